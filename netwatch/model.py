@@ -1,0 +1,304 @@
+"""The values that cross the stages, frozen.
+
+Bytes become packets, packets become observations, observations are matched with apps
+and judged by bans, and what the judge forbids becomes alerts. Addresses are packed
+(4 or 16 bytes), times are integers of nanoseconds since the epoch, UTC, and names are
+in the one spelling of `netwatch.names`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+Evidence = Literal[
+    "dns-query",
+    "dns-answer",
+    "dns-cname",
+    "tls-sni",
+    "quic-sni",
+    "dtls-sni",
+    "http-host",
+    "socks-host",
+    "tls-cert",
+    "ip-from-dns",
+    "ip-asn",
+]
+Role = Literal["exclusive", "vendor", "embed", "cdn"]
+DeviceClass = Literal["service", "personal", "guest", "infrastructure", "unknown"]
+VerdictKind = Literal["violation", "advisory", "exempt"]
+Confidence = Literal["confirmed", "probable", "possible"]
+Severity = Literal["low", "medium", "high", "critical"]
+
+CONFIDENCE_RANK: Mapping[str, int] = {"possible": 1, "probable": 2, "confirmed": 3}
+"""Confidences in rising order."""
+
+LOOKUPS = frozenset({"dns-query", "dns-answer", "dns-cname"})
+"""Evidence that a name was asked for, not that its host was reached."""
+
+HANDSHAKES = frozenset({"tls-sni", "quic-sni", "dtls-sni", "http-host", "socks-host"})
+"""Evidence that the device reached out to the host of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A packet that can carry a name: who sent it to whom, when, and where it stands.
+
+    `source` is the file or interface, `number` counts its packets from 1, `time` is in
+    ns with `digits` meaningful digits of the second's fraction. `vlan` is the innermost
+    VLAN id or None. MAC addresses are 6 bytes, or None where the link has none.
+    `flow` names the conversation within one run and means nothing outside it.
+    """
+
+    source: str
+    number: int
+    time: int
+    digits: int
+    transport: Literal["tcp", "udp"]
+    src: bytes
+    sport: int
+    dst: bytes
+    dport: int
+    src_mac: bytes | None
+    dst_mac: bytes | None
+    vlan: int | None
+    flow: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One name that a message shows, as its parser tells it.
+
+    `by_destination` is true where the client is the one the packet goes to: an answer,
+    a certificate.
+    """
+
+    evidence: Evidence
+    name: str
+    by_destination: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DnsInfo:
+    """What a DNS message tells beside the name: the type asked, the response code
+    (None in a query), the addresses answered with their TTL in seconds, and the chain
+    of aliases from the name asked to the last target."""
+
+    type: str
+    rcode: str | None = None
+    answers: tuple[tuple[str, int], ...] = ()
+    chain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TlsInfo:
+    """What a ClientHello tells beside the name. `ech` is None, ``outer`` or ``grease``
+    where they can be told apart, else ``present``."""
+
+    version: str
+    alpn: tuple[str, ...] = ()
+    ja4: str | None = None
+    ech: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuicInfo:
+    """What a QUIC Initial tells beside its ClientHello."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One name that one device showed on the wire, with its evidence."""
+
+    time: int
+    digits: int
+    evidence: Evidence
+    name: str
+    client_ip: bytes
+    client_port: int
+    client_mac: bytes | None
+    server_ip: bytes
+    server_port: int
+    transport: Literal["tcp", "udp"]
+    vlan: int | None
+    source: str
+    packet: int
+    flow: int = 0
+    dns: DnsInfo | None = None
+    tls: TlsInfo | None = None
+    quic: QuicInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A product with backends that are known by name."""
+
+    id: str
+    name: str
+    vendor: str
+    category: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The rule that takes a name: `rule` as in the signature file, `suffix tiktok.com`."""
+
+    app: App
+    rule: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Address ranges and VLANs under one class and authority."""
+
+    name: str
+    device_class: DeviceClass
+    authority: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Who the client is. `id` is that of the inventory, else the address."""
+
+    id: str
+    ip: str
+    mac: str | None
+    hostname: str | None
+    owner: str | None
+    device_class: DeviceClass
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A rule by an authority. `start` and `end` are the first and last day in force in
+    `timezone`; None is open. `apps` holds app ids, resolved. `networks` limits it to
+    networks of these names; empty is all."""
+
+    id: str
+    authority: str
+    apps: frozenset[str]
+    forbids: frozenset[str]
+    advises: frozenset[str]
+    start: date | None
+    end: date | None
+    review: date | None
+    timezone: str
+    legal_basis: str
+    min_confidence: Confidence
+    severity: Severity
+    networks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """A registered leave from a ban for a device (and, where named, some apps) from
+    `start` to `end`, whole days in the ban's time zone; None is open."""
+
+    ban: str
+    device: str
+    start: date | None
+    end: date | None
+    reason: str
+    approved_by: str
+    apps: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a ban says of a contact; `kind` None where it says nothing, and `clause`
+    which rule decided, in words."""
+
+    kind: VerdictKind | None
+    confidence: Confidence | None
+    clause: str
+    ban: Ban | None = None
+    exemption: Exemption | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """An observation that an app's rule takes, with its client and one ban's verdict."""
+
+    observation: Observation
+    match: Match
+    device: Device
+    network: Network
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a device connected to; number, organisation and country come from the
+    configured GeoIP databases."""
+
+    ip: str
+    port: int
+    asn: int | None = None
+    as_org: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceItem:
+    """The first sight of one name by one kind of evidence, and how often it came."""
+
+    time: int
+    digits: int
+    type: Evidence
+    name: str
+    rule: str
+    role: Role
+    source: str
+    packet: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there was of an incident. `flows` are distinct conversations that showed
+    a name in a handshake; bytes are transport payload of those, out of and into the
+    device."""
+
+    lookups: int = 0
+    handshakes: int = 0
+    flows: int = 0
+    bytes_out: int = 0
+    bytes_in: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """Who tells an alert: this host's name and netwatch's version."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An incident told to someone, at one moment of its life."""
+
+    id: str
+    status: Literal["open", "update", "closed"]
+    verdict: VerdictKind
+    severity: Severity
+    confidence: Confidence
+    first_seen: int
+    last_seen: int
+    digits: int
+    app: App
+    ban: Ban
+    exemption: Exemption | None
+    device: Device
+    network: Network
+    vlan: int | None
+    destinations: tuple[Destination, ...]
+    names: tuple[str, ...]
+    evidence: tuple[EvidenceItem, ...]
+    counts: Counts
+    community_ids: tuple[str, ...]
+    sensor: Sensor
+    extra: Mapping[str, Any] = field(default_factory=dict)
