@@ -109,6 +109,23 @@ class QuicInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """What a parser read in one message of its protocol.
+
+    `size` is how many bytes it took from the start of what it was given, so that the
+    next message of a stream starts there. `oddities` are names of what was not as the
+    RFC has it but could be read all the same.
+    """
+
+    shown: tuple[Shown, ...]
+    size: int
+    dns: DnsInfo | None = None
+    tls: TlsInfo | None = None
+    quic: QuicInfo | None = None
+    oddities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One name that one device showed on the wire, with its evidence."""
 

@@ -219,9 +219,7 @@ class Fields:
         built = []
         for line, item in self.items(key):
             if not isinstance(item, Mapping):
-                self.problems.add(
-                    self.file, line, f"{what} must be a mapping, like {{key: value}}"
-                )
+                self.problems.add(self.file, line, f"{what} must be a mapping, like {{key: value}}")
                 continue
             value = build(Fields(item, self.file, self.problems, what))
             if value is not None:

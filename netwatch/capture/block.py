@@ -57,4 +57,6 @@ class Source(Protocol):
     size: int | None
     notes: list[str]
 
-    def blocks(self) -> Iterator[Block]: ...
+    def blocks(self) -> Iterator[Block]:
+        """The capture, block by block, in its own order."""
+        ...
