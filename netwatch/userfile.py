@@ -75,7 +75,8 @@ def parse_yaml(text: str, file: str, problems: Problems) -> Mapping | None:
     try:
         for event in yaml.parse(text, Loader=_Loader):
             if isinstance(event, yaml.AliasEvent):
-                problems.add(file, event.start_mark.line + 1, "aliases (*name) are not accepted")
+                line = event.start_mark.line + 1 if event.start_mark else 0
+                problems.add(file, line, "aliases (*name) are not accepted")
                 return None
         node = loader.get_single_node()
         if node is None:
