@@ -58,15 +58,22 @@ class Problems:
 def read_yaml(path: Path, problems: Problems) -> Mapping | None:
     """The mapping at the top of the YAML file `path`, or None with the reason noted."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        raw = path.read_bytes()
     except OSError as error:
         problems.add(str(path), 0, f"cannot be read: {error.strerror}")
         return None
+    return decode_yaml(raw, str(path), problems)
+
+
+def decode_yaml(raw: bytes, file: str, problems: Problems) -> Mapping | None:
+    """Like `read_yaml`, for the bytes of a file; `file` is the name told in problems."""
+    try:
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        problems.add(str(path), line, "is not UTF-8 text")
+        problems.add(file, line, "is not UTF-8 text")
         return None
-    return parse_yaml(text, str(path), problems)
+    return parse_yaml(text, file, problems)
 
 
 def parse_yaml(text: str, file: str, problems: Problems) -> Mapping | None:
