@@ -1,0 +1,76 @@
+"""Zones under which many owners' names stand, and why a rule must not take one whole.
+
+An app's traffic runs through them, and so does everybody else's: a rule on such a zone
+would charge the app with its neighbours. A name below, which carries the app's own name,
+is a fine rule.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_CDN = "a content delivery network that serves many owners' sites"
+_CLOUD = "a cloud whose customers run what they like under it"
+_LINKS = "an attribution service that gives each customer a host"
+
+SHARED_ZONES: Mapping[str, str] = MappingProxyType(
+    {
+        # Akamai
+        "akadns.net": _CDN,
+        "akamai.net": _CDN,
+        "akamaiedge.net": _CDN,
+        "akamaihd.net": _CDN,
+        "akamaized.net": _CDN,
+        "edgekey.net": _CDN,
+        "edgesuite.net": _CDN,
+        # Alibaba
+        "alikunlun.com": _CDN,
+        "aliyuncs.com": _CLOUD,
+        "cdngslb.com": _CDN,
+        "kunluncan.com": _CDN,
+        "kunlunle.com": _CDN,
+        # Amazon
+        "amazonaws.com": _CLOUD,
+        "cloudfront.net": _CDN,
+        # Cloudflare, Fastly, Google, Meta, Microsoft
+        "cdn.cloudflare.net": _CDN,
+        "cloudflare.net": _CDN,
+        "fastly.net": _CDN,
+        "fastlylb.net": _CDN,
+        "map.fastly.net": _CDN,
+        "googleusercontent.com": _CLOUD,
+        "googlevideo.com": _CDN,
+        "fbcdn.net": "the content delivery network of all products of Meta",
+        "azureedge.net": _CDN,
+        "azurefd.net": _CDN,
+        "trafficmanager.net": _CLOUD,
+        # Huawei
+        "huaweicloud.com": _CLOUD,
+        "huaweicloudapis.com": _CLOUD,
+        "hwclouds.com": _CLOUD,
+        "myhuaweicloud.com": _CLOUD,
+        "myhwcdn.com": _CDN,
+        # Tencent
+        "cdn-go.cn": _CDN,
+        "liveplay.myqcloud.com": _CDN,
+        "myqcloud.com": _CLOUD,
+        # Wangsu
+        "cdn20.com": _CDN,
+        "wscdns.com": _CDN,
+        "wsdvs.com": _CDN,
+        # Yandex
+        "yandex.cloud": _CLOUD,
+        "yandexcloud.net": _CLOUD,
+        # others
+        "b-cdn.net": _CDN,
+        "cdn77.org": _CDN,
+        "edgecastcdn.net": _CDN,
+        "footprint.net": _CDN,
+        "llnwd.net": _CDN,
+        "mncdn.com": _CDN,
+        "swiftserve.com": _CDN,
+        "app.link": _LINKS,
+        "appsflyersdk.com": _LINKS,
+        "onelink.me": _LINKS,
+    }
+)
+"""Zone to the reason, in words that follow the zone and ``is``."""
