@@ -1,0 +1,152 @@
+"""The sample captures are what their scripts make, and hold what their README claims."""
+
+import importlib.util
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import dpkt
+import pytest
+
+PCAPS = Path(__file__).parents[1] / "pcaps"
+CAPTURES = sorted(PCAPS.glob("*.pcap"))
+ROWS = dict(re.findall(r"^\| `([\w-]+\.pcap)` (\|.*)$", (PCAPS / "README.md").read_text(), re.M))
+TSHARK_FIELDS = {
+    "dns-query": "dns.qry.name",
+    "dns-cname": "dns.cname",
+    "svcb": "dns.svcb.targetname",
+    "tls": "tls.handshake.extensions_server_name",
+    "http-host": "http.host",
+}
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"pcaps_{name}", PCAPS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def claimed(capture: Path) -> list[tuple[str, str, str]]:
+    lines = capture.with_suffix(".names.tsv").read_text().splitlines()
+    assert lines[0] == "evidence\tclient\tname"
+    return [(evidence, client, name) for evidence, client, name in map(str.split, lines[1:])]
+
+
+def test_every_script_has_its_capture_and_its_row() -> None:
+    scripts = {path.with_suffix(".pcap").name for path in PCAPS.glob("*-*.py")}
+    assert scripts == {path.name for path in CAPTURES} == set(ROWS)
+
+
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
+def test_script_gives_the_same_bytes(capture: Path, tmp_path: Path) -> None:
+    script = capture.with_suffix(".py")
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, timeout=120)
+    names = capture.with_suffix(".names.tsv").name
+    assert (tmp_path / capture.name).read_bytes() == capture.read_bytes()
+    assert (tmp_path / names).read_text() == (PCAPS / names).read_text()
+
+
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
+def test_capture_is_small_and_of_documentation_addresses(capture: Path) -> None:
+    assert capture.stat().st_size < 300_000
+    allowed = re.compile(rb"\x0a|\xc0\x00\x02|\xc6\x33\x64|\xcb\x00\x71|\x20\x01\x0d\xb8", re.S)
+    with capture.open("rb") as file:
+        for _, frame in dpkt.pcap.Reader(file):
+            ether = dpkt.ethernet.Ethernet(frame)
+            assert ether.src[0] & 0x03 == ether.dst[0] & 0x03 == 0x02
+            assert allowed.match(ether.data.src)
+            assert allowed.match(ether.data.dst)
+
+
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
+def test_readme_names_are_in_the_capture(capture: Path) -> None:
+    in_row = set(re.findall(r"`([\w.-]+\.[a-z]+)`", ROWS[capture.name].split("|")[2]))
+    assert len(in_row) >= 5
+    assert in_row <= {name for _, _, name in claimed(capture)}
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
+def test_tshark_reads_the_claimed_names(capture: Path) -> None:
+    fields = [part for field in TSHARK_FIELDS.values() for part in ("-e", field)]
+    command = ["tshark", "-n", "-r", str(capture), "-o", "tcp.reassemble_out_of_order:TRUE"]
+    command += ["-T", "fields", "-e", "dns.flags.response", *fields]
+    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    read: Counter[tuple[str, str]] = Counter()
+    for line in out.splitlines():
+        response, *columns = line.split("\t")
+        for evidence, column in zip(TSHARK_FIELDS, columns, strict=True):
+            kind = {"svcb": "dns-cname"}.get(evidence, evidence)
+            # Pipelined messages share a packet, and queries and answers never do here.
+            if evidence == "dns-query" and response.startswith(("1", "True")):
+                kind = "dns-answer"
+            for name in column.split(","):
+                host = name.lower().partition(":")[0].rstrip(".")
+                if host and host != "<root>":
+                    read[kind, host] += 1
+    expected: Counter[tuple[str, str]] = Counter()
+    for evidence, _, name in claimed(capture):
+        expected["tls" if evidence in ("tls-sni", "quic-sni") else evidence, name] += 1
+    assert read == expected
+
+
+def test_initial_keys_are_those_of_the_rfcs() -> None:
+    handshakes = load("handshakes")
+    dcid = bytes.fromhex("8394c8f03e515708")
+    client = handshakes.initial_keys(handshakes.QUIC_V1, dcid)
+    server = handshakes.initial_keys(handshakes.QUIC_V1, dcid, "server")
+    second = handshakes.initial_keys(handshakes.QUIC_V2, dcid)
+    # RFC 9001 appendix A.1, RFC 9369 appendix A.1.
+    assert [key.hex() for key in client] == [
+        "1f369613dd76d5467730efcbe3b1a22d",
+        "fa044b2f42a3fd3b46fb255c",
+        "9f50449e04a0e810283a1e9933adedd2",
+    ]
+    assert [key.hex() for key in server] == [
+        "cf3a5331653c364c88f0f379b6067e37",
+        "0ac1493ca1905853b0bba03e",
+        "c206b8d9b9f0f37644430b490eeaa314",
+    ]
+    assert [key.hex() for key in second] == [
+        "8b1a0bc121284290a29e0971b5cd045d",
+        "91f73e2351d8fa91660e909f",
+        "45b95e15235d6f45a6b19cbcb0294ba9",
+    ]
+
+
+@pytest.mark.parametrize(("value", "size"), [(0, 1), (63, 1), (64, 2), (16383, 2), (16384, 4)])
+def test_varint_is_shortest(value: int, size: int) -> None:
+    encoded = load("handshakes").varint(value)
+    assert len(encoded) == size
+    assert int.from_bytes(encoded, "big") & ((1 << (8 * size - 2)) - 1) == value
+
+
+def test_hello_sizes_are_those_of_browsers() -> None:
+    handshakes = load("handshakes")
+    plain = handshakes.client_hello("www.example.org", random.Random(1))
+    large = handshakes.client_hello("www.example.org", random.Random(1), post_quantum=True)
+    assert 480 < len(plain) < 560
+    assert 1700 < len(large) < 1800
+    assert dpkt.ssl.TLSClientHello(plain[4:])
+    assert handshakes.records(large, 256).count(b"\x16\x03\x01\x01\x00") == len(large) // 256
+
+
+def test_answer_is_compressed() -> None:
+    messages = load("messages")
+    records = [
+        ("a.example.org", "CNAME", 60, "b.example.org"),
+        ("b.example.org", "A", 60, "192.0.2.1"),
+    ]
+    data = messages.answer(7, "a.example.org", "A", records)
+    assert data.count(b"\7example\3org\0") == 1
+    parsed = dpkt.dns.DNS(data)
+    assert [record.name for record in parsed.an] == ["a.example.org", "b.example.org"]
+    assert parsed.an[0].cname == "b.example.org"
