@@ -1,0 +1,256 @@
+"""Which device a client is, by the inventory: a table that the organisation keeps.
+
+A MAC address beats an IP address, since addresses are lent. But a MAC is that of the
+last router on the way, so an entry found by IP stands even where the MAC differs, as
+long as no other entry owns that MAC. Where MAC and IP belong to two entries nobody can
+say who it is: the device is unknown, and a ban on service devices does not touch it.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from netwatch.inventory.networks import CLASSES
+from netwatch.model import Device, DeviceClass, Network
+from netwatch.userfile import Problems
+
+COLUMNS = ("id", "mac", "ip", "hostname", "owner", "class")
+"""The columns of an inventory; any may be left out or empty."""
+
+CACHE_LIMIT = 65_536
+"""Answers remembered; when that many are there, all are forgotten (and counted)."""
+
+_MAC = re.compile(r"[0-9a-f]{2}(([:-])[0-9a-f]{2}(\2[0-9a-f]{2}){4})|[0-9a-f]{4}(\.[0-9a-f]{4}){2}")
+_BARE_MAC = re.compile(r"[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the inventory. `id` is the one written, else the first of MAC, address
+    and host name. MAC (6 bytes) and addresses (4 or 16) are packed."""
+
+    id: str
+    mac: bytes | None
+    ips: tuple[bytes, ...]
+    hostname: str | None
+    owner: str | None
+    device_class: DeviceClass | None
+    line: int
+
+
+def ip_text(ip: bytes) -> str:
+    """A packed address in its canonical text form (RFC 5952 for IPv6)."""
+    return str(ip_address(ip))
+
+
+def mac_text(mac: bytes) -> str:
+    """Six bytes as ``02:00:00:00:00:01``."""
+    return mac.hex(":")
+
+
+def parse_ip(text: str) -> bytes | None:
+    """An address in text form, packed, or None where it is not one."""
+    try:
+        return ip_address(text).packed
+    except ValueError:
+        return None
+
+
+def parse_mac(text: str) -> bytes | None:
+    """A MAC with ``:``, ``-`` or Cisco's ``.`` (or nothing) between its digits, packed,
+    or None where it is not one."""
+    low = text.lower()
+    if _MAC.fullmatch(low) or _BARE_MAC.fullmatch(low):
+        return bytes.fromhex(re.sub("[^0-9a-f]", "", low))
+    return None
+
+
+def read(path: Path, problems: Problems) -> list[Entry]:
+    """The rows of the inventory at `path`, UTF-8 CSV with a header; mistakes are noted."""
+    file = str(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        problems.add(file, 0, f"the inventory cannot be read: {error.strerror}")
+        return []
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problems.add(file, line, "the inventory is not UTF-8 text")
+        return []
+    return parse(text, file, problems)
+
+
+def parse(text: str, file: str, problems: Problems) -> list[Entry]:
+    """Like `read`, for text at hand; `file` is the name told in problems."""
+    lines = ["" if line.lstrip().startswith("#") else line for line in text.split("\n")]
+    header_line = next((number for number, line in enumerate(lines, 1) if line.strip()), 0)
+    expected = f"expected columns of {', '.join(COLUMNS)}"
+    if not header_line:
+        problems.add(file, 0, f"the inventory is empty, a header is needed: {expected}")
+        return []
+    header = lines[header_line - 1]
+    # spreadsheets write semicolons where the comma is the decimal mark
+    delimiter = ";" if ";" in header and "," not in header else ","
+    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+    rows = _rows(reader, file, problems)
+    columns = [cell.strip().lower() for cell in next(rows, (0, [""]))[1]]
+    sound = True
+    for column in dict.fromkeys(columns):
+        if column not in COLUMNS:
+            problems.add(file, header_line, f"unknown column '{column}', {expected}")
+            sound = False
+        elif columns.count(column) > 1:
+            problems.add(file, header_line, f"column '{column}' stands twice")
+            sound = False
+    if not sound:
+        return []
+    entries = []
+    for line, row in rows:
+        if len(row) > len(columns):
+            counted = f"{len(row)} values for {len(columns)} columns"
+            problems.add(file, line, f"the row has {counted}; quote a value that holds a comma")
+            continue
+        cells = {column: cell.strip() for column, cell in zip(columns, row, strict=False)}
+        entry = _entry(cells, file, line, problems)
+        if entry:
+            entries.append(entry)
+    _check_unique(entries, file, problems)
+    return entries
+
+
+def _rows(
+    reader: Iterator[list[str]], file: str, problems: Problems
+) -> Iterator[tuple[int, list[str]]]:
+    line = 1
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            problems.add(file, line, f"is not valid CSV: {error}")
+            return
+        if row is None:
+            return
+        if any(cell.strip() for cell in row):
+            yield line, row
+        line = reader.line_num + 1  # type: ignore[attr-defined]
+
+
+def _entry(cells: dict[str, str], file: str, line: int, problems: Problems) -> Entry | None:
+    before = len(problems.found)
+    mac = None
+    if cells.get("mac"):
+        mac = parse_mac(cells["mac"])
+        if mac is None:
+            wanted = "expected six bytes like 02:00:00:00:00:01"
+            problems.add(file, line, f"'{cells['mac']}' is not a MAC address, {wanted}")
+    ips = []
+    for text in cells.get("ip", "").replace(";", " ").split():
+        ip = parse_ip(text)
+        if ip is None:
+            wanted = "expected one like 10.20.0.7, several apart by spaces"
+            problems.add(file, line, f"'{text}' is not an IP address, {wanted}")
+        elif ip not in ips:
+            ips.append(ip)
+    kind = cells.get("class", "").lower()
+    if kind and kind not in CLASSES:
+        wanted = f"expected one of {', '.join(CLASSES)}, or nothing"
+        problems.add(file, line, f"class '{cells['class']}' is unknown, {wanted}")
+    hostname = cells.get("hostname", "").rstrip(".").lower()
+    if not (cells.get("mac") or cells.get("ip") or hostname):
+        problems.add(file, line, "the row has no mac, ip or hostname, so nothing can match it")
+    if len(problems.found) > before:
+        return None
+    found = [cells.get("id", ""), mac_text(mac) if mac else "", *map(ip_text, ips), hostname]
+    return Entry(
+        next(filter(None, found)),
+        mac,
+        tuple(ips),
+        hostname or None,
+        cells.get("owner") or None,
+        kind or None,  # type: ignore[arg-type]
+        line,
+    )
+
+
+def _check_unique(entries: Sequence[Entry], file: str, problems: Problems) -> None:
+    seen: dict[object, int] = {}
+    for entry in entries:
+        keys: list[tuple[str, object, str]] = [("id", entry.id, entry.id)]
+        if entry.mac:
+            keys.append(("MAC", entry.mac, mac_text(entry.mac)))
+        keys += [("IP", ip, ip_text(ip)) for ip in entry.ips]
+        for what, value, text in keys:
+            first = seen.setdefault((what, value), entry.line)
+            if first != entry.line:
+                problems.add(file, entry.line, f"{what} '{text}' stands twice (line {first})")
+
+
+class Devices:
+    """Tells the device of a client. `evictions` counts answers forgotten."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self.entries = tuple(entries)
+        self.evictions = 0
+        self._ids = {entry.id: entry for entry in self.entries}
+        self._ips = {ip: entry for entry in self.entries for ip in entry.ips}
+        self._macs = {entry.mac: entry for entry in self.entries if entry.mac}
+        self._cache: dict[tuple[bytes, bytes | None, Network | None], Device] = {}
+
+    def find(self, word: str) -> Entry | None:
+        """The entry with this id, address or MAC in text form, or None."""
+        ip, mac = parse_ip(word), parse_mac(word)
+        return (
+            self._ids.get(word)
+            or (self._ips.get(ip) if ip else None)
+            or (self._macs.get(mac) if mac else None)
+        )
+
+    def identify(self, ip: bytes, mac: bytes | None, network: Network | None) -> Device:
+        """The device of a packed address and MAC, as seen in `network` (None: outside)."""
+        key = (ip, mac, network)
+        try:
+            return self._cache[key]
+        except KeyError:
+            pass
+        device = self.explain(ip, mac, network)[0]
+        if len(self._cache) >= CACHE_LIMIT:
+            self.evictions += len(self._cache)
+            self._cache.clear()
+        self._cache[key] = device
+        return device
+
+    def explain(self, ip: bytes, mac: bytes | None, network: Network | None) -> tuple[Device, str]:
+        """Like `identify`, with what decided, in words."""
+        text = ip_text(ip)
+        seen_mac = mac_text(mac) if mac else None
+        by_ip = self._ips.get(ip)
+        by_mac = self._macs.get(mac) if mac else None
+        # a router lends its MAC to all that it forwards; where its own addresses are
+        # written, another address with that MAC is not the router
+        if by_mac and by_mac.device_class == "infrastructure" and by_mac.ips and by_mac != by_ip:
+            by_mac = None
+        if by_mac and by_ip and by_mac is not by_ip:
+            why = f"MAC {seen_mac} is that of '{by_mac.id}', IP {text} that of '{by_ip.id}'"
+            return Device(f"unknown:{text}", text, seen_mac, None, None, "unknown"), why
+        entry = by_mac or by_ip
+        inherited = network.device_class if network else "unknown"
+        if entry is None:
+            why = "no entry of the inventory has this address or MAC: class of the network"
+            return Device(text, text, seen_mac, None, None, inherited), why
+        found = f"MAC {seen_mac}" if by_mac else f"IP {text}"
+        source = "class written there" if entry.device_class else "class of the network"
+        device = Device(
+            entry.id,
+            text,
+            mac_text(entry.mac) if entry.mac else seen_mac,
+            entry.hostname,
+            entry.owner,
+            entry.device_class or inherited,
+        )
+        return device, f"inventory line {entry.line} by {found}: {source}"
+
+    def __len__(self) -> int:
+        return len(self.entries)

@@ -1,0 +1,229 @@
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwatch.errors import Problem
+from netwatch.inventory import devices
+from netwatch.inventory.devices import Devices, parse, parse_mac, read
+from netwatch.model import Device, Network
+from netwatch.userfile import Problems
+
+HQ = Network("hq", "service")
+BYOD = Network("byod", "personal")
+TABLE = """\
+id,mac,ip,hostname,owner,class
+laptop-1,02:00:00:00:00:01,10.20.0.1,,Alice,
+phone-1,02-00-00-00-00-02,,,Bob,personal
+lab-07,,10.20.0.7 2001:db8:20::7,lab-07.corp.example.,,service
+router,02:00:00:00:00:fe,10.20.0.254,,,infrastructure
+,,,printer,,
+"""
+
+
+def load(text):
+    problems = Problems()
+    return parse(text, "d.csv", problems), [str(problem) for problem in problems.found]
+
+
+def who(table, ip, mac=None, network=HQ):
+    packed = parse_mac(mac) if mac else None
+    return Devices(table).identify(ip_address(ip).packed, packed, network)
+
+
+@pytest.fixture
+def table():
+    entries, told = load(TABLE)
+    assert told == []
+    return entries
+
+
+def test_reads_rows(table):
+    assert [entry.id for entry in table] == ["laptop-1", "phone-1", "lab-07", "router", "printer"]
+    assert [entry.line for entry in table] == [2, 3, 4, 5, 6]
+    assert table[1].mac == bytes.fromhex("020000000002")
+    assert table[2].ips == (ip_address("10.20.0.7").packed, ip_address("2001:db8:20::7").packed)
+    assert table[2].hostname == "lab-07.corp.example"
+    assert table[4].hostname == "printer"
+
+
+@pytest.mark.parametrize(
+    ("ip", "mac", "id", "kind"),
+    [
+        ("10.20.0.1", "02:00:00:00:00:01", "laptop-1", "service"),  # class of the network
+        ("10.20.9.9", "02:00:00:00:00:01", "laptop-1", "service"),  # MAC alone
+        ("10.20.0.1", None, "laptop-1", "service"),  # IP alone
+        ("10.20.0.1", "02:00:00:00:00:99", "laptop-1", "service"),  # behind a router
+        ("10.20.0.1", "02:00:00:00:00:02", "unknown:10.20.0.1", "unknown"),  # two entries
+        ("10.20.9.9", "02:00:00:00:00:02", "phone-1", "personal"),
+        ("10.20.0.7", None, "lab-07", "service"),
+        ("2001:db8:20::7", None, "lab-07", "service"),
+        ("10.20.9.9", None, "10.20.9.9", "service"),
+        ("10.20.9.9", "02:00:00:00:00:99", "10.20.9.9", "service"),
+        ("10.20.0.254", "02:00:00:00:00:fe", "router", "infrastructure"),
+        ("10.20.9.9", "02:00:00:00:00:fe", "10.20.9.9", "service"),  # what the router forwards
+        ("10.20.0.7", "02:00:00:00:00:fe", "lab-07", "service"),
+    ],
+)
+def test_identify(table, ip, mac, id, kind):
+    device = who(table, ip, mac)
+    assert (device.id, device.device_class, device.ip) == (id, kind, ip)
+
+
+def test_values_of_the_inventory_are_told(table):
+    assert who(table, "10.20.0.1", "02:00:00:00:00:99") == Device(
+        "laptop-1", "10.20.0.1", "02:00:00:00:00:01", None, "Alice", "service"
+    )
+    assert who(table, "10.20.9.9", "02:00:00:00:00:99").mac == "02:00:00:00:00:99"
+    assert who(table, "10.20.0.7").hostname == "lab-07.corp.example"
+
+
+def test_the_class_is_that_of_the_network_where_none_is_written(table):
+    assert who(table, "10.20.0.1", network=BYOD).device_class == "personal"
+    assert who(table, "10.30.0.9", network=BYOD).device_class == "personal"
+    assert who(table, "10.20.0.7", network=BYOD).device_class == "service"
+    assert who(table, "192.0.2.1", network=None).device_class == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("ip", "mac", "why"),
+    [
+        ("10.20.0.1", "02:00:00:00:00:01", "inventory line 2 by MAC 02:00:00:00:00:01: class of"),
+        ("10.20.0.7", None, "inventory line 4 by IP 10.20.0.7: class written there"),
+        ("10.20.0.1", "02:00:00:00:00:02", "MAC 02:00:00:00:00:02 is that of 'phone-1', IP 10.20"),
+        ("10.20.9.9", None, "no entry of the inventory has this address or MAC"),
+    ],
+)
+def test_tells_what_decided(table, ip, mac, why):
+    packed = parse_mac(mac) if mac else None
+    assert Devices(table).explain(ip_address(ip).packed, packed, HQ)[1].startswith(why)
+
+
+def test_find_takes_id_address_and_mac(table):
+    all_devices = Devices(table)
+    assert len(all_devices) == 5
+    for word in ("laptop-1", "10.20.0.1", "02:00:00:00:00:01", "0200.0000.0001"):
+        assert all_devices.find(word) is table[0]
+    assert all_devices.find("2001:db8:20:0::7") is table[2]
+    assert all_devices.find("laptop-9") is None
+
+
+def test_answers_are_remembered_up_to_a_limit(table, monkeypatch):
+    monkeypatch.setattr(devices, "CACHE_LIMIT", 4)
+    known = Devices(table)
+    for low in range(9):
+        assert known.identify(bytes((10, 30, 0, low)), None, HQ).id == f"10.30.0.{low}"
+    assert known.evictions == 8
+    again = bytes((10, 30, 0, 8))
+    assert known.identify(again, None, HQ) is known.identify(again, None, HQ)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "02:00:00:00:00:0a",
+        "02-00-00-00-00-0A",
+        "0200.0000.000a",
+        "02000000000A",
+    ],
+)
+def test_mac_forms(text):
+    assert parse_mac(text) == bytes.fromhex("02000000000a")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "02:00:00:00:00", "02:00-00:00:00:01", "02:00:00:00:00:0g", "02:00:00:00:00:01:02"]
+)
+def test_no_mac(text):
+    assert parse_mac(text) is None
+
+
+def test_order_of_columns_comments_blank_lines_bom_and_semicolons():
+    entries, told = load("# our devices\n\nclass;ip;id\n# one\npersonal;10.0.0.1 10.0.0.2;a\n\n")
+    assert told == []
+    assert (entries[0].id, entries[0].line, len(entries[0].ips)) == ("a", 5, 2)
+
+
+def test_several_addresses_apart_by_semicolons():
+    entries, told = load("id,ip\na,10.0.0.1;10.0.0.2\n")
+    assert told == []
+    assert len(entries[0].ips) == 2
+
+
+def test_an_entry_without_id_goes_by_mac_then_address_then_name():
+    entries, _ = load("mac,ip,hostname\n0200.0000.0001,10.0.0.1,a\n,10.0.0.2,b\n,,c\n")
+    assert [entry.id for entry in entries] == ["02:00:00:00:00:01", "10.0.0.2", "c"]
+
+
+@pytest.mark.parametrize(
+    ("row", "line", "message"),
+    [
+        ("a,02:00:00:00:00,,,,", 2, "'02:00:00:00:00' is not a MAC address"),
+        ("a,,10.20.0.300,,,", 2, "'10.20.0.300' is not an IP address"),
+        ("a,,10.20.0.0/24,,,", 2, "'10.20.0.0/24' is not an IP address"),
+        ("a,,10.20.0.1,,,servise", 2, "class 'servise' is unknown, expected one of service"),
+        ("a,,,,Alice,service", 2, "the row has no mac, ip or hostname"),
+        ("a,,10.20.0.1,,,service,x", 2, "the row has 7 values for 6 columns"),
+        ("a,,10.0.0.1,,,\na,,10.0.0.2,,,", 3, "id 'a' stands twice (line 2)"),
+        ("a,,10.0.0.1,,,\nb,,10.0.0.1,,,", 3, "IP '10.0.0.1' stands twice (line 2)"),
+        (
+            "a,02:00:00:00:00:01,,,,\n\nb,0200.0000.0001,,,,",
+            4,
+            "MAC '02:00:00:00:00:01' stands twice (line 2)",
+        ),
+        ('a,,"10.0.0.1,,,', 2, "is not valid CSV"),
+    ],
+)
+def test_mistakes_have_file_and_line(row, line, message):
+    _, told = load(f"id,mac,ip,hostname,owner,class\n{row}\n")
+    assert len(told) == 1
+    assert told[0].startswith(f"d.csv:{line}: {message}")
+
+
+def test_all_mistakes_are_told_at_once():
+    _, told = load("id,mac,ip\na,x,y\nb,,z\n")
+    assert [text.split(":")[1] for text in told] == ["2", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "d.csv: the inventory is empty"),
+        ("# nothing\n", "d.csv: the inventory is empty"),
+        ("id,adress\n", "d.csv:1: unknown column 'adress', expected columns of id, mac"),
+        ("#\nid,ip,ip\n", "d.csv:2: column 'ip' stands twice"),
+    ],
+)
+def test_a_header_is_needed(text, message):
+    entries, told = load(text)
+    assert entries == []
+    assert len(told) == 1
+    assert told[0].startswith(message)
+
+
+def test_reads_files(tmp_path):
+    problems = Problems()
+    good = tmp_path / "good.csv"
+    good.write_bytes(b"\xef\xbb\xbfid,ip\r\na,10.0.0.1\r\n")
+    assert [entry.id for entry in read(good, problems)] == ["a"]
+    assert problems.found == []
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes(b"id,ip\na\xff,10.0.0.1\n")
+    assert read(bad, problems) == []
+    assert read(tmp_path / "none.csv", problems) == []
+    assert problems.found == [
+        Problem(str(bad), 2, 0, "the inventory is not UTF-8 text"),
+        Problem(
+            str(tmp_path / "none.csv"),
+            0,
+            0,
+            "the inventory cannot be read: No such file or directory",
+        ),
+    ]
+
+
+@given(st.text(alphabet='ab,;"\n\r #:.0123\x00\u2028', max_size=80))
+def test_any_text_is_entries_or_problems(text):
+    for entry in load(f"id,mac,ip\n{text}")[0]:
+        assert entry.id

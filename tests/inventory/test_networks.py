@@ -1,0 +1,247 @@
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwatch.inventory import networks
+from netwatch.inventory.networks import Networks, Scope, built_in, check, read_scope
+from netwatch.model import Network
+from netwatch.userfile import Fields, Mapping, Problems, parse_yaml
+
+
+def scope(name, *ranges, vlans=(), kind="service"):
+    spans = tuple(ip_network(text) for text in ranges)
+    return Scope(Network(name, kind), spans, frozenset(vlans))
+
+
+def where(table, address, vlan=None):
+    network = table.find(ip_address(address).packed, vlan)
+    return network and network.name
+
+
+def read(text):
+    problems = Problems()
+    top = parse_yaml(text, "n.yaml", problems)
+    fields = Fields(top, "n.yaml", problems, "the file")
+    scopes = fields.each("networks", read_scope, "a network")
+    check(scopes, problems)
+    return scopes, [str(problem) for problem in problems.found]
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("10.0.0.0", "private"),
+        ("10.255.255.255", "private"),
+        ("11.0.0.0", None),
+        ("172.15.255.255", None),
+        ("172.16.0.0", "private"),
+        ("172.31.255.255", "private"),
+        ("172.32.0.0", None),
+        ("192.168.1.1", "private"),
+        ("192.0.2.1", None),
+        ("169.254.1.1", None),
+        ("224.0.0.251", None),
+        ("fc00::1", "private"),
+        ("fdff::1", "private"),
+        ("fe80::1", None),
+        ("ff02::fb", None),
+        ("2001:db8::1", None),
+    ],
+)
+def test_the_built_in_network_holds_private_ranges(address, name):
+    assert where(Networks(built_in()), address) == name
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("10.20.0.53", "resolver"),
+        ("10.20.0.54", "floor"),
+        ("10.20.1.1", "site"),
+        ("10.21.0.1", "all"),
+        ("2001:db8:20:1::1", "floor6"),
+        ("2001:db8:21::1", "all6"),
+        ("192.0.2.1", None),
+    ],
+)
+def test_of_nested_ranges_the_most_specific_wins(address, name):
+    scopes = [
+        scope("all", "10.0.0.0/8"),
+        scope("resolver", "10.20.0.53/32"),
+        scope("site", "10.20.0.0/16"),
+        scope("floor", "10.20.0.0/24"),
+        scope("all6", "2001:db8::/32"),
+        scope("floor6", "2001:db8:20::/48"),
+    ]
+    assert where(Networks(scopes), address) == name
+    assert where(Networks(scopes[::-1]), address) == name
+
+
+@pytest.mark.parametrize(
+    ("address", "vlan", "name"),
+    [
+        ("10.30.0.1", 30, "byod"),  # range and VLAN before the range alone
+        ("10.30.0.1", 31, "plain"),
+        ("10.30.0.1", None, "plain"),
+        ("10.40.0.1", 30, None),  # byod needs both
+        ("10.30.0.1", 99, "guests"),  # a VLAN alone before any range without VLANs
+        ("198.51.100.9", 99, "guests"),
+        ("2001:db8::9", 99, "guests"),
+        ("10.30.0.53", 99, "resolver"),  # but not before a single address
+        ("10.50.0.1", 99, "lab"),  # a range inside that VLAN is more specific
+        ("10.50.0.1", 98, None),
+    ],
+)
+def test_vlans(address, vlan, name):
+    scopes = [
+        scope("plain", "10.30.0.0/16"),
+        scope("byod", "10.30.0.0/16", vlans=[30]),
+        scope("guests", vlans=[99]),
+        scope("resolver", "10.30.0.53/32"),
+        scope("lab", "10.50.0.0/16", vlans=[99]),
+    ]
+    for order in (scopes, scopes[::-1]):
+        assert where(Networks(order), address, vlan) == name
+
+
+def test_a_longer_range_goes_before_a_shorter_one_with_vlan():
+    scopes = [scope("wide", "10.0.0.0/8", vlans=[5]), scope("narrow", "10.1.0.0/16")]
+    assert where(Networks(scopes), "10.1.0.1", 5) == "narrow"
+    assert where(Networks(scopes), "10.2.0.1", 5) == "wide"
+
+
+addresses = st.integers(0, 255).map(lambda low: bytes((10, 0, 0, low)))
+spans = st.tuples(addresses, st.integers(24, 32)).map(lambda s: ip_network(s, strict=False))
+
+
+@given(st.sets(spans, max_size=12), addresses)
+def test_agrees_with_a_scan_of_all_ranges(ranges, ip):
+    table = Networks([scope(str(span), str(span)) for span in ranges])
+    holding = [span for span in ranges if ip_address(ip) in span]
+    best = max(holding, key=lambda span: span.prefixlen, default=None)
+    found = table.find(ip, None)
+    assert (found and found.name) == (best and str(best))
+
+
+def test_answers_are_remembered_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr(networks, "CACHE_LIMIT", 4)
+    table = Networks(built_in())
+    for low in range(9):
+        assert where(table, f"10.0.0.{low}") == "private"
+    assert table.evictions == 8
+    assert where(table, "11.0.0.1") is None
+    assert where(table, "11.0.0.1") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "vlan", "why"),
+    [
+        ("10.30.0.1", 30, "range 10.30.0.0/16 in VLAN 30"),
+        ("10.30.0.1", 7, "range 10.30.0.0/16"),
+        ("192.0.2.1", 99, "VLAN 99"),
+        ("192.0.2.1", 7, "no range or VLAN of the configuration takes the address in VLAN 7"),
+    ],
+)
+def test_tells_what_decided(address, vlan, why):
+    scopes = [
+        scope("byod", "10.30.0.0/16", vlans=[30]),
+        scope("plain", "10.30.0.0/16"),
+        scope("guests", vlans=[99]),
+    ]
+    assert Networks(scopes).explain(ip_address(address).packed, vlan)[1] == why
+
+
+def test_reads_what_is_written():
+    scopes, told = read(
+        """
+networks:
+  - {name: hq, cidrs: [10.20.0.0/16, "2001:db8:20::/48"], class: service, authority: BE-FED}
+  - {name: byod, cidrs: [10.30.0.0/16], vlans: [30, 40-42], class: personal}
+"""
+    )
+    assert told == []
+    assert scopes[0].network == Network("hq", "service", "BE-FED")
+    assert [str(span) for span in scopes[0].ranges] == ["10.20.0.0/16", "2001:db8:20::/48"]
+    assert scopes[1].vlans == {30, 40, 41, 42}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{cidrs: [10.0.0.0/8], class: service}", "a network needs 'name'"),
+        ("{name: a, cidrs: [10.0.0.0/8]}", "a network needs 'class'"),
+        ("{name: a, cidrs: [10.0.0.0/8], class: servise}", "expected one of service, personal"),
+        ("{name: a, cidrs: [10.0.0.0/8], class: unknown}", "expected one of service, personal"),
+        ("{name: a, class: guest}", "needs 'cidrs', 'vlans' or both"),
+        ("{name: a, cidrs: [], class: guest}", "has neither a range nor a VLAN"),
+        ("{name: a, cidrs: [10.20.1.0/16], class: guest}", "did you mean 10.20.0.0/16?"),
+        ("{name: a, cidrs: [10.20.0/16], class: guest}", "'10.20.0/16' is not a range"),
+        ("{name: a, cidrs: 10.0.0.0/8, class: guest}", "'cidrs' must be a list"),
+        (
+            "{name: a, vlans: [0], class: guest}",
+            "VLAN 0 is wrong, expected a number from 1 to 4094",
+        ),
+        ("{name: a, vlans: [4095], class: guest}", "VLAN 4095 is wrong"),
+        ("{name: a, vlans: [true], class: guest}", "VLAN True is wrong"),
+        ("{name: a, vlans: [40-30], class: guest}", "VLAN '40-30' is wrong"),
+        ("{name: a, vlans: [1], class: guest, vlan: 2}", "unknown key 'vlan'"),
+    ],
+)
+def test_mistakes_have_file_and_line(entry, message):
+    _, told = read(f"networks:\n  - {entry}\n")
+    assert len(told) == 1
+    assert told[0].startswith("n.yaml:2: ")
+    assert message in told[0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            "{name: b, cidrs: [10.0.0.0/8], class: guest}",
+            "range 10.0.0.0/8 stands in network 'a' (line 2) and in 'b' with two classes,"
+            " service and guest; expected one",
+        ),
+        (
+            "{name: b, cidrs: [10.0.0.0/8], class: service}",
+            "range 10.0.0.0/8 stands twice, in network 'a' (line 2) and in 'b'; expected once",
+        ),
+        ("{name: a, cidrs: [192.168.0.0/16], class: service}", "network 'a' stands twice (line 2)"),
+        ("{name: b, vlans: [7], class: guest}", "VLAN 7 stands in network 'v' (line 3)"),
+        (
+            "{name: b, cidrs: [172.16.0.0/12], vlans: [5, 6], class: guest}",
+            "range 172.16.0.0/12 stands in network 'w' (line 4)",
+        ),
+    ],
+)
+def test_what_stands_twice_is_told(entry, message):
+    _, told = read(
+        f"""networks:
+  - {{name: a, cidrs: [10.0.0.0/8], class: service}}
+  - {{name: v, vlans: [7], class: service}}
+  - {{name: w, cidrs: [172.16.0.0/12], vlans: [6], class: service}}
+  - {entry}
+"""
+    )
+    assert len(told) == 1
+    assert told[0].startswith(f"n.yaml:5: {message}")
+
+
+def test_one_range_may_stand_with_and_without_vlan_and_in_other_vlans():
+    _, told = read(
+        """networks:
+  - {name: a, cidrs: [10.0.0.0/8], class: service}
+  - {name: b, cidrs: [10.0.0.0/8], vlans: [5], class: guest}
+  - {name: c, cidrs: [10.0.0.0/8], vlans: [6], class: personal}
+"""
+    )
+    assert told == []
+
+
+def test_a_network_that_is_wrong_is_left_out():
+    problems = Problems()
+    mapping = Mapping(1)
+    assert read_scope(Fields(mapping, "n.yaml", problems, "a network")) is None
+    assert len(problems.found) == 3
