@@ -50,7 +50,8 @@ class Source(Protocol):
     `size` is the bytes that `position` runs up to, None where unknown (a pipe).
     `notes` are sentences on what could not be read, filled while iterating: a file cut
     short yields all whole packets and leaves a note. A capture that cannot be read at
-    all raises `CaptureError` at the first block.
+    all raises `CaptureError` at the first block. The end of the iteration closes the
+    source; `close` is for those who never begin it, and may be called twice.
     """
 
     name: str
@@ -59,4 +60,8 @@ class Source(Protocol):
 
     def blocks(self) -> Iterator[Block]:
         """The capture, block by block, in its own order."""
+        ...
+
+    def close(self) -> None:
+        """Give back the file or device."""
         ...

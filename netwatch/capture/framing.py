@@ -1,0 +1,301 @@
+# cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
+# mypy: disable-error-code="import-untyped,untyped-decorator,valid-type"
+"""Finds the packet records in a buffer: the code that touches every one of them.
+
+A walker goes from record to record and writes `FIELDS` integers each into a flat array
+(see `netwatch.capture.block`). It stops where Python has to decide: more bytes wanted,
+array full, a block that opens a section or describes an interface, lengths that cannot
+be. This is an ordinary Python file that Cython compiles; where it could not be compiled
+it runs as it is, slowly, with the same result.
+
+pcap is draft-ietf-opsawg-pcap, pcapng draft-ietf-opsawg-pcapng. Offsets are in bytes
+from the start of the buffer, times in ns since the epoch, UTC.
+"""
+
+import cython
+
+COMPILED: bool = cython.compiled
+"""Whether this file runs as a C extension."""
+
+MORE, FULL, IMPLAUSIBLE, SECTION, DESCRIPTION, PASS, DISAGREE, UNKNOWN, MISFIT = range(9)
+"""Why a walker stopped, at `at`, and what its `value` then is:
+
+- MORE: the record is not whole in the buffer; how many bytes from `at` are wanted.
+- FULL: no room in the array for another record; 0.
+- IMPLAUSIBLE: a length that no capture has; that length.
+- SECTION: a Section Header Block; 0.
+- DESCRIPTION: an Interface Description Block; 0.
+- PASS: another block without a packet, not whole in the buffer; its length.
+- DISAGREE: the two lengths of a block differ; the second one.
+- UNKNOWN: a packet of an interface that its section does not describe; the block's length.
+- MISFIT: a packet longer than its block; the block's length.
+"""
+
+CLOCK_FIELDS = 4
+"""Integers an interface in `clocks`: largest captured length (bytes), where Simple Packet
+Blocks are cut (bytes), unit of its time stamps, and what is added to them (ns). Unit
+n >= 0 is 10^-n s, -1 - n is 2^-n s, and NO_CLOCK says that no time can be told."""
+
+NO_CLOCK = -1000
+
+_MORE = cython.declare(cython.int, 0)
+_FULL = cython.declare(cython.int, 1)
+_IMPLAUSIBLE = cython.declare(cython.int, 2)
+_SECTION = cython.declare(cython.int, 3)
+_DESCRIPTION = cython.declare(cython.int, 4)
+_PASS = cython.declare(cython.int, 5)
+_DISAGREE = cython.declare(cython.int, 6)
+_UNKNOWN = cython.declare(cython.int, 7)
+_MISFIT = cython.declare(cython.int, 8)
+_FIELDS = cython.declare(cython.Py_ssize_t, 6)
+_CLOCK_FIELDS = cython.declare(cython.Py_ssize_t, 4)
+_NO_CLOCK = cython.declare(cython.longlong, -1000)
+_LAST = cython.declare(cython.ulonglong, 0x7FFF_FFFF_FFFF_FFFF)
+_SECOND = cython.declare(cython.ulonglong, 1_000_000_000)
+_SECTION_HEADER = cython.declare(cython.longlong, 0x0A0D0D0A)
+_INTERFACE_DESCRIPTION = cython.declare(cython.longlong, 1)
+_OBSOLETE_PACKET = cython.declare(cython.longlong, 2)
+_SIMPLE_PACKET = cython.declare(cython.longlong, 3)
+_ENHANCED_PACKET = cython.declare(cython.longlong, 6)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(-1, check=True)
+def _u32(
+    data: cython.const[cython.uchar][::1], at: cython.Py_ssize_t, big: cython.bint
+) -> cython.longlong:
+    a: cython.longlong = data[at]
+    b: cython.longlong = data[at + 1]
+    c: cython.longlong = data[at + 2]
+    d: cython.longlong = data[at + 3]
+    if big:
+        return (a << 24) | (b << 16) | (c << 8) | d
+    return (d << 24) | (c << 16) | (b << 8) | a
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _nanoseconds(
+    ticks: cython.ulonglong, unit: cython.longlong, offset: cython.longlong
+) -> cython.longlong:
+    """A time stamp in ns, -1 where it is before 1970 or does not fit 63 bits."""
+    factor: cython.ulonglong = 1
+    whole: cython.ulonglong = 0
+    part: cython.ulonglong = ticks
+    shift: cython.longlong = -1 - unit
+    if unit == _NO_CLOCK:
+        return -1
+    if unit >= 0:
+        if unit <= 9:
+            while unit < 9:
+                factor = factor * 10
+                unit += 1
+            if ticks > _LAST // factor:
+                return -1
+            part = ticks * factor
+        elif unit > 28:  # 2^64 units are less than a nanosecond
+            part = 0
+        else:
+            while unit > 9:
+                factor = factor * 10
+                unit -= 1
+            part = ticks // factor
+    else:
+        if shift < 64:
+            whole = ticks >> shift
+            part = ticks - (whole << shift)
+        # A part of 34 bits times 10^9 fits 64 bits, and what is cut off is below 0.1 ns.
+        if shift >= 98:
+            part = 0
+            shift = 34
+        elif shift > 34:
+            part = part >> (shift - 34)
+            shift = 34
+        if whole > _LAST // _SECOND:
+            return -1
+        part = whole * _SECOND + ((part * _SECOND) >> shift)
+    if part > _LAST or (offset > 0 and part > _LAST - cython.cast(cython.ulonglong, offset)):
+        return -1
+    if offset < 0 and part < cython.cast(cython.ulonglong, -offset):
+        return -1
+    return cython.cast(cython.longlong, part) + offset
+
+
+def walk_pcap(
+    data: cython.const[cython.uchar][::1],
+    start: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+    records: cython.longlong[::1],
+    big: cython.bint,
+    nano: cython.bint,
+    header: cython.Py_ssize_t,
+    limit: cython.longlong,
+) -> tuple[int, int, int, int]:
+    """Find pcap records in ``data[start:end]``; returns (count, at, status, value).
+
+    `header` is the size of a record's header (16 bytes, 24 in Kuznetzov's variant),
+    `limit` the largest captured length taken for plausible. `at` is where the first
+    record stands that was not taken.
+    """
+    capacity: cython.Py_ssize_t = len(records) // _FIELDS
+    at: cython.Py_ssize_t = start
+    to: cython.Py_ssize_t = 0
+    count: cython.Py_ssize_t = 0
+    status: cython.int = _MORE
+    value: cython.longlong = 0
+    scale: cython.longlong = 1 if nano else 1000
+    captured: cython.longlong
+    wire: cython.longlong
+    with cython.nogil:
+        while True:
+            if count >= capacity:
+                status = _FULL
+                break
+            if end - at < header:
+                value = header
+                break
+            captured = _u32(data, at + 8, big)
+            if captured > limit:
+                status = _IMPLAUSIBLE
+                value = captured
+                break
+            if captured > end - at - header:
+                value = header + captured
+                break
+            wire = _u32(data, at + 12, big)
+            to = count * _FIELDS
+            records[to] = _u32(data, at, big) * 1_000_000_000 + _u32(data, at + 4, big) * scale
+            records[to + 1] = at + header
+            records[to + 2] = captured
+            records[to + 3] = captured if captured > wire else wire
+            records[to + 4] = 0
+            records[to + 5] = -1
+            count += 1
+            at += header + captured
+    return count, at, status, value
+
+
+def walk_pcapng(
+    data: cython.const[cython.uchar][::1],
+    start: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+    records: cython.longlong[::1],
+    big: cython.bint,
+    clocks: cython.longlong[::1],
+    most: cython.longlong,
+) -> tuple[int, int, int, int, int]:
+    """Find the packets of pcapng blocks in ``data[start:end]``; returns (count, at,
+    status, value, timeless).
+
+    `clocks` holds CLOCK_FIELDS integers for each interface of the section, `most` is the
+    largest block with a packet that is taken for plausible (bytes). `timeless` counts
+    packets that have no time stamp or none that can be told; their time is 0.
+    """
+    capacity: cython.Py_ssize_t = len(records) // _FIELDS
+    interfaces: cython.Py_ssize_t = len(clocks) // _CLOCK_FIELDS
+    at: cython.Py_ssize_t = start
+    packet: cython.Py_ssize_t = 0
+    to: cython.Py_ssize_t = 0
+    clock: cython.Py_ssize_t = 0
+    count: cython.Py_ssize_t = 0
+    timeless: cython.Py_ssize_t = 0
+    status: cython.int = _MORE
+    value: cython.longlong = 0
+    kind: cython.longlong
+    length: cython.longlong
+    interface: cython.longlong
+    captured: cython.longlong
+    wire: cython.longlong
+    room: cython.longlong
+    time: cython.longlong
+    with cython.nogil:
+        while True:
+            if count >= capacity:
+                status = _FULL
+                break
+            if end - at < 12:
+                value = 12
+                break
+            kind = _u32(data, at, big)
+            if kind == _SECTION_HEADER:
+                status = _SECTION
+                break
+            if kind == _INTERFACE_DESCRIPTION:
+                status = _DESCRIPTION
+                break
+            length = _u32(data, at + 4, big)
+            value = length
+            if length < 12 or length % 4 != 0:
+                status = _IMPLAUSIBLE
+                break
+            if kind != _ENHANCED_PACKET and kind != _SIMPLE_PACKET and kind != _OBSOLETE_PACKET:
+                if length > end - at:
+                    status = _PASS
+                    break
+                value = _u32(data, at + length - 4, big)
+                if value != length:
+                    status = _DISAGREE
+                    break
+                at += length
+                continue
+            if length > most or length < (16 if kind == _SIMPLE_PACKET else 32):
+                status = _IMPLAUSIBLE
+                break
+            if length > end - at:
+                break
+            value = _u32(data, at + length - 4, big)
+            if value != length:
+                status = _DISAGREE
+                break
+            if kind == _SIMPLE_PACKET:
+                interface = 0
+                packet = at + 12
+                room = length - 16
+                wire = _u32(data, at + 8, big)
+            else:
+                interface = _u32(data, at + 8, big)
+                if kind == _OBSOLETE_PACKET:  # interface and drop count, 16 bits each
+                    interface = (interface >> 16) if big else (interface & 0xFFFF)
+                packet = at + 28
+                room = length - 32
+                wire = _u32(data, at + 24, big)
+            if interface >= interfaces:
+                status = _UNKNOWN
+                break
+            clock = cython.cast(cython.Py_ssize_t, interface) * _CLOCK_FIELDS
+            if kind == _SIMPLE_PACKET:
+                captured = wire if wire < room else room
+                if captured > clocks[clock + 1]:
+                    captured = clocks[clock + 1]
+                time = -1
+            else:
+                captured = _u32(data, at + 20, big)
+                time = _nanoseconds(
+                    (cython.cast(cython.ulonglong, _u32(data, at + 12, big)) << 32)
+                    | cython.cast(cython.ulonglong, _u32(data, at + 16, big)),
+                    clocks[clock + 2],
+                    clocks[clock + 3],
+                )
+            if captured > clocks[clock]:
+                status = _IMPLAUSIBLE
+                value = captured
+                break
+            if captured > room:
+                status = _MISFIT
+                break
+            if time < 0:
+                time = 0
+                timeless += 1
+            to = count * _FIELDS
+            records[to] = time
+            records[to + 1] = packet
+            records[to + 2] = captured
+            records[to + 3] = captured if captured > wire else wire
+            records[to + 4] = interface
+            records[to + 5] = -1
+            count += 1
+            at += length
+    return count, at, status, value, timeless
