@@ -75,7 +75,7 @@ def client_hello(
         _extension(0xFF01, b"\0"),  # renegotiation_info
         _extension(10, _sized(2, _words([grease[0], *groups, SECP256R1, SECP384R1]))),
         _extension(11, b"\1\0"),  # ec_point_formats
-        _extension(35, rng.randbytes(224) if post_quantum else b""),  # session_ticket
+        _extension(35, rng.randbytes(224) if post_quantum else b""),  # a ticket (RFC 5077)
         _extension(16, _sized(2, protocols)),
         _extension(5, b"\1\0\0\0\0"),  # status_request
         _extension(13, _sized(2, _words(SIGNATURES))),

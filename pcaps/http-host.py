@@ -10,7 +10,7 @@ DESK = Host("10.20.1.52", "02:00:00:20:01:52")
 SERVER = Host("198.51.100.80", GATEWAY)
 PROXY = Host("198.51.100.88", GATEWAY)
 PAGE = b"<!doctype html><title>Example</title>" * 12
-AGENT = "User-Agent: example/1.0"
+ACCEPT = "Accept: text/html"
 
 
 def build() -> Wire:
@@ -23,24 +23,24 @@ def build() -> Wire:
 
     talk = connect(SERVER, 80)
     for target, name in (("/", "keep.example.org"), ("/logo.png", "alive.example.org")):
-        talk.ask(messages.request("GET", target, name, AGENT), "http-host", name)
+        talk.ask(messages.request("GET", target, name, ACCEPT), "http-host", name)
         talk.reply(messages.response(PAGE))
     body = b"field=value" * 8
-    posted = messages.request("POST", "/form", "post.example.org", AGENT, body=body)
+    posted = messages.request("POST", "/form", "post.example.org", ACCEPT, body=body)
     talk.ask(posted, "http-host", "post.example.org")
     talk.reply(messages.response(b"", "204 No Content"))
     talk.close()
 
     talk = connect(SERVER, 8080)
-    two = messages.request("GET", "/1", "one.example.org:8080", AGENT)
-    two += messages.request("GET", "/2", "two.example.org:8080", AGENT)
+    two = messages.request("GET", "/1", "one.example.org:8080", ACCEPT)
+    two += messages.request("GET", "/2", "two.example.org:8080", ACCEPT)
     talk.ask(two, "http-host", "one.example.org", "two.example.org")
     talk.reply(messages.response(PAGE) * 2)
     talk.close()
 
     talk = connect(SERVER, 80)
     cookie = "Cookie: " + "x" * 2000
-    split = messages.request("GET", "/long", "split.example.org", AGENT, cookie)
+    split = messages.request("GET", "/long", "split.example.org", ACCEPT, cookie)
     talk.ask(split, "http-host", "split.example.org", cuts=(3, split.index(b"split") + 4, 1500))
     talk.reply(messages.response(PAGE))
     talk.close()

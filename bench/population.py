@@ -1,0 +1,81 @@
+"""Who talks to whom in generated traffic: names, their servers and their rank.
+
+A few thousand invented names of sites follow Zipf's law, so that some come all the time
+and many once; a fixed list of banned ones is met by a chosen share of contacts. Every
+name has one server, so that answers, handshakes and data agree. Servers have
+documentation addresses (RFC 5737, RFC 3849).
+"""
+
+import itertools
+import random
+from bisect import bisect
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+BANNED = (
+    "www.tiktok.com",
+    "m.tiktok.com",
+    "v16-webapp.tiktok.com",
+    "webcast.tiktok.com",
+    "api16-normal-no1a.tiktokv.eu",
+    "api22-normal-useastred.tiktokv.eu",
+    "im-api.tiktokv.eu",
+    "p16-sign-va.tiktokcdn.com",
+    "p77-sign-sg.tiktokcdn.com",
+    "v19.tiktokcdn.com",
+)
+BANNED_DOMAINS = ("tiktok.com", "tiktokv.eu", "tiktokcdn.com")
+
+WORDS = """
+anchor apple archive arrow atlas autumn badge barrel beacon birch bridge bronze cabin camera
+candle canyon carbon castle cedar chalk cherry circle clover cobalt comet copper coral cotton
+crane crystal delta desert dragon ember falcon feather fern field flint forest fossil fountain
+galaxy garden garnet ginger glacier granite gravel harbor hazel helium heron hollow honey island
+ivory jasmine jungle kernel kettle ladder lagoon lantern laurel lemon lilac linen lotus magnet
+maple marble meadow mercury meteor mirror mosaic nectar nickel nutmeg oasis ocean olive onyx opal
+orbit orchid otter oxide paper pebble pepper piano pilot planet plum pollen poplar prairie prism
+quartz quill radar raven ridge river saffron sail sandal sierra silver spruce summit sunset
+thistle timber topaz tundra velvet violet walnut willow winter zephyr
+""".split()  # noqa: SIM905 - 130 lines of a list would not read better
+LABELS = ("www", "api", "cdn", "static", "mail", "img", "login", "assets", "edge-7", "eu-west-1")
+APEXES = ("example.com", "example.net", "example.org", "site.test", "cloud.example", "corp.test")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A name with its servers' addresses, packed, and the aliases that lead there."""
+
+    name: str
+    four: bytes
+    six: bytes
+    aliases: tuple[str, ...]
+    banned: bool
+
+
+class Population:
+    """All sites, drawn by rank; `banned` is the share of contacts that a ban is about."""
+
+    def __init__(self, rng: random.Random, names: int = 4000, banned: float = 0.005) -> None:
+        self.rng, self.share = rng, banned
+        chosen: dict[str, None] = {}
+        while len(chosen) < names:
+            host = f"{rng.choice(LABELS)}.{rng.choice(WORDS)}-{rng.choice(WORDS)}"
+            chosen[f"{host}.{rng.choice(APEXES)}"] = None
+        self.sites = [self._site(number, name) for number, name in enumerate(chosen)]
+        self.banned = [self._site(names + place, name, True) for place, name in enumerate(BANNED)]
+        self.ranks = list(itertools.accumulate(1 / (rank + 3) for rank in range(names)))
+
+    def _site(self, number: int, name: str, banned: bool = False) -> Site:
+        net = (b"\xc0\x00\x02", b"\xc6\x33\x64", b"\xcb\x00\x71")[number % 3]
+        four = net + bytes([1 + number // 3 % 250])
+        six = ip_address("2001:db8:ffff::").packed[:12] + (number + 1).to_bytes(4, "big")
+        hops = 0 if self.rng.random() < 0.75 else self.rng.randint(1, 3)
+        stem = name.replace(".", "-")
+        aliases = tuple(f"{stem}.pop{hop}.delivery.example" for hop in range(hops))
+        return Site(name, four, six, aliases, banned)
+
+    def draw(self) -> Site:
+        """The site of one contact."""
+        if self.rng.random() < self.share:
+            return self.rng.choice(self.banned)
+        return self.sites[bisect(self.ranks, self.rng.random() * self.ranks[-1])]
