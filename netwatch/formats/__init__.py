@@ -1,0 +1,36 @@
+"""Records in the reader's format, one file a format.
+
+A format is a `Writer` over a text stream; a new one is a file and a row in `FORMATS`.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TextIO
+
+from netwatch.formats.csv import CsvWriter
+from netwatch.formats.jsonl import JsonlWriter
+from netwatch.formats.table import TableWriter
+from netwatch.model import Alert, Observation
+
+
+class Writer(Protocol):
+    """Writes records to a text stream as they come, keeping none of them."""
+
+    def observation(self, obs: Observation) -> None:
+        """Write one observation."""
+        ...
+
+    def alert(self, told: Alert) -> None:
+        """Write one alert."""
+        ...
+
+    def end(self) -> None:
+        """Write what follows the last record, if anything does."""
+        ...
+
+
+FORMATS: dict[str, Callable[[TextIO], Writer]] = {
+    "table": TableWriter,
+    "jsonl": JsonlWriter,
+    "csv": CsvWriter,
+}
+"""By the name that the command line takes."""

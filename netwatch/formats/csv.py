@@ -1,0 +1,170 @@
+"""Records as CSV (RFC 4180) for spreadsheets: one header, one flat row a record.
+
+Lists are joined by a space. A cell that a spreadsheet would take for a formula (it starts
+with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return) gets an apostrophe in front,
+and characters that could break a line or steer a terminal are written as ``\\uXXXX``.
+What is not known is an empty cell.
+"""
+
+import csv
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from netwatch.formats import jsonl
+from netwatch.formats.values import endpoint, escaped
+from netwatch.model import Alert, Observation
+
+OBSERVATION: tuple[str, ...] = (
+    "time",
+    "evidence",
+    "name",
+    "client_ip",
+    "client_port",
+    "client_mac",
+    "server_ip",
+    "server_port",
+    "transport",
+    "vlan",
+    "community_id",
+    "source",
+    "packet",
+    "dns_type",
+    "dns_rcode",
+    "dns_answers",
+    "dns_chain",
+    "tls_version",
+    "tls_alpn",
+    "tls_ja4",
+    "tls_ech",
+    "quic_version",
+)
+"""Columns of an observation: the keys of its JSON record, joined by an underscore."""
+
+ALERT: tuple[str, ...] = (
+    "schema",
+    "id",
+    "status",
+    "verdict",
+    "severity",
+    "confidence",
+    "first_seen",
+    "last_seen",
+    "app_id",
+    "app_name",
+    "app_vendor",
+    "ban_id",
+    "ban_authority",
+    "ban_legal_basis",
+    "ban_from",
+    "ban_until",
+    "ban_review",
+    "exemption_ban",
+    "exemption_device",
+    "exemption_apps",
+    "exemption_from",
+    "exemption_until",
+    "exemption_reason",
+    "exemption_approved_by",
+    "device_id",
+    "device_ip",
+    "device_mac",
+    "device_hostname",
+    "device_owner",
+    "device_class",
+    "network_name",
+    "network_class",
+    "network_authority",
+    "network_vlan",
+    "destinations",
+    "names",
+    "evidence",
+    "evidence_count",
+    "first_source",
+    "first_packet",
+    "counts_lookups",
+    "counts_handshakes",
+    "counts_flows",
+    "counts_bytes_out",
+    "counts_bytes_in",
+    "community_ids",
+    "sensor_name",
+    "sensor_version",
+)
+"""Columns of an alert: the keys of its JSON record, joined by an underscore, but for
+`destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how often
+there was any) and the place of the first of it."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def observation(obs: Observation) -> list[str]:
+    """The cells of an observation, in the order of OBSERVATION."""
+    return _row(OBSERVATION, _flat(jsonl.observation(obs)))
+
+
+def alert(alert: Alert) -> list[str]:
+    """The cells of an alert, in the order of ALERT."""
+    record = jsonl.alert(alert)
+    record["destinations"] = [endpoint(to.ip, to.port) for to in alert.destinations]
+    record["evidence"] = [f"{item.type}={item.name}" for item in alert.evidence]
+    record["evidence_count"] = sum(item.count for item in alert.evidence)
+    if alert.evidence:
+        first = min(alert.evidence, key=lambda item: item.time)
+        record["first_source"] = first.source
+        record["first_packet"] = first.packet
+    return _row(ALERT, _flat(record))
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            for below, inner in value.items():
+                flat[f"{key}_{below}"] = inner
+        else:
+            flat[key] = value
+    return flat
+
+
+def _row(columns: Iterable[str], flat: dict[str, Any]) -> list[str]:
+    return [cell(flat.get(column)) for column in columns]
+
+
+def cell(value: Any) -> str:
+    """A value as the text of one cell, safe to open in a spreadsheet."""
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return str(value)
+    text = value if isinstance(value, str) else " ".join(map(str, value))
+    guard = "'" if text.startswith(_FORMULA) else ""
+    return guard + escaped(text)
+
+
+class CsvWriter:
+    """Writes a header at the first record, then a row each. A stream holds one kind of
+    record; without any it stays empty."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._writer = csv.writer(stream, lineterminator="\n")
+        self._columns: tuple[str, ...] = ()
+
+    def observation(self, obs: Observation) -> None:
+        """Write one observation."""
+        self._head(OBSERVATION)
+        self._writer.writerow(observation(obs))
+
+    def alert(self, told: Alert) -> None:
+        """Write one alert."""
+        self._head(ALERT)
+        self._writer.writerow(alert(told))
+
+    def end(self) -> None:
+        """Nothing follows the last row."""
+
+    def _head(self, columns: tuple[str, ...]) -> None:
+        if not self._columns:
+            self._columns = columns
+            self._writer.writerow(columns)
+        elif self._columns is not columns:
+            raise ValueError("observations and alerts do not share a CSV stream")
