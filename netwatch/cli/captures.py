@@ -1,0 +1,134 @@
+"""``netwatch scan`` and ``netwatch names``: captures in, records out.
+
+Records go to standard output or a file and nothing else does; progress, the summary and
+errors go to standard error.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+
+from netwatch import __version__
+from netwatch.tally import Tally
+
+_SCAN = """examples:
+  netwatch scan office.pcap                    by ./netwatch.yaml, else by built-in rules
+  netwatch scan -c be.yaml captures/ --jobs 2  a folder, two files at a time
+  zcat big.pcap.gz | netwatch scan -           from a pipe (gzip is also read by itself)
+  netwatch scan mirror.pcap --format jsonl -o alerts.jsonl
+  netwatch scan day-*.pcap --continuous        one capture cut in pieces by tcpdump -C or -G
+  netwatch scan office.pcap --fail-on violation || mail -s "TikTok" ciso@example.org
+"""
+_NAMES = """examples:
+  netwatch names office.pcap                   one line a name, as it is on the wire
+  netwatch names office.pcap --format jsonl | jq -r .name | sort | uniq -c
+"""
+
+_VERDICTS = {"violation": {"violation"}, "advisory": {"violation", "advisory"}}
+
+
+def add(
+    groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> None:
+    """Register both commands; each sets `func`, which gives the exit status."""
+    scanning = _command(groups, parents, "scan", "captures in, alerts out", _SCAN)
+    scanning.add_argument(
+        "--fail-on",
+        choices=tuple(_VERDICTS),
+        help="exit with 3 when there was such an incident (advisory: or a violation)",
+    )
+    scanning.set_defaults(func=scan)
+    naming = _command(
+        groups, parents, "names", "every name that devices show, before any rule", _NAMES
+    )
+    naming.set_defaults(func=names)
+
+
+def _command(
+    groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    parents: Sequence[argparse.ArgumentParser],
+    name: str,
+    does: str,
+    epilog: str,
+) -> argparse.ArgumentParser:
+    from netwatch.formats import FORMATS
+
+    parser = groups.add_parser(
+        name,
+        help=does,
+        description=f"{does[0].upper()}{does[1:]}.",
+        epilog=epilog,
+        parents=list(parents),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="+", help="a capture, a folder of them, a glob, or -"
+    )
+    parser.add_argument("--format", choices=tuple(FORMATS), default="table")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write there, whole or not at all"
+    )
+    parser.add_argument(
+        "--jobs", metavar="N", type=_jobs, default=1, help="captures read at a time (default 1)"
+    )
+    parser.add_argument(
+        "--continuous",
+        action="store_true",
+        help="the files are one capture cut in pieces, taken in time order",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no summary, errors only")
+    parser.add_argument("-v", "--verbose", action="store_true", help="a longer summary")
+    return parser
+
+
+def _jobs(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 256")
+    return int(text)
+
+
+def scan(args: argparse.Namespace) -> int:
+    """Run ``netwatch scan``; the exit status."""
+    from netwatch import config as configuration
+    from netwatch import jobs, pipeline
+    from netwatch.capture.files import find
+    from netwatch.cli import terminal
+    from netwatch.formats import FORMATS
+    from netwatch.model import Sensor
+
+    started, tally = time.perf_counter(), Tally()
+    config = configuration.load(args.config)
+    captures = list(pipeline.captures(find(args.paths), args.continuous))
+    terminal.warn_interpreted(args)
+    with terminal.output(args.output) as stream:
+        with terminal.progress(args, captures) as progress:
+            incidents = jobs.scan(captures, config, tally, args.jobs, progress)
+        alerts = incidents.alerts(config.geo, Sensor(config.sensor, __version__))
+        writer = FORMATS[args.format](stream)
+        for alert in alerts:
+            writer.alert(alert)
+        writer.end()
+    terminal.summary(args, tally, time.perf_counter() - started, config, incidents)
+    if args.fail_on and _VERDICTS[args.fail_on] & {alert.verdict for alert in alerts}:
+        return 3
+    return 1 if tally.unread else 0
+
+
+def names(args: argparse.Namespace) -> int:
+    """Run ``netwatch names``; the exit status."""
+    from netwatch import jobs, pipeline
+    from netwatch.capture.files import find
+    from netwatch.cli import terminal
+    from netwatch.formats import FORMATS
+
+    started, tally = time.perf_counter(), Tally()
+    captures = list(pipeline.captures(find(args.paths), args.continuous))
+    terminal.warn_interpreted(args)
+    with terminal.output(args.output) as stream, terminal.progress(args, captures) as progress:
+        writer = FORMATS[args.format](stream)
+        for observation in jobs.names(captures, tally, args.jobs, progress):
+            writer.observation(observation)
+        writer.end()
+    terminal.summary(args, tally, time.perf_counter() - started)
+    return 1 if tally.unread else 0

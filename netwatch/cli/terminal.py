@@ -1,0 +1,170 @@
+"""What a command says beside its records: progress, the summary, warnings.
+
+All of it goes to standard error; the progress bar only where that is a terminal.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from netwatch import __version__
+from netwatch.capture.block import Source
+from netwatch.capture.files import Found
+from netwatch.config import Config
+from netwatch.dissect.headers import INNOCENT
+from netwatch.dissect.kernel import COMPILED
+from netwatch.errors import NetwatchError
+from netwatch.incidents import Incidents
+from netwatch.pipeline import Progress
+from netwatch.tally import Tally
+
+NAMED = 8
+"""Skipped files that are named without --verbose; the rest is counted."""
+
+
+def say(text: str) -> None:
+    """A line on standard error."""
+    print(text, file=sys.stderr)
+
+
+def warn_interpreted(args: argparse.Namespace) -> None:
+    """Say once that the packet loop was not compiled, which costs a hundredfold."""
+    if not COMPILED and not args.quiet:
+        say(
+            "netwatch: the packet loop runs interpreted and slow; install a C compiler and"
+            " netwatch again to make it fast"
+        )
+
+
+@contextlib.contextmanager
+def output(path: str | None) -> Iterator[TextIO]:
+    """Standard output, or the file `path`, which is written whole or not at all: what
+    stood there stays until all is done. Pipes and devices are written as they are."""
+    if path is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    target = Path(path)
+    try:
+        if target.exists() and not target.is_file():
+            with target.open("w", encoding="utf-8", newline="") as stream:
+                yield stream
+            return
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
+    try:
+        with open(handle, "w", encoding="utf-8", newline="") as stream:  # noqa: PTH123 - a handle
+            yield stream
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def progress(
+    args: argparse.Namespace, captures: Sequence[Sequence[Found]]
+) -> Iterator[Progress | None]:
+    """A progress bar: bytes, packets, rate and time left; None where nobody looks."""
+    if args.quiet or not sys.stderr.isatty() or args.jobs > 1:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    sizes = {found.path: _size(found) for files in captures for found in files}
+    known = None if None in sizes.values() else sum(size or 0 for size in sizes.values())
+    read: dict[str, int] = {}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TextColumn("{task.fields[packets]:,} packets"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=known, packets=0)
+
+        def told(tally: Tally, source: Source, position: int) -> None:
+            read[source.name] = position
+            bar.update(task, completed=sum(read.values()), packets=tally.packets)
+
+        yield told
+
+
+def _size(found: Found) -> int | None:
+    try:
+        return Path(found.path).stat().st_size if found.error is None else 0
+    except OSError:
+        return None
+
+
+def summary(
+    args: argparse.Namespace,
+    tally: Tally,
+    seconds: float,
+    config: Config | None = None,
+    incidents: Incidents | None = None,
+) -> None:
+    """The end of a run: each unread capture, always; then what was read and found."""
+    for error in tally.unread:
+        say(f"netwatch: {error}")
+    if args.quiet:
+        return
+    for note in tally.notes:
+        say(f"netwatch: {note}")
+    for note in config.notes if config else ():
+        say(f"netwatch: {note}")
+    for label, text in _lines(args, tally, seconds, incidents):
+        say(f"{label:<13} {text}")
+
+
+def _lines(
+    args: argparse.Namespace, tally: Tally, seconds: float, incidents: Incidents | None
+) -> Iterator[tuple[str, str]]:
+    files = f"{tally.files:,} capture{'' if tally.files == 1 else 's'}"
+    read = f"{files}, {tally.packets:,} packets, {tally.octets:,} bytes in {seconds:.2f} s"
+    yield "read", f"{read} (netwatch {__version__})"
+    yield "observations", _counts(tally.observations) or "none"
+    if incidents is not None:
+        yield "incidents", _counts(incidents.by_verdict) or "none"
+        if incidents.recorded:
+            yield "recorded", f"{incidents.recorded:,} below the confidence that the ban asks for"
+        for reason, count in tally.silent.most_common():
+            yield "no verdict", f"{count:,} × {reason}"
+        if incidents.limits:
+            yield "left out", _counts(Counter(dict(incidents.limits)))
+    odd = Counter({name: n for name, n in tally.oddities.items() if name not in INNOCENT})
+    yield "oddities", _counts(odd) or "none"
+    innocent = tally.oddities - odd
+    if args.verbose:
+        yield "no names in", _counts(innocent) or "no packet"
+        yield "candidates", f"{tally.candidates:,} packets could carry a name"
+    if tally.skipped:
+        some = tally.skipped if args.verbose else tally.skipped[:NAMED]
+        more = f" and {len(tally.skipped) - len(some)} more" if len(tally.skipped) > NAMED else ""
+        yield "skipped", f"no captures: {', '.join(some)}{more if not args.verbose else ''}"
+    if tally.unread:
+        yield "not read", f"{len(tally.unread):,} (named above)"
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counter.most_common())

@@ -1,0 +1,133 @@
+"""Blocks in, messages out: the kernel's rows, put together and read.
+
+One dissector is one capture: its flows, its unfinished messages, its counts. The
+parsers are handed in, so that this room knows bytes and flows and no protocol.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
+
+from netwatch.capture.block import Block
+from netwatch.dissect.handshakes import Connection, Handshakes
+from netwatch.dissect.kernel import COLUMNS, MORE, Kernel
+from netwatch.dissect.packets import packet_of
+from netwatch.dissect.streams import Streams
+from netwatch.errors import ParseError
+from netwatch.model import Message, Observation, Packet
+
+
+class Parser(Protocol):
+    """A row of the protocol table, as far as this room needs it: how one kind of
+    candidate is read. Of `parse` (a datagram that stands alone), `parse_stream` (bytes
+    of a stream; true says that no more will come) and `connect` (the state of one
+    client's handshake) one is not None."""
+
+    @property
+    def parse(self) -> Callable[[bytes], Message] | None: ...  # noqa: D102
+
+    @property
+    def parse_stream(self) -> Callable[[bytes, bool], Message] | None: ...  # noqa: D102
+
+    @property
+    def connect(self) -> Callable[[], Connection] | None: ...  # noqa: D102
+
+    @property
+    def persistent(self) -> bool:
+        """Whether the next message of a stream starts where one ends."""
+        ...
+
+
+class Dissector:
+    """The messages of one capture.
+
+    `parsers` by the kind that the kernel gives, `looks` as `Streams` wants it. A message
+    for which `wanted` is false is counted and dropped; None wants all. `shown` counts
+    all names by evidence.
+    """
+
+    def __init__(
+        self,
+        parsers: Mapping[int, Parser],
+        looks: Callable[[bytes], int],
+        wanted: Callable[[Message], bool] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.kernel = Kernel(seed=seed)
+        self._wanted = wanted
+        self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
+        self._streams = Streams(
+            {kind: each.parse_stream for kind, each in parsers.items() if each.parse_stream},
+            frozenset(kind for kind, each in parsers.items() if each.persistent),
+            looks,
+        )
+        self._handshakes = {
+            kind: Handshakes(each.connect) for kind, each in parsers.items() if each.connect
+        }
+        self._oddities: Counter[str] = Counter()
+        self.shown: Counter[str] = Counter()
+
+    def oddities(self) -> Counter[str]:
+        """How often each thing that is not as it should be was met, by its name."""
+        total = self._oddities + self._streams.oddities
+        for handshakes in self._handshakes.values():
+            total += handshakes.oddities
+        total.update(self.kernel.oddities())
+        if self.kernel.flows.evicted:
+            total["flow-table-full"] += self.kernel.flows.evicted
+        return total
+
+    def bytes_of(self, observation: Observation) -> tuple[int, int]:
+        """Transport payload that the flow of an observation carried so far, out of and
+        into its client; zeros where the flow table let it go."""
+        low, high = self.kernel.flows.bytes_of(observation.flow)
+        client = observation.client_ip, observation.client_port
+        greater = client > (observation.server_ip, observation.server_port)
+        return (high, low) if greater else (low, high)
+
+    def messages(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
+        """The messages that became whole with the packets of `block`, in its order."""
+        data = block.data
+        for rows in self.kernel.walk(block):
+            for row in zip(*[iter(rows)] * COLUMNS, strict=True):
+                kind, _, at, size, wire = row[:5]
+                payload = bytes(data[at : at + size])
+                parse = self._parsers.get(kind)
+                if parse is not None:
+                    try:
+                        message = parse(payload)
+                    except ParseError as error:
+                        self._oddities[error.oddity] += 1
+                        continue
+                    if self._tells(message):
+                        yield packet_of(row, block, source), message
+                    continue
+                packet = packet_of(row, block, source)
+                handshakes = self._handshakes.get(kind)
+                if handshakes is not None:
+                    found = handshakes.feed(packet.flow, row[14], payload, packet)
+                else:
+                    side = (packet.flow, row[14])
+                    kind = 0 if kind == MORE else kind
+                    found = self._streams.feed(kind, side, row[12], payload, size < wire, packet)
+                if found:
+                    yield from self._told(found)
+
+    def flush(self) -> Iterator[tuple[Packet, Message]]:
+        """The capture is over: what messages cut short show."""
+        yield from self._told(self._streams.flush())
+        for handshakes in self._handshakes.values():
+            yield from self._told(handshakes.flush())
+
+    def _told(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[tuple[Packet, Message]]:
+        for packet, message in found:
+            if self._tells(message):
+                yield packet, message
+
+    def _tells(self, message: Message) -> bool:
+        """Count what a message shows; whether it is wanted."""
+        if message.oddities:
+            self._oddities.update(message.oddities)
+        for shown in message.shown:
+            self.shown[shown.evidence] += 1
+        return bool(message.shown) and (self._wanted is None or self._wanted(message))

@@ -1,0 +1,17 @@
+cdef class Flows:
+    cdef long long[::1] table
+    cdef long long mask
+    cdef public long long flows
+    cdef public long long evicted
+
+    cdef Py_ssize_t find(self, long long key, long long now) noexcept nogil
+    cdef Py_ssize_t seek(self, long long key) noexcept nogil
+    cdef void set_state(self, Py_ssize_t slot, int side, long long state) noexcept nogil
+    cdef void opened(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef bint first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef void syn(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef void quiet(self, Py_ssize_t slot, int side) noexcept nogil
+    cdef void owe(self, Py_ssize_t slot, int side, long long seq, long long need) noexcept nogil
+    cdef bint wants(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil
+    cdef void count(self, Py_ssize_t slot, int side, long long size) noexcept nogil
+    cdef long long name(self, Py_ssize_t slot) noexcept nogil

@@ -1,0 +1,239 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""The flows that are owed more bytes: the only state of the hot loop.
+
+A ClientHello or request head does not fit one segment any more, and its continuation
+looks like nothing. So each conversation has a slot in a table of fixed size; a side of
+it is *opened* by its SYN, *owed* from the first byte of something that goes on, *early*
+when it was met in mid-flow (its first segments may be a hello's end that came before
+its start), and else *quiet*. Only segments of sides that are not quiet are passed on.
+The slot also counts the payload bytes of each side.
+
+The table is set-associative, four slots a set: a full set drops the slot that was
+silent longest, opened ones without data first, and counts it.
+"""
+
+from array import array
+
+import cython
+
+WIDTH = cython.declare(cython.Py_ssize_t, 8)
+WAYS = cython.declare(cython.Py_ssize_t, 4)
+
+# A slot: flow key, time of the last packet, for each side where what is owed starts
+# (TCP sequence number) and its length above it, payload bytes of each side, the state
+# of each side with the number of early segments passed on, and the generation.
+KEY = cython.declare(cython.Py_ssize_t, 0)
+LAST = cython.declare(cython.Py_ssize_t, 1)
+OWED = cython.declare(cython.Py_ssize_t, 2)
+BYTES = cython.declare(cython.Py_ssize_t, 4)
+STATE = cython.declare(cython.Py_ssize_t, 6)
+GENERATION = cython.declare(cython.Py_ssize_t, 7)
+
+NEW = cython.declare(cython.longlong, 0)
+OPENED = cython.declare(cython.longlong, 1)
+WAITING = cython.declare(cython.longlong, 2)
+EARLY = cython.declare(cython.longlong, 3)
+QUIET = cython.declare(cython.longlong, 4)
+
+EARLY_SEGMENTS = cython.declare(cython.longlong, 16)
+"""Segments passed on of a side that was met in mid-flow and looked like nothing yet."""
+
+WINDOW = cython.declare(cython.longlong, 65536)
+"""How far behind the SYN's number a segment may lie that came before the first one."""
+
+GRACE = cython.declare(cython.longlong, 30_000_000_000)
+"""A waiting side is kept this much longer than others when its set is full, ns."""
+
+SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
+KEY_MASK = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFF00)
+
+
+@cython.cclass
+class Flows:
+    """A table of `slots` conversations (a power of two), both sides of each in one slot.
+
+    A key is 63 bits, the same for both directions, its low 8 bits are not used; `side`
+    is 0 or 1, by which end sends.
+    """
+
+    def __init__(self, slots: int) -> None:
+        if slots < 4 or slots & (slots - 1):
+            raise ValueError("slots must be a power of two, four at least")
+        self.table = array("q", bytes(8 * 8 * slots))
+        self.mask = slots // 4 - 1
+        self.flows = 0
+        self.evicted = 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def seek(self, key: cython.longlong) -> cython.Py_ssize_t:
+        """Where the slot of `key` starts, or -1."""
+        slot: cython.Py_ssize_t = ((key >> 8) & self.mask) * WAYS * WIDTH
+        way: cython.Py_ssize_t
+        for way in range(WAYS):
+            if self.table[slot] == key:
+                return slot
+            slot += WIDTH
+        return -1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def find(self, key: cython.longlong, now: cython.longlong) -> cython.Py_ssize_t:
+        """Where the slot of `key` starts, made where there was none."""
+        slot: cython.Py_ssize_t = ((key >> 8) & self.mask) * WAYS * WIDTH
+        victim: cython.Py_ssize_t = slot
+        way: cython.Py_ssize_t
+        age: cython.longlong
+        oldest: cython.longlong = 0
+        state: cython.longlong
+        for way in range(WAYS):
+            if self.table[slot] == key:
+                self.table[slot + LAST] = now
+                return slot
+            state = self.table[slot + STATE]
+            age = self.table[slot + LAST]
+            if state & 7 == WAITING or (state >> 8) & 7 == WAITING:
+                age += GRACE
+            elif self.table[slot + BYTES] + self.table[slot + BYTES + 1] == 0:
+                age -= GRACE
+            if self.table[slot] == 0:
+                age = -GRACE - 1
+            if way == 0 or age < oldest:
+                oldest = age
+                victim = slot
+            slot += WIDTH
+        if self.table[victim] != 0:
+            self.evicted += 1
+        self.flows += 1
+        for way in range(WIDTH):
+            self.table[victim + way] = 0
+        self.table[victim] = key
+        self.table[victim + LAST] = now
+        return victim
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def set_state(
+        self, slot: cython.Py_ssize_t, side: cython.int, state: cython.longlong
+    ) -> cython.void:
+        shift: cython.int = 8 * side
+        keep: cython.longlong = self.table[slot + STATE] & (255 << (8 - shift))
+        self.table[slot + STATE] = keep | (state << shift)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def syn(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.void:
+        """A connection is asked for: the first byte of `side` will have the number `seq`.
+        Ports used again make a new generation, a repeated SYN does not."""
+        owed: cython.longlong = seq | (WINDOW << 32)
+        if self.table[slot + STATE]:
+            if self.table[slot + BYTES + side] == 0 and self.table[slot + OWED + side] == owed:
+                return
+            self.table[slot + GENERATION] = (self.table[slot + GENERATION] + 1) & 255
+            self.table[slot + BYTES] = 0
+            self.table[slot + BYTES + 1] = 0
+            self.flows += 1
+        self.table[slot + STATE] = OPENED << (8 * side)
+        self.table[slot + OWED + side] = owed
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def opened(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.void:
+        """The side that was asked answers: its first byte will have the number `seq`."""
+        self.set_state(slot, side, OPENED)
+        self.table[slot + OWED + side] = seq | (WINDOW << 32)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def first(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.bint:
+        """Whether `seq` is the number of the first byte of `side`, as far as is known."""
+        return (self.table[slot + STATE] >> (8 * side)) & 255 == OPENED and self.table[
+            slot + OWED + side
+        ] & SEQ == seq
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def quiet(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
+        """Nothing more is wanted of `side`, whatever it looks like later is."""
+        self.set_state(slot, side, QUIET)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def owe(
+        self,
+        slot: cython.Py_ssize_t,
+        side: cython.int,
+        seq: cython.longlong,
+        need: cython.longlong,
+    ) -> cython.void:
+        """`side` owes `need` bytes from `seq` on."""
+        self.set_state(slot, side, WAITING)
+        self.table[slot + OWED + side] = seq | (need << 32)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def wants(
+        self,
+        slot: cython.Py_ssize_t,
+        side: cython.int,
+        seq: cython.longlong,
+        size: cython.longlong,
+    ) -> cython.bint:
+        """Whether a segment that looks like nothing is to be passed on all the same."""
+        state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 255
+        owed: cython.longlong = self.table[slot + OWED + side]
+        start: cython.longlong = owed & SEQ
+        ahead: cython.longlong = (seq - start) & SEQ
+        if state == QUIET:
+            return False
+        if state == OPENED:
+            if ahead == 0 and size >= 8:
+                self.quiet(slot, side)
+                return False
+            return ahead < WINDOW
+        if state == WAITING:
+            return ahead < owed >> 32 or ahead + size > SEQ + 1
+        if state == NEW:
+            state = EARLY
+        if state >> 3 >= EARLY_SEGMENTS:
+            self.quiet(slot, side)
+            return False
+        self.set_state(slot, side, state + 8)
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def count(
+        self, slot: cython.Py_ssize_t, side: cython.int, size: cython.longlong
+    ) -> cython.void:
+        """Add `size` bytes of payload to `side`."""
+        self.table[slot + BYTES + side] += size
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def name(self, slot: cython.Py_ssize_t) -> cython.longlong:
+        """The conversation's name in rows: its key, and the generation in the low bits."""
+        return self.table[slot] | self.table[slot + GENERATION]
+
+    def bytes_of(self, flow: cython.longlong) -> tuple[int, int]:
+        """Payload bytes of side 0 and side 1 of the conversation that rows name `flow`;
+        zeros when its slot was dropped or taken over."""
+        slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
+        if slot < 0 or self.table[slot + GENERATION] != flow & 255:
+            return (0, 0)
+        return (self.table[slot + BYTES], self.table[slot + BYTES + 1])

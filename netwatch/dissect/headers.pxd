@@ -1,0 +1,21 @@
+from netwatch.dissect.payloads cimport Payloads
+
+cdef class Headers(Payloads):
+    cdef long long[::1] odd
+    cdef Py_ssize_t at
+    cdef Py_ssize_t end
+    cdef Py_ssize_t wire_end
+    cdef int proto
+    cdef Py_ssize_t addr
+    cdef Py_ssize_t addr_len
+    cdef Py_ssize_t src_mac
+    cdef Py_ssize_t dst_mac
+    cdef long long vlan
+
+    cdef int fail(self, int oddity) noexcept nogil
+    cdef bint has(self, Py_ssize_t size) noexcept nogil
+    cdef int link(self, long long link_type) noexcept nogil
+    cdef int ether_type(self, long long kind) noexcept nogil
+    cdef int raw(self) noexcept nogil
+    cdef int ipv4(self) noexcept nogil
+    cdef int ipv6(self) noexcept nogil

@@ -1,0 +1,233 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""From the link layer to the transport header, one offset carried down the layers.
+
+Each layer moves `at` behind its header and narrows `end` by its length field; on
+trouble it counts a named oddity and the packet ends there. `end` is where the captured
+bytes end, `wire_end` where the packet's own would: they differ when a snap length cut.
+"""
+
+import cython
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.payloads import Payloads
+else:
+    from netwatch.dissect.payloads import Payloads
+
+ODDITIES = (
+    "not-ip",
+    "link-type-unknown",
+    "link-header-cut",
+    "ip-header-cut",
+    "ip-header-bad",
+    "ip-length-bad",
+    "ip-fragment",
+    "ipv6-extensions-many",
+    "transport-unknown",
+    "transport-header-cut",
+    "tcp-header-bad",
+    "udp-length-bad",
+    "payload-cut",
+)
+"""Names of what is counted while peeling, by number."""
+
+INNOCENT = frozenset({"not-ip", "transport-unknown"})
+"""What is counted and is no fault: ARP, ICMP and the like, which carry no name."""
+
+NOT_IP = cython.declare(cython.int, 0)
+LINK_UNKNOWN = cython.declare(cython.int, 1)
+LINK_CUT = cython.declare(cython.int, 2)
+IP_CUT = cython.declare(cython.int, 3)
+IP_BAD = cython.declare(cython.int, 4)
+IP_LENGTH = cython.declare(cython.int, 5)
+FRAGMENT = cython.declare(cython.int, 6)
+EXTENSIONS = cython.declare(cython.int, 7)
+TRANSPORT_UNKNOWN = cython.declare(cython.int, 8)
+TRANSPORT_CUT = cython.declare(cython.int, 9)
+TCP_BAD = cython.declare(cython.int, 10)
+UDP_LENGTH = cython.declare(cython.int, 11)
+PAYLOAD_CUT = cython.declare(cython.int, 12)
+
+
+@cython.cclass
+class Headers(Payloads):
+    """The layers of one packet after the other; `link` starts, and answers whether a
+    TCP or UDP header stands at `at`."""
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def fail(self, oddity: cython.int) -> cython.int:
+        self.odd[oddity] += 1
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def has(self, size: cython.Py_ssize_t) -> cython.bint:
+        return self.end - self.at >= size
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def link(self, link_type: cython.longlong) -> cython.int:
+        """Peel by LINKTYPE_ number (tcpdump.org): Ethernet, raw IP, null and loop, Linux
+        cooked v1 and v2."""
+        self.src_mac = -1
+        self.dst_mac = -1
+        if link_type == 1:
+            if not self.has(14):
+                return self.fail(LINK_CUT)
+            self.dst_mac = self.at
+            self.src_mac = self.at + 6
+            self.at += 14
+            return self.ether_type(self.u16(self.at - 2))
+        if link_type == 101 or link_type == 12 or link_type == 14:
+            return self.raw()
+        if link_type == 228:
+            return self.ipv4()
+        if link_type == 229:
+            return self.ipv6()
+        if link_type == 0 or link_type == 108:
+            # The address family is in the byte order of the machine that captured, and
+            # its number for IPv6 differs by system: the IP version nibble tells as well.
+            if not self.has(5):
+                return self.fail(LINK_CUT)
+            self.at += 4
+            return self.raw()
+        if link_type == 113:
+            if not self.has(16):
+                return self.fail(LINK_CUT)
+            if self.u16(self.at + 4) == 6:
+                self.src_mac = self.at + 6
+            self.at += 16
+            return self.ether_type(self.u16(self.at - 2))
+        if link_type == 276:
+            if not self.has(20):
+                return self.fail(LINK_CUT)
+            if self.data[self.at + 11] == 6:
+                self.src_mac = self.at + 12
+            self.at += 20
+            return self.ether_type(self.u16(self.at - 20))
+        return self.fail(LINK_UNKNOWN)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def ether_type(self, kind: cython.longlong) -> cython.int:
+        """Peel by EtherType, through any VLAN tags (802.1Q, 802.1ad, 0x9100)."""
+        while kind == 0x8100 or kind == 0x88A8 or kind == 0x9100:
+            if not self.has(4):
+                return self.fail(LINK_CUT)
+            self.vlan = self.u16(self.at) & 0xFFF
+            kind = self.u16(self.at + 2)
+            self.at += 4
+        if kind == 0x0800:
+            return self.ipv4()
+        if kind == 0x86DD:
+            return self.ipv6()
+        return self.fail(NOT_IP)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def raw(self) -> cython.int:
+        """Peel IP of the version that its first nibble says."""
+        version: cython.int
+        if not self.has(1):
+            return self.fail(IP_CUT)
+        version = self.data[self.at] >> 4
+        if version == 4:
+            return self.ipv4()
+        if version == 6:
+            return self.ipv6()
+        return self.fail(NOT_IP)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def ipv4(self) -> cython.int:
+        """RFC 791 section 3.1."""
+        header: cython.Py_ssize_t
+        total: cython.Py_ssize_t
+        fragment: cython.longlong
+        if not self.has(20):
+            return self.fail(IP_CUT)
+        header = (self.data[self.at] & 15) * 4
+        if self.data[self.at] >> 4 != 4 or header < 20:
+            return self.fail(IP_BAD)
+        if not self.has(header):
+            return self.fail(IP_CUT)
+        total = self.u16(self.at + 2)
+        # Captured before the card cut it into segments, a packet may say length 0.
+        if total != 0:
+            if total < header:
+                return self.fail(IP_LENGTH)
+            if self.at + total < self.wire_end:
+                self.wire_end = self.at + total
+                self.end = min(self.end, self.wire_end)
+        self.addr = self.at + 12
+        self.addr_len = 4
+        self.proto = self.data[self.at + 9]
+        fragment = self.u16(self.at + 6) & 0x3FFF
+        self.at += header
+        if fragment:
+            self.odd[FRAGMENT] += 1
+            if fragment & 0x1FFF:
+                return 0
+        return 1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def ipv6(self) -> cython.int:
+        """RFC 8200 section 3 and 4: extension headers are stepped over."""
+        following: cython.int
+        length: cython.Py_ssize_t
+        step: cython.int
+        if not self.has(40):
+            return self.fail(IP_CUT)
+        if self.data[self.at] >> 4 != 6:
+            return self.fail(IP_BAD)
+        length = self.u16(self.at + 4)
+        if length != 0 and self.at + 40 + length < self.wire_end:
+            self.wire_end = self.at + 40 + length
+            self.end = min(self.end, self.wire_end)
+        self.addr = self.at + 8
+        self.addr_len = 16
+        following = self.data[self.at + 6]
+        self.at += 40
+        for step in range(12):
+            if following == 6 or following == 17:
+                self.proto = following
+                return 1
+            if (
+                following == 0
+                or following == 43
+                or following == 60
+                or following == 135
+                or following == 139
+                or following == 140
+            ):
+                if not self.has(8):
+                    return self.fail(IP_CUT)
+                length = 8 + 8 * self.data[self.at + 1]
+            elif following == 51:
+                if not self.has(8):
+                    return self.fail(IP_CUT)
+                length = 8 + 4 * self.data[self.at + 1]
+            elif following == 44:
+                if not self.has(8):
+                    return self.fail(IP_CUT)
+                length = 8
+                if self.u16(self.at + 2) & 0xFFF9:
+                    self.odd[FRAGMENT] += 1
+                    if self.u16(self.at + 2) & 0xFFF8:
+                        return 0
+            else:
+                self.proto = following
+                return 1
+            following = self.data[self.at]
+            if not self.has(length):
+                return self.fail(IP_CUT)
+            self.at += length
+        return self.fail(EXTENSIONS)

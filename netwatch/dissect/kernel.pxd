@@ -1,0 +1,20 @@
+from netwatch.dissect.headers cimport Headers
+from netwatch.dissect.flows cimport Flows
+
+cdef class Kernel(Headers):
+    cdef public Flows flows
+    cdef public object rows
+    cdef long long[::1] out
+    cdef long long count
+    cdef long long seed
+    cdef long long now
+    cdef long long record
+    cdef int side
+    cdef public long long packets
+    cdef public long long octets
+    cdef public long long candidates
+
+    cdef long long key(self) noexcept nogil
+    cdef void emit(self, long long kind, Py_ssize_t at, long long seq, long long flow) noexcept nogil
+    cdef void tcp(self) noexcept nogil
+    cdef void udp(self) noexcept nogil

@@ -1,0 +1,233 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""What a payload looks like: may it carry a name, and of which protocol.
+
+These are the masks that stand before the parsers of `netwatch.protocols`, in compiled
+code because every payload passes them. Each looks at a few bytes and answers with the
+kind of the protocol table or 0; none decides, the parser does. What they let through
+in vain costs microseconds, what they hold back is lost, so they are strict only as far
+as the RFCs are.
+"""
+
+import cython
+
+DNS = cython.declare(cython.int, 1)
+TLS = cython.declare(cython.int, 2)
+QUIC = cython.declare(cython.int, 3)
+HTTP = cython.declare(cython.int, 4)
+
+HELLO_LIMIT = cython.declare(cython.longlong, 65536)
+"""The longest ClientHello that is waited for, bytes."""
+
+HEAD_LIMIT = cython.declare(cython.longlong, 65536)
+"""The longest HTTP request head that is waited for, bytes."""
+
+
+@cython.cclass
+class Payloads:
+    """The masks over one window of packet bytes; offsets are absolute in the window."""
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def u16(self, at: cython.Py_ssize_t) -> cython.longlong:
+        return (self.data[at] << 8) | self.data[at + 1]
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def u32(self, at: cython.Py_ssize_t) -> cython.longlong:
+        high: cython.longlong = (self.data[at] << 8) | self.data[at + 1]
+        return (high << 16) | (self.data[at + 2] << 8) | self.data[at + 3]
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def tls(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+        """A TLS record (RFC 8446 section 5.1) that starts a ClientHello, as far as the
+        payload goes: 1 to 8 bytes that could become one count as one."""
+        size: cython.Py_ssize_t = end - at
+        if size < 1 or self.data[at] != 22:
+            return 0
+        if size > 1 and self.data[at + 1] != 3:
+            return 0
+        if size > 2 and self.data[at + 2] > 4:
+            return 0
+        if size > 4 and not 0 < self.u16(at + 3) <= 16384 + 2048:
+            return 0
+        if size > 5 and self.data[at + 5] != 1:
+            return 0
+        # The first record may hold no more than the message type; then the next bytes
+        # are a record header, not the length.
+        if size > 6 and self.u16(at + 3) > 1 and self.data[at + 6] != 0:
+            return 0
+        return 2
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def tls_need(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+        """How many bytes from `at` on can belong to the ClientHello that starts there;
+        0 when all of them are at hand."""
+        size: cython.longlong = end - at
+        record: cython.longlong
+        hello: cython.longlong
+        if size < 9:
+            return HELLO_LIMIT
+        record = self.u16(at + 3)
+        if record < 4:
+            return HELLO_LIMIT
+        hello = 4 + self.u32(at + 5) % 16777216
+        if hello > HELLO_LIMIT:
+            return HELLO_LIMIT
+        if record >= hello:
+            return 0 if size >= hello + 5 else hello + 5
+        # Spread over records: in the worst case of one byte each, behind five of header.
+        return min(6 * hello, HELLO_LIMIT)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def http(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+        """An HTTP/1 request line (RFC 9112 section 3): a method, a space, a target. The
+        usual methods are taken at once, any other when the line says HTTP/1."""
+        i: cython.Py_ssize_t = at
+        stop: cython.Py_ssize_t
+        c: cython.int
+        first: cython.longlong
+        if end - at < 16 or not 65 <= self.data[at] <= 90:
+            return 0
+        while i < end and i - at < 24:
+            c = self.data[i]
+            if c == 32:
+                break
+            if not (65 <= c <= 90 or c == 45 or c == 95):
+                return 0
+            i += 1
+        if i - at < 3 or i >= end - 1 or self.data[i] != 32 or self.data[i + 1] <= 32:
+            return 0
+        first = self.u32(at)
+        if (
+            first == 0x47455420  # "GET "
+            or first == 0x504F5354  # "POST"
+            or first == 0x434F4E4E  # "CONN"
+            or first == 0x48454144  # "HEAD"
+            or first == 0x50555420  # "PUT "
+            or first == 0x4F505449  # "OPTI"
+        ):
+            return 4
+        stop = min(end - 7, at + 4096)
+        while i < stop:
+            c = self.data[i]
+            if c == 13 or c == 10:
+                return 0
+            if c == 32 and self.u32(i + 1) == 0x48545450 and self.u16(i + 5) == 0x2F31:
+                return 4
+            i += 1
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def http_need(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+        """How many bytes from `at` on may belong to the request head that starts there;
+        0 when the last head in the payload is whole."""
+        body: cython.Py_ssize_t = self.blank_line(at, end)
+        while body > 0:
+            if body >= end or self.http(body, end) == 0:
+                return 0
+            at = body
+            body = self.blank_line(at, end)
+        return HEAD_LIMIT
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def blank_line(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Where the bytes behind the first blank line start; 0 where there is none."""
+        i: cython.Py_ssize_t = at + 1
+        while i < end:
+            if self.data[i] == 10 and (
+                self.data[i - 1] == 10
+                or (i - at > 2 and self.data[i - 1] == 13 and self.data[i - 2] == 10)
+            ):
+                return i + 1
+            i += 1
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def quic(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+        """A QUIC long header (RFC 9000 section 17.2, RFC 9369 section 3.2) of an Initial
+        or of the 0-RTT packet that may stand before one, in a version that can be read."""
+        version: cython.longlong
+        form: cython.int
+        dcid: cython.Py_ssize_t
+        if end - at < 24 or self.data[at] < 0xC0:
+            return 0
+        version = self.u32(at + 1)
+        form = (self.data[at] >> 4) & 3
+        if version == 0x6B3343CF:
+            form = (form + 3) & 3
+        elif not (
+            version == 1
+            or (version >> 8 == 0xFF0000 and 22 <= version & 255 <= 34)
+            or (version >> 16 == 0xFACE and version & 0xFFF0 == 0xB000)
+        ):
+            return 0
+        if form > 1:
+            return 0
+        dcid = self.data[at + 5]
+        if dcid > 20 or at + 6 + dcid >= end or self.data[at + 6 + dcid] > 20:
+            return 0
+        return 3
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def dns(
+        self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire_end: cython.Py_ssize_t
+    ) -> cython.int:
+        """A DNS message (RFC 1035 section 4.1) that parses soundly on a port that is not
+        DNS's own: one question of class IN with a name of host-like labels, counts that
+        fit the bytes, and nothing behind the question of a bare query."""
+        i: cython.Py_ssize_t = at + 12
+        label: cython.Py_ssize_t
+        stop: cython.Py_ssize_t
+        flags: cython.longlong
+        answers: cython.longlong
+        more: cython.longlong
+        c: cython.int
+        if end - at < 19:
+            return 0
+        flags = self.u16(at + 2)
+        if flags & 0x7840 or flags & 15 > 10 or self.u16(at + 4) != 1:
+            return 0
+        answers = self.u16(at + 6)
+        more = self.u16(at + 8) + self.u16(at + 10)
+        if flags & 0x8000 == 0 and (answers or self.u16(at + 8)):
+            return 0
+        if 11 * (answers + more) > wire_end - at:
+            return 0
+        while True:
+            if i >= end or i - at > 12 + 255:
+                return 0
+            label = self.data[i]
+            if label == 0:
+                break
+            stop = i + 1 + label
+            if label > 63 or stop >= end:
+                return 0
+            i += 1
+            while i < stop:
+                c = self.data[i]
+                if not (97 <= c <= 122 or 65 <= c <= 90 or 48 <= c <= 57 or c == 45 or c == 95):
+                    return 0
+                i += 1
+        if i == at + 12 or i + 5 > end:
+            return 0
+        if self.u16(i + 1) == 0 or self.u16(i + 1) > 260 or self.u16(i + 3) & 0x7FFF != 1:
+            return 0
+        if answers + more == 0 and i + 5 != wire_end:
+            return 0
+        return 1

@@ -1,0 +1,232 @@
+"""TCP reassembly for the few flows that are owed bytes, bounded in every direction.
+
+A message (ClientHello, request head, DNS over TCP) starts at a *head*: a segment that
+looks like one. Most are whole in that segment and pass straight through. Else the
+segments of that side of the flow are kept until the message is contiguous: in any
+order, repeated, overlapping. A stream that grows old, or the least recent one when
+there are too many, is dropped; what its cut messages show is told all the same.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+
+from netwatch.dissect.stream import Stream
+from netwatch.errors import Incomplete, ParseError
+from netwatch.model import Message, Packet
+
+Parse = Callable[[bytes, bool], Message]
+"""A parser of one message at the start of bytes; true as second argument says that no
+more will come."""
+
+Found = tuple[Packet, Message]
+
+_SEQ = 0xFFFFFFFF
+
+Side = tuple[int, int]
+"""A flow and which side of it sends."""
+
+
+class Streams:
+    """The streams of one capture.
+
+    `parsers` by kind; `persistent` kinds go on with the next message where one ends;
+    `looks` says which kind bytes without a known head start with (0: none). Limits:
+    streams, bytes in all, bytes in one, age in ns of packet time, and how many read
+    messages are remembered to know their repetition. What was dropped is counted in
+    `oddities`.
+    """
+
+    def __init__(
+        self,
+        parsers: Mapping[int, Parse],
+        persistent: frozenset[int],
+        looks: Callable[[bytes], int],
+        *,
+        limit: int = 4096,
+        limit_bytes: int = 32 << 20,
+        limit_stream: int = 128 << 10,
+        age: int = 60_000_000_000,
+        remembered: int = 16384,
+    ) -> None:
+        self._parsers = parsers
+        self._persistent = persistent
+        self._looks = looks
+        self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._limit_stream = limit_stream
+        self._age = age
+        self._remembered = remembered
+        self._streams: OrderedDict[Side, Stream] = OrderedDict()
+        self._bytes = 0
+        self._read: dict[tuple[Side, int], None] = {}
+        self._over: dict[Side, None] = {}
+        self.oddities: Counter[str] = Counter()
+
+    def feed(
+        self, kind: int, side: Side, seq: int, payload: bytes, cut: bool, packet: Packet
+    ) -> list[Found]:
+        """Take one segment: `kind` is 0 where it looks like nothing, `seq` its number on
+        the wire, `cut` says that the capture holds only its start. What became readable
+        comes back, each with the packet that made it so."""
+        found: list[Found] = []
+        stream = self._streams.get(side)
+        if kind and (side, seq) in self._read:
+            self.oddities["tcp-retransmission"] += 1
+            return found
+        if stream is None:
+            if kind and kind not in self._persistent:
+                size = self._whole(kind, side, seq, payload, cut, packet, found)
+                if size:
+                    seq, payload = (seq + size) & _SEQ, payload[size:]
+                    kind = self._looks(payload)
+                    if not kind:
+                        return found
+            elif not kind and side in self._over:
+                return found
+            stream = self._streams[side] = Stream(seq, packet.time)
+        else:
+            self._streams.move_to_end(side)
+            stream.time = packet.time
+        before = stream.size
+        position = stream.position(seq)
+        stream.keep(position, payload)
+        if cut:
+            stream.cut = position + len(payload)
+        if kind and (not stream.kind or position >= stream.taken):
+            stream.heads[position] = (kind, packet)
+        if kind and not stream.kind:
+            stream.start(kind, position)
+        self._advance(side, stream, packet, found)
+        self._bytes += stream.size - before
+        if not stream.kind and not stream.size:
+            self._forget(side)
+        elif stream.size > self._limit_stream:
+            self.oddities["tcp-stream-too-long"] += 1
+            self._drop(side, found)
+        self._expire(packet.time, found)
+        return found
+
+    def flush(self) -> Iterator[Found]:
+        """The capture is over: what the messages still open show."""
+        found: list[Found] = []
+        while self._streams:
+            self._drop(next(iter(self._streams)), found)
+        yield from found
+
+    def _parse(
+        self, kind: int, side: Side, seq: int, data: bytes, last: bool
+    ) -> Message | None:
+        """The message at the start of `data`; None where it is none (counted). Raises
+        `Incomplete`."""
+        try:
+            message = self._parsers[kind](data, last)
+        except ParseError as error:
+            self.oddities[error.oddity] += 1
+            message = None
+        self._read[(side, seq)] = None
+        if len(self._read) > self._remembered:
+            del self._read[next(iter(self._read))]
+        return message
+
+    def _whole(
+        self,
+        kind: int,
+        side: Side,
+        seq: int,
+        payload: bytes,
+        cut: bool,
+        packet: Packet,
+        found: list[Found],
+    ) -> int:
+        """Read a message straight from its segment; how many bytes of it are done with."""
+        try:
+            message = self._parse(kind, side, seq, payload, cut)
+        except Incomplete:
+            return 0
+        self._end(side)
+        if message is None:
+            return len(payload)
+        found.append((packet, message))
+        return message.size
+
+    def _advance(self, side: Side, stream: Stream, packet: Packet, found: list[Found]) -> None:
+        """Read what has become contiguous; a stream with nothing more to read ends with
+        kind 0 and no bytes."""
+        if not stream.kind:
+            position, data = stream.opening()
+            kind = self._looks(data)
+            if not kind:
+                return
+            stream.heads[position] = (kind, packet)
+            stream.start(kind, position)
+        while True:
+            stream.grow()
+            if not stream.data or len(stream.data) < stream.need:
+                return
+            last = stream.cut == stream.taken + len(stream.data)
+            seq = (stream.origin + stream.taken) & _SEQ
+            try:
+                message = self._parse(stream.kind, side, seq, bytes(stream.data), last)
+            except Incomplete as more:
+                stream.need = more.need
+                return
+            if message is not None:
+                found.append((packet, message))
+                stream.consume(message.size)
+                if stream.kind in self._persistent:
+                    continue
+            else:
+                stream.consume(len(stream.data))
+            head = stream.next_head()
+            if head is None:
+                stream.kind = 0
+                stream.size = 0
+                stream.kept.clear()
+                self._end(side)
+                return
+            stream.rewind()
+            stream.start(stream.heads[head][0], head)
+
+    def _end(self, side: Side) -> None:
+        """Nothing more is waited for on this side: stray segments are let go."""
+        self._over[side] = None
+        if len(self._over) > self._remembered:
+            del self._over[next(iter(self._over))]
+
+    def _expire(self, now: int, found: list[Found]) -> None:
+        while self._streams:
+            side, stream = next(iter(self._streams.items()))
+            if stream.time + self._age < now:
+                reason = "tcp-stream-aged"
+            elif len(self._streams) > self._limit or self._bytes > self._limit_bytes:
+                reason = "tcp-streams-full"
+            else:
+                return
+            if stream.kind and stream.size:
+                self.oddities[reason] += 1
+            self._drop(side, found)
+
+    def _forget(self, side: Side) -> None:
+        self._bytes -= self._streams.pop(side).size
+
+    def _drop(self, side: Side, found: list[Found]) -> None:
+        """Let a stream go, telling what its cut messages show."""
+        stream = self._streams[side]
+        self._forget(side)
+        self._end(side)
+        head = stream.next_head()
+        while head is not None:
+            kind, packet = stream.heads[head]
+            stream.rewind()
+            stream.start(kind, head)
+            stream.grow()
+            seq = (stream.origin + head) & _SEQ
+            try:
+                message = self._parse(kind, side, seq, bytes(stream.data), True)
+            except Incomplete:
+                message = None
+                self.oddities["tcp-message-incomplete"] += 1
+            if message is not None:
+                found.append((packet, message))
+            del stream.heads[head]
+            head = stream.next_head()

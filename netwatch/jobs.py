@@ -1,0 +1,93 @@
+"""Several captures at once, each in a worker of its own.
+
+A worker takes a whole capture and hands back what it gathered; the order of the
+captures, never that of the workers, decides what comes out. Observations, of which
+there can be any number, come back through a file on disk.
+"""
+
+import pickle
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from netwatch import pipeline
+from netwatch.capture.files import STDIN, Found
+from netwatch.config import Config
+from netwatch.incidents import Incidents
+from netwatch.model import Observation
+from netwatch.pipeline import Progress
+from netwatch.tally import Tally
+
+Capture = Sequence[Found]
+
+BATCH = 512
+"""Observations that go to disk together."""
+
+
+def scan(
+    captures: Sequence[Capture],
+    config: Config,
+    tally: Tally,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Incidents:
+    """The incidents of all captures together, read by up to `jobs` workers."""
+    incidents = Incidents(config.quiet_gap)
+    if _workers(captures, jobs) == 1:
+        for capture in captures:
+            incidents.merge(pipeline.scan(capture, config, tally, progress))
+        return incidents
+    with ProcessPoolExecutor(_workers(captures, jobs)) as pool:
+        for found, counts in pool.map(partial(_scan, config=config), captures):
+            incidents.merge(found)
+            tally.add(counts)
+    return incidents
+
+
+def names(
+    captures: Sequence[Capture], tally: Tally, jobs: int = 1, progress: Progress | None = None
+) -> Iterator[Observation]:
+    """The observations of all captures, one capture after the other."""
+    if _workers(captures, jobs) == 1:
+        for capture in captures:
+            yield from pipeline.names(capture, tally, progress)
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="netwatch-") as folder,
+        ProcessPoolExecutor(_workers(captures, jobs)) as pool,
+    ):
+        files = [Path(folder, str(number)) for number in range(len(captures))]
+        for file, counts in zip(files, pool.map(_names, captures, files), strict=True):
+            tally.add(counts)
+            with file.open("rb") as stream:
+                while batch := pickle.load(stream):  # noqa: S301 - written by our worker
+                    yield from batch
+            file.unlink()
+
+
+def _workers(captures: Sequence[Capture], jobs: int) -> int:
+    if any(found.path == STDIN for capture in captures for found in capture):
+        return 1  # standard input belongs to this process
+    return max(1, min(jobs, len(captures)))
+
+
+def _scan(capture: Capture, config: Config) -> tuple[Incidents, Tally]:
+    tally = Tally()
+    return pipeline.scan(capture, config, tally), tally
+
+
+def _names(capture: Capture, file: Path) -> Tally:
+    tally = Tally()
+    with file.open("wb") as stream:
+        batch: list[Observation] = []
+        for observation in pipeline.names(capture, tally):
+            batch.append(observation)
+            if len(batch) == BATCH:
+                pickle.dump(batch, stream)
+                batch.clear()
+        if batch:
+            pickle.dump(batch, stream)
+        pickle.dump([], stream)
+    return tally
