@@ -1,0 +1,124 @@
+"""Many contacts become incidents: one device, one app, one ban, until a quiet gap.
+
+Two contacts no further apart than the quiet gap belong together, so a late contact may
+join two incidents, and the outcome hangs neither on the order of the contacts nor on
+how many gathered them: it is the same to the byte. Only the limit on incidents is by
+arrival, and what it turned away is counted.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+
+from netwatch.incident import Incident, Key, Places
+from netwatch.model import Alert, Contact, Sensor
+
+INCIDENT_LIMIT = 20_000
+
+
+class Incidents:
+    """Gathers contacts into incidents; `quiet_gap` is in ns.
+
+    Holds no file or handle, so that it can be sent between processes and merged.
+    `dropped` counts contacts turned away because there were `INCIDENT_LIMIT` incidents.
+    """
+
+    def __init__(self, quiet_gap: int) -> None:
+        self.quiet_gap = quiet_gap
+        self.dropped = 0
+        # sorted by time, and apart by more than the quiet gap
+        self._spans: dict[Key, list[Incident]] = {}
+        self._count = 0
+
+    def add(self, contact: Contact) -> None:
+        """Take a contact into its incident. One whose verdict says nothing is not taken."""
+        key = _key(contact)
+        if key is None:
+            return
+        time = contact.observation.time
+        spans = self._spans.get(key, [])
+        low, high = self._touching(spans, time, time)
+        if high - low == 1:
+            spans[low].add(contact)
+        else:
+            self._place(key, Incident(contact))
+
+    def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
+        """Count transport payload of the flow of a contact that was added before, out of
+        and into the device. Bytes of a contact that was turned away are left out."""
+        key = _key(contact)
+        if key is None:
+            return
+        time = contact.observation.time
+        spans = self._spans.get(key, [])
+        low, high = self._touching(spans, time, time)
+        for incident in spans[low:high]:
+            if incident.first <= time <= incident.last:
+                incident.bytes_out += bytes_out
+                incident.bytes_in += bytes_in
+
+    def merge(self, other: "Incidents") -> None:
+        """Take in what another gathered with the same quiet gap; `other` is spent."""
+        self.dropped += other.dropped
+        for key, spans in other._spans.items():
+            for incident in spans:
+                self._place(key, incident)
+
+    def _touching(self, spans: list[Incident], first: int, last: int) -> tuple[int, int]:
+        low = bisect_left(spans, first - self.quiet_gap, key=lambda incident: incident.last)
+        high = low
+        while high < len(spans) and spans[high].first <= last + self.quiet_gap:
+            high += 1
+        return low, high
+
+    def _place(self, key: Key, incident: Incident) -> None:
+        spans = self._spans.get(key, [])
+        low, high = self._touching(spans, incident.first, incident.last)
+        if low == high and self._count >= INCIDENT_LIMIT:
+            self.dropped += incident.names.total
+            return
+        for near in spans[low:high]:
+            incident.absorb(near)
+        spans[low:high] = [incident]
+        self._spans[key] = spans
+        self._count += 1 - (high - low)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _told(self) -> Iterator[tuple[Key, Incident]]:
+        for key, spans in self._spans.items():
+            for incident in spans:
+                if incident.told:
+                    yield key, incident
+
+    @property
+    def by_verdict(self) -> dict[str, int]:
+        """How many incidents are told, by kind of verdict."""
+        return dict(sorted(Counter(key[3] for key, _ in self._told()).items()))
+
+    @property
+    def recorded(self) -> int:
+        """How many incidents stayed below the confidence that their ban asks for."""
+        return self._count - sum(self.by_verdict.values())
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """What was left out because a table was full, by name; empty where nothing was."""
+        found = Counter({"incident-limit": self.dropped})
+        for spans in self._spans.values():
+            for incident in spans:
+                found.update({f"incident-{k}": n for k, n in incident.left_out.items()})
+        return dict(sorted((+found).items()))
+
+    def alerts(self, geo: Places | None, sensor: Sensor) -> list[Alert]:
+        """Each told incident once, `closed`, ordered by its first contact, then by id."""
+        told = [incident.alert(key, geo, sensor) for key, incident in self._told()]
+        return sorted(told, key=lambda alert: (alert.first_seen, alert.id))
+
+
+def _key(contact: Contact) -> Key | None:
+    verdict = contact.verdict
+    if verdict.kind is None or verdict.ban is None:
+        return None
+    return contact.device.id, contact.match.app.id, verdict.ban.id, verdict.kind

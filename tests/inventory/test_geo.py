@@ -1,0 +1,199 @@
+import contextlib
+import pickle
+from ipaddress import ip_address
+
+import maxminddb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
+
+from netwatch.errors import ConfigError, Problem
+from netwatch.inventory import geo as geo_module
+from netwatch.inventory.geo import Geo
+
+
+def write(path, kind, records):
+    writer = MMDBWriter(ip_version=6, ipv4_compatible=True, database_type=kind, int_type="u32")
+    for span, record in records.items():
+        writer.insert_network(IPSet([span]), record)
+    writer.to_db_file(str(path))
+    return path
+
+
+def system(number, name):
+    return {"autonomous_system_number": number, "autonomous_system_organization": name}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("geo")
+
+
+@pytest.fixture(scope="module")
+def asn(folder):
+    records = {
+        "192.0.2.0/24": system(138699, "TIKTOK PTE. LTD."),
+        "2001:db8:1::/48": system(396986, "Bytedance Inc."),
+    }
+    return write(folder / "asn.mmdb", "GeoLite2-ASN", records)
+
+
+@pytest.fixture(scope="module")
+def country(folder):
+    records = {
+        "192.0.2.0/25": {"country": {"iso_code": "SG", "names": {"en": "Singapore"}}},
+        "198.51.100.0/24": {"country": {"iso_code": "BE"}},
+    }
+    return write(folder / "country.mmdb", "GeoLite2-Country", records)
+
+
+@pytest.fixture
+def geo(asn, country):
+    opened = Geo(asn, country)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("ip", "place"),
+    [
+        ("192.0.2.1", (138699, "TIKTOK PTE. LTD.", "SG")),
+        ("192.0.2.200", (138699, "TIKTOK PTE. LTD.", None)),
+        ("198.51.100.7", (None, None, "BE")),
+        ("203.0.113.1", (None, None, None)),
+        ("2001:db8:1::5", (396986, "Bytedance Inc.", None)),
+        ("2001:db8:2::5", (None, None, None)),
+    ],
+)
+def test_look(geo, ip, place):
+    assert geo.look(ip) == place
+    assert geo.look(ip_address(ip).packed) == place
+
+
+def test_one_database_or_none_will_do(asn, country):
+    only_asn, only_country = Geo(asn), Geo(None, country)
+    assert only_asn.look("192.0.2.1") == (138699, "TIKTOK PTE. LTD.", None)
+    assert only_country.look("192.0.2.1") == (None, None, "SG")
+    assert Geo().look("192.0.2.1") == (None, None, None)
+    only_asn.close()
+    only_country.close()
+
+
+@pytest.mark.parametrize("kind", ["DBIP-ASN-Lite (compat=GeoLite2-ASN)", "GeoIP2-ISP"])
+def test_other_databases_of_systems(folder, kind):
+    path = write(folder / f"{kind[:6]}.mmdb", kind, {"192.0.2.0/24": system(64500, "Example")})
+    geo = Geo(path)
+    assert geo.look("192.0.2.1")[:2] == (64500, "Example")
+    geo.close()
+
+
+@pytest.mark.parametrize("kind", ["GeoLite2-City", "GeoIP2-Enterprise"])
+def test_other_databases_of_countries(folder, kind):
+    record = {"country": {"iso_code": "BE"}, "city": {"names": {"en": "Brussels"}}}
+    geo = Geo(None, write(folder / f"{kind}.mmdb", kind, {"192.0.2.0/24": record}))
+    assert geo.look("192.0.2.1")[2] == "BE"
+    geo.close()
+
+
+def test_a_record_without_the_values_is_nothing_known(folder):
+    path = write(folder / "bare.mmdb", "GeoLite2-Country", {"192.0.2.0/24": {"continent": {}}})
+    geo = Geo(None, path)
+    assert geo.look("192.0.2.1") == (None, None, None)
+    geo.close()
+
+
+def told(*paths):
+    with pytest.raises(ConfigError) as caught:
+        Geo(*paths).check()
+    return caught.value.problems
+
+
+def test_an_absent_database_is_told(folder):
+    path = folder / "none.mmdb"
+    assert told(path) == [
+        Problem(
+            str(path),
+            0,
+            0,
+            "cannot be read: No such file or directory;"
+            " a MaxMind-format database of kind ASN or ISP is expected",
+        )
+    ]
+
+
+def test_a_folder_is_told(folder):
+    (problem,) = told(None, folder)
+    assert problem.file == str(folder)
+    assert problem.message.endswith("of kind Country or City or Enterprise is expected")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database", bytes(5000)])
+def test_what_is_no_database_is_told(folder, content):
+    path = folder / "bad.mmdb"
+    path.write_bytes(content)
+    (problem,) = told(None, path)
+    assert problem.message == (
+        "is damaged or something else; a MaxMind-format database of kind Country or City or"
+        " Enterprise is expected"
+    )
+
+
+def test_databases_in_each_others_place_are_both_told(asn, country):
+    first, second = told(country, asn)
+    assert first.file == str(country)
+    assert first.message.startswith("is a database of type 'GeoLite2-Country', given as 'asn'; a")
+    assert second.message.startswith("is a database of type 'GeoLite2-ASN', given as 'country'; a")
+
+
+def test_look_without_check_tells_too(folder):
+    with pytest.raises(ConfigError):
+        Geo(folder / "none.mmdb").look("192.0.2.1")
+
+
+def test_can_be_sent_to_another_process(geo):
+    geo.check()
+    copy = pickle.loads(pickle.dumps(geo))
+    assert copy.look("192.0.2.1") == geo.look("192.0.2.1")
+    copy.close()
+
+
+def test_answers_are_remembered_up_to_a_limit(geo, monkeypatch):
+    monkeypatch.setattr(geo_module, "CACHE_LIMIT", 2)
+    for low in range(5):
+        assert geo.look(f"192.0.2.{low}")[0] == 138699
+    assert len(geo._cache) <= 2
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_damage_anywhere_is_told_or_counted(asn, tmp_path, data):
+    content = bytearray(asn.read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "damaged.mmdb"
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    geo = Geo(path)
+    with contextlib.suppress(ConfigError):
+        geo.check()
+        assert len(geo.look("192.0.2.1")) == 3
+    geo.close()
+
+
+def test_a_damaged_record_is_counted(asn, tmp_path):
+    path = tmp_path / "damaged.mmdb"
+    content = bytearray(asn.read_bytes())
+    with maxminddb.open_database(asn) as reader:
+        tree = reader.metadata()
+    start = tree.node_count * tree.record_size // 4 + 16
+    end = content.rindex(b"\xab\xcd\xefMaxMind.com")
+    content[start:end] = b"\x3f" * (end - start)  # pointers to nowhere
+    path.write_bytes(content)
+    geo = Geo(path)
+    assert geo.look("192.0.2.1") == (None, None, None)
+    assert geo.damaged == 1
+    geo.close()
