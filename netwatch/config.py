@@ -1,0 +1,286 @@
+"""The configuration: netwatch.yaml and the files it names, checked as a whole.
+
+Everything is read before anything is complained of, so that a user sees all mistakes at
+once, each with file and line. What comes out is frozen and ready for use: networks,
+devices, catalogue, policy, databases. Paths in a file count from that file's folder.
+"""
+
+import difflib
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from netwatch.catalog.bans import load_pack, read_ban
+from netwatch.catalog.load import BUILTIN, gather
+from netwatch.catalog.match import Catalog
+from netwatch.errors import ConfigError
+from netwatch.inventory import devices as inventory
+from netwatch.inventory import networks as places
+from netwatch.inventory.devices import Devices
+from netwatch.inventory.geo import Geo
+from netwatch.inventory.networks import Networks, Scope
+from netwatch.model import Ban, Exemption
+from netwatch.names import normalise
+from netwatch.policy import Policy
+from netwatch.userfile import Fields, Mapping, Problems, read_yaml
+
+PLACES = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
+"""Where a configuration is looked for when none is named."""
+
+DEFAULT_BAN = "default"
+"""The shipped ban that holds where a configuration has no ``bans``."""
+
+_SECOND = 1_000_000_000
+_UNITS = {"s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND, "d": 86_400 * _SECOND}
+_DURATION = re.compile(r"([1-9]\d{0,8})([smhd])")
+_SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A sound configuration. `path` is None for the built-in defaults; `quiet_gap` is in
+    ns; `sensor` is the name told in alerts; `notes` are sentences on what a user may
+    not expect to hold, such as a default. `learn` names the sources of host names.
+    """
+
+    path: str | None
+    networks: Networks
+    devices: Devices
+    learn: tuple[str, ...]
+    catalog: Catalog
+    policy: Policy
+    geo: Geo
+    search_suffixes: tuple[str, ...]
+    quiet_gap: int
+    sensor: str
+    notes: tuple[str, ...]
+
+    def bare(self, name: str) -> str:
+        """A name without the search suffix that a resolver appended, the longest that
+        fits; a name that is nothing but the suffix stays."""
+        for suffix in self.search_suffixes:
+            if name.endswith(suffix) and name[: -len(suffix)].endswith("."):
+                return name[: -len(suffix) - 1]
+        return name
+
+
+def load(path: str | None = None) -> Config:
+    """The configuration in `path`, else in the first of `PLACES` that is there, else the
+    built-in defaults. Raises `ConfigError` with all mistakes in all files it names."""
+    problems = Problems()
+    fields = _top(path, problems)
+    notes: list[str] = []
+    if not fields.file:
+        notes.append("no configuration file: built-in defaults hold")
+    base = Path(fields.file).parent
+    version = fields.raw("version", required="1, the version of this format")
+    if version is not None and (version != 1 or isinstance(version, bool)):
+        fields.bad("version", f"'version' is {version!r}, expected 1")
+    scopes = _scopes(fields, notes)
+    devices, learn = _devices(fields, base, notes)
+    catalog = _catalog(fields, base, problems)
+    bans, known = _bans(fields, catalog, scopes, notes)
+    exemptions = _exemptions(fields, catalog, known, devices, notes)
+    geo = _geo(fields, base)
+    suffixes = _search_suffixes(fields)
+    quiet_gap = _quiet_gap(fields)
+    for line, _ in fields.items("outputs"):
+        told = "outputs are not delivered by this version; expected an empty list"
+        problems.add(fields.file, line, told)
+    sensor = _sensor(fields)
+    fields.done()
+    problems.raise_if_any()
+    return Config(
+        path=fields.file or None,
+        networks=Networks(scopes),
+        devices=devices,
+        learn=learn,
+        catalog=catalog,
+        policy=Policy(bans, exemptions),
+        geo=geo,
+        search_suffixes=suffixes,
+        quiet_gap=quiet_gap,
+        sensor=sensor,
+        notes=tuple(notes),
+    )
+
+
+def catalog_of(path: str | None = None) -> Catalog:
+    """The catalogue that the configuration names, found as in `load`; of the rest of the
+    file only the syntax is checked. Raises `ConfigError`."""
+    problems = Problems()
+    fields = _top(path, problems)
+    catalog = _catalog(fields, Path(fields.file).parent, problems)
+    problems.raise_if_any()
+    return catalog
+
+
+def _top(path: str | None, problems: Problems) -> Fields:
+    found = path or next((place for place in PLACES if Path(place).exists()), None)
+    if found is None:
+        empty = Mapping(0)
+        empty["version"] = 1
+        return Fields(empty, "", problems, "the configuration")
+    mapping = read_yaml(Path(found), problems)
+    if mapping is None:
+        problems.raise_if_any()
+    assert mapping is not None
+    return Fields(mapping, found, problems, "the configuration")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, sorted(known), 1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _scopes(fields: Fields, notes: list[str]) -> list[Scope]:
+    scopes = fields.each("networks", places.read_scope, "a network")
+    if not fields.has("networks"):
+        notes.append("no networks written: private ranges are one network of class service")
+        return places.built_in()
+    places.check(scopes, fields.problems)
+    if not scopes:
+        notes.append("the list of networks is empty: every client is outside")
+    return scopes
+
+
+def _devices(fields: Fields, base: Path, notes: list[str]) -> tuple[Devices, tuple[str, ...]]:
+    part = fields.sub("devices", "devices")
+    if part is None:
+        return Devices(), ()
+    path = part.text("inventory")
+    entries = inventory.read(base / path, fields.problems) if path else []
+    learn = part.texts("learn")
+    for line, word in learn:
+        if word not in ("dhcp", "mdns"):
+            told = f"'learn' holds '{word}', expected dhcp or mdns"
+            fields.problems.add(fields.file, line, told)
+    if learn:
+        notes.append("devices.learn: host names are not learned from traffic by this version")
+    part.done()
+    return Devices(entries), tuple(word for _, word in learn)
+
+
+def _catalog(fields: Fields, base: Path, problems: Problems) -> Catalog:
+    sources = [text for _, text in fields.texts("signatures")]
+    if not sources and fields.has("signatures"):
+        fields.bad("signatures", f"'signatures' names nothing, expected {BUILTIN} or a path")
+    return gather(sources or [BUILTIN], base, problems)
+
+
+def _bans(
+    fields: Fields, catalog: Catalog, scopes: list[Scope], notes: list[str]
+) -> tuple[list[Ban], set[str]]:
+    """The bans, and the ids that are meant to be there, even of those with mistakes."""
+    problems = fields.problems
+    if not fields.has("bans"):
+        notes.append(f"no bans written: the built-in ban '{DEFAULT_BAN}' holds")
+        try:
+            return [load_pack(DEFAULT_BAN, catalog).ban], {DEFAULT_BAN}
+        except ConfigError as error:
+            problems.found.extend(error.problems)
+            return [], {DEFAULT_BAN}
+    names = {scope.network.name for scope in scopes}
+    lines: dict[str, int] = {}
+
+    def build(entry: Fields) -> Ban | None:
+        ban = read_ban(entry, catalog)
+        written = str(entry.mapping.get("id") or entry.mapping.get("pack") or "")
+        first = lines.get(written)
+        lines.setdefault(written, entry.line())
+        if ban is None:
+            return None
+        if first is not None:
+            entry.bad(None, f"ban '{ban.id}' stands twice (first in line {first})")
+        for name in sorted(ban.networks - names):
+            entry.bad("networks", f"no network is '{name}'{_near(name, names)}")
+        return ban
+
+    bans = fields.each("bans", build, "a ban")
+    if not fields.mapping["bans"]:
+        notes.append("the list of bans is empty: nothing is forbidden")
+    return bans, set(lines)
+
+
+def _exemptions(
+    fields: Fields, catalog: Catalog, bans: set[str], devices: Devices, notes: list[str]
+) -> list[Exemption]:
+    def build(entry: Fields) -> Exemption | None:
+        ban = entry.text("ban", required="the id of the ban it is from")
+        device = entry.text("device", required="an id of the inventory, an address or a MAC")
+        start, end = entry.day("from"), entry.day("until")
+        apps = catalog.select(entry.texts("apps"), entry.file, entry.problems)
+        reason, approved_by = entry.text("reason"), entry.text("approved_by")
+        if ban and ban not in bans:
+            entry.bad("ban", f"no ban is '{ban}'{_near(ban, bans)}")
+        if start and end and end < start:
+            entry.bad("until", f"'until' is {end}, before 'from', {start}")
+        entry.done()
+        if not ban or not device:
+            return None
+        return Exemption(ban, spelled(device), start, end, reason, approved_by, apps)
+
+    def spelled(device: str) -> str:
+        known = devices.find(device)
+        if known and known.id == device:
+            return device
+        ip, mac = inventory.parse_ip(device), inventory.parse_mac(device)
+        if ip:
+            return inventory.ip_text(ip)
+        if mac:
+            return inventory.mac_text(mac)
+        ids = [known.id for known in devices.entries]
+        notes.append(
+            f"exemption of '{device}': no device of the inventory has this id, so it never"
+            f" applies{_near(device, ids)}"
+        )
+        return device
+
+    return fields.each("exemptions", build, "an exemption")
+
+
+def _geo(fields: Fields, base: Path) -> Geo:
+    part = fields.sub("geoip", "geoip")
+    if part is None:
+        return Geo()
+    asn, country = part.text("asn"), part.text("country")
+    part.done()
+    geo = Geo(base / asn if asn else None, base / country if country else None)
+    try:
+        geo.check()
+    except ConfigError as error:
+        fields.problems.found.extend(error.problems)
+    return geo
+
+
+def _search_suffixes(fields: Fields) -> tuple[str, ...]:
+    found = []
+    for line, text in fields.texts("search_suffixes"):
+        suffix = normalise(text.removeprefix(".").encode())
+        if _SUFFIX.fullmatch(suffix):
+            found.append(suffix)
+        else:
+            told = f"'{text}' is not a domain name, expected one like corp.example"
+            fields.problems.add(fields.file, line, told)
+    return tuple(sorted(set(found), key=lambda suffix: (-len(suffix), suffix)))
+
+
+def _quiet_gap(fields: Fields) -> int:
+    part = fields.sub("incidents", "incidents")
+    text = part.text("quiet_gap", "30m") if part else "30m"
+    written = _DURATION.fullmatch(text)
+    if part:
+        if not written:
+            part.bad("quiet_gap", f"'quiet_gap' is '{text}', expected a time like 90s, 30m, 2h, 1d")
+        part.done()
+    return int(written[1]) * _UNITS[written[2]] if written else 0
+
+
+def _sensor(fields: Fields) -> str:
+    part = fields.sub("sensor", "sensor")
+    name = part.text("name") if part else ""
+    if part:
+        part.done()
+    return name or socket.gethostname()
