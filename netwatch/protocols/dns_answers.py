@@ -1,0 +1,143 @@
+"""The answer section of a DNS response: aliases, and the addresses they end at.
+
+Records are read in any order; which of them answer the question is decided afterwards,
+by following the aliases from the name asked. Hints in SVCB and HTTPS records are
+addresses like any other (RFC 9460 section 7.3): a client connects to them.
+"""
+
+import struct
+from socket import AF_INET, AF_INET6, AddressFamily, inet_ntop
+
+from netwatch.errors import ParseError
+from netwatch.protocols.dns_name import name_at
+from netwatch.protocols.reader import Reader
+
+MAX_RECORDS = 512
+"""Records read of one section; what stands behind is named ``dns-many-records``."""
+
+A, CNAME, AAAA, SVCB, HTTPS = 1, 5, 28, 64, 65
+_HINTS = {4: (AF_INET, 4), 6: (AF_INET6, 16)}
+_IN = 1
+_CLASS = 0x7FFF  # mDNS keeps the top bit for itself (RFC 6762 section 10.2)
+
+record = struct.Struct(">HHIH").unpack_from
+"""Type, class, TTL and RDLENGTH, which follow the owner name (RFC 1035 3.2.1)."""
+
+
+class Answers:
+    """What one answer section says.
+
+    `read` fills it; `oddities` names what ended or disturbed the reading. `first_owner`
+    and `first_type` are those of the first record, ``""`` and 0 where there is none.
+    """
+
+    __slots__ = ("_addresses", "_aliases", "first_owner", "first_type", "oddities")
+
+    def __init__(self) -> None:
+        self.first_owner = ""
+        self.first_type = 0
+        self.oddities: list[str] = []
+        self._aliases: dict[str, list[str]] = {}
+        self._addresses: list[tuple[str, str, int]] = []
+
+    def read(self, data: bytes, pos: int, count: int, asked: str | None) -> None:
+        """Read `count` records at `pos` of the message `data`, as far as they are whole.
+
+        `asked` is the name at offset 12, where most owners point; None where the message
+        has no question.
+        """
+        if count > MAX_RECORDS:
+            self.oddities.append("dns-many-records")
+            count = MAX_RECORDS
+        known = {} if asked is None else {0xC00C: asked}
+        try:
+            for number in range(count):
+                pointer = data[pos] << 8 | data[pos + 1]
+                if pointer >= 0xC000 and pointer in known:
+                    owner = known[pointer]
+                    pos += 2
+                else:
+                    owner, behind = name_at(data, pos)
+                    if pointer >= 0xC000:
+                        known[pointer] = owner
+                    pos = behind
+                kind, klass, ttl, length = record(data, pos)
+                start = pos + 10
+                pos = start + length
+                if pos > len(data):
+                    raise ParseError("dns-cut")
+                if number == 0:
+                    self.first_owner = owner
+                    self.first_type = kind
+                if klass & _CLASS != _IN:
+                    continue
+                if ttl > 0x7FFFFFFF:  # RFC 2181 section 8: to be taken for zero
+                    ttl = 0
+                try:
+                    if kind == A:
+                        self._address(owner, AF_INET, data[start:pos], ttl)
+                    elif kind == AAAA:
+                        self._address(owner, AF_INET6, data[start:pos], ttl)
+                    elif kind == CNAME:
+                        target, end = name_at(data, start)
+                        if end != pos:
+                            raise ParseError("dns-rdata-length")
+                        known[0xC000 | start] = target
+                        self._aliases.setdefault(owner, []).append(target)
+                    elif kind in (SVCB, HTTPS):
+                        self._binding(owner, data, start, pos, ttl)
+                except ParseError as error:  # RDLENGTH says where the next record is
+                    self.oddities.append(error.oddity)
+        except (IndexError, struct.error):
+            self.oddities.append("dns-cut")
+        except ParseError as error:
+            self.oddities.append(error.oddity)
+
+    def has_aliases(self) -> bool:
+        """Whether any record leads to another name."""
+        return bool(self._aliases)
+
+    def chain(self, asked: list[str]) -> tuple[str, ...]:
+        """The alias targets that the names `asked` (distinct) lead to, nearest first, each
+        once."""
+        if not self._aliases:
+            return ()
+        reached = set(asked)
+        queue = list(asked)
+        for name in queue:  # grows while walked
+            for target in self._aliases.get(name, ()):
+                if target and target not in reached:
+                    reached.add(target)
+                    queue.append(target)
+        return tuple(queue[len(asked) :])
+
+    def addresses(self, names: set[str] | None) -> tuple[tuple[str, int], ...]:
+        """Address text and TTL in seconds of each A, AAAA and hint of `names`, None for
+        those of every record, each address once."""
+        found: dict[str, int] = {}
+        for owner, text, ttl in self._addresses:
+            if names is None or owner in names:
+                found.setdefault(text, ttl)
+        return tuple(found.items())
+
+    def _address(self, owner: str, family: AddressFamily, packed: bytes, ttl: int) -> None:
+        if len(packed) != (4 if family == AF_INET else 16):
+            raise ParseError("dns-rdata-length")
+        self._addresses.append((owner, inet_ntop(family, packed), ttl))
+
+    def _binding(self, owner: str, data: bytes, start: int, end: int, ttl: int) -> None:
+        # RFC 9460 section 2.2: priority, target, then the parameters. A target of "."
+        # is the owner itself, and nobody where the priority is 0 (section 2.5).
+        target, pos = name_at(data, start + 2)
+        if pos > end:
+            raise ParseError("dns-rdata-length")
+        if target:
+            self._aliases.setdefault(owner, []).append(target)
+        params = Reader(data, "dns-svcb", pos, end)
+        while params.left:
+            key = params.uint(2)
+            value = params.vector(2)
+            if key in _HINTS:
+                family, size = _HINTS[key]
+                for at in range(0, len(value), size):
+                    self._address(target or owner, family, value[at : at + size], ttl)

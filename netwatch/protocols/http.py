@@ -1,0 +1,182 @@
+"""HTTP/1.x requests: the host that a client asks for.
+
+Only heads are read, as RFC 9112 lays them out, with what recipients let pass in practice
+(bare line feeds, folded fields, a space before the colon) named as oddities: a client
+that the server understands is understood here too.
+"""
+
+import re
+
+from netwatch.errors import Incomplete, ParseError
+from netwatch.model import Message, Shown
+from netwatch.names import normalise
+
+MAX_HEAD = 65536
+"""The longest head that is read, in bytes."""
+MAX_METHOD = 32
+"""The longest method that is believed, in bytes."""
+MAX_REQUESTS = 64
+"""Requests read at one go from what was pipelined; the next call reads on."""
+MAX_HOSTS = 8
+"""Names taken from one head."""
+MAX_NAME = 255
+"""The longest host that is taken, in bytes."""
+
+_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
+_FIELD = re.compile(rb"(?im)^(host|content-length|transfer-encoding)([ \t]*):([^\n]*)")
+_BREAKS = re.compile(rb"(?:\r?\n){0,8}")
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_VERSION = re.compile(rb"HTTP/1\.[0-9]")
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*://([^/?#]*)")
+_IPV6 = re.compile(rb"[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
+
+
+def parse(data: bytes, last: bool = False) -> Message:
+    """The HTTP/1.x requests at the start of `data`, up to the end of the last whole one.
+
+    Shows ``http-host`` for each Host, for the target of CONNECT (RFC 9110 section 9.3.6)
+    and for the authority of a target in absolute form, each name once: without port,
+    user information and the brackets of an IPv6 literal. Literals stay as written.
+    Requests that were pipelined are read too, past bodies whose Content-Length lies
+    within `data`; `size` runs to the next request, to the end of `data` where a body
+    goes on behind it, and to the end of the head of a CONNECT.
+
+    Raises `Incomplete` until the first head's blank line is there; with `last`, or beyond
+    64 KiB, what its whole lines show is given, with the oddity ``http-head-cut`` or
+    ``http-head-limit``, and where that is not even a request line raised as `ParseError`.
+    Raises `ParseError` ``http-not-a-request`` as soon as the bytes cannot be one,
+    ``http2-preface`` for HTTP/2 in clear (RFC 9113 section 3.4).
+    """
+    names: dict[str, None] = {}
+    oddities: dict[str, None] = {}
+    pos = 0
+    for number in range(MAX_REQUESTS):
+        try:
+            head = _head(data, pos, last)
+        except (Incomplete, ParseError):
+            if number:
+                break
+            raise
+        names.update(dict.fromkeys(head.hosts))
+        oddities.update(dict.fromkeys(head.oddities))
+        pos = head.end
+        if head.tunnel:
+            break
+        if head.body is None or pos + head.body >= len(data):
+            pos = len(data)
+            break
+        pos += head.body
+    shown = tuple([Shown("http-host", name) for name in names])
+    return Message(shown, pos, oddities=tuple(oddities))
+
+
+class _Head:
+    """One request's head: the offset behind it, the hosts it names, how many bytes of
+    body follow (None where that cannot be told), and whether a tunnel does."""
+
+    __slots__ = ("body", "end", "hosts", "oddities", "tunnel")
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+        self.hosts: list[str] = []
+        self.oddities: list[str] = []
+        self.body: int | None = 0
+        self.tunnel = False
+
+    def add_host(self, authority: bytes) -> None:
+        """Take the host of an authority (RFC 3986 section 3.2)."""
+        raw = _host(authority)
+        if len(raw) > MAX_NAME:
+            self.oddities.append("http-host-length")
+            return
+        name = normalise(raw)
+        if name and len(self.hosts) < MAX_HOSTS:
+            self.hosts.append(name)
+
+
+def _head(data: bytes, pos: int, last: bool) -> _Head:
+    """The head at `pos`, behind empty lines that RFC 9112 section 2.2 lets pass."""
+    breaks = _BREAKS.match(data, pos)
+    start = breaks.end() if breaks else pos
+    limit = start + MAX_HEAD
+    stop = "http-head-limit" if len(data) > limit else "http-head-cut" if last else None
+    line_end = data.find(b"\n", start, limit)
+    if line_end < 0:
+        _refuse_others(data, start)
+        if stop:
+            raise ParseError(stop)
+        raise Incomplete(len(data) + 1)
+    method, target = _request_line(data[start:line_end])
+    blank = data.find(b"\n\r\n", line_end, limit)
+    bare = data.find(b"\n\n", line_end, limit if blank < 0 else blank + 1)
+    if bare >= 0:
+        fields, head = data[line_end + 1 : bare + 1], _Head(bare + 2)
+    elif blank >= 0:
+        fields, head = data[line_end + 1 : blank + 1], _Head(blank + 3)
+    elif stop:
+        whole = data.rfind(b"\n", line_end, limit) + 1
+        fields, head = data[line_end + 1 : whole], _Head(len(data))
+        head.body = None
+        head.oddities.append(stop)
+    else:
+        raise Incomplete(len(data) + 1)
+    if bare >= 0 or fields.count(b"\n") != fields.count(b"\r\n"):
+        head.oddities.append("http-bare-lf")
+    _read_fields(fields, head)
+    if method == b"CONNECT":
+        head.tunnel = True
+        head.add_host(target)
+    elif absolute := _ABSOLUTE.match(target):
+        head.add_host(absolute[1])
+    return head
+
+
+def _refuse_others(data: bytes, start: int) -> None:
+    """Raise where the one unfinished line at `start` cannot become a request line."""
+    method = _METHOD.match(data, start, start + MAX_METHOD + 1)
+    end = method.end() if method else start
+    if end - start > MAX_METHOD or (end < len(data) and (end == start or data[end] != 0x20)):
+        raise ParseError("http-not-a-request")
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes]:
+    """Method and target of a request line, without its line feed (RFC 9112 section 3)."""
+    method, _, rest = line.partition(b" ")
+    target, _, version = rest.strip(b" \t\r").rpartition(b" ")
+    target = target.strip(b" ")
+    sound = _METHOD.fullmatch(method) and 0 < len(method) <= MAX_METHOD
+    if sound and target and _VERSION.fullmatch(version):
+        return method, target
+    preface = method == b"PRI" and version == b"HTTP/2.0"
+    raise ParseError("http2-preface" if preface else "http-not-a-request")
+
+
+def _read_fields(fields: bytes, head: _Head) -> None:
+    if b"\n " in fields or b"\n\t" in fields or fields[:1] in (b" ", b"\t"):
+        head.oddities.append("http-obs-fold")
+        fields = _FOLD.sub(b" ", fields).lstrip(b" \t")
+    hosts = 0
+    for field in _FIELD.finditer(fields):
+        name, space, value = field.groups()
+        value = value.strip(b" \t\r")
+        if space:
+            head.oddities.append("http-space-before-colon")
+        if name[0] in b"Hh":
+            hosts += 1
+            head.add_host(value)
+        elif name[0] in b"Tt":
+            head.body = None
+        elif head.body is not None:
+            head.body = int(value) if value.isdigit() and len(value) < 16 else None
+    if hosts > 1:
+        head.oddities.append("http-many-hosts")
+
+
+def _host(authority: bytes) -> bytes:
+    """An authority without user information, port, and brackets."""
+    host = authority.rpartition(b"@")[2]
+    if host.startswith(b"["):
+        inside, bracket, _ = host[1:].partition(b"]")
+        return inside if bracket else host
+    # An IPv6 literal without brackets has no place here, but some clients send it.
+    return host if _IPV6.fullmatch(host) else host.partition(b":")[0]

@@ -1,0 +1,102 @@
+"""What an opened Initial packet holds: frames, and the handshake bytes among them.
+
+An Initial may carry PADDING, PING, ACK, CRYPTO and CONNECTION_CLOSE (RFC 9000 section
+17.2.2), and Chromium cuts its ClientHello into CRYPTO frames in shuffled order, over two
+or more packets. `CryptoStream` puts them together again, within bounds.
+"""
+
+import re
+
+from netwatch.errors import ParseError
+from netwatch.protocols.reader import Reader
+
+MAX_CRYPTO = 65536
+"""Bytes of handshake that are kept in order, and as many that wait for some before them."""
+MAX_PIECES = 256
+"""Pieces that may wait."""
+
+_PADDING_PING = re.compile(rb"[\x00\x01]*")
+_ACK, _ACK_ECN, _CLOSE = 2, 3, 0x1C
+
+
+class CryptoStream:
+    """The bytes that CRYPTO frames carry, in order of their offsets, as far as there is
+    no gap: `head`. Bytes that come twice count as they came first."""
+
+    __slots__ = ("_held", "_waiting", "head")
+
+    def __init__(self) -> None:
+        self.head = bytearray()
+        self._waiting: dict[int, bytes] = {}
+        self._held = 0
+
+    def add(self, offset: int, data: bytes) -> str | None:
+        """Take `data`, which belongs at `offset`; returns an oddity where there is one:
+        ``quic-crypto-limit`` (not taken), ``quic-crypto-overlap`` (other bytes were there
+        before)."""
+        if offset + len(data) > MAX_CRYPTO:
+            return "quic-crypto-limit"
+        if offset > len(self.head):
+            more = len(data) - len(self._waiting.get(offset, b""))
+            if more > 0:
+                if len(self._waiting) >= MAX_PIECES or self._held + more > MAX_CRYPTO:
+                    return "quic-crypto-limit"
+                self._waiting[offset] = data
+                self._held += more
+            return None
+        agrees = self._append(offset, data)
+        while self._waiting:
+            first = min(self._waiting)
+            if first > len(self.head):
+                break
+            piece = self._waiting.pop(first)
+            self._held -= len(piece)
+            agrees &= self._append(first, piece)
+        return None if agrees else "quic-crypto-overlap"
+
+    def _append(self, offset: int, data: bytes) -> bool:
+        had = self.head[offset : offset + len(data)]
+        self.head += data[len(had) :]
+        return data.startswith(had)
+
+
+def read_frames(frames: bytes, stream: CryptoStream, crypto: int = 6) -> list[str]:
+    """Put what the CRYPTO frames (type `crypto`) in one packet's `frames` carry into `stream`.
+
+    Returns oddities: those of `CryptoStream.add`, ``quic-frame`` for a frame that runs
+    out of the packet, ``quic-frame-type`` for one that an Initial must not carry; both
+    end the walk, and what was before them counts.
+    """
+    oddities: list[str] = []
+    reader = Reader(frames, "quic-frame")
+    try:
+        while True:
+            idle = _PADDING_PING.match(frames, reader.pos)
+            reader.pos = idle.end() if idle else reader.pos
+            if not reader.left:
+                break
+            kind = reader.varint()
+            if kind == crypto:
+                offset = reader.varint()
+                oddity = stream.add(offset, reader.take(reader.varint()))
+                if oddity:
+                    oddities.append(oddity)
+            elif kind in (_ACK, _ACK_ECN):
+                _skip_ack(reader, kind == _ACK_ECN)
+            elif kind == _CLOSE:
+                reader.varint()
+                reader.varint()
+                reader.take(reader.varint())
+            else:
+                raise ParseError("quic-frame-type")
+    except ParseError as error:
+        oddities.append(error.oddity)
+    return oddities
+
+
+def _skip_ack(reader: Reader, ecn: bool) -> None:
+    reader.varint()
+    reader.varint()
+    ranges = reader.varint()
+    for _ in range(1 + 2 * ranges + (3 if ecn else 0)):
+        reader.varint()

@@ -1,0 +1,107 @@
+"""QUIC packets as they lie in a datagram: versions, long headers, coalescing.
+
+The layout is that of RFC 9000 section 17.2, which all drafts from 22 on share; versions
+differ in their salt, in the labels of their keys, and QUIC version 2 (RFC 9369) in the
+numbers of its packet types. Versions that netwatch has no salt for are not looked into.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netwatch.protocols.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of QUIC: its name, the salt of its Initial secrets (20 bytes), the
+    prefix of its key labels, the type bits of its Initial, 0-RTT, Handshake and Retry
+    packets, in this order, and the type of its CRYPTO frame."""
+
+    text: str
+    salt: bytes
+    label: bytes = b"quic "
+    types: tuple[int, int, int, int] = (0, 1, 2, 3)
+    crypto: int = 6
+
+
+_DRAFT_22 = bytes.fromhex("7fbcdb0e7c66bbe9193a96cd21519ebd7a02644a")
+_DRAFT_23 = bytes.fromhex("c3eef712c72ebb5a11a7d2432bb46365bef9f502")
+_DRAFT_29 = bytes.fromhex("afbfec289993d24c9e9786f19c6111e04390a899")
+_V1 = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
+_T050 = bytes.fromhex("7ff579e5acd072915580304c43a2367c60488310")
+_T051 = bytes.fromhex("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d")
+_V2 = bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9")
+
+VERSIONS = {
+    0x00000001: Version("1", _V1),
+    0x6B3343CF: Version("2", _V2, b"quicv2 ", (1, 2, 3, 0)),
+    0xFF000016: Version("draft-22", _DRAFT_22),
+    **{0xFF000000 | draft: Version(f"draft-{draft}", _DRAFT_23) for draft in range(23, 29)},
+    **{0xFF000000 | draft: Version(f"draft-{draft}", _DRAFT_29) for draft in range(29, 33)},
+    **{0xFF000000 | draft: Version(f"draft-{draft}", _V1) for draft in range(33, 35)},
+    # Meta's own numbers for what it deployed of the drafts.
+    0xFACEB001: Version("mvfst-1", _DRAFT_22),
+    0xFACEB002: Version("mvfst-2", _DRAFT_23),
+    0xFACEB00E: Version("mvfst-e", _DRAFT_23),
+    # Google's own, with TLS inside and an older numbering of frames.
+    0x54303530: Version("T050", _T050, crypto=8),
+    0x54303531: Version("T051", _T051, crypto=8),
+}
+"""The versions that can be read, by their number on the wire (RFC 9001 section 5.2,
+RFC 9369 section 3.3.1, and the drafts of quic-tls)."""
+
+_MAX_ID = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Initial:
+    """Where an Initial packet lies in its datagram: its first byte at `start`, its packet
+    number at `number`, the first byte behind it at `end`. `dcid` is its Destination
+    Connection ID, 0 to 20 bytes."""
+
+    version: Version
+    dcid: bytes
+    start: int
+    number: int
+    end: int
+
+
+def is_initial(datagram: bytes) -> bool:
+    """Whether `datagram` starts with what can be an Initial packet of a known version.
+
+    The Fixed Bit is not asked for: RFC 9287 lets a client clear it.
+    """
+    if len(datagram) < 7 or datagram[0] < 0x80 or datagram[5] > _MAX_ID:
+        return False
+    version = VERSIONS.get(int.from_bytes(datagram[1:5]))
+    return version is not None and datagram[0] >> 4 & 3 == version.types[0]
+
+
+def initials(datagram: bytes) -> Iterator[Initial]:
+    """The Initial packets that are coalesced in `datagram` (RFC 9000 section 12.2).
+
+    Packets of other types with a length are passed over. The walk ends where nothing
+    more can be told apart: a short header, a Retry, an unknown version, padding. Raises
+    `ParseError` ``quic-header`` where a header or the length in it leads out of the
+    datagram.
+    """
+    reader = Reader(datagram, "quic-header")
+    while reader.left >= 7:
+        start = reader.pos
+        first = reader.uint(1)
+        version = VERSIONS.get(reader.uint(4))
+        if first < 0x80 or version is None:
+            return
+        initial, early, handshake, _ = version.types
+        kind = first >> 4 & 3
+        dcid = reader.vector(1)
+        reader.vector(1)
+        if len(dcid) > _MAX_ID or kind not in (initial, early, handshake):
+            return
+        if kind == initial:
+            reader.take(reader.varint())  # the token
+        length = reader.varint()
+        number = reader.pos
+        reader.take(length)
+        if kind == initial:
+            yield Initial(version, dcid, start, number, reader.pos)

@@ -1,0 +1,128 @@
+"""TLS over TCP: the ClientHello in the records at the start of a stream.
+
+A ClientHello may be spread over any number of records (RFC 8446 section 5.1), and these
+over any number of segments; with post-quantum key shares it regularly is over two. Only
+the plaintext records of the client's first flight are read.
+"""
+
+from netwatch.errors import Incomplete, ParseError
+from netwatch.model import Evidence, Message, QuicInfo, Shown, TlsInfo
+from netwatch.names import escape
+from netwatch.protocols.client_hello import GREASE, MAX_HELLO, ClientHello, client_hello
+from netwatch.protocols.ja4 import ja4
+
+MAX_RECORD = 16384 + 2048
+"""The longest record in bytes; RFC 5246 section 6.2.3 grants 2,048 over the plaintext."""
+MAX_EMPTY = 16
+"""Empty records that are passed over. RFC 8446 section 5.1 forbids them for handshakes."""
+
+_HANDSHAKE = 22
+_VERSIONS = {0x0304: "1.3", 0x0303: "1.2", 0x0302: "1.1", 0x0301: "1.0", 0x0300: "ssl3"}
+
+
+def parse(data: bytes, last: bool = False) -> Message:
+    """The ClientHello that starts with the record at the start of `data`.
+
+    Shows ``tls-sni`` for the host_name of server_name (RFC 6066 section 3); a hello
+    without shows nothing. `size` runs to the end of the record that the hello ends in.
+    Raises `Incomplete` while bytes are missing; with `last`, or where something else
+    breaks into the records, a hello that is not whole is read as far as it came, with
+    the oddity ``tls-hello-cut``, if its server_name is wholly there.
+
+    Raises `ParseError`: those of `client_hello`, ``tls-not-a-record`` (not TLS at all),
+    ``tls-sslv2-hello`` (a hello in the layout of SSL 2.0, which has no server_name),
+    ``tls-record-length``, ``tls-empty-records`` (too many), ``tls-interleaved`` (another
+    record between those of the hello, which RFC 8446 section 5.1 forbids).
+    """
+    handshake, pos, need, oddities = _records(data)
+    stopped = need == 0
+    try:
+        hello = client_hello(handshake, last or stopped)
+    except Incomplete:
+        raise Incomplete(need) from None
+    except ParseError:
+        if stopped:
+            raise ParseError(oddities[-1]) from None
+        raise
+    return message(hello, pos, "tls-sni", oddities=tuple(oddities))
+
+
+def message(
+    hello: ClientHello,
+    size: int,
+    evidence: Evidence,
+    quic: QuicInfo | None = None,
+    oddities: tuple[str, ...] = (),
+) -> Message:
+    """`hello` as a message of `size` bytes; `oddities` are those of what carried it.
+
+    A cut hello has no JA4, and its version is legacy_version where supported_versions
+    was not reached.
+    """
+    offered = [version for version in hello.versions if version not in GREASE]
+    highest = max(offered, default=hello.version)
+    info = TlsInfo(
+        _VERSIONS.get(highest) or f"0x{highest:04x}",
+        tuple([escape(name) for name in hello.alpn]),
+        None if hello.cut else ja4(hello, "q" if quic else "t"),
+        None if hello.ech is None else "present",
+    )
+    shown = tuple([Shown(evidence, name) for name in hello.server_names])
+    return Message(shown, size, tls=info, quic=quic, oddities=hello.oddities + oddities)
+
+
+def _records(data: bytes) -> tuple[bytes, int, int, list[str]]:
+    """Take the handshake bytes out of the records, up to the end of the first message.
+
+    Returns them, the offset behind the last record looked at, how many bytes of `data`
+    are needed to go on (0 where nothing could follow), and oddities; where the need is 0
+    the last of them tells why.
+    """
+    fragments: list[bytes] = []
+    oddities: list[str] = []
+    have, wanted, pos, empty = 0, 4, 0, 0
+    while have < wanted <= MAX_HELLO:
+        refusal = _refusal(data, pos)
+        head = data[pos : pos + 5]
+        length = int.from_bytes(head[3:5])
+        if len(head) == 5 and length == 0:
+            empty += 1
+            refusal = refusal or ("tls-empty-records" if empty > MAX_EMPTY else None)
+        if refusal:
+            if pos == 0:
+                raise ParseError(refusal)
+            oddities.append(refusal)
+            return b"".join(fragments), pos, 0, oddities
+        if len(head) < 5:
+            return b"".join(fragments), len(data), pos + 5 + wanted - have, oddities
+        fragment = data[pos + 5 : pos + 5 + length]
+        fragments.append(fragment)
+        had, have = have, have + len(fragment)
+        if had < 4 <= have:
+            header = b"".join(fragments)
+            fragments = [header]
+            if header[0] != 1:
+                break
+            wanted += int.from_bytes(header[1:4])
+        pos += 5 + length
+        if pos > len(data):
+            # The hello may end within this record; if not, a header comes between.
+            missing = wanted - have
+            behind = 5 if missing > pos - len(data) else 0
+            pos = len(data)
+            return b"".join(fragments), pos, pos + missing + behind, oddities
+    if empty:
+        oddities.append("tls-empty-record")
+    return b"".join(fragments), pos, pos, oddities
+
+
+def _refusal(data: bytes, pos: int) -> str | None:
+    """Why the bytes at `pos`, as many as there are, do not go on as a handshake record."""
+    head = data[pos : pos + 5]
+    if head[:1] not in (b"", b"\x16") or head[1:2] not in (b"", b"\x03"):
+        if pos:
+            return "tls-interleaved"
+        # SSL 2.0, appendix E.2 of RFC 5246: a length with its top bit set, then type 1.
+        sslv2 = len(head) == 5 and head[0] & 0x80 and head[2] == 1 and head[3] in (0, 3)
+        return "tls-sslv2-hello" if sslv2 else "tls-not-a-record"
+    return "tls-record-length" if int.from_bytes(head[3:5]) > MAX_RECORD else None
