@@ -80,7 +80,10 @@ def load(path: str | None = None) -> Config:
         fields.bad("version", f"'version' is {version!r}, expected 1")
     scopes = _scopes(fields, notes)
     devices, learn = _devices(fields, base, notes)
+    before = len(problems.found)
     catalog = _catalog(fields, base, problems)
+    if len(problems.found) > before:
+        catalog = _Unsound([], "")
     bans, known = _bans(fields, catalog, scopes, notes)
     exemptions = _exemptions(fields, catalog, known, devices, notes)
     geo = _geo(fields, base)
@@ -115,6 +118,17 @@ def catalog_of(path: str | None = None) -> Catalog:
     catalog = _catalog(fields, Path(fields.file).parent, problems)
     problems.raise_if_any()
     return catalog
+
+
+class _Unsound(Catalog):
+    """Stands in for signatures with mistakes: no app can be said to be missing."""
+
+    __slots__ = ()
+
+    def select(
+        self, words: Iterable[tuple[int, str]], file: str, problems: Problems
+    ) -> frozenset[str]:
+        return frozenset()
 
 
 def _top(path: str | None, problems: Problems) -> Fields:

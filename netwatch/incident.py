@@ -188,7 +188,7 @@ class Incident:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Contacts (of flows: sights) whose key is not kept, by table; full tables only."""
+        """Contacts whose key is not kept, by table; only tables that were full."""
         tables = {
             "names": self.names,
             "evidence": self.evidence,

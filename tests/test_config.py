@@ -1,0 +1,398 @@
+import datetime
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from netwatch.catalog import bans as packs
+from netwatch.catalog import load as catalog_load
+from netwatch.config import catalog_of, load
+from netwatch.errors import ConfigError
+from netwatch.model import Exemption
+
+ROOT = Path(__file__).parents[1]
+SIGNATURE = """\
+app: tiktok
+name: TikTok
+vendor: bytedance
+category: video
+domains:
+  - {suffix: tiktok.com, role: exclusive, sources: [observed]}
+"""
+BAN = "{id: our-rule, authority: City, apps: [tiktok], from: 2023-03-10}"
+HOUR = 3600 * 10**9
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder of one's own, with a signature file, where no other configuration is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("netwatch.config.PLACES", ("netwatch.yaml", "etc/netwatch.yaml"))
+    for module in (packs, catalog_load):
+        monkeypatch.setattr(module, "shipped", lambda: ROOT / "signatures")
+    (tmp_path / "signatures").mkdir()
+    (tmp_path / "signatures" / "tiktok.yaml").write_text(SIGNATURE)
+    return tmp_path
+
+
+def write(text, name="netwatch.yaml"):
+    path = Path(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"version: 1\nsignatures: [./signatures]\n{text}")
+    return name
+
+
+def told(text):
+    """The mistakes of a configuration, as texts; the text given starts at line 3."""
+    with pytest.raises(ConfigError) as caught:
+        load(write(text))
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_built_in_defaults():
+    config = load()
+    assert config.path is None
+    (scope,) = config.networks.scopes
+    assert (scope.network.name, scope.network.device_class) == ("private", "service")
+    (ban,) = config.policy.bans
+    assert (ban.id, ban.forbids, ban.start) == ("default", {"service"}, None)
+    assert "tiktok" in ban.apps
+    assert config.quiet_gap == HOUR // 2
+    assert config.sensor
+    assert config.geo.look("192.0.2.1") == (None, None, None)
+    assert len(config.notes) == 3
+    assert "tiktok" in config.catalog.apps()
+
+
+def test_a_whole_configuration():
+    Path("devices.csv").write_text("id,ip,class\nlab-07,10.20.0.7,service\n")
+    config = load(
+        write(
+            """
+networks:
+  - {name: hq, cidrs: [10.20.0.0/16, "2001:db8:20::/48"], class: service, authority: BE-FED}
+  - {name: byod, cidrs: [10.30.0.0/16], vlans: [30], class: personal, authority: BE-FED}
+  - {name: resolvers, cidrs: [10.20.0.53/32], class: infrastructure}
+devices: {inventory: devices.csv, learn: [dhcp, mdns]}
+bans:
+  - id: our-rule
+    authority: City of Example
+    apps: [tiktok]
+    forbids: [service]
+    advises: [personal]
+    from: 2023-03-10
+    until: 2023-09-10
+    review: 2023-09-01
+    timezone: Europe/Brussels
+    legal_basis: Decision 2023/12 art. 3
+    min_confidence: probable
+    severity: high
+    networks: [hq]
+exemptions:
+  - {ban: our-rule, device: lab-07, until: 2023-06-30, reason: research, approved_by: CISO}
+search_suffixes: [localdomain, Corp.Example., example]
+incidents: {quiet_gap: 2h}
+outputs: []
+sensor: {name: probe-1}
+"""
+        )
+    )
+    assert config.path == "netwatch.yaml"
+    assert len(config.networks) == 3
+    assert config.devices.find("lab-07") is not None
+    assert config.learn == ("dhcp", "mdns")
+    (ban,) = config.policy.bans
+    assert (ban.id, ban.networks, ban.timezone) == ("our-rule", {"hq"}, "Europe/Brussels")
+    assert config.policy.exemptions == (
+        Exemption("our-rule", "lab-07", None, datetime.date(2023, 6, 30), "research", "CISO"),
+    )
+    assert config.search_suffixes == ("corp.example", "localdomain", "example")
+    assert config.quiet_gap == 2 * HOUR
+    assert config.sensor == "probe-1"
+    assert [note.split(":")[0] for note in config.notes] == ["devices.learn"]
+
+
+def test_can_be_sent_to_another_process():
+    config = pickle.loads(pickle.dumps(load(write(f"bans: [{BAN}]"))))
+    assert config.policy.bans[0].id == "our-rule"
+    assert config.catalog.match("www.tiktok.com").app.id == "tiktok"
+
+
+def test_where_a_configuration_is_looked_for():
+    write("sensor: {name: system}", "etc/netwatch.yaml")
+    Path("etc/signatures").symlink_to(Path("signatures").absolute())
+    assert load().sensor == "system"
+    write("sensor: {name: here}")
+    assert load().sensor == "here"
+    write("sensor: {name: named}", "other.yaml")
+    assert load("other.yaml").sensor == "named"
+
+
+def test_paths_count_from_the_file(folder):
+    Path("site").mkdir()
+    Path("site/devices.csv").write_text("id,ip\na,10.0.0.1\n")
+    Path("site/signatures").symlink_to(folder / "signatures")
+    write("devices: {inventory: devices.csv}", "site/netwatch.yaml")
+    assert load("site/netwatch.yaml").devices.find("a") is not None
+
+
+def test_catalog_of_reads_the_signatures_alone():
+    assert list(catalog_of(write("networks: [nonsense]")).apps()) == ["tiktok"]
+    Path("signatures/tiktok.yaml").write_text("app: tiktok\n")
+    with pytest.raises(ConfigError) as caught:
+        catalog_of("netwatch.yaml")
+    assert caught.value.problems[0].file.endswith("signatures/tiktok.yaml")
+
+
+def test_the_shipped_signatures_hold_where_none_are_named():
+    Path("netwatch.yaml").write_text("version: 1\n")
+    assert len(catalog_of().apps()) > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "bare"),
+    [
+        ("www.tiktok.com.corp.example", "www.tiktok.com"),
+        ("www.tiktok.com.lab.corp.example", "www.tiktok.com"),
+        ("www.tiktok.com.notcorp.example", "www.tiktok.com.notcorp.example"),
+        ("www.tiktok.com", "www.tiktok.com"),
+        ("corp.example", "corp.example"),
+        ("", ""),
+    ],
+)
+def test_search_suffixes_are_taken_off(name, bare):
+    config = load(write("search_suffixes: [corp.example, .lab.corp.example]"))
+    assert config.bare(name) == bare
+
+
+@pytest.mark.parametrize(
+    ("text", "nanoseconds"),
+    [("1s", 10**9), ("90s", 90 * 10**9), ("30m", HOUR // 2), ("2h", 2 * HOUR), ("1d", 24 * HOUR)],
+)
+def test_quiet_gap(text, nanoseconds):
+    assert load(write(f"incidents: {{quiet_gap: {text}}}")).quiet_gap == nanoseconds
+
+
+def test_empty_lists_are_noted():
+    config = load(write("networks: []\nbans: []"))
+    assert (len(config.networks), config.policy.bans) == (0, ())
+    assert len(config.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("device", "spelled"),
+    [
+        ("lab-07", "lab-07"),
+        ("2001:DB8:0::7", "2001:db8::7"),
+        ("02-00-00-00-00-0A", "02:00:00:00:00:0a"),
+    ],
+)
+def test_the_device_of_an_exemption_has_one_spelling(device, spelled):
+    Path("devices.csv").write_text("id,ip\nlab-07,10.20.0.7\n")
+    config = load(
+        write(
+            f"networks: []\ndevices: {{inventory: devices.csv}}\nbans: [{BAN}]\n"
+            f"exemptions: [{{ban: our-rule, device: '{device}'}}]"
+        )
+    )
+    assert config.policy.exemptions[0].device == spelled
+    assert len(config.notes) == 1
+
+
+def test_an_exemption_of_a_device_that_is_not_there_is_noted():
+    Path("devices.csv").write_text("id,ip\nlab-07,10.20.0.7\n")
+    config = load(
+        write(
+            f"networks: []\ndevices: {{inventory: devices.csv}}\nbans: [{BAN}]\n"
+            "exemptions: [{ban: our-rule, device: lab-08}]"
+        )
+    )
+    assert config.notes[-1] == (
+        "exemption of 'lab-08': no device of the inventory has this id, so it never applies;"
+        " did you mean 'lab-07'?"
+    )
+
+
+NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("netwroks: []", "netwatch.yaml:3: unknown key 'netwroks' in the configuration"),
+        ("bans: []\nbans: []", "netwatch.yaml:4: key 'bans' stands twice (first in line 3)"),
+        (
+            "networks:\n- {name: a, cidrs: [10.0.0.0/8], class: service}\n"
+            "- {name: b, cidrs: [10.0.0.0/8], class: guest}",
+            "netwatch.yaml:5: range 10.0.0.0/8 stands in network 'a' (line 4) and in 'b' with two",
+        ),
+        (
+            "networks:\n- {name: a, cidrs: [10.0.0.0/8], class: service}\n"
+            "- {name: a, cidrs: [11.0.0.0/8], class: service}",
+            "netwatch.yaml:5: network 'a' stands twice (line 4)",
+        ),
+        (
+            "networks:\n- {name: a, cidrs: [10.20.1.0/16], class: service}",
+            "netwatch.yaml:4: range '10.20.1.0/16' has bits set behind its prefix;"
+            " did you mean 10.20.0.0/16?",
+        ),
+        (
+            "networks:\n- {name: a, vlans: [4095], class: service}",
+            "netwatch.yaml:4: VLAN 4095 is wrong, expected a number from 1 to 4094",
+        ),
+        (
+            "networks:\n- {name: a, vlans: [1], class: secret}",
+            "netwatch.yaml:4: 'class' is 'secret', expected one of service, personal",
+        ),
+        (
+            "bans:\n- {id: r, authority: City, apps: [tictok]}",
+            "netwatch.yaml:4: no app is 'tictok'; did you mean 'tiktok'?",
+        ),
+        ("bans:\n- {id: r, authority: C, apps: [tiktok], forbids: [servers]}", "netwatch.yaml:4: "),
+        ("bans:\n- {pack: be-fed-tiktok-2032}", "netwatch.yaml:4: no pack is 'be-fed-tiktok-2032'"),
+        (
+            "bans:\n- {id: r, autority: City, apps: [tiktok], authority: C}",
+            "netwatch.yaml:4: unkno",
+        ),
+        (
+            f"bans:\n- {BAN}\n- {BAN}",
+            "netwatch.yaml:5: ban 'our-rule' stands twice (first in line 4)",
+        ),
+        (
+            f"bans: [{BAN}, {BAN}]",
+            "netwatch.yaml:3: ban 'our-rule' stands twice (first in line 3)",
+        ),
+        (
+            NETWORKS + "bans:\n- {id: r, authority: C, apps: [tiktok],\n   networks: [hqq]}",
+            "netwatch.yaml:6: no network is 'hqq'; did you mean 'hq'?",
+        ),
+        (
+            f"bans:\n- {BAN}\nexemptions:\n- {{ban: out-rule, device: 10.0.0.1}}",
+            "netwatch.yaml:6: no ban is 'out-rule'; did you mean 'our-rule'?",
+        ),
+        (
+            f"bans:\n- {BAN}\nexemptions:\n- {{ban: our-rule}}",
+            "netwatch.yaml:6: an exemption needs 'device': an id of the inventory, an address",
+        ),
+        (
+            f"bans:\n- {BAN}\nexemptions:\n- {{device: 10.0.0.1}}",
+            "netwatch.yaml:6: an exemption needs 'ban': the id of the ban",
+        ),
+        (
+            f"bans:\n- {BAN}\nexemptions:\n- {{ban: our-rule, device: 10.0.0.1, from: 2023-02-02,\n"
+            "   until: 2023-02-01}",
+            "netwatch.yaml:7: 'until' is 2023-02-01, before 'from', 2023-02-02",
+        ),
+        (
+            f"bans:\n- {BAN}\nexemptions:\n- {{ban: our-rule, device: 10.0.0.1, until: June}}",
+            "netwatch.yaml:6: 'until' is 'June', expected a day as YYYY-MM-DD",
+        ),
+        (
+            f"bans:\n- {BAN}\nexemptions:\n- {{ban: our-rule, device: 10.0.0.1, apps: [x]}}",
+            "netwatch.yaml:6: no app is 'x'",
+        ),
+        (
+            f"bans:\n- {BAN}\nexemptions:\n- {{ban: our-rule, device: 10.0.0.1, by: CISO}}",
+            "netwatch.yaml:6: unknown key 'by' in an exemption",
+        ),
+        ("devices: {inventory: none.csv}", "none.csv: the inventory cannot be read: No such file"),
+        ("devices: {learn: [arp]}", "netwatch.yaml:3: 'learn' holds 'arp', expected dhcp or mdns"),
+        ("devices: {file: x}", "netwatch.yaml:3: unknown key 'file' in devices"),
+        ("geoip: {asn: none.mmdb}", "none.mmdb: cannot be read: No such file or directory; a MaxM"),
+        ("geoip: {city: x}", "netwatch.yaml:3: unknown key 'city' in geoip"),
+        ("search_suffixes: [a b]", "netwatch.yaml:3: 'a b' is not a domain name, expected one"),
+        ("search_suffixes: ['.']", "netwatch.yaml:3: '.' is not a domain name"),
+        ("incidents: {quiet_gap: 30}", "netwatch.yaml:3: 'quiet_gap' is '30', expected a time"),
+        ("incidents: {quiet_gap: 0m}", "netwatch.yaml:3: 'quiet_gap' is '0m', expected a time"),
+        ("incidents: {quiet: 1m}", "netwatch.yaml:3: unknown key 'quiet' in incidents"),
+        (
+            "outputs:\n- {type: file}",
+            "netwatch.yaml:4: outputs are not delivered by this version; expected an empty list",
+        ),
+        ("outputs: all", "netwatch.yaml:3: 'outputs' must be a list"),
+        ("sensor: {nmae: x}", "netwatch.yaml:3: unknown key 'nmae' in sensor"),
+        ("sensor: probe", "netwatch.yaml:3: 'sensor' must be a mapping"),
+    ],
+)
+def test_each_mistake_has_file_and_line(text, expected):
+    problems = told(text)
+    assert len(problems) == 1
+    assert problems[0].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "x.yaml: is empty"),
+        ("- 1\n", "x.yaml:1: a mapping"),
+        ("version: 2\n", "x.yaml:1: 'version' is 2, expected 1"),
+        ("version: true\n", "x.yaml:1: 'version' is True, expected 1"),
+        ("sensor: {name: x}\n", "x.yaml:1: the configuration needs 'version': 1"),
+        ("version: 1\nsignatures: []\n", "x.yaml:2: 'signatures' names nothing"),
+        ("version: 1\nsignatures: [none]\n", "none: no such file or folder of signatures"),
+        ("version: 1\nbans: [\n", "x.yaml:3: is not valid YAML"),
+        ("a: &x 1\nb: *x\n", "x.yaml:2: aliases"),
+    ],
+)
+def test_mistakes_at_the_top(content, expected):
+    Path("x.yaml").write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load("x.yaml")
+    assert len(caught.value.problems) == 1
+    assert str(caught.value).startswith(expected)
+
+
+def test_a_configuration_that_is_named_must_be_there():
+    with pytest.raises(ConfigError, match=r"^none\.yaml: cannot be read: No such file"):
+        load("none.yaml")
+    with pytest.raises(ConfigError, match=r"^none\.yaml: cannot be read: No such file"):
+        catalog_of("none.yaml")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_configuration_that_may_not_be_read():
+    write("")
+    Path("netwatch.yaml").chmod(0)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        load()
+
+
+def test_all_mistakes_in_all_files_are_told_at_once():
+    Path("devices.csv").write_text("id,ip\na,b\n")
+    problems = told(
+        "networks:\n- {name: a, cidrs: [10.0.0.1/8], class: service}\n"
+        "devices: {inventory: devices.csv}\n"
+        f"bans:\n- {BAN}\n- {{id: r, authority: C, apps: [wechat]}}\n"
+        "exemptions:\n- {ban: q, device: 10.0.0.1}\n"
+        "geoip: {asn: none.mmdb}\n"
+        "colour: red\n"
+    )
+    assert [problem.partition(" ")[0] for problem in problems] == [
+        "devices.csv:2:",
+        "netwatch.yaml:4:",
+        "netwatch.yaml:8:",
+        "netwatch.yaml:10:",
+        "netwatch.yaml:12:",
+        "none.mmdb:",
+    ]
+
+
+def test_an_exemption_of_a_ban_with_a_mistake_is_none_itself():
+    problems = told(
+        "bans:\n- {id: r, authority: C, apps: [wechat]}\nexemptions:\n- {ban: r, device: 10.0.0.1}"
+    )
+    assert len(problems) == 1
+
+
+def test_packs_may_be_changed_and_limited_to_networks():
+    Path("netwatch.yaml").write_text(
+        "version: 1\n"
+        + NETWORKS
+        + "bans: [{pack: be-fed-tiktok-2023, severity: low, min_confidence: confirmed,"
+        " networks: [hq]}]\n"
+        "exemptions: [{ban: be-fed-tiktok-2023, device: 10.0.0.1}]\n"
+    )
+    (ban,) = load().policy.bans
+    assert (ban.start, ban.timezone) == (datetime.date(2023, 3, 10), "Europe/Brussels")
+    assert (ban.severity, ban.min_confidence, ban.networks) == ("low", "confirmed", {"hq"})
