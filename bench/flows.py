@@ -24,6 +24,10 @@ class Flow(Protocol):
         """Write the next packet at `time` (microseconds); false when it was the last."""
         ...
 
+    def cut(self) -> tuple[str, str] | None:
+        """Evidence and name of a message that is begun and not yet whole."""
+        ...
+
 
 class Lookup:
     """A DNS query and its answer."""
@@ -51,11 +55,25 @@ class Lookup:
                 self.ledger.shows("dns-cname", self.client, self.site, alias)
         return not answered
 
+    def cut(self) -> None:
+        """A datagram is never cut."""
+
 
 class Stream:
     """A TCP connection: handshake, first message of the client, data, end."""
 
-    __slots__ = ("back", "client", "evidence", "left", "out", "owed", "site", "steps", "stock")
+    __slots__ = (
+        "back",
+        "client",
+        "evidence",
+        "left",
+        "out",
+        "owed",
+        "parts",
+        "site",
+        "steps",
+        "stock",
+    )
 
     def __init__(self, stock: Stock, packets: int, *, http: bool) -> None:
         rng = stock.rng
@@ -75,6 +93,7 @@ class Stream:
             first, reply = handshakes.records(hello), rng.choice(stock.flights)
         # A step: outwards?, flags, payload, how far behind the next byte, names a site?
         asked = cut(first)
+        self.parts = len(asked)
         steps = [(True, PSH_ACK, part, 0, False) for part in asked]
         if len(asked) > 1 and rng.random() < 0.25:
             behind = len(asked[0].data)
@@ -109,13 +128,19 @@ class Stream:
             self.stock.ledger.shows(self.evidence, self.client, self.site)
         return flags != FIN_ACK
 
+    def cut(self) -> tuple[str, str] | None:
+        """See `Flow`."""
+        waiting = [step[4] for step in self.steps]
+        begun = True in waiting and waiting.index(True) + 1 < self.parts
+        return (self.evidence, self.site.name) if begun else None
+
     def _go_on(self) -> None:
         stock, steps = self.stock, self.steps
         if self.left <= 0:
             steps.append((True, ACK, EMPTY, 0, False))
             steps.append((False, FIN_ACK, EMPTY, 0, False))
             return
-        if stock.rng.random() < 0.15 and self.evidence != "http-host":
+        if stock.rng.random() < 0.1 and self.evidence != "http-host":
             request = stock.rng.choice(stock.requests)
             steps.extend([(True, PSH_ACK, request, 0, False), (False, ACK, EMPTY, 0, False)])
         for number, part in enumerate(stock.rng.choice(stock.groups)):
@@ -129,7 +154,7 @@ class Stream:
 class Quic:
     """A QUIC connection: Initials of both sides, then packets with short headers."""
 
-    __slots__ = ("back", "client", "left", "out", "site", "steps", "stock")
+    __slots__ = ("back", "client", "left", "out", "parts", "site", "steps", "stock")
 
     def __init__(self, stock: Stock, packets: int) -> None:
         rng = stock.rng
@@ -145,6 +170,7 @@ class Quic:
             handshakes.QUIC_V1, b"", rng.randbytes(8), 0, frames,
             key_id=hello[0][6:14], side="server",
         )  # fmt: skip
+        self.parts = len(hello)
         self.steps = deque((True, piece(datagram), False) for datagram in hello)
         self.steps[-1] = (True, self.steps[-1][1], True)
         self.steps.append((False, piece(reply), False))
@@ -155,7 +181,7 @@ class Quic:
             rng, stock = self.stock.rng, self.stock
             for _ in range(rng.randint(1, 6)):
                 self.steps.append((False, rng.choice(stock.large), False))
-                if rng.random() < 0.38:
+                if rng.random() < 0.3:
                     self.steps.append((True, rng.choice(stock.small), False))
         outwards, payload, shows = self.steps.popleft()
         writer.udp(self.out if outwards else self.back, time, payload)
@@ -163,3 +189,9 @@ class Quic:
             self.stock.ledger.shows("quic-sni", self.client, self.site)
         self.left -= 1
         return self.left > 0
+
+    def cut(self) -> tuple[str, str] | None:
+        """See `Flow`."""
+        waiting = [step[2] for step in self.steps]
+        begun = True in waiting and waiting.index(True) + 1 < self.parts
+        return ("quic-sni", self.site.name) if begun else None

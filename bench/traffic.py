@@ -30,7 +30,7 @@ MEAN_GAP = 100
 """Microseconds between packets, on average."""
 MIX = {"lookup": 15000, "tls": 10000, "quic": 7700, "http": 2000}
 """Conversations begun in a million packets of an office."""
-LENGTHS = {"tls": 46, "quic": 46, "http": 40}
+LENGTHS = {"tls": 40, "quic": 40, "http": 36}
 """Mean packets of a conversation, beside its handshake where it has one."""
 
 
@@ -76,6 +76,7 @@ def generate(
                 break
     writer.flush()
     ledger = stock.ledger
+    cut = [list(name) for name in (flow.cut() for flow in active) if name is not None]
     return {
         "kind": kind,
         "seed": seed,
@@ -88,6 +89,8 @@ def generate(
         "banned_domains": list(BANNED_DOMAINS),
         "banned": dict(sorted(ledger.banned.items())),
         "banned_clients": len(ledger.banned_clients),
+        # Begun and not whole where the capture ends: a reader may tell these or not.
+        "cut": cut,
         "names": {
             kind: dict(sorted(names.items())) for kind, names in sorted(ledger.names.items())
         },
