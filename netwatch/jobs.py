@@ -62,7 +62,7 @@ def names(
         for file, counts in zip(files, pool.map(_names, captures, files), strict=True):
             tally.add(counts)
             with file.open("rb") as stream:
-                while batch := pickle.load(stream):  # noqa: S301 - written by our worker
+                while batch := pickle.load(stream):
                     yield from batch
             file.unlink()
 

@@ -6,6 +6,7 @@ the whole street for a list of captures.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -132,11 +133,13 @@ def observe(packet: Packet, message: Message) -> Iterator[Observation]:
 class Judge:
     """From a name to the contacts it makes, by the configuration of one run.
 
-    The rule of a name is looked up once; names repeat.
+    The rule of a name is looked up once; names repeat. Contacts that no ban says anything
+    of are counted in `silent`, by the reason.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, silent: Counter[str]) -> None:
         self._config = config
+        self._silent = silent
         self._known: dict[str, Match | None] = {}
 
     def match(self, name: str) -> Match | None:
@@ -156,8 +159,8 @@ class Judge:
         return any(self.match(shown.name) is not None for shown in message.shown)
 
     def contacts(self, observation: Observation) -> Iterator[Contact]:
-        """What the bans say of an observation, a contact for each that says something,
-        or one whose verdict tells why none does. None where no rule takes the name."""
+        """What the bans say of an observation: a contact for each that says something.
+        None where no rule takes the name."""
         match = self.match(observation.name)
         if match is None:
             return
@@ -165,7 +168,10 @@ class Judge:
         network = config.networks.find(observation.client_ip, observation.vlan)
         device = config.devices.identify(observation.client_ip, observation.client_mac, network)
         for verdict in config.policy.judge(observation, match, device, network):
-            yield Contact(observation, match, device, network, verdict)
+            if verdict.kind is None or network is None:
+                self._silent[verdict.clause] += 1
+            else:
+                yield Contact(observation, match, device, network, verdict)
 
 
 def meant_as_capture(path: str) -> bool:
@@ -207,15 +213,12 @@ def scan(
     files: Sequence[Found], config: Config, tally: Tally, progress: Progress | None = None
 ) -> Incidents:
     """The incidents of one capture."""
-    judge = Judge(config)
+    judge = Judge(config, tally.silent)
     incidents = Incidents(config.quiet_gap)
     wire = Wire(tally, progress, judge.wanted)
     flows: dict[tuple[int, str], Contact] = {}
     for observation in chain(chain.from_iterable(map(wire.read, files)), wire.flush()):
         for contact in judge.contacts(observation):
-            if contact.verdict.kind is None:
-                tally.silent[contact.verdict.clause] += 1
-                continue
             incidents.add(contact)
             ban = contact.verdict.ban
             if observation.evidence in HANDSHAKES and ban and len(flows) < FLOW_LIMIT:

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -149,9 +149,9 @@ def _lines(
         if incidents.recorded:
             yield "recorded", f"{incidents.recorded:,} below the confidence that the ban asks for"
         for reason, count in tally.silent.most_common():
-            yield "no verdict", f"{count:,} × {reason}"
+            yield "no verdict", f"{count:,}: {reason}"
         if incidents.limits:
-            yield "left out", _counts(Counter(dict(incidents.limits)))
+            yield "left out", _counts(incidents.limits)
     odd = Counter({name: n for name, n in tally.oddities.items() if name not in INNOCENT})
     yield "oddities", _counts(odd) or "none"
     innocent = tally.oddities - odd
@@ -166,5 +166,6 @@ def _lines(
         yield "not read", f"{len(tally.unread):,} (named above)"
 
 
-def _counts(counter: Counter[str]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counter.most_common())
+def _counts(counts: Mapping[str, int]) -> str:
+    """Names with their counts, the most frequent first."""
+    return ", ".join(f"{name} {count:,}" for name, count in Counter(counts).most_common())

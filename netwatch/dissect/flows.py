@@ -70,8 +70,8 @@ class Flows:
     def seek(self, key: cython.longlong) -> cython.Py_ssize_t:
         """Where the slot of `key` starts, or -1."""
         slot: cython.Py_ssize_t = ((key >> 8) & self.mask) * WAYS * WIDTH
-        way: cython.Py_ssize_t
-        for way in range(WAYS):
+        _: cython.Py_ssize_t
+        for _ in range(WAYS):
             if self.table[slot] == key:
                 return slot
             slot += WIDTH
@@ -119,6 +119,7 @@ class Flows:
     def set_state(
         self, slot: cython.Py_ssize_t, side: cython.int, state: cython.longlong
     ) -> cython.void:
+        """Put one side into a state, leaving the other's."""
         shift: cython.int = 8 * side
         keep: cython.longlong = self.table[slot + STATE] & (255 << (8 - shift))
         self.table[slot + STATE] = keep | (state << shift)
@@ -153,9 +154,7 @@ class Flows:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def first(
-        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
-    ) -> cython.bint:
+    def first(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
         """Whether `seq` is the number of the first byte of `side`, as far as is known."""
         return (self.table[slot + STATE] >> (8 * side)) & 255 == OPENED and self.table[
             slot + OWED + side

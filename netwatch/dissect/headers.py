@@ -57,6 +57,7 @@ class Headers(Payloads):
     @cython.nogil
     @cython.exceptval(check=False)
     def fail(self, oddity: cython.int) -> cython.int:
+        """Count what ended the packet; the answer that no transport header was found."""
         self.odd[oddity] += 1
         return 0
 
@@ -64,6 +65,7 @@ class Headers(Payloads):
     @cython.nogil
     @cython.exceptval(check=False)
     def has(self, size: cython.Py_ssize_t) -> cython.bint:
+        """Whether `size` bytes are left from `at` on."""
         return self.end - self.at >= size
 
     @cython.cfunc
@@ -183,7 +185,7 @@ class Headers(Payloads):
         """RFC 8200 section 3 and 4: extension headers are stepped over."""
         following: cython.int
         length: cython.Py_ssize_t
-        step: cython.int
+        _: cython.int
         if not self.has(40):
             return self.fail(IP_CUT)
         if self.data[self.at] >> 4 != 6:
@@ -196,7 +198,7 @@ class Headers(Payloads):
         self.addr_len = 16
         following = self.data[self.at + 6]
         self.at += 40
-        for step in range(12):
+        for _ in range(12):
             if following == 6 or following == 17:
                 self.proto = following
                 return 1

@@ -305,7 +305,9 @@ class Kernel(Headers):
         self.flows.count(slot, self.side, self.wire_end - payload)
         if self.quic(payload, self.end):
             kind = 3
-        elif self.dns(payload, self.end, self.wire_end):
+        elif src != 137 and self.dns(payload, self.end, self.wire_end):
+            # NetBIOS names (RFC 1002) come in the same frame, and are names of hosts in
+            # a workgroup.
             kind = 1
         else:
             return

@@ -30,12 +30,14 @@ class Payloads:
     @cython.nogil
     @cython.exceptval(check=False)
     def u16(self, at: cython.Py_ssize_t) -> cython.longlong:
+        """Two bytes in network order."""
         return (self.data[at] << 8) | self.data[at + 1]
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
     def u32(self, at: cython.Py_ssize_t) -> cython.longlong:
+        """Four bytes in network order."""
         high: cython.longlong = (self.data[at] << 8) | self.data[at + 1]
         return (high << 16) | (self.data[at + 2] << 8) | self.data[at + 3]
 

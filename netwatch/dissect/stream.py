@@ -21,8 +21,19 @@ class Stream:
     `heads` the packet and kind of each segment that looked like a head, by position.
     """
 
-    __slots__ = ("cut", "data", "heads", "kept", "kind", "need", "order", "origin", "size")
-    __slots__ += ("taken", "time")
+    __slots__ = (
+        "cut",
+        "data",
+        "heads",
+        "kept",
+        "kind",
+        "need",
+        "order",
+        "origin",
+        "size",
+        "taken",
+        "time",
+    )
 
     def __init__(self, seq: int, time: int) -> None:
         self.origin = seq

@@ -113,9 +113,7 @@ class Streams:
             self._drop(next(iter(self._streams)), found)
         yield from found
 
-    def _parse(
-        self, kind: int, side: Side, seq: int, data: bytes, last: bool
-    ) -> Message | None:
+    def _parse(self, kind: int, side: Side, seq: int, data: bytes, last: bool) -> Message | None:
         """The message at the start of `data`; None where it is none (counted). Raises
         `Incomplete`."""
         try:

@@ -1,0 +1,40 @@
+# Both targets set up what they need in .venv; only Python 3.11+ and make are needed first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/demo
+	@echo
+	$(BIN)/netwatch scan -c pcaps/netwatch.yaml pcaps/
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p netwatch
+	$(BIN)/lint-imports
+	$(BIN)/netwatch signatures lint
+
+clean:
+	rm -rf $(VENV) build *.egg-info netwatch/*/*.so netwatch/*/*.c
+
+# The sources whose change asks for another build: the compiled ones, and the list of them.
+BUILT := pyproject.toml $(wildcard netwatch/*/*.pxd) netwatch/capture/framing.py \
+	$(patsubst %.pxd,%.py,$(wildcard netwatch/*/*.pxd))
+
+$(VENV)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netwatch needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/demo: $(VENV)/python $(BUILT)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/test: $(VENV)/python $(BUILT)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/demo
