@@ -24,6 +24,7 @@ it weighs no more than a look-up.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from netwatch.model import (
@@ -114,21 +115,31 @@ class Policy:
     def judge(
         self, observation: Observation, match: Match, device: Device, network: Network | None
     ) -> list[Verdict]:
-        """One verdict for each ban that says something of the contact, in the order of
-        the bans; where none does, a single one without kind whose clause says why.
+        """`decide`, for an observation."""
+        return self.decide(observation.evidence, observation.time, match, device, network)
+
+    def decide(
+        self,
+        evidence: Evidence,
+        time: int,
+        match: Match,
+        device: Device,
+        network: Network | None,
+    ) -> list[Verdict]:
+        """One verdict for each ban that says something of a contact at `time` (ns), in
+        the order of the bans; where none does, a single one without kind whose clause
+        says why.
 
         `network` is where the client stands, None outside. A confidence below a ban's
         `min_confidence` changes nothing here: whether to tell of it is decided for the
         incident as a whole.
         """
-        steps = self.explain(
-            observation.evidence, observation.time, match, device, network, covering=True
-        )
+        steps = self.explain(evidence, time, match, device, network, covering=True)
         told = [step for step in steps if step.kind]
         if told:
             return told
         clause = "; ".join(step.clause for step in steps) or f"no ban covers {match.app.name}"
-        return [Verdict(None, confidence(observation.evidence, match.role), clause)]
+        return [Verdict(None, confidence(evidence, match.role), clause)]
 
     def explain(
         self,
@@ -155,11 +166,13 @@ class Policy:
             if match.app.id in ban.apps or not covering
         ]
 
-    def in_force(self, rule: Ban | Exemption, time: int) -> bool:
-        """Whether a ban or exemption of this policy is in force at `time` (ns)."""
+    def state(self, rule: Ban | Exemption, time: int) -> Literal["not yet", "in force", "over"]:
+        """How a ban or exemption of this policy stands at `time` (ns)."""
         if isinstance(rule, Ban):
-            return time in self._periods[rule.id]
-        return any(time in days for leave, days in self._leaves[rule.ban] if leave == rule)
+            days = self._periods[rule.id]
+        else:
+            days = next(days for leave, days in self._leaves[rule.ban] if leave == rule)
+        return "not yet" if days.before(time) else "over" if days.after(time) else "in force"
 
     def _ask(
         self,

@@ -345,13 +345,17 @@ def test_the_exemption_that_holds_is_found_behind_one_that_is_over():
     assert verdict.exemption.reason == "again"
 
 
-def test_in_force():
-    exemption = leave(end=date(2023, 6, 30))
-    policy = Policy([BAN], [exemption])
-    assert policy.in_force(BAN, NOON)
-    assert not policy.in_force(BAN, ns("2024-01-01T00:00:00+00:00"))
-    assert policy.in_force(exemption, NOON)
-    assert not policy.in_force(exemption, ns("2023-07-01T00:00:00+02:00"))
+def test_state():
+    exemption = leave(start=date(2023, 4, 1), end=date(2023, 6, 30))
+    policy = Policy([BAN], [leave(), exemption])
+    for rule, first, last in [
+        (BAN, "2023-03-10T00:00:00+01:00", "2023-09-10T23:59:59+02:00"),
+        (exemption, "2023-04-01T00:00:00+02:00", "2023-06-30T23:59:59+02:00"),
+    ]:
+        assert policy.state(rule, ns(first) - 1) == "not yet"
+        assert policy.state(rule, ns(first)) == "in force"
+        assert policy.state(rule, ns(last)) == "in force"
+        assert policy.state(rule, ns(last) + SECOND) == "over"
 
 
 def test_explain_asks_every_ban():

@@ -1,0 +1,250 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from netwatch.catalog import bans as packs
+from netwatch.catalog import load as catalog_load
+from netwatch.cli import main
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """\
+version: 1
+networks:
+  - {name: hq, cidrs: [10.20.0.0/16], class: service, authority: City}
+  - {name: byod, cidrs: [10.30.0.0/16], vlans: [30], class: personal}
+  - {name: guests, vlans: [40], class: guest}
+  - {name: resolvers, cidrs: [10.20.0.53/32], class: infrastructure}
+devices: {inventory: devices.csv}
+bans:
+  - id: our-rule
+    authority: City
+    apps: [tiktok]
+    advises: [personal]
+    from: 2023-03-10
+    until: 2023-09-10
+    timezone: Europe/Brussels
+  - {id: other, authority: City, apps: [wechat]}
+exemptions:
+  - {ban: our-rule, device: lab-07, until: 2023-06-30, reason: research, approved_by: CISO}
+  - {ban: our-rule, device: 10.20.0.9, from: 2023-05-01, apps: [tiktok]}
+"""
+INVENTORY = """\
+id,mac,ip,class
+lab-07,02:00:00:00:00:07,10.20.0.7,
+phone-1,02:00:00:00:00:01,,personal
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("netwatch.config.PLACES", ("netwatch.yaml",))
+    for module in (packs, catalog_load):
+        monkeypatch.setattr(module, "shipped", lambda: ROOT / "signatures")
+    Path("netwatch.yaml").write_text(CONFIG)
+    Path("devices.csv").write_text(INVENTORY)
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*words):
+        try:
+            status = main(["policy", *words])
+        except SystemExit as error:
+            status = error.code
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def explain(run):
+    def explain(device, *words, name="www.tiktok.com", time="2023-04-03T12:00+02:00"):
+        given = ["explain", "--device", device, "--name", name, "--time", time]
+        status, out, err = run(*given, "--format", "jsonl", *words)
+        assert (status, err) == (0, "")
+        record = json.loads(out)
+        steps = {}
+        for step in record["steps"]:
+            steps.setdefault(step["step"], []).append(step["says"])
+        return record["verdicts"], steps
+
+    return explain
+
+
+def test_check_tells_what_holds(run):
+    status, out, err = run("check", "--time", "2023-04-03")
+    assert (status, err) == (0, "")
+    assert [line.split("  ")[0].split()[0] for line in out.splitlines()[1:]] == [
+        *["network"] * 4,
+        *["ban"] * 2,
+        *["exemption"] * 2,
+        "devices",
+        "signatures",
+    ]
+    assert out.startswith("netwatch.yaml: sound; what holds at 2023-04-03T00:00:00Z\n")
+    assert "network     service         hq  10.20.0.0/16  City\n" in out
+    assert "network     guest           guests  VLAN 40\n" in out
+    assert (
+        "ban         in force        our-rule  from 2023-03-10 until 2023-09-10"
+        " (Europe/Brussels)  forbids service; advises against personal  tiktok\n"
+    ) in out
+    assert "exemption   in force        lab-07 from our-rule" in out
+    assert "exemption   not yet         10.20.0.9 from our-rule" in out
+    assert "devices     2 in the inventory" in out
+
+
+@pytest.mark.parametrize(
+    ("time", "states"),
+    [
+        ("2023-03-09T23:59:59+01:00", {"our-rule": "not yet", "lab-07": "in force"}),
+        ("2023-03-10T00:00:00+01:00", {"our-rule": "in force", "lab-07": "in force"}),
+        ("2023-06-30T23:59:59+02:00", {"our-rule": "in force", "lab-07": "in force"}),
+        ("2023-07-01T00:00:00+02:00", {"our-rule": "in force", "lab-07": "over"}),
+        ("2023-09-10T23:59:59+02:00", {"our-rule": "in force", "lab-07": "over"}),
+        ("2023-09-11T00:00:00+02:00", {"our-rule": "over", "lab-07": "over"}),
+    ],
+)
+def test_check_tells_states_at_a_moment(run, time, states):
+    _, out, _ = run("check", "--time", time, "--format", "jsonl")
+    records = [json.loads(line) for line in out.splitlines()]
+    found = {
+        record.get("device") or record["id"]: record["state"]
+        for record in records
+        if "state" in record
+    }
+    assert found.items() >= states.items()
+    assert found["other"] == "in force"
+
+
+def test_check_without_a_time_is_about_now(run):
+    status, out, _ = run("check", "--format", "jsonl")
+    assert status == 0
+    ban = next(record for record in map(json.loads, out.splitlines()) if record["kind"] == "ban")
+    assert (ban["state"], ban["from"], ban["until"]) == ("over", "2023-03-10", "2023-09-10")
+
+
+def test_check_tells_of_defaults(run):
+    Path("netwatch.yaml").unlink()
+    status, out, _ = run("check")
+    assert status == 0
+    assert out.startswith("built-in defaults: sound")
+    assert "ban         in force        default" in out
+    assert out.count("\nnote ") == 3
+
+
+@pytest.mark.parametrize("command", [["check"], ["explain", "--device", "10.20.0.1"]])
+def test_all_mistakes_go_to_standard_error(run, command):
+    Path("devices.csv").write_text("id,ip\na,b\n")
+    Path("bad.yaml").write_text("version: 1\nbanns: []\ndevices: {inventory: devices.csv}\n")
+    more = ["--name", "a.example", "--time", "2023-04-03"] if command[0] == "explain" else []
+    status, out, err = run(*command, *more, "-c", "bad.yaml")
+    assert (status, out) == (2, "")
+    assert [line.partition(" ")[0] for line in err.splitlines()] == [
+        "bad.yaml:2:",
+        "devices.csv:2:",
+    ]
+
+
+def test_explain_in_words(run):
+    status, out, err = run(
+        "explain", "--device", "10.20.0.1", "--name", "WWW.TikTok.com.", "--time", "2023-04-03"
+    )
+    assert (status, err) == (0, "")
+    clause = "ban 'our-rule' forbids TikTok on devices of class service, in force from 2023-03-10"
+    lines = out.splitlines()
+    assert lines[0] == "violation, confirmed"
+    assert lines[1].startswith(f"  {clause}")
+    assert "network   hq (class service): range 10.20.0.0/16" in lines
+    assert "evidence  tls-sni of a domain of role exclusive: confirmed" in lines
+    assert any(line.endswith("it was 2023-04-03 02:00:00 there]") for line in lines)
+
+
+def test_explain_says_when_a_verdict_is_only_recorded(run):
+    words = ["--device", "10.20.0.1", "--name", "www.tiktok.com", "--time", "2023-04-03"]
+    _, out, _ = run("explain", *words, "--evidence", "ip-from-dns")
+    assert out.startswith("violation, possible (recorded, not alerted: the ban asks for more)\n")
+    _, out, _ = run("explain", *words, "--evidence", "dns-query")
+    assert out.startswith("violation, probable\n")
+
+
+@pytest.mark.parametrize(
+    ("device", "words", "verdict", "step", "says"),
+    [
+        ("10.20.0.1", [], "violation", "network", "hq (class service): range 10.20.0.0/16"),
+        ("10.30.0.1", ["--vlan", "30"], "advisory", "network", "byod (class personal): range 10.3"),
+        ("10.30.0.1", [], None, "network", "outside: no range or VLAN"),
+        ("10.30.0.1", ["--vlan", "40"], None, "network", "guests (class guest): VLAN 40"),
+        ("10.20.0.53", ["--evidence", "dns-query"], None, "all bans", "a resolver (class infra"),
+        ("lab-07", [], "exempt", "device", "lab-07 (class service): inventory line 2 by MAC"),
+        ("10.20.0.7", [], "exempt", "device", "lab-07 (class service): inventory line 2 by IP"),
+        ("10.20.0.8", ["--mac", "0200.0000.0001"], "advisory", "device", "phone-1 (class persona"),
+        (
+            "10.20.0.7",
+            ["--mac", "0200.0000.0001"],
+            None,
+            "device",
+            "unknown:10.20.0.7 (class unknown): MAC 02:00:00:00:00:01 is that of 'phone-1'",
+        ),
+        ("192.0.2.1", [], None, "all bans", "the client is outside the configured networks"),
+        ("10.20.0.1", ["--evidence", "ip-asn"], None, "evidence", "ip-asn of a domain of role"),
+    ],
+)
+def test_explain(explain, device, words, verdict, step, says):
+    (told,), steps = explain(device, *words)
+    assert told["verdict"] == verdict
+    assert told["alerted"] == (verdict is not None)
+    assert steps[step][0].startswith(says)
+
+
+def test_explain_asks_every_ban(explain):
+    (told,), steps = explain("10.20.0.1")
+    assert told["ban"] == "our-rule"
+    assert [text.partition(" [")[0] for text in steps["ban"]] == [
+        told["clause"],
+        "ban 'other' does not cover TikTok",
+    ]
+
+
+def test_explain_a_name_that_nothing_takes(explain):
+    (told,), steps = explain("10.20.0.1", name="nottiktok.com")
+    assert (told["verdict"], told["clause"]) == (None, "no rule takes the name")
+    assert "nottiktok" in steps["name"][0]
+    assert "ban" not in steps
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--device", "lab-99"], "--device: 'lab-99' is no address and no id of the inventory"),
+        (["--device", "phone-1"], "--device: 'phone-1' has no address in the inventory"),
+        (["--device", "10.20.0.1", "--mac", "x"], "--mac: 'x' is not a MAC address"),
+        (["--device", "10.20.0.1", "--time", "June"], "'June' is no moment, expected one like"),
+        (["--device", "10.20.0.1", "--time", "0001-01-01"], "out of range, expected 1970 to 2261"),
+        (["--device", "10.20.0.1", "--evidence", "guess"], "invalid choice: 'guess'"),
+    ],
+)
+def test_wrong_usage(run, words, message):
+    given = [*words, "--name", "www.tiktok.com"]
+    if "--time" not in given:
+        given += ["--time", "2023-04-03"]
+    status, out, err = run("explain", *given)
+    assert (status, out) == (2, "")
+    assert message in err
+
+
+def test_hostile_names_cannot_steer_the_terminal(run):
+    words = ["--device", "10.20.0.1", "--time", "2023-04-03"]
+    _, out, _ = run("explain", *words, "--name", "a\x1b[2J\n\u202e.example")
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert "\n.example" not in out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["check", "--help"], ["explain", "--help"]])
+def test_help_teaches_with_examples(run, words):
+    status, out, _ = run(*words)
+    assert status == 0
+    assert "examples:" in out
