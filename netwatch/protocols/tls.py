@@ -34,17 +34,16 @@ def parse(data: bytes, last: bool = False) -> Message:
     ``tls-record-length``, ``tls-empty-records`` (too many), ``tls-interleaved`` (another
     record between those of the hello, which RFC 8446 section 5.1 forbids).
     """
-    handshake, pos, need, oddities = _records(data)
-    stopped = need == 0
+    handshake, size, need, oddity, stopped = _records(data)
     try:
         hello = client_hello(handshake, last or stopped)
     except Incomplete:
         raise Incomplete(need) from None
     except ParseError:
-        if stopped:
-            raise ParseError(oddities[-1]) from None
+        if stopped and oddity:
+            raise ParseError(oddity) from None
         raise
-    return message(hello, pos, "tls-sni", oddities=tuple(oddities))
+    return message(hello, size, "tls-sni", oddities=(oddity,) if oddity else ())
 
 
 def message(
@@ -71,15 +70,14 @@ def message(
     return Message(shown, size, tls=info, quic=quic, oddities=hello.oddities + oddities)
 
 
-def _records(data: bytes) -> tuple[bytes, int, int, list[str]]:
+def _records(data: bytes) -> tuple[bytes, int, int, str | None, bool]:
     """Take the handshake bytes out of the records, up to the end of the first message.
 
-    Returns them, the offset behind the last record looked at, how many bytes of `data`
-    are needed to go on (0 where nothing could follow), and oddities; where the need is 0
-    the last of them tells why.
+    Returns them, the offset behind the last record taken, how many bytes of `data` are
+    needed to go on where the message is not whole, an oddity, and whether that stopped
+    the walk. Raises `ParseError` where `data` does not start with a handshake record.
     """
     fragments: list[bytes] = []
-    oddities: list[str] = []
     have, wanted, pos, empty = 0, 4, 0, 0
     while have < wanted <= MAX_HELLO:
         refusal = _refusal(data, pos)
@@ -91,29 +89,26 @@ def _records(data: bytes) -> tuple[bytes, int, int, list[str]]:
         if refusal:
             if pos == 0:
                 raise ParseError(refusal)
-            oddities.append(refusal)
-            return b"".join(fragments), pos, 0, oddities
+            return b"".join(fragments), pos, 0, refusal, True
+        missing = wanted - have
         if len(head) < 5:
-            return b"".join(fragments), len(data), pos + 5 + wanted - have, oddities
+            return b"".join(fragments), len(data), pos + 5 + missing, None, False
         fragment = data[pos + 5 : pos + 5 + length]
         fragments.append(fragment)
         had, have = have, have + len(fragment)
+        pos += 5 + length
         if had < 4 <= have:
             header = b"".join(fragments)
             fragments = [header]
             if header[0] != 1:
                 break
             wanted += int.from_bytes(header[1:4])
-        pos += 5 + length
         if pos > len(data):
             # The hello may end within this record; if not, a header comes between.
             missing = wanted - have
             behind = 5 if missing > pos - len(data) else 0
-            pos = len(data)
-            return b"".join(fragments), pos, pos + missing + behind, oddities
-    if empty:
-        oddities.append("tls-empty-record")
-    return b"".join(fragments), pos, pos, oddities
+            return b"".join(fragments), len(data), len(data) + missing + behind, None, False
+    return b"".join(fragments), pos, pos, "tls-empty-record" if empty else None, False
 
 
 def _refusal(data: bytes, pos: int) -> str | None:

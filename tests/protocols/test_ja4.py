@@ -1,0 +1,87 @@
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from protocol_samples import extension, hello, server_name, vector
+
+from netwatch.protocols.client_hello import client_hello
+from netwatch.protocols.ja4 import ja4
+
+# The example of FoxIO's description, in the order it was seen in.
+CIPHERS = "1301,1302,1303,c02b,c02f,c02c,c030,cca9,cca8,c013,c014,009c,009d,002f,0035"
+EXTENSIONS = "001b,0000,0033,0010,4469,0017,002d,000d,0005,0023,0012,002b,ff01,000b,000a,0015"
+SIGNATURES = "0403,0804,0401,0503,0805,0501,0806,0601"
+
+
+def numbers(text: str) -> list[int]:
+    return [int(word, 16) for word in text.split(",")]
+
+
+def example(extensions: list[int], ciphers: list[int], signatures: str = SIGNATURES) -> bytes:
+    bodies = {
+        0: server_name(b"www.example.com")[4:],
+        13: vector(2, bytes.fromhex(signatures.replace(",", ""))),
+        16: vector(2, vector(1, b"h2") + vector(1, b"http/1.1")),
+        43: vector(1, bytes.fromhex("2a2a03040303")),
+    }
+    raw = b"".join(extension(kind, bodies.get(kind, b"")) for kind in extensions)
+    return hello(raw, tuple(ciphers))
+
+
+def test_the_example_of_the_description():
+    found = client_hello(example(numbers(EXTENSIONS), numbers(CIPHERS)))
+    assert ja4(found, "t") == "t13d1516h2_8daaf6152771_e5627efa2ab1"
+    assert ja4(found, "q") == "q13d1516h2_8daaf6152771_e5627efa2ab1"
+
+
+@given(st.permutations(numbers(EXTENSIONS)), st.permutations(numbers(CIPHERS)), st.integers(0, 15))
+def test_neither_order_nor_grease_matters(extensions, ciphers, grease):
+    value = (grease << 4 | 0x0A) * 0x0101
+    raw = example([value, *extensions], [value, *ciphers], f"{value:04x}," + SIGNATURES)
+    assert ja4(client_hello(raw), "t") == "t13d1516h2_8daaf6152771_e5627efa2ab1"
+
+
+def test_without_signature_algorithms_the_extensions_stand_alone():
+    kinds = [kind for kind in numbers(EXTENSIONS) if kind != 13]
+    text = ",".join(f"{kind:04x}" for kind in sorted(kinds) if kind not in (0, 16))
+    found = ja4(client_hello(example(kinds, numbers(CIPHERS))), "t")
+    assert found.split("_")[2] == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def test_what_is_not_there_is_zeros():
+    assert ja4(client_hello(hello(None, ())), "t") == "t12i000000_000000000000_000000000000"
+
+
+def test_counts_stop_at_99():
+    raw = hello(b"".join(extension(0x100 + at, b"") for at in range(120)), tuple(range(400)))
+    assert ja4(client_hello(raw), "t").startswith("t12i999900_")
+
+
+@pytest.mark.parametrize(
+    ("version", "text"),
+    [(0x0303, "12"), (0x0302, "11"), (0x0301, "10"), (0x0300, "s3"), (0x7F1C, "00")],
+)
+def test_versions(version, text):
+    assert ja4(client_hello(hello(None, version=version)), "t")[1:3] == text
+
+
+@pytest.mark.parametrize(
+    ("protocol", "text"),  # the table of the description
+    [
+        ("", "00"),
+        ("6832", "h2"),
+        ("61", "aa"),
+        ("ab", "ab"),
+        ("20", "20"),
+        ("abcd", "ad"),
+        ("2061", "21"),
+        ("30ab", "3b"),
+        ("6120", "60"),
+        ("3031abcd", "3d"),
+        ("30abcd31", "01"),
+    ],
+)
+def test_the_ends_of_the_first_protocol(protocol, text):
+    raw = extension(16, vector(2, vector(1, bytes.fromhex(protocol))))
+    assert ja4(client_hello(hello(raw)), "t")[8:10] == text

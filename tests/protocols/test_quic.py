@@ -1,0 +1,362 @@
+import itertools
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from protocol_samples import (
+    SALTS,
+    crypto,
+    extension,
+    hello,
+    real_hello,
+    rfc_packets,
+    sealed,
+    server_name,
+    sound_outcome,
+    varint,
+    vector,
+)
+
+from netwatch.errors import ParseError
+from netwatch.protocols import quic
+from netwatch.protocols.quic_frames import MAX_CRYPTO, MAX_PIECES, CryptoStream, read_frames
+from netwatch.protocols.quic_keys import client_keys
+from netwatch.protocols.quic_packet import VERSIONS, initials, is_initial
+
+DCID = bytes.fromhex("8394c8f03e515708")
+V1, V2, DRAFT_29 = 1, 0x6B3343CF, 0xFF00001D
+HELLO = hello(
+    server_name(b"www.example.com")
+    + extension(16, vector(2, vector(1, b"h3")))
+    + extension(43, vector(1, b"\3\4"))
+)
+
+
+def name(found) -> str:
+    (shown,) = found.shown
+    assert shown.evidence == "quic-sni"
+    assert not shown.by_destination
+    return shown.name
+
+
+def feed_all(connection: quic.Connection, datagrams: list[bytes]):
+    found = [connection.feed(datagram) for datagram in datagrams]
+    return [one for one in found if one]
+
+
+@pytest.mark.parametrize(
+    ("version", "key", "iv", "hp"),
+    [  # RFC 9001 A.1, RFC 9369 A.1, draft-ietf-quic-tls-29 A.1
+        (
+            V1,
+            "1f369613dd76d5467730efcbe3b1a22d",
+            "fa044b2f42a3fd3b46fb255c",
+            "9f50449e04a0e810283a1e9933adedd2",
+        ),
+        (
+            V2,
+            "8b1a0bc121284290a29e0971b5cd045d",
+            "91f73e2351d8fa91660e909f",
+            "45b95e15235d6f45a6b19cbcb0294ba9",
+        ),
+        (
+            DRAFT_29,
+            "175257a31eb09dea9366d8bb79ad80ba",
+            "6b26114b9cba2b63a9e8dd4f",
+            "9ddd12c994c0698b89374a9c077a3077",
+        ),
+    ],
+)
+def test_keys_of_the_rfcs(version, key, iv, hp):
+    assert [one.hex() for one in client_keys(VERSIONS[version], DCID)] == [key, iv, hp]
+
+
+@pytest.mark.parametrize(("rfc", "version"), [("rfc9001", "1"), ("rfc9369", "2")])
+def test_packets_of_the_rfcs(rfc, version):
+    packets = rfc_packets(rfc)
+    connection = quic.Connection()
+    assert is_initial(packets["client"])
+    found = connection.feed(packets["client"])
+    assert name(found) == "example.com"
+    assert found.size == 1200
+    assert found.quic.version == version
+    assert found.tls.version == "1.3"
+    assert found.tls.alpn == ("alpn",)
+    assert found.tls.ja4.startswith("q13d")
+    assert found.oddities == ()
+    assert connection.done
+    assert connection.feed(packets["client"]) is None
+    assert not is_initial(packets["retry"])
+    assert quic.Connection().feed(packets["retry"]) is None
+    with pytest.raises(ParseError) as raised:
+        quic.Connection().feed(packets["server"])
+    assert raised.value.oddity == "quic-not-decrypted"
+
+
+@pytest.mark.parametrize("version", SALTS)
+@pytest.mark.parametrize("number_size", [1, 2, 3, 4])
+def test_versions_and_packet_numbers(version, number_size):
+    packet = sealed(crypto(0, HELLO), DCID, 3, version=version, number_size=number_size)
+    found = quic.Connection().feed(packet)
+    assert name(found) == "www.example.com"
+    assert found.quic.version == VERSIONS[version].text
+
+
+def test_a_packet_number_is_told_from_its_last_bytes():
+    connection = quic.Connection()
+    assert connection.feed(sealed(crypto(0, HELLO[:20]), DCID, 254)) is None
+    assert connection.feed(sealed(crypto(20, HELLO[20:40]), DCID, 257)) is None
+    assert connection.feed(sealed(crypto(40, HELLO[40:60]), DCID, 255)) is None
+    assert name(connection.feed(sealed(crypto(60, HELLO[60:]), DCID, 600, number_size=2)))
+
+
+def test_tokens_source_ids_and_trailing_padding():
+    packet = sealed(crypto(0, HELLO), DCID, token=b"t" * 70, scid=b"s" * 20) + bytes(100)
+    assert name(quic.Connection().feed(packet)) == "www.example.com"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_a_hello_over_datagrams_in_any_order(order):
+    cut = [0, 20, 45, 70, len(HELLO)]
+    packets = [
+        sealed(crypto(cut[at], HELLO[cut[at] : cut[at + 1]]), DCID, at, pad_to=1200)
+        for at in range(4)
+    ]
+    found = feed_all(quic.Connection(), [packets[at] for at in order])
+    assert [name(one) for one in found] == ["www.example.com"]
+
+
+@given(st.data())
+def test_a_hello_in_shuffled_overlapping_repeated_frames(data):
+    ends = data.draw(st.lists(st.integers(1, len(HELLO) - 1), max_size=8, unique=True))
+    cuts = [0, *sorted(ends), len(HELLO)]
+    pieces = [
+        (start, HELLO[start : end + data.draw(st.integers(0, 20))])
+        for start, end in itertools.pairwise(cuts)
+    ]
+    order = data.draw(st.permutations(pieces + data.draw(st.lists(st.sampled_from(pieces)))))
+    idle = st.sampled_from([b"", b"\1", bytes(7), b"\2\5\0\1\0\3\2", b"\3\0\0\0\0\1\2\3"])
+    packets = []
+    while order:
+        count = data.draw(st.integers(1, len(order)))
+        frames = b"".join(data.draw(idle) + crypto(*piece) for piece in order[:count])
+        packets.append(sealed(frames + data.draw(idle), DCID, len(packets)))
+        order = order[count:]
+    if data.draw(st.booleans()):
+        packets = [b"".join(packets)]
+    found = feed_all(quic.Connection(), packets)
+    assert [name(one) for one in found] == ["www.example.com"]
+    assert found[0].oddities == ()
+
+
+def long_packet(kind: int, version: int = V1) -> bytes:
+    head = bytes([0xC0 | kind << 4]) + version.to_bytes(4) + vector(1, DCID) + vector(1, b"")
+    return head + varint(30) + bytes(30)
+
+
+@pytest.mark.parametrize(("version", "kinds"), [(V1, (1, 2)), (V2, (2, 3))])
+def test_packets_of_other_types_are_passed_over(version, kinds):
+    early, handshake = (long_packet(kind, version) for kind in kinds)
+    initial = sealed(crypto(0, HELLO), DCID, version=version)
+    connection = quic.Connection()
+    assert connection.feed(early + handshake) is None
+    assert name(connection.feed(early + initial + handshake)) == "www.example.com"
+
+
+def test_after_a_retry_the_keys_follow_from_the_new_id():
+    connection = quic.Connection()
+    assert connection.feed(sealed(crypto(0, HELLO[:40]), DCID)) is None
+    again = b"retried!"
+    assert connection.feed(sealed(crypto(0, HELLO[:40]), again, 1, token=b"token")) is None
+    found = connection.feed(sealed(crypto(40, HELLO[40:]), again, 2, token=b"token"))
+    assert name(found) == "www.example.com"
+
+
+def test_the_id_of_the_server_does_not_change_the_keys():
+    connection = quic.Connection()
+    assert connection.feed(sealed(crypto(0, HELLO[:40]), DCID)) is None
+    found = connection.feed(sealed(crypto(40, HELLO[40:]), b"srv", 1, keys_of=DCID))
+    assert name(found) == "www.example.com"
+
+
+def test_after_a_version_negotiation_the_handshake_starts_anew():
+    connection = quic.Connection()
+    assert connection.feed(sealed(crypto(0, HELLO[:40]), DCID, version=DRAFT_29)) is None
+    found = connection.feed(sealed(crypto(0, HELLO), b"anew-id-", version=V1))
+    assert found.quic.version == "1"
+
+
+def test_what_the_server_sends_is_not_decrypted_and_changes_nothing():
+    connection = quic.Connection()
+    assert connection.feed(sealed(crypto(0, HELLO[:40]), DCID)) is None
+    answer = sealed(crypto(0, b"\2" + bytes(60)), b"", keys_of=DCID, sender=b"server in")
+    for _ in range(20):
+        with pytest.raises(ParseError) as raised:
+            connection.feed(answer)
+        assert raised.value.oddity == "quic-not-decrypted"
+    assert name(connection.feed(sealed(crypto(40, HELLO[40:]), DCID, 1))) == "www.example.com"
+
+
+def test_no_more_keys_are_kept_than_the_limit():
+    connection = quic.Connection()
+    for at in range(quic.MAX_KEYS):
+        assert connection.feed(sealed(crypto(0, HELLO[:40]), b"client-%d" % at)) is None
+    with pytest.raises(ParseError):
+        connection.feed(sealed(crypto(0, HELLO), b"client-9"))
+
+
+def test_no_more_ids_are_tried_than_the_limit():
+    connection = quic.Connection()
+    for at in range(quic.MAX_FAILURES):
+        with pytest.raises(ParseError):
+            connection.feed(sealed(b"\1", b"server-%d" % at, sender=b"server in"))
+    with pytest.raises(ParseError):
+        connection.feed(sealed(crypto(0, HELLO), DCID))
+
+
+def test_a_packet_without_handshake_is_fine():
+    connection = quic.Connection()
+    assert connection.feed(sealed(b"\2\0\0\0\0", DCID, pad_to=1200)) is None
+    assert connection.finish() is None
+
+
+def test_a_cut_hello_shows_its_name_at_the_end():
+    connection = quic.Connection()
+    cut = HELLO.index(b"www.example.com") + 15
+    assert connection.feed(sealed(crypto(0, HELLO[:cut]), DCID)) is None
+    found = connection.finish()
+    assert name(found) == "www.example.com"
+    assert found.oddities == ("tls-hello-cut",)
+    assert (found.size, found.tls.ja4) == (0, None)
+    assert connection.finish() is None
+
+
+def test_a_gap_before_the_name_shows_nothing():
+    connection = quic.Connection()
+    assert connection.feed(sealed(crypto(10, HELLO[10:]), DCID)) is None
+    assert connection.finish() is None
+    assert connection.feed(sealed(crypto(0, HELLO), DCID, 1)) is None
+
+
+def test_no_hello_is_an_error_once():
+    connection = quic.Connection()
+    with pytest.raises(ParseError) as raised:
+        connection.feed(sealed(crypto(0, b"\2\0\0\1\0"), DCID))
+    assert raised.value.oddity == "tls-not-a-client-hello"
+    assert connection.feed(sealed(crypto(0, HELLO), DCID, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("frames", "oddities"),
+    [
+        (b"\x1c\0\0\3bye", ()),
+        (b"\x08\1\2", ("quic-frame-type",)),
+        (b"\x40\x1e", ("quic-frame-type",)),
+        (b"\6\0\x10x", ("quic-frame",)),
+        (b"\2\0\0" + varint(1 << 60) + bytes(9), ("quic-frame",)),
+        (crypto(0, b"\1x"), ("quic-crypto-overlap",)),
+        (crypto(MAX_CRYPTO, b"x"), ("quic-crypto-limit",)),
+    ],
+)
+def test_what_is_odd_behind_the_hello_is_named(frames, oddities):
+    found = quic.Connection().feed(sealed(crypto(0, HELLO) + frames, DCID))
+    assert name(found) == "www.example.com"
+    assert found.oddities == oddities
+
+
+def test_a_packet_that_goes_wrong_behind_one_that_does_not_is_named():
+    packet = sealed(crypto(0, HELLO), DCID)
+    assert quic.Connection().feed(packet + packet[:-5]).oddities == ("quic-header",)
+    other = packet[:-1] + bytes([packet[-1] ^ 1])
+    assert quic.Connection().feed(packet + other).oddities == ("quic-not-decrypted",)
+
+
+@pytest.mark.parametrize(
+    ("datagram", "oddity"),
+    [
+        (sealed(crypto(0, HELLO), DCID)[:-1], "quic-header"),
+        (b"\xc0\0\0\0\1\x08" + DCID + b"\0\0\x0a" + bytes(10), "quic-short"),
+        (b"\xc0\0\0\0\1\x08" + DCID + b"\0\x7f\xff" + bytes(10), "quic-header"),
+    ],
+)
+def test_datagrams_that_give_nothing(datagram, oddity):
+    with pytest.raises(ParseError) as raised:
+        quic.Connection().feed(datagram)
+    assert raised.value.oddity == oddity
+
+
+@pytest.mark.parametrize(
+    "datagram",
+    [
+        b"",
+        b"\xc0\0\0\0\1",
+        b"\x40" + bytes(30),
+        b"\xc0\0\0\0\0\x08" + bytes(30),  # Version Negotiation
+        b"\xc0\x1a\x2a\x3a\x4a\x08" + bytes(30),  # a reserved version
+        b"\xc0\0\0\0\1\x15" + bytes(60),  # an ID of 21 bytes
+        b"\xe0\0\0\0\1\x08" + bytes(60),  # a Handshake packet
+        b"\xc0\x6b\x33\x43\xcf\x08" + bytes(60),  # a Retry of version 2
+    ],
+)
+def test_what_is_no_initial(datagram):
+    assert not is_initial(datagram)
+    assert list(initials(datagram)) == []
+    assert quic.Connection().feed(datagram) is None
+
+
+def test_a_cleared_fixed_bit_is_let_pass():
+    assert is_initial(b"\x80\0\0\0\1\x08" + bytes(60))
+
+
+def test_pieces_that_wait_have_a_limit():
+    stream = CryptoStream()
+    for at in range(MAX_PIECES):
+        assert stream.add(2 * at + 2, b"x") is None
+    assert stream.add(1000, b"x") == "quic-crypto-limit"
+    assert stream.add(0, b"xx") is None
+    assert bytes(stream.head) == b"xxx"
+    wide = CryptoStream()
+    assert wide.add(1, bytes(MAX_CRYPTO - 1)) is None
+    assert wide.add(2, bytes(2)) == "quic-crypto-limit"
+
+
+def test_a_longer_piece_takes_the_place_of_a_shorter():
+    stream = CryptoStream()
+    for data in (b"cd", b"cdef", b"c"):
+        assert stream.add(2, data) is None
+    assert stream.add(0, b"ab") is None
+    assert bytes(stream.head) == b"abcdef"
+
+
+@given(st.binary(max_size=300))
+def test_any_frames_are_walked_without_a_surprise(frames):
+    stream = CryptoStream()
+    for oddity in read_frames(frames, stream):
+        assert oddity.startswith("quic-")
+    assert len(stream.head) <= len(frames)
+
+
+@given(st.binary(max_size=300), st.sampled_from(sorted(VERSIONS)), st.booleans())
+def test_any_bytes_are_a_message_or_a_named_error(data, version, framed):
+    raw = b"\xc0" + version.to_bytes(4) + data if framed else data
+    connection = quic.Connection()
+    assert sound_outcome(connection.feed, raw, "quic-")
+    assert sound_outcome(lambda _: connection.finish(), raw, "quic-")
+
+
+SOUND = sealed(crypto(0, real_hello()[5:]), DCID) + sealed(b"\1", DCID, 1)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), max_size=4))
+def test_a_sound_datagram_with_some_bytes_changed(changes):
+    data = bytearray(SOUND)
+    for at, value in changes:
+        data[at] = value
+    assert sound_outcome(quic.Connection().feed, bytes(data), "quic-")
+
+
+def test_cryptography_is_loaded_with_the_first_packet_only():
+    code = "import netwatch.protocols, sys; sys.exit('cryptography' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

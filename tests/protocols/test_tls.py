@@ -1,0 +1,164 @@
+import dpkt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from protocol_samples import (
+    extension,
+    hello,
+    real_hello,
+    records,
+    server_name,
+    sound_outcome,
+    vector,
+)
+
+from netwatch.errors import Incomplete, ParseError
+from netwatch.protocols import tls
+
+HELLO = hello(server_name(b"www.example.com"))
+
+
+def test_a_real_hello():
+    raw = real_hello("v16-webapp.example.com", ("h2", "http/1.1"))
+    found = tls.parse(raw + b"\x14\3\3\0\1\1")
+    assert [(one.evidence, one.name) for one in found.shown] == [
+        ("tls-sni", "v16-webapp.example.com")
+    ]
+    assert not found.shown[0].by_destination
+    assert found.size == len(raw)
+    assert found.tls.version == "1.3"
+    assert found.tls.alpn == ("h2", "http/1.1")
+    assert found.tls.ja4.startswith("t13d")
+    assert (found.tls.ech, found.quic, found.oddities) == (None, None, ())
+
+
+def test_dpkt_reads_the_same_hello():
+    raw = real_hello()
+    theirs = dpkt.ssl.TLSHandshake(dpkt.ssl.TLSRecord(raw).data).data
+    ours = tls.client_hello(raw[5:])
+    assert [suite.code for suite in theirs.ciphersuites] == list(ours.ciphers)
+    assert [kind for kind, _ in theirs.extensions] == list(ours.extensions)
+    assert dict(theirs.extensions)[0][5:].decode() == ours.server_names[0]
+
+
+def test_a_hello_without_a_name_shows_nothing():
+    found = tls.parse(real_hello(None))
+    assert found.shown == found.oddities == ()
+    assert found.tls.ja4.startswith("t13i")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 100, 16384])
+def test_a_hello_in_records_of_any_size_waits_until_it_is_whole(size):
+    raw = records(HELLO, size)
+    for end in range(len(raw)):
+        with pytest.raises(Incomplete) as raised:
+            tls.parse(raw[:end])
+        assert end < raised.value.need <= len(raw)
+    found = tls.parse(raw + b"more")
+    assert found.shown[0].name == "www.example.com"
+    assert found.size == len(raw)
+    assert found.oddities == ()
+
+
+def test_a_real_hello_cut_at_every_byte():
+    raw = real_hello()
+    for end in range(len(raw)):
+        with pytest.raises(Incomplete) as raised:
+            tls.parse(raw[:end])
+        assert end < raised.value.need <= len(raw)
+
+
+def test_a_hello_that_ends_within_its_record():
+    raw = records(HELLO + b"\x0b\0\0\x40" + bytes(64))
+    assert tls.parse(raw).size == len(raw)
+    assert tls.parse(raw[:-60]).shown[0].name == "www.example.com"
+
+
+def test_the_last_bytes_are_read_as_far_as_they_go():
+    raw = records(hello(server_name(b"www.example.com") + extension(21, bytes(900))), 300)
+    found = tls.parse(raw[:500], last=True)
+    assert found.shown[0].name == "www.example.com"
+    assert found.oddities == ("tls-hello-cut",)
+    assert found.tls.ja4 is None
+    assert found.size == 500
+    with pytest.raises(ParseError) as raised:
+        tls.parse(raw[:60], last=True)
+    assert raised.value.oddity == "tls-hello-cut"
+
+
+@pytest.mark.parametrize(
+    ("raw", "oddity"),
+    [
+        (b"GET / HTTP/1.1\r\n", "tls-not-a-record"),
+        (b"\x17\3\3\0\5", "tls-not-a-record"),
+        (b"\x16\2\0\0\5", "tls-not-a-record"),
+        (b"\x16\3\1\xff\xff", "tls-record-length"),
+        (b"\x16\3\3\0\4\2\0\0\0", "tls-not-a-client-hello"),
+        (b"\x16\3\3\0\4\1\1\0\0", "tls-hello-length"),
+        (b"\x80\x2e\1\3\1" + bytes(43), "tls-sslv2-hello"),
+        (b"\x16\3\1\0\0" * 20, "tls-empty-records"),
+        (b"\x16\3\1\0\2\1\0\x15\3\1\0\2\1\0", "tls-interleaved"),
+    ],
+)
+def test_what_is_no_hello_is_refused_at_once(raw, oddity):
+    with pytest.raises(ParseError) as raised:
+        tls.parse(raw)
+    assert raised.value.oddity == oddity
+
+
+def test_empty_records_are_passed_over_and_named():
+    raw = records(HELLO[:9]) + b"\x16\3\1\0\0" * 3 + records(HELLO[9:])
+    found = tls.parse(raw)
+    assert found.shown[0].name == "www.example.com"
+    assert found.oddities == ("tls-empty-record",)
+
+
+def test_a_name_before_a_foreign_record_is_still_shown():
+    long = hello(server_name(b"www.example.com") + extension(21, bytes(300)))
+    raw = records(long[:120]) + b"\x15\3\1\0\2\2\x28" + records(long[120:])
+    found = tls.parse(raw)
+    assert found.shown[0].name == "www.example.com"
+    assert found.oddities == ("tls-hello-cut", "tls-interleaved")
+    assert found.size == 125
+
+
+@pytest.mark.parametrize(
+    ("versions", "text"),
+    [
+        ("03040303", "1.3"),
+        ("7a7a0303", "1.2"),
+        ("0301", "1.0"),
+        ("fb1a", "0xfb1a"),
+        ("6a6a", "1.2"),  # nothing meant: legacy_version stands
+    ],
+)
+def test_the_highest_version_offered(versions, text):
+    raw = records(hello(extension(43, vector(1, bytes.fromhex(versions)))))
+    assert tls.parse(raw).tls.version == text
+
+
+def test_protocol_names_cannot_break_a_line():
+    raw = records(hello(extension(16, vector(2, vector(1, b"h\n2")))))
+    assert tls.parse(raw).tls.alpn == ("h\\0102",)
+
+
+def test_ech_is_told():
+    assert tls.parse(records(hello(extension(0xFE0D, bytes(40))))).tls.ech == "present"
+
+
+@given(st.binary(max_size=300), st.booleans(), st.booleans())
+def test_any_bytes_are_a_message_or_a_named_error(data, framed, last):
+    raw = b"\x16\x03\x01" + data if framed else data
+    assert sound_outcome(lambda given: tls.parse(given, last), raw, "tls-")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=8),
+    st.integers(1, 400),
+    st.booleans(),
+)
+def test_a_sound_hello_with_some_bytes_changed(changes, size, last):
+    data = bytearray(records(real_hello()[5:], size))
+    for at, value in changes:
+        data[at % len(data)] = value
+    assert sound_outcome(lambda given: tls.parse(given, last), bytes(data), "tls-")
