@@ -83,7 +83,7 @@ class Wire:
     def close(self) -> None:
         """Forget the capture's flows and take its last counts into the tally."""
         if self._dissector is not None:
-            self.tally.observations.update(self._dissector.shown)
+            self.tally.observations.update(self._dissector.shown())
             self.tally.oddities.update(self._dissector.oddities())
             self._dissector = None
 

@@ -42,8 +42,8 @@ class Dissector:
     """The messages of one capture.
 
     `parsers` by the kind that the kernel gives, `looks` as `Streams` wants it. A message
-    for which `wanted` is false is counted and dropped; None wants all. `shown` counts
-    all names by evidence.
+    for which `wanted` is false is counted and dropped, and names that it shows are known
+    to be unwanted from then on; None wants all.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Dissector:
         wanted: Callable[[Message], bool] | None = None,
         seed: int = 0,
     ) -> None:
-        self.kernel = Kernel(seed=seed)
+        self.kernel = Kernel(seed=seed, filtering=wanted is not None)
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
         self._streams = Streams(
@@ -65,7 +65,11 @@ class Dissector:
             kind: Handshakes(each.connect) for kind, each in parsers.items() if each.connect
         }
         self._oddities: Counter[str] = Counter()
-        self.shown: Counter[str] = Counter()
+        self._shown: Counter[str] = Counter()
+
+    def shown(self) -> Counter[str]:
+        """How many names were shown, wanted or not, by evidence."""
+        return self._shown + Counter(self.kernel.shown())
 
     def oddities(self) -> Counter[str]:
         """How often each thing that is not as it should be was met, by its name."""
@@ -129,5 +133,11 @@ class Dissector:
         if message.oddities:
             self._oddities.update(message.oddities)
         for shown in message.shown:
-            self.shown[shown.evidence] += 1
-        return bool(message.shown) and (self._wanted is None or self._wanted(message))
+            self._shown[shown.evidence] += 1
+        if self._wanted is None or not message.shown:
+            return bool(message.shown)
+        if self._wanted(message):
+            return True
+        for shown in message.shown:
+            self.kernel.learn(shown.name.encode())
+        return False

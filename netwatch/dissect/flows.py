@@ -44,6 +44,7 @@ WINDOW = cython.declare(cython.longlong, 65536)
 GRACE = cython.declare(cython.longlong, 30_000_000_000)
 """A waiting side is kept this much longer than others when its set is full, ns."""
 
+WHOLE = cython.declare(cython.longlong, 1)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 KEY_MASK = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFF00)
 
@@ -166,6 +167,26 @@ class Flows:
     def quiet(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
         """Nothing more is wanted of `side`, whatever it looks like later is."""
         self.set_state(slot, side, QUIET)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def finish(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.void:
+        """A whole message started at `seq`; nothing more is wanted of `side`."""
+        self.set_state(slot, side, QUIET)
+        self.table[slot + OWED + side] = seq | (WHOLE << 32)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def repeated(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.bint:
+        """Whether the last whole message of `side` started at `seq` as well."""
+        state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 255
+        return state == QUIET and self.table[slot + OWED + side] == seq | (WHOLE << 32)
 
     @cython.cfunc
     @cython.nogil

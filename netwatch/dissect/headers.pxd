@@ -1,6 +1,6 @@
-from netwatch.dissect.payloads cimport Payloads
+from netwatch.dissect.glimpse cimport Glimpse
 
-cdef class Headers(Payloads):
+cdef class Headers(Glimpse):
     cdef long long[::1] odd
     cdef Py_ssize_t at
     cdef Py_ssize_t end

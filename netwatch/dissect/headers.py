@@ -9,9 +9,9 @@ bytes end, `wire_end` where the packet's own would: they differ when a snap leng
 import cython
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.payloads import Payloads
+    from cython.cimports.netwatch.dissect.glimpse import Glimpse
 else:
-    from netwatch.dissect.payloads import Payloads
+    from netwatch.dissect.glimpse import Glimpse
 
 ODDITIES = (
     "not-ip",
@@ -27,6 +27,7 @@ ODDITIES = (
     "tcp-header-bad",
     "udp-length-bad",
     "payload-cut",
+    "tcp-retransmission",
 )
 """Names of what is counted while peeling, by number."""
 
@@ -49,7 +50,7 @@ PAYLOAD_CUT = cython.declare(cython.int, 12)
 
 
 @cython.cclass
-class Headers(Payloads):
+class Headers(Glimpse):
     """The layers of one packet after the other; `link` starts, and answers whether a
     TCP or UDP header stands at `at`."""
 

@@ -22,6 +22,7 @@ else:
     from netwatch.dissect.flows import Flows
     from netwatch.dissect.headers import Headers
 
+from netwatch.dissect.glimpse import PASSED
 from netwatch.dissect.headers import ODDITIES
 
 COMPILED: bool = cython.compiled
@@ -44,6 +45,7 @@ RECORD = cython.declare(cython.longlong, 6)
 CUT = cython.declare(cython.int, 12)
 TRANSPORT_UNKNOWN = cython.declare(cython.int, 8)
 TRANSPORT_CUT = cython.declare(cython.int, 9)
+REPEATED = cython.declare(cython.int, 13)
 TCP_BAD = cython.declare(cython.int, 10)
 UDP_LENGTH = cython.declare(cython.int, 11)
 KIND_TCP_DNS = cython.declare(cython.longlong, 5)
@@ -56,14 +58,19 @@ LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFF00)
 @cython.cclass
 class Kernel(Headers):
     """One capture's walk. `slots` is the size of the flow table, a power of two; `seed`
-    varies how flows spread over it, so that nobody can aim at a set."""
+    varies how flows spread over it, so that nobody can aim at a set. With `filtering`,
+    messages with nothing but names that were learned are counted and give no row."""
 
-    def __init__(self, slots: int = 65536, seed: int = 0) -> None:
+    def __init__(self, slots: int = 65536, seed: int = 0, filtering: bool = False) -> None:
         self.flows = Flows(slots)
         self.odd = array("q", bytes(8 * len(ODDITIES)))
         self.rows = array("q", bytes(8 * CAPACITY * WIDTH))
         self.out = self.rows
         self.seed = seed & 0x7FFFFFFF
+        self.salt = self.seed + 1
+        self.filtering = filtering
+        self.passed = array("q", bytes(8 * len(PASSED)))
+        self.forget()
         self.packets = 0
         self.octets = 0
         self.candidates = 0
@@ -85,6 +92,10 @@ class Kernel(Headers):
     def oddities(self) -> dict[str, int]:
         """How often each thing of `headers.ODDITIES` was met; those never met left out."""
         return {name: self.odd[i] for i, name in enumerate(ODDITIES) if self.odd[i]}
+
+    def shown(self) -> dict[str, int]:
+        """How many names were counted here and gave no row, by evidence."""
+        return {name: self.passed[i] for i, name in enumerate(PASSED) if self.passed[i]}
 
     def _walk(
         self,
@@ -262,8 +273,13 @@ class Kernel(Headers):
         if kind == 2 or kind == 4:
             if need:
                 self.flows.owe(slot, self.side, seq, need)
+            elif self.flows.repeated(slot, self.side, seq):
+                self.odd[REPEATED] += 1
+                return
             else:
-                self.flows.quiet(slot, self.side)
+                self.flows.finish(slot, self.side, seq)
+                if kind == 2 and self.tls_known(payload, self.end):
+                    return
         self.emit(kind, payload, seq, self.flows.name(slot))
 
     @cython.cfunc
@@ -298,7 +314,8 @@ class Kernel(Headers):
         src = self.u16(self.at)
         dst = self.u16(self.at + 2)
         if dst == 53 or src == 53 or dst == 5353 or src == 5353 or dst == 5355 or src == 5355:
-            self.emit(1, payload, 0, self.key())
+            if self.end < self.wire_end or not self.dns_known(payload, self.end):
+                self.emit(1, payload, 0, self.key())
             return
         key = self.key()
         slot = self.flows.find(key, self.now)

@@ -1,0 +1,250 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""A glimpse at the names in the usual messages: are they all known to be of no interest.
+
+Names repeat. Once a parser has read one and no rule takes it, the next message with
+nothing but such names is counted here and goes no further. What is not laid out as
+usual, or shows one name that is not known, goes to its parser as ever, so a glimpse can
+spare work and never hides a name.
+
+Known names are kept as salted 63-bit sums in a table of fixed size, where new ones take
+the place of old; nobody outside can tell which names share a sum.
+"""
+
+from array import array
+
+import cython
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.payloads import Payloads
+else:
+    from netwatch.dissect.payloads import Payloads
+
+PASSED = ("dns-query", "dns-answer", "dns-cname", "tls-sni")
+"""Evidence whose names are counted here, by number."""
+
+MIX = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
+LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
+SLOTS = cython.declare(cython.ulonglong, 65536)
+MAX_ANSWERS = cython.declare(cython.longlong, 32)
+MAX_JUMPS = cython.declare(cython.int, 16)
+
+
+@cython.cclass
+class Glimpse(Payloads):
+    """Names learned, and the usual messages held against them."""
+
+    def learn(self, name: bytes) -> None:
+        """A name (lower-case, as `netwatch.names` spells it) is of no interest."""
+        byte: cython.int
+        self.sum = self.salt
+        for byte in name:
+            self.feed(byte)
+        self.known[self.sum & (SLOTS - 1)] = self.sum
+
+    def forget(self) -> None:
+        """All names may be of interest again: rules have changed."""
+        self.known = array("q", bytes(8 * SLOTS))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def feed(self, byte: cython.int) -> cython.void:
+        """Take a byte of a name into the sum."""
+        self.sum = ((self.sum ^ byte) * MIX) & LOW63
+        self.sum ^= self.sum >> 31
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def is_known(self) -> cython.bint:
+        """Whether the name summed up was learned."""
+        sum_: cython.longlong = self.sum
+        return self.known[self.sum & (SLOTS - 1)] == sum_
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def text(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+        """Sum up letters, digits, ``-`` and ``_`` in lower case, and dots where they are
+        written; false where there is anything else."""
+        c: cython.int
+        while at < end:
+            c = self.data[at]
+            if 65 <= c <= 90:
+                c += 32
+            elif not (97 <= c <= 122 or 48 <= c <= 57 or c == 45 or c == 95 or c == 46):
+                return False
+            self.feed(c)
+            at += 1
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def labels(
+        self, start: cython.Py_ssize_t, at: cython.Py_ssize_t, end: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Sum up a DNS name (RFC 1035 section 4.1.4) of the message at `start`; true when
+        it is one that was learned. `stopped` is where its bytes at `at` end."""
+        size: cython.Py_ssize_t
+        there: cython.Py_ssize_t
+        dot: cython.Py_ssize_t
+        jumps: cython.int = 0
+        first: cython.bint = True
+        self.sum = self.salt
+        self.stopped = self.behind(at, end)
+        if self.stopped == 0:
+            return False
+        while at < end:
+            size = self.data[at]
+            if size == 0:
+                return not first and self.is_known()
+            if size >= 192:
+                if at + 1 >= end:
+                    return False
+                there = start + (((size & 63) << 8) | self.data[at + 1])
+                jumps += 1
+                if there >= at or jumps > MAX_JUMPS:
+                    return False
+                at = there
+                continue
+            if size > 63 or at + 1 + size >= end:
+                return False
+            if not first:
+                self.feed(46)
+            dot = at + 1
+            while dot <= at + size:
+                if self.data[dot] == 46:
+                    return False
+                dot += 1
+            if not self.text(at + 1, at + 1 + size):
+                return False
+            first = False
+            at += 1 + size
+        return False
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def behind(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Where the bytes of the DNS name at `at` end; 0 where they do not."""
+        size: cython.Py_ssize_t
+        while at < end:
+            size = self.data[at]
+            if size == 0:
+                return at + 1
+            if size >= 192:
+                return at + 2 if at + 2 <= end else 0
+            if size > 63:
+                return 0
+            at += 1 + size
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def dns_known(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+        """Whether a DNS message is a plain query or answer whose name and alias targets
+        were all learned; if so they are counted."""
+        flags: cython.longlong
+        answers: cython.longlong
+        aliases: cython.longlong = 0
+        kind: cython.longlong
+        size: cython.longlong
+        pos: cython.Py_ssize_t
+        if not self.filtering or end - at < 17:
+            return False
+        flags = self.u16(at + 2)
+        # Opcode QUERY, not truncated.
+        if flags & 0x7A00 or self.u16(at + 4) != 1:
+            return False
+        if not self.labels(at, at + 12, end):
+            return False
+        pos = self.stopped + 4
+        if flags & 0x8000 == 0:
+            if pos > end:
+                return False
+            self.passed[0] += 1
+            return True
+        answers = self.u16(at + 6)
+        if answers > MAX_ANSWERS:
+            return False
+        while answers > 0:
+            answers -= 1
+            pos = self.behind(pos, end)
+            if pos == 0 or pos + 10 > end:
+                return False
+            kind = self.u16(pos)
+            size = self.u16(pos + 8)
+            pos += 10
+            if pos + size > end or kind == 39:
+                return False
+            if kind == 5:
+                if not self.labels(at, pos, pos + size):
+                    return False
+                aliases += 1
+            elif kind == 64 or kind == 65:
+                # SVCB and HTTPS (RFC 9460 section 2.2); a target "." is the owner.
+                if size < 3:
+                    return False
+                if self.data[pos + 2] != 0:
+                    if not self.labels(at, pos + 2, pos + size):
+                        return False
+                    aliases += 1
+            pos += size
+        if pos > end:
+            return False
+        self.passed[1] += 1
+        self.passed[2] += aliases
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def tls_known(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+        """Whether a ClientHello that is whole in one record (RFC 8446 section 4.1.2) has
+        one server_name and that was learned; if so it is counted."""
+        pos: cython.Py_ssize_t = at + 9
+        stop: cython.Py_ssize_t
+        size: cython.Py_ssize_t
+        found: cython.bint = False
+        if not self.filtering or end - at < 52:
+            return False
+        stop = pos + self.u32(at + 5) % 16777216
+        if stop > end or self.u16(at + 3) != stop - at - 5:
+            return False
+        pos += 34
+        pos += 1 + self.data[pos]
+        if pos + 2 > stop:
+            return False
+        pos += 2 + self.u16(pos)
+        if pos >= stop:
+            return False
+        pos += 1 + self.data[pos]
+        if pos + 2 > stop or pos + 2 + self.u16(pos) != stop:
+            return False
+        pos += 2
+        while pos + 4 <= stop:
+            size = self.u16(pos + 2)
+            if pos + 4 + size > stop:
+                return False
+            if self.u16(pos) == 0:
+                # server_name_list of one host_name (RFC 6066 section 3).
+                if (
+                    found
+                    or size < 6
+                    or self.u16(pos + 4) != size - 2
+                    or self.data[pos + 6] != 0
+                    or self.u16(pos + 7) != size - 5
+                    or self.data[pos + 3 + size] == 46
+                ):
+                    return False
+                self.sum = self.salt
+                found = self.text(pos + 9, pos + 4 + size) and self.is_known()
+                if not found:
+                    return False
+            pos += 4 + size
+        if not found or pos != stop:
+            return False
+        self.passed[3] += 1
+        return True
