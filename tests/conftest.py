@@ -1,0 +1,13 @@
+"""What all tests share: the crafting modules on the path, and how long hypothesis looks."""
+
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+sys.path.append(str(Path(__file__).parents[1] / "pcaps"))
+
+settings.register_profile(
+    "netwatch", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("netwatch")

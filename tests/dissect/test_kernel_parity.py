@@ -1,0 +1,121 @@
+"""Compiled and interpreted, the packet loop gives the same rows from the same packets."""
+
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.captures import block, timed
+from support.frames import LINKS, Link
+from support.interpreted import SOURCES, interpreted
+from support.traffic import mixed
+
+from netwatch.capture.block import Block
+from netwatch.capture.files import open_source
+from netwatch.dissect import kernel as compiled
+
+PCAPS = sorted((Path(__file__).parents[2] / "pcaps").glob("*.pcap"))
+FRAMES = {link.name: [frame for _, frame in mixed(link=link).frames] for link in LINKS}
+NUMBERS = {link.name: link.number for link in LINKS}
+
+pytestmark = pytest.mark.skipif(not compiled.COMPILED, reason="the loop was not compiled")
+
+
+@pytest.fixture(scope="module")
+def source() -> ModuleType:
+    return interpreted()
+
+
+def walked(
+    module: ModuleType, blocks: Iterable[Block], slots: int, seed: int
+) -> tuple[list[list[list[int]]], *tuple[object, ...]]:
+    """All that a walk gives and leaves behind."""
+    kernel = module.Kernel(slots, seed)
+    rows = [list(kernel.walk(each)) for each in blocks]
+    flows = {row for some in rows for part in some for row in part[13 :: module.COLUMNS]}
+    return (
+        rows,
+        kernel.oddities(),
+        (kernel.packets, kernel.octets, kernel.candidates),
+        (kernel.flows.flows, kernel.flows.evicted),
+        {flow: kernel.flows.bytes_of(flow) for flow in flows},
+    )
+
+
+def same(source: ModuleType, blocks: list[Block], slots: int = 256, seed: int = 5) -> int:
+    """Compare; how many rows there were."""
+    fast = walked(compiled, blocks, slots, seed)
+    assert walked(source, blocks, slots, seed) == fast
+    return sum(len(part) for some in fast[0] for part in some)
+
+
+def test_the_source_is_interpreted_and_stands_alone(source: ModuleType) -> None:
+    assert not source.COMPILED
+    assert source.Kernel is not compiled.Kernel
+    assert source.Kernel.__mro__[1].__module__ == "netwatch.dissect.headers"
+    assert source.Kernel.__mro__[1] not in compiled.Kernel.__mro__
+    assert {"kernel", "headers", "payloads", "flows"} <= {name.split(".")[-1] for name in SOURCES}
+
+
+@pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
+def test_on_every_link_type(source: ModuleType, link: Link) -> None:
+    assert same(source, [block(timed(FRAMES[link.name]), link.number)]) > 0
+
+
+@pytest.mark.parametrize("path", PCAPS, ids=lambda path: path.stem)
+def test_on_the_sample_captures(source: ModuleType, path: Path) -> None:
+    assert same(source, list(open_source(str(path)).blocks())[:1], 4096) > 0
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31 - 1, 2**40 + 3])
+def test_whatever_the_seed_and_however_small_the_table(source: ModuleType, seed: int) -> None:
+    order = random.Random(seed)
+    frames = order.sample(FRAMES["ethernet"], 200)
+    assert same(source, [block(timed(frames))], slots=4, seed=seed) > 0
+
+
+def test_the_rows_are_handed_over_in_parts(source: ModuleType) -> None:
+    query = FRAMES["ethernet"][0]
+    many = block(timed([query] * 5000))
+    assert [len(rows) for rows in compiled.Kernel(16).walk(many)] == [4096 * 16, 904 * 16]
+    assert same(source, [many]) > 0
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> tuple[int, list[bytes]]:
+    """Packets of one link type with bytes changed, cut off, doubled or put in."""
+    name = draw(st.sampled_from(sorted(FRAMES)))
+    frames = []
+    for frame in draw(st.lists(st.sampled_from(FRAMES[name]), min_size=1, max_size=12)):
+        data = bytearray(frame)
+        for _ in range(draw(st.integers(0, 4))):
+            # The headers decide most, so half of the changes go there.
+            at = draw(st.integers(0, draw(st.sampled_from((80, len(data))))))
+            match draw(st.sampled_from("sdic")):
+                case "s":
+                    data[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
+                case "d":
+                    del data[at : at + draw(st.integers(1, 9))]
+                case "i":
+                    data[at:at] = draw(st.binary(min_size=1, max_size=9))
+                case "c":
+                    del data[at:]
+        frames.append(bytes(data))
+    return NUMBERS[name], frames
+
+
+@settings(max_examples=400)
+@given(mutated(), st.sampled_from([1 << 18, 20, 40, 60, 96, 200]))
+def test_on_packets_that_went_bad(
+    source: ModuleType, packets: tuple[int, list[bytes]], snap: int
+) -> None:
+    link, frames = packets
+    same(source, [block(timed(frames), link, snap=snap)], slots=4)
+
+
+@given(st.sampled_from([*NUMBERS.values(), 999]), st.lists(st.binary(max_size=120), max_size=8))
+def test_on_any_bytes(source: ModuleType, link: int, frames: list[bytes]) -> None:
+    same(source, [block(timed(frames), link)], slots=4)
