@@ -6,7 +6,7 @@ and judged by bans, and what the judge forbids becomes alerts. Addresses are pac
 in the one spelling of `netwatch.names`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -93,12 +93,18 @@ class DnsInfo:
 @dataclass(frozen=True, slots=True)
 class TlsInfo:
     """What a ClientHello tells beside the name. `ech` is None, ``outer`` or ``grease``
-    where they can be told apart, else ``present``."""
+    where they can be told apart, else ``present``. `fingerprint` computes the JA4, which
+    only the few that are told of need; None where the hello is cut."""
 
     version: str
     alpn: tuple[str, ...] = ()
-    ja4: str | None = None
     ech: str | None = None
+    fingerprint: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def ja4(self) -> str | None:
+        """The JA4 of the client, None where there is none."""
+        return self.fingerprint() if self.fingerprint else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,8 @@ def _tls(tls: TlsInfo) -> dict[str, Any]:
     record: dict[str, Any] = {"version": tls.version}
     if tls.alpn:
         record["alpn"] = list(tls.alpn)
-    if tls.ja4 is not None:
-        record["ja4"] = tls.ja4
+    if (ja4 := tls.ja4) is not None:
+        record["ja4"] = ja4
     if tls.ech is not None:
         record["ech"] = tls.ech
     return record

@@ -5,6 +5,8 @@ over any number of segments; with post-quantum key shares it regularly is over t
 the plaintext records of the client's first flight are read.
 """
 
+from functools import partial
+
 from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Evidence, Message, QuicInfo, Shown, TlsInfo
 from netwatch.names import escape
@@ -63,8 +65,8 @@ def message(
     info = TlsInfo(
         _VERSIONS.get(highest) or f"0x{highest:04x}",
         tuple([escape(name) for name in hello.alpn]),
-        None if hello.cut else ja4(hello, "q" if quic else "t"),
         None if hello.ech is None else "present",
+        None if hello.cut else partial(ja4, hello, "q" if quic else "t"),
     )
     shown = tuple([Shown(evidence, name) for name in hello.server_names])
     return Message(shown, size, tls=info, quic=quic, oddities=hello.oddities + oddities)
