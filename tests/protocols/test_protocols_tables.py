@@ -1,0 +1,45 @@
+import pytest
+from protocol_samples import real_hello
+
+from netwatch.protocols import HTTP, PROTOCOLS, TLS, looks_like
+
+
+def test_kinds_are_those_of_the_kernel():
+    assert {kind: row.name for kind, row in PROTOCOLS.items()} == {
+        1: "dns",
+        2: "tls",
+        3: "quic",
+        4: "http",
+        5: "dns-tcp",
+    }
+
+
+@pytest.mark.parametrize("row", PROTOCOLS.values(), ids=lambda row: row.name)
+def test_each_row_has_one_shape(row):
+    assert [row.parse, row.parse_stream, row.connect].count(None) == 2
+    assert row.parse_stream or not row.persistent
+
+
+def test_a_row_reads_its_protocol():
+    parse_stream = PROTOCOLS[TLS].parse_stream
+    assert parse_stream is not None
+    assert parse_stream(real_hello("a.example"), False).shown[0].name == "a.example"
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (real_hello("a.example"), TLS),
+        (b"\x16\3\1\2\0\1", TLS),
+        (b"\x16\3\1\2\0\2", 0),
+        (b"\x16\3\1\2\0", 0),
+        (b"GET / HTTP/1.1", HTTP),
+        (b"VERSION-CONTROL /a HTTP/1.1", HTTP),
+        (b"GET", 0),
+        (b"get / HTTP/1.1", 0),
+        (b"SSH-2.0-x", 0),
+        (b"", 0),
+    ],
+)
+def test_what_a_stream_looks_like(data, kind):
+    assert looks_like(data) == kind
