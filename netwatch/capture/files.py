@@ -5,7 +5,7 @@ The tables say what is read: a new format is one class and one row.
 """
 
 # Paths stay as the user wrote them, which pathlib does not keep.
-# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH118, PTH123, PTH206, PTH207
+# ruff: noqa: PTH112, PTH113, PTH116, PTH118, PTH123, PTH206, PTH207
 
 import errno
 import glob
@@ -65,12 +65,14 @@ def find(paths: Sequence[str]) -> list[Found]:
 
     A folder gives the regular files in and below it, sorted, without those whose name
     starts with a dot; links to folders below it are not followed. A glob (``**`` goes
-    through folders) is expanded where no file has that very name. No path comes twice.
+    through folders) is expanded where no file has that very name. No file comes twice,
+    by whatever path.
     """
     found: dict[str, Found] = {}
     for path in paths:
         for entry in _expand(path):
-            found.setdefault(entry.path if entry.path == STDIN else _same(entry.path), entry)
+            keep = entry.path == STDIN or entry.error
+            found.setdefault(entry.path if keep else os.path.realpath(entry.path), entry)
     return list(found.values())
 
 
@@ -146,10 +148,6 @@ def _reason(error: OSError | ValueError) -> str:
     return f"cannot be opened: {error}"
 
 
-def _same(path: str) -> str:
-    return os.path.abspath(path)
-
-
 def _expand(path: str) -> Iterator[Found]:
     if path == STDIN:
         yield Found(path)
@@ -172,12 +170,27 @@ def _glob(path: str) -> Iterator[Found]:
         yield Found(path, error=f"{path}: no such file or folder")
         return
     found: list[Found] = []
-    for match in sorted(glob.glob(path, recursive=True)):
-        if not os.path.isdir(match):
-            found.append(Found(match))
-        elif not path.rstrip(os.sep).endswith("**"):  # which gives what is below by itself
-            found.extend(_folder(match))
+    for match in sorted(set(_matches(path))):
+        found.extend(_folder(match) if os.path.isdir(match) else [Found(match)])
     yield from found or [Found(path, error=f"{path}: no file matches")]
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Files and folders that a glob takes. Unlike in `glob.glob`, ``**`` does not go
+    through links, which may lead back to where they are."""
+    parts = pattern.split(os.sep)
+    if "**" not in parts:
+        yield from glob.glob(pattern)
+        return
+    at = parts.index("**")
+    top, rest = os.sep.join([*parts[:at], ""]), os.path.join(*parts[at + 1 :], "")[:-1]
+    for base in glob.glob(top) if top else [os.curdir]:
+        if not rest:
+            yield base
+            continue
+        for folder, below, _ in os.walk(base):
+            below[:] = [name for name in below if not name.startswith(".")]
+            yield from _matches(os.path.join(glob.escape(folder), rest))
 
 
 def _folder(path: str) -> Iterator[Found]:

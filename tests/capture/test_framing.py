@@ -1,0 +1,198 @@
+import importlib.util
+import random
+import struct
+from array import array
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_captures import (
+    PACKETS,
+    block,
+    enhanced,
+    interface,
+    obsolete,
+    pcap,
+    pcapng,
+    section,
+    simple,
+)
+
+from netwatch.capture import framing
+from netwatch.capture.block import FIELDS
+
+CLOCK = (262144, 50, 6, 0)
+
+
+def load_interpreted():
+    """The same file as an ordinary module, whether or not it is compiled too."""
+    path = Path(framing.__file__).with_name("framing.py")
+    spec = importlib.util.spec_from_file_location("interpreted_framing", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+interpreted = load_interpreted()
+WALKERS = [framing, interpreted]
+
+
+def records(rows=64):
+    return array("q", bytes(8 * FIELDS * rows))
+
+
+def test_interpreted_is_interpreted():
+    assert not interpreted.COMPILED
+
+
+@pytest.mark.parametrize("walkers", WALKERS)
+def test_pcap_fields(walkers):
+    data = pcap()
+    found = records()
+    count, at, status, value = walkers.walk_pcap(data, 24, len(data), found, 0, 0, 16, 262144)
+    assert (count, at, status, value) == (len(PACKETS), len(data), framing.MORE, 16)
+    size = len(PACKETS[0])
+    assert list(found[:FIELDS]) == [1_700_000_000_000_001_000, 40, size, size + 5, 0, -1]
+
+
+@pytest.mark.parametrize("walkers", WALKERS)
+def test_stops_where_the_array_is_full_and_goes_on(walkers):
+    data = pcap()
+    found = records(4)
+    counts, at, status = [], 24, framing.FULL
+    while status == framing.FULL:
+        count, at, status, _ = walkers.walk_pcap(data, at, len(data), found, 0, 0, 16, 262144)
+        counts.append(count)
+    assert counts == [4, 4, 1]
+
+
+@pytest.mark.parametrize("walkers", WALKERS)
+@pytest.mark.parametrize("room", [15, 16, 17, 16 + len(PACKETS[1]) - 1])
+def test_more_says_how_much(walkers, room):
+    data = pcap()
+    start = 24 + 16 + len(PACKETS[0])
+    count, at, status, value = walkers.walk_pcap(
+        data, start, start + room, records(), 0, 0, 16, 262144
+    )
+    assert (count, at, status) == (0, start, framing.MORE)
+    assert value == (16 if room < 16 else 16 + len(PACKETS[1]))
+
+
+@pytest.mark.parametrize("walkers", WALKERS)
+@pytest.mark.parametrize(("limit", "status"), [(39, framing.IMPLAUSIBLE), (40, framing.MORE)])
+def test_limit_is_the_largest_that_passes(walkers, limit, status):
+    data = pcap([bytes(40)])
+    found = walkers.walk_pcap(data, 24, len(data), records(), 0, 0, 16, limit)
+    assert found[2] == status
+    assert found[0] == (status == framing.MORE)
+
+
+@pytest.mark.parametrize("walkers", WALKERS)
+@pytest.mark.parametrize(
+    ("ticks", "unit", "offset", "time"),
+    [
+        (1_700_000_000_123_456, 6, 0, 1_700_000_000_123_456_000),
+        (1_700_000_000, 0, 0, 1_700_000_000_000_000_000),
+        (1_700_000_000_123_456_789, 9, 0, 1_700_000_000_123_456_789),
+        (17_000_000_001_234_567_890, 10, 0, 1_700_000_000_123_456_789),
+        ((1 << 64) - 1, 28, 0, 1),
+        ((1 << 64) - 1, 29, 0, 0),
+        ((1 << 64) - 1, 127, 0, 0),
+        (3 << 9, -11, 0, 1_500_000_000),
+        ((1_700_000_000 << 32) + (1 << 31), -33, 0, 1_700_000_000_500_000_000),
+        (1_700_000_000, -1, 0, 1_700_000_000_000_000_000),
+        ((1 << 64) - 1, -65, 0, 999_999_999),
+        ((1 << 64) - 1, -128, 0, 0),
+        (5, 0, 7_000_000_000, 12_000_000_000),
+        (5, 0, -5_000_000_000, 0),
+        (5, 0, -5_000_000_001, None),
+        ((1 << 63) - 1, 9, 0, (1 << 63) - 1),
+        (1 << 63, 9, 0, None),
+        ((1 << 63) - 1, 9, 1, None),
+        (9_223_372_037, 0, 0, None),
+        (9_223_372_037, -1, 0, None),
+        (5, framing.NO_CLOCK, 0, None),
+    ],
+)
+def test_time_stamps(walkers, ticks, unit, offset, time):
+    data = enhanced(b"x", ticks)
+    clocks = array("q", (262144, 262144, unit, offset))
+    found = records()
+    count, _, _, _, timeless = walkers.walk_pcapng(data, 0, len(data), found, 0, clocks, 1 << 20)
+    assert count == 1
+    assert timeless == (time is None)
+    assert found[0] == (time or 0)
+
+
+@given(ticks=st.integers(0, (1 << 64) - 1), power=st.integers(0, 127))
+def test_binary_units_are_exact_to_the_nanosecond(ticks, power):
+    found = records()
+    data = enhanced(b"x", ticks)
+    framing.walk_pcapng(data, 0, len(data), found, 0, array("q", (99, 99, -1 - power, 0)), 999)
+    exact = (ticks * 10**9) >> power
+    assert found[0] in ((exact, max(0, exact - 1)) if exact < 1 << 63 else (0,))
+
+
+def both(name, data, *rest):
+    """What both walkers make of the same bytes; they must not differ."""
+    mine, theirs = records(), records()
+    first = getattr(framing, name)(data, 0, len(data), mine, *rest)
+    second = getattr(interpreted, name)(data, 0, len(data), theirs, *rest)
+    assert first == second
+    assert mine == theirs
+    return first, mine
+
+
+@given(data=st.binary(max_size=400), big=st.booleans(), nano=st.booleans())
+def test_compiled_and_interpreted_agree_on_pcap(data, big, nano):
+    (count, at, _, _), _ = both("walk_pcap", data, big, nano, 16, 100)
+    assert 16 * count <= at <= len(data)
+
+
+PIECES = st.one_of(
+    st.binary(max_size=24),
+    st.builds(
+        lambda kind, body, second: block(kind, body, second=second),
+        st.sampled_from([0, 1, 2, 3, 4, 5, 6, 0x0A0D0D0A, 0xFFFFFFFF]),
+        st.binary(max_size=60),
+        st.sampled_from([None, None, None, 7]),
+    ),
+    st.builds(enhanced, st.binary(max_size=40), st.integers(0, (1 << 64) - 1)),
+    st.builds(obsolete, st.binary(max_size=40), st.integers(0, (1 << 64) - 1)),
+    st.builds(simple, st.binary(max_size=70), st.integers(0, 1000)),
+)
+
+
+@given(
+    pieces=st.lists(PIECES, max_size=6),
+    unit=st.integers(-128, 127),
+    offset=st.integers(-(1 << 63) + 1, (1 << 63) - 1),
+    interfaces=st.integers(0, 2),
+)
+def test_compiled_and_interpreted_agree_on_pcapng(pieces, unit, offset, interfaces):
+    clocks = array("q", (80, 30, unit, offset) * interfaces)
+    data = b"".join(pieces)
+    (count, at, _, _, timeless), _ = both("walk_pcapng", data, 0, clocks, 100)
+    assert 0 <= timeless <= count
+    assert at <= len(data)
+
+
+def test_compiled_and_interpreted_agree_on_damaged_captures():
+    chance = random.Random(3)
+    whole = pcapng()[len(section()) + len(interface()) :]
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(chance.randrange(1, 4)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        both("walk_pcapng", bytes(data), 0, array("q", CLOCK), 1 << 20)
+
+
+def test_never_looks_behind_the_end():
+    data = bytearray(pcap())
+    short = len(data) - 1
+    first = framing.walk_pcap(data, 24, short, records(), 0, 0, 16, 262144)
+    data[short:] = b"\xff"
+    assert framing.walk_pcap(data, 24, short, records(), 0, 0, 16, 262144) == first
+    with pytest.raises(IndexError):
+        framing.walk_pcap(struct.pack("<IIII", 0, 0, 0, 0), 0, 40, records(), 0, 0, 16, 9)
