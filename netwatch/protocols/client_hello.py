@@ -160,13 +160,14 @@ class _Extensions:
             if kind != _HOST_NAME or len(raw) > MAX_NAME:
                 self.oddities.append("tls-server-name")
                 continue
+            if len(self.server_names) == MAX_SERVER_NAMES:
+                break
             name = normalise(raw)
             if not name or name in self.server_names:
                 continue
             if self.server_names:
                 self.oddities.append("tls-many-server-names")
-            if len(self.server_names) < MAX_SERVER_NAMES:
-                self.server_names.append(name)
+            self.server_names.append(name)
 
     def _alpn(self, data: bytes) -> None:
         reader = Reader(data, "tls-alpn", 2)

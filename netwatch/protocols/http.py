@@ -18,7 +18,7 @@ MAX_METHOD = 32
 MAX_REQUESTS = 64
 """Requests read at one go from what was pipelined; the next call reads on."""
 MAX_HOSTS = 8
-"""Names taken from one head."""
+"""Names taken from the fields of one head."""
 MAX_NAME = 255
 """The longest host that is taken, in bytes."""
 
@@ -90,7 +90,7 @@ class _Head:
             self.oddities.append("http-host-length")
             return
         name = normalise(raw)
-        if name and len(self.hosts) < MAX_HOSTS:
+        if name and name not in self.hosts:
             self.hosts.append(name)
 
 
@@ -163,7 +163,8 @@ def _read_fields(fields: bytes, head: _Head) -> None:
             head.oddities.append("http-space-before-colon")
         if name[0] in b"Hh":
             hosts += 1
-            head.add_host(value)
+            if len(head.hosts) < MAX_HOSTS:
+                head.add_host(value)
         elif name[0] in b"Tt":
             head.body = None
         elif head.body is not None:

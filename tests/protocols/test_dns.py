@@ -11,7 +11,6 @@ from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Message
 from netwatch.protocols import dns
 from netwatch.protocols.dns_answers import MAX_RECORDS
-from netwatch.protocols.dns_name import name_at, spell
 
 QUERY, RESPONSE = 0x0100, 0x8180
 
@@ -246,60 +245,6 @@ def test_a_second_question_that_is_cut_leaves_the_first():
     found = dns.parse(raw)
     assert shown(found) == [("dns-query", "a.example")]
     assert found.oddities == ("dns-cut",)
-
-
-@pytest.mark.parametrize(
-    ("raw", "oddity"),
-    [
-        (b"\xc0\x0c", "dns-label-loop"),  # to itself
-        (b"\xc0\x20", "dns-label-loop"),  # forward
-        (b"\x01a\xc0\x0c", "dns-label-loop"),
-        (b"\x41" + b"a" * 65 + b"\0", "dns-label-type"),
-        (b"\x80a\0", "dns-label-type"),
-        (b"\x3f" + b"a" * 10, "dns-cut"),
-        (b"\x03abc", "dns-cut"),
-        (b"\xc0", "dns-cut"),
-        ((b"\x3f" + b"a" * 63) * 4 + b"\0", "dns-name-length"),
-    ],
-)
-def test_names_that_are_none(raw, oddity):
-    tail = b"" if oddity == "dns-cut" else b"\0\1\0\1"
-    with pytest.raises(ParseError) as raised:
-        dns.parse(struct.pack(">HHHHHH", 1, QUERY, 1, 0, 0, 0) + raw + tail)
-    assert raised.value.oddity == oddity
-
-
-def test_a_chain_of_pointers_is_followed_to_its_end_and_no_further():
-    data = b"\1a\0" + b"".join(struct.pack(">H", 0xC000 | at) for at in [0, *range(3, 399, 2)])
-    assert name_at(data, 3) == ("a", 5)
-    assert name_at(data, 103) == ("a", 105)
-    with pytest.raises(ParseError):
-        name_at(data, len(data) - 2)
-
-
-def test_the_longest_name_is_read():
-    label = b"\x3f" + b"a" * 63
-    raw = label * 3 + b"\x3d" + b"b" * 61 + b"\0"
-    assert len(raw) == 255
-    assert name_at(raw, 0)[1] == 255
-    assert shown(dns.parse(message(QUERY, [raw + b"\0\1\0\1"])))[0][1].endswith(".b" + "b" * 60)
-
-
-@pytest.mark.parametrize(
-    ("labels", "text"),
-    [
-        ([b"WWW", b"Example"], "www.example"),
-        ([b"tiktok.com", b"example"], "tiktok\\.com.example"),
-        ([b"a b", b"x"], "a\\032b.x"),
-        ([b"a\\", b"x"], "a\\\\.x"),
-        ([b"\xc3\xa9"], "\\195\\169"),
-        ([b"new\nline"], "new\\010line"),
-        ([b"_dns-sd", b"_udp"], "_dns-sd._udp"),
-        ([], ""),
-    ],
-)
-def test_names_are_spelled_so_that_none_can_pose_as_another(labels, text):
-    assert spell(labels) == text
 
 
 def test_hostile_counts_are_bounded_by_the_bytes():

@@ -175,8 +175,12 @@ def test_a_head_without_end_is_read_to_the_limit():
 
 
 def test_names_and_requests_have_a_limit():
-    many = get(*[b"Host: %d.example" % at for at in range(99)])
-    assert len(names(many)) == http.MAX_HOSTS
+    many = [b"Host: %d.example" % at for at in range(99)]
+    assert names(get(*many, line=b"GET http://target.example/ HTTP/1.1")) == [
+        *[f"{at}.example" for at in range(http.MAX_HOSTS)],
+        "target.example",
+    ]
+    assert names(get(*[b"Host: a.example"] * 20, b"Host: b.example")) == ["a.example", "b.example"]
     rows = [get(b"Host: %d.example" % at) for at in range(http.MAX_REQUESTS + 1)]
     found = http.parse(b"".join(rows))
     assert len(found.shown) == http.MAX_REQUESTS
