@@ -1,0 +1,96 @@
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+from made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
+
+from netwatch.formats import csv as ours
+from netwatch.formats import jsonl
+from netwatch.formats.values import escaped, observation_flow
+
+
+def read(records, write):
+    out = io.StringIO()
+    writer = ours.CsvWriter(out)
+    for record in records:
+        getattr(writer, write)(record)
+    writer.end()
+    text = out.getvalue()
+    assert len(text.splitlines()) == len(records) + 1
+    text.encode("utf-8")
+    return list(csv.DictReader(io.StringIO(text), strict=True))
+
+
+def test_observations():
+    bare, full = read([BARE, FULL], "observation")
+    assert {key: value for key, value in bare.items() if value} == {
+        "time": "2023-03-10T00:00:00.123456Z",
+        "evidence": "dns-query",
+        "name": "tiktok.com",
+        "client_ip": "10.20.0.7",
+        "client_port": "53124",
+        "server_ip": "192.0.2.53",
+        "server_port": "53",
+        "transport": "udp",
+        "community_id": observation_flow(BARE),
+        "source": "office.pcap",
+        "packet": "17",
+    }
+    assert full["client_mac"] == "02:00:00:00:00:ab"
+    assert full["vlan"] == "30"
+    assert full["dns_answers"] == "192.0.2.1 192.0.2.2"
+    assert full["dns_chain"] == "a.example b.example"
+    assert full["tls_alpn"] == "h2 http/1.1"
+    assert all(full.values())
+
+
+def test_alerts():
+    bare, full = read([ALERT, FULL_ALERT], "alert")
+    assert bare["exemption_reason"] == bare["destinations"] == bare["first_source"] == ""
+    assert bare["evidence_count"] == bare["counts_lookups"] == "0"
+    assert full["app_name"] == "TikTok"
+    assert full["ban_from"] == "2023-03-10"
+    assert full["exemption_apps"] == "capcut tiktok"
+    assert full["device_class"] == "service"
+    assert full["network_vlan"] == "30"
+    assert full["destinations"] == "192.0.2.80:443 [2001:db8::80]:443"
+    assert full["names"] == "tiktok.com v16-webapp.tiktok.com"
+    assert full["evidence"] == "tls-sni=v16-webapp.tiktok.com dns-query=tiktok.com"
+    assert full["evidence_count"] == "5"
+    assert (full["first_source"], full["first_packet"]) == ("office.pcap", "17")
+    empty = {key for key, value in full.items() if not value}
+    assert empty == {"ban_until", "exemption_from"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "record"),
+    [(ours.OBSERVATION, jsonl.observation(FULL)), (ours.ALERT, jsonl.alert(FULL_ALERT))],
+)
+def test_no_key_of_the_json_record_is_forgotten(columns, record):
+    for key, value in record.items():
+        names = [f"{key}_{below}" for below in value] if isinstance(value, dict) else [key]
+        assert set(names) <= set(columns)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_stays_one_cell_and_no_formula(text):
+    (row,) = read([replace(BARE, name=text, source=text)], "observation")
+    (alert,) = read([replace(FULL_ALERT, names=(text, "b"), evidence=(EARLIER,))], "alert")
+    guard = "'" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and text else ""
+    assert row["name"] == row["source"] == guard + escaped(text)
+    assert alert["names"] == guard + escaped(f"{text} b")
+    assert not row["name"].startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+def test_nothing_written_without_records():
+    out = io.StringIO()
+    ours.CsvWriter(out).end()
+    assert out.getvalue() == ""
+
+
+def test_one_stream_holds_one_kind():
+    writer = ours.CsvWriter(io.StringIO())
+    writer.alert(ALERT)
+    with pytest.raises(ValueError, match="do not share"):
+        writer.observation(BARE)

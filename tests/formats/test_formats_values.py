@@ -1,0 +1,78 @@
+import ipaddress
+import json
+import unicodedata
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_records import BARE, HOSTILE, TIME
+
+from netwatch.community import community_id
+from netwatch.formats import values
+
+
+@pytest.mark.parametrize(
+    ("digits", "text"),
+    [
+        (0, "2023-03-10T00:00:00Z"),
+        (1, "2023-03-10T00:00:00.1Z"),
+        (3, "2023-03-10T00:00:00.123Z"),
+        (6, "2023-03-10T00:00:00.123456Z"),
+        (9, "2023-03-10T00:00:00.123456789Z"),
+    ],
+)
+def test_times_have_the_digits_asked_for(digits, text):
+    assert values.rfc3339(TIME, digits) == text
+
+
+def test_the_ends_of_time():
+    assert values.rfc3339(0, 9) == "1970-01-01T00:00:00.000000000Z"
+    assert values.rfc3339(10**9 - 1, 0) == "1970-01-01T00:00:00Z"
+    assert values.rfc3339((1 << 63) - 1, 9) == "2262-04-11T23:47:16.854775807Z"
+
+
+@given(st.integers(0, (1 << 63) - 1))
+def test_times_agree_with_the_standard_library(time):
+    seconds, fraction = divmod(time, 10**9)
+    peer = datetime.fromtimestamp(seconds, UTC).replace(microsecond=fraction // 1000)
+    assert datetime.fromisoformat(values.rfc3339(time, 6)) == peer
+
+
+@given(st.one_of(st.binary(min_size=4, max_size=4), st.binary(min_size=16, max_size=16)))
+def test_addresses_agree_with_the_standard_library(packed):
+    assert values.ip_text(packed) == str(ipaddress.ip_address(packed))
+
+
+def test_macs_and_endpoints():
+    assert values.mac_text(bytes([2, 0, 0xAB, 0, 0, 1])) == "02:00:ab:00:00:01"
+    assert values.endpoint("192.0.2.1", 53) == "192.0.2.1:53"
+    assert values.endpoint("2001:db8::1", 53) == "[2001:db8::1]:53"
+
+
+def test_flow_has_the_protocol_of_its_transport():
+    expected = community_id(BARE.client_ip, BARE.server_ip, 53124, 53, 17)
+    assert values.observation_flow(BARE) == expected
+
+
+DANGEROUS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_tamed(text):
+    shown = values.escaped(text)
+    assert not {unicodedata.category(char) for char in shown} & DANGEROUS
+    shown.encode("utf-8")
+
+
+@given(st.text())
+def test_what_is_escaped_reads_back_from_json(text):
+    encoded = json.dumps(text, ensure_ascii=False)
+    shown = values.escaped(encoded)
+    assert json.loads(shown) == json.loads(encoded)
+    assert shown.splitlines() == [shown]
+
+
+@pytest.mark.parametrize("text", ["tiktok.com", "B\u00fcro 7", "\u6296\u97f3", "a\\.b", ""])
+def test_ordinary_text_stays_as_it_is(text):
+    assert values.escaped(text) == text

@@ -1,0 +1,198 @@
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
+
+from netwatch.formats import jsonl
+from netwatch.formats.values import observation_flow
+from netwatch.model import DnsInfo, TlsInfo
+
+
+def test_an_observation_leaves_out_what_is_not_known():
+    assert jsonl.observation(BARE) == {
+        "time": "2023-03-10T00:00:00.123456Z",
+        "evidence": "dns-query",
+        "name": "tiktok.com",
+        "client": {"ip": "10.20.0.7", "port": 53124},
+        "server": {"ip": "192.0.2.53", "port": 53},
+        "transport": "udp",
+        "community_id": observation_flow(BARE),
+        "source": "office.pcap",
+        "packet": 17,
+    }
+
+
+def test_an_observation_tells_all_that_is_known():
+    assert jsonl.observation(FULL) == {
+        "time": "2023-03-10T00:00:00.123456Z",
+        "evidence": "dns-answer",
+        "name": "tiktok.com",
+        "client": {"ip": "2001:db8:20::7", "port": 53124, "mac": "02:00:00:00:00:ab"},
+        "server": {"ip": "2001:db8::53", "port": 53},
+        "transport": "udp",
+        "vlan": 30,
+        "community_id": observation_flow(FULL),
+        "source": "office.pcap",
+        "packet": 17,
+        "dns": {
+            "type": "A",
+            "rcode": "NOERROR",
+            "answers": ["192.0.2.1", "192.0.2.2"],
+            "chain": ["a.example", "b.example"],
+        },
+        "tls": {
+            "version": "1.3",
+            "alpn": ["h2", "http/1.1"],
+            "ja4": "t13d1516h2_8daaf6152771_e5627efa2ab1",
+            "ech": "outer",
+        },
+        "quic": {"version": "1"},
+    }
+
+
+def test_an_observation_leaves_out_what_a_protocol_did_not_tell():
+    record = jsonl.observation(replace(BARE, dns=DnsInfo("A"), tls=TlsInfo("1.2"), vlan=0))
+    assert record["dns"] == {"type": "A"}
+    assert record["tls"] == {"version": "1.2"}
+    assert record["vlan"] == 0
+
+
+def test_an_alert_has_every_key_in_order():
+    record = jsonl.alert(ALERT)
+    assert list(record) == [
+        "schema",
+        "id",
+        "status",
+        "verdict",
+        "severity",
+        "confidence",
+        "first_seen",
+        "last_seen",
+        "app",
+        "ban",
+        "exemption",
+        "device",
+        "network",
+        "destinations",
+        "names",
+        "evidence",
+        "counts",
+        "community_ids",
+        "sensor",
+    ]
+    assert record["schema"] == "netwatch.alert/1"
+    assert record["exemption"] is None
+    assert record["ban"]["until"] is None
+    assert record["device"]["mac"] is None
+    assert record["network"]["vlan"] is None
+
+
+def test_an_alert_in_full():
+    record = jsonl.alert(FULL_ALERT)
+    assert record["first_seen"] == "2023-03-10T00:00:00.123456Z"
+    assert record["last_seen"] == "2023-03-10T00:01:40.123456Z"
+    assert record["app"] == {"id": "tiktok", "name": "TikTok", "vendor": "bytedance"}
+    assert record["ban"] == {
+        "id": "be-fed-tiktok-2023",
+        "authority": "BE-FED",
+        "legal_basis": "Decision 2023/12 art. 3",
+        "from": "2023-03-10",
+        "until": None,
+        "review": "2023-09-01",
+    }
+    assert record["exemption"] == {
+        "ban": "be-fed-tiktok-2023",
+        "device": "lab-07",
+        "apps": ["capcut", "tiktok"],
+        "from": None,
+        "until": "2023-06-30",
+        "reason": "forensic research",
+        "approved_by": "CISO",
+    }
+    assert record["device"] == {
+        "id": "lab-07",
+        "ip": "10.20.0.7",
+        "mac": "02:00:00:00:00:ab",
+        "hostname": "lab07",
+        "owner": "R. Doe",
+        "class": "service",
+    }
+    assert record["network"] == {
+        "name": "hq",
+        "class": "service",
+        "authority": "BE-FED",
+        "vlan": 30,
+    }
+    assert record["destinations"] == [
+        {"ip": "192.0.2.80", "port": 443, "asn": 64496, "as_org": "Example", "country": "BE"},
+        {"ip": "2001:db8::80", "port": 443, "asn": None, "as_org": None, "country": None},
+    ]
+    assert record["names"] == ["tiktok.com", "v16-webapp.tiktok.com"]
+    assert record["evidence"][1] == {
+        "time": "2023-03-10T00:00:00.123456Z",
+        "type": "dns-query",
+        "name": "tiktok.com",
+        "rule": "suffix tiktok.com",
+        "role": "exclusive",
+        "source": "office.pcap",
+        "packet": 17,
+        "count": 2,
+    }
+    assert record["counts"] == {
+        "lookups": 2,
+        "handshakes": 3,
+        "flows": 1,
+        "bytes_out": 4000,
+        "bytes_in": 90000,
+    }
+    assert record["community_ids"] == ["1:abc", "1:def"]
+    assert record["sensor"] == {"name": "sensor-1", "version": "0.1.0"}
+
+
+def test_extra_keys_follow_and_replace_nothing():
+    record = jsonl.alert(replace(ALERT, extra={"site": "north", "id": "forged"}))
+    assert list(record)[-1] == "site"
+    assert record["id"] == ALERT.id
+
+
+def lines(records, write):
+    out = io.StringIO()
+    writer = jsonl.JsonlWriter(out)
+    for record in records:
+        getattr(writer, write)(record)
+    writer.end()
+    text = out.getvalue()
+    assert text.endswith("\n")
+    assert len(text.splitlines()) == len(records)
+    text.encode("utf-8")
+    return text.splitlines()
+
+
+def test_one_compact_line_each():
+    first, second = lines([BARE, FULL], "observation")
+    assert first.startswith('{"time":"2023-03-10T00:00:00.123456Z","evidence":"dns-query",')
+    assert json.loads(second) == jsonl.observation(FULL)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_come_back_from_one_line(text):
+    (line,) = lines([replace(BARE, name=text, source=text)], "observation")
+    record = json.loads(line)
+    assert (record["name"], record["source"]) == (text, text)
+    hostile = replace(
+        FULL_ALERT,
+        names=(text,),
+        evidence=(replace(EARLIER, name=text),),
+        device=replace(FULL_ALERT.device, hostname=text),
+    )
+    (line,) = lines([hostile], "alert")
+    record = json.loads(line)
+    assert record["names"] == [text]
+    assert record["evidence"][0]["name"] == record["device"]["hostname"] == text
+
+
+def test_letters_of_any_script_stay_readable():
+    (line,) = lines([replace(BARE, source="B\u00fcro.pcap")], "observation")
+    assert "B\u00fcro.pcap" in line

@@ -1,0 +1,167 @@
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from made_records import ALERT, BARE, FULL, FULL_ALERT, HOSTILE, ITEM
+
+from netwatch.formats import FORMATS
+from netwatch.formats.table import ALERT as COLUMNS
+from netwatch.formats.table import WIDTH, TableWriter
+from netwatch.formats.values import escaped
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    return monkeypatch
+
+
+def write(records, kind, out=None):
+    out = out or io.StringIO()
+    writer = TableWriter(out)
+    for record in records:
+        getattr(writer, kind)(record)
+    writer.end()
+    return out.getvalue()
+
+
+def columns(text):
+    """The table read back column by column, folded lines joined."""
+    lines = text.splitlines()
+    starts = [lines[0].index(title) for title in COLUMNS] + [None]
+    return {
+        title: "".join(line[start:end].strip() for line in lines[1:])
+        for title, start, end in zip(COLUMNS, starts, starts[1:], strict=False)
+    }
+
+
+def test_observations_line_up():
+    lines = write([BARE, replace(BARE, evidence="tls-sni", name="a.example")], "observation")
+    assert lines.splitlines() == [
+        "2023-03-10T00:00:00.123456Z  10.20.0.7:53124        dns-query   "
+        "tiktok.com                                192.0.2.53:53",
+        "2023-03-10T00:00:00.123456Z  10.20.0.7:53124        tls-sni     "
+        "a.example                                 192.0.2.53:53",
+    ]
+
+
+def test_a_long_cell_moves_what_comes_after_it():
+    long = "x" * 60
+    lines = write([BARE, replace(FULL, name=long), BARE], "observation").splitlines()
+    assert long in lines[1]
+    assert "[2001:db8:20::7]:53124" in lines[1]
+    assert lines[1].index("[2001:db8::53]:53") == lines[2].index("192.0.2.53:53")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_stay_on_their_line(text):
+    shown = write([replace(BARE, name=text)], "observation")
+    assert shown.count("\n") == 1
+    assert escaped(text) in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("out", [io.StringIO, Terminal])
+def test_no_part_of_an_alert_is_cut(text, out):
+    record = replace(
+        FULL_ALERT,
+        evidence=(replace(ITEM, name=text),),
+        device=replace(FULL_ALERT.device, hostname=text),
+    )
+    shown = ANSI.sub("", write([record], "alert", out()))
+    assert "\x1b" not in shown
+    assert "\u2026" not in shown
+    squeezed = re.sub(r"\s", "", escaped(text))
+    if out is Terminal:
+        assert re.sub(r"\s", "", shown).count(squeezed) >= 2
+    else:
+        cells = {title: re.sub(r"\s", "", cell) for title, cell in columns(shown).items()}
+        assert f"tls-sni{squeezed}office.pcap#21" in cells["evidence"]
+        assert cells["device"] == f"lab-07{squeezed}10.20.0.7"
+
+
+def test_an_alert_in_full():
+    assert columns(write([FULL_ALERT], "alert")) == {
+        "verdict": "exemptconfirmed",
+        "app": "TikTok",
+        "device": "lab-07lab0710.20.0.7",
+        "network": "hqVLAN 30",
+        "first and last seen": "2023-03-10T00:00:00Z2023-03-10T00:01:40Z",
+        "evidence": "5 in all, first:dns-query tiktok.comoffice.pcap#17",
+        "ban": "be-fed-tiktok-2023",
+    }
+
+
+def test_what_is_not_known_or_said_already_is_left_out():
+    record = replace(
+        ALERT, device=replace(ALERT.device, id="10.20.0.7"), last_seen=ALERT.first_seen
+    )
+    cells = columns(write([record], "alert"))
+    assert cells["device"] == "10.20.0.7"
+    assert cells["first and last seen"] == "2023-03-10T00:00:00Z"
+    assert cells["evidence"] == "0 in all"
+
+
+def test_an_open_incident_says_so():
+    assert "open" in columns(write([replace(ALERT, status="open")], "alert"))["verdict"]
+
+
+def test_a_table_without_a_terminal_is_plain_and_of_fixed_width(environment):
+    environment.setenv("COLUMNS", "40")
+    text = write([ALERT, FULL_ALERT], "alert")
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert text.count("first and last seen") == 1
+    assert len({line.index("be-fed") for line in text.splitlines() if "be-fed" in line}) == 1
+
+
+def test_a_wide_terminal_gets_a_wider_table(environment):
+    environment.setenv("COLUMNS", "200")
+    text = ANSI.sub("", write([FULL_ALERT], "alert", Terminal()))
+    assert WIDTH < len(text.splitlines()[0]) <= 200
+
+
+def test_a_narrow_terminal_gets_a_list(environment):
+    environment.setenv("COLUMNS", "50")
+    text = ANSI.sub("", write([ALERT, FULL_ALERT], "alert", Terminal()))
+    assert max(map(len, text.splitlines())) <= 50
+    assert text.count("first and last seen") == 2
+    assert text.count("be-fed-tiktok-2023") == 2
+
+
+@pytest.mark.parametrize("kind", ["alert", "observation"])
+def test_colours_are_for_terminals(environment, kind):
+    record = ALERT if kind == "alert" else BARE
+    plain = write([record], kind)
+    assert "\x1b" not in plain
+    assert "\x1b[" in write([record], kind, Terminal())
+    environment.setenv("NO_COLOR", "1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", write([record], kind, Terminal()))
+
+
+def test_observations_are_the_same_but_for_the_colours():
+    plain = write([BARE, FULL], "observation")
+    assert ANSI.sub("", write([BARE, FULL], "observation", Terminal())) == plain
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_writes_while_records_come(name):
+    out = io.StringIO()
+    writer = FORMATS[name](out)
+    writer.observation(BARE)
+    assert BARE.name in out.getvalue()
+    out = io.StringIO()
+    writer = FORMATS[name](out)
+    writer.alert(FULL_ALERT)
+    assert "lab-07" in out.getvalue()
