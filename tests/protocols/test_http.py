@@ -19,7 +19,7 @@ def get(*fields: bytes, line: bytes = b"GET / HTTP/1.1") -> bytes:
 
 
 def test_a_request_shows_its_host():
-    raw = get(b"User-Agent: x", b"HOST:  WWW.Example.com:8080 \t", b"Accept: */*")
+    raw = get(b"Accept-Language: nl", b"HOST:  WWW.Example.com:8080 \t", b"Accept: */*")
     found = http.parse(raw)
     assert [one.name for one in found.shown] == ["www.example.com"]
     assert found.size == len(raw)
