@@ -9,6 +9,7 @@ cdef class Flows:
     cdef void set_state(self, Py_ssize_t slot, int side, long long state) noexcept nogil
     cdef void opened(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef bint may_begin(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void syn(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void quiet(self, Py_ssize_t slot, int side) noexcept nogil
     cdef bint repeated(self, Py_ssize_t slot, int side, long long seq) noexcept nogil

@@ -164,6 +164,17 @@ class Flows:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
+    def may_begin(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.bint:
+        """Whether `seq` may be the number of the first byte of `side`: it is known to
+        be, or nothing is known."""
+        state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 7
+        return state in (NEW, EARLY) or self.first(slot, side, seq)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
     def quiet(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
         """Nothing more is wanted of `side`, whatever it looks like later is."""
         self.set_state(slot, side, QUIET)

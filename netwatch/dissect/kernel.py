@@ -254,10 +254,15 @@ class Kernel(Headers):
                 payload + 2, self.end, self.wire_end
             ):
                 kind = KIND_TCP_DNS
-        elif self.tls(payload, self.end):
+        elif self.tls(payload, self.end) and (
+            self.end - payload > 5 or self.flows.may_begin(slot, self.side, seq)
+        ):
+            # Less than the record header and the message type may be any byte of data.
             kind = 2
             need = self.tls_need(payload, self.end)
-        elif self.http(payload, self.end):
+        elif self.http(payload, self.end) or (
+            self.flows.first(slot, self.side, seq) and self.http_begun(payload, self.end)
+        ):
             kind = 4
             need = self.http_need(payload, self.end)
         elif (

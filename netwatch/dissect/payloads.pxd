@@ -6,6 +6,7 @@ cdef class Payloads:
     cdef int tls(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef long long tls_need(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef int http(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef int http_begun(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef long long http_need(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef Py_ssize_t blank_line(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef int quic(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil

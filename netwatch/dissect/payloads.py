@@ -130,6 +130,30 @@ class Payloads:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
+    def http_begun(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+        """Whether the first bytes of a connection could become a request line that
+        `http` would take: all of them are still its method or target."""
+        i: cython.Py_ssize_t = at
+        stop: cython.Py_ssize_t = min(end, at + 4096)
+        c: cython.int
+        while i < stop and i - at < 24:
+            c = self.data[i]
+            if not (65 <= c <= 90 or (i > at and (c == 45 or c == 95))):
+                break
+            i += 1
+        if i == stop:
+            return 4
+        if i - at < 3 or self.data[i] != 32:
+            return 0
+        while i < stop:
+            if self.data[i] < 32:
+                return 0
+            i += 1
+        return 4
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
     def http_need(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
         """How many bytes from `at` on may belong to the request head that starts there;
         0 when the last head in the payload is whole."""

@@ -2,11 +2,13 @@
 
 import struct
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from netwatch.capture.block import Block, Interface
 from netwatch.dissect.dissector import Dissector
-from netwatch.model import Observation
+from netwatch.dissect.kernel import COLUMNS, Kernel
+from netwatch.model import Message, Observation
 from netwatch.pipeline import observe
 from netwatch.protocols import PROTOCOLS, looks_like
 
@@ -33,9 +35,36 @@ def block(frames: Frames, link: int = 1, *, snap: int = 1 << 18, first: int = 1)
     return Block(bytes(data), records, len(frames), (Interface(link, 9),), first, len(data))
 
 
-def dissector() -> Dissector:
-    """One with the real parsers."""
-    return Dissector(PROTOCOLS, looks_like)
+class Row(NamedTuple):
+    """A row of the kernel, by the names of `netwatch.dissect.kernel.COLUMNS`."""
+
+    kind: int
+    record: int
+    at: int
+    size: int
+    wire: int
+    sport: int
+    dport: int
+    addr: int
+    addr_size: int
+    src_mac: int
+    dst_mac: int
+    vlan: int
+    seq: int
+    flow: int
+    side: int
+    proto: int
+
+
+def rows(kernel: Kernel, frames: Frames, link: int = 1) -> list[Row]:
+    """What the kernel passes on of these frames."""
+    parts = kernel.walk(block(frames, link))
+    return [Row(*part[at : at + COLUMNS]) for part in parts for at in range(0, len(part), COLUMNS)]
+
+
+def dissector(wanted: Callable[[Message], bool] | None = None) -> Dissector:
+    """One with the real parsers, of messages that are `wanted`."""
+    return Dissector(PROTOCOLS, looks_like, wanted)
 
 
 def observed(

@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
@@ -28,9 +29,19 @@ def tcp(
     dst: str = SERVER,
     dport: int = 443,
 ) -> bytes:
-    """One segment with the headers before it."""
-    head = TCP(sport=sport, dport=dport, flags=flags, seq=seq % 2**32, ack=1)
-    return bytes(ip(src, dst) / head / Raw(data))
+    """One segment with the headers before it, its checksums those of an empty one."""
+    head = bytearray(_tcp(flags, src, sport, dst, dport))
+    if head[0] >> 4 == 4:
+        struct.pack_into(">H", head, 2, len(head) + len(data))
+    else:
+        struct.pack_into(">H", head, 4, len(head) + len(data) - 40)
+    struct.pack_into(">I", head, len(head) - 16, seq % 2**32)
+    return bytes(head) + data
+
+
+@lru_cache
+def _tcp(flags: str, src: str, sport: int, dst: str, dport: int) -> bytes:
+    return bytes(ip(src, dst) / TCP(sport=sport, dport=dport, flags=flags, ack=1))
 
 
 def udp(

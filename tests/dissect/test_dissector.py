@@ -1,0 +1,278 @@
+"""Blocks in, messages out: however a message is cut, it is told once, with its ends."""
+
+import itertools
+import random
+import ssl
+from dataclasses import dataclass
+
+import handshakes
+import messages
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.captures import Frames, block, dissector, observed, timed
+from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, Link, tcp, udp
+from support.traffic import mixed, shown
+
+from netwatch.formats.values import ip_text
+from netwatch.model import Observation
+from netwatch.pipeline import observe
+
+NAME = "www.example.org"
+RAW = 101
+
+
+def real_hello(name: str) -> bytes:
+    """The first flight of OpenSSL, by way of the ssl module."""
+    sent = ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    client = context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return sent.read()
+
+
+RNG = random.Random(11)
+HELLOS = {
+    "openssl": real_hello(NAME),
+    "browser": handshakes.records(handshakes.client_hello(NAME, RNG)),
+    "post-quantum": handshakes.records(handshakes.client_hello(NAME, RNG, post_quantum=True)),
+    "records": handshakes.records(handshakes.client_hello(NAME, RNG), 150),
+}
+REQUESTS = {
+    "get": messages.request("GET", "/a/b?c=d", NAME, "Accept: */*", "Cookie: a=b; c=d"),
+    "connect": messages.request("CONNECT", f"{NAME}:443", f"{NAME}:443"),
+    "other": messages.request("PROPFIND", "/dav/", NAME, "Depth: 1"),
+}
+QUERY = messages.query(9, NAME, "A")
+LOOKUP = len(QUERY).to_bytes(2, "big") + QUERY
+
+
+@dataclass
+class Cut:
+    """A message in segments: packets of one link type, and the ends they are between."""
+
+    link: Link
+    frames: list[bytes]
+    client: str
+    server: str
+    port: int
+
+
+@st.composite
+def cut(draw: st.DrawFn, data: bytes, port: int, *, syn: bool | None = None) -> Cut:
+    """`data` cut anywhere, shuffled, some of it twice, with and without the SYN (for sure
+    with or without where `syn` says), on any link type, from any sequence number."""
+    link = draw(st.sampled_from(LINKS))
+    version = draw(st.sampled_from(sorted(link.before)))
+    client, server = (CLIENT, SERVER) if version == 4 else (CLIENT6, SERVER6)
+    seq = draw(st.one_of(st.integers(0, 2**32 - 1), st.integers(2**32 - 3000, 2**32 - 1)))
+    edges = [0, *sorted(draw(st.sets(st.integers(1, len(data) - 1), max_size=6))), len(data)]
+    spans = list(itertools.pairwise(edges))
+    spans += draw(st.lists(st.sampled_from(spans), max_size=3))
+    ends = {"src": client, "dst": server, "dport": port}
+    frames = [
+        tcp(data[low:high], seq=seq + low, **ends) for low, high in draw(st.permutations(spans))
+    ]
+    if syn or (syn is None and draw(st.booleans())):
+        opening = tcp(flags="S", seq=seq - 1, **ends)
+        frames[:0] = [opening] * draw(st.integers(1, 2))
+    return Cut(link, [link.frame(frame) for frame in frames], client, server, port)
+
+
+def check(drawn: Cut, evidence: str) -> None:
+    (found,) = observed(timed(drawn.frames), drawn.link.number)
+    assert (found.evidence, found.name) == (evidence, NAME)
+    assert (ip_text(found.client_ip), found.client_port) == (drawn.client, 50000)
+    assert (ip_text(found.server_ip), found.server_port) == (drawn.server, drawn.port)
+    assert found.vlan == drawn.link.vlan
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(sorted(HELLOS)).flatmap(lambda name: cut(HELLOS[name], 8443)))
+def test_a_hello_however_cut_is_told_once(drawn: Cut) -> None:
+    check(drawn, "tls-sni")
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(sorted(REQUESTS)).flatmap(lambda name: cut(REQUESTS[name], 8080)))
+def test_a_request_however_cut_is_told_once(drawn: Cut) -> None:
+    check(drawn, "http-host")
+
+
+@settings(max_examples=200)
+@given(cut(LOOKUP, 53, syn=True))
+def test_a_lookup_over_tcp_however_cut_is_told_once(drawn: Cut) -> None:
+    check(drawn, "dns-query")
+
+
+@pytest.mark.parametrize("hello", HELLOS.values(), ids=HELLOS.keys())
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("syn", [False, True])
+def test_a_hello_cut_in_two_at_every_byte(hello: bytes, swapped: bool, syn: bool) -> None:
+    opening = [tcp(flags="S", seq=1000)] if syn else []
+    for at in range(1, len(hello)):
+        pieces = [tcp(hello[:at]), tcp(hello[at:], seq=1001 + at)]
+        found = observed(timed(opening + pieces[:: -1 if swapped else 1]), RAW)
+        assert [each.name for each in found] == [NAME], at
+
+
+def test_a_hello_byte_by_byte() -> None:
+    hello = HELLOS["browser"]
+    pieces = [tcp(hello[at : at + 1], seq=1001 + at) for at in range(len(hello))]
+    assert [each.name for each in observed(timed(pieces), RAW)] == [NAME]
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (1, 2, 0), (2, 1, 0)])
+def test_a_byte_of_a_hello_is_not_taken_for_the_start_of_one(order: tuple[int, ...]) -> None:
+    hello = HELLOS["post-quantum"]
+    at = hello.index(b"\x16", 100)
+    cuts = (0, at, at + 1, len(hello))
+    pieces = [tcp(hello[cuts[n] : cuts[n + 1]], seq=1001 + cuts[n]) for n in order]
+    found = observed(timed([tcp(flags="S", seq=1000), *pieces]), RAW)
+    assert [each.name for each in found] == [NAME]
+
+
+def test_lookups_over_tcp_pipelined_with_lengths_of_their_own() -> None:
+    names = [f"n{n}.example.org" for n in range(5)]
+    queries = [messages.query(n, name, "A") for n, name in enumerate(names)]
+    data = b"".join(len(query).to_bytes(2, "big") + query for query in queries)
+    for size in (1, 2, 3, 40, 1000):
+        packets = [tcp(flags="S", seq=1000, dport=53)]
+        packets += [
+            tcp(data[at : at + size], seq=1001 + at, dport=53) for at in range(0, len(data), size)
+        ]
+        assert [each.name for each in observed(timed(packets), RAW)] == names, size
+
+
+def test_requests_one_after_the_other() -> None:
+    packets, seq = [tcp(flags="S", seq=1000, dport=80)], 1001
+    names = [f"n{n}.example.org" for n in range(5)]
+    for name in names:
+        request = messages.request("GET", "/", name)
+        packets += [tcp(request[:30], seq=seq, dport=80), tcp(request[30:], seq=seq + 30, dport=80)]
+        seq += len(request)
+        back = {"src": SERVER, "sport": 80, "dst": CLIENT, "dport": 50000}
+        packets.append(tcp(messages.response(b"fine"), seq=77, **back))
+    assert [each.name for each in observed(timed(packets), RAW)] == names
+
+
+def test_a_hello_cut_by_the_snap_length_is_told_if_the_name_is_there() -> None:
+    hello = HELLOS["browser"]
+    there = hello.index(NAME.encode()) + len(NAME)
+    for snap in range(40, 40 + len(hello), 7):
+        found = observed(timed([tcp(hello)]), RAW, snap=snap)
+        assert [each.name for each in found] == ([NAME] if snap >= 40 + there else [])
+
+
+def test_a_hello_that_never_ends_is_told_at_the_end_of_the_capture() -> None:
+    hello = HELLOS["post-quantum"]
+    there = hello.index(NAME.encode()) + len(NAME)
+    by = dissector()
+    first = list(by.messages(block(timed([tcp(hello[:there])]), RAW), "test"))
+    ((packet, message),) = by.flush()
+    assert first == []
+    assert (packet.number, message.shown[0].name) == (1, NAME)
+    assert by.oddities() == {"tls-hello-cut": 1}
+
+
+def test_a_hello_over_two_blocks() -> None:
+    hello = HELLOS["post-quantum"]
+    by = dissector()
+    first = block(timed([tcp(hello[:1400])]), RAW)
+    second = block(timed([tcp(hello[1400:], seq=2401)]), RAW, first=2)
+    assert list(by.messages(first, "a")) == []
+    ((packet, message),) = by.messages(second, "b")
+    assert (packet.source, packet.number, message.shown[0].name) == ("b", 2, NAME)
+
+
+def test_bytes_are_those_of_the_client_whichever_end_is_greater() -> None:
+    for client, server in ((CLIENT, SERVER), (SERVER, CLIENT)):
+        back = {"src": server, "sport": 443, "dst": client, "dport": 50000}
+        packets = [
+            tcp(flags="S", seq=1000, src=client, dst=server),
+            tcp(HELLOS["browser"], src=client, dst=server),
+            tcp(b"\x17" * 700, seq=501, **back),
+        ]
+        by = dissector()
+        (found,) = observed(timed(packets), RAW, by=by)
+        assert by.bytes_of(found) == (len(HELLOS["browser"]), 700)
+
+
+@pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
+def test_all_protocols_on_every_link(link: Link) -> None:
+    wire = mixed(link=link)
+    found = observed(sorted(wire.frames), link.number)
+    told = [(each.evidence, ip_text(each.client_ip), each.name) for each in found]
+    assert sorted(told) == sorted(shown(wire).elements())
+
+
+def test_what_is_not_wanted_is_counted_and_not_told() -> None:
+    wire = mixed()
+    plain = observed(wire.frames)
+    by = dissector(lambda message: any(shown.name[:4] == "one." for shown in message.shown))
+    wanted = observed(wire.frames, by=by)
+    assert {each.name for each in wanted} == {"one.example.org"}
+    assert [blank(each) for each in plain if each in wanted] == [blank(each) for each in wanted]
+    total = sum(by.shown().values())
+    assert total == len(plain)
+
+
+def blank(each: Observation) -> tuple[object, ...]:
+    return each.evidence, each.name, each.client_ip, each.packet
+
+
+PAYLOADS = st.one_of(
+    st.binary(max_size=300),
+    st.builds(
+        lambda data, at, value: data[:at] + value + data[at + len(value) :],
+        st.sampled_from([*HELLOS.values(), *REQUESTS.values(), LOOKUP, QUERY]),
+        st.integers(0, 400),
+        st.binary(min_size=1, max_size=4),
+    ),
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("tu"),
+            st.sampled_from([53, 80, 443, 5353, 9999]),
+            st.integers(0, 900),
+            st.booleans(),
+            PAYLOADS,
+        ),
+        max_size=10,
+    ),
+    st.sampled_from([1 << 18, 60, 100]),
+)
+def test_any_payload_ends_in_names_or_counts(
+    packets: list[tuple[str, int, int, bool, bytes]], snap: int
+) -> None:
+    frames = []
+    for kind, port, seq, back, data in packets:
+        ends = (CLIENT, 50000, SERVER, port) if not back else (SERVER, port, CLIENT, 50000)
+        places = dict(zip(("src", "sport", "dst", "dport"), ends, strict=True))
+        frames.append(udp(data, **places) if kind == "u" else tcp(data, seq=seq, **places))
+    by = dissector()
+    found = observed(timed(frames), RAW, snap=snap, by=by)
+    assert by.kernel.packets == len(frames)
+    assert sum(by.shown().values()) == len(found)
+    for each in found:
+        assert each.name.isprintable()
+        assert each.name.isascii()
+
+
+def test_ten_thousand_half_hellos_stay_within_the_limits() -> None:
+    head = HELLOS["post-quantum"][:300]
+    pattern = tcp(head)
+    frames: Frames = timed(
+        pattern[:20] + number.to_bytes(2, "big") + pattern[22:] for number in range(10_000)
+    )
+    by = dissector()
+    found = [each for pair in by.messages(block(frames, RAW), "test") for each in observe(*pair)]
+    oddities = by.oddities()
+    assert oddities["tcp-streams-full"] == 10_000 - 4096
+    found += [each for pair in by.flush() for each in observe(*pair)]
+    assert {each.name for each in found} <= {NAME}
