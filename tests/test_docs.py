@@ -1,0 +1,344 @@
+"""What the documents say is what the code does."""
+
+import argparse
+import ast
+import importlib
+import inspect
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from netwatch.catalog.bans import load_pack, pack_ids
+from netwatch.catalog.load import BUILTIN, load
+from netwatch.catalog.schema import read_signature
+from netwatch.cli import COMMANDS, _common
+from netwatch.cli import main as netwatch
+from netwatch.config import load as load_config
+from netwatch.formats.csv import ALERT, OBSERVATION
+from netwatch.model import CONFIDENCE_RANK, Evidence, Role
+from netwatch.policy import confidence
+from netwatch.protocols import PROTOCOLS
+from netwatch.protocols.quic_packet import VERSIONS
+from netwatch.userfile import Fields, Problems, parse_yaml
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "pcaps" / "README.md"]
+)
+
+Rows = list[list[str]]
+
+
+def section(heading: str, text: str = REFERENCE) -> str:
+    """What stands below a heading, up to the next of its level or above."""
+    level = heading.partition(" ")[0]
+    behind = text.partition(f"\n{heading}\n")[2]
+    assert behind, heading
+    return re.split(rf"^#{{1,{len(level)}}} ", behind, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows(text: str) -> Rows:
+    """The cells of all table rows, heads and rules left out."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    rules = {i for i, row in enumerate(cells) if set("".join(row)) <= set("- ")}
+    return [row for i, row in enumerate(cells) if not {i, i + 1} & rules]
+
+
+def words(cell: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    """The fenced code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+# links
+
+
+def anchors(document: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if target.startswith(("http:", "https:")):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (document.parent / path).resolve() if path else document
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+# the README
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """The example configuration as a file, with the inventory that it names."""
+    (example,) = blocks("yaml")
+    (tmp_path / "netwatch.yaml").write_text(example, encoding="utf-8")
+    shutil.copy(ROOT / "pcaps" / "devices.csv", tmp_path)
+    return tmp_path / "netwatch.yaml"
+
+
+def test_example_configuration_is_sound(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert netwatch(["policy", "check", "-c", str(site)]) == 0
+    out = capsys.readouterr().out
+    assert "\nnote " not in out
+    assert all(name in out for name in ("city-rule", "be-fed-tiktok-2023", "lab-07", "guest"))
+
+
+def shown_commands() -> list[tuple[str, list[str]]]:
+    """Each command in a console block, with the output that follows it."""
+    found: list[tuple[str, list[str]]] = []
+    for block in blocks("console"):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            else:
+                found[-1][1].append(line)
+    assert len(found) > 5
+    return found
+
+
+def pieces(shown: list[str]) -> list[list[str]]:
+    """The lines between those that stand for what is left out."""
+    found: list[list[str]] = [[]]
+    for line in map(plain, shown):
+        if line == "…":
+            found.append([])
+        else:
+            found[-1].append(line)
+    return found
+
+
+def plain(line: str) -> str:
+    return re.sub(r"in \d+\.\d\d s", "in some seconds", line.rstrip())
+
+
+@pytest.mark.parametrize(("command", "shown"), shown_commands(), ids=range(len(shown_commands())))
+def test_shown_output_is_what_comes(command: str, shown: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "netwatch"
+    run.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m netwatch "$@"\n')
+    run.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    result = subprocess.run(
+        ["sh", "-c", command],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert result.returncode == 0
+    interpreted = "netwatch: the packet loop runs interpreted"
+    came = [plain(line) for line in result.stdout.splitlines() if not line.startswith(interpreted)]
+    at = 0
+    for number, piece in enumerate(pieces(shown)):
+        starts = [i for i in range(at, len(came) + 1) if came[i : i + len(piece)] == piece]
+        assert starts, "\n".join(["not in the output:", *piece, "which is:", *came])
+        assert number or starts[0] == 0
+        at = starts[0] + len(piece)
+    assert shown[-1] == "…" or at == len(came)
+
+
+def test_exit_statuses_that_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture = str(ROOT / "pcaps" / "vlan-mirror.pcap")
+    config = ["-c", str(ROOT / "pcaps" / "netwatch.yaml")]
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("version: 2\n")
+    assert netwatch(["scan", *config, capture]) == 0
+    assert netwatch(["scan", *config, capture, str(tmp_path / "none.pcap")]) == 1
+    assert netwatch(["scan", "-c", str(wrong), capture]) == 2
+    assert netwatch(["scan", *config, capture, "--fail-on", "violation"]) == 0
+    assert netwatch(["scan", *config, capture, "--fail-on", "advisory"]) == 3
+    assert netwatch(["signatures", "match", "nottiktok.com"]) == 1
+    capsys.readouterr()
+
+
+def test_confidence_is_that_of_the_tables() -> None:
+    table = rows(section("## Verdict and confidence"))
+    told = {words(row[0])[0]: row[2:] for row in table if len(row) == 6}
+    assert told == {
+        evidence: [confidence(evidence, role) or "none" for role in get_args(Role)]
+        for evidence in get_args(Evidence)
+    }
+    short = rows(section("## From a contact to a verdict", README))
+    grades = [row[1:] for row in short if set(row[1:]) <= set(CONFIDENCE_RANK)]
+    assert grades == [told["tls-sni"], told["dns-query"]]
+    assert told["tls-sni"] == told["quic-sni"] == told["http-host"]
+    assert told["dns-query"] == told["dns-answer"] == told["dns-cname"]
+
+
+# commands
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command, by its words."""
+    top = argparse.ArgumentParser()
+    groups = top.add_subparsers()
+    for module in COMMANDS:
+        importlib.import_module(module).add(groups, [_common()])
+    found: dict[str, argparse.ArgumentParser] = {}
+    waiting = [((name,), parser) for name, parser in groups.choices.items()]
+    while waiting:
+        path, parser = waiting.pop()
+        below = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+        for group in below:
+            waiting += [((*path, name), each) for name, each in group.choices.items()]
+        if not below:
+            found[" ".join(path)] = parser
+    return found
+
+
+def test_every_command_has_a_section() -> None:
+    told = re.findall(r"^### `netwatch ([a-z ]+)`$", REFERENCE, re.MULTILINE)
+    assert sorted(told) == sorted(parsers())
+
+
+@pytest.mark.parametrize(("command", "parser"), parsers().items(), ids=lambda value: str(value))
+def test_options_are_those_of_the_parser(command: str, parser: argparse.ArgumentParser) -> None:
+    text = section(f"### `netwatch {command}`")
+    told: dict[str, str] = {}
+    for row in rows(text):
+        for spelled in words(row[0]):
+            option, _, value = spelled.partition(" ")
+            assert option not in told
+            told[option] = value.replace("\\|", "|")
+    there: dict[str, str] = {}
+    for action in parser._actions:
+        if not action.option_strings or "--help" in action.option_strings:
+            continue
+        value = str(action.metavar or "") if action.nargs != 0 else ""
+        if action.choices and not action.metavar:
+            value = "|".join(map(str, action.choices))
+        there |= dict.fromkeys(action.option_strings, value)
+    assert told == there
+    for action in parser._actions:
+        if not action.option_strings:
+            assert f"{action.metavar}" in text
+
+
+# keys, packs, records
+
+
+def test_every_key_is_told(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, set[str]] = {}
+    raw = Fields.raw
+
+    def noting(self: Fields, key: str, required: str = "") -> object:
+        asked.setdefault(self.what, set()).add(key)
+        return raw(self, key, required)
+
+    monkeypatch.setattr(Fields, "raw", noting)
+    text = site.read_text(encoding="utf-8").replace("# geoip: {", "geoip: {}  # ")
+    site.write_text(text + "sensor: {name: north}\n", encoding="utf-8")
+    config = load_config(str(site))
+    assert config.sensor == "north"
+    load_pack("default", config.catalog)
+    told = {part for row in rows(REFERENCE) for word in words(row[0]) for part in word.split(".")}
+    assert {"a network", "a ban", "a pack", "an exemption", "a signature", "a domain"} <= set(asked)
+    assert {"version", "quiet_gap", "asn", "pack", "glob", "jurisdiction"} <= set().union(
+        *asked.values()
+    )
+    assert {key for keys in asked.values() for key in keys if key not in told} == set()
+
+
+def test_signature_example_is_sound() -> None:
+    (example,) = blocks("yaml", section("## Signature files"))
+    problems = Problems()
+    mapping = parse_yaml(example, "tiktok.yaml", problems)
+    assert mapping is not None
+    assert read_signature(mapping, "tiktok.yaml", problems) is not None
+    assert problems.found == []
+
+
+def test_packs_are_those_that_are_shipped() -> None:
+    catalog = load([BUILTIN], ROOT)
+    expected: Rows = []
+    for ban_id in pack_ids():
+        ban = load_pack(ban_id, catalog).ban
+        lists = [", ".join(sorted(part)) for part in (ban.apps, ban.forbids, ban.advises)]
+        days = [str(day or "open") for day in (ban.start, ban.end)]
+        expected.append([f"`{ban_id}`", ban.authority, *(part or "-" for part in lists), *days])
+    assert rows(section("### Shipped packs")) == expected
+
+
+def fields_of(heading: str) -> set[str]:
+    """The fields of a record's table, spelled as CSV has them."""
+    told = {word for row in rows(section(heading)) for word in words(row[0])}
+    return {word.replace(".", "_") for word in told if "[]" not in word}
+
+
+def test_columns_are_those_of_csv() -> None:
+    text = section("### CSV columns").replace("\n", " ")
+    first, second = re.search(r"Observations: (.*?) Alerts: (.*?) They are", text).groups()
+    assert tuple(words(first)) == OBSERVATION
+    assert tuple(words(second)) == ALERT
+
+
+def test_fields_are_those_of_the_records() -> None:
+    assert fields_of("### Observation") == set(OBSERVATION)
+    of_csv_alone = {"evidence_count", "first_source", "first_packet"}
+    assert fields_of("### Alert") == set(ALERT) - of_csv_alone | {"exemption", "left_out"}
+
+
+# oddities, limits
+
+
+def literals(file: Path) -> set[str]:
+    """Literals of the form of an oddity's name; a number in one is spelled N."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+            start = str(node.values[0].value)
+            found |= {f"{start}N"} if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+-", start) else set()
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            named = re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", node.value)
+            found |= {node.value} if named else set()
+    return found
+
+
+def test_oddities_are_those_of_the_code() -> None:
+    rooms = [ROOT / "netwatch" / room for room in ("dissect", "protocols")]
+    there = set().union(*(literals(file) for room in rooms for file in room.glob("*.py")))
+    others = {*get_args(Evidence), *(each.name for each in PROTOCOLS.values())}
+    others |= {version.text for version in VERSIONS.values()}
+    table = [words(row[0])[0] for row in rows(section("## Oddities"))]
+    assert len(table) > 50
+    assert table == sorted(set(table))
+    assert set(table) == there - others
+
+
+def limits() -> list[tuple[str, int]]:
+    table = rows(section("## Limits"))
+    return [(words(row[2])[0], int(row[1].replace(",", ""))) for row in table if words(row[2])]
+
+
+@pytest.mark.parametrize(("place", "number"), limits())
+def test_limit_is_that_of_the_code(place: str, number: int) -> None:
+    path, _, argument = place.partition(":")
+    module, _, name = path.rpartition(".")
+    value = getattr(importlib.import_module(module), name)
+    if argument:
+        value = inspect.signature(value).parameters[argument].default
+    assert value == number
