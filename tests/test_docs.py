@@ -215,7 +215,7 @@ def test_every_command_has_a_section() -> None:
     assert sorted(told) == sorted(parsers())
 
 
-@pytest.mark.parametrize(("command", "parser"), parsers().items(), ids=lambda value: str(value))
+@pytest.mark.parametrize(("command", "parser"), parsers().items(), ids=parsers().keys())
 def test_options_are_those_of_the_parser(command: str, parser: argparse.ArgumentParser) -> None:
     text = section(f"### `netwatch {command}`")
     told: dict[str, str] = {}
