@@ -10,7 +10,8 @@ from typing import Protocol
 
 from netwatch.capture.block import Block
 from netwatch.dissect.handshakes import Connection, Handshakes
-from netwatch.dissect.kernel import COLUMNS, MORE, Kernel
+from netwatch.dissect.fragments import Fragments
+from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, Kernel
 from netwatch.dissect.packets import packet_of
 from netwatch.dissect.streams import Streams
 from netwatch.errors import ParseError
@@ -64,6 +65,7 @@ class Dissector:
         self._handshakes = {
             kind: Handshakes(each.connect) for kind, each in parsers.items() if each.connect
         }
+        self._fragments = Fragments()
         self._oddities: Counter[str] = Counter()
         self._shown: Counter[str] = Counter()
 
@@ -73,7 +75,7 @@ class Dissector:
 
     def oddities(self) -> Counter[str]:
         """How often each thing that is not as it should be was met, by its name."""
-        total = self._oddities + self._streams.oddities
+        total = self._oddities + self._streams.oddities + self._fragments.oddities
         for handshakes in self._handshakes.values():
             total += handshakes.oddities
         total.update(self.kernel.oddities())
@@ -107,6 +109,10 @@ class Dissector:
                         yield packet_of(row, block, source), message
                     continue
                 packet = packet_of(row, block, source)
+                if kind == FRAGMENT:
+                    for whole in self._fragments.feed(row, payload, packet):
+                        yield from self._again(*whole)
+                    continue
                 handshakes = self._handshakes.get(kind)
                 if handshakes is not None:
                     found = handshakes.feed(packet.flow, row[14], payload, packet)
@@ -117,8 +123,16 @@ class Dissector:
                 if found:
                     yield from self._told(found)
 
+    def _again(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
+        """What a packet shows that was put together of fragments, which are counted."""
+        packets, octets = self.kernel.packets, self.kernel.octets
+        yield from self.messages(block, source)
+        self.kernel.packets, self.kernel.octets = packets, octets
+
     def flush(self) -> Iterator[tuple[Packet, Message]]:
         """The capture is over: what messages cut short show."""
+        for whole in self._fragments.flush():
+            yield from self._again(*whole)
         yield from self._told(self._streams.flush())
         for handshakes in self._handshakes.values():
             yield from self._told(handshakes.flush())

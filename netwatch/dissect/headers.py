@@ -4,6 +4,8 @@
 Each layer moves `at` behind its header and narrows `end` by its length field; on
 trouble it counts a named oddity and the packet ends there. `end` is where the captured
 bytes end, `wire_end` where the packet's own would: they differ when a snap length cut.
+What is wrapped in something else (`netwatch.dissect.tunnels`) comes through here again,
+so addresses, VLAN and MACs are those of the innermost layer that has them.
 """
 
 import cython
@@ -20,7 +22,7 @@ ODDITIES = (
     "ip-header-cut",
     "ip-header-bad",
     "ip-length-bad",
-    "ip-fragment",
+    "wrapping-unknown",
     "ipv6-extensions-many",
     "transport-unknown",
     "transport-header-cut",
@@ -28,6 +30,11 @@ ODDITIES = (
     "udp-length-bad",
     "payload-cut",
     "tcp-retransmission",
+    "wrapped-too-deep",
+    "wrapping-header-cut",
+    "wlan-protected",
+    "encrypted-ip",
+    "amsdu-bad",
 )
 """Names of what is counted while peeling, by number."""
 
@@ -40,13 +47,12 @@ LINK_CUT = cython.declare(cython.int, 2)
 IP_CUT = cython.declare(cython.int, 3)
 IP_BAD = cython.declare(cython.int, 4)
 IP_LENGTH = cython.declare(cython.int, 5)
-FRAGMENT = cython.declare(cython.int, 6)
 EXTENSIONS = cython.declare(cython.int, 7)
 TRANSPORT_UNKNOWN = cython.declare(cython.int, 8)
-TRANSPORT_CUT = cython.declare(cython.int, 9)
-TCP_BAD = cython.declare(cython.int, 10)
-UDP_LENGTH = cython.declare(cython.int, 11)
-PAYLOAD_CUT = cython.declare(cython.int, 12)
+TOO_DEEP = cython.declare(cython.int, 14)
+
+MAX_DEPTH = cython.declare(cython.int, 8)
+"""IP headers in one packet, the outermost counted."""
 
 
 @cython.cclass
@@ -73,17 +79,14 @@ class Headers(Glimpse):
     @cython.nogil
     @cython.exceptval(check=False)
     def link(self, link_type: cython.longlong) -> cython.int:
-        """Peel by LINKTYPE_ number (tcpdump.org): Ethernet, raw IP, null and loop, Linux
-        cooked v1 and v2."""
+        """Peel by LINKTYPE_ number (tcpdump.org)."""
         self.src_mac = -1
         self.dst_mac = -1
+        self.depth = 0
+        self.fragment = -1
+        self.subframes = 0
         if link_type == 1:
-            if not self.has(14):
-                return self.fail(LINK_CUT)
-            self.dst_mac = self.at
-            self.src_mac = self.at + 6
-            self.at += 14
-            return self.ether_type(self.u16(self.at - 2))
+            return self.ethernet()
         if link_type == 101 or link_type == 12 or link_type == 14:
             return self.raw()
         if link_type == 228:
@@ -111,7 +114,54 @@ class Headers(Glimpse):
                 self.src_mac = self.at + 12
             self.at += 20
             return self.ether_type(self.u16(self.at - 20))
+        return self.other_link(link_type)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def other_link(self, link_type: cython.longlong) -> cython.int:
+        """Peel a link type that wraps more than Ethernet and IP."""
         return self.fail(LINK_UNKNOWN)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def other_type(self, kind: cython.longlong) -> cython.int:
+        """Peel by an EtherType that is neither IP nor a VLAN tag."""
+        return self.fail(NOT_IP)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def inner(self) -> cython.int:
+        """Go on by the number of the protocol in IP."""
+        if self.proto == 6 or self.proto == 17:
+            return 1
+        return self.fail(TRANSPORT_UNKNOWN)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def ethernet(self) -> cython.int:
+        """IEEE 802.3 clause 3."""
+        if not self.has(14):
+            return self.fail(LINK_CUT)
+        self.dst_mac = self.at
+        self.src_mac = self.at + 6
+        self.at += 14
+        return self.ether_type(self.u16(self.at - 2))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def llc(self) -> cython.int:
+        """IEEE 802.2 with SNAP, which says the EtherType."""
+        if not self.has(8):
+            return self.fail(LINK_CUT)
+        if self.u16(self.at) != 0xAAAA or self.data[self.at + 2] != 3:
+            return self.fail(NOT_IP)
+        self.at += 8
+        return self.ether_type(self.u16(self.at - 2))
 
     @cython.cfunc
     @cython.nogil
@@ -128,7 +178,9 @@ class Headers(Glimpse):
             return self.ipv4()
         if kind == 0x86DD:
             return self.ipv6()
-        return self.fail(NOT_IP)
+        if kind < 0x600:
+            return self.llc()
+        return self.other_type(kind)
 
     @cython.cfunc
     @cython.nogil
@@ -153,6 +205,9 @@ class Headers(Glimpse):
         header: cython.Py_ssize_t
         total: cython.Py_ssize_t
         fragment: cython.longlong
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            return self.fail(TOO_DEEP)
         if not self.has(20):
             return self.fail(IP_CUT)
         header = (self.data[self.at] & 15) * 4
@@ -172,12 +227,13 @@ class Headers(Glimpse):
         self.addr_len = 4
         self.proto = self.data[self.at + 9]
         fragment = self.u16(self.at + 6) & 0x3FFF
-        self.at += header
         if fragment:
-            self.odd[FRAGMENT] += 1
-            if fragment & 0x1FFF:
-                return 0
-        return 1
+            self.fragment = ((fragment & 0x1FFF) << 3) | ((fragment & 0x2000) << 3)
+            self.fragment_id = self.u16(self.at + 4)
+            self.at += header
+            return 1
+        self.at += header
+        return self.inner()
 
     @cython.cfunc
     @cython.nogil
@@ -186,7 +242,11 @@ class Headers(Glimpse):
         """RFC 8200 section 3 and 4: extension headers are stepped over."""
         following: cython.int
         length: cython.Py_ssize_t
+        field: cython.longlong
         _: cython.int
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            return self.fail(TOO_DEEP)
         if not self.has(40):
             return self.fail(IP_CUT)
         if self.data[self.at] >> 4 != 6:
@@ -200,9 +260,6 @@ class Headers(Glimpse):
         following = self.data[self.at + 6]
         self.at += 40
         for _ in range(12):
-            if following == 6 or following == 17:
-                self.proto = following
-                return 1
             if (
                 following == 0
                 or following == 43
@@ -222,13 +279,16 @@ class Headers(Glimpse):
                 if not self.has(8):
                     return self.fail(IP_CUT)
                 length = 8
-                if self.u16(self.at + 2) & 0xFFF9:
-                    self.odd[FRAGMENT] += 1
-                    if self.u16(self.at + 2) & 0xFFF8:
-                        return 0
+                field = self.u16(self.at + 2)
+                if field & 0xFFF9:
+                    self.proto = self.data[self.at]
+                    self.fragment = (field & 0xFFF8) | ((field & 1) << 16)
+                    self.fragment_id = self.u32(self.at + 4)
+                    self.at += 8
+                    return 1
             else:
                 self.proto = following
-                return 1
+                return self.inner()
             following = self.data[self.at]
             if not self.has(length):
                 return self.fail(IP_CUT)

@@ -1,7 +1,7 @@
-from netwatch.dissect.headers cimport Headers
+from netwatch.dissect.tunnels cimport Tunnels
 from netwatch.dissect.flows cimport Flows
 
-cdef class Kernel(Headers):
+cdef class Kernel(Tunnels):
     cdef public Flows flows
     cdef public object rows
     cdef long long[::1] out
@@ -16,5 +16,7 @@ cdef class Kernel(Headers):
 
     cdef long long key(self) noexcept nogil
     cdef void emit(self, long long kind, Py_ssize_t at, long long seq, long long flow) noexcept nogil
+    cdef void transport(self) noexcept nogil
+    cdef void piece(self) noexcept nogil
     cdef void tcp(self) noexcept nogil
-    cdef void udp(self) noexcept nogil
+    cdef bint udp(self) noexcept nogil

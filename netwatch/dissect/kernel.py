@@ -17,10 +17,10 @@ from netwatch.capture.block import FIELDS, Block
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.flows import Flows
-    from cython.cimports.netwatch.dissect.headers import Headers
+    from cython.cimports.netwatch.dissect.tunnels import Tunnels
 else:
     from netwatch.dissect.flows import Flows
-    from netwatch.dissect.headers import Headers
+    from netwatch.dissect.tunnels import Tunnels
 
 from netwatch.dissect.glimpse import PASSED
 from netwatch.dissect.headers import ODDITIES
@@ -39,7 +39,12 @@ MORE = 6
 """The kind of a segment that looks like nothing but is owed; the others are those of
 the protocol table."""
 
+FRAGMENT = 7
+"""The kind of a fragment of an IP packet: sequence number and flow are its offset and
+identification (see `netwatch.dissect.fragments`)."""
+
 CAPACITY = cython.declare(cython.longlong, 4096)
+MARGIN = cython.declare(cython.longlong, 64)
 WIDTH = cython.declare(cython.longlong, 16)
 RECORD = cython.declare(cython.longlong, 6)
 CUT = cython.declare(cython.int, 12)
@@ -50,13 +55,14 @@ TCP_BAD = cython.declare(cython.int, 10)
 UDP_LENGTH = cython.declare(cython.int, 11)
 KIND_TCP_DNS = cython.declare(cython.longlong, 5)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
+KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 KIND_MORE = cython.declare(cython.longlong, 6)
 MIX = cython.declare(cython.ulonglong, 0x1E3779B97F4A7C15)
 LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFF00)
 
 
 @cython.cclass
-class Kernel(Headers):
+class Kernel(Tunnels):
     """One capture's walk. `slots` is the size of the flow table, a power of two; `seed`
     varies how flows spread over it, so that nobody can aim at a set. With `filtering`,
     messages with nothing but names that were learned are counted and give no row."""
@@ -64,7 +70,7 @@ class Kernel(Headers):
     def __init__(self, slots: int = 65536, seed: int = 0, filtering: bool = False) -> None:
         self.flows = Flows(slots)
         self.odd = array("q", bytes(8 * len(ODDITIES)))
-        self.rows = array("q", bytes(8 * CAPACITY * WIDTH))
+        self.rows = array("q", bytes(8 * (CAPACITY + MARGIN) * WIDTH))
         self.out = self.rows
         self.seed = seed & 0x7FFFFFFF
         self.salt = self.seed + 1
@@ -127,13 +133,35 @@ class Kernel(Headers):
                 if self.vlan >= 0:
                     self.vlan &= 0xFFF
                 if self.link(links[records[at + 4]]):
-                    if self.proto == 6:
-                        self.tcp()
-                    elif self.proto == 17:
-                        self.udp()
-                    else:
-                        self.odd[TRANSPORT_UNKNOWN] += 1
+                    self.transport()
+                while self.subframes and self.count < CAPACITY + MARGIN:
+                    if self.subframe():
+                        self.transport()
         return i
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def transport(self) -> cython.void:
+        """What stands at `at`: a fragment, TCP, or UDP with what may be wrapped in it."""
+        while True:
+            if self.fragment >= 0:
+                self.piece()
+                return
+            if self.proto == 6:
+                self.tcp()
+                return
+            if not self.udp():
+                return
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def piece(self) -> cython.void:
+        """Write a row for a fragment of an IP packet: no ports, as sequence number its
+        offset in bytes (bit 16: more follow), as flow its identification."""
+        self.side = 0
+        self.emit(KIND_FRAGMENT, self.at, self.fragment, self.fragment_id)
 
     @cython.cfunc
     @cython.nogil
@@ -188,8 +216,8 @@ class Kernel(Headers):
         self.out[row + 2] = at
         self.out[row + 3] = self.end - at
         self.out[row + 4] = self.wire_end - at
-        self.out[row + 5] = self.u16(self.at)
-        self.out[row + 6] = self.u16(self.at + 2)
+        self.out[row + 5] = 0 if kind == KIND_FRAGMENT else self.u16(self.at)
+        self.out[row + 6] = 0 if kind == KIND_FRAGMENT else self.u16(self.at + 2)
         self.out[row + 7] = self.addr
         self.out[row + 8] = self.addr_len
         self.out[row + 9] = self.src_mac
@@ -290,8 +318,9 @@ class Kernel(Headers):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def udp(self) -> cython.void:
-        """RFC 768."""
+    def udp(self) -> cython.bint:
+        """RFC 768. True where a wrapping was peeled and another transport header stands
+        at `at`."""
         length: cython.Py_ssize_t
         payload: cython.Py_ssize_t
         kind: cython.longlong = 0
@@ -301,36 +330,39 @@ class Kernel(Headers):
         slot: cython.Py_ssize_t
         if not self.has(8):
             self.odd[TRANSPORT_CUT] += 1
-            return
+            return False
         length = self.u16(self.at + 4)
         payload = self.at + 8
         if length != 0:
             if length < 8:
                 self.odd[UDP_LENGTH] += 1
-                return
+                return False
             if self.at + length < self.wire_end:
                 self.wire_end = self.at + length
                 self.end = min(self.end, self.wire_end)
         if payload >= self.wire_end:
-            return
+            return False
         if payload >= self.end:
             self.odd[CUT] += 1
-            return
+            return False
         src = self.u16(self.at)
         dst = self.u16(self.at + 2)
         if dst == 53 or src == 53 or dst == 5353 or src == 5353 or dst == 5355 or src == 5355:
             if self.end < self.wire_end or not self.dns_known(payload, self.end):
                 self.emit(1, payload, 0, self.key())
-            return
+            return False
+        if self.wrapped(payload):
+            return True
         key = self.key()
         slot = self.flows.find(key, self.now)
         self.flows.count(slot, self.side, self.wire_end - payload)
         if self.quic(payload, self.end):
             kind = 3
-        elif src != 137 and self.dns(payload, self.end, self.wire_end):
+        elif src != 137 and dst != 137 and self.dns(payload, self.end, self.wire_end):
             # NetBIOS names (RFC 1002) come in the same frame, and are names of hosts in
             # a workgroup.
             kind = 1
         else:
-            return
+            return False
         self.emit(kind, payload, 0, key)
+        return False
