@@ -1,0 +1,193 @@
+"""What the packet loop counts without a parser shows nothing but names that are known."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+
+import handshakes
+import messages
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.captures import rows, timed
+from support.frames import CLIENT, SERVER, tcp, udp
+
+from netwatch.dissect.kernel import Kernel
+from netwatch.errors import Incomplete, ParseError
+from netwatch.model import Message
+from netwatch.protocols import dns, tls
+
+RAW = 101
+KNOWN = ("www.example.org", "cdn.example.net", "edge.example.net", "a-b_c.example.com")
+OTHER = "www.example.com"
+RNG = random.Random(3)
+
+
+def query(name: str, kind: str = "A") -> bytes:
+    return messages.query(1, name, kind)
+
+
+def answer(name: str, *targets: str, kind: str = "CNAME") -> bytes:
+    owners = (name, *targets)
+    prefix = "1 " if kind == "HTTPS" else ""
+    records = [
+        (owner, kind, 60, prefix + target) for owner, target in zip(owners, targets, strict=False)
+    ]
+    records.append((owners[-1], "A", 60, SERVER))
+    return messages.answer(1, name, "A", records)
+
+
+def hello(name: str | None, **options: bool) -> bytes:
+    return handshakes.records(handshakes.client_hello(name, RNG, **options))
+
+
+def kernel(*names: str) -> Kernel:
+    made = Kernel(64, filtering=True)
+    for name in names or KNOWN:
+        made.learn(name.encode())
+    return made
+
+
+def datagram(payload: bytes) -> bytes:
+    if len(payload) > 2 and payload[2] & 0x80:
+        return udp(payload, src=SERVER, sport=53, dst=CLIENT, dport=50000)
+    return udp(payload)
+
+
+def read(payload: bytes, parse: Callable[[bytes], Message]) -> Message | None:
+    try:
+        return parse(payload)
+    except (ParseError, Incomplete):
+        return None
+
+
+DATAGRAMS = {
+    "query": (query("www.example.org"), {"dns-query": 1}),
+    "upper": (query("WWW.Example.ORG"), {"dns-query": 1}),
+    "answer": (answer("www.example.org"), {"dns-answer": 1}),
+    "alias": (answer("www.example.org", "cdn.example.net"), {"dns-answer": 1, "dns-cname": 1}),
+    "chain": (
+        answer("www.example.org", "cdn.example.net", "edge.example.net"),
+        {"dns-answer": 1, "dns-cname": 2},
+    ),
+    "https": (
+        answer("www.example.org", "cdn.example.net", kind="HTTPS"),
+        {"dns-answer": 1, "dns-cname": 1},
+    ),
+    "https-self": (
+        messages.answer(1, KNOWN[0], "HTTPS", [(KNOWN[0], "HTTPS", 60, "1 .")]),
+        {"dns-answer": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize(("payload", "shown"), DATAGRAMS.values(), ids=DATAGRAMS.keys())
+def test_known_names_are_counted_as_the_parser_would(payload: bytes, shown: dict[str, int]) -> None:
+    by = kernel()
+    assert rows(by, timed([datagram(payload)]), RAW) == []
+    assert by.shown() == shown
+    assert Counter(each.evidence for each in dns.parse(payload).shown) == shown
+
+
+UNKNOWN = {
+    "query": query(OTHER),
+    "answer": answer(OTHER),
+    "alias": answer("www.example.org", OTHER),
+    "end of a chain": answer("www.example.org", "cdn.example.net", OTHER),
+    "https": answer("www.example.org", OTHER, kind="HTTPS"),
+    "below": query("x.www.example.org"),
+    "above": query("example.org"),
+    "truncated": b"\0\1\x83\x80" + answer("www.example.org")[4:],
+    "cut": answer("www.example.org", "cdn.example.net")[:-20],
+    "dot in a label": query("www.example.org").replace(b"\3www\7example", b"\x0bwww.example"),
+}
+
+
+@pytest.mark.parametrize("payload", UNKNOWN.values(), ids=UNKNOWN.keys())
+def test_all_else_goes_to_the_parser(payload: bytes) -> None:
+    by = kernel()
+    assert len(rows(by, timed([datagram(payload)]), RAW)) == 1
+    assert by.shown() == {}
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_hello_with_a_known_name_is_counted_and_another_is_not(large: bool) -> None:
+    by = kernel()
+    assert rows(by, timed([tcp(hello(KNOWN[0], post_quantum=large))]), RAW) == []
+    assert by.shown() == {"tls-sni": 1}
+    for name in (OTHER, None):
+        packets = timed([tcp(hello(name, post_quantum=large), sport=50001)])
+        assert len(rows(by, packets, RAW)) == 1
+        by = kernel()
+
+
+def test_a_repeated_hello_is_counted_once() -> None:
+    by = kernel()
+    assert rows(by, timed([tcp(hello(KNOWN[0]))] * 3), RAW) == []
+    assert by.shown() == {"tls-sni": 1}
+    assert by.oddities() == {"tcp-retransmission": 2}
+
+
+def test_nothing_is_held_back_without_filtering_and_after_forgetting() -> None:
+    packets = timed([datagram(query(KNOWN[0])), tcp(hello(KNOWN[0]))])
+    plain = Kernel(64)
+    plain.learn(KNOWN[0].encode())
+    assert len(rows(plain, packets, RAW)) == 2
+    forgetful = kernel()
+    forgetful.forget()
+    assert len(rows(forgetful, packets, RAW)) == 2
+
+
+def test_more_names_than_there_is_room_for_are_forgotten_and_never_mixed_up() -> None:
+    by = kernel(*(f"n{number}.example.org" for number in range(200_000)))
+    fresh = [datagram(query(f"m{number}.example.org")) for number in range(3000)]
+    assert len(rows(by, timed(fresh), RAW)) == 3000
+    last = [datagram(query(f"n{number}.example.org")) for number in range(199_990, 200_000)]
+    assert rows(by, timed(last), RAW) == []
+
+
+@st.composite
+def mangled(draw: st.DrawFn, payloads: list[bytes]) -> bytes:
+    data = bytearray(draw(st.sampled_from(payloads)))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(data)))
+        match draw(st.sampled_from("sdi")):
+            case "s":
+                data[at : at + 1] = draw(st.binary(min_size=1, max_size=2))
+            case "d":
+                del data[at : at + draw(st.integers(1, 6))]
+            case "i":
+                data[at:at] = draw(st.sampled_from([b"\0", b"\xc0\x0c", b".", b"\5other", b"\1"]))
+    return bytes(data)
+
+
+MESSAGES = [payload for payload, _ in DATAGRAMS.values()] + list(UNKNOWN.values())
+
+
+@settings(max_examples=500)
+@given(mangled(MESSAGES), st.binary(max_size=3))
+def test_whatever_the_datagram_the_parser_agrees(payload: bytes, behind: bytes) -> None:
+    by = kernel()
+    held = not rows(by, timed([datagram(payload + behind)]), RAW)
+    if held and payload + behind:
+        message = read(payload + behind, dns.parse)
+        assert message is not None
+        assert {shown.name for shown in message.shown} <= set(KNOWN)
+        # Of an alias whose owner cannot be read the parser says nothing.
+        assert Counter(shown.evidence for shown in message.shown) <= Counter(by.shown())
+    else:
+        assert by.shown() == {}
+
+
+HELLOS = [hello(name, post_quantum=large) for name in (KNOWN[0], OTHER) for large in (False, True)]
+
+
+@settings(max_examples=500)
+@given(mangled(HELLOS))
+def test_whatever_the_hello_the_parser_agrees(payload: bytes) -> None:
+    by = kernel()
+    if not rows(by, timed([tcp(payload)]), RAW) and by.shown():
+        message = read(payload, tls.parse)
+        assert message is not None
+        assert [shown.name for shown in message.shown] == [KNOWN[0]]
+        assert by.shown() == {"tls-sni": 1}
