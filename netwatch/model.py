@@ -9,7 +9,7 @@ in the one spelling of `netwatch.names`.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Evidence = Literal[
     "dns-query",
@@ -152,6 +152,41 @@ class Observation:
     dns: DnsInfo | None = None
     tls: TlsInfo | None = None
     quic: QuicInfo | None = None
+
+
+Outcome = Literal[
+    "none", "truncated", "no-sni", "named", "ech", "encrypted-dns", "vpn", "relay", "tor"
+]
+"""What a flow's messages told of its name, the last known of these in this order."""
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+"""By number, as the flow table holds them: a later one stands over an earlier one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A conversation that is over, or as far as the capture went: a TCP connection, or
+    what two UDP ports said to each other; lookups on DNS's own ports are none.
+
+    `first` and `last` are the times of its packets in ns, bytes are transport payload out
+    of and into the client. The client is who opened it; where the capture started in
+    mid-flow (`opened` false) it is the end with the greater port. `waiting` says that
+    it began a message that never became whole.
+    """
+
+    first: int
+    last: int
+    transport: Literal["tcp", "udp"]
+    client_ip: bytes
+    client_port: int
+    server_ip: bytes
+    server_port: int
+    vlan: int | None
+    bytes_out: int
+    bytes_in: int
+    outcome: Outcome
+    opened: bool
+    waiting: bool
 
 
 @dataclass(frozen=True, slots=True)
