@@ -1,4 +1,4 @@
-"""The TLS ClientHello, whatever carries it: records, QUIC, one day DTLS.
+"""The TLS ClientHello, whatever carries it: records, QUIC, DTLS.
 
 RFC 8446 section 4.1.2 and RFC 5246 section 7.4.1.2 have one layout; what a ClientHello
 shows lies in its extensions. Extensions come in any order (Chromium shuffles them), so a
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from netwatch.errors import Incomplete, ParseError
 from netwatch.names import normalise
+from netwatch.protocols import ech
 from netwatch.protocols.reader import Reader
 
 MAX_HELLO = 65536
@@ -24,7 +25,6 @@ GREASE = frozenset((n << 8 | n) for n in range(0x0A, 0x100, 0x10))
 
 _SERVER_NAME, _SIGNATURES, _ALPN, _VERSIONS, _ECH = 0, 13, 16, 43, 0xFE0D
 _HOST_NAME = 0
-_ECH_INNER = 1
 
 _extension = struct.Struct(">HH").unpack_from
 
@@ -35,8 +35,9 @@ class ClientHello:
 
     `version` is legacy_version, `versions` supported_versions, `extensions` the type of
     each. `server_names` are spelled as `netwatch.names` has it, `alpn` is as on the wire.
-    `ech` is the type of the encrypted_client_hello extension (0 outer, 1 inner; None
-    without one). `cut` says that it breaks off; what lay behind is then missing.
+    `ech` is what `netwatch.protocols.ech` makes of an encrypted_client_hello extension,
+    ``present`` of one that is malformed, None without one. `cut` says that it breaks off;
+    what lay behind is then missing.
     """
 
     version: int
@@ -46,18 +47,19 @@ class ClientHello:
     alpn: tuple[bytes, ...]
     versions: tuple[int, ...]
     signatures: tuple[int, ...]
-    ech: int | None
+    ech: str | None
     cut: bool
     oddities: tuple[str, ...]
 
 
-def client_hello(handshake: bytes, last: bool = False) -> ClientHello:
+def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> ClientHello:
     """The ClientHello at the start of `handshake`, which starts at its 4-byte header.
 
-    Raises `Incomplete` while bytes are missing; with `last` a hello that breaks off
-    (oddity ``tls-hello-cut``) is given if its server_name is wholly there, else that is
-    a `ParseError`, as are ``tls-not-a-client-hello``, ``tls-hello-length`` (absurd) and
-    ``tls-hello`` (its parts do not fit into it).
+    With `cookie` it has one behind the session id, as in DTLS (RFC 6347 section 4.2.1,
+    RFC 9147 section 5.3). Raises `Incomplete` while bytes are missing; with `last` a hello
+    that breaks off (oddity ``tls-hello-cut``) is given if its server_name is wholly there,
+    else that is a `ParseError`, as are ``tls-not-a-client-hello``, ``tls-hello-length``
+    (absurd) and ``tls-hello`` (its parts do not fit into it).
     """
     if handshake and handshake[0] != 1:
         raise ParseError("tls-not-a-client-hello")
@@ -73,6 +75,8 @@ def client_hello(handshake: bytes, last: bool = False) -> ClientHello:
     version = reader.uint(2)
     reader.take(32)
     reader.vector(1)
+    if cookie:
+        reader.vector(1)
     ciphers = _numbers(reader.vector(2))
     reader.vector(1)
     fields = _Extensions(cut)
@@ -93,7 +97,7 @@ def client_hello(handshake: bytes, last: bool = False) -> ClientHello:
         fields.alpn,
         fields.versions,
         fields.signatures,
-        fields.ech,
+        fields.judged_ech(),
         cut,
         tuple(dict.fromkeys(fields.oddities)),
     )
@@ -125,7 +129,7 @@ class _Extensions:
         self.alpn: tuple[bytes, ...] = ()
         self.versions: tuple[int, ...] = ()
         self.signatures: tuple[int, ...] = ()
-        self.ech: int | None = None
+        self.ech: bytes | None = None
 
     def read(self, data: bytes, pos: int, end: int) -> None:
         """Read those in ``data[pos:end]`` that are whole; one that is malformed is noted
@@ -183,9 +187,17 @@ class _Extensions:
         self.signatures = _numbers(Reader(data, "tls-signature-algorithms").vector(2))
 
     def _ech(self, data: bytes) -> None:
-        self.ech = Reader(data, "tls-ech").uint(1)
-        if self.ech == _ECH_INNER:
-            self.oddities.append("tls-ech-inner")
+        self.ech = data
+
+    def judged_ech(self) -> str | None:
+        """What ECH says, in the light of all names; a malformed one is noted."""
+        if self.ech is None:
+            return None
+        try:
+            return ech.kind(self.ech, tuple(self.server_names))
+        except ParseError as error:
+            self.oddities.append(error.oddity)
+            return "present"
 
 
 _READERS = {

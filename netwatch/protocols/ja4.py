@@ -26,15 +26,17 @@ _VERSIONS = {
 }
 
 
-def ja4(hello: ClientHello, transport: Literal["t", "q"]) -> str:
-    """The JA4 of a whole `hello`, carried by TCP (``t``) or QUIC (``q``).
+def ja4(hello: ClientHello, transport: Literal["t", "q", "d"]) -> str:
+    """The JA4 of a whole `hello`, carried by TCP (``t``), QUIC (``q``) or DTLS (``d``).
 
-    36 characters, such as ``t13d1516h2_8daaf6152771_e5627efa2ab1``.
+    The versions of DTLS count down, so that the highest is the lowest number. 36
+    characters, such as ``t13d1516h2_8daaf6152771_e5627efa2ab1``.
     """
     ciphers = _meant(hello.ciphers)
     extensions = _meant(hello.extensions)
     offered = _meant(hello.versions)
-    version = _VERSIONS.get(max(offered, default=hello.version), "00")
+    newest = min if transport == "d" else max
+    version = _VERSIONS.get(newest(offered, default=hello.version), "00")
     target = "d" if _SERVER_NAME in extensions else "i"
     kinds = sorted([kind for kind in extensions if kind not in (_SERVER_NAME, _ALPN)])
     return (

@@ -3,13 +3,15 @@
 Unlike the other protocols this one has a state between datagrams: keys that follow from
 the first, and CRYPTO frames that come in any order over several. `Connection` is that
 state, of one client; when it is dropped is for the caller to say, who has the clock.
-Versions 1 (RFC 9000, RFC 9001), 2 (RFC 9369), and what was deployed of the drafts.
+Versions 1 (RFC 9000, RFC 9001), 2 (RFC 9369), what was deployed of the drafts, and
+Google's Q050, T050 and T051, whose packets are protected in the same way.
 """
 
 from typing import TYPE_CHECKING
 
 from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Message, QuicInfo
+from netwatch.protocols.chlo import chlo
 from netwatch.protocols.client_hello import client_hello
 from netwatch.protocols.quic_frames import CryptoStream, read_frames
 from netwatch.protocols.quic_packet import Initial, Version, initials
@@ -68,7 +70,7 @@ class Connection:
 
         Raises `ParseError` where the datagram gives nothing: ``quic-not-decrypted`` (no
         packet of this client, most often the server's), ``quic-header``, ``quic-short``,
-        or those of `client_hello`, after which it is done. A datagram that goes wrong
+        or those of `client_hello` or `chlo`, after which it is done. A datagram that goes wrong
         behind a packet that could be read leaves that as an oddity of the message.
         """
         if self._done:
@@ -102,16 +104,21 @@ class Connection:
         return None
 
     def _hello(self, attempt: _Attempt, size: int, last: bool) -> Message | None:
+        head = bytes(attempt.stream.head)
+        info = QuicInfo(attempt.version.text)
         try:
-            hello = client_hello(bytes(attempt.stream.head), last)
+            if attempt.version.tls:
+                hello = client_hello(head, last)
+                found = message(hello, size, "quic-sni", info, tuple(self._oddities))
+            else:
+                found = chlo(head, last, size, info, tuple(self._oddities))
         except Incomplete:
             return None
         except ParseError:
             self._done = True
             raise
         self._done = True
-        info = QuicInfo(attempt.version.text)
-        return message(hello, size, "quic-sni", info, tuple(self._oddities))
+        return found
 
     def _open(self, datagram: bytes, packet: Initial) -> tuple[_Attempt, bytes]:
         for attempt in reversed(self._attempts):

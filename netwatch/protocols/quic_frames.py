@@ -21,12 +21,14 @@ _ACK, _ACK_ECN, _CLOSE = 2, 3, 0x1C
 
 class CryptoStream:
     """The bytes that CRYPTO frames carry, in order of their offsets, as far as there is
-    no gap: `head`. Bytes that come twice count as they came first."""
+    no gap: `head`. Bytes that come twice count as they came first. `name` is what its
+    oddities start with where it serves another protocol's fragments."""
 
-    __slots__ = ("_held", "_waiting", "head")
+    __slots__ = ("_held", "_name", "_waiting", "head")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "quic-crypto") -> None:
         self.head = bytearray()
+        self._name = name
         self._waiting: dict[int, bytes] = {}
         self._held = 0
 
@@ -35,12 +37,12 @@ class CryptoStream:
         ``quic-crypto-limit`` (not taken), ``quic-crypto-overlap`` (other bytes were there
         before)."""
         if offset + len(data) > MAX_CRYPTO:
-            return "quic-crypto-limit"
+            return f"{self._name}-limit"
         if offset > len(self.head):
             more = len(data) - len(self._waiting.get(offset, b""))
             if more > 0:
                 if len(self._waiting) >= MAX_PIECES or self._held + more > MAX_CRYPTO:
-                    return "quic-crypto-limit"
+                    return f"{self._name}-limit"
                 self._waiting[offset] = data
                 self._held += more
             return None
@@ -52,7 +54,7 @@ class CryptoStream:
             piece = self._waiting.pop(first)
             self._held -= len(piece)
             agrees &= self._append(first, piece)
-        return None if agrees else "quic-crypto-overlap"
+        return None if agrees else f"{self._name}-overlap"
 
     def _append(self, offset: int, data: bytes) -> bool:
         had = self.head[offset : offset + len(data)]

@@ -15,26 +15,32 @@ from netwatch.protocols.reader import Reader
 class Version:
     """A version of QUIC: its name, the salt of its Initial secrets (20 bytes), the
     prefix of its key labels, the type bits of its Initial, 0-RTT, Handshake and Retry
-    packets, in this order, and the type of its CRYPTO frame."""
+    packets, in this order, the type of its CRYPTO frame, and whether that carries TLS or
+    Google's own crypto (see `netwatch.protocols.chlo`)."""
 
     text: str
     salt: bytes
     label: bytes = b"quic "
     types: tuple[int, int, int, int] = (0, 1, 2, 3)
     crypto: int = 6
+    tls: bool = True
 
 
 _DRAFT_22 = bytes.fromhex("7fbcdb0e7c66bbe9193a96cd21519ebd7a02644a")
 _DRAFT_23 = bytes.fromhex("c3eef712c72ebb5a11a7d2432bb46365bef9f502")
 _DRAFT_29 = bytes.fromhex("afbfec289993d24c9e9786f19c6111e04390a899")
 _V1 = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
+_Q050 = bytes.fromhex("504574efd066fe2f9d945cfcdbd3a7f0d3b56b45")
 _T050 = bytes.fromhex("7ff579e5acd072915580304c43a2367c60488310")
 _T051 = bytes.fromhex("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d")
 _V2 = bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9")
+_V2_DRAFT = bytes.fromhex("a707c203a59b47184a1d62ca570406ea7ae3e5d3")
 
 VERSIONS = {
     0x00000001: Version("1", _V1),
     0x6B3343CF: Version("2", _V2, b"quicv2 ", (1, 2, 3, 0)),
+    # The number and salt that draft-ietf-quic-v2 had before it became RFC 9369.
+    0x709A50C4: Version("2-draft", _V2_DRAFT, b"quicv2 ", (1, 2, 3, 0)),
     0xFF000016: Version("draft-22", _DRAFT_22),
     **{0xFF000000 | draft: Version(f"draft-{draft}", _DRAFT_23) for draft in range(23, 29)},
     **{0xFF000000 | draft: Version(f"draft-{draft}", _DRAFT_29) for draft in range(29, 33)},
@@ -43,7 +49,8 @@ VERSIONS = {
     0xFACEB001: Version("mvfst-1", _DRAFT_22),
     0xFACEB002: Version("mvfst-2", _DRAFT_23),
     0xFACEB00E: Version("mvfst-e", _DRAFT_23),
-    # Google's own, with TLS inside and an older numbering of frames.
+    # Google's own, with an older numbering of frames.
+    0x51303530: Version("Q050", _Q050, crypto=8, tls=False),
     0x54303530: Version("T050", _T050, crypto=8),
     0x54303531: Version("T051", _T051, crypto=8),
 }

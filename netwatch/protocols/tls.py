@@ -5,7 +5,9 @@ over any number of segments; with post-quantum key shares it regularly is over t
 the plaintext records of the client's first flight are read.
 """
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Literal
 
 from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Evidence, Message, QuicInfo, Shown, TlsInfo
@@ -19,7 +21,17 @@ MAX_EMPTY = 16
 """Empty records that are passed over. RFC 8446 section 5.1 forbids them for handshakes."""
 
 _HANDSHAKE = 22
-_VERSIONS = {0x0304: "1.3", 0x0303: "1.2", 0x0302: "1.1", 0x0301: "1.0", 0x0300: "ssl3"}
+_VERSIONS = {
+    0x0304: "1.3",
+    0x0303: "1.2",
+    0x0302: "1.1",
+    0x0301: "1.0",
+    0x0300: "ssl3",
+    0xFEFC: "dtls1.3",
+    0xFEFD: "dtls1.2",
+    0xFEFF: "dtls1.0",
+}
+_TRANSPORTS: Mapping[Evidence, Literal["t", "q", "d"]] = {"quic-sni": "q", "dtls-sni": "d"}
 
 
 def parse(data: bytes, last: bool = False) -> Message:
@@ -60,16 +72,23 @@ def message(
     A cut hello has no JA4, and its version is legacy_version where supported_versions
     was not reached.
     """
+    transport = _TRANSPORTS.get(evidence, "t")
+    # The versions of DTLS count down.
+    newest = min if transport == "d" else max
     offered = [version for version in hello.versions if version not in GREASE]
-    highest = max(offered, default=hello.version)
     info = TlsInfo(
-        _VERSIONS.get(highest) or f"0x{highest:04x}",
+        version_text(newest(offered, default=hello.version)),
         tuple([escape(name) for name in hello.alpn]),
-        None if hello.ech is None else "present",
-        None if hello.cut else partial(ja4, hello, "q" if quic else "t"),
+        hello.ech,
+        None if hello.cut else partial(ja4, hello, transport),
     )
     shown = tuple([Shown(evidence, name) for name in hello.server_names])
     return Message(shown, size, tls=info, quic=quic, oddities=hello.oddities + oddities)
+
+
+def version_text(version: int) -> str:
+    """A version's number on the wire as text: ``1.2``, ``dtls1.2``, else ``0x7f1c``."""
+    return _VERSIONS.get(version) or f"0x{version:04x}"
 
 
 def _records(data: bytes) -> tuple[bytes, int, int, str | None, bool]:
