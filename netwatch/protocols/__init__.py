@@ -13,16 +13,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from netwatch.model import Message
-from netwatch.protocols import dns, http, quic, tls
+from netwatch.protocols import dns, dtls, gquic, http, http2, quic, socks, tls, tls_server
 
 DNS, TLS, QUIC, HTTP, DNS_TCP = 1, 2, 3, 4, 5
-"""Kinds of candidates, as the kernel numbers them."""
+DTLS, SOCKS, TLS_SERVER, HTTP2, GQUIC = 8, 9, 10, 11, 12
+"""Kinds of candidates, as the kernel numbers them; 6 and 7 are its own."""
 
 _REQUEST_LINE = re.compile(rb"[A-Z][A-Z_-]{2,23} [!-~]")
 
 Parse = Callable[[bytes], Message]
 ParseStream = Callable[[bytes, bool], Message]
-Connect = Callable[[], quic.Connection]
+Connect = Callable[[], quic.Connection | dtls.Connection | gquic.Connection]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ PROTOCOLS: Mapping[int, Protocol] = {
     QUIC: Protocol("quic", connect=quic.Connection),
     HTTP: Protocol("http", parse_stream=http.parse),
     DNS_TCP: Protocol("dns-tcp", parse_stream=dns.parse_stream, persistent=True),
+    DTLS: Protocol("dtls", connect=dtls.Connection),
+    SOCKS: Protocol("socks", parse_stream=socks.parse),
+    TLS_SERVER: Protocol("tls-server", parse_stream=tls_server.parse),
+    HTTP2: Protocol("http2", parse_stream=http2.parse),
+    GQUIC: Protocol("gquic", connect=gquic.Connection),
 }
 """The protocols by kind."""
 
@@ -50,6 +56,8 @@ PROTOCOLS: Mapping[int, Protocol] = {
 def looks_like(data: bytes) -> int:
     """The kind of stream that `data` starts, 0 where it looks like none: for bytes whose
     first segment was too short, or came too late, for the kernel to tell."""
-    if _REQUEST_LINE.match(data):
-        return HTTP
-    return TLS if data[:2] == b"\x16\x03" and data[5:6] == b"\x01" else 0
+    if data[:2] == b"\x16\x03":
+        return {b"\x01": TLS, b"\x02": TLS_SERVER}.get(data[5:6], 0)
+    if data.startswith(http2.PREFACE[:16]):
+        return HTTP2
+    return HTTP if _REQUEST_LINE.match(data) else 0

@@ -84,8 +84,8 @@ class _Head:
         self.tunnel = False
 
     def add_host(self, authority: bytes) -> None:
-        """Take the host of an authority (RFC 3986 section 3.2)."""
-        raw = _host(authority)
+        """Take the host of an authority."""
+        raw = host_of(authority)
         if len(raw) > MAX_NAME:
             self.oddities.append("http-host-length")
             return
@@ -173,8 +173,9 @@ def _read_fields(fields: bytes, head: _Head) -> None:
         head.oddities.append("http-many-hosts")
 
 
-def _host(authority: bytes) -> bytes:
-    """An authority without user information, port, and brackets."""
+def host_of(authority: bytes) -> bytes:
+    """The host in an authority (RFC 3986 section 3.2): without user information, port,
+    and the brackets of an IPv6 literal."""
     host = authority.rpartition(b"@")[2]
     if host.startswith(b"["):
         inside, bracket, _ = host[1:].partition(b"]")

@@ -1,7 +1,7 @@
 import pytest
 from protocol_samples import real_hello
 
-from netwatch.protocols import HTTP, PROTOCOLS, TLS, looks_like
+from netwatch.protocols import HTTP, HTTP2, PROTOCOLS, TLS, TLS_SERVER, looks_like
 
 
 def test_kinds_are_those_of_the_kernel():
@@ -11,6 +11,11 @@ def test_kinds_are_those_of_the_kernel():
         3: "quic",
         4: "http",
         5: "dns-tcp",
+        8: "dtls",
+        9: "socks",
+        10: "tls-server",
+        11: "http2",
+        12: "gquic",
     }
 
 
@@ -31,7 +36,10 @@ def test_a_row_reads_its_protocol():
     [
         (real_hello("a.example"), TLS),
         (b"\x16\3\1\2\0\1", TLS),
-        (b"\x16\3\1\2\0\2", 0),
+        (b"\x16\3\1\2\0\2", TLS_SERVER),
+        (b"\x16\3\1\2\0\x0b", 0),
+        (b"PRI * HTTP/2.0\r\n\r\nSM", HTTP2),
+        (b"PRI / HTTP/1.1\r\n", HTTP),
         (b"\x16\3\1\2\0", 0),
         (b"GET / HTTP/1.1", HTTP),
         (b"VERSION-CONTROL /a HTTP/1.1", HTTP),
