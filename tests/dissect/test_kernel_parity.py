@@ -55,8 +55,7 @@ def same(source: ModuleType, blocks: list[Block], slots: int = 256, seed: int = 
 def test_the_source_is_interpreted_and_stands_alone(source: ModuleType) -> None:
     assert not source.COMPILED
     assert source.Kernel is not compiled.Kernel
-    assert source.Kernel.__mro__[1].__module__ == "netwatch.dissect.headers"
-    assert source.Kernel.__mro__[1] not in compiled.Kernel.__mro__
+    assert set(source.Kernel.__mro__) & set(compiled.Kernel.__mro__) == {object}
     assert {"kernel", "headers", "payloads", "flows"} <= {name.split(".")[-1] for name in SOURCES}
 
 
