@@ -5,7 +5,9 @@ than many a capture.
 """
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -65,6 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader went away (`| head`): nobody is left to be told.
         sys.stderr.close()
         return 141
+    except OSError as error:
+        # A full disk refuses what is still in the buffer once more at exit.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"netwatch: {place}{error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("netwatch: interrupted", file=sys.stderr)
         return 130

@@ -1,0 +1,311 @@
+"""``netwatch scan`` and ``netwatch names``: records on standard output, all else beside it."""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from craft import Host, Wire
+from support.captures import pcap
+from support.office import (
+    DURING,
+    FAR,
+    LAB,
+    PERSONAL,
+    SERVICE,
+    TIKTOK,
+    capture,
+    configured,
+    hello,
+    lookup,
+    one_hello,
+)
+
+from netwatch.cli import main
+from netwatch.model import Observation
+
+Captured = pytest.CaptureFixture[str]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: Captured) -> Run:
+    """Runs a command with the office's configuration: status, output, errors."""
+    place = configured(tmp_path)
+
+    def _run(command: str, *arguments: str) -> tuple[int, str, str]:
+        status = main([command, *arguments, "-c", place])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return _run
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> str:
+    """A capture with a violation, an advisory, an exempt contact and innocents."""
+    wire = Wire(DURING, 2)
+    lookup(wire, SERVICE, name="www.example.org")
+    for client in (SERVICE, PERSONAL, LAB):
+        lookup(wire, client)
+        hello(wire, client, FAR)
+    return capture(tmp_path / "day.pcap", wire)
+
+
+@pytest.fixture
+def calm(tmp_path: Path) -> str:
+    """A capture without an incident."""
+    return capture(tmp_path / "calm.pcap", one_hello(DURING, name="www.example.org"))
+
+
+def test_scan_as_json_lines(run: Run, day: str) -> None:
+    status, out, err = run("scan", day, "--format", "jsonl")
+    assert status == 0
+    alerts = [json.loads(line) for line in out.splitlines()]
+    assert [alert["verdict"] for alert in alerts] == ["violation", "advisory", "exempt"]
+    assert {alert["schema"] for alert in alerts} == {"netwatch.alert/1"}
+    assert {alert["status"] for alert in alerts} == {"closed"}
+    assert [alert["first_seen"] for alert in alerts] == sorted(
+        alert["first_seen"] for alert in alerts
+    )
+    assert "incidents     advisory 1, exempt 1, violation 1" in err
+
+
+def test_scan_as_csv(run: Run, day: str) -> None:
+    status, out, _ = run("scan", day, "--format", "csv")
+    assert status == 0
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["verdict"] for row in rows] == ["violation", "advisory", "exempt"]
+
+
+def test_scan_as_a_table_is_what_comes_unasked(run: Run, day: str) -> None:
+    _, plain, _ = run("scan", day)
+    assert run("scan", day, "--format", "table")[1] == plain
+    for word in ("violation", "advisory", "exempt", "TikTok", "10.20.1.7"):
+        assert word in plain
+    assert "\x1b" not in plain
+
+
+def test_names_as_json_lines(run: Run, day: str) -> None:
+    status, out, err = run("names", day, "--format", "jsonl")
+    assert status == 0
+    records = [json.loads(line) for line in out.splitlines()]
+    assert len(records) == 11
+    assert {record["evidence"] for record in records} == {"dns-query", "dns-answer", "tls-sni"}
+    assert {record["name"] for record in records} == {"www.example.org", TIKTOK}
+    assert {record["source"] for record in records} == {day}
+    assert "observations" in err
+    assert "incidents" not in err
+
+
+def test_names_as_csv_and_table(run: Run, day: str) -> None:
+    _, out, _ = run("names", day, "--format", "csv")
+    assert len(list(csv.DictReader(io.StringIO(out)))) == 11
+    _, out, _ = run("names", day)
+    assert len(out.splitlines()) == 11
+
+
+def test_the_summary_tells_what_was_read(run: Run, day: str) -> None:
+    _, _, err = run("scan", day)
+    assert "1 capture, " in err
+    assert "dns-query 4, dns-answer 4, tls-sni 3" in err
+    assert "oddities      none" in err
+    assert "candidates" not in err
+    assert "candidates" in run("scan", day, "-v")[2]
+
+
+@pytest.mark.parametrize("command", ["scan", "names"])
+def test_quiet_says_nothing_but_errors(run: Run, day: str, command: str) -> None:
+    status, out, err = run(command, day, "-q")
+    assert (status, err) == (0, "")
+    assert out != ""
+    status, _, err = run(command, day, "missing.pcap", "-q")
+    assert status == 1
+    assert err == "netwatch: missing.pcap: no such file or folder\n"
+
+
+@pytest.mark.parametrize(
+    ("client", "fail_on", "status"),
+    [
+        (SERVICE, "violation", 3),
+        (SERVICE, "advisory", 3),
+        (PERSONAL, "violation", 0),
+        (PERSONAL, "advisory", 3),
+        (LAB, "violation", 0),
+        (LAB, "advisory", 0),
+        (SERVICE, None, 0),
+    ],
+)
+def test_fail_on(run: Run, tmp_path: Path, client: Host, fail_on: str | None, status: int) -> None:
+    path = capture(tmp_path / "one.pcap", one_hello(DURING, client))
+    options = ["--fail-on", fail_on] if fail_on else []
+    assert run("scan", path, *options)[0] == status
+
+
+def test_a_violation_outweighs_a_capture_that_could_not_be_read(run: Run, day: str) -> None:
+    assert run("scan", day, "missing.pcap", "--fail-on", "violation")[0] == 3
+    assert run("scan", day, "missing.pcap")[0] == 1
+
+
+@pytest.mark.parametrize("command", ["scan", "names"])
+def test_a_missing_file_is_named_and_the_others_are_done(run: Run, day: str, command: str) -> None:
+    alone = run(command, day)[1]
+    status, out, err = run(command, "missing.pcap", day)
+    assert (status, out) == (1, alone)
+    assert "netwatch: missing.pcap: no such file or folder" in err
+    assert "not read      1 (named above)" in err
+
+
+def test_a_folder_with_other_files_is_done_and_they_are_told(
+    run: Run, day: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "captures"
+    below = folder / "below"
+    below.mkdir(parents=True)
+    (below / "day.pcap").write_bytes(Path(day).read_bytes())
+    (folder / "notes.txt").write_text("what the captures are")
+    status, out, err = run("names", str(folder))
+    assert status == 0
+    assert len(out.splitlines()) == 11
+    assert f"skipped       no captures: {folder / 'notes.txt'}" in err
+
+
+def test_many_other_files_are_counted_unless_asked_for(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "captures"
+    folder.mkdir()
+    (folder / "a.pcap").write_bytes(pcap(one_hello(DURING).frames))
+    for number in range(12):
+        (folder / f"n{number:02}.txt").write_text("no capture")
+    err = run("names", str(folder))[2]
+    assert err.count(".txt") == 8
+    assert "and 4 more" in err
+    err = run("names", str(folder), "-v")[2]
+    assert err.count(".txt") == 12
+    assert "more" not in err
+
+
+def test_a_broken_capture_in_a_folder_is_an_error(run: Run, day: str, tmp_path: Path) -> None:
+    folder = tmp_path / "captures"
+    folder.mkdir()
+    (folder / "broken.pcap").write_bytes(b"not what it says")
+    (folder / "day.pcap").write_bytes(Path(day).read_bytes())
+    status, out, err = run("names", str(folder))
+    assert status == 1
+    assert len(out.splitlines()) == 11
+    assert f"netwatch: {folder / 'broken.pcap'}: is not a capture" in err
+
+
+def test_a_capture_cut_short_gives_what_is_whole_and_a_note(
+    run: Run, day: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "cut.pcap"
+    path.write_bytes(Path(day).read_bytes()[:-5])
+    status, out, err = run("names", str(path))
+    assert status == 0
+    assert out != ""
+    assert f"netwatch: {path}: " in err
+
+
+def test_compressed_and_by_a_glob(run: Run, day: str, tmp_path: Path) -> None:
+    plain = run("names", day, "--format", "csv")[1]
+    (tmp_path / "x1.dat").write_bytes(gzip.compress(Path(day).read_bytes()))
+    status, out, _ = run("names", str(tmp_path / "x*.dat"), "--format", "csv")
+    assert status == 0
+    assert out.replace(str(tmp_path / "x1.dat"), day) == plain
+
+
+@pytest.mark.parametrize("kind", ["table", "jsonl", "csv"])
+@pytest.mark.parametrize("command", ["scan", "names"])
+def test_nothing_found_is_no_error(run: Run, calm: str, command: str, kind: str) -> None:
+    status, out, _ = run(command, calm, "--format", kind)
+    assert status == 0
+    if command == "scan":
+        assert out == ""
+
+
+@pytest.mark.parametrize("command", ["scan", "names"])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_workers_give_the_same_records(
+    run: Run, day: str, calm: str, command: str, jobs: str
+) -> None:
+    alone = run(command, day, calm, "--format", "jsonl")
+    several = run(command, day, calm, "--format", "jsonl", "--jobs", jobs)
+    assert several[:2] == alone[:2]
+
+
+def test_a_hello_over_two_files_needs_continuous(run: Run, tmp_path: Path) -> None:
+    wire = Wire(DURING, 4)
+    wire.tls(SERVICE, FAR, TIKTOK, post_quantum=True)
+    frames = wire.frames
+    (tmp_path / "2.pcap").write_bytes(pcap(frames[:4]))
+    (tmp_path / "1.pcap").write_bytes(pcap(frames[4:]))
+    paths = [str(tmp_path / "1.pcap"), str(tmp_path / "2.pcap")]
+    whole = run("names", *paths, "--continuous", "--format", "jsonl")[1]
+    assert [json.loads(line)["source"] for line in whole.splitlines()] == [paths[0]]
+    assert "ja4" in json.loads(whole)["tls"]
+    apart = run("names", *paths, "--format", "jsonl")[1]
+    assert all("ja4" not in json.loads(line)["tls"] for line in apart.splitlines())
+
+
+def test_output_into_a_file_is_the_same(run: Run, day: str, tmp_path: Path) -> None:
+    for command in ("scan", "names"):
+        plain = run(command, day, "--format", "jsonl")[1]
+        target = tmp_path / "out.jsonl"
+        target.write_text("old")
+        status, out, _ = run(command, day, "--format", "jsonl", "-o", str(target))
+        assert (status, out) == (0, "")
+        assert target.read_text() == plain
+        assert target.stat().st_mode & 0o777 == 0o666 & ~umask()
+        assert [path.name for path in tmp_path.glob("*out.jsonl*")] == ["out.jsonl"]
+
+
+def umask() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o022
+
+
+def test_a_run_that_fails_leaves_what_stood_there(
+    run: Run, day: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out.jsonl"
+    target.write_text("old")
+
+    def full(self: object, observation: Observation) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("netwatch.formats.jsonl.JsonlWriter.observation", full)
+    status, out, err = run("names", day, "--format", "jsonl", "-o", str(target))
+    assert (status, out, err) == (1, "", "netwatch: No space left on device\n")
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir() if "out.jsonl" in path.name] == ["out.jsonl"]
+
+
+def test_output_where_none_can_be_written(run: Run, day: str, tmp_path: Path) -> None:
+    target = tmp_path / "missing" / "out.jsonl"
+    status, out, err = run("scan", day, "-o", str(target))
+    assert (status, out) == (1, "")
+    assert err.startswith(f"netwatch: {target}: cannot be written: ")
+
+
+def test_output_into_a_device_is_written_as_it_is(run: Run, day: str) -> None:
+    assert run("scan", day, "-o", "/dev/null")[:2] == (0, "")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_without_a_configuration_the_defaults_are_told(
+    day: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    monkeypatch.setattr("netwatch.config.PLACES", ("netwatch.yaml",))
+    assert main(["scan", day, "--format", "jsonl"]) == 0
+    captured = capsys.readouterr()
+    alerts = [json.loads(line) for line in captured.out.splitlines()]
+    assert {alert["ban"]["id"] for alert in alerts} == {"default"}
+    assert "built-in defaults hold" in captured.err

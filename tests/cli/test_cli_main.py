@@ -1,0 +1,184 @@
+"""The command line as a whole: what stands where, and how it ends."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.captures import pcap
+from support.office import CONFIG, DURING, capture, configured, one_hello
+from support.traffic import mixed
+
+from netwatch import __version__
+from netwatch.cli import COMMANDS, main
+
+Captured = pytest.CaptureFixture[str]
+
+
+def usage(arguments: list[str]) -> int:
+    """The status with which argparse ends the program."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "netwatch", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=False)
+
+
+def test_version(capsys: Captured) -> None:
+    assert usage(["--version"]) == 0
+    assert capsys.readouterr().out == f"netwatch {__version__}\n"
+
+
+WORDS = [word for commands in COMMANDS.values() for word in commands]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_help_teaches_with_examples(word: str, capsys: Captured) -> None:
+    assert usage([word, "--help"]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert "examples:" in told.out
+    assert f"netwatch {word} " in told.out
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_the_first_help_names_all_commands(flag: str, capsys: Captured) -> None:
+    assert usage([flag]) == 0
+    told = capsys.readouterr().out
+    assert "examples:" in told
+    assert "exit status:" in told
+    for word in WORDS:
+        assert f"\n    {word}" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "COMMAND"),
+        (["explode"], "explode"),
+        (["scan"], "PATH"),
+        (["names"], "PATH"),
+        (["scan", "x.pcap", "--no-such"], "--no-such"),
+        (["scan", "x.pcap", "--format", "xml"], "xml"),
+        (["names", "x.pcap", "--fail-on", "violation"], "--fail-on"),
+        (["scan", "x.pcap", "--fail-on", "exempt"], "exempt"),
+        (["scan", "x.pcap", "--jobs", "0"], "'0' is not a number from 1 to 256"),
+        (["scan", "x.pcap", "--jobs", "257"], "257"),
+        (["scan", "x.pcap", "--jobs", "two"], "two"),
+        (["scan", "x.pcap", "--jobs", "²"], "²"),
+        (["scan", "x.pcap", "-c"], "-c"),
+    ],
+)
+def test_usage_that_is_wrong_ends_with_2(arguments: list[str], told: str, capsys: Captured) -> None:
+    assert usage(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert told in captured.err
+
+
+def test_options_may_stand_before_and_behind_the_paths(tmp_path: Path, capsys: Captured) -> None:
+    path = capture(tmp_path / "a.pcap", one_hello(DURING))
+    outs = []
+    for arguments in (["-q", "--format", "csv", path], [path, "--format=csv", "-q"]):
+        assert main(["names", *arguments]) == 0
+        outs.append(capsys.readouterr().out)
+    assert outs[0] == outs[1]
+    assert outs[0].count("\n") == 2
+
+
+def test_a_bad_configuration_is_told_with_file_and_line_all_at_once(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    text = CONFIG.replace("class: guest", "class: gest").replace("forbids", "forbid")
+    place = configured(tmp_path, text)
+    path = capture(tmp_path / "a.pcap", one_hello(DURING))
+    assert main(["scan", path, "-c", place]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    guest = 1 + text[: text.index("class: gest")].count("\n")
+    forbid = 1 + text[: text.index("forbid:")].count("\n")
+    assert any(line.startswith(f"{place}:{guest}: ") and "guest" in line for line in lines)
+    assert any(line.startswith(f"{place}:{forbid}: ") and "forbids" in line for line in lines)
+
+
+@pytest.mark.parametrize("place", ["missing.yaml", "."])
+def test_a_configuration_that_cannot_be_read(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = capture(tmp_path / "a.pcap", one_hello(DURING))
+    assert main(["scan", path, "-c", place]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"{place}: ")
+
+
+def test_the_configuration_here_is_taken_when_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    configured(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    path = capture(tmp_path / "a.pcap", one_hello(DURING))
+    assert main(["scan", path, "--format", "jsonl"]) == 0
+    captured = capsys.readouterr()
+    assert '"id":"our-rule"' in captured.out
+    assert "built-in" not in captured.err
+
+
+def test_an_interrupt_ends_quietly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("netwatch.jobs.names", interrupted)
+    path = capture(tmp_path / "a.pcap", one_hello(DURING))
+    target = tmp_path / "out"
+    assert main(["names", path, "-o", str(target)]) == 130
+    assert capsys.readouterr().err == "netwatch: interrupted\n"
+    assert not target.exists()
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+    path = tmp_path / "big.pcap"
+    path.write_bytes(pcap(mixed().frames * 200))
+    command = [sys.executable, "-m", "netwatch", "names", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=60) == 141
+
+
+def test_as_a_module_with_standard_input(tmp_path: Path) -> None:
+    path = capture(tmp_path / "a.pcap", one_hello(DURING))
+    done = run("names", "-", "--format", "jsonl", stdin=Path(path).read_bytes())
+    assert done.returncode == 0
+    assert b'"source":"-"' in done.stdout
+    assert done.stdout.count(b"\n") == 1
+    assert b"1 capture, 1 packets" in done.stderr
+
+
+def test_standard_input_that_is_no_capture() -> None:
+    for stdin in (b"", b"no capture at all"):
+        done = run("names", "-", stdin=stdin)
+        assert done.returncode == 1
+        assert done.stdout == b""
+        assert done.stderr.startswith(b"netwatch: -: ")
+        assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    path = capture(tmp_path / "a.pcap", one_hello(DURING))
+    command = [sys.executable, "-m", "netwatch", "names", path]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, b"netwatch: No space left on device\n")
