@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from netwatch.capture.block import Block
-from netwatch.dissect.handshakes import Connection, Handshakes
+from netwatch.dissect.ended import ended
 from netwatch.dissect.fragments import Fragments
+from netwatch.dissect.handshakes import Connection, Handshakes
 from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, Kernel
 from netwatch.dissect.packets import packet_of
 from netwatch.dissect.streams import Streams
 from netwatch.errors import ParseError
-from netwatch.model import Message, Observation, Packet
+from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
+
+_NAMED = OUTCOMES.index("named")
 
 
 class Parser(Protocol):
@@ -44,7 +47,9 @@ class Dissector:
 
     `parsers` by the kind that the kernel gives, `looks` as `Streams` wants it. A message
     for which `wanted` is false is counted and dropped, and names that it shows are known
-    to be unwanted from then on; None wants all.
+    to be unwanted from then on; None wants all. `outcome` tells the number in
+    `model.OUTCOMES` of what a message says of its flow's name; with it flows are recorded,
+    and only names whose outcome is plainly `named` are taken for known.
     """
 
     def __init__(
@@ -52,9 +57,13 @@ class Dissector:
         parsers: Mapping[int, Parser],
         looks: Callable[[bytes], int],
         wanted: Callable[[Message], bool] | None = None,
+        outcome: Callable[[Message], int] | None = None,
         seed: int = 0,
     ) -> None:
-        self.kernel = Kernel(seed=seed, filtering=wanted is not None)
+        recording = outcome is not None
+        self.kernel = Kernel(seed=seed, filtering=wanted is not None, recording=recording)
+        self._outcome = outcome
+        self._over: list[int] = []
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
         self._streams = Streams(
@@ -95,6 +104,7 @@ class Dissector:
         """The messages that became whole with the packets of `block`, in its order."""
         data = block.data
         for rows in self.kernel.walk(block):
+            self._over += self.kernel.flows.take()
             for row in zip(*[iter(rows)] * COLUMNS, strict=True):
                 kind, _, at, size, wire = row[:5]
                 payload = bytes(data[at : at + size])
@@ -105,7 +115,7 @@ class Dissector:
                     except ParseError as error:
                         self._oddities[error.oddity] += 1
                         continue
-                    if self._tells(message):
+                    if self._tells(message, 0):
                         yield packet_of(row, block, source), message
                     continue
                 packet = packet_of(row, block, source)
@@ -139,19 +149,40 @@ class Dissector:
 
     def _told(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[tuple[Packet, Message]]:
         for packet, message in found:
-            if self._tells(message):
+            if self._tells(message, packet.flow):
                 yield packet, message
 
-    def _tells(self, message: Message) -> bool:
-        """Count what a message shows; whether it is wanted."""
+    def _tells(self, message: Message, flow: int) -> bool:
+        """Count what a message shows, and what it tells of its flow's name; whether it is
+        wanted. `flow` is 0 for lookups, which are no flow."""
         if message.oddities:
             self._oddities.update(message.oddities)
         for shown in message.shown:
             self._shown[shown.evidence] += 1
+        told = _NAMED
+        if self._outcome is not None:
+            told = self._outcome(message)
+            if flow:
+                self.kernel.flows.mark(flow, told)
         if self._wanted is None or not message.shown:
             return bool(message.shown)
         if self._wanted(message):
             return True
-        for shown in message.shown:
-            self.kernel.learn(shown.name.encode())
+        if told == _NAMED:
+            for shown in message.shown:
+                self.kernel.learn(shown.name.encode())
         return False
+
+    def flows(self) -> Iterator[Flow]:
+        """The flows that are over since the last call."""
+        over, self._over = self._over, []
+        yield from ended(over)
+
+    def finish(self) -> Iterator[Flow]:
+        """The capture is over and flushed: all flows that are left. None has bytes to ask
+        for after this."""
+        whole = False
+        while self._outcome is not None and not whole:
+            whole = self.kernel.flows.drain()
+            self._over += self.kernel.flows.take()
+            yield from self.flows()

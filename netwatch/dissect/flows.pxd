@@ -3,6 +3,10 @@ cdef class Flows:
     cdef long long mask
     cdef public long long flows
     cdef public long long evicted
+    cdef bint recording
+    cdef bint fresh
+    cdef long long[::1] ended
+    cdef long long over
 
     cdef Py_ssize_t find(self, long long key, long long now) noexcept nogil
     cdef Py_ssize_t seek(self, long long key) noexcept nogil
@@ -17,4 +21,7 @@ cdef class Flows:
     cdef void owe(self, Py_ssize_t slot, int side, long long seq, long long need) noexcept nogil
     cdef bint wants(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil
     cdef void count(self, Py_ssize_t slot, int side, long long size) noexcept nogil
+    cdef void client(self, Py_ssize_t slot, int side, bint started) noexcept nogil
+    cdef void close(self, Py_ssize_t slot) noexcept nogil
+    cdef void tell(self, Py_ssize_t slot, long long outcome) noexcept nogil
     cdef long long name(self, Py_ssize_t slot) noexcept nogil

@@ -9,25 +9,41 @@ its start), and else *quiet*. Only segments of sides that are not quiet are pass
 The slot also counts the payload bytes of each side.
 
 The table is set-associative, four slots a set: a full set drops the slot that was
-silent longest, opened ones without data first, and counts it.
+silent longest, opened ones without data first, and counts it where the flow may still
+have been alive. Where flows are recorded, what is dropped, and at the end all that is
+left, is written to a list of flows that are over, with their ends and what came of them.
 """
 
 from array import array
 
 import cython
 
-WIDTH = cython.declare(cython.Py_ssize_t, 8)
+WIDTH = cython.declare(cython.Py_ssize_t, 24)
 WAYS = cython.declare(cython.Py_ssize_t, 4)
 
 # A slot: flow key, time of the last packet, for each side where what is owed starts
 # (TCP sequence number) and its length above it, payload bytes of each side, the state
-# of each side with the number of early segments passed on, and the generation.
+# of each side with the number of early segments passed on, and the generation with the
+# outcome above it. Then, looked at when the flow starts and ends only: time of the first
+# packet, addresses of side 0 and side 1 (four words each), ports, and what else is known:
+# protocol, whether IPv6, VLAN, who opened it.
 KEY = cython.declare(cython.Py_ssize_t, 0)
 LAST = cython.declare(cython.Py_ssize_t, 1)
 OWED = cython.declare(cython.Py_ssize_t, 2)
 BYTES = cython.declare(cython.Py_ssize_t, 4)
 STATE = cython.declare(cython.Py_ssize_t, 6)
 GENERATION = cython.declare(cython.Py_ssize_t, 7)
+FIRST = cython.declare(cython.Py_ssize_t, 8)
+ADDRESSES = cython.declare(cython.Py_ssize_t, 9)
+PORTS = cython.declare(cython.Py_ssize_t, 17)
+ABOUT = cython.declare(cython.Py_ssize_t, 18)
+
+# In ABOUT: protocol in 8 bits, IPv6, client known, client is side 1, start seen; VLAN
+# and 1 from bit 16 on.
+IPV6 = cython.declare(cython.longlong, 1 << 8)
+CLIENT = cython.declare(cython.longlong, 1 << 9)
+CLIENT_1 = cython.declare(cython.longlong, 1 << 10)
+STARTED = cython.declare(cython.longlong, 1 << 11)
 
 NEW = cython.declare(cython.longlong, 0)
 OPENED = cython.declare(cython.longlong, 1)
@@ -41,11 +57,20 @@ EARLY_SEGMENTS = cython.declare(cython.longlong, 16)
 WINDOW = cython.declare(cython.longlong, 65536)
 """How far behind the SYN's number a segment may lie that came before the first one."""
 
+FIELDS = 24
+"""Words of a slot, as a flow that is over is told."""
+
 GRACE = cython.declare(cython.longlong, 30_000_000_000)
 """A waiting side is kept this much longer than others when its set is full, ns."""
 
 WHOLE = cython.declare(cython.longlong, 1)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
+ALIVE = cython.declare(cython.longlong, 60_000_000_000)
+"""A flow silent for less may still be alive when its slot is taken, ns."""
+
+LIST = cython.declare(cython.longlong, 4096)
+MARGIN = cython.declare(cython.longlong, 128)
+
 KEY_MASK = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFF00)
 
 
@@ -54,16 +79,20 @@ class Flows:
     """A table of `slots` conversations (a power of two), both sides of each in one slot.
 
     A key is 63 bits, the same for both directions, its low 8 bits are not used; `side`
-    is 0 or 1, by which end sends.
+    is 0 or 1, by which end sends. `fresh` is whether `find` made the slot that it gave.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, recording: bool = False) -> None:
         if slots < 4 or slots & (slots - 1):
             raise ValueError("slots must be a power of two, four at least")
-        self.table = array("q", bytes(8 * 8 * slots))
+        self.table = array("q", bytes(8 * WIDTH * slots))
         self.mask = slots // 4 - 1
         self.flows = 0
         self.evicted = 0
+        self.fresh = False
+        self.recording = recording
+        self.ended = array("q", bytes(8 * WIDTH * (LIST + MARGIN)) if recording else bytes(8))
+        self.over = 0
 
     @cython.cfunc
     @cython.nogil
@@ -92,6 +121,7 @@ class Flows:
         for way in range(WAYS):
             if self.table[slot] == key:
                 self.table[slot + LAST] = now
+                self.fresh = False
                 return slot
             state = self.table[slot + STATE]
             age = self.table[slot + LAST]
@@ -106,13 +136,52 @@ class Flows:
                 victim = slot
             slot += WIDTH
         if self.table[victim] != 0:
-            self.evicted += 1
+            if now - self.table[victim + LAST] < ALIVE:
+                self.evicted += 1
+            self.close(victim)
         self.flows += 1
         for way in range(WIDTH):
             self.table[victim + way] = 0
         self.table[victim] = key
         self.table[victim + LAST] = now
+        self.table[victim + FIRST] = now
+        self.fresh = True
         return victim
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def client(
+        self, slot: cython.Py_ssize_t, side: cython.int, started: cython.bint
+    ) -> cython.void:
+        """Which side of the flow asks; `started` where its very start was seen."""
+        word: cython.longlong = self.table[slot + ABOUT]
+        if word & CLIENT == 0 or started:
+            word &= ~CLIENT_1
+            word |= CLIENT | (CLIENT_1 if side else 0) | (STARTED if started else 0)
+            self.table[slot + ABOUT] = word
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def close(self, slot: cython.Py_ssize_t) -> cython.void:
+        """A flow is over: write it to the list, where flows are recorded."""
+        i: cython.Py_ssize_t
+        at: cython.Py_ssize_t = self.over * WIDTH
+        if not self.recording or self.over >= LIST + MARGIN:
+            return
+        for i in range(WIDTH):
+            self.ended[at + i] = self.table[slot + i]
+        self.over += 1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def tell(self, slot: cython.Py_ssize_t, outcome: cython.longlong) -> cython.void:
+        """What became of the flow's name, a number; a greater one stands over a lesser."""
+        word: cython.longlong = self.table[slot + GENERATION]
+        if outcome > (word >> 8) & 255:
+            self.table[slot + GENERATION] = (word & 255) | (outcome << 8)
 
     @cython.cfunc
     @cython.nogil
@@ -135,9 +204,11 @@ class Flows:
         if self.table[slot + STATE]:
             if self.table[slot + BYTES + side] == 0 and self.table[slot + OWED + side] == owed:
                 return
+            self.close(slot)
             self.table[slot + GENERATION] = (self.table[slot + GENERATION] + 1) & 255
             self.table[slot + BYTES] = 0
             self.table[slot + BYTES + 1] = 0
+            self.table[slot + FIRST] = self.table[slot + LAST]
             self.flows += 1
         self.table[slot + STATE] = OPENED << (8 * side)
         self.table[slot + OWED + side] = owed
@@ -259,12 +330,38 @@ class Flows:
     @cython.exceptval(check=False)
     def name(self, slot: cython.Py_ssize_t) -> cython.longlong:
         """The conversation's name in rows: its key, and the generation in the low bits."""
-        return self.table[slot] | self.table[slot + GENERATION]
+        return self.table[slot] | (self.table[slot + GENERATION] & 255)
 
     def bytes_of(self, flow: cython.longlong) -> tuple[int, int]:
         """Payload bytes of side 0 and side 1 of the conversation that rows name `flow`;
         zeros when its slot was dropped or taken over."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
-        if slot < 0 or self.table[slot + GENERATION] != flow & 255:
+        if slot < 0 or self.table[slot + GENERATION] & 255 != flow & 255:
             return (0, 0)
         return (self.table[slot + BYTES], self.table[slot + BYTES + 1])
+
+    def mark(self, flow: cython.longlong, outcome: cython.longlong) -> None:
+        """What a message told of the name of the flow that rows name `flow` (see `tell`);
+        nothing where its slot was dropped or taken over."""
+        slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
+        if slot >= 0 and self.table[slot + GENERATION] & 255 == flow & 255:
+            self.tell(slot, outcome)
+
+    def take(self) -> list[int]:
+        """The flows that are over since the last call, `FIELDS` integers each, in the order
+        they ended: the words of a slot."""
+        words = [self.ended[i] for i in range(self.over * WIDTH)]
+        self.over = 0
+        return words
+
+    def drain(self) -> bool:
+        """Close flows that are still in the table, as many as the list has room for;
+        whether that were all."""
+        slot: cython.Py_ssize_t
+        for slot in range(0, self.table.shape[0], WIDTH):
+            if self.table[slot] != 0:
+                if self.over >= LIST:
+                    return False
+                self.close(slot)
+                self.table[slot] = 0
+        return True

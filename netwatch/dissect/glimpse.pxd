@@ -1,6 +1,6 @@
-from netwatch.dissect.payloads cimport Payloads
+from netwatch.dissect.prefaces cimport Prefaces
 
-cdef class Glimpse(Payloads):
+cdef class Glimpse(Prefaces):
     cdef long long[::1] known
     cdef long long[::1] passed
     cdef unsigned long long salt

@@ -15,9 +15,9 @@ from array import array
 import cython
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.payloads import Payloads
+    from cython.cimports.netwatch.dissect.prefaces import Prefaces
 else:
-    from netwatch.dissect.payloads import Payloads
+    from netwatch.dissect.prefaces import Prefaces
 
 PASSED = ("dns-query", "dns-answer", "dns-cname", "tls-sni")
 """Evidence whose names are counted here, by number."""
@@ -30,7 +30,7 @@ MAX_JUMPS = cython.declare(cython.int, 16)
 
 
 @cython.cclass
-class Glimpse(Payloads):
+class Glimpse(Prefaces):
     """Names learned, and the usual messages held against them."""
 
     def learn(self, name: bytes) -> None:

@@ -50,11 +50,17 @@ RECORD = cython.declare(cython.longlong, 6)
 CUT = cython.declare(cython.int, 12)
 TRANSPORT_UNKNOWN = cython.declare(cython.int, 8)
 TRANSPORT_CUT = cython.declare(cython.int, 9)
+ADDRESSES = cython.declare(cython.Py_ssize_t, 9)
+PORTS = cython.declare(cython.Py_ssize_t, 17)
+ABOUT = cython.declare(cython.Py_ssize_t, 18)
+IPV6 = cython.declare(cython.longlong, 1 << 8)
+NAMED = cython.declare(cython.longlong, 3)
 REPEATED = cython.declare(cython.int, 13)
 TCP_BAD = cython.declare(cython.int, 10)
 UDP_LENGTH = cython.declare(cython.int, 11)
 KIND_TCP_DNS = cython.declare(cython.longlong, 5)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
+SHORT_NEED = cython.declare(cython.longlong, 16384)
 KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 KIND_MORE = cython.declare(cython.longlong, 6)
 MIX = cython.declare(cython.ulonglong, 0x1E3779B97F4A7C15)
@@ -65,10 +71,14 @@ LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFF00)
 class Kernel(Tunnels):
     """One capture's walk. `slots` is the size of the flow table, a power of two; `seed`
     varies how flows spread over it, so that nobody can aim at a set. With `filtering`,
-    messages with nothing but names that were learned are counted and give no row."""
+    messages with nothing but names that were learned are counted and give no row. With
+    `recording`, flows that are over are kept until `flows.take` is called, which must be
+    after each list of rows."""
 
-    def __init__(self, slots: int = 65536, seed: int = 0, filtering: bool = False) -> None:
-        self.flows = Flows(slots)
+    def __init__(
+        self, slots: int = 65536, seed: int = 0, filtering: bool = False, recording: bool = False
+    ) -> None:
+        self.flows = Flows(slots, recording)
         self.odd = array("q", bytes(8 * len(ODDITIES)))
         self.rows = array("q", bytes(8 * (CAPACITY + MARGIN) * WIDTH))
         self.out = self.rows
@@ -92,7 +102,7 @@ class Kernel(Tunnels):
         assert WIDTH == COLUMNS
         while start < block.count:
             start = self._walk(block.data, block.records, links, start, block.count)
-            if self.count:
+            if self.count or self.flows.over:
                 yield self.rows[: self.count * COLUMNS].tolist()
 
     def oddities(self) -> dict[str, int]:
@@ -119,7 +129,7 @@ class Kernel(Tunnels):
         self.count = 0
         with cython.nogil:
             i = start
-            while i < stop and self.count < CAPACITY:
+            while i < stop and self.count < CAPACITY and self.flows.over < CAPACITY:
                 at = i * RECORD
                 self.record = i
                 i += 1
@@ -237,6 +247,7 @@ class Kernel(Tunnels):
         """RFC 9293 section 3.1."""
         header: cython.Py_ssize_t
         payload: cython.Py_ssize_t
+        behind: cython.Py_ssize_t
         size: cython.longlong
         seq: cython.longlong
         need: cython.longlong = 0
@@ -261,21 +272,33 @@ class Kernel(Tunnels):
             return
         seq = self.u32(self.at + 4)
         slot = self.flows.find(self.key(), self.now)
+        if self.flows.fresh:
+            self.describe(slot)
         dns_port = self.u16(self.at) == 53 or self.u16(self.at + 2) == 53
         if flags & 2:
             seq = (seq + 1) & SEQ
             if flags & 16 == 0:
                 self.flows.syn(slot, self.side, seq)
-            elif dns_port:
-                self.flows.opened(slot, self.side, seq)
+                self.flows.client(slot, self.side, True)
             else:
-                self.flows.quiet(slot, self.side)
+                self.flows.client(slot, 1 - self.side, True)
+                if dns_port:
+                    self.flows.opened(slot, self.side, seq)
+                else:
+                    self.flows.quiet(slot, self.side)
             if size == 0:
                 return
         self.flows.count(slot, self.side, size)
         if payload >= self.end:
             self.odd[CUT] += 1
             return
+        behind = self.proxy(payload, self.end)
+        if behind > payload:
+            size -= behind - payload
+            seq = (seq + behind - payload) & SEQ
+            payload = behind
+            if payload >= self.end:
+                return
         if dns_port:
             kind = KIND_MORE
             if self.flows.first(slot, self.side, seq) or self.dns(
@@ -293,6 +316,14 @@ class Kernel(Tunnels):
         ):
             kind = 4
             need = self.http_need(payload, self.end)
+        elif self.http2(payload, self.end):
+            kind = 11
+            need = SHORT_NEED
+        elif self.server_hello(payload, self.end):
+            kind = 10
+            need = SHORT_NEED
+        elif self.socks(payload, self.end):
+            kind = 9
         elif (
             size > 20
             and self.u16(payload) == size - 2
@@ -303,7 +334,7 @@ class Kernel(Tunnels):
             kind = KIND_MORE
         else:
             return
-        if kind == 2 or kind == 4:
+        if kind == 2 or kind == 4 or need:
             if need:
                 self.flows.owe(slot, self.side, seq, need)
             elif self.flows.repeated(slot, self.side, seq):
@@ -312,8 +343,33 @@ class Kernel(Tunnels):
             else:
                 self.flows.finish(slot, self.side, seq)
                 if kind == 2 and self.tls_known(payload, self.end):
+                    self.flows.client(slot, self.side, False)
+                    self.flows.tell(slot, NAMED)
                     return
+        if kind == 2 or kind == 4 or kind == 9 or kind == 11:
+            self.flows.client(slot, self.side, False)
+        elif kind == 10:
+            self.flows.client(slot, 1 - self.side, False)
         self.emit(kind, payload, seq, self.flows.name(slot))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def describe(self, slot: cython.Py_ssize_t) -> cython.void:
+        """Write into a new slot who its two sides are."""
+        i: cython.Py_ssize_t = 0
+        low: cython.Py_ssize_t = self.addr + (self.addr_len if self.side else 0)
+        high: cython.Py_ssize_t = self.addr + (0 if self.side else self.addr_len)
+        src: cython.longlong = self.u16(self.at)
+        dst: cython.longlong = self.u16(self.at + 2)
+        while i < self.addr_len >> 2:
+            self.flows.table[slot + ADDRESSES + i] = self.u32(low + 4 * i)
+            self.flows.table[slot + ADDRESSES + 4 + i] = self.u32(high + 4 * i)
+            i += 1
+        self.flows.table[slot + PORTS] = (dst << 16) | src if self.side else (src << 16) | dst
+        self.flows.table[slot + ABOUT] = (
+            self.proto | (IPV6 if self.addr_len == 16 else 0) | ((self.vlan + 1) << 16)
+        )
 
     @cython.cfunc
     @cython.nogil
@@ -355,9 +411,16 @@ class Kernel(Tunnels):
             return True
         key = self.key()
         slot = self.flows.find(key, self.now)
+        if self.flows.fresh:
+            self.describe(slot)
+            self.flows.client(slot, 1 - self.side if src < 1024 <= dst else self.side, True)
         self.flows.count(slot, self.side, self.wire_end - payload)
         if self.quic(payload, self.end):
             kind = 3
+        elif self.gquic(payload, self.end):
+            kind = 12
+        elif self.dtls(payload, self.end):
+            kind = 8
         elif src != 137 and dst != 137 and self.dns(payload, self.end, self.wire_end):
             # NetBIOS names (RFC 1002) come in the same frame, and are names of hosts in
             # a workgroup.
