@@ -162,6 +162,10 @@ Outcome = Literal[
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """By number, as the flow table holds them: a later one stands over an earlier one."""
 
+BYPASS: tuple[Outcome, ...] = ("encrypted-dns", "vpn", "relay", "tor")
+"""Categories of apps that hide from the wire what a device asks for; a flow to one has the
+outcome of that name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
@@ -171,7 +175,8 @@ class Flow:
     `first` and `last` are the times of its packets in ns, bytes are transport payload out
     of and into the client. The client is who opened it; where the capture started in
     mid-flow (`opened` false) it is the end with the greater port. `waiting` says that
-    it began a message that never became whole.
+    it began a message that never became whole. `source` and `packet` are those of its
+    first packet.
     """
 
     first: int
@@ -187,6 +192,8 @@ class Flow:
     outcome: Outcome
     opened: bool
     waiting: bool
+    source: str = ""
+    packet: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +239,9 @@ class Device:
 @dataclass(frozen=True, slots=True)
 class Ban:
     """A rule by an authority. `start` and `end` are the first and last day in force in
-    `timezone`; None is open. `apps` holds app ids, resolved. `networks` limits it to
-    networks of these names; empty is all."""
+    `timezone`; None is open. `apps` holds app ids, resolved; `bypass` those that it covers
+    besides because they hide what a device asks for. `networks` limits it to networks of
+    these names; empty is all."""
 
     id: str
     authority: str
@@ -248,6 +256,11 @@ class Ban:
     min_confidence: Confidence
     severity: Severity
     networks: frozenset[str] = frozenset()
+    bypass: frozenset[str] = frozenset()
+
+    def covers(self, app: str) -> bool:
+        """Whether the ban speaks of the app of this id."""
+        return app in self.apps or app in self.bypass
 
 
 @dataclass(frozen=True, slots=True)

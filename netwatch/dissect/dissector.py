@@ -64,6 +64,7 @@ class Dissector:
         self.kernel = Kernel(seed=seed, filtering=wanted is not None, recording=recording)
         self._outcome = outcome
         self._over: list[int] = []
+        self._sources: list[str] = []
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
         self._streams = Streams(
@@ -103,7 +104,9 @@ class Dissector:
     def messages(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
         """The messages that became whole with the packets of `block`, in its order."""
         data = block.data
-        for rows in self.kernel.walk(block):
+        if not self._sources or self._sources[-1] != source:
+            self._sources.append(source)
+        for rows in self.kernel.walk(block, len(self._sources) - 1):
             self._over += self.kernel.flows.take()
             for row in zip(*[iter(rows)] * COLUMNS, strict=True):
                 kind, _, at, size, wire = row[:5]
@@ -176,7 +179,7 @@ class Dissector:
     def flows(self) -> Iterator[Flow]:
         """The flows that are over since the last call."""
         over, self._over = self._over, []
-        yield from ended(over)
+        yield from ended(over, self._sources)
 
     def finish(self) -> Iterator[Flow]:
         """The capture is over and flushed: all flows that are left. None has bytes to ask

@@ -1,6 +1,6 @@
 """Flows that are over: the flow table's words as values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from netwatch.dissect.flows import FIELDS
 from netwatch.model import OUTCOMES, Flow
@@ -9,8 +9,8 @@ _IPV6, _CLIENT, _CLIENT_1, _STARTED = 1 << 8, 1 << 9, 1 << 10, 1 << 11
 _WAITING = 2
 
 
-def ended(words: list[int]) -> Iterator[Flow]:
-    """The flows in what `Flows.take` gave, in its order."""
+def ended(words: list[int], sources: Sequence[str]) -> Iterator[Flow]:
+    """The flows in what `Flows.take` gave, in its order; `sources` by their number."""
     for slot in zip(*[iter(words)] * FIELDS, strict=True):
         last, states, outcome, first, ports, about = *slot[1:2], *slot[6:9], *slot[17:19]
         if 53 in (ports >> 16, ports & 0xFFFF):
@@ -38,6 +38,8 @@ def ended(words: list[int]) -> Iterator[Flow]:
             outcome=OUTCOMES[outcome >> 8],
             opened=bool(about & _STARTED),
             waiting=_WAITING in (states & 7, (states >> 8) & 7),
+            source=sources[slot[19] >> 40],
+            packet=slot[19] & 0xFFFFFFFFFF,
         )
 
 

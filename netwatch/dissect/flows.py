@@ -26,7 +26,7 @@ WAYS = cython.declare(cython.Py_ssize_t, 4)
 # of each side with the number of early segments passed on, and the generation with the
 # outcome above it. Then, looked at when the flow starts and ends only: time of the first
 # packet, addresses of side 0 and side 1 (four words each), ports, and what else is known:
-# protocol, whether IPv6, VLAN, who opened it.
+# protocol, whether IPv6, VLAN, who opened it; number of the first packet.
 KEY = cython.declare(cython.Py_ssize_t, 0)
 LAST = cython.declare(cython.Py_ssize_t, 1)
 OWED = cython.declare(cython.Py_ssize_t, 2)
@@ -37,6 +37,7 @@ FIRST = cython.declare(cython.Py_ssize_t, 8)
 ADDRESSES = cython.declare(cython.Py_ssize_t, 9)
 PORTS = cython.declare(cython.Py_ssize_t, 17)
 ABOUT = cython.declare(cython.Py_ssize_t, 18)
+NUMBER = cython.declare(cython.Py_ssize_t, 19)
 
 # In ABOUT: protocol in 8 bits, IPv6, client known, client is side 1, start seen; VLAN
 # and 1 from bit 16 on.

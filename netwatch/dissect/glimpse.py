@@ -25,6 +25,7 @@ PASSED = ("dns-query", "dns-answer", "dns-cname", "tls-sni")
 MIX = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
 LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 SLOTS = cython.declare(cython.ulonglong, 65536)
+WATCHED = cython.declare(cython.ulonglong, 8192)
 MAX_ANSWERS = cython.declare(cython.longlong, 32)
 MAX_JUMPS = cython.declare(cython.int, 16)
 
@@ -44,6 +45,32 @@ class Glimpse(Prefaces):
     def forget(self) -> None:
         """All names may be of interest again: rules have changed."""
         self.known = array("q", bytes(8 * SLOTS))
+        self.watched = array("q", bytes(8 * WATCHED))
+        self.watching = False
+
+    def watch(self, address: bytes) -> None:
+        """Answers with this address (4 or 16 bytes) are of interest whatever name they
+        are for. The table is of fixed size; new ones take the place of old."""
+        byte: cython.int
+        self.sum = self.salt
+        for byte in address:
+            self.feed(byte)
+        self.watched[self.sum & (WATCHED - 1)] = self.sum
+        self.watching = True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def is_watched(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.bint:
+        """Whether the address of `size` bytes at `at` is watched."""
+        sum_: cython.longlong
+        stop: cython.Py_ssize_t = at + size
+        self.sum = self.salt
+        while at < stop:
+            self.feed(self.data[at])
+            at += 1
+        sum_ = self.sum
+        return self.watched[self.sum & (WATCHED - 1)] == sum_
 
     @cython.cfunc
     @cython.nogil
@@ -183,6 +210,9 @@ class Glimpse(Prefaces):
                 if not self.labels(at, pos, pos + size):
                     return False
                 aliases += 1
+            elif kind == 1 or kind == 28:
+                if self.watching and self.is_watched(pos, size):
+                    return False
             elif kind == 64 or kind == 65:
                 # SVCB and HTTPS (RFC 9460 section 2.2); a target "." is the owner.
                 if size < 3:

@@ -9,6 +9,7 @@ cdef class Kernel(Tunnels):
     cdef long long seed
     cdef long long now
     cdef long long record
+    cdef long long first_number
     cdef int side
     cdef public long long packets
     cdef public long long octets

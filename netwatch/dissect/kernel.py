@@ -53,6 +53,7 @@ TRANSPORT_CUT = cython.declare(cython.int, 9)
 ADDRESSES = cython.declare(cython.Py_ssize_t, 9)
 PORTS = cython.declare(cython.Py_ssize_t, 17)
 ABOUT = cython.declare(cython.Py_ssize_t, 18)
+NUMBER = cython.declare(cython.Py_ssize_t, 19)
 IPV6 = cython.declare(cython.longlong, 1 << 8)
 NAMED = cython.declare(cython.longlong, 3)
 REPEATED = cython.declare(cython.int, 13)
@@ -91,13 +92,15 @@ class Kernel(Tunnels):
         self.octets = 0
         self.candidates = 0
 
-    def walk(self, block: Block) -> Iterator[list[int]]:
+    def walk(self, block: Block, source: int = 0) -> Iterator[list[int]]:
         """Yield the block's rows as flat lists of whole rows (``COLUMNS`` integers each).
 
+        `source` is a small number that flows keep with the number of their first packet.
         Offsets are into the block's buffer, valid as long as the block is.
         """
         links = array("q", [interface.link_type for interface in block.interfaces] or [0])
         start = 0
+        self.first_number = source << 40 | block.first
         assert RECORD == FIELDS
         assert WIDTH == COLUMNS
         while start < block.count:
@@ -366,6 +369,7 @@ class Kernel(Tunnels):
             self.flows.table[slot + ADDRESSES + i] = self.u32(low + 4 * i)
             self.flows.table[slot + ADDRESSES + 4 + i] = self.u32(high + 4 * i)
             i += 1
+        self.flows.table[slot + NUMBER] = self.first_number + self.record
         self.flows.table[slot + PORTS] = (dst << 16) | src if self.side else (src << 16) | dst
         self.flows.table[slot + ABOUT] = (
             self.proto | (IPV6 if self.addr_len == 16 else 0) | ((self.vlan + 1) << 16)

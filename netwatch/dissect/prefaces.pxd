@@ -7,3 +7,4 @@ cdef class Prefaces(Payloads):
     cdef int http2(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef int dtls(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef int gquic(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef bint letters(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil

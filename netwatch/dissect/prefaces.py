@@ -45,36 +45,51 @@ class Prefaces(Payloads):
     @cython.nogil
     @cython.exceptval(check=False)
     def socks(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """A request of SOCKS 4 or 5 (RFC 1928 section 4), alone or behind its greeting."""
+        """A request of SOCKS 4a or 5 (RFC 1928 section 4) that names a host, alone or
+        behind its greeting; so short a thing must be told from data by its letters."""
         size: cython.Py_ssize_t = end - at
-        kind: cython.int
-        if size < 9:
+        if size < 11:
             return 0
         if self.data[at] == 4:
-            if not 1 <= self.data[at + 1] <= 2 or self.data[end - 1] != 0 or size > 8 + 512:
+            # Address 0.0.0.x with x not 0, user id, 0, host name, 0.
+            if not 1 <= self.data[at + 1] <= 2 or self.u32(at + 4) >> 8 or size > 8 + 512:
                 return 0
-            return 9
+            if self.data[at + 7] == 0 or self.data[end - 1] != 0:
+                return 0
+            at += 8
+            while at < end and self.data[at] != 0:
+                at += 1
+            return 9 if self.letters(at + 1, end - 1) else 0
         if self.data[at] != 5:
             return 0
-        if self.data[at + 2] == 0 and size < 6 + 256:
-            kind = self.data[at + 3]
-            if 1 <= self.data[at + 1] <= 3 and (
-                (kind == 3 and size == 7 + self.data[at + 4])
-                or (kind == 1 and size == 10)
-                or (kind == 4 and size == 22)
-            ):
-                return 9
-        at += 2 + self.data[at + 1]
+        if self.data[at + 2] != 0 or self.data[at + 3] != 3 or self.data[at + 4] + 7 != size:
+            at += 2 + self.data[at + 1]
         if (
-            at + 9 < end
+            at + 11 <= end
             and self.data[at] == 5
             and 1 <= self.data[at + 1] <= 3
             and self.data[at + 2] == 0
             and self.data[at + 3] == 3
             and end - at == 7 + self.data[at + 4]
+            and self.letters(at + 5, end - 2)
         ):
             return 9
         return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def letters(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+        """Whether the bytes are at least three, and letters, digits, ``-``, ``_`` and dots."""
+        c: cython.int
+        if end - at < 3:
+            return False
+        while at < end:
+            c = self.data[at]
+            if not (97 <= c <= 122 or 65 <= c <= 90 or 45 <= c <= 57 or c == 95) or c == 47:
+                return False
+            at += 1
+        return True
 
     @cython.cfunc
     @cython.nogil
