@@ -135,7 +135,7 @@ class Connection:
                 raise ParseError("dtls-handshake")
             data = reader.take(min(size, reader.left))
             if kind == _CLIENT_HELLO:
-                if length > MAX_HELLO:
+                if 4 + length > MAX_HELLO:
                     raise ParseError("tls-hello-length")
                 self._add(sequence, length, offset, data)
                 count += 1

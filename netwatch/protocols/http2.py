@@ -109,9 +109,8 @@ class _Requests:
         stream = int.from_bytes(head[5:]) & 0x7FFFFFFF
         if length > MAX_FRAME:
             raise ParseError("http2-frame-size")
-        if self._stream is not None and (kind != _CONTINUATION or stream != self._stream):
-            raise ParseError("http2-continuation")
-        if self._stream is None and kind == _CONTINUATION:
+        goes_on = self._stream is not None
+        if goes_on != (kind == _CONTINUATION) or (goes_on and stream != self._stream):
             raise ParseError("http2-continuation")
         end = start + length
         if len(self._data) < end:

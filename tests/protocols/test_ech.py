@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from protocol_samples import extension, hello, records, server_name, vector
+
+from netwatch.errors import ParseError
+from netwatch.protocols import ech, tls
+
+
+def outer(size: int, key: int = 32, suite: bytes = b"\0\1\0\1") -> bytes:
+    """The body of an outer extension whose payload has `size` bytes."""
+    return b"\0" + suite + b"\x2a" + vector(2, bytes(key)) + vector(2, bytes(size))
+
+
+@pytest.mark.parametrize(
+    ("body", "names", "kind"),
+    [
+        (outer(240), ("cloudflare-ech.com",), "outer"),
+        (outer(399), ("cloudflare-ech.com",), "outer"),
+        (outer(399), ("www.example.com", "public.tls-ech.dev"), "outer"),
+        (outer(240, key=0), ("www.example.com",), "outer"),
+        (outer(144), ("www.example.com",), "grease"),
+        (outer(240, suite=b"\0\1\0\3"), ("www.example.com",), "grease"),
+        (outer(240), (), "present"),
+        (outer(239), ("www.example.com",), "present"),
+        (outer(272), ("www.example.com",), "present"),
+        (outer(240, key=65), ("www.example.com",), "present"),
+        (outer(240, suite=b"\0\1\0\2"), ("www.example.com",), "present"),
+        (outer(240, suite=b"\0\2\0\1"), ("www.example.com",), "present"),
+        (outer(240), ("x.cloudflare-ech.com",), "grease"),
+    ],
+)
+def test_what_an_extension_says(body, names, kind):
+    assert ech.kind(body, names) == kind
+
+
+@pytest.mark.parametrize(
+    ("body", "oddity"),
+    [
+        (b"", "tls-ech"),
+        (b"\1", "tls-ech-inner"),
+        (b"\2" + outer(144)[1:], "tls-ech"),
+        (outer(144) + b"\0", "tls-ech"),
+        (outer(0), "tls-ech"),
+    ],
+)
+def test_what_is_no_outer_extension(body, oddity):
+    with pytest.raises(ParseError) as raised:
+        ech.kind(body, ())
+    assert raised.value.oddity == oddity
+
+
+def test_an_extension_cut_at_every_byte():
+    body = outer(144)
+    for end in range(len(body)):
+        with pytest.raises(ParseError):
+            ech.kind(body[:end], ("a.example",))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_hello_tells_it_whatever_the_order_of_its_extensions(first):
+    parts = [server_name(b"www.example.com"), extension(0xFE0D, outer(176))]
+    found = tls.parse(records(hello(b"".join(parts if first else reversed(parts)))))
+    assert (found.tls.ech, found.oddities) == ("grease", ())
+
+
+def test_a_malformed_one_is_there_all_the_same():
+    found = tls.parse(records(hello(server_name(b"a.example") + extension(0xFE0D, b"\0"))))
+    assert (found.tls.ech, found.oddities) == ("present", ("tls-ech",))
+
+
+@given(st.binary(max_size=80), st.lists(st.sampled_from(["a.example", "cloudflare-ech.com"])))
+def test_any_bytes_have_a_kind_or_a_named_error(body, names):
+    try:
+        told = ech.kind(body, tuple(names))
+    except ParseError as error:
+        told = error.oddity
+    assert told in ("outer", "grease", "present", "tls-ech", "tls-ech-inner")

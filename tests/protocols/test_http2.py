@@ -1,0 +1,173 @@
+import pytest
+from handshake_samples import PREFACE, http2_frame, http2_requests, request_fields
+from hpack import Encoder
+from hypothesis import given
+from hypothesis import strategies as st
+from protocol_samples import sound_outcome
+
+from netwatch.errors import Incomplete, ParseError
+from netwatch.protocols import http2
+
+SETTINGS = http2_frame(4, b"")
+BLOCK = Encoder().encode(request_fields("www.example.com"))
+WHOLE = PREFACE + SETTINGS + http2_frame(1, BLOCK, 0x05, 1)
+TWO = http2_requests("www.example.com:8080", "other.example")
+
+
+def names(found) -> list[str]:
+    assert all(one.evidence == "http-host" and not one.by_destination for one in found.shown)
+    return [one.name for one in found.shown]
+
+
+def block_of(authority: str | None, **more: str) -> bytes:
+    return PREFACE + http2_frame(1, Encoder().encode(request_fields(authority, **more)), 4, 1)
+
+
+def test_all_requests_that_are_there():
+    found = http2.parse(TWO)
+    assert names(found) == ["www.example.com", "other.example"]
+    assert (found.size, found.oddities) == (len(TWO), ())
+    assert names(http2.parse(http2_requests(*["a.example"] * 3))) == ["a.example"]
+
+
+@pytest.mark.parametrize(
+    ("data", "host"),
+    [
+        (block_of("WWW.Example.com"), "www.example.com"),
+        (block_of("user@www.example.com:443"), "www.example.com"),
+        (block_of("[2001:db8::7]:443"), "2001:db8::7"),
+        (block_of(None, host="a.example:80"), "a.example"),
+        (block_of("a.example", host="b.example"), "a.example"),
+    ],
+)
+def test_the_host_of_a_request(data, host):
+    assert names(http2.parse(data)) == [host]
+
+
+def test_the_target_of_connect():
+    block = Encoder().encode([(":method", "CONNECT"), (":authority", "a.example:443")])
+    assert names(http2.parse(PREFACE + http2_frame(1, block, 4, 1))) == ["a.example"]
+
+
+def test_a_request_without_a_host_shows_nothing():
+    assert http2.parse(block_of(None)).shown == ()
+
+
+def test_a_connection_cut_at_every_byte_waits_for_the_first_request():
+    for end in range(len(WHOLE)):
+        with pytest.raises(Incomplete) as raised:
+            http2.parse(WHOLE[:end])
+        assert end < raised.value.need <= len(WHOLE)
+        with pytest.raises(ParseError) as refused:
+            http2.parse(WHOLE[:end], last=True)
+        assert refused.value.oddity == "http2-cut"
+    for end in range(len(http2_requests("www.example.com:8080")), len(TWO)):
+        assert len(http2.parse(TWO[:end]).shown) == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_a_block_over_frames(size):
+    parts = [BLOCK[at : at + size] for at in range(0, len(BLOCK), size)]
+    frames = [http2_frame(9 if at else 1, part, 0, 1) for at, part in enumerate(parts)]
+    data = PREFACE + b"".join(frames) + http2_frame(9, b"", 4, 1)
+    found = http2.parse(data + b"\0\0\5")
+    assert names(found) == ["www.example.com"]
+    assert found.size == len(data)
+
+
+def test_the_message_ends_before_a_block_that_goes_on():
+    assert http2.parse(WHOLE + http2_frame(1, BLOCK, 0, 3)).size == len(WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("flags", "payload"),
+    [
+        (0x0C, b"\3" + BLOCK + bytes(3)),
+        (0x24, b"\x80\0\0\1\x10" + BLOCK),
+        (0x2C, b"\2\x80\0\0\1\x10" + BLOCK + bytes(2)),
+    ],
+)
+def test_padding_and_priority(flags, payload):
+    assert names(http2.parse(PREFACE + http2_frame(1, payload, flags, 1))) == ["www.example.com"]
+
+
+def test_frames_between_are_passed_over():
+    between = http2_frame(8, b"\0\0\1\0") + http2_frame(0, bytes(3000), 1, 1)
+    between += http2_frame(0xBE, b"unknown")
+    rest = http2_requests("www.example.com")[len(PREFACE) :]
+    assert names(http2.parse(PREFACE + between + rest)) == ["www.example.com"]
+
+
+def test_the_table_may_grow_as_the_server_grants():
+    encoder = Encoder()
+    encoder.header_table_size = http2.MAX_TABLE
+    data = PREFACE + http2_frame(1, encoder.encode(request_fields("a.example")), 4, 1)
+    assert names(http2.parse(data)) == ["a.example"]
+
+
+def test_requests_have_a_limit():
+    many = [f"h{at}.example" for at in range(http2.MAX_REQUESTS + 9)]
+    found = http2.parse(http2_requests(*many))
+    assert names(found) == many[: http2.MAX_REQUESTS]
+
+
+def test_a_name_that_is_too_long_is_left():
+    found = http2.parse(block_of("a" * 300))
+    assert (found.shown, found.oddities) == ((), ("http-host-length",))
+
+
+def bomb() -> bytes:
+    """A block that refers to one long field many times: 50 kB that would grow to 50 MB."""
+    long = b"\x40\x01x\x7f\xa1\x1e" + b"y" * 4000
+    return long + b"\xbe" * 12000
+
+
+@pytest.mark.parametrize(
+    ("frames", "oddity"),
+    [
+        (http2_frame(1, bomb()[:16384], 4, 1), "http2-hpack"),
+        (http2_frame(1, b"\x80", 4, 1), "http2-hpack"),
+        (http2_frame(1, b"\x3f" + b"\xff" * 20, 4, 1), "http2-hpack"),
+        (http2_frame(1, b"\x40\x0aabc", 4, 1), "http2-hpack"),
+        (http2_frame(1, bytes(http2.MAX_BLOCK + 1), 4, 1), "http2-block"),
+        (b"\xff\xff\xff\0\0" + bytes(4), "http2-frame-size"),
+        (http2_frame(1, b"\x09abc", 0x0C, 1), "http2-padding"),
+        (http2_frame(1, b"", 0x0C, 1), "http2-padding"),
+        (http2_frame(1, b"abc", 0x24, 1), "http2-padding"),
+        (http2_frame(9, b"abc", 0x04, 1), "http2-continuation"),
+        (http2_frame(1, BLOCK, 0, 1) + SETTINGS, "http2-continuation"),
+        (http2_frame(1, BLOCK, 0, 1) + http2_frame(9, b"", 4, 3), "http2-continuation"),
+    ],
+)
+def test_what_goes_wrong_is_an_error_first_and_an_oddity_later(frames, oddity):
+    with pytest.raises(ParseError) as raised:
+        http2.parse(PREFACE + frames)
+    assert raised.value.oddity == oddity
+    found = http2.parse(WHOLE + frames)
+    assert names(found) == ["www.example.com"]
+    assert found.oddities == (oddity,)
+    assert found.size == len(WHOLE)
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n", PREFACE[:-1] + b"x", b"PRI * HTTP/1.1"])
+def test_what_has_no_preface_is_refused(data):
+    with pytest.raises(ParseError) as raised:
+        http2.parse(data)
+    assert raised.value.oddity == "http2-preface"
+
+
+@given(st.binary(max_size=200), st.sampled_from(["", "preface", "block"]), st.booleans())
+def test_any_bytes_are_a_message_or_a_named_error(data, framed, last):
+    raw = {"": data, "preface": PREFACE + data, "block": PREFACE + http2_frame(1, data, 4, 1)}
+    assert sound_outcome(lambda given: http2.parse(given, last), raw[framed], "http")
+
+
+@given(
+    st.lists(st.tuples(st.integers(24, len(TWO) - 1), st.integers(0, 255)), max_size=6),
+    st.booleans(),
+)
+def test_a_sound_connection_with_some_bytes_changed(changes, last):
+    data = bytearray(TWO)
+    for at, value in changes:
+        data[at] = value
+    assert sound_outcome(lambda given: http2.parse(given, last), bytes(data), "http")

@@ -1,0 +1,124 @@
+"""tshark reads the same from the real captures that lie beside the checkout on a
+developer's machine, in the protocols that are rare."""
+
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from test_protocols_oracle import captured, told, tshark, words
+
+from netwatch.errors import ParseError
+from netwatch.protocols import dtls, gquic, socks, tls, tls_server
+from netwatch.protocols.gquic_packet import version_of
+
+pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+
+
+def streams(path: Path) -> list[bytes]:
+    """The bytes of each side of each TCP stream, up to the first gap."""
+    sides: dict[tuple[str, str], dict[int, bytes]] = defaultdict(dict)
+    fields = ("tcp.stream", "tcp.srcport", "tcp.seq_raw", "tcp.payload")
+    for stream, port, sequence, payload in tshark(path, "tcp.len > 0 && !icmp", *fields):
+        # What tshark dissects as nested in other streams has more than one payload.
+        own = bytes.fromhex(payload.partition(";")[0])
+        sides[stream, port].setdefault(int(sequence), own)
+    found = []
+    for segments in sides.values():
+        data, base = b"", min(segments)
+        for sequence in sorted(segments):
+            if sequence - base <= len(data):
+                data += segments[sequence][len(data) - (sequence - base) :]
+        found.append(data)
+    return found
+
+
+@captured(
+    "arkime__quic43.pcap",
+    "ndpi__gquic.pcap",
+    "ndpi__quic.pcap",
+    "ndpi__quic_q46_b.pcap",
+    "ndpi__youtube_quic.pcap",
+    "ndpi__youtubeupload.pcap",
+)
+def test_captured_hellos_over_google_quic(path):
+    connections: dict[tuple[str, str], gquic.Connection] = defaultdict(gquic.Connection)
+    ours = set()
+    for stream, port, payload in tshark(path, "udp", "udp.stream", "udp.srcport", "udp.payload"):
+        datagram = bytes.fromhex(payload)
+        if version_of(datagram)[:2] == b"Q0":
+            try:
+                found = connections[stream, port].feed(datagram)
+            except ParseError as error:
+                assert error.oddity in ("gquic-header", "gquic-no-handshake")  # noqa: PT017
+                continue
+            if found:
+                assert found.oddities == ()
+                ours |= {one.name for one in found.shown}
+    theirs = words(tshark(path, "gquic", "gquic.tag.sni"), 0)
+    # tshark does not read the CHLO of Q050.
+    assert ours == (theirs or {"www.gstatic.com"})
+
+
+@captured("ndpi__anyconnect-vpn.pcap")
+def test_captured_hellos_over_dtls(path):
+    connections: dict[str, dtls.Connection] = defaultdict(dtls.Connection)
+    ours = []
+    fields = ("udp.stream", "udp.payload")
+    for stream, payload in tshark(path, "dtls.handshake.type == 1", *fields):
+        found = connections[stream].feed(bytes.fromhex(payload))
+        assert found is not None
+        ours.append(told(found))
+    theirs = tshark(path, "dtls.handshake.type == 1", "dtls.handshake.ja4")
+    # tshark calls the version before the RFC s1, FoxIO knows no name for it.
+    assert [row[1][3:] for row in ours] == [row[0][3:] for row in theirs]
+
+
+@captured(
+    "ja4__ipv6.pcapng",
+    "ndpi__dns_dot.pcap",
+    "ndpi__simple-dnscrypt.pcap",
+    "ndpi__whatsapp_login_call.pcap",
+    "ndpi__youtubeupload.pcap",
+    "ndpi__zoom.pcap",
+    "zeek__pppoe-over-qinq.pcap",
+)
+def test_captured_certificates(path):
+    ours = set()
+    for data in streams(path):
+        if data[:2] == b"\x16\x03" and data[5:6] == b"\x02":
+            found = tls_server.parse(data, last=True)
+            assert found.oddities == ()
+            ours |= {one.name for one in found.shown}
+    theirs = words(tshark(path, "tls.handshake.type == 11", "x509ce.dNSName"), 0)
+    names = {word for text in theirs for word in text.split(",")}
+    assert names
+    assert ours == names
+
+
+@captured("ndpi__tls_heur__vmess-tcp-tls.pcapng", "ndpi__tls_heur__vmess-websocket.pcapng")
+def test_captured_requests_of_a_socks_client(path):
+    ours = set()
+    for data in streams(path):
+        if data[:4] == b"\x05\x02\x00\x01":
+            found = socks.parse(data)
+            ours |= {one.name for one in found.shown}
+            assert tls.parse(data[found.size :], last=True).tls
+    theirs = tshark(path, "socks.command == 1 && tcp.dstport == 1080", "socks.dst")
+    assert ours
+    assert ours >= words(theirs, 0)
+
+
+@captured("arkime__tls-split-client-hello.pcap", "ndpi__google_meet.pcapng")
+def test_captured_grease_of_chromium(path):
+    kinds = set()
+    for data in streams(path):
+        if data[:2] == b"\x16\x03" and data[5:6] == b"\x01":
+            kinds.add(tls.parse(data, last=True).tls.ech)
+    assert kinds == {"grease"}
+
+
+@captured("ndpi__google_chat.pcapng")
+def test_captured_grease_of_firefox(path):
+    (first,) = [data for data in streams(path) if data[5:6] == b"\x01"]
+    assert tls.parse(first).tls.ech == "present"
