@@ -34,13 +34,10 @@ _Q050 = bytes.fromhex("504574efd066fe2f9d945cfcdbd3a7f0d3b56b45")
 _T050 = bytes.fromhex("7ff579e5acd072915580304c43a2367c60488310")
 _T051 = bytes.fromhex("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d")
 _V2 = bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9")
-_V2_DRAFT = bytes.fromhex("a707c203a59b47184a1d62ca570406ea7ae3e5d3")
 
 VERSIONS = {
     0x00000001: Version("1", _V1),
     0x6B3343CF: Version("2", _V2, b"quicv2 ", (1, 2, 3, 0)),
-    # The number and salt that draft-ietf-quic-v2 had before it became RFC 9369.
-    0x709A50C4: Version("2-draft", _V2_DRAFT, b"quicv2 ", (1, 2, 3, 0)),
     0xFF000016: Version("draft-22", _DRAFT_22),
     **{0xFF000000 | draft: Version(f"draft-{draft}", _DRAFT_23) for draft in range(23, 29)},
     **{0xFF000000 | draft: Version(f"draft-{draft}", _DRAFT_29) for draft in range(29, 33)},
