@@ -1,0 +1,37 @@
+"""The fuzz targets hold for their own seeds, and for a short run where atheris is."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+
+from fuzz_targets import TARGETS, BrokenPromiseError, hold, seeds
+
+RUNS = 2000
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_seeds_and_all_their_beginnings_keep_the_promises(name):
+    for seed in seeds(name):
+        for end in range(0, len(seed) + 1, max(1, len(seed) // 300)):
+            TARGETS[name](seed[:end])
+        TARGETS[name](seed)
+
+
+def test_a_broken_promise_is_a_finding():
+    with pytest.raises(BrokenPromiseError):
+        hold(False, "a size out of bounds")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_short_run(name):
+    script = Path(__file__).parent / "fuzz_parsers.py"
+    command = [sys.executable, str(script), name, f"-runs={RUNS}", "-seed=1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"Done {RUNS}" in done.stderr
