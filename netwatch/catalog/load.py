@@ -11,6 +11,7 @@ import importlib.resources
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources.abc import Traversable
+from ipaddress import ip_address
 from pathlib import Path
 
 from netwatch.catalog.match import Catalog
@@ -92,9 +93,20 @@ def _add(layer: dict[str, Signature], signature: Signature, problems: Problems) 
 
 
 def _single(layer: dict[str, Signature], problems: Problems) -> None:
-    """Note the rules that one source writes twice, in one app or in two."""
+    """Note the rules that one source writes twice, in one app or in two, and addresses
+    that it gives to two apps."""
     seen: dict[tuple[str, str], Rule] = {}
+    owners: dict[bytes, Signature] = {}
     for signature in layer.values():
+        for address in signature.addresses:
+            owner = owners.setdefault(address, signature)
+            if owner is not signature:
+                problems.add(
+                    signature.file,
+                    signature.line,
+                    f"address {ip_address(address)} is one of app '{owner.app.id}' too"
+                    f" ({owner.file}); one app only can have it",
+                )
         for rule in signature.rules:
             first = seen.setdefault((rule.kind, rule.name), rule)
             if first is not rule:
@@ -110,9 +122,11 @@ def _lay_over(
     merged: dict[str, Signature], layer: dict[str, Signature], problems: Problems
 ) -> None:
     taken = {(rule.kind, rule.name) for each in layer.values() for rule in each.rules}
+    addresses = {address for each in layer.values() for address in each.addresses}
     for id, below in merged.items():
         kept = tuple(rule for rule in below.rules if (rule.kind, rule.name) not in taken)
-        merged[id] = replace(below, rules=kept)
+        left = tuple(address for address in below.addresses if address not in addresses)
+        merged[id] = replace(below, rules=kept, addresses=left)
     for id, above in layer.items():
         earlier = merged.get(id)
         if earlier is None:
@@ -130,4 +144,5 @@ def _lay_over(
             rules=earlier.rules + above.rules,
             asns=tuple(dict.fromkeys(earlier.asns + above.asns)),
             examples=earlier.examples + above.examples,
+            addresses=earlier.addresses + above.addresses,
         )

@@ -25,7 +25,7 @@ class Catalog:
     they were read from, the same for the same files wherever they lie.
     """
 
-    __slots__ = ("_asns", "_globs", "_hosts", "_suffixes", "signatures", "version")
+    __slots__ = ("_addresses", "_asns", "_globs", "_hosts", "_suffixes", "signatures", "version")
 
     def __init__(self, signatures: Sequence[Signature], version: str) -> None:
         self.signatures = MappingProxyType(
@@ -36,9 +36,11 @@ class Catalog:
         self._suffixes: dict[str, Rule] = {}
         self._globs: dict[str, list[tuple[re.Pattern[str], Rule]]] = {}
         self._asns: dict[int, tuple[App, ...]] = {}
+        self._addresses: dict[bytes, App] = {}
         for signature in self.signatures.values():
             for rule in signature.rules:
                 self._enter(rule)
+            self._addresses.update(dict.fromkeys(signature.addresses, signature.app))
             for asn in signature.asns:
                 self._asns[asn.number] = (*self._asns.get(asn.number, ()), signature.app)
 
@@ -90,6 +92,10 @@ class Catalog:
     def apps_of_asn(self, number: int) -> tuple[App, ...]:
         """The apps whose vendor alone uses this AS."""
         return self._asns.get(number, ())
+
+    def app_of_address(self, ip: bytes) -> App | None:
+        """The app that has a server at this packed address, by the signatures."""
+        return self._addresses.get(ip)
 
     def rules(self) -> Iterator[Rule]:
         """All rules, app by app, as the files have them."""

@@ -8,6 +8,7 @@ is `netwatch.catalog.lint`'s.
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import PurePath
 from typing import Literal, get_args
 
@@ -76,7 +77,8 @@ class Example:
 @dataclass(frozen=True, slots=True)
 class Signature:
     """An app with its rules, networks and examples; `file` and `line` are where the app
-    is introduced."""
+    is introduced. `addresses` are those of its servers, packed: they tell what a flow
+    without a name was, and are no part of a verdict."""
 
     app: App
     rules: tuple[Rule, ...]
@@ -84,6 +86,7 @@ class Signature:
     examples: tuple[Example, ...]
     file: str
     line: int
+    addresses: tuple[bytes, ...] = ()
 
 
 def read_signature(mapping: Mapping, file: str, problems: Problems) -> Signature | None:
@@ -107,11 +110,13 @@ def read_signature(mapping: Mapping, file: str, problems: Problems) -> Signature
         fields.bad("domains", "'domains' is empty, at least one name is expected")
     rules = fields.each("domains", lambda rule: _rule(rule, app), "a domain")
     asns = fields.each("asns", _asn, "an AS")
+    addresses = _addresses(fields)
     examples = _examples(fields)
     fields.done()
     if not app.id:
         return None
-    return Signature(app, tuple(rules), tuple(asns), examples, file, fields.line("app"))
+    line = fields.line("app")
+    return Signature(app, tuple(rules), tuple(asns), examples, file, line, addresses)
 
 
 def _slug(fields: Fields, key: str, expected: str) -> str:
@@ -196,6 +201,22 @@ def _asn(fields: Fields) -> Asn | None:
         fields.bad("number", f"'number' is {number!r}, expected 1 to 4294967295 (RFC 6793)")
         return None
     return Asn(number, name)
+
+
+def _addresses(fields: Fields) -> tuple[bytes, ...]:
+    found: dict[bytes, int] = {}
+    for line, text in fields.texts("addresses"):
+        try:
+            packed = ip_address(text).packed
+        except ValueError:
+            message = f"'{text}' is no IP address, expected one like 192.0.2.53 or 2001:db8::53"
+            fields.problems.add(fields.file, line, message)
+            continue
+        if packed in found:
+            message = f"address {text} stands twice (first in line {found[packed]})"
+            fields.problems.add(fields.file, line, message)
+        found.setdefault(packed, line)
+    return tuple(found)
 
 
 def _examples(fields: Fields) -> tuple[Example, ...]:

@@ -19,6 +19,7 @@ from netwatch.catalog.load import gather
 from netwatch.catalog.match import Catalog
 from netwatch.catalog.schema import Rule
 from netwatch.errors import ConfigError, Problem
+from netwatch.formats.values import ip_text
 from netwatch.model import App
 from netwatch.names import normalise
 from netwatch.userfile import Problems
@@ -122,6 +123,7 @@ def _show(args: argparse.Namespace) -> int:
                     **_app(signature.app),
                     "domains": [_rule(rule) for rule in signature.rules],
                     "asns": [{"number": asn.number, "name": asn.name} for asn in signature.asns],
+                    "addresses": list(map(ip_text, signature.addresses)),
                     "bans": speaking,
                 }
             ]
@@ -135,6 +137,8 @@ def _show(args: argparse.Namespace) -> int:
     _columns(rows)
     for asn in signature.asns:
         print(f"AS{asn.number}  {asn.name}")
+    if signature.addresses:
+        print(f"addresses: {' '.join(map(ip_text, signature.addresses))}")
     print(f"\nbans: {', '.join(speaking) or 'no pack speaks of it'}")
     return 0
 

@@ -30,7 +30,7 @@ def test_all_shipped_files_are_clean(shipped_catalog: Catalog) -> None:
 
 
 def test_every_app_has_examples_of_each_role(shipped_catalog: Catalog) -> None:
-    assert len(shipped_catalog.signatures) == 33
+    assert len(shipped_catalog.signatures) == 38
     for signature in shipped_catalog.signatures.values():
         assert _sampled(shipped_catalog, signature) == {rule.role for rule in signature.rules}
         assert sum(example.wanted for example in signature.examples) >= 3
