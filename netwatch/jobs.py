@@ -15,6 +15,7 @@ from pathlib import Path
 from netwatch import pipeline
 from netwatch.capture.files import STDIN, Found
 from netwatch.config import Config
+from netwatch.coverage.counts import Coverage
 from netwatch.incidents import Incidents
 from netwatch.model import Observation
 from netwatch.pipeline import Progress
@@ -32,17 +33,22 @@ def scan(
     tally: Tally,
     jobs: int = 1,
     progress: Progress | None = None,
+    coverage: Coverage | None = None,
 ) -> Incidents:
-    """The incidents of all captures together, read by up to `jobs` workers."""
+    """The incidents of all captures together, read by up to `jobs` workers; their flows are
+    counted in `coverage`, where one is given."""
     incidents = Incidents(config.quiet_gap)
     if _workers(captures, jobs) == 1:
         for capture in captures:
-            incidents.merge(pipeline.scan(capture, config, tally, progress))
+            incidents.merge(pipeline.scan(capture, config, tally, progress, coverage))
         return incidents
     with ProcessPoolExecutor(_workers(captures, jobs)) as pool:
-        for found, counts in pool.map(partial(_scan, config=config), captures):
+        work = partial(_scan, config=config, counting=coverage is not None)
+        for found, counts, flows in pool.map(work, captures):
             incidents.merge(found)
             tally.add(counts)
+            if coverage is not None and flows is not None:
+                coverage.merge(flows)
     return incidents
 
 
@@ -73,9 +79,11 @@ def _workers(captures: Sequence[Capture], jobs: int) -> int:
     return max(1, min(jobs, len(captures)))
 
 
-def _scan(capture: Capture, config: Config) -> tuple[Incidents, Tally]:
-    tally = Tally()
-    return pipeline.scan(capture, config, tally), tally
+def _scan(
+    capture: Capture, config: Config, counting: bool
+) -> tuple[Incidents, Tally, Coverage | None]:
+    tally, coverage = Tally(), Coverage() if counting else None
+    return pipeline.scan(capture, config, tally, coverage=coverage), tally, coverage
 
 
 def _names(capture: Capture, file: Path) -> Tally:

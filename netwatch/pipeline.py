@@ -13,11 +13,26 @@ from itertools import chain
 from netwatch.capture.block import TIME, Source
 from netwatch.capture.files import STDIN, Found, NotACapture, open_source
 from netwatch.config import Config
+from netwatch.coverage.counts import Coverage
+from netwatch.coverage.readings import outcome
+from netwatch.coverage.survey import Survey
 from netwatch.dissect.dissector import Dissector
 from netwatch.errors import CaptureError
 from netwatch.incidents import Incidents
-from netwatch.model import HANDSHAKES, Contact, Match, Message, Observation, Packet
+from netwatch.model import (
+    BYPASS,
+    HANDSHAKES,
+    Contact,
+    Flow,
+    Match,
+    Message,
+    Network,
+    Observation,
+    Outcome,
+    Packet,
+)
 from netwatch.protocols import PROTOCOLS, looks_like
+from netwatch.protocols.ech import PUBLIC_NAMES
 from netwatch.tally import Tally
 
 Progress = Callable[[Tally, Source, int], None]
@@ -38,7 +53,8 @@ class Wire:
 
     A capture may be cut in several files: flows and unfinished messages go on from one
     `read` to the next until `close`. Observations of messages for which `wanted` is false
-    are left out; None wants all.
+    are left out; None wants all. With `outcome`, the number in `model.OUTCOMES` of what a
+    message tells of its flow's name, each flow is handed to `ended` when it is over.
     """
 
     def __init__(
@@ -46,10 +62,14 @@ class Wire:
         tally: Tally,
         progress: Progress | None = None,
         wanted: Callable[[Message], bool] | None = None,
+        outcome: Callable[[Message], int] | None = None,
+        ended: Callable[[Flow], None] = lambda flow: None,
     ) -> None:
         self.tally = tally
         self._progress = progress
         self._wanted = wanted
+        self._outcome = outcome
+        self._ended = ended
         self._dissector: Dissector | None = None
 
     def read(self, found: Found) -> Iterator[Observation]:
@@ -83,17 +103,21 @@ class Wire:
     def close(self) -> None:
         """Forget the capture's flows and take its last counts into the tally."""
         if self._dissector is not None:
+            for flow in self._dissector.finish():
+                self._ended(flow)
             self.tally.observations.update(self._dissector.shown())
             self.tally.oddities.update(self._dissector.oddities())
             self._dissector = None
 
     def _blocks(self, source: Source) -> Iterator[Observation]:
         if self._dissector is None:
-            self._dissector = Dissector(PROTOCOLS, looks_like, self._wanted)
+            self._dissector = Dissector(PROTOCOLS, looks_like, self._wanted, self._outcome)
         dissector, kernel = self._dissector, self._dissector.kernel
         for block in source.blocks():
             packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates
             yield from self._observations(dissector.messages(block, source.name))
+            for flow in dissector.flows():
+                self._ended(flow)
             self.tally.packets += kernel.packets - packets
             self.tally.octets += kernel.octets - octets
             self.tally.candidates += kernel.candidates - candidates
@@ -141,6 +165,7 @@ class Judge:
         self._config = config
         self._silent = silent
         self._known: dict[str, Match | None] = {}
+        self._covered = frozenset().union(*(ban.apps | ban.bypass for ban in config.policy.bans))
 
     def match(self, name: str) -> Match | None:
         """The rule that takes a name, also behind a search suffix of the site."""
@@ -155,14 +180,29 @@ class Judge:
         return match
 
     def wanted(self, message: Message) -> bool:
-        """Whether a message shows a name that a rule takes."""
-        return any(self.match(shown.name) is not None for shown in message.shown)
+        """Whether a message shows a name that a rule takes, or one that stands for others:
+        hellos with it have to be looked at each by itself."""
+        names = [shown.name for shown in message.shown]
+        return any(self.match(name) is not None or name in PUBLIC_NAMES for name in names)
+
+    def outcome(self, message: Message) -> int:
+        """What a message tells of its flow's name, as its number in `model.OUTCOMES`."""
+        return outcome(message, self._hides)
+
+    def _hides(self, name: str) -> Outcome | None:
+        match = self.match(name)
+        if match is None or match.role not in ("exclusive", "vendor"):
+            return None
+        return next((each for each in BYPASS if each == match.app.category), None)
 
     def contacts(self, observation: Observation) -> Iterator[Contact]:
         """What the bans say of an observation: a contact for each that says something.
-        None where no rule takes the name."""
+        None where no rule takes the name, nor where it is a bypass that no ban speaks of:
+        that is a blind spot, and counted as one."""
         match = self.match(observation.name)
         if match is None:
+            return
+        if match.app.category in BYPASS and match.app.id not in self._covered:
             return
         config = self._config
         network = config.networks.find(observation.client_ip, observation.vlan)
@@ -210,12 +250,20 @@ def names(
 
 
 def scan(
-    files: Sequence[Found], config: Config, tally: Tally, progress: Progress | None = None
+    files: Sequence[Found],
+    config: Config,
+    tally: Tally,
+    progress: Progress | None = None,
+    coverage: Coverage | None = None,
 ) -> Incidents:
-    """The incidents of one capture."""
+    """The incidents of one capture; its flows are counted in `coverage`, where one is given."""
     judge = Judge(config, tally.silent)
     incidents = Incidents(config.quiet_gap)
-    wire = Wire(tally, progress, judge.wanted)
+    if coverage is None:
+        wire = Wire(tally, progress, judge.wanted)
+    else:
+        ended = _survey(config, coverage).add
+        wire = Wire(tally, progress, judge.wanted, judge.outcome, ended)
     flows: dict[tuple[int, str], Contact] = {}
     for observation in chain(chain.from_iterable(map(wire.read, files)), wire.flush()):
         for contact in judge.contacts(observation):
@@ -227,3 +275,15 @@ def scan(
         incidents.add_bytes(contact, *wire.bytes_of(contact.observation))
     wire.close()
     return incidents
+
+
+def _survey(config: Config, coverage: Coverage) -> Survey:
+    def locate(ip: bytes, vlan: int | None) -> tuple[Network | None, str]:
+        network = config.networks.find(ip, vlan)
+        return network, config.devices.identify(ip, None, network).id
+
+    def known(ip: bytes) -> str | None:
+        app = config.catalog.app_of_address(ip)
+        return app.category if app and app.category in BYPASS else None
+
+    return Survey(coverage, locate, known)

@@ -163,7 +163,7 @@ class Policy:
         return [
             self._ask(ban, time, match, device, network, sure)
             for ban in self.bans
-            if match.app.id in ban.apps or not covering
+            if ban.covers(match.app.id) or not covering
         ]
 
     def state(self, rule: Ban | Exemption, time: int) -> Literal["not yet", "in force", "over"]:
@@ -186,7 +186,7 @@ class Policy:
         app, kind = match.app.name, device.device_class
         days = self._periods[ban.id]
         silent = ""
-        if match.app.id not in ban.apps:
+        if not ban.covers(match.app.id):
             silent = f"does not cover {app}"
         elif ban.networks and network.name not in ban.networks:
             silent = f"does not hold in network '{network.name}'"
@@ -202,6 +202,8 @@ class Policy:
         verdict: VerdictKind = "violation" if kind in ban.forbids else "advisory"
         does = "forbids" if kind in ban.forbids else "advises against"
         since = f", in force from {ban.start} ({ban.timezone})" if ban.start else ""
+        if match.app.id not in ban.apps:
+            app += " (bypass: alert)"
         clause = f"ban '{ban.id}' {does} {app} on devices of class {kind}{since}"
         for leave, span in self._leaves[ban.id]:
             if leave.apps and match.app.id not in leave.apps:

@@ -16,7 +16,7 @@ from typing import Any, get_args
 from netwatch.catalog.load import shipped
 from netwatch.catalog.match import Catalog
 from netwatch.errors import ConfigError
-from netwatch.model import Ban, Confidence, Severity
+from netwatch.model import BYPASS, Ban, Confidence, Severity
 from netwatch.userfile import Fields, Problems, decode_yaml
 
 BANNED_CLASSES = ("service", "personal", "guest")
@@ -111,6 +111,7 @@ def _by_pack(fields: Fields, catalog: Catalog) -> Ban | None:
         "severity": fields.choice("severity", get_args(Severity), None),
         "min_confidence": fields.choice("min_confidence", get_args(Confidence), None),
         "networks": frozenset(name for _, name in fields.texts("networks")) or None,
+        "bypass": _bypass(fields, catalog),
     }
     fields.done()
     if not ban_id:
@@ -123,7 +124,7 @@ def _by_pack(fields: Fields, catalog: Catalog) -> Ban | None:
     except ConfigError as error:
         fields.problems.found.extend(error.problems)
         return None
-    return replace(pack.ban, **{key: value for key, value in changes.items() if value})
+    return replace(pack.ban, **{key: value for key, value in changes.items() if value is not None})
 
 
 def _written_out(fields: Fields, catalog: Catalog) -> Ban | None:
@@ -147,6 +148,7 @@ def _written_out(fields: Fields, catalog: Catalog) -> Ban | None:
         min_confidence=fields.choice("min_confidence", get_args(Confidence), "probable"),
         severity=fields.choice("severity", get_args(Severity), "high"),
         networks=frozenset(name for _, name in fields.texts("networks")),
+        bypass=_bypass(fields, catalog) or frozenset(),
     )
     if not (forbids or advises or len(fields.problems.found) > before):
         fields.bad("forbids", "the ban neither forbids nor advises anything")
@@ -158,6 +160,19 @@ def _written_out(fields: Fields, catalog: Catalog) -> Ban | None:
     if fault:
         fields.bad("timezone", fault)
     return ban if len(fields.problems.found) == before else None
+
+
+def _bypass(fields: Fields, catalog: Catalog) -> frozenset[str] | None:
+    """The apps that a ban with ``bypass: alert`` covers beside those that it names, none
+    with ``count``; None where nothing is written."""
+    word = fields.choice("bypass", ("count", "alert"), None)
+    if word != "alert":
+        return frozenset() if word else None
+    apps = [app.id for app in catalog.apps().values() if app.category in BYPASS]
+    if not apps and catalog.signatures:
+        told = f"no app is of category {', '.join(BYPASS[:-1])} or {BYPASS[-1]}"
+        fields.bad("bypass", f"'bypass' has nothing to alert of: {told}; use builtin signatures")
+    return frozenset(apps)
 
 
 def _classes(fields: Fields, key: str, default: frozenset[str]) -> frozenset[str]:

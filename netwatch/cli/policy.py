@@ -170,12 +170,15 @@ def _ban(ban: Ban, state: str) -> Holding:
         "advises": sorted(ban.advises),
         "networks": sorted(ban.networks),
         "apps": sorted(ban.apps),
+        "bypass": sorted(ban.bypass),
         "min_confidence": ban.min_confidence,
     }
     says = [f"forbids {', '.join(sorted(ban.forbids))}"] if ban.forbids else []
     says += [f"advises against {', '.join(sorted(ban.advises))}"] if ban.advises else []
     says += [f"only in {', '.join(sorted(ban.networks))}"] if ban.networks else []
     apps = ", ".join(sorted(ban.apps))
+    if ban.bypass:
+        says.append(f"bypass: alert, covers {', '.join(sorted(ban.bypass))}")
     return record, [f"{state:<14}", ban.id, _days(ban, ban.timezone), "; ".join(says), apps]
 
 

@@ -1,0 +1,190 @@
+"""The counts of flows by what is known of their names, and the report that they make.
+
+Who reads that a device contacted nothing forbidden has to know how much of what it did
+nobody could read. Each flow has exactly one reading, so the counts add up to the flows
+seen; they are kept by network and device, the same to the byte in whatever order flows
+came and however many gathered them.
+"""
+
+from bisect import insort
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from netwatch.coverage.readings import READINGS, Reading
+from netwatch.model import DeviceClass, Network
+
+SCHEMA = "netwatch.coverage/1"
+"""The version of what a report holds, and of its record."""
+
+DEVICE_LIMIT = 20_000
+"""Devices that are told by themselves; flows of further ones count for their network."""
+
+CUT = frozenset(
+    {
+        "payload-cut",
+        "link-header-cut",
+        "ip-header-cut",
+        "transport-header-cut",
+        "wrapping-header-cut",
+    }
+)
+"""Oddities of packets that the capture holds in part."""
+
+UNREADABLE = frozenset(
+    {
+        "link-type-unknown",
+        "wrapping-unknown",
+        "wrapped-too-deep",
+        "encrypted-ip",
+        "wlan-protected",
+        "ip-fragments-incomplete",
+    }
+)
+"""Oddities of packets whose inside could not be reached."""
+
+_PLACES: Mapping[str, int] = {reading: place for place, reading in enumerate(READINGS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Flows by what is known of their names, those readings that were met."""
+
+    counts: Mapping[Reading, int]
+
+    @property
+    def flows(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
+
+    @property
+    def named(self) -> int:
+        """Those whose name was read."""
+        return self.counts.get("named", 0)
+
+    @property
+    def unnamed(self) -> Mapping[Reading, int]:
+        """The others, by the reason."""
+        return {reason: count for reason, count in self.counts.items() if reason != "named"}
+
+    @property
+    def percent(self) -> int:
+        """The part of them that is named, rounded down; 0 where there are none."""
+        return 100 * self.named // self.flows if self.flows else 0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkShare:
+    """A network's flows in all, by device, and of devices beyond `DEVICE_LIMIT` (`rest`)."""
+
+    name: str
+    device_class: DeviceClass
+    total: Share
+    devices: tuple[tuple[str, Share], ...]
+    rest: Share
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What could be read in one run.
+
+    `outside` are the flows whose client stands in no network. Of `packets` seen, `cut`
+    were captured in part, and `unreadable` (by oddity) held what could not be reached.
+    """
+
+    total: Share
+    networks: tuple[NetworkShare, ...]
+    outside: Share
+    packets: int
+    cut: int
+    unreadable: Mapping[str, int]
+
+
+class Coverage:
+    """Counts flows by network, device and reading; at most `limit` devices by themselves.
+
+    Of too many devices those that sort first are kept: one that is dropped has that many
+    before it for ever, so those kept have counted all their flows, in whatever order they
+    came. Holds no file or handle, so that it can be sent between processes and merged.
+    """
+
+    def __init__(self, limit: int = DEVICE_LIMIT) -> None:
+        self._limit = limit
+        self._outside = _empty()
+        self._networks: dict[str, tuple[DeviceClass, list[int]]] = {}
+        self._devices: dict[tuple[str, str], list[int]] = {}
+        # the keys of a full table in order, to know the last
+        self._order: list[tuple[str, str]] = []
+
+    def add(self, network: Network | None, device: str, told: Reading) -> None:
+        """Count one flow of a device (its id) in a network, None where it is outside."""
+        place = _PLACES[told]
+        if network is None:
+            self._outside[place] += 1
+            return
+        name = network.name
+        if name not in self._networks:
+            self._networks[name] = network.device_class, _empty()
+        self._networks[name][1][place] += 1
+        row = self._devices.get((name, device)) or self._entered((name, device))
+        if row is not None:
+            row[place] += 1
+
+    def merge(self, other: "Coverage") -> None:
+        """Take in what another counted with the same limit."""
+        _sum(self._outside, other._outside)
+        for name, (kind, counts) in other._networks.items():
+            _sum(self._networks.setdefault(name, (kind, _empty()))[1], counts)
+        for key, counts in other._devices.items():
+            row = self._devices.get(key) or self._entered(key)
+            if row is not None:
+                _sum(row, counts)
+
+    def _entered(self, key: tuple[str, str]) -> list[int] | None:
+        """A row for a device that has none; None where those kept sort before it."""
+        if len(self._devices) >= self._limit:
+            if not self._order:
+                self._order = sorted(self._devices)
+            if key > self._order[-1]:
+                return None
+            del self._devices[self._order.pop()]
+            insort(self._order, key)
+        row = self._devices[key] = _empty()
+        return row
+
+    def report(self, packets: int, oddities: Mapping[str, int]) -> Report:
+        """All counts, networks and devices in order; `packets` seen in the run and its
+        `oddities` by name tell what was lost before it became a flow."""
+        total = list(self._outside)
+        devices: dict[str, list[tuple[str, Share]]] = {name: [] for name in self._networks}
+        rest = {name: list(counts) for name, (_, counts) in self._networks.items()}
+        for (name, device), counts in sorted(self._devices.items()):
+            devices[name].append((device, _share(counts)))
+            _sum(rest[name], [-count for count in counts])
+        networks = []
+        for name, (kind, counts) in sorted(self._networks.items()):
+            _sum(total, counts)
+            told = NetworkShare(
+                name, kind, _share(counts), tuple(devices[name]), _share(rest[name])
+            )
+            networks.append(told)
+        return Report(
+            total=_share(total),
+            networks=tuple(networks),
+            outside=_share(self._outside),
+            packets=packets,
+            cut=sum(count for name, count in oddities.items() if name in CUT),
+            unreadable={name: oddities[name] for name in sorted(oddities) if name in UNREADABLE},
+        )
+
+
+def _empty() -> list[int]:
+    return [0] * len(READINGS)
+
+
+def _sum(into: list[int], counts: list[int]) -> None:
+    for place, count in enumerate(counts):
+        into[place] += count
+
+
+def _share(counts: list[int]) -> Share:
+    return Share({told: n for told, n in zip(READINGS, counts, strict=True) if n})
