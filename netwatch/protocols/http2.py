@@ -26,6 +26,8 @@ MAX_HEADERS = 65536
 """The longest header list that a block may grow to, in bytes (RFC 9113 section 6.5.2)."""
 MAX_TABLE = 65536
 """The largest table that a client may ask for, in bytes (RFC 7541 section 4.2)."""
+MAX_FRAMES = 256
+"""Frames that are read; clients send a handful before their first request."""
 MAX_REQUESTS = 64
 """Requests that are read from one connection."""
 MAX_NAME = 255
@@ -47,7 +49,8 @@ def parse(data: bytes, last: bool = False) -> Message:
     `ParseError`: ``http2-preface``, ``http2-frame-size``, ``http2-padding``,
     ``http2-continuation`` (another frame inside of a header block), ``http2-block``
     (longer than `MAX_BLOCK`), ``http2-hpack`` (not HPACK, or grows beyond `MAX_HEADERS`),
-    ``http2-cut`` (no request is whole, with `last`).
+    ``http2-frames`` (no request in the first `MAX_FRAMES`), ``http2-cut`` (no request is
+    whole, with `last`).
     """
     start = data[: len(PREFACE)]
     if start != PREFACE[: len(start)]:
@@ -58,8 +61,10 @@ def parse(data: bytes, last: bool = False) -> Message:
         raise Incomplete(len(PREFACE) + 9)
     requests = _Requests(data)
     try:
-        while requests.count < MAX_REQUESTS:
+        for _ in range(MAX_FRAMES):
             requests.frame()
+            if requests.count == MAX_REQUESTS:
+                break
     except Incomplete:
         if not requests.count:
             if last:
@@ -69,6 +74,8 @@ def parse(data: bytes, last: bool = False) -> Message:
         if not requests.count:
             raise
         requests.oddities[error.oddity] = None
+    if not requests.count:
+        raise ParseError("http2-frames")
     shown = tuple([Shown("http-host", name) for name in requests.names])
     return Message(shown, requests.size, oddities=tuple(requests.oddities))
 

@@ -14,6 +14,8 @@ from netwatch.protocols.tls import MAX_RECORD, version_text
 
 MAX_FLIGHT = 65536
 """Handshake bytes that are read, at most."""
+MAX_BETWEEN = 4
+"""Messages that are passed over between ServerHello and Certificate; the RFCs know none."""
 
 _HANDSHAKE = 22
 _SERVER_HELLO, _NEW_SESSION_TICKET, _CERTIFICATE, _STATUS = 2, 4, 11, 22
@@ -141,7 +143,9 @@ def _certificate(flight: _Flight, start: int) -> _Names:
     message comes in its place."""
     try:
         kind, body, end = flight.message(start)
-        while kind in (_NEW_SESSION_TICKET, _STATUS):
+        for _ in range(MAX_BETWEEN):
+            if kind not in (_NEW_SESSION_TICKET, _STATUS):
+                break
             flight.want(end)
             kind, body, end = flight.message(end)
         if kind != _CERTIFICATE:

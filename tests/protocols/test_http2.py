@@ -111,6 +111,15 @@ def test_requests_have_a_limit():
     assert names(found) == many[: http2.MAX_REQUESTS]
 
 
+def test_frames_before_a_request_have_a_limit():
+    before = http2_frame(8, b"\0\0\1\0") * (http2.MAX_FRAMES - 1)
+    request = http2_frame(1, BLOCK, 4, 1)
+    assert names(http2.parse(PREFACE + before + request)) == ["www.example.com"]
+    with pytest.raises(ParseError) as raised:
+        http2.parse(PREFACE + before + SETTINGS + request)
+    assert raised.value.oddity == "http2-frames"
+
+
 def test_a_name_that_is_too_long_is_left():
     found = http2.parse(block_of("a" * 300))
     assert (found.shown, found.oddities) == ((), ("http-host-length",))

@@ -99,6 +99,14 @@ def test_a_status_before_the_certificate_is_passed_over():
     assert names(tls_server.parse(raw))
 
 
+def test_what_is_passed_over_has_a_limit():
+    between = message(4, b"") * tls_server.MAX_BETWEEN
+    raw = records(server_hello() + between + certificates(LEAF))
+    assert names(tls_server.parse(raw))
+    raw = records(server_hello() + between + message(4, b"") + certificates(LEAF))
+    assert names(tls_server.parse(raw)) == []
+
+
 def test_the_last_bytes_are_taken_for_what_they_are():
     raw = records(server_hello() + certificates(LEAF))
     found = tls_server.parse(raw[:-100], last=True)
