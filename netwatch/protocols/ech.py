@@ -31,7 +31,7 @@ def kind(extension: bytes, server_names: tuple[str, ...]) -> str:
 
     ``outer``: the name in clear is not the one that is meant. So it is told where the name
     is in `PUBLIC_NAMES`, which is wrong only for who visits such a name itself; and where
-    the key is left out, as RFC 9849 section 6.1.5 has it in the second hello after a
+    the key is left out, as RFC 9849 section 5 has it in the second hello after a
     HelloRetryRequest, which GREASE never does (section 6.2).
 
     ``grease``: the name in clear is meant. So it is told of any other name where suite,
