@@ -18,7 +18,7 @@ from netwatch.dissect.streams import Streams
 from netwatch.errors import ParseError
 from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
 
-_NAMED = OUTCOMES.index("named")
+_NAMED, _TRUNCATED = OUTCOMES.index("named"), OUTCOMES.index("truncated")
 
 
 class Parser(Protocol):
@@ -133,6 +133,9 @@ class Dissector:
                     side = (packet.flow, row[14])
                     kind = 0 if kind == MORE else kind
                     found = self._streams.feed(kind, side, row[12], payload, size < wire, packet)
+                if kind and size < wire and self._outcome is not None:
+                    # whatever its messages tell all the same stands over this
+                    self.kernel.flows.mark(packet.flow, _TRUNCATED)
                 if found:
                     yield from self._told(found)
 
