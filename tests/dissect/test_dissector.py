@@ -110,11 +110,15 @@ def test_a_lookup_over_tcp_however_cut_is_told_once(drawn: Cut) -> None:
 @pytest.mark.parametrize("swapped", [False, True])
 @pytest.mark.parametrize("syn", [False, True])
 def test_a_hello_cut_in_two_at_every_byte(hello: bytes, swapped: bool, syn: bool) -> None:
-    opening = [tcp(flags="S", seq=1000)] if syn else []
+    packets = []
     for at in range(1, len(hello)):
-        pieces = [tcp(hello[:at]), tcp(hello[at:], seq=1001 + at)]
-        found = observed(timed(opening + pieces[:: -1 if swapped else 1]), RAW)
-        assert [each.name for each in found] == [NAME], at
+        port = 20000 + at
+        pieces = [tcp(hello[:at], sport=port), tcp(hello[at:], seq=1001 + at, sport=port)]
+        opening = [tcp(flags="S", seq=1000, sport=port)] if syn else []
+        packets += opening + pieces[:: -1 if swapped else 1]
+    found = observed(timed(packets), RAW)
+    ports = range(20001, 20000 + len(hello))
+    assert [(each.name, each.client_port) for each in found] == [(NAME, port) for port in ports]
 
 
 def test_a_hello_byte_by_byte() -> None:

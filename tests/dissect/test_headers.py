@@ -98,11 +98,14 @@ def test_cut_anywhere_by_the_snap_length(link: Link, version: int) -> None:
     client, resolver = ENDS[version]
     frame = link.frame(udp(QUERY, src=client, dst=resolver))
     question = len(frame) - len(QUERY) + 12 + len(NAME) + 2 + 4
+    by = dissector()
+    whole = 0
     for snap in range(len(frame) + 1):
-        names, oddities = names_and_oddities(frame, link.number, snap)
+        names = [each.name for each in observed(timed([frame]), link.number, snap=snap, by=by)]
         assert names == ([NAME] if snap >= question else [])
-        assert sum(oddities.values()) == (snap < question)
-        assert not set(oddities) & {"ip-header-bad", "tcp-header-bad", "udp-length-bad"}
+        whole += snap >= question
+        assert sum(by.oddities().values()) == snap + 1 - whole
+    assert not set(by.oddities()) & {"ip-header-bad", "tcp-header-bad", "udp-length-bad"}
 
 
 def test_the_innermost_tag_counts_and_a_stripped_one_stands_in() -> None:

@@ -30,18 +30,18 @@ def tcp(
     dport: int = 443,
 ) -> bytes:
     """One segment with the headers before it, its checksums those of an empty one."""
-    head = bytearray(_tcp(flags, src, sport, dst, dport))
+    head = bytearray(_tcp(flags, src, dst))
     if head[0] >> 4 == 4:
         struct.pack_into(">H", head, 2, len(head) + len(data))
     else:
         struct.pack_into(">H", head, 4, len(head) + len(data) - 40)
-    struct.pack_into(">I", head, len(head) - 16, seq % 2**32)
+    struct.pack_into(">HHI", head, len(head) - 20, sport, dport, seq % 2**32)
     return bytes(head) + data
 
 
 @lru_cache
-def _tcp(flags: str, src: str, sport: int, dst: str, dport: int) -> bytes:
-    return bytes(ip(src, dst) / TCP(sport=sport, dport=dport, flags=flags, ack=1))
+def _tcp(flags: str, src: str, dst: str) -> bytes:
+    return bytes(ip(src, dst) / TCP(flags=flags, ack=1))
 
 
 def udp(
