@@ -17,6 +17,7 @@ _SCAN = """examples:
   zcat big.pcap.gz | netwatch scan -           from a pipe (gzip is also read by itself)
   netwatch scan mirror.pcap --format jsonl -o alerts.jsonl
   netwatch scan day-*.pcap --continuous        one capture cut in pieces by tcpdump -C or -G
+  netwatch scan office.pcap --coverage         and how much nobody could read, by device
   netwatch scan office.pcap --fail-on violation || mail -s "TikTok" ciso@example.org
 """
 _NAMES = """examples:
@@ -37,6 +38,11 @@ def add(
         "--fail-on",
         choices=tuple(_VERDICTS),
         help="exit with 3 when there was such an incident (advisory: or a violation)",
+    )
+    scanning.add_argument(
+        "--coverage",
+        action="store_true",
+        help="tell behind the alerts of how many flows no name could be read, and why",
     )
     scanning.set_defaults(func=scan)
     naming = _command(
@@ -66,9 +72,7 @@ def _command(
         "paths", metavar="PATH", nargs="+", help="a capture, a folder of them, a glob, or -"
     )
     parser.add_argument("--format", choices=tuple(FORMATS), default="table")
-    parser.add_argument(
-        "-o", "--output", metavar="FILE", help="write there, whole or not at all"
-    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write there, whole or not at all")
     parser.add_argument(
         "--jobs", metavar="N", type=_jobs, default=1, help="captures read at a time (default 1)"
     )
@@ -94,22 +98,27 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch import jobs, pipeline
     from netwatch.capture.files import find
     from netwatch.cli import terminal
+    from netwatch.coverage.counts import Coverage
     from netwatch.formats import FORMATS
     from netwatch.model import Sensor
 
     started, tally = time.perf_counter(), Tally()
     config = configuration.load(args.config)
     captures = list(pipeline.captures(find(args.paths), args.continuous))
+    coverage = Coverage() if args.coverage or not args.quiet else None
     terminal.warn_interpreted(args)
     with terminal.output(args.output) as stream:
         with terminal.progress(args, captures) as progress:
-            incidents = jobs.scan(captures, config, tally, args.jobs, progress)
+            incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage)
         alerts = incidents.alerts(config.geo, Sensor(config.sensor, __version__))
         writer = FORMATS[args.format](stream)
         for alert in alerts:
             writer.alert(alert)
+        report = coverage.report(tally.packets, tally.oddities) if coverage else None
+        if args.coverage and report and not writer.coverage(report, args.verbose):
+            terminal.note(args, f"{args.format} has no place for coverage: take table or jsonl")
         writer.end()
-    terminal.summary(args, tally, time.perf_counter() - started, config, incidents)
+    terminal.summary(args, tally, time.perf_counter() - started, config, incidents, report)
     if args.fail_on and _VERDICTS[args.fail_on] & {alert.verdict for alert in alerts}:
         return 3
     return 1 if tally.unread else 0

@@ -17,9 +17,11 @@ from netwatch import __version__
 from netwatch.capture.block import Source
 from netwatch.capture.files import Found
 from netwatch.config import Config
+from netwatch.coverage.counts import DEVICE_LIMIT, Report
 from netwatch.dissect.headers import INNOCENT
 from netwatch.dissect.kernel import COMPILED
 from netwatch.errors import NetwatchError
+from netwatch.formats.coverage import reasons
 from netwatch.incidents import Incidents
 from netwatch.pipeline import Progress
 from netwatch.tally import Tally
@@ -31,6 +33,12 @@ NAMED = 8
 def say(text: str) -> None:
     """A line on standard error."""
     print(text, file=sys.stderr)
+
+
+def note(args: argparse.Namespace, text: str) -> None:
+    """A line on what a user may not expect; not where --quiet is wanted."""
+    if not args.quiet:
+        say(f"netwatch: {text}")
 
 
 def warn_interpreted(args: argparse.Namespace) -> None:
@@ -123,6 +131,7 @@ def summary(
     seconds: float,
     config: Config | None = None,
     incidents: Incidents | None = None,
+    report: Report | None = None,
 ) -> None:
     """The end of a run: each unread capture, always; then what was read and found."""
     for error in tally.unread:
@@ -133,12 +142,16 @@ def summary(
         say(f"netwatch: {note}")
     for note in config.notes if config else ():
         say(f"netwatch: {note}")
-    for label, text in _lines(args, tally, seconds, incidents):
+    for label, text in _lines(args, tally, seconds, incidents, report):
         say(f"{label:<13} {text}")
 
 
 def _lines(
-    args: argparse.Namespace, tally: Tally, seconds: float, incidents: Incidents | None
+    args: argparse.Namespace,
+    tally: Tally,
+    seconds: float,
+    incidents: Incidents | None,
+    report: Report | None,
 ) -> Iterator[tuple[str, str]]:
     files = f"{tally.files:,} capture{'' if tally.files == 1 else 's'}"
     read = f"{files}, {tally.packets:,} packets, {tally.octets:,} bytes in {seconds:.2f} s"
@@ -152,6 +165,8 @@ def _lines(
             yield "no verdict", f"{count:,}: {reason}"
         if incidents.limits:
             yield "left out", _counts(incidents.limits)
+    if report is not None:
+        yield from (("blind spots", text) for text in _blind(report))
     odd = Counter({name: n for name, n in tally.oddities.items() if name not in INNOCENT})
     yield "oddities", _counts(odd) or "none"
     innocent = tally.oddities - odd
@@ -164,6 +179,19 @@ def _lines(
         yield "skipped", f"no captures: {', '.join(some)}{more if not args.verbose else ''}"
     if tally.unread:
         yield "not read", f"{len(tally.unread):,} (named above)"
+
+
+def _blind(report: Report) -> Iterator[str]:
+    """How much could be read: flows by reason, then packets that became no flow."""
+    total = report.total
+    named = f": named {total.named:,} ({total.percent} %)" if total.flows else ""
+    yield ", ".join(filter(None, [f"flows {total.flows:,}{named}", reasons(total)]))
+    lost = {"cut": report.cut, **report.unreadable} if report.cut else dict(report.unreadable)
+    if lost:
+        yield f"packets {report.packets:,}: {_counts(lost)}"
+    further = sum(network.rest.flows for network in report.networks)
+    if further:
+        yield f"devices: more than {DEVICE_LIMIT:,}, {further:,} flows of others by network alone"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -7,7 +7,8 @@ came and however many gathered them.
 """
 
 from bisect import insort
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from netwatch.coverage.readings import READINGS, Reading
@@ -70,6 +71,14 @@ class Share:
     def percent(self) -> int:
         """The part of them that is named, rounded down; 0 where there are none."""
         return 100 * self.named // self.flows if self.flows else 0
+
+    @classmethod
+    def sum(cls, shares: Iterable["Share"]) -> "Share":
+        """Several shares as one."""
+        total: Counter[Reading] = Counter()
+        for share in shares:
+            total.update(share.counts)
+        return cls({told: total[told] for told in READINGS if total[told]})
 
 
 @dataclass(frozen=True, slots=True)

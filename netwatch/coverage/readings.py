@@ -113,9 +113,11 @@ def reading(flow: Flow, known: str | None = None) -> Reading:
         return "vpn"
     if known is not None and (known != "encrypted-dns" or port in DOH_PORTS):
         return known  # type: ignore[return-value]
-    if told == "no-sni" or told == "truncated":
+    if told == "no-sni":
         return told
-    if flow.waiting:
+    if flow.bytes_out and told == "truncated":
+        return told
+    if flow.bytes_out and flow.waiting:
         return "hello-incomplete"
     if not flow.opened:
         return "begun-before-capture"

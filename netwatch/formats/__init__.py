@@ -6,6 +6,7 @@ A format is a `Writer` over a text stream; a new one is a file and a row in `FOR
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
+from netwatch.coverage.counts import Report
 from netwatch.formats.csv import CsvWriter
 from netwatch.formats.jsonl import JsonlWriter
 from netwatch.formats.table import TableWriter
@@ -21,6 +22,11 @@ class Writer(Protocol):
 
     def alert(self, told: Alert) -> None:
         """Write one alert."""
+        ...
+
+    def coverage(self, report: Report, everything: bool) -> bool:
+        """Write the report of blind spots, behind all alerts; false where the format has no
+        place for it. Formats for people leave devices out, unless `everything` is wanted."""
         ...
 
     def end(self) -> None:

@@ -10,6 +10,7 @@ import csv
 from collections.abc import Iterable
 from typing import Any, TextIO
 
+from netwatch.coverage.counts import Report
 from netwatch.formats import jsonl
 from netwatch.formats.values import endpoint, escaped
 from netwatch.model import Alert, Observation
@@ -158,6 +159,10 @@ class CsvWriter:
         """Write one alert."""
         self._head(ALERT)
         self._writer.writerow(alert(told))
+
+    def coverage(self, report: Report, everything: bool) -> bool:
+        """Write nothing: its rows would not be those of the header."""
+        return False
 
     def end(self) -> None:
         """Nothing follows the last row."""

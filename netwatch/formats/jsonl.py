@@ -9,6 +9,8 @@ import json
 from datetime import date
 from typing import Any, TextIO
 
+from netwatch.coverage.counts import Report
+from netwatch.formats.coverage import record
 from netwatch.formats.values import escaped, ip_text, mac_text, observation_flow, rfc3339
 from netwatch.model import (
     Alert,
@@ -191,6 +193,11 @@ class JsonlWriter:
     def alert(self, told: Alert) -> None:
         """Write one alert."""
         self._stream.write(escaped(_encode(alert(told))) + "\n")
+
+    def coverage(self, report: Report, everything: bool) -> bool:
+        """Write the report, always whole."""
+        self._stream.write(escaped(_encode(record(report))) + "\n")
+        return True
 
     def end(self) -> None:
         """Nothing follows the last line."""

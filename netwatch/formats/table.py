@@ -8,6 +8,8 @@ pushes the rest to the right, and is never cut.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from netwatch.coverage.counts import Report
+from netwatch.formats import coverage
 from netwatch.formats.values import endpoint, escaped, ip_text, rfc3339
 from netwatch.model import Alert, Observation
 
@@ -82,6 +84,21 @@ class TableWriter:
             self._stream.write("\n")
         self._headed = True
         console.print(table)
+
+    def coverage(self, report: Report, everything: bool) -> bool:
+        """Write a table of networks and devices, apart from alerts by an empty line."""
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for title in coverage.COLUMNS:
+            right = title in ("flows", "named", "share")
+            table.add_column(title, justify="right" if right else "left", overflow="fold")
+        for cells in coverage.rows(report, everything):
+            table.add_row(*map(escaped, cells))
+        if self._headed:
+            self._stream.write("\n")
+        self._rich().print(table)
+        return True
 
     def end(self) -> None:
         """Nothing follows the last row."""

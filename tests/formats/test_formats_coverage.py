@@ -1,0 +1,134 @@
+"""The report of blind spots in every format."""
+
+import io
+import json
+
+import pytest
+from made_records import ALERT, HOSTILE
+
+from netwatch.coverage.counts import Coverage, Report
+from netwatch.coverage.readings import Reading
+from netwatch.formats import FORMATS, coverage
+from netwatch.model import Network
+
+HQ, BYOD = Network("hq", "service"), Network("byod", "personal")
+
+
+def report(devices: int = 12, limit: int = 20_000) -> Report:
+    """Device n of hq has n flows with ECH and one that is named; one of byod is named."""
+    found = Coverage(limit)
+    for number in range(devices):
+        for _ in range(number):
+            found.add(HQ, f"10.20.1.{number}", "ech")
+        found.add(HQ, f"10.20.1.{number}", "named")
+    found.add(BYOD, "10.30.1.1", "named")
+    found.add(None, "203.0.113.9", "no-hello")
+    return found.report(1234, {"payload-cut": 2, "encrypted-ip": 1})
+
+
+def written(kind: str, told: Report, everything: bool = False) -> tuple[str, bool]:
+    out = io.StringIO()
+    writer = FORMATS[kind](out)
+    held = writer.coverage(told, everything)
+    writer.end()
+    return out.getvalue(), held
+
+
+def test_the_record_is_whole() -> None:
+    text, held = written("jsonl", report(2))
+    assert held
+    assert text.count("\n") == 1
+    assert json.loads(text) == {
+        "schema": "netwatch.coverage/1",
+        "flows": 5,
+        "named": 3,
+        "unnamed": {"ech": 1, "no-hello": 1},
+        "packets": {"seen": 1234, "cut": 2, "unreadable": {"encrypted-ip": 1}},
+        "networks": [
+            {
+                "name": "byod",
+                "class": "personal",
+                "flows": 1,
+                "named": 1,
+                "unnamed": {},
+                "devices": [{"id": "10.30.1.1", "flows": 1, "named": 1, "unnamed": {}}],
+                "rest": {"flows": 0, "named": 0, "unnamed": {}},
+            },
+            {
+                "name": "hq",
+                "class": "service",
+                "flows": 3,
+                "named": 2,
+                "unnamed": {"ech": 1},
+                "devices": [
+                    {"id": "10.20.1.0", "flows": 1, "named": 1, "unnamed": {}},
+                    {"id": "10.20.1.1", "flows": 2, "named": 1, "unnamed": {"ech": 1}},
+                ],
+                "rest": {"flows": 0, "named": 0, "unnamed": {}},
+            },
+        ],
+        "outside": {"flows": 1, "named": 0, "unnamed": {"no-hello": 1}},
+    }
+
+
+def test_all_devices_stand_in_the_record_whatever_is_wanted() -> None:
+    assert written("jsonl", report(30), False) == written("jsonl", report(30), True)
+
+
+def test_csv_has_no_place_for_it() -> None:
+    assert written("csv", report()) == ("", False)
+
+
+def test_a_table_tells_the_blindest_devices_first() -> None:
+    text, held = written("table", report())
+    assert held
+    lines = [line.split() for line in text.splitlines()]
+    assert lines[0][:5] == ["network", "device", "flows", "named", "share"]
+    assert lines[1] == ["byod", "all", "1", "1", "1", "100", "%"]
+    assert lines[2] == ["hq", "all", "12", "78", "12", "15", "%", "ech", "66"]
+    assert lines[3] == ["10.20.1.11", "12", "1", "8", "%", "ech", "11"]
+    assert [line[0] for line in lines[3:13]] == [f"10.20.1.{n}" for n in range(11, 1, -1)]
+    assert lines[13] == ["2", "more", "3", "2", "66", "%", "ech", "1"]
+    assert lines[14] == ["outside", "1", "0", "0", "%", "no-hello", "1"]
+    assert len(lines) == 15
+
+
+def test_all_devices_are_told_where_that_is_wanted() -> None:
+    text, _ = written("table", report(), everything=True)
+    assert text.count("10.20.1.") == 12
+    assert "10.30.1.1" in text
+    assert "more" not in text
+
+
+def test_devices_beyond_the_limit_are_told_together() -> None:
+    rows = list(coverage.rows(report(12, 3), everything=False))
+    assert ("", "beyond the limit", "75", "10", "13 %", "ech 65") in rows
+    assert [row[1] for row in rows if row[0]] == ["all 1", "over 2", ""]
+
+
+def test_a_table_stands_apart_from_alerts() -> None:
+    out = io.StringIO()
+    writer = FORMATS["table"](out)
+    writer.alert(ALERT)
+    writer.coverage(report(), False)
+    assert "\n\nnetwork  device" in out.getvalue()
+
+
+def test_reasons_come_by_their_number() -> None:
+    found = Coverage()
+    told: list[Reading] = ["ech", "vpn", "vpn", "named", "no-sni"]
+    for each in told:
+        found.add(None, "", each)
+    assert coverage.reasons(found.report(0, {}).total) == "vpn 2, ech 1, no-sni 1"
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "table"])
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name.strip()])
+def test_hostile_text_of_an_inventory_breaks_no_line(kind: str, name: str) -> None:
+    found = Coverage()
+    found.add(HQ, name, "ech")
+    text, _ = written(kind, found.report(1, {}))
+    unsafe = set("\x1b\x07\r\u202e\u2028\x85\udcff")
+    assert not unsafe & set(text)
+    if kind == "jsonl":
+        assert json.loads(text)["networks"][0]["devices"][0]["id"] == name
