@@ -21,8 +21,11 @@ from netwatch.catalog.schema import read_signature
 from netwatch.cli import COMMANDS, _common
 from netwatch.cli import main as netwatch
 from netwatch.config import load as load_config
+from netwatch.coverage.counts import Coverage
+from netwatch.coverage.readings import DNS_PORT, DOH_PORTS, READINGS, VPN_PORTS
+from netwatch.formats.coverage import record
 from netwatch.formats.csv import ALERT, OBSERVATION
-from netwatch.model import CONFIDENCE_RANK, Evidence, Role
+from netwatch.model import CONFIDENCE_RANK, Evidence, Network, Role
 from netwatch.policy import confidence
 from netwatch.protocols import PROTOCOLS
 from netwatch.protocols.quic_packet import VERSIONS
@@ -300,6 +303,33 @@ def test_fields_are_those_of_the_records() -> None:
     assert fields_of("### Observation") == set(OBSERVATION)
     of_csv_alone = {"evidence_count", "first_source", "first_packet"}
     assert fields_of("### Alert") == set(ALERT) - of_csv_alone | {"exemption", "left_out"}
+
+
+def keys(value: object, path: str = "") -> set[str]:
+    """The paths of all values in a record; those in a list have ``[]`` behind its name."""
+    if isinstance(value, list):
+        return set().union({path}, *(keys(item, f"{path}[]") for item in value))
+    if isinstance(value, dict):
+        dot = f"{path}." if path else ""
+        return set().union(*(keys(item, f"{dot}{key}") for key, item in value.items()))
+    return {path}
+
+
+def test_fields_of_coverage_are_those_of_its_record() -> None:
+    found = Coverage()
+    found.add(Network("hq", "service"), "ws-1", "named")
+    told = {word for row in rows(section("### Coverage")) for word in words(row[0])}
+    there = keys(record(found.report(1, {})) | {"unnamed": 1, "outside": 1})
+    below = {"networks[].devices[]", "networks[].rest"}
+    there = {path for path in there if not path.startswith(tuple(f"{each}." for each in below))}
+    assert told - {"networks[].rest"} == there | {"networks[].unnamed", "packets.unreadable"}
+
+
+def test_readings_are_those_of_the_code() -> None:
+    table = rows(section("## Blind spots"))
+    assert {word for row in table for word in words(row[1])} == set(READINGS)
+    ports = {int(number) for row in table for number in re.findall(r"\b\d{3,5}\b", row[2])}
+    assert ports == {DNS_PORT, *DOH_PORTS, *(port for _, port in VPN_PORTS)}
 
 
 # oddities, limits
