@@ -6,15 +6,16 @@ parsers are handed in, so that this room knows bytes and flows and no protocol.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Protocol
 
 from netwatch.capture.block import Block
 from netwatch.dissect.ended import ended
 from netwatch.dissect.fragments import Fragments
-from netwatch.dissect.handshakes import Connection, Handshakes
+from netwatch.dissect.handshakes import Connection, Handshakes, Known
 from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, Kernel
 from netwatch.dissect.packets import packet_of
-from netwatch.dissect.streams import Streams
+from netwatch.dissect.streams import Side, Streams
 from netwatch.errors import ParseError
 from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
 
@@ -34,7 +35,7 @@ class Parser(Protocol):
     def parse_stream(self) -> Callable[[bytes, bool], Message] | None: ...  # noqa: D102
 
     @property
-    def connect(self) -> Callable[[], Connection] | None: ...  # noqa: D102
+    def connect(self) -> Callable[[Known], Connection] | None: ...  # noqa: D102
 
     @property
     def persistent(self) -> bool:
@@ -71,9 +72,12 @@ class Dissector:
             {kind: each.parse_stream for kind, each in parsers.items() if each.parse_stream},
             frozenset(kind for kind, each in parsers.items() if each.persistent),
             looks,
+            self._known_stream,
         )
         self._handshakes = {
-            kind: Handshakes(each.connect) for kind, each in parsers.items() if each.connect
+            kind: Handshakes(each.connect, partial(self._known_hello, kind))
+            for kind, each in parsers.items()
+            if each.connect
         }
         self._fragments = Fragments()
         self._oddities: Counter[str] = Counter()
@@ -178,6 +182,16 @@ class Dissector:
             for shown in message.shown:
                 self.kernel.learn(shown.name.encode())
         return False
+
+    def _known_stream(self, kind: int, side: Side, data: bytes) -> bool:
+        return self._known_hello(kind, side[0], data)
+
+    def _known_hello(self, kind: int, flow: int, hello: bytes) -> bool:
+        """Whether the packet loop knows the name that a hello shows, which counts it."""
+        if not self.kernel.knows(kind, hello):
+            return False
+        self.kernel.flows.mark(flow, _NAMED)
+        return True
 
     def flows(self) -> Iterator[Flow]:
         """The flows that are over since the last call."""

@@ -8,7 +8,7 @@ when it was met in mid-flow (its first segments may be a hello's end that came b
 its start), and else *quiet*. Only segments of sides that are not quiet are passed on.
 The slot also counts the payload bytes of each side.
 
-The table is set-associative, four slots a set: a full set drops the slot that was
+The table is set-associative, eight slots a set: a full set drops the slot that was
 silent longest, opened ones without data first, and counts it where the flow may still
 have been alive. Where flows are recorded, what is dropped, and at the end all that is
 left, is written to a list of flows that are over, with their ends and what came of them.
@@ -19,7 +19,7 @@ from array import array
 import cython
 
 WIDTH = cython.declare(cython.Py_ssize_t, 24)
-WAYS = cython.declare(cython.Py_ssize_t, 4)
+WAYS = cython.declare(cython.Py_ssize_t, 8)
 
 # A slot: flow key, time of the last packet, for each side where what is owed starts
 # (TCP sequence number) and its length above it, payload bytes of each side, the state
@@ -84,10 +84,10 @@ class Flows:
     """
 
     def __init__(self, slots: int, recording: bool = False) -> None:
-        if slots < 4 or slots & (slots - 1):
-            raise ValueError("slots must be a power of two, four at least")
+        if slots < 8 or slots & (slots - 1):
+            raise ValueError("slots must be a power of two, eight at least")
         self.table = array("q", bytes(8 * WIDTH * slots))
-        self.mask = slots // 4 - 1
+        self.mask = slots // 8 - 1
         self.flows = 0
         self.evicted = 0
         self.fresh = False

@@ -17,4 +17,5 @@ cdef class Glimpse(Prefaces):
     cdef bint labels(self, Py_ssize_t start, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef Py_ssize_t behind(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef bint dns_known(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef bint hello_known(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef bint tls_known(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil

@@ -19,12 +19,14 @@ if cython.compiled:
 else:
     from netwatch.dissect.prefaces import Prefaces
 
-PASSED = ("dns-query", "dns-answer", "dns-cname", "tls-sni")
+PASSED = ("dns-query", "dns-answer", "dns-cname", "tls-sni", "quic-sni")
 """Evidence whose names are counted here, by number."""
 
 MIX = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
 LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 SLOTS = cython.declare(cython.ulonglong, 65536)
+TLS_SNI = cython.declare(cython.Py_ssize_t, 3)
+QUIC_SNI = cython.declare(cython.Py_ssize_t, 4)
 WATCHED = cython.declare(cython.ulonglong, 8192)
 MAX_ANSWERS = cython.declare(cython.longlong, 32)
 MAX_JUMPS = cython.declare(cython.int, 16)
@@ -232,16 +234,29 @@ class Glimpse(Prefaces):
     @cython.nogil
     @cython.exceptval(check=False)
     def tls_known(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether a ClientHello that is whole in one record (RFC 8446 section 4.1.2) has
-        one server_name and that was learned; if so it is counted."""
-        pos: cython.Py_ssize_t = at + 9
+        """Whether a ClientHello that is whole in the one TLS record at `at` shows nothing
+        but a name that was learned; if so it is counted."""
+        if end - at < 52 or self.u16(at + 3) != 4 + self.u32(at + 5) % 16777216:
+            return False
+        if not self.hello_known(at + 5, end):
+            return False
+        self.passed[TLS_SNI] += 1
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def hello_known(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+        """Whether a ClientHello that is whole (RFC 8446 section 4.1.2), from its header on,
+        has one server_name and that was learned."""
+        pos: cython.Py_ssize_t = at + 4
         stop: cython.Py_ssize_t
         size: cython.Py_ssize_t
         found: cython.bint = False
-        if not self.filtering or end - at < 52:
+        if not self.filtering or end - at < 47:
             return False
-        stop = pos + self.u32(at + 5) % 16777216
-        if stop > end or self.u16(at + 3) != stop - at - 5:
+        stop = pos + self.u32(at) % 16777216
+        if stop > end or stop - at < 47:
             return False
         pos += 34
         pos += 1 + self.data[pos]
@@ -274,7 +289,19 @@ class Glimpse(Prefaces):
                 if not found:
                     return False
             pos += 4 + size
-        if not found or pos != stop:
+        return found and pos == stop
+
+    def knows(self, kind: cython.int, message: bytes) -> bool:
+        """Hold a message that was put together elsewhere against the names learned: 2 is a
+        ClientHello in a TLS record, 3 one from QUIC, from its handshake header on. If it
+        shows nothing but such a name it is counted. Not while a block is walked."""
+        known: cython.bint
+        if not self.filtering:
             return False
-        self.passed[3] += 1
-        return True
+        self.data = message
+        if kind == 2:
+            return self.tls_known(0, len(message))
+        known = kind == 3 and self.hello_known(0, len(message))
+        if known:
+            self.passed[QUIC_SNI] += 1
+        return known

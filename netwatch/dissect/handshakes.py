@@ -9,6 +9,7 @@ age; what a cut hello shows is told when its connection is dropped.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 from netwatch.errors import ParseError
@@ -19,6 +20,10 @@ Found = tuple[Packet, Message]
 
 AGAIN = 10_000_000_000
 """Silence, in ns, after which the same ports may start another connection."""
+
+
+Known = Callable[[bytes], bool]
+"""Whether a hello, from its handshake header on, is of no interest and needs no parsing."""
 
 
 class Connection(Protocol):
@@ -51,18 +56,21 @@ class _Handshake:
 class Handshakes:
     """The handshakes of one capture.
 
-    `opened` makes a connection. Limits: how many, and age in ns of packet time. What was
+    `opened` makes a connection, given what says that a hello of its flow is of no
+    interest (`known`). Limits: how many, and age in ns of packet time. What was
     dropped or could not be read is counted in `oddities`.
     """
 
     def __init__(
         self,
-        opened: Callable[[], Connection],
+        opened: Callable[[Known], Connection],
+        known: Callable[[int, bytes], bool] = lambda flow, hello: False,
         *,
         limit: int = 4096,
         age: int = 60_000_000_000,
     ) -> None:
         self._opened = opened
+        self._known = known
         self._limit = limit
         self._age = age
         self._table: OrderedDict[int, _Handshake] = OrderedDict()
@@ -77,7 +85,7 @@ class Handshakes:
             known = None
         if known is not None and known.side != side:
             return found
-        handshake = known or _Handshake(self._opened(), side, packet)
+        handshake = known or _Handshake(self._opened(partial(self._known, flow)), side, packet)
         try:
             message = handshake.connection.feed(datagram)
         except ParseError as error:

@@ -30,7 +30,8 @@ class Streams:
     """The streams of one capture.
 
     `parsers` by kind; `persistent` kinds go on with the next message where one ends;
-    `looks` says which kind bytes without a known head start with (0: none). Limits:
+    `looks` says which kind bytes without a known head start with (0: none); a message
+    that was put together and that `known` says is of no interest is not parsed. Limits:
     streams, bytes in all, bytes in one, age in ns of packet time, and how many read
     messages are remembered to know their repetition. What was dropped is counted in
     `oddities`.
@@ -41,6 +42,7 @@ class Streams:
         parsers: Mapping[int, Parse],
         persistent: frozenset[int],
         looks: Callable[[bytes], int],
+        known: Callable[[int, Side, bytes], bool] = lambda kind, side, data: False,
         *,
         limit: int = 4096,
         limit_bytes: int = 32 << 20,
@@ -51,6 +53,7 @@ class Streams:
         self._parsers = parsers
         self._persistent = persistent
         self._looks = looks
+        self._known = known
         self._limit = limit
         self._limit_bytes = limit_bytes
         self._limit_stream = limit_stream
@@ -114,13 +117,14 @@ class Streams:
         yield from found
 
     def _parse(self, kind: int, side: Side, seq: int, data: bytes, last: bool) -> Message | None:
-        """The message at the start of `data`; None where it is none (counted). Raises
-        `Incomplete`."""
-        try:
-            message = self._parsers[kind](data, last)
-        except ParseError as error:
-            self.oddities[error.oddity] += 1
-            message = None
+        """The message at the start of `data`; None where it is none (counted), or of no
+        interest. Raises `Incomplete`."""
+        message = None
+        if not self._known(kind, side, data):
+            try:
+                message = self._parsers[kind](data, last)
+            except ParseError as error:
+                self.oddities[error.oddity] += 1
         self._read[(side, seq)] = None
         if len(self._read) > self._remembered:
             del self._read[next(iter(self._read))]

@@ -23,7 +23,8 @@ _REQUEST_LINE = re.compile(rb"[A-Z][A-Z_-]{2,23} [!-~]")
 
 Parse = Callable[[bytes], Message]
 ParseStream = Callable[[bytes, bool], Message]
-Connect = Callable[[], quic.Connection | dtls.Connection | gquic.Connection]
+Known = Callable[[bytes], bool]
+Connect = Callable[[Known | None], quic.Connection | dtls.Connection | gquic.Connection]
 
 
 @dataclass(frozen=True, slots=True)

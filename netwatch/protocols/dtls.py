@@ -6,6 +6,8 @@ a server that wants a cookie makes the client say it again, as its next message.
 every version the first flight is in clear, in records of epoch 0.
 """
 
+from collections.abc import Callable
+
 from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Message
 from netwatch.protocols.client_hello import MAX_HELLO, client_hello
@@ -49,7 +51,8 @@ class Connection:
 
     __slots__ = ("_done", "_hellos", "_oddities")
 
-    def __init__(self) -> None:
+    def __init__(self, known: Callable[[bytes], bool] | None = None) -> None:
+        """`known` is as of `quic.Connection`, and is not asked here."""
         self._hellos: dict[int, _Hello] = {}
         self._oddities: dict[str, None] = {}
         self._done = False

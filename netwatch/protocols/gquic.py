@@ -5,6 +5,8 @@ are protected as IETF QUIC's are, and `netwatch.protocols.quic` opens them. T050
 carry TLS and are wholly its own. Q047 to Q049 were never deployed and are not read.
 """
 
+from collections.abc import Callable
+
 from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Message, QuicInfo
 from netwatch.protocols import quic
@@ -27,7 +29,8 @@ class Connection:
 
     __slots__ = ("_base", "_done", "_early", "_oddities", "_protected", "_stream", "_version")
 
-    def __init__(self) -> None:
+    def __init__(self, known: Callable[[bytes], bool] | None = None) -> None:
+        """`known` is as of `quic.Connection`, and is not asked here."""
         self._protected: quic.Connection | None = None
         self._stream = CryptoStream("gquic-stream")
         self._early: list[tuple[int, bytes]] = []

@@ -7,6 +7,7 @@ Versions 1 (RFC 9000, RFC 9001), 2 (RFC 9369), what was deployed of the drafts, 
 Google's Q050, T050 and T051, whose packets are protected in the same way.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from netwatch.errors import Incomplete, ParseError
@@ -47,9 +48,12 @@ class Connection:
     handshake in order and as much that waits.
     """
 
-    __slots__ = ("_attempts", "_done", "_failures", "_oddities")
+    __slots__ = ("_attempts", "_done", "_failures", "_known", "_oddities")
 
-    def __init__(self) -> None:
+    def __init__(self, known: Callable[[bytes], bool] | None = None) -> None:
+        """`known` is asked of a whole ClientHello, from its handshake header on; where it
+        is true the hello is of no interest, and is neither parsed nor told."""
+        self._known = known
         self._attempts: list[_Attempt] = []
         self._failures = 0
         self._done = False
@@ -108,6 +112,10 @@ class Connection:
         info = QuicInfo(attempt.version.text)
         try:
             if attempt.version.tls:
+                if self._known and 4 <= len(head) == 4 + int.from_bytes(head[1:4]):
+                    self._done = self._known(head)
+                    if self._done:
+                        return None
                 hello = client_hello(head, last)
                 found = message(hello, size, "quic-sni", info, tuple(self._oddities))
             else:

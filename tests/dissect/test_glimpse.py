@@ -191,3 +191,18 @@ def test_whatever_the_hello_the_parser_agrees(payload: bytes) -> None:
         assert message is not None
         assert [shown.name for shown in message.shown] == [KNOWN[0]]
         assert by.shown() == {"tls-sni": 1}
+
+
+@pytest.mark.parametrize("post_quantum", [False, True])
+def test_hellos_put_together_elsewhere_are_held_against_the_same_names(post_quantum: bool) -> None:
+    made = kernel()
+    for name, known in ((KNOWN[0], True), (OTHER, False), (None, False)):
+        plain = handshakes.client_hello(name, RNG, post_quantum=post_quantum)
+        quic = handshakes.client_hello(name, RNG, post_quantum=post_quantum, quic=True)
+        assert made.knows(2, handshakes.records(plain)) is known
+        assert made.knows(3, quic) is known
+        assert not made.knows(2, handshakes.records(plain)[:-1])
+        assert not made.knows(3, quic[:-1])
+        assert not made.knows(4, quic)
+    assert made.shown() == {"tls-sni": 1, "quic-sni": 1}
+    assert not Kernel(64).knows(3, quic)

@@ -1,7 +1,7 @@
 """QUIC handshakes in flight: whose datagrams belong together, and when they are let go."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import handshakes as crafted
 import pytest
@@ -19,7 +19,8 @@ SECOND = 1_000_000_000
 class Toy:
     """``+x`` adds x to the name, ``=x`` ends it, all else is not its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Callable[[bytes], bool]) -> None:
+        self.known = known
         self.name = ""
         self.done = False
 
@@ -30,6 +31,8 @@ class Toy:
             return None
         self.name += datagram[1:].decode()
         self.done = datagram[:1] == b"="
+        if self.done and self.known(self.name.encode()):
+            return None
         return self._message() if self.done else None
 
     def finish(self) -> Message | None:
@@ -44,8 +47,8 @@ class Toy:
 class Feeder:
     """Feeds datagrams and gathers (packet number, name)."""
 
-    def __init__(self, **limits: int) -> None:
-        self.table = Handshakes(Toy, **limits)
+    def __init__(self, known: tuple[tuple[int, bytes], ...] = (), **limits: int) -> None:
+        self.table = Handshakes(Toy, lambda flow, name: (flow, name) in known, **limits)
         self.number = 0
         self.told: list[tuple[int, str]] = []
 
@@ -66,6 +69,15 @@ def test_a_hello_over_two_datagrams_is_told_with_the_last() -> None:
     feeder = Feeder()
     feeder.send(b"+one.")
     feeder.send(b"=two")
+    feeder.flush()
+    assert feeder.told == [(2, "one.two")]
+
+
+def test_a_hello_that_is_known_is_not_told() -> None:
+    feeder = Feeder(known=((512, b"one.two"),))
+    for flow in (256, 512):
+        feeder.send(b"+one.", flow=flow)
+        feeder.send(b"=two", flow=flow)
     feeder.flush()
     assert feeder.told == [(2, "one.two")]
 

@@ -73,7 +73,7 @@ def test_on_the_sample_captures(source: ModuleType, path: Path) -> None:
 def test_whatever_the_seed_and_however_small_the_table(source: ModuleType, seed: int) -> None:
     order = random.Random(seed)
     frames = order.sample(FRAMES["ethernet"], 200)
-    assert same(source, [block(timed(frames))], slots=4, seed=seed) > 0
+    assert same(source, [block(timed(frames))], slots=8, seed=seed) > 0
 
 
 def test_the_rows_are_handed_over_in_parts(source: ModuleType) -> None:
@@ -112,9 +112,9 @@ def test_on_packets_that_went_bad(
     source: ModuleType, packets: tuple[int, list[bytes]], snap: int
 ) -> None:
     link, frames = packets
-    same(source, [block(timed(frames), link, snap=snap)], slots=4)
+    same(source, [block(timed(frames), link, snap=snap)], slots=8)
 
 
 @given(st.sampled_from([*NUMBERS.values(), 999]), st.lists(st.binary(max_size=120), max_size=8))
 def test_on_any_bytes(source: ModuleType, link: int, frames: list[bytes]) -> None:
-    same(source, [block(timed(frames), link)], slots=4)
+    same(source, [block(timed(frames), link)], slots=8)
