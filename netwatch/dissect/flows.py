@@ -100,7 +100,7 @@ class Flows:
     @cython.exceptval(check=False)
     def seek(self, key: cython.longlong) -> cython.Py_ssize_t:
         """Where the slot of `key` starts, or -1."""
-        slot: cython.Py_ssize_t = ((key >> 8) & self.mask) * WAYS * WIDTH
+        slot: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS * WIDTH
         _: cython.Py_ssize_t
         for _ in range(WAYS):
             if self.table[slot] == key:
@@ -113,7 +113,7 @@ class Flows:
     @cython.exceptval(check=False)
     def find(self, key: cython.longlong, now: cython.longlong) -> cython.Py_ssize_t:
         """Where the slot of `key` starts, made where there was none."""
-        slot: cython.Py_ssize_t = ((key >> 8) & self.mask) * WAYS * WIDTH
+        slot: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS * WIDTH
         victim: cython.Py_ssize_t = slot
         way: cython.Py_ssize_t
         age: cython.longlong

@@ -65,7 +65,8 @@ SHORT_NEED = cython.declare(cython.longlong, 16384)
 KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 KIND_MORE = cython.declare(cython.longlong, 6)
 MIX = cython.declare(cython.ulonglong, 0x1E3779B97F4A7C15)
-LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFF00)
+LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
+KEY_MASK = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFE00)
 
 
 @cython.cclass
@@ -208,9 +209,9 @@ class Kernel(Tunnels):
             self.side = src > dst
         a = ((a ^ src) * MIX) & LOW63
         b = ((b ^ dst) * MIX) & LOW63
-        a = ((a + b + self.proto) * MIX) & LOW63
-        a ^= a >> 31
-        return (a & LOW63) | 0x100
+        a = ((((a ^ (a >> 29)) + (b ^ (b >> 29))) ^ self.proto) * MIX) & LOW63
+        a = ((a ^ (a >> 31)) * MIX) & LOW63
+        return ((a ^ (a >> 29)) & KEY_MASK) | 0x100
 
     @cython.cfunc
     @cython.nogil
