@@ -24,7 +24,7 @@ from support.office import (
     lookup,
 )
 
-from netwatch import config, jobs, pipeline
+from netwatch import config, jobs
 from netwatch.capture.files import find
 from netwatch.cli import main
 from netwatch.config import Config
@@ -149,7 +149,7 @@ def mixed(path: Path, seed: int, clients: dict[Host, int], snap: int = 1 << 18) 
 
 def scanned(folder: Path, by: Config, workers: int = 1) -> tuple[Report, Incidents, Tally]:
     coverage, tally = Coverage(), Tally()
-    files = list(pipeline.captures(find([str(folder)]), continuous=False))
+    files = [(found,) for found in find([str(folder)])]
     incidents = jobs.scan(files, by, tally, workers, None, coverage)
     return coverage.report(tally.packets, tally.oddities), incidents, tally
 
