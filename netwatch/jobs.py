@@ -18,8 +18,8 @@ from netwatch.config import Config
 from netwatch.coverage.counts import Coverage
 from netwatch.incidents import Incidents
 from netwatch.model import Observation
-from netwatch.pipeline import Progress
 from netwatch.tally import Tally
+from netwatch.wire import Progress
 
 Capture = Sequence[Found]
 

@@ -21,7 +21,7 @@ from support.office import (
 )
 from support.traffic import mixed
 
-from netwatch import config, jobs, pipeline
+from netwatch import config, jobs, wire
 from netwatch.capture.files import find
 from netwatch.formats import FORMATS
 from netwatch.model import Sensor
@@ -51,8 +51,8 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def captures(folder: Path) -> list[list[pipeline.Found]]:
-    return [list(files) for files in pipeline.captures(find([str(folder)]), continuous=False)]
+def captures(folder: Path) -> list[list[wire.Found]]:
+    return [list(files) for files in wire.captures(find([str(folder)]), continuous=False)]
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "table"])
@@ -92,7 +92,7 @@ def test_more_observations_than_go_to_disk_together(tmp_path: Path) -> None:
     for number, count in enumerate((jobs.BATCH, 2 * jobs.BATCH + 1, 0)):
         path = tmp_path / f"{number}.pcap"
         path.write_bytes(pcap(timed([query] * count)))
-        paths.append([pipeline.Found(str(path))])
+        paths.append([wire.Found(str(path))])
     tally = Tally()
     found = list(jobs.names(paths, tally, 2))
     assert [each.packet for each in found] == [

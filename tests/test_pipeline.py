@@ -32,7 +32,7 @@ from support.office import (
     query,
 )
 
-from netwatch import config, pipeline
+from netwatch import config, pipeline, wire
 from netwatch.capture.files import Found, find
 from netwatch.config import Config
 from netwatch.formats import jsonl
@@ -62,13 +62,13 @@ def scan(office: Config, tmp_path: Path) -> Scan:
 
 def scanned(paths: list[str], by: Config, tally: Tally) -> list[Alert]:
     incidents = Incidents(by.quiet_gap)
-    for files in pipeline.captures(find(paths), continuous=False):
+    for files in wire.captures(find(paths), continuous=False):
         incidents.merge(pipeline.scan(files, by, tally))
     return incidents.alerts(by.geo, SENSOR)
 
 
 def names(*paths: str, tally: Tally | None = None) -> list[Observation]:
-    captures = pipeline.captures(find(paths), continuous=False)
+    captures = wire.captures(find(paths), continuous=False)
     return [each for files in captures for each in pipeline.names(files, tally or Tally())]
 
 
@@ -307,7 +307,7 @@ def test_a_hello_over_two_files_is_whole_only_where_they_are_one_capture(tmp_pat
     paths = split_hello(tmp_path)
     for given in (paths, paths[::-1]):
         found = find(given)
-        alone = list(pipeline.captures(found, continuous=False))
+        alone = list(wire.captures(found, continuous=False))
         assert [len(files) for files in alone] == [1, 1]
         whole = [
             observation
@@ -316,7 +316,7 @@ def test_a_hello_over_two_files_is_whole_only_where_they_are_one_capture(tmp_pat
             if observation.tls and observation.tls.ja4
         ]
         assert whole == []
-        ((*files,),) = pipeline.captures(found, continuous=True)
+        ((*files,),) = wire.captures(found, continuous=True)
         assert [Path(each.path).name for each in files] == ["z-first.pcap", "a-second.pcap"]
         (observation,) = pipeline.names(files, Tally())
         assert (observation.name, Path(observation.source).name) == (TIKTOK, "a-second.pcap")
@@ -331,7 +331,7 @@ def test_a_file_without_packets_or_that_is_missing_does_not_disturb_a_capture_in
     empty.write_bytes(pcap([]))
     tally = Tally()
     found = find([*paths, str(empty), str(tmp_path / "missing.pcap")])
-    ((*files,),) = pipeline.captures(found, continuous=True)
+    ((*files,),) = wire.captures(found, continuous=True)
     assert [each.name for each in pipeline.names(files, tally)] == [TIKTOK]
     assert (tally.files, len(tally.unread)) == (3, 1)
 
@@ -389,7 +389,7 @@ def test_bad_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_which_files_are_meant_as_captures(path: str, meant: bool) -> None:
-    assert pipeline.meant_as_capture(path) == meant
+    assert wire.meant_as_capture(path) == meant
 
 
 def test_an_unread_find_is_passed_on() -> None:

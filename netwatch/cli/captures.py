@@ -95,7 +95,7 @@ def _jobs(text: str) -> int:
 def scan(args: argparse.Namespace) -> int:
     """Run ``netwatch scan``; the exit status."""
     from netwatch import config as configuration
-    from netwatch import jobs, pipeline
+    from netwatch import jobs, wire
     from netwatch.capture.files import find
     from netwatch.cli import terminal
     from netwatch.coverage.counts import Coverage
@@ -104,7 +104,7 @@ def scan(args: argparse.Namespace) -> int:
 
     started, tally = time.perf_counter(), Tally()
     config = configuration.load(args.config)
-    captures = list(pipeline.captures(find(args.paths), args.continuous))
+    captures = list(wire.captures(find(args.paths), args.continuous))
     coverage = Coverage() if args.coverage or not args.quiet else None
     terminal.warn_interpreted(args)
     with terminal.output(args.output) as stream:
@@ -126,13 +126,13 @@ def scan(args: argparse.Namespace) -> int:
 
 def names(args: argparse.Namespace) -> int:
     """Run ``netwatch names``; the exit status."""
-    from netwatch import jobs, pipeline
+    from netwatch import jobs, wire
     from netwatch.capture.files import find
     from netwatch.cli import terminal
     from netwatch.formats import FORMATS
 
     started, tally = time.perf_counter(), Tally()
-    captures = list(pipeline.captures(find(args.paths), args.continuous))
+    captures = list(wire.captures(find(args.paths), args.continuous))
     terminal.warn_interpreted(args)
     with terminal.output(args.output) as stream, terminal.progress(args, captures) as progress:
         writer = FORMATS[args.format](stream)

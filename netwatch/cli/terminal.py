@@ -23,8 +23,8 @@ from netwatch.dissect.kernel import COMPILED
 from netwatch.errors import NetwatchError
 from netwatch.formats.coverage import reasons
 from netwatch.incidents import Incidents
-from netwatch.pipeline import Progress
 from netwatch.tally import Tally
+from netwatch.wire import Progress
 
 NAMED = 8
 """Skipped files that are named without --verbose; the rest is counted."""

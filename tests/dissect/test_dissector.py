@@ -16,7 +16,7 @@ from support.traffic import mixed, shown
 
 from netwatch.formats.values import ip_text
 from netwatch.model import Observation
-from netwatch.pipeline import observe
+from netwatch.wire import observe
 
 NAME = "www.example.org"
 RAW = 101

@@ -9,8 +9,8 @@ from netwatch.capture.block import Block, Interface
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.kernel import COLUMNS, Kernel
 from netwatch.model import Message, Observation
-from netwatch.pipeline import observe
 from netwatch.protocols import PROTOCOLS, looks_like
+from netwatch.wire import observe
 
 START = 1_679_302_800_000_000_000
 """20 March 2023, 10:00 in Brussels, ns."""

@@ -1,0 +1,78 @@
+"""From a name to the contacts it makes: catalogue, inventory and bans together."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from netwatch.config import Config
+from netwatch.coverage.readings import outcome
+from netwatch.model import BYPASS, Contact, Match, Message, Observation, Outcome
+from netwatch.protocols.ech import PUBLIC_NAMES
+
+NAME_CACHE = 65536
+"""Names whose rule is remembered; when there are more, all are forgotten at once."""
+
+
+class Judge:
+    """From a name to the contacts it makes, by the configuration of one run.
+
+    The rule of a name is looked up once; names repeat. Contacts that no ban says anything
+    of are counted in `silent`, by the reason.
+    """
+
+    def __init__(self, config: Config, silent: Counter[str]) -> None:
+        self._config = config
+        self._silent = silent
+        self._known: dict[str, Match | None] = {}
+        self._covered = frozenset().union(*(ban.apps | ban.bypass for ban in config.policy.bans))
+
+    def match(self, name: str) -> Match | None:
+        """The rule that takes a name, also behind a search suffix of the site."""
+        try:
+            return self._known[name]
+        except KeyError:
+            pass
+        match = self._config.catalog.match(self._config.bare(name))
+        if len(self._known) >= NAME_CACHE:
+            self._known.clear()
+        self._known[name] = match
+        return match
+
+    def wanted(self, message: Message) -> bool:
+        """Whether a message shows a name that a rule takes, or one that stands for others:
+        hellos with it have to be looked at each by itself."""
+        names = [shown.name for shown in message.shown]
+        return any(self.match(name) is not None or name in PUBLIC_NAMES for name in names)
+
+    def app(self, observation: Observation) -> str | None:
+        """The id of the app that an answer is for, by the name asked or an alias of it."""
+        chain = observation.dns.chain if observation.dns else ()
+        found = (self.match(name) for name in (observation.name, *chain))
+        return next((match.app.id for match in found if match), None)
+
+    def outcome(self, message: Message) -> int:
+        """What a message tells of its flow's name, as its number in `model.OUTCOMES`."""
+        return outcome(message, self._hides)
+
+    def _hides(self, name: str) -> Outcome | None:
+        match = self.match(name)
+        if match is None or match.role not in ("exclusive", "vendor"):
+            return None
+        return next((each for each in BYPASS if each == match.app.category), None)
+
+    def contacts(self, observation: Observation) -> Iterator[Contact]:
+        """What the bans say of an observation: a contact for each that says something.
+        None where no rule takes the name, nor where it is a bypass that no ban speaks of:
+        that is a blind spot, and counted as one."""
+        match = self.match(observation.name)
+        if match is None:
+            return
+        if match.app.category in BYPASS and match.app.id not in self._covered:
+            return
+        config = self._config
+        network = config.networks.find(observation.client_ip, observation.vlan)
+        device = config.devices.identify(observation.client_ip, observation.client_mac, network)
+        for verdict in config.policy.judge(observation, match, device, network):
+            if verdict.kind is None or network is None:
+                self._silent[verdict.clause] += 1
+            else:
+                yield Contact(observation, match, device, network, verdict)

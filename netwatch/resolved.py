@@ -1,0 +1,96 @@
+"""Addresses that devices resolved for names of interest, to know a flow by later.
+
+A flow that shows no name may go to an address that its device had asked for under one.
+That is the weakest evidence: the address may serve many names, and a name that the
+device resolved to it as well takes the evidence away. Bounded by number and age; time is
+packet time.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+
+from netwatch.model import Flow, Message, Observation
+
+GRACE = 300_000_000_000
+"""How long after its TTL an answer may still be in use, ns: caches keep a floor."""
+
+LIMIT = 65536
+"""Addresses of devices that are remembered; the oldest go first."""
+
+READABLE = frozenset({"named", "encrypted-dns", "vpn", "relay", "tor"})
+"""Outcomes of flows that say themselves what they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    observation: Observation
+    app: str | None
+    until: int
+
+
+class Resolved:
+    """What the devices of one capture resolved.
+
+    `shared` counts flows whose address another app or name had as well, `dropped` what
+    was forgotten because there was too much.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._answers: OrderedDict[tuple[bytes, bytes], list[_Answer]] = OrderedDict()
+        self._watched: set[bytes] = set()
+        self.shared = 0
+        self.dropped = 0
+
+    def remember(self, observation: Observation, app: str | None) -> list[bytes]:
+        """Take an answer for a name of `app`, None for one that is no app's but has an
+        address that one was answered with; its addresses, packed."""
+        taken: list[bytes] = []
+        for text, ttl in observation.dns.answers if observation.dns else ():
+            address = ip_address(text).packed
+            if app is None and address not in self._watched:
+                continue
+            key = observation.client_ip, address
+            until = observation.time + ttl * 1_000_000_000 + GRACE
+            answers = self._answers.setdefault(key, [])
+            self._answers.move_to_end(key)
+            answers[:] = [each for each in answers if each.app != app][-3:]
+            answers.append(_Answer(observation, app, until))
+            self._watched.add(address)
+            taken.append(address)
+        while len(self._answers) > self._limit:
+            self._answers.popitem(last=False)
+            self.dropped += 1
+        if len(self._watched) > 4 * self._limit:
+            self._watched = {address for _, address in self._answers}
+        return taken
+
+    def concerns(self, message: Message) -> bool:
+        """Whether an answer has an address that was resolved for an app."""
+        answers = message.dns.answers if message.dns and self._watched else ()
+        return any(ip_address(text).packed in self._watched for text, _ in answers)
+
+    def known(self, flow: Flow) -> Observation | None:
+        """What a flow without a readable name is known by, None where nothing is, or where
+        another app or name had the address at that time."""
+        if flow.outcome in READABLE:
+            return None
+        answers = self._answers.get((flow.client_ip, flow.server_ip), ())
+        live = [one for one in answers if one.observation.time <= flow.first <= one.until]
+        if len(live) != 1 or live[0].app is None:
+            self.shared += len(live) > 1
+            return None
+        answer = live[0].observation
+        return replace(
+            answer,
+            time=flow.first,
+            evidence="ip-from-dns",
+            client_port=flow.client_port,
+            server_ip=flow.server_ip,
+            server_port=flow.server_port,
+            transport=flow.transport,
+            vlan=flow.vlan,
+            source=flow.source,
+            packet=flow.packet,
+        )

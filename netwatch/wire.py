@@ -1,0 +1,156 @@
+"""From captures to observations: which files there are, and what the wire shows in them.
+
+Here sources meet the dissector, and the dissector the protocols; no rule is known yet.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from netwatch.capture.block import TIME, Source
+from netwatch.capture.files import STDIN, Found, NotACapture, open_source
+from netwatch.dissect.dissector import Dissector
+from netwatch.errors import CaptureError
+from netwatch.model import Flow, Message, Observation, Packet
+from netwatch.protocols import PROTOCOLS, looks_like
+from netwatch.tally import Tally
+
+Progress = Callable[[Tally, Source, int], None]
+"""Told after each block: the counts so far, the source, and how many bytes of it are read."""
+
+CAPTURE_ENDINGS = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar"})
+"""How files in a folder end that are meant to be captures."""
+
+
+def meant_as_capture(path: str) -> bool:
+    """Whether a file's name says that it is a capture, compressed or not."""
+    return any(ending in CAPTURE_ENDINGS for ending in path.lower().split(".")[-2:])
+
+
+def captures(found: Iterable[Found], continuous: bool) -> Iterator[Sequence[Found]]:
+    """The files of each capture: one each, or all of them where they are one capture cut
+    in pieces (`continuous`), in the order of their first packet."""
+    if continuous:
+        yield sorted(found, key=_begins)
+    else:
+        for each in found:
+            yield (each,)
+
+
+def _begins(found: Found) -> int:
+    """The time of the first packet in ns; 0 where there is none."""
+    if found.error is None and found.path != STDIN:
+        with contextlib.suppress(CaptureError):
+            for block in open_source(found.path).blocks():
+                return block.records[TIME] if block.count else 0
+    return 0
+
+
+class Wire:
+    """What a capture shows: its observations, file by file.
+
+    A capture may be cut in several files: flows and unfinished messages go on from one
+    `read` to the next until `close`. Observations of messages for which `wanted` is false
+    are left out; None wants all. With `outcome`, the number in `model.OUTCOMES` of what a
+    message tells of its flow's name, each flow is handed to `ended` when it is over.
+    """
+
+    def __init__(
+        self,
+        tally: Tally,
+        progress: Progress | None = None,
+        wanted: Callable[[Message], bool] | None = None,
+        outcome: Callable[[Message], int] | None = None,
+        ended: Callable[[Flow], None] = lambda flow: None,
+    ) -> None:
+        self.tally = tally
+        self._progress = progress
+        self._wanted = wanted
+        self._outcome = outcome
+        self._ended = ended
+        self._dissector: Dissector | None = None
+
+    def read(self, found: Found) -> Iterator[Observation]:
+        """The observations of one capture. One that cannot be read is noted in the tally,
+        and so is the end of one that is cut short, after what could be read."""
+        if found.error:
+            self.tally.unread.append(found.error)
+            return
+        try:
+            source = open_source(found.path)
+            yield from self._blocks(source)
+            self.tally.files += 1
+            self.tally.notes += [f"{source.name}: {note}" for note in source.notes]
+        except NotACapture as error:
+            if found.named or meant_as_capture(found.path):
+                self.tally.unread.append(str(error))
+            else:
+                self.tally.skipped.append(found.path)
+        except CaptureError as error:
+            self.tally.unread.append(str(error))
+
+    def flush(self) -> Iterator[Observation]:
+        """The capture is over: what messages cut short show."""
+        if self._dissector is not None:
+            yield from self._observations(self._dissector.flush())
+
+    def bytes_of(self, observation: Observation) -> tuple[int, int]:
+        """Transport payload of an observation's flow so far, out of and into its client."""
+        return self._dissector.bytes_of(observation) if self._dissector else (0, 0)
+
+    def watch(self, address: bytes) -> None:
+        """Answers with this address are of interest from now on, whatever name is asked."""
+        if self._dissector is not None:
+            self._dissector.kernel.watch(address)
+
+    def close(self) -> None:
+        """Forget the capture's flows and take its last counts into the tally."""
+        if self._dissector is not None:
+            for flow in self._dissector.finish():
+                self._ended(flow)
+            self.tally.observations.update(self._dissector.shown())
+            self.tally.oddities.update(self._dissector.oddities())
+            self._dissector = None
+
+    def _blocks(self, source: Source) -> Iterator[Observation]:
+        if self._dissector is None:
+            self._dissector = Dissector(PROTOCOLS, looks_like, self._wanted, self._outcome)
+        dissector, kernel = self._dissector, self._dissector.kernel
+        for block in source.blocks():
+            packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates
+            yield from self._observations(dissector.messages(block, source.name))
+            for flow in dissector.flows():
+                self._ended(flow)
+            self.tally.packets += kernel.packets - packets
+            self.tally.octets += kernel.octets - octets
+            self.tally.candidates += kernel.candidates - candidates
+            if self._progress is not None:
+                self._progress(self.tally, source, block.position)
+
+    def _observations(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[Observation]:
+        for packet, message in found:
+            yield from observe(packet, message)
+
+
+def observe(packet: Packet, message: Message) -> Iterator[Observation]:
+    """One observation for each name that a message shows."""
+    for shown in message.shown:
+        there = shown.by_destination
+        yield Observation(
+            time=packet.time,
+            digits=packet.digits,
+            evidence=shown.evidence,
+            name=shown.name,
+            client_ip=packet.dst if there else packet.src,
+            client_port=packet.dport if there else packet.sport,
+            client_mac=packet.dst_mac if there else packet.src_mac,
+            server_ip=packet.src if there else packet.dst,
+            server_port=packet.sport if there else packet.dport,
+            transport=packet.transport,
+            vlan=packet.vlan,
+            source=packet.source,
+            packet=packet.number,
+            flow=packet.flow,
+            dns=message.dns,
+            tls=message.tls,
+            quic=message.quic,
+        )
