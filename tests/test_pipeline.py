@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import handshakes
+import messages
 import pytest
 from craft import Conversation, Host, Wire
 from support.captures import pcap, timed
@@ -245,6 +246,19 @@ def test_bytes_are_those_of_the_flows_that_showed_the_name(scan: Scan) -> None:
     (alert,) = scan(wire)
     assert (alert.counts.bytes_out, alert.counts.bytes_in) == (len(message) + 333, 5000)
     assert alert.counts.flows == 1
+
+
+def test_bytes_of_a_flow_with_several_names_count_once(scan: Scan) -> None:
+    wire = Wire(DURING, 5)
+    talk = Conversation(wire, SERVICE, FAR, 80)
+    requests = [messages.request("GET", f"/{n}", TIKTOK) for n in range(3)]
+    for request in requests:
+        talk.ask(request, "http-host", TIKTOK)
+        talk.reply(messages.response(b"fine"))
+    (alert,) = scan(wire)
+    assert (alert.counts.handshakes, alert.counts.flows) == (3, 1)
+    assert alert.counts.bytes_out == sum(map(len, requests))
+    assert alert.counts.bytes_in == 3 * len(messages.response(b"fine"))
 
 
 def test_a_repeated_hello_counts_once(scan: Scan, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netwatch import jobs, pipeline
+from netwatch import jobs, pipeline, wire
 from netwatch.capture.files import find
 from netwatch.tally import Tally
 
@@ -73,7 +73,7 @@ def test_the_names_of_the_core_are_found(found: Found) -> None:
 
 
 def test_several_workers_read_the_same() -> None:
-    captures = list(pipeline.captures(find([str(CAPTURES)]), continuous=False))
+    captures = list(wire.captures(find([str(CAPTURES)]), continuous=False))
     one, two = Tally(), Tally()
     alone = [(each.source, each.packet, each.name) for each in jobs.names(captures, one)]
     both = [(each.source, each.packet, each.name) for each in jobs.names(captures, two, 2)]

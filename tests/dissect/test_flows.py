@@ -80,6 +80,7 @@ def test_a_hello_that_is_waited_for_outlives_a_flood() -> None:
     found = walk(kernel, tcp(LARGE[:900]), *flood, tcp(LARGE[900:], seq=1901))
     ours = [row for row in found if row.sport == 50000]
     assert [row.kind for row in ours] == [TLS, MORE]
+    assert kernel.flows.bytes_of(ours[0].flow) == (len(LARGE), 0)
     assert kernel.flows.evicted > 100
 
 

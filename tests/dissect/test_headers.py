@@ -36,6 +36,9 @@ from netwatch.formats.values import ip_text, mac_text
 
 NAME = "www.example.org"
 QUERY = messages.query(1, NAME, "A")
+BARE = QUERY[:10] + b"\0\0" + QUERY[12:-11]
+"""The query without its EDNS record: on a port that is not DNS's it is believed only when
+nothing is behind it."""
 ANSWER = messages.answer(1, NAME, "A", [(NAME, "A", 60, SERVER)])
 ENDS = {4: (CLIENT, SERVER), 6: (CLIENT6, SERVER6)}
 ON_EVERY_LINK = pytest.mark.parametrize(
@@ -87,8 +90,7 @@ def test_an_answer_tells_the_client_it_goes_to(link: Link, version: int) -> None
 @pytest.mark.parametrize("extra", [1, 6, 46])
 def test_padding_behind_the_packet_is_no_payload(link: Link, version: int, extra: int) -> None:
     client, resolver = ENDS[version]
-    # On a port that is not DNS's a query is only believed when nothing is behind it.
-    packet = udp(messages.query(1, NAME, "A"), src=client, dst=resolver, dport=5300)
+    packet = udp(BARE, src=client, dst=resolver, dport=5300)
     names, oddities = names_and_oddities(link.frame(packet) + b"\xa5" * extra, link.number)
     assert (names, oddities) == ([NAME], {})
 
@@ -220,6 +222,13 @@ def test_what_is_bad_is_named(frame: bytes, oddity: str) -> None:
 def test_payload_behind_the_snap_length_is_told() -> None:
     assert only_oddity(ETHERNET.frame(tcp(REQUEST)), snap=54) == "payload-cut"
     assert only_oddity(ETHERNET.frame(udp(QUERY)), snap=42) == "payload-cut"
+
+
+def test_the_udp_length_ends_the_payload_within_a_longer_packet() -> None:
+    longer = bytearray(udp(BARE + b"behind", dport=5300))
+    assert names_and_oddities(ETHERNET.frame(bytes(longer))) == ([], {})
+    longer[24:26] = struct.pack(">H", 8 + len(BARE))
+    assert names_and_oddities(ETHERNET.frame(bytes(longer))) == ([NAME], {})
 
 
 def test_a_link_type_that_nobody_reads_is_named_for_each_packet() -> None:

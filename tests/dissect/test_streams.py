@@ -164,6 +164,16 @@ def test_bytes_that_came_first_stand() -> None:
     assert feeder.names == ["abc"]
 
 
+@pytest.mark.parametrize("pieces", [(b"me", b"me>"), (b"me>", b"me")])
+def test_of_two_segments_at_one_place_the_longer_is_kept(pieces: tuple[bytes, bytes]) -> None:
+    feeder = Feeder()
+    feeder.send(100, b"<")
+    for piece in pieces:
+        feeder.send(103, piece)
+    feeder.send(101, b"na")
+    assert feeder.names == ["name"]
+
+
 def test_the_head_that_comes_last_is_looked_for() -> None:
     feeder = Feeder()
     feeder.send(104, b"me>")
