@@ -7,6 +7,7 @@ nobody has to wait for a time that may be too short.
 
 import contextlib
 import io
+import itertools
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ import ssl
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -134,17 +135,17 @@ class Capture:
         assert all(each["client"]["ip"] == each["server"]["ip"] == HOST for each in self.records)
         return [(each["evidence"], each["name"], each["server"]["port"]) for each in self.records]
 
-    def flight(self, port: int) -> list[int]:
-        """Payload sizes of the packets that the first client of `port` sent before its
-        server said anything."""
-        sizes = []
+    def payloads(self, port: int) -> Iterator[tuple[bool, bytes]]:
+        """What came to `port` (true) and from it, packet by packet, empty ones left out."""
         for _, frame in dpkt.pcap.Reader(io.BytesIO(self.path.read_bytes())):
             packet = dpkt.ethernet.Ethernet(frame).data.data
-            if packet.data and packet.sport == port:
-                break
-            if packet.data and packet.dport == port:
-                sizes.append(len(packet.data))
-        return sizes
+            if port in (packet.sport, packet.dport) and packet.data:
+                yield packet.dport == port, bytes(packet.data)
+
+    def flight(self, port: int) -> list[int]:
+        """Sizes of the payloads that came to `port` before anything came from it."""
+        first = itertools.takewhile(lambda each: each[0], self.payloads(port))
+        return [len(payload) for _, payload in first]
 
 
 Watch = Callable[..., Capture]
