@@ -39,17 +39,23 @@ Told = tuple[str, str, int]
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:
-    """Skips where tcpdump, tshark or one of these programs is not installed."""
+    """Skips where tcpdump or one of these programs is not installed."""
     missing = [each for each in ("tcpdump", *programs) if shutil.which(each) is None]
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
 def run(*command: str, home: Path, feed: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Runs a client to its end, without the settings of who runs the tests."""
+    """Runs a client to its end, without the settings of who runs the tests; with it end the
+    processes that it started."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C"}
-    return subprocess.run(
-        command, input=feed, capture_output=True, timeout=TIMEOUT, check=False, env=environment
-    )
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, env=environment, process_group=0, **pipes) as client:
+        try:
+            said, complained = client.communicate(feed, TIMEOUT)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(client.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, client.returncode, said, complained)
 
 
 @dataclass(frozen=True, slots=True)
