@@ -32,7 +32,7 @@ class _Hello:
 
     def __init__(self, length: int) -> None:
         self.length = length
-        self.stream = CryptoStream("dtls-fragment")
+        self.stream = CryptoStream("dtls-fragment-limit", "dtls-fragment-overlap")
         self.told = False
 
     def takes(self, length: int, offset: int, data: bytes) -> bool:

@@ -32,7 +32,7 @@ class Connection:
     def __init__(self, known: Callable[[bytes], bool] | None = None) -> None:
         """`known` is as of `quic.Connection`, and is not asked here."""
         self._protected: quic.Connection | None = None
-        self._stream = CryptoStream("gquic-stream")
+        self._stream = CryptoStream("gquic-stream-limit", "gquic-stream-overlap")
         self._early: list[tuple[int, bytes]] = []
         self._base = -1
         self._version = ""

@@ -21,28 +21,30 @@ _ACK, _ACK_ECN, _CLOSE = 2, 3, 0x1C
 
 class CryptoStream:
     """The bytes that CRYPTO frames carry, in order of their offsets, as far as there is
-    no gap: `head`. Bytes that come twice count as they came first. `name` is what its
-    oddities start with where it serves another protocol's fragments."""
+    no gap: `head`. Bytes that come twice count as they came first. `limit` and `overlap`
+    are its oddities, which another protocol that it serves calls by names of its own."""
 
-    __slots__ = ("_held", "_name", "_waiting", "head")
+    __slots__ = ("_held", "_limit", "_overlap", "_waiting", "head")
 
-    def __init__(self, name: str = "quic-crypto") -> None:
+    def __init__(
+        self, limit: str = "quic-crypto-limit", overlap: str = "quic-crypto-overlap"
+    ) -> None:
         self.head = bytearray()
-        self._name = name
+        self._limit = limit
+        self._overlap = overlap
         self._waiting: dict[int, bytes] = {}
         self._held = 0
 
     def add(self, offset: int, data: bytes) -> str | None:
-        """Take `data`, which belongs at `offset`; returns an oddity where there is one:
-        ``quic-crypto-limit`` (not taken), ``quic-crypto-overlap`` (other bytes were there
-        before)."""
+        """Take `data`, which belongs at `offset`; returns an oddity where there is one: that
+        of the limit (not taken), or of an overlap (other bytes were there before)."""
         if offset + len(data) > MAX_CRYPTO:
-            return f"{self._name}-limit"
+            return self._limit
         if offset > len(self.head):
             more = len(data) - len(self._waiting.get(offset, b""))
             if more > 0:
                 if len(self._waiting) >= MAX_PIECES or self._held + more > MAX_CRYPTO:
-                    return f"{self._name}-limit"
+                    return self._limit
                 self._waiting[offset] = data
                 self._held += more
             return None
@@ -54,7 +56,7 @@ class CryptoStream:
             piece = self._waiting.pop(first)
             self._held -= len(piece)
             agrees &= self._append(first, piece)
-        return None if agrees else f"{self._name}-overlap"
+        return None if agrees else self._overlap
 
     def _append(self, offset: int, data: bytes) -> bool:
         had = self.head[offset : offset + len(data)]
