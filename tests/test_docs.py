@@ -1,9 +1,7 @@
-"""What the documents say is what the code does."""
+"""What the documents say of commands, configuration and records is what the code does."""
 
 import argparse
-import ast
 import importlib
-import inspect
 import os
 import re
 import shlex
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from support.documents import README, REFERENCE, ROOT, Rows, blocks, rows, section, words
 
 from netwatch.catalog.bans import load_pack, pack_ids
 from netwatch.catalog.load import BUILTIN, load
@@ -25,47 +24,13 @@ from netwatch.coverage.counts import Coverage
 from netwatch.coverage.readings import DNS_PORT, DOH_PORTS, READINGS, VPN_PORTS
 from netwatch.formats.coverage import record
 from netwatch.formats.csv import ALERT, OBSERVATION
-from netwatch.model import CONFIDENCE_RANK, Evidence, Network, Role
+from netwatch.model import CONFIDENCE_RANK, HANDSHAKES, LOOKUPS, Evidence, Network, Role
 from netwatch.policy import confidence
-from netwatch.protocols import PROTOCOLS
-from netwatch.protocols.quic_packet import VERSIONS
 from netwatch.userfile import Fields, Problems, parse_yaml
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "pcaps" / "README.md"]
 )
-
-Rows = list[list[str]]
-
-
-def section(heading: str, text: str = REFERENCE) -> str:
-    """What stands below a heading, up to the next of its level or above."""
-    level = heading.partition(" ")[0]
-    behind = text.partition(f"\n{heading}\n")[2]
-    assert behind, heading
-    return re.split(rf"^#{{1,{len(level)}}} ", behind, maxsplit=1, flags=re.MULTILINE)[0]
-
-
-def rows(text: str) -> Rows:
-    """The cells of all table rows, heads and rules left out."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    rules = {i for i, row in enumerate(cells) if set("".join(row)) <= set("- ")}
-    return [row for i, row in enumerate(cells) if not {i, i + 1} & rules]
-
-
-def words(cell: str) -> list[str]:
-    """What stands in backticks."""
-    return re.findall(r"`([^`]+)`", cell)
-
-
-def blocks(language: str, text: str = README) -> list[str]:
-    """The fenced code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
 
 # links
 
@@ -187,9 +152,9 @@ def test_confidence_is_that_of_the_tables() -> None:
     }
     short = rows(section("## From a contact to a verdict", README))
     grades = [row[1:] for row in short if set(row[1:]) <= set(CONFIDENCE_RANK)]
-    assert grades == [told["tls-sni"], told["dns-query"]]
-    assert told["tls-sni"] == told["quic-sni"] == told["http-host"]
-    assert told["dns-query"] == told["dns-answer"] == told["dns-cname"]
+    assert grades == [told["tls-sni"], told["dns-query"], told["ip-from-dns"]]
+    assert all(told[evidence] == told["tls-sni"] for evidence in HANDSHAKES)
+    assert all(told[evidence] == told["dns-query"] for evidence in (*LOOKUPS, "tls-cert"))
 
 
 # commands
@@ -330,45 +295,3 @@ def test_readings_are_those_of_the_code() -> None:
     assert {word for row in table for word in words(row[1])} == set(READINGS)
     ports = {int(number) for row in table for number in re.findall(r"\b\d{3,5}\b", row[2])}
     assert ports == {DNS_PORT, *DOH_PORTS, *(port for _, port in VPN_PORTS)}
-
-
-# oddities, limits
-
-
-def literals(file: Path) -> set[str]:
-    """Literals of the form of an oddity's name; a number in one is spelled N."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
-            start = str(node.values[0].value)
-            found |= {f"{start}N"} if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+-", start) else set()
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            named = re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", node.value)
-            found |= {node.value} if named else set()
-    return found
-
-
-def test_oddities_are_those_of_the_code() -> None:
-    rooms = [ROOT / "netwatch" / room for room in ("dissect", "protocols")]
-    there = set().union(*(literals(file) for room in rooms for file in room.glob("*.py")))
-    others = {*get_args(Evidence), *(each.name for each in PROTOCOLS.values())}
-    others |= {version.text for version in VERSIONS.values()}
-    table = [words(row[0])[0] for row in rows(section("## Oddities"))]
-    assert len(table) > 50
-    assert table == sorted(set(table))
-    assert set(table) == there - others
-
-
-def limits() -> list[tuple[str, int]]:
-    table = rows(section("## Limits"))
-    return [(words(row[2])[0], int(row[1].replace(",", ""))) for row in table if words(row[2])]
-
-
-@pytest.mark.parametrize(("place", "number"), limits())
-def test_limit_is_that_of_the_code(place: str, number: int) -> None:
-    path, _, argument = place.partition(":")
-    module, _, name = path.rpartition(".")
-    value = getattr(importlib.import_module(module), name)
-    if argument:
-        value = inspect.signature(value).parameters[argument].default
-    assert value == number
