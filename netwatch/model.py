@@ -194,6 +194,7 @@ class Flow:
     waiting: bool
     source: str = ""
     packet: int = 0
+    client_mac: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

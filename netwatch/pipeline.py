@@ -104,9 +104,9 @@ class _Scan:
 
 
 def _survey(config: Config, coverage: Coverage) -> Survey:
-    def locate(ip: bytes, vlan: int | None) -> tuple[Network | None, str]:
+    def locate(ip: bytes, vlan: int | None, mac: bytes | None) -> tuple[Network | None, str]:
         network = config.networks.find(ip, vlan)
-        return network, config.devices.identify(ip, None, network).id
+        return network, config.devices.identify(ip, mac, network).id
 
     def known(ip: bytes) -> str | None:
         app = config.catalog.app_of_address(ip)

@@ -89,6 +89,7 @@ def facing(flow: Flow) -> Flow:
         server_port=flow.client_port,
         bytes_out=flow.bytes_in,
         bytes_in=flow.bytes_out,
+        client_mac=None,
     )
 
 

@@ -10,30 +10,34 @@ CACHE_LIMIT = 65_536
 """Clients whose network and device are remembered; when there are more, all are forgotten."""
 
 
+Client = tuple[bytes, int | None, bytes | None]
+"""Address, VLAN and MAC of a client."""
+
+
 class Survey:
     """Counts flows in `coverage`.
 
     `locate` tells the network (None: outside) and the device's id of a packed address seen
-    in a VLAN, `known` the category of `model.BYPASS` that a packed address belongs to, else
-    None.
+    in a VLAN under a MAC, `known` the category of `model.BYPASS` that a packed address
+    belongs to, else None.
     """
 
     def __init__(
         self,
         coverage: Coverage,
-        locate: Callable[[bytes, int | None], tuple[Network | None, str]],
+        locate: Callable[[bytes, int | None, bytes | None], tuple[Network | None, str]],
         known: Callable[[bytes], str | None],
     ) -> None:
         self._coverage = coverage
         self._locate = locate
         self._known = known
-        self._places: dict[tuple[bytes, int | None], tuple[Network | None, str]] = {}
+        self._places: dict[Client, tuple[Network | None, str]] = {}
 
     def add(self, flow: Flow) -> None:
         """Count one flow."""
         if flow.transport == "udp":
             flow = facing(flow)
-        client = flow.client_ip, flow.vlan
+        client = flow.client_ip, flow.vlan, flow.client_mac
         place = self._places.get(client)
         if place is None:
             if len(self._places) >= CACHE_LIMIT:

@@ -122,7 +122,7 @@ class Dissector:
                     except ParseError as error:
                         self._oddities[error.oddity] += 1
                         continue
-                    if self._tells(message, 0):
+                    if self._tells(message, row[13]):
                         yield packet_of(row, block, source), message
                     continue
                 packet = packet_of(row, block, source)
@@ -164,7 +164,7 @@ class Dissector:
 
     def _tells(self, message: Message, flow: int) -> bool:
         """Count what a message shows, and what it tells of its flow's name; whether it is
-        wanted. `flow` is 0 for lookups, which are no flow."""
+        wanted."""
         if message.oddities:
             self._oddities.update(message.oddities)
         for shown in message.shown:
@@ -172,8 +172,7 @@ class Dissector:
         told = _NAMED
         if self._outcome is not None:
             told = self._outcome(message)
-            if flow:
-                self.kernel.flows.mark(flow, told)
+            self.kernel.flows.mark(flow, told)
         if self._wanted is None or not message.shown:
             return bool(message.shown)
         if self._wanted(message):

@@ -20,6 +20,7 @@ def ended(words: list[int], sources: Sequence[str]) -> Iterator[Flow]:
             (_address(slot[9 : 9 + words_of]), ports >> 16, slot[4]),
             (_address(slot[13 : 13 + words_of]), ports & 0xFFFF, slot[5]),
         )
+        macs = [word.to_bytes(7)[1:] if word else None for word in slot[20:22]]
         side = about & _CLIENT_1 if about & _CLIENT else ends[0][1] < ends[1][1]
         (client_ip, client_port, out), (server_ip, server_port, in_) = (
             (ends[1], ends[0]) if side else ends
@@ -38,6 +39,7 @@ def ended(words: list[int], sources: Sequence[str]) -> Iterator[Flow]:
             outcome=OUTCOMES[outcome >> 8],
             opened=bool(about & _STARTED),
             waiting=_WAITING in (states & 7, (states >> 8) & 7),
+            client_mac=macs[1] if side else macs[0],
             source=sources[slot[19] >> 40],
             packet=slot[19] & 0xFFFFFFFFFF,
         )

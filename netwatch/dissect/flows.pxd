@@ -18,6 +18,7 @@ cdef class Flows:
     cdef void quiet(self, Py_ssize_t slot, int side) noexcept nogil
     cdef bint repeated(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void finish(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef void wait(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void owe(self, Py_ssize_t slot, int side, long long seq, long long need) noexcept nogil
     cdef bint wants(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil
     cdef void count(self, Py_ssize_t slot, int side, long long size) noexcept nogil

@@ -26,7 +26,8 @@ WAYS = cython.declare(cython.Py_ssize_t, 8)
 # of each side with the number of early segments passed on, and the generation with the
 # outcome above it. Then, looked at when the flow starts and ends only: time of the first
 # packet, addresses of side 0 and side 1 (four words each), ports, and what else is known:
-# protocol, whether IPv6, VLAN, who opened it; number of the first packet.
+# protocol, whether IPv6, VLAN, who opened it; number of the first packet, and the MACs of
+# both sides in it.
 KEY = cython.declare(cython.Py_ssize_t, 0)
 LAST = cython.declare(cython.Py_ssize_t, 1)
 OWED = cython.declare(cython.Py_ssize_t, 2)
@@ -38,6 +39,7 @@ ADDRESSES = cython.declare(cython.Py_ssize_t, 9)
 PORTS = cython.declare(cython.Py_ssize_t, 17)
 ABOUT = cython.declare(cython.Py_ssize_t, 18)
 NUMBER = cython.declare(cython.Py_ssize_t, 19)
+MACS = cython.declare(cython.Py_ssize_t, 20)
 
 # In ABOUT: protocol in 8 bits, IPv6, client known, client is side 1, start seen; VLAN
 # and 1 from bit 16 on.
@@ -270,6 +272,13 @@ class Flows:
         """Whether the last whole message of `side` started at `seq` as well."""
         state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 255
         return state == QUIET and self.table[slot + OWED + side] == seq | (WHOLE << 32)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def wait(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
+        """`side` began a message in datagrams, which may or may not become whole."""
+        self.set_state(slot, side, WAITING)
 
     @cython.cfunc
     @cython.nogil

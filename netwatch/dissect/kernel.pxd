@@ -19,6 +19,7 @@ cdef class Kernel(Tunnels):
     cdef void emit(self, long long kind, Py_ssize_t at, long long seq, long long flow) noexcept nogil
     cdef void transport(self) noexcept nogil
     cdef void piece(self) noexcept nogil
+    cdef long long mac(self, Py_ssize_t at) noexcept nogil
     cdef void describe(self, Py_ssize_t slot) noexcept nogil
     cdef void tcp(self) noexcept nogil
     cdef bint udp(self) noexcept nogil

@@ -53,8 +53,11 @@ TRANSPORT_CUT = cython.declare(cython.int, 9)
 ADDRESSES = cython.declare(cython.Py_ssize_t, 9)
 PORTS = cython.declare(cython.Py_ssize_t, 17)
 ABOUT = cython.declare(cython.Py_ssize_t, 18)
+MACS = cython.declare(cython.Py_ssize_t, 20)
 NUMBER = cython.declare(cython.Py_ssize_t, 19)
 IPV6 = cython.declare(cython.longlong, 1 << 8)
+HAS_MAC = cython.declare(cython.longlong, 1 << 48)
+TRUNCATED = cython.declare(cython.longlong, 1)
 NAMED = cython.declare(cython.longlong, 3)
 REPEATED = cython.declare(cython.int, 13)
 TCP_BAD = cython.declare(cython.int, 10)
@@ -295,6 +298,7 @@ class Kernel(Tunnels):
         self.flows.count(slot, self.side, size)
         if payload >= self.end:
             self.odd[CUT] += 1
+            self.flows.tell(slot, TRUNCATED)
             return
         behind = self.proxy(payload, self.end)
         if behind > payload:
@@ -359,6 +363,13 @@ class Kernel(Tunnels):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
+    def mac(self, at: cython.Py_ssize_t) -> cython.longlong:
+        """The MAC address at `at` as a number, with bit 48 set to tell it from none."""
+        return HAS_MAC | (self.u16(at) << 32) | self.u32(at + 2)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
     def describe(self, slot: cython.Py_ssize_t) -> cython.void:
         """Write into a new slot who its two sides are."""
         i: cython.Py_ssize_t = 0
@@ -366,6 +377,10 @@ class Kernel(Tunnels):
         high: cython.Py_ssize_t = self.addr + (0 if self.side else self.addr_len)
         src: cython.longlong = self.u16(self.at)
         dst: cython.longlong = self.u16(self.at + 2)
+        if self.src_mac >= 0:
+            self.flows.table[slot + MACS + self.side] = self.mac(self.src_mac)
+        if self.dst_mac >= 0:
+            self.flows.table[slot + MACS + 1 - self.side] = self.mac(self.dst_mac)
         while i < self.addr_len >> 2:
             self.flows.table[slot + ADDRESSES + i] = self.u32(low + 4 * i)
             self.flows.table[slot + ADDRESSES + 4 + i] = self.u32(high + 4 * i)
@@ -422,8 +437,10 @@ class Kernel(Tunnels):
         self.flows.count(slot, self.side, self.wire_end - payload)
         if self.quic(payload, self.end):
             kind = 3
+            self.flows.wait(slot, self.side)
         elif self.gquic(payload, self.end):
             kind = 12
+            self.flows.wait(slot, self.side)
         elif self.dtls(payload, self.end):
             kind = 8
         elif src != 137 and dst != 137 and self.dns(payload, self.end, self.wire_end):

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from netwatch.names import normalise
 
-MAX_NAMES = 64
+MAX_NAMES = 256
 """Names taken from one certificate."""
 MAX_NAME = 255
 """The longest name that is taken, in bytes."""

@@ -85,7 +85,7 @@ def test_what_was_lost_before_it_became_a_flow() -> None:
 def test_a_survey_asks_for_each_client_once() -> None:
     asked: list[tuple[bytes, int | None]] = []
 
-    def locate(ip: bytes, vlan: int | None) -> tuple[Network | None, str]:
+    def locate(ip: bytes, vlan: int | None, mac: bytes | None) -> tuple[Network | None, str]:
         asked.append((ip, vlan))
         return (HQ, "ws-1") if ip[0] == 10 else (None, "far")
 
@@ -106,7 +106,7 @@ def test_a_survey_asks_for_each_client_once() -> None:
 
 
 def test_clients_are_remembered_within_bounds() -> None:
-    survey = Survey(Coverage(), lambda ip, vlan: (None, ""), lambda ip: None)
+    survey = Survey(Coverage(), lambda ip, vlan, mac: (None, ""), lambda ip: None)
     for vlan in range(CACHE_LIMIT + 1):
         survey.add(flow(vlan=vlan))
     assert len(survey._places) == 1
