@@ -95,7 +95,9 @@ class Capture:
         self._marked = threading.Event()
 
     def __enter__(self) -> Self:
-        command = ["tcpdump", "-i", "lo", "-n", "-U", "--immediate-mode", "-w", "-", self._filter]
+        # Each packet takes a slot of 64 KiB, so the usual buffer would hold but a few.
+        options = ["-i", "lo", "-n", "-U", "--immediate-mode", "-B", "32768", "-w", "-"]
+        command = ["tcpdump", *options, self._filter]
         self._tcpdump = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self._tcpdump.stderr is not None
         said = self._tcpdump.stderr.readline().decode()
@@ -111,8 +113,10 @@ class Capture:
         marked = self._marked.wait(TIMEOUT)
         self._tcpdump.send_signal(signal.SIGINT)
         self._reader.join()
+        assert self._tcpdump.stderr is not None
+        counted = self._tcpdump.stderr.read().decode()
         self._stop()
-        assert marked, "the capture never saw its mark"
+        assert marked and "\n0 packets dropped by kernel" in counted, counted
         self.path.write_bytes(self._data)
         tally = Tally()
         self.records = [jsonl.observation(each) for each in names(find([str(self.path)]), tally)]

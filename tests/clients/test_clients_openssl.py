@@ -40,7 +40,12 @@ def s_server(certificate: Certificate) -> Listening:
         options = ["-accept", f"{HOST}:0", "-cert", certificate.chain, "-key", certificate.key]
         command = ["openssl", "s_server", *options, *arguments]
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command,
+            # A line in a buffer would not wake the select below.
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         ) as server:
             try:
                 assert server.stdout is not None
