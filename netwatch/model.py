@@ -33,6 +33,9 @@ Severity = Literal["low", "medium", "high", "critical"]
 CONFIDENCE_RANK: Mapping[str, int] = {"possible": 1, "probable": 2, "confirmed": 3}
 """Confidences in rising order."""
 
+Records = Literal["observations", "alerts"]
+"""What a run writes."""
+
 LOOKUPS = frozenset({"dns-query", "dns-answer", "dns-cname"})
 """Evidence that a name was asked for, not that its host was reached."""
 

@@ -112,6 +112,7 @@ def scan(args: argparse.Namespace) -> int:
             incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage)
         alerts = incidents.alerts(config.geo, Sensor(config.sensor, __version__))
         writer = FORMATS[args.format](stream)
+        writer.begin("alerts")
         for alert in alerts:
             writer.alert(alert)
         report = coverage.report(tally.packets, tally.oddities) if coverage else None
@@ -136,6 +137,7 @@ def names(args: argparse.Namespace) -> int:
     terminal.warn_interpreted(args)
     with terminal.output(args.output) as stream, terminal.progress(args, captures) as progress:
         writer = FORMATS[args.format](stream)
+        writer.begin("observations")
         for observation in jobs.names(captures, tally, args.jobs, progress):
             writer.observation(observation)
         writer.end()

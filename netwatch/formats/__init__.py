@@ -10,11 +10,15 @@ from netwatch.coverage.counts import Report
 from netwatch.formats.csv import CsvWriter
 from netwatch.formats.jsonl import JsonlWriter
 from netwatch.formats.table import TableWriter
-from netwatch.model import Alert, Observation
+from netwatch.model import Alert, Observation, Records
 
 
 class Writer(Protocol):
     """Writes records to a text stream as they come, keeping none of them."""
+
+    def begin(self, records: Records) -> None:
+        """Write what stands before the first record, if anything does, even if none comes."""
+        ...
 
     def observation(self, obs: Observation) -> None:
         """Write one observation."""

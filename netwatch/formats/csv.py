@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from netwatch.coverage.counts import Report
 from netwatch.formats import jsonl
 from netwatch.formats.values import endpoint, escaped
-from netwatch.model import Alert, Observation
+from netwatch.model import Alert, Observation, Records
 
 OBSERVATION: tuple[str, ...] = (
     "time",
@@ -143,12 +143,15 @@ def cell(value: Any) -> str:
 
 
 class CsvWriter:
-    """Writes a header at the first record, then a row each. A stream holds one kind of
-    record; without any it stays empty."""
+    """Writes a header, then a row each. A stream holds one kind of record."""
 
     def __init__(self, stream: TextIO) -> None:
         self._writer = csv.writer(stream, lineterminator="\n")
         self._columns: tuple[str, ...] = ()
+
+    def begin(self, records: Records) -> None:
+        """Write the header of the records to come."""
+        self._head(OBSERVATION if records == "observations" else ALERT)
 
     def observation(self, obs: Observation) -> None:
         """Write one observation."""

@@ -20,6 +20,7 @@ from netwatch.model import (
     Exemption,
     Observation,
     QuicInfo,
+    Records,
     TlsInfo,
 )
 
@@ -185,6 +186,9 @@ class JsonlWriter:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+
+    def begin(self, records: Records) -> None:
+        """Nothing stands before the first record."""
 
     def observation(self, obs: Observation) -> None:
         """Write one observation."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from netwatch.coverage.counts import Report
 from netwatch.formats import coverage
 from netwatch.formats.values import endpoint, escaped, ip_text, rfc3339
-from netwatch.model import Alert, Observation
+from netwatch.model import Alert, Observation, Records
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,6 +45,9 @@ class TableWriter:
         self._console: Console | None = None
         self._paint: Callable[[str, str], str] | None = None
         self._headed = False
+
+    def begin(self, records: Records) -> None:
+        """Nothing stands before the first record."""
 
     def observation(self, obs: Observation) -> None:
         """Write one observation as a line: time, client, evidence, name, server."""
