@@ -116,7 +116,8 @@ class Capture:
         assert self._tcpdump.stderr is not None
         counted = self._tcpdump.stderr.read().decode()
         self._stop()
-        assert marked and "\n0 packets dropped by kernel" in counted, counted
+        assert marked, counted
+        assert "\n0 packets dropped by kernel" in counted, counted
         self.path.write_bytes(self._data)
         tally = Tally()
         self.records = [jsonl.observation(each) for each in names(find([str(self.path)]), tally)]
