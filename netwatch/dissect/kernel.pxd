@@ -1,25 +1,9 @@
-from netwatch.dissect.tunnels cimport Tunnels
-from netwatch.dissect.flows cimport Flows
+from netwatch.dissect.transport cimport Transport
 
-cdef class Kernel(Tunnels):
-    cdef public Flows flows
+cdef class Kernel(Transport):
     cdef public object rows
-    cdef long long[::1] out
-    cdef long long count
-    cdef long long seed
-    cdef long long now
-    cdef long long record
-    cdef long long first_number
-    cdef int side
     cdef public long long packets
     cdef public long long octets
-    cdef public long long candidates
 
-    cdef long long key(self) noexcept nogil
-    cdef void emit(self, long long kind, Py_ssize_t at, long long seq, long long flow) noexcept nogil
     cdef void transport(self) noexcept nogil
     cdef void piece(self) noexcept nogil
-    cdef long long mac(self, Py_ssize_t at) noexcept nogil
-    cdef void describe(self, Py_ssize_t slot) noexcept nogil
-    cdef void tcp(self) noexcept nogil
-    cdef bint udp(self) noexcept nogil

@@ -5,10 +5,6 @@ cdef class Tunnels(Headers):
     cdef int ppp(self) noexcept nogil
     cdef int nsh(self) noexcept nogil
     cdef int gre(self) noexcept nogil
-    cdef int radiotap(self) noexcept nogil
-    cdef int wlan(self) noexcept nogil
-    cdef int subframe(self) noexcept nogil
-    cdef int nflog(self) noexcept nogil
     cdef bint wrapped(self, Py_ssize_t payload) noexcept nogil
     cdef int vxlan(self) noexcept nogil
     cdef int geneve(self) noexcept nogil
