@@ -43,11 +43,15 @@ class Judge:
         names = [shown.name for shown in message.shown]
         return any(self.match(name) is not None or name in PUBLIC_NAMES for name in names)
 
-    def app(self, observation: Observation) -> str | None:
-        """The id of the app that an answer is for, by the name asked or an alias of it."""
+    def answered(self, observation: Observation) -> tuple[str, str] | None:
+        """The id of the app that an answer is for and the name that says so, the one asked
+        or an alias of it; None where no rule takes any."""
         chain = observation.dns.chain if observation.dns else ()
-        found = (self.match(name) for name in (observation.name, *chain))
-        return next((match.app.id for match in found if match), None)
+        for name in (observation.name, *chain):
+            match = self.match(name)
+            if match is not None:
+                return match.app.id, name
+        return None
 
     def outcome(self, message: Message) -> int:
         """What a message tells of its flow's name, as its number in `model.OUTCOMES`."""

@@ -75,7 +75,8 @@ class _Scan:
             if observation.evidence in HANDSHAKES and ban and len(self._flows) < FLOW_LIMIT:
                 self._flows.setdefault((observation.flow, ban.id), contact)
         if observation.evidence == "dns-answer":
-            for address in self._resolved.remember(observation, self._judge.app(observation)):
+            answered = self._judge.answered(observation)
+            for address in self._resolved.remember(observation, answered):
                 self.wire.watch(address)
 
     def _ended(self, flow: Flow) -> None:

@@ -43,10 +43,13 @@ class Resolved:
         self.shared = 0
         self.dropped = 0
 
-    def remember(self, observation: Observation, app: str | None) -> list[bytes]:
-        """Take an answer for a name of `app`, None for one that is no app's but has an
-        address that one was answered with; its addresses, packed."""
+    def remember(self, observation: Observation, answered: tuple[str, str] | None) -> list[bytes]:
+        """Take an answer for a name of an app: `answered` is the app's id and that name,
+        None for an answer that is no app's but may have an address that one was answered
+        with. Its addresses, packed."""
         taken: list[bytes] = []
+        app, name = answered or (None, observation.name)
+        seen = replace(observation, name=name)
         for text, ttl in observation.dns.answers if observation.dns else ():
             address = ip_address(text).packed
             if app is None and address not in self._watched:
@@ -55,8 +58,13 @@ class Resolved:
             until = observation.time + ttl * 1_000_000_000 + GRACE
             answers = self._answers.setdefault(key, [])
             self._answers.move_to_end(key)
-            answers[:] = [each for each in answers if each.app != app][-3:]
-            answers.append(_Answer(observation, app, until))
+            for at, each in enumerate(answers):
+                if each.app == app and observation.time <= each.until:
+                    # Asked again while the answer was in use: one time, from the first on.
+                    answers[at] = _Answer(each.observation, app, max(until, each.until))
+                    break
+            else:
+                answers[:] = [*answers[-7:], _Answer(seen, app, until)]
             self._watched.add(address)
             taken.append(address)
         while len(self._answers) > self._limit:

@@ -4,6 +4,7 @@ Here sources meet the dissector, and the dissector the protocols; no rule is kno
 """
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from netwatch.capture.block import TIME, Source
@@ -113,7 +114,8 @@ class Wire:
 
     def _blocks(self, source: Source) -> Iterator[Observation]:
         if self._dissector is None:
-            self._dissector = Dissector(PROTOCOLS, looks_like, self._wanted, self._outcome)
+            seed = secrets.randbits(62)
+            self._dissector = Dissector(PROTOCOLS, looks_like, self._wanted, self._outcome, seed)
         dissector, kernel = self._dissector, self._dissector.kernel
         for block in source.blocks():
             packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates

@@ -109,7 +109,7 @@ def compared(file: str, function: str, *names: str) -> set[int]:
 def test_link_types_are_those_of_the_code() -> None:
     told = [int(text) for row in rows(section("### Link types")) for text in row[1].split(",")]
     there = compared("headers.py", "link", "link_type")
-    there |= compared("tunnels.py", "other_link", "link_type")
+    there |= compared("links.py", "other_link", "link_type")
     assert sorted(told) == sorted(there)
 
 

@@ -2,9 +2,10 @@
 
 A hello or a DNS answer that is larger than the path comes in fragments of which only the
 first has ports (RFC 791 section 3.2, RFC 8200 section 4.5). They come in any order,
-twice, and from the hostile overlapping; bytes that came first stand. What was put
-together goes through the kernel again as a packet of its own, so that whatever is in it
-is read as ever; a datagram that never becomes whole is read as far as it came.
+twice, and from the hostile overlapping; of those the fragment that starts first stands.
+What was put together goes through the kernel again as a packet of its own, so that
+whatever is in it is read as ever; a datagram that never becomes whole is read as far as
+it came.
 """
 
 from array import array

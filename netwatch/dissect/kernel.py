@@ -53,7 +53,8 @@ KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 @cython.cclass
 class Kernel(Transport):
     """One capture's walk. `slots` is the size of the flow table, a power of two; `seed`
-    varies how flows spread over it, so that nobody can aim at a set. With `filtering`,
+    (62 bits) varies how flows spread over it and how names are summed up, so that nobody
+    can aim at either. With `filtering`,
     messages with nothing but names that were learned are counted and give no row. With
     `recording`, flows that are over are kept until `flows.take` is called, which must be
     after each list of rows."""
@@ -65,8 +66,8 @@ class Kernel(Transport):
         self.odd = array("q", bytes(8 * len(ODDITIES)))
         self.rows = array("q", bytes(8 * (CAPACITY + MARGIN) * WIDTH))
         self.out = self.rows
-        self.seed = seed & 0x7FFFFFFF
-        self.salt = self.seed + 1
+        self.seed = (seed >> 31) & 0x7FFFFFFF
+        self.salt = (seed & 0x3FFFFFFFFFFFFFFF) + 1
         self.filtering = filtering
         self.passed = array("q", bytes(8 * len(PASSED)))
         self.forget()
