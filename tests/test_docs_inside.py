@@ -124,7 +124,7 @@ def test_wrappings_are_those_of_the_code() -> None:
     assert told == {
         "EtherType": types | compared("tunnels.py", "other_type", "kind"),
         "IP protocol": compared("tunnels.py", "inner", "proto") - {udp, tcp, esp},
-        "UDP port": compared("tunnels.py", "wrapped", "src", "dst"),
+        "UDP port": compared("overlays.py", "wrapped", "src", "dst"),
         "GRE": compared("tunnels.py", "gre", "kind"),
         "PPP": compared("tunnels.py", "ppp", "kind"),
     }

@@ -19,6 +19,9 @@ from netwatch.dissect.streams import Side, Streams
 from netwatch.errors import ParseError
 from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
 
+MAX_NESTED = 8
+"""Packets put together of fragments that were in one another."""
+
 _NAMED, _TRUNCATED = OUTCOMES.index("named"), OUTCOMES.index("truncated")
 
 
@@ -80,6 +83,7 @@ class Dissector:
             if each.connect
         }
         self._fragments = Fragments()
+        self._nested = 0
         self._oddities: Counter[str] = Counter()
         self._shown: Counter[str] = Counter()
 
@@ -145,8 +149,13 @@ class Dissector:
 
     def _again(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
         """What a packet shows that was put together of fragments, which are counted."""
+        if self._nested >= MAX_NESTED:
+            self._oddities["wrapped-too-deep"] += 1
+            return
         packets, octets = self.kernel.packets, self.kernel.octets
+        self._nested += 1
         yield from self.messages(block, source)
+        self._nested -= 1
         self.kernel.packets, self.kernel.octets = packets, octets
 
     def flush(self) -> Iterator[tuple[Packet, Message]]:

@@ -85,19 +85,20 @@ class Fragments:
         offset, last = row[12] & 0xFFFF, not row[12] & MORE
         key = packet.src, packet.dst, row[15], row[13]
         done: list[Whole] = []
-        pieces = self._table.get(key)
-        if pieces is None:
-            pieces = self._table[key] = _Pieces(packet)
         if offset + len(payload) > 0xFFFF:
             self.oddities["ip-fragment-too-long"] += 1
             return done
+        pieces = self._table.get(key)
+        if pieces is None:
+            pieces = self._table[key] = _Pieces(packet)
         known = pieces.kept.get(offset)
         if known is None or len(known) < len(payload):
-            if len(pieces.kept) >= self._limit_pieces:
+            if known is None and len(pieces.kept) >= self._limit_pieces:
                 self.oddities["ip-fragments-many"] += 1
                 return done
-            pieces.kept[offset] = payload
-            grown = len(payload) - len(known or b"")
+            known = known or b""
+            pieces.kept[offset] = known + payload[len(known) :]
+            grown = len(payload) - len(known)
             pieces.size += grown
             self._bytes += grown
         else:
@@ -114,11 +115,12 @@ class Fragments:
         return done
 
     def flush(self) -> Iterator[Whole]:
-        """The capture is over: blocks with what came of the datagrams still open."""
-        done: list[Whole] = []
+        """The capture is over: blocks with what came of the datagrams still open, and of
+        those that come up while these are read."""
         while self._table:
+            done: list[Whole] = []
             self._drop(done)
-        yield from done
+            yield from done
 
     def _expire(self, now: int, done: list[Whole]) -> None:
         while self._table:

@@ -12,14 +12,17 @@ cdef class Headers(Glimpse):
     cdef Py_ssize_t dst_mac
     cdef long long vlan
     cdef int depth
+    cdef int layers
     cdef long long fragment
     cdef long long fragment_id
     cdef Py_ssize_t subframes
     cdef Py_ssize_t frame_end
     cdef Py_ssize_t frame_wire_end
+    cdef long long frame_vlan
 
     cdef int fail(self, int oddity) noexcept nogil
     cdef bint has(self, Py_ssize_t size) noexcept nogil
+    cdef bint deeper(self) noexcept nogil
     cdef int link(self, long long link_type) noexcept nogil
     cdef int ether_type(self, long long kind) noexcept nogil
     cdef int llc(self) noexcept nogil

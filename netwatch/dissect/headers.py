@@ -54,6 +54,9 @@ TOO_DEEP = cython.declare(cython.int, 14)
 MAX_DEPTH = cython.declare(cython.int, 8)
 """IP headers in one packet, the outermost counted."""
 
+MAX_LAYERS = cython.declare(cython.int, 16)
+"""Other wrappings in one packet: by EtherType, LLC, and authentication headers."""
+
 
 @cython.cclass
 class Headers(Glimpse):
@@ -78,11 +81,23 @@ class Headers(Glimpse):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
+    def deeper(self) -> cython.bint:
+        """Count a wrapping that is no IP header; false where that is one too many."""
+        self.layers += 1
+        if self.layers > MAX_LAYERS:
+            self.fail(TOO_DEEP)
+            return False
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
     def link(self, link_type: cython.longlong) -> cython.int:
         """Peel by LINKTYPE_ number (tcpdump.org)."""
         self.src_mac = -1
         self.dst_mac = -1
         self.depth = 0
+        self.layers = 0
         self.fragment = -1
         self.subframes = 0
         if link_type == 1:
@@ -156,6 +171,8 @@ class Headers(Glimpse):
     @cython.exceptval(check=False)
     def llc(self) -> cython.int:
         """IEEE 802.2 with SNAP, which says the EtherType."""
+        if not self.deeper():
+            return 0
         if not self.has(8):
             return self.fail(LINK_CUT)
         if self.u16(self.at) != 0xAAAA or self.data[self.at + 2] != 3:

@@ -47,6 +47,8 @@ CAPACITY = cython.declare(cython.longlong, 4096)
 MARGIN = cython.declare(cython.longlong, 64)
 WIDTH = cython.declare(cython.longlong, 16)
 RECORD = cython.declare(cython.longlong, 6)
+ROOM = cython.declare(cython.longlong, 4096 + 64)
+AMSDU = cython.declare(cython.int, 18)
 KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 
 
@@ -83,10 +85,10 @@ class Kernel(Transport):
         """
         links = array("q", [interface.link_type for interface in block.interfaces] or [0])
         start = 0
-        self.first_number = source << 40 | block.first
         assert RECORD == FIELDS
         assert WIDTH == COLUMNS
         while start < block.count:
+            self.first_number = source << 40 | block.first
             start = self._walk(block.data, block.records, links, start, block.count)
             if self.count or self.flows.over:
                 yield self.rows[: self.count * COLUMNS].tolist()
@@ -130,7 +132,10 @@ class Kernel(Transport):
                     self.vlan &= 0xFFF
                 if self.link(links[records[at + 4]]):
                     self.transport()
-                while self.subframes and self.count < CAPACITY + MARGIN:
+                while self.subframes:
+                    if self.count >= ROOM or self.flows.over >= ROOM:
+                        self.odd[AMSDU] += 1
+                        break
                     if self.subframe():
                         self.transport()
         return i

@@ -1,6 +1,6 @@
-from netwatch.dissect.tunnels cimport Tunnels
+from netwatch.dissect.overlays cimport Overlays
 
-cdef class Links(Tunnels):
+cdef class Links(Overlays):
     cdef int radiotap(self) noexcept nogil
     cdef int wlan(self) noexcept nogil
     cdef int subframe(self) noexcept nogil

@@ -8,9 +8,9 @@ after the other.
 import cython
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.tunnels import Tunnels
+    from cython.cimports.netwatch.dissect.overlays import Overlays
 else:
-    from netwatch.dissect.tunnels import Tunnels
+    from netwatch.dissect.overlays import Overlays
 
 NOT_IP = cython.declare(cython.int, 0)
 LINK_UNKNOWN = cython.declare(cython.int, 1)
@@ -21,7 +21,7 @@ AMSDU = cython.declare(cython.int, 18)
 
 
 @cython.cclass
-class Links(Tunnels):
+class Links(Overlays):
     """The rarer link types; each answers as `Headers.link` does."""
 
     @cython.cfunc
@@ -103,6 +103,7 @@ class Links(Tunnels):
             self.subframes = self.at
             self.frame_end = self.end
             self.frame_wire_end = self.wire_end
+            self.frame_vlan = self.vlan
             return self.subframe()
         return self.llc()
 
@@ -116,11 +117,13 @@ class Links(Tunnels):
         self.at = self.subframes
         self.end = self.frame_end
         self.wire_end = self.frame_wire_end
+        self.vlan = self.frame_vlan
         self.subframes = 0
         self.depth = 0
+        self.layers = 0
         self.fragment = -1
         if not self.has(14):
-            return 0 if self.end == self.wire_end else self.fail(LINK_CUT)
+            return self.fail(AMSDU if self.end == self.wire_end else LINK_CUT)
         size = self.u16(self.at + 12)
         if size < 8 or self.at + 14 + size > self.wire_end:
             return self.fail(AMSDU)
@@ -144,15 +147,18 @@ class Links(Tunnels):
             return self.fail(LINK_CUT)
         self.at += 4
         while self.has(4):
+            # Types are small numbers, so their zero byte tells the order.
             size = self.data[self.at] | (self.data[self.at + 1] << 8)
-            kind = self.data[self.at + 2] | (self.data[self.at + 3] << 8)
-            if size < 4 or (size > 0xFF and size & 0xFF == 0 and kind & 0xFF == 0 and kind):
+            kind = self.data[self.at + 2]
+            if kind == 0:
                 size = self.u16(self.at)
-                kind = self.u16(self.at + 2)
+                kind = self.data[self.at + 3]
             if size < 4:
                 return self.fail(LINK_CUT)
             if kind == 9:
                 self.at += 4
                 return self.raw()
             self.at += (size + 3) & -4
+        if self.at > self.end or self.end < self.wire_end:
+            return self.fail(LINK_CUT)
         return self.fail(NOT_IP)

@@ -2,9 +2,8 @@
 """What packets come wrapped in: tunnels and labels.
 
 Each wrapping is peeled to the Ethernet frame or IP packet inside, which then goes
-through `netwatch.dissect.headers` again, eight IP headers deep at most. Wrappings over
-UDP are known by the port that IANA gave them and by how they start; a datagram that
-does not start so is a plain one.
+through `netwatch.dissect.headers` again, eight IP headers deep at most. What comes over
+UDP is in `netwatch.dissect.overlays`.
 """
 
 import cython
@@ -32,6 +31,8 @@ class Tunnels(Headers):
     @cython.exceptval(check=False)
     def other_type(self, kind: cython.longlong) -> cython.int:
         """MPLS, PPPoE sessions (RFC 2516), NSH, bridged Ethernet."""
+        if not self.deeper():
+            return 0
         if kind == 0x8847 or kind == 0x8848:
             return self.mpls()
         if kind == 0x8864:
@@ -68,14 +69,15 @@ class Tunnels(Headers):
             return self.ethernet()
         if self.proto == 137:
             return self.mpls()
-        if self.proto == 51 and self.has(12):
+        if self.proto == 51:
+            if not self.has(12):
+                return self.fail(CUT)
             size = 8 + 4 * self.data[self.at + 1]
             if not self.has(size):
                 return self.fail(CUT)
             self.proto = self.data[self.at]
             self.at += size
-            self.depth += 1
-            return self.inner() if self.depth < 9 else self.fail(UNKNOWN)
+            return self.inner() if self.deeper() else 0
         if self.proto == 50:
             return self.fail(ENCRYPTED)
         return self.fail(TRANSPORT_UNKNOWN)
@@ -85,8 +87,10 @@ class Tunnels(Headers):
     @cython.exceptval(check=False)
     def mpls(self) -> cython.int:
         """A label stack (RFC 3032); under it IP, or Ethernet with or without a control
-        word (RFC 4448)."""
+        word (RFC 4448). Nothing tells which but the bytes (RFC 4928 section 3)."""
         first: cython.int
+        framed: cython.bint
+        left: cython.Py_ssize_t
         while True:
             if not self.has(5):
                 return self.fail(CUT)
@@ -94,14 +98,30 @@ class Tunnels(Headers):
             if self.data[self.at - 2] & 1:
                 break
         first = self.data[self.at] >> 4
-        if first == 4:
+        framed = self.framed(self.at)
+        left = self.wire_end - self.at
+        if first == 4 and not (framed and self.u16(self.at + 2) > left):
             return self.ipv4()
-        if first == 6:
+        if first == 6 and not (framed and self.u16(self.at + 4) + 40 > left):
             return self.ipv6()
-        if first == 0 and self.has(18):
+        if first == 0 and self.has(18) and not (framed and not self.framed(self.at + 4)):
             self.at += 4
-            return self.ethernet()
         return self.ethernet()
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def framed(self, at: cython.Py_ssize_t) -> cython.bint:
+        """Whether what stands at `at` looks like an Ethernet frame with a VLAN tag or IP."""
+        kind: cython.longlong
+        if self.end - at < 15:
+            return False
+        kind = self.u16(at + 12)
+        if kind == 0x0800:
+            return self.data[at + 14] >> 4 == 4
+        if kind == 0x86DD:
+            return self.data[at + 14] >> 4 == 6
+        return kind == 0x8100 or kind == 0x88A8
 
     @cython.cfunc
     @cython.nogil
@@ -196,161 +216,3 @@ class Tunnels(Headers):
         ):
             return self.ether_type(kind)
         return self.fail(UNKNOWN)
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def wrapped(self, payload: cython.Py_ssize_t) -> cython.bint:
-        """Peel a wrapping over UDP whose bytes start at `payload`; false, and all as it
-        was, where the datagram is none or holds nothing that can be read."""
-        src: cython.longlong = self.u16(self.at)
-        dst: cython.longlong = self.u16(self.at + 2)
-        at: cython.Py_ssize_t = self.at
-        end: cython.Py_ssize_t = self.end
-        wire_end: cython.Py_ssize_t = self.wire_end
-        addr: cython.Py_ssize_t = self.addr
-        addr_len: cython.Py_ssize_t = self.addr_len
-        src_mac: cython.Py_ssize_t = self.src_mac
-        dst_mac: cython.Py_ssize_t = self.dst_mac
-        vlan: cython.longlong = self.vlan
-        depth: cython.int = self.depth
-        found: cython.int
-        self.at = payload
-        if dst == 4789 or dst == 8472 or dst == 4790:
-            found = self.vxlan()
-        elif dst == 6081:
-            found = self.geneve()
-        elif dst == 2152 or src == 2152:
-            found = self.gtp()
-        elif dst == 3544 or src == 3544:
-            found = self.teredo()
-        elif dst == 1701:
-            found = self.l2tp()
-        elif dst == 4754 and self.has(8) and self.u16(payload) & 0x4FFF == 0:
-            found = self.gre()
-        elif dst == 6635 and self.has(8):
-            found = self.mpls()
-        else:
-            found = 0
-        if found:
-            return True
-        self.at = at
-        self.end = end
-        self.wire_end = wire_end
-        self.addr = addr
-        self.addr_len = addr_len
-        self.src_mac = src_mac
-        self.dst_mac = dst_mac
-        self.vlan = vlan
-        self.depth = depth
-        self.proto = 17
-        self.fragment = -1
-        return False
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def vxlan(self) -> cython.int:
-        """VXLAN (RFC 7348) and its generic protocol extension. Reserved bits are let be:
-        some senders set them."""
-        flags: cython.int
-        kind: cython.int = 3
-        if not self.has(8 + 14):
-            return 0
-        flags = self.data[self.at]
-        if flags & 8 == 0:
-            return 0
-        if flags & 4:
-            kind = self.data[self.at + 3]
-        self.at += 8
-        if kind == 1:
-            return self.ipv4()
-        if kind == 2:
-            return self.ipv6()
-        if kind == 4:
-            return self.nsh()
-        return self.ethernet()
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def geneve(self) -> cython.int:
-        """Geneve (RFC 8926) with its options."""
-        size: cython.Py_ssize_t
-        kind: cython.longlong
-        if not self.has(8) or self.data[self.at] >> 6:
-            return 0
-        size = 8 + 4 * (self.data[self.at] & 63)
-        kind = self.u16(self.at + 2)
-        if kind != 0x6558 and kind != 0x0800 and kind != 0x86DD:
-            return 0
-        if not self.has(size):
-            return self.fail(CUT)
-        self.at += size
-        return self.ether_type(kind)
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def gtp(self) -> cython.int:
-        """GTP-U (3GPP TS 29.281 section 5): a G-PDU, its extension headers stepped over."""
-        flags: cython.int
-        following: cython.int
-        size: cython.Py_ssize_t
-        if not self.has(8 + 20):
-            return 0
-        flags = self.data[self.at]
-        if flags & 0xF0 != 0x30 or self.data[self.at + 1] != 255:
-            return 0
-        self.at += 8
-        if flags & 7:
-            following = self.data[self.at + 3] if flags & 4 else 0
-            self.at += 4
-            while following:
-                if not self.has(4):
-                    return self.fail(CUT)
-                size = 4 * self.data[self.at]
-                if size == 0 or not self.has(size):
-                    return self.fail(CUT)
-                following = self.data[self.at + size - 1]
-                self.at += size
-        return self.raw()
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def teredo(self) -> cython.int:
-        """Teredo (RFC 4380 section 5.1.1): IPv6, after an authentication and an origin
-        indication where they are."""
-        if self.has(13) and self.u16(self.at) == 1:
-            self.at += 13 + self.data[self.at + 2] + self.data[self.at + 3]
-        if self.has(8) and self.u16(self.at) == 0:
-            self.at += 8
-        if not self.has(40) or self.data[self.at] >> 4 != 6:
-            return 0
-        return self.ipv6()
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def l2tp(self) -> cython.int:
-        """A data message of L2TP version 2 (RFC 2661 section 3.1), with PPP."""
-        flags: cython.longlong
-        size: cython.Py_ssize_t = 6
-        if not self.has(8):
-            return 0
-        flags = self.u16(self.at)
-        if flags & 0x800F != 2:
-            return 0
-        if flags & 0x4000:
-            size += 2
-        if flags & 0x0800:
-            size += 4
-        if flags & 0x0200:
-            if not self.has(size + 2):
-                return self.fail(CUT)
-            size += 2 + self.u16(self.at + size)
-        if not self.has(size):
-            return self.fail(CUT)
-        self.at += size
-        return self.ppp()
