@@ -368,7 +368,7 @@ class Flows:
         """Close flows that are still in the table, as many as the list has room for;
         whether that were all."""
         slot: cython.Py_ssize_t
-        for slot in range(0, self.table.shape[0], WIDTH):
+        for slot in range(0, len(self.table), WIDTH):
             if self.table[slot] != 0:
                 if self.over >= LIST:
                     return False

@@ -33,8 +33,13 @@ def walked(
     module: ModuleType, blocks: Iterable[Block], slots: int, seed: int
 ) -> tuple[list[list[list[int]]], *tuple[object, ...]]:
     """All that a walk gives and leaves behind."""
-    kernel = module.Kernel(slots, seed)
-    rows = [list(kernel.walk(each)) for each in blocks]
+    kernel = module.Kernel(slots, seed, recording=True)
+    rows, over = [], []
+    for each in blocks:
+        rows.append([])
+        for part in kernel.walk(each):
+            rows[-1].append(part)
+            over.append(kernel.flows.take())
     flows = {row for some in rows for part in some for row in part[13 :: module.COLUMNS]}
     return (
         rows,
@@ -42,6 +47,7 @@ def walked(
         (kernel.packets, kernel.octets, kernel.candidates),
         (kernel.flows.flows, kernel.flows.evicted),
         {flow: kernel.flows.bytes_of(flow) for flow in flows},
+        (kernel.flows.drain(), over, kernel.flows.take()),
     )
 
 
@@ -62,6 +68,18 @@ def test_the_source_is_interpreted_and_stands_alone(source: ModuleType) -> None:
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
 def test_on_every_link_type(source: ModuleType, link: Link) -> None:
     assert same(source, [block(timed(FRAMES[link.name]), link.number)]) > 0
+
+
+def test_what_is_known_is_known_to_both(source: ModuleType) -> None:
+    frames = timed(FRAMES["ethernet"])
+    told = []
+    for module in (compiled, source):
+        kernel = module.Kernel(64, 7, filtering=True)
+        kernel.watch(bytes(4))
+        for name in (b"www.example.org", b"news.example.com"):
+            kernel.learn(name)
+        told.append((list(kernel.walk(block(frames))), kernel.shown()))
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("path", PCAPS, ids=lambda path: path.stem)
