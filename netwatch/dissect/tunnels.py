@@ -112,7 +112,7 @@ class Tunnels(Headers):
     @cython.nogil
     @cython.exceptval(check=False)
     def framed(self, at: cython.Py_ssize_t) -> cython.bint:
-        """Whether what stands at `at` looks like an Ethernet frame with a VLAN tag or IP."""
+        """Whether what stands at `at` looks like an Ethernet frame with something to read."""
         kind: cython.longlong
         if self.end - at < 15:
             return False
@@ -121,7 +121,7 @@ class Tunnels(Headers):
             return self.data[at + 14] >> 4 == 4
         if kind == 0x86DD:
             return self.data[at + 14] >> 4 == 6
-        return kind == 0x8100 or kind == 0x88A8
+        return kind == 0x8100 or kind == 0x88A8 or kind == 0x8847 or kind == 0x8864
 
     @cython.cfunc
     @cython.nogil
