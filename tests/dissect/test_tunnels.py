@@ -6,7 +6,7 @@ import messages
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import wrappings as w
+from support import layers
 from support.captures import dissector, observed, timed
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, ip, tcp, udp
 from support.wrappings import CARRIERS, WRAPPINGS, Carrier, Wrapped, Wrapping
@@ -85,7 +85,7 @@ def test_the_innermost_of_what_is_told_twice_counts() -> None:
     both = (BY_NAME["gre-0000-ethernet"], BY_NAME["vxlan-vlan"])
     for wrappings, number, vlan in ((both, 0, 7), (both[::-1], 0, 7), (both[:1], 0, 30)):
         (found,), _ = read(Wrapped(outer, wrappings).frames(asked()))
-        assert (found.client_mac, found.vlan) == (w.inner_mac(number), vlan)
+        assert (found.client_mac, found.vlan) == (layers.inner_mac(number), vlan)
 
 
 # how deep
@@ -96,41 +96,45 @@ def test_the_innermost_of_what_is_told_twice_counts() -> None:
 def test_ip_headers_up_to_the_limit(version: int, headers: int, oddity: dict) -> None:
     packet = asked(version)
     for _ in range(headers - 1):
-        packet = w.ipv4(4 if packet[0] >> 4 == 4 else 41, packet)
+        packet = layers.ipv4(4 if packet[0] >> 4 == 4 else 41, packet)
     assert carried(packet) == ([] if oddity else [NAME], oddity)
 
 
-def layered(kind: int, layers: int) -> bytes:
-    """The query in `layers` wrappings of one kind, with frames between them."""
-    make = {w.ETHERNET: w.ethernet, w.MPLS: w.mpls, w.NSH: w.nsh}[kind]
-    inside = make((w.IPV4, asked()))
-    for _ in range(layers - 1):
-        inside = make(inside if kind == w.ETHERNET else w.ethernet(inside))
-    return w.on_ethernet(inside)
+def nested(kind: int, times: int) -> bytes:
+    """The query in wrappings of one kind, with frames between them."""
+    make = {
+        layers.ETHERNET: layers.ethernet,
+        layers.MPLS: layers.mpls,
+        layers.NSH: layers.nsh,
+    }[kind]
+    inside = make((layers.IPV4, asked()))
+    for _ in range(times - 1):
+        inside = make(inside if kind == layers.ETHERNET else layers.ethernet(inside))
+    return layers.on_ethernet(inside)
 
 
-@pytest.mark.parametrize("kind", [w.ETHERNET, w.MPLS, w.NSH])
-@pytest.mark.parametrize(("layers", "oddity"), [(16, {}), (17, {"wrapped-too-deep": 1})])
-def test_other_wrappings_up_to_the_limit(kind: int, layers: int, oddity: dict) -> None:
-    found, oddities = read([layered(kind, layers)])
+@pytest.mark.parametrize("kind", [layers.ETHERNET, layers.MPLS, layers.NSH])
+@pytest.mark.parametrize(("times", "oddity"), [(16, {}), (17, {"wrapped-too-deep": 1})])
+def test_other_wrappings_up_to_the_limit(kind: int, times: int, oddity: dict) -> None:
+    found, oddities = read([nested(kind, times)])
     assert ([each.name for each in found], oddities) == ([] if oddity else [NAME], oddity)
 
 
 @pytest.mark.parametrize(
     "unit",
     [
-        w.ethernet((w.ETHERNET, b""))[1],
-        b"\0\0\1\x40" + w.ethernet((w.MPLS, b""))[1],
-        b"\0\2\0\3\0\0\1\xff" + w.ethernet((w.NSH, b""))[1],
+        layers.ethernet((layers.ETHERNET, b""))[1],
+        b"\0\0\1\x40" + layers.ethernet((layers.MPLS, b""))[1],
+        b"\0\2\0\3\0\0\1\xff" + layers.ethernet((layers.NSH, b""))[1],
         b"\xaa\xaa\3\0\0\0\0\5",
         b"\x33\1\0\0" + bytes(8),
     ],
     ids=["bridged", "mpls", "nsh", "llc", "ah"],
 )
 def test_wrappings_that_never_end_are_given_up(unit: bytes) -> None:
-    kinds = (w.ETHERNET, w.MPLS, w.NSH, 5)
-    frames = [w.on_ethernet((kind, unit * 4000)) for kind in kinds]
-    found, oddities = read([*frames, ETHERNET.frame(w.ipv4(51, unit * 2000))])
+    kinds = (layers.ETHERNET, layers.MPLS, layers.NSH, 5)
+    frames = [layers.on_ethernet((kind, unit * 4000)) for kind in kinds]
+    found, oddities = read([*frames, ETHERNET.frame(layers.ipv4(51, unit * 2000))])
     assert found == []
     assert oddities["wrapped-too-deep"] == 1
 
@@ -164,10 +168,11 @@ TEREDO = "2001:0:4137:9e50:8000:f12a:b9c8:2815"
 @pytest.mark.parametrize("ends", [(TEREDO, SERVER6), (CLIENT6, TEREDO)])
 def test_teredo_between_any_ports(ends: tuple[str, str]) -> None:
     packet = udp(QUERY, src=ends[0], dst=ends[1])
-    (found,), oddities = read([ETHERNET.frame(w.ipv4(17, w.datagram(32900, packet, 3797)))])
+    outer = layers.ipv4(17, layers.datagram(32900, packet, 3797))
+    (found,), oddities = read([ETHERNET.frame(outer)])
     assert (ip_text(found.client_ip), oddities) == (ends[0], {})
     for other in (packet + b"\0", udp(QUERY, src=CLIENT6, dst=SERVER6)):
-        found, _ = read([ETHERNET.frame(w.ipv4(17, w.datagram(32900, other, 3797)))])
+        found, _ = read([ETHERNET.frame(layers.ipv4(17, layers.datagram(32900, other, 3797)))])
         assert found == []
 
 
@@ -180,49 +185,49 @@ def test_teredo_between_any_ports(ends: tuple[str, str]) -> None:
 def test_a_pseudowire_whatever_the_address_starts_with(
     first: int, control: bool, version: int
 ) -> None:
-    kind, frame = w.frame(asked(version), vlans=(3,) if first & 4 else ())
+    kind, frame = layers.frame(asked(version), vlans=(3,) if first & 4 else ())
     frame = bytes([first]) + b"\x55\x66\x77\x88\x99" + frame[6:]
-    (found,), oddities = read([w.on_ethernet(w.mpls((kind, frame), control=control))])
-    assert (found.client_mac, oddities) == (w.inner_mac(0), {})
+    (found,), oddities = read([layers.on_ethernet(layers.mpls((kind, frame), control=control))])
+    assert (found.client_mac, oddities) == (layers.inner_mac(0), {})
 
 
 # what is bad or cannot be read
 
 
 def gre(flags: int, kind: int, rest: bytes = bytes(40)) -> bytes:
-    return w.ipv4(47, struct.pack(">HH", flags, kind) + rest)
+    return layers.ipv4(47, struct.pack(">HH", flags, kind) + rest)
 
 
 BAD = {
     "esp": (bytes(ip(proto=50)) + bytes(40), "encrypted-ip"),
-    "ah-cut": (w.ipv4(51, bytes(11)), "wrapping-header-cut"),
-    "ah-beyond": (w.ipv4(51, b"\x11\xff" + bytes(40)), "wrapping-header-cut"),
-    "gre-cut": (w.ipv4(47, bytes(7)), "wrapping-header-cut"),
+    "ah-cut": (layers.ipv4(51, bytes(11)), "wrapping-header-cut"),
+    "ah-beyond": (layers.ipv4(51, b"\x11\xff" + bytes(40)), "wrapping-header-cut"),
+    "gre-cut": (layers.ipv4(47, bytes(7)), "wrapping-header-cut"),
     "gre-routing": (gre(0x4000, 0x0800), "wrapping-unknown"),
     "gre-version-1-no-ppp": (gre(0x2001, 0x0800), "wrapping-unknown"),
     "gre-version-2": (gre(0x0002, 0x0800), "wrapping-unknown"),
     "gre-kind": (gre(0, 0x9000), "wrapping-unknown"),
     "gre-keepalive": (gre(0, 0), "wrapping-unknown"),
     "erspan-3-cut": (gre(0, 0x22EB, bytes(11)), "wrapping-header-cut"),
-    "etherip-cut": (w.ipv4(97, b"\x30"), "wrapping-header-cut"),
-    "mpls-cut": (w.ipv4(137, b"\0\0\1"), "wrapping-header-cut"),
-    "mpls-without-bottom": (w.ipv4(137, bytes(400)), "wrapping-header-cut"),
-    "ppp-kind": (w.ipv4(47, w.pptp(b"\xff\3\xc0\x21" + bytes(30))), "not-ip"),
-    "ppp-cut": (w.ipv4(47, w.pptp(b"\xff\3\0")), "link-header-cut"),
-    "nsh-size": (gre(0, w.NSH, b"\0\1\0\1" + bytes(40)), "wrapping-header-cut"),
-    "nsh-beyond": (gre(0, w.NSH, b"\0\x3f\0\1" + bytes(40)), "wrapping-header-cut"),
-    "nsh-kind": (gre(0, w.NSH, b"\0\2\0\4" + bytes(40)), "wrapping-unknown"),
-    "inner-ip-bad": (w.ipv4(4, b"\x41" + bytes(30)), "ip-header-bad"),
+    "etherip-cut": (layers.ipv4(97, b"\x30"), "wrapping-header-cut"),
+    "mpls-cut": (layers.ipv4(137, b"\0\0\1"), "wrapping-header-cut"),
+    "mpls-without-bottom": (layers.ipv4(137, bytes(400)), "wrapping-header-cut"),
+    "ppp-kind": (layers.ipv4(47, layers.pptp(b"\xff\3\xc0\x21" + bytes(30))), "not-ip"),
+    "ppp-cut": (layers.ipv4(47, layers.pptp(b"\xff\3\0")), "link-header-cut"),
+    "nsh-size": (gre(0, layers.NSH, b"\0\1\0\1" + bytes(40)), "wrapping-header-cut"),
+    "nsh-beyond": (gre(0, layers.NSH, b"\0\x3f\0\1" + bytes(40)), "wrapping-header-cut"),
+    "nsh-kind": (gre(0, layers.NSH, b"\0\2\0\4" + bytes(40)), "wrapping-unknown"),
+    "inner-ip-bad": (layers.ipv4(4, b"\x41" + bytes(30)), "ip-header-bad"),
     "gtp-extension-of-no-size": (
-        w.ipv4(17, w.datagram(2152, w.gtp(b"", 0x34, (1,))[:12] + bytes(30))),
+        layers.ipv4(17, layers.datagram(2152, layers.gtp(b"", 0x34, (1,))[:12] + bytes(30))),
         "wrapping-header-cut",
     ),
     "l2tp-offset-beyond": (
-        w.ipv4(17, w.datagram(1701, b"\2\2" + bytes(4) + b"\xff\xff" + bytes(9))),
+        layers.ipv4(17, layers.datagram(1701, b"\2\2" + bytes(4) + b"\xff\xff" + bytes(9))),
         "wrapping-header-cut",
     ),
     "geneve-options-beyond": (
-        w.ipv4(17, w.datagram(6081, b"\x3f\0\x65\x58" + bytes(30))),
+        layers.ipv4(17, layers.datagram(6081, b"\x3f\0\x65\x58" + bytes(30))),
         "wrapping-header-cut",
     ),
 }
@@ -236,12 +241,12 @@ def test_what_is_bad_is_named(packet: bytes, oddity: str) -> None:
 @pytest.mark.parametrize("version", [4, 6])
 def test_an_authentication_header_before_tcp(version: int) -> None:
     segment = tcp(messages.request("GET", "/", NAME), dport=80)[20:]
-    over = w.ipv4 if version == 4 else w.ipv6
-    assert carried(over(51, w.ah(6, segment))) == ([NAME], {})
+    over = layers.ipv4 if version == 4 else layers.ipv6
+    assert carried(over(51, layers.ah(6, segment))) == ([NAME], {})
 
 
 def test_control_messages_of_tunnels_are_no_names() -> None:
     echo = b"\x32\1\0\4" + bytes(30)
     control = b"\xc8\2\0\x20" + bytes(30)
     for port, data in ((2152, echo), (1701, control), (3544, b"\0\1\0\0" + bytes(9))):
-        assert carried(w.ipv4(17, w.datagram(port, data))) == ([], {})
+        assert carried(layers.ipv4(17, layers.datagram(port, data))) == ([], {})

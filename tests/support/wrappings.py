@@ -1,4 +1,4 @@
-"""What an IP packet comes wrapped in, byte by byte from the standards.
+"""What an IP packet comes wrapped in: the tables, and compositions of them.
 
 A `Wrapping` makes an IP packet of an IP packet, so that any may stand in any other; a
 `Carrier` makes the frame that a link of its number carries. Both say which Ethernet
@@ -9,157 +9,41 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from support.frames import GATEWAY, LINKS, MAC
-
-END4, END6 = ("198.51.100.1", "198.51.100.2"), ("2001:db8:1::1", "2001:db8:1::2")
-"""The ends of a tunnel."""
-
-IPV4, IPV6, ETHERNET, MPLS, PPPOE, NSH = 0x0800, 0x86DD, 0x6558, 0x8847, 0x8864, 0x894F
-Typed = tuple[int, bytes]
-"""An EtherType and what goes by it; `ETHERNET` is a frame (RFC 1701, RFC 7637)."""
-
-
-def mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
-
-
-CLIENT_MAC, GATEWAY_MAC = mac(MAC), mac(GATEWAY)
-
-
-def kind_of(packet: bytes) -> int:
-    return IPV4 if packet[0] >> 4 == 4 else IPV6
-
-
-def ipv4(proto: int, data: bytes, *, ident: int = 0, fragment: int = 0) -> bytes:
-    """RFC 791 section 3.1, between the ends of a tunnel."""
-    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(data), ident, fragment, 64, proto, 0)
-    return head + bytes.fromhex("c6336401c6336402") + data
-
-
-def ipv6(following: int, data: bytes) -> bytes:
-    """RFC 8200 section 3, between the ends of a tunnel."""
-    ends = bytes.fromhex("20010db8000100000000000000000001") + bytes.fromhex(
-        "20010db8000100000000000000000002"
-    )
-    return struct.pack(">IHBB", 0x60000000, len(data), following, 64) + ends + data
-
-
-def datagram(dport: int, data: bytes, sport: int = 49152) -> bytes:
-    """RFC 768, without checksum (RFC 6935)."""
-    return struct.pack(">HHHH", sport, dport, 8 + len(data), 0) + data
-
-
-def frame(packet: bytes, number: int = 0, *, vlans: Sequence[int] = ()) -> Typed:
-    """The Ethernet frame number `number` around an IP packet."""
-    return ethernet((kind_of(packet), packet), number, vlans=vlans)
-
-
-def ethernet(inside: Typed, number: int = 0, *, vlans: Sequence[int] = ()) -> Typed:
-    tags = b"".join(struct.pack(">HH", 0x8100, vlan) for vlan in vlans)
-    ends = b"\x02\0\0\0\1" + bytes([number]) + b"\x02\0\0\0\0" + bytes([number])
-    return ETHERNET, ends + tags + struct.pack(">H", inside[0]) + inside[1]
-
-
-def inner_mac(number: int) -> bytes:
-    """The address that `ethernet` of this number sends from."""
-    return b"\x02\0\0\0\0" + bytes([number])
-
-
-def mpls(inside: Typed, labels: int = 1, *, control: bool = False) -> Typed:
-    """A label stack (RFC 3032); `control` puts the control word of RFC 4448 behind it."""
-    stack = [struct.pack(">I", (1000 + at) << 12 | 64) for at in range(labels)]
-    stack[-1] = struct.pack(">I", 2000 << 12 | 1 << 8 | 64)
-    return MPLS, b"".join(stack) + (b"\0\0\0\7" if control else b"") + inside[1]
-
-
-def ppp(packet: bytes, *, control: bool = True, short: bool = False) -> bytes:
-    """RFC 1661 section 2; address and control of RFC 1662, a protocol in one byte."""
-    proto = 0x21 if kind_of(packet) == IPV4 else 0x57
-    return (b"\xff\3" if control else b"") + proto.to_bytes(1 if short else 2) + packet
-
-
-def pppoe(content: bytes) -> Typed:
-    """A session (RFC 2516 section 4) with PPP in it."""
-    return PPPOE, struct.pack(">BBHH", 0x11, 0, 17, len(content)) + content
-
-
-def nsh(inside: Typed, context: int = 4) -> Typed:
-    """RFC 8300 section 2 with `context` words behind base and service path header."""
-    following = {IPV4: 1, IPV6: 2, ETHERNET: 3}[inside[0]]
-    head = struct.pack(">HBBI", 2 + context, 1 + (context != 4), following, 0x000001FF)
-    return NSH, head + bytes(4 * context) + inside[1]
-
-
-def gre(inside: Typed, flags: int = 0, *, kind: int | None = None) -> bytes:
-    """GRE (RFC 2784, RFC 2890) with the fields that its flags say: checksum 0x8000, key
-    0x2000, sequence number 0x1000."""
-    fields = b"\xca\xfe\0\0" if flags & 0x8000 else b""
-    fields += b"\0\0\0\1" if flags & 0x2000 else b""
-    fields += b"\0\0\0\2" if flags & 0x1000 else b""
-    return struct.pack(">HH", flags, kind or inside[0]) + fields + inside[1]
-
-
-def pptp(content: bytes, flags: int = 0x3081) -> bytes:
-    """GRE as PPTP has it (RFC 2637 section 4.1)."""
-    fields = struct.pack(">HH", len(content), 9)
-    fields += b"\0\0\0\3" if flags & 0x1000 else b""
-    fields += b"\0\0\0\4" if flags & 0x0080 else b""
-    return struct.pack(">HH", flags, 0x880B) + fields + content
-
-
-def erspan(inside: Typed, kind: int, *, platform: bool = False) -> bytes:
-    """ERSPAN I, II and III (draft-foschiano-erspan-03), III with its platform header."""
-    if kind == 1:
-        return gre(inside, kind=0x88BE)
-    if kind == 2:
-        return gre((0, struct.pack(">II", 0x1001_0001, 0) + inside[1]), 0x1000, kind=0x88BE)
-    head = struct.pack(">IIHH", 0x2001_0001, 12345, 0, 0x0009 if platform else 0x0008)
-    return gre((0, head + bytes(8 * platform) + inside[1]), 0x1000, kind=0x22EB)
-
-
-def ah(following: int, data: bytes, words: int = 6) -> bytes:
-    """RFC 4302 section 2, `words` in all."""
-    return struct.pack(">BBHII", following, words - 2, 0, 1, 1) + bytes(4 * words - 12) + data
-
-
-def vxlan(inside: Typed, flags: int = 8) -> bytes:
-    """RFC 7348 section 5; with flag 4 the protocol of draft-ietf-nvo3-vxlan-gpe-13."""
-    following = {IPV4: 1, IPV6: 2, ETHERNET: 3, NSH: 4}[inside[0]] if flags & 4 else 0
-    return struct.pack(">BHBI", flags, 0, following, 77 << 8) + inside[1]
-
-
-def geneve(inside: Typed, options: int = 0) -> bytes:
-    """RFC 8926 section 3.4 with `options` of four bytes each."""
-    size = 2 * options
-    option = struct.pack(">HBBI", 0x0102, 3, 1, 5)
-    return struct.pack(">BBHI", size, 0, inside[0], 88 << 8) + option * options + inside[1]
-
-
-def gtp(packet: bytes, flags: int = 0x30, extensions: Sequence[int] = ()) -> bytes:
-    """A G-PDU (3GPP TS 29.281 section 5.1); `extensions` are lengths in words."""
-    more = b""
-    if flags & 7:
-        more = b"\0\1\0" + (b"\x85" if extensions else b"\0")
-        for at, words in enumerate(extensions):
-            last = at == len(extensions) - 1
-            more += bytes([words]) + bytes(4 * words - 2) + (b"\0" if last else b"\x85")
-    return struct.pack(">BBHI", flags, 255, len(more) + len(packet), 99) + more + packet
-
-
-def teredo(packet: bytes, *, authentication: bool = False, origin: bool = False) -> bytes:
-    """RFC 4380 section 5.1.1."""
-    before = b"\0\1\2\3idkey" + bytes(9) if authentication else b""
-    return before + (b"\0\0\x30\x39\x3f\x57\xfe\xfd" if origin else b"") + packet
-
-
-def l2tp(content: bytes, flags: int = 0) -> bytes:
-    """A data message of version 2 (RFC 2661 section 3.1): length 0x4000, sequence numbers
-    0x0800, offset 0x0200."""
-    fields = struct.pack(">HH", 5, 6) + (b"\0\1\0\1" if flags & 0x0800 else b"")
-    fields += b"\0\3pad" if flags & 0x0200 else b""
-    size = 2 + 2 * bool(flags & 0x4000) + len(fields) + len(content)
-    length = struct.pack(">H", size) if flags & 0x4000 else b""
-    return struct.pack(">H", flags | 2) + length + fields + content
+from support.frames import LINKS
+from support.layers import (
+    CLIENT_MAC,
+    GATEWAY_MAC,
+    IPV4,
+    IPV6,
+    Typed,
+    ah,
+    amsdu,
+    datagram,
+    erspan,
+    fragments,
+    frame,
+    geneve,
+    gre,
+    gtp,
+    inner_mac,
+    ipv4,
+    ipv6,
+    kind_of,
+    l2tp,
+    mac,
+    mpls,
+    nflog,
+    nsh,
+    on_ethernet,
+    ppp,
+    pppoe,
+    pptp,
+    radiotap,
+    snap,
+    teredo,
+    vxlan,
+    wlan,
+)
 
 
 @dataclass(frozen=True)
@@ -174,27 +58,25 @@ class Wrapping:
     takes: tuple[int, ...] = (IPV4, IPV6)
 
 
-def _over(make: Callable[[int, bytes], bytes], proto: int) -> Callable[[bytes], bytes]:
-    return lambda data: make(proto, data)
-
-
 def _gre() -> list[Wrapping]:
+    """GRE with each set of its fields, around IP and around Ethernet."""
     found = []
-    for flags in range(0, 0x10000, 0x1000):
-        if not flags & 0x4000:
-            over = (ipv6, ipv4)[flags.bit_count() % 2]
-            found += [
-                Wrapping(
-                    f"gre-{flags:04x}-ip",
-                    lambda p, n, f=flags, o=over: o(47, gre((kind_of(p), p), f)),
-                ),
-                Wrapping(
-                    f"gre-{flags:04x}-ethernet",
-                    lambda p, n, f=flags, o=over: o(47, gre(frame(p, n), f)),
-                    framed=True,
-                ),
-            ]
-    return [each for each in found if "gre-4" not in each.name]
+    for number, flags in enumerate(range(0, 0x10000, 0x1000)):
+        if flags & 0x4000:
+            continue  # source routes (RFC 1701) are history
+        over = (ipv4, ipv6)[number % 2]
+        found += [
+            Wrapping(
+                f"gre-{flags:04x}-ip",
+                lambda p, n, f=flags, o=over: o(47, gre((kind_of(p), p), f)),
+            ),
+            Wrapping(
+                f"gre-{flags:04x}-ethernet",
+                lambda p, n, f=flags, o=over: o(47, gre(frame(p, n), f)),
+                framed=True,
+            ),
+        ]
+    return found
 
 
 def _udp(dport: int, make: Callable[[bytes, int], bytes], *, six: bool = False) -> Callable:
@@ -296,67 +178,6 @@ class Carrier:
     takes: tuple[int, ...] = (IPV4, IPV6)
 
 
-def on_ethernet(inside: Typed) -> bytes:
-    """The frame of the outermost link."""
-    return GATEWAY_MAC + CLIENT_MAC + struct.pack(">H", inside[0]) + inside[1]
-
-
-def snap(packet: bytes) -> bytes:
-    """LLC and SNAP (IEEE 802.2, RFC 1042) before an IP packet."""
-    return b"\xaa\xaa\3\0\0\0" + struct.pack(">H", kind_of(packet)) + packet
-
-
-def wlan(
-    content: bytes,
-    *,
-    to: bool = True,
-    fro: bool = False,
-    qos: int | None = None,
-    control: bool = False,
-    protected: bool = False,
-    source: bytes = CLIENT_MAC,
-    destination: bytes = GATEWAY_MAC,
-) -> bytes:
-    """A data frame of IEEE 802.11 (section 9.3.2.1): addresses by direction, QoS control
-    as given, HT control where asked."""
-    flags = to | fro << 1 | protected << 6 | control << 7
-    station, point = b"\x02\0\0\0\xee\1", b"\x02\0\0\0\xee\2"
-    addresses = {
-        (False, False): destination + source + point,
-        (False, True): destination + point + source,
-        (True, False): point + source + destination,
-        (True, True): point + station + destination,
-    }[to, fro]
-    head = bytes([0x08 if qos is None else 0x88, flags]) + b"\0\0" + addresses + b"\x10\0"
-    head += source if to and fro else b""
-    head += struct.pack("<H", qos) if qos is not None else b""
-    return head + (b"\1\2\3\4" if control else b"") + content
-
-
-def amsdu(*packets: bytes, source: bytes = CLIENT_MAC) -> bytes:
-    """The subframes of an A-MSDU (section 9.3.2.2), each but the last padded."""
-    out = b""
-    for packet in packets:
-        content = snap(packet)
-        out += bytes(-len(out) % 4)
-        out += GATEWAY_MAC + source + struct.pack(">H", len(content)) + content
-    return out
-
-
-def radiotap(content: bytes) -> bytes:
-    """A radiotap header with rate and channel (radiotap.org)."""
-    return struct.pack("<BBHIBBHH", 0, 0, 14, 0x0000000C, 2, 0, 2412, 0x00A0) + content
-
-
-def nflog(packet: bytes, order: str = "<") -> bytes:
-    """LINKTYPE_NFLOG: a header, a mark, the packet, in the byte order of a machine."""
-    family = 2 if kind_of(packet) == IPV4 else 10
-    out = struct.pack(">BBH", family, 0, 5)
-    for kind, value in ((1, b"\x08\0\1\0"), (10, b"log \0"), (9, packet)):
-        out += struct.pack(order + "HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-    return out
-
-
 def _wlans() -> list[Carrier]:
     found = []
     for ways in range(4):
@@ -420,7 +241,7 @@ CARRIERS: tuple[Carrier, ...] = (
 
 @dataclass(frozen=True)
 class Wrapped:
-    """A composition, innermost wrapping first; `pieces` says where fragments start."""
+    """A composition, innermost wrapping first."""
 
     carrier: Carrier
     wrappings: tuple[Wrapping, ...]
@@ -467,22 +288,3 @@ def _fitting(wrapping: Wrapping, packet: bytes, number: int) -> bytes:
     if kind_of(packet) not in wrapping.takes:
         packet = ipv6(4, packet)
     return wrapping.wrap(packet, number)
-
-
-def fragments(packet: bytes, cuts: Sequence[int], ident: int = 1) -> list[bytes]:
-    """The fragments of an IP packet without options, cut at these eighths of its payload
-    (RFC 791 section 3.2, RFC 8200 section 4.5)."""
-    version = packet[0] >> 4
-    head, data = (packet[:20], packet[20:]) if version == 4 else (packet[:40], packet[40:])
-    edges = sorted({8 * cut for cut in cuts if 0 < 8 * cut < len(data)})
-    out = []
-    for start, end in zip([0, *edges], [*edges, len(data)], strict=True):
-        piece, more = data[start:end], end < len(data)
-        if version == 4:
-            at = struct.pack(">HHH", 20 + len(piece), ident & 0xFFFF, more << 13 | start >> 3)
-            out.append(head[:2] + at + head[8:] + piece)
-        else:
-            extra = struct.pack(">BBHI", head[6], 0, start | more, ident)
-            size = struct.pack(">HB", 8 + len(piece), 44)
-            out.append(head[:4] + size + head[7:] + extra + piece)
-    return out
