@@ -24,7 +24,7 @@ class Prefaces(Payloads):
         """Where the bytes behind a PROXY protocol header start, version 1 or 2 (HAProxy's
         proxy-protocol.txt); `at` where there is none."""
         i: cython.Py_ssize_t = at + 8
-        if end - at < 16:
+        if end - at < 15:
             return at
         if self.u32(at) == 0x50524F58 and self.u16(at + 4) == 0x5920:
             while i < end and i - at < 107:
@@ -32,7 +32,8 @@ class Prefaces(Payloads):
                     return i + 1
                 i += 1
         elif (
-            self.u32(at) == 0x0D0A0D0A
+            end - at >= 16
+            and self.u32(at) == 0x0D0A0D0A
             and self.u32(at + 4) == 0x000D0A51
             and self.u32(at + 8) == 0x5549540A
             and self.data[at + 12] >> 4 == 2
