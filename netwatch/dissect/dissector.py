@@ -10,7 +10,8 @@ from functools import partial
 from typing import Protocol
 
 from netwatch.capture.block import Block
-from netwatch.dissect.ended import ended
+from netwatch.dissect.ended import TOLD, ended
+from netwatch.dissect.flows import FIELDS
 from netwatch.dissect.fragments import Fragments
 from netwatch.dissect.handshakes import Connection, Handshakes, Known
 from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, Kernel
@@ -68,6 +69,7 @@ class Dissector:
         self.kernel = Kernel(seed=seed, filtering=wanted is not None, recording=recording)
         self._outcome = outcome
         self._over: list[int] = []
+        self._ended: dict[int, int] = {}
         self._sources: list[str] = []
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
@@ -115,7 +117,7 @@ class Dissector:
         if not self._sources or self._sources[-1] != source:
             self._sources.append(source)
         for rows in self.kernel.walk(block, len(self._sources) - 1):
-            self._over += self.kernel.flows.take()
+            self._take()
             for row in zip(*[iter(rows)] * COLUMNS, strict=True):
                 kind, _, at, size, wire = row[:5]
                 payload = bytes(data[at : at + size])
@@ -143,7 +145,7 @@ class Dissector:
                     found = self._streams.feed(kind, side, row[12], payload, size < wire, packet)
                 if kind and size < wire and self._outcome is not None:
                     # whatever its messages tell all the same stands over this
-                    self.kernel.flows.mark(packet.flow, _TRUNCATED)
+                    self._mark(packet.flow, _TRUNCATED)
                 if found:
                     yield from self._told(found)
 
@@ -181,7 +183,7 @@ class Dissector:
         told = _NAMED
         if self._outcome is not None:
             told = self._outcome(message)
-            self.kernel.flows.mark(flow, told)
+            self._mark(flow, told)
         if self._wanted is None or not message.shown:
             return bool(message.shown)
         if self._wanted(message):
@@ -198,12 +200,30 @@ class Dissector:
         """Whether the packet loop knows the name that a hello shows, which counts it."""
         if not self.kernel.knows(kind, hello):
             return False
-        self.kernel.flows.mark(flow, _NAMED)
+        self._mark(flow, _NAMED)
         return True
+
+    def _take(self) -> None:
+        """Take the flows that are over from the table; messages of the same rows may still
+        tell their names."""
+        taken = self.kernel.flows.take()
+        for at in range(0, len(taken), FIELDS):
+            self._ended[taken[at] | taken[at + TOLD] & 255] = len(self._over) + at
+        self._over += taken
+
+    def _mark(self, flow: int, outcome: int) -> None:
+        """Keep with a flow, in the table or just over, what a message told of its name."""
+        if self.kernel.flows.mark(flow, outcome):
+            return
+        at = self._ended.get(flow)
+        if at is not None:
+            word = self._over[at + TOLD]
+            self._over[at + TOLD] = max(word, word & 255 | outcome << 8)
 
     def flows(self) -> Iterator[Flow]:
         """The flows that are over since the last call."""
         over, self._over = self._over, []
+        self._ended.clear()
         yield from ended(over, self._sources)
 
     def finish(self) -> Iterator[Flow]:
@@ -212,5 +232,5 @@ class Dissector:
         whole = False
         while self._outcome is not None and not whole:
             whole = self.kernel.flows.drain()
-            self._over += self.kernel.flows.take()
+            self._take()
             yield from self.flows()

@@ -5,6 +5,9 @@ from collections.abc import Iterator, Sequence
 from netwatch.dissect.flows import FIELDS
 from netwatch.model import OUTCOMES, Flow
 
+TOLD = 7
+"""The word with the generation of a flow in its low byte, and above it the outcome."""
+
 _IPV6, _CLIENT, _CLIENT_1, _STARTED = 1 << 8, 1 << 9, 1 << 10, 1 << 11
 _WAITING = 2
 

@@ -350,12 +350,14 @@ class Flows:
             return (0, 0)
         return (self.table[slot + BYTES], self.table[slot + BYTES + 1])
 
-    def mark(self, flow: cython.longlong, outcome: cython.longlong) -> None:
+    def mark(self, flow: cython.longlong, outcome: cython.longlong) -> bool:
         """What a message told of the name of the flow that rows name `flow` (see `tell`);
-        nothing where its slot was dropped or taken over."""
+        false where its slot was dropped or taken over."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot >= 0 and self.table[slot + GENERATION] & 255 == flow & 255:
             self.tell(slot, outcome)
+            return True
+        return False
 
     def take(self) -> list[int]:
         """The flows that are over since the last call, `FIELDS` integers each, in the order
