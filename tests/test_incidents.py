@@ -1,3 +1,4 @@
+import json
 import pickle
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwatch import incident, incidents
+from netwatch.formats import jsonl
 from netwatch.incidents import Incidents
 from netwatch.model import (
     App,
@@ -390,6 +392,10 @@ def outcome(gathered):
     )
 
 
+def lines(gathered):
+    return [json.dumps(jsonl.alert(told)) for told in gathered.alerts(None, SENSOR)]
+
+
 @contextmanager
 def limits(number):
     with pytest.MonkeyPatch.context() as patch:
@@ -419,7 +425,8 @@ def check_order(data):
     for worker in data.draw(st.permutations(workers)):
         merged.merge(pickle.loads(pickle.dumps(worker)))
     assert outcome(merged) == outcome(whole)
-    assert repr(outcome(merged)) == repr(outcome(whole))
+    assert outcome(merged) == outcome(whole)
+    assert lines(merged) == lines(whole)
 
 
 @settings(deadline=None)
