@@ -14,7 +14,7 @@ cdef class Flows:
     cdef void opened(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint may_begin(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
-    cdef void syn(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef bint syn(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void quiet(self, Py_ssize_t slot, int side) noexcept nogil
     cdef bint repeated(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void finish(self, Py_ssize_t slot, int side, long long seq) noexcept nogil

@@ -200,13 +200,15 @@ class Flows:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def syn(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.void:
+    def syn(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
         """A connection is asked for: the first byte of `side` will have the number `seq`.
-        Ports used again make a new generation, a repeated SYN does not."""
-        owed: cython.longlong = seq | (WINDOW << 32)
-        if self.table[slot + STATE]:
-            if self.table[slot + BYTES + side] == 0 and self.table[slot + OWED + side] == owed:
-                return
+        Ports used again make a new generation, a SYN that comes again or late does not;
+        whether it did."""
+        known: cython.longlong = self.table[slot + OWED + side]
+        again: cython.bint = self.table[slot + STATE] != 0
+        if again:
+            if known >> 32 and known & SEQ == seq:
+                return False
             self.close(slot)
             self.table[slot + GENERATION] = (self.table[slot + GENERATION] + 1) & 255
             self.table[slot + BYTES] = 0
@@ -214,7 +216,8 @@ class Flows:
             self.table[slot + FIRST] = self.table[slot + LAST]
             self.flows += 1
         self.table[slot + STATE] = OPENED << (8 * side)
-        self.table[slot + OWED + side] = owed
+        self.table[slot + OWED + side] = seq | (WINDOW << 32)
+        return again
 
     @cython.cfunc
     @cython.nogil

@@ -21,6 +21,7 @@ MORE = 1 << 16
 
 _RAW_IP = 101
 _ETHERNET = 1
+_COOKED = 113
 
 Whole = tuple[Block, str]
 """A block of one packet, and the source that its last fragment came from."""
@@ -156,10 +157,13 @@ def _block(key: Datagram, data: bytes, length: int, packet: Packet) -> Whole:
         header = b"\x60\x00\x00\x00" + min(length, 0xFFFF).to_bytes(2) + proto.to_bytes(1)
         header += b"\x40" + src + dst
     link = _RAW_IP
+    kind = b"\x08\x00" if len(src) == 4 else b"\x86\xdd"
     if packet.src_mac and packet.dst_mac:
         link = _ETHERNET
-        kind = b"\x08\x00" if len(src) == 4 else b"\x86\xdd"
         header = packet.dst_mac + packet.src_mac + kind + header
+    elif packet.src_mac:
+        link = _COOKED
+        header = b"\x00\x00\x00\x01\x00\x06" + packet.src_mac + b"\x00\x00" + kind + header
     frame = header + data
     vlan = -1 if packet.vlan is None else packet.vlan
     records = array("q", [packet.time, 0, len(frame), len(header) + length, 0, vlan])

@@ -146,7 +146,8 @@ class Transport(Links):
         if flags & 2:
             seq = (seq + 1) & SEQ
             if flags & 16 == 0:
-                self.flows.syn(slot, self.side, seq)
+                if self.flows.syn(slot, self.side, seq):
+                    self.describe(slot)
                 self.flows.client(slot, self.side, True)
             else:
                 self.flows.client(slot, 1 - self.side, True)

@@ -121,10 +121,14 @@ def test_ports_used_again_are_another_flow() -> None:
     one, two = of(*packets)
     assert (one.bytes_out, one.outcome, one.packet) == (len(HELLO), "named", 1)
     assert (two.bytes_out, two.outcome, two.first) == (50, "none", START + 2_000_000)
+    assert (two.packet, two.opened) == (3, True)
 
 
 def test_a_repeated_syn_is_no_other_flow() -> None:
-    assert len(of(*[tcp(flags="S", seq=1000)] * 4, tcp(HELLO))) == 1
+    syn = tcp(flags="S", seq=1000)
+    for packets in ([syn] * 4 + [tcp(HELLO)], [tcp(HELLO), syn], [syn, tcp(HELLO), syn]):
+        (flow,) = of(*packets)
+        assert flow.outcome == "named"
 
 
 def test_lookups_are_no_flows() -> None:

@@ -6,6 +6,7 @@ addresses and VLAN the packet inside is then known by.
 """
 
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -178,6 +179,11 @@ class Carrier:
     takes: tuple[int, ...] = (IPV4, IPV6)
 
 
+def checked(frame: bytes) -> bytes:
+    """An Ethernet frame with its check sequence (IEEE 802.3 section 3.2.9)."""
+    return frame + zlib.crc32(frame).to_bytes(4, "little")
+
+
 def _wlans() -> list[Carrier]:
     found = []
     for ways in range(4):
@@ -234,7 +240,7 @@ CARRIERS: tuple[Carrier, ...] = (
     Carrier("nflog-little", 239, nflog, None),
     Carrier("nflog-big", 239, lambda p: nflog(p, ">"), None),
     Carrier("fddi", 10, lambda p: b"\x50" + GATEWAY_MAC + CLIENT_MAC + snap(p)),
-    Carrier("mpackets", 274, lambda p: b"\x55" * 7 + b"\xd5" + on_ethernet(_typed(p)) + b"\0" * 4),
+    Carrier("mpackets", 274, lambda p: b"\x55" * 7 + b"\xd5" + checked(on_ethernet(_typed(p)))),
 )
 """Every link that is read, and what an Ethernet link carries beside IP."""
 
