@@ -8,10 +8,12 @@ from types import ModuleType
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import layers
 from support.captures import block, timed
 from support.frames import LINKS, Link
 from support.interpreted import SOURCES, interpreted
 from support.traffic import mixed
+from support.wrappings import CARRIERS, WRAPPINGS, Carrier, Wrapped
 
 from netwatch.capture.block import Block
 from netwatch.capture.files import open_source
@@ -20,6 +22,22 @@ from netwatch.dissect import kernel as compiled
 PCAPS = sorted((Path(__file__).parents[2] / "pcaps").glob("*.pcap"))
 FRAMES = {link.name: [frame for _, frame in mixed(link=link).frames] for link in LINKS}
 NUMBERS = {link.name: link.number for link in LINKS}
+
+
+def wrapped(carrier: Carrier) -> list[bytes]:
+    """Packets of every kind, each in another wrapping, some in fragments, on one link."""
+    packets = [frame[14:] for frame in FRAMES["ethernet"][::7]]
+    frames = []
+    for number, wrapping in enumerate((*WRAPPINGS, *WRAPPINGS[::-1])):
+        packet = packets[number % len(packets)]
+        cut = number % 2 if number % 5 == 0 else None
+        frames += Wrapped(carrier, (wrapping,)).frames(packet, cut=cut, cuts=(9, 20), ident=number)
+    return frames
+
+
+WRAPPED = {f"wrapped on {each.name}": wrapped(each) for each in CARRIERS}
+FRAMES |= WRAPPED
+NUMBERS |= {f"wrapped on {each.name}": each.number for each in CARRIERS}
 
 pytestmark = pytest.mark.skipif(not compiled.COMPILED, reason="the loop was not compiled")
 
@@ -68,6 +86,23 @@ def test_the_source_is_interpreted_and_stands_alone(source: ModuleType) -> None:
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
 def test_on_every_link_type(source: ModuleType, link: Link) -> None:
     assert same(source, [block(timed(FRAMES[link.name]), link.number)]) > 0
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_in_every_wrapping_on_every_link(source: ModuleType, name: str) -> None:
+    assert same(source, [block(timed(FRAMES[name]), NUMBERS[name])]) > 0
+
+
+@pytest.mark.parametrize("snap", [40, 60, 80, 100, 120, 140])
+def test_where_wrappings_are_cut(source: ModuleType, snap: int) -> None:
+    for name in list(WRAPPED)[::6]:
+        same(source, [block(timed(FRAMES[name]), NUMBERS[name], snap=snap)])
+
+
+def test_in_aggregates(source: ModuleType) -> None:
+    packets = [frame[14:] for frame in FRAMES["ethernet"]]
+    frames = [layers.wlan(layers.amsdu(*packets[at : at + 5]), qos=0x80) for at in range(0, 99, 5)]
+    assert same(source, [block(timed(frames), 105)]) > 0
 
 
 def test_what_is_known_is_known_to_both(source: ModuleType) -> None:
