@@ -199,6 +199,7 @@ class Payloads:
             version == 1
             or (version >> 8 == 0xFF0000 and 22 <= version & 255 <= 34)
             or (version >> 16 == 0xFACE and version & 0xFFF0 == 0xB000)
+            or version & 0x0F0F0F0F == 0x0A0A0A0A  # makes the server negotiate
             or version == 0x54303530  # "T050", Google's
             or version == 0x54303531
         ):

@@ -137,11 +137,12 @@ class Connection:
         if len(self._attempts) < MAX_KEYS and self._failures < MAX_FAILURES:
             from netwatch.protocols.quic_keys import Opener
 
-            attempt = _Attempt(packet.version, Opener(packet.version, packet.dcid))
-            frames = attempt.opener.open(datagram, packet)
-            if frames is not None:
-                self._attempts.append(attempt)
-                return attempt, frames
+            for version in (packet.version, *packet.version.instead):
+                attempt = _Attempt(packet.version, Opener(version, packet.dcid))
+                frames = attempt.opener.open(datagram, packet)
+                if frames is not None:
+                    self._attempts.append(attempt)
+                    return attempt, frames
             self._failures += 1
         raise ParseError("quic-not-decrypted")
 

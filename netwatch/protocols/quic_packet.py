@@ -15,8 +15,9 @@ from netwatch.protocols.reader import Reader
 class Version:
     """A version of QUIC: its name, the salt of its Initial secrets (20 bytes), the
     prefix of its key labels, the type bits of its Initial, 0-RTT, Handshake and Retry
-    packets, in this order, the type of its CRYPTO frame, and whether that carries TLS or
-    Google's own crypto (see `netwatch.protocols.chlo`)."""
+    packets, in this order, the type of its CRYPTO frame, whether that carries TLS or
+    Google's own crypto (see `netwatch.protocols.chlo`), and the versions whose keys may
+    have been taken instead."""
 
     text: str
     salt: bytes
@@ -24,6 +25,7 @@ class Version:
     types: tuple[int, int, int, int] = (0, 1, 2, 3)
     crypto: int = 6
     tls: bool = True
+    instead: tuple["Version", ...] = ()
 
 
 _DRAFT_22 = bytes.fromhex("7fbcdb0e7c66bbe9193a96cd21519ebd7a02644a")
@@ -54,7 +56,18 @@ VERSIONS = {
 """The versions that can be read, by their number on the wire (RFC 9001 section 5.2,
 RFC 9369 section 3.3.1, and the drafts of quic-tls)."""
 
+RESERVED = Version("reserved", _V1, instead=(Version("reserved", _DRAFT_29),))
+"""A version that only makes the server negotiate (RFC 9000 section 15). It has no keys of
+its own; clients protect its Initial packets as those of the version that they prefer."""
+
 _MAX_ID = 20
+
+
+def version_of(number: int) -> Version | None:
+    """The version of a number on the wire, None where it cannot be read."""
+    if number & 0x0F0F0F0F == 0x0A0A0A0A:
+        return RESERVED
+    return VERSIONS.get(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +90,7 @@ def is_initial(datagram: bytes) -> bool:
     """
     if len(datagram) < 7 or datagram[0] < 0x80 or datagram[5] > _MAX_ID:
         return False
-    version = VERSIONS.get(int.from_bytes(datagram[1:5]))
+    version = version_of(int.from_bytes(datagram[1:5]))
     return version is not None and datagram[0] >> 4 & 3 == version.types[0]
 
 
@@ -93,7 +106,7 @@ def initials(datagram: bytes) -> Iterator[Initial]:
     while reader.left >= 7:
         start = reader.pos
         first = reader.uint(1)
-        version = VERSIONS.get(reader.uint(4))
+        version = version_of(reader.uint(4))
         if first < 0x80 or version is None:
             return
         initial, early, handshake, _ = version.types

@@ -121,6 +121,7 @@ def sealed(
     *,
     keys_of: bytes | None = None,
     version: int = 1,
+    like: int | None = None,
     number_size: int = 1,
     token: bytes = b"",
     scid: bytes = b"",
@@ -128,8 +129,9 @@ def sealed(
     pad_to: int = 0,
 ) -> bytes:
     """An Initial packet with `frames`, protected by the keys that follow from `keys_of`
-    (its DCID unless given); `frames` are padded until the packet has `pad_to` bytes."""
-    extract = HMAC(bytes.fromhex(SALTS[version]), hashes.SHA256())
+    (its DCID unless given) in the version `like` (its own unless given); `frames` are padded
+    until the packet has `pad_to` bytes."""
+    extract = HMAC(bytes.fromhex(SALTS[version if like is None else like]), hashes.SHA256())
     extract.update(dcid if keys_of is None else keys_of)
     secret = _expand(extract.finalize(), sender, 32)
     label = b"quicv2 " if version == 0x6B3343CF else b"quic "

@@ -104,6 +104,15 @@ def test_versions_and_packet_numbers(version, number_size):
     assert found.quic.version == VERSIONS[version].text
 
 
+@pytest.mark.parametrize("keys_of", [V1, 0xFF00001D])
+@pytest.mark.parametrize("reserved", [0x0A0A0A0A, 0x1A2A3A4A, 0xFAFAFAFA])
+def test_a_version_that_makes_the_server_negotiate_has_the_keys_of_another(keys_of, reserved):
+    datagram = sealed(crypto(0, HELLO), DCID, version=reserved, like=keys_of)
+    found = quic.Connection().feed(datagram)
+    assert (name(found), found.quic.version) == ("www.example.com", "reserved")
+    assert is_initial(datagram)
+
+
 def test_a_packet_number_is_told_from_its_last_bytes():
     connection = quic.Connection()
     assert connection.feed(sealed(crypto(0, HELLO[:20]), DCID, 254)) is None
@@ -294,7 +303,7 @@ def test_datagrams_that_give_nothing(datagram, oddity):
         b"\xc0\0\0\0\1",
         b"\x40" + bytes(30),
         b"\xc0\0\0\0\0\x08" + bytes(30),  # Version Negotiation
-        b"\xc0\x1a\x2a\x3a\x4a\x08" + bytes(30),  # a reserved version
+        b"\xc0\x1a\x2b\x3a\x4a\x08" + bytes(30),  # a version that nobody knows
         b"\xc0\0\0\0\1\x15" + bytes(60),  # an ID of 21 bytes
         b"\xe0\0\0\0\1\x08" + bytes(60),  # a Handshake packet
         b"\xc0\x6b\x33\x43\xcf\x08" + bytes(60),  # a Retry of version 2
