@@ -162,7 +162,7 @@ def test_what_is_no_wrapping_is_a_plain_datagram(data: bytes) -> None:
     assert {ip_text(each.client_ip) for each in told} == {CLIENT}
 
 
-TEREDO = "2001:0:4137:9e50:8000:f12a:b9c8:2815"
+TEREDO = "2001:0:c633:6401:8000:63bf:3fff:fdd2"
 
 
 @pytest.mark.parametrize("ends", [(TEREDO, SERVER6), (CLIENT6, TEREDO)])

@@ -142,7 +142,7 @@ def gtp(packet: bytes, flags: int = 0x30, extensions: Sequence[int] = ()) -> byt
 def teredo(packet: bytes, *, authentication: bool = False, origin: bool = False) -> bytes:
     """RFC 4380 section 5.1.1."""
     before = b"\0\1\2\3idkey" + bytes(9) if authentication else b""
-    return before + (b"\0\0\x30\x39\x3f\x57\xfe\xfd" if origin else b"") + packet
+    return before + (b"\0\0\x30\x39\x3f\xff\xfd\xfd" if origin else b"") + packet
 
 
 def l2tp(content: bytes, flags: int = 0) -> bytes:
