@@ -62,7 +62,7 @@ class Streams:
         self._streams: OrderedDict[Side, Stream] = OrderedDict()
         self._bytes = 0
         self._read: dict[tuple[Side, int], None] = {}
-        self._over: dict[Side, None] = {}
+        self._over: dict[Side, tuple[int, int]] = {}
         self.oddities: Counter[str] = Counter()
 
     def feed(
@@ -73,7 +73,7 @@ class Streams:
         comes back, each with the packet that made it so."""
         found: list[Found] = []
         stream = self._streams.get(side)
-        if kind and (side, seq) in self._read:
+        if kind and ((side, seq) in self._read or (stream is None and self._within(side, seq))):
             self.oddities["tcp-retransmission"] += 1
             return found
         if stream is None:
@@ -145,11 +145,12 @@ class Streams:
             message = self._parse(kind, side, seq, payload, cut)
         except Incomplete:
             return 0
-        self._end(side)
-        if message is None:
-            return len(payload)
-        found.append((packet, message))
-        return message.size
+        size = len(payload)
+        if message is not None:
+            found.append((packet, message))
+            size = message.size
+        self._end(side, seq, size)
+        return size
 
     def _advance(self, side: Side, stream: Stream, packet: Packet, found: list[Found]) -> None:
         """Read what has become contiguous; a stream with nothing more to read ends with
@@ -172,28 +173,35 @@ class Streams:
             except Incomplete as more:
                 stream.need = more.need
                 return
+            size = len(stream.data)
             if message is not None:
                 found.append((packet, message))
-                stream.consume(message.size)
-                if stream.kind in self._persistent:
-                    continue
-            else:
-                stream.consume(len(stream.data))
+                size = message.size
+            stream.consume(size)
+            if message is not None and stream.kind in self._persistent:
+                continue
             head = stream.next_head()
             if head is None:
                 stream.kind = 0
                 stream.size = 0
                 stream.kept.clear()
-                self._end(side)
+                self._end(side, seq, size)
                 return
             stream.rewind()
             stream.start(stream.heads[head][0], head)
 
-    def _end(self, side: Side) -> None:
-        """Nothing more is waited for on this side: stray segments are let go."""
-        self._over[side] = None
+    def _end(self, side: Side, seq: int, size: int) -> None:
+        """Nothing more is waited for on this side, whose last message had `size` bytes from
+        `seq` on: stray segments are let go."""
+        self._over[side] = seq, size
         if len(self._over) > self._remembered:
             del self._over[next(iter(self._over))]
+
+    def _within(self, side: Side, seq: int) -> bool:
+        """Whether a segment that looks like a head comes again from inside of the last
+        message that was read."""
+        start, size = self._over.get(side, (0, 0))
+        return (seq - start) & _SEQ < size
 
     def _expire(self, now: int, found: list[Found]) -> None:
         while self._streams:
@@ -215,7 +223,7 @@ class Streams:
         """Let a stream go, telling what its cut messages show."""
         stream = self._streams[side]
         self._forget(side)
-        self._end(side)
+        self._end(side, 0, 0)
         head = stream.next_head()
         while head is not None:
             kind, packet = stream.heads[head]

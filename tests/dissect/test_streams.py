@@ -103,6 +103,17 @@ def test_a_repeated_head_is_counted_and_told_once() -> None:
     assert feeder.streams.oddities == {"tcp-retransmission": 2}
 
 
+def test_what_looks_like_a_head_inside_of_a_message_comes_again() -> None:
+    feeder = Feeder()
+    feeder.send(10, b"<na")
+    feeder.send(13, b"<me>")
+    assert feeder.told == [(2, "na<me", False)]
+    feeder.send(13, b"<me>")
+    feeder.send(17, b"<new>")
+    assert feeder.told == [(2, "na<me", False), (4, "new", False)]
+    assert feeder.streams.oddities == {"tcp-retransmission": 1}
+
+
 def test_the_same_on_the_other_side_and_in_another_flow_is_another() -> None:
     feeder = Feeder()
     for side in ((1 << 8, 0), (1 << 8, 1), (2 << 8, 0), (1 << 8 | 1, 0)):
