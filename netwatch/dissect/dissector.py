@@ -10,13 +10,12 @@ from functools import partial
 from typing import Protocol
 
 from netwatch.capture.block import Block
-from netwatch.dissect.ended import TOLD, ended
-from netwatch.dissect.flows import FIELDS
+from netwatch.dissect.ended import Over
 from netwatch.dissect.fragments import Fragments
 from netwatch.dissect.handshakes import Connection, Handshakes, Known
 from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, Kernel
 from netwatch.dissect.packets import packet_of
-from netwatch.dissect.streams import Side, Streams
+from netwatch.dissect.streams import Streams
 from netwatch.errors import ParseError
 from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
 
@@ -68,19 +67,18 @@ class Dissector:
         recording = outcome is not None
         self.kernel = Kernel(seed=seed, filtering=wanted is not None, recording=recording)
         self._outcome = outcome
-        self._over: list[int] = []
-        self._ended: dict[int, int] = {}
         self._sources: list[str] = []
+        self._over = Over(self.kernel, self._sources)
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
         self._streams = Streams(
             {kind: each.parse_stream for kind, each in parsers.items() if each.parse_stream},
             frozenset(kind for kind, each in parsers.items() if each.persistent),
             looks,
-            self._known_stream,
+            self._over.known_stream,
         )
         self._handshakes = {
-            kind: Handshakes(each.connect, partial(self._known_hello, kind))
+            kind: Handshakes(each.connect, partial(self._over.known, kind))
             for kind, each in parsers.items()
             if each.connect
         }
@@ -117,7 +115,7 @@ class Dissector:
         if not self._sources or self._sources[-1] != source:
             self._sources.append(source)
         for rows in self.kernel.walk(block, len(self._sources) - 1):
-            self._take()
+            self._over.take()
             for row in zip(*[iter(rows)] * COLUMNS, strict=True):
                 kind, _, at, size, wire = row[:5]
                 payload = bytes(data[at : at + size])
@@ -145,7 +143,7 @@ class Dissector:
                     found = self._streams.feed(kind, side, row[12], payload, size < wire, packet)
                 if kind and size < wire and self._outcome is not None:
                     # whatever its messages tell all the same stands over this
-                    self._mark(packet.flow, _TRUNCATED)
+                    self._over.mark(packet.flow, _TRUNCATED)
                 if found:
                     yield from self._told(found)
 
@@ -183,7 +181,7 @@ class Dissector:
         told = _NAMED
         if self._outcome is not None:
             told = self._outcome(message)
-            self._mark(flow, told)
+            self._over.mark(flow, told)
         if self._wanted is None or not message.shown:
             return bool(message.shown)
         if self._wanted(message):
@@ -193,38 +191,9 @@ class Dissector:
                 self.kernel.learn(shown.name.encode())
         return False
 
-    def _known_stream(self, kind: int, side: Side, data: bytes) -> bool:
-        return self._known_hello(kind, side[0], data)
-
-    def _known_hello(self, kind: int, flow: int, hello: bytes) -> bool:
-        """Whether the packet loop knows the name that a hello shows, which counts it."""
-        if not self.kernel.knows(kind, hello):
-            return False
-        self._mark(flow, _NAMED)
-        return True
-
-    def _take(self) -> None:
-        """Take the flows that are over from the table; messages of the same rows may still
-        tell their names."""
-        taken = self.kernel.flows.take()
-        for at in range(0, len(taken), FIELDS):
-            self._ended[taken[at] | taken[at + TOLD] & 255] = len(self._over) + at
-        self._over += taken
-
-    def _mark(self, flow: int, outcome: int) -> None:
-        """Keep with a flow, in the table or just over, what a message told of its name."""
-        if self.kernel.flows.mark(flow, outcome):
-            return
-        at = self._ended.get(flow)
-        if at is not None:
-            word = self._over[at + TOLD]
-            self._over[at + TOLD] = max(word, word & 255 | outcome << 8)
-
     def flows(self) -> Iterator[Flow]:
         """The flows that are over since the last call."""
-        over, self._over = self._over, []
-        self._ended.clear()
-        yield from ended(over, self._sources)
+        yield from self._over.flows()
 
     def finish(self) -> Iterator[Flow]:
         """The capture is over and flushed: all flows that are left. None has bytes to ask
@@ -232,5 +201,5 @@ class Dissector:
         whole = False
         while self._outcome is not None and not whole:
             whole = self.kernel.flows.drain()
-            self._take()
+            self._over.take()
             yield from self.flows()
