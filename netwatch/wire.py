@@ -5,6 +5,7 @@ Here sources meet the dissector, and the dissector the protocols; no rule is kno
 
 import contextlib
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from netwatch.capture.block import TIME, Source
@@ -79,6 +80,7 @@ class Wire:
         try:
             source = open_source(found.path)
             yield from self._blocks(source)
+            self.tally.oddities.update(+Counter({"capture-dropped": source.dropped}))
             self.tally.files += 1
             self.tally.notes += [f"{source.name}: {note}" for note in source.notes]
         except NotACapture as error:

@@ -49,7 +49,8 @@ class Source(Protocol):
 
     `size` is the bytes that `position` runs up to, None where unknown (a pipe).
     `notes` are sentences on what could not be read, filled while iterating: a file cut
-    short yields all whole packets and leaves a note. A capture that cannot be read at
+    short yields all whole packets and leaves a note. `dropped` are the packets that the
+    capturing side says it lost, so far. A capture that cannot be read at
     all raises `CaptureError` at the first block. The end of the iteration closes the
     source; `close` is for those who never begin it, and may be called twice.
     """
@@ -57,6 +58,11 @@ class Source(Protocol):
     name: str
     size: int | None
     notes: list[str]
+
+    @property
+    def dropped(self) -> int:
+        """Packets lost before they came here."""
+        ...
 
     def blocks(self) -> Iterator[Block]:
         """The capture, block by block, in its own order."""

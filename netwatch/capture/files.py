@@ -145,7 +145,7 @@ def _reason(error: OSError | ValueError) -> str:
         return "is a folder; a file is expected"
     if isinstance(error, OSError):
         return f"cannot be opened: {error.strerror}"
-    return f"cannot be opened: {error}"
+    return "cannot be opened: a null byte in its name"
 
 
 def _expand(path: str) -> Iterator[Found]:

@@ -18,6 +18,7 @@ COMPILED: bool = cython.compiled
 """Whether this file runs as a C extension."""
 
 MORE, FULL, IMPLAUSIBLE, SECTION, DESCRIPTION, PASS, DISAGREE, UNKNOWN, MISFIT = range(9)
+STATISTICS = 9
 """Why a walker stopped, at `at`, and what its `value` then is:
 
 - MORE: the record is not whole in the buffer; how many bytes from `at` are wanted.
@@ -29,7 +30,11 @@ MORE, FULL, IMPLAUSIBLE, SECTION, DESCRIPTION, PASS, DISAGREE, UNKNOWN, MISFIT =
 - DISAGREE: the two lengths of a block differ; the second one.
 - UNKNOWN: a packet of an interface that its section does not describe; the block's length.
 - MISFIT: a packet longer than its block; the block's length.
+- STATISTICS: an Interface Statistics Block of no more than `LONGEST_STATISTICS`; its length.
 """
+
+LONGEST_STATISTICS = 4096
+"""Bytes of an Interface Statistics Block that is read; a longer one is passed over."""
 
 CLOCK_FIELDS = 4
 """Integers an interface in `clocks`: largest captured length (bytes), where Simple Packet
@@ -47,6 +52,8 @@ _PASS = cython.declare(cython.int, 5)
 _DISAGREE = cython.declare(cython.int, 6)
 _UNKNOWN = cython.declare(cython.int, 7)
 _MISFIT = cython.declare(cython.int, 8)
+_STATISTICS = cython.declare(cython.int, 9)
+_LONGEST_STATISTICS = cython.declare(cython.longlong, 4096)
 _FIELDS = cython.declare(cython.Py_ssize_t, 6)
 _CLOCK_FIELDS = cython.declare(cython.Py_ssize_t, 4)
 _NO_CLOCK = cython.declare(cython.longlong, -1000)
@@ -56,6 +63,7 @@ _SECTION_HEADER = cython.declare(cython.longlong, 0x0A0D0D0A)
 _INTERFACE_DESCRIPTION = cython.declare(cython.longlong, 1)
 _OBSOLETE_PACKET = cython.declare(cython.longlong, 2)
 _SIMPLE_PACKET = cython.declare(cython.longlong, 3)
+_INTERFACE_STATISTICS = cython.declare(cython.longlong, 5)
 _ENHANCED_PACKET = cython.declare(cython.longlong, 6)
 
 
@@ -230,6 +238,9 @@ def walk_pcapng(
             value = length
             if length < 12 or length % 4 != 0:
                 status = _IMPLAUSIBLE
+                break
+            if kind == _INTERFACE_STATISTICS and length <= _LONGEST_STATISTICS:
+                status = _STATISTICS
                 break
             if kind != _ENHANCED_PACKET and kind != _SIMPLE_PACKET and kind != _OBSOLETE_PACKET:
                 if length > end - at:

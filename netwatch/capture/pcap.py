@@ -39,6 +39,7 @@ class PcapSource:
         self.name = name
         self.size = size
         self.notes = stream.notes
+        self.dropped = 0
         self._stream = stream
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """pcapng files (draft-ietf-opsawg-pcapng).
 
 Any number of sections, each with its own byte order and interfaces; Enhanced, Simple and
-obsolete Packet Blocks; other blocks are passed over. Compiled code walks the packets and
+obsolete Packet Blocks; what Interface Statistics Blocks say was dropped; other blocks are
+passed over. Compiled code walks the packets and
 comes back for the blocks that change how they are read. A packet that cannot be placed is
 left out but numbered, and told in the notes, one sentence for all of a kind.
 """
@@ -32,6 +33,7 @@ NAME = 256
 
 _ORDERS = {bytes.fromhex("1a2b3c4d"): ">", bytes.fromhex("4d3c2b1a"): "<"}
 _IF_NAME, _IF_TSRESOL, _IF_TSOFFSET = 2, 9, 14
+_ISB_IFDROP, _ISB_OSDROP = 5, 7
 _LAST = (1 << 63) - 1
 
 
@@ -50,6 +52,13 @@ class PcapngSource:
         self._clocks = array("q")
         self._most = SNAPLEN + OPTIONS
         self._odd: dict[str, tuple[int, int]] = {}
+        self._losses: dict[int, int] = {}
+        self._lost_before = 0
+
+    @property
+    def dropped(self) -> int:
+        """Packets that who captured says it lost, by the last statistics of each interface."""
+        return self._lost_before + sum(self._losses.values())
 
     def close(self) -> None:
         """Give back the file."""
@@ -101,6 +110,8 @@ class PcapngSource:
                 self._interface()
             elif status == framing.PASS:
                 self._pass(value)
+            elif status == framing.STATISTICS:
+                self._statistics(value)
             elif status in (framing.UNKNOWN, framing.MISFIT):
                 what = "do not fit their block" if status == framing.MISFIT else "name no interface"
                 self._note(f"packets that {what} are left out")
@@ -130,6 +141,8 @@ class PcapngSource:
         if major != 1:
             raise self._end(f"pcapng version {major}.{minor}, 1.0 is read")
         window.start += length
+        self._lost_before += sum(self._losses.values())
+        self._losses = {}
         self._order = order
         self._interfaces = []
         self._clocks = array("q")
@@ -148,7 +161,7 @@ class PcapngSource:
             self._note(f"interfaces beyond {INTERFACES} in a section are not kept")
             return
         link_type, _, snaplen = struct.unpack_from(self._order + "HHI", block, 8)
-        options = self._options(block)
+        options = self._options(block, 16)
         resolution = options.get(_IF_TSRESOL, b"\x06")[:1] or b"\x06"
         unit, digits = _clock(resolution[0])
         offset = 0
@@ -163,16 +176,33 @@ class PcapngSource:
         self._interfaces.append(Interface(link_type, digits, name or None))
         self._clocks.extend((largest, snaplen or largest, unit, offset))
 
-    def _options(self, block: bytes) -> dict[int, bytes]:
-        """The options of an interface by code, the first of each (section 3.5)."""
+    def _statistics(self, length: int) -> None:
+        """Read an Interface Statistics Block (section 4.6), whose counts run from the start
+        of the capture."""
+        window = self._window
+        self._whole(self._order, length, 24)
+        block = bytes(window.buffer[window.start : window.start + length])
+        window.start += length
+        interface = struct.unpack_from(self._order + "I", block, 8)[0]
+        if interface < len(self._interfaces):
+            options = self._options(block, 20)
+            counts = [options.get(code, b"") for code in (_ISB_IFDROP, _ISB_OSDROP)]
+            counts = [count for count in counts if len(count) == 8]
+            if counts:
+                self._losses[interface] = sum(
+                    struct.unpack(self._order + "Q", count)[0] for count in counts
+                )
+
+    def _options(self, block: bytes, at: int) -> dict[int, bytes]:
+        """The options of a block from `at` on by code, the first of each (section 3.5)."""
         found: dict[int, bytes] = {}
-        at, end = 16, len(block) - 4
+        end = len(block) - 4
         while end - at >= 4:
             code, size = struct.unpack_from(self._order + "HH", block, at)
             if code == 0:
                 break
             if size > end - at - 4:
-                self._note("options that run past their interface's block are not read")
+                self._note("options that run past their block are not read")
                 break
             found.setdefault(code, block[at + 4 : at + 4 + size])
             at += 4 + (size + 3) // 4 * 4

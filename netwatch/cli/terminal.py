@@ -186,7 +186,7 @@ def _blind(report: Report) -> Iterator[str]:
     total = report.total
     named = f": named {total.named:,} ({total.percent} %)" if total.flows else ""
     yield ", ".join(filter(None, [f"flows {total.flows:,}{named}", reasons(total)]))
-    lost = {"cut": report.cut, **report.unreadable} if report.cut else dict(report.unreadable)
+    lost = Counter({"dropped": report.dropped, "cut": report.cut}) + Counter(report.unreadable)
     if lost:
         yield f"packets {report.packets:,}: {_counts(lost)}"
     further = sum(network.rest.flows for network in report.networks)

@@ -97,7 +97,8 @@ class Report:
     """What could be read in one run.
 
     `outside` are the flows whose client stands in no network. Of `packets` seen, `cut`
-    were captured in part, and `unreadable` (by oddity) held what could not be reached.
+    were captured in part, and `unreadable` (by oddity) held what could not be reached;
+    `dropped` more were lost by who captured, as far as the capture says so.
     """
 
     total: Share
@@ -105,6 +106,7 @@ class Report:
     outside: Share
     packets: int
     cut: int
+    dropped: int
     unreadable: Mapping[str, int]
 
 
@@ -182,6 +184,7 @@ class Coverage:
             outside=_share(self._outside),
             packets=packets,
             cut=sum(count for name, count in oddities.items() if name in CUT),
+            dropped=oddities.get("capture-dropped", 0),
             unreadable={name: oddities[name] for name in sorted(oddities) if name in UNREADABLE},
         )
 

@@ -20,6 +20,7 @@ def record(report: Report) -> dict[str, Any]:
         "packets": {
             "seen": report.packets,
             "cut": report.cut,
+            "dropped": report.dropped,
             "unreadable": dict(report.unreadable),
         },
         "networks": [

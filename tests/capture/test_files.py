@@ -102,7 +102,7 @@ def test_named_files_come_in_the_order_given_and_once():
         ("*.gone", "*.gone: no file matches"),
         ("captures/a.pcap/x", "captures/a.pcap/x: cannot be opened: Not a directory"),
         ("captures/a/self", "captures/a/self: cannot be opened: Too many levels of symbolic links"),
-        ("nul\0", "nul\0: cannot be opened: embedded null byte"),
+        ("nul\0", "nul\0: cannot be opened: a null byte in its name"),
     ],
 )
 def test_what_matches_nothing_is_an_error(path, error):
@@ -184,7 +184,7 @@ def test_what_cannot_be_opened_is_told(tmp_path, monkeypatch):
         open_source(str(tmp_path / "gone"))
     with pytest.raises(CaptureError, match=r": is a folder; a file is expected$"):
         open_source(str(tmp_path))
-    with pytest.raises(CaptureError, match=r": cannot be opened: embedded null byte$"):
+    with pytest.raises(CaptureError, match=r": cannot be opened: a null byte in its name$"):
         open_source("a\0b")
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(CaptureError, match=r"^-: cannot be opened: standard input is closed$"):

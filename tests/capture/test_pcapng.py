@@ -163,6 +163,37 @@ def test_unknown_blocks_are_passed_over(made):
     assert [row.data for row in rows] == [b"a", b"b"]
 
 
+def statistics(on, dropped, lost, order):
+    counts = [option(5, struct.pack(order + "Q", dropped), order)]
+    counts.append(option(7, struct.pack(order + "Q", lost), order))
+    return block(5, struct.pack(order + "III", on, 0, 0) + b"".join(counts), order)
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_statistics_tell_what_was_dropped(made, order):
+    path = made(
+        section(order),
+        interface(order),
+        interface(order),
+        statistics(0, 1, 2, order),
+        enhanced(b"abc", TICKS, order),
+        statistics(0, 4, 3, order),
+        statistics(1, 10, 0, order),
+        statistics(2, 1000, 0, order),
+        block(5, bytes(12) + struct.pack(order + "HH", 5, 4) + bytes(4), order),
+    )
+    source = open_source(str(path))
+    assert sum(block.count for block in source.blocks()) == 1
+    assert source.dropped == 17
+
+
+def test_statistics_of_all_sections_add_up(made):
+    path = made(*[section(), interface(), statistics(0, 2, 3, "<")] * 2, section(), interface())
+    source = open_source(str(path))
+    assert sum(block.count for block in source.blocks()) == 0
+    assert (source.dropped, source.notes) == (10, [])
+
+
 def test_a_large_unknown_block_cut_or_wrong(made):
     start = section() + interface() + enhanced(b"a", TICKS)
     big = block(0xABC, bytes(3 * WINDOW))
@@ -238,7 +269,7 @@ def test_options_that_run_past_their_block(made):
     body = struct.pack("<HHI", 1, 0, 0) + option(2, b"eth0") + struct.pack("<HH", 9, 400)
     rows, (note,) = read(made(section(), block(1, body), enhanced(b"a", TICKS)))
     assert rows[0].interface == Interface(1, 6, "eth0")
-    assert note.startswith("options that run past their interface's block")
+    assert note.startswith("options that run past their block")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def report(devices: int = 12, limit: int = 20_000) -> Report:
         found.add(HQ, f"10.20.1.{number}", "named")
     found.add(BYOD, "10.30.1.1", "named")
     found.add(None, "203.0.113.9", "no-hello")
-    return found.report(1234, {"payload-cut": 2, "encrypted-ip": 1})
+    return found.report(1234, {"payload-cut": 2, "capture-dropped": 3, "encrypted-ip": 1})
 
 
 def written(kind: str, told: Report, everything: bool = False) -> tuple[str, bool]:
@@ -43,7 +43,7 @@ def test_the_record_is_whole() -> None:
         "flows": 5,
         "named": 3,
         "unnamed": {"ech": 1, "no-hello": 1},
-        "packets": {"seen": 1234, "cut": 2, "unreadable": {"encrypted-ip": 1}},
+        "packets": {"seen": 1234, "cut": 2, "dropped": 3, "unreadable": {"encrypted-ip": 1}},
         "networks": [
             {
                 "name": "byod",
