@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from netwatch.incident import Incident, Key, Places
 from netwatch.model import Alert, Contact, Sensor
+from netwatch.proof import Proofs
 
 INCIDENT_LIMIT = 20_000
 
@@ -41,7 +42,7 @@ class Incidents:
         if high - low == 1:
             spans[low].add(contact)
         else:
-            self._place(key, Incident(contact))
+            self._place(key, Incident(contact, self.quiet_gap))
 
     def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
         """Count transport payload of the flow of a contact that was added before, out of
@@ -82,6 +83,18 @@ class Incidents:
         spans[low:high] = [incident]
         self._spans[key] = spans
         self._count += 1 - (high - low)
+
+    @property
+    def proof_bytes(self) -> int:
+        """Bytes of the packets that are kept as proof."""
+        spans = (incident for spans in self._spans.values() for incident in spans)
+        return sum(len(frame.data) for incident in spans for frame in incident.proofs.frames())
+
+    def forget_proof(self) -> None:
+        """Let all packets go that are kept as proof."""
+        for spans in self._spans.values():
+            for incident in spans:
+                incident.proofs = Proofs(self.quiet_gap)
 
     def __len__(self) -> int:
         return self._count

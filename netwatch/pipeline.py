@@ -7,6 +7,7 @@ what is only known at its end: flows without a readable name, and how much was s
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from netwatch.capture.files import Found
@@ -17,6 +18,7 @@ from netwatch.incidents import Incidents
 from netwatch.judge import Judge
 from netwatch.model import BYPASS, HANDSHAKES, Contact, Flow, Message, Network, Observation
 from netwatch.resolved import Resolved
+from netwatch.room import Room
 from netwatch.tally import Tally
 from netwatch.wire import Progress, Wire
 
@@ -41,9 +43,11 @@ def scan(
     tally: Tally,
     progress: Progress | None = None,
     coverage: Coverage | None = None,
+    proving: bool = False,
 ) -> Incidents:
-    """The incidents of one capture; its flows are counted in `coverage`."""
-    walk = _Scan(config, tally, progress, Coverage() if coverage is None else coverage)
+    """The incidents of one capture; its flows are counted in `coverage`. With `proving` the
+    packets that prove them are kept."""
+    walk = _Scan(config, tally, progress, Coverage() if coverage is None else coverage, proving)
     for observation in chain(chain.from_iterable(map(walk.wire.read, files)), walk.wire.flush()):
         walk.observed(observation)
     walk.end()
@@ -54,14 +58,27 @@ class _Scan:
     """One capture on its way down the street."""
 
     def __init__(
-        self, config: Config, tally: Tally, progress: Progress | None, coverage: Coverage
+        self,
+        config: Config,
+        tally: Tally,
+        progress: Progress | None,
+        coverage: Coverage,
+        proving: bool,
     ) -> None:
         self.incidents = Incidents(config.quiet_gap)
         self._tally = tally
         self._judge = Judge(config, tally.silent)
         self._resolved = Resolved()
         self._survey = _survey(config, coverage)
-        self.wire = Wire(tally, progress, self._wanted, self._judge.outcome, self._ended)
+        self._room = Room(self.incidents)
+        self.wire = Wire(
+            tally,
+            progress,
+            self._wanted,
+            self._judge.outcome,
+            self._ended,
+            self._resolved.watches if proving else None,
+        )
         self._flows: dict[tuple[int, str], Contact] = {}
 
     def _wanted(self, message: Message) -> bool:
@@ -69,11 +86,14 @@ class _Scan:
 
     def observed(self, observation: Observation) -> None:
         """Judge an observation, and keep in mind what it resolved."""
-        for contact in self._judge.contacts(observation):
+        for contact in self._judge.contacts(self._room.admit(observation)):
             self.incidents.add(contact)
             ban = contact.verdict.ban
             if observation.evidence in HANDSHAKES and ban and len(self._flows) < FLOW_LIMIT:
-                self._flows.setdefault((observation.flow, ban.id), contact)
+                bare = replace(observation, frames=())
+                self._flows.setdefault(
+                    (observation.flow, ban.id), replace(contact, observation=bare)
+                )
         if observation.evidence == "dns-answer":
             answered = self._judge.answered(observation)
             for address in self._resolved.remember(observation, answered):
@@ -85,7 +105,7 @@ class _Scan:
         answer = self._resolved.known(flow)
         if answer is None:
             return
-        for contact in self._judge.contacts(answer):
+        for contact in self._judge.contacts(self._room.admit(answer)):
             self.incidents.add(contact)
             self.incidents.add_bytes(contact, flow.bytes_out, flow.bytes_in)
 
@@ -99,6 +119,7 @@ class _Scan:
                 {
                     "resolved-address-shared": self._resolved.shared,
                     "resolved-addresses-full": self._resolved.dropped,
+                    "proof-memory-full": self._room.refused,
                 }
             )
         )

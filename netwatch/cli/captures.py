@@ -18,6 +18,7 @@ _SCAN = """examples:
   netwatch scan mirror.pcap --format jsonl -o alerts.jsonl
   netwatch scan day-*.pcap --continuous        one capture cut in pieces by tcpdump -C or -G
   netwatch scan office.pcap --coverage         and how much nobody could read, by device
+  netwatch scan office.pcap --evidence proof/  and the packets that prove each incident
   netwatch scan office.pcap --fail-on violation || mail -s "TikTok" ciso@example.org
 """
 _NAMES = """examples:
@@ -43,6 +44,11 @@ def add(
         "--coverage",
         action="store_true",
         help="tell behind the alerts of how many flows no name could be read, and why",
+    )
+    scanning.add_argument(
+        "--evidence",
+        metavar="DIR",
+        help="write there, for each incident, a small capture of the packets that prove it",
     )
     scanning.set_defaults(func=scan)
     naming = _command(
@@ -99,6 +105,7 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch.capture.files import find
     from netwatch.cli import terminal
     from netwatch.coverage.counts import Coverage
+    from netwatch.evidence.folder import Evidence
     from netwatch.formats import FORMATS
     from netwatch.model import Sensor
 
@@ -106,11 +113,15 @@ def scan(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     captures = list(wire.captures(find(args.paths), args.continuous))
     coverage = Coverage() if args.coverage or not args.quiet else None
+    evidence = Evidence(args.evidence) if args.evidence else None
     terminal.warn_interpreted(args)
     with terminal.output(args.output) as stream:
         with terminal.progress(args, captures) as progress:
-            incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage)
+            proving = evidence is not None
+            incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage, proving)
         alerts = incidents.alerts(config.geo, Sensor(config.sensor, __version__))
+        if evidence is not None:
+            alerts = list(map(evidence.keep, alerts))
         writer = FORMATS[args.format](stream)
         writer.begin("alerts")
         for alert in alerts:
@@ -119,7 +130,9 @@ def scan(args: argparse.Namespace) -> int:
         if args.coverage and report and not writer.coverage(report, args.verbose):
             terminal.note(args, f"{args.format} has no place for coverage: take table or jsonl")
         writer.end()
-    terminal.summary(args, tally, time.perf_counter() - started, config, incidents, report)
+    terminal.summary(
+        args, tally, time.perf_counter() - started, config, incidents, report, evidence
+    )
     if args.fail_on and _VERDICTS[args.fail_on] & {alert.verdict for alert in alerts}:
         return 3
     return 1 if tally.unread else 0
