@@ -105,7 +105,7 @@ class Incident:
     def __init__(self, contact: Contact, gap: int) -> None:
         self.first = self.last = contact.observation.time
         self.first_rank = _rank(contact)
-        self.first_contact = _bare(contact)
+        self.first_contact = bare(contact)
         self.digits = 0
         self.confidence: Confidence | None = None
         self.lookups = self.handshakes = self.bytes_out = self.bytes_in = 0
@@ -121,7 +121,7 @@ class Incident:
         """Take in a contact of the same device, app, ban and kind of verdict."""
         if contact.observation.frames:
             self.proofs.add(contact)
-            contact = _bare(contact)
+            contact = bare(contact)
         seen, match = contact.observation, contact.match
         self.last = max(self.last, seen.time)
         if seen.time <= self.first:
@@ -254,7 +254,7 @@ class Incident:
         )
 
 
-def _bare(contact: Contact) -> Contact:
+def bare(contact: Contact) -> Contact:
     """A contact without its packets, which are kept in another place."""
     return replace(contact, observation=replace(contact.observation, frames=()))
 

@@ -18,7 +18,6 @@ from netwatch.config import Config
 from netwatch.coverage.counts import Coverage
 from netwatch.incidents import Incidents
 from netwatch.model import Observation
-from netwatch.room import Room
 from netwatch.tally import Tally
 from netwatch.wire import Progress
 
@@ -41,17 +40,15 @@ def scan(
     counted in `coverage`, where one is given. With `proving` the packets that prove them are
     kept."""
     incidents = Incidents(config.quiet_gap)
-    room = Room(incidents)
     if _workers(captures, jobs) == 1:
         for capture in captures:
-            found = pipeline.scan(capture, config, tally, progress, coverage, proving)
-            room.merge(found, tally)
+            incidents.merge(pipeline.scan(capture, config, tally, progress, coverage, proving))
         return incidents
     with ProcessPoolExecutor(_workers(captures, jobs)) as pool:
         work = partial(_scan, config=config, counting=coverage is not None, proving=proving)
         for found, counts, flows in pool.map(work, captures):
+            incidents.merge(found)
             tally.add(counts)
-            room.merge(found, tally)
             if coverage is not None and flows is not None:
                 coverage.merge(flows)
     return incidents

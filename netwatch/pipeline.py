@@ -7,18 +7,17 @@ what is only known at its end: flows without a readable name, and how much was s
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 
 from netwatch.capture.files import Found
 from netwatch.config import Config
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.survey import Survey
+from netwatch.incident import bare
 from netwatch.incidents import Incidents
 from netwatch.judge import Judge
 from netwatch.model import BYPASS, HANDSHAKES, Contact, Flow, Message, Network, Observation
 from netwatch.resolved import Resolved
-from netwatch.room import Room
 from netwatch.tally import Tally
 from netwatch.wire import Progress, Wire
 
@@ -70,7 +69,6 @@ class _Scan:
         self._judge = Judge(config, tally.silent)
         self._resolved = Resolved()
         self._survey = _survey(config, coverage)
-        self._room = Room(self.incidents)
         self.wire = Wire(
             tally,
             progress,
@@ -86,14 +84,11 @@ class _Scan:
 
     def observed(self, observation: Observation) -> None:
         """Judge an observation, and keep in mind what it resolved."""
-        for contact in self._judge.contacts(self._room.admit(observation)):
+        for contact in self._judge.contacts(observation):
             self.incidents.add(contact)
             ban = contact.verdict.ban
             if observation.evidence in HANDSHAKES and ban and len(self._flows) < FLOW_LIMIT:
-                bare = replace(observation, frames=())
-                self._flows.setdefault(
-                    (observation.flow, ban.id), replace(contact, observation=bare)
-                )
+                self._flows.setdefault((observation.flow, ban.id), bare(contact))
         if observation.evidence == "dns-answer":
             answered = self._judge.answered(observation)
             for address in self._resolved.remember(observation, answered):
@@ -105,7 +100,7 @@ class _Scan:
         answer = self._resolved.known(flow)
         if answer is None:
             return
-        for contact in self._judge.contacts(self._room.admit(answer)):
+        for contact in self._judge.contacts(answer):
             self.incidents.add(contact)
             self.incidents.add_bytes(contact, flow.bytes_out, flow.bytes_in)
 
@@ -119,7 +114,6 @@ class _Scan:
                 {
                     "resolved-address-shared": self._resolved.shared,
                     "resolved-addresses-full": self._resolved.dropped,
-                    "proof-memory-full": self._room.refused,
                 }
             )
         )

@@ -11,6 +11,7 @@ from itertools import accumulate
 from operator import attrgetter
 
 from netwatch.formats.values import escaped
+from netwatch.incident import incident_id
 from netwatch.model import Alert, Frame, Proof
 
 MAX_PACKETS = 2048
@@ -43,10 +44,11 @@ def choose(alert: Alert, limits: Limits) -> tuple[Chosen, Counter[str]]:
     """The packets of an alert with their comments, in the order of the capture; and how many
     contacts were left out, by the reason."""
     left_out: Counter[str] = Counter()
+    began = beginning(alert)
     taken: dict[Frame, list[str]] = {}
     size = 0
     for proof in alert.proof:
-        if not alert.first_seen <= proof.time <= alert.first_seen + limits.age:
+        if not began <= proof.time <= began + limits.age:
             left_out["evidence-age"] += 1
             continue
         new = [frame for frame in proof.frames if frame not in taken]
@@ -61,6 +63,15 @@ def choose(alert: Alert, limits: Limits) -> tuple[Chosen, Counter[str]]:
             if told not in comments and len(comments) < MAX_COMMENTS:
                 comments.append(told)
     return [(frame, taken[frame]) for frame in ordered(list(taken))], left_out
+
+
+def beginning(alert: Alert) -> int:
+    """The time that an alert's id is made of, ns. An incident that was told while it went on
+    keeps its id where an earlier contact turns up later; that one has to stay out of the
+    file, or the file would tell of another incident."""
+    key = alert.device.id, alert.app.id, alert.ban.id, alert.verdict
+    times = sorted({alert.first_seen, *(proof.time for proof in alert.proof)})
+    return next((time for time in times if incident_id(key, time) == alert.id), alert.first_seen)
 
 
 def comment(alert: Alert, proof: Proof, frame: Frame) -> str:

@@ -76,11 +76,12 @@ class Evidence:
             raise NetwatchError(f"{folder}: cannot be written to")
         self._total = sum(self._sizes.values())
         self._fresh = set(self._sizes)
+        self._names = {_id_in(name): name for name in self._sizes}
 
     def keep(self, alert: Alert) -> Alert:
         """Write the packets of an alert; the alert without them, and with the path of their
         file as ``evidence_file`` where there is one."""
-        name = file_name(alert)
+        name = self._names.get(alert.id) or file_name(alert)
         chosen, left_out = choose(alert, self._limits)
         self.left_out.update(left_out)
         there = bool(chosen) and self._write(name, alert, chosen)
@@ -120,6 +121,7 @@ class Evidence:
         self.octets += len(data)
         self._total += len(data) - (known or 0)
         self._sizes[name] = len(data)
+        self._names[alert.id] = name
         return True
 
     def _earlier(self, name: str) -> bytes:
@@ -133,9 +135,12 @@ class Evidence:
         return self._before[name]
 
 
+def _id_in(name: str) -> str:
+    return name.partition("-")[2].removesuffix(".pcapng")
+
+
 def file_name(alert: Alert) -> str:
-    """When an incident began, by the second, and its id: sorts by time, and is the same
-    however often it is told."""
+    """When an incident began, by the second, and its id; it sorts by time."""
     began = _EPOCH + timedelta(seconds=alert.first_seen // 1_000_000_000)
     return f"{began:%Y%m%dT%H%M%SZ}-{alert.id}.pcapng"
 
