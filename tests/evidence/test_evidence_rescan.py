@@ -1,6 +1,7 @@
 """The packets that prove an incident, scanned alone, give the same incident."""
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import handshakes
@@ -124,7 +125,7 @@ def test_any_message_however_cut(data: st.DataObject, site: Config, tmp_path_fac
         ends["dport"] = 53 if kind == "dns" else 8080
         cuts = sorted(data.draw(st.sets(st.integers(1, len(message) - 1), max_size=20)))
         edges = [0, *cuts, len(message)]
-        spans = list(zip(edges[:-1], edges[1:], strict=True))
+        spans = list(pairwise(edges))
         spans += data.draw(st.lists(st.sampled_from(spans), max_size=3))
         packets = (
             [tcp(flags="S", seq=1000, **ends)] if data.draw(st.booleans()) or kind == "dns" else []
