@@ -20,6 +20,15 @@ from netwatch.model import Flow, Frame, Packet
 
 Frames = tuple[Frame, ...]
 
+MAX_OPENINGS = 16384
+"""First packets of flows that are kept: for TCP messages, and for flows by address."""
+
+MAX_OPENING_BYTES = 16 << 20
+"""Bytes of either."""
+
+DAY = 86_400_000_000_000
+"""How long the first packet of a flow is kept that may be known by its address, ns."""
+
 
 class Trails:
     """Packets by what they are kept for.
@@ -83,8 +92,8 @@ class Kept:
         self._concerns = concerns
         self._messages = Trails()
         self._fragments = Trails()
-        self._openings = Trails(limit=16384, limit_bytes=16 << 20)
-        self._firsts = Trails(limit=16384, limit_bytes=16 << 20, age=86_400_000_000_000)
+        self._openings = Trails(limit=MAX_OPENINGS, limit_bytes=MAX_OPENING_BYTES)
+        self._firsts = Trails(limit=MAX_OPENINGS, limit_bytes=MAX_OPENING_BYTES, age=DAY)
         self.within: Frames | None = None
 
     @property

@@ -10,8 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.snapshots import BUSY, QUIET
 
 from netwatch.errors import NetwatchError
-from netwatch.watch.endpoint import MAX_REQUESTS, Endpoint, Listen, parse_listen
+from netwatch.watch.endpoint import MAX_REQUESTS, Endpoint
 from netwatch.watch.health import Thresholds
+from netwatch.watch.listen import Listen
 from netwatch.watch.snapshot import Snapshot
 
 
@@ -108,24 +109,3 @@ def test_more_requests_than_are_answered_at_a_time_are_turned_away() -> None:
             each.close()
     with pytest.raises(ConnectionError):
         ask(endpoint.port, "/healthz")
-
-
-@pytest.mark.parametrize(
-    ("text", "where"),
-    [
-        ("127.0.0.1:9477", ("127.0.0.1", 9477)),
-        (":9477", ("127.0.0.1", 9477)),
-        ("[::1]:80", ("::1", 80)),
-        ("mon.example.org:0", ("mon.example.org", 0)),
-    ],
-)
-def test_where_to_listen(text: str, where: tuple[str, int]) -> None:
-    assert parse_listen(text) == where
-
-
-@pytest.mark.parametrize(
-    "text", ["", "9477", "127.0.0.1", "a:b", "a:65536", "::1:80", "a:-1", "a:\u0661"]
-)
-def test_no_place_to_listen(text: str) -> None:
-    with pytest.raises(ValueError, match="like"):
-        parse_listen(text)
