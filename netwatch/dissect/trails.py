@@ -54,10 +54,12 @@ class Trails:
         self.lost = 0
 
     def follow(self, key: Hashable, now: int, frames: Frames) -> None:
-        """Keep these packets behind those that are kept for `key`."""
+        """Keep these packets behind those that are kept for `key`, each once."""
         _, kept = self._table.pop(key, (now, []))
-        kept.extend(frames)
-        self._bytes += _size(frames)
+        # the frames of an aggregate are parts of one packet
+        new = [frame for frame in frames if frame not in kept]
+        kept += new
+        self._bytes += _size(new)
         self._table[key] = now, kept
         if len(kept) > self._limit_frames:
             self.lost += 1

@@ -51,7 +51,7 @@ def walked(
     module: ModuleType, blocks: Iterable[Block], slots: int, seed: int
 ) -> tuple[list[list[list[int]]], *tuple[object, ...]]:
     """All that a walk gives and leaves behind."""
-    kernel = module.Kernel(slots, seed, recording=True)
+    kernel = module.Kernel(slots, seed, recording=True, opening=True)
     rows, over = [], []
     for each in blocks:
         rows.append([])
@@ -115,6 +115,24 @@ def test_what_is_known_is_known_to_both(source: ModuleType) -> None:
             kernel.learn(name)
         told.append((list(kernel.walk(block(frames))), kernel.shown()))
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("name", ["ethernet", *list(WRAPPED)[::9]])
+def test_first_packets_come_beside_all_other_rows(name: str) -> None:
+    frames = block(timed(FRAMES[name]), NUMBERS[name])
+    plain, opening = (compiled.Kernel(4096, 3, opening=asked) for asked in (False, True))
+    rows = [
+        [
+            tuple(part[at : at + 16])
+            for part in kernel.walk(frames)
+            for at in range(0, len(part), 16)
+        ]
+        for kernel in (plain, opening)
+    ]
+    firsts = [row for row in rows[1] if row[0] == compiled.OPENING]
+    assert len(firsts) == opening.flows.flows > 0
+    assert [row for row in rows[1] if row[0] != compiled.OPENING] == rows[0]
+    assert opening.candidates == plain.candidates == len(rows[0])
 
 
 @pytest.mark.parametrize("path", PCAPS, ids=lambda path: path.stem)

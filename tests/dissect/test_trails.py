@@ -23,10 +23,17 @@ def test_what_is_kept_comes_back_in_its_order_until_it_is_forgotten() -> None:
     assert trails.lost == 0
 
 
+def test_a_packet_is_kept_once() -> None:
+    trails = Trails()
+    trails.follow("a", 0, (frame(1),))
+    trails.follow("a", 0, (frame(1), frame(2)))
+    assert [each.number for each in trails.of("a")] == [1, 2]
+
+
 def test_more_trails_than_the_limit_lose_the_least_recent() -> None:
     trails = Trails(limit=2)
-    for key in ("a", "b", "a", "c"):
-        trails.follow(key, 0, (frame(1),))
+    for number, key in enumerate("abac"):
+        trails.follow(key, 0, (frame(number),))
     assert [len(trails.of(key)) for key in "abc"] == [2, 0, 1]
     assert trails.lost == 1
 
@@ -64,7 +71,7 @@ def test_an_old_trail_goes_without_being_counted() -> None:
 def test_any_packets_keep_within_the_limits(steps: list) -> None:
     trails = Trails(limit=4, limit_bytes=300, limit_frames=5, age=4)
     for key, now, size, over in steps:
-        trails.follow(key, now, (frame(1, size),))
+        trails.follow(key, now, (frame(size, size),))
         if over:
             trails.forget(key)
         held = [kept for _, kept in trails._table.values()]

@@ -43,7 +43,7 @@ Target = Callable[[bytes], None]
 LINKS = (*sorted({carrier.number for carrier in CARRIERS}), 147)
 """Every link type that is read, and one that is not."""
 
-KINDS = {*PROTOCOLS, compiled.MORE, compiled.FRAGMENT}
+KINDS = {*PROTOCOLS, compiled.OPENING, compiled.MORE, compiled.FRAGMENT}
 NAME = "www.example.org"
 SECOND = 1_000_000_000
 
@@ -99,7 +99,7 @@ def _nothing_unraisable() -> Iterator[None]:
 def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     """All that a walk gives and leaves, held to what is promised of any."""
     block = case.block()
-    kernel = module.Kernel(case.slots, 5, case.filtering, True)
+    kernel = module.Kernel(case.slots, 5, case.filtering, recording=True, opening=True)
     kernel.learn(NAME.encode())
     rows: list[list[int]] = []
     words: list[int] = []
@@ -115,7 +115,9 @@ def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     for row in rows:
         _hold_row(row, block)
     hold(kernel.packets == block.count, f"{kernel.packets} packets of {block.count}")
-    hold(kernel.candidates == len(rows), "candidates that are no rows")
+    openings = sum(row[0] == compiled.OPENING for row in rows)
+    hold(kernel.candidates == len(rows) - openings, "candidates that are no rows")
+    hold(openings == kernel.flows.flows, "flows whose first packet was told twice or never")
     hold(len(words) == WORDS * kernel.flows.flows, "flows that were told twice or never")
     for flow in ended(words, ["fuzz"]):
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
@@ -166,7 +168,7 @@ def _street(data: bytes) -> None:
     def outcome(message: Message) -> int:
         return OUTCOMES.index("named" if message.shown else "no-sni")
 
-    by = Dissector(PROTOCOLS, looks_like, outcome=outcome)
+    by = Dissector(PROTOCOLS, looks_like, outcome=outcome, proving=lambda address: True)
     block = Case(data).block()
     with _nothing_unraisable():
         found = [*by.messages(block, "fuzz"), *by.flush()]
@@ -174,8 +176,16 @@ def _street(data: bytes) -> None:
         for observation in observe(packet, message):
             hold(bool(observation.name), "an empty name")
             hold(0 < observation.packet <= block.count, f"packet {observation.packet}")
+            frames = {frame.number: frame for frame in observation.frames}
+            hold(observation.packet in frames, f"no proof of packet {observation.packet}")
+            hold(len(frames) == len(observation.frames), "a packet that proves twice")
+            for number, frame in frames.items():
+                at = FIELDS * (number - 1)
+                start, size = block.records[at + 1 : at + 3]
+                hold(frame.data == bytes(block.data[start : start + size]), f"frame {number}")
     for flow in (*by.flows(), *by.finish()):
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
+        hold(flow.packet in {frame.number for frame in flow.frames}, "no first packet")
     hold(by.kernel.packets == block.count, "packets that were counted twice")
 
 
