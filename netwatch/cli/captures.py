@@ -105,7 +105,6 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch.capture.files import find
     from netwatch.cli import terminal
     from netwatch.coverage.counts import Coverage
-    from netwatch.evidence.folder import Evidence
     from netwatch.formats import FORMATS
     from netwatch.model import Sensor
 
@@ -113,7 +112,11 @@ def scan(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     captures = list(wire.captures(find(args.paths), args.continuous))
     coverage = Coverage() if args.coverage or not args.quiet else None
-    evidence = Evidence(args.evidence) if args.evidence else None
+    evidence = None
+    if args.evidence:
+        from netwatch.evidence.folder import Evidence
+
+        evidence = Evidence(args.evidence)
     terminal.warn_interpreted(args)
     with terminal.output(args.output) as stream:
         with terminal.progress(args, captures) as progress:

@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from netwatch import __version__
 from netwatch.capture.block import Source
@@ -21,11 +21,13 @@ from netwatch.coverage.counts import DEVICE_LIMIT, Report
 from netwatch.dissect.headers import INNOCENT
 from netwatch.dissect.kernel import COMPILED
 from netwatch.errors import NetwatchError
-from netwatch.evidence.folder import Evidence
 from netwatch.formats.coverage import reasons
 from netwatch.incidents import Incidents
 from netwatch.tally import Tally
 from netwatch.wire import Progress
+
+if TYPE_CHECKING:
+    from netwatch.evidence.folder import Evidence
 
 NAMED = 8
 """Skipped files that are named without --verbose; the rest is counted."""
@@ -133,7 +135,7 @@ def summary(
     config: Config | None = None,
     incidents: Incidents | None = None,
     report: Report | None = None,
-    evidence: Evidence | None = None,
+    evidence: "Evidence | None" = None,
 ) -> None:
     """The end of a run: each unread capture, always; then what was read and found."""
     for error in tally.unread:
@@ -156,7 +158,7 @@ def _lines(
     seconds: float,
     incidents: Incidents | None,
     report: Report | None,
-    evidence: Evidence | None,
+    evidence: "Evidence | None",
 ) -> Iterator[tuple[str, str]]:
     files = f"{tally.files:,} capture{'' if tally.files == 1 else 's'}"
     read = f"{files}, {tally.packets:,} packets, {tally.octets:,} bytes in {seconds:.2f} s"
