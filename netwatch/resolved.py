@@ -2,18 +2,17 @@
 
 A flow that shows no name may go to an address that its device had asked for under one.
 That is the weakest evidence: the address may serve many names, and a name that the
-device resolved to it as well takes the evidence away. Bounded by number and age; time is
-packet time.
+device resolved to it as well takes the evidence away; those of no interest are remembered
+in the packet loop. Bounded by number and age; time is packet time.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
+from netwatch.dissect.lookups import GRACE
 from netwatch.model import Flow, Message, Observation
-
-GRACE = 300_000_000_000
-"""How long after its TTL an answer may still be in use, ns: caches keep a floor."""
 
 LIMIT = 65536
 """Addresses of devices that are remembered; the oldest go first."""
@@ -29,25 +28,31 @@ class _Answer:
     until: int
 
 
+Idle = Callable[[bytes, bytes, int], bool]
+"""Whether a client had an address for a name of no interest at a time, ns."""
+
+
 class Resolved:
-    """What the devices of one capture resolved.
+    """What the devices of one capture resolved, beside what `idle` says.
 
     `shared` counts flows whose address another app or name had as well, `dropped` what
     was forgotten because there was too much.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(
+        self, idle: Idle = lambda client, address, time: False, limit: int = LIMIT
+    ) -> None:
+        self._idle = idle
         self._limit = limit
         self._answers: OrderedDict[tuple[bytes, bytes], list[_Answer]] = OrderedDict()
         self._watched: set[bytes] = set()
         self.shared = 0
         self.dropped = 0
 
-    def remember(self, observation: Observation, answered: tuple[str, str] | None) -> list[bytes]:
+    def remember(self, observation: Observation, answered: tuple[str, str] | None) -> None:
         """Take an answer for a name of an app: `answered` is the app's id and that name,
         None for an answer that is no app's but may have an address that one was answered
-        with. Its addresses, packed."""
-        taken: list[bytes] = []
+        with."""
         app, name = answered or (None, observation.name)
         seen = replace(observation, name=name)
         for text, ttl in observation.dns.answers if observation.dns else ():
@@ -66,13 +71,11 @@ class Resolved:
             else:
                 answers[:] = [*answers[-7:], _Answer(seen, app, until)]
             self._watched.add(address)
-            taken.append(address)
         while len(self._answers) > self._limit:
             self._answers.popitem(last=False)
             self.dropped += 1
         if len(self._watched) > 4 * self._limit:
             self._watched = {address for _, address in self._answers}
-        return taken
 
     def concerns(self, message: Message) -> bool:
         """Whether an answer has an address that was resolved for an app."""
@@ -86,8 +89,10 @@ class Resolved:
             return None
         answers = self._answers.get((flow.client_ip, flow.server_ip), ())
         live = [one for one in answers if one.observation.time <= flow.first <= one.until]
-        if len(live) != 1 or live[0].app is None:
-            self.shared += len(live) > 1
+        if not live or live[0].app is None:
+            return None
+        if len(live) > 1 or self._idle(flow.client_ip, flow.server_ip, flow.first):
+            self.shared += 1
             return None
         answer = live[0].observation
         return replace(

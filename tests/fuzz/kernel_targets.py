@@ -99,8 +99,8 @@ def _nothing_unraisable() -> Iterator[None]:
 def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     """All that a walk gives and leaves, held to what is promised of any."""
     block = case.block()
-    kernel = module.Kernel(case.slots, 5, case.filtering, True)
-    kernel.learn(NAME.encode())
+    zones = [b"example.net"] if case.filtering else None
+    kernel = module.Kernel(case.slots, 5, zones, True)
     rows: list[list[int]] = []
     words: list[int] = []
     with _nothing_unraisable():
@@ -117,7 +117,8 @@ def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     hold(kernel.packets == block.count, f"{kernel.packets} packets of {block.count}")
     hold(kernel.candidates == len(rows), "candidates that are no rows")
     hold(len(words) == WORDS * kernel.flows.flows, "flows that were told twice or never")
-    for flow in ended(words, ["fuzz"]):
+    for slot in zip(*[iter(words)] * WORDS, strict=True):
+        flow = ended(slot, ["fuzz"])
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
         hold(0 <= flow.first <= flow.last, "a flow that ends before it starts")
         hold(flow.bytes_out >= 0 <= flow.bytes_in, "less than nothing said")
@@ -176,6 +177,8 @@ def _street(data: bytes) -> None:
             hold(0 < observation.packet <= block.count, f"packet {observation.packet}")
     for flow in (*by.flows(), *by.finish()):
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
+    for (ip, _, mac), flows in by.named():
+        hold(len(ip) in (4, 16) and len(mac or bytes(6)) == 6 and flows > 0, "a count of nobody")
     hold(by.kernel.packets == block.count, "packets that were counted twice")
 
 
