@@ -43,6 +43,13 @@ class Judge:
         names = [shown.name for shown in message.shown]
         return any(self.match(name) is not None or name in PUBLIC_NAMES for name in names)
 
+    def zones(self) -> tuple[bytes, ...]:
+        """The zones that a wanted name is in: those of the rules, also with a search suffix
+        of the site behind them, and the names that stand for others."""
+        zones = {*self._config.catalog.zones(), *PUBLIC_NAMES}
+        behind = ["", *(f".{suffix}" for suffix in self._config.search_suffixes)]
+        return tuple(f"{zone}{suffix}".encode() for zone in zones for suffix in behind)
+
     def answered(self, observation: Observation) -> tuple[str, str] | None:
         """The id of the app that an answer is for and the name that says so, the one asked
         or an alias of it; None where no rule takes any."""

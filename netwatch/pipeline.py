@@ -67,17 +67,22 @@ class _Scan:
         self.incidents = Incidents(config.quiet_gap)
         self._tally = tally
         self._judge = Judge(config, tally.silent)
-        self._resolved = Resolved()
         self._survey = _survey(config, coverage)
         self.wire = Wire(
             tally,
             progress,
             self._wanted,
+            self._judge.zones(),
             self._judge.outcome,
             self._ended,
-            self._resolved.watches if proving else None,
+            self._survey.add_named,
+            self._concerned if proving else None,
         )
+        self._resolved = Resolved(self.wire.answered)
         self._flows: dict[tuple[int, str], Contact] = {}
+
+    def _concerned(self, address: bytes) -> bool:
+        return self._resolved.watches(address)
 
     def _wanted(self, message: Message) -> bool:
         return self._judge.wanted(message) or self._resolved.concerns(message)
@@ -91,8 +96,7 @@ class _Scan:
                 self._flows.setdefault((observation.flow, ban.id), bare(contact))
         if observation.evidence == "dns-answer":
             answered = self._judge.answered(observation)
-            for address in self._resolved.remember(observation, answered):
-                self.wire.watch(address)
+            self._resolved.remember(observation, answered)
 
     def _ended(self, flow: Flow) -> None:
         """Count a flow that is over, and judge it by its address where it has no name."""

@@ -37,10 +37,17 @@ class Survey:
         """Count one flow."""
         if flow.transport == "udp":
             flow = facing(flow)
-        client = flow.client_ip, flow.vlan, flow.client_mac
+        place = self._place((flow.client_ip, flow.vlan, flow.client_mac))
+        self._coverage.add(*place, reading(flow, self._known(flow.server_ip)))
+
+    def add_named(self, client: Client, flows: int) -> None:
+        """Count so many flows of a client that have a name and say nothing more."""
+        self._coverage.add(*self._place(client), "named", flows)
+
+    def _place(self, client: Client) -> tuple[Network | None, str]:
         place = self._places.get(client)
         if place is None:
             if len(self._places) >= CACHE_LIMIT:
                 self._places.clear()
             place = self._places[client] = self._locate(*client)
-        self._coverage.add(*place, reading(flow, self._known(flow.server_ip)))
+        return place

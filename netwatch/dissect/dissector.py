@@ -6,16 +6,15 @@ parsers are handed in, so that this room knows bytes and flows and no protocol.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from netwatch.capture.block import Block
-from netwatch.dissect.ended import Over
+from netwatch.capture.block import FIELDS, TIME, Block
+from netwatch.dissect.ended import Client, Over
 from netwatch.dissect.fragments import Datagram, Fragments, datagram
-from netwatch.dissect.handshakes import Connection, Handshakes, Known
+from netwatch.dissect.handshakes import Connection, Handshakes, Idle
 from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, OPENING, Kernel
-from netwatch.dissect.packets import packet_of
+from netwatch.dissect.packets import Seen
 from netwatch.dissect.streams import Streams
 from netwatch.dissect.trails import Kept
 from netwatch.errors import ParseError
@@ -24,7 +23,7 @@ from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
 MAX_NESTED = 8
 """Packets put together of fragments that were in one another."""
 
-_NAMED, _TRUNCATED = OUTCOMES.index("named"), OUTCOMES.index("truncated")
+_TRUNCATED = OUTCOMES.index("truncated")
 
 
 class Parser(Protocol):
@@ -40,7 +39,7 @@ class Parser(Protocol):
     def parse_stream(self) -> Callable[[bytes, bool], Message] | None: ...  # noqa: D102
 
     @property
-    def connect(self) -> Callable[[Known], Connection] | None: ...  # noqa: D102
+    def connect(self) -> Callable[[Idle], Connection] | None: ...  # noqa: D102
 
     @property
     def persistent(self) -> bool:
@@ -52,12 +51,12 @@ class Dissector:
     """The messages of one capture.
 
     `parsers` by the kind that the kernel gives, `looks` as `Streams` wants it. A message
-    for which `wanted` is false is counted and dropped, and names that it shows are known
-    to be unwanted from then on; None wants all. `outcome` tells the number in
-    `model.OUTCOMES` of what a message says of its flow's name; with it flows are recorded,
-    and only names whose outcome is plainly `named` are taken for known. With `proving`,
-    which says whether a flow with a packed address may be known by it later, what is told
-    comes with the packets that prove it.
+    for which `wanted` is false is counted and dropped; None wants all. It is asked of
+    messages with names in `zones` alone: those of others it would be false for, and their
+    outcome `named`. `outcome` tells the number in `model.OUTCOMES` of what a message says of
+    its flow's name; with it flows are recorded. With `proving`, which says whether a flow
+    with a packed address may be known by it later, what is told comes with the packets
+    that prove it.
     """
 
     def __init__(
@@ -65,6 +64,7 @@ class Dissector:
         parsers: Mapping[int, Parser],
         looks: Callable[[bytes], int],
         wanted: Callable[[Message], bool] | None = None,
+        zones: Iterable[bytes] | None = None,
         outcome: Callable[[Message], int] | None = None,
         seed: int = 0,
         proving: Callable[[bytes], bool] | None = None,
@@ -72,7 +72,7 @@ class Dissector:
         self._kept = None if proving is None else Kept(proving)
         self.kernel = Kernel(
             seed=seed,
-            filtering=wanted is not None,
+            zones=zones,
             recording=outcome is not None,
             opening=proving is not None,
         )
@@ -85,10 +85,10 @@ class Dissector:
             {kind: each.parse_stream for kind, each in parsers.items() if each.parse_stream},
             frozenset(kind for kind, each in parsers.items() if each.persistent),
             looks,
-            self._over.known_stream,
+            self._over.idle_stream,
         )
         self._handshakes = {
-            kind: Handshakes(each.connect, partial(self._over.known, kind))
+            kind: Handshakes(each.connect, partial(self._over.idle, kind))
             for kind, each in parsers.items()
             if each.connect
         }
@@ -109,6 +109,8 @@ class Dissector:
         total.update(self.kernel.oddities())
         if self.kernel.flows.evicted:
             total["flow-table-full"] += self.kernel.flows.evicted
+        if self.kernel.forgotten:
+            total["resolved-addresses-full"] += self.kernel.forgotten
         if self._kept is not None:
             total += self._kept.oddities
         return total
@@ -129,9 +131,14 @@ class Dissector:
         for rows in self.kernel.walk(block, len(self._sources) - 1):
             self._over.take()
             for row in zip(*[iter(rows)] * COLUMNS, strict=True):
-                kind, _, at, size, wire = row[:5]
+                kind, record, at, size, wire = row[:5]
                 if kept is not None and kind == OPENING:
                     kept.opening(row, block, source)
+                    continue
+                handshakes = self._handshakes.get(kind)
+                if handshakes and handshakes.answers(
+                    row[13], row[14], block.records[record * FIELDS + TIME]
+                ):
                     continue
                 payload = bytes(data[at : at + size])
                 parse = self._parsers.get(kind)
@@ -142,39 +149,37 @@ class Dissector:
                         self._oddities[error.oddity] += 1
                         continue
                     if self._tells(message, row[13]):
-                        packet = packet_of(row, block, source)
-                        if kept is not None:
-                            packet = replace(packet, frames=kept.frames(row, block, source))
-                        yield packet, message
+                        frames = () if kept is None else kept.frames(row, block, source)
+                        yield Seen(row, block, source).packet(frames), message
                     continue
-                packet = packet_of(row, block, source)
+                seen = Seen(row, block, source)
                 if kind == FRAGMENT:
+                    packet = seen.packet()
                     if kept is not None:
                         frames = kept.frames(row, block, source)
-                        kept.fragment(datagram(row, packet), packet.time, frames)
+                        kept.fragment(datagram(row, packet), seen.time, frames)
                     for whole in self._fragments.feed(row, payload, packet):
                         yield from self._again(*whole)
                     continue
                 if kept is not None:
-                    kept.follow(packet, kept.frames(row, block, source))
-                handshakes = self._handshakes.get(kind)
-                if handshakes is not None:
-                    found = handshakes.feed(packet.flow, row[14], payload, packet)
+                    kept.follow(seen, kept.frames(row, block, source))
+                if handshakes:
+                    found = handshakes.feed(row[13], row[14], payload, seen)
                 else:
-                    side = (packet.flow, row[14])
+                    side = (row[13], row[14])
                     kind = 0 if kind == MORE else kind
-                    found = self._streams.feed(kind, side, row[12], payload, size < wire, packet)
+                    found = self._streams.feed(kind, side, row[12], payload, size < wire, seen)
                 if kind and size < wire and self._outcome is not None:
                     # whatever its messages tell all the same stands over this
-                    self._over.mark(packet.flow, _TRUNCATED)
+                    self._over.mark(row[13], _TRUNCATED)
                 if found:
                     yield from self._told(found)
                 if kept is not None and not (
-                    handshakes.waits(packet.flow, row[14])
-                    if handshakes is not None
-                    else self._streams.waits((packet.flow, row[14]))
+                    handshakes.waits(row[13], row[14])
+                    if handshakes
+                    else self._streams.waits((row[13], row[14]))
                 ):
-                    kept.forget(packet)
+                    kept.forget(seen)
 
     def _again(self, block: Block, source: str, key: Datagram) -> Iterator[tuple[Packet, Message]]:
         """What a packet shows that was put together of fragments, which are counted."""
@@ -201,10 +206,10 @@ class Dissector:
         for handshakes in self._handshakes.values():
             yield from self._told(handshakes.flush())
 
-    def _told(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[tuple[Packet, Message]]:
-        for packet, message in found:
-            if self._tells(message, packet.flow):
-                yield packet if self._kept is None else self._kept.proven(packet), message
+    def _told(self, found: Iterable[tuple[Seen, Message]]) -> Iterator[tuple[Packet, Message]]:
+        for seen, message in found:
+            if self._tells(message, seen.flow):
+                yield seen.packet() if self._kept is None else self._kept.proven(seen), message
 
     def _tells(self, message: Message, flow: int) -> bool:
         """Count what a message shows, and what it tells of its flow's name; whether it is
@@ -213,23 +218,19 @@ class Dissector:
             self._oddities.update(message.oddities)
         for shown in message.shown:
             self._shown[shown.evidence] += 1
-        told = _NAMED
         if self._outcome is not None:
-            told = self._outcome(message)
-            self._over.mark(flow, told)
-        if self._wanted is None or not message.shown:
-            return bool(message.shown)
-        if self._wanted(message):
-            return True
-        if told == _NAMED:
-            for shown in message.shown:
-                self.kernel.learn(shown.name.encode())
-        return False
+            self._over.mark(flow, self._outcome(message))
+        return bool(message.shown) and (self._wanted is None or self._wanted(message))
 
     def flows(self) -> Iterator[Flow]:
-        """The flows that are over since the last call."""
+        """The flows that are over since the last call, but for those that `named` counts."""
         for flow in self._over.flows():
             yield flow if self._kept is None else self._kept.first(flow)
+
+    def named(self, enough: int = 1) -> Iterator[tuple[Client, int]]:
+        """The clients of flows that are over, have a name and say nothing more, and how many
+        each had; none while there are less than `enough` clients."""
+        yield from self._over.named(enough)
 
     def finish(self) -> Iterator[Flow]:
         """The capture is over and flushed: all flows that are left. None has bytes to ask

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.dissect.fragments import Datagram
-from netwatch.dissect.packets import Row, frame_of
+from netwatch.dissect.packets import Row, Seen, frame_of
 from netwatch.model import Flow, Frame, Packet
 
 Frames = tuple[Frame, ...]
@@ -123,23 +123,24 @@ class Kept:
         frames = self._firsts.of((flow.source, flow.packet))
         return replace(flow, frames=frames) if frames else flow
 
-    def follow(self, packet: Packet, frames: Frames) -> None:
+    def follow(self, seen: Seen, frames: Frames) -> None:
         """Keep what a part of a message came in."""
-        self._messages.follow(_sender(packet), packet.time, frames)
+        self._messages.follow((seen.flow, seen.side), seen.time, frames)
 
-    def proven(self, packet: Packet) -> Packet:
+    def proven(self, seen: Seen) -> Packet:
         """The packet that made a message whole, or is told for it, with all that it needs."""
-        trail = self._messages.of(_sender(packet))
+        trail = self._messages.of((seen.flow, seen.side))
+        packet = seen.packet(trail)
         if trail and packet.transport == "tcp":
             known = {(each.source, each.number) for each in trail}
-            first = self._openings.of(packet.flow)
+            first = self._openings.of(seen.flow)
             new = tuple(each for each in first if (each.source, each.number) not in known)
-            trail = new + trail
-        return replace(packet, frames=trail)
+            return replace(packet, frames=new + trail)
+        return packet
 
-    def forget(self, packet: Packet) -> None:
-        """Nothing more is waited for from the sender of a packet."""
-        self._messages.forget(_sender(packet))
+    def forget(self, seen: Seen) -> None:
+        """Nothing more is waited for from the side of its flow that sent a packet."""
+        self._messages.forget((seen.flow, seen.side))
 
     def fragment(self, key: Datagram, now: int, frames: Frames) -> None:
         """Keep what a fragment came in."""
@@ -150,10 +151,6 @@ class Kept:
         frames = self._fragments.of(key)
         self._fragments.forget(key)
         return frames
-
-
-def _sender(packet: Packet) -> Hashable:
-    return packet.flow, packet.src, packet.sport
 
 
 def _size(frames: Frames | list[Frame]) -> int:

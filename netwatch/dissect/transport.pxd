@@ -1,12 +1,11 @@
 from netwatch.dissect.flows cimport Flows
-from netwatch.dissect.links cimport Links
+from netwatch.dissect.lookups cimport Lookups
 
-cdef class Transport(Links):
+cdef class Transport(Lookups):
     cdef public Flows flows
     cdef long long[::1] out
     cdef long long count
     cdef long long seed
-    cdef long long now
     cdef long long record
     cdef long long first_number
     cdef int side

@@ -8,9 +8,9 @@ flow table whether its flow is owed bytes, and what remains becomes a row of int
 import cython
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.links import Links
+    from cython.cimports.netwatch.dissect.lookups import Lookups
 else:
-    from netwatch.dissect.links import Links
+    from netwatch.dissect.lookups import Lookups
 
 WIDTH = cython.declare(cython.longlong, 16)
 CUT = cython.declare(cython.int, 12)
@@ -39,7 +39,7 @@ KEY_MASK = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFE00)
 
 
 @cython.cclass
-class Transport(Links):
+class Transport(Lookups):
     """Reads the transport header at `at`, and writes rows into `out`."""
 
     @cython.cfunc
@@ -213,7 +213,7 @@ class Transport(Links):
                 return
             else:
                 self.flows.finish(slot, self.side, seq)
-                if kind == 2 and self.tls_known(payload, self.end):
+                if kind == 2 and self.tls_idle(payload, self.end):
                     self.flows.client(slot, self.side, False)
                     self.flows.tell(slot, NAMED)
                     return
@@ -291,7 +291,7 @@ class Transport(Links):
         src = self.u16(self.at)
         dst = self.u16(self.at + 2)
         if dst == 53 or src == 53 or dst == 5353 or src == 5353 or dst == 5355 or src == 5355:
-            if self.end < self.wire_end or not self.dns_known(payload, self.end):
+            if not self.lookup(payload):
                 self.emit(1, payload, 0, self.key())
             return False
         if self.wrapped(payload):

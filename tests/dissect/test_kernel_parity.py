@@ -105,15 +105,14 @@ def test_in_aggregates(source: ModuleType) -> None:
     assert same(source, [block(timed(frames), 105)]) > 0
 
 
-def test_what_is_known_is_known_to_both(source: ModuleType) -> None:
+def test_what_is_idle_is_idle_to_both(source: ModuleType) -> None:
     frames = timed(FRAMES["ethernet"])
     told = []
     for module in (compiled, source):
-        kernel = module.Kernel(64, 7, filtering=True)
-        kernel.watch(bytes(4))
-        for name in (b"www.example.org", b"news.example.com"):
-            kernel.learn(name)
-        told.append((list(kernel.walk(block(frames))), kernel.shown()))
+        kernel = module.Kernel(64, 7, zones=[b"tiktok.com"])
+        walked = list(kernel.walk(block(frames)))
+        kept = [kernel.answered(bytes(4), bytes(4), 0), kernel.forgotten]
+        told.append((walked, kernel.shown(), kept))
     assert told[0] == told[1]
 
 

@@ -186,6 +186,22 @@ def test_a_flow_known_by_its_address(lenient: Config, tmp_path: Path, days_befor
     assert kinds == ({"ip-from-dns"} if days_before else {"dns-query", "dns-answer", "ip-from-dns"})
 
 
+@pytest.mark.parametrize("lookups", [2, 3, 4, 20])
+def test_a_flow_known_by_an_answer_that_was_asked_for_again(
+    lenient: Config, tmp_path: Path, lookups: int
+) -> None:
+    """All before the ban is in force, the first too long ago to count by itself."""
+    wire = Wire("2023-03-10T00:00:00+01:00", 1)
+    wire.wait(-300 * lookups + 5)
+    for _ in range(lookups):
+        lookup(wire, SERVICE)
+        wire.wait(299)
+    wire.go_to("2023-03-10T00:00:10+01:00")
+    nameless(wire)
+    (alert,) = proven(lenient, capture(tmp_path / "a.pcap", wire), tmp_path / "proof")
+    assert {item.type for item in alert.evidence} == {"ip-from-dns"}
+
+
 def test_a_flow_known_by_an_address_over_udp(lenient: Config, tmp_path: Path) -> None:
     wire = Wire(DURING, 1)
     lookup(wire, SERVICE)

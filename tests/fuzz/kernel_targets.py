@@ -99,8 +99,8 @@ def _nothing_unraisable() -> Iterator[None]:
 def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     """All that a walk gives and leaves, held to what is promised of any."""
     block = case.block()
-    kernel = module.Kernel(case.slots, 5, case.filtering, recording=True, opening=True)
-    kernel.learn(NAME.encode())
+    zones = [b"example.net"] if case.filtering else None
+    kernel = module.Kernel(case.slots, 5, zones, recording=True, opening=True)
     rows: list[list[int]] = []
     words: list[int] = []
     with _nothing_unraisable():
@@ -119,7 +119,8 @@ def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     hold(kernel.candidates == len(rows) - openings, "candidates that are no rows")
     hold(openings == kernel.flows.flows, "flows whose first packet was told twice or never")
     hold(len(words) == WORDS * kernel.flows.flows, "flows that were told twice or never")
-    for flow in ended(words, ["fuzz"]):
+    for slot in zip(*[iter(words)] * WORDS, strict=True):
+        flow = ended(slot, ["fuzz"])
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
         hold(0 <= flow.first <= flow.last, "a flow that ends before it starts")
         hold(flow.bytes_out >= 0 <= flow.bytes_in, "less than nothing said")
@@ -186,6 +187,8 @@ def _street(data: bytes) -> None:
     for flow in (*by.flows(), *by.finish()):
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
         hold(flow.packet in {frame.number for frame in flow.frames}, "no first packet")
+    for (ip, _, mac), flows in by.named():
+        hold(len(ip) in (4, 16) and len(mac or bytes(6)) == 6 and flows > 0, "a count of nobody")
     hold(by.kernel.packets == block.count, "packets that were counted twice")
 
 
