@@ -1,15 +1,20 @@
 """Records in the reader's format, one file a format.
 
 A format is a `Writer` over a text stream; a new one is a file and a row in `FORMATS`.
+What outputs can send has a row in `RENDERERS` too: a pure function from the record of an
+alert to a line.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TextIO
 
 from netwatch.coverage.counts import Report
+from netwatch.formats import csv
 from netwatch.formats.csv import CsvWriter
 from netwatch.formats.jsonl import JsonlWriter
+from netwatch.formats.lines import Render
 from netwatch.formats.table import TableWriter
+from netwatch.formats.values import json_line
 from netwatch.model import Alert, Observation, Records
 
 
@@ -44,3 +49,9 @@ FORMATS: dict[str, Callable[[TextIO], Writer]] = {
     "csv": CsvWriter,
 }
 """By the name that the command line takes."""
+
+RENDERERS: Mapping[str, Render] = {
+    "jsonl": json_line,
+    "csv": csv.render,
+}
+"""By the same names: the record of an alert (`netwatch.formats.jsonl.alert`) as one line."""
