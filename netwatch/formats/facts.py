@@ -104,12 +104,13 @@ def facts(record: Record) -> Facts:
     )
 
 
-def _strength(item: Record) -> tuple[int, int, int]:
-    """Sorts evidence, strongest first: a handshake before a lookup before the rest, names of
-    the app alone before shared ones, the earlier before the later."""
+def _strength(item: Record) -> tuple[bool, int, int, int]:
+    """Sorts evidence, strongest first: what shows a name before an address, names of the
+    app alone before shared ones, a handshake before a lookup before a certificate, the
+    earlier before the later."""
     kind = item["type"]
     weight = 0 if kind in HANDSHAKES else 1 if kind in LOOKUPS else 2
-    return _ROLES.index(item["role"]), weight, epoch_ns(item["time"])
+    return kind.startswith("ip-"), _ROLES.index(item["role"]), weight, epoch_ns(item["time"])
 
 
 def event_uid(record: Record) -> str:
