@@ -9,7 +9,7 @@ none, keys of our own start with ``netwatch``. ``src`` and ``dst`` are IPv4 only
 into the custom addresses 2 and 3.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from netwatch.formats.facts import PRODUCT, Facts, Grade, Record, facts
@@ -41,6 +41,9 @@ LIMITS: Mapping[str, int] = {
 
 _LONGEST = 4000
 
+Field = tuple[str, str | Sequence[str]]
+"""A key and its text, or the words of a list; an empty one is left out."""
+
 
 def render(record: Record) -> str:
     """An alert's record as one line."""
@@ -56,18 +59,24 @@ def render(record: Record) -> str:
     )
     head = "|".join(_escaped(plain(field), "|") for field in header)
     tail = " ".join(
-        f"{key}={_escaped(plain(cut(text, LIMITS.get(key, _LONGEST)), '|'), '=')}"
-        for key, text in _extension(record, known)
-        if text
+        f"{key}={_escaped(_text(value, LIMITS.get(key, _LONGEST)), '=')}"
+        for key, value in _extension(record, known)
+        if value
     )
     return f"{head}|{tail}"
+
+
+def _text(value: str | Sequence[str], limit: int) -> str:
+    if isinstance(value, str):
+        return plain(cut(value, limit), "|")
+    return joined(value, limit, "|")
 
 
 def _escaped(text: str, special: str) -> str:
     return text.replace("\\", "\\\\").replace(special, f"\\{special}")
 
 
-def _extension(record: Record, known: Facts) -> Iterator[tuple[str, str]]:
+def _extension(record: Record, known: Facts) -> Iterator[Field]:
     device, network, ban = record["device"], record["network"], record["ban"]
     yield "rt", _ms(known.last)
     yield "start", _ms(known.first)
@@ -93,9 +102,9 @@ def _extension(record: Record, known: Facts) -> Iterator[tuple[str, str]]:
     yield "in", str(record["counts"]["bytes_in"])
     yield "reason", ban["legal_basis"]
     yield from _custom("cs1", "Ban", ban["id"])
-    yield from _custom("cs2", "Evidence", joined(sorted({i["type"] for i in record["evidence"]})))
+    yield from _custom("cs2", "Evidence", sorted({i["type"] for i in record["evidence"]}))
     yield from _custom("cs3", "Rule", known.lead and known.lead["rule"])
-    yield from _custom("cs4", "Community ID", joined(record["community_ids"], _LONGEST))
+    yield from _custom("cs4", "Community ID", record["community_ids"])
     yield from _custom("cs5", "App", record["app"]["name"])
     yield from _custom("cs6", "Authority", ban["authority"])
     yield from _custom("flexString1", "Verdict", record["verdict"])
@@ -109,7 +118,7 @@ def _extension(record: Record, known: Facts) -> Iterator[tuple[str, str]]:
     yield "netwatchDevice", device["id"]
     yield "netwatchDeviceClass", device["class"]
     yield "netwatchOwner", device["owner"] or ""
-    yield "netwatchNames", joined(record["names"], _LONGEST)
+    yield "netwatchNames", record["names"]
     if lead := known.lead:
         yield "netwatchSource", lead["source"]
         yield "netwatchPacket", str(lead["packet"])
@@ -118,14 +127,14 @@ def _extension(record: Record, known: Facts) -> Iterator[tuple[str, str]]:
         yield "netwatchApprovedBy", exemption["approved_by"]
 
 
-def _custom(key: str, label: str, value: Any) -> Iterator[tuple[str, str]]:
+def _custom(key: str, label: str, value: Any) -> Iterator[Field]:
     """A field of the dictionary that is named by its label."""
-    if value not in (None, ""):
-        yield key, str(value)
+    if value not in (None, "", []):
+        yield key, str(value) if isinstance(value, int) else value
         yield f"{key}Label", label
 
 
-def _address(key: str, long_key: str, label: str, ip: str) -> Iterator[tuple[str, str]]:
+def _address(key: str, long_key: str, label: str, ip: str) -> Iterator[Field]:
     if ":" in ip:
         yield from _custom(long_key, label, ip)
     else:
