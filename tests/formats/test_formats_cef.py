@@ -16,7 +16,7 @@ DICTIONARY = {
     *("deviceCustomDate1Label", "deviceCustomDate2", "deviceCustomDate2Label", "dhost", "dpt"),
     *("dst", "dvchost", "end", "externalId", "flexString1", "flexString1Label", "flexString2"),
     *("flexString2Label", "in", "msg", "out", "proto", "reason", "rt", "shost", "smac", "src"),
-    *("start"),
+    "start",
 }
 """Keys of the standard that are used."""
 
