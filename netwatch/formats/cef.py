@@ -5,7 +5,8 @@ equals sign. That would leave line breaks, which CEF can carry as ``\\n``, and t
 the extension, which readers disagree on: both are written as `values.plain` writes them
 (``\\u000a``, ``\\u007c``), so that what a sender put into a name is seen and does nothing.
 Keys are those of the standard's dictionary with their limits of length; for what it has
-none, keys of our own start with ``netwatch``. ``src`` and ``dst`` are IPv4 only, IPv6 goes
+none, keys of our own start with ``netwatch``; Sentinel keeps these in one text, apart by
+semicolons, so none of their values has a semicolon. ``src`` and ``dst`` are IPv4 only, IPv6 goes
 into the custom addresses 2 and 3.
 """
 
@@ -59,17 +60,18 @@ def render(record: Record) -> str:
     )
     head = "|".join(_escaped(plain(field), "|") for field in header)
     tail = " ".join(
-        f"{key}={_escaped(_text(value, LIMITS.get(key, _LONGEST)), '=')}"
+        f"{key}={_escaped(_text(key, value), '=')}"
         for key, value in _extension(record, known)
         if value
     )
     return f"{head}|{tail}"
 
 
-def _text(value: str | Sequence[str], limit: int) -> str:
+def _text(key: str, value: str | Sequence[str]) -> str:
+    special = "|;" if key.startswith(PRODUCT) else "|"
     if isinstance(value, str):
-        return plain(cut(value, limit), "|")
-    return joined(value, limit, "|")
+        return plain(cut(value, LIMITS.get(key, _LONGEST)), special)
+    return joined(value, _LONGEST, special)
 
 
 def _escaped(text: str, special: str) -> str:

@@ -152,6 +152,7 @@ def test_hostile_texts_break_no_record_and_forge_no_field(record) -> None:
     assert set(found) == set(read(FULL_ALERT)[1])
     assert header[:3] + header[4:] == ["CEF:0", "netwatch", "netwatch", *read(FULL_ALERT)[0][4:]]
     assert found["src"] == "10.20.0.7"
+    assert not any(";" in text for key, text in found.items() if key.startswith("netwatch"))
     assert unescaped(found["netwatchDevice"]) == whole(record["device"]["id"])
     assert unescaped(found["shost"]) == whole(record["device"]["hostname"])
     assert unescaped(found["dhost"]) == whole(record["evidence"][0]["name"])
