@@ -146,7 +146,8 @@ class Ring:
         one go to the same, and fragments of IPv4 are put together before."""
         known = groups.get(self.name)
         flags = _HASH | _FANOUT_DEFRAG | (_FANOUT_UNIQUE if known is None else 0)
-        self._socket.setsockopt(_SOL_PACKET, _FANOUT, (known or 0) | flags << 16)
+        request = struct.pack("=I", (known or 0) | flags << 16)
+        self._socket.setsockopt(_SOL_PACKET, _FANOUT, request)
         groups[self.name] = self._socket.getsockopt(_SOL_PACKET, _FANOUT) & 0xFFFF
 
     def ready(self) -> int | None:
