@@ -7,11 +7,14 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from netwatch.capture import interfaces
 
 _NEWNET = 0x40000000
 _NUMBERS = itertools.count(1)
@@ -60,6 +63,15 @@ class Namespace:
         self.ip("link", "add", one, "type", "veth", "peer", "name", other)
         for name in (one, other):
             self.ip("link", "set", name, "mtu", str(mtu), "up")
+        self.settled(one, other)
+
+    def settled(self, *names: str) -> None:
+        """Wait until the links of interfaces are there: before, what is sent is lost."""
+        deadline = time.monotonic() + 30
+        with self.entered(), interfaces.asked() as asked:
+            while not all(interfaces.look(asked, name).running for name in names):
+                assert time.monotonic() < deadline, f"no link: {names}"
+                time.sleep(0.002)
 
     def sender(self, name: str) -> "Sender":
         """What sends frames into an interface."""
