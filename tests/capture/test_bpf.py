@@ -113,8 +113,10 @@ def test_every_port_of_a_wrapping_is_whole() -> None:
         b"\x0d" + bytes(8) + b"Q043" + bytes(100),
         b"\x01" + b"Q039" + bytes(100),
         b"\x80" + b"Q046" + bytes(100),
+        b"\x60\0\0\0\0\x14\x06\x40" + b"\x20\x01\0\0" + bytes(28) + tcp(b"x")[20:],
+        b"\x60\0\0\0\0\x14\x06\x40" + bytes(16) + b"\x20\x01\0\0" + bytes(12) + tcp(b"x")[20:],
     ],
-    ids=["quic", "dns", "dtls", "gquic-id", "gquic", "gquic-long"],
+    ids=["quic", "dns", "dtls", "gquic-id", "gquic", "gquic-long", "teredo-from", "teredo-to"],
 )
 def test_what_a_mask_takes_is_whole(data) -> None:
     packet = framed(udp(data, sport=50000, dport=40000))
