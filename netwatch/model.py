@@ -162,6 +162,9 @@ Outcome = Literal[
 ]
 """What a flow's messages told of its name, the last known of these in this order."""
 
+GRACE = 300_000_000_000
+"""How long after its TTL a DNS answer may still be in use, ns: caches keep a floor."""
+
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """By number, as the flow table holds them: a later one stands over an earlier one."""
 

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from netwatch.dissect.lookups import GRACE
-from netwatch.model import Flow, Message, Observation
+from netwatch.model import GRACE, Flow, Message, Observation
 
 LIMIT = 65536
 """Addresses of devices that are remembered; the oldest go first."""

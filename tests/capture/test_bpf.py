@@ -216,7 +216,7 @@ class Filtered:
 
 def told(blocks: list[Block]) -> tuple[list, list, dict]:
     """Observations, flows and names counted of blocks, in full."""
-    reader = Dissector(PROTOCOLS, looks_like, None, lambda message: OUTCOMES.index("named"))
+    reader = Dissector(PROTOCOLS, looks_like, outcome=lambda message: OUTCOMES.index("ech"))
     names, flows = [], []
     for each in blocks:
         for pair in reader.messages(each, "test"):
