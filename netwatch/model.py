@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal, get_args
 
+from netwatch.frame import Frame, Proof
+
 Evidence = Literal[
     "dns-query",
     "dns-answer",
@@ -41,26 +43,6 @@ LOOKUPS = frozenset({"dns-query", "dns-answer", "dns-cname"})
 
 HANDSHAKES = frozenset({"tls-sni", "quic-sni", "dtls-sni", "http-host", "socks-host"})
 """Evidence that the device reached out to the host of that name."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Frame:
-    """A packet as it was captured, kept because it may prove something.
-
-    `source`, `number`, `time` and `digits` are those of a `Packet`. `link_type` is a
-    LINKTYPE_ number, `interface` the name of the interface or empty, `wire` the length on
-    the wire, `tag` the VLAN tag that the card had stripped (TCI, or -1 for none).
-    """
-
-    source: str
-    number: int
-    time: int
-    digits: int
-    link_type: int
-    interface: str
-    wire: int
-    tag: int
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +170,9 @@ Outcome = Literal[
     "none", "truncated", "no-sni", "named", "ech", "encrypted-dns", "vpn", "relay", "tor"
 ]
 """What a flow's messages told of its name, the last known of these in this order."""
+
+GRACE = 300_000_000_000
+"""How long after its TTL a DNS answer may still be in use, ns: caches keep a floor."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """By number, as the flow table holds them: a later one stands over an earlier one."""
@@ -357,19 +342,6 @@ class EvidenceItem:
     source: str
     packet: int
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """The packets that one contact of an incident stands on: what they show, when, and which
-    of them (`source` and `packet`) the evidence names."""
-
-    type: Evidence
-    name: str
-    time: int
-    source: str
-    packet: int
-    frames: tuple[Frame, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ commute, and where a table is full the keys that sort first stay.
 from collections.abc import Iterator
 from typing import Any
 
-from netwatch.model import CONFIDENCE_RANK, Contact, Frame, Proof
+from netwatch.frame import Frame, Proof
+from netwatch.model import CONFIDENCE_RANK, Contact
 
 SIGHT_LIMIT = 256
 """Names, each by one kind of evidence, whose packets are kept."""

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from netwatch.dissect.lookups import GRACE
-from netwatch.model import Flow, Frame, Message, Observation
+from netwatch.frame import Frame
+from netwatch.model import GRACE, Flow, Message, Observation
 
 LIMIT = 65536
 """Addresses of devices that are remembered; the oldest go first."""

@@ -29,7 +29,7 @@ from netwatch.policy import confidence
 from netwatch.userfile import Fields, Problems, parse_yaml
 
 DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "pcaps" / "README.md"]
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "pcaps" / "README.md"]
 )
 
 # links
@@ -272,6 +272,7 @@ def test_fields_are_those_of_the_records() -> None:
         "exemption",
         "left_out",
         "evidence_file",
+        "shortened",
     }
 
 

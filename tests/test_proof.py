@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.alerts import ALERT, BAN, SECOND, frame
 
+from netwatch.frame import Proof
 from netwatch.incidents import Incidents
-from netwatch.model import Contact, Match, Observation, Proof, Sensor, Verdict
+from netwatch.model import Contact, Match, Observation, Sensor, Verdict
 from netwatch.proof import SIGHT_LIMIT, STRETCH_LIMIT, Proofs
 from netwatch.room import Room
 

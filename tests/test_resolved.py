@@ -25,8 +25,8 @@ from support.office import (
 )
 
 from netwatch.cli import main
-from netwatch.model import DnsInfo, Flow, Message, Observation, Shown
-from netwatch.resolved import GRACE, Resolved
+from netwatch.model import GRACE, DnsInfo, Flow, Message, Observation, Shown
+from netwatch.resolved import Resolved
 
 SECOND = 1_000_000_000
 ADDRESS = "203.0.113.10"

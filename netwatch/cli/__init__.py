@@ -20,6 +20,8 @@ COMMANDS = {
     },
     "netwatch.cli.signatures": {"signatures": "the catalogue of apps and their names"},
     "netwatch.cli.policy": {"policy": "the configuration: what holds, and why"},
+    "netwatch.cli.schema": {"schema": "the JSON Schema of a record"},
+    "netwatch.cli.doctor": {"doctor": "can this machine capture, is the configuration sound"},
 }
 """The modules, the commands that each adds, and what these do in a line."""
 

@@ -16,8 +16,7 @@ if cython.compiled:
 else:
     from netwatch.dissect.links import Links
 
-GRACE = 300_000_000_000
-"""How long after its TTL an answer may still be in use, ns: caches keep a floor."""
+from netwatch.model import GRACE
 
 SLOTS = cython.declare(cython.ulonglong, 65536)
 KEPT = cython.declare(cython.longlong, 300_000_000_000)
@@ -35,6 +34,7 @@ class Lookups(Links):
 
     def remember(self) -> None:
         """Make the table of addresses."""
+        assert KEPT == GRACE
         self.answers = array("q", bytes(8 * 3 * SLOTS))
         self.forgotten = 0
 

@@ -5,7 +5,8 @@ block will not hold for long, and becomes a `Packet` with the message that it sh
 """
 
 from netwatch.capture.block import FIELDS, Block
-from netwatch.model import Frame, Packet
+from netwatch.frame import Frame
+from netwatch.model import Packet
 
 Row = tuple[int, ...]
 """The integers of `netwatch.dissect.kernel.COLUMNS`."""

@@ -16,7 +16,8 @@ from dataclasses import replace
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.dissect.fragments import Datagram
 from netwatch.dissect.packets import Row, Seen, frame_of
-from netwatch.model import Flow, Frame, Packet
+from netwatch.frame import Frame
+from netwatch.model import Flow, Packet
 
 Frames = tuple[Frame, ...]
 

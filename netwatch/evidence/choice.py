@@ -11,8 +11,9 @@ from itertools import accumulate
 from operator import attrgetter
 
 from netwatch.formats.values import escaped
+from netwatch.frame import Frame, Proof
 from netwatch.incident import incident_id
-from netwatch.model import Alert, Frame, Proof
+from netwatch.model import Alert
 
 MAX_PACKETS = 2048
 """Packets of one incident that are written."""

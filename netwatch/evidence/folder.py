@@ -19,7 +19,8 @@ from netwatch.errors import NetwatchError
 from netwatch.evidence.choice import Limits, choose
 from netwatch.evidence.pcapng import interface, packet, section
 from netwatch.formats.values import escaped
-from netwatch.model import Alert, Frame
+from netwatch.frame import Frame
+from netwatch.model import Alert
 
 MAX_FILES = 10_000
 """Captures in the folder."""

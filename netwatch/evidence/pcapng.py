@@ -8,7 +8,7 @@ sees the frame that was on the wire.
 import struct
 from collections.abc import Iterable
 
-from netwatch.model import Frame
+from netwatch.frame import Frame
 
 MAX_OPTION = 4096
 """Bytes of the text of an option; the rest of a longer one is left out."""

@@ -340,3 +340,28 @@ def test_a_folder_that_cannot_be_used_is_told_before_anything_is_read(
     status, out, err = run("scan", day, "--evidence", str(tmp_path / "file"))
     assert (status, out) == (1, "")
     assert err.startswith(f"netwatch: {tmp_path / 'file'}: cannot be used")
+
+
+@pytest.mark.parametrize("kind", ["ecs", "ocsf", "eve", "cef", "leef", "gelf"])
+def test_scan_for_a_siem_writes_a_line_an_alert(run: Run, day: str, kind: str) -> None:
+    status, out, _ = run("scan", day, "--format", kind)
+    assert status == 0
+    assert len(out.splitlines()) == 3
+    assert all(TIKTOK in line for line in out.splitlines())
+
+
+def test_names_as_ecs(run: Run, day: str) -> None:
+    status, out, _ = run("names", day, "--format", "ecs")
+    assert status == 0
+    documents = [json.loads(line) for line in out.splitlines()]
+    assert len(documents) == 11
+    assert {document["event"]["kind"] for document in documents} == {"event"}
+
+
+@pytest.mark.parametrize("kind", ["ocsf", "eve", "cef", "leef", "gelf"])
+def test_names_says_which_formats_it_takes(kind: str, day: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["names", day, "--format", kind])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.replace("'", "")
+    assert "choose from table, jsonl, csv, ecs" in said

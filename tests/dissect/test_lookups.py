@@ -8,7 +8,7 @@ from support.captures import START, rows, timed
 from support.frames import CLIENT, SERVER, udp
 
 from netwatch.dissect.kernel import Kernel
-from netwatch.dissect.lookups import GRACE
+from netwatch.model import GRACE
 
 RAW = 101
 SECOND = 1_000_000_000

@@ -13,7 +13,7 @@ from support.frames import ETHERNET, tcp, udp
 from netwatch.capture.block import FIELDS
 from netwatch.capture.files import open_source
 from netwatch.evidence.pcapng import MAX_OPTION, interface, packet, section, whole
-from netwatch.model import Frame
+from netwatch.frame import Frame
 
 
 def frame(data: bytes, number: int = 1, **fields: object) -> Frame:

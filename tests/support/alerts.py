@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import date
 
+from netwatch.frame import Frame, Proof
 from netwatch.incident import incident_id
-from netwatch.model import Alert, App, Ban, Counts, Device, Frame, Network, Proof, Sensor
+from netwatch.model import Alert, App, Ban, Counts, Device, Network, Sensor
 
 START = 1_679_302_800_000_000_000
 SECOND = 1_000_000_000
