@@ -6,7 +6,7 @@ Here sources meet the dissector, and the dissector the protocols; no rule is kno
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from netwatch.capture.block import TIME, Source
 from netwatch.capture.files import STDIN, Found, NotACapture, open_source
@@ -56,7 +56,10 @@ class Wire:
     are left out; None wants all, and so do `zones`, in which a name must be to be wanted.
     With `outcome`, the number in `model.OUTCOMES` of what a message tells of its flow's
     name, each flow is handed to `ended` when it is over, but those that have a name and
-    say nothing more, which `named` gets as a number for each client, now and then.
+    say nothing more, which `named` gets as a number for each client, now and then. With
+    `learning`, names of `model.LEARNABLE`, messages that claim addresses are handed to
+    `claimed`, in the order of their packets, before the names that they show, and each
+    flow to `ended`.
     """
 
     def __init__(
@@ -68,6 +71,8 @@ class Wire:
         outcome: Callable[[Message], int] | None = None,
         ended: Callable[[Flow], None] = lambda flow: None,
         named: Callable[[Client, int], None] = lambda client, flows: None,
+        learning: Collection[str] = (),
+        claimed: Callable[[Packet, Message], None] = lambda packet, message: None,
     ) -> None:
         self.tally = tally
         self._progress = progress
@@ -76,6 +81,8 @@ class Wire:
         self._outcome = outcome
         self._ended = ended
         self._named = named
+        self._learning = learning
+        self._claimed = claimed
         self._dissector: Dissector | None = None
 
     def read(self, found: Found) -> Iterator[Observation]:
@@ -132,7 +139,13 @@ class Wire:
         if self._dissector is None:
             seed = secrets.randbits(62)
             self._dissector = Dissector(
-                PROTOCOLS, looks_like, self._wanted, self._zones, self._outcome, seed
+                PROTOCOLS,
+                looks_like,
+                self._wanted,
+                self._zones,
+                self._outcome,
+                seed,
+                self._learning,
             )
         dissector, kernel = self._dissector, self._dissector.kernel
         for block in source.blocks():
@@ -149,6 +162,8 @@ class Wire:
 
     def _observations(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[Observation]:
         for packet, message in found:
+            if message.claims:
+                self._claimed(packet, message)
             yield from observe(packet, message)
 
 

@@ -5,7 +5,7 @@ parsers are handed in, so that this room knows bytes and flows and no protocol.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, Kernel
 from netwatch.dissect.packets import Seen
 from netwatch.dissect.streams import Streams
 from netwatch.errors import ParseError
-from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
+from netwatch.model import LEARNABLE, OUTCOMES, Flow, Message, Observation, Packet
 
 MAX_NESTED = 8
 """Packets put together of fragments that were in one another."""
@@ -53,7 +53,9 @@ class Dissector:
     for which `wanted` is false is counted and dropped; None wants all. It is asked of
     messages with names in `zones` alone: those of others it would be false for, and their
     outcome `named`. `outcome` tells the number in `model.OUTCOMES` of what a message says of
-    its flow's name; with it flows are recorded.
+    its flow's name; with it flows are recorded. Messages that claim addresses are told
+    whether wanted or not; `learning` names of `model.LEARNABLE` what they are looked for
+    in, and then all flows are told one by one.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class Dissector:
         zones: Iterable[bytes] | None = None,
         outcome: Callable[[Message], int] | None = None,
         seed: int = 0,
+        learning: Collection[str] = (),
     ) -> None:
         recording = outcome is not None
-        self.kernel = Kernel(seed=seed, zones=zones, recording=recording)
+        bits = sum(1 << bit for bit, word in enumerate(LEARNABLE) if word in learning)
+        self.kernel = Kernel(seed=seed, zones=zones, recording=recording, learning=bits)
         self._outcome = outcome
         self._sources: list[str] = []
-        self._over = Over(self.kernel, self._sources)
+        self._over = Over(self.kernel, self._sources, counting=not learning)
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
         self._streams = Streams(
@@ -187,6 +191,8 @@ class Dissector:
             self._shown[shown.evidence] += 1
         if self._outcome is not None:
             self._over.mark(flow, self._outcome(message))
+        if message.claims:
+            return True
         return bool(message.shown) and (self._wanted is None or self._wanted(message))
 
     def flows(self) -> Iterator[Flow]:

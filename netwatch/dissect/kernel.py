@@ -58,7 +58,8 @@ class Kernel(Transport):
     (62 bits) varies how flows spread over it, so that nobody can aim at it. With `zones`
     (see `interest`) messages whose names are all outside of them are counted and give no
     row; None wants all. With `recording`, flows that are over are kept until `flows.take`
-    is called, which must be after each list of rows."""
+    is called, which must be after each list of rows. `learning` has a bit for each of
+    `model.LEARNABLE` that is passed on too, to learn devices from it."""
 
     def __init__(
         self,
@@ -66,8 +67,10 @@ class Kernel(Transport):
         seed: int = 0,
         zones: Iterable[bytes] | None = None,
         recording: bool = False,
+        learning: int = 0,
     ) -> None:
         self.flows = Flows(slots, recording)
+        self.learning = learning
         self.odd = array("q", bytes(8 * len(ODDITIES)))
         self.rows = array("q", bytes(8 * (CAPACITY + MARGIN) * WIDTH))
         self.out = self.rows
