@@ -62,6 +62,7 @@ def build() -> Wire:
     link.obtain(ARCHIVE, "archive-ws")
     wire.lookup(ARCHIVE, RESOLVER, "www.example.org", [("www.example.org", "A", 300, WEB.ip)])
     opens(ARCHIVE, WEB, "www.example.org")
+    opens(ARCHIVE, WEB, "archive.example.org")
     opens(ARCHIVE, TIKTOK, "www.tiktok.com")
     return wire
 

@@ -35,7 +35,7 @@ SHORT_NEED = cython.declare(cython.longlong, 16384)
 KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 KIND_MORE = cython.declare(cython.longlong, 6)
 MIX = cython.declare(cython.ulonglong, 0x1E3779B97F4A7C15)
-ND_HOP_LIMIT = cython.declare(cython.int, 19)
+ND_HOPS = cython.declare(cython.int, 19)
 LEARN_DHCP = cython.declare(cython.int, 1)
 LEARN_MDNS = cython.declare(cython.int, 2)
 LEARN_ARP = cython.declare(cython.int, 4)
@@ -142,7 +142,7 @@ class Transport(Lookups):
                     if self.data[self.addr - 1] == 255:
                         self.emit(KIND_ND, self.at, 0, 0)
                     else:
-                        self.odd[ND_HOP_LIMIT] += 1
+                        self.odd[ND_HOPS] += 1
         return self.fail(NOT_IP if kind else TRANSPORT_UNKNOWN)
 
     @cython.cfunc
