@@ -21,14 +21,14 @@ OCTETS = 890
 """About what a packet of the office takes in a capture."""
 
 
-class Failed(Exception):
+class MeasurementError(Exception):
     """A measurement that came to nothing, with the reason."""
 
 
 def good(run: Run) -> Run:
     """The run, which has to have ended well."""
     if run.status:
-        raise Failed(run.error)
+        raise MeasurementError(run.error)
     return run
 
 
@@ -67,7 +67,8 @@ def jobs(settings: Settings) -> dict[str, Any]:
             say(f"jobs, round {number} of {settings.rounds}: {count}")
             output = settings.work / f"jobs-{count}.out"
             options = ["-q", "-c", str(CONFIG), "--format", "jsonl", "--jobs", str(count)]
-            found.append(good(measure(netwatch("scan", *options, *paths), output, settings.timeout)))
+            command = netwatch("scan", *options, *paths)
+            found.append(good(measure(command, output, settings.timeout)))
             told[count].add(output.read_bytes())
     walls = {count: statistics.median(run.wall for run in found) for count, found in runs.items()}
     return {

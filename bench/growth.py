@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alone import Failed, good
+from alone import MeasurementError, good
 from captures import Traffic, capture, empty
 from compare import Settings, run, say
 from measure import Run, measure, netwatch
@@ -94,7 +94,7 @@ def point(step: Step, rounds: int, settings: Settings) -> dict[str, Any]:
         starts.append(good(measure([*call, nothing], output, settings.timeout)))
         runs.append(good(measure([*call, str(path)], output, settings.timeout)))
         if runs[-1].told != manifest["banned_clients"]:
-            raise Failed(f"told {runs[-1].told} of {manifest['banned_clients']}")
+            raise MeasurementError(f"told {runs[-1].told} of {manifest['banned_clients']}")
         if step.what == "names":
             others += suricata(Job(path, step.traffic.packets, work), settings)
     start = _cpu(starts)

@@ -4,7 +4,6 @@ A part is written where all that it tells was measured in one run; the text arou
 written by people and stays.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -19,7 +18,8 @@ PAGE = ROOT / "docs" / "performance.md"
 
 def write(results: Results, machine: dict[str, str]) -> list[str]:
     """Put into the page what was measured; the names of the parts."""
-    parts = {name: part(results, machine) for name, (needs, part) in PARTS.items() if needs(results)}
+    ran = {name: part for name, (needs, part) in PARTS.items() if needs(results)}
+    parts = {name: part(results, machine) for name, part in ran.items()}
     PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), parts), encoding="utf-8")
     return list(parts)
 
@@ -30,12 +30,12 @@ def fill(page: str, parts: dict[str, str]) -> str:
     Raises `ValueError` where a part has no place.
     """
     for name, text in parts.items():
-        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        page, count = re.subn(
-            f"{start}\n.*?{end}", lambda _: f"{start}\n{text}\n{end}", page, flags=re.DOTALL  # noqa: B023 - called at once
-        )
-        if count != 1:
-            raise ValueError(f"{PAGE.name} needs {start} and {end} once")
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, there, behind = page.partition(start)
+        _, over, after = behind.partition(end)
+        if not there or not over:
+            raise ValueError(f"{PAGE.name} has no {start.strip()} with {end} behind it")
+        page = f"{before}{start}{text}\n{end}{after}"
     return page
 
 
@@ -101,9 +101,7 @@ def _ran(*sections: str) -> Callable[[Results], bool]:
     return lambda results: all(section in results for section in sections)
 
 
-PARTS: dict[
-    str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, str]], str]]
-] = {
+PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, str]], str]]] = {
     "goals": (_ran("office", "dns", "start", "jobs", "memory"), _goals),
     "office": (_ran("office"), _peers("office")),
     "dns": (_ran("dns"), _peers("dns")),

@@ -101,9 +101,9 @@ def main() -> int:
         parser.error(f"no section {', '.join(strange)}; there are: {', '.join(SECTIONS)}")
     work = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(work).free
-    if free < DISK * args.packets:
-        say(f"{free / 1e9:.0f} GB free in {work}; all sections take {DISK * args.packets / 1e9:.0f}")
+    free, needed = shutil.disk_usage(work).free / 1e9, DISK * args.packets / 1e9
+    if free < needed:
+        say(f"{free:.1f} GB free in {work}; all sections take {needed:.1f}")
     settings = Settings(
         office=args.packets,
         dns=max(1, args.packets * 2 // 5),
@@ -120,7 +120,7 @@ def main() -> int:
             continue
         try:
             results[name] = measure(settings)
-        except alone.Failed as error:
+        except alone.MeasurementError as error:
             wrong.append(f"{name}: {error}")
         else:
             print(text(results[name]), end="\n\n", flush=True)

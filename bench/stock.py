@@ -43,9 +43,7 @@ class Ledger:
 class Stock:
     """What flows share: random source, clients, payloads and DNS messages built once."""
 
-    def __init__(
-        self, seed: int, vlan: int | None, names: int = 4000, clients: int = 2000
-    ) -> None:
+    def __init__(self, seed: int, vlan: int | None, names: int = 4000, clients: int = 2000) -> None:
         self.rng = rng = random.Random(seed)
         self.vlan = vlan
         self.population = Population(rng, names)
