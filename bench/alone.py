@@ -7,13 +7,12 @@ size can be read without a disk that holds it.
 import json
 import statistics
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from captures import Traffic, capture, empty
 from compare import Settings, say
 from measure import Run, interpreter, measure, netwatch
-from peers import CONFIG
+from peers import CONFIG, clients, shown
 
 SIZES = (10**7, 10**8, 10**9, 4 * 10**9, 20 * 10**9)
 """Bytes of a capture at which memory is looked at, up to the largest that is asked for."""
@@ -30,6 +29,12 @@ def good(run: Run) -> Run:
     if run.status:
         raise MeasurementError(run.error)
     return run
+
+
+def whole(run: Run, expected: int) -> None:
+    """Refuse a run that told less than the traffic shows."""
+    if run.told is None or run.told < expected:
+        raise MeasurementError(f"told {run.told} of {expected}")
 
 
 def start(settings: Settings) -> dict[str, Any]:
@@ -84,34 +89,23 @@ def jobs(settings: Settings) -> dict[str, Any]:
 def memory(settings: Settings) -> dict[str, Any]:
     """Peak memory by the size of what comes through a pipe."""
     sizes = [size for size in SIZES if size < settings.largest] + [settings.largest]
-    commands = {
-        "scan": netwatch("scan", "-q", "-c", str(CONFIG), "--format", "jsonl", "-"),
-        "names": netwatch("names", "-q", "--format", "jsonl", "-"),
-    }
+    scan = netwatch("scan", "-q", "-c", str(CONFIG), "--format", "jsonl", "-")
+    names = netwatch("names", "-q", "--format", "jsonl", "-")
     rows = []
     for size in sizes:
         packets = max(1, size // OCTETS)
-        for name, command in commands.items():
+        for name, command, expected in (("scan", scan, clients), ("names", names, shown)):
             say(f"memory: {name} of {size / 1e6:.0f} MB through a pipe")
             output = settings.work / f"memory-{name}.out"
             feed = Traffic("office", packets, seed=3).command()
             run = good(measure(command, output, settings.timeout, feed=feed))
-            rows.append(
-                {
-                    "command": name,
-                    "octets": octets(output.with_suffix(".fed")),
-                    "packets": packets,
-                    **asdict(run),
-                }
-            )
             output.unlink()
+            manifest = json.loads(output.with_suffix(".fed").read_text(encoding="ascii"))
+            whole(run, expected(manifest))
+            # A pcap has 24 bytes of its own, and 16 with each packet.
+            octets = 24 + 16 * packets + manifest["bytes"]
+            rows.append({"command": name, "octets": octets, "packets": packets, **asdict(run)})
     return {"interpreter": interpreter(), "rows": rows}
-
-
-def octets(notes: Path) -> int:
-    """Bytes of the capture that a manifest tells of (the pcap format: 24, and 16 a packet)."""
-    manifest = json.loads(notes.read_text(encoding="ascii"))
-    return int(24 + 16 * manifest["packets"] + manifest["bytes"])
 
 
 def start_text(found: dict[str, Any]) -> str:

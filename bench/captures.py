@@ -56,6 +56,12 @@ def capture(traffic: Traffic, work: Path) -> tuple[Path, dict[str, Any]]:
     return path, json.loads(notes.read_text(encoding="ascii"))
 
 
+def forget(traffic: Traffic, work: Path) -> None:
+    """Remove the capture and its manifest."""
+    for ending in ("pcap", "json"):
+        (work / f"{traffic.stem}.{ending}").unlink(missing_ok=True)
+
+
 def empty(work: Path) -> Path:
     """A capture without a packet."""
     path = work / "empty.pcap"

@@ -9,14 +9,16 @@ import shutil
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from alone import MeasurementError, good
-from captures import Traffic, capture, empty
+from alone import good, whole
+from captures import Traffic, capture, empty, forget
 from compare import Settings, run, say
 from measure import Run, measure, netwatch
-from peers import CONFIG, PEERS, Job
+from peers import CONFIG, PEERS, Job, clients
 from population import BANNED_DOMAINS
 
 FLOWS = (1_000, 10_000, 100_000, 300_000)
@@ -40,7 +42,8 @@ class Step:
 def steps(settings: Settings) -> Iterator[Step]:
     """All points, in the order of the table."""
     base = max(16, settings.office // 5)
-    for packets in (base // 16, base // 4, base, 4 * base):
+    for part in (64, 16, 4, 1):
+        packets = max(1, settings.office // part)
         yield Step("packets", packets, Traffic("office", packets))
     for flows in FLOWS:
         if flows <= max(base // 2, FLOWS[0]):
@@ -78,8 +81,14 @@ def signatures(domains: int, work: Path) -> Path:
 
 def growth(settings: Settings) -> dict[str, Any]:
     """Every step, some rounds over."""
-    rounds = min(ROUNDS, settings.rounds)
-    return {"rounds": rounds, "rows": [point(step, rounds, settings) for step in steps(settings)]}
+    rounds, rows = min(ROUNDS, settings.rounds), []
+    kept = Traffic("office", settings.office)
+    for traffic, some in groupby(steps(settings), attrgetter("traffic")):
+        rows += [point(step, rounds, settings) for step in some]
+        # What others read too stays; all of them together would fill a disk.
+        if traffic != kept:
+            forget(traffic, settings.work)
+    return {"rounds": rounds, "rows": rows}
 
 
 def point(step: Step, rounds: int, settings: Settings) -> dict[str, Any]:
@@ -93,8 +102,7 @@ def point(step: Step, rounds: int, settings: Settings) -> dict[str, Any]:
     for _ in range(rounds):
         starts.append(good(measure([*call, nothing], output, settings.timeout)))
         runs.append(good(measure([*call, str(path)], output, settings.timeout)))
-        if runs[-1].told != manifest["banned_clients"]:
-            raise MeasurementError(f"told {runs[-1].told} of {manifest['banned_clients']}")
+        whole(runs[-1], clients(manifest))
         if step.what == "names":
             others += suricata(Job(path, step.traffic.packets, work), settings)
     start = _cpu(starts)

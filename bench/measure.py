@@ -66,7 +66,7 @@ def measure(
     errors = output.with_suffix(".err")
     with contextlib.ExitStack() as stack:
         out, err = stack.enter_context(output.open("wb")), stack.enter_context(errors.open("wb"))
-        source = None
+        source, fed_well = None, True
         if feed is not None:
             fed = stack.enter_context(output.with_suffix(".fed").open("wb"))
             source = subprocess.Popen(feed, stdout=subprocess.PIPE, stderr=fed, cwd=ROOT)
@@ -82,11 +82,13 @@ def measure(
         timer.cancel()
         process.returncode = status = os.waitstatus_to_exitcode(wait_status)
         if source:
-            # Its reader is gone, so it ends by itself (SIGPIPE or its own status).
-            source.wait()
+            # Its reader is gone, so it ends by itself.
+            fed_well = source.wait() == 0
     # Linux counts kilobytes, macOS bytes (getrusage(2)).
     rss = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     cpu = usage.ru_utime + usage.ru_stime
+    if status == 0 and not fed_well:
+        return Run(cpu, wall, rss, 1, None, "what it was fed broke off")
     if status == 0:
         return Run(cpu, wall, rss, 0, told(output))
     last = errors.read_text(errors="replace").strip().splitlines() or [f"status {status}"]

@@ -71,6 +71,8 @@ def test_a_command_is_fed_and_ended_in_time(bench: Bench, tmp_path: Path) -> Non
     assert measure(copy, output, 60, feed=feed).told == 2
     assert output.with_suffix(".fed").read_text() == "3\n"
     assert measure(copy, output, 60).told == 0
+    broken = [sys.executable, "-c", "import sys; print('one'); sys.exit(4)"]
+    assert measure(copy, output, 60, feed=broken).error == "what it was fed broke off"
     endless = [sys.executable, "-c", "import time; time.sleep(600)"]
     assert measure(endless, output, 0.1).status == -signal.SIGKILL
 
@@ -202,6 +204,32 @@ def test_signatures_have_so_many_domains(bench: Bench, tmp_path: Path) -> None:
     rules = [rule for signature in loaded.catalog.signatures.values() for rule in signature.rules]
     assert len({rule.name for rule in rules}) == 1500
     assert loaded.catalog.match("www.tiktok.com") is not None
+
+
+def test_a_step_is_measured_and_its_capture_removed(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growth, compare = bench("growth"), bench("compare")
+    monkeypatch.setattr(growth, "FLOWS", (100,))
+    monkeypatch.setattr(growth, "NAMES", ())
+    monkeypatch.setattr(growth, "DOMAINS", (10,))
+    settings = compare.Settings(8000, 0, 1, 0, (), tmp_path, 60)
+    rows = growth.growth(settings)["rows"]
+    assert [(row["what"], row["size"], row["packets"]) for row in rows] == [
+        ("packets", 125, 125),
+        ("packets", 500, 500),
+        ("packets", 2000, 2000),
+        ("packets", 8000, 8000),
+        ("flows", 100, 1600),
+        ("domains", 10, 400),
+    ]
+    assert all(row["start"] > 0 and row["rss"] > 1_000_000 for row in rows)
+    assert {path.name for path in tmp_path.glob("office-*.pcap")} == {
+        "office-1-1.pcap",
+        "office-8000-1.pcap",
+    }
+    assert not list(tmp_path.glob("data-*"))
+    assert len(growth.text({"rounds": 1, "rows": rows}).splitlines()) == 2 + len(rows)
 
 
 def test_one_command_measures_and_tells(tmp_path: Path) -> None:
