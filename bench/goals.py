@@ -14,7 +14,7 @@ Results = Mapping[str, Any]
 """What each section found, by its name."""
 
 FLAT = 1.1
-"""How much more memory ten times as many bytes may take, at most."""
+"""How much more memory four times as many bytes may take, at most, once the tables are full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ def _memory(results: Results) -> Iterator[Goal]:
         size = f"{rows[-1]['octets'] / 1e9:.2g} GB" if rows else "any size"
         peak = max(row["rss"] - found["interpreter"] for row in rows) / 1e6 if found else None
         yield Goal(f"{command} of up to {size}, memory beyond Python's", " MB", 200, True, peak)
-        less = [row["rss"] for row in rows if row["octets"] * 10 <= rows[-1]["octets"] * 1.05]
+        less = [row["rss"] for row in rows if row["octets"] * 3.9 <= rows[-1]["octets"]]
         more = rows[-1]["rss"] / less[-1] if less else None
-        yield Goal(f"{command}, peak at {size} / at a tenth or less", "", FLAT, True, more)
+        yield Goal(f"{command}, peak at {size} / at a quarter or less", "", FLAT, True, more)
 
 
 def _rest(results: Results) -> Iterator[Goal]:
