@@ -16,7 +16,7 @@ from peers import CONFIG, clients, shown
 
 SIZES = (10**7, 10**8, 10**9, 4 * 10**9, 20 * 10**9)
 """Bytes of a capture at which memory is looked at, up to the largest that is asked for."""
-OCTETS = 890
+OCTETS = 860
 """About what a packet of the office takes in a capture."""
 
 

@@ -13,8 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+
+_OWN = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONDEVMODE", "PYTHONTRACEMALLOC")
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in _OWN}
+"""What commands run in: without what a developer may have set and users have not."""
 
 _BARE = """
 import resource, sys
@@ -50,6 +55,13 @@ def lines(output: Path) -> int:
         return sum(1 for _ in file)
 
 
+def popen(command: Sequence[str], stdin: Any, stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:
+    """Begin a command in the root of the project."""
+    return subprocess.Popen(
+        command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=ROOT, env=ENVIRONMENT
+    )
+
+
 def measure(
     command: Sequence[str],
     output: Path,
@@ -69,10 +81,10 @@ def measure(
         source, fed_well = None, True
         if feed is not None:
             fed = stack.enter_context(output.with_suffix(".fed").open("wb"))
-            source = subprocess.Popen(feed, stdout=subprocess.PIPE, stderr=fed, cwd=ROOT)
+            source = popen(feed, subprocess.DEVNULL, subprocess.PIPE, fed)
         stdin = source.stdout if source else subprocess.DEVNULL
         begin = time.perf_counter()
-        process = subprocess.Popen(command, stdin=stdin, stdout=out, stderr=err, cwd=ROOT)
+        process = popen(command, stdin, out, err)
         if source and source.stdout:
             source.stdout.close()
         timer = threading.Timer(timeout, process.kill)
@@ -97,5 +109,6 @@ def measure(
 
 def interpreter() -> int:
     """Peak resident set in bytes of a Python that does nothing."""
-    done = subprocess.run([sys.executable, "-c", _BARE], check=True, capture_output=True)
+    command = [sys.executable, "-c", _BARE]
+    done = subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)
     return int(done.stdout)
