@@ -191,14 +191,14 @@ LIMITS = [
     ("scan", "hellos", Cost(1.5, 14)),
     ("scan", "cut-hellos", Cost(49.5, 350)),
     ("scan", "initials", Cost(71.5, 370)),
-    ("scan", "banned-lookups", Cost(78, 550)),
+    ("scan", "banned-lookups", Cost(76, 550)),
     ("scan", "banned-hellos", Cost(153, 980)),
     ("names", "data", Cost(0.1, 0.5)),
     ("names", "short", Cost(0.1, 0.5)),
-    ("names", "lookups", Cost(37.5, 290)),
-    ("names", "hellos", Cost(110.5, 800)),
-    ("names", "cut-hellos", Cost(147.5, 1060)),
-    ("names", "initials", Cost(155.5, 1000)),
+    ("names", "lookups", Cost(33.5, 265)),
+    ("names", "hellos", Cost(108.5, 780)),
+    ("names", "cut-hellos", Cost(143.5, 1035)),
+    ("names", "initials", Cost(153.5, 985)),
 ]
 """Python calls and lines for each packet, message or flow, at most. Lines have some room, since
 versions of Python count them differently."""
