@@ -172,6 +172,8 @@ def _survey(config: Config, coverage: Coverage, learned: Learned | None) -> Surv
         ip: bytes, vlan: int | None, mac: bytes | None, time: int
     ) -> tuple[Network | None, str]:
         network = config.networks.find(ip, vlan)
+        if network is None:
+            return None, ""
         tenant = learned.owner(ip, mac, vlan, time) if learned is not None else None
         return network, config.devices.identify(ip, mac, network, tenant).id
 
