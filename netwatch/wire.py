@@ -6,7 +6,7 @@ Here sources meet the dissector, and the dissector the protocols; no rule is kno
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from netwatch.capture.block import TIME, Source
 from netwatch.capture.files import STDIN, Found, NotACapture, open_source
@@ -57,7 +57,10 @@ class Wire:
     With `outcome`, the number in `model.OUTCOMES` of what a message tells of its flow's
     name, each flow is handed to `ended` when it is over, but those that have a name and
     say nothing more, which `named` gets as a number for each client, now and then. With
-    `proving` (see `Dissector`) observations come with the packets that prove them.
+    `proving` (see `Dissector`) observations come with the packets that prove them. With
+    `learning`, names of `model.LEARNABLE`, messages that claim addresses are handed to
+    `claimed`, in the order of their packets, before the names that they show, and each
+    flow to `ended`.
     """
 
     def __init__(
@@ -70,6 +73,8 @@ class Wire:
         ended: Callable[[Flow], None] = lambda flow: None,
         named: Callable[[Client, int], None] = lambda client, flows: None,
         proving: Callable[[bytes], bool] | None = None,
+        learning: Collection[str] = (),
+        claimed: Callable[[Packet, Message], None] = lambda packet, message: None,
     ) -> None:
         self.tally = tally
         self._progress = progress
@@ -79,6 +84,8 @@ class Wire:
         self._ended = ended
         self._named = named
         self._proving = proving
+        self._learning = learning
+        self._claimed = claimed
         self._dissector: Dissector | None = None
 
     def read(self, found: Found) -> Iterator[Observation]:
@@ -142,6 +149,7 @@ class Wire:
                 self._outcome,
                 seed,
                 self._proving,
+                self._learning,
             )
         dissector, kernel = self._dissector, self._dissector.kernel
         for block in source.blocks():
@@ -158,6 +166,8 @@ class Wire:
 
     def _observations(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[Observation]:
         for packet, message in found:
+            if message.claims:
+                self._claimed(packet, message)
             yield from observe(packet, message)
 
 

@@ -5,7 +5,7 @@ parsers are handed in, so that this room knows bytes and flows and no protocol.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from netwatch.dissect.packets import Seen
 from netwatch.dissect.streams import Streams
 from netwatch.dissect.trails import Kept
 from netwatch.errors import ParseError
-from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
+from netwatch.model import LEARNABLE, OUTCOMES, Flow, Message, Observation, Packet
 
 MAX_NESTED = 8
 """Packets put together of fragments that were in one another."""
@@ -56,7 +56,9 @@ class Dissector:
     outcome `named`. `outcome` tells the number in `model.OUTCOMES` of what a message says of
     its flow's name; with it flows are recorded. With `proving`, which says whether a flow
     with a packed address may be known by it later, what is told comes with the packets
-    that prove it.
+    that prove it. Messages that claim addresses are told whether wanted or not; `learning`
+    names of `model.LEARNABLE` what they are looked for in, and then all flows are told one
+    by one.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Dissector:
         outcome: Callable[[Message], int] | None = None,
         seed: int = 0,
         proving: Callable[[bytes], bool] | None = None,
+        learning: Collection[str] = (),
     ) -> None:
         self._kept = None if proving is None else Kept(proving)
         self.kernel = Kernel(
@@ -75,10 +78,11 @@ class Dissector:
             zones=zones,
             recording=outcome is not None,
             opening=proving is not None,
+            learning=sum(1 << bit for bit, word in enumerate(LEARNABLE) if word in learning),
         )
         self._outcome = outcome
         self._sources: list[str] = []
-        self._over = Over(self.kernel, self._sources)
+        self._over = Over(self.kernel, self._sources, counting=not learning)
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
         self._streams = Streams(
@@ -220,6 +224,8 @@ class Dissector:
             self._shown[shown.evidence] += 1
         if self._outcome is not None:
             self._over.mark(flow, self._outcome(message))
+        if message.claims:
+            return True
         return bool(message.shown) and (self._wanted is None or self._wanted(message))
 
     def flows(self) -> Iterator[Flow]:

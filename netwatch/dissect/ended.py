@@ -29,10 +29,12 @@ Client = tuple[bytes, int | None, bytes | None]
 
 
 class Over:
-    """The flows of one kernel that are over and not told yet; `sources` by their number."""
+    """The flows of one kernel that are over and not told yet; `sources` by their number.
+    With `counting`, those that have a name and say nothing more are counted by client."""
 
-    def __init__(self, kernel: Kernel, sources: Sequence[str]) -> None:
+    def __init__(self, kernel: Kernel, sources: Sequence[str], counting: bool = True) -> None:
         self._kernel = kernel
+        self._counting = counting
         self._sources = sources
         self._words: list[int] = []
         self._places: dict[int, int] = {}
@@ -73,7 +75,7 @@ class Over:
         for slot in zip(*[iter(words)] * FIELDS, strict=True):
             ports = slot[_PORTS]
             usual = _DNS_PORTS.isdisjoint((ports >> 16, ports & 0xFFFF))
-            if usual and slot[_TOLD] >> 8 == _NAMED and slot[4] + slot[5]:
+            if self._counting and usual and slot[_TOLD] >> 8 == _NAMED and slot[4] + slot[5]:
                 side, about = _client_side(slot), slot[_ABOUT]
                 address = slot[_HIGH : _HIGH + 4] if side else slot[_LOW : _LOW + 4]
                 self._named[about & _IPV6 | about >> 16 << 16, slot[_MACS + side], address] += 1

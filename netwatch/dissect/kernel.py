@@ -62,7 +62,8 @@ class Kernel(Transport):
     (see `interest`) messages whose names are all outside of them are counted and give no
     row; None wants all. With `recording`, flows that are over are kept until `flows.take`
     is called, which must be after each list of rows. With `opening` the first packet of
-    each flow gives a row."""
+    each flow gives a row. `learning` has a bit for each of `model.LEARNABLE` that is passed
+    on too, to learn devices from it."""
 
     def __init__(
         self,
@@ -71,8 +72,10 @@ class Kernel(Transport):
         zones: Iterable[bytes] | None = None,
         recording: bool = False,
         opening: bool = False,
+        learning: int = 0,
     ) -> None:
         self.flows = Flows(slots, recording)
+        self.learning = learning
         self.odd = array("q", bytes(8 * len(ODDITIES)))
         self.rows = array("q", bytes(8 * (ROOM + 2) * WIDTH))
         self.out = self.rows
