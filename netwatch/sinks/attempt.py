@@ -13,14 +13,14 @@ from netwatch.errors import NetwatchError
 from netwatch.sinks.base import (
     Again,
     Delivered,
-    Denied,
+    DeniedError,
     Item,
     Output,
     Record,
     Refused,
-    Rejected,
+    RejectedError,
     Sink,
-    Unavailable,
+    UnavailableError,
 )
 from netwatch.sinks.secrets import redacted
 from netwatch.sinks.spool import Row
@@ -62,14 +62,14 @@ def attempt(output: Output, sink: Sink, rows: Sequence[Row]) -> Result:
     nothing: frozenset[int] = frozenset()
     try:
         outcomes = sink.send(items) if items else ()
-    except Rejected as error:
+    except RejectedError as error:
         if len(items) > 1:
             return Result(nothing, refused, halve=True)
         refused[items[0].seq] = items[0].record, clean(str(error))
         return Result(nothing, refused)
-    except Denied as error:
+    except DeniedError as error:
         return Result(nothing, refused, "paused", clean(str(error)))
-    except Unavailable as error:
+    except UnavailableError as error:
         return Result(nothing, refused, "retrying", clean(str(error)), error.after)
     except (NetwatchError, OSError) as error:
         return Result(nothing, refused, "retrying", clean(str(error)))

@@ -27,6 +27,9 @@ VERDICTS = ("exempt", "advisory", "violation")
 SEVERITIES = ("low", "medium", "high", "critical")
 """From the least to the most, as `min_severity` has them."""
 
+JSON_FORMATS = ("jsonl", "ecs", "ocsf", "eve", "gelf")
+"""The formats that are one JSON object an alert."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -66,7 +69,7 @@ class Again:
 Outcome = Delivered | Refused | Again
 
 
-class Unavailable(NetwatchError):
+class UnavailableError(NetwatchError):
     """The receiver cannot be reached or is busy; `after` as in `Again`."""
 
     def __init__(self, reason: str, after: float | None = None) -> None:
@@ -74,12 +77,12 @@ class Unavailable(NetwatchError):
         self.after = after
 
 
-class Denied(NetwatchError):
+class DeniedError(NetwatchError):
     """The receiver refuses this output as a whole until a person mends it: credentials,
     a permission, an address that is none of its own."""
 
 
-class Rejected(NetwatchError):
+class RejectedError(NetwatchError):
     """The receiver will never take these alerts as they were sent together."""
 
 
@@ -90,8 +93,8 @@ class Sink(Protocol):
     """How many alerts `send` takes at most."""
 
     def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
-        """Send alerts; one outcome for each, in their order. Raises `Unavailable`, `Denied`
-        or `Rejected` where one answer holds for all; then all count as not delivered."""
+        """Send alerts; one outcome for each, in their order. Raises `UnavailableError`, `DeniedError`
+        or `RejectedError` where one answer holds for all; then all count as not delivered."""
         ...
 
     def rest(self) -> None:
@@ -118,14 +121,15 @@ class Settings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SinkType:
-    """A row of `netwatch.sinks.SINKS`: `read` takes the type's own keys; paths count from
+    """A row of `netwatch.sinks.table.SINKS`: `read` takes the type's own keys; paths count from
     the folder it is given. `formats` are those that the receiver can read (empty: all),
-    `default` the one taken where none is written. Digests are sent every so often, not
-    at once."""
+    `default` the one taken where none is written (empty: the type has a form of its
+    own). `every` is for digests: how long alerts are gathered, in s."""
 
     read: Callable[[Fields, Path], Settings]
     default: str = "jsonl"
     formats: tuple[str, ...] = ()
+    every: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

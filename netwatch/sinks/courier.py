@@ -40,7 +40,7 @@ class Timing:
     def delay(self, attempt: int, after: float | None = None) -> float:
         """How long to wait behind the failed attempt number `attempt`, from 1; `after` is
         what the receiver asked for."""
-        backoff = min(self.cap, self.first * 2 ** min(attempt - 1, 30))
+        backoff = min(self.cap, self.first * 2.0 ** min(attempt - 1, 30))
         return max(backoff * random.uniform(0.5, 1), min(after or 0, MAX_RETRY_AFTER))
 
 

@@ -18,7 +18,7 @@ from netwatch.errors import ConfigError, NetwatchError
 from netwatch.sinks.base import Output, Record
 from netwatch.sinks.courier import Courier, Timing
 from netwatch.sinks.lock import Lock
-from netwatch.sinks.spool import Damaged, Outbox, Spool, Status, set_aside
+from netwatch.sinks.spool import DamagedError, Outbox, Spool, Status, set_aside
 
 MAX_UNWRITTEN = 10_000
 """Alerts that wait in memory where the outbox cannot be written; then the oldest goes."""
@@ -80,7 +80,7 @@ class Delivery:
     def _opened(self) -> Spool:
         try:
             return Spool(self._outbox, create=True, patience=_PATIENCE)
-        except Damaged as error:
+        except DamagedError as error:
             if not self._lock.acquire():
                 raise
             aside = set_aside(self._outbox.folder, time.time())

@@ -64,7 +64,7 @@ _WANTED = """alert.seq > output.cursor AND (alert.output = output.name OR (
     AND alert.severity >= output.severity))"""
 
 
-class Damaged(NetwatchError):
+class DamagedError(NetwatchError):
     """The file is there and is no sound database."""
 
 
@@ -127,7 +127,7 @@ class Spool:
     """One connection to the outbox. `sync` is whether what is committed has to survive a
     power failure; `patience` how long to wait for another writer, in s. Raises
     `NetwatchError` where there is none and `create` is false, or it cannot be opened, and
-    `Damaged`; the methods raise `sqlite3.Error`."""
+    `DamagedError`; the methods raise `sqlite3.Error`."""
 
     def __init__(
         self, outbox: Outbox, *, create: bool = False, sync: bool = True, patience: float = 5.0
@@ -152,7 +152,7 @@ class Spool:
         except sqlite3.Error as error:
             self._db.close()
             damaged = error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT")
-            kind = Damaged if damaged else NetwatchError
+            kind = DamagedError if damaged else NetwatchError
             raise kind(f"the outbox in {folder} cannot be opened: {error}") from None
         except BaseException:
             self._db.close()
@@ -326,13 +326,14 @@ class Spool:
 
     def status(self) -> list[Status]:
         """All outputs that were ever configured, by name."""
+        rows = self._db.execute(
+            "SELECT name, type, format, configured, (SELECT count(*) FROM alert WHERE"
+            f" {_WANTED}), (SELECT min(time) FROM alert WHERE {_WANTED}), sent, retried, dead,"
+            " dropped, state, reason, last_sent FROM output ORDER BY name"
+        )
         return [
-            Status(*row[:3], bool(row[3]), *row[4:])
-            for row in self._db.execute(
-                "SELECT name, type, format, configured, (SELECT count(*) FROM alert WHERE"
-                f" {_WANTED}), (SELECT min(time) FROM alert WHERE {_WANTED}), sent, retried, dead,"
-                " dropped, state, reason, last_sent FROM output ORDER BY name"
-            )
+            Status(name, kind, form, bool(configured), *counts)
+            for name, kind, form, configured, *counts in rows
         ]
 
 
