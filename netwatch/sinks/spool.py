@@ -214,16 +214,16 @@ class Spool:
         ]
         gone = 0
         with self._write():
-            while self.used() + sum(len(row[5]) for row in rows) > self._max_bytes:
-                first, last = self._span()
-                if first is None or last is None:
-                    break
-                gone += self._forget(first + (last - first) // 50)
             self._db.executemany(
                 "INSERT INTO alert (key, time, verdict, severity, output, record)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
+            while self.used() > self._max_bytes:
+                first, last = self._span()
+                if first is None or last is None:
+                    break
+                gone += self._forget(first + (last - first) // 50)
         return gone
 
     def used(self) -> int:
