@@ -80,19 +80,19 @@ class NatsSink:
 
     def __init__(self, settings: NatsSettings) -> None:
         try:
-            import nats
+            import nats.aio.client
         except ImportError:
             told = "an output of type nats needs: pip install 'netwatch[nats]'"
             raise NetwatchError(told) from None
         self._library = nats
         self._settings = settings
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._runner: asyncio.Runner | None = None
         self._client: Any = None
         self._error: Exception | None = None
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        self._loop = self._loop or asyncio.new_event_loop()
-        return self._loop.run_until_complete(work)
+        self._runner = self._runner or asyncio.Runner()
+        return self._runner.run(work)
 
     async def _connected(self) -> Any:
         if self._client is not None and self._client.is_connected:
@@ -112,10 +112,14 @@ class NatsSink:
             if tls.server_name:
                 options["tls_hostname"] = tls.server_name
         self._error = None
-        self._client = await self._library.connect(
+        self._client = self._library.aio.client.Client()
+        await self._client.connect(
             servers=list(settings.servers),
             name="netwatch",
+            # Waiting and trying again is the courier's business.
             allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0.05,
             connect_timeout=settings.timeout,
             error_cb=self._heard,
             **options,
@@ -167,11 +171,11 @@ class NatsSink:
 
     def close(self) -> None:
         """Close the connection and its loop."""
-        if self._loop is None:
+        if self._runner is None:
             return
         if self._client is not None:
             with suppress(Exception):
-                self._run(self._client.close())
+                self._run(asyncio.wait_for(self._client.close(), self._settings.timeout))
             self._client = None
-        self._loop.close()
-        self._loop = None
+        self._runner.close()
+        self._runner = None

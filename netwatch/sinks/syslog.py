@@ -3,12 +3,17 @@
 Syslog has no acknowledgement: what a write over TCP took may still be lost with the
 receiver. So a batch is a connection: behind the last message our side is closed, and
 the receiver, when it has read everything, closes its own. Only that end counts as
-delivered; a reset, or no end, does not. Over UDP nobody can know; what the network
-answers (port unreachable) is listened for.
+delivered; a reset, or no end, does not. What it has read it may still lose with its
+memory: where it is gone soon after, the last batch is sent once more. Over UDP nobody
+can know; what the network answers (port unreachable) is listened for.
 """
 
+import fcntl
 import socket
 import ssl
+import struct
+import termios
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,8 +35,13 @@ PORTS = {"udp": 514, "tcp": 601, "tls": 6514}
 MAX_DATAGRAM = 65507
 """Bytes of a UDP payload over IPv4."""
 
-_UDP_BATCH = 50
-_UDP_LISTEN = 0.05
+SUSPECT = 10.0
+"""Seconds: a receiver that cannot be reached so soon after a batch may have lost that."""
+
+# A receiver's buffer is some 200 KiB and drops in silence: after so many bytes in a burst
+# it is given time, in s.
+_BURST = 16384
+_PAUSE = 0.01
 _ANSWER = 65536
 
 
@@ -101,7 +111,9 @@ class SyslogSink:
 
     def __init__(self, settings: SyslogSettings) -> None:
         self._settings = settings
-        self.batch = _UDP_BATCH if settings.transport == "udp" else 500
+        self._last: tuple[float, list[bytes]] = (0.0, [])
+        self._repeat: list[bytes] = []
+        self.batch = 50 if settings.transport == "udp" else 500
 
     def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """Send messages. Raises `UnavailableError` where the receiver cannot be reached, does
@@ -119,7 +131,7 @@ class SyslogSink:
             if self._settings.transport == "udp":
                 told = self._datagrams(messages)
             else:
-                told = self._stream(messages)
+                told = self._stream([*self._repeat, *messages])
         except ssl.SSLCertVerificationError as error:
             told = f"{where}: its certificate is refused: {error.verify_message}"
             raise UnavailableError(told) from None
@@ -127,7 +139,10 @@ class SyslogSink:
             told = f"{where}: no answer within {self._settings.timeout:g} s"
             raise UnavailableError(told) from None
         except OSError as error:
+            if time.monotonic() - self._last[0] < SUSPECT:
+                self._repeat = self._last[1]
             raise UnavailableError(f"{where}: {error.strerror or error}") from None
+        self._last, self._repeat = (time.monotonic(), messages), []
         return [Delivered(told + (", shortened" if cut else "")) for cut in short]
 
     def _datagrams(self, messages: Sequence[bytes]) -> str:
@@ -136,13 +151,17 @@ class SyslogSink:
             settings.host, settings.port, type=socket.SOCK_DGRAM
         )
         with socket.socket(family, kind, protocol) as out:
-            out.settimeout(_UDP_LISTEN)
+            out.settimeout(_PAUSE)
             out.connect(address)
-            for message in messages:
+            burst = 0
+            for number, message in enumerate(messages, 1):
                 out.send(message)
-            # An ICMP error for one of these shows as an error of the socket.
-            with suppress(TimeoutError):
-                out.recv(_ANSWER)
+                burst += len(message)
+                if burst > _BURST or number == len(messages):
+                    # An ICMP error for one of these shows as an error of the socket.
+                    with suppress(TimeoutError):
+                        out.recv(_ANSWER)
+                    burst = 0
         return "sent by UDP, which has no answer"
 
     def _stream(self, messages: Sequence[bytes]) -> str:
@@ -154,7 +173,9 @@ class SyslogSink:
                 if not settings.confirm:
                     return "written"
                 plain.shutdown(socket.SHUT_WR)
-                self._read_end(plain)
+                while plain.recv(_ANSWER):
+                    pass
+                self._acknowledged(plain)
             else:
                 name = settings.tls.server_name or settings.host
                 try:
@@ -171,29 +192,44 @@ class SyslogSink:
         return "read to the end and closed by the receiver"
 
     def _end_tls(self, secure: ssl.SSLSocket) -> None:
-        """Send close_notify (RFC 5425 section 4.4) and wait for the receiver's end."""
-        try:
-            under = secure.unwrap()
-        except ssl.SSLEOFError:
-            # It closed without a close_notify of its own, which many do.
-            return
-        except ssl.SSLError as error:
-            if "after close notify" in str(error).lower():
-                return
-            raise
+        """Send close_notify (RFC 5425 section 4.4) and wait for the receiver's end, which
+        comes without one from most."""
+        with suppress(ssl.SSLEOFError):
+            secure.unwrap()
+        # From here on the bytes are TCP's own.
         with suppress(OSError):
-            under.shutdown(socket.SHUT_WR)
-        self._read_end(under)
-
-    def _read_end(self, plain: socket.socket) -> None:
-        while plain.recv(_ANSWER):
+            secure.shutdown(socket.SHUT_WR)
+        while secure.recv(_ANSWER):
             pass
+        self._acknowledged(secure)
+
+    def _acknowledged(self, out: socket.socket) -> None:
+        """Its end may have come before it had read ours. Then what we sent was answered by a
+        reset, which shows in the socket's error alone, and maybe later."""
+        deadline = time.monotonic() + self._settings.timeout
+        while True:
+            error = out.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                raise ConnectionResetError(error, "closed before it had read everything")
+            if not _unacknowledged(out):
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            time.sleep(_PAUSE)
 
     def rest(self) -> None:
         """Nothing is held."""
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _unacknowledged(out: socket.socket) -> int:
+    """Bytes that the receiver's system has not acknowledged, where ours tells that."""
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(out.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
+    except OSError:
+        return 0
 
 
 def framed(message: bytes, framing: str) -> bytes:

@@ -89,8 +89,9 @@ class Http(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self._open: set[socket.socket] = set()
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_side=True)
         self.scheme = "https" if context else "http"
@@ -121,14 +122,27 @@ class Http(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Faults break connections on purpose."""
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
     def end(self) -> None:
+        """Stop, and close the connections that clients keep."""
         self.shutdown()
         self.server_close()
+        for each in list(self._open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
         self._thread.join(PATIENCE)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Http
 
     def log_message(self, *args: Any) -> None:
@@ -169,7 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
                 told["error"] = {"type": f"type_{status}", "reason": "because"}
             items.append({"create": told})
         self.server.taken.append((self.path, headers, list(map(json.loads, lines[1::2]))))
-        self.answer(200, {"errors": any("error" in each["create"] for each in items), "items": items})
+        self.answer(
+            200, {"errors": any("error" in each["create"] for each in items), "items": items}
+        )
 
     def answer(self, status: int, told: Any, **headers: str) -> bool:
         data = json.dumps(told).encode()
@@ -196,9 +212,7 @@ def status(code: int, **headers: str) -> Callable[[_Handler], bool]:
 
 def reset(request: _Handler) -> bool:
     """A fault: the connection is reset, and nothing is taken."""
-    request.connection.setsockopt(
-        socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0"
-    )
+    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
     request.close_connection = True
     request.rfile.close()
     request.connection.close()

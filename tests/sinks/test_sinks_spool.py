@@ -1,4 +1,3 @@
-import os
 import sqlite3
 import stat
 from dataclasses import replace
@@ -168,7 +167,9 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
         Spool(Outbox(tmp_path / "file" / "spool"), create=True)
 
 
-@pytest.mark.parametrize("damage", [b"not a database" * 1000, b"SQLite format 3\0" + b"\xff" * 9000])
+@pytest.mark.parametrize(
+    "damage", [b"not a database" * 1000, b"SQLite format 3\0" + b"\xff" * 9000]
+)
 def test_a_damaged_outbox_is_told_and_can_be_set_aside(outbox, damage):
     outbox.folder.mkdir()
     (outbox.folder / FILE).write_bytes(damage)
@@ -177,7 +178,7 @@ def test_a_damaged_outbox_is_told_and_can_be_set_aside(outbox, damage):
     aside = set_aside(outbox.folder, 7.0)
     assert aside.read_bytes() == damage
     Spool(outbox, create=True).close()
-    assert sorted(os.listdir(outbox.folder)) == sorted([FILE, aside.name])
+    assert {each.name for each in outbox.folder.iterdir()} == {FILE, aside.name}
 
 
 def test_the_key_is_that_of_the_same_telling_alone():
