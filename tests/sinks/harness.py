@@ -217,26 +217,24 @@ class SyslogNg(Syslog):
             )
         path = self.folder / "syslog-ng.conf"
         transport = "tls" if self.tls else "tcp"
+        source = f'transport("{transport}") ip("127.0.0.1") port({self.port}){tls}'
         path.write_text(
-            "@version: 4.8\noptions { keep-hostname(yes); log-msg-size(65536); stats(freq(0)); };\n"
-            f'source s {{ syslog(transport("{transport}") ip("127.0.0.1") port({self.port}){tls}); }};\n'
+            "@version: 4.8\n"
+            "options { keep-hostname(yes); log-msg-size(65536); stats(freq(0)); };\n"
+            f"source s {{ syslog({source}); }};\n"
             f'destination d {{ file("{self.got}" template("$MSG\\n")); }};\n'
             "log { source(s); destination(d); };\n"
         )
-        libraries = [
-            *(self.root / "usr/lib").glob("*-linux-gnu*/"),
-            *(self.root / "usr/lib").glob("*-linux-gnu*/syslog-ng/*/"),
-        ]
-        preload = ["env", f"LD_LIBRARY_PATH={':'.join(map(str, libraries))}"]
-        modules = ":".join(str(each) for each in libraries)
+        libraries = self.root / "usr/lib/syslog-ng"
         return [
-            *(preload if self.root != Path("/") else []),
+            *("env", f"LD_LIBRARY_PATH={libraries}"),
             str(self.root / "usr/sbin/syslog-ng"),
             "-F",
             "--no-caps",
             *("-f", str(path)),
             *("-p", str(self.folder / "ng.pid"), "-c", str(self.folder / "ng.ctl")),
-            *("-R", str(self.folder / "ng.persist"), "--module-path", modules),
+            *("-R", str(self.folder / "ng.persist"), "--module-path"),
+            str(next(libraries.glob("[0-9]*"))),
         ]
 
 
