@@ -45,7 +45,8 @@ class Timing:
 
 
 class Courier(threading.Thread):
-    """Delivers what the outbox has for one output. `spool` opens a connection to it."""
+    """Delivers what the outbox has for one output. `spool` opens a connection to it;
+    `paused` is whether the last attempt said that a person has to mend something."""
 
     def __init__(
         self,
@@ -58,7 +59,8 @@ class Courier(threading.Thread):
     ) -> None:
         super().__init__(name=f"netwatch-output-{output.name}", daemon=True)
         self.output = output
-        self.state = ""
+        self.paused = False
+        self._state = ""
         self._reason = ""
         self._folder = folder
         self._open_spool = spool
@@ -87,6 +89,7 @@ class Courier(threading.Thread):
 
     def reopen(self) -> None:
         """Open the sink anew and try at once."""
+        self.paused = False
         self._reopen = True
         self._wake.set()
 
@@ -188,9 +191,10 @@ class Courier(threading.Thread):
 
     def _say(self, state: str, reason: str, spool: Spool | None) -> None:
         """Note a change of state and tell it; the same trouble is told once."""
-        if (state, reason) == (self.state, self._reason):
+        self.paused = state == "paused"
+        if (state, reason) == (self._state, self._reason):
             return
-        before, self.state, self._reason = self.state, state, reason
+        before, self._state, self._reason = self._state, state, reason
         if state == "paused":
             self._loud(f"PAUSED until it is mended: {reason}")
         elif state == "retrying":

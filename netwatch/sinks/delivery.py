@@ -193,10 +193,10 @@ class Delivery:
 
     def _paused(self, left: Left) -> bool:
         if self._lock.held:
-            states = {courier.output.name: courier.state for courier in self._couriers}
+            paused = {each.output.name for each in self._couriers if each.paused}
         else:
-            states = {each.name: each.state for each in self.status()}
-        return all(states.get(name) == "paused" for name, queued in left.queued.items() if queued)
+            paused = {each.name for each in self.status() if each.state == "paused"}
+        return all(name in paused for name, queued in left.queued.items() if queued)
 
     def reopen(self) -> None:
         """Open files and connections anew, and try again at once where an output waits."""

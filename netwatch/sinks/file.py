@@ -7,12 +7,14 @@ crash had cut is ended before the next, so that it spoils no other.
 """
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.sinks.base import Delivered, Item, Outcome, UnavailableError
+from netwatch.sinks.base import Again, Delivered, Item, Outcome, UnavailableError
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.settings import number, size
 from netwatch.userfile import Fields
@@ -61,8 +63,8 @@ class FileSink:
         self._handle: int | None = None
 
     def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
-        """Write and sync all lines; the outcomes say how far it came."""
-        outcomes: list[Outcome] = []
+        """Write and sync lines; what a full disk did not take is for another time."""
+        written, reason = 0, ""
         try:
             handle = self._current()
             for item in items:
@@ -71,13 +73,19 @@ class FileSink:
                     self._rotate()
                     handle = self._current()
                 self._write(handle, item.text.encode("utf-8", "backslashreplace") + b"\n")
-            os.fsync(handle)
+                written += 1
+        except OSError as error:
+            reason = f"{self._settings.path}: {error.strerror or error}"
+        try:
+            if written and self._handle is not None:
+                os.fsync(self._handle)
         except OSError as error:
             self.close()
-            place = self._settings.path
-            raise UnavailableError(f"{place}: {error.strerror or error}") from None
-        outcomes += [Delivered(f"written to {self._settings.path}")] * len(items)
-        return outcomes
+            raise UnavailableError(f"{self._settings.path}: {error.strerror}") from None
+        if reason:
+            self.close()
+        done = [Delivered(f"written to {self._settings.path}")] * written
+        return [*done, *[Again(reason)] * (len(items) - written)]
 
     def _current(self) -> int:
         """The file of that name, as it is now."""
@@ -89,6 +97,9 @@ class FileSink:
             self.close()
         flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
         handle = self._handle = os.open(self._settings.path, flags, 0o640)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            # What a pipe took is gone with its reader.
+            raise OSError(errno.EINVAL, "is no regular file")
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":
             self._write(handle, b"\n")
