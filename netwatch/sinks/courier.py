@@ -118,6 +118,8 @@ class Courier(threading.Thread):
                 self._failed += 1
                 self._say("retrying", str(error), None)
                 wait = self._timing.delay(self._failed)
+                if spool is not None:
+                    spool.shrink()
             self._wait(wait)
         if sink is not None:
             sink.close()

@@ -138,6 +138,7 @@ class Delivery:
                 waiting = len(self._unwritten)
                 self._tell(f"outbox: cannot be written ({error}), {waiting:,} wait in memory")
             self._stuck = True
+            self._writer.shrink()
         else:
             if self._stuck:
                 self._tell("outbox: written again")

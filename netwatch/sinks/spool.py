@@ -152,6 +152,7 @@ class Spool:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
         self._db.execute(f"PRAGMA journal_size_limit = {MAX_BATCH_BYTES}")
+        self._db.execute("PRAGMA wal_autocheckpoint = 250")
         self._page = int(self._db.execute("PRAGMA page_size").fetchone()[0])
         if self._version() == VERSION:
             return
@@ -309,10 +310,11 @@ class Spool:
             "UPDATE output SET state = ?, reason = ? WHERE name = ?", (state, reason, name)
         )
 
-    def last(self) -> int:
-        """The number of the newest alert that was ever put; 0 for none."""
-        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'alert'").fetchone()
-        return int(row[0]) if row else 0
+    def shrink(self) -> None:
+        """Give back the space of the write-ahead log, for a disk that is full; what cannot be
+        given back stays."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def status(self) -> list[Status]:
         """All outputs that were ever configured, by name."""

@@ -122,7 +122,7 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(http, deliver, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "netwatch-test", str(disk)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "netwatch-test", str(disk)], capture_output=True
     )
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted: {mounted.stderr.decode().strip()}")
