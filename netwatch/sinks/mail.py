@@ -116,7 +116,7 @@ class MailSink:
         except smtplib.SMTPRecipientsRefused as error:
             code, text = max(error.recipients.values())
             self._raise(where, code, text)
-        except smtplib.SMTPSenderRefused as error:
+        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
             self._raise(where, error.smtp_code, error.smtp_error)
         except smtplib.SMTPResponseException as error:
             self._raise(where, error.smtp_code, error.smtp_error, DeniedError)
@@ -179,7 +179,7 @@ def digest(items: Sequence[Item], sender: str, to: Sequence[str]) -> EmailMessag
     """The message; its id is the same for the same alerts."""
     counts = Counter(str(item.record.get("verdict")) for item in items)
     order = sorted(counts, key=lambda word: -rank(VERDICTS, word))
-    told = ", ".join(f"{counts[word]} {word}{_plural(counts[word])}" for word in order)
+    told = ", ".join(f"{counts[word]} {word}" for word in order)
     message = EmailMessage(policy=email.policy.SMTP)
     message["From"] = sender
     message["To"] = ", ".join(to)
@@ -191,10 +191,6 @@ def digest(items: Sequence[Item], sender: str, to: Sequence[str]) -> EmailMessag
     worst = sorted(items, key=lambda item: _weight(item.record))
     message.set_content("\n".join(line(item.record) for item in worst) + "\n", cte="base64")
     return message
-
-
-def _plural(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def _weight(record: Record) -> tuple[int, int, str]:

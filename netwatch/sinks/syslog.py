@@ -8,6 +8,7 @@ memory: where it is gone soon after, the last batch is sent once more. Over UDP 
 can know; what the network answers (port unreachable) is listened for.
 """
 
+import errno
 import fcntl
 import socket
 import ssl
@@ -173,9 +174,7 @@ class SyslogSink:
                 if not settings.confirm:
                     return "written"
                 plain.shutdown(socket.SHUT_WR)
-                while plain.recv(_ANSWER):
-                    pass
-                self._acknowledged(plain)
+                self._read_end(plain)
             else:
                 name = settings.tls.server_name or settings.host
                 try:
@@ -199,23 +198,26 @@ class SyslogSink:
         # From here on the bytes are TCP's own.
         with suppress(OSError):
             secure.shutdown(socket.SHUT_WR)
-        while secure.recv(_ANSWER):
-            pass
-        self._acknowledged(secure)
+        self._read_end(secure)
 
-    def _acknowledged(self, out: socket.socket) -> None:
-        """Its end may have come before it had read ours. Then what we sent was answered by a
-        reset, which shows in the socket's error alone, and maybe later."""
+    def _read_end(self, out: socket.socket) -> None:
+        """Wait for its end. That may have come before it had read ours: then what we sent was
+        answered by a reset, which shows in the socket's error alone, and maybe later."""
         deadline = time.monotonic() + self._settings.timeout
-        while True:
-            error = out.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if error:
-                raise ConnectionResetError(error, "closed before it had read everything")
+        try:
+            while out.recv(_ANSWER):
+                pass
+            while _unacknowledged(out) and time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+        except TimeoutError:
             if not _unacknowledged(out):
-                return
-            if time.monotonic() > deadline:
-                raise TimeoutError
-            time.sleep(_PAUSE)
+                where = f"{self._settings.host}:{self._settings.port}"
+                told = f"did not close within {self._settings.timeout:g} s after it had all"
+                raise UnavailableError(f"{where}: {told}, see 'confirm'") from None
+            raise
+        error = out.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error or _unacknowledged(out):
+            raise ConnectionResetError(errno.ECONNRESET, "closed before it had read everything")
 
     def rest(self) -> None:
         """Nothing is held."""
