@@ -100,6 +100,9 @@ class Web:
                 response.close()
                 raise
             response.release_conn()
+        except urllib3.exceptions.NewConnectionError as error:
+            # The library has it as a kind of timeout.
+            raise UnavailableError(f"{where}: {_why(error)}") from None
         except urllib3.exceptions.TimeoutError:
             told = f"{where}: no answer within {self._settings.timeout:g} s"
             raise UnavailableError(told) from None

@@ -247,6 +247,7 @@ class Nats:
         needs("nats-server")
         pytest.importorskip("nats")
         self.port = free_port()
+        self.options: list[str] = []
         self._folder = folder
         self._process: Process | None = None
 
@@ -255,13 +256,15 @@ class Nats:
 
     def start(self) -> None:
         command = ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), "-js"]
+        command += self.options
         if self._process is None:
             self._process = Process(
                 [*command, "-sd", str(self._folder / "js")],
                 lambda: listens(self.port),
                 self._folder,
             )
-            self._do(lambda js: js.add_stream(name="ALERTS", subjects=["netwatch.>"]))
+            if not self.options:
+                self._do(lambda js: js.add_stream(name="ALERTS", subjects=["netwatch.>"]))
         else:
             self._process.start()
 
