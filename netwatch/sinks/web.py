@@ -4,6 +4,7 @@ urllib3 does the work; redirects are not followed and nothing is tried twice her
 answer is read to a bound and within the time, whatever the receiver sends.
 """
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ MAX_ANSWER = 16 << 20
 """Bytes of a receiver's answer; one that is longer cannot be understood."""
 
 _CHUNK = 65536
+_NOISE = re.compile(r"^(<.*?>|HTTPS?Connection\(.*?\)): (Failed to establish a new connection: )?")
 _LATER = {408, 425, 429}
 _MISDIRECTED = {401, 403, 404, 405, 407, 410}
 
@@ -162,7 +164,7 @@ def _why(error: Exception) -> str:
         return f"its certificate is refused: {verify}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error).rpartition(">: ")[2] or type(error).__name__
+    return _NOISE.sub("", str(error)) or type(error).__name__
 
 
 def check(answer: Answer) -> Answer:
