@@ -151,6 +151,32 @@ class Stream:
         self.left -= len(steps)
 
 
+class Data:
+    """The middle of a TCP connection: what its server sends, without end."""
+
+    __slots__ = ("group", "stock", "way")
+
+    def __init__(self, stock: Stock) -> None:
+        client, mac, six = stock.ends()
+        site = stock.population.draw()
+        server = site.six if six else site.four
+        self.stock, self.way = stock, stock.ways(6, client, mac, server, 443)[1]
+        self.group = iter(stock.rng.choice(stock.groups))
+
+    def step(self, writer: Writer, time: int) -> bool:
+        """See `Flow`."""
+        part = next(self.group, None)
+        if part is None:
+            self.group = iter(self.stock.rng.choice(self.stock.groups))
+            part = next(self.group)
+        writer.tcp(self.way, time, ACK, part, self.way.seq, 0)
+        self.way.seq = (self.way.seq + len(part.data)) & 0xFFFFFFFF
+        return True
+
+    def cut(self) -> None:
+        """It shows no name."""
+
+
 class Quic:
     """A QUIC connection: Initials of both sides, then packets with short headers."""
 

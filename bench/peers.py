@@ -4,16 +4,22 @@ Each does the nearest thing to netwatch's work that it can: pick the names, or t
 ones, out of a capture, on one thread. A peer that is not installed is named and left out.
 """
 
+import importlib.metadata
 import importlib.util
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from population import BANNED_DOMAINS
+import suricata
+from measure import ROOT, lines, netwatch
 
-ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / "pcaps" / "netwatch.yaml"
+"""The configuration by which netwatch judges: all shipped signatures, TikTok banned."""
 
 TCPDUMP_FILTER = (
     "port 53 or (tcp[((tcp[12] & 0xf0) >> 2):1] = 0x16) or (udp port 443 and udp[8] & 0xc0 = 0xc0)"
@@ -43,27 +49,6 @@ for flow in nfstream.NFStreamer(source=sys.argv[1], n_meters=1, statistical_anal
     if flow.requested_server_name:
         print(flow.requested_server_name)
 """
-SURICATA_CONFIG = """%YAML 1.1
----
-vars:
-  address-groups: {HOME_NET: "any", EXTERNAL_NET: "any"}
-  port-groups: {HTTP_PORTS: "80"}
-default-log-dir: .
-stats: {enabled: no}
-outputs:
-  - fast: {enabled: yes, filename: fast.log, append: no}
-logging:
-  default-log-level: error
-  outputs: [console: {enabled: yes}]
-app-layer:
-  protocols:
-    dns:
-      tcp: {enabled: yes, detection-ports: {dp: 53}}
-      udp: {enabled: yes, detection-ports: {dp: 53}}
-    tls: {enabled: yes, detection-ports: {dp: 443}}
-    quic: {enabled: yes}
-    http: {enabled: yes, libhtp: {default-config: {personality: IDS}}}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +62,22 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A row: `needs` is a command or, with a colon before it, a Python module; `told`
-    counts what it found from its standard output. Where `share` is below 1 the peer gets
-    this part of the packets and its times are scaled up."""
+    """A row: `needs` is a command or, with a colon before it, a Python module; `version` how
+    to call the command so that it says its own; `told` counts what it found from its standard
+    output; `expected` is the least of that by the manifest of the traffic. Where `share` is
+    below 1 the peer gets this part of the packets and its times are scaled up. `kinds` is the
+    traffic that it gets."""
 
     name: str
     needs: str
     install: str
+    version: str
     command: Callable[[Job], list[str]]
     told: Callable[[Path, Job], int | None]
     what: str
+    expected: Callable[[dict[str, Any]], int] | None = None
     share: float = 1.0
+    kinds: tuple[str, ...] = ("office", "dns")
 
     def missing(self) -> bool:
         """Whether it is not installed here."""
@@ -95,49 +85,47 @@ class Peer:
             return importlib.util.find_spec(self.needs[1:]) is None
         return shutil.which(self.needs) is None
 
+    def release(self) -> str:
+        """The version that is installed here."""
+        if self.needs.startswith(":"):
+            return importlib.metadata.version(self.needs[1:])
+        done = subprocess.run(
+            [self.needs, *self.version.split()], capture_output=True, text=True, cwd=ROOT
+        )
+        found = re.search(r"\d+\.\d+(\.\d+)*", done.stdout + done.stderr)
+        return found[0] if found else "unknown"
 
-def lines(output: Path, job: Job) -> int:
+
+def printed(output: Path, job: Job) -> int:
     """Lines of standard output."""
-    with output.open("rb") as file:
-        return sum(1 for _ in file)
+    return lines(output)
 
 
 def nothing(output: Path, job: Job) -> None:
     """It tells nothing that can be counted."""
 
 
-def suricata(job: Job) -> list[str]:
-    """Write configuration and rules for the banned domains, then call it."""
-    log = job.work / "suricata"
-    log.mkdir(exist_ok=True)
-    (log / "suricata.yaml").write_text(SURICATA_CONFIG, encoding="ascii")
-    rules: list[str] = []
-    for buffer in ("dns.query", "tls.sni", "quic.sni", "http.host"):
-        for domain in BANNED_DOMAINS:
-            match = f'{buffer}; dotprefix; content:".{domain}"; endswith; sid:{len(rules) + 1};'
-            protocol = buffer.partition(".")[0]
-            rules.append(f'alert {protocol} any any -> any any (msg:"{domain} {buffer}"; {match})')
-    (log / "bench.rules").write_text("\n".join(rules) + "\n", encoding="ascii")
-    files = ["-c", str(log / "suricata.yaml"), "-S", str(log / "bench.rules"), "-l", str(log)]
-    return ["suricata", *files, "--runmode", "single", "-r", str(job.capture)]
+def clients(manifest: dict[str, Any]) -> int:
+    """Clients with banned names, each an incident."""
+    return int(manifest["banned_clients"])
 
 
-def suricata_told(output: Path, job: Job) -> int:
-    """Alerts in its log."""
-    return lines(job.work / "suricata" / "fast.log", job)
+def shown(manifest: dict[str, Any]) -> int:
+    """Names that are shown."""
+    return sum(manifest["observations"].values())
 
 
-def netwatch(command: str, *options: str) -> Callable[[Job], list[str]]:
-    """A netwatch command that prints JSON lines."""
-    start = [sys.executable, "-m", "netwatch", command, *options, "--format", "jsonl", "-q"]
-    return lambda job: [*start, str(job.capture)]
+def asked(manifest: dict[str, Any]) -> int:
+    """Banned names in queries and handshakes."""
+    return sum(count for kind, count in manifest["banned"].items() if kind != "dns-answer")
 
 
 def tshark(job: Job) -> list[str]:
     """Fields of the packets that carry a name."""
     fields = [part for field in TSHARK_FIELDS for part in ("-e", field)]
     names = "dns or tls.handshake.type == 1 or http.request"
-    return ["tshark", "-n", "-r", str(job.capture), "-Y", names, "-T", "fields", *fields]
+    read = ["tshark", "-n", "-r", str(job.capture), "-c", str(job.packets)]
+    return [*read, "-Y", names, "-T", "fields", *fields]
 
 
 PEERS = (
@@ -145,15 +133,29 @@ PEERS = (
         "netwatch scan",
         sys.executable,
         "pip install .",
-        netwatch("scan", "-c", str(ROOT / "pcaps" / "netwatch.yaml")),
-        lines,
-        "alerts by the sample configuration",
+        "-m netwatch --version",
+        lambda job: netwatch(
+            "scan", "-c", str(CONFIG), "--format", "jsonl", "-q", str(job.capture)
+        ),
+        printed,
+        "alerts by the sample configuration, all shipped signatures",
+        clients,
     ),
-    Peer("netwatch names", sys.executable, "pip install .", netwatch("names"), lines, "every name"),
+    Peer(
+        "netwatch names",
+        sys.executable,
+        "pip install .",
+        "-m netwatch --version",
+        lambda job: netwatch("names", "--format", "jsonl", "-q", str(job.capture)),
+        printed,
+        "every name as a JSON line",
+        shown,
+    ),
     Peer(
         "tcpdump",
         "tcpdump",
         "apt-get install tcpdump",
+        "--version",
         lambda job: ["tcpdump", "-r", str(job.capture), "-w", "/dev/null", TCPDUMP_FILTER],
         nothing,
         "a filter alone: the floor",
@@ -162,31 +164,55 @@ PEERS = (
         "suricata",
         "suricata",
         "apt-get install suricata",
-        suricata,
-        suricata_told,
+        "-V",
+        lambda job: suricata.alerts(job.capture, job.work / "suricata"),
+        lambda output, job: lines(job.work / "suricata" / "fast.log"),
         "alerts by rules for the banned domains, one thread",
+        asked,
+    ),
+    Peer(
+        "suricata eve",
+        "suricata",
+        "apt-get install suricata",
+        "-V",
+        lambda job: suricata.events(job.capture, job.work / "suricata-eve"),
+        lambda output, job: lines(job.work / "suricata-eve" / "eve.json"),
+        "every DNS, TLS and QUIC event as a JSON line, one thread",
+        kinds=("office",),
     ),
     Peer(
         "ndpiReader",
         "ndpiReader",
         "apt-get install libndpi-bin",
-        lambda job: ["ndpiReader", "-i", str(job.capture), "-q"],
+        "-h",
+        lambda job: ["ndpiReader", "-i", str(job.capture), "-n", "1", "-q"],
         nothing,
-        "protocols of all flows",
+        "protocols of all flows, one thread",
     ),
     Peer(
         "nfstream",
         ":nfstream",
         "pip install nfstream",
+        "",
         lambda job: [sys.executable, "-c", NFSTREAM_LOOP, str(job.capture)],
-        lines,
-        "server names of all flows",
+        printed,
+        "server names of all flows, one meter",
     ),
-    Peer("tshark", "tshark", "apt-get install tshark", tshark, lines, "packets with a name"),
+    Peer(
+        "tshark",
+        "tshark",
+        "apt-get install tshark",
+        "--version",
+        tshark,
+        printed,
+        "fields of packets with a name",
+        share=0.2,
+    ),
     Peer(
         "dpkt",
         ":dpkt",
         "pip install dpkt",
+        "",
         lambda job: [sys.executable, "-c", DPKT_LOOP, str(job.capture), str(job.packets)],
         nothing,
         "Ethernet() of each packet and nothing else",

@@ -1,6 +1,6 @@
 """Who talks to whom in generated traffic: names, their servers and their rank.
 
-A few thousand invented names of sites follow Zipf's law, so that some come all the time
+Invented names of sites follow Zipf's law, so that some come all the time
 and many once; a fixed list of banned ones is met by a chosen share of contacts. Every
 name has one server, so that answers, handshakes and data agree. Servers have
 documentation addresses (RFC 5737, RFC 3849).
@@ -39,6 +39,8 @@ thistle timber topaz tundra velvet violet walnut willow winter zephyr
 """.split()  # noqa: SIM905 - 130 lines of a list would not read better
 LABELS = ("www", "api", "cdn", "static", "mail", "img", "login", "assets", "edge-7", "eu-west-1")
 APEXES = ("example.com", "example.net", "example.org", "site.test", "cloud.example", "corp.test")
+MAX_NAMES = len(LABELS) * len(WORDS) ** 2 * len(APEXES) // 2
+"""More would take long to draw: half of all that can be put together."""
 
 
 @dataclass(frozen=True, slots=True)

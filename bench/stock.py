@@ -43,10 +43,10 @@ class Ledger:
 class Stock:
     """What flows share: random source, clients, payloads and DNS messages built once."""
 
-    def __init__(self, seed: int, vlan: int | None, clients: int = 2000) -> None:
+    def __init__(self, seed: int, vlan: int | None, names: int = 4000, clients: int = 2000) -> None:
         self.rng = rng = random.Random(seed)
         self.vlan = vlan
-        self.population = Population(rng)
+        self.population = Population(rng, names)
         self.ledger = Ledger()
         self.clients = [
             (10 << 24 | 20 << 16 | rng.randrange(256, 65536)).to_bytes(4, "big")

@@ -4,9 +4,9 @@
 port of an office sees: some hundred flows at a time, DNS 3 % of packets, ClientHellos 1 %
 (half of them post-quantum, over two segments, one in four of these swapped), QUIC
 Initials 1 %, HTTP requests 0.2 %, IPv6 one flow in five, and 0.5 % of contacts to banned
-names. ``dns`` writes lookups alone. The same seed gives the same bytes. Addresses are
-those of documentation and 10.20.0.0/16; nothing is sent. IP, TCP and UDP checksums are
-right.
+names. ``dns`` writes lookups alone, ``data`` the middle of connections that show no name.
+The same seed gives the same bytes. Addresses are those of documentation and 10.20.0.0/16;
+nothing is sent. IP, TCP and UDP checksums are right.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from flows import Flow, Lookup, Quic, Stream
-from population import BANNED_DOMAINS
+from flows import Data, Flow, Lookup, Quic, Stream
+from population import BANNED_DOMAINS, MAX_NAMES
 from stock import Stock
 from wire import Writer
 
@@ -32,12 +32,19 @@ MIX = {"lookup": 15000, "tls": 10000, "quic": 7700, "http": 2000}
 """Conversations begun in a million packets of an office."""
 LENGTHS = {"tls": 40, "quic": 40, "http": 36}
 """Mean packets of a conversation, beside its handshake where it has one."""
+KINDS = ("office", "dns", "data")
+NAMES = 4000
+"""Sites that may be met, beside the banned ones."""
+ACTIVE = 400
+"""Conversations at a time; fewer where the packets are few."""
 
 
 def starter(kind: str, stock: Stock) -> Callable[[], Flow]:
     """A function that begins the next conversation."""
     if kind == "dns":
         return lambda: Lookup(stock)
+    if kind == "data":
+        return lambda: Data(stock)
     rng = stock.rng
     kinds, weights = list(MIX), list(MIX.values())
 
@@ -55,15 +62,22 @@ def starter(kind: str, stock: Stock) -> Callable[[], Flow]:
 
 
 def generate(
-    kind: str, packets: int, seed: int, vlan: int | None, file: BinaryIO
+    kind: str,
+    packets: int,
+    seed: int,
+    vlan: int | None,
+    file: BinaryIO,
+    names: int = NAMES,
+    conversations: int | None = None,
 ) -> dict[str, Any]:
-    """Write `packets` packets of ``office`` or ``dns`` traffic; the manifest is returned."""
-    stock = Stock(seed, vlan)
+    """Write `packets` packets of a kind of traffic; the manifest is returned."""
+    stock = Stock(seed, vlan, names)
     writer = Writer(file)
     begin = starter(kind, stock)
     rng = random.Random(seed + 1)
     gaps = [int(rng.expovariate(1 / MEAN_GAP)) for _ in range(4096)]
-    active = [begin() for _ in range(max(1, min(400, packets // 250)))]
+    some = max(1, min(ACTIVE, packets // 250)) if conversations is None else conversations
+    active = [begin() for _ in range(some)]
     time = START
     while writer.packets < packets:
         place = int(rng.random() * len(active))
@@ -101,21 +115,27 @@ def main() -> int:
     """Arguments in, a capture out."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("kind", choices=("office", "dns"))
+    parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--packets", type=int, default=1_000_000, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--vlan", type=int, metavar="ID", help="tag every frame (802.1Q)")
+    parser.add_argument("--names", type=int, default=NAMES, metavar="N", help="of sites")
+    parser.add_argument("--active", type=int, metavar="N", help="conversations at a time")
     parser.add_argument("-o", "--output", default="-", metavar="FILE", help="default: stdout")
     parser.add_argument("--manifest", metavar="FILE", help="counts and names as JSON")
     args = parser.parse_args()
     if args.packets < 0 or not (args.vlan is None or 1 <= args.vlan <= 4094):
         parser.error("packets are 0 or more, a VLAN id is 1 to 4094")
+    if not 1 <= args.names <= MAX_NAMES or not (args.active is None or args.active >= 1):
+        parser.error(f"names are 1 to {MAX_NAMES}, conversations 1 or more")
     with contextlib.ExitStack() as stack:
         file: BinaryIO = sys.stdout.buffer
         if args.output != "-":
             file = stack.enter_context(Path(args.output).open("wb"))
         try:
-            manifest = generate(args.kind, args.packets, args.seed, args.vlan, file)
+            manifest = generate(
+                args.kind, args.packets, args.seed, args.vlan, file, args.names, args.active
+            )
             file.flush()
         except BrokenPipeError:
             # Whoever reads has had enough; the interpreter must not flush again.

@@ -6,8 +6,13 @@ Version 1 of https://github.com/corelight/community-id-spec, for protocols with 
 import base64
 import hashlib
 import struct
+from functools import lru_cache
+
+CACHE_LIMIT = 4096
+"""Flows whose id is remembered: messages of one come close together."""
 
 
+@lru_cache(CACHE_LIMIT)
 def community_id(src: bytes, dst: bytes, sport: int, dport: int, proto: int, seed: int = 0) -> str:
     """The id of the flow between two endpoints, whichever of them is named first.
 

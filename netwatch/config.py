@@ -21,12 +21,14 @@ from netwatch.inventory import networks as places
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.networks import Networks, Scope
-from netwatch.model import Ban, Exemption
+from netwatch.model import LEARNABLE, Ban, Exemption
 from netwatch.names import normalise
 from netwatch.policy import Policy
 from netwatch.sinks.base import Outbox, Output
 from netwatch.sinks.settings import read_outbox, read_outputs
 from netwatch.userfile import Fields, Mapping, Problems, read_yaml
+from netwatch.watch.health import Thresholds
+from netwatch.watch.listen import Listen, parse_listen
 
 PLACES = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
 """Where a configuration is looked for when none is named."""
@@ -44,7 +46,8 @@ _SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 class Config:
     """A sound configuration. `path` is None for the built-in defaults; `quiet_gap` is in
     ns; `sensor` is the name told in alerts; `notes` are sentences on what a user may
-    not expect to hold, such as a default. `learn` names the sources of host names.
+    not expect to hold, such as a default. `learn` names what of `model.LEARNABLE`
+    devices are learned from, `metrics` is None where no endpoint is wanted.
     `outputs` are where alerts are delivered to, from `outbox`.
     """
 
@@ -58,6 +61,7 @@ class Config:
     search_suffixes: tuple[str, ...]
     quiet_gap: int
     sensor: str
+    metrics: Listen | None
     notes: tuple[str, ...]
     outputs: tuple[Output, ...]
     outbox: Outbox
@@ -84,7 +88,7 @@ def load(path: str | None = None) -> Config:
     if version is not None and (version != 1 or isinstance(version, bool)):
         fields.bad("version", f"'version' is {version!r}, expected 1")
     scopes = _scopes(fields, notes)
-    devices, learn = _devices(fields, base, notes)
+    devices, learn = _devices(fields, base)
     before = len(problems.found)
     catalog = _catalog(fields, base, problems)
     if len(problems.found) > before:
@@ -97,6 +101,7 @@ def load(path: str | None = None) -> Config:
     outputs = _outputs(fields, base)
     outbox = read_outbox(fields, base)
     sensor = _sensor(fields)
+    metrics = _metrics(fields)
     fields.done()
     problems.raise_if_any()
     return Config(
@@ -110,6 +115,7 @@ def load(path: str | None = None) -> Config:
         search_suffixes=suffixes,
         quiet_gap=quiet_gap,
         sensor=sensor,
+        metrics=metrics,
         notes=tuple(notes),
         outputs=outputs,
         outbox=outbox,
@@ -166,7 +172,7 @@ def _scopes(fields: Fields, notes: list[str]) -> list[Scope]:
     return scopes
 
 
-def _devices(fields: Fields, base: Path, notes: list[str]) -> tuple[Devices, tuple[str, ...]]:
+def _devices(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...]]:
     part = fields.sub("devices", "devices")
     if part is None:
         return Devices(), ()
@@ -174,11 +180,9 @@ def _devices(fields: Fields, base: Path, notes: list[str]) -> tuple[Devices, tup
     entries = inventory.read(base / path, fields.problems) if path else []
     learn = part.texts("learn")
     for line, word in learn:
-        if word not in ("dhcp", "mdns"):
-            told = f"'learn' holds '{word}', expected dhcp or mdns"
+        if word not in LEARNABLE:
+            told = f"'learn' holds '{word}', expected {', '.join(LEARNABLE)}"
             fields.problems.add(fields.file, line, told)
-    if learn:
-        notes.append("devices.learn: host names are not learned from traffic by this version")
     part.done()
     return Devices(entries), tuple(word for _, word in learn)
 
@@ -289,13 +293,39 @@ def _search_suffixes(fields: Fields) -> tuple[str, ...]:
 
 def _quiet_gap(fields: Fields) -> int:
     part = fields.sub("incidents", "incidents")
-    text = part.text("quiet_gap", "30m") if part else "30m"
+    if part is None:
+        return 30 * _UNITS["m"]
+    gap = _time(part, "quiet_gap", "30m")
+    part.done()
+    return gap
+
+
+def _time(part: Fields, key: str, default: str) -> int:
+    """A length of time in ns; 0 where it is none, which is told."""
+    text = part.text(key, default)
     written = _DURATION.fullmatch(text)
-    if part:
-        if not written:
-            part.bad("quiet_gap", f"'quiet_gap' is '{text}', expected a time like 90s, 30m, 2h, 1d")
-        part.done()
-    return int(written[1]) * _UNITS[written[2]] if written else 0
+    if not written:
+        part.bad(key, f"'{key}' is '{text}', expected a time like 90s, 30m, 2h, 1d")
+        return 0
+    return int(written[1]) * _UNITS[written[2]]
+
+
+def _metrics(fields: Fields) -> Listen | None:
+    part = fields.sub("metrics", "metrics")
+    if part is None:
+        return None
+    text = part.text("listen", required="an address and port, like 127.0.0.1:9477")
+    limits = Thresholds(
+        silence=_time(part, "silence", "60s") / _SECOND,
+        dropping=_time(part, "dropping", "60s") / _SECOND,
+        stuck=_time(part, "stuck", "5m") / _SECOND,
+    )
+    part.done()
+    try:
+        return Listen(*parse_listen(text), limits) if text else None
+    except ValueError as error:
+        part.bad("listen", f"'listen': {error}")
+        return None
 
 
 def _outputs(fields: Fields, base: Path) -> tuple[Output, ...]:

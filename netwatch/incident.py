@@ -8,6 +8,7 @@ those kept have counted all their contacts.
 
 import hashlib
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -21,10 +22,12 @@ from netwatch.model import (
     Contact,
     Counts,
     Destination,
+    Device,
     EvidenceItem,
     Sensor,
     VerdictKind,
 )
+from netwatch.proof import Proofs
 
 SCHEMA = "netwatch.alert/1"
 """The version of what an alert's id is made of, and of its record."""
@@ -97,12 +100,15 @@ class Kept:
 
 
 class Incident:
-    """Everything known of one incident: from `first` to `last` contact, ns."""
+    """Everything known of one incident: from `first` to `last` contact, ns. `gap` is the
+    quiet gap that would end it."""
 
-    def __init__(self, contact: Contact) -> None:
+    def __init__(self, contact: Contact, gap: int) -> None:
         self.first = self.last = contact.observation.time
         self.first_rank = _rank(contact)
-        self.first_contact = contact
+        self.first_contact = bare(contact)
+        self.named_rank = _named(contact)
+        self.named = contact.device
         self.digits = 0
         self.confidence: Confidence | None = None
         self.lookups = self.handshakes = self.bytes_out = self.bytes_in = 0
@@ -111,14 +117,19 @@ class Incident:
         self.destinations = Kept(DESTINATION_LIMIT)
         self.communities = Kept(COMMUNITY_LIMIT)
         self.flows = Kept(FLOW_LIMIT)
+        self.proofs = Proofs(gap)
         self.add(contact)
 
     def add(self, contact: Contact) -> None:
         """Take in a contact of the same device, app, ban and kind of verdict."""
+        if contact.observation.frames:
+            self.proofs.add(contact)
+            contact = bare(contact)
         seen, match = contact.observation, contact.match
         self.last = max(self.last, seen.time)
         if seen.time <= self.first:
             self._start(seen.time, _rank(contact), contact)
+        self._name(_named(contact), contact.device)
         self.digits = max(self.digits, seen.digits)
         self._raise(contact.verdict.confidence)
         strength = -CONFIDENCE_RANK.get(contact.verdict.confidence or "", 0)
@@ -149,6 +160,7 @@ class Incident:
         self.last = max(self.last, other.last)
         if other.first <= self.first:
             self._start(other.first, other.first_rank, other.first_contact)
+        self._name(other.named_rank, other.named)
         self.digits = max(self.digits, other.digits)
         self._raise(other.confidence)
         self.lookups += other.lookups
@@ -160,10 +172,16 @@ class Incident:
         self.destinations.absorb(other.destinations)
         self.communities.absorb(other.communities)
         self.flows.absorb(other.flows)
+        self.proofs.absorb(other.proofs)
 
     def _start(self, time: int, rank: tuple[Any, ...], contact: Contact) -> None:
         if rank < self.first_rank:
             self.first, self.first_rank, self.first_contact = time, rank, contact
+
+    def _name(self, rank: tuple[Any, ...], device: Device) -> None:
+        # what a device is called may be learned only after its first contact
+        if rank < self.named_rank:
+            self.named_rank, self.named = rank, device
 
     def _raise(self, confidence: Confidence | None) -> None:
         if CONFIDENCE_RANK.get(confidence or "", 0) > CONFIDENCE_RANK.get(self.confidence or "", 0):
@@ -226,7 +244,12 @@ class Incident:
             app=contact.match.app,
             ban=ban,
             exemption=verdict.exemption,
-            device=contact.device,
+            device=replace(
+                contact.device,
+                mac=self.named.mac,
+                hostname=self.named.hostname,
+                owner=self.named.owner,
+            ),
             network=contact.network,
             vlan=contact.observation.vlan,
             destinations=tuple(destinations),
@@ -242,13 +265,23 @@ class Incident:
             community_ids=tuple(sorted({text for _, text in self.communities.items})),
             sensor=sensor,
             extra={"left_out": left_out} if left_out else {},
+            proof=tuple(self.proofs),
         )
+
+
+def bare(contact: Contact) -> Contact:
+    """A contact without its packets, which are kept in another place."""
+    return replace(contact, observation=replace(contact.observation, frames=()))
 
 
 def _rank(contact: Contact) -> tuple[Any, ...]:
     seen, device = contact.observation, contact.device
     where = (seen.vlan or 0, contact.network.name, device.ip, device.mac or "")
     return seen.time, seen.source, seen.packet, *where
+
+
+def _named(contact: Contact) -> tuple[Any, ...]:
+    return contact.device.hostname is None, *_rank(contact)
 
 
 def _place_of(item: EvidenceItem) -> tuple[Any, ...]:

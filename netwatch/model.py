@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal, get_args
 
+from netwatch.frame import Frame, Proof
+
 Evidence = Literal[
     "dns-query",
     "dns-answer",
@@ -50,7 +52,8 @@ class Packet:
     `source` is the file or interface, `number` counts its packets from 1, `time` is in
     ns with `digits` meaningful digits of the second's fraction. `vlan` is the innermost
     VLAN id or None. MAC addresses are 6 bytes, or None where the link has none.
-    `flow` names the conversation within one run and means nothing outside it.
+    `flow` names the conversation within one run and means nothing outside it. `frames` are
+    those that its message came in, where they are kept.
     """
 
     source: str
@@ -66,6 +69,7 @@ class Packet:
     dst_mac: bytes | None
     vlan: int | None
     flow: int
+    frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +121,48 @@ class QuicInfo:
     version: str
 
 
+ClaimKind = Literal["asks", "leased", "refused", "released", "held"]
+"""``asks``: a client wants or keeps an address, and says its name. ``leased``: a server
+gives it; ``refused``: it does not. ``released``: the client gives it up, or does without.
+``held``: somebody says that it has it, asked or not (ARP, neighbour discovery, mDNS)."""
+
+LEARNABLE = ("dhcp", "mdns", "arp")
+"""What device names can be learned from, in the order of the bits of `learning`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a message says of who has which addresses (packed; none: the one that its
+    packet comes from).
+
+    `mac` is the hardware address that the message itself tells, None where it tells
+    none. `direct`: the device itself is the near end of the packet, so that its frame has
+    its MAC. `name` is the host name, ``""`` where none is told. `lifetime` is in seconds,
+    None where it is not told. `transaction` joins a request with its answer, `client` and
+    `server` tell DHCP clients and servers apart. `kept`: the client says that it has had
+    the address before. `router`: whoever sends it forwards packets of others.
+    """
+
+    kind: ClaimKind
+    ips: tuple[bytes, ...] = ()
+    mac: bytes | None = None
+    direct: bool = False
+    name: str = ""
+    lifetime: int | None = None
+    transaction: bytes = b""
+    client: bytes = b""
+    server: bytes = b""
+    kept: bool = False
+    router: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What a parser read in one message of its protocol.
 
     `size` is how many bytes it took from the start of what it was given, so that the
     next message of a stream starts there. `oddities` are names of what was not as the
-    RFC has it but could be read all the same.
+    RFC has it but could be read all the same. `claims` tell who has which address.
     """
 
     shown: tuple[Shown, ...]
@@ -132,11 +171,16 @@ class Message:
     tls: TlsInfo | None = None
     quic: QuicInfo | None = None
     oddities: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One name that one device showed on the wire, with its evidence."""
+    """One name that one device showed on the wire, with its evidence.
+
+    `frames` are the packets that prove it, where they are kept: read alone, they show the
+    same.
+    """
 
     time: int
     digits: int
@@ -155,12 +199,16 @@ class Observation:
     dns: DnsInfo | None = None
     tls: TlsInfo | None = None
     quic: QuicInfo | None = None
+    frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 
 Outcome = Literal[
     "none", "truncated", "no-sni", "named", "ech", "encrypted-dns", "vpn", "relay", "tor"
 ]
 """What a flow's messages told of its name, the last known of these in this order."""
+
+GRACE = 300_000_000_000
+"""How long after its TTL a DNS answer may still be in use, ns: caches keep a floor."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """By number, as the flow table holds them: a later one stands over an earlier one."""
@@ -179,7 +227,7 @@ class Flow:
     of and into the client. The client is who opened it; where the capture started in
     mid-flow (`opened` false) it is the end with the greater port. `waiting` says that
     it began a message that never became whole. `source` and `packet` are those of its
-    first packet.
+    first packet, `frames` what that came in, where it is kept.
     """
 
     first: int
@@ -198,6 +246,7 @@ class Flow:
     source: str = ""
     packet: int = 0
     client_mac: bytes | None = None
+    frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +278,22 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who has an address at some time, as learned from the wire. `id` is None where the
+    address itself has to do for it. `shared` is None, or says what two devices have at
+    that time, so that nobody can tell them apart; ``frame`` is a packet in a frame of
+    another device that is no router as far as is known."""
+
+    id: str | None
+    mac: bytes | None
+    hostname: str | None
+    shared: Literal["address", "mac", "frame"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
-    """Who the client is. `id` is that of the inventory, else the address."""
+    """Who the client is. `id` is that of the inventory, else the MAC where it was learned
+    that the address is that device's, else the address."""
 
     id: str
     ip: str
@@ -354,7 +417,8 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An incident told to someone, at one moment of its life."""
+    """An incident told to someone, at one moment of its life. `proof` are its packets, the
+    weightiest first, where they are kept."""
 
     id: str
     status: Literal["open", "update", "closed"]
@@ -377,3 +441,4 @@ class Alert:
     community_ids: tuple[str, ...]
     sensor: Sensor
     extra: Mapping[str, Any] = field(default_factory=dict)
+    proof: tuple[Proof, ...] = field(default=(), compare=False, repr=False)

@@ -2,21 +2,26 @@
 
 A flow that shows no name may go to an address that its device had asked for under one.
 That is the weakest evidence: the address may serve many names, and a name that the
-device resolved to it as well takes the evidence away. Bounded by number and age; time is
-packet time.
+device resolved to it as well takes the evidence away; those of no interest are remembered
+in the packet loop. Bounded by number and age; time is packet time.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from netwatch.model import Flow, Message, Observation
-
-GRACE = 300_000_000_000
-"""How long after its TTL an answer may still be in use, ns: caches keep a floor."""
+from netwatch.frame import Frame
+from netwatch.model import GRACE, Flow, Message, Observation
 
 LIMIT = 65536
 """Addresses of devices that are remembered; the oldest go first."""
+
+FRAME_BYTES = 16 << 20
+"""Bytes of answers' packets that are kept as proof; answers beyond are remembered without."""
+
+LATER_FRAMES = 7
+"""Packets of later answers that are kept beside the first one, while that is in use."""
 
 READABLE = frozenset({"named", "encrypted-dns", "vpn", "relay", "tor"})
 """Outcomes of flows that say themselves what they are."""
@@ -29,27 +34,36 @@ class _Answer:
     until: int
 
 
+Idle = Callable[[bytes, bytes, int], bool]
+"""Whether a client had an address for a name of no interest at a time, ns."""
+
+
 class Resolved:
-    """What the devices of one capture resolved.
+    """What the devices of one capture resolved, beside what `idle` says.
 
     `shared` counts flows whose address another app or name had as well, `dropped` what
     was forgotten because there was too much.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(
+        self, idle: Idle = lambda client, address, time: False, limit: int = LIMIT
+    ) -> None:
+        self._idle = idle
         self._limit = limit
         self._answers: OrderedDict[tuple[bytes, bytes], list[_Answer]] = OrderedDict()
         self._watched: set[bytes] = set()
+        self._bytes = 0
         self.shared = 0
         self.dropped = 0
 
-    def remember(self, observation: Observation, answered: tuple[str, str] | None) -> list[bytes]:
+    def remember(self, observation: Observation, answered: tuple[str, str] | None) -> None:
         """Take an answer for a name of an app: `answered` is the app's id and that name,
         None for an answer that is no app's but may have an address that one was answered
-        with. Its addresses, packed."""
-        taken: list[bytes] = []
+        with."""
         app, name = answered or (None, observation.name)
         seen = replace(observation, name=name)
+        if app is None or self._bytes >= FRAME_BYTES:
+            seen = replace(seen, frames=())
         for text, ttl in observation.dns.answers if observation.dns else ():
             address = ip_address(text).packed
             if app is None and address not in self._watched:
@@ -61,33 +75,59 @@ class Resolved:
             for at, each in enumerate(answers):
                 if each.app == app and observation.time <= each.until:
                     # Asked again while the answer was in use: one time, from the first on.
-                    answers[at] = _Answer(each.observation, app, max(until, each.until))
+                    first = self._proven(each.observation, seen.frames)
+                    answers[at] = _Answer(first, app, max(until, each.until))
                     break
             else:
+                self._bytes += _size(seen) - sum(_size(old.observation) for old in answers[:-7])
                 answers[:] = [*answers[-7:], _Answer(seen, app, until)]
             self._watched.add(address)
-            taken.append(address)
         while len(self._answers) > self._limit:
-            self._answers.popitem(last=False)
+            _, gone = self._answers.popitem(last=False)
+            self._bytes -= sum(_size(old.observation) for old in gone)
             self.dropped += 1
         if len(self._watched) > 4 * self._limit:
             self._watched = {address for _, address in self._answers}
-        return taken
+
+    def _proven(self, first: Observation, frames: tuple[Frame, ...]) -> Observation:
+        """An answer with the packets of a later one, which it takes to prove that it was in
+        use still; of many later ones the last."""
+        known = first.frames
+        if not known or not frames:
+            return first
+        proven = replace(first, frames=(*known[:1], *(*known[1:], *frames)[-LATER_FRAMES:]))
+        self._bytes += _size(proven) - _size(first)
+        return proven
+
+    def watches(self, address: bytes) -> bool:
+        """Whether a packed address was resolved for an app."""
+        return address in self._watched
 
     def concerns(self, message: Message) -> bool:
         """Whether an answer has an address that was resolved for an app."""
         answers = message.dns.answers if message.dns and self._watched else ()
         return any(ip_address(text).packed in self._watched for text, _ in answers)
 
-    def known(self, flow: Flow) -> Observation | None:
+    def known(
+        self,
+        flow: Flow,
+        stayed: Callable[[Observation, Flow], bool] = lambda answer, flow: True,
+    ) -> Observation | None:
         """What a flow without a readable name is known by, None where nothing is, or where
-        another app or name had the address at that time."""
+        another app or name had the address at that time. `stayed` says whether the client's
+        address was still with the device that had got an answer."""
         if flow.outcome in READABLE:
             return None
         answers = self._answers.get((flow.client_ip, flow.server_ip), ())
-        live = [one for one in answers if one.observation.time <= flow.first <= one.until]
-        if len(live) != 1 or live[0].app is None:
-            self.shared += len(live) > 1
+        live = [
+            one
+            for one in answers
+            if one.observation.time <= flow.first <= one.until and stayed(one.observation, flow)
+        ]
+        if not live or live[0].app is None:
+            return None
+        if len(live) > 1 or self._idle(flow.client_ip, flow.server_ip, flow.first):
+            self.shared += 1
             return None
         answer = live[0].observation
         return replace(
@@ -101,4 +141,9 @@ class Resolved:
             vlan=flow.vlan,
             source=flow.source,
             packet=flow.packet,
+            frames=(*answer.frames, *flow.frames) if answer.frames and flow.frames else (),
         )
+
+
+def _size(observation: Observation) -> int:
+    return sum(len(frame.data) for frame in observation.frames)

@@ -6,11 +6,12 @@ Here sources meet the dissector, and the dissector the protocols; no rule is kno
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from netwatch.capture.block import TIME, Source
 from netwatch.capture.files import STDIN, Found, NotACapture, open_source
 from netwatch.dissect.dissector import Dissector
+from netwatch.dissect.ended import CLIENTS, Client
 from netwatch.errors import CaptureError
 from netwatch.model import Flow, Message, Observation, Packet
 from netwatch.protocols import PROTOCOLS, looks_like
@@ -52,8 +53,14 @@ class Wire:
 
     A capture may be cut in several files: flows and unfinished messages go on from one
     `read` to the next until `close`. Observations of messages for which `wanted` is false
-    are left out; None wants all. With `outcome`, the number in `model.OUTCOMES` of what a
-    message tells of its flow's name, each flow is handed to `ended` when it is over.
+    are left out; None wants all, and so do `zones`, in which a name must be to be wanted.
+    With `outcome`, the number in `model.OUTCOMES` of what a message tells of its flow's
+    name, each flow is handed to `ended` when it is over, but those that have a name and
+    say nothing more, which `named` gets as a number for each client, now and then. With
+    `proving` (see `Dissector`) observations come with the packets that prove them. With
+    `learning`, names of `model.LEARNABLE`, messages that claim addresses are handed to
+    `claimed`, in the order of their packets, before the names that they show, and each
+    flow to `ended`.
     """
 
     def __init__(
@@ -61,14 +68,24 @@ class Wire:
         tally: Tally,
         progress: Progress | None = None,
         wanted: Callable[[Message], bool] | None = None,
+        zones: Sequence[bytes] | None = None,
         outcome: Callable[[Message], int] | None = None,
         ended: Callable[[Flow], None] = lambda flow: None,
+        named: Callable[[Client, int], None] = lambda client, flows: None,
+        proving: Callable[[bytes], bool] | None = None,
+        learning: Collection[str] = (),
+        claimed: Callable[[Packet, Message], None] = lambda packet, message: None,
     ) -> None:
         self.tally = tally
         self._progress = progress
         self._wanted = wanted
+        self._zones = zones
         self._outcome = outcome
         self._ended = ended
+        self._named = named
+        self._proving = proving
+        self._learning = learning
+        self._claimed = claimed
         self._dissector: Dissector | None = None
 
     def read(self, found: Found) -> Iterator[Observation]:
@@ -100,16 +117,23 @@ class Wire:
         """Transport payload of an observation's flow so far, out of and into its client."""
         return self._dissector.bytes_of(observation) if self._dissector else (0, 0)
 
-    def watch(self, address: bytes) -> None:
-        """Answers with this address are of interest from now on, whatever name is asked."""
+    def answered(self, client: bytes, address: bytes, time: int) -> bool:
+        """Whether a client had an address for a name outside of the zones at a time, ns."""
+        known = self._dissector
+        return known is not None and known.kernel.answered(client, address, time)
+
+    def settle(self, enough: int = 1) -> None:
+        """Hand over the counts of flows with a name, unless there are few."""
         if self._dissector is not None:
-            self._dissector.kernel.watch(address)
+            for client, flows in self._dissector.named(enough):
+                self._named(client, flows)
 
     def close(self) -> None:
         """Forget the capture's flows and take its last counts into the tally."""
         if self._dissector is not None:
             for flow in self._dissector.finish():
                 self._ended(flow)
+            self.settle()
             self.tally.observations.update(self._dissector.shown())
             self.tally.oddities.update(self._dissector.oddities())
             self._dissector = None
@@ -117,13 +141,23 @@ class Wire:
     def _blocks(self, source: Source) -> Iterator[Observation]:
         if self._dissector is None:
             seed = secrets.randbits(62)
-            self._dissector = Dissector(PROTOCOLS, looks_like, self._wanted, self._outcome, seed)
+            self._dissector = Dissector(
+                PROTOCOLS,
+                looks_like,
+                self._wanted,
+                self._zones,
+                self._outcome,
+                seed,
+                self._proving,
+                self._learning,
+            )
         dissector, kernel = self._dissector, self._dissector.kernel
         for block in source.blocks():
             packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates
             yield from self._observations(dissector.messages(block, source.name))
             for flow in dissector.flows():
                 self._ended(flow)
+            self.settle(CLIENTS)
             self.tally.packets += kernel.packets - packets
             self.tally.octets += kernel.octets - octets
             self.tally.candidates += kernel.candidates - candidates
@@ -132,6 +166,8 @@ class Wire:
 
     def _observations(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[Observation]:
         for packet, message in found:
+            if message.claims:
+                self._claimed(packet, message)
             yield from observe(packet, message)
 
 
@@ -157,4 +193,5 @@ def observe(packet: Packet, message: Message) -> Iterator[Observation]:
             dns=message.dns,
             tls=message.tls,
             quic=message.quic,
+            frames=packet.frames,
         )

@@ -1,4 +1,4 @@
-"""The generated traffic is what its manifest says, and the table can be read."""
+"""The generated traffic is what its manifest says."""
 
 import hashlib
 import importlib
@@ -8,13 +8,13 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 
 import dpkt
 import pytest
 from scapy.layers.dns import DNS
+from support.documents import ROOT
 
-BENCH = Path(__file__).parents[1] / "bench"
+BENCH = ROOT / "bench"
 
 
 def traffic(tmp_path: Path, *options: str) -> tuple[Path, dict[str, object]]:
@@ -36,12 +36,6 @@ def folded(data: bytes) -> int:
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCH))
-    return importlib.import_module("run")
 
 
 @pytest.mark.parametrize("vlan", [(), ("--vlan", "20")], ids=["untagged", "tagged"])
@@ -166,24 +160,29 @@ def test_a_reader_that_leaves_early_ends_it_quietly() -> None:
         assert process.wait(timeout=60) == 1
 
 
-def test_row_subtracts_the_start_and_scales_a_share(run: ModuleType) -> None:
-    peer = run.Peer("part", "sh", "-", lambda job: [], lambda output, job: None, "reads", 0.1)
-    runs = [run.Run(cpu, 1.0, 5_000_000, 0, 7) for cpu in (1.2, 1.1, 9.0)]
-    empty = [run.Run(0.2, 0.5, 1, 0, 0)] * 3
-    entry = run.row(peer, runs, empty)
-    assert entry["beyond"] == pytest.approx(10.0)
-    assert entry["cpu"] == pytest.approx(10.2)
-    assert entry["wall"] == pytest.approx(5.5)
-    assert "10% read, scaled" in entry["what"]
-    text = run.table([entry | {"peer": run.BASE, "cpu": 2.0}, entry])
-    assert text.splitlines()[2].split()[:6] == ["part", "10.20", "10.00", "5.50", "5", "5.10"]
+def test_more_names_come_when_more_may(tmp_path: Path) -> None:
+    _, few = traffic(tmp_path, "dns", "--packets", "4000", "--names", "20")
+    _, many = traffic(tmp_path, "dns", "--packets", "4000", "--names", "50000")
+    assert 20 < few["distinct_names"] < 100 < 1000 < many["distinct_names"]
 
 
-def test_a_peer_that_fails_is_told(run: ModuleType, tmp_path: Path) -> None:
-    script = "import sys; print('no such thing', file=sys.stderr); sys.exit(3)"
-    command = [sys.executable, "-c", script]
-    peer = run.Peer("bad", "sh", "-", lambda job: command, lambda output, job: 1, "-")
-    result = run.measure(peer, run.Job(tmp_path / "none", 1, tmp_path), 60)
-    assert (result.status, result.told, result.error) == (3, None, "no such thing")
-    assert result.rss > 1_000_000
-    assert "failed: no such thing" in run.table([run.row(peer, [result], [])])
+def test_data_shows_no_name_in_as_many_flows_as_asked(tmp_path: Path) -> None:
+    path, manifest = traffic(tmp_path, "data", "--packets", "3000", "--active", "100")
+    ends: dict[tuple[bytes, bytes, int], int] = {}
+    for _, frame in frames(path):
+        network = dpkt.ethernet.Ethernet(frame).data
+        segment = network.data
+        key = (network.src, network.dst, segment.dport)
+        assert ends.setdefault(key, segment.seq) == segment.seq
+        assert segment.sport == 443
+        ends[key] = (segment.seq + len(segment.data)) & 0xFFFFFFFF
+    assert len(ends) == 100
+    assert manifest["observations"] == {}
+
+
+@pytest.mark.parametrize("options", [("--active", "0"), ("--names", "0"), ("--names", "10000000")])
+def test_traffic_that_cannot_be_is_refused(options: tuple[str, ...]) -> None:
+    command = [sys.executable, str(BENCH / "traffic.py"), "data", "--packets", "1", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "names are 1 to" in done.stderr

@@ -85,6 +85,10 @@ class Catalog:
             if (rule := self._suffixes.get(tail)) is not None:
                 yield rule
 
+    def zones(self) -> frozenset[str]:
+        """Domains of which every name that a rule takes is one, or below one."""
+        return frozenset().union(self._hosts, self._suffixes, self._globs)
+
     def apps(self) -> Mapping[str, App]:
         """The apps by their ids, in order."""
         return {id: each.app for id, each in self.signatures.items()}

@@ -18,6 +18,7 @@ _SCAN = """examples:
   netwatch scan mirror.pcap --format jsonl -o alerts.jsonl
   netwatch scan day-*.pcap --continuous        one capture cut in pieces by tcpdump -C or -G
   netwatch scan office.pcap --coverage         and how much nobody could read, by device
+  netwatch scan office.pcap --evidence proof/  and the packets that prove each incident
   netwatch scan office.pcap --fail-on violation || mail -s "TikTok" ciso@example.org
 """
 _NAMES = """examples:
@@ -60,6 +61,11 @@ def add(
         type=_seconds,
         default=DELIVER_TIMEOUT,
         help=f"how long to wait (default {DELIVER_TIMEOUT}); what is left stays in the outbox",
+    )
+    scanning.add_argument(
+        "--evidence",
+        metavar="DIR",
+        help="write there, for each incident, a small capture of the packets that prove it",
     )
     scanning.set_defaults(func=scan)
     does = "every name that devices show, before any rule"
@@ -127,6 +133,11 @@ def scan(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     captures = list(wire.captures(find(args.paths), args.continuous))
     coverage = Coverage() if args.coverage or not args.quiet else None
+    evidence = None
+    if args.evidence:
+        from netwatch.evidence.folder import Evidence
+
+        evidence = Evidence(args.evidence)
     terminal.warn_interpreted(args)
     delivery = None
     if args.deliver:
@@ -135,8 +146,11 @@ def scan(args: argparse.Namespace) -> int:
         delivery = Delivering(config)
     with terminal.output(args.output) as stream:
         with terminal.progress(args, captures) as progress:
-            incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage)
+            proving = evidence is not None
+            incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage, proving)
         alerts = incidents.alerts(config.geo, Sensor(config.sensor, __version__))
+        if evidence is not None:
+            alerts = list(map(evidence.keep, alerts))
         writer = FORMATS[args.format](stream)
         writer.begin("alerts")
         for alert in alerts:
@@ -145,7 +159,9 @@ def scan(args: argparse.Namespace) -> int:
         if args.coverage and report and not writer.coverage(report, args.verbose):
             terminal.note(args, f"{args.format} has no place for coverage: take table or jsonl")
         writer.end()
-    terminal.summary(args, tally, time.perf_counter() - started, config, incidents, report)
+    terminal.summary(
+        args, tally, time.perf_counter() - started, config, incidents, report, evidence
+    )
     left = delivery.deliver(alerts, args.deliver_timeout) if delivery else False
     if args.fail_on and _VERDICTS[args.fail_on] & {alert.verdict for alert in alerts}:
         return 3

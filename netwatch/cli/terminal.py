@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from netwatch import __version__
 from netwatch.capture.block import Source
@@ -25,6 +25,9 @@ from netwatch.formats.coverage import reasons
 from netwatch.incidents import Incidents
 from netwatch.tally import Tally
 from netwatch.wire import Progress
+
+if TYPE_CHECKING:
+    from netwatch.evidence.folder import Evidence
 
 NAMED = 8
 """Skipped files that are named without --verbose; the rest is counted."""
@@ -132,17 +135,20 @@ def summary(
     config: Config | None = None,
     incidents: Incidents | None = None,
     report: Report | None = None,
+    evidence: "Evidence | None" = None,
 ) -> None:
     """The end of a run: each unread capture, always; then what was read and found."""
     for error in tally.unread:
         say(f"netwatch: {error}")
+    for problem in evidence.notes if evidence else ():
+        say(f"netwatch: {problem}")
     if args.quiet:
         return
     for note in tally.notes:
         say(f"netwatch: {note}")
     for note in config.notes if config else ():
         say(f"netwatch: {note}")
-    for label, text in _lines(args, tally, seconds, incidents, report):
+    for label, text in _lines(args, tally, seconds, incidents, report, evidence):
         say(f"{label:<13} {text}")
 
 
@@ -152,6 +158,7 @@ def _lines(
     seconds: float,
     incidents: Incidents | None,
     report: Report | None,
+    evidence: "Evidence | None",
 ) -> Iterator[tuple[str, str]]:
     files = f"{tally.files:,} capture{'' if tally.files == 1 else 's'}"
     read = f"{files}, {tally.packets:,} packets, {tally.octets:,} bytes in {seconds:.2f} s"
@@ -165,6 +172,10 @@ def _lines(
             yield "no verdict", f"{count:,}: {reason}"
         if incidents.limits:
             yield "left out", _counts(incidents.limits)
+    if evidence is not None:
+        yield "evidence", f"{evidence.files:,} files, {evidence.octets:,} bytes"
+        if evidence.left_out:
+            yield "left out", _counts(evidence.left_out)
     if report is not None:
         yield from (("blind spots", text) for text in _blind(report))
     odd = Counter({name: n for name, n in tally.oddities.items() if name not in INNOCENT})

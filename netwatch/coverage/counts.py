@@ -126,19 +126,19 @@ class Coverage:
         # the keys of a full table in order, to know the last
         self._order: list[tuple[str, str]] = []
 
-    def add(self, network: Network | None, device: str, told: Reading) -> None:
-        """Count one flow of a device (its id) in a network, None where it is outside."""
+    def add(self, network: Network | None, device: str, told: Reading, flows: int = 1) -> None:
+        """Count flows of a device (its id) in a network, None where it is outside."""
         place = _PLACES[told]
         if network is None:
-            self._outside[place] += 1
+            self._outside[place] += flows
             return
         name = network.name
         if name not in self._networks:
             self._networks[name] = network.device_class, _empty()
-        self._networks[name][1][place] += 1
+        self._networks[name][1][place] += flows
         row = self._devices.get((name, device)) or self._entered((name, device))
         if row is not None:
-            row[place] += 1
+            row[place] += flows
 
     def merge(self, other: "Coverage") -> None:
         """Take in what another counted with the same limit."""

@@ -5,24 +5,25 @@ parsers are handed in, so that this room knows bytes and flows and no protocol.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
-from netwatch.capture.block import Block
-from netwatch.dissect.ended import Over
-from netwatch.dissect.fragments import Fragments
-from netwatch.dissect.handshakes import Connection, Handshakes, Known
-from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, Kernel
-from netwatch.dissect.packets import packet_of
+from netwatch.capture.block import FIELDS, TIME, Block
+from netwatch.dissect.ended import Client, Over
+from netwatch.dissect.fragments import Datagram, Fragments, datagram
+from netwatch.dissect.handshakes import Connection, Handshakes, Idle
+from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, OPENING, Kernel
+from netwatch.dissect.packets import Seen
 from netwatch.dissect.streams import Streams
+from netwatch.dissect.trails import Kept
 from netwatch.errors import ParseError
-from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
+from netwatch.model import LEARNABLE, OUTCOMES, Flow, Message, Observation, Packet
 
 MAX_NESTED = 8
 """Packets put together of fragments that were in one another."""
 
-_NAMED, _TRUNCATED = OUTCOMES.index("named"), OUTCOMES.index("truncated")
+_TRUNCATED = OUTCOMES.index("truncated")
 
 
 class Parser(Protocol):
@@ -38,7 +39,7 @@ class Parser(Protocol):
     def parse_stream(self) -> Callable[[bytes, bool], Message] | None: ...  # noqa: D102
 
     @property
-    def connect(self) -> Callable[[Known], Connection] | None: ...  # noqa: D102
+    def connect(self) -> Callable[[Idle], Connection] | None: ...  # noqa: D102
 
     @property
     def persistent(self) -> bool:
@@ -50,10 +51,14 @@ class Dissector:
     """The messages of one capture.
 
     `parsers` by the kind that the kernel gives, `looks` as `Streams` wants it. A message
-    for which `wanted` is false is counted and dropped, and names that it shows are known
-    to be unwanted from then on; None wants all. `outcome` tells the number in
-    `model.OUTCOMES` of what a message says of its flow's name; with it flows are recorded,
-    and only names whose outcome is plainly `named` are taken for known.
+    for which `wanted` is false is counted and dropped; None wants all. It is asked of
+    messages with names in `zones` alone: those of others it would be false for, and their
+    outcome `named`. `outcome` tells the number in `model.OUTCOMES` of what a message says of
+    its flow's name; with it flows are recorded. With `proving`, which says whether a flow
+    with a packed address may be known by it later, what is told comes with the packets
+    that prove it. Messages that claim addresses are told whether wanted or not; `learning`
+    names of `model.LEARNABLE` what they are looked for in, and then all flows are told one
+    by one.
     """
 
     def __init__(
@@ -61,24 +66,33 @@ class Dissector:
         parsers: Mapping[int, Parser],
         looks: Callable[[bytes], int],
         wanted: Callable[[Message], bool] | None = None,
+        zones: Iterable[bytes] | None = None,
         outcome: Callable[[Message], int] | None = None,
         seed: int = 0,
+        proving: Callable[[bytes], bool] | None = None,
+        learning: Collection[str] = (),
     ) -> None:
-        recording = outcome is not None
-        self.kernel = Kernel(seed=seed, filtering=wanted is not None, recording=recording)
+        self._kept = None if proving is None else Kept(proving)
+        self.kernel = Kernel(
+            seed=seed,
+            zones=zones,
+            recording=outcome is not None,
+            opening=proving is not None,
+            learning=sum(1 << bit for bit, word in enumerate(LEARNABLE) if word in learning),
+        )
         self._outcome = outcome
         self._sources: list[str] = []
-        self._over = Over(self.kernel, self._sources)
+        self._over = Over(self.kernel, self._sources, counting=not learning)
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
         self._streams = Streams(
             {kind: each.parse_stream for kind, each in parsers.items() if each.parse_stream},
             frozenset(kind for kind, each in parsers.items() if each.persistent),
             looks,
-            self._over.known_stream,
+            self._over.idle_stream,
         )
         self._handshakes = {
-            kind: Handshakes(each.connect, partial(self._over.known, kind))
+            kind: Handshakes(each.connect, partial(self._over.idle, kind))
             for kind, each in parsers.items()
             if each.connect
         }
@@ -99,6 +113,10 @@ class Dissector:
         total.update(self.kernel.oddities())
         if self.kernel.flows.evicted:
             total["flow-table-full"] += self.kernel.flows.evicted
+        if self.kernel.forgotten:
+            total["resolved-addresses-full"] += self.kernel.forgotten
+        if self._kept is not None:
+            total += self._kept.oddities
         return total
 
     def bytes_of(self, observation: Observation) -> tuple[int, int]:
@@ -111,13 +129,21 @@ class Dissector:
 
     def messages(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
         """The messages that became whole with the packets of `block`, in its order."""
-        data = block.data
+        data, kept = block.data, self._kept
         if not self._sources or self._sources[-1] != source:
             self._sources.append(source)
         for rows in self.kernel.walk(block, len(self._sources) - 1):
             self._over.take()
             for row in zip(*[iter(rows)] * COLUMNS, strict=True):
-                kind, _, at, size, wire = row[:5]
+                kind, record, at, size, wire = row[:5]
+                if kept is not None and kind == OPENING:
+                    kept.opening(row, block, source)
+                    continue
+                handshakes = self._handshakes.get(kind)
+                if handshakes and handshakes.answers(
+                    row[13], row[14], block.records[record * FIELDS + TIME]
+                ):
+                    continue
                 payload = bytes(data[at : at + size])
                 parse = self._parsers.get(kind)
                 if parse is not None:
@@ -127,34 +153,52 @@ class Dissector:
                         self._oddities[error.oddity] += 1
                         continue
                     if self._tells(message, row[13]):
-                        yield packet_of(row, block, source), message
+                        frames = () if kept is None else kept.frames(row, block, source)
+                        yield Seen(row, block, source).packet(frames), message
                     continue
-                packet = packet_of(row, block, source)
+                seen = Seen(row, block, source)
                 if kind == FRAGMENT:
+                    packet = seen.packet()
+                    if kept is not None:
+                        frames = kept.frames(row, block, source)
+                        kept.fragment(datagram(row, packet), seen.time, frames)
                     for whole in self._fragments.feed(row, payload, packet):
                         yield from self._again(*whole)
                     continue
-                handshakes = self._handshakes.get(kind)
-                if handshakes is not None:
-                    found = handshakes.feed(packet.flow, row[14], payload, packet)
+                if kept is not None:
+                    kept.follow(seen, kept.frames(row, block, source))
+                if handshakes:
+                    found = handshakes.feed(row[13], row[14], payload, seen)
                 else:
-                    side = (packet.flow, row[14])
+                    side = (row[13], row[14])
                     kind = 0 if kind == MORE else kind
-                    found = self._streams.feed(kind, side, row[12], payload, size < wire, packet)
+                    found = self._streams.feed(kind, side, row[12], payload, size < wire, seen)
                 if kind and size < wire and self._outcome is not None:
                     # whatever its messages tell all the same stands over this
-                    self._over.mark(packet.flow, _TRUNCATED)
+                    self._over.mark(row[13], _TRUNCATED)
                 if found:
                     yield from self._told(found)
+                if kept is not None and not (
+                    handshakes.waits(row[13], row[14])
+                    if handshakes
+                    else self._streams.waits((row[13], row[14]))
+                ):
+                    kept.forget(seen)
 
-    def _again(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
+    def _again(self, block: Block, source: str, key: Datagram) -> Iterator[tuple[Packet, Message]]:
         """What a packet shows that was put together of fragments, which are counted."""
         if self._nested >= MAX_NESTED:
             self._oddities["wrapped-too-deep"] += 1
             return
         packets, octets = self.kernel.packets, self.kernel.octets
         self._nested += 1
+        kept = self._kept
+        around = None if kept is None else kept.within
+        if kept is not None:
+            kept.within = kept.whole(key)
         yield from self.messages(block, source)
+        if kept is not None:
+            kept.within = around
         self._nested -= 1
         self.kernel.packets, self.kernel.octets = packets, octets
 
@@ -166,10 +210,10 @@ class Dissector:
         for handshakes in self._handshakes.values():
             yield from self._told(handshakes.flush())
 
-    def _told(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[tuple[Packet, Message]]:
-        for packet, message in found:
-            if self._tells(message, packet.flow):
-                yield packet, message
+    def _told(self, found: Iterable[tuple[Seen, Message]]) -> Iterator[tuple[Packet, Message]]:
+        for seen, message in found:
+            if self._tells(message, seen.flow):
+                yield seen.packet() if self._kept is None else self._kept.proven(seen), message
 
     def _tells(self, message: Message, flow: int) -> bool:
         """Count what a message shows, and what it tells of its flow's name; whether it is
@@ -178,22 +222,21 @@ class Dissector:
             self._oddities.update(message.oddities)
         for shown in message.shown:
             self._shown[shown.evidence] += 1
-        told = _NAMED
         if self._outcome is not None:
-            told = self._outcome(message)
-            self._over.mark(flow, told)
-        if self._wanted is None or not message.shown:
-            return bool(message.shown)
-        if self._wanted(message):
+            self._over.mark(flow, self._outcome(message))
+        if message.claims:
             return True
-        if told == _NAMED:
-            for shown in message.shown:
-                self.kernel.learn(shown.name.encode())
-        return False
+        return bool(message.shown) and (self._wanted is None or self._wanted(message))
 
     def flows(self) -> Iterator[Flow]:
-        """The flows that are over since the last call."""
-        yield from self._over.flows()
+        """The flows that are over since the last call, but for those that `named` counts."""
+        for flow in self._over.flows():
+            yield flow if self._kept is None else self._kept.first(flow)
+
+    def named(self, enough: int = 1) -> Iterator[tuple[Client, int]]:
+        """The clients of flows that are over, have a name and say nothing more, and how many
+        each had; none while there are less than `enough` clients."""
+        yield from self._over.named(enough)
 
     def finish(self) -> Iterator[Flow]:
         """The capture is over and flushed: all flows that are left. None has bytes to ask

@@ -1,29 +1,44 @@
 """Flows that are over: the flow table's words as values, and what messages tell of names.
 
 A message is read after the packet loop is through with its block, when its flow may be
-over already; what it tells of the flow's name is kept with either.
+over already; what it tells of the flow's name is kept with either. Most flows have a
+name and are no more than a count of their client.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from netwatch.dissect.flows import FIELDS
 from netwatch.dissect.kernel import Kernel
 from netwatch.model import OUTCOMES, Flow
 
+CLIENTS = 16_384
+"""Clients whose flows with a name are counted before they have to be told."""
+
 _NAMED = OUTCOMES.index("named")
-_TOLD = 7
+_TOLD, _LOW, _HIGH, _PORTS, _ABOUT, _MACS = 7, 9, 13, 17, 18, 20
+_DNS_PORTS = frozenset({53, 853})
 _IPV6, _CLIENT, _CLIENT_1, _STARTED = 1 << 8, 1 << 9, 1 << 10, 1 << 11
 _WAITING = 2
 
+Slot = tuple[int, ...]
+"""The words of a slot of the flow table."""
+
+Client = tuple[bytes, int | None, bytes | None]
+"""Address, VLAN and MAC of a client."""
+
 
 class Over:
-    """The flows of one kernel that are over and not told yet; `sources` by their number."""
+    """The flows of one kernel that are over and not told yet; `sources` by their number.
+    With `counting`, those that have a name and say nothing more are counted by client."""
 
-    def __init__(self, kernel: Kernel, sources: Sequence[str]) -> None:
+    def __init__(self, kernel: Kernel, sources: Sequence[str], counting: bool = True) -> None:
         self._kernel = kernel
+        self._counting = counting
         self._sources = sources
         self._words: list[int] = []
         self._places: dict[int, int] = {}
+        self._named: Counter[tuple[int, int, Slot]] = Counter()
 
     def take(self) -> None:
         """Take the flows from the table that are over since the last list of rows."""
@@ -42,59 +57,79 @@ class Over:
             word = self._words[at + _TOLD]
             self._words[at + _TOLD] = max(word, word & 255 | outcome << 8)
 
-    def known(self, kind: int, flow: int, hello: bytes) -> bool:
-        """Whether the packet loop knows the name that a hello shows, which counts it."""
-        if not self._kernel.knows(kind, hello):
+    def idle(self, kind: int, flow: int, hello: bytes) -> bool:
+        """Whether a hello shows a name of no interest, which counts it."""
+        if not self._kernel.idle(kind, hello):
             return False
         self.mark(flow, _NAMED)
         return True
 
-    def known_stream(self, kind: int, side: tuple[int, int], data: bytes) -> bool:
+    def idle_stream(self, kind: int, side: tuple[int, int], data: bytes) -> bool:
         """The same of a message that one side of a flow sent."""
-        return self.known(kind, side[0], data)
+        return self.idle(kind, side[0], data)
 
     def flows(self) -> Iterator[Flow]:
-        """The flows that are over since the last call."""
+        """The flows that are over since the last call, but for those that `named` counts."""
         words, self._words = self._words, []
         self._places.clear()
-        yield from ended(words, self._sources)
+        for slot in zip(*[iter(words)] * FIELDS, strict=True):
+            ports = slot[_PORTS]
+            usual = _DNS_PORTS.isdisjoint((ports >> 16, ports & 0xFFFF))
+            if self._counting and usual and slot[_TOLD] >> 8 == _NAMED and slot[4] + slot[5]:
+                side, about = _client_side(slot), slot[_ABOUT]
+                address = slot[_HIGH : _HIGH + 4] if side else slot[_LOW : _LOW + 4]
+                self._named[about & _IPV6 | about >> 16 << 16, slot[_MACS + side], address] += 1
+            elif 53 not in (ports >> 16, ports & 0xFFFF):
+                yield ended(slot, self._sources)
+            # else a lookup over TCP, which is no flow as those over UDP are none
+
+    def named(self, enough: int = 1) -> Iterator[tuple[Client, int]]:
+        """The clients of the flows that are over since the last call, have a name and say
+        nothing more, with their number; none while there are less than `enough` clients."""
+        if len(self._named) < enough:
+            return
+        counts, self._named = self._named, Counter()
+        for (about, mac, words), count in counts.items():
+            vlan = (about >> 16) - 1 if about >> 16 else None
+            yield (_address(words, about), vlan, mac.to_bytes(7)[1:] if mac else None), count
 
 
-def ended(words: list[int], sources: Sequence[str]) -> Iterator[Flow]:
-    """The flows in what `Flows.take` gave, in its order; `sources` by their number."""
-    for slot in zip(*[iter(words)] * FIELDS, strict=True):
-        last, states, outcome, first, ports, about = *slot[1:2], *slot[6:9], *slot[17:19]
-        if 53 in (ports >> 16, ports & 0xFFFF):
-            continue  # lookups over TCP, which are no flow as those over UDP are none
-        words_of = 4 if about & _IPV6 else 1
-        ends = (
-            (_address(slot[9 : 9 + words_of]), ports >> 16, slot[4]),
-            (_address(slot[13 : 13 + words_of]), ports & 0xFFFF, slot[5]),
-        )
-        macs = [word.to_bytes(7)[1:] if word else None for word in slot[20:22]]
-        side = about & _CLIENT_1 if about & _CLIENT else ends[0][1] < ends[1][1]
-        (client_ip, client_port, out), (server_ip, server_port, in_) = (
-            (ends[1], ends[0]) if side else ends
-        )
-        yield Flow(
-            first=first,
-            last=last,
-            transport="tcp" if about & 255 == 6 else "udp",
-            client_ip=client_ip,
-            client_port=client_port,
-            server_ip=server_ip,
-            server_port=server_port,
-            vlan=(about >> 16) - 1 if about >> 16 else None,
-            bytes_out=out,
-            bytes_in=in_,
-            outcome=OUTCOMES[outcome >> 8],
-            opened=bool(about & _STARTED),
-            waiting=_WAITING in (states & 7, (states >> 8) & 7),
-            client_mac=macs[1] if side else macs[0],
-            source=sources[slot[19] >> 40],
-            packet=slot[19] & 0xFFFFFFFFFF,
-        )
+def ended(slot: Slot, sources: Sequence[str]) -> Flow:
+    """A flow of those that `Flows.take` gave; `sources` by their number."""
+    about, ports, side = slot[_ABOUT], slot[_PORTS], _client_side(slot)
+    ends = (
+        (_address(slot[_LOW : _LOW + 4], about), ports >> 16, slot[4]),
+        (_address(slot[_HIGH : _HIGH + 4], about), ports & 0xFFFF, slot[5]),
+    )
+    (client_ip, client_port, out), (server_ip, server_port, in_) = ends[side], ends[1 - side]
+    mac = slot[_MACS + side]
+    return Flow(
+        first=slot[8],
+        last=slot[1],
+        transport="tcp" if about & 255 == 6 else "udp",
+        client_ip=client_ip,
+        client_port=client_port,
+        server_ip=server_ip,
+        server_port=server_port,
+        vlan=(about >> 16) - 1 if about >> 16 else None,
+        bytes_out=out,
+        bytes_in=in_,
+        outcome=OUTCOMES[slot[_TOLD] >> 8],
+        opened=bool(about & _STARTED),
+        waiting=_WAITING in (slot[6] & 7, (slot[6] >> 8) & 7),
+        client_mac=mac.to_bytes(7)[1:] if mac else None,
+        source=sources[slot[19] >> 40],
+        packet=slot[19] & 0xFFFFFFFFFF,
+    )
 
 
-def _address(words: tuple[int, ...]) -> bytes:
-    return b"".join([word.to_bytes(4) for word in words])
+def _client_side(slot: Slot) -> int:
+    """The side of the client: who opened the flow, else the end with the greater port."""
+    about, ports = slot[_ABOUT], slot[_PORTS]
+    if about & _CLIENT:
+        return 1 if about & _CLIENT_1 else 0
+    return int(ports >> 16 < ports & 0xFFFF)
+
+
+def _address(words: tuple[int, ...], about: int) -> bytes:
+    return b"".join([word.to_bytes(4) for word in words[: 4 if about & _IPV6 else 1]])

@@ -1,16 +1,18 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""A glimpse at the names in the usual messages: are they all known to be of no interest.
+"""A glimpse at the names in the usual messages: can a rule take any of them.
 
-Names repeat. Once a parser has read one and no rule takes it, the next message with
-nothing but such names is counted here and goes no further. What is not laid out as
-usual, or shows one name that is not known, goes to its parser as ever, so a glimpse can
-spare work and never hides a name.
+Most names are of no interest, and can be told so without a parser: none of the zones that
+the rules speak of holds them. A message with nothing but such names is counted here and
+goes no further. What is not laid out as usual, or shows one name in a zone, goes to its
+parser as ever, so a glimpse can spare work and never hides a name, nor anything odd.
 
-Known names are kept as salted 63-bit sums in a table of fixed size, where new ones take
-the place of old; nobody outside can tell which names share a sum.
+Zones are kept as sums of their letters with weights, a polynomial: that of every domain
+of a name follows from those at its dots, so that one pass over the letters does for all
+of them. Two names that share a sum only let more through.
 """
 
 from array import array
+from collections.abc import Iterable
 
 import cython
 
@@ -22,90 +24,136 @@ else:
 PASSED = ("dns-query", "dns-answer", "dns-cname", "tls-sni", "quic-sni")
 """Evidence whose names are counted here, by number."""
 
-MIX = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
+BASE = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
 LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
-SLOTS = cython.declare(cython.ulonglong, 65536)
+LONGEST = cython.declare(cython.Py_ssize_t, 253)
+MOST_LABELS = cython.declare(cython.Py_ssize_t, 32)
 TLS_SNI = cython.declare(cython.Py_ssize_t, 3)
 QUIC_SNI = cython.declare(cython.Py_ssize_t, 4)
-WATCHED = cython.declare(cython.ulonglong, 8192)
 MAX_ANSWERS = cython.declare(cython.longlong, 32)
+MAX_SPOTS = cython.declare(cython.Py_ssize_t, 64)
 MAX_JUMPS = cython.declare(cython.int, 16)
+MAX_EXTENSIONS = cython.declare(cython.Py_ssize_t, 64)
 
 
 @cython.cclass
 class Glimpse(Prefaces):
-    """Names learned, and the usual messages held against them."""
+    """The zones of interest, and the usual messages held against them."""
 
-    def learn(self, name: bytes) -> None:
-        """A name (lower-case, as `netwatch.names` spells it) is of no interest."""
+    def interest(self, zones: Iterable[bytes] | None) -> None:
+        """Only names in these zones (lower-case, as `netwatch.names` spells them; the zone
+        itself and all below it) are of interest from now on; None: all names."""
         byte: cython.int
-        self.sum = self.salt
-        for byte in name:
-            self.feed(byte)
-        self.known[self.sum & (SLOTS - 1)] = self.sum
+        place: cython.ulonglong
+        size: cython.ulonglong = 64
+        sums: list[int] = []
+        for zone in zones or ():
+            self.sum = 0
+            for byte in zone:
+                self.feed(byte)
+            sums.append(self.sum | 1)
+        while size < 3 * len(sums):
+            size *= 2
+        self.zones = array("q", bytes(8 * size))
+        self.last = size - 1
+        for sum_ in sums:
+            place = (sum_ >> 31) & self.last
+            while self.zones[place] != 0 and self.zones[place] != sum_:
+                place = (place + 1) & self.last
+            self.zones[place] = sum_
+        self.filtering = zones is not None
 
-    def forget(self) -> None:
-        """All names may be of interest again: rules have changed."""
-        self.known = array("q", bytes(8 * SLOTS))
-        self.watched = array("q", bytes(8 * WATCHED))
-        self.watching = False
-
-    def watch(self, address: bytes) -> None:
-        """Answers with this address (4 or 16 bytes) are of interest whatever name they
-        are for. The table is of fixed size; new ones take the place of old."""
-        byte: cython.int
-        self.sum = self.salt
-        for byte in address:
-            self.feed(byte)
-        self.watched[self.sum & (WATCHED - 1)] = self.sum
-        self.watching = True
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def is_watched(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.bint:
-        """Whether the address of `size` bytes at `at` is watched."""
-        sum_: cython.longlong
-        stop: cython.Py_ssize_t = at + size
-        self.sum = self.salt
-        while at < stop:
-            self.feed(self.data[at])
-            at += 1
-        sum_ = self.sum
-        return self.watched[self.sum & (WATCHED - 1)] == sum_
+    def prepare(self) -> None:
+        """Make the tables that names are summed up with."""
+        i: cython.Py_ssize_t
+        self.marks = array("q", bytes(8 * MOST_LABELS))
+        self.places = array("q", bytes(8 * MOST_LABELS))
+        self.powers = array("q", bytes(8 * 256))
+        self.spots = array("q", bytes(8 * MAX_SPOTS))
+        self.sizes = array("q", bytes(8 * MAX_SPOTS))
+        self.ttls = array("q", bytes(8 * MAX_SPOTS))
+        self.types = array("q", bytes(8 * MAX_EXTENSIONS))
+        self.sum = 1
+        for i in range(256):
+            self.powers[i] = self.sum
+            self.sum = (self.sum * BASE) & LOW63
+        self.spelling = array("B", bytes(256))
+        for i in b"abcdefghijklmnopqrstuvwxyz0123456789-_.":
+            self.spelling[i] = i
+        for i in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ":
+            self.spelling[i] = i + 32
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
     def feed(self, byte: cython.int) -> cython.void:
-        """Take a byte of a name into the sum."""
-        self.sum = ((self.sum ^ byte) * MIX) & LOW63
-        self.sum ^= self.sum >> 31
+        """Take a byte into the sum."""
+        self.sum = (self.sum * BASE + byte) & LOW63
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def is_known(self) -> cython.bint:
-        """Whether the name summed up was learned."""
-        sum_: cython.longlong = self.sum
-        return self.known[self.sum & (SLOTS - 1)] == sum_
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def text(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Sum up letters, digits, ``-`` and ``_`` in lower case, and dots where they are
-        written; false where there is anything else."""
-        c: cython.int
-        while at < end:
-            c = self.data[at]
-            if 65 <= c <= 90:
-                c += 32
-            elif not (97 <= c <= 122 or 48 <= c <= 57 or c == 45 or c == 95 or c == 46):
-                return False
-            self.feed(c)
-            at += 1
+    def is_idle(self) -> cython.bint:
+        """Whether the name spelled out is in no zone of interest."""
+        i: cython.Py_ssize_t = 0
+        before: cython.ulonglong
+        domain: cython.ulonglong
+        place: cython.ulonglong
+        found: cython.longlong
+        while i < self.count_labels:
+            before = self.marks[i]
+            domain = self.powers[self.length - self.places[i]]
+            domain = ((self.sum - before * domain) & LOW63) | 1
+            place = (domain >> 31) & self.last
+            found = self.zones[place]
+            while found != 0:
+                if found == cython.cast(cython.longlong, domain):
+                    return False
+                place = (place + 1) & self.last
+                found = self.zones[place]
+            i += 1
         return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def spell(
+        self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, dots: cython.bint
+    ) -> cython.bint:
+        """Take in letters, digits, ``-`` and ``_`` in lower case, and with `dots` those that
+        are written; false where there is anything else, or too much."""
+        c: cython.int
+        sum_: cython.ulonglong = self.sum
+        length: cython.Py_ssize_t = self.length + end - at
+        if length > LONGEST or self.count_labels >= MOST_LABELS:
+            return False
+        self.marks[self.count_labels] = sum_
+        self.places[self.count_labels] = self.length
+        self.count_labels += 1
+        while at < end:
+            c = self.spelling[self.data[at]]
+            at += 1
+            if c == 0:
+                return False
+            sum_ = (sum_ * BASE + c) & LOW63
+            if c == 46:
+                if not dots or self.count_labels >= MOST_LABELS:
+                    return False
+                self.marks[self.count_labels] = sum_
+                self.places[self.count_labels] = length - (end - at)
+                self.count_labels += 1
+        self.sum = sum_
+        self.length = length
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def anew(self) -> cython.void:
+        """Begin to spell out another name."""
+        self.sum = 0
+        self.length = 0
+        self.count_labels = 0
 
     @cython.cfunc
     @cython.nogil
@@ -113,24 +161,23 @@ class Glimpse(Prefaces):
     def labels(
         self, start: cython.Py_ssize_t, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.bint:
-        """Sum up a DNS name (RFC 1035 section 4.1.4) of the message at `start`; true when
-        it is one that was learned. `stopped` is where its bytes at `at` end."""
+        """Spell out a DNS name (RFC 1035 section 4.1.4) of the message at `start`; false for
+        the root and where it is not made as usual. `stopped` is where its bytes end."""
         size: cython.Py_ssize_t
         there: cython.Py_ssize_t
-        dot: cython.Py_ssize_t
         jumps: cython.int = 0
-        first: cython.bint = True
-        self.sum = self.salt
-        self.stopped = self.behind(at, end)
-        if self.stopped == 0:
-            return False
+        self.anew()
         while at < end:
             size = self.data[at]
             if size == 0:
-                return not first and self.is_known()
+                if jumps == 0:
+                    self.stopped = at + 1
+                return self.length > 0
             if size >= 192:
                 if at + 1 >= end:
                     return False
+                if jumps == 0:
+                    self.stopped = at + 2
                 there = start + (((size & 63) << 8) | self.data[at + 1])
                 jumps += 1
                 if there >= at or jumps > MAX_JUMPS:
@@ -139,42 +186,20 @@ class Glimpse(Prefaces):
                 continue
             if size > 63 or at + 1 + size >= end:
                 return False
-            if not first:
+            if self.length > 0:
                 self.feed(46)
-            dot = at + 1
-            while dot <= at + size:
-                if self.data[dot] == 46:
-                    return False
-                dot += 1
-            if not self.text(at + 1, at + 1 + size):
+                self.length += 1
+            if not self.spell(at + 1, at + 1 + size, False):
                 return False
-            first = False
             at += 1 + size
         return False
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def behind(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Where the bytes of the DNS name at `at` end; 0 where they do not."""
-        size: cython.Py_ssize_t
-        while at < end:
-            size = self.data[at]
-            if size == 0:
-                return at + 1
-            if size >= 192:
-                return at + 2 if at + 2 <= end else 0
-            if size > 63:
-                return 0
-            at += 1 + size
-        return 0
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def dns_known(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+    def dns_idle(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
         """Whether a DNS message is a plain query or answer whose name and alias targets
-        were all learned; if so they are counted."""
+        are of no interest; if so they are counted, and `spots` are where its addresses are."""
         flags: cython.longlong
         answers: cython.longlong
         aliases: cython.longlong = 0
@@ -187,12 +212,13 @@ class Glimpse(Prefaces):
         # Opcode QUERY, not truncated.
         if flags & 0x7A00 or self.u16(at + 4) != 1:
             return False
-        if not self.labels(at, at + 12, end):
+        if not (self.labels(at, at + 12, end) and self.is_idle()):
             return False
+        self.count_spots = 0
         pos = self.stopped + 4
+        if pos > end:
+            return False
         if flags & 0x8000 == 0:
-            if pos > end:
-                return False
             self.passed[0] += 1
             return True
         answers = self.u16(at + 6)
@@ -200,8 +226,13 @@ class Glimpse(Prefaces):
             return False
         while answers > 0:
             answers -= 1
-            pos = self.behind(pos, end)
-            if pos == 0 or pos + 10 > end:
+            if pos + 2 <= end and self.u16(pos) == 0xC00C:
+                pos += 2
+            elif self.labels(at, pos, end):
+                pos = self.stopped
+            else:
+                return False
+            if pos + 10 > end:
                 return False
             kind = self.u16(pos)
             size = self.u16(pos + 8)
@@ -209,23 +240,26 @@ class Glimpse(Prefaces):
             if pos + size > end or kind == 39:
                 return False
             if kind == 5:
-                if not self.labels(at, pos, pos + size):
+                if not (self.labels(at, pos, pos + size) and self.is_idle()):
+                    return False
+                if self.stopped != pos + size:
                     return False
                 aliases += 1
             elif kind == 1 or kind == 28:
-                if self.watching and self.is_watched(pos, size):
+                if size != (4 if kind == 1 else 16) or not self.spot(pos, size, pos - 6):
                     return False
             elif kind == 64 or kind == 65:
-                # SVCB and HTTPS (RFC 9460 section 2.2); a target "." is the owner.
                 if size < 3:
                     return False
                 if self.data[pos + 2] != 0:
-                    if not self.labels(at, pos + 2, pos + size):
+                    if not (self.labels(at, pos + 2, pos + size) and self.is_idle()):
                         return False
                     aliases += 1
+                else:
+                    self.stopped = pos + 3
+                if not self.parameters(self.stopped, pos + size, pos - 6):
+                    return False
             pos += size
-        if pos > end:
-            return False
         self.passed[1] += 1
         self.passed[2] += aliases
         return True
@@ -233,12 +267,57 @@ class Glimpse(Prefaces):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def tls_known(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+    def spot(
+        self, at: cython.Py_ssize_t, size: cython.Py_ssize_t, ttl: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Note an address and its TTL, by where they are; false where there are too many."""
+        if self.count_spots >= MAX_SPOTS:
+            return False
+        self.spots[self.count_spots] = at
+        self.sizes[self.count_spots] = size
+        self.ttls[self.count_spots] = self.u32(ttl)
+        self.count_spots += 1
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def parameters(
+        self, pos: cython.Py_ssize_t, end: cython.Py_ssize_t, ttl: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Note the hints in the parameters of SVCB and HTTPS (RFC 9460 section 2.2), whose
+        TTL is at `ttl`; whether they are sound."""
+        key: cython.longlong
+        size: cython.longlong
+        part: cython.longlong
+        stop: cython.Py_ssize_t
+        while pos + 4 <= end:
+            key = self.u16(pos)
+            size = self.u16(pos + 2)
+            pos += 4
+            stop = pos + size
+            if stop > end:
+                return False
+            if key == 4 or key == 6:
+                part = 4 if key == 4 else 16
+                if size % part != 0:
+                    return False
+                while pos < stop:
+                    if not self.spot(pos, part, ttl):
+                        return False
+                    pos += part
+            pos = stop
+        return pos == end
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def tls_idle(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
         """Whether a ClientHello that is whole in the one TLS record at `at` shows nothing
-        but a name that was learned; if so it is counted."""
+        but a name of no interest; if so it is counted."""
         if end - at < 52 or self.u16(at + 3) != 4 + self.u32(at + 5) % 16777216:
             return False
-        if not self.hello_known(at + 5, end):
+        if not self.hello_idle(at + 5, end):
             return False
         self.passed[TLS_SNI] += 1
         return True
@@ -246,9 +325,9 @@ class Glimpse(Prefaces):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def hello_known(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+    def hello_idle(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
         """Whether a ClientHello that is whole (RFC 8446 section 4.1.2), from its header on,
-        has one server_name and that was learned."""
+        has one server_name, of no interest, and is sound."""
         pos: cython.Py_ssize_t = at + 4
         stop: cython.Py_ssize_t
         size: cython.Py_ssize_t
@@ -269,39 +348,87 @@ class Glimpse(Prefaces):
         if pos + 2 > stop or pos + 2 + self.u16(pos) != stop:
             return False
         pos += 2
+        if not self.distinct(pos, stop):
+            return False
         while pos + 4 <= stop:
             size = self.u16(pos + 2)
-            if pos + 4 + size > stop:
-                return False
             if self.u16(pos) == 0:
                 # server_name_list of one host_name (RFC 6066 section 3).
                 if (
-                    found
-                    or size < 6
+                    size < 6
                     or self.u16(pos + 4) != size - 2
                     or self.data[pos + 6] != 0
                     or self.u16(pos + 7) != size - 5
                     or self.data[pos + 3 + size] == 46
                 ):
                     return False
-                self.sum = self.salt
-                found = self.text(pos + 9, pos + 4 + size) and self.is_known()
+                self.anew()
+                found = self.spell(pos + 9, pos + 4 + size, True) and self.is_idle()
                 if not found:
                     return False
+            elif not self.sound(self.u16(pos), pos + 4, size):
+                return False
             pos += 4 + size
-        return found and pos == stop
+        return found
 
-    def knows(self, kind: cython.int, message: bytes) -> bool:
-        """Hold a message that was put together elsewhere against the names learned: 2 is a
-        ClientHello in a TLS record, 3 one from QUIC, from its handshake header on. If it
-        shows nothing but such a name it is counted. Not while a block is walked."""
-        known: cython.bint
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def distinct(self, pos: cython.Py_ssize_t, stop: cython.Py_ssize_t) -> cython.bint:
+        """Whether extensions fill the bytes up to `stop`, each of another type."""
+        count: cython.Py_ssize_t = 0
+        i: cython.Py_ssize_t
+        while pos + 4 <= stop:
+            if count >= MAX_EXTENSIONS:
+                return False
+            self.types[count] = self.u16(pos)
+            i = 0
+            while i < count:
+                if self.types[i] == self.types[count]:
+                    return False
+                i += 1
+            count += 1
+            pos += 4 + self.u16(pos + 2)
+        return pos == stop
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def sound(
+        self, kind: cython.longlong, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Whether an extension that the parser opens is laid out as it expects, and does
+        not say that the name in clear stands for another (`netwatch.protocols.ech`)."""
+        pos: cython.Py_ssize_t
+        if kind == 16:
+            pos = 2
+            while pos < size:
+                pos += 1 + self.data[at + pos]
+            return pos == size
+        if kind == 43:
+            return size > 0 and self.data[at] < size
+        if kind == 13:
+            return size >= 2 and 2 + self.u16(at) <= size
+        if kind == 0xFE0D:
+            if size < 11 or self.data[at] != 0:
+                return False
+            pos = 8 + self.u16(at + 6)
+            if pos == 8 or pos + 2 >= size:
+                return False
+            return pos + 2 + self.u16(at + pos) == size
+        return True
+
+    def idle(self, kind: cython.int, message: bytes) -> bool:
+        """Whether a message that was put together elsewhere shows nothing but a name of no
+        interest: 2 is a ClientHello in a TLS record, 3 one from QUIC, from its handshake
+        header on. If so it is counted. Not while a block is walked."""
+        idle: cython.bint
         if not self.filtering:
             return False
         self.data = message
         if kind == 2:
-            return self.tls_known(0, len(message))
-        known = kind == 3 and self.hello_known(0, len(message))
-        if known:
+            return self.tls_idle(0, len(message))
+        idle = kind == 3 and self.hello_idle(0, len(message))
+        if idle:
             self.passed[QUIC_SNI] += 1
-        return known
+        return idle

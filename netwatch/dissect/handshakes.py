@@ -12,17 +12,18 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
+from netwatch.dissect.packets import Seen
 from netwatch.errors import ParseError
-from netwatch.model import Message, Packet
+from netwatch.model import Message
 
-Found = tuple[Packet, Message]
+Found = tuple[Seen, Message]
 
 
 AGAIN = 10_000_000_000
 """Silence, in ns, after which the same ports may start another connection."""
 
 
-Known = Callable[[bytes], bool]
+Idle = Callable[[bytes], bool]
 """Whether a hello, from its handshake header on, is of no interest and needs no parsing."""
 
 
@@ -46,7 +47,7 @@ class Connection(Protocol):
 class _Handshake:
     __slots__ = ("connection", "packet", "side", "time")
 
-    def __init__(self, connection: Connection, side: int, packet: Packet) -> None:
+    def __init__(self, connection: Connection, side: int, packet: Seen) -> None:
         self.connection = connection
         self.side = side
         self.packet = packet
@@ -57,35 +58,42 @@ class Handshakes:
     """The handshakes of one capture.
 
     `opened` makes a connection, given what says that a hello of its flow is of no
-    interest (`known`). Limits: how many, and age in ns of packet time. What was
+    interest (`idle`). Limits: how many, and age in ns of packet time. What was
     dropped or could not be read is counted in `oddities`.
     """
 
     def __init__(
         self,
-        opened: Callable[[Known], Connection],
-        known: Callable[[int, bytes], bool] = lambda flow, hello: False,
+        opened: Callable[[Idle], Connection],
+        idle: Callable[[int, bytes], bool] = lambda flow, hello: False,
         *,
         limit: int = 4096,
         age: int = 60_000_000_000,
     ) -> None:
         self._opened = opened
-        self._known = known
+        self._idle = idle
         self._limit = limit
         self._age = age
         self._table: OrderedDict[int, _Handshake] = OrderedDict()
         self.oddities: Counter[str] = Counter()
 
-    def feed(self, flow: int, side: int, datagram: bytes, packet: Packet) -> list[Found]:
-        """Take a datagram with a long header that `side` of `flow` sent."""
+    def answers(self, flow: int, side: int, time: int) -> bool:
+        """Whether a datagram of `side` of `flow` comes from the server, by what was read
+        before, so that it shows nothing."""
+        known = self._table.get(flow)
+        if known is None or known.side == side:
+            return False
+        return not known.connection.done or time - known.time <= AGAIN
+
+    def feed(self, flow: int, side: int, datagram: bytes, packet: Seen) -> list[Found]:
+        """Take a datagram with a long header that `side` of `flow` sent, unless that is the
+        server (`answers`)."""
         found: list[Found] = []
         known = self._table.get(flow)
         if known is not None and known.connection.done and packet.time - known.time > AGAIN:
             del self._table[flow]
             known = None
-        if known is not None and known.side != side:
-            return found
-        handshake = known or _Handshake(self._opened(partial(self._known, flow)), side, packet)
+        handshake = known or _Handshake(self._opened(partial(self._idle, flow)), side, packet)
         try:
             message = handshake.connection.feed(datagram)
         except ParseError as error:
@@ -100,6 +108,11 @@ class Handshakes:
         else:
             self._table.move_to_end(flow)
         return found
+
+    def waits(self, flow: int, side: int) -> bool:
+        """Whether a hello that this side of the flow began is not whole."""
+        known = self._table.get(flow)
+        return known is not None and known.side == side and not known.connection.done
 
     def flush(self) -> Iterator[Found]:
         """The capture is over: what the hellos still open show."""

@@ -7,7 +7,7 @@ segments from before the origin need no care behind this module.
 
 from heapq import heapify, heappop, heappush
 
-from netwatch.model import Packet
+from netwatch.dissect.packets import Seen
 
 _SEQ = 0xFFFFFFFF
 _HALF = 0x80000000
@@ -46,7 +46,7 @@ class Stream:
         self.cut: int | None = None
         self.kept: dict[int, bytes] = {}
         self.order: list[int] = []
-        self.heads: dict[int, tuple[int, Packet]] = {}
+        self.heads: dict[int, tuple[int, Seen]] = {}
 
     def position(self, seq: int) -> int:
         """A sequence number as a position; negative before the origin."""

@@ -10,15 +10,16 @@ there are too many, is dropped; what its cut messages show is told all the same.
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 
+from netwatch.dissect.packets import Seen
 from netwatch.dissect.stream import Stream
 from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Message, Packet
+from netwatch.model import Message
 
 Parse = Callable[[bytes, bool], Message]
 """A parser of one message at the start of bytes; true as second argument says that no
 more will come."""
 
-Found = tuple[Packet, Message]
+Found = tuple[Seen, Message]
 
 _SEQ = 0xFFFFFFFF
 
@@ -31,7 +32,7 @@ class Streams:
 
     `parsers` by kind; `persistent` kinds go on with the next message where one ends;
     `looks` says which kind bytes without a known head start with (0: none); a message
-    that was put together and that `known` says is of no interest is not parsed. Limits:
+    that was put together and that `idle` says is of no interest is not parsed. Limits:
     streams, bytes in all, bytes in one, age in ns of packet time, and how many read
     messages are remembered to know their repetition. What was dropped is counted in
     `oddities`.
@@ -42,7 +43,7 @@ class Streams:
         parsers: Mapping[int, Parse],
         persistent: frozenset[int],
         looks: Callable[[bytes], int],
-        known: Callable[[int, Side, bytes], bool] = lambda kind, side, data: False,
+        idle: Callable[[int, Side, bytes], bool] = lambda kind, side, data: False,
         *,
         limit: int = 4096,
         limit_bytes: int = 32 << 20,
@@ -53,7 +54,7 @@ class Streams:
         self._parsers = parsers
         self._persistent = persistent
         self._looks = looks
-        self._known = known
+        self._idle = idle
         self._limit = limit
         self._limit_bytes = limit_bytes
         self._limit_stream = limit_stream
@@ -66,7 +67,7 @@ class Streams:
         self.oddities: Counter[str] = Counter()
 
     def feed(
-        self, kind: int, side: Side, seq: int, payload: bytes, cut: bool, packet: Packet
+        self, kind: int, side: Side, seq: int, payload: bytes, cut: bool, packet: Seen
     ) -> list[Found]:
         """Take one segment: `kind` is 0 where it looks like nothing, `seq` its number on
         the wire, `cut` says that the capture holds only its start. What became readable
@@ -109,6 +110,11 @@ class Streams:
         self._expire(packet.time, found)
         return found
 
+    def waits(self, side: Side) -> bool:
+        """Whether bytes of this side are kept for a message that is not whole."""
+        stream = self._streams.get(side)
+        return stream is not None and stream.size > 0
+
     def flush(self) -> Iterator[Found]:
         """The capture is over: what the messages still open show."""
         found: list[Found] = []
@@ -120,7 +126,7 @@ class Streams:
         """The message at the start of `data`; None where it is none (counted), or of no
         interest. Raises `Incomplete`."""
         message = None
-        if not self._known(kind, side, data):
+        if not self._idle(kind, side, data):
             try:
                 message = self._parsers[kind](data, last)
             except ParseError as error:
@@ -137,7 +143,7 @@ class Streams:
         seq: int,
         payload: bytes,
         cut: bool,
-        packet: Packet,
+        packet: Seen,
         found: list[Found],
     ) -> int:
         """Read a message straight from its segment; how many bytes of it are done with."""
@@ -152,7 +158,7 @@ class Streams:
         self._end(side, seq, size)
         return size
 
-    def _advance(self, side: Side, stream: Stream, packet: Packet, found: list[Found]) -> None:
+    def _advance(self, side: Side, stream: Stream, packet: Seen, found: list[Found]) -> None:
         """Read what has become contiguous; a stream with nothing more to read ends with
         kind 0 and no bytes."""
         if not stream.kind:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from netwatch.community import community_id
 from netwatch.model import Observation
 
@@ -76,8 +78,13 @@ def json_line(record: Mapping[str, Any]) -> str:
     steer a terminal or turn other text around written as ``\\u202e``. Halves of surrogate
     pairs, which strict readers refuse with the whole record (RFC 7493 section 2.1), become
     text: a backslash, ``udcff``."""
-    text = _encode(record)
-    if text.isascii() and text.isprintable():
+    try:
+        raw = orjson.dumps(record)
+    except orjson.JSONEncodeError:
+        return _UNSAFE.sub(_escape_in_json, _encode(record))
+    text = raw.decode()
+    # Of ASCII it leaves DEL alone as it is.
+    if raw.isascii() and b"\x7f" not in raw:
         return text
     return _UNSAFE.sub(_escape_in_json, text)
 

@@ -48,12 +48,12 @@ class Connection:
     handshake in order and as much that waits.
     """
 
-    __slots__ = ("_attempts", "_done", "_failures", "_known", "_oddities")
+    __slots__ = ("_attempts", "_done", "_failures", "_idle", "_oddities")
 
-    def __init__(self, known: Callable[[bytes], bool] | None = None) -> None:
-        """`known` is asked of a whole ClientHello, from its handshake header on; where it
+    def __init__(self, idle: Callable[[bytes], bool] | None = None) -> None:
+        """`idle` is asked of a whole ClientHello, from its handshake header on; where it
         is true the hello is of no interest, and is neither parsed nor told."""
-        self._known = known
+        self._idle = idle
         self._attempts: list[_Attempt] = []
         self._failures = 0
         self._done = False
@@ -112,8 +112,8 @@ class Connection:
         info = QuicInfo(attempt.version.text)
         try:
             if attempt.version.tls:
-                if self._known and 4 <= len(head) == 4 + int.from_bytes(head[1:4]):
-                    self._done = self._known(head)
+                if self._idle and 4 <= len(head) == 4 + int.from_bytes(head[1:4]):
+                    self._done = self._idle(head)
                     if self._done:
                         return None
                 hello = client_hello(head, last)

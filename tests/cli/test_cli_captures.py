@@ -311,6 +311,37 @@ def test_without_a_configuration_the_defaults_are_told(
     assert "built-in defaults hold" in captured.err
 
 
+def test_evidence_is_written_and_named(run: Run, day: str, tmp_path: Path) -> None:
+    folder = tmp_path / "proof"
+    status, out, err = run("scan", day, "--format", "jsonl", "--evidence", str(folder))
+    alerts = [json.loads(line) for line in out.splitlines()]
+    assert status == 0
+    assert len(alerts) == 3
+    assert {alert["evidence_file"] for alert in alerts} == set(map(str, folder.iterdir()))
+    assert "evidence      3 files," in err
+    for alert in alerts:
+        assert alert["id"] in alert["evidence_file"]
+        _, again, _ = run("scan", alert["evidence_file"], "--format", "jsonl", "-q")
+        assert [json.loads(line)["id"] for line in again.splitlines()] == [alert["id"]]
+
+
+def test_without_evidence_the_same_is_told(run: Run, day: str, tmp_path: Path) -> None:
+    _, plain, _ = run("scan", day, "--format", "jsonl")
+    _, proven, _ = run("scan", day, "--format", "jsonl", "--evidence", str(tmp_path / "proof"))
+    alerts = [json.loads(line) for line in proven.splitlines()]
+    assert all(alert.pop("evidence_file") for alert in alerts)
+    assert alerts == [json.loads(line) for line in plain.splitlines()]
+
+
+def test_a_folder_that_cannot_be_used_is_told_before_anything_is_read(
+    run: Run, day: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    status, out, err = run("scan", day, "--evidence", str(tmp_path / "file"))
+    assert (status, out) == (1, "")
+    assert err.startswith(f"netwatch: {tmp_path / 'file'}: cannot be used")
+
+
 @pytest.mark.parametrize("kind", ["ecs", "ocsf", "eve", "cef", "leef", "gelf"])
 def test_scan_for_a_siem_writes_a_line_an_alert(run: Run, day: str, kind: str) -> None:
     status, out, _ = run("scan", day, "--format", kind)

@@ -32,7 +32,7 @@ OUT, BACK = (
 
 def flows(frames: list[tuple[int, bytes]], link: int = RAW) -> list[Flow]:
     def outcome(message: Message) -> int:
-        return OUTCOMES.index("named" if message.shown else "no-sni")
+        return OUTCOMES.index("ech" if message.shown else "no-sni")
 
     by = Dissector(PROTOCOLS, looks_like, outcome=outcome)
     for _ in by.messages(block(frames, link), "test"):
@@ -71,7 +71,7 @@ def test_ends_bytes_and_times(version: int, swapped: bool) -> None:
         vlan=None,
         bytes_out=len(HELLO),
         bytes_in=70,
-        outcome="named",
+        outcome="ech",
         opened=True,
         waiting=False,
         source="test",
@@ -119,7 +119,7 @@ def test_ports_used_again_are_another_flow() -> None:
     packets = [tcp(flags="S", seq=1000), tcp(HELLO), tcp(flags="S", seq=90000)]
     packets += [tcp(b"x" * 50, seq=90001)]
     one, two = of(*packets)
-    assert (one.bytes_out, one.outcome, one.packet) == (len(HELLO), "named", 1)
+    assert (one.bytes_out, one.outcome, one.packet) == (len(HELLO), "ech", 1)
     assert (two.bytes_out, two.outcome, two.first) == (50, "none", START + 2_000_000)
     assert (two.packet, two.opened) == (3, True)
 
@@ -128,7 +128,7 @@ def test_a_repeated_syn_is_no_other_flow() -> None:
     syn = tcp(flags="S", seq=1000)
     for packets in ([syn] * 4 + [tcp(HELLO)], [tcp(HELLO), syn], [syn, tcp(HELLO), syn]):
         (flow,) = of(*packets)
-        assert flow.outcome == "named"
+        assert flow.outcome == "ech"
 
 
 def test_lookups_are_no_flows() -> None:
@@ -155,12 +155,12 @@ def test_a_flow_in_a_tunnel_is_that_of_the_inner_ends() -> None:
 
 def test_a_flow_in_fragments_counts_once() -> None:
     (flow,) = of(*layers.fragments(tcp(HELLO), (10, 20)))
-    assert (flow.outcome, flow.bytes_out, flow.packet) == ("named", len(HELLO), 3)
+    assert (flow.outcome, flow.bytes_out, flow.packet) == ("ech", len(HELLO), 3)
 
 
 def test_a_hello_without_its_end_is_waited_for() -> None:
     (flow,) = of(tcp(flags="S", seq=1000), tcp(HELLO[:300]))
-    assert (flow.outcome, flow.waiting) in {("none", True), ("named", True)}
+    assert (flow.outcome, flow.waiting) in {("none", True), ("ech", True)}
     (flow,) = of(tcp(flags="S", seq=1000), tcp(HELLO[:20]))
     assert (flow.outcome, flow.waiting) == ("none", True)
 
@@ -186,8 +186,27 @@ def test_every_flow_is_told_once_however_small_the_table(packets: list) -> None:
         words += kernel.flows.take()
     assert kernel.flows.drain()
     words += kernel.flows.take()
-    told = list(ended(words, ["test"]))
+    told = [ended(slot, ["test"]) for slot in zip(*[iter(words)] * FIELDS, strict=True)]
     assert len(words) == FIELDS * len(told)
     assert len(told) == kernel.flows.flows
     sent = sum(9 for _, syn, _ in packets if not syn)
     assert sum(flow.bytes_out + flow.bytes_in for flow in told) == sent
+
+
+def test_flows_with_a_name_are_counted_by_client_and_no_more() -> None:
+    def outcome(message: Message) -> int:
+        return OUTCOMES.index("named" if message.shown else "no-sni")
+
+    six = {"src": CLIENT6, "dst": SERVER6}
+    ethernet = [LINKS[0].frame(tcp(HELLO, sport=port, dport=443)) for port in (2001, 2002)]
+    ethernet += [LINKS[0].frame(tcp(HELLO, sport=2003, dport=853))]
+    ethernet += [LINKS[0].frame(tcp(HELLO, sport=2004, dport=443, **six))]
+    ethernet += [LINKS[0].frame(tcp(b"x" * 9, sport=2005, dport=443))]
+    by = Dissector(PROTOCOLS, looks_like, outcome=outcome)
+    assert list(by.messages(block(timed(ethernet), 1), "test")) != []
+    told = [*by.flows(), *by.finish()]
+    assert sorted(flow.client_port for flow in told) == [2003, 2005]
+    assert list(by.named(enough=3)) == []
+    counts = {ip: (flows, len(mac or b"")) for (ip, _, mac), flows in by.named()}
+    assert counts == {ip_address(CLIENT).packed: (2, 6), ip_address(CLIENT6).packed: (1, 6)}
+    assert list(by.named()) == []

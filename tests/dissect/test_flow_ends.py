@@ -17,7 +17,7 @@ RAW = 101
 
 def flows(frames: list[tuple[int, bytes]], link: int = 1, snap: int = 1 << 18) -> list[Flow]:
     def outcome(message: Message) -> int:
-        return OUTCOMES.index("named" if message.shown else "no-sni")
+        return OUTCOMES.index("ech" if message.shown else "no-sni")
 
     by = Dissector(PROTOCOLS, looks_like, outcome=outcome)
     for _ in by.messages(block(frames, link, snap=snap), "test"):
@@ -39,7 +39,7 @@ def test_a_client_is_told_with_its_own_mac(greater: bool) -> None:
     talk.close()
     (flow,) = flows(wire.frames)
     assert flow.client_mac == bytes.fromhex("02000000000a")
-    assert (flow.outcome, flow.packet, flow.source) == ("named", 1, "test")
+    assert (flow.outcome, flow.packet, flow.source) == ("ech", 1, "test")
     assert flow.bytes_out == len(hello)
 
 
@@ -50,7 +50,7 @@ def test_a_quic_hello_that_never_became_whole_is_waited_for() -> None:
     (flow,) = flows(list(timed([udp(second, dport=443)])), RAW)
     assert (flow.outcome, flow.waiting) == ("none", True)
     (flow,) = flows(list(timed([udp(whole, dport=443)])), RAW)
-    assert flow.outcome == "named"
+    assert flow.outcome == "ech"
 
 
 def test_a_payload_that_was_not_captured_is_truncated() -> None:

@@ -265,7 +265,7 @@ def test_any_fragments_keep_within_the_limits(parts: list) -> None:
         assert all(len(each.kept) <= 5 for each in table._table.values())
     blocks += table.flush()
     assert table._bytes == 0
-    assert all(each.count == 1 and len(each.data) <= 20 + 8 * 40 + 40 for each, _ in blocks)
+    assert all(each.count == 1 and len(each.data) <= 20 + 8 * 40 + 40 for each, *_ in blocks)
 
 
 # one in another
@@ -305,7 +305,7 @@ def test_flows_keep_their_packet_numbers_behind_a_reassembly() -> None:
     pieces = layers.fragments(PACKET, (2,))
     hello = handshakes.records(handshakes.client_hello(NAME, random.Random(1)))
     packets = [*pieces, *[PACKET] * 5000, tcp(hello)]
-    by = Dissector(PROTOCOLS, looks_like, outcome=lambda message: OUTCOMES.index("named"))
+    by = Dissector(PROTOCOLS, looks_like, outcome=lambda message: OUTCOMES.index("ech"))
     for _ in by.messages(block(timed(packets), RAW), "test"):
         pass
     assert [flow.packet for flow in (*by.flows(), *by.finish())] == [len(packets)]

@@ -1,8 +1,9 @@
-"""What the packet loop counts without a parser shows nothing but names that are known."""
+"""What the packet loop counts without a parser shows nothing but names of no interest."""
 
 import random
 from collections import Counter
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import handshakes
 import messages
@@ -18,7 +19,7 @@ from netwatch.model import Message
 from netwatch.protocols import dns, tls
 
 RAW = 101
-KNOWN = ("www.example.org", "cdn.example.net", "edge.example.net", "a-b_c.example.com")
+IDLE = ("www.example.org", "cdn.example.net", "edge.example.net", "a-b_c.example.com")
 OTHER = "www.example.com"
 RNG = random.Random(3)
 
@@ -37,15 +38,23 @@ def answer(name: str, *targets: str, kind: str = "CNAME") -> bytes:
     return messages.answer(1, name, "A", records)
 
 
+def https(parameters: bytes) -> bytes:
+    plain = messages.answer(1, IDLE[0], "HTTPS", [(IDLE[0], "HTTPS", 60, "1 .")])
+    size = 3 + 4 + len(b"\2h3\2h2")
+    assert int.from_bytes(plain[-size - 2 : -size]) == size
+    return plain[: -size - 2] + (size + len(parameters)).to_bytes(2) + plain[-size:] + parameters
+
+
 def hello(name: str | None, **options: bool) -> bytes:
     return handshakes.records(handshakes.client_hello(name, RNG, **options))
 
 
-def kernel(*names: str) -> Kernel:
-    made = Kernel(64, filtering=True)
-    for name in names or KNOWN:
-        made.learn(name.encode())
-    return made
+def kernel(*zones: str) -> Kernel:
+    return Kernel(64, zones=[zone.encode() for zone in zones or (OTHER,)])
+
+
+def within(name: str) -> bool:
+    return name == OTHER or name.endswith(f".{OTHER}")
 
 
 def datagram(payload: bytes) -> bytes:
@@ -74,36 +83,49 @@ DATAGRAMS = {
         answer("www.example.org", "cdn.example.net", kind="HTTPS"),
         {"dns-answer": 1, "dns-cname": 1},
     ),
+    "above": (query("example.com"), {"dns-query": 1}),
+    "beside": (query("wwww.example.com"), {"dns-query": 1}),
+    "in front": (query("www.example.com.example.org"), {"dns-query": 1}),
+    "many labels": (query("1." * 31 + "a"), {"dns-query": 1}),
+    "parameters": (
+        https(b"\0\4\0\4" + ip_address(SERVER).packed),
+        {"dns-answer": 1},
+    ),
     "https-self": (
-        messages.answer(1, KNOWN[0], "HTTPS", [(KNOWN[0], "HTTPS", 60, "1 .")]),
+        messages.answer(1, IDLE[0], "HTTPS", [(IDLE[0], "HTTPS", 60, "1 .")]),
         {"dns-answer": 1},
     ),
 }
 
 
 @pytest.mark.parametrize(("payload", "shown"), DATAGRAMS.values(), ids=DATAGRAMS.keys())
-def test_known_names_are_counted_as_the_parser_would(payload: bytes, shown: dict[str, int]) -> None:
+def test_idle_names_are_counted_as_the_parser_would(payload: bytes, shown: dict[str, int]) -> None:
     by = kernel()
     assert rows(by, timed([datagram(payload)]), RAW) == []
     assert by.shown() == shown
     assert Counter(each.evidence for each in dns.parse(payload).shown) == shown
 
 
-UNKNOWN = {
+OF_INTEREST = {
     "query": query(OTHER),
     "answer": answer(OTHER),
     "alias": answer("www.example.org", OTHER),
     "end of a chain": answer("www.example.org", "cdn.example.net", OTHER),
     "https": answer("www.example.org", OTHER, kind="HTTPS"),
-    "below": query("x.www.example.org"),
-    "above": query("example.org"),
+    "upper": query(OTHER.upper()),
+    "below": query(f"x.{OTHER}"),
+    "far below": query("1." * 20 + OTHER),
+    "too many labels": query("1." * 32 + "a"),
+    "parameters that run out": https(b"\0\2\0\4\2h3"),
+    "a hint of a wrong size": https(b"\0\4\0\3\1\2\3"),
+    "address of a wrong size": answer("www.example.org")[:-6] + b"\0\3\1\2\3",
     "truncated": b"\0\1\x83\x80" + answer("www.example.org")[4:],
     "cut": answer("www.example.org", "cdn.example.net")[:-20],
     "dot in a label": query("www.example.org").replace(b"\3www\7example", b"\x0bwww.example"),
 }
 
 
-@pytest.mark.parametrize("payload", UNKNOWN.values(), ids=UNKNOWN.keys())
+@pytest.mark.parametrize("payload", OF_INTEREST.values(), ids=OF_INTEREST.keys())
 def test_all_else_goes_to_the_parser(payload: bytes) -> None:
     by = kernel()
     assert len(rows(by, timed([datagram(payload)]), RAW)) == 1
@@ -111,9 +133,9 @@ def test_all_else_goes_to_the_parser(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_a_hello_with_a_known_name_is_counted_and_another_is_not(large: bool) -> None:
+def test_a_hello_with_an_idle_name_is_counted_and_another_is_not(large: bool) -> None:
     by = kernel()
-    assert rows(by, timed([tcp(hello(KNOWN[0], post_quantum=large))]), RAW) == []
+    assert rows(by, timed([tcp(hello(IDLE[0], post_quantum=large))]), RAW) == []
     assert by.shown() == {"tls-sni": 1}
     for name in (OTHER, None):
         packets = timed([tcp(hello(name, post_quantum=large), sport=50001)])
@@ -123,27 +145,27 @@ def test_a_hello_with_a_known_name_is_counted_and_another_is_not(large: bool) ->
 
 def test_a_repeated_hello_is_counted_once() -> None:
     by = kernel()
-    assert rows(by, timed([tcp(hello(KNOWN[0]))] * 3), RAW) == []
+    assert rows(by, timed([tcp(hello(IDLE[0]))] * 3), RAW) == []
     assert by.shown() == {"tls-sni": 1}
     assert by.oddities() == {"tcp-retransmission": 2}
 
 
-def test_nothing_is_held_back_without_filtering_and_after_forgetting() -> None:
-    packets = timed([datagram(query(KNOWN[0])), tcp(hello(KNOWN[0]))])
-    plain = Kernel(64)
-    plain.learn(KNOWN[0].encode())
-    assert len(rows(plain, packets, RAW)) == 2
-    forgetful = kernel()
-    forgetful.forget()
-    assert len(rows(forgetful, packets, RAW)) == 2
+def test_nothing_is_held_back_without_zones_and_they_can_change() -> None:
+    packets = timed([datagram(query(IDLE[0])), tcp(hello(IDLE[0]))])
+    assert len(rows(Kernel(64), packets, RAW)) == 2
+    for zones in (None, [b"example.org"], [b"org"]):
+        changed = kernel()
+        changed.interest(zones)
+        assert len(rows(changed, packets, RAW)) == 2
+    assert rows(Kernel(64, zones=[]), packets, RAW) == []
 
 
-def test_more_names_than_there_is_room_for_are_forgotten_and_never_mixed_up() -> None:
+def test_many_zones_are_never_mixed_up() -> None:
     by = kernel(*(f"n{number}.example.org" for number in range(80_000)))
-    fresh = [datagram(query(f"m{number}.example.org")) for number in range(3000)]
-    assert len(rows(by, timed(fresh), RAW)) == 3000
-    last = [datagram(query(f"n{number}.example.org")) for number in range(79_990, 80_000)]
-    assert rows(by, timed(last), RAW) == []
+    inside = [datagram(query(f"a.n{number}.example.org")) for number in range(0, 80_000, 27)]
+    assert len(rows(by, timed(inside), RAW)) == len(inside)
+    outside = [datagram(query(f"m{number}.example.org")) for number in range(3000)]
+    assert rows(by, timed(outside), RAW) == []
 
 
 @st.composite
@@ -161,7 +183,7 @@ def mangled(draw: st.DrawFn, payloads: list[bytes]) -> bytes:
     return bytes(data)
 
 
-MESSAGES = [payload for payload, _ in DATAGRAMS.values()] + list(UNKNOWN.values())
+MESSAGES = [payload for payload, _ in DATAGRAMS.values()] + list(OF_INTEREST.values())
 
 
 @settings(max_examples=500)
@@ -172,14 +194,15 @@ def test_whatever_the_datagram_the_parser_agrees(payload: bytes, behind: bytes) 
     if held and payload + behind:
         message = read(payload + behind, dns.parse)
         assert message is not None
-        assert {shown.name for shown in message.shown} <= set(KNOWN)
+        assert not any(within(shown.name) for shown in message.shown)
+        assert message.oddities == ()
         # Of an alias whose owner cannot be read the parser says nothing.
         assert Counter(shown.evidence for shown in message.shown) <= Counter(by.shown())
     else:
         assert by.shown() == {}
 
 
-HELLOS = [hello(name, post_quantum=large) for name in (KNOWN[0], OTHER) for large in (False, True)]
+HELLOS = [hello(name, post_quantum=large) for name in (IDLE[0], OTHER) for large in (False, True)]
 
 
 @settings(max_examples=500)
@@ -189,20 +212,23 @@ def test_whatever_the_hello_the_parser_agrees(payload: bytes) -> None:
     if not rows(by, timed([tcp(payload)]), RAW) and by.shown():
         message = read(payload, tls.parse)
         assert message is not None
-        assert [shown.name for shown in message.shown] == [KNOWN[0]]
+        assert [within(shown.name) for shown in message.shown] == [False]
+        assert message.oddities == ()
+        assert message.tls is not None
+        assert message.tls.ech != "outer"
         assert by.shown() == {"tls-sni": 1}
 
 
 @pytest.mark.parametrize("post_quantum", [False, True])
 def test_hellos_put_together_elsewhere_are_held_against_the_same_names(post_quantum: bool) -> None:
     made = kernel()
-    for name, known in ((KNOWN[0], True), (OTHER, False), (None, False)):
+    for name, known in ((IDLE[0], True), (OTHER, False), (None, False)):
         plain = handshakes.client_hello(name, RNG, post_quantum=post_quantum)
         quic = handshakes.client_hello(name, RNG, post_quantum=post_quantum, quic=True)
-        assert made.knows(2, handshakes.records(plain)) is known
-        assert made.knows(3, quic) is known
-        assert not made.knows(2, handshakes.records(plain)[:-1])
-        assert not made.knows(3, quic[:-1])
-        assert not made.knows(4, quic)
+        assert made.idle(2, handshakes.records(plain)) is known
+        assert made.idle(3, quic) is known
+        assert not made.idle(2, handshakes.records(plain)[:-1])
+        assert not made.idle(3, quic[:-1])
+        assert not made.idle(4, quic)
     assert made.shown() == {"tls-sni": 1, "quic-sni": 1}
-    assert not Kernel(64).knows(3, quic)
+    assert not Kernel(64).idle(3, quic)

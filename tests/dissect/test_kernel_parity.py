@@ -48,10 +48,10 @@ def source() -> ModuleType:
 
 
 def walked(
-    module: ModuleType, blocks: Iterable[Block], slots: int, seed: int
+    module: ModuleType, blocks: Iterable[Block], slots: int, seed: int, learning: int
 ) -> tuple[list[list[list[int]]], *tuple[object, ...]]:
     """All that a walk gives and leaves behind."""
-    kernel = module.Kernel(slots, seed, recording=True)
+    kernel = module.Kernel(slots, seed, recording=True, opening=True, learning=learning)
     rows, over = [], []
     for each in blocks:
         rows.append([])
@@ -70,9 +70,10 @@ def walked(
 
 
 def same(source: ModuleType, blocks: list[Block], slots: int = 256, seed: int = 5) -> int:
-    """Compare; how many rows there were."""
-    fast = walked(compiled, blocks, slots, seed)
-    assert walked(source, blocks, slots, seed) == fast
+    """Compare, with and without what devices are learned from; how many rows there were."""
+    for learning in (0, 7):
+        fast = walked(compiled, blocks, slots, seed, learning)
+        assert walked(source, blocks, slots, seed, learning) == fast
     return sum(len(part) for some in fast[0] for part in some)
 
 
@@ -105,16 +106,33 @@ def test_in_aggregates(source: ModuleType) -> None:
     assert same(source, [block(timed(frames), 105)]) > 0
 
 
-def test_what_is_known_is_known_to_both(source: ModuleType) -> None:
+def test_what_is_idle_is_idle_to_both(source: ModuleType) -> None:
     frames = timed(FRAMES["ethernet"])
     told = []
     for module in (compiled, source):
-        kernel = module.Kernel(64, 7, filtering=True)
-        kernel.watch(bytes(4))
-        for name in (b"www.example.org", b"news.example.com"):
-            kernel.learn(name)
-        told.append((list(kernel.walk(block(frames))), kernel.shown()))
+        kernel = module.Kernel(64, 7, zones=[b"tiktok.com"])
+        walked = list(kernel.walk(block(frames)))
+        kept = [kernel.answered(bytes(4), bytes(4), 0), kernel.forgotten]
+        told.append((walked, kernel.shown(), kept))
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("name", ["ethernet", *list(WRAPPED)[::9]])
+def test_first_packets_come_beside_all_other_rows(name: str) -> None:
+    frames = block(timed(FRAMES[name]), NUMBERS[name])
+    plain, opening = (compiled.Kernel(4096, 3, opening=asked) for asked in (False, True))
+    rows = [
+        [
+            tuple(part[at : at + 16])
+            for part in kernel.walk(frames)
+            for at in range(0, len(part), 16)
+        ]
+        for kernel in (plain, opening)
+    ]
+    firsts = [row for row in rows[1] if row[0] == compiled.OPENING]
+    assert len(firsts) == opening.flows.flows > 0
+    assert [row for row in rows[1] if row[0] != compiled.OPENING] == rows[0]
+    assert opening.candidates == plain.candidates == len(rows[0])
 
 
 @pytest.mark.parametrize("path", PCAPS, ids=lambda path: path.stem)

@@ -62,7 +62,7 @@ def test_alerts(alert, status) -> None:
 
 
 def test_alerts_that_are_not_whole() -> None:
-    extra = {"left_out": {"names": 3}}
+    extra = {"left_out": {"names": 3}, "evidence_file": "proof/a.pcapng"}
     names = tuple(f"{number}.tiktok.com" for number in range(200))
     record = jsonl.alert(replace(FULL_ALERT, **IDENTIFIED, names=names, extra=extra))
     told = json.loads(fit(json_line, record, 3000))

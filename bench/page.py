@@ -1,0 +1,111 @@
+"""The measured parts of ``docs/performance.md``, each between two marks in its text.
+
+A part is written where all that it tells was measured in one run; the text around it is
+written by people and stays.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import goals
+import growth
+from compare import BASE
+from goals import Results
+from measure import ROOT
+
+PAGE = ROOT / "docs" / "performance.md"
+
+
+def write(results: Results, machine: dict[str, str]) -> list[str]:
+    """Put into the page what was measured; the names of the parts."""
+    ran = {name: part for name, (needs, part) in PARTS.items() if needs(results)}
+    parts = {name: part(results, machine) for name, part in ran.items()}
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), parts), encoding="utf-8")
+    return list(parts)
+
+
+def fill(page: str, parts: dict[str, str]) -> str:
+    """The page with the text of each part between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
+
+    Raises `ValueError` where a part has no place.
+    """
+    for name, text in parts.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, there, behind = page.partition(start)
+        _, over, after = behind.partition(end)
+        if not there or not over:
+            raise ValueError(f"{PAGE.name} has no {start.strip()} with {end} behind it")
+        page = f"{before}{start}{text}\n{end}{after}"
+    return page
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table; the first `left` columns hold words, the others numbers."""
+    rule = ["---"] * left + ["---:"] * (len(head) - left)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
+
+
+def _goals(results: Results, machine: dict[str, str]) -> str:
+    rows = [[cell(goal) for cell in goals.CELLS] for goal in goals.goals(results)]
+    office, dns = (results[kind]["manifest"] for kind in ("office", "dns"))
+    said = (
+        f"{machine['processor']}, {machine['cpus']} cores, {machine['system']},"
+        f" Python {machine['python']}; {office['packets']:,} packets of office traffic,"
+        f" {dns['packets']:,} DNS messages, medians of {results['office']['rounds']} rounds."
+    )
+    return f"\n{said}\n\n{table(('work', 'goal', 'measured', ''), rows)}\n"
+
+
+def _peers(kind: str) -> Callable[[Results, dict[str, str]], str]:
+    def part(results: Results, machine: dict[str, str]) -> str:
+        rows = results[kind]["rows"]
+        base = next((row.get("cpu") for row in rows if row["peer"] == BASE), None)
+        head = ("who", "what it does", "CPU s", f"by {BASE}", "wall s", "peak MB")
+        return f"\n{table(head, [_peer(row, base) for row in rows], 2)}\n"
+
+    return part
+
+
+def _peer(row: dict[str, Any], base: float | None) -> list[str]:
+    name = f"{row['peer']} {row['version']}"
+    if "failed" in row:
+        return [name, f"failed: {row['failed']}", "", "", "", ""]
+    times = f"{row['cpu'] / base:.2f}" if base else ""
+    seconds = [f"{row['cpu']:.2f}", times, f"{row['wall']:.2f}"]
+    return [name, row["what"], *seconds, f"{row['rss'] / 1e6:.0f}"]
+
+
+def _memory(results: Results, machine: dict[str, str]) -> str:
+    found = results["memory"]
+    rows = [
+        (
+            f"`{row['command']}`",
+            f"{row['octets'] / 1e9:.2f}",
+            f"{row['packets']:,}",
+            f"{row['rss'] / 1e6:.0f}",
+            f"{(row['rss'] - found['interpreter']) / 1e6:.0f}",
+            f"{row['cpu']:.2f}",
+        )
+        for row in found["rows"]
+    ]
+    head = ("command", "GB", "packets", "peak MB", "beyond Python's", "CPU s")
+    return f"\n{table(head, rows)}\n"
+
+
+def _growth(results: Results, machine: dict[str, str]) -> str:
+    rows = [[shows(row) for _, shows in growth.COLUMNS] for row in results["growth"]["rows"]]
+    return f"\n{table([name for name, _ in growth.COLUMNS], rows)}\n"
+
+
+def _ran(*sections: str) -> Callable[[Results], bool]:
+    return lambda results: all(section in results for section in sections)
+
+
+PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, str]], str]]] = {
+    "goals": (_ran("office", "dns", "start", "jobs", "memory"), _goals),
+    "office": (_ran("office"), _peers("office")),
+    "dns": (_ran("dns"), _peers("dns")),
+    "memory": (_ran("memory"), _memory),
+    "growth": (_ran("growth"), _growth),
+}
+"""By name: whether it was measured, and its text."""
