@@ -24,6 +24,8 @@ from netwatch.inventory.networks import Networks, Scope
 from netwatch.model import LEARNABLE, Ban, Exemption
 from netwatch.names import normalise
 from netwatch.policy import Policy
+from netwatch.sinks.base import Outbox, Output
+from netwatch.sinks.settings import read_outbox, read_outputs
 from netwatch.userfile import Fields, Mapping, Problems, read_yaml
 from netwatch.watch.health import Thresholds
 from netwatch.watch.listen import Listen, parse_listen
@@ -45,7 +47,8 @@ class Config:
     """A sound configuration. `path` is None for the built-in defaults; `quiet_gap` is in
     ns; `sensor` is the name told in alerts; `notes` are sentences on what a user may
     not expect to hold, such as a default. `learn` names what of `model.LEARNABLE` devices
-    are learned from, `metrics` is None where no endpoint is wanted.
+    are learned from, `metrics` is None where no endpoint is wanted. `outputs` are where
+    alerts are delivered to, from `outbox`.
     """
 
     path: str | None
@@ -60,6 +63,8 @@ class Config:
     sensor: str
     metrics: Listen | None
     notes: tuple[str, ...]
+    outputs: tuple[Output, ...]
+    outbox: Outbox
 
     def bare(self, name: str) -> str:
         """A name without the search suffix that a resolver appended, the longest that
@@ -93,9 +98,8 @@ def load(path: str | None = None) -> Config:
     geo = _geo(fields, base)
     suffixes = _search_suffixes(fields)
     quiet_gap = _quiet_gap(fields)
-    for line, _ in fields.items("outputs"):
-        told = "outputs are not delivered by this version; expected an empty list"
-        problems.add(fields.file, line, told)
+    outputs = _outputs(fields, base)
+    outbox = read_outbox(fields, base)
     sensor = _sensor(fields)
     metrics = _metrics(fields)
     fields.done()
@@ -113,6 +117,8 @@ def load(path: str | None = None) -> Config:
         sensor=sensor,
         metrics=metrics,
         notes=tuple(notes),
+        outputs=outputs,
+        outbox=outbox,
     )
 
 
@@ -320,6 +326,28 @@ def _metrics(fields: Fields) -> Listen | None:
     except ValueError as error:
         part.bad("listen", f"'listen': {error}")
         return None
+
+
+def _outputs(fields: Fields, base: Path) -> tuple[Output, ...]:
+    if not fields.raw("outputs"):
+        fields.items("outputs")
+        return ()
+    from netwatch.formats import RENDERERS
+    from netwatch.formats.shorten import fit
+    from netwatch.sinks.table import SINKS
+
+    return read_outputs(fields, base, SINKS, RENDERERS, fit)
+
+
+def outputs_of(path: str | None = None) -> tuple[tuple[Output, ...], Outbox]:
+    """The outputs and the outbox that the configuration names, found as in `load`; of the
+    rest of the file only the syntax is checked. Raises `ConfigError`."""
+    problems = Problems()
+    fields = _top(path, problems)
+    base = Path(fields.file).parent
+    outputs, outbox = _outputs(fields, base), read_outbox(fields, base)
+    problems.raise_if_any()
+    return outputs, outbox
 
 
 def _sensor(fields: Fields) -> str:

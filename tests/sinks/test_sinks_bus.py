@@ -1,0 +1,105 @@
+"""NATS and Kafka: what is particular to them."""
+
+import json
+
+import pytest
+from harness import Kafka, Nats
+from made_alerts import output, record, records
+from receivers import free_port, until
+
+from netwatch.sinks.courier import Timing
+from netwatch.sinks.spool import key_of
+
+
+@pytest.fixture
+def nats(tmp_path, certificates):
+    receiver = Nats(tmp_path, certificates)
+    receiver.start()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture
+def kafka(tmp_path, certificates):
+    receiver = Kafka(tmp_path, certificates)
+    receiver.start()
+    yield receiver
+    receiver.stop()
+
+
+def test_a_stream_drops_what_is_sent_again(nats, deliver, tmp_path):
+    delivery = deliver(output(tmp_path, **nats.keys(nats.port)))
+    delivery.put(*records(20))
+    delivery.put(*records(20))
+    assert not delivery.drain(30)
+    assert delivery.status()[0].sent == 40
+    assert [json.loads(each)["id"] for each in nats.lines()] == [e["id"] for e in records(20)]
+
+
+def test_a_subject_that_no_stream_takes_is_told(nats, deliver, tmp_path):
+    delivery = deliver(output(tmp_path, **nats.keys(nats.port), subject="other.alert"))
+    delivery.put(record(1))
+    until(lambda: delivery.status()[0].retried >= 2)
+    assert delivery.status()[0].reason == "no stream takes the subject other.alert"
+    assert delivery.status()[0].dead == 0
+
+
+def test_credentials_that_nats_refuses_pause_it(tmp_path, certificates, deliver, monkeypatch):
+    monkeypatch.setenv("NW_NATS", "wrong")
+    receiver = Nats(tmp_path, certificates)
+    receiver.options = ["--user", "netwatch", "--pass", "right"]
+    receiver.start()
+    try:
+        keys = {"user": "netwatch", "password": {"env": "NW_NATS"}}
+        timing = Timing(first=0.02, cap=0.1, pause=0.2, poll=0.02)
+        delivery = deliver(output(tmp_path, **receiver.keys(receiver.port), **keys), timing=timing)
+        delivery.put(*records(5))
+        until(lambda: delivery.status()[0].state == "paused")
+        assert "authorization" in delivery.status()[0].reason.lower()
+        monkeypatch.setenv("NW_NATS", "right")
+        until(lambda: delivery.status()[0].state != "paused", "it was tried again")
+        until(lambda: delivery.status()[0].reason.startswith("no stream"))
+        assert not any("wrong" in line for line in deliver.said)
+    finally:
+        receiver.stop()
+
+
+def test_messages_have_the_incident_as_key_and_the_telling_as_header(kafka, deliver, tmp_path):
+    import confluent_kafka as library
+
+    delivery = deliver(output(tmp_path, **kafka.keys(0)))
+    delivery.put(record(1), record(1, status="open"), record(2))
+    assert not delivery.drain(30)
+    consumer = library.Consumer(
+        {"bootstrap.servers": f"127.0.0.1:{kafka.port}", "group.id": "t", "log_level": 0}
+    )
+    try:
+        found = []
+        for number in consumer.list_topics("alerts", 10).topics["alerts"].partitions:
+            consumer.assign([library.TopicPartition("alerts", number, 0)])
+            _, high = consumer.get_watermark_offsets(library.TopicPartition("alerts", number), 10)
+            found += consumer.consume(high, 5)
+    finally:
+        consumer.close()
+    told = {(each.key().decode(), dict(each.headers())["netwatch-key"].decode()) for each in found}
+    alerts = [record(1), record(1, status="open"), record(2)]
+    assert told == {(each["id"], key_of(each)) for each in alerts}
+    partitions = {each.partition() for each in found if each.key() == record(1)["id"].encode()}
+    assert len(partitions) == 1
+
+
+def test_brokers_that_are_down_are_waited_for(deliver, tmp_path):
+    pytest.importorskip("confluent_kafka")
+    keys = {"type": "kafka", "brokers": [f"127.0.0.1:{free_port()}"], "topic": "alerts"}
+    delivery = deliver(output(tmp_path, **keys, timeout="1s"))
+    delivery.put(*records(3))
+    until(lambda: delivery.status()[0].retried >= 1)
+    assert delivery.status()[0].reason
+    assert delivery.left().queued == {"kafka": 3}
+
+
+def test_a_message_that_is_too_large_is_a_dead_letter(kafka, deliver, tmp_path):
+    delivery = deliver(output(tmp_path, **kafka.keys(0)))
+    delivery.put(record(1), record(2, names=["x" * 255] * 8000), record(3))
+    assert not delivery.drain(30)
+    assert (delivery.status()[0].sent, delivery.status()[0].dead) == (2, 1)

@@ -1,0 +1,53 @@
+"""kill -9 at every step: what `put` had taken arrives, however often it is killed."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from crashing import STEPS
+
+from netwatch.sinks import deadletters
+
+COUNT = 40
+
+
+def run(folder, url, step, turns, count=COUNT):
+    script = Path(__file__).with_name("crashing.py")
+    command = [sys.executable, str(script), str(folder), url, str(count), step, str(turns)]
+    done = subprocess.run(command, capture_output=True, timeout=120)
+    return done.returncode, done.stdout.decode().split(), done.stderr.decode()
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+@pytest.mark.parametrize("step", STEPS)
+def test_nothing_that_was_put_is_lost(step, turns, http, tmp_path):
+    poison = {f"{number:016x}" for number in (7, 23)}
+
+    def items(key, document):
+        return 400 if document["id"] in poison else http._create(key, document)
+
+    http.items = items
+    taken = set()
+    for _ in range(2):
+        status, ids, errors = run(tmp_path, http.url, step, turns)
+        # All that is refused may come in one batch: then there is no second turn.
+        ends = (-signal.SIGKILL, 0) if (turns, "dead" in step) == (2, True) else (-signal.SIGKILL,)
+        assert status in ends, errors
+        taken.update(ids)
+    status, _, errors = run(tmp_path, http.url, "none", 0, 0)
+    assert status == 0, errors
+    arrived = {document["id"] for document in http.documents.values()}
+    path = deadletters.path_of(tmp_path / "spool", "elastic")
+    dead = (
+        {json.loads(line)["alert"]["id"] for line in path.read_text().splitlines()}
+        if (path.exists())
+        else set()
+    )
+    assert taken - poison <= arrived
+    assert taken & poison <= dead
+    assert dead <= poison
+    # An alert that is sent again is the same document.
+    assert len(http.documents) == len(arrived)
