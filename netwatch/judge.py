@@ -23,7 +23,13 @@ class Judge:
         self._config = config
         self._silent = silent
         self._known: dict[str, Match | None] = {}
-        self._covered = frozenset().union(*(ban.apps | ban.bypass for ban in config.policy.bans))
+        self._covered = _covered(config)
+
+    def reload(self, config: Config) -> None:
+        """Judge by another configuration from now on."""
+        self._config = config
+        self._known.clear()
+        self._covered = _covered(config)
 
     def match(self, name: str) -> Match | None:
         """The rule that takes a name, also behind a search suffix of the site."""
@@ -80,3 +86,8 @@ class Judge:
                 self._silent[verdict.clause] += 1
             else:
                 yield Contact(observation, match, device, network, verdict)
+
+
+def _covered(config: Config) -> frozenset[str]:
+    """The ids of the apps that some ban speaks of."""
+    return frozenset().union(*(ban.apps | ban.bypass for ban in config.policy.bans))

@@ -179,7 +179,7 @@ class Flow:
     of and into the client. The client is who opened it; where the capture started in
     mid-flow (`opened` false) it is the end with the greater port. `waiting` says that
     it began a message that never became whole. `source` and `packet` are those of its
-    first packet.
+    first packet, `flow` is its name in observations.
     """
 
     first: int
@@ -198,6 +198,7 @@ class Flow:
     source: str = ""
     packet: int = 0
     client_mac: bytes | None = None
+    flow: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,10 +347,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """Who tells an alert: this host's name and netwatch's version."""
+    """Who tells an alert: this host's name and netwatch's version, and by which rules:
+    the versions of the signatures and of the configuration as a whole."""
 
     name: str
     version: str
+    signatures: str = ""
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

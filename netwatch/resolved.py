@@ -74,6 +74,11 @@ class Resolved:
             self._watched = {address for _, address in self._answers}
         return taken
 
+    @property
+    def watched(self) -> frozenset[bytes]:
+        """The addresses that were resolved for an app, by whatever device, packed."""
+        return frozenset(self._watched)
+
     def concerns(self, message: Message) -> bool:
         """Whether an answer has an address that was resolved for an app."""
         answers = message.dns.answers if message.dns and self._watched else ()

@@ -8,9 +8,9 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from netwatch.capture.block import TIME, Source
+from netwatch.capture.block import TIME, Block, Source
 from netwatch.capture.files import STDIN, Found, NotACapture, open_source
-from netwatch.dissect.dissector import Dissector
+from netwatch.dissect.dissector import FOREVER, Dissector
 from netwatch.errors import CaptureError
 from netwatch.model import Flow, Message, Observation, Packet
 from netwatch.protocols import PROTOCOLS, looks_like
@@ -70,6 +70,7 @@ class Wire:
         self._outcome = outcome
         self._ended = ended
         self._dissector: Dissector | None = None
+        self._counted: tuple[Counter[str], Counter[str]] = Counter(), Counter()
 
     def read(self, found: Found) -> Iterator[Observation]:
         """The observations of one capture. One that cannot be read is noted in the tally,
@@ -79,7 +80,10 @@ class Wire:
             return
         try:
             source = open_source(found.path)
-            yield from self._blocks(source)
+            for block in source.blocks():
+                yield from self.block(block, source.name)
+                if self._progress is not None:
+                    self._progress(self.tally, source, block.position)
             self.tally.oddities.update(+Counter({"capture-dropped": source.dropped}))
             self.tally.files += 1
             self.tally.notes += [f"{source.name}: {note}" for note in source.notes]
@@ -105,30 +109,45 @@ class Wire:
         if self._dissector is not None:
             self._dissector.kernel.watch(address)
 
+    def forget(self) -> None:
+        """What is of interest has changed: no name is known, no address watched any more."""
+        if self._dissector is not None:
+            self._dissector.kernel.forget()
+
+    def settle(self, before: int) -> None:
+        """Flows silent since `before` (ns of packet time) are over, and the tally is brought
+        up to date: for a capture that goes on for ever."""
+        if self._dissector is not None:
+            for flow in self._dissector.finish(before):
+                self._ended(flow)
+            self._count(self._dissector)
+
     def close(self) -> None:
         """Forget the capture's flows and take its last counts into the tally."""
-        if self._dissector is not None:
-            for flow in self._dissector.finish():
-                self._ended(flow)
-            self.tally.observations.update(self._dissector.shown())
-            self.tally.oddities.update(self._dissector.oddities())
-            self._dissector = None
+        self.settle(FOREVER)
+        self._dissector = None
+        self._counted = Counter(), Counter()
 
-    def _blocks(self, source: Source) -> Iterator[Observation]:
+    def block(self, block: Block, source: str) -> Iterator[Observation]:
+        """The observations that become whole with the packets of one block of `source`."""
         if self._dissector is None:
             seed = secrets.randbits(62)
             self._dissector = Dissector(PROTOCOLS, looks_like, self._wanted, self._outcome, seed)
         dissector, kernel = self._dissector, self._dissector.kernel
-        for block in source.blocks():
-            packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates
-            yield from self._observations(dissector.messages(block, source.name))
-            for flow in dissector.flows():
-                self._ended(flow)
-            self.tally.packets += kernel.packets - packets
-            self.tally.octets += kernel.octets - octets
-            self.tally.candidates += kernel.candidates - candidates
-            if self._progress is not None:
-                self._progress(self.tally, source, block.position)
+        packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates
+        yield from self._observations(dissector.messages(block, source))
+        for flow in dissector.flows():
+            self._ended(flow)
+        self.tally.packets += kernel.packets - packets
+        self.tally.octets += kernel.octets - octets
+        self.tally.candidates += kernel.candidates - candidates
+
+    def _count(self, dissector: Dissector) -> None:
+        """Take what was counted since the last time into the tally."""
+        now = dissector.shown(), dissector.oddities()
+        self.tally.observations.update(now[0] - self._counted[0])
+        self.tally.oddities.update(now[1] - self._counted[1])
+        self._counted = now
 
     def _observations(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[Observation]:
         for packet, message in found:

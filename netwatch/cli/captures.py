@@ -8,7 +8,6 @@ import argparse
 import time
 from collections.abc import Sequence
 
-from netwatch import __version__
 from netwatch.tally import Tally
 
 _SCAN = """examples:
@@ -100,7 +99,6 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch.cli import terminal
     from netwatch.coverage.counts import Coverage
     from netwatch.formats import FORMATS
-    from netwatch.model import Sensor
 
     started, tally = time.perf_counter(), Tally()
     config = configuration.load(args.config)
@@ -110,7 +108,7 @@ def scan(args: argparse.Namespace) -> int:
     with terminal.output(args.output) as stream:
         with terminal.progress(args, captures) as progress:
             incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage)
-        alerts = incidents.alerts(config.geo, Sensor(config.sensor, __version__))
+        alerts = incidents.alerts(config.geo, config.told_by())
         writer = FORMATS[args.format](stream)
         writer.begin("alerts")
         for alert in alerts:

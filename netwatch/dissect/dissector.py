@@ -19,6 +19,9 @@ from netwatch.dissect.streams import Streams
 from netwatch.errors import ParseError
 from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
 
+FOREVER = 0x7FFFFFFFFFFFFFFF
+"""Later than any packet, ns."""
+
 MAX_NESTED = 8
 """Packets put together of fragments that were in one another."""
 
@@ -68,6 +71,7 @@ class Dissector:
         self.kernel = Kernel(seed=seed, filtering=wanted is not None, recording=recording)
         self._outcome = outcome
         self._sources: list[str] = []
+        self._numbers: dict[str, int] = {}
         self._over = Over(self.kernel, self._sources)
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
@@ -112,9 +116,11 @@ class Dissector:
     def messages(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
         """The messages that became whole with the packets of `block`, in its order."""
         data = block.data
-        if not self._sources or self._sources[-1] != source:
+        number = self._numbers.get(source)
+        if number is None:
+            number = self._numbers[source] = len(self._sources)
             self._sources.append(source)
-        for rows in self.kernel.walk(block, len(self._sources) - 1):
+        for rows in self.kernel.walk(block, number):
             self._over.take()
             for row in zip(*[iter(rows)] * COLUMNS, strict=True):
                 kind, _, at, size, wire = row[:5]
@@ -195,11 +201,12 @@ class Dissector:
         """The flows that are over since the last call."""
         yield from self._over.flows()
 
-    def finish(self) -> Iterator[Flow]:
-        """The capture is over and flushed: all flows that are left. None has bytes to ask
-        for after this."""
+    def finish(self, before: int = FOREVER) -> Iterator[Flow]:
+        """Flows whose last packet came earlier than `before` (ns) are over; all that are
+        left where nothing is said: the capture is over and flushed. None of them has bytes
+        to ask for after this."""
         whole = False
         while self._outcome is not None and not whole:
-            whole = self.kernel.flows.drain()
+            whole = self.kernel.flows.drain(before)
             self._over.take()
             yield from self.flows()

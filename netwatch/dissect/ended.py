@@ -93,6 +93,7 @@ def ended(words: list[int], sources: Sequence[str]) -> Iterator[Flow]:
             client_mac=macs[1] if side else macs[0],
             source=sources[slot[19] >> 40],
             packet=slot[19] & 0xFFFFFFFFFF,
+            flow=slot[0] | slot[_TOLD] & 255,
         )
 
 
