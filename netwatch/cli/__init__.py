@@ -20,6 +20,7 @@ COMMANDS = {
     },
     "netwatch.cli.signatures": {"signatures": "the catalogue of apps and their names"},
     "netwatch.cli.policy": {"policy": "the configuration: what holds, and why"},
+    "netwatch.cli.schema": {"schema": "the JSON Schema of a record"},
 }
 """The modules, the commands that each adds, and what these do in a line."""
 

@@ -6,7 +6,7 @@ errors go to standard error.
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from netwatch.tally import Tally
 
@@ -32,7 +32,9 @@ def add(
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
     """Register both commands; each sets `func`, which gives the exit status."""
-    scanning = _command(groups, parents, "scan", "captures in, alerts out", _SCAN)
+    from netwatch.formats import FORMATS, OBSERVATION_FORMATS
+
+    scanning = _command(groups, parents, "scan", "captures in, alerts out", _SCAN, FORMATS)
     scanning.add_argument(
         "--fail-on",
         choices=tuple(_VERDICTS),
@@ -44,9 +46,8 @@ def add(
         help="tell behind the alerts of how many flows no name could be read, and why",
     )
     scanning.set_defaults(func=scan)
-    naming = _command(
-        groups, parents, "names", "every name that devices show, before any rule", _NAMES
-    )
+    does = "every name that devices show, before any rule"
+    naming = _command(groups, parents, "names", does, _NAMES, OBSERVATION_FORMATS)
     naming.set_defaults(func=names)
 
 
@@ -56,9 +57,8 @@ def _command(
     name: str,
     does: str,
     epilog: str,
+    formats: Iterable[str],
 ) -> argparse.ArgumentParser:
-    from netwatch.formats import FORMATS
-
     parser = groups.add_parser(
         name,
         help=does,
@@ -70,7 +70,7 @@ def _command(
     parser.add_argument(
         "paths", metavar="PATH", nargs="+", help="a capture, a folder of them, a glob, or -"
     )
-    parser.add_argument("--format", choices=tuple(FORMATS), default="table")
+    parser.add_argument("--format", choices=tuple(formats), default="table")
     parser.add_argument("-o", "--output", metavar="FILE", help="write there, whole or not at all")
     parser.add_argument(
         "--jobs", metavar="N", type=_jobs, default=1, help="captures read at a time (default 1)"

@@ -1,15 +1,21 @@
 """Records in the reader's format, one file a format.
 
 A format is a `Writer` over a text stream; a new one is a file and a row in `FORMATS`.
+What outputs can send has a row in `RENDERERS` too: a pure function from the record of an
+alert to a line.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol, TextIO
 
 from netwatch.coverage.counts import Report
+from netwatch.formats import cef, csv, ecs, eve, gelf, leef, ocsf
 from netwatch.formats.csv import CsvWriter
 from netwatch.formats.jsonl import JsonlWriter
+from netwatch.formats.lines import LineWriter, Render
 from netwatch.formats.table import TableWriter
+from netwatch.formats.values import json_line
 from netwatch.model import Alert, Observation, Records
 
 
@@ -38,9 +44,31 @@ class Writer(Protocol):
         ...
 
 
+RENDERERS: Mapping[str, Render] = {
+    "jsonl": json_line,
+    "csv": csv.render,
+    "ecs": ecs.render,
+    "ocsf": ocsf.render,
+    "eve": eve.render,
+    "cef": cef.render,
+    "leef": leef.render,
+    "gelf": gelf.render,
+}
+"""What outputs render by: the record of an alert (`netwatch.formats.jsonl.alert`) as one
+line, without its end."""
+
 FORMATS: dict[str, Callable[[TextIO], Writer]] = {
     "table": TableWriter,
     "jsonl": JsonlWriter,
     "csv": CsvWriter,
+    "ecs": partial(LineWriter, alert=ecs.render, observation=ecs.render_observation),
+    "ocsf": partial(LineWriter, alert=ocsf.render),
+    "eve": partial(LineWriter, alert=eve.render),
+    "cef": partial(LineWriter, alert=cef.render),
+    "leef": partial(LineWriter, alert=leef.render),
+    "gelf": partial(LineWriter, alert=gelf.render),
 }
 """By the name that the command line takes."""
+
+OBSERVATION_FORMATS = ("table", "jsonl", "csv", "ecs")
+"""Those that have a place for observations; the others are formats of alerts."""

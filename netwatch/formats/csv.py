@@ -7,12 +7,13 @@ What is not known is an empty cell.
 """
 
 import csv
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from netwatch.coverage.counts import Report
 from netwatch.formats import jsonl
-from netwatch.formats.values import endpoint, escaped
+from netwatch.formats.values import endpoint, epoch_ns, escaped
 from netwatch.model import Alert, Observation, Records
 
 OBSERVATION: tuple[str, ...] = (
@@ -105,20 +106,33 @@ def observation(obs: Observation) -> list[str]:
     return _row(OBSERVATION, _flat(jsonl.observation(obs)))
 
 
-def alert(alert: Alert) -> list[str]:
+def alert(told: Alert) -> list[str]:
     """The cells of an alert, in the order of ALERT."""
-    record = jsonl.alert(alert)
-    record["destinations"] = [endpoint(to.ip, to.port) for to in alert.destinations]
-    record["evidence"] = [f"{item.type}={item.name}" for item in alert.evidence]
-    record["evidence_count"] = sum(item.count for item in alert.evidence)
-    if alert.evidence:
-        first = min(alert.evidence, key=lambda item: item.time)
-        record["first_source"] = first.source
-        record["first_packet"] = first.packet
-    return _row(ALERT, _flat(record))
+    return cells(jsonl.alert(told))
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
+def cells(record: Mapping[str, Any]) -> list[str]:
+    """The cells of an alert's record, in the order of ALERT."""
+    flat = _flat(record)
+    evidence = record["evidence"]
+    flat["destinations"] = [endpoint(to["ip"], to["port"]) for to in record["destinations"]]
+    flat["evidence"] = [f"{item['type']}={item['name']}" for item in evidence]
+    flat["evidence_count"] = sum(item["count"] for item in evidence)
+    if evidence:
+        first = min(evidence, key=lambda item: epoch_ns(item["time"]))
+        flat["first_source"] = first["source"]
+        flat["first_packet"] = first["packet"]
+    return _row(ALERT, flat)
+
+
+def render(record: Mapping[str, Any]) -> str:
+    """An alert's record as one row, without a header (`ALERT`) and the line's end."""
+    row = io.StringIO()
+    csv.writer(row, lineterminator="").writerow(cells(record))
+    return row.getvalue()
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in record.items():
         if isinstance(value, dict):

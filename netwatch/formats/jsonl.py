@@ -2,16 +2,15 @@
 
 One line a record, compact, UTF-8. Characters that could break a line or steer a terminal
 are written as ``\\uXXXX``, so a hostile name stays one word of one line and still reads
-back as it was.
+back as it was; but for bytes of a file's name that are no UTF-8.
 """
 
-import json
 from datetime import date
 from typing import Any, TextIO
 
 from netwatch.coverage.counts import Report
 from netwatch.formats.coverage import record
-from netwatch.formats.values import escaped, ip_text, mac_text, observation_flow, rfc3339
+from netwatch.formats.values import ip_text, json_line, mac_text, observation_flow, rfc3339
 from netwatch.model import (
     Alert,
     Ban,
@@ -26,8 +25,6 @@ from netwatch.model import (
 
 SCHEMA = "netwatch.alert/1"
 """What an alert says of its own form."""
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def observation(obs: Observation) -> dict[str, Any]:
@@ -197,15 +194,15 @@ class JsonlWriter:
 
     def observation(self, obs: Observation) -> None:
         """Write one observation."""
-        self._stream.write(escaped(_encode(observation(obs))) + "\n")
+        self._stream.write(json_line(observation(obs)) + "\n")
 
     def alert(self, told: Alert) -> None:
         """Write one alert."""
-        self._stream.write(escaped(_encode(alert(told))) + "\n")
+        self._stream.write(json_line(alert(told)) + "\n")
 
     def coverage(self, report: Report, everything: bool) -> bool:
         """Write the report, always whole."""
-        self._stream.write(escaped(_encode(record(report))) + "\n")
+        self._stream.write(json_line(record(report)) + "\n")
         return True
 
     def end(self) -> None:

@@ -1,9 +1,12 @@
 """How times, addresses and hostile text are written, in one place for all formats."""
 
 import ipaddress
+import json
 import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from netwatch.community import community_id
 from netwatch.model import Observation
@@ -33,6 +36,14 @@ def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(1024)
+def epoch_ns(text: str) -> int:
+    """A time as `rfc3339` writes it, back in ns since the epoch."""
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    seconds = (datetime.fromisoformat(whole).replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
+    return seconds * 1_000_000_000 + int(fraction.ljust(9, "0"))
+
+
 @lru_cache(16384)
 def ip_text(packed: bytes) -> str:
     """A packed address (4 or 16 bytes) as text; IPv6 as in RFC 5952."""
@@ -57,6 +68,20 @@ def observation_flow(obs: Observation) -> str:
     return community_id(obs.client_ip, obs.server_ip, obs.client_port, obs.server_port, proto)
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def json_line(record: Mapping[str, Any]) -> str:
+    """A record as compact JSON on one line, with every character that could break a line,
+    steer a terminal or turn other text around written as ``\\u202e``. Halves of surrogate
+    pairs, which strict readers refuse with the whole record (RFC 7493 section 2.1), become
+    text: a backslash, ``udcff``."""
+    text = _encode(record)
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSAFE.sub(_escape_in_json, text)
+
+
 def escaped(text: str) -> str:
     """Text with every character that could break a line, steer a terminal or turn other
     text around written as JSON writes it (``\\u202e``), beyond U+FFFF as two of these."""
@@ -65,9 +90,48 @@ def escaped(text: str) -> str:
     return _UNSAFE.sub(_escape, text)
 
 
+_LOOKALIKE = re.compile(r"\\(?=u[0-9a-f]{4})")
+
+
+def plain(text: str, special: str = "") -> str:
+    """Text for formats without an escape of their own: as `escaped`, and so are a space at
+    either end and the characters of `special`. A backslash that would read as such an
+    escape is written as one, so what was written can be told from what was escaped."""
+    if "\\" in text:
+        text = _LOOKALIKE.sub(r"\\u005c", text)
+    for char in special:
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    text = escaped(text)
+    if text.startswith(" "):
+        text = f"\\u0020{text[1:]}"
+    return f"{text[:-1]}\\u0020" if text.endswith(" ") else text
+
+
+def joined(items: Iterable[str], limit: int = 4000) -> str:
+    """Words apart by a space, one inside of a word written as ``\\u0020``; those that do not
+    fit into `limit` characters are left off and counted: ``a b +3``."""
+    words = [plain(item, " ") for item in items]
+    size = 0
+    for number, word in enumerate(words):
+        size += len(word) + 1
+        if size > limit - 8:
+            return " ".join([*words[:number], f"+{len(words) - number}"])
+    return " ".join(words)
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, of at most `limit` characters; three dots tell that there was more."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match.group())
     if code > 0xFFFF:
         code -= 0x10000
         return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
     return f"\\u{code:04x}"
+
+
+def _escape_in_json(match: re.Match[str]) -> str:
+    half = "\ud800" <= match.group() <= "\udfff"
+    return f"\\{_escape(match)}" if half else _escape(match)

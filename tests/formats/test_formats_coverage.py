@@ -131,4 +131,5 @@ def test_hostile_text_of_an_inventory_breaks_no_line(kind: str, name: str) -> No
     unsafe = set("\x1b\x07\r\u202e\u2028\x85\udcff")
     assert not unsafe & set(text)
     if kind == "jsonl":
-        assert json.loads(text)["networks"][0]["devices"][0]["id"] == name
+        told = name.replace("\udcff", "\\udcff")
+        assert json.loads(text)["networks"][0]["devices"][0]["id"] == told

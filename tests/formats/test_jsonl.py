@@ -183,9 +183,10 @@ def test_one_compact_line_each():
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_come_back_from_one_line(text):
+    told = text.replace("\udcff", "\\udcff")  # strict readers refuse half a surrogate pair
     (line,) = lines([replace(BARE, name=text, source=text)], "observation")
     record = json.loads(line)
-    assert (record["name"], record["source"]) == (text, text)
+    assert (record["name"], record["source"]) == (told, told)
     hostile = replace(
         FULL_ALERT,
         names=(text,),
@@ -194,8 +195,8 @@ def test_hostile_names_come_back_from_one_line(text):
     )
     (line,) = lines([hostile], "alert")
     record = json.loads(line)
-    assert record["names"] == [text]
-    assert record["evidence"][0]["name"] == record["device"]["hostname"] == text
+    assert record["names"] == [told]
+    assert record["evidence"][0]["name"] == record["device"]["hostname"] == told
 
 
 def test_letters_of_any_script_stay_readable():

@@ -1,0 +1,177 @@
+"""NATS JetStream, by nats-py (the extra ``netwatch[nats]``).
+
+Each alert is published with its key as ``Nats-Msg-Id``, by which a stream drops
+repetitions within its duplicate window, and counts as delivered when the stream has
+acknowledged it.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from netwatch.errors import NetwatchError
+from netwatch.sinks.base import (
+    Again,
+    Delivered,
+    DeniedError,
+    Item,
+    Outcome,
+    Refused,
+    UnavailableError,
+)
+from netwatch.sinks.secrets import Secret, take
+from netwatch.sinks.settings import Credentials, credentials, duration, given, url
+from netwatch.sinks.tls import Tls
+from netwatch.sinks.tls import read as read_tls
+from netwatch.userfile import Fields
+
+_T = TypeVar("_T")
+_DENIALS = ("authorization", "authentication", "permissions", "nkeys", "account")
+
+
+@dataclass(frozen=True, slots=True)
+class NatsSettings:
+    """`servers` are addresses with nats or tls; `timeout` in s for each step."""
+
+    servers: tuple[str, ...]
+    subject: str
+    token: Secret | None
+    credentials: Credentials
+    creds: Path | None
+    timeout: float
+    tls: Tls | None
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """The token or the password."""
+        return given(self.token, self.credentials.password)
+
+    def open(self) -> "NatsSink":
+        """The sink. Raises `NetwatchError` where the library is not installed."""
+        return NatsSink(self)
+
+
+def read(fields: Fields, base: Path) -> NatsSettings:
+    """The keys ``url``, ``subject``, ``token``, ``user``, ``password``, ``creds``,
+    ``timeout`` and ``tls``."""
+    address = url(fields, schemes=("nats", "tls"))
+    subject = fields.text("subject", "netwatch.alert")
+    tokens = subject.split(".")
+    if not all(tokens) or set(subject) & set(" *>\t") or not subject.isprintable():
+        fields.bad("subject", f"'subject' is '{subject}', expected one like netwatch.alert")
+    token, user = take(fields, "token", base), credentials(fields, base)
+    creds = fields.text("creds")
+    if creds and not (base / creds).is_file():
+        fields.bad("creds", f"'creds': there is no file {base / creds}")
+    if sum(map(bool, (token, user.user, creds))) > 1:
+        fields.bad(None, "only one of 'token', 'user' and 'creds' can be used")
+    timeout, tls = duration(fields, "timeout", 10), read_tls(fields, base)
+    path = base / creds if creds else None
+    return NatsSettings((address,), subject, token, user, path, timeout, tls)
+
+
+class NatsSink:
+    """Publishes to one subject; holds no connection while idle, because nobody would answer
+    the server's pings."""
+
+    batch = 500
+
+    def __init__(self, settings: NatsSettings) -> None:
+        try:
+            import nats
+        except ImportError:
+            told = "an output of type nats needs: pip install 'netwatch[nats]'"
+            raise NetwatchError(told) from None
+        self._library = nats
+        self._settings = settings
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client: Any = None
+        self._error: Exception | None = None
+
+    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        self._loop = self._loop or asyncio.new_event_loop()
+        return self._loop.run_until_complete(work)
+
+    async def _connected(self) -> Any:
+        if self._client is not None and self._client.is_connected:
+            return self._client
+        settings = self._settings
+        options: dict[str, Any] = {}
+        if settings.token is not None:
+            options["token"] = settings.token.value()
+        if settings.credentials.password is not None:
+            options["user"] = settings.credentials.user
+            options["password"] = settings.credentials.password.value()
+        if settings.creds is not None:
+            options["user_credentials"] = str(settings.creds)
+        if settings.tls is not None or settings.servers[0].startswith("tls:"):
+            tls = settings.tls or Tls()
+            options["tls"] = tls.context()
+            if tls.server_name:
+                options["tls_hostname"] = tls.server_name
+        self._error = None
+        self._client = await self._library.connect(
+            servers=list(settings.servers),
+            name="netwatch",
+            allow_reconnect=False,
+            connect_timeout=settings.timeout,
+            error_cb=self._heard,
+            **options,
+        )
+        return self._client
+
+    async def _heard(self, error: Exception) -> None:
+        self._error = error
+
+    def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
+        """Publish a batch and wait for the acknowledgements."""
+        try:
+            return self._run(self._publish(items))
+        except (self._library.errors.Error, NetwatchError, OSError, TimeoutError) as error:
+            cause = self._error or error
+            self.close()
+            told = str(cause) or type(cause).__name__
+            if isinstance(error, NetwatchError) or any(w in told.lower() for w in _DENIALS):
+                raise DeniedError(told) from None
+            raise UnavailableError(told) from None
+
+    async def _publish(self, items: Sequence[Item]) -> list[Outcome]:
+        client = await self._connected()
+        stream = client.jetstream(timeout=self._settings.timeout)
+        return list(await asyncio.gather(*(self._one(stream, item) for item in items)))
+
+    async def _one(self, stream: Any, item: Item) -> Outcome:
+        errors = self._library.errors
+        jetstream = self._library.js.errors
+        try:
+            ack = await stream.publish(
+                self._settings.subject,
+                item.text.encode("utf-8", "backslashreplace"),
+                headers={"Nats-Msg-Id": item.key},
+                timeout=self._settings.timeout,
+            )
+        except errors.MaxPayloadError:
+            return Refused("larger than the server takes")
+        except jetstream.NoStreamResponseError:
+            return Again(f"no stream takes the subject {self._settings.subject}")
+        except jetstream.APIError as error:
+            return Again(f"{error.code} {error.description}")
+        again = ", was there already" if ack.duplicate else ""
+        return Delivered(f"acknowledged: stream {ack.stream}, number {ack.seq}{again}")
+
+    def rest(self) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and its loop."""
+        if self._loop is None:
+            return
+        if self._client is not None:
+            with suppress(Exception):
+                self._run(self._client.close())
+            self._client = None
+        self._loop.close()
+        self._loop = None

@@ -1,0 +1,69 @@
+"""TLS as all outputs speak it: who the receiver has to prove to be, and who we are.
+
+TLS 1.2 at least; the receiver's certificate is always checked, against the CA that is
+named, else those of the system.
+"""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from netwatch.errors import NetwatchError
+from netwatch.userfile import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """`ca` is a file of certificates in PEM, None for those of the system; `certificate` and
+    `key` are the client's; `server_name` is what the receiver's certificate has to be
+    for, empty for the host that is connected to."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    server_name: str = ""
+
+    def context(self) -> ssl.SSLContext:
+        """A context for clients. Raises `NetwatchError` where a file cannot be used."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            if self.ca is None:
+                context.load_default_certs()
+            else:
+                context.load_verify_locations(self.ca)
+        except (OSError, ssl.SSLError) as error:
+            raise NetwatchError(f"the CA in {self.ca}: {_why(error)}") from None
+        if self.certificate is not None:
+            try:
+                # An empty password, so that an encrypted key is an error and no question.
+                context.load_cert_chain(self.certificate, self.key, password="")
+            except (OSError, ssl.SSLError) as error:
+                told = f"the client certificate in {self.certificate}: {_why(error)}"
+                raise NetwatchError(told) from None
+        return context
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def read(fields: Fields, base: Path) -> Tls | None:
+    """The mapping ``tls`` with ``ca``, ``cert``, ``key`` and ``server_name``; None where it
+    is absent. Files that are named have to be there."""
+    part = fields.sub("tls", "tls")
+    if part is None:
+        return None
+
+    def file(key: str) -> Path | None:
+        text = part.text(key)
+        if text and not (base / text).is_file():
+            part.bad(key, f"'{key}': there is no file {base / text}")
+        return base / text if text else None
+
+    ca, certificate, key = file("ca"), file("cert"), file("key")
+    if key and not certificate:
+        part.bad("key", "'key' needs 'cert', the certificate that it belongs to")
+    server_name = part.text("server_name")
+    part.done()
+    return Tls(ca, certificate, key, server_name)
