@@ -13,7 +13,7 @@ from typing import Protocol
 FIELDS = 6
 """Integers a record: time (ns since the epoch), offset of the packet in the buffer,
 captured length, length on the wire, index of its interface, VLAN tag that the card had
-stripped (TCI, or -1 for none)."""
+stripped (its TCI, above it from bit 16 on its TPID where that is known; -1 for none)."""
 
 TIME, OFFSET, CAPTURED, WIRE, INTERFACE, VLAN = range(FIELDS)
 

@@ -8,8 +8,9 @@ array full, a block that opens a section or describes an interface, lengths that
 be. This is an ordinary Python file that Cython compiles; where it could not be compiled
 it runs as it is, slowly, with the same result.
 
-pcap is draft-ietf-opsawg-pcap, pcapng draft-ietf-opsawg-pcapng. Offsets are in bytes
-from the start of the buffer, times in ns since the epoch, UTC.
+pcap is draft-ietf-opsawg-pcap, pcapng draft-ietf-opsawg-pcapng, the ring that of
+AF_PACKET on Linux (Documentation/networking/packet_mmap). Offsets are in bytes from the
+start of the buffer, times in ns since the epoch, UTC.
 """
 
 import cython
@@ -65,6 +66,9 @@ _OBSOLETE_PACKET = cython.declare(cython.longlong, 2)
 _SIMPLE_PACKET = cython.declare(cython.longlong, 3)
 _INTERFACE_STATISTICS = cython.declare(cython.longlong, 5)
 _ENHANCED_PACKET = cython.declare(cython.longlong, 6)
+_RING_HEADER = cython.declare(cython.Py_ssize_t, 48)
+_TAGGED = cython.declare(cython.longlong, 1 << 4)
+_TAG_TYPED = cython.declare(cython.longlong, 1 << 6)
 
 
 @cython.cfunc
@@ -310,3 +314,67 @@ def walk_pcapng(
             count += 1
             at += length
     return count, at, status, value, timeless
+
+
+def walk_ring(
+    data: cython.const[cython.uchar][::1],
+    start: cython.Py_ssize_t,
+    packets: cython.longlong,
+    records: cython.longlong[::1],
+    big: cython.bint,
+) -> tuple[int, int, int, int]:
+    """Find `packets` packets in a block of a ring, the first at `start`; returns (count,
+    at, status, value) as `walk_pcap` does.
+
+    Each begins with a tpacket3_hdr (linux/if_packet.h), in the byte order of the machine,
+    that says where the next one is. MORE says here that all are found, MISFIT that one
+    does not lie in the block.
+    """
+    capacity: cython.Py_ssize_t = len(records) // _FIELDS
+    end: cython.Py_ssize_t = len(data)
+    at: cython.Py_ssize_t = start
+    to: cython.Py_ssize_t = 0
+    count: cython.Py_ssize_t = 0
+    status: cython.int = _MORE
+    value: cython.longlong = 0
+    packet: cython.longlong
+    captured: cython.longlong
+    wire: cython.longlong
+    flags: cython.longlong
+    word: cython.longlong
+    with cython.nogil:
+        while count < packets:
+            if count >= capacity:
+                status = _FULL
+                break
+            if at < 0 or end - at < _RING_HEADER:
+                status = _MISFIT
+                break
+            value = _u32(data, at, big)
+            captured = _u32(data, at + 12, big)
+            wire = _u32(data, at + 16, big)
+            flags = _u32(data, at + 20, big)
+            word = _u32(data, at + 24, big)  # offsets of frame and network header, 16 bits each
+            packet = (word >> 16) if big else (word & 0xFFFF)
+            if packet < _RING_HEADER or packet + captured > end - at:
+                status = _MISFIT
+                break
+            to = count * _FIELDS
+            records[to] = _u32(data, at + 4, big) * 1_000_000_000 + _u32(data, at + 8, big)
+            records[to + 1] = at + packet
+            records[to + 2] = captured
+            records[to + 3] = captured if captured > wire else wire
+            records[to + 4] = 0
+            records[to + 5] = -1
+            if flags & _TAGGED:
+                records[to + 5] = _u32(data, at + 32, big) & 0xFFFF
+                if flags & _TAG_TYPED:
+                    word = _u32(data, at + 36, big)
+                    word = (word >> 16) if big else (word & 0xFFFF)
+                    records[to + 5] |= word << 16
+            count += 1
+            at += value
+            if value == 0 and count < packets:
+                status = _MISFIT
+                break
+    return count, at, status, 0

@@ -18,9 +18,11 @@ COMMANDS = {
         "scan": "captures in, alerts out",
         "names": "every name that devices show, before any rule",
     },
+    "netwatch.cli.live": {"live": "the same engine on an interface, for as long as it runs"},
     "netwatch.cli.signatures": {"signatures": "the catalogue of apps and their names"},
     "netwatch.cli.policy": {"policy": "the configuration: what holds, and why"},
     "netwatch.cli.schema": {"schema": "the JSON Schema of a record"},
+    "netwatch.cli.doctor": {"doctor": "can this machine capture, is the configuration sound"},
 }
 """The modules, the commands that each adds, and what these do in a line."""
 

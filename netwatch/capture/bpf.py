@@ -1,0 +1,249 @@
+"""The kernel filter: what of the packets is not worth carrying into the ring.
+
+Programs of classic BPF (Documentation/networking/filter.rst), which answer with the
+bytes of a packet to keep, 0 for none. What `program` keeps out changes no name, no
+flow and no count but those of packets and bytes read:
+
+- TCP segments without data and without SYN are dropped. The packet loop does nothing
+  with them; flows are counted by their bytes of data.
+- UDP datagrams that no mask of the packet loop takes are cut behind 48 bytes of their
+  data. Nothing of UDP is kept from one datagram for the next, so their bytes can belong
+  to no message; their length on the wire, which flows are counted by, stays known.
+
+All else is kept whole: TCP data, of which any segment may hold a hello's end or a
+certificate's, and no filter without a memory can tell; ports that carry names or wrap
+packets; fragments; whatever is wrapped in more than two VLAN tags.
+"""
+
+import ctypes
+import socket
+import struct
+from collections.abc import Sequence
+
+from netwatch.capture.interfaces import ETHERNET, RAW
+
+Instruction = tuple[int, int, int, int]
+"""Code, jumps where true and where false, operand (struct sock_filter)."""
+
+_Line = tuple[str, int, str, str]
+
+KEPT_DATA = 48
+"""Bytes of data that are kept of a datagram that is cut: more than any mask looks at."""
+
+WHOLE_BELOW = 1024
+"""UDP ports below this are kept whole, but for 443."""
+
+WHOLE_PORTS = (1701, 2152, 3544, 4754, 4789, 4790, 5353, 5355, 6081, 6635, 8472)
+"""UDP ports of wrappings, and of names in clear, that are kept whole as well."""
+
+_CODES = {
+    "ld": 0x20,
+    "ldh": 0x28,
+    "ldb": 0x30,
+    "ldxi": 0x01,
+    "ld[x]": 0x40,
+    "ldh[x]": 0x48,
+    "ldb[x]": 0x50,
+    "len": 0x80,
+    "ldm": 0x60,
+    "ldxm": 0x61,
+    "st": 0x02,
+    "add": 0x04,
+    "addx": 0x0C,
+    "subx": 0x1C,
+    "and": 0x54,
+    "lsh": 0x64,
+    "rsh": 0x74,
+    "tax": 0x07,
+    "txa": 0x87,
+    "jeq": 0x15,
+    "jeqx": 0x1D,
+    "jge": 0x35,
+    "jgex": 0x3D,
+    "jset": 0x45,
+    "ret": 0x06,
+    "reta": 0x16,
+}
+_PACKET_TYPE = 0xFFFFF000 + 4  # SKF_AD_OFF + SKF_AD_PKTTYPE
+_OUTGOING = 4
+_SO_ATTACH_FILTER = 26
+
+NOTHING: tuple[Instruction, ...] = ((0x06, 0, 0, 0),)
+"""The program that keeps no packet."""
+
+
+class _Assembler:
+    """Lines with names for places; a jump without a name goes on with the next line."""
+
+    def __init__(self) -> None:
+        self._lines: list[_Line] = []
+        self._places: dict[str, int] = {}
+
+    def __call__(self, word: str, value: int = 0, true: str = "", false: str = "") -> None:
+        self._lines.append((word, value, true, false))
+
+    def here(self, place: str) -> None:
+        self._places[place] = len(self._lines)
+
+    def instructions(self) -> list[Instruction]:
+        found = []
+        for number, (word, value, true, false) in enumerate(self._lines):
+            ahead = [self._places[to] - number - 1 if to else 0 for to in (true, false)]
+            assert all(0 <= distance < 256 for distance in ahead)
+            found.append((_CODES[word], ahead[0], ahead[1], value))
+        return found
+
+
+def program(
+    link_type: int, snaplen: int, *, filtered: bool = True, outgoing: bool = True
+) -> list[Instruction]:
+    """The program for an interface of this LINKTYPE_: packets are kept up to `snaplen`
+    bytes, those that the host itself sends only with `outgoing`, and with `filtered`
+    what is told above is kept out (of Ethernet and raw IP; other links are kept)."""
+    do = _Assembler()
+    if not outgoing:
+        do("ldb", _PACKET_TYPE)
+        do("jeq", _OUTGOING, "drop")
+    if filtered and link_type in (ETHERNET, RAW) and snaplen > 14 + 8 + 60 + 8 + KEPT_DATA:
+        _link(do, link_type)
+        _ipv4(do)
+        _ipv6(do)
+        _transport(do)
+    do.here("keep")
+    do("ret", snaplen)
+    do.here("drop")
+    do("ret", 0)
+    return do.instructions()
+
+
+def _link(do: _Assembler, link_type: int) -> None:
+    """X becomes the offset of the IP header. A load behind the end of a packet drops it,
+    so the length is looked at before each."""
+    do("len")
+    if link_type == RAW:
+        do("jge", 40, "", "keep")
+        do("ldxi", 0)
+        do("ldb", 0)
+        do("rsh", 4)
+        do("jeq", 4, "ipv4")
+        do("jeq", 6, "ipv6", "keep")
+        return
+    do("jge", 14 + 8 + 20, "", "keep")
+    for tags in range(3):
+        do("ldxi", 14 + 4 * tags)
+        do("ldh", 12 + 4 * tags)
+        do("jeq", 0x0800, "ipv4")
+        do("jeq", 0x86DD, "ipv6")
+        if tags < 2:
+            do("jeq", 0x8100, f"tag{tags}")
+            do("jeq", 0x88A8, f"tag{tags}", "keep")
+            do.here(f"tag{tags}")
+    do("jge", 0, "keep")
+
+
+def _ipv4(do: _Assembler) -> None:
+    """M[0] becomes the length of what IP carries, M[1] the protocol, X its offset. 20
+    bytes are there from X on."""
+    do.here("ipv4")
+    do("ldb[x]", 0)
+    do("rsh", 4)
+    do("jeq", 4, "", "keep")
+    do("ldh[x]", 6)
+    do("jset", 0x3FFF, "keep")
+    do("ldb[x]", 9)
+    do("st", 1)
+    do("ldb[x]", 0)
+    do("and", 15)
+    do("lsh", 2)
+    do("jge", 20, "", "keep")
+    do("st", 2)
+    do("ldh[x]", 2)  # 0 where the card is yet to cut it into segments
+    do("st", 0)
+    do("txa")
+    do("st", 3)
+    do("ldxm", 2)
+    do("ldm", 0)
+    do("jgex", 0, "", "keep")
+    do("subx")
+    do("st", 0)
+    do("ldm", 3)
+    do("addx")
+    do("tax")
+    do("jge", 0, "transport")
+
+
+def _ipv6(do: _Assembler) -> None:
+    """The same; what stands behind extension headers is kept."""
+    do.here("ipv6")
+    do("ldb[x]", 0)
+    do("rsh", 4)
+    do("jeq", 6, "", "keep")
+    do("ldh[x]", 4)
+    do("st", 0)
+    do("ldb[x]", 6)
+    do("st", 1)
+    do("txa")
+    do("add", 40)
+    do("tax")
+
+
+def _transport(do: _Assembler) -> None:
+    """M[2] becomes the bytes that are there from X on."""
+    do.here("transport")
+    do("len")
+    do("jgex", 0, "", "keep")
+    do("subx")
+    do("st", 2)
+    do("ldm", 1)
+    do("jeq", 6, "tcp")
+    do("jeq", 17, "udp", "keep")
+
+    do.here("tcp")
+    do("ldm", 2)
+    do("jge", 20, "", "keep")
+    do("ldb[x]", 13)
+    do("jset", 2, "keep")
+    do("ldb[x]", 12)
+    do("rsh", 4)
+    do("lsh", 2)
+    do("jge", 20, "", "keep")
+    do("ldxm", 0)
+    do("jeqx", 0, "drop", "keep")
+
+    do.here("udp")
+    do("ldm", 2)
+    do("jge", 8 + KEPT_DATA, "", "keep")
+    for at in (0, 2):
+        do("ldh[x]", at)
+        do("jeq", 443, f"port{at}")
+        do("jge", WHOLE_BELOW, "", "keep")
+        for port in WHOLE_PORTS:
+            do("jeq", port, "keep")
+        do.here(f"port{at}")
+    do("ldh[x]", 4)
+    do("jge", 8 + KEPT_DATA, "", "keep")
+    do("ldb[x]", 8)
+    do("jge", 0xC0, "keep")  # QUIC's long header (RFC 9000 section 17.2)
+    do("jeq", 22, "keep")  # a handshake of DTLS
+    for at in (9, 17):
+        do("ldh[x]", at)
+        do("jeq", 0x5130, "keep")  # "Q0", a version of Google's QUIC
+    do("ldh[x]", 12)
+    do("jeq", 1, "keep")  # DNS on any port asks one question
+    for at in (16, 32):
+        do("ld[x]", at)
+        do("jeq", 0x20010000, "keep")  # Teredo between any ports, by its addresses
+    do("txa")
+    do("add", 8 + KEPT_DATA)
+    do("reta")
+
+
+def attach(to: socket.socket, instructions: Sequence[Instruction]) -> None:
+    """Have the kernel run a program on each packet for a socket; raises `OSError`."""
+    code = b"".join(struct.pack("=HBBI", *each) for each in instructions)
+    held = ctypes.create_string_buffer(code, len(code))
+    to.setsockopt(
+        socket.SOL_SOCKET,
+        _SO_ATTACH_FILTER,
+        struct.pack("@HP", len(instructions), ctypes.addressof(held)),
+    )

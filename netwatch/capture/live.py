@@ -1,0 +1,89 @@
+"""Sources that never end by themselves: what they have in common, and which there are."""
+
+import importlib
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, cast
+
+from netwatch.capture.block import Block
+
+IDLE = 100
+"""Milliseconds after which a live source yields a block without packets where none came,
+so that whoever asks can see to other things."""
+
+MAX_NOTES = 256
+"""Notes that a live source holds; who wants all takes them out in time."""
+
+
+class LiveSource(Protocol):
+    """A `netwatch.capture.block.Source` of interfaces.
+
+    Its blocks are of one interface each, whose name is ``block.interfaces[0].name``, and
+    may be without packets. `notes` are sentences on what became of the interfaces, newest
+    last, which may be taken out (``pop(0)``); `events` counts the same by name. `received`
+    are packets that came in, `dropped` those that came and found no room, `freezes` how
+    often there was none. The counters may be read from any thread, and when closed.
+    """
+
+    name: str
+    size: int | None
+    notes: list[str]
+    events: Counter[str]
+
+    @property
+    def received(self) -> int: ...  # noqa: D102
+
+    @property
+    def dropped(self) -> int: ...  # noqa: D102
+
+    @property
+    def freezes(self) -> int: ...  # noqa: D102
+
+    def blocks(self) -> Iterator[Block]:
+        """What comes, until `stop`; then what had come before it, and the end."""
+        ...
+
+    def stop(self) -> None:
+        """End the iteration soon; may be called from a signal handler or another thread."""
+        ...
+
+    def close(self) -> None:
+        """Give back the interfaces; may be called twice."""
+        ...
+
+
+class Notes(list[str]):
+    """The last `MAX_NOTES` sentences."""
+
+    def append(self, sentence: str) -> None:
+        """Add a sentence; the oldest goes where there are too many."""
+        super().append(sentence)
+        del self[:-MAX_NOTES]
+
+
+def _ring(interfaces: Sequence[str], **options: object) -> LiveSource:
+    return cast(
+        LiveSource,
+        importlib.import_module("netwatch.capture.ring").RingSource(interfaces, **options),
+    )
+
+
+def _scapy(interfaces: Sequence[str], **options: object) -> LiveSource:
+    return cast(
+        LiveSource,
+        importlib.import_module("netwatch.capture.portable").PortableSource(interfaces, **options),
+    )
+
+
+Opener = Callable[..., LiveSource]
+"""Takes the names of interfaces and the options of the source; raises `CaptureError`."""
+
+SOURCES: dict[str, Opener] = {"ring": _ring, "scapy": _scapy}
+"""The live sources by the name that users give them. Their modules are imported when they
+are asked for: one is of Linux alone, the other takes long."""
+
+
+def usual() -> str:
+    """The source that is taken where none is named."""
+    return "ring" if sys.platform == "linux" else "scapy"
