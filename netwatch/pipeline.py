@@ -19,7 +19,7 @@ from netwatch.coverage.survey import Survey
 from netwatch.incidents import Incidents
 from netwatch.judge import Judge
 from netwatch.model import BYPASS, HANDSHAKES, Contact, Flow, Message, Network, Observation
-from netwatch.resolved import Resolved
+from netwatch.resolved import LIMIT, Resolved
 from netwatch.tally import Tally
 from netwatch.wire import Progress, Wire
 
@@ -132,6 +132,14 @@ class Engine:
         self._say()
         self._wire.close()
         self._count()
+
+    def tables(self) -> dict[str, tuple[int, int, int]]:
+        """How full the tables are, by name: entries now and at most, and how many had to go
+        or were turned away."""
+        return {
+            "contact_flows": (len(self._flows), FLOW_LIMIT, self._left_out),
+            "resolved_addresses": (len(self._resolved), LIMIT, self._resolved.dropped),
+        }
 
     def _wanted(self, message: Message) -> bool:
         return self._judge.wanted(message) or self._resolved.concerns(message)

@@ -74,6 +74,9 @@ class Resolved:
             self._watched = {address for _, address in self._answers}
         return taken
 
+    def __len__(self) -> int:
+        return len(self._answers)
+
     @property
     def watched(self) -> frozenset[bytes]:
         """The addresses that were resolved for an app, by whatever device, packed."""

@@ -32,11 +32,23 @@ class Open:
     """An incident that is not over: what was told of it, and until when it waits.
 
     `id` is the one told, None before that. `last` is its last contact in steady time,
-    `sensor` says by which rules that was judged. `changed` says that something was added
-    since it was last stored, under `number`.
+    `sensor` says by which rules that was judged. It is stored under `number`: `stored` says
+    whether it ever was, `changed` that something was added since, `fresh` that something
+    was told.
     """
 
-    __slots__ = ("changed", "confidence", "id", "incident", "key", "last", "number", "sensor")
+    __slots__ = (
+        "changed",
+        "confidence",
+        "fresh",
+        "id",
+        "incident",
+        "key",
+        "last",
+        "number",
+        "sensor",
+        "stored",
+    )
 
     def __init__(
         self, number: int, key: Key, incident: Incident, last: int, sensor: Sensor
@@ -48,7 +60,13 @@ class Open:
         self.sensor = sensor
         self.id: str | None = None
         self.confidence: str | None = None
-        self.changed = True
+        self.changed = self.fresh = True
+        self.stored = False
+
+    def keep(self) -> None:
+        """It was stored as it is."""
+        self.stored = True
+        self.changed = self.fresh = False
 
 
 class Ledger:
@@ -74,6 +92,11 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._incidents)
 
+    @property
+    def remembered(self) -> int:
+        """How many incidents that are over are remembered."""
+        return len(self._ended)
+
     def __iter__(self) -> Iterator[Open]:
         for entries in self._open.values():
             yield from entries
@@ -82,6 +105,11 @@ class Ledger:
         """Another quiet gap holds from now on, for what is open too."""
         self._incidents.quiet_gap = quiet_gap
         self.geo = geo
+
+    @property
+    def by_verdict(self) -> dict[str, int]:
+        """How many incidents were told, by kind of verdict."""
+        return dict(sorted(self.opened.items()))
 
     @property
     def limits(self) -> dict[str, int]:
@@ -144,9 +172,20 @@ class Ledger:
             self._close(entry)
 
     def over(self) -> list[int]:
-        """The numbers of the incidents that ended since the last call."""
+        """The numbers under which incidents are stored that ended since the last call."""
         over, self._over = self._over, []
         return over
+
+    def over_again(self, numbers: list[int]) -> None:
+        """What `over` gave could not be dealt with; it comes again."""
+        self._over = numbers + self._over
+
+    def changed(self, limit: int) -> list[Open]:
+        """Incidents that changed since they were stored: all whose state was told since,
+        and of the others up to `limit`."""
+        changed = [entry for entry in self if entry.changed]
+        told = [entry for entry in changed if entry.fresh]
+        return told + [entry for entry in changed if not entry.fresh][:limit]
 
     def _entry(self, key: Key, incident: Incident, last: int, sensor: Sensor) -> Open:
         """The entry of an incident that took a contact. One that joined others goes on with
@@ -160,7 +199,7 @@ class Ledger:
             entries.append(found)
         for entry in sorted(gone, key=lambda each: each.incident.first):
             entries.remove(entry)
-            self._over.append(entry.number)
+            self._forget(entry)
             found.last = max(found.last, entry.last)
             if entry.id and not found.id:
                 found.id, found.confidence = entry.id, entry.confidence
@@ -182,7 +221,11 @@ class Ledger:
             del self._open[entry.key]
         until = entry.last + self._incidents.quiet_gap
         self._ended[entry.key] = max(until, self._ended.pop(entry.key, until))
-        self._over.append(entry.number)
+        self._forget(entry)
+
+    def _forget(self, entry: Open) -> None:
+        if entry.stored:
+            self._over.append(entry.number)
 
     def _say(self, entry: Open, status: Status) -> None:
         alert = entry.incident.alert(entry.key, self.geo, entry.sensor)
@@ -190,4 +233,5 @@ class Ledger:
             entry.id = alert.id
             self.opened[alert.verdict] += 1
         entry.confidence = alert.confidence
+        entry.changed = entry.fresh = True
         self._tell(replace(alert, id=entry.id, status=status))

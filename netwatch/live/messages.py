@@ -36,7 +36,8 @@ class Seen:
 class Standing:
     """How a worker stands: packet time (None before the first packet), what it counted, what
     its source lost and says, when a packet came last (by the clock on the wall, s), and the
-    sizes of its tables. `coverage` is there now and then."""
+    sizes of its tables: entries now and at most, and how many had to go. `coverage` is
+    there now and then."""
 
     serial: int
     time: int | None
@@ -49,7 +50,7 @@ class Standing:
     untold: int = 0
     waiting: int = 0
     last_packet: float | None = None
-    tables: Mapping[str, int] = field(default_factory=dict)
+    tables: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     coverage: Coverage | None = None
 
 

@@ -77,12 +77,13 @@ def decode(number: int, text: str) -> Open:
                 for key, count, first in table["items"][: kept.limit]
             }
         key: Key = _value(tuple[str, str, str, VerdictKind], held["key"])
-        entry = Open(number, key, incident, _value(int, held["last"]), _value(Sensor, held["sensor"]))
+        last, sensor = _value(int, held["last"]), _value(Sensor, held["sensor"])
+        entry = Open(number, key, incident, last, sensor)
         entry.id = _value(str | None, held["id"])
         entry.confidence = _value(str | None, held["told"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StateError(f"an incident that does not read back ({error})") from None
-    entry.changed = False
+    entry.keep()
     return entry
 
 
@@ -113,7 +114,9 @@ def _value(kind: Any, plain: Any) -> Any:
     `KeyError` where it is none."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return None if plain is None else _value(next(a for a in inner if a is not type(None)), plain)
+        return (
+            None if plain is None else _value(next(a for a in inner if a is not type(None)), plain)
+        )
     if origin is Literal:
         if plain not in inner:
             raise ValueError(f"{plain!r} is none of {inner}")

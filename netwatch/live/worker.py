@@ -9,7 +9,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from types import FrameType
 
 from netwatch.capture.block import FIELDS, TIME, Block, Source
@@ -176,7 +175,7 @@ class Worker:
             Standing(
                 serial=self._serial,
                 time=self._clock.now(time.monotonic_ns()),
-                tally=deepcopy(self._tally),
+                tally=self._tally,
                 dropped=source.dropped if source is not None else 0,
                 freezes=getattr(source, "freezes", 0),
                 events=dict(getattr(source, "events", {})),
