@@ -169,7 +169,7 @@ def _open(name: str, promiscuous: bool, outgoing: bool) -> _Listener:
 
     state = _state(name)
     try:
-        made = conf.L2listen(iface=name, promisc=promiscuous)
+        made: Any = conf.L2listen(iface=name, promisc=promiscuous)
     except PermissionError:
         told = "it takes rights that are not there, `netwatch doctor` says how to grant them"
         raise CaptureError(f"{name}: cannot be captured: {told}") from None

@@ -2,7 +2,7 @@
 
 Capturing takes one right, CAP_NET_RAW (capabilities(7)), and only while sockets are
 opened. So a program that was started as root opens its sources first and then becomes
-another user for good.
+another user for good. What is imported later has to be readable for that user.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ _NO_NEW_PRIVS = 38
 def capabilities() -> int | None:
     """The capabilities in force, bit by bit; None where the system has none to tell of."""
     with contextlib.suppress(OSError):
-        for line in _STATUS.read_text(encoding="ascii").splitlines():
-            key, _, value = line.partition(":")
-            if key == "CapEff":
+        for line in _STATUS.read_bytes().splitlines():
+            key, _, value = line.partition(b":")
+            if key == b"CapEff":
                 return int(value, 16)
     return None
 

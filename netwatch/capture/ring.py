@@ -23,6 +23,10 @@ BLOCKS, BLOCK_SIZE = 256, 1 << 18
 """Blocks of a ring and bytes of each, 64 MiB together. Small ones, so that a ring of which
 few bytes are used holds a second or more when nobody takes its blocks."""
 
+MEMORY_SHARE = 2
+"""Rings may take one part in so many of the machine's memory: the kernel gives what is
+asked for, at the cost of whatever else runs."""
+
 TIMEOUT = 20
 """Milliseconds after which a block is handed over that is not full."""
 
@@ -143,9 +147,9 @@ class RingSource:
                 if self._waited(poll, 3 * self._options.timeout + 10 if deaf else IDLE):
                     poll = self._poll()
                 found = self._next()
-            position = sum(ring.octets for ring in self._rings)
             if found is not None:
                 for view, records, count, broken in found.take():
+                    position = sum(ring.octets for ring in self._rings)
                     if broken:
                         self._tell(found.name, "ring-block-bad", "the kernel gave a bad block")
                     yield Block(view, records, count, found.interfaces, first, position)
@@ -156,12 +160,13 @@ class RingSource:
             else:
                 for ring in self._rings:
                     ring.count()
-                some = self._rings[0]
+                some, position = self._rings[0], sum(ring.octets for ring in self._rings)
                 yield Block(b"", some.records, 0, some.interfaces, first, position)
 
     def _next(self) -> Ring | None:
         """Of the rings with a block the one whose packets are oldest."""
-        times = [(when, n) for n, ring in enumerate(self._rings) if (when := ring.ready())]
+        ready = [(ring.ready(), n) for n, ring in enumerate(self._rings)]
+        times = [(when, n) for when, n in ready if when is not None]
         return self._rings[min(times)[1]] if times else None
 
     def _poll(self) -> select.poll:
@@ -240,6 +245,8 @@ def workers(interfaces: Sequence[str], count: int, **options: Any) -> list[RingS
     for a process or thread of its own. `options` are those of `RingSource`. Both
     directions of a flow come to the same one, unless UDP ports that differ by direction
     are wrapped round it. Raises `CaptureError`."""
+    blocks, block_size = options.get("blocks", BLOCKS), options.get("block_size", BLOCK_SIZE)
+    _afford(count * len(interfaces) * blocks * block_size)
     groups: dict[str, int] = {}
     with contextlib.ExitStack() as open_ones:
         made = []
@@ -269,3 +276,15 @@ def _check(
     ):
         if not least <= value <= most:
             raise CaptureError(f"{what}: {value}, expected {least} to {most}")
+    _afford(len(interfaces) * blocks * block_size)
+
+
+def _afford(size: int) -> None:
+    """Raise `CaptureError` where the machine has not the memory for rings of `size` bytes
+    together."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEMORY_SHARE
+    if size > there:
+        raise CaptureError(
+            f"rings of {size:,} bytes together, expected at most {there:,}, half of the memory"
+            " of this machine: take fewer or smaller blocks"
+        )

@@ -39,7 +39,7 @@ _FANOUT_DEFRAG, _FANOUT_UNIQUE = 0x8000, 0x2000
 _USER = 1
 
 # Words of struct tpacket_block_desc, 32 bits each.
-_STATUS, _COUNT, _FIRST, _LENGTH, _SECONDS, _NANOSECONDS = 2, 3, 4, 5, 8, 9
+_STATUS, _COUNT, _FIRST, _LENGTH = 2, 3, 4, 5
 
 _BIG = sys.byteorder == "big"
 
@@ -112,7 +112,7 @@ class Ring:
             step = "refuses the capture"
             self._bind(state)
             if self._groups is not None:
-                step = "makes no fanout group of it (which needs it to be up)"
+                step = "makes no fanout group of it (older ones want it to be up)"
                 self._join(self._groups)
         except OSError as error:
             self.close()
@@ -151,11 +151,14 @@ class Ring:
         groups[self.name] = self._socket.getsockopt(_SOL_PACKET, _FANOUT) & 0xFFFF
 
     def ready(self) -> int | None:
-        """The time (ns) of the first packet in the next block, None where none is ours."""
+        """The time (ns) of the first packet in the next block, None where none is ours. A
+        block may be without packets, where the first one was too large for its rest."""
         if not self._words or not self._words[self._at][_STATUS] & _USER:
             return None
         words = self._words[self._at]
-        return words[_SECONDS] * 1_000_000_000 + words[_NANOSECONDS]
+        # The block's own time of its first packet is that when it was begun.
+        first = words[_FIRST] // 4
+        return words[first + 1] * 1_000_000_000 + words[first + 2]
 
     def take(self) -> Iterator[tuple[memoryview, "array[int]", int, bool]]:
         """The next block, which must be ready, in pieces: its memory, the records of a

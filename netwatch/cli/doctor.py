@@ -91,7 +91,7 @@ def _rights(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _interfaces(args: argparse.Namespace) -> Iterator[Finding]:
-    """Can each interface be opened, with the usual source and as workers share it?"""
+    """Can each interface be opened, with the usual source?"""
     from netwatch.capture import interfaces, live, rights
 
     source = live.usual()

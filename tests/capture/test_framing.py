@@ -1,6 +1,7 @@
 import importlib.util
 import random
 import struct
+import sys
 from array import array
 from pathlib import Path
 
@@ -196,3 +197,114 @@ def test_never_looks_behind_the_end():
     assert framing.walk_pcap(data, 24, short, records(), 0, 0, 16, 262144) == first
     with pytest.raises(IndexError):
         framing.walk_pcap(struct.pack("<IIII", 0, 0, 0, 0), 0, 40, records(), 0, 0, 16, 9)
+
+
+# the ring
+
+BIG = sys.byteorder == "big"
+
+
+def ring_packet(
+    data: bytes,
+    *,
+    following: int | None = None,
+    status: int = 0,
+    tci: int = 0,
+    tpid: int = 0,
+    mac: int = 82,
+    captured: int | None = None,
+    wire: int = 0,
+    order: str = "=",
+) -> bytes:
+    """A packet as the kernel writes it behind a tpacket3_hdr, its frame at `mac`."""
+    size = mac + len(data)
+    size += -size % 16
+    head = struct.pack(
+        order + "6I2H2I2H8x",
+        size if following is None else following,
+        1_700_000_000,
+        123_456_789,
+        len(data) if captured is None else captured,
+        wire or len(data),
+        status,
+        mac,
+        mac + 14,
+        0,
+        tci,
+        tpid,
+        0,
+    )
+    return (head + bytes(mac - len(head)) + data).ljust(size, b"\0")
+
+
+@pytest.mark.parametrize("walkers", WALKERS)
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("status", "tag"), [(1, -1), (1 | 16, 0x5005), (1 | 16 | 64, 0x88A8_5005), (64, -1)]
+)
+def test_ring_fields(walkers, order, status, tag):
+    data = ring_packet(
+        b"frame", status=status, tci=0x5005, tpid=0x88A8, wire=99, following=0, order=order
+    )
+    found = records()
+    told = walkers.walk_ring(bytes(48) + data, 48, 1, found, order == ">")
+    assert told == (1, 48, framing.MORE, 0)
+    assert list(found[:FIELDS]) == [1_700_000_000_123_456_789, 48 + 82, 5, 99, 0, tag]
+
+
+@pytest.mark.parametrize("walkers", WALKERS)
+def test_ring_stops_where_the_array_is_full_and_goes_on(walkers):
+    data = b"".join(ring_packet(bytes([n])) for n in range(9))
+    at, left, status, found, seen = 0, 9, framing.FULL, records(4), []
+    while status == framing.FULL:
+        count, at, status, _ = walkers.walk_ring(data, at, left, found, BIG)
+        left -= count
+        seen += [data[found[n * FIELDS + 1]] for n in range(count)]
+    assert (left, status, seen) == (0, framing.MORE, list(range(9)))
+
+
+WHOLE = ring_packet(b"whole")
+
+
+@pytest.mark.parametrize("walkers", WALKERS)
+@pytest.mark.parametrize(
+    "bad",
+    [
+        WHOLE[:47],
+        ring_packet(b"x", captured=1000),
+        ring_packet(b"x", mac=40 + 8)[:24] + b"\x2f\0" + WHOLE[26:],
+        ring_packet(b"x", captured=0xFFFFFFFF),
+    ],
+    ids=["header-cut", "too-long", "frame-in-header", "largest"],
+)
+def test_a_ring_packet_that_does_not_lie_in_its_block(walkers, bad):
+    found = records()
+    told = walkers.walk_ring(WHOLE + bad, 0, 2, found, BIG)
+    assert told[:3] == (1, len(WHOLE), framing.MISFIT)
+
+
+@pytest.mark.parametrize("walkers", WALKERS)
+@pytest.mark.parametrize("following", [0, 0xFFFFFFF0, 1 << 20])
+def test_a_chain_that_leads_nowhere(walkers, following):
+    found = records()
+    data = ring_packet(b"one", following=following) + WHOLE
+    assert walkers.walk_ring(data, 0, 2, found, BIG)[::2] == (1, framing.MISFIT)
+
+
+@given(data=st.binary(max_size=300), start=st.integers(0, 320), packets=st.integers(0, 5))
+def test_compiled_and_interpreted_agree_on_rings(data, start, packets):
+    mine, theirs = records(3), records(3)
+    first = framing.walk_ring(data, start, packets, mine, False)
+    assert interpreted.walk_ring(data, start, packets, theirs, False) == first
+    assert mine == theirs
+    assert first[0] <= min(packets, 3)
+
+
+@given(st.lists(st.builds(ring_packet, st.binary(max_size=30)), max_size=5), st.integers(0, 7))
+def test_compiled_and_interpreted_agree_on_rings_of_packets(pieces, packets):
+    data = b"".join(pieces)
+    mine, theirs = records(), records()
+    first = framing.walk_ring(data, 0, packets, mine, BIG)
+    assert interpreted.walk_ring(data, 0, packets, theirs, BIG) == first
+    assert mine == theirs
+    assert first[0] == min(packets, len(pieces))

@@ -1,0 +1,111 @@
+"""``netwatch doctor``: what is well is told, and what is not with what to do."""
+
+import os
+from pathlib import Path
+
+import pytest
+from support.namespaces import namespace, needed
+from support.office import configured
+
+from netwatch.capture import framing, interfaces, live
+from netwatch.cli import main
+from netwatch.dissect import kernel
+
+
+def doctor(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str]]:
+    status = main(["doctor", *words])
+    said, complained = capsys.readouterr()
+    assert complained == ""
+    return status, said.splitlines()
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (framing, kernel):
+        monkeypatch.setattr(module, "COMPILED", True)
+
+
+@needed
+@pytest.mark.usefixtures("compiled")
+def test_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, lines = doctor(capsys, "-i", "lo", "-c", configured(tmp_path))
+    assert status == 0
+    assert {line[:4] for line in lines} == {"ok  "}
+    assert "ok  packet loop   compiled" in lines
+    assert "ok  rights        CAP_NET_RAW is there: interfaces can be opened" in lines
+    assert any(
+        line.startswith("ok  lo            can be captured by ring: LINKTYPE 1") for line in lines
+    )
+    assert f"ok  configuration {tmp_path}/netwatch.yaml is sound" in lines
+
+
+@needed
+def test_interfaces_that_are_up_are_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with namespace() as net:
+        net.pair("in0", "out0")
+        net.ip("link", "set", "out0", "down")
+        with net.entered():
+            _, every = doctor(capsys, "-c", configured(tmp_path))
+            status, named = doctor(capsys, "-i", "out0", "-i", "none0")
+    tried = {line[4:18].strip(): line[:3] for line in every}
+    assert (tried["lo"], tried["in0"]) == ("ok ", "ok ")
+    assert "out0" not in tried
+    assert status == 1
+    assert "bad out0          can be captured, but is down" in named
+    assert " " * 18 + "ip link set out0 up" in named
+    assert any(line.startswith("bad none0         no such interface, expected") for line in named)
+
+
+@needed
+def test_none_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with namespace() as net:
+        net.ip("link", "set", "lo", "down")
+        with net.entered():
+            status, lines = doctor(capsys, "-c", configured(tmp_path))
+    assert status == 1
+    assert "bad interfaces    none is up" in lines
+
+
+@needed
+def test_without_rights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.seteuid(65534)
+    try:
+        status, lines = doctor(capsys, "-i", "lo")
+    finally:
+        os.seteuid(0)
+    assert status == 1
+    at = lines.index(
+        "bad rights        CAP_NET_RAW is missing: no interface can be opened; grant it by one of"
+    )
+    assert lines[at + 1].strip().startswith("setcap cap_net_raw=ep /")
+    assert "bad lo            cannot be tried without the rights" in lines
+
+
+def test_an_interpreted_loop(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "COMPILED", False)
+    status, lines = doctor(capsys, "-i", "lo")
+    assert status == 1
+    assert "bad packet loop   runs interpreted, a hundred times slower" in lines
+
+
+def test_every_mistake_of_the_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text("version: 2\nnets: []\n")
+    status, lines = doctor(capsys, "-i", "lo", "-c", str(file))
+    assert status == 1
+    assert "bad configuration 2 mistakes; correct" in lines
+    assert sum(line.strip().startswith(f"{file}:") for line in lines) == 2
+
+
+@needed
+def test_other_systems(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "usual", lambda: "scapy")
+    monkeypatch.setattr(interfaces, "names", list)
+    _, lines = doctor(capsys, "-i", "lo")
+    assert "ok  lo            can be captured by scapy" in lines
