@@ -27,6 +27,8 @@ from netwatch.inventory.networks import Networks, Scope
 from netwatch.model import Ban, Exemption, Sensor
 from netwatch.names import normalise
 from netwatch.policy import Policy
+from netwatch.sinks.base import Outbox, Output
+from netwatch.sinks.settings import read_outbox, read_outputs
 from netwatch.userfile import Fields, Mapping, Problems, read_yaml
 
 PLACES = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
@@ -46,6 +48,7 @@ class Config:
     """A sound configuration. `path` is None for the built-in defaults; `quiet_gap` is in
     ns; `sensor` is the name told in alerts; `notes` are sentences on what a user may
     not expect to hold, such as a default. `learn` names the sources of host names.
+    `outputs` are where alerts are delivered to, from `outbox`.
     `files` are the files and folders that it was read from, `version` a short hash of
     what stands in it, in the inventory and in the signatures.
     """
@@ -61,6 +64,8 @@ class Config:
     quiet_gap: int
     sensor: str
     notes: tuple[str, ...]
+    outputs: tuple[Output, ...]
+    outbox: Outbox
     files: tuple[str, ...] = ()
     version: str = ""
 
@@ -100,9 +105,8 @@ def load(path: str | None = None) -> Config:
     geo = _geo(fields, base)
     suffixes = _search_suffixes(fields)
     quiet_gap = _quiet_gap(fields)
-    for line, _ in fields.items("outputs"):
-        told = "outputs are not delivered by this version; expected an empty list"
-        problems.add(fields.file, line, told)
+    outputs = _outputs(fields, base)
+    outbox = read_outbox(fields, base)
     sensor = _sensor(fields)
     fields.done()
     problems.raise_if_any()
@@ -118,6 +122,8 @@ def load(path: str | None = None) -> Config:
         quiet_gap=quiet_gap,
         sensor=sensor,
         notes=tuple(notes),
+        outputs=outputs,
+        outbox=outbox,
         files=tuple(fields.file and [fields.file, *_named(fields, base)]),
         version=_version(fields, devices, catalog),
     )
@@ -318,6 +324,28 @@ def _quiet_gap(fields: Fields) -> int:
             part.bad("quiet_gap", f"'quiet_gap' is '{text}', expected a time like 90s, 30m, 2h, 1d")
         part.done()
     return int(written[1]) * _UNITS[written[2]] if written else 0
+
+
+def _outputs(fields: Fields, base: Path) -> tuple[Output, ...]:
+    if not fields.raw("outputs"):
+        fields.items("outputs")
+        return ()
+    from netwatch.formats import RENDERERS
+    from netwatch.formats.shorten import fit
+    from netwatch.sinks.table import SINKS
+
+    return read_outputs(fields, base, SINKS, RENDERERS, fit)
+
+
+def outputs_of(path: str | None = None) -> tuple[tuple[Output, ...], Outbox]:
+    """The outputs and the outbox that the configuration names, found as in `load`; of the
+    rest of the file only the syntax is checked. Raises `ConfigError`."""
+    problems = Problems()
+    fields = _top(path, problems)
+    base = Path(fields.file).parent
+    outputs, outbox = _outputs(fields, base), read_outbox(fields, base)
+    problems.raise_if_any()
+    return outputs, outbox
 
 
 def _sensor(fields: Fields) -> str:

@@ -21,6 +21,7 @@ COMMANDS = {
     "netwatch.cli.live": {"live": "the same engine on an interface, for as long as it runs"},
     "netwatch.cli.signatures": {"signatures": "the catalogue of apps and their names"},
     "netwatch.cli.policy": {"policy": "the configuration: what holds, and why"},
+    "netwatch.cli.outputs": {"outputs": "where alerts are delivered to: status, test, replay"},
     "netwatch.cli.schema": {"schema": "the JSON Schema of a record"},
     "netwatch.cli.doctor": {"doctor": "can this machine capture, is the configuration sound"},
 }

@@ -24,6 +24,9 @@ _NAMES = """examples:
   netwatch names office.pcap --format jsonl | jq -r .name | sort | uniq -c
 """
 
+DELIVER_TIMEOUT = 300
+"""Seconds that ``--deliver`` waits for the receivers."""
+
 _VERDICTS = {"violation": {"violation"}, "advisory": {"violation", "advisory"}}
 
 
@@ -44,6 +47,18 @@ def add(
         "--coverage",
         action="store_true",
         help="tell behind the alerts of how many flows no name could be read, and why",
+    )
+    scanning.add_argument(
+        "--deliver",
+        action="store_true",
+        help="deliver the alerts to the outputs of the configuration too, and wait for that",
+    )
+    scanning.add_argument(
+        "--deliver-timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=DELIVER_TIMEOUT,
+        help=f"how long to wait (default {DELIVER_TIMEOUT}); what is left stays in the outbox",
     )
     scanning.set_defaults(func=scan)
     does = "every name that devices show, before any rule"
@@ -91,6 +106,12 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
+    return int(text)
+
+
 def scan(args: argparse.Namespace) -> int:
     """Run ``netwatch scan``; the exit status."""
     from netwatch import config as configuration
@@ -105,6 +126,11 @@ def scan(args: argparse.Namespace) -> int:
     captures = list(wire.captures(find(args.paths), args.continuous))
     coverage = Coverage() if args.coverage or not args.quiet else None
     terminal.warn_interpreted(args)
+    delivery = None
+    if args.deliver:
+        from netwatch.cli.deliver import Delivering
+
+        delivery = Delivering(config)
     with terminal.output(args.output) as stream:
         with terminal.progress(args, captures) as progress:
             incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage)
@@ -118,9 +144,10 @@ def scan(args: argparse.Namespace) -> int:
             terminal.note(args, f"{args.format} has no place for coverage: take table or jsonl")
         writer.end()
     terminal.summary(args, tally, time.perf_counter() - started, config, incidents, report)
+    left = delivery.deliver(alerts, args.deliver_timeout) if delivery else False
     if args.fail_on and _VERDICTS[args.fail_on] & {alert.verdict for alert in alerts}:
         return 3
-    return 1 if tally.unread else 0
+    return 1 if tally.unread or left else 0
 
 
 def names(args: argparse.Namespace) -> int:

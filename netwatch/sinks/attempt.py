@@ -54,7 +54,7 @@ def attempt(output: Output, sink: Sink, rows: Sequence[Row]) -> Result:
             told = f"cannot be written as {output.format}: {type(error).__name__}: {error}"
             refused[row.seq] = row.record, told
         else:
-            items.append(Item(row.seq, row.key, row.record, text, output.render))
+            items.append(Item(row.seq, row.key, row.record, text, output.fit))
 
     def clean(text: str) -> str:
         return redacted(text, output.settings.secrets())

@@ -21,6 +21,9 @@ Record = Mapping[str, Any]
 Renderer = Callable[[Record], str]
 """An alert as one line of text, without the line end."""
 
+Fit = Callable[[Record, int], str]
+"""The same in at most so many bytes of UTF-8, where that can be reached."""
+
 VERDICTS = ("exempt", "advisory", "violation")
 """From the least to the most, as `min_verdict` has them."""
 
@@ -34,13 +37,14 @@ JSON_FORMATS = ("jsonl", "ecs", "ocsf", "eve", "gelf")
 @dataclass(frozen=True, slots=True)
 class Item:
     """One alert on its way: `key` is the same whenever the same alert is sent, so that a
-    receiver can drop a repetition; `render` gives a record in the output's format."""
+    receiver can drop a repetition; `text` is the record in the output's format, `fit` gives
+    a record in at most so many bytes, where that can be reached by shorter lists."""
 
     seq: int
     key: str
     record: Record
     text: str
-    render: Renderer
+    fit: Fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,9 @@ class Sink(Protocol):
     """How many alerts `send` takes at most."""
 
     def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
-        """Send alerts; one outcome for each, in their order. Raises `UnavailableError`, `DeniedError`
-        or `RejectedError` where one answer holds for all; then all count as not delivered."""
+        """Send alerts; one outcome for each, in their order. Raises `UnavailableError`,
+        `DeniedError` or `RejectedError` where one answer holds for all; then all count as
+        not delivered."""
         ...
 
     def rest(self) -> None:
@@ -126,7 +131,7 @@ class SinkType:
     `default` the one taken where none is written (empty: the type has a form of its
     own). `every` is for digests: how long alerts are gathered, in s."""
 
-    read: Callable[[Fields, Path], Settings]
+    read: Callable[[Fields, Path], Settings | None]
     default: str = "jsonl"
     formats: tuple[str, ...] = ()
     every: float = 0.0
@@ -141,6 +146,7 @@ class Output:
     type: str
     format: str
     render: Renderer
+    fit: Fit
     min_verdict: int
     min_severity: int
     every: float
@@ -152,6 +158,16 @@ class Output:
         """Secrets that cannot be had now."""
         wrong = (secret.problem() for secret in self.settings.secrets())
         return [Problem(self.file, self.line, 0, f"output '{self.name}': {e}") for e in wrong if e]
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Where the outbox is and how it is bounded: bytes of the file in use, and the age of an
+    alert in s."""
+
+    folder: Path
+    max_bytes: int = 256 << 20
+    max_age: float = 30 * 86400.0
 
 
 def rank(words: Sequence[str], word: object) -> int:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from netwatch.errors import ConfigError, NetwatchError
-from netwatch.sinks.base import Output, Record
+from netwatch.sinks.base import Outbox, Output, Record
 from netwatch.sinks.courier import Courier, Timing
 from netwatch.sinks.lock import Lock
-from netwatch.sinks.spool import DamagedError, Outbox, Spool, Status, set_aside
+from netwatch.sinks.spool import DamagedError, Spool, Status, set_aside
 
 MAX_UNWRITTEN = 10_000
 """Alerts that wait in memory where the outbox cannot be written; then the oldest goes."""
@@ -63,7 +63,12 @@ class Delivery:
         self._timing = timing or Timing()
         self._lock = Lock(outbox.folder)
         self._writer = self._opened()
-        self._reader = Spool(outbox, sync=False)
+        try:
+            self._writer.configure(self.outputs)
+            self._reader = Spool(outbox, sync=False)
+        except (sqlite3.Error, NetwatchError) as error:
+            self._writer.close()
+            raise NetwatchError(f"the outbox in {outbox.folder}: {error}") from None
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._unwritten: deque[Record] = deque()
@@ -72,10 +77,6 @@ class Delivery:
         self._stopping = threading.Event()
         self._couriers: list[Courier] = []
         self._keeper = threading.Thread(target=self._keep, name="netwatch-outbox", daemon=True)
-        try:
-            self._writer.configure(self.outputs)
-        except sqlite3.Error as error:
-            raise NetwatchError(f"the outbox in {outbox.folder}: {error}") from None
 
     def _opened(self) -> Spool:
         try:

@@ -113,7 +113,9 @@ class FileSink:
         self.close()
         for old in range(self._settings.keep - 1, 0, -1):
             with contextlib.suppress(FileNotFoundError):
-                path.with_name(f"{path.name}.{old}").rename(path.with_name(f"{path.name}.{old + 1}"))
+                path.with_name(f"{path.name}.{old}").rename(
+                    path.with_name(f"{path.name}.{old + 1}")
+                )
         path.rename(path.with_name(f"{path.name}.1"))
 
     def rest(self) -> None:

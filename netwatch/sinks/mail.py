@@ -85,7 +85,9 @@ def read(fields: Fields, base: Path) -> MailSettings:
         fields.bad("to", f"'to' has more than {MAX_RECIPIENTS} addresses")
     user = credentials(fields, base)
     if user.user and security == "none":
-        fields.bad("user", "'user' needs 'security: starttls' or 'tls': a password is not sent bare")
+        fields.bad(
+            "user", "'user' needs 'security: starttls' or 'tls': a password is not sent bare"
+        )
     timeout, tls = duration(fields, "timeout", 10), read_tls(fields, base)
     if tls and security == "none":
         fields.bad("tls", "'tls' needs 'security: starttls' or 'tls'")

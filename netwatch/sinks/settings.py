@@ -1,21 +1,29 @@
 """``outputs`` and ``spool`` of netwatch.yaml, checked with file and line.
 
-The keys that all outputs have are taken here, the rest by the row of `SINKS` for the
-type. Values that several types share (addresses, TLS, sizes) are read by the functions
-below, so that they are spelled alike everywhere.
+The keys that all outputs have are taken here, the rest by the row of the type in
+`netwatch.sinks.table.SINKS`. Values that several types share (addresses, sizes, times)
+are read by the functions below, so that they are spelled alike everywhere.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from netwatch.sinks import SINKS
-from netwatch.sinks.base import SEVERITIES, VERDICTS, Output, Renderer, Settings
+from netwatch.sinks.base import (
+    SEVERITIES,
+    VERDICTS,
+    Outbox,
+    Output,
+    Record,
+    Renderer,
+    Settings,
+    SinkType,
+)
 from netwatch.sinks.secrets import Secret, take
-from netwatch.sinks.spool import Outbox
 from netwatch.userfile import Fields
 
 SPOOL = Path("/var/lib/netwatch/spool")
@@ -32,15 +40,20 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def read_outputs(
-    fields: Fields, base: Path, renderers: Mapping[str, Renderer]
+    fields: Fields,
+    base: Path,
+    sinks: Mapping[str, SinkType],
+    renderers: Mapping[str, Renderer],
+    fit: Callable[[Renderer, Record, int], str],
 ) -> tuple[Output, ...]:
     """The outputs of a configuration; what is wrong is noted. `base` is the folder from
-    which paths count, `renderers` are the formats by name."""
+    which paths count; `sinks` are the types and `renderers` the formats by name, `fit`
+    renders in at most so many bytes."""
     lines: dict[str, int] = {}
 
     def build(entry: Fields) -> Output | None:
         before = len(entry.problems.found)
-        kind = entry.choice("type", SINKS, "", required=f"one of {', '.join(SINKS)}")
+        kind = entry.choice("type", sinks, "", required=f"one of {', '.join(sinks)}")
         name = entry.text("name", default=kind)
         if name and not _NAME.fullmatch(name):
             entry.bad("name", f"'name' is '{name}', expected letters, digits, '_', '.' and '-'")
@@ -54,7 +67,7 @@ def read_outputs(
         severity = entry.choice("min_severity", SEVERITIES, SEVERITIES[0])
         if not kind:
             return None
-        row = SINKS[kind]
+        row = sinks[kind]
         formats = [word for word in renderers if not row.formats or word in row.formats]
         written = entry.choice("format", formats, row.default) if row.default else ""
         every = duration(entry, "every", row.every) if row.every else 0.0
@@ -62,11 +75,13 @@ def read_outputs(
         entry.done()
         if settings is None or len(entry.problems.found) > before:
             return None
+        render = renderers[written or "jsonl"]
         return Output(
             name=name,
             type=kind,
             format=written,
-            render=renderers[written or "jsonl"],
+            render=render,
+            fit=partial(fit, render),
             min_verdict=VERDICTS.index(verdict),
             min_severity=SEVERITIES.index(severity),
             every=every,

@@ -26,7 +26,7 @@ from netwatch.sinks.base import (
     UnavailableError,
 )
 from netwatch.sinks.secrets import Secret, take
-from netwatch.sinks.settings import duration, flag, given
+from netwatch.sinks.settings import duration, flag
 from netwatch.userfile import Fields
 
 EVENT, ACK = "/services/collector/event", "/services/collector/ack"
@@ -66,7 +66,9 @@ def read(fields: Fields, base: Path) -> SplunkSettings | None:
     ``ack_timeout``, ``proxy``, ``timeout`` and ``tls``."""
     settings = web.read(fields, base)
     if urlsplit(settings.url).path.rstrip("/") not in ("", "/services/collector", EVENT):
-        fields.bad("url", f"'url' is '{settings.url}', expected one like https://splunk.example:8088")
+        fields.bad(
+            "url", f"'url' is '{settings.url}', expected one like https://splunk.example:8088"
+        )
     token = take(fields, "token", base, required="the token of the collector")
     index = fields.text("index")
     source = fields.text("source", "netwatch")

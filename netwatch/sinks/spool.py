@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch.errors import NetwatchError
-from netwatch.sinks.base import SEVERITIES, VERDICTS, Output, Record, rank
+from netwatch.sinks.base import SEVERITIES, VERDICTS, Outbox, Output, Record, rank
 
 FILE = "outbox.sqlite"
 """The database in the folder of the spool."""
@@ -66,16 +66,6 @@ _WANTED = """alert.seq > output.cursor AND (alert.output = output.name OR (
 
 class DamagedError(NetwatchError):
     """The file is there and is no sound database."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outbox:
-    """Where the outbox is and how it is bounded: bytes of the file in use, and the age of an
-    alert in s."""
-
-    folder: Path
-    max_bytes: int = 256 << 20
-    max_age: float = 30 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,16 +214,16 @@ class Spool:
         ]
         gone = 0
         with self._write():
-            while self.used() + sum(len(row[5]) for row in rows) > self._max_bytes:
-                first, last = self._span()
-                if first is None or last is None:
-                    break
-                gone += self._forget(first + (last - first) // 50)
             self._db.executemany(
                 "INSERT INTO alert (key, time, verdict, severity, output, record)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
+            while self.used() > self._max_bytes:
+                first, last = self._span()
+                if first is None or last is None:
+                    break
+                gone += self._forget(first + (last - first) // 50)
         return gone
 
     def used(self) -> int:

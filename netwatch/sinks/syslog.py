@@ -108,7 +108,9 @@ class SyslogSink:
         not prove who it is, or does not say that it has read all."""
         messages, short = [], []
         for item in items:
-            head = syslog_message.header(item.record, self._settings.facility, self._settings.hostname)
+            head = syslog_message.header(
+                item.record, self._settings.facility, self._settings.hostname
+            )
             body, cut = fit(item, max(1, self._settings.max_bytes - len(head)))
             messages.append(head + body)
             short.append(cut)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from netwatch import __version__
@@ -115,7 +115,7 @@ class Web:
         tls = self._settings.tls or Tls()
         name = tls.server_name or None
         timeout = urllib3.Timeout(connect=self._settings.timeout, read=self._settings.timeout)
-        options = {
+        options: dict[str, Any] = {
             "timeout": timeout,
             "ssl_context": tls.context() if self._settings.url.startswith("https:") else None,
             "server_hostname": name,

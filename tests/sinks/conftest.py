@@ -1,0 +1,99 @@
+"""Fixtures of the outputs: receivers, certificates, deliveries that end with the test."""
+
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+from made_alerts import QUICK
+from receivers import Http
+
+from netwatch.sinks.base import Outbox, Output
+from netwatch.sinks.courier import Timing
+from netwatch.sinks.delivery import Delivery
+
+
+@pytest.fixture
+def http() -> Iterator[Http]:
+    """The suite's own HTTP receiver."""
+    server = Http()
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    """A folder for an outbox."""
+    return Outbox(tmp_path / "spool")
+
+
+@dataclass
+class Deliveries:
+    """Makes deliveries; `said` is what all of them told."""
+
+    outbox: Outbox
+    said: list[str]
+    made: list[Delivery]
+
+    def __call__(
+        self, *outputs: Output, timing: Timing = QUICK, outbox: Outbox | None = None
+    ) -> Delivery:
+        delivery = Delivery(outputs, outbox or self.outbox, self.said.append, timing)
+        self.made.append(delivery)
+        delivery.start()
+        return delivery
+
+
+@pytest.fixture
+def deliver(outbox: Outbox) -> Iterator[Deliveries]:
+    """Starts deliveries, which end with the test."""
+    deliveries = Deliveries(outbox, [], [])
+    yield deliveries
+    for delivery in deliveries.made:
+        delivery.stop(timeout=60)
+
+
+@dataclass
+class Certificates:
+    """A CA in the file `ca`, and what it signs."""
+
+    authority: trustme.CA
+    ca: Path
+    folder: Path
+
+    def issue(self, *names: str, days: int = 30) -> tuple[Path, Path]:
+        """Certificate with chain, and key; with negative `days` one that ended then."""
+        until = datetime.now(UTC) + timedelta(days=days)
+        leaf = self.authority.issue_cert(
+            *names, not_before=min(until, datetime.now(UTC)) - timedelta(days=1), not_after=until
+        )
+        stem = "-".join(names).replace("*", "any") + str(days)
+        certificate, key = self.folder / f"{stem}.pem", self.folder / f"{stem}.key"
+        for blob in leaf.cert_chain_pems:
+            blob.write_to_path(str(certificate), append=blob is not leaf.cert_chain_pems[0])
+        leaf.private_key_pem.write_to_path(str(key))
+        return certificate, key
+
+    def server(self, *names: str, days: int = 30, client: bool = False) -> ssl.SSLContext:
+        """A context for a server; `client`: clients have to prove who they are."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.issue(*names, days=days))
+        if client:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.ca)
+        return context
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    """A CA of the test's own."""
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    return Certificates(authority, folder / "ca.pem", folder)
+
+
