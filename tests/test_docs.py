@@ -29,7 +29,7 @@ from netwatch.policy import confidence
 from netwatch.userfile import Fields, Problems, parse_yaml
 
 DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "pcaps" / "README.md"]
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "pcaps" / "README.md"]
 )
 
 # links
@@ -267,7 +267,11 @@ def test_columns_are_those_of_csv() -> None:
 def test_fields_are_those_of_the_records() -> None:
     assert fields_of("### Observation") == set(OBSERVATION)
     of_csv_alone = {"evidence_count", "first_source", "first_packet"}
-    assert fields_of("### Alert") == set(ALERT) - of_csv_alone | {"exemption", "left_out"}
+    assert fields_of("### Alert") == set(ALERT) - of_csv_alone | {
+        "exemption",
+        "left_out",
+        "shortened",
+    }
 
 
 def keys(value: object, path: str = "") -> set[str]:

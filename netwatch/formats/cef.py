@@ -5,11 +5,12 @@ equals sign. That would leave line breaks, which CEF can carry as ``\\n``, and t
 the extension, which readers disagree on: both are written as `values.plain` writes them
 (``\\u000a``, ``\\u007c``), so that what a sender put into a name is seen and does nothing.
 Keys are those of the standard's dictionary with their limits of length; for what it has
-none, keys of our own start with ``netwatch``. ``src`` and ``dst`` are IPv4 only, IPv6 goes
+none, keys of our own start with ``netwatch``; Sentinel keeps these in one text, apart by
+semicolons, so none of their values has a semicolon. ``src`` and ``dst`` are IPv4 only, IPv6 goes
 into the custom addresses 2 and 3.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from netwatch.formats.facts import PRODUCT, Facts, Grade, Record, facts
@@ -41,6 +42,9 @@ LIMITS: Mapping[str, int] = {
 
 _LONGEST = 4000
 
+Field = tuple[str, str | Sequence[str]]
+"""A key and its text, or the words of a list; an empty one is left out."""
+
 
 def render(record: Record) -> str:
     """An alert's record as one line."""
@@ -56,18 +60,25 @@ def render(record: Record) -> str:
     )
     head = "|".join(_escaped(plain(field), "|") for field in header)
     tail = " ".join(
-        f"{key}={_escaped(plain(cut(text, LIMITS.get(key, _LONGEST)), '|'), '=')}"
-        for key, text in _extension(record, known)
-        if text
+        f"{key}={_escaped(_text(key, value), '=')}"
+        for key, value in _extension(record, known)
+        if value
     )
     return f"{head}|{tail}"
+
+
+def _text(key: str, value: str | Sequence[str]) -> str:
+    special = "|;" if key.startswith(PRODUCT) else "|"
+    if isinstance(value, str):
+        return plain(cut(value, LIMITS.get(key, _LONGEST)), special)
+    return joined(value, _LONGEST, special)
 
 
 def _escaped(text: str, special: str) -> str:
     return text.replace("\\", "\\\\").replace(special, f"\\{special}")
 
 
-def _extension(record: Record, known: Facts) -> Iterator[tuple[str, str]]:
+def _extension(record: Record, known: Facts) -> Iterator[Field]:
     device, network, ban = record["device"], record["network"], record["ban"]
     yield "rt", _ms(known.last)
     yield "start", _ms(known.first)
@@ -93,9 +104,9 @@ def _extension(record: Record, known: Facts) -> Iterator[tuple[str, str]]:
     yield "in", str(record["counts"]["bytes_in"])
     yield "reason", ban["legal_basis"]
     yield from _custom("cs1", "Ban", ban["id"])
-    yield from _custom("cs2", "Evidence", joined(sorted({i["type"] for i in record["evidence"]})))
+    yield from _custom("cs2", "Evidence", sorted({i["type"] for i in record["evidence"]}))
     yield from _custom("cs3", "Rule", known.lead and known.lead["rule"])
-    yield from _custom("cs4", "Community ID", joined(record["community_ids"], _LONGEST))
+    yield from _custom("cs4", "Community ID", record["community_ids"])
     yield from _custom("cs5", "App", record["app"]["name"])
     yield from _custom("cs6", "Authority", ban["authority"])
     yield from _custom("flexString1", "Verdict", record["verdict"])
@@ -109,7 +120,7 @@ def _extension(record: Record, known: Facts) -> Iterator[tuple[str, str]]:
     yield "netwatchDevice", device["id"]
     yield "netwatchDeviceClass", device["class"]
     yield "netwatchOwner", device["owner"] or ""
-    yield "netwatchNames", joined(record["names"], _LONGEST)
+    yield "netwatchNames", record["names"]
     if lead := known.lead:
         yield "netwatchSource", lead["source"]
         yield "netwatchPacket", str(lead["packet"])
@@ -118,14 +129,14 @@ def _extension(record: Record, known: Facts) -> Iterator[tuple[str, str]]:
         yield "netwatchApprovedBy", exemption["approved_by"]
 
 
-def _custom(key: str, label: str, value: Any) -> Iterator[tuple[str, str]]:
+def _custom(key: str, label: str, value: Any) -> Iterator[Field]:
     """A field of the dictionary that is named by its label."""
-    if value not in (None, ""):
-        yield key, str(value)
+    if value not in (None, "", []):
+        yield key, str(value) if isinstance(value, int) else value
         yield f"{key}Label", label
 
 
-def _address(key: str, long_key: str, label: str, ip: str) -> Iterator[tuple[str, str]]:
+def _address(key: str, long_key: str, label: str, ip: str) -> Iterator[Field]:
     if ":" in ip:
         yield from _custom(long_key, label, ip)
     else:

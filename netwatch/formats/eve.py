@@ -30,9 +30,7 @@ _CATEGORY = "Potential Corporate Privacy Violation"
 _LOCAL_RULES = 1_000_000
 """Signature ids from here on, as many, are for local use (sidallocation.org)."""
 
-_PLACED = frozenset(
-    {"schema", "last_seen", "destinations", "evidence", "community_ids", "severity", "sensor"}
-)
+_PLACED = frozenset({"schema", "last_seen", "destinations", "evidence", "community_ids", "sensor"})
 
 
 def render(record: Record) -> str:

@@ -80,9 +80,9 @@ class Facts:
 def facts(record: Record) -> Facts:
     """Read an alert's record."""
     verdict, evidence = record["verdict"], record["evidence"]
-    title, told = _VERDICTS[verdict]
+    title, phrase = _VERDICTS[verdict]
     lead = min(evidence, key=_strength, default=None)
-    message = f"{record['device']['id']} " + told.format(
+    message = f"{record['device']['id']} " + phrase.format(
         app=record["app"]["name"], ban=f"ban {record['ban']['id']}"
     )
     if lead is not None:

@@ -6,7 +6,7 @@ not do: syslog relays rewrite it. No key stands twice. EventID and ``cat`` are f
 so that a QID map can be made of them; what has no predefined key is under ``nw…``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from netwatch.formats.facts import PRODUCT, Facts, Grade, Record, facts
 from netwatch.formats.values import cut, joined, plain
@@ -22,6 +22,8 @@ SEVERITIES: Mapping[Grade, int] = {
 
 DELIMITER = "^"
 
+_SPECIAL = f"|{DELIMITER}"
+
 _LONGEST = 4000
 """Characters of one value."""
 
@@ -36,16 +38,20 @@ def render(record: Record) -> str:
         record["sensor"]["version"],
         f"ban-{record['verdict']}",
     )
-    head = "|".join(plain(field, "|^") for field in header)
+    head = "|".join(plain(field, _SPECIAL) for field in header)
     tail = DELIMITER.join(
-        f"{key}={plain(cut(text, _LONGEST), '|^')}"
-        for key, text in _attributes(record, known)
-        if text
+        f"{key}={_text(value)}" for key, value in _attributes(record, known) if value
     )
     return f"{head}|{DELIMITER}|{tail}"
 
 
-def _attributes(record: Record, known: Facts) -> Iterator[tuple[str, str]]:
+def _text(value: str | Sequence[str]) -> str:
+    if isinstance(value, str):
+        return plain(cut(value, _LONGEST), _SPECIAL)
+    return joined(value, _LONGEST, _SPECIAL)
+
+
+def _attributes(record: Record, known: Facts) -> Iterator[tuple[str, str | Sequence[str]]]:
     device, network, ban = record["device"], record["network"], record["ban"]
     yield "devTime", str(known.last // 1_000_000)
     yield "cat", record["app"]["id"]
@@ -85,9 +91,9 @@ def _attributes(record: Record, known: Facts) -> Iterator[tuple[str, str]]:
     yield "nwOwner", device["owner"] or ""
     yield "nwNetwork", network["name"]
     yield "nwVlan", "" if network["vlan"] is None else str(network["vlan"])
-    yield "nwNames", joined(record["names"], _LONGEST)
-    yield "nwEvidence", joined(sorted({item["type"] for item in record["evidence"]}))
-    yield "nwCommunityIds", joined(record["community_ids"], _LONGEST)
+    yield "nwNames", record["names"]
+    yield "nwEvidence", sorted({item["type"] for item in record["evidence"]})
+    yield "nwCommunityIds", record["community_ids"]
     if lead := known.lead:
         yield "nwName", lead["name"]
         yield "nwRule", lead["rule"]

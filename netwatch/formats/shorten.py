@@ -2,9 +2,9 @@
 
 What is too long to be told in one message is told shorter, and never in two: a receiver
 would take the second half for a message of its own. An alert grows by its lists, so these
-give: the longest is halved until the line fits. The strongest evidence, its name and the
-first of every list stay, and ``shortened`` says how many entries of which list were left
-off, and how many sightings with them.
+give: the longest is halved until the line fits. The strongest evidence and its name stay,
+and ``shortened`` says how many entries of which list were left off, and how many
+sightings with them.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def fit(render: Render, record: Record, limit: int) -> str:
     line = render(record)
     while len(line.encode(errors="surrogatepass")) > limit:
         longest = max(_LISTS, key=lambda name: len(record[name]))
-        if len(record[longest]) <= 2:
+        if len(record[longest]) <= 1:
             break
         record = _halved(record, longest)
         line = render(record)

@@ -107,10 +107,10 @@ def plain(text: str, special: str = "") -> str:
     return f"{text[:-1]}\\u0020" if text.endswith(" ") else text
 
 
-def joined(items: Iterable[str], limit: int = 4000) -> str:
-    """Words apart by a space, one inside of a word written as ``\\u0020``; those that do not
-    fit into `limit` characters are left off and counted: ``a b +3``."""
-    words = [plain(item, " ") for item in items]
+def joined(items: Iterable[str], limit: int, special: str = "") -> str:
+    """Words apart by a space, each written as by `plain`, with no space inside; those that
+    do not fit into `limit` characters are left off and counted: ``a b +3``."""
+    words = [plain(item, f" {special}") for item in items]
     size = 0
     for number, word in enumerate(words):
         size += len(word) + 1

@@ -309,3 +309,28 @@ def test_without_a_configuration_the_defaults_are_told(
     alerts = [json.loads(line) for line in captured.out.splitlines()]
     assert {alert["ban"]["id"] for alert in alerts} == {"default"}
     assert "built-in defaults hold" in captured.err
+
+
+@pytest.mark.parametrize("kind", ["ecs", "ocsf", "eve", "cef", "leef", "gelf"])
+def test_scan_for_a_siem_writes_a_line_an_alert(run: Run, day: str, kind: str) -> None:
+    status, out, _ = run("scan", day, "--format", kind)
+    assert status == 0
+    assert len(out.splitlines()) == 3
+    assert all(TIKTOK in line for line in out.splitlines())
+
+
+def test_names_as_ecs(run: Run, day: str) -> None:
+    status, out, _ = run("names", day, "--format", "ecs")
+    assert status == 0
+    documents = [json.loads(line) for line in out.splitlines()]
+    assert len(documents) == 11
+    assert {document["event"]["kind"] for document in documents} == {"event"}
+
+
+@pytest.mark.parametrize("kind", ["ocsf", "eve", "cef", "leef", "gelf"])
+def test_names_says_which_formats_it_takes(kind: str, day: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["names", day, "--format", kind])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.replace("'", "")
+    assert "choose from table, jsonl, csv, ecs" in said

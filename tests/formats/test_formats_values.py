@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_records import BARE, HOSTILE, TIME
+from support.siem import one_line, shown, unescaped, whole
 
 from netwatch.community import community_id
 from netwatch.formats import values
@@ -76,3 +77,41 @@ def test_what_is_escaped_reads_back_from_json(text):
 @pytest.mark.parametrize("text", ["tiktok.com", "B\u00fcro 7", "\u6296\u97f3", "a\\.b", ""])
 def test_ordinary_text_stays_as_it_is(text):
     assert values.escaped(text) == text
+
+
+@given(st.integers(0, 4_102_444_800 * 10**9), st.integers(0, 9))
+def test_times_come_back(time, digits):
+    assert values.epoch_ns(values.rfc3339(time, digits)) == time - time % 10 ** (9 - digits)
+
+
+@given(st.text() | st.text("\\u0123456789abcdef|^ \n\udcff"))
+def test_plain_text_can_be_told_from_what_was_escaped(text):
+    written = values.plain(text, "|^")
+    assert one_line(f"x{written}")
+    assert not set("|^") & set(written)
+    assert written.strip(" ") == written
+    assert unescaped(written) == whole(text)
+
+
+def test_plain_text_stays_readable():
+    assert values.plain("B\u00fcro \\032 x") == "B\u00fcro \\032 x"
+    assert values.plain("a\nb|c") == "a\\u000ab|c"
+    assert values.plain("\\u202e") == "\\u005cu202e"
+    assert values.plain(" ") == "\\u0020"
+
+
+def test_words_that_do_not_fit_are_counted():
+    assert values.joined(["a", "b c", "|"], 100, "|") == "a b\\u0020c \\u007c"
+    assert values.joined(["aaaa"] * 9, 30) == "aaaa aaaa aaaa aaaa +5"
+    assert values.joined([], 30) == ""
+
+
+def test_a_cut_text_says_so():
+    assert values.cut("abcdefgh", 8) == "abcdefgh"
+    assert values.cut("abcdefghi", 8) == "abcde..."
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_line_of_json_is_read_by_strict_readers(text):
+    line = one_line(values.json_line({"x": [text]}))
+    assert json.loads(line) == {"x": [shown(text)]}

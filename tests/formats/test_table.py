@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from made_records import ALERT, BARE, FULL, FULL_ALERT, HOSTILE, ITEM
 
-from netwatch.formats import FORMATS
+from netwatch.formats import FORMATS, OBSERVATION_FORMATS
 from netwatch.formats.table import ALERT as COLUMNS
 from netwatch.formats.table import WIDTH, TableWriter
 from netwatch.formats.values import escaped
@@ -159,9 +159,12 @@ def test_observations_are_the_same_but_for_the_colours():
 def test_every_format_writes_while_records_come(name):
     out = io.StringIO()
     writer = FORMATS[name](out)
-    writer.observation(BARE)
-    assert BARE.name in out.getvalue()
-    out = io.StringIO()
-    writer = FORMATS[name](out)
     writer.alert(FULL_ALERT)
     assert "lab-07" in out.getvalue()
+
+
+@pytest.mark.parametrize("name", OBSERVATION_FORMATS)
+def test_formats_of_observations_write_while_they_come(name):
+    out = io.StringIO()
+    FORMATS[name](out).observation(BARE)
+    assert BARE.name in out.getvalue()

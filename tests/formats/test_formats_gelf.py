@@ -1,0 +1,86 @@
+import json
+import re
+from dataclasses import replace
+
+from hypothesis import given
+from made_records import ALERT, FULL_ALERT, ITEM
+from support.siem import hostile_records, one_line, shown
+
+from netwatch.formats import gelf, jsonl
+
+
+def check(message) -> None:
+    """The rules of GELF 1.1, and what the index behind it takes as one term."""
+    assert message["version"] == "1.1"
+    assert message["host"]
+    assert message["short_message"]
+    assert isinstance(message["timestamp"], float)
+    assert 0 <= message["level"] <= 7
+    for key, value in message.items():
+        if key not in ("version", "host", "short_message", "timestamp", "level"):
+            assert re.fullmatch(r"_[\w.-]+", key)
+            assert key != "_id"
+            assert type(value) in (int, str)
+            assert value != ""
+        assert len(str(value).encode()) <= 32766
+
+
+def told(alert):
+    message = json.loads(one_line(gelf.render(jsonl.alert(alert))))
+    check(message)
+    return message
+
+
+def test_an_alert_in_full() -> None:
+    message = told(FULL_ALERT)
+    assert message["host"] == "sensor-1"
+    assert message["timestamp"] == 1678406500.123
+    assert message["level"] == 6
+    assert message["_source_mac"] == "02:00:00:00:00:ab"
+    assert message["_destination_port"] == 443
+    assert message["_destination_hostname"] == "v16-webapp.tiktok.com"
+    assert message["_vlan_id"] == 30
+    assert message["_vendor_event_action"] == "exempt-closed"
+    assert message["_netwatch_id"] == "3f1c"
+    assert message["_netwatch_names"] == "tiktok.com v16-webapp.tiktok.com"
+    assert message["_netwatch_destinations"] == "192.0.2.80:443 [2001:db8::80]:443"
+    assert message["_netwatch_evidence"] == "tls-sni=v16-webapp.tiktok.com dns-query=tiktok.com"
+    assert message["_netwatch_exemption_approved_by"] == "CISO"
+    assert message["_netwatch_sightings"] == 5
+    assert message["_netwatch_packet"] == 21
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    message = told(ALERT)
+    absent = {
+        "_source_mac",
+        "_destination_ip",
+        "_vlan_id",
+        "_netwatch_exemption",
+        "_netwatch_names",
+    }
+    assert absent & set(message) == set()
+    assert message["_netwatch_counts_flows"] == 0
+
+
+def test_levels() -> None:
+    severities = ("low", "medium", "high", "critical")
+    assert [told(replace(ALERT, severity=each))["level"] for each in severities] == [5, 4, 3, 2]
+
+
+def test_no_text_is_longer_than_a_term_may_be() -> None:
+    names = tuple(f"{number:03d}\N{FULLWIDTH LATIN SMALL LETTER N}" * 60 for number in range(256))
+    items = tuple(replace(ITEM, name=name) for name in names)
+    message = told(replace(FULL_ALERT, names=names, evidence=items))
+    assert message["_netwatch_names"].startswith(f"{names[0]} {names[1]} ")
+    assert re.search(r" \+\d+$", message["_netwatch_names"])
+
+
+@given(hostile_records(FULL_ALERT))
+def test_hostile_texts_break_no_message_and_forge_no_field(record) -> None:
+    message = json.loads(one_line(gelf.render(record)))
+    check(message)
+    assert list(message) == list(told(FULL_ALERT))
+    assert message["_alert_category"] == "exempt"
+    assert message["_netwatch_device_id"] == shown(record["device"]["id"])
+    assert message["_netwatch_name"] == shown(record["evidence"][0]["name"])

@@ -1,0 +1,52 @@
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from made_records import ALERT, BARE, FULL_ALERT
+from support.siem import hostile_records, one_line
+
+from netwatch.coverage.counts import Coverage
+from netwatch.formats import FORMATS, OBSERVATION_FORMATS, RENDERERS, jsonl
+from netwatch.formats.csv import ALERT as COLUMNS
+
+SIEM = ("ecs", "ocsf", "eve", "cef", "leef", "gelf")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_written_is_what_outputs_send(name: str) -> None:
+    out = io.StringIO()
+    writer = FORMATS[name](out)
+    writer.begin("alerts")
+    writer.alert(ALERT)
+    writer.alert(FULL_ALERT)
+    writer.end()
+    lines = out.getvalue().splitlines()
+    if name == "table":
+        assert name not in RENDERERS
+        return
+    sent = [RENDERERS[name](jsonl.alert(alert)) for alert in (ALERT, FULL_ALERT)]
+    assert lines[-2:] == sent
+    assert len(lines) == (3 if name == "csv" else 2)
+
+
+@pytest.mark.parametrize("name", [name for name in SIEM if name not in OBSERVATION_FORMATS])
+def test_formats_of_alerts_refuse_observations(name: str) -> None:
+    with pytest.raises(ValueError, match="alerts only"):
+        FORMATS[name](io.StringIO()).observation(BARE)
+
+
+@pytest.mark.parametrize("name", SIEM)
+def test_formats_for_a_siem_have_no_place_for_coverage(name: str) -> None:
+    out = io.StringIO()
+    assert not FORMATS[name](out).coverage(Coverage().report(0, {}), everything=False)
+    assert out.getvalue() == ""
+
+
+@given(hostile_records(FULL_ALERT))
+def test_a_row_of_csv_keeps_its_columns(record) -> None:
+    line = one_line(RENDERERS["csv"](record))
+    (row,) = csv.reader([line], strict=True)
+    assert len(row) == len(COLUMNS)
+    assert row[COLUMNS.index("verdict")] == "exempt"
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)

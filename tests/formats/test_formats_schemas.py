@@ -1,0 +1,102 @@
+"""The shipped schemas describe all that is written, and nothing that is not."""
+
+import io
+import json
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from jsonschema import Draft202012Validator
+from made_records import ALERT, BARE, FULL, FULL_ALERT
+from support.documents import ROOT
+
+from netwatch.cli import main
+from netwatch.coverage.counts import Coverage
+from netwatch.formats import coverage, jsonl
+from netwatch.formats.schemas import SCHEMAS, text
+from netwatch.formats.shorten import fit
+from netwatch.formats.values import json_line
+from netwatch.model import Network
+
+IDENTIFIED = {"id": "3f1c" * 8, "community_ids": ("1:YWJj",)}
+
+
+def closed(schema):
+    """The schema, which forbids whatever it does not name."""
+    if isinstance(schema, dict):
+        schema = {key: closed(value) for key, value in schema.items()}
+        if "properties" in schema and "type" in schema:
+            schema.setdefault("additionalProperties", False)
+    elif isinstance(schema, list):
+        schema = [closed(each) for each in schema]
+    return schema
+
+
+@cache
+def validator(name: str) -> Draft202012Validator:
+    schema = json.loads(text(name))
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(closed(schema))
+
+
+def scanned(*arguments: str, capsys) -> list:
+    main([*arguments, "-q", "--format", "jsonl", "-c", str(ROOT / "pcaps" / "netwatch.yaml")])
+    return [json.loads(line) for line in io.StringIO(capsys.readouterr().out)]
+
+
+def test_samples_are_as_the_schemas_say(capsys) -> None:
+    *alerts, report = scanned("scan", str(ROOT / "pcaps"), "--coverage", capsys=capsys)
+    observations = scanned("names", str(ROOT / "pcaps"), capsys=capsys)
+    assert len(alerts) > 10
+    assert len(observations) > 100
+    for name, records in (("alert", alerts), ("observation", observations), ("coverage", [report])):
+        for record in records:
+            validator(name).validate(record)
+
+
+@pytest.mark.parametrize("alert", [ALERT, FULL_ALERT], ids=["bare", "full"])
+@pytest.mark.parametrize("status", ["open", "update", "closed"])
+def test_alerts(alert, status) -> None:
+    record = jsonl.alert(replace(alert, status=status, **IDENTIFIED))
+    validator("alert").validate(record)
+
+
+def test_alerts_that_are_not_whole() -> None:
+    extra = {"left_out": {"names": 3}}
+    names = tuple(f"{number}.tiktok.com" for number in range(200))
+    record = jsonl.alert(replace(FULL_ALERT, **IDENTIFIED, names=names, extra=extra))
+    told = json.loads(fit(json_line, record, 3000))
+    assert "shortened" in told
+    validator("alert").validate(told)
+
+
+@pytest.mark.parametrize("obs", [BARE, FULL], ids=["bare", "full"])
+def test_observations(obs) -> None:
+    validator("observation").validate(jsonl.observation(obs))
+
+
+def test_coverage() -> None:
+    found = Coverage()
+    found.add(Network("hq", "service"), "ws-1", "named")
+    found.add(Network("hq", "service"), "ws-1", "ech")
+    found.add(None, "", "vpn")
+    validator("coverage").validate(coverage.record(found.report(3, {"not-ip": 1})))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("status", "new"), ("first_seen", "2023-03-10 00:00"), ("id", 7), ("names", None)],
+)
+def test_the_schema_refuses_what_is_wrong(key: str, value: object) -> None:
+    record = jsonl.alert(replace(FULL_ALERT, **IDENTIFIED))
+    assert not validator("alert").is_valid({**record, key: value})
+    assert not validator("alert").is_valid({k: v for k, v in record.items() if k != key})
+
+
+def test_readers_may_be_given_more_keys() -> None:
+    record = jsonl.alert(replace(ALERT, **IDENTIFIED, extra={"later": 1}))
+    Draft202012Validator(json.loads(text("alert"))).validate(record)
+
+
+def test_each_schema_is_shipped() -> None:
+    assert {path.stem for path in (ROOT / "netwatch" / "schemas").iterdir()} == set(SCHEMAS)
