@@ -30,6 +30,8 @@ from netwatch.policy import Policy
 from netwatch.sinks.base import Outbox, Output
 from netwatch.sinks.settings import read_outbox, read_outputs
 from netwatch.userfile import Fields, Mapping, Problems, read_yaml
+from netwatch.watch.health import Thresholds
+from netwatch.watch.listen import Listen, parse_listen
 
 PLACES = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
 """Where a configuration is looked for when none is named."""
@@ -47,10 +49,10 @@ _SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 class Config:
     """A sound configuration. `path` is None for the built-in defaults; `quiet_gap` is in
     ns; `sensor` is the name told in alerts; `notes` are sentences on what a user may
-    not expect to hold, such as a default. `learn` names the sources of host names.
-    `outputs` are where alerts are delivered to, from `outbox`.
-    `files` are the files and folders that it was read from, `version` a short hash of
-    what stands in it, in the inventory and in the signatures.
+    not expect to hold, such as a default. `learn` names the sources of host names, `metrics`
+    is None where no endpoint is wanted. `outputs` are where alerts are delivered to, from
+    `outbox`. `files` are the files and folders that it was read from, `version` a short
+    hash of what stands in it, in the inventory and in the signatures.
     """
 
     path: str | None
@@ -63,6 +65,7 @@ class Config:
     search_suffixes: tuple[str, ...]
     quiet_gap: int
     sensor: str
+    metrics: Listen | None
     notes: tuple[str, ...]
     outputs: tuple[Output, ...]
     outbox: Outbox
@@ -108,6 +111,7 @@ def load(path: str | None = None) -> Config:
     outputs = _outputs(fields, base)
     outbox = read_outbox(fields, base)
     sensor = _sensor(fields)
+    metrics = _metrics(fields)
     fields.done()
     problems.raise_if_any()
     return Config(
@@ -121,6 +125,7 @@ def load(path: str | None = None) -> Config:
         search_suffixes=suffixes,
         quiet_gap=quiet_gap,
         sensor=sensor,
+        metrics=metrics,
         notes=tuple(notes),
         outputs=outputs,
         outbox=outbox,
@@ -317,13 +322,39 @@ def _search_suffixes(fields: Fields) -> tuple[str, ...]:
 
 def _quiet_gap(fields: Fields) -> int:
     part = fields.sub("incidents", "incidents")
-    text = part.text("quiet_gap", "30m") if part else "30m"
+    if part is None:
+        return 30 * _UNITS["m"]
+    gap = _time(part, "quiet_gap", "30m")
+    part.done()
+    return gap
+
+
+def _time(part: Fields, key: str, default: str) -> int:
+    """A length of time in ns; 0 where it is none, which is told."""
+    text = part.text(key, default)
     written = _DURATION.fullmatch(text)
-    if part:
-        if not written:
-            part.bad("quiet_gap", f"'quiet_gap' is '{text}', expected a time like 90s, 30m, 2h, 1d")
-        part.done()
-    return int(written[1]) * _UNITS[written[2]] if written else 0
+    if not written:
+        part.bad(key, f"'{key}' is '{text}', expected a time like 90s, 30m, 2h, 1d")
+        return 0
+    return int(written[1]) * _UNITS[written[2]]
+
+
+def _metrics(fields: Fields) -> Listen | None:
+    part = fields.sub("metrics", "metrics")
+    if part is None:
+        return None
+    text = part.text("listen", required="an address and port, like 127.0.0.1:9477")
+    limits = Thresholds(
+        silence=_time(part, "silence", "60s") / _SECOND,
+        dropping=_time(part, "dropping", "60s") / _SECOND,
+        stuck=_time(part, "stuck", "5m") / _SECOND,
+    )
+    part.done()
+    try:
+        return Listen(*parse_listen(text), limits) if text else None
+    except ValueError as error:
+        part.bad("listen", f"'listen': {error}")
+        return None
 
 
 def _outputs(fields: Fields, base: Path) -> tuple[Output, ...]:

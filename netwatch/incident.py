@@ -8,6 +8,7 @@ those kept have counted all their contacts.
 
 import hashlib
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -25,6 +26,7 @@ from netwatch.model import (
     Sensor,
     VerdictKind,
 )
+from netwatch.proof import Proofs
 
 SCHEMA = "netwatch.alert/1"
 """The version of what an alert's id is made of, and of its record."""
@@ -97,12 +99,13 @@ class Kept:
 
 
 class Incident:
-    """Everything known of one incident: from `first` to `last` contact, ns."""
+    """Everything known of one incident: from `first` to `last` contact, ns. `gap` is the
+    quiet gap that would end it."""
 
-    def __init__(self, contact: Contact) -> None:
+    def __init__(self, contact: Contact, gap: int) -> None:
         self.first = self.last = contact.observation.time
         self.first_rank = _rank(contact)
-        self.first_contact = contact
+        self.first_contact = bare(contact)
         self.digits = 0
         self.confidence: Confidence | None = None
         self.lookups = self.handshakes = self.bytes_out = self.bytes_in = 0
@@ -111,10 +114,14 @@ class Incident:
         self.destinations = Kept(DESTINATION_LIMIT)
         self.communities = Kept(COMMUNITY_LIMIT)
         self.flows = Kept(FLOW_LIMIT)
+        self.proofs = Proofs(gap)
         self.add(contact)
 
     def add(self, contact: Contact) -> None:
         """Take in a contact of the same device, app, ban and kind of verdict."""
+        if contact.observation.frames:
+            self.proofs.add(contact)
+            contact = bare(contact)
         seen, match = contact.observation, contact.match
         self.last = max(self.last, seen.time)
         if seen.time <= self.first:
@@ -160,6 +167,7 @@ class Incident:
         self.destinations.absorb(other.destinations)
         self.communities.absorb(other.communities)
         self.flows.absorb(other.flows)
+        self.proofs.absorb(other.proofs)
 
     def _start(self, time: int, rank: tuple[Any, ...], contact: Contact) -> None:
         if rank < self.first_rank:
@@ -242,7 +250,13 @@ class Incident:
             community_ids=tuple(sorted({text for _, text in self.communities.items})),
             sensor=sensor,
             extra={"left_out": left_out} if left_out else {},
+            proof=tuple(self.proofs),
         )
+
+
+def bare(contact: Contact) -> Contact:
+    """A contact without its packets, which are kept in another place."""
+    return replace(contact, observation=replace(contact.observation, frames=()))
 
 
 def _rank(contact: Contact) -> tuple[Any, ...]:

@@ -10,8 +10,10 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from netwatch.incident import Incident, Key, Places
+from netwatch.incident import Incident, Key, Places, bare
 from netwatch.model import Alert, Contact, Sensor
+from netwatch.proof import Proofs
+from netwatch.room import PROOF_BYTES, Room
 
 INCIDENT_LIMIT = 20_000
 
@@ -20,12 +22,15 @@ class Incidents:
     """Gathers contacts into incidents; `quiet_gap` is in ns.
 
     Holds no file or handle, so that it can be sent between processes and merged.
-    `dropped` counts contacts turned away because there were `INCIDENT_LIMIT` incidents.
+    `dropped` counts contacts turned away because there were `INCIDENT_LIMIT` incidents,
+    `unproven` those whose packets found no room among `proof_limit` bytes.
     """
 
-    def __init__(self, quiet_gap: int) -> None:
+    def __init__(self, quiet_gap: int, proof_limit: int = PROOF_BYTES) -> None:
         self.quiet_gap = quiet_gap
         self.dropped = 0
+        self.unproven = 0
+        self._room = Room(self._proof_bytes, proof_limit)
         # sorted by time, and apart by more than the quiet gap
         self._spans: dict[Key, list[Incident]] = {}
         self._count = 0
@@ -36,13 +41,17 @@ class Incidents:
         key = key_of(contact)
         if key is None:
             return None
+        frames = contact.observation.frames
+        if frames and not self._room.has(sum(len(frame.data) for frame in frames)):
+            contact = bare(contact)
+            self.unproven += 1
         time = contact.observation.time
         spans = self._spans.get(key, [])
         low, high = self._touching(spans, time, time)
         if high - low == 1:
             spans[low].add(contact)
             return spans[low]
-        incident = Incident(contact)
+        incident = Incident(contact, self.quiet_gap)
         return incident if self.place(key, incident) else None
 
     def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
@@ -62,6 +71,9 @@ class Incidents:
     def merge(self, other: "Incidents") -> None:
         """Take in what another gathered with the same quiet gap; `other` is spent."""
         self.dropped += other.dropped
+        self.unproven += other.unproven
+        if not self._room.has(other._proof_bytes()):
+            self.unproven += other._forget_proof()
         for key, spans in other._spans.items():
             for incident in spans:
                 self.place(key, incident)
@@ -101,6 +113,19 @@ class Incidents:
         else:
             del self._spans[key]
 
+    def _proof_bytes(self) -> int:
+        spans = (incident for spans in self._spans.values() for incident in spans)
+        return sum(len(frame.data) for incident in spans for frame in incident.proofs.frames())
+
+    def _forget_proof(self) -> int:
+        """Let all packets go that are kept as proof; how many contacts had some."""
+        gone = 0
+        for spans in self._spans.values():
+            for incident in spans:
+                gone += sum(1 for _ in incident.proofs)
+                incident.proofs = Proofs(self.quiet_gap)
+        return gone
+
     def __len__(self) -> int:
         return self._count
 
@@ -123,7 +148,7 @@ class Incidents:
     @property
     def limits(self) -> dict[str, int]:
         """What was left out because a table was full, by name; empty where nothing was."""
-        found = Counter({"incident-limit": self.dropped})
+        found = Counter({"incident-limit": self.dropped, "incident-proof": self.unproven})
         for spans in self._spans.values():
             for incident in spans:
                 found.update({f"incident-{k}": n for k, n in incident.left_out.items()})

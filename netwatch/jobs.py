@@ -34,16 +34,18 @@ def scan(
     jobs: int = 1,
     progress: Progress | None = None,
     coverage: Coverage | None = None,
+    proving: bool = False,
 ) -> Incidents:
     """The incidents of all captures together, read by up to `jobs` workers; their flows are
-    counted in `coverage`, where one is given."""
+    counted in `coverage`, where one is given. With `proving` the packets that prove them are
+    kept."""
     incidents = Incidents(config.quiet_gap)
     if _workers(captures, jobs) == 1:
         for capture in captures:
-            incidents.merge(pipeline.scan(capture, config, tally, progress, coverage))
+            incidents.merge(pipeline.scan(capture, config, tally, progress, coverage, proving))
         return incidents
     with ProcessPoolExecutor(_workers(captures, jobs)) as pool:
-        work = partial(_scan, config=config, counting=coverage is not None)
+        work = partial(_scan, config=config, counting=coverage is not None, proving=proving)
         for found, counts, flows in pool.map(work, captures):
             incidents.merge(found)
             tally.add(counts)
@@ -80,10 +82,11 @@ def _workers(captures: Sequence[Capture], jobs: int) -> int:
 
 
 def _scan(
-    capture: Capture, config: Config, counting: bool
+    capture: Capture, config: Config, counting: bool, proving: bool
 ) -> tuple[Incidents, Tally, Coverage | None]:
     tally, coverage = Tally(), Coverage() if counting else None
-    return pipeline.scan(capture, config, tally, coverage=coverage), tally, coverage
+    found = pipeline.scan(capture, config, tally, coverage=coverage, proving=proving)
+    return found, tally, coverage
 
 
 def _names(capture: Capture, file: Path) -> Tally:

@@ -43,6 +43,26 @@ HANDSHAKES = frozenset({"tls-sni", "quic-sni", "dtls-sni", "http-host", "socks-h
 """Evidence that the device reached out to the host of that name."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Frame:
+    """A packet as it was captured, kept because it may prove something.
+
+    `source`, `number`, `time` and `digits` are those of a `Packet`. `link_type` is a
+    LINKTYPE_ number, `interface` the name of the interface or empty, `wire` the length on
+    the wire, `tag` the VLAN tag that the card had stripped (TCI, or -1 for none).
+    """
+
+    source: str
+    number: int
+    time: int
+    digits: int
+    link_type: int
+    interface: str
+    wire: int
+    tag: int
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Packet:
     """A packet that can carry a name: who sent it to whom, when, and where it stands.
@@ -50,7 +70,8 @@ class Packet:
     `source` is the file or interface, `number` counts its packets from 1, `time` is in
     ns with `digits` meaningful digits of the second's fraction. `vlan` is the innermost
     VLAN id or None. MAC addresses are 6 bytes, or None where the link has none.
-    `flow` names the conversation within one run and means nothing outside it.
+    `flow` names the conversation within one run and means nothing outside it. `frames` are
+    those that its message came in, where they are kept.
     """
 
     source: str
@@ -66,6 +87,7 @@ class Packet:
     dst_mac: bytes | None
     vlan: int | None
     flow: int
+    frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +158,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One name that one device showed on the wire, with its evidence."""
+    """One name that one device showed on the wire, with its evidence.
+
+    `frames` are the packets that prove it, where they are kept: read alone, they show the
+    same.
+    """
 
     time: int
     digits: int
@@ -155,6 +181,7 @@ class Observation:
     dns: DnsInfo | None = None
     tls: TlsInfo | None = None
     quic: QuicInfo | None = None
+    frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 
 Outcome = Literal[
@@ -179,7 +206,8 @@ class Flow:
     of and into the client. The client is who opened it; where the capture started in
     mid-flow (`opened` false) it is the end with the greater port. `waiting` says that
     it began a message that never became whole. `source` and `packet` are those of its
-    first packet, `flow` is its name in observations.
+    first packet, `flow` is its name in observations, `frames` what the first packet came
+    in, where it is kept.
     """
 
     first: int
@@ -199,6 +227,7 @@ class Flow:
     packet: int = 0
     client_mac: bytes | None = None
     flow: int = field(default=0, compare=False)
+    frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +362,19 @@ class EvidenceItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """The packets that one contact of an incident stands on: what they show, when, and which
+    of them (`source` and `packet`) the evidence names."""
+
+    type: Evidence
+    name: str
+    time: int
+    source: str
+    packet: int
+    frames: tuple[Frame, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """How much there was of an incident. `flows` are distinct conversations that showed
     a name in a handshake; bytes are transport payload of those, out of and into the
@@ -358,7 +400,8 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An incident told to someone, at one moment of its life."""
+    """An incident told to someone, at one moment of its life. `proof` are its packets, the
+    weightiest first, where they are kept."""
 
     id: str
     status: Literal["open", "update", "closed"]
@@ -381,3 +424,4 @@ class Alert:
     community_ids: tuple[str, ...]
     sensor: Sensor
     extra: Mapping[str, Any] = field(default_factory=dict)
+    proof: tuple[Proof, ...] = field(default=(), compare=False, repr=False)

@@ -16,6 +16,7 @@ from netwatch.capture.files import Found
 from netwatch.config import Config
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.survey import Survey
+from netwatch.incident import bare
 from netwatch.incidents import Incidents
 from netwatch.judge import Judge
 from netwatch.model import BYPASS, HANDSHAKES, Contact, Flow, Message, Network, Observation
@@ -47,11 +48,13 @@ def scan(
     tally: Tally,
     progress: Progress | None = None,
     coverage: Coverage | None = None,
+    proving: bool = False,
 ) -> Incidents:
-    """The incidents of one capture; its flows are counted in `coverage`."""
+    """The incidents of one capture; its flows are counted in `coverage`. With `proving` the
+    packets that prove them are kept."""
     incidents = Incidents(config.quiet_gap)
     counted = Coverage() if coverage is None else coverage
-    engine = Engine(config, tally, incidents, counted, progress)
+    engine = Engine(config, tally, incidents, counted, progress, proving=proving)
     for found in files:
         engine.read(found)
     engine.end()
@@ -90,6 +93,8 @@ class Engine:
         incidents: Gathers,
         coverage: Coverage,
         progress: Progress | None = None,
+        *,
+        proving: bool = False,
     ) -> None:
         self._incidents = incidents
         self._tally = tally
@@ -97,7 +102,14 @@ class Engine:
         self._judge = Judge(config, tally.silent)
         self._resolved = Resolved()
         self._survey = _survey(config, coverage)
-        self._wire = Wire(tally, progress, self._wanted, self._judge.outcome, self._ended)
+        self._wire = Wire(
+            tally,
+            progress,
+            self._wanted,
+            self._judge.outcome,
+            self._ended,
+            self._resolved.watches if proving else None,
+        )
         self._flows: dict[int, dict[str, _Said]] = {}
         self._left_out = 0
         self._counted: Counter[str] = Counter()
@@ -164,7 +176,7 @@ class Engine:
         if flow not in self._flows and len(self._flows) >= FLOW_LIMIT:
             self._left_out += 1
             return
-        self._flows.setdefault(flow, {}).setdefault(ban.id, _Said(contact))
+        self._flows.setdefault(flow, {}).setdefault(ban.id, _Said(bare(contact)))
 
     def _ended(self, flow: Flow) -> None:
         """Count a flow that is over, and judge it by its address where it has no name."""

@@ -18,6 +18,9 @@ GRACE = 300_000_000_000
 LIMIT = 65536
 """Addresses of devices that are remembered; the oldest go first."""
 
+FRAME_BYTES = 16 << 20
+"""Bytes of answers' packets that are kept as proof; answers beyond are remembered without."""
+
 READABLE = frozenset({"named", "encrypted-dns", "vpn", "relay", "tor"})
 """Outcomes of flows that say themselves what they are."""
 
@@ -40,6 +43,7 @@ class Resolved:
         self._limit = limit
         self._answers: OrderedDict[tuple[bytes, bytes], list[_Answer]] = OrderedDict()
         self._watched: set[bytes] = set()
+        self._bytes = 0
         self.shared = 0
         self.dropped = 0
 
@@ -50,6 +54,8 @@ class Resolved:
         taken: list[bytes] = []
         app, name = answered or (None, observation.name)
         seen = replace(observation, name=name)
+        if self._bytes >= FRAME_BYTES:
+            seen = replace(seen, frames=())
         for text, ttl in observation.dns.answers if observation.dns else ():
             address = ip_address(text).packed
             if app is None and address not in self._watched:
@@ -64,11 +70,13 @@ class Resolved:
                     answers[at] = _Answer(each.observation, app, max(until, each.until))
                     break
             else:
+                self._bytes += _size(seen) - sum(_size(old.observation) for old in answers[:-7])
                 answers[:] = [*answers[-7:], _Answer(seen, app, until)]
             self._watched.add(address)
             taken.append(address)
         while len(self._answers) > self._limit:
-            self._answers.popitem(last=False)
+            _, gone = self._answers.popitem(last=False)
+            self._bytes -= sum(_size(old.observation) for old in gone)
             self.dropped += 1
         if len(self._watched) > 4 * self._limit:
             self._watched = {address for _, address in self._answers}
@@ -81,6 +89,10 @@ class Resolved:
     def watched(self) -> frozenset[bytes]:
         """The addresses that were resolved for an app, by whatever device, packed."""
         return frozenset(self._watched)
+
+    def watches(self, address: bytes) -> bool:
+        """Whether a packed address was resolved for an app."""
+        return address in self._watched
 
     def concerns(self, message: Message) -> bool:
         """Whether an answer has an address that was resolved for an app."""
@@ -109,4 +121,9 @@ class Resolved:
             vlan=flow.vlan,
             source=flow.source,
             packet=flow.packet,
+            frames=(*answer.frames, *flow.frames) if answer.frames and flow.frames else (),
         )
+
+
+def _size(observation: Observation) -> int:
+    return sum(len(frame.data) for frame in observation.frames)

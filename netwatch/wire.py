@@ -53,7 +53,8 @@ class Wire:
     A capture may be cut in several files: flows and unfinished messages go on from one
     `read` to the next until `close`. Observations of messages for which `wanted` is false
     are left out; None wants all. With `outcome`, the number in `model.OUTCOMES` of what a
-    message tells of its flow's name, each flow is handed to `ended` when it is over.
+    message tells of its flow's name, each flow is handed to `ended` when it is over. With
+    `proving` (see `Dissector`) observations come with the packets that prove them.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Wire:
         wanted: Callable[[Message], bool] | None = None,
         outcome: Callable[[Message], int] | None = None,
         ended: Callable[[Flow], None] = lambda flow: None,
+        proving: Callable[[bytes], bool] | None = None,
     ) -> None:
         self.tally = tally
         self._progress = progress
         self._wanted = wanted
         self._outcome = outcome
         self._ended = ended
+        self._proving = proving
         self._dissector: Dissector | None = None
         self._counted: tuple[Counter[str], Counter[str]] = Counter(), Counter()
 
@@ -132,7 +135,9 @@ class Wire:
         """The observations that become whole with the packets of one block of `source`."""
         if self._dissector is None:
             seed = secrets.randbits(62)
-            self._dissector = Dissector(PROTOCOLS, looks_like, self._wanted, self._outcome, seed)
+            self._dissector = Dissector(
+                PROTOCOLS, looks_like, self._wanted, self._outcome, seed, self._proving
+            )
         dissector, kernel = self._dissector, self._dissector.kernel
         packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates
         yield from self._observations(dissector.messages(block, source))
@@ -176,4 +181,5 @@ def observe(packet: Packet, message: Message) -> Iterator[Observation]:
             dns=message.dns,
             tls=message.tls,
             quic=message.quic,
+            frames=packet.frames,
         )

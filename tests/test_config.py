@@ -10,6 +10,8 @@ from netwatch.catalog import load as catalog_load
 from netwatch.config import catalog_of, load
 from netwatch.errors import ConfigError
 from netwatch.model import Exemption
+from netwatch.watch.health import Thresholds
+from netwatch.watch.listen import Listen
 
 ROOT = Path(__file__).parents[1]
 SIGNATURE = """\
@@ -148,6 +150,14 @@ def test_catalog_of_reads_the_signatures_alone():
 def test_the_shipped_signatures_hold_where_none_are_named():
     Path("netwatch.yaml").write_text("version: 1\n")
     assert len(catalog_of().apps()) > 10
+
+
+def test_metrics():
+    assert load(write("")).metrics is None
+    plain = load(write("metrics: {listen: 127.0.0.1:9477}")).metrics
+    assert plain == Listen("127.0.0.1", 9477, Thresholds(60, 60, 300))
+    text = "metrics: {listen: '[::1]:80', silence: 1h, dropping: 10s, stuck: 2m}"
+    assert load(write(text)).metrics == Listen("::1", 80, Thresholds(3600, 10, 120))
 
 
 @pytest.mark.parametrize(
@@ -304,6 +314,13 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
         ("search_suffixes: [a b]", "netwatch.yaml:3: 'a b' is not a domain name, expected one"),
         ("search_suffixes: ['.']", "netwatch.yaml:3: '.' is not a domain name"),
         ("incidents: {quiet_gap: 30}", "netwatch.yaml:3: 'quiet_gap' is '30', expected a time"),
+        ("metrics: {}", "netwatch.yaml:3: metrics needs 'listen'"),
+        ("metrics: {listen: 9477}", "netwatch.yaml:3: 'listen': '9477' is not an address and port"),
+        (
+            "metrics: {listen: ':1', silence: 5}",
+            "netwatch.yaml:3: 'silence' is '5', expected a time",
+        ),
+        ("metrics: {listen: ':1', path: /m}", "netwatch.yaml:3: unknown key 'path' in metrics"),
         ("incidents: {quiet_gap: 0m}", "netwatch.yaml:3: 'quiet_gap' is '0m', expected a time"),
         ("incidents: {quiet: 1m}", "netwatch.yaml:3: unknown key 'quiet' in incidents"),
         (

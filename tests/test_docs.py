@@ -219,13 +219,14 @@ def test_every_key_is_told(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Fields, "raw", noting)
     text = site.read_text(encoding="utf-8").replace("# geoip: {", "geoip: {}  # ")
+    text = text.replace("# metrics: {", "metrics: {")
     site.write_text(text + "sensor: {name: north}\n", encoding="utf-8")
     config = load_config(str(site))
     assert config.sensor == "north"
     load_pack("default", config.catalog)
     told = {part for row in rows(REFERENCE) for word in words(row[0]) for part in word.split(".")}
     assert {"a network", "a ban", "a pack", "an exemption", "a signature", "a domain"} <= set(asked)
-    assert {"version", "quiet_gap", "asn", "pack", "glob", "jurisdiction"} <= set().union(
+    assert {"version", "quiet_gap", "asn", "listen", "pack", "glob", "jurisdiction"} <= set().union(
         *asked.values()
     )
     assert {key for keys in asked.values() for key in keys if key not in told} == set()
@@ -271,6 +272,7 @@ def test_fields_are_those_of_the_records() -> None:
         "exemption",
         "left_out",
         "shortened",
+        "evidence_file",
     }
 
 

@@ -17,6 +17,7 @@ _SCAN = """examples:
   netwatch scan mirror.pcap --format jsonl -o alerts.jsonl
   netwatch scan day-*.pcap --continuous        one capture cut in pieces by tcpdump -C or -G
   netwatch scan office.pcap --coverage         and how much nobody could read, by device
+  netwatch scan office.pcap --evidence proof/  and the packets that prove each incident
   netwatch scan office.pcap --fail-on violation || mail -s "TikTok" ciso@example.org
 """
 _NAMES = """examples:
@@ -47,6 +48,11 @@ def add(
         "--coverage",
         action="store_true",
         help="tell behind the alerts of how many flows no name could be read, and why",
+    )
+    scanning.add_argument(
+        "--evidence",
+        metavar="DIR",
+        help="write there, for each incident, a small capture of the packets that prove it",
     )
     scanning.add_argument(
         "--deliver",
@@ -119,12 +125,14 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch.capture.files import find
     from netwatch.cli import terminal
     from netwatch.coverage.counts import Coverage
+    from netwatch.evidence.folder import Evidence
     from netwatch.formats import FORMATS
 
     started, tally = time.perf_counter(), Tally()
     config = configuration.load(args.config)
     captures = list(wire.captures(find(args.paths), args.continuous))
     coverage = Coverage() if args.coverage or not args.quiet else None
+    evidence = Evidence(args.evidence) if args.evidence else None
     terminal.warn_interpreted(args)
     delivery = None
     if args.deliver:
@@ -133,8 +141,11 @@ def scan(args: argparse.Namespace) -> int:
         delivery = Delivering(config)
     with terminal.output(args.output) as stream:
         with terminal.progress(args, captures) as progress:
-            incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage)
+            proving = evidence is not None
+            incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage, proving)
         alerts = incidents.alerts(config.geo, config.told_by())
+        if evidence is not None:
+            alerts = list(map(evidence.keep, alerts))
         writer = FORMATS[args.format](stream)
         writer.begin("alerts")
         for alert in alerts:
@@ -143,7 +154,9 @@ def scan(args: argparse.Namespace) -> int:
         if args.coverage and report and not writer.coverage(report, args.verbose):
             terminal.note(args, f"{args.format} has no place for coverage: take table or jsonl")
         writer.end()
-    terminal.summary(args, tally, time.perf_counter() - started, config, incidents, report)
+    terminal.summary(
+        args, tally, time.perf_counter() - started, config, incidents, report, evidence
+    )
     left = delivery.deliver(alerts, args.deliver_timeout) if delivery else False
     if args.fail_on and _VERDICTS[args.fail_on] & {alert.verdict for alert in alerts}:
         return 3

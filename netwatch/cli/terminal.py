@@ -21,6 +21,7 @@ from netwatch.coverage.counts import DEVICE_LIMIT, Report
 from netwatch.dissect.headers import INNOCENT
 from netwatch.dissect.kernel import COMPILED
 from netwatch.errors import NetwatchError
+from netwatch.evidence.folder import Evidence
 from netwatch.formats.coverage import reasons
 from netwatch.tally import Tally
 from netwatch.wire import Progress
@@ -144,17 +145,20 @@ def summary(
     config: Config | None = None,
     incidents: Gathered | None = None,
     report: Report | None = None,
+    evidence: Evidence | None = None,
 ) -> None:
     """The end of a run: each unread capture, always; then what was read and found."""
     for error in tally.unread:
         say(f"netwatch: {error}")
+    for problem in evidence.notes if evidence else ():
+        say(f"netwatch: {problem}")
     if args.quiet:
         return
     for note in tally.notes:
         say(f"netwatch: {note}")
     for note in config.notes if config else ():
         say(f"netwatch: {note}")
-    for label, text in _lines(args, tally, seconds, incidents, report):
+    for label, text in _lines(args, tally, seconds, incidents, report, evidence):
         say(f"{label:<13} {text}")
 
 
@@ -164,6 +168,7 @@ def _lines(
     seconds: float,
     incidents: Gathered | None,
     report: Report | None,
+    evidence: Evidence | None,
 ) -> Iterator[tuple[str, str]]:
     files = f"{tally.files:,} capture{'' if tally.files == 1 else 's'}"
     read = f"{files}, {tally.packets:,} packets, {tally.octets:,} bytes in {seconds:.2f} s"
@@ -177,6 +182,10 @@ def _lines(
             yield "no verdict", f"{count:,}: {reason}"
         if incidents.limits:
             yield "left out", _counts(incidents.limits)
+    if evidence is not None:
+        yield "evidence", f"{evidence.files:,} files, {evidence.octets:,} bytes"
+        if evidence.left_out:
+            yield "left out", _counts(evidence.left_out)
     if report is not None:
         yield from (("blind spots", text) for text in _blind(report))
     odd = Counter({name: n for name, n in tally.oddities.items() if name not in INNOCENT})

@@ -6,16 +6,18 @@ parsers are handed in, so that this room knows bytes and flows and no protocol.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from netwatch.capture.block import Block
 from netwatch.dissect.ended import Over
-from netwatch.dissect.fragments import Fragments
+from netwatch.dissect.fragments import Datagram, Fragments, datagram
 from netwatch.dissect.handshakes import Connection, Handshakes, Known
-from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, Kernel
+from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, OPENING, Kernel
 from netwatch.dissect.packets import packet_of
 from netwatch.dissect.streams import Streams
+from netwatch.dissect.trails import Kept
 from netwatch.errors import ParseError
 from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
 
@@ -56,7 +58,9 @@ class Dissector:
     for which `wanted` is false is counted and dropped, and names that it shows are known
     to be unwanted from then on; None wants all. `outcome` tells the number in
     `model.OUTCOMES` of what a message says of its flow's name; with it flows are recorded,
-    and only names whose outcome is plainly `named` are taken for known.
+    and only names whose outcome is plainly `named` are taken for known. With `proving`,
+    which says whether a flow with a packed address may be known by it later, what is told
+    comes with the packets that prove it.
     """
 
     def __init__(
@@ -66,9 +70,15 @@ class Dissector:
         wanted: Callable[[Message], bool] | None = None,
         outcome: Callable[[Message], int] | None = None,
         seed: int = 0,
+        proving: Callable[[bytes], bool] | None = None,
     ) -> None:
-        recording = outcome is not None
-        self.kernel = Kernel(seed=seed, filtering=wanted is not None, recording=recording)
+        self._kept = None if proving is None else Kept(proving)
+        self.kernel = Kernel(
+            seed=seed,
+            filtering=wanted is not None,
+            recording=outcome is not None,
+            opening=proving is not None,
+        )
         self._outcome = outcome
         self._sources: list[str] = []
         self._numbers: dict[str, int] = {}
@@ -103,6 +113,8 @@ class Dissector:
         total.update(self.kernel.oddities())
         if self.kernel.flows.evicted:
             total["flow-table-full"] += self.kernel.flows.evicted
+        if self._kept is not None:
+            total += self._kept.oddities
         return total
 
     def bytes_of(self, observation: Observation) -> tuple[int, int]:
@@ -115,7 +127,7 @@ class Dissector:
 
     def messages(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
         """The messages that became whole with the packets of `block`, in its order."""
-        data = block.data
+        data, kept = block.data, self._kept
         number = self._numbers.get(source)
         if number is None:
             number = self._numbers[source] = len(self._sources)
@@ -124,6 +136,9 @@ class Dissector:
             self._over.take()
             for row in zip(*[iter(rows)] * COLUMNS, strict=True):
                 kind, _, at, size, wire = row[:5]
+                if kept is not None and kind == OPENING:
+                    kept.opening(row, block, source)
+                    continue
                 payload = bytes(data[at : at + size])
                 parse = self._parsers.get(kind)
                 if parse is not None:
@@ -133,13 +148,21 @@ class Dissector:
                         self._oddities[error.oddity] += 1
                         continue
                     if self._tells(message, row[13]):
-                        yield packet_of(row, block, source), message
+                        packet = packet_of(row, block, source)
+                        if kept is not None:
+                            packet = replace(packet, frames=kept.frames(row, block, source))
+                        yield packet, message
                     continue
                 packet = packet_of(row, block, source)
                 if kind == FRAGMENT:
+                    if kept is not None:
+                        frames = kept.frames(row, block, source)
+                        kept.fragment(datagram(row, packet), packet.time, frames)
                     for whole in self._fragments.feed(row, payload, packet):
                         yield from self._again(*whole)
                     continue
+                if kept is not None:
+                    kept.follow(packet, kept.frames(row, block, source))
                 handshakes = self._handshakes.get(kind)
                 if handshakes is not None:
                     found = handshakes.feed(packet.flow, row[14], payload, packet)
@@ -152,15 +175,27 @@ class Dissector:
                     self._over.mark(packet.flow, _TRUNCATED)
                 if found:
                     yield from self._told(found)
+                if kept is not None and not (
+                    handshakes.waits(packet.flow, row[14])
+                    if handshakes is not None
+                    else self._streams.waits((packet.flow, row[14]))
+                ):
+                    kept.forget(packet)
 
-    def _again(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
+    def _again(self, block: Block, source: str, key: Datagram) -> Iterator[tuple[Packet, Message]]:
         """What a packet shows that was put together of fragments, which are counted."""
         if self._nested >= MAX_NESTED:
             self._oddities["wrapped-too-deep"] += 1
             return
         packets, octets = self.kernel.packets, self.kernel.octets
         self._nested += 1
+        kept = self._kept
+        around = None if kept is None else kept.within
+        if kept is not None:
+            kept.within = kept.whole(key)
         yield from self.messages(block, source)
+        if kept is not None:
+            kept.within = around
         self._nested -= 1
         self.kernel.packets, self.kernel.octets = packets, octets
 
@@ -175,7 +210,7 @@ class Dissector:
     def _told(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[tuple[Packet, Message]]:
         for packet, message in found:
             if self._tells(message, packet.flow):
-                yield packet, message
+                yield packet if self._kept is None else self._kept.proven(packet), message
 
     def _tells(self, message: Message, flow: int) -> bool:
         """Count what a message shows, and what it tells of its flow's name; whether it is
@@ -199,7 +234,8 @@ class Dissector:
 
     def flows(self) -> Iterator[Flow]:
         """The flows that are over since the last call."""
-        yield from self._over.flows()
+        for flow in self._over.flows():
+            yield flow if self._kept is None else self._kept.first(flow)
 
     def finish(self, before: int = FOREVER) -> Iterator[Flow]:
         """Flows whose last packet came earlier than `before` (ns) are over; all that are

@@ -23,11 +23,17 @@ _RAW_IP = 101
 _ETHERNET = 1
 _COOKED = 113
 
-Whole = tuple[Block, str]
-"""A block of one packet, and the source that its last fragment came from."""
-
 Datagram = tuple[bytes, bytes, int, int]
 """Source, destination, protocol and identification, which fragments share."""
+
+Whole = tuple[Block, str, Datagram]
+"""A block of one packet, the source that its last fragment came from, and what its
+fragments shared."""
+
+
+def datagram(row: Row, packet: Packet) -> Datagram:
+    """What the fragment of a row shares with the others of its datagram."""
+    return packet.src, packet.dst, row[15], row[13]
 
 
 class _Pieces:
@@ -84,7 +90,7 @@ class Fragments:
         `payload` are its bytes behind the IP header, `packet` has its addresses.
         """
         offset, last = row[12] & 0xFFFF, not row[12] & MORE
-        key = packet.src, packet.dst, row[15], row[13]
+        key = datagram(row, packet)
         done: list[Whole] = []
         if offset + len(payload) > 0xFFFF:
             self.oddities["ip-fragment-too-long"] += 1
@@ -168,4 +174,4 @@ def _block(key: Datagram, data: bytes, length: int, packet: Packet) -> Whole:
     vlan = -1 if packet.vlan is None else packet.vlan
     records = array("q", [packet.time, 0, len(frame), len(header) + length, 0, vlan])
     interfaces = (Interface(link, packet.digits),)
-    return Block(frame, records, 1, interfaces, packet.number, 0), packet.source
+    return Block(frame, records, 1, interfaces, packet.number, 0), packet.source, key

@@ -101,6 +101,11 @@ class Handshakes:
             self._table.move_to_end(flow)
         return found
 
+    def waits(self, flow: int, side: int) -> bool:
+        """Whether a hello that this side of the flow began is not whole."""
+        known = self._table.get(flow)
+        return known is not None and known.side == side and not known.connection.done
+
     def flush(self) -> Iterator[Found]:
         """The capture is over: what the hellos still open show."""
         found: list[Found] = []

@@ -43,8 +43,11 @@ FRAGMENT = 7
 """The kind of a fragment of an IP packet: sequence number and flow are its offset and
 identification (see `netwatch.dissect.fragments`)."""
 
+OPENING = 0
+"""The kind of the first packet of a flow, where these are asked for; what it carries may
+have a row of its own."""
+
 CAPACITY = cython.declare(cython.longlong, 4096)
-MARGIN = cython.declare(cython.longlong, 64)
 WIDTH = cython.declare(cython.longlong, 16)
 RECORD = cython.declare(cython.longlong, 6)
 ROOM = cython.declare(cython.longlong, 4096 + 64)
@@ -60,18 +63,24 @@ class Kernel(Transport):
     can aim at either. With `filtering`,
     messages with nothing but names that were learned are counted and give no row. With
     `recording`, flows that are over are kept until `flows.take` is called, which must be
-    after each list of rows."""
+    after each list of rows. With `opening` the first packet of each flow gives a row."""
 
     def __init__(
-        self, slots: int = 65536, seed: int = 0, filtering: bool = False, recording: bool = False
+        self,
+        slots: int = 65536,
+        seed: int = 0,
+        filtering: bool = False,
+        recording: bool = False,
+        opening: bool = False,
     ) -> None:
         self.flows = Flows(slots, recording)
         self.odd = array("q", bytes(8 * len(ODDITIES)))
-        self.rows = array("q", bytes(8 * (CAPACITY + MARGIN) * WIDTH))
+        self.rows = array("q", bytes(8 * (ROOM + 2) * WIDTH))
         self.out = self.rows
         self.seed = (seed >> 31) & 0x7FFFFFFF
         self.salt = (seed & 0x3FFFFFFFFFFFFFFF) + 1
         self.filtering = filtering
+        self.opening = opening
         self.passed = array("q", bytes(8 * len(PASSED)))
         self.forget()
         self.packets = 0

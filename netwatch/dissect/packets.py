@@ -1,7 +1,7 @@
 """A row of the kernel as a packet: whose it is, with its bytes cut out of the block."""
 
 from netwatch.capture.block import FIELDS, TIME, Block
-from netwatch.model import Packet
+from netwatch.model import Frame, Packet
 
 Row = tuple[int, ...]
 """The integers of `netwatch.dissect.kernel.COLUMNS`."""
@@ -26,4 +26,22 @@ def packet_of(row: Row, block: Block, source: str) -> Packet:
         dst_mac=bytes(data[dst_mac : dst_mac + 6]) if dst_mac >= 0 else None,
         vlan=vlan if vlan >= 0 else None,
         flow=flow,
+    )
+
+
+def frame_of(record: int, block: Block, source: str) -> Frame:
+    """A record of `block` as it was captured; its bytes are copied."""
+    at = record * FIELDS
+    time, offset, captured, wire, interface, tag = block.records[at : at + FIELDS]
+    on = block.interfaces[interface]
+    return Frame(
+        source=source,
+        number=block.first + record,
+        time=time,
+        digits=on.digits,
+        link_type=on.link_type,
+        interface=on.name or "",
+        wire=wire,
+        tag=tag,
+        data=bytes(block.data[offset : offset + captured]),
     )

@@ -109,6 +109,11 @@ class Streams:
         self._expire(packet.time, found)
         return found
 
+    def waits(self, side: Side) -> bool:
+        """Whether bytes of this side are kept for a message that is not whole."""
+        stream = self._streams.get(side)
+        return stream is not None and stream.size > 0
+
     def flush(self) -> Iterator[Found]:
         """The capture is over: what the messages still open show."""
         found: list[Found] = []

@@ -10,6 +10,7 @@ cdef class Transport(Links):
     cdef long long record
     cdef long long first_number
     cdef int side
+    cdef bint opening
     cdef public long long candidates
 
     cdef long long key(self) noexcept nogil

@@ -32,6 +32,7 @@ SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 SHORT_NEED = cython.declare(cython.longlong, 16384)
 KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 KIND_MORE = cython.declare(cython.longlong, 6)
+KIND_OPENING = cython.declare(cython.longlong, 0)
 MIX = cython.declare(cython.ulonglong, 0x1E3779B97F4A7C15)
 LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 KEY_MASK = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFE00)
@@ -233,7 +234,8 @@ class Transport(Links):
     @cython.nogil
     @cython.exceptval(check=False)
     def describe(self, slot: cython.Py_ssize_t) -> cython.void:
-        """Write into a new slot who its two sides are."""
+        """Write into a new slot who its two sides are, and a row for the packet where the
+        first ones are asked for."""
         i: cython.Py_ssize_t = 0
         low: cython.Py_ssize_t = self.addr + (self.addr_len if self.side else 0)
         high: cython.Py_ssize_t = self.addr + (0 if self.side else self.addr_len)
@@ -252,6 +254,9 @@ class Transport(Links):
         self.flows.table[slot + ABOUT] = (
             self.proto | (IPV6 if self.addr_len == 16 else 0) | ((self.vlan + 1) << 16)
         )
+        if self.opening:
+            self.emit(KIND_OPENING, self.at, 0, self.flows.name(slot))
+            self.candidates -= 1
 
     @cython.cfunc
     @cython.nogil

@@ -262,7 +262,7 @@ class Keeper:
         store = self._parts.store
         if store is None:
             return 0
-        entries = store.load()
+        entries = store.load(self.config.quiet_gap)
         refused = [entry for entry in entries if not self.ledger.restore(entry)]
         store.save((), [entry.number for entry in refused])
         return len(entries) - len(refused)

@@ -85,14 +85,14 @@ class Store:
                 self._path.with_name(self._path.name + ending).unlink()
         return aside
 
-    def load(self) -> list[Open]:
-        """The incidents that were open when the file was last written. One that does not
-        read back is told and left out."""
+    def load(self, gap: int) -> list[Open]:
+        """The incidents that were open when the file was last written; `gap` is the quiet gap
+        in ns. One that does not read back is told and left out."""
         found = []
         try:
             for number, held in self._data.execute("SELECT * FROM incident ORDER BY number"):
                 try:
-                    found.append(decode(number, held))
+                    found.append(decode(number, held, gap))
                 except StateError as error:
                     self._tell(f"state {self._path}: {error}")
         except sqlite3.Error as error:

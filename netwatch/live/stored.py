@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from netwatch.errors import NetwatchError
-from netwatch.incident import Incident, Kept, Key
+from netwatch.incident import Incident, Kept, Key, bare
 from netwatch.live.ledger import Open
 from netwatch.model import Contact, Sensor, VerdictKind
 
@@ -33,7 +33,7 @@ class StateError(NetwatchError):
 
 
 def slim(contact: Contact) -> Contact:
-    """A contact with no more than an incident needs of it."""
+    """A contact with no more than an incident and its proof need of it."""
     return replace(contact, observation=replace(contact.observation, dns=None, tls=None, quic=None))
 
 
@@ -51,7 +51,7 @@ def encode(entry: Open) -> str:
         "last": entry.last,
         "key": entry.key,
         "sensor": entry.sensor,
-        "contact": slim(incident.first_contact),
+        "contact": bare(slim(incident.first_contact)),
         "confidence": incident.confidence,
         "counts": {name: getattr(incident, name) for name in _COUNTS},
         "tables": tables,
@@ -59,11 +59,12 @@ def encode(entry: Open) -> str:
     return json.dumps(_plain(held), separators=(",", ":"))
 
 
-def decode(number: int, text: str) -> Open:
-    """The open incident that `encode` made this of. Raises `StateError`."""
+def decode(number: int, text: str, gap: int) -> Open:
+    """The open incident that `encode` made this of; `gap` is the quiet gap in ns. Raises
+    `StateError`."""
     try:
         held = json.loads(text)
-        incident = Incident(_value(Contact, held["contact"]))
+        incident = Incident(_value(Contact, held["contact"]), gap)
         incident.confidence = _value(str | None, held["confidence"])
         for name in _COUNTS:
             setattr(incident, name, _value(int, held["counts"][name]))

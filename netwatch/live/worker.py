@@ -15,6 +15,7 @@ from netwatch.capture.block import FIELDS, TIME, Block, Source
 from netwatch.config import Config
 from netwatch.coverage.counts import Coverage
 from netwatch.errors import CaptureError
+from netwatch.incident import bare
 from netwatch.live.channel import Channel
 from netwatch.live.clock import Clock
 from netwatch.live.messages import Ended, Reload, Seen, Spoken, Standing, Stop
@@ -52,7 +53,7 @@ class _Gathered:
     def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
         """Take what was said in its flow."""
         if contact.verdict.kind is not None:
-            self.items.append(Spoken(slim(contact), bytes_out, bytes_in))
+            self.items.append(Spoken(bare(slim(contact)), bytes_out, bytes_in))
 
 
 class Worker:

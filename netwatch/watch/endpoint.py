@@ -11,7 +11,6 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -22,6 +21,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from netwatch.errors import NetwatchError
 from netwatch.watch.health import Thresholds, troubles
+from netwatch.watch.listen import Listen
 from netwatch.watch.metrics import Metrics
 from netwatch.watch.snapshot import Look
 
@@ -32,28 +32,6 @@ TIMEOUT = 10
 """Seconds that a client may keep silent in the middle of a request."""
 
 _HELP = "netwatch: /metrics for Prometheus, /healthz for the state of the capture\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where the endpoint listens, and when it says that the capture is not well."""
-
-    host: str
-    port: int
-    limits: Thresholds = field(default_factory=Thresholds)
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """``127.0.0.1:9477``, ``[::1]:9477`` or ``:9477`` (loopback) as host and port; raises
-    `ValueError` with what is expected."""
-    host, colon, port = text.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
-    bracketed = host == f"[{bare}]"
-    if not colon or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise ValueError(f"{text!r} is not an address and port, like 127.0.0.1:9477")
-    if ":" in bare and not bracketed:
-        raise ValueError(f"{text!r} needs brackets around its address, like [::1]:9477")
-    return bare or "127.0.0.1", int(port)
 
 
 class Endpoint:

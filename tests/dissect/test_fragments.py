@@ -265,7 +265,7 @@ def test_any_fragments_keep_within_the_limits(parts: list) -> None:
         assert all(len(each.kept) <= 5 for each in table._table.values())
     blocks += table.flush()
     assert table._bytes == 0
-    assert all(each.count == 1 and len(each.data) <= 20 + 8 * 40 + 40 for each, _ in blocks)
+    assert all(each.count == 1 and len(each.data) <= 20 + 8 * 40 + 40 for each, *_ in blocks)
 
 
 # one in another

@@ -1,0 +1,28 @@
+"""Where the endpoint of a live capture listens; apart from it, so that reading a
+configuration does not load what serves it."""
+
+from dataclasses import dataclass, field
+
+from netwatch.watch.health import Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the endpoint listens, and when it says that the capture is not well."""
+
+    host: str
+    port: int
+    limits: Thresholds = field(default_factory=Thresholds)
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """``127.0.0.1:9477``, ``[::1]:9477`` or ``:9477`` (loopback) as host and port; raises
+    `ValueError` with what is expected."""
+    host, colon, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    bracketed = host == f"[{bare}]"
+    if not colon or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError(f"{text!r} is not an address and port, like 127.0.0.1:9477")
+    if ":" in bare and not bracketed:
+        raise ValueError(f"{text!r} needs brackets around its address, like [::1]:9477")
+    return bare or "127.0.0.1", int(port)

@@ -1,0 +1,94 @@
+"""Packets that unfinished messages came in: what is kept, for how long, and how much."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.alerts import SECOND, frame
+from support.captures import block, timed
+from support.frames import SERVER, tcp, udp
+
+from netwatch.dissect.dissector import Dissector
+from netwatch.dissect.trails import Trails
+from netwatch.protocols import PROTOCOLS, looks_like
+
+
+def test_what_is_kept_comes_back_in_its_order_until_it_is_forgotten() -> None:
+    trails = Trails()
+    trails.follow("a", 0, (frame(2),))
+    trails.follow("b", 0, (frame(3),))
+    trails.follow("a", 1, (frame(1), frame(4)))
+    assert [each.number for each in trails.of("a")] == [2, 1, 4]
+    trails.forget("a")
+    assert trails.of("a") == ()
+    assert len(trails.of("b")) == 1
+    assert trails.lost == 0
+
+
+def test_more_trails_than_the_limit_lose_the_least_recent() -> None:
+    trails = Trails(limit=2)
+    for key in ("a", "b", "a", "c"):
+        trails.follow(key, 0, (frame(1),))
+    assert [len(trails.of(key)) for key in "abc"] == [2, 0, 1]
+    assert trails.lost == 1
+
+
+def test_more_bytes_than_the_limit_lose_the_least_recent() -> None:
+    trails = Trails(limit_bytes=250)
+    for key in "abc":
+        trails.follow(key, 0, (frame(1, 100),))
+    assert [len(trails.of(key)) for key in "abc"] == [0, 1, 1]
+    assert trails.lost == 1
+
+
+def test_a_trail_of_too_many_packets_is_given_up() -> None:
+    trails = Trails(limit_frames=3)
+    for number in range(4):
+        trails.follow("a", 0, (frame(number),))
+    assert trails.of("a") == ()
+    assert trails.lost == 1
+
+
+def test_an_old_trail_goes_without_being_counted() -> None:
+    trails = Trails(age=5 * SECOND)
+    trails.follow("a", 0, (frame(1),))
+    trails.follow("b", 6 * SECOND, (frame(2),))
+    assert trails.of("a") == ()
+    assert trails.lost == 0
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 90), st.booleans()),
+        max_size=80,
+    )
+)
+def test_any_packets_keep_within_the_limits(steps: list) -> None:
+    trails = Trails(limit=4, limit_bytes=300, limit_frames=5, age=4)
+    for key, now, size, over in steps:
+        trails.follow(key, now, (frame(1, size),))
+        if over:
+            trails.forget(key)
+        held = [kept for _, kept in trails._table.values()]
+        assert len(held) <= 4
+        assert all(len(kept) <= 5 for kept in held)
+        assert trails._bytes == sum(len(each.data) for kept in held for each in kept) <= 300
+
+
+def test_what_is_whole_leaves_nothing_behind() -> None:
+    """A lookup, a segment of nothing, and the first packet of a flow to an address of
+    interest, which alone is remembered."""
+    by = Dissector(
+        PROTOCOLS, looks_like, proving=lambda address: address == bytes([203, 0, 113, 10])
+    )
+    packets = [
+        tcp(flags="S", seq=1000),
+        tcp(b"nothing that is known at all", seq=1001),
+        tcp(flags="S", seq=1000, dst="203.0.113.99"),
+        udp(b"nothing", dst=SERVER, dport=9999),
+    ]
+    assert list(by.messages(block(timed(packets), 101), "test")) == []
+    kept = by._kept
+    assert kept is not None
+    assert list(kept._messages._table) == []
+    assert list(kept._firsts._table) == [("test", 1), ("test", 4)]
+    assert len(kept._openings._table) == 3
+    assert by.kernel.candidates == 0

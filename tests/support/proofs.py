@@ -1,0 +1,39 @@
+"""Captures scanned with their proof, and the proof scanned again."""
+
+from pathlib import Path
+
+from netwatch import jobs
+from netwatch.capture.files import find
+from netwatch.config import Config
+from netwatch.evidence.folder import Evidence
+from netwatch.model import Alert, Sensor
+from netwatch.tally import Tally
+from netwatch.wire import captures
+
+SENSOR = Sensor("here", "0")
+
+
+def scanned(
+    config: Config,
+    *paths: str | Path,
+    proving: bool = False,
+    continuous: bool = False,
+    workers: int = 1,
+) -> list[Alert]:
+    """The alerts of captures."""
+    tally = Tally()
+    given = list(captures(find([str(path) for path in paths]), continuous))
+    found = jobs.scan(given, config, tally, workers, proving=proving)
+    assert tally.unread == tally.notes == []
+    return found.alerts(None, SENSOR)
+
+
+def kept(evidence: Evidence, alerts: list[Alert]) -> dict[str, str]:
+    """The files that were written, by the id of their alert."""
+    told = [evidence.keep(alert) for alert in alerts]
+    return {alert.id: alert.extra["evidence_file"] for alert in told}
+
+
+def again(config: Config, files: dict[str, str]) -> dict[str, list[str]]:
+    """The ids that a scan of each file gives."""
+    return {key: [alert.id for alert in scanned(config, path)] for key, path in files.items()}

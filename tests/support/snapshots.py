@@ -1,0 +1,54 @@
+"""Snapshots of captures that are well, and of such that are not."""
+
+from dataclasses import replace
+
+from support.alerts import ALERT, START
+
+from netwatch.model import EvidenceItem
+from netwatch.watch.snapshot import Queue, Ranked, Snapshot, Table, Written
+
+NOW = 1_679_302_800.0
+
+ITEM = EvidenceItem(
+    time=START,
+    digits=9,
+    type="tls-sni",
+    name="v16-webapp.tiktok.com",
+    rule="suffix tiktok.com",
+    role="exclusive",
+    source="eth1",
+    packet=5,
+    count=12,
+)
+OPEN = replace(ALERT, status="open", evidence=(ITEM,))
+
+QUIET = Snapshot(now=NOW, started=NOW - 3, version="0.1.0", interfaces=("eth1",))
+BUSY = Snapshot(
+    now=NOW,
+    started=NOW - 273_912,
+    version="0.1.0",
+    interfaces=("eth1", "eth2"),
+    signatures="2024-11-02",
+    packets=123_456_789,
+    octets=10**12,
+    candidates=4_000,
+    dropped=12,
+    freezes=1,
+    last_packet=NOW - 0.2,
+    last_drop=NOW - 7200,
+    reloads=3,
+    refused_reloads=1,
+    last_reload=NOW - 60,
+    observations={"tls-sni": 3000, "dns-query": 9000},
+    oddities={"tcp-retransmission": 1200, "not-ip": 800},
+    silent={"the client is outside the configured networks": 3},
+    flows={"named": 8304, "encrypted-dns": 402, "ech": 98},
+    incidents={"violation": 9, "advisory": 2},
+    opened={"violation": 1},
+    tables={"flows": Table(4000, 65536, 7)},
+    outputs={"siem": Queue(5, NOW - 20, 100, 2, 1), "mail": Queue(0)},
+    evidence=Written(11, 40_000, {"evidence-age": 2}),
+    recent=(OPEN, replace(ALERT, verdict="advisory"), replace(ALERT, verdict="exempt")),
+    apps=(Ranked("TikTok", 120, 4), Ranked("WeChat", 33, 1)),
+    devices=tuple(Ranked(f"ws-{number:03}", 90 - number, 1) for number in range(9)),
+)

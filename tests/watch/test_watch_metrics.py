@@ -1,0 +1,121 @@
+"""Metrics as Prometheus reads them: names, units, values, and no more series than planned."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from support.alerts import ALERT
+from support.snapshots import BUSY, NOW, QUIET
+
+from netwatch.watch.health import Thresholds
+from netwatch.watch.metrics import MAX_SERIES, OTHER, Metrics
+from netwatch.watch.snapshot import Ranked, Snapshot
+
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def exposed(seen: Snapshot) -> str:
+    registry = CollectorRegistry()
+    registry.register(Metrics(lambda: seen, Thresholds()))
+    return generate_latest(registry).decode()
+
+
+def series(seen: Snapshot) -> Series:
+    families = text_string_to_metric_families(exposed(seen))
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("packets_total", {}, 123_456_789),
+        ("packet_bytes_total", {}, 10**12),
+        ("packets_dropped_total", {}, 12),
+        ("ring_freezes_total", {}, 1),
+        ("candidates_total", {}, 4_000),
+        ("start_time_seconds", {}, NOW - 273_912),
+        ("last_packet_timestamp_seconds", {}, NOW - 0.2),
+        ("last_reload_timestamp_seconds", {}, NOW - 60),
+        ("reloads_total", {"outcome": "applied"}, 3),
+        ("reloads_total", {"outcome": "refused"}, 1),
+        ("interface_up", {"interface": "eth2"}, 1),
+        ("observations_total", {"evidence": "tls-sni"}, 3000),
+        ("oddities_total", {"oddity": "tcp-retransmission"}, 1200),
+        ("flows_total", {"reading": "encrypted-dns"}, 402),
+        ("incidents_total", {"verdict": "violation"}, 9),
+        ("incidents_open", {"verdict": "violation"}, 1),
+        ("table_entries", {"table": "flows"}, 4000),
+        ("table_entries_limit", {"table": "flows"}, 65536),
+        ("table_evictions_total", {"table": "flows"}, 7),
+        ("output_waiting", {"output": "siem"}, 5),
+        ("output_oldest_seconds", {"output": "siem"}, 20),
+        ("output_oldest_seconds", {"output": "mail"}, 0),
+        ("output_delivered_total", {"output": "siem"}, 100),
+        ("output_failures_total", {"output": "siem"}, 2),
+        ("output_lost_total", {"output": "siem"}, 1),
+        ("evidence_files_total", {}, 11),
+        ("evidence_bytes_total", {}, 40_000),
+        ("evidence_left_out_total", {"reason": "evidence-age"}, 2),
+        ("troubles", {"trouble": "silent"}, 0),
+    ],
+)
+def test_value(name: str, labels: dict[str, str], value: float) -> None:
+    assert series(BUSY)[f"netwatch_{name}", tuple(sorted(labels.items()))] == value
+
+
+def test_build() -> None:
+    ((_, labels),) = [key for key in series(BUSY) if key[0] == "netwatch_build_info"]
+    told = {"version": "0.1.0", "signatures": "2024-11-02", "compiled": "true"}
+    assert set(labels) > set(told.items())
+
+
+def test_troubles_are_counted_by_kind() -> None:
+    found = series(replace(BUSY, down=("eth1", "eth2")))
+    assert found["netwatch_troubles", (("trouble", "down"),)] == 2
+    assert found["netwatch_interface_up", (("interface", "eth1"),)] == 0
+
+
+def test_names_are_by_the_rules_of_prometheus() -> None:
+    families = list(text_string_to_metric_families(exposed(BUSY)))
+    assert len({family.name for family in families}) == len(families) > 25
+    for family in families:
+        assert re.fullmatch(r"netwatch_[a-z]+(_[a-z]+)*", family.name)
+        assert family.documentation.endswith(".")
+        rises = all(sample.name.endswith("_total") for sample in family.samples)
+        assert rises == (family.type == "counter") or not family.samples
+
+
+def test_nothing_that_never_was_is_told() -> None:
+    names = {name for name, _ in series(QUIET)}
+    assert "netwatch_last_packet_timestamp_seconds" not in names
+    assert "netwatch_last_reload_timestamp_seconds" not in names
+
+
+def test_series_are_bounded_and_no_sum_falls() -> None:
+    def total(count: int) -> Series:
+        oddities = {f"odd-{number:05}": 2 for number in range(count)}
+        found = series(replace(QUIET, oddities=oddities))
+        return {key: value for key, value in found.items() if key[0] == "netwatch_oddities_total"}
+
+    assert len(total(MAX_SERIES)) == MAX_SERIES
+    many, more = total(MAX_SERIES + 10), total(MAX_SERIES + 20)
+    assert len(many) == len(more) == MAX_SERIES
+    other = "netwatch_oddities_total", (("oddity", OTHER),)
+    assert (many[other], more[other]) == (22, 42)
+    assert all(more[key] >= value for key, value in many.items())
+
+
+def test_nothing_from_packets_is_a_label() -> None:
+    seen = replace(
+        QUIET,
+        apps=(Ranked("HOSTILE", 1, 1),),
+        devices=(Ranked("HOSTILE", 1, 1),),
+        recent=(replace(ALERT, names=("HOSTILE",)),),
+    )
+    assert "HOSTILE" not in exposed(seen)

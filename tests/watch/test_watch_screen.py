@@ -1,0 +1,134 @@
+"""The screen: all that matters is there, within its size, and nothing steers the terminal."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+from support.snapshots import BUSY, ITEM, NOW, OPEN, QUIET
+
+from netwatch.model import App, Device, Network
+from netwatch.watch.rates import Rates
+from netwatch.watch.screen import screen
+from netwatch.watch.snapshot import Queue, Ranked, Snapshot
+
+RATES = Rates(98_234.0, 7.81e8, 312.4, 0.0, tuple(float(number) for number in range(120)))
+HOSTILE = [
+    "\x1b[2J\x1b]0;title\x07",
+    "a\r\nb",
+    "\u202emoc",
+    "[red]x[/red]",
+    "\t",
+    "日本語" * 9,
+    "x" * 300,
+]
+
+
+def shown(seen: Snapshot, rates: Rates, width: int, height: int, **options: object) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, height=height, color_system=None, **options)
+    console.print(screen(seen, rates, width, height))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("width", "height"), [(130, 40), (80, 24), (200, 60)])
+def test_all_is_there(width: int, height: int) -> None:
+    text = shown(BUSY, RATES, width, height)
+    for part in ("eth1, eth2", "3 d 04:05:12", "well", "98.2 k/s", "12 in all", "781 Mbit/s"):
+        assert part in text
+    for part in ("312/s", "peak 119/s", "1 open", "9 violation, 2 advisory", "TikTok", "ws-021"):
+        assert part in text
+    for part in ("tls-sni v16-webapp", "ws-000", "encrypted-dns", "402", "blind spots: 6 %"):
+        assert part in text
+    for part in ("siem: 5 waiting, 1 lost", "tcp-retransmission 1,200"):
+        assert part in text
+    assert "not-ip" not in text
+
+
+def test_the_newest_incidents_stand_where_there_is_little_room() -> None:
+    recent = tuple(
+        replace(OPEN, device=replace(OPEN.device, hostname=f"host-{number}")) for number in range(9)
+    )
+    text = shown(replace(BUSY, recent=recent), RATES, 80, 10)
+    assert "host-0" in text
+    assert "host-8" not in text
+    assert "98.2 k/s" in text
+
+
+def test_trouble_is_told_in_words() -> None:
+    sick = replace(BUSY, last_drop=NOW - 3, down=("eth2",))
+    text = shown(sick, RATES, 120, 20)
+    assert "NOT WELL  packets dropped 3 s ago, 12 in all; interface eth2 is down" in text
+
+
+def test_a_capture_that_has_just_begun() -> None:
+    text = shown(QUIET, Rates(), 80, 24)
+    assert "up 00:00:03" in text
+    assert "packets 0/s" in text
+    assert "0 open; told: none" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (999.6, "1.00 k"),
+        (12_345, "12.3 k"),
+        (4.56e8, "456 M"),
+        (1e15, "1000 T"),
+    ],
+)
+def test_numbers_are_short(value: float, told: str) -> None:
+    assert f"packets {told}/s" in shown(BUSY, replace(RATES, packets=float(value)), 120, 24)
+
+
+@given(
+    st.integers(20, 240),
+    st.integers(5, 70),
+    st.booleans(),
+    st.lists(st.sampled_from(HOSTILE) | st.text(max_size=40), min_size=8, max_size=8),
+)
+def test_any_text_at_any_size_stays_in_its_place(
+    width: int, height: int, sick: bool, words: list[str]
+) -> None:
+    item = replace(ITEM, name=words[0])
+    alert = replace(
+        OPEN,
+        evidence=(item,),
+        app=App(words[1], words[1], words[1], words[1]),
+        device=Device(words[2], words[3], None, words[2] or None, None, "service"),
+        network=Network(words[4], "service"),
+    )
+    seen = replace(
+        BUSY,
+        recent=(alert,) * 30,
+        apps=(Ranked(words[5], 10**9, 1),),
+        devices=(Ranked(words[6], 5, 1),) * 30,
+        outputs={words[7]: Queue(1, NOW - 1000)} if sick else {},
+        interfaces=(words[7],),
+    )
+    text = shown(seen, RATES, width, height)
+    lines = text.split("\n")
+    assert lines.pop() == ""
+    assert len(lines) <= height
+    assert all(cell_len(line) <= width for line in lines)
+    assert not {char for char in text if ord(char) < 32} - {"\n"}
+    assert not set(text) & set("\u202e\u202d\u2066\x7f\x9b")
+
+
+def test_colours_only_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def coloured(**environment: str) -> str:
+        stream = io.StringIO()
+        console = Console(
+            file=stream, force_terminal=True, width=100, _environ={"TERM": "xterm", **environment}
+        )
+        console.print(screen(BUSY, RATES, 100, 24))
+        return stream.getvalue()
+
+    assert "\x1b[1;31m" in coloured()
+    plain = coloured(NO_COLOR="1")
+    assert not any(f"\x1b[{code}" in plain for code in ("31", "1;31", "33", "36"))

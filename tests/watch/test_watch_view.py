@@ -1,0 +1,127 @@
+"""The view in a real terminal: taken over, followed in its size, and given back."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from rich.console import Console
+
+from netwatch.watch.view import can_show
+
+ENTER, LEAVE, HIDE, SHOW = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25l", b"\x1b[?25h"
+PROGRAM = """
+import sys, time
+from rich.console import Console
+from netwatch.watch.snapshot import Snapshot
+from netwatch.watch.view import View
+
+def look():
+    now = time.time()
+    return Snapshot(now=now, started=now - 5, version="0.1.0", interfaces=("eth1",))
+
+print("before", flush=True)
+try:
+    with View(look, Console(stderr=True)):
+        line = sys.stdin.readline()
+        if "fail" in line:
+            raise RuntimeError("on purpose")
+except KeyboardInterrupt:
+    pass
+print("after", flush=True)
+"""
+
+
+class Terminal:
+    """A program on a terminal of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes], main: int) -> None:
+        self.process = process
+        self.main = main
+        self.output = b""
+
+    def until(self, wanted: bytes, behind: int = 0) -> None:
+        """Read until the output has `wanted` behind an offset."""
+        deadline = time.monotonic() + 30
+        while wanted not in self.output[behind:]:
+            assert time.monotonic() < deadline, self.output[-2000:]
+            if select.select([self.main], [], [], 1)[0]:
+                self.output += os.read(self.main, 65536)
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.main, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+@contextmanager
+def terminal(**environment: str) -> Iterator[Terminal]:
+    main, other = pty.openpty()
+    keep = {key: os.environ[key] for key in ("PATH", "PYTHONPATH", "HOME") if key in os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        stdin=other,
+        stdout=other,
+        stderr=other,
+        env={**keep, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}
+        | environment,
+        start_new_session=True,
+    )
+    os.close(other)
+    shown = Terminal(process, main)
+    shown.resize(24, 80)
+    try:
+        yield shown
+    finally:
+        process.kill()
+        process.wait()
+        os.close(main)
+
+
+@pytest.mark.parametrize("how", ["done", "fail", "interrupt"])
+def test_the_terminal_is_given_back(how: str) -> None:
+    with terminal() as shown:
+        shown.until(b"eth1")
+        if how == "interrupt":
+            shown.process.send_signal(signal.SIGINT)
+        else:
+            os.write(shown.main, f"{how}\n".encode())
+        shown.until(b"on purpose" if how == "fail" else b"after")
+        output = shown.output
+    assert output.index(b"before") < output.index(ENTER) < output.index(b"eth1")
+    left = output.rindex(LEAVE)
+    assert left > output.rindex(b"oddities")
+    assert output.rindex(SHOW) > output.rindex(HIDE)
+    behind = output[left:]
+    assert (b"RuntimeError" in behind) == (how == "fail")
+
+
+def test_the_size_is_followed() -> None:
+    with terminal() as shown:
+        shown.until(b"shown as")
+        shown.resize(24, 150)
+        shown.until(b"confidence", len(shown.output))
+        shown.resize(4, 15)
+        shown.until(b"too small", len(shown.output))
+        os.write(shown.main, b"done\n")
+        shown.until(b"after")
+
+
+def test_no_colour_where_it_is_not_wanted() -> None:
+    with terminal(NO_COLOR="1") as shown:
+        shown.until(b"oddities")
+        assert not re.search(rb"\x1b\[[0-9;]*3[0-7]m", shown.output)
+
+
+def test_only_a_terminal_that_can_be_drawn_on() -> None:
+    assert can_show(Console(force_terminal=True, _environ={"TERM": "xterm"}))
+    assert not can_show(Console(force_terminal=True, _environ={"TERM": "dumb"}))
+    assert not can_show(Console(force_terminal=False))
