@@ -14,8 +14,18 @@ from netwatch.config import Config
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.survey import Survey
 from netwatch.incidents import Incidents
+from netwatch.inventory.learned import Learned
 from netwatch.judge import Judge
-from netwatch.model import BYPASS, HANDSHAKES, Contact, Flow, Message, Network, Observation
+from netwatch.model import (
+    BYPASS,
+    HANDSHAKES,
+    Contact,
+    Flow,
+    Message,
+    Network,
+    Observation,
+    Packet,
+)
 from netwatch.resolved import Resolved
 from netwatch.tally import Tally
 from netwatch.wire import Progress, Wire
@@ -58,14 +68,27 @@ class _Scan:
     ) -> None:
         self.incidents = Incidents(config.quiet_gap)
         self._tally = tally
-        self._judge = Judge(config, tally.silent)
+        self._learned = _learned(config)
+        self._judge = Judge(config, tally.silent, self._learned)
         self._resolved = Resolved()
-        self._survey = _survey(config, coverage)
-        self.wire = Wire(tally, progress, self._wanted, self._judge.outcome, self._ended)
+        self._survey = _survey(config, coverage, self._learned)
+        self.wire = Wire(
+            tally,
+            progress,
+            self._wanted,
+            self._judge.outcome,
+            self._ended,
+            config.learn,
+            self._claimed,
+        )
         self._flows: dict[tuple[int, str], Contact] = {}
 
     def _wanted(self, message: Message) -> bool:
         return self._judge.wanted(message) or self._resolved.concerns(message)
+
+    def _claimed(self, packet: Packet, message: Message) -> None:
+        if self._learned is not None:
+            self._learned.take(packet, message)
 
     def observed(self, observation: Observation) -> None:
         """Judge an observation, and keep in mind what it resolved."""
@@ -82,12 +105,19 @@ class _Scan:
     def _ended(self, flow: Flow) -> None:
         """Count a flow that is over, and judge it by its address where it has no name."""
         self._survey.add(flow)
-        answer = self._resolved.known(flow)
+        answer = self._resolved.known(flow, self._stayed)
         if answer is None:
             return
-        for contact in self._judge.contacts(answer):
+        for contact in self._judge.contacts(answer, late=True):
             self.incidents.add(contact)
             self.incidents.add_bytes(contact, flow.bytes_out, flow.bytes_in)
+
+    def _stayed(self, answer: Observation, flow: Flow) -> bool:
+        """Whether a flow is of the device that had got the answer."""
+        if self._learned is None:
+            return True
+        ip, mac, vlan = answer.client_ip, answer.client_mac, answer.vlan
+        return self._learned.same(ip, mac, vlan, answer.time, flow.first)
 
     def end(self) -> None:
         """The capture is over: bytes of the flows that showed a name, and all counts."""
@@ -102,15 +132,38 @@ class _Scan:
                 }
             )
         )
+        learned = self._learned
+        if learned is not None:
+            self._tally.oddities.update(
+                +Counter(
+                    {
+                        "device-address-shared": learned.shared_addresses,
+                        "device-mac-shared": learned.shared_macs,
+                        "device-claim-refused": learned.refused,
+                        "devices-full": learned.dropped,
+                    }
+                )
+            )
 
 
-def _survey(config: Config, coverage: Coverage) -> Survey:
-    def locate(ip: bytes, vlan: int | None, mac: bytes | None) -> tuple[Network | None, str]:
+def _learned(config: Config) -> Learned | None:
+    def place(ip: bytes, vlan: int | None) -> str | None:
         network = config.networks.find(ip, vlan)
-        return network, config.devices.identify(ip, mac, network).id
+        return network.name if network is not None else None
+
+    return Learned(place, config.quiet_gap) if config.learn else None
+
+
+def _survey(config: Config, coverage: Coverage, learned: Learned | None) -> Survey:
+    def locate(
+        ip: bytes, vlan: int | None, mac: bytes | None, time: int
+    ) -> tuple[Network | None, str]:
+        network = config.networks.find(ip, vlan)
+        tenant = learned.owner(ip, mac, vlan, time) if learned is not None else None
+        return network, config.devices.identify(ip, mac, network, tenant).id
 
     def known(ip: bytes) -> str | None:
         app = config.catalog.app_of_address(ip)
         return app.category if app and app.category in BYPASS else None
 
-    return Survey(coverage, locate, known)
+    return Survey(coverage, locate, known, lasting=learned is None)

@@ -6,7 +6,7 @@ Here sources meet the dissector, and the dissector the protocols; no rule is kno
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from netwatch.capture.block import TIME, Source
 from netwatch.capture.files import STDIN, Found, NotACapture, open_source
@@ -53,7 +53,9 @@ class Wire:
     A capture may be cut in several files: flows and unfinished messages go on from one
     `read` to the next until `close`. Observations of messages for which `wanted` is false
     are left out; None wants all. With `outcome`, the number in `model.OUTCOMES` of what a
-    message tells of its flow's name, each flow is handed to `ended` when it is over.
+    message tells of its flow's name, each flow is handed to `ended` when it is over. With
+    `learning`, names of `model.LEARNABLE`, messages that claim addresses are handed to
+    `claimed`, in the order of their packets, before the names that they show.
     """
 
     def __init__(
@@ -63,12 +65,16 @@ class Wire:
         wanted: Callable[[Message], bool] | None = None,
         outcome: Callable[[Message], int] | None = None,
         ended: Callable[[Flow], None] = lambda flow: None,
+        learning: Collection[str] = (),
+        claimed: Callable[[Packet, Message], None] = lambda packet, message: None,
     ) -> None:
         self.tally = tally
         self._progress = progress
         self._wanted = wanted
         self._outcome = outcome
         self._ended = ended
+        self._learning = learning
+        self._claimed = claimed
         self._dissector: Dissector | None = None
 
     def read(self, found: Found) -> Iterator[Observation]:
@@ -117,7 +123,9 @@ class Wire:
     def _blocks(self, source: Source) -> Iterator[Observation]:
         if self._dissector is None:
             seed = secrets.randbits(62)
-            self._dissector = Dissector(PROTOCOLS, looks_like, self._wanted, self._outcome, seed)
+            self._dissector = Dissector(
+                PROTOCOLS, looks_like, self._wanted, self._outcome, seed, self._learning
+            )
         dissector, kernel = self._dissector, self._dissector.kernel
         for block in source.blocks():
             packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates
@@ -132,6 +140,8 @@ class Wire:
 
     def _observations(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[Observation]:
         for packet, message in found:
+            if message.claims:
+                self._claimed(packet, message)
             yield from observe(packet, message)
 
 

@@ -5,7 +5,7 @@ parsers are handed in, so that this room knows bytes and flows and no protocol.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, Kernel
 from netwatch.dissect.packets import packet_of
 from netwatch.dissect.streams import Streams
 from netwatch.errors import ParseError
-from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
+from netwatch.model import LEARNABLE, OUTCOMES, Flow, Message, Observation, Packet
 
 MAX_NESTED = 8
 """Packets put together of fragments that were in one another."""
@@ -53,7 +53,9 @@ class Dissector:
     for which `wanted` is false is counted and dropped, and names that it shows are known
     to be unwanted from then on; None wants all. `outcome` tells the number in
     `model.OUTCOMES` of what a message says of its flow's name; with it flows are recorded,
-    and only names whose outcome is plainly `named` are taken for known.
+    and only names whose outcome is plainly `named` are taken for known. Messages that claim
+    addresses are told whether wanted or not; `learning` names of `model.LEARNABLE` what
+    they are looked for in.
     """
 
     def __init__(
@@ -63,9 +65,13 @@ class Dissector:
         wanted: Callable[[Message], bool] | None = None,
         outcome: Callable[[Message], int] | None = None,
         seed: int = 0,
+        learning: Collection[str] = (),
     ) -> None:
         recording = outcome is not None
-        self.kernel = Kernel(seed=seed, filtering=wanted is not None, recording=recording)
+        bits = sum(1 << bit for bit, word in enumerate(LEARNABLE) if word in learning)
+        self.kernel = Kernel(
+            seed=seed, filtering=wanted is not None, recording=recording, learning=bits
+        )
         self._outcome = outcome
         self._sources: list[str] = []
         self._over = Over(self.kernel, self._sources)
@@ -183,8 +189,10 @@ class Dissector:
             told = self._outcome(message)
             self._over.mark(flow, told)
         if self._wanted is None or not message.shown:
-            return bool(message.shown)
+            return bool(message.shown or message.claims)
         if self._wanted(message):
+            return True
+        if message.claims:
             return True
         if told == _NAMED:
             for shown in message.shown:

@@ -59,12 +59,19 @@ class Kernel(Transport):
     can aim at either. With `filtering`,
     messages with nothing but names that were learned are counted and give no row. With
     `recording`, flows that are over are kept until `flows.take` is called, which must be
-    after each list of rows."""
+    after each list of rows. `learning` has a bit for each of `model.LEARNABLE` that is
+    passed on too, to learn devices from it."""
 
     def __init__(
-        self, slots: int = 65536, seed: int = 0, filtering: bool = False, recording: bool = False
+        self,
+        slots: int = 65536,
+        seed: int = 0,
+        filtering: bool = False,
+        recording: bool = False,
+        learning: int = 0,
     ) -> None:
         self.flows = Flows(slots, recording)
+        self.learning = learning
         self.odd = array("q", bytes(8 * len(ODDITIES)))
         self.rows = array("q", bytes(8 * (CAPACITY + MARGIN) * WIDTH))
         self.out = self.rows
