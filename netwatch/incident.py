@@ -8,6 +8,7 @@ those kept have counted all their contacts.
 
 import hashlib
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from netwatch.model import (
     Contact,
     Counts,
     Destination,
+    Device,
     EvidenceItem,
     Sensor,
     VerdictKind,
@@ -103,6 +105,8 @@ class Incident:
         self.first = self.last = contact.observation.time
         self.first_rank = _rank(contact)
         self.first_contact = contact
+        self.named_rank = _named(contact)
+        self.named = contact.device
         self.digits = 0
         self.confidence: Confidence | None = None
         self.lookups = self.handshakes = self.bytes_out = self.bytes_in = 0
@@ -119,6 +123,7 @@ class Incident:
         self.last = max(self.last, seen.time)
         if seen.time <= self.first:
             self._start(seen.time, _rank(contact), contact)
+        self._name(_named(contact), contact.device)
         self.digits = max(self.digits, seen.digits)
         self._raise(contact.verdict.confidence)
         strength = -CONFIDENCE_RANK.get(contact.verdict.confidence or "", 0)
@@ -149,6 +154,7 @@ class Incident:
         self.last = max(self.last, other.last)
         if other.first <= self.first:
             self._start(other.first, other.first_rank, other.first_contact)
+        self._name(other.named_rank, other.named)
         self.digits = max(self.digits, other.digits)
         self._raise(other.confidence)
         self.lookups += other.lookups
@@ -164,6 +170,11 @@ class Incident:
     def _start(self, time: int, rank: tuple[Any, ...], contact: Contact) -> None:
         if rank < self.first_rank:
             self.first, self.first_rank, self.first_contact = time, rank, contact
+
+    def _name(self, rank: tuple[Any, ...], device: Device) -> None:
+        # what a device is called may be learned only after its first contact
+        if rank < self.named_rank:
+            self.named_rank, self.named = rank, device
 
     def _raise(self, confidence: Confidence | None) -> None:
         if CONFIDENCE_RANK.get(confidence or "", 0) > CONFIDENCE_RANK.get(self.confidence or "", 0):
@@ -226,7 +237,7 @@ class Incident:
             app=contact.match.app,
             ban=ban,
             exemption=verdict.exemption,
-            device=contact.device,
+            device=replace(contact.device, mac=self.named.mac, hostname=self.named.hostname),
             network=contact.network,
             vlan=contact.observation.vlan,
             destinations=tuple(destinations),
@@ -249,6 +260,10 @@ def _rank(contact: Contact) -> tuple[Any, ...]:
     seen, device = contact.observation, contact.device
     where = (seen.vlan or 0, contact.network.name, device.ip, device.mac or "")
     return seen.time, seen.source, seen.packet, *where
+
+
+def _named(contact: Contact) -> tuple[Any, ...]:
+    return contact.device.hostname is None, *_rank(contact)
 
 
 def _place_of(item: EvidenceItem) -> tuple[Any, ...]:

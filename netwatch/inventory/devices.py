@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from netwatch.inventory.networks import CLASSES
 from netwatch.inventory.holds import differ
+from netwatch.inventory.networks import CLASSES
 from netwatch.model import Device, DeviceClass, Network, Tenant
 from netwatch.userfile import Problems
 
