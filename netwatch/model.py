@@ -268,12 +268,13 @@ class Network:
 class Tenant:
     """Who has an address at some time, as learned from the wire. `id` is None where the
     address itself has to do for it. `shared` is None, or says what two devices have at
-    that time, so that nobody can tell them apart."""
+    that time, so that nobody can tell them apart; ``frame`` is a packet in a frame of
+    another device that is no router as far as is known."""
 
     id: str | None
     mac: bytes | None
     hostname: str | None
-    shared: Literal["address", "mac"] | None = None
+    shared: Literal["address", "mac", "frame"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

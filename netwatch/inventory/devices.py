@@ -294,7 +294,9 @@ class Devices:
         router = frame is not None and frame.device_class == "infrastructure"
         if tenant.shared == "mac":
             return f"two devices have MAC {mac_text(tenant.mac or bytes(6))} at this time"
-        if tenant.shared:
+        if tenant.shared == "frame" and not router:
+            return f"IP {text} is MAC {mac_text(tenant.mac or bytes(6))}'s, the frame another's"
+        if tenant.shared == "address":
             # the inventory stands: whose MAC is written there is who sent the frame
             known = frame is not None and not router
             return "" if known else f"two devices have IP {text} at this time"

@@ -118,10 +118,10 @@ class Learned:
         if now:
             self._entry(self._addresses, (place, ip), time, Address, ip)
         tenant = self._tenant(place, address, live, mac, time)
-        if tenant.shared == "address":
-            self.shared_addresses += 1
-        elif tenant.shared == "mac":
+        if tenant.shared == "mac":
             self.shared_macs += 1
+        elif tenant.shared is not None:
+            self.shared_addresses += 1
         elif time <= live[-1].plain_until:
             if now:
                 live[-1].plain_until = max(live[-1].plain_until, time + self._gap)
@@ -167,12 +167,12 @@ class Learned:
         if len(others) > 1:
             return Tenant(None, None, None, "address")
         station = self._stations.get((place, hold.mac))
-        if station is None:
-            return Tenant(hold.mac.hex(":"), hold.mac, hold.name or None)
-        id, name = station.called(time)
-        if station.is_shared(time):
+        id, name = station.called(time) if station else (mac_id(hold.mac), hold.name or None)
+        if station is not None and station.is_shared(time):
             return Tenant(None, hold.mac, None, "mac")
-        return Tenant(id, hold.mac, name)
+        sender = self._stations.get((place, mac)) if mac and mac != hold.mac else None
+        leased = sender is not None and sender.lasts(time) and mac not in self._routers
+        return Tenant(id, hold.mac, name, "frame" if leased else None)
 
     def _asks(self, packet: Packet, claim: Claim) -> None:
         known = self._pending.pop(claim.transaction, None)
@@ -209,7 +209,7 @@ class Learned:
             address = self._entry(self._addresses, (place, ip), packet.time, Address, ip)
             hold, new = address.lease(mac, packet.time, packet.time + lifetime, claim.server, kept)
             hold.client = claim.client
-            station = self._entry(self._stations, (place, mac), packet.time, Station, mac.hex(":"))
+            station = self._entry(self._stations, (place, mac), packet.time, Station, mac_id(mac))
             if new:
                 self._began(address, hold)
             if name:
@@ -242,7 +242,7 @@ class Learned:
             hold, new = address.use(mac, packet.time)
             if new:
                 self._began(address, hold)
-            station = self._entry(self._stations, (place, mac), packet.time, Station, mac.hex(":"))
+            station = self._entry(self._stations, (place, mac), packet.time, Station, mac_id(mac))
             if claim.name:
                 station.call(claim.name, packet.time, surely=False, fresh=False)
 
@@ -286,6 +286,11 @@ class Learned:
             else:
                 del table[oldest_key]
         return entry
+
+
+def mac_id(mac: bytes) -> str:
+    """The id of a device that is known by its hardware address."""
+    return mac.hex(":")
 
 
 def _unicast(ip: bytes) -> bool:
