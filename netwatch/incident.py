@@ -237,7 +237,12 @@ class Incident:
             app=contact.match.app,
             ban=ban,
             exemption=verdict.exemption,
-            device=replace(contact.device, mac=self.named.mac, hostname=self.named.hostname),
+            device=replace(
+                contact.device,
+                mac=self.named.mac,
+                hostname=self.named.hostname,
+                owner=self.named.owner,
+            ),
             network=contact.network,
             vlan=contact.observation.vlan,
             destinations=tuple(destinations),

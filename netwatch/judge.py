@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from netwatch.config import Config
 from netwatch.coverage.readings import outcome
@@ -84,9 +85,14 @@ class Judge:
         tenant = None
         if self._learned is not None:
             tenant = self._learned.who(ip, mac, vlan, observation.time, now=not late)
-        device = config.devices.identify(ip, mac, network, tenant)
+        device = told = config.devices.identify(ip, mac, network, tenant)
+        if tenant is not None and tenant.id is None and tenant.shared is None:
+            # judged as what it is by now, told under the id that its incident began with
+            told = replace(device, id=device.ip)
         for verdict in config.policy.judge(observation, match, device, network):
             if verdict.kind is None or network is None:
                 self._silent[verdict.clause] += 1
             else:
-                yield Contact(observation, match, device, network, verdict)
+                if self._learned is not None and not late and told.id == told.ip:
+                    self._learned.told(ip, mac, vlan, observation.time)
+                yield Contact(observation, match, told, network, verdict)

@@ -109,12 +109,8 @@ class Learned:
             return None
         address = self._addresses.get((place, ip))
         live = address.live(time) if address is not None else []
-        if not live:
-            if now:
-                address = self._entry(self._addresses, (place, ip), time, Address, ip)
-                address.plain_time, address.plain_mac = time, mac
+        if address is None or not live:
             return None
-        assert address is not None
         if now:
             self._entry(self._addresses, (place, ip), time, Address, ip)
         tenant = self._tenant(place, address, live, mac, time)
@@ -123,10 +119,20 @@ class Learned:
         elif tenant.shared is not None:
             self.shared_addresses += 1
         elif time <= live[-1].plain_until:
-            if now:
-                live[-1].plain_until = max(live[-1].plain_until, time + self._gap)
             return Tenant(None, tenant.mac, tenant.hostname)
         return tenant
+
+    def told(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> None:
+        """A contact was told in its turn, under its address for want of anything better."""
+        place = self._place(ip, vlan)
+        if place is None:
+            return
+        address = self._entry(self._addresses, (place, ip), time, Address, ip)
+        live = address.live(time)
+        if not live:
+            address.plain_time, address.plain_mac = time, mac
+        elif time <= live[-1].plain_until:
+            live[-1].plain_until = max(live[-1].plain_until, time + self._gap)
 
     def owner(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> Tenant | None:
         """Like `who` for a time that is over, with all that was learned since: a device

@@ -60,7 +60,11 @@ class Wire:
         self.take(claim, time, src_mac=mac, vlan=vlan)
 
     def who(self, time, ip=IP, mac=None, vlan=None, *, now=True):
-        return self.learned.who(ip, mac, vlan, time, now=now)
+        """As whom a contact would be told, which it is where it comes in its turn."""
+        tenant = self.learned.who(ip, mac, vlan, time, now=now)
+        if now and (tenant is None or (tenant.id is None and tenant.shared is None)):
+            self.learned.told(ip, mac, vlan, time)
+        return tenant
 
 
 @pytest.fixture
