@@ -24,7 +24,7 @@ from netwatch.inventory import networks as places
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.networks import Networks, Scope
-from netwatch.model import Ban, Exemption, Sensor
+from netwatch.model import LEARNABLE, Ban, Exemption, Sensor
 from netwatch.names import normalise
 from netwatch.policy import Policy
 from netwatch.sinks.base import Outbox, Output
@@ -49,10 +49,11 @@ _SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 class Config:
     """A sound configuration. `path` is None for the built-in defaults; `quiet_gap` is in
     ns; `sensor` is the name told in alerts; `notes` are sentences on what a user may
-    not expect to hold, such as a default. `learn` names the sources of host names, `metrics`
-    is None where no endpoint is wanted. `outputs` are where alerts are delivered to, from
-    `outbox`. `files` are the files and folders that it was read from, `version` a short
-    hash of what stands in it, in the inventory and in the signatures.
+    not expect to hold, such as a default. `learn` names what of `model.LEARNABLE`
+    devices are learned from, `metrics` is None where no endpoint is wanted. `outputs` are
+    where alerts are delivered to, from `outbox`. `files` are the files and folders that it
+    was read from, `version` a short hash of what stands in it, in the inventory and in the
+    signatures.
     """
 
     path: str | None
@@ -98,7 +99,7 @@ def load(path: str | None = None) -> Config:
     if version is not None and (version != 1 or isinstance(version, bool)):
         fields.bad("version", f"'version' is {version!r}, expected 1")
     scopes = _scopes(fields, notes)
-    devices, learn = _devices(fields, base, notes)
+    devices, learn = _devices(fields, base)
     before = len(problems.found)
     catalog = _catalog(fields, base, problems)
     if len(problems.found) > before:
@@ -199,7 +200,7 @@ def _scopes(fields: Fields, notes: list[str]) -> list[Scope]:
     return scopes
 
 
-def _devices(fields: Fields, base: Path, notes: list[str]) -> tuple[Devices, tuple[str, ...]]:
+def _devices(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...]]:
     part = fields.sub("devices", "devices")
     if part is None:
         return Devices(), ()
@@ -207,11 +208,9 @@ def _devices(fields: Fields, base: Path, notes: list[str]) -> tuple[Devices, tup
     entries = inventory.read(base / path, fields.problems) if path else []
     learn = part.texts("learn")
     for line, word in learn:
-        if word not in ("dhcp", "mdns"):
-            told = f"'learn' holds '{word}', expected dhcp or mdns"
+        if word not in LEARNABLE:
+            told = f"'learn' holds '{word}', expected {', '.join(LEARNABLE)}"
             fields.problems.add(fields.file, line, told)
-    if learn:
-        notes.append("devices.learn: host names are not learned from traffic by this version")
     part.done()
     return Devices(entries), tuple(word for _, word in learn)
 

@@ -22,6 +22,7 @@ from netwatch.model import (
     Contact,
     Counts,
     Destination,
+    Device,
     EvidenceItem,
     Sensor,
     VerdictKind,
@@ -106,6 +107,8 @@ class Incident:
         self.first = self.last = contact.observation.time
         self.first_rank = _rank(contact)
         self.first_contact = bare(contact)
+        self.named_rank = _named(contact)
+        self.named = contact.device
         self.digits = 0
         self.confidence: Confidence | None = None
         self.lookups = self.handshakes = self.bytes_out = self.bytes_in = 0
@@ -126,6 +129,7 @@ class Incident:
         self.last = max(self.last, seen.time)
         if seen.time <= self.first:
             self._start(seen.time, _rank(contact), contact)
+        self._name(_named(contact), contact.device)
         self.digits = max(self.digits, seen.digits)
         self._raise(contact.verdict.confidence)
         strength = -CONFIDENCE_RANK.get(contact.verdict.confidence or "", 0)
@@ -156,6 +160,7 @@ class Incident:
         self.last = max(self.last, other.last)
         if other.first <= self.first:
             self._start(other.first, other.first_rank, other.first_contact)
+        self._name(other.named_rank, other.named)
         self.digits = max(self.digits, other.digits)
         self._raise(other.confidence)
         self.lookups += other.lookups
@@ -172,6 +177,11 @@ class Incident:
     def _start(self, time: int, rank: tuple[Any, ...], contact: Contact) -> None:
         if rank < self.first_rank:
             self.first, self.first_rank, self.first_contact = time, rank, contact
+
+    def _name(self, rank: tuple[Any, ...], device: Device) -> None:
+        # what a device is called may be learned only after its first contact
+        if rank < self.named_rank:
+            self.named_rank, self.named = rank, device
 
     def _raise(self, confidence: Confidence | None) -> None:
         if CONFIDENCE_RANK.get(confidence or "", 0) > CONFIDENCE_RANK.get(self.confidence or "", 0):
@@ -234,7 +244,12 @@ class Incident:
             app=contact.match.app,
             ban=ban,
             exemption=verdict.exemption,
-            device=contact.device,
+            device=replace(
+                contact.device,
+                mac=self.named.mac,
+                hostname=self.named.hostname,
+                owner=self.named.owner,
+            ),
             network=contact.network,
             vlan=contact.observation.vlan,
             destinations=tuple(destinations),
@@ -263,6 +278,10 @@ def _rank(contact: Contact) -> tuple[Any, ...]:
     seen, device = contact.observation, contact.device
     where = (seen.vlan or 0, contact.network.name, device.ip, device.mac or "")
     return seen.time, seen.source, seen.packet, *where
+
+
+def _named(contact: Contact) -> tuple[Any, ...]:
+    return contact.device.hostname is None, *_rank(contact)
 
 
 def _place_of(item: EvidenceItem) -> tuple[Any, ...]:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from netwatch.config import Config
 from netwatch.coverage.readings import outcome
+from netwatch.inventory.learned import Learned
 from netwatch.model import BYPASS, Contact, Match, Message, Observation, Outcome
 from netwatch.protocols.ech import PUBLIC_NAMES
 
@@ -16,18 +18,23 @@ class Judge:
     """From a name to the contacts it makes, by the configuration of one run.
 
     The rule of a name is looked up once; names repeat. Contacts that no ban says anything
-    of are counted in `silent`, by the reason.
+    of are counted in `silent`, by the reason. `learned` is what the capture tells of its
+    devices, None where that is not wanted.
     """
 
-    def __init__(self, config: Config, silent: Counter[str]) -> None:
+    def __init__(
+        self, config: Config, silent: Counter[str], learned: Learned | None = None
+    ) -> None:
         self._config = config
+        self._learned = learned
         self._silent = silent
         self._known: dict[str, Match | None] = {}
         self._covered = _covered(config)
 
-    def reload(self, config: Config) -> None:
+    def reload(self, config: Config, learned: Learned | None) -> None:
         """Judge by another configuration from now on."""
         self._config = config
+        self._learned = learned
         self._known.clear()
         self._covered = _covered(config)
 
@@ -69,23 +76,33 @@ class Judge:
             return None
         return next((each for each in BYPASS if each == match.app.category), None)
 
-    def contacts(self, observation: Observation) -> Iterator[Contact]:
+    def contacts(self, observation: Observation, *, late: bool = False) -> Iterator[Contact]:
         """What the bans say of an observation: a contact for each that says something.
         None where no rule takes the name, nor where it is a bypass that no ban speaks of:
-        that is a blind spot, and counted as one."""
+        that is a blind spot, and counted as one. One that is `late` is of a time before
+        that of others that were judged already."""
         match = self.match(observation.name)
         if match is None:
             return
         if match.app.category in BYPASS and match.app.id not in self._covered:
             return
         config = self._config
-        network = config.networks.find(observation.client_ip, observation.vlan)
-        device = config.devices.identify(observation.client_ip, observation.client_mac, network)
+        ip, mac, vlan = observation.client_ip, observation.client_mac, observation.vlan
+        network = config.networks.find(ip, vlan)
+        tenant = None
+        if self._learned is not None:
+            tenant = self._learned.who(ip, mac, vlan, observation.time, now=not late)
+        device = told = config.devices.identify(ip, mac, network, tenant)
+        if tenant is not None and tenant.id is None and tenant.shared is None:
+            # judged as what it is by now, told under the id that its incident began with
+            told = replace(device, id=device.ip)
         for verdict in config.policy.judge(observation, match, device, network):
             if verdict.kind is None or network is None:
                 self._silent[verdict.clause] += 1
             else:
-                yield Contact(observation, match, device, network, verdict)
+                if self._learned is not None and not late and told.id == told.ip:
+                    self._learned.told(ip, mac, vlan, observation.time)
+                yield Contact(observation, match, told, network, verdict)
 
 
 def _covered(config: Config) -> frozenset[str]:

@@ -139,13 +139,48 @@ class QuicInfo:
     version: str
 
 
+ClaimKind = Literal["asks", "leased", "refused", "released", "held"]
+"""``asks``: a client wants or keeps an address, and says its name. ``leased``: a server
+gives it; ``refused``: it does not. ``released``: the client gives it up, or does without.
+``held``: somebody says that it has it, asked or not (ARP, neighbour discovery, mDNS)."""
+
+LEARNABLE = ("dhcp", "mdns", "arp")
+"""What device names can be learned from, in the order of the bits of `learning`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a message says of who has which addresses (packed; none: the one that its
+    packet comes from).
+
+    `mac` is the hardware address that the message itself tells, None where it tells
+    none. `direct`: the device itself is the near end of the packet, so that its frame has
+    its MAC. `name` is the host name, ``""`` where none is told. `lifetime` is in seconds,
+    None where it is not told. `transaction` joins a request with its answer, `client` and
+    `server` tell DHCP clients and servers apart. `kept`: the client says that it has had
+    the address before. `router`: whoever sends it forwards packets of others.
+    """
+
+    kind: ClaimKind
+    ips: tuple[bytes, ...] = ()
+    mac: bytes | None = None
+    direct: bool = False
+    name: str = ""
+    lifetime: int | None = None
+    transaction: bytes = b""
+    client: bytes = b""
+    server: bytes = b""
+    kept: bool = False
+    router: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What a parser read in one message of its protocol.
 
     `size` is how many bytes it took from the start of what it was given, so that the
     next message of a stream starts there. `oddities` are names of what was not as the
-    RFC has it but could be read all the same.
+    RFC has it but could be read all the same. `claims` tell who has which address.
     """
 
     shown: tuple[Shown, ...]
@@ -154,6 +189,7 @@ class Message:
     tls: TlsInfo | None = None
     quic: QuicInfo | None = None
     oddities: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,8 +295,22 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who has an address at some time, as learned from the wire. `id` is None where the
+    address itself has to do for it. `shared` is None, or says what two devices have at
+    that time, so that nobody can tell them apart; ``frame`` is a packet in a frame of
+    another device that is no router as far as is known."""
+
+    id: str | None
+    mac: bytes | None
+    hostname: str | None
+    shared: Literal["address", "mac", "frame"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
-    """Who the client is. `id` is that of the inventory, else the address."""
+    """Who the client is. `id` is that of the inventory, else the MAC where it was learned
+    that the address is that device's, else the address."""
 
     id: str
     ip: str

@@ -7,7 +7,7 @@ that goes on for ever take the same way.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,8 +18,19 @@ from netwatch.coverage.counts import Coverage
 from netwatch.coverage.survey import Survey
 from netwatch.incident import bare
 from netwatch.incidents import Incidents
+from netwatch.inventory.learned import LIMIT as LEARNED_LIMIT
+from netwatch.inventory.learned import Learned
 from netwatch.judge import Judge
-from netwatch.model import BYPASS, HANDSHAKES, Contact, Flow, Message, Network, Observation
+from netwatch.model import (
+    BYPASS,
+    HANDSHAKES,
+    Contact,
+    Flow,
+    Message,
+    Network,
+    Observation,
+    Packet,
+)
 from netwatch.resolved import LIMIT, Resolved
 from netwatch.tally import Tally
 from netwatch.wire import Progress, Wire
@@ -84,7 +95,8 @@ class _Said:
 
 class Engine:
     """One capture on its way down the street: `incidents` get its contacts, `coverage` its
-    flows, `tally` its counts."""
+    flows, `tally` its counts. With `proving` contacts come with the packets that prove
+    them. `relay` is told what messages claim of addresses, for others to learn from."""
 
     def __init__(
         self,
@@ -95,13 +107,17 @@ class Engine:
         progress: Progress | None = None,
         *,
         proving: bool = False,
+        relay: Callable[[Packet, Message], None] = lambda packet, message: None,
     ) -> None:
         self._incidents = incidents
         self._tally = tally
+        self._config = config
         self._coverage = coverage
-        self._judge = Judge(config, tally.silent)
+        self._learned = Learned(self._place, config.quiet_gap) if config.learn else None
+        self._judge = Judge(config, tally.silent, self._learned)
         self._resolved = Resolved()
-        self._survey = _survey(config, coverage)
+        self._survey = _survey(config, coverage, self._learned)
+        self._relay = relay
         self._wire = Wire(
             tally,
             progress,
@@ -109,6 +125,8 @@ class Engine:
             self._judge.outcome,
             self._ended,
             self._resolved.watches if proving else None,
+            config.learn,
+            self._claimed,
         )
         self._flows: dict[int, dict[str, _Said]] = {}
         self._left_out = 0
@@ -123,10 +141,16 @@ class Engine:
         self._take(self._wire.block(block, source))
 
     def reload(self, config: Config) -> None:
-        """Judge by another configuration from here on. Flows, unfinished messages and
-        resolved addresses stay."""
-        self._judge.reload(config)
-        self._survey = _survey(config, self._coverage)
+        """Judge by another configuration from here on. Flows, unfinished messages, resolved
+        addresses and what was learned of devices stay."""
+        self._config = config
+        if not config.learn:
+            self._learned = None
+        elif self._learned is None:
+            self._learned = Learned(self._place, config.quiet_gap)
+        self._judge.reload(config, self._learned)
+        self._survey = _survey(config, self._coverage, self._learned)
+        self._wire.learn(config.learn)
         self._wire.forget()
         for address in self._resolved.watched:
             self._wire.watch(address)
@@ -148,13 +172,28 @@ class Engine:
     def tables(self) -> dict[str, tuple[int, int, int]]:
         """How full the tables are, by name: entries now and at most, and how many had to go
         or were turned away."""
+        learned = len(self._learned) if self._learned is not None else 0
         return {
+            "learned_addresses": (learned, LEARNED_LIMIT, self._counted["devices-full"]),
             "contact_flows": (len(self._flows), FLOW_LIMIT, self._left_out),
             "resolved_addresses": (len(self._resolved), LIMIT, self._resolved.dropped),
         }
 
     def _wanted(self, message: Message) -> bool:
         return self._judge.wanted(message) or self._resolved.concerns(message)
+
+    def learn(self, packet: Packet, message: Message) -> None:
+        """Take what a message claims of who has which address."""
+        if self._learned is not None:
+            self._learned.take(packet, message)
+
+    def _claimed(self, packet: Packet, message: Message) -> None:
+        self.learn(packet, message)
+        self._relay(packet, message)
+
+    def _place(self, ip: bytes, vlan: int | None) -> str | None:
+        network = self._config.networks.find(ip, vlan)
+        return network.name if network is not None else None
 
     def _take(self, observations: Iterable[Observation]) -> None:
         """Judge observations, and keep in mind what they resolved."""
@@ -185,12 +224,19 @@ class Engine:
             asked = (seen.client_ip, seen.client_port) == (flow.client_ip, flow.client_port)
             self._tell(said, spoken if asked else spoken[::-1])
         self._survey.add(flow)
-        answer = self._resolved.known(flow)
+        answer = self._resolved.known(flow, self._stayed)
         if answer is None:
             return
-        for contact in self._judge.contacts(answer):
+        for contact in self._judge.contacts(answer, late=True):
             self._incidents.add(contact)
             self._incidents.add_bytes(contact, flow.bytes_out, flow.bytes_in)
+
+    def _stayed(self, answer: Observation, flow: Flow) -> bool:
+        """Whether a flow is of the device that had got the answer."""
+        if self._learned is None:
+            return True
+        ip, mac, vlan = answer.client_ip, answer.client_mac, answer.vlan
+        return self._learned.same(ip, mac, vlan, answer.time, flow.first)
 
     def _say(self) -> None:
         """Tell what was said since the last time; flows that the table let go are left."""
@@ -216,17 +262,26 @@ class Engine:
                 "resolved-addresses-full": self._resolved.dropped,
             }
         )
+        learned = self._learned
+        if learned is not None:
+            now["device-address-shared"] = learned.shared_addresses
+            now["device-mac-shared"] = learned.shared_macs
+            now["device-claim-refused"] = learned.refused
+            now["devices-full"] = learned.dropped
         self._tally.oddities.update(now - self._counted)
         self._counted = now
 
 
-def _survey(config: Config, coverage: Coverage) -> Survey:
-    def locate(ip: bytes, vlan: int | None, mac: bytes | None) -> tuple[Network | None, str]:
+def _survey(config: Config, coverage: Coverage, learned: Learned | None) -> Survey:
+    def locate(
+        ip: bytes, vlan: int | None, mac: bytes | None, time: int
+    ) -> tuple[Network | None, str]:
         network = config.networks.find(ip, vlan)
-        return network, config.devices.identify(ip, mac, network).id
+        tenant = learned.owner(ip, mac, vlan, time) if learned is not None else None
+        return network, config.devices.identify(ip, mac, network, tenant).id
 
     def known(ip: bytes) -> str | None:
         app = config.catalog.app_of_address(ip)
         return app.category if app and app.category in BYPASS else None
 
-    return Survey(coverage, locate, known)
+    return Survey(coverage, locate, known, lasting=learned is None)

@@ -7,6 +7,7 @@ packet time.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
@@ -99,13 +100,22 @@ class Resolved:
         answers = message.dns.answers if message.dns and self._watched else ()
         return any(ip_address(text).packed in self._watched for text, _ in answers)
 
-    def known(self, flow: Flow) -> Observation | None:
+    def known(
+        self,
+        flow: Flow,
+        stayed: Callable[[Observation, Flow], bool] = lambda answer, flow: True,
+    ) -> Observation | None:
         """What a flow without a readable name is known by, None where nothing is, or where
-        another app or name had the address at that time."""
+        another app or name had the address at that time. `stayed` says whether the client's
+        address was still with the device that had got an answer."""
         if flow.outcome in READABLE:
             return None
         answers = self._answers.get((flow.client_ip, flow.server_ip), ())
-        live = [one for one in answers if one.observation.time <= flow.first <= one.until]
+        live = [
+            one
+            for one in answers
+            if one.observation.time <= flow.first <= one.until and stayed(one.observation, flow)
+        ]
         if len(live) != 1 or live[0].app is None:
             self.shared += len(live) > 1
             return None

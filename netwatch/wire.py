@@ -6,11 +6,11 @@ Here sources meet the dissector, and the dissector the protocols; no rule is kno
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from netwatch.capture.block import TIME, Block, Source
 from netwatch.capture.files import STDIN, Found, NotACapture, open_source
-from netwatch.dissect.dissector import FOREVER, Dissector
+from netwatch.dissect.dissector import FOREVER, Dissector, learning_bits
 from netwatch.errors import CaptureError
 from netwatch.model import Flow, Message, Observation, Packet
 from netwatch.protocols import PROTOCOLS, looks_like
@@ -54,7 +54,9 @@ class Wire:
     `read` to the next until `close`. Observations of messages for which `wanted` is false
     are left out; None wants all. With `outcome`, the number in `model.OUTCOMES` of what a
     message tells of its flow's name, each flow is handed to `ended` when it is over. With
-    `proving` (see `Dissector`) observations come with the packets that prove them.
+    `proving` (see `Dissector`) observations come with the packets that prove them. With
+    `learning`, names of `model.LEARNABLE`, messages that claim addresses are handed to
+    `claimed`, in the order of their packets, before the names that they show.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class Wire:
         outcome: Callable[[Message], int] | None = None,
         ended: Callable[[Flow], None] = lambda flow: None,
         proving: Callable[[bytes], bool] | None = None,
+        learning: Collection[str] = (),
+        claimed: Callable[[Packet, Message], None] = lambda packet, message: None,
     ) -> None:
         self.tally = tally
         self._progress = progress
@@ -72,6 +76,8 @@ class Wire:
         self._outcome = outcome
         self._ended = ended
         self._proving = proving
+        self._learning = learning
+        self._claimed = claimed
         self._dissector: Dissector | None = None
         self._counted: tuple[Counter[str], Counter[str]] = Counter(), Counter()
 
@@ -112,6 +118,12 @@ class Wire:
         if self._dissector is not None:
             self._dissector.kernel.watch(address)
 
+    def learn(self, learning: Collection[str]) -> None:
+        """From now on devices are learned from these alone."""
+        self._learning = learning
+        if self._dissector is not None:
+            self._dissector.kernel.learning = learning_bits(learning)
+
     def forget(self) -> None:
         """What is of interest has changed: no name is known, no address watched any more."""
         if self._dissector is not None:
@@ -136,7 +148,13 @@ class Wire:
         if self._dissector is None:
             seed = secrets.randbits(62)
             self._dissector = Dissector(
-                PROTOCOLS, looks_like, self._wanted, self._outcome, seed, self._proving
+                PROTOCOLS,
+                looks_like,
+                self._wanted,
+                self._outcome,
+                seed,
+                self._proving,
+                self._learning,
             )
         dissector, kernel = self._dissector, self._dissector.kernel
         packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates
@@ -156,6 +174,8 @@ class Wire:
 
     def _observations(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[Observation]:
         for packet, message in found:
+            if message.claims:
+                self._claimed(packet, message)
             yield from observe(packet, message)
 
 

@@ -112,7 +112,7 @@ sensor: {name: probe-1}
     assert config.search_suffixes == ("corp.example", "localdomain", "example")
     assert config.quiet_gap == 2 * HOUR
     assert config.sensor == "probe-1"
-    assert [note.split(":")[0] for note in config.notes] == ["devices.learn"]
+    assert config.notes == ()
 
 
 def test_can_be_sent_to_another_process():
@@ -307,7 +307,10 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
             "netwatch.yaml:6: unknown key 'by' in an exemption",
         ),
         ("devices: {inventory: none.csv}", "none.csv: the inventory cannot be read: No such file"),
-        ("devices: {learn: [arp]}", "netwatch.yaml:3: 'learn' holds 'arp', expected dhcp or mdns"),
+        (
+            "devices: {learn: [arp, lldp]}",
+            "netwatch.yaml:3: 'learn' holds 'lldp', expected dhcp, mdns, arp",
+        ),
         ("devices: {file: x}", "netwatch.yaml:3: unknown key 'file' in devices"),
         ("geoip: {asn: none.mmdb}", "none.mmdb: cannot be read: No such file or directory; a MaxM"),
         ("geoip: {city: x}", "netwatch.yaml:3: unknown key 'city' in geoip"),

@@ -18,19 +18,23 @@ class Survey:
     """Counts flows in `coverage`.
 
     `locate` tells the network (None: outside) and the device's id of a packed address seen
-    in a VLAN under a MAC, `known` the category of `model.BYPASS` that a packed address
-    belongs to, else None.
+    in a VLAN under a MAC at a time in ns, `known` the category of `model.BYPASS` that a
+    packed address belongs to, else None. Where a client's place is the same at any time
+    (`lasting`) it is remembered.
     """
 
     def __init__(
         self,
         coverage: Coverage,
-        locate: Callable[[bytes, int | None, bytes | None], tuple[Network | None, str]],
+        locate: Callable[[bytes, int | None, bytes | None, int], tuple[Network | None, str]],
         known: Callable[[bytes], str | None],
+        *,
+        lasting: bool = True,
     ) -> None:
         self._coverage = coverage
         self._locate = locate
         self._known = known
+        self._lasting = lasting
         self._places: dict[Client, tuple[Network | None, str]] = {}
 
     def add(self, flow: Flow) -> None:
@@ -42,5 +46,7 @@ class Survey:
         if place is None:
             if len(self._places) >= CACHE_LIMIT:
                 self._places.clear()
-            place = self._places[client] = self._locate(*client)
+            place = self._locate(*client, flow.first)
+            if self._lasting:
+                self._places[client] = place
         self._coverage.add(*place, reading(flow, self._known(flow.server_ip)))

@@ -5,7 +5,7 @@ parsers are handed in, so that this room knows bytes and flows and no protocol.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -19,7 +19,7 @@ from netwatch.dissect.packets import packet_of
 from netwatch.dissect.streams import Streams
 from netwatch.dissect.trails import Kept
 from netwatch.errors import ParseError
-from netwatch.model import OUTCOMES, Flow, Message, Observation, Packet
+from netwatch.model import LEARNABLE, OUTCOMES, Flow, Message, Observation, Packet
 
 FOREVER = 0x7FFFFFFFFFFFFFFF
 """Later than any packet, ns."""
@@ -60,7 +60,8 @@ class Dissector:
     `model.OUTCOMES` of what a message says of its flow's name; with it flows are recorded,
     and only names whose outcome is plainly `named` are taken for known. With `proving`,
     which says whether a flow with a packed address may be known by it later, what is told
-    comes with the packets that prove it.
+    comes with the packets that prove it. Messages that claim addresses are told whether
+    wanted or not; `learning` names of `model.LEARNABLE` what they are looked for in.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Dissector:
         outcome: Callable[[Message], int] | None = None,
         seed: int = 0,
         proving: Callable[[bytes], bool] | None = None,
+        learning: Collection[str] = (),
     ) -> None:
         self._kept = None if proving is None else Kept(proving)
         self.kernel = Kernel(
@@ -78,6 +80,7 @@ class Dissector:
             filtering=wanted is not None,
             recording=outcome is not None,
             opening=proving is not None,
+            learning=learning_bits(learning),
         )
         self._outcome = outcome
         self._sources: list[str] = []
@@ -224,8 +227,10 @@ class Dissector:
             told = self._outcome(message)
             self._over.mark(flow, told)
         if self._wanted is None or not message.shown:
-            return bool(message.shown)
+            return bool(message.shown or message.claims)
         if self._wanted(message):
+            return True
+        if message.claims:
             return True
         if told == _NAMED:
             for shown in message.shown:
@@ -246,3 +251,8 @@ class Dissector:
             whole = self.kernel.flows.drain(before)
             self._over.take()
             yield from self.flows()
+
+
+def learning_bits(learning: Collection[str]) -> int:
+    """Names of `model.LEARNABLE` as the bits that the kernel has them in."""
+    return sum(1 << bit for bit, word in enumerate(LEARNABLE) if word in learning)

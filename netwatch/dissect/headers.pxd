@@ -31,5 +31,6 @@ cdef class Headers(Glimpse):
     cdef int other_link(self, long long link_type) noexcept nogil
     cdef int other_type(self, long long kind) noexcept nogil
     cdef int inner(self) noexcept nogil
+    cdef int beside(self, long long kind) noexcept nogil
     cdef int ipv4(self) noexcept nogil
     cdef int ipv6(self) noexcept nogil

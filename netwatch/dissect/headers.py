@@ -35,6 +35,7 @@ ODDITIES = (
     "wlan-protected",
     "encrypted-ip",
     "amsdu-bad",
+    "nd-hop-limit",
 )
 """Names of what is counted while peeling, by number."""
 
@@ -153,6 +154,14 @@ class Headers(Glimpse):
         if self.proto == 6 or self.proto == 17:
             return 1
         return self.fail(TRANSPORT_UNKNOWN)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def beside(self, kind: cython.longlong) -> cython.int:
+        """What carries no names: a packet of the EtherType `kind` that is no IP, or, where
+        that is 0, of an IP protocol that is no transport."""
+        return self.fail(NOT_IP if kind else TRANSPORT_UNKNOWN)
 
     @cython.cfunc
     @cython.nogil

@@ -63,7 +63,9 @@ class Kernel(Transport):
     can aim at either. With `filtering`,
     messages with nothing but names that were learned are counted and give no row. With
     `recording`, flows that are over are kept until `flows.take` is called, which must be
-    after each list of rows. With `opening` the first packet of each flow gives a row."""
+    after each list of rows. With `opening` the first packet of each flow gives a row.
+    `learning` has a bit for each of `model.LEARNABLE` that is passed on too, to learn
+    devices from it."""
 
     def __init__(
         self,
@@ -72,8 +74,10 @@ class Kernel(Transport):
         filtering: bool = False,
         recording: bool = False,
         opening: bool = False,
+        learning: int = 0,
     ) -> None:
         self.flows = Flows(slots, recording)
+        self.learning = learning
         self.odd = array("q", bytes(8 * len(ODDITIES)))
         self.rows = array("q", bytes(8 * (ROOM + 2) * WIDTH))
         self.out = self.rows

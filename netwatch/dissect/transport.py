@@ -13,6 +13,8 @@ else:
     from netwatch.dissect.links import Links
 
 WIDTH = cython.declare(cython.longlong, 16)
+NOT_IP = cython.declare(cython.int, 0)
+TRANSPORT_UNKNOWN = cython.declare(cython.int, 8)
 CUT = cython.declare(cython.int, 12)
 TRANSPORT_CUT = cython.declare(cython.int, 9)
 ADDRESSES = cython.declare(cython.Py_ssize_t, 9)
@@ -34,13 +36,23 @@ KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 KIND_MORE = cython.declare(cython.longlong, 6)
 KIND_OPENING = cython.declare(cython.longlong, 0)
 MIX = cython.declare(cython.ulonglong, 0x1E3779B97F4A7C15)
+ND_HOP_LIMIT = cython.declare(cython.int, 19)
+LEARN_DHCP = cython.declare(cython.int, 1)
+LEARN_MDNS = cython.declare(cython.int, 2)
+LEARN_ARP = cython.declare(cython.int, 4)
+KIND_DHCP = cython.declare(cython.longlong, 13)
+KIND_DHCPV6 = cython.declare(cython.longlong, 14)
+KIND_MDNS = cython.declare(cython.longlong, 15)
+KIND_ARP = cython.declare(cython.longlong, 16)
+KIND_ND = cython.declare(cython.longlong, 17)
 LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 KEY_MASK = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFE00)
 
 
 @cython.cclass
 class Transport(Links):
-    """Reads the transport header at `at`, and writes rows into `out`."""
+    """Reads the transport header at `at`, and writes rows into `out`. `learning` has a bit
+    for each of `model.LEARNABLE` that devices are learned from."""
 
     @cython.cfunc
     @cython.nogil
@@ -95,8 +107,9 @@ class Transport(Links):
         self.out[row + 2] = at
         self.out[row + 3] = self.end - at
         self.out[row + 4] = self.wire_end - at
-        self.out[row + 5] = 0 if kind == KIND_FRAGMENT else self.u16(self.at)
-        self.out[row + 6] = 0 if kind == KIND_FRAGMENT else self.u16(self.at + 2)
+        ported: cython.bint = kind != KIND_FRAGMENT and kind < KIND_ARP
+        self.out[row + 5] = self.u16(self.at) if ported else 0
+        self.out[row + 6] = self.u16(self.at + 2) if ported else 0
         self.out[row + 7] = self.addr
         self.out[row + 8] = self.addr_len
         self.out[row + 9] = self.src_mac
@@ -108,6 +121,43 @@ class Transport(Links):
         self.out[row + 15] = self.proto
         self.count += 1
         self.candidates += 1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def beside(self, kind: cython.longlong) -> cython.int:
+        """Pass ARP and neighbour discovery on where devices are learned from them; they are
+        counted like all that carries no names."""
+        first: cython.int
+        if self.learning & LEARN_ARP and self.has(1):
+            self.side = 0
+            if kind == 0x0806:
+                self.addr = self.at
+                self.addr_len = 0
+                self.proto = 0
+                self.emit(KIND_ARP, self.at, 0, 0)
+            elif kind == 0 and self.proto == 58 and self.addr_len == 16:
+                first = self.data[self.at]
+                if first >= 133 and first <= 137:
+                    # RFC 4861 section 7.1: what a router could have passed on proves nothing
+                    if self.data[self.addr - 1] == 255:
+                        self.emit(KIND_ND, self.at, 0, 0)
+                    else:
+                        self.odd[ND_HOP_LIMIT] += 1
+        return self.fail(NOT_IP if kind else TRANSPORT_UNKNOWN)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def leased(self, src: cython.longlong, dst: cython.longlong) -> cython.longlong:
+        """The kind of a datagram between these ports that may be DHCP (RFC 2131 section
+        4.1, RFC 8415 section 7.2), 0 where it is none."""
+        if self.addr_len == 4:
+            if (dst == 67 or dst == 68) and (src == 67 or src == 68):
+                return KIND_DHCP
+        elif dst == 546 or dst == 547:
+            return KIND_DHCPV6
+        return 0
 
     @cython.cfunc
     @cython.nogil
@@ -291,7 +341,9 @@ class Transport(Links):
         src = self.u16(self.at)
         dst = self.u16(self.at + 2)
         if dst == 53 or src == 53 or dst == 5353 or src == 5353 or dst == 5355 or src == 5355:
-            if self.end < self.wire_end or not self.dns_known(payload, self.end):
+            if src == 5353 and self.learning & LEARN_MDNS:
+                self.emit(KIND_MDNS, payload, 0, self.key())
+            elif self.end < self.wire_end or not self.dns_known(payload, self.end):
                 self.emit(1, payload, 0, self.key())
             return False
         if self.wrapped(payload):
@@ -302,6 +354,11 @@ class Transport(Links):
             self.describe(slot)
             self.flows.client(slot, 1 - self.side if src < 1024 <= dst else self.side, True)
         self.flows.count(slot, self.side, self.wire_end - payload)
+        if self.learning & LEARN_DHCP:
+            kind = self.leased(src, dst)
+            if kind:
+                self.emit(kind, payload, 0, key)
+                return False
         if self.quic(payload, self.end):
             kind = 3
             self.flows.wait(slot, self.side)

@@ -16,7 +16,6 @@ else:
 NOT_IP = cython.declare(cython.int, 0)
 LINK_CUT = cython.declare(cython.int, 2)
 UNKNOWN = cython.declare(cython.int, 6)
-TRANSPORT_UNKNOWN = cython.declare(cython.int, 8)
 CUT = cython.declare(cython.int, 15)
 ENCRYPTED = cython.declare(cython.int, 17)
 
@@ -45,7 +44,7 @@ class Tunnels(Headers):
             return self.nsh()
         if kind == 0x6558:
             return self.ethernet()
-        return self.fail(NOT_IP)
+        return self.beside(kind)
 
     @cython.cfunc
     @cython.nogil
@@ -80,7 +79,7 @@ class Tunnels(Headers):
             return self.inner() if self.deeper() else 0
         if self.proto == 50:
             return self.fail(ENCRYPTED)
-        return self.fail(TRANSPORT_UNKNOWN)
+        return self.beside(0)
 
     @cython.cfunc
     @cython.nogil

@@ -4,6 +4,10 @@ A MAC address beats an IP address, since addresses are lent. But a MAC is that o
 last router on the way, so an entry found by IP stands even where the MAC differs, as
 long as no other entry owns that MAC. Where MAC and IP belong to two entries nobody can
 say who it is: the device is unknown, and a ban on service devices does not touch it.
+
+Where it was learned from the wire who has an address (`netwatch.inventory.learned`), the
+MAC is the one learned, and what the inventory says of it stands. A device that is not
+in the inventory has that MAC and the name that it goes by.
 """
 
 import csv
@@ -13,8 +17,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from netwatch.inventory.holds import differ
 from netwatch.inventory.networks import CLASSES
-from netwatch.model import Device, DeviceClass, Network
+from netwatch.model import Device, DeviceClass, Network, Tenant
 from netwatch.userfile import Problems
 
 COLUMNS = ("id", "mac", "ip", "hostname", "owner", "class")
@@ -197,7 +202,11 @@ class Devices:
         self._ids = {entry.id: entry for entry in self.entries}
         self._ips = {ip: entry for entry in self.entries for ip in entry.ips}
         self._macs = {entry.mac: entry for entry in self.entries if entry.mac}
-        self._cache: dict[tuple[bytes, bytes | None, Network | None], Device] = {}
+        self._names: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            if entry.hostname and not entry.mac and not entry.ips:
+                self._names.setdefault(entry.hostname.partition(".")[0], []).append(entry)
+        self._cache: dict[tuple[bytes, bytes | None, Network | None, Tenant | None], Device] = {}
 
     def find(self, word: str) -> Entry | None:
         """The entry with this id, address or MAC in text form, or None."""
@@ -208,25 +217,45 @@ class Devices:
             or (self._macs.get(mac) if mac else None)
         )
 
-    def identify(self, ip: bytes, mac: bytes | None, network: Network | None) -> Device:
-        """The device of a packed address and MAC, as seen in `network` (None: outside)."""
-        key = (ip, mac, network)
+    def identify(
+        self,
+        ip: bytes,
+        mac: bytes | None,
+        network: Network | None,
+        tenant: Tenant | None = None,
+    ) -> Device:
+        """The device of a packed address and MAC, as seen in `network` (None: outside);
+        `tenant` is who was learned to have the address at that time."""
+        key = (ip, mac, network, tenant)
         try:
             return self._cache[key]
         except KeyError:
             pass
-        device = self.explain(ip, mac, network)[0]
+        device = self.explain(ip, mac, network, tenant)[0]
         if len(self._cache) >= CACHE_LIMIT:
             self.evictions += len(self._cache)
             self._cache.clear()
         self._cache[key] = device
         return device
 
-    def explain(self, ip: bytes, mac: bytes | None, network: Network | None) -> tuple[Device, str]:
+    def explain(
+        self,
+        ip: bytes,
+        mac: bytes | None,
+        network: Network | None,
+        tenant: Tenant | None = None,
+    ) -> tuple[Device, str]:
         """Like `identify`, with what decided, in words."""
         text = ip_text(ip)
-        seen_mac = mac_text(mac) if mac else None
         by_ip = self._ips.get(ip)
+        if tenant is not None:
+            frame = self._macs.get(mac) if mac else None
+            doubt = self._doubt(text, by_ip, frame, tenant)
+            if doubt:
+                told = mac_text(mac) if mac else None
+                return Device(f"unknown:{text}", text, told, None, None, "unknown"), doubt
+            mac = tenant.mac or mac
+        seen_mac = mac_text(mac) if mac else None
         by_mac = self._macs.get(mac) if mac else None
         # a router lends its MAC to all that it forwards; where its own addresses are
         # written, another address with that MAC is not the router
@@ -236,21 +265,57 @@ class Devices:
             why = f"MAC {seen_mac} is that of '{by_mac.id}', IP {text} that of '{by_ip.id}'"
             return Device(f"unknown:{text}", text, seen_mac, None, None, "unknown"), why
         entry = by_mac or by_ip
+        by_name = self._called(tenant.hostname) if tenant and tenant.hostname else None
         inherited = network.device_class if network else "unknown"
+        if entry is None and by_name is None and tenant is not None:
+            called = f" and is called {tenant.hostname}" if tenant.hostname else ""
+            why = f"no entry of the inventory; learned that it has MAC {seen_mac}{called}"
+            name = tenant.hostname
+            return Device(tenant.id or text, text, seen_mac, name, None, inherited), why
+        entry = entry or by_name
         if entry is None:
             why = "no entry of the inventory has this address or MAC: class of the network"
             return Device(text, text, seen_mac, None, None, inherited), why
-        found = f"MAC {seen_mac}" if by_mac else f"IP {text}"
+        found = f"MAC {seen_mac}" if by_mac else f"IP {text}" if by_ip else "learned host name"
         source = "class written there" if entry.device_class else "class of the network"
         device = Device(
             entry.id,
             text,
             mac_text(entry.mac) if entry.mac else seen_mac,
-            entry.hostname,
+            entry.hostname or (tenant.hostname if tenant else None),
             entry.owner,
             entry.device_class or inherited,
         )
         return device, f"inventory line {entry.line} by {found}: {source}"
+
+    def _doubt(self, text: str, by_ip: Entry | None, frame: Entry | None, tenant: Tenant) -> str:
+        """Why nobody can say which device a tenant is, in words; empty where one can.
+        `frame` is the entry of the MAC in the frame."""
+        router = frame is not None and frame.device_class == "infrastructure"
+        if tenant.shared == "mac":
+            return f"two devices have MAC {mac_text(tenant.mac or bytes(6))} at this time"
+        if tenant.shared == "frame" and not router:
+            return f"IP {text} is MAC {mac_text(tenant.mac or bytes(6))}'s, the frame another's"
+        if tenant.shared == "address":
+            # the inventory stands: whose MAC is written there is who sent the frame
+            known = frame is not None and not router
+            return "" if known else f"two devices have IP {text} at this time"
+        if tenant.mac is None:
+            return ""
+        holder, mac = self._macs.get(tenant.mac), mac_text(tenant.mac)
+        if frame is not None and not router and frame is not holder:
+            return f"the frame is from '{frame.id}', and IP {text} was learned to be MAC {mac}'s"
+        if by_ip and by_ip.mac and by_ip.mac != tenant.mac and holder is None:
+            return f"IP {text} is that of '{by_ip.id}', and was learned to be MAC {mac}'s"
+        return ""
+
+    def _called(self, name: str) -> Entry | None:
+        """The only entry that has but a host name, and this one, with or without its
+        domain; None where there is none, or more than one."""
+        near = self._names.get(name.partition(".")[0], [])
+        same = [entry for entry in near if entry.hostname == name]
+        found = same or [entry for entry in near if not differ(entry.hostname or "", name)]
+        return found[0] if len(found) == 1 else None
 
     def __len__(self) -> int:
         return len(self.entries)

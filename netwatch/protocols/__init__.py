@@ -13,11 +13,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from netwatch.model import Message
-from netwatch.protocols import dns, dtls, gquic, http, http2, quic, socks, tls, tls_server
+from netwatch.protocols import (
+    arp,
+    dhcp,
+    dhcpv6,
+    dns,
+    dtls,
+    gquic,
+    http,
+    http2,
+    mdns,
+    neighbor,
+    quic,
+    socks,
+    tls,
+    tls_server,
+)
 
 DNS, TLS, QUIC, HTTP, DNS_TCP = 1, 2, 3, 4, 5
 DTLS, SOCKS, TLS_SERVER, HTTP2, GQUIC = 8, 9, 10, 11, 12
-"""Kinds of candidates, as the kernel numbers them; 6 and 7 are its own."""
+DHCP, DHCPV6, MDNS, ARP, ND = 13, 14, 15, 16, 17
+"""Kinds of candidates, as the kernel numbers them; 6 and 7 are its own, and those from
+13 on it gives only where devices are to be learned."""
 
 _REQUEST_LINE = re.compile(rb"[A-Z][A-Z_-]{2,23} [!-~]")
 
@@ -50,6 +67,11 @@ PROTOCOLS: Mapping[int, Protocol] = {
     TLS_SERVER: Protocol("tls-server", parse_stream=tls_server.parse),
     HTTP2: Protocol("http2", parse_stream=http2.parse),
     GQUIC: Protocol("gquic", connect=gquic.Connection),
+    DHCP: Protocol("dhcp", parse=dhcp.parse),
+    DHCPV6: Protocol("dhcpv6", parse=dhcpv6.parse),
+    MDNS: Protocol("mdns", parse=mdns.parse),
+    ARP: Protocol("arp", parse=arp.parse),
+    ND: Protocol("nd", parse=neighbor.parse),
 }
 """The protocols by kind."""
 

@@ -85,7 +85,9 @@ def test_what_was_lost_before_it_became_a_flow() -> None:
 def test_a_survey_asks_for_each_client_once() -> None:
     asked: list[tuple[bytes, int | None]] = []
 
-    def locate(ip: bytes, vlan: int | None, mac: bytes | None) -> tuple[Network | None, str]:
+    def locate(
+        ip: bytes, vlan: int | None, mac: bytes | None, time: int
+    ) -> tuple[Network | None, str]:
         asked.append((ip, vlan))
         return (HQ, "ws-1") if ip[0] == 10 else (None, "far")
 
@@ -105,8 +107,22 @@ def test_a_survey_asks_for_each_client_once() -> None:
     assert report.outside == Share({"no-hello": 1})
 
 
+def test_a_survey_asks_for_each_flow_where_places_do_not_last() -> None:
+    def locate(
+        ip: bytes, vlan: int | None, mac: bytes | None, time: int
+    ) -> tuple[Network | None, str]:
+        return HQ, f"at-{time}"
+
+    coverage = Coverage()
+    survey = Survey(coverage, locate, lambda ip: None, lasting=False)
+    for first in (1, 2):
+        survey.add(flow(outcome="named", first=first))
+    (network,) = coverage.report(2, {}).networks
+    assert [id for id, _ in network.devices] == ["at-1", "at-2"]
+
+
 def test_clients_are_remembered_within_bounds() -> None:
-    survey = Survey(Coverage(), lambda ip, vlan, mac: (None, ""), lambda ip: None)
+    survey = Survey(Coverage(), lambda ip, vlan, mac, time: (None, ""), lambda ip: None)
     for vlan in range(CACHE_LIMIT + 1):
         survey.add(flow(vlan=vlan))
     assert len(survey._places) == 1

@@ -48,10 +48,10 @@ def source() -> ModuleType:
 
 
 def walked(
-    module: ModuleType, blocks: Iterable[Block], slots: int, seed: int
+    module: ModuleType, blocks: Iterable[Block], slots: int, seed: int, learning: int
 ) -> tuple[list[list[list[int]]], *tuple[object, ...]]:
     """All that a walk gives and leaves behind."""
-    kernel = module.Kernel(slots, seed, recording=True)
+    kernel = module.Kernel(slots, seed, recording=True, learning=learning)
     rows, over = [], []
     for each in blocks:
         rows.append([])
@@ -70,9 +70,10 @@ def walked(
 
 
 def same(source: ModuleType, blocks: list[Block], slots: int = 256, seed: int = 5) -> int:
-    """Compare; how many rows there were."""
-    fast = walked(compiled, blocks, slots, seed)
-    assert walked(source, blocks, slots, seed) == fast
+    """Compare, with and without what devices are learned from; how many rows there were."""
+    for learning in (0, 7):
+        fast = walked(compiled, blocks, slots, seed, learning)
+        assert walked(source, blocks, slots, seed, learning) == fast
     return sum(len(part) for some in fast[0] for part in some)
 
 

@@ -21,12 +21,17 @@ import protocol_samples as samples
 from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Message, QuicInfo
 from netwatch.protocols import (
+    arp,
+    dhcp,
+    dhcpv6,
     dns,
     dtls,
     gquic,
     http,
     http2,
     looks_like,
+    mdns,
+    neighbor,
     quic,
     socks,
     tls,
@@ -65,6 +70,12 @@ def _sound(message: Message, data: bytes) -> None:
         hold(shown.name.isascii() and shown.name.isprintable(), f"name {shown.name!r}")
         hold(" " not in shown.name, f"name {shown.name!r}")
         hold(len(shown.name) <= 4 * 300, f"a name of {len(shown.name)}")
+    for claim in message.claims:
+        hold(all(len(ip) in (4, 16) for ip in claim.ips), f"addresses {claim.ips}")
+        hold(claim.mac is None or len(claim.mac) == 6, f"MAC {claim.mac!r}")
+        hold(claim.name.isascii() and claim.name.isprintable(), f"name {claim.name!r}")
+        hold(" " not in claim.name and len(claim.name) <= 4 * 256, f"name {claim.name!r}")
+        hold(claim.lifetime is None or 0 <= claim.lifetime < 1 << 32, "a lifetime that cannot be")
     if message.tls is not None and message.tls.ja4 is not None:
         hold(len(message.tls.ja4) == 36, f"JA4 {message.tls.ja4}")
 
@@ -152,16 +163,21 @@ def _frames(data: bytes) -> None:
 
 
 TARGETS: Mapping[str, Target] = {
+    "arp": _datagram(arp.parse),
     "certificate": _certificate,
     "chlo": _handshake(_chlo),
     "client-hello": _handshake(client_hello),
     "client-hello-dtls": _handshake(lambda data, last: client_hello(data, last, cookie=True)),
+    "dhcp": _datagram(dhcp.parse),
+    "dhcpv6": _datagram(dhcpv6.parse),
     "dns": _datagram(dns.parse),
     "dns-tcp": _stream(dns.parse_stream),
     "dtls": _connection(dtls.Connection),
     "gquic": _connection(gquic.Connection),
     "http": _stream(http.parse),
     "http2": _stream(http2.parse),
+    "mdns": _datagram(mdns.parse),
+    "nd": _datagram(neighbor.parse),
     "quic": _connection(quic.Connection),
     "quic-frames": _frames,
     "socks": _stream(socks.parse),
@@ -196,11 +212,35 @@ _FLIGHT = handshakes.server_hello(alpn=b"h2") + handshakes.certificates(
     handshakes.certificate("www.example.com", "*.example.com")
 )
 
+_MAC = bytes.fromhex("020000200614")
+_IP, _IP6 = bytes([10, 20, 6, 20]), bytes.fromhex("20010db8002000060000000000000014")
+_BOOTP = b"\2\1\6\0\0\0\0\7" + bytes(8) + _IP + bytes(8) + _MAC + bytes(202) + b"\x63\x82\x53\x63"
+_REPLY = (
+    b"\7\0\0\7\0\1\0\x0a\0\3\0\1" + _MAC + b"\0\x27\0\x08\1\6ws-014"
+    b"\0\3\0\x28" + bytes(12) + b"\0\5\0\x18" + _IP6 + b"\0\0\x0e\x10\0\0\x0e\x10"
+)
+_ANNOUNCED = (
+    bytes.fromhex("000084000000000100000001")
+    + b"\6ws-014\5local\0\0\1\x80\1\0\0\0\x78\0\4"
+    + _IP
+    + b"\xc0\x0c\0\x1c\x80\1\0\0\0\x78\0\x10"
+    + _IP6
+)
+
 _SEEDS: Mapping[str, Callable[[], list[bytes]]] = {
+    "arp": lambda: [b"\0\1\x08\0\6\4\0\1" + _MAC + _IP + bytes(6) + _IP],
     "certificate": lambda: [handshakes.certificate("www.example.com", "*.example.com")],
     "chlo": lambda: [_CHLO],
     "client-hello": lambda: [_HELLO, samples.real_hello()[5:]],
     "client-hello-dtls": lambda: [b"\1" + samples.vector(3, _BODY)],
+    "dhcp": lambda: [
+        _BOOTP + b"\x35\1\5\x33\4\0\0\x0e\x10\x36\4\x0a\x14\6\1\x0c\6ws-014\xff",
+        _BOOTP + b"\x34\1\3\x35\1\5\x51\x0a\5\0\0\6ws-014\xff",
+    ],
+    "dhcpv6": lambda: [
+        _REPLY,
+        b"\x0c\0" + bytes(32) + b"\0\x4f\0\x08\0\1" + _MAC + b"\0\x09" + samples.vector(2, _REPLY),
+    ],
     "dns": lambda: [_ASKED, _ANSWERED],
     "dns-tcp": lambda: [b"\x10" + samples.vector(2, each) for each in (_ASKED, _ANSWERED)],
     "dtls": lambda: [
@@ -223,6 +263,11 @@ _SEEDS: Mapping[str, Callable[[], list[bytes]]] = {
         b"\x90POST http://a.example/ HTTP/1.0\r\nContent-Length: 2\r\n\r\nabGET / HTTP/1.1\r\n",
     ],
     "http2": lambda: [b"\x20" + handshakes.http2_requests("www.example.com", "a.example:80")],
+    "mdns": lambda: [_ANNOUNCED],
+    "nd": lambda: [
+        b"\x88\0\0\0\x20\0\0\0" + _IP6 + b"\2\1" + _MAC,
+        b"\x86\0\0\0" + bytes(12) + b"\5\1\0\0\0\0\5\xdc\1\1" + _MAC,
+    ],
     "quic": lambda: [
         _datagrams(samples.sealed(samples.crypto(0, _HELLO), b"12345678", pad_to=300)),
         _datagrams(samples.sealed(b"\1", b"12345678") + samples.sealed(b"\1", b"12345678", 1)),

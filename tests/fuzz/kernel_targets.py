@@ -1,8 +1,9 @@
 """What the fuzzer calls of the packet loop, in both its forms, and of all behind it.
 
-The input is a small capture: a byte that picks the link type, one of options (size of the
-flow table, whether known names are filtered, snap length), then packets, each behind its
-length in two bytes, whose highest bit lets two minutes pass. A target raises where a
+The input is a small capture: a byte that picks the link type and what devices are learned
+from, one of options (size of the flow table, whether known names are filtered, snap
+length), then packets, each behind its length in two bytes, whose highest bit lets two
+minutes pass. A target raises where a
 promise of the loop is broken: an exception, a row that reaches out of its packet, a flow
 that is told twice or never, two forms that differ.
 """
@@ -23,9 +24,11 @@ sys.path.append(str(Path(__file__).parents[2] / "pcaps"))
 
 import handshakes
 import messages
+from craft import Host, Wire
 from fuzz_targets import hold
+from leases import Segment
 from support import layers
-from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
+from support.frames import CLIENT, CLIENT6, GATEWAY, MAC, SERVER, SERVER6, tcp, udp
 from support.interpreted import interpreted
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
@@ -34,8 +37,9 @@ from netwatch.dissect import kernel as compiled
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.ended import ended
 from netwatch.dissect.flows import FIELDS as WORDS
-from netwatch.model import OUTCOMES, Message
-from netwatch.protocols import PROTOCOLS, looks_like
+from netwatch.inventory.learned import Learned
+from netwatch.model import LEARNABLE, OUTCOMES, Message
+from netwatch.protocols import ARP, ND, PROTOCOLS, looks_like
 from netwatch.wire import observe
 
 Target = Callable[[bytes], None]
@@ -54,6 +58,7 @@ class Case:
     def __init__(self, data: bytes) -> None:
         head = data[:2].ljust(2, b"\0")
         self.link = LINKS[head[0] % len(LINKS)]
+        self.learning = head[0] // len(LINKS) & 7
         self.slots = (8, 64)[head[1] & 1]
         self.filtering = bool(head[1] & 2)
         self.snap = 8 * (head[1] >> 2) or 1 << 18
@@ -78,9 +83,9 @@ class Case:
         return Block(bytes(data), records, len(self.frames), (Interface(self.link, 9),), 1, 0)
 
 
-def encoded(link: int, frames: list[bytes], options: int = 0) -> bytes:
+def encoded(link: int, frames: list[bytes], options: int = 0, learning: int = 0) -> bytes:
     """The input that stands for these frames."""
-    out = bytes([LINKS.index(link), options])
+    out = bytes([LINKS.index(link) + learning * len(LINKS), options])
     return out + b"".join(len(frame).to_bytes(2) + frame for frame in frames)
 
 
@@ -99,7 +104,7 @@ def _nothing_unraisable() -> Iterator[None]:
 def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     """All that a walk gives and leaves, held to what is promised of any."""
     block = case.block()
-    kernel = module.Kernel(case.slots, 5, case.filtering, True)
+    kernel = module.Kernel(case.slots, 5, case.filtering, True, case.learning)
     kernel.learn(NAME.encode())
     rows: list[list[int]] = []
     words: list[int] = []
@@ -134,13 +139,13 @@ def _hold_row(row: list[int], block: Block) -> None:
     hold(start <= at and size >= 0 and at + size <= end, f"payload {at}+{size} of {start}-{end}")
     hold(size <= wire, "more captured than there was")
     hold(start <= addr and addr + 2 * addr_size <= at, f"addresses at {addr}")
-    hold(addr_size in (4, 16), f"addresses of {addr_size} bytes")
+    hold(addr_size in (4, 16) or kind == ARP, f"addresses of {addr_size} bytes")
     hold(all(mac == -1 or start <= mac <= at - 6 for mac in (src, dst)), f"MACs {src}, {dst}")
     hold(0 <= sport < 65536 and 0 <= dport < 65536 and -1 <= vlan < 4096, "ports or VLAN")
     fragment = kind == compiled.FRAGMENT
     hold(0 <= row[12] < (1 << 17 if fragment else 1 << 32), f"sequence number {row[12]}")
     hold(row[13] >= 0 and row[14] in (0, 1), f"flow {row[13]}, side {row[14]}")
-    hold(fragment or row[15] in (6, 17), f"protocol {row[15]}")
+    hold(fragment or row[15] in (6, 17) or kind in (ARP, ND), f"protocol {row[15]}")
 
 
 source = cache(interpreted)
@@ -166,11 +171,18 @@ def _street(data: bytes) -> None:
     def outcome(message: Message) -> int:
         return OUTCOMES.index("named" if message.shown else "no-sni")
 
-    by = Dissector(PROTOCOLS, looks_like, outcome=outcome)
-    block = Case(data).block()
+    case = Case(data)
+    sources = [word for bit, word in enumerate(LEARNABLE) if case.learning >> bit & 1]
+    by = Dissector(PROTOCOLS, looks_like, outcome=outcome, learning=sources)
+    learned = Learned(lambda ip, vlan: "hq", 60 * SECOND, limit=4)
+    block = case.block()
     with _nothing_unraisable():
         found = [*by.messages(block, "fuzz"), *by.flush()]
     for packet, message in found:
+        hold(bool(message.shown) or case.learning > 0, "a message without a name")
+        learned.take(packet, message)
+        tenant = learned.who(packet.src, packet.src_mac, packet.vlan, packet.time)
+        hold(tenant is None or tenant.shared == "address" or bool(tenant.mac), "a device of none")
         for observation in observe(packet, message):
             hold(bool(observation.name), "an empty name")
             hold(0 < observation.packet <= block.count, f"packet {observation.packet}")
@@ -185,6 +197,18 @@ TARGETS: Mapping[str, Target] = {
     "both": _same,
     "street": _street,
 }
+
+
+def _leases() -> list[bytes]:
+    """What devices are learned from."""
+    host, six = Host("10.20.6.20", MAC), Host(CLIENT6, MAC)
+    link = Segment(Wire("2023-04-03T10:00:00+02:00", 3), Host("10.20.6.1", GATEWAY))
+    link.obtain(host, "ws-014")
+    link.obtain6(six, "ws-014")
+    link.announce(host, "ws-014")
+    link.advertise(six)
+    link.release(host)
+    return [frame for _, frame in link.wire.frames]
 
 
 def seeds() -> list[bytes]:
@@ -203,7 +227,7 @@ def seeds() -> list[bytes]:
         udp(handshakes.quic_hello(1, NAME, rng)[0], dport=443),
         *layers.fragments(udp(messages.query(1, NAME, "A")), (2, 4)),
     ]
-    made = []
+    made = [encoded(1, _leases(), 0, 7)]
     for number, carrier in enumerate(CARRIERS):
         frames = [frame for packet in packets for frame in Wrapped(carrier, ()).frames(packet)]
         made.append(encoded(carrier.number, frames, number % 4))

@@ -16,6 +16,11 @@ def test_kinds_are_those_of_the_kernel():
         10: "tls-server",
         11: "http2",
         12: "gquic",
+        13: "dhcp",
+        14: "dhcpv6",
+        15: "mdns",
+        16: "arp",
+        17: "nd",
     }
 
 

@@ -1,0 +1,426 @@
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwatch.inventory import learned
+from netwatch.inventory.holds import AT_ONCE
+from netwatch.inventory.learned import Learned
+from netwatch.model import Claim, Message, Packet, Tenant
+
+S = 1_000_000_000
+GAP = 1800 * S
+IP, IP2 = bytes([10, 20, 6, 20]), bytes([10, 20, 6, 21])
+IP6 = ip_address("2001:db8:20:6::14").packed
+ONE, TWO, ROUTER = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2", b"\2\0\0\0\0\xfe"
+MAC1, MAC2 = ONE.hex(":"), TWO.hex(":")
+SERVER, OTHER = b"srv1", b"srv2"
+
+
+def packet(time, src_mac=ONE, dst_mac=b"\xff" * 6, src=bytes(4), vlan=None):
+    return Packet("x", 1, time, 9, "udp", src, 68, IP, 67, src_mac, dst_mac, vlan, 0)
+
+
+def place(ip, vlan):
+    return f"net-{vlan}" if ip[0] in (10, 0x20) else None
+
+
+class Wire:
+    """What is learned, fed with single claims."""
+
+    def __init__(self, **options):
+        self.learned = Learned(place, GAP, **options)
+
+    def take(self, claim, time, **fields):
+        self.learned.take(packet(time, **fields), Message((), 0, claims=(claim,)))
+
+    def asks(self, mac, time, name="", *, ips=(), kept=False, xid=b"x"):
+        self.take(Claim("asks", ips, mac, name=name, transaction=mac + xid, kept=kept), time)
+
+    def gives(self, mac, time, lifetime=3600, *, ip=IP, server=SERVER, name="", xid=b"x"):
+        claim = Claim(
+            "leased",
+            (ip,),
+            mac,
+            name=name,
+            lifetime=lifetime,
+            transaction=mac + xid,
+            client=mac,
+            server=server,
+        )
+        self.take(claim, time)
+
+    def lease(self, mac, time, name="", *, kept=False, **given):
+        self.asks(mac, time, name, kept=kept)
+        self.gives(mac, time, **given)
+
+    def shows(self, mac, time, ip=IP, *, router=False, vlan=None):
+        claim = Claim("held", (ip,), mac, direct=True, router=router)
+        self.take(claim, time, src_mac=mac, vlan=vlan)
+
+    def who(self, time, ip=IP, mac=None, vlan=None, *, now=True):
+        """As whom a contact would be told, which it is where it comes in its turn."""
+        tenant = self.learned.who(ip, mac, vlan, time, now=now)
+        if now and (tenant is None or (tenant.id is None and tenant.shared is None)):
+            self.learned.told(ip, mac, vlan, time)
+        return tenant
+
+
+@pytest.fixture
+def wire():
+    return Wire()
+
+
+def test_nothing_is_known_at_first(wire):
+    assert wire.who(5) is None
+    assert wire.learned.owner(IP, None, None, 5) is None
+    assert wire.learned.same(IP, None, None, 1, 2)
+
+
+def test_a_lease_has_mac_and_name_of_its_request_until_it_ends(wire):
+    wire.lease(ONE, 10 * S, "ws-014")
+    tenant = Tenant(MAC1, ONE, "ws-014")
+    assert wire.who(10 * S) == wire.who(3609 * S) == tenant
+    assert wire.who(3610 * S) is None
+    assert wire.who(9 * S) is None
+
+
+def test_a_name_from_the_server_stands_over_the_clients(wire):
+    wire.asks(ONE, 10, "me")
+    wire.gives(ONE, 10, name="given.corp.example")
+    assert wire.who(10).hostname == "given.corp.example"
+
+
+def test_an_answer_whose_request_was_not_seen_leases_too(wire):
+    wire.gives(ONE, 10)
+    assert wire.who(10) == Tenant(MAC1, ONE, None)
+
+
+def test_a_request_alone_leases_nothing(wire):
+    wire.asks(ONE, 10, "ws-014", ips=(IP,))
+    assert wire.who(10) is None
+
+
+def test_a_name_is_that_of_its_own_transaction(wire):
+    wire.asks(ONE, 10, "old", xid=b"a")
+    wire.gives(ONE, 20, xid=b"b")
+    assert wire.who(20).hostname is None
+    late = 20 + learned.PENDING_AGE
+    wire.asks(TWO, late, "new")
+    wire.gives(ONE, late, xid=b"a")
+    assert wire.who(late).hostname is None
+
+
+def test_a_lease_moves_to_another_device(wire):
+    wire.lease(ONE, 10 * S, "alice")
+    wire.take(Claim("released", (IP,), ONE, client=ONE), 100 * S)
+    assert wire.who(99 * S).hostname == "alice"
+    assert wire.who(100 * S) is None
+    wire.lease(TWO, 200 * S, "bob")
+    assert wire.who(200 * S) == Tenant(MAC2, TWO, "bob")
+    assert wire.who(50 * S, now=False) == Tenant(MAC1, ONE, "alice")
+
+
+def test_a_server_that_gives_an_address_again_knows_that_it_was_free(wire):
+    wire.lease(ONE, 10 * S, "alice")
+    wire.lease(TWO, 200 * S, "bob")
+    assert wire.who(200 * S) == Tenant(MAC2, TWO, "bob")
+
+
+def test_two_servers_that_give_one_address_leave_it_unknown(wire):
+    wire.lease(ONE, 10 * S, "alice", lifetime=300)
+    wire.lease(TWO, 200 * S, "bob", server=OTHER)
+    assert wire.who(201 * S) == Tenant(None, None, None, "address")
+    assert wire.who(310 * S) == Tenant(MAC2, TWO, "bob")
+    assert wire.learned.shared_addresses == 1
+
+
+def test_a_client_that_is_refused_has_its_address_no_more(wire):
+    wire.lease(ONE, 10 * S, "alice")
+    wire.asks(ONE, 20 * S, ips=(IP,), kept=True, xid=b"n")
+    wire.take(Claim("refused", (), TWO, transaction=TWO + b"n"), 21 * S)
+    assert wire.who(21 * S, now=False) is not None
+    wire.take(Claim("refused", (), ONE, transaction=ONE + b"n"), 22 * S)
+    assert wire.who(22 * S, now=False) is None
+
+
+def test_one_device_has_one_name_at_all_its_addresses(wire):
+    wire.lease(ONE, 10, "ws-014")
+    wire.shows(ONE, 20, IP6)
+    assert wire.who(30, IP6) == Tenant(MAC1, ONE, "ws-014")
+
+
+def test_two_that_show_one_address_at_once_leave_it_unknown(wire):
+    wire.shows(ONE, 0)
+    wire.shows(TWO, 10 * S)
+    assert wire.who(11 * S) == Tenant(None, None, None, "address")
+    assert wire.who(11 * S, mac=TWO).shared == "address"
+    assert wire.who(AT_ONCE + S) == Tenant(MAC2, TWO, None)
+
+
+def test_who_had_the_address_before_may_have_it_still(wire):
+    wire.lease(ONE, 10 * S, "alice")
+    wire.lease(TWO, 200 * S, "bob")
+    assert wire.who(201 * S, mac=ONE).shared == "address"
+    assert wire.who(201 * S, mac=ROUTER) == Tenant(MAC2, TWO, "bob")
+
+
+def test_a_frame_of_another_client_leaves_it_unknown(wire):
+    wire.lease(ONE, 10 * S, "alice")
+    wire.lease(TWO, 20 * S, "bob", ip=IP2)
+    assert wire.who(30 * S, mac=TWO) == Tenant(MAC1, ONE, "alice", "frame")
+    assert wire.who(30 * S, mac=ROUTER).shared is None
+    assert wire.learned.shared_addresses == 1
+    wire.shows(TWO, 40 * S, IP2, router=True)
+    assert wire.who(50 * S, mac=TWO).shared is None
+
+
+def test_two_leases_of_one_mac_with_two_names_leave_it_unknown(wire):
+    wire.lease(ONE, 10 * S, "alice", lifetime=300)
+    wire.lease(ONE, 20 * S, "bob", ip=IP2)
+    for ip in (IP, IP2):
+        assert wire.who(30 * S, ip) == Tenant(None, ONE, None, "mac")
+    assert wire.learned.shared_macs == 2
+    assert wire.who(311 * S, IP2).hostname == "bob"
+
+
+def test_a_router_answers_for_others(wire):
+    wire.shows(ROUTER, 0, bytes([10, 20, 6, 1]), router=True)
+    wire.lease(ONE, 10, "ws-014")
+    wire.shows(ROUTER, 20)
+    assert wire.who(30) == Tenant(MAC1, ONE, "ws-014")
+    wire.shows(TWO, 20)
+    assert wire.who(30).shared == "address"
+
+
+def test_an_address_in_two_networks_is_two_addresses(wire):
+    wire.shows(ONE, 0, vlan=1)
+    wire.shows(TWO, 1, vlan=2)
+    assert wire.who(5, vlan=1).mac == ONE
+    assert wire.who(5, vlan=2).mac == TWO
+    assert wire.who(5, vlan=3) is None
+
+
+def test_outside_of_all_networks_nothing_is_learned(wire):
+    far = bytes([203, 0, 113, 9])
+    wire.lease(ONE, 10, "ws-014", ip=far)
+    assert wire.who(10, far) is None
+    assert wire.learned.owner(far, ONE, None, 10) is None
+    assert len(wire.learned._addresses) == len(wire.learned._stations) == 0
+
+
+MDNS = Claim("held", (IP, IP6), direct=True, name="ws-014")
+
+
+def test_a_name_counts_where_the_host_itself_announces_it(wire):
+    wire.take(MDNS, 10, src=IP)
+    assert wire.who(11) == wire.who(11, IP6) == Tenant(MAC1, ONE, "ws-014")
+    wire.take(Claim("held", (IP2,), direct=True, name="other"), 12, src=IP)
+    assert wire.who(13, IP2) is None
+    assert wire.learned.refused == 1
+
+
+def test_the_source_of_the_packet_is_meant_where_no_address_is_told(wire):
+    wire.take(Claim("held", (), ONE, direct=True), 10, src=IP)
+    assert wire.who(11).mac == ONE
+
+
+@pytest.mark.parametrize(
+    ("claim", "fields"),
+    [
+        (Claim("held", (IP,), TWO, direct=True), {}),  # another MAC than its frame's
+        (Claim("held", (IP,), ONE, direct=True), {"src_mac": None}),
+        (Claim("held", (), ONE, direct=True), {"src": bytes(16)}),  # from nobody
+        (Claim("held", (bytes(4),), ONE, direct=True), {}),
+        (Claim("held", (bytes([127, 0, 0, 1]),), ONE, direct=True), {}),
+        (Claim("held", (bytes([224, 0, 0, 1]),), ONE, direct=True), {}),
+        (Claim("held", (b"\xff\2" + bytes(14),), ONE, direct=True), {}),
+        (Claim("leased", (IP,), bytes(6), lifetime=60), {}),
+        (Claim("leased", (IP,), b"\1" + bytes(5), lifetime=60), {}),
+        (Claim("leased", (IP,), None, lifetime=60), {}),
+    ],
+)
+def test_what_cannot_be_is_refused_and_counted(wire, claim, fields):
+    wire.take(claim, 10, **fields)
+    assert wire.learned.refused == 1
+    assert not wire.learned._addresses
+
+
+def test_behind_a_relay_the_client_is_heard_first(wire):
+    direct = Claim("asks", (), TWO, direct=True, name="ws-014", transaction=b"t")
+    wire.take(direct, 10, src_mac=ONE)
+    wire.take(Claim("asks", (), TWO, name="ws-014", transaction=b"t"), 11, src_mac=ROUTER)
+    wire.take(Claim("leased", (IP6,), TWO, lifetime=60, transaction=b"t"), 12)
+    assert wire.who(13, IP6) == Tenant(MAC1, ONE, "ws-014")
+
+
+def test_an_answer_to_the_client_itself_has_its_mac(wire):
+    wire.take(Claim("leased", (IP6,), TWO, direct=True, lifetime=60), 12, dst_mac=ONE)
+    assert wire.who(13, IP6).mac == ONE
+
+
+# what a device is called while it is learned
+
+
+def test_a_contact_goes_on_under_the_address_until_it_is_quiet(wire):
+    assert wire.who(0) is None
+    wire.lease(ONE, 10 * S, "ws-014", kept=True)
+    known = Tenant(None, ONE, "ws-014")
+    assert wire.who(20 * S) == known
+    assert wire.who(20 * S + GAP) == known
+    assert wire.who(21 * S + 2 * GAP, now=False) is None  # the lease is over
+    wire.lease(ONE, 22 * S + 2 * GAP, "ws-014", kept=True)
+    assert wire.who(23 * S + 2 * GAP) == Tenant(MAC1, ONE, "ws-014")
+
+
+def test_what_is_asked_late_makes_no_contact_go_on(wire):
+    wire.who(0)
+    wire.lease(ONE, 10 * S, "ws-014", kept=True, lifetime=9999)
+    assert wire.who(GAP, now=False) == Tenant(None, ONE, "ws-014")
+    assert wire.who(GAP + 1) == Tenant(MAC1, ONE, "ws-014")
+    assert wire.who(5 * GAP) == Tenant(MAC1, ONE, "ws-014")
+
+
+@pytest.mark.parametrize(
+    ("kept", "frame", "goes_on"),
+    [(True, None, True), (True, ROUTER, True), (False, ONE, True), (False, ROUTER, False)],
+    ids=["renewed", "renewed-behind-a-router", "same-frame", "new"],
+)
+def test_only_the_same_device_goes_on(wire, kept, frame, goes_on):
+    wire.who(0, mac=frame)
+    wire.lease(ONE, 10 * S, "ws-014", kept=kept)
+    assert (wire.who(20 * S, mac=frame).id is None) is goes_on
+
+
+def test_another_computer_in_the_dock_is_another_device(wire):
+    wire.who(0, mac=ONE)
+    wire.lease(ONE, 10 * S, "alice")
+    assert wire.who(20 * S, mac=ONE).id is None
+    wire.lease(ONE, 30 * S, "bob")
+    assert wire.who(40 * S, mac=ONE) == Tenant(f"{MAC1}/bob", ONE, "bob")
+    assert wire.who(25 * S, mac=ONE, now=False) == Tenant(None, ONE, "alice")
+
+
+# what is asked when all is over
+
+
+def test_an_owner_was_there_before_it_was_known(wire):
+    wire.lease(ONE, 100 * S, "ws-014", kept=True)
+    wire.lease(TWO, 200 * S, "bob", ip=IP2)
+    owner = wire.learned.owner
+    assert owner(IP, ROUTER, None, 50 * S) == Tenant(MAC1, ONE, "ws-014")
+    assert owner(IP2, ROUTER, None, 50 * S) is None
+    assert owner(IP2, TWO, None, 50 * S) == Tenant(MAC2, TWO, "bob")
+    assert owner(IP, None, None, 9999 * S) is None
+
+
+def test_between_two_leases_nobody_owns_an_address(wire):
+    wire.lease(ONE, 100 * S, "alice", lifetime=50)
+    wire.lease(TWO, 200 * S, "bob", kept=True)
+    assert wire.learned.owner(IP, ROUTER, None, 160 * S) is None
+    assert wire.learned.owner(IP, ROUTER, None, 120 * S).hostname == "alice"
+
+
+def test_whether_an_address_stayed_with_its_device(wire):
+    wire.lease(ONE, 100 * S, "alice")
+    wire.lease(TWO, 200 * S, "bob")
+    same = wire.learned.same
+    assert same(IP, ONE, None, 110 * S, 190 * S)
+    assert not same(IP, ONE, None, 110 * S, 210 * S)
+    assert not same(IP, TWO, None, 10 * S, 150 * S)
+    assert same(IP, ONE, None, 10 * S, 150 * S)
+    assert same(IP, ONE, None, 10 * S, 20 * S)
+
+
+# limits
+
+
+def number(n):
+    return bytes([10, *n.to_bytes(3)]), b"\2\0" + n.to_bytes(4)
+
+
+def test_tables_are_bounded_and_what_goes_is_counted():
+    wire = Wire(limit=10)
+    for n in range(100):
+        ip, mac = number(n)
+        wire.shows(mac, n, ip)
+        wire.who(n, bytes([10, 9, 0, n]))
+    assert len(wire.learned._addresses) == len(wire.learned._stations) == 10
+    assert wire.learned.dropped == 90 + 190
+    assert wire.who(100, number(99)[0]).mac == number(99)[1]
+
+
+def test_what_is_asked_of_stays():
+    wire = Wire(limit=10)
+    wire.lease(ONE, 0, "ws-014")
+    for n in range(100):
+        wire.shows(number(n)[1], n, number(n)[0])
+        assert wire.who(n).mac == ONE
+
+
+def test_requests_are_bounded(monkeypatch):
+    monkeypatch.setattr(learned, "PENDING_LIMIT", 4)
+    wire = Wire()
+    for n in range(10):
+        wire.asks(number(n)[1], n, f"ws-{n}")
+    assert (len(wire.learned._pending), wire.learned.dropped) == (4, 6)
+    wire.asks(ONE, 10 + learned.PENDING_AGE)
+    assert (len(wire.learned._pending), wire.learned.dropped) == (1, 6)
+
+
+def test_routers_are_bounded(monkeypatch):
+    monkeypatch.setattr(learned, "ROUTER_LIMIT", 4)
+    wire = Wire()
+    for n in range(10):
+        wire.shows(number(n)[1], n, number(n)[0], router=True)
+    assert (len(wire.learned._routers), wire.learned.dropped) == (4, 6)
+
+
+def test_what_is_old_is_forgotten_but_not_a_lease_that_goes_on():
+    wire = Wire()
+    wire.shows(TWO, 0, IP2)
+    wire.lease(ONE, 1, "ws-014", lifetime=30 * 86_400)
+    late = learned.AGE + 10
+    for n in range(4):
+        wire.shows(number(n)[1], late + n, number(n)[0])
+    assert len(wire.learned._addresses) == 5
+    assert wire.who(late + 5).hostname == "ws-014"
+    assert wire.learned.dropped == 0
+
+
+CLAIMS = st.builds(
+    Claim,
+    st.sampled_from(["asks", "leased", "refused", "released", "held"]),
+    st.lists(st.sampled_from([IP, IP2, IP6, bytes(4), b"\xff" * 16]), max_size=2).map(tuple),
+    st.sampled_from([ONE, TWO, ROUTER, None, bytes(6)]),
+    direct=st.booleans(),
+    name=st.sampled_from(["", "alice", "bob", "alice.corp.example"]),
+    lifetime=st.sampled_from([None, 0, 60, 2**32 - 1]),
+    transaction=st.sampled_from([b"", b"a", b"b"]),
+    client=st.sampled_from([b"", b"c"]),
+    server=st.sampled_from([b"", SERVER, OTHER]),
+    kept=st.booleans(),
+    router=st.booleans(),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(CLAIMS, st.integers(0, 20_000), st.sampled_from([ONE, TWO, ROUTER, None])),
+        max_size=30,
+    ),
+    st.lists(st.integers(0, 20_000), max_size=5),
+)
+def test_any_claims_in_any_order_leave_the_tables_sound(claims, times):
+    wire = Wire(limit=2)
+    for claim, time, mac in claims:
+        wire.take(claim, time * S, src_mac=mac, src=IP)
+        wire.who(time * S, mac=mac)
+    for time in times:
+        for ip in (IP, IP2, IP6):
+            for tenant in (wire.who(time * S, ip), wire.learned.owner(ip, ONE, None, time * S)):
+                if tenant is not None and tenant.shared is None:
+                    assert tenant.mac in (ONE, TWO, ROUTER)
+    table = wire.learned
+    assert max(len(table._addresses), len(table._stations)) <= 2

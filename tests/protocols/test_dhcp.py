@@ -1,0 +1,201 @@
+import dpkt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwatch.errors import ParseError
+from netwatch.model import Claim
+from netwatch.protocols import dhcp
+
+MAC = bytes.fromhex("020000200614")
+XID = bytes.fromhex("3903f326")
+IP, SERVER = bytes([10, 20, 6, 20]), bytes([10, 20, 6, 1])
+COOKIE = bytes([99, 130, 83, 99])
+
+
+def option(code, value):
+    return bytes([code, len(value)]) + value
+
+
+def message(kind, *options, op=None, ciaddr=bytes(4), yiaddr=bytes(4), **fields):
+    """A message as RFC 2131 figure 1 lays it out."""
+    op = (2 if kind in (2, 5, 6) else 1) if op is None else op
+    head = bytes([op, fields.get("htype", 1), fields.get("hlen", 6), 0]) + XID + bytes(4)
+    head += ciaddr + yiaddr + bytes(8) + MAC + bytes(10)
+    head += fields.get("sname", bytes(64)) + fields.get("file", bytes(128))
+    typed = b"" if kind is None else option(53, bytes([kind]))
+    end = fields.get("end", b"\xff")
+    return head + fields.get("cookie", COOKIE) + typed + b"".join(options) + end
+
+
+def claim(payload):
+    (found,) = dhcp.parse(payload).claims
+    return found
+
+
+HOST, LEASE, WANTED = option(12, b"WS-014"), option(51, (3600).to_bytes(4)), option(50, IP)
+BY = option(54, SERVER)
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind", "ips", "kept"),
+    [
+        (message(1, HOST), "asks", (), False),
+        (message(1, HOST, WANTED), "asks", (IP,), False),
+        (message(3, HOST, WANTED, BY), "asks", (IP,), False),  # SELECTING
+        (message(3, HOST, WANTED), "asks", (IP,), True),  # INIT-REBOOT
+        (message(3, HOST, ciaddr=IP), "asks", (IP,), True),  # RENEWING, REBINDING
+        (message(4, WANTED, BY), "released", (IP,), False),
+        (message(5, BY, LEASE, yiaddr=IP), "leased", (IP,), False),
+        (message(6, BY), "refused", (), False),
+        (message(7, BY, ciaddr=IP), "released", (IP,), False),
+        (message(8, HOST, ciaddr=IP), "held", (IP,), False),
+    ],
+    ids=[
+        "discover",
+        "discover-again",
+        "selecting",
+        "reboot",
+        "renewing",
+        "decline",
+        "ack",
+        "nak",
+        "release",
+        "inform",
+    ],
+)
+def test_what_each_message_claims(payload, kind, ips, kept):
+    found = claim(payload)
+    assert (found.kind, found.ips, found.kept) == (kind, ips, kept)
+    assert (found.mac, found.transaction, found.client) == (MAC, MAC + XID, MAC)
+    assert not found.direct
+    assert dhcp.parse(payload).oddities == ()
+    assert dhcp.parse(payload).size == len(payload)
+
+
+def test_a_lease_as_a_whole():
+    given_name = option(12, b"given.corp.example")
+    assert claim(message(5, BY, LEASE, given_name, option(61, b"\1id"), yiaddr=IP)) == Claim(
+        "leased",
+        (IP,),
+        MAC,
+        name="given.corp.example",
+        lifetime=3600,
+        transaction=MAC + XID,
+        client=b"\1id",
+        server=SERVER,
+    )
+
+
+@pytest.mark.parametrize("kind", [2, 9, 13, 18])
+def test_offers_and_newer_messages_claim_nothing(kind):
+    assert dhcp.parse(message(kind, BY, LEASE, yiaddr=IP)).claims == ()
+
+
+def test_the_answer_to_an_inform_leases_nothing():
+    assert dhcp.parse(message(5, BY)).claims == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ([HOST], "ws-014"),
+        ([HOST, option(81, b"\0\0\0ws-014.corp.example")], "ws-014.corp.example"),
+        ([option(81, b"\5\xff\xff\6ws-014\4corp\7example\0")], "ws-014.corp.example"),
+        ([HOST, option(81, b"\4\0\0")], "ws-014"),
+        ([option(12, b"ws"), option(12, b"-014")], "ws-014"),  # RFC 3396
+        ([], ""),
+    ],
+)
+def test_names(options, name):
+    assert claim(message(1, *options)).name == name
+
+
+def test_a_name_that_cannot_be_read_leaves_the_other():
+    found = dhcp.parse(message(1, HOST, option(81, b"\4\0\0\x7fws")))
+    assert found.oddities == ("dhcp-name",)
+    assert found.claims[0].name == "ws-014"
+
+
+def test_options_go_on_in_file_and_sname():
+    file = (HOST + b"\xff").ljust(128, b"\0")
+    sname = (LEASE + BY + b"\xff").ljust(64, b"\0")
+    found = claim(message(5, option(52, b"\3"), yiaddr=IP, file=file, sname=sname))
+    assert (found.name, found.lifetime, found.server) == ("ws-014", 3600, SERVER)
+    alone = claim(message(5, option(52, b"\1"), yiaddr=IP, file=file, sname=sname))
+    assert (alone.name, alone.lifetime) == ("ws-014", None)
+
+
+@pytest.mark.parametrize(
+    ("payload", "oddity"),
+    [
+        (b"", "dhcp-cut"),
+        (message(1)[:239], "dhcp-cut"),
+        (message(1, cookie=bytes(4)), "dhcp-cookie"),
+        (message(None), "dhcp-type"),
+        (message(0), "dhcp-type"),
+        (message(19), "dhcp-type"),
+        (message(5, op=1, yiaddr=IP), "dhcp-type"),
+        (message(3, op=2), "dhcp-type"),
+        (message(1, htype=32), "dhcp-hardware"),
+        (message(1, hlen=0), "dhcp-hardware"),
+        (message(1, hlen=16), "dhcp-hardware"),
+    ],
+)
+def test_what_is_no_dhcp_message(payload, oddity):
+    with pytest.raises(ParseError) as caught:
+        dhcp.parse(payload)
+    assert caught.value.oddity == oddity
+
+
+@pytest.mark.parametrize("code", [50, 51, 52, 54])
+def test_an_option_of_the_wrong_size_is_left_out(code):
+    found = dhcp.parse(message(5, option(code, b""), yiaddr=IP))
+    assert found.oddities == ("dhcp-option",)
+    assert found.claims[0].lifetime is None
+
+
+def test_options_that_run_out_are_read_as_far_as_they_are_whole():
+    found = dhcp.parse(message(1, HOST, end=b"\x0c\x09cut"))
+    assert (found.oddities, found.claims[0].name) == (("dhcp-cut",), "ws-014")
+    assert dhcp.parse(message(1, HOST, end=b"")).oddities == ()
+
+
+def test_options_without_end():
+    many = dhcp.parse(message(1, HOST, b"\x2b\0" * 400))
+    assert many.oddities == ("dhcp-many-options",)
+    assert many.claims[0].name == "ws-014"
+
+
+@given(st.binary(max_size=120), st.integers(0, 60), st.binary(max_size=4))
+def test_any_bytes_give_a_message_or_an_oddity(tail, at, change):
+    payload = bytearray(message(5, BY, LEASE, HOST, yiaddr=IP, end=tail))
+    payload[at : at + len(change)] = change
+    for data in (bytes(payload), tail):
+        try:
+            found = dhcp.parse(data)
+        except ParseError as error:
+            oddities = (error.oddity,)
+        else:
+            oddities = found.oddities
+            assert found.shown == ()
+            assert all(each.mac and len(each.mac) == 6 for each in found.claims)
+        assert all(oddity.startswith("dhcp-") for oddity in oddities)
+
+
+@given(
+    st.sampled_from([1, 3, 5]),
+    st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True),
+    st.integers(1, 2**32 - 1),
+)
+def test_reads_what_dpkt_reads(kind, name, lifetime):
+    options = [option(12, name.encode()), option(51, lifetime.to_bytes(4)), BY, WANTED]
+    payload = message(kind, *options, yiaddr=IP if kind == 5 else bytes(4))
+    theirs = dpkt.dhcp.DHCP(payload)
+    ours = claim(payload)
+    told = dict(theirs.opts)
+    assert ours.name.encode() == told[12]
+    assert ours.transaction == theirs.chaddr[:6] + theirs.xid.to_bytes(4)
+    if kind == 5:
+        assert (ours.ips, ours.lifetime) == ((theirs.yiaddr.to_bytes(4),), lifetime)
+        assert told[51] == lifetime.to_bytes(4)
