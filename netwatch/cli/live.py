@@ -1,7 +1,10 @@
 """``netwatch live``: packets of an interface in, alerts out as incidents open and end."""
 
 import argparse
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 _EXAMPLES = """examples:
   netwatch live -i eth1                             on a mirror port, until Ctrl-C
@@ -46,6 +49,14 @@ def add(
     parser.add_argument("--format", choices=tuple(FORMATS), default="table")
     parser.add_argument("-o", "--output", metavar="FILE", help="write there, at its end")
     parser.add_argument("--state", metavar="FILE", help="where open incidents outlive a crash")
+    parser.add_argument(
+        "--evidence",
+        metavar="DIR",
+        help="write there, for each incident, a small capture of the packets that prove it",
+    )
+    parser.add_argument(
+        "--metrics", metavar="ADDR:PORT", type=_listen, help="serve /metrics and /healthz there"
+    )
     parser.add_argument("--user", metavar="USER", help="become this user when all is open")
     parser.add_argument(
         "--snaplen", metavar="BYTES", type=_number(64, 262144), help="bytes kept of a packet"
@@ -59,26 +70,38 @@ def add(
     parser.add_argument(
         "--no-filter", action="store_true", help="take packets too that can carry no name"
     )
+    parser.add_argument(
+        "--no-view", action="store_true", help="records and lines on a terminal too"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="tell only what is wrong")
     parser.add_argument("-v", "--verbose", action="store_true", help="a longer summary")
     parser.set_defaults(func=live)
 
 
-def _number(least: int, most: int) -> "type[int]":
+def _listen(text: str) -> tuple[str, int]:
+    from netwatch.watch.listen import parse_listen
+
+    try:
+        return parse_listen(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
         return int(text)
 
-    return number  # type: ignore[return-value]
+    return number
 
 
 def live(args: argparse.Namespace) -> int:
     """Run ``netwatch live``; the exit status."""
     from netwatch.capture.live import usual
     from netwatch.cli import terminal
-    from netwatch.live.log import Log
     from netwatch.live.run import Settings, run
+    from netwatch.live.shown import Shown
 
     terminal.warn_interpreted(args)
     source = args.source or usual()
@@ -92,9 +115,23 @@ def live(args: argparse.Namespace) -> int:
         format=args.format,
         output=args.output,
         state=args.state,
+        evidence=args.evidence,
+        metrics=args.metrics,
     )
-    outcome = run(settings, Log(terminal.say, args.quiet))
-    terminal.summary(args, outcome.tally, outcome.seconds, None, outcome.ledger, outcome.report)
+    shown = Shown(terminal.say, quiet=args.quiet, view=not args.no_view)
+    if shown.view and args.output is None and sys.stdout.isatty():
+        settings = replace(settings, output=os.devnull)
+    outcome = run(settings, shown.log, shown.show if shown.view else None)
+    shown.end()
+    terminal.summary(
+        args,
+        outcome.tally,
+        outcome.seconds,
+        None,
+        outcome.ledger,
+        outcome.report,
+        outcome.evidence,
+    )
     if outcome.gone:
         return 141
     return 1 if outcome.error else 0

@@ -16,15 +16,15 @@ from typing import Any
 from netwatch.config import Config
 from netwatch.coverage.counts import Coverage, Share
 from netwatch.live.channel import Channel, pair
-from netwatch.live.messages import Ended, Standing, Stop
+from netwatch.live.messages import Ended, Manner, Standing, Stop
 from netwatch.live.worker import Opener, main
 from netwatch.tally import Tally
 
 
 class Crew:
-    """Workers, one for each of `openers`. `live` says that the sources go by the clock."""
+    """Workers, one for each of `openers`."""
 
-    def __init__(self, openers: Sequence[Opener], config: Config, live: bool) -> None:
+    def __init__(self, openers: Sequence[Opener], config: Config, manner: Manner) -> None:
         context = multiprocessing.get_context("fork")
         self.standings: list[Standing | None] = [None] * len(openers)
         self.heard = [time.monotonic()] * len(openers)
@@ -38,7 +38,7 @@ class Crew:
             self._channels.append(ours)
             process = context.Process(
                 target=_live,
-                args=(opener, config, theirs, live, tuple(self._channels)),
+                args=(opener, config, theirs, manner, tuple(self._channels), len(openers) > 1),
                 name=f"netwatch-{number}",
                 daemon=True,
             )
@@ -85,6 +85,12 @@ class Crew:
         """Tell all workers something."""
         for channel in self._channels:
             channel.put(message, needed=True)
+
+    def pass_on(self, number: int, message: Any) -> None:
+        """Tell all workers but one something that they may do without."""
+        for other, channel in enumerate(self._channels):
+            if other != number:
+                channel.put(message)
 
     def stop(self) -> None:
         """Have all end; one that waits for bytes of a pipe is woken."""
@@ -137,10 +143,15 @@ class Crew:
 
 
 def _live(
-    opener: Opener, config: Config, channel: Channel, live: bool, others: tuple[Channel, ...]
+    opener: Opener,
+    config: Config,
+    channel: Channel,
+    manner: Manner,
+    others: tuple[Channel, ...],
+    sharing: bool,
 ) -> None:
     """In the new process: nothing of the keeper's ends is held open, so that it is noticed
     when the keeper is gone."""
     for other in others:
         other.close()
-    main(opener, config, channel, live)
+    main(opener, config, channel, manner, sharing)

@@ -30,7 +30,7 @@ from netwatch.live.events import (
 )
 from netwatch.live.held import HOLD, Held
 from netwatch.live.ledger import Ledger
-from netwatch.live.messages import Ended, Reload, Seen, Spoken, Standing
+from netwatch.live.messages import Claimed, Ended, Reload, Seen, Spoken, Standing
 from netwatch.live.notify import Notify
 from netwatch.live.output import GoneError, Output
 from netwatch.live.reload import Reloader
@@ -63,9 +63,9 @@ class Delivers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a keeper works with: `output` takes records, `deliver` and `store` are None where
-    there is none. `listeners` get what happens, `watchers` look at the keeper once a
-    second."""
+    """What a keeper works with: `output` takes records, `prove` keeps the packets of an
+    alert; `store`, `deliver` and `prove` are None where there is none. `listeners` get what
+    happens, `watchers` look at the keeper once a second."""
 
     crew: Crew
     reloader: Reloader
@@ -73,6 +73,7 @@ class Parts:
     notify: Notify
     store: Store | None = None
     deliver: Delivers | None = None
+    prove: Callable[[Alert], Alert] | None = None
     listeners: Sequence[Listener] = ()
     watchers: Sequence[Callable[["Keeper"], None]] = ()
 
@@ -189,6 +190,8 @@ class Keeper:
             for note in message.notes:
                 self._tell(Said(note))
             self._serials[number] = message.serial
+        elif isinstance(message, Claimed):
+            self.crew.pass_on(number, message)
         elif isinstance(message, Ended) and message.error:
             self.error = message.error
             self.stop(message.error)
@@ -207,6 +210,8 @@ class Keeper:
     def _told(self, alert: Alert) -> None:
         """Tell an alert everywhere."""
         self._fresh = True
+        if self._parts.prove is not None:
+            alert = self._parts.prove(alert)
         try:
             self._parts.output.alert(alert)
         except GoneError as error:
@@ -249,6 +254,8 @@ class Keeper:
             self._sensors = kept | {self._serial: found.told_by()}
             self._parts.crew.send(Reload(self._serial, found))
             before, self.config = self.config, found
+            if (found.outputs, found.metrics) != (before.outputs, before.metrics):
+                self._tell(Said("outputs and metrics changed: a restart takes them"))
             self.ledger.reload(found.quiet_gap, found.geo)
             before.geo.close()
             self._tell(Reloaded(found.version, found.catalog.version))

@@ -9,8 +9,17 @@ from dataclasses import dataclass, field
 
 from netwatch.config import Config
 from netwatch.coverage.counts import Coverage
-from netwatch.model import Contact
+from netwatch.model import Contact, Message, Packet
 from netwatch.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How workers work. `live`: their sources go by the clock, and give a block every now
+    and then even where no packet comes. `proving`: contacts come with their packets."""
+
+    live: bool
+    proving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,15 @@ class Standing:
     last_packet: float | None = None
     tables: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     coverage: Coverage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What the message of a packet claims of who has which address: one worker sees it, and
+    all have to know."""
+
+    packet: Packet
+    message: Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,30 +6,36 @@ then all that has threads, files and locks.
 """
 
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from netwatch.capture import rights
 from netwatch.config import Config, load
 from netwatch.coverage.counts import Report
+from netwatch.evidence.folder import Evidence
 from netwatch.live.crew import Crew
 from netwatch.live.events import Listener, Said
 from netwatch.live.keeper import Keeper, Parts
 from netwatch.live.ledger import Ledger
+from netwatch.live.messages import Manner
 from netwatch.live.notify import Notify
 from netwatch.live.output import Output
 from netwatch.live.reload import Reloader
+from netwatch.live.signals import handled
 from netwatch.live.sources import FILE, openers
 from netwatch.live.status import Board
 from netwatch.live.store import Store
+from netwatch.sinks.delivery import Delivery
 from netwatch.tally import Tally
+from netwatch.watch.endpoint import Endpoint
+from netwatch.watch.health import Thresholds
+from netwatch.watch.listen import Listen
+from netwatch.watch.snapshot import Look
 
 STATE = "live.sqlite"
 """The state in the folder that systemd gives a unit (``STATE_DIRECTORY``)."""
@@ -37,11 +43,17 @@ STATE = "live.sqlite"
 LAST_WORDS = 5.0
 """Seconds that who reads the records has at the end."""
 
+DRAIN = 10.0
+"""Seconds that outputs have at the end; what they did not take stays in the outbox."""
+
+Show = Callable[[Look, Thresholds], AbstractContextManager[object]]
+"""Shows a capture for as long as the context lasts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a user asks for; `options` are those of the source, `path` is that of the
-    configuration."""
+    configuration, `metrics` goes before what is written there."""
 
     interfaces: tuple[str, ...]
     source: str
@@ -52,6 +64,8 @@ class Settings:
     format: str = "table"
     output: str | None = None
     state: str | None = None
+    evidence: str | None = None
+    metrics: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +76,16 @@ class Outcome:
     tally: Tally
     ledger: Ledger
     report: Report
-    config: Config
+    evidence: Evidence | None
     seconds: float
     gone: bool
     error: str | None
 
 
-def run(settings: Settings, listen: Listener) -> Outcome:
+def run(settings: Settings, listen: Listener, show: Show | None = None) -> Outcome:
     """Capture until a signal or the end of the source. Raises `ConfigError`, `CaptureError`,
     and `NetwatchError` where something cannot be had."""
     started = time.monotonic()
-    live = settings.source != FILE
     config = load(settings.path)
     sources = openers(settings.source, settings.interfaces, settings.fanout, settings.options)
     if settings.user:
@@ -80,27 +93,35 @@ def run(settings: Settings, listen: Listener) -> Outcome:
     # What is in the buffers now would be written by each process.
     sys.stdout.flush()
     sys.stderr.flush()
+    manner = Manner(live=settings.source != FILE, proving=settings.evidence is not None)
     with ExitStack() as stack:
-        crew = Crew(sources, config, live)
+        crew = Crew(sources, config, manner)
         stack.callback(crew.close)
-        keeper = _keeper(settings, crew, config, listen, stack)
-        with _signals(keeper):
+        evidence = Evidence(settings.evidence, resuming=True) if settings.evidence else None
+        keeper = _keeper(settings, crew, config, listen, show, evidence, stack)
+        with handled(keeper):
             keeper.run()
     tally = crew.tally()
     tally.files = len(settings.interfaces)
     return Outcome(
-        tally,
-        keeper.ledger,
-        crew.coverage().report(tally.packets, tally.oddities),
-        keeper.config,
-        time.monotonic() - started,
-        keeper.gone,
-        keeper.error,
+        tally=tally,
+        ledger=keeper.ledger,
+        report=crew.coverage().report(tally.packets, tally.oddities),
+        evidence=evidence,
+        seconds=time.monotonic() - started,
+        gone=keeper.gone,
+        error=keeper.error,
     )
 
 
 def _keeper(
-    settings: Settings, crew: Crew, config: Config, listen: Listener, stack: ExitStack
+    settings: Settings,
+    crew: Crew,
+    config: Config,
+    listen: Listener,
+    show: Show | None,
+    evidence: Evidence | None,
+    stack: ExitStack,
 ) -> Keeper:
     def trouble(text: str) -> None:
         listen(Said(text))
@@ -115,17 +136,37 @@ def _keeper(
         stack.callback(store.close)
     output = Output(settings.format, settings.output, sys.stdout, trouble)
     stack.callback(output.close, LAST_WORDS)
-    board = Board(settings.interfaces)
+    delivery = Delivery(config.outputs, config.outbox, trouble) if config.outputs else None
+    if delivery is not None:
+        delivery.start()
+        stack.callback(delivery.stop)
+        stack.callback(_drained, delivery, trouble)
+    board = Board(settings.interfaces, delivery, evidence)
+    limits = config.metrics.limits if config.metrics is not None else Thresholds()
+    where = Listen(*settings.metrics, limits) if settings.metrics else config.metrics
+    if where is not None:
+        stack.enter_context(Endpoint(where, board.look))
+    if show is not None:
+        stack.enter_context(show(board.look, limits))
     parts = Parts(
         crew=crew,
         reloader=Reloader(settings.path, config),
         output=output,
         notify=Notify(),
         store=store,
+        deliver=delivery,
+        prove=evidence.keep if evidence is not None else None,
         listeners=(listen, board),
         watchers=(board.update,),
     )
     return Keeper(parts, config, settings.interfaces, settings.source != FILE)
+
+
+def _drained(delivery: Delivery, trouble: Callable[[str], None]) -> None:
+    left = delivery.drain(DRAIN)
+    for name, queued in left.queued.items():
+        if queued:
+            trouble(f"output {name}: {queued:,} alerts stay in the outbox until the next start")
 
 
 def _state(settings: Settings) -> Path | None:
@@ -133,31 +174,3 @@ def _state(settings: Settings) -> Path | None:
         return Path(settings.state)
     folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     return Path(folder, STATE) if folder else None
-
-
-@contextmanager
-def _signals(keeper: Keeper) -> Iterator[None]:
-    """SIGTERM and SIGINT end the capture, a second one at once; SIGHUP reloads."""
-    ending = False
-
-    def end(number: int, frame: FrameType | None) -> None:
-        nonlocal ending
-        if ending:
-            raise KeyboardInterrupt
-        ending = True
-        keeper.stop(signal.Signals(number).name)
-
-    def hangup(number: int, frame: FrameType | None) -> None:
-        keeper.hangup()
-
-    handlers: dict[int, Callable[[int, FrameType | None], None]] = {
-        signal.SIGTERM: end,
-        signal.SIGINT: end,
-        signal.SIGHUP: hangup,
-    }
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

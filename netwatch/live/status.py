@@ -17,7 +17,7 @@ from netwatch.live.keeper import Keeper
 from netwatch.live.ledger import ENDED_LIMIT
 from netwatch.model import Alert
 from netwatch.sinks.spool import Status as OutputStatus
-from netwatch.watch.snapshot import RECENT, TOP, Queue, Ranked, Snapshot, Table
+from netwatch.watch.snapshot import RECENT, TOP, Queue, Ranked, Snapshot, Table, Written
 
 RANK_LIMIT = 1024
 """Apps, and devices, that are counted; of more the least frequent gives way."""
@@ -57,12 +57,26 @@ class Reports(Protocol):
     def status(self) -> Sequence[OutputStatus]: ...  # noqa: D102
 
 
+class Proves(Protocol):
+    """Tells what it wrote, as `netwatch.evidence.folder.Evidence` does."""
+
+    files: int
+    octets: int
+    left_out: Counter[str]
+
+
 class Board:
     """The last snapshot of a keeper; a listener of its events. `look` may be called from
     any thread."""
 
-    def __init__(self, interfaces: Sequence[str], deliver: Reports | None = None) -> None:
+    def __init__(
+        self,
+        interfaces: Sequence[str],
+        deliver: Reports | None = None,
+        evidence: Proves | None = None,
+    ) -> None:
         self._deliver = deliver
+        self._evidence = evidence
         self._recent: deque[Alert] = deque(maxlen=RECENT)
         self._apps, self._devices = Ranking(), Ranking()
         self._told: dict[str, int] = {}
@@ -137,10 +151,15 @@ class Board:
             opened=dict(opened),
             tables=held,
             outputs=self._queues(),
+            evidence=self._written(),
             recent=tuple(reversed(self._recent)),
             apps=self._apps.top(),
             devices=self._devices.top(),
         )
+
+    def _written(self) -> Written:
+        kept = self._evidence
+        return Written(kept.files, kept.octets, dict(kept.left_out)) if kept else Written()
 
     def _queues(self) -> dict[str, Queue]:
         if self._deliver is None:

@@ -122,6 +122,8 @@ def _value(kind: Any, plain: Any) -> Any:
         if plain not in inner:
             raise ValueError(f"{plain!r} is none of {inner}")
         return plain
+    if origin is tuple and isinstance(plain, list) and inner[1:] == (...,):
+        return tuple(_value(inner[0], each) for each in plain)
     if origin is tuple:
         if not isinstance(plain, list) or len(plain) != len(inner):
             raise ValueError(f"{plain!r} is no list of {len(inner)}")

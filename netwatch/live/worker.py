@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 
 from netwatch.capture.block import FIELDS, TIME, Block, Source
@@ -18,9 +19,9 @@ from netwatch.errors import CaptureError
 from netwatch.incident import bare
 from netwatch.live.channel import Channel
 from netwatch.live.clock import Clock
-from netwatch.live.messages import Ended, Reload, Seen, Spoken, Standing, Stop
+from netwatch.live.messages import Claimed, Ended, Manner, Reload, Seen, Spoken, Standing, Stop
 from netwatch.live.stored import slim
-from netwatch.model import Contact
+from netwatch.model import Contact, Message, Packet
 from netwatch.pipeline import Engine
 from netwatch.tally import Tally
 
@@ -57,18 +58,27 @@ class _Gathered:
 
 
 class Worker:
-    """One capture until it ends or is stopped. `live` says that the source goes by the
-    clock, and gives a block every now and then even where no packet comes."""
+    """One capture until it ends or is stopped. With `sharing` there are others, that are
+    told what this one learns of devices."""
 
-    def __init__(self, opener: Opener, config: Config, channel: Channel, live: bool) -> None:
+    def __init__(
+        self, opener: Opener, config: Config, channel: Channel, manner: Manner, sharing: bool
+    ) -> None:
         self._opener = opener
         self._channel = channel
-        self._live = live
+        self._live = manner.live
         self._tally = Tally()
         self._coverage = Coverage()
         self._gathered = _Gathered()
-        self._engine = Engine(config, self._tally, self._gathered, self._coverage)
-        self._clock = Clock(live)
+        self._engine = Engine(
+            config,
+            self._tally,
+            self._gathered,
+            self._coverage,
+            proving=manner.proving,
+            relay=self._share if sharing else _alone,
+        )
+        self._clock = Clock(manner.live)
         self._serial = 0
         self._untold = 0
         self._last_packet: float | None = None
@@ -143,6 +153,8 @@ class Worker:
             if isinstance(message, Reload):
                 self._serial = message.serial
                 self._engine.reload(message.config)
+            elif isinstance(message, Claimed):
+                self._engine.learn(message.packet, message.message)
             elif isinstance(message, Stop):
                 self.stop()
         if not open_:
@@ -160,6 +172,10 @@ class Worker:
             self._stand(with_coverage=settle)
         if settle:
             self._due_settle = at + SETTLE
+
+    def _share(self, packet: Packet, message: Message) -> None:
+        claims = Message(shown=(), size=0, claims=message.claims)
+        self._channel.put(Claimed(replace(packet, frames=()), claims))
 
     def _send(self, now: int) -> None:
         items = tuple(self._gathered.items)
@@ -196,9 +212,13 @@ class _Stopped(Exception):  # noqa: N818 - nothing went wrong
     """Ends a source that waits for bytes which may never come."""
 
 
-def main(opener: Opener, config: Config, channel: Channel, live: bool) -> None:
+def _alone(packet: Packet, message: Message) -> None:
+    """There is nobody to tell."""
+
+
+def main(opener: Opener, config: Config, channel: Channel, manner: Manner, sharing: bool) -> None:
     """The whole life of a worker's process."""
-    worker = Worker(opener, config, channel, live)
+    worker = Worker(opener, config, channel, manner, sharing)
     # These go to all processes of a terminal or unit; the keeper alone sees to them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
