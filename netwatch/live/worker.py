@@ -5,8 +5,10 @@ storing state or reading a configuration, is done by the process at the other en
 channel.
 """
 
+import ctypes
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,6 +37,8 @@ SETTLE = 10 * SECOND
 
 FAREWELL = 30.0
 """Seconds that the end waits to be taken."""
+
+_PARENT_DEATH = 1
 
 Opener = Callable[[], Source]
 """Gives the source, opened before or now; raises `CaptureError`."""
@@ -131,6 +135,7 @@ class Worker:
 
     def _take(self, block: Block) -> None:
         assert self._source is not None
+        self._listen()
         at = time.monotonic_ns()
         if block.count:
             last = max(block.records[TIME : block.count * FIELDS : FIELDS])
@@ -145,8 +150,8 @@ class Worker:
             self._clock.seen(time.time_ns(), at)
         self._tend(at)
 
-    def _tend(self, at: int) -> None:
-        """See to the channel, and to what comes round with time."""
+    def _listen(self) -> None:
+        """See to the channel. Before a block is read, so that it is judged by what holds."""
         self._channel.pump()
         messages, open_ = self._channel.take()
         for message in messages:
@@ -159,6 +164,9 @@ class Worker:
                 self.stop()
         if not open_:
             self.stop()
+
+    def _tend(self, at: int) -> None:
+        """See to what comes round with time."""
         now = self._clock.now(at)
         if self._settled is None:
             self._settled = now
@@ -212,6 +220,13 @@ class _Stopped(Exception):  # noqa: N818 - nothing went wrong
     """Ends a source that waits for bytes which may never come."""
 
 
+def _end_with_parent() -> None:
+    """Be woken by SIGTERM when the keeper is gone, also from a pipe that says nothing
+    (prctl(2)); elsewhere the channel tells it with the next block."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH, signal.SIGTERM, 0, 0, 0)
+
+
 def _alone(packet: Packet, message: Message) -> None:
     """There is nobody to tell."""
 
@@ -223,5 +238,6 @@ def main(opener: Opener, config: Config, channel: Channel, manner: Manner, shari
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, worker.stop)
+    _end_with_parent()
     worker.run()
     os._exit(0)

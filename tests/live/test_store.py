@@ -85,10 +85,7 @@ def test_an_exemption_and_nothing_told_yet_read_back() -> None:
     book.add(each, SENSOR, 0)
     (entry,) = book
     entry.incident.first_contact = type(each)(
-        **{
-            name: getattr(each, name)
-            for name in ("observation", "match", "device", "network")
-        },
+        **{name: getattr(each, name) for name in ("observation", "match", "device", "network")},
         verdict=type(each.verdict)("exempt", "possible", "why", each.verdict.ban, leave),
     )
     again = decode(entry.number, encode(entry), GAP)
