@@ -7,6 +7,8 @@ than one that sees half a network.
 """
 
 import multiprocessing
+import multiprocessing.connection  # noqa: F401 - while there are rights to read it
+import multiprocessing.popen_fork  # noqa: F401 - the same
 import selectors
 import time
 from collections import Counter

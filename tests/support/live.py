@@ -13,7 +13,7 @@ from typing import Any
 
 from support.captures import Frames, pcap
 
-WAIT = 60.0
+WAIT = 30.0
 """Seconds after which what is waited for is taken not to come."""
 
 
