@@ -93,6 +93,11 @@ class Ledger:
         return len(self._incidents)
 
     @property
+    def refused(self) -> int:
+        """Contacts that were turned away because there were too many incidents."""
+        return self._incidents.dropped
+
+    @property
     def remembered(self) -> int:
         """How many incidents that are over are remembered."""
         return len(self._ended)

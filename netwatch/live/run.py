@@ -5,6 +5,7 @@ rights are there; then the rights go; then the workers are forked, while no thre
 then all that has threads, files and locks.
 """
 
+import importlib
 import os
 import sys
 import time
@@ -45,6 +46,10 @@ LAST_WORDS = 5.0
 
 DRAIN = 10.0
 """Seconds that outputs have at the end; what they did not take stays in the outbox."""
+
+READ_LATER = ("hpack", "netwatch.protocols.certificate", "netwatch.protocols.quic_keys")
+"""What parsers import when they first need it: here before rights are given up that may be
+needed to read it, and before the first packet has to wait for it."""
 
 Show = Callable[[Look, Thresholds], AbstractContextManager[object]]
 """Shows a capture for as long as the context lasts."""
@@ -87,6 +92,8 @@ def run(settings: Settings, listen: Listener, show: Show | None = None) -> Outco
     and `NetwatchError` where something cannot be had."""
     started = time.monotonic()
     config = load(settings.path)
+    for module in READ_LATER:
+        importlib.import_module(module)
     sources = openers(settings.source, settings.interfaces, settings.fanout, settings.options)
     if settings.user:
         rights.drop(settings.user)

@@ -19,7 +19,7 @@ from netwatch.model import Alert
 from netwatch.sinks.spool import Status as OutputStatus
 from netwatch.watch.snapshot import RECENT, TOP, Queue, Ranked, Snapshot, Table, Written
 
-RANK_LIMIT = 1024
+RANK_LIMIT = 256
 """Apps, and devices, that are counted; of more the least frequent gives way."""
 
 
@@ -120,9 +120,7 @@ class Board:
                 limits[name] += limit
                 evicted[name] += gone
         held = {name: Table(tables[name], limits[name], evicted[name]) for name in tables}
-        held["incidents"] = Table(
-            len(ledger), INCIDENT_LIMIT, ledger.limits.get("incident-limit", 0)
-        )
+        held["incidents"] = Table(len(ledger), INCIDENT_LIMIT, ledger.refused)
         held["ended_incidents"] = Table(ledger.remembered, ENDED_LIMIT, 0)
         packets = [each.last_packet for each in standings if each.last_packet is not None]
         opened: Counter[str] = Counter(entry.key[3] for entry in ledger if entry.id)

@@ -56,7 +56,7 @@ def encode(entry: Open) -> str:
         "counts": {name: getattr(incident, name) for name in _COUNTS},
         "tables": tables,
     }
-    return json.dumps(_plain(held), separators=(",", ":"))
+    return _json(held)
 
 
 def decode(number: int, text: str, gap: int) -> Open:
@@ -89,20 +89,22 @@ def decode(number: int, text: str, gap: int) -> Open:
 
 
 def _plain(value: Any) -> Any:
-    """A value in what JSON has."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    """What JSON has no form for, in what it has."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, frozenset):
-        return sorted(map(_plain, value))
-    if isinstance(value, (tuple, list)):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return value
+        return sorted(value)
+    return {name: getattr(value, name) for name in _fields(type(value))}
+
+
+@cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
+
+
+_json = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 
 
 @cache
