@@ -6,12 +6,15 @@ devices, catalogue, policy, databases. Paths in a file count from that file's fo
 """
 
 import difflib
+import hashlib
+import json
 import re
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from netwatch import __version__
 from netwatch.catalog.bans import load_pack, read_ban
 from netwatch.catalog.load import BUILTIN, gather
 from netwatch.catalog.match import Catalog
@@ -21,7 +24,7 @@ from netwatch.inventory import networks as places
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.networks import Networks, Scope
-from netwatch.model import LEARNABLE, Ban, Exemption
+from netwatch.model import LEARNABLE, Ban, Exemption, Sensor
 from netwatch.names import normalise
 from netwatch.policy import Policy
 from netwatch.sinks.base import Outbox, Output
@@ -48,7 +51,9 @@ class Config:
     ns; `sensor` is the name told in alerts; `notes` are sentences on what a user may
     not expect to hold, such as a default. `learn` names what of `model.LEARNABLE` devices
     are learned from, `metrics` is None where no endpoint is wanted. `outputs` are where
-    alerts are delivered to, from `outbox`.
+    alerts are delivered to, from `outbox`. `files` are the files and folders that it was
+    read from, `version` a short hash of what stands in it, in the inventory and in the
+    signatures.
     """
 
     path: str | None
@@ -65,6 +70,12 @@ class Config:
     notes: tuple[str, ...]
     outputs: tuple[Output, ...]
     outbox: Outbox
+    files: tuple[str, ...] = ()
+    version: str = ""
+
+    def told_by(self) -> Sensor:
+        """Who tells alerts that are judged by this configuration."""
+        return Sensor(self.sensor, __version__, self.catalog.version, self.version)
 
     def bare(self, name: str) -> str:
         """A name without the search suffix that a resolver appended, the longest that
@@ -119,7 +130,24 @@ def load(path: str | None = None) -> Config:
         notes=tuple(notes),
         outputs=outputs,
         outbox=outbox,
+        files=tuple(fields.file and [fields.file, *_named(fields, base)]),
+        version=_version(fields, devices, catalog),
     )
+
+
+def _named(fields: Fields, base: Path) -> list[str]:
+    """The files and folders that a configuration names, in a fixed order."""
+    devices, geoip = fields.mapping.get("devices") or {}, fields.mapping.get("geoip") or {}
+    sources = [each for each in fields.mapping.get("signatures") or () if each != BUILTIN]
+    named = [devices.get("inventory"), geoip.get("asn"), geoip.get("country"), *sources]
+    return [str(base / str(text)) for text in named if text]
+
+
+def _version(fields: Fields, devices: Devices, catalog: Catalog) -> str:
+    entries = [astuple(entry) for entry in devices.entries]
+    held = [catalog.version, fields.mapping, entries]
+    text = json.dumps(held, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def catalog_of(path: str | None = None) -> Catalog:

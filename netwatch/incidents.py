@@ -8,7 +8,7 @@ arrival, and what it turned away is counted.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from netwatch.incident import Incident, Key, Places, bare
 from netwatch.model import Alert, Contact, Sensor
@@ -35,11 +35,12 @@ class Incidents:
         self._spans: dict[Key, list[Incident]] = {}
         self._count = 0
 
-    def add(self, contact: Contact) -> None:
-        """Take a contact into its incident. One whose verdict says nothing is not taken."""
-        key = _key(contact)
+    def add(self, contact: Contact) -> Incident | None:
+        """Take a contact into its incident, which comes back. One whose verdict says nothing
+        is not taken, nor one that came when there were too many incidents: None."""
+        key = key_of(contact)
         if key is None:
-            return
+            return None
         frames = contact.observation.frames
         if frames and not self._room.has(sum(len(frame.data) for frame in frames)):
             contact = bare(contact)
@@ -49,13 +50,14 @@ class Incidents:
         low, high = self._touching(spans, time, time)
         if high - low == 1:
             spans[low].add(contact)
-        else:
-            self._place(key, Incident(contact, self.quiet_gap))
+            return spans[low]
+        incident = Incident(contact, self.quiet_gap)
+        return incident if self.place(key, incident) else None
 
     def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
         """Count transport payload of the flow of a contact that was added before, out of
         and into the device. Bytes of a contact that was turned away are left out."""
-        key = _key(contact)
+        key = key_of(contact)
         if key is None:
             return
         time = contact.observation.time
@@ -74,7 +76,7 @@ class Incidents:
             self.unproven += other._forget_proof()
         for key, spans in other._spans.items():
             for incident in spans:
-                self._place(key, incident)
+                self.place(key, incident)
 
     def _touching(self, spans: list[Incident], first: int, last: int) -> tuple[int, int]:
         low = bisect_left(spans, first - self.quiet_gap, key=lambda incident: incident.last)
@@ -83,17 +85,33 @@ class Incidents:
             high += 1
         return low, high
 
-    def _place(self, key: Key, incident: Incident) -> None:
+    def place(self, key: Key, incident: Incident) -> bool:
+        """Put in an incident, with those that it touches taken into it; whether there was
+        room for it."""
         spans = self._spans.get(key, [])
         low, high = self._touching(spans, incident.first, incident.last)
         if low == high and self._count >= INCIDENT_LIMIT:
             self.dropped += incident.names.total
-            return
+            return False
         for near in spans[low:high]:
             incident.absorb(near)
         spans[low:high] = [incident]
         self._spans[key] = spans
         self._count += 1 - (high - low)
+        return True
+
+    def of(self, key: Key) -> Sequence[Incident]:
+        """The incidents of a key, in the order of time."""
+        return tuple(self._spans.get(key, ()))
+
+    def take(self, key: Key, incident: Incident) -> None:
+        """Let go of an incident."""
+        spans = [each for each in self._spans[key] if each is not incident]
+        self._count -= len(self._spans[key]) - len(spans)
+        if spans:
+            self._spans[key] = spans
+        else:
+            del self._spans[key]
 
     def _proof_bytes(self) -> int:
         spans = (incident for spans in self._spans.values() for incident in spans)
@@ -142,7 +160,8 @@ class Incidents:
         return sorted(told, key=lambda alert: (alert.first_seen, alert.id))
 
 
-def _key(contact: Contact) -> Key | None:
+def key_of(contact: Contact) -> Key | None:
+    """What the incident of a contact is of; None where its verdict says nothing."""
     verdict = contact.verdict
     if verdict.kind is None or verdict.ban is None:
         return None

@@ -29,7 +29,14 @@ class Judge:
         self._learned = learned
         self._silent = silent
         self._known: dict[str, Match | None] = {}
-        self._covered = frozenset().union(*(ban.apps | ban.bypass for ban in config.policy.bans))
+        self._covered = _covered(config)
+
+    def reload(self, config: Config, learned: Learned | None) -> None:
+        """Judge by another configuration from now on."""
+        self._config = config
+        self._learned = learned
+        self._known.clear()
+        self._covered = _covered(config)
 
     def match(self, name: str) -> Match | None:
         """The rule that takes a name, also behind a search suffix of the site."""
@@ -105,3 +112,8 @@ class Judge:
                 if self._learned is not None and not late and told.id == told.ip:
                     self._learned.told(ip, mac, vlan, observation.time)
                 yield Contact(observation, match, told, network, verdict)
+
+
+def _covered(config: Config) -> frozenset[str]:
+    """The ids of the apps that some ban speaks of."""
+    return frozenset().union(*(ban.apps | ban.bypass for ban in config.policy.bans))

@@ -227,7 +227,8 @@ class Flow:
     of and into the client. The client is who opened it; where the capture started in
     mid-flow (`opened` false) it is the end with the greater port. `waiting` says that
     it began a message that never became whole. `source` and `packet` are those of its
-    first packet, `frames` what that came in, where it is kept.
+    first packet, `flow` is its name in observations, `frames` what the first packet came
+    in, where it is kept.
     """
 
     first: int
@@ -246,6 +247,7 @@ class Flow:
     source: str = ""
     packet: int = 0
     client_mac: bytes | None = None
+    flow: int = field(default=0, compare=False)
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 
@@ -411,10 +413,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """Who tells an alert: this host's name and netwatch's version."""
+    """Who tells an alert: this host's name and netwatch's version, and by which rules:
+    the versions of the signatures and of the configuration as a whole."""
 
     name: str
     version: str
+    signatures: str = ""
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

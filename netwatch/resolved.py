@@ -103,6 +103,9 @@ class Resolved:
         """Whether a packed address was resolved for an app."""
         return address in self._watched
 
+    def __len__(self) -> int:
+        return len(self._answers)
+
     def concerns(self, message: Message) -> bool:
         """Whether an answer has an address that was resolved for an app."""
         answers = message.dns.answers if message.dns and self._watched else ()

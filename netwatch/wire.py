@@ -8,9 +8,9 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from netwatch.capture.block import TIME, Source
+from netwatch.capture.block import TIME, Block, Source
 from netwatch.capture.files import STDIN, Found, NotACapture, open_source
-from netwatch.dissect.dissector import Dissector
+from netwatch.dissect.dissector import FOREVER, Dissector
 from netwatch.dissect.ended import CLIENTS, Client
 from netwatch.errors import CaptureError
 from netwatch.model import Flow, Message, Observation, Packet
@@ -87,6 +87,7 @@ class Wire:
         self._learning = learning
         self._claimed = claimed
         self._dissector: Dissector | None = None
+        self._counted: tuple[Counter[str], Counter[str]] = Counter(), Counter()
 
     def read(self, found: Found) -> Iterator[Observation]:
         """The observations of one capture. One that cannot be read is noted in the tally,
@@ -96,7 +97,10 @@ class Wire:
             return
         try:
             source = open_source(found.path)
-            yield from self._blocks(source)
+            for block in source.blocks():
+                yield from self.block(block, source.name)
+                if self._progress is not None:
+                    self._progress(self.tally, source, block.position)
             self.tally.oddities.update(+Counter({"capture-dropped": source.dropped}))
             self.tally.files += 1
             self.tally.notes += [f"{source.name}: {note}" for note in source.notes]
@@ -122,23 +126,40 @@ class Wire:
         known = self._dissector
         return known is not None and known.kernel.answered(client, address, time)
 
-    def settle(self, enough: int = 1) -> None:
-        """Hand over the counts of flows with a name, unless there are few."""
+    def interest(self, zones: Sequence[bytes]) -> None:
+        """From now on only names in these zones are of interest."""
+        self._zones = zones
         if self._dissector is not None:
-            for client, flows in self._dissector.named(enough):
-                self._named(client, flows)
+            self._dissector.kernel.interest(zones)
+
+    def learn(self, learning: Collection[str]) -> None:
+        """From now on devices are learned from these alone."""
+        self._learning = learning
+        if self._dissector is not None:
+            self._dissector.learn(learning)
+
+    def follow(self, flow: int) -> None:
+        """The end of this flow is handed to `ended`, even if it has a name and says no more."""
+        if self._dissector is not None:
+            self._dissector.follow(flow)
+
+    def settle(self, before: int) -> None:
+        """Flows silent since `before` (ns of packet time) are over, and all counts are brought
+        up to date: for a capture that goes on for ever."""
+        if self._dissector is not None:
+            for flow in self._dissector.finish(before):
+                self._ended(flow)
+            self._tell_named()
+            self._count(self._dissector)
 
     def close(self) -> None:
         """Forget the capture's flows and take its last counts into the tally."""
-        if self._dissector is not None:
-            for flow in self._dissector.finish():
-                self._ended(flow)
-            self.settle()
-            self.tally.observations.update(self._dissector.shown())
-            self.tally.oddities.update(self._dissector.oddities())
-            self._dissector = None
+        self.settle(FOREVER)
+        self._dissector = None
+        self._counted = Counter(), Counter()
 
-    def _blocks(self, source: Source) -> Iterator[Observation]:
+    def block(self, block: Block, source: str) -> Iterator[Observation]:
+        """The observations that become whole with the packets of one block of `source`."""
         if self._dissector is None:
             seed = secrets.randbits(62)
             self._dissector = Dissector(
@@ -152,17 +173,26 @@ class Wire:
                 self._learning,
             )
         dissector, kernel = self._dissector, self._dissector.kernel
-        for block in source.blocks():
-            packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates
-            yield from self._observations(dissector.messages(block, source.name))
-            for flow in dissector.flows():
-                self._ended(flow)
-            self.settle(CLIENTS)
-            self.tally.packets += kernel.packets - packets
-            self.tally.octets += kernel.octets - octets
-            self.tally.candidates += kernel.candidates - candidates
-            if self._progress is not None:
-                self._progress(self.tally, source, block.position)
+        packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates
+        yield from self._observations(dissector.messages(block, source))
+        for flow in dissector.flows():
+            self._ended(flow)
+        self._tell_named(CLIENTS)
+        self.tally.packets += kernel.packets - packets
+        self.tally.octets += kernel.octets - octets
+        self.tally.candidates += kernel.candidates - candidates
+
+    def _tell_named(self, enough: int = 1) -> None:
+        if self._dissector is not None:
+            for client, flows in self._dissector.named(enough):
+                self._named(client, flows)
+
+    def _count(self, dissector: Dissector) -> None:
+        """Take what was counted since the last time into the tally."""
+        now = dissector.shown(), dissector.oddities()
+        self.tally.observations.update(now[0] - self._counted[0])
+        self.tally.oddities.update(now[1] - self._counted[1])
+        self._counted = now
 
     def _observations(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[Observation]:
         for packet, message in found:

@@ -18,6 +18,7 @@ COMMANDS = {
         "scan": "captures in, alerts out",
         "names": "every name that devices show, before any rule",
     },
+    "netwatch.cli.live": {"live": "the same engine on an interface, for as long as it runs"},
     "netwatch.cli.signatures": {"signatures": "the catalogue of apps and their names"},
     "netwatch.cli.policy": {"policy": "the configuration: what holds, and why"},
     "netwatch.cli.outputs": {"outputs": "where alerts are delivered to: status, test, replay"},

@@ -8,7 +8,6 @@ import argparse
 import time
 from collections.abc import Iterable, Sequence
 
-from netwatch import __version__
 from netwatch.tally import Tally
 
 _SCAN = """examples:
@@ -127,7 +126,6 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch.cli import terminal
     from netwatch.coverage.counts import Coverage
     from netwatch.formats import FORMATS
-    from netwatch.model import Sensor
 
     started, tally = time.perf_counter(), Tally()
     config = configuration.load(args.config)
@@ -148,7 +146,7 @@ def scan(args: argparse.Namespace) -> int:
         with terminal.progress(args, captures) as progress:
             proving = evidence is not None
             incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage, proving)
-        alerts = incidents.alerts(config.geo, Sensor(config.sensor, __version__))
+        alerts = incidents.alerts(config.geo, config.told_by())
         if evidence is not None:
             alerts = list(map(evidence.keep, alerts))
         writer = FORMATS[args.format](stream)

@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from netwatch import __version__
 from netwatch.capture.block import Source
@@ -22,7 +22,6 @@ from netwatch.dissect.headers import INNOCENT
 from netwatch.dissect.kernel import COMPILED
 from netwatch.errors import NetwatchError
 from netwatch.formats.coverage import reasons
-from netwatch.incidents import Incidents
 from netwatch.tally import Tally
 from netwatch.wire import Progress
 
@@ -31,6 +30,19 @@ if TYPE_CHECKING:
 
 NAMED = 8
 """Skipped files that are named without --verbose; the rest is counted."""
+
+
+class Gathered(Protocol):
+    """Incidents as the summary counts them; see `netwatch.incidents.Incidents`."""
+
+    @property
+    def by_verdict(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
+    def recorded(self) -> int: ...  # noqa: D102
+
+    @property
+    def limits(self) -> Mapping[str, int]: ...  # noqa: D102
 
 
 def say(text: str) -> None:
@@ -133,7 +145,7 @@ def summary(
     tally: Tally,
     seconds: float,
     config: Config | None = None,
-    incidents: Incidents | None = None,
+    incidents: Gathered | None = None,
     report: Report | None = None,
     evidence: "Evidence | None" = None,
 ) -> None:
@@ -156,7 +168,7 @@ def _lines(
     args: argparse.Namespace,
     tally: Tally,
     seconds: float,
-    incidents: Incidents | None,
+    incidents: Gathered | None,
     report: Report | None,
     evidence: "Evidence | None",
 ) -> Iterator[tuple[str, str]]:

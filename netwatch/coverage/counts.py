@@ -162,10 +162,16 @@ class Coverage:
         row = self._devices[key] = _empty()
         return row
 
+    def total(self) -> Share:
+        """All flows, of whatever device."""
+        total = list(self._outside)
+        for _, counts in self._networks.values():
+            _sum(total, counts)
+        return _share(total)
+
     def report(self, packets: int, oddities: Mapping[str, int]) -> Report:
         """All counts, networks and devices in order; `packets` seen in the run and its
         `oddities` by name tell what was lost before it became a flow."""
-        total = list(self._outside)
         devices: dict[str, list[tuple[str, Share]]] = {name: [] for name in self._networks}
         rest = {name: list(counts) for name, (_, counts) in self._networks.items()}
         for (name, device), counts in sorted(self._devices.items()):
@@ -173,13 +179,12 @@ class Coverage:
             _sum(rest[name], [-count for count in counts])
         networks = []
         for name, (kind, counts) in sorted(self._networks.items()):
-            _sum(total, counts)
             told = NetworkShare(
                 name, kind, _share(counts), tuple(devices[name]), _share(rest[name])
             )
             networks.append(told)
         return Report(
-            total=_share(total),
+            total=self.total(),
             networks=tuple(networks),
             outside=_share(self._outside),
             packets=packets,

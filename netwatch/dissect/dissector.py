@@ -20,6 +20,9 @@ from netwatch.dissect.trails import Kept
 from netwatch.errors import ParseError
 from netwatch.model import LEARNABLE, OUTCOMES, Flow, Message, Observation, Packet
 
+FOREVER = 0x7FFFFFFFFFFFFFFF
+"""Later than any packet, ns."""
+
 MAX_NESTED = 8
 """Packets put together of fragments that were in one another."""
 
@@ -78,10 +81,11 @@ class Dissector:
             zones=zones,
             recording=outcome is not None,
             opening=proving is not None,
-            learning=sum(1 << bit for bit, word in enumerate(LEARNABLE) if word in learning),
+            learning=learning_bits(learning),
         )
         self._outcome = outcome
         self._sources: list[str] = []
+        self._numbers: dict[str, int] = {}
         self._over = Over(self.kernel, self._sources, counting=not learning)
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
@@ -130,9 +134,11 @@ class Dissector:
     def messages(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
         """The messages that became whole with the packets of `block`, in its order."""
         data, kept = block.data, self._kept
-        if not self._sources or self._sources[-1] != source:
+        number = self._numbers.get(source)
+        if number is None:
+            number = self._numbers[source] = len(self._sources)
             self._sources.append(source)
-        for rows in self.kernel.walk(block, len(self._sources) - 1):
+        for rows in self.kernel.walk(block, number):
             self._over.take()
             for row in zip(*[iter(rows)] * COLUMNS, strict=True):
                 kind, record, at, size, wire = row[:5]
@@ -238,11 +244,26 @@ class Dissector:
         each had; none while there are less than `enough` clients."""
         yield from self._over.named(enough)
 
-    def finish(self) -> Iterator[Flow]:
-        """The capture is over and flushed: all flows that are left. None has bytes to ask
-        for after this."""
+    def follow(self, flow: int) -> None:
+        """The end of this flow is told by itself, even if it has a name and says no more."""
+        self._over.follow(flow)
+
+    def learn(self, learning: Collection[str]) -> None:
+        """From now on devices are learned from these of `model.LEARNABLE` alone."""
+        self.kernel.learning = learning_bits(learning)
+        self._over.counting = not learning
+
+    def finish(self, before: int = FOREVER) -> Iterator[Flow]:
+        """Flows whose last packet came earlier than `before` (ns) are over; all that are
+        left where nothing is said: the capture is over and flushed. None of them has bytes
+        to ask for after this."""
         whole = False
         while self._outcome is not None and not whole:
-            whole = self.kernel.flows.drain()
+            whole = self.kernel.flows.drain(before)
             self._over.take()
             yield from self.flows()
+
+
+def learning_bits(learning: Collection[str]) -> int:
+    """What devices are learned from as the packet loop takes it."""
+    return sum(1 << bit for bit, word in enumerate(LEARNABLE) if word in learning)

@@ -34,10 +34,11 @@ class Over:
 
     def __init__(self, kernel: Kernel, sources: Sequence[str], counting: bool = True) -> None:
         self._kernel = kernel
-        self._counting = counting
+        self.counting = counting
         self._sources = sources
         self._words: list[int] = []
         self._places: dict[int, int] = {}
+        self._followed: set[int] = set()
         self._named: Counter[tuple[int, int, Slot]] = Counter()
 
     def take(self) -> None:
@@ -46,6 +47,10 @@ class Over:
         for at in range(0, len(taken), FIELDS):
             self._places[taken[at] | taken[at + _TOLD] & 255] = len(self._words) + at
         self._words += taken
+
+    def follow(self, flow: int) -> None:
+        """The end of this flow is told, whatever it says."""
+        self._followed.add(flow)
 
     def mark(self, flow: int, outcome: int) -> None:
         """Keep with a flow what a message told of its name, a number in `OUTCOMES`; a
@@ -75,7 +80,11 @@ class Over:
         for slot in zip(*[iter(words)] * FIELDS, strict=True):
             ports = slot[_PORTS]
             usual = _DNS_PORTS.isdisjoint((ports >> 16, ports & 0xFFFF))
-            if self._counting and usual and slot[_TOLD] >> 8 == _NAMED and slot[4] + slot[5]:
+            flow = slot[0] | slot[_TOLD] & 255
+            if flow in self._followed:
+                self._followed.remove(flow)
+                yield ended(slot, self._sources)
+            elif self.counting and usual and slot[_TOLD] >> 8 == _NAMED and slot[4] + slot[5]:
                 side, about = _client_side(slot), slot[_ABOUT]
                 address = slot[_HIGH : _HIGH + 4] if side else slot[_LOW : _LOW + 4]
                 self._named[about & _IPV6 | about >> 16 << 16, slot[_MACS + side], address] += 1
@@ -120,6 +129,7 @@ def ended(slot: Slot, sources: Sequence[str]) -> Flow:
         client_mac=mac.to_bytes(7)[1:] if mac else None,
         source=sources[slot[19] >> 40],
         packet=slot[19] & 0xFFFFFFFFFF,
+        flow=slot[0] | slot[_TOLD] & 255,
     )
 
 

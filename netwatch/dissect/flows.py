@@ -74,6 +74,7 @@ ALIVE = cython.declare(cython.longlong, 60_000_000_000)
 LIST = cython.declare(cython.longlong, 4096)
 MARGIN = cython.declare(cython.longlong, 128)
 
+FOREVER = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
 KEY_MASK = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFF00)
 
 
@@ -369,12 +370,12 @@ class Flows:
         self.over = 0
         return words
 
-    def drain(self) -> bool:
-        """Close flows that are still in the table, as many as the list has room for;
-        whether that were all."""
+    def drain(self, before: cython.longlong = FOREVER) -> bool:
+        """Close flows whose last packet came earlier than `before` (ns), all where nothing
+        is said, as many as the list has room for; whether that were all."""
         slot: cython.Py_ssize_t
         for slot in range(0, len(self.table), WIDTH):
-            if self.table[slot] != 0:
+            if self.table[slot] != 0 and self.table[slot + LAST] < before:
                 if self.over >= LIST:
                     return False
                 self.close(slot)

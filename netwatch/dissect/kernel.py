@@ -52,6 +52,7 @@ WIDTH = cython.declare(cython.longlong, 16)
 RECORD = cython.declare(cython.longlong, 6)
 ROOM = cython.declare(cython.longlong, 4096 + 64)
 AMSDU = cython.declare(cython.int, 18)
+NUMBERS = cython.declare(cython.longlong, (1 << 39) - 1)
 KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 
 
@@ -101,7 +102,7 @@ class Kernel(Transport):
         assert RECORD == FIELDS
         assert WIDTH == COLUMNS
         while start < block.count:
-            self.first_number = source << 40 | block.first
+            self.first_number = source << 40 | block.first & NUMBERS
             start = self._walk(block.data, block.records, links, start, block.count)
             if self.count or self.flows.over:
                 yield self.rows[: self.count * COLUMNS].tolist()

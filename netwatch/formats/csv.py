@@ -91,6 +91,8 @@ ALERT: tuple[str, ...] = (
     "community_ids",
     "sensor_name",
     "sensor_version",
+    "sensor_signatures",
+    "sensor_policy",
 )
 """Columns of an alert: the keys of its JSON record, joined by an underscore, but for
 `destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how often

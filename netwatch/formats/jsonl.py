@@ -129,7 +129,12 @@ def alert(alert: Alert) -> dict[str, Any]:
             "bytes_in": alert.counts.bytes_in,
         },
         "community_ids": list(alert.community_ids),
-        "sensor": {"name": alert.sensor.name, "version": alert.sensor.version},
+        "sensor": {
+            "name": alert.sensor.name,
+            "version": alert.sensor.version,
+            "signatures": alert.sensor.signatures,
+            "policy": alert.sensor.policy,
+        },
     }
     for key, value in alert.extra.items():
         record.setdefault(key, value)

@@ -84,6 +84,9 @@ class Learned:
         self.shared_addresses = 0
         self.shared_macs = 0
 
+    def __len__(self) -> int:
+        return len(self._addresses)
+
     @property
     def unproven(self) -> int:
         """How often packets that said who has an address could not be kept as proof."""

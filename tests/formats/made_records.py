@@ -99,7 +99,7 @@ ALERT = Alert(
     evidence=(),
     counts=Counts(),
     community_ids=(),
-    sensor=Sensor("sensor-1", "0.1.0"),
+    sensor=Sensor("sensor-1", "0.1.0", "5e1a", "c0ff"),
 )
 
 FULL_ALERT = replace(

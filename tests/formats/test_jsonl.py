@@ -148,7 +148,12 @@ def test_an_alert_in_full():
         "bytes_in": 90000,
     }
     assert record["community_ids"] == ["1:abc", "1:def"]
-    assert record["sensor"] == {"name": "sensor-1", "version": "0.1.0"}
+    assert record["sensor"] == {
+        "name": "sensor-1",
+        "version": "0.1.0",
+        "signatures": "5e1a",
+        "policy": "c0ff",
+    }
 
 
 def test_extra_keys_follow_and_replace_nothing():
