@@ -46,9 +46,9 @@ _SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 class Config:
     """A sound configuration. `path` is None for the built-in defaults; `quiet_gap` is in
     ns; `sensor` is the name told in alerts; `notes` are sentences on what a user may
-    not expect to hold, such as a default. `learn` names what of `model.LEARNABLE`
-    devices are learned from, `metrics` is None where no endpoint is wanted.
-    `outputs` are where alerts are delivered to, from `outbox`.
+    not expect to hold, such as a default. `learn` names what of `model.LEARNABLE` devices
+    are learned from, `metrics` is None where no endpoint is wanted. `outputs` are where
+    alerts are delivered to, from `outbox`.
     """
 
     path: str | None

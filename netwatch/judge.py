@@ -96,6 +96,8 @@ class Judge:
         if tenant is not None and tenant.id is None and tenant.shared is None:
             # judged as what it is by now, told under the id that its incident began with
             told = replace(device, id=device.ip)
+        if tenant is not None and tenant.frames and observation.frames:
+            observation = replace(observation, frames=(*tenant.frames, *observation.frames))
         for verdict in config.policy.judge(observation, match, device, network):
             if verdict.kind is None or network is None:
                 self._silent[verdict.clause] += 1

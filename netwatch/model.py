@@ -282,12 +282,14 @@ class Tenant:
     """Who has an address at some time, as learned from the wire. `id` is None where the
     address itself has to do for it. `shared` is None, or says what two devices have at
     that time, so that nobody can tell them apart; ``frame`` is a packet in a frame of
-    another device that is no router as far as is known."""
+    another device that is no router as far as is known. `frames` are the packets that say
+    so, where proof is wanted."""
 
     id: str | None
     mac: bytes | None
     hostname: str | None
     shared: Literal["address", "mac", "frame"] | None = None
+    frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,7 @@ class _Scan:
                         "device-mac-shared": learned.shared_macs,
                         "device-claim-refused": learned.refused,
                         "devices-full": learned.dropped,
+                        "proof-device-lost": learned.unproven,
                     }
                 )
             )

@@ -60,13 +60,15 @@ class Hold:
 class Address:
     """The holds of one address, oldest first. `touched` is when it was last told or asked
     of; `plain_time` and `plain_mac` when a contact was last told as the address itself,
-    and in which frame."""
+    and in which frame. Of too many holds the one goes that is over first; `forgotten`
+    counts those that were not over yet."""
 
-    __slots__ = ("_ip", "holds", "plain_mac", "plain_time", "touched")
+    __slots__ = ("_ip", "forgotten", "holds", "plain_mac", "plain_time", "touched")
 
     def __init__(self, ip: bytes) -> None:
         self._ip = ip
         self.holds: list[Hold] = []
+        self.forgotten = 0
         self.touched = 0
         self.plain_time: int | None = None
         self.plain_mac: bytes | None = None
@@ -124,7 +126,11 @@ class Address:
             if hold.mac == mac:
                 return hold, False
         hold = Hold(self._ip, mac, time, kept)
-        self.holds[:] = [*self.holds[1 - MAX_HOLDS :], hold]
+        if len(self.holds) >= MAX_HOLDS:
+            first = min(self.holds, key=lambda each: each.until)
+            self.forgotten += first.covers(time)
+            self.holds.remove(first)
+        self.holds.append(hold)
         return hold, True
 
 

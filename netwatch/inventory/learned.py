@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from netwatch.frame import Frame
+from netwatch.inventory.grounds import MAX_OF_ONE, Grounds
 from netwatch.inventory.holds import USED_FOR, Address, Hold, Station
 from netwatch.model import Claim, Message, Packet, Tenant
 
@@ -49,6 +51,7 @@ class _Asked:
     name: str
     ips: tuple[bytes, ...]
     kept: bool
+    frames: tuple[Frame, ...]
 
 
 class Learned:
@@ -75,10 +78,16 @@ class Learned:
         self._stations: OrderedDict[_Key, Station] = OrderedDict()
         self._pending: OrderedDict[bytes, _Asked] = OrderedDict()
         self._routers: OrderedDict[bytes, None] = OrderedDict()
+        self._grounds = Grounds()
         self.dropped = 0
         self.refused = 0
         self.shared_addresses = 0
         self.shared_macs = 0
+
+    @property
+    def unproven(self) -> int:
+        """How often packets that said who has an address could not be kept as proof."""
+        return self._grounds.lost
 
     def take(self, packet: Packet, message: Message) -> None:
         """Take what a message claims, at the time of its packet."""
@@ -119,7 +128,7 @@ class Learned:
         elif tenant.shared is not None:
             self.shared_addresses += 1
         elif time <= live[-1].plain_until:
-            return Tenant(None, tenant.mac, tenant.hostname)
+            return Tenant(None, tenant.mac, tenant.hostname, frames=tenant.frames)
         return tenant
 
     def told(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> None:
@@ -178,7 +187,9 @@ class Learned:
             return Tenant(None, hold.mac, None, "mac")
         sender = self._stations.get((place, mac)) if mac and mac != hold.mac else None
         leased = sender is not None and sender.lasts(time) and mac not in self._routers
-        return Tenant(id, hold.mac, name, "frame" if leased else None)
+        return Tenant(
+            id, hold.mac, name, "frame" if leased else None, self._grounds.of(station, hold)
+        )
 
     def _asks(self, packet: Packet, claim: Claim) -> None:
         known = self._pending.pop(claim.transaction, None)
@@ -188,7 +199,7 @@ class Learned:
         direct = claim.direct or (known is not None and known.direct)
         name = claim.name or (known.name if known is not None else "")
         self._pending[claim.transaction] = _Asked(
-            packet.time, mac, direct, name, claim.ips, claim.kept
+            packet.time, mac, direct, name, claim.ips, claim.kept, _few(packet.frames)
         )
         while self._pending:
             oldest = next(iter(self._pending.values()))
@@ -215,11 +226,14 @@ class Learned:
             address = self._entry(self._addresses, (place, ip), packet.time, Address, ip)
             hold, new = address.lease(mac, packet.time, packet.time + lifetime, claim.server, kept)
             hold.client = claim.client
+            frames = (*(asked.frames if asked else ()), *packet.frames)
+            self._grounds.keep(hold, frames)
             station = self._entry(self._stations, (place, mac), packet.time, Station, mac_id(mac))
             if new:
                 self._began(address, hold)
             if name:
                 hold.name = name
+                self._grounds.keep(station, frames)
                 if station.call(name, packet.time, surely=True, fresh=not kept):
                     hold.plain_until = min(hold.plain_until, packet.time - 1)
             station.leased(hold)
@@ -246,15 +260,21 @@ class Learned:
             if others and mac in self._routers:
                 continue  # it answers for hosts behind it (RFC 1027, RFC 4389)
             hold, new = address.use(mac, packet.time)
+            if not hold.leased:
+                self._grounds.keep(hold, packet.frames)
             if new:
                 self._began(address, hold)
             station = self._entry(self._stations, (place, mac), packet.time, Station, mac_id(mac))
             if claim.name:
                 station.call(claim.name, packet.time, surely=False, fresh=False)
+                if station.called(packet.time)[1] == claim.name:
+                    self._grounds.keep(station, packet.frames)
 
     def _began(self, address: Address, hold: Hold) -> None:
         """A device is known from now on. Where it is the one that contacts were told of as
         the address, it goes on as that until it is quiet."""
+        self.dropped += address.forgotten
+        address.forgotten = 0
         if address.plain_time is None or not (hold.kept or address.plain_mac == hold.mac):
             return
         hold.plain_until = address.plain_time + self._gap
@@ -292,6 +312,11 @@ class Learned:
             else:
                 del table[oldest_key]
         return entry
+
+
+def _few(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """Packets of a request, unless they are more than will be kept anyway."""
+    return frames if sum(len(frame.data) for frame in frames) <= MAX_OF_ONE else ()
 
 
 def mac_id(mac: bytes) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 import handshakes
 import messages
 import pytest
-from craft import Conversation, Wire
+from craft import Conversation, Host, Wire
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from leases import Segment
 from support.captures import pcap, timed
 from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, tcp, udp
 from support.office import (
@@ -73,7 +74,7 @@ def test_every_sample(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_all_samples_at_once(workers: int, tmp_path: Path) -> None:
-    assert len(proven(load(str(PCAPS / "netwatch.yaml")), PCAPS, tmp_path, workers=workers)) == 12
+    assert len(proven(load(str(PCAPS / "netwatch.yaml")), PCAPS, tmp_path, workers=workers)) == 16
 
 
 @pytest.mark.parametrize("carrier", CARRIERS, ids=lambda carrier: carrier.name)
@@ -253,3 +254,26 @@ def test_without_being_asked_nothing_is_kept(site: Config, tmp_path: Path) -> No
     told = Evidence(tmp_path / "proof").keep(alert)
     assert "evidence_file" not in told.extra
     assert list((tmp_path / "proof").iterdir()) == []
+
+
+def test_a_device_that_was_learned_is_learned_again(tmp_path: Path) -> None:
+    alerts = proven(load(str(PCAPS / "netwatch.yaml")), PCAPS / "lease-moves.pcap", tmp_path)
+    assert [alert.device.hostname for alert in alerts] == [
+        "press-tablet",
+        "meeting-room-2",
+        "phone-012",
+        "archive-ws",
+    ]
+
+
+def test_a_lease_that_was_renewed_is_proven_by_its_renewal(tmp_path: Path) -> None:
+    site = load(configured(tmp_path, CONFIG.replace("devices:\n", "devices:\n  learn: [dhcp]\n")))
+    host = Host("10.20.6.20", "02:00:00:20:06:14")
+    link = Segment(Wire(DURING, 3), Host("10.20.6.1", FAR.mac), lease=1200)
+    link.obtain(host, "ws-014")
+    for _ in range(5):
+        hello(link.wire, Host(host.ip, FAR.mac), FAR)
+        link.wire.wait(1000)
+        link.renew(host, "ws-014")
+    (alert,) = proven(site, capture(tmp_path / "renewed.pcap", link.wire), tmp_path / "proof")
+    assert (alert.device.id, alert.counts.handshakes) == (host.mac, 5)

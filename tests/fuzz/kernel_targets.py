@@ -179,11 +179,7 @@ def _street(data: bytes) -> None:
     case = Case(data)
     sources = [word for bit, word in enumerate(LEARNABLE) if case.learning >> bit & 1]
     by = Dissector(
-        PROTOCOLS,
-        looks_like,
-        outcome=outcome,
-        proving=lambda address: True,
-        learning=sources,
+        PROTOCOLS, looks_like, outcome=outcome, proving=lambda address: True, learning=sources
     )
     learned = Learned(lambda ip, vlan: "hq", 60 * SECOND, limit=4)
     block = case.block()

@@ -102,11 +102,19 @@ def test_holds_are_bounded():
     address = Address(IP)
     for number in range(3 * MAX_HOLDS):
         address.use(bytes(5) + bytes([number]), number)
-    assert len(address.holds) == MAX_HOLDS
+    assert (len(address.holds), address.forgotten) == (MAX_HOLDS, 2 * MAX_HOLDS)
     assert address.lasts(3 * MAX_HOLDS) is False
     lease(address, ONE, 100, 200)
     assert address.lasts(150)
     assert not address.lasts(200)
+
+
+def test_of_too_many_holds_the_one_goes_that_is_over_first():
+    address = Address(IP)
+    lease(address, ONE, 0, USED_FOR)
+    for number in range(2 * MAX_HOLDS):
+        address.use(bytes(5) + bytes([number]), 10 + number)
+    assert ONE in macs(address, 100)
 
 
 @pytest.mark.parametrize(
