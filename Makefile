@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-receivers lint clean
 
 demo: $(VENV)/demo
 	@echo
@@ -11,6 +11,9 @@ demo: $(VENV)/demo
 
 test: $(VENV)/test
 	$(BIN)/python -m pytest
+
+test-receivers: $(VENV)/test
+	$(BIN)/python -m pytest tests/sinks/test_sinks_receivers.py
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

@@ -328,7 +328,7 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
         ("incidents: {quiet: 1m}", "netwatch.yaml:3: unknown key 'quiet' in incidents"),
         (
             "outputs:\n- {type: file}",
-            "netwatch.yaml:4: outputs are not delivered by this version; expected an empty list",
+            "netwatch.yaml:4: an output needs 'path': the file to write to",
         ),
         ("outputs: all", "netwatch.yaml:3: 'outputs' must be a list"),
         ("sensor: {nmae: x}", "netwatch.yaml:3: unknown key 'nmae' in sensor"),

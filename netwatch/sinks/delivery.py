@@ -43,8 +43,9 @@ class Delivery:
     """Outputs behind one outbox. `tell` takes sentences for the log, from several threads.
 
     Raises `ConfigError` where a secret of an output cannot be had, `NetwatchError` where
-    the outbox cannot be opened. Several processes may use one outbox: one of them
-    delivers for all, and another goes on when it ends.
+    the outbox cannot be opened. Several processes with the same outputs may use one
+    outbox: one of them delivers for all, and another goes on when it ends. `lost` counts
+    alerts for which there was no place, neither on disk nor in memory.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Delivery:
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._unwritten: deque[Record] = deque()
-        self._lost = 0
+        self.lost = 0
         self._stuck = False
         self._stopping = threading.Event()
         self._couriers: list[Courier] = []
@@ -119,9 +120,9 @@ class Delivery:
         over = len(self._unwritten) - MAX_UNWRITTEN
         for _ in range(over):
             self._unwritten.popleft()
-            if not self._lost:
+            if not self.lost:
                 self._tell("outbox: no place in memory either, alerts are lost")
-            self._lost += 1
+            self.lost += 1
 
     def _flush(self) -> None:
         """Write what waits in memory; where that fails the keeper tries again."""
@@ -203,30 +204,6 @@ class Delivery:
         """Open files and connections anew, and try again at once where an output waits."""
         for courier in self._couriers:
             courier.reopen()
-
-    def metrics(self) -> Mapping[str, Mapping[str, float]]:
-        """Values by name of a Prometheus metric, then by output; those of the outbox itself
-        have the output ``""``."""
-        status = self.status()
-        now = time.time()
-
-        def each(value: Callable[[Status], float]) -> Mapping[str, float]:
-            return {one.name: float(value(one)) for one in status}
-
-        with self._reading:
-            used = self._reader.used()
-        return {
-            "netwatch_output_queued": each(lambda one: one.queued),
-            "netwatch_output_oldest_seconds": each(lambda one: max(0, now - (one.oldest or now))),
-            "netwatch_output_sent_total": each(lambda one: one.sent),
-            "netwatch_output_retried_total": each(lambda one: one.retried),
-            "netwatch_output_dead_total": each(lambda one: one.dead),
-            "netwatch_output_dropped_total": each(lambda one: one.dropped),
-            "netwatch_output_paused": each(lambda one: one.state == "paused"),
-            "netwatch_outbox_bytes": {"": float(used)},
-            "netwatch_outbox_unwritten": {"": float(len(self._unwritten))},
-            "netwatch_outbox_lost_total": {"": float(self._lost)},
-        }
 
     def stop(self, timeout: float = 5.0) -> None:
         """Stop to deliver; what is left stays in the outbox for the next start. An output

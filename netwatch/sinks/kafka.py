@@ -71,10 +71,12 @@ def read(fields: Fields, base: Path) -> KafkaSettings:
         user = part.text("user", required="the name to sign in with")
         password = take(part, "password", base, required="{env: NAME} or {file: path}")
         part.done()
-    timeout = duration(fields, "timeout", 30)
-    return KafkaSettings(
-        tuple(brokers), topic, mechanism, user, password, timeout, read_tls(fields, base)
-    )
+    timeout, tls = duration(fields, "timeout", 30), read_tls(fields, base)
+    if tls and tls.server_name:
+        fields.bad(
+            "tls", "'server_name' has no place here: librdkafka checks the name of each broker"
+        )
+    return KafkaSettings(tuple(brokers), topic, mechanism, user, password, timeout, tls)
 
 
 class KafkaSink:

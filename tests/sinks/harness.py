@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import sys
@@ -198,14 +197,16 @@ class Rsyslog(Syslog):
 
 
 class SyslogNg(Syslog):
-    """syslog-ng, from the path or from where `make test-receivers` unpacks it."""
+    """syslog-ng, unpacked beside rsyslog, since only one of them can be installed."""
 
     def __init__(self, transport: str, framing: str, folder: Path, certificates: Certificates):
         super().__init__(transport, framing, folder, certificates)
         self.name = "syslog-ng " + {"tcp": "TCP octets", "tls": "TLS"}[transport]
-        self.root = Path(os.environ.get("NETWATCH_SYSLOG_NG", "/"))
-        if not (self.root / "usr/sbin/syslog-ng").exists():
-            pytest.skip("syslog-ng is not installed: make test-receivers")
+        there = (Path(root) for root in ("/opt/syslog-ng", "/"))
+        found = next((root for root in there if (root / "usr/sbin/syslog-ng").exists()), None)
+        if found is None:
+            pytest.skip("syslog-ng is not installed")
+        self.root = found
 
     def command(self) -> list[str]:
         tls = ""

@@ -91,7 +91,6 @@ def test_alerts_wait_in_memory_while_the_outbox_cannot_be_written(
     monkeypatch.setattr(Spool, "put", full)
     delivery.put(*records(30))
     assert delivery.drain(0.1).unwritten == 30
-    assert delivery.metrics()["netwatch_outbox_unwritten"] == {"": 30.0}
     monkeypatch.setattr(Spool, "put", put)
     assert not delivery.drain(30)
     assert len(ids(http)) == 30
@@ -111,7 +110,7 @@ def test_memory_is_bounded_too_and_what_it_loses_is_counted(http, deliver, tmp_p
     put = Spool.put
     monkeypatch.setattr(Spool, "put", full)
     delivery.put(*records(25))
-    assert delivery.metrics()["netwatch_outbox_lost_total"] == {"": 15.0}
+    assert delivery.lost == 15
     monkeypatch.setattr(Spool, "put", put)
     assert not delivery.drain(30)
     assert ids(http) == [each["id"] for each in records(25)][15:]
@@ -142,20 +141,18 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(http, deliver, tmp_path):
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_metrics_are_those_of_the_outputs(http, deliver, tmp_path):
-    def items(request):
-        return request.answer(400, {})
-
-    http.faults = [items]
+def test_status_counts_by_output(http, deliver, tmp_path):
+    http.faults = [lambda request: request.answer(400, {})]
     delivery = deliver(webhook(http, tmp_path), webhook(http, tmp_path, name="two"))
     delivery.put(*records(4))
     assert not delivery.drain(30)
-    metrics = delivery.metrics()
-    assert sum(metrics["netwatch_output_sent_total"].values()) == 7
-    assert sum(metrics["netwatch_output_dead_total"].values()) == 1
-    for name in ("queued", "oldest_seconds", "retried_total", "dropped_total", "paused"):
-        assert metrics[f"netwatch_output_{name}"] == {"http": 0.0, "two": 0.0}
-    assert metrics["netwatch_outbox_bytes"][""] > 4096
+    status = delivery.status()
+    assert [each.name for each in status] == ["http", "two"]
+    assert sum(each.sent for each in status) == 7
+    assert sum(each.dead for each in status) == 1
+    assert {(each.queued, each.oldest, each.dropped, each.state) for each in status} == {
+        (0, None, 0, "idle")
+    }
 
 
 def test_a_record_that_no_format_takes_is_a_dead_letter(http, deliver, tmp_path):

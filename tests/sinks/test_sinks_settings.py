@@ -1,8 +1,10 @@
 import pickle
+import re
 import sys
 
 import pytest
 from made_alerts import output, outputs
+from support.documents import ROOT, blocks
 
 from netwatch.config import load, outputs_of
 from netwatch.errors import ConfigError, NetwatchError
@@ -190,3 +192,22 @@ def test_a_missing_library_is_told_with_what_to_install(tmp_path, monkeypatch):
         one = output(tmp_path, type=name, **keys)
         with pytest.raises(NetwatchError, match=rf"pip install 'netwatch\[{name}\]'"):
             one.settings.open()
+
+
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs" / "siem").glob("*.md")), ids=lambda p: p.name
+)
+def test_outputs_in_the_documents_are_sound(page, tmp_path):
+    found = [text for text in blocks("yaml", page.read_text("utf-8")) if "outputs:" in text]
+    assert found
+    for text in found:
+        # Files of certificates are the reader's own.
+        (tmp_path / "ca.pem").write_text("")
+        local = re.sub(r"ca: [\w./-]+", "ca: ca.pem", re.sub(r"^spool:.*\n", "", text))
+        assert outputs(local, tmp_path)
+
+
+def test_a_server_name_has_no_meaning_to_kafka(tmp_path):
+    entry = "{type: kafka, brokers: [a], topic: b, tls: {server_name: c}}"
+    (problem,) = told(f"  - {entry}\n", tmp_path)
+    assert "librdkafka checks the name of each broker" in problem

@@ -1,0 +1,165 @@
+"""What it costs to deliver alerts: into the outbox, and on to a receiver.
+
+    python bench/delivery.py [--alerts N] [--receiver rsyslog|bulk|file]
+
+Receivers are on loopback: rsyslogd over TCP, and a `_bulk` endpoint in a process of its
+own that reads everything and keeps nothing. CPU is that of netwatch alone.
+"""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import resource
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from netwatch.formats import RENDERERS
+from netwatch.formats.shorten import fit
+from netwatch.sinks import probe
+from netwatch.sinks.base import Outbox
+from netwatch.sinks.delivery import Delivery
+from netwatch.sinks.settings import read_outputs
+from netwatch.sinks.table import SINKS
+from netwatch.userfile import Fields, Problems, parse_yaml
+
+CHUNK = 100
+"""Alerts put at once; a live capture puts one, which `single` measures."""
+
+
+class Bulk(BaseHTTPRequestHandler):
+    """Takes every bulk."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self) -> None:  # noqa: D102 - the library's name
+        count = self.rfile.read(int(self.headers["Content-Length"])).count(b'{"create"')
+        body = json.dumps({"items": [{"create": {"status": 201}}] * count}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:  # noqa: D102
+        pass
+
+
+def serve(told: Connection) -> None:
+    """A bulk endpoint until the process is ended."""
+    server = HTTPServer(("127.0.0.1", 0), Bulk)
+    told.send(server.server_port)
+    server.serve_forever()
+
+
+@contextlib.contextmanager
+def bulk(_: Path) -> Iterator[dict[str, Any]]:
+    """A bulk endpoint, as the keys of an output."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=serve, args=(there,), daemon=True)
+    process.start()
+    yield {"type": "elastic", "url": f"http://127.0.0.1:{here.recv()}", "format": "ecs"}
+    process.terminate()
+    process.join()
+
+
+@contextlib.contextmanager
+def rsyslog(folder: Path) -> Iterator[dict[str, Any]]:
+    """rsyslogd, as the keys of an output."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = folder / "rsyslog.conf"
+    config.write_text(
+        f'global(workDirectory="{folder}" maxMessageSize="64k")\nmodule(load="imtcp")\n'
+        f'input(type="imtcp" address="127.0.0.1" port="{port}")\n'
+        f'action(type="omfile" file="{folder}/got.log")\n'
+    )
+    command = ["/usr/sbin/rsyslogd", "-n", "-f", str(config), "-i", str(folder / "pid")]
+    process = subprocess.Popen(command)
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            break
+        time.sleep(0.01)
+    keys = {"type": "syslog", "host": f"127.0.0.1:{port}", "transport": "tcp", "format": "cef"}
+    yield keys
+    process.terminate()
+    process.wait()
+
+
+@contextlib.contextmanager
+def file(folder: Path) -> Iterator[dict[str, Any]]:
+    """A file, as the keys of an output."""
+    yield {"type": "file", "path": str(folder / "alerts.jsonl")}
+
+
+RECEIVERS: dict[str, Callable[[Path], contextlib.AbstractContextManager[dict[str, Any]]]] = {
+    "rsyslog": rsyslog,
+    "bulk": bulk,
+    "file": file,
+}
+
+
+def cpu() -> float:
+    """CPU seconds of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(name: str, count: int) -> str:
+    """A row: into the outbox by `CHUNK` and one by one, and delivered, for each alert."""
+    alerts = [probe.record(1_700_000_000 + number, "bench", "0") for number in range(count)]
+    with tempfile.TemporaryDirectory() as temporary, RECEIVERS[name](Path(temporary)) as keys:
+        problems = Problems()
+        mapping = parse_yaml(json.dumps({"outputs": [keys]}), "bench", problems)
+        assert mapping is not None
+        fields = Fields(mapping, "bench", problems, "bench")
+        outputs = read_outputs(fields, Path(temporary), SINKS, RENDERERS, fit)
+        problems.raise_if_any()
+        delivery = Delivery(outputs, Outbox(Path(temporary) / "spool"), print)
+        started, used = time.perf_counter(), cpu()
+        for at in range(0, count, CHUNK):
+            delivery.put(*alerts[at : at + CHUNK])
+        put, put_cpu = time.perf_counter() - started, cpu() - used
+        single = time.perf_counter()
+        for alert in alerts[:CHUNK]:
+            delivery.put(alert)
+        single = (time.perf_counter() - single) / CHUNK
+        started, used = time.perf_counter(), cpu()
+        delivery.start()
+        left = delivery.drain(600)
+        sent, sent_cpu = time.perf_counter() - started, cpu() - used
+        delivery.stop()
+    assert not left, left
+    count += CHUNK
+    return (
+        f"| {name} | {put / count * 1e6:.0f} | {put_cpu / count * 1e6:.0f} | {single * 1e3:.2f} |"
+        f" {count / sent:,.0f} | {sent_cpu / count * 1e6:.0f} |"
+    )
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
+    parser.add_argument("--alerts", type=int, default=20_000, metavar="N")
+    parser.add_argument("--receiver", choices=RECEIVERS, action="append")
+    args = parser.parse_args()
+    print("| receiver | put, µs | its CPU, µs | put alone, ms | delivered a s | its CPU, µs |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name in args.receiver or RECEIVERS:
+        if name == "rsyslog" and not shutil.which("rsyslogd", path="/usr/sbin:/sbin"):
+            print(f"{name} is not installed")
+            continue
+        print(measure(name, args.alerts), flush=True)
+
+
+if __name__ == "__main__":
+    main()

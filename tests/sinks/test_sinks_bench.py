@@ -1,0 +1,21 @@
+import subprocess
+import sys
+
+import pytest
+from receivers import needs
+from support.documents import ROOT, rows
+
+
+@pytest.mark.parametrize("receiver", ["rsyslog", "bulk", "file"])
+def test_the_bench_delivers_all_and_prints_a_row(receiver):
+    if receiver == "rsyslog":
+        needs("rsyslogd")
+    command = [sys.executable, str(ROOT / "bench" / "delivery.py"), "--alerts", "300"]
+    done = subprocess.run(
+        [*command, "--receiver", receiver], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    ((name, *figures),) = rows(done.stdout)
+    assert name == receiver
+    assert all(float(figure.replace(",", "")) >= 0 for figure in figures)
+    assert len(figures) == 5
