@@ -9,7 +9,6 @@ in the work folder. It needs root. Status 1 where something does not hold.
 
 import argparse
 import json
-import os
 import signal
 import statistics
 import subprocess
@@ -102,8 +101,23 @@ class Soak:
     def _start(self) -> subprocess.Popen[bytes]:
         self._runs += 1
         work, log = self._work, self._work / f"live-{self._runs}.err"
-        where = ("-c", work / "netwatch.yaml", "--state", work / "state", "--evidence", work / "proof")
-        options = ("-i", "in", "--format", "jsonl", "-o", work / f"alerts-{self._runs}.jsonl", *where)
+        where = (
+            "-c",
+            work / "netwatch.yaml",
+            "--state",
+            work / "state",
+            "--evidence",
+            work / "proof",
+        )
+        options = (
+            "-i",
+            "in",
+            "--format",
+            "jsonl",
+            "-o",
+            work / f"alerts-{self._runs}.jsonl",
+            *where,
+        )
         with log.open("wb") as err:
             live = self._place.start(netwatch("live", *map(str, options)), stderr=err)
         veth.says(log, "started on in", live)
@@ -113,7 +127,9 @@ class Soak:
         packets = round(self._pps * self._seconds * 1.2)
         here = ROOT / "bench"
         make = [sys.executable, str(here / "traffic.py"), "office", "--packets", str(packets)]
-        made = subprocess.Popen([*make, "-o", "-"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        made = subprocess.Popen(
+            [*make, "-o", "-"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         send = [sys.executable, str(here / "send.py"), "out", "--pps", str(self._pps)]
         with (self._work / "send.err").open("wb") as err:
             sender = self._place.start(send, stdin=made.stdout, stderr=err)
@@ -159,16 +175,22 @@ class Soak:
             "closed at the end of those open at the crash": len(closed & set(self._open.values())),
             "reloads": sum(text.count(" reloaded: ") for text in logs),
             "refused": sum(text.count("reload refused") for text in logs),
-            "drops told": sum(text.count(" dropped ") and text.count("netwatch: dropped") for text in logs),
+            "drops told": sum(
+                text.count(" dropped ") and text.count("netwatch: dropped") for text in logs
+            ),
             "sent": (self._work / "send.err").read_text().strip(),
         }
         for name in ("keeper", "worker"):
             for run in (1, 2):
                 sizes = [getattr(each, name) for each in self.samples if each.run == run]
                 third = max(1, len(sizes) // 3)
-                early, late = (statistics.median(part) for part in (sizes[third:-third] or sizes, sizes[-third:]))
+                early, late = (
+                    statistics.median(part)
+                    for part in (sizes[third:-third] or sizes, sizes[-third:])
+                )
                 found[f"{name} of run {run}, MB in its middle and at its end"] = [
-                    round(early / 1e6, 1), round(late / 1e6, 1)
+                    round(early / 1e6, 1),
+                    round(late / 1e6, 1),
                 ]
                 if run == 1:
                     found[f"{name} grew"] = round(late / early, 3)
@@ -195,7 +217,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=30.0, metavar="N")
     parser.add_argument("--pps", type=int, default=8000, metavar="N")
-    parser.add_argument("--work", type=Path, default=ROOT / "bench" / "out" / "soak", metavar="FOLDER")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "bench" / "out" / "soak", metavar="FOLDER"
+    )
     args = parser.parse_args()
     work = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)

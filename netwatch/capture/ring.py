@@ -231,8 +231,9 @@ class RingSource:
                 ring.open(state)
         except (CaptureError, OSError) as error:
             self._states[ring.name] = None  # looked at again
-            told = error.strerror if isinstance(error, OSError) else str(error)
-            told = told.removeprefix(f"{ring.name}: ")
+            told = str(error).removeprefix(f"{ring.name}: ")
+            if isinstance(error, OSError):
+                told = error.strerror or told
             if not self.events["interface-refused"]:
                 self._tell(ring.name, "interface-refused", f"is back, and not captured: {told}")
             return True

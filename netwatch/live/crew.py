@@ -36,7 +36,7 @@ class Crew:
         self._processes: list[multiprocessing.process.BaseProcess] = []
         self._selector = selectors.DefaultSelector()
         self._over: set[int] = set()
-        for number, opener in enumerate(openers):
+        for number in range(len(openers)):
             ours, theirs = pair()
             self._channels.append(ours)
             process = context.Process(
@@ -138,6 +138,16 @@ class Crew:
     def dropped(self) -> int:
         """Packets that the kernel dropped."""
         return sum(standing.dropped for standing in filter(None, self.standings))
+
+    @property
+    def freezes(self) -> int:
+        """How often a ring was full."""
+        return sum(standing.freezes for standing in filter(None, self.standings))
+
+    @property
+    def untold(self) -> int:
+        """Findings that found no room on their way here."""
+        return sum(standing.untold for standing in filter(None, self.standings))
 
     @property
     def silence(self) -> float:

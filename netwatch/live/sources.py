@@ -74,5 +74,7 @@ def openers(
             raise CaptureError(f"--source {source} has no --fanout, ring has")
         from netwatch.capture.ring import workers
 
-        return [Given(each) for each in workers(interfaces, fanout, **options)]
+        return [
+            Given(cast(live.LiveSource, each)) for each in workers(interfaces, fanout, **options)
+        ]
     return [Given(live.SOURCES[source](interfaces, **options))]

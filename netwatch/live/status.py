@@ -140,7 +140,7 @@ class Board:
             octets=tally.octets,
             candidates=tally.candidates,
             dropped=crew.dropped,
-            freezes=sum(each.freezes for each in standings),
+            freezes=crew.freezes,
             events=events,
             clock_steps=keeper.clock.steps,
             state_failures=keeper.store.failures if keeper.store is not None else 0,
@@ -157,9 +157,7 @@ class Board:
             opened=dict(opened),
             tables=held,
             backlogs={
-                "findings": Backlog(
-                    sum(each.waiting for each in standings), sum(each.untold for each in standings)
-                ),
+                "findings": Backlog(sum(each.waiting for each in standings), crew.untold),
                 "records": Backlog(keeper.output.waiting, keeper.output.left_out),
             },
             outputs=self._queues(),
