@@ -31,9 +31,9 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 def test_a_flood_hides_nothing(
     kind: str, bench: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
-    hostile = bench("hostile")
-    assert set(hostile.FLOODS) == set(FLOODS)
-    found = hostile.run(hostile.Load(kind, hostile.FLOODS[kind][2], marks=40), tmp_path)
+    hostile, floods = bench("hostile"), bench("floods")
+    assert set(floods.FLOODS) == set(FLOODS)
+    found = hostile.run(floods.Load(kind, floods.FLOODS[kind].short, marks=40), tmp_path)
     assert found["peak"] > 20_000_000
     assert hostile.wrong(found) == []
 
@@ -43,8 +43,8 @@ def test_a_flood_hides_nothing(
 def test_a_flood_on_the_wire_hides_nothing(
     kind: str, bench: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
-    hostile = bench("hostile")
-    found = hostile.run(hostile.Load(kind, 10_000, marks=40), tmp_path, pps=2_000)
+    hostile, floods = bench("hostile"), bench("floods")
+    found = hostile.run(floods.Load(kind, 10_000, marks=40), tmp_path, pps=2_000)
     assert hostile.wrong(found) == []
     assert "capture-dropped" not in found["counters"]
 
