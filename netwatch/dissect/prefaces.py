@@ -129,8 +129,9 @@ class Prefaces(Payloads):
     @cython.nogil
     @cython.exceptval(check=False)
     def http2(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """The preface of an HTTP/2 client in clear (RFC 9113 section 3.4), or its first line."""
-        if end - at < 16 or self.u32(at) != 0x50524920 or self.u32(at + 4) != 0x2A204854:
+        """The preface of an HTTP/2 client in clear (RFC 9113 section 3.4), from
+        where it is none of HTTP/1 on."""
+        if end - at < 8 or self.u32(at) != 0x50524920 or self.u32(at + 4) != 0x2A204854:
             return 0
         return 11
 

@@ -31,7 +31,7 @@ TCP_BAD = cython.declare(cython.int, 10)
 UDP_LENGTH = cython.declare(cython.int, 11)
 KIND_TCP_DNS = cython.declare(cython.longlong, 5)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
-HTTP2_LIMIT = cython.declare(cython.longlong, 1 << 20)
+HTTP2_LIMIT = cython.declare(cython.longlong, 1048576)
 """How much of an HTTP/2 connection in clear is read, bytes of the client's side."""
 
 SHORT_NEED = cython.declare(cython.longlong, 16384)

@@ -328,7 +328,7 @@ def test_http2_is_read_up_to_a_limit() -> None:
         assert [each.name for each in told(SYN, *segments(*parts))] == expected
 
 
-@pytest.mark.parametrize("cut", [1, 4, 10, 20, 23])
+@pytest.mark.parametrize("cut", range(1, 24))
 def test_http2_whose_preface_is_cut(cut: int) -> None:
     """It may look like a request of HTTP/1 at first."""
     data = samples.http2_requests(NAME)
@@ -338,8 +338,8 @@ def test_http2_whose_preface_is_cut(cut: int) -> None:
 
 
 def test_the_start_of_its_preface_alone_is_none() -> None:
-    assert kinds(tcp(samples.PREFACE[:16])) == [HTTP2]
-    assert HTTP2 not in kinds(tcp(samples.PREFACE[:15]))
+    assert kinds(tcp(samples.PREFACE[:8])) == [HTTP2]
+    assert HTTP2 not in kinds(tcp(samples.PREFACE[:7]))
     assert HTTP2 not in kinds(tcp(b"PRI * FTP/2.0" + bytes(30)))
 
 

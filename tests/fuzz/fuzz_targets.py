@@ -3,7 +3,8 @@
 A target takes any bytes and returns nothing; whatever it raises is a finding: another
 exception than the parsers' own, a message that reaches out of its bytes, a wish for
 bytes that are there. What a stream is cut into and what comes in datagrams is part of
-the input. The seeds are made by code, so that no corpus lies in the repository.
+the input. The seeds are made by code; beside them lies a small corpus (`corpus`), that came
+of them.
 """
 
 import sys
@@ -12,11 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+sys.path.append(str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[2]))
 sys.path.append(str(Path(__file__).parents[1] / "protocols"))
 
 import handshake_samples as handshakes
 import protocol_samples as samples
+from corpus import kept
 
 from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Message, QuicInfo
@@ -216,8 +219,8 @@ def _datagrams(*datagrams: bytes) -> bytes:
 
 
 def seeds(name: str) -> list[bytes]:
-    """Sound inputs of the target `name`, that the fuzzer changes."""
-    return [bytes(seed) for seed in _SEEDS[name]()]
+    """Inputs of the target `name` that the fuzzer changes: sound ones, and those kept."""
+    return [*map(bytes, _SEEDS[name]()), *kept(name)]
 
 
 _NAME = samples.server_name(b"www.example.com")
