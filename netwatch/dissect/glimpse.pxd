@@ -19,6 +19,7 @@ cdef class Glimpse(Prefaces):
     cdef Py_ssize_t count_labels
     cdef Py_ssize_t length
     cdef long long[::1] types
+    cdef Py_ssize_t count_types
 
     cdef void feed(self, int byte) noexcept nogil
     cdef bint spot(self, Py_ssize_t at, Py_ssize_t size, Py_ssize_t ttl) noexcept nogil

@@ -397,9 +397,7 @@ class Glimpse(Prefaces):
                 found = self.spell(pos + 9, pos + 4 + size, True) and self.is_idle()
                 if not found:
                     return False
-            elif not self.sound(self.u16(pos), pos + 4, size):
-                return False
-            elif self.u16(pos) == 0xFE0D and not self.meant(first, pos + 4, size):
+            elif not self.sound(self.u16(pos), pos + 4, size) or not self.meant(first, pos, size):
                 return False
             pos += 4 + size
         return found
@@ -422,6 +420,7 @@ class Glimpse(Prefaces):
                 i += 1
             count += 1
             pos += 4 + self.u16(pos + 2)
+        self.count_types = count
         return pos == stop
 
     @cython.cfunc
@@ -457,12 +456,18 @@ class Glimpse(Prefaces):
     def meant(
         self, first: cython.longlong, at: cython.Py_ssize_t, size: cython.Py_ssize_t
     ) -> cython.bint:
-        """Whether a sound encrypted_client_hello may be a dummy, for all that the client's
-        first cipher suite says."""
-        payload: cython.longlong = size - 10 - self.u16(at + 6)
-        if first & 0x0F0F != 0x0A0A or first >> 8 != first & 255:
+        """Whether the name is meant for all that the extension at `at`, of this size, and the
+        client's mark say (`netwatch.protocols.ech`), which is its first cipher suite or one
+        of its `types`: it is no encrypted_client_hello, or may be a dummy."""
+        payload: cython.longlong
+        marked: cython.bint = first & 0x0F0F == 0x0A0A and first >> 8 == first & 255
+        i: cython.Py_ssize_t
+        if self.u16(at) != 0xFE0D:
             return True
-        return payload == 144 or payload == 176 or payload == 208 or payload == 240
+        for i in range(self.count_types):
+            marked = marked or self.types[i] == 17513 or self.types[i] == 17613
+        payload = size - 10 - self.u16(at + 10)
+        return not marked or payload == 144 or payload == 176 or payload == 208 or payload == 240
 
     def idle(self, kind: cython.int, message: bytes) -> bool:
         """Whether a message that was put together elsewhere shows nothing but a name of no

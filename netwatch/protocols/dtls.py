@@ -2,8 +2,9 @@
 
 A hello may be cut into fragments that come in any order over records and datagrams, and
 a server that wants a cookie makes the client say it again, as its next message: the same
-hello under the same random, which counts once. `Connection` is the state of one client; when it is dropped is for the caller to say. In
-every version the first flight is in clear, in records of epoch 0.
+hello under the same random, which counts once. `Connection` is the state of one client;
+when it is dropped is for the caller to say. In every version the first flight is in
+clear, in records of epoch 0.
 """
 
 from collections.abc import Callable

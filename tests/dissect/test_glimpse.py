@@ -215,21 +215,24 @@ def test_whatever_the_datagram_the_parser_agrees(payload: bytes, behind: bytes) 
         assert by.shown() == {}
 
 
-def with_ech(size: int, first: int = 0x2A2A, key: int = 32, name: str = IDLE[0]) -> bytes:
-    """A hello with an encrypted_client_hello whose payload has this size."""
+def with_ech(size: int, first: int = 0x2A2A, key: int = 32, more: int = 0) -> bytes:
+    """A hello with an encrypted_client_hello whose payload has this size, and with another
+    extension of this type."""
     body = b"\0\0\1\0\1\7" + samples.vector(2, bytes(key)) + samples.vector(2, bytes(size))
-    parts = samples.server_name(name.encode()) + samples.extension(0xFE0D, body)
+    parts = samples.server_name(IDLE[0].encode()) + samples.extension(0xFE0D, body)
+    parts += samples.extension(more, b"\0\3\2h3") if more else b""
     return samples.records(samples.hello(parts, (first, 0x1301)))
 
 
 @pytest.mark.parametrize("size", [0, 1, 143, 144, 145, 176, 207, 208, 239, 240, 272])
 @pytest.mark.parametrize("first", [0x2A2A, 0x2A3A, 0x1A2B, 0x1301])
 @pytest.mark.parametrize("key", [0, 32])
+@pytest.mark.parametrize("more", [0, 17513, 17613, 17514])
 def test_a_dummy_is_idle_and_what_stands_for_another_is_not(
-    size: int, first: int, key: int
+    size: int, first: int, key: int, more: int
 ) -> None:
     by = kernel()
-    payload = with_ech(size, first, key)
+    payload = with_ech(size, first, key, more)
     held = not rows(by, timed([tcp(payload)]), RAW)
     message = tls.parse(payload)
     assert message.tls is not None

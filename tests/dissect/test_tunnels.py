@@ -219,7 +219,10 @@ BAD = {
     "nsh-kind": (gre(0, layers.NSH, b"\0\2\0\4" + bytes(40)), "wrapping-unknown"),
     "ipcomp": (layers.ipv4(108, b"\6\0\0\2" + bytes(40)), "wrapping-unknown"),
     "l2tp-3": (layers.ipv4(115, b"\0\0\0\7" + bytes(40)), "wrapping-unknown"),
-    "ppp-multilink": (layers.ipv4(47, layers.pptp(b"\0\x3d\xc0\0" + bytes(30))), "wrapping-unknown"),
+    "ppp-multilink": (
+        layers.ipv4(47, layers.pptp(b"\0\x3d\xc0\0" + bytes(30))),
+        "wrapping-unknown",
+    ),
     "ppp-encrypted": (layers.ipv4(47, layers.pptp(b"\x53" + bytes(30))), "wrapping-unknown"),
     "ppp-compressed": (layers.ipv4(47, layers.pptp(b"\0\xfd" + bytes(30))), "wrapping-unknown"),
     "sctp": (layers.ipv4(132, bytes(40)), "transport-unknown"),

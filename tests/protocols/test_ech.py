@@ -75,8 +75,17 @@ def test_an_extension_cut_at_every_byte():
 def test_a_hello_tells_it_whatever_the_order_of_its_extensions(first):
     parts = [server_name(b"www.example.com"), extension(0xFE0D, outer(176))]
     extensions = b"".join(parts if first else reversed(parts))
-    for suite, kind in ((0x4A4A, "grease"), (0x4A5A, "present"), (0x1301, "present")):
-        found = tls.parse(records(hello(extensions, (suite, 0x1302))))
+    settings = (extension(17513, b"\0\3\2h2"), extension(17613, b"\0\3\2h2"))
+    for suite, more, kind in (
+        (0x4A4A, b"", "grease"),
+        (0x4A5A, b"", "present"),
+        (0x1A3A, b"", "present"),
+        (0x1301, b"", "present"),
+        (0x1301, settings[0], "grease"),
+        (0x1301, settings[1], "grease"),
+        (0x1301, extension(17514, b""), "present"),
+    ):
+        found = tls.parse(records(hello(extensions + more, (suite, 0x1302))))
         assert (found.tls.ech, found.oddities) == (kind, ())
 
 

@@ -86,15 +86,17 @@ def grown(ends: list[int], data: bytes) -> list[str]:
     connection, done, found = http2.Connection(), 0, []
     for end in ends:
         while done < end:
+            given_, missing = data[done:end], 1
             try:
-                message = connection.read(data[done:end])
+                message = connection.read(given_)
             except Incomplete as more:
-                assert more.need > end - done
+                missing = more.need - len(given_)
                 break
             assert 0 < message.size <= end - done
             assert message.oddities == ()
             found += names(message)
             done += message.size
+        assert missing > 0
     assert done == len(data)
     return found
 

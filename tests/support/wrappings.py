@@ -48,7 +48,6 @@ from support.layers import (
     wlan,
 )
 
-
 NOWHERE: Mapping[int, Sequence[int]] = MappingProxyType({})
 """No fragments."""
 
