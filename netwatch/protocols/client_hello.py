@@ -97,7 +97,7 @@ def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> 
         fields.alpn,
         fields.versions,
         fields.signatures,
-        fields.judged_ech(),
+        fields.judged_ech(bool(ciphers) and ciphers[0] in GREASE),
         cut,
         tuple(dict.fromkeys(fields.oddities)),
     )
@@ -189,12 +189,13 @@ class _Extensions:
     def _ech(self, data: bytes) -> None:
         self.ech = data
 
-    def judged_ech(self) -> str | None:
-        """What ECH says, in the light of all names; a malformed one is noted."""
+    def judged_ech(self, greased: bool) -> str | None:
+        """What ECH says, in the light of all names and of the client's mark; a malformed one
+        is noted."""
         if self.ech is None:
             return None
         try:
-            return ech.kind(self.ech, tuple(self.server_names))
+            return ech.kind(self.ech, tuple(self.server_names), greased)
         except ParseError as error:
             self.oddities.append(error.oddity)
             return "present"
