@@ -158,9 +158,14 @@ class Engine:
 
     def settle(self, now: int) -> None:
         """Count what was said so far, and the flows that were silent for `FLOW_AGE` at `now`
-        (ns of packet time); the tally is brought up to date."""
+        (ns of packet time)."""
         self._say()
         self._wire.settle(now - FLOW_AGE)
+        self.count()
+
+    def count(self) -> None:
+        """Bring the tally up to date."""
+        self._wire.count()
         self._count()
 
     def end(self) -> None:

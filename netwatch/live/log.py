@@ -82,7 +82,8 @@ def _alert(alert: Alert) -> str:
     if alert.status == "closed":
         contacts = sum(item.count for item in alert.evidence)
         counts = alert.counts
-        told = f"{contacts:,} contacts, {counts.bytes_out:,} bytes out, {counts.bytes_in:,} in"
+        many = "contact" if contacts == 1 else "contacts"
+        told = f"{contacts:,} {many}, {counts.bytes_out:,} bytes out, {counts.bytes_in:,} in"
     else:
         last = max(alert.evidence, key=lambda item: item.time)
         told = f"{last.type} {last.name}"

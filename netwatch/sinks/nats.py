@@ -6,11 +6,13 @@ acknowledged it.
 """
 
 import asyncio
+import os
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from netwatch.errors import NetwatchError
 from netwatch.sinks.base import (
@@ -131,12 +133,20 @@ class NatsSink:
 
     def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """Publish a batch and wait for the acknowledgements."""
+        return self._tried(self._publish(items))
+
+    def _tried(self, work: Coroutine[Any, Any, _T]) -> _T:
         try:
-            return self._run(self._publish(items))
+            return self._run(work)
         except (self._library.errors.Error, NetwatchError, OSError, TimeoutError) as error:
             cause = self._error or error
             self.close()
             told = str(cause) or type(cause).__name__
+            if isinstance(cause, OSError) and cause.errno:
+                told = f"{urlsplit(self._settings.servers[0]).netloc}: {os.strerror(cause.errno)}"
+            verify = getattr(cause, "verify_message", "")
+            if verify:
+                told = f"its certificate is refused: {verify}"
             if isinstance(error, NetwatchError) or any(w in told.lower() for w in _DENIALS):
                 raise DeniedError(told) from None
             raise UnavailableError(told) from None
@@ -145,6 +155,19 @@ class NatsSink:
         client = await self._connected()
         stream = client.jetstream(timeout=self._settings.timeout)
         return list(await asyncio.gather(*(self._one(stream, item) for item in items)))
+
+    def reach(self) -> str:
+        """Connect, and ask which stream takes the subject."""
+        return self._tried(self._looked())
+
+    async def _looked(self) -> str:
+        subject = self._settings.subject
+        stream = (await self._connected()).jetstream(timeout=self._settings.timeout)
+        try:
+            name = await stream.find_stream_name_by_subject(subject)
+        except self._library.js.errors.NotFoundError:
+            raise UnavailableError(f"no stream takes the subject {subject}") from None
+        return f"connected, stream {name} takes the subject {subject}"
 
     async def _one(self, stream: Any, item: Item) -> Outcome:
         errors = self._library.errors

@@ -80,7 +80,9 @@ class Web:
         self._settings = settings
         self._pool: PoolManager | None = None
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], method: str = "POST"
+    ) -> Answer:
         """POST `body`; the answer of any status. Raises `UnavailableError`."""
         import urllib3
 
@@ -88,9 +90,9 @@ class Web:
         try:
             pool = self._pool = self._pool or self._opened()
             response = pool.request(
-                "POST",
+                method,
                 url,
-                body=body,
+                body=body or None,
                 headers={"User-Agent": f"netwatch/{__version__}", **headers},
                 retries=False,
                 redirect=False,

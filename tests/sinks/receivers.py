@@ -53,6 +53,13 @@ def needs(*commands: str) -> None:
             pytest.skip(f"{command} is not installed")
 
 
+def served(pair: tuple[Path, Path]) -> ssl.SSLContext:
+    """A context for a server with this certificate and key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    return context
+
+
 class Process:
     """A receiver as a process, that can be killed and started again."""
 
@@ -160,6 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.acked += 1
             assert self.server.acks is not None
             self.answer(200, {"acks": {str(number): self.server.acks(number)}})
+        elif self.path.startswith("/services/collector") and not body:
+            self.answer(400, {"text": "No data", "code": 5})
         elif self.path.startswith("/services/collector"):
             self.server.taken.append((self.path, headers, list(_concatenated(body.decode()))))
             told: dict[str, Any] = {"text": "Success", "code": 0}
@@ -172,8 +181,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.taken.append((self.path, headers, [body]))
             self.answer(200, {"ok": True})
 
+    def do_HEAD(self) -> None:
+        if not (self.server.faults and self.server.faults.pop(0)(self)):
+            self.send_response(405)
+            self.end_headers()
+
     def _bulk(self, headers: dict[str, str], body: bytes) -> None:
         lines = body.decode().splitlines()
+        if not any(lines):
+            self.answer(400, {"error": {"type": "parse_exception"}, "status": 400})
+            return
         items = []
         for action, document in zip(lines[::2], lines[1::2], strict=True):
             key = json.loads(action)["create"]["_id"]
@@ -194,7 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
         return True
 
 

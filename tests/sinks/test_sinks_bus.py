@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from harness import Kafka, Nats
+from harness_bus import Kafka, Nats
 from made_alerts import output, record, records
 from receivers import free_port, until
 
@@ -24,7 +24,7 @@ def kafka(tmp_path, certificates):
     receiver = Kafka(tmp_path, certificates)
     receiver.start()
     yield receiver
-    receiver.stop()
+    receiver.end()
 
 
 def test_a_stream_drops_what_is_sent_again(nats, deliver, tmp_path):
@@ -67,7 +67,7 @@ def test_credentials_that_nats_refuses_pause_it(tmp_path, certificates, deliver,
 def test_messages_have_the_incident_as_key_and_the_telling_as_header(kafka, deliver, tmp_path):
     import confluent_kafka as library
 
-    delivery = deliver(output(tmp_path, **kafka.keys(0)))
+    delivery = deliver(output(tmp_path, **kafka.keys(kafka.port)))
     delivery.put(record(1), record(1, status="open"), record(2))
     assert not delivery.drain(30)
     consumer = library.Consumer(
@@ -99,7 +99,7 @@ def test_brokers_that_are_down_are_waited_for(deliver, tmp_path):
 
 
 def test_a_message_that_is_too_large_is_a_dead_letter(kafka, deliver, tmp_path):
-    delivery = deliver(output(tmp_path, **kafka.keys(0)))
+    delivery = deliver(output(tmp_path, **kafka.keys(kafka.port)))
     delivery.put(record(1), record(2, names=["x" * 255] * 8000), record(3))
     assert not delivery.drain(30)
     assert (delivery.status()[0].sent, delivery.status()[0].dead) == (2, 1)
