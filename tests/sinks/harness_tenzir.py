@@ -94,8 +94,8 @@ class Tenzir:
     def events(self) -> list[Any]:
         """What it got, as it wrote it; a line that is not whole yet is left for later."""
         paths = sorted(self._folder.glob("got-*.ndjson"))
-        lines = [line for each in paths for line in each.read_text("utf-8").splitlines(True)]
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        lines = [line for each in paths for line in each.read_text("utf-8").split("\n")[:-1]]
+        return [json.loads(line) for line in lines]
 
     def lines(self) -> list[str]:
         if self._kind == "elastic":
