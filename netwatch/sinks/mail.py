@@ -142,7 +142,8 @@ class MailSink:
             raise DeniedError(f"{where}: {error}") from None
         except (smtplib.SMTPException, OSError) as error:
             verify = getattr(error, "verify_message", "")
-            told = f"its certificate is refused: {verify}" if verify else str(error)
+            told = f"its certificate is refused: {verify}" if verify else ""
+            told = told or getattr(error, "strerror", "") or str(error)
             raise UnavailableError(f"{where}: {told}") from None
 
     def _session(self) -> smtplib.SMTP:

@@ -30,7 +30,10 @@ MAX_ANSWER = 16 << 20
 """Bytes of a receiver's answer; one that is longer cannot be understood."""
 
 _CHUNK = 65536
-_NOISE = re.compile(r"^(<.*?>|HTTPS?Connection\(.*?\)): (Failed to establish a new connection: )?")
+_NOISE = re.compile(
+    r"^(<.*?>|HTTPS?Connection\(.*?\)): (Failed to establish a new connection: )?"
+    r"(\[Errno -?\d+\] )?"
+)
 _LATER = {408, 425, 429}
 _MISDIRECTED = {401, 403, 404, 405, 407, 410}
 
