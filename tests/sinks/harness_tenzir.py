@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 from made_deliveries import Certificates
-from receivers import Process, free_port, listens
+from receivers import RECEIVERS, Process, free_port, listens
 
-PROGRAM = Path("/opt/netwatch-receivers/bin/tenzir")
-"""In the environment that `make receivers` makes."""
+PROGRAM = RECEIVERS / "bin" / "tenzir"
 
 SOURCES = {
     "splunk_hec": 'accept_splunk "127.0.0.1:PORT", hec_token="secret-of-the-collector" TLS',
