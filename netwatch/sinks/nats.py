@@ -7,6 +7,8 @@ acknowledged it.
 
 import asyncio
 import os
+import socket
+import ssl
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -114,7 +116,7 @@ class NatsSink:
             if tls.server_name:
                 options["tls_hostname"] = tls.server_name
         self._error = None
-        self._client = self._library.aio.client.Client()
+        self._client = _client(self._library.aio.client.Client, "tls" in options)
         await self._client.connect(
             servers=list(settings.servers),
             name="netwatch",
@@ -141,15 +143,23 @@ class NatsSink:
         except (self._library.errors.Error, NetwatchError, OSError, TimeoutError) as error:
             cause = self._error or error
             self.close()
-            told = str(cause) or type(cause).__name__
-            if isinstance(cause, OSError) and cause.errno:
-                told = f"{urlsplit(self._settings.servers[0]).netloc}: {os.strerror(cause.errno)}"
-            verify = getattr(cause, "verify_message", "")
-            if verify:
-                told = f"its certificate is refused: {verify}"
+            if isinstance(error, UnavailableError):
+                raise
+            told = self._told(cause)
             if isinstance(error, NetwatchError) or any(w in told.lower() for w in _DENIALS):
                 raise DeniedError(told) from None
             raise UnavailableError(told) from None
+
+    def _told(self, cause: Exception) -> str:
+        """Why, in plain words, without the library's around it."""
+        where = urlsplit(self._settings.servers[0]).netloc
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"{where}: its certificate is refused: {cause.verify_message}"
+        if isinstance(cause, socket.gaierror):
+            return f"{where}: {cause.strerror}"
+        if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and cause.errno:
+            return f"{where}: {os.strerror(cause.errno)}"
+        return str(cause) or f"{where}: {type(cause).__name__}"
 
     async def _publish(self, items: Sequence[Item]) -> list[Outcome]:
         client = await self._connected()
@@ -167,6 +177,8 @@ class NatsSink:
             name = await stream.find_stream_name_by_subject(subject)
         except self._library.js.errors.NotFoundError:
             raise UnavailableError(f"no stream takes the subject {subject}") from None
+        except self._library.js.errors.ServiceUnavailableError:
+            raise UnavailableError("connected, but JetStream is not switched on") from None
         return f"connected, stream {name} takes the subject {subject}"
 
     async def _one(self, stream: Any, item: Item) -> Outcome:
@@ -202,3 +214,16 @@ class NatsSink:
             self._client = None
         self._runner.close()
         self._runner = None
+
+
+def _client(base: Any, secured: bool) -> Any:
+    """A client that tells nothing in clear where TLS was asked for: the library goes by what
+    the server says of itself, which anybody on the way can say too."""
+
+    class Client(base):  # type: ignore[misc]
+        def _connect_command(self) -> Any:
+            if secured and not self._server_info.get("tls_required"):
+                raise UnavailableError("the server speaks no TLS, so it is told nothing")
+            return super()._connect_command()
+
+    return Client()
