@@ -6,9 +6,6 @@ acknowledged it.
 """
 
 import asyncio
-import os
-import socket
-import ssl
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +25,7 @@ from netwatch.sinks.base import (
 )
 from netwatch.sinks.secrets import Secret, take
 from netwatch.sinks.settings import Credentials, credentials, duration, given, url
-from netwatch.sinks.tls import Tls
+from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
 from netwatch.userfile import Fields
 
@@ -153,13 +150,7 @@ class NatsSink:
     def _told(self, cause: Exception) -> str:
         """Why, in plain words, without the library's around it."""
         where = urlsplit(self._settings.servers[0]).netloc
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"{where}: its certificate is refused: {cause.verify_message}"
-        if isinstance(cause, socket.gaierror):
-            return f"{where}: {cause.strerror}"
-        if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and cause.errno:
-            return f"{where}: {os.strerror(cause.errno)}"
-        return str(cause) or f"{where}: {type(cause).__name__}"
+        return f"{where}: {plainly(cause)}" if isinstance(cause, OSError) else str(cause)
 
     async def _publish(self, items: Sequence[Item]) -> list[Outcome]:
         client = await self._connected()

@@ -19,7 +19,7 @@ from netwatch import __version__
 from netwatch.errors import NetwatchError
 from netwatch.sinks.base import DeniedError, RejectedError, UnavailableError
 from netwatch.sinks.settings import duration, url
-from netwatch.sinks.tls import Tls
+from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
 from netwatch.userfile import Fields
 
@@ -164,11 +164,8 @@ def _why(error: Exception) -> str:
         if not isinstance(inner, Exception):
             break
         error = inner
-    verify = getattr(error, "verify_message", "")
-    if verify:
-        return f"its certificate is refused: {verify}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError):
+        return plainly(error)
     return _NOISE.sub("", str(error)) or type(error).__name__
 
 
