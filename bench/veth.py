@@ -5,6 +5,7 @@ is asked for by name.
 """
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 
 from measure import ENVIRONMENT, ROOT
 
+_NEWNET = 0x40000000
 MTU = 9000
 WAIT = 30.0
 """Seconds after which what is waited for is taken not to come."""
@@ -36,6 +38,17 @@ class Place:
     def inside(self, *command: str) -> list[str]:
         """The call that runs a command in it."""
         return ["ip", "netns", "exec", self.name, *command]
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """The thread that runs is in it meanwhile; sockets made there stay in it."""
+        with Path("/proc/thread-self/ns/net").open("rb") as home:
+            with Path(f"/run/netns/{self.name}").open("rb") as there:
+                _enter(there.fileno())
+            try:
+                yield
+            finally:
+                _enter(home.fileno())
 
     def start(self, command: Sequence[str], **streams: Any) -> subprocess.Popen[bytes]:
         """Begin a command in it, in the root of the project."""
@@ -114,6 +127,20 @@ def resident(pid: int) -> dict[int, int]:
         if told:
             found[each] = int(told[1]) * 1024
     return found
+
+
+def cpu(pid: int) -> float:
+    """CPU seconds that a process and those below it have used."""
+    ticks = 0
+    for each in family(pid):
+        with contextlib.suppress(OSError):
+            ticks += sum(map(int, Path(f"/proc/{each}/stat").read_text().split()[13:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _enter(number: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).setns(number, _NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _run(*command: str) -> None:

@@ -52,7 +52,8 @@ def lines(event: Event) -> list[str]:
     match event:
         case Started():
             many = f" by {event.workers} workers" if event.workers > 1 else ""
-            again = f", {event.restored:,} incidents open from before" if event.restored else ""
+            many_open = "incident" if event.restored == 1 else "incidents"
+            again = f", {event.restored:,} {many_open} open from before" if event.restored else ""
             rules = f"policy {event.policy}, signatures {event.signatures}"
             return [f"started on {', '.join(event.interfaces)}{many}: {rules}{again}"]
         case Told():

@@ -4,13 +4,15 @@ Interfaces are opened while the rights are there; a file is opened by the worker
 reads it. Of interfaces there are as many sources as workers, of a file one.
 """
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from netwatch.capture import live
 from netwatch.capture.block import Source
-from netwatch.capture.files import open_source
+from netwatch.capture.files import STDIN, open_source
 from netwatch.errors import CaptureError
 
 FILE = "file"
@@ -48,12 +50,16 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A capture or pipe that is opened by who reads it."""
+    """A capture or pipe that is opened by who reads it. `stdin` is standard input under
+    another number, where that is read: `multiprocessing` closes it in a worker."""
 
     path: str
+    stdin: int | None = None
 
     def open(self) -> Source:
         """It, open now."""
+        if self.stdin is not None:
+            sys.stdin = open(self.stdin, encoding="utf-8")  # noqa: PTH123, SIM115 - a number
         return open_source(self.path)
 
     def release(self) -> None:
@@ -68,7 +74,8 @@ def openers(
     if source == FILE:
         if fanout > 1 or len(interfaces) > 1:
             raise CaptureError("a file is read by one worker, and one at a time")
-        return [Later(interfaces[0])]
+        path = interfaces[0]
+        return [Later(path, _stdin() if path == STDIN else None)]
     if fanout > 1:
         if source != "ring":
             raise CaptureError(f"--source {source} has no --fanout, ring has")
@@ -78,3 +85,11 @@ def openers(
             Given(cast(live.LiveSource, each)) for each in workers(interfaces, fanout, **options)
         ]
     return [Given(live.SOURCES[source](interfaces, **options))]
+
+
+def _stdin() -> int | None:
+    """Standard input, under a number that workers have too; None where there is none."""
+    try:
+        return os.dup(sys.stdin.fileno()) if sys.stdin is not None else None
+    except (OSError, ValueError):
+        return None

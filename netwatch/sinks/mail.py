@@ -32,7 +32,7 @@ from netwatch.sinks.base import (
 )
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.settings import Credentials, credentials, duration, given, host_port
-from netwatch.sinks.tls import Tls
+from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
 from netwatch.userfile import Fields
 
@@ -141,9 +141,7 @@ class MailSink:
         except smtplib.SMTPNotSupportedError as error:
             raise DeniedError(f"{where}: {error}") from None
         except (smtplib.SMTPException, OSError) as error:
-            verify = getattr(error, "verify_message", "")
-            told = f"its certificate is refused: {verify}" if verify else str(error)
-            raise UnavailableError(f"{where}: {told}") from None
+            raise UnavailableError(f"{where}: {plainly(error)}") from None
 
     def _session(self) -> smtplib.SMTP:
         settings = self._settings

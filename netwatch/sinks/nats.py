@@ -6,7 +6,6 @@ acknowledged it.
 """
 
 import asyncio
-import os
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from netwatch.sinks.base import (
 )
 from netwatch.sinks.secrets import Secret, take
 from netwatch.sinks.settings import Credentials, credentials, duration, given, url
-from netwatch.sinks.tls import Tls
+from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
 from netwatch.userfile import Fields
 
@@ -114,7 +113,7 @@ class NatsSink:
             if tls.server_name:
                 options["tls_hostname"] = tls.server_name
         self._error = None
-        self._client = self._library.aio.client.Client()
+        self._client = _client(self._library.aio.client.Client, "tls" in options)
         await self._client.connect(
             servers=list(settings.servers),
             name="netwatch",
@@ -141,15 +140,17 @@ class NatsSink:
         except (self._library.errors.Error, NetwatchError, OSError, TimeoutError) as error:
             cause = self._error or error
             self.close()
-            told = str(cause) or type(cause).__name__
-            if isinstance(cause, OSError) and cause.errno:
-                told = f"{urlsplit(self._settings.servers[0]).netloc}: {os.strerror(cause.errno)}"
-            verify = getattr(cause, "verify_message", "")
-            if verify:
-                told = f"its certificate is refused: {verify}"
+            if isinstance(error, UnavailableError):
+                raise
+            told = self._told(cause)
             if isinstance(error, NetwatchError) or any(w in told.lower() for w in _DENIALS):
                 raise DeniedError(told) from None
             raise UnavailableError(told) from None
+
+    def _told(self, cause: Exception) -> str:
+        """Why, in plain words, without the library's around it."""
+        where = urlsplit(self._settings.servers[0]).netloc
+        return f"{where}: {plainly(cause)}" if isinstance(cause, OSError) else str(cause)
 
     async def _publish(self, items: Sequence[Item]) -> list[Outcome]:
         client = await self._connected()
@@ -167,6 +168,8 @@ class NatsSink:
             name = await stream.find_stream_name_by_subject(subject)
         except self._library.js.errors.NotFoundError:
             raise UnavailableError(f"no stream takes the subject {subject}") from None
+        except self._library.js.errors.ServiceUnavailableError:
+            raise UnavailableError("connected, but JetStream is not switched on") from None
         return f"connected, stream {name} takes the subject {subject}"
 
     async def _one(self, stream: Any, item: Item) -> Outcome:
@@ -202,3 +205,16 @@ class NatsSink:
             self._client = None
         self._runner.close()
         self._runner = None
+
+
+def _client(base: Any, secured: bool) -> Any:
+    """A client that tells nothing in clear where TLS was asked for: the library goes by what
+    the server says of itself, which anybody on the way can say too."""
+
+    class Client(base):  # type: ignore[misc]
+        def _connect_command(self) -> Any:
+            if secured and not self._server_info.get("tls_required"):
+                raise UnavailableError("the server speaks no TLS, so it is told nothing")
+            return super()._connect_command()
+
+    return Client()

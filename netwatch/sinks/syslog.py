@@ -26,7 +26,7 @@ from netwatch.sinks.base import Delivered, Item, Outcome, UnavailableError
 from netwatch.sinks.fit import fit
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.settings import duration, flag, host_port, size
-from netwatch.sinks.tls import Tls
+from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
 from netwatch.userfile import Fields
 
@@ -137,7 +137,7 @@ class SyslogSink:
         except OSError as error:
             if time.monotonic() - self._last[0] < SUSPECT:
                 self._repeat = self._last[1]
-            raise UnavailableError(f"{self._where}: {error.strerror or error}") from None
+            raise UnavailableError(f"{self._where}: {plainly(error)}") from None
         self._last, self._repeat = (time.monotonic(), messages), []
         return [Delivered(told + (", shortened" if cut else "")) for cut in short]
 
@@ -151,8 +151,7 @@ class SyslogSink:
         try:
             yield
         except ssl.SSLCertVerificationError as error:
-            told = f"{self._where}: its certificate is refused: {error.verify_message}"
-            raise UnavailableError(told) from None
+            raise UnavailableError(f"{self._where}: {plainly(error)}") from None
         except TimeoutError:
             told = f"{self._where}: no answer within {self._settings.timeout:g} s"
             raise UnavailableError(told) from None
@@ -223,7 +222,7 @@ class SyslogSink:
                     out.recv(1)
                 return f"{self._where} takes connections, {out.version()}"
         except OSError as error:
-            raise UnavailableError(f"{self._where}: {error.strerror or error}") from None
+            raise UnavailableError(f"{self._where}: {plainly(error)}") from None
 
     def _end_tls(self, secure: ssl.SSLSocket) -> None:
         """Send close_notify (RFC 5425 section 4.4) and wait for the receiver's end, which

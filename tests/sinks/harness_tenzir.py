@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 from made_deliveries import Certificates
-from receivers import Process, free_port, listens
+from receivers import RECEIVERS, Process, free_port, listens
 
-PROGRAM = Path("/opt/netwatch-receivers/bin/tenzir")
-"""In the environment that `make receivers` makes."""
+PROGRAM = RECEIVERS / "bin" / "tenzir"
 
 SOURCES = {
     "splunk_hec": 'accept_splunk "127.0.0.1:PORT", hec_token="secret-of-the-collector" TLS',
@@ -94,8 +93,8 @@ class Tenzir:
     def events(self) -> list[Any]:
         """What it got, as it wrote it; a line that is not whole yet is left for later."""
         paths = sorted(self._folder.glob("got-*.ndjson"))
-        lines = [line for each in paths for line in each.read_text("utf-8").splitlines(True)]
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        lines = [line for each in paths for line in each.read_text("utf-8").split("\n")[:-1]]
+        return [json.loads(line) for line in lines]
 
     def lines(self) -> list[str]:
         if self._kind == "elastic":

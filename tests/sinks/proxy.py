@@ -34,6 +34,7 @@ class Proxy:
         self._context = context
         self.fault = Fault()
         self.met = 0
+        self.passed = 0
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         self._open: set[socket.socket] = set()
@@ -102,6 +103,7 @@ class Proxy:
                         continue
                     if source is client:
                         passed += len(data)
+                        self.passed += len(data)
                         if fault.reset_after is not None and passed > fault.reset_after:
                             return reset(client, server)
                         time.sleep(fault.pause)

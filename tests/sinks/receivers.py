@@ -23,6 +23,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
 
+RECEIVERS = Path(os.environ.get("RECEIVERS", "/opt/netwatch-receivers"))
+"""The environment that `make receivers` makes."""
+
 
 def until(condition: Callable[[], Any], what: str = "it came") -> Any:
     """Wait until something holds; a test that waits in vain fails."""

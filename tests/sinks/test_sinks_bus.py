@@ -5,6 +5,7 @@ import json
 import pytest
 from harness_bus import Kafka, Nats
 from made_alerts import output, record, records
+from proxy import Proxy
 from receivers import free_port, until
 
 from netwatch.sinks.courier import Timing
@@ -62,6 +63,27 @@ def test_credentials_that_nats_refuses_pause_it(tmp_path, certificates, deliver,
         assert not any("wrong" in line for line in deliver.said)
     finally:
         receiver.stop()
+
+
+@pytest.mark.parametrize("how", ["address", "key"])
+def test_a_server_without_tls_is_told_nothing_where_tls_was_asked_for(
+    how, nats, deliver, tmp_path, certificates, monkeypatch
+):
+    monkeypatch.setenv("NW_NATS", "a-token-of-many-letters")
+    proxy = Proxy(nats.port)
+    keys = {"timeout": "2s", "token": {"env": "NW_NATS"}}
+    if how == "key":
+        keys |= {"url": f"nats://127.0.0.1:{proxy.port}", "tls": {"ca": str(certificates.ca)}}
+    else:
+        keys |= {"url": f"tls://127.0.0.1:{proxy.port}"}
+    try:
+        delivery = deliver(output(tmp_path, type="nats", **keys))
+        delivery.put(record(1))
+        until(lambda: delivery.status()[0].retried >= 2)
+        assert delivery.status()[0].reason == "the server speaks no TLS, so it is told nothing"
+        assert proxy.passed == 0
+    finally:
+        proxy.end()
 
 
 def test_messages_have_the_incident_as_key_and_the_telling_as_header(kafka, deliver, tmp_path):

@@ -34,6 +34,23 @@ def test_each_alert_is_a_line(path, deliver, tmp_path):
     assert [json.loads(line) for line in lines(path)] == [as_read(each) for each in records(40)]
 
 
+def test_each_line_is_one_write(path, deliver, tmp_path, monkeypatch):
+    written, write = [], os.write
+
+    def noted(handle, data):
+        written.append(bytes(data))
+        return write(handle, data)
+
+    monkeypatch.setattr("netwatch.sinks.file.os.write", noted)
+    delivery = deliver(output(tmp_path, type="file", path="alerts.jsonl"))
+    delivery.put(*records(40), record(40, names=["x" * 255] * 1000))
+    assert not delivery.drain(30)
+    lines_written = [data for data in written if data.startswith(b'{"schema"')]
+    assert len(lines_written) == 41
+    assert b"".join(lines_written) == path.read_bytes()
+    assert all(data.count(b"\n") == 1 and data.endswith(b"\n") for data in lines_written)
+
+
 def test_it_goes_on_behind_what_is_there_and_ends_a_line_that_was_cut(path, deliver, tmp_path):
     path.write_text('{"id":"before"}\n{"id":"cut')
     delivery = deliver(output(tmp_path, type="file", path="alerts.jsonl"))

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 import pytest
 from made_alerts import as_read, number_of, output, record, records
 from receivers import Http, deaf, reset, status, until
+from support.documents import ROOT, blocks
 
 from netwatch.sinks import deadletters
 from netwatch.sinks.base import DeniedError, RejectedError, UnavailableError
@@ -264,6 +265,19 @@ def test_webhooks_are_signed_as_the_standard_has_it(http, deliver, tmp_path, mon
     assert (headers["X-Team"], headers["X-Key"]) == ("network", TOKEN)
     assert headers["Content-Type"] == "application/json"
     assert json.loads(body) == as_read(record(2))
+
+
+def test_the_documents_check_a_signature_as_it_is_made(http, deliver, tmp_path, monkeypatch):
+    monkeypatch.setenv("NW_HMAC", "a secret of letters")
+    (code,) = blocks("python", (ROOT / "docs" / "siem" / "README.md").read_text("utf-8"))
+    delivery = deliver(of("http", http, tmp_path, secret={"env": "NW_HMAC"}))
+    delivery.put(record(2))
+    assert not delivery.drain(30)
+    ((_, headers, (body,)),) = http.taken
+    for said, genuine in ((body, True), (body + b" ", False)):
+        known = {"headers": headers, "body": said, "secret": "a secret of letters"}
+        exec(code, known)
+        assert known["genuine"] is genuine
 
 
 def test_no_secret_leaves_in_a_log_or_a_dead_letter(http, deliver, tmp_path):

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,10 @@ class Capture:
         *arguments: str,
         environ: Mapping[str, str] | None = None,
         name: str = "one",
+        program: Sequence[str] = ("-m", "netwatch"),
     ) -> None:
         self.out, self.err = folder / f"{name}.jsonl", folder / f"{name}.err"
-        command = [sys.executable, "-m", "netwatch", "live", "--format", "jsonl"]
+        command = [sys.executable, *program, "live", "--format", "jsonl"]
         command += ["-o", str(self.out), *arguments]
         with self.err.open("wb") as err:
             self.process = subprocess.Popen(
