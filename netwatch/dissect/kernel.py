@@ -101,6 +101,9 @@ class Kernel(Transport):
         start = 0
         assert RECORD == FIELDS
         assert WIDTH == COLUMNS
+        if not block.count:
+            # The memory of the last block is let go of: its source may want to give it back.
+            self._walk(block.data, block.records, links, 0, 0)
         while start < block.count:
             self.first_number = source << 40 | block.first & NUMBERS
             start = self._walk(block.data, block.records, links, start, block.count)

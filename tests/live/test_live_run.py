@@ -61,6 +61,8 @@ def piped(launch: Launch, tmp_path: Path, site: str, pipe: Pipe) -> Launch:
     """Starts captures that read the pipe, with state."""
 
     def start(*arguments: str, **more: Any) -> Capture:
+        # Else a second reader could begin with the end of what the first one read.
+        pipe.close()
         source = ("--source", "file", "-i", str(pipe.path), "-c", site)
         found = launch(*source, "--state", str(tmp_path / "state"), *arguments, **more)
         found.says("started on")
