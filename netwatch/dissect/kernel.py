@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 import cython
 
-from netwatch.capture.block import FIELDS, Block
+from netwatch.capture.block import FIELDS, TIME, Block, Interface
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.flows import Flows
@@ -29,7 +29,7 @@ COMPILED: bool = cython.compiled
 """Whether this is the compiled form; the interpreted one is some hundred times slower."""
 
 COLUMNS = 16
-"""Integers a row: kind, index of the record in its block, offset and length of the
+"""Integers a row: kind, index of the record in its block (negative: see `Kernel.kept`), offset and length of the
 payload as captured, its length on the wire, source and destination port, offset of the
 source address (the destination's follows it), length of an address, offsets of the
 source and destination MAC address (-1: none), VLAN id (-1: none), TCP sequence number,
@@ -46,13 +46,20 @@ identification (see `netwatch.dissect.fragments`)."""
 OPENING = 0
 """The kind of the first packet of a flow, where these are asked for; what it carries may
 have a row of its own."""
+NUMBERS = 0xFFFFFFFFFF
+"""The bits of a packet's number, below those of its source."""
+
+LATEST = 0x7FFFFFFFFFFFFFFF
 
 CAPACITY = cython.declare(cython.longlong, 4096)
 WIDTH = cython.declare(cython.longlong, 16)
 RECORD = cython.declare(cython.longlong, 6)
 ROOM = cython.declare(cython.longlong, 4096 + 64)
+RELEASED = cython.declare(cython.longlong, 16)
+"""Rows that one packet may bring about."""
+AGE = cython.declare(cython.longlong, 2_000_000_000)
 AMSDU = cython.declare(cython.int, 18)
-NUMBERS = cython.declare(cython.longlong, (1 << 39) - 1)
+COUNTED = cython.declare(cython.longlong, (1 << 39) - 1)
 KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 
 
@@ -78,7 +85,7 @@ class Kernel(Transport):
         self.flows = Flows(slots, recording)
         self.learning = learning
         self.odd = array("q", bytes(8 * len(ODDITIES)))
-        self.rows = array("q", bytes(8 * (ROOM + 2) * WIDTH))
+        self.rows = array("q", bytes(8 * (ROOM + RELEASED) * WIDTH))
         self.out = self.rows
         self.seed = (seed >> 31) & 0x7FFFFFFF
         self.salt = (seed & 0x3FFFFFFFFFFFFFFF) + 1
@@ -86,6 +93,7 @@ class Kernel(Transport):
         self.passed = array("q", bytes(8 * len(PASSED)))
         self.prepare()
         self.remember()
+        self.clear()
         self.interest(zones)
         self.packets = 0
         self.octets = 0
@@ -98,14 +106,45 @@ class Kernel(Transport):
         Offsets are into the block's buffer, valid as long as the block is.
         """
         links = array("q", [interface.link_type for interface in block.interfaces] or [0])
+        self.digits = array("q", [interface.digits for interface in block.interfaces] or [0])
         start = 0
         assert RECORD == FIELDS
         assert WIDTH == COLUMNS
+        if self.desk.used:
+            # A block without packets says that none came for a while.
+            yield from self._aged(block.records[TIME] - AGE if block.count else LATEST)
         while start < block.count:
-            self.first_number = source << 40 | block.first & NUMBERS
+            self.first_number = source << 40 | block.first & COUNTED
             start = self._walk(block.data, block.records, links, start, block.count)
-            if self.count or self.flows.over:
-                yield self.rows[: self.count * COLUMNS].tolist()
+            yield from self._handed()
+
+    def rest(self) -> Iterator[list[int]]:
+        """Yield rows for all packets that were kept: the capture is over."""
+        yield from self._aged(LATEST)
+
+    def kept(self, row: tuple[int, ...]) -> tuple[tuple[int, ...], Block, int]:
+        """A row of a packet that was kept, whose record is negative, as one of the first
+        record of a block; that block, and the number of the source that it came from.
+        Valid as long as the list with the row is not done with."""
+        words, data = self.desk.piece(-1 - row[1])
+        record = array("q", (words[WIDTH], 0, len(data), len(data), 0, -1))
+        interfaces = (Interface(0, words[WIDTH + 1]),)
+        number = words[WIDTH + 2]
+        block = Block(data, record, 1, interfaces, number & NUMBERS, 0)
+        return (row[0], 0, *row[2:]), block, number >> 40
+
+    def _aged(self, before: int) -> Iterator[list[int]]:
+        """Yield rows for what the desk holds since before a time."""
+        self.count = 0
+        self.age(before)
+        yield from self._handed()
+
+    def _handed(self) -> Iterator[list[int]]:
+        """Yield the rows that there are, and clear off the desk what is among them."""
+        if self.count or self.flows.over:
+            left = self.desk.left()
+            yield self.rows[: self.count * COLUMNS].tolist()
+            self.desk.give_back(left)
 
     def oddities(self) -> dict[str, int]:
         """How often each thing of `headers.ODDITIES` was met; those never met left out."""
@@ -136,6 +175,7 @@ class Kernel(Transport):
                 self.record = i
                 i += 1
                 self.now = records[at]
+                self.interface = records[at + 4]
                 self.at = records[at + 1]
                 self.end = self.at + records[at + 2]
                 self.wire_end = self.at + max(records[at + 2], records[at + 3])

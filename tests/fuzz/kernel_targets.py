@@ -36,7 +36,7 @@ from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.dissect import kernel as compiled
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.ended import ended
-from netwatch.dissect.flows import FIELDS as WORDS
+from netwatch.dissect.slots import FIELDS as WORDS
 from netwatch.inventory.learned import Learned
 from netwatch.model import LEARNABLE, OUTCOMES, Message
 from netwatch.protocols import ARP, ND, PROTOCOLS, looks_like
