@@ -18,20 +18,19 @@ MAX_HELLOS = cython.declare(cython.Py_ssize_t, 128)
 MAX_PIECES = cython.declare(cython.Py_ssize_t, 4)
 """Packets of one of them."""
 MAX_PACKET = cython.declare(cython.Py_ssize_t, 2048)
-"""Bytes of one of these, from its addresses on."""
+"""Bytes of one of these, as it was captured."""
 MAX_HELLO = cython.declare(cython.Py_ssize_t, 4096)
 """Bytes of the hello."""
 MAX_SPANS = cython.declare(cython.Py_ssize_t, 32)
 """Parts that it came in, of which a packet may hold several."""
 
 WIDTH = cython.declare(cython.Py_ssize_t, 8)
-ROW = cython.declare(cython.Py_ssize_t, 20)
+ROW = cython.declare(cython.Py_ssize_t, 24)
 
 # An entry: the flow as rows name it (0: none), the side that sends, the number of its
 # first byte, the time of its first packet, how many spans and packets, how many bytes they
-# are, and where the last of them ends. A row is that of the loop with, behind it, the
-# packet's time, the digits of that, its number below its source, and the length of what is
-# kept.
+# are, and where the last of them ends. A row is that of the loop with more behind it
+# (`netwatch.dissect.rows`).
 FLOW = cython.declare(cython.Py_ssize_t, 0)
 SIDE = cython.declare(cython.Py_ssize_t, 1)
 BASE = cython.declare(cython.Py_ssize_t, 2)
@@ -40,6 +39,11 @@ SPANS = cython.declare(cython.Py_ssize_t, 4)
 PIECES = cython.declare(cython.Py_ssize_t, 5)
 HAVE = cython.declare(cython.Py_ssize_t, 6)
 TOP = cython.declare(cython.Py_ssize_t, 7)
+
+# Of a row: the columns of the loop's, the words behind these, and which is the packet's length.
+COLUMNS = cython.declare(cython.Py_ssize_t, 16)
+WORDS = cython.declare(cython.Py_ssize_t, 7)
+SIZE = cython.declare(cython.Py_ssize_t, 17)
 
 
 @cython.cclass
@@ -115,9 +119,27 @@ class Desk:
         self.entries[place + SPANS] = count + 1
         self.entries[place + HAVE] += size
         self.entries[place + TOP] = max(end, self.entries[place + TOP])
-        position += MAX_HELLO * entry
+        return self.copy(data, at, size, self.hellos, MAX_HELLO * entry + position)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    @cython.boundscheck(False)
+    def copy(
+        self,
+        data: cython.const[cython.uchar][::1],
+        at: cython.Py_ssize_t,
+        size: cython.Py_ssize_t,
+        out: cython.uchar[::1],
+        to: cython.Py_ssize_t,
+    ) -> cython.bint:
+        """Copy `size` bytes; false where they are not there, or have no room. The bounds are
+        checked once here, not for each byte."""
+        i: cython.Py_ssize_t
+        if size < 0 or at < 0 or to < 0 or at > len(data) - size or to > len(out) - size:
+            return False
         for i in range(size):
-            self.hellos[position + i] = data[at + i]
+            out[to + i] = data[at + i]
         return True
 
     @cython.cfunc
@@ -191,18 +213,16 @@ class Desk:
         entry: cython.Py_ssize_t,
         data: cython.const[cython.uchar][::1],
         at: cython.Py_ssize_t,
-        end: cython.Py_ssize_t,
+        size: cython.Py_ssize_t,
     ) -> cython.Py_ssize_t:
         """Copy a packet that brought a piece; where its row is to be written, -1 where
         there is no room for it."""
-        i: cython.Py_ssize_t
         place: cython.Py_ssize_t = WIDTH * entry + PIECES
         piece: cython.Py_ssize_t = MAX_PIECES * entry + self.entries[place]
-        to: cython.Py_ssize_t = MAX_PACKET * piece
-        if self.entries[place] >= MAX_PIECES or end - at > MAX_PACKET:
+        if self.entries[place] >= MAX_PIECES or size > MAX_PACKET:
             return -1
-        for i in range(end - at):
-            self.packets[to + i] = data[at + i]
+        if not self.copy(data, at, size, self.packets, MAX_PACKET * piece):
+            return -1
         self.entries[place] += 1
         return ROW * piece
 
@@ -218,9 +238,14 @@ class Desk:
             self.free[self.count_free] = entry
             self.count_free += 1
 
+    def clear(self) -> bool:
+        """Whether nothing is here, waiting or left."""
+        return self.count_free == MAX_HELLOS
+
     def piece(self, number: int) -> tuple[list[int], bytes]:
-        """The row of a packet and what lies behind it, and the bytes that its offsets are
-        into."""
-        row = [self.rows[ROW * number + i] for i in range(ROW)]
-        start = MAX_PACKET * number
-        return row, bytes(self.packets[start : start + row[ROW - 1]])
+        """What lies behind the columns of a packet's row, and the packet."""
+        row: cython.Py_ssize_t = ROW * number
+        start: cython.Py_ssize_t = MAX_PACKET * number
+        size: cython.Py_ssize_t = self.rows[row + SIZE]
+        words = [self.rows[i] for i in range(row + COLUMNS, row + COLUMNS + WORDS)]
+        return words, bytes(self.packets[start : start + size])

@@ -144,14 +144,17 @@ class Dissector:
         self, rows: Iterable[int], block: Block | None, source: str
     ) -> Iterator[tuple[Packet, Message]]:
         """What rows show, of packets of `block` or of such as the kernel had kept."""
-        kept = self._kept
+        kept, within = self._kept, None if self._kept is None else self._kept.within
         self._over.take()
         for row in zip(*[iter(rows)] * COLUMNS, strict=True):
-            if row[1] < 0 or block is None:
+            own, name = block, source
+            if row[1] < 0:
                 row, own, number = self.kernel.kept(row)
                 name = self._sources[number]
-            else:
-                own, name = block, source
+            assert own is not None
+            if kept is not None:
+                # what had waited came as a packet, whatever is read now
+                kept.within = within if own is block else None
             kind, record, at, size, wire = row[:5]
             if kept is not None and kind == OPENING:
                 kept.opening(row, own, name)
@@ -209,6 +212,7 @@ class Dissector:
             return
         packets, octets = self.kernel.packets, self.kernel.octets
         self._nested += 1
+        self.kernel.holding = False
         kept = self._kept
         around = None if kept is None else kept.within
         if kept is not None:
@@ -217,6 +221,7 @@ class Dissector:
         if kept is not None:
             kept.within = around
         self._nested -= 1
+        self.kernel.holding = self._nested == 0
         self.kernel.packets, self.kernel.octets = packets, octets
 
     def flush(self) -> Iterator[tuple[Packet, Message]]:

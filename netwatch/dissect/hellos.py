@@ -24,12 +24,8 @@ MAX_HELLO = cython.declare(cython.longlong, 4096)
 FLOW = cython.declare(cython.Py_ssize_t, 0)
 SIDE = cython.declare(cython.Py_ssize_t, 1)
 BASE = cython.declare(cython.Py_ssize_t, 2)
-TIME = cython.declare(cython.Py_ssize_t, 3)
 WORDS = cython.declare(cython.Py_ssize_t, 8)
 ID = cython.declare(cython.Py_ssize_t, 22)
-
-AGE = cython.declare(cython.longlong, 2_000_000_000)
-"""How long a hello in pieces is kept, ns of packet time."""
 
 NAMED = cython.declare(cython.longlong, 3)
 TLS_SNI = cython.declare(cython.Py_ssize_t, 3)
@@ -50,7 +46,7 @@ ELSEWHERE = cython.declare(cython.longlong, 1 << 14)
 class Hellos(Rows):
     """`ids` has the keys' version and connection id for each entry of the desk."""
 
-    def clear(self) -> None:
+    def furnish(self) -> None:
         """Make the desk."""
         self.desk = Desk()
         self.initials = Initials()
@@ -98,17 +94,10 @@ class Hellos(Rows):
         flow: cython.longlong,
     ) -> cython.bint:
         """Keep the packet at hand, whose piece is in its place; false where it cannot be."""
-        oldest: cython.Py_ssize_t
         if not self.hold(entry, kind, at, seq, flow):
             return False
         if entry != self.desk.spare:
             return True
-        oldest = self.desk.oldest()
-        if oldest >= 0 and (
-            self.desk.count_free == 0
-            or self.desk.entries[WORDS * oldest + TIME] < self.now - AGE
-        ):
-            self.release(oldest)
         if not self.desk.settle():
             return False
         self.flows.table[slot + ENTRY] = entry + 1

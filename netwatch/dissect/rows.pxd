@@ -9,8 +9,9 @@ cdef class Rows(Lookups):
     cdef long long count
     cdef long long record
     cdef long long first_number
-    cdef long long interface
-    cdef long long[::1] digits
+    cdef long long[::1] records
+    cdef long long listed
+    cdef public bint holding
     cdef int side
     cdef bint opening
     cdef public long long candidates

@@ -3,7 +3,7 @@
 
 A row tells where in its packet things lie (`netwatch.dissect.kernel.COLUMNS`). One of a
 packet that was kept on the desk has as its record a negative number, by which the packet
-is found there; its offsets are into what was kept.
+is found there, and offsets from the packet's start.
 """
 
 import cython
@@ -17,18 +17,22 @@ WIDTH = cython.declare(cython.Py_ssize_t, 16)
 KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 KIND_ARP = cython.declare(cython.longlong, 16)
 
-# An entry of the desk and its rows, as `netwatch.dissect.desk` has them.
+# An entry of the desk and its rows, as `netwatch.dissect.desk` has them. Behind the columns
+# of such a row are the packet's time, its length as captured and on the wire, its interface
+# and tag, as in its record; its number below its source, and in which list its interface is.
 FLOW = cython.declare(cython.Py_ssize_t, 0)
 TIME = cython.declare(cython.Py_ssize_t, 3)
 PIECES = cython.declare(cython.Py_ssize_t, 5)
 ENTRY = cython.declare(cython.Py_ssize_t, 8)
-ROW = cython.declare(cython.Py_ssize_t, 20)
+ROW = cython.declare(cython.Py_ssize_t, 24)
+RECORD = cython.declare(cython.Py_ssize_t, 6)
 MAX_PIECES = cython.declare(cython.Py_ssize_t, 4)
 
 
 @cython.cclass
 class Rows(Lookups):
-    """Writes rows into `out`, of which `count` are there; `candidates` counts them all."""
+    """Writes rows into `out`, of which `count` are there; `candidates` counts them all.
+    `records` are those of the block, `holding` is whether packets may be kept."""
 
     @cython.cfunc
     @cython.nogil
@@ -88,13 +92,12 @@ class Rows(Lookups):
         flow: cython.longlong,
     ) -> cython.bint:
         """Keep the packet at hand with an entry of the desk; false where it has no room."""
-        start: cython.Py_ssize_t = self.addr
+        words: cython.Py_ssize_t = RECORD * self.record
+        start: cython.Py_ssize_t = self.records[words + 1]
         row: cython.Py_ssize_t
-        if 0 <= self.src_mac < start:
-            start = self.src_mac
-        if 0 <= self.dst_mac < start:
-            start = self.dst_mac
-        row = self.desk.keep(entry, self.data, start, self.end)
+        if not self.holding:
+            return False
+        row = self.desk.keep(entry, self.data, start, self.records[words + 2])
         if row < 0:
             return False
         self.write(self.desk.rows, row, kind, at, seq, flow)
@@ -106,9 +109,12 @@ class Rows(Lookups):
         if self.dst_mac >= 0:
             self.desk.rows[row + 10] -= start
         self.desk.rows[row + 16] = self.now
-        self.desk.rows[row + 17] = self.digits[self.interface]
-        self.desk.rows[row + 18] = self.first_number + self.record
-        self.desk.rows[row + 19] = self.end - start
+        self.desk.rows[row + 17] = self.records[words + 2]
+        self.desk.rows[row + 18] = self.records[words + 3]
+        self.desk.rows[row + 19] = self.records[words + 4]
+        self.desk.rows[row + 20] = self.records[words + 5]
+        self.desk.rows[row + 21] = self.first_number + self.record
+        self.desk.rows[row + 22] = self.listed
         return True
 
     @cython.cfunc
