@@ -13,7 +13,6 @@ cdef class Desk:
 
     cdef void begin(self, long long flow, long long side, long long base, long long now) noexcept nogil
     cdef bint place(self, Py_ssize_t entry, long long position, const unsigned char[::1] data, Py_ssize_t at, long long size) noexcept nogil
-    cdef bint copy(self, const unsigned char[::1] data, Py_ssize_t at, Py_ssize_t size, unsigned char[::1] out, Py_ssize_t to) noexcept nogil
     cdef long long reaches(self, Py_ssize_t entry) noexcept nogil
     cdef bint settle(self) noexcept nogil
     cdef void drop(self, Py_ssize_t entry) noexcept nogil

@@ -13,6 +13,11 @@ from array import array
 
 import cython
 
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.octets import copy
+else:
+    from netwatch.dissect.octets import copy
+
 MAX_HELLOS = cython.declare(cython.Py_ssize_t, 128)
 """Hellos in pieces that are kept."""
 MAX_PIECES = cython.declare(cython.Py_ssize_t, 4)
@@ -119,28 +124,7 @@ class Desk:
         self.entries[place + SPANS] = count + 1
         self.entries[place + HAVE] += size
         self.entries[place + TOP] = max(end, self.entries[place + TOP])
-        return self.copy(data, at, size, self.hellos, MAX_HELLO * entry + position)
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    @cython.boundscheck(False)
-    def copy(
-        self,
-        data: cython.const[cython.uchar][::1],
-        at: cython.Py_ssize_t,
-        size: cython.Py_ssize_t,
-        out: cython.uchar[::1],
-        to: cython.Py_ssize_t,
-    ) -> cython.bint:
-        """Copy `size` bytes; false where they are not there, or have no room. The bounds are
-        checked once here, not for each byte."""
-        i: cython.Py_ssize_t
-        if size < 0 or at < 0 or to < 0 or at > len(data) - size or to > len(out) - size:
-            return False
-        for i in range(size):
-            out[to + i] = data[at + i]
-        return True
+        return copy(data, at, size, self.hellos, MAX_HELLO * entry + position)
 
     @cython.cfunc
     @cython.nogil
@@ -221,7 +205,7 @@ class Desk:
         piece: cython.Py_ssize_t = MAX_PIECES * entry + self.entries[place]
         if self.entries[place] >= MAX_PIECES or size > MAX_PACKET:
             return -1
-        if not self.copy(data, at, size, self.packets, MAX_PACKET * piece):
+        if not copy(data, at, size, self.packets, MAX_PACKET * piece):
             return -1
         self.entries[place] += 1
         return ROW * piece

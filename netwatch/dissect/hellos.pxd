@@ -7,6 +7,7 @@ cdef class Hellos(Rows):
 
     cdef Py_ssize_t entry(self, Py_ssize_t slot, long long flow) noexcept nogil
     cdef void give_up(self, Py_ssize_t slot, long long flow) noexcept nogil
+    cdef bint first_seen(self, Py_ssize_t slot) noexcept nogil
     cdef void let_go(self, Py_ssize_t slot) noexcept nogil
     cdef bint put_by(self, Py_ssize_t slot, Py_ssize_t entry, long long kind, Py_ssize_t at, long long seq, long long flow) noexcept nogil
     cdef bint idle_in(self, Py_ssize_t entry, Py_ssize_t start, Py_ssize_t stop) noexcept nogil

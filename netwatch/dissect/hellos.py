@@ -24,6 +24,7 @@ MAX_HELLO = cython.declare(cython.longlong, 4096)
 FLOW = cython.declare(cython.Py_ssize_t, 0)
 SIDE = cython.declare(cython.Py_ssize_t, 1)
 BASE = cython.declare(cython.Py_ssize_t, 2)
+TIME = cython.declare(cython.Py_ssize_t, 3)
 WORDS = cython.declare(cython.Py_ssize_t, 8)
 ID = cython.declare(cython.Py_ssize_t, 22)
 
@@ -72,6 +73,15 @@ class Hellos(Rows):
         if found >= 0 and self.desk.entries[WORDS * found + FLOW] == flow:
             self.release(found)
         self.flows.table[slot + ABOUT] |= ELSEWHERE
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def first_seen(self, slot: cython.Py_ssize_t) -> cython.bint:
+        """Whether nothing of a hello of this flow waits, nor is read elsewhere."""
+        return (
+            self.flows.table[slot + ENTRY] == 0 and self.flows.table[slot + ABOUT] & ELSEWHERE == 0
+        )
 
     @cython.cfunc
     @cython.nogil
@@ -224,7 +234,8 @@ class Hellos(Rows):
             return False
         entry = self.entry(slot, flow)
         if self.desk.entries[WORDS * entry + SIDE] != self.side:
-            return True
+            # What was sent before that, and put together since, answers nothing.
+            return self.now >= self.desk.entries[WORDS * entry + TIME]
         if self.end == self.wire_end and self.opened(slot, entry, at, flow):
             return True
         self.give_up(slot, flow)
@@ -261,7 +272,7 @@ class Hellos(Rows):
                 if not self.idle_in(entry, 0, total):
                     return False
                 self.flows.quiet(slot, self.side)
-                self.flows.told(slot, self.side)
+                self.flows.told(slot, self.side, self.desk.entries[WORDS * entry + TIME])
                 self.passed[QUIC_SNI] += 1
                 self.done(slot, entry)
                 return True

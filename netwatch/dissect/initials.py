@@ -154,8 +154,8 @@ class Initials:
         for i in range(4):
             word = (data[self.pos + 4 + 4 * i] << 8) | data[self.pos + 5 + 4 * i]
             word = (word << 8) | data[self.pos + 6 + 4 * i]
-            self.gcm.block[i] = (word << 8) | data[self.pos + 7 + 4 * i]
-        self.gcm.encrypt(HEADER)
+            self.gcm.blocks[i] = (word << 8) | data[self.pos + 7 + 4 * i]
+        self.gcm.encrypt(HEADER, 1)
         for i in range(size):
             self.header[i] = data[at + i]
         self.header[0] ^= self.mask(0) & 15
@@ -169,17 +169,17 @@ class Initials:
         self.nonce[2] = self.keys.made[6] ^ number
         size += more
         self.pos += more
-        if not self.sealed(data, size):
+        i = self.behind - TAG
+        if not self.gcm.decrypt(PAYLOAD, self.nonce, data, self.pos, i, self.plain):
             return -1
-        self.gcm.decrypt(PAYLOAD, self.nonce, data, self.pos, self.behind - TAG, self.plain)
-        return self.behind - TAG - self.pos
+        return i - self.pos if self.sealed(data, size) else -1
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
     def mask(self, i: cython.Py_ssize_t) -> cython.uint:
-        """A byte of the block at hand."""
-        return (self.gcm.block[i >> 2] >> (24 - 8 * (i & 3))) & 255
+        """A byte of the block that was encrypted first."""
+        return (self.gcm.blocks[i >> 2] >> (24 - 8 * (i & 3))) & 255
 
     @cython.cfunc
     @cython.nogil
@@ -187,7 +187,7 @@ class Initials:
     def sealed(
         self, data: cython.const[cython.uchar][::1], header: cython.Py_ssize_t
     ) -> cython.bint:
-        """Whether the tag is that of the `header` bytes of header and of what is encrypted
+        """Whether the tag is that of the `header` bytes of header and of what was decrypted
         from `pos` on (NIST SP 800-38D section 7.2)."""
         i: cython.Py_ssize_t
         stop: cython.Py_ssize_t = self.behind - TAG
@@ -199,10 +199,6 @@ class Initials:
         self.gcm.take(self.header, 0, header)
         self.gcm.take(data, self.pos, stop)
         self.gcm.multiply(8 * header, 8 * (stop - self.pos))
-        for i in range(3):
-            self.gcm.block[i] = self.nonce[i]
-        self.gcm.block[3] = 1
-        self.gcm.encrypt(PAYLOAD)
         high = self.gcm.high
         low = self.gcm.low
         for i in range(8):

@@ -12,10 +12,9 @@ from math import isqrt
 
 import cython
 
-M32 = cython.declare(cython.ulonglong, 0xFFFFFFFF)
-INNER = cython.declare(cython.ulonglong, 0x36363636)
-OUTER = cython.declare(cython.ulonglong, 0x5C5C5C5C)
-ONE_BIT = cython.declare(cython.ulonglong, 0x80000000)
+ONE_BIT = cython.declare(cython.uint, 0x80000000)
+INNER = cython.declare(cython.uint, 0x36363636)
+OUTER = cython.declare(cython.uint, 0x5C5C5C5C)
 
 # States, eight words each: that before any block, the pads (inner, then outer) of the
 # salts of versions 1 and 2, those of the secret at hand, and what came out last.
@@ -102,14 +101,16 @@ class Keys:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
+    @cython.boundscheck(False)
     def compress(
         self, block: cython.Py_ssize_t, start: cython.Py_ssize_t, to: cython.Py_ssize_t
     ) -> cython.void:
         """SHA-256's step (FIPS 180-4 section 6.2.2): state `to` is state `start` after a
-        block."""
+        block. All of them are numbers of this class."""
         i: cython.Py_ssize_t
         w: cython.uint[::1] = self.schedule
         k: cython.uint[::1] = self.constants
+        m: cython.uint = 0xFFFFFFFF
         state: cython.Py_ssize_t = 8 * start
         a: cython.uint
         b: cython.uint
@@ -126,9 +127,9 @@ class Keys:
         for i in range(16, 64):
             x = w[i - 15]
             y = w[i - 2]
-            x = (((x >> 7) | (x << 25)) ^ ((x >> 18) | (x << 14)) ^ (x >> 3)) & M32
-            y = (((y >> 17) | (y << 15)) ^ ((y >> 19) | (y << 13)) ^ (y >> 10)) & M32
-            w[i] = (w[i - 16] + x + w[i - 7] + y) & M32
+            x = (((x >> 7) | (x << 25)) ^ ((x >> 18) | (x << 14)) ^ (x >> 3)) & m
+            y = (((y >> 17) | (y << 15)) ^ ((y >> 19) | (y << 13)) ^ (y >> 10)) & m
+            w[i] = (w[i - 16] + x + w[i - 7] + y) & m
         a = self.states[state]
         b = self.states[state + 1]
         c = self.states[state + 2]
@@ -138,26 +139,26 @@ class Keys:
         g = self.states[state + 6]
         h = self.states[state + 7]
         for i in range(64):
-            x = (((e >> 6) | (e << 26)) ^ ((e >> 11) | (e << 21)) ^ ((e >> 25) | (e << 7))) & M32
-            x = (h + x + ((e & f) ^ (~e & g)) + k[i] + w[i]) & M32
-            y = (((a >> 2) | (a << 30)) ^ ((a >> 13) | (a << 19)) ^ ((a >> 22) | (a << 10))) & M32
-            y = (y + ((a & b) ^ (a & c) ^ (b & c))) & M32
+            x = (((e >> 6) | (e << 26)) ^ ((e >> 11) | (e << 21)) ^ ((e >> 25) | (e << 7))) & m
+            x = (h + x + ((e & f) ^ (~e & g)) + k[i] + w[i]) & m
+            y = (((a >> 2) | (a << 30)) ^ ((a >> 13) | (a << 19)) ^ ((a >> 22) | (a << 10))) & m
+            y = (y + ((a & b) ^ (a & c) ^ (b & c))) & m
             h = g
             g = f
             f = e
-            e = (d + x) & M32
+            e = (d + x) & m
             d = c
             c = b
             b = a
-            a = (x + y) & M32
-        self.states[8 * to] = (self.states[state] + a) & M32
-        self.states[8 * to + 1] = (self.states[state + 1] + b) & M32
-        self.states[8 * to + 2] = (self.states[state + 2] + c) & M32
-        self.states[8 * to + 3] = (self.states[state + 3] + d) & M32
-        self.states[8 * to + 4] = (self.states[state + 4] + e) & M32
-        self.states[8 * to + 5] = (self.states[state + 5] + f) & M32
-        self.states[8 * to + 6] = (self.states[state + 6] + g) & M32
-        self.states[8 * to + 7] = (self.states[state + 7] + h) & M32
+            a = (x + y) & m
+        self.states[8 * to] = (self.states[state] + a) & m
+        self.states[8 * to + 1] = (self.states[state + 1] + b) & m
+        self.states[8 * to + 2] = (self.states[state + 2] + c) & m
+        self.states[8 * to + 3] = (self.states[state + 3] + d) & m
+        self.states[8 * to + 4] = (self.states[state + 4] + e) & m
+        self.states[8 * to + 5] = (self.states[state + 5] + f) & m
+        self.states[8 * to + 6] = (self.states[state + 6] + g) & m
+        self.states[8 * to + 7] = (self.states[state + 7] + h) & m
 
     @cython.cfunc
     @cython.nogil

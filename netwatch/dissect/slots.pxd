@@ -13,7 +13,7 @@ cdef class Slots:
     cdef void client(self, Py_ssize_t slot, int side, bint started) noexcept nogil
     cdef void close(self, Py_ssize_t slot) noexcept nogil
     cdef void tell(self, Py_ssize_t slot, long long outcome) noexcept nogil
-    cdef void told(self, Py_ssize_t slot, int side) noexcept nogil
+    cdef void told(self, Py_ssize_t slot, int side, long long begun) noexcept nogil
     cdef bint settled(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void elsewhere(self, long long flow) noexcept nogil
     cdef void count(self, Py_ssize_t slot, int side, long long size) noexcept nogil

@@ -21,9 +21,11 @@ WAYS = cython.declare(cython.Py_ssize_t, 8)
 # packet, addresses of side 0 and side 1 (four words each), ports, and what else is known:
 # protocol, whether IPv6, VLAN, who opened it; number of the first packet, and the MACs of
 # both sides in it. Last, of hellos that the loop itself reads: when the side whose hello
-# was told sent last, and the flow's entry on the desk and 1.
+# was told sent last, and the flow's entry on the desk and 1. With datagrams, the first word
+# of what is owed is when that hello began.
 KEY = cython.declare(cython.Py_ssize_t, 0)
 LAST = cython.declare(cython.Py_ssize_t, 1)
+OWED = cython.declare(cython.Py_ssize_t, 2)
 BYTES = cython.declare(cython.Py_ssize_t, 4)
 STATE = cython.declare(cython.Py_ssize_t, 6)
 GENERATION = cython.declare(cython.Py_ssize_t, 7)
@@ -182,9 +184,12 @@ class Slots:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def told(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
-        """The hello that `side` sent in datagrams was told."""
+    def told(
+        self, slot: cython.Py_ssize_t, side: cython.int, begun: cython.longlong
+    ) -> cython.void:
+        """The hello that `side` sent in datagrams, from the time `begun` on, was told."""
         self.table[slot + ABOUT] |= TOLD | (TOLD_1 if side else 0)
+        self.table[slot + OWED] = begun
         self.table[slot + SPOKE] = self.table[slot + LAST]
 
     @cython.cfunc
@@ -192,10 +197,10 @@ class Slots:
     @cython.exceptval(check=False)
     def settled(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
         """Whether the hello in datagrams was told, so that what `side` sends shows nothing;
-        not after a silence."""
+        not after a silence, and not what was sent before that and put together since."""
         about: cython.longlong = self.table[slot + ABOUT]
         now: cython.longlong = self.table[slot + LAST]
-        if about & TOLD == 0:
+        if about & TOLD == 0 or now < self.table[slot + OWED]:
             return False
         if now - self.table[slot + SPOKE] > AGAIN:
             self.table[slot + ABOUT] = about & ~(TOLD | TOLD_1)

@@ -230,7 +230,7 @@ class Transport(Hellos):
                 self.flows.owe(slot, self.side, seq, need)
             else:
                 self.flows.finish(slot, self.side, seq)
-                if kind == 2 and self.tls_idle(payload, self.end):
+                if kind == 2 and self.first_seen(slot) and self.tls_idle(payload, self.end):
                     self.flows.client(slot, self.side, False)
                     self.flows.tell(slot, NAMED)
                     return
