@@ -119,12 +119,14 @@ class Desk:
                 return False
             span += 2
             i += 1
+        if not copy(data, at, size, self.hellos, MAX_HELLO * entry + position):
+            return False
         self.spans[span] = position
         self.spans[span + 1] = end
         self.entries[place + SPANS] = count + 1
         self.entries[place + HAVE] += size
         self.entries[place + TOP] = max(end, self.entries[place + TOP])
-        return copy(data, at, size, self.hellos, MAX_HELLO * entry + position)
+        return True
 
     @cython.cfunc
     @cython.nogil
@@ -182,8 +184,7 @@ class Desk:
                 i != self.spare
                 and self.entries[WIDTH * i + FLOW] != 0
                 and (
-                    found < 0
-                    or self.entries[WIDTH * i + TIME] < self.entries[WIDTH * found + TIME]
+                    found < 0 or self.entries[WIDTH * i + TIME] < self.entries[WIDTH * found + TIME]
                 )
             ):
                 found = i

@@ -30,7 +30,7 @@ def _double(number: int) -> int:
 
 def _boxes() -> list[int]:
     """The S-box (FIPS 197 section 5.1.1)."""
-    powers = []
+    powers: list[int] = []
     power = 1
     while len(powers) < 255:
         powers.append(power)

@@ -20,7 +20,7 @@ else:
 from netwatch.dissect.desk import Desk
 
 HELLOS = cython.declare(cython.Py_ssize_t, 129)
-MAX_HELLO = cython.declare(cython.longlong, 4096)
+HELLO = cython.declare(cython.longlong, 4096)
 FLOW = cython.declare(cython.Py_ssize_t, 0)
 SIDE = cython.declare(cython.Py_ssize_t, 1)
 BASE = cython.declare(cython.Py_ssize_t, 2)
@@ -123,7 +123,7 @@ class Hellos(Rows):
         there: cython.const[cython.uchar][::1] = self.data
         idle: cython.bint
         self.data = self.desk.hellos
-        idle = self.hello_idle(MAX_HELLO * entry + start, MAX_HELLO * entry + stop)
+        idle = self.hello_idle(HELLO * entry + start, HELLO * entry + stop)
         self.data = there
         return idle
 
@@ -185,7 +185,7 @@ class Hellos(Rows):
         """Take a segment to what the desk has of its hello: whether all is as usual."""
         entry: cython.Py_ssize_t = self.entry(slot, flow)
         place: cython.Py_ssize_t = WORDS * entry
-        hello: cython.Py_ssize_t = MAX_HELLO * entry
+        hello: cython.Py_ssize_t = HELLO * entry
         position: cython.longlong
         size: cython.longlong = self.end - at
         total: cython.longlong
@@ -207,7 +207,7 @@ class Hellos(Rows):
         size = self.desk.reaches(entry)
         if size > 0:
             total = 5 + self.number(hello + 3, 2)
-            if total != 9 + self.number(hello + 6, 3) or total > MAX_HELLO:
+            if total != 9 + self.number(hello + 6, 3) or total > HELLO:
                 return False
             if size >= total:
                 if not self.idle_in(entry, 5, total):
@@ -253,7 +253,7 @@ class Hellos(Rows):
     ) -> cython.bint:
         """Take what a client's Initial packet holds to what the desk has of its hello:
         whether all is as usual."""
-        hello: cython.Py_ssize_t = MAX_HELLO * entry
+        hello: cython.Py_ssize_t = HELLO * entry
         total: cython.longlong
         size: cython.longlong = self.initials.open(self.data, at, self.end)
         if size < 0:
@@ -266,7 +266,7 @@ class Hellos(Rows):
         size = self.desk.reaches(entry)
         if size >= 4:
             total = 4 + self.number(hello + 1, 3)
-            if self.desk.hellos[hello] != 1 or size > total or total > MAX_HELLO:
+            if self.desk.hellos[hello] != 1 or size > total or total > HELLO:
                 return False
             if size == total:
                 if not self.idle_in(entry, 0, total):

@@ -92,7 +92,7 @@ class Initials:
         version = (data[at + 1] << 8) | data[at + 2]
         version = (version << 16) | (data[at + 3] << 8) | data[at + 4]
         form = (data[at] >> 4) & 3
-        if not (version == 1 and form == 0 or version == VERSION_2 and form == 1):
+        if not ((version == 1 and form == 0) or (version == VERSION_2 and form == 1)):
             return -1
         size = data[at + 5]
         self.pos = at + 6 + size

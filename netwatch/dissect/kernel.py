@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 import cython
 
-from netwatch.capture.block import FIELDS, TIME, Block
+from netwatch.capture.block import FIELDS, TIME, Block, Interface
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.flows import Flows
@@ -95,7 +95,7 @@ class Kernel(Transport):
         self.salt = (seed & 0x3FFFFFFFFFFFFFFF) + 1
         self.opening = opening
         self.holding = True
-        self.lists = []
+        self.lists: list[tuple[Interface, ...]] = []
         self.passed = array("q", bytes(8 * len(PASSED)))
         self.prepare()
         self.remember()

@@ -26,7 +26,7 @@ PIECES = cython.declare(cython.Py_ssize_t, 5)
 ENTRY = cython.declare(cython.Py_ssize_t, 8)
 ROW = cython.declare(cython.Py_ssize_t, 24)
 RECORD = cython.declare(cython.Py_ssize_t, 6)
-MAX_PIECES = cython.declare(cython.Py_ssize_t, 4)
+EACH = cython.declare(cython.Py_ssize_t, 4)
 
 
 @cython.cclass
@@ -125,7 +125,7 @@ class Rows(Lookups):
         all that its flow sends from now on."""
         place: cython.Py_ssize_t = ENTRY * entry
         count: cython.longlong = self.desk.entries[place + PIECES]
-        row: cython.Py_ssize_t = ROW * MAX_PIECES * entry
+        row: cython.Py_ssize_t = ROW * EACH * entry
         to: cython.Py_ssize_t
         i: cython.Py_ssize_t
         self.flows.elsewhere(self.desk.entries[place + FLOW])
