@@ -130,7 +130,7 @@ class Engine:
             config.learn,
             self._claimed,
         )
-        self._resolved = Resolved(self._wire.answered)
+        self._resolved = Resolved(self._wire.answered, self._wire.note)
         self._flows: dict[int, dict[str, _Said]] = {}
         self._left_out = 0
         self._counted: Counter[str] = Counter()

@@ -126,6 +126,12 @@ class Wire:
         known = self._dissector
         return known is not None and known.kernel.answered(client, address, time)
 
+    def note(self, client: bytes, address: bytes, time: int, until: int) -> None:
+        """Let `answered` know of an answer for a name that is in a zone and of no interest,
+        or that a parser had to read: in use from `time` to `until`, ns."""
+        if self._dissector is not None:
+            self._dissector.kernel.note(client, address, time, until)
+
     def interest(self, zones: Sequence[bytes]) -> None:
         """From now on only names in these zones are of interest."""
         self._zones = zones

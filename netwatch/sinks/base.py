@@ -102,6 +102,11 @@ class Sink(Protocol):
         not delivered."""
         ...
 
+    def reach(self) -> str:
+        """Go as far as a receiver lets one who sends no alert: its name, its certificate, our
+        credentials. How far that was, for people; raises as `send` does."""
+        ...
+
     def rest(self) -> None:
         """Nothing is waiting: give up what should not be held while idle."""
         ...
