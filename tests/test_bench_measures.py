@@ -178,13 +178,56 @@ def test_page_keeps_its_text_and_takes_what_was_measured(bench: Bench, tmp_path:
         page.fill(text, {"three": "3"})
 
 
+def live_results() -> dict[str, Any]:
+    row = {"reader": "netwatch live", "rate": None, "pps": 9990.0, "sent": 1000, "lost": 10}
+    flood = {"kind": "syn", "packets": 2000, "seconds": 2.0, "peak": 50_000_000, "marks": 4}
+    times = {"median": 0.01, "p99": 0.02, "most": 0.03, "pps": 9990.0, "lost": 0}
+    return {
+        "loss": {"rows": [row | {"saw": 990, "cpu": 0.5}]},
+        "latency": times | {"marks": 4, "told": 4},
+        "floods": {"rows": [flood | {"missed": 1, "counters": {"flow-table-full": 1500}}]},
+    }
+
+
+def test_loss_counts_where_tcpdump_has_none(bench: Bench) -> None:
+    def row(reader: str, rate: int | None, lost: int) -> dict[str, Any]:
+        return {"reader": reader, "rate": rate, "lost": lost}
+
+    rows = [
+        row("tcpdump -w /dev/null", 100, 0),
+        row("netwatch live", 100, 3),
+        row("netwatch live --no-filter", 100, 7),
+        row("tcpdump -w /dev/null", None, 1),
+        row("netwatch live", None, 99),
+        row("suricata --af-packet", 100, 50),
+    ]
+    goals = bench("goals").goals({"loss": {"rows": rows}, "latency": {"p99": 0.3}})
+    told = {goal.work: (goal.measured, goal.holds) for goal in goals if goal.measured is not None}
+    assert told == {
+        "packets dropped at rates at which tcpdump drops none": (7, False),
+        "from a packet to its alert, 99 % at 100,000 packets/s": (0.3, False),
+    }
+
+
+def test_a_measurement_that_takes_root_is_left_out_without(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    veth = bench("veth")
+    monkeypatch.setattr(veth.os, "geteuid", lambda: 1000)
+    with pytest.raises(veth.MissingError, match="take root"):
+        veth.need()
+    monkeypatch.setattr(veth.os, "geteuid", lambda: 0)
+    with pytest.raises(veth.MissingError, match="not installed:"):
+        veth.need("no-such-program")
+
+
 def test_every_part_has_its_place(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page, copy = bench("page"), tmp_path / "performance.md"
     copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(page, "PAGE", copy)
-    some = results(CPU)
+    some = results(CPU) | live_results()
     assert page.write(some, MACHINE) == list(page.PARTS)
     told = copy.read_text(encoding="utf-8")
     assert "| office, suricata / netwatch scan | ≥ 3 | 4.00 | holds |" in told
@@ -192,8 +235,12 @@ def test_every_part_has_its_place(
     assert "| dpkt 1.9 | failed: no such thing |  |  |  |  |" in told
     assert "| `names` | 1.00 | 1 | 60 | 50 | 1.00 |" in told
     assert "| flows | 1,000 | 10 | 0.10 | 1.00 | 100000.00 | 10 |  |" in told
-    del some["office"]
-    assert page.write(some, MACHINE) == ["dns", "memory", "growth"]
+    assert "| netwatch live | 9,990 | 1,000 | 10 | 1.00 | 500.00 |" in told
+    assert "at 9,990 packets/s: median 10 ms, 99 % 20 ms, most 30 ms; 4 of 4 told" in told
+    assert "| syn | 2,000 | 1,000 | 50 | 3 of 4 | `flow-table-full` 1,500 |" in told
+    del some["office"], some["loss"]
+    left = ["dns", "memory", "growth", "latency", "floods"]
+    assert page.write(some, MACHINE) == left
     assert copy.read_text(encoding="utf-8") == told
 
 
