@@ -145,8 +145,11 @@ class Broker:
                 consumer.assign([part])
                 start = len(got)
                 while len(got) - start < high or (high and not self.exact):
-                    messages = consumer.consume(high if self.exact else 1000, 1)
+                    messages = consumer.consume(
+                        high if self.exact else 1000, 5 if self.exact else 1
+                    )
                     if not messages:
+                        assert not self.exact, "the broker has messages that it does not give"
                         break
                     assert not any(each.error() for each in messages), messages[0].error()
                     got += [each.value().decode() for each in messages]
