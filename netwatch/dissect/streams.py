@@ -26,6 +26,9 @@ Converse = Callable[[], Parse]
 
 Found = tuple[Seen, Message]
 
+MAX_REFUSED = 8
+"""Heads of one stream that may turn out to be none before all that is there is let go."""
+
 _SEQ = 0xFFFFFFFF
 
 Side = tuple[int, int]
@@ -224,7 +227,12 @@ class Streams:
     def _otherwise(self, side: Side, stream: Stream, packet: Seen) -> bool:
         """What was refused may be of another kind, by more bytes than its first segment
         had; if not, its head was none, and one behind it may be. Whether it is."""
+        stream.refused += 1
         kind = self._looks(bytes(stream.data[:64]))
+        if stream.refused > MAX_REFUSED:
+            # each of them could have all behind it read anew
+            stream.consume(len(stream.data))
+            return False
         if kind in (0, stream.kind):
             stream.heads.pop(stream.taken, None)
             return False

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import START
 
-from netwatch.dissect.streams import Streams
+from netwatch.dissect.streams import MAX_REFUSED, Streams
 from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Message, Packet, Shown
 
@@ -275,6 +275,20 @@ def test_what_looked_like_another_kind_at_first_is_read_as_what_it_is() -> None:
         feeder._note(feeder.streams.feed(kind, SIDE, seq, data, False, packet(feeder.number)))
     assert feeder.names == ["name"]
     assert feeder.streams.oddities == {"not-a-name": 1}
+
+
+def test_heads_that_are_none_are_given_up_at_last() -> None:
+    """Else each of very many could have all behind it read once more."""
+    for count, names in ((MAX_REFUSED, ["one"]), (MAX_REFUSED + 1, [])):
+        feeder = Feeder()
+        for at in range(count):
+            feeder.send(100 + at, b"{")
+        feeder.send(101 + count, b"<one>")
+        feeder.send(100 + count, b"!")
+        assert feeder.names == names
+        assert feeder.streams.oddities == {"not-a-name": count}
+        feeder.send(106 + count, b"<two>")
+        assert feeder.names == [*names, "two"]
 
 
 # conversations
