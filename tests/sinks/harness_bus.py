@@ -227,6 +227,7 @@ class Tansu(Broker):
         if not found:
             pytest.skip("Tansu is not installed (make receivers)")
         self._command = found[0]
+        self.arguments: list[str] = []
         self._folder, self._ca = folder, certificates.ca
         self._context: ssl.SSLContext | None = None
         self._process: Process | None = None
@@ -251,10 +252,11 @@ class Tansu(Broker):
         command = [str(self._command), "broker", "--storage-engine", "memory://tansu/"]
         command += ["--listener-url", f"tcp://127.0.0.1:{port}"]
         command += ["--advertised-listener-url", f"tcp://127.0.0.1:{self.advertised}"]
+        command += self.arguments
         self._process = Process(command, lambda: listens(port), self._folder)
         if self._context:
             self._front = Proxy(port, self._context, self.port)
-        else:
+        elif not self.arguments:
             self._make()
 
     def _make(self) -> None:
