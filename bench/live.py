@@ -8,6 +8,7 @@ what was sent where it sees all.
 """
 
 import json
+import os
 import re
 import signal
 import socket
@@ -35,8 +36,6 @@ RATES = (25_000, 50_000, 100_000, 200_000, 300_000, None)
 """Packets a second; None is as fast as it goes."""
 SECONDS = 3.0
 """How long each rate is held."""
-ROUNDS = 2
-"""How often; the round with the least loss is told, since other work only adds to it."""
 RING = 64
 """MiB of each reader's ring, as netwatch has it where nothing is said."""
 PACKETS = 200_000
@@ -114,21 +113,18 @@ READERS = (
 
 def loss(settings: Settings) -> dict[str, Any]:
     """Each reader at each rate; raises `veth.MissingError`."""
-    veth.need("tcpreplay", "tcpdump")
+    veth.need("tcpreplay", "taskset", "tcpdump")
     path, manifest = capture(Traffic("office", PACKETS), settings.work)
-    found: dict[tuple[int | None, str], list[dict[str, Any]]] = {}
-    for number in range(1, min(ROUNDS, settings.rounds) + 1):
-        for rate in RATES:
-            for reader in READERS:
-                try:
-                    veth.need(reader.program)
-                except veth.MissingError as error:
-                    say(f"left out, {error}")
-                    continue
-                say(f"loss, round {number}: {reader.name} at {rate or 'all'} packets/s")
-                row = _row(reader, rate, path, settings.work)
-                found.setdefault((rate, reader.name), []).append(row)
-    rows = [min(each, key=lambda row: row["lost"] / row["sent"]) for each in found.values()]
+    rows = []
+    for rate in RATES:
+        for reader in READERS:
+            try:
+                veth.need(reader.program)
+            except veth.MissingError as error:
+                say(f"left out, {error}")
+                continue
+            say(f"loss: {reader.name} at {rate or 'all'} packets/s")
+            rows.append(_row(reader, rate, path, settings.work))
     return {"rows": rows, "octets": manifest["bytes"] / manifest["packets"]}
 
 
@@ -136,7 +132,7 @@ def _row(reader: Reader, rate: int | None, path: Path, work: Path) -> dict[str, 
     log = work / "reader.err"
     with veth.pair() as place:
         with log.open("wb") as err:
-            process = place.start(reader.command(work), stdout=err, stderr=err)
+            process = place.start([*on(1), *reader.command(work)], stdout=err, stderr=err)
         veth.says(log, reader.ready, process)
         used = veth.cpu(process.pid)
         sent, pps = replay(place, path, rate, SECONDS)
@@ -151,6 +147,12 @@ def _row(reader: Reader, rate: int | None, path: Path, work: Path) -> dict[str, 
             "saw": saw, "cpu": spent}  # fmt: skip
 
 
+def on(core: int) -> list[str]:
+    """What has a command run on a core of its own: sender and reader are not to share one."""
+    cores = sorted(os.sched_getaffinity(0))
+    return ["taskset", "-c", str(cores[core])] if len(cores) > 1 else []
+
+
 def replay(place: veth.Place, path: Path, rate: int | None, seconds: float) -> tuple[int, float]:
     """Replay a capture at a rate for so long; how many packets went out, and how many a
     second that were."""
@@ -158,7 +160,7 @@ def replay(place: veth.Place, path: Path, rate: int | None, seconds: float) -> t
     packets = round((rate or 300_000) * seconds)
     call = ["tcpreplay", "--preload-pcap", "-i", "out", *speed, "--loop=1000000"]
     done = subprocess.run(
-        place.inside(*call, f"--limit={packets}", str(path)), capture_output=True, text=True
+        place.inside(*on(0), *call, f"--limit={packets}", str(path)), capture_output=True, text=True
     )
     sent = re.search(r"Actual: (\d+) packets", done.stdout)
     pps = re.search(r"([\d.]+) pps", done.stdout)
@@ -177,7 +179,7 @@ def _count(pattern: str, text: str) -> int:
 def latency(settings: Settings) -> dict[str, Any]:
     """From the moment when a lookup is sent to the moment when its alert can be read from a
     pipe, with office traffic all the time; raises `veth.MissingError`."""
-    veth.need("tcpreplay")
+    veth.need("tcpreplay", "taskset")
     path, _ = capture(Traffic("office", PACKETS), settings.work)
     log = settings.work / "latency.err"
     heard: dict[str, float] = {}

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ EVERY = 10.0
 """Seconds between looks at memory."""
 CRASH = 0.6
 """Part of the time after which it is killed."""
+QUIET = 120
+"""Seconds of the quiet gap."""
 GROWTH = 1.05
 """What is resident at the crash may be so much of what was half the time before, once tables
 had the time to fill."""
@@ -78,9 +81,7 @@ class Soak:
                 crash = at >= CRASH * self._seconds and not restarted
                 if crash and self._answered() == self._reloads:
                     restarted = True
-                    live.kill()
-                    live.wait()
-                    self._gone()
+                    self._crash(live)
                     live = self._start()
         finally:
             sender.terminate()
@@ -102,7 +103,7 @@ class Soak:
         text = CONFIG.read_text(encoding="utf-8")
         text = text.replace("inventory: devices.csv", f"inventory: {CONFIG.parent / 'devices.csv'}")
         # Incidents end as often as they begin, so that what is held for them comes to rest.
-        text = text.replace("quiet_gap: 30m", "quiet_gap: 2m")
+        text = text.replace("quiet_gap: 30m", f"quiet_gap: {QUIET}s")
         outputs = f"outputs:\n  - {{type: file, name: siem, path: {self._work / 'siem.jsonl'}}}\n"
         rest = f"spool: {{path: {self._work / 'outbox'}}}\nmetrics: {{listen: 127.0.0.1:9477}}\n"
         new = self._work / "netwatch.yaml.new"
@@ -156,16 +157,20 @@ class Soak:
         with (self._work / "soak.csv").open("a", encoding="ascii") as file:
             print(f"{at:.0f},{sample.run},{sample.keeper},{sample.worker}", file=file)
 
-    def _gone(self) -> None:
-        """What was open when it was killed; the worker has to end by itself."""
-        opened: dict[str, list[str]] = {}
+    def _crash(self, live: subprocess.Popen[bytes]) -> None:
+        """Kill the keeper; the worker has to end by itself."""
+        workers = veth.family(live.pid)[1:]
+        live.kill()
+        live.wait()
+        time.sleep(2.0)
+        self.found["left behind"] = sum(Path(f"/proc/{each}/exe").exists() for each in workers)
+        opened = {}
         for record in self._records(1):
-            key = [record["device"]["id"], record["app"]["id"], record["ban"]["id"]]
-            opened[record["id"]] = key
+            opened[record["id"]] = record
             if record["status"] == "closed":
                 del opened[record["id"]]
         self.found["open at the crash"] = len(opened)
-        self._open = {tuple(key): each for each, key in opened.items()}
+        self._open = {key(record): each for each, record in opened.items()}
 
     def _records(self, run: int) -> Iterator[dict[str, Any]]:
         text = (self._work / f"alerts-{run}.jsonl").read_text(encoding="utf-8")
@@ -174,21 +179,25 @@ class Soak:
 
     def _judge(self, status: int) -> dict[str, Any]:
         logs = [(self._work / f"live-{run}.err").read_text() for run in (1, 2)]
-        keys = [
-            ((r["device"]["id"], r["app"]["id"], r["ban"]["id"]), r["status"], r["id"])
-            for r in self._records(2)
+        again = list(self._records(2))
+        closed = {record["id"]: record for record in again if record["status"] == "closed"}
+        # What follows a closed one after the quiet gap is new.
+        told = [
+            record["id"]
+            for record in again
+            if record["status"] == "open" and record["id"] not in self._open.values()
+            if (before := closed.get(self._open.get(key(record), "")))
+            and seconds(record["first_seen"]) - seconds(before["last_seen"]) <= QUIET
         ]
-        told = [key for key, state, _ in keys if state == "open" and key in self._open]
-        closed = {each for _, state, each in keys if state == "closed"}
         found = self.found | {
             "exit status": status,
             "told twice as new": len(told),
-            "closed at the end of those open at the crash": len(closed & set(self._open.values())),
+            "closed at the end of those open at the crash": len(
+                closed.keys() & set(self._open.values())
+            ),
             "reloads": [self._reloads, self._answered()],
             "refused": sum(text.count("reload refused") for text in logs),
-            "drops told": sum(
-                text.count(" dropped ") and text.count("netwatch: dropped") for text in logs
-            ),
+            "drops told": sum(text.count(" netwatch: dropped ") for text in logs),
             "incidents": sum(text.count(" opened ") for text in logs),
         }
         for name in ("keeper", "worker"):
@@ -202,10 +211,21 @@ class Soak:
         return found
 
 
+def key(record: dict[str, Any]) -> tuple[str, str, str]:
+    """Device, app and ban, by which a record is of the same story as another."""
+    return record["device"]["id"], record["app"]["id"], record["ban"]["id"]
+
+
+def seconds(told: str) -> float:
+    """A time of a record."""
+    return datetime.fromisoformat(told).timestamp()
+
+
 def wrong(found: dict[str, Any]) -> list[str]:
     """What does not hold."""
     checks = {
         "it did not end well": found["exit status"] != 0,
+        "a worker outlived its keeper": found["left behind"] > 0,
         "incidents were told twice as new": found["told twice as new"] != 0,
         "incidents were lost": found["closed at the end of those open at the crash"]
         != found["open at the crash"],

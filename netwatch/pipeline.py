@@ -179,7 +179,7 @@ class Engine:
         """How full the tables are, by name: entries now and at most, and how many had to go
         or were turned away."""
         learned = len(self._learned) if self._learned is not None else 0
-        return {
+        return self._wire.tables() | {
             "learned_addresses": (learned, LEARNED_LIMIT, self._counted["devices-full"]),
             "contact_flows": (len(self._flows), FLOW_LIMIT, self._left_out),
             "resolved_addresses": (len(self._resolved), LIMIT, self._resolved.dropped),

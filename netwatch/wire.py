@@ -121,6 +121,10 @@ class Wire:
         """Transport payload of an observation's flow so far, out of and into its client."""
         return self._dissector.bytes_of(observation) if self._dissector else (0, 0)
 
+    def tables(self) -> dict[str, tuple[int, int, int]]:
+        """How full the tables of the dissector are (see `Dissector.tables`)."""
+        return self._dissector.tables() if self._dissector else {}
+
     def answered(self, client: bytes, address: bytes, time: int) -> bool:
         """Whether a client had an address for a name outside of the zones at a time, ns."""
         known = self._dissector

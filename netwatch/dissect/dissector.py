@@ -128,6 +128,17 @@ class Dissector:
             total += self._kept.oddities
         return total
 
+    def tables(self) -> dict[str, tuple[int, int, int]]:
+        """How full the tables are, by name: entries now and at most, and how many had to go."""
+        found = [each.table() for each in self._handshakes.values()]
+        now, most, gone = map(sum, zip(*found, strict=True)) if found else (0, 0, 0)
+        return {
+            "flows": (*self.kernel.flows.used(), self.kernel.flows.evicted),
+            "streams": self._streams.table(),
+            "handshakes": (now, most, gone),
+            "fragments": self._fragments.table(),
+        }
+
     def bytes_of(self, observation: Observation) -> tuple[int, int]:
         """Transport payload that the flow of an observation carried so far, out of and
         into its client; zeros where the flow table let it go."""

@@ -49,8 +49,10 @@ class Over:
         self._words += taken
 
     def follow(self, flow: int) -> None:
-        """The end of this flow is told, whatever it says."""
-        self._followed.add(flow)
+        """The end of this flow is told, whatever it says. One that was told already has none,
+        and would be waited for without end."""
+        if flow in self._places or self._kernel.flows.mark(flow, 0):
+            self._followed.add(flow)
 
     def mark(self, flow: int, outcome: int) -> None:
         """Keep with a flow what a message told of its name, a number in `OUTCOMES`; a

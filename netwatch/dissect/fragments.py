@@ -84,6 +84,10 @@ class Fragments:
         self._bytes = 0
         self.oddities: Counter[str] = Counter()
 
+    def table(self) -> tuple[int, int, int]:
+        """Datagrams now, at most, and how many had to go before they were whole."""
+        return len(self._table), self._limit, self.oddities["ip-fragments-incomplete"]
+
     def feed(self, row: Row, payload: bytes, packet: Packet) -> list[Whole]:
         """Take the fragment of a row; blocks with what became whole or was given up.
 

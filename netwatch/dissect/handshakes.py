@@ -74,8 +74,13 @@ class Handshakes:
         self._idle = idle
         self._limit = limit
         self._age = age
+        self._gone = 0
         self._table: OrderedDict[int, _Handshake] = OrderedDict()
         self.oddities: Counter[str] = Counter()
+
+    def table(self) -> tuple[int, int, int]:
+        """Handshakes now, at most, and how many had to go before their hello was whole."""
+        return len(self._table), self._limit, self._gone
 
     def answers(self, flow: int, side: int, time: int) -> bool:
         """Whether a datagram of `side` of `flow` comes from the server, by what was read
@@ -130,6 +135,7 @@ class Handshakes:
 
     def _drop(self, found: list[Found]) -> None:
         _, handshake = self._table.popitem(last=False)
+        self._gone += not handshake.connection.done
         try:
             message = handshake.connection.finish()
         except ParseError as error:

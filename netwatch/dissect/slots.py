@@ -259,6 +259,15 @@ class Slots:
         self.over = 0
         return words
 
+    def used(self) -> tuple[int, int]:
+        """How many slots hold a conversation, and how many there are."""
+        slot: cython.Py_ssize_t
+        count: cython.longlong = 0
+        for slot in range(0, len(self.table), WIDTH):
+            if self.table[slot] != 0:
+                count += 1
+        return count, len(self.table) // WIDTH
+
     def drain(self, before: cython.longlong = FOREVER) -> bool:
         """Close flows whose last packet came earlier than `before` (ns), all where nothing
         is said, as many as the list has room for; whether that were all."""

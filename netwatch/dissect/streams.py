@@ -80,6 +80,11 @@ class Streams:
         self._over: dict[Side, tuple[int, int]] = {}
         self.oddities: Counter[str] = Counter()
 
+    def table(self) -> tuple[int, int, int]:
+        """Streams now, at most, and how many had to go with bytes that were waited for."""
+        gone = self.oddities["tcp-streams-full"] + self.oddities["tcp-stream-aged"]
+        return len(self._streams), self._limit, gone
+
     def feed(
         self, kind: int, side: Side, seq: int, payload: bytes, cut: bool, packet: Seen
     ) -> list[Found]:

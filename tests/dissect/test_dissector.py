@@ -280,3 +280,16 @@ def test_ten_thousand_half_hellos_stay_within_the_limits() -> None:
     assert oddities["tcp-streams-full"] == 10_000 - 4096
     found += [each for pair in by.flush() for each in observe(*pair)]
     assert {each.name for each in found} <= {NAME}
+
+
+def test_tables_tell_how_full_they_are() -> None:
+    by = dissector()
+    begun = [tcp(HELLOS["post-quantum"][:1000], sport=50000 + number) for number in range(3)]
+    assert list(by.messages(block(list(timed(begun)), RAW), "test")) == []
+    told = by.tables()
+    assert told["flows"] == (3, 65536, 0)
+    assert told["streams"] == (3, 4096, 0)
+    assert told["fragments"] == (0, 1024, 0)
+    assert told["handshakes"][0] == 0
+    list(by.flush())
+    assert by.tables()["streams"][0] == 0

@@ -210,3 +210,14 @@ def test_flows_with_a_name_are_counted_by_client_and_no_more() -> None:
     counts = {ip: (flows, len(mac or b"")) for (ip, _, mac), flows in by.named()}
     assert counts == {ip_address(CLIENT).packed: (2, 6), ip_address(CLIENT6).packed: (1, 6)}
     assert list(by.named()) == []
+
+
+def test_a_flow_is_followed_to_its_end_and_not_beyond() -> None:
+    by = Dissector(PROTOCOLS, looks_like, outcome=lambda message: OUTCOMES.index("named"))
+    block_ = block(list(timed([tcp(HELLO, **OUT)])), RAW)
+    ((packet, _),) = by.messages(block_, "test")
+    by.follow(packet.flow)
+    assert by._over._followed == {packet.flow}
+    assert [each.flow for each in by.finish()] == [packet.flow]
+    by.follow(packet.flow)
+    assert by._over._followed == set()

@@ -20,9 +20,9 @@ def shown(tmp_path: Path) -> tuple[subprocess.Popen[bytes], int, Pipe]:
     pipe = Pipe(tmp_path / "pipe")
     main, other = pty.openpty()
     site = configured(tmp_path)
-    command = [sys.executable, "-m", "netwatch", "live", "--source", "file"]
+    command = [sys.executable, "-m", "netwatch", "live", "--source", "file", "--format", "jsonl"]
     process = subprocess.Popen(
-        [*command, "--format", "jsonl", "-i", str(pipe.path), "-c", site, "-o", str(tmp_path / "out")],
+        [*command, "-i", str(pipe.path), "-c", site, "-o", str(tmp_path / "out")],
         stdin=other, stdout=other, stderr=other, start_new_session=True,
         env={**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"},
     )  # fmt: skip
