@@ -20,7 +20,7 @@ cdef class Flows:
     cdef void finish(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void wait(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void owe(self, Py_ssize_t slot, int side, long long seq, long long need) noexcept nogil
-    cdef int converses(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef int talks(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint wants(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil
     cdef void count(self, Py_ssize_t slot, int side, long long size) noexcept nogil
     cdef void client(self, Py_ssize_t slot, int side, bint started) noexcept nogil

@@ -301,19 +301,16 @@ class Flows:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def converses(
-        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
-    ) -> cython.int:
+    def talks(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.int:
         """1 where `side` owes more than a message, and a segment at `seq` is of that: it is
         to be passed on whatever it looks like; 2 where it is the first behind that."""
         owed: cython.longlong = self.table[slot + OWED + side]
         ahead: cython.longlong = (seq - owed) & SEQ
-        if owed >> 32 <= WINDOW or (self.table[slot + STATE] >> (8 * side)) & 255 != WAITING:
+        state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 255
+        if owed >> 32 <= WINDOW or state != WAITING or ahead > SEQ >> 1:
             return 0
         if ahead < owed >> 32:
             return 1
-        if ahead > SEQ >> 1:
-            return 0  # from before it
         self.quiet(slot, side)
         return 2
 

@@ -225,7 +225,7 @@ class Transport(Lookups):
             payload = behind
             if payload >= self.end:
                 return
-        talk = self.flows.converses(slot, self.side, seq)
+        talk = self.flows.talks(slot, self.side, seq)
         if talk == 2:
             self.odd[HTTP2_LONG] += 1
         if dns_port:
