@@ -202,6 +202,8 @@ class Dissector:
                     yield from self._again(*whole)
                 continue
             if kept is not None:
+                if self._streams.pauses((row[13], row[14])):
+                    kept.lose(seen)
                 kept.follow(seen, kept.frames(row, own, name))
             if handshakes:
                 found = handshakes.feed(row[13], row[14], payload, seen)
