@@ -7,6 +7,7 @@ parsers are handed in, so that this room knows bytes and flows and no protocol.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from typing import Protocol
 
 from netwatch.capture.block import FIELDS, TIME, Block
@@ -137,16 +138,14 @@ class Dissector:
         if number is None:
             number = self._numbers[source] = len(self._sources)
             self._sources.append(source)
-        for rows in self.kernel.walk(block, number):
-            yield from self._read(rows, block, source)
+        return self._read(self.kernel.walk(block, number), block, source)
 
     def _read(
-        self, rows: Iterable[int], block: Block | None, source: str
+        self, parts: Iterable[list[int]], block: Block | None, source: str
     ) -> Iterator[tuple[Packet, Message]]:
         """What rows show, of packets of `block` or of such as the kernel had kept."""
         kept, within = self._kept, None if self._kept is None else self._kept.within
-        self._over.take()
-        for row in zip(*[iter(rows)] * COLUMNS, strict=True):
+        for row in chain.from_iterable(map(self._taken, parts)):
             own, name = block, source
             if row[1] < 0:
                 row, own, number = self.kernel.kept(row)
@@ -205,6 +204,11 @@ class Dissector:
             ):
                 kept.forget(seen)
 
+    def _taken(self, rows: list[int]) -> Iterator[tuple[int, ...]]:
+        """Each row, once the flows that were over by then are taken."""
+        self._over.take()
+        return zip(*[iter(rows)] * COLUMNS, strict=True)
+
     def _again(self, block: Block, source: str, key: Datagram) -> Iterator[tuple[Packet, Message]]:
         """What a packet shows that was put together of fragments, which are counted."""
         if self._nested >= MAX_NESTED:
@@ -228,8 +232,7 @@ class Dissector:
         """The capture is over: what messages cut short show."""
         for whole in self._fragments.flush():
             yield from self._again(*whole)
-        for rows in self.kernel.rest():
-            yield from self._read(rows, None, "")
+        yield from self._read(self.kernel.rest(), None, "")
         yield from self._told(self._streams.flush())
         for handshakes in self._handshakes.values():
             yield from self._told(handshakes.flush())
