@@ -61,8 +61,7 @@ class Dissector:
     its flow's name; with it flows are recorded. With `proving`, which says whether a flow
     with a packed address may be known by it later, what is told comes with the packets
     that prove it. Messages that claim addresses are told whether wanted or not; `learning`
-    names of `model.LEARNABLE` what they are looked for in, and then all flows are told one
-    by one.
+    names of `model.LEARNABLE` what they are looked for in.
     """
 
     def __init__(
@@ -87,7 +86,8 @@ class Dissector:
         self._outcome = outcome
         self._sources: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._over = Over(self.kernel, self._sources, counting=not learning)
+        self._over = Over(self.kernel, self._sources)
+        self._lasting = not learning
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
         self._streams = Streams(
@@ -256,14 +256,15 @@ class Dissector:
         return bool(message.shown) and (self._wanted is None or self._wanted(message))
 
     def flows(self) -> Iterator[Flow]:
-        """The flows that are over since the last call, but for those that `named` counts."""
+        """The flows that are over since the last call, but for those that `named` tells."""
         for flow in self._over.flows():
             yield flow if self._kept is None else self._kept.first(flow)
 
-    def named(self, enough: int = 1) -> Iterator[tuple[Client, int]]:
-        """The clients of flows that are over, have a name and say nothing more, and how many
-        each had; none while there are less than `enough` clients."""
-        yield from self._over.named(enough)
+    def named(self, enough: int = 1) -> Iterator[tuple[Client, list[int]]]:
+        """The clients of flows that are over, have a name and say nothing more, and when each
+        of these began, ns; none while there are less than `enough` flows, unless devices are
+        learned, of whom more may be known later."""
+        return self._over.named(enough if self._lasting else 1)
 
     def follow(self, flow: int) -> None:
         """The end of this flow is told by itself, even if it has a name and says no more."""
@@ -272,7 +273,7 @@ class Dissector:
     def learn(self, learning: Collection[str]) -> None:
         """From now on devices are learned from these of `model.LEARNABLE` alone."""
         self.kernel.learning = learning_bits(learning)
-        self._over.counting = not learning
+        self._lasting = not learning
 
     def finish(self, before: int = FOREVER) -> Iterator[Flow]:
         """Flows whose last packet came earlier than `before` (ns) are over; all that are
