@@ -87,7 +87,6 @@ class Dissector:
         self._sources: list[str] = []
         self._numbers: dict[str, int] = {}
         self._over = Over(self.kernel, self._sources)
-        self._lasting = not learning
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
         self._streams = Streams(
@@ -262,9 +261,8 @@ class Dissector:
 
     def named(self, enough: int = 1) -> Iterator[tuple[Client, list[int]]]:
         """The clients of flows that are over, have a name and say nothing more, and when each
-        of these began, ns; none while there are less than `enough` flows, unless devices are
-        learned, of whom more may be known later."""
-        return self._over.named(enough if self._lasting else 1)
+        of these began, ns; none while there are less than `enough` flows."""
+        return self._over.named(enough)
 
     def follow(self, flow: int) -> None:
         """The end of this flow is told by itself, even if it has a name and says no more."""
@@ -273,7 +271,6 @@ class Dissector:
     def learn(self, learning: Collection[str]) -> None:
         """From now on devices are learned from these of `model.LEARNABLE` alone."""
         self.kernel.learning = learning_bits(learning)
-        self._lasting = not learning
 
     def finish(self, before: int = FOREVER) -> Iterator[Flow]:
         """Flows whose last packet came earlier than `before` (ns) are over; all that are

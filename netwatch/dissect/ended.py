@@ -79,13 +79,17 @@ class Over:
         self._places.clear()
         named = self._named
         for slot in zip(*[iter(words)] * FIELDS, strict=True):
-            ports = slot[_PORTS]
-            usual = _DNS_PORTS.isdisjoint((ports >> 16, ports & 0xFFFF))
-            flow = slot[0] | slot[_TOLD] & 255
+            ports, told = slot[_PORTS], slot[_TOLD]
+            flow = slot[0] | told & 255
             if flow in self._followed:
                 self._followed.remove(flow)
                 yield ended(slot, self._sources)
-            elif usual and slot[_TOLD] >> 8 == _NAMED and slot[4] + slot[5]:
+            elif (
+                told >> 8 == _NAMED
+                and (slot[4] or slot[5])
+                and ports >> 16 not in _DNS_PORTS
+                and ports & 0xFFFF not in _DNS_PORTS
+            ):
                 side, about = _client_side(slot), slot[_ABOUT]
                 address = slot[_HIGH : _HIGH + 4] if side else slot[_LOW : _LOW + 4]
                 client = about & _IPV6 | about >> 16 << 16, slot[_MACS + side], address
