@@ -33,14 +33,18 @@ _TRUNCATED = OUTCOMES.index("truncated")
 class Parser(Protocol):
     """A row of the protocol table, as far as this room needs it: how one kind of
     candidate is read. Of `parse` (a datagram that stands alone), `parse_stream` (bytes
-    of a stream; true says that no more will come) and `connect` (the state of one
-    client's handshake) one is not None."""
+    of a stream; true says that no more will come), `converse` (makes one that remembers
+    the messages before) and `connect` (the state of one client's handshake) one is not
+    None."""
 
     @property
     def parse(self) -> Callable[[bytes], Message] | None: ...  # noqa: D102
 
     @property
     def parse_stream(self) -> Callable[[bytes, bool], Message] | None: ...  # noqa: D102
+
+    @property
+    def converse(self) -> Callable[[], Callable[[bytes, bool], Message]] | None: ...  # noqa: D102
 
     @property
     def connect(self) -> Callable[[Idle], Connection] | None: ...  # noqa: D102
@@ -94,6 +98,7 @@ class Dissector:
             frozenset(kind for kind, each in parsers.items() if each.persistent),
             looks,
             self._over.idle_stream,
+            converses={kind: each.converse for kind, each in parsers.items() if each.converse},
         )
         self._handshakes = {
             kind: Handshakes(each.connect, partial(self._over.idle, kind))

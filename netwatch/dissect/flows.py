@@ -162,6 +162,21 @@ class Flows(Slots):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
+    def converses(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.bint:
+        """Whether `side` owes more than a message, and a segment at `seq` is of that: it is
+        to be passed on whatever it looks like."""
+        owed: cython.longlong = self.table[slot + OWED + side]
+        return (
+            owed >> 32 > WINDOW
+            and (self.table[slot + STATE] >> (8 * side)) & 255 == WAITING
+            and (seq - owed) & SEQ < owed >> 32
+        )
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
     def wants(
         self,
         slot: cython.Py_ssize_t,

@@ -124,6 +124,9 @@ class Kernel(Transport):
             elif self.lists[self.listed] != block.interfaces:
                 self.lists.append(block.interfaces)
             self.listed = len(self.lists) - 1
+        if not block.count:
+            # The memory of the last block is let go of: its source may want to give it back.
+            self._walk(block.data, block.records, links, 0, 0)
         while start < block.count:
             self.first_number = source << 40 | block.first & COUNTED
             start = self._walk(block.data, block.records, links, start, block.count)

@@ -30,6 +30,9 @@ TCP_BAD = cython.declare(cython.int, 10)
 UDP_LENGTH = cython.declare(cython.int, 11)
 KIND_TCP_DNS = cython.declare(cython.longlong, 5)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
+HTTP2_LIMIT = cython.declare(cython.longlong, 1048576)
+"""How much of an HTTP/2 connection in clear is read, bytes of the client's side."""
+
 SHORT_NEED = cython.declare(cython.longlong, 16384)
 KIND_MORE = cython.declare(cython.longlong, 6)
 KIND_OPENING = cython.declare(cython.longlong, 0)
@@ -193,6 +196,8 @@ class Transport(Hellos):
                 payload + 2, self.end, self.wire_end
             ):
                 kind = KIND_TCP_DNS
+        elif self.flows.converses(slot, self.side, seq):
+            kind = KIND_MORE
         elif self.tls(payload, self.end) and (
             self.end - payload > 5 or self.flows.may_begin(slot, self.side, seq)
         ):
@@ -206,7 +211,7 @@ class Transport(Hellos):
             need = self.http_need(payload, self.end)
         elif self.http2(payload, self.end):
             kind = 11
-            need = SHORT_NEED
+            need = HTTP2_LIMIT
         elif self.server_hello(payload, self.end):
             kind = 10
             need = SHORT_NEED
@@ -341,6 +346,7 @@ class Transport(Hellos):
             self.flows.wait(slot, self.side)
         elif self.dtls(payload, self.end):
             kind = 8
+            self.flows.wait(slot, self.side)
         elif src != 137 and dst != 137 and self.dns(payload, self.end, self.wire_end):
             # NetBIOS names (RFC 1002) come in the same frame, and are names of hosts in
             # a workgroup.

@@ -97,7 +97,7 @@ def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> 
         fields.alpn,
         fields.versions,
         fields.signatures,
-        fields.judged_ech(),
+        fields.judged_ech(ciphers),
         cut,
         tuple(dict.fromkeys(fields.oddities)),
     )
@@ -189,12 +189,14 @@ class _Extensions:
     def _ech(self, data: bytes) -> None:
         self.ech = data
 
-    def judged_ech(self) -> str | None:
-        """What ECH says, in the light of all names; a malformed one is noted."""
+    def judged_ech(self, ciphers: tuple[int, ...]) -> str | None:
+        """What ECH says, in the light of all names and of who the client is; a malformed one
+        is noted."""
         if self.ech is None:
             return None
         try:
-            return ech.kind(self.ech, tuple(self.server_names))
+            marked = bool(ciphers) and ech.is_marked(ciphers[0], tuple(self.types))
+            return ech.kind(self.ech, tuple(self.server_names), marked)
         except ParseError as error:
             self.oddities.append(error.oddity)
             return "present"

@@ -30,8 +30,8 @@ def wrapped(carrier: Carrier) -> list[bytes]:
     frames = []
     for number, wrapping in enumerate((*WRAPPINGS, *WRAPPINGS[::-1])):
         packet = packets[number % len(packets)]
-        cut = number % 2 if number % 5 == 0 else None
-        frames += Wrapped(carrier, (wrapping,)).frames(packet, cut=cut, cuts=(9, 20), ident=number)
+        cuts = {number % 2: (9, 20)} if number % 5 == 0 else {}
+        frames += Wrapped(carrier, (wrapping,)).frames(packet, cuts=cuts, ident=number)
     return frames
 
 

@@ -26,6 +26,7 @@ sys.path.append(str(Path(__file__).parents[2] / "pcaps"))
 
 import handshakes
 import messages
+from corpus import kept
 from craft import Host, Wire
 from fuzz_targets import hold
 from leases import Segment
@@ -266,7 +267,8 @@ def _leases() -> list[bytes]:
 
 
 def seeds() -> list[bytes]:
-    """Captures that the fuzzer changes: every link and wrapping, with something to read."""
+    """Captures that the fuzzer changes: every link and wrapping, with something to read, and
+    those kept."""
     rng = random.Random(3)
     hello = handshakes.records(handshakes.client_hello(NAME, rng))
     ends = {"src": CLIENT6, "dst": SERVER6}
@@ -295,4 +297,5 @@ def seeds() -> list[bytes]:
         some = packets[number % 4 :: 4]
         made.append(encoded(1, [frame for packet in some for frame in wrapped.frames(packet)]))
     aggregate = layers.wlan(layers.amsdu(*packets), qos=0x80)
-    return [*made, encoded(105, [aggregate, layers.wlan(b"x" * 40, protected=True)])]
+    made.append(encoded(105, [aggregate, layers.wlan(b"x" * 40, protected=True)]))
+    return [*made, *(each for name in TARGETS for each in kept(name))]
