@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from netwatch.capture.block import TIME, Block, Source
 from netwatch.capture.files import STDIN, Found, NotACapture, open_source
 from netwatch.dissect.dissector import FOREVER, Dissector
-from netwatch.dissect.ended import CLIENTS, Client
+from netwatch.dissect.ended import GATHERED, Client
 from netwatch.errors import CaptureError
 from netwatch.model import Flow, Message, Observation, Packet
 from netwatch.protocols import PROTOCOLS, looks_like
@@ -71,7 +71,7 @@ class Wire:
         zones: Sequence[bytes] | None = None,
         outcome: Callable[[Message], int] | None = None,
         ended: Callable[[Flow], None] = lambda flow: None,
-        named: Callable[[Client, int], None] = lambda client, flows: None,
+        named: Callable[[Client, list[int]], None] = lambda client, times: None,
         proving: Callable[[bytes], bool] | None = None,
         learning: Collection[str] = (),
         claimed: Callable[[Packet, Message], None] = lambda packet, message: None,
@@ -187,15 +187,15 @@ class Wire:
         yield from self._observations(dissector.messages(block, source))
         for flow in dissector.flows():
             self._ended(flow)
-        self._tell_named(CLIENTS)
+        self._tell_named(GATHERED)
         self.tally.packets += kernel.packets - packets
         self.tally.octets += kernel.octets - octets
         self.tally.candidates += kernel.candidates - candidates
 
     def _tell_named(self, enough: int = 1) -> None:
         if self._dissector is not None:
-            for client, flows in self._dissector.named(enough):
-                self._named(client, flows)
+            for client, times in self._dissector.named(enough):
+                self._named(client, times)
 
     def count(self) -> None:
         """Take what was counted since the last time into the tally."""

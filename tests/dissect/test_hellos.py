@@ -287,7 +287,8 @@ def told(
         (flow.first, flow.last, flow.packet, flow.bytes_out, flow.bytes_in, reading(flow))
         for flow in (*by.flows(), *by.finish())
     )
-    return names, by.shown(), flows, Counter(dict(by.named())), by.oddities()
+    named = Counter((client, time) for client, times in by.named() for time in times)
+    return names, by.shown(), flows, named, by.oddities()
 
 
 @st.composite
