@@ -141,7 +141,7 @@ class Dissector:
         for rows in self.kernel.walk(block, number):
             self._over.take()
             for row in zip(*[iter(rows)] * COLUMNS, strict=True):
-                kind, record, at, size, wire = row[:5]
+                kind, record, at, size, wire = row[0], row[1], row[2], row[3], row[4]
                 if kept is not None and kind == OPENING:
                     kept.opening(row, block, source)
                     continue

@@ -4,9 +4,15 @@ Most rows lead to nothing that is told, so a row is first a `Seen`, which holds 
 block will not hold for long, and becomes a `Packet` with the message that it shows.
 """
 
+import cython
+
 from netwatch.capture.block import FIELDS, Block
 from netwatch.frame import Frame
-from netwatch.model import Packet
+
+if cython.compiled:
+    from cython.cimports.netwatch.model import Packet
+else:
+    from netwatch.model import Packet
 
 Row = tuple[int, ...]
 """The integers of `netwatch.dissect.kernel.COLUMNS`."""
@@ -29,7 +35,7 @@ class Seen:
         self._source = source
         self._digits = block.interfaces[records[at + 4]].digits
         self._ends = bytes(data[addr : addr + 2 * row[8]])
-        self._macs = [bytes(data[mac : mac + 6]) if mac >= 0 else None for mac in row[9:11]]
+        self._macs = [bytes(data[mac : mac + 6]) if mac >= 0 else None for mac in (row[9], row[10])]
 
     def packet(self, frames: tuple[Frame, ...] = ()) -> Packet:
         """The packet that the row tells of, with the frames that prove it."""
@@ -55,7 +61,7 @@ class Seen:
 def frame_of(record: int, block: Block, source: str) -> Frame:
     """A record of `block` as it was captured; its bytes are copied."""
     at = record * FIELDS
-    time, offset, captured, wire, interface, tag = block.records[at : at + FIELDS]
+    time, offset, captured, wire, interface, tag = tuple(block.records[at : at + FIELDS])
     on = block.interfaces[interface]
     return Frame(
         source=source,
