@@ -20,10 +20,10 @@ from netwatch.model import Flow
 from netwatch.protocols import PROTOCOLS, looks_like
 from netwatch.tally import Tally
 
-if cython.compiled:
-    from cython.cimports.netwatch.model import Message, Observation, Packet, Shown
-else:
+if not cython.compiled:
     from netwatch.model import Message, Observation, Packet, Shown
+else:
+    from cython.cimports.netwatch.model import Message, Observation, Packet, Shown
 
 Progress = Callable[[Tally, Source, int], None]
 """Told after each block: the counts so far, the source, and how many bytes of it are read."""

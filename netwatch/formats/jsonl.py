@@ -16,10 +16,10 @@ from netwatch.formats.coverage import record
 from netwatch.formats.values import ip_text, json_line, mac_text, observation_flow, rfc3339
 from netwatch.model import Alert, Ban, EvidenceItem, Exemption, Records
 
-if cython.compiled:
-    from cython.cimports.netwatch.model import DnsInfo, Observation, QuicInfo, TlsInfo
-else:
+if not cython.compiled:
     from netwatch.model import DnsInfo, Observation, QuicInfo, TlsInfo
+else:
+    from cython.cimports.netwatch.model import DnsInfo, Observation, QuicInfo, TlsInfo
 
 SCHEMA = "netwatch.alert/1"
 """What an alert says of its own form."""

@@ -14,10 +14,10 @@ import orjson
 
 from netwatch.community import community_id
 
-if cython.compiled:
-    from cython.cimports.netwatch.model import Observation
-else:
+if not cython.compiled:
     from netwatch.model import Observation
+else:
+    from cython.cimports.netwatch.model import Observation
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PROTOCOLS = {"tcp": 6, "udp": 17}

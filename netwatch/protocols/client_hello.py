@@ -16,10 +16,10 @@ from netwatch.errors import Incomplete, ParseError
 from netwatch.names import normalise
 from netwatch.protocols import ech
 
-if cython.compiled:
-    from cython.cimports.netwatch.protocols.reader import Reader
-else:
+if not cython.compiled:
     from netwatch.protocols.reader import Reader
+else:
+    from cython.cimports.netwatch.protocols.reader import Reader
 
 MAX_HELLO = 65536
 """The longest ClientHello that is read, in bytes; real ones have less than 4,000."""

@@ -17,12 +17,12 @@ from netwatch.protocols.dns_answers import record
 from netwatch.protocols.dns_code import rcode_text, type_text
 from netwatch.protocols.dns_name import MAX_NAME, name_at, plain_name
 
-if cython.compiled:
-    from cython.cimports.netwatch.model import DnsInfo, Message, Shown
-    from cython.cimports.netwatch.protocols.dns_answers import Answers
-else:
+if not cython.compiled:
     from netwatch.model import DnsInfo, Message, Shown
     from netwatch.protocols.dns_answers import Answers
+else:
+    from cython.cimports.netwatch.model import DnsInfo, Message, Shown
+    from cython.cimports.netwatch.protocols.dns_answers import Answers
 
 MAX_QUESTIONS = 64
 """Questions read of one message (mDNS asks several at once); what stands behind is named

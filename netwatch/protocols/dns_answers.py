@@ -15,10 +15,10 @@ import cython
 from netwatch.errors import ParseError
 from netwatch.protocols.dns_name import name_at
 
-if cython.compiled:
-    from cython.cimports.netwatch.protocols.reader import Reader
-else:
+if not cython.compiled:
     from netwatch.protocols.reader import Reader
+else:
+    from cython.cimports.netwatch.protocols.reader import Reader
 
 MAX_RECORDS = 512
 """Records read of one section; what stands behind is named ``dns-many-records``."""
@@ -26,7 +26,9 @@ MAX_RECORDS = 512
 A, CNAME, AAAA, SVCB, HTTPS = 1, 5, 28, 64, 65
 _HINTS = {4: (AF_INET, 4), 6: (AF_INET6, 16)}
 _IN = cython.declare(cython.int, 1)
-_CLASS = cython.declare(cython.int, 0x7FFF)  # mDNS keeps the top bit for itself (RFC 6762 section 10.2)
+_CLASS = cython.declare(
+    cython.int, 0x7FFF
+)  # mDNS keeps the top bit for itself (RFC 6762 section 10.2)
 
 record = struct.Struct(">HHIH").unpack_from
 """Type, class, TTL and RDLENGTH, which follow the owner name (RFC 1035 3.2.1)."""

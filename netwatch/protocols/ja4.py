@@ -17,10 +17,10 @@ import cython
 
 from netwatch.protocols.client_hello import GREASE
 
-if cython.compiled:
-    from cython.cimports.netwatch.protocols.client_hello import ClientHello
-else:
+if not cython.compiled:
     from netwatch.protocols.client_hello import ClientHello
+else:
+    from cython.cimports.netwatch.protocols.client_hello import ClientHello
 
 _SERVER_NAME = cython.declare(cython.int, 0)
 _ALPN = cython.declare(cython.int, 16)

@@ -12,5 +12,3 @@ cdef class Connection:
     cdef Py_ssize_t _failures
     cdef bint _done
     cdef dict _oddities
-
-    cdef _hello(self, _Attempt attempt, Py_ssize_t size, bint last)

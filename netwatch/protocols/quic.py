@@ -22,12 +22,12 @@ from netwatch.protocols.quic_packet import Version, initials
 from netwatch.protocols.quic_packet import is_initial as is_initial
 from netwatch.protocols.tls import message
 
-if cython.compiled:
-    from cython.cimports.netwatch.protocols.quic_frames import CryptoStream
-    from cython.cimports.netwatch.protocols.quic_packet import Initial
-else:
+if not cython.compiled:
     from netwatch.protocols.quic_frames import CryptoStream
     from netwatch.protocols.quic_packet import Initial
+else:
+    from cython.cimports.netwatch.protocols.quic_frames import CryptoStream
+    from cython.cimports.netwatch.protocols.quic_packet import Initial
 
 if TYPE_CHECKING:
     from netwatch.protocols.quic_keys import Opener
@@ -121,8 +121,7 @@ class Connection:
         self._done = True
         return None
 
-    @cython.cfunc
-    def _hello(self, attempt: _Attempt, size: cython.Py_ssize_t, last: cython.bint) -> Message | None:
+    def _hello(self, attempt: _Attempt, size: int, last: bool) -> Message | None:
         head = bytes(attempt.stream.head)
         info = QuicInfo(attempt.version.text)
         try:

@@ -10,10 +10,10 @@ import cython
 
 from netwatch.errors import ParseError
 
-if cython.compiled:
-    from cython.cimports.netwatch.protocols.reader import Reader
-else:
+if not cython.compiled:
     from netwatch.protocols.reader import Reader
+else:
+    from cython.cimports.netwatch.protocols.reader import Reader
 
 MAX_CRYPTO = 65536
 """Bytes of handshake that are kept in order, and as many that wait for some before them."""

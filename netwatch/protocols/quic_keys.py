@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from netwatch.errors import ParseError
 from netwatch.protocols.quic_packet import Version
 
-if cython.compiled:
-    from cython.cimports.netwatch.protocols.quic_packet import Initial
-else:
+if not cython.compiled:
     from netwatch.protocols.quic_packet import Initial
+else:
+    from cython.cimports.netwatch.protocols.quic_packet import Initial
 
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import cython
 
-if cython.compiled:
-    from cython.cimports.netwatch.protocols.reader import Reader
-else:
+if not cython.compiled:
     from netwatch.protocols.reader import Reader
+else:
+    from cython.cimports.netwatch.protocols.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,9 @@ class Reader:
         if length > self.end - self.pos:
             self.pos = pos
             raise ParseError(self.oddity)
-        return self.take(length)
+        pos = self.pos
+        self.pos = pos + length
+        return self.data[pos : pos + length]
 
     @cython.ccall
     @cython.exceptval(-1, check=False)

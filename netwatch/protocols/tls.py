@@ -18,12 +18,12 @@ from netwatch.names import escape
 from netwatch.protocols.client_hello import GREASE, MAX_HELLO, client_hello
 from netwatch.protocols.ja4 import ja4
 
-if cython.compiled:
-    from cython.cimports.netwatch.model import Message, QuicInfo, Shown, TlsInfo
-    from cython.cimports.netwatch.protocols.client_hello import ClientHello
-else:
+if not cython.compiled:
     from netwatch.model import Message, QuicInfo, Shown, TlsInfo
     from netwatch.protocols.client_hello import ClientHello
+else:
+    from cython.cimports.netwatch.model import Message, QuicInfo, Shown, TlsInfo
+    from cython.cimports.netwatch.protocols.client_hello import ClientHello
 
 MAX_RECORD = 16384 + 2048
 """The longest record in bytes; RFC 5246 section 6.2.3 grants 2,048 over the plaintext."""
