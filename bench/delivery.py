@@ -1,9 +1,10 @@
 """What it costs to deliver alerts: into the outbox, and on to a receiver.
 
-    python bench/delivery.py [--alerts N] [--receiver rsyslog|bulk|file]
+    python bench/delivery.py [--alerts N] [--receiver rsyslog|bulk|file] [--write]
 
-Receivers are on loopback: rsyslogd over TCP, and a `_bulk` endpoint in a process of its
-own that reads everything and keeps nothing. CPU is that of netwatch alone.
+With ``--write`` all are measured, into ``docs/performance.md``. Receivers are on loopback:
+rsyslogd over TCP, and a `_bulk` endpoint in a process of its own that reads everything and
+keeps nothing. CPU is that of netwatch alone.
 """
 
 import argparse
@@ -21,6 +22,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+import page
+from run import machine
 
 from netwatch.formats import RENDERERS
 from netwatch.formats.shorten import fit
@@ -108,13 +112,16 @@ RECEIVERS: dict[str, Callable[[Path], contextlib.AbstractContextManager[dict[str
 }
 
 
+NAMES = {"rsyslog": "rsyslog, TCP, `cef`", "bulk": "bulk, `ecs`", "file": "file, `jsonl`"}
+
+
 def cpu() -> float:
     """CPU seconds of this process so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
-def measure(name: str, count: int) -> str:
+def measure(name: str, count: int) -> list[str]:
     """A row: into the outbox by `CHUNK` and one by one, and delivered, for each alert."""
     alerts = [probe.record(1_700_000_000 + number, "bench", "0") for number in range(count)]
     with tempfile.TemporaryDirectory() as temporary, RECEIVERS[name](Path(temporary)) as keys:
@@ -139,26 +146,49 @@ def measure(name: str, count: int) -> str:
         sent, sent_cpu = time.perf_counter() - started, cpu() - used
         delivery.stop()
     assert not left, left
-    count += CHUNK
-    return (
-        f"| {name} | {put / count * 1e6:.0f} | {put_cpu / count * 1e6:.0f} | {single * 1e3:.2f} |"
-        f" {count / sent:,.0f} | {sent_cpu / count * 1e6:.0f} |"
+    all_of_them = count + CHUNK
+    return [
+        name,
+        f"{put / count * 1e6:.0f}",
+        f"{put_cpu / count * 1e6:.0f}",
+        f"{single * 1e3:.2f}",
+        f"{all_of_them / sent:,.0f}",
+        f"{sent_cpu / all_of_them * 1e6:.0f}",
+    ]
+
+
+HEAD = ("receiver", "put, µs", "its CPU, µs", "put alone, ms", "delivered a s", "its CPU, µs")
+
+
+def told(rows: list[list[str]], count: int) -> str:
+    """The part of the page."""
+    known = machine()
+    said = (
+        f"{known['processor']}, {known['cpus']} cores, {known['system']}, Python"
+        f" {known['python']}; {count:,} alerts to each receiver."
     )
+    named = [[NAMES[name], *figures] for name, *figures in rows]
+    return f"\n{said}\n\n{page.table(HEAD, named)}\n"
 
 
 def main() -> None:
-    """Print a table."""
+    """Print a table, or write it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
     parser.add_argument("--alerts", type=int, default=20_000, metavar="N")
     parser.add_argument("--receiver", choices=RECEIVERS, action="append")
+    parser.add_argument("--write", action="store_true", help=f"all of them, into {page.PAGE.name}")
     args = parser.parse_args()
-    print("| receiver | put, µs | its CPU, µs | put alone, ms | delivered a s | its CPU, µs |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for name in args.receiver or RECEIVERS:
+    rows = []
+    for name in list(RECEIVERS) if args.write else args.receiver or RECEIVERS:
         if name == "rsyslog" and not shutil.which("rsyslogd", path="/usr/sbin:/sbin"):
             print(f"{name} is not installed")
             continue
-        print(measure(name, args.alerts), flush=True)
+        rows.append(measure(name, args.alerts))
+    print(page.table(HEAD, rows))
+    if args.write and len(rows) == len(RECEIVERS):
+        text = page.PAGE.read_text(encoding="utf-8")
+        filled = page.fill(text, {"delivery": told(rows, args.alerts)})
+        page.PAGE.write_text(filled, encoding="utf-8")
 
 
 if __name__ == "__main__":

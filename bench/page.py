@@ -9,6 +9,8 @@ from typing import Any
 
 import goals
 import growth
+import hostile
+import live
 from compare import BASE
 from goals import Results
 from measure import ROOT
@@ -97,6 +99,23 @@ def _growth(results: Results, machine: dict[str, str]) -> str:
     return f"\n{table([name for name, _ in growth.COLUMNS], rows)}\n"
 
 
+def _loss(results: Results, machine: dict[str, str]) -> str:
+    rows = [[shows(row) for _, shows in live.COLUMNS] for row in results["loss"]["rows"]]
+    return f"\n{table([name for name, _ in live.COLUMNS], rows)}\n"
+
+
+def _latency(results: Results, machine: dict[str, str]) -> str:
+    return f"\n{live.latency_text(results['latency'])}.\n"
+
+
+def _floods(results: Results, machine: dict[str, str]) -> str:
+    rows = []
+    for row in results["floods"]["rows"]:
+        counted = ", ".join(f"`{name}` {count:,}" for name, count in row["counters"].items())
+        rows.append([*(shows(row) for _, shows in hostile.COLUMNS), counted])
+    return f"\n{table([*(name for name, _ in hostile.COLUMNS), 'counted'], rows)}\n"
+
+
 def _ran(*sections: str) -> Callable[[Results], bool]:
     return lambda results: all(section in results for section in sections)
 
@@ -107,5 +126,8 @@ PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, s
     "dns": (_ran("dns"), _peers("dns")),
     "memory": (_ran("memory"), _memory),
     "growth": (_ran("growth"), _growth),
+    "loss": (_ran("loss"), _loss),
+    "latency": (_ran("latency"), _latency),
+    "floods": (_ran("floods"), _floods),
 }
 """By name: whether it was measured, and its text."""

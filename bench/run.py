@@ -23,7 +23,10 @@ import alone
 import compare
 import goals
 import growth
+import hostile
+import live
 import page
+import veth
 from compare import Settings, say
 from measure import ROOT
 from peers import PEERS
@@ -36,6 +39,9 @@ SECTIONS = {
     "jobs": (alone.jobs, alone.jobs_text),
     "memory": (alone.memory, alone.memory_text),
     "growth": (growth.growth, growth.text),
+    "loss": (live.loss, live.loss_text),
+    "latency": (live.latency, live.latency_text),
+    "floods": (hostile.floods, hostile.text),
 }
 """What is measured, and how it is told."""
 
@@ -62,7 +68,8 @@ def machine() -> dict[str, str]:
 def failures(results: dict[str, Any]) -> list[str]:
     """What went wrong in the sections that ran."""
     rows = [row for found in results.values() for row in found.get("rows", ())]
-    return [f"{row['peer']}: {row['failed']}" for row in rows if "failed" in row]
+    failed = [f"{row['peer']}: {row['failed']}" for row in rows if "failed" in row]
+    return failed + [text for row in rows for text in row.get("wrong", ())]
 
 
 def options() -> argparse.ArgumentParser:
@@ -122,6 +129,8 @@ def main() -> int:
             results[name] = measure(settings)
         except alone.MeasurementError as error:
             wrong.append(f"{name}: {error}")
+        except veth.MissingError as error:
+            say(f"left out: {name}, {error}")
         else:
             print(text(results[name]), end="\n\n", flush=True)
     print(goals.text(goals.goals(results)))

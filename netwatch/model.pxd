@@ -24,6 +24,7 @@ cdef class DnsInfo:
     cdef readonly str rcode
     cdef readonly tuple answers
     cdef readonly tuple chain
+    cdef readonly tuple ech
 
 cdef class TlsInfo:
     cdef readonly str version

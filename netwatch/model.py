@@ -93,13 +93,15 @@ class Shown:
 @dataclass(frozen=True)
 class DnsInfo:
     """What a DNS message tells beside the name: the type asked, the response code
-    (None in a query), the addresses answered with their TTL in seconds, and the chain
-    of aliases from the name asked to the last target."""
+    (None in a query), the addresses answered with their TTL in seconds, the chain of
+    aliases from the name asked to the last target, and `ech`, the public names of the ECH
+    configurations answered: those of outer hellos, which stand for others."""
 
     type: str
     rcode: str | None = None
     answers: tuple[tuple[str, int], ...] = ()
     chain: tuple[str, ...] = ()
+    ech: tuple[str, ...] = ()
 
 
 @cython.cclass

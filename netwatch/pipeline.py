@@ -130,7 +130,7 @@ class Engine:
             config.learn,
             self._claimed,
         )
-        self._resolved = Resolved(self._wire.answered)
+        self._resolved = Resolved(self._wire.answered, self._wire.note)
         self._flows: dict[int, dict[str, _Said]] = {}
         self._left_out = 0
         self._counted: Counter[str] = Counter()
@@ -158,9 +158,14 @@ class Engine:
 
     def settle(self, now: int) -> None:
         """Count what was said so far, and the flows that were silent for `FLOW_AGE` at `now`
-        (ns of packet time); the tally is brought up to date."""
+        (ns of packet time)."""
         self._say()
         self._wire.settle(now - FLOW_AGE)
+        self.count()
+
+    def count(self) -> None:
+        """Bring the tally up to date."""
+        self._wire.count()
         self._count()
 
     def end(self) -> None:

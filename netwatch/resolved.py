@@ -2,8 +2,8 @@
 
 A flow that shows no name may go to an address that its device had asked for under one.
 That is the weakest evidence: the address may serve many names, and a name that the
-device resolved to it as well takes the evidence away; those of no interest are remembered
-in the packet loop. Bounded by number and age; time is packet time.
+device resolved to it as well takes the evidence away, whichever was resolved first; those of
+no interest are remembered in the packet loop. Bounded by number and age; time is packet time.
 """
 
 from collections import OrderedDict
@@ -38,17 +38,26 @@ Idle = Callable[[bytes, bytes, int], bool]
 """Whether a client had an address for a name of no interest at a time, ns."""
 
 
+Note = Callable[[bytes, bytes, int, int], None]
+"""Is told of a client and an address that it has for such a name, from when until when."""
+
+
 class Resolved:
-    """What the devices of one capture resolved, beside what `idle` says.
+    """What the devices of one capture resolved, beside what `idle` says and `note` is told:
+    a client, an address that it has for a name of no interest, and from when until when.
 
     `shared` counts flows whose address another app or name had as well, `dropped` what
     was forgotten because there was too much.
     """
 
     def __init__(
-        self, idle: Idle = lambda client, address, time: False, limit: int = LIMIT
+        self,
+        idle: Idle = lambda client, address, time: False,
+        note: Note = lambda client, address, time, until: None,
+        limit: int = LIMIT,
     ) -> None:
         self._idle = idle
+        self._note = note
         self._limit = limit
         self._answers: OrderedDict[tuple[bytes, bytes], list[_Answer]] = OrderedDict()
         self._watched: set[bytes] = set()
@@ -57,19 +66,19 @@ class Resolved:
         self.dropped = 0
 
     def remember(self, observation: Observation, answered: tuple[str, str] | None) -> None:
-        """Take an answer for a name of an app: `answered` is the app's id and that name,
-        None for an answer that is no app's but may have an address that one was answered
-        with."""
+        """Take an answer: `answered` is the app's id and the name that says so, None where it
+        is no app's, but has an address that one was or may yet be answered with."""
         app, name = answered or (None, observation.name)
         seen = replace(observation, name=name)
         if app is None or self._bytes >= FRAME_BYTES:
             seen = replace(seen, frames=())
         for text, ttl in observation.dns.answers if observation.dns else ():
             address = ip_address(text).packed
-            if app is None and address not in self._watched:
-                continue
             key = observation.client_ip, address
             until = observation.time + ttl * 1_000_000_000 + GRACE
+            if app is None and address not in self._watched:
+                self._note(*key, observation.time, until)
+                continue
             answers = self._answers.setdefault(key, [])
             self._answers.move_to_end(key)
             for at, each in enumerate(answers):
@@ -106,10 +115,10 @@ class Resolved:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def concerns(self, message: Message) -> bool:
-        """Whether an answer has an address that was resolved for an app."""
-        answers = message.dns.answers if message.dns and self._watched else ()
-        return any(ip_address(text).packed in self._watched for text, _ in answers)
+    @staticmethod
+    def concerns(message: Message) -> bool:
+        """Whether a message is an answer with addresses."""
+        return message.dns is not None and bool(message.dns.answers)
 
     def known(
         self,

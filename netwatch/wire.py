@@ -134,6 +134,12 @@ class Wire:
         known = self._dissector
         return known is not None and known.kernel.answered(client, address, time)
 
+    def note(self, client: bytes, address: bytes, time: int, until: int) -> None:
+        """Let `answered` know of an answer for a name that is in a zone and of no interest,
+        or that a parser had to read: in use from `time` to `until`, ns."""
+        if self._dissector is not None:
+            self._dissector.kernel.note(client, address, time, until)
+
     def interest(self, zones: Sequence[bytes]) -> None:
         """From now on only names in these zones are of interest."""
         self._zones = zones
@@ -152,17 +158,17 @@ class Wire:
             self._dissector.follow(flow)
 
     def settle(self, before: int) -> None:
-        """Flows silent since `before` (ns of packet time) are over, and all counts are brought
-        up to date: for a capture that goes on for ever."""
+        """Flows silent since `before` (ns of packet time) are over: for a capture that goes on
+        for ever."""
         if self._dissector is not None:
             for flow in self._dissector.finish(before):
                 self._ended(flow)
             self._tell_named()
-            self._count(self._dissector)
 
     def close(self) -> None:
         """Forget the capture's flows and take its last counts into the tally."""
         self.settle(FOREVER)
+        self.count()
         self._dissector = None
         self._counted = Counter(), Counter()
 
@@ -195,9 +201,11 @@ class Wire:
             for client, flows in self._dissector.named(enough):
                 self._named(client, flows)
 
-    def _count(self, dissector: Dissector) -> None:
+    def count(self) -> None:
         """Take what was counted since the last time into the tally."""
-        now = dissector.shown(), dissector.oddities()
+        if self._dissector is None:
+            return
+        now = self._dissector.shown(), self._dissector.oddities()
         self.tally.observations.update(now[0] - self._counted[0])
         self.tally.oddities.update(now[1] - self._counted[1])
         self._counted = now

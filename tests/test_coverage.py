@@ -37,15 +37,21 @@ SENSOR = Sensor("test", "0")
 GOOGLE = Host("8.8.8.8", GATEWAY)
 ALERTING = CONFIG.replace("severity: high", "severity: high\n    bypass: alert")
 
+MARK, PLAIN = 0x4A4A, 0x1301
+"""Cipher suites: a reserved value, by which Chromium is known, and one of TLS 1.3."""
+
 Make = Callable[[Wire, Host], None]
 
 
-def ech(wire: Wire) -> bytes:
-    """A ClientHello with the extension, under a name that stands for others."""
-    body = b"\0\0\1\0\1\7\0\x20" + bytes(32) + b"\0\x80" + bytes(128)
-    plain = handshakes.client_hello("cloudflare-ech.com", wire.rng)
+def ech(wire: Wire, name: str = "cloudflare-ech.com", size: int = 128, first: int = 0) -> bytes:
+    """A ClientHello with the extension, whose payload has this size, by default under a name
+    that stands for others; with `first` that is its first cipher suite."""
+    body = b"\0\0\1\0\1\7\0\x20" + bytes(32) + size.to_bytes(2) + bytes(size)
+    plain = handshakes.client_hello(name, wire.rng)
     head = 4 + 2 + 32
     at = head + 1 + plain[head]
+    if first:
+        plain = plain[: at + 2] + first.to_bytes(2) + plain[at + 4 :]
     at += 2 + int.from_bytes(plain[at : at + 2])
     at += 1 + plain[at]
     block = plain[at + 2 :] + b"\xfe\x0d" + len(body).to_bytes(2) + body
@@ -66,6 +72,15 @@ def no_sni(wire: Wire) -> bytes:
 def half(wire: Wire) -> bytes:
     """A hello that ends before its extensions."""
     return handshakes.records(handshakes.client_hello("www.example.org", wire.rng))[:80]
+
+
+def half_of_dtls(wire: Wire, client: Host) -> None:
+    """The first fragment of a hello, and what the server says to it."""
+    piece = b"\1\0\1\x2c\0\0\0\0\0\0\0\x30" + b"\xfe\xfd" + bytes(46)
+    sport = wire.port()
+    record = b"\x16\xfe\xff" + bytes(8) + len(piece).to_bytes(2) + piece
+    wire.udp(client, sport, FAR, 4433, record)
+    wire.udp(FAR, 4433, client, sport, b"\x15\xfe\xff" + bytes(8) + b"\0\2\2\x28")
 
 
 def datagrams(client: Host, wire: Wire, port: int, server: Host = FAR) -> None:
@@ -94,8 +109,15 @@ MADE: dict[str, list[Make]] = {
         lambda wire, client: wire.quic(client, FAR, "www.example.org", version=1),
         lambda wire, client: says(client, wire, b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", 80),
         lambda wire, client: hello(wire, client, FAR, "mask-canary.icloud.com"),
+        # GREASE of Chromium, and what may be GREASE of Firefox
+        lambda wire, client: says(client, wire, ech(wire, "www.example.org", 176, MARK)),
+        lambda wire, client: says(client, wire, ech(wire, "www.example.org", 239, PLAIN)),
     ],
-    "ech": [lambda wire, client: says(client, wire, ech(wire))],
+    "ech": [
+        lambda wire, client: says(client, wire, ech(wire)),
+        # Chromium has no GREASE of this size
+        lambda wire, client: says(client, wire, ech(wire, "www.example.org", 304, MARK)),
+    ],
     "no-sni": [lambda wire, client: says(client, wire, no_sni(wire))],
     "encrypted-dns": [
         lambda wire, client: hello(wire, client, GOOGLE, "dns.google"),
@@ -111,7 +133,10 @@ MADE: dict[str, list[Make]] = {
     ],
     "relay": [lambda wire, client: wire.quic(client, FAR, "mask.icloud.com", version=1)],
     "tor": [lambda wire, client: hello(wire, client, FAR, "bridges.torproject.org")],
-    "hello-incomplete": [lambda wire, client: says(client, wire, half(wire))],
+    "hello-incomplete": [
+        lambda wire, client: says(client, wire, half(wire)),
+        half_of_dtls,
+    ],
     "one-direction": [one_way],
     "begun-before-capture": [midway],
     "no-data": [lambda wire, client: Conversation(wire, client, FAR, 443).close()],
@@ -269,7 +294,7 @@ def test_the_summary_tells_blind_spots(run: Run) -> None:
     assert out == ""
     (line,) = [line for line in err.splitlines() if line.startswith("blind spots")]
     told = f"blind spots   flows {EACH}: named {NAMED} ({100 * NAMED // EACH} %)"
-    assert line.startswith(f"{told}, encrypted-dns 10, vpn 6, no-hello 6, ech 2")
+    assert line.startswith(f"{told}, encrypted-dns 10, vpn 6, no-hello 6, ech 4")
     assert "blind spots" not in run("-q")[2]
 
 

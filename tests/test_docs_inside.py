@@ -144,7 +144,7 @@ def test_rooms_are_those_of_the_package() -> None:
 def test_protocols_are_those_of_the_table() -> None:
     table = rows(section("## From rows to names", ARCHITECTURE))
     told = {int(row[0]): (words(row[2])[0], "persistent" in row[2]) for row in table}
-    shapes = ("parse", "parse_stream", "connect")
+    shapes = ("parse", "parse_stream", "converse", "connect")
     assert told == {
         kind: (next(shape for shape in shapes if getattr(each, shape)), each.persistent)
         for kind, each in PROTOCOLS.items()

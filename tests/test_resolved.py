@@ -1,12 +1,14 @@
 """Flows known by the address that their device had resolved: when, for what, and when not."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address
 from itertools import permutations
 from pathlib import Path
 
 import handshakes
+import messages
 import pytest
 from craft import Conversation, Host, Wire
 from hypothesis import given
@@ -16,6 +18,7 @@ from support.office import (
     DURING,
     FAR,
     FAR6,
+    PERSONAL,
     RESOLVER,
     SERVICE,
     SERVICE6,
@@ -176,13 +179,25 @@ def message(*addresses: str) -> Message:
     return Message((Shown("dns-answer", "x.example", by_destination=True),), 10, dns=dns)
 
 
-def test_answers_with_a_watched_address_concern() -> None:
-    by = Resolved()
-    assert not by.concerns(message(ADDRESS))
-    by.remember(answer(), APP)
-    assert by.concerns(message("192.0.2.1", ADDRESS))
-    assert not by.concerns(message("192.0.2.1"))
-    assert not by.concerns(Message((), 0))
+def test_answers_with_addresses_concern() -> None:
+    assert Resolved.concerns(message(ADDRESS))
+    assert not Resolved.concerns(message())
+    assert not Resolved.concerns(Message((), 0))
+
+
+def test_an_address_that_no_app_has_yet_is_noted() -> None:
+    noted: list[tuple[bytes, bytes, int, int]] = []
+    by = Resolved(note=lambda *told: noted.append(told))
+    by.remember(answer("192.0.2.1", "2001:db8::1", at=5), None)
+    client = ip_address("10.20.1.7").packed
+    assert noted == [
+        (client, ip_address(text).packed, 5 * SECOND, 65 * SECOND + GRACE)
+        for text in ("192.0.2.1", "2001:db8::1")
+    ]
+    by.remember(answer("192.0.2.1"), APP)
+    by.remember(answer("192.0.2.1", at=7), None)
+    assert len(noted) == 2
+    assert len(by) == 1
 
 
 def test_more_addresses_than_the_limit_lose_the_oldest() -> None:
@@ -307,3 +322,42 @@ def test_an_innocent_name_at_the_same_address_takes_it_away(alerts, names: list[
     (alert,), summary = alerts(wire, POSSIBLE)
     assert {each["type"] for each in alert["evidence"]} == {"dns-query", "dns-answer"}
     assert "resolved-address-shared" in summary
+
+
+def over_tcp(wire: Wire, client: Host, name: str, server: Host = FAR) -> None:
+    """A lookup that the packet loop does not hold against the zones itself."""
+    talk = Conversation(wire, client, RESOLVER, 53)
+    for say, data in (
+        (talk.say, messages.query(7, name, "A")),
+        (talk.reply, messages.answer(7, name, "A", [(name, "A", 60, server.ip)])),
+    ):
+        say(len(data).to_bytes(2) + data)
+    talk.close()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(2))))
+@pytest.mark.parametrize("other", ["shop.example.org", "unknown.tiktok.example"])
+@pytest.mark.parametrize("ways", [(over_tcp, resolved), (over_tcp, over_tcp), (resolved, over_tcp)])
+def test_it_is_shared_however_and_whenever_the_other_name_was_resolved(
+    alerts, order: tuple[int, ...], other: str, ways: tuple[Callable[..., None], ...]
+) -> None:
+    wire = Wire(DURING, 1)
+    lookups = ((ways[0], other), (ways[1], TIKTOK))
+    for at in order:
+        look_up, name = lookups[at]
+        look_up(wire, SERVICE, name)
+    nameless(wire, SERVICE)
+    (alert,), summary = alerts(wire, POSSIBLE)
+    assert {each["type"] for each in alert["evidence"]} == {"dns-query", "dns-answer"}
+    assert "resolved-address-shared" in summary
+
+
+def test_what_another_device_or_time_had_is_not_shared(alerts) -> None:
+    wire = Wire("2023-03-20T08:00:00+01:00", 1)
+    over_tcp(wire, SERVICE, "shop.example.org")
+    wire.go_to(DURING)
+    over_tcp(wire, PERSONAL, "shop.example.org")
+    resolved(wire, SERVICE)
+    nameless(wire, SERVICE)
+    (alert,), _ = alerts(wire, POSSIBLE)
+    assert "ip-from-dns" in {each["type"] for each in alert["evidence"]}

@@ -58,6 +58,11 @@ class State:
         return HARDWARE.get(self.hardware)
 
 
+def carries(state: State | None) -> bool:
+    """Whether packets can come: it is there, set up, and has a link."""
+    return state is not None and state.up and state.running
+
+
 def names() -> list[str]:
     """The interfaces there are, in the system's order."""
     return [name for _, name in socket.if_nameindex()]

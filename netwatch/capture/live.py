@@ -21,15 +21,19 @@ class LiveSource(Protocol):
 
     Its blocks are of one interface each, whose name is ``block.interfaces[0].name``, and
     may be without packets. `notes` are sentences on what became of the interfaces, newest
-    last, which may be taken out (``pop(0)``); `events` counts the same by name. `received`
-    are packets that came in, `dropped` those that came and found no room, `freezes` how
-    often there was none. The counters may be read from any thread, and when closed.
+    last, which may be taken out (``pop(0)``); `events` counts the same by name. `down` are
+    those of the interfaces from which nothing can come now. `received` are packets that
+    came in, `dropped` those that came and found no room, `freezes` how often there was
+    none. The counters may be read from any thread, and when closed.
     """
 
     name: str
     size: int | None
     notes: list[str]
     events: Counter[str]
+
+    @property
+    def down(self) -> tuple[str, ...]: ...  # noqa: D102
 
     @property
     def received(self) -> int: ...  # noqa: D102
@@ -50,6 +54,11 @@ class LiveSource(Protocol):
 
     def close(self) -> None:
         """Give back the interfaces; may be called twice."""
+        ...
+
+    def release(self) -> None:
+        """Let go of it in this process, and change nothing for the one that was forked and
+        goes on with it."""
         ...
 
 

@@ -39,11 +39,13 @@ _TUNNELS = frozenset({768, 769, 776, 778, 823})
 
 @dataclass(frozen=True, slots=True)
 class _Listener:
-    """A socket of scapy and what it listens to."""
+    """A socket of scapy and what it listens to; `index` is the interface's, 0 where the
+    system is not asked."""
 
     name: str
     socket: Any
     interfaces: tuple[Interface, ...]
+    index: int
 
 
 class PortableSource:
@@ -51,8 +53,8 @@ class PortableSource:
     as µs. The length on the wire of a packet that is longer than `snaplen` bytes is not
     known. Only on Linux can packets that this host sends be left out (`outgoing`), which
     on loopback they always are, and is it known how many were dropped; elsewhere a note
-    says that it is not. `freezes` is 0. An interface that is removed and made anew is not
-    captured again. Raises `CaptureError`.
+    says that it is not, nor which interfaces are `down`. `freezes` is 0. An interface that
+    is removed and made anew is not captured again. Raises `CaptureError`.
     """
 
     size = None
@@ -77,6 +79,7 @@ class PortableSource:
         self._stopping = False
         self._closed = False
         self._listeners: list[_Listener] = []
+        self._asked = links.asked() if sys.platform == "linux" else None
         try:
             for name in interfaces:
                 self._listeners.append(_open(name, promiscuous, outgoing))
@@ -85,6 +88,17 @@ class PortableSource:
             raise
         if sys.platform != "linux":
             self.notes.append(f"{self.name}: this system does not tell how much it drops")
+
+    @property
+    def down(self) -> tuple[str, ...]:
+        """The interfaces that are gone, made anew, set down or without a link."""
+        return tuple(each.name for each in self._listeners if not self._carries(each))
+
+    def _carries(self, listener: _Listener) -> bool:
+        if self._asked is None or self._closed:
+            return True
+        state = links.look(self._asked, listener.name)
+        return links.carries(state) and state is not None and state.index == listener.index
 
     def stop(self) -> None:
         """End the iteration within `IDLE` milliseconds. May be called from a signal
@@ -99,6 +113,18 @@ class PortableSource:
         for each in self._listeners:
             self._count(each)
             each.socket.close()
+        if self._asked is not None:
+            self._asked.close()
+
+    def release(self) -> None:
+        """Let go of it in this process: another one goes on with it. Elsewhere than on Linux
+        its sockets stay open here too, since closing one changes what it listens to."""
+        if not self._closed and self._asked is not None:
+            self._closed = True
+            for each in self._listeners:
+                each.socket.ins.close()
+                each.socket.closed = True
+            self._asked.close()
 
     def blocks(self) -> Iterator[Block]:
         """What comes, block by block, until `stop`; a block without packets at least every
@@ -184,7 +210,7 @@ def _open(name: str, promiscuous: bool, outgoing: bool) -> _Listener:
             made.ins.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         if not outgoing or state.hardware == links.LOOPBACK:
             made.ins.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
-    return _Listener(name, made, (Interface(link_type, 6, name),))
+    return _Listener(name, made, (Interface(link_type, 6, name),), state.index if state else 0)
 
 
 def _state(name: str) -> links.State | None:

@@ -45,11 +45,18 @@ def grants(program: str | None = None) -> list[str]:
     if sys.platform != "linux":
         return ["start it as root (sudo)"]
     return [
-        f"setcap cap_net_raw=ep {found} (for whoever may run that file)",
+        f"setcap cap_net_raw=ep {found} (for whoever may run that file{_whose(found)})",
         "systemd unit: AmbientCapabilities=CAP_NET_RAW, CapabilityBoundingSet=CAP_NET_RAW",
         "docker: --cap-add NET_RAW --network host",
         "or start it as root with a user to become when the interfaces are open",
     ]
+
+
+def _whose(file: str) -> str:
+    """A warning where the file of the interpreter is not that of this environment alone."""
+    if sys.prefix == sys.base_prefix or Path(file).is_relative_to(sys.prefix):
+        return ""
+    return "; every Python program runs it, `python3 -m venv --copies` makes one for netwatch alone"
 
 
 def drop(user: str, group: str | None = None) -> None:

@@ -89,6 +89,11 @@ class RingSource:
             raise
 
     @property
+    def down(self) -> tuple[str, ...]:
+        """The interfaces that are gone, set down or without a link."""
+        return tuple(name for name, state in self._states.items() if not links.carries(state))
+
+    @property
     def received(self) -> int:
         """Packets that came into the rings."""
         return sum(ring.received for ring in self._rings)
@@ -120,6 +125,16 @@ class RingSource:
             ring.close()
         self._asked.close()
         os.close(self._wake)
+
+    def release(self) -> None:
+        """Let go of it in this process: another one goes on with it. A socket that somebody
+        holds stays in its fanout group, which nobody joins on an interface made anew."""
+        if not self._closed:
+            self._closed = True
+            for ring in self._rings:
+                ring.release()
+            self._asked.close()
+            os.close(self._wake)
 
     def blocks(self) -> Iterator[Block]:
         """What comes, block by block, until `stop`; a block without packets at least every
@@ -216,7 +231,9 @@ class RingSource:
                 ring.open(state)
         except (CaptureError, OSError) as error:
             self._states[ring.name] = None  # looked at again
-            told = error.strerror if isinstance(error, OSError) else str(error)
+            told = str(error).removeprefix(f"{ring.name}: ")
+            if isinstance(error, OSError):
+                told = error.strerror or told
             if not self.events["interface-refused"]:
                 self._tell(ring.name, "interface-refused", f"is back, and not captured: {told}")
             return True

@@ -208,6 +208,10 @@ class Ring:
         if self._options.promiscuous and self.fileno() >= 0:
             with contextlib.suppress(OSError):
                 self._membership(_DROP_MEMBERSHIP)
+        self.release()
+
+    def release(self) -> None:
+        """Give back this process's hold of socket and memory alone."""
         for view in [*self._words, *self._views]:
             with contextlib.suppress(BufferError):
                 view.release()

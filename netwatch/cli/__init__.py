@@ -24,7 +24,9 @@ COMMANDS = {
     "netwatch.cli.policy": {"policy": "the configuration: what holds, and why"},
     "netwatch.cli.outputs": {"outputs": "where alerts are delivered to: status, test, replay"},
     "netwatch.cli.schema": {"schema": "the JSON Schema of a record"},
-    "netwatch.cli.doctor": {"doctor": "can this machine capture, is the configuration sound"},
+    "netwatch.cli.doctor": {
+        "doctor": "can this machine capture, is the configuration sound, are the outputs reachable"
+    },
 }
 """The modules, the commands that each adds, and what these do in a line."""
 

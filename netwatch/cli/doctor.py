@@ -1,10 +1,12 @@
-"""``netwatch doctor``: can this machine capture, and is the configuration sound.
+"""``netwatch doctor``: can this machine capture, is the configuration sound, are the outputs
+reachable.
 
 A line for each thing that was looked at: ``ok``, or ``bad`` with what is wrong and what
 to do. A new check is a function and a row of `CHECKS`.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from netwatch.errors import NetwatchError
 
 _EXAMPLES = """examples:
-  netwatch doctor                     rights, interfaces, kernel, configuration
+  netwatch doctor                     rights, interfaces, configuration, outputs
   netwatch doctor -i eth1 -i eth2     try to capture on these
   netwatch doctor -c site.yaml
 
@@ -38,8 +40,9 @@ def add(
     """Register the command; it sets `func`, which gives the exit status."""
     parser = groups.add_parser(
         "doctor",
-        help="can this machine capture, is the configuration sound",
-        description="Can this machine capture, and is the configuration sound.",
+        help="can this machine capture, is the configuration sound, are the outputs reachable",
+        description="Can this machine capture, is the configuration sound, are the outputs"
+        " reachable. No alert is sent.",
         epilog=_EXAMPLES,
         parents=list(parents),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -146,10 +149,37 @@ def _configuration(args: argparse.Namespace) -> Iterator[Finding]:
         yield Finding("configuration", True, f"note: {note}")
 
 
+def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
+    """Can every receiver be reached, and the outbox be written?"""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from netwatch.config import outputs_of
+    from netwatch.errors import ConfigError
+    from netwatch.formats.values import escaped
+    from netwatch.sinks import probe
+
+    try:
+        outputs, outbox = outputs_of(args.config)
+    except ConfigError:
+        return  # told already
+    if not outputs:
+        return
+    place = next(path for path in (outbox.folder, *outbox.folder.parents) if path.exists())
+    if os.access(place, os.W_OK):
+        yield Finding("outbox", True, f"{outbox.folder} can be written")
+    else:
+        yield Finding("outbox", False, f"{outbox.folder}: {place} may not be written")
+    # One that hangs is not waited for by the others.
+    with ThreadPoolExecutor(len(outputs)) as pool:
+        for output, (well, told) in zip(outputs, pool.map(probe.reach, outputs), strict=True):
+            yield Finding(f"output {output.name}", well, escaped(told))
+
+
 CHECKS: tuple[Callable[[argparse.Namespace], Iterator[Finding]], ...] = (
     _program,
     _rights,
     _interfaces,
     _configuration,
+    _outputs,
 )
 """What is looked at, in this order."""

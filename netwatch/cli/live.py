@@ -102,6 +102,7 @@ def live(args: argparse.Namespace) -> int:
     from netwatch.cli import terminal
     from netwatch.live.run import Settings, run
     from netwatch.live.shown import Shown
+    from netwatch.live.sources import FILE
 
     terminal.warn_interpreted(args)
     source = args.source or usual()
@@ -132,13 +133,32 @@ def live(args: argparse.Namespace) -> int:
         outcome.report,
         outcome.evidence,
     )
+    if source != FILE and not args.quiet:
+        lost = outcome.lost
+        full = f" (a ring was full {lost.freezes:,} times)" if lost.freezes else ""
+        told = f"packets {lost.packets:,}{full}, findings {lost.findings:,}, records"
+        terminal.say(f"{'lost':<13} {told} {lost.records:,}")
     if outcome.gone:
         return 141
     return 1 if outcome.error else 0
 
 
 def _options(args: argparse.Namespace, source: str) -> dict[str, object]:
-    """The options of the source that the user named, in its own words."""
+    """The options of the source that the user named, in its own words. Raises `CaptureError`
+    for one that it has not."""
+    from netwatch.errors import CaptureError
+
+    given = {
+        "--no-promiscuous": (args.no_promiscuous, ("ring", "scapy")),
+        "--snaplen": (args.snaplen, ("ring", "scapy")),
+        "--buffer": (args.buffer, ("ring",)),
+        "--no-filter": (args.no_filter, ("ring",)),
+    }
+    for option, (value, sources) in given.items():
+        if value and source not in sources:
+            raise CaptureError(
+                f"--source {source} has no {option}; it is for {' and '.join(sources)}"
+            )
     options: dict[str, object] = {}
     if args.no_promiscuous:
         options["promiscuous"] = False

@@ -37,6 +37,7 @@ UNREADABLE = frozenset(
         "wrapping-unknown",
         "wrapped-too-deep",
         "encrypted-ip",
+        "encrypted-link",
         "wlan-protected",
         "ip-fragments-incomplete",
     }

@@ -306,6 +306,35 @@ class Glimpse(Prefaces):
                     if not self.spot(pos, part, ttl):
                         return False
                     pos += part
+            elif key == 5 and not self.keys(pos, stop):
+                return False
+            pos = stop
+        return pos == end
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def keys(self, pos: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+        """Whether an ECHConfigList (RFC 9849 section 4) fits together: of each configuration
+        a public key behind three bytes, suites, and a name behind one byte."""
+        stop: cython.Py_ssize_t
+        if pos + 2 > end or pos + 2 + self.u16(pos) != end:
+            return False
+        pos += 2
+        while pos + 4 <= end:
+            stop = pos + 4 + self.u16(pos + 2)
+            if stop > end:
+                return False
+            if self.u16(pos) == 0xFE0D:
+                pos += 7
+                if pos + 2 > stop:
+                    return False
+                pos += 2 + self.u16(pos)
+                if pos + 2 > stop:
+                    return False
+                pos += 2 + self.u16(pos) + 1
+                if pos + 1 > stop or pos + 1 + self.data[pos] > stop:
+                    return False
             pos = stop
         return pos == end
 
@@ -331,6 +360,7 @@ class Glimpse(Prefaces):
         pos: cython.Py_ssize_t = at + 4
         stop: cython.Py_ssize_t
         size: cython.Py_ssize_t
+        first: cython.longlong
         found: cython.bint = False
         if not self.filtering or end - at < 47:
             return False
@@ -339,8 +369,9 @@ class Glimpse(Prefaces):
             return False
         pos += 34
         pos += 1 + self.data[pos]
-        if pos + 2 > stop:
+        if pos + 4 > stop:
             return False
+        first = self.u16(pos + 2)
         pos += 2 + self.u16(pos)
         if pos >= stop:
             return False
@@ -366,7 +397,7 @@ class Glimpse(Prefaces):
                 found = self.spell(pos + 9, pos + 4 + size, True) and self.is_idle()
                 if not found:
                     return False
-            elif not self.sound(self.u16(pos), pos + 4, size):
+            elif not self.sound(self.u16(pos), pos + 4, size) or not self.meant(first, pos, size):
                 return False
             pos += 4 + size
         return found
@@ -389,6 +420,7 @@ class Glimpse(Prefaces):
                 i += 1
             count += 1
             pos += 4 + self.u16(pos + 2)
+        self.count_types = count
         return pos == stop
 
     @cython.cfunc
@@ -417,6 +449,25 @@ class Glimpse(Prefaces):
                 return False
             return pos + 2 + self.u16(at + pos) == size
         return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def meant(
+        self, first: cython.longlong, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Whether the name is meant for all that the extension at `at`, of this size, and the
+        client's mark say (`netwatch.protocols.ech`), which is its first cipher suite or one
+        of its `types`: it is no encrypted_client_hello, or may be a dummy."""
+        payload: cython.longlong
+        marked: cython.bint = first & 0x0F0F == 0x0A0A and first >> 8 == first & 255
+        i: cython.Py_ssize_t
+        if self.u16(at) != 0xFE0D:
+            return True
+        for i in range(self.count_types):
+            marked = marked or self.types[i] == 17513 or self.types[i] == 17613
+        payload = size - 10 - self.u16(at + 10)
+        return not marked or payload == 144 or payload == 176 or payload == 208 or payload == 240
 
     def idle(self, kind: cython.int, message: bytes) -> bool:
         """Whether a message that was put together elsewhere shows nothing but a name of no

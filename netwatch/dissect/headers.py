@@ -36,6 +36,7 @@ ODDITIES = (
     "encrypted-ip",
     "amsdu-bad",
     "nd-hop-limit",
+    "encrypted-link",
 )
 """Names of what is counted while peeling, by number."""
 

@@ -7,4 +7,4 @@ cdef class Lookups(Links):
 
     cdef bint lookup(self, Py_ssize_t at) noexcept nogil
     cdef unsigned long long fold(self, unsigned long long sum_, Py_ssize_t at, Py_ssize_t size) noexcept nogil
-    cdef void enter(self, unsigned long long sum_, long long until) noexcept nogil
+    cdef void enter(self, unsigned long long sum_, long long now, long long until) noexcept nogil

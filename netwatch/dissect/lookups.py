@@ -53,7 +53,9 @@ class Lookups(Links):
             sum_ = self.fold(self.salt, self.addr + self.addr_len, self.addr_len)
             ttl = self.ttls[i] if self.ttls[i] <= LONGEST_TTL else 0
             self.enter(
-                self.fold(sum_, self.spots[i], self.sizes[i]) | 1, self.now + ttl * SECOND + KEPT
+                self.fold(sum_, self.spots[i], self.sizes[i]) | 1,
+                self.now,
+                self.now + ttl * SECOND + KEPT,
             )
             i += 1
         return True
@@ -77,28 +79,41 @@ class Lookups(Links):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def enter(self, sum_: cython.ulonglong, until: cython.longlong) -> cython.void:
+    def enter(
+        self, sum_: cython.ulonglong, now: cython.longlong, until: cython.longlong
+    ) -> cython.void:
         """Remember an answer; one that is in use already stays so for longer."""
         entry: cython.Py_ssize_t = 3 * (sum_ & (SLOTS - 1))
         key: cython.longlong = sum_
-        if self.answers[entry] == key and self.now <= self.answers[entry + 2]:
+        if self.answers[entry] == key and now <= self.answers[entry + 2]:
             self.answers[entry + 2] = max(until, self.answers[entry + 2])
             return
-        if self.answers[entry] != key and self.now <= self.answers[entry + 2]:
+        if self.answers[entry] != key and now <= self.answers[entry + 2]:
             self.forgotten += 1
         self.answers[entry] = key
-        self.answers[entry + 1] = self.now
+        self.answers[entry + 1] = now
         self.answers[entry + 2] = until
+
+    def note(
+        self, client: bytes, address: bytes, now: cython.longlong, until: cython.longlong
+    ) -> None:
+        """Remember what a parser read: an answer for a name of no interest gave this address
+        to this client at `now` (ns). Not while a block is walked."""
+        self.enter(self.sum_of(client, address), now, until)
+
+    def sum_of(self, client: bytes, address: bytes) -> cython.ulonglong:
+        """The sum that an entry is known by."""
+        sum_: cython.ulonglong
+        self.data = client + address
+        sum_ = self.fold(self.salt, 0, len(client))
+        return self.fold(sum_, len(client), len(address)) | 1
 
     def answered(self, client: bytes, address: bytes, time: cython.longlong) -> bool:
         """Whether an answer for a name of no interest gave this address to this client and
         may have been in use at `time` (ns). Not while a block is walked."""
         entry: cython.Py_ssize_t
         key: cython.longlong
-        sum_: cython.ulonglong
-        self.data = client + address
-        sum_ = self.fold(self.salt, 0, len(client))
-        sum_ = self.fold(sum_, len(client), len(address)) | 1
+        sum_: cython.ulonglong = self.sum_of(client, address)
         entry = 3 * (sum_ & (SLOTS - 1))
         key = sum_
         return (

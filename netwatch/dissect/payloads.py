@@ -197,6 +197,7 @@ class Payloads:
             form = (form + 3) & 3
         elif not (
             version == 1
+            or (version >> 16 == 0xFF02 and version & 0xFFFF == 0)  # a draft of version 2
             or (version >> 8 == 0xFF0000 and 22 <= version & 255 <= 34)
             or (version >> 16 == 0xFACE and version & 0xFFF0 == 0xB000)
             or version & 0x0F0F0F0F == 0x0A0A0A0A  # makes the server negotiate

@@ -22,7 +22,8 @@ class Prefaces(Payloads):
     @cython.exceptval(check=False)
     def proxy(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Where the bytes behind a PROXY protocol header start, version 1 or 2 (HAProxy's
-        proxy-protocol.txt); `at` where there is none."""
+        proxy-protocol.txt), or behind what a MySQL client asks for TLS with, where its hello
+        is in the same segment, for which it does not wait; `at` where there is none."""
         i: cython.Py_ssize_t = at + 8
         if end - at < 15:
             return at
@@ -40,6 +41,13 @@ class Prefaces(Payloads):
         ):
             i = at + 16 + self.u16(at + 14)
             return min(i, end)
+        elif (
+            end - at > 36
+            and self.u32(at) == 0x20000001
+            and self.data[at + 5] & 8
+            and self.data[at + 36] == 22
+        ):
+            return at + 36
         return at
 
     @cython.cfunc
@@ -121,8 +129,9 @@ class Prefaces(Payloads):
     @cython.nogil
     @cython.exceptval(check=False)
     def http2(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """The preface of an HTTP/2 client in clear (RFC 9113 section 3.4)."""
-        if end - at < 24 or self.u32(at) != 0x50524920 or self.u32(at + 4) != 0x2A204854:
+        """The preface of an HTTP/2 client in clear (RFC 9113 section 3.4), from
+        where it is none of HTTP/1 on."""
+        if end - at < 8 or self.u32(at) != 0x50524920 or self.u32(at + 4) != 0x2A204854:
             return 0
         return 11
 

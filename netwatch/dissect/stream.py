@@ -17,7 +17,8 @@ class Stream:
     """Kept segments, and the message that is being put together from its head on.
 
     `kind` is the protocol, 0 while no head is known; `data` the contiguous bytes from
-    the head; `need` how many of them are worth a parser's look; `size` all bytes held;
+    the head; `need` how many of them are worth a parser's look; `refused` how many heads
+    were none; `size` all bytes held;
     `heads` the packet and kind of each segment that looked like a head, by position.
     """
 
@@ -30,6 +31,7 @@ class Stream:
         "need",
         "order",
         "origin",
+        "refused",
         "size",
         "taken",
         "time",
@@ -42,6 +44,7 @@ class Stream:
         self.taken = 0
         self.data = bytearray()
         self.need = 0
+        self.refused = 0
         self.size = 0
         self.cut: int | None = None
         self.kept: dict[int, bytes] = {}

@@ -3,12 +3,14 @@
 A message (ClientHello, request head, DNS over TCP) starts at a *head*: a segment that
 looks like one. Most are whole in that segment and pass straight through. Else the
 segments of that side of the flow are kept until the message is contiguous: in any
-order, repeated, overlapping. A stream that grows old, or the least recent one when
-there are too many, is dropped; what its cut messages show is told all the same.
+order, repeated, overlapping. Where messages build on each other (HTTP/2), what is known
+of a side is kept as long as there is room. A stream that grows old, or the least recent
+one when there are too many, is dropped; what its cut messages show is told all the same.
 """
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 from netwatch.dissect.packets import Seen
 from netwatch.dissect.stream import Stream
@@ -19,7 +21,13 @@ Parse = Callable[[bytes, bool], Message]
 """A parser of one message at the start of bytes; true as second argument says that no
 more will come."""
 
+Converse = Callable[[], Parse]
+"""Makes a parser that remembers the messages before, one for each side of a flow."""
+
 Found = tuple[Seen, Message]
+
+MAX_REFUSED = 8
+"""Heads of one stream that may turn out to be none before all that is there is let go."""
 
 _SEQ = 0xFFFFFFFF
 
@@ -30,12 +38,12 @@ Side = tuple[int, int]
 class Streams:
     """The streams of one capture.
 
-    `parsers` by kind; `persistent` kinds go on with the next message where one ends;
-    `looks` says which kind bytes without a known head start with (0: none); a message
-    that was put together and that `idle` says is of no interest is not parsed. Limits:
-    streams, bytes in all, bytes in one, age in ns of packet time, and how many read
-    messages are remembered to know their repetition. What was dropped is counted in
-    `oddities`.
+    `parsers` by kind; `persistent` kinds go on with the next message where one ends, and
+    so do those of `converses`; `looks` says which kind bytes without a known head start
+    with (0: none); a message that was put together and that `idle` says is of no interest
+    is not parsed. Limits: streams, bytes in all, bytes in one, age in ns of packet time,
+    conversations that pause for longer, and how many read messages are remembered to know
+    their repetition. What was dropped is counted in `oddities`.
     """
 
     def __init__(
@@ -45,22 +53,28 @@ class Streams:
         looks: Callable[[bytes], int],
         idle: Callable[[int, Side, bytes], bool] = lambda kind, side, data: False,
         *,
+        converses: Mapping[int, Converse] = MappingProxyType({}),
         limit: int = 4096,
         limit_bytes: int = 32 << 20,
         limit_stream: int = 128 << 10,
         age: int = 60_000_000_000,
+        pausing: int = 1024,
         remembered: int = 16384,
     ) -> None:
         self._parsers = parsers
-        self._persistent = persistent
+        self._persistent = persistent | converses.keys()
+        self._converses = converses
         self._looks = looks
         self._idle = idle
         self._limit = limit
         self._limit_bytes = limit_bytes
         self._limit_stream = limit_stream
         self._age = age
+        self._pausing = pausing
         self._remembered = remembered
         self._streams: OrderedDict[Side, Stream] = OrderedDict()
+        self._paused: OrderedDict[Side, Stream] = OrderedDict()
+        self._talks: dict[Side, Parse] = {}
         self._bytes = 0
         self._read: dict[tuple[Side, int], None] = {}
         self._over: dict[Side, tuple[int, int]] = {}
@@ -73,7 +87,7 @@ class Streams:
         the wire, `cut` says that the capture holds only its start. What became readable
         comes back, each with the packet that made it so."""
         found: list[Found] = []
-        stream = self._streams.get(side)
+        stream = self._streams.get(side) or self._resumed(side)
         if kind and ((side, seq) in self._read or (stream is None and self._within(side, seq))):
             self.oddities["tcp-retransmission"] += 1
             return found
@@ -96,10 +110,12 @@ class Streams:
         stream.keep(position, payload)
         if cut:
             stream.cut = position + len(payload)
-        if kind and (not stream.kind or position >= stream.taken):
+        if kind and (
+            not stream.kind or (position >= stream.taken and stream.kind not in self._converses)
+        ):
             stream.heads[position] = (kind, packet)
         if kind and not stream.kind:
-            stream.start(kind, position)
+            self._start(side, stream, kind, position)
         self._advance(side, stream, packet, found)
         self._bytes += stream.size - before
         if not stream.kind and not stream.size:
@@ -111,9 +127,10 @@ class Streams:
         return found
 
     def waits(self, side: Side) -> bool:
-        """Whether bytes of this side are kept for a message that is not whole."""
+        """Whether what this side sent is needed for a message that is not whole, or for
+        any that may come."""
         stream = self._streams.get(side)
-        return stream is not None and stream.size > 0
+        return stream is not None and (stream.size > 0 or stream.kind in self._converses)
 
     def flush(self) -> Iterator[Found]:
         """The capture is over: what the messages still open show."""
@@ -122,13 +139,23 @@ class Streams:
             self._drop(next(iter(self._streams)), found)
         yield from found
 
+    def _start(self, side: Side, stream: Stream, kind: int, position: int) -> None:
+        """Expect a message of this kind at a position."""
+        converse = self._converses.get(kind)
+        if converse:
+            self._talks[side] = converse()
+        stream.start(kind, position)
+
     def _parse(self, kind: int, side: Side, seq: int, data: bytes, last: bool) -> Message | None:
-        """The message at the start of `data`; None where it is none (counted), or of no
-        interest. Raises `Incomplete`."""
+        """The message at the start of `data`, empty where it is of no interest; None where
+        it is none (counted). Raises `Incomplete`."""
         message = None
-        if not self._idle(kind, side, data):
+        if self._idle(kind, side, data):
+            message = Message((), len(data))
+        else:
+            parse = self._parsers.get(kind) or self._talks[side]
             try:
-                message = self._parsers[kind](data, last)
+                message = parse(data, last)
             except ParseError as error:
                 self.oddities[error.oddity] += 1
         self._read[(side, seq)] = None
@@ -167,24 +194,25 @@ class Streams:
             if not kind:
                 return
             stream.heads[position] = (kind, packet)
-            stream.start(kind, position)
+            self._start(side, stream, kind, position)
         while True:
             stream.grow()
             if not stream.data or len(stream.data) < stream.need:
                 return
             last = stream.cut == stream.taken + len(stream.data)
-            seq = (stream.origin + stream.taken) & _SEQ
+            seq, size = (stream.origin + stream.taken) & _SEQ, len(stream.data)
             try:
                 message = self._parse(stream.kind, side, seq, bytes(stream.data), last)
             except Incomplete as more:
                 stream.need = more.need
                 return
-            size = len(stream.data)
             if message is not None:
                 found.append((packet, message))
                 size = message.size
-            stream.consume(size)
-            if message is not None and stream.kind in self._persistent:
+                stream.consume(size)
+                if stream.kind in self._persistent:
+                    continue
+            elif self._otherwise(side, stream, packet):
                 continue
             head = stream.next_head()
             if head is None:
@@ -194,7 +222,25 @@ class Streams:
                 self._end(side, seq, size)
                 return
             stream.rewind()
-            stream.start(stream.heads[head][0], head)
+            self._start(side, stream, stream.heads[head][0], head)
+
+    def _otherwise(self, side: Side, stream: Stream, packet: Seen) -> bool:
+        """What was refused may be of another kind, by more bytes than its first segment
+        had; if not, its head was none, and one behind it may be. Whether it is."""
+        stream.refused += 1
+        kind = self._looks(bytes(stream.data[:64]))
+        if stream.refused > MAX_REFUSED:
+            # each of them could have all behind it read anew
+            stream.consume(len(stream.data))
+            return False
+        if kind in (0, stream.kind):
+            stream.heads.pop(stream.taken, None)
+            return False
+        at = stream.taken
+        stream.heads[at] = (kind, packet)
+        stream.rewind()
+        self._start(side, stream, kind, at)
+        return True
 
     def _end(self, side: Side, seq: int, size: int) -> None:
         """Nothing more is waited for on this side, whose last message had `size` bytes from
@@ -218,12 +264,32 @@ class Streams:
                 reason = "tcp-streams-full"
             else:
                 return
+            if stream.kind in self._converses and not stream.size:
+                self._pause(side)
+                continue
             if stream.kind and stream.size:
                 self.oddities[reason] += 1
             self._drop(side, found)
 
+    def _pause(self, side: Side) -> None:
+        """Set a conversation apart that is at the end of a message, for as long as there
+        is room."""
+        self._paused[side] = self._streams.pop(side)
+        if len(self._paused) > self._pausing:
+            gone, _ = self._paused.popitem(last=False)
+            del self._talks[gone]
+            self._end(gone, 0, 0)
+            self.oddities["tcp-streams-full"] += 1
+
+    def _resumed(self, side: Side) -> Stream | None:
+        stream = self._paused.pop(side, None)
+        if stream is not None:
+            self._streams[side] = stream
+        return stream
+
     def _forget(self, side: Side) -> None:
         self._bytes -= self._streams.pop(side).size
+        self._talks.pop(side, None)
 
     def _drop(self, side: Side, found: list[Found]) -> None:
         """Let a stream go, telling what its cut messages show."""
@@ -234,7 +300,7 @@ class Streams:
         while head is not None:
             kind, packet = stream.heads[head]
             stream.rewind()
-            stream.start(kind, head)
+            self._start(side, stream, kind, head)
             stream.grow()
             seq = (stream.origin + head) & _SEQ
             try:
@@ -246,3 +312,4 @@ class Streams:
                 found.append((packet, message))
             del stream.heads[head]
             head = stream.next_head()
+        self._talks.pop(side, None)

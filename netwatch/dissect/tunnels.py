@@ -18,6 +18,7 @@ LINK_CUT = cython.declare(cython.int, 2)
 UNKNOWN = cython.declare(cython.int, 6)
 CUT = cython.declare(cython.int, 15)
 ENCRYPTED = cython.declare(cython.int, 17)
+ENCRYPTED_LINK = cython.declare(cython.int, 20)
 
 
 @cython.cclass
@@ -44,7 +45,7 @@ class Tunnels(Headers):
             return self.nsh()
         if kind == 0x6558:
             return self.ethernet()
-        return self.beside(kind)
+        return self.fail(self.unread(kind)) if self.unread(kind) else self.beside(kind)
 
     @cython.cfunc
     @cython.nogil
@@ -79,7 +80,27 @@ class Tunnels(Headers):
             return self.inner() if self.deeper() else 0
         if self.proto == 50:
             return self.fail(ENCRYPTED)
-        return self.beside(0)
+        return self.fail(UNKNOWN) if self.unread(-self.proto) else self.beside(0)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def unread(self, kind: cython.longlong) -> cython.int:
+        """The oddity of what wraps packets and is not read, 0 where it is not known to: by
+        EtherType, IP protocol below 0, or PPP protocol from bit 16 on."""
+        if kind == 0x88E5:  # MACsec
+            return ENCRYPTED_LINK
+        if (
+            kind == 0x88E7  # provider backbone bridges
+            or kind == 0x22F3  # TRILL
+            or kind == -108  # IPComp
+            or kind == -115  # L2TP version 3
+            or kind == 0x3D << 16  # PPP multilink
+            or kind == 0x53 << 16  # encrypted
+            or kind == 0xFD << 16  # compressed
+        ):
+            return UNKNOWN
+        return 0
 
     @cython.cfunc
     @cython.nogil
@@ -145,7 +166,7 @@ class Tunnels(Headers):
             return self.ipv6()
         if kind == 0x281 or kind == 0x283:
             return self.mpls()
-        return self.fail(NOT_IP)
+        return self.fail(self.unread(kind << 16) or NOT_IP)
 
     @cython.cfunc
     @cython.nogil

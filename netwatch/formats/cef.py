@@ -1,9 +1,10 @@
 """ArcSight's Common Event Format, CEF:0: for ArcSight, Sentinel and all that reads it.
 
 In the header a backslash and a pipe are escaped, in the extension a backslash and an
-equals sign. That would leave line breaks, which CEF can carry as ``\\n``, and the pipe in
-the extension, which readers disagree on: both are written as `values.plain` writes them
-(``\\u000a``, ``\\u007c``), so that what a sender put into a name is seen and does nothing.
+equals sign. That would leave line breaks, which CEF can carry as ``\\n``, and in the
+extension the pipe and the quote, which readers disagree on (some pass over fields within
+quotes): these are written as `values.plain` writes them (``\\u000a``, ``\\u007c``), so that
+what a sender put into a name is seen and does nothing.
 Keys are those of the standard's dictionary with their limits of length; for what it has
 none, keys of our own start with ``netwatch``; Sentinel keeps these in one text, apart by
 semicolons, so none of their values has a semicolon. ``src`` and ``dst`` are IPv4 only, IPv6 goes
@@ -68,7 +69,7 @@ def render(record: Record) -> str:
 
 
 def _text(key: str, value: str | Sequence[str]) -> str:
-    special = "|;" if key.startswith(PRODUCT) else "|"
+    special = '|";' if key.startswith(PRODUCT) else '|"'
     if isinstance(value, str):
         return plain(cut(value, LIMITS.get(key, _LONGEST)), special)
     return joined(value, _LONGEST, special)

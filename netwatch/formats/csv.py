@@ -39,6 +39,7 @@ OBSERVATION: tuple[str, ...] = (
     "tls_ja4",
     "tls_ech",
     "quic_version",
+    "dns_ech",
 )
 """Columns of an observation: the keys of its JSON record, joined by an underscore."""
 

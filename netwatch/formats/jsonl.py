@@ -60,6 +60,8 @@ def _dns(dns: DnsInfo) -> dict[str, Any]:
         record["answers"] = [address for address, _ in dns.answers]
     if dns.chain:
         record["chain"] = list(dns.chain)
+    if dns.ech:
+        record["ech"] = list(dns.ech)
     return record
 
 

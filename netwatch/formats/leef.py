@@ -1,11 +1,14 @@
 """IBM QRadar's Log Event Extended Format, LEEF:2.0, with ``^`` between attributes.
 
 The format has no escape, so the delimiter, the pipe and control characters in a value are
-written as `values.plain` writes them (``\\u005e``). A tab, the delimiter of LEEF 1.0, would
-not do: syslog relays rewrite it. No key stands twice. EventID and ``cat`` are fixed words,
+written as `values.plain` writes them (``\\u005e``), and so is what some readers know all the
+same: a quote, within which they pass over delimiters, and a backslash where it would be
+the start of an escape of theirs. A tab, the delimiter of LEEF 1.0, would not do: syslog
+relays rewrite it. No key stands twice. EventID and ``cat`` are fixed words,
 so that a QID map can be made of them; what has no predefined key is under ``nw…``.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from netwatch.formats.facts import PRODUCT, Facts, Grade, Record, facts
@@ -22,7 +25,8 @@ SEVERITIES: Mapping[Grade, int] = {
 
 DELIMITER = "^"
 
-_SPECIAL = f"|{DELIMITER}"
+_SPECIAL = f"|{DELIMITER}\"'"
+_TAKEN = re.compile(r"\\(?=[\\tnrbfav0x]|$)")
 
 _LONGEST = 4000
 """Characters of one value."""
@@ -38,7 +42,7 @@ def render(record: Record) -> str:
         record["sensor"]["version"],
         f"ban-{record['verdict']}",
     )
-    head = "|".join(plain(field, _SPECIAL) for field in header)
+    head = "|".join(_inert(plain(field, _SPECIAL)) for field in header)
     tail = DELIMITER.join(
         f"{key}={_text(value)}" for key, value in _attributes(record, known) if value
     )
@@ -47,8 +51,12 @@ def render(record: Record) -> str:
 
 def _text(value: str | Sequence[str]) -> str:
     if isinstance(value, str):
-        return plain(cut(value, _LONGEST), _SPECIAL)
-    return joined(value, _LONGEST, _SPECIAL)
+        return _inert(plain(cut(value, _LONGEST), _SPECIAL))
+    return _inert(joined(value, _LONGEST, _SPECIAL))
+
+
+def _inert(text: str) -> str:
+    return _TAKEN.sub(r"\\u005c", text)
 
 
 def _attributes(record: Record, known: Facts) -> Iterator[tuple[str, str | Sequence[str]]]:

@@ -19,7 +19,8 @@ from netwatch.config import Config
 from netwatch.coverage.counts import Coverage, Share
 from netwatch.live.channel import Channel, pair
 from netwatch.live.messages import Ended, Manner, Standing, Stop
-from netwatch.live.worker import Opener, main
+from netwatch.live.sources import Opener
+from netwatch.live.worker import main
 from netwatch.tally import Tally
 
 
@@ -35,12 +36,12 @@ class Crew:
         self._processes: list[multiprocessing.process.BaseProcess] = []
         self._selector = selectors.DefaultSelector()
         self._over: set[int] = set()
-        for number, opener in enumerate(openers):
+        for number in range(len(openers)):
             ours, theirs = pair()
             self._channels.append(ours)
             process = context.Process(
                 target=_live,
-                args=(opener, config, theirs, manner, tuple(self._channels), len(openers) > 1),
+                args=(number, openers, config, theirs, manner, tuple(self._channels)),
                 name=f"netwatch-{number}",
                 daemon=True,
             )
@@ -48,6 +49,8 @@ class Crew:
             theirs.close()
             self._processes.append(process)
             self._selector.register(ours, selectors.EVENT_READ, number)
+        for opener in openers:
+            opener.release()
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -137,6 +140,16 @@ class Crew:
         return sum(standing.dropped for standing in filter(None, self.standings))
 
     @property
+    def freezes(self) -> int:
+        """How often a ring was full."""
+        return sum(standing.freezes for standing in filter(None, self.standings))
+
+    @property
+    def untold(self) -> int:
+        """Findings that found no room on their way here."""
+        return sum(standing.untold for standing in filter(None, self.standings))
+
+    @property
     def silence(self) -> float:
         """How long ago the worker spoke that has been silent longest, in seconds."""
         now = time.monotonic()
@@ -145,15 +158,18 @@ class Crew:
 
 
 def _live(
-    opener: Opener,
+    number: int,
+    openers: Sequence[Opener],
     config: Config,
     channel: Channel,
     manner: Manner,
     others: tuple[Channel, ...],
-    sharing: bool,
 ) -> None:
     """In the new process: nothing of the keeper's ends is held open, so that it is noticed
-    when the keeper is gone."""
-    for other in others:
-        other.close()
-    main(opener, config, channel, manner, sharing)
+    when the keeper is gone, and nothing that other workers read."""
+    for end in others:
+        end.close()
+    for other, opener in enumerate(openers):
+        if other != number:
+            opener.release()
+    main(openers[number], config, channel, manner, len(openers) > 1)

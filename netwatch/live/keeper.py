@@ -49,6 +49,9 @@ DEAF = 20.0
 """Seconds of silence of a worker after which the service manager is not told any more
 that all is well."""
 
+SAME = 5.0
+"""Seconds within which two workers that say the same mean the same."""
+
 ENDING = 60.0
 """Seconds that workers have to end."""
 
@@ -91,6 +94,8 @@ class Keeper:
         self.gone = False
         self.error: str | None = None
         self.crew = parts.crew
+        self.output = parts.output
+        self.store = parts.store
         self._parts = parts
         self._interfaces = tuple(interfaces)
         self._live = live
@@ -100,6 +105,7 @@ class Keeper:
         self._serials = [0] * len(parts.crew)
         self._fresh = False
         self._due: dict[Callable[[float], None], tuple[float, float]] = {}
+        self._noted: dict[str, tuple[int, float]] = {}
         self._hangup = False
         self._reason = ""
         self._ending: float | None = None
@@ -116,7 +122,7 @@ class Keeper:
 
     def run(self) -> None:
         """Keep until the workers have ended; what is open then is told as closed."""
-        crew = self._parts.crew
+        crew = self.crew
         restored = self._restore()
         config = self.config
         rules = config.version, config.catalog.version
@@ -152,10 +158,10 @@ class Keeper:
         if self._reason and self._ending is None:
             self._ending = now + ENDING
             self._parts.notify.stopping()
-            self._parts.crew.stop()
+            self.crew.stop()
         if self._hangup:
             self._hangup = False
-            self._parts.output.reopen()
+            self.output.reopen()
             if self._parts.deliver is not None:
                 self._parts.deliver.reopen()
             self._reload()
@@ -164,7 +170,7 @@ class Keeper:
             self._fresh = False
             self._save(now)
         try:
-            self._parts.output.pump()
+            self.output.pump()
         except GoneError as error:
             self.gone = True
             self.stop(str(error))
@@ -188,13 +194,22 @@ class Keeper:
             if message.time is not None:
                 self._seen(message.time, at)
             for note in message.notes:
-                self._tell(Said(note))
+                self._note(number, note, at / 1e9)
             self._serials[number] = message.serial
         elif isinstance(message, Claimed):
             self.crew.pass_on(number, message)
         elif isinstance(message, Ended) and message.error:
             self.error = message.error
             self.stop(message.error)
+
+    def _note(self, number: int, note: str, at: float) -> None:
+        """Tell what a worker's source says, unless another said the same just now: all of
+        them look at the same interfaces."""
+        self._noted = {k: v for k, v in self._noted.items() if at - v[1] < SAME}
+        teller, _ = self._noted.get(note, (number, at))
+        if teller == number:
+            self._noted[note] = number, at
+            self._tell(Said(note))
 
     def _seen(self, time_: int, at: int) -> None:
         if self.clock.seen(time_, at):
@@ -213,7 +228,7 @@ class Keeper:
         if self._parts.prove is not None:
             alert = self._parts.prove(alert)
         try:
-            self._parts.output.alert(alert)
+            self.output.alert(alert)
         except GoneError as error:
             self.gone = True
             self.stop(str(error))
@@ -252,10 +267,10 @@ class Keeper:
             # Workers go over to it one by one, and tell by which they judged.
             kept = {n: each for n, each in self._sensors.items() if n >= min(self._serials)}
             self._sensors = kept | {self._serial: found.told_by()}
-            self._parts.crew.send(Reload(self._serial, found))
+            self.crew.send(Reload(self._serial, found))
             before, self.config = self.config, found
-            if (found.outputs, found.metrics) != (before.outputs, before.metrics):
-                self._tell(Said("outputs and metrics changed: a restart takes them"))
+            if _ends(found) != _ends(before):
+                self._tell(Said("outputs, spool or metrics changed: a restart takes them"))
             self.ledger.reload(found.quiet_gap, found.geo)
             before.geo.close()
             self._tell(Reloaded(found.version, found.catalog.version))
@@ -266,23 +281,21 @@ class Keeper:
 
     def _restore(self) -> int:
         """Go on with what was open when an earlier run died; how many incidents that are."""
-        store = self._parts.store
-        if store is None:
+        if self.store is None:
             return 0
-        entries = store.load(self.config.quiet_gap)
+        entries = self.store.load(self.config.quiet_gap)
         refused = [entry for entry in entries if not self.ledger.restore(entry)]
-        store.save((), [entry.number for entry in refused])
+        self.store.save((), [entry.number for entry in refused])
         return len(entries) - len(refused)
 
     def _save(self, now: float, limit: int = SAVE_LIMIT) -> None:
-        store = self._parts.store
-        if store is None:
+        if self.store is None:
             return
         over = self.ledger.over()
         changed = self.ledger.changed(limit)
         if not over and not changed:
             return
-        if store.save(changed, over):
+        if self.store.save(changed, over):
             for entry in changed:
                 entry.keep()
         else:
@@ -293,20 +306,20 @@ class Keeper:
             watcher(self)
 
     def _report_drops(self, now: float) -> None:
-        dropped = self._parts.crew.dropped
+        dropped = self.crew.dropped
         if dropped > self._dropped:
             self._tell(Lost(dropped - self._dropped, dropped))
         self._dropped = dropped
 
     def _report(self, now: float) -> None:
         then, packets, octets, dropped = self._passed
-        tally = self._parts.crew.tally()
-        self._passed = now, tally.packets, tally.octets, self._parts.crew.dropped
+        tally = self.crew.tally()
+        self._passed = now, tally.packets, tally.octets, self.crew.dropped
         passed = tally.packets - packets, tally.octets - octets, self._passed[3] - dropped
         self._tell(Passed(now - then, *passed, len(self.ledger)))
 
     def _alive(self, now: float) -> None:
-        if not self._live or self._parts.crew.silence < DEAF:
+        if not self._live or self.crew.silence < DEAF:
             self._parts.notify.alive()
 
     def _finish(self) -> None:
@@ -315,7 +328,12 @@ class Keeper:
         self._parts.notify.stopping()
         self._release(float("inf"))
         self._report_drops(time.monotonic())
-        if self.error is None or self._parts.store is None:
+        if self.error is None or self.store is None:
             self.ledger.end_all()
         self._save(time.monotonic(), limit=len(self.ledger))
         self._tell(Stopped(self._reason or "the capture has ended"))
+
+
+def _ends(config: Config) -> tuple[object, ...]:
+    """What of a configuration is opened at the start, and stays."""
+    return config.outputs, config.outbox, config.metrics

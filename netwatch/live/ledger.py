@@ -119,7 +119,8 @@ class Ledger:
     @property
     def limits(self) -> dict[str, int]:
         """What was left out because a table was full, by name."""
-        now = Counter(self._incidents.limits) + self._left_out
+        late = Counter({"incident-over": self.late})
+        now = Counter(self._incidents.limits) + self._left_out + late
         return dict(sorted(now.items()))
 
     def add(self, contact: Contact, sensor: Sensor, shift: int) -> None:

@@ -52,7 +52,8 @@ def lines(event: Event) -> list[str]:
     match event:
         case Started():
             many = f" by {event.workers} workers" if event.workers > 1 else ""
-            again = f", {event.restored:,} incidents open from before" if event.restored else ""
+            many_open = "incident" if event.restored == 1 else "incidents"
+            again = f", {event.restored:,} {many_open} open from before" if event.restored else ""
             rules = f"policy {event.policy}, signatures {event.signatures}"
             return [f"started on {', '.join(event.interfaces)}{many}: {rules}{again}"]
         case Told():
@@ -82,7 +83,8 @@ def _alert(alert: Alert) -> str:
     if alert.status == "closed":
         contacts = sum(item.count for item in alert.evidence)
         counts = alert.counts
-        told = f"{contacts:,} contacts, {counts.bytes_out:,} bytes out, {counts.bytes_in:,} in"
+        many = "contact" if contacts == 1 else "contacts"
+        told = f"{contacts:,} {many}, {counts.bytes_out:,} bytes out, {counts.bytes_in:,} in"
     else:
         last = max(alert.evidence, key=lambda item: item.time)
         told = f"{last.type} {last.name}"

@@ -44,9 +44,10 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a worker stands: packet time (None before the first packet), what it counted, what
-    its source lost and says, when a packet came last (by the clock on the wall, s), and the
-    sizes of its tables: entries now and at most, and how many had to go. `coverage` is
-    there now and then."""
+    its source lost and says, which of its interfaces are down, when a packet came last (by
+    the clock on the wall, s), and the sizes of its tables: entries now and at most, and how
+    many had to go. `untold` contacts found no room on the way to the keeper, `waiting` bytes
+    are on it. `coverage` is there now and then."""
 
     serial: int
     time: int | None
@@ -55,6 +56,7 @@ class Standing:
     freezes: int = 0
     events: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
     steps: int = 0
     untold: int = 0
     waiting: int = 0

@@ -56,6 +56,11 @@ class Output:
             self._text.truncate()
         self._take()
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of records that wait to be written."""
+        return len(self._waiting)
+
     def alert(self, told: Alert) -> None:
         """Write one alert, now or later."""
         if len(self._waiting) >= BYTES_LIMIT:

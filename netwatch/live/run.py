@@ -74,6 +74,17 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """What a capture had no room for: packets that the kernel dropped, how often a ring was
+    full, findings of workers, records."""
+
+    packets: int
+    freezes: int
+    findings: int
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a capture. `gone` says that the reader of the records went away, `error`
     why a worker ended by itself."""
@@ -82,6 +93,7 @@ class Outcome:
     ledger: Ledger
     report: Report
     evidence: Evidence | None
+    lost: Lost
     seconds: float
     gone: bool
     error: str | None
@@ -115,6 +127,7 @@ def run(settings: Settings, listen: Listener, show: Show | None = None) -> Outco
         ledger=keeper.ledger,
         report=crew.coverage().report(tally.packets, tally.oddities),
         evidence=evidence,
+        lost=Lost(crew.dropped, crew.freezes, crew.untold, keeper.output.left_out),
         seconds=time.monotonic() - started,
         gone=keeper.gone,
         error=keeper.error,
@@ -135,12 +148,12 @@ def _keeper(
 
     state = _state(settings)
     store = None
-    if state is None:
-        told = "no --state: incidents that are open when it dies are told again as new"
-        listen(Said(told, trouble=False))
-    else:
+    if state is not None:
         store = Store(state, trouble)
         stack.callback(store.close)
+    elif settings.source != FILE:
+        told = "no --state: incidents that are open when it dies are told again as new"
+        listen(Said(told, trouble=False))
     output = Output(settings.format, settings.output, sys.stdout, trouble)
     stack.callback(output.close, LAST_WORDS)
     delivery = Delivery(config.outputs, config.outbox, trouble) if config.outputs else None

@@ -4,12 +4,15 @@ Interfaces are opened while the rights are there; a file is opened by the worker
 reads it. Of interfaces there are as many sources as workers, of a file one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
 
 from netwatch.capture import live
 from netwatch.capture.block import Source
-from netwatch.capture.files import open_source
+from netwatch.capture.files import STDIN, open_source
 from netwatch.errors import CaptureError
 
 FILE = "file"
@@ -17,7 +20,50 @@ FILE = "file"
 
 NAMES = (*live.SOURCES, FILE)
 
-Opener = Callable[[], Source]
+
+class Opener(Protocol):
+    """Where a worker's packets come from, made before the worker is."""
+
+    def open(self) -> Source:
+        """The source, opened before or now; raises `CaptureError`."""
+        ...
+
+    def release(self) -> None:
+        """Let go of it in a process that does not read it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A source that is open."""
+
+    source: live.LiveSource
+
+    def open(self) -> Source:
+        """It."""
+        return cast(Source, self.source)
+
+    def release(self) -> None:
+        """Another process has it."""
+        self.source.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A capture or pipe that is opened by who reads it. `stdin` is standard input under
+    another number, where that is read: `multiprocessing` closes it in a worker."""
+
+    path: str
+    stdin: int | None = None
+
+    def open(self) -> Source:
+        """It, open now."""
+        if self.stdin is not None:
+            sys.stdin = open(self.stdin, encoding="utf-8")  # noqa: PTH123, SIM115 - a number
+        return open_source(self.path)
+
+    def release(self) -> None:
+        """There is nothing open yet."""
 
 
 def openers(
@@ -28,15 +74,22 @@ def openers(
     if source == FILE:
         if fanout > 1 or len(interfaces) > 1:
             raise CaptureError("a file is read by one worker, and one at a time")
-        return [lambda: open_source(interfaces[0])]
+        path = interfaces[0]
+        return [Later(path, _stdin() if path == STDIN else None)]
     if fanout > 1:
         if source != "ring":
             raise CaptureError(f"--source {source} has no --fanout, ring has")
         from netwatch.capture.ring import workers
 
-        return [_given(cast(Source, each)) for each in workers(interfaces, fanout, **options)]
-    return [_given(live.SOURCES[source](interfaces, **options))]
+        return [
+            Given(cast(live.LiveSource, each)) for each in workers(interfaces, fanout, **options)
+        ]
+    return [Given(live.SOURCES[source](interfaces, **options))]
 
 
-def _given(source: Source) -> Opener:
-    return lambda: source
+def _stdin() -> int | None:
+    """Standard input, under a number that workers have too; None where there is none."""
+    try:
+        return os.dup(sys.stdin.fileno()) if sys.stdin is not None else None
+    except (OSError, ValueError):
+        return None

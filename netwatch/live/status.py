@@ -17,7 +17,7 @@ from netwatch.live.keeper import Keeper
 from netwatch.live.ledger import ENDED_LIMIT
 from netwatch.model import Alert
 from netwatch.sinks.spool import Status as OutputStatus
-from netwatch.watch.snapshot import RECENT, TOP, Queue, Ranked, Snapshot, Table, Written
+from netwatch.watch.snapshot import RECENT, TOP, Backlog, Queue, Ranked, Snapshot, Table, Written
 
 RANK_LIMIT = 256
 """Apps, and devices, that are counted; of more the least frequent gives way."""
@@ -122,6 +122,10 @@ class Board:
         held = {name: Table(tables[name], limits[name], evicted[name]) for name in tables}
         held["incidents"] = Table(len(ledger), INCIDENT_LIMIT, ledger.refused)
         held["ended_incidents"] = Table(ledger.remembered, ENDED_LIMIT, 0)
+        events: Counter[str] = Counter()
+        for standing in standings:
+            # Every worker looks at the interfaces, and sees the same.
+            events |= Counter(standing.events)
         packets = [each.last_packet for each in standings if each.last_packet is not None]
         opened: Counter[str] = Counter(entry.key[3] for entry in ledger if entry.id)
         self._last = Snapshot(
@@ -129,13 +133,17 @@ class Board:
             started=self._last.started,
             version=__version__,
             interfaces=self._last.interfaces,
+            down=tuple(sorted({name for each in standings for name in each.down})),
             signatures=keeper.config.catalog.version,
             compiled=COMPILED,
             packets=tally.packets,
             octets=tally.octets,
             candidates=tally.candidates,
             dropped=crew.dropped,
-            freezes=sum(each.freezes for each in standings),
+            freezes=crew.freezes,
+            events=events,
+            clock_steps=keeper.clock.steps,
+            state_failures=keeper.store.failures if keeper.store is not None else 0,
             last_packet=max(packets, default=None),
             last_drop=self._last_drop,
             reloads=keeper.reloads,
@@ -148,6 +156,10 @@ class Board:
             incidents=ledger.by_verdict,
             opened=dict(opened),
             tables=held,
+            backlogs={
+                "findings": Backlog(sum(each.waiting for each in standings), crew.untold),
+                "records": Backlog(keeper.output.waiting, keeper.output.left_out),
+            },
             outputs=self._queues(),
             evidence=self._written(),
             recent=tuple(reversed(self._recent)),

@@ -40,7 +40,7 @@ class Store:
             tell(f"state {path}: {error}; it is kept as {aside}, and a new one begins")
             self._data = self._opened()
         except OSError as error:
-            raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
+            raise NetwatchError(f"state {path}: cannot be written: {error.strerror}") from None
 
     def _opened(self) -> sqlite3.Connection:
         """The file, made where there is none, and locked."""
@@ -69,9 +69,9 @@ class Store:
                 raise
             if "locked" in str(error):
                 told = "is used by another netwatch; one state is for one process"
-                raise NetwatchError(f"{self._path}: {told}") from None
+                raise NetwatchError(f"state {self._path}: {told}") from None
             if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-                raise NetwatchError(f"{self._path}: cannot be written: {error}") from None
+                raise NetwatchError(f"state {self._path}: cannot be written: {error}") from None
             raise StateError(f"cannot be read ({error})") from None
         return data
 

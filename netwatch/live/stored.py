@@ -48,7 +48,6 @@ def encode(entry: Open) -> str:
     held = {
         "id": entry.id,
         "told": entry.confidence,
-        "last": entry.last,
         "key": entry.key,
         "sensor": entry.sensor,
         "contact": bare(slim(incident.first_contact)),
@@ -78,8 +77,8 @@ def decode(number: int, text: str, gap: int) -> Open:
                 for key, count, first in table["items"][: kept.limit]
             }
         key: Key = _value(tuple[str, str, str, VerdictKind], held["key"])
-        last, sensor = _value(int, held["last"]), _value(Sensor, held["sensor"])
-        entry = Open(number, key, incident, last, sensor)
+        # Its steady time ended with its process.
+        entry = Open(number, key, incident, incident.last, _value(Sensor, held["sensor"]))
         entry.id = _value(str | None, held["id"])
         entry.confidence = _value(str | None, held["told"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

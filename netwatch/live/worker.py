@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType
 
@@ -22,6 +21,7 @@ from netwatch.incident import bare
 from netwatch.live.channel import Channel
 from netwatch.live.clock import Clock
 from netwatch.live.messages import Claimed, Ended, Manner, Reload, Seen, Spoken, Standing, Stop
+from netwatch.live.sources import Opener
 from netwatch.live.stored import slim
 from netwatch.model import Contact, Message, Packet
 from netwatch.pipeline import Engine
@@ -39,9 +39,6 @@ FAREWELL = 30.0
 """Seconds that the end waits to be taken."""
 
 _PARENT_DEATH = 1
-
-Opener = Callable[[], Source]
-"""Gives the source, opened before or now; raises `CaptureError`."""
 
 
 class _Gathered:
@@ -117,7 +114,7 @@ class Worker:
             raise _Stopped
 
     def _capture(self) -> None:
-        self._source = self._opener()
+        self._source = self._opener.open()
         blocks = iter(self._source.blocks())
         try:
             while not self._stopping or self._live:
@@ -137,17 +134,20 @@ class Worker:
         assert self._source is not None
         self._listen()
         at = time.monotonic_ns()
+        now = self._clock.now(at)
         if block.count:
-            last = max(block.records[TIME : block.count * FIELDS : FIELDS])
-            self._clock.seen(last, at)
+            now = max(block.records[TIME : block.count * FIELDS : FIELDS])
+            self._clock.seen(now, at)
             self._last_packet = time.time()
-            name = self._source.name
-            if self._live:
-                name = block.interfaces[0].name or name
-            self._engine.block(block, name)
-            self._send(last)
-        elif self._clock.now(at) is None:
-            self._clock.seen(time.time_ns(), at)
+        elif now is None:
+            now = time.time_ns()
+            self._clock.seen(now, at)
+        name = self._source.name
+        if self._live:
+            name = block.interfaces[0].name or name
+        # Also one without packets: it says that none came, and holds no memory.
+        self._engine.block(block, name)
+        self._send(now)
         self._tend(at)
 
     def _listen(self) -> None:
@@ -176,6 +176,7 @@ class Worker:
             self._settled = now
             self._send(now)
         if settle or at >= self._due_standing:
+            self._engine.count()
             self._due_standing = at + STANDING
             self._stand(with_coverage=settle)
         if settle:
@@ -205,6 +206,7 @@ class Worker:
                 freezes=getattr(source, "freezes", 0),
                 events=dict(getattr(source, "events", {})),
                 notes=tuple(notes),
+                down=getattr(source, "down", ()),
                 steps=self._clock.steps,
                 untold=self._untold,
                 waiting=self._channel.waiting,

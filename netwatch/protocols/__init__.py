@@ -1,10 +1,11 @@
 """Payload bytes in, names out: one parser a protocol, and the table that lists them.
 
 `PROTOCOLS` is keyed by the kinds that the kernel gives its candidates. A new protocol is
-a module here and a row in it. Each row has one of three shapes: `parse` takes a datagram
+a module here and a row in it. Each row has one of four shapes: `parse` takes a datagram
 that stands alone; `parse_stream` takes the bytes of a stream from the start of a message
 on, is called again with more when it raises `Incomplete`, and with ``last=True`` when no
-more will come; `connect` makes the state of one client whose message may be spread over
+more will come; `converse` makes one that remembers the messages before, for one side of a
+connection; `connect` makes the state of one client whose message may be spread over
 datagrams. All raise `ParseError` for what is not theirs, and nothing else.
 """
 
@@ -40,18 +41,20 @@ _REQUEST_LINE = re.compile(rb"[A-Z][A-Z_-]{2,23} [!-~]")
 
 Parse = Callable[[bytes], Message]
 ParseStream = Callable[[bytes, bool], Message]
+Converse = Callable[[], ParseStream]
 Known = Callable[[bytes], bool]
 Connect = Callable[[Known | None], quic.Connection | dtls.Connection | gquic.Connection]
 
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """How one kind of candidate is read: exactly one of the three is not None.
+    """How one kind of candidate is read: exactly one of the four is not None.
     `persistent` says that the next message of a stream starts where one ends."""
 
     name: str
     parse: Parse | None = None
     parse_stream: ParseStream | None = None
+    converse: Converse | None = None
     connect: Connect | None = None
     persistent: bool = False
 
@@ -65,7 +68,7 @@ PROTOCOLS: Mapping[int, Protocol] = {
     DTLS: Protocol("dtls", connect=dtls.Connection),
     SOCKS: Protocol("socks", parse_stream=socks.parse),
     TLS_SERVER: Protocol("tls-server", parse_stream=tls_server.parse),
-    HTTP2: Protocol("http2", parse_stream=http2.parse),
+    HTTP2: Protocol("http2", converse=lambda: http2.Connection().read),
     GQUIC: Protocol("gquic", connect=gquic.Connection),
     DHCP: Protocol("dhcp", parse=dhcp.parse),
     DHCPV6: Protocol("dhcpv6", parse=dhcpv6.parse),

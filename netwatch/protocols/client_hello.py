@@ -105,7 +105,7 @@ def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> 
             fields.oddities.append("tls-extension-length")
     if cut and not fields.server_names:
         raise ParseError("tls-hello-cut")
-    ech_kind = fields.judged_ech()
+    ech_kind = fields.judged_ech(ciphers)
     return ClientHello(
         version,
         ciphers,
@@ -221,12 +221,14 @@ class _Extensions:
                 self.oddities.append("tls-many-server-names")
             self.server_names.append(name)
 
-    def judged_ech(self) -> str | None:
-        """What ECH says, in the light of all names; a malformed one is noted."""
+    def judged_ech(self, ciphers: tuple[int, ...]) -> str | None:
+        """What ECH says, in the light of all names and of who the client is; a malformed one
+        is noted."""
         if self.ech is None:
             return None
         try:
-            return ech.kind(self.ech, tuple(self.server_names))
+            marked = bool(ciphers) and ech.is_marked(ciphers[0], tuple(self.types))
+            return ech.kind(self.ech, tuple(self.server_names), marked)
         except ParseError as error:
             self.oddities.append(error.oddity)
             return "present"

@@ -41,7 +41,8 @@ def parse(payload: bytes) -> Message:
     A query shows ``dns-query`` for each name asked; a response shows ``dns-answer`` for
     each, whatever its code, and ``dns-cname`` for each alias target (CNAME, and SVCB and
     HTTPS of RFC 9460) that the answer section leads to from there. Addresses are those
-    of these names, hints of SVCB and HTTPS among them. A response without a question is
+    of these names, hints of SVCB and HTTPS among them; of ECH keys in these the public
+    names are told. A response without a question is
     taken to answer the owner of its first record where there are aliases; else (mDNS) it
     shows nothing, and its addresses are those of all its records. The root shows nothing,
     nor does any opcode but QUERY (``dns-opcode-5``): a zone update is not a lookup.
@@ -109,7 +110,11 @@ def _message(data: bytes, size: int, cut: bool = False) -> Message:
     chain = section.chain(asked)
     names = {*asked, *chain} if asked else None
     info = DnsInfo(
-        type_text(kind or section.first_type), rcode_text(rcode), section.addresses(names), chain
+        type_text(kind or section.first_type),
+        rcode_text(rcode),
+        section.addresses(names),
+        chain,
+        section.ech(),
     )
     shown = tuple(
         [Shown("dns-answer", name, True) for name in asked if name]

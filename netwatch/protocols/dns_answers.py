@@ -3,7 +3,8 @@
 
 Records are read in any order; which of them answer the question is decided afterwards,
 by following the aliases from the name asked. Hints in SVCB and HTTPS records are
-addresses like any other (RFC 9460 section 7.3): a client connects to them.
+addresses like any other (RFC 9460 section 7.3): a client connects to them. ECH keys in
+them say under which names hellos will go that stand for others.
 """
 
 import struct
@@ -13,6 +14,7 @@ from socket import AF_INET, AF_INET6, AddressFamily, inet_ntop
 import cython
 
 from netwatch.errors import ParseError
+from netwatch.names import normalise
 from netwatch.protocols.dns_name import name_at
 
 if not cython.compiled:
@@ -25,10 +27,10 @@ MAX_RECORDS = 512
 
 A, CNAME, AAAA, SVCB, HTTPS = 1, 5, 28, 64, 65
 _HINTS = {4: (AF_INET, 4), 6: (AF_INET6, 16)}
+_ECH, _ECH_VERSION = 5, 0xFE0D
 _IN = cython.declare(cython.int, 1)
-_CLASS = cython.declare(
-    cython.int, 0x7FFF
-)  # mDNS keeps the top bit for itself (RFC 6762 section 10.2)
+# mDNS keeps the top bit for itself (RFC 6762 section 10.2).
+_CLASS = cython.declare(cython.int, 0x7FFF)
 
 record = struct.Struct(">HHIH").unpack_from
 """Type, class, TTL and RDLENGTH, which follow the owner name (RFC 1035 3.2.1)."""
@@ -42,7 +44,7 @@ class Answers:
     and `first_type` are those of the first record, ``""`` and 0 where there is none.
     """
 
-    __slots__ = ("_addresses", "_aliases", "first_owner", "first_type", "oddities")
+    __slots__ = ("_addresses", "_aliases", "_ech", "first_owner", "first_type", "oddities")
 
     def __init__(self) -> None:
         self.first_owner = ""
@@ -50,6 +52,7 @@ class Answers:
         self.oddities: list[str] = []
         self._aliases: dict[str, list[str]] = {}
         self._addresses: list[tuple[str, str, int]] = []
+        self._ech: dict[str, None] = {}
 
     def read(
         self, data: bytes, pos: cython.Py_ssize_t, count: cython.Py_ssize_t, asked: str | None
@@ -139,6 +142,10 @@ class Answers:
                 found.setdefault(text, ttl)
         return tuple(found.items())
 
+    def ech(self) -> tuple[str, ...]:
+        """The public names of the ECH configurations, each once."""
+        return tuple(self._ech)
+
     @cython.cfunc
     def _address(
         self, owner: str, family: AddressFamily, packed: bytes, ttl: cython.longlong
@@ -171,6 +178,25 @@ class Answers:
                 family, size = _HINTS[key]
                 for at in range(0, len(value), size):
                     self._address(target or owner, family, value[at : at + size], ttl)
+            elif key == _ECH:
+                self._configurations(value)
+
+    def _configurations(self, value: bytes) -> None:
+        """Read an ECHConfigList (RFC 9849 section 4); versions that are not known are passed
+        over."""
+        configurations: Reader = Reader(Reader(value, "dns-svcb").vector(2), "dns-svcb")
+        while configurations.left:
+            version = configurations.uint(2)
+            reader: Reader = Reader(configurations.vector(2), "dns-svcb")
+            if version != _ECH_VERSION:
+                continue
+            reader.take(3)  # configuration id, KEM
+            reader.vector(2)
+            reader.vector(2)
+            reader.take(1)
+            name = normalise(reader.vector(1))
+            if name:
+                self._ech[name] = None
 
 
 @lru_cache(16384)

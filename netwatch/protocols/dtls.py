@@ -1,9 +1,10 @@
 """DTLS: the ClientHello in a client's first datagrams (RFC 6347, RFC 9147).
 
 A hello may be cut into fragments that come in any order over records and datagrams, and
-a server that wants a cookie makes the client say it again, as its next message.
-`Connection` is the state of one client; when it is dropped is for the caller to say. In
-every version the first flight is in clear, in records of epoch 0.
+a server that wants a cookie makes the client say it again, as its next message: the same
+hello under the same random, which counts once. `Connection` is the state of one client;
+when it is dropped is for the caller to say. In every version the first flight is in
+clear, in records of epoch 0.
 """
 
 from collections.abc import Callable
@@ -35,6 +36,12 @@ class _Hello:
         self.stream = CryptoStream("dtls-fragment-limit", "dtls-fragment-overlap")
         self.told = False
 
+    @property
+    def identity(self) -> bytes:
+        """What it has in common with the hello that says it again, with a cookie or for a
+        HelloRetryRequest (RFC 6347 section 4.2.1, RFC 9147 section 5.1)."""
+        return bytes(self.stream.head[:_IDENTITY])
+
     def takes(self, length: int, offset: int, data: bytes) -> bool:
         """Whether a fragment is of this hello and not of one sent anew, which has another
         random."""
@@ -49,26 +56,27 @@ class Connection:
     and as much that waits.
     """
 
-    __slots__ = ("_done", "_hellos", "_oddities")
+    __slots__ = ("_done", "_hellos", "_oddities", "_told")
 
     def __init__(self, known: Callable[[bytes], bool] | None = None) -> None:
         """`known` is as of `quic.Connection`, and is not asked here."""
         self._hellos: dict[int, _Hello] = {}
         self._oddities: dict[str, None] = {}
+        self._told: dict[bytes, None] = {}
         self._done = False
 
     @property
     def done(self) -> bool:
-        """Whether a hello was told. The one with the server's cookie may still come."""
+        """Whether a hello was told. Another, under another random, may still come."""
         return self._done
 
     def feed(self, datagram: bytes) -> Message | None:
         """Read the records in one UDP payload of the client.
 
         Returns the message of a ClientHello that became whole, else None. It shows
-        ``dtls-sni`` for the host_name of server_name; `size` is that of the datagram. The
-        hello that follows a HelloVerifyRequest or HelloRetryRequest is one of its own; one
-        that is sent again is not.
+        ``dtls-sni`` for the host_name of server_name; `size` is that of the datagram. One
+        that is sent again, as it was or as a HelloVerifyRequest or HelloRetryRequest wants
+        it, is the same hello.
 
         Raises `ParseError` where the datagram gives nothing: ``dtls-record`` (not DTLS),
         ``dtls-handshake`` (a handshake message that leads out of its record or itself),
@@ -76,7 +84,7 @@ class Connection:
         """
         count = self._read(datagram)
         for hello in self._hellos.values():
-            if not hello.told and len(hello.stream.head) >= hello.length:
+            if len(hello.stream.head) >= hello.length and not self._known(hello):
                 return self._tell(hello, len(datagram), last=False)
         if not count:
             raise ParseError("dtls-no-hello")
@@ -86,7 +94,7 @@ class Connection:
         """What a hello that was never whole shows: its message, of size 0 and with the
         oddity ``tls-hello-cut``, if its server_name is there; else None."""
         for hello in self._hellos.values():
-            if not hello.told and hello.stream.head:
+            if hello.stream.head and not self._known(hello):
                 try:
                     return self._tell(hello, 0, last=True)
                 except (Incomplete, ParseError):
@@ -94,8 +102,16 @@ class Connection:
         self._done = True
         return None
 
+    def _known(self, hello: _Hello) -> bool:
+        """Whether a hello, or the one that it says again, was told."""
+        hello.told = hello.told or hello.identity in self._told
+        return hello.told
+
     def _tell(self, hello: _Hello, size: int, last: bool) -> Message:
         hello.told = self._done = True
+        self._told[hello.identity] = None
+        if len(self._told) > MAX_HELLOS:
+            del self._told[next(iter(self._told))]
         body = bytes(hello.stream.head[: hello.length])
         whole = bytes([_CLIENT_HELLO]) + hello.length.to_bytes(3) + body
         parsed = client_hello(whole, last, cookie=True)

@@ -90,7 +90,8 @@ class Connection:
         """Take bytes of the handshake. The capture may have started behind the first CHLO,
         so that the hello starts where one is seen first, not at offset 0."""
         if self._base < 0:
-            if data[: len(TAG)] != TAG:
+            start = data[: len(TAG)]
+            if start != TAG and (offset or not TAG.startswith(start)):
                 if len(self._early) < MAX_PIECES:
                     self._early.append((offset, data))
                 else:

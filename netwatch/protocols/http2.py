@@ -1,9 +1,9 @@
-"""HTTP/2 in clear (RFC 9113): the host of each request at the start of a connection.
+"""HTTP/2 in clear (RFC 9113): the host of each request of a connection.
 
 A client that knows its server speaks HTTP/2 starts with a preface, then frames; requests
 are header blocks in HEADERS and CONTINUATION frames, compressed with HPACK (RFC 7541),
-which the `hpack` package undoes. Its table runs through the connection, so that only the
-requests from the preface on, as far as the bytes go, can be read.
+which the `hpack` package undoes. Its table runs through the connection, so that a request
+can be read only after all that came before it: `Connection` is what has to be remembered.
 """
 
 from typing import TYPE_CHECKING
@@ -27,8 +27,8 @@ MAX_HEADERS = 65536
 MAX_TABLE = 65536
 """The largest table that a client may ask for, in bytes (RFC 7541 section 4.2)."""
 MAX_FRAMES = 256
-"""Frames that are read; clients send a handful before their first request."""
-MAX_REQUESTS = 64
+"""Frames without a request that are read; clients send a handful before their first."""
+MAX_REQUESTS = 1024
 """Requests that are read from one connection."""
 MAX_NAME = 255
 """The longest host that is taken, in bytes."""
@@ -37,79 +37,80 @@ _HEADERS, _CONTINUATION = 1, 9
 _END_HEADERS, _PADDED, _PRIORITY = 0x04, 0x08, 0x20
 
 
-def parse(data: bytes, last: bool = False) -> Message:
-    """The requests in the whole frames at the start of `data`, which starts at the preface.
-
-    Shows ``http-host`` for the host of each ``:authority``, which CONNECT has too
-    (RFC 9113 sections 8.3.1 and 8.5), or of ``host`` where there is none; each name once,
-    without port. `size` runs to the end of the last whole frame, short of a header block
-    that goes on behind `data`. Raises `Incomplete` until the first header block is whole.
-
-    What goes wrong behind a request ends the reading and is an oddity, else a
-    `ParseError`: ``http2-preface``, ``http2-frame-size``, ``http2-padding``,
-    ``http2-continuation`` (another frame inside of a header block), ``http2-block``
-    (longer than `MAX_BLOCK`), ``http2-hpack`` (not HPACK, or grows beyond `MAX_HEADERS`),
-    ``http2-frames`` (no request in the first `MAX_FRAMES`), ``http2-cut`` (no request is
-    whole, with `last`).
-    """
-    start = data[: len(PREFACE)]
-    if start != PREFACE[: len(start)]:
-        raise ParseError("http2-preface")
-    if len(start) < len(PREFACE):
-        if last:
-            raise ParseError("http2-cut")
-        raise Incomplete(len(PREFACE) + 9)
-    requests = _Requests(data)
-    try:
-        for _ in range(MAX_FRAMES):
-            requests.frame()
-            if requests.count == MAX_REQUESTS:
-                break
-    except Incomplete:
-        if not requests.count:
-            if last:
-                raise ParseError("http2-cut") from None
-            raise
-    except ParseError as error:
-        if not requests.count:
-            raise
-        requests.oddities[error.oddity] = None
-    if not requests.count:
-        raise ParseError("http2-frames")
-    shown = tuple([Shown("http-host", name) for name in requests.names])
-    return Message(shown, requests.size, oddities=tuple(requests.oddities))
-
-
-class _Requests:
-    """The requests read so far: their names, how many, and where the frames behind the
-    last that is done with start."""
+class Connection:
+    """One client's side of a connection, from its preface on. No clock, no socket."""
 
     __slots__ = (
         "_block",
-        "_data",
         "_decoder",
+        "_done",
+        "_frames",
+        "_names",
         "_pos",
+        "_requests",
         "_stream",
-        "count",
-        "names",
-        "oddities",
-        "size",
     )
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self) -> None:
         self._decoder: Decoder | None = None
-        self._pos = self.size = len(PREFACE)
         self._block = bytearray()
         self._stream: int | None = None
-        self.names: dict[str, None] = {}
-        self.oddities: dict[str, None] = {}
-        self.count = 0
+        self._names: dict[str, None] = {}
+        self._requests = self._frames = 0
+        # how many of the bytes that are not done with are read
+        self._pos = 0
+        self._done = False
 
-    def frame(self) -> None:
+    def read(self, data: bytes, last: bool = False) -> Message:
+        """The whole frames at the start of `data`, which starts at the preface, later where
+        the message before ended, and may have grown since that was not done with.
+
+        Shows ``http-host`` for the host of each ``:authority``, which CONNECT has too
+        (RFC 9113 sections 8.3.1 and 8.5), or of ``host`` where there is none; each name
+        once a connection, without port. `size` runs to the end of the last whole frame.
+        Raises `Incomplete` until the first header block is whole, later until a frame is.
+
+        What goes wrong ends the reading: behind a request in `data` as an oddity, else as a
+        `ParseError`: ``http2-preface``, ``http2-frame-size``, ``http2-padding``,
+        ``http2-continuation`` (another frame inside of a header block), ``http2-block``
+        (longer than `MAX_BLOCK`), ``http2-hpack`` (not HPACK, or grows beyond
+        `MAX_HEADERS`), ``http2-frames`` (no request in the first `MAX_FRAMES`),
+        ``http2-cut`` (no request is whole, with `last`).
+        """
+        before, known = self._requests, len(self._names)
+        oddities: dict[str, None] = {}
+        try:
+            if not self._frames and not self._pos:
+                self._preface(data)
+            while not self._done:
+                self._frame(data, oddities)
+        except Incomplete:
+            if last and not self._requests:
+                raise ParseError("http2-cut") from None
+            if not last and not (self._requests and self._pos):
+                raise
+            self._done = last
+        except ParseError as error:
+            if self._requests == before:
+                raise
+            oddities[error.oddity] = None
+            self._done = True
+        size, self._pos = len(data) if self._done else self._pos, 0
+        shown = tuple([Shown("http-host", name) for name in [*self._names][known:]])
+        return Message(shown, size, oddities=tuple(oddities))
+
+    def _preface(self, data: bytes) -> None:
+        start = data[: len(PREFACE)]
+        if start != PREFACE[: len(start)]:
+            raise ParseError("http2-preface")
+        if len(start) < len(PREFACE):
+            raise Incomplete(len(PREFACE) + 9)
+        self._pos = len(PREFACE)
+
+    def _frame(self, data: bytes, oddities: dict[str, None]) -> None:
         """Read one frame (RFC 9113 section 4.1). Raises `Incomplete`, `ParseError`."""
         start = self._pos + 9
-        head = self._data[self._pos : start]
+        head = data[self._pos : start]
         if len(head) < 9:
             raise Incomplete(start)
         length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
@@ -120,20 +121,21 @@ class _Requests:
         if goes_on != (kind == _CONTINUATION) or (goes_on and stream != self._stream):
             raise ParseError("http2-continuation")
         end = start + length
-        if len(self._data) < end:
+        if len(data) < end:
             raise Incomplete(end)
+        self._frames += 1
+        if self._frames > MAX_FRAMES and not self._requests:
+            raise ParseError("http2-frames")
         if kind in (_HEADERS, _CONTINUATION):
             self._stream = stream
-            self._block += _fragment(self._data[start:end], kind, flags)
+            self._block += _fragment(data[start:end], kind, flags)
             if len(self._block) > MAX_BLOCK:
                 raise ParseError("http2-block")
             if flags & _END_HEADERS:
-                self._request()
+                self._request(oddities)
         self._pos = end
-        if self._stream is None:
-            self.size = end
 
-    def _request(self) -> None:
+    def _request(self, oddities: dict[str, None]) -> None:
         """Read the header block that is whole now; trailers come the same way, without an
         authority."""
         # Its import is dear, and not every capture has HTTP/2 in clear.
@@ -148,18 +150,19 @@ class _Requests:
             raise ParseError("http2-hpack") from None
         self._block.clear()
         self._stream = None
-        self.count += 1
+        self._requests += 1
+        self._done = self._requests == MAX_REQUESTS
         values: dict[bytes, bytes] = {}
         for name, value in fields:
             values.setdefault(bytes(name), bytes(value))
         authority = values.get(b":authority") or values.get(b"host") or b""
         raw = host_of(authority)
         if len(raw) > MAX_NAME:
-            self.oddities["http-host-length"] = None
+            oddities["http-host-length"] = None
             return
         host = normalise(raw)
         if host:
-            self.names[host] = None
+            self._names[host] = None
 
 
 def _fragment(payload: bytes, kind: int, flags: int) -> bytes:

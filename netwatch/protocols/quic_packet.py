@@ -41,11 +41,13 @@ _V1 = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
 _Q050 = bytes.fromhex("504574efd066fe2f9d945cfcdbd3a7f0d3b56b45")
 _T050 = bytes.fromhex("7ff579e5acd072915580304c43a2367c60488310")
 _T051 = bytes.fromhex("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d")
+_V2_DRAFT = bytes.fromhex("a707c203a59b47184a1d62ca570406ea7ae3e5d3")
 _V2 = bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9")
 
 VERSIONS = {
     0x00000001: Version("1", _V1),
     0x6B3343CF: Version("2", _V2, b"quicv2 ", (1, 2, 3, 0)),
+    0xFF020000: Version("2-draft-00", _V2_DRAFT, b"quicv2 "),
     0xFF000016: Version("draft-22", _DRAFT_22),
     **{0xFF000000 | draft: Version(f"draft-{draft}", _DRAFT_23) for draft in range(23, 29)},
     **{0xFF000000 | draft: Version(f"draft-{draft}", _DRAFT_29) for draft in range(29, 33)},
@@ -60,7 +62,7 @@ VERSIONS = {
     0x54303531: Version("T051", _T051, crypto=8),
 }
 """The versions that can be read, by their number on the wire (RFC 9001 section 5.2,
-RFC 9369 section 3.3.1, and the drafts of quic-tls)."""
+RFC 9369 section 3.3.1, and the drafts of quic-tls and quic-v2)."""
 
 RESERVED = Version("reserved", _V1, instead=(Version("reserved", _DRAFT_29),))
 """A version that only makes the server negotiate (RFC 9000 section 15). It has no keys of

@@ -7,7 +7,7 @@ what keeps it from delivering. Who waits, tries again and keeps count is
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -102,6 +102,11 @@ class Sink(Protocol):
         not delivered."""
         ...
 
+    def reach(self) -> str:
+        """Go as far as a receiver lets one who sends no alert: its name, its certificate, our
+        credentials. How far that was, for people; raises as `send` does."""
+        ...
+
     def rest(self) -> None:
         """Nothing is waiting: give up what should not be held while idle."""
         ...
@@ -140,19 +145,20 @@ class SinkType:
 @dataclass(frozen=True, slots=True)
 class Output:
     """One entry of ``outputs`` in netwatch.yaml. `every` is how long alerts are gathered
-    before they are sent, in s; 0 is at once. `file` and `line` are where it stands."""
+    before they are sent, in s; 0 is at once. `file` and `line` are where it stands. Two are
+    equal that deliver the same to the same, wherever they stand."""
 
     name: str
     type: str
     format: str
-    render: Renderer
-    fit: Fit
+    render: Renderer = field(compare=False)
+    fit: Fit = field(compare=False)
     min_verdict: int
     min_severity: int
     every: float
     settings: Settings
-    file: str
-    line: int
+    file: str = field(compare=False)
+    line: int = field(compare=False)
 
     def problems(self) -> list[Problem]:
         """Secrets that cannot be had now."""

@@ -83,18 +83,30 @@ class ElasticSink:
         for item in items:
             lines.append(json.dumps({"create": {"_id": item.key}}).encode())
             lines.append(document(item))
-        headers = {"Content-Type": "application/x-ndjson", **self._authorization()}
-        body = b"\n".join(lines) + b"\n"
-        answer = web.check(self._web.post(self._url, body, headers))
+        answer = web.check(self._post(b"\n".join(lines) + b"\n"))
         try:
-            told = json.loads(answer.body)["items"]
-            results = [one for each in told for one in each.values()]
+            told = json.loads(answer.body)
+            results = [one for each in told["items"] for one in each.values()]
             statuses = [int(one["status"]) for one in results]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise UnavailableError(f"no answer to a bulk: {answer}") from None
         if len(results) != len(items):
+            if told.get("errors") is False:
+                # Some tell of all together where nothing went wrong.
+                return [Delivered("no errors")] * len(items)
             raise UnavailableError(f"{len(results)} answers to a bulk of {len(items)}")
         return [_outcome(status, one) for status, one in zip(statuses, results, strict=True)]
+
+    def _post(self, body: bytes) -> web.Answer:
+        headers = {"Content-Type": "application/x-ndjson", **self._authorization()}
+        return self._web.post(self._url, body, headers)
+
+    def reach(self) -> str:
+        """Send a bulk of nothing, which is refused as such (400) behind the credentials."""
+        answer = self._post(b"\n")
+        if answer.status != 400:
+            web.check(answer)
+        return f"answers a bulk of nothing: HTTP {answer.status}"
 
     def _authorization(self) -> dict[str, str]:
         try:

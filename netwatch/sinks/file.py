@@ -14,7 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.sinks.base import Again, Delivered, Item, Outcome, UnavailableError
+from netwatch.sinks.base import (
+    Again,
+    Delivered,
+    DeniedError,
+    Item,
+    Outcome,
+    UnavailableError,
+)
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.settings import number, size
 from netwatch.userfile import Fields
@@ -128,6 +135,16 @@ class FileSink:
                     path.with_name(f"{path.name}.{old + 1}")
                 )
         path.rename(path.with_name(f"{path.name}.1"))
+
+    def reach(self) -> str:
+        """Whether the file can be written, or made in its folder."""
+        path = self._settings.path
+        there = path if path.exists() else path.parent
+        if not there.exists():
+            raise UnavailableError(f"there is no folder {there}")
+        if not os.access(there, os.W_OK):
+            raise DeniedError(f"{there} may not be written")
+        return f"{path} can be written"
 
     def rest(self) -> None:
         """The file stays open."""

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from netwatch.errors import NetwatchError
-from netwatch.sinks.base import Again, Delivered, DeniedError, Item, Outcome, Refused
+from netwatch.sinks.base import (
+    Again,
+    Delivered,
+    DeniedError,
+    Item,
+    Outcome,
+    Refused,
+    UnavailableError,
+)
 from netwatch.sinks.secrets import Secret, take
 from netwatch.sinks.settings import duration, given, split_host
 from netwatch.sinks.tls import Tls
@@ -24,6 +32,7 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _REFUSED = ("MSG_SIZE_TOO_LARGE", "_INVALID_ARG", "INVALID_RECORD", "INVALID_MSG")
+_REFUSAL = "expired, not valid for this name, or not of the CA under 'tls'"
 _DENIED = (
     "_AUTHENTICATION",
     "SASL_AUTHENTICATION_FAILED",
@@ -120,21 +129,20 @@ class KafkaSink:
         return options
 
     def _heard(self, error: Any) -> None:
-        self._trouble = str(error.str())
+        told = str(error.str())
+        if error.name() == "_ALL_BROKERS_DOWN" and self._trouble:
+            return  # each has said why
+        if "certificate verify failed" in told:
+            # The library guesses at one cause of these.
+            told = f"{told.partition(': ')[0]}: its certificate is refused: {_REFUSAL}"
+        self._trouble = told
         if error.name() in _DENIED:
-            self._denied = self._trouble
+            self._denied = told
 
     def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """Produce a batch and wait for all reports."""
         outcomes: list[Outcome] = [Again("no report")] * len(items)
-        self._denied = ""
-        if self._producer is None:
-            try:
-                self._producer = self._library.Producer(self._options())
-            except NetwatchError as error:
-                raise DeniedError(str(error)) from None
-            except self._library.KafkaException as error:
-                raise DeniedError(error.args[0].str()) from None
+        self._connect()
         for number, item in enumerate(items):
             self._produce(number, item, outcomes)
         left = self._producer.flush(self._settings.timeout + 1)
@@ -145,6 +153,30 @@ class KafkaSink:
             # What is still in its queues would be sent behind our back.
             self.close()
         return outcomes
+
+    def _connect(self) -> None:
+        self._denied = self._trouble = ""
+        if self._producer is None:
+            try:
+                self._producer = self._library.Producer(self._options())
+            except NetwatchError as error:
+                raise DeniedError(str(error)) from None
+            except self._library.KafkaException as error:
+                raise DeniedError(error.args[0].str()) from None
+
+    def reach(self) -> str:
+        """Ask the brokers for the topic."""
+        self._connect()
+        try:
+            found = self._producer.list_topics(self._settings.topic, self._settings.timeout)
+        except self._library.KafkaException as error:
+            self._producer.poll(0)
+            if self._denied:
+                raise DeniedError(self._denied) from None
+            raise UnavailableError(self._trouble or error.args[0].str()) from None
+        wrong = found.topics[self._settings.topic].error
+        known = "" if wrong is None else f", topic {self._settings.topic}: {wrong.str()}"
+        return f"{len(found.brokers)} brokers answer{known}"
 
     def _produce(self, number: int, item: Item, outcomes: list[Outcome]) -> None:
         def report(error: Any, message: Any) -> None:
@@ -173,7 +205,7 @@ class KafkaSink:
             return Refused(told)
         if error.name() in _DENIED:
             self._denied = told
-        return Again(f"{told}; {self._trouble}" if self._trouble else told)
+        return Again(self._trouble or told)
 
     def rest(self) -> None:
         """Connections stay; errors of those that the brokers closed are of no interest."""

@@ -10,11 +10,12 @@ import re
 import smtplib
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime
 from pathlib import Path
+from typing import TypeVar
 
 from netwatch.errors import NetwatchError
 from netwatch.sinks.base import (
@@ -31,7 +32,7 @@ from netwatch.sinks.base import (
 )
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.settings import Credentials, credentials, duration, given, host_port
-from netwatch.sinks.tls import Tls
+from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
 from netwatch.userfile import Fields
 
@@ -44,6 +45,7 @@ MAX_RECIPIENTS = 100
 EVERY = 900.0
 """Seconds that alerts are gathered where nothing is said."""
 
+_T = TypeVar("_T")
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+", re.ASCII)
 _NAMES = 3
 
@@ -107,29 +109,39 @@ class MailSink:
         """Send one message. Raises by the first digit of the server's code (RFC 5321 section
         4.2.1): 4 is `UnavailableError`, 5 is `RejectedError`; `DeniedError` for credentials."""
         message = digest(items, self._settings.sender, self._settings.to)
-        where = f"{self._settings.host}:{self._settings.port}"
+        refused = self._tried(lambda server: server.send_message(message))
+        some = f", but not for {', '.join(sorted(refused))}" if refused else ""
+        return [Delivered(f"taken by {self._where}{some}")] * len(items)
+
+    def reach(self) -> str:
+        """Connect and sign in."""
+        self._tried(lambda server: server.noop())
+        signed = " and takes our credentials" if self._settings.credentials.user else ""
+        return f"{self._where} answers{signed}"
+
+    @property
+    def _where(self) -> str:
+        return f"{self._settings.host}:{self._settings.port}"
+
+    def _tried(self, work: Callable[[smtplib.SMTP], _T]) -> _T:
+        where = self._where
         try:
             with self._session() as server:
-                refused = server.send_message(message)
+                return work(server)
         except smtplib.SMTPAuthenticationError as error:
             raise DeniedError(f"{where}: {_said(error.smtp_code, error.smtp_error)}") from None
         except smtplib.SMTPRecipientsRefused as error:
-            code, text = max(error.recipients.values())
-            self._raise(where, code, text)
+            raise self._error(*max(error.recipients.values())) from None
         except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
-            self._raise(where, error.smtp_code, error.smtp_error)
+            raise self._error(error.smtp_code, error.smtp_error) from None
         except smtplib.SMTPResponseException as error:
-            self._raise(where, error.smtp_code, error.smtp_error, DeniedError)
+            raise self._error(error.smtp_code, error.smtp_error, DeniedError) from None
         except NetwatchError as error:
             raise DeniedError(str(error)) from None
         except smtplib.SMTPNotSupportedError as error:
             raise DeniedError(f"{where}: {error}") from None
         except (smtplib.SMTPException, OSError) as error:
-            verify = getattr(error, "verify_message", "")
-            told = f"its certificate is refused: {verify}" if verify else str(error)
-            raise UnavailableError(f"{where}: {told}") from None
-        some = f", but not for {', '.join(sorted(refused))}" if refused else ""
-        return [Delivered(f"taken by {where}{some}")] * len(items)
+            raise UnavailableError(f"{where}: {plainly(error)}") from None
 
     def _session(self) -> smtplib.SMTP:
         settings = self._settings
@@ -152,17 +164,11 @@ class MailSink:
             raise
         return server
 
-    def _raise(
-        self,
-        where: str,
-        code: int,
-        text: bytes | str,
-        permanent: type[NetwatchError] = RejectedError,
-    ) -> None:
-        told = f"{where}: {_said(code, text)}"
-        if 500 <= code < 600:
-            raise permanent(told)
-        raise UnavailableError(told)
+    def _error(
+        self, code: int, text: bytes | str, permanent: type[NetwatchError] = RejectedError
+    ) -> NetwatchError:
+        told = f"{self._where}: {_said(code, text)}"
+        return permanent(told) if 500 <= code < 600 else UnavailableError(told)
 
     def rest(self) -> None:
         """Nothing is held."""

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from netwatch.errors import NetwatchError
 from netwatch.sinks.base import (
@@ -24,7 +25,7 @@ from netwatch.sinks.base import (
 )
 from netwatch.sinks.secrets import Secret, take
 from netwatch.sinks.settings import Credentials, credentials, duration, given, url
-from netwatch.sinks.tls import Tls
+from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
 from netwatch.userfile import Fields
 
@@ -112,7 +113,7 @@ class NatsSink:
             if tls.server_name:
                 options["tls_hostname"] = tls.server_name
         self._error = None
-        self._client = self._library.aio.client.Client()
+        self._client = _client(self._library.aio.client.Client, "tls" in options)
         await self._client.connect(
             servers=list(settings.servers),
             name="netwatch",
@@ -131,20 +132,45 @@ class NatsSink:
 
     def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """Publish a batch and wait for the acknowledgements."""
+        return self._tried(self._publish(items))
+
+    def _tried(self, work: Coroutine[Any, Any, _T]) -> _T:
         try:
-            return self._run(self._publish(items))
+            return self._run(work)
         except (self._library.errors.Error, NetwatchError, OSError, TimeoutError) as error:
             cause = self._error or error
             self.close()
-            told = str(cause) or type(cause).__name__
+            if isinstance(error, UnavailableError):
+                raise
+            told = self._told(cause)
             if isinstance(error, NetwatchError) or any(w in told.lower() for w in _DENIALS):
                 raise DeniedError(told) from None
             raise UnavailableError(told) from None
+
+    def _told(self, cause: Exception) -> str:
+        """Why, in plain words, without the library's around it."""
+        where = urlsplit(self._settings.servers[0]).netloc
+        return f"{where}: {plainly(cause)}" if isinstance(cause, OSError) else str(cause)
 
     async def _publish(self, items: Sequence[Item]) -> list[Outcome]:
         client = await self._connected()
         stream = client.jetstream(timeout=self._settings.timeout)
         return list(await asyncio.gather(*(self._one(stream, item) for item in items)))
+
+    def reach(self) -> str:
+        """Connect, and ask which stream takes the subject."""
+        return self._tried(self._looked())
+
+    async def _looked(self) -> str:
+        subject = self._settings.subject
+        stream = (await self._connected()).jetstream(timeout=self._settings.timeout)
+        try:
+            name = await stream.find_stream_name_by_subject(subject)
+        except self._library.js.errors.NotFoundError:
+            raise UnavailableError(f"no stream takes the subject {subject}") from None
+        except self._library.js.errors.ServiceUnavailableError:
+            raise UnavailableError("connected, but JetStream is not switched on") from None
+        return f"connected, stream {name} takes the subject {subject}"
 
     async def _one(self, stream: Any, item: Item) -> Outcome:
         errors = self._library.errors
@@ -179,3 +205,16 @@ class NatsSink:
             self._client = None
         self._runner.close()
         self._runner = None
+
+
+def _client(base: Any, secured: bool) -> Any:
+    """A client that tells nothing in clear where TLS was asked for: the library goes by what
+    the server says of itself, which anybody on the way can say too."""
+
+    class Client(base):  # type: ignore[misc]
+        def _connect_command(self) -> Any:
+            if secured and not self._server_info.get("tls_required"):
+                raise UnavailableError("the server speaks no TLS, so it is told nothing")
+            return super()._connect_command()
+
+    return Client()

@@ -1,10 +1,14 @@
-"""A test alert: goes the way of all others to the receiver, and is marked as none."""
+"""Is a receiver there? A test alert goes the way of all others to it, and is marked as none;
+or it is reached without sending it anything.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
 
+from netwatch.errors import NetwatchError
 from netwatch.sinks.attempt import Result, attempt
 from netwatch.sinks.base import Output
+from netwatch.sinks.secrets import redacted
 from netwatch.sinks.spool import Row, key_of
 
 MARK = "netwatch-test"
@@ -73,3 +77,19 @@ def send(output: Output, record: dict[str, Any], now: float) -> Result:
         return attempt(output, sink, [Row(1, key_of(record), now, record)])
     finally:
         sink.close()
+
+
+def reach(output: Output) -> tuple[bool, str]:
+    """Whether the receiver of an output can be reached, without sending it an alert, and
+    what it said or why not."""
+    try:
+        sink = output.settings.open()
+        try:
+            found, told = True, sink.reach()
+        finally:
+            sink.close()
+    except NetwatchError as error:
+        found, told = False, str(error)
+    except Exception as error:  # of a receiver's library
+        found, told = False, f"{type(error).__name__}: {error}"
+    return found, redacted(told, output.settings.secrets())

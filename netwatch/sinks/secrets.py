@@ -6,10 +6,13 @@ connection: what was mended in a file holds without a restart. Whatever text lea
 sink goes through `redacted` first, because receivers like to repeat what they were sent.
 """
 
+import base64
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from netwatch.errors import NetwatchError
 from netwatch.userfile import Fields, Mapping
@@ -19,6 +22,7 @@ MAX_SECRET = 65536
 
 _EXPECTED = "expected {env: NAME} or {file: path}: a secret is not written in this file"
 _SHOWN = 200
+_LEAST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,22 @@ def redacted(text: str, secrets: Iterable[Secret]) -> str:
             value = secret.value()
         except NetwatchError:
             continue
-        text = text.replace(value, "***")
+        for form in _forms(value):
+            text = text.replace(form, "***")
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _forms(value: str) -> Iterator[str]:
+    """A secret as it may come back: as it is, quoted, or somewhere in a text of base64, where
+    its place among three decides which letters it has there; these at its ends, which
+    depend on what stands beside it, stay."""
+    yield value
+    yield json.dumps(value)[1:-1]
+    yield quote(value, safe="")
+    raw = value.encode()
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + raw).decode("ascii")
+        inside = whole[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
+        if len(inside) >= _LEAST:
+            yield inside

@@ -34,6 +34,7 @@ EVENT, ACK = "/services/collector/event", "/services/collector/ack"
 
 # Codes of HEC that stand for the token, the index or the channel, not for an event.
 _CONFIGURATION = {1, 2, 3, 4, 7, 10, 11, 14, 16, 21}
+_NO_DATA = 5
 _POLL = 0.25
 _POLL_MOST = 5.0
 
@@ -105,6 +106,13 @@ class SplunkSink:
             raise DeniedError(f"{answer}: the token has no indexer acknowledgement, expected 'ack'")
         return [Delivered(str(answer))] * len(items)
 
+    def reach(self) -> str:
+        """Send no event at all: a collector looks at the token first, and then misses the
+        event (code 5)."""
+        answer = self._post(EVENT, b"")
+        missed = _parsed(answer).get("code") == _NO_DATA
+        return "takes the token" if missed else f"takes what is no event: {answer}"
+
     def _event(self, item: Item) -> bytes:
         event: dict[str, Any] = {
             "time": epoch(item.record),
@@ -129,8 +137,11 @@ class SplunkSink:
             "X-Splunk-Request-Channel": self._channel,
         }
         answer = self._web.post(self._base + path, body, headers)
-        if answer.status == 400 and _parsed(answer).get("code") in _CONFIGURATION:
+        code = _parsed(answer).get("code")
+        if answer.status == 400 and code in _CONFIGURATION:
             raise DeniedError(str(answer))
+        if answer.status == 400 and code == _NO_DATA and not body:
+            return answer
         return web.check(answer)
 
     def _await(self, number: int) -> None:

@@ -15,8 +15,8 @@ import ssl
 import struct
 import termios
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from netwatch.sinks.base import Delivered, Item, Outcome, UnavailableError
 from netwatch.sinks.fit import fit
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.settings import duration, flag, host_port, size
-from netwatch.sinks.tls import Tls
+from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
 from netwatch.userfile import Fields
 
@@ -43,6 +43,7 @@ SUSPECT = 10.0
 # it is given time, in s.
 _BURST = 16384
 _PAUSE = 0.01
+_MOMENT = 0.3
 _ANSWER = 65536
 
 
@@ -127,24 +128,33 @@ class SyslogSink:
             body, cut = fit(item, max(1, self._settings.max_bytes - len(head)))
             messages.append(head + body)
             short.append(cut)
-        where = f"{self._settings.host}:{self._settings.port}"
         try:
-            if self._settings.transport == "udp":
-                told = self._datagrams(messages)
-            else:
-                told = self._stream([*self._repeat, *messages])
-        except ssl.SSLCertVerificationError as error:
-            told = f"{where}: its certificate is refused: {error.verify_message}"
-            raise UnavailableError(told) from None
-        except TimeoutError:
-            told = f"{where}: no answer within {self._settings.timeout:g} s"
-            raise UnavailableError(told) from None
+            with self._named():
+                if self._settings.transport == "udp":
+                    told = self._datagrams(messages)
+                else:
+                    told = self._stream([*self._repeat, *messages])
         except OSError as error:
             if time.monotonic() - self._last[0] < SUSPECT:
                 self._repeat = self._last[1]
-            raise UnavailableError(f"{where}: {error.strerror or error}") from None
+            raise UnavailableError(f"{self._where}: {plainly(error)}") from None
         self._last, self._repeat = (time.monotonic(), messages), []
         return [Delivered(told + (", shortened" if cut else "")) for cut in short]
+
+    @property
+    def _where(self) -> str:
+        return f"{self._settings.host}:{self._settings.port}"
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What says that the receiver is not who or where it should be, in plain words."""
+        try:
+            yield
+        except ssl.SSLCertVerificationError as error:
+            raise UnavailableError(f"{self._where}: {plainly(error)}") from None
+        except TimeoutError:
+            told = f"{self._where}: no answer within {self._settings.timeout:g} s"
+            raise UnavailableError(told) from None
 
     def _datagrams(self, messages: Sequence[bytes]) -> str:
         settings = self._settings
@@ -166,29 +176,53 @@ class SyslogSink:
         return "sent by UDP, which has no answer"
 
     def _stream(self, messages: Sequence[bytes]) -> str:
+        data = b"".join(framed(message, self._settings.framing) for message in messages)
+        with self._connected() as out:
+            out.sendall(data)
+            if isinstance(out, ssl.SSLSocket):
+                if self._settings.confirm:
+                    self._end_tls(out)
+                else:
+                    with suppress(OSError):
+                        out.unwrap()
+            elif self._settings.confirm:
+                out.shutdown(socket.SHUT_WR)
+                self._read_end(out)
+        return "read to the end and closed by the receiver" if self._settings.confirm else "written"
+
+    @contextmanager
+    def _connected(self) -> Iterator[socket.socket]:
         settings = self._settings
-        data = b"".join(framed(message, settings.framing) for message in messages)
         with socket.create_connection((settings.host, settings.port), settings.timeout) as plain:
             if settings.tls is None:
-                plain.sendall(data)
-                if not settings.confirm:
-                    return "written"
-                plain.shutdown(socket.SHUT_WR)
-                self._read_end(plain)
-            else:
-                name = settings.tls.server_name or settings.host
-                try:
-                    context = settings.tls.context()
-                except NetwatchError as error:
-                    raise UnavailableError(str(error)) from None
-                with context.wrap_socket(plain, server_hostname=name) as secure:
-                    secure.sendall(data)
-                    if not settings.confirm:
-                        with suppress(OSError):
-                            secure.unwrap()
-                        return "written"
-                    self._end_tls(secure)
-        return "read to the end and closed by the receiver"
+                yield plain
+                return
+            try:
+                context = settings.tls.context()
+            except NetwatchError as error:
+                raise UnavailableError(str(error)) from None
+            name = settings.tls.server_name or settings.host
+            with context.wrap_socket(plain, server_hostname=name) as secure:
+                yield secure
+
+    def reach(self) -> str:
+        """Resolve the name and, but for UDP, connect: with TLS both sides prove who they are.
+        A server that refuses our certificate says so with its first answer alone (TLS 1.3),
+        so that is waited for a moment."""
+        settings = self._settings
+        try:
+            if settings.transport == "udp":
+                socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_DGRAM)
+                return f"{self._where}: the name is known; over UDP nobody answers"
+            with self._named(), self._connected() as out:
+                if not isinstance(out, ssl.SSLSocket):
+                    return f"{self._where} takes connections"
+                out.settimeout(_MOMENT)
+                with suppress(TimeoutError):
+                    out.recv(1)
+                return f"{self._where} takes connections, {out.version()}"
+        except OSError as error:
+            raise UnavailableError(f"{self._where}: {plainly(error)}") from None
 
     def _end_tls(self, secure: ssl.SSLSocket) -> None:
         """Send close_notify (RFC 5425 section 4.4) and wait for the receiver's end, which
@@ -211,9 +245,8 @@ class SyslogSink:
                 time.sleep(_PAUSE)
         except TimeoutError:
             if not _unacknowledged(out):
-                where = f"{self._settings.host}:{self._settings.port}"
                 told = f"did not close within {self._settings.timeout:g} s after it had all"
-                raise UnavailableError(f"{where}: {told}, see 'confirm'") from None
+                raise UnavailableError(f"{self._where}: {told}, see 'confirm'") from None
             raise
         error = out.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error or _unacknowledged(out):

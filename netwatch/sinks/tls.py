@@ -4,6 +4,7 @@ TLS 1.2 at least; the receiver's certificate is always checked, against the CA t
 named, else those of the system.
 """
 
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,21 @@ class Tls:
 
 def _why(error: OSError) -> str:
     return error.strerror or str(error)
+
+
+def plainly(error: Exception) -> str:
+    """What kept a connection from being made, in words for people."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        # What answers in clear is read as a record of a strange version.
+        reason = getattr(error, "reason", None)
+        bare = reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+        return "speaks no TLS there" if bare else f"TLS: {reason or error}"
+    told = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, ConnectionError) and told.startswith("Connect call failed"):
+        return os.strerror(error.errno or 0)  # asyncio has words of its own
+    return str(told)
 
 
 def read(fields: Fields, base: Path) -> Tls | None:

@@ -19,7 +19,7 @@ from netwatch import __version__
 from netwatch.errors import NetwatchError
 from netwatch.sinks.base import DeniedError, RejectedError, UnavailableError
 from netwatch.sinks.settings import duration, url
-from netwatch.sinks.tls import Tls
+from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
 from netwatch.userfile import Fields
 
@@ -30,7 +30,10 @@ MAX_ANSWER = 16 << 20
 """Bytes of a receiver's answer; one that is longer cannot be understood."""
 
 _CHUNK = 65536
-_NOISE = re.compile(r"^(<.*?>|HTTPS?Connection\(.*?\)): (Failed to establish a new connection: )?")
+_NOISE = re.compile(
+    r"^(<.*?>|HTTPS?Connection\(.*?\)): (Failed to establish a new connection: )?"
+    r"(\[Errno -?\d+\] )?"
+)
 _LATER = {408, 425, 429}
 _MISDIRECTED = {401, 403, 404, 405, 407, 410}
 
@@ -80,7 +83,9 @@ class Web:
         self._settings = settings
         self._pool: PoolManager | None = None
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], method: str = "POST"
+    ) -> Answer:
         """POST `body`; the answer of any status. Raises `UnavailableError`."""
         import urllib3
 
@@ -88,9 +93,9 @@ class Web:
         try:
             pool = self._pool = self._pool or self._opened()
             response = pool.request(
-                "POST",
+                method,
                 url,
-                body=body,
+                body=body or None,
                 headers={"User-Agent": f"netwatch/{__version__}", **headers},
                 retries=False,
                 redirect=False,
@@ -159,11 +164,8 @@ def _why(error: Exception) -> str:
         if not isinstance(inner, Exception):
             break
         error = inner
-    verify = getattr(error, "verify_message", "")
-    if verify:
-        return f"its certificate is refused: {verify}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError):
+        return plainly(error)
     return _NOISE.sub("", str(error)) or type(error).__name__
 
 

@@ -25,6 +25,7 @@ MAX_HEADERS = 32
 """Headers that a configuration may add."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_REFUSALS = {401, 403, 407}
 _OURS = {"content-length", "content-type", "host", "transfer-encoding", "connection"}
 
 
@@ -101,6 +102,14 @@ class WebhookSink:
             answer = web.check(self._web.post(self._settings.web.url, body, headers))
             outcomes.append(Delivered(str(answer)))
         return outcomes
+
+    def reach(self) -> str:
+        """Ask for the head of what is there, with our credentials: any answer but a refusal
+        of these, or a redirect, will do."""
+        answer = self._web.post(self._settings.web.url, b"", self._headers(), "HEAD")
+        if answer.status in _REFUSALS or 300 <= answer.status < 400:
+            raise DeniedError(str(answer))
+        return f"answers: {answer}"
 
     def _headers(self) -> dict[str, str]:
         settings = self._settings

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from netwatch.watch.health import TROUBLES, Thresholds, troubles
-from netwatch.watch.snapshot import Look, Queue, Snapshot, Table, Written
+from netwatch.watch.snapshot import Backlog, Look, Queue, Snapshot, Table, Written
 
 MAX_SERIES = 256
 """Values that a label has at most, `OTHER` among them."""
@@ -42,6 +42,7 @@ class Metrics(Collector):
         yield from _wire(seen)
         yield from _judged(seen)
         yield from _tables(seen.tables)
+        yield from _backlogs(seen.backlogs)
         yield from _outputs(seen.outputs, seen.now)
         yield from _evidence(seen.evidence)
         wrong = Counter(trouble.kind for trouble in troubles(seen, self._limits))
@@ -72,6 +73,8 @@ def _process(seen: Snapshot) -> Iterator[Metric]:
     if seen.last_reload is not None:
         told = "When a configuration was last read again and applied."
         yield _gauge("netwatch_last_reload_timestamp_seconds", told, seen.last_reload)
+    told = "Times that what is open could not be stored."
+    yield _counter("netwatch_state_failures", told, seen.state_failures)
 
 
 def _wire(seen: Snapshot) -> Iterator[Metric]:
@@ -89,6 +92,10 @@ def _wire(seen: Snapshot) -> Iterator[Metric]:
     for name in seen.interfaces:
         up.add_metric([name], float(name not in seen.down))
     yield up
+    told = "What became of interfaces."
+    yield _counters("netwatch_interface_events", told, "event", seen.events)
+    told = "Times that the clock of the packets was set."
+    yield _counter("netwatch_clock_steps", told, seen.clock_steps)
     yield _counters(
         "netwatch_observations", "Names shown, by evidence.", "evidence", seen.observations
     )
@@ -122,6 +129,19 @@ def _tables(tables: Mapping[str, Table]) -> Iterator[Metric]:
         limit.add_metric([name], table.limit)
         evicted.add_metric([name], table.evicted)
     yield from (entries, limit, evicted)
+
+
+def _backlogs(backlogs: Mapping[str, Backlog]) -> Iterator[Metric]:
+    waiting = GaugeMetricFamily(
+        "netwatch_backlog_bytes", "Bytes that wait in memory.", labels=["queue"]
+    )
+    lost = CounterMetricFamily(
+        "netwatch_backlog_left_out", "Items that found no room there.", labels=["queue"]
+    )
+    for name, backlog in sorted(backlogs.items()):
+        waiting.add_metric([name], backlog.octets)
+        lost.add_metric([name], backlog.left_out)
+    yield from (waiting, lost)
 
 
 def _outputs(outputs: Mapping[str, Queue], now: float) -> Iterator[Metric]:

@@ -40,8 +40,8 @@ _COLUMNS: tuple[Column, ...] = (
     ("confidence", 10, 110, lambda told: told.confidence),
     ("app", 12, 0, lambda told: told.app.name),
     ("device", 0, 0, lambda told: told.device.hostname or told.device.id),
-    ("address", 15, 112, lambda told: told.device.ip),
-    ("network", 12, 120, lambda told: told.network.name),
+    ("address", 15, 150, lambda told: told.device.ip),
+    ("network", 12, 132, lambda told: told.network.name),
     ("contacts", 8, 100, lambda told: f"{sum(item.count for item in told.evidence):,}"),
     ("shown as", 0, 64, lambda told: _shown(told)),
 )

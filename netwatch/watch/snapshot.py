@@ -30,6 +30,15 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in memory between two parts of the capture: bytes now, and how many items
+    found no room and were left out."""
+
+    octets: int = 0
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """What one output has not delivered yet.
 
@@ -72,7 +81,9 @@ class Snapshot:
     `now`, `started`, `last_packet`, `last_drop` (when the drops last rose) and
     `last_reload` are moments, None for never. `dropped` are packets that the kernel lost
     before they came here, `freezes` how often its ring was full; `down` names those of the
-    `interfaces` that are not up. `incidents` counts what was told by verdict, `opened`
+    `interfaces` from which nothing can come, and `events` counts what became of them.
+    `clock_steps` is how often the clock of the packets was set, `state_failures` how often
+    what is open could not be stored. `incidents` counts what was told by verdict, `opened`
     those of them that are still open. `flows` are those that are over by their reading
     (`netwatch.coverage.readings`), `silent` the contacts without a verdict by the reason.
     `recent` are the incidents told last, the newest first, each as it was told
@@ -91,6 +102,9 @@ class Snapshot:
     candidates: int = 0
     dropped: int = 0
     freezes: int = 0
+    events: Mapping[str, int] = field(default_factory=dict)
+    clock_steps: int = 0
+    state_failures: int = 0
     last_packet: float | None = None
     last_drop: float | None = None
     reloads: int = 0
@@ -103,6 +117,7 @@ class Snapshot:
     incidents: Mapping[str, int] = field(default_factory=dict)
     opened: Mapping[str, int] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
+    backlogs: Mapping[str, Backlog] = field(default_factory=dict)
     outputs: Mapping[str, Queue] = field(default_factory=dict)
     evidence: Written = field(default_factory=Written)
     recent: tuple[Alert, ...] = ()

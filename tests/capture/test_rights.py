@@ -145,6 +145,17 @@ def test_grants_name_the_exact_file(tmp_path: Path) -> None:
     assert any("--cap-add NET_RAW" in line for line in told)
 
 
+def test_an_interpreter_that_others_use_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    own = tmp_path / "bin" / "python3"
+    assert "--copies" not in rights.grants(str(own))[0]
+    assert "--copies" in rights.grants("/usr/bin/python3")[0]
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
+    assert "--copies" not in rights.grants("/usr/bin/python3")[0]
+
+
 def test_elsewhere_it_takes_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert rights.grants() == ["start it as root (sudo)"]

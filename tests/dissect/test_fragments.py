@@ -122,7 +122,7 @@ def test_in_every_wrapping_on_every_link() -> None:
         for wrapping in WRAPPINGS[:: 1 if carrier is CARRIERS[0] else 9]:
             wrapped = Wrapped(carrier, (wrapping,))
             for cut in (0, 1):
-                frames = wrapped.frames(packet, cut=cut, cuts=(30, 90))
+                frames = wrapped.frames(packet, cuts={cut: (30, 90)})
                 assert read(frames[::-1], carrier.number) == ([(evidence, NAME)], {}), wrapped.name
 
 
@@ -130,7 +130,7 @@ def test_what_is_told_of_the_innermost_stays_so_in_fragments() -> None:
     wrapping = next(each for each in WRAPPINGS if each.name == "vxlan-vlan")
     wrapped = Wrapped(CARRIERS[1], (wrapping,))
     for cut in (0, 1):
-        frames = wrapped.frames(datagrams(4)["hello"][0][0], cut=cut, cuts=(40,))
+        frames = wrapped.frames(datagrams(4)["hello"][0][0], cuts={cut: (40,)})
         (found,) = observed(timed(frames))
         assert (found.client_mac, found.vlan) == (wrapped.mac, 7)
 

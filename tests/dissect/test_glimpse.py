@@ -1,9 +1,11 @@
 """What the packet loop counts without a parser shows nothing but names of no interest."""
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
 
 import handshakes
 import messages
@@ -12,6 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.captures import rows, timed
 from support.frames import CLIENT, SERVER, tcp, udp
+
+sys.path.append(str(Path(__file__).parents[1] / "protocols"))
+
+import protocol_samples as samples
 
 from netwatch.dissect.kernel import Kernel
 from netwatch.errors import Incomplete, ParseError
@@ -70,6 +76,12 @@ def read(payload: bytes, parse: Callable[[bytes], Message]) -> Message | None:
         return None
 
 
+KEY = b"\7\0\x20" + samples.vector(2, bytes(32)) + samples.vector(2, b"\0\1\0\1") + b"\0"
+KEYS = samples.vector(
+    2, b"\xfe\x0d" + samples.vector(2, KEY + b"\x0epublic.example\0\0") + b"\xfe\x0a\0\0"
+)
+
+
 DATAGRAMS = {
     "query": (query("www.example.org"), {"dns-query": 1}),
     "upper": (query("WWW.Example.ORG"), {"dns-query": 1}),
@@ -91,6 +103,7 @@ DATAGRAMS = {
         https(b"\0\4\0\4" + ip_address(SERVER).packed),
         {"dns-answer": 1},
     ),
+    "ech-keys": (https(b"\0\5" + samples.vector(2, KEYS)), {"dns-answer": 1}),
     "https-self": (
         messages.answer(1, IDLE[0], "HTTPS", [(IDLE[0], "HTTPS", 60, "1 .")]),
         {"dns-answer": 1},
@@ -202,7 +215,32 @@ def test_whatever_the_datagram_the_parser_agrees(payload: bytes, behind: bytes) 
         assert by.shown() == {}
 
 
+def with_ech(size: int, first: int = 0x2A2A, key: int = 32, more: int = 0) -> bytes:
+    """A hello with an encrypted_client_hello whose payload has this size, and with another
+    extension of this type."""
+    body = b"\0\0\1\0\1\7" + samples.vector(2, bytes(key)) + samples.vector(2, bytes(size))
+    parts = samples.server_name(IDLE[0].encode()) + samples.extension(0xFE0D, body)
+    parts += samples.extension(more, b"\0\3\2h3") if more else b""
+    return samples.records(samples.hello(parts, (first, 0x1301)))
+
+
+@pytest.mark.parametrize("size", [0, 1, 143, 144, 145, 176, 207, 208, 239, 240, 272])
+@pytest.mark.parametrize("first", [0x2A2A, 0x2A3A, 0x1A2B, 0x1301])
+@pytest.mark.parametrize("key", [0, 32])
+@pytest.mark.parametrize("more", [0, 17513, 17613, 17514])
+def test_a_dummy_is_idle_and_what_stands_for_another_is_not(
+    size: int, first: int, key: int, more: int
+) -> None:
+    by = kernel()
+    payload = with_ech(size, first, key, more)
+    held = not rows(by, timed([tcp(payload)]), RAW)
+    message = tls.parse(payload)
+    assert message.tls is not None
+    assert held == (message.tls.ech != "outer" and message.oddities == ())
+
+
 HELLOS = [hello(name, post_quantum=large) for name in (IDLE[0], OTHER) for large in (False, True)]
+HELLOS += [with_ech(176), with_ech(207), with_ech(207, 0x1301), with_ech(176, 0x1301, 0)]
 
 
 @settings(max_examples=500)

@@ -2,6 +2,7 @@
 
 import random
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import handshakes
@@ -153,6 +154,39 @@ def test_a_proxy_length_may_be_anything(size: int, rest: bytes) -> None:
     kinds(tcp(version_2(0)[:14] + size.to_bytes(2) + rest))
 
 
+# what stands before a hello and is none of it
+
+
+SSL_REQUEST = b"\x20\0\0\1\x85\xae\xff\x19\0\0\0\1\xff" + bytes(23)
+
+
+@pytest.mark.parametrize("message", [HELLO, LARGE], ids=["hello", "large"])
+@pytest.mark.parametrize("started", [True, False])
+def test_a_mysql_client_that_does_not_wait(message: bytes, started: bool) -> None:
+    """What it asks for TLS with and its hello are often one segment."""
+    for parts in (
+        (SSL_REQUEST, message),
+        (SSL_REQUEST + message,),
+        (SSL_REQUEST + message[:100], message[100:]),
+        (SSL_REQUEST + message[:1], message[1:]),
+    ):
+        found = told(*[SYN] * started, *segments(*parts))
+        assert [(each.evidence, each.name) for each in found] == [("tls-sni", NAME)]
+    plain = SSL_REQUEST[:5] + b"\xa6" + SSL_REQUEST[6:]
+    assert TLS not in kinds(tcp(plain + message))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_byte_that_only_looks_like_a_hello_does_not_cost_the_one_behind_it(size: int) -> None:
+    by = dissector()
+    parts = segments(b"\x16\3\1"[:size], HELLO)
+    assert [each.name for each in observed(timed(parts), RAW, by=by)] == [NAME]
+    parts = segments(b"\x16\3\1"[:size], LARGE[:700], LARGE[700:])
+    assert [each.name for each in observed(timed(parts), RAW, by=by)] == []
+    assert [each.name for each in observed(timed(parts), RAW)] == [NAME]
+    assert [each.name for each in observed(timed([parts[0], parts[2], parts[1]]), RAW)] == [NAME]
+
+
 # server hellos
 
 
@@ -254,8 +288,58 @@ def test_http2_in_clear_whole_and_in_segments(started: bool) -> None:
         assert [(each.evidence, each.name) for each in found] == [("http-host", NAME)]
 
 
+def http2_at(*authorities: str) -> list[bytes]:
+    """A preface with SETTINGS, then each request, as separate parts."""
+    whole = samples.http2_requests(*authorities)
+    ends = [len(samples.http2_requests(*authorities[:count])) for count in range(len(authorities))]
+    return [whole[at:end] for at, end in pairwise([0, *ends, len(whole)])]
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_http2_requests_of_later_segments(started: bool) -> None:
+    names = [f"h{number % 7}.example" for number in range(40)]
+    parts = http2_at(*names)
+    upload = samples.http2_frame(0, b"GET / HTTP/1.1\r\nHost: inside.example\r\n\r\n", 0, 1)
+    parts[20:20] = [samples.http2_frame(0, bytes(900), 0, 1)[:9], bytes(900), upload]
+    packets = segments(*parts)
+    found = told(*[SYN] * started, *packets[:3], *packets[4:9], packets[3], *packets[9:])
+    assert [each.name for each in found] == names[:7]
+    assert found[-1].packet == 9 + started
+
+
+def test_http2_over_hours_and_the_wrap() -> None:
+    parts = http2_at("a.example", "b.example", "c.example")
+    frames = timed([SYN, *segments(*parts, start=2**32 - 80)], gap=3600 * 10**9)
+    frames[0] = (frames[0][0], tcp(flags="S", seq=2**32 - 81))
+    by = dissector()
+    other = tcp(HELLO, sport=50001)
+    frames[3:3] = [(frames[2][0] + 100 * 10**9, other)]
+    found = observed(frames, RAW, by=by)
+    assert [each.name for each in found] == ["a.example", NAME, "b.example", "c.example"]
+    assert by.oddities() == {}
+
+
+def test_http2_is_read_up_to_a_limit() -> None:
+    filler = samples.http2_frame(0, bytes(16384), 0, 1)
+    for count, expected in ((62, ["a.example", "b.example"]), (66, ["a.example"])):
+        first, *rest = http2_at("a.example", "b.example")
+        data = b"".join([first, rest[0], filler * count, rest[1]])
+        parts = [data[at : at + 1400] for at in range(0, len(data), 1400)]
+        assert [each.name for each in told(SYN, *segments(*parts))] == expected
+
+
+@pytest.mark.parametrize("cut", range(1, 24))
+def test_http2_whose_preface_is_cut(cut: int) -> None:
+    """It may look like a request of HTTP/1 at first."""
+    data = samples.http2_requests(NAME)
+    by = dissector()
+    found = observed(timed([SYN, *segments(data[:cut], data[cut:])]), RAW, by=by)
+    assert [(each.evidence, each.name) for each in found] == [("http-host", NAME)]
+
+
 def test_the_start_of_its_preface_alone_is_none() -> None:
-    assert HTTP2 not in kinds(tcp(samples.PREFACE[:23]))
+    assert kinds(tcp(samples.PREFACE[:8])) == [HTTP2]
+    assert HTTP2 not in kinds(tcp(samples.PREFACE[:7]))
     assert HTTP2 not in kinds(tcp(b"PRI * FTP/2.0" + bytes(30)))
 
 

@@ -1,4 +1,5 @@
-"""TCP reassembly, with a protocol made for it: ``<name>`` once, ``{name}`` any number."""
+"""TCP reassembly, with a protocol made for it: ``<name>`` once, ``{name}`` any number, and
+a conversation of names that each go on from those before: ``[name|more|``."""
 
 import itertools
 from collections.abc import Callable
@@ -8,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import START
 
-from netwatch.dissect.streams import Streams
+from netwatch.dissect.streams import MAX_REFUSED, Streams
 from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Message, Packet, Shown
 
-ONCE, AGAIN = 1, 2
+ONCE, AGAIN, TALK = 1, 2, 3
 SECOND = 1_000_000_000
 SIDE = (7 << 8, 0)
-HEADS = {b"<": ONCE, b"{": AGAIN}
+HEADS = {b"<": ONCE, b"{": AGAIN, b"[": TALK}
 
 
 def parser(opening: bytes, closing: bytes) -> Callable[[bytes, bool], Message]:
@@ -33,13 +34,29 @@ def parser(opening: bytes, closing: bytes) -> Callable[[bytes, bool], Message]:
     return parse
 
 
+def talk() -> Callable[[bytes, bool], Message]:
+    said = ""
+
+    def parse(data: bytes, last: bool) -> Message:
+        nonlocal said
+        end = data.find(b"|")
+        if b"!" in data or (not said and data[:1] != b"["):
+            raise ParseError("not-a-talk")
+        if end < 0:
+            raise ParseError("cut") if last else Incomplete(len(data) + 1)
+        said += data[:end].decode()
+        return Message((Shown("tls-sni", said),), end + 1)
+
+    return parse
+
+
 def looks(data: bytes) -> int:
     return HEADS.get(data[:1], 0)
 
 
 def streams(**limits: int) -> Streams:
     parsers = {ONCE: parser(b"<", b">"), AGAIN: parser(b"{", b"}")}
-    return Streams(parsers, frozenset({AGAIN}), looks, **limits)
+    return Streams(parsers, frozenset({AGAIN}), looks, converses={TALK: talk}, **limits)
 
 
 def packet(number: int, time: int = START) -> Packet:
@@ -234,6 +251,113 @@ def test_what_cannot_be_read_is_counted_and_the_next_is_read() -> None:
     assert feeder.streams.oddities == {"not-a-name": 1}
 
 
+@pytest.mark.parametrize("head", [b"<one>", b"<o"])
+def test_a_head_that_was_none_does_not_take_the_one_behind_it_along(head: bytes) -> None:
+    feeder = Feeder()
+    feeder.send(100, b"{")
+    feeder.send(101, b"!")
+    feeder.send(102, b"x<two>")
+    assert feeder.streams.oddities == {"not-a-name": 1}
+    other = Feeder()
+    other.send(100, b"{")
+    other.send(104, head)
+    other.send(104 + len(head), b"ne>" if len(head) == 2 else b"stray")
+    other.send(101, b"no!")
+    assert other.names == ["one"]
+    assert other.streams.oddities == {"not-a-name": 1}
+
+
+def test_what_looked_like_another_kind_at_first_is_read_as_what_it_is() -> None:
+    """The kernel tells by the first segment; more bytes may tell better."""
+    feeder = Feeder()
+    for seq, data, kind in ((100, b"<", AGAIN), (101, b"na", 0), (103, b"me>", 0)):
+        feeder.number += 1
+        feeder._note(feeder.streams.feed(kind, SIDE, seq, data, False, packet(feeder.number)))
+    assert feeder.names == ["name"]
+    assert feeder.streams.oddities == {"not-a-name": 1}
+
+
+def test_heads_that_are_none_are_given_up_at_last() -> None:
+    """Else each of very many could have all behind it read once more."""
+    for count, names in ((MAX_REFUSED, ["one"]), (MAX_REFUSED + 1, [])):
+        feeder = Feeder()
+        for at in range(count):
+            feeder.send(100 + at, b"{")
+        feeder.send(101 + count, b"<one>")
+        feeder.send(100 + count, b"!")
+        assert feeder.names == names
+        assert feeder.streams.oddities == {"not-a-name": count}
+        feeder.send(106 + count, b"<two>")
+        assert feeder.names == [*names, "two"]
+
+
+# conversations
+
+
+def test_each_message_of_a_conversation_goes_on_from_those_before() -> None:
+    feeder = Feeder()
+    for seq, data in ((109, b"f|"), (100, b"[a|b"), (104, b"c|de"), (104, b"c|"), (108, b"|")):
+        feeder.send(seq, data)
+    assert feeder.names == ["[a", "[abc", "[abcde", "[abcdef"]
+    assert feeder.streams.waits(SIDE)
+    assert not feeder.streams.oddities
+
+
+@given(st.permutations(range(9)), st.lists(st.integers(0, 8), max_size=5))
+def test_a_conversation_in_any_order(order: list[int], again: list[int]) -> None:
+    whole = b"[one|two|three|fo{r|six<|"
+    parts = [whole[at : at + 3] for at in range(0, len(whole), 3)]
+    feeder = Feeder()
+    for at in (*order, *again):
+        kind = TALK if at == 0 else 0
+        feeder.number += 1
+        by = packet(feeder.number)
+        feeder._note(feeder.streams.feed(kind, SIDE, 100 + 3 * at, parts[at], False, by))
+    feeder.flush()
+    names = whole[:-1].decode().split("|")
+    assert feeder.names == ["".join(names[: at + 1]) for at in range(len(names))]
+
+
+def test_what_looks_like_a_head_inside_of_a_conversation_is_none() -> None:
+    feeder = Feeder()
+    feeder.send(100, b"[a|b")
+    feeder.send(104, b"<one>")
+    feeder.flush()
+    assert feeder.names == ["[a"]
+
+
+def test_a_conversation_that_pauses_is_remembered() -> None:
+    feeder = Feeder()
+    feeder.send(100, b"[a|")
+    feeder.send(100, b"<one>", side=(9 << 8, 0), at=3600 * SECOND)
+    feeder.send(103, b"b|", at=7200 * SECOND)
+    assert feeder.names == ["[a", "one", "[ab"]
+    assert not feeder.streams.oddities
+
+
+def test_of_too_many_that_pause_the_least_recent_is_forgotten() -> None:
+    feeder = Feeder(pausing=2)
+    for flow in range(4):
+        feeder.send(100, b"[%d|" % flow, side=(flow << 8, 0), at=61 * flow * SECOND)
+    for flow in range(4):
+        feeder.send(103, b"x|", side=(flow << 8, 0), at=250 * SECOND)
+    assert feeder.names == ["[0", "[1", "[2", "[3", "[1x", "[2x", "[3x"]
+    assert feeder.streams.oddities == {"tcp-streams-full": 1}
+    assert len(feeder.streams._talks) == 3
+
+
+def test_a_conversation_that_breaks_off_leaves_nothing_behind() -> None:
+    feeder = Feeder()
+    feeder.send(100, b"[a|")
+    feeder.send(103, b"b!")
+    feeder.send(105, b"c|")
+    feeder.send(100, b"[cut", side=(9 << 8, 0))
+    feeder.flush()
+    assert feeder.names == ["[a"]
+    assert feeder.streams.oddities == {"not-a-talk": 1, "cut": 1}
+    assert feeder.streams._talks == {}
+
+
 def test_behind_the_end_strays_are_let_go() -> None:
     feeder = Feeder()
     feeder.send(100, b"<one>")
@@ -307,7 +431,7 @@ def test_what_is_remembered_is_bounded() -> None:
 PIECES = st.tuples(
     st.integers(0, 3),
     st.integers(-40, 40),
-    st.text("<>{}!ab", min_size=1, max_size=12),
+    st.text("<>{}[|!ab", min_size=1, max_size=12),
     st.booleans(),
     st.integers(0, 30 * SECOND),
 )
@@ -317,7 +441,7 @@ PIECES = st.tuples(
 def test_any_segments_stay_within_the_limits(
     pieces: list[tuple[int, int, str, bool, int]],
 ) -> None:
-    feeder = Feeder(limit=2, limit_bytes=60, limit_stream=30, remembered=4)
+    feeder = Feeder(limit=2, limit_bytes=60, limit_stream=30, remembered=4, pausing=2)
     held = feeder.streams
     for flow, seq, text, cut, at in pieces:
         feeder.send(seq, text.encode(), side=(flow << 8, 0), cut=cut, at=at)
@@ -328,6 +452,9 @@ def test_any_segments_stay_within_the_limits(
         assert held._bytes <= 60
         assert len(held._streams) <= 2
         assert len(held._read) <= 4
+        assert len(held._paused) <= 2
+        assert all(stream.size == 0 for stream in held._paused.values())
+        assert held._talks.keys() <= held._streams.keys() | held._paused.keys()
         assert len(held._over) <= 4
     feeder.flush()
     assert (held._bytes, held._streams) == (0, {})

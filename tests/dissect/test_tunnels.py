@@ -217,6 +217,15 @@ BAD = {
     "nsh-size": (gre(0, layers.NSH, b"\0\1\0\1" + bytes(40)), "wrapping-header-cut"),
     "nsh-beyond": (gre(0, layers.NSH, b"\0\x3f\0\1" + bytes(40)), "wrapping-header-cut"),
     "nsh-kind": (gre(0, layers.NSH, b"\0\2\0\4" + bytes(40)), "wrapping-unknown"),
+    "ipcomp": (layers.ipv4(108, b"\6\0\0\2" + bytes(40)), "wrapping-unknown"),
+    "l2tp-3": (layers.ipv4(115, b"\0\0\0\7" + bytes(40)), "wrapping-unknown"),
+    "ppp-multilink": (
+        layers.ipv4(47, layers.pptp(b"\0\x3d\xc0\0" + bytes(30))),
+        "wrapping-unknown",
+    ),
+    "ppp-encrypted": (layers.ipv4(47, layers.pptp(b"\x53" + bytes(30))), "wrapping-unknown"),
+    "ppp-compressed": (layers.ipv4(47, layers.pptp(b"\0\xfd" + bytes(30))), "wrapping-unknown"),
+    "sctp": (layers.ipv4(132, bytes(40)), "transport-unknown"),
     "inner-ip-bad": (layers.ipv4(4, b"\x41" + bytes(30)), "ip-header-bad"),
     "gtp-extension-of-no-size": (
         layers.ipv4(17, layers.datagram(2152, layers.gtp(b"", 0x34, (1,))[:12] + bytes(30))),
@@ -236,6 +245,23 @@ BAD = {
 @pytest.mark.parametrize(("packet", "oddity"), BAD.values(), ids=BAD.keys())
 def test_what_is_bad_is_named(packet: bytes, oddity: str) -> None:
     assert carried(packet) == ([], {oddity: 1})
+
+
+@pytest.mark.parametrize(
+    ("kind", "oddity"),
+    [
+        (0x88E5, "encrypted-link"),
+        (0x88E7, "wrapping-unknown"),
+        (0x22F3, "wrapping-unknown"),
+        (0x88CC, "not-ip"),
+    ],
+)
+@pytest.mark.parametrize("tagged", [False, True])
+def test_what_is_not_read_behind_an_ethertype(kind: int, oddity: str, tagged: bool) -> None:
+    inside = (kind, bytes(60))
+    if tagged:
+        inside = (0x8100, b"\0\x2a" + kind.to_bytes(2) + bytes(60))
+    assert read([layers.on_ethernet(inside)]) == ([], {oddity: 1})
 
 
 @pytest.mark.parametrize("version", [4, 6])

@@ -1,9 +1,17 @@
 """Any message in any wrappings on any link, cut, shuffled, repeated and in fragments, is
-told exactly once, of its own client; and tshark reads the same of every wrapping."""
+told exactly once, of its own client; and tshark reads the same of every wrapping.
+
+Compositions are drawn: the message and what carries it (records of TLS, CRYPTO frames of
+QUIC, fragments of DTLS, frames of HTTP/2), segments or datagrams of that, fragments of IP at
+any depth, up to five wrappings in each other, the link.
+"""
 
 import random
+import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,25 +22,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import layers
-from support.captures import enhanced, interface, observed, section, timed
+from support.captures import dissector, enhanced, interface, observed, section, timed
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
+
+sys.path.append(str(Path(__file__).parents[1] / "protocols"))
+
+import handshake_samples
+import protocol_samples as samples
 
 from netwatch.formats.values import ip_text
 
 NAME = "www.example.org"
 RNG = random.Random(11)
-HELLOS = [
-    handshakes.records(handshakes.client_hello(NAME, RNG)),
-    handshakes.records(handshakes.client_hello(NAME, RNG, post_quantum=True)),
-    handshakes.records(handshakes.client_hello(NAME, RNG), 90),
+PLAIN = [handshakes.client_hello(NAME, RNG, post_quantum=large) for large in (False, True)]
+OVER_QUIC = [
+    handshakes.client_hello(NAME, RNG, post_quantum=large, quic=handshakes.QUIC_V1)
+    for large in (False, True)
 ]
-REQUEST = messages.request("GET", "/path", NAME, "Accept: */*", "Cookie: " + "c" * 300)
-INITIALS = [
-    handshakes.quic_hello(handshakes.QUIC_V1, NAME, RNG),
-    handshakes.quic_hello(handshakes.QUIC_V2, NAME, RNG, post_quantum=True),
+REQUESTS = [
+    messages.request("GET", "/path", NAME, "Accept: */*", "Cookie: " + "c" * 300),
+    messages.request("CONNECT", f"{NAME}:443", NAME),
+    handshake_samples.http2_requests(NAME, NAME, f"{NAME}:8080"),
 ]
+ASKED = bytes([len(NAME)]) + NAME.encode() + b"\1\xbb"
+SOCKS = [b"\5\1\0\3" + ASKED, b"\4\1\1\xbb\0\0\0\1user\0" + NAME.encode() + b"\0"]
+FLIGHT = handshake_samples.server_hello() + handshake_samples.certificates(
+    handshake_samples.certificate(NAME, NAME)
+)
+CHLO = handshake_samples.padded_chlo(NAME.encode())
 QUERY = messages.query(5, NAME, "AAAA")
+
+Draw = st.DrawFn
 
 
 @dataclass(frozen=True)
@@ -45,64 +66,202 @@ class Case:
     ends: tuple[str, str, int, int]
 
 
+@dataclass(frozen=True)
+class Talk:
+    """The packets of one side: those that come first, and those that may come in any order
+    and again."""
+
+    first: list[bytes]
+    rest: list[bytes]
+    repeated: bool = True
+
+
 @st.composite
-def compositions(draw: st.DrawFn) -> Wrapped:
-    """Up to four wrappings; those that take only IPv6 once, since IPv4 needs a header more."""
-    chosen = draw(st.lists(st.sampled_from(WRAPPINGS), max_size=4))
+def compositions(draw: Draw) -> Wrapped:
+    """Up to five wrappings; those that take only IPv6 once, since IPv4 needs a header more."""
+    chosen = draw(st.lists(st.sampled_from(WRAPPINGS), max_size=5))
     narrow = [at for at, each in enumerate(chosen) if len(each.takes) == 1]
     for at in narrow[:0:-1]:
         del chosen[at]
     return Wrapped(draw(st.sampled_from(CARRIERS)), tuple(chosen))
 
 
+def spans(draw: Draw, size: int, most: int) -> list[tuple[int, int]]:
+    """The pieces of something that is cut anywhere."""
+    cuts = sorted(draw(st.sets(st.integers(1, size - 1), max_size=most)))
+    return list(pairwise([0, *cuts, size]))
+
+
+def stream(draw: Draw, data: bytes, ends: dict, *, started: bool | None = None) -> Talk:
+    """The segments of a connection whose start was seen or not."""
+    seq = draw(st.sampled_from((1000, 2**32 - 200)))
+    started = draw(st.booleans()) if started is None else started
+    first = [tcp(flags="S", seq=seq, **ends)] if started else []
+    pieces = spans(draw, len(data), 6)
+    return Talk(first, [tcp(data[at:end], seq=seq + 1 + at, **ends) for at, end in pieces])
+
+
+def tls(draw: Draw, ends: dict) -> Talk:
+    data = handshakes.records(draw(st.sampled_from(PLAIN)), draw(st.sampled_from((90, 517, 16384))))
+    return stream(draw, data, ends)
+
+
+def http(draw: Draw, ends: dict) -> Talk:
+    return stream(draw, draw(st.sampled_from(REQUESTS)), ends)
+
+
+def certificate(draw: Draw, ends: dict) -> Talk:
+    """A server's flight, whose first segment has to have a server hello's beginning."""
+    back = {"src": ends["dst"], "dst": ends["src"], "sport": ends["dport"], "dport": ends["sport"]}
+    data = handshakes.records(FLIGHT, draw(st.sampled_from((120, 16384))))
+    pieces = spans(draw, len(data) - 120, 4)
+    parts = [(0, 120 + pieces[0][1]), *((120 + at, 120 + end) for at, end in pieces[1:])]
+    first, *rest = [tcp(data[at:end], seq=7000 + at, **back) for at, end in parts]
+    return Talk([first], [*rest, first])
+
+
+def socks(draw: Draw, ends: dict) -> Talk:
+    """It has to be whole in its segment."""
+    return Talk([], [tcp(draw(st.sampled_from(SOCKS)), **ends)])
+
+
+def lookup(draw: Draw, ends: dict) -> Talk:
+    """Over UDP each message counts. Over TCP nothing but its place tells a part of one."""
+    if draw(st.booleans()):
+        return stream(draw, len(QUERY).to_bytes(2) + QUERY, ends, started=True)
+    return Talk([], [udp(QUERY, **ends)], repeated=False)
+
+
+def quic(draw: Draw, ends: dict) -> Talk:
+    """Initials with CRYPTO frames that overlap, of several versions, coalesced or not."""
+    hello = draw(st.sampled_from(OVER_QUIC))
+    version = draw(st.sampled_from(sorted(samples.SALTS)))
+    dcid, size = draw(st.binary(min_size=8, max_size=20)), draw(st.sampled_from((1, 2, 4)))
+    packets = [
+        samples.sealed(
+            samples.crypto(start, hello[start : end + draw(st.integers(0, 40))]),
+            dcid,
+            number,
+            version=version,
+            number_size=size,
+            token=b"t" * draw(st.sampled_from((0, 70))),
+        )
+        for number, (start, end) in enumerate(spans(draw, len(hello), 4))
+    ]
+    together = draw(st.integers(1, len(packets)))
+    groups = [packets[at : at + together] for at in range(0, len(packets), together)]
+    return Talk([], [udp(b"".join(group), **ends) for group in groups])
+
+
+def google_quic(draw: Draw, ends: dict) -> Talk:
+    version = draw(st.sampled_from((25, 39, 43, 44, 46)))
+    packets = [
+        handshake_samples.clear_packet_of(
+            version, handshake_samples.stream_frame(version, CHLO[at:end], at)
+        )
+        for at, end in spans(draw, len(CHLO), 4)
+    ]
+    return Talk([], [udp(packet, **ends) for packet in packets])
+
+
+def dtls(draw: Draw, ends: dict) -> Talk:
+    """Fragments of a hello, and of the one that says it again with a cookie."""
+    hello = draw(st.sampled_from(OVER_QUIC))  # whose session id is empty
+    datagrams = []
+    for sequence, cookie in enumerate(draw(st.sampled_from(((b"",), (b"", b"c" * 20))))):
+        body = handshake_samples.dtls_hello(hello, cookie)
+        records = [
+            handshake_samples.dtls_record(handshake_samples.fragment(body, at, end, sequence))
+            for at, end in spans(draw, len(body), 5)
+        ]
+        together = draw(st.integers(1, len(records)))
+        datagrams += [
+            b"".join(records[at : at + together]) for at in range(0, len(records), together)
+        ]
+    return Talk([], [udp(each, **ends) for each in datagrams])
+
+
+KINDS: dict[str, tuple[str, int, Callable[[Draw, dict], Talk]]] = {
+    "tls": ("tls-sni", 443, tls),
+    "http": ("http-host", 8080, http),
+    "certificate": ("tls-cert", 443, certificate),
+    "socks": ("socks-host", 1080, socks),
+    "lookup": ("dns-query", 53, lookup),
+    "quic": ("quic-sni", 443, quic),
+    "google-quic": ("quic-sni", 443, google_quic),
+    "dtls": ("dtls-sni", 4433, dtls),
+}
+"""The kinds of messages: what they show, the server's port, and the packets of one."""
+
+
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: Draw) -> Case:
     wrapped = draw(compositions())
-    kind = draw(st.sampled_from(("tls-sni", "quic-sni", "http-host", "dns-query")))
+    evidence, dport, make = KINDS[draw(st.sampled_from(sorted(KINDS)))]
     client, server = draw(st.sampled_from(((CLIENT, SERVER), (CLIENT6, SERVER6))))
-    dport = 53 if kind == "dns-query" else 443
-    ends = {"src": client, "dst": server, "sport": 50123, "dport": dport}
-    opening: list[bytes] = []
-    if kind == "dns-query":
-        packets = [udp(QUERY, **ends)]
-    elif kind == "quic-sni":
-        packets = [udp(each, **ends) for each in draw(st.sampled_from(INITIALS))]
-    else:
-        seq = draw(st.sampled_from((1000, 2**32 - 200)))
-        if draw(st.booleans()):
-            opening = [tcp(flags="S", seq=seq, **ends)]
-        message = REQUEST if kind == "http-host" else draw(st.sampled_from(HELLOS))
-        packets = draw(segments(message, seq + 1, ends))
-    cut = draw(st.none() | st.integers(0, len(wrapped.wrappings)))
-    first = [frame for packet in opening for frame in wrapped.frames(packet)]
-    frames = []
-    for ident, packet in enumerate(packets):
-        cuts = draw(st.lists(st.integers(1, 40), max_size=4)) if cut is not None else ()
-        frames += wrapped.frames(packet, cut=cut, cuts=cuts, ident=ident)
-    if kind != "dns-query":
-        frames += draw(st.lists(st.sampled_from(first + frames), max_size=4))
+    talk = make(draw, {"src": client, "dst": server, "sport": 50123, "dport": dport})
+    depths = draw(st.sets(st.integers(0, len(wrapped.wrappings)), max_size=2))
+    frames: list[list[bytes]] = []
+    for ident, packet in enumerate([*talk.first, *talk.rest]):
+        cuts = {}
+        if ident >= len(talk.first):
+            places = st.lists(st.integers(1, 40), max_size=4)
+            cuts = {depth: draw(places) for depth in depths}
+        frames.append(wrapped.frames(packet, cuts=cuts, ident=ident))
+    first = [frame for each in frames[: len(talk.first)] for frame in each]
+    rest = [frame for each in frames[len(talk.first) :] for frame in each]
+    if talk.repeated:
+        rest += draw(st.lists(st.sampled_from(first + rest), max_size=4))
     # A SYN may come again, but nothing is sent before it.
-    frames = first + draw(st.permutations(frames))
-    return Case(wrapped, frames, kind, (client, server, 50123, dport))
+    return Case(
+        wrapped, first + draw(st.permutations(rest)), evidence, (client, server, 50123, dport)
+    )
 
 
-@st.composite
-def segments(draw: st.DrawFn, message: bytes, seq: int, ends: dict) -> list[bytes]:
-    """The segments of a stream that is cut anywhere."""
-    cuts = sorted(draw(st.sets(st.integers(1, len(message) - 1), max_size=6)))
-    edges = [0, *cuts, len(message)]
-    return [tcp(message[at:end], seq=seq + at, **ends) for at, end in pairwise(edges)]
-
-
-@settings(max_examples=400)
+@settings(max_examples=600)
 @given(cases())
 def test_told_exactly_once(case: Case) -> None:
-    found = observed(timed(case.frames), case.wrapped.carrier.number)
-    assert [(each.evidence, each.name) for each in found] == [(case.evidence, NAME)]
+    by = dissector()
+    found = observed(timed(case.frames), case.wrapped.carrier.number, by=by)
+    assert [(each.evidence, each.name) for each in found] == [(case.evidence, NAME)], by.oddities()
     (each,) = found
     ends = ip_text(each.client_ip), ip_text(each.server_ip), each.client_port, each.server_port
     assert ends == case.ends
-    assert (each.client_mac, each.vlan) == (case.wrapped.mac, case.wrapped.vlan)
+    if case.evidence != "tls-cert":
+        assert (each.client_mac, each.vlan) == (case.wrapped.mac, case.wrapped.vlan)
+
+
+ODDITIES = frozenset(
+    re.findall(
+        r"(?m)^\| `([a-z0-9-]+)` \|",
+        (Path(__file__).parents[2] / "docs" / "reference.md")
+        .read_text()
+        .partition("\n## Oddities\n")[2]
+        .partition("\n## Limits\n")[0],
+    )
+)
+"""Those that the reference names."""
+
+
+@settings(max_examples=400)
+@given(cases(), st.data())
+def test_any_bytes_give_none_or_a_named_oddity(case: Case, data: st.DataObject) -> None:
+    """Frames of a case with bytes changed, left out and put in anywhere, or cut."""
+    frames = [bytearray(frame) for frame in case.frames]
+    for _ in range(data.draw(st.integers(1, 6))):
+        frame = data.draw(st.sampled_from(frames))
+        at = data.draw(st.integers(0, len(frame)))
+        frame[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    snap = data.draw(st.sampled_from((1 << 18, 400, 120, 60)))
+    by = dissector()
+    link = case.wrapped.carrier.number
+    found = observed(timed(map(bytes, frames)), link, snap=snap, by=by)
+    assert all(each.name for each in found)
+    assert all(name in ODDITIES or name.startswith("dns-opcode-") for name in by.oddities())
+
+
+def test_the_oddities_are_found_in_the_reference() -> None:
+    assert len(ODDITIES) > 100
 
 
 # tshark

@@ -104,8 +104,7 @@ def check_wrapped(wrapped: Wrapped, site: Config, folder: Path, cuts: tuple = ()
     packets[1:2] = [udp(messages.query(6, "www.example.org", "A"), **ends)]
     frames = []
     for ident, packet in enumerate(packets):
-        cut = 0 if cuts else None
-        frames += wrapped.frames(packet, cut=cut, cuts=cuts, ident=ident)
+        frames += wrapped.frames(packet, cuts={0: cuts} if cuts else {}, ident=ident)
     path = folder / "a.pcap"
     path.write_bytes(pcap(timed(frames), wrapped.carrier.number))
     (alert,) = proven(site, path, folder / "proof")
@@ -148,7 +147,7 @@ def test_a_hello_that_never_ends(site: Config, tmp_path: Path) -> None:
 
 
 def test_a_datagram_that_never_becomes_whole(site: Config, tmp_path: Path) -> None:
-    frames = Wrapped(CARRIERS[0], ()).frames(tcp(HELLO[:900]), cut=0, cuts=(40, 80))
+    frames = Wrapped(CARRIERS[0], ()).frames(tcp(HELLO[:900]), cuts={0: (40, 80)})
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap(timed(frames[:2])))
     alerts = scanned(site, path, proving=True)

@@ -4,7 +4,7 @@ import io
 import pytest
 from hypothesis import given
 from made_records import ALERT, BARE, FULL_ALERT
-from support.siem import hostile_records, one_line
+from support.siem import hostile_records, one_line, unescaped
 
 from netwatch.coverage.counts import Coverage
 from netwatch.formats import FORMATS, OBSERVATION_FORMATS, RENDERERS, jsonl
@@ -49,4 +49,6 @@ def test_a_row_of_csv_keeps_its_columns(record) -> None:
     (row,) = csv.reader([line], strict=True)
     assert len(row) == len(COLUMNS)
     assert row[COLUMNS.index("verdict")] == "exempt"
+    owner = row[COLUMNS.index("device_owner")].removeprefix("'")
+    assert unescaped(owner) == unescaped(record["device"]["owner"]).removeprefix("'")
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)

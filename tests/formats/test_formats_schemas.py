@@ -6,9 +6,11 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
+from hypothesis import given
 from jsonschema import Draft202012Validator
 from made_records import ALERT, BARE, FULL, FULL_ALERT
 from support.documents import ROOT
+from support.siem import hostile_records, one_line, shown
 
 from netwatch.cli import main
 from netwatch.coverage.counts import Coverage
@@ -96,6 +98,22 @@ def test_the_schema_refuses_what_is_wrong(key: str, value: object) -> None:
 def test_readers_may_be_given_more_keys() -> None:
     record = jsonl.alert(replace(ALERT, **IDENTIFIED, extra={"later": 1}))
     Draft202012Validator(json.loads(text("alert"))).validate(record)
+
+
+def as_text(value):
+    """A value as a strict reader of JSON finds its texts."""
+    if isinstance(value, dict):
+        return {key: as_text(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [as_text(each) for each in value]
+    return shown(value) if isinstance(value, str) else value
+
+
+@given(hostile_records(replace(FULL_ALERT, **IDENTIFIED)))
+def test_hostile_texts_break_no_record_and_forge_no_field(record) -> None:
+    found = json.loads(one_line(json_line(record)))
+    validator("alert").validate(found)
+    assert found == as_text(record)
 
 
 def test_each_schema_is_shipped() -> None:

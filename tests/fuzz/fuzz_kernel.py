@@ -6,6 +6,7 @@ compiled one is fed with the same changes of the same seeds. TARGET is one of `T
 CORPUS folder the run starts from the seeds and keeps nothing.
 """
 
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,8 @@ def watch(module: ModuleType) -> None:
 def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"{__doc__}\nTargets: {', '.join(TARGETS)}")
+    # libFuzzer starts itself again by its first word, to merge
+    itself = shlex.join([sys.executable, *sys.argv[:2]])
     name = sys.argv.pop(1)
     if name in ("interpreted", "both"):
         watch(source())
@@ -35,7 +38,7 @@ def main() -> None:
         for at, seed in enumerate(seeds()):
             (Path(folder) / f"seed-{at}").write_bytes(seed)
         limits = ["-timeout=10", "-rss_limit_mb=1024", "-max_len=16384"]
-        atheris.Setup([sys.argv[0], *limits, *sys.argv[1:], folder], TARGETS[name])
+        atheris.Setup([itself, *limits, *sys.argv[1:], folder], TARGETS[name])
         atheris.Fuzz()
 
 

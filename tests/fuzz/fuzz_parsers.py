@@ -5,6 +5,7 @@ Coverage-guided by atheris (``pip install atheris``). TARGET is one of `TARGETS`
 CORPUS folder the run starts from the seeds and keeps nothing.
 """
 
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -18,12 +19,14 @@ with atheris.instrument_imports(include=["netwatch", "hpack"]):
 def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"{__doc__}\nTargets: {', '.join(TARGETS)}")
+    # libFuzzer starts itself again by its first word, to merge
+    itself = shlex.join([sys.executable, *sys.argv[:2]])
     name = sys.argv.pop(1)
     with tempfile.TemporaryDirectory() as folder:
         for at, seed in enumerate(seeds(name)):
             (Path(folder) / f"seed-{at}").write_bytes(seed)
         limits = ["-timeout=10", "-rss_limit_mb=1024", "-max_len=8192"]
-        atheris.Setup([sys.argv[0], *limits, *sys.argv[1:], folder], TARGETS[name])
+        atheris.Setup([itself, *limits, *sys.argv[1:], folder], TARGETS[name])
         atheris.Fuzz()
 
 

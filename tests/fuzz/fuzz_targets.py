@@ -3,7 +3,8 @@
 A target takes any bytes and returns nothing; whatever it raises is a finding: another
 exception than the parsers' own, a message that reaches out of its bytes, a wish for
 bytes that are there. What a stream is cut into and what comes in datagrams is part of
-the input. The seeds are made by code, so that no corpus lies in the repository.
+the input. The seeds are made by code; beside them lies a small corpus (`corpus`), that came
+of them.
 """
 
 import sys
@@ -12,11 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+sys.path.append(str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[2]))
 sys.path.append(str(Path(__file__).parents[1] / "protocols"))
 
 import handshake_samples as handshakes
 import protocol_samples as samples
+from corpus import kept
 
 from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Message, QuicInfo
@@ -37,7 +40,7 @@ from netwatch.protocols import (
     tls,
     tls_server,
 )
-from netwatch.protocols.certificate import host_names
+from netwatch.protocols.certificate import MAX_NAMES, host_names
 from netwatch.protocols.chlo import chlo
 from netwatch.protocols.client_hello import client_hello
 from netwatch.protocols.quic_frames import CryptoStream, read_frames
@@ -131,6 +134,31 @@ def _connection(connect: Callable[[], Handshake]) -> Target:
     return target
 
 
+def _conversation(converse: Callable[[], Callable[[bytes, bool], Message]]) -> Target:
+    """The first byte says how many bytes come at a time, the second whether it ends there."""
+
+    def target(data: bytes) -> None:
+        read, stream = converse(), data[2:]
+        step, done = 1 + (data[0] if data else 0), 0
+        for end in range(step, len(stream) + step, step):
+            given = stream[:end]
+            last = end >= len(stream) and data[1:2] > b"\x7f"
+            while done < len(given):
+                try:
+                    message = read(given[done:], last)
+                except Incomplete as more:
+                    hold(more.need > len(given) - done, f"needs {more.need}")
+                    hold(not last, "wants more than there will be")
+                    break
+                except ParseError:
+                    return
+                _sound(message, given[done:])
+                hold(message.size > 0, "a message of nothing")
+                done += message.size
+
+    return target
+
+
 def _handshake(parse: Callable[[bytes, bool], object]) -> Target:
     def target(data: bytes) -> None:
         for last in (False, True):
@@ -150,7 +178,7 @@ def _chlo(data: bytes, last: bool) -> None:
 
 def _certificate(data: bytes) -> None:
     names, oddities = host_names(data)
-    hold(len(names) <= 64 and len(oddities) <= 2, "too much of one certificate")
+    hold(len(names) <= MAX_NAMES and len(oddities) <= 2, "too much of one certificate")
 
 
 def _frames(data: bytes) -> None:
@@ -175,7 +203,7 @@ TARGETS: Mapping[str, Target] = {
     "dtls": _connection(dtls.Connection),
     "gquic": _connection(gquic.Connection),
     "http": _stream(http.parse),
-    "http2": _stream(http2.parse),
+    "http2": _conversation(lambda: http2.Connection().read),
     "mdns": _datagram(mdns.parse),
     "nd": _datagram(neighbor.parse),
     "quic": _connection(quic.Connection),
@@ -191,8 +219,8 @@ def _datagrams(*datagrams: bytes) -> bytes:
 
 
 def seeds(name: str) -> list[bytes]:
-    """Sound inputs of the target `name`, that the fuzzer changes."""
-    return [bytes(seed) for seed in _SEEDS[name]()]
+    """Inputs of the target `name` that the fuzzer changes: sound ones, and those kept."""
+    return [*map(bytes, _SEEDS[name]()), *kept(name)]
 
 
 _NAME = samples.server_name(b"www.example.com")
@@ -262,7 +290,7 @@ _SEEDS: Mapping[str, Callable[[], list[bytes]]] = {
         b"\x10CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n folded\r\n\r\n",
         b"\x90POST http://a.example/ HTTP/1.0\r\nContent-Length: 2\r\n\r\nabGET / HTTP/1.1\r\n",
     ],
-    "http2": lambda: [b"\x20" + handshakes.http2_requests("www.example.com", "a.example:80")],
+    "http2": lambda: [b"\x20\0" + handshakes.http2_requests("www.example.com", "a.example:80")],
     "mdns": lambda: [_ANNOUNCED],
     "nd": lambda: [
         b"\x88\0\0\0\x20\0\0\0" + _IP6 + b"\2\1" + _MAC,

@@ -9,6 +9,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
+from corpus import MOST, chosen, kept
 from fuzz_targets import TARGETS, BrokenPromiseError, hold, seeds
 
 RUNS = 2000
@@ -20,6 +21,19 @@ def test_seeds_and_all_their_beginnings_keep_the_promises(name):
         for end in range(0, len(seed) + 1, max(1, len(seed) // 300)):
             TARGETS[name](seed[:end])
         TARGETS[name](seed)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_small_corpus_is_kept(name):
+    inputs = kept(name)
+    assert 0 < sum(map(len, inputs)) <= MOST
+    assert inputs == sorted(set(inputs), key=lambda each: (len(each), each))
+    assert set(inputs) <= set(seeds(name))
+
+
+def test_the_smallest_inputs_are_kept_as_far_as_there_is_room():
+    assert chosen([b"333", b"1", b"22", b"1", b"11"], 5) == [b"1", b"11", b"22"]
+    assert chosen([b"22", b"1", b"333"], 5) == [b"1", b"22"]
 
 
 def test_a_broken_promise_is_a_finding():

@@ -17,6 +17,7 @@ from netwatch.model import Message
 
 SALTS = {
     1: "38762cf7f55934b34d179ae6a4c80cadccbb7f0a",
+    0xFF020000: "a707c203a59b47184a1d62ca570406ea7ae3e5d3",
     0x6B3343CF: "0dede3def700a6db819381be6e269dcbf9bd2ed9",
     0xFF00001D: "afbfec289993d24c9e9786f19c6111e04390a899",
     0xFF00001B: "c3eef712c72ebb5a11a7d2432bb46365bef9f502",
@@ -134,7 +135,7 @@ def sealed(
     extract = HMAC(bytes.fromhex(SALTS[version if like is None else like]), hashes.SHA256())
     extract.update(dcid if keys_of is None else keys_of)
     secret = _expand(extract.finalize(), sender, 32)
-    label = b"quicv2 " if version == 0x6B3343CF else b"quic "
+    label = b"quicv2 " if version in (0x6B3343CF, 0xFF020000) else b"quic "
     kind = 1 if version == 0x6B3343CF else 0
     first = 0xC0 | kind << 4 | number_size - 1
     head = bytes([first]) + version.to_bytes(4) + vector(1, dcid) + vector(1, scid)

@@ -168,6 +168,38 @@ def test_a_service_binding_in_alias_mode():
     assert found.dns.answers == (("192.0.2.1", 60),)
 
 
+def configurations(*names: bytes, version: int = 0xFE0D) -> bytes:
+    """An ECHConfigList (RFC 9849 section 4) of one configuration for each name."""
+    made = b""
+    for public in names:
+        key = b"\x2a\0\x20" + vector(2, bytes(32)) + vector(2, b"\0\1\0\1")
+        body = key + b"\0" + vector(1, public) + vector(2, b"")
+        made += struct.pack(">H", version) + vector(2, body)
+    return vector(2, made)
+
+
+def test_ech_keys_tell_their_public_names():
+    list_ = configurations(b"Public.example", b"other.example", b"public.example")
+    keys = param(5, list_[:2] + configurations(b"old.example", version=0xFE0A)[2:] + list_[2:])
+    keys = keys[:4] + (len(keys) - 6).to_bytes(2) + keys[6:]
+    answers = [record(OWNER, 65, b"\0\1\0" + param(1, b"\x02h2") + keys)]
+    found = dns.parse(message(RESPONSE, [question("www.example.com", 65)], answers))
+    assert found.dns.ech == ("public.example", "other.example")
+    assert shown(found) == [("dns-answer", "www.example.com")]
+    assert found.oddities == ()
+
+
+def test_ech_keys_cut_at_every_byte_are_named():
+    whole = configurations(b"public.example")
+    for end in range(len(whole)):
+        for keys in (whole[:end], vector(2, whole[2:end])):
+            if keys == vector(2, b""):
+                continue
+            answers = [record(OWNER, 65, b"\0\1\0" + param(5, keys))]
+            found = dns.parse(message(RESPONSE, [question("www.example.com", 65)], answers))
+            assert found.oddities == ("dns-svcb",)
+
+
 @pytest.mark.parametrize(
     ("kind", "data", "oddity"),
     [

@@ -16,6 +16,7 @@ from netwatch.protocols import dtls
 EXTENSIONS = server_name(b"www.example.com") + extension(16, vector(2, vector(1, b"webrtc")))
 BODY = dtls_hello(hello(EXTENSIONS))
 AGAIN = dtls_hello(hello(EXTENSIONS), cookie=b"c" * 20)
+RETRIED = dtls_hello(hello(EXTENSIONS + extension(44, vector(2, b"c" * 20))))
 ANEW = BODY[:2] + b"\xaa" * 32 + BODY[34:]
 
 
@@ -54,11 +55,20 @@ def test_record_versions(version):
     assert name(dtls.Connection().feed(record)) == "www.example.com"
 
 
-def test_a_hello_sent_again_is_told_once_and_one_with_a_cookie_for_itself():
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_hello_sent_again_with_a_cookie_or_without_is_told_once(order):
     connection = dtls.Connection()
-    sent = [whole(), whole(), whole(AGAIN, 1), whole(AGAIN, 1), whole()]
-    found = [connection.feed(datagram) for datagram in sent]
-    assert [one is not None for one in found] == [True, False, True, False, False]
+    sent = [whole(), whole(AGAIN, 1), whole(RETRIED, 1)]
+    found = [connection.feed(sent[at]) for at in (*order, *order)]
+    assert [one is not None for one in found] == [True, *[False] * 5]
+    assert connection.finish() is None
+
+
+def test_a_hello_of_which_a_part_was_lost_is_told_with_the_cookie():
+    connection = dtls.Connection()
+    assert connection.feed(dtls_record(fragment(BODY, 0, 60))) is None
+    assert name(connection.feed(whole(AGAIN, 1))) == "www.example.com"
+    assert connection.finish() is None
 
 
 def test_the_same_ports_may_start_anew():

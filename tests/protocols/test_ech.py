@@ -19,19 +19,33 @@ def outer(size: int, key: int = 32, suite: bytes = b"\0\1\0\1") -> bytes:
         (outer(399), ("cloudflare-ech.com",), "outer"),
         (outer(399), ("www.example.com", "public.tls-ech.dev"), "outer"),
         (outer(240, key=0), ("www.example.com",), "outer"),
-        (outer(144), ("www.example.com",), "grease"),
-        (outer(240, suite=b"\0\1\0\3"), ("www.example.com",), "grease"),
-        (outer(240), (), "present"),
+        (outer(144), ("www.example.com",), "present"),
         (outer(239), ("www.example.com",), "present"),
-        (outer(272), ("www.example.com",), "present"),
-        (outer(240, key=65), ("www.example.com",), "present"),
-        (outer(240, suite=b"\0\1\0\2"), ("www.example.com",), "present"),
-        (outer(240, suite=b"\0\2\0\1"), ("www.example.com",), "present"),
-        (outer(240), ("x.cloudflare-ech.com",), "grease"),
     ],
 )
 def test_what_an_extension_says(body, names, kind):
     assert ech.kind(body, names) == kind
+
+
+@pytest.mark.parametrize(
+    ("body", "names", "kind"),
+    [
+        (outer(240), ("cloudflare-ech.com",), "outer"),
+        (outer(240, key=0), ("www.example.com",), "outer"),
+        *((outer(size), ("www.example.com",), "grease") for size in (144, 176, 208, 240)),
+        (outer(240, suite=b"\0\1\0\3"), ("www.example.com",), "grease"),
+        (outer(240), ("x.cloudflare-ech.com",), "grease"),
+        (outer(240), (), "present"),
+        (outer(239), ("www.example.com",), "outer"),
+        (outer(272), ("www.example.com",), "outer"),
+        (outer(272), (), "outer"),
+        (outer(240, key=65), ("www.example.com",), "outer"),
+        (outer(240, suite=b"\0\1\0\2"), ("www.example.com",), "outer"),
+        (outer(240, suite=b"\0\2\0\1"), ("www.example.com",), "outer"),
+    ],
+)
+def test_what_it_says_in_a_hello_with_the_mark_of_boringssl(body, names, kind):
+    assert ech.kind(body, names, True) == kind
 
 
 @pytest.mark.parametrize(
@@ -60,8 +74,19 @@ def test_an_extension_cut_at_every_byte():
 @pytest.mark.parametrize("first", [True, False])
 def test_a_hello_tells_it_whatever_the_order_of_its_extensions(first):
     parts = [server_name(b"www.example.com"), extension(0xFE0D, outer(176))]
-    found = tls.parse(records(hello(b"".join(parts if first else reversed(parts)))))
-    assert (found.tls.ech, found.oddities) == ("grease", ())
+    extensions = b"".join(parts if first else reversed(parts))
+    settings = (extension(17513, b"\0\3\2h2"), extension(17613, b"\0\3\2h2"))
+    for suite, more, kind in (
+        (0x4A4A, b"", "grease"),
+        (0x4A5A, b"", "present"),
+        (0x1A3A, b"", "present"),
+        (0x1301, b"", "present"),
+        (0x1301, settings[0], "grease"),
+        (0x1301, settings[1], "grease"),
+        (0x1301, extension(17514, b""), "present"),
+    ):
+        found = tls.parse(records(hello(extensions + more, (suite, 0x1302))))
+        assert (found.tls.ech, found.oddities) == (kind, ())
 
 
 def test_a_malformed_one_is_there_all_the_same():
@@ -69,10 +94,14 @@ def test_a_malformed_one_is_there_all_the_same():
     assert (found.tls.ech, found.oddities) == ("present", ("tls-ech",))
 
 
-@given(st.binary(max_size=80), st.lists(st.sampled_from(["a.example", "cloudflare-ech.com"])))
-def test_any_bytes_have_a_kind_or_a_named_error(body, names):
+@given(
+    st.binary(max_size=80),
+    st.lists(st.sampled_from(["a.example", "cloudflare-ech.com"])),
+    st.booleans(),
+)
+def test_any_bytes_have_a_kind_or_a_named_error(body, names, greased):
     try:
-        told = ech.kind(body, tuple(names))
+        told = ech.kind(body, tuple(names), greased)
     except ParseError as error:
         told = error.oddity
     assert told in ("outer", "grease", "present", "tls-ech", "tls-ech-inner")

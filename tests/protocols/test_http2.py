@@ -6,12 +6,18 @@ from hypothesis import strategies as st
 from protocol_samples import sound_outcome
 
 from netwatch.errors import Incomplete, ParseError
+from netwatch.model import Message
 from netwatch.protocols import http2
 
 SETTINGS = http2_frame(4, b"")
 BLOCK = Encoder().encode(request_fields("www.example.com"))
 WHOLE = PREFACE + SETTINGS + http2_frame(1, BLOCK, 0x05, 1)
 TWO = http2_requests("www.example.com:8080", "other.example")
+
+
+def read(data: bytes, last: bool = False) -> Message:
+    """The first message of a connection."""
+    return http2.Connection().read(data, last)
 
 
 def names(found) -> list[str]:
@@ -24,10 +30,10 @@ def block_of(authority: str | None, **more: str) -> bytes:
 
 
 def test_all_requests_that_are_there():
-    found = http2.parse(TWO)
+    found = read(TWO)
     assert names(found) == ["www.example.com", "other.example"]
     assert (found.size, found.oddities) == (len(TWO), ())
-    assert names(http2.parse(http2_requests(*["a.example"] * 3))) == ["a.example"]
+    assert names(read(http2_requests(*["a.example"] * 3))) == ["a.example"]
 
 
 @pytest.mark.parametrize(
@@ -41,28 +47,28 @@ def test_all_requests_that_are_there():
     ],
 )
 def test_the_host_of_a_request(data, host):
-    assert names(http2.parse(data)) == [host]
+    assert names(read(data)) == [host]
 
 
 def test_the_target_of_connect():
     block = Encoder().encode([(":method", "CONNECT"), (":authority", "a.example:443")])
-    assert names(http2.parse(PREFACE + http2_frame(1, block, 4, 1))) == ["a.example"]
+    assert names(read(PREFACE + http2_frame(1, block, 4, 1))) == ["a.example"]
 
 
 def test_a_request_without_a_host_shows_nothing():
-    assert http2.parse(block_of(None)).shown == ()
+    assert read(block_of(None)).shown == ()
 
 
 def test_a_connection_cut_at_every_byte_waits_for_the_first_request():
     for end in range(len(WHOLE)):
         with pytest.raises(Incomplete) as raised:
-            http2.parse(WHOLE[:end])
+            read(WHOLE[:end])
         assert end < raised.value.need <= len(WHOLE)
         with pytest.raises(ParseError) as refused:
-            http2.parse(WHOLE[:end], last=True)
+            read(WHOLE[:end], last=True)
         assert refused.value.oddity == "http2-cut"
     for end in range(len(http2_requests("www.example.com:8080")), len(TWO)):
-        assert len(http2.parse(TWO[:end]).shown) == 1
+        assert len(read(TWO[:end]).shown) == 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
@@ -70,13 +76,65 @@ def test_a_block_over_frames(size):
     parts = [BLOCK[at : at + size] for at in range(0, len(BLOCK), size)]
     frames = [http2_frame(9 if at else 1, part, 0, 1) for at, part in enumerate(parts)]
     data = PREFACE + b"".join(frames) + http2_frame(9, b"", 4, 1)
-    found = http2.parse(data + b"\0\0\5")
+    found = read(data + b"\0\0\5")
     assert names(found) == ["www.example.com"]
     assert found.size == len(data)
 
 
-def test_the_message_ends_before_a_block_that_goes_on():
-    assert http2.parse(WHOLE + http2_frame(1, BLOCK, 0, 3)).size == len(WHOLE)
+def grown(ends: list[int], data: bytes) -> list[str]:
+    """The names of a connection that is given as its bytes come, those up to each end."""
+    connection, done, found = http2.Connection(), 0, []
+    for end in ends:
+        while done < end:
+            given_, missing = data[done:end], 1
+            try:
+                message = connection.read(given_)
+            except Incomplete as more:
+                missing = more.need - len(given_)
+                break
+            assert 0 < message.size <= end - done
+            assert message.oddities == ()
+            found += names(message)
+            done += message.size
+        assert missing > 0
+    assert done == len(data)
+    return found
+
+
+MANY = ["a.example", "b.example", "a.example", "c.example:81", "d.example", "b.example"]
+
+
+@given(st.sets(st.integers(1, 400), max_size=20), st.sampled_from([1, 40, 9999]))
+def test_requests_however_their_bytes_come(cuts, size):
+    """Blocks that lean on the table of those before, whole or over frames."""
+    encoder, data = Encoder(), PREFACE + SETTINGS
+    for at, authority in enumerate(MANY):
+        block = encoder.encode(request_fields(authority, accept="*/*", cookie="x" * 30 + str(at)))
+        parts = [block[start : start + size] for start in range(0, len(block), size)]
+        for number, part in enumerate(parts):
+            ends = 4 if number == len(parts) - 1 else 0
+            data += http2_frame(9 if number else 1, part, ends, 2 * at + 1)
+        data += http2_frame(0, bytes(at), 1, 2 * at + 1)
+    ends = sorted({min(cut, len(data)) for cut in cuts} | {len(data)})
+    assert grown(ends, data) == ["a.example", "b.example", "c.example", "d.example"]
+
+
+def test_what_went_wrong_ends_the_connection():
+    connection = http2.Connection()
+    assert connection.read(WHOLE).size == len(WHOLE)
+    with pytest.raises(ParseError) as raised:
+        connection.read(http2_frame(9, b"", 4, 3))
+    assert raised.value.oddity == "http2-continuation"
+    other = http2.Connection()
+    assert other.read(WHOLE + http2_frame(9, b"", 4, 3)).oddities == ("http2-continuation",)
+    rest = http2_frame(1, Encoder().encode(request_fields("b.example")), 4, 5)
+    assert other.read(rest) == Message((), len(rest))
+
+
+def test_a_request_that_the_capture_cut_ends_it_too():
+    connection = http2.Connection()
+    assert names(connection.read(WHOLE + b"\0\0\5", last=True)) == ["www.example.com"]
+    assert connection.read(WHOLE[len(PREFACE) :]).shown == ()
 
 
 @pytest.mark.parametrize(
@@ -88,40 +146,42 @@ def test_the_message_ends_before_a_block_that_goes_on():
     ],
 )
 def test_padding_and_priority(flags, payload):
-    assert names(http2.parse(PREFACE + http2_frame(1, payload, flags, 1))) == ["www.example.com"]
+    assert names(read(PREFACE + http2_frame(1, payload, flags, 1))) == ["www.example.com"]
 
 
 def test_frames_between_are_passed_over():
     between = http2_frame(8, b"\0\0\1\0") + http2_frame(0, bytes(3000), 1, 1)
     between += http2_frame(0xBE, b"unknown")
     rest = http2_requests("www.example.com")[len(PREFACE) :]
-    assert names(http2.parse(PREFACE + between + rest)) == ["www.example.com"]
+    assert names(read(PREFACE + between + rest)) == ["www.example.com"]
 
 
 def test_the_table_may_grow_as_the_server_grants():
     encoder = Encoder()
     encoder.header_table_size = http2.MAX_TABLE
     data = PREFACE + http2_frame(1, encoder.encode(request_fields("a.example")), 4, 1)
-    assert names(http2.parse(data)) == ["a.example"]
+    assert names(read(data)) == ["a.example"]
 
 
 def test_requests_have_a_limit():
     many = [f"h{at}.example" for at in range(http2.MAX_REQUESTS + 9)]
-    found = http2.parse(http2_requests(*many))
+    data = http2_requests(*many)
+    found = read(data)
     assert names(found) == many[: http2.MAX_REQUESTS]
+    assert found.size == len(data)
 
 
 def test_frames_before_a_request_have_a_limit():
     before = http2_frame(8, b"\0\0\1\0") * (http2.MAX_FRAMES - 1)
     request = http2_frame(1, BLOCK, 4, 1)
-    assert names(http2.parse(PREFACE + before + request)) == ["www.example.com"]
+    assert names(read(PREFACE + before + request)) == ["www.example.com"]
     with pytest.raises(ParseError) as raised:
-        http2.parse(PREFACE + before + SETTINGS + request)
+        read(PREFACE + before + SETTINGS + request)
     assert raised.value.oddity == "http2-frames"
 
 
 def test_a_name_that_is_too_long_is_left():
-    found = http2.parse(block_of("a" * 300))
+    found = read(block_of("a" * 300))
     assert (found.shown, found.oddities) == ((), ("http-host-length",))
 
 
@@ -150,25 +210,25 @@ def bomb() -> bytes:
 )
 def test_what_goes_wrong_is_an_error_first_and_an_oddity_later(frames, oddity):
     with pytest.raises(ParseError) as raised:
-        http2.parse(PREFACE + frames)
+        read(PREFACE + frames)
     assert raised.value.oddity == oddity
-    found = http2.parse(WHOLE + frames)
+    found = read(WHOLE + frames)
     assert names(found) == ["www.example.com"]
     assert found.oddities == (oddity,)
-    assert found.size == len(WHOLE)
+    assert found.size == len(WHOLE + frames)
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n", PREFACE[:-1] + b"x", b"PRI * HTTP/1.1"])
 def test_what_has_no_preface_is_refused(data):
     with pytest.raises(ParseError) as raised:
-        http2.parse(data)
+        read(data)
     assert raised.value.oddity == "http2-preface"
 
 
 @given(st.binary(max_size=200), st.sampled_from(["", "preface", "block"]), st.booleans())
 def test_any_bytes_are_a_message_or_a_named_error(data, framed, last):
     raw = {"": data, "preface": PREFACE + data, "block": PREFACE + http2_frame(1, data, 4, 1)}
-    assert sound_outcome(lambda given: http2.parse(given, last), raw[framed], "http")
+    assert sound_outcome(lambda given: read(given, last), raw[framed], "http")
 
 
 @given(
@@ -179,4 +239,4 @@ def test_a_sound_connection_with_some_bytes_changed(changes, last):
     data = bytearray(TWO)
     for at, value in changes:
         data[at] = value
-    assert sound_outcome(lambda given: http2.parse(given, last), bytes(data), "http")
+    assert sound_outcome(lambda given: read(given, last), bytes(data), "http")

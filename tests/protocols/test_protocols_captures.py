@@ -67,11 +67,13 @@ def test_captured_hellos_over_dtls(path):
     fields = ("udp.stream", "udp.payload")
     for stream, payload in tshark(path, "dtls.handshake.type == 1", *fields):
         found = connections[stream].feed(bytes.fromhex(payload))
-        assert found is not None
-        ours.append(told(found))
-    theirs = tshark(path, "dtls.handshake.type == 1", "dtls.handshake.ja4")
-    # tshark calls the version before the RFC s1, FoxIO knows no name for it.
-    assert [row[1][3:] for row in ours] == [row[0][3:] for row in theirs]
+        if found is not None:
+            ours.append((stream, told(found)[1][3:]))
+    # tshark calls the version before the RFC s1, FoxIO knows no name for it, and what a
+    # server has the client say again with a cookie is another hello to it.
+    theirs = tshark(path, "dtls.handshake.type == 1", "udp.stream", "dtls.handshake.ja4")
+    assert len(theirs) > len(ours)
+    assert ours == list(dict.fromkeys((stream, ja4[3:]) for stream, ja4 in theirs))
 
 
 @captured(

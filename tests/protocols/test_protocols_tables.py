@@ -26,7 +26,7 @@ def test_kinds_are_those_of_the_kernel():
 
 @pytest.mark.parametrize("row", PROTOCOLS.values(), ids=lambda row: row.name)
 def test_each_row_has_one_shape(row):
-    assert [row.parse, row.parse_stream, row.connect].count(None) == 2
+    assert [row.parse, row.parse_stream, row.converse, row.connect].count(None) == 3
     assert row.parse_stream or not row.persistent
 
 

@@ -1,9 +1,11 @@
 """A process that delivers alerts and kills itself at one step of it.
 
-Arguments: the folder of the outbox, the address of a bulk receiver, how many alerts, the
-step, and at which of its turns. Says each alert that `put` has taken.
+Arguments: the folder of the outbox, the keys of an output as JSON, the number of the first
+alert, how many, the step, and at which of its turns. Says the number of each alert that
+`put` has taken.
 """
 
+import json
 import os
 import signal
 import sys
@@ -17,14 +19,13 @@ from made_alerts import QUICK, output, record
 from netwatch.sinks import deadletters
 from netwatch.sinks.base import Outbox
 from netwatch.sinks.delivery import Delivery
-from netwatch.sinks.elastic import ElasticSink
 from netwatch.sinks.spool import Spool
 
 STEPS: dict[str, tuple[Any, str, bool]] = {
     "before put": (Spool, "put", False),
     "after put": (Spool, "put", True),
-    "before send": (ElasticSink, "send", False),
-    "after send": (ElasticSink, "send", True),
+    "before send": (None, "send", False),
+    "after send": (None, "send", True),
     "before dead letter": (deadletters, "add", False),
     "after dead letter": (deadletters, "add", True),
     "before cursor": (Spool, "advance", False),
@@ -32,7 +33,15 @@ STEPS: dict[str, tuple[Any, str, bool]] = {
     "before tidying": (Spool, "_forget", False),
     "after tidying": (Spool, "_forget", True),
 }
-"""Where to die: an owner, its function, and on which side of that."""
+"""Where to die: an owner (None: the class of the sink), its function, and on which side."""
+
+AT = [step for step in STEPS if "dead" not in step]
+"""Where there are no dead letters."""
+
+
+def ends(step: str) -> bool:
+    """Whether a run may be over before it comes to its turn: tidying is done beside it."""
+    return "tidying" in step
 
 
 def dying(function: Callable[..., Any], after: bool, turns: int) -> Callable[..., Any]:
@@ -52,24 +61,25 @@ def dying(function: Callable[..., Any], after: bool, turns: int) -> Callable[...
     return wrapped
 
 
-def main(folder: str, url: str, count: int, step: str, turns: int) -> None:
+def main(folder: str, keys: str, first: int, count: int, step: str, turns: int) -> None:
+    one = output(Path(folder), **json.loads(keys))
     if step in STEPS:
         owner, name, after = STEPS[step]
+        owner = owner or type(one.settings.open())
         setattr(owner, name, dying(getattr(owner, name), after, turns))
-    one = output(Path(folder), type="elastic", url=url, format="jsonl")
     delivery = Delivery([one], Outbox(Path(folder) / "spool"), timing=QUICK)
     delivery.start()
-    for number in range(count):
+    for number in range(first, first + count):
         delivery.put(record(number))
-        print(record(number)["id"], flush=True)
+        print(number, flush=True)
     left = delivery.drain(30)
-    # Tidying is done beside all this.
-    for _ in range(100):
-        if step in STEPS and not left:
-            threading.Event().wait(QUICK.poll)
+    for _ in range(100 if ends(step) and not left else 0):
+        threading.Event().wait(QUICK.poll)
     delivery.stop(30)
     sys.exit(bool(left))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
+    main(
+        sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5], int(sys.argv[6])
+    )

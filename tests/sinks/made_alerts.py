@@ -40,11 +40,25 @@ QUICK = Timing(first=0.02, cap=0.1, pause=0.1, poll=0.02)
 """As short as a test can wait."""
 
 
+POISON = 33
+"""The alert that some receivers refuse for good."""
+
+
+def ident(number: int) -> str:
+    """The id of alert `number`: none that a receiver takes for a number or a time."""
+    return f"{number:08x}feedface"
+
+
+def number_of(text: str) -> int:
+    """The number of the alert with this id."""
+    return int(text[:8], 16)
+
+
 def record(number: int, **changes: Any) -> dict[str, Any]:
     """Alert `number`, complete, with hostile text in every place where a sender has a say."""
     made = copy.deepcopy(probe.record(1_679_302_800 + number, "sensor-1", "0.1.0"))
     text = HOSTILE[number % len(HOSTILE)]
-    made["id"] = f"{number:016x}"
+    made["id"] = ident(number)
     made["verdict"] = ("violation", "advisory", "exempt")[number % 3]
     made["severity"] = ("critical", "high", "medium", "low")[number % 4]
     made["names"] = [text, f"{number}.example"]

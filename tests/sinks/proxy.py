@@ -3,6 +3,7 @@
 import contextlib
 import selectors
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -25,13 +26,16 @@ class Fault:
 
 
 class Proxy:
-    """Listens on a port of its own, for the receiver on `target`."""
+    """Listens on a port of its own, for the receiver on `target`; with a context it speaks
+    TLS in that one's place."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, context: ssl.SSLContext | None = None, port: int = 0) -> None:
         self._target = target
+        self._context = context
         self.fault = Fault()
         self.met = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.passed = 0
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -63,6 +67,8 @@ class Proxy:
                     time.sleep(0.01)
                 return
             server = socket.create_connection(("127.0.0.1", self._target), 5)
+            if self._context is not None:
+                client = self._context.wrap_socket(client, server_side=True)
             for each in (client, server):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._pass(client, server, fault)
@@ -85,6 +91,9 @@ class Proxy:
                     source, far = key.fileobj, key.data
                     try:
                         data = source.recv(CHUNK)
+                        # What TLS has unpacked already shows on no selector.
+                        while isinstance(source, ssl.SSLSocket) and source.pending():
+                            data += source.recv(source.pending())
                     except ConnectionError:
                         return reset(client, server)
                     if not data:
@@ -94,6 +103,7 @@ class Proxy:
                         continue
                     if source is client:
                         passed += len(data)
+                        self.passed += len(data)
                         if fault.reset_after is not None and passed > fault.reset_after:
                             return reset(client, server)
                         time.sleep(fault.pause)
@@ -103,6 +113,8 @@ class Proxy:
     def end(self) -> None:
         """Close all."""
         self._ended = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._lock:
             for each in self._open:

@@ -23,6 +23,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
 
+RECEIVERS = Path(os.environ.get("RECEIVERS", "/opt/netwatch-receivers"))
+"""The environment that `make receivers` makes."""
+
 
 def until(condition: Callable[[], Any], what: str = "it came") -> Any:
     """Wait until something holds; a test that waits in vain fails."""
@@ -51,6 +54,13 @@ def needs(*commands: str) -> None:
     for command in commands:
         if shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
             pytest.skip(f"{command} is not installed")
+
+
+def served(pair: tuple[Path, Path]) -> ssl.SSLContext:
+    """A context for a server with this certificate and key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    return context
 
 
 class Process:
@@ -160,6 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.acked += 1
             assert self.server.acks is not None
             self.answer(200, {"acks": {str(number): self.server.acks(number)}})
+        elif self.path.startswith("/services/collector") and not body:
+            self.answer(400, {"text": "No data", "code": 5})
         elif self.path.startswith("/services/collector"):
             self.server.taken.append((self.path, headers, list(_concatenated(body.decode()))))
             told: dict[str, Any] = {"text": "Success", "code": 0}
@@ -172,8 +184,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.taken.append((self.path, headers, [body]))
             self.answer(200, {"ok": True})
 
+    def do_HEAD(self) -> None:
+        if not (self.server.faults and self.server.faults.pop(0)(self)):
+            self.send_response(405)
+            self.end_headers()
+
     def _bulk(self, headers: dict[str, str], body: bytes) -> None:
         lines = body.decode().splitlines()
+        if not any(lines):
+            self.answer(400, {"error": {"type": "parse_exception"}, "status": 400})
+            return
         items = []
         for action, document in zip(lines[::2], lines[1::2], strict=True):
             key = json.loads(action)["create"]["_id"]
@@ -194,7 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
         return True
 
 

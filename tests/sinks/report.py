@@ -1,31 +1,42 @@
 """Runs every receiver that is there through every format and every fault, and writes what
-arrived into the tables of ``docs/siem/delivery.md``.
+arrived into the tables of ``docs/siem/README.md``.
 
-    python tests/sinks/report.py            # all; needs what `.ci/run` installs
-    python tests/sinks/report.py nats bulk  # some, to look at: nothing is written
+    python tests/sinks/report.py                # all; needs what `.ci/run` installs
+    python tests/sinks/report.py nats bulk      # some, to look at: nothing is written
+    python tests/sinks/report.py --ten-minutes  # all at once, down for ten real minutes
 """
 
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import trustme
 from harness import RECEIVERS
 from made_deliveries import Certificates, Deliveries
-from scenarios import FAULTS, SOME, Outcome, Run, applies, nothing
+from scenarios import FAULTS, SOME, Outcome, Run, applies, down, forms, nothing
 
 from netwatch.formats import RENDERERS
-from netwatch.sinks.base import JSON_FORMATS, Outbox
+from netwatch.sinks.base import Outbox
 
-PAGE = Path(__file__).parents[2] / "docs" / "siem" / "delivery.md"
+PAGE = Path(__file__).parents[2] / "docs" / "siem" / "README.md"
 MARKS = "<!-- written by tests/sinks/report.py -->", "<!-- to here -->"
+SLOW_MARKS = "<!-- written by tests/sinks/report.py --ten-minutes -->", "<!-- to here, too -->"
 THOUSAND, FEW = 1000, 64
+TABLES = (
+    ("down for 10 minutes", "restarted", "reset", "black hole", "slow reader", "kill -9"),
+    (
+        *("expired certificate", "wrong host name", "busy (429)", "error (500)", "answer lost"),
+        *("credentials refused", "one alert refused", "half-failed bulk"),
+    ),
+)
+"""The faults of each table, by the heads of their columns."""
 
 
-def attempt(receiver: str, fault: str, form: str = "jsonl", count: int = SOME) -> tuple[str, str]:
+def attempt(receiver: str, scenario: Callable[[Run], Outcome], form: str) -> tuple[str, str]:
     """The receiver's name, and alerts in and out, with repetitions and losses where there
     are any."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -38,42 +49,46 @@ def attempt(receiver: str, fault: str, form: str = "jsonl", count: int = SOME) -
         )
         there = RECEIVERS[receiver](folder, certificates)
         deliver = Deliveries(Outbox(folder / "spool"), [], [])
-        run = Run(there, deliver, folder, form)
         try:
-            outcome = nothing(run, count) if fault == "none" else FAULTS[fault](run)
+            outcome = scenario(Run(there, deliver, folder, certificates, form))
         finally:
             for delivery in deliver.made:
                 delivery.stop(60)
-            there.stop()
+            getattr(there, "end", there.stop)()
     return there.name, told(outcome)
 
 
 def told(outcome: Outcome) -> str:
-    """``300 → 300``, with what was repeated or strange behind."""
+    """``300 → 300``, with what was repeated, refused or strange behind."""
     text = f"{outcome.put:,} → {outcome.arrived:,}"
+    if outcome.dead:
+        text += f", {outcome.dead:,} dead"
     if outcome.repeated:
         text += f", {outcome.repeated:,} twice"
     return text + (f", {outcome.strange:,} strange" if outcome.strange else "")
 
 
-def rows(receivers: Sequence[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+def rows(receivers: Sequence[str]) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """For each receiver its name, the cells of its formats, and those of its faults."""
     for receiver in receivers:
+        first = forms(receiver)[0]
         try:
-            name, thousand = attempt(receiver, "none", count=THOUSAND)
+            name, thousand = attempt(receiver, lambda run: nothing(run, THOUSAND), first)
         except pytest.skip.Exception as reason:
             print(f"{receiver}: {reason}", file=sys.stderr)
             continue
-        forms = [thousand]
+        cells = [thousand]
         for form in list(RENDERERS)[1:]:
-            takes = receiver != "bulk" or form in JSON_FORMATS
-            forms.append(attempt(receiver, "none", form, FEW)[1] if takes else "-")
-        faults = [
-            attempt(receiver, fault)[1] if applies(receiver, fault) else "-"
-            for fault in list(FAULTS)[1:]
-        ]
-        print(name, *forms, *faults, sep=" | ", file=sys.stderr, flush=True)
-        yield name, forms, faults
+            takes = form in forms(receiver)
+            some = attempt(receiver, lambda run: nothing(run, FEW), form)[1] if takes else "-"
+            cells.append(some)
+        faults = {
+            fault: attempt(receiver, FAULTS[fault], first)[1] if applies(receiver, fault) else "-"
+            for columns in TABLES
+            for fault in columns
+        }
+        print(name, *cells, *faults.values(), sep=" | ", file=sys.stderr, flush=True)
+        yield name, cells, faults
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -82,21 +97,54 @@ def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def ten_minutes() -> str:
+    """A table of what arrived behind ten minutes, by the usual times between attempts."""
+    found: dict[str, tuple[str, str]] = {}
+
+    def one(receiver: str) -> None:
+        try:
+            found[receiver] = attempt(receiver, lambda run: down(run, 1), forms(receiver)[0])
+        except pytest.skip.Exception as reason:
+            print(f"{receiver}: {reason}", file=sys.stderr)
+
+    those = [each for each in RECEIVERS if applies(each, "down for 10 minutes")]
+    threads = [threading.Thread(target=one, args=(each,)) for each in those]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == len(those), set(those) - set(found)
+    return table(["receiver", f"down for 600 s, {SOME} alerts"], [found[each] for each in those])
+
+
+def write(marks: tuple[str, str], text: str) -> None:
+    """Put a text between two marks of the page."""
+    before, there, rest = PAGE.read_text(encoding="utf-8").partition(marks[0])
+    _, end, after = rest.partition(marks[1])
+    assert there, marks
+    assert end, marks
+    written = f"{before}{marks[0]}\n\n{text}\n{marks[1]}{after}"
+    PAGE.write_text(written, encoding="utf-8")
+
+
 def main(receivers: Sequence[str]) -> None:
     """Run, and write where all were run."""
-    os.environ["HEC_TOKEN"] = "token-of-the-report"
-    found = list(rows(receivers or list(RECEIVERS)))
-    formats = table(["receiver", *RENDERERS], [[name, *forms] for name, forms, _ in found])
-    faults = table(
-        ["receiver", *list(FAULTS)[1:]],
-        [[name, *cells] for name, _, cells in found if set(cells) != {"-"}],
-    )
-    written = f"{MARKS[0]}\n\n{formats}\n{faults}\n{MARKS[1]}"
-    if receivers:
-        print(written)
+    os.environ["HEC_TOKEN"] = "secret-of-the-collector"
+    if receivers == ["--ten-minutes"]:
+        slow = ten_minutes()
+        print(slow)
+        write(SLOW_MARKS, slow)
         return
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-    PAGE.write_text(before + written + rest.partition(MARKS[1])[2], encoding="utf-8")
+    found = list(rows(receivers or list(RECEIVERS)))
+    tables = [table(["receiver", *RENDERERS], [[name, *cells] for name, cells, _ in found])]
+    for columns in TABLES:
+        body = [[name, *(faults[each] for each in columns)] for name, _, faults in found]
+        met = [line for line in body if set(line[1:]) != {"-"}]
+        tables.append(table(["receiver", *columns], met))
+    if receivers:
+        print("\n".join(tables))
+    else:
+        write(MARKS, "\n".join(tables))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from harness import Kafka, Nats
+from harness_bus import Kafka, Nats
 from made_alerts import output, record, records
+from proxy import Proxy
 from receivers import free_port, until
 
 from netwatch.sinks.courier import Timing
@@ -24,7 +25,7 @@ def kafka(tmp_path, certificates):
     receiver = Kafka(tmp_path, certificates)
     receiver.start()
     yield receiver
-    receiver.stop()
+    receiver.end()
 
 
 def test_a_stream_drops_what_is_sent_again(nats, deliver, tmp_path):
@@ -64,10 +65,31 @@ def test_credentials_that_nats_refuses_pause_it(tmp_path, certificates, deliver,
         receiver.stop()
 
 
+@pytest.mark.parametrize("how", ["address", "key"])
+def test_a_server_without_tls_is_told_nothing_where_tls_was_asked_for(
+    how, nats, deliver, tmp_path, certificates, monkeypatch
+):
+    monkeypatch.setenv("NW_NATS", "a-token-of-many-letters")
+    proxy = Proxy(nats.port)
+    keys = {"timeout": "2s", "token": {"env": "NW_NATS"}}
+    if how == "key":
+        keys |= {"url": f"nats://127.0.0.1:{proxy.port}", "tls": {"ca": str(certificates.ca)}}
+    else:
+        keys |= {"url": f"tls://127.0.0.1:{proxy.port}"}
+    try:
+        delivery = deliver(output(tmp_path, type="nats", **keys))
+        delivery.put(record(1))
+        until(lambda: delivery.status()[0].retried >= 2)
+        assert delivery.status()[0].reason == "the server speaks no TLS, so it is told nothing"
+        assert proxy.passed == 0
+    finally:
+        proxy.end()
+
+
 def test_messages_have_the_incident_as_key_and_the_telling_as_header(kafka, deliver, tmp_path):
     import confluent_kafka as library
 
-    delivery = deliver(output(tmp_path, **kafka.keys(0)))
+    delivery = deliver(output(tmp_path, **kafka.keys(kafka.port)))
     delivery.put(record(1), record(1, status="open"), record(2))
     assert not delivery.drain(30)
     consumer = library.Consumer(
@@ -99,7 +121,7 @@ def test_brokers_that_are_down_are_waited_for(deliver, tmp_path):
 
 
 def test_a_message_that_is_too_large_is_a_dead_letter(kafka, deliver, tmp_path):
-    delivery = deliver(output(tmp_path, **kafka.keys(0)))
+    delivery = deliver(output(tmp_path, **kafka.keys(kafka.port)))
     delivery.put(record(1), record(2, names=["x" * 255] * 8000), record(3))
     assert not delivery.drain(30)
     assert (delivery.status()[0].sent, delivery.status()[0].dead) == (2, 1)

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from made_alerts import record
+from made_alerts import output, record
 from receivers import Http
 
 from netwatch.cli import main
-from netwatch.sinks import deadletters
+from netwatch.sinks import deadletters, probe
 
 ROOT = Path(__file__).parents[2]
 CAPTURE = str(ROOT / "pcaps" / "office-day.pcap")
@@ -153,3 +153,63 @@ def test_deliver_needs_outputs(tmp_path, capsys):
     status, _, err = run(capsys, "scan", CAPTURE, "--deliver", "-c", str(path))
     assert status == 2
     assert "--deliver needs 'outputs'" in err
+
+
+def outputs_of(out):
+    return [line for line in out.splitlines() if line[4:].startswith(("outbox", "output"))]
+
+
+def test_doctor_says_whether_outputs_can_be_reached(site, http, capsys, tmp_path):
+    _, out, _ = run(capsys, "doctor", "-c", str(site))
+    assert outputs_of(out) == [
+        f"ok  outbox        {tmp_path / 'spool'} can be written",
+        f"ok  output file   {tmp_path / 'alerts.jsonl'} can be written",
+        "ok  output hook   answers: HTTP 405 Method Not Allowed",
+    ]
+    http.faults = [lambda request: request.answer(401, {})]
+    status, out, _ = run(capsys, "doctor", "-c", str(site))
+    assert status == 1
+    assert outputs_of(out)[2].startswith("bad output hook   HTTP 401 Unauthorized")
+    http.end()
+    _, out, _ = run(capsys, "doctor", "-c", str(site))
+    assert outputs_of(out)[2] == (
+        f"bad output hook   127.0.0.1:{http.server_port}: Connection refused"
+    )
+    assert http.events == []
+    assert not (tmp_path / "spool").exists()
+    assert not (tmp_path / "alerts.jsonl").exists()
+
+
+def test_doctor_says_what_an_output_misses(site, capsys, monkeypatch, tmp_path):
+    monkeypatch.delenv("NW_TOKEN")
+    site.write_text(site.read_text().replace("path: alerts", "path: none/alerts"))
+    _, out, _ = run(capsys, "doctor", "-c", str(site))
+    assert outputs_of(out)[1:] == [
+        f"bad output file   there is no folder {tmp_path / 'none'}",
+        "bad output hook   the environment variable NW_TOKEN is not set",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "body", "well", "told"),
+    [
+        ("splunk_hec", 400, {"text": "No data", "code": 5}, True, "takes the token"),
+        ("splunk_hec", 403, {"text": "Invalid token", "code": 4}, False, "Invalid token"),
+        ("splunk_hec", 503, {"text": "Server is busy", "code": 9}, False, "HTTP 503"),
+        ("elastic", 400, {"error": "parse"}, True, "answers a bulk of nothing: HTTP 400"),
+        ("elastic", 401, {"error": "missing credentials"}, False, "HTTP 401 Unauthorized"),
+        ("elastic", 404, {}, False, "HTTP 404"),
+        ("http", 204, {}, True, "answers: HTTP 204"),
+        ("http", 302, {}, False, "HTTP 302"),
+    ],
+)
+def test_a_receiver_is_asked_without_an_alert(
+    kind, status, body, well, told, http, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NW_TOKEN", TOKEN)
+    http.faults = [lambda request: request.answer(status, body)]
+    more = {"token": {"env": "NW_TOKEN"}} if kind == "splunk_hec" else {}
+    found = probe.reach(output(tmp_path, type=kind, url=http.url, **more))
+    assert found[0] is well
+    assert told in found[1]
+    assert http.taken == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from crashing import STEPS
+from made_alerts import ident
 
 from netwatch.sinks import deadletters
 
@@ -15,16 +16,18 @@ COUNT = 40
 
 
 def run(folder, url, step, turns, count=COUNT):
+    keys = json.dumps({"type": "elastic", "url": url, "format": "jsonl"})
     script = Path(__file__).with_name("crashing.py")
-    command = [sys.executable, str(script), str(folder), url, str(count), step, str(turns)]
+    command = [sys.executable, str(script), str(folder), keys, "0", str(count), step, str(turns)]
     done = subprocess.run(command, capture_output=True, timeout=120)
-    return done.returncode, done.stdout.decode().split(), done.stderr.decode()
+    ids = {ident(int(word)) for word in done.stdout.split()}
+    return done.returncode, ids, done.stderr.decode()
 
 
 @pytest.mark.parametrize("turns", [1, 2])
 @pytest.mark.parametrize("step", STEPS)
 def test_nothing_that_was_put_is_lost(step, turns, http, tmp_path):
-    poison = {f"{number:016x}" for number in (7, 23)}
+    poison = {ident(number) for number in (7, 23)}
 
     def items(key, document):
         return 400 if document["id"] in poison else http._create(key, document)

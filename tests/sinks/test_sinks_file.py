@@ -34,6 +34,23 @@ def test_each_alert_is_a_line(path, deliver, tmp_path):
     assert [json.loads(line) for line in lines(path)] == [as_read(each) for each in records(40)]
 
 
+def test_each_line_is_one_write(path, deliver, tmp_path, monkeypatch):
+    written, write = [], os.write
+
+    def noted(handle, data):
+        written.append(bytes(data))
+        return write(handle, data)
+
+    monkeypatch.setattr("netwatch.sinks.file.os.write", noted)
+    delivery = deliver(output(tmp_path, type="file", path="alerts.jsonl"))
+    delivery.put(*records(40), record(40, names=["x" * 255] * 1000))
+    assert not delivery.drain(30)
+    lines_written = [data for data in written if data.startswith(b'{"schema"')]
+    assert len(lines_written) == 41
+    assert b"".join(lines_written) == path.read_bytes()
+    assert all(data.count(b"\n") == 1 and data.endswith(b"\n") for data in lines_written)
+
+
 def test_it_goes_on_behind_what_is_there_and_ends_a_line_that_was_cut(path, deliver, tmp_path):
     path.write_text('{"id":"before"}\n{"id":"cut')
     delivery = deliver(output(tmp_path, type="file", path="alerts.jsonl"))
@@ -85,6 +102,28 @@ def test_rotation_under_load_loses_nothing(path, deliver, tmp_path):
     files = [*rotated, *([path] if path.exists() else [])]
     assert sorted(got(*files)) == sorted(record(number)["id"] for number in range(1000))
     assert len(rotated) > 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_a_file_that_was_rotated_away_is_given_up_when_told_so(path, deliver, tmp_path):
+    def held():
+        found = set()
+        for each in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(each.readlink())
+        return found
+
+    delivery = deliver(output(tmp_path, type="file", path="alerts.jsonl"))
+    delivery.put(record(1))
+    assert not delivery.drain(30)
+    aside = tmp_path / "alerts.1"
+    path.rename(aside)
+    assert aside in held()
+    delivery.reopen()
+    until(lambda: aside not in held(), "it was given up")
+    delivery.put(record(2))
+    assert not delivery.drain(30)
+    assert (got(aside), got(path)) == ([record(1)["id"]], [record(2)["id"]])
 
 
 def test_rotation_by_size_keeps_so_many(path, deliver, tmp_path):

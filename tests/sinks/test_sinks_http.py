@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from made_alerts import as_read, output, record, records
+from made_alerts import as_read, number_of, output, record, records
 from receivers import Http, deaf, reset, status, until
+from support.documents import ROOT, blocks
 
 from netwatch.sinks import deadletters
 from netwatch.sinks.base import DeniedError, RejectedError, UnavailableError
@@ -122,7 +123,7 @@ def test_a_bulk_that_failed_half_is_delivered_half(http, deliver, tmp_path):
     busy = {}
 
     def items(key, document):
-        number = int(document["id"], 16)
+        number = number_of(document["id"])
         if number % 10 == 3:
             return 400
         if number % 10 == 5 and busy.setdefault(number, 0) < 2:
@@ -135,7 +136,7 @@ def test_a_bulk_that_failed_half_is_delivered_half(http, deliver, tmp_path):
     sent = records(100)
     delivery.put(*sent)
     assert not delivery.drain(30)
-    expected = {each["id"] for each in sent if int(each["id"], 16) % 10 != 3}
+    expected = {each["id"] for each in sent if number_of(each["id"]) % 10 != 3}
     assert {each["id"] for each in http.documents.values()} == expected
     one = delivery.status()[0]
     assert (one.sent, one.dead, one.retried) == (90, 10, 2)
@@ -264,6 +265,19 @@ def test_webhooks_are_signed_as_the_standard_has_it(http, deliver, tmp_path, mon
     assert (headers["X-Team"], headers["X-Key"]) == ("network", TOKEN)
     assert headers["Content-Type"] == "application/json"
     assert json.loads(body) == as_read(record(2))
+
+
+def test_the_documents_check_a_signature_as_it_is_made(http, deliver, tmp_path, monkeypatch):
+    monkeypatch.setenv("NW_HMAC", "a secret of letters")
+    (code,) = blocks("python", (ROOT / "docs" / "siem" / "README.md").read_text("utf-8"))
+    delivery = deliver(of("http", http, tmp_path, secret={"env": "NW_HMAC"}))
+    delivery.put(record(2))
+    assert not delivery.drain(30)
+    ((_, headers, (body,)),) = http.taken
+    for said, genuine in ((body, True), (body + b" ", False)):
+        known = {"headers": headers, "body": said, "secret": "a secret of letters"}
+        exec(code, known)
+        assert known["genuine"] is genuine
 
 
 def test_no_secret_leaves_in_a_log_or_a_dead_letter(http, deliver, tmp_path):

@@ -2,20 +2,20 @@
 
 import pytest
 from harness import RECEIVERS
-from scenarios import FAULTS, Run, applies, nothing
+from made_alerts import output
+from scenarios import FAULTS, Run, applies, forms, nothing
 
-from netwatch.formats import RENDERERS
-from netwatch.sinks.base import JSON_FORMATS
+from netwatch.sinks import probe
 
 
 @pytest.fixture
 def run(request, deliver, tmp_path, certificates, monkeypatch):
     monkeypatch.setenv("HEC_TOKEN", "secret-of-the-collector")
     receiver = RECEIVERS[request.param](tmp_path, certificates)
-    yield Run(receiver, deliver, tmp_path)
+    yield Run(receiver, deliver, tmp_path, certificates, forms(request.param)[0])
     for delivery in deliver.made:
         delivery.stop(60)
-    receiver.stop()
+    getattr(receiver, "end", receiver.stop)()
 
 
 @pytest.mark.parametrize("run", RECEIVERS, indirect=True)
@@ -24,12 +24,12 @@ def test_a_thousand_hostile_alerts_come_back_field_by_field(run):
     assert (outcome.lost, outcome.strange, outcome.repeated) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("form", [form for form in RENDERERS if form != "jsonl"])
-@pytest.mark.parametrize("run", RECEIVERS, indirect=True)
+FORMS = [(each, form) for each in RECEIVERS for form in forms(each)[1:]]
+
+
+@pytest.mark.parametrize(("run", "form"), FORMS, indirect=["run"])
 def test_every_format_comes_back_as_it_was(run, form):
-    if run.receiver.name == "_bulk" and form not in JSON_FORMATS:
-        pytest.skip("a bulk takes JSON alone")
-    outcome = nothing(Run(run.receiver, run.deliver, run.folder, form), 64)
+    outcome = nothing(Run(run.receiver, run.deliver, run.folder, run.certificates, form), 64)
     assert (outcome.lost, outcome.strange, outcome.repeated) == (0, 0, 0)
 
 
@@ -42,4 +42,34 @@ CASES = [(each, fault) for each in RECEIVERS for fault in FAULTS if applies(each
 def test_no_alert_is_lost(run, fault):
     outcome = FAULTS[fault](run)
     assert (outcome.lost, outcome.strange) == (0, 0)
-    assert run.deliver.made[0].status()[0].sent == outcome.put
+    if fault != "kill -9":
+        status = run.deliver.made[0].status()[0]
+        assert (status.sent, status.dead, status.dropped) == (outcome.arrived, outcome.dead, 0)
+    assert outcome.dead == {"one alert refused": 1, "half-failed bulk": 30}.get(fault, 0)
+
+
+@pytest.mark.parametrize("run", RECEIVERS, indirect=True)
+def test_a_receiver_is_reached_without_an_alert(run):
+    receiver = run.receiver
+    receiver.start()
+    one = output(run.folder, **run.made())
+    well, told = probe.reach(one)
+    assert well, told
+    assert receiver.lines() == []
+    if receiver.name not in ("file", "rsyslog UDP"):
+        receiver.stop()
+        well, told = probe.reach(one)
+        assert not well
+        assert "refused" in told or "brokers are down" in told, told
+
+
+SECURED = [each for each in RECEIVERS if applies(each, "wrong host name")]
+
+
+@pytest.mark.parametrize("run", SECURED, indirect=True)
+def test_a_receiver_that_is_another_is_not_reached(run):
+    run.receiver.secure(run.certificates.issue("other.example"))
+    run.receiver.start()
+    well, told = probe.reach(output(run.folder, **run.made()))
+    assert not well
+    assert "not valid for" in told, told

@@ -1,5 +1,6 @@
 """A live capture as a process of its own, and packets for it through a pipe."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,11 @@ class Capture:
         *arguments: str,
         environ: Mapping[str, str] | None = None,
         name: str = "one",
+        program: Sequence[str] = ("-m", "netwatch"),
+        under: Sequence[str] = (),
     ) -> None:
         self.out, self.err = folder / f"{name}.jsonl", folder / f"{name}.err"
-        command = [sys.executable, "-m", "netwatch", "live", "--format", "jsonl"]
+        command = [*under, sys.executable, *program, "live", "--format", "jsonl"]
         command += ["-o", str(self.out), *arguments]
         with self.err.open("wb") as err:
             self.process = subprocess.Popen(
@@ -108,10 +111,15 @@ class Pipe:
         self._end = -1
 
     def open(self) -> None:
-        """Wait for the reader, and begin; an earlier one has no more to come."""
-        if self._end >= 0:
-            os.close(self._end)
-        self._end = os.open(self.path, os.O_WRONLY)
+        """Wait for the reader, and begin."""
+
+        def read() -> bool:
+            with contextlib.suppress(OSError):
+                self._end = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+            return self._end >= 0
+
+        until(read)
+        os.set_blocking(self._end, True)
         os.write(self._end, pcap([], nanos=True))
 
     def send(self, frames: Frames) -> None:
@@ -122,6 +130,7 @@ class Pipe:
             os.write(self._end, head + frame)
 
     def close(self) -> None:
-        """No more will come."""
-        os.close(self._end)
-        self._end = -1
+        """No more will come; nothing where it is not open."""
+        if self._end >= 0:
+            os.close(self._end)
+            self._end = -1

@@ -30,6 +30,7 @@ HOSTILE_TEXT = (
             "\N{RIGHT-TO-LEFT OVERRIDE}moc.kotkit",
             "\udcff\udcfe.tiktok.com",
             " x ",
+            "x\\",
             "n" * 255,
         ]
     )
@@ -92,6 +93,7 @@ def read_cef(line: str) -> tuple[list[str], dict[str, str]]:
     fields = ["".join(parts[at : at + 2]) for at in range(0, 14, 2)]
     header = [_cef_unescaped(field, "|") for field in fields]
     found: dict[str, str] = {}
+    assert '"' not in parts[14]  # some readers pass over fields within quotes
     keys = list(re.finditer(r"(?:^| )([A-Za-z][A-Za-z0-9]*)=", parts[14]))
     assert keys[0].start() == 0
     ends = [key.start() for key in keys[1:]] + [len(parts[14])]
@@ -110,6 +112,8 @@ def _cef_unescaped(text: str, special: str) -> str:
 def read_leef(line: str) -> tuple[list[str], dict[str, str]]:
     """The header, whose last field is the delimiter, and the attributes; AssertionError
     where a key comes twice."""
+    # Some readers know quotes and escapes, which the format does not.
+    assert not re.search(r"""["']|\\[|^\\tnr]""", line)
     *header, delimiter, attributes = line.split("|")
     assert len(header) == 5
     assert len(delimiter) == 1

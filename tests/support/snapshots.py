@@ -5,7 +5,7 @@ from dataclasses import replace
 from support.alerts import ALERT, START
 
 from netwatch.model import EvidenceItem
-from netwatch.watch.snapshot import Queue, Ranked, Snapshot, Table, Written
+from netwatch.watch.snapshot import Backlog, Queue, Ranked, Snapshot, Table, Written
 
 NOW = 1_679_302_800.0
 
@@ -34,6 +34,9 @@ BUSY = Snapshot(
     candidates=4_000,
     dropped=12,
     freezes=1,
+    events={"interface-down": 2},
+    clock_steps=1,
+    state_failures=4,
     last_packet=NOW - 0.2,
     last_drop=NOW - 7200,
     reloads=3,
@@ -46,6 +49,7 @@ BUSY = Snapshot(
     incidents={"violation": 9, "advisory": 2},
     opened={"violation": 1},
     tables={"flows": Table(4000, 65536, 7)},
+    backlogs={"findings": Backlog(512, 3)},
     outputs={"siem": Queue(5, NOW - 20, 100, 2, 1), "mail": Queue(0)},
     evidence=Written(11, 40_000, {"evidence-age": 2}),
     recent=(OPEN, replace(ALERT, verdict="advisory"), replace(ALERT, verdict="exempt")),

@@ -5,10 +5,12 @@ A `Wrapping` makes an IP packet of an IP packet, so that any may stand in any ot
 addresses and VLAN the packet inside is then known by.
 """
 
+import itertools
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from support.frames import LINKS
 from support.layers import (
@@ -45,6 +47,9 @@ from support.layers import (
     vxlan,
     wlan,
 )
+
+NOWHERE: Mapping[int, Sequence[int]] = MappingProxyType({})
+"""No fragments."""
 
 
 @dataclass(frozen=True)
@@ -269,14 +274,20 @@ class Wrapped:
         return tags[0] if tags else self.carrier.vlan
 
     def frames(
-        self, packet: bytes, *, cut: int | None = None, cuts: Sequence[int] = (), ident: int = 1
+        self, packet: bytes, *, cuts: Mapping[int, Sequence[int]] = NOWHERE, ident: int = 1
     ) -> list[bytes]:
-        """The frames that carry an IP packet: one, or those of its fragments where `cut`
-        says that what has this many wrappings is cut at `cuts`."""
+        """The frames that carry an IP packet: one, or those of its fragments where `cuts`
+        says, by how many wrappings it has, where what has so many is cut."""
         packets = [packet]
         for number, each in enumerate([*self.wrappings, None]):
-            if cut == number:
-                packets = [part for whole in packets for part in fragments(whole, cuts, ident)]
+            if number in cuts:
+                # both ends of every tunnel are the same
+                idents = itertools.count((ident << 4 | number) << 7)
+                packets = [
+                    part
+                    for whole in packets
+                    for part in fragments(whole, cuts[number], next(idents))
+                ]
             if each is not None:
                 packets = [_fitting(each, whole, number) for whole in packets]
         out = []

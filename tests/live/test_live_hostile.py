@@ -1,0 +1,59 @@
+"""Hostile load: memory is bounded, what had to go is counted, and every banned name in
+between is told. The long forms are in bench/hostile.py."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from support.documents import ROOT
+from support.namespaces import needed
+
+FLOODS = (
+    "syn",
+    "half-open",
+    "subdomains",
+    "banned-subdomains",
+    "fragments",
+    "initials",
+    "devices",
+)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    return importlib.import_module
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_flood_hides_nothing(
+    kind: str, bench: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    hostile, floods = bench("hostile"), bench("floods")
+    assert set(floods.FLOODS) == set(FLOODS)
+    found = hostile.run(floods.Load(kind, floods.FLOODS[kind].short, marks=40), tmp_path)
+    assert found["peak"] > 20_000_000
+    assert hostile.wrong(found) == []
+
+
+@needed
+@pytest.mark.parametrize("kind", ["half-open", "fragments", "initials"])
+def test_a_flood_on_the_wire_hides_nothing(
+    kind: str, bench: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    hostile, floods = bench("hostile"), bench("floods")
+    found = hostile.run(floods.Load(kind, 10_000, marks=40), tmp_path, pps=2_000)
+    assert hostile.wrong(found) == []
+    assert "capture-dropped" not in found["counters"]
+
+
+def test_what_does_not_hold_is_told(bench: Callable[[str], ModuleType]) -> None:
+    bad = {"kind": "syn", "status": 1, "missed": 2, "peak": 10**9, "counters": {}}
+    assert bench("hostile").wrong(bad) == [
+        "syn: status 1",
+        "syn: 2 banned names were missed",
+        "syn: 1000 MB",
+        "syn: flow-table-full is not counted",
+    ]
