@@ -169,7 +169,7 @@ class Dissector:
             if kept is not None:
                 # what had waited came as a packet, whatever is read now
                 kept.within = within if own is block else None
-            kind, record, at, size, wire = row[:5]
+            kind, record, at, size, wire = row[0], row[1], row[2], row[3], row[4]
             if kept is not None and kind == OPENING:
                 kept.opening(row, own, name)
                 continue
