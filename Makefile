@@ -35,11 +35,11 @@ lint: $(VENV)/test
 	$(BIN)/netwatch signatures lint
 
 clean:
-	rm -rf $(VENV) build *.egg-info netwatch/*/*.so netwatch/*/*.c
+	rm -rf $(VENV) build *.egg-info netwatch/*.so netwatch/*.c netwatch/*/*.so netwatch/*/*.c
 
 # The sources whose change asks for another build: the compiled ones, and the list of them.
-BUILT := pyproject.toml $(wildcard netwatch/*/*.pxd) netwatch/capture/framing.py \
-	$(patsubst %.pxd,%.py,$(wildcard netwatch/*/*.pxd))
+BUILT := pyproject.toml $(wildcard netwatch/*.pxd netwatch/*/*.pxd) \
+	$(shell sed -n 's/.*sources = \["\([^"]*\)"\].*/\1/p' pyproject.toml)
 
 $(VENV)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netwatch needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'

@@ -157,7 +157,7 @@ def measure(name: str, count: int) -> list[str]:
     ]
 
 
-HEAD = ("receiver", "put, µs", "its CPU, µs", "put alone, ms", "delivered a s", "its CPU, µs")
+HEAD = ("receiver", "put, µs", "its CPU, µs", "put alone, ms", "sent a s", "CPU of sending, µs")
 
 
 def told(rows: list[list[str]], count: int) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal, get_args
 
+import cython
+
 from netwatch.frame import Frame, Proof
 
 Evidence = Literal[
@@ -45,7 +47,8 @@ HANDSHAKES = frozenset({"tls-sni", "quic-sni", "dtls-sni", "http-host", "socks-h
 """Evidence that the device reached out to the host of that name."""
 
 
-@dataclass(frozen=True, slots=True)
+@cython.cclass
+@dataclass(frozen=True)
 class Packet:
     """A packet that can carry a name: who sent it to whom, when, and where it stands.
 
@@ -72,7 +75,8 @@ class Packet:
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@cython.cclass
+@dataclass(frozen=True)
 class Shown:
     """One name that a message shows, as its parser tells it.
 
@@ -85,7 +89,8 @@ class Shown:
     by_destination: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@cython.cclass
+@dataclass(frozen=True)
 class DnsInfo:
     """What a DNS message tells beside the name: the type asked, the response code
     (None in a query), the addresses answered with their TTL in seconds, the chain of
@@ -99,7 +104,8 @@ class DnsInfo:
     ech: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@cython.cclass
+@dataclass(frozen=True)
 class TlsInfo:
     """What a ClientHello tells beside the name. `ech` is None, ``outer`` or ``grease``
     where they can be told apart, else ``present``. `fingerprint` computes the JA4, which
@@ -116,7 +122,8 @@ class TlsInfo:
         return self.fingerprint() if self.fingerprint else None
 
 
-@dataclass(frozen=True, slots=True)
+@cython.cclass
+@dataclass(frozen=True)
 class QuicInfo:
     """What a QUIC Initial tells beside its ClientHello."""
 
@@ -158,7 +165,8 @@ class Claim:
     router: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@cython.cclass
+@dataclass(frozen=True)
 class Message:
     """What a parser read in one message of its protocol.
 
@@ -176,7 +184,8 @@ class Message:
     claims: tuple[Claim, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@cython.cclass
+@dataclass(frozen=True)
 class Observation:
     """One name that one device showed on the wire, with its evidence.
 

@@ -8,7 +8,8 @@ name.
 
 import idna
 
-_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
+_VISIBLE = bytes(byte for byte in range(0x21, 0x7F) if byte != 0x5C)
 
 
 def normalise(raw: bytes) -> str:
@@ -19,7 +20,7 @@ def normalise(raw: bytes) -> str:
     low = raw.lower()
     if low.endswith(b"."):
         low = low[:-1]
-    if _PLAIN.issuperset(low):
+    if not low.translate(None, _PLAIN):
         return low.decode("ascii")
     if not low.isascii():
         try:
@@ -31,7 +32,7 @@ def normalise(raw: bytes) -> str:
 
 def escape(raw: bytes) -> str:
     """Bytes as text: printable ASCII as it is, a backslash doubled, all else ``\\DDD``."""
-    if raw.isalnum() and raw.isascii():
+    if not raw.translate(None, _VISIBLE):
         return raw.decode("ascii")
     return "".join(
         "\\\\" if byte == 0x5C else chr(byte) if 0x21 <= byte <= 0x7E else f"\\{byte:03d}"

@@ -188,8 +188,8 @@ class Engine:
     def _concerned(self, address: bytes) -> bool:
         return self._resolved.watches(address)
 
-    def _named(self, client: Client, flows: int) -> None:
-        self._survey.add_named(client, flows)
+    def _named(self, client: Client, times: list[int]) -> None:
+        self._survey.add_named(client, times)
 
     def _wanted(self, message: Message) -> bool:
         return self._judge.wanted(message) or self._resolved.concerns(message)
@@ -299,4 +299,7 @@ def _survey(config: Config, coverage: Coverage, learned: Learned | None) -> Surv
         app = config.catalog.app_of_address(ip)
         return app.category if app and app.category in BYPASS else None
 
-    return Survey(coverage, locate, known, lasting=learned is None)
+    def lasts(ip: bytes, vlan: int | None) -> bool:
+        return learned is None or not learned.knows(ip, vlan)
+
+    return Survey(coverage, locate, known, lasts)

@@ -17,6 +17,7 @@ import yaml
 
 from netwatch.errors import ConfigError, Problem
 
+_TEXT = "tag:yaml.org,2002:str"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 T = TypeVar("T")
 
@@ -80,7 +81,8 @@ def parse_yaml(text: str, file: str, problems: Problems) -> Mapping | None:
     """Like `read_yaml`, for text at hand; `file` is the name told in problems."""
     loader = _Loader(text)
     try:
-        for event in yaml.parse(text, Loader=_Loader):
+        # Another pass over the file, which those need not pay for that can have none.
+        for event in yaml.parse(text, Loader=_Loader) if "*" in text else ():
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1 if event.start_mark else 0
                 problems.add(file, line, "aliases (*name) are not accepted")
@@ -107,6 +109,8 @@ def parse_yaml(text: str, file: str, problems: Problems) -> Mapping | None:
 
 
 def _convert(loader: Any, node: Any, file: str, problems: Problems) -> Any:
+    if node.tag == _TEXT:
+        return node.value
     line = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         mapping = Mapping(line)

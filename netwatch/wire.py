@@ -1,3 +1,4 @@
+# cython: language_level=3
 """From captures to observations: which files there are, and what the wire shows in them.
 
 Here sources meet the dissector, and the dissector the protocols; no rule is known yet.
@@ -8,14 +9,21 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+import cython
+
 from netwatch.capture.block import TIME, Block, Source
 from netwatch.capture.files import STDIN, Found, NotACapture, open_source
 from netwatch.dissect.dissector import FOREVER, Dissector
-from netwatch.dissect.ended import CLIENTS, Client
+from netwatch.dissect.ended import GATHERED, Client
 from netwatch.errors import CaptureError
-from netwatch.model import Flow, Message, Observation, Packet
+from netwatch.model import Flow
 from netwatch.protocols import PROTOCOLS, looks_like
 from netwatch.tally import Tally
+
+if not cython.compiled:
+    from netwatch.model import Message, Observation, Packet, Shown
+else:
+    from cython.cimports.netwatch.model import Message, Observation, Packet, Shown
 
 Progress = Callable[[Tally, Source, int], None]
 """Told after each block: the counts so far, the source, and how many bytes of it are read."""
@@ -71,7 +79,7 @@ class Wire:
         zones: Sequence[bytes] | None = None,
         outcome: Callable[[Message], int] | None = None,
         ended: Callable[[Flow], None] = lambda flow: None,
-        named: Callable[[Client, int], None] = lambda client, flows: None,
+        named: Callable[[Client, list[int]], None] = lambda client, times: None,
         proving: Callable[[bytes], bool] | None = None,
         learning: Collection[str] = (),
         claimed: Callable[[Packet, Message], None] = lambda packet, message: None,
@@ -187,15 +195,15 @@ class Wire:
         yield from self._observations(dissector.messages(block, source))
         for flow in dissector.flows():
             self._ended(flow)
-        self._tell_named(CLIENTS)
+        self._tell_named(GATHERED)
         self.tally.packets += kernel.packets - packets
         self.tally.octets += kernel.octets - octets
         self.tally.candidates += kernel.candidates - candidates
 
     def _tell_named(self, enough: int = 1) -> None:
         if self._dissector is not None:
-            for client, flows in self._dissector.named(enough):
-                self._named(client, flows)
+            for client, times in self._dissector.named(enough):
+                self._named(client, times)
 
     def count(self) -> None:
         """Take what was counted since the last time into the tally."""
@@ -213,11 +221,13 @@ class Wire:
             yield from observe(packet, message)
 
 
-def observe(packet: Packet, message: Message) -> Iterator[Observation]:
+def observe(packet: Packet, message: Message) -> list[Observation]:
     """One observation for each name that a message shows."""
+    shown: Shown
+    found = []
     for shown in message.shown:
         there = shown.by_destination
-        yield Observation(
+        seen = Observation(
             time=packet.time,
             digits=packet.digits,
             evidence=shown.evidence,
@@ -237,3 +247,5 @@ def observe(packet: Packet, message: Message) -> Iterator[Observation]:
             quic=message.quic,
             frames=packet.frames,
         )
+        found.append(seen)
+    return found

@@ -188,17 +188,17 @@ LIMITS = [
     ("scan", "short", Cost(0.1, 0.5)),
     ("scan", "lookups", Cost(0.1, 0.5)),
     # Of such a flow, its end alone.
-    ("scan", "hellos", Cost(1.5, 14)),
-    ("scan", "cut-hellos", Cost(49.5, 350)),
-    ("scan", "initials", Cost(71.5, 370)),
-    ("scan", "banned-lookups", Cost(76, 550)),
-    ("scan", "banned-hellos", Cost(153, 980)),
+    ("scan", "hellos", Cost(1.5, 15)),
+    ("scan", "cut-hellos", Cost(1.5, 15)),
+    ("scan", "initials", Cost(1.5, 15)),
+    ("scan", "banned-lookups", Cost(53.5, 330)),
+    ("scan", "banned-hellos", Cost(95, 620)),
     ("names", "data", Cost(0.1, 0.5)),
     ("names", "short", Cost(0.1, 0.5)),
-    ("names", "lookups", Cost(33.5, 265)),
-    ("names", "hellos", Cost(108.5, 780)),
-    ("names", "cut-hellos", Cost(143.5, 1035)),
-    ("names", "initials", Cost(153.5, 985)),
+    ("names", "lookups", Cost(3.5, 4)),
+    ("names", "hellos", Cost(5.5, 9)),
+    ("names", "cut-hellos", Cost(12.5, 21)),
+    ("names", "initials", Cost(21.5, 36)),
 ]
 """Python calls and lines for each packet, message or flow, at most. Lines have some room, since
 versions of Python count them differently."""

@@ -127,12 +127,14 @@ def _slug(fields: Fields, key: str, expected: str) -> str:
     return text
 
 
+_ROLES: tuple[str, ...] = get_args(Role)
+_ROLE_EXPECTED = f"one of {', '.join(_ROLES)}"
+
+
 def _rule(fields: Fields, app: App) -> Rule | None:
     kinds = [kind for kind in KINDS if fields.has(kind)]
     names = {kind: fields.text(kind) for kind in KINDS}
-    role = fields.choice(
-        "role", get_args(Role), None, required=f"one of {', '.join(get_args(Role))}"
-    )
+    role = fields.choice("role", _ROLES, None, required=_ROLE_EXPECTED)
     sources = tuple(tag for _, tag in fields.texts("sources"))
     if not sources:
         fields.bad("sources", "a domain needs 'sources': at least one tag that says who names it")

@@ -6,6 +6,7 @@ than many a capture.
 
 import argparse
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -29,6 +30,10 @@ COMMANDS = {
 }
 """The modules, the commands that each adds, and what these do in a line."""
 
+COLLECT = 50_000
+"""Objects that may be made before the collector looks for cycles: a run makes many and of
+cycles next to none."""
+
 EXAMPLES = """examples:
   netwatch scan office.pcap                 was the ban kept? one line an incident
   netwatch scan captures/ -c netwatch.yaml  a folder of captures, by your own rules
@@ -42,6 +47,7 @@ exit status: 0 done; 1 some input could not be read; 2 usage or configuration is
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run netwatch with `argv` (without the program's name); the exit status."""
+    gc.set_threshold(COLLECT)
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="netwatch",

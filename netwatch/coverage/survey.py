@@ -1,6 +1,6 @@
 """From a flow that is over to its place in the counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.readings import facing, reading
@@ -19,8 +19,8 @@ class Survey:
 
     `locate` tells the network (None: outside) and the device's id of a packed address seen
     in a VLAN under a MAC at a time in ns, `known` the category of `model.BYPASS` that a
-    packed address belongs to, else None. Where a client's place is the same at any time
-    (`lasting`) it is remembered.
+    packed address belongs to, else None. `lasts` says whether the place of a packed address
+    in a VLAN is the same at any time, by what is known now.
     """
 
     def __init__(
@@ -28,13 +28,12 @@ class Survey:
         coverage: Coverage,
         locate: Callable[[bytes, int | None, bytes | None, int], tuple[Network | None, str]],
         known: Callable[[bytes], str | None],
-        *,
-        lasting: bool = True,
+        lasts: Callable[[bytes, int | None], bool] = lambda ip, vlan: True,
     ) -> None:
         self._coverage = coverage
         self._locate = locate
         self._known = known
-        self._lasting = lasting
+        self._lasts = lasts
         self._places: dict[Client, tuple[Network | None, str]] = {}
 
     def add(self, flow: Flow) -> None:
@@ -44,17 +43,21 @@ class Survey:
         place = self._place((flow.client_ip, flow.vlan, flow.client_mac), flow.first)
         self._coverage.add(*place, reading(flow, self._known(flow.server_ip)))
 
-    def add_named(self, client: Client, flows: int) -> None:
-        """Count so many flows of a client, whose place lasts, that have a name and say
-        nothing more."""
-        self._coverage.add(*self._place(client, 0), "named", flows)
+    def add_named(self, client: Client, times: Sequence[int]) -> None:
+        """Count the flows of a client that have a name and say nothing more, and began at
+        these times (ns)."""
+        if self._lasts(*client[:2]):
+            self._coverage.add(*self._place(client, times[0]), "named", len(times))
+            return
+        for time in times:
+            self._coverage.add(*self._locate(*client, time), "named")
 
     def _place(self, client: Client, time: int) -> tuple[Network | None, str]:
+        if not self._lasts(*client[:2]):
+            return self._locate(*client, time)
         place = self._places.get(client)
         if place is None:
             if len(self._places) >= CACHE_LIMIT:
                 self._places.clear()
-            place = self._locate(*client, time)
-            if self._lasting:
-                self._places[client] = place
+            place = self._places[client] = self._locate(*client, time)
         return place

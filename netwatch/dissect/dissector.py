@@ -7,6 +7,7 @@ parsers are handed in, so that this room knows bytes and flows and no protocol.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from typing import Protocol
 
 from netwatch.capture.block import FIELDS, TIME, Block
@@ -64,8 +65,7 @@ class Dissector:
     its flow's name; with it flows are recorded. With `proving`, which says whether a flow
     with a packed address may be known by it later, what is told comes with the packets
     that prove it. Messages that claim addresses are told whether wanted or not; `learning`
-    names of `model.LEARNABLE` what they are looked for in, and then all flows are told one
-    by one.
+    names of `model.LEARNABLE` what they are looked for in.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Dissector:
         self._outcome = outcome
         self._sources: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._over = Over(self.kernel, self._sources, counting=not learning)
+        self._over = Over(self.kernel, self._sources)
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
         self._streams = Streams(
@@ -153,16 +153,14 @@ class Dissector:
         if number is None:
             number = self._numbers[source] = len(self._sources)
             self._sources.append(source)
-        for rows in self.kernel.walk(block, number):
-            yield from self._read(rows, block, source)
+        return self._read(self.kernel.walk(block, number), block, source)
 
     def _read(
-        self, rows: Iterable[int], block: Block | None, source: str
+        self, parts: Iterable[list[int]], block: Block | None, source: str
     ) -> Iterator[tuple[Packet, Message]]:
         """What rows show, of packets of `block` or of such as the kernel had kept."""
         kept, within = self._kept, None if self._kept is None else self._kept.within
-        self._over.take()
-        for row in zip(*[iter(rows)] * COLUMNS, strict=True):
+        for row in chain.from_iterable(map(self._taken, parts)):
             own, name = block, source
             if row[1] < 0:
                 row, own, number = self.kernel.kept(row)
@@ -171,7 +169,7 @@ class Dissector:
             if kept is not None:
                 # what had waited came as a packet, whatever is read now
                 kept.within = within if own is block else None
-            kind, record, at, size, wire = row[:5]
+            kind, record, at, size, wire = row[0], row[1], row[2], row[3], row[4]
             if kept is not None and kind == OPENING:
                 kept.opening(row, own, name)
                 continue
@@ -202,6 +200,8 @@ class Dissector:
                     yield from self._again(*whole)
                 continue
             if kept is not None:
+                if self._streams.pauses((row[13], row[14])):
+                    kept.lose(seen)
                 kept.follow(seen, kept.frames(row, own, name))
             if handshakes:
                 found = handshakes.feed(row[13], row[14], payload, seen)
@@ -220,6 +220,11 @@ class Dissector:
                 else self._streams.waits((row[13], row[14]))
             ):
                 kept.forget(seen)
+
+    def _taken(self, rows: list[int]) -> Iterator[tuple[int, ...]]:
+        """Each row, once the flows that were over by then are taken."""
+        self._over.take()
+        return zip(*[iter(rows)] * COLUMNS, strict=True)
 
     def _again(self, block: Block, source: str, key: Datagram) -> Iterator[tuple[Packet, Message]]:
         """What a packet shows that was put together of fragments, which are counted."""
@@ -244,8 +249,7 @@ class Dissector:
         """The capture is over: what messages cut short show."""
         for whole in self._fragments.flush():
             yield from self._again(*whole)
-        for rows in self.kernel.rest():
-            yield from self._read(rows, None, "")
+        yield from self._read(self.kernel.rest(), None, "")
         yield from self._told(self._streams.flush())
         for handshakes in self._handshakes.values():
             yield from self._told(handshakes.flush())
@@ -269,14 +273,14 @@ class Dissector:
         return bool(message.shown) and (self._wanted is None or self._wanted(message))
 
     def flows(self) -> Iterator[Flow]:
-        """The flows that are over since the last call, but for those that `named` counts."""
+        """The flows that are over since the last call, but for those that `named` tells."""
         for flow in self._over.flows():
             yield flow if self._kept is None else self._kept.first(flow)
 
-    def named(self, enough: int = 1) -> Iterator[tuple[Client, int]]:
-        """The clients of flows that are over, have a name and say nothing more, and how many
-        each had; none while there are less than `enough` clients."""
-        yield from self._over.named(enough)
+    def named(self, enough: int = 1) -> Iterator[tuple[Client, list[int]]]:
+        """The clients of flows that are over, have a name and say nothing more, and when each
+        of these began, ns; none while there are less than `enough` flows."""
+        return self._over.named(enough)
 
     def follow(self, flow: int) -> None:
         """The end of this flow is told by itself, even if it has a name and says no more."""
@@ -285,7 +289,6 @@ class Dissector:
     def learn(self, learning: Collection[str]) -> None:
         """From now on devices are learned from these of `model.LEARNABLE` alone."""
         self.kernel.learning = learning_bits(learning)
-        self._over.counting = not learning
 
     def finish(self, before: int = FOREVER) -> Iterator[Flow]:
         """Flows whose last packet came earlier than `before` (ns) are over; all that are

@@ -2,20 +2,20 @@
 
 A message is read after the packet loop is through with its block, when its flow may be
 over already; what it tells of the flow's name is kept with either. Most flows have a
-name and are no more than a count of their client.
+name and are no more than a time at which their client had one.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from netwatch.dissect.kernel import Kernel
 from netwatch.dissect.slots import FIELDS
 from netwatch.model import OUTCOMES, Flow
 
-CLIENTS = 16_384
-"""Clients whose flows with a name are counted before they have to be told."""
+GATHERED = 16_384
+"""Flows with a name that are gathered before they have to be told."""
 
 _NAMED = OUTCOMES.index("named")
+_FIRST = 8
 _TOLD, _LOW, _HIGH, _PORTS, _ABOUT, _MACS = 7, 9, 13, 17, 18, 20
 _DNS_PORTS = frozenset({53, 853})
 _IPV6, _CLIENT, _CLIENT_1, _STARTED = 1 << 8, 1 << 9, 1 << 10, 1 << 11
@@ -30,16 +30,16 @@ Client = tuple[bytes, int | None, bytes | None]
 
 class Over:
     """The flows of one kernel that are over and not told yet; `sources` by their number.
-    With `counting`, those that have a name and say nothing more are counted by client."""
+    Those that have a name and say nothing more are gathered by client."""
 
-    def __init__(self, kernel: Kernel, sources: Sequence[str], counting: bool = True) -> None:
+    def __init__(self, kernel: Kernel, sources: Sequence[str]) -> None:
         self._kernel = kernel
-        self.counting = counting
         self._sources = sources
         self._words: list[int] = []
         self._places: dict[int, int] = {}
         self._followed: set[int] = set()
-        self._named: Counter[tuple[int, int, Slot]] = Counter()
+        self._named: dict[tuple[int, int, Slot], list[int]] = {}
+        self._gathered = 0
 
     def take(self) -> None:
         """Take the flows from the table that are over since the last list of rows."""
@@ -76,33 +76,44 @@ class Over:
         return self.idle(kind, side[0], data)
 
     def flows(self) -> Iterator[Flow]:
-        """The flows that are over since the last call, but for those that `named` counts."""
+        """The flows that are over since the last call, but for those that `named` tells."""
         words, self._words = self._words, []
         self._places.clear()
+        named = self._named
         for slot in zip(*[iter(words)] * FIELDS, strict=True):
-            ports = slot[_PORTS]
-            usual = _DNS_PORTS.isdisjoint((ports >> 16, ports & 0xFFFF))
-            flow = slot[0] | slot[_TOLD] & 255
+            ports, told = slot[_PORTS], slot[_TOLD]
+            flow = slot[0] | told & 255
             if flow in self._followed:
                 self._followed.remove(flow)
                 yield ended(slot, self._sources)
-            elif self.counting and usual and slot[_TOLD] >> 8 == _NAMED and slot[4] + slot[5]:
+            elif (
+                told >> 8 == _NAMED
+                and (slot[4] or slot[5])
+                and ports >> 16 not in _DNS_PORTS
+                and ports & 0xFFFF not in _DNS_PORTS
+            ):
                 side, about = _client_side(slot), slot[_ABOUT]
                 address = slot[_HIGH : _HIGH + 4] if side else slot[_LOW : _LOW + 4]
-                self._named[about & _IPV6 | about >> 16 << 16, slot[_MACS + side], address] += 1
+                client = about & _IPV6 | about >> 16 << 16, slot[_MACS + side], address
+                if client in named:
+                    named[client].append(slot[_FIRST])
+                else:
+                    named[client] = [slot[_FIRST]]
+                self._gathered += 1
             elif 53 not in (ports >> 16, ports & 0xFFFF):
                 yield ended(slot, self._sources)
             # else a lookup over TCP, which is no flow as those over UDP are none
 
-    def named(self, enough: int = 1) -> Iterator[tuple[Client, int]]:
+    def named(self, enough: int = 1) -> Iterator[tuple[Client, list[int]]]:
         """The clients of the flows that are over since the last call, have a name and say
-        nothing more, with their number; none while there are less than `enough` clients."""
-        if len(self._named) < enough:
+        nothing more, with the times (ns) of their first packets; none while there are less
+        than `enough` flows."""
+        if self._gathered < enough:
             return
-        counts, self._named = self._named, Counter()
-        for (about, mac, words), count in counts.items():
+        named, self._named, self._gathered = self._named, {}, 0
+        for (about, mac, words), times in named.items():
             vlan = (about >> 16) - 1 if about >> 16 else None
-            yield (_address(words, about), vlan, mac.to_bytes(7)[1:] if mac else None), count
+            yield (_address(words, about), vlan, mac.to_bytes(7)[1:] if mac else None), times
 
 
 def ended(slot: Slot, sources: Sequence[str]) -> Flow:

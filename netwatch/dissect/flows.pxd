@@ -12,5 +12,5 @@ cdef class Flows(Slots):
     cdef void finish(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void wait(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void owe(self, Py_ssize_t slot, int side, long long seq, long long need) noexcept nogil
-    cdef bint converses(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef int talks(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint wants(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil

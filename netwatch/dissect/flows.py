@@ -162,17 +162,18 @@ class Flows(Slots):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def converses(
-        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
-    ) -> cython.bint:
-        """Whether `side` owes more than a message, and a segment at `seq` is of that: it is
-        to be passed on whatever it looks like."""
+    def talks(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.int:
+        """1 where `side` owes more than a message, and a segment at `seq` is of that: it is
+        to be passed on whatever it looks like; 2 where it is the first behind that."""
         owed: cython.longlong = self.table[slot + OWED + side]
-        return (
-            owed >> 32 > WINDOW
-            and (self.table[slot + STATE] >> (8 * side)) & 255 == WAITING
-            and (seq - owed) & SEQ < owed >> 32
-        )
+        ahead: cython.longlong = (seq - owed) & SEQ
+        state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 255
+        if owed >> 32 <= WINDOW or state != WAITING or ahead > SEQ >> 1:
+            return 0
+        if ahead < owed >> 32:
+            return 1
+        self.quiet(slot, side)
+        return 2
 
     @cython.cfunc
     @cython.nogil

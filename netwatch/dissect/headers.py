@@ -37,6 +37,7 @@ ODDITIES = (
     "amsdu-bad",
     "nd-hop-limit",
     "encrypted-link",
+    "http2-long",
 )
 """Names of what is counted while peeling, by number."""
 

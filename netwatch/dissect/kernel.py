@@ -53,6 +53,10 @@ NUMBERS = 0xFFFFFFFFFF
 LATEST = 0x7FFFFFFFFFFFFFFF
 """Later than any packet, ns."""
 
+MAX_LISTS = 64
+"""Lists of interfaces that packets on the desk came with: one a source, and one more for
+whatever else a section of pcapng names."""
+
 CAPACITY = cython.declare(cython.longlong, 4096)
 WIDTH = cython.declare(cython.longlong, 16)
 RECORD = cython.declare(cython.longlong, 6)
@@ -118,12 +122,13 @@ class Kernel(Transport):
         if self.holding:
             if self.desk.used:
                 # A block without packets says that none came for a while.
-                yield from self._aged(block.records[TIME] - AGE if block.count else LATEST)
+                early = block.count and len(self.lists) < MAX_LISTS
+                yield from self._aged(block.records[TIME] - AGE if early else LATEST)
             if self.desk.clear():
-                self.lists = [block.interfaces]
-            elif self.lists[self.listed] != block.interfaces:
+                self.lists.clear()
+            if block.interfaces not in self.lists:
                 self.lists.append(block.interfaces)
-            self.listed = len(self.lists) - 1
+            self.listed = self.lists.index(block.interfaces)
         if not block.count:
             # The memory of the last block is let go of: its source may want to give it back.
             self._walk(block.data, block.records, links, 0, 0)

@@ -110,17 +110,19 @@ class Slots:
     @cython.exceptval(check=False)
     def find(self, key: cython.longlong, now: cython.longlong) -> cython.Py_ssize_t:
         """Where the slot of `key` starts, made where there was none."""
-        slot: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS * WIDTH
-        victim: cython.Py_ssize_t = slot
+        slot: cython.Py_ssize_t = self.seek(key)
+        victim: cython.Py_ssize_t
         way: cython.Py_ssize_t
         age: cython.longlong
         oldest: cython.longlong = 0
         state: cython.longlong
+        if slot >= 0:
+            self.table[slot + LAST] = now
+            self.fresh = False
+            return slot
+        slot = ((key >> 9) & self.mask) * WAYS * WIDTH
+        victim = slot
         for way in range(WAYS):
-            if self.table[slot] == key:
-                self.table[slot + LAST] = now
-                self.fresh = False
-                return slot
             state = self.table[slot + STATE]
             age = self.table[slot + LAST]
             if state & 7 == WAITING or (state >> 8) & 7 == WAITING:

@@ -137,6 +137,10 @@ class Streams:
         stream = self._streams.get(side)
         return stream is not None and (stream.size > 0 or stream.kind in self._converses)
 
+    def pauses(self, side: Side) -> bool:
+        """Whether a conversation of this side was set apart."""
+        return side in self._paused
+
     def flush(self) -> Iterator[Found]:
         """The capture is over: what the messages still open show."""
         found: list[Found] = []

@@ -35,7 +35,8 @@ class Trails:
     """Packets by what they are kept for.
 
     Limits: trails, bytes in all, packets of one, age in ns of packet time. What was dropped
-    is counted in `lost`.
+    is counted in `lost`. With `whole` a trail that lost packets is not begun anew before it is
+    forgotten: a part of it would prove nothing.
     """
 
     def __init__(
@@ -45,17 +46,22 @@ class Trails:
         limit_bytes: int = 32 << 20,
         limit_frames: int = 256,
         age: int = 60_000_000_000,
+        whole: bool = False,
     ) -> None:
         self._limit = limit
         self._limit_bytes = limit_bytes
         self._limit_frames = limit_frames
         self._age = age
         self._table: OrderedDict[Hashable, tuple[int, list[Frame]]] = OrderedDict()
+        self._whole = whole
+        self._broken: OrderedDict[Hashable, None] = OrderedDict()
         self._bytes = 0
         self.lost = 0
 
     def follow(self, key: Hashable, now: int, frames: Frames) -> None:
         """Keep these packets behind those that are kept for `key`, each once."""
+        if key in self._broken:
+            return
         _, kept = self._table.pop(key, (now, []))
         # the frames of an aggregate are parts of one packet
         new = [frame for frame in frames if frame not in kept]
@@ -63,15 +69,26 @@ class Trails:
         self._bytes += _size(new)
         self._table[key] = now, kept
         if len(kept) > self._limit_frames:
-            self.lost += 1
-            self.forget(key)
+            self.lose(key)
         while self._table:
             then, _ = next(iter(self._table.values()))
             full = len(self._table) > self._limit or self._bytes > self._limit_bytes
             if not full and then + self._age >= now:
                 return
-            self.lost += full
-            self.forget(next(iter(self._table)))
+            oldest = next(iter(self._table))
+            if full:
+                self.lose(oldest)
+            else:
+                self.forget(oldest)
+
+    def lose(self, key: Hashable) -> None:
+        """Packets of `key` are missing."""
+        self.lost += 1
+        self.forget(key)
+        if self._whole:
+            self._broken[key] = None
+            if len(self._broken) > self._limit:
+                self._broken.popitem(last=False)
 
     def of(self, key: Hashable) -> Frames:
         """What is kept for `key`, in the order it came."""
@@ -82,6 +99,7 @@ class Trails:
         """Nothing more is kept for `key`."""
         _, kept = self._table.pop(key, (0, []))
         self._bytes -= _size(kept)
+        self._broken.pop(key, None)
 
 
 class Kept:
@@ -93,8 +111,8 @@ class Kept:
 
     def __init__(self, concerns: Callable[[bytes], bool]) -> None:
         self._concerns = concerns
-        self._messages = Trails()
-        self._fragments = Trails()
+        self._messages = Trails(whole=True)
+        self._fragments = Trails(whole=True)
         self._openings = Trails(limit=MAX_OPENINGS, limit_bytes=MAX_OPENING_BYTES)
         self._firsts = Trails(limit=MAX_OPENINGS, limit_bytes=MAX_OPENING_BYTES, age=DAY)
         self.within: Frames | None = None
@@ -138,6 +156,10 @@ class Kept:
             new = tuple(each for each in first if (each.source, each.number) not in known)
             return replace(packet, frames=new + trail)
         return packet
+
+    def lose(self, seen: Seen) -> None:
+        """What the messages to come from the side that sent a packet need is not kept."""
+        self._messages.lose((seen.flow, seen.side))
 
     def forget(self, seen: Seen) -> None:
         """Nothing more is waited for from the side of its flow that sent a packet."""

@@ -28,6 +28,7 @@ NAMED = cython.declare(cython.longlong, 3)
 REPEATED = cython.declare(cython.int, 13)
 TCP_BAD = cython.declare(cython.int, 10)
 UDP_LENGTH = cython.declare(cython.int, 11)
+HTTP2_LONG = cython.declare(cython.int, 21)
 KIND_TCP_DNS = cython.declare(cython.longlong, 5)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 HTTP2_LIMIT = cython.declare(cython.longlong, 1048576)
@@ -141,6 +142,7 @@ class Transport(Hellos):
         need: cython.longlong = 0
         dns_port: cython.bint
         flags: cython.int
+        talk: cython.int
         kind: cython.longlong = 0
         slot: cython.Py_ssize_t
         if not self.has(20):
@@ -190,13 +192,16 @@ class Transport(Hellos):
             payload = behind
             if payload >= self.end:
                 return
+        talk = self.flows.talks(slot, self.side, seq)
+        if talk == 2:
+            self.odd[HTTP2_LONG] += 1
         if dns_port:
             kind = KIND_MORE
             if self.flows.first(slot, self.side, seq) or self.dns(
                 payload + 2, self.end, self.wire_end
             ):
                 kind = KIND_TCP_DNS
-        elif self.flows.converses(slot, self.side, seq):
+        elif talk == 1:
             kind = KIND_MORE
         elif self.tls(payload, self.end) and (
             self.end - payload > 5 or self.flows.may_begin(slot, self.side, seq)

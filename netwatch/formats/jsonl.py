@@ -1,3 +1,4 @@
+# cython: language_level=3
 """Records as JSON lines: the reference of what an observation and an alert hold.
 
 One line a record, compact, UTF-8. Characters that could break a line or steer a terminal
@@ -8,20 +9,17 @@ back as it was; but for bytes of a file's name that are no UTF-8.
 from datetime import date
 from typing import Any, TextIO
 
+import cython
+
 from netwatch.coverage.counts import Report
 from netwatch.formats.coverage import record
 from netwatch.formats.values import ip_text, json_line, mac_text, observation_flow, rfc3339
-from netwatch.model import (
-    Alert,
-    Ban,
-    DnsInfo,
-    EvidenceItem,
-    Exemption,
-    Observation,
-    QuicInfo,
-    Records,
-    TlsInfo,
-)
+from netwatch.model import Alert, Ban, EvidenceItem, Exemption, Records
+
+if not cython.compiled:
+    from netwatch.model import DnsInfo, Observation, QuicInfo, TlsInfo
+else:
+    from cython.cimports.netwatch.model import DnsInfo, Observation, QuicInfo, TlsInfo
 
 SCHEMA = "netwatch.alert/1"
 """What an alert says of its own form."""

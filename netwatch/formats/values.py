@@ -1,3 +1,4 @@
+# cython: language_level=3
 """How times, addresses and hostile text are written, in one place for all formats."""
 
 import ipaddress
@@ -8,10 +9,15 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import cython
 import orjson
 
 from netwatch.community import community_id
-from netwatch.model import Observation
+
+if not cython.compiled:
+    from netwatch.model import Observation
+else:
+    from cython.cimports.netwatch.model import Observation
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PROTOCOLS = {"tcp": 6, "udp": 17}
@@ -24,10 +30,11 @@ _UNSAFE = re.compile(
 )
 
 
-def rfc3339(time: int, digits: int) -> str:
+def rfc3339(time: cython.longlong, digits: cython.int) -> str:
     """A time in ns since the epoch as RFC 3339, UTC, with `digits` (0 to 9) digits of the
     second's fraction; finer ones are cut, not rounded."""
-    seconds, fraction = divmod(time, 1_000_000_000)
+    seconds: cython.longlong = time // 1_000_000_000
+    fraction: cython.longlong = time % 1_000_000_000
     if not digits:
         return f"{_second(seconds)}Z"
     return f"{_second(seconds)}.{fraction:09d}"[: 20 + digits] + "Z"

@@ -146,6 +146,10 @@ class Learned:
         elif time <= live[-1].plain_until:
             live[-1].plain_until = max(live[-1].plain_until, time + self._gap)
 
+    def knows(self, ip: bytes, vlan: int | None) -> bool:
+        """Whether anything is known of who has this address, at any time."""
+        return (self._place(ip, vlan), ip) in self._addresses
+
     def owner(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> Tenant | None:
         """Like `who` for a time that is over, with all that was learned since: a device
         that was there before it was known is known from then on."""

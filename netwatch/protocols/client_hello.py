@@ -1,3 +1,4 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
 """The TLS ClientHello, whatever carries it: records, QUIC, DTLS.
 
 RFC 8446 section 4.1.2 and RFC 5246 section 7.4.1.2 have one layout; what a ClientHello
@@ -7,11 +8,18 @@ hello that was cut is worth reading as far as it goes.
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
+
+import cython
 
 from netwatch.errors import Incomplete, ParseError
 from netwatch.names import normalise
 from netwatch.protocols import ech
-from netwatch.protocols.reader import Reader
+
+if not cython.compiled:
+    from netwatch.protocols.reader import Reader
+else:
+    from cython.cimports.netwatch.protocols.reader import Reader
 
 MAX_HELLO = 65536
 """The longest ClientHello that is read, in bytes; real ones have less than 4,000."""
@@ -23,13 +31,18 @@ MAX_NAME = 255
 GREASE = frozenset((n << 8 | n) for n in range(0x0A, 0x100, 0x10))
 """Reserved values that mean nothing (RFC 8701 section 2)."""
 
-_SERVER_NAME, _SIGNATURES, _ALPN, _VERSIONS, _ECH = 0, 13, 16, 43, 0xFE0D
-_HOST_NAME = 0
+_SERVER_NAME = cython.declare(cython.int, 0)
+_SIGNATURES = cython.declare(cython.int, 13)
+_ALPN = cython.declare(cython.int, 16)
+_VERSIONS = cython.declare(cython.int, 43)
+_ECH = cython.declare(cython.int, 0xFE0D)
+_HOST_NAME = cython.declare(cython.int, 0)
+_KEPT = cython.declare(cython.Py_ssize_t, 512)
+"""Bytes of the longest list of numbers that is kept."""
 
-_extension = struct.Struct(">HH").unpack_from
 
-
-@dataclass(frozen=True, slots=True)
+@cython.cclass
+@dataclass(frozen=True)
 class ClientHello:
     """What stands in a ClientHello, in its own order, GREASE included.
 
@@ -61,17 +74,19 @@ def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> 
     else that is a `ParseError`, as are ``tls-not-a-client-hello``, ``tls-hello-length``
     (absurd) and ``tls-hello`` (its parts do not fit into it).
     """
-    if handshake and handshake[0] != 1:
+    size: cython.Py_ssize_t = len(handshake)
+    end: cython.Py_ssize_t = 4
+    length: cython.Py_ssize_t
+    if size and handshake[0] != 1:
         raise ParseError("tls-not-a-client-hello")
-    end = 4
-    if len(handshake) >= 4:
-        end += int.from_bytes(handshake[1:4])
+    if size >= 4:
+        end += handshake[1] << 16 | handshake[2] << 8 | handshake[3]
         if end > MAX_HELLO:
             raise ParseError("tls-hello-length")
-    cut = len(handshake) < end
+    cut: cython.bint = size < end
     if cut and not last:
         raise Incomplete(end)
-    reader = Reader(handshake, "tls-hello-cut" if cut else "tls-hello", 4, end)
+    reader: Reader = Reader(handshake, "tls-hello-cut" if cut else "tls-hello", 4, end)
     version = reader.uint(2)
     reader.take(32)
     reader.vector(1)
@@ -79,16 +94,18 @@ def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> 
         reader.vector(1)
     ciphers = _numbers(reader.vector(2))
     reader.vector(1)
-    fields = _Extensions(cut)
-    if reader.left:  # SSL 3.0 and TLS 1.0 know hellos without
+    fields: _Extensions = _Extensions(cut)
+    if reader.pos < reader.end:  # SSL 3.0 and TLS 1.0 know hellos without
         length = reader.uint(2)
-        fields.read(handshake, reader.pos, min(reader.pos + length, reader.end))
-        if reader.left > length:
+        left: cython.Py_ssize_t = reader.end - reader.pos
+        fields.read(handshake, reader.pos, reader.pos + min(length, left))
+        if left > length:
             fields.oddities.append("tls-trailing-bytes")
-        elif reader.left < length and not cut:
+        elif left < length and not cut:
             fields.oddities.append("tls-extension-length")
     if cut and not fields.server_names:
         raise ParseError("tls-hello-cut")
+    ech_kind = fields.judged_ech(ciphers)
     return ClientHello(
         version,
         ciphers,
@@ -97,16 +114,27 @@ def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> 
         fields.alpn,
         fields.versions,
         fields.signatures,
-        fields.judged_ech(ciphers),
+        ech_kind,
         cut,
-        tuple(dict.fromkeys(fields.oddities)),
+        tuple(dict.fromkeys(fields.oddities)) if fields.oddities else (),
     )
 
 
+@cython.cfunc
 def _numbers(data: bytes) -> tuple[int, ...]:
+    """Numbers of two bytes. Clients of one make offer the same, so what is not
+    longer than theirs is kept."""
+    return _kept_numbers(data) if len(data) <= _KEPT else _unpacked(data)
+
+
+def _unpacked(data: bytes) -> tuple[int, ...]:
     return struct.unpack_from(f">{len(data) // 2}H", data)
 
 
+_kept_numbers = lru_cache(maxsize=1024)(_unpacked)
+
+
+@cython.cclass
 class _Extensions:
     """The extensions read so far, with those opened that show something."""
 
@@ -131,19 +159,22 @@ class _Extensions:
         self.signatures: tuple[int, ...] = ()
         self.ech: bytes | None = None
 
-    def read(self, data: bytes, pos: int, end: int) -> None:
+    @cython.cfunc
+    def read(self, data: bytes, pos: cython.Py_ssize_t, end: cython.Py_ssize_t) -> None:
         """Read those in ``data[pos:end]`` that are whole; one that is malformed is noted
         and left."""
+        kind: cython.int
+        start: cython.Py_ssize_t
         while pos + 4 <= end:
-            kind, length = _extension(data, pos)
+            kind = data[pos] << 8 | data[pos + 1]
             start = pos + 4
-            pos = start + length
+            pos = start + (data[pos + 2] << 8 | data[pos + 3])
             if pos > end:
                 break
             self.types.append(kind)
-            if kind in _READERS:
+            if kind in (_SERVER_NAME, _SIGNATURES, _ALPN, _VERSIONS, _ECH):
                 try:
-                    _READERS[kind](self, data[start:pos])
+                    self.open(kind, data[start:pos])
                 except ParseError as error:
                     self.oddities.append(error.oddity)
         if pos != end and not self.cut:
@@ -151,12 +182,29 @@ class _Extensions:
         if len(set(self.types)) != len(self.types):
             self.oddities.append("tls-repeated-extension")
 
-    def _server_name(self, data: bytes) -> None:
-        reader = Reader(data, "tls-server-name")
-        end = reader.uint(2) + 2
+    @cython.cfunc
+    def open(self, kind: cython.int, data: bytes) -> None:
+        """Read the body of one that shows something."""
+        if kind == _SERVER_NAME:
+            self.server_name(data)
+        elif kind == _ALPN:
+            self.alpn = _protocols(data) if len(data) <= _KEPT else _protocols.__wrapped__(data)
+        elif kind == _VERSIONS:
+            self.versions = _numbers(Reader(data, "tls-supported-versions").vector(1))
+        elif kind == _SIGNATURES:
+            self.signatures = _numbers(Reader(data, "tls-signature-algorithms").vector(2))
+        else:
+            self.ech = data
+
+    @cython.cfunc
+    def server_name(self, data: bytes) -> None:
+        """Read the body of server_name (RFC 6066 section 3)."""
+        kind: cython.int
+        reader: Reader = Reader(data, "tls-server-name")
+        end: cython.Py_ssize_t = reader.uint(2) + 2
         if end != len(data) or end == 2:
             self.oddities.append("tls-server-name")
-        while reader.left:
+        while reader.pos < reader.end:
             # Only host_name has a layout that is known, but OpenSSL and NSS give every
             # type a length of two bytes, and so do senders of others.
             kind = reader.uint(1)
@@ -173,22 +221,6 @@ class _Extensions:
                 self.oddities.append("tls-many-server-names")
             self.server_names.append(name)
 
-    def _alpn(self, data: bytes) -> None:
-        reader = Reader(data, "tls-alpn", 2)
-        names = []
-        while reader.left:
-            names.append(reader.vector(1))
-        self.alpn = tuple(names)
-
-    def _versions(self, data: bytes) -> None:
-        self.versions = _numbers(Reader(data, "tls-supported-versions").vector(1))
-
-    def _signatures(self, data: bytes) -> None:
-        self.signatures = _numbers(Reader(data, "tls-signature-algorithms").vector(2))
-
-    def _ech(self, data: bytes) -> None:
-        self.ech = data
-
     def judged_ech(self, ciphers: tuple[int, ...]) -> str | None:
         """What ECH says, in the light of all names and of who the client is; a malformed one
         is noted."""
@@ -202,10 +234,11 @@ class _Extensions:
             return "present"
 
 
-_READERS = {
-    _SERVER_NAME: _Extensions._server_name,
-    _SIGNATURES: _Extensions._signatures,
-    _ALPN: _Extensions._alpn,
-    _VERSIONS: _Extensions._versions,
-    _ECH: _Extensions._ech,
-}
+@lru_cache(maxsize=256)
+def _protocols(data: bytes) -> tuple[bytes, ...]:
+    """The names in an ALPN extension (RFC 7301 section 3.1)."""
+    reader: Reader = Reader(data, "tls-alpn", 2)
+    names = []
+    while reader.pos < reader.end:
+        names.append(reader.vector(1))
+    return tuple(names)

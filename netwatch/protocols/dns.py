@@ -1,3 +1,4 @@
+# cython: language_level=3
 """DNS messages: which name was asked for, and what it is an alias of.
 
 The format is that of RFC 1035 section 4 for DNS over UDP and TCP, and the same for mDNS
@@ -9,18 +10,27 @@ what was whole before, and says so.
 import struct
 from functools import lru_cache
 
+import cython
+
 from netwatch.errors import Incomplete, ParseError
-from netwatch.model import DnsInfo, Message, Shown
-from netwatch.protocols.dns_answers import Answers, record
+from netwatch.protocols.dns_answers import record
 from netwatch.protocols.dns_code import rcode_text, type_text
 from netwatch.protocols.dns_name import MAX_NAME, name_at, plain_name
+
+if not cython.compiled:
+    from netwatch.model import DnsInfo, Message, Shown
+    from netwatch.protocols.dns_answers import Answers
+else:
+    from cython.cimports.netwatch.model import DnsInfo, Message, Shown
+    from cython.cimports.netwatch.protocols.dns_answers import Answers
 
 MAX_QUESTIONS = 64
 """Questions read of one message (mDNS asks several at once); what stands behind is named
 ``dns-many-questions``."""
 
 _OPT = 41
-_RESPONSE, _TRUNCATED = 0x8000, 0x0200
+_RESPONSE = cython.declare(cython.int, 0x8000)
+_TRUNCATED = cython.declare(cython.int, 0x0200)
 
 _header = struct.Struct(">HHHHHH").unpack_from
 
@@ -67,12 +77,19 @@ def parse_stream(data: bytes, last: bool = False) -> Message:
 def _message(data: bytes, size: int, cut: bool = False) -> Message:
     if len(data) < 12:
         raise ParseError("dns-cut")
+    flags: cython.int
+    questions: cython.int
+    answers: cython.int
+    opcode: cython.int
+    rcode: cython.int
+    kind: cython.int = 0
+    pos: cython.Py_ssize_t = 12
     _, flags, questions, answers, authorities, additionals = _header(data)
     oddities = ["dns-cut"] if cut else []
-    if opcode := flags >> 11 & 0xF:
+    opcode = flags >> 11 & 0xF
+    if opcode:
         return Message((), size, oddities=(*oddities, f"dns-opcode-{opcode}"))
     asked: list[str] = []
-    kind, pos = 0, 12
     if questions:
         kind, pos = _questions(data, questions, asked, oddities)
     if not flags & _RESPONSE:
@@ -81,7 +98,7 @@ def _message(data: bytes, size: int, cut: bool = False) -> Message:
 
     if flags & _TRUNCATED:
         oddities.append("dns-truncated")
-    section = Answers()
+    section: Answers = Answers()
     if answers and pos:
         section.read(data, pos, answers, asked[0] if asked else None)
         oddities += section.oddities
@@ -112,7 +129,10 @@ def _questions(data: bytes, count: int, asked: list[str], oddities: list[str]) -
     Returns the type of the first and the offset behind the last, 0 where that is not
     known because the section breaks off or goes on beyond the limit.
     """
-    kind, pos = 0, 12
+    number: cython.Py_ssize_t
+    end: cython.Py_ssize_t
+    kind: cython.int = 0
+    pos: cython.Py_ssize_t = 12
     for number in range(count):
         if number == MAX_QUESTIONS:
             oddities.append("dns-many-questions")

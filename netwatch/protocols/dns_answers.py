@@ -1,3 +1,4 @@
+# cython: language_level=3
 """The answer section of a DNS response: aliases, and the addresses they end at.
 
 Records are read in any order; which of them answer the question is decided afterwards,
@@ -7,12 +8,19 @@ them say under which names hellos will go that stand for others.
 """
 
 import struct
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, AddressFamily, inet_ntop
+
+import cython
 
 from netwatch.errors import ParseError
 from netwatch.names import normalise
 from netwatch.protocols.dns_name import name_at
-from netwatch.protocols.reader import Reader
+
+if not cython.compiled:
+    from netwatch.protocols.reader import Reader
+else:
+    from cython.cimports.netwatch.protocols.reader import Reader
 
 MAX_RECORDS = 512
 """Records read of one section; what stands behind is named ``dns-many-records``."""
@@ -20,13 +28,15 @@ MAX_RECORDS = 512
 A, CNAME, AAAA, SVCB, HTTPS = 1, 5, 28, 64, 65
 _HINTS = {4: (AF_INET, 4), 6: (AF_INET6, 16)}
 _ECH, _ECH_VERSION = 5, 0xFE0D
-_IN = 1
-_CLASS = 0x7FFF  # mDNS keeps the top bit for itself (RFC 6762 section 10.2)
+_IN = cython.declare(cython.int, 1)
+# mDNS keeps the top bit for itself (RFC 6762 section 10.2).
+_CLASS = cython.declare(cython.int, 0x7FFF)
 
 record = struct.Struct(">HHIH").unpack_from
 """Type, class, TTL and RDLENGTH, which follow the owner name (RFC 1035 3.2.1)."""
 
 
+@cython.cclass
 class Answers:
     """What one answer section says.
 
@@ -44,7 +54,9 @@ class Answers:
         self._addresses: list[tuple[str, str, int]] = []
         self._ech: dict[str, None] = {}
 
-    def read(self, data: bytes, pos: int, count: int, asked: str | None) -> None:
+    def read(
+        self, data: bytes, pos: cython.Py_ssize_t, count: cython.Py_ssize_t, asked: str | None
+    ) -> None:
         """Read `count` records at `pos` of the message `data`, as far as they are whole.
 
         `asked` is the name at offset 12, where most owners point; None where the message
@@ -53,6 +65,12 @@ class Answers:
         if count > MAX_RECORDS:
             self.oddities.append("dns-many-records")
             count = MAX_RECORDS
+        number: cython.Py_ssize_t
+        pointer: cython.int
+        kind: cython.int
+        klass: cython.int
+        ttl: cython.longlong
+        start: cython.Py_ssize_t
         known = {} if asked is None else {0xC00C: asked}
         try:
             for number in range(count):
@@ -128,12 +146,23 @@ class Answers:
         """The public names of the ECH configurations, each once."""
         return tuple(self._ech)
 
-    def _address(self, owner: str, family: AddressFamily, packed: bytes, ttl: int) -> None:
+    @cython.cfunc
+    def _address(
+        self, owner: str, family: AddressFamily, packed: bytes, ttl: cython.longlong
+    ) -> None:
         if len(packed) != (4 if family == AF_INET else 16):
             raise ParseError("dns-rdata-length")
-        self._addresses.append((owner, inet_ntop(family, packed), ttl))
+        self._addresses.append((owner, _text(family, packed), ttl))
 
-    def _binding(self, owner: str, data: bytes, start: int, end: int, ttl: int) -> None:
+    @cython.cfunc
+    def _binding(
+        self,
+        owner: str,
+        data: bytes,
+        start: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        ttl: cython.longlong,
+    ) -> None:
         # RFC 9460 section 2.2: priority, target, then the parameters. A target of "."
         # is the owner itself, and nobody where the priority is 0 (section 2.5).
         target, pos = name_at(data, start + 2)
@@ -141,8 +170,8 @@ class Answers:
             raise ParseError("dns-rdata-length")
         if target:
             self._aliases.setdefault(owner, []).append(target)
-        params = Reader(data, "dns-svcb", pos, end)
-        while params.left:
+        params: Reader = Reader(data, "dns-svcb", pos, end)
+        while params.pos < params.end:
             key = params.uint(2)
             value = params.vector(2)
             if key in _HINTS:
@@ -155,10 +184,10 @@ class Answers:
     def _configurations(self, value: bytes) -> None:
         """Read an ECHConfigList (RFC 9849 section 4); versions that are not known are passed
         over."""
-        configurations = Reader(Reader(value, "dns-svcb").vector(2), "dns-svcb")
+        configurations: Reader = Reader(Reader(value, "dns-svcb").vector(2), "dns-svcb")
         while configurations.left:
             version = configurations.uint(2)
-            reader = Reader(configurations.vector(2), "dns-svcb")
+            reader: Reader = Reader(configurations.vector(2), "dns-svcb")
             if version != _ECH_VERSION:
                 continue
             reader.take(3)  # configuration id, KEM
@@ -168,3 +197,8 @@ class Answers:
             name = normalise(reader.vector(1))
             if name:
                 self._ech[name] = None
+
+
+@lru_cache(16384)
+def _text(family: AddressFamily, packed: bytes) -> str:
+    return inet_ntop(family, packed)

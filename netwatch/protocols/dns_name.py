@@ -1,3 +1,4 @@
+# cython: language_level=3
 """Domain names as they lie in a DNS message: labels, and pointers to earlier labels.
 
 The same few names come again and again, so the spelling of a name without pointers is
@@ -6,6 +7,8 @@ kept by its bytes: a name seen before costs one look-up. Pointers may only go ba
 """
 
 from functools import lru_cache
+
+import cython
 
 from netwatch.errors import ParseError
 from netwatch.names import escape
@@ -36,7 +39,9 @@ def plain_name(raw: bytes) -> str | None:
     None where `raw` is not a row of whole labels; a pointer is not one.
     """
     labels = []
-    pos, end = 0, len(raw)
+    start: cython.Py_ssize_t
+    pos: cython.Py_ssize_t = 0
+    end: cython.Py_ssize_t = len(raw)
     while pos < end:
         start = pos + 1
         pos = start + raw[pos]
@@ -46,7 +51,7 @@ def plain_name(raw: bytes) -> str | None:
     return spell(labels)
 
 
-def name_at(data: bytes, pos: int) -> tuple[str, int]:
+def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
     """The name at `pos` of the message `data`, and the offset behind it.
 
     The root is the empty name. Raises `ParseError`: ``dns-cut`` where the message ends
@@ -54,12 +59,17 @@ def name_at(data: bytes, pos: int) -> tuple[str, int]:
     ``dns-label-loop`` for a pointer that does not go backwards, ``dns-name-length``.
     """
     labels: list[bytes] = []
-    length = 0
-    behind = 0
-    floor = pos
+    length: cython.Py_ssize_t = 0
+    behind: cython.Py_ssize_t = 0
+    floor: cython.Py_ssize_t = pos
+    size: cython.Py_ssize_t
+    target: cython.Py_ssize_t
     try:
         for _ in range(_MAX_JUMPS):
-            while (size := data[pos]) < 0x40:
+            while True:
+                size = data[pos]
+                if size >= 0x40:
+                    break
                 if size == 0:
                     return spell(labels), behind or pos + 1
                 label = data[pos + 1 : pos + 1 + size]

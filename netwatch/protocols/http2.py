@@ -75,7 +75,8 @@ class Connection:
         ``http2-continuation`` (another frame inside of a header block), ``http2-block``
         (longer than `MAX_BLOCK`), ``http2-hpack`` (not HPACK, or grows beyond
         `MAX_HEADERS`), ``http2-frames`` (no request in the first `MAX_FRAMES`),
-        ``http2-cut`` (no request is whole, with `last`).
+        ``http2-cut`` (no request is whole, with `last`). The last request that is read of a
+        connection has the oddity ``http2-requests``.
         """
         before, known = self._requests, len(self._names)
         oddities: dict[str, None] = {}
@@ -151,7 +152,9 @@ class Connection:
         self._block.clear()
         self._stream = None
         self._requests += 1
-        self._done = self._requests == MAX_REQUESTS
+        if self._requests == MAX_REQUESTS:
+            self._done = True
+            oddities["http2-requests"] = None
         values: dict[bytes, bytes] = {}
         for name, value in fields:
             values.setdefault(bytes(name), bytes(value))

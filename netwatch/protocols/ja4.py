@@ -1,18 +1,30 @@
+# cython: language_level=3
 """JA4: a fingerprint of the TLS client from its ClientHello.
 
 The method is FoxIO's, BSD-3-Clause, as described in ``technical_details/JA4.md`` of
 github.com/FoxIO-LLC/ja4: what the client offers, counted and hashed in an order that
-does not depend on how it shuffles. GREASE counts for nothing anywhere.
+does not depend on how it shuffles. GREASE counts for nothing anywhere. Clients of one
+make offer the same, so what follows from each part is kept; what no client offers is
+not, lest it fill the memory.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
-from netwatch.protocols.client_hello import GREASE, ClientHello
+import cython
 
-_SERVER_NAME, _ALPN = 0, 16
-_KEPT = 256
+from netwatch.protocols.client_hello import GREASE
+
+if not cython.compiled:
+    from netwatch.protocols.client_hello import ClientHello
+else:
+    from cython.cimports.netwatch.protocols.client_hello import ClientHello
+
+_SERVER_NAME = cython.declare(cython.int, 0)
+_ALPN = cython.declare(cython.int, 16)
+_KEPT = cython.declare(cython.Py_ssize_t, 256)
 _VERSIONS = {
     0x0304: "13",
     0x0303: "12",
@@ -32,34 +44,40 @@ def ja4(hello: ClientHello, transport: Literal["t", "q", "d"]) -> str:
     The versions of DTLS count down, so that the highest is the lowest number. 36
     characters, such as ``t13d1516h2_8daaf6152771_e5627efa2ab1``.
     """
-    ciphers = _meant(hello.ciphers)
-    extensions = _meant(hello.extensions)
-    offered = _meant(hello.versions)
-    newest = min if transport == "d" else max
-    version = _VERSIONS.get(newest(offered, default=hello.version), "00")
+    extensions = [kind for kind in hello.extensions if kind not in GREASE]
     target = "d" if _SERVER_NAME in extensions else "i"
-    kinds = sorted([kind for kind in extensions if kind not in (_SERVER_NAME, _ALPN)])
+    kinds = sorted([kind for kind in extensions if kind != _SERVER_NAME and kind != _ALPN])
+    short: cython.bint = len(hello.ciphers) + len(kinds) + len(hello.signatures) <= _KEPT
+    ciphers = _ciphers if short else _ciphers.__wrapped__
+    count, digest = ciphers(hello.ciphers)
+    rest = _rest if short else _rest.__wrapped__
     return (
-        f"{transport}{version}{target}"
-        f"{min(len(ciphers), 99):02}{min(len(extensions), 99):02}{_ends(hello.alpn)}"
-        f"_{_digest(tuple(sorted(ciphers)))}"
-        f"_{_digest(tuple(kinds), _meant(hello.signatures) if kinds else ())}"
+        f"{transport}{_version(hello, transport)}{target}{count}"
+        f"{min(len(extensions), 99):02}{_ends(hello.alpn)}"
+        f"_{digest}_{rest(tuple(kinds), hello.signatures)}"
     )
 
 
-def _meant(numbers: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple([number for number in numbers if number not in GREASE])
-
-
-def _digest(numbers: tuple[int, ...], more: tuple[int, ...] = ()) -> str:
-    # Clients of one make offer the same, so the hash is kept; what no client offers is
-    # not, lest it fill the memory.
-    hashed = _hash if len(numbers) + len(more) <= _KEPT else _hash.__wrapped__
-    return hashed(numbers, more)
+def _version(hello: ClientHello, transport: str) -> str:
+    offered = [version for version in hello.versions if version not in GREASE]
+    newest = min if transport == "d" else max
+    return _VERSIONS.get(newest(offered, default=hello.version), "00")
 
 
 @lru_cache(maxsize=1024)
-def _hash(numbers: tuple[int, ...], more: tuple[int, ...]) -> str:
+def _ciphers(offered: tuple[int, ...]) -> tuple[str, str]:
+    """How many cipher suites, and the hash of them."""
+    meant = sorted([cipher for cipher in offered if cipher not in GREASE])
+    return f"{min(len(meant), 99):02}", _hash(meant, [])
+
+
+@lru_cache(maxsize=1024)
+def _rest(kinds: tuple[int, ...], signatures: tuple[int, ...]) -> str:
+    """The hash of the extensions, in order, and of the signature algorithms."""
+    return _hash(kinds, [each for each in signatures if each not in GREASE] if kinds else ())
+
+
+def _hash(numbers: Sequence[int], more: Sequence[int]) -> str:
     if not numbers:
         return "0" * 12
     text = "_".join(

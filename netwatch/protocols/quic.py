@@ -1,3 +1,4 @@
+# cython: language_level=3
 """QUIC: the ClientHello in a client's Initial packets.
 
 Unlike the other protocols this one has a state between datagrams: keys that follow from
@@ -10,14 +11,23 @@ Google's Q050, T050 and T051, whose packets are protected in the same way.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import cython
+
 from netwatch.errors import Incomplete, ParseError
 from netwatch.model import Message, QuicInfo
 from netwatch.protocols.chlo import chlo
 from netwatch.protocols.client_hello import client_hello
-from netwatch.protocols.quic_frames import CryptoStream, read_frames
-from netwatch.protocols.quic_packet import Initial, Version, initials
+from netwatch.protocols.quic_frames import read_frames
+from netwatch.protocols.quic_packet import Version, initials
 from netwatch.protocols.quic_packet import is_initial as is_initial
 from netwatch.protocols.tls import message
+
+if not cython.compiled:
+    from netwatch.protocols.quic_frames import CryptoStream
+    from netwatch.protocols.quic_packet import Initial
+else:
+    from cython.cimports.netwatch.protocols.quic_frames import CryptoStream
+    from cython.cimports.netwatch.protocols.quic_packet import Initial
 
 if TYPE_CHECKING:
     from netwatch.protocols.quic_keys import Opener
@@ -30,6 +40,7 @@ MAX_FAILURES = 8
 are."""
 
 
+@cython.cclass
 class _Attempt:
     """One set of keys and the handshake that came under it: a Retry starts it anew."""
 
@@ -41,6 +52,7 @@ class _Attempt:
         self.stream = CryptoStream()
 
 
+@cython.cclass
 class Connection:
     """The handshake of one client, from the datagrams that it sends.
 
@@ -80,6 +92,7 @@ class Connection:
         if self._done:
             return None
         read: list[_Attempt] = []
+        attempt: _Attempt
         try:
             for packet in initials(datagram):
                 attempt, frames = self._open(datagram, packet)
@@ -99,6 +112,7 @@ class Connection:
     def finish(self) -> Message | None:
         """What a ClientHello that was never whole shows: its message, of size 0 and with
         the oddity ``tls-hello-cut``, if its server_name is there; else None."""
+        attempt: _Attempt
         for attempt in [] if self._done else self._attempts:
             try:
                 return self._hello(attempt, 0, last=True)
@@ -129,6 +143,7 @@ class Connection:
         return found
 
     def _open(self, datagram: bytes, packet: Initial) -> tuple[_Attempt, bytes]:
+        attempt: _Attempt
         for attempt in reversed(self._attempts):
             if attempt.version is packet.version:
                 frames = attempt.opener.open(datagram, packet)

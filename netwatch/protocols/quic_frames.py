@@ -1,3 +1,4 @@
+# cython: language_level=3
 """What an opened Initial packet holds: frames, and the handshake bytes among them.
 
 An Initial may carry PADDING, PING, ACK, CRYPTO and CONNECTION_CLOSE (RFC 9000 section
@@ -5,20 +6,27 @@ An Initial may carry PADDING, PING, ACK, CRYPTO and CONNECTION_CLOSE (RFC 9000 s
 or more packets. `CryptoStream` puts them together again, within bounds.
 """
 
-import re
+import cython
 
 from netwatch.errors import ParseError
-from netwatch.protocols.reader import Reader
+
+if not cython.compiled:
+    from netwatch.protocols.reader import Reader
+else:
+    from cython.cimports.netwatch.protocols.reader import Reader
 
 MAX_CRYPTO = 65536
 """Bytes of handshake that are kept in order, and as many that wait for some before them."""
 MAX_PIECES = 256
 """Pieces that may wait."""
 
-_PADDING_PING = re.compile(rb"[\x00\x01]*")
-_ACK, _ACK_ECN, _CLOSE = 2, 3, 0x1C
+_PING = cython.declare(cython.int, 1)
+_ACK = cython.declare(cython.int, 2)
+_ACK_ECN = cython.declare(cython.int, 3)
+_CLOSE = cython.declare(cython.int, 0x1C)
 
 
+@cython.cclass
 class CryptoStream:
     """The bytes that CRYPTO frames carry, in order of their offsets, as far as there is
     no gap: `head`. Bytes that come twice count as they came first. `limit` and `overlap`
@@ -48,17 +56,23 @@ class CryptoStream:
                 self._waiting[offset] = data
                 self._held += more
             return None
-        agrees = self._append(offset, data)
+        agrees = self.append(offset, data)
         while self._waiting:
             first = min(self._waiting)
             if first > len(self.head):
                 break
             piece = self._waiting.pop(first)
             self._held -= len(piece)
-            agrees &= self._append(first, piece)
+            agrees &= self.append(first, piece)
         return None if agrees else self._overlap
 
-    def _append(self, offset: int, data: bytes) -> bool:
+    @cython.cfunc
+    @cython.exceptval(-1, check=False)
+    def append(self, offset: cython.Py_ssize_t, data: bytes) -> cython.bint:
+        """Take bytes that leave no gap; false where others were there before."""
+        if offset == len(self.head):
+            self.head += data
+            return True
         had = self.head[offset : offset + len(data)]
         self.head += data[len(had) :]
         return data.startswith(had)
@@ -72,12 +86,14 @@ def read_frames(frames: bytes, stream: CryptoStream, crypto: int = 6) -> list[st
     end the walk, and what was before them counts.
     """
     oddities: list[str] = []
-    reader = Reader(frames, "quic-frame")
+    reader: Reader = Reader(frames, "quic-frame")
+    kind: cython.longlong
+    offset: cython.longlong
     try:
         while True:
-            idle = _PADDING_PING.match(frames, reader.pos)
-            reader.pos = idle.end() if idle else reader.pos
-            if not reader.left:
+            while reader.pos < reader.end and frames[reader.pos] <= _PING:
+                reader.pos += 1
+            if reader.pos >= reader.end:
                 break
             kind = reader.varint()
             if kind == crypto:
@@ -98,6 +114,7 @@ def read_frames(frames: bytes, stream: CryptoStream, crypto: int = 6) -> list[st
     return oddities
 
 
+@cython.cfunc
 def _skip_ack(reader: Reader, ecn: bool) -> None:
     reader.varint()
     reader.varint()

@@ -1,13 +1,16 @@
+# cython: language_level=3
 """Keys of QUIC Initial packets, and the opening of packets with them.
 
 Initial packets are encrypted with keys that follow from the client's first Destination
 Connection ID, so that anybody on the path can open them (RFC 9001 section 5.2). HKDF
-needs but one block a key here and is written out by `hmac`; AES is that of
-`cryptography`, whose import is dear: this module is loaded with the first packet.
+needs but one block a key here and is written out by HMAC, and that by its hash, which
+costs half of what the standard library's takes; AES is that of `cryptography`, whose
+import is dear: this module is loaded with the first packet.
 """
 
-import hmac
+from hashlib import sha256
 
+import cython
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -15,9 +18,15 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from netwatch.errors import ParseError
-from netwatch.protocols.quic_packet import Initial, Version
+from netwatch.protocols.quic_packet import Version
 
-_TAG = 16
+if not cython.compiled:
+    from netwatch.protocols.quic_packet import Initial
+else:
+    from cython.cimports.netwatch.protocols.quic_packet import Initial
+
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
 def _label(size: int, label: bytes) -> bytes:
@@ -39,16 +48,23 @@ def client_keys(version: Version, dcid: bytes) -> tuple[bytes, bytes, bytes]:
 
     `dcid` is the Destination Connection ID of its first one (RFC 9001 sections 5.1, 5.2).
     """
-    initial = hmac.digest(version.salt, dcid, "sha256")
-    secret = hmac.digest(initial, _CLIENT_IN, "sha256")
+    secret = _mac(_mac(version.salt, dcid), _CLIENT_IN)
     key, iv, hp = _LABELS[version.label]
     return (
-        hmac.digest(secret, key, "sha256")[:16],
-        hmac.digest(secret, iv, "sha256")[:12],
-        hmac.digest(secret, hp, "sha256")[:16],
+        _mac(secret, key)[:16],
+        _mac(secret, iv)[:12],
+        _mac(secret, hp)[:16],
     )
 
 
+def _mac(key: bytes, data: bytes) -> bytes:
+    """HMAC (RFC 2104) by SHA-256; `key` has no more than the 64 bytes of a block."""
+    block = key.ljust(64, b"\0")
+    inner = sha256(block.translate(_INNER) + data).digest()
+    return sha256(block.translate(_OUTER) + inner).digest()
+
+
+@cython.cclass
 class Opener:
     """Opens the Initial packets of one client under one set of keys."""
 
@@ -61,27 +77,33 @@ class Opener:
         self._mask = Cipher(AES(hp), ECB()).encryptor()
         self._largest = -1
 
+    @cython.ccall
     def open(self, datagram: bytes, packet: Initial) -> bytes | None:
         """The frames of `packet`, None where these are not its keys.
 
         Raises `ParseError` ``quic-short`` where it is too short to be protected
         (RFC 9001 section 5.4.2).
         """
-        sample = datagram[packet.number + 4 : packet.number + 4 + 16]
-        if packet.number + 4 + len(sample) > packet.end or len(sample) < 16:
+        at: cython.Py_ssize_t
+        start: cython.Py_ssize_t = packet.number
+        sample = datagram[start + 4 : start + 4 + 16]
+        if start + 4 + len(sample) > packet.end or len(sample) < 16:
             raise ParseError("quic-short")
-        mask = self._mask.update(sample)
-        first = datagram[packet.start] ^ mask[0] & 0x0F
-        size = (first & 3) + 1
-        behind = packet.number + size
-        number = int.from_bytes(datagram[packet.number : behind]) ^ int.from_bytes(
-            mask[1 : 1 + size]
-        )
-        header = bytes([first]) + datagram[packet.start + 1 : packet.number] + number.to_bytes(size)
+        mask: bytes = self._mask.update(sample)
+        header = bytearray(datagram[packet.start : start + 4])
+        header[0] ^= mask[0] & 0x0F
+        size: cython.Py_ssize_t = (header[0] & 3) + 1
+        del header[start - packet.start + size :]
+        number: cython.longlong = 0
+        for at in range(size):
+            header[start - packet.start + at] ^= mask[1 + at]
+            number = number << 8 | header[start - packet.start + at]
         number = self._whole(number, size)
         nonce = (self._iv ^ number).to_bytes(12)
         try:
-            frames = self._aead.decrypt(nonce, datagram[behind : packet.end], header)
+            frames: bytes = self._aead.decrypt(
+                nonce, datagram[start + size : packet.end], bytes(header)
+            )
         except InvalidTag:
             return None
         self._largest = max(self._largest, number)

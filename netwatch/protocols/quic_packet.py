@@ -1,3 +1,4 @@
+# cython: language_level=3
 """QUIC packets as they lie in a datagram: versions, long headers, coalescing.
 
 The layout is that of RFC 9000 section 17.2, which all drafts from 22 on share; versions
@@ -8,7 +9,12 @@ numbers of its packet types. Versions that netwatch has no salt for are not look
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from netwatch.protocols.reader import Reader
+import cython
+
+if not cython.compiled:
+    from netwatch.protocols.reader import Reader
+else:
+    from cython.cimports.netwatch.protocols.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,8 @@ def version_of(number: int) -> Version | None:
     return VERSIONS.get(number)
 
 
-@dataclass(frozen=True, slots=True)
+@cython.cclass
+@dataclass(frozen=True)
 class Initial:
     """Where an Initial packet lies in its datagram: its first byte at `start`, its packet
     number at `number`, the first byte behind it at `end`. `dcid` is its Destination
@@ -104,8 +111,12 @@ def initials(datagram: bytes) -> Iterator[Initial]:
     `ParseError` ``quic-header`` where a header or the length in it leads out of the
     datagram.
     """
-    reader = Reader(datagram, "quic-header")
-    while reader.left >= 7:
+    reader: Reader = Reader(datagram, "quic-header")
+    start: cython.Py_ssize_t
+    number: cython.Py_ssize_t
+    first: cython.int
+    kind: cython.int
+    while reader.end - reader.pos >= 7:
         start = reader.pos
         first = reader.uint(1)
         version = version_of(reader.uint(4))

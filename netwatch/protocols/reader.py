@@ -1,3 +1,4 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
 """The bounded cursor that the parsers read through.
 
 A message says how long its own parts are, and a hostile one lies. A `Reader` stands on
@@ -5,9 +6,12 @@ a span of bytes and never leaves it: whatever would run past its end is a `Parse
 under the name that the parser gave the reader. All numbers are in network byte order.
 """
 
+import cython
+
 from netwatch.errors import ParseError
 
 
+@cython.cclass
 class Reader:
     """A cursor over ``data[pos:end]``; `oddity` names a read past `end`.
 
@@ -30,47 +34,54 @@ class Reader:
         """How many bytes are left, never negative."""
         return max(0, self.end - self.pos)
 
-    def uint(self, size: int) -> int:
-        """An unsigned integer of `size` bytes."""
-        pos = self.pos
-        end = pos + size
+    @cython.ccall
+    @cython.exceptval(-1, check=False)
+    def uint(self, size: cython.Py_ssize_t) -> cython.longlong:
+        """An unsigned integer of `size` bytes, at most 7."""
+        at: cython.Py_ssize_t
+        value: cython.longlong = 0
+        end: cython.Py_ssize_t = self.pos + size
         if end > self.end:
             raise ParseError(self.oddity)
+        for at in range(self.pos, end):
+            value = value << 8 | self.data[at]
         self.pos = end
-        return int.from_bytes(self.data[pos:end])
+        return value
 
-    def take(self, size: int) -> bytes:
+    @cython.ccall
+    def take(self, size: cython.longlong) -> bytes:
         """The next `size` bytes."""
-        pos = self.pos
-        end = pos + size
-        if end > self.end:
+        pos: cython.Py_ssize_t = self.pos
+        if size > self.end - pos:
             raise ParseError(self.oddity)
-        self.pos = end
-        return self.data[pos:end]
+        self.pos = pos + size
+        return self.data[pos : pos + size]
 
-    def vector(self, size: int) -> bytes:
+    @cython.ccall
+    def vector(self, size: cython.Py_ssize_t) -> bytes:
         """The bytes behind a length of `size` bytes: ``opaque<0..n>`` of RFC 8446 3.4."""
-        start = self.pos + size
-        if start > self.end:
+        pos: cython.Py_ssize_t = self.pos
+        length: cython.longlong = self.uint(size)
+        if length > self.end - self.pos:
+            self.pos = pos
             raise ParseError(self.oddity)
-        end = start + int.from_bytes(self.data[self.pos : start])
-        if end > self.end:
-            raise ParseError(self.oddity)
-        self.pos = end
-        return self.data[start:end]
-
-    def varint(self) -> int:
-        """A variable-length integer of QUIC, 1 to 8 bytes (RFC 9000 section 16)."""
         pos = self.pos
-        if pos >= self.end:
+        self.pos = pos + length
+        return self.data[pos : pos + length]
+
+    @cython.ccall
+    @cython.exceptval(-1, check=False)
+    def varint(self) -> cython.longlong:
+        """A variable-length integer of QUIC, 1 to 8 bytes (RFC 9000 section 16)."""
+        size: cython.Py_ssize_t
+        if self.pos >= self.end:
             raise ParseError(self.oddity)
-        first = self.data[pos]
-        if first < 0x40:
-            self.pos = pos + 1
-            return first
-        size = 1 << (first >> 6)
-        end = pos + size
-        if end > self.end:
+        size = 1 << (self.data[self.pos] >> 6)
+        if size > self.end - self.pos:
             raise ParseError(self.oddity)
-        self.pos = end
-        return int.from_bytes(self.data[pos:end]) & ((1 << (8 * size - 2)) - 1)
+        value: cython.longlong = self.data[self.pos] & 0x3F
+        at: cython.Py_ssize_t
+        for at in range(self.pos + 1, self.pos + size):
+            value = value << 8 | self.data[at]
+        self.pos += size
+        return value

@@ -1,3 +1,4 @@
+# cython: language_level=3
 """TLS over TCP: the ClientHello in the records at the start of a stream.
 
 A ClientHello may be spread over any number of records (RFC 8446 section 5.1), and these
@@ -9,18 +10,27 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
+import cython
+
 from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Evidence, Message, QuicInfo, Shown, TlsInfo
+from netwatch.model import Evidence
 from netwatch.names import escape
-from netwatch.protocols.client_hello import GREASE, MAX_HELLO, ClientHello, client_hello
+from netwatch.protocols.client_hello import GREASE, MAX_HELLO, client_hello
 from netwatch.protocols.ja4 import ja4
+
+if not cython.compiled:
+    from netwatch.model import Message, QuicInfo, Shown, TlsInfo
+    from netwatch.protocols.client_hello import ClientHello
+else:
+    from cython.cimports.netwatch.model import Message, QuicInfo, Shown, TlsInfo
+    from cython.cimports.netwatch.protocols.client_hello import ClientHello
 
 MAX_RECORD = 16384 + 2048
 """The longest record in bytes; RFC 5246 section 6.2.3 grants 2,048 over the plaintext."""
 MAX_EMPTY = 16
 """Empty records that are passed over. RFC 8446 section 5.1 forbids them for handshakes."""
 
-_HANDSHAKE = 22
+_HANDSHAKE = cython.declare(cython.int, 22)
 _VERSIONS = {
     0x0304: "1.3",
     0x0303: "1.2",
@@ -73,17 +83,21 @@ def message(
     was not reached.
     """
     transport = _TRANSPORTS.get(evidence, "t")
-    # The versions of DTLS count down.
-    newest = min if transport == "d" else max
-    offered = [version for version in hello.versions if version not in GREASE]
     info = TlsInfo(
-        version_text(newest(offered, default=hello.version)),
+        _version(hello, transport),
         tuple([escape(name) for name in hello.alpn]),
         hello.ech,
         None if hello.cut else partial(ja4, hello, transport),
     )
     shown = tuple([Shown(evidence, name) for name in hello.server_names])
     return Message(shown, size, tls=info, quic=quic, oddities=hello.oddities + oddities)
+
+
+def _version(hello: ClientHello, transport: Literal["t", "q", "d"]) -> str:
+    # The versions of DTLS count down.
+    newest = min if transport == "d" else max
+    offered = [version for version in hello.versions if version not in GREASE]
+    return version_text(newest(offered, default=hello.version))
 
 
 def version_text(version: int) -> str:
@@ -99,22 +113,28 @@ def _records(data: bytes) -> tuple[bytes, int, int, str | None, bool]:
     the walk. Raises `ParseError` where `data` does not start with a handshake record.
     """
     fragments: list[bytes] = []
-    have, wanted, pos, empty = 0, 4, 0, 0
+    size: cython.Py_ssize_t = len(data)
+    have: cython.Py_ssize_t = 0
+    wanted: cython.Py_ssize_t = 4
+    pos: cython.Py_ssize_t = 0
+    empty: cython.Py_ssize_t = 0
+    length: cython.Py_ssize_t
+    had: cython.Py_ssize_t
+    behind: cython.Py_ssize_t
     while have < wanted <= MAX_HELLO:
         refusal = _refusal(data, pos)
-        head = data[pos : pos + 5]
-        length = int.from_bytes(head[3:5])
-        if len(head) == 5 and length == 0:
+        length = data[pos + 3] << 8 | data[pos + 4] if pos + 5 <= size else -1
+        if length == 0:
             empty += 1
-            refusal = refusal or ("tls-empty-records" if empty > MAX_EMPTY else None)
-        if refusal:
+            if refusal is None and empty > MAX_EMPTY:
+                refusal = "tls-empty-records"
+        if refusal is not None:
             if pos == 0:
                 raise ParseError(refusal)
             return b"".join(fragments), pos, 0, refusal, True
-        missing = wanted - have
-        if len(head) < 5:
-            return b"".join(fragments), len(data), pos + 5 + missing, None, False
-        fragment = data[pos + 5 : pos + 5 + length]
+        if length < 0:
+            return b"".join(fragments), size, pos + 5 + wanted - have, None, False
+        fragment = data[pos + 5 : min(pos + 5 + length, size)]
         fragments.append(fragment)
         had, have = have, have + len(fragment)
         pos += 5 + length
@@ -123,22 +143,25 @@ def _records(data: bytes) -> tuple[bytes, int, int, str | None, bool]:
             fragments = [header]
             if header[0] != 1:
                 break
-            wanted += int.from_bytes(header[1:4])
-        if pos > len(data):
+            wanted += header[1] << 16 | header[2] << 8 | header[3]
+        if pos > size:
             # The hello may end within this record; if not, a header comes between.
-            missing = wanted - have
-            behind = 5 if missing > pos - len(data) else 0
-            return b"".join(fragments), len(data), len(data) + missing + behind, None, False
+            behind = 5 if wanted - have > pos - size else 0
+            return b"".join(fragments), size, size + wanted - have + behind, None, False
     return b"".join(fragments), pos, pos, "tls-empty-record" if empty else None, False
 
 
-def _refusal(data: bytes, pos: int) -> str | None:
+@cython.cfunc
+def _refusal(data: bytes, pos: cython.Py_ssize_t) -> str | None:
     """Why the bytes at `pos`, as many as there are, do not go on as a handshake record."""
-    head = data[pos : pos + 5]
-    if head[:1] not in (b"", b"\x16") or head[1:2] not in (b"", b"\x03"):
+    size: cython.Py_ssize_t = len(data) - pos
+    if (size > 0 and data[pos] != _HANDSHAKE) or (size > 1 and data[pos + 1] != 3):
         if pos:
             return "tls-interleaved"
         # SSL 2.0, appendix E.2 of RFC 5246: a length with its top bit set, then type 1.
-        sslv2 = len(head) == 5 and head[0] & 0x80 and head[2] == 1 and head[3] in (0, 3)
-        return "tls-sslv2-hello" if sslv2 else "tls-not-a-record"
-    return "tls-record-length" if int.from_bytes(head[3:5]) > MAX_RECORD else None
+        if size >= 5 and data[0] & 0x80 and data[2] == 1 and data[3] in (0, 3):
+            return "tls-sslv2-hello"
+        return "tls-not-a-record"
+    if size >= 5 and (data[pos + 3] << 8 | data[pos + 4]) > MAX_RECORD:
+        return "tls-record-length"
+    return None

@@ -114,11 +114,22 @@ def test_a_survey_asks_for_each_flow_where_places_do_not_last() -> None:
         return HQ, f"at-{time}"
 
     coverage = Coverage()
-    survey = Survey(coverage, locate, lambda ip: None, lasting=False)
+    learned: set[bytes] = set()
+    survey = Survey(coverage, locate, lambda ip: None, lambda ip, vlan: ip not in learned)
+    client = flow().client_ip, None, None
     for first in (1, 2):
         survey.add(flow(outcome="named", first=first))
-    (network,) = coverage.report(2, {}).networks
-    assert [id for id, _ in network.devices] == ["at-1", "at-2"]
+    survey.add_named(client, [3, 4])
+    learned.add(client[0])
+    survey.add(flow(outcome="named", first=5))
+    survey.add_named(client, [6, 6, 7])
+    (network,) = coverage.report(9, {}).networks
+    assert [(id, share.flows) for id, share in network.devices] == [
+        ("at-1", 4),
+        ("at-5", 1),
+        ("at-6", 2),
+        ("at-7", 1),
+    ]
 
 
 def test_clients_are_remembered_within_bounds() -> None:

@@ -193,7 +193,7 @@ def test_every_flow_is_told_once_however_small_the_table(packets: list) -> None:
     assert sum(flow.bytes_out + flow.bytes_in for flow in told) == sent
 
 
-def test_flows_with_a_name_are_counted_by_client_and_no_more() -> None:
+def test_flows_with_a_name_are_gathered_by_client_and_no_more() -> None:
     def outcome(message: Message) -> int:
         return OUTCOMES.index("named" if message.shown else "no-sni")
 
@@ -206,9 +206,13 @@ def test_flows_with_a_name_are_counted_by_client_and_no_more() -> None:
     assert list(by.messages(block(timed(ethernet), 1), "test")) != []
     told = [*by.flows(), *by.finish()]
     assert sorted(flow.client_port for flow in told) == [2003, 2005]
-    assert list(by.named(enough=3)) == []
-    counts = {ip: (flows, len(mac or b"")) for (ip, _, mac), flows in by.named()}
-    assert counts == {ip_address(CLIENT).packed: (2, 6), ip_address(CLIENT6).packed: (1, 6)}
+    assert list(by.named(enough=4)) == []
+    found = {ip: (times, len(mac or b"")) for (ip, _, mac), times in by.named(enough=3)}
+    first, second, _, fourth, _ = (time for time, _ in timed(ethernet))
+    assert {ip: (sorted(times), size) for ip, (times, size) in found.items()} == {
+        ip_address(CLIENT).packed: ([first, second], 6),
+        ip_address(CLIENT6).packed: ([fourth], 6),
+    }
     assert list(by.named()) == []
 
 

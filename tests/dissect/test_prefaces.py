@@ -325,7 +325,11 @@ def test_http2_is_read_up_to_a_limit() -> None:
         first, *rest = http2_at("a.example", "b.example")
         data = b"".join([first, rest[0], filler * count, rest[1]])
         parts = [data[at : at + 1400] for at in range(0, len(data), 1400)]
-        assert [each.name for each in told(SYN, *segments(*parts))] == expected
+        by = dissector()
+        packets = [SYN, *segments(*parts)]
+        found = observed(timed([*packets, *packets[-3:]]), RAW, by=by)
+        assert [each.name for each in found] == expected
+        assert by.oddities() == ({} if len(expected) == 2 else {"http2-long": 1})
 
 
 @pytest.mark.parametrize("cut", range(1, 24))

@@ -54,6 +54,22 @@ def test_a_trail_of_too_many_packets_is_given_up() -> None:
     assert trails.lost == 1
 
 
+def test_a_trail_that_lost_packets_is_not_begun_anew_before_it_is_forgotten() -> None:
+    trails = Trails(limit=2, limit_frames=3, whole=True)
+    for number in range(6):
+        trails.follow("a", 0, (frame(number),))
+    assert trails.of("a") == ()
+    for key in "bcd":
+        trails.follow(key, 0, (frame(1),))
+    trails.follow("b", 0, (frame(2),))
+    assert [len(trails.of(key)) for key in "abcd"] == [0, 0, 1, 1]
+    assert trails.lost == 2
+    for key in "ab":
+        trails.forget(key)
+        trails.follow(key, 0, (frame(9),))
+    assert [len(trails.of(key)) for key in "ab"] == [1, 1]
+
+
 def test_an_old_trail_goes_without_being_counted() -> None:
     trails = Trails(age=5 * SECOND)
     trails.follow("a", 0, (frame(1),))
@@ -69,13 +85,14 @@ def test_an_old_trail_goes_without_being_counted() -> None:
     )
 )
 def test_any_packets_keep_within_the_limits(steps: list) -> None:
-    trails = Trails(limit=4, limit_bytes=300, limit_frames=5, age=4)
+    trails = Trails(limit=4, limit_bytes=300, limit_frames=5, age=4, whole=True)
     for key, now, size, over in steps:
         trails.follow(key, now, (frame(size, size),))
         if over:
             trails.forget(key)
         held = [kept for _, kept in trails._table.values()]
         assert len(held) <= 4
+        assert len(trails._broken) <= 4
         assert all(len(kept) <= 5 for kept in held)
         assert trails._bytes == sum(len(each.data) for kept in held for each in kept) <= 300
 

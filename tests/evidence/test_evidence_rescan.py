@@ -1,6 +1,7 @@
 """The packets that prove an incident, scanned alone, give the same incident."""
 
 import random
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,10 @@ from support.office import (
 )
 from support.proofs import again, kept, scanned
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
+
+sys.path.append(str(Path(__file__).parents[1] / "protocols"))
+
+from handshake_samples import http2_frame, http2_requests
 
 from netwatch.config import Config, load
 from netwatch.evidence.folder import Evidence
@@ -144,6 +149,41 @@ def test_a_hello_that_never_ends(site: Config, tmp_path: Path) -> None:
     cut = [tcp(HELLO[:100]), tcp(HELLO[100:there], seq=1101)]
     path.write_bytes(pcap(timed(cut), 101))
     assert len(proven(site, path, tmp_path / "proof")) == 1
+
+
+def http2_talk(between: int, gap: int) -> list[tuple[int, bytes]]:
+    """A connection in clear that asks for the app at last, behind so many segments and a
+    pause in ns."""
+    first = http2_requests("www.example.org")
+    parts = [first, *[http2_frame(0, bytes(9), 0, 1)] * between]
+    parts.append(http2_requests("www.example.org", TIKTOK)[len(first) :])
+    frames, seq = [tcp(flags="S", seq=1000)], 1001
+    for part in parts:
+        frames.append(tcp(part, seq=seq))
+        seq += len(part)
+    made = timed(frames)
+    return [*made[:-1], (made[-1][0] + gap, made[-1][1])]
+
+
+def test_a_later_request_of_http2_with_all_that_came_before(site: Config, tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    path.write_bytes(pcap(http2_talk(100, 0), 101))
+    (alert,) = proven(site, path, tmp_path / "proof")
+    assert [item.type for item in alert.evidence] == ["http-host"]
+
+
+@pytest.mark.parametrize(("between", "gap"), [(300, 0), (3, 3600 * 10**9)])
+def test_what_cannot_be_proven_by_all_its_packets_is_told_without(
+    site: Config, tmp_path: Path, between: int, gap: int
+) -> None:
+    path = tmp_path / "a.pcap"
+    frames = http2_talk(between, gap)
+    other = tcp(HELLO[:900], sport=50001, dst="203.0.113.99")
+    frames[-1:-1] = [(frames[-1][0] - 1, other)]
+    path.write_bytes(pcap(frames, 101))
+    (alert,) = scanned(site, path, proving=True)
+    assert [item.type for item in alert.evidence] == ["http-host"]
+    assert alert.proof == ()
 
 
 def test_a_datagram_that_never_becomes_whole(site: Config, tmp_path: Path) -> None:

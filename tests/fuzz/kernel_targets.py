@@ -241,8 +241,8 @@ def _street(data: bytes) -> None:
     for flow in (*by.flows(), *by.finish()):
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
         hold(flow.packet in {frame.number for frame in flow.frames}, "no first packet")
-    for (ip, _, mac), flows in by.named():
-        hold(len(ip) in (4, 16) and len(mac or bytes(6)) == 6 and flows > 0, "a count of nobody")
+    for (ip, _, mac), times in by.named():
+        hold(len(ip) in (4, 16) and len(mac or bytes(6)) == 6 and times != [], "a count of nobody")
     hold(by.kernel.packets == block.count, "packets that were counted twice")
 
 

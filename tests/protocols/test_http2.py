@@ -169,6 +169,7 @@ def test_requests_have_a_limit():
     found = read(data)
     assert names(found) == many[: http2.MAX_REQUESTS]
     assert found.size == len(data)
+    assert found.oddities == ("http2-requests",)
 
 
 def test_frames_before_a_request_have_a_limit():

@@ -1,8 +1,8 @@
 """A process that delivers alerts and kills itself at one step of it.
 
 Arguments: the folder of the outbox, the keys of an output as JSON, the number of the first
-alert, how many, the step, and at which of its turns. Says the number of each alert that
-`put` has taken.
+alert, how many, the step, at which of its turns, and whether delivery starts ``before`` or
+``behind`` all of these are put. Says the number of each alert that `put` has taken.
 """
 
 import json
@@ -61,17 +61,20 @@ def dying(function: Callable[..., Any], after: bool, turns: int) -> Callable[...
     return wrapped
 
 
-def main(folder: str, keys: str, first: int, count: int, step: str, turns: int) -> None:
+def main(folder: str, keys: str, first: int, count: int, step: str, turns: int, start: str) -> None:
     one = output(Path(folder), **json.loads(keys))
     if step in STEPS:
         owner, name, after = STEPS[step]
         owner = owner or type(one.settings.open())
         setattr(owner, name, dying(getattr(owner, name), after, turns))
     delivery = Delivery([one], Outbox(Path(folder) / "spool"), timing=QUICK)
-    delivery.start()
+    if start == "before":
+        delivery.start()
     for number in range(first, first + count):
         delivery.put(record(number))
         print(number, flush=True)
+    if start == "behind":
+        delivery.start()
     left = delivery.drain(30)
     for _ in range(100 if ends(step) and not left else 0):
         threading.Event().wait(QUICK.poll)
@@ -80,6 +83,5 @@ def main(folder: str, keys: str, first: int, count: int, step: str, turns: int) 
 
 
 if __name__ == "__main__":
-    main(
-        sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5], int(sys.argv[6])
-    )
+    path, made, number, many, at, turn, when = sys.argv[1:]
+    main(path, made, int(number), int(many), at, int(turn), when)

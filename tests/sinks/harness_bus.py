@@ -145,8 +145,11 @@ class Broker:
                 consumer.assign([part])
                 start = len(got)
                 while len(got) - start < high or (high and not self.exact):
-                    messages = consumer.consume(high if self.exact else 1000, 1)
+                    messages = consumer.consume(
+                        high if self.exact else 1000, 5 if self.exact else 1
+                    )
                     if not messages:
+                        assert not self.exact, "the broker has messages that it does not give"
                         break
                     assert not any(each.error() for each in messages), messages[0].error()
                     got += [each.value().decode() for each in messages]
@@ -224,6 +227,7 @@ class Tansu(Broker):
         if not found:
             pytest.skip("Tansu is not installed (make receivers)")
         self._command = found[0]
+        self.arguments: list[str] = []
         self._folder, self._ca = folder, certificates.ca
         self._context: ssl.SSLContext | None = None
         self._process: Process | None = None
@@ -248,10 +252,11 @@ class Tansu(Broker):
         command = [str(self._command), "broker", "--storage-engine", "memory://tansu/"]
         command += ["--listener-url", f"tcp://127.0.0.1:{port}"]
         command += ["--advertised-listener-url", f"tcp://127.0.0.1:{self.advertised}"]
+        command += self.arguments
         self._process = Process(command, lambda: listens(port), self._folder)
         if self._context:
             self._front = Proxy(port, self._context, self.port)
-        else:
+        elif not self.arguments:
             self._make()
 
     def _make(self) -> None:

@@ -101,8 +101,14 @@ def settled(
     receiver: Receiver, sent: Sequence[dict[str, Any]], form: str, dead: int = 0
 ) -> Outcome:
     """What the receiver has when it has written all."""
-    until(lambda: counted(sent, form, receiver).lost <= dead, f"{receiver.name} has all")
-    return replace(counted(sent, form, receiver), dead=dead)
+    found: list[Outcome] = []
+
+    def all_there() -> bool:
+        found.append(counted(sent, form, receiver))
+        return found[-1].lost <= dead
+
+    until(all_there, f"{receiver.name} has all")
+    return replace(found[-1], dead=dead)
 
 
 @dataclass(frozen=True)
@@ -196,6 +202,8 @@ def _through(run: Run, fault: Fault) -> Outcome:
         drained(delivery, 2 * PATIENCE)
         if proxy is not None:
             assert proxy.met >= min(fault.connections, 3)
+        else:
+            run.receiver.settle()
         return settled(run.receiver, sent, run.form)
     finally:
         if proxy is not None:
@@ -277,7 +285,7 @@ def killed(run: Run) -> Outcome:
     keys = json.dumps(run.made())
     for turn, step in enumerate([*AT, "none"]):
         last = step == "none"
-        words = [str(run.folder), keys, str(turn * 20), "0" if last else "20", step, "1"]
+        words = [str(run.folder), keys, str(turn * 20), "0" if last else "20", step, "1", "behind"]
         done = subprocess.run(
             [sys.executable, str(script), *words], capture_output=True, text=True, timeout=120
         )

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from harness_bus import Kafka, Nats
+from harness_bus import Kafka, Nats, Tansu
 from made_alerts import output, record, records
 from proxy import Proxy
 from receivers import free_port, until
@@ -108,6 +108,26 @@ def test_messages_have_the_incident_as_key_and_the_telling_as_header(kafka, deli
     assert told == {(each["id"], key_of(each)) for each in alerts}
     partitions = {each.partition() for each in found if each.key() == record(1)["id"].encode()}
     assert len(partitions) == 1
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_credentials_that_a_broker_refuses_pause_it(
+    mechanism, deliver, tmp_path, certificates, monkeypatch
+):
+    monkeypatch.setenv("NW_KAFKA", "a-wrong-password")
+    receiver = Tansu(tmp_path, certificates)
+    receiver.arguments = ["--authentication"]
+    receiver.start()
+    try:
+        sasl = {"user": "netwatch", "password": {"env": "NW_KAFKA"}, "mechanism": mechanism}
+        delivery = deliver(output(tmp_path, **receiver.keys(receiver.port), sasl=sasl))
+        delivery.put(record(1))
+        until(lambda: delivery.status()[0].state == "paused")
+        assert "authentication failed" in delivery.status()[0].reason
+        assert not any("a-wrong-password" in line for line in deliver.said)
+        assert delivery.left().queued == {"kafka": 1}
+    finally:
+        receiver.stop()
 
 
 def test_brokers_that_are_down_are_waited_for(deliver, tmp_path):

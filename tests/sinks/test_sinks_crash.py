@@ -18,7 +18,8 @@ COUNT = 40
 def run(folder, url, step, turns, count=COUNT):
     keys = json.dumps({"type": "elastic", "url": url, "format": "jsonl"})
     script = Path(__file__).with_name("crashing.py")
-    command = [sys.executable, str(script), str(folder), keys, "0", str(count), step, str(turns)]
+    words = [str(folder), keys, "0", str(count), step, str(turns), "before"]
+    command = [sys.executable, str(script), *words]
     done = subprocess.run(command, capture_output=True, timeout=120)
     ids = {ident(int(word)) for word in done.stdout.split()}
     return done.returncode, ids, done.stderr.decode()

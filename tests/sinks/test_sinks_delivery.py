@@ -258,9 +258,11 @@ def test_a_process_that_is_ended_keeps_what_is_left(tmp_path):
     server = Http()
     server.faults = [lambda _: threading.Event().wait(30)]
     script = Path(__file__).with_name("crashing.py")
+    keys = json.dumps({"type": "elastic", "url": server.url, "format": "jsonl"})
+    command = [sys.executable, str(script), str(tmp_path), keys]
     try:
         child = subprocess.Popen(
-            [sys.executable, str(script), str(tmp_path), server.url, "20", "none", "0"],
+            [*command, "0", "20", "none", "0", "before"],
             stdout=subprocess.PIPE,
         )
         until(lambda: server.requests)
@@ -269,8 +271,8 @@ def test_a_process_that_is_ended_keeps_what_is_left(tmp_path):
         os.kill(child.pid, signal.SIGTERM)
         child.wait(30)
         child.stdout.close()
-        command = [sys.executable, str(script), str(tmp_path), server.url, "0", "none", "0"]
-        assert subprocess.run(command, timeout=60).returncode == 0
+        rest = [*command, "0", "0", "none", "0", "before"]
+        assert subprocess.run(rest, timeout=60).returncode == 0
         assert len(server.documents) == 20
     finally:
         server.end()

@@ -176,6 +176,19 @@ def test_a_bulk_that_is_not_answered_as_one_is_tried_again(body, http, deliver, 
     assert len(http.documents) == 1
 
 
+@pytest.mark.parametrize(("errors", "retried"), [(False, 0), (True, 1), (None, 1), ("no", 1)])
+def test_one_answer_to_a_bulk_counts_for_all_where_it_says_so(
+    errors, retried, http, deliver, tmp_path
+):
+    told = {"errors": errors, "items": [{"create": {"status": 201}}]}
+    http.faults = [lambda request: request.answer(200, told)]
+    delivery = deliver(of("elastic", http, tmp_path))
+    delivery.put(*records(20))
+    assert not delivery.drain(30)
+    assert delivery.status()[0].retried == retried
+    assert len(http.documents) == (20 if retried else 0)
+
+
 def test_documents_have_a_timestamp_in_every_format(http, deliver, tmp_path):
     for form in ("jsonl", "ecs", "ocsf", "eve", "gelf"):
         delivery = deliver(of("elastic", http, tmp_path, format=form, name=form))

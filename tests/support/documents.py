@@ -24,7 +24,7 @@ def rows(text: str) -> Rows:
     """The cells of all table rows, heads and rules left out."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    rules = {i for i, row in enumerate(cells) if set("".join(row)) <= set("- ")}
+    rules = {i for i, row in enumerate(cells) if set("".join(row)) <= set("-: ")}
     return [row for i, row in enumerate(cells) if not {i, i + 1} & rules]
 
 

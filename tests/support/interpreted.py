@@ -1,21 +1,21 @@
-"""The packet loop from its sources, beside the compiled one that is installed."""
+"""What the build compiles, from its sources, beside the compiled form that is installed."""
 
 import importlib
 import importlib.util
 import sys
+import tomllib
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-import netwatch.dissect
+ROOT = Path(__file__).parents[2]
+BUILT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+SOURCES = {row["name"]: ROOT / row["sources"][0] for row in BUILT["ext-modules"]}
+"""What the build compiles, by module name."""
 
-ROOM = Path(next(iter(netwatch.dissect.__path__)))
-SOURCES = {f"netwatch.dissect.{pxd.stem}": pxd.with_suffix(".py") for pxd in ROOM.glob("*.pxd")}
-"""What the build compiles of the room, by module name."""
 
-
-class _FromSource:
+class FromSource:
     """Finds these modules in their sources alone."""
 
     def find_spec(
@@ -27,15 +27,32 @@ class _FromSource:
 
 def interpreted() -> ModuleType:
     """The kernel module, interpreted; what others import stays as it was."""
-    finder = _FromSource()
-    before = {name: sys.modules.pop(name) for name in SOURCES if name in sys.modules}
-    room = vars(netwatch.dissect).copy()
+    return all_interpreted("netwatch.dissect.kernel")["netwatch.dissect.kernel"]
+
+
+def all_interpreted(*names: str) -> dict[str, ModuleType]:
+    """Modules of netwatch by name, interpreted, and all of netwatch that they stand on; what
+    others import stays as it was."""
+    finder = FromSource()
+    before = {each: sys.modules.pop(each) for each in [*sys.modules] if _ours(each)}
     sys.meta_path.insert(0, finder)
     try:
-        return importlib.import_module("netwatch.dissect.kernel")
+        for name in names:
+            importlib.import_module(name)
     finally:
         sys.meta_path.remove(finder)
-        for name in SOURCES:
-            sys.modules.pop(name, None)
+        made = {each: sys.modules.pop(each) for each in [*sys.modules] if _ours(each)}
         sys.modules.update(before)
-        vars(netwatch.dissect).update(room)
+    return made
+
+
+def _ours(name: str) -> bool:
+    return name.split(".")[0] == "netwatch"
+
+
+if __name__ == "__main__":
+    # The command line as it runs where nothing could be compiled.
+    sys.meta_path.insert(0, FromSource())
+    from netwatch.cli import main
+
+    sys.exit(main())

@@ -1,0 +1,65 @@
+cdef class Packet:
+    cdef readonly str source
+    cdef readonly long long number
+    cdef readonly long long time
+    cdef readonly long digits
+    cdef readonly str transport
+    cdef readonly bytes src
+    cdef readonly long sport
+    cdef readonly bytes dst
+    cdef readonly long dport
+    cdef readonly bytes src_mac
+    cdef readonly bytes dst_mac
+    cdef readonly object vlan
+    cdef readonly object flow
+    cdef readonly tuple frames
+
+cdef class Shown:
+    cdef readonly str evidence
+    cdef readonly str name
+    cdef readonly bint by_destination
+
+cdef class DnsInfo:
+    cdef readonly str type
+    cdef readonly str rcode
+    cdef readonly tuple answers
+    cdef readonly tuple chain
+    cdef readonly tuple ech
+
+cdef class TlsInfo:
+    cdef readonly str version
+    cdef readonly tuple alpn
+    cdef readonly str ech
+    cdef readonly object fingerprint
+
+cdef class QuicInfo:
+    cdef readonly str version
+
+cdef class Message:
+    cdef readonly tuple shown
+    cdef readonly Py_ssize_t size
+    cdef readonly DnsInfo dns
+    cdef readonly TlsInfo tls
+    cdef readonly QuicInfo quic
+    cdef readonly tuple oddities
+    cdef readonly tuple claims
+
+cdef class Observation:
+    cdef readonly long long time
+    cdef readonly long digits
+    cdef readonly str evidence
+    cdef readonly str name
+    cdef readonly bytes client_ip
+    cdef readonly long client_port
+    cdef readonly bytes client_mac
+    cdef readonly bytes server_ip
+    cdef readonly long server_port
+    cdef readonly str transport
+    cdef readonly object vlan
+    cdef readonly str source
+    cdef readonly long long packet
+    cdef readonly object flow
+    cdef readonly DnsInfo dns
+    cdef readonly TlsInfo tls
+    cdef readonly QuicInfo quic
+    cdef readonly tuple frames

@@ -1,0 +1,14 @@
+from netwatch.protocols.quic_frames cimport CryptoStream
+from netwatch.protocols.quic_packet cimport Initial
+
+cdef class _Attempt:
+    cdef object version
+    cdef object opener
+    cdef CryptoStream stream
+
+cdef class Connection:
+    cdef object _idle
+    cdef list _attempts
+    cdef Py_ssize_t _failures
+    cdef bint _done
+    cdef dict _oddities
