@@ -31,10 +31,14 @@ from compare import Settings, say
 from measure import netwatch
 from peers import CONFIG
 
-RATES = (25_000, 50_000, 100_000, 150_000, 200_000, 300_000, None)
+RATES = (25_000, 50_000, 100_000, 200_000, 300_000, None)
 """Packets a second; None is as fast as it goes."""
-SECONDS = 4.0
+SECONDS = 3.0
 """How long each rate is held."""
+ROUNDS = 2
+"""How often; the round with the least loss is told, since other work only adds to it."""
+RING = 64
+"""MiB of each reader's ring, as netwatch has it where nothing is said."""
 PACKETS = 200_000
 """Packets of office traffic that are replayed, over and over."""
 LATENCY_RATE = 100_000
@@ -73,6 +77,10 @@ def _netwatch(*more: str) -> Callable[[Path], list[str]]:
     return command
 
 
+def _tcpdump(work: Path) -> list[str]:
+    return ["tcpdump", "-B", str(RING * 1024), "-i", "in", "-w", "/dev/null"]
+
+
 def _suricata(work: Path) -> list[str]:
     call = suricata.alerts(Path("none"), work / "suricata-live")
     config = work / "suricata-live" / "suricata.yaml"
@@ -85,7 +93,7 @@ def _suricata(work: Path) -> list[str]:
 
 READERS = (
     Reader(
-        "tcpdump -w /dev/null", lambda work: ["tcpdump", "-i", "in", "-w", "/dev/null"],
+        "tcpdump -w /dev/null", _tcpdump,
         "listening on", signal.SIGINT, r"([\d,]+) packets dropped by kernel",
         r"([\d,]+) packets received by filter", "tcpdump",
     ),
@@ -108,16 +116,19 @@ def loss(settings: Settings) -> dict[str, Any]:
     """Each reader at each rate; raises `veth.MissingError`."""
     veth.need("tcpreplay", "tcpdump")
     path, manifest = capture(Traffic("office", PACKETS), settings.work)
-    rows = []
-    for rate in RATES:
-        for reader in READERS:
-            try:
-                veth.need(reader.program)
-            except veth.MissingError as error:
-                say(f"left out, {error}")
-                continue
-            say(f"loss: {reader.name} at {rate or 'all'} packets/s")
-            rows.append(_row(reader, rate, path, settings.work))
+    found: dict[tuple[int | None, str], list[dict[str, Any]]] = {}
+    for number in range(1, min(ROUNDS, settings.rounds) + 1):
+        for rate in RATES:
+            for reader in READERS:
+                try:
+                    veth.need(reader.program)
+                except veth.MissingError as error:
+                    say(f"left out, {error}")
+                    continue
+                say(f"loss, round {number}: {reader.name} at {rate or 'all'} packets/s")
+                row = _row(reader, rate, path, settings.work)
+                found.setdefault((rate, reader.name), []).append(row)
+    rows = [min(each, key=lambda row: row["lost"] / row["sent"]) for each in found.values()]
     return {"rows": rows, "octets": manifest["bytes"] / manifest["packets"]}
 
 
@@ -128,17 +139,16 @@ def _row(reader: Reader, rate: int | None, path: Path, work: Path) -> dict[str, 
             process = place.start(reader.command(work), stdout=err, stderr=err)
         veth.says(log, reader.ready, process)
         used = veth.cpu(process.pid)
-        began = time.monotonic()
         sent, pps = replay(place, path, rate, SECONDS)
         time.sleep(0.5)
-        share = (veth.cpu(process.pid) - used) / (time.monotonic() - began)
+        spent = veth.cpu(process.pid) - used
         veth.end(process, reader.ending)
     text = log.read_text(errors="replace")
     saw, lost = _count(reader.saw, text), _count(reader.lost, text)
     if reader.sees_all and not 0 <= sent - saw - (0 if "tcpdump" in reader.name else lost) <= 5:
         say(f"{reader.name}: {sent:,} sent, {saw:,} seen, {lost:,} lost do not add up")
     return {"reader": reader.name, "rate": rate, "pps": pps, "sent": sent, "lost": lost,
-            "saw": saw, "cpu": share}  # fmt: skip
+            "saw": saw, "cpu": spent}  # fmt: skip
 
 
 def replay(place: veth.Place, path: Path, rate: int | None, seconds: float) -> tuple[int, float]:
@@ -231,7 +241,7 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("sent", lambda row: f"{row['sent']:,}"),
     ("dropped", lambda row: f"{row['lost']:,}"),
     ("%", lambda row: f"{100 * row['lost'] / row['sent']:.2f}"),
-    ("CPU of one core", lambda row: f"{100 * row['cpu']:.0f} %"),
+    ("CPU, µs a packet", lambda row: f"{1e6 * row['cpu'] / row['sent']:.2f}"),
 )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from measure import ENVIRONMENT, ROOT
 
 _NEWNET = 0x40000000
-MTU = 9000
+MTU = 1500
 WAIT = 30.0
 """Seconds after which what is waited for is taken not to come."""
 

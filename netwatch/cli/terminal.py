@@ -46,8 +46,9 @@ class Gathered(Protocol):
 
 
 def say(text: str) -> None:
-    """A line on standard error."""
-    print(text, file=sys.stderr)
+    """A line on standard error; no work ends because nobody is there to read it."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def note(args: argparse.Namespace, text: str) -> None:

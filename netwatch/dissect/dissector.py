@@ -138,65 +138,79 @@ class Dissector:
 
     def messages(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
         """The messages that became whole with the packets of `block`, in its order."""
-        data, kept = block.data, self._kept
         number = self._numbers.get(source)
         if number is None:
             number = self._numbers[source] = len(self._sources)
             self._sources.append(source)
         for rows in self.kernel.walk(block, number):
-            self._over.take()
-            for row in zip(*[iter(rows)] * COLUMNS, strict=True):
-                kind, record, at, size, wire = row[:5]
-                if kept is not None and kind == OPENING:
-                    kept.opening(row, block, source)
+            yield from self._read(rows, block, source)
+
+    def _read(
+        self, rows: Iterable[int], block: Block | None, source: str
+    ) -> Iterator[tuple[Packet, Message]]:
+        """What rows show, of packets of `block` or of such as the kernel had kept."""
+        kept, within = self._kept, None if self._kept is None else self._kept.within
+        self._over.take()
+        for row in zip(*[iter(rows)] * COLUMNS, strict=True):
+            own, name = block, source
+            if row[1] < 0:
+                row, own, number = self.kernel.kept(row)
+                name = self._sources[number]
+            assert own is not None
+            if kept is not None:
+                # what had waited came as a packet, whatever is read now
+                kept.within = within if own is block else None
+            kind, record, at, size, wire = row[:5]
+            if kept is not None and kind == OPENING:
+                kept.opening(row, own, name)
+                continue
+            handshakes = self._handshakes.get(kind)
+            if handshakes and handshakes.answers(
+                row[13], row[14], own.records[record * FIELDS + TIME]
+            ):
+                continue
+            payload = bytes(own.data[at : at + size])
+            parse = self._parsers.get(kind)
+            if parse is not None:
+                try:
+                    message = parse(payload)
+                except ParseError as error:
+                    self._oddities[error.oddity] += 1
                     continue
-                handshakes = self._handshakes.get(kind)
-                if handshakes and handshakes.answers(
-                    row[13], row[14], block.records[record * FIELDS + TIME]
-                ):
-                    continue
-                payload = bytes(data[at : at + size])
-                parse = self._parsers.get(kind)
-                if parse is not None:
-                    try:
-                        message = parse(payload)
-                    except ParseError as error:
-                        self._oddities[error.oddity] += 1
-                        continue
-                    if self._tells(message, row[13]):
-                        frames = () if kept is None else kept.frames(row, block, source)
-                        yield Seen(row, block, source).packet(frames), message
-                    continue
-                seen = Seen(row, block, source)
-                if kind == FRAGMENT:
-                    packet = seen.packet()
-                    if kept is not None:
-                        frames = kept.frames(row, block, source)
-                        kept.fragment(datagram(row, packet), seen.time, frames)
-                    for whole in self._fragments.feed(row, payload, packet):
-                        yield from self._again(*whole)
-                    continue
+                if self._tells(message, row[13]):
+                    frames = () if kept is None else kept.frames(row, own, name)
+                    yield Seen(row, own, name).packet(frames), message
+                continue
+            seen = Seen(row, own, name)
+            if kind == FRAGMENT:
+                packet = seen.packet()
                 if kept is not None:
-                    if self._streams.pauses((row[13], row[14])):
-                        kept.lose(seen)
-                    kept.follow(seen, kept.frames(row, block, source))
-                if handshakes:
-                    found = handshakes.feed(row[13], row[14], payload, seen)
-                else:
-                    side = (row[13], row[14])
-                    kind = 0 if kind == MORE else kind
-                    found = self._streams.feed(kind, side, row[12], payload, size < wire, seen)
-                if kind and size < wire and self._outcome is not None:
-                    # whatever its messages tell all the same stands over this
-                    self._over.mark(row[13], _TRUNCATED)
-                if found:
-                    yield from self._told(found)
-                if kept is not None and not (
-                    handshakes.waits(row[13], row[14])
-                    if handshakes
-                    else self._streams.waits((row[13], row[14]))
-                ):
-                    kept.forget(seen)
+                    frames = kept.frames(row, own, name)
+                    kept.fragment(datagram(row, packet), seen.time, frames)
+                for whole in self._fragments.feed(row, payload, packet):
+                    yield from self._again(*whole)
+                continue
+            if kept is not None:
+                if self._streams.pauses((row[13], row[14])):
+                    kept.lose(seen)
+                kept.follow(seen, kept.frames(row, own, name))
+            if handshakes:
+                found = handshakes.feed(row[13], row[14], payload, seen)
+            else:
+                side = (row[13], row[14])
+                kind = 0 if kind == MORE else kind
+                found = self._streams.feed(kind, side, row[12], payload, size < wire, seen)
+            if kind and size < wire and self._outcome is not None:
+                # whatever its messages tell all the same stands over this
+                self._over.mark(row[13], _TRUNCATED)
+            if found:
+                yield from self._told(found)
+            if kept is not None and not (
+                handshakes.waits(row[13], row[14])
+                if handshakes
+                else self._streams.waits((row[13], row[14]))
+            ):
+                kept.forget(seen)
 
     def _again(self, block: Block, source: str, key: Datagram) -> Iterator[tuple[Packet, Message]]:
         """What a packet shows that was put together of fragments, which are counted."""
@@ -205,6 +219,7 @@ class Dissector:
             return
         packets, octets = self.kernel.packets, self.kernel.octets
         self._nested += 1
+        self.kernel.holding = False
         kept = self._kept
         around = None if kept is None else kept.within
         if kept is not None:
@@ -213,12 +228,15 @@ class Dissector:
         if kept is not None:
             kept.within = around
         self._nested -= 1
+        self.kernel.holding = self._nested == 0
         self.kernel.packets, self.kernel.octets = packets, octets
 
     def flush(self) -> Iterator[tuple[Packet, Message]]:
         """The capture is over: what messages cut short show."""
         for whole in self._fragments.flush():
             yield from self._again(*whole)
+        for rows in self.kernel.rest():
+            yield from self._read(rows, None, "")
         yield from self._told(self._streams.flush())
         for handshakes in self._handshakes.values():
             yield from self._told(handshakes.flush())

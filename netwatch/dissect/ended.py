@@ -8,8 +8,8 @@ name and are no more than a count of their client.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from netwatch.dissect.flows import FIELDS
 from netwatch.dissect.kernel import Kernel
+from netwatch.dissect.slots import FIELDS
 from netwatch.model import OUTCOMES, Flow
 
 CLIENTS = 16_384

@@ -1,15 +1,7 @@
-cdef class Flows:
-    cdef long long[::1] table
-    cdef long long mask
-    cdef public long long flows
-    cdef public long long evicted
-    cdef bint recording
-    cdef bint fresh
-    cdef long long[::1] ended
-    cdef long long over
+from netwatch.dissect.slots cimport Slots
 
-    cdef Py_ssize_t find(self, long long key, long long now) noexcept nogil
-    cdef Py_ssize_t seek(self, long long key) noexcept nogil
+cdef class Flows(Slots):
+    cdef bint is_open(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void set_state(self, Py_ssize_t slot, int side, long long state) noexcept nogil
     cdef void opened(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
@@ -22,8 +14,3 @@ cdef class Flows:
     cdef void owe(self, Py_ssize_t slot, int side, long long seq, long long need) noexcept nogil
     cdef int talks(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint wants(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil
-    cdef void count(self, Py_ssize_t slot, int side, long long size) noexcept nogil
-    cdef void client(self, Py_ssize_t slot, int side, bint started) noexcept nogil
-    cdef void close(self, Py_ssize_t slot) noexcept nogil
-    cdef void tell(self, Py_ssize_t slot, long long outcome) noexcept nogil
-    cdef long long name(self, Py_ssize_t slot) noexcept nogil

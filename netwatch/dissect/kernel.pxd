@@ -2,6 +2,7 @@ from netwatch.dissect.transport cimport Transport
 
 cdef class Kernel(Transport):
     cdef public object rows
+    cdef object lists
     cdef public long long packets
     cdef public long long octets
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 import cython
 
-from netwatch.capture.block import FIELDS, Block
+from netwatch.capture.block import FIELDS, TIME, Block, Interface
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.flows import Flows
@@ -29,11 +29,11 @@ COMPILED: bool = cython.compiled
 """Whether this is the compiled form; the interpreted one is some hundred times slower."""
 
 COLUMNS = 16
-"""Integers a row: kind, index of the record in its block, offset and length of the
-payload as captured, its length on the wire, source and destination port, offset of the
-source address (the destination's follows it), length of an address, offsets of the
-source and destination MAC address (-1: none), VLAN id (-1: none), TCP sequence number,
-flow, side of the flow that sent, IP protocol."""
+"""Integers a row: kind, index of the record in its block (negative: see `Kernel.kept`),
+offset and length of the payload as captured, its length on the wire, source and destination
+port, offset of the source address (the destination's follows it), length of an address,
+offsets of the source and destination MAC address (-1: none), VLAN id (-1: none), TCP
+sequence number, flow, side of the flow that sent, IP protocol."""
 
 MORE = 6
 """The kind of a segment that looks like nothing but is owed; the others are those of
@@ -47,12 +47,22 @@ OPENING = 0
 """The kind of the first packet of a flow, where these are asked for; what it carries may
 have a row of its own."""
 
+NUMBERS = 0xFFFFFFFFFF
+"""The bits of a packet's number, below those of its source."""
+
+LATEST = 0x7FFFFFFFFFFFFFFF
+"""Later than any packet, ns."""
+
 CAPACITY = cython.declare(cython.longlong, 4096)
 WIDTH = cython.declare(cython.longlong, 16)
 RECORD = cython.declare(cython.longlong, 6)
 ROOM = cython.declare(cython.longlong, 4096 + 64)
+RELEASED = cython.declare(cython.longlong, 16)
+"""Rows that one packet may bring about."""
+AGE = cython.declare(cython.longlong, 2_000_000_000)
+"""How long a hello in pieces is kept, ns of packet time."""
 AMSDU = cython.declare(cython.int, 18)
-NUMBERS = cython.declare(cython.longlong, (1 << 39) - 1)
+COUNTED = cython.declare(cython.longlong, (1 << 39) - 1)
 KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 
 
@@ -64,7 +74,8 @@ class Kernel(Transport):
     row; None wants all. With `recording`, flows that are over are kept until `flows.take`
     is called, which must be after each list of rows. With `opening` the first packet of
     each flow gives a row. `learning` has a bit for each of `model.LEARNABLE` that is passed
-    on too, to learn devices from it."""
+    on too, to learn devices from it. Unset `holding` while a block is walked that is read
+    amid the rows of another."""
 
     def __init__(
         self,
@@ -78,14 +89,17 @@ class Kernel(Transport):
         self.flows = Flows(slots, recording)
         self.learning = learning
         self.odd = array("q", bytes(8 * len(ODDITIES)))
-        self.rows = array("q", bytes(8 * (ROOM + 2) * WIDTH))
+        self.rows = array("q", bytes(8 * (ROOM + RELEASED) * WIDTH))
         self.out = self.rows
         self.seed = (seed >> 31) & 0x7FFFFFFF
         self.salt = (seed & 0x3FFFFFFFFFFFFFFF) + 1
         self.opening = opening
+        self.holding = True
+        self.lists: list[tuple[Interface, ...]] = []
         self.passed = array("q", bytes(8 * len(PASSED)))
         self.prepare()
         self.remember()
+        self.furnish()
         self.interest(zones)
         self.packets = 0
         self.octets = 0
@@ -101,14 +115,49 @@ class Kernel(Transport):
         start = 0
         assert RECORD == FIELDS
         assert WIDTH == COLUMNS
+        if self.holding:
+            if self.desk.used:
+                # A block without packets says that none came for a while.
+                yield from self._aged(block.records[TIME] - AGE if block.count else LATEST)
+            if self.desk.clear():
+                self.lists = [block.interfaces]
+            elif self.lists[self.listed] != block.interfaces:
+                self.lists.append(block.interfaces)
+            self.listed = len(self.lists) - 1
         if not block.count:
             # The memory of the last block is let go of: its source may want to give it back.
             self._walk(block.data, block.records, links, 0, 0)
         while start < block.count:
-            self.first_number = source << 40 | block.first & NUMBERS
+            self.first_number = source << 40 | block.first & COUNTED
             start = self._walk(block.data, block.records, links, start, block.count)
-            if self.count or self.flows.over:
-                yield self.rows[: self.count * COLUMNS].tolist()
+            yield from self._handed()
+
+    def rest(self) -> Iterator[list[int]]:
+        """Yield rows for all packets that were kept: the capture is over."""
+        yield from self._aged(LATEST)
+
+    def kept(self, row: tuple[int, ...]) -> tuple[tuple[int, ...], Block, int]:
+        """A row of a packet that was kept, whose record is negative, as one of the first
+        record of a block; that block, and the number of the source that it came from.
+        Valid as long as the list with the row is not done with."""
+        words, data = self.desk.piece(-1 - row[1])
+        time, size, wire, interface, tag, number, listed = words
+        record = array("q", (time, 0, size, wire, interface, tag))
+        block = Block(data, record, 1, self.lists[listed], number & NUMBERS, 0)
+        return (row[0], 0, *row[2:]), block, number >> 40
+
+    def _aged(self, before: int) -> Iterator[list[int]]:
+        """Yield rows for what the desk holds since before a time."""
+        self.count = 0
+        self.age(before)
+        yield from self._handed()
+
+    def _handed(self) -> Iterator[list[int]]:
+        """Yield the rows that there are, and clear off the desk what is among them."""
+        if self.count or self.flows.over:
+            left = self.desk.left()
+            yield self.rows[: self.count * COLUMNS].tolist()
+            self.desk.give_back(left)
 
     def oddities(self) -> dict[str, int]:
         """How often each thing of `headers.ODDITIES` was met; those never met left out."""
@@ -131,6 +180,7 @@ class Kernel(Transport):
         i: cython.longlong
         at: cython.longlong
         self.data = data
+        self.records = records
         self.count = 0
         with cython.nogil:
             i = start

@@ -1,20 +1,10 @@
-from netwatch.dissect.flows cimport Flows
-from netwatch.dissect.lookups cimport Lookups
+from netwatch.dissect.hellos cimport Hellos
 
-cdef class Transport(Lookups):
-    cdef public Flows flows
-    cdef long long[::1] out
-    cdef long long count
+cdef class Transport(Hellos):
     cdef long long seed
-    cdef long long record
-    cdef long long first_number
-    cdef int side
-    cdef bint opening
     cdef public int learning
-    cdef public long long candidates
 
     cdef long long key(self) noexcept nogil
-    cdef void emit(self, long long kind, Py_ssize_t at, long long seq, long long flow) noexcept nogil
     cdef int beside(self, long long kind) noexcept nogil
     cdef long long leased(self, long long src, long long dst) noexcept nogil
     cdef long long mac(self, Py_ssize_t at) noexcept nogil

@@ -8,11 +8,10 @@ flow table whether its flow is owed bytes, and what remains becomes a row of int
 import cython
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.lookups import Lookups
+    from cython.cimports.netwatch.dissect.hellos import Hellos
 else:
-    from netwatch.dissect.lookups import Lookups
+    from netwatch.dissect.hellos import Hellos
 
-WIDTH = cython.declare(cython.longlong, 16)
 NOT_IP = cython.declare(cython.int, 0)
 TRANSPORT_UNKNOWN = cython.declare(cython.int, 8)
 CUT = cython.declare(cython.int, 12)
@@ -36,7 +35,6 @@ HTTP2_LIMIT = cython.declare(cython.longlong, 1048576)
 """How much of an HTTP/2 connection in clear is read, bytes of the client's side."""
 
 SHORT_NEED = cython.declare(cython.longlong, 16384)
-KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 KIND_MORE = cython.declare(cython.longlong, 6)
 KIND_OPENING = cython.declare(cython.longlong, 0)
 MIX = cython.declare(cython.ulonglong, 0x1E3779B97F4A7C15)
@@ -54,9 +52,9 @@ KEY_MASK = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFE00)
 
 
 @cython.cclass
-class Transport(Lookups):
-    """Reads the transport header at `at`, and writes rows into `out`. `learning` has a bit
-    for each of `model.LEARNABLE` that devices are learned from."""
+class Transport(Hellos):
+    """Reads the transport header at `at`, and hands on what may carry a name. `learning`
+    has a bit for each of `model.LEARNABLE` that devices are learned from."""
 
     @cython.cfunc
     @cython.nogil
@@ -93,38 +91,6 @@ class Transport(Lookups):
         a = ((((a ^ (a >> 29)) + (b ^ (b >> 29))) ^ self.proto) * MIX) & LOW63
         a = ((a ^ (a >> 31)) * MIX) & LOW63
         return ((a ^ (a >> 29)) & KEY_MASK) | 0x100
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def emit(
-        self,
-        kind: cython.longlong,
-        at: cython.Py_ssize_t,
-        seq: cython.longlong,
-        flow: cython.longlong,
-    ) -> cython.void:
-        """Write a row for the payload at `at`."""
-        row: cython.longlong = self.count * WIDTH
-        self.out[row] = kind
-        self.out[row + 1] = self.record
-        self.out[row + 2] = at
-        self.out[row + 3] = self.end - at
-        self.out[row + 4] = self.wire_end - at
-        ported: cython.bint = kind != KIND_FRAGMENT and kind < KIND_ARP
-        self.out[row + 5] = self.u16(self.at) if ported else 0
-        self.out[row + 6] = self.u16(self.at + 2) if ported else 0
-        self.out[row + 7] = self.addr
-        self.out[row + 8] = self.addr_len
-        self.out[row + 9] = self.src_mac
-        self.out[row + 10] = self.dst_mac
-        self.out[row + 11] = self.vlan
-        self.out[row + 12] = seq
-        self.out[row + 13] = flow
-        self.out[row + 14] = self.side
-        self.out[row + 15] = self.proto
-        self.count += 1
-        self.candidates += 1
 
     @cython.cfunc
     @cython.nogil
@@ -202,6 +168,7 @@ class Transport(Lookups):
         if flags & 2:
             seq = (seq + 1) & SEQ
             if flags & 16 == 0:
+                self.let_go(slot)
                 if self.flows.syn(slot, self.side, seq):
                     self.describe(slot)
                 self.flows.client(slot, self.side, True)
@@ -266,14 +233,14 @@ class Transport(Lookups):
         else:
             return
         if kind == 2 or kind == 4 or need:
-            if need:
-                self.flows.owe(slot, self.side, seq, need)
-            elif self.flows.repeated(slot, self.side, seq):
+            if (need == 0 or kind == 2) and self.flows.repeated(slot, self.side, seq):
                 self.odd[REPEATED] += 1
                 return
+            if need:
+                self.flows.owe(slot, self.side, seq, need)
             else:
                 self.flows.finish(slot, self.side, seq)
-                if kind == 2 and self.tls_idle(payload, self.end):
+                if kind == 2 and self.first_seen(slot) and self.tls_idle(payload, self.end):
                     self.flows.client(slot, self.side, False)
                     self.flows.tell(slot, NAMED)
                     return
@@ -281,6 +248,11 @@ class Transport(Lookups):
             self.flows.client(slot, self.side, False)
         elif kind == 10:
             self.flows.client(slot, 1 - self.side, False)
+        if (need and kind == 2) or (kind == KIND_MORE and not dns_port):
+            if self.segment(slot, kind, payload, seq):
+                return
+        else:
+            self.let_go(slot)
         self.emit(kind, payload, seq, self.flows.name(slot))
 
     @cython.cfunc
@@ -370,6 +342,8 @@ class Transport(Lookups):
                 self.emit(kind, payload, 0, key)
                 return False
         if self.quic(payload, self.end):
+            if self.initial(slot, payload):
+                return False
             kind = 3
             self.flows.wait(slot, self.side)
         elif self.gquic(payload, self.end):

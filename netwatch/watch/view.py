@@ -5,6 +5,7 @@ ends. It draws in a thread of its own and only reads snapshots, so a slow termin
 no packet. It follows the terminal's size, and leaves colours out where NO_COLOR asks for it.
 """
 
+import contextlib
 from types import TracebackType
 
 from rich.console import Console, RenderableType
@@ -63,4 +64,6 @@ class View:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        # A terminal that was closed cannot be given back.
+        with contextlib.suppress(OSError):
+            self._live.stop()

@@ -159,6 +159,7 @@ def test_down_and_up_again() -> None:
                 break
             next(blocks)
         assert source.notes == ["out0: Network is down"]
+        assert source.down == ("out0",)
         own.ip("link", "set", "out0", "up")
         own.settled("in0", "out0")
         frame = ETHERNET.frame(udp(b"again"))
@@ -167,7 +168,24 @@ def test_down_and_up_again() -> None:
         for _ in range(TURNS):
             found = found or frames_of([next(blocks)])
         assert found == [frame]
+        assert source.down == ()
+        own.ip("link", "del", "in0")
+        own.pair("in0", "out0")
+        assert source.down == ("out0",)  # another one of that name
         blocks.close()
+
+
+def test_let_go_of_in_one_process_it_goes_on_in_another(net: Namespace) -> None:
+    source = opened(net)
+    child = os.fork()
+    if not child:
+        source.release()
+        source.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    frame = ETHERNET.frame(udp(b"still here"))
+    send(net, "in0", frame)
+    assert frames_of(taken(source)) == [frame]
 
 
 def test_what_cannot_be(net: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.ended import ended
-from netwatch.dissect.flows import FIELDS
 from netwatch.dissect.kernel import Kernel
+from netwatch.dissect.slots import FIELDS
 from netwatch.model import OUTCOMES, Flow, Message
 from netwatch.protocols import PROTOCOLS, looks_like
 

@@ -13,7 +13,9 @@ import sys
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,7 +39,7 @@ from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.dissect import kernel as compiled
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.ended import ended
-from netwatch.dissect.flows import FIELDS as WORDS
+from netwatch.dissect.slots import FIELDS as WORDS
 from netwatch.inventory.learned import Learned
 from netwatch.model import LEARNABLE, OUTCOMES, Message
 from netwatch.protocols import ARP, ND, PROTOCOLS, looks_like
@@ -112,10 +114,14 @@ def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     rows: list[list[int]] = []
     words: list[int] = []
     with _nothing_unraisable():
-        for part in kernel.walk(block):
+        for part in chain(_parts(kernel, block), kernel.rest()):
             hold(len(part) % module.COLUMNS == 0, "part of a row")
-            rows += [part[at : at + module.COLUMNS] for at in range(0, len(part), module.COLUMNS)]
             words += kernel.flows.take()
+            for at in range(0, len(part), module.COLUMNS):
+                row = part[at : at + module.COLUMNS]
+                if row[1] < 0:
+                    row = _kept(kernel, row, block)
+                rows.append(row)
     alive = {row[13]: kernel.flows.bytes_of(row[13]) for row in rows}
     while not kernel.flows.drain():
         words += kernel.flows.take()
@@ -134,6 +140,32 @@ def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
         hold(flow.bytes_out >= 0 <= flow.bytes_in, "less than nothing said")
     counts = kernel.oddities(), kernel.shown(), kernel.octets, kernel.flows.evicted
     return rows, words, alive, counts
+
+
+def _parts(kernel: Any, block: Block) -> Iterator[list[int]]:
+    """The rows of a block that comes in two."""
+    half = block.count // 2
+    for first, count in ((0, half), (half, block.count - half)):
+        records = block.records[FIELDS * first : FIELDS * (first + count)]
+        part = replace(block, records=records, count=count, first=1 + first)
+        for rows in kernel.walk(part):
+            for at in range(1, len(rows), compiled.COLUMNS):
+                rows[at] += first if rows[at] >= 0 else 0
+            yield rows
+
+
+def _kept(kernel: Any, row: list[int], block: Block) -> list[int]:
+    """A row of a packet that was kept as one of the packet itself."""
+    found, own, source = kernel.kept(tuple(row))
+    at = FIELDS * (own.first - 1)
+    time, start, size, *rest = block.records[at : at + FIELDS]
+    hold(source == 0 and own.count == 1 and own.interfaces == block.interfaces, "a packet of none")
+    hold(own.data == block.data[start : start + size], "not the packet that came")
+    hold(list(own.records) == [time, 0, size, *rest], "not the record that came")
+    row = [found[0], own.first - 1, *found[2:]]
+    for column in (2, 7, 9, 10):
+        row[column] += start if row[column] >= 0 else 0
+    return row
 
 
 def _hold_row(row: list[int], block: Block) -> None:
@@ -180,7 +212,12 @@ def _street(data: bytes) -> None:
     case = Case(data)
     sources = [word for bit, word in enumerate(LEARNABLE) if case.learning >> bit & 1]
     by = Dissector(
-        PROTOCOLS, looks_like, outcome=outcome, proving=lambda address: True, learning=sources
+        PROTOCOLS,
+        looks_like,
+        zones=[b"example.net"] if case.filtering else None,
+        outcome=outcome,
+        proving=lambda address: True,
+        learning=sources,
     )
     learned = Learned(lambda ip, vlan: "hq", 60 * SECOND, limit=4)
     block = case.block()
@@ -244,6 +281,11 @@ def seeds() -> list[bytes]:
         udp(messages.query(1, NAME, "A"), **ends),
         udp(answer, src=SERVER, sport=53, dst=CLIENT, dport=50000),
         udp(handshakes.quic_hello(1, NAME, rng)[0], dport=443),
+        *(
+            udp(each, sport=port, dport=443)
+            for port, name in ((50001, NAME), (50002, "www.example.net"))
+            for each in handshakes.quic_hello(handshakes.QUIC_V2, name, rng, post_quantum=True)
+        ),
         *layers.fragments(udp(messages.query(1, NAME, "A")), (2, 4)),
     ]
     made = [encoded(1, _leases(), 0, 7)]

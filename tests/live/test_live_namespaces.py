@@ -2,9 +2,11 @@
 on the wire."""
 
 import json
+import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,12 @@ def replay(place: Namespace, *samples: str) -> None:
     sender.close()
 
 
+def tcpreplay(place: Namespace, *samples: str) -> None:
+    files = [str(ROOT / "pcaps" / f"{sample}.pcap") for sample in samples]
+    call = ["ip", "netns", "exec", place.name, "tcpreplay", "-q", "--pps=5000", "-i", "out"]
+    subprocess.run([*call, *files], check=True, capture_output=True, timeout=WAIT)
+
+
 def open_to_all(folder: Path) -> Path:
     """A folder in one that anybody may write to."""
     for each in (folder, *folder.parents[:2]):
@@ -75,14 +83,21 @@ def told(record: dict[str, Any]) -> str:
     ],
     ids=["ring", "no-filter", "fanout", "scapy"],
 )
+@pytest.mark.parametrize("send", [replay, tcpreplay])
 def test_the_same_incidents_as_scan(
-    place: Namespace, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: tuple[str, ...]
+    place: Namespace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    how: tuple[str, ...],
+    send: Callable[..., None],
 ) -> None:
+    if send is tcpreplay and shutil.which("tcpreplay") is None:
+        pytest.skip("not installed: tcpreplay")
     with place.entered():
         live = Capture(tmp_path, "-i", "in", *how, *BY, "--state", str(tmp_path / "state"))
     try:
         live.says("started on in")
-        replay(place, *SAMPLES)
+        send(place, *SAMPLES)
         same = tmp_path / "same.pcap"
         same.write_bytes(pcap(timed(packets(*SAMPLES), time.time_ns(), 1000), nanos=True))
         main(["scan", "-q", "--format", "jsonl", str(same), *BY])
@@ -251,6 +266,23 @@ def test_rights_are_dropped_and_packets_still_come(place: Namespace, tmp_path: P
             status = Path(f"/proc/{pid}/status").read_text()
             assert "CapEff:\t0000000000000000" in status
             assert "Uid:\t0\t" not in status
+        replay(place, "vlan-mirror")
+        live.tells(1)
+        assert live.stop() == 0
+    finally:
+        live.kill()
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="not installed: setpriv")
+def test_one_right_is_enough(place: Namespace, tmp_path: Path) -> None:
+    rights = "-all,+net_raw"
+    under = ("setpriv", f"--inh-caps={rights}", f"--bounding-set={rights}", "--no-new-privs")
+    with place.entered():
+        live = Capture(tmp_path, "-i", "in", *BY, "--fanout", "2", under=under)
+    try:
+        live.says("started on in")
+        for pid in (live.process.pid, *live.workers()):
+            assert "CapEff:\t0000000000002000" in Path(f"/proc/{pid}/status").read_text()
         replay(place, "vlan-mirror")
         live.tells(1)
         assert live.stop() == 0

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from craft import Wire
-from support.captures import Frames
+from support.captures import Frames, pcap
 from support.documents import ROOT
 from support.live import WAIT, Capture, Pipe, until
 from support.office import CONFIG, DURING, LAB, PERSONAL, SERVICE, configured, one_hello, query
@@ -91,6 +91,37 @@ def test_the_last_word_on_each_incident_is_that_of_scan(
     assert sorted(closed, key=lambda each: (each["first_seen"], each["id"])) == scanned
     opened = [each["id"] for each in live.records() if each["status"] == "open"]
     assert sorted(opened) == sorted(each["id"] for each in scanned)
+
+
+def test_standard_input_is_read(site: str) -> None:
+    command = [sys.executable, "-m", "netwatch", "live", "--source", "file", "-i", "-", "-c", site]
+    done = subprocess.run(
+        [*command, "--format", "jsonl"],
+        input=pcap(frames(one_hello(DURING)), nanos=True),
+        capture_output=True,
+        timeout=WAIT,
+    )
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line)["status"] for line in done.stdout.splitlines()]
+    assert told == ["open", "closed"]
+
+
+@pytest.mark.parametrize(
+    ("option", "source"),
+    [
+        (("--buffer", "8"), "scapy"),
+        (("--no-filter",), "scapy"),
+        (("--snaplen", "96"), "file"),
+        (("--no-promiscuous",), "file"),
+        (("--fanout", "2"), "file"),
+    ],
+)
+def test_options_that_the_source_has_not_are_refused(
+    launch: Launch, site: str, option: tuple[str, ...], source: str
+) -> None:
+    live = launch("--source", source, "-i", str(SAMPLES[0]), "-c", site, *option)
+    assert live.ends() == 1
+    assert "started" not in live.text()
 
 
 def test_told_at_once_and_closed_after_the_quiet_gap(capture: Capture, pipe: Pipe) -> None:
@@ -178,6 +209,7 @@ def test_a_changed_file_is_noticed_and_a_bad_one_refused(
 ) -> None:
     Path(site).write_text(CONFIG.replace("apps: [tiktok]", "apps: [tictoc]") + "colour: red\n")
     capture.says("reload refused")
+    assert "a restart takes them" not in capture.text()
     assert "no app is 'tictoc'" in capture.text()
     assert "unknown key 'colour'" in capture.text()
     pipe.send(frames(one_hello(DURING)))
@@ -276,7 +308,9 @@ def test_a_service_manager_is_told(tmp_path: Path, piped: Launch) -> None:
         assert live.ends() == 0
 
 
-def test_outputs_evidence_and_metrics(tmp_path: Path, site: str, piped: Launch, pipe: Pipe) -> None:
+def test_outputs_evidence_and_metrics(
+    tmp_path: Path, site: str, piped: Launch, pipe: Pipe, capsys: pytest.CaptureFixture[str]
+) -> None:
     delivered = tmp_path / "delivered"
     outputs = f"outputs:\n  - {{type: file, name: siem, path: {delivered}}}\n"
     Path(site).write_text(CONFIG + outputs + f"spool: {{path: {tmp_path / 'outbox'}}}\n")
@@ -287,6 +321,11 @@ def test_outputs_evidence_and_metrics(tmp_path: Path, site: str, piped: Launch, 
     live = piped(*more)
     pipe.send(frames(one_hello(DURING)))
     live.tells(1)
+    live.process.send_signal(signal.SIGHUP)
+    live.says("reloaded: policy")
+    assert "a restart takes them" not in live.text()
+    Path(site).write_text(Path(site).read_text() + f"metrics: {{listen: 127.0.0.1:{port}}}\n")
+    live.says("outputs, spool or metrics changed: a restart takes them")
 
     def metric(text: str) -> bool:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WAIT) as answer:
@@ -304,6 +343,9 @@ def test_outputs_evidence_and_metrics(tmp_path: Path, site: str, piped: Launch, 
     (proof,) = (tmp_path / "proof").iterdir()
     assert live.records()[0]["id"] in proof.name
     assert live.records()[1]["evidence_file"] == str(proof)
+    capsys.readouterr()
+    main(["scan", "-q", "--format", "jsonl", str(proof), "-c", site])
+    assert json.loads(capsys.readouterr().out)["id"] == live.records()[0]["id"]
 
 
 def test_text_of_packets_steers_no_terminal(capture: Capture, pipe: Pipe) -> None:

@@ -104,6 +104,28 @@ def test_rotation_under_load_loses_nothing(path, deliver, tmp_path):
     assert len(rotated) > 1
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_a_file_that_was_rotated_away_is_given_up_when_told_so(path, deliver, tmp_path):
+    def held():
+        found = set()
+        for each in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(each.readlink())
+        return found
+
+    delivery = deliver(output(tmp_path, type="file", path="alerts.jsonl"))
+    delivery.put(record(1))
+    assert not delivery.drain(30)
+    aside = tmp_path / "alerts.1"
+    path.rename(aside)
+    assert aside in held()
+    delivery.reopen()
+    until(lambda: aside not in held(), "it was given up")
+    delivery.put(record(2))
+    assert not delivery.drain(30)
+    assert (got(aside), got(path)) == ([record(1)["id"]], [record(2)["id"]])
+
+
 def test_rotation_by_size_keeps_so_many(path, deliver, tmp_path):
     keys = {"rotate": "64k", "keep": 3}
     delivery = deliver(output(tmp_path, type="file", path="alerts.jsonl", **keys))

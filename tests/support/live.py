@@ -36,9 +36,10 @@ class Capture:
         environ: Mapping[str, str] | None = None,
         name: str = "one",
         program: Sequence[str] = ("-m", "netwatch"),
+        under: Sequence[str] = (),
     ) -> None:
         self.out, self.err = folder / f"{name}.jsonl", folder / f"{name}.err"
-        command = [sys.executable, *program, "live", "--format", "jsonl"]
+        command = [*under, sys.executable, *program, "live", "--format", "jsonl"]
         command += ["-o", str(self.out), *arguments]
         with self.err.open("wb") as err:
             self.process = subprocess.Popen(

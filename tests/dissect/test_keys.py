@@ -1,0 +1,88 @@
+"""SHA-256 and the keys of QUIC Initials, as the packet loop computes them."""
+
+import hashlib
+from array import array
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.interpreted import interpreted
+
+from netwatch.protocols.quic_keys import client_keys
+from netwatch.protocols.quic_packet import VERSIONS
+
+V1, V2 = 1, 0x6B3343CF
+
+
+@pytest.fixture(scope="module")
+def keys() -> Any:
+    """The interpreted form; the compiled one opens the same packets in test_initials.py."""
+    return interpreted().Kernel(8).initials.keys
+
+
+def words(data: bytes) -> list[int]:
+    return [int.from_bytes(data[at : at + 4]) for at in range(0, len(data), 4)]
+
+
+def derived(keys: Any, dcid: bytes, version: int) -> tuple[bytes, bytes, bytes]:
+    keys.derive(dcid, 0, len(dcid), version)
+    made = b"".join(word.to_bytes(4) for word in keys.made)
+    return made[:16], made[16:28], made[28:]
+
+
+@pytest.mark.parametrize(
+    ("version", "key", "iv", "hp"),
+    [  # RFC 9001 A.1, RFC 9369 A.1
+        (
+            0,
+            "1f369613dd76d5467730efcbe3b1a22d",
+            "fa044b2f42a3fd3b46fb255c",
+            "9f50449e04a0e810283a1e9933adedd2",
+        ),
+        (
+            1,
+            "8b1a0bc121284290a29e0971b5cd045d",
+            "91f73e2351d8fa91660e909f",
+            "45b95e15235d6f45a6b19cbcb0294ba9",
+        ),
+    ],
+)
+def test_keys_of_the_rfcs(keys: Any, version: int, key: str, iv: str, hp: str) -> None:
+    found = derived(keys, bytes.fromhex("8394c8f03e515708"), version)
+    assert [each.hex() for each in found] == [key, iv, hp]
+
+
+@given(st.binary(max_size=20), st.sampled_from([V1, V2]))
+def test_keys_are_those_of_the_parser(keys: Any, dcid: bytes, version: int) -> None:
+    assert derived(keys, dcid, int(version == V2)) == client_keys(VERSIONS[version], dcid)
+
+
+@pytest.mark.parametrize(
+    ("message", "digest"),
+    [  # FIPS 180-4's examples, and none
+        (b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        (
+            b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+        ),
+    ],
+)
+def test_examples_of_the_hash(keys: Any, message: bytes, digest: str) -> None:
+    assert hashed(keys, message).hex() == digest
+
+
+@given(st.binary(max_size=200))
+def test_the_hash_is_that_of_openssl(keys: Any, message: bytes) -> None:
+    assert hashed(keys, message) == hashlib.sha256(message).digest()
+
+
+def hashed(keys: Any, message: bytes) -> bytes:
+    padded = message + b"\x80" + bytes(-(len(message) + 9) % 64) + (8 * len(message)).to_bytes(8)
+    spare, start = 7, 0
+    for at in range(0, len(padded), 64):
+        keys.blocks[:16] = array("I", words(padded[at : at + 64]))
+        keys.compress(0, start, spare)
+        start = spare
+    return b"".join(word.to_bytes(4) for word in keys.states[8 * spare : 8 * spare + 8])

@@ -1,0 +1,26 @@
+"""A live capture left running, in short: reloads under load, a crash, and what comes after.
+The long form is `bench/soak.py --minutes 30`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from support.documents import ROOT
+from support.namespaces import needed
+
+
+@needed
+def test_reloads_and_a_crash_lose_nothing_and_tell_nothing_twice(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "bench" / "soak.py"), "--minutes", "0.6"]
+    done = subprocess.run(
+        [*command, "--pps", "2000", "--work", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert found["open at the crash"] > 0
+    asked, answered = found["reloads"]
+    assert asked == answered > 4

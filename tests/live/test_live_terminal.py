@@ -1,0 +1,72 @@
+"""A live capture on a terminal: the view, and what comes when the terminal goes."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.live import WAIT, Pipe, until
+from support.office import DURING, configured, one_hello
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> tuple[subprocess.Popen[bytes], int, Pipe]:
+    """A capture that reads a pipe, on a terminal of its own, which the other end is of."""
+    pipe = Pipe(tmp_path / "pipe")
+    main, other = pty.openpty()
+    site = configured(tmp_path)
+    command = [sys.executable, "-m", "netwatch", "live", "--source", "file"]
+    process = subprocess.Popen(
+        [*command, "--format", "jsonl", "-i", str(pipe.path), "-c", site, "-o", str(tmp_path / "out")],
+        stdin=other, stdout=other, stderr=other, start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"},
+    )  # fmt: skip
+    os.close(other)
+    yield process, main, pipe
+    process.kill()
+    process.wait()
+    pipe.close()
+
+
+def reads(main: int, wanted: bytes) -> bytes:
+    output, deadline = b"", time.monotonic() + WAIT
+    while wanted not in output:
+        assert time.monotonic() < deadline, output[-2000:]
+        if select.select([main], [], [], 1)[0]:
+            output += os.read(main, 65536)
+    return output
+
+
+def test_the_view_shows_an_incident_and_gives_the_terminal_back(
+    shown: tuple[subprocess.Popen[bytes], int, Pipe],
+) -> None:
+    process, main, pipe = shown
+    reads(main, b"packets")
+    pipe.open()
+    pipe.send(sorted(one_hello(DURING).frames))
+    reads(main, b"www.tiktok.com")
+    process.send_signal(signal.SIGINT)
+    output = reads(main, b"oddities      none")
+    assert b"\x1b[?1049l" in output
+    assert b"incidents     violation 1" in output
+    assert process.wait(WAIT) == 0
+    os.close(main)
+
+
+def test_it_ends_when_the_terminal_is_closed(
+    shown: tuple[subprocess.Popen[bytes], int, Pipe], tmp_path: Path
+) -> None:
+    process, main, pipe = shown
+    reads(main, b"packets")
+    pipe.open()
+    pipe.send(sorted(one_hello(DURING).frames))
+    until(lambda: "open" in (tmp_path / "out").read_text())
+    os.close(main)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(WAIT) == 0
+    assert "closed" in (tmp_path / "out").read_text()
