@@ -178,7 +178,7 @@ def test_what_cannot_be_proven_by_all_its_packets_is_told_without(
 ) -> None:
     path = tmp_path / "a.pcap"
     frames = http2_talk(between, gap)
-    other = tcp(HELLO[:900], sport=50001, dst="203.0.113.99")
+    other = tcp(b"GET / HTTP/1.1\r\nHost: ", sport=50001, dport=80, dst="203.0.113.99")
     frames[-1:-1] = [(frames[-1][0] - 1, other)]
     path.write_bytes(pcap(frames, 101))
     (alert,) = scanned(site, path, proving=True)
