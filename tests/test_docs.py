@@ -57,7 +57,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """The example configuration as a file, with the inventory that it names."""
-    (example,) = blocks("yaml")
+    example, _ = blocks("yaml")
     (tmp_path / "netwatch.yaml").write_text(example, encoding="utf-8")
     shutil.copy(ROOT / "pcaps" / "devices.csv", tmp_path)
     return tmp_path / "netwatch.yaml"
@@ -68,6 +68,14 @@ def test_example_configuration_is_sound(site: Path, capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out
     assert "\nnote " not in out
     assert all(name in out for name in ("city-rule", "be-fed-tiktok-2023", "lab-07", "guest"))
+
+
+def test_example_outputs_are_sound(tmp_path: Path) -> None:
+    _, example = blocks("yaml")
+    file = tmp_path / "netwatch.yaml"
+    file.write_text("version: 1\n" + example, encoding="utf-8")
+    told = [output.name for output in load_config(str(file)).outputs]
+    assert told == ["syslog", "splunk_hec", "elastic", "file"]
 
 
 def shown_commands() -> list[tuple[str, list[str]]]:
