@@ -11,7 +11,7 @@ cdef class Packet:
     cdef readonly bytes src_mac
     cdef readonly bytes dst_mac
     cdef readonly object vlan
-    cdef readonly object flow
+    cdef readonly long long flow
     cdef readonly tuple frames
 
 cdef class Shown:
@@ -58,7 +58,7 @@ cdef class Observation:
     cdef readonly object vlan
     cdef readonly str source
     cdef readonly long long packet
-    cdef readonly object flow
+    cdef readonly long long flow
     cdef readonly DnsInfo dns
     cdef readonly TlsInfo tls
     cdef readonly QuicInfo quic

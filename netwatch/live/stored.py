@@ -96,20 +96,26 @@ def _plain(value: Any) -> Any:
     if isinstance(value, frozenset):
         return sorted(value)
     kind: Any = type(value)
-    return {name: getattr(value, name) for name in _fields(kind)}
+    told = {name: (getattr(value, name), default) for name, default in _fields(kind)}
+    return {name: part for name, (part, default) in told.items() if part != default}
 
 
 @cache
-def _fields(kind: Any) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind))
+def _fields(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """The fields, and what each is where nothing is said."""
+    return tuple((each.name, each.default) for each in fields(kind))
 
 
 _json = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _hints(kind: Any) -> dict[str, Any]:
+    # Compiled classes have their annotations in their fields alone, as they are written.
+    written = {each.name: each.type for each in fields(kind)}
+    stand_in = type(kind.__name__, (), {"__annotations__": written})
+    stand_in.__module__ = kind.__module__
+    return get_type_hints(stand_in)
 
 
 def _value(kind: Any, plain: Any) -> Any:

@@ -1,6 +1,7 @@
 """Fragments put together: any order, twice, overlapping, too many, too old, never whole."""
 
 import random
+from dataclasses import replace
 from itertools import permutations
 
 import handshakes
@@ -252,12 +253,7 @@ def test_any_fragments_keep_within_the_limits(parts: list) -> None:
     table = Fragments(limit=2, limit_bytes=200, limit_pieces=5)
     blocks = []
     for offset, data, number, more, seconds in parts:
-        packet = ends_of(number)
-        packet = Packet(
-            *(getattr(packet, name) for name in ("source", "number")),
-            START + seconds * SECOND,
-            *(getattr(packet, name) for name in packet.__slots__[3:]),
-        )
+        packet = replace(ends_of(number), time=START + seconds * SECOND)
         blocks += table.feed(row(8 * offset, len(data), more=more), data, packet)
         assert len(table._table) <= 2
         held = [len(kept) for each in table._table.values() for kept in each.kept.values()]

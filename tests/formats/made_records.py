@@ -45,7 +45,13 @@ FULL = replace(
     server_ip=bytes.fromhex("20010db8000000000000000000000053"),
     client_mac=bytes([2, 0, 0, 0, 0, 0xAB]),
     vlan=30,
-    dns=DnsInfo("A", "NOERROR", (("192.0.2.1", 60), ("192.0.2.2", 60)), ("a.example", "b.example")),
+    dns=DnsInfo(
+        "A",
+        "NOERROR",
+        (("192.0.2.1", 60), ("192.0.2.2", 60)),
+        ("a.example", "b.example"),
+        ("public.example",),
+    ),
     tls=TlsInfo("1.3", ("h2", "http/1.1"), "outer", lambda: "t13d1516h2_8daaf6152771_e5627efa2ab1"),
     quic=QuicInfo("1"),
 )

@@ -41,6 +41,7 @@ def test_an_observation_tells_all_that_is_known():
             "rcode": "NOERROR",
             "answers": ["192.0.2.1", "192.0.2.2"],
             "chain": ["a.example", "b.example"],
+            "ech": ["public.example"],
         },
         "tls": {
             "version": "1.3",

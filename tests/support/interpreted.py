@@ -4,10 +4,12 @@ import importlib
 import importlib.util
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+
+import netwatch.dissect
 
 ROOT = Path(__file__).parents[2]
 BUILT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
@@ -26,24 +28,34 @@ class FromSource:
 
 
 def interpreted() -> ModuleType:
-    """The kernel module, interpreted; what others import stays as it was."""
-    return all_interpreted("netwatch.dissect.kernel")["netwatch.dissect.kernel"]
+    """The kernel module, interpreted, and what of its room it stands on."""
+    return _imported(["netwatch.dissect.kernel"], _of_the_loop)["netwatch.dissect.kernel"]
 
 
 def all_interpreted(*names: str) -> dict[str, ModuleType]:
-    """Modules of netwatch by name, interpreted, and all of netwatch that they stand on; what
-    others import stays as it was."""
+    """Modules of netwatch by name, interpreted, and all of netwatch that they stand on."""
+    return _imported(names, _ours)
+
+
+def _imported(names: Sequence[str], anew: Callable[[str], bool]) -> dict[str, ModuleType]:
+    """What was imported anew; what others import stays as it was."""
     finder = FromSource()
-    before = {each: sys.modules.pop(each) for each in [*sys.modules] if _ours(each)}
+    before = {each: sys.modules.pop(each) for each in [*sys.modules] if anew(each)}
+    room = vars(netwatch.dissect).copy()
     sys.meta_path.insert(0, finder)
     try:
         for name in names:
             importlib.import_module(name)
     finally:
         sys.meta_path.remove(finder)
-        made = {each: sys.modules.pop(each) for each in [*sys.modules] if _ours(each)}
+        made = {each: sys.modules.pop(each) for each in [*sys.modules] if anew(each)}
         sys.modules.update(before)
+        vars(netwatch.dissect).update(room)
     return made
+
+
+def _of_the_loop(name: str) -> bool:
+    return name in SOURCES and name.startswith("netwatch.dissect.")
 
 
 def _ours(name: str) -> bool:
