@@ -188,9 +188,9 @@ LIMITS = [
     ("scan", "short", Cost(0.1, 0.5)),
     ("scan", "lookups", Cost(0.1, 0.5)),
     # Of such a flow, its end alone.
-    ("scan", "hellos", Cost(1.5, 15)),
-    ("scan", "cut-hellos", Cost(1.5, 15)),
-    ("scan", "initials", Cost(1.5, 15)),
+    ("scan", "hellos", Cost(1.5, 21)),
+    ("scan", "cut-hellos", Cost(1.5, 21)),
+    ("scan", "initials", Cost(1.5, 21)),
     ("scan", "banned-lookups", Cost(53.5, 330)),
     ("scan", "banned-hellos", Cost(95, 620)),
     ("names", "data", Cost(0.1, 0.5)),

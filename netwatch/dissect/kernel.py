@@ -102,6 +102,7 @@ class Kernel(Transport):
         self.lists: list[tuple[Interface, ...]] = []
         self.passed = array("q", bytes(8 * len(PASSED)))
         self.prepare()
+        self.look()
         self.remember()
         self.furnish()
         self.interest(zones)

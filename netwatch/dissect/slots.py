@@ -202,7 +202,7 @@ class Slots:
         not after a silence, and not what was sent before that and put together since."""
         about: cython.longlong = self.table[slot + ABOUT]
         now: cython.longlong = self.table[slot + LAST]
-        if about & TOLD == 0 or now < self.table[slot + OWED]:
+        if about & TOLD == 0:
             return False
         if now - self.table[slot + SPOKE] > AGAIN:
             self.table[slot + ABOUT] = about & ~(TOLD | TOLD_1)

@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from netwatch.errors import NetwatchError
 from netwatch.incident import Incident, Kept, Key, bare
 from netwatch.live.ledger import Open
-from netwatch.model import Contact, Sensor, VerdictKind
+from netwatch.model import Contact, Evidence, Observation, Sensor, VerdictKind
 
 _TABLES: dict[str, tuple[Any, Any]] = {
     "names": (tuple[int, str], tuple[()]),
@@ -24,6 +24,29 @@ _TABLES: dict[str, tuple[Any, Any]] = {
     "flows": (int, tuple[()]),
 }
 """The tables of an incident, with the types of their keys and first sights."""
+
+_OBSERVATION: dict[str, Any] = {
+    "time": int,
+    "digits": int,
+    "evidence": Evidence,
+    "name": str,
+    "client_ip": bytes,
+    "client_port": int,
+    "client_mac": bytes | None,
+    "server_ip": bytes,
+    "server_port": int,
+    "transport": Literal["tcp", "udp"],
+    "vlan": int | None,
+    "source": str,
+    "packet": int,
+    "flow": int,
+    "dns": type(None),
+    "tls": type(None),
+    "quic": type(None),
+    "frames": tuple[()],
+}
+"""The fields of an observation, as far as `slim` and `bare` leave them: its compiled form
+does not tell their types."""
 
 _COUNTS = ("first", "last", "digits", "lookups", "handshakes", "bytes_out", "bytes_in")
 
@@ -96,26 +119,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, frozenset):
         return sorted(value)
     kind: Any = type(value)
-    told = {name: (getattr(value, name), default) for name, default in _fields(kind)}
-    return {name: part for name, (part, default) in told.items() if part != default}
+    return {name: getattr(value, name) for name in _fields(kind)}
 
 
 @cache
-def _fields(kind: Any) -> tuple[tuple[str, Any], ...]:
-    """The fields, and what each is where nothing is said."""
-    return tuple((each.name, each.default) for each in fields(kind))
+def _fields(kind: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
 
 
 _json = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
-    # Compiled classes have their annotations in their fields alone, as they are written.
-    written = {each.name: each.type for each in fields(kind)}
-    stand_in = type(kind.__name__, (), {"__annotations__": written})
-    stand_in.__module__ = kind.__module__
-    return get_type_hints(stand_in)
+def _hints(kind: type) -> dict[str, Any]:
+    return _OBSERVATION if kind is Observation else get_type_hints(kind)
 
 
 def _value(kind: Any, plain: Any) -> Any:

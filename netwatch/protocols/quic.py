@@ -64,7 +64,8 @@ class Connection:
 
     def __init__(self, idle: Callable[[bytes], bool] | None = None) -> None:
         """`idle` is asked of a whole ClientHello, from its handshake header on; where it
-        is true the hello is of no interest, and is neither parsed nor told."""
+        is true the hello is of no interest, and is neither parsed nor told. One that came
+        oddly is told all the same, with what was odd."""
         self._idle = idle
         self._attempts: list[_Attempt] = []
         self._failures = 0
@@ -126,7 +127,8 @@ class Connection:
         info = QuicInfo(attempt.version.text)
         try:
             if attempt.version.tls:
-                if self._idle and 4 <= len(head) == 4 + int.from_bytes(head[1:4]):
+                whole = 4 <= len(head) == 4 + int.from_bytes(head[1:4])
+                if self._idle and whole and not self._oddities:
                     self._done = self._idle(head)
                     if self._done:
                         return None

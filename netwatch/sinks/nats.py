@@ -113,6 +113,8 @@ class NatsSink:
             if tls.server_name:
                 options["tls_hostname"] = tls.server_name
         self._error = None
+        if self._client is not None:
+            await self._ended(self._client)
         self._client = _client(self._library.aio.client.Client, "tls" in options)
         await self._client.connect(
             servers=list(settings.servers),
@@ -126,6 +128,14 @@ class NatsSink:
             **options,
         )
         return self._client
+
+    async def _ended(self, client: Any) -> None:
+        """Close a connection, or let the library finish doing so."""
+        with suppress(Exception):
+            await asyncio.wait_for(client.close(), self._settings.timeout)
+        closing = asyncio.all_tasks() - {asyncio.current_task()}
+        if closing:
+            await asyncio.wait(closing, timeout=1)
 
     async def _heard(self, error: Exception) -> None:
         self._error = error
@@ -200,8 +210,7 @@ class NatsSink:
         if self._runner is None:
             return
         if self._client is not None:
-            with suppress(Exception):
-                self._run(asyncio.wait_for(self._client.close(), self._settings.timeout))
+            self._run(self._ended(self._client))
             self._client = None
         self._runner.close()
         self._runner = None

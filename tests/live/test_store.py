@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from support.contacts import GAP, NOON, SECOND, SENSOR, contact
 from netwatch.errors import NetwatchError
 from netwatch.live.ledger import Ledger, Open
 from netwatch.live.store import Store
-from netwatch.live.stored import StateError, decode, encode
-from netwatch.model import Alert, DnsInfo, Exemption
+from netwatch.live.stored import _OBSERVATION, StateError, decode, encode
+from netwatch.model import Alert, DnsInfo, Exemption, Observation
 
 
 def filled(told: list[Alert]) -> Ledger:
@@ -180,3 +181,8 @@ def test_a_disk_that_refuses_is_told_once_and_survived(tmp_path: Path) -> None:
     assert "written again" in told[1]
     assert len(store.load(GAP)) == len(book)
     store.close()
+
+
+def test_every_field_of_an_observation_has_its_type() -> None:
+    """The compiled form has no hints, so they are written out."""
+    assert list(_OBSERVATION) == [each.name for each in fields(Observation)]

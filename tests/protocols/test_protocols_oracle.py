@@ -85,7 +85,8 @@ def test_hellos_over_tcp(tmp_path):
 def test_hellos_over_quic(tmp_path):
     raws = [
         sealed(crypto(0, one), b"%08x%02d" % (version, at), at, version=version, pad_to=1200)
-        for version in SALTS
+        # tshark knows no draft of version 2
+        for version in SALTS.keys() - {0xFF020000}
         for at, one in enumerate(made_hellos())
     ]
     write_capture(tmp_path / "quic.pcap", [(17, 443, raw) for raw in raws])

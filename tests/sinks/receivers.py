@@ -159,8 +159,12 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.body = body
+        size = int(self.headers["Content-Length"])
+        self.body = body = self.rfile.read(size)
+        if len(body) < size:
+            # Who sent it is gone, and so is the request.
+            self.close_connection = True
+            return
         self.server.requests += 1
         if self.server.faults and self.server.faults.pop(0)(self):
             return
