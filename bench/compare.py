@@ -37,6 +37,10 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+ENOUGH = 0.9
+"""How much of what the traffic shows a peer has to tell, to be one; netwatch has to tell all."""
+
+
 def run(peer: Peer, job: Job, timeout: float) -> Run:
     """Run a peer once on the job's capture."""
     output = job.work / f"{peer.name.replace(' ', '-')}.out"
@@ -49,7 +53,8 @@ def row(peer: Peer, runs: list[Run], empty: list[Run], expected: int | None) -> 
     if failed is not None:
         return {"peer": peer.name, "failed": failed}
     told = runs[-1].told
-    if told is not None and expected is not None and told < expected:
+    short = told is not None and expected is not None and told < expected
+    if short and (peer.name.startswith("netwatch") or told < ENOUGH * expected):
         return {"peer": peer.name, "failed": f"told {told} of {expected}"}
     start = statistics.median(run.cpu for run in empty)
     beyond = (statistics.median(run.cpu for run in runs) - start) / peer.share
@@ -63,7 +68,9 @@ def row(peer: Peer, runs: list[Run], empty: list[Run], expected: int | None) -> 
         "wall": wall,
         "rss": max(run.rss for run in runs),
         "told": told,
-        "what": peer.what + (f"; {peer.share:.0%} read, scaled" if peer.share < 1 else ""),
+        "what": peer.what
+        + (f"; {peer.share:.0%} read, scaled" if peer.share < 1 else "")
+        + (f"; told {told} of {expected}" if short else ""),
     }
 
 
