@@ -65,7 +65,10 @@ def main(folder: str, keys: str, first: int, count: int, step: str, turns: int, 
     one = output(Path(folder), **json.loads(keys))
     if step in STEPS:
         owner, name, after = STEPS[step]
-        owner = owner or type(one.settings.open())
+        sink: Any = type(one.settings.open())
+        # so that there is more than one turn however fast all is put
+        sink.batch = min(sink.batch, 10)
+        owner = owner or sink
         setattr(owner, name, dying(getattr(owner, name), after, turns))
     delivery = Delivery([one], Outbox(Path(folder) / "spool"), timing=QUICK)
     if start == "before":
