@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,8 @@ def settings(key: str) -> list[str]:
 @analyze
 def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
-    unit.write_text(TEXT.replace("/opt/netwatch/bin/netwatch", sys.executable))
+    # a program that is there, in a path without spaces
+    unit.write_text(TEXT.replace("/opt/netwatch/bin/netwatch", shutil.which("true") or ""))
     done = asked("verify", "--man=no", str(unit))
     assert (done.returncode, done.stderr) == (0, "")
     unit.write_text(TEXT.replace("/opt/netwatch/bin/netwatch", "/none/netwatch"))
