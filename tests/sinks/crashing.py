@@ -19,7 +19,7 @@ from made_alerts import QUICK, output, record
 from netwatch.sinks import deadletters
 from netwatch.sinks.base import Outbox
 from netwatch.sinks.delivery import Delivery
-from netwatch.sinks.spool import Spool
+from netwatch.sinks.spool import Row, Spool
 
 STEPS: dict[str, tuple[Any, str, bool]] = {
     "before put": (Spool, "put", False),
@@ -61,15 +61,23 @@ def dying(function: Callable[..., Any], after: bool, turns: int) -> Callable[...
     return wrapped
 
 
+def few_at_once() -> None:
+    """So that there is more than one turn, however fast all is put."""
+    all_next = Spool.next
+
+    def some(spool: Spool, name: str, limit: int) -> list[Row]:
+        return all_next(spool, name, min(limit, 10))
+
+    Spool.next = some
+
+
 def main(folder: str, keys: str, first: int, count: int, step: str, turns: int, start: str) -> None:
     one = output(Path(folder), **json.loads(keys))
     if step in STEPS:
         owner, name, after = STEPS[step]
-        sink: Any = type(one.settings.open())
-        # so that there is more than one turn however fast all is put
-        sink.batch = min(sink.batch, 10)
-        owner = owner or sink
+        owner = owner or type(one.settings.open())
         setattr(owner, name, dying(getattr(owner, name), after, turns))
+    few_at_once()
     delivery = Delivery([one], Outbox(Path(folder) / "spool"), timing=QUICK)
     if start == "before":
         delivery.start()
