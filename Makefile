@@ -38,7 +38,7 @@ clean:
 	rm -rf $(VENV) build *.egg-info netwatch/*.so netwatch/*.c netwatch/*/*.so netwatch/*/*.c
 
 # The sources whose change asks for another build: the compiled ones, and the list of them.
-BUILT := pyproject.toml $(wildcard netwatch/*.pxd netwatch/*/*.pxd) \
+BUILT := pyproject.toml $(wildcard netwatch/*.pxd netwatch/*/*.pxd netwatch/*/*.h) \
 	$(shell sed -n 's/.*sources = \["\([^"]*\)"\].*/\1/p' pyproject.toml)
 
 $(VENV)/python:

@@ -15,6 +15,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from netwatch import __version__
+from netwatch.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.catalog.bans import load_pack, read_ban
 from netwatch.catalog.load import BUILTIN, gather
 from netwatch.catalog.match import Catalog
@@ -278,11 +279,11 @@ def _exemptions(
         known = devices.find(device)
         if known and known.id == device:
             return device
-        ip, mac = inventory.parse_ip(device), inventory.parse_mac(device)
+        ip, mac = parse_ip(device), parse_mac(device)
         if ip:
-            return inventory.ip_text(ip)
+            return ip_text(ip)
         if mac:
-            return inventory.mac_text(mac)
+            return mac_text(mac)
         ids = [known.id for known in devices.entries]
         notes.append(
             f"exemption of '{device}': no device of the inventory has this id, so it never"

@@ -9,9 +9,9 @@ those kept have counted all their contacts.
 import hashlib
 import json
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Any, Protocol
 
+from netwatch.addresses import ip_text
 from netwatch.community import community_id
 from netwatch.model import (
     CONFIDENCE_RANK,
@@ -230,7 +230,7 @@ class Incident:
         destinations = []
         for _, ip, port in sorted(self.destinations.items):
             place = geo.look(ip) if geo else (None, None, None)
-            destinations.append(Destination(str(ip_address(ip)), port, *place))
+            destinations.append(Destination(ip_text(ip), port, *place))
         left_out = self.left_out
         return Alert(
             id=incident_id(key, self.first),

@@ -141,6 +141,14 @@ def initials(capture: Capture, number: int) -> None:
             capture.udp(out, datagram)
 
 
+def requests(capture: Capture, number: int) -> None:
+    """HTTP requests, each in a connection of its own."""
+    for at in range(number):
+        out, _ = capture.ways(FAR, 1024 + at, 80, 6)
+        capture.tcp(out, capture.wire.SYN_OPTIONS, capture.wire.SYN)
+        capture.tcp(out, f"GET / HTTP/1.1\r\nHost: {OTHER.format(at)}\r\n\r\n".encode())
+
+
 def renamed(number: int) -> tuple[bytes, bytes]:
     """What to replace in a message that shows the first name, and by what."""
     first, other = (OTHER.format(which).partition(".")[0].encode() for which in (0, number))
@@ -156,6 +164,7 @@ KINDS: dict[str, tuple[Fill, int, int]] = {
     "hellos": (partial(hellos, names=OTHER), 1_000, 1),
     "cut-hellos": (partial(hellos, names=OTHER, cut=True), 200, 1),
     "initials": (initials, 200, 1),
+    "requests": (requests, 1_000, 1),
     "banned-lookups": (partial(lookups, names=BANNED), 400, 1),
     "banned-hellos": (partial(hellos, names=BANNED), 200, 1),
 }
@@ -183,22 +192,23 @@ def more(
 
 
 LIMITS = [
-    # Where no rule takes a name, only blocks of packets meet Python.
+    # Where no rule takes a name, only blocks of packets and lists of flows meet Python.
     ("scan", "data", Cost(0.1, 0.5)),
     ("scan", "short", Cost(0.1, 0.5)),
     ("scan", "lookups", Cost(0.1, 0.5)),
-    # Of such a flow, its end alone.
-    ("scan", "hellos", Cost(1.5, 21)),
-    ("scan", "cut-hellos", Cost(1.5, 21)),
-    ("scan", "initials", Cost(1.5, 21)),
+    ("scan", "hellos", Cost(0.1, 0.5)),
+    ("scan", "cut-hellos", Cost(0.1, 0.5)),
+    ("scan", "initials", Cost(0.1, 0.5)),
+    ("scan", "requests", Cost(0.1, 0.5)),
     ("scan", "banned-lookups", Cost(53.5, 330)),
     ("scan", "banned-hellos", Cost(95, 620)),
     ("names", "data", Cost(0.1, 0.5)),
     ("names", "short", Cost(0.1, 0.5)),
-    ("names", "lookups", Cost(3.5, 4)),
+    ("names", "lookups", Cost(4, 4)),
     ("names", "hellos", Cost(5.5, 9)),
     ("names", "cut-hellos", Cost(12.5, 21)),
     ("names", "initials", Cost(21.5, 36)),
+    ("names", "requests", Cost(12.5, 75)),
 ]
 """Python calls and lines for each packet, message or flow, at most. Lines have some room, since
 versions of Python count them differently."""

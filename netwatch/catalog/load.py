@@ -11,9 +11,9 @@ import importlib.resources
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources.abc import Traversable
-from ipaddress import ip_address
 from pathlib import Path
 
+from netwatch.addresses import ip_text
 from netwatch.catalog.match import Catalog
 from netwatch.catalog.schema import Rule, Signature, read_signature
 from netwatch.userfile import Problems, decode_yaml
@@ -104,7 +104,7 @@ def _single(layer: dict[str, Signature], problems: Problems) -> None:
                 problems.add(
                     signature.file,
                     signature.line,
-                    f"address {ip_address(address)} is one of app '{owner.app.id}' too"
+                    f"address {ip_text(address)} is one of app '{owner.app.id}' too"
                     f" ({owner.file}); one app only can have it",
                 )
         for rule in signature.rules:

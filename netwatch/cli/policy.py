@@ -13,11 +13,11 @@ from time import time_ns
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
+from netwatch.addresses import parse_ip, parse_mac
 from netwatch.catalog.explain import why
 from netwatch.config import Config, load
 from netwatch.errors import ConfigError, Problem
 from netwatch.formats.values import escaped, rfc3339
-from netwatch.inventory.devices import parse_ip, parse_mac
 from netwatch.inventory.networks import CLASSES, Scope
 from netwatch.model import CONFIDENCE_RANK, Ban, Evidence, Exemption, Verdict
 from netwatch.names import normalise

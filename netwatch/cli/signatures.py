@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from netwatch.addresses import ip_text
 from netwatch.catalog import bans
 from netwatch.catalog.explain import why
 from netwatch.catalog.lint import example_problems, rule_problems
@@ -19,7 +20,6 @@ from netwatch.catalog.load import gather
 from netwatch.catalog.match import Catalog
 from netwatch.catalog.schema import Rule
 from netwatch.errors import ConfigError, Problem
-from netwatch.formats.values import ip_text
 from netwatch.model import App
 from netwatch.names import normalise
 from netwatch.userfile import Problems

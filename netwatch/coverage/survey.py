@@ -46,15 +46,18 @@ class Survey:
     def add_named(self, client: Client, times: Sequence[int]) -> None:
         """Count the flows of a client that have a name and say nothing more, and began at
         these times (ns)."""
-        if self._lasts(*client[:2]):
-            self._coverage.add(*self._place(client, times[0]), "named", len(times))
+        if self._lasts(client[0], client[1]):
+            self._coverage.add(*self._lasting(client, times[0]), "named", len(times))
             return
         for time in times:
             self._coverage.add(*self._locate(*client, time), "named")
 
     def _place(self, client: Client, time: int) -> tuple[Network | None, str]:
-        if not self._lasts(*client[:2]):
-            return self._locate(*client, time)
+        lasts = self._lasts(client[0], client[1])
+        return self._lasting(client, time) if lasts else self._locate(*client, time)
+
+    def _lasting(self, client: Client, time: int) -> tuple[Network | None, str]:
+        """The place of a client, which is the same at any time."""
         place = self._places.get(client)
         if place is None:
             if len(self._places) >= CACHE_LIMIT:

@@ -10,6 +10,7 @@ cdef class Flows(Slots):
     cdef void quiet(self, Py_ssize_t slot, int side) noexcept nogil
     cdef bint repeated(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void finish(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef bint alone(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void wait(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void owe(self, Py_ssize_t slot, int side, long long seq, long long need) noexcept nogil
     cdef int talks(self, Py_ssize_t slot, int side, long long seq) noexcept nogil

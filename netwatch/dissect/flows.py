@@ -141,6 +141,19 @@ class Flows(Slots):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
+    def alone(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
+        """Whether a message of `side` at `seq` stands alone: it is the first one, or begins
+        behind the start of the last, which was whole."""
+        state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 255
+        known: cython.longlong = self.table[slot + OWED + side]
+        ahead: cython.longlong = (seq - known) & SEQ
+        if state == QUIET:
+            return known >> 32 == WHOLE and 0 < ahead <= SEQ >> 1
+        return state == NEW or self.first(slot, side, seq)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
     def wait(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
         """`side` began a message in datagrams, which may or may not become whole."""
         self.set_state(slot, side, WAITING)

@@ -7,6 +7,7 @@ cdef class Gcm:
     cdef unsigned long long[::1] folds
     cdef unsigned long long high
     cdef unsigned long long low
+    cdef public bint native
 
     cdef void expand(self, const unsigned int[::1] words, Py_ssize_t at, Py_ssize_t key) noexcept nogil
     cdef void encrypt(self, Py_ssize_t key, Py_ssize_t count) noexcept nogil

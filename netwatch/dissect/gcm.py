@@ -3,13 +3,23 @@
 
 The keys of Initial packets can be had by anybody (RFC 9001 section 5.2), so that tables,
 whose timing tells of keys, do no harm here. AES (FIPS 197) is done by four tables of a
-round's steps, GHASH (NIST SP 800-38D) by a table of the products of each byte. Indexes are
-not checked each, but bounds are before a loop; places in tables are bytes.
+round's steps, GHASH (NIST SP 800-38D) by a table of the products of each byte, both by the
+processor's instructions instead where it has them (`instructions.h`). Indexes are not
+checked each, but bounds are before a loop; places in tables are bytes.
 """
 
 from array import array
 
 import cython
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.instructions import (
+        netwatch_aes,
+        netwatch_aes_counter,
+        netwatch_ghash,
+        netwatch_ghash_block,
+        netwatch_has_aes,
+    )
 
 WORDS = cython.declare(cython.Py_ssize_t, 44)
 """Of a key that was expanded, for eleven rounds of four."""
@@ -82,6 +92,7 @@ class Gcm:
         self.folds = array("Q", _folds())
         self.high = 0
         self.low = 0
+        self.native = cython.compiled and netwatch_has_aes() != 0
 
     @cython.cfunc
     @cython.nogil
@@ -137,6 +148,10 @@ class Gcm:
         h: cython.uint
         if count > MAX_BLOCKS or not 0 <= key < KEYS:
             return
+        if cython.compiled and self.native:
+            for at in range(count):
+                netwatch_aes(cython.address(k[first]), cython.address(out[4 * at]))
+            return
         while i < 4 * count:
             a = out[i] ^ k[first]
             b = out[i + 1] ^ k[first + 1]
@@ -172,7 +187,8 @@ class Gcm:
     @cython.nogil
     @cython.exceptval(check=False)
     def authenticate(self, key: cython.Py_ssize_t) -> cython.void:
-        """Make the table of GHASH for key number `key`; nothing is in its sum yet."""
+        """Make the table of GHASH for key number `key`, of which the processor's own
+        instructions need the middle alone; nothing is in its sum yet."""
         i: cython.Py_ssize_t = 128
         j: cython.Py_ssize_t
         table: cython.ulonglong[::1] = self.products
@@ -186,6 +202,12 @@ class Gcm:
         high = (high << 32) | self.blocks[1]
         low = self.blocks[2]
         low = (low << 32) | self.blocks[3]
+        self.high = 0
+        self.low = 0
+        if cython.compiled and self.native:
+            table[2 * i] = high
+            table[2 * i + 1] = low
+            return
         while i > 0:
             table[2 * i] = high
             table[2 * i + 1] = low
@@ -201,8 +223,6 @@ class Gcm:
                 table[2 * (i + j)] = table[2 * i] ^ table[2 * j]
                 table[2 * (i + j) + 1] = table[2 * i + 1] ^ table[2 * j + 1]
             i <<= 1
-        self.high = 0
-        self.low = 0
 
     @cython.cfunc
     @cython.nogil
@@ -216,14 +236,25 @@ class Gcm:
         x: cython.ulonglong = self.low ^ low
         up: cython.ulonglong = 0
         down: cython.ulonglong = 0
+        products: cython.ulonglong[::1] = self.products
+        folds: cython.ulonglong[::1] = self.folds
+        if cython.compiled and self.native:
+            netwatch_ghash_block(
+                cython.address(products[2 * 128]),
+                cython.address(self.high),
+                cython.address(self.low),
+                high,
+                low,
+            )
+            return
         for i in range(16):
             if i == 8:
                 x = self.high ^ high
             byte = 2 * (x & 255)
             x >>= 8
             out = down & 255
-            down = ((down >> 8) | ((up & 255) << 56)) ^ self.products[byte + 1]
-            up = (up >> 8) ^ self.folds[out] ^ self.products[byte]
+            down = ((down >> 8) | ((up & 255) << 56)) ^ products[byte + 1]
+            up = (up >> 8) ^ folds[out] ^ products[byte]
         self.high = up
         self.low = down
 
@@ -243,6 +274,15 @@ class Gcm:
         low: cython.ulonglong
         if at < 0 or end > len(data):
             return False
+        if cython.compiled and self.native and at < end:
+            netwatch_ghash(
+                cython.address(self.products[2 * 128]),
+                cython.address(self.high),
+                cython.address(self.low),
+                cython.address(data[at]),
+                end - at,
+            )
+            return True
         while at + 16 <= end:
             high = 0
             low = 0
@@ -280,8 +320,18 @@ class Gcm:
         i: cython.Py_ssize_t
         if at < 0 or size < 0 or end > len(data) or size > len(out):
             return False
-        if count > MAX_BLOCKS or len(nonce) < 3:
+        if count > MAX_BLOCKS or len(nonce) < 3 or not 0 <= key < KEYS:
             return False
+        if cython.compiled and self.native and size > 0:
+            netwatch_aes_counter(
+                cython.address(self.rounds[WORDS * key]),
+                cython.address(nonce[0]),
+                cython.address(data[at]),
+                cython.address(out[0]),
+                size,
+                cython.address(stream[0]),
+            )
+            return True
         for i in range(count):
             stream[4 * i] = nonce[0]
             stream[4 * i + 1] = nonce[1]

@@ -16,7 +16,7 @@ if cython.compiled:
 else:
     from netwatch.dissect.zones import Zones
 
-PASSED = ("dns-query", "dns-answer", "dns-cname", "tls-sni", "quic-sni")
+PASSED = ("dns-query", "dns-answer", "dns-cname", "tls-sni", "quic-sni", "http-host")
 """Evidence whose names are counted here, by number."""
 
 TLS_SNI = cython.declare(cython.Py_ssize_t, 3)

@@ -1,6 +1,6 @@
-from netwatch.dissect.glimpse cimport Glimpse
+from netwatch.dissect.requests cimport Requests
 
-cdef class Headers(Glimpse):
+cdef class Headers(Requests):
     cdef long long[::1] odd
     cdef Py_ssize_t at
     cdef Py_ssize_t end

@@ -11,9 +11,9 @@ so addresses, VLAN and MACs are those of the innermost layer that has them.
 import cython
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.glimpse import Glimpse
+    from cython.cimports.netwatch.dissect.requests import Requests
 else:
-    from netwatch.dissect.glimpse import Glimpse
+    from netwatch.dissect.requests import Requests
 
 ODDITIES = (
     "not-ip",
@@ -62,7 +62,7 @@ MAX_LAYERS = cython.declare(cython.int, 16)
 
 
 @cython.cclass
-class Headers(Glimpse):
+class Headers(Requests):
     """The layers of one packet after the other; `link` starts, and answers whether a
     TCP or UDP header stands at `at`."""
 

@@ -2,7 +2,7 @@ from netwatch.dissect.initials cimport Initials
 from netwatch.dissect.rows cimport Rows
 
 cdef class Hellos(Rows):
-    cdef Initials initials
+    cdef readonly Initials initials
     cdef unsigned char[::1] ids
 
     cdef Py_ssize_t entry(self, Py_ssize_t slot, long long flow) noexcept nogil

@@ -3,7 +3,7 @@ from netwatch.dissect.keys cimport Keys
 
 cdef class Initials:
     cdef Keys keys
-    cdef Gcm gcm
+    cdef readonly Gcm gcm
     cdef unsigned char[::1] header
     cdef unsigned char[::1] plain
     cdef unsigned int[::1] nonce

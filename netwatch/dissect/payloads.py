@@ -26,20 +26,16 @@ HEAD_LIMIT = cython.declare(cython.longlong, 65536)
 class Payloads:
     """The masks over one window of packet bytes; offsets are absolute in the window."""
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def u16(self, at: cython.Py_ssize_t) -> cython.longlong:
-        """Two bytes in network order."""
-        return (self.data[at] << 8) | self.data[at + 1]
+    if not cython.compiled:
+        # The compiled form takes these from the .pxd, where they are put in place of a call.
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def u32(self, at: cython.Py_ssize_t) -> cython.longlong:
-        """Four bytes in network order."""
-        high: cython.longlong = (self.data[at] << 8) | self.data[at + 1]
-        return (high << 16) | (self.data[at + 2] << 8) | self.data[at + 3]
+        def u16(self, at: int) -> int:
+            """Two bytes in network order."""
+            return (self.data[at] << 8) | self.data[at + 1]
+
+        def u32(self, at: int) -> int:
+            """Four bytes in network order."""
+            return (self.u16(at) << 16) | self.u16(at + 2)
 
     @cython.cfunc
     @cython.nogil

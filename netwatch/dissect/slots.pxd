@@ -1,10 +1,12 @@
 cdef class Slots:
     cdef long long[::1] table
+    cdef long long[::1] index
     cdef long long mask
     cdef public long long flows
     cdef public long long evicted
     cdef bint recording
     cdef bint fresh
+    cdef object store
     cdef long long[::1] ended
     cdef long long over
 

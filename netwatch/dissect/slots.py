@@ -13,6 +13,8 @@ import cython
 
 WIDTH = cython.declare(cython.Py_ssize_t, 24)
 WAYS = cython.declare(cython.Py_ssize_t, 8)
+LINE = cython.declare(cython.Py_ssize_t, 8)
+"""Words of a line of the cache."""
 
 # A slot: flow key, time of the last packet, for each side where what is owed starts
 # (TCP sequence number) and its length above it, payload bytes of each side, the state
@@ -39,8 +41,8 @@ SPOKE = cython.declare(cython.Py_ssize_t, 22)
 ENTRY = cython.declare(cython.Py_ssize_t, 23)
 
 # In ABOUT: protocol in 8 bits, IPv6, client known, client is side 1, start seen, a hello in
-# datagrams was told here, side 1 sent that, hellos of the flow are read elsewhere; VLAN and
-# 1 from bit 16 on.
+# datagrams was told here, side 1 sent that, hellos of the flow are read elsewhere, its end
+# is to be told; VLAN and 1 from bit 16 on.
 IPV6 = cython.declare(cython.longlong, 1 << 8)
 CLIENT = cython.declare(cython.longlong, 1 << 9)
 CLIENT_1 = cython.declare(cython.longlong, 1 << 10)
@@ -48,6 +50,7 @@ STARTED = cython.declare(cython.longlong, 1 << 11)
 TOLD = cython.declare(cython.longlong, 1 << 12)
 TOLD_1 = cython.declare(cython.longlong, 1 << 13)
 ELSEWHERE = cython.declare(cython.longlong, 1 << 14)
+FOLLOWED = cython.declare(cython.longlong, 1 << 15)
 
 WAITING = cython.declare(cython.longlong, 2)
 """The state of a side that owes bytes (`netwatch.dissect.flows`)."""
@@ -77,19 +80,25 @@ class Slots:
     """A table of `slots` conversations (a power of two), both sides of each in one slot.
 
     A key is 63 bits, the same for both directions, its low 8 bits are not used; `side`
-    is 0 or 1, by which end sends. `fresh` is whether `find` made the slot that it gave.
+    is 0 or 1, by which end sends. `index` has the keys alone, close together. `fresh` is
+    whether `find` made the slot that it gave.
     """
 
     def __init__(self, slots: int, recording: bool = False) -> None:
         if slots < 8 or slots & (slots - 1):
             raise ValueError("slots must be a power of two, eight at least")
-        self.table = array("q", bytes(8 * WIDTH * slots))
+        table = array("q", bytes(8 * (WIDTH * slots + LINE)))
+        # so that the first words of a slot share a line of the processor's cache
+        start = -(table.buffer_info()[0] // 8) % LINE
+        self.table = memoryview(table)[start : start + WIDTH * slots]
+        self.index = array("q", bytes(8 * slots))
         self.mask = slots // 8 - 1
         self.flows = 0
         self.evicted = 0
         self.fresh = False
         self.recording = recording
-        self.ended = array("q", bytes(8 * WIDTH * (LIST + MARGIN)) if recording else bytes(8))
+        self.store = array("q", bytes(8 * WIDTH * (LIST + MARGIN)) if recording else bytes(8))
+        self.ended = self.store
         self.over = 0
 
     @cython.cfunc
@@ -97,12 +106,11 @@ class Slots:
     @cython.exceptval(check=False)
     def seek(self, key: cython.longlong) -> cython.Py_ssize_t:
         """Where the slot of `key` starts, or -1."""
-        slot: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS * WIDTH
-        _: cython.Py_ssize_t
-        for _ in range(WAYS):
-            if self.table[slot] == key:
-                return slot
-            slot += WIDTH
+        first: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS
+        place: cython.Py_ssize_t
+        for place in range(first, first + WAYS):
+            if self.index[place] == key:
+                return place * WIDTH
         return -1
 
     @cython.cfunc
@@ -143,6 +151,7 @@ class Slots:
         for way in range(WIDTH):
             self.table[victim + way] = 0
         self.table[victim] = key
+        self.index[victim // WIDTH] = key
         self.table[victim + LAST] = now
         self.table[victim + FIRST] = now
         self.fresh = True
@@ -254,10 +263,19 @@ class Slots:
             return True
         return False
 
-    def take(self) -> list[int]:
+    def follow(self, flow: cython.longlong) -> bool:
+        """The end of the flow that rows name `flow` is to be told; false where its slot was
+        dropped or taken over."""
+        slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
+        if slot >= 0 and self.table[slot + GENERATION] & 255 == flow & 255:
+            self.table[slot + ABOUT] |= FOLLOWED
+            return True
+        return False
+
+    def take(self) -> "array[int]":
         """The flows that are over since the last call, `FIELDS` integers each, in the order
         they ended: the words of a slot."""
-        words = [self.ended[i] for i in range(self.over * WIDTH)]
+        words = self.store[: self.over * WIDTH]
         self.over = 0
         return words
 
@@ -280,4 +298,5 @@ class Slots:
                     return False
                 self.close(slot)
                 self.table[slot] = 0
+                self.index[slot // WIDTH] = 0
         return True

@@ -143,6 +143,7 @@ class Transport(Hellos):
         dns_port: cython.bint
         flags: cython.int
         talk: cython.int
+        alone: cython.bint
         kind: cython.longlong = 0
         slot: cython.Py_ssize_t
         if not self.has(20):
@@ -239,8 +240,9 @@ class Transport(Hellos):
             if need:
                 self.flows.owe(slot, self.side, seq, need)
             else:
+                alone = kind == 2 or self.flows.alone(slot, self.side, seq)
                 self.flows.finish(slot, self.side, seq)
-                if kind == 2 and self.first_seen(slot) and self.tls_idle(payload, self.end):
+                if alone and self.first_seen(slot) and self.whole_idle(kind, payload):
                     self.flows.client(slot, self.side, False)
                     self.flows.tell(slot, NAMED)
                     return
@@ -254,6 +256,15 @@ class Transport(Hellos):
         else:
             self.let_go(slot)
         self.emit(kind, payload, seq, self.flows.name(slot))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def whole_idle(self, kind: cython.longlong, payload: cython.Py_ssize_t) -> cython.bint:
+        """Whether a hello or request that its segment holds all of is of no interest."""
+        if kind == 2:
+            return self.tls_idle(payload, self.end)
+        return self.end == self.wire_end and self.request_idle(payload, self.end)
 
     @cython.cfunc
     @cython.nogil

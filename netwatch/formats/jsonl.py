@@ -11,9 +11,10 @@ from typing import Any, TextIO
 
 import cython
 
+from netwatch.addresses import ip_text, mac_text
 from netwatch.coverage.counts import Report
 from netwatch.formats.coverage import record
-from netwatch.formats.values import ip_text, json_line, mac_text, observation_flow, rfc3339
+from netwatch.formats.values import json_line, observation_flow, rfc3339
 from netwatch.model import Alert, Ban, EvidenceItem, Exemption, Records
 
 if not cython.compiled:

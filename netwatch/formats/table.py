@@ -8,9 +8,10 @@ pushes the rest to the right, and is never cut.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from netwatch.addresses import ip_text
 from netwatch.coverage.counts import Report
 from netwatch.formats import coverage
-from netwatch.formats.values import endpoint, escaped, ip_text, rfc3339
+from netwatch.formats.values import endpoint, escaped, rfc3339
 from netwatch.model import Alert, Observation, Records
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 # cython: language_level=3
 """How times, addresses and hostile text are written, in one place for all formats."""
 
-import ipaddress
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -51,19 +50,6 @@ def epoch_ns(text: str) -> int:
     whole, _, fraction = text.removesuffix("Z").partition(".")
     seconds = (datetime.fromisoformat(whole).replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
     return seconds * 1_000_000_000 + int(fraction.ljust(9, "0"))
-
-
-@lru_cache(16384)
-def ip_text(packed: bytes) -> str:
-    """A packed address (4 or 16 bytes) as text; IPv6 as in RFC 5952."""
-    if len(packed) == 4:
-        return ".".join(map(str, packed))
-    return str(ipaddress.IPv6Address(packed))
-
-
-def mac_text(packed: bytes) -> str:
-    """A MAC address as lower-case hexadecimal with colons."""
-    return packed.hex(":")
 
 
 def endpoint(ip: str, port: int) -> str:

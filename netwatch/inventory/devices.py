@@ -11,12 +11,11 @@ in the inventory has that MAC and the name that it goes by.
 """
 
 import csv
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 
+from netwatch.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.inventory.holds import differ
 from netwatch.inventory.networks import CLASSES
 from netwatch.model import Device, DeviceClass, Network, Tenant
@@ -27,9 +26,6 @@ COLUMNS = ("id", "mac", "ip", "hostname", "owner", "class")
 
 CACHE_LIMIT = 65_536
 """Answers remembered; when that many are there, all are forgotten (and counted)."""
-
-_MAC = re.compile(r"[0-9a-f]{2}(([:-])[0-9a-f]{2}(\2[0-9a-f]{2}){4})|[0-9a-f]{4}(\.[0-9a-f]{4}){2}")
-_BARE_MAC = re.compile(r"[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +40,6 @@ class Entry:
     owner: str | None
     device_class: DeviceClass | None
     line: int
-
-
-def ip_text(ip: bytes) -> str:
-    """A packed address in its canonical text form (RFC 5952 for IPv6)."""
-    return str(ip_address(ip))
-
-
-def mac_text(mac: bytes) -> str:
-    """Six bytes as ``02:00:00:00:00:01``."""
-    return mac.hex(":")
-
-
-def parse_ip(text: str) -> bytes | None:
-    """An address in text form, packed, or None where it is not one."""
-    try:
-        return ip_address(text).packed
-    except ValueError:
-        return None
-
-
-def parse_mac(text: str) -> bytes | None:
-    """A MAC with ``:``, ``-`` or Cisco's ``.`` (or nothing) between its digits, packed,
-    or None where it is not one."""
-    low = text.lower()
-    if _MAC.fullmatch(low) or _BARE_MAC.fullmatch(low):
-        return bytes.fromhex(re.sub("[^0-9a-f]", "", low))
-    return None
 
 
 def read(path: Path, problems: Problems) -> list[Entry]:

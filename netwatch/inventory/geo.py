@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from netwatch.addresses import ip_text
 from netwatch.errors import ConfigError, Problem
 
 Place = tuple[int | None, str | None, str | None]
@@ -64,7 +65,7 @@ class Geo:
         packed = ip if isinstance(ip, bytes) else ip_address(ip).packed
         place = self._cache.get(packed)
         if place is None:
-            text = str(ip_address(packed))
+            text = ip_text(packed)
             system = self._record(self._asn, text)
             region = self._record(self._country, text)
             place = (

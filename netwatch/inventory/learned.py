@@ -148,7 +148,9 @@ class Learned:
 
     def knows(self, ip: bytes, vlan: int | None) -> bool:
         """Whether anything is known of who has this address, at any time."""
-        return (self._place(ip, vlan), ip) in self._addresses
+        place = self._place(ip, vlan)
+        address = self._addresses.get((place, ip)) if place is not None else None
+        return address is not None and bool(address.holds)
 
     def owner(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> Tenant | None:
         """Like `who` for a time that is over, with all that was learned since: a device

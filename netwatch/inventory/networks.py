@@ -161,7 +161,8 @@ class Networks:
             return self._cache[key]
         except KeyError:
             pass
-        network = self.explain(ip, vlan)[0]
+        decided = self._decide(ip, vlan)
+        network = decided[0].network if decided else None
         if len(self._cache) >= CACHE_LIMIT:
             self.evictions += len(self._cache)
             self._cache.clear()
@@ -170,6 +171,19 @@ class Networks:
 
     def explain(self, ip: bytes, vlan: int | None) -> tuple[Network | None, str]:
         """Like `find`, with the range or VLAN that decided, in words."""
+        decided = self._decide(ip, vlan)
+        if decided is None:
+            tagged = "" if vlan is None else f" in VLAN {vlan}"
+            return None, f"no range or VLAN of the configuration takes the address{tagged}"
+        scope, length = decided
+        if length is None:
+            return scope.network, f"VLAN {vlan}"
+        span = ip_network((ip, length), strict=False)
+        return scope.network, f"range {span}" + (f" in VLAN {vlan}" if scope.vlans else "")
+
+    def _decide(self, ip: bytes, vlan: int | None) -> tuple[Scope, int | None] | None:
+        """The scope that takes an address, with the length of the prefix that it matched
+        by, None where it was the VLAN alone."""
         width = len(ip) * 8
         address = int.from_bytes(ip)
         whole = self._vlans.get(vlan) if vlan is not None else None
@@ -179,12 +193,8 @@ class Networks:
                     continue
                 if whole and not scope.vlans and length < width:
                     continue
-                span = ip_network((ip, length), strict=False)
-                return scope.network, f"range {span}" + (f" in VLAN {vlan}" if scope.vlans else "")
-        if whole:
-            return whole.network, f"VLAN {vlan}"
-        tagged = "" if vlan is None else f" in VLAN {vlan}"
-        return None, f"no range or VLAN of the configuration takes the address{tagged}"
+                return scope, length
+        return (whole, None) if whole else None
 
     def __len__(self) -> int:
         return len(self.scopes)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from loopback import TIMEOUT, needs
 
+from netwatch.addresses import mac_text, parse_ip
 from netwatch.capture.files import find
-from netwatch.inventory.devices import mac_text, parse_ip
 from netwatch.inventory.learned import Learned
 from netwatch.model import LEARNABLE, Claim, Message, Packet
 from netwatch.tally import Tally

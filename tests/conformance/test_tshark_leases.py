@@ -15,8 +15,8 @@ from scapy.layers.inet import UDP
 from scapy.layers.inet6 import IPv6
 from support.captures import Frames, block, pcap
 
+from netwatch.addresses import ip_text, mac_text
 from netwatch.dissect.dissector import Dissector
-from netwatch.inventory.devices import ip_text, mac_text
 from netwatch.model import LEARNABLE, Claim
 from netwatch.protocols import PROTOCOLS, looks_like
 

@@ -14,7 +14,7 @@ from support.captures import Frames, block, dissector, observed, timed
 from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, Link, tcp, udp
 from support.traffic import mixed, shown
 
-from netwatch.formats.values import ip_text
+from netwatch.addresses import ip_text
 from netwatch.model import Observation
 from netwatch.wire import observe
 

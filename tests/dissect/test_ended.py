@@ -221,7 +221,17 @@ def test_a_flow_is_followed_to_its_end_and_not_beyond() -> None:
     block_ = block(list(timed([tcp(HELLO, **OUT)])), RAW)
     ((packet, _),) = by.messages(block_, "test")
     by.follow(packet.flow)
-    assert by._over._followed == {packet.flow}
     assert [each.flow for each in by.finish()] == [packet.flow]
     by.follow(packet.flow)
-    assert by._over._followed == set()
+    # What comes between the same ports later is another flow.
+    assert len(list(by.messages(block_, "test"))) == 1
+    assert list(by.finish()) == []
+    assert len(list(by.named())) == 1
+
+
+def test_a_flow_is_followed_that_is_over_and_not_told_yet() -> None:
+    by = Dissector(PROTOCOLS, looks_like, outcome=lambda message: OUTCOMES.index("named"))
+    again = [tcp(flags="S", seq=7, **OUT), tcp(HELLO, **OUT), tcp(flags="S", seq=90000, **OUT)]
+    (found,) = by.messages(block(list(timed(again)), RAW), "test")
+    by.follow(found[0].flow)
+    assert [each.flow for each in (*by.flows(), *by.finish())][:1] == [found[0].flow]

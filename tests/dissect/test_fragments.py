@@ -14,9 +14,9 @@ from support.captures import START, block, dissector, observed, timed
 from support.frames import CLIENT, CLIENT6, GATEWAY, LINKS, MAC, SERVER, SERVER6, tcp, udp
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
+from netwatch.addresses import ip_text
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.fragments import MORE, Fragments
-from netwatch.formats.values import ip_text
 from netwatch.model import OUTCOMES, Packet
 from netwatch.protocols import PROTOCOLS, looks_like
 

@@ -31,8 +31,8 @@ from support.frames import (
     udp,
 )
 
+from netwatch.addresses import ip_text, mac_text
 from netwatch.capture.block import VLAN
-from netwatch.formats.values import ip_text, mac_text
 
 NAME = "www.example.org"
 QUERY = messages.query(1, NAME, "A")

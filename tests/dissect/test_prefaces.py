@@ -17,8 +17,8 @@ sys.path.append(str(Path(__file__).parents[1] / "protocols"))
 
 import handshake_samples as samples
 
+from netwatch.addresses import ip_text
 from netwatch.dissect.kernel import Kernel
-from netwatch.formats.values import ip_text
 from netwatch.model import Observation
 from netwatch.protocols import DTLS, GQUIC, HTTP2, QUIC, SOCKS, TLS, TLS_SERVER
 

@@ -11,7 +11,7 @@ from support.captures import dissector, observed, timed
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, ip, tcp, udp
 from support.wrappings import CARRIERS, WRAPPINGS, Carrier, Wrapped, Wrapping
 
-from netwatch.formats.values import ip_text
+from netwatch.addresses import ip_text
 from netwatch.model import Observation
 
 NAME = "www.example.org"

@@ -31,7 +31,7 @@ sys.path.append(str(Path(__file__).parents[1] / "protocols"))
 import handshake_samples
 import protocol_samples as samples
 
-from netwatch.formats.values import ip_text
+from netwatch.addresses import ip_text
 
 NAME = "www.example.org"
 RNG = random.Random(11)

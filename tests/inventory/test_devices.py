@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netwatch.addresses import parse_mac
 from netwatch.errors import Problem
 from netwatch.inventory import devices
-from netwatch.inventory.devices import Devices, parse, parse_mac, read
+from netwatch.inventory.devices import Devices, parse, read
 from netwatch.model import Device, Network, Tenant
 from netwatch.userfile import Problems
 
@@ -117,26 +118,6 @@ def test_answers_are_remembered_up_to_a_limit(table, monkeypatch):
     assert known.evictions == 8
     again = bytes((10, 30, 0, 8))
     assert known.identify(again, None, HQ) is known.identify(again, None, HQ)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "02:00:00:00:00:0a",
-        "02-00-00-00-00-0A",
-        "0200.0000.000a",
-        "02000000000A",
-    ],
-)
-def test_mac_forms(text):
-    assert parse_mac(text) == bytes.fromhex("02000000000a")
-
-
-@pytest.mark.parametrize(
-    "text", ["", "02:00:00:00:00", "02:00-00:00:00:01", "02:00:00:00:00:0g", "02:00:00:00:00:01:02"]
-)
-def test_no_mac(text):
-    assert parse_mac(text) is None
 
 
 def test_order_of_columns_comments_blank_lines_bom_and_semicolons():

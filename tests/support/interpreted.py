@@ -18,12 +18,15 @@ SOURCES = {row["name"]: ROOT / row["sources"][0] for row in BUILT["ext-modules"]
 
 
 class FromSource:
-    """Finds these modules in their sources alone."""
+    """Finds those of these modules that `anew` takes in their sources alone."""
+
+    def __init__(self, anew: Callable[[str], bool]) -> None:
+        self._anew = anew
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        source = SOURCES.get(name)
+        source = SOURCES.get(name) if self._anew(name) else None
         return importlib.util.spec_from_file_location(name, source) if source else None
 
 
@@ -39,7 +42,7 @@ def all_interpreted(*names: str) -> dict[str, ModuleType]:
 
 def _imported(names: Sequence[str], anew: Callable[[str], bool]) -> dict[str, ModuleType]:
     """What was imported anew; what others import stays as it was."""
-    finder = FromSource()
+    finder = FromSource(anew)
     before = {each: sys.modules.pop(each) for each in [*sys.modules] if anew(each)}
     room = vars(netwatch.dissect).copy()
     sys.meta_path.insert(0, finder)
@@ -64,7 +67,7 @@ def _ours(name: str) -> bool:
 
 if __name__ == "__main__":
     # The command line as it runs where nothing could be compiled.
-    sys.meta_path.insert(0, FromSource())
+    sys.meta_path.insert(0, FromSource(_ours))
     from netwatch.cli import main
 
     sys.exit(main())

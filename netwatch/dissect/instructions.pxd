@@ -1,0 +1,12 @@
+ctypedef unsigned long long word64
+
+cdef extern from "instructions.h" nogil:
+    int netwatch_has_aes()
+    void netwatch_aes(const unsigned int *rounds, unsigned int *block)
+    void netwatch_aes_counter(
+        const unsigned int *rounds, const unsigned int *nonce,
+        const unsigned char *data, unsigned char *out, long size, unsigned int *first)
+    void netwatch_ghash_block(
+        const word64 *key, word64 *sum_high, word64 *sum_low, word64 high, word64 low)
+    void netwatch_ghash(
+        const word64 *key, word64 *sum_high, word64 *sum_low, const unsigned char *data, long size)
