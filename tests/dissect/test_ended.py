@@ -224,7 +224,8 @@ def test_a_flow_is_followed_to_its_end_and_not_beyond() -> None:
     assert [each.flow for each in by.finish()] == [packet.flow]
     by.follow(packet.flow)
     # What comes between the same ports later is another flow.
-    assert len(list(by.messages(block_, "test"))) == 1
+    later = block(list(timed([tcp(HELLO, seq=90000, **OUT)])), RAW)
+    assert len(list(by.messages(later, "test"))) == 1
     assert list(by.finish()) == []
     assert len(list(by.named())) == 1
 
