@@ -2,8 +2,7 @@
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address
-from socket import AF_INET, AF_INET6, inet_ntop
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 _MAC = re.compile(r"[0-9a-f]{2}(([:-])[0-9a-f]{2}(\2[0-9a-f]{2}){4})|[0-9a-f]{4}(\.[0-9a-f]{4}){2}")
 _BARE_MAC = re.compile(r"[0-9a-f]{12}")
@@ -23,8 +22,8 @@ def mac_text(packed: bytes) -> str:
 def parse_ip(text: str) -> bytes | None:
     """An address in text form, packed, or None where it is not one."""
     try:
-        return ip_address(text).packed
-    except ValueError:
+        return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except (OSError, ValueError):  # ValueError of what no address holds, as a zero byte
         return None
 
 

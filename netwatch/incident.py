@@ -271,6 +271,8 @@ class Incident:
 
 def bare(contact: Contact) -> Contact:
     """A contact without its packets, which are kept in another place."""
+    if not contact.observation.frames:
+        return contact
     return replace(contact, observation=replace(contact.observation, frames=()))
 
 

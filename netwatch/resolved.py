@@ -9,8 +9,8 @@ no interest are remembered in the packet loop. Bounded by number and age; time i
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 
+from netwatch.addresses import parse_ip
 from netwatch.frame import Frame
 from netwatch.model import GRACE, Flow, Message, Observation
 
@@ -69,11 +69,14 @@ class Resolved:
         """Take an answer: `answered` is the app's id and the name that says so, None where it
         is no app's, but has an address that one was or may yet be answered with."""
         app, name = answered or (None, observation.name)
-        seen = replace(observation, name=name)
-        if app is None or self._bytes >= FRAME_BYTES:
+        seen = observation
+        if name != seen.name:
+            seen = replace(seen, name=name)
+        if seen.frames and (app is None or self._bytes >= FRAME_BYTES):
             seen = replace(seen, frames=())
         for text, ttl in observation.dns.answers if observation.dns else ():
-            address = ip_address(text).packed
+            address = parse_ip(text)
+            assert address is not None
             key = observation.client_ip, address
             until = observation.time + ttl * 1_000_000_000 + GRACE
             if app is None and address not in self._watched:

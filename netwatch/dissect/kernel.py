@@ -24,6 +24,7 @@ else:
 
 from netwatch.dissect.glimpse import PASSED
 from netwatch.dissect.headers import ODDITIES
+from netwatch.dissect.prefaces import LEADS
 
 COMPILED: bool = cython.compiled
 """Whether this is the compiled form; the interpreted one is some hundred times slower."""
@@ -101,6 +102,7 @@ class Kernel(Transport):
         self.holding = True
         self.lists: list[tuple[Interface, ...]] = []
         self.passed = array("q", bytes(8 * len(PASSED)))
+        self.leads = LEADS
         self.prepare()
         self.look()
         self.remember()

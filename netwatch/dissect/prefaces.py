@@ -13,6 +13,11 @@ else:
     from netwatch.dissect.payloads import Payloads
 
 
+LEADS = bytes(byte in b"\x04\x05\r\x16 " or 65 <= byte <= 90 for byte in range(256))
+"""Of each byte, whether what a mask of a stream looks for, but DNS, may begin with it: SOCKS,
+version 2 of the PROXY protocol, TLS, what asks MySQL for TLS, and letters."""
+
+
 @cython.cclass
 class Prefaces(Payloads):
     """The masks over one window of packet bytes; offsets are absolute in the window."""

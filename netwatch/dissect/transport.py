@@ -143,6 +143,7 @@ class Transport(Hellos):
         dns_port: cython.bint
         flags: cython.int
         talk: cython.int
+        leads: cython.bint
         alone: cython.bint
         kind: cython.longlong = 0
         slot: cython.Py_ssize_t
@@ -186,13 +187,15 @@ class Transport(Hellos):
             self.odd[CUT] += 1
             self.flows.tell(slot, TRUNCATED)
             return
-        behind = self.proxy(payload, self.end)
-        if behind > payload:
-            size -= behind - payload
-            seq = (seq + behind - payload) & SEQ
-            payload = behind
-            if payload >= self.end:
-                return
+        leads = self.leads[self.data[payload]] != 0
+        if leads:
+            behind = self.proxy(payload, self.end)
+            if behind > payload:
+                size -= behind - payload
+                seq = (seq + behind - payload) & SEQ
+                payload = behind
+                if payload >= self.end:
+                    return
         talk = self.flows.talks(slot, self.side, seq)
         if talk == 2:
             self.odd[HTTP2_LONG] += 1
@@ -204,35 +207,27 @@ class Transport(Hellos):
                 kind = KIND_TCP_DNS
         elif talk == 1:
             kind = KIND_MORE
-        elif self.tls(payload, self.end) and (
-            self.end - payload > 5 or self.flows.may_begin(slot, self.side, seq)
-        ):
-            # Less than the record header and the message type may be any byte of data.
-            kind = 2
+        elif leads:
+            kind = self.begins(slot, payload, seq)
+        if kind == 0:
+            if (
+                size > 20
+                and self.u16(payload) == size - 2
+                and self.dns(payload + 2, self.end, self.wire_end)
+            ):
+                kind = KIND_TCP_DNS
+            elif self.flows.wants(slot, self.side, seq, size):
+                kind = KIND_MORE
+            else:
+                return
+        if kind == 2:
             need = self.tls_need(payload, self.end)
-        elif self.http(payload, self.end) or (
-            self.flows.first(slot, self.side, seq) and self.http_begun(payload, self.end)
-        ):
-            kind = 4
+        elif kind == 4:
             need = self.http_need(payload, self.end)
-        elif self.http2(payload, self.end):
-            kind = 11
+        elif kind == 11:
             need = HTTP2_LIMIT
-        elif self.server_hello(payload, self.end):
-            kind = 10
+        elif kind == 10:
             need = SHORT_NEED
-        elif self.socks(payload, self.end):
-            kind = 9
-        elif (
-            size > 20
-            and self.u16(payload) == size - 2
-            and self.dns(payload + 2, self.end, self.wire_end)
-        ):
-            kind = KIND_TCP_DNS
-        elif self.flows.wants(slot, self.side, seq, size):
-            kind = KIND_MORE
-        else:
-            return
         if kind == 2 or kind == 4 or need:
             if (need == 0 or kind == 2) and self.flows.repeated(slot, self.side, seq):
                 self.odd[REPEATED] += 1
@@ -256,6 +251,28 @@ class Transport(Hellos):
         else:
             self.let_go(slot)
         self.emit(kind, payload, seq, self.flows.name(slot))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def begins(
+        self, slot: cython.Py_ssize_t, payload: cython.Py_ssize_t, seq: cython.longlong
+    ) -> cython.longlong:
+        """The kind of what a segment looks like the beginning of, 0 where it is nothing."""
+        if self.tls(payload, self.end) and (
+            self.end - payload > 5 or self.flows.may_begin(slot, self.side, seq)
+        ):
+            # Less than the record header and the message type may be any byte of data.
+            return 2
+        if self.http(payload, self.end) or (
+            self.flows.first(slot, self.side, seq) and self.http_begun(payload, self.end)
+        ):
+            return 4
+        if self.http2(payload, self.end):
+            return 11
+        if self.server_hello(payload, self.end):
+            return 10
+        return self.socks(payload, self.end)
 
     @cython.cfunc
     @cython.nogil

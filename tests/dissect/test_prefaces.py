@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import dissector, observed, rows, timed
 from support.frames import CLIENT, SERVER, tcp, udp
+from support.interpreted import interpreted
 
 sys.path.append(str(Path(__file__).parents[1] / "protocols"))
 
@@ -19,6 +20,7 @@ import handshake_samples as samples
 
 from netwatch.addresses import ip_text
 from netwatch.dissect.kernel import Kernel
+from netwatch.dissect.prefaces import LEADS
 from netwatch.model import Observation
 from netwatch.protocols import DTLS, GQUIC, HTTP2, QUIC, SOCKS, TLS, TLS_SERVER
 
@@ -367,3 +369,31 @@ def test_any_bytes_behind_any_start(start: bytes, keep: int, rest: bytes) -> Non
     found = rows(Kernel(64), timed(packets), RAW)
     size = {6: len(data), 17: len(data)}
     assert all(0 < row.size <= size[row.proto] for row in found)
+
+
+BEGINNINGS = {
+    HELLO: "tls",
+    HELLO[:1]: "tls",
+    REQUEST: "http",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n": "http2",
+    handshakes.records(samples.server_hello()): "server_hello",
+    TYPES["5"]: "socks",
+    TYPES["4a"]: "socks",
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n": "proxy",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12): "proxy",
+    b"\x20\0\0\1\x85\xae\x7f\0" + bytes(28) + HELLO: "proxy",
+}
+
+
+def test_each_beginning_has_a_first_byte_that_is_looked_at() -> None:
+    by = interpreted().Kernel(8)
+    masks = {*BEGINNINGS.values(), "http_begun"}
+    found = set()
+    for payload in BEGINNINGS:
+        for byte in range(256):
+            by.data = bytes([byte]) + payload[1:]
+            for name in masks:
+                if getattr(by, name)(0, len(payload)):
+                    assert LEADS[byte], (name, byte)
+                    found.add(name)
+    assert found == masks
