@@ -17,7 +17,7 @@ import zstandard
 
 from netwatch.capture.stream import Stream
 
-INPUT = 1 << 16
+INPUT = 1 << 20
 """Compressed bytes read at once."""
 
 OUTPUT = 1 << 18
@@ -146,15 +146,22 @@ class DecompressedStream(Stream):
         self._below.close()
 
     def _read(self, buffer: memoryview) -> int:
-        while not self._made and not self._over:
-            try:
-                self._advance()
-            except _DAMAGE as error:
-                self._stop(f"are damaged ({error})")
-        size = min(len(self._made), len(buffer))
-        buffer[:size] = self._made[:size]
-        self._made = self._made[size:]
-        return size
+        filled = 0
+        while filled < len(buffer):
+            while not self._made and not self._over:
+                if filled and self._at == len(self._input):
+                    return filled  # the file below may be a pipe that makes wait
+                try:
+                    self._advance()
+                except _DAMAGE as error:
+                    self._stop(f"are damaged ({error})")
+            size = min(len(self._made), len(buffer) - filled)
+            if not size:
+                break
+            buffer[filled : filled + size] = self._made[:size]
+            self._made = self._made[size:]
+            filled += size
+        return filled
 
     def _stop(self, what: str) -> None:
         self._over = True

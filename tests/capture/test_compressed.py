@@ -88,6 +88,32 @@ def test_what_else_follows_is_noted(name, tail):
     assert note.startswith(f"{name} data are followed by something else")
 
 
+class Slow(FileStream):
+    """A pipe whose writer sends so much at a time; `asked` is how often it was read."""
+
+    asked = 0
+
+    def _read(self, buffer):
+        self.asked += 1
+        return super()._read(buffer[:50_000])
+
+
+@pytest.mark.parametrize("name", COMPRESS)
+def test_a_window_is_filled_with_what_is_there_and_does_not_wait_for_more(name):
+    data = random.Random(1).randbytes(200_000) + bytes(200_000)
+    below = Slow(io.BytesIO(COMPRESS[name](data)), [])
+    stream = DecompressedStream(below, name)
+    buffer = bytearray(1 << 20)
+    sizes, asked = [], []
+    while got := stream.readinto(memoryview(buffer)):
+        sizes.append(got)
+        asked.append(below.asked)
+    assert sum(sizes) == len(data)
+    # What came in one piece makes one window, but for what only the next shows.
+    assert len(sizes) <= below.asked
+    assert all(later - before >= 1 for before, later in pairwise([0, *asked[:-1]]))
+
+
 def unpack_noted(data, name):
     stream = DecompressedStream(FileStream(io.BytesIO(data), []), name)
     buffer, out = bytearray(1000), []
