@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from netwatch.capture import framing
 from netwatch.capture.block import FIELDS, Block, Interface
-from netwatch.capture.framing import NO_CLOCK, walk_pcapng
+from netwatch.capture.framing import CLOCK_FIELDS, NO_CLOCK, walk_pcapng
 from netwatch.capture.pcap import RECORDS, SNAPLEN
 from netwatch.capture.stream import LARGEST, Stream, Window
 from netwatch.errors import CaptureError
@@ -57,8 +57,9 @@ class PcapngSource:
 
     @property
     def dropped(self) -> int:
-        """Packets that who captured says it lost, by the last statistics of each interface."""
-        return self._lost_before + sum(self._losses.values())
+        """Packets that who captured says it lost: by the last statistics of each interface,
+        or by what its packets say, whichever is more."""
+        return self._lost_before + self._lost()
 
     def close(self) -> None:
         """Give back the file."""
@@ -141,7 +142,7 @@ class PcapngSource:
         if major != 1:
             raise self._end(f"pcapng version {major}.{minor}, 1.0 is read")
         window.start += length
-        self._lost_before += sum(self._losses.values())
+        self._lost_before += self._lost()
         self._losses = {}
         self._order = order
         self._interfaces = []
@@ -174,7 +175,7 @@ class PcapngSource:
         largest = min(max(snaplen, SNAPLEN), LARGEST - OPTIONS)
         self._most = max(self._most, largest + OPTIONS)
         self._interfaces.append(Interface(link_type, digits, name or None))
-        self._clocks.extend((largest, snaplen or largest, unit, offset))
+        self._clocks.extend((largest, snaplen or largest, unit, offset, 0))
 
     def _statistics(self, length: int) -> None:
         """Read an Interface Statistics Block (section 4.6), whose counts run from the start
@@ -192,6 +193,11 @@ class PcapngSource:
                 self._losses[interface] = sum(
                     struct.unpack(self._order + "Q", count)[0] for count in counts
                 )
+
+    def _lost(self) -> int:
+        """How many packets of the present section were lost, as far as is known."""
+        told = self._clocks[CLOCK_FIELDS - 1 :: CLOCK_FIELDS]
+        return sum(max(lost, self._losses.get(each, 0)) for each, lost in enumerate(told))
 
     def _options(self, block: bytes, at: int) -> dict[int, bytes]:
         """The options of a block from `at` on by code, the first of each (section 3.5)."""

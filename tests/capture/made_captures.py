@@ -68,6 +68,11 @@ def enhanced(data: bytes, ticks: int, order: str = "<", on: int = 0, options: by
     return block(6, head + data + bytes(-len(data) % 4) + options, order)
 
 
+def dropcount(lost: int, order: str = "<") -> bytes:
+    """epb_dropcount behind a comment, and the end of options."""
+    return option(1, b"abc", order) + option(4, struct.pack(order + "Q", lost), order) + bytes(4)
+
+
 def obsolete(data: bytes, ticks: int, order: str = "<", on: int = 0) -> bytes:
     head = struct.pack(
         order + "HHIIII", on, 3, ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(data) + 5

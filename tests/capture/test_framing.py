@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from made_captures import (
     PACKETS,
     block,
+    dropcount,
     enhanced,
     interface,
     obsolete,
@@ -23,7 +24,7 @@ from made_captures import (
 from netwatch.capture import framing
 from netwatch.capture.block import FIELDS
 
-CLOCK = (262144, 50, 6, 0)
+CLOCK = (262144, 50, 6, 0, 0)
 
 
 def load_interpreted():
@@ -118,7 +119,7 @@ def test_limit_is_the_largest_that_passes(walkers, limit, status):
 )
 def test_time_stamps(walkers, ticks, unit, offset, time):
     data = enhanced(b"x", ticks)
-    clocks = array("q", (262144, 262144, unit, offset))
+    clocks = array("q", (262144, 262144, unit, offset, 0))
     found = records()
     count, _, _, _, timeless = walkers.walk_pcapng(data, 0, len(data), found, 0, clocks, 1 << 20)
     assert count == 1
@@ -130,7 +131,7 @@ def test_time_stamps(walkers, ticks, unit, offset, time):
 def test_binary_units_are_exact_to_the_nanosecond(ticks, power):
     found = records()
     data = enhanced(b"x", ticks)
-    framing.walk_pcapng(data, 0, len(data), found, 0, array("q", (99, 99, -1 - power, 0)), 999)
+    framing.walk_pcapng(data, 0, len(data), found, 0, array("q", (99, 99, -1 - power, 0, 0)), 999)
     exact = (ticks * 10**9) >> power
     assert found[0] in ((exact, max(0, exact - 1)) if exact < 1 << 63 else (0,))
 
@@ -138,9 +139,11 @@ def test_binary_units_are_exact_to_the_nanosecond(ticks, power):
 def both(name, data, *rest):
     """What both walkers make of the same bytes; they must not differ."""
     mine, theirs = records(), records()
+    copies = [each[:] if isinstance(each, array) else each for each in rest]
     first = getattr(framing, name)(data, 0, len(data), mine, *rest)
-    second = getattr(interpreted, name)(data, 0, len(data), theirs, *rest)
+    second = getattr(interpreted, name)(data, 0, len(data), theirs, *copies)
     assert first == second
+    assert copies == list(rest)
     assert mine == theirs
     return first, mine
 
@@ -160,6 +163,11 @@ PIECES = st.one_of(
         st.sampled_from([None, None, None, 7]),
     ),
     st.builds(enhanced, st.binary(max_size=40), st.integers(0, (1 << 64) - 1)),
+    st.builds(
+        lambda data, options: enhanced(data, 1, options=options),
+        st.binary(max_size=9),
+        st.one_of(st.binary(max_size=40), st.integers(0, 1 << 63).map(dropcount)),
+    ),
     st.builds(obsolete, st.binary(max_size=40), st.integers(0, (1 << 64) - 1)),
     st.builds(simple, st.binary(max_size=70), st.integers(0, 1000)),
 )
@@ -172,7 +180,7 @@ PIECES = st.one_of(
     interfaces=st.integers(0, 2),
 )
 def test_compiled_and_interpreted_agree_on_pcapng(pieces, unit, offset, interfaces):
-    clocks = array("q", (80, 30, unit, offset) * interfaces)
+    clocks = array("q", (80, 30, unit, offset, 0) * interfaces)
     data = b"".join(pieces)
     (count, at, _, _, timeless), _ = both("walk_pcapng", data, 0, clocks, 100)
     assert 0 <= timeless <= count
