@@ -5,6 +5,7 @@ than many a capture.
 """
 
 import argparse
+import atexit
 import contextlib
 import gc
 import importlib
@@ -48,6 +49,8 @@ exit status: 0 done; 1 some input could not be read; 2 usage or configuration is
 def main(argv: Sequence[str] | None = None) -> int:
     """Run netwatch with `argv` (without the program's name); the exit status."""
     gc.set_threshold(COLLECT)
+    # What is left at the end is the system's to take back, without a last look for cycles.
+    atexit.register(gc.freeze)
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="netwatch",

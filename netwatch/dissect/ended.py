@@ -16,7 +16,7 @@ from netwatch.dissect.kernel import Kernel
 from netwatch.dissect.slots import FIELDS
 from netwatch.model import OUTCOMES, Flow
 
-GATHERED = 16_384
+GATHERED = 65_536
 """Flows with a name that are gathered before they have to be told."""
 
 _NAMED = cython.declare(cython.longlong, OUTCOMES.index("named"))

@@ -1,3 +1,4 @@
+cimport cython
 from netwatch.dissect.requests cimport Requests
 
 cdef class Headers(Requests):
@@ -21,7 +22,11 @@ cdef class Headers(Requests):
     cdef long long frame_vlan
 
     cdef int fail(self, int oddity) noexcept nogil
-    cdef bint has(self, Py_ssize_t size) noexcept nogil
+
+    @cython.final
+    cdef inline bint has(self, Py_ssize_t size) noexcept nogil:
+        return self.end - self.at >= size
+
     cdef bint deeper(self) noexcept nogil
     cdef int link(self, long long link_type) noexcept nogil
     cdef int ether_type(self, long long kind) noexcept nogil

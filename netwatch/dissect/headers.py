@@ -74,12 +74,12 @@ class Headers(Requests):
         self.odd[oddity] += 1
         return 0
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def has(self, size: cython.Py_ssize_t) -> cython.bint:
-        """Whether `size` bytes are left from `at` on."""
-        return self.end - self.at >= size
+    if not cython.compiled:
+        # as `Payloads.u16`
+
+        def has(self, size: int) -> bool:
+            """Whether `size` bytes are left from `at` on."""
+            return self.end - self.at >= size
 
     @cython.cfunc
     @cython.nogil

@@ -104,6 +104,7 @@ class Slots:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
+    @cython.final
     def seek(self, key: cython.longlong) -> cython.Py_ssize_t:
         """Where the slot of `key` starts, or -1."""
         first: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS
