@@ -193,6 +193,9 @@ class Dissector:
             seen = Seen(row, own, name)
             if kind == FRAGMENT:
                 packet = seen.packet()
+                # before what they came in, which is kept for as long, may be too old as well
+                for whole in self._fragments.aged(seen.time):
+                    yield from self._again(*whole)
                 if kept is not None:
                     frames = kept.frames(row, own, name)
                     kept.fragment(datagram(row, packet), seen.time, frames)

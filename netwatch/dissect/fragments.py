@@ -125,6 +125,12 @@ class Fragments:
         self._expire(packet.time, done)
         return done
 
+    def aged(self, now: int) -> list[Whole]:
+        """Blocks with what came of the datagrams that are too old by now, ns."""
+        done: list[Whole] = []
+        self._expire(now, done)
+        return done
+
     def flush(self) -> Iterator[Whole]:
         """The capture is over: blocks with what came of the datagrams still open, and of
         those that come up while these are read."""

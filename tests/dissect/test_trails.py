@@ -1,14 +1,17 @@
 """Packets that unfinished messages came in: what is kept, for how long, and how much."""
 
+import messages
 from hypothesis import given
 from hypothesis import strategies as st
 from support.alerts import SECOND, frame
-from support.captures import block, timed
+from support.captures import START, block, timed
 from support.frames import SERVER, tcp, udp
 
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.trails import Trails
 from netwatch.protocols import PROTOCOLS, looks_like
+
+RAW = 101
 
 
 def test_what_is_kept_comes_back_in_its_order_until_it_is_forgotten() -> None:
@@ -116,3 +119,17 @@ def test_what_is_whole_leaves_nothing_behind() -> None:
     assert list(kept._firsts._table) == [("test", 1), ("test", 4)]
     assert len(kept._openings._table) == 3
     assert by.kernel.candidates == 0
+
+
+def test_what_came_in_fragments_that_grew_old_is_told_with_them() -> None:
+    def begun(name: str, ident: int) -> bytes:
+        """A datagram of which more is to come, and does not."""
+        packet = bytearray(udp(messages.query(1, name, "A")))
+        packet[4:8] = ident.to_bytes(2) + b"\x20\x00"
+        return bytes(packet)
+
+    frames = [(START, begun("a.example.org", 1)), (START + 120 * SECOND, begun("b.example.org", 2))]
+    by = Dissector(PROTOCOLS, looks_like, proving=lambda address: True)
+    found = [*by.messages(block(frames, RAW), "test"), *by.flush()]
+    told = [(message.shown[0].name, [each.number for each in p.frames]) for p, message in found]
+    assert told == [("a.example.org", [1]), ("b.example.org", [2])]
