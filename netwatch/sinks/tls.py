@@ -8,9 +8,24 @@ import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from netwatch.errors import NetwatchError
 from netwatch.userfile import Fields
+
+
+class Connection(ssl.SSLSocket):
+    """Closes itself when the peer resets it. Before Python 3.13 a reset between connect and
+    handshake left a socket that nobody could close: it held its descriptor until the garbage
+    collector came by."""
+
+    def recv(self, *args: Any) -> bytes:
+        """As that of a socket."""
+        try:
+            return super().recv(*args)
+        except ConnectionError:
+            self.close()
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,7 @@ class Tls:
     def context(self) -> ssl.SSLContext:
         """A context for clients. Raises `NetwatchError` where a file cannot be used."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.sslsocket_class = Connection
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             if self.ca is None:

@@ -11,6 +11,7 @@ from made_alerts import QUICK
 from netwatch.sinks.base import Outbox, Output
 from netwatch.sinks.courier import Timing
 from netwatch.sinks.delivery import Delivery
+from netwatch.sinks.tls import Connection
 
 
 @dataclass
@@ -54,6 +55,7 @@ class Certificates:
     def server(self, *names: str, days: int = 30, client: bool = False) -> ssl.SSLContext:
         """A context for a server; `client`: clients have to prove who they are."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.sslsocket_class = Connection
         context.load_cert_chain(*self.issue(*names, days=days))
         if client:
             context.verify_mode = ssl.CERT_REQUIRED

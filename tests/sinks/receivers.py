@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from netwatch.sinks.tls import Connection
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
 
@@ -59,6 +61,7 @@ def needs(*commands: str) -> None:
 def served(pair: tuple[Path, Path]) -> ssl.SSLContext:
     """A context for a server with this certificate and key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = Connection
     context.load_cert_chain(*pair)
     return context
 

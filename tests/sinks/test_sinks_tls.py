@@ -1,15 +1,18 @@
 """What kept a connection from being made, in words for people."""
 
 import asyncio
+import gc
+import select
 import socket
 import ssl
 
 import pytest
 from made_alerts import output
+from proxy import reset
 from receivers import free_port
 
 from netwatch.sinks import probe
-from netwatch.sinks.tls import plainly
+from netwatch.sinks.tls import Tls, plainly
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,18 @@ def test_a_connection_that_is_refused_is_told_alike_by_all():
     with pytest.raises(OSError, match="Connect call failed") as other:
         asyncio.run(asyncio.open_connection("127.0.0.1", port))
     assert plainly(plain.value) == plainly(other.value) == "Connection refused"
+
+
+def test_a_connection_that_is_reset_before_the_handshake_leaves_nothing_open():
+    context = Tls().context()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        plain = socket.create_connection(listener.getsockname(), 5)
+        reset(listener.accept()[0])
+    select.select([plain], [], [], 5)
+    # What is left open is told as a warning when it is collected, which fails the test.
+    with pytest.raises(ConnectionResetError):
+        context.wrap_socket(plain, server_hostname="127.0.0.1")
+    gc.collect()
 
 
 def test_what_has_no_words_is_told_by_its_name():
