@@ -18,7 +18,7 @@ from typing import Any
 
 from netwatch.capture import interfaces as links
 from netwatch.capture.block import FIELDS, Block, Interface
-from netwatch.capture.live import IDLE, Notes
+from netwatch.capture.endless import IDLE, Notes
 from netwatch.errors import CaptureError
 
 SNAPLEN = 262144
@@ -49,7 +49,7 @@ class _Listener:
 
 
 class PortableSource:
-    """Packets of `interfaces` as a `netwatch.capture.live.LiveSource`, with times as fine
+    """Packets of `interfaces` as a `netwatch.capture.endless.LiveSource`, with times as fine
     as µs. The length on the wire of a packet that is longer than `snaplen` bytes is not
     known. Only on Linux can packets that this host sends be left out (`outgoing`), which
     on loopback they always are, and is it known how many were dropped; elsewhere a note

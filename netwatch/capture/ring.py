@@ -15,7 +15,7 @@ from typing import Any
 
 from netwatch.capture import interfaces as links
 from netwatch.capture.block import Block
-from netwatch.capture.live import IDLE, Notes
+from netwatch.capture.endless import IDLE, Notes
 from netwatch.capture.tpacket import MAX_SNAPLEN, Options, Ring
 from netwatch.errors import CaptureError
 
@@ -35,7 +35,7 @@ _LOOK = 1.0
 
 
 class RingSource:
-    """Packets of `interfaces` as a `netwatch.capture.live.LiveSource`.
+    """Packets of `interfaces` as a `netwatch.capture.endless.LiveSource`.
 
     `blocks` of `block_size` bytes (a power of two, 4096 at least) are each interface's
     ring. Of a packet up to `snaplen` bytes are kept. `promiscuous` takes packets that are

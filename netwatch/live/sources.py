@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 
 from netwatch.capture import live
 from netwatch.capture.block import Source
+from netwatch.capture.endless import LiveSource
 from netwatch.capture.files import STDIN, open_source
 from netwatch.errors import CaptureError
 
@@ -37,7 +38,7 @@ class Opener(Protocol):
 class Given:
     """A source that is open."""
 
-    source: live.LiveSource
+    source: LiveSource
 
     def open(self) -> Source:
         """It."""
@@ -81,9 +82,7 @@ def openers(
             raise CaptureError(f"--source {source} has no --fanout, ring has")
         from netwatch.capture.ring import workers
 
-        return [
-            Given(cast(live.LiveSource, each)) for each in workers(interfaces, fanout, **options)
-        ]
+        return [Given(cast(LiveSource, each)) for each in workers(interfaces, fanout, **options)]
     return [Given(live.SOURCES[source](interfaces, **options))]
 
 

@@ -1,4 +1,4 @@
-"""The table of live sources, and what all of them have in common."""
+"""The table of live sources, and what each of them keeps to."""
 
 import sys
 
@@ -37,11 +37,3 @@ def test_the_usual_source(monkeypatch: pytest.MonkeyPatch, system: str, name: st
     monkeypatch.setattr(sys, "platform", system)
     assert live.usual() == name
     assert name in live.SOURCES
-
-
-def test_notes_are_the_last_ones() -> None:
-    notes = live.Notes()
-    for number in range(live.MAX_NOTES + 10):
-        notes.append(str(number))
-    assert len(notes) == live.MAX_NOTES
-    assert (notes[0], notes[-1]) == ("10", str(live.MAX_NOTES + 9))

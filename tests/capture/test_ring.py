@@ -23,8 +23,8 @@ from netwatch import wire
 from netwatch.capture import bpf, interfaces
 from netwatch.capture import ring as rings
 from netwatch.capture.block import CAPTURED, FIELDS, TIME, VLAN, WIRE, Block
+from netwatch.capture.endless import IDLE
 from netwatch.capture.files import open_source
-from netwatch.capture.live import IDLE
 from netwatch.capture.ring import RingSource, workers
 from netwatch.errors import CaptureError
 
