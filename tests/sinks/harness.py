@@ -9,13 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from aiosmtpd.controller import Controller
 from harness_bus import Kafka, Nats, Tansu
 from harness_syslog import Rsyslog, SyslogNg
 from harness_tenzir import Tenzir
 from made_alerts import POISON, ident, number_of
 from made_deliveries import Certificates
-from receivers import Http, deaf, free_port, served, status
+from receivers import Http, Smtp, deaf, free_port, served, status
 
 
 class Receiver(Protocol):
@@ -147,7 +146,7 @@ class Mail:
         self.port = free_port()
         self._ca = certificates.ca
         self._context: ssl.SSLContext | None = None
-        self._controller: Controller | None = None
+        self._controller: Smtp | None = None
         self._replies: list[str] = []
         self._poison = False
         self._got: list[str] = []
@@ -189,7 +188,7 @@ class Mail:
         return "250 taken"
 
     def start(self) -> None:
-        self._controller = Controller(
+        self._controller = Smtp(
             self, hostname="127.0.0.1", port=self.port, tls_context=self._context
         )
         self._controller.start()

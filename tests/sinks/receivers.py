@@ -3,6 +3,7 @@
 All listen on ports that are free, and end with the test that started them.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
 
 from netwatch.sinks.tls import Connection
 
@@ -94,6 +96,28 @@ class Process:
             self._process.send_signal(how)
             self._process.wait(PATIENCE)
             self._process = None
+
+
+class Smtp(Controller):  # type: ignore[misc]
+    """aiosmtpd, which by itself leaves connections open when it is stopped."""
+
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        super().__init__(*args, **keys)
+        self._made: list[Any] = []
+
+    def factory(self) -> Any:
+        self._made.append(super().factory())
+        return self._made[-1]
+
+    async def _drop(self) -> None:
+        for each in self._made:
+            if each.transport is not None:
+                each.transport.abort()
+        await asyncio.sleep(0.01)
+
+    def stop(self, no_assert: bool = False) -> None:
+        asyncio.run_coroutine_threadsafe(self._drop(), self.loop).result(PATIENCE)
+        super().stop(no_assert)
 
 
 class Http(ThreadingHTTPServer):

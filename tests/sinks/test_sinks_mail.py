@@ -3,10 +3,9 @@ import email.policy
 import threading
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from made_alerts import HOSTILE, QUICK, output, record, records
-from receivers import free_port, until
+from receivers import Smtp, free_port, until
 
 from netwatch.sinks import deadletters
 from netwatch.sinks.mail import line
@@ -35,7 +34,7 @@ def mailbox():
     def make(port=0, **keys):
         box = Mailbox()
         box.port = port or free_port()
-        controller = Controller(box, hostname="127.0.0.1", port=box.port, **keys)
+        controller = Smtp(box, hostname="127.0.0.1", port=box.port, **keys)
         controller.start()
         made.append(controller)
         return box

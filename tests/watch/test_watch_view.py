@@ -33,6 +33,7 @@ def look():
 told, tell = socket.socketpair()
 tell.setblocking(False)
 signal.set_wakeup_fd(tell.fileno())
+signal.signal(signal.SIGINT, signal.default_int_handler)  # is ignored in what a shell's & started
 print("before", flush=True)
 try:
     with View(look, Console(stderr=True)):
