@@ -2,99 +2,17 @@ import json
 import pickle
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.contacts import APPS, BAN, GAP, HQ, NOON, SECOND, SENSOR, contact
 
 from netwatch import incident, incidents
 from netwatch.formats import jsonl
 from netwatch.incidents import Incidents
-from netwatch.model import (
-    App,
-    Ban,
-    Contact,
-    Counts,
-    Destination,
-    Device,
-    Exemption,
-    Match,
-    Network,
-    Observation,
-    Sensor,
-    Verdict,
-)
-from netwatch.policy import confidence
-
-SECOND = 10**9
-GAP = 1800 * SECOND
-NOON = 1_680_516_000 * SECOND
-SENSOR = Sensor("probe-1", "0.1.0")
-APPS = {
-    "tiktok": App("tiktok", "TikTok", "bytedance", "video"),
-    "capcut": App("capcut", "CapCut", "bytedance", "video"),
-}
-BAN = Ban(
-    id="rule",
-    authority="City of Example",
-    apps=frozenset(APPS),
-    forbids=frozenset({"service"}),
-    advises=frozenset({"personal"}),
-    start=date(2023, 3, 10),
-    end=None,
-    review=None,
-    timezone="Europe/Brussels",
-    legal_basis="Decision 2023/12 art. 3",
-    min_confidence="probable",
-    severity="high",
-)
-HQ = Network("hq", "service", "City of Example")
-
-
-def contact(
-    at=0.0,
-    evidence="tls-sni",
-    name="www.tiktok.com",
-    role="exclusive",
-    who=7,
-    app="tiktok",
-    kind="violation",
-    ban=BAN,
-    server=1,
-    port=443,
-    packet=1,
-    source="a.pcap",
-    flow=1,
-    **changed,
-):
-    """A contact `at` seconds after noon."""
-    client = bytes((10, 20, 0, who))
-    seen = Observation(
-        time=NOON + int(at * SECOND),
-        digits=6,
-        evidence=evidence,
-        name=name,
-        client_ip=client,
-        client_port=50000 + flow,
-        client_mac=None,
-        server_ip=bytes((192, 0, 2, server)),
-        server_port=port,
-        transport="tcp",
-        vlan=20,
-        source=source,
-        packet=packet,
-        flow=flow,
-    )
-    sure = confidence(evidence, role)
-    return Contact(
-        replace(seen, **changed),
-        Match(APPS[app], f"suffix {name.partition('.')[2]}", role),
-        Device(f"laptop-{who}", f"10.20.0.{who}", None, None, None, "service"),
-        HQ,
-        Verdict(kind, sure, "", ban),
-    )
+from netwatch.model import Counts, Destination, Exemption, Network
 
 
 def gather(contacts, gap=GAP):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from netwatch.cli.group import Group
 from netwatch.errors import ConfigError, NetwatchError
 from netwatch.formats.values import escaped, rfc3339
 from netwatch.sinks import deadletters
@@ -38,32 +39,23 @@ def add(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Register the group; each command sets `func`, which gives the exit status."""
-    group = groups.add_parser(
+    """Register the group; `parents` hold the common options."""
+    group = Group(
+        groups,
+        parents,
         "outputs",
         help="where alerts are delivered to: status, test, replay",
         description="Where alerts are delivered to.",
         epilog=_GROUP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, func, does, epilog in (
-        ("status", _status, "what is queued, sent and dead, for each output", _STATUS),
-        ("test", _test, "send a marked test alert and tell what the receiver answers", _TEST),
-        ("replay", _replay, "send dead letters again", _REPLAY),
+    status = "what is queued, sent and dead, for each output"
+    test = "send a marked test alert and tell what the receiver answers"
+    for parser in (
+        group.command("status", _status, status, _STATUS),
+        group.command("test", _test, test, _TEST),
+        group.command("replay", _replay, "send dead letters again", _REPLAY, table=False),
     ):
-        parser = commands.add_parser(
-            name,
-            help=does,
-            description=f"{does[0].upper()}{does[1:]}.",
-            epilog=epilog,
-            parents=list(parents),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
         parser.add_argument("names", metavar="NAME", nargs="*", help="an output (else all)")
-        parser.set_defaults(func=func)
-        if name != "replay":
-            parser.add_argument("--format", choices=("table", "jsonl"), default="table")
 
 
 def _chosen(args: argparse.Namespace) -> tuple[list[Output], Outbox]:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from netwatch.addresses import parse_ip, parse_mac
 from netwatch.catalog.explain import why
+from netwatch.cli.group import Group
 from netwatch.config import Config, load
 from netwatch.errors import ConfigError, Problem
 from netwatch.formats.values import escaped, rfc3339
@@ -45,34 +46,19 @@ def add(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Register the group. `parents` hold common options, ``-c FILE`` as `config` at least;
-    each command sets `func`, which takes the parsed arguments and gives the exit status."""
-    group = groups.add_parser(
+    """Register the group; `parents` hold the common options."""
+    group = Group(
+        groups,
+        parents,
         "policy",
         help="the configuration: what holds, and why",
         description="The configuration: what holds, and why a contact is judged as it is.",
         epilog=_GROUP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def command(name: str, func: Any, help: str, epilog: str) -> argparse.ArgumentParser:
-        parser = commands.add_parser(
-            name,
-            help=help,
-            description=f"{help[0].upper()}{help[1:]}.",
-            epilog=epilog,
-            parents=list(parents),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        parser.set_defaults(func=func)
-        parser.add_argument("--format", choices=("table", "jsonl"), default="table")
-        return parser
-
     moment = "a day or moment as 2023-03-20T09:00+01:00; without an offset it is UTC"
-    check = command("check", _check, "check the configuration and tell what holds", _CHECK)
+    check = group.command("check", _check, "check the configuration and tell what holds", _CHECK)
     check.add_argument("--time", type=_moment, metavar="T", help=f"{moment} (else now)")
-    explain = command("explain", _explain, "tell which verdict falls, and by what", _EXPLAIN)
+    explain = group.command("explain", _explain, "tell which verdict falls, and by what", _EXPLAIN)
     explain.add_argument(
         "--device", required=True, metavar="X", help="an id of the inventory, or an address"
     )

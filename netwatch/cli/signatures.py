@@ -19,6 +19,7 @@ from netwatch.catalog.lint import example_problems, rule_problems
 from netwatch.catalog.load import gather
 from netwatch.catalog.match import Catalog
 from netwatch.catalog.schema import Rule
+from netwatch.cli.group import Group
 from netwatch.errors import ConfigError, Problem
 from netwatch.model import App
 from netwatch.names import normalise
@@ -49,36 +50,21 @@ def add(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Register the group. `parents` hold common options, ``-c FILE`` as `config` at least;
-    each command sets `func`, which takes the parsed arguments and gives the exit status."""
-    group = groups.add_parser(
+    """Register the group; `parents` hold the common options."""
+    group = Group(
+        groups,
+        parents,
         "signatures",
         help="the catalogue of apps and their names",
         description="The catalogue: which apps are known, by which names, and who says so.",
         epilog=_GROUP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def command(name: str, func: Any, help: str, epilog: str = "") -> argparse.ArgumentParser:
-        parser = commands.add_parser(
-            name,
-            help=help,
-            description=f"{help[0].upper()}{help[1:]}.",
-            epilog=epilog,
-            parents=list(parents),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        parser.set_defaults(func=func)
-        return parser
-
-    listing = command("list", _list, "list the apps")
-    showing = command("show", _show, "show an app: its rules, its networks, its bans")
-    matching = command("match", _match, "tell which rule takes a name and why", _MATCH)
-    linting = command("lint", _lint, "hold files to all rules", _FILES.format(word="lint"))
-    testing = command("test", _test, "try the names in the files", _FILES.format(word="test"))
-    for parser in (listing, showing, matching):
-        parser.add_argument("--format", choices=("table", "jsonl"), default="table")
+    group.command("list", _list, "list the apps")
+    showing = group.command("show", _show, "show an app: its rules, its networks, its bans")
+    matching = group.command("match", _match, "tell which rule takes a name and why", _MATCH)
+    lints, tests = _FILES.format(word="lint"), _FILES.format(word="test")
+    linting = group.command("lint", _lint, "hold files to all rules", lints, table=False)
+    testing = group.command("test", _test, "try the names in the files", tests, table=False)
     showing.add_argument("app", metavar="APP", help="an app's id, as list shows it")
     matching.add_argument("names", metavar="NAME", nargs="+", help="a host name")
     for parser in (linting, testing):

@@ -20,12 +20,15 @@ SECOND = 10**9
 GAP = 1800 * SECOND
 NOON = 1_680_516_000 * SECOND
 SENSOR = Sensor("probe-1", "0.1.0", "5e1a", "c0ff")
-TIKTOK = App("tiktok", "TikTok", "bytedance", "video")
+APPS = {
+    "tiktok": App("tiktok", "TikTok", "bytedance", "video"),
+    "capcut": App("capcut", "CapCut", "bytedance", "video"),
+}
 HQ = Network("hq", "service", "City of Example")
 BAN = Ban(
     id="rule",
     authority="City of Example",
-    apps=frozenset({"tiktok", "capcut"}),
+    apps=frozenset(APPS),
     forbids=frozenset({"service"}),
     advises=frozenset({"personal"}),
     start=date(2023, 3, 10),
@@ -44,30 +47,37 @@ def contact(
     name: str = "www.tiktok.com",
     role: str = "exclusive",
     who: int = 7,
+    app: str = "tiktok",
+    kind: str = "violation",
+    ban: Ban = BAN,
+    server: int = 1,
+    port: int = 443,
     packet: int = 1,
+    source: str = "a.pcap",
+    flow: int = 1,
     **changed: object,
 ) -> Contact:
     """A contact `at` seconds after noon, of device number `who`."""
     seen = Observation(
         time=NOON + int(at * SECOND),
-        digits=9,
+        digits=6,
         evidence=evidence,
         name=name,
         client_ip=bytes((10, 20, who >> 8, who & 255)),
-        client_port=50000,
+        client_port=50000 + flow,
         client_mac=None,
-        server_ip=bytes((192, 0, 2, 1)),
-        server_port=443,
+        server_ip=bytes((192, 0, 2, server)),
+        server_port=port,
         transport="tcp",
         vlan=20,
-        source="eth1",
+        source=source,
         packet=packet,
-        flow=1,
+        flow=flow,
     )
     return Contact(
         replace(seen, **changed),
-        Match(TIKTOK, "suffix tiktok.com", role),
+        Match(APPS[app], f"suffix {name.partition('.')[2]}", role),
         Device(f"laptop-{who}", f"10.20.{who >> 8}.{who & 255}", None, None, None, "service"),
         HQ,
-        Verdict("violation", confidence(evidence, role), "", BAN),
+        Verdict(kind, confidence(evidence, role), "", ban),
     )
