@@ -70,6 +70,7 @@ class Courier(threading.Thread):
         self._wake = threading.Event()
         self._stopping = False
         self._reopen = False
+        self._urgent = False
         self._hurry = False
         self._failed = 0
         # Delivered or dead, but behind one that is not: the cursor waits for that one.
@@ -90,7 +91,7 @@ class Courier(threading.Thread):
     def reopen(self) -> None:
         """Open the sink anew and try at once."""
         self.paused = False
-        self._reopen = True
+        self._reopen = self._urgent = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -104,6 +105,7 @@ class Courier(threading.Thread):
         sink: Sink | None = None
         while not self._stopping:
             self._wake.clear()
+            self._urgent = False
             try:
                 if not self._lock.acquire():
                     self._wait(self._timing.poll)
@@ -127,7 +129,10 @@ class Courier(threading.Thread):
             spool.close()
 
     def _wait(self, seconds: float) -> None:
-        if seconds > 0 and not self._stopping:
+        if self._failed:
+            # What was put during the attempt is no reason to try again at once.
+            self._wake.clear()
+        if seconds > 0 and not self._stopping and not self._urgent:
             self._wake.wait(seconds)
 
     def _turn(self, spool: Spool, sink: Sink) -> float:

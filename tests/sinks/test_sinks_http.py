@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -84,6 +85,21 @@ def test_an_output_that_is_refused_is_paused_loudly_and_goes_on_when_mended(
     until(lambda: not delivery.left())
     assert delivery.status()[0].dead == 0
     until(lambda: any("delivers again" in line for line in deliver.said))
+
+
+def test_what_is_put_during_an_attempt_does_not_end_a_pause(http, deliver, tmp_path):
+    held = threading.Event()
+    http.faults = [lambda request: held.wait(30) and status(401)(request)]
+    delivery = deliver(of("http", http, tmp_path), timing=Timing(pause=3600, poll=0.02))
+    delivery.put(record(1))
+    until(lambda: http.requests)
+    delivery.put(record(2))
+    held.set()
+    until(lambda: delivery.status()[0].state == "paused")
+    time.sleep(0.2)
+    assert (http.requests, delivery.left().queued) == (1, {"http": 2})
+    delivery.reopen()
+    assert not delivery.drain(60)
 
 
 def test_drain_does_not_wait_for_a_paused_output(http, deliver, tmp_path):
