@@ -114,6 +114,17 @@ class Handshakes:
             self._table.move_to_end(flow)
         return found
 
+    def aged(self, flow: int, now: int) -> list[Found]:
+        """What those show that waited too long by `now`, ns, but for this flow, in which
+        something was sent now."""
+        found: list[Found] = []
+        own = self._table.pop(flow, None)
+        self._expire(now, found)
+        if own is not None:
+            self._table[flow] = own
+            self._table.move_to_end(flow, last=False)
+        return found
+
     def waits(self, flow: int, side: int) -> bool:
         """Whether a hello that this side of the flow began is not whole."""
         known = self._table.get(flow)
@@ -127,7 +138,7 @@ class Handshakes:
         yield from found
 
     def _expire(self, now: int, found: list[Found]) -> None:
-        while len(self._table) > 1:
+        while self._table:
             oldest = next(iter(self._table.values()))
             if oldest.time + self._age >= now and len(self._table) <= self._limit:
                 return

@@ -92,10 +92,12 @@ class Streams:
         the wire, `cut` says that the capture holds only its start. What became readable
         comes back, each with the packet that made it so."""
         found: list[Found] = []
-        stream = self._streams.get(side) or self._resumed(side)
+        stream = self._streams.get(side) or self._paused.get(side)
         if kind and ((side, seq) in self._read or (stream is None and self._within(side, seq))):
             self.oddities["tcp-retransmission"] += 1
             return found
+        if side in self._paused:
+            self._streams[side] = self._paused.pop(side)
         if stream is None:
             if kind and kind not in self._persistent:
                 size = self._whole(kind, side, seq, payload, cut, packet, found)
@@ -129,6 +131,17 @@ class Streams:
             self.oddities["tcp-stream-too-long"] += 1
             self._drop(side, found)
         self._expire(packet.time, found)
+        return found
+
+    def aged(self, side: Side, now: int) -> list[Found]:
+        """What those show that waited too long by `now`, ns, but for this side, which sent
+        something now."""
+        found: list[Found] = []
+        own = self._streams.pop(side, None)
+        self._expire(now, found)
+        if own is not None:
+            self._streams[side] = own
+            self._streams.move_to_end(side, last=False)
         return found
 
     def waits(self, side: Side) -> bool:
@@ -289,12 +302,6 @@ class Streams:
             del self._talks[gone]
             self._end(gone, 0, 0)
             self.oddities["tcp-streams-full"] += 1
-
-    def _resumed(self, side: Side) -> Stream | None:
-        stream = self._paused.pop(side, None)
-        if stream is not None:
-            self._streams[side] = stream
-        return stream
 
     def _forget(self, side: Side) -> None:
         self._bytes -= self._streams.pop(side).size

@@ -428,6 +428,18 @@ def test_what_is_remembered_is_bounded() -> None:
     assert feeder.streams.oddities == {"tcp-retransmission": 1}
 
 
+def test_what_comes_again_of_a_conversation_set_apart_brings_no_stream_back() -> None:
+    feeder = Feeder(limit=2, pausing=2)
+    feeder.send(0, b"[|", side=(256, 0))
+    for n in (2, 3):
+        feeder.send(0, b"<", side=(n << 8, 0))
+    assert feeder.streams.pauses((256, 0))
+    feeder.send(0, b"[|", side=(256, 0))
+    assert feeder.streams.oddities["tcp-retransmission"] == 1
+    assert feeder.streams.table()[0] == 2
+    assert feeder.streams.pauses((256, 0))
+
+
 PIECES = st.tuples(
     st.integers(0, 3),
     st.integers(-40, 40),

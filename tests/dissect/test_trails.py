@@ -1,6 +1,10 @@
 """Packets that unfinished messages came in: what is kept, for how long, and how much."""
 
+import random
+
+import handshakes
 import messages
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.alerts import SECOND, frame
@@ -133,3 +137,45 @@ def test_what_came_in_fragments_that_grew_old_is_told_with_them() -> None:
     found = [*by.messages(block(frames, RAW), "test"), *by.flush()]
     told = [(message.shown[0].name, [each.number for each in p.frames]) for p, message in found]
     assert told == [("a.example.org", [1]), ("b.example.org", [2])]
+
+
+def begun(kind: str, name: str, port: int) -> bytes:
+    """The first packet of a message of which more is to come; the name is in it."""
+    if kind == "http":
+        head = f"GET / HTTP/1.1\r\nHost: {name}\r\nAccept".encode()
+        return tcp(head, sport=port, dport=80)
+    for seed in range(100):
+        rng = random.Random(seed)
+        if kind == "tls":
+            hello = handshakes.client_hello(name, rng, post_quantum=True)[:1000]
+            packet = tcp(handshakes.records(hello), sport=port)
+        else:
+            hello = handshakes.client_hello(name, rng, post_quantum=True, quic=1)[:1000]
+            part = handshakes.crypto_frame(hello, 0, len(hello))
+            packet = udp(
+                handshakes.quic_initial(1, rng.randbytes(8), b"", 0, part), sport=port, dport=443
+            )
+        # extensions stand in any order, that of the name too
+        if name.encode() in hello:
+            return packet
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("other", ["http", "tls", "quic"])
+@pytest.mark.parametrize("kind", ["http", "tls", "quic"])
+def test_what_waited_until_it_was_too_old_is_told_with_its_packets(kind: str, other: str) -> None:
+    first, second = begun(kind, "a.example.org", 50001), begun(other, "b.example.org", 50002)
+    by = Dissector(PROTOCOLS, looks_like, proving=lambda address: True)
+    frames = [(START, first), (START + 120 * SECOND, second)]
+    found = [*by.messages(block(frames, RAW), "test"), *by.flush()]
+    told = [(message.shown[0].name, [each.number for each in p.frames]) for p, message in found]
+    assert told == [("a.example.org", [1]), ("b.example.org", [2])]
+
+
+def test_what_goes_on_after_a_while_is_told_with_all_its_packets() -> None:
+    record = handshakes.records(handshakes.client_hello("a.example.org", random.Random(1)))
+    by = Dissector(PROTOCOLS, looks_like, proving=lambda address: True)
+    frames = [(START, tcp(record[:99])), (START + 120 * SECOND, tcp(record[99:], seq=1100))]
+    found = [*by.messages(block(frames, RAW), "test"), *by.flush()]
+    told = [(message.shown[0].name, [each.number for each in p.frames]) for p, message in found]
+    assert told == [("a.example.org", [1, 2])]
