@@ -111,8 +111,10 @@ class Capture:
     def __exit__(self, *_: object) -> None:
         self._marker.sendto(MARK, self._marker.getsockname())
         marked = self._marked.wait(TIMEOUT)
-        self._tcpdump.send_signal(signal.SIGINT)
-        self._reader.join()
+        while self._reader.is_alive():
+            # A signal that comes just before it waits for a packet would wait for one, too.
+            self._tcpdump.send_signal(signal.SIGINT)
+            self._reader.join(1)
         assert self._tcpdump.stderr is not None
         counted = self._tcpdump.stderr.read().decode()
         self._stop()

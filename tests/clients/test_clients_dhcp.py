@@ -93,7 +93,11 @@ class Network:
                 until(lambda: says.encode() in log.read_bytes())
                 yield
             finally:
-                process.terminate()
+                while process.poll() is None:
+                    # tcpdump may miss one that comes just before it waits for a packet
+                    process.terminate()
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(2)
 
 
 def until(holds: Callable[[], bool]) -> None:
