@@ -202,7 +202,9 @@ class Dissector:
                 for whole in self._fragments.feed(row, payload, packet):
                     yield from self._again(*whole)
                 continue
-            yield from self._told(self._aged(seen))
+            aged = self._aged(seen)
+            if aged:
+                yield from self._told(aged)
             if kept is not None:
                 if self._streams.pauses((row[13], row[14])):
                     kept.lose(seen)
@@ -258,12 +260,13 @@ class Dissector:
         for handshakes in self._handshakes.values():
             yield from self._told(handshakes.flush())
 
-    def _aged(self, seen: Seen) -> Iterator[tuple[Seen, Message]]:
+    def _aged(self, seen: Seen) -> list[tuple[Seen, Message]]:
         """What has waited too long when a packet comes: before that one is kept as proof of
         something, for then what proves these is too old as well."""
-        yield from self._streams.aged((seen.flow, seen.side), seen.time)
+        found = self._streams.aged((seen.flow, seen.side), seen.time)
         for handshakes in self._handshakes.values():
-            yield from handshakes.aged(seen.flow, seen.time)
+            found += handshakes.aged(seen.flow, seen.time)
+        return found
 
     def _told(self, found: Iterable[tuple[Seen, Message]]) -> Iterator[tuple[Packet, Message]]:
         for seen, message in found:

@@ -118,6 +118,9 @@ class Handshakes:
         """What those show that waited too long by `now`, ns, but for this flow, in which
         something was sent now."""
         found: list[Found] = []
+        oldest = next(iter(self._table.values()), None)
+        if oldest is None or oldest.time + self._age >= now:
+            return found
         own = self._table.pop(flow, None)
         self._expire(now, found)
         if own is not None:

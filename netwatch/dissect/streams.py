@@ -137,6 +137,9 @@ class Streams:
         """What those show that waited too long by `now`, ns, but for this side, which sent
         something now."""
         found: list[Found] = []
+        oldest = next(iter(self._streams.values()), None)
+        if oldest is None or oldest.time + self._age >= now:
+            return found
         own = self._streams.pop(side, None)
         self._expire(now, found)
         if own is not None:
