@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from netwatch.capture import framing
 from netwatch.capture.block import FIELDS, Block, Interface
-from netwatch.capture.framing import CLOCK_FIELDS, NO_CLOCK, walk_pcapng
+from netwatch.capture.framing_pcapng import CLOCK_FIELDS, NO_CLOCK, walk_pcapng
 from netwatch.capture.pcap import RECORDS, SNAPLEN
 from netwatch.capture.stream import LARGEST, Stream, Window
 from netwatch.errors import CaptureError
@@ -258,7 +258,7 @@ class _EndOfSense(Exception):  # noqa: N818 - the state of a file, told in a not
 
 
 def _clock(resolution: int) -> tuple[int, int]:
-    """if_tsresol as the unit that `framing` takes, and digits of the second's fraction."""
+    """if_tsresol as the unit that `framing_pcapng` takes, and digits of the second's fraction."""
     power = resolution & 0x7F
     if resolution & 0x80:
         return -1 - power, min(9, math.ceil(power * math.log10(2)))

@@ -7,6 +7,7 @@ whole is ever moved. Memory stays the same whatever the size of the file.
 """
 
 import select
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -17,7 +18,7 @@ LARGEST = 1 << 24
 """Bytes that no window outgrows, and so the largest record that is read."""
 
 
-class Stream:
+class Stream(ABC):
     """Bytes in order; subclasses fill `_read`. Trouble ends a stream early and is told
     in `notes`, which all layers of one capture share."""
 
@@ -26,16 +27,16 @@ class Stream:
         self._head = b""
 
     @property
+    @abstractmethod
     def position(self) -> int:
         """Bytes read of the file itself, compressed where it is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Give back the file."""
-        raise NotImplementedError
 
-    def _read(self, buffer: memoryview) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def _read(self, buffer: memoryview) -> int: ...
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill `buffer` from its start with what is there; 0 bytes only at the end."""

@@ -1,9 +1,8 @@
-import importlib.util
 import random
 import struct
 import sys
 from array import array
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -20,24 +19,28 @@ from made_captures import (
     section,
     simple,
 )
+from support.interpreted import all_interpreted
 
-from netwatch.capture import framing
+from netwatch.capture import framing, framing_pcapng
 from netwatch.capture.block import FIELDS
 
 CLOCK = (262144, 50, 6, 0, 0)
 
 
 def load_interpreted():
-    """The same file as an ordinary module, whether or not it is compiled too."""
-    path = Path(framing.__file__).with_name("framing.py")
-    spec = importlib.util.spec_from_file_location("interpreted_framing", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The same files as ordinary modules, whether or not they are compiled too."""
+    names = [f"netwatch.capture.{name}" for name in ("framing", "framing_pcapng")]
+    return all_together(*map(all_interpreted(*names).get, names))
+
+
+def all_together(plain, blocks):
+    """The walkers of both modules."""
+    return SimpleNamespace(**{**vars(blocks), **vars(plain)})
 
 
 interpreted = load_interpreted()
-WALKERS = [framing, interpreted]
+compiled = all_together(framing, framing_pcapng)
+WALKERS = [compiled, interpreted]
 
 
 def records(rows=64):
@@ -114,7 +117,7 @@ def test_limit_is_the_largest_that_passes(walkers, limit, status):
         ((1 << 63) - 1, 9, 1, None),
         (9_223_372_037, 0, 0, None),
         (9_223_372_037, -1, 0, None),
-        (5, framing.NO_CLOCK, 0, None),
+        (5, framing_pcapng.NO_CLOCK, 0, None),
     ],
 )
 def test_time_stamps(walkers, ticks, unit, offset, time):
@@ -131,7 +134,7 @@ def test_time_stamps(walkers, ticks, unit, offset, time):
 def test_binary_units_are_exact_to_the_nanosecond(ticks, power):
     found = records()
     data = enhanced(b"x", ticks)
-    framing.walk_pcapng(data, 0, len(data), found, 0, array("q", (99, 99, -1 - power, 0, 0)), 999)
+    compiled.walk_pcapng(data, 0, len(data), found, 0, array("q", (99, 99, -1 - power, 0, 0)), 999)
     exact = (ticks * 10**9) >> power
     assert found[0] in ((exact, max(0, exact - 1)) if exact < 1 << 63 else (0,))
 
@@ -140,7 +143,7 @@ def both(name, data, *rest):
     """What both walkers make of the same bytes; they must not differ."""
     mine, theirs = records(), records()
     copies = [each[:] if isinstance(each, array) else each for each in rest]
-    first = getattr(framing, name)(data, 0, len(data), mine, *rest)
+    first = getattr(compiled, name)(data, 0, len(data), mine, *rest)
     second = getattr(interpreted, name)(data, 0, len(data), theirs, *copies)
     assert first == second
     assert copies == list(rest)

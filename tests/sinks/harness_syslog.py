@@ -2,6 +2,7 @@
 
 import signal
 import socket
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from made_deliveries import Certificates
 from receivers import Process, free_port, listens, needs
 
 
-class Syslog:
+class Syslog(ABC):
     """A syslog daemon that writes messages as they came into a file."""
 
     def __init__(self, transport: str, framing: str, folder: Path, certificates: Certificates):
@@ -48,8 +49,9 @@ class Syslog:
         """Prove to be whom this certificate is for, from the next start on."""
         self.pair = pair
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it."""
 
     def start(self) -> None:
         command = self.command()

@@ -98,6 +98,30 @@ class Process:
             self._process = None
 
 
+class Listener:
+    """Has `serve` deal with each connection to `port`, in a thread of its own."""
+
+    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+        self._serve = serve
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def end(self) -> None:
+        """Take no more of them."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
 class Smtp(Controller):  # type: ignore[misc]
     """aiosmtpd, which by itself leaves connections open when it is stopped."""
 

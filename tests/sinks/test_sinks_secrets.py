@@ -3,8 +3,6 @@
 import base64
 import contextlib
 import json
-import socket
-import ssl
 import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from receivers import ROOT, free_port
+from receivers import ROOT, Listener, free_port
 
 from netwatch.cli import main
 from netwatch.sinks.secrets import Secret, redacted
@@ -110,33 +108,26 @@ def test_what_a_web_server_repeats_is_not_told(case, code, parrot, everything):
     assert leaks(told) == []
 
 
-class Chatter:
-    """Takes a line at a time, and repeats each in its answer, which begins with `code`."""
+class Chatter(Listener):
+    """Takes a line at a time, and repeats each in its answer; with a context it speaks TLS."""
 
-    def __init__(self, greeting, answers):
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._greeting, self._answers = greeting, answers
-        threading.Thread(target=self._accept, daemon=True).start()
+    def __init__(self, greeting, answers, context=None):
+        self._greeting, self._answers, self._context = greeting, answers, context
+        super().__init__(self._secured)
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    def _secured(self, client):
+        with contextlib.suppress(OSError):
+            if self._context is not None:
+                client = self._context.wrap_socket(client, server_side=True)
+            self._chat(client)
 
-    def _serve(self, client):
+    def _chat(self, client):
         with contextlib.suppress(OSError), client, client.makefile("rwb") as stream:
             stream.write(self._greeting)
             stream.flush()
             for line in stream:
                 stream.write(self._answers(line))
                 stream.flush()
-
-    def end(self):
-        self._listener.close()
 
 
 def nats_answer(line):
@@ -177,15 +168,7 @@ def test_what_kafka_logs_is_not_told(everything):
 
 
 def test_what_a_mail_server_repeats_is_not_told(everything, certificates):
-    context = certificates.server("127.0.0.1")
-    server = Chatter(b"220 parrot\r\n", mail_answer)
-    accept = server._serve
-
-    def secured(client):
-        with contextlib.suppress(OSError, ssl.SSLError):
-            accept(context.wrap_socket(client, server_side=True))
-
-    server._serve = secured
+    server = Chatter(b"220 parrot\r\n", mail_answer, certificates.server("127.0.0.1"))
     try:
         keys = {
             "type": "email",
