@@ -42,11 +42,12 @@ lint: $(VENV)/test
 	$(BIN)/netwatch signatures lint
 
 clean:
-	rm -rf $(VENV) build *.egg-info netwatch/*.so netwatch/*.c netwatch/*/*.so netwatch/*/*.c
+	rm -rf $(VENV) build *.egg-info $(addsuffix *.so,$(subst .,/,$(COMPILED) netwatch._cyutility)) $(addsuffix .c,$(subst .,/,$(COMPILED) netwatch._cyutility))
 
 # The sources whose change asks for another build: the compiled ones, and the list of them.
-BUILT := pyproject.toml $(wildcard netwatch/*.pxd netwatch/*/*.pxd netwatch/*/*.h) \
-	$(shell sed -n 's/.*sources = \["\([^"]*\)"\].*/\1/p' pyproject.toml)
+COMPILED := $(shell sed -n '/^compiled = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproject.toml)
+BUILT := pyproject.toml setup.py $(addsuffix .py,$(subst .,/,$(COMPILED))) \
+	$(wildcard netwatch/*/*.pxd netwatch/*/*/*.pxd netwatch/*/*/*.h)
 
 $(VENV)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netwatch needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'

@@ -26,14 +26,14 @@ from typing import Any
 import page
 from run import machine
 
+from netwatch.core.user_yaml import Fields, Problems, parse_yaml
+from netwatch.delivery import probe
+from netwatch.delivery.delivery import Delivery
 from netwatch.formats import RENDERERS
 from netwatch.formats.shorten import fit
-from netwatch.sinks import probe
 from netwatch.sinks.base import Outbox
-from netwatch.sinks.delivery import Delivery
 from netwatch.sinks.settings import read_outputs
 from netwatch.sinks.table import SINKS
-from netwatch.userfile import Fields, Problems, parse_yaml
 
 CHUNK = 100
 """Alerts put at once; a live capture puts one, which `single` measures."""

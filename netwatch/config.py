@@ -15,22 +15,24 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from netwatch import __version__
-from netwatch.addresses import ip_text, mac_text, parse_ip, parse_mac
-from netwatch.catalog.bans import load_pack, read_ban
-from netwatch.catalog.load import BUILTIN, gather
-from netwatch.catalog.match import Catalog
-from netwatch.errors import ConfigError
+from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
+from netwatch.core.alert import Sensor
+from netwatch.core.errors import ConfigError
+from netwatch.core.message import LEARNABLE
+from netwatch.core.names import normalise
+from netwatch.core.user_yaml import Fields, Mapping, Problems, read_yaml
+from netwatch.core.verdict import Ban, Exemption
 from netwatch.inventory import devices as inventory
 from netwatch.inventory import networks as places
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.networks import Networks, Scope
-from netwatch.model import LEARNABLE, Ban, Exemption, Sensor
-from netwatch.names import normalise
-from netwatch.policy import Policy
+from netwatch.rules.bans import load_pack, read_ban
+from netwatch.rules.catalog import Catalog
+from netwatch.rules.load import BUILTIN, gather
+from netwatch.rules.policy import Policy
 from netwatch.sinks.base import Outbox, Output
 from netwatch.sinks.settings import read_outbox, read_outputs
-from netwatch.userfile import Fields, Mapping, Problems, read_yaml
 from netwatch.watch.health import Thresholds
 from netwatch.watch.listen import Listen, parse_listen
 
@@ -50,7 +52,7 @@ _SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 class Config:
     """A sound configuration. `path` is None for the built-in defaults; `quiet_gap` is in
     ns; `sensor` is the name told in alerts; `notes` are sentences on what a user may
-    not expect to hold, such as a default. `learn` names what of `model.LEARNABLE` devices
+    not expect to hold, such as a default. `learn` names what of `core.message.LEARNABLE` devices
     are learned from, `metrics` is None where no endpoint is wanted. `outputs` are where
     alerts are delivered to, from `outbox`. `files` are the files and folders that it was
     read from, `version` a short hash of what stands in it, in the inventory and in the

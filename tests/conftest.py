@@ -1,12 +1,8 @@
 """What all tests share: the crafting modules on the path, and how long hypothesis looks."""
 
 import os
-import sys
-from pathlib import Path
 
 from hypothesis import HealthCheck, settings
-
-sys.path.append(str(Path(__file__).parents[1] / "pcaps"))
 
 settings.register_profile(
     "netwatch",

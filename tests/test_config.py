@@ -4,16 +4,16 @@ import pickle
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
-from netwatch.catalog import bans as packs
-from netwatch.catalog import load as catalog_load
 from netwatch.config import catalog_of, load
-from netwatch.errors import ConfigError
-from netwatch.model import Exemption
+from netwatch.core.errors import ConfigError
+from netwatch.core.verdict import Exemption
+from netwatch.rules import bans as packs
+from netwatch.rules import load as catalog_load
 from netwatch.watch.health import Thresholds
 from netwatch.watch.listen import Listen
 
-ROOT = Path(__file__).parents[1]
 SIGNATURE = """\
 app: tiktok
 name: TikTok

@@ -12,8 +12,8 @@ from types import ModuleType
 
 import dpkt
 import pytest
+from support.paths import PCAPS
 
-PCAPS = Path(__file__).parents[1] / "pcaps"
 CAPTURES = sorted(PCAPS.glob("*.pcap"))
 ROWS = dict(re.findall(r"^\| `([\w-]+\.pcap)` (\|.*)$", (PCAPS / "README.md").read_text(), re.M))
 TSHARK_FIELDS = {

@@ -18,9 +18,9 @@ from typing import BinaryIO
 
 from netwatch.capture import pcap, pcapng
 from netwatch.capture.block import Source
-from netwatch.capture.compressed import COMPRESSIONS, DecompressedStream, recognise
+from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise
 from netwatch.capture.stream import FileStream, Stream
-from netwatch.errors import CaptureError
+from netwatch.core.errors import CaptureError
 
 STDIN = "-"
 """The path that means standard input."""

@@ -10,7 +10,7 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from netwatch.errors import CaptureError
+from netwatch.core.errors import CaptureError
 
 ETHERNET, RAW, RADIOTAP, WLAN, FDDI = 1, 101, 127, 105, 10
 """LINKTYPE_ numbers (tcpdump.org)."""

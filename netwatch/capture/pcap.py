@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.framing import FULL, IMPLAUSIBLE, walk_pcap
 from netwatch.capture.stream import LARGEST, Stream, Window
-from netwatch.errors import CaptureError
+from netwatch.core.errors import CaptureError
 
 RECORDS = 8192
 """Packets in a block at most: their array is then small enough for the same cache."""

@@ -17,7 +17,7 @@ from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.framing_pcapng import CLOCK_FIELDS, NO_CLOCK, walk_pcapng
 from netwatch.capture.pcap import RECORDS, SNAPLEN
 from netwatch.capture.stream import LARGEST, Stream, Window
-from netwatch.errors import CaptureError
+from netwatch.core.errors import CaptureError
 
 MAGIC = bytes.fromhex("0a0d0d0a")
 """Block type of a section header, the same in both byte orders (section 4.1)."""

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name, does in commands.items():
                 groups.add_parser(name, help=does, add_help=False)
     args = parser.parse_args(arguments)
-    from netwatch.errors import ConfigError, NetwatchError
+    from netwatch.core.errors import ConfigError, NetwatchError
 
     try:
         return int(args.func(args))

@@ -8,7 +8,7 @@ import argparse
 import time
 from collections.abc import Iterable, Sequence
 
-from netwatch.tally import Tally
+from netwatch.core.statistics import Tally
 
 _SCAN = """examples:
   netwatch scan office.pcap                    by ./netwatch.yaml, else by built-in rules
@@ -121,10 +121,11 @@ def _seconds(text: str) -> int:
 def scan(args: argparse.Namespace) -> int:
     """Run ``netwatch scan``; the exit status."""
     from netwatch import config as configuration
-    from netwatch import jobs, wire
     from netwatch.capture.files import find
     from netwatch.cli import terminal
     from netwatch.coverage.counts import Coverage
+    from netwatch.engine import jobs
+    from netwatch.engine import observe as wire
     from netwatch.formats import FORMATS
 
     started, tally = time.perf_counter(), Tally()
@@ -133,7 +134,7 @@ def scan(args: argparse.Namespace) -> int:
     coverage = Coverage() if args.coverage or not args.quiet else None
     evidence = None
     if args.evidence:
-        from netwatch.evidence.folder import Evidence
+        from netwatch.incidents.evidence_folder import Evidence
 
         evidence = Evidence(args.evidence)
     terminal.warn_interpreted(args)
@@ -168,9 +169,10 @@ def scan(args: argparse.Namespace) -> int:
 
 def names(args: argparse.Namespace) -> int:
     """Run ``netwatch names``; the exit status."""
-    from netwatch import jobs, wire
     from netwatch.capture.files import find
     from netwatch.cli import terminal
+    from netwatch.engine import jobs
+    from netwatch.engine import observe as wire
     from netwatch.formats import FORMATS
 
     started, tally = time.perf_counter(), Tally()

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from netwatch.cli.terminal import say
 from netwatch.config import Config
-from netwatch.errors import ConfigError, Problem
+from netwatch.core.alert import Alert
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.delivery.delivery import Delivery
 from netwatch.formats import jsonl
-from netwatch.model import Alert
-from netwatch.sinks.delivery import Delivery
 
 
 class Delivering:

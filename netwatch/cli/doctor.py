@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
 
 _EXAMPLES = """examples:
   netwatch doctor                     rights, interfaces, configuration, outputs
@@ -73,7 +73,7 @@ def doctor(args: argparse.Namespace) -> int:
 def _program(args: argparse.Namespace) -> Iterator[Finding]:
     """Are the loops that touch every packet compiled?"""
     from netwatch.capture import framing
-    from netwatch.dissect import kernel
+    from netwatch.dissect.loop import loop as kernel
 
     if framing.COMPILED and kernel.COMPILED:
         yield Finding("packet loop", True, "compiled")
@@ -84,7 +84,7 @@ def _program(args: argparse.Namespace) -> Iterator[Finding]:
 
 def _rights(args: argparse.Namespace) -> Iterator[Finding]:
     """May this process capture?"""
-    from netwatch.capture import rights
+    from netwatch.capture import privileges as rights
 
     if rights.may_capture():
         yield Finding("rights", True, "CAP_NET_RAW is there: interfaces can be opened")
@@ -95,7 +95,9 @@ def _rights(args: argparse.Namespace) -> Iterator[Finding]:
 
 def _interfaces(args: argparse.Namespace) -> Iterator[Finding]:
     """Can each interface be opened, with the usual source?"""
-    from netwatch.capture import interfaces, live, rights
+    from netwatch.capture import interfaces
+    from netwatch.capture import live_sources as live
+    from netwatch.capture import privileges as rights
 
     source = live.usual()
     if not rights.may_capture():
@@ -115,7 +117,8 @@ def _interfaces(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _tried(name: str, source: str, state: object) -> Finding:
-    from netwatch.capture import interfaces, live
+    from netwatch.capture import interfaces
+    from netwatch.capture import live_sources as live
 
     try:
         live.SOURCES[source]([name]).close()
@@ -134,7 +137,7 @@ def _tried(name: str, source: str, state: object) -> Finding:
 def _configuration(args: argparse.Namespace) -> Iterator[Finding]:
     """Is netwatch.yaml sound, with all that it names?"""
     from netwatch.config import load
-    from netwatch.errors import ConfigError
+    from netwatch.core.errors import ConfigError
 
     try:
         config = load(args.config)
@@ -154,9 +157,9 @@ def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
     from concurrent.futures import ThreadPoolExecutor
 
     from netwatch.config import outputs_of
-    from netwatch.errors import ConfigError
+    from netwatch.core.errors import ConfigError
+    from netwatch.delivery import probe
     from netwatch.formats.values import escaped
-    from netwatch.sinks import probe
 
     try:
         outputs, outbox = outputs_of(args.config)

@@ -98,10 +98,10 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 
 def live(args: argparse.Namespace) -> int:
     """Run ``netwatch live``; the exit status."""
-    from netwatch.capture.live import usual
+    from netwatch.capture.live_sources import usual
     from netwatch.cli import terminal
+    from netwatch.live.display import Shown
     from netwatch.live.run import Settings, run
-    from netwatch.live.shown import Shown
     from netwatch.live.sources import FILE
 
     terminal.warn_interpreted(args)
@@ -146,7 +146,7 @@ def live(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace, source: str) -> dict[str, object]:
     """The options of the source that the user named, in its own words. Raises `CaptureError`
     for one that it has not."""
-    from netwatch.errors import CaptureError
+    from netwatch.core.errors import CaptureError
 
     given = {
         "--no-promiscuous": (args.no_promiscuous, ("ring", "scapy")),
@@ -165,7 +165,7 @@ def _options(args: argparse.Namespace, source: str) -> dict[str, object]:
     if args.snaplen:
         options["snaplen"] = args.snaplen
     if source == "ring":
-        from netwatch.capture.ring import BLOCK_SIZE
+        from netwatch.capture.ring_source import BLOCK_SIZE
 
         options["filtered"] = not args.no_filter
         if args.buffer:

@@ -14,11 +14,11 @@ from dataclasses import asdict
 from typing import Any
 
 from netwatch.cli.group import Group
-from netwatch.errors import ConfigError, NetwatchError
+from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.delivery import dead_letters as deadletters
+from netwatch.delivery.outbox import Spool, Status
 from netwatch.formats.values import escaped, rfc3339
-from netwatch.sinks import deadletters
 from netwatch.sinks.base import Outbox, Output, Record
-from netwatch.sinks.spool import Spool, Status
 
 _GROUP = """examples:
   netwatch outputs status               queued, sent, failed, dead, for each output
@@ -151,7 +151,7 @@ def _test(args: argparse.Namespace) -> int:
     import socket
 
     from netwatch import __version__
-    from netwatch.sinks import probe
+    from netwatch.delivery import probe
 
     outputs, _ = _chosen(args)
     wrong = [problem for output in outputs for problem in output.problems()]

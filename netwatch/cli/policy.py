@@ -13,16 +13,17 @@ from time import time_ns
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
-from netwatch.addresses import parse_ip, parse_mac
-from netwatch.catalog.explain import why
 from netwatch.cli.group import Group
 from netwatch.config import Config, load
-from netwatch.errors import ConfigError, Problem
+from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.message import Evidence
+from netwatch.core.names import normalise
+from netwatch.core.verdict import CONFIDENCE_RANK, Ban, Exemption, Verdict
 from netwatch.formats.values import escaped, rfc3339
 from netwatch.inventory.networks import CLASSES, Scope
-from netwatch.model import CONFIDENCE_RANK, Ban, Evidence, Exemption, Verdict
-from netwatch.names import normalise
-from netwatch.policy import confidence
+from netwatch.rules.explain import why
+from netwatch.rules.policy import confidence
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GROUP = """examples:

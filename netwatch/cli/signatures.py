@@ -12,18 +12,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from netwatch.addresses import ip_text
-from netwatch.catalog import bans
-from netwatch.catalog.explain import why
-from netwatch.catalog.lint import example_problems, rule_problems
-from netwatch.catalog.load import gather
-from netwatch.catalog.match import Catalog
-from netwatch.catalog.schema import Rule
 from netwatch.cli.group import Group
-from netwatch.errors import ConfigError, Problem
-from netwatch.model import App
-from netwatch.names import normalise
-from netwatch.userfile import Problems
+from netwatch.core.addresses import ip_text
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.names import normalise
+from netwatch.core.user_yaml import Problems
+from netwatch.core.verdict import App
+from netwatch.rules import bans
+from netwatch.rules.catalog import Catalog
+from netwatch.rules.explain import why
+from netwatch.rules.lint import example_problems, rule_problems
+from netwatch.rules.load import gather
+from netwatch.rules.signature import Rule
 
 _GROUP = """examples:
   netwatch signatures list                     the apps that are known

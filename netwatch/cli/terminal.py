@@ -17,23 +17,23 @@ from netwatch import __version__
 from netwatch.capture.block import Source
 from netwatch.capture.files import Found
 from netwatch.config import Config
+from netwatch.core.errors import NetwatchError
+from netwatch.core.statistics import Tally
 from netwatch.coverage.counts import DEVICE_LIMIT, Report
-from netwatch.dissect.headers import INNOCENT
-from netwatch.dissect.kernel import COMPILED
-from netwatch.errors import NetwatchError
+from netwatch.dissect.loop.headers import INNOCENT
+from netwatch.dissect.loop.loop import COMPILED
+from netwatch.engine.observe import Progress
 from netwatch.formats.coverage import reasons
-from netwatch.tally import Tally
-from netwatch.wire import Progress
 
 if TYPE_CHECKING:
-    from netwatch.evidence.folder import Evidence
+    from netwatch.incidents.evidence_folder import Evidence
 
 NAMED = 8
 """Skipped files that are named without --verbose; the rest is counted."""
 
 
 class Gathered(Protocol):
-    """Incidents as the summary counts them; see `netwatch.incidents.Incidents`."""
+    """Incidents as the summary counts them; see `netwatch.incidents.aggregate.Incidents`."""
 
     @property
     def by_verdict(self) -> Mapping[str, int]: ...  # noqa: D102

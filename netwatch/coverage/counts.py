@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from netwatch.core.verdict import DeviceClass, Network
 from netwatch.coverage.readings import READINGS, Reading
-from netwatch.model import DeviceClass, Network
 
 SCHEMA = "netwatch.coverage/1"
 """The version of what a report holds, and of its record."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
-from netwatch.model import BYPASS, LOOKUPS, OUTCOMES, Flow, Message, Outcome
+from netwatch.core.flow import BYPASS, OUTCOMES, Flow, Outcome
+from netwatch.core.message import LOOKUPS, Message
 
 Reading = Literal[
     "named",

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from netwatch.core.flow import Flow
+from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.readings import facing, reading
-from netwatch.model import Flow, Network
 
 CACHE_LIMIT = 65_536
 """Clients whose network and device are remembered; when there are more, all are forgotten."""
@@ -18,7 +19,7 @@ class Survey:
     """Counts flows in `coverage`.
 
     `locate` tells the network (None: outside) and the device's id of a packed address seen
-    in a VLAN under a MAC at a time in ns, `known` the category of `model.BYPASS` that a
+    in a VLAN under a MAC at a time in ns, `known` the category of `core.flow.BYPASS` that a
     packed address belongs to, else None. `lasts` says whether the place of a packed address
     in a VLAN is the same at any time, by what is known now.
     """

@@ -11,15 +11,18 @@ from itertools import chain
 from typing import Protocol
 
 from netwatch.capture.block import FIELDS, TIME, Block
-from netwatch.dissect.ended import Client, Over
-from netwatch.dissect.fragments import Datagram, Fragments, datagram
-from netwatch.dissect.handshakes import Connection, Handshakes, Idle
-from netwatch.dissect.kernel import COLUMNS, FRAGMENT, MORE, OPENING, Kernel
-from netwatch.dissect.packets import Seen
-from netwatch.dissect.streams import Streams
-from netwatch.dissect.trails import Kept
-from netwatch.errors import ParseError
-from netwatch.model import LEARNABLE, OUTCOMES, Flow, Message, Observation, Packet
+from netwatch.core.errors import ParseError
+from netwatch.core.flow import OUTCOMES, Flow
+from netwatch.core.message import LEARNABLE, Message
+from netwatch.core.observation import Observation
+from netwatch.core.packet import Packet
+from netwatch.dissect.candidate import Seen
+from netwatch.dissect.flows.records import Client, Over
+from netwatch.dissect.loop.loop import COLUMNS, FRAGMENT, MORE, OPENING, Kernel
+from netwatch.dissect.provenance import Kept
+from netwatch.dissect.reassembly.fragments import Datagram, Fragments, datagram
+from netwatch.dissect.reassembly.handshakes import Connection, Handshakes, Idle
+from netwatch.dissect.reassembly.streams import Streams
 
 FOREVER = 0x7FFFFFFFFFFFFFFF
 """Later than any packet, ns."""
@@ -61,11 +64,11 @@ class Dissector:
     `parsers` by the kind that the kernel gives, `looks` as `Streams` wants it. A message
     for which `wanted` is false is counted and dropped; None wants all. It is asked of
     messages with names in `zones` alone: those of others it would be false for, and their
-    outcome `named`. `outcome` tells the number in `model.OUTCOMES` of what a message says of
+    outcome `named`. `outcome` tells the number in `core.flow.OUTCOMES` of what a message says of
     its flow's name; with it flows are recorded. With `proving`, which says whether a flow
     with a packed address may be known by it later, what is told comes with the packets
     that prove it. Messages that claim addresses are told whether wanted or not; `learning`
-    names of `model.LEARNABLE` what they are looked for in.
+    names of `core.message.LEARNABLE` what they are looked for in.
     """
 
     def __init__(
@@ -301,7 +304,7 @@ class Dissector:
         self._over.follow(flow)
 
     def learn(self, learning: Collection[str]) -> None:
-        """From now on devices are learned from these of `model.LEARNABLE` alone."""
+        """From now on devices are learned from these of `core.message.LEARNABLE` alone."""
         self.kernel.learning = learning_bits(learning)
 
     def finish(self, before: int = FOREVER) -> Iterator[Flow]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol, TextIO
 
+from netwatch.core.alert import Alert, Records
+from netwatch.core.observation import Observation
 from netwatch.coverage.counts import Report
 from netwatch.formats import cef, csv, ecs, eve, gelf, leef, ocsf
 from netwatch.formats.csv import CsvWriter
@@ -16,7 +18,6 @@ from netwatch.formats.jsonl import JsonlWriter
 from netwatch.formats.lines import LineWriter, Render
 from netwatch.formats.table import TableWriter
 from netwatch.formats.values import json_line
-from netwatch.model import Alert, Observation, Records
 
 
 class Writer(Protocol):

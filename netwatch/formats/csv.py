@@ -11,10 +11,11 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
+from netwatch.core.alert import Alert, Records
+from netwatch.core.observation import Observation
 from netwatch.coverage.counts import Report
 from netwatch.formats import jsonl
 from netwatch.formats.values import endpoint, epoch_ns, escaped
-from netwatch.model import Alert, Observation, Records
 
 OBSERVATION: tuple[str, ...] = (
     "time",

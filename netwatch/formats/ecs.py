@@ -10,9 +10,9 @@ out. An exemption is told for audit: its ``event.kind`` is ``event``, not ``aler
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from netwatch.core.message import LOOKUPS
 from netwatch.formats.facts import PRODUCT, Facts, Grade, Record, facts, told
 from netwatch.formats.values import json_line
-from netwatch.model import LOOKUPS
 
 VERSION = "9.4.0"
 """Of the schema, as each document says."""

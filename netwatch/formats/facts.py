@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.formats.values import epoch_ns
-from netwatch.model import HANDSHAKES, LOOKUPS
 
 Record = Mapping[str, Any]
 """An alert as `netwatch.formats.jsonl.alert` makes it."""

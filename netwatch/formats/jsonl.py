@@ -11,16 +11,19 @@ from typing import Any, TextIO
 
 import cython
 
-from netwatch.addresses import ip_text, mac_text
+from netwatch.core.addresses import ip_text, mac_text
+from netwatch.core.alert import Alert, EvidenceItem, Records
+from netwatch.core.verdict import Ban, Exemption
 from netwatch.coverage.counts import Report
 from netwatch.formats.coverage import record
 from netwatch.formats.values import json_line, observation_flow, rfc3339
-from netwatch.model import Alert, Ban, EvidenceItem, Exemption, Records
 
 if not cython.compiled:
-    from netwatch.model import DnsInfo, Observation, QuicInfo, TlsInfo
+    from netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
+    from netwatch.core.observation import Observation
 else:
-    from cython.cimports.netwatch.model import DnsInfo, Observation, QuicInfo, TlsInfo
+    from cython.cimports.netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
+    from cython.cimports.netwatch.core.observation import Observation
 
 SCHEMA = "netwatch.alert/1"
 """What an alert says of its own form."""

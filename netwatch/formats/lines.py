@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from netwatch.core.alert import Alert, Records
+from netwatch.core.observation import Observation
 from netwatch.coverage.counts import Report
 from netwatch.formats import jsonl
-from netwatch.model import Alert, Observation, Records
 
 Render = Callable[[Mapping[str, Any]], str]
 """Makes one line, without its end, of a record as `netwatch.formats.jsonl` makes it."""

@@ -9,9 +9,9 @@ The class takes no keys but its own, so none is there beside these.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from netwatch.core.message import LOOKUPS
 from netwatch.formats.facts import PRODUCT, Facts, Grade, Record, event_uid, facts, told
 from netwatch.formats.values import epoch_ns, json_line
-from netwatch.model import LOOKUPS
 
 VERSION = "1.8.0"
 """Of the schema, as each finding says."""

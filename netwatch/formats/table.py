@@ -8,11 +8,12 @@ pushes the rest to the right, and is never cut.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from netwatch.addresses import ip_text
+from netwatch.core.addresses import ip_text
+from netwatch.core.alert import Alert, Records
+from netwatch.core.observation import Observation
 from netwatch.coverage.counts import Report
 from netwatch.formats import coverage
 from netwatch.formats.values import endpoint, escaped, rfc3339
-from netwatch.model import Alert, Observation, Records
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,12 +11,12 @@ from typing import Any
 import cython
 import orjson
 
-from netwatch.community import community_id
+from netwatch.core.community_id import community_id
 
 if not cython.compiled:
-    from netwatch.model import Observation
+    from netwatch.core.observation import Observation
 else:
-    from cython.cimports.netwatch.model import Observation
+    from cython.cimports.netwatch.core.observation import Observation
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PROTOCOLS = {"tcp": 6, "udp": 17}

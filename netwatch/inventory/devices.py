@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.addresses import ip_text, mac_text, parse_ip, parse_mac
-from netwatch.inventory.holds import differ
+from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
+from netwatch.core.user_yaml import Problems
+from netwatch.core.verdict import Device, DeviceClass, Network, Tenant
+from netwatch.inventory.bindings import differ
 from netwatch.inventory.networks import CLASSES
-from netwatch.model import Device, DeviceClass, Network, Tenant
-from netwatch.userfile import Problems
 
 COLUMNS = ("id", "mac", "ip", "hostname", "owner", "class")
 """The columns of an inventory; any may be left out or empty."""

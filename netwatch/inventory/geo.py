@@ -10,8 +10,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from netwatch.addresses import ip_text
-from netwatch.errors import ConfigError, Problem
+from netwatch.core.addresses import ip_text
+from netwatch.core.errors import ConfigError, Problem
 
 Place = tuple[int | None, str | None, str | None]
 """Number of the autonomous system, its organisation, and the ISO 3166-1 country code."""

@@ -15,10 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from netwatch.frame import Frame
-from netwatch.inventory.grounds import MAX_OF_ONE, Grounds
-from netwatch.inventory.holds import USED_FOR, Address, Hold, Station
-from netwatch.model import Claim, Message, Packet, Tenant
+from netwatch.core.frame import Frame
+from netwatch.core.message import Claim, Message
+from netwatch.core.packet import Packet
+from netwatch.core.verdict import Tenant
+from netwatch.inventory.binding_evidence import MAX_OF_ONE, Grounds
+from netwatch.inventory.bindings import USED_FOR, Address, Hold, Station
 
 LIMIT = 65_536
 """Addresses, and hardware addresses, that are remembered; of more the least recent goes."""

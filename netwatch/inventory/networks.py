@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from netwatch.model import Network
-from netwatch.userfile import Fields, Problems
+from netwatch.core.user_yaml import Fields, Problems
+from netwatch.core.verdict import Network
 
 CLASSES = ("service", "personal", "guest", "infrastructure")
 """The classes that may be written for a network or a device."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from netwatch.model import Alert
+from netwatch.core.alert import Alert
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
+from netwatch.core.alert import Alert
 from netwatch.formats.values import escaped, rfc3339
 from netwatch.live.events import (
     Event,
@@ -16,7 +17,6 @@ from netwatch.live.events import (
     Stopped,
     Told,
 )
-from netwatch.model import Alert
 
 _WORDS: Mapping[str, str] = {"open": "opened", "update": "rose", "closed": "closed"}
 

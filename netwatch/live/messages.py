@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netwatch.config import Config
+from netwatch.core.message import Message
+from netwatch.core.packet import Packet
+from netwatch.core.statistics import Tally
+from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
-from netwatch.model import Contact, Message, Packet
-from netwatch.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ import stat
 from collections.abc import Callable
 from typing import TextIO
 
-from netwatch.errors import NetwatchError
+from netwatch.core.alert import Alert
+from netwatch.core.errors import NetwatchError
 from netwatch.formats import FORMATS
-from netwatch.model import Alert
 
 BYTES_LIMIT = 16 << 20
 """Bytes of records that wait to be written; records beyond are left out and counted."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from netwatch.config import Config, load
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
 
 FILES_LIMIT = 10_000
 """Files whose change is watched; of folders with more the rest is not looked at."""

@@ -15,24 +15,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from netwatch.capture import rights
+from netwatch.capture import privileges as rights
 from netwatch.config import Config, load
+from netwatch.core.statistics import Tally
 from netwatch.coverage.counts import Report
-from netwatch.evidence.folder import Evidence
-from netwatch.live.crew import Crew
+from netwatch.delivery.delivery import Delivery
+from netwatch.incidents.evidence_folder import Evidence
+from netwatch.live.aggregator import Keeper, Parts
 from netwatch.live.events import Listener, Said
-from netwatch.live.keeper import Keeper, Parts
-from netwatch.live.ledger import Ledger
 from netwatch.live.messages import Manner
-from netwatch.live.notify import Notify
+from netwatch.live.open_incidents import Ledger
 from netwatch.live.output import Output
 from netwatch.live.reload import Reloader
+from netwatch.live.sd_notify import Notify
 from netwatch.live.signals import handled
 from netwatch.live.sources import FILE, openers
+from netwatch.live.state_file import Store
 from netwatch.live.status import Board
-from netwatch.live.store import Store
-from netwatch.sinks.delivery import Delivery
-from netwatch.tally import Tally
+from netwatch.live.worker_pool import Crew
 from netwatch.watch.endpoint import Endpoint
 from netwatch.watch.health import Thresholds
 from netwatch.watch.listen import Listen

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from netwatch.capture import live
+from netwatch.capture import live_sources as live
 from netwatch.capture.block import Source
-from netwatch.capture.endless import LiveSource
 from netwatch.capture.files import STDIN, open_source
-from netwatch.errors import CaptureError
+from netwatch.capture.live_source import LiveSource
+from netwatch.core.errors import CaptureError
 
 FILE = "file"
 """The source that reads captures and pipes instead of interfaces."""
@@ -80,7 +80,7 @@ def openers(
     if fanout > 1:
         if source != "ring":
             raise CaptureError(f"--source {source} has no --fanout, ring has")
-        from netwatch.capture.ring import workers
+        from netwatch.capture.ring_source import workers
 
         return [Given(cast(LiveSource, each)) for each in workers(interfaces, fanout, **options)]
     return [Given(live.SOURCES[source](interfaces, **options))]

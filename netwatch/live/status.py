@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Protocol
 
 from netwatch import __version__
-from netwatch.dissect.kernel import COMPILED
-from netwatch.incidents import INCIDENT_LIMIT
+from netwatch.core.alert import Alert
+from netwatch.delivery.outbox import Status as OutputStatus
+from netwatch.dissect.loop.loop import COMPILED
+from netwatch.incidents.aggregate import INCIDENT_LIMIT
+from netwatch.live.aggregator import Keeper
 from netwatch.live.events import Event, Told
-from netwatch.live.keeper import Keeper
-from netwatch.live.ledger import ENDED_LIMIT
-from netwatch.model import Alert
-from netwatch.sinks.spool import Status as OutputStatus
+from netwatch.live.open_incidents import ENDED_LIMIT
 from netwatch.watch.snapshot import RECENT, TOP, Backlog, Queue, Ranked, Snapshot, Table, Written
 
 RANK_LIMIT = 256
@@ -52,13 +52,13 @@ class Ranking:
 
 
 class Reports(Protocol):
-    """Tells what became of alerts, as `netwatch.sinks.delivery.Delivery` does."""
+    """Tells what became of alerts, as `netwatch.delivery.delivery.Delivery` does."""
 
     def status(self) -> Sequence[OutputStatus]: ...  # noqa: D102
 
 
 class Proves(Protocol):
-    """Tells what it wrote, as `netwatch.evidence.folder.Evidence` does."""
+    """Tells what it wrote, as `netwatch.incidents.evidence_folder.Evidence` does."""
 
     files: int
     octets: int

@@ -15,17 +15,19 @@ from types import FrameType
 
 from netwatch.capture.block import FIELDS, TIME, Block, Source
 from netwatch.config import Config
+from netwatch.core.errors import CaptureError
+from netwatch.core.message import Message
+from netwatch.core.packet import Packet
+from netwatch.core.statistics import Tally
+from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
-from netwatch.errors import CaptureError
-from netwatch.incident import bare
+from netwatch.engine.pipeline import Engine
+from netwatch.incidents.incident import bare
 from netwatch.live.channel import Channel
 from netwatch.live.clock import Clock
 from netwatch.live.messages import Claimed, Ended, Manner, Reload, Seen, Spoken, Standing, Stop
 from netwatch.live.sources import Opener
-from netwatch.live.stored import slim
-from netwatch.model import Contact, Message, Packet
-from netwatch.pipeline import Engine
-from netwatch.tally import Tally
+from netwatch.live.state_format import slim
 
 SECOND = 1_000_000_000
 
@@ -42,7 +44,7 @@ _PARENT_DEATH = 1
 
 
 class _Gathered:
-    """The contacts of a block, until they are sent; as `netwatch.pipeline.Gathers`."""
+    """The contacts of a block, until they are sent; as `netwatch.engine.pipeline.Gathers`."""
 
     def __init__(self) -> None:
         self.items: list[Contact | Spoken] = []

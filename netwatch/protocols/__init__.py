@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from netwatch.model import Message
+from netwatch.core.message import Message
 from netwatch.protocols import (
     arp,
     dhcp,

@@ -5,8 +5,8 @@ probe (RFC 5227 section 2.1.1) has no address yet and claims none; an announceme
 asks for the sender's own address, claims it like any other.
 """
 
-from netwatch.errors import ParseError
-from netwatch.model import Claim, Message
+from netwatch.core.errors import ParseError
+from netwatch.core.message import Claim, Message
 from netwatch.protocols.reader import Reader
 
 _ETHERNET, _IEEE_802, _IPV4 = 1, 6, 0x0800

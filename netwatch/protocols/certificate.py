@@ -13,7 +13,7 @@ from hashlib import sha256
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from netwatch.names import normalise
+from netwatch.core.names import normalise
 
 MAX_NAMES = 256
 """Names taken from one certificate."""

@@ -9,9 +9,9 @@ up to Q050 speaks it; the server's name stands under the tag ``SNI``.
 
 import struct
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Message, QuicInfo, Shown
-from netwatch.names import normalise
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Message, QuicInfo, Shown
+from netwatch.core.names import normalise
 from netwatch.protocols.client_hello import MAX_HELLO, MAX_NAME
 
 MAX_ENTRIES = 128

@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import cython
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.names import normalise
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.names import normalise
 from netwatch.protocols import ech
 
 if not cython.compiled:
@@ -47,7 +47,7 @@ class ClientHello:
     """What stands in a ClientHello, in its own order, GREASE included.
 
     `version` is legacy_version, `versions` supported_versions, `extensions` the type of
-    each. `server_names` are spelled as `netwatch.names` has it, `alpn` is as on the wire.
+    each. `server_names` are spelled as `netwatch.core.names` has it, `alpn` is as on the wire.
     `ech` is what `netwatch.protocols.ech` makes of an encrypted_client_hello extension,
     ``present`` of one that is malformed, None without one. `cut` says that it breaks off;
     what lay behind is then missing.

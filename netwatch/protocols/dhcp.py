@@ -6,8 +6,8 @@ times is one value (RFC 3396). The client is told by its hardware address, which
 the same through relays; nothing of the IP header is used.
 """
 
-from netwatch.errors import ParseError
-from netwatch.model import Claim, ClaimKind, Message
+from netwatch.core.errors import ParseError
+from netwatch.core.message import Claim, ClaimKind, Message
 from netwatch.protocols.host_name import from_labels, from_text
 from netwatch.protocols.reader import Reader
 

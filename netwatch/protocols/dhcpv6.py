@@ -9,8 +9,8 @@ itself; behind a relay it is what the relay says (RFC 6939), else what the DUID 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from netwatch.errors import ParseError
-from netwatch.model import Claim, ClaimKind, Message
+from netwatch.core.errors import ParseError
+from netwatch.core.message import Claim, ClaimKind, Message
 from netwatch.protocols.host_name import from_labels
 from netwatch.protocols.reader import Reader
 

@@ -12,16 +12,16 @@ from functools import lru_cache
 
 import cython
 
-from netwatch.errors import Incomplete, ParseError
+from netwatch.core.errors import Incomplete, ParseError
 from netwatch.protocols.dns_answers import record
 from netwatch.protocols.dns_code import rcode_text, type_text
 from netwatch.protocols.dns_name import MAX_NAME, name_at, plain_name
 
 if not cython.compiled:
-    from netwatch.model import DnsInfo, Message, Shown
+    from netwatch.core.message import DnsInfo, Message, Shown
     from netwatch.protocols.dns_answers import Answers
 else:
-    from cython.cimports.netwatch.model import DnsInfo, Message, Shown
+    from cython.cimports.netwatch.core.message import DnsInfo, Message, Shown
     from cython.cimports.netwatch.protocols.dns_answers import Answers
 
 MAX_QUESTIONS = 64

@@ -13,8 +13,8 @@ from socket import AF_INET, AF_INET6, AddressFamily, inet_ntop
 
 import cython
 
-from netwatch.errors import ParseError
-from netwatch.names import normalise
+from netwatch.core.errors import ParseError
+from netwatch.core.names import normalise
 from netwatch.protocols.dns_name import name_at
 
 if not cython.compiled:

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import cython
 
-from netwatch.errors import ParseError
-from netwatch.names import escape
+from netwatch.core.errors import ParseError
+from netwatch.core.names import escape
 
 MAX_NAME = 254
 """The longest name in bytes of length octets and labels, its root label left out

@@ -9,8 +9,8 @@ clear, in records of epoch 0.
 
 from collections.abc import Callable
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Message
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Message
 from netwatch.protocols.client_hello import MAX_HELLO, client_hello
 from netwatch.protocols.quic_frames import CryptoStream
 from netwatch.protocols.reader import Reader

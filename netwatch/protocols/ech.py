@@ -7,7 +7,7 @@ path can tell the two for certain, which is their purpose; what can be said, and
 often it is wrong, is said here.
 """
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 from netwatch.protocols.reader import Reader
 
 PUBLIC_NAMES = frozenset(

@@ -7,8 +7,8 @@ carry TLS and are wholly its own. Q047 to Q049 were never deployed and are not r
 
 from collections.abc import Callable
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Message, QuicInfo
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Message, QuicInfo
 from netwatch.protocols import quic
 from netwatch.protocols.chlo import TAG, chlo
 from netwatch.protocols.gquic_packet import clear_packet, handshake_pieces, version_of

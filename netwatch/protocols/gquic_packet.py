@@ -10,7 +10,7 @@ go over stream 1.
 from dataclasses import dataclass
 from typing import Literal
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 from netwatch.protocols.reader import Reader
 
 HANDSHAKE_STREAM = 1

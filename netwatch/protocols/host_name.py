@@ -1,11 +1,11 @@
 """Host names as DHCP carries them: as text, or as labels in the wire format of DNS.
 
 What a client calls itself is text of a stranger. It gets the one spelling of
-`netwatch.names`, so that it can neither break a line nor pose as another name.
+`netwatch.core.names`, so that it can neither break a line nor pose as another name.
 """
 
-from netwatch.errors import ParseError
-from netwatch.names import normalise
+from netwatch.core.errors import ParseError
+from netwatch.core.names import normalise
 from netwatch.protocols.dns_name import spell
 from netwatch.protocols.reader import Reader
 

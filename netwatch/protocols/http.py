@@ -7,9 +7,9 @@ that the server understands is understood here too.
 
 import re
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Message, Shown
-from netwatch.names import normalise
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Message, Shown
+from netwatch.core.names import normalise
 
 MAX_HEAD = 65536
 """The longest head that is read, in bytes."""

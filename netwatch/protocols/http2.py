@@ -8,9 +8,9 @@ can be read only after all that came before it: `Connection` is what has to be r
 
 from typing import TYPE_CHECKING
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Message, Shown
-from netwatch.names import normalise
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Message, Shown
+from netwatch.core.names import normalise
 from netwatch.protocols.http import host_of
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ or knows already, neither.
 import struct
 from dataclasses import replace
 
-from netwatch.errors import ParseError
-from netwatch.model import Claim, Message
+from netwatch.core.errors import ParseError
+from netwatch.core.message import Claim, Message
 from netwatch.protocols import dns
 from netwatch.protocols.dns_answers import AAAA, MAX_RECORDS, A, record
 from netwatch.protocols.dns_name import name_at

@@ -6,8 +6,8 @@ solicitation for duplicate address detection (RFC 4862 section 5.4.2) comes from
 address and has no link-layer address to claim.
 """
 
-from netwatch.errors import ParseError
-from netwatch.model import Claim, Message
+from netwatch.core.errors import ParseError
+from netwatch.core.message import Claim, Message
 from netwatch.protocols.reader import Reader
 
 MAX_OPTIONS = 64

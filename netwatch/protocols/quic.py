@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import cython
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Message, QuicInfo
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Message, QuicInfo
 from netwatch.protocols.chlo import chlo
 from netwatch.protocols.client_hello import client_hello
 from netwatch.protocols.quic_frames import read_frames

@@ -8,7 +8,7 @@ or more packets. `CryptoStream` puts them together again, within bounds.
 
 import cython
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 
 if not cython.compiled:
     from netwatch.protocols.reader import Reader

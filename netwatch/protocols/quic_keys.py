@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 from netwatch.protocols.quic_packet import Version
 
 if not cython.compiled:

@@ -8,7 +8,7 @@ under the name that the parser gave the reader. All numbers are in network byte 
 
 import cython
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 
 
 @cython.cclass

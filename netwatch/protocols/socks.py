@@ -8,9 +8,9 @@ greeting and a login may stand before the request, or have passed before the cap
 
 from ipaddress import ip_address
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Message, Shown
-from netwatch.names import normalise
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Message, Shown
+from netwatch.core.names import normalise
 
 MAX_TEXT = 255
 """The longest user id or host of version 4 that is waited for, in bytes."""

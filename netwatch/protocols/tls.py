@@ -12,17 +12,17 @@ from typing import Literal
 
 import cython
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Evidence
-from netwatch.names import escape
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Evidence
+from netwatch.core.names import escape
 from netwatch.protocols.client_hello import GREASE, MAX_HELLO, client_hello
 from netwatch.protocols.ja4 import ja4
 
 if not cython.compiled:
-    from netwatch.model import Message, QuicInfo, Shown, TlsInfo
+    from netwatch.core.message import Message, QuicInfo, Shown, TlsInfo
     from netwatch.protocols.client_hello import ClientHello
 else:
-    from cython.cimports.netwatch.model import Message, QuicInfo, Shown, TlsInfo
+    from cython.cimports.netwatch.core.message import Message, QuicInfo, Shown, TlsInfo
     from cython.cimports.netwatch.protocols.client_hello import ClientHello
 
 MAX_RECORD = 16384 + 2048

@@ -6,9 +6,9 @@ ServerHello is encrypted, and a handshake that resumes another has no certificat
 there is nothing to wait for.
 """
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Message, Shown, TlsInfo
-from netwatch.names import escape
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Message, Shown, TlsInfo
+from netwatch.core.names import escape
 from netwatch.protocols.reader import Reader
 from netwatch.protocols.tls import MAX_RECORD, version_text
 

@@ -3,7 +3,7 @@
 A sink takes alerts to one receiver, knows its protocol and nothing else: no queue, no
 retry, no thread. It answers for each alert with an `Outcome`, or raises for all of them
 what keeps it from delivering. Who waits, tries again and keeps count is
-`netwatch.sinks.courier`.
+`netwatch.delivery.worker`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from netwatch.errors import NetwatchError, Problem
+from netwatch.core.errors import NetwatchError, Problem
+from netwatch.core.user_yaml import Fields
 from netwatch.sinks.secrets import Secret
-from netwatch.userfile import Fields
 
 Record = Mapping[str, Any]
 """An alert as `netwatch.formats.jsonl.alert` makes it."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_yaml import Fields
 from netwatch.sinks import web
 from netwatch.sinks.base import (
     Again,
@@ -25,7 +26,6 @@ from netwatch.sinks.base import (
 from netwatch.sinks.secrets import Secret, take
 from netwatch.sinks.settings import Credentials, credentials, given
 from netwatch.sinks.webhook import authorization
-from netwatch.userfile import Fields
 
 STREAM = "logs-netwatch.alert-default"
 """The data stream, by Elastic's naming scheme: type, dataset, namespace."""

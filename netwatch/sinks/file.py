@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     Again,
     Delivered,
@@ -24,7 +25,6 @@ from netwatch.sinks.base import (
 )
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.settings import number, size
-from netwatch.userfile import Fields
 
 MAX_KEPT_FILES = 1000
 """Rotated files that may be kept."""

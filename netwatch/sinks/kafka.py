@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     Again,
     Delivered,
@@ -25,7 +26,6 @@ from netwatch.sinks.secrets import Secret, take
 from netwatch.sinks.settings import duration, given, split_host
 from netwatch.sinks.tls import Tls
 from netwatch.sinks.tls import read as read_tls
-from netwatch.userfile import Fields
 
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 """Of SASL, as librdkafka knows them without other libraries."""

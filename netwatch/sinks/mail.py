@@ -17,7 +17,8 @@ from email.utils import format_datetime, localtime
 from pathlib import Path
 from typing import TypeVar
 
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     SEVERITIES,
     VERDICTS,
@@ -34,7 +35,6 @@ from netwatch.sinks.secrets import Secret
 from netwatch.sinks.settings import Credentials, credentials, duration, given, host_port
 from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
-from netwatch.userfile import Fields
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 """By how the connection is secured (RFC 8314, RFC 5321)."""

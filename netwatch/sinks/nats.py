@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     Again,
     Delivered,
@@ -27,7 +28,6 @@ from netwatch.sinks.secrets import Secret, take
 from netwatch.sinks.settings import Credentials, credentials, duration, given, url
 from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
-from netwatch.userfile import Fields
 
 _T = TypeVar("_T")
 _DENIALS = ("authorization", "authentication", "permissions", "nkeys", "account")

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from netwatch.errors import NetwatchError
-from netwatch.userfile import Fields, Mapping
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_yaml import Fields, Mapping
 
 MAX_SECRET = 65536
 """Bytes of a file with a secret in it."""

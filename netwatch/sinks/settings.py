@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     SEVERITIES,
     VERDICTS,
@@ -24,7 +25,6 @@ from netwatch.sinks.base import (
     SinkType,
 )
 from netwatch.sinks.secrets import Secret, take
-from netwatch.userfile import Fields
 
 SPOOL = Path("/var/lib/netwatch/spool")
 """Where the outbox is when no other folder is named."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_yaml import Fields
 from netwatch.sinks import web
 from netwatch.sinks.base import (
     JSON_FORMATS,
@@ -27,7 +28,6 @@ from netwatch.sinks.base import (
 )
 from netwatch.sinks.secrets import Secret, take
 from netwatch.sinks.settings import duration, flag
-from netwatch.userfile import Fields
 
 EVENT, ACK = "/services/collector/event", "/services/collector/ack"
 """The two endpoints."""

@@ -20,7 +20,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_yaml import Fields
 from netwatch.sinks import syslog_message
 from netwatch.sinks.base import Delivered, Item, Outcome, UnavailableError
 from netwatch.sinks.fit import fit
@@ -28,7 +29,6 @@ from netwatch.sinks.secrets import Secret
 from netwatch.sinks.settings import duration, flag, host_port, size
 from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
-from netwatch.userfile import Fields
 
 PORTS = {"udp": 514, "tcp": 601, "tls": 6514}
 """By transport, as registered (RFC 5426, RFC 3195 for want of another, RFC 5425)."""

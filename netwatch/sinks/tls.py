@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netwatch.errors import NetwatchError
-from netwatch.userfile import Fields
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_yaml import Fields
 
 
 class Connection(ssl.SSLSocket):

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from netwatch import __version__
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import DeniedError, RejectedError, UnavailableError
 from netwatch.sinks.settings import duration, url
 from netwatch.sinks.tls import Tls, plainly
 from netwatch.sinks.tls import read as read_tls
-from netwatch.userfile import Fields
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_yaml import Fields, Mapping
 from netwatch.sinks import web
 from netwatch.sinks.base import JSON_FORMATS, Delivered, DeniedError, Item, Outcome
 from netwatch.sinks.secrets import Secret, take, written
 from netwatch.sinks.settings import Credentials, credentials, given
-from netwatch.userfile import Fields, Mapping
 
 MAX_HEADERS = 32
 """Headers that a configuration may add."""

@@ -19,7 +19,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.process_collector import ProcessCollector
 
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
 from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.listen import Listen
 from netwatch.watch.metrics import Metrics

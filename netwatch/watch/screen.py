@@ -13,9 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from netwatch.dissect.headers import INNOCENT
+from netwatch.core.alert import Alert
+from netwatch.dissect.loop.headers import INNOCENT
 from netwatch.formats.values import escaped, rfc3339
-from netwatch.model import Alert
 from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.rates import Rates
 from netwatch.watch.snapshot import Ranked, Snapshot

@@ -10,7 +10,7 @@ inside of alerts.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from netwatch.model import Alert
+from netwatch.core.alert import Alert
 
 RECENT = 64
 """Incidents told last that a snapshot holds."""

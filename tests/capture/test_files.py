@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_captures import PACKETS, pcap, pcapng, read
+from support.made_captures import PACKETS, pcap, pcapng, read
 
 import netwatch
 from netwatch.capture.files import OTHERS, Found, NotACapture, find, open_source
-from netwatch.errors import CaptureError
+from netwatch.core.errors import CaptureError
 
 EXPECTED = "pcap and pcapng are read, also compressed by gzip, bzip2, xz, zstd, lz4"
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_captures import (
+from support.interpreted import all_interpreted
+from support.made_captures import (
     PACKETS,
     block,
     dropcount,
@@ -19,7 +20,6 @@ from made_captures import (
     section,
     simple,
 )
-from support.interpreted import all_interpreted
 
 from netwatch.capture import framing, framing_pcapng
 from netwatch.capture.block import FIELDS

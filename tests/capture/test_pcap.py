@@ -5,12 +5,12 @@ import dpkt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_captures import PACKETS, SECOND, pcap, read
+from support.made_captures import PACKETS, SECOND, pcap, read
 
 from netwatch.capture.block import Interface
 from netwatch.capture.pcap import RECORDS
 from netwatch.capture.stream import WINDOW
-from netwatch.errors import CaptureError
+from netwatch.core.errors import CaptureError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import dpkt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_captures import (
+from support.made_captures import (
     PACKETS,
     SECOND,
     block,
@@ -24,7 +24,7 @@ from netwatch.capture.block import Interface
 from netwatch.capture.files import open_source
 from netwatch.capture.pcapng import INTERFACES
 from netwatch.capture.stream import WINDOW
-from netwatch.errors import CaptureError
+from netwatch.core.errors import CaptureError
 
 TICKS = SECOND * 1_000_000 + 7
 TIME = TICKS * 1000

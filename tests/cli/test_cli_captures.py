@@ -25,7 +25,7 @@ from support.office import (
 )
 
 from netwatch.cli import main
-from netwatch.model import Observation
+from netwatch.core.observation import Observation
 
 Captured = pytest.CaptureFixture[str]
 Run = Callable[..., tuple[int, str, str]]

@@ -7,9 +7,10 @@ import pytest
 from support.namespaces import namespace, needed
 from support.office import configured
 
-from netwatch.capture import framing, interfaces, live
+from netwatch.capture import framing, interfaces
+from netwatch.capture import live_sources as live
 from netwatch.cli import main
-from netwatch.dissect import kernel
+from netwatch.dissect.loop import loop as kernel
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str]]:

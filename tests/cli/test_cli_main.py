@@ -136,7 +136,7 @@ def test_an_interrupt_ends_quietly(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("netwatch.jobs.names", interrupted)
+    monkeypatch.setattr("netwatch.engine.jobs.names", interrupted)
     path = capture(tmp_path / "a.pcap", one_hello(DURING))
     target = tmp_path / "out"
     assert main(["names", path, "-o", str(target)]) == 130

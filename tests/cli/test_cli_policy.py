@@ -2,12 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
-from netwatch.catalog import bans as packs
-from netwatch.catalog import load as catalog_load
 from netwatch.cli import main
+from netwatch.rules import bans as packs
+from netwatch.rules import load as catalog_load
 
-ROOT = Path(__file__).parents[2]
 CONFIG = """\
 version: 1
 networks:

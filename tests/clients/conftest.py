@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from loopback import Capture, Certificate, Watch
+from support.loopback import Capture, Certificate, Watch
 
 CERTIFIED = ("shop.example.com", "*.static.example.com", "api.example.net")
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from loopback import HOST, Certificate, Watch, needs, run
-from loopback_quic import quic_serving
-from loopback_servers import SEVERAL, http, serving, tls
+from support.loopback import HOST, Certificate, Watch, needs, run
+from support.loopback_quic import quic_serving
+from support.loopback_servers import SEVERAL, http, serving, tls
 
 pytestmark = needs("chromium")
 

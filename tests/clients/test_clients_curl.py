@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from loopback import HOST, Certificate, Watch, needs, run
-from loopback_servers import SEVERAL, connect_proxy, http, http2, serving, socks, tls
+from support.loopback import HOST, Certificate, Watch, needs, run
+from support.loopback_servers import SEVERAL, connect_proxy, http, http2, serving, socks, tls
 
 pytestmark = needs("curl")
 

@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from loopback import TIMEOUT, needs
+from support.loopback import TIMEOUT, needs
 
-from netwatch.addresses import mac_text, parse_ip
 from netwatch.capture.files import find
+from netwatch.core.addresses import mac_text, parse_ip
+from netwatch.core.message import LEARNABLE, Claim, Message
+from netwatch.core.packet import Packet
+from netwatch.core.statistics import Tally
+from netwatch.engine.observe import Wire
 from netwatch.inventory.learned import Learned
-from netwatch.model import LEARNABLE, Claim, Message, Packet
-from netwatch.tally import Tally
-from netwatch.wire import Wire
 
 pytestmark = needs("dnsmasq", "udhcpc", "dhclient", "ip", "ping")
 

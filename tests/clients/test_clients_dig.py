@@ -9,9 +9,9 @@ from pathlib import Path
 
 import dpkt
 import pytest
-from loopback import HOST, Certificate, Told, Watch, needs, run
-from loopback_servers import Server, exactly, http, http2, serving, tls
 from messages import Record, answer
+from support.loopback import HOST, Certificate, Told, Watch, needs, run
+from support.loopback_servers import Server, exactly, http, http2, serving, tls
 
 pytestmark = needs("dig")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from loopback import HOST, TIMEOUT, Certificate, Watch, needs, run
-from loopback_servers import SEVERAL, http, script, serving, skip, tls
+from support.loopback import HOST, TIMEOUT, Certificate, Watch, needs, run
+from support.loopback_servers import SEVERAL, http, script, serving, skip, tls
 
 pytestmark = needs("openssl")
 

@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from loopback import HOST, Capture, Certificate, Watch, needs, run
-from loopback_quic import V1, V2, quic_handshake, quic_serving
+from support.loopback import HOST, Capture, Certificate, Watch, needs, run
+from support.loopback_quic import V1, V2, quic_handshake, quic_serving
 
 pytestmark = needs()
 

@@ -7,12 +7,12 @@ project; they are looked for in ``shared/captures`` beside it.
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
-import scoring
-from differences import ALONE, LEFT, MISSED, Differences
+from support import conformance_scoring as scoring
+from support.conformance_differences import ALONE, LEFT, MISSED, Differences
+from support.paths import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
+PAGE = ROOT / "docs" / "conformance.md"
 
 WORDS = {
     "dns_qry": "DNS name asked",

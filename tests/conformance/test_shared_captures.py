@@ -6,16 +6,23 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
-
-from differences import ALONE, LEFT, MISSED, Differences
 from report import PAGE, page
-from scoring import CAPTURES, EXPECTED, Capture, alone, missed, read_all, scores, spelled
+from support.conformance_differences import ALONE, LEFT, MISSED, Differences
+from support.conformance_scoring import (
+    CAPTURES,
+    EXPECTED,
+    Capture,
+    alone,
+    missed,
+    read_all,
+    scores,
+    spelled,
+)
 
-from netwatch import jobs, wire
 from netwatch.capture.files import find
-from netwatch.tally import Tally
+from netwatch.core.statistics import Tally
+from netwatch.engine import jobs
+from netwatch.engine import observe as wire
 
 pytestmark = pytest.mark.skipif(not EXPECTED.exists(), reason="the captures are not at hand")
 

@@ -15,9 +15,9 @@ from scapy.layers.inet import UDP
 from scapy.layers.inet6 import IPv6
 from support.captures import Frames, block, pcap
 
-from netwatch.addresses import ip_text, mac_text
+from netwatch.core.addresses import ip_text, mac_text
+from netwatch.core.message import LEARNABLE, Claim
 from netwatch.dissect.dissector import Dissector
-from netwatch.model import LEARNABLE, Claim
 from netwatch.protocols import PROTOCOLS, looks_like
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")

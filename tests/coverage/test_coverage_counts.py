@@ -5,12 +5,12 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
-from made_flows import BYOD, HQ, flow
+from support.made_flows import BYOD, HQ, flow
 
+from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage, Share
 from netwatch.coverage.readings import READINGS, Reading
 from netwatch.coverage.survey import CACHE_LIMIT, Survey
-from netwatch.model import Network
 
 Seen = tuple[Network | None, str, Reading]
 

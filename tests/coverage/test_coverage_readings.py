@@ -5,20 +5,11 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_flows import flow
+from support.made_flows import flow
 
+from netwatch.core.flow import BYPASS, OUTCOMES, Flow, Outcome
+from netwatch.core.message import Evidence, Message, QuicInfo, Shown, TlsInfo
 from netwatch.coverage.readings import READINGS, facing, outcome, reading
-from netwatch.model import (
-    BYPASS,
-    OUTCOMES,
-    Evidence,
-    Flow,
-    Message,
-    Outcome,
-    QuicInfo,
-    Shown,
-    TlsInfo,
-)
 
 HIDDEN: dict[str, Outcome] = {
     "dns.example": "encrypted-dns",

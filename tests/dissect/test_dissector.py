@@ -14,9 +14,9 @@ from support.captures import Frames, block, dissector, observed, timed
 from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, Link, tcp, udp
 from support.traffic import mixed, shown
 
-from netwatch.addresses import ip_text
-from netwatch.model import Observation
-from netwatch.wire import observe
+from netwatch.core.addresses import ip_text
+from netwatch.core.observation import Observation
+from netwatch.engine.observe import observe
 
 NAME = "www.example.org"
 RAW = 101

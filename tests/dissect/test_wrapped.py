@@ -10,7 +10,6 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,17 +20,14 @@ import messages
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import layers
+from support import handshake_samples, layers
+from support import protocol_samples as samples
 from support.captures import dissector, enhanced, interface, observed, section, timed
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
+from support.paths import ROOT
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
-sys.path.append(str(Path(__file__).parents[1] / "protocols"))
-
-import handshake_samples
-import protocol_samples as samples
-
-from netwatch.addresses import ip_text
+from netwatch.core.addresses import ip_text
 
 NAME = "www.example.org"
 RNG = random.Random(11)
@@ -234,7 +230,7 @@ def test_told_exactly_once(case: Case) -> None:
 ODDITIES = frozenset(
     re.findall(
         r"(?m)^\| `([a-z0-9-]+)` \|",
-        (Path(__file__).parents[2] / "docs" / "reference.md")
+        (ROOT / "docs" / "reference.md")
         .read_text()
         .partition("\n## Oddities\n")[2]
         .partition("\n## Limits\n")[0],

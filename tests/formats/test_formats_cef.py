@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from made_records import ALERT, FULL_ALERT, HOSTILE, ITEM
+from support.made_records import ALERT, FULL_ALERT, HOSTILE, ITEM
 from support.siem import hostile_records, one_line, read_cef, unescaped, whole
 
 from netwatch.formats import cef, jsonl

@@ -4,12 +4,12 @@ import io
 import json
 
 import pytest
-from made_records import ALERT, HOSTILE
+from support.made_records import ALERT, HOSTILE
 
+from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage, Report
 from netwatch.coverage.readings import Reading
 from netwatch.formats import FORMATS, coverage
-from netwatch.model import Network
 
 HQ, BYOD = Network("hq", "service"), Network("byod", "personal")
 

@@ -3,7 +3,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
+from support.made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
 
 from netwatch.formats import csv as ours
 from netwatch.formats import jsonl

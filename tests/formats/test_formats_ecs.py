@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from made_records import ALERT, BARE, FULL, FULL_ALERT, ITEM
+from support.made_records import ALERT, BARE, FULL, FULL_ALERT, ITEM
 from support.siem import hostile_records, one_line, shown
 
+from netwatch.core.message import TlsInfo
 from netwatch.formats import ecs, jsonl
-from netwatch.model import TlsInfo
 
 FIELDS = {
     "@timestamp": "date",

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
-from made_records import ALERT, FULL_ALERT, ITEM
+from support.made_records import ALERT, FULL_ALERT, ITEM
 from support.siem import hostile_records, one_line, shown
 
 from netwatch.formats import eve, jsonl

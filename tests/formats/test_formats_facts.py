@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from made_records import ALERT, EARLIER, FULL_ALERT, ITEM
+from support.made_records import ALERT, EARLIER, FULL_ALERT, ITEM
 
 from netwatch.formats import jsonl
 from netwatch.formats.facts import event_uid, facts, told

@@ -3,7 +3,7 @@ import re
 from dataclasses import replace
 
 from hypothesis import given
-from made_records import ALERT, FULL_ALERT, ITEM
+from support.made_records import ALERT, FULL_ALERT, ITEM
 from support.siem import hostile_records, one_line, shown
 
 from netwatch.formats import gelf, jsonl

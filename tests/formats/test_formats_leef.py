@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from hypothesis import given
-from made_records import ALERT, FULL_ALERT
+from support.made_records import ALERT, FULL_ALERT
 from support.siem import hostile_records, one_line, read_leef, unescaped, whole
 
 from netwatch.formats import jsonl, leef

@@ -3,7 +3,7 @@ import io
 
 import pytest
 from hypothesis import given
-from made_records import ALERT, BARE, FULL_ALERT
+from support.made_records import ALERT, BARE, FULL_ALERT
 from support.siem import hostile_records, one_line, unescaped
 
 from netwatch.coverage.counts import Coverage

@@ -5,8 +5,8 @@ from functools import cache
 import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
-from made_records import ALERT, FULL_ALERT, ITEM
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+from support.made_records import ALERT, FULL_ALERT, ITEM
 from support.siem import hostile_records, one_line, shown
 
 from netwatch.formats import jsonl, ocsf

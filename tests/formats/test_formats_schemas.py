@@ -8,17 +8,17 @@ from functools import cache
 import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
-from made_records import ALERT, BARE, FULL, FULL_ALERT
-from support.documents import ROOT
+from support.made_records import ALERT, BARE, FULL, FULL_ALERT
+from support.paths import ROOT
 from support.siem import hostile_records, one_line, shown
 
 from netwatch.cli import main
+from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage
 from netwatch.formats import coverage, jsonl
 from netwatch.formats.schemas import SCHEMAS, text
 from netwatch.formats.shorten import fit
 from netwatch.formats.values import json_line
-from netwatch.model import Network
 
 IDENTIFIED = {"id": "3f1c" * 8, "community_ids": ("1:YWJj",)}
 

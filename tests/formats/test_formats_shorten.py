@@ -2,11 +2,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from made_records import EARLIER, FULL_ALERT, ITEM
+from support.made_records import EARLIER, FULL_ALERT, ITEM
 
+from netwatch.core.alert import Destination
 from netwatch.formats import RENDERERS, jsonl
 from netwatch.formats.shorten import fit
-from netwatch.model import Destination
 
 NAMES = tuple(f"{number:03d}.{'n' * 200}.tiktok.com" for number in range(200))
 LEAD = replace(ITEM, name=NAMES[-1])

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_records import BARE, HOSTILE, TIME
+from support.made_records import BARE, HOSTILE, TIME
 from support.siem import one_line, shown, unescaped, whole
 
-from netwatch.community import community_id
+from netwatch.core.community_id import community_id
 from netwatch.formats import values
 
 

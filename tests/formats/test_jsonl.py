@@ -3,11 +3,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
+from support.made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
 
+from netwatch.core.message import DnsInfo, TlsInfo
 from netwatch.formats import jsonl
 from netwatch.formats.values import observation_flow
-from netwatch.model import DnsInfo, TlsInfo
 
 
 def test_an_observation_leaves_out_what_is_not_known():

@@ -3,7 +3,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from made_records import ALERT, BARE, FULL, FULL_ALERT, HOSTILE, ITEM
+from support.made_records import ALERT, BARE, FULL, FULL_ALERT, HOSTILE, ITEM
 
 from netwatch.formats import FORMATS, OBSERVATION_FORMATS
 from netwatch.formats.table import ALERT as COLUMNS

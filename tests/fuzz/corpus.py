@@ -40,7 +40,7 @@ def chosen(inputs: list[bytes], most: int) -> list[bytes]:
 
 def main(target: str, folder: str) -> None:
     """Keep of a folder what libFuzzer needs for all that it reaches, as far as there is room."""
-    from fuzz_targets import TARGETS
+    from support.fuzz_targets import TARGETS
 
     script = HERE / ("fuzz_parsers.py" if target in TARGETS else "fuzz_kernel.py")
     with tempfile.TemporaryDirectory() as merged:

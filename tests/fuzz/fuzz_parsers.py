@@ -13,7 +13,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["netwatch", "hpack"]):
-    from fuzz_targets import TARGETS, seeds
+    from support.fuzz_targets import TARGETS, seeds
 
 
 def main() -> None:

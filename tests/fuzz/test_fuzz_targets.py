@@ -6,11 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
-
 from corpus import MOST, chosen, kept
-from fuzz_targets import TARGETS, BrokenPromiseError, hold, seeds
+from support.fuzz_targets import TARGETS, BrokenPromiseError, hold, seeds
 
 RUNS = 2000
 

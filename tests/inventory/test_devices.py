@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.addresses import parse_mac
-from netwatch.errors import Problem
+from netwatch.core.addresses import parse_mac
+from netwatch.core.errors import Problem
+from netwatch.core.user_yaml import Problems
+from netwatch.core.verdict import Device, Network, Tenant
 from netwatch.inventory import devices
 from netwatch.inventory.devices import Devices, parse, read
-from netwatch.model import Device, Network, Tenant
-from netwatch.userfile import Problems
 
 HQ = Network("hq", "service")
 BYOD = Network("byod", "personal")

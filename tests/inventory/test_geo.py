@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from netwatch.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError, Problem
 from netwatch.inventory import geo as geo_module
 from netwatch.inventory.geo import Geo
 

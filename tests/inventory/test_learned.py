@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netwatch.core.message import Claim, Message
+from netwatch.core.packet import Packet
+from netwatch.core.verdict import Tenant
 from netwatch.inventory import learned
-from netwatch.inventory.holds import AT_ONCE
+from netwatch.inventory.bindings import AT_ONCE
 from netwatch.inventory.learned import Learned
-from netwatch.model import Claim, Message, Packet, Tenant
 
 S = 1_000_000_000
 GAP = 1800 * S

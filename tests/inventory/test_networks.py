@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netwatch.core.user_yaml import Fields, Mapping, Problems, parse_yaml
+from netwatch.core.verdict import Network
 from netwatch.inventory import networks
 from netwatch.inventory.networks import Networks, Scope, built_in, check, read_scope
-from netwatch.model import Network
-from netwatch.userfile import Fields, Mapping, Problems, parse_yaml
 
 
 def scope(name, *ranges, vlans=(), kind="service"):

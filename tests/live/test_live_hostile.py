@@ -7,8 +7,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from support.documents import ROOT
 from support.namespaces import needed
+from support.paths import ROOT
 
 FLOODS = (
     "syn",

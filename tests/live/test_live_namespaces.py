@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from messages import query
 from support.captures import pcap, timed
-from support.documents import ROOT
 from support.frames import ETHERNET, tcp, udp
 from support.live import WAIT, Capture, until
 from support.namespaces import Namespace, frames_of, namespace, needed
+from support.paths import ROOT
 
 from netwatch.capture.files import open_source
 from netwatch.cli import main
@@ -184,7 +184,8 @@ def test_jumbo_frames_and_another_mtu(place: Namespace, tmp_path: Path) -> None:
 STEPPED = """
 import sys
 from pathlib import Path
-from netwatch.capture import live, ring
+from netwatch.capture import live_sources as live
+from netwatch.capture import ring_source as ring
 from netwatch.capture.block import FIELDS, TIME
 from netwatch.cli import main
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from craft import Wire
 from support.captures import Frames, pcap
-from support.documents import ROOT
 from support.live import WAIT, Capture, Pipe, until
 from support.office import CONFIG, DURING, LAB, PERSONAL, SERVICE, configured, one_hello, query
+from support.paths import ROOT
 
 from netwatch.cli import main
 

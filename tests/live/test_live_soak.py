@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.documents import ROOT
 from support.namespaces import needed
+from support.paths import ROOT
 
 
 @needed

@@ -9,11 +9,11 @@ from typing import TextIO
 import pytest
 from support.contacts import GAP, SENSOR, contact
 
-from netwatch.errors import NetwatchError
+from netwatch.core.alert import Alert
+from netwatch.core.errors import NetwatchError
 from netwatch.live import output as module
-from netwatch.live.ledger import Ledger
+from netwatch.live.open_incidents import Ledger
 from netwatch.live.output import GoneError, Output
-from netwatch.model import Alert
 
 
 def alerts(count: int) -> list[Alert]:

@@ -8,7 +8,7 @@ import pytest
 from support.office import CONFIG, configured
 
 from netwatch.config import Config, load
-from netwatch.errors import ConfigError, NetwatchError
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.live.reload import Reloader, stamp
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from support.alerts import ALERT
 
+from netwatch.core.statistics import Tally
 from netwatch.live.events import Told
 from netwatch.live.messages import Standing
 from netwatch.live.status import Board, Ranking
-from netwatch.tally import Tally
 from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.snapshot import Backlog, Table
 

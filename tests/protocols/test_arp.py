@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.errors import ParseError
-from netwatch.model import Claim
+from netwatch.core.errors import ParseError
+from netwatch.core.message import Claim
 from netwatch.protocols import arp
 
 MAC, PEER = bytes.fromhex("020000200614"), bytes.fromhex("0200002006ff")

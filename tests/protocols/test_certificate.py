@@ -3,9 +3,9 @@ import warnings
 import pytest
 from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
-from handshake_samples import certificate
 from hypothesis import given
 from hypothesis import strategies as st
+from support.handshake_samples import certificate
 
 from netwatch.protocols import certificate as module
 from netwatch.protocols.certificate import MAX_KEPT, MAX_NAMES, host_names

@@ -1,11 +1,11 @@
 import pytest
-from handshake_samples import chlo_message, padded_chlo
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import sound_outcome
+from support.handshake_samples import chlo_message, padded_chlo
+from support.protocol_samples import sound_outcome
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import QuicInfo
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import QuicInfo
 from netwatch.protocols.chlo import MAX_ENTRIES, chlo
 
 INFO = QuicInfo("Q043")

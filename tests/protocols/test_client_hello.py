@@ -1,9 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import extension, hello, real_hello, server_name, vector
+from support.protocol_samples import extension, hello, real_hello, server_name, vector
 
-from netwatch.errors import Incomplete, ParseError
+from netwatch.core.errors import Incomplete, ParseError
 from netwatch.protocols.client_hello import MAX_SERVER_NAMES, client_hello
 
 VERSIONS = extension(43, vector(1, bytes.fromhex("fafa03040303")))

@@ -5,10 +5,10 @@ import dpkt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import sound_outcome, vector
+from support.protocol_samples import sound_outcome, vector
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Message
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Message
 from netwatch.protocols import dns
 from netwatch.protocols.dns_answers import MAX_RECORDS
 

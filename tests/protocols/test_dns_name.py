@@ -3,9 +3,9 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import vector
+from support.protocol_samples import vector
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 from netwatch.protocols import dns
 from netwatch.protocols.dns_name import name_at, plain_name, spell
 

@@ -5,12 +5,12 @@ import socket
 import subprocess
 
 import pytest
-from handshake_samples import dtls_hello, dtls_record, fragment
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import extension, hello, server_name, vector
+from support.handshake_samples import dtls_hello, dtls_record, fragment
+from support.protocol_samples import extension, hello, server_name, vector
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 from netwatch.protocols import dtls
 
 EXTENSIONS = server_name(b"www.example.com") + extension(16, vector(2, vector(1, b"webrtc")))

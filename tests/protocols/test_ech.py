@@ -1,9 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import extension, hello, records, server_name, vector
+from support.protocol_samples import extension, hello, records, server_name, vector
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 from netwatch.protocols import ech, tls
 
 

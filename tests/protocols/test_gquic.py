@@ -2,12 +2,12 @@ import itertools
 from unittest.mock import patch
 
 import pytest
-from handshake_samples import DCID, clear_packet_of, padded_chlo, stream_frame
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import SALTS, sealed, sound_outcome, varint
+from support.handshake_samples import DCID, clear_packet_of, padded_chlo, stream_frame
+from support.protocol_samples import SALTS, sealed, sound_outcome, varint
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 from netwatch.protocols import gquic
 from netwatch.protocols.gquic_packet import clear_packet, handshake_pieces
 

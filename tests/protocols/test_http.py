@@ -1,9 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import sound_outcome
+from support.protocol_samples import sound_outcome
 
-from netwatch.errors import Incomplete, ParseError
+from netwatch.core.errors import Incomplete, ParseError
 from netwatch.protocols import http
 
 

@@ -1,12 +1,12 @@
 import pytest
-from handshake_samples import PREFACE, http2_frame, http2_requests, request_fields
 from hpack import Encoder
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import sound_outcome
+from support.handshake_samples import PREFACE, http2_frame, http2_requests, request_fields
+from support.protocol_samples import sound_outcome
 
-from netwatch.errors import Incomplete, ParseError
-from netwatch.model import Message
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Message
 from netwatch.protocols import http2
 
 SETTINGS = http2_frame(4, b"")

@@ -3,7 +3,7 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import extension, hello, server_name, vector
+from support.protocol_samples import extension, hello, server_name, vector
 
 from netwatch.protocols.client_hello import client_hello
 from netwatch.protocols.ja4 import ja4

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 from leases import announcement
 from scapy.layers.dns import DNS, DNSQR, DNSRR
 
-from netwatch.errors import ParseError
-from netwatch.model import Claim
+from netwatch.core.errors import ParseError
+from netwatch.core.message import Claim
 from netwatch.protocols import dns, mdns
 
 IP, IP6 = bytes([10, 20, 6, 20]), bytes.fromhex("20010db8002000060000000000000014")

@@ -13,8 +13,8 @@ from scapy.layers.inet6 import (
     ICMPv6NDOptSrcLLAddr,
 )
 
-from netwatch.errors import ParseError
-from netwatch.model import Claim
+from netwatch.core.errors import ParseError
+from netwatch.core.message import Claim
 from netwatch.protocols import neighbor
 
 MAC = "02:00:00:20:06:14"

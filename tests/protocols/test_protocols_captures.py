@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_protocols_oracle import captured, told, tshark, words
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 from netwatch.protocols import dtls, gquic, socks, tls, tls_server
 from netwatch.protocols.gquic_packet import version_of
 

@@ -8,7 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from protocol_samples import (
+from support.paths import SHARED
+from support.protocol_samples import (
     SALTS,
     crypto,
     extension,
@@ -20,13 +21,13 @@ from protocol_samples import (
     vector,
 )
 
-from netwatch.errors import ParseError
-from netwatch.model import Message
+from netwatch.core.errors import ParseError
+from netwatch.core.message import Message
 from netwatch.protocols import dns, quic, tls
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 
-CAPTURES = Path(__file__).parents[3] / "shared" / "captures"
+CAPTURES = SHARED / "captures"
 PREFERENCES = ["-o", "tcp.reassemble_out_of_order:TRUE"]
 
 

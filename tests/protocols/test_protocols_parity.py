@@ -6,11 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from handshake_samples import dtls_hello, dtls_record, fragment
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import crypto, extension, hello, real_hello, records, sealed, server_name
+from support.handshake_samples import dtls_hello, dtls_record, fragment
 from support.interpreted import SOURCES, all_interpreted
+from support.protocol_samples import (
+    crypto,
+    extension,
+    hello,
+    real_hello,
+    records,
+    sealed,
+    server_name,
+)
 
 from netwatch import protocols
 from netwatch.protocols import quic_keys
@@ -92,7 +100,7 @@ def test_the_source_is_interpreted(source: Source) -> None:
     if not isinstance(quic_keys.__loader__, extension_module):
         pytest.skip("nothing was compiled")
     assert not isinstance(source.modules[KEYS].__loader__, extension_module)
-    assert {"netwatch.model", "netwatch.protocols.tls", KEYS} <= set(SOURCES)
+    assert {"netwatch.core.message", "netwatch.protocols.tls", KEYS} <= set(SOURCES)
 
 
 @pytest.mark.parametrize("kind", SAMPLES)

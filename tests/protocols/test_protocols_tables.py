@@ -1,5 +1,5 @@
 import pytest
-from protocol_samples import real_hello
+from support.protocol_samples import real_hello
 
 from netwatch.protocols import HTTP, HTTP2, PROTOCOLS, TLS, TLS_SERVER, looks_like
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import (
+from support.protocol_samples import (
     SALTS,
     crypto,
     extension,
@@ -19,7 +19,7 @@ from protocol_samples import (
     vector,
 )
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 from netwatch.protocols import quic
 from netwatch.protocols.quic_frames import MAX_CRYPTO, MAX_PIECES, CryptoStream, read_frames
 from netwatch.protocols.quic_keys import client_keys

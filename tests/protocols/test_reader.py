@@ -1,9 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import varint
+from support.protocol_samples import varint
 
-from netwatch.errors import ParseError
+from netwatch.core.errors import ParseError
 from netwatch.protocols.reader import Reader
 
 

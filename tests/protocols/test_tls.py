@@ -2,7 +2,7 @@ import dpkt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import (
+from support.protocol_samples import (
     extension,
     hello,
     real_hello,
@@ -12,7 +12,7 @@ from protocol_samples import (
     vector,
 )
 
-from netwatch.errors import Incomplete, ParseError
+from netwatch.core.errors import Incomplete, ParseError
 from netwatch.protocols import tls
 
 HELLO = hello(server_name(b"www.example.com"))

@@ -2,12 +2,12 @@ import ssl
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from handshake_samples import certificate, certificates, message, private_key, server_hello
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_samples import records, sound_outcome
+from support.handshake_samples import certificate, certificates, message, private_key, server_hello
+from support.protocol_samples import records, sound_outcome
 
-from netwatch.errors import Incomplete, ParseError
+from netwatch.core.errors import Incomplete, ParseError
 from netwatch.protocols import tls_server
 
 LEAF = certificate("www.example.com", "www.example.com", "*.example.com")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-from made_deliveries import Certificates, Deliveries
-from receivers import Http
+from support.made_deliveries import Certificates, Deliveries
+from support.receivers import Http
 
 from netwatch.sinks.base import Outbox
 

@@ -15,14 +15,15 @@ from pathlib import Path
 
 import pytest
 import trustme
-from harness import RECEIVERS
-from made_deliveries import Certificates, Deliveries
-from scenarios import FAULTS, SOME, Outcome, Run, applies, down, forms, nothing
+from support.delivery_scenarios import FAULTS, SOME, Outcome, Run, applies, down, forms, nothing
+from support.made_deliveries import Certificates, Deliveries
+from support.paths import ROOT
+from support.receiver_harness import RECEIVERS
 
 from netwatch.formats import RENDERERS
 from netwatch.sinks.base import Outbox
 
-PAGE = Path(__file__).parents[2] / "docs" / "siem" / "README.md"
+PAGE = ROOT / "docs" / "siem" / "README.md"
 MARKS = "<!-- written by tests/sinks/report.py -->", "<!-- to here -->"
 SLOW_MARKS = "<!-- written by tests/sinks/report.py --ten-minutes -->", "<!-- to here, too -->"
 THOUSAND, FEW = 1000, 64

@@ -2,8 +2,8 @@ import subprocess
 import sys
 
 import pytest
-from receivers import needs
 from support.documents import ROOT, rows
+from support.receivers import needs
 
 
 @pytest.mark.parametrize("receiver", ["rsyslog", "bulk", "file"])

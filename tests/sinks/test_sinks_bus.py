@@ -3,14 +3,14 @@
 import json
 
 import pytest
-from harness_bus import Kafka, Nats, Signed, Tansu
-from made_alerts import output, record, records
-from proxy import Proxy
-from receivers import free_port, until
+from support.faulty_proxy import Proxy
+from support.made_alerts import output, record, records
+from support.receiver_harness_bus import Kafka, Nats, Signed, Tansu
+from support.receivers import free_port, until
 
-from netwatch.sinks.courier import Timing
+from netwatch.delivery.outbox import key_of
+from netwatch.delivery.worker import Timing
 from netwatch.sinks.kafka import MECHANISMS
-from netwatch.sinks.spool import key_of
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from made_alerts import as_read, output, record, records
-from receivers import needs, until
+from support.made_alerts import as_read, output, record, records
+from support.receivers import needs, until
 
-from netwatch.errors import ConfigError
+from netwatch.core.errors import ConfigError
 
 
 def lines(*paths):

@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from made_alerts import as_read, number_of, output, record, records
-from receivers import Http, deaf, reset, status, until
 from support.documents import ROOT, blocks
+from support.made_alerts import as_read, number_of, output, record, records
+from support.receivers import Http, deaf, reset, status, until
 
-from netwatch.sinks import deadletters
+from netwatch.delivery import dead_letters as deadletters
+from netwatch.delivery.outbox import key_of
+from netwatch.delivery.worker import Timing
 from netwatch.sinks.base import DeniedError, RejectedError, UnavailableError
-from netwatch.sinks.courier import Timing
-from netwatch.sinks.spool import key_of
 from netwatch.sinks.web import Answer, check, retry_after
 
 TOKEN = "s3cr3t-of-the-collector"

@@ -4,10 +4,10 @@ import threading
 
 import pytest
 from aiosmtpd.smtp import AuthResult
-from made_alerts import HOSTILE, QUICK, output, record, records
-from receivers import Smtp, free_port, until
+from support.made_alerts import HOSTILE, QUICK, output, record, records
+from support.receivers import Smtp, free_port, until
 
-from netwatch.sinks import deadletters
+from netwatch.delivery import dead_letters as deadletters
 from netwatch.sinks.mail import line
 
 

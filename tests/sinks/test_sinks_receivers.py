@@ -1,11 +1,11 @@
 """Alerts with hostile text through real receivers, in every format and under every fault."""
 
 import pytest
-from harness import RECEIVERS
-from made_alerts import output
-from scenarios import FAULTS, Run, applies, forms, nothing
+from support.delivery_scenarios import FAULTS, Run, applies, forms, nothing
+from support.made_alerts import output
+from support.receiver_harness import RECEIVERS
 
-from netwatch.sinks import probe
+from netwatch.delivery import probe
 
 
 @pytest.fixture

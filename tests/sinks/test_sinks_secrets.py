@@ -12,7 +12,8 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from receivers import ROOT, Listener, free_port
+from support.paths import ROOT
+from support.receivers import Listener, free_port
 
 from netwatch.cli import main
 from netwatch.sinks.secrets import Secret, redacted

@@ -3,11 +3,11 @@ import re
 import sys
 
 import pytest
-from made_alerts import output, outputs
 from support.documents import ROOT, blocks
+from support.made_alerts import output, outputs
 
 from netwatch.config import load, outputs_of
-from netwatch.errors import ConfigError, NetwatchError
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.sinks.secrets import Secret, redacted
 from netwatch.sinks.table import SINKS
 

@@ -9,8 +9,8 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_alerts import HOSTILE, as_read, output, record, records
-from receivers import free_port, until
+from support.made_alerts import HOSTILE, as_read, output, record, records
+from support.receivers import free_port, until
 
 from netwatch.formats import RENDERERS
 from netwatch.formats.shorten import fit as shorten

@@ -6,11 +6,11 @@ import re
 import subprocess
 
 import pytest
-from harness_tenzir import Tenzir, command, timed
-from made_alerts import output, record
-from receivers import until
-from scenarios import drained
-from support.documents import ROOT
+from support.delivery_scenarios import drained
+from support.made_alerts import output, record
+from support.paths import ROOT
+from support.receiver_harness_tenzir import Tenzir, command, timed
+from support.receivers import until
 from support.siem import read_cef, read_leef
 
 from netwatch.formats import RENDERERS

@@ -7,11 +7,11 @@ import socket
 import ssl
 
 import pytest
-from made_alerts import output
-from proxy import reset
-from receivers import free_port
+from support.faulty_proxy import reset
+from support.made_alerts import output
+from support.receivers import free_port
 
-from netwatch.sinks import probe
+from netwatch.delivery import probe
 from netwatch.sinks.tls import Tls, plainly
 
 

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from datetime import date
 
-from netwatch.frame import Frame, Proof
-from netwatch.incident import incident_id
-from netwatch.model import Alert, App, Ban, Counts, Device, Network, Sensor
+from netwatch.core.alert import Alert, Counts, Sensor
+from netwatch.core.frame import Frame, Proof
+from netwatch.core.verdict import App, Ban, Device, Network
+from netwatch.incidents.incident import incident_id
 
 START = 1_679_302_800_000_000_000
 SECOND = 1_000_000_000

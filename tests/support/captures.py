@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from netwatch.capture.block import Block, Interface
+from netwatch.core.message import Message
+from netwatch.core.observation import Observation
 from netwatch.dissect.dissector import Dissector
-from netwatch.dissect.kernel import COLUMNS, Kernel
-from netwatch.model import Message, Observation
+from netwatch.dissect.loop.loop import COLUMNS, Kernel
+from netwatch.engine.observe import observe
 from netwatch.protocols import PROTOCOLS, looks_like
-from netwatch.wire import observe
 
 START = 1_679_302_800_000_000_000
 """20 March 2023, 10:00 in Brussels, ns."""
@@ -36,7 +37,7 @@ def block(frames: Frames, link: int = 1, *, snap: int = 1 << 18, first: int = 1)
 
 
 class Row(NamedTuple):
-    """A row of the kernel, by the names of `netwatch.dissect.kernel.COLUMNS`."""
+    """A row of the kernel, by the names of `netwatch.dissect.loop.loop.COLUMNS`."""
 
     kind: int
     record: int

@@ -3,18 +3,10 @@
 from dataclasses import replace
 from datetime import date
 
-from netwatch.model import (
-    App,
-    Ban,
-    Contact,
-    Device,
-    Match,
-    Network,
-    Observation,
-    Sensor,
-    Verdict,
-)
-from netwatch.policy import confidence
+from netwatch.core.alert import Sensor
+from netwatch.core.observation import Observation
+from netwatch.core.verdict import App, Ban, Contact, Device, Match, Network, Verdict
+from netwatch.rules.policy import confidence
 
 SECOND = 10**9
 GAP = 1800 * SECOND

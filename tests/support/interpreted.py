@@ -6,14 +6,14 @@ import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from types import ModuleType
+
+from support.paths import ROOT
 
 import netwatch.dissect
 
-ROOT = Path(__file__).parents[2]
-BUILT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-SOURCES = {row["name"]: ROOT / row["sources"][0] for row in BUILT["ext-modules"]}
+_TOOL = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+SOURCES = {name: ROOT / f"{name.replace('.', '/')}.py" for name in _TOOL["netwatch"]["compiled"]}
 """What the build compiles, by module name."""
 
 
@@ -32,7 +32,7 @@ class FromSource:
 
 def interpreted() -> ModuleType:
     """The kernel module, interpreted, and what of its room it stands on."""
-    return _imported(["netwatch.dissect.kernel"], _of_the_loop)["netwatch.dissect.kernel"]
+    return _imported(["netwatch.dissect.loop.loop"], _of_the_loop)["netwatch.dissect.loop.loop"]
 
 
 def all_interpreted(*names: str) -> dict[str, ModuleType]:

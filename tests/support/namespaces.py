@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.capture import interfaces, rights
+from netwatch.capture import interfaces
+from netwatch.capture import privileges as rights
 
 _NEWNET = 0x40000000
 _RIGHTS = 1 << 12 | 1 << 13 | 1 << 21  # CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from netwatch import jobs
 from netwatch.capture.files import find
 from netwatch.config import Config
-from netwatch.evidence.folder import Evidence
-from netwatch.model import Alert, Sensor
-from netwatch.tally import Tally
-from netwatch.wire import captures
+from netwatch.core.alert import Alert, Sensor
+from netwatch.core.statistics import Tally
+from netwatch.engine import jobs
+from netwatch.engine.observe import captures
+from netwatch.incidents.evidence_folder import Evidence
 
 SENSOR = Sensor("here", "0")
 

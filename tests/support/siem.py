@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from netwatch.core.alert import Alert
 from netwatch.formats import jsonl
-from netwatch.model import Alert
 
 # what each format means something by, what breaks lines, hides text or is no text at all
 _ALPHABET = (

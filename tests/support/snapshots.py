@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from support.alerts import ALERT, START
 
-from netwatch.model import EvidenceItem
+from netwatch.core.alert import EvidenceItem
 from netwatch.watch.snapshot import Backlog, Queue, Ranked, Snapshot, Table, Written
 
 NOW = 1_679_302_800.0

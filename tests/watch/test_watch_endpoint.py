@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.snapshots import BUSY, QUIET
 
-from netwatch.errors import NetwatchError
+from netwatch.core.errors import NetwatchError
 from netwatch.watch.endpoint import MAX_REQUESTS, Endpoint
 from netwatch.watch.health import Thresholds
 from netwatch.watch.listen import Listen

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from support.snapshots import BUSY, ITEM, NOW, OPEN, QUIET
 
-from netwatch.model import App, Device, Network
+from netwatch.core.verdict import App, Device, Network
 from netwatch.watch.rates import Rates
 from netwatch.watch.screen import screen
 from netwatch.watch.snapshot import Queue, Ranked, Snapshot

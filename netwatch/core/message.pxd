@@ -1,0 +1,29 @@
+cdef class Shown:
+    cdef readonly str evidence
+    cdef readonly str name
+    cdef readonly bint by_destination
+
+cdef class DnsInfo:
+    cdef readonly str type
+    cdef readonly str rcode
+    cdef readonly tuple answers
+    cdef readonly tuple chain
+    cdef readonly tuple ech
+
+cdef class TlsInfo:
+    cdef readonly str version
+    cdef readonly tuple alpn
+    cdef readonly str ech
+    cdef readonly object fingerprint
+
+cdef class QuicInfo:
+    cdef readonly str version
+
+cdef class Message:
+    cdef readonly tuple shown
+    cdef readonly Py_ssize_t size
+    cdef readonly DnsInfo dns
+    cdef readonly TlsInfo tls
+    cdef readonly QuicInfo quic
+    cdef readonly tuple oddities
+    cdef readonly tuple claims

@@ -1,0 +1,13 @@
+from netwatch.core.packet cimport Packet
+
+cdef class Seen:
+    cdef tuple _row
+    cdef long long _first
+    cdef str _source
+    cdef long _digits
+    cdef bytes _ends
+    cdef bytes _src_mac
+    cdef bytes _dst_mac
+    cdef readonly long long time
+    cdef readonly object flow
+    cdef readonly object side

@@ -1,0 +1,176 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""The rarer masks: what stands before a hello, what answers it, and its older kin.
+
+As in `netwatch.dissect.loop.protocol_masks`, each looks at a few bytes and answers with a kind of
+the protocol table or 0. STARTTLS needs no mask: the hello behind it starts a segment.
+"""
+
+import cython
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.loop.protocol_masks import Payloads
+else:
+    from netwatch.dissect.loop.protocol_masks import Payloads
+
+
+LEADS = bytes(byte in b"\x04\x05\r\x16 " or 65 <= byte <= 90 for byte in range(256))
+"""Of each byte, whether what a mask of a stream looks for, but DNS, may begin with it: SOCKS,
+version 2 of the PROXY protocol, TLS, what asks MySQL for TLS, and letters."""
+
+
+@cython.cclass
+class Prefaces(Payloads):
+    """The masks over one window of packet bytes; offsets are absolute in the window."""
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def proxy(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Where the bytes behind a PROXY protocol header start, version 1 or 2 (HAProxy's
+        proxy-protocol.txt), or behind what a MySQL client asks for TLS with, where its hello
+        is in the same segment, for which it does not wait; `at` where there is none."""
+        i: cython.Py_ssize_t = at + 8
+        if end - at < 15:
+            return at
+        if self.u32(at) == 0x50524F58 and self.u16(at + 4) == 0x5920:
+            while i < end and i - at < 107:
+                if self.data[i] == 10:
+                    return i + 1
+                i += 1
+        elif (
+            end - at >= 16
+            and self.u32(at) == 0x0D0A0D0A
+            and self.u32(at + 4) == 0x000D0A51
+            and self.u32(at + 8) == 0x5549540A
+            and self.data[at + 12] >> 4 == 2
+        ):
+            i = at + 16 + self.u16(at + 14)
+            return min(i, end)
+        elif (
+            end - at > 36
+            and self.u32(at) == 0x20000001
+            and self.data[at + 5] & 8
+            and self.data[at + 36] == 22
+        ):
+            return at + 36
+        return at
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def socks(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+        """A request of SOCKS 4a or 5 (RFC 1928 section 4) that names a host, alone or
+        behind its greeting; so short a thing must be told from data by its letters."""
+        size: cython.Py_ssize_t = end - at
+        if size < 11:
+            return 0
+        if self.data[at] == 4:
+            # Address 0.0.0.x with x not 0, user id, 0, host name, 0.
+            if not 1 <= self.data[at + 1] <= 2 or self.u32(at + 4) >> 8 or size > 8 + 512:
+                return 0
+            if self.data[at + 7] == 0 or self.data[end - 1] != 0:
+                return 0
+            at += 8
+            while at < end and self.data[at] != 0:
+                at += 1
+            return 9 if self.letters(at + 1, end - 1) else 0
+        if self.data[at] != 5:
+            return 0
+        if self.data[at + 2] != 0 or self.data[at + 3] != 3 or self.data[at + 4] + 7 != size:
+            at += 2 + self.data[at + 1]
+        if (
+            at + 11 <= end
+            and self.data[at] == 5
+            and 1 <= self.data[at + 1] <= 3
+            and self.data[at + 2] == 0
+            and self.data[at + 3] == 3
+            and end - at == 7 + self.data[at + 4]
+            and self.letters(at + 5, end - 2)
+        ):
+            return 9
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def letters(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+        """Whether the bytes are at least three, and letters, digits, ``-``, ``_`` and dots."""
+        c: cython.int
+        if end - at < 3:
+            return False
+        while at < end:
+            c = self.data[at]
+            if not (97 <= c <= 122 or 65 <= c <= 90 or 45 <= c <= 57 or c == 95) or c == 47:
+                return False
+            at += 1
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def server_hello(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+        """A TLS record that starts a ServerHello (RFC 5246 section 7.4.1.3), unless that
+        chose TLS 1.3, which encrypts the certificate."""
+        pos: cython.Py_ssize_t
+        stop: cython.Py_ssize_t
+        if (
+            end - at < 47
+            or self.data[at] != 22
+            or self.data[at + 1] != 3
+            or self.data[at + 5] != 2
+            or self.data[at + 6] != 0
+        ):
+            return 0
+        stop = min(end, at + 9 + self.u16(at + 7))
+        pos = at + 9 + 34
+        pos += 1 + self.data[pos] + 3 + 2
+        while pos + 6 <= stop:
+            if self.u16(pos) == 43 and self.u16(pos + 4) == 0x0304:
+                return 0
+            pos += 4 + self.u16(pos + 2)
+        return 10
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def http2(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+        """The preface of an HTTP/2 client in clear (RFC 9113 section 3.4), from
+        where it is none of HTTP/1 on."""
+        if end - at < 8 or self.u32(at) != 0x50524920 or self.u32(at + 4) != 0x2A204854:
+            return 0
+        return 11
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def dtls(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+        """A DTLS record of epoch 0 with a ClientHello or a fragment of one (RFC 6347
+        section 4.3, RFC 9147 section 5.2)."""
+        if (
+            end - at < 25
+            or self.data[at] != 22
+            or self.data[at + 1] != 0xFE
+            or self.data[at + 2] < 0xFC
+            or self.u16(at + 3) != 0
+            or self.data[at + 13] != 1
+        ):
+            return 0
+        return 8
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def gquic(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+        """A packet of Google's QUIC that names its version, Q0xx: with a long header, or
+        with the public header of before Q044, its connection id of eight bytes or none."""
+        first: cython.int
+        if end - at < 24:
+            return 0
+        first = self.data[at]
+        if first & 0x80:
+            at += 1
+        elif first & 1 and first & 0x0A != 2:
+            at += 9 if first & 8 else 1
+        else:
+            return 0
+        return 12 if self.u16(at) == 0x5130 else 0

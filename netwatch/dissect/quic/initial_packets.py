@@ -1,0 +1,211 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""A client's QUIC Initial packets, opened in the packet loop.
+
+Most of them are of two versions and carry a hello of no interest; they are opened here, so
+that the loop can read the name. Whatever is not as usual (another version, a packet that
+does not open with keys from its own Destination Connection ID) is not opened, and goes
+to `netwatch.protocols.quic`, which reads all of it.
+"""
+
+from array import array
+
+import cython
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.quic.aes_gcm import Gcm
+    from cython.cimports.netwatch.dissect.quic.initial_keys import Keys
+else:
+    from netwatch.dissect.quic.aes_gcm import Gcm
+    from netwatch.dissect.quic.initial_keys import Keys
+
+MAX_PACKET = cython.declare(cython.Py_ssize_t, 2048)
+"""The longest Initial packet that is opened here, bytes."""
+MAX_HEADER = cython.declare(cython.Py_ssize_t, 512)
+"""The longest header of one, token and all, bytes."""
+MAX_ID = cython.declare(cython.Py_ssize_t, 20)
+
+VERSION_2 = cython.declare(cython.longlong, 0x6B3343CF)
+TAG = cython.declare(cython.Py_ssize_t, 16)
+SAMPLED = cython.declare(cython.Py_ssize_t, 20)
+"""Bytes from the packet number on that header protection needs (RFC 9001 section 5.4.2)."""
+
+# The two keys of a connection, by their number.
+PAYLOAD = cython.declare(cython.Py_ssize_t, 0)
+HEADER = cython.declare(cython.Py_ssize_t, 1)
+
+
+@cython.cclass
+class Initials:
+    """Opens packets into `plain`; `behind` is then where the packet ends. The keys of the
+    last connection are kept."""
+
+    def __init__(self) -> None:
+        self.keys = Keys()
+        self.gcm = Gcm()
+        self.header = array("B", bytes(MAX_HEADER))
+        self.plain = array("B", bytes(MAX_PACKET))
+        self.nonce = array("I", bytes(4 * 3))
+        # version, size of the id, and the id; no version has the number 255
+        self.known = array("B", b"\xff" + bytes(1 + MAX_ID))
+        self.pos = 0
+        self.behind = 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def varint(
+        self, data: cython.const[cython.uchar][::1], end: cython.Py_ssize_t
+    ) -> cython.longlong:
+        """The variable-length integer at `pos` (RFC 9000 section 16); -1 where `end` comes
+        first."""
+        size: cython.Py_ssize_t
+        value: cython.longlong
+        i: cython.Py_ssize_t
+        if self.pos >= end:
+            return -1
+        value = data[self.pos]
+        size = 1 << (value >> 6)
+        value &= 63
+        if self.pos + size > end:
+            return -1
+        for i in range(1, size):
+            value = (value << 8) | data[self.pos + i]
+        self.pos += size
+        return value
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def open(
+        self,
+        data: cython.const[cython.uchar][::1],
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+    ) -> cython.Py_ssize_t:
+        """Open the Initial packet at `at` of a datagram that ends at `end` (RFC 9000
+        section 17.2.2): how many bytes of frames there are, -1 where it is not opened."""
+        version: cython.longlong
+        form: cython.int
+        size: cython.longlong
+        if end - at < 7 or data[at] < 0xC0:
+            return -1
+        version = (data[at + 1] << 8) | data[at + 2]
+        version = (version << 16) | (data[at + 3] << 8) | data[at + 4]
+        form = (data[at] >> 4) & 3
+        if not ((version == 1 and form == 0) or (version == VERSION_2 and form == 1)):
+            return -1
+        size = data[at + 5]
+        self.pos = at + 6 + size
+        if size > MAX_ID or self.pos >= end:
+            return -1
+        self.pos += 1 + data[self.pos]
+        size = self.varint(data, end)
+        if size < 0 or size > end - self.pos:
+            return -1
+        self.pos += size
+        size = self.varint(data, end)
+        if size < SAMPLED or size > MAX_PACKET or size > end - self.pos:
+            return -1
+        if self.pos + 4 - at > MAX_HEADER:
+            return -1
+        self.behind = self.pos + size
+        self.derive(data, at + 5, 0 if version == 1 else 1)
+        return self.unprotect(data, at)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def derive(
+        self,
+        data: cython.const[cython.uchar][::1],
+        at: cython.Py_ssize_t,
+        version: cython.Py_ssize_t,
+    ) -> cython.void:
+        """Make the keys for the connection id whose length is at `at`, unless they are those
+        of the last packet."""
+        i: cython.Py_ssize_t = 0
+        size: cython.Py_ssize_t = data[at]
+        if self.known[0] == version:
+            while i <= size and self.known[1 + i] == data[at + i]:
+                i += 1
+            if i > size:
+                return
+        self.known[0] = version
+        for i in range(size + 1):
+            self.known[1 + i] = data[at + i]
+        self.keys.derive(data, at + 1, size, version)
+        self.gcm.expand(self.keys.made, 0, PAYLOAD)
+        self.gcm.expand(self.keys.made, 7, HEADER)
+        self.gcm.authenticate(PAYLOAD)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def unprotect(
+        self, data: cython.const[cython.uchar][::1], at: cython.Py_ssize_t
+    ) -> cython.Py_ssize_t:
+        """Take the protection off the packet at `at` whose number is at `pos` (RFC 9001
+        sections 5.3 and 5.4): how many bytes of frames there are, -1 where it is forged."""
+        i: cython.Py_ssize_t
+        size: cython.Py_ssize_t = self.pos - at
+        more: cython.Py_ssize_t
+        number: cython.uint = 0
+        word: cython.uint
+        for i in range(4):
+            word = (data[self.pos + 4 + 4 * i] << 8) | data[self.pos + 5 + 4 * i]
+            word = (word << 8) | data[self.pos + 6 + 4 * i]
+            self.gcm.blocks[i] = (word << 8) | data[self.pos + 7 + 4 * i]
+        self.gcm.encrypt(HEADER, 1)
+        for i in range(size):
+            self.header[i] = data[at + i]
+        self.header[0] ^= self.mask(0) & 15
+        more = (self.header[0] & 3) + 1
+        for i in range(more):
+            word = data[self.pos + i] ^ self.mask(i + 1)
+            self.header[size + i] = word
+            number = (number << 8) | word
+        self.nonce[0] = self.keys.made[4]
+        self.nonce[1] = self.keys.made[5]
+        self.nonce[2] = self.keys.made[6] ^ number
+        size += more
+        self.pos += more
+        i = self.behind - TAG
+        if not self.gcm.decrypt(PAYLOAD, self.nonce, data, self.pos, i, self.plain):
+            return -1
+        return i - self.pos if self.sealed(data, size) else -1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def mask(self, i: cython.Py_ssize_t) -> cython.uint:
+        """A byte of the block that was encrypted first."""
+        return (self.gcm.blocks[i >> 2] >> (24 - 8 * (i & 3))) & 255
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def sealed(
+        self, data: cython.const[cython.uchar][::1], header: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Whether the tag is that of the `header` bytes of header and of what was decrypted
+        from `pos` on (NIST SP 800-38D section 7.2)."""
+        i: cython.Py_ssize_t
+        stop: cython.Py_ssize_t = self.behind - TAG
+        high: cython.ulonglong
+        low: cython.ulonglong
+        byte: cython.ulonglong
+        self.gcm.high = 0
+        self.gcm.low = 0
+        self.gcm.take(self.header, 0, header)
+        self.gcm.take(data, self.pos, stop)
+        self.gcm.multiply(8 * header, 8 * (stop - self.pos))
+        high = self.gcm.high
+        low = self.gcm.low
+        for i in range(8):
+            byte = self.mask(i) ^ data[stop + i]
+            if (high >> (56 - 8 * i)) & 255 != byte:
+                return False
+            byte = self.mask(8 + i) ^ data[stop + 8 + i]
+            if (low >> (56 - 8 * i)) & 255 != byte:
+                return False
+        return True

@@ -1,0 +1,310 @@
+"""The measurements: costs of a process, medians and ratios, goals, and the page that tells them."""
+
+import importlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from support.paths import ROOT
+
+from netwatch.config import load
+
+BENCH = ROOT / "bench"
+Bench = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A module of the benchmark by its name."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    return importlib.import_module
+
+
+def peer(bench: Bench, script: str, share: float = 1.0) -> Any:
+    command = [sys.executable, "-c", script]
+    return bench("peers").Peer(
+        "some one", "sh", "-", "", lambda job: command, bench("peers").printed, "reads", share=share
+    )
+
+
+def test_row_subtracts_the_start_and_scales_a_share(bench: Bench) -> None:
+    compare, run = bench("compare"), bench("measure").Run
+    runs = [run(cpu, 1.0, 5_000_000, 0, 7) for cpu in (1.2, 1.1, 9.0)]
+    empty = [run(0.2, 0.5, 1, 0, 0)] * 3
+    entry = compare.row(peer(bench, "", 0.1), runs, empty, 7)
+    assert entry["beyond"] == pytest.approx(10.0)
+    assert entry["cpu"] == pytest.approx(10.2)
+    assert entry["wall"] == pytest.approx(5.5)
+    assert "10% read, scaled" in entry["what"]
+    text = compare.table([entry | {"peer": compare.BASE, "cpu": 2.0}, entry])
+    assert "some one           10.20         10.00     5.50        5    5.10" in text
+
+
+def test_a_peer_that_fails_or_tells_too_little_is_told(bench: Bench, tmp_path: Path) -> None:
+    compare, job = bench("compare"), bench("peers").Job(tmp_path / "none", 1, tmp_path)
+    script = "import sys; print('no such thing', file=sys.stderr); sys.exit(3)"
+    result = compare.run(peer(bench, script), job, 60)
+    assert (result.status, result.told, result.error) == (3, None, "no such thing")
+    assert result.rss > 1_000_000
+    row = compare.row(peer(bench, script), [result], [], None)
+    assert "failed: no such thing" in compare.table([row])
+    two = compare.run(peer(bench, "print(1); print(2)"), job, 60)
+    assert (two.status, two.told) == (0, 2)
+    assert compare.row(peer(bench, ""), [two], [two], 3)["failed"] == "told 2 of 3"
+    assert "failed" not in compare.row(peer(bench, ""), [two], [two], 2)
+
+
+def test_a_command_is_fed_and_ended_in_time(bench: Bench, tmp_path: Path) -> None:
+    measure, output = bench("measure").measure, tmp_path / "some.out"
+    copy = [sys.executable, "-c", "import sys; sys.stdout.write(sys.stdin.read())"]
+    feed = [
+        sys.executable,
+        "-c",
+        "import sys; print('one'); print('two'); print(3, file=sys.stderr)",
+    ]
+    assert measure(copy, output, 60, feed=feed).told == 2
+    assert output.with_suffix(".fed").read_text() == "3\n"
+    assert measure(copy, output, 60).told == 0
+    broken = [sys.executable, "-c", "import sys; print('one'); sys.exit(4)"]
+    assert measure(copy, output, 60, feed=broken).error == "what it was fed broke off"
+    endless = [sys.executable, "-c", "import time; time.sleep(600)"]
+    assert measure(endless, output, 0.1).status == -signal.SIGKILL
+
+
+def test_interpreter_is_smaller_than_netwatch(bench: Bench, tmp_path: Path) -> None:
+    measure = bench("measure")
+    there = measure.measure(
+        measure.netwatch("names", "-q", str(ROOT / "pcaps")), tmp_path / "o", 60
+    )
+    assert 1_000_000 < measure.interpreter() < there.rss
+
+
+def results(cpu: dict[str, float]) -> dict[str, Any]:
+    """What a whole run would find, with CPU seconds of the peers by name."""
+    rows = [
+        {"peer": name, "cpu": value, "wall": value, "rss": 5e7, "told": 1, "what": "reads"}
+        | {"version": "1.2"}
+        for name, value in cpu.items()
+    ]
+    compared = {
+        "manifest": {"packets": 1000, "kind": "office"},
+        "rounds": 5,
+        "rows": [*rows, {"peer": "dpkt", "version": "1.9", "failed": "no such thing"}],
+    }
+    sizes = [(size, 60e6) for size in (1e7, 1e8, 1e9)]
+    memory = [
+        {"command": name, "octets": size, "packets": 1, "rss": rss, "cpu": 1.0, "told": 1}
+        for name in ("scan", "names")
+        for size, rss in sizes
+    ]
+    growth = {"what": "flows", "size": 1000, "packets": 10, "start": 0.1, "beyond": 1.0}
+    growth |= {"each": 0.1, "rss": 1e7, "suricata": None}
+    return {
+        "office": compared,
+        "dns": compared,
+        "start": {"cpu": {"--version": 0.1, "scan of an empty capture": 0.5}},
+        "jobs": {"times": 1.8, "same": True},
+        "memory": {"interpreter": 10e6, "rows": memory},
+        "growth": {"rows": [growth]},
+    }
+
+
+CPU = {"netwatch scan": 2.0, "netwatch names": 4.0, "tcpdump": 1.0, "suricata": 8.0}
+CPU |= {"suricata eve": 9.0, "nfstream": 15.0, "tshark": 40.0}
+MACHINE = {"processor": "some", "cpus": "2", "system": "Linux 6.1", "python": "3.11"}
+
+
+def test_goals_hold_or_do_not(bench: Bench) -> None:
+    goals = bench("goals")
+    found = {goal.work: goal for goal in goals.goals(results(CPU))}
+    holds = {work: goal.holds for work, goal in found.items()}
+    assert holds == {
+        "office, suricata / netwatch scan": True,
+        "office, ndpiReader / netwatch scan": None,
+        "office, nfstream / netwatch scan": False,
+        "office, tshark / netwatch scan": True,
+        "dns, suricata / netwatch scan": False,
+        "dns, ndpiReader / netwatch scan": None,
+        "dns, nfstream / netwatch scan": False,
+        "dns, tshark / netwatch scan": True,
+        "office, netwatch scan / tcpdump": True,
+        "office, suricata eve / netwatch names": True,
+        "scan of up to 1 GB, memory beyond Python's": True,
+        "scan, peak at 1 GB / at a quarter or less": True,
+        "names of up to 1 GB, memory beyond Python's": True,
+        "names, peak at 1 GB / at a quarter or less": True,
+        "--version": True,
+        "scan of an empty capture": False,
+        "two captures, same alerts, wall s with --jobs 1 / 2": True,
+    }
+    assert found["office, suricata / netwatch scan"].measured == 4.0
+    assert found["scan of up to 1 GB, memory beyond Python's"].measured == 50.0
+    text = goals.text(found.values())
+    assert [line.split()[-1] for line in text.splitlines()[1:4]] == ["holds", "measured", "hold"]
+
+
+def test_goals_that_were_not_measured(bench: Bench) -> None:
+    found = bench("goals").goals({})
+    assert len(found) == 17
+    assert {goal.holds for goal in found} == {None}
+
+
+def test_memory_that_grows_and_alerts_that_differ_do_not_hold(bench: Bench) -> None:
+    some = results(CPU)
+    for row in some["memory"]["rows"]:
+        row["rss"] += row["octets"] / 10
+    some["jobs"]["same"] = False
+    found = {goal.work: goal for goal in bench("goals").goals(some)}
+    flat = found["scan, peak at 1 GB / at a quarter or less"]
+    assert (flat.measured, flat.holds) == (pytest.approx(160 / 70), False)
+    assert not found["two captures, same alerts, wall s with --jobs 1 / 2"].holds
+
+
+def test_page_keeps_its_text_and_takes_what_was_measured(bench: Bench, tmp_path: Path) -> None:
+    page = bench("page")
+    text = "# Some\n\n<!-- one -->\nold\n<!-- /one -->\nkept\n<!-- two -->\n<!-- /two -->\n"
+    filled = page.fill(text, {"one": "new"})
+    assert filled == text.replace("old", "new")
+    assert page.fill(filled, {"two": "2", "one": "new"}) == filled.replace(
+        "two -->\n<", "two -->\n2\n<"
+    )
+    with pytest.raises(ValueError, match="three"):
+        page.fill(text, {"three": "3"})
+
+
+def live_results() -> dict[str, Any]:
+    row = {"reader": "netwatch live", "rate": None, "pps": 9990.0, "sent": 1000, "lost": 10}
+    flood = {"kind": "syn", "packets": 2000, "seconds": 2.0, "peak": 50_000_000, "marks": 4}
+    times = {"median": 0.01, "p99": 0.02, "most": 0.03, "pps": 9990.0, "lost": 0}
+    return {
+        "loss": {"rows": [row | {"saw": 990, "cpu": 0.5}]},
+        "latency": times | {"marks": 4, "told": 4},
+        "floods": {"rows": [flood | {"missed": 1, "counters": {"flow-table-full": 1500}}]},
+    }
+
+
+def test_loss_counts_where_tcpdump_has_none(bench: Bench) -> None:
+    def row(reader: str, rate: int | None, lost: int) -> dict[str, Any]:
+        return {"reader": reader, "rate": rate, "lost": lost}
+
+    rows = [
+        row("tcpdump -w /dev/null", 100, 0),
+        row("netwatch live", 100, 3),
+        row("netwatch live --no-filter", 100, 7),
+        row("tcpdump -w /dev/null", None, 1),
+        row("netwatch live", None, 99),
+        row("suricata --af-packet", 100, 50),
+    ]
+    goals = bench("goals").goals({"loss": {"rows": rows}, "latency": {"p99": 0.3}})
+    told = {goal.work: (goal.measured, goal.holds) for goal in goals if goal.measured is not None}
+    assert told == {
+        "packets dropped at rates at which tcpdump drops none": (7, False),
+        "from a packet to its alert, 99 % at 100,000 packets/s": (0.3, False),
+    }
+
+
+def test_a_measurement_that_takes_root_is_left_out_without(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    veth = bench("veth")
+    monkeypatch.setattr(veth.os, "geteuid", lambda: 1000)
+    with pytest.raises(veth.MissingError, match="take root"):
+        veth.need()
+    monkeypatch.setattr(veth.os, "geteuid", lambda: 0)
+    with pytest.raises(veth.MissingError, match="not installed:"):
+        veth.need("no-such-program")
+
+
+def test_every_part_has_its_place(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, copy = bench("page"), tmp_path / "performance.md"
+    copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(page, "PAGE", copy)
+    some = results(CPU) | live_results()
+    assert page.write(some, MACHINE) == list(page.PARTS)
+    told = copy.read_text(encoding="utf-8")
+    assert "| office, suricata / netwatch scan | ≥ 3 | 4.00 | holds |" in told
+    assert "| suricata 1.2 | reads | 8.00 | 4.00 | 8.00 | 50 |" in told
+    assert "| dpkt 1.9 | failed: no such thing |  |  |  |  |" in told
+    assert "| `names` | 1.00 | 1 | 60 | 50 | 1.00 |" in told
+    assert "| flows | 1,000 | 10 | 0.10 | 1.00 | 100000.00 | 10 |  |" in told
+    assert "| netwatch live | 9,990 | 1,000 | 10 | 1.00 | 500.00 |" in told
+    assert "at 9,990 packets/s: median 10 ms, 99 % 20 ms, most 30 ms; 4 of 4 told" in told
+    assert "| syn | 2,000 | 1,000 | 50 | 3 of 4 | `flow-table-full` 1,500 |" in told
+    del some["office"], some["loss"]
+    left = ["dns", "memory", "growth", "latency", "floods"]
+    assert page.write(some, MACHINE) == left
+    assert copy.read_text(encoding="utf-8") == told
+
+
+def test_signatures_have_so_many_domains(bench: Bench, tmp_path: Path) -> None:
+    config = bench("growth").signatures(1500, tmp_path)
+    loaded = load(config)
+    assert len(loaded.catalog.signatures) == 3
+    rules = [rule for signature in loaded.catalog.signatures.values() for rule in signature.rules]
+    assert len({rule.name for rule in rules}) == 1500
+    assert loaded.catalog.match("www.tiktok.com") is not None
+
+
+def test_a_step_is_measured_and_its_capture_removed(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growth, compare = bench("growth"), bench("compare")
+    monkeypatch.setattr(growth, "FLOWS", (100,))
+    monkeypatch.setattr(growth, "NAMES", ())
+    monkeypatch.setattr(growth, "DOMAINS", (10,))
+    settings = compare.Settings(8000, 0, 1, 0, (), tmp_path, 60)
+    rows = growth.growth(settings)["rows"]
+    assert [(row["what"], row["size"], row["packets"]) for row in rows] == [
+        ("packets", 125, 125),
+        ("packets", 500, 500),
+        ("packets", 2000, 2000),
+        ("packets", 8000, 8000),
+        ("flows", 100, 1600),
+        ("domains", 10, 400),
+    ]
+    assert all(row["start"] > 0 and row["rss"] > 1_000_000 for row in rows)
+    assert {path.name for path in tmp_path.glob("office-*.pcap")} == {
+        "office-1-1.pcap",
+        "office-8000-1.pcap",
+    }
+    assert not list(tmp_path.glob("data-*"))
+    assert len(growth.text({"rounds": 1, "rows": rows}).splitlines()) == 2 + len(rows)
+
+
+def test_one_command_measures_and_tells(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCH / "run.py"), "start", "office", "jobs", "memory"]
+    command += ["--packets", "20000", "--rounds", "1", "--gigabytes", "0.002"]
+    command += ["--only", "netwatch", "--work", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert [row["peer"] for row in found["office"]["rows"]] == ["netwatch scan", "netwatch names"]
+    assert found["jobs"]["same"]
+    assert len(found["memory"]["rows"]) == 2
+    goals = {goal["work"]: goal["measured"] for goal in found["goals"]}
+    assert goals["--version"] == found["start"]["cpu"]["--version"]
+    assert goals["office, suricata / netwatch scan"] is None
+    assert "not measured" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["offices"], "no section offices"),
+        (["--only", "snort"], "--only takes: netwatch scan"),
+        (["--rounds", "0"], "1 or more"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(options: list[str], said: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCH / "run.py"), "--work", str(tmp_path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr

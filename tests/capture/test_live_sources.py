@@ -1,0 +1,39 @@
+"""The table of live sources, and what each of them keeps to."""
+
+import sys
+
+import pytest
+from support.namespaces import needed
+
+from netwatch.capture import live_sources as live
+from netwatch.core.errors import CaptureError
+
+
+@needed
+@pytest.mark.parametrize("name", live.SOURCES)
+def test_every_source_is_one(name: str) -> None:
+    source = live.SOURCES[name](["lo"], promiscuous=False)
+    assert source.name == "lo"
+    assert source.size is None
+    assert source.notes == []
+    source.stop()
+    source.stop()
+    counts = [block.count for block in source.blocks()]
+    assert source.received == sum(counts)
+    assert (source.dropped, source.freezes, source.events) == (0, 0, {})
+    source.close()
+    source.close()
+    assert list(source.blocks()) == []
+
+
+@pytest.mark.parametrize("name", live.SOURCES)
+def test_every_source_refuses_in_words(name: str) -> None:
+    with pytest.raises(CaptureError, match="none0: no such interface, expected one of"):
+        live.SOURCES[name](["none0"])
+
+
+@pytest.mark.parametrize(("system", "name"), [("linux", "ring"), ("darwin", "scapy")])
+def test_the_usual_source(monkeypatch: pytest.MonkeyPatch, system: str, name: str) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    assert live.usual() == name
+    assert name in live.SOURCES

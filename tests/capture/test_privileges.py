@@ -1,0 +1,160 @@
+"""Rights that are missing are told with what grants them; those given up are gone."""
+
+import grp
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.namespaces import namespace, needed
+from support.paths import ROOT
+
+from netwatch.capture import privileges as rights
+from netwatch.core.errors import NetwatchError
+
+DROPPED = """
+import os, socket, sys
+from netwatch.capture import privileges as rights
+from netwatch.capture.ring_source import RingSource
+from netwatch.core.errors import CaptureError
+
+source = RingSource(["lo"], filtered=False)
+rights.drop("nobody")
+assert not rights.may_capture()
+assert rights.capabilities() == 0
+assert os.getgroups() == []
+try:
+    RingSource(["lo"])
+except CaptureError as error:
+    assert "CAP_NET_RAW" in str(error)
+else:
+    raise SystemExit("a new capture was possible")
+for gain in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0])):
+    try:
+        gain()
+    except PermissionError:
+        continue
+    raise SystemExit("root came back")
+rights.drop("nobody")  # a second time changes nothing
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as talk:
+    talk.bind(("127.0.0.1", 0))
+    talk.sendto(b"still captured", talk.getsockname())
+source.stop()
+found = b"".join(bytes(block.data) for block in source.blocks())
+print(found.count(b"still captured"), os.getresuid(), os.getresgid())
+"""
+
+
+@needed
+def test_what_was_opened_before_goes_on_without_rights() -> None:
+    nobody = pwd.getpwnam("nobody")
+    with namespace() as net:
+        done = subprocess.run(
+            ["ip", "netns", "exec", net.name, sys.executable, "-c", DROPPED],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=60,
+        )
+    assert done.stderr == ""
+    expected = (nobody.pw_uid,) * 3, (nobody.pw_gid,) * 3
+    assert done.stdout.strip() == f"1 {expected[0]} {expected[1]}"
+
+
+@needed
+def test_a_group_may_be_named() -> None:
+    group = grp.getgrall()[-1]
+    script = (
+        f"from netwatch.capture import rights; rights.drop('nobody', {group.gr_name!r});"
+        "import os; print(os.getresgid())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.stdout.strip() == str((group.gr_gid,) * 3), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("user", "group", "told"),
+    [
+        ("no-such-user", None, "there is no user 'no-such-user'"),
+        ("nobody", "no-such-group", "there is no group 'no-such-group'"),
+        ("root", None, "user 'root' is root, expected one with fewer rights"),
+    ],
+)
+def test_users_that_cannot_be(user: str, group: str | None, told: str) -> None:
+    before = os.getresuid(), os.getresgid(), os.getgroups()
+    with pytest.raises(NetwatchError, match=told):
+        rights.drop(user, group)
+    assert (os.getresuid(), os.getresgid(), os.getgroups()) == before
+
+
+@needed
+def test_only_root_can_become_another() -> None:
+    other = next(user.pw_name for user in pwd.getpwall() if user.pw_uid not in (0, 65534))
+    os.seteuid(65534)
+    try:
+        with pytest.raises(NetwatchError, match=f"only root can become user '{other}'"):
+            rights.drop(other)
+    finally:
+        os.seteuid(0)
+
+
+def test_a_drop_that_did_not_take_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("setgroups", "setresgid", "setresuid", "setuid"):
+        monkeypatch.setattr(os, name, lambda *_: None)
+    monkeypatch.setattr(rights, "_shut", lambda: None)
+    monkeypatch.setattr(os, "getresuid", lambda: (0, 0, 0))
+    with pytest.raises(NetwatchError, match="rights of root are still there"):
+        rights.drop("nobody")
+
+
+@pytest.mark.parametrize(
+    ("status", "euid", "may"),
+    [
+        ("Name:\tx\nCapEff:\t0000000000002000\n", 1000, True),
+        ("CapEff:\t0000000000001000\n", 0, False),
+        ("CapEff:\t0000000000000000\n", 0, False),
+        ("Name:\tx\n", 0, True),
+        (None, 0, True),
+        (None, 1000, False),
+    ],
+)
+def test_who_may_capture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str | None, euid: int, may: bool
+) -> None:
+    file = tmp_path / "status"
+    if status is not None:
+        file.write_text(status)
+    monkeypatch.setattr(rights, "_STATUS", file)
+    monkeypatch.setattr(os, "geteuid", lambda: euid)
+    assert rights.may_capture() is may
+
+
+def test_grants_name_the_exact_file(tmp_path: Path) -> None:
+    file = tmp_path / "python3"
+    file.touch()
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    told = rights.grants(str(link))
+    assert told[0].startswith(f"setcap cap_net_raw=ep {file} ")
+    assert any("AmbientCapabilities=CAP_NET_RAW" in line for line in told)
+    assert any("--cap-add NET_RAW" in line for line in told)
+
+
+def test_an_interpreter_that_others_use_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    own = tmp_path / "bin" / "python3"
+    assert "--copies" not in rights.grants(str(own))[0]
+    assert "--copies" in rights.grants("/usr/bin/python3")[0]
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
+    assert "--copies" not in rights.grants("/usr/bin/python3")[0]
+
+
+def test_elsewhere_it_takes_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert rights.grants() == ["start it as root (sudo)"]

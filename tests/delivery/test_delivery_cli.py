@@ -1,0 +1,216 @@
+"""``netwatch outputs`` and ``scan --deliver``, by the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.made_alerts import output, record
+from support.paths import ROOT
+from support.receivers import Http
+
+from netwatch.cli import main
+from netwatch.delivery import dead_letters as deadletters
+from netwatch.delivery import probe
+
+CAPTURE = str(ROOT / "pcaps" / "office-day.pcap")
+TOKEN = "s3cr3t"
+
+
+@pytest.fixture
+def site(tmp_path, http, monkeypatch):
+    monkeypatch.setenv("NW_TOKEN", TOKEN)
+    path = tmp_path / "netwatch.yaml"
+    path.write_text(
+        "version: 1\n"
+        "spool: {path: spool}\n"
+        "outputs:\n"
+        "  - {type: file, path: alerts.jsonl}\n"
+        f"  - {{type: http, name: hook, url: '{http.url}', token: {{env: NW_TOKEN}}}}\n"
+    )
+    return path
+
+
+def run(capsys, *words):
+    status = main(list(words))
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_scan_delivers_what_it_prints(site, http, capsys, tmp_path):
+    words = ("scan", "-c", str(site), CAPTURE, "--deliver", "--format", "jsonl")
+    status, out, err = run(capsys, *words)
+    assert status == 0, err
+    printed = [json.loads(line) for line in out.splitlines()]
+    assert len(printed) == 9
+    assert list(map(json.loads, (tmp_path / "alerts.jsonl").read_text().splitlines())) == printed
+    assert [json.loads(body) for body in http.events] == printed
+    status, out, _ = run(capsys, "outputs", "status", "-c", str(site))
+    assert status == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["name", "type", "format", "state", "queued", "oldest", "sent", "failed", "dead"],
+        ["file", "file", "jsonl", "idle", "0", "-", "9", "0", "0"],
+        ["hook", "http", "jsonl", "idle", "0", "-", "9", "0", "0"],
+    ]
+
+
+def test_what_is_left_is_told_with_status_1_and_delivered_later(site, http, capsys):
+    port = http.server_port
+    http.end()
+    words = ("scan", "-q", "-c", str(site), CAPTURE, "--deliver")
+    status, _, err = run(capsys, *words, "--deliver-timeout", "1")
+    assert status == 1
+    assert "output hook: 9 alerts left in the outbox" in err
+    assert "output file" not in err
+    status, out, _ = run(capsys, "outputs", "status", "-c", str(site), "--format", "jsonl")
+    assert status == 1
+    hook = json.loads(out.splitlines()[1])
+    assert (hook["name"], hook["state"], hook["queued"], hook["sent"]) == ("hook", "retrying", 9, 0)
+    assert "refused" in hook["reason"].lower()
+    assert hook["oldest_seconds"] >= 0
+    again = Http(port=port)
+    try:
+        assert run(capsys, *words)[0] == 0
+        assert len(again.events) == 18
+    finally:
+        again.end()
+
+
+def test_a_refused_alert_is_status_1_and_can_be_replayed(site, http, capsys, tmp_path):
+    http.faults = [lambda request: request.answer(422, {"no": "thanks"})]
+    words = ("scan", "-q", "-c", str(site), CAPTURE, "--deliver")
+    status, _, err = run(capsys, *words)
+    assert status == 1
+    assert "output hook: 1 refused for good" in err
+    assert deadletters.waiting(tmp_path / "spool", "hook") == 1
+    status, out, _ = run(capsys, "outputs", "status", "-c", str(site), "hook")
+    assert (status, out.splitlines()[1].split()[-1]) == (1, "1")
+    status, _, err = run(capsys, "outputs", "replay", "-c", str(site))
+    assert (status, err) == (
+        0,
+        "file: 0 put into the outbox again\nhook: 1 put into the outbox again\n",
+    )
+    none = tmp_path / "empty.pcap"
+    none.write_bytes(Path(CAPTURE).read_bytes()[:24])
+    assert run(capsys, "scan", "-q", "-c", str(site), str(none), "--deliver")[0] == 0
+    assert len(set(http.events)) == 9
+    assert len((tmp_path / "alerts.jsonl").read_text().splitlines()) == 9
+
+
+def test_test_sends_a_marked_alert_and_tells_the_answer(site, http, capsys):
+    status, out, _ = run(capsys, "outputs", "test", "-c", str(site))
+    assert status == 0
+    assert [line.split(":")[0] for line in out.splitlines()] == ["ok    file", "ok    hook"]
+    assert "HTTP 200 OK" in out
+    (alert,) = map(json.loads, http.events)
+    assert (alert["verdict"], alert["app"]["id"]) == ("exempt", "netwatch-test")
+    http.faults = [lambda request: request.answer(403, {"you": request.headers["Authorization"]})]
+    status, out, err = run(capsys, "outputs", "test", "-c", str(site), "hook", "--format", "jsonl")
+    assert status == 1
+    told = json.loads(out)
+    assert (told["delivered"], told["name"]) == (False, "hook")
+    assert "HTTP 403" in told["answer"]
+    assert TOKEN not in out + err
+
+
+def test_the_test_alert_is_a_whole_record_in_every_format(site):
+    from netwatch.delivery import probe
+    from netwatch.formats import RENDERERS
+
+    alert = probe.record(1_700_000_000.5, "s", "0")
+    assert set(alert) == set(record(1))
+    assert all(render(alert) for render in RENDERERS.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "why"),
+    [
+        (("outputs", "test", "nobody"), 1, "no output is 'nobody', there are: file, hook"),
+        (("outputs", "status"), 1, "has no outbox"),
+        (("outputs", "replay"), 1, "has no outbox"),
+        (("scan", CAPTURE, "--deliver", "--deliver-timeout", "x"), 2, "number of seconds"),
+    ],
+)
+def test_what_cannot_be_done_is_told(words, status, why, site, capsys):
+    try:
+        found, _, err = run(capsys, *words, "-c", str(site))
+    except SystemExit as caught:
+        found, err = caught.code, capsys.readouterr().err
+    assert found == status
+    assert why in err
+
+
+def test_a_secret_that_is_missing_is_a_mistake_of_the_configuration(site, capsys, monkeypatch):
+    monkeypatch.delenv("NW_TOKEN")
+    for words in (("outputs", "test"), ("scan", CAPTURE, "--deliver")):
+        status, _, err = run(capsys, *words, "-c", str(site))
+        assert status == 2
+        assert f"{site}:5: output 'hook': the environment variable NW_TOKEN is not set" in err
+    assert run(capsys, "scan", "-q", "-c", str(site), CAPTURE)[0] == 0
+
+
+def test_deliver_needs_outputs(tmp_path, capsys):
+    path = tmp_path / "netwatch.yaml"
+    path.write_text("version: 1\n")
+    status, _, err = run(capsys, "scan", CAPTURE, "--deliver", "-c", str(path))
+    assert status == 2
+    assert "--deliver needs 'outputs'" in err
+
+
+def outputs_of(out):
+    return [line for line in out.splitlines() if line[4:].startswith(("outbox", "output"))]
+
+
+def test_doctor_says_whether_outputs_can_be_reached(site, http, capsys, tmp_path):
+    _, out, _ = run(capsys, "doctor", "-c", str(site))
+    assert outputs_of(out) == [
+        f"ok  outbox        {tmp_path / 'spool'} can be written",
+        f"ok  output file   {tmp_path / 'alerts.jsonl'} can be written",
+        "ok  output hook   answers: HTTP 405 Method Not Allowed",
+    ]
+    http.faults = [lambda request: request.answer(401, {})]
+    status, out, _ = run(capsys, "doctor", "-c", str(site))
+    assert status == 1
+    assert outputs_of(out)[2].startswith("bad output hook   HTTP 401 Unauthorized")
+    http.end()
+    _, out, _ = run(capsys, "doctor", "-c", str(site))
+    assert outputs_of(out)[2] == (
+        f"bad output hook   127.0.0.1:{http.server_port}: Connection refused"
+    )
+    assert http.events == []
+    assert not (tmp_path / "spool").exists()
+    assert not (tmp_path / "alerts.jsonl").exists()
+
+
+def test_doctor_says_what_an_output_misses(site, capsys, monkeypatch, tmp_path):
+    monkeypatch.delenv("NW_TOKEN")
+    site.write_text(site.read_text().replace("path: alerts", "path: none/alerts"))
+    _, out, _ = run(capsys, "doctor", "-c", str(site))
+    assert outputs_of(out)[1:] == [
+        f"bad output file   there is no folder {tmp_path / 'none'}",
+        "bad output hook   the environment variable NW_TOKEN is not set",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "body", "well", "told"),
+    [
+        ("splunk_hec", 400, {"text": "No data", "code": 5}, True, "takes the token"),
+        ("splunk_hec", 403, {"text": "Invalid token", "code": 4}, False, "Invalid token"),
+        ("splunk_hec", 503, {"text": "Server is busy", "code": 9}, False, "HTTP 503"),
+        ("elastic", 400, {"error": "parse"}, True, "answers a bulk of nothing: HTTP 400"),
+        ("elastic", 401, {"error": "missing credentials"}, False, "HTTP 401 Unauthorized"),
+        ("elastic", 404, {}, False, "HTTP 404"),
+        ("http", 204, {}, True, "answers: HTTP 204"),
+        ("http", 302, {}, False, "HTTP 302"),
+    ],
+)
+def test_a_receiver_is_asked_without_an_alert(
+    kind, status, body, well, told, http, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NW_TOKEN", TOKEN)
+    http.faults = [lambda request: request.answer(status, body)]
+    more = {"token": {"env": "NW_TOKEN"}} if kind == "splunk_hec" else {}
+    found = probe.reach(output(tmp_path, type=kind, url=http.url, **more))
+    assert found[0] is well
+    assert told in found[1]
+    assert http.taken == []

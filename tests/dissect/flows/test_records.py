@@ -1,0 +1,239 @@
+"""Flows that are over: their two ends, which of them asked, their times and bytes."""
+
+import random
+from ipaddress import ip_address
+
+import handshakes
+import messages
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import layers
+from support.captures import START, block, timed
+from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, tcp, udp
+from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
+
+from netwatch.core.flow import OUTCOMES, Flow
+from netwatch.core.message import Message
+from netwatch.dissect.dissector import Dissector
+from netwatch.dissect.flows.records import ended
+from netwatch.dissect.flows.table import FIELDS
+from netwatch.dissect.loop.loop import Kernel
+from netwatch.protocols import PROTOCOLS, looks_like
+
+RAW = 101
+NAME = "www.example.org"
+HELLO = handshakes.records(handshakes.client_hello(NAME, random.Random(1)))
+ENDS = {4: (CLIENT, SERVER), 6: (CLIENT6, SERVER6)}
+OUT, BACK = (
+    {"sport": 50000, "dport": 443},
+    {"src": SERVER, "dst": CLIENT, "sport": 443, "dport": 50000},
+)
+
+
+def flows(frames: list[tuple[int, bytes]], link: int = RAW) -> list[Flow]:
+    def outcome(message: Message) -> int:
+        return OUTCOMES.index("ech" if message.shown else "no-sni")
+
+    by = Dissector(PROTOCOLS, looks_like, outcome=outcome)
+    for _ in by.messages(block(frames, link), "test"):
+        pass
+    for _ in by.flush():
+        pass
+    found = [*by.flows(), *by.finish()]
+    assert list(by.finish()) == []
+    return found
+
+
+def of(*packets: bytes, link: int = RAW) -> list[Flow]:
+    return flows(list(timed(packets)), link)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_ends_bytes_and_times(version: int, swapped: bool) -> None:
+    client, server = ENDS[version][:: -1 if swapped else 1]
+    out = {"src": client, "dst": server, "sport": 50000, "dport": 443}
+    back = {"src": server, "dst": client, "sport": 443, "dport": 50000}
+    (flow,) = of(
+        tcp(flags="S", seq=1000, **out),
+        tcp(flags="SA", seq=5000, **back),
+        tcp(HELLO, **out),
+        tcp(b"x" * 70, seq=5001, **back),
+    )
+    assert flow == Flow(
+        first=START,
+        last=START + 3_000_000,
+        transport="tcp",
+        client_ip=ip_address(client).packed,
+        client_port=50000,
+        server_ip=ip_address(server).packed,
+        server_port=443,
+        vlan=None,
+        bytes_out=len(HELLO),
+        bytes_in=70,
+        outcome="ech",
+        opened=True,
+        waiting=False,
+        source="test",
+        packet=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("packets", "client_port", "opened"),
+    [
+        pytest.param([tcp(flags="S", **OUT)], 50000, True, id="asked"),
+        pytest.param([tcp(flags="SA", **BACK)], 50000, True, id="answered"),
+        pytest.param(
+            [tcp(flags="S", sport=443, dport=50000, src=SERVER, dst=CLIENT)],
+            443,
+            True,
+            id="asked-from-the-lower-port",
+        ),
+        pytest.param([tcp(b"x" * 30, **OUT)], 50000, False, id="mid-flow"),
+        pytest.param([tcp(b"x" * 30, **BACK)], 50000, False, id="mid-flow-back"),
+        pytest.param(
+            [tcp(HELLO, src=SERVER, dst=CLIENT, sport=443, dport=50000)],
+            443,
+            False,
+            id="hello-tells",
+        ),
+        pytest.param(
+            [tcp(HELLO, **OUT), tcp(flags="SA", **BACK)], 50000, True, id="start-comes-late"
+        ),
+        pytest.param([udp(b"x" * 30, **OUT)], 50000, True, id="datagram"),
+        pytest.param([udp(b"x" * 30, **BACK)], 50000, True, id="datagram-from-a-server"),
+        pytest.param(
+            [udp(b"x", sport=60000, dport=40000)], 60000, True, id="datagram-between-high-ports"
+        ),
+    ],
+)
+def test_who_asked(packets: list[bytes], client_port: int, opened: bool) -> None:
+    (flow,) = of(*packets)
+    assert (flow.client_port, flow.opened) == (client_port, opened)
+    expected = CLIENT if client_port >= 50000 else SERVER
+    assert flow.client_ip == ip_address(expected).packed
+
+
+def test_ports_used_again_are_another_flow() -> None:
+    packets = [tcp(flags="S", seq=1000), tcp(HELLO), tcp(flags="S", seq=90000)]
+    packets += [tcp(b"x" * 50, seq=90001)]
+    one, two = of(*packets)
+    assert (one.bytes_out, one.outcome, one.packet) == (len(HELLO), "ech", 1)
+    assert (two.bytes_out, two.outcome, two.first) == (50, "none", START + 2_000_000)
+    assert (two.packet, two.opened) == (3, True)
+
+
+def test_a_repeated_syn_is_no_other_flow() -> None:
+    syn = tcp(flags="S", seq=1000)
+    for packets in ([syn] * 4 + [tcp(HELLO)], [tcp(HELLO), syn], [syn, tcp(HELLO), syn]):
+        (flow,) = of(*packets)
+        assert flow.outcome == "ech"
+
+
+def test_lookups_are_no_flows() -> None:
+    query = messages.query(1, NAME, "A")
+    framed = len(query).to_bytes(2) + query
+    assert of(udp(query), tcp(framed, dport=53), tcp(flags="S", dport=53, sport=50001)) == []
+
+
+@pytest.mark.parametrize("link", LINKS[:5], ids=lambda link: link.name)
+def test_the_vlan_of_a_flow(link) -> None:
+    (flow,) = of(link.frame(tcp(HELLO)), link=link.number)
+    assert flow.vlan == link.vlan
+    assert flow.client_mac is not None
+
+
+def test_a_flow_in_a_tunnel_is_that_of_the_inner_ends() -> None:
+    for wrapping in WRAPPINGS:
+        wrapped = Wrapped(CARRIERS[0], (wrapping,))
+        packet = tcp(HELLO, src=CLIENT6, dst=SERVER6)
+        (flow,) = of(*wrapped.frames(packet), link=1)
+        assert flow.client_ip == ip_address(CLIENT6).packed
+        assert (flow.client_mac, flow.vlan) == (wrapped.mac, wrapped.vlan)
+
+
+def test_a_flow_in_fragments_counts_once() -> None:
+    (flow,) = of(*layers.fragments(tcp(HELLO), (10, 20)))
+    assert (flow.outcome, flow.bytes_out, flow.packet) == ("ech", len(HELLO), 3)
+
+
+def test_a_hello_without_its_end_is_waited_for() -> None:
+    (flow,) = of(tcp(flags="S", seq=1000), tcp(HELLO[:300]))
+    assert (flow.outcome, flow.waiting) in {("none", True), ("ech", True)}
+    (flow,) = of(tcp(flags="S", seq=1000), tcp(HELLO[:20]))
+    assert (flow.outcome, flow.waiting) == ("none", True)
+
+
+def test_more_flows_than_the_list_holds_are_all_told() -> None:
+    ports = range(1024, 1024 + 9000)
+    told = of(*[tcp(flags="S", sport=port) for port in ports])
+    assert sorted(flow.client_port for flow in told) == list(ports)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.booleans()), max_size=80))
+def test_every_flow_is_told_once_however_small_the_table(packets: list) -> None:
+    """What a small table drops is told when it does, the rest at the end."""
+    kernel = Kernel(8, recording=True)
+    frames = [
+        tcp(flags="S" if syn else "A", seq=number * 99, sport=2000 + port)
+        if syn
+        else (tcp if stream else udp)(b"x" * 9, sport=2000 + port, dport=443)
+        for number, (port, syn, stream) in enumerate(packets)
+    ]
+    words: list[int] = []
+    for _ in kernel.walk(block(timed(frames), RAW)):
+        words += kernel.flows.take()
+    assert kernel.flows.drain()
+    words += kernel.flows.take()
+    told = [ended(slot, ["test"]) for slot in zip(*[iter(words)] * FIELDS, strict=True)]
+    assert len(words) == FIELDS * len(told)
+    assert len(told) == kernel.flows.flows
+    sent = sum(9 for _, syn, _ in packets if not syn)
+    assert sum(flow.bytes_out + flow.bytes_in for flow in told) == sent
+
+
+def test_flows_with_a_name_are_gathered_by_client_and_no_more() -> None:
+    def outcome(message: Message) -> int:
+        return OUTCOMES.index("named" if message.shown else "no-sni")
+
+    six = {"src": CLIENT6, "dst": SERVER6}
+    ethernet = [LINKS[0].frame(tcp(HELLO, sport=port, dport=443)) for port in (2001, 2002)]
+    ethernet += [LINKS[0].frame(tcp(HELLO, sport=2003, dport=853))]
+    ethernet += [LINKS[0].frame(tcp(HELLO, sport=2004, dport=443, **six))]
+    ethernet += [LINKS[0].frame(tcp(b"x" * 9, sport=2005, dport=443))]
+    by = Dissector(PROTOCOLS, looks_like, outcome=outcome)
+    assert list(by.messages(block(timed(ethernet), 1), "test")) != []
+    told = [*by.flows(), *by.finish()]
+    assert sorted(flow.client_port for flow in told) == [2003, 2005]
+    assert list(by.named(enough=4)) == []
+    found = {ip: (times, len(mac or b"")) for (ip, _, mac), times in by.named(enough=3)}
+    first, second, _, fourth, _ = (time for time, _ in timed(ethernet))
+    assert {ip: (sorted(times), size) for ip, (times, size) in found.items()} == {
+        ip_address(CLIENT).packed: ([first, second], 6),
+        ip_address(CLIENT6).packed: ([fourth], 6),
+    }
+    assert list(by.named()) == []
+
+
+def test_a_flow_is_followed_to_its_end_and_not_beyond() -> None:
+    by = Dissector(PROTOCOLS, looks_like, outcome=lambda message: OUTCOMES.index("named"))
+    block_ = block(list(timed([tcp(HELLO, **OUT)])), RAW)
+    ((packet, _),) = by.messages(block_, "test")
+    by.follow(packet.flow)
+    assert [each.flow for each in by.finish()] == [packet.flow]
+    by.follow(packet.flow)
+    # What comes between the same ports later is another flow.
+    later = block(list(timed([tcp(HELLO, seq=90000, **OUT)])), RAW)
+    assert len(list(by.messages(later, "test"))) == 1
+    assert list(by.finish()) == []
+    assert len(list(by.named())) == 1
+
+
+def test_a_flow_is_followed_that_is_over_and_not_told_yet() -> None:
+    by = Dissector(PROTOCOLS, looks_like, outcome=lambda message: OUTCOMES.index("named"))
+    again = [tcp(flags="S", seq=7, **OUT), tcp(HELLO, **OUT), tcp(flags="S", seq=90000, **OUT)]
+    (found,) = by.messages(block(list(timed(again)), RAW), "test")
+    by.follow(found[0].flow)
+    assert [each.flow for each in (*by.flows(), *by.finish())][:1] == [found[0].flow]

@@ -1,0 +1,75 @@
+"""Addresses that the packet loop remembers of answers for names of no interest."""
+
+from ipaddress import ip_address
+
+import messages
+import pytest
+from support.captures import START, rows, timed
+from support.frames import CLIENT, SERVER, udp
+
+from netwatch.core.flow import GRACE
+from netwatch.dissect.loop.loop import Kernel
+
+RAW = 101
+SECOND = 1_000_000_000
+ADDRESS, ADDRESS6 = "203.0.113.10", "2001:db8::10"
+
+
+def packed(text: str) -> bytes:
+    return ip_address(text).packed
+
+
+def answer(name: str = "www.example.org", address: str = ADDRESS, ttl: int = 60) -> bytes:
+    kind = "AAAA" if ":" in address else "A"
+    payload = messages.answer(1, name, kind, [(name, kind, ttl, address)])
+    return udp(payload, src=SERVER, sport=53, dst=CLIENT, dport=50000)
+
+
+def walked(*packets: bytes, zones: tuple[bytes, ...] = (b"example.com",)) -> Kernel:
+    kernel = Kernel(64, 5, zones=zones)
+    rows(kernel, timed(packets, gap=100 * SECOND), RAW)
+    return kernel
+
+
+@pytest.mark.parametrize("address", [ADDRESS, ADDRESS6])
+@pytest.mark.parametrize(
+    ("at", "known"),
+    [
+        (-1, False),
+        (0, True),
+        (60 * SECOND + GRACE, True),
+        (60 * SECOND + GRACE + 1, False),
+    ],
+)
+def test_an_answer_is_known_from_its_time_until_it_is_out_of_date(
+    address: str, at: int, known: bool
+) -> None:
+    kernel = walked(answer(address=address))
+    assert kernel.answered(packed(CLIENT), packed(address), START + at) is known
+    assert not kernel.answered(packed("10.9.9.9"), packed(address), START + at)
+    assert not kernel.answered(packed(CLIENT), packed("203.0.113.11"), START + at)
+
+
+def test_asked_again_it_lasts_from_the_first_to_the_last() -> None:
+    kernel = walked(answer(), answer(), answer(ttl=0))
+    for seconds, known in ((0, True), (100 + 60 + 300, True), (200 + 300.5, False)):
+        time = START + int(seconds * SECOND)
+        assert kernel.answered(packed(CLIENT), packed(ADDRESS), time) is known
+
+
+def test_answers_of_interest_are_left_to_the_parser() -> None:
+    kernel = walked(answer("www.example.com"))
+    assert not kernel.answered(packed(CLIENT), packed(ADDRESS), START)
+    assert kernel.candidates == 1
+
+
+def test_more_than_there_is_room_for_is_counted() -> None:
+    first = packed("198.51.100.0")
+    addresses = [(ip_address(first) + number).packed for number in range(70_000)]
+    one = answer(address="198.51.100.0")
+    assert one.count(first) == 1
+    kernel = Kernel(64, 5, zones=[])
+    rows(kernel, timed([one.replace(first, each) for each in addresses], gap=1000), RAW)
+    held = sum(kernel.answered(packed(CLIENT), each, START + SECOND) for each in addresses)
+    assert held + kernel.forgotten == 70_000
+    assert 10_000 < held < 65_536

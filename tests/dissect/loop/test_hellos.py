@@ -1,0 +1,411 @@
+"""Hellos in pieces and those of QUIC: what the packet loop tells of them itself, and that all
+else is as if it did not."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import handshakes
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.captures import START, Frames, Row, block, rows, timed
+from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
+from support.interpreted import interpreted
+from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
+
+from netwatch.capture.block import Interface
+from netwatch.core.flow import OUTCOMES
+from netwatch.core.message import Message
+from netwatch.coverage.readings import reading
+from netwatch.dissect.dissector import Dissector
+from netwatch.dissect.loop.loop import MORE, Kernel
+from netwatch.engine.observe import observe
+from netwatch.protocols import PROTOCOLS, QUIC, TLS, looks_like
+
+RAW = 101
+SECOND = 1_000_000_000
+IDLE, WANTED = "www.example.org", "www.example.com"
+V1, V2 = handshakes.QUIC_V1, handshakes.QUIC_V2
+
+
+def record(name: str | None, seed: int = 1, *, large: bool = True) -> bytes:
+    hello = handshakes.client_hello(name, random.Random(seed), post_quantum=large)
+    return handshakes.records(hello)
+
+
+def quic(name: str | None, *, version: int = V1) -> bytes:
+    return handshakes.client_hello(name, random.Random(1), quic=version)
+
+
+def datagrams(
+    hello: bytes, parts: Iterable[tuple[int, int]], *, version: int = V1, dcid: bytes = b"\7" * 8
+) -> list[bytes]:
+    """Initials that carry these parts of a hello, one each."""
+    return [
+        handshakes.quic_initial(
+            version, dcid, b"\1" * 5, number, handshakes.crypto_frame(hello, start, end)
+        )
+        for number, (start, end) in enumerate(parts)
+    ]
+
+
+def kernel(**options: bool) -> Kernel:
+    return Kernel(64, zones=[b"example.com"], **options)
+
+
+def walk(by: Kernel, *packets: bytes) -> list[Row]:
+    return rows(by, timed(packets), RAW)
+
+
+def cut(data: bytes, *at: int, sport: int = 50000) -> list[bytes]:
+    """A SYN, and segments of the data cut at these places."""
+    ends = [0, *at, len(data)]
+    segments = [tcp(data[a:b], seq=1001 + a, sport=sport) for a, b in pairwise(ends)]
+    return [tcp(flags="S", seq=1000, sport=sport), *segments]
+
+
+# what the loop tells
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1), (1, 3, 2)])
+def test_an_idle_hello_in_segments_is_counted_and_gives_no_row(order: tuple[int, ...]) -> None:
+    by = kernel()
+    syn, *segments = cut(record(IDLE), 600, 1200)
+    assert walk(by, syn, *[segments[at - 1] for at in order]) == []
+    assert by.shown() == {"tls-sni": 1}
+    assert list(by.rest()) == []
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1), (1, 3, 2)])
+def test_another_gives_all_its_rows_once_it_is_whole(order: tuple[int, ...]) -> None:
+    by = kernel()
+    syn, *segments = cut(record(WANTED), 600, 1200)
+    packets = [segments[at - 1] for at in order]
+    assert walk(by, syn, *packets[:-1]) == []
+    held = walk(by, packets[-1])
+    assert by.shown() == {}
+    assert [row.record >= 0 for row in held] == [False, False, True]
+    for row, packet, at in zip(held, packets, order, strict=True):
+        kept, own, source = by.kept(tuple(row)) if row.record < 0 else (row, None, 0)
+        assert kept[0] == (TLS if at == 1 else MORE)
+        if own is not None:
+            assert own.data == packet
+            assert own.data[kept[2] : kept[2] + kept[3]] == packet[40:]
+            assert (own.count, source) == (1, 0)
+
+
+@pytest.mark.parametrize("version", [V1, V2])
+@pytest.mark.parametrize("cuts", [(), (100,), (200, 100), (1, 2, 3)])
+def test_an_idle_hello_of_quic_is_counted_and_gives_no_row(
+    version: int, cuts: tuple[int, ...]
+) -> None:
+    hello = quic(IDLE, version=version)
+    for step in (1, -1):
+        by = kernel()
+        parts = list(pairwise([0, *sorted(cuts), len(hello)]))[::step]
+        sent = datagrams(hello, parts, version=version)
+        assert walk(by, *[udp(each, dport=443) for each in sent]) == []
+        assert by.shown() == {"quic-sni": 1}
+        assert list(by.rest()) == []
+
+
+@pytest.mark.parametrize("version", [V1, V2])
+def test_another_of_quic_gives_its_rows(version: int) -> None:
+    hello = quic(WANTED, version=version)
+    by = kernel()
+    first, second = datagrams(hello, [(0, 100), (100, len(hello))], version=version)
+    assert walk(by, udp(first, dport=443)) == []
+    held = walk(by, udp(second, dport=443))
+    assert [row.kind for row in held] == [QUIC, QUIC]
+    assert [row.record >= 0 for row in held] == [False, True]
+    assert by.shown() == {}
+
+
+def test_what_follows_a_hello_that_was_told_gives_no_row() -> None:
+    by = kernel()
+    hello = quic(IDLE)
+    (sent,) = datagrams(hello, [(0, len(hello))])
+    answer = handshakes.quic_initial(V1, b"", b"\2" * 8, 0, b"\2\0\0\0\0", key_id=b"\7" * 8)
+    back = udp(answer, src=SERVER, sport=443, dst=CLIENT, dport=50000)
+    out = udp(sent, dport=443)
+    assert walk(by, out, back, out, back) == []
+    assert by.shown() == {"quic-sni": 1}
+    # After a silence the same ports may be another connection.
+    later = timed([out], START + 60 * SECOND)
+    assert rows(by, later, RAW) == []
+    assert by.shown() == {"quic-sni": 2}
+    assert len(rows(by, timed([back], START + 120 * SECOND), RAW)) == 1
+
+
+STRANGE = {
+    "a bit of the frames": lambda data: data[:700] + bytes([data[700] ^ 1]) + data[701:],
+    "a bit of the tag": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+    "a bit of the header": lambda data: data[:16] + bytes([data[16] ^ 1]) + data[17:],
+    "another connection id": lambda data: data[:6] + b"\x08" + data[7:],
+    "a reserved version": lambda data: data[:1] + b"\x1a\x2a\x3a\x4a" + data[5:],
+    "a packet behind it": lambda data: data + data[:40],
+    "cut short": lambda data: data[:-1],
+}
+
+
+@pytest.mark.parametrize("change", STRANGE.values(), ids=STRANGE.keys())
+def test_what_is_not_as_usual_gives_a_row_and_all_that_follows(change: object) -> None:
+    hello = quic(IDLE)
+    (sent,) = datagrams(hello, [(0, len(hello))])
+    by = kernel()
+    packets = [udp(each, dport=443) for each in (change(sent), sent)]
+    assert len(walk(by, *packets)) == 2
+    assert by.shown() == {}
+
+
+def test_a_cut_packet_gives_a_row() -> None:
+    hello = quic(IDLE)
+    (sent,) = datagrams(hello, [(0, len(hello))])
+    by = kernel()
+    frames = block(timed([udp(sent, dport=443)]), RAW, snap=1000)
+    assert [len(part) for part in by.walk(frames)] == [16]
+
+
+@pytest.mark.parametrize("frames", [b"\2\0\0\0\0", b"\x1c\0\0\0", b"\6\0\1", b"\0" * 20, b"\6\0\0"])
+def test_frames_that_are_not_as_usual_give_a_row(frames: bytes) -> None:
+    by = kernel()
+    sent = handshakes.quic_initial(V1, b"\7" * 8, b"", 0, frames, size=60 if len(frames) > 9 else 0)
+    assert len(walk(by, udp(sent, dport=443))) == 1
+
+
+def test_a_hello_that_is_never_whole_gives_its_rows_after_a_while_or_at_the_end() -> None:
+    hello = quic(IDLE)
+    first, _ = datagrams(hello, [(0, 100), (100, len(hello))])
+    for later in (1, 3):
+        by = kernel()
+        syn, segment, _ = cut(record(IDLE), 600)
+        assert walk(by, syn, segment, udp(first, dport=443)) == []
+        found = rows(by, timed([udp(b"x")], START + later * SECOND), RAW)
+        assert [row.kind for row in found if row.record < 0] == ([TLS, QUIC] if later == 3 else [])
+        left = [kind for part in by.rest() for kind in part[::16]]
+        assert left == ([] if later == 3 else [TLS, QUIC])
+        # A block without packets says so too.
+    by = kernel()
+    assert walk(by, syn, segment) == []
+    assert [part[0] for part in by.walk(block([], RAW))] == [TLS]
+
+
+def test_interfaces_that_take_turns_keep_nothing_from_waiting() -> None:
+    by = kernel()
+    syn, segment, _ = cut(record(IDLE), 600)
+    assert walk(by, syn, segment) == []
+    other = block(timed([udp(b"x", dport=9)]), RAW)
+    for turn in range(200):
+        named = replace(other, interfaces=(Interface(RAW, 9, f"eth{turn % 2}"),))
+        assert list(by.walk(named)) == []
+    # So many that their packets could not be told apart for ever are not waited for.
+    kinds = []
+    for turn in range(200):
+        named = replace(other, interfaces=(Interface(RAW, 9, f"section {turn}"),))
+        kinds += [kind for part in by.walk(named) for kind in part[::16]]
+    assert kinds == [TLS]
+
+
+def test_only_so_many_wait() -> None:
+    by = kernel()
+    data = record(IDLE)
+    begun = [packet for n in range(200) for packet in cut(data, 600, sport=2000 + n)[:2]]
+    passed = walk(by, *begun)
+    assert [row.kind for row in passed] == [TLS] * (200 - 128)
+    assert len([kind for part in by.rest() for kind in part[::16]]) == 128
+    # All can be had again.
+    assert walk(by, *begun[:100]) == []
+
+
+def test_nothing_waits_amid_another_block() -> None:
+    by = kernel()
+    by.holding = False
+    syn, *segments = cut(record(IDLE), 600)
+    assert [row.kind for row in walk(by, syn, *segments)] == [TLS, MORE]
+    hello = quic(IDLE)
+    (sent,) = datagrams(hello, [(0, len(hello))])
+    assert walk(by, udp(sent, dport=443)) == []
+
+
+def test_ports_used_again_begin_anew() -> None:
+    by = kernel()
+    syn, first, _ = cut(record(WANTED), 600)
+    assert walk(by, syn, first) == []
+    again = [tcp(flags="S", seq=9000), tcp(record(IDLE)[:600], seq=9001)]
+    assert [row.record < 0 for row in walk(by, *again)] == [True]
+    assert walk(by, tcp(record(IDLE)[600:], seq=9601)) == []
+    assert by.shown() == {"tls-sni": 1}
+
+
+def test_without_zones_all_give_rows() -> None:
+    by = Kernel(64)
+    hello = quic(IDLE)
+    (sent,) = datagrams(hello, [(0, len(hello))])
+    assert len(walk(by, udp(sent, dport=443), *cut(record(IDLE), 600))) == 3
+
+
+# and that it is as if it did not
+
+
+def outcome(message: Message) -> int:
+    return OUTCOMES.index("named" if message.shown else "no-sni")
+
+
+def wanted(message: Message) -> bool:
+    return any(shown.name.endswith("example.com") for shown in message.shown)
+
+
+def told(
+    frames: Frames, parts: Sequence[int], link: int, *, zones: bool
+) -> tuple[Counter[Any], ...]:
+    """All that comes of a capture that is read in blocks of so many packets."""
+    by = Dissector(
+        PROTOCOLS,
+        looks_like,
+        wanted,
+        [b"example.com"] if zones else None,
+        outcome,
+        proving=lambda address: True,
+    )
+    found = []
+    first = 0
+    for size in (*parts, len(frames)):
+        some = frames[first : first + size]
+        if some:
+            found += by.messages(block(some, link, first=first + 1), "test")
+        first += size
+    found += by.flush()
+    names = Counter(
+        (each.packet, each.time, each.name, each.evidence, each.flow, frozenset(each.frames))
+        for pair in found
+        for each in observe(*pair)
+    )
+    flows = Counter(
+        (flow.first, flow.last, flow.packet, flow.bytes_out, flow.bytes_in, reading(flow))
+        for flow in (*by.flows(), *by.finish())
+    )
+    named = Counter((client, time) for client, times in by.named() for time in times)
+    return names, by.shown(), flows, named, by.oddities()
+
+
+@st.composite
+def conversations(draw: st.DrawFn, fragments: bool = False) -> tuple[int, Frames, list[int]]:
+    """Hellos in any pieces, in any order, some twice, some forged, some missing, in any
+    wrapping, some in fragments; the link type, the frames and the packets of each block."""
+    seed = draw(st.integers(0, 9))
+    packets: list[bytes] = []
+    for number in range(draw(st.integers(1, 3))):
+        name = draw(st.sampled_from([IDLE, IDLE, WANTED, None]))
+        six = draw(st.booleans())
+        ends = {"src": CLIENT6, "dst": SERVER6} if six else {}
+        back = {"src": SERVER6, "dst": CLIENT6} if six else {"src": SERVER, "dst": CLIENT}
+        # What comes in fragments is read late: of two connections under one port, or after a
+        # silence, another part would be the first.
+        port = 50000 + (number if fragments else number % draw(st.integers(1, 3)))
+        large = draw(st.booleans())
+        if draw(st.booleans()):
+            data = record(name, seed, large=large)
+            places = sorted(draw(st.sets(st.integers(1, len(data) - 1), max_size=3)))
+            some = [
+                tcp(data[a:b], seq=2**32 - 99 + a, sport=port, **ends)
+                for a, b in pairwise([0, *places, len(data)])
+            ]
+            if draw(st.booleans()):
+                some = draw(st.permutations(some))
+            if draw(st.integers(0, 3)):
+                some.insert(0, tcp(flags="S", seq=2**32 - 100, sport=port, **ends))
+        else:
+            version = draw(st.sampled_from([V1, V1, V2, handshakes.QUIC_DRAFT_29]))
+            data = handshakes.client_hello(
+                name, random.Random(seed), post_quantum=large, quic=version
+            )
+            places = sorted(draw(st.sets(st.integers(1, len(data) - 1), max_size=5)))
+            frames = draw(st.permutations(list(pairwise([0, *places, len(data)]))))
+            count = draw(st.integers(2 if large else 1, 3))
+            some = []
+            for which in range(count):
+                body = b"".join(
+                    draw(st.sampled_from([b"", b"\1", b"\0\0"]))
+                    + handshakes.crypto_frame(data, a, b)
+                    for a, b in frames[which::count]
+                )
+                sent = handshakes.quic_initial(
+                    version, bytes([seed] * 8), b"\1" * 5, which, body, size=1150
+                )
+                if draw(st.integers(0, 4)) == 0:
+                    forged = bytearray(sent)
+                    forged[draw(st.integers(0, len(sent) - 1))] ^= draw(st.sampled_from([1, 128]))
+                    some.append(udp(bytes(forged), sport=port, dport=443, **ends))
+                some.append(udp(sent, sport=port, dport=443, **ends))
+            answer = handshakes.quic_initial(
+                version, b"", b"\2" * 8, 0, b"\2\0\0\0\0", key_id=bytes([seed] * 8), side="server"
+            )
+            at = draw(st.integers(0, len(some)))
+            some.insert(at, udp(answer, sport=443, dport=port, **back))
+        if draw(st.integers(0, 3)) == 0:
+            some.append(draw(st.sampled_from(some)))
+        if draw(st.integers(0, 3)) == 0:
+            del some[draw(st.integers(0, len(some) - 1))]
+        packets += some
+    if draw(st.booleans()):
+        packets = draw(st.permutations(packets))
+    carrier = draw(st.sampled_from(CARRIERS))
+    wrapping = (draw(st.sampled_from(WRAPPINGS)),) if draw(st.booleans()) else ()
+    frames_: list[tuple[int, bytes]] = []
+    now = START
+    for number, packet in enumerate(packets):
+        pause = 1 if fragments else draw(st.sampled_from([1, 1, 1, 1, 3000, 11000]))
+        now += pause * SECOND // 1000
+        cuts = draw(st.sampled_from([{}, {}, {0: (9, 20)}])) if fragments else {}
+        around = Wrapped(carrier, wrapping).frames(packet, cuts=cuts, ident=number)
+        frames_ += [(now, frame) for frame in around]
+    parts = draw(st.lists(st.integers(1, 5), max_size=4))
+    return carrier.number, frames_, parts
+
+
+@settings(max_examples=300)
+@given(conversations())
+def test_the_same_is_told_whether_hellos_wait_in_the_loop_or_not(
+    case: tuple[int, Frames, list[int]],
+) -> None:
+    link, frames, parts = case
+    assert told(frames, parts, link, zones=True) == told(frames, parts, link, zones=False)
+
+
+@given(conversations(fragments=True))
+def test_the_same_is_told_of_fragments(case: tuple[int, Frames, list[int]]) -> None:
+    link, frames, parts = case
+    # They are read after all else in their block, so another packet may be the one that made
+    # a hello whole, and what is odd differs.
+    (names, shown, *_), (expected, known, *_) = (
+        told(frames, parts, link, zones=zones) for zones in (True, False)
+    )
+    assert {each[2:5] for each in names} == {each[2:5] for each in expected}
+    assert shown == known
+
+
+@settings(max_examples=40)
+@given(conversations())
+def test_both_forms_give_the_same_rows(case: tuple[int, Frames, list[int]]) -> None:
+    link, frames, parts = case
+    found = []
+    for module in (Kernel, interpreted().Kernel):
+        by = module(64, 7, zones=[b"example.com"], recording=True)
+        seen: list[object] = []
+        first = 0
+        for size in (*parts, len(frames)):
+            some = frames[first : first + size]
+            for part in by.walk(block(some, link, first=first + 1)) if some else ():
+                each = [tuple(part[at : at + 16]) for at in range(0, len(part), 16)]
+                seen += [by.kept(row) if row[1] < 0 else row for row in each]
+                seen += by.flows.take()
+            first += size
+        for part in by.rest():
+            each = [tuple(part[at : at + 16]) for at in range(0, len(part), 16)]
+            seen += [by.kept(row) for row in each]
+        found.append((seen, by.shown(), by.oddities(), by.flows.drain(), by.flows.take()))
+    assert found[0] == found[1]

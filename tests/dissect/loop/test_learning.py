@@ -1,0 +1,146 @@
+"""What the packet loop passes on for devices to be learned from, and what it does not."""
+
+import pytest
+from craft import Host, Wire
+from leases import Segment
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6
+from scapy.layers.l2 import ARP, Ether
+from support.captures import Frames, block, dissector, rows, timed
+from support.frames import LINKS
+
+from netwatch.core.message import Claim, Message
+from netwatch.dissect.dissector import Dissector
+from netwatch.dissect.loop.loop import Kernel
+from netwatch.protocols import ARP as ARP_KIND
+from netwatch.protocols import DHCP, DHCPV6, DNS, MDNS, ND, PROTOCOLS, looks_like
+
+HOST = Host("10.20.6.20", "02:00:00:20:06:14")
+SIX = Host("2001:db8:20:6::14", HOST.mac)
+DHCP_BIT, MDNS_BIT, ARP_BIT = 1, 2, 4
+
+
+def made() -> Frames:
+    link = Segment(Wire("2023-04-03T10:00:00+02:00", 1), Host("10.20.6.1", "02:00:00:20:06:01"))
+    link.obtain(HOST, "ws-014")
+    link.obtain6(SIX, "ws-014")
+    link.advertise(SIX)
+    link.solicit(SIX, "2001:db8:20:6::1")
+    link.announce(HOST, "ws-014")
+    return link.wire.frames
+
+
+FRAMES = made()
+
+
+@pytest.mark.parametrize(
+    ("learning", "kinds"),
+    [
+        (0, {DNS: 1}),
+        (DHCP_BIT, {DHCP: 4, DHCPV6: 2, DNS: 1}),
+        (MDNS_BIT, {MDNS: 1}),
+        (ARP_BIT, {ARP_KIND: 2, ND: 3, DNS: 1}),
+        (7, {DHCP: 4, DHCPV6: 2, ARP_KIND: 2, ND: 3, MDNS: 1}),
+    ],
+    ids=["none", "dhcp", "mdns", "arp", "all"],
+)
+def test_each_source_is_passed_on_where_it_is_wanted(learning: int, kinds: dict[int, int]) -> None:
+    kernel = Kernel(64, learning=learning)
+    found = [row.kind for row in rows(kernel, FRAMES)]
+    assert {kind: found.count(kind) for kind in found} == kinds
+    assert kernel.oddities() == {"not-ip": 2, "transport-unknown": 3}
+
+
+def test_rows_have_their_payload_and_macs() -> None:
+    for row in rows(Kernel(64, learning=7), FRAMES):
+        start = sum(len(frame) for _, frame in FRAMES[: row.record])
+        assert row.at + row.size == start + len(FRAMES[row.record][1])
+        assert (row.src_mac, row.dst_mac) == (start + 6, start)
+        if row.kind == ARP_KIND:
+            assert (row.at - start, row.addr_size, row.sport, row.dport) == (14, 0, 0, 0)
+        elif row.kind == ND:
+            assert (row.at - start, row.addr_size, row.sport, row.dport) == (54, 16, 0, 0)
+        else:
+            assert row.sport in (67, 68, 546, 547, 5353)
+
+
+def kinds(*packets: bytes, learning: int = 7) -> list[int]:
+    return [row.kind for row in rows(Kernel(64, learning=learning), timed(packets))]
+
+
+ETHER = Ether(src=HOST.mac, dst="02:00:00:20:06:01")
+
+
+@pytest.mark.parametrize(
+    ("packet", "found"),
+    [
+        (ETHER / IP() / UDP(sport=68, dport=67) / b"x", [DHCP]),
+        (ETHER / IP() / UDP(sport=67, dport=67) / b"x", [DHCP]),
+        (ETHER / IP() / UDP(sport=67, dport=68) / b"x", [DHCP]),
+        (ETHER / IP() / UDP(sport=50000, dport=67) / b"x", []),
+        (ETHER / IP() / UDP(sport=547, dport=546) / b"x", []),
+        (ETHER / IPv6() / UDP(sport=68, dport=67) / b"x", []),
+        (ETHER / IPv6() / UDP(sport=546, dport=547) / b"x", [DHCPV6]),
+        (ETHER / IPv6() / UDP(sport=50000, dport=546) / b"x", [DHCPV6]),
+        (ETHER / IPv6(hlim=255) / ICMPv6EchoRequest(), []),
+        (ETHER / IPv6(hlim=255) / ICMPv6ND_NS(), [ND]),
+    ],
+)
+def test_what_is_taken_for_what(packet: Ether, found: list[int]) -> None:
+    assert kinds(bytes(packet)) == found
+    assert kinds(bytes(packet), learning=0) == []
+
+
+def test_what_a_router_passed_on_proves_nothing() -> None:
+    kernel = Kernel(64, learning=7)
+    packet = bytes(ETHER / IPv6(hlim=254) / ICMPv6ND_NS())
+    assert rows(kernel, timed([packet])) == []
+    assert kernel.oddities() == {"nd-hop-limit": 1, "transport-unknown": 1}
+
+
+@pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
+def test_neighbour_discovery_on_every_link(link: object) -> None:
+    packet = bytes(IPv6(hlim=255) / ICMPv6ND_NS())
+    if link.carries(6):
+        kernel = Kernel(64, learning=7)
+        assert [row.kind for row in rows(kernel, timed([link.frame(packet)]), link.number)] == [ND]
+
+
+def test_arp_behind_a_tag() -> None:
+    tagged = ETHER.copy()
+    tagged.type = 0x8100
+    frame = bytes(tagged) + b"\0\x1e\x08\x06" + bytes(ARP())
+    (row,) = rows(Kernel(64, learning=7), timed([frame]))
+    assert (row.kind, row.vlan) == (ARP_KIND, 30)
+
+
+def claims(by: Dissector) -> list[Claim]:
+    return [claim for _, message in by.messages(block(FRAMES), "test") for claim in message.claims]
+
+
+def test_claims_are_told_whether_names_are_wanted_or_not() -> None:
+    def unwanted(message: Message) -> bool:
+        return False
+
+    wanted = [
+        Dissector(PROTOCOLS, looks_like, which, learning=("dhcp", "mdns", "arp"))
+        for which in (None, unwanted)
+    ]
+    found = [claims(each) for each in wanted]
+    assert found[0] == found[1]
+    assert [claim.kind for claim in found[0]] == [
+        *("asks", "asks", "leased"),
+        "held",
+        *("asks", "leased"),
+        *("held", "held", "held"),
+    ]
+    assert claims(dissector()) == []
+
+
+def test_what_cannot_be_read_is_counted() -> None:
+    by = Dissector(PROTOCOLS, looks_like, learning=("dhcp", "arp"))
+    cut = [frame[:60] for _, frame in FRAMES]
+    ((_, announcement),) = by.messages(block(timed(cut)), "test")
+    assert announcement.claims[0].ips == (bytes([10, 20, 6, 20]),)
+    found = by.oddities()
+    assert (found["dhcp-cut"], found["nd-cut"]) == (4, 3)

@@ -1,0 +1,267 @@
+"""What the packet loop counts without a parser shows nothing but names of no interest."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import ip_address
+
+import handshakes
+import messages
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import protocol_samples as samples
+from support.captures import rows, timed
+from support.frames import CLIENT, SERVER, tcp, udp
+
+from netwatch.core.errors import Incomplete, ParseError
+from netwatch.core.message import Message
+from netwatch.dissect.loop.loop import Kernel
+from netwatch.protocols import dns, tls
+
+RAW = 101
+IDLE = ("www.example.org", "cdn.example.net", "edge.example.net", "a-b_c.example.com")
+OTHER = "www.example.com"
+RNG = random.Random(3)
+
+
+def query(name: str, kind: str = "A") -> bytes:
+    return messages.query(1, name, kind)
+
+
+def answer(name: str, *targets: str, kind: str = "CNAME") -> bytes:
+    owners = (name, *targets)
+    prefix = "1 " if kind == "HTTPS" else ""
+    records = [
+        (owner, kind, 60, prefix + target) for owner, target in zip(owners, targets, strict=False)
+    ]
+    records.append((owners[-1], "A", 60, SERVER))
+    return messages.answer(1, name, "A", records)
+
+
+def https(parameters: bytes) -> bytes:
+    plain = messages.answer(1, IDLE[0], "HTTPS", [(IDLE[0], "HTTPS", 60, "1 .")])
+    size = 3 + 4 + len(b"\2h3\2h2")
+    assert int.from_bytes(plain[-size - 2 : -size]) == size
+    return plain[: -size - 2] + (size + len(parameters)).to_bytes(2) + plain[-size:] + parameters
+
+
+def hello(name: str | None, **options: bool) -> bytes:
+    return handshakes.records(handshakes.client_hello(name, RNG, **options))
+
+
+def kernel(*zones: str) -> Kernel:
+    return Kernel(64, zones=[zone.encode() for zone in zones or (OTHER,)])
+
+
+def within(name: str) -> bool:
+    return name == OTHER or name.endswith(f".{OTHER}")
+
+
+def datagram(payload: bytes) -> bytes:
+    if len(payload) > 2 and payload[2] & 0x80:
+        return udp(payload, src=SERVER, sport=53, dst=CLIENT, dport=50000)
+    return udp(payload)
+
+
+def read(payload: bytes, parse: Callable[[bytes], Message]) -> Message | None:
+    try:
+        return parse(payload)
+    except (ParseError, Incomplete):
+        return None
+
+
+KEY = b"\7\0\x20" + samples.vector(2, bytes(32)) + samples.vector(2, b"\0\1\0\1") + b"\0"
+KEYS = samples.vector(
+    2, b"\xfe\x0d" + samples.vector(2, KEY + b"\x0epublic.example\0\0") + b"\xfe\x0a\0\0"
+)
+
+
+DATAGRAMS = {
+    "query": (query("www.example.org"), {"dns-query": 1}),
+    "upper": (query("WWW.Example.ORG"), {"dns-query": 1}),
+    "answer": (answer("www.example.org"), {"dns-answer": 1}),
+    "alias": (answer("www.example.org", "cdn.example.net"), {"dns-answer": 1, "dns-cname": 1}),
+    "chain": (
+        answer("www.example.org", "cdn.example.net", "edge.example.net"),
+        {"dns-answer": 1, "dns-cname": 2},
+    ),
+    "https": (
+        answer("www.example.org", "cdn.example.net", kind="HTTPS"),
+        {"dns-answer": 1, "dns-cname": 1},
+    ),
+    "above": (query("example.com"), {"dns-query": 1}),
+    "beside": (query("wwww.example.com"), {"dns-query": 1}),
+    "in front": (query("www.example.com.example.org"), {"dns-query": 1}),
+    "many labels": (query("1." * 31 + "a"), {"dns-query": 1}),
+    "parameters": (
+        https(b"\0\4\0\4" + ip_address(SERVER).packed),
+        {"dns-answer": 1},
+    ),
+    "ech-keys": (https(b"\0\5" + samples.vector(2, KEYS)), {"dns-answer": 1}),
+    "https-self": (
+        messages.answer(1, IDLE[0], "HTTPS", [(IDLE[0], "HTTPS", 60, "1 .")]),
+        {"dns-answer": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize(("payload", "shown"), DATAGRAMS.values(), ids=DATAGRAMS.keys())
+def test_idle_names_are_counted_as_the_parser_would(payload: bytes, shown: dict[str, int]) -> None:
+    by = kernel()
+    assert rows(by, timed([datagram(payload)]), RAW) == []
+    assert by.shown() == shown
+    assert Counter(each.evidence for each in dns.parse(payload).shown) == shown
+
+
+OF_INTEREST = {
+    "query": query(OTHER),
+    "answer": answer(OTHER),
+    "alias": answer("www.example.org", OTHER),
+    "end of a chain": answer("www.example.org", "cdn.example.net", OTHER),
+    "https": answer("www.example.org", OTHER, kind="HTTPS"),
+    "upper": query(OTHER.upper()),
+    "below": query(f"x.{OTHER}"),
+    "far below": query("1." * 20 + OTHER),
+    "too many labels": query("1." * 32 + "a"),
+    "parameters that run out": https(b"\0\2\0\4\2h3"),
+    "a hint of a wrong size": https(b"\0\4\0\3\1\2\3"),
+    "address of a wrong size": answer("www.example.org")[:-6] + b"\0\3\1\2\3",
+    "truncated": b"\0\1\x83\x80" + answer("www.example.org")[4:],
+    "cut": answer("www.example.org", "cdn.example.net")[:-20],
+    "dot in a label": query("www.example.org").replace(b"\3www\7example", b"\x0bwww.example"),
+}
+
+
+@pytest.mark.parametrize("payload", OF_INTEREST.values(), ids=OF_INTEREST.keys())
+def test_all_else_goes_to_the_parser(payload: bytes) -> None:
+    by = kernel()
+    assert len(rows(by, timed([datagram(payload)]), RAW)) == 1
+    assert by.shown() == {}
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_hello_with_an_idle_name_is_counted_and_another_is_not(large: bool) -> None:
+    by = kernel()
+    assert rows(by, timed([tcp(hello(IDLE[0], post_quantum=large))]), RAW) == []
+    assert by.shown() == {"tls-sni": 1}
+    for name in (OTHER, None):
+        packets = timed([tcp(hello(name, post_quantum=large), sport=50001)])
+        assert len(rows(by, packets, RAW)) == 1
+        by = kernel()
+
+
+def test_a_repeated_hello_is_counted_once() -> None:
+    by = kernel()
+    assert rows(by, timed([tcp(hello(IDLE[0]))] * 3), RAW) == []
+    assert by.shown() == {"tls-sni": 1}
+    assert by.oddities() == {"tcp-retransmission": 2}
+
+
+def test_nothing_is_held_back_without_zones_and_they_can_change() -> None:
+    packets = timed([datagram(query(IDLE[0])), tcp(hello(IDLE[0]))])
+    assert len(rows(Kernel(64), packets, RAW)) == 2
+    for zones in (None, [b"example.org"], [b"org"]):
+        changed = kernel()
+        changed.interest(zones)
+        assert len(rows(changed, packets, RAW)) == 2
+    assert rows(Kernel(64, zones=[]), packets, RAW) == []
+
+
+def test_many_zones_are_never_mixed_up() -> None:
+    by = kernel(*(f"n{number}.example.org" for number in range(80_000)))
+    inside = [datagram(query(f"a.n{number}.example.org")) for number in range(0, 80_000, 27)]
+    assert len(rows(by, timed(inside), RAW)) == len(inside)
+    outside = [datagram(query(f"m{number}.example.org")) for number in range(3000)]
+    assert rows(by, timed(outside), RAW) == []
+
+
+@st.composite
+def mangled(draw: st.DrawFn, payloads: list[bytes]) -> bytes:
+    data = bytearray(draw(st.sampled_from(payloads)))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(data)))
+        match draw(st.sampled_from("sdi")):
+            case "s":
+                data[at : at + 1] = draw(st.binary(min_size=1, max_size=2))
+            case "d":
+                del data[at : at + draw(st.integers(1, 6))]
+            case "i":
+                data[at:at] = draw(st.sampled_from([b"\0", b"\xc0\x0c", b".", b"\5other", b"\1"]))
+    return bytes(data)
+
+
+MESSAGES = [payload for payload, _ in DATAGRAMS.values()] + list(OF_INTEREST.values())
+
+
+@settings(max_examples=500)
+@given(mangled(MESSAGES), st.binary(max_size=3))
+def test_whatever_the_datagram_the_parser_agrees(payload: bytes, behind: bytes) -> None:
+    by = kernel()
+    held = not rows(by, timed([datagram(payload + behind)]), RAW)
+    if held and payload + behind:
+        message = read(payload + behind, dns.parse)
+        assert message is not None
+        assert not any(within(shown.name) for shown in message.shown)
+        assert message.oddities == ()
+        # Of an alias whose owner cannot be read the parser says nothing.
+        assert Counter(shown.evidence for shown in message.shown) <= Counter(by.shown())
+    else:
+        assert by.shown() == {}
+
+
+def with_ech(size: int, first: int = 0x2A2A, key: int = 32, more: int = 0) -> bytes:
+    """A hello with an encrypted_client_hello whose payload has this size, and with another
+    extension of this type."""
+    body = b"\0\0\1\0\1\7" + samples.vector(2, bytes(key)) + samples.vector(2, bytes(size))
+    parts = samples.server_name(IDLE[0].encode()) + samples.extension(0xFE0D, body)
+    parts += samples.extension(more, b"\0\3\2h3") if more else b""
+    return samples.records(samples.hello(parts, (first, 0x1301)))
+
+
+@pytest.mark.parametrize("size", [0, 1, 143, 144, 145, 176, 207, 208, 239, 240, 272])
+@pytest.mark.parametrize("first", [0x2A2A, 0x2A3A, 0x1A2B, 0x1301])
+@pytest.mark.parametrize("key", [0, 32])
+@pytest.mark.parametrize("more", [0, 17513, 17613, 17514])
+def test_a_dummy_is_idle_and_what_stands_for_another_is_not(
+    size: int, first: int, key: int, more: int
+) -> None:
+    by = kernel()
+    payload = with_ech(size, first, key, more)
+    held = not rows(by, timed([tcp(payload)]), RAW)
+    message = tls.parse(payload)
+    assert message.tls is not None
+    assert held == (message.tls.ech != "outer" and message.oddities == ())
+
+
+HELLOS = [hello(name, post_quantum=large) for name in (IDLE[0], OTHER) for large in (False, True)]
+HELLOS += [with_ech(176), with_ech(207), with_ech(207, 0x1301), with_ech(176, 0x1301, 0)]
+
+
+@settings(max_examples=500)
+@given(mangled(HELLOS))
+def test_whatever_the_hello_the_parser_agrees(payload: bytes) -> None:
+    by = kernel()
+    if not rows(by, timed([tcp(payload)]), RAW) and by.shown():
+        message = read(payload, tls.parse)
+        assert message is not None
+        assert [within(shown.name) for shown in message.shown] == [False]
+        assert message.oddities == ()
+        assert message.tls is not None
+        assert message.tls.ech != "outer"
+        assert by.shown() == {"tls-sni": 1}
+
+
+@pytest.mark.parametrize("post_quantum", [False, True])
+def test_hellos_put_together_elsewhere_are_held_against_the_same_names(post_quantum: bool) -> None:
+    made = kernel()
+    for name, known in ((IDLE[0], True), (OTHER, False), (None, False)):
+        plain = handshakes.client_hello(name, RNG, post_quantum=post_quantum)
+        quic = handshakes.client_hello(name, RNG, post_quantum=post_quantum, quic=True)
+        assert made.idle(2, handshakes.records(plain)) is known
+        assert made.idle(3, quic) is known
+        assert not made.idle(2, handshakes.records(plain)[:-1])
+        assert not made.idle(3, quic[:-1])
+        assert not made.idle(4, quic)
+    assert made.shown() == {"tls-sni": 1, "quic-sni": 1}
+    assert not Kernel(64).idle(3, quic)

@@ -1,0 +1,164 @@
+"""QUIC handshakes in flight: whose datagrams belong together, and when they are let go."""
+
+import random
+from collections.abc import Callable, Sequence
+
+import handshakes as crafted
+import pytest
+from support.captures import START, observed, timed
+from support.frames import CLIENT, SERVER, udp
+
+from netwatch.core.errors import ParseError
+from netwatch.core.message import Message, Shown
+from netwatch.core.packet import Packet
+from netwatch.dissect.reassembly.handshakes import AGAIN, Handshakes
+
+RAW = 101
+SECOND = 1_000_000_000
+
+
+class Toy:
+    """``+x`` adds x to the name, ``=x`` ends it, all else is not its own."""
+
+    def __init__(self, known: Callable[[bytes], bool]) -> None:
+        self.known = known
+        self.name = ""
+        self.done = False
+
+    def feed(self, datagram: bytes) -> Message | None:
+        if datagram[:1] not in (b"+", b"="):
+            raise ParseError("not-decrypted")
+        if self.done:
+            return None
+        self.name += datagram[1:].decode()
+        self.done = datagram[:1] == b"="
+        if self.done and self.known(self.name.encode()):
+            return None
+        return self._message() if self.done else None
+
+    def finish(self) -> Message | None:
+        if "!" in self.name:
+            raise ParseError("bad")
+        return None if self.done or not self.name else self._message()
+
+    def _message(self) -> Message:
+        return Message((Shown("quic-sni", self.name),), 0)
+
+
+class Feeder:
+    """Feeds datagrams and gathers (packet number, name)."""
+
+    def __init__(self, known: tuple[tuple[int, bytes], ...] = (), **limits: int) -> None:
+        self.table = Handshakes(Toy, lambda flow, name: (flow, name) in known, **limits)
+        self.number = 0
+        self.told: list[tuple[int, str]] = []
+
+    def send(self, datagram: bytes, *, flow: int = 256, side: int = 0, at: int = 0) -> None:
+        self.number += 1
+        ends = (b"a" * 4, 1, b"b" * 4, 443)
+        packet = Packet("test", self.number, START + at, 9, "udp", *ends, None, None, None, flow)
+        if not self.table.answers(flow, side, packet.time):
+            self._note(self.table.feed(flow, side, datagram, packet))
+
+    def flush(self) -> None:
+        self._note(list(self.table.flush()))
+
+    def _note(self, found: Sequence[tuple[Packet, Message]]) -> None:
+        self.told += [(by.number, message.shown[0].name) for by, message in found]
+
+
+def test_a_hello_over_two_datagrams_is_told_with_the_last() -> None:
+    feeder = Feeder()
+    feeder.send(b"+one.")
+    feeder.send(b"=two")
+    feeder.flush()
+    assert feeder.told == [(2, "one.two")]
+
+
+def test_a_hello_that_is_known_is_not_told() -> None:
+    feeder = Feeder(known=((512, b"one.two"),))
+    for flow in (256, 512):
+        feeder.send(b"+one.", flow=flow)
+        feeder.send(b"=two", flow=flow)
+    feeder.flush()
+    assert feeder.told == [(2, "one.two")]
+
+
+def test_what_the_server_sends_neither_opens_nor_disturbs() -> None:
+    feeder = Feeder()
+    feeder.send(b"?", side=1)
+    feeder.send(b"+one.")
+    feeder.send(b"=evil", side=1)
+    feeder.send(b"=two")
+    assert feeder.told == [(4, "one.two")]
+    assert feeder.table.oddities == {"not-decrypted": 1}
+
+
+def test_clients_are_told_apart() -> None:
+    feeder = Feeder()
+    for flow in range(1, 6):
+        feeder.send(b"+n%d" % flow, flow=flow << 8)
+    for flow in range(5, 0, -1):
+        feeder.send(b"=", flow=flow << 8)
+    assert feeder.told == [(6, "n5"), (7, "n4"), (8, "n3"), (9, "n2"), (10, "n1")]
+
+
+def test_told_once_however_often_it_comes() -> None:
+    feeder = Feeder()
+    for _ in range(4):
+        feeder.send(b"=one")
+    assert feeder.told == [(1, "one")]
+
+
+@pytest.mark.parametrize(("later", "told"), [(AGAIN, 1), (AGAIN + 1, 2)])
+def test_the_same_ports_after_a_silence_are_another_connection(later: int, told: int) -> None:
+    feeder = Feeder()
+    feeder.send(b"=one")
+    feeder.send(b"=two", side=1, at=later)
+    assert len(feeder.told) == told
+
+
+def test_what_was_cut_is_told_at_the_end() -> None:
+    feeder = Feeder()
+    feeder.send(b"+one")
+    feeder.send(b"+bad!", flow=512)
+    feeder.send(b"=whole", flow=768)
+    feeder.flush()
+    assert feeder.told == [(3, "whole"), (1, "one")]
+    assert feeder.table.oddities == {"bad": 1}
+
+
+def test_of_too_many_the_least_recent_goes() -> None:
+    feeder = Feeder(limit=3)
+    for flow in range(1, 5):
+        feeder.send(b"+n%d" % flow, flow=flow << 8)
+        feeder.send(b"+x", flow=256)
+    assert feeder.told == [(3, "n2")]
+
+
+def test_an_old_one_goes() -> None:
+    feeder = Feeder(age=SECOND)
+    feeder.send(b"+old")
+    feeder.send(b"+new", flow=512, at=SECOND)
+    assert feeder.told == []
+    feeder.send(b"+newer", flow=768, at=SECOND + 1)
+    assert feeder.told == [(1, "old")]
+
+
+def test_real_initials_of_several_clients_with_their_servers_first() -> None:
+    rng = random.Random(5)
+    packets, replies = [], []
+    for number in range(4):
+        name, port = f"n{number}.example.org", 50000 + number
+        hello = crafted.quic_hello(crafted.QUIC_V1, name, rng, post_quantum=number % 2 == 0)
+        frames = crafted.crypto_frame(crafted.server_hello(rng), 0, 1200)
+        reply = crafted.quic_initial(
+            crafted.QUIC_V1, b"", b"server", 0, frames, key_id=hello[0][6:14], side="server"
+        )
+        packets += [udp(part, sport=port, dport=443) for part in hello]
+        replies.append(udp(reply, src=SERVER, sport=443, dst=CLIENT, dport=port))
+    for order in (packets + replies, replies + packets, packets[::-1] + replies):
+        found = observed(timed(order), RAW)
+        assert sorted(each.name for each in found) == [f"n{n}.example.org" for n in range(4)]
+        assert {each.evidence for each in found} == {"quic-sni"}
+        assert {each.server_port for each in found} == {443}

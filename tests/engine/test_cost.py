@@ -1,0 +1,235 @@
+"""How much Python a packet costs, counted: a call too many for each fails.
+
+Counted is what more of the same packets cost, so start and end do not matter, nor does
+the machine. A limit is half a call above what there was when it was set: it is to come
+down with what it holds, and to go up only for a reason.
+"""
+
+import importlib
+import random
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import handshakes
+import messages
+import pytest
+from support.cost import Cost, cost
+from support.office import configured
+from support.paths import BENCH
+
+from netwatch.cli import main as netwatch
+from netwatch.dissect.loop.loop import COMPILED
+
+MAC, GATEWAY = bytes.fromhex("020000200107"), bytes.fromhex("02005e002001")
+CLIENT, FAR, RESOLVER = bytes([10, 20, 1, 7]), bytes([203, 0, 113, 10]), bytes([10, 20, 0, 53])
+START = 1680508800 * 10**6
+"""2023-04-03T08:00:00Z in microseconds."""
+OTHER, BANNED = "host-{:05}.example.org", "host-{:05}.tiktok.com"
+"""Names, each of its own and all of one length, so that a message can be made into another."""
+
+
+def test_what_is_counted() -> None:
+    def numbers() -> Iterator[int]:
+        yield 1
+        yield 2
+
+    def inner() -> None:
+        pass
+
+    def work() -> None:
+        for _ in range(5):
+            inner()
+        for _ in numbers():
+            pass
+
+    # A generator is entered once and gone on with twice.
+    assert cost(work).calls == 5 + 3
+    assert cost(work) == cost(work)
+    assert cost(lambda: None) == Cost(0, 1)
+
+
+# captures
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCH))
+        yield importlib.import_module("wire")
+
+
+class Capture:
+    """Packets of one client, as a pcap."""
+
+    def __init__(self, wire: ModuleType, path: Path) -> None:
+        self.wire, self.path, self.time = wire, path, START
+        self.file = path.open("wb")
+        self.writer = wire.Writer(self.file)
+
+    def ways(self, far: bytes, sport: int, dport: int, protocol: int) -> tuple[Any, Any]:
+        """Out and back."""
+        out = self.wire.Way(GATEWAY + MAC, None, CLIENT, far, (sport, dport), protocol, 1000)
+        back = self.wire.Way(MAC + GATEWAY, None, far, CLIENT, (dport, sport), protocol, 5000)
+        return out, back
+
+    def udp(self, way: Any, payload: bytes) -> None:
+        self.time += 100
+        self.writer.udp(way, self.time, self.wire.piece(payload))
+
+    def tcp(self, way: Any, payload: bytes, flags: int = 0x5018) -> None:
+        self.time += 100
+        self.writer.tcp(way, self.time, flags, self.wire.piece(payload), way.seq, 1)
+        way.seq += 1 if flags == self.wire.SYN else len(payload)
+
+    def close(self) -> str:
+        self.writer.flush()
+        self.file.close()
+        return str(self.path)
+
+
+def data(capture: Capture, number: int) -> None:
+    """Packets in the middle of one connection that look like nothing."""
+    rng = random.Random(1)
+    payloads = [b"\x90" + rng.randbytes(rng.randrange(40, 200)) for _ in range(50)]
+    ways = capture.ways(FAR, 40000, 443, 6)
+    for at in range(number):
+        capture.tcp(ways[at % 3 > 0], payloads[at % 50])
+
+
+def short(capture: Capture, number: int) -> None:
+    """Packets of one QUIC connection with short headers."""
+    rng = random.Random(1)
+    payloads = [handshakes.quic_data(rng, rng.randrange(30, 300)) for _ in range(50)]
+    ways = capture.ways(FAR, 40000, 443, 17)
+    for at in range(number):
+        capture.udp(ways[at % 3 > 0], payloads[at % 50])
+
+
+def lookups(capture: Capture, number: int, names: str) -> None:
+    """Queries and answers in turn, so many messages."""
+    first = names.format(0)
+    asked = messages.query(7, first, "A")
+    answered = messages.answer(7, first, "A", [(first, "A", 60, "203.0.113.10")])
+    out, back = capture.ways(RESOLVER, 40000, 53, 17)
+    for at in range(number // 2):
+        capture.udp(out, asked.replace(*renamed(at)))
+        capture.udp(back, answered.replace(*renamed(at)))
+
+
+def hellos(capture: Capture, number: int, names: str, *, cut: bool = False) -> None:
+    """ClientHellos in one segment or cut in two, each opening a connection of its own."""
+    rng = random.Random(1)
+    hello = handshakes.records(handshakes.client_hello(names.format(0), rng, post_quantum=cut))
+    for at in range(number):
+        out, _ = capture.ways(FAR, 1024 + at, 443, 6)
+        capture.tcp(out, capture.wire.SYN_OPTIONS, capture.wire.SYN)
+        payload = hello.replace(*renamed(at))
+        for part in (payload[:1400], payload[1400:]) if cut else (payload,):
+            capture.tcp(out, part)
+
+
+def initials(capture: Capture, number: int) -> None:
+    """QUIC Initials, each opening a connection of its own."""
+    rng = random.Random(1)
+    for at in range(number):
+        out, _ = capture.ways(FAR, 1024 + at, 443, 17)
+        for datagram in handshakes.quic_hello(handshakes.QUIC_V1, OTHER.format(at), rng):
+            capture.udp(out, datagram)
+
+
+def requests(capture: Capture, number: int) -> None:
+    """HTTP requests, each in a connection of its own."""
+    for at in range(number):
+        out, _ = capture.ways(FAR, 1024 + at, 80, 6)
+        capture.tcp(out, capture.wire.SYN_OPTIONS, capture.wire.SYN)
+        capture.tcp(out, f"GET / HTTP/1.1\r\nHost: {OTHER.format(at)}\r\n\r\n".encode())
+
+
+def renamed(number: int) -> tuple[bytes, bytes]:
+    """What to replace in a message that shows the first name, and by what."""
+    first, other = (OTHER.format(which).partition(".")[0].encode() for which in (0, number))
+    return first, other
+
+
+Fill = Callable[[Capture, int], None]
+
+KINDS: dict[str, tuple[Fill, int, int]] = {
+    "data": (data, 10_000, 0),
+    "short": (short, 10_000, 0),
+    "lookups": (partial(lookups, names=OTHER), 2_000, 1),
+    "hellos": (partial(hellos, names=OTHER), 1_000, 1),
+    "cut-hellos": (partial(hellos, names=OTHER, cut=True), 200, 1),
+    "initials": (initials, 200, 1),
+    "requests": (requests, 1_000, 1),
+    "banned-lookups": (partial(lookups, names=BANNED), 400, 1),
+    "banned-hellos": (partial(hellos, names=BANNED), 200, 1),
+}
+"""Packets; how many more of them are counted, and how many names each shows."""
+
+
+def more(
+    command: str, kind: str, wire: ModuleType, folder: Path, patch: pytest.MonkeyPatch
+) -> Cost:
+    """What a packet, a message or a flow with a hello costs."""
+    # The places of flows and names in their tables, else by chance.
+    patch.setattr("netwatch.engine.observe.secrets.randbits", lambda bits: 1)
+    fill, number, _ = KINDS[kind]
+    options = ["--format", "jsonl", "-o", str(folder / "told")]
+    if command == "scan":
+        options += ["-c", configured(folder)]
+    costs = []
+    # The first time there are imports in it.
+    for times in (1, 1, 2):
+        capture = Capture(wire, folder / "some.pcap")
+        fill(capture, times * number)
+        path = capture.close()
+        costs.append(cost(lambda: netwatch([command, path, *options])))  # noqa: B023
+    return (costs[2] - costs[1]) / number
+
+
+LIMITS = [
+    # Where no rule takes a name, only blocks of packets and lists of flows meet Python.
+    ("scan", "data", Cost(0.1, 0.5)),
+    ("scan", "short", Cost(0.1, 0.5)),
+    ("scan", "lookups", Cost(0.1, 0.5)),
+    ("scan", "hellos", Cost(0.1, 0.5)),
+    ("scan", "cut-hellos", Cost(0.1, 0.5)),
+    ("scan", "initials", Cost(0.1, 0.5)),
+    ("scan", "requests", Cost(0.1, 0.5)),
+    ("scan", "banned-lookups", Cost(53.5, 330)),
+    ("scan", "banned-hellos", Cost(95, 620)),
+    ("names", "data", Cost(0.1, 0.5)),
+    ("names", "short", Cost(0.1, 0.5)),
+    ("names", "lookups", Cost(4, 4)),
+    ("names", "hellos", Cost(5.5, 9)),
+    ("names", "cut-hellos", Cost(12.5, 21)),
+    ("names", "initials", Cost(21.5, 36)),
+    ("names", "requests", Cost(12.5, 75)),
+]
+"""Python calls and lines for each packet, message or flow, at most. Lines have some room, since
+versions of Python count them differently."""
+
+
+@pytest.mark.skipif(not COMPILED, reason="the loop was not compiled")
+@pytest.mark.parametrize(("command", "kind", "limit"), LIMITS)
+def test_no_call_more(
+    command: str,
+    kind: str,
+    limit: Cost,
+    wire: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = more(command, kind, wire, tmp_path, monkeypatch)
+    assert found.calls <= limit.calls, found
+    assert found.lines <= limit.lines, found
+    # The last of three readings, of twice as many: nothing was spared by not being read.
+    last = capsys.readouterr().err.rpartition("\nobservations")[2].splitlines()[0]
+    shown = sum(int(each.replace(",", "")) for each in re.findall(r"[\d,]*\d", last))
+    _, number, names = KINDS[kind]
+    assert shown == 2 * number * names

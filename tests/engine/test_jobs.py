@@ -1,0 +1,130 @@
+"""Several captures at once give what one after the other does, to the byte."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from craft import Wire
+from support.captures import pcap, timed
+from support.frames import ETHERNET, udp
+from support.office import (
+    DURING,
+    FAR,
+    PERSONAL,
+    SERVICE,
+    capture,
+    configured,
+    hello,
+    lookup,
+    one_hello,
+)
+from support.traffic import mixed
+
+from netwatch import config
+from netwatch.capture.files import find
+from netwatch.core.alert import Sensor
+from netwatch.core.statistics import Tally
+from netwatch.engine import jobs
+from netwatch.engine import observe as wire
+from netwatch.formats import FORMATS
+
+SENSOR = Sensor("test", "0")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Captures of different lengths whose incidents touch, one broken, one missing end."""
+    made = tmp_path / "captures"
+    made.mkdir()
+    for number in range(4):
+        wire = Wire(DURING, number)
+        wire.wait(600 * (3 - number))
+        for _ in range(20 * (4 - number)):
+            lookup(wire, SERVICE, name=f"n{number}.example.org")
+        hello(wire, SERVICE, FAR)
+        lookup(wire, PERSONAL)
+        capture(made / f"{number}.pcap", wire)
+    capture(made / "mixed.pcap", mixed())
+    (made / "broken.pcap").write_bytes(b"nothing of the kind")
+    whole = (made / "0.pcap").read_bytes()
+    (made / "cut.pcap").write_bytes(whole[:-9])
+    (made / "notes.txt").write_text("not a capture")
+    return made
+
+
+def captures(folder: Path) -> list[list[wire.Found]]:
+    return [list(files) for files in wire.captures(find([str(folder)]), continuous=False)]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "table"])
+def test_names_come_in_the_order_of_the_captures(folder: Path, kind: str) -> None:
+    out = {}
+    for workers in (1, 2):
+        stream, tally = io.StringIO(), Tally()
+        writer = FORMATS[kind](stream)
+        for observation in jobs.names(captures(folder), tally, workers):
+            writer.observation(observation)
+        writer.end()
+        out[workers] = (stream.getvalue(), tally)
+    assert out[1] == out[2]
+    assert out[1][0].count("n0.example.org") >= 80
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "table"])
+def test_alerts_are_the_same(folder: Path, tmp_path: Path, kind: str) -> None:
+    by = config.load(configured(tmp_path))
+    out = {}
+    for workers in (1, 2, 50):
+        stream, tally = io.StringIO(), Tally()
+        incidents = jobs.scan(captures(folder), by, tally, workers)
+        writer = FORMATS[kind](stream)
+        for alert in incidents.alerts(by.geo, SENSOR):
+            writer.alert(alert)
+        writer.end()
+        out[workers] = (stream.getvalue(), tally, incidents.by_verdict)
+    assert out[1] == out[2] == out[50]
+    assert out[1][2] == {"advisory": 1, "violation": 1}
+    assert len(out[1][1].unread) == 1
+
+
+def test_more_observations_than_go_to_disk_together(tmp_path: Path) -> None:
+    query = ETHERNET.frame(udp(mixed().frames[0][1][42:]))
+    paths = []
+    for number, count in enumerate((jobs.BATCH, 2 * jobs.BATCH + 1, 0)):
+        path = tmp_path / f"{number}.pcap"
+        path.write_bytes(pcap(timed([query] * count)))
+        paths.append([wire.Found(str(path))])
+    tally = Tally()
+    found = list(jobs.names(paths, tally, 2))
+    assert [each.packet for each in found] == [
+        *range(1, jobs.BATCH + 1),
+        *range(1, 2 * jobs.BATCH + 2),
+    ]
+    assert tally.packets == 3 * jobs.BATCH + 1
+
+
+def test_nothing_in_nothing_out(tmp_path: Path) -> None:
+    assert list(jobs.names([], Tally(), 4)) == []
+    assert len(jobs.scan([], config.load(configured(tmp_path)), Tally(), 4)) == 0
+
+
+def test_a_reader_that_stops_early_leaves_nothing_behind(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "scratch"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    found = jobs.names(captures(folder), Tally(), 2)
+    next(found)
+    assert list(place.iterdir()) != []
+    found.close()
+    assert list(place.iterdir()) == []
+
+
+def test_standard_input_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = capture(tmp_path / "a.pcap", one_hello(DURING))
+    with Path(path).open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        found = list(jobs.names([find(["-"]), find([path])], Tally(), 2))
+    assert [each.source for each in found] == ["-", path]

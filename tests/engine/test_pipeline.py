@@ -1,0 +1,322 @@
+"""The street as a whole: captures in, names and incidents out, on both sides of every rule."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import handshakes
+import messages
+import pytest
+from craft import Conversation, Host, Wire
+from support.office import (
+    CONFIG,
+    DURING,
+    FAR,
+    GUEST,
+    LAB,
+    OURS,
+    OUTSIDE,
+    PERSONAL,
+    RESOLVER,
+    SERVICE,
+    SERVICE6,
+    STRAY,
+    TIKTOK,
+    capture,
+    configured,
+    hello,
+    lookup,
+    one_hello,
+    query,
+)
+
+from netwatch import config
+from netwatch.capture.files import find
+from netwatch.config import Config
+from netwatch.core.alert import Alert, Sensor
+from netwatch.core.observation import Observation
+from netwatch.core.statistics import Tally
+from netwatch.engine import observe as wire
+from netwatch.engine import pipeline
+from netwatch.formats import jsonl
+from netwatch.incidents.aggregate import Incidents
+
+SENSOR = Sensor("test", "0")
+Scan = Callable[..., list[Alert]]
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Config:
+    return config.load(configured(tmp_path))
+
+
+@pytest.fixture
+def scan(office: Config, tmp_path: Path) -> Scan:
+    """Scans wires, each as a capture of its own."""
+
+    def _scan(*wires: Wire, tally: Tally | None = None, by: Config = office) -> list[Alert]:
+        paths = [capture(tmp_path / f"{n}.pcap", wire) for n, wire in enumerate(wires)]
+        return scanned(paths, by, tally or Tally())
+
+    return _scan
+
+
+def scanned(paths: list[str], by: Config, tally: Tally) -> list[Alert]:
+    incidents = Incidents(by.quiet_gap)
+    for files in wire.captures(find(paths), continuous=False):
+        incidents.merge(pipeline.scan(files, by, tally))
+    return incidents.alerts(by.geo, SENSOR)
+
+
+def names(*paths: str, tally: Tally | None = None) -> list[Observation]:
+    captures = wire.captures(find(paths), continuous=False)
+    return [each for files in captures for each in pipeline.names(files, tally or Tally())]
+
+
+BRUSSELS = {
+    "2023-03-09T23:59:59.999999+01:00": False,
+    "2023-03-10T00:00:00+01:00": True,
+    "2023-03-09T23:00:00+00:00": True,
+    "2023-03-09T22:59:59.999999+00:00": False,
+    # Summer time began on 26 March.
+    "2023-09-10T23:59:59.999999+02:00": True,
+    "2023-09-11T00:00:00+02:00": False,
+    "2023-09-10T21:59:59.999999+00:00": True,
+    "2023-09-10T22:00:00+00:00": False,
+}
+
+
+@pytest.mark.parametrize(("moment", "forbidden"), BRUSSELS.items(), ids=BRUSSELS.keys())
+def test_first_and_last_moment_of_a_ban(scan: Scan, moment: str, forbidden: bool) -> None:
+    whole, _, rest = moment.partition(".")
+    fraction, zone = (rest[:6], rest[6:]) if rest else ("0", "")
+    wire = one_hello(whole + zone)
+    wire.frames = [(time + int(fraction) * 1000, frame) for time, frame in wire.frames]
+    tally = Tally()
+    found = scan(wire, tally=tally)
+    assert [alert.verdict for alert in found] == ["violation"] * forbidden
+    assert sum(tally.silent.values()) == (not forbidden)
+
+
+@pytest.mark.parametrize(
+    ("client", "verdict", "device"),
+    [
+        (SERVICE, "violation", "10.20.1.7"),
+        (SERVICE6, "violation", "2001:db8:20::7"),
+        (PERSONAL, "advisory", "10.30.4.8"),
+        (STRAY, "violation", "phone-12"),
+        (LAB, "exempt", "lab-07"),
+        (GUEST, None, ""),
+        (OUTSIDE, None, ""),
+    ],
+    ids=["service", "service6", "personal", "inventory", "exempt", "guest", "outside"],
+)
+def test_what_becomes_of_a_hello_by_client(
+    scan: Scan, client: Host, verdict: str | None, device: str
+) -> None:
+    found = scan(one_hello(DURING, client))
+    if verdict is None:
+        assert found == []
+        return
+    (alert,) = found
+    assert (alert.verdict, alert.confidence, alert.device.id) == (verdict, "confirmed", device)
+    assert (alert.ban.id, alert.app.id) == ("our-rule", "tiktok")
+    assert (alert.exemption is not None) == (verdict == "exempt")
+
+
+@pytest.mark.parametrize(
+    ("moment", "verdict"),
+    [("2023-06-30T23:59:59+02:00", "exempt"), ("2023-07-01T00:00:00+02:00", "violation")],
+)
+def test_an_exemption_that_is_over(scan: Scan, moment: str, verdict: str) -> None:
+    (alert,) = scan(one_hello(moment, LAB))
+    assert alert.verdict == verdict
+
+
+def test_a_personal_network_is_range_and_vlan_together(scan: Scan) -> None:
+    elsewhere = Host(PERSONAL.ip, PERSONAL.mac, (31,))
+    assert scan(one_hello(DURING, elsewhere)) == []
+
+
+def test_a_resolver_asks_for_others_and_their_answers_are_theirs(scan: Scan) -> None:
+    wire = Wire(DURING, 1)
+    lookup(wire, RESOLVER, FAR)
+    tally = Tally()
+    assert scan(wire, tally=tally) == []
+    assert list(tally.silent) == ["a resolver (class infrastructure) asks for others"]
+    lookup(wire, SERVICE)
+    (alert,) = scan(wire)
+    assert (alert.device.ip, alert.confidence, alert.counts.lookups) == ("10.20.1.7", "probable", 2)
+
+
+def test_a_server_of_ours_that_others_call_is_not_the_client(scan: Scan) -> None:
+    wire = Wire(DURING, 1)
+    hello(wire, OUTSIDE, OURS)
+    # Nor is the name server of ours that answers them.
+    lookup(wire, OUTSIDE, OURS)
+    assert scan(wire) == []
+
+
+ALIKE = [
+    "nottiktok.com",
+    "tiktok.com.example.org",
+    "tiktok.com.example",
+    "tiktok-my.com",
+    "xn--tiktok-abc.example.net",
+    "com",
+    "tiktok",
+    "www.tiktok.comx",
+]
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_names_that_only_look_alike(scan: Scan, name: str) -> None:
+    tally = Tally()
+    assert scan(one_hello(DURING, name=name), tally=tally) == []
+    assert (tally.observations, tally.silent) == ({"tls-sni": 1}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("www.tiktok.com.corp.example", True),
+        ("WWW.TikTok.COM", True),
+        ("nottiktok.com.corp.example", False),
+        ("www.tiktok.com.xcorp.example", False),
+        ("www.tiktok.com.corp.example.org", False),
+    ],
+)
+def test_a_search_suffix_is_taken_off(scan: Scan, name: str, found: bool) -> None:
+    assert len(scan(query(DURING, SERVICE, name))) == found
+
+
+def test_everybody_in_one_capture(scan: Scan) -> None:
+    wire = Wire(DURING, 3)
+    for client in (SERVICE, PERSONAL, STRAY, LAB, GUEST):
+        lookup(wire, client)
+        hello(wire, client, FAR)
+    lookup(wire, RESOLVER, FAR)
+    hello(wire, OUTSIDE, OURS)
+    for name in ALIKE:
+        hello(wire, SERVICE, FAR, name)
+    tally = Tally()
+    found = scan(wire, tally=tally)
+    told = {alert.device.id: (alert.verdict, alert.counts.lookups) for alert in found}
+    assert told == {
+        "10.20.1.7": ("violation", 2),
+        "10.30.4.8": ("advisory", 2),
+        "phone-12": ("violation", 2),
+        "lab-07": ("exempt", 2),
+    }
+    assert all(alert.counts.handshakes == alert.counts.flows == 1 for alert in found)
+    assert tally.packets == len(wire.frames)
+    assert tally.octets == sum(len(frame) for _, frame in wire.frames)
+    assert tally.observations["tls-sni"] == 6 + len(ALIKE)
+    assert tally.files == 1
+
+
+def test_an_incident_ends_with_the_quiet_gap(scan: Scan) -> None:
+    apart = [
+        one_hello("2023-04-03T10:00:00+02:00"),
+        one_hello("2023-04-03T10:30:00+02:00"),
+        one_hello("2023-04-03T11:00:01+02:00"),
+    ]
+    assert [alert.counts.handshakes for alert in scan(*apart)] == [2, 1]
+
+
+def test_weaker_evidence_than_the_ban_asks_for_is_recorded(tmp_path: Path) -> None:
+    text = CONFIG.replace("severity: high", "severity: high\n    min_confidence: confirmed")
+    by = config.load(configured(tmp_path, text))
+    path = capture(tmp_path / "q.pcap", query(DURING, SERVICE, TIKTOK))
+    incidents = pipeline.scan(find([path]), by, Tally())
+    assert incidents.alerts(by.geo, SENSOR) == []
+    assert incidents.recorded == 1
+
+
+def test_bytes_are_those_of_the_flows_that_showed_the_name(scan: Scan) -> None:
+    wire = Wire(DURING, 5)
+    talk = Conversation(wire, SERVICE, FAR, 443)
+    message = handshakes.records(handshakes.client_hello(TIKTOK, wire.rng))
+    talk.ask(message, "tls-sni", TIKTOK)
+    talk.reply(bytes(5000))
+    talk.say(b"\x17" * 333)
+    talk.close()
+    other = Conversation(wire, SERVICE, FAR, 443)
+    other.say(b"\x17" * 999)
+    (alert,) = scan(wire)
+    assert (alert.counts.bytes_out, alert.counts.bytes_in) == (len(message) + 333, 5000)
+    assert alert.counts.flows == 1
+
+
+def test_bytes_of_a_flow_with_several_names_count_once(scan: Scan) -> None:
+    wire = Wire(DURING, 5)
+    talk = Conversation(wire, SERVICE, FAR, 80)
+    requests = [messages.request("GET", f"/{n}", TIKTOK) for n in range(3)]
+    for request in requests:
+        talk.ask(request, "http-host", TIKTOK)
+        talk.reply(messages.response(b"fine"))
+    (alert,) = scan(wire)
+    assert (alert.counts.handshakes, alert.counts.flows) == (3, 1)
+    assert alert.counts.bytes_out == sum(map(len, requests))
+    assert alert.counts.bytes_in == 3 * len(messages.response(b"fine"))
+
+
+def test_a_repeated_hello_counts_once(scan: Scan, tmp_path: Path) -> None:
+    wire = Wire(DURING, 6)
+    for large in (False, True):
+        message = handshakes.records(handshakes.client_hello(TIKTOK, wire.rng, post_quantum=large))
+        talk = Conversation(wire, SERVICE, FAR, 443)
+        for _ in range(3):
+            talk.say(message)
+            talk.ours -= len(message)
+    (alert,) = scan(wire)
+    assert (alert.counts.handshakes, alert.counts.flows) == (2, 2)
+    tally = Tally()
+    assert len(names(capture(tmp_path / "r.pcap", wire), tally=tally)) == 2
+    assert tally.observations == {"tls-sni": 2}
+    assert tally.oddities["tcp-retransmission"] >= 2
+
+
+def test_what_is_wanted_changes_no_count(office: Config, tmp_path: Path) -> None:
+    wire = Wire(DURING, 7)
+    for number in range(30):
+        lookup(wire, SERVICE, name=f"n{number % 3}.example.org")
+        hello(wire, SERVICE, FAR, TIKTOK if number % 10 == 0 else f"n{number % 3}.example.org")
+    path = capture(tmp_path / "w.pcap", wire)
+    plain, filtered = Tally(), Tally()
+    assert len(names(path, tally=plain)) == 90
+    pipeline.scan(find([path]), office, filtered)
+    assert (
+        filtered.observations
+        == plain.observations
+        == {
+            "dns-query": 30,
+            "dns-answer": 30,
+            "tls-sni": 30,
+        }
+    )
+    assert filtered.oddities == plain.oddities
+    assert filtered.packets == plain.packets
+
+
+def test_the_order_of_files_changes_no_alert(office: Config, tmp_path: Path) -> None:
+    wires = [
+        one_hello("2023-04-03T10:00:00+02:00"),
+        one_hello("2023-04-03T10:40:00+02:00", seed=2),
+        one_hello("2023-04-03T10:20:00+02:00", seed=3),
+        one_hello("2023-04-03T10:25:00+02:00", PERSONAL),
+    ]
+    paths = [capture(tmp_path / f"{n}.pcap", wire) for n, wire in enumerate(wires)]
+    told = set()
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        alerts = scanned([paths[n] for n in order], office, Tally())
+        assert [alert.counts.handshakes for alert in alerts] == [3, 1]
+        told.add(json.dumps([jsonl.alert(alert) for alert in alerts]))
+    assert len(told) == 1
+
+
+def test_ids_are_the_same_on_every_replay(scan: Scan) -> None:
+    first, second = scan(one_hello(DURING)), scan(one_hello(DURING))
+    assert [alert.id for alert in first] == [alert.id for alert in second]
+    (later,) = scan(one_hello("2023-05-03T10:00:00+02:00"))
+    assert later.id != first[0].id

@@ -1,0 +1,279 @@
+"""Devices learned from the wire, through the whole street: who is charged, and in how many
+incidents."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from craft import Conversation, Host, Wire
+from leases import Segment
+from support.captures import pcap
+from support.office import CONFIG, FAR, FAR6, OURS, RESOLVER, capture, configured, hello, lookup
+
+from netwatch import config
+from netwatch.capture.files import find
+from netwatch.config import Config
+from netwatch.core.alert import Alert, Sensor
+from netwatch.core.statistics import Tally
+from netwatch.coverage.counts import Coverage
+from netwatch.engine import jobs, pipeline
+from netwatch.engine import observe as wire
+
+ONE = Host("10.20.6.20", "02:00:00:20:06:a1")
+TWO = replace(ONE, mac="02:00:00:20:06:b2")
+SIX = replace(ONE, ip="2001:db8:20:6::a1")
+ROUTED = replace(ONE, mac=FAR.mac)
+START = "2023-04-03T10:00:00+02:00"
+LEARN = "  inventory: devices.csv\n"
+
+Scan = Callable[..., list[Alert]]
+
+
+def by(folder: Path, learn: str = "dhcp, mdns, arp", **replaced: str) -> Config:
+    text = CONFIG.replace(LEARN, f"{LEARN}  learn: [{learn}]\n" if learn else LEARN)
+    for old, new in replaced.items():
+        text = text.replace(old, new)
+    return config.load(configured(folder, text))
+
+
+@pytest.fixture
+def link() -> Segment:
+    return Segment(Wire(START, 3), Host("10.20.6.1", FAR.mac))
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Scan:
+    def _scan(
+        link: Segment,
+        *,
+        learn: str = "dhcp, mdns, arp",
+        tally: Tally | None = None,
+        coverage: Coverage | None = None,
+    ) -> list[Alert]:
+        office = by(tmp_path, learn)
+        path = capture(tmp_path / "one.pcap", link.wire)
+        found = find([path])
+        incidents = pipeline.scan(found, office, tally or Tally(), coverage=coverage)
+        return incidents.alerts(office.geo, Sensor("test", "0"))
+
+    return _scan
+
+
+def who(alerts: list[Alert]) -> list[tuple[str, str | None, int]]:
+    return [(each.device.id, each.device.hostname, each.counts.handshakes) for each in alerts]
+
+
+def test_the_device_of_a_lease_is_charged(scan: Scan, link: Segment) -> None:
+    link.obtain(ONE, "alice-pc")
+    hello(link.wire, ROUTED, FAR)
+    (alert,) = scan(link)
+    assert (alert.device.id, alert.device.mac) == (ONE.mac, ONE.mac)
+    assert (alert.device.ip, alert.device.hostname) == (ONE.ip, "alice-pc")
+    assert (alert.verdict, alert.device.device_class) == ("violation", "service")
+
+
+def test_without_learning_it_is_its_address(scan: Scan, link: Segment) -> None:
+    link.obtain(ONE, "alice-pc")
+    link.announce(ONE, "alice-pc")
+    hello(link.wire, ROUTED, FAR)
+    assert who(scan(link, learn="")) == [(ONE.ip, None, 1)]
+
+
+@pytest.mark.parametrize(
+    ("learn", "told"),
+    [("dhcp", "alice-pc"), ("mdns", "alices-mac"), ("arp", None), ("dhcp, mdns", "alice-pc")],
+)
+def test_each_source_by_itself(scan: Scan, link: Segment, learn: str, told: str | None) -> None:
+    link.obtain(ONE, "alice-pc")
+    link.announce(ONE, "alices-mac")
+    hello(link.wire, ONE, FAR)
+    assert who(scan(link, learn=learn)) == [(ONE.mac, told, 1)]
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_when_a_lease_moves_each_is_charged_with_its_own(
+    scan: Scan, link: Segment, released: bool
+) -> None:
+    link.obtain(ONE, "alice-pc")
+    hello(link.wire, ONE, FAR)
+    if released:
+        link.release(ONE)
+    link.wire.wait(60)
+    link.obtain(TWO, "bob-pc")
+    hello(link.wire, TWO, FAR)
+    hello(link.wire, replace(TWO, mac=FAR.mac), FAR)
+    assert who(scan(link)) == [(ONE.mac, "alice-pc", 1), (TWO.mac, "bob-pc", 2)]
+
+
+def test_when_a_lease_is_over_its_device_is_no_more_charged(scan: Scan, link: Segment) -> None:
+    link.lease = 60
+    link.obtain(ONE, "alice-pc")
+    hello(link.wire, ROUTED, FAR)
+    link.wire.wait(120)
+    hello(link.wire, ROUTED, FAR)
+    assert who(scan(link, learn="dhcp")) == [(ONE.mac, "alice-pc", 1), (ONE.ip, None, 1)]
+
+
+def test_both_addresses_of_a_device_are_one_incident(scan: Scan, link: Segment) -> None:
+    link.obtain(ONE, "alice-pc")
+    link.advertise(SIX)
+    hello(link.wire, ONE, FAR)
+    hello(link.wire, SIX, FAR6)
+    assert who(scan(link)) == [(ONE.mac, "alice-pc", 2)]
+
+
+def test_dhcp_of_ipv6_gives_and_takes(scan: Scan, link: Segment) -> None:
+    link.obtain6(SIX, "alice-pc")
+    hello(link.wire, SIX, FAR6)
+    link.release6(SIX)
+    other = replace(SIX, mac=TWO.mac)
+    link.obtain6(other, "bob-pc")
+    hello(link.wire, other, FAR6)
+    assert who(scan(link, learn="dhcp")) == [(ONE.mac, "alice-pc", 1), (TWO.mac, "bob-pc", 1)]
+
+
+@pytest.mark.parametrize("frame", [ONE, ROUTED], ids=["on-link", "routed"])
+def test_a_device_that_is_named_later_makes_one_incident(
+    scan: Scan, link: Segment, frame: Host
+) -> None:
+    hello(link.wire, frame, FAR)
+    link.renew(ONE, "alice-pc")
+    hello(link.wire, frame, FAR)
+    link.wire.wait(1200)
+    hello(link.wire, frame, FAR)
+    link.wire.wait(1900)
+    hello(link.wire, frame, FAR)
+    first, second = scan(link)
+    assert who([first, second]) == [(ONE.ip, "alice-pc", 3), (ONE.mac, "alice-pc", 1)]
+    assert first.device.mac == ONE.mac
+
+
+def test_who_comes_after_the_unknown_is_another(scan: Scan, link: Segment) -> None:
+    hello(link.wire, ROUTED, FAR)
+    link.obtain(TWO, "bob-pc")
+    hello(link.wire, replace(TWO, mac=FAR.mac), FAR)
+    assert who(scan(link)) == [(ONE.ip, None, 1), (TWO.mac, "bob-pc", 1)]
+
+
+def test_the_inventory_stands_over_what_is_learned(scan: Scan, link: Segment) -> None:
+    fleet = Host("10.30.6.9", "02:00:00:30:00:12", (30,))
+    link.obtain(fleet, "android-1")
+    hello(link.wire, replace(fleet, mac=FAR.mac), FAR)
+    (alert,) = scan(link)
+    assert (alert.device.id, alert.device.hostname) == ("phone-12", "phone-12")
+    assert (alert.verdict, alert.device.owner) == ("violation", "Fleet")
+
+
+def test_an_entry_that_is_recognised_later_makes_one_incident(scan: Scan, link: Segment) -> None:
+    fleet = Host("10.20.6.9", "02:00:00:30:00:12")
+    hello(link.wire, replace(fleet, mac=FAR.mac), FAR)
+    link.renew(fleet, "android-1")
+    hello(link.wire, replace(fleet, mac=FAR.mac), FAR)
+    (alert,) = scan(link)
+    assert (alert.device.id, alert.counts.handshakes) == ("10.20.6.9", 2)
+    assert (alert.device.hostname, alert.device.owner) == ("phone-12", "Fleet")
+
+
+def test_two_that_share_an_address_are_unknown(scan: Scan, link: Segment) -> None:
+    for host in (ONE, TWO):
+        link.arp(host, RESOLVER.ip)
+    tally = Tally()
+    hello(link.wire, ONE, FAR)
+    assert scan(link, tally=tally) == []
+    assert tally.oddities["device-address-shared"] == 1
+    assert list(tally.silent) == ["ban 'our-rule' says nothing of devices whose class is unknown"]
+
+
+def test_two_that_share_a_mac_are_unknown(scan: Scan, link: Segment) -> None:
+    link.obtain(ONE, "alice-pc")
+    link.obtain(replace(ONE, ip="10.20.6.21"), "bob-pc")
+    tally = Tally()
+    hello(link.wire, ONE, FAR)
+    assert scan(link, tally=tally) == []
+    assert tally.oddities["device-mac-shared"] == 1
+
+
+def test_a_flow_is_known_by_the_address_that_its_own_device_resolved(
+    scan: Scan, link: Segment
+) -> None:
+    link.obtain(ONE, "alice-pc")
+    lookup(link.wire, ONE)
+    opaque(link.wire, ONE)
+    link.release(ONE)
+    link.obtain(TWO, "bob-pc")
+    opaque(link.wire, TWO)
+    (alert,) = scan(link)
+    assert alert.device.hostname == "alice-pc"
+    assert [(each.type, each.count) for each in alert.evidence if each.type == "ip-from-dns"] == [
+        ("ip-from-dns", 1)
+    ]
+
+
+def opaque(wire: Wire, client: Host) -> None:
+    talk = Conversation(wire, client, FAR, 443)
+    talk.say(b"SSH-2.0-x\r\n")
+    talk.reply(bytes(40))
+    talk.close()
+
+
+def test_flows_count_for_their_device_even_before_it_is_known(scan: Scan, link: Segment) -> None:
+    coverage = Coverage()
+    hello(link.wire, ROUTED, FAR, "www.example.org")
+    link.renew(ONE, "alice-pc")
+    hello(link.wire, ROUTED, FAR, "www.example.org")
+    link.release(ONE)
+    link.obtain(TWO, "bob-pc")
+    hello(link.wire, ROUTED, FAR, "www.example.org")
+    scan(link, coverage=coverage)
+    (network,) = (each for each in coverage.report(1, {}).networks if each.name == "hq")
+    named = {id: share.named for id, share in network.devices if share.named}
+    assert named == {ONE.mac: 2, TWO.mac: 1}
+
+
+def test_it_makes_no_difference_to_the_names_and_flows(link: Segment, tmp_path: Path) -> None:
+    link.obtain(ONE, "alice-pc")
+    link.obtain6(SIX, "alice-pc")
+    for _ in range(3):
+        link.announce(ONE, "alice-pc")
+        lookup(link.wire, ONE, OURS, "www.example.org")
+    path = capture(tmp_path / "one.pcap", link.wire)
+    counted = []
+    for learn in ("", "dhcp, mdns, arp"):
+        tally, coverage = Tally(), Coverage()
+        pipeline.scan(find([path]), by(tmp_path, learn), tally, coverage=coverage)
+        counted.append((tally.observations, tally.oddities, coverage.report(1, {}).total))
+    assert counted[0] == counted[1]
+
+
+# several captures
+
+
+def cut(link: Segment, folder: Path) -> list[str]:
+    """A lease in one file, a contact in the next."""
+    link.obtain(ONE, "alice-pc")
+    leased = len(link.wire.frames)
+    hello(link.wire, ROUTED, FAR)
+    paths = [folder / "a.pcap", folder / "b.pcap"]
+    paths[0].write_bytes(pcap(link.wire.frames[:leased]))
+    paths[1].write_bytes(pcap(link.wire.frames[leased:]))
+    return [str(path) for path in paths]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("continuous", "device"), [(True, ONE.mac), (False, ONE.ip)])
+def test_what_is_learned_belongs_to_its_capture(
+    link: Segment, tmp_path: Path, continuous: bool, device: str, workers: int
+) -> None:
+    captures = list(wire.captures(find(cut(link, tmp_path)), continuous))
+    office = by(tmp_path)
+    incidents = jobs.scan(captures, office, Tally(), workers)
+    (alert,) = incidents.alerts(office.geo, Sensor("test", "0"))
+    assert alert.device.id == device
+
+
+def test_the_same_packets_give_the_same_ids(scan: Scan, link: Segment) -> None:
+    hello(link.wire, ROUTED, FAR)
+    link.renew(ONE, "alice-pc")
+    hello(link.wire, ROUTED, FAR)
+    assert scan(link) == scan(link)

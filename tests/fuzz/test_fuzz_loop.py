@@ -1,0 +1,66 @@
+"""The targets of the packet loop hold for their seeds, for seeds gone bad, and for a short
+run where atheris is."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.captures import block, timed
+from support.fuzz_loop_targets import LINKS, TARGETS, Case, _hold_row, encoded, seeds
+from support.fuzz_targets import BrokenPromiseError
+
+from netwatch.dissect.loop.loop import COMPILED
+
+RUNS = 1500
+SEEDS = seeds()
+KINDS = [name for name in TARGETS if COMPILED or name in ("interpreted", "street")]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_seeds_keep_the_promises(name: str) -> None:
+    for seed in SEEDS:
+        TARGETS[name](seed)
+
+
+@pytest.mark.skipif(not COMPILED, reason="the loop was not compiled")
+@settings(max_examples=300)
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 4000), st.binary(max_size=6))))
+def test_seeds_gone_bad_keep_the_promises(seed: bytes, changes: list[tuple[int, bytes]]) -> None:
+    data = bytearray(seed)
+    for at, change in changes:
+        data[at % len(data) : at % len(data) + len(change)] = change
+    TARGETS["both"](bytes(data))
+
+
+def test_an_input_is_what_it_was_made_of() -> None:
+    frames = [b"one", b"", b"three"]
+    case = Case(encoded(105, frames, 3 | 5 << 2))
+    assert [frame for _, frame in case.frames] == frames
+    assert (case.link, case.slots, case.filtering, case.snap) == (105, 64, True, 40)
+    assert {Case(bytes([link])).link for link in range(256)} == set(LINKS)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [(0, 99), (1, 7), (2, -1), (3, 999), (7, 90), (8, 5), (9, 90), (14, 2)]
+)
+def test_a_row_that_reaches_out_of_its_packet_is_a_finding(column: int, value: int) -> None:
+    sound = [4, 0, 54, 20, 20, 1, 2, 26, 4, 6, 0, -1, 1, 2, 1, 6]
+    capture = block(timed([bytes(74), bytes(74)]))
+    _hold_row(sound, capture)
+    sound[column] = value
+    with pytest.raises(BrokenPromiseError):
+        _hold_row(sound, capture)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
+@pytest.mark.parametrize("name", KINDS)
+def test_a_short_run(name: str) -> None:
+    script = Path(__file__).parent / "fuzz_loop.py"
+    command = [sys.executable, str(script), name, f"-runs={RUNS}", "-seed=1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"Done {RUNS}" in done.stderr

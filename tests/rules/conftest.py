@@ -1,0 +1,43 @@
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+
+from netwatch.rules.catalog import Catalog
+from netwatch.rules.load import load
+
+SIGNATURES = ROOT / "signatures"
+
+HEAD = "app: {app}\nname: {app}\nvendor: {vendor}\ncategory: video\n"
+
+
+@pytest.fixture(autouse=True)
+def _shipped_from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("load", "bans"):
+        monkeypatch.setattr(
+            importlib.import_module(f"netwatch.rules.{module}"), "shipped", lambda: SIGNATURES
+        )
+
+
+@pytest.fixture(scope="session")
+def shipped_catalog() -> Catalog:
+    return load([SIGNATURES], Path())
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a signature file of one app; its domains start in line 6."""
+
+    def _write(
+        app: str, *domains: str, vendor: str = "", folder: str = "mine", rest: str = ""
+    ) -> Path:
+        path = tmp_path / folder / f"{app}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        lines = "".join(f"  - {{{domain}, sources: [test]}}\n" for domain in domains)
+        head = HEAD.format(app=app, vendor=vendor or app)
+        path.write_text(f"{head}domains:\n{lines}{rest}", encoding="utf-8")
+        return path
+
+    return _write

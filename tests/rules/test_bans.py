@@ -1,0 +1,185 @@
+import datetime
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.user_yaml import Fields, Problems, parse_yaml
+from netwatch.core.verdict import Ban
+from netwatch.rules.bans import load_pack, pack_ids, read_ban
+from netwatch.rules.catalog import Catalog
+from netwatch.rules.load import load
+
+OURS = """\
+id: our-rule
+authority: City of Example
+apps: [tiktok, vendor:tencent]
+forbids: [service]
+advises: [personal]
+from: 2023-03-10
+until: 2023-09-10
+review: 2023-09-01
+timezone: Europe/Brussels
+legal_basis: Decision 2023/12 art. 3
+min_confidence: confirmed
+severity: low
+networks: [hq]
+"""
+
+
+def read(text: str, catalog: Catalog) -> tuple[Ban | None, list[Problem]]:
+    problems = Problems()
+    mapping = parse_yaml(text, "netwatch.yaml", problems)
+    assert mapping is not None
+    ban = read_ban(Fields(mapping, "netwatch.yaml", problems, "a ban"), catalog)
+    return ban, sorted(problems.found)
+
+
+def test_a_ban_written_out(shipped_catalog: Catalog) -> None:
+    ban, problems = read(OURS, shipped_catalog)
+    assert problems == []
+    assert ban == Ban(
+        id="our-rule",
+        authority="City of Example",
+        apps=frozenset({"tiktok", "wechat", "qq"}),
+        forbids=frozenset({"service"}),
+        advises=frozenset({"personal"}),
+        start=datetime.date(2023, 3, 10),
+        end=datetime.date(2023, 9, 10),
+        review=datetime.date(2023, 9, 1),
+        timezone="Europe/Brussels",
+        legal_basis="Decision 2023/12 art. 3",
+        min_confidence="confirmed",
+        severity="low",
+        networks=frozenset({"hq"}),
+    )
+
+
+def test_what_is_left_out_has_defaults(shipped_catalog: Catalog) -> None:
+    ban, problems = read("id: a\nauthority: b\napps: [tiktok]\n", shipped_catalog)
+    assert problems == []
+    assert ban
+    assert ban.forbids == {"service"}
+    assert ban.advises == frozenset()
+    assert (ban.start, ban.end, ban.review) == (None, None, None)
+    assert (ban.timezone, ban.min_confidence, ban.severity) == ("UTC", "probable", "high")
+
+
+def test_a_ban_may_only_advise(shipped_catalog: Catalog) -> None:
+    ban, problems = read(OURS.replace("[service]", "[]"), shipped_catalog)
+    assert problems == []
+    assert ban
+    assert (ban.forbids, ban.advises) == (frozenset(), {"personal"})
+
+
+def test_first_and_last_day_may_be_the_same(shipped_catalog: Catalog) -> None:
+    assert read(OURS.replace("2023-09-10", "2023-03-10"), shipped_catalog)[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "told"),
+    [
+        ("id: our-rule\n", "", 1, "needs 'id'"),
+        ("authority: City of Example\n", "", 1, "needs 'authority'"),
+        ("apps: [tiktok, vendor:tencent]\n", "", 1, "needs 'apps'"),
+        ("[tiktok, vendor:tencent]", "[]", 3, "at least one app"),
+        ("[tiktok, vendor:tencent]", "[tiktock]", 3, "did you mean 'tiktok'"),
+        ("vendor:tencent", "vendor:tencet", 3, "did you mean 'vendor:tencent'"),
+        ("forbids: [service]", "forbids: [resolver]", 4, "expected classes of service"),
+        ("forbids: [service]", "forbids: [infrastructure]", 4, "expected classes of service"),
+        ("forbids: [service]", "forbids: service", 4, "must be a list"),
+        ("advises: [personal]", "advises: [service]", 5, "keep one"),
+        ("forbids: [service]\nadvises: [personal]", "forbids: []", 4, "neither forbids nor"),
+        ("from: 2023-03-10", "from: 10 March", 6, "YYYY-MM-DD"),
+        ("from: 2023-03-10", "from: 2023-03-10 08:00:00", 6, "YYYY-MM-DD"),
+        ("from: 2023-03-10", "from: 2023-02-30", 6, "2023-02-30"),
+        ("until: 2023-09-10", "until: 2023-03-09", 7, "before 'from'"),
+        ("Europe/Brussels", "Europe/Brusels", 9, "did you mean Europe/Brussels"),
+        ("Europe/Brussels", "Europe", 9, "no time zone is 'Europe'"),
+        ("Europe/Brussels", "../etc/passwd", 9, "no time zone"),
+        ("min_confidence: confirmed", "min_confidence: sure", 11, "expected one of"),
+        ("severity: low", "severity: huge", 12, "expected one of low"),
+        ("networks: [hq]", "network: [hq]", 13, "did you mean 'networks'"),
+        ("networks: [hq]", "scope: all", 13, "unknown key 'scope'"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(
+    shipped_catalog: Catalog, old: str, new: str, line: int, told: str
+) -> None:
+    assert old in OURS
+    _, problems = read(OURS.replace(old, new, 1), shipped_catalog)
+    assert any(each.line == line and told in each.message for each in problems), problems
+
+
+def test_an_entry_names_a_pack(shipped_catalog: Catalog) -> None:
+    ban, problems = read("pack: be-fed-tiktok-2023\n", shipped_catalog)
+    assert problems == []
+    assert ban == load_pack("be-fed-tiktok-2023", shipped_catalog).ban
+    assert ban.start == datetime.date(2023, 3, 10)
+    assert ban.end is None
+    assert (ban.forbids, ban.advises) == ({"service"}, {"personal"})
+    assert ban.timezone == "Europe/Brussels"
+
+
+def test_an_entry_may_change_how_loud_a_pack_is_and_where(shipped_catalog: Catalog) -> None:
+    text = "pack: default\nseverity: low\nmin_confidence: possible\nnetworks: [hq, lab]\n"
+    ban, problems = read(text, shipped_catalog)
+    assert problems == []
+    assert ban
+    assert (ban.severity, ban.min_confidence) == ("low", "possible")
+    assert ban.networks == {"hq", "lab"}
+    assert ban.apps == {"tiktok"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("severity: low\npack: be-fed-tiktok\n", 2, "near it are be-fed-tiktok-2023"),
+        ("pack: 12345\n", 1, "there are at-gov-tiktok-2023"),
+        ("pack:\n", 1, "needs 'pack'"),
+        ("pack: default\nfrom: 2023-03-10\n", 2, "unknown key 'from'"),
+        ("pack: default\nseverity: huge\n", 2, "expected one of low"),
+    ],
+)
+def test_a_mistake_beside_a_pack_is_told(
+    shipped_catalog: Catalog, text: str, line: int, told: str
+) -> None:
+    _, problems = read(text, shipped_catalog)
+    assert any(each.line == line and told in each.message for each in problems), problems
+
+
+def test_a_pack_needs_its_apps_in_the_catalogue(tmp_path: Path) -> None:
+    (tmp_path / "chat.yaml").write_text(
+        "app: chat\nname: c\nvendor: c\ncategory: c\n"
+        "domains: [{suffix: chat.example, role: exclusive, sources: [test]}]\n"
+    )
+    catalog = load(["chat.yaml"], tmp_path)
+    ban, problems = read("pack: be-fed-tiktok-2023\n", catalog)
+    assert ban is None
+    assert [Path(each.file).name for each in problems] == ["be-fed-tiktok-2023.yaml"]
+    assert "no app is 'tiktok'" in problems[0].message
+    with pytest.raises(ConfigError):
+        load_pack("be-fed-tiktok-2023", catalog)
+
+
+def test_an_unknown_pack_is_an_error_with_near_ids(shipped_catalog: Catalog) -> None:
+    with pytest.raises(ConfigError, match="near it are us-ny-deepseek-2025"):
+        load_pack("us-ny-deepseek", shipped_catalog)
+
+
+@pytest.mark.parametrize("ban_id", sorted(path.stem for path in ROOT.glob("signatures/bans/*")))
+def test_every_shipped_pack_is_sound(shipped_catalog: Catalog, ban_id: str) -> None:
+    pack = load_pack(ban_id, shipped_catalog)
+    assert pack.ban.id == ban_id
+    assert ban_id in pack_ids()
+    if ban_id == "default":
+        assert pack.ban.start is None
+        return
+    assert pack.ban.start
+    assert ban_id.endswith(f"-{pack.ban.start.year}")
+    assert pack.ban.timezone != "UTC"
+    assert pack.scope
+    assert pack.jurisdiction.partition("-")[0].isupper()
+    assert all(source.startswith("http") for source in pack.sources)
+    assert pack.sources

@@ -1,0 +1,197 @@
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from netwatch.cli import signatures
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.rules.catalog import Catalog
+from netwatch.rules.load import load
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch, shipped_catalog: Catalog) -> SimpleNamespace:
+    """What the configuration gives: the shipped catalogue, unless a test says otherwise."""
+    fake = SimpleNamespace(catalog_of=lambda path: shipped_catalog)
+    monkeypatch.setitem(sys.modules, "netwatch.config", fake)  # type: ignore[arg-type]
+    return fake
+
+
+@pytest.fixture
+def run(config: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> Run:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-c", dest="config")
+    parser = argparse.ArgumentParser(prog="netwatch")
+    signatures.add(parser.add_subparsers(), [common])
+
+    def _run(*words: str) -> tuple[int, str, str]:
+        args = parser.parse_args(["signatures", *words])
+        code = args.func(args)
+        return (code, *capsys.readouterr())
+
+    return _run
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_list_shows_each_app_in_a_line(run: Run) -> None:
+    code, out, err = run("list")
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0].split() == ["APP", "NAME", "VENDOR", "CATEGORY", "RULES"]
+    assert len(lines) == 39
+    zoom = next(line for line in lines if line.startswith("zoom "))
+    assert zoom.split() == ["zoom", "Zoom", "zoom", "meetings", "3"]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_list_for_machines(run: Run) -> None:
+    found = records(run("list", "--format", "jsonl")[1])
+    app = {"id": "zoom", "name": "Zoom", "vendor": "zoom", "category": "meetings"}
+    assert {"app": app, "rules": 3} in found
+
+
+def test_show_tells_rules_and_bans(run: Run) -> None:
+    code, out, _ = run("show", "zoom")
+    assert code == 0
+    assert out.startswith("zoom: Zoom (zoom, meetings)\n")
+    assert "suffix zoom.us      exclusive  v2fly, nextdns, ndpi\n" in out
+    assert "AS30103  Zoom Video Communications, Inc\n" in out
+    assert out.endswith("bans: tw-gov-zoom-2020\n")
+
+
+def test_show_for_machines(run: Run) -> None:
+    (found,) = records(run("show", "--format", "jsonl", "deepseek")[1])
+    assert found["app"]["id"] == "deepseek"
+    rule = {
+        "rule": "suffix deepseek.com",
+        "role": "exclusive",
+        "sources": ["v2fly", "adguard", "public-code"],
+    }
+    assert rule in found["domains"]
+    assert "us-ny-deepseek-2025" in found["bans"]
+
+
+@pytest.mark.parametrize(
+    ("app", "told"),
+    [("tiktock", "did you mean 'tiktok'"), ("vendor:bytedance", "give one app by its id")],
+)
+def test_show_of_no_app_is_a_usage_error(run: Run, app: str, told: str) -> None:
+    code, out, err = run("show", app)
+    assert (code, out) == (2, "")
+    assert told in err
+
+
+def test_match_tells_who_where_and_why(run: Run) -> None:
+    code, out, _ = run("match", "V16-Webapp.TikTok.com.")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "v16-webapp.tiktok.com: tiktok (TikTok), exclusive, by suffix tiktok.com"
+    assert "tiktok.yaml:" in lines[1]
+    assert "v2fly" in lines[2]
+    assert "at a label boundary" in lines[3]
+
+
+def test_match_of_a_name_that_is_no_apps(run: Run) -> None:
+    code, out, _ = run("match", "tiktok.com", "nottiktok.com")
+    assert code == 1
+    assert "nottiktok.com: no rule takes it\n" in out
+    assert "only the end of the label 'nottiktok'" in out
+
+
+def test_match_for_machines(run: Run) -> None:
+    code, out, _ = run("match", "--format", "jsonl", "byteoversea.com", "x.example")
+    taken, missed = records(out)
+    assert code == 1
+    assert (taken["app"]["id"], taken["rule"]) == ("bytedance-infra", "suffix byteoversea.com")
+    assert taken["role"] == "vendor"
+    assert taken["line"] > 0
+    assert missed == {"name": "x.example", "why": "no rule has a name like it"}
+
+
+def test_the_configuration_decides_the_catalogue(
+    run: Run, config: SimpleNamespace, write: Callable[..., Path]
+) -> None:
+    catalog = load([write("clips", "suffix: clips.example, role: exclusive")], Path("/"))
+    asked: list[str | None] = []
+
+    def catalog_of(path: str | None) -> Catalog:
+        asked.append(path)
+        return catalog
+
+    config.catalog_of = catalog_of
+    assert run("match", "-c", "n.yaml", "a.clips.example")[0] == 0
+    assert run("match", "tiktok.com")[0] == 1
+    assert asked == ["n.yaml", None]
+
+
+@pytest.mark.parametrize("command", ["lint", "test"])
+def test_the_shipped_files_pass(run: Run, command: str) -> None:
+    code, out, err = run(command)
+    assert (code, out) == (0, "")
+    assert "38 apps" in err
+    assert "no problems" in err
+    assert run(command, "builtin") == (code, out, err)
+
+
+def test_lint_tells_all_mistakes_with_file_and_line(run: Run, write: Callable[..., Path]) -> None:
+    path = write(
+        "clips",
+        "suffix: akamaized.net, role: cdn",
+        "suffix: Clips.com, role: exclusive",
+        rest="tests: {match: [clips.example]}\n",
+    )
+    code, out, err = run("lint", str(path))
+    assert code == 2
+    assert [line.partition(": ")[0] for line in out.splitlines()] == [
+        f"{path}:6",
+        f"{path}:7",
+        f"{path}:8",
+    ]
+    assert err == "netwatch: 1 apps, 1 rules, 3 problems\n"
+
+
+def test_test_tries_the_names_alone(run: Run, write: Callable[..., Path]) -> None:
+    path = write(
+        "clips", "suffix: akamaized.net, role: cdn", rest="tests: {ignore: [a.akamaized.net]}\n"
+    )
+    code, out, err = run("test", str(path.parent))
+    assert code == 2
+    assert "must not match" in out
+    assert err == "netwatch: 1 apps, 1 names tried, 1 problem\n"
+
+
+def test_own_files_are_tried_over_the_shipped_ones(run: Run, write: Callable[..., Path]) -> None:
+    path = write("clips", "suffix: tiktok.com, role: exclusive", vendor="maker")
+    assert run("lint", str(path))[0] == 0
+    code, out, _ = run("lint", "builtin", str(path))
+    assert code == 2
+    assert f"{path}:6: suffix tiktok.com swallows" in out
+
+
+def test_lint_tells_what_a_configuration_has_wrong(run: Run, config: SimpleNamespace) -> None:
+    def catalog_of(path: str | None) -> Catalog:
+        raise ConfigError([Problem("n.yaml", 3, 0, "is wrong")])
+
+    config.catalog_of = catalog_of
+    code, out, _ = run("lint")
+    assert (code, out) == (2, "n.yaml:3: is wrong\n")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["match", "--help"], ["lint", "--help"]])
+def test_help_teaches_by_examples(
+    run: Run, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(*words)
+    assert caught.value.code == 0
+    assert "examples:\n  netwatch signatures" in capsys.readouterr().out

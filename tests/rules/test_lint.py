@@ -1,0 +1,99 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from netwatch.rules.lint import lint
+from netwatch.rules.load import load
+from netwatch.rules.shared_zones import SHARED_ZONES
+
+Write = Callable[..., Path]
+
+
+def faults(folder: Path) -> list[tuple[str, int, str]]:
+    found = lint(load([folder], Path()))
+    return [(Path(each.file).name, each.line, each.message) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("domain", "told"),
+    [
+        ("suffix: co.uk", "is a public suffix"),
+        ("host: com.au", "is a public suffix"),
+        ("suffix: github.io", "is a public suffix"),
+        ("suffix: akamaized.net", "takes a shared zone whole"),
+        ("host: fastly.net", "takes a shared zone whole"),
+        ("suffix: aliyuncs.com", "whose customers run what they like"),
+        ("suffix: com.akamaized.net", "'com' is no owner"),
+        ('glob: "clips*.co.uk"', "* in its registrable domain"),
+        ('glob: "p*.akamaized.net"', "write out more of 'p*'"),
+        ('glob: "*.clips.com.cloudfront.net"', ""),
+        ('glob: "p16-clips-*.akamaized.net"', ""),
+        ('glob: "*.clips.co.uk"', ""),
+        ("suffix: clips.akamaized.net", ""),
+        ("suffix: clips.com.akamaized.net", ""),
+        ("suffix: clips.co.uk", ""),
+    ],
+)
+def test_a_rule_takes_no_more_than_an_owner_has(write: Write, domain: str, told: str) -> None:
+    folder = write("clips", "suffix: clips.com, role: exclusive", f"{domain}, role: cdn").parent
+    found = faults(folder)
+    assert [(file, line) for file, line, _ in found] == [("clips.yaml", 7)] * bool(told)
+    assert all(told in message for _, _, message in found)
+
+
+@pytest.mark.parametrize("zone", sorted(SHARED_ZONES))
+def test_every_shared_zone_is_refused(write: Write, zone: str) -> None:
+    (found,) = faults(write("clips", f"suffix: {zone}, role: cdn").parent)
+    assert found[2].endswith("; name the host below it")
+
+
+def test_a_suffix_must_not_swallow_the_app_of_another_vendor(write: Write) -> None:
+    write("clips", "suffix: x.com, role: exclusive", "suffix: maker.com, role: vendor")
+    write("chat", "suffix: y.com, role: exclusive", "host: chat.maker.com, role: exclusive")
+    folder = write("mail", 'glob: "m-*.eu.maker.com", role: exclusive').parent
+    found = faults(folder)
+    assert [(file, line) for file, line, _ in found] == [("clips.yaml", 7)] * 2
+    assert "swallows glob m-*.eu.maker.com of app 'mail'" in found[0][2] + found[1][2]
+    assert "swallows host chat.maker.com of app 'chat'" in found[0][2] + found[1][2]
+
+
+def test_a_glob_must_not_swallow_the_app_of_another_vendor(write: Write) -> None:
+    write("clips", 'glob: "c*.maker.com", role: exclusive')
+    folder = write("chat", "host: chat.maker.com, role: exclusive").parent
+    ((file, line, message),) = faults(folder)
+    assert (file, line) == ("clips.yaml", 6)
+    assert "swallows host chat.maker.com" in message
+
+
+def test_apps_of_one_vendor_may_stand_under_its_suffix(write: Write) -> None:
+    write("clips", "suffix: maker.com, role: vendor", vendor="maker")
+    folder = write("chat", "suffix: chat.maker.com, role: exclusive", vendor="maker").parent
+    assert faults(folder) == []
+
+
+def test_a_name_is_one_apps_only(write: Write) -> None:
+    write("chat", "suffix: maker.com, role: vendor", vendor="maker")
+    folder = write("clips", "host: maker.com, role: exclusive", vendor="maker").parent
+    ((file, line, message),) = faults(folder)
+    assert (file, line) == ("clips.yaml", 6)
+    assert "is a name of app 'chat' too" in message
+    assert "chat.yaml:6" in message
+
+
+@pytest.mark.parametrize(
+    ("rest", "told"),
+    [
+        ("tests: {match: [www.clips.org]}\n", "must match, but no rule takes it"),
+        ("tests: {match: [a.chat.clips.com]}\n", "suffix chat.clips.com of 'chat'"),
+        ("tests: {ignore: [a.clips.com]}\n", "must not match, but suffix clips.com takes it"),
+        ("tests: {ignore: [a.chat.clips.com]}\n", "must not match, but suffix clips.com takes it"),
+        ("tests: {match: [a.clips.com], ignore: [notclips.com, clips.com.example]}\n", ""),
+    ],
+)
+def test_examples_are_borne_out(write: Write, rest: str, told: str) -> None:
+    write("chat", "suffix: chat.clips.com, role: exclusive", vendor="maker")
+    folder = write("clips", "suffix: clips.com, role: exclusive", vendor="maker", rest=rest).parent
+    found = faults(folder)
+    assert [(file, line) for file, line, _ in found] == [("clips.yaml", 7)] * bool(told)
+    assert all(told in message for _, _, message in found)

@@ -1,0 +1,148 @@
+import pytest
+
+from netwatch.core.errors import Problem
+from netwatch.core.user_yaml import Problems, parse_yaml
+from netwatch.rules.signature import Asn, Signature, name_fault, read_signature
+
+GOOD = """\
+app: clips
+name: Clips & Co
+vendor: maker
+category: video
+domains:
+  - {suffix: clips.example, role: exclusive, sources: [one, two]}
+  - {host: p16-clips.cdn.example, role: cdn, sources: [one]}
+  - {glob: "p16-*.clips.example", role: vendor, sources: [seen]}
+asns: [{number: 64496, name: MAKER}]
+tests: {match: [WWW.clips.example.], ignore: [notclips.example]}
+"""
+
+
+def read(text: str, file: str = "apps/clips.yaml") -> tuple[Signature | None, list[Problem]]:
+    problems = Problems()
+    mapping = parse_yaml(text, file, problems)
+    signature = read_signature(mapping, file, problems) if mapping is not None else None
+    return signature, sorted(problems.found)
+
+
+def test_a_signature_becomes_values() -> None:
+    signature, problems = read(GOOD)
+    assert not problems
+    assert signature
+    assert signature.app.name == "Clips & Co"
+    assert [(rule.kind, rule.name, rule.role, rule.line) for rule in signature.rules] == [
+        ("suffix", "clips.example", "exclusive", 6),
+        ("host", "p16-clips.cdn.example", "cdn", 7),
+        ("glob", "p16-*.clips.example", "vendor", 8),
+    ]
+    assert signature.rules[0].sources == ("one", "two")
+    assert signature.rules[0].match.rule == "suffix clips.example"
+    assert signature.asns == (Asn(64496, "MAKER"),)
+    assert [(each.name, each.wanted, each.line) for each in signature.examples] == [
+        ("www.clips.example", True, 10),
+        ("notclips.example", False, 10),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "told"),
+    [
+        ("name: Clips & Co", "nmae: Clips", 1, "needs 'name'"),
+        ("vendor: maker", "vendor: Maker Inc", 3, "expected a-z, 0-9"),
+        ("category: video", "category: Video", 4, "expected a-z, 0-9"),
+        ("app: clips", "app: clips\nup: 1", 2, "unknown key 'up'"),
+        ("app: clips", "app: clips\napp: clips", 2, "key 'app' stands twice"),
+        ("app: clips", "app: Clips", 1, "expected a-z, 0-9"),
+        ("app: clips", "app: other", 1, "must stand in a file of its name, other.yaml"),
+        ("role: exclusive", "role: mine", 6, "expected one of exclusive, vendor, embed, cdn"),
+        ("role: exclusive, ", "", 6, "needs 'role'"),
+        ("sources: [one, two]", "sources: []", 6, "needs 'sources'"),
+        (", sources: [one, two]", "", 6, "needs 'sources'"),
+        ("sources: [one, two]", "sources: one", 6, "must be a list"),
+        ("{suffix: clips.example", "{suffixes: clips.example", 6, "one of suffix, host or glob"),
+        (
+            "{suffix: clips.example",
+            "{suffix: clips.example, host: a.example",
+            6,
+            "not host and suffix",
+        ),
+        ("sources: [one, two]", "source: one, sources: [two]", 6, "unknown key 'source'"),
+        ("number: 64496", "number: AS64496", 9, "expected 1 to 4294967295"),
+        ("number: 64496, ", "", 9, "needs 'number'"),
+        ("number: 64496", "number: 0", 9, "expected 1 to 4294967295"),
+        (", name: MAKER", "", 9, "needs 'name'"),
+        ("match: [", "matches: [", 10, "unknown key 'matches'"),
+        ("tests: {", "tests: [", 10, "not valid YAML"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(old: str, new: str, line: int, told: str) -> None:
+    assert old in GOOD
+    _, problems = read(GOOD.replace(old, new, 1))
+    assert any(each.line == line and told in each.message for each in problems), problems
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    _, problems = read(
+        "app: clips\ndomains:\n  - {suffix: A.example, role: x}\n  - word\nextra: 1\n"
+    )
+    told = "\n".join(str(each) for each in problems)
+    for part in ("'name'", "'vendor'", "'category'", "capitals", "'role'", "'sources'", "'extra'"):
+        assert part in told
+    assert "apps/clips.yaml:4: a domain must be a mapping" in told
+
+
+def test_no_domain_is_a_mistake() -> None:
+    head = GOOD.partition("domains:")[0]
+    _, problems = read(head + "domains: []\n")
+    assert ["'domains' is empty" in each.message for each in problems] == [True]
+    _, problems = read(head)
+    assert ["needs 'domains'" in each.message for each in problems] == [True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "told"),
+    [
+        ("suffix", "Clips.example", "write clips.example"),
+        ("suffix", "clips.example.", "write clips.example"),
+        ("suffix", "bücher.example", "xn--bcher-kva.example"),
+        ("suffix", "a\u200b.example", "A-label"),
+        ("suffix", "*.clips.example", "only a glob may"),
+        ("host", "p*.clips.example", "only a glob may"),
+        ("glob", "clips.example", "write host"),
+        ("glob", "*.*", "registrable domain"),
+        ("glob", "clips.*", "registrable domain"),
+        ("glob", "*.example", "registrable domain"),
+        ("glob", "a.*ips.example", "registrable domain"),
+        ("suffix", "https://clips.example", "is no host name"),
+        ("suffix", "clips.example:443", "is no host name"),
+        ("suffix", "a..example", "is no host name"),
+        ("suffix", ".clips.example", "is no host name"),
+        ("suffix", "-a.example", "is no host name"),
+        ("suffix", "a-.example", "is no host name"),
+        ("suffix", f"{'a' * 64}.example", "is no host name"),
+        ("suffix", ".".join(["abcdefg"] * 32), "at most 253"),
+        ("suffix", "xn--0.example", "not a sound A-label"),
+        ("suffix", "example", "single label"),
+        ("host", "192.0.2.7", "is an address"),
+        ("suffix", "", "is no host name"),
+        ("suffix", "clips.example\n", "is no host name"),
+    ],
+)
+def test_a_name_that_cannot_match_is_refused(kind: str, name: str, told: str) -> None:
+    assert told in name_fault(name, kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("suffix", "clips.example"),
+        ("host", "_srv.a-b--c.clips.example"),
+        ("suffix", "xn--bcher-kva.example"),
+        ("glob", "*.clips.example"),
+        ("glob", "p*-x*.*.clips.example"),
+        ("suffix", f"{'a' * 63}.example"),
+        ("suffix", ("abcdefg." * 31) + "abcde"),
+    ],
+)
+def test_a_sound_name_passes(kind: str, name: str) -> None:
+    assert name_fault(name, kind) == ""  # type: ignore[arg-type]

@@ -1,0 +1,142 @@
+"""Records for the tests of the formats, with every field set or every optional one absent."""
+
+from dataclasses import replace
+from datetime import date
+
+from netwatch.core.alert import Alert, Counts, Destination, EvidenceItem, Sensor
+from netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
+from netwatch.core.observation import Observation
+from netwatch.core.verdict import App, Ban, Device, Exemption, Network
+
+TIME = 1_678_406_400_123_456_789  # 2023-03-10T00:00:00.123456789Z
+
+BARE = Observation(
+    time=TIME,
+    digits=6,
+    evidence="dns-query",
+    name="tiktok.com",
+    client_ip=bytes([10, 20, 0, 7]),
+    client_port=53124,
+    client_mac=None,
+    server_ip=bytes([192, 0, 2, 53]),
+    server_port=53,
+    transport="udp",
+    vlan=None,
+    source="office.pcap",
+    packet=17,
+)
+
+FULL = replace(
+    BARE,
+    evidence="dns-answer",
+    client_ip=bytes.fromhex("20010db8002000000000000000000007"),
+    server_ip=bytes.fromhex("20010db8000000000000000000000053"),
+    client_mac=bytes([2, 0, 0, 0, 0, 0xAB]),
+    vlan=30,
+    dns=DnsInfo(
+        "A",
+        "NOERROR",
+        (("192.0.2.1", 60), ("192.0.2.2", 60)),
+        ("a.example", "b.example"),
+        ("public.example",),
+    ),
+    tls=TlsInfo("1.3", ("h2", "http/1.1"), "outer", lambda: "t13d1516h2_8daaf6152771_e5627efa2ab1"),
+    quic=QuicInfo("1"),
+)
+
+BAN = Ban(
+    id="be-fed-tiktok-2023",
+    authority="BE-FED",
+    apps=frozenset({"tiktok"}),
+    forbids=frozenset({"service"}),
+    advises=frozenset({"personal"}),
+    start=date(2023, 3, 10),
+    end=None,
+    review=date(2023, 9, 1),
+    timezone="Europe/Brussels",
+    legal_basis="Decision 2023/12 art. 3",
+    min_confidence="probable",
+    severity="high",
+)
+
+ITEM = EvidenceItem(
+    time=TIME + 10**9,
+    digits=6,
+    type="tls-sni",
+    name="v16-webapp.tiktok.com",
+    rule="suffix tiktok.com",
+    role="exclusive",
+    source="office.pcap",
+    packet=21,
+    count=3,
+)
+
+EARLIER = replace(ITEM, time=TIME, type="dns-query", name="tiktok.com", packet=17, count=2)
+
+ALERT = Alert(
+    id="3f1c",
+    status="closed",
+    verdict="violation",
+    severity="high",
+    confidence="confirmed",
+    first_seen=TIME,
+    last_seen=TIME + 100 * 10**9,
+    digits=6,
+    app=App("tiktok", "TikTok", "bytedance", "video"),
+    ban=BAN,
+    exemption=None,
+    device=Device("lab-07", "10.20.0.7", None, None, None, "service"),
+    network=Network("hq", "service", "BE-FED"),
+    vlan=None,
+    destinations=(),
+    names=(),
+    evidence=(),
+    counts=Counts(),
+    community_ids=(),
+    sensor=Sensor("sensor-1", "0.1.0", "5e1a", "c0ff"),
+)
+
+FULL_ALERT = replace(
+    ALERT,
+    verdict="exempt",
+    exemption=Exemption(
+        ban="be-fed-tiktok-2023",
+        device="lab-07",
+        start=None,
+        end=date(2023, 6, 30),
+        reason="forensic research",
+        approved_by="CISO",
+        apps=frozenset({"tiktok", "capcut"}),
+    ),
+    device=Device("lab-07", "10.20.0.7", "02:00:00:00:00:ab", "lab07", "R. Doe", "service"),
+    vlan=30,
+    destinations=(
+        Destination("192.0.2.80", 443, 64496, "Example", "BE"),
+        Destination("2001:db8::80", 443),
+    ),
+    names=("tiktok.com", "v16-webapp.tiktok.com"),
+    evidence=(ITEM, EARLIER),
+    counts=Counts(2, 3, 1, 4000, 90000),
+    community_ids=("1:abc", "1:def"),
+)
+
+HOSTILE = [
+    "=cmd|' /C calc'!A0",
+    "+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\tx",
+    "\rx",
+    'quote", comma\nnext line\r\n{"time":0}',
+    "\x1b[2J\x1b]0;title\x07",
+    "\u202emoc.kotkit",
+    "zero\u200bwidth\u2028line\x85\x7f",
+    "[red]markup[/red] [link=x]",
+    "lone \udcff surrogate",
+    "tag \U000e0041 letter, \U0001d54f letter",
+    "\\u202e backslash",
+    "x" * 300,
+    "a.b" * 90,
+    "",
+]
+"""Names and other text that a sender chooses."""

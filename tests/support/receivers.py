@@ -1,0 +1,323 @@
+"""Receivers of the suite's own, and real ones started on loopback.
+
+All listen on ports that are free, and end with the test that started them.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from netwatch.sinks.tls import Connection
+
+PATIENCE = 30.0
+
+RECEIVERS = Path(os.environ.get("RECEIVERS", "/opt/netwatch-receivers"))
+"""The environment that `make receivers` makes."""
+
+
+def until(condition: Callable[[], Any], what: str = "it came") -> Any:
+    """Wait until something holds; a test that waits in vain fails."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.01)
+    return found
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    """A port that nobody listens on now; below those that the kernel gives to clients, so
+    that it is free still when it is used."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def needs(*commands: str) -> None:
+    """Skip where a receiver is not installed."""
+    for command in commands:
+        if shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+            pytest.skip(f"{command} is not installed")
+
+
+def served(pair: tuple[Path, Path]) -> ssl.SSLContext:
+    """A context for a server with this certificate and key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = Connection
+    context.load_cert_chain(*pair)
+    return context
+
+
+class Process:
+    """A receiver as a process, that can be killed and started again."""
+
+    def __init__(self, command: list[str], ready: Callable[[], Any], folder: Path) -> None:
+        self._command = command
+        self._ready = ready
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+        with (self._folder / "receiver.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env={**os.environ, "PATH": path}
+            )
+        until(lambda: self._ready() or self._process.poll() is not None, "the receiver is ready")
+        assert self._process.poll() is None, (self._folder / "receiver.log").read_text()
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(PATIENCE)
+            self._process = None
+
+
+class Listener:
+    """Has `serve` deal with each connection to `port`, in a thread of its own."""
+
+    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+        self._serve = serve
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def end(self) -> None:
+        """Take no more of them."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+class Smtp(Controller):  # type: ignore[misc]
+    """aiosmtpd, which by itself leaves connections open when it is stopped."""
+
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        super().__init__(*args, **keys)
+        self._made: list[Any] = []
+
+    def factory(self) -> Any:
+        self._made.append(super().factory())
+        return self._made[-1]
+
+    async def _drop(self) -> None:
+        for each in self._made:
+            if each.transport is not None:
+                each.transport.abort()
+        await asyncio.sleep(0.01)
+
+    def stop(self, no_assert: bool = False) -> None:
+        asyncio.run_coroutine_threadsafe(self._drop(), self.loop).result(PATIENCE)
+        super().stop(no_assert)
+
+
+class Http(ThreadingHTTPServer):
+    """A webhook, a Splunk collector and a `_bulk` endpoint, with faults on demand.
+
+    `faults` are functions that are given a request, first in, first out: one that returns
+    true has dealt with it. What was taken is in `taken`: (path, headers, parsed events).
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self._open: set[socket.socket] = set()
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.scheme = "https" if context else "http"
+        self.faults: list[Callable[[_Handler], bool]] = []
+        self.taken: list[tuple[str, dict[str, str], list[Any]]] = []
+        self.requests = 0
+        self.documents: dict[str, Any] = {}
+        self.items: Callable[[str, Any], int] = self._create
+        self.acks: Callable[[int], bool] | None = None
+        self.acked = 0
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.server_port}"
+
+    @property
+    def events(self) -> list[Any]:
+        return [event for _, _, events in self.taken for event in events]
+
+    def _create(self, key: str, document: Any) -> int:
+        if key in self.documents:
+            return 409
+        self.documents[key] = document
+        return 201
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Faults break connections on purpose."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def end(self) -> None:
+        """Stop, and close the connections that clients keep."""
+        self.shutdown()
+        self.server_close()
+        for each in list(self._open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self._thread.join(PATIENCE)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Http
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        size = int(self.headers["Content-Length"])
+        self.body = body = self.rfile.read(size)
+        if len(body) < size:
+            # Who sent it is gone, and so is the request.
+            self.close_connection = True
+            return
+        self.server.requests += 1
+        if self.server.faults and self.server.faults.pop(0)(self):
+            return
+        headers = dict(self.headers.items())
+        if self.path.startswith("/services/collector/ack"):
+            (number,) = json.loads(body)["acks"]
+            self.server.acked += 1
+            assert self.server.acks is not None
+            self.answer(200, {"acks": {str(number): self.server.acks(number)}})
+        elif self.path.startswith("/services/collector") and not body:
+            self.answer(400, {"text": "No data", "code": 5})
+        elif self.path.startswith("/services/collector"):
+            self.server.taken.append((self.path, headers, list(_concatenated(body.decode()))))
+            told: dict[str, Any] = {"text": "Success", "code": 0}
+            if self.server.acks is not None:
+                told["ackId"] = len(self.server.taken)
+            self.answer(200, told)
+        elif "/_bulk" in self.path:
+            self._bulk(headers, body)
+        else:
+            self.server.taken.append((self.path, headers, [body]))
+            self.answer(200, {"ok": True})
+
+    def do_HEAD(self) -> None:
+        if not (self.server.faults and self.server.faults.pop(0)(self)):
+            self.send_response(405)
+            self.end_headers()
+
+    def _bulk(self, headers: dict[str, str], body: bytes) -> None:
+        lines = body.decode().splitlines()
+        if not any(lines):
+            self.answer(400, {"error": {"type": "parse_exception"}, "status": 400})
+            return
+        items = []
+        for action, document in zip(lines[::2], lines[1::2], strict=True):
+            key = json.loads(action)["create"]["_id"]
+            status = self.server.items(key, json.loads(document))
+            told: dict[str, Any] = {"status": status}
+            if status >= 400:
+                told["error"] = {"type": f"type_{status}", "reason": "because"}
+            items.append({"create": told})
+        self.server.taken.append((self.path, headers, list(map(json.loads, lines[1::2]))))
+        self.answer(
+            200, {"errors": any("error" in each["create"] for each in items), "items": items}
+        )
+
+    def answer(self, status: int, told: Any, **headers: str) -> bool:
+        data = json.dumps(told).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+        return True
+
+
+def _concatenated(text: str) -> Iterator[Any]:
+    at, decoder = 0, json.JSONDecoder()
+    while at < len(text):
+        value, at = decoder.raw_decode(text, at)
+        yield value
+
+
+def status(code: int, **headers: str) -> Callable[[_Handler], bool]:
+    """A fault: the request is answered with a status, and nothing is taken."""
+    return lambda request: request.answer(code, {"text": "fault", "code": 0}, **headers)
+
+
+def reset(request: _Handler) -> bool:
+    """A fault: the connection is reset, and nothing is taken."""
+    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    request.close_connection = True
+    request.rfile.close()
+    request.connection.close()
+    return True
+
+
+def deaf(request: _Handler) -> bool:
+    """A fault: all is taken, but the answer is lost."""
+    kept = request.wfile
+    request.wfile = open(os.devnull, "wb")  # noqa: PTH123, SIM115 - a handle for a moment
+    request.server.faults.insert(0, lambda _: False)
+    try:
+        _again(request)
+    finally:
+        request.wfile.close()
+        request.wfile = kept
+    return reset(request)
+
+
+def _again(request: _Handler) -> None:
+    """Deal with a request whose body was read already."""
+    import io
+
+    kept, request.rfile = request.rfile, io.BytesIO(request.body)
+    request.server.requests -= 1
+    try:
+        request.do_POST()
+    finally:
+        request.rfile = kept
