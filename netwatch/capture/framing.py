@@ -15,7 +15,10 @@ bytes from the start of the buffer, times in ns since the epoch, UTC.
 
 from collections.abc import Sequence
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.capture.block import FIELDS
 

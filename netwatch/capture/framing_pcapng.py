@@ -6,7 +6,10 @@ pcapng is draft-ietf-opsawg-pcapng. Offsets are in bytes from the start of the b
 in ns since the epoch, UTC.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.capture.block import FIELDS
 from netwatch.capture.framing import (

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 Evidence = Literal[
     "dns-query",

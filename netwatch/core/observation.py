@@ -4,7 +4,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.core.frame import Frame
 from netwatch.core.message import Evidence

@@ -5,7 +5,10 @@ Most rows lead to nothing that is told, so a row is first a `Seen`, which holds 
 block will not hold for long, and becomes a `Packet` with the message that it shows.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.capture.block import FIELDS, Block
 from netwatch.core.frame import Frame

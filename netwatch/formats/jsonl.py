@@ -9,7 +9,10 @@ back as it was; but for bytes of a file's name that are no UTF-8.
 from datetime import date
 from typing import Any, TextIO
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert, EvidenceItem, Records

@@ -8,7 +8,10 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 import orjson
 
 from netwatch.core.community_id import community_id

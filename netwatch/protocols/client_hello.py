@@ -10,7 +10,10 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.names import normalise

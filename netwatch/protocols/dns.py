@@ -10,7 +10,10 @@ what was whole before, and says so.
 import struct
 from functools import lru_cache
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.protocols.dns_answers import record

@@ -11,7 +11,10 @@ import struct
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, AddressFamily, inet_ntop
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.core.errors import ParseError
 from netwatch.core.names import normalise

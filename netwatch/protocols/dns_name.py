@@ -8,7 +8,10 @@ kept by its bytes: a name seen before costs one look-up. Pointers may only go ba
 
 from functools import lru_cache
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.core.errors import ParseError
 from netwatch.core.names import escape

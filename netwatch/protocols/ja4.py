@@ -13,7 +13,10 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.protocols.client_hello import GREASE
 

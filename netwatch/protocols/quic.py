@@ -11,7 +11,10 @@ Google's Q050, T050 and T051, whose packets are protected in the same way.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo

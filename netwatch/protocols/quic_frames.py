@@ -6,7 +6,10 @@ An Initial may carry PADDING, PING, ACK, CRYPTO and CONNECTION_CLOSE (RFC 9000 s
 or more packets. `CryptoStream` puts them together again, within bounds.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.core.errors import ParseError
 

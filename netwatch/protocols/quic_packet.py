@@ -9,7 +9,10 @@ numbers of its packet types. Versions that netwatch has no salt for are not look
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if not cython.compiled:
     from netwatch.protocols.reader import Reader

@@ -6,7 +6,10 @@ a span of bytes and never leaves it: whatever would run past its end is a `Parse
 under the name that the parser gave the reader. All numbers are in network byte order.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.core.errors import ParseError
 

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Evidence

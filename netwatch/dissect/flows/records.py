@@ -10,7 +10,10 @@ name and are no more than a time at which their client had one.
 from array import array
 from collections.abc import Iterator, Sequence
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.core.flow import OUTCOMES, Flow
 from netwatch.dissect.flows.table import FIELDS

@@ -9,7 +9,10 @@ left, is written to a list of flows that are over, with their ends and what came
 
 from array import array
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 WIDTH = cython.declare(cython.Py_ssize_t, 24)
 WAYS = cython.declare(cython.Py_ssize_t, 8)

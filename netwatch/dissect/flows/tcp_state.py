@@ -9,7 +9,10 @@ its start), and else *quiet*. Only segments of sides that are not quiet are pass
 The slot also counts the payload bytes of each side.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.flows.table import Slots

@@ -6,7 +6,10 @@ packet that was kept on the desk has as its record a negative number, by which t
 is found there, and offsets from the packet's start.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.dns_addresses import Lookups
@@ -18,8 +21,8 @@ KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 KIND_ARP = cython.declare(cython.longlong, 16)
 
 # An entry of the desk and its rows, as `netwatch.dissect.loop.hello_buffer` has them. Behind
-# the columns of such a row are the packet's time, its length as captured and on the wire, its interface
-# and tag, as in its record; its number below its source, and in which list its interface is.
+# the columns of such a row are the time of the packet, its length as captured and on the wire,
+# its interface and tag, as in its record; its number below its source, and its interface list.
 FLOW = cython.declare(cython.Py_ssize_t, 0)
 TIME = cython.declare(cython.Py_ssize_t, 3)
 PIECES = cython.declare(cython.Py_ssize_t, 5)

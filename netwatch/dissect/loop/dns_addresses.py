@@ -9,7 +9,10 @@ address, in which a new entry takes the place of an old one.
 
 from array import array
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.links import Links

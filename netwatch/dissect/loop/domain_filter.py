@@ -9,7 +9,10 @@ of them. Two names that share a sum only let more through.
 from array import array
 from collections.abc import Iterable
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.preface_masks import Prefaces

@@ -8,7 +8,10 @@ What is wrapped in something else (`netwatch.dissect.loop.tunnels`) comes throug
 so addresses, VLAN and MACs are those of the innermost layer that has them.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.prefilter_http import Requests

@@ -11,7 +11,10 @@ the rows is through with them.
 
 from array import array
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.octets import copy

@@ -8,7 +8,10 @@ all that its flow sends later, so that one reader alone has the whole story.
 
 from array import array
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.candidates import Rows

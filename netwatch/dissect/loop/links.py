@@ -5,7 +5,10 @@ A frame of IEEE 802.11 may hold several packets (A-MSDU): the kernel asks for th
 after the other.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.udp_tunnels import Overlays

@@ -11,7 +11,10 @@ rows, where no compiler was at hand.
 from array import array
 from collections.abc import Iterable, Iterator
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 from netwatch.capture.block import FIELDS, TIME, Block, Interface
 

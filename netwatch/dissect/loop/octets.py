@@ -1,7 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """Bytes that are moved in the packet loop, their bounds checked once and not for each."""
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 
 @cython.cfunc

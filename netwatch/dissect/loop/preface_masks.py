@@ -5,7 +5,10 @@ As in `netwatch.dissect.loop.protocol_masks`, each looks at a few bytes and answ
 the protocol table or 0. STARTTLS needs no mask: the hello behind it starts a segment.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.protocol_masks import Payloads

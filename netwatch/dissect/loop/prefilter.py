@@ -9,7 +9,10 @@ parser as ever, so a glimpse can spare work and never hides a name, nor anything
 
 from array import array
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.domain_filter import Zones

@@ -5,7 +5,10 @@ As with other messages (`netwatch.dissect.loop.prefilter`) only the usual layout
 that fills its segment, with a target that is a path and one Host. All else has its parser.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.prefilter import Glimpse

@@ -8,7 +8,10 @@ in vain costs microseconds, what they hold back is lost, so they are strict only
 as the RFCs are.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 DNS = cython.declare(cython.int, 1)
 TLS = cython.declare(cython.int, 2)

@@ -5,7 +5,10 @@ The last stop of a packet in the hot loop: the masks say what its payload looks 
 flow table whether its flow is owed bytes, and what remains becomes a row of integers.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.hellos import Hellos

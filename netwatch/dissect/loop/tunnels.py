@@ -6,7 +6,10 @@ through `netwatch.dissect.loop.headers` again, eight IP headers deep at most. Wh
 UDP is in `netwatch.dissect.loop.udp_tunnels`.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.headers import Headers

@@ -6,7 +6,10 @@ datagram that does not start so is a plain one. Teredo between clients and relay
 port, and is known by its addresses.
 """
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.tunnels import Tunnels

@@ -10,7 +10,10 @@ checked each, but bounds are before a loop; places in tables are bytes.
 
 from array import array
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.quic.instructions import (

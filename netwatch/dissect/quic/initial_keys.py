@@ -10,7 +10,10 @@ message that is hashed fits one block of SHA-256 (FIPS 180-4) behind the pad of 
 from array import array
 from math import isqrt
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 ONE_BIT = cython.declare(cython.uint, 0x80000000)
 INNER = cython.declare(cython.uint, 0x36363636)

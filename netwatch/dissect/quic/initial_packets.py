@@ -9,7 +9,10 @@ to `netwatch.protocols.quic`, which reads all of it.
 
 from array import array
 
-import cython
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.quic.aes_gcm import Gcm
