@@ -6,10 +6,10 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from support.made_alerts import QUICK, output, record, records
+from support.paths import SUPPORT
 from support.receivers import Http, needs, until
 
 from netwatch.core.errors import ConfigError, NetwatchError
@@ -257,7 +257,7 @@ def test_a_process_that_is_ended_keeps_what_is_left(tmp_path):
     """SIGTERM in the middle of an attempt: a later run delivers the rest."""
     server = Http()
     server.faults = [lambda _: threading.Event().wait(30)]
-    script = Path(__file__).with_name("crashing.py")
+    script = SUPPORT / "crashing_delivery.py"
     keys = json.dumps({"type": "elastic", "url": server.url, "format": "jsonl"})
     command = [sys.executable, str(script), str(tmp_path), keys]
     try:

@@ -4,11 +4,11 @@ import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from support.crashing_delivery import STEPS, ends
 from support.made_alerts import ident
+from support.paths import SUPPORT
 
 from netwatch.delivery import dead_letters as deadletters
 
@@ -17,7 +17,7 @@ COUNT = 40
 
 def run(folder, url, step, turns, count=COUNT):
     keys = json.dumps({"type": "elastic", "url": url, "format": "jsonl"})
-    script = Path(__file__).with_name("crashing.py")
+    script = SUPPORT / "crashing_delivery.py"
     words = [str(folder), keys, "0", str(count), step, str(turns), "before"]
     command = [sys.executable, str(script), *words]
     done = subprocess.run(command, capture_output=True, timeout=120)

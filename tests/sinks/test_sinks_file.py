@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.made_alerts import as_read, output, record, records
+from support.paths import SUPPORT
 from support.receivers import needs, until
 
 from netwatch.core.errors import ConfigError
@@ -189,7 +190,7 @@ def test_a_full_disk_cuts_no_line_and_loses_nothing(deliver, tmp_path):
 
 def test_a_file_that_may_not_grow_cuts_no_line(tmp_path):
     """RLIMIT_FSIZE in a process of its own: a write is cut short, then refused."""
-    script = Path(__file__).with_name("limited_file.py")
+    script = SUPPORT / "limited_file.py"
     path = tmp_path / "alerts.jsonl"
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path), "30000"], capture_output=True, timeout=60

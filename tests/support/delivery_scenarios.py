@@ -20,6 +20,7 @@ from support.crashing_delivery import AT, ends
 from support.faulty_proxy import Fault, Proxy
 from support.made_alerts import output, record, records
 from support.made_deliveries import Certificates, Deliveries
+from support.paths import SUPPORT
 from support.receiver_harness import Receiver
 from support.receiver_harness_tenzir import Tenzir, timed
 from support.receivers import PATIENCE, until
@@ -281,7 +282,7 @@ def killed(run: Run) -> Outcome:
     """netwatch is killed (SIGKILL) at each step of a delivery, and started again at last."""
     run.receiver.start()
     taken: list[int] = []
-    script = Path(__file__).with_name("crashing.py")
+    script = SUPPORT / "crashing_delivery.py"
     keys = json.dumps(run.made())
     for turn, step in enumerate([*AT, "none"]):
         last = step == "none"

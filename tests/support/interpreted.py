@@ -10,8 +10,6 @@ from types import ModuleType
 
 from support.paths import ROOT
 
-import netwatch.dissect
-
 _TOOL = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
 SOURCES = {name: ROOT / f"{name.replace('.', '/')}.py" for name in _TOOL["netwatch"]["compiled"]}
 """What the build compiles, by module name."""
@@ -44,7 +42,6 @@ def _imported(names: Sequence[str], anew: Callable[[str], bool]) -> dict[str, Mo
     """What was imported anew; what others import stays as it was."""
     finder = FromSource(anew)
     before = {each: sys.modules.pop(each) for each in [*sys.modules] if anew(each)}
-    room = vars(netwatch.dissect).copy()
     sys.meta_path.insert(0, finder)
     try:
         for name in names:
@@ -53,7 +50,11 @@ def _imported(names: Sequence[str], anew: Callable[[str], bool]) -> dict[str, Mo
         sys.meta_path.remove(finder)
         made = {each: sys.modules.pop(each) for each in [*sys.modules] if anew(each)}
         sys.modules.update(before)
-        vars(netwatch.dissect).update(room)
+        for name, module in before.items():
+            # a package names its modules, too
+            package, _, last = name.rpartition(".")
+            if package in sys.modules:
+                setattr(sys.modules[package], last, module)
     return made
 
 

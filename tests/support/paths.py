@@ -7,6 +7,9 @@ ROOT = Path(__file__).parents[2]
 
 PCAPS = ROOT / "pcaps"
 
+SUPPORT = ROOT / "tests" / "support"
+"""What tests share, and the programs that they start."""
+
 BENCH = ROOT / "bench"
 
 SHARED = ROOT.parent / "shared"

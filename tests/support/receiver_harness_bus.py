@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from support.faulty_proxy import Fault, Proxy
 from support.made_deliveries import Certificates
+from support.paths import SUPPORT
 from support.receivers import RECEIVERS, Process, free_port, listens, needs, served
 from support.sasl_front import SaslFront
 
@@ -172,7 +173,7 @@ class Kafka(Broker):
         if self._process is not None:
             self._tell("up")
             return
-        script = Path(__file__).with_name("kafka_cluster.py")
+        script = SUPPORT / "kafka_cluster.py"
         self._process = subprocess.Popen(
             [sys.executable, str(script)],
             stdin=subprocess.PIPE,
