@@ -109,9 +109,9 @@ class Peak:
 
 
 def counters(text: str) -> dict[str, int]:
-    """What the summary counts under `oddities` and `left out`."""
+    """What the summary counts under `anomalies` and `left out`."""
     found: dict[str, int] = {}
-    for line in re.findall(r"^(?:oddities|left out) +(.*)$", text, re.MULTILINE):
+    for line in re.findall(r"^(?:anomalies|left out) +(.*)$", text, re.MULTILINE):
         for name, count in re.findall(r"([a-z0-9_-]+) ([\d,]+)", line):
             found[name] = int(count.replace(",", ""))
     return found

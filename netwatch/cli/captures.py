@@ -8,7 +8,7 @@ import argparse
 import time
 from collections.abc import Iterable, Sequence
 
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 
 _SCAN = """examples:
   netwatch scan office.pcap                    by ./netwatch.yaml, else by built-in rules
@@ -128,7 +128,7 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch.engine import observe as wire
     from netwatch.formats import FORMATS
 
-    started, tally = time.perf_counter(), Tally()
+    started, statistics = time.perf_counter(), RunStatistics()
     config = configuration.load(args.config)
     captures = list(wire.captures(find(args.paths), args.continuous))
     coverage = Coverage() if args.coverage or not args.quiet else None
@@ -146,7 +146,9 @@ def scan(args: argparse.Namespace) -> int:
     with terminal.output(args.output) as stream:
         with terminal.progress(args, captures) as progress:
             proving = evidence is not None
-            incidents = jobs.scan(captures, config, tally, args.jobs, progress, coverage, proving)
+            incidents = jobs.scan(
+                captures, config, statistics, args.jobs, progress, coverage, proving
+            )
         alerts = incidents.alerts(config.geo, config.told_by())
         if evidence is not None:
             alerts = list(map(evidence.keep, alerts))
@@ -154,17 +156,17 @@ def scan(args: argparse.Namespace) -> int:
         writer.begin("alerts")
         for alert in alerts:
             writer.alert(alert)
-        report = coverage.report(tally.packets, tally.oddities) if coverage else None
+        report = coverage.report(statistics.packets, statistics.anomalies) if coverage else None
         if args.coverage and report and not writer.coverage(report, args.verbose):
             terminal.note(args, f"{args.format} has no place for coverage: take table or jsonl")
         writer.end()
     terminal.summary(
-        args, tally, time.perf_counter() - started, config, incidents, report, evidence
+        args, statistics, time.perf_counter() - started, config, incidents, report, evidence
     )
     left = delivery.deliver(alerts, args.deliver_timeout) if delivery else False
     if args.fail_on and _VERDICTS[args.fail_on] & {alert.verdict for alert in alerts}:
         return 3
-    return 1 if tally.unread or left else 0
+    return 1 if statistics.unread or left else 0
 
 
 def names(args: argparse.Namespace) -> int:
@@ -175,14 +177,14 @@ def names(args: argparse.Namespace) -> int:
     from netwatch.engine import observe as wire
     from netwatch.formats import FORMATS
 
-    started, tally = time.perf_counter(), Tally()
+    started, statistics = time.perf_counter(), RunStatistics()
     captures = list(wire.captures(find(args.paths), args.continuous))
     terminal.warn_interpreted(args)
     with terminal.output(args.output) as stream, terminal.progress(args, captures) as progress:
         writer = FORMATS[args.format](stream)
         writer.begin("observations")
-        for observation in jobs.names(captures, tally, args.jobs, progress):
+        for observation in jobs.names(captures, statistics, args.jobs, progress):
             writer.observation(observation)
         writer.end()
-    terminal.summary(args, tally, time.perf_counter() - started)
-    return 1 if tally.unread else 0
+    terminal.summary(args, statistics, time.perf_counter() - started)
+    return 1 if statistics.unread else 0

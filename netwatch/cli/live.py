@@ -100,7 +100,7 @@ def live(args: argparse.Namespace) -> int:
     """Run ``netwatch live``; the exit status."""
     from netwatch.capture.live_sources import usual
     from netwatch.cli import terminal
-    from netwatch.live.display import Shown
+    from netwatch.live.display import ShownName
     from netwatch.live.run import Settings, run
     from netwatch.live.sources import FILE
 
@@ -119,14 +119,14 @@ def live(args: argparse.Namespace) -> int:
         evidence=args.evidence,
         metrics=args.metrics,
     )
-    shown = Shown(terminal.say, quiet=args.quiet, view=not args.no_view)
+    shown = ShownName(terminal.say, quiet=args.quiet, view=not args.no_view)
     if shown.view and args.output is None and sys.stdout.isatty():
         settings = replace(settings, output=os.devnull)
     outcome = run(settings, shown.log, shown.show if shown.view else None)
     shown.end()
     terminal.summary(
         args,
-        outcome.tally,
+        outcome.statistics,
         outcome.seconds,
         None,
         outcome.ledger,

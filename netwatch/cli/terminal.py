@@ -18,7 +18,7 @@ from netwatch.capture.block import Source
 from netwatch.capture.files import Found
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import DEVICE_LIMIT, Report
 from netwatch.dissect.loop.headers import INNOCENT
 from netwatch.dissect.loop.loop import COMPILED
@@ -127,9 +127,9 @@ def progress(
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=known, packets=0)
 
-        def told(tally: Tally, source: Source, position: int) -> None:
+        def told(statistics: RunStatistics, source: Source, position: int) -> None:
             read[source.name] = position
-            bar.update(task, completed=sum(read.values()), packets=tally.packets)
+            bar.update(task, completed=sum(read.values()), packets=statistics.packets)
 
         yield told
 
@@ -143,7 +143,7 @@ def _size(found: Found) -> int | None:
 
 def summary(
     args: argparse.Namespace,
-    tally: Tally,
+    statistics: RunStatistics,
     seconds: float,
     config: Config | None = None,
     incidents: Gathered | None = None,
@@ -151,37 +151,39 @@ def summary(
     evidence: "Evidence | None" = None,
 ) -> None:
     """The end of a run: each unread capture, always; then what was read and found."""
-    for error in tally.unread:
+    for error in statistics.unread:
         say(f"netwatch: {error}")
     for problem in evidence.notes if evidence else ():
         say(f"netwatch: {problem}")
     if args.quiet:
         return
-    for note in tally.notes:
+    for note in statistics.notes:
         say(f"netwatch: {note}")
     for note in config.notes if config else ():
         say(f"netwatch: {note}")
-    for label, text in _lines(args, tally, seconds, incidents, report, evidence):
+    for label, text in _lines(args, statistics, seconds, incidents, report, evidence):
         say(f"{label:<13} {text}")
 
 
 def _lines(
     args: argparse.Namespace,
-    tally: Tally,
+    statistics: RunStatistics,
     seconds: float,
     incidents: Gathered | None,
     report: Report | None,
     evidence: "Evidence | None",
 ) -> Iterator[tuple[str, str]]:
-    files = f"{tally.files:,} capture{'' if tally.files == 1 else 's'}"
-    read = f"{files}, {tally.packets:,} packets, {tally.octets:,} bytes in {seconds:.2f} s"
+    files = f"{statistics.files:,} capture{'' if statistics.files == 1 else 's'}"
+    read = (
+        f"{files}, {statistics.packets:,} packets, {statistics.octets:,} bytes in {seconds:.2f} s"
+    )
     yield "read", f"{read} (netwatch {__version__})"
-    yield "observations", _counts(tally.observations) or "none"
+    yield "observations", _counts(statistics.observations) or "none"
     if incidents is not None:
         yield "incidents", _counts(incidents.by_verdict) or "none"
         if incidents.recorded:
             yield "recorded", f"{incidents.recorded:,} below the confidence that the ban asks for"
-        for reason, count in tally.silent.most_common():
+        for reason, count in statistics.silent.most_common():
             yield "no verdict", f"{count:,}: {reason}"
         if incidents.limits:
             yield "left out", _counts(incidents.limits)
@@ -191,18 +193,22 @@ def _lines(
             yield "left out", _counts(evidence.left_out)
     if report is not None:
         yield from (("blind spots", text) for text in _blind(report))
-    odd = Counter({name: n for name, n in tally.oddities.items() if name not in INNOCENT})
-    yield "oddities", _counts(odd) or "none"
-    innocent = tally.oddities - odd
+    odd = Counter({name: n for name, n in statistics.anomalies.items() if name not in INNOCENT})
+    yield "anomalies", _counts(odd) or "none"
+    innocent = statistics.anomalies - odd
     if args.verbose:
         yield "no names in", _counts(innocent) or "no packet"
-        yield "candidates", f"{tally.candidates:,} packets could carry a name"
-    if tally.skipped:
-        some = tally.skipped if args.verbose else tally.skipped[:NAMED]
-        more = f" and {len(tally.skipped) - len(some)} more" if len(tally.skipped) > NAMED else ""
+        yield "candidates", f"{statistics.candidates:,} packets could carry a name"
+    if statistics.skipped:
+        some = statistics.skipped if args.verbose else statistics.skipped[:NAMED]
+        more = (
+            f" and {len(statistics.skipped) - len(some)} more"
+            if len(statistics.skipped) > NAMED
+            else ""
+        )
         yield "skipped", f"no captures: {', '.join(some)}{more if not args.verbose else ''}"
-    if tally.unread:
-        yield "not read", f"{len(tally.unread):,} (named above)"
+    if statistics.unread:
+        yield "not read", f"{len(statistics.unread):,} (named above)"
 
 
 def _blind(report: Report) -> Iterator[str]:

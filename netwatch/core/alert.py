@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from netwatch.core.frame import Proof
+from netwatch.core.frame import EvidenceFrames
 from netwatch.core.message import Evidence
 from netwatch.core.verdict import (
     App,
@@ -99,4 +99,4 @@ class Alert:
     community_ids: tuple[str, ...]
     sensor: Sensor
     extra: Mapping[str, Any] = field(default_factory=dict)
-    proof: tuple[Proof, ...] = field(default=(), compare=False, repr=False)
+    proof: tuple[EvidenceFrames, ...] = field(default=(), compare=False, repr=False)

@@ -19,13 +19,13 @@ class CaptureError(NetwatchError):
 class ParseError(NetwatchError):
     """Bytes that are not what they claim to be.
 
-    `oddity` is the short, stable name under which it is counted, such as
+    `anomaly` is the short, stable name under which it is counted, such as
     ``dns-label-loop``; it appears as a line of the summary.
     """
 
-    def __init__(self, oddity: str) -> None:
-        super().__init__(oddity)
-        self.oddity = oddity
+    def __init__(self, anomaly: str) -> None:
+        super().__init__(anomaly)
+        self.anomaly = anomaly
 
 
 class Incomplete(NetwatchError):  # noqa: N818 - a state of the input, not a fault

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from netwatch.core.frame import Frame
 
-Outcome = Literal[
+NameStatus = Literal[
     "none", "truncated", "no-sni", "named", "ech", "encrypted-dns", "vpn", "relay", "tor"
 ]
 """What a flow's messages told of its name, the last known of these in this order."""
@@ -13,12 +13,12 @@ Outcome = Literal[
 GRACE = 300_000_000_000
 """How long after its TTL a DNS answer may still be in use, ns: caches keep a floor."""
 
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+NAME_STATUSES: tuple[NameStatus, ...] = get_args(NameStatus)
 """By number, as the flow table holds them: a later one stands over an earlier one."""
 
-BYPASS: tuple[Outcome, ...] = ("encrypted-dns", "vpn", "relay", "tor")
+BYPASS: tuple[NameStatus, ...] = ("encrypted-dns", "vpn", "relay", "tor")
 """Categories of apps that hide from the wire what a device asks for; a flow to one has the
-outcome of that name."""
+name_status of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Flow:
     vlan: int | None
     bytes_out: int
     bytes_in: int
-    outcome: Outcome
+    name_status: NameStatus
     opened: bool
     waiting: bool
     source: str = ""

@@ -28,7 +28,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class EvidenceFrames:
     """The packets that one contact of an incident stands on: what they show, when, and which
     of them (`source` and `packet`) the evidence names."""
 

@@ -1,4 +1,4 @@
-cdef class Shown:
+cdef class ShownName:
     cdef readonly str evidence
     cdef readonly str name
     cdef readonly bint by_destination
@@ -20,10 +20,10 @@ cdef class QuicInfo:
     cdef readonly str version
 
 cdef class Message:
-    cdef readonly tuple shown
+    cdef readonly tuple names
     cdef readonly Py_ssize_t size
     cdef readonly DnsInfo dns
     cdef readonly TlsInfo tls
     cdef readonly QuicInfo quic
-    cdef readonly tuple oddities
+    cdef readonly tuple anomalies
     cdef readonly tuple claims

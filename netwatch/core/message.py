@@ -33,7 +33,7 @@ HANDSHAKES = frozenset({"tls-sni", "quic-sni", "dtls-sni", "http-host", "socks-h
 
 @cython.cclass
 @dataclass(frozen=True)
-class Shown:
+class ShownName:
     """One name that a message shows, as its parser tells it.
 
     `by_destination` is true where the client is the one the packet goes to: an answer,
@@ -127,14 +127,14 @@ class Message:
     """What a parser read in one message of its protocol.
 
     `size` is how many bytes it took from the start of what it was given, so that the
-    next message of a stream starts there. `oddities` are names of what was not as the
+    next message of a stream starts there. `anomalies` are names of what was not as the
     RFC has it but could be read all the same. `claims` tell who has which address.
     """
 
-    shown: tuple[Shown, ...]
+    names: tuple[ShownName, ...]
     size: int
     dns: DnsInfo | None = None
     tls: TlsInfo | None = None
     quic: QuicInfo | None = None
-    oddities: tuple[str, ...] = ()
+    anomalies: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Tally:
+class RunStatistics:
     """Counts of one run, or of one worker's share; they add up.
 
-    `octets` are bytes on the wire, `observations` count by evidence, `oddities` by name,
+    `octets` are bytes on the wire, `observations` count by evidence, `anomalies` by name,
     `silent` the contacts that no ban says anything of, by the reason. `notes` are
     sentences on captures that were read in part, `unread` on those that were not read at
     all, `skipped` the files in folders that are no captures.
@@ -19,20 +19,20 @@ class Tally:
     octets: int = 0
     candidates: int = 0
     observations: Counter[str] = field(default_factory=Counter)
-    oddities: Counter[str] = field(default_factory=Counter)
+    anomalies: Counter[str] = field(default_factory=Counter)
     silent: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "RunStatistics") -> None:
         """Take in the counts of another."""
         self.files += other.files
         self.packets += other.packets
         self.octets += other.octets
         self.candidates += other.candidates
         self.observations.update(other.observations)
-        self.oddities.update(other.oddities)
+        self.anomalies.update(other.anomalies)
         self.silent.update(other.silent)
         self.notes += other.notes
         self.unread += other.unread

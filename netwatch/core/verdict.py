@@ -51,7 +51,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Tenant:
+class Binding:
     """Who has an address at some time, as learned from the wire. `id` is None where the
     address itself has to do for it. `shared` is None, or says what two devices have at
     that time, so that nobody can tell them apart; ``frame`` is a packet in a frame of

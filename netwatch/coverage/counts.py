@@ -29,7 +29,7 @@ CUT = frozenset(
         "wrapping-header-cut",
     }
 )
-"""Oddities of packets that the capture holds in part."""
+"""Anomalies of packets that the capture holds in part."""
 
 UNREADABLE = frozenset(
     {
@@ -42,7 +42,7 @@ UNREADABLE = frozenset(
         "ip-fragments-incomplete",
     }
 )
-"""Oddities of packets whose inside could not be reached."""
+"""Anomalies of packets whose inside could not be reached."""
 
 _PLACES: Mapping[str, int] = {reading: place for place, reading in enumerate(READINGS)}
 
@@ -98,7 +98,7 @@ class Report:
     """What could be read in one run.
 
     `outside` are the flows whose client stands in no network. Of `packets` seen, `cut`
-    were captured in part, and `unreadable` (by oddity) held what could not be reached;
+    were captured in part, and `unreadable` (by anomaly) held what could not be reached;
     `dropped` more were lost by who captured, as far as the capture says so.
     """
 
@@ -170,9 +170,9 @@ class Coverage:
             _sum(total, counts)
         return _share(total)
 
-    def report(self, packets: int, oddities: Mapping[str, int]) -> Report:
+    def report(self, packets: int, anomalies: Mapping[str, int]) -> Report:
         """All counts, networks and devices in order; `packets` seen in the run and its
-        `oddities` by name tell what was lost before it became a flow."""
+        `anomalies` by name tell what was lost before it became a flow."""
         devices: dict[str, list[tuple[str, Share]]] = {name: [] for name in self._networks}
         rest = {name: list(counts) for name, (_, counts) in self._networks.items()}
         for (name, device), counts in sorted(self._devices.items()):
@@ -189,9 +189,9 @@ class Coverage:
             networks=tuple(networks),
             outside=_share(self._outside),
             packets=packets,
-            cut=sum(count for name, count in oddities.items() if name in CUT),
-            dropped=oddities.get("capture-dropped", 0),
-            unreadable={name: oddities[name] for name in sorted(oddities) if name in UNREADABLE},
+            cut=sum(count for name, count in anomalies.items() if name in CUT),
+            dropped=anomalies.get("capture-dropped", 0),
+            unreadable={name: anomalies[name] for name in sorted(anomalies) if name in UNREADABLE},
         )
 
 

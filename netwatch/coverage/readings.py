@@ -1,14 +1,14 @@
 """What in the end is known of a flow's name: that it is, or the one reason why not.
 
-A message tells its flow's outcome while the capture is read; when the flow is over, that
-outcome, its ports, its far address and what it carried give exactly one reading.
+A message tells its flow's name_status while the capture is read; when the flow is over, that
+name_status, its ports, its far address and what it carried give exactly one reading.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
-from netwatch.core.flow import BYPASS, OUTCOMES, Flow, Outcome
+from netwatch.core.flow import BYPASS, NAME_STATUSES, Flow, NameStatus
 from netwatch.core.message import LOOKUPS, Message
 
 Reading = Literal[
@@ -40,19 +40,21 @@ DOH_PORTS = frozenset({443, 5443, 8443})
 VPN_PORTS = frozenset({("udp", 51820), ("udp", 500), ("udp", 4500), ("udp", 1194), ("tcp", 1194)})
 """WireGuard, IPsec (RFC 7296 section 2, RFC 3948) and OpenVPN, by transport and port."""
 
-_NUMBERS: Mapping[str, int] = {outcome: number for number, outcome in enumerate(OUTCOMES)}
+_NUMBERS: Mapping[str, int] = {
+    name_status: number for number, name_status in enumerate(NAME_STATUSES)
+}
 _KNOWN_PORTS = 1024
 
 
-def outcome(message: Message, hides: Callable[[str], Outcome | None]) -> int:
-    """The number in `OUTCOMES` of what a message tells of its flow's name.
+def name_status(message: Message, hides: Callable[[str], NameStatus | None]) -> int:
+    """The number in `NAME_STATUSES` of what a message tells of its flow's name.
 
     `hides` gives the category of `BYPASS` that a name belongs to, else None. A lookup
     tells where another flow may go, and a certificate what its server could serve, so
     neither makes its own flow a bypass.
     """
     told = "none"
-    for shown in message.shown:
+    for shown in message.names:
         told = "named"
         if shown.evidence not in LOOKUPS and not shown.by_destination:
             hidden = hides(shown.name)
@@ -79,7 +81,7 @@ def facing(flow: Flow) -> Flow:
         or far not in VPN_PORTS
         or near in VPN_PORTS
         or flow.server_port < _KNOWN_PORTS
-        or flow.outcome != "none"
+        or flow.name_status != "none"
     ):
         return flow
     return replace(
@@ -101,7 +103,7 @@ def reading(flow: Flow, known: str | None = None) -> Reading:
     A bypass told by name goes first, then the ports of DNS over TLS and QUIC, then a name,
     then what the ports and address of a nameless flow say, then why no name came.
     """
-    told = flow.outcome
+    told = flow.name_status
     if told in BYPASS:
         return told  # type: ignore[return-value]
     if not flow.bytes_out and not flow.bytes_in:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.errors import ParseError
-from netwatch.core.flow import OUTCOMES, Flow
+from netwatch.core.flow import NAME_STATUSES, Flow
 from netwatch.core.message import LEARNABLE, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
@@ -30,7 +30,7 @@ FOREVER = 0x7FFFFFFFFFFFFFFF
 MAX_NESTED = 8
 """Packets put together of fragments that were in one another."""
 
-_TRUNCATED = OUTCOMES.index("truncated")
+_TRUNCATED = NAME_STATUSES.index("truncated")
 
 
 class Parser(Protocol):
@@ -64,10 +64,10 @@ class Dissector:
     `parsers` by the kind that the kernel gives, `looks` as `Streams` wants it. A message
     for which `wanted` is false is counted and dropped; None wants all. It is asked of
     messages with names in `zones` alone: those of others it would be false for, and their
-    outcome `named`. `outcome` tells the number in `core.flow.OUTCOMES` of what a message says of
-    its flow's name; with it flows are recorded. With `proving`, which says whether a flow
-    with a packed address may be known by it later, what is told comes with the packets
-    that prove it. Messages that claim addresses are told whether wanted or not; `learning`
+    name status `named`. `name_status` gives the number in `core.flow.NAME_STATUSES` of what
+    a message says of its flow's name; with it flows are recorded. With `proving`, which says
+    whether a flow with a packed address may be known by it later, what is told comes with the
+    packets that prove it. Messages that claim addresses are told whether wanted or not; `learning`
     names of `core.message.LEARNABLE` what they are looked for in.
     """
 
@@ -77,7 +77,7 @@ class Dissector:
         looks: Callable[[bytes], int],
         wanted: Callable[[Message], bool] | None = None,
         zones: Iterable[bytes] | None = None,
-        outcome: Callable[[Message], int] | None = None,
+        name_status: Callable[[Message], int] | None = None,
         seed: int = 0,
         proving: Callable[[bytes], bool] | None = None,
         learning: Collection[str] = (),
@@ -86,11 +86,11 @@ class Dissector:
         self.kernel = Kernel(
             seed=seed,
             zones=zones,
-            recording=outcome is not None,
+            recording=name_status is not None,
             opening=proving is not None,
             learning=learning_bits(learning),
         )
-        self._outcome = outcome
+        self._name_status = name_status
         self._sources: list[str] = []
         self._numbers: dict[str, int] = {}
         self._over = Over(self.kernel, self._sources)
@@ -110,25 +110,25 @@ class Dissector:
         }
         self._fragments = Fragments()
         self._nested = 0
-        self._oddities: Counter[str] = Counter()
+        self._anomalies: Counter[str] = Counter()
         self._shown: Counter[str] = Counter()
 
     def shown(self) -> Counter[str]:
         """How many names were shown, wanted or not, by evidence."""
         return self._shown + Counter(self.kernel.shown())
 
-    def oddities(self) -> Counter[str]:
+    def anomalies(self) -> Counter[str]:
         """How often each thing that is not as it should be was met, by its name."""
-        total = self._oddities + self._streams.oddities + self._fragments.oddities
+        total = self._anomalies + self._streams.anomalies + self._fragments.anomalies
         for handshakes in self._handshakes.values():
-            total += handshakes.oddities
-        total.update(self.kernel.oddities())
+            total += handshakes.anomalies
+        total.update(self.kernel.anomalies())
         if self.kernel.flows.evicted:
             total["flow-table-full"] += self.kernel.flows.evicted
         if self.kernel.forgotten:
             total["resolved-addresses-full"] += self.kernel.forgotten
         if self._kept is not None:
-            total += self._kept.oddities
+            total += self._kept.anomalies
         return total
 
     def tables(self) -> dict[str, tuple[int, int, int]]:
@@ -187,7 +187,7 @@ class Dissector:
                 try:
                     message = parse(payload)
                 except ParseError as error:
-                    self._oddities[error.oddity] += 1
+                    self._anomalies[error.anomaly] += 1
                     continue
                 if self._tells(message, row[13]):
                     frames = () if kept is None else kept.frames(row, own, name)
@@ -218,7 +218,7 @@ class Dissector:
                 side = (row[13], row[14])
                 kind = 0 if kind == MORE else kind
                 found = self._streams.feed(kind, side, row[12], payload, size < wire, seen)
-            if kind and size < wire and self._outcome is not None:
+            if kind and size < wire and self._name_status is not None:
                 # whatever its messages tell all the same stands over this
                 self._over.mark(row[13], _TRUNCATED)
             if found:
@@ -238,7 +238,7 @@ class Dissector:
     def _again(self, block: Block, source: str, key: Datagram) -> Iterator[tuple[Packet, Message]]:
         """What a packet shows that was put together of fragments, which are counted."""
         if self._nested >= MAX_NESTED:
-            self._oddities["wrapped-too-deep"] += 1
+            self._anomalies["wrapped-too-deep"] += 1
             return
         packets, octets = self.kernel.packets, self.kernel.octets
         self._nested += 1
@@ -279,15 +279,15 @@ class Dissector:
     def _tells(self, message: Message, flow: int) -> bool:
         """Count what a message shows, and what it tells of its flow's name; whether it is
         wanted."""
-        if message.oddities:
-            self._oddities.update(message.oddities)
-        for shown in message.shown:
+        if message.anomalies:
+            self._anomalies.update(message.anomalies)
+        for shown in message.names:
             self._shown[shown.evidence] += 1
-        if self._outcome is not None:
-            self._over.mark(flow, self._outcome(message))
+        if self._name_status is not None:
+            self._over.mark(flow, self._name_status(message))
         if message.claims:
             return True
-        return bool(message.shown) and (self._wanted is None or self._wanted(message))
+        return bool(message.names) and (self._wanted is None or self._wanted(message))
 
     def flows(self) -> Iterator[Flow]:
         """The flows that are over since the last call, but for those that `named` tells."""
@@ -312,7 +312,7 @@ class Dissector:
         left where nothing is said: the capture is over and flushed. None of them has bytes
         to ask for after this."""
         whole = False
-        while self._outcome is not None and not whole:
+        while self._name_status is not None and not whole:
             whole = self.kernel.flows.drain(before)
             self._over.take()
             yield from self.flows()

@@ -119,7 +119,7 @@ class Kept:
         self.within: Frames | None = None
 
     @property
-    def oddities(self) -> Counter[str]:
+    def anomalies(self) -> Counter[str]:
         """How many trails had to go before their message was whole, and first packets of
         flows before the flow was over."""
         lost = self._messages.lost + self._fragments.lost

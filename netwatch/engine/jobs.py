@@ -15,7 +15,7 @@ from pathlib import Path
 from netwatch.capture.files import STDIN, Found
 from netwatch.config import Config
 from netwatch.core.observation import Observation
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
 from netwatch.engine.observe import Progress
@@ -30,7 +30,7 @@ BATCH = 512
 def scan(
     captures: Sequence[Capture],
     config: Config,
-    tally: Tally,
+    statistics: RunStatistics,
     jobs: int = 1,
     progress: Progress | None = None,
     coverage: Coverage | None = None,
@@ -42,25 +42,28 @@ def scan(
     incidents = Incidents(config.quiet_gap)
     if _workers(captures, jobs) == 1:
         for capture in captures:
-            incidents.merge(pipeline.scan(capture, config, tally, progress, coverage, proving))
+            incidents.merge(pipeline.scan(capture, config, statistics, progress, coverage, proving))
         return incidents
     with ProcessPoolExecutor(_workers(captures, jobs)) as pool:
         work = partial(_scan, config=config, counting=coverage is not None, proving=proving)
         for found, counts, flows in pool.map(work, captures):
             incidents.merge(found)
-            tally.add(counts)
+            statistics.add(counts)
             if coverage is not None and flows is not None:
                 coverage.merge(flows)
     return incidents
 
 
 def names(
-    captures: Sequence[Capture], tally: Tally, jobs: int = 1, progress: Progress | None = None
+    captures: Sequence[Capture],
+    statistics: RunStatistics,
+    jobs: int = 1,
+    progress: Progress | None = None,
 ) -> Iterator[Observation]:
     """The observations of all captures, one capture after the other."""
     if _workers(captures, jobs) == 1:
         for capture in captures:
-            yield from pipeline.names(capture, tally, progress)
+            yield from pipeline.names(capture, statistics, progress)
         return
     with (
         tempfile.TemporaryDirectory(prefix="netwatch-") as folder,
@@ -68,7 +71,7 @@ def names(
     ):
         files = [Path(folder, str(number)) for number in range(len(captures))]
         for file, counts in zip(files, pool.map(_names, captures, files), strict=True):
-            tally.add(counts)
+            statistics.add(counts)
             with file.open("rb") as stream:
                 while batch := pickle.load(stream):
                     yield from batch
@@ -83,17 +86,17 @@ def _workers(captures: Sequence[Capture], jobs: int) -> int:
 
 def _scan(
     capture: Capture, config: Config, counting: bool, proving: bool
-) -> tuple[Incidents, Tally, Coverage | None]:
-    tally, coverage = Tally(), Coverage() if counting else None
-    found = pipeline.scan(capture, config, tally, coverage=coverage, proving=proving)
-    return found, tally, coverage
+) -> tuple[Incidents, RunStatistics, Coverage | None]:
+    statistics, coverage = RunStatistics(), Coverage() if counting else None
+    found = pipeline.scan(capture, config, statistics, coverage=coverage, proving=proving)
+    return found, statistics, coverage
 
 
-def _names(capture: Capture, file: Path) -> Tally:
-    tally = Tally()
+def _names(capture: Capture, file: Path) -> RunStatistics:
+    statistics = RunStatistics()
     with file.open("wb") as stream:
         batch: list[Observation] = []
-        for observation in pipeline.names(capture, tally):
+        for observation in pipeline.names(capture, statistics):
             batch.append(observation)
             if len(batch) == BATCH:
                 pickle.dump(batch, stream)
@@ -101,4 +104,4 @@ def _names(capture: Capture, file: Path) -> Tally:
         if batch:
             pickle.dump(batch, stream)
         pickle.dump([], stream)
-    return tally
+    return statistics

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from netwatch.config import Config
-from netwatch.core.flow import BYPASS, Outcome
+from netwatch.core.flow import BYPASS, NameStatus
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, Match
-from netwatch.coverage.readings import outcome
+from netwatch.coverage.readings import name_status
 from netwatch.inventory.learned import Learned
 from netwatch.protocols.ech import PUBLIC_NAMES
 
@@ -56,7 +56,7 @@ class Judge:
     def wanted(self, message: Message) -> bool:
         """Whether a message shows a name that a rule takes, or one that stands for others:
         hellos with it have to be looked at each by itself."""
-        names = [shown.name for shown in message.shown]
+        names = [shown.name for shown in message.names]
         return any(self.match(name) is not None or name in PUBLIC_NAMES for name in names)
 
     def zones(self) -> tuple[bytes, ...]:
@@ -76,11 +76,11 @@ class Judge:
                 return match.app.id, name
         return None
 
-    def outcome(self, message: Message) -> int:
-        """What a message tells of its flow's name, as its number in `core.flow.OUTCOMES`."""
-        return outcome(message, self._hides)
+    def name_status(self, message: Message) -> int:
+        """What a message tells of its flow's name, as its number in `core.flow.NAME_STATUSES`."""
+        return name_status(message, self._hides)
 
-    def _hides(self, name: str) -> Outcome | None:
+    def _hides(self, name: str) -> NameStatus | None:
         match = self.match(name)
         if match is None or match.role not in ("exclusive", "vendor"):
             return None
@@ -99,15 +99,15 @@ class Judge:
         config = self._config
         ip, mac, vlan = observation.client_ip, observation.client_mac, observation.vlan
         network = config.networks.find(ip, vlan)
-        tenant = None
+        binding = None
         if self._learned is not None:
-            tenant = self._learned.who(ip, mac, vlan, observation.time, now=not late)
-        device = told = config.devices.identify(ip, mac, network, tenant)
-        if tenant is not None and tenant.id is None and tenant.shared is None:
+            binding = self._learned.who(ip, mac, vlan, observation.time, now=not late)
+        device = told = config.devices.identify(ip, mac, network, binding)
+        if binding is not None and binding.id is None and binding.shared is None:
             # judged as what it is by now, told under the id that its incident began with
             told = replace(device, id=device.ip)
-        if tenant is not None and tenant.frames and observation.frames:
-            observation = replace(observation, frames=(*tenant.frames, *observation.frames))
+        if binding is not None and binding.frames and observation.frames:
+            observation = replace(observation, frames=(*binding.frames, *observation.frames))
         for verdict in config.policy.judge(observation, match, device, network):
             if verdict.kind is None or network is None:
                 self._silent[verdict.clause] += 1

@@ -18,21 +18,21 @@ from netwatch.capture.block import TIME, Block, Source
 from netwatch.capture.files import STDIN, Found, NotACapture, open_source
 from netwatch.core.errors import CaptureError
 from netwatch.core.flow import Flow
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.dissect.dissector import FOREVER, Dissector
 from netwatch.dissect.flows.records import GATHERED, Client
 from netwatch.protocols import PROTOCOLS, looks_like
 
 if not cython.compiled:
-    from netwatch.core.message import Message, Shown
+    from netwatch.core.message import Message, ShownName
     from netwatch.core.observation import Observation
     from netwatch.core.packet import Packet
 else:
-    from cython.cimports.netwatch.core.message import Message, Shown
+    from cython.cimports.netwatch.core.message import Message, ShownName
     from cython.cimports.netwatch.core.observation import Observation
     from cython.cimports.netwatch.core.packet import Packet
 
-Progress = Callable[[Tally, Source, int], None]
+Progress = Callable[[RunStatistics, Source, int], None]
 """Told after each block: the counts so far, the source, and how many bytes of it are read."""
 
 CAPTURE_ENDINGS = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar"})
@@ -69,8 +69,8 @@ class Wire:
     A capture may be cut in several files: flows and unfinished messages go on from one
     `read` to the next until `close`. Observations of messages for which `wanted` is false
     are left out; None wants all, and so do `zones`, in which a name must be to be wanted.
-    With `outcome`, the number in `core.flow.OUTCOMES` of what a message tells of its flow's
-    name, each flow is handed to `ended` when it is over, but those that have a name and
+    With `name_status`, the number in `core.flow.NAME_STATUSES` of what a message tells of
+    its flow's name, each flow is handed to `ended` when it is over, but those that have a name and
     say nothing more, which `named` gets as a number for each client, now and then. With
     `proving` (see `Dissector`) observations come with the packets that prove them. With
     `learning`, names of `core.message.LEARNABLE`, messages that claim addresses are handed to
@@ -80,22 +80,22 @@ class Wire:
 
     def __init__(
         self,
-        tally: Tally,
+        statistics: RunStatistics,
         progress: Progress | None = None,
         wanted: Callable[[Message], bool] | None = None,
         zones: Sequence[bytes] | None = None,
-        outcome: Callable[[Message], int] | None = None,
+        name_status: Callable[[Message], int] | None = None,
         ended: Callable[[Flow], None] = lambda flow: None,
         named: Callable[[Client, list[int]], None] = lambda client, times: None,
         proving: Callable[[bytes], bool] | None = None,
         learning: Collection[str] = (),
         claimed: Callable[[Packet, Message], None] = lambda packet, message: None,
     ) -> None:
-        self.tally = tally
+        self.statistics = statistics
         self._progress = progress
         self._wanted = wanted
         self._zones = zones
-        self._outcome = outcome
+        self._name_status = name_status
         self._ended = ended
         self._named = named
         self._proving = proving
@@ -105,27 +105,27 @@ class Wire:
         self._counted: tuple[Counter[str], Counter[str]] = Counter(), Counter()
 
     def read(self, found: Found) -> Iterator[Observation]:
-        """The observations of one capture. One that cannot be read is noted in the tally,
+        """The observations of one capture. One that cannot be read is noted in the statistics,
         and so is the end of one that is cut short, after what could be read."""
         if found.error:
-            self.tally.unread.append(found.error)
+            self.statistics.unread.append(found.error)
             return
         try:
             source = open_source(found.path)
             for block in source.blocks():
                 yield from self.block(block, source.name)
                 if self._progress is not None:
-                    self._progress(self.tally, source, block.position)
-            self.tally.oddities.update(+Counter({"capture-dropped": source.dropped}))
-            self.tally.files += 1
-            self.tally.notes += [f"{source.name}: {note}" for note in source.notes]
+                    self._progress(self.statistics, source, block.position)
+            self.statistics.anomalies.update(+Counter({"capture-dropped": source.dropped}))
+            self.statistics.files += 1
+            self.statistics.notes += [f"{source.name}: {note}" for note in source.notes]
         except NotACapture as error:
             if found.named or meant_as_capture(found.path):
-                self.tally.unread.append(str(error))
+                self.statistics.unread.append(str(error))
             else:
-                self.tally.skipped.append(found.path)
+                self.statistics.skipped.append(found.path)
         except CaptureError as error:
-            self.tally.unread.append(str(error))
+            self.statistics.unread.append(str(error))
 
     def flush(self) -> Iterator[Observation]:
         """The capture is over: what messages cut short show."""
@@ -177,7 +177,7 @@ class Wire:
             self._tell_named()
 
     def close(self) -> None:
-        """Forget the capture's flows and take its last counts into the tally."""
+        """Forget the capture's flows and take its last counts into the statistics."""
         self.settle(FOREVER)
         self.count()
         self._dissector = None
@@ -192,7 +192,7 @@ class Wire:
                 looks_like,
                 self._wanted,
                 self._zones,
-                self._outcome,
+                self._name_status,
                 seed,
                 self._proving,
                 self._learning,
@@ -203,9 +203,9 @@ class Wire:
         for flow in dissector.flows():
             self._ended(flow)
         self._tell_named(GATHERED)
-        self.tally.packets += kernel.packets - packets
-        self.tally.octets += kernel.octets - octets
-        self.tally.candidates += kernel.candidates - candidates
+        self.statistics.packets += kernel.packets - packets
+        self.statistics.octets += kernel.octets - octets
+        self.statistics.candidates += kernel.candidates - candidates
 
     def _tell_named(self, enough: int = 1) -> None:
         if self._dissector is not None:
@@ -213,12 +213,12 @@ class Wire:
                 self._named(client, times)
 
     def count(self) -> None:
-        """Take what was counted since the last time into the tally."""
+        """Take what was counted since the last time into the statistics."""
         if self._dissector is None:
             return
-        now = self._dissector.shown(), self._dissector.oddities()
-        self.tally.observations.update(now[0] - self._counted[0])
-        self.tally.oddities.update(now[1] - self._counted[1])
+        now = self._dissector.shown(), self._dissector.anomalies()
+        self.statistics.observations.update(now[0] - self._counted[0])
+        self.statistics.anomalies.update(now[1] - self._counted[1])
         self._counted = now
 
     def _observations(self, found: Iterable[tuple[Packet, Message]]) -> Iterator[Observation]:
@@ -230,9 +230,9 @@ class Wire:
 
 def observe(packet: Packet, message: Message) -> list[Observation]:
     """One observation for each name that a message shows."""
-    shown: Shown
+    shown: ShownName
     found = []
-    for shown in message.shown:
+    for shown in message.names:
         there = shown.by_destination
         seen = Observation(
             time=packet.time,

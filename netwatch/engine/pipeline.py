@@ -18,7 +18,7 @@ from netwatch.core.flow import BYPASS, Flow
 from netwatch.core.message import HANDSHAKES, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact, Network
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.survey import Survey
@@ -39,10 +39,10 @@ FLOW_AGE = 600_000_000_000
 
 
 def names(
-    files: Sequence[Found], tally: Tally, progress: Progress | None = None
+    files: Sequence[Found], statistics: RunStatistics, progress: Progress | None = None
 ) -> Iterator[Observation]:
     """Every observation of one capture, before any rule."""
-    wire = Wire(tally, progress)
+    wire = Wire(statistics, progress)
     for found in files:
         yield from wire.read(found)
     yield from wire.flush()
@@ -52,7 +52,7 @@ def names(
 def scan(
     files: Sequence[Found],
     config: Config,
-    tally: Tally,
+    statistics: RunStatistics,
     progress: Progress | None = None,
     coverage: Coverage | None = None,
     proving: bool = False,
@@ -61,7 +61,7 @@ def scan(
     packets that prove them are kept."""
     incidents = Incidents(config.quiet_gap)
     counted = Coverage() if coverage is None else coverage
-    engine = Engine(config, tally, incidents, counted, progress, proving=proving)
+    engine = Engine(config, statistics, incidents, counted, progress, proving=proving)
     for found in files:
         engine.read(found)
     engine.end()
@@ -91,13 +91,13 @@ class _Said:
 
 class Engine:
     """One capture on its way down the street: `incidents` get its contacts, `coverage` its
-    flows, `tally` its counts. With `proving` contacts come with the packets that prove
+    flows, `statistics` its counts. With `proving` contacts come with the packets that prove
     them. `relay` is told what messages claim of addresses, for others to learn from."""
 
     def __init__(
         self,
         config: Config,
-        tally: Tally,
+        statistics: RunStatistics,
         incidents: Gathers,
         coverage: Coverage,
         progress: Progress | None = None,
@@ -106,19 +106,19 @@ class Engine:
         relay: Callable[[Packet, Message], None] = lambda packet, message: None,
     ) -> None:
         self._incidents = incidents
-        self._tally = tally
+        self._statistics = statistics
         self._config = config
         self._coverage = coverage
         self._learned = Learned(self._place, config.quiet_gap) if config.learn else None
-        self._judge = Judge(config, tally.silent, self._learned)
+        self._judge = Judge(config, statistics.silent, self._learned)
         self._survey = _survey(config, coverage, self._learned)
         self._relay = relay
         self._wire = Wire(
-            tally,
+            statistics,
             progress,
             self._wanted,
             self._judge.zones(),
-            self._judge.outcome,
+            self._judge.name_status,
             self._ended,
             self._named,
             self._concerned if proving else None,
@@ -159,7 +159,7 @@ class Engine:
         self.count()
 
     def count(self) -> None:
-        """Bring the tally up to date."""
+        """Bring the statistics up to date."""
         self._wire.count()
         self._count()
 
@@ -276,7 +276,7 @@ class Engine:
             now["device-claim-refused"] = learned.refused
             now["devices-full"] = learned.dropped
             now["proof-device-lost"] = learned.unproven
-        self._tally.oddities.update(now - self._counted)
+        self._statistics.anomalies.update(now - self._counted)
         self._counted = now
 
 
@@ -287,8 +287,8 @@ def _survey(config: Config, coverage: Coverage, learned: Learned | None) -> Surv
         network = config.networks.find(ip, vlan)
         if network is None:
             return None, ""
-        tenant = learned.owner(ip, mac, vlan, time) if learned is not None else None
-        return network, config.devices.identify(ip, mac, network, tenant).id
+        binding = learned.owner(ip, mac, vlan, time) if learned is not None else None
+        return network, config.devices.identify(ip, mac, network, binding).id
 
     def known(ip: bytes) -> str | None:
         app = config.catalog.app_of_address(ip)

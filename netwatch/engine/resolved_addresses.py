@@ -133,7 +133,7 @@ class Resolved:
         """What a flow without a readable name is known by, None where nothing is, or where
         another app or name had the address at that time. `stayed` says whether the client's
         address was still with the device that had got an answer."""
-        if flow.outcome in READABLE:
+        if flow.name_status in READABLE:
             return None
         answers = self._answers.get((flow.client_ip, flow.server_ip), ())
         live = [

@@ -10,7 +10,7 @@ commute, and where a table is full the keys that sort first stay.
 from collections.abc import Iterator
 from typing import Any
 
-from netwatch.core.frame import Frame, Proof
+from netwatch.core.frame import EvidenceFrames, Frame
 from netwatch.core.verdict import CONFIDENCE_RANK, Contact
 
 SIGHT_LIMIT = 256
@@ -19,7 +19,7 @@ SIGHT_LIMIT = 256
 STRETCH_LIMIT = 512
 """Stretches of time whose first and last contact are kept."""
 
-Held = tuple[tuple[Any, ...], Proof]
+Held = tuple[tuple[Any, ...], EvidenceFrames]
 """A contact's packets, with what they are sorted by."""
 
 
@@ -38,7 +38,9 @@ class Proofs:
         seen = contact.observation
         if not seen.frames:
             return
-        proof = Proof(seen.evidence, seen.name, seen.time, seen.source, seen.packet, seen.frames)
+        proof = EvidenceFrames(
+            seen.evidence, seen.name, seen.time, seen.source, seen.packet, seen.frames
+        )
         place = seen.time, seen.source, seen.packet, seen.evidence, seen.name, seen.frames
         strength = -CONFIDENCE_RANK.get(contact.verdict.confidence or "", 0)
         self._sight((strength, seen.evidence, seen.name), (place, proof))
@@ -67,7 +69,7 @@ class Proofs:
         if len(self._stretches) > STRETCH_LIMIT:
             del self._stretches[max(self._stretches)]
 
-    def __iter__(self) -> Iterator[Proof]:
+    def __iter__(self) -> Iterator[EvidenceFrames]:
         """The weightiest first: the contact that the incident begins with, of each name and
         kind of evidence the first sight, the surest before others, then what holds it
         together in time. Each once."""

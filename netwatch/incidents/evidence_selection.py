@@ -11,7 +11,7 @@ from itertools import accumulate
 from operator import attrgetter
 
 from netwatch.core.alert import Alert
-from netwatch.core.frame import Frame, Proof
+from netwatch.core.frame import EvidenceFrames, Frame
 from netwatch.formats.values import escaped
 from netwatch.incidents.incident import incident_id
 
@@ -75,7 +75,7 @@ def beginning(alert: Alert) -> int:
     return next((time for time in times if incident_id(key, time) == alert.id), alert.first_seen)
 
 
-def comment(alert: Alert, proof: Proof, frame: Frame) -> str:
+def comment(alert: Alert, proof: EvidenceFrames, frame: Frame) -> str:
     """What a packet is to a contact: the one that its evidence names, or one that is needed
     to read it."""
     part = "" if (frame.source, frame.number) == (proof.source, proof.packet) else "part of "

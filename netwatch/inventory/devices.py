@@ -17,7 +17,7 @@ from pathlib import Path
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.user_yaml import Problems
-from netwatch.core.verdict import Device, DeviceClass, Network, Tenant
+from netwatch.core.verdict import Binding, Device, DeviceClass, Network
 from netwatch.inventory.bindings import differ
 from netwatch.inventory.networks import CLASSES
 
@@ -175,7 +175,7 @@ class Devices:
         for entry in self.entries:
             if entry.hostname and not entry.mac and not entry.ips:
                 self._names.setdefault(entry.hostname.partition(".")[0], []).append(entry)
-        self._cache: dict[tuple[bytes, bytes | None, Network | None, Tenant | None], Device] = {}
+        self._cache: dict[tuple[bytes, bytes | None, Network | None, Binding | None], Device] = {}
 
     def find(self, word: str) -> Entry | None:
         """The entry with this id, address or MAC in text form, or None."""
@@ -191,16 +191,16 @@ class Devices:
         ip: bytes,
         mac: bytes | None,
         network: Network | None,
-        tenant: Tenant | None = None,
+        binding: Binding | None = None,
     ) -> Device:
         """The device of a packed address and MAC, as seen in `network` (None: outside);
-        `tenant` is who was learned to have the address at that time."""
-        key = (ip, mac, network, tenant)
+        `binding` is who was learned to have the address at that time."""
+        key = (ip, mac, network, binding)
         try:
             return self._cache[key]
         except KeyError:
             pass
-        device = self.explain(ip, mac, network, tenant)[0]
+        device = self.explain(ip, mac, network, binding)[0]
         if len(self._cache) >= CACHE_LIMIT:
             self.evictions += len(self._cache)
             self._cache.clear()
@@ -212,18 +212,18 @@ class Devices:
         ip: bytes,
         mac: bytes | None,
         network: Network | None,
-        tenant: Tenant | None = None,
+        binding: Binding | None = None,
     ) -> tuple[Device, str]:
         """Like `identify`, with what decided, in words."""
         text = ip_text(ip)
         by_ip = self._ips.get(ip)
-        if tenant is not None:
+        if binding is not None:
             frame = self._macs.get(mac) if mac else None
-            doubt = self._doubt(text, by_ip, frame, tenant)
+            doubt = self._doubt(text, by_ip, frame, binding)
             if doubt:
                 told = mac_text(mac) if mac else None
                 return Device(f"unknown:{text}", text, told, None, None, "unknown"), doubt
-            mac = tenant.mac or mac
+            mac = binding.mac or mac
         seen_mac = mac_text(mac) if mac else None
         by_mac = self._macs.get(mac) if mac else None
         # a router lends its MAC to all that it forwards; where its own addresses are
@@ -234,13 +234,13 @@ class Devices:
             why = f"MAC {seen_mac} is that of '{by_mac.id}', IP {text} that of '{by_ip.id}'"
             return Device(f"unknown:{text}", text, seen_mac, None, None, "unknown"), why
         entry = by_mac or by_ip
-        by_name = self._called(tenant.hostname) if tenant and tenant.hostname else None
+        by_name = self._called(binding.hostname) if binding and binding.hostname else None
         inherited = network.device_class if network else "unknown"
-        if entry is None and by_name is None and tenant is not None:
-            called = f" and is called {tenant.hostname}" if tenant.hostname else ""
+        if entry is None and by_name is None and binding is not None:
+            called = f" and is called {binding.hostname}" if binding.hostname else ""
             why = f"no entry of the inventory; learned that it has MAC {seen_mac}{called}"
-            name = tenant.hostname
-            return Device(tenant.id or text, text, seen_mac, name, None, inherited), why
+            name = binding.hostname
+            return Device(binding.id or text, text, seen_mac, name, None, inherited), why
         entry = entry or by_name
         if entry is None:
             why = "no entry of the inventory has this address or MAC: class of the network"
@@ -251,30 +251,30 @@ class Devices:
             entry.id,
             text,
             mac_text(entry.mac) if entry.mac else seen_mac,
-            entry.hostname or (tenant.hostname if tenant else None),
+            entry.hostname or (binding.hostname if binding else None),
             entry.owner,
             entry.device_class or inherited,
         )
         return device, f"inventory line {entry.line} by {found}: {source}"
 
-    def _doubt(self, text: str, by_ip: Entry | None, frame: Entry | None, tenant: Tenant) -> str:
-        """Why nobody can say which device a tenant is, in words; empty where one can.
+    def _doubt(self, text: str, by_ip: Entry | None, frame: Entry | None, binding: Binding) -> str:
+        """Why nobody can say which device a binding is, in words; empty where one can.
         `frame` is the entry of the MAC in the frame."""
         router = frame is not None and frame.device_class == "infrastructure"
-        if tenant.shared == "mac":
-            return f"two devices have MAC {mac_text(tenant.mac or bytes(6))} at this time"
-        if tenant.shared == "frame" and not router:
-            return f"IP {text} is MAC {mac_text(tenant.mac or bytes(6))}'s, the frame another's"
-        if tenant.shared == "address":
+        if binding.shared == "mac":
+            return f"two devices have MAC {mac_text(binding.mac or bytes(6))} at this time"
+        if binding.shared == "frame" and not router:
+            return f"IP {text} is MAC {mac_text(binding.mac or bytes(6))}'s, the frame another's"
+        if binding.shared == "address":
             # the inventory stands: whose MAC is written there is who sent the frame
             known = frame is not None and not router
             return "" if known else f"two devices have IP {text} at this time"
-        if tenant.mac is None:
+        if binding.mac is None:
             return ""
-        holder, mac = self._macs.get(tenant.mac), mac_text(tenant.mac)
+        holder, mac = self._macs.get(binding.mac), mac_text(binding.mac)
         if frame is not None and not router and frame is not holder:
             return f"the frame is from '{frame.id}', and IP {text} was learned to be MAC {mac}'s"
-        if by_ip and by_ip.mac and by_ip.mac != tenant.mac and holder is None:
+        if by_ip and by_ip.mac and by_ip.mac != binding.mac and holder is None:
             return f"IP {text} is that of '{by_ip.id}', and was learned to be MAC {mac}'s"
         return ""
 

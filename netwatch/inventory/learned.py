@@ -18,7 +18,7 @@ from typing import TypeVar
 from netwatch.core.frame import Frame
 from netwatch.core.message import Claim, Message
 from netwatch.core.packet import Packet
-from netwatch.core.verdict import Tenant
+from netwatch.core.verdict import Binding
 from netwatch.inventory.binding_evidence import MAX_OF_ONE, Grounds
 from netwatch.inventory.bindings import USED_FOR, Address, Hold, Station
 
@@ -115,7 +115,7 @@ class Learned:
 
     def who(
         self, ip: bytes, mac: bytes | None, vlan: int | None, time: int, *, now: bool = True
-    ) -> Tenant | None:
+    ) -> Binding | None:
         """Who has an address at a time, None where nothing is known. `mac` is that of the
         frame in which a contact came, `now` says that it came in its turn."""
         place = self._place(ip, vlan)
@@ -127,14 +127,14 @@ class Learned:
             return None
         if now:
             self._entry(self._addresses, (place, ip), time, Address, ip)
-        tenant = self._tenant(place, address, live, mac, time)
-        if tenant.shared == "mac":
+        binding = self._binding(place, address, live, mac, time)
+        if binding.shared == "mac":
             self.shared_macs += 1
-        elif tenant.shared is not None:
+        elif binding.shared is not None:
             self.shared_addresses += 1
         elif time <= live[-1].plain_until:
-            return Tenant(None, tenant.mac, tenant.hostname, frames=tenant.frames)
-        return tenant
+            return Binding(None, binding.mac, binding.hostname, frames=binding.frames)
+        return binding
 
     def told(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> None:
         """A contact was told in its turn, under its address for want of anything better."""
@@ -154,7 +154,7 @@ class Learned:
         address = self._addresses.get((place, ip)) if place is not None else None
         return address is not None and bool(address.holds)
 
-    def owner(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> Tenant | None:
+    def owner(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> Binding | None:
         """Like `who` for a time that is over, with all that was learned since: a device
         that was there before it was known is known from then on."""
         place = self._place(ip, vlan)
@@ -166,7 +166,7 @@ class Learned:
             later = [hold for hold in address.holds if hold.since > time]
             gone = len(later) < len(address.holds)
             live = [hold for hold in later[:1] if hold.mac == mac or (hold.kept and not gone)]
-        return self._tenant(place, address, live, mac, time) if live else None
+        return self._binding(place, address, live, mac, time) if live else None
 
     def same(self, ip: bytes, mac: bytes | None, vlan: int | None, one: int, other: int) -> bool:
         """Whether an address is with the same device at a time and at a later one; `mac` is
@@ -181,9 +181,9 @@ class Learned:
             return before == {hold.mac for hold in now}
         return all(hold.kept or hold.mac == mac for hold in now)
 
-    def _tenant(
+    def _binding(
         self, place: _Place, address: Address, live: list[Hold], mac: bytes | None, time: int
-    ) -> Tenant:
+    ) -> Binding:
         hold = live[-1]
         others = {each.mac for each in live}
         if mac is not None and mac != hold.mac:
@@ -191,14 +191,14 @@ class Learned:
             # itself is no router, and may have it still.
             others |= {each.mac for each in address.holds if each.mac == mac}
         if len(others) > 1:
-            return Tenant(None, None, None, "address")
+            return Binding(None, None, None, "address")
         station = self._stations.get((place, hold.mac))
         id, name = station.called(time) if station else (mac_id(hold.mac), hold.name or None)
         if station is not None and station.is_shared(time):
-            return Tenant(None, hold.mac, None, "mac")
+            return Binding(None, hold.mac, None, "mac")
         sender = self._stations.get((place, mac)) if mac and mac != hold.mac else None
         leased = sender is not None and sender.lasts(time) and mac not in self._routers
-        return Tenant(
+        return Binding(
             id, hold.mac, name, "frame" if leased else None, self._grounds.of(station, hold)
         )
 

@@ -314,9 +314,9 @@ class Keeper:
 
     def _report(self, now: float) -> None:
         then, packets, octets, dropped = self._passed
-        tally = self.crew.tally()
-        self._passed = now, tally.packets, tally.octets, self.crew.dropped
-        passed = tally.packets - packets, tally.octets - octets, self._passed[3] - dropped
+        statistics = self.crew.statistics()
+        self._passed = now, statistics.packets, statistics.octets, self.crew.dropped
+        passed = statistics.packets - packets, statistics.octets - octets, self._passed[3] - dropped
         self._tell(Passed(now - then, *passed, len(self.ledger)))
 
     def _alive(self, now: float) -> None:

@@ -20,7 +20,7 @@ KEPT_LIMIT = 200
 """Lines on what is wrong that are kept while the view is shown; of more the last."""
 
 
-class Shown:
+class ShownName:
     """Lines by `write`, and where `view` is wanted and there is a terminal the view."""
 
     def __init__(self, write: Callable[[str], None], *, quiet: bool, view: bool) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from netwatch.config import Config
 from netwatch.core.message import Message
 from netwatch.core.packet import Packet
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
 
@@ -53,7 +53,7 @@ class Standing:
 
     serial: int
     time: int | None
-    tally: Tally
+    statistics: RunStatistics
     dropped: int = 0
     freezes: int = 0
     events: Mapping[str, int] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from typing import Any
 
 from netwatch.capture import privileges as rights
 from netwatch.config import Config, load
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Report
 from netwatch.delivery.delivery import Delivery
 from netwatch.incidents.evidence_folder import Evidence
@@ -89,7 +89,7 @@ class Outcome:
     """What came of a capture. `gone` says that the reader of the records went away, `error`
     why a worker ended by itself."""
 
-    tally: Tally
+    statistics: RunStatistics
     ledger: Ledger
     report: Report
     evidence: Evidence | None
@@ -120,12 +120,12 @@ def run(settings: Settings, listen: Listener, show: Show | None = None) -> Outco
         keeper = _keeper(settings, crew, config, listen, show, evidence, stack)
         with handled(keeper):
             keeper.run()
-    tally = crew.tally()
-    tally.files = len(settings.interfaces)
+    statistics = crew.statistics()
+    statistics.files = len(settings.interfaces)
     return Outcome(
-        tally=tally,
+        statistics=statistics,
         ledger=keeper.ledger,
-        report=crew.coverage().report(tally.packets, tally.oddities),
+        report=crew.coverage().report(statistics.packets, statistics.anomalies),
         evidence=evidence,
         lost=Lost(crew.dropped, crew.freezes, crew.untold, keeper.output.left_out),
         seconds=time.monotonic() - started,

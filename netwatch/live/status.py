@@ -108,7 +108,7 @@ class Board:
         """Take a snapshot."""
         crew, ledger = keeper.crew, keeper.ledger
         standings = [each for each in crew.standings if each is not None]
-        tally = crew.tally()
+        statistics = crew.statistics()
         if crew.dropped > self._dropped:
             self._dropped, self._last_drop = crew.dropped, time.time()
         tables = Counter[str]()
@@ -136,9 +136,9 @@ class Board:
             down=tuple(sorted({name for each in standings for name in each.down})),
             signatures=keeper.config.catalog.version,
             compiled=COMPILED,
-            packets=tally.packets,
-            octets=tally.octets,
-            candidates=tally.candidates,
+            packets=statistics.packets,
+            octets=statistics.octets,
+            candidates=statistics.candidates,
             dropped=crew.dropped,
             freezes=crew.freezes,
             events=events,
@@ -149,9 +149,9 @@ class Board:
             reloads=keeper.reloads,
             refused_reloads=keeper.refused,
             last_reload=keeper.last_reload,
-            observations=tally.observations,
-            oddities=tally.oddities,
-            silent=tally.silent,
+            observations=statistics.observations,
+            anomalies=statistics.anomalies,
+            silent=statistics.silent,
             flows={str(told): count for told, count in crew.flows().counts.items()},
             incidents=ledger.by_verdict,
             opened=dict(opened),

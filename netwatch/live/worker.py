@@ -18,7 +18,7 @@ from netwatch.config import Config
 from netwatch.core.errors import CaptureError
 from netwatch.core.message import Message
 from netwatch.core.packet import Packet
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.pipeline import Engine
@@ -70,12 +70,12 @@ class Worker:
         self._opener = opener
         self._channel = channel
         self._live = manner.live
-        self._tally = Tally()
+        self._statistics = RunStatistics()
         self._coverage = Coverage()
         self._gathered = _Gathered()
         self._engine = Engine(
             config,
-            self._tally,
+            self._statistics,
             self._gathered,
             self._coverage,
             proving=manner.proving,
@@ -185,7 +185,7 @@ class Worker:
             self._due_settle = at + SETTLE
 
     def _share(self, packet: Packet, message: Message) -> None:
-        claims = Message(shown=(), size=0, claims=message.claims)
+        claims = Message(names=(), size=0, claims=message.claims)
         self._channel.put(Claimed(replace(packet, frames=()), claims))
 
     def _send(self, now: int) -> None:
@@ -203,7 +203,7 @@ class Worker:
             Standing(
                 serial=self._serial,
                 time=self._clock.now(time.monotonic_ns()),
-                tally=self._tally,
+                statistics=self._statistics,
                 dropped=source.dropped if source is not None else 0,
                 freezes=getattr(source, "freezes", 0),
                 events=dict(getattr(source, "events", {})),

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netwatch.config import Config
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage, Share
 from netwatch.live.channel import Channel, pair
 from netwatch.live.messages import Ended, Manner, Standing, Stop
@@ -115,12 +115,12 @@ class Crew:
             channel.close()
         self._selector.close()
 
-    def tally(self) -> Tally:
+    def statistics(self) -> RunStatistics:
         """What all of them counted."""
-        total = Tally()
+        total = RunStatistics()
         for standing in filter(None, self.standings):
-            total.add(standing.tally)
-        total.oddities.update(+Counter({"capture-dropped": self.dropped}))
+            total.add(standing.statistics)
+        total.anomalies.update(+Counter({"capture-dropped": self.dropped}))
         return total
 
     def coverage(self) -> Coverage:

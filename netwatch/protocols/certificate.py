@@ -32,7 +32,7 @@ _FAULTS = (
 )
 
 Names = tuple[tuple[str, ...], tuple[str, ...]]
-"""Names, and oddities."""
+"""Names, and anomalies."""
 
 _kept: OrderedDict[bytes, Names] = OrderedDict()
 
@@ -42,7 +42,7 @@ def host_names(der: bytes) -> Names:
 
     They are the common names of its subject that look like one, and the dNSNames of its
     subjectAltName (RFC 5280 section 4.2.1.6). A wildcard stays as it is written:
-    ``*.example.com``. Oddities: ``tls-certificate`` (it cannot be read, or only its
+    ``*.example.com``. Anomalies: ``tls-certificate`` (it cannot be read, or only its
     subject), ``tls-certificate-names`` (there are more than `MAX_NAMES`).
     """
     digest = sha256(der).digest()
@@ -58,7 +58,7 @@ def host_names(der: bytes) -> Names:
 
 def _read(der: bytes) -> Names:
     names: dict[str, None] = {}
-    oddities: list[str] = []
+    anomalies: list[str] = []
     # It warns of serial numbers and dates that are not as they should be, which are no
     # business of a reader of names.
     with warnings.catch_warnings():
@@ -75,8 +75,8 @@ def _read(der: bytes) -> Names:
         except x509.ExtensionNotFound:
             pass
         except _FAULTS:
-            oddities.append("tls-certificate")
+            anomalies.append("tls-certificate")
     kept = [name for name in names if 0 < len(name) <= MAX_NAME]
     if len(kept) > MAX_NAMES:
-        oddities.append("tls-certificate-names")
-    return tuple(kept[:MAX_NAMES]), tuple(oddities)
+        anomalies.append("tls-certificate-names")
+    return tuple(kept[:MAX_NAMES]), tuple(anomalies)

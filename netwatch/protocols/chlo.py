@@ -10,7 +10,7 @@ up to Q050 speaks it; the server's name stands under the tag ``SNI``.
 import struct
 
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.core.message import Message, QuicInfo, Shown
+from netwatch.core.message import Message, QuicInfo, ShownName
 from netwatch.core.names import normalise
 from netwatch.protocols.client_hello import MAX_HELLO, MAX_NAME
 
@@ -25,13 +25,13 @@ _ENTRY = struct.Struct("<4sI")
 
 
 def chlo(
-    data: bytes, last: bool, size: int, quic: QuicInfo, oddities: tuple[str, ...] = ()
+    data: bytes, last: bool, size: int, quic: QuicInfo, anomalies: tuple[str, ...] = ()
 ) -> Message:
     """The CHLO at the start of `data` as a message of `size` bytes.
 
     Shows ``quic-sni`` for the value of ``SNI``; a hello without shows nothing. Raises
     `Incomplete` while values are missing. With `last` a hello that breaks off is given,
-    with the oddity ``gquic-hello-cut``, if its name is wholly there, and else that is a
+    with the anomaly ``gquic-hello-cut``, if its name is wholly there, and else that is a
     `ParseError`, as are ``gquic-not-a-client-hello`` and ``gquic-tag-table`` (too many
     entries, or ends that do not rise, or that lead beyond 64 KiB).
     """
@@ -43,11 +43,11 @@ def chlo(
             raise Incomplete(end)
         if not names:
             raise ParseError("gquic-hello-cut")
-        oddities = (*oddities, "gquic-hello-cut")
+        anomalies = (*anomalies, "gquic-hello-cut")
     if len(names) > 1:
-        oddities = (*oddities, "gquic-many-server-names")
-    shown = tuple([Shown("quic-sni", name) for name in names])
-    return Message(shown, size, quic=quic, oddities=oddities)
+        anomalies = (*anomalies, "gquic-many-server-names")
+    shown = tuple([ShownName("quic-sni", name) for name in names])
+    return Message(shown, size, quic=quic, anomalies=anomalies)
 
 
 def _names(data: bytes) -> tuple[list[str], int]:

@@ -8,11 +8,11 @@ cdef class ClientHello:
     cdef readonly tuple signatures
     cdef readonly str ech
     cdef readonly bint cut
-    cdef readonly tuple oddities
+    cdef readonly tuple anomalies
 
 cdef class _Extensions:
     cdef bint cut
-    cdef list oddities
+    cdef list anomalies
     cdef list types
     cdef list server_names
     cdef tuple alpn

@@ -65,7 +65,7 @@ class ClientHello:
     signatures: tuple[int, ...]
     ech: str | None
     cut: bool
-    oddities: tuple[str, ...]
+    anomalies: tuple[str, ...]
 
 
 def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> ClientHello:
@@ -73,7 +73,7 @@ def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> 
 
     With `cookie` it has one behind the session id, as in DTLS (RFC 6347 section 4.2.1,
     RFC 9147 section 5.3). Raises `Incomplete` while bytes are missing; with `last` a hello
-    that breaks off (oddity ``tls-hello-cut``) is given if its server_name is wholly there,
+    that breaks off (anomaly ``tls-hello-cut``) is given if its server_name is wholly there,
     else that is a `ParseError`, as are ``tls-not-a-client-hello``, ``tls-hello-length``
     (absurd) and ``tls-hello`` (its parts do not fit into it).
     """
@@ -103,9 +103,9 @@ def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> 
         left: cython.Py_ssize_t = reader.end - reader.pos
         fields.read(handshake, reader.pos, reader.pos + min(length, left))
         if left > length:
-            fields.oddities.append("tls-trailing-bytes")
+            fields.anomalies.append("tls-trailing-bytes")
         elif left < length and not cut:
-            fields.oddities.append("tls-extension-length")
+            fields.anomalies.append("tls-extension-length")
     if cut and not fields.server_names:
         raise ParseError("tls-hello-cut")
     ech_kind = fields.judged_ech(ciphers)
@@ -119,7 +119,7 @@ def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> 
         fields.signatures,
         ech_kind,
         cut,
-        tuple(dict.fromkeys(fields.oddities)) if fields.oddities else (),
+        tuple(dict.fromkeys(fields.anomalies)) if fields.anomalies else (),
     )
 
 
@@ -143,9 +143,9 @@ class _Extensions:
 
     __slots__ = (
         "alpn",
+        "anomalies",
         "cut",
         "ech",
-        "oddities",
         "server_names",
         "signatures",
         "types",
@@ -154,7 +154,7 @@ class _Extensions:
 
     def __init__(self, cut: bool) -> None:
         self.cut = cut
-        self.oddities = ["tls-hello-cut"] if cut else []
+        self.anomalies = ["tls-hello-cut"] if cut else []
         self.types: list[int] = []
         self.server_names: list[str] = []
         self.alpn: tuple[bytes, ...] = ()
@@ -179,11 +179,11 @@ class _Extensions:
                 try:
                     self.open(kind, data[start:pos])
                 except ParseError as error:
-                    self.oddities.append(error.oddity)
+                    self.anomalies.append(error.anomaly)
         if pos != end and not self.cut:
-            self.oddities.append("tls-extension-length")
+            self.anomalies.append("tls-extension-length")
         if len(set(self.types)) != len(self.types):
-            self.oddities.append("tls-repeated-extension")
+            self.anomalies.append("tls-repeated-extension")
 
     @cython.cfunc
     def open(self, kind: cython.int, data: bytes) -> None:
@@ -206,14 +206,14 @@ class _Extensions:
         reader: Reader = Reader(data, "tls-server-name")
         end: cython.Py_ssize_t = reader.uint(2) + 2
         if end != len(data) or end == 2:
-            self.oddities.append("tls-server-name")
+            self.anomalies.append("tls-server-name")
         while reader.pos < reader.end:
             # Only host_name has a layout that is known, but OpenSSL and NSS give every
             # type a length of two bytes, and so do senders of others.
             kind = reader.uint(1)
             raw = reader.vector(2)
             if kind != _HOST_NAME or len(raw) > MAX_NAME:
-                self.oddities.append("tls-server-name")
+                self.anomalies.append("tls-server-name")
                 continue
             if len(self.server_names) == MAX_SERVER_NAMES:
                 break
@@ -221,7 +221,7 @@ class _Extensions:
             if not name or name in self.server_names:
                 continue
             if self.server_names:
-                self.oddities.append("tls-many-server-names")
+                self.anomalies.append("tls-many-server-names")
             self.server_names.append(name)
 
     def judged_ech(self, ciphers: tuple[int, ...]) -> str | None:
@@ -233,7 +233,7 @@ class _Extensions:
             marked = bool(ciphers) and ech.is_marked(ciphers[0], tuple(self.types))
             return ech.kind(self.ech, tuple(self.server_names), marked)
         except ParseError as error:
-            self.oddities.append(error.oddity)
+            self.anomalies.append(error.anomaly)
             return "present"
 
 

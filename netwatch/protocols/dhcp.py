@@ -33,7 +33,7 @@ def parse(payload: bytes) -> Message:
 
     DISCOVER and REQUEST claim ``asks``, ACK ``leased``, NAK ``refused``, RELEASE and
     DECLINE ``released``, INFORM ``held`` (the client has its address from elsewhere);
-    OFFER and what is newer claim nothing. Oddities: ``dhcp-option`` (one whose size
+    OFFER and what is newer claim nothing. Anomalies: ``dhcp-option`` (one whose size
     cannot be; it is left out), ``dhcp-name``, ``dhcp-many-options``, ``dhcp-cut`` (options
     that run out of the message; what was whole is taken). Raises `ParseError`:
     ``dhcp-cut``, ``dhcp-cookie`` (plain BOOTP), ``dhcp-hardware`` (no Ethernet address),
@@ -50,17 +50,17 @@ def parse(payload: bytes) -> Message:
     name_field, file_field = reader.take(64), reader.take(128)
     if reader.take(4) != _COOKIE:
         raise ParseError("dhcp-cookie")
-    oddities: list[str] = []
+    anomalies: list[str] = []
     options: dict[int, bytes] = {}
-    _options(reader.take(reader.left), options, oddities)
+    _options(reader.take(reader.left), options, anomalies)
     overload = (options.get(_OVERLOAD) or b"\0")[0]
     if overload & 1:
-        _options(file_field, options, oddities)
+        _options(file_field, options, anomalies)
     if overload & 2:
-        _options(name_field, options, oddities)
+        _options(name_field, options, anomalies)
     for code, wanted in _SIZES.items():
         if code in options and len(options[code]) != wanted:
-            oddities.append("dhcp-option")
+            anomalies.append("dhcp-option")
             del options[code]
     kind = options.get(_TYPE, b"\0")[0]
     if not 1 <= kind <= _LAST_TYPE:
@@ -69,12 +69,12 @@ def parse(payload: bytes) -> Message:
         raise ParseError("dhcp-type")
     if hardware not in _HARDWARE or size != 6:
         raise ParseError("dhcp-hardware")
-    claim = _claim(kind, mac, xid, client_ip, your_ip, options, _name(options, oddities))
+    claim = _claim(kind, mac, xid, client_ip, your_ip, options, _name(options, anomalies))
     claims = (claim,) if claim else ()
-    return Message((), len(payload), oddities=tuple(dict.fromkeys(oddities)), claims=claims)
+    return Message((), len(payload), anomalies=tuple(dict.fromkeys(anomalies)), claims=claims)
 
 
-def _options(data: bytes, options: dict[int, bytes], oddities: list[str]) -> None:
+def _options(data: bytes, options: dict[int, bytes], anomalies: list[str]) -> None:
     """Read the options of one field into `options`, as far as they are whole."""
     reader = Reader(data, "dhcp-cut")
     count = 0
@@ -87,14 +87,14 @@ def _options(data: bytes, options: dict[int, bytes], oddities: list[str]) -> Non
                 return
             count += 1
             if count > MAX_OPTIONS:
-                oddities.append("dhcp-many-options")
+                anomalies.append("dhcp-many-options")
                 return
             options[code] = options.get(code, b"") + reader.vector(1)
     except ParseError as error:
-        oddities.append(error.oddity)
+        anomalies.append(error.anomaly)
 
 
-def _name(options: dict[int, bytes], oddities: list[str]) -> str:
+def _name(options: dict[int, bytes], anomalies: list[str]) -> str:
     """The host name: the FQDN (RFC 4702) where there is one that can be read, else that of
     option 12."""
     fqdn = options.get(_FQDN, b"")
@@ -106,7 +106,7 @@ def _name(options: dict[int, bytes], oddities: list[str]) -> str:
         try:
             name = read(raw, "dhcp-name")
         except ParseError as error:
-            oddities.append(error.oddity)
+            anomalies.append(error.anomaly)
         else:
             if name:
                 return name

@@ -35,7 +35,7 @@ _DUID_LLT, _DUID_LL, _ETHERNET = 1, 3, 1
 class _Read:
     """What was read so far; addresses with their valid lifetimes in seconds."""
 
-    oddities: list[str] = field(default_factory=list)
+    anomalies: list[str] = field(default_factory=list)
     count: int = 0
     duid: bytes = b""
     server: bytes = b""
@@ -49,7 +49,7 @@ def parse(payload: bytes) -> Message:
 
     SOLICIT, REQUEST, CONFIRM, RENEW and REBIND claim ``asks``, RELEASE and DECLINE
     ``released``, a REPLY ``leased`` for each lifetime of its addresses and ``released``
-    for those whose lifetime is 0; other messages claim nothing. Oddities:
+    for those whose lifetime is 0; other messages claim nothing. Anomalies:
     ``dhcpv6-option`` (one that does not fit together; it is left out), ``dhcpv6-name``,
     ``dhcpv6-many-options``, ``dhcpv6-cut`` (what was whole is taken). Raises `ParseError`:
     ``dhcpv6-cut``, ``dhcpv6-type``, ``dhcpv6-relays`` (more than 8, or a relay's message
@@ -74,8 +74,8 @@ def parse(payload: bytes) -> Message:
         if not read.duid:
             raise ParseError("dhcpv6-no-client")
         claims = tuple(_claims(kind, transaction, relayed, read))
-    oddities = tuple(dict.fromkeys(read.oddities))
-    return Message((), len(payload), oddities=oddities, claims=claims)
+    anomalies = tuple(dict.fromkeys(read.anomalies))
+    return Message((), len(payload), anomalies=anomalies, claims=claims)
 
 
 def _relay(data: bytes, read: _Read) -> bytes:
@@ -91,7 +91,7 @@ def _relay(data: bytes, read: _Read) -> bytes:
             if len(value) == 8 and value[:2] == b"\0\1":
                 read.mac = value[2:]
             else:
-                read.oddities.append("dhcpv6-option")
+                read.anomalies.append("dhcpv6-option")
     if not inside:
         raise ParseError("dhcpv6-relays")
     return inside
@@ -103,11 +103,11 @@ def _options(reader: Reader, read: _Read) -> Iterator[tuple[int, bytes]]:
         while reader.left:
             read.count += 1
             if read.count > MAX_OPTIONS:
-                read.oddities.append("dhcpv6-many-options")
+                read.anomalies.append("dhcpv6-many-options")
                 return
             yield reader.uint(2), reader.vector(2)
     except ParseError as error:
-        read.oddities.append(error.oddity)
+        read.anomalies.append(error.anomaly)
 
 
 def _take(code: int, value: bytes, read: _Read) -> None:
@@ -129,7 +129,7 @@ def _take(code: int, value: bytes, read: _Read) -> None:
                 if inner == _IA_ADDRESS:
                     _address(content, read)
     except ParseError as error:
-        read.oddities.append(error.oddity)
+        read.anomalies.append(error.anomaly)
 
 
 def _address(value: bytes, read: _Read) -> None:

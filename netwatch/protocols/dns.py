@@ -21,10 +21,10 @@ from netwatch.protocols.dns_code import rcode_text, type_text
 from netwatch.protocols.dns_name import MAX_NAME, name_at, plain_name
 
 if not cython.compiled:
-    from netwatch.core.message import DnsInfo, Message, Shown
+    from netwatch.core.message import DnsInfo, Message, ShownName
     from netwatch.protocols.dns_answers import Answers
 else:
-    from cython.cimports.netwatch.core.message import DnsInfo, Message, Shown
+    from cython.cimports.netwatch.core.message import DnsInfo, Message, ShownName
     from cython.cimports.netwatch.protocols.dns_answers import Answers
 
 MAX_QUESTIONS = 64
@@ -50,7 +50,7 @@ def parse(payload: bytes) -> Message:
     shows nothing, and its addresses are those of all its records. The root shows nothing,
     nor does any opcode but QUERY (``dns-opcode-5``): a zone update is not a lookup.
 
-    Oddities: ``dns-truncated`` (the TC bit of a response), ``dns-cut``, and what stopped
+    Anomalies: ``dns-truncated`` (the TC bit of a response), ``dns-cut``, and what stopped
     the reading behind the first question. Raises `ParseError` where not even that can be
     read: ``dns-cut``, ``dns-label-type``, ``dns-label-loop``, ``dns-name-length``.
     """
@@ -62,7 +62,7 @@ def parse_stream(data: bytes, last: bool = False) -> Message:
 
     `size` of the result includes the two bytes of the length. Raises `Incomplete` while
     the message goes on behind `data`; with `last` it is read as far as it came, with
-    the oddity ``dns-cut``. Raises `ParseError` as `parse` does, and ``dns-tcp-length``
+    the anomaly ``dns-cut``. Raises `ParseError` as `parse` does, and ``dns-tcp-length``
     for a length that holds no header.
     """
     size = 14
@@ -88,23 +88,23 @@ def _message(data: bytes, size: int, cut: bool = False) -> Message:
     kind: cython.int = 0
     pos: cython.Py_ssize_t = 12
     _, flags, questions, answers, authorities, additionals = _header(data)
-    oddities = ["dns-cut"] if cut else []
+    anomalies = ["dns-cut"] if cut else []
     opcode = flags >> 11 & 0xF
     if opcode:
-        return Message((), size, oddities=(*oddities, f"dns-opcode-{opcode}"))
+        return Message((), size, anomalies=(*anomalies, f"dns-opcode-{opcode}"))
     asked: list[str] = []
     if questions:
-        kind, pos = _questions(data, questions, asked, oddities)
+        kind, pos = _questions(data, questions, asked, anomalies)
     if not flags & _RESPONSE:
-        shown = tuple([Shown("dns-query", name) for name in asked if name])
-        return Message(shown, size, _asked(kind), oddities=tuple(oddities))
+        shown = tuple([ShownName("dns-query", name) for name in asked if name])
+        return Message(shown, size, _asked(kind), anomalies=tuple(anomalies))
 
     if flags & _TRUNCATED:
-        oddities.append("dns-truncated")
+        anomalies.append("dns-truncated")
     section: Answers = Answers()
     if answers and pos:
         section.read(data, pos, answers, asked[0] if asked else None)
-        oddities += section.oddities
+        anomalies += section.anomalies
     rcode = flags & 0xF
     if additionals and pos and not answers and not authorities:
         rcode |= _extended_rcode(data, pos)
@@ -120,13 +120,13 @@ def _message(data: bytes, size: int, cut: bool = False) -> Message:
         section.ech(),
     )
     shown = tuple(
-        [Shown("dns-answer", name, True) for name in asked if name]
-        + [Shown("dns-cname", name, True) for name in chain]
+        [ShownName("dns-answer", name, True) for name in asked if name]
+        + [ShownName("dns-cname", name, True) for name in chain]
     )
-    return Message(shown, size, info, oddities=tuple(dict.fromkeys(oddities)))
+    return Message(shown, size, info, anomalies=tuple(dict.fromkeys(anomalies)))
 
 
-def _questions(data: bytes, count: int, asked: list[str], oddities: list[str]) -> tuple[int, int]:
+def _questions(data: bytes, count: int, asked: list[str], anomalies: list[str]) -> tuple[int, int]:
     """Read the questions into `asked`, each name once.
 
     Returns the type of the first and the offset behind the last, 0 where that is not
@@ -138,7 +138,7 @@ def _questions(data: bytes, count: int, asked: list[str], oddities: list[str]) -
     pos: cython.Py_ssize_t = 12
     for number in range(count):
         if number == MAX_QUESTIONS:
-            oddities.append("dns-many-questions")
+            anomalies.append("dns-many-questions")
             return kind, 0
         try:
             end = data.find(b"\0", pos, pos + MAX_NAME + 1)
@@ -152,7 +152,7 @@ def _questions(data: bytes, count: int, asked: list[str], oddities: list[str]) -
         except ParseError as error:
             if number == 0:
                 raise
-            oddities.append(error.oddity)
+            anomalies.append(error.anomaly)
             return kind, 0
         if number == 0:
             kind = data[pos] << 8 | data[pos + 1]

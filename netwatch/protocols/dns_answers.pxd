@@ -4,7 +4,7 @@ cdef class Answers:
     cdef dict _ech
     cdef readonly str first_owner
     cdef readonly int first_type
-    cdef readonly list oddities
+    cdef readonly list anomalies
 
     cdef _address(self, str owner, object family, bytes packed, long long ttl)
     cdef _binding(self, str owner, bytes data, Py_ssize_t start, Py_ssize_t end, long long ttl)

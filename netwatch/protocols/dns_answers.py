@@ -43,16 +43,16 @@ record = struct.Struct(">HHIH").unpack_from
 class Answers:
     """What one answer section says.
 
-    `read` fills it; `oddities` names what ended or disturbed the reading. `first_owner`
+    `read` fills it; `anomalies` names what ended or disturbed the reading. `first_owner`
     and `first_type` are those of the first record, ``""`` and 0 where there is none.
     """
 
-    __slots__ = ("_addresses", "_aliases", "_ech", "first_owner", "first_type", "oddities")
+    __slots__ = ("_addresses", "_aliases", "_ech", "anomalies", "first_owner", "first_type")
 
     def __init__(self) -> None:
         self.first_owner = ""
         self.first_type = 0
-        self.oddities: list[str] = []
+        self.anomalies: list[str] = []
         self._aliases: dict[str, list[str]] = {}
         self._addresses: list[tuple[str, str, int]] = []
         self._ech: dict[str, None] = {}
@@ -66,7 +66,7 @@ class Answers:
         has no question.
         """
         if count > MAX_RECORDS:
-            self.oddities.append("dns-many-records")
+            self.anomalies.append("dns-many-records")
             count = MAX_RECORDS
         number: cython.Py_ssize_t
         pointer: cython.int
@@ -112,11 +112,11 @@ class Answers:
                     elif kind in (SVCB, HTTPS):
                         self._binding(owner, data, start, pos, ttl)
                 except ParseError as error:  # RDLENGTH says where the next record is
-                    self.oddities.append(error.oddity)
+                    self.anomalies.append(error.anomaly)
         except (IndexError, struct.error):
-            self.oddities.append("dns-cut")
+            self.anomalies.append("dns-cut")
         except ParseError as error:
-            self.oddities.append(error.oddity)
+            self.anomalies.append(error.anomaly)
 
     def has_aliases(self) -> bool:
         """Whether any record leads to another name."""

@@ -56,12 +56,12 @@ class Connection:
     and as much that waits.
     """
 
-    __slots__ = ("_done", "_hellos", "_oddities", "_told")
+    __slots__ = ("_anomalies", "_done", "_hellos", "_told")
 
     def __init__(self, known: Callable[[bytes], bool] | None = None) -> None:
         """`known` is as of `quic.Connection`, and is not asked here."""
         self._hellos: dict[int, _Hello] = {}
-        self._oddities: dict[str, None] = {}
+        self._anomalies: dict[str, None] = {}
         self._told: dict[bytes, None] = {}
         self._done = False
 
@@ -92,7 +92,7 @@ class Connection:
 
     def finish(self) -> Message | None:
         """What a hello that was never whole shows: its message, of size 0 and with the
-        oddity ``tls-hello-cut``, if its server_name is there; else None."""
+        anomaly ``tls-hello-cut``, if its server_name is there; else None."""
         for hello in self._hellos.values():
             if hello.stream.head and not self._known(hello):
                 try:
@@ -115,8 +115,8 @@ class Connection:
         body = bytes(hello.stream.head[: hello.length])
         whole = bytes([_CLIENT_HELLO]) + hello.length.to_bytes(3) + body
         parsed = client_hello(whole, last, cookie=True)
-        oddities, self._oddities = tuple(self._oddities), {}
-        return message(parsed, size, "dtls-sni", oddities=oddities)
+        anomalies, self._anomalies = tuple(self._anomalies), {}
+        return message(parsed, size, "dtls-sni", anomalies=anomalies)
 
     def _read(self, datagram: bytes) -> int:
         """Take the fragments of hellos in the records of `datagram`; how many there were."""
@@ -135,7 +135,7 @@ class Connection:
             reader.take(6)
             length = reader.uint(2)
             if length > reader.left:
-                self._oddities["dtls-record-cut"] = None
+                self._anomalies["dtls-record-cut"] = None
                 length = reader.left
             start = reader.pos
             reader.take(length)
@@ -167,6 +167,6 @@ class Connection:
                 del self._hellos[next(iter(self._hellos))]
             hello = self._hellos[sequence] = _Hello(length)
         if not hello.told:
-            oddity = hello.stream.add(offset, data)
-            if oddity:
-                self._oddities[oddity] = None
+            anomaly = hello.stream.add(offset, data)
+            if anomaly:
+                self._anomalies[anomaly] = None

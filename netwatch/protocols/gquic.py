@@ -27,7 +27,7 @@ class Connection:
     waits, and for Q050 what a `quic.Connection` does.
     """
 
-    __slots__ = ("_base", "_done", "_early", "_oddities", "_protected", "_stream", "_version")
+    __slots__ = ("_anomalies", "_base", "_done", "_early", "_protected", "_stream", "_version")
 
     def __init__(self, known: Callable[[bytes], bool] | None = None) -> None:
         """`known` is as of `quic.Connection`, and is not asked here."""
@@ -36,7 +36,7 @@ class Connection:
         self._early: list[tuple[int, bytes]] = []
         self._base = -1
         self._version = ""
-        self._oddities: dict[str, None] = {}
+        self._anomalies: dict[str, None] = {}
         self._done = False
 
     @property
@@ -74,7 +74,7 @@ class Connection:
 
     def finish(self) -> Message | None:
         """What a CHLO that was never whole shows: its message, of size 0 and with the
-        oddity ``gquic-hello-cut``, if its name is there; else None."""
+        anomaly ``gquic-hello-cut``, if its name is there; else None."""
         found = None
         if not self._done and self._protected is not None:
             found = self._protected.finish()
@@ -95,16 +95,16 @@ class Connection:
                 if len(self._early) < MAX_PIECES:
                     self._early.append((offset, data))
                 else:
-                    self._oddities["gquic-stream-limit"] = None
+                    self._anomalies["gquic-stream-limit"] = None
                 return
             self._base = offset
             early, self._early = self._early, []
             for piece in early:
                 self._add(*piece)
         if self._base <= offset < self._base + MAX_CRYPTO:
-            oddity = self._stream.add(offset - self._base, data)
-            if oddity:
-                self._oddities[oddity] = None
+            anomaly = self._stream.add(offset - self._base, data)
+            if anomaly:
+                self._anomalies[anomaly] = None
 
     def _hello(self, size: int, last: bool) -> Message | None:
         try:
@@ -113,7 +113,7 @@ class Connection:
                 last,
                 size,
                 QuicInfo(self._version),
-                tuple(self._oddities),
+                tuple(self._anomalies),
             )
         except Incomplete:
             return None

@@ -83,7 +83,7 @@ def handshake_pieces(datagram: bytes, packet: ClearPacket) -> list[tuple[int, by
     """What the STREAM frames of the handshake's stream carry: each an offset and bytes.
 
     The walk ends at the first frame that is unknown or leads out of the packet; that is
-    how encrypted packets look, so that it is no oddity.
+    how encrypted packets look, so that it is no anomaly.
     """
     reader = _FrameReader(datagram, packet)
     pieces: list[tuple[int, bytes]] = []
@@ -128,7 +128,7 @@ class _FrameReader(Reader):
         elif kind == _STOP_WAITING:
             self.take(self._number_size + self._entropy)
         else:
-            raise ParseError(self.oddity)
+            raise ParseError(self.anomaly)
         return None
 
     def _stream(self, kind: int) -> tuple[int, bytes] | None:

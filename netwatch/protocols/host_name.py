@@ -13,26 +13,26 @@ MAX_NAME = 255
 """The longest host name that is taken, bytes (RFC 1035 section 2.3.4)."""
 
 
-def from_text(raw: bytes, oddity: str) -> str:
+def from_text(raw: bytes, anomaly: str) -> str:
     """A name in text form; a NUL at its end goes, which some clients send (RFC 2132
-    section 2). Raises `ParseError` under `oddity` where it is longer than a name can be."""
+    section 2). Raises `ParseError` under `anomaly` where it is longer than a name can be."""
     raw = raw.rstrip(b"\0").strip()
     if len(raw) > MAX_NAME:
-        raise ParseError(oddity)
+        raise ParseError(anomaly)
     return normalise(raw)
 
 
-def from_labels(raw: bytes, oddity: str) -> str:
+def from_labels(raw: bytes, anomaly: str) -> str:
     """A name in the wire format of RFC 1035 section 3.1, without compression; a partial
     one has no root label (RFC 4702 section 2.3.1, RFC 4704 section 4.2). Raises
-    `ParseError` under `oddity`."""
-    reader = Reader(raw, oddity)
+    `ParseError` under `anomaly`."""
+    reader = Reader(raw, anomaly)
     labels: list[bytes] = []
     while reader.left:
         label = reader.vector(1)
         if not label:
             break
         if len(label) > 63 or reader.pos > MAX_NAME:
-            raise ParseError(oddity)
+            raise ParseError(anomaly)
         labels.append(label)
     return spell(labels)

@@ -1,14 +1,14 @@
 """HTTP/1.x requests: the host that a client asks for.
 
 Only heads are read, as RFC 9112 lays them out, with what recipients let pass in practice
-(bare line feeds, folded fields, a space before the colon) named as oddities: a client
+(bare line feeds, folded fields, a space before the colon) named as anomalies: a client
 that the server understands is understood here too.
 """
 
 import re
 
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.core.message import Message, Shown
+from netwatch.core.message import Message, ShownName
 from netwatch.core.names import normalise
 
 MAX_HEAD = 65536
@@ -42,13 +42,13 @@ def parse(data: bytes, last: bool = False) -> Message:
     goes on behind it, and to the end of the head of a CONNECT.
 
     Raises `Incomplete` until the first head's blank line is there; with `last`, or beyond
-    64 KiB, what its whole lines show is given, with the oddity ``http-head-cut`` or
+    64 KiB, what its whole lines show is given, with the anomaly ``http-head-cut`` or
     ``http-head-limit``, and where that is not even a request line raised as `ParseError`.
     Raises `ParseError` ``http-not-a-request`` as soon as the bytes cannot be one,
     ``http2-preface`` for HTTP/2 in clear (RFC 9113 section 3.4).
     """
     names: dict[str, None] = {}
-    oddities: dict[str, None] = {}
+    anomalies: dict[str, None] = {}
     pos = 0
     for number in range(MAX_REQUESTS):
         try:
@@ -58,7 +58,7 @@ def parse(data: bytes, last: bool = False) -> Message:
                 break
             raise
         names.update(dict.fromkeys(head.hosts))
-        oddities.update(dict.fromkeys(head.oddities))
+        anomalies.update(dict.fromkeys(head.anomalies))
         pos = head.end
         if head.tunnel:
             break
@@ -66,20 +66,20 @@ def parse(data: bytes, last: bool = False) -> Message:
             pos = len(data)
             break
         pos += head.body
-    shown = tuple([Shown("http-host", name) for name in names])
-    return Message(shown, pos, oddities=tuple(oddities))
+    shown = tuple([ShownName("http-host", name) for name in names])
+    return Message(shown, pos, anomalies=tuple(anomalies))
 
 
 class _Head:
     """One request's head: the offset behind it, the hosts it names, how many bytes of
     body follow (None where that cannot be told), and whether a tunnel does."""
 
-    __slots__ = ("body", "end", "hosts", "oddities", "tunnel")
+    __slots__ = ("anomalies", "body", "end", "hosts", "tunnel")
 
     def __init__(self, end: int) -> None:
         self.end = end
         self.hosts: list[str] = []
-        self.oddities: list[str] = []
+        self.anomalies: list[str] = []
         self.body: int | None = 0
         self.tunnel = False
 
@@ -87,7 +87,7 @@ class _Head:
         """Take the host of an authority."""
         raw = host_of(authority)
         if len(raw) > MAX_NAME:
-            self.oddities.append("http-host-length")
+            self.anomalies.append("http-host-length")
             return
         name = normalise(raw)
         if name and name not in self.hosts:
@@ -117,11 +117,11 @@ def _head(data: bytes, pos: int, last: bool) -> _Head:
         whole = data.rfind(b"\n", line_end, limit) + 1
         fields, head = data[line_end + 1 : whole], _Head(len(data))
         head.body = None
-        head.oddities.append(stop)
+        head.anomalies.append(stop)
     else:
         raise Incomplete(len(data) + 1)
     if bare >= 0 or fields.count(b"\n") != fields.count(b"\r\n"):
-        head.oddities.append("http-bare-lf")
+        head.anomalies.append("http-bare-lf")
     _read_fields(fields, head)
     if method == b"CONNECT":
         head.tunnel = True
@@ -153,14 +153,14 @@ def _request_line(line: bytes) -> tuple[bytes, bytes]:
 
 def _read_fields(fields: bytes, head: _Head) -> None:
     if b"\n " in fields or b"\n\t" in fields or fields[:1] in (b" ", b"\t"):
-        head.oddities.append("http-obs-fold")
+        head.anomalies.append("http-obs-fold")
         fields = _FOLD.sub(b" ", fields).lstrip(b" \t")
     hosts = 0
     for field in _FIELD.finditer(fields):
         name, space, value = field.groups()
         value = value.strip(b" \t\r")
         if space:
-            head.oddities.append("http-space-before-colon")
+            head.anomalies.append("http-space-before-colon")
         if name[0] in b"Hh":
             hosts += 1
             if len(head.hosts) < MAX_HOSTS:
@@ -170,7 +170,7 @@ def _read_fields(fields: bytes, head: _Head) -> None:
         elif head.body is not None:
             head.body = int(value) if value.isdigit() and len(value) < 16 else None
     if hosts > 1:
-        head.oddities.append("http-many-hosts")
+        head.anomalies.append("http-many-hosts")
 
 
 def host_of(authority: bytes) -> bytes:

@@ -9,7 +9,7 @@ can be read only after all that came before it: `Connection` is what has to be r
 from typing import TYPE_CHECKING
 
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.core.message import Message, Shown
+from netwatch.core.message import Message, ShownName
 from netwatch.core.names import normalise
 from netwatch.protocols.http import host_of
 
@@ -70,21 +70,21 @@ class Connection:
         once a connection, without port. `size` runs to the end of the last whole frame.
         Raises `Incomplete` until the first header block is whole, later until a frame is.
 
-        What goes wrong ends the reading: behind a request in `data` as an oddity, else as a
+        What goes wrong ends the reading: behind a request in `data` as an anomaly, else as a
         `ParseError`: ``http2-preface``, ``http2-frame-size``, ``http2-padding``,
         ``http2-continuation`` (another frame inside of a header block), ``http2-block``
         (longer than `MAX_BLOCK`), ``http2-hpack`` (not HPACK, or grows beyond
         `MAX_HEADERS`), ``http2-frames`` (no request in the first `MAX_FRAMES`),
         ``http2-cut`` (no request is whole, with `last`). The last request that is read of a
-        connection has the oddity ``http2-requests``.
+        connection has the anomaly ``http2-requests``.
         """
         before, known = self._requests, len(self._names)
-        oddities: dict[str, None] = {}
+        anomalies: dict[str, None] = {}
         try:
             if not self._frames and not self._pos:
                 self._preface(data)
             while not self._done:
-                self._frame(data, oddities)
+                self._frame(data, anomalies)
         except Incomplete:
             if last and not self._requests:
                 raise ParseError("http2-cut") from None
@@ -94,11 +94,11 @@ class Connection:
         except ParseError as error:
             if self._requests == before:
                 raise
-            oddities[error.oddity] = None
+            anomalies[error.anomaly] = None
             self._done = True
         size, self._pos = len(data) if self._done else self._pos, 0
-        shown = tuple([Shown("http-host", name) for name in [*self._names][known:]])
-        return Message(shown, size, oddities=tuple(oddities))
+        shown = tuple([ShownName("http-host", name) for name in [*self._names][known:]])
+        return Message(shown, size, anomalies=tuple(anomalies))
 
     def _preface(self, data: bytes) -> None:
         start = data[: len(PREFACE)]
@@ -108,7 +108,7 @@ class Connection:
             raise Incomplete(len(PREFACE) + 9)
         self._pos = len(PREFACE)
 
-    def _frame(self, data: bytes, oddities: dict[str, None]) -> None:
+    def _frame(self, data: bytes, anomalies: dict[str, None]) -> None:
         """Read one frame (RFC 9113 section 4.1). Raises `Incomplete`, `ParseError`."""
         start = self._pos + 9
         head = data[self._pos : start]
@@ -133,10 +133,10 @@ class Connection:
             if len(self._block) > MAX_BLOCK:
                 raise ParseError("http2-block")
             if flags & _END_HEADERS:
-                self._request(oddities)
+                self._request(anomalies)
         self._pos = end
 
-    def _request(self, oddities: dict[str, None]) -> None:
+    def _request(self, anomalies: dict[str, None]) -> None:
         """Read the header block that is whole now; trailers come the same way, without an
         authority."""
         # Its import is dear, and not every capture has HTTP/2 in clear.
@@ -154,14 +154,14 @@ class Connection:
         self._requests += 1
         if self._requests == MAX_REQUESTS:
             self._done = True
-            oddities["http2-requests"] = None
+            anomalies["http2-requests"] = None
         values: dict[bytes, bytes] = {}
         for name, value in fields:
             values.setdefault(bytes(name), bytes(value))
         authority = values.get(b":authority") or values.get(b"host") or b""
         raw = host_of(authority)
         if len(raw) > MAX_NAME:
-            oddities["http-host-length"] = None
+            anomalies["http-host-length"] = None
             return
         host = normalise(raw)
         if host:

@@ -35,9 +35,9 @@ def parse(payload: bytes) -> Message:
     try:
         _records(payload, held)
     except (ParseError, IndexError, struct.error):
-        oddities = message.oddities
-        if "dns-cut" not in oddities:
-            message = replace(message, oddities=(*oddities, "dns-cut"))
+        anomalies = message.anomalies
+        if "dns-cut" not in anomalies:
+            message = replace(message, anomalies=(*anomalies, "dns-cut"))
     claims = tuple(
         Claim("held", tuple(ips), direct=True, name=name.removesuffix(_LOCAL))
         for name, ips in held.items()

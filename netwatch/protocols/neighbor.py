@@ -26,7 +26,7 @@ def parse(payload: bytes) -> Message:
     ``held`` for the source of the packet where they carry its link-layer address, and
     advertisements of neighbours for their target. One that must not override what is
     known speaks for others (a proxy, an anycast address) and claims nothing, nor does a
-    redirect. Oddities: ``nd-many-options``. Raises `ParseError`: ``nd-cut``, ``nd-type``
+    redirect. Anomalies: ``nd-many-options``. Raises `ParseError`: ``nd-cut``, ``nd-type``
     (another type, or a code other than 0), ``nd-option`` (an option of length 0, or one
     that runs out of the message): RFC 4861 section 7.1 has such messages thrown away.
     """
@@ -36,14 +36,14 @@ def parse(payload: bytes) -> Message:
         raise ParseError("nd-type")
     reader.take(2)
     head = reader.take(_BEFORE_OPTIONS[kind])
-    reader.oddity = "nd-option"
+    reader.anomaly = "nd-option"
     found: dict[int, bytes] = {}
-    oddities: tuple[str, ...] = ()
+    anomalies: tuple[str, ...] = ()
     count = 0
     while reader.left:
         count += 1
         if count > MAX_OPTIONS:
-            oddities = ("nd-many-options",)
+            anomalies = ("nd-many-options",)
             break
         option, units = reader.uint(1), reader.uint(1)
         value = reader.take(8 * units - 2) if units else None
@@ -51,7 +51,7 @@ def parse(payload: bytes) -> Message:
             raise ParseError("nd-option")
         found[option] = value
     claims = tuple(_claims(kind, head, found.get(_SOURCE), found.get(_TARGET)))
-    return Message((), len(payload), oddities=oddities, claims=claims)
+    return Message((), len(payload), anomalies=anomalies, claims=claims)
 
 
 def _claims(kind: int, head: bytes, source: bytes | None, target: bytes | None) -> list[Claim]:

@@ -11,4 +11,4 @@ cdef class Connection:
     cdef list _attempts
     cdef Py_ssize_t _failures
     cdef bint _done
-    cdef dict _oddities
+    cdef dict _anomalies

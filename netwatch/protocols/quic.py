@@ -63,7 +63,7 @@ class Connection:
     handshake in order and as much that waits.
     """
 
-    __slots__ = ("_attempts", "_done", "_failures", "_idle", "_oddities")
+    __slots__ = ("_anomalies", "_attempts", "_done", "_failures", "_idle")
 
     def __init__(self, idle: Callable[[bytes], bool] | None = None) -> None:
         """`idle` is asked of a whole ClientHello, from its handshake header on; where it
@@ -73,7 +73,7 @@ class Connection:
         self._attempts: list[_Attempt] = []
         self._failures = 0
         self._done = False
-        self._oddities: dict[str, None] = {}
+        self._anomalies: dict[str, None] = {}
 
     @property
     def done(self) -> bool:
@@ -91,7 +91,7 @@ class Connection:
         Raises `ParseError` where the datagram gives nothing: ``quic-not-decrypted`` (no
         packet of this client, most often the server's), ``quic-header``, ``quic-short``,
         or those of `client_hello` or `chlo`, after which it is done. A datagram that goes wrong
-        behind a packet that could be read leaves that as an oddity of the message.
+        behind a packet that could be read leaves that as an anomaly of the message.
         """
         if self._done:
             return None
@@ -106,7 +106,7 @@ class Connection:
         except ParseError as error:
             if not read:
                 raise
-            self._note([error.oddity])
+            self._note([error.anomaly])
         for attempt in read:
             found = self._hello(attempt, len(datagram), last=False)
             if found:
@@ -115,7 +115,7 @@ class Connection:
 
     def finish(self) -> Message | None:
         """What a ClientHello that was never whole shows: its message, of size 0 and with
-        the oddity ``tls-hello-cut``, if its server_name is there; else None."""
+        the anomaly ``tls-hello-cut``, if its server_name is there; else None."""
         attempt: _Attempt
         for attempt in [] if self._done else self._attempts:
             try:
@@ -131,14 +131,14 @@ class Connection:
         try:
             if attempt.version.tls:
                 whole = 4 <= len(head) == 4 + int.from_bytes(head[1:4])
-                if self._idle and whole and not self._oddities:
+                if self._idle and whole and not self._anomalies:
                     self._done = self._idle(head)
                     if self._done:
                         return None
                 hello = client_hello(head, last)
-                found = message(hello, size, "quic-sni", info, tuple(self._oddities))
+                found = message(hello, size, "quic-sni", info, tuple(self._anomalies))
             else:
-                found = chlo(head, last, size, info, tuple(self._oddities))
+                found = chlo(head, last, size, info, tuple(self._anomalies))
         except Incomplete:
             return None
         except ParseError:
@@ -166,5 +166,5 @@ class Connection:
             self._failures += 1
         raise ParseError("quic-not-decrypted")
 
-    def _note(self, oddities: list[str]) -> None:
-        self._oddities.update(dict.fromkeys(oddities))
+    def _note(self, anomalies: list[str]) -> None:
+        self._anomalies.update(dict.fromkeys(anomalies))

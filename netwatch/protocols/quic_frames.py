@@ -33,7 +33,7 @@ _CLOSE = cython.declare(cython.int, 0x1C)
 class CryptoStream:
     """The bytes that CRYPTO frames carry, in order of their offsets, as far as there is
     no gap: `head`. Bytes that come twice count as they came first. `limit` and `overlap`
-    are its oddities, which another protocol that it serves calls by names of its own."""
+    are its anomalies, which another protocol that it serves calls by names of its own."""
 
     __slots__ = ("_held", "_limit", "_overlap", "_waiting", "head")
 
@@ -47,7 +47,7 @@ class CryptoStream:
         self._held = 0
 
     def add(self, offset: int, data: bytes) -> str | None:
-        """Take `data`, which belongs at `offset`; returns an oddity where there is one: that
+        """Take `data`, which belongs at `offset`; returns an anomaly where there is one: that
         of the limit (not taken), or of an overlap (other bytes were there before)."""
         if offset + len(data) > MAX_CRYPTO:
             return self._limit
@@ -84,11 +84,11 @@ class CryptoStream:
 def read_frames(frames: bytes, stream: CryptoStream, crypto: int = 6) -> list[str]:
     """Put what the CRYPTO frames (type `crypto`) in one packet's `frames` carry into `stream`.
 
-    Returns oddities: those of `CryptoStream.add`, ``quic-frame`` for a frame that runs
+    Returns anomalies: those of `CryptoStream.add`, ``quic-frame`` for a frame that runs
     out of the packet, ``quic-frame-type`` for one that an Initial must not carry; both
     end the walk, and what was before them counts.
     """
-    oddities: list[str] = []
+    anomalies: list[str] = []
     reader: Reader = Reader(frames, "quic-frame")
     kind: cython.longlong
     offset: cython.longlong
@@ -101,9 +101,9 @@ def read_frames(frames: bytes, stream: CryptoStream, crypto: int = 6) -> list[st
             kind = reader.varint()
             if kind == crypto:
                 offset = reader.varint()
-                oddity = stream.add(offset, reader.take(reader.varint()))
-                if oddity:
-                    oddities.append(oddity)
+                anomaly = stream.add(offset, reader.take(reader.varint()))
+                if anomaly:
+                    anomalies.append(anomaly)
             elif kind in (_ACK, _ACK_ECN):
                 _skip_ack(reader, kind == _ACK_ECN)
             elif kind == _CLOSE:
@@ -113,8 +113,8 @@ def read_frames(frames: bytes, stream: CryptoStream, crypto: int = 6) -> list[st
             else:
                 raise ParseError("quic-frame-type")
     except ParseError as error:
-        oddities.append(error.oddity)
-    return oddities
+        anomalies.append(error.anomaly)
+    return anomalies
 
 
 @cython.cfunc

@@ -1,6 +1,6 @@
 cdef class Reader:
     cdef readonly bytes data
-    cdef public str oddity
+    cdef public str anomaly
     cdef public Py_ssize_t pos
     cdef readonly Py_ssize_t end
 

@@ -16,7 +16,7 @@ from netwatch.core.errors import ParseError
 
 @cython.cclass
 class Reader:
-    """A cursor over ``data[pos:end]``; `oddity` names a read past `end`.
+    """A cursor over ``data[pos:end]``; `anomaly` names a read past `end`.
 
     `data` is not copied. `pos` is the offset of the next byte to read and `end` that of
     the first byte out of bounds, both in bytes from the start of `data`; an `end` behind
@@ -24,11 +24,11 @@ class Reader:
     first, and then has not moved.
     """
 
-    __slots__ = ("data", "end", "oddity", "pos")
+    __slots__ = ("anomaly", "data", "end", "pos")
 
-    def __init__(self, data: bytes, oddity: str, pos: int = 0, end: int | None = None) -> None:
+    def __init__(self, data: bytes, anomaly: str, pos: int = 0, end: int | None = None) -> None:
         self.data = data
-        self.oddity = oddity
+        self.anomaly = anomaly
         self.pos = pos
         self.end = len(data) if end is None else min(end, len(data))
 
@@ -45,7 +45,7 @@ class Reader:
         value: cython.longlong = 0
         end: cython.Py_ssize_t = self.pos + size
         if end > self.end:
-            raise ParseError(self.oddity)
+            raise ParseError(self.anomaly)
         for at in range(self.pos, end):
             value = value << 8 | self.data[at]
         self.pos = end
@@ -56,7 +56,7 @@ class Reader:
         """The next `size` bytes."""
         pos: cython.Py_ssize_t = self.pos
         if size > self.end - pos:
-            raise ParseError(self.oddity)
+            raise ParseError(self.anomaly)
         self.pos = pos + size
         return self.data[pos : pos + size]
 
@@ -67,7 +67,7 @@ class Reader:
         length: cython.longlong = self.uint(size)
         if length > self.end - self.pos:
             self.pos = pos
-            raise ParseError(self.oddity)
+            raise ParseError(self.anomaly)
         pos = self.pos
         self.pos = pos + length
         return self.data[pos : pos + length]
@@ -78,10 +78,10 @@ class Reader:
         """A variable-length integer of QUIC, 1 to 8 bytes (RFC 9000 section 16)."""
         size: cython.Py_ssize_t
         if self.pos >= self.end:
-            raise ParseError(self.oddity)
+            raise ParseError(self.anomaly)
         size = 1 << (self.data[self.pos] >> 6)
         if size > self.end - self.pos:
-            raise ParseError(self.oddity)
+            raise ParseError(self.anomaly)
         value: cython.longlong = self.data[self.pos] & 0x3F
         at: cython.Py_ssize_t
         for at in range(self.pos + 1, self.pos + size):

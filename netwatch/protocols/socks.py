@@ -9,7 +9,7 @@ greeting and a login may stand before the request, or have passed before the cap
 from ipaddress import ip_address
 
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.core.message import Message, Shown
+from netwatch.core.message import Message, ShownName
 from netwatch.core.names import normalise
 
 MAX_TEXT = 255
@@ -49,7 +49,7 @@ def _need(data: bytes, size: int) -> None:
 
 def _message(host: bytes, size: int) -> Message:
     name = normalise(host)
-    return Message((Shown("socks-host", name),) if name else (), size)
+    return Message((ShownName("socks-host", name),) if name else (), size)
 
 
 def _address(raw: bytes, size: int) -> Message:

@@ -22,10 +22,10 @@ from netwatch.protocols.client_hello import GREASE, MAX_HELLO, client_hello
 from netwatch.protocols.ja4 import ja4
 
 if not cython.compiled:
-    from netwatch.core.message import Message, QuicInfo, Shown, TlsInfo
+    from netwatch.core.message import Message, QuicInfo, ShownName, TlsInfo
     from netwatch.protocols.client_hello import ClientHello
 else:
-    from cython.cimports.netwatch.core.message import Message, QuicInfo, Shown, TlsInfo
+    from cython.cimports.netwatch.core.message import Message, QuicInfo, ShownName, TlsInfo
     from cython.cimports.netwatch.protocols.client_hello import ClientHello
 
 MAX_RECORD = 16384 + 2048
@@ -54,23 +54,23 @@ def parse(data: bytes, last: bool = False) -> Message:
     without shows nothing. `size` runs to the end of the record that the hello ends in.
     Raises `Incomplete` while bytes are missing; with `last`, or where something else
     breaks into the records, a hello that is not whole is read as far as it came, with
-    the oddity ``tls-hello-cut``, if its server_name is wholly there.
+    the anomaly ``tls-hello-cut``, if its server_name is wholly there.
 
     Raises `ParseError`: those of `client_hello`, ``tls-not-a-record`` (not TLS at all),
     ``tls-sslv2-hello`` (a hello in the layout of SSL 2.0, which has no server_name),
     ``tls-record-length``, ``tls-empty-records`` (too many), ``tls-interleaved`` (another
     record between those of the hello, which RFC 8446 section 5.1 forbids).
     """
-    handshake, size, need, oddity, stopped = _records(data)
+    handshake, size, need, anomaly, stopped = _records(data)
     try:
         hello = client_hello(handshake, last or stopped)
     except Incomplete:
         raise Incomplete(need) from None
     except ParseError:
-        if stopped and oddity:
-            raise ParseError(oddity) from None
+        if stopped and anomaly:
+            raise ParseError(anomaly) from None
         raise
-    return message(hello, size, "tls-sni", oddities=(oddity,) if oddity else ())
+    return message(hello, size, "tls-sni", anomalies=(anomaly,) if anomaly else ())
 
 
 def message(
@@ -78,9 +78,9 @@ def message(
     size: int,
     evidence: Evidence,
     quic: QuicInfo | None = None,
-    oddities: tuple[str, ...] = (),
+    anomalies: tuple[str, ...] = (),
 ) -> Message:
-    """`hello` as a message of `size` bytes; `oddities` are those of what carried it.
+    """`hello` as a message of `size` bytes; `anomalies` are those of what carried it.
 
     A cut hello has no JA4, and its version is legacy_version where supported_versions
     was not reached.
@@ -92,8 +92,8 @@ def message(
         hello.ech,
         None if hello.cut else partial(ja4, hello, transport),
     )
-    shown = tuple([Shown(evidence, name) for name in hello.server_names])
-    return Message(shown, size, tls=info, quic=quic, oddities=hello.oddities + oddities)
+    shown = tuple([ShownName(evidence, name) for name in hello.server_names])
+    return Message(shown, size, tls=info, quic=quic, anomalies=hello.anomalies + anomalies)
 
 
 def _version(hello: ClientHello, transport: Literal["t", "q", "d"]) -> str:
@@ -112,7 +112,7 @@ def _records(data: bytes) -> tuple[bytes, int, int, str | None, bool]:
     """Take the handshake bytes out of the records, up to the end of the first message.
 
     Returns them, the offset behind the last record taken, how many bytes of `data` are
-    needed to go on where the message is not whole, an oddity, and whether that stopped
+    needed to go on where the message is not whole, an anomaly, and whether that stopped
     the walk. Raises `ParseError` where `data` does not start with a handshake record.
     """
     fragments: list[bytes] = []

@@ -7,7 +7,7 @@ there is nothing to wait for.
 """
 
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.core.message import Message, Shown, TlsInfo
+from netwatch.core.message import Message, ShownName, TlsInfo
 from netwatch.core.names import escape
 from netwatch.protocols.reader import Reader
 from netwatch.protocols.tls import MAX_RECORD, version_text
@@ -37,7 +37,7 @@ def parse(data: bytes, last: bool = False) -> Message:
     `data`.
 
     Raises `Incomplete` while bytes are missing; with `last` what is there is given with
-    the oddity ``tls-server-cut`` if the ServerHello is whole, and that is a `ParseError`
+    the anomaly ``tls-server-cut`` if the ServerHello is whole, and that is a `ParseError`
     if not. Other errors: ``tls-not-a-server-hello``, ``tls-server-hello`` and
     ``tls-certificate-list`` (their parts do not fit), ``tls-record-length``,
     ``tls-interleaved`` (another record within the ServerHello), ``tls-server-flight``
@@ -46,7 +46,7 @@ def parse(data: bytes, last: bool = False) -> Message:
     flight = _Flight(data)
     info: TlsInfo | None = None
     names: tuple[str, ...]
-    oddities: tuple[str, ...]
+    anomalies: tuple[str, ...]
     try:
         kind, start, end = flight.message(0)
         if kind != _SERVER_HELLO:
@@ -54,15 +54,15 @@ def parse(data: bytes, last: bool = False) -> Message:
         flight.want(end)
         hello = Reader(bytes(flight.handshake), "tls-server-hello", start, end)
         version, info = _server_hello(hello)
-        names, oddities = _NOTHING if _encrypts(version) else _certificate(flight, end)
+        names, anomalies = _NOTHING if _encrypts(version) else _certificate(flight, end)
     except Incomplete:
         if not last:
             raise
         if info is None:
             raise ParseError("tls-server-cut") from None
-        names, oddities = (), ("tls-server-cut",)
-    shown = tuple([Shown("tls-cert", name, by_destination=True) for name in names])
-    return Message(shown, min(flight.pos, len(data)), tls=info, oddities=oddities)
+        names, anomalies = (), ("tls-server-cut",)
+    shown = tuple([ShownName("tls-cert", name, by_destination=True) for name in names])
+    return Message(shown, min(flight.pos, len(data)), tls=info, anomalies=anomalies)
 
 
 class _InterleavedError(ParseError):
@@ -121,10 +121,10 @@ def _server_hello(reader: Reader) -> tuple[int, TlsInfo]:
     reader.take(3)
     alpn: tuple[str, ...] = ()
     if reader.left:
-        extensions = Reader(reader.vector(2), reader.oddity)
+        extensions = Reader(reader.vector(2), reader.anomaly)
         while extensions.left:
             kind = extensions.uint(2)
-            body = Reader(extensions.vector(2), reader.oddity)
+            body = Reader(extensions.vector(2), reader.anomaly)
             if kind == _VERSIONS:
                 version = body.uint(2)
             elif kind == _ALPN:
@@ -139,7 +139,7 @@ def _encrypts(version: int) -> bool:
 
 
 def _certificate(flight: _Flight, start: int) -> _Names:
-    """Names and oddities of the certificate that follows at `start`; none where another
+    """Names and anomalies of the certificate that follows at `start`; none where another
     message comes in its place."""
     try:
         kind, body, end = flight.message(start)

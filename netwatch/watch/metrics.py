@@ -99,7 +99,7 @@ def _wire(seen: Snapshot) -> Iterator[Metric]:
     yield _counters(
         "netwatch_observations", "Names shown, by evidence.", "evidence", seen.observations
     )
-    yield _counters("netwatch_oddities", "What was not as it should be.", "oddity", seen.oddities)
+    yield _counters("netwatch_oddities", "What was not as it should be.", "oddity", seen.anomalies)
     yield _counters(
         "netwatch_flows", "Flows that are over, by what is known of their name.", "reading",
         seen.flows,

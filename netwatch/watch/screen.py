@@ -192,9 +192,9 @@ def _foot(seen: Snapshot) -> Iterable[Text]:
             style="not dim",
         )
         yield text
-    met = (item for item in seen.oddities.items() if item[0] not in INNOCENT)
+    met = (item for item in seen.anomalies.items() if item[0] not in INNOCENT)
     odd = sorted(met, key=lambda item: (-item[1], item[0]))
-    text = Text("oddities ", style="dim")
+    text = Text("anomalies ", style="dim")
     text.append(", ".join(f"{name} {count:,}" for name, count in odd[:8]) or "none", style="dim")
     yield text
 

@@ -111,7 +111,7 @@ class Snapshot:
     refused_reloads: int = 0
     last_reload: float | None = None
     observations: Mapping[str, int] = field(default_factory=dict)
-    oddities: Mapping[str, int] = field(default_factory=dict)
+    anomalies: Mapping[str, int] = field(default_factory=dict)
     silent: Mapping[str, int] = field(default_factory=dict)
     flows: Mapping[str, int] = field(default_factory=dict)
     incidents: Mapping[str, int] = field(default_factory=dict)

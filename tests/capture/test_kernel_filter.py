@@ -27,8 +27,8 @@ from netwatch.capture import kernel_filter as bpf
 from netwatch.capture.block import CAPTURED, FIELDS, OFFSET, WIRE, Block
 from netwatch.capture.files import find, open_source
 from netwatch.core.alert import Sensor
-from netwatch.core.flow import OUTCOMES
-from netwatch.core.statistics import Tally
+from netwatch.core.flow import NAME_STATUSES
+from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.dissect.dissector import Dissector
 from netwatch.engine import observe as wire
@@ -219,7 +219,9 @@ class Filtered:
 
 def told(blocks: list[Block]) -> tuple[list, list, dict]:
     """Observations, flows and names counted of blocks, in full."""
-    reader = Dissector(PROTOCOLS, looks_like, outcome=lambda message: OUTCOMES.index("ech"))
+    reader = Dissector(
+        PROTOCOLS, looks_like, name_status=lambda message: NAME_STATUSES.index("ech")
+    )
     names, flows = [], []
     for each in blocks:
         for pair in reader.messages(each, "test"):
@@ -301,12 +303,12 @@ def test_incidents_and_coverage_are_the_same(
     outcomes = []
     for opener in (open_source, Filtered):
         monkeypatch.setattr(wire, "open_source", opener)
-        alerts, counts, tally = [], Coverage(), Tally()
+        alerts, counts, statistics = [], Coverage(), RunStatistics()
         for path in paths:
-            found = pipeline.scan(find([path]), office, tally, None, counts)
+            found = pipeline.scan(find([path]), office, statistics, None, counts)
             alerts += [jsonl.alert(each) for each in found.alerts(office.geo, Sensor("s", "0"))]
         report = counts.report(0, {})
-        outcomes.append((alerts, report, tally.observations, tally.silent))
+        outcomes.append((alerts, report, statistics.observations, statistics.silent))
     assert Filtered.dropped > 100
     assert len(outcomes[0][0]) > 0
     assert outcomes[0] == outcomes[1]

@@ -112,7 +112,7 @@ def test_the_summary_tells_what_was_read(run: Run, day: str) -> None:
     _, _, err = run("scan", day)
     assert "1 capture, " in err
     assert "dns-query 4, dns-answer 4, tls-sni 3" in err
-    assert "oddities      none" in err
+    assert "anomalies     none" in err
     assert "candidates" not in err
     assert "candidates" in run("scan", day, "-v")[2]
 

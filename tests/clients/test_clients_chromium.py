@@ -63,7 +63,7 @@ def test_tls(
     assert seen.records[0]["tls"]["ja4"].startswith("t13d")
     longest = max(seen.flight(port))
     assert longest < 1000 if segment else longest > POST_QUANTUM_SHARE
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_tls_1_2_shows_the_certificate_too(
@@ -74,7 +74,7 @@ def test_tls_1_2_shows_the_certificate_too(
         assert "it works" in browse(f"https://{NAME}/", port, "--disable-quic")
     shown = {("tls-cert", name, port) for name in certificate.names}
     assert set(seen.told) == {("tls-sni", NAME, port), *shown}
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_http_in_clear(watch: Watch, browse: Browse) -> None:
@@ -82,7 +82,7 @@ def test_http_in_clear(watch: Watch, browse: Browse) -> None:
     with serving(http()) as port, watch(port) as seen:
         assert "it works" in browse(f"http://{NAME}/", port, off)
     assert set(seen.told) == {("http-host", NAME, port)}
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_a_page_of_two_hosts(watch: Watch, certificate: Certificate, browse: Browse) -> None:
@@ -93,7 +93,7 @@ def test_a_page_of_two_hosts(watch: Watch, certificate: Certificate, browse: Bro
     with serving(server) as port, watch(port) as seen:
         assert "it works" in browse(f"https://{NAME}/", port, "--disable-quic")
     assert set(seen.told) == {("tls-sni", NAME, port), ("tls-sni", OTHER, port)}
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_quic(watch: Watch, certificate: Certificate, browse: Browse) -> None:
@@ -106,4 +106,4 @@ def test_quic(watch: Watch, certificate: Certificate, browse: Browse) -> None:
     assert seen.records[0]["tls"]["alpn"] == ["h3"]
     assert seen.records[0]["tls"]["ech"] == "grease"
     assert seen.records[0]["tls"]["ja4"].startswith("q13d")
-    assert not seen.oddities
+    assert not seen.anomalies

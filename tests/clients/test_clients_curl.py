@@ -44,7 +44,7 @@ def test_tls_1_3(
     assert seen.records[0]["tls"]["version"] == "1.3"
     assert seen.records[0]["tls"]["alpn"] == ["h2", "http/1.1"]
     assert (len(seen.flight(port)) > 1) == (segment is not None)
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 @pytest.mark.parametrize("segment", [None, SEVERAL])
@@ -58,14 +58,14 @@ def test_tls_1_2_shows_the_certificate_too(
     assert seen.told == [("tls-sni", NAME, port), *shown]
     assert seen.records[0]["tls"]["version"] == "1.2"
     assert seen.records[0]["tls"]["alpn"] == ["http/1.1"]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_tls_to_an_address_has_no_name(watch: Watch, certificate: Certificate, curl: Curl) -> None:
     with serving(tls(certificate.context(), http())) as port, watch(port) as seen:
         curl(f"https://{HOST}:{port}/")
     assert seen.told == []
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_each_connection_counts(watch: Watch, certificate: Certificate, curl: Curl) -> None:
@@ -83,7 +83,7 @@ def test_http_in_clear(watch: Watch, curl: Curl, segment: int | None) -> None:
         curl("--http1.1", *fields, *at(NAME, port), f"http://{NAME}:{port}/page?host={OTHER}")
     assert seen.told == [("http-host", NAME, port)]
     assert (len(seen.flight(port)) > 1) == (segment is not None)
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 @pytest.mark.parametrize("segment", [None, SEVERAL])
@@ -94,7 +94,7 @@ def test_http_2_in_clear(watch: Watch, curl: Curl, segment: int | None, tmp_path
         connect = ["--connect-to", f"::{HOST}:{port}", "-o", str(tmp_path / "second")]
         curl("--http2-prior-knowledge", *connect, first, second)
     assert sorted(seen.told) == [("http-host", OTHER, port), ("http-host", NAME, port)]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_http_upgrade_to_2(watch: Watch, curl: Curl) -> None:
@@ -102,7 +102,7 @@ def test_http_upgrade_to_2(watch: Watch, curl: Curl) -> None:
     with serving(http()) as port, watch(port) as seen:
         curl("--http2", *at(NAME, port), f"http://{NAME}:{port}/")
     assert seen.told == [("http-host", NAME, port)]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_connect_through_a_proxy(watch: Watch, certificate: Certificate, curl: Curl) -> None:
@@ -114,7 +114,7 @@ def test_connect_through_a_proxy(watch: Watch, certificate: Certificate, curl: C
     ):
         curl("-x", f"http://{HOST}:{proxy}", f"https://{NAME}:{port}/")
     assert seen.told == [("http-host", NAME, proxy), ("tls-sni", NAME, proxy)]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 @pytest.mark.parametrize("option", ["--socks5-hostname", "--socks4a"])
@@ -127,4 +127,4 @@ def test_socks_with_host_names(
         curl(option, f"{HOST}:{proxy}", f"{'https' if secure else 'http'}://{NAME}:{port}/")
     behind = "tls-sni" if secure else "http-host"
     assert seen.told == [("socks-host", NAME, proxy), (behind, NAME, proxy)]
-    assert not seen.oddities
+    assert not seen.anomalies

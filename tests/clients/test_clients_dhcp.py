@@ -20,7 +20,7 @@ from netwatch.capture.files import find
 from netwatch.core.addresses import mac_text, parse_ip
 from netwatch.core.message import LEARNABLE, Claim, Message
 from netwatch.core.packet import Packet
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.engine.observe import Wire
 from netwatch.inventory.learned import Learned
 
@@ -164,16 +164,16 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
         for claim in message.claims:
             kinds.update((claim.kind, len(ip)) for ip in claim.ips)
             if claim.kind == "leased":
-                tenant = learned.who(claim.ips[0], None, None, packet.time)
-                assert tenant is not None
-                leased.append((packet.time, claim, tenant.hostname))
+                binding = learned.who(claim.ips[0], None, None, packet.time)
+                assert binding is not None
+                leased.append((packet.time, claim, binding.hostname))
 
-    tally = Tally()
-    wire = Wire(tally, learning=LEARNABLE, claimed=claimed)
+    statistics = RunStatistics()
+    wire = Wire(statistics, learning=LEARNABLE, claimed=claimed)
     for found in find([str(network.capture)]):
         assert list(wire.read(found)) == []
     wire.close()
-    assert {"dhcp-option", "dhcpv6-option", "nd-option"} & set(tally.oddities) == set()
+    assert {"dhcp-option", "dhcpv6-option", "nd-option"} & set(statistics.anomalies) == set()
     assert kinds >= {("released", 4), ("released", 16), ("held", 4)}
     for ip in (LENT, LENT6):
         packed = parse_ip(ip)
@@ -181,7 +181,7 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
         told = [(time, name) for time, claim, name in leased if packed in claim.ips]
         assert {name for _, name in told} == {"alice-pc", "bob-pc"}  # as the server has them
         for time_, name in told:
-            tenant = learned.owner(packed, None, None, time_)
-            assert tenant is not None
-            assert tenant.mac is not None
-            assert mac_text(tenant.mac) == (ALICE if name == "alice-pc" else BOB)
+            binding = learned.owner(packed, None, None, time_)
+            assert binding is not None
+            assert binding.mac is not None
+            assert mac_text(binding.mac) == (ALICE if name == "alice-pc" else BOB)

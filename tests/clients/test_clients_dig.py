@@ -107,7 +107,7 @@ def test_addresses_over_udp(watch: Watch, dig: Dig) -> None:
         "answers": ["192.0.2.7", "192.0.2.8"],
         "chain": [EDGE, LAST],
     }
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_each_case_is_one_name(watch: Watch, dig: Dig) -> None:
@@ -129,7 +129,7 @@ def test_https_record(watch: Watch, dig: Dig) -> None:
         assert EDGE in dig(port, NAME, "TYPE65")
     assert seen.told[:2] == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
     assert {each["dns"]["type"] for each in seen.records} == {"HTTPS"}
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 @pytest.mark.parametrize("option", ["+nocookie", "+noedns", "+subnet=192.0.2.0/24", "+padding=468"])
@@ -137,7 +137,7 @@ def test_options_of_a_query(watch: Watch, dig: Dig, option: str) -> None:
     with resolver() as port, watch(port) as seen:
         assert "192.0.2.8" in dig(port, option, NAME, "A")
     assert seen.told == lookup(port)
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_over_tcp(watch: Watch, dig: Dig) -> None:
@@ -145,7 +145,7 @@ def test_over_tcp(watch: Watch, dig: Dig) -> None:
         assert "192.0.2.8" in dig(port, "+tcp", NAME, "A")
     assert seen.told == lookup(port)
     assert {each["transport"] for each in seen.records} == {"tcp"}
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_several_queries_of_one_connection(watch: Watch, dig: Dig) -> None:
@@ -155,21 +155,21 @@ def test_several_queries_of_one_connection(watch: Watch, dig: Dig) -> None:
     other = [("dns-query", "no.example.org", port), ("dns-answer", "no.example.org", port)]
     assert seen.told == [*lookup(port), *other, *again]
     assert len({each["client"]["port"] for each in seen.records}) == 1
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_a_long_answer_over_tcp(watch: Watch, dig: Dig) -> None:
     with serving(over_stream) as port, watch(port) as seen:
         assert "host-039" in dig(port, "+tcp", NAME, "TXT")
     assert seen.told == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_an_answer_cut_over_udp(watch: Watch, dig: Dig) -> None:
     with resolver() as port, watch(port) as seen:
         dig(port, "+ignore", NAME, "TXT")
     assert seen.told == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
-    assert seen.oddities == {"dns-truncated": 1}
+    assert seen.anomalies == {"dns-truncated": 1}
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_encrypted(
     # BIND's dig sends a server name since 9.20 only.
     assert set(heard) <= ({certificate.names[0]} if named else set())
     assert seen.told == [("tls-sni", name, port) for name in heard]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_over_http_in_clear(watch: Watch, dig: Dig) -> None:
@@ -207,4 +207,4 @@ def test_over_http_in_clear(watch: Watch, dig: Dig) -> None:
     with serving(http2(over_http)) as port, watch(port) as seen:
         assert "192.0.2.8" in dig(port, "+http-plain", NAME, "A")
     assert seen.told == [("http-host", HOST, port)]
-    assert not seen.oddities
+    assert not seen.anomalies

@@ -74,7 +74,7 @@ def test_tls_1_2(
         assert "TLSv1.2" in client(port, "-servername", NAME)
     shown = [("tls-cert", name, port) for name in certificate.names]
     assert seen.told == [("tls-sni", NAME, port), *shown]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_tls_1_2_without_a_name_shows_the_certificate(
@@ -83,7 +83,7 @@ def test_tls_1_2_without_a_name_shows_the_certificate(
     with s_server("-tls1_2") as port, watch(port) as seen:
         client(port, "-noservername")
     assert seen.told == [("tls-cert", name, port) for name in certificate.names]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_a_resumed_handshake_has_no_certificate(
@@ -94,7 +94,7 @@ def test_a_resumed_handshake_has_no_certificate(
     hello = [("tls-sni", NAME, port)]
     shown = [("tls-cert", name, port) for name in certificate.names]
     assert seen.told == [*hello, *shown, *hello * 5]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 @pytest.mark.parametrize("group", ["X25519", "P-256", "P-521"])
@@ -104,7 +104,7 @@ def test_tls_1_3(watch: Watch, client: Client, s_server: Listening, group: str) 
         assert "TLSv1.3" in client(port, "-servername", NAME, *options)
     assert seen.told == [("tls-sni", NAME, port)]
     assert seen.records[0]["tls"]["alpn"] == ["h2", "http/1.1"]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 @pytest.mark.parametrize("segment", [None, SEVERAL])
@@ -119,7 +119,7 @@ def test_post_quantum_hello(
     flight = seen.flight(port)
     assert sum(flight) > 1200
     assert (len(flight) > 1) == (segment is not None)
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_a_second_hello_counts_once(watch: Watch, client: Client, s_server: Listening) -> None:
@@ -128,7 +128,7 @@ def test_a_second_hello_counts_once(watch: Watch, client: Client, s_server: List
         done = client(port, "-servername", NAME, "-groups", "X25519:P-256", "-msg")
     assert done.count("ClientHello") == 2
     assert seen.told == [("tls-sni", NAME, port)]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 @pytest.mark.parametrize("mtu", [None, 300])
@@ -143,7 +143,7 @@ def test_dtls_1_2(watch: Watch, client: Client, s_server: Listening, mtu: int | 
     assert seen.records[0]["transport"] == "udp"
     first = [size for size in seen.flight(port) if size > 100]
     assert len(first) == (1 if mtu is None else 3), first
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def ldap_extended_response() -> bytes:
@@ -207,4 +207,4 @@ def test_starttls(
     shown = [("tls-cert", name, port) for name in certificate.names]
     clear = version == ssl.TLSVersion.TLSv1_2
     assert seen.told == [("tls-sni", NAME, port), *(shown if clear else [])]
-    assert not seen.oddities
+    assert not seen.anomalies

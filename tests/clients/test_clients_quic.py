@@ -36,7 +36,7 @@ def test_each_version(watch: Watch, certificate: Certificate, version: int, text
     assert seen.records[0]["quic"] == {"version": text}
     assert seen.records[0]["tls"]["version"] == "1.3"
     assert seen.records[0]["tls"]["alpn"] == ["h3"]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_upgrade_in_flight(watch: Watch, certificate: Certificate) -> None:
@@ -46,7 +46,7 @@ def test_upgrade_in_flight(watch: Watch, certificate: Certificate) -> None:
     assert versions(seen, port) == [V1, V2]
     assert seen.told == [("quic-sni", NAME, port)]
     assert seen.records[0]["quic"] == {"version": "1"}
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_version_negotiation(watch: Watch, certificate: Certificate) -> None:
@@ -55,7 +55,7 @@ def test_version_negotiation(watch: Watch, certificate: Certificate) -> None:
         quic_handshake(port, NAME, V2, V1)
     assert versions(seen, port) == [V2, V1]
     assert seen.told == [("quic-sni", NAME, port)]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_retry(watch: Watch, certificate: Certificate) -> None:
@@ -63,7 +63,7 @@ def test_retry(watch: Watch, certificate: Certificate) -> None:
     with quic_serving(certificate, V1, retry=True) as port, watch(port) as seen:
         quic_handshake(port, NAME, V1)
     assert seen.told == [("quic-sni", NAME, port)]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_hello_over_several_datagrams(watch: Watch, certificate: Certificate) -> None:
@@ -73,14 +73,14 @@ def test_hello_over_several_datagrams(watch: Watch, certificate: Certificate) ->
     assert seen.told == [("quic-sni", NAME, port)]
     assert sum(to_server for to_server, data in seen.payloads(port) if data[0] >> 4 == 0xC) > 3
     assert seen.records[0]["tls"]["alpn"] == [*protocols, "h3"]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_no_name(watch: Watch, certificate: Certificate) -> None:
     with quic_serving(certificate) as port, watch(port) as seen:
         quic_handshake(port, None, V1)
     assert seen.told == []
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 def test_each_connection_counts(watch: Watch, certificate: Certificate) -> None:
@@ -98,7 +98,7 @@ def test_curl(watch: Watch, certificate: Certificate, tmp_path: Path) -> None:
     assert b"it works" in done.stdout, done.stderr.decode()
     assert seen.told == [("quic-sni", NAME, port)]
     assert seen.records[0]["tls"]["alpn"] == ["h3"]
-    assert not seen.oddities
+    assert not seen.anomalies
 
 
 @pytest.mark.skipif("-quic" not in says("openssl", "s_client", "-help"), reason="no QUIC there")
@@ -108,4 +108,4 @@ def test_openssl(watch: Watch, certificate: Certificate, tmp_path: Path) -> None
         done = run("openssl", "s_client", *options, home=tmp_path)
     assert b"QUICv1" in done.stdout, done.stdout.decode()
     assert seen.told == [("quic-sni", NAME, port)]
-    assert not seen.oddities
+    assert not seen.anomalies

@@ -35,7 +35,7 @@ TIERS = {
 
 def page(captures: list[scoring.Capture]) -> str:
     """The whole page."""
-    packets = sum(capture.tally.packets for capture in captures)
+    packets = sum(capture.statistics.packets for capture in captures)
     told = scoring.told(captures)
     only = Counter[str]()
     for (_, evidence), number in scoring.alone(captures).items():

@@ -20,7 +20,7 @@ from support.conformance_scoring import (
 )
 
 from netwatch.capture.files import find
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.engine import observe as wire
 
@@ -42,8 +42,8 @@ def numbers(differences: Differences) -> dict[tuple[str, str], int]:
 def test_all_captures_are_read(captures: list[Capture]) -> None:
     assert len(captures) > 100
     for capture in captures:
-        assert capture.tally.unread == [], capture.name
-        assert capture.tally.packets == capture.entry["packets"], capture.name
+        assert capture.statistics.unread == [], capture.name
+        assert capture.statistics.packets == capture.entry["packets"], capture.name
 
 
 def test_every_required_name_is_told_but_those_explained(captures: list[Capture]) -> None:
@@ -99,7 +99,7 @@ def test_all_at_once_ends_well_in_bounded_memory(command: str, jobs_: str) -> No
 
 def test_several_workers_read_the_same() -> None:
     found = list(wire.captures(find([str(CAPTURES)]), continuous=False))
-    one, two = Tally(), Tally()
+    one, two = RunStatistics(), RunStatistics()
     alone_ = [(each.source, each.packet, each.name) for each in jobs.names(found, one)]
     both = [(each.source, each.packet, each.name) for each in jobs.names(found, two, 2)]
     assert alone_ == both

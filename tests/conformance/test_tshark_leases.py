@@ -77,7 +77,7 @@ def claims(frames: Frames) -> list[tuple[int, Claim]]:
     by = Dissector(PROTOCOLS, looks_like, learning=LEARNABLE)
     found = by.messages(block(frames), "test")
     told = [(packet.number, claim) for packet, message in found for claim in message.claims]
-    assert set(by.oddities()) <= {"not-ip", "transport-unknown"}
+    assert set(by.anomalies()) <= {"not-ip", "transport-unknown"}
     return told
 
 

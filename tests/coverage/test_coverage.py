@@ -29,7 +29,7 @@ from netwatch.capture.files import find
 from netwatch.cli import main
 from netwatch.config import Config
 from netwatch.core.alert import Sensor
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage, Report
 from netwatch.engine import jobs
 from netwatch.incidents.aggregate import Incidents
@@ -173,11 +173,11 @@ def mixed(path: Path, seed: int, clients: dict[Host, int], snap: int = 1 << 18) 
     return made
 
 
-def scanned(folder: Path, by: Config, workers: int = 1) -> tuple[Report, Incidents, Tally]:
-    coverage, tally = Coverage(), Tally()
+def scanned(folder: Path, by: Config, workers: int = 1) -> tuple[Report, Incidents, RunStatistics]:
+    coverage, statistics = Coverage(), RunStatistics()
     files = [(found,) for found in find([str(folder)])]
-    incidents = jobs.scan(files, by, tally, workers, None, coverage)
-    return coverage.report(tally.packets, tally.oddities), incidents, tally
+    incidents = jobs.scan(files, by, statistics, workers, None, coverage)
+    return coverage.report(statistics.packets, statistics.anomalies), incidents, statistics
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_each_reason_by_itself(folder: Path, office: Config, told: str) -> None:
 def test_counts_are_those_that_were_made(folder: Path, office: Config) -> None:
     clients = {SERVICE: 3, PERSONAL: 2, GUEST: 1, OUTSIDE: 1}
     made = mixed(folder / "a.pcap", 1, clients)
-    report, incidents, tally = scanned(folder, office)
+    report, incidents, statistics = scanned(folder, office)
     assert report.total.counts == made
     assert report.outside.flows == sum(made.values()) // 7
     told = {network.name: network.devices for network in report.networks}
@@ -216,7 +216,7 @@ def test_counts_are_those_that_were_made(folder: Path, office: Config) -> None:
     }
     # What hides names makes no contact that a ban was silent of.
     assert len(incidents) == 0
-    assert tally.silent == {}
+    assert statistics.silent == {}
 
 
 def test_workers_count_the_same(folder: Path, office: Config) -> None:
@@ -252,7 +252,7 @@ def test_a_server_of_ours_counts_outside(folder: Path, office: Config) -> None:
 def test_a_ban_that_says_so_alerts_of_what_hides_names(folder: Path, tmp_path: Path) -> None:
     mixed(folder / "a.pcap", 1, {SERVICE: 1, PERSONAL: 1, GUEST: 1})
     by = config.load(configured(tmp_path, ALERTING))
-    report, incidents, tally = scanned(folder, by)
+    report, incidents, statistics = scanned(folder, by)
     alerts = incidents.alerts(by.geo, SENSOR)
     found = {(alert.device.ip, alert.app.id, alert.verdict) for alert in alerts}
     apps = ("encrypted-dns", "icloud-private-relay", "vpn", "tor")
@@ -262,7 +262,7 @@ def test_a_ban_that_says_so_alerts_of_what_hides_names(folder: Path, tmp_path: P
         for app in apps
     }
     assert {alert.confidence for alert in alerts} == {"confirmed"}
-    assert list(tally.silent) == ["ban 'our-rule' says nothing of devices of class guest"]
+    assert list(statistics.silent) == ["ban 'our-rule' says nothing of devices of class guest"]
     # Alerting changes nothing of what is counted.
     assert report == scanned(folder, config.load(configured(tmp_path)))[0]
 

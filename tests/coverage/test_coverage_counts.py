@@ -70,14 +70,14 @@ def test_a_share_tells_its_parts() -> None:
 
 
 def test_what_was_lost_before_it_became_a_flow() -> None:
-    oddities = {
+    anomalies = {
         "payload-cut": 3,
         "ip-header-cut": 1,
         "wlan-protected": 4,
         "encrypted-ip": 2,
         "tcp-retransmission": 9,
     }
-    report = Coverage().report(100, oddities)
+    report = Coverage().report(100, anomalies)
     assert (report.packets, report.cut) == (100, 4)
     assert report.unreadable == {"encrypted-ip": 2, "wlan-protected": 4}
 
@@ -94,7 +94,7 @@ def test_a_survey_asks_for_each_client_once() -> None:
     coverage = Coverage()
     survey = Survey(coverage, locate, {bytes([203, 0, 113, 53]): "encrypted-dns"}.get)
     for each in (
-        flow(outcome="named"),
+        flow(name_status="named"),
         flow(server="203.0.113.53"),
         flow("198.51.100.7", "10.20.1.7"),
         flow("203.0.113.10", "10.20.1.7", transport="udp", client_port=51820, server_port=40000),
@@ -118,10 +118,10 @@ def test_a_survey_asks_for_each_flow_where_places_do_not_last() -> None:
     survey = Survey(coverage, locate, lambda ip: None, lambda ip, vlan: ip not in learned)
     client = flow().client_ip, None, None
     for first in (1, 2):
-        survey.add(flow(outcome="named", first=first))
+        survey.add(flow(name_status="named", first=first))
     survey.add_named(client, [3, 4])
     learned.add(client[0])
-    survey.add(flow(outcome="named", first=5))
+    survey.add(flow(name_status="named", first=5))
     survey.add_named(client, [6, 6, 7])
     (network,) = coverage.report(9, {}).networks
     assert [(id, share.flows) for id, share in network.devices] == [

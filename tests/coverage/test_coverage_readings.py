@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.made_flows import flow
 
-from netwatch.core.flow import BYPASS, OUTCOMES, Flow, Outcome
-from netwatch.core.message import Evidence, Message, QuicInfo, Shown, TlsInfo
-from netwatch.coverage.readings import READINGS, facing, outcome, reading
+from netwatch.core.flow import BYPASS, NAME_STATUSES, Flow, NameStatus
+from netwatch.core.message import Evidence, Message, QuicInfo, ShownName, TlsInfo
+from netwatch.coverage.readings import READINGS, facing, name_status, reading
 
-HIDDEN: dict[str, Outcome] = {
+HIDDEN: dict[str, NameStatus] = {
     "dns.example": "encrypted-dns",
     "mask.example": "relay",
     "vpn.example": "vpn",
@@ -23,13 +23,13 @@ def tls(ech: str | None = None, *, cut: bool = False) -> TlsInfo:
     return TlsInfo("1.3", (), ech, None if cut else lambda: "t13d")
 
 
-def told(message: Message) -> Outcome:
-    return OUTCOMES[outcome(message, HIDDEN.get)]
+def told(message: Message) -> NameStatus:
+    return NAME_STATUSES[name_status(message, HIDDEN.get)]
 
 
 def message(name: str | None, evidence: Evidence = "tls-sni", **fields: Any) -> Message:
     by_destination = evidence in ("tls-cert", "dns-answer", "dns-cname")
-    shown = () if name is None else (Shown(evidence, name, by_destination),)
+    shown = () if name is None else (ShownName(evidence, name, by_destination),)
     return Message(shown, 100, **fields)
 
 
@@ -49,7 +49,7 @@ def message(name: str | None, evidence: Evidence = "tls-sni", **fields: Any) -> 
         # A server's hello has no fingerprint; nor has one that is cut.
         (message(None, tls=tls(cut=True)), "none"),
         (message(None), "none"),
-        (message(None, oddities=("http-head-cut",)), "none"),
+        (message(None, anomalies=("http-head-cut",)), "none"),
         (message("www.example", "http-host"), "named"),
         (message("mask.example", "quic-sni"), "relay"),
         (message("vpn.example", "http-host"), "vpn"),
@@ -65,7 +65,7 @@ def test_what_a_message_tells(read: Message, expected: str) -> None:
 
 
 def test_one_hidden_name_of_several_decides() -> None:
-    shown = (Shown("http-host", "www.example"), Shown("http-host", "vpn.example"))
+    shown = (ShownName("http-host", "www.example"), ShownName("http-host", "vpn.example"))
     assert told(Message(shown, 9)) == "vpn"
 
 
@@ -79,20 +79,20 @@ MIDWAY = {"opened": False}
 @pytest.mark.parametrize(
     ("fields", "known", "expected"),
     [
-        ({"outcome": "named"}, None, "named"),
-        ({"outcome": "named"} | MIDWAY | ONE_WAY, None, "named"),
-        ({"outcome": "ech"}, None, "ech"),
-        ({"outcome": "vpn"} | SILENT, None, "vpn"),
-        ({"outcome": "tor", "server_port": 853}, None, "tor"),
-        ({"outcome": "no-sni"}, None, "no-sni"),
-        ({"outcome": "no-sni"}, "encrypted-dns", "encrypted-dns"),
-        ({"outcome": "named"}, "encrypted-dns", "named"),
-        ({"outcome": "truncated"}, None, "truncated"),
-        ({"outcome": "truncated", "waiting": True}, None, "truncated"),
-        ({"outcome": "truncated"} | OTHER_WAY, None, "one-direction"),
+        ({"name_status": "named"}, None, "named"),
+        ({"name_status": "named"} | MIDWAY | ONE_WAY, None, "named"),
+        ({"name_status": "ech"}, None, "ech"),
+        ({"name_status": "vpn"} | SILENT, None, "vpn"),
+        ({"name_status": "tor", "server_port": 853}, None, "tor"),
+        ({"name_status": "no-sni"}, None, "no-sni"),
+        ({"name_status": "no-sni"}, "encrypted-dns", "encrypted-dns"),
+        ({"name_status": "named"}, "encrypted-dns", "named"),
+        ({"name_status": "truncated"}, None, "truncated"),
+        ({"name_status": "truncated", "waiting": True}, None, "truncated"),
+        ({"name_status": "truncated"} | OTHER_WAY, None, "one-direction"),
         # by port
         ({"server_port": 853}, None, "encrypted-dns"),
-        ({"server_port": 853, "outcome": "named"}, None, "encrypted-dns"),
+        ({"server_port": 853, "name_status": "named"}, None, "encrypted-dns"),
         ({"server_port": 853} | UDP, None, "encrypted-dns"),
         ({"server_port": 853} | SILENT, None, "no-data"),
         ({"server_port": 854}, None, "no-hello"),
@@ -103,7 +103,7 @@ MIDWAY = {"opened": False}
         ({"server_port": 4500}, None, "no-hello"),
         ({"server_port": 1194} | UDP, None, "vpn"),
         ({"server_port": 1194}, None, "vpn"),
-        ({"server_port": 1194, "outcome": "named"}, None, "named"),
+        ({"server_port": 1194, "name_status": "named"}, None, "named"),
         # by address
         ({}, "encrypted-dns", "encrypted-dns"),
         ({"server_port": 8443} | UDP, "encrypted-dns", "encrypted-dns"),
@@ -134,7 +134,7 @@ FLOWS = st.builds(
     server_port=st.sampled_from([22, 443, 500, 853, 1194, 4500, 9001, 51820]),
     bytes_out=st.sampled_from([0, 1, 1 << 40]),
     bytes_in=st.sampled_from([0, 1]),
-    outcome=st.sampled_from(OUTCOMES),
+    name_status=st.sampled_from(NAME_STATUSES),
     opened=st.booleans(),
     waiting=st.booleans(),
 )
@@ -144,16 +144,16 @@ FLOWS = st.builds(
 def test_every_flow_has_one_reading(each: Flow, known: str | None) -> None:
     found = reading(facing(each), known)
     assert found in READINGS
-    if each.outcome == "named":
+    if each.name_status == "named":
         assert found in ("named", "encrypted-dns", "no-data")
-    elif each.outcome in BYPASS:
-        assert found == each.outcome
+    elif each.name_status in BYPASS:
+        assert found == each.name_status
     else:
         assert found != "named"
 
 
 def test_readings_hold_all_outcomes_but_none() -> None:
-    assert set(get_args(Outcome)) - {"none"} <= set(READINGS)
+    assert set(get_args(NameStatus)) - {"none"} <= set(READINGS)
 
 
 FAR_FIRST = {"transport": "udp", "client_port": 51820, "server_port": 40000}
@@ -171,7 +171,7 @@ def test_the_far_end_of_a_tunnel_met_first_is_the_server() -> None:
         {**FAR_FIRST, "transport": "tcp"},
         {**FAR_FIRST, "server_port": 443},
         {**FAR_FIRST, "server_port": 51820},
-        {**FAR_FIRST, "outcome": "named"},
+        {**FAR_FIRST, "name_status": "named"},
         {**FAR_FIRST, "client_port": 51821},
     ],
 )

@@ -176,8 +176,8 @@ def test_a_hello_that_never_ends_is_told_at_the_end_of_the_capture() -> None:
     first = list(by.messages(block(timed([tcp(hello[:there])]), RAW), "test"))
     ((packet, message),) = by.flush()
     assert first == []
-    assert (packet.number, message.shown[0].name) == (1, NAME)
-    assert by.oddities() == {"tls-hello-cut": 1}
+    assert (packet.number, message.names[0].name) == (1, NAME)
+    assert by.anomalies() == {"tls-hello-cut": 1}
 
 
 def test_a_hello_over_two_blocks() -> None:
@@ -187,7 +187,7 @@ def test_a_hello_over_two_blocks() -> None:
     second = block(timed([tcp(hello[1400:], seq=2401)]), RAW, first=2)
     assert list(by.messages(first, "a")) == []
     ((packet, message),) = by.messages(second, "b")
-    assert (packet.source, packet.number, message.shown[0].name) == ("b", 2, NAME)
+    assert (packet.source, packet.number, message.names[0].name) == ("b", 2, NAME)
 
 
 def test_bytes_are_those_of_the_client_whichever_end_is_greater() -> None:
@@ -214,7 +214,7 @@ def test_all_protocols_on_every_link(link: Link) -> None:
 def test_what_is_not_wanted_is_counted_and_not_told() -> None:
     wire = mixed()
     plain = observed(wire.frames)
-    by = dissector(lambda message: any(shown.name[:4] == "one." for shown in message.shown))
+    by = dissector(lambda message: any(shown.name[:4] == "one." for shown in message.names))
     wanted = observed(wire.frames, by=by)
     assert {each.name for each in wanted} == {"one.example.org"}
     assert [blank(each) for each in plain if each in wanted] == [blank(each) for each in wanted]
@@ -276,8 +276,8 @@ def test_ten_thousand_half_hellos_stay_within_the_limits() -> None:
     )
     by = dissector()
     found = [each for pair in by.messages(block(frames, RAW), "test") for each in observe(*pair)]
-    oddities = by.oddities()
-    assert oddities["tcp-streams-full"] == 10_000 - 4096
+    anomalies = by.anomalies()
+    assert anomalies["tcp-streams-full"] == 10_000 - 4096
     found += [each for pair in by.flush() for each in observe(*pair)]
     assert {each.name for each in found} <= {NAME}
 

@@ -135,7 +135,7 @@ def test_what_came_in_fragments_that_grew_old_is_told_with_them() -> None:
     frames = [(START, begun("a.example.org", 1)), (START + 120 * SECOND, begun("b.example.org", 2))]
     by = Dissector(PROTOCOLS, looks_like, proving=lambda address: True)
     found = [*by.messages(block(frames, RAW), "test"), *by.flush()]
-    told = [(message.shown[0].name, [each.number for each in p.frames]) for p, message in found]
+    told = [(message.names[0].name, [each.number for each in p.frames]) for p, message in found]
     assert told == [("a.example.org", [1]), ("b.example.org", [2])]
 
 
@@ -168,7 +168,7 @@ def test_what_waited_until_it_was_too_old_is_told_with_its_packets(kind: str, ot
     by = Dissector(PROTOCOLS, looks_like, proving=lambda address: True)
     frames = [(START, first), (START + 120 * SECOND, second)]
     found = [*by.messages(block(frames, RAW), "test"), *by.flush()]
-    told = [(message.shown[0].name, [each.number for each in p.frames]) for p, message in found]
+    told = [(message.names[0].name, [each.number for each in p.frames]) for p, message in found]
     assert told == [("a.example.org", [1]), ("b.example.org", [2])]
 
 
@@ -177,5 +177,5 @@ def test_what_goes_on_after_a_while_is_told_with_all_its_packets() -> None:
     by = Dissector(PROTOCOLS, looks_like, proving=lambda address: True)
     frames = [(START, tcp(record[:99])), (START + 120 * SECOND, tcp(record[99:], seq=1100))]
     found = [*by.messages(block(frames, RAW), "test"), *by.flush()]
-    told = [(message.shown[0].name, [each.number for each in p.frames]) for p, message in found]
+    told = [(message.names[0].name, [each.number for each in p.frames]) for p, message in found]
     assert told == [("a.example.org", [1, 2])]

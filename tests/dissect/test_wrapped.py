@@ -219,7 +219,7 @@ def cases(draw: Draw) -> Case:
 def test_told_exactly_once(case: Case) -> None:
     by = dissector()
     found = observed(timed(case.frames), case.wrapped.carrier.number, by=by)
-    assert [(each.evidence, each.name) for each in found] == [(case.evidence, NAME)], by.oddities()
+    assert [(each.evidence, each.name) for each in found] == [(case.evidence, NAME)], by.anomalies()
     (each,) = found
     ends = ip_text(each.client_ip), ip_text(each.server_ip), each.client_port, each.server_port
     assert ends == case.ends
@@ -227,12 +227,12 @@ def test_told_exactly_once(case: Case) -> None:
         assert (each.client_mac, each.vlan) == (case.wrapped.mac, case.wrapped.vlan)
 
 
-ODDITIES = frozenset(
+ANOMALIES = frozenset(
     re.findall(
         r"(?m)^\| `([a-z0-9-]+)` \|",
         (ROOT / "docs" / "reference.md")
         .read_text()
-        .partition("\n## Oddities\n")[2]
+        .partition("\n## Anomalies\n")[2]
         .partition("\n## Limits\n")[0],
     )
 )
@@ -241,7 +241,7 @@ ODDITIES = frozenset(
 
 @settings(max_examples=400)
 @given(cases(), st.data())
-def test_any_bytes_give_none_or_a_named_oddity(case: Case, data: st.DataObject) -> None:
+def test_any_bytes_give_none_or_a_named_anomaly(case: Case, data: st.DataObject) -> None:
     """Frames of a case with bytes changed, left out and put in anywhere, or cut."""
     frames = [bytearray(frame) for frame in case.frames]
     for _ in range(data.draw(st.integers(1, 6))):
@@ -253,11 +253,11 @@ def test_any_bytes_give_none_or_a_named_oddity(case: Case, data: st.DataObject) 
     link = case.wrapped.carrier.number
     found = observed(timed(map(bytes, frames)), link, snap=snap, by=by)
     assert all(each.name for each in found)
-    assert all(name in ODDITIES or name.startswith("dns-opcode-") for name in by.oddities())
+    assert all(name in ANOMALIES or name.startswith("dns-opcode-") for name in by.anomalies())
 
 
-def test_the_oddities_are_found_in_the_reference() -> None:
-    assert len(ODDITIES) > 100
+def test_the_anomalies_are_found_in_the_reference() -> None:
+    assert len(ANOMALIES) > 100
 
 
 # tshark

@@ -24,7 +24,7 @@ from support.traffic import mixed
 from netwatch import config
 from netwatch.capture.files import find
 from netwatch.core.alert import Sensor
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.engine import observe as wire
 from netwatch.formats import FORMATS
@@ -61,12 +61,12 @@ def captures(folder: Path) -> list[list[wire.Found]]:
 def test_names_come_in_the_order_of_the_captures(folder: Path, kind: str) -> None:
     out = {}
     for workers in (1, 2):
-        stream, tally = io.StringIO(), Tally()
+        stream, statistics = io.StringIO(), RunStatistics()
         writer = FORMATS[kind](stream)
-        for observation in jobs.names(captures(folder), tally, workers):
+        for observation in jobs.names(captures(folder), statistics, workers):
             writer.observation(observation)
         writer.end()
-        out[workers] = (stream.getvalue(), tally)
+        out[workers] = (stream.getvalue(), statistics)
     assert out[1] == out[2]
     assert out[1][0].count("n0.example.org") >= 80
 
@@ -76,13 +76,13 @@ def test_alerts_are_the_same(folder: Path, tmp_path: Path, kind: str) -> None:
     by = config.load(configured(tmp_path))
     out = {}
     for workers in (1, 2, 50):
-        stream, tally = io.StringIO(), Tally()
-        incidents = jobs.scan(captures(folder), by, tally, workers)
+        stream, statistics = io.StringIO(), RunStatistics()
+        incidents = jobs.scan(captures(folder), by, statistics, workers)
         writer = FORMATS[kind](stream)
         for alert in incidents.alerts(by.geo, SENSOR):
             writer.alert(alert)
         writer.end()
-        out[workers] = (stream.getvalue(), tally, incidents.by_verdict)
+        out[workers] = (stream.getvalue(), statistics, incidents.by_verdict)
     assert out[1] == out[2] == out[50]
     assert out[1][2] == {"advisory": 1, "violation": 1}
     assert len(out[1][1].unread) == 1
@@ -95,18 +95,18 @@ def test_more_observations_than_go_to_disk_together(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.pcap"
         path.write_bytes(pcap(timed([query] * count)))
         paths.append([wire.Found(str(path))])
-    tally = Tally()
-    found = list(jobs.names(paths, tally, 2))
+    statistics = RunStatistics()
+    found = list(jobs.names(paths, statistics, 2))
     assert [each.packet for each in found] == [
         *range(1, jobs.BATCH + 1),
         *range(1, 2 * jobs.BATCH + 2),
     ]
-    assert tally.packets == 3 * jobs.BATCH + 1
+    assert statistics.packets == 3 * jobs.BATCH + 1
 
 
 def test_nothing_in_nothing_out(tmp_path: Path) -> None:
-    assert list(jobs.names([], Tally(), 4)) == []
-    assert len(jobs.scan([], config.load(configured(tmp_path)), Tally(), 4)) == 0
+    assert list(jobs.names([], RunStatistics(), 4)) == []
+    assert len(jobs.scan([], config.load(configured(tmp_path)), RunStatistics(), 4)) == 0
 
 
 def test_a_reader_that_stops_early_leaves_nothing_behind(
@@ -115,7 +115,7 @@ def test_a_reader_that_stops_early_leaves_nothing_behind(
     place = tmp_path / "scratch"
     place.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(place))
-    found = jobs.names(captures(folder), Tally(), 2)
+    found = jobs.names(captures(folder), RunStatistics(), 2)
     next(found)
     assert list(place.iterdir()) != []
     found.close()
@@ -126,5 +126,5 @@ def test_standard_input_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = capture(tmp_path / "a.pcap", one_hello(DURING))
     with Path(path).open() as stream:
         monkeypatch.setattr(sys, "stdin", stream)
-        found = list(jobs.names([find(["-"]), find([path])], Tally(), 2))
+        found = list(jobs.names([find(["-"]), find([path])], RunStatistics(), 2))
     assert [each.source for each in found] == ["-", path]

@@ -11,14 +11,16 @@ from support.office import DURING, TIKTOK, capture, one_hello
 
 from netwatch.capture.files import Found, find
 from netwatch.core.observation import Observation
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.engine import observe as wire
 from netwatch.engine import pipeline
 
 
-def names(*paths: str, tally: Tally | None = None) -> list[Observation]:
+def names(*paths: str, statistics: RunStatistics | None = None) -> list[Observation]:
     captures = wire.captures(find(paths), continuous=False)
-    return [each for files in captures for each in pipeline.names(files, tally or Tally())]
+    return [
+        each for files in captures for each in pipeline.names(files, statistics or RunStatistics())
+    ]
 
 
 def split_hello(folder: Path) -> list[str]:
@@ -48,13 +50,13 @@ def test_a_hello_over_two_files_is_whole_only_where_they_are_one_capture(tmp_pat
         whole = [
             observation
             for files in alone
-            for observation in pipeline.names(files, Tally())
+            for observation in pipeline.names(files, RunStatistics())
             if observation.tls and observation.tls.ja4
         ]
         assert whole == []
         ((*files,),) = wire.captures(found, continuous=True)
         assert [Path(each.path).name for each in files] == ["z-first.pcap", "a-second.pcap"]
-        (observation,) = pipeline.names(files, Tally())
+        (observation,) = pipeline.names(files, RunStatistics())
         assert (observation.name, Path(observation.source).name) == (TIKTOK, "a-second.pcap")
         assert observation.packet == 1
 
@@ -65,11 +67,11 @@ def test_a_file_without_packets_or_that_is_missing_does_not_disturb_a_capture_in
     paths = split_hello(tmp_path)
     empty = tmp_path / "empty.pcap"
     empty.write_bytes(pcap([]))
-    tally = Tally()
+    statistics = RunStatistics()
     found = find([*paths, str(empty), str(tmp_path / "missing.pcap")])
     ((*files,),) = wire.captures(found, continuous=True)
-    assert [each.name for each in pipeline.names(files, tally)] == [TIKTOK]
-    assert (tally.files, len(tally.unread)) == (3, 1)
+    assert [each.name for each in pipeline.names(files, statistics)] == [TIKTOK]
+    assert (statistics.files, len(statistics.unread)) == (3, 1)
 
 
 def test_bad_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
@@ -77,16 +79,16 @@ def test_bad_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no capture")
     (tmp_path / "broken.pcap").write_bytes(b"broken")
     (tmp_path / "cut.pcap").write_bytes(Path(good).read_bytes() + b"\0\0\0")
-    tally = Tally()
-    found = names(str(tmp_path), str(tmp_path / "missing.pcap"), tally=tally)
+    statistics = RunStatistics()
+    found = names(str(tmp_path), str(tmp_path / "missing.pcap"), statistics=statistics)
     assert [Path(each.source).name for each in found] == ["cut.pcap", "good.pcap"]
-    assert [Path(path).name for path in tally.skipped] == ["notes.txt"]
-    assert sorted(Path(text.split(":")[0]).name for text in tally.unread) == [
+    assert [Path(path).name for path in statistics.skipped] == ["notes.txt"]
+    assert sorted(Path(text.split(":")[0]).name for text in statistics.unread) == [
         "broken.pcap",
         "missing.pcap",
     ]
-    assert [Path(note.split(":")[0]).name for note in tally.notes] == ["cut.pcap"]
-    assert tally.files == 2
+    assert [Path(note.split(":")[0]).name for note in statistics.notes] == ["cut.pcap"]
+    assert statistics.files == 2
 
 
 @pytest.mark.parametrize(
@@ -106,9 +108,9 @@ def test_which_files_are_meant_as_captures(path: str, meant: bool) -> None:
 
 
 def test_an_unread_find_is_passed_on() -> None:
-    tally = Tally()
-    assert list(pipeline.names([Found("x", error="x: no such file")], tally)) == []
-    assert tally.unread == ["x: no such file"]
+    statistics = RunStatistics()
+    assert list(pipeline.names([Found("x", error="x: no such file")], statistics)) == []
+    assert statistics.unread == ["x: no such file"]
 
 
 def test_progress_is_told_after_every_block(tmp_path: Path) -> None:
@@ -117,8 +119,8 @@ def test_progress_is_told_after_every_block(tmp_path: Path) -> None:
     list(
         pipeline.names(
             find([path]),
-            Tally(),
-            lambda tally, source, at: told.append((tally.packets, source.name, at)),
+            RunStatistics(),
+            lambda statistics, source, at: told.append((statistics.packets, source.name, at)),
         )
     )
     assert told == [(1, path, Path(path).stat().st_size)]

@@ -35,7 +35,7 @@ from netwatch.capture.files import find
 from netwatch.config import Config
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.observation import Observation
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.engine import observe as wire
 from netwatch.engine import pipeline
 from netwatch.formats import jsonl
@@ -54,23 +54,27 @@ def office(tmp_path: Path) -> Config:
 def scan(office: Config, tmp_path: Path) -> Scan:
     """Scans wires, each as a capture of its own."""
 
-    def _scan(*wires: Wire, tally: Tally | None = None, by: Config = office) -> list[Alert]:
+    def _scan(
+        *wires: Wire, statistics: RunStatistics | None = None, by: Config = office
+    ) -> list[Alert]:
         paths = [capture(tmp_path / f"{n}.pcap", wire) for n, wire in enumerate(wires)]
-        return scanned(paths, by, tally or Tally())
+        return scanned(paths, by, statistics or RunStatistics())
 
     return _scan
 
 
-def scanned(paths: list[str], by: Config, tally: Tally) -> list[Alert]:
+def scanned(paths: list[str], by: Config, statistics: RunStatistics) -> list[Alert]:
     incidents = Incidents(by.quiet_gap)
     for files in wire.captures(find(paths), continuous=False):
-        incidents.merge(pipeline.scan(files, by, tally))
+        incidents.merge(pipeline.scan(files, by, statistics))
     return incidents.alerts(by.geo, SENSOR)
 
 
-def names(*paths: str, tally: Tally | None = None) -> list[Observation]:
+def names(*paths: str, statistics: RunStatistics | None = None) -> list[Observation]:
     captures = wire.captures(find(paths), continuous=False)
-    return [each for files in captures for each in pipeline.names(files, tally or Tally())]
+    return [
+        each for files in captures for each in pipeline.names(files, statistics or RunStatistics())
+    ]
 
 
 BRUSSELS = {
@@ -92,10 +96,10 @@ def test_first_and_last_moment_of_a_ban(scan: Scan, moment: str, forbidden: bool
     fraction, zone = (rest[:6], rest[6:]) if rest else ("0", "")
     wire = one_hello(whole + zone)
     wire.frames = [(time + int(fraction) * 1000, frame) for time, frame in wire.frames]
-    tally = Tally()
-    found = scan(wire, tally=tally)
+    statistics = RunStatistics()
+    found = scan(wire, statistics=statistics)
     assert [alert.verdict for alert in found] == ["violation"] * forbidden
-    assert sum(tally.silent.values()) == (not forbidden)
+    assert sum(statistics.silent.values()) == (not forbidden)
 
 
 @pytest.mark.parametrize(
@@ -141,9 +145,9 @@ def test_a_personal_network_is_range_and_vlan_together(scan: Scan) -> None:
 def test_a_resolver_asks_for_others_and_their_answers_are_theirs(scan: Scan) -> None:
     wire = Wire(DURING, 1)
     lookup(wire, RESOLVER, FAR)
-    tally = Tally()
-    assert scan(wire, tally=tally) == []
-    assert list(tally.silent) == ["a resolver (class infrastructure) asks for others"]
+    statistics = RunStatistics()
+    assert scan(wire, statistics=statistics) == []
+    assert list(statistics.silent) == ["a resolver (class infrastructure) asks for others"]
     lookup(wire, SERVICE)
     (alert,) = scan(wire)
     assert (alert.device.ip, alert.confidence, alert.counts.lookups) == ("10.20.1.7", "probable", 2)
@@ -171,9 +175,9 @@ ALIKE = [
 
 @pytest.mark.parametrize("name", ALIKE)
 def test_names_that_only_look_alike(scan: Scan, name: str) -> None:
-    tally = Tally()
-    assert scan(one_hello(DURING, name=name), tally=tally) == []
-    assert (tally.observations, tally.silent) == ({"tls-sni": 1}, {})
+    statistics = RunStatistics()
+    assert scan(one_hello(DURING, name=name), statistics=statistics) == []
+    assert (statistics.observations, statistics.silent) == ({"tls-sni": 1}, {})
 
 
 @pytest.mark.parametrize(
@@ -199,8 +203,8 @@ def test_everybody_in_one_capture(scan: Scan) -> None:
     hello(wire, OUTSIDE, OURS)
     for name in ALIKE:
         hello(wire, SERVICE, FAR, name)
-    tally = Tally()
-    found = scan(wire, tally=tally)
+    statistics = RunStatistics()
+    found = scan(wire, statistics=statistics)
     told = {alert.device.id: (alert.verdict, alert.counts.lookups) for alert in found}
     assert told == {
         "10.20.1.7": ("violation", 2),
@@ -209,10 +213,10 @@ def test_everybody_in_one_capture(scan: Scan) -> None:
         "lab-07": ("exempt", 2),
     }
     assert all(alert.counts.handshakes == alert.counts.flows == 1 for alert in found)
-    assert tally.packets == len(wire.frames)
-    assert tally.octets == sum(len(frame) for _, frame in wire.frames)
-    assert tally.observations["tls-sni"] == 6 + len(ALIKE)
-    assert tally.files == 1
+    assert statistics.packets == len(wire.frames)
+    assert statistics.octets == sum(len(frame) for _, frame in wire.frames)
+    assert statistics.observations["tls-sni"] == 6 + len(ALIKE)
+    assert statistics.files == 1
 
 
 def test_an_incident_ends_with_the_quiet_gap(scan: Scan) -> None:
@@ -228,7 +232,7 @@ def test_weaker_evidence_than_the_ban_asks_for_is_recorded(tmp_path: Path) -> No
     text = CONFIG.replace("severity: high", "severity: high\n    min_confidence: confirmed")
     by = config.load(configured(tmp_path, text))
     path = capture(tmp_path / "q.pcap", query(DURING, SERVICE, TIKTOK))
-    incidents = pipeline.scan(find([path]), by, Tally())
+    incidents = pipeline.scan(find([path]), by, RunStatistics())
     assert incidents.alerts(by.geo, SENSOR) == []
     assert incidents.recorded == 1
 
@@ -271,10 +275,10 @@ def test_a_repeated_hello_counts_once(scan: Scan, tmp_path: Path) -> None:
             talk.ours -= len(message)
     (alert,) = scan(wire)
     assert (alert.counts.handshakes, alert.counts.flows) == (2, 2)
-    tally = Tally()
-    assert len(names(capture(tmp_path / "r.pcap", wire), tally=tally)) == 2
-    assert tally.observations == {"tls-sni": 2}
-    assert tally.oddities["tcp-retransmission"] >= 2
+    statistics = RunStatistics()
+    assert len(names(capture(tmp_path / "r.pcap", wire), statistics=statistics)) == 2
+    assert statistics.observations == {"tls-sni": 2}
+    assert statistics.anomalies["tcp-retransmission"] >= 2
 
 
 def test_what_is_wanted_changes_no_count(office: Config, tmp_path: Path) -> None:
@@ -283,8 +287,8 @@ def test_what_is_wanted_changes_no_count(office: Config, tmp_path: Path) -> None
         lookup(wire, SERVICE, name=f"n{number % 3}.example.org")
         hello(wire, SERVICE, FAR, TIKTOK if number % 10 == 0 else f"n{number % 3}.example.org")
     path = capture(tmp_path / "w.pcap", wire)
-    plain, filtered = Tally(), Tally()
-    assert len(names(path, tally=plain)) == 90
+    plain, filtered = RunStatistics(), RunStatistics()
+    assert len(names(path, statistics=plain)) == 90
     pipeline.scan(find([path]), office, filtered)
     assert (
         filtered.observations
@@ -295,7 +299,7 @@ def test_what_is_wanted_changes_no_count(office: Config, tmp_path: Path) -> None
             "tls-sni": 30,
         }
     )
-    assert filtered.oddities == plain.oddities
+    assert filtered.anomalies == plain.anomalies
     assert filtered.packets == plain.packets
 
 
@@ -309,7 +313,7 @@ def test_the_order_of_files_changes_no_alert(office: Config, tmp_path: Path) -> 
     paths = [capture(tmp_path / f"{n}.pcap", wire) for n, wire in enumerate(wires)]
     told = set()
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
-        alerts = scanned([paths[n] for n in order], office, Tally())
+        alerts = scanned([paths[n] for n in order], office, RunStatistics())
         assert [alert.counts.handshakes for alert in alerts] == [3, 1]
         told.add(json.dumps([jsonl.alert(alert) for alert in alerts]))
     assert len(told) == 1

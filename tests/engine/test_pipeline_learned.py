@@ -15,7 +15,7 @@ from netwatch import config
 from netwatch.capture.files import find
 from netwatch.config import Config
 from netwatch.core.alert import Alert, Sensor
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import jobs, pipeline
 from netwatch.engine import observe as wire
@@ -48,13 +48,13 @@ def scan(tmp_path: Path) -> Scan:
         link: Segment,
         *,
         learn: str = "dhcp, mdns, arp",
-        tally: Tally | None = None,
+        statistics: RunStatistics | None = None,
         coverage: Coverage | None = None,
     ) -> list[Alert]:
         office = by(tmp_path, learn)
         path = capture(tmp_path / "one.pcap", link.wire)
         found = find([path])
-        incidents = pipeline.scan(found, office, tally or Tally(), coverage=coverage)
+        incidents = pipeline.scan(found, office, statistics or RunStatistics(), coverage=coverage)
         return incidents.alerts(office.geo, Sensor("test", "0"))
 
     return _scan
@@ -178,20 +178,22 @@ def test_an_entry_that_is_recognised_later_makes_one_incident(scan: Scan, link: 
 def test_two_that_share_an_address_are_unknown(scan: Scan, link: Segment) -> None:
     for host in (ONE, TWO):
         link.arp(host, RESOLVER.ip)
-    tally = Tally()
+    statistics = RunStatistics()
     hello(link.wire, ONE, FAR)
-    assert scan(link, tally=tally) == []
-    assert tally.oddities["device-address-shared"] == 1
-    assert list(tally.silent) == ["ban 'our-rule' says nothing of devices whose class is unknown"]
+    assert scan(link, statistics=statistics) == []
+    assert statistics.anomalies["device-address-shared"] == 1
+    assert list(statistics.silent) == [
+        "ban 'our-rule' says nothing of devices whose class is unknown"
+    ]
 
 
 def test_two_that_share_a_mac_are_unknown(scan: Scan, link: Segment) -> None:
     link.obtain(ONE, "alice-pc")
     link.obtain(replace(ONE, ip="10.20.6.21"), "bob-pc")
-    tally = Tally()
+    statistics = RunStatistics()
     hello(link.wire, ONE, FAR)
-    assert scan(link, tally=tally) == []
-    assert tally.oddities["device-mac-shared"] == 1
+    assert scan(link, statistics=statistics) == []
+    assert statistics.anomalies["device-mac-shared"] == 1
 
 
 def test_a_flow_is_known_by_the_address_that_its_own_device_resolved(
@@ -240,9 +242,11 @@ def test_it_makes_no_difference_to_the_names_and_flows(link: Segment, tmp_path: 
     path = capture(tmp_path / "one.pcap", link.wire)
     counted = []
     for learn in ("", "dhcp, mdns, arp"):
-        tally, coverage = Tally(), Coverage()
-        pipeline.scan(find([path]), by(tmp_path, learn), tally, coverage=coverage)
-        counted.append((tally.observations, tally.oddities, coverage.report(1, {}).total))
+        statistics, coverage = RunStatistics(), Coverage()
+        pipeline.scan(find([path]), by(tmp_path, learn), statistics, coverage=coverage)
+        counted.append(
+            (statistics.observations, statistics.anomalies, coverage.report(1, {}).total)
+        )
     assert counted[0] == counted[1]
 
 
@@ -267,7 +271,7 @@ def test_what_is_learned_belongs_to_its_capture(
 ) -> None:
     captures = list(wire.captures(find(cut(link, tmp_path)), continuous))
     office = by(tmp_path)
-    incidents = jobs.scan(captures, office, Tally(), workers)
+    incidents = jobs.scan(captures, office, RunStatistics(), workers)
     (alert,) = incidents.alerts(office.geo, Sensor("test", "0"))
     assert alert.device.id == device
 

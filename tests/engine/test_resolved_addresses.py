@@ -29,7 +29,7 @@ from support.office import (
 
 from netwatch.cli import main
 from netwatch.core.flow import GRACE, Flow
-from netwatch.core.message import DnsInfo, Message, Shown
+from netwatch.core.message import DnsInfo, Message, ShownName
 from netwatch.core.observation import Observation
 from netwatch.engine.resolved_addresses import Resolved
 
@@ -75,7 +75,7 @@ def at(second: float, server: str = ADDRESS, **fields: object) -> Flow:
         vlan=None,
         bytes_out=600,
         bytes_in=4000,
-        outcome="none",
+        name_status="none",
         opened=True,
         waiting=False,
     )
@@ -136,18 +136,18 @@ def test_asked_again_when_all_was_out_of_date_leaves_a_gap() -> None:
     assert [by.known(at(second)) is not None for second in (1, 500, 1001)] == [True, False, True]
 
 
-@pytest.mark.parametrize("outcome", ["named", "encrypted-dns", "vpn", "relay", "tor"])
-def test_a_flow_that_says_what_it_is_needs_no_address(outcome: str) -> None:
+@pytest.mark.parametrize("name_status", ["named", "encrypted-dns", "vpn", "relay", "tor"])
+def test_a_flow_that_says_what_it_is_needs_no_address(name_status: str) -> None:
     by = Resolved()
     by.remember(answer(), APP)
-    assert by.known(at(1, outcome=outcome)) is None
+    assert by.known(at(1, name_status=name_status)) is None
 
 
-@pytest.mark.parametrize("outcome", ["none", "truncated", "no-sni", "ech"])
-def test_one_that_shows_no_name_does(outcome: str) -> None:
+@pytest.mark.parametrize("name_status", ["none", "truncated", "no-sni", "ech"])
+def test_one_that_shows_no_name_does(name_status: str) -> None:
     by = Resolved()
     by.remember(answer(), APP)
-    assert by.known(at(1, outcome=outcome)) is not None
+    assert by.known(at(1, name_status=name_status)) is not None
 
 
 @pytest.mark.parametrize("other", [OTHER_NAME, None])
@@ -178,7 +178,7 @@ def test_a_name_of_no_app_alone_is_nothing() -> None:
 
 def message(*addresses: str) -> Message:
     dns = DnsInfo("A", "NOERROR", tuple((address, 60) for address in addresses))
-    return Message((Shown("dns-answer", "x.example", by_destination=True),), 10, dns=dns)
+    return Message((ShownName("dns-answer", "x.example", by_destination=True),), 10, dns=dns)
 
 
 def test_answers_with_addresses_concern() -> None:

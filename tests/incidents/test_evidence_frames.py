@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.alerts import ALERT, BAN, SECOND, frame
 
 from netwatch.core.alert import Sensor
-from netwatch.core.frame import Proof
+from netwatch.core.frame import EvidenceFrames
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, Match, Verdict
 from netwatch.incidents.aggregate import Incidents
@@ -99,7 +99,7 @@ def test_neither_order_nor_hands_change_what_is_kept(steps: list, data: st.DataO
     assert list(first) == list(gathered(contacts))
 
 
-def alerts(found: Incidents) -> list[tuple[Proof, ...]]:
+def alerts(found: Incidents) -> list[tuple[EvidenceFrames, ...]]:
     return [alert.proof for alert in found.alerts(None, Sensor("here", "0"))]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from netwatch.core.addresses import parse_mac
 from netwatch.core.errors import Problem
 from netwatch.core.user_yaml import Problems
-from netwatch.core.verdict import Device, Network, Tenant
+from netwatch.core.verdict import Binding, Device, Network
 from netwatch.inventory import devices
 from netwatch.inventory.devices import Devices, parse, read
 
@@ -210,54 +210,54 @@ def test_any_text_is_entries_or_problems(text):
         assert entry.id
 
 
-LEARNT = Tenant("02:00:00:00:00:07", parse_mac("02:00:00:00:00:07"), "ws-7")
-KNOWN = Tenant("02:00:00:00:00:02", parse_mac("02:00:00:00:00:02"), "android")
+LEARNT = Binding("02:00:00:00:00:07", parse_mac("02:00:00:00:00:07"), "ws-7")
+KNOWN = Binding("02:00:00:00:00:02", parse_mac("02:00:00:00:00:02"), "android")
 ROUTER, STRANGER = "02:00:00:00:00:fe", "02:00:00:00:00:99"
 
 
-def tenant(table, ip, mac, learnt, network=HQ):
+def binding(table, ip, mac, learnt, network=HQ):
     packed = parse_mac(mac) if mac else None
     return Devices(table).identify(ip_address(ip).packed, packed, network, learnt)
 
 
 def test_a_learned_device_has_its_mac_and_name(table):
-    assert tenant(table, "10.20.9.9", ROUTER, LEARNT) == Device(
+    assert binding(table, "10.20.9.9", ROUTER, LEARNT) == Device(
         "02:00:00:00:00:07", "10.20.9.9", "02:00:00:00:00:07", "ws-7", None, "service"
     )
-    plain = Tenant(None, LEARNT.mac, "ws-7")
-    assert tenant(table, "10.20.9.9", ROUTER, plain).id == "10.20.9.9"
-    assert tenant(table, "10.20.9.9", ROUTER, plain, BYOD).device_class == "personal"
+    plain = Binding(None, LEARNT.mac, "ws-7")
+    assert binding(table, "10.20.9.9", ROUTER, plain).id == "10.20.9.9"
+    assert binding(table, "10.20.9.9", ROUTER, plain, BYOD).device_class == "personal"
 
 
 def test_the_inventory_stands_over_what_is_learned(table):
-    found = tenant(table, "10.20.9.9", ROUTER, KNOWN)
+    found = binding(table, "10.20.9.9", ROUTER, KNOWN)
     assert (found.id, found.owner, found.device_class) == ("phone-1", "Bob", "personal")
     assert (found.mac, found.hostname) == ("02:00:00:00:00:02", "android")
-    named = tenant(table, "10.20.0.7", STRANGER, LEARNT)
+    named = binding(table, "10.20.0.7", STRANGER, LEARNT)
     assert (named.id, named.hostname) == ("lab-07", "lab-07.corp.example")
 
 
 @pytest.mark.parametrize("name", ["printer", "printer.corp.example"])
 def test_a_row_with_a_name_alone_takes_whoever_goes_by_it(table, name):
-    found = tenant(table, "10.20.9.9", ROUTER, Tenant("x", LEARNT.mac, name))
+    found = binding(table, "10.20.9.9", ROUTER, Binding("x", LEARNT.mac, name))
     assert (found.id, found.mac) == ("printer", "02:00:00:00:00:07")
-    assert tenant(table, "10.20.9.9", ROUTER, Tenant("x", KNOWN.mac, name)).id == "phone-1"
+    assert binding(table, "10.20.9.9", ROUTER, Binding("x", KNOWN.mac, name)).id == "phone-1"
 
 
 def test_a_name_of_two_rows_takes_none():
     entries, _ = load("hostname,id\nprinter.a.example,one\nprinter.b.example,two\n")
-    known = [Tenant("x", LEARNT.mac, name) for name in ("printer", "printer.a.example")]
-    assert [tenant(entries, "10.20.9.9", None, each).id for each in known] == ["x", "one"]
+    known = [Binding("x", LEARNT.mac, name) for name in ("printer", "printer.a.example")]
+    assert [binding(entries, "10.20.9.9", None, each).id for each in known] == ["x", "one"]
 
 
 @pytest.mark.parametrize(
     ("ip", "mac", "learnt", "why"),
     [
-        ("10.20.9.9", STRANGER, Tenant(None, None, None, "address"), "two devices have IP 10.2"),
-        ("10.20.0.1", STRANGER, Tenant(None, None, None, "address"), "two devices have IP 10.2"),
-        ("10.20.9.9", ROUTER, Tenant(None, None, None, "address"), "two devices have IP 10.20"),
-        ("10.20.9.9", STRANGER, Tenant(None, KNOWN.mac, None, "mac"), "two devices have MAC 02"),
-        ("10.20.9.9", STRANGER, Tenant("x", KNOWN.mac, None, "frame"), "IP 10.20.9.9 is MAC 02"),
+        ("10.20.9.9", STRANGER, Binding(None, None, None, "address"), "two devices have IP 10.2"),
+        ("10.20.0.1", STRANGER, Binding(None, None, None, "address"), "two devices have IP 10.2"),
+        ("10.20.9.9", ROUTER, Binding(None, None, None, "address"), "two devices have IP 10.20"),
+        ("10.20.9.9", STRANGER, Binding(None, KNOWN.mac, None, "mac"), "two devices have MAC 02"),
+        ("10.20.9.9", STRANGER, Binding("x", KNOWN.mac, None, "frame"), "IP 10.20.9.9 is MAC 02"),
         ("10.20.9.9", "02:00:00:00:00:02", LEARNT, "the frame is from 'phone-1', and IP 10.20.9"),
         ("10.20.0.1", STRANGER, LEARNT, "IP 10.20.0.1 is that of 'laptop-1', and was learned to"),
         ("10.20.0.1", STRANGER, KNOWN, "MAC 02:00:00:00:00:02 is that of 'phone-1', IP 10.20.0."),
@@ -272,9 +272,11 @@ def test_what_is_learned_may_leave_a_device_unknown(table, ip, mac, learnt, why)
 
 
 def test_the_row_of_the_frame_stands_where_an_address_is_shared(table):
-    shared = Tenant(None, None, None, "address")
-    assert tenant(table, "10.20.9.9", "02:00:00:00:00:02", shared).id == "phone-1"
-    assert tenant(table, "10.20.9.9", ROUTER, Tenant("x", KNOWN.mac, None, "frame")).id == "phone-1"
+    shared = Binding(None, None, None, "address")
+    assert binding(table, "10.20.9.9", "02:00:00:00:00:02", shared).id == "phone-1"
+    assert (
+        binding(table, "10.20.9.9", ROUTER, Binding("x", KNOWN.mac, None, "frame")).id == "phone-1"
+    )
 
 
 def test_answers_for_tenants_are_remembered_apart(table):

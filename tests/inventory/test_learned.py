@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from netwatch.core.message import Claim, Message
 from netwatch.core.packet import Packet
-from netwatch.core.verdict import Tenant
+from netwatch.core.verdict import Binding
 from netwatch.inventory import learned
 from netwatch.inventory.bindings import AT_ONCE
 from netwatch.inventory.learned import Learned
@@ -63,10 +63,10 @@ class Wire:
 
     def who(self, time, ip=IP, mac=None, vlan=None, *, now=True):
         """As whom a contact would be told, which it is where it comes in its turn."""
-        tenant = self.learned.who(ip, mac, vlan, time, now=now)
-        if now and (tenant is None or (tenant.id is None and tenant.shared is None)):
+        binding = self.learned.who(ip, mac, vlan, time, now=now)
+        if now and (binding is None or (binding.id is None and binding.shared is None)):
             self.learned.told(ip, mac, vlan, time)
-        return tenant
+        return binding
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def test_nothing_is_known_at_first(wire):
 
 def test_a_lease_has_mac_and_name_of_its_request_until_it_ends(wire):
     wire.lease(ONE, 10 * S, "ws-014")
-    tenant = Tenant(MAC1, ONE, "ws-014")
-    assert wire.who(10 * S) == wire.who(3609 * S) == tenant
+    binding = Binding(MAC1, ONE, "ws-014")
+    assert wire.who(10 * S) == wire.who(3609 * S) == binding
     assert wire.who(3610 * S) is None
     assert wire.who(9 * S) is None
 
@@ -96,7 +96,7 @@ def test_a_name_from_the_server_stands_over_the_clients(wire):
 
 def test_an_answer_whose_request_was_not_seen_leases_too(wire):
     wire.gives(ONE, 10)
-    assert wire.who(10) == Tenant(MAC1, ONE, None)
+    assert wire.who(10) == Binding(MAC1, ONE, None)
 
 
 def test_a_request_alone_leases_nothing(wire):
@@ -120,21 +120,21 @@ def test_a_lease_moves_to_another_device(wire):
     assert wire.who(99 * S).hostname == "alice"
     assert wire.who(100 * S) is None
     wire.lease(TWO, 200 * S, "bob")
-    assert wire.who(200 * S) == Tenant(MAC2, TWO, "bob")
-    assert wire.who(50 * S, now=False) == Tenant(MAC1, ONE, "alice")
+    assert wire.who(200 * S) == Binding(MAC2, TWO, "bob")
+    assert wire.who(50 * S, now=False) == Binding(MAC1, ONE, "alice")
 
 
 def test_a_server_that_gives_an_address_again_knows_that_it_was_free(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 200 * S, "bob")
-    assert wire.who(200 * S) == Tenant(MAC2, TWO, "bob")
+    assert wire.who(200 * S) == Binding(MAC2, TWO, "bob")
 
 
 def test_two_servers_that_give_one_address_leave_it_unknown(wire):
     wire.lease(ONE, 10 * S, "alice", lifetime=300)
     wire.lease(TWO, 200 * S, "bob", server=OTHER)
-    assert wire.who(201 * S) == Tenant(None, None, None, "address")
-    assert wire.who(310 * S) == Tenant(MAC2, TWO, "bob")
+    assert wire.who(201 * S) == Binding(None, None, None, "address")
+    assert wire.who(310 * S) == Binding(MAC2, TWO, "bob")
     assert wire.learned.shared_addresses == 1
 
 
@@ -150,28 +150,28 @@ def test_a_client_that_is_refused_has_its_address_no_more(wire):
 def test_one_device_has_one_name_at_all_its_addresses(wire):
     wire.lease(ONE, 10, "ws-014")
     wire.shows(ONE, 20, IP6)
-    assert wire.who(30, IP6) == Tenant(MAC1, ONE, "ws-014")
+    assert wire.who(30, IP6) == Binding(MAC1, ONE, "ws-014")
 
 
 def test_two_that_show_one_address_at_once_leave_it_unknown(wire):
     wire.shows(ONE, 0)
     wire.shows(TWO, 10 * S)
-    assert wire.who(11 * S) == Tenant(None, None, None, "address")
+    assert wire.who(11 * S) == Binding(None, None, None, "address")
     assert wire.who(11 * S, mac=TWO).shared == "address"
-    assert wire.who(AT_ONCE + S) == Tenant(MAC2, TWO, None)
+    assert wire.who(AT_ONCE + S) == Binding(MAC2, TWO, None)
 
 
 def test_who_had_the_address_before_may_have_it_still(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 200 * S, "bob")
     assert wire.who(201 * S, mac=ONE).shared == "address"
-    assert wire.who(201 * S, mac=ROUTER) == Tenant(MAC2, TWO, "bob")
+    assert wire.who(201 * S, mac=ROUTER) == Binding(MAC2, TWO, "bob")
 
 
 def test_a_frame_of_another_client_leaves_it_unknown(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 20 * S, "bob", ip=IP2)
-    assert wire.who(30 * S, mac=TWO) == Tenant(MAC1, ONE, "alice", "frame")
+    assert wire.who(30 * S, mac=TWO) == Binding(MAC1, ONE, "alice", "frame")
     assert wire.who(30 * S, mac=ROUTER).shared is None
     assert wire.learned.shared_addresses == 1
     wire.shows(TWO, 40 * S, IP2, router=True)
@@ -182,7 +182,7 @@ def test_two_leases_of_one_mac_with_two_names_leave_it_unknown(wire):
     wire.lease(ONE, 10 * S, "alice", lifetime=300)
     wire.lease(ONE, 20 * S, "bob", ip=IP2)
     for ip in (IP, IP2):
-        assert wire.who(30 * S, ip) == Tenant(None, ONE, None, "mac")
+        assert wire.who(30 * S, ip) == Binding(None, ONE, None, "mac")
     assert wire.learned.shared_macs == 2
     assert wire.who(311 * S, IP2).hostname == "bob"
 
@@ -191,7 +191,7 @@ def test_a_router_answers_for_others(wire):
     wire.shows(ROUTER, 0, bytes([10, 20, 6, 1]), router=True)
     wire.lease(ONE, 10, "ws-014")
     wire.shows(ROUTER, 20)
-    assert wire.who(30) == Tenant(MAC1, ONE, "ws-014")
+    assert wire.who(30) == Binding(MAC1, ONE, "ws-014")
     wire.shows(TWO, 20)
     assert wire.who(30).shared == "address"
 
@@ -217,7 +217,7 @@ MDNS = Claim("held", (IP, IP6), direct=True, name="ws-014")
 
 def test_a_name_counts_where_the_host_itself_announces_it(wire):
     wire.take(MDNS, 10, src=IP)
-    assert wire.who(11) == wire.who(11, IP6) == Tenant(MAC1, ONE, "ws-014")
+    assert wire.who(11) == wire.who(11, IP6) == Binding(MAC1, ONE, "ws-014")
     wire.take(Claim("held", (IP2,), direct=True, name="other"), 12, src=IP)
     assert wire.who(13, IP2) is None
     assert wire.learned.refused == 1
@@ -254,7 +254,7 @@ def test_behind_a_relay_the_client_is_heard_first(wire):
     wire.take(direct, 10, src_mac=ONE)
     wire.take(Claim("asks", (), TWO, name="ws-014", transaction=b"t"), 11, src_mac=ROUTER)
     wire.take(Claim("leased", (IP6,), TWO, lifetime=60, transaction=b"t"), 12)
-    assert wire.who(13, IP6) == Tenant(MAC1, ONE, "ws-014")
+    assert wire.who(13, IP6) == Binding(MAC1, ONE, "ws-014")
 
 
 def test_an_answer_to_the_client_itself_has_its_mac(wire):
@@ -268,20 +268,20 @@ def test_an_answer_to_the_client_itself_has_its_mac(wire):
 def test_a_contact_goes_on_under_the_address_until_it_is_quiet(wire):
     assert wire.who(0) is None
     wire.lease(ONE, 10 * S, "ws-014", kept=True)
-    known = Tenant(None, ONE, "ws-014")
+    known = Binding(None, ONE, "ws-014")
     assert wire.who(20 * S) == known
     assert wire.who(20 * S + GAP) == known
     assert wire.who(21 * S + 2 * GAP, now=False) is None  # the lease is over
     wire.lease(ONE, 22 * S + 2 * GAP, "ws-014", kept=True)
-    assert wire.who(23 * S + 2 * GAP) == Tenant(MAC1, ONE, "ws-014")
+    assert wire.who(23 * S + 2 * GAP) == Binding(MAC1, ONE, "ws-014")
 
 
 def test_what_is_asked_late_makes_no_contact_go_on(wire):
     wire.who(0)
     wire.lease(ONE, 10 * S, "ws-014", kept=True, lifetime=9999)
-    assert wire.who(GAP, now=False) == Tenant(None, ONE, "ws-014")
-    assert wire.who(GAP + 1) == Tenant(MAC1, ONE, "ws-014")
-    assert wire.who(5 * GAP) == Tenant(MAC1, ONE, "ws-014")
+    assert wire.who(GAP, now=False) == Binding(None, ONE, "ws-014")
+    assert wire.who(GAP + 1) == Binding(MAC1, ONE, "ws-014")
+    assert wire.who(5 * GAP) == Binding(MAC1, ONE, "ws-014")
 
 
 @pytest.mark.parametrize(
@@ -300,8 +300,8 @@ def test_another_computer_in_the_dock_is_another_device(wire):
     wire.lease(ONE, 10 * S, "alice")
     assert wire.who(20 * S, mac=ONE).id is None
     wire.lease(ONE, 30 * S, "bob")
-    assert wire.who(40 * S, mac=ONE) == Tenant(f"{MAC1}/bob", ONE, "bob")
-    assert wire.who(25 * S, mac=ONE, now=False) == Tenant(None, ONE, "alice")
+    assert wire.who(40 * S, mac=ONE) == Binding(f"{MAC1}/bob", ONE, "bob")
+    assert wire.who(25 * S, mac=ONE, now=False) == Binding(None, ONE, "alice")
 
 
 # what is asked when all is over
@@ -311,9 +311,9 @@ def test_an_owner_was_there_before_it_was_known(wire):
     wire.lease(ONE, 100 * S, "ws-014", kept=True)
     wire.lease(TWO, 200 * S, "bob", ip=IP2)
     owner = wire.learned.owner
-    assert owner(IP, ROUTER, None, 50 * S) == Tenant(MAC1, ONE, "ws-014")
+    assert owner(IP, ROUTER, None, 50 * S) == Binding(MAC1, ONE, "ws-014")
     assert owner(IP2, ROUTER, None, 50 * S) is None
-    assert owner(IP2, TWO, None, 50 * S) == Tenant(MAC2, TWO, "bob")
+    assert owner(IP2, TWO, None, 50 * S) == Binding(MAC2, TWO, "bob")
     assert owner(IP, None, None, 9999 * S) is None
 
 
@@ -421,8 +421,8 @@ def test_any_claims_in_any_order_leave_the_tables_sound(claims, times):
         wire.who(time * S, mac=mac)
     for time in times:
         for ip in (IP, IP2, IP6):
-            for tenant in (wire.who(time * S, ip), wire.learned.owner(ip, ONE, None, time * S)):
-                if tenant is not None and tenant.shared is None:
-                    assert tenant.mac in (ONE, TWO, ROUTER)
+            for binding in (wire.who(time * S, ip), wire.learned.owner(ip, ONE, None, time * S)):
+                if binding is not None and binding.shared is None:
+                    assert binding.mac in (ONE, TWO, ROUTER)
     table = wire.learned
     assert max(len(table._addresses), len(table._stations)) <= 2

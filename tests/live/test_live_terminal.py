@@ -51,7 +51,7 @@ def test_the_view_shows_an_incident_and_gives_the_terminal_back(
     pipe.send(sorted(one_hello(DURING).frames))
     reads(main, b"www.tiktok.com")
     process.send_signal(signal.SIGINT)
-    output = reads(main, b"oddities      none")
+    output = reads(main, b"anomalies     none")
     assert b"\x1b[?1049l" in output
     assert b"incidents     violation 1" in output
     assert process.wait(WAIT) == 0

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.alerts import ALERT
 
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.live.events import Told
 from netwatch.live.messages import Standing
 from netwatch.live.status import Board, Ranking
@@ -17,12 +17,12 @@ from netwatch.watch.snapshot import Backlog, Table
 
 def keeper(*standings: Standing | None, **more: Any) -> Any:
     there = [each for each in standings if each is not None]
-    total = Tally()
+    total = RunStatistics()
     for each in there:
-        total.add(each.tally)
+        total.add(each.statistics)
     crew = SimpleNamespace(
         standings=list(standings),
-        tally=lambda: total,
+        statistics=lambda: total,
         flows=lambda: SimpleNamespace(counts={}),
         dropped=sum(each.dropped for each in there),
         freezes=sum(each.freezes for each in there),
@@ -44,7 +44,9 @@ def keeper(*standings: Standing | None, **more: Any) -> Any:
 
 
 def standing(**fields: Any) -> Standing:
-    return Standing(serial=0, time=None, tally=fields.pop("tally", Tally()), **fields)
+    return Standing(
+        serial=0, time=None, statistics=fields.pop("statistics", RunStatistics()), **fields
+    )
 
 
 def test_workers_add_up() -> None:
@@ -52,11 +54,13 @@ def test_workers_add_up() -> None:
     board.update(
         keeper(
             standing(
-                tally=Tally(packets=5), freezes=1, untold=2, waiting=10, last_packet=100.0,
+                statistics=RunStatistics(packets=5),
+                freezes=1, untold=2, waiting=10, last_packet=100.0,
                 events={"interface-down": 1}, tables={"flows": (1, 10, 2)},
             ),
             standing(
-                tally=Tally(packets=6), freezes=2, untold=3, waiting=20, last_packet=90.0,
+                statistics=RunStatistics(packets=6),
+                freezes=2, untold=3, waiting=20, last_packet=90.0,
                 events={"interface-down": 1, "ring-block-bad": 1}, tables={"flows": (3, 10, 4)},
             ),
             None,

@@ -31,11 +31,11 @@ def packet(op=1, sender=IP, target=OTHER, head="0001080006040"):
 )
 def test_what_is_claimed(payload, claims):
     found = arp.parse(payload)
-    assert (found.claims, found.shown, found.size) == (claims, (), 28)
+    assert (found.claims, found.names, found.size) == (claims, (), 28)
 
 
 @pytest.mark.parametrize(
-    ("payload", "oddity"),
+    ("payload", "anomaly"),
     [
         (b"", "arp-cut"),
         (packet()[:27], "arp-cut"),
@@ -46,24 +46,24 @@ def test_what_is_claimed(payload, claims):
         (packet(8), "arp-operation"),
     ],
 )
-def test_what_is_no_arp_of_these(payload, oddity):
+def test_what_is_no_arp_of_these(payload, anomaly):
     with pytest.raises(ParseError) as caught:
         arp.parse(payload)
-    assert caught.value.oddity == oddity
+    assert caught.value.anomaly == anomaly
 
 
 @given(st.binary(max_size=40), st.integers(0, 27))
-def test_any_bytes_give_a_message_or_an_oddity(data, at):
+def test_any_bytes_give_a_message_or_an_anomaly(data, at):
     changed = bytearray(packet())
     changed[at : at + len(data)] = data
     for payload in (data, bytes(changed)):
         try:
             found = arp.parse(payload)
         except ParseError as error:
-            oddity = error.oddity
+            anomaly = error.anomaly
         else:
-            oddity = "arp-none"
+            anomaly = "arp-none"
             theirs = dpkt.arp.ARP(payload)
             assert [each.ips for each in found.claims] == [(theirs.spa,)] * (theirs.spa != bytes(4))
             assert [each.mac for each in found.claims] == [theirs.sha] * len(found.claims)
-        assert oddity.startswith("arp-")
+        assert anomaly.startswith("arp-")

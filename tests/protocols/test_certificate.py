@@ -43,9 +43,9 @@ def test_a_common_name_counts_where_it_looks_like_a_host(common_name, names):
 
 def test_names_have_a_limit():
     many = [f"h{at}.example" for at in range(MAX_NAMES + 1)]
-    names, oddities = host_names(certificate(None, *many))
+    names, anomalies = host_names(certificate(None, *many))
     assert names == tuple(many[:MAX_NAMES])
-    assert oddities == ("tls-certificate-names",)
+    assert anomalies == ("tls-certificate-names",)
 
 
 def test_a_serial_number_of_zero_is_no_business_of_ours():
@@ -66,7 +66,7 @@ def test_the_subject_counts_where_the_extensions_cannot_be_read():
 
 
 @pytest.mark.parametrize("der", [b"", b"\x30\x80", DER[:-1], DER + b"\0", bytes(1000)])
-def test_what_is_no_certificate_is_an_oddity(der):
+def test_what_is_no_certificate_is_an_anomaly(der):
     assert host_names(der) == ((), ("tls-certificate",))
 
 
@@ -90,12 +90,12 @@ def test_a_sound_certificate_with_some_bytes_changed(changes):
     data = bytearray(DER)
     for at, value in changes:
         data[at] = value
-    names, oddities = host_names(bytes(data))
+    names, anomalies = host_names(bytes(data))
     assert len(names) <= MAX_NAMES
-    assert set(oddities) <= {"tls-certificate", "tls-certificate-names"}
+    assert set(anomalies) <= {"tls-certificate", "tls-certificate-names"}
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_have_names_or_an_oddity(der):
-    names, oddities = host_names(der)
-    assert bool(names) <= (oddities != ("tls-certificate",))
+def test_any_bytes_have_names_or_an_anomaly(der):
+    names, anomalies = host_names(der)
+    assert bool(names) <= (anomalies != ("tls-certificate",))

@@ -18,8 +18,8 @@ def read(data: bytes, last: bool = False):
 
 def test_the_name_stands_under_its_tag():
     found = read(HELLO)
-    assert [(one.evidence, one.name) for one in found.shown] == [("quic-sni", "www.example.com")]
-    assert (found.quic, found.tls, found.size, found.oddities) == (INFO, None, len(HELLO), ())
+    assert [(one.evidence, one.name) for one in found.names] == [("quic-sni", "www.example.com")]
+    assert (found.quic, found.tls, found.size, found.anomalies) == (INFO, None, len(HELLO), ())
 
 
 def test_a_hello_cut_at_every_byte_waits():
@@ -33,27 +33,27 @@ def test_a_cut_hello_shows_its_name_once_that_is_there():
     behind = HELLO.index(b"WWW") + 16
     for end in range(len(HELLO)):
         if end >= behind:
-            assert read(HELLO[:end], last=True).shown[0].name == "www.example.com"
-            assert read(HELLO[:end], last=True).oddities == ("gquic-hello-cut",)
+            assert read(HELLO[:end], last=True).names[0].name == "www.example.com"
+            assert read(HELLO[:end], last=True).anomalies == ("gquic-hello-cut",)
         else:
             with pytest.raises(ParseError) as raised:
                 read(HELLO[:end], last=True)
-            assert raised.value.oddity == "gquic-hello-cut"
+            assert raised.value.anomaly == "gquic-hello-cut"
 
 
 @pytest.mark.parametrize("data", [chlo_message((b"VER\0", b"Q043")), chlo_message((b"SNI\0", b""))])
 def test_a_hello_without_a_name_shows_nothing(data):
-    assert read(data).shown == read(data).oddities == ()
+    assert read(data).names == read(data).anomalies == ()
 
 
 def test_two_names_are_both_shown():
     found = read(chlo_message((b"SNI\0", b"a.example"), (b"SNI\0", b"b.example")))
-    assert [one.name for one in found.shown] == ["a.example", "b.example"]
-    assert found.oddities == ("gquic-many-server-names",)
+    assert [one.name for one in found.names] == ["a.example", "b.example"]
+    assert found.anomalies == ("gquic-many-server-names",)
 
 
 @pytest.mark.parametrize(
-    ("data", "oddity"),
+    ("data", "anomaly"),
     [
         (chlo_message((b"SNI\0", b"a"), tag=b"REJ\0"), "gquic-not-a-client-hello"),
         (b"CHLX", "gquic-not-a-client-hello"),
@@ -63,10 +63,10 @@ def test_two_names_are_both_shown():
         (b"CHLO\1\0\0\0SNI\0\xff\xff\xff\xff", "gquic-tag-table"),
     ],
 )
-def test_what_is_no_hello_is_refused(data, oddity):
+def test_what_is_no_hello_is_refused(data, anomaly):
     with pytest.raises(ParseError) as raised:
         read(data)
-    assert raised.value.oddity == oddity
+    assert raised.value.anomaly == anomaly
 
 
 @given(st.binary(max_size=200), st.booleans(), st.booleans())

@@ -21,12 +21,12 @@ def test_what_stands_in_it_is_told_in_its_order():
     assert found.alpn == (b"h2", b"http/1.1")
     assert found.versions == (0xFAFA, 0x0304, 0x0303)
     assert found.signatures == (0x0403, 0x0804)
-    assert (found.ech, found.cut, found.oddities) == (None, False, ())
+    assert (found.ech, found.cut, found.anomalies) == (None, False, ())
 
 
 def test_a_hello_without_extensions():
     found = client_hello(hello(None, version=0x0301))
-    assert found.server_names == found.extensions == found.oddities == ()
+    assert found.server_names == found.extensions == found.anomalies == ()
 
 
 def test_a_real_hello_waits_until_it_is_whole():
@@ -45,16 +45,16 @@ def test_a_cut_hello_is_given_once_its_name_is_whole():
         if size < whole:
             with pytest.raises(ParseError) as raised:
                 client_hello(handshake[:size], last=True)
-            assert raised.value.oddity == "tls-hello-cut"
+            assert raised.value.anomaly == "tls-hello-cut"
         else:
             found = client_hello(handshake[:size], last=True)
             assert found.server_names == ("www.example.com",)
             assert found.cut
-            assert found.oddities == ("tls-hello-cut",)
+            assert found.anomalies == ("tls-hello-cut",)
 
 
 @pytest.mark.parametrize(
-    ("extensions", "oddities", "names"),
+    ("extensions", "anomalies", "names"),
     [
         (server_name(b"a.example", b"b.example"), ("tls-many-server-names",), 2),
         (server_name(b"a.example", b"A.example."), (), 1),
@@ -76,11 +76,11 @@ def test_a_cut_hello_is_given_once_its_name_is_whole():
         (server_name(b"a.example") + b"\0\x10\0\x09x", ("tls-extension-length",), 1),
     ],
 )
-def test_what_is_odd_is_named_and_the_rest_still_read(extensions, oddities, names):
+def test_what_is_odd_is_named_and_the_rest_still_read(extensions, anomalies, names):
     found = client_hello(hello(extensions))
     assert len(found.server_names) == names
-    if oddities is not None:
-        assert found.oddities == oddities
+    if anomalies is not None:
+        assert found.anomalies == anomalies
 
 
 def test_names_are_spelled_in_the_one_way():
@@ -98,15 +98,15 @@ def test_an_outer_ech_extension_is_told():
 def test_lengths_that_do_not_fit():
     raw = hello(server_name(b"a.example"))
     longer = raw[:1] + (len(raw) - 4 + 3).to_bytes(3) + raw[4:] + b"xyz"
-    assert client_hello(longer).oddities == ("tls-trailing-bytes",)
+    assert client_hello(longer).anomalies == ("tls-trailing-bytes",)
     at = raw.index(b"a.example") - 11
     wider = raw[:at] + b"\xff\xff" + raw[at + 2 :]
-    assert client_hello(wider).oddities == ("tls-extension-length",)
+    assert client_hello(wider).anomalies == ("tls-extension-length",)
     assert client_hello(wider).server_names == ("a.example",)
 
 
 @pytest.mark.parametrize(
-    ("raw", "oddity"),
+    ("raw", "anomaly"),
     [
         (b"\2\0\0\x10" + bytes(16), "tls-not-a-client-hello"),
         (b"\1\1\0\0", "tls-hello-length"),
@@ -114,10 +114,10 @@ def test_lengths_that_do_not_fit():
         (b"\1\0\0\x28" + bytes(34) + b"\xff" + bytes(5), "tls-hello"),
     ],
 )
-def test_what_is_no_hello(raw, oddity):
+def test_what_is_no_hello(raw, anomaly):
     with pytest.raises(ParseError) as raised:
         client_hello(raw)
-    assert raised.value.oddity == oddity
+    assert raised.value.anomaly == anomaly
 
 
 @given(st.binary(max_size=200), st.booleans())

@@ -69,7 +69,7 @@ def test_what_each_message_claims(payload, kind, ips, kept):
     assert (found.kind, found.ips, found.kept) == (kind, ips, kept)
     assert (found.mac, found.transaction, found.client) == (MAC, MAC + XID, MAC)
     assert not found.direct
-    assert dhcp.parse(payload).oddities == ()
+    assert dhcp.parse(payload).anomalies == ()
     assert dhcp.parse(payload).size == len(payload)
 
 
@@ -113,7 +113,7 @@ def test_names(options, name):
 
 def test_a_name_that_cannot_be_read_leaves_the_other():
     found = dhcp.parse(message(1, HOST, option(81, b"\4\0\0\x7fws")))
-    assert found.oddities == ("dhcp-name",)
+    assert found.anomalies == ("dhcp-name",)
     assert found.claims[0].name == "ws-014"
 
 
@@ -127,7 +127,7 @@ def test_options_go_on_in_file_and_sname():
 
 
 @pytest.mark.parametrize(
-    ("payload", "oddity"),
+    ("payload", "anomaly"),
     [
         (b"", "dhcp-cut"),
         (message(1)[:239], "dhcp-cut"),
@@ -142,45 +142,45 @@ def test_options_go_on_in_file_and_sname():
         (message(1, hlen=16), "dhcp-hardware"),
     ],
 )
-def test_what_is_no_dhcp_message(payload, oddity):
+def test_what_is_no_dhcp_message(payload, anomaly):
     with pytest.raises(ParseError) as caught:
         dhcp.parse(payload)
-    assert caught.value.oddity == oddity
+    assert caught.value.anomaly == anomaly
 
 
 @pytest.mark.parametrize("code", [50, 51, 52, 54])
 def test_an_option_of_the_wrong_size_is_left_out(code):
     found = dhcp.parse(message(5, option(code, b""), yiaddr=IP))
-    assert found.oddities == ("dhcp-option",)
+    assert found.anomalies == ("dhcp-option",)
     assert found.claims[0].lifetime is None
 
 
 def test_options_that_run_out_are_read_as_far_as_they_are_whole():
     found = dhcp.parse(message(1, HOST, end=b"\x0c\x09cut"))
-    assert (found.oddities, found.claims[0].name) == (("dhcp-cut",), "ws-014")
-    assert dhcp.parse(message(1, HOST, end=b"")).oddities == ()
+    assert (found.anomalies, found.claims[0].name) == (("dhcp-cut",), "ws-014")
+    assert dhcp.parse(message(1, HOST, end=b"")).anomalies == ()
 
 
 def test_options_without_end():
     many = dhcp.parse(message(1, HOST, b"\x2b\0" * 400))
-    assert many.oddities == ("dhcp-many-options",)
+    assert many.anomalies == ("dhcp-many-options",)
     assert many.claims[0].name == "ws-014"
 
 
 @given(st.binary(max_size=120), st.integers(0, 60), st.binary(max_size=4))
-def test_any_bytes_give_a_message_or_an_oddity(tail, at, change):
+def test_any_bytes_give_a_message_or_an_anomaly(tail, at, change):
     payload = bytearray(message(5, BY, LEASE, HOST, yiaddr=IP, end=tail))
     payload[at : at + len(change)] = change
     for data in (bytes(payload), tail):
         try:
             found = dhcp.parse(data)
         except ParseError as error:
-            oddities = (error.oddity,)
+            anomalies = (error.anomaly,)
         else:
-            oddities = found.oddities
-            assert found.shown == ()
+            anomalies = found.anomalies
+            assert found.names == ()
             assert all(each.mac and len(each.mac) == 6 for each in found.claims)
-        assert all(oddity.startswith("dhcp-") for oddity in oddities)
+        assert all(anomaly.startswith("dhcp-") for anomaly in anomalies)
 
 
 @given(

@@ -122,7 +122,7 @@ def test_relays_are_bounded():
 
 
 @pytest.mark.parametrize(
-    ("payload", "oddity"),
+    ("payload", "anomaly"),
     [
         (b"", "dhcpv6-cut"),
         (b"\1\2\3", "dhcpv6-cut"),
@@ -134,14 +134,14 @@ def test_relays_are_bounded():
         (relay(b"\1\2"), "dhcpv6-cut"),
     ],
 )
-def test_what_is_no_message(payload, oddity):
+def test_what_is_no_message(payload, anomaly):
     with pytest.raises(ParseError) as caught:
         dhcpv6.parse(payload)
-    assert caught.value.oddity == oddity
+    assert caught.value.anomaly == anomaly
 
 
 @pytest.mark.parametrize(
-    ("odd", "oddity"),
+    ("odd", "anomaly"),
     [
         (option(39, b""), "dhcpv6-name"),
         (option(39, b"\0\x3fws"), "dhcpv6-name"),
@@ -154,19 +154,19 @@ def test_what_is_no_message(payload, oddity):
         (b"\0\x06\0\0" * 300, "dhcpv6-many-options"),
     ],
 )
-def test_what_can_be_read_all_the_same(odd, oddity):
+def test_what_can_be_read_all_the_same(odd, anomaly):
     found = dhcpv6.parse(message(3, ia(address()), odd))
-    assert found.oddities == (oddity,)
+    assert found.anomalies == (anomaly,)
     assert (found.claims[0].client, found.claims[0].ips) == (DUID_LL, (IP,))
 
 
 def test_an_odd_address_of_a_relay_is_left_out():
     found = dhcpv6.parse(relay(message(3), option(79, b"\0\1\2")))
-    assert (found.oddities, found.claims[0].mac) == (("dhcpv6-option",), MAC)
+    assert (found.anomalies, found.claims[0].mac) == (("dhcpv6-option",), MAC)
 
 
 @given(st.data())
-def test_any_bytes_give_a_message_or_an_oddity(data):
+def test_any_bytes_give_a_message_or_an_anomaly(data):
     sound = relay(message(7, FQDN, SERVER, ia(address(), address(IP2))), option(79, b"\0\1" + MAC))
     payload = bytearray(data.draw(st.sampled_from([sound, sound[38:], b"\3\0\0\0"])))
     at = data.draw(st.integers(0, len(payload)))
@@ -174,8 +174,8 @@ def test_any_bytes_give_a_message_or_an_oddity(data):
     try:
         found = dhcpv6.parse(bytes(payload))
     except ParseError as error:
-        oddities = (error.oddity,)
+        anomalies = (error.anomaly,)
     else:
-        oddities = found.oddities
+        anomalies = found.anomalies
         assert all(len(ip) == 16 for each in found.claims for ip in each.ips)
-    assert all(oddity.startswith("dhcpv6-") for oddity in oddities)
+    assert all(anomaly.startswith("dhcpv6-") for anomaly in anomalies)

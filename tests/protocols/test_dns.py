@@ -41,7 +41,7 @@ def message(
 
 
 def shown(found: Message) -> list[tuple[str, str]]:
-    return [(one.evidence, one.name) for one in found.shown]
+    return [(one.evidence, one.name) for one in found.names]
 
 
 ROOT_OPT = b"\0" + struct.pack(">HHI", 41, 1232, 0) + vector(2, b"")
@@ -53,11 +53,11 @@ def test_a_query_shows_the_name_asked():
     raw = message(QUERY, [question("WWW.Example.com", 28)], additionals=[ROOT_OPT])
     found = dns.parse(raw)
     assert shown(found) == [("dns-query", "www.example.com")]
-    assert not found.shown[0].by_destination
+    assert not found.names[0].by_destination
     assert found.dns.type == "AAAA"
     assert found.dns.rcode is None
     assert found.size == len(raw)
-    assert found.oddities == ()
+    assert found.anomalies == ()
 
 
 def test_a_query_with_several_questions_shows_each_name_once():
@@ -67,7 +67,7 @@ def test_a_query_with_several_questions_shows_each_name_once():
 
 def test_the_root_shows_nothing():
     found = dns.parse(message(QUERY, [question("", 2)]))
-    assert found.shown == ()
+    assert found.names == ()
     assert found.dns.type == "NS"
 
 
@@ -89,7 +89,7 @@ def test_a_response_follows_the_aliases_in_any_order_of_records():
         ("dns-cname", "b.example.net"),
         ("dns-cname", "c.example.net"),
     ]
-    assert all(one.by_destination for one in found.shown)
+    assert all(one.by_destination for one in found.names)
     assert found.dns.chain == ("b.example.net", "c.example.net")
     assert found.dns.answers == (("192.0.2.1", 30), ("2001:db8::1", 31))
     assert found.dns.rcode == "NOERROR"
@@ -186,7 +186,7 @@ def test_ech_keys_tell_their_public_names():
     found = dns.parse(message(RESPONSE, [question("www.example.com", 65)], answers))
     assert found.dns.ech == ("public.example", "other.example")
     assert shown(found) == [("dns-answer", "www.example.com")]
-    assert found.oddities == ()
+    assert found.anomalies == ()
 
 
 def test_ech_keys_cut_at_every_byte_are_named():
@@ -197,11 +197,11 @@ def test_ech_keys_cut_at_every_byte_are_named():
                 continue
             answers = [record(OWNER, 65, b"\0\1\0" + param(5, keys))]
             found = dns.parse(message(RESPONSE, [question("www.example.com", 65)], answers))
-            assert found.oddities == ("dns-svcb",)
+            assert found.anomalies == ("dns-svcb",)
 
 
 @pytest.mark.parametrize(
-    ("kind", "data", "oddity"),
+    ("kind", "data", "anomaly"),
     [
         (1, b"\1\2\3", "dns-rdata-length"),
         (28, ADDRESS, "dns-rdata-length"),
@@ -211,11 +211,11 @@ def test_ech_keys_cut_at_every_byte_are_named():
         (65, b"\0\1\0\0\4\0\x09\1", "dns-svcb"),
     ],
 )
-def test_a_record_that_is_wrong_inside_does_not_hide_the_next(kind, data, oddity):
+def test_a_record_that_is_wrong_inside_does_not_hide_the_next(kind, data, anomaly):
     answers = [record(OWNER, kind, data), record(OWNER, 1, bytes([192, 0, 2, 7]))]
     found = dns.parse(message(RESPONSE, [question("a.example")], answers))
     assert ("192.0.2.7", 60) in found.dns.answers
-    assert found.oddities == (oddity,)
+    assert found.anomalies == (anomaly,)
 
 
 def test_a_response_without_question_answers_the_owner_of_its_alias():
@@ -231,9 +231,9 @@ def test_a_multicast_response_shows_no_name_but_its_addresses():
         record("tv.local", 1, ADDRESS, 120, 0x8001),
     ]
     found = dns.parse(message(0x8400, [], answers))
-    assert found.shown == ()
+    assert found.names == ()
     assert found.dns.answers == (("192.0.2.1", 120),)
-    assert found.oddities == ()
+    assert found.anomalies == ()
 
 
 def test_records_of_other_classes_are_no_addresses():
@@ -243,15 +243,15 @@ def test_records_of_other_classes_are_no_addresses():
 
 def test_an_update_is_no_lookup():
     found = dns.parse(message(5 << 11, [question("corp.example", 6)]))
-    assert found.shown == ()
-    assert found.oddities == ("dns-opcode-5",)
+    assert found.names == ()
+    assert found.anomalies == ("dns-opcode-5",)
 
 
 def test_truncation_is_noted_in_responses_alone():
-    assert dns.parse(message(RESPONSE | 0x0200, [question("a.example")])).oddities == (
+    assert dns.parse(message(RESPONSE | 0x0200, [question("a.example")])).anomalies == (
         "dns-truncated",
     )
-    assert dns.parse(message(QUERY | 0x0200, [question("a.local")])).oddities == ()
+    assert dns.parse(message(QUERY | 0x0200, [question("a.local")])).anomalies == ()
 
 
 def test_a_message_cut_anywhere_gives_what_was_whole():
@@ -264,10 +264,10 @@ def test_a_message_cut_anywhere_gives_what_was_whole():
         if size < asked:
             with pytest.raises(ParseError) as raised:
                 dns.parse(raw[:size])
-            assert raised.value.oddity == "dns-cut"
+            assert raised.value.anomaly == "dns-cut"
             continue
         found = dns.parse(raw[:size])
-        assert found.oddities == ("dns-cut",)
+        assert found.anomalies == ("dns-cut",)
         assert bool(found.dns.chain) == (size >= asked + len(second))
         assert found.dns.answers == ()
 
@@ -276,12 +276,12 @@ def test_a_second_question_that_is_cut_leaves_the_first():
     raw = message(QUERY, [question("a.example"), question("b.example")])[:-3]
     found = dns.parse(raw)
     assert shown(found) == [("dns-query", "a.example")]
-    assert found.oddities == ("dns-cut",)
+    assert found.anomalies == ("dns-cut",)
 
 
 def test_hostile_counts_are_bounded_by_the_bytes():
     raw = struct.pack(">HHHHHH", 1, RESPONSE, 1, 0xFFFF, 0xFFFF, 0xFFFF) + question("a.example")
-    assert dns.parse(raw).oddities == ("dns-many-records", "dns-cut")
+    assert dns.parse(raw).anomalies == ("dns-many-records", "dns-cut")
 
 
 def test_no_more_records_are_read_than_the_limit():
@@ -290,14 +290,14 @@ def test_no_more_records_are_read_than_the_limit():
     ]
     found = dns.parse(message(RESPONSE, [question("a.example")], answers))
     assert len(found.dns.answers) == MAX_RECORDS
-    assert found.oddities == ("dns-many-records",)
+    assert found.anomalies == ("dns-many-records",)
 
 
 def test_no_more_questions_are_read_than_the_limit():
     raw = message(QUERY, [question(f"{at}.example") for at in range(dns.MAX_QUESTIONS + 1)])
     found = dns.parse(raw)
-    assert len(found.shown) == dns.MAX_QUESTIONS
-    assert found.oddities == ("dns-many-questions",)
+    assert len(found.names) == dns.MAX_QUESTIONS
+    assert found.anomalies == ("dns-many-questions",)
 
 
 def test_a_ttl_with_its_top_bit_set_is_zero():
@@ -322,7 +322,7 @@ def test_over_tcp_the_last_bytes_are_read_as_far_as_they_go():
     stream = vector(2, message(RESPONSE, [question("a.example")], [record(OWNER, 1, ADDRESS)]))
     found = dns.parse_stream(stream[:-2], last=True)
     assert shown(found) == [("dns-answer", "a.example")]
-    assert found.oddities == ("dns-cut",)
+    assert found.anomalies == ("dns-cut",)
     assert found.size == len(stream) - 2
     with pytest.raises(ParseError):
         dns.parse_stream(stream[:9], last=True)
@@ -331,7 +331,7 @@ def test_over_tcp_the_last_bytes_are_read_as_far_as_they_go():
 def test_over_tcp_a_length_without_room_for_a_header_is_no_message():
     with pytest.raises(ParseError) as raised:
         dns.parse_stream(b"\0\x0bGET / HTTP")
-    assert raised.value.oddity == "dns-tcp-length"
+    assert raised.value.anomaly == "dns-tcp-length"
 
 
 LABEL = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=20)
@@ -349,10 +349,10 @@ def test_dpkt_packs_and_we_read(names, address):
         id=1, qr=1, rd=1, qd=[dpkt.dns.DNS.Q(name=names[0], type=dpkt.dns.DNS_A)], an=answers
     )
     found = dns.parse(bytes(packed))
-    assert [one.name for one in found.shown] == names
+    assert [one.name for one in found.names] == names
     assert found.dns.chain == tuple(names[1:])
     assert found.dns.answers == ((".".join(map(str, address)), 7),)
-    assert found.oddities == ()
+    assert found.anomalies == ()
 
 
 @given(st.binary(max_size=600))

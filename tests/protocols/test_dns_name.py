@@ -11,7 +11,7 @@ from netwatch.protocols.dns_name import name_at, plain_name, spell
 
 
 @pytest.mark.parametrize(
-    ("raw", "oddity"),
+    ("raw", "anomaly"),
     [
         (b"\xc0\x0c", "dns-label-loop"),  # to itself
         (b"\xc0\x20", "dns-label-loop"),  # forward
@@ -24,11 +24,11 @@ from netwatch.protocols.dns_name import name_at, plain_name, spell
         ((b"\x3f" + b"a" * 63) * 4 + b"\0", "dns-name-length"),
     ],
 )
-def test_names_that_are_none(raw, oddity):
-    tail = b"" if oddity == "dns-cut" else b"\0\1\0\1"
+def test_names_that_are_none(raw, anomaly):
+    tail = b"" if anomaly == "dns-cut" else b"\0\1\0\1"
     with pytest.raises(ParseError) as raised:
         dns.parse(struct.pack(">HHHHHH", 1, 0x0100, 1, 0, 0, 0) + raw + tail)
-    assert raised.value.oddity == oddity
+    assert raised.value.anomaly == anomaly
 
 
 def test_a_chain_of_pointers_is_followed_to_its_end_and_no_further():
@@ -45,7 +45,7 @@ def test_the_longest_name_is_read():
     assert len(raw) == 255
     assert name_at(raw, 0)[1] == 255
     query = struct.pack(">HHHHHH", 1, 0x0100, 1, 0, 0, 0) + raw + b"\0\1\0\1"
-    assert dns.parse(query).shown[0].name == name_at(raw, 0)[0]
+    assert dns.parse(query).names[0].name == name_at(raw, 0)[0]
 
 
 @pytest.mark.parametrize(

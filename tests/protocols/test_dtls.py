@@ -25,7 +25,7 @@ def whole(body: bytes = BODY, sequence: int = 0) -> bytes:
 
 
 def name(found) -> str:
-    (shown,) = found.shown
+    (shown,) = found.names
     assert shown.evidence == "dtls-sni"
     assert not shown.by_destination
     return shown.name
@@ -35,7 +35,7 @@ def test_a_hello_in_one_datagram():
     connection = dtls.Connection()
     found = connection.feed(whole())
     assert name(found) == "www.example.com"
-    assert (found.size, found.oddities, found.quic) == (len(whole()), (), None)
+    assert (found.size, found.anomalies, found.quic) == (len(whole()), (), None)
     assert (found.tls.version, found.tls.alpn) == ("dtls1.2", ("webrtc",))
     assert found.tls.ja4.startswith("dd2d0202wc_")
     assert connection.done
@@ -92,7 +92,7 @@ def test_fragments_in_any_order(order, per_record, together):
     connection = dtls.Connection()
     found = [one for one in map(connection.feed, datagrams) if one]
     assert [name(one) for one in found] == ["www.example.com"]
-    assert found[0].oddities == ()
+    assert found[0].anomalies == ()
 
 
 @given(st.data())
@@ -114,7 +114,7 @@ def test_fragments_that_disagree_are_named():
     assert connection.feed(dtls_record(fragment(BODY, 0, 70))) is None
     assert connection.feed(dtls_record(fragment(other, 50, 80))) is None
     found = connection.feed(dtls_record(fragment(BODY, 80, len(BODY))))
-    assert found.oddities == ("dtls-fragment-overlap",)
+    assert found.anomalies == ("dtls-fragment-overlap",)
 
 
 def test_other_records_and_messages_are_passed_over():
@@ -124,7 +124,7 @@ def test_other_records_and_messages_are_passed_over():
     assert name(connection.feed(other + certificate + whole() + b"\x2f" + bytes(40)))
     with pytest.raises(ParseError) as raised:
         connection.feed(other + certificate)
-    assert raised.value.oddity == "dtls-no-hello"
+    assert raised.value.anomaly == "dtls-no-hello"
 
 
 def test_a_cut_hello_shows_its_name_at_the_end():
@@ -133,7 +133,7 @@ def test_a_cut_hello_shows_its_name_at_the_end():
     assert connection.feed(dtls_record(fragment(BODY, 0, end))) is None
     found = connection.finish()
     assert name(found) == "www.example.com"
-    assert (found.size, found.oddities) == (0, ("tls-hello-cut",))
+    assert (found.size, found.anomalies) == (0, ("tls-hello-cut",))
     assert connection.finish() is None
 
 
@@ -141,7 +141,7 @@ def test_a_datagram_that_the_capture_cut():
     connection = dtls.Connection()
     end = whole().index(b"www") + 15
     assert connection.feed(whole()[:end]) is None
-    assert connection.finish().oddities == ("tls-hello-cut", "dtls-record-cut")
+    assert connection.finish().anomalies == ("tls-hello-cut", "dtls-record-cut")
 
 
 def test_a_gap_before_the_name_shows_nothing():
@@ -163,7 +163,7 @@ def test_no_more_hellos_are_kept_than_the_limit():
 
 
 @pytest.mark.parametrize(
-    ("datagram", "oddity"),
+    ("datagram", "anomaly"),
     [
         (b"", "dtls-no-hello"),
         (b"\x16\xfe", "dtls-record"),
@@ -178,10 +178,10 @@ def test_no_more_hellos_are_kept_than_the_limit():
         (dtls_record(fragment(bytes(40), 0, 40, kind=2)), "dtls-no-hello"),
     ],
 )
-def test_datagrams_that_give_nothing(datagram, oddity):
+def test_datagrams_that_give_nothing(datagram, anomaly):
     with pytest.raises(ParseError) as raised:
         dtls.Connection().feed(datagram)
-    assert raised.value.oddity == oddity
+    assert raised.value.anomaly == anomaly
 
 
 def test_a_datagram_cut_at_every_byte():
@@ -197,7 +197,7 @@ def sound_feed(connection: dtls.Connection, data: bytes) -> bool:
     try:
         found = connection.feed(data)
     except ParseError as error:
-        return error.oddity.startswith(("dtls-", "tls-"))
+        return error.anomaly.startswith(("dtls-", "tls-"))
     return found is None or found.size == len(data)
 
 

@@ -49,7 +49,7 @@ def test_what_it_says_in_a_hello_with_the_mark_of_boringssl(body, names, kind):
 
 
 @pytest.mark.parametrize(
-    ("body", "oddity"),
+    ("body", "anomaly"),
     [
         (b"", "tls-ech"),
         (b"\1", "tls-ech-inner"),
@@ -58,10 +58,10 @@ def test_what_it_says_in_a_hello_with_the_mark_of_boringssl(body, names, kind):
         (outer(0), "tls-ech"),
     ],
 )
-def test_what_is_no_outer_extension(body, oddity):
+def test_what_is_no_outer_extension(body, anomaly):
     with pytest.raises(ParseError) as raised:
         ech.kind(body, ())
-    assert raised.value.oddity == oddity
+    assert raised.value.anomaly == anomaly
 
 
 def test_an_extension_cut_at_every_byte():
@@ -86,12 +86,12 @@ def test_a_hello_tells_it_whatever_the_order_of_its_extensions(first):
         (0x1301, extension(17514, b""), "present"),
     ):
         found = tls.parse(records(hello(extensions + more, (suite, 0x1302))))
-        assert (found.tls.ech, found.oddities) == (kind, ())
+        assert (found.tls.ech, found.anomalies) == (kind, ())
 
 
 def test_a_malformed_one_is_there_all_the_same():
     found = tls.parse(records(hello(server_name(b"a.example") + extension(0xFE0D, b"\0"))))
-    assert (found.tls.ech, found.oddities) == ("present", ("tls-ech",))
+    assert (found.tls.ech, found.anomalies) == ("present", ("tls-ech",))
 
 
 @given(
@@ -103,5 +103,5 @@ def test_any_bytes_have_a_kind_or_a_named_error(body, names, greased):
     try:
         told = ech.kind(body, tuple(names), greased)
     except ParseError as error:
-        told = error.oddity
+        told = error.anomaly
     assert told in ("outer", "grease", "present", "tls-ech", "tls-ech-inner")

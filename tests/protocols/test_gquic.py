@@ -21,7 +21,7 @@ def whole(version: int = 43, number_size: int = 1, before: bytes = b"") -> bytes
 
 
 def name(found) -> str:
-    (shown,) = found.shown
+    (shown,) = found.names
     assert shown.evidence == "quic-sni"
     assert not shown.by_destination
     return shown.name
@@ -40,7 +40,7 @@ def test_every_version_in_clear(version, number_size):
     datagram = whole(version, number_size) + bytes(50)
     found = connection.feed(datagram)
     assert name(found) == "www.example.com"
-    assert (found.size, found.oddities) == (len(datagram), ())
+    assert (found.size, found.anomalies) == (len(datagram), ())
     assert found.quic.version == f"Q{version:03}"
     assert connection.done
     assert connection.feed(datagram) is None
@@ -119,7 +119,7 @@ def test_q050_is_opened_and_put_together():
     assert connection.feed(protected(HELLO)) is None
     with pytest.raises(ParseError) as raised:
         gquic.Connection().feed(protected(b"REJ\0" + bytes(40)))
-    assert raised.value.oddity == "gquic-not-a-client-hello"
+    assert raised.value.anomaly == "gquic-not-a-client-hello"
 
 
 @pytest.mark.parametrize("packet", [clear_packet_of(43, stream_frame(43, HELLO[:-2])), None])
@@ -128,7 +128,7 @@ def test_a_cut_hello_shows_its_name_at_the_end(packet):
     assert connection.feed(packet or protected(HELLO[:-1])) is None
     found = connection.finish()
     assert name(found) == "www.example.com"
-    assert (found.size, found.oddities) == (0, ("gquic-hello-cut",))
+    assert (found.size, found.anomalies) == (0, ("gquic-hello-cut",))
     assert connection.finish() is None
 
 
@@ -146,11 +146,11 @@ def test_pieces_that_come_early_have_a_limit():
     for at in range(gquic.MAX_PIECES + 1):
         piece = stream_frame(43, b"x", 5000 + 2 * at)
         assert connection.feed(clear_packet_of(43, piece)) is None
-    assert connection.feed(whole()).oddities == ("gquic-stream-limit",)
+    assert connection.feed(whole()).anomalies == ("gquic-stream-limit",)
 
 
 @pytest.mark.parametrize(
-    ("datagram", "oddity"),
+    ("datagram", "anomaly"),
     [
         (b"", "gquic-header"),
         (b"\x09", "gquic-header"),
@@ -166,10 +166,10 @@ def test_pieces_that_come_early_have_a_limit():
         (clear_packet_of(43, stream_frame(43, HELLO)[:40]), "gquic-no-handshake"),
     ],
 )
-def test_datagrams_that_give_nothing(datagram, oddity):
+def test_datagrams_that_give_nothing(datagram, anomaly):
     with pytest.raises(ParseError) as raised:
         gquic.Connection().feed(datagram)
-    assert raised.value.oddity == oddity
+    assert raised.value.anomaly == anomaly
 
 
 @pytest.mark.parametrize("version", [33, 43, 46])
@@ -179,7 +179,7 @@ def test_a_packet_cut_at_every_byte(version):
         connection = gquic.Connection()
         with pytest.raises(ParseError) as raised:
             connection.feed(datagram[:end])
-        assert raised.value.oddity.startswith("gquic-")
+        assert raised.value.anomaly.startswith("gquic-")
         assert connection.finish() is None
 
 

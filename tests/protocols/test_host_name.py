@@ -55,14 +55,14 @@ def test_a_text_longer_than_a_name():
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_give_a_name_or_the_oddity(raw):
+def test_any_bytes_give_a_name_or_the_anomaly(raw):
     for read in (from_text, from_labels):
         try:
             name = read(raw, "odd-one")
         except ParseError as error:
-            name, oddity = "", error.oddity
+            name, anomaly = "", error.anomaly
         else:
-            oddity = "odd-one"
-        assert oddity == "odd-one"
+            anomaly = "odd-one"
+        assert anomaly == "odd-one"
         assert name.isascii()
         assert not any(char.isspace() or ord(char) < 32 for char in name)

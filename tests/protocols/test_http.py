@@ -9,9 +9,9 @@ from netwatch.protocols import http
 
 def names(raw: bytes, last: bool = False) -> list[str]:
     found = http.parse(raw, last)
-    assert {one.evidence for one in found.shown} <= {"http-host"}
-    assert not any(one.by_destination for one in found.shown)
-    return [one.name for one in found.shown]
+    assert {one.evidence for one in found.names} <= {"http-host"}
+    assert not any(one.by_destination for one in found.names)
+    return [one.name for one in found.names]
 
 
 def get(*fields: bytes, line: bytes = b"GET / HTTP/1.1") -> bytes:
@@ -21,9 +21,9 @@ def get(*fields: bytes, line: bytes = b"GET / HTTP/1.1") -> bytes:
 def test_a_request_shows_its_host():
     raw = get(b"Accept-Language: nl", b"HOST:  WWW.Example.com:8080 \t", b"Accept: */*")
     found = http.parse(raw)
-    assert [one.name for one in found.shown] == ["www.example.com"]
+    assert [one.name for one in found.names] == ["www.example.com"]
     assert found.size == len(raw)
-    assert found.oddities == ()
+    assert found.anomalies == ()
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_targets(raw, shown):
 
 def test_many_hosts_are_each_shown_once():
     found = http.parse(get(b"Host: a.example", b"Host: b.example", b"Host: A.example"))
-    assert [one.name for one in found.shown] == ["a.example", "b.example"]
-    assert found.oddities == ("http-many-hosts",)
+    assert [one.name for one in found.names] == ["a.example", "b.example"]
+    assert found.anomalies == ("http-many-hosts",)
 
 
 @pytest.mark.parametrize(
-    ("raw", "oddity"),
+    ("raw", "anomaly"),
     [
         (b"GET / HTTP/1.1\nHost: a.example\n\n", "http-bare-lf"),
         (b"GET / HTTP/1.1\r\nHost: a.example\n\r\n", "http-bare-lf"),
@@ -89,10 +89,10 @@ def test_many_hosts_are_each_shown_once():
         (get(b"Host: a.example", b"Host: " + b"b" * 256), "http-host-length"),
     ],
 )
-def test_what_is_odd_is_named_and_read_all_the_same(raw, oddity):
+def test_what_is_odd_is_named_and_read_all_the_same(raw, anomaly):
     found = http.parse(raw)
-    assert [one.name for one in found.shown] == ["a.example"]
-    assert oddity in found.oddities
+    assert [one.name for one in found.names] == ["a.example"]
+    assert anomaly in found.anomalies
     assert found.size == len(raw)
 
 
@@ -106,10 +106,10 @@ def test_a_request_cut_at_every_byte():
         if size < line_whole:
             with pytest.raises(ParseError) as refused:
                 http.parse(raw[:size], last=True)
-            assert refused.value.oddity == "http-head-cut"
+            assert refused.value.anomaly == "http-head-cut"
         else:
             assert names(raw[:size], last=True) == (["a.example"] if size >= host_whole else [])
-            assert http.parse(raw[:size], last=True).oddities == ("http-head-cut",)
+            assert http.parse(raw[:size], last=True).anomalies == ("http-head-cut",)
 
 
 def test_pipelined_requests_are_read_past_their_bodies():
@@ -125,7 +125,7 @@ def test_pipelined_requests_are_read_past_their_bodies():
 def test_a_body_that_goes_on_hides_nothing_and_shows_nothing(field):
     raw = get(b"Host: a.example", field) + get(b"Host: hidden.example")
     found = http.parse(raw)
-    assert [one.name for one in found.shown] == ["a.example"]
+    assert [one.name for one in found.names] == ["a.example"]
     assert found.size == len(raw)
 
 
@@ -155,23 +155,23 @@ def test_empty_lines_before_a_request_pass():
 def test_what_is_no_request_is_refused_at_once(raw):
     with pytest.raises(ParseError) as raised:
         http.parse(raw)
-    assert raised.value.oddity == "http-not-a-request"
+    assert raised.value.anomaly == "http-not-a-request"
 
 
 def test_http2_in_clear_is_told_apart():
     with pytest.raises(ParseError) as raised:
         http.parse(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-    assert raised.value.oddity == "http2-preface"
+    assert raised.value.anomaly == "http2-preface"
 
 
 def test_a_head_without_end_is_read_to_the_limit():
     raw = get(b"Host: a.example", b"X: " + b"x" * http.MAX_HEAD)
     found = http.parse(raw)
-    assert [one.name for one in found.shown] == ["a.example"]
-    assert found.oddities == ("http-head-limit",)
+    assert [one.name for one in found.names] == ["a.example"]
+    assert found.anomalies == ("http-head-limit",)
     with pytest.raises(ParseError) as raised:
         http.parse(b"GET /" + b"x" * http.MAX_HEAD)
-    assert raised.value.oddity == "http-head-limit"
+    assert raised.value.anomaly == "http-head-limit"
 
 
 def test_names_and_requests_have_a_limit():
@@ -183,7 +183,7 @@ def test_names_and_requests_have_a_limit():
     assert names(get(*[b"Host: a.example"] * 20, b"Host: b.example")) == ["a.example", "b.example"]
     rows = [get(b"Host: %d.example" % at) for at in range(http.MAX_REQUESTS + 1)]
     found = http.parse(b"".join(rows))
-    assert len(found.shown) == http.MAX_REQUESTS
+    assert len(found.names) == http.MAX_REQUESTS
     assert found.size == len(b"".join(rows[:-1]))
 
 

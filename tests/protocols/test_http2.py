@@ -21,8 +21,8 @@ def read(data: bytes, last: bool = False) -> Message:
 
 
 def names(found) -> list[str]:
-    assert all(one.evidence == "http-host" and not one.by_destination for one in found.shown)
-    return [one.name for one in found.shown]
+    assert all(one.evidence == "http-host" and not one.by_destination for one in found.names)
+    return [one.name for one in found.names]
 
 
 def block_of(authority: str | None, **more: str) -> bytes:
@@ -32,7 +32,7 @@ def block_of(authority: str | None, **more: str) -> bytes:
 def test_all_requests_that_are_there():
     found = read(TWO)
     assert names(found) == ["www.example.com", "other.example"]
-    assert (found.size, found.oddities) == (len(TWO), ())
+    assert (found.size, found.anomalies) == (len(TWO), ())
     assert names(read(http2_requests(*["a.example"] * 3))) == ["a.example"]
 
 
@@ -56,7 +56,7 @@ def test_the_target_of_connect():
 
 
 def test_a_request_without_a_host_shows_nothing():
-    assert read(block_of(None)).shown == ()
+    assert read(block_of(None)).names == ()
 
 
 def test_a_connection_cut_at_every_byte_waits_for_the_first_request():
@@ -66,9 +66,9 @@ def test_a_connection_cut_at_every_byte_waits_for_the_first_request():
         assert end < raised.value.need <= len(WHOLE)
         with pytest.raises(ParseError) as refused:
             read(WHOLE[:end], last=True)
-        assert refused.value.oddity == "http2-cut"
+        assert refused.value.anomaly == "http2-cut"
     for end in range(len(http2_requests("www.example.com:8080")), len(TWO)):
-        assert len(read(TWO[:end]).shown) == 1
+        assert len(read(TWO[:end]).names) == 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
@@ -93,7 +93,7 @@ def grown(ends: list[int], data: bytes) -> list[str]:
                 missing = more.need - len(given_)
                 break
             assert 0 < message.size <= end - done
-            assert message.oddities == ()
+            assert message.anomalies == ()
             found += names(message)
             done += message.size
         assert missing > 0
@@ -124,9 +124,9 @@ def test_what_went_wrong_ends_the_connection():
     assert connection.read(WHOLE).size == len(WHOLE)
     with pytest.raises(ParseError) as raised:
         connection.read(http2_frame(9, b"", 4, 3))
-    assert raised.value.oddity == "http2-continuation"
+    assert raised.value.anomaly == "http2-continuation"
     other = http2.Connection()
-    assert other.read(WHOLE + http2_frame(9, b"", 4, 3)).oddities == ("http2-continuation",)
+    assert other.read(WHOLE + http2_frame(9, b"", 4, 3)).anomalies == ("http2-continuation",)
     rest = http2_frame(1, Encoder().encode(request_fields("b.example")), 4, 5)
     assert other.read(rest) == Message((), len(rest))
 
@@ -134,7 +134,7 @@ def test_what_went_wrong_ends_the_connection():
 def test_a_request_that_the_capture_cut_ends_it_too():
     connection = http2.Connection()
     assert names(connection.read(WHOLE + b"\0\0\5", last=True)) == ["www.example.com"]
-    assert connection.read(WHOLE[len(PREFACE) :]).shown == ()
+    assert connection.read(WHOLE[len(PREFACE) :]).names == ()
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_requests_have_a_limit():
     found = read(data)
     assert names(found) == many[: http2.MAX_REQUESTS]
     assert found.size == len(data)
-    assert found.oddities == ("http2-requests",)
+    assert found.anomalies == ("http2-requests",)
 
 
 def test_frames_before_a_request_have_a_limit():
@@ -178,12 +178,12 @@ def test_frames_before_a_request_have_a_limit():
     assert names(read(PREFACE + before + request)) == ["www.example.com"]
     with pytest.raises(ParseError) as raised:
         read(PREFACE + before + SETTINGS + request)
-    assert raised.value.oddity == "http2-frames"
+    assert raised.value.anomaly == "http2-frames"
 
 
 def test_a_name_that_is_too_long_is_left():
     found = read(block_of("a" * 300))
-    assert (found.shown, found.oddities) == ((), ("http-host-length",))
+    assert (found.names, found.anomalies) == ((), ("http-host-length",))
 
 
 def bomb() -> bytes:
@@ -193,7 +193,7 @@ def bomb() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("frames", "oddity"),
+    ("frames", "anomaly"),
     [
         (http2_frame(1, bomb()[:16384], 4, 1), "http2-hpack"),
         (http2_frame(1, b"\x80", 4, 1), "http2-hpack"),
@@ -209,13 +209,13 @@ def bomb() -> bytes:
         (http2_frame(1, BLOCK, 0, 1) + http2_frame(9, b"", 4, 3), "http2-continuation"),
     ],
 )
-def test_what_goes_wrong_is_an_error_first_and_an_oddity_later(frames, oddity):
+def test_what_goes_wrong_is_an_error_first_and_an_anomaly_later(frames, anomaly):
     with pytest.raises(ParseError) as raised:
         read(PREFACE + frames)
-    assert raised.value.oddity == oddity
+    assert raised.value.anomaly == anomaly
     found = read(WHOLE + frames)
     assert names(found) == ["www.example.com"]
-    assert found.oddities == (oddity,)
+    assert found.anomalies == (anomaly,)
     assert found.size == len(WHOLE + frames)
 
 
@@ -223,7 +223,7 @@ def test_what_goes_wrong_is_an_error_first_and_an_oddity_later(frames, oddity):
 def test_what_has_no_preface_is_refused(data):
     with pytest.raises(ParseError) as raised:
         read(data)
-    assert raised.value.oddity == "http2-preface"
+    assert raised.value.anomaly == "http2-preface"
 
 
 @given(st.binary(max_size=200), st.sampled_from(["", "preface", "block"]), st.booleans())

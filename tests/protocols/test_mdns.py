@@ -31,7 +31,7 @@ def aaaa(name="ws-014.local."):
 def test_a_host_announces_its_name_with_all_its_addresses():
     found = mdns.parse(payload(announcement(TEXT, "WS-014", TEXT6)))
     assert found.claims == (Claim("held", (IP, IP6), direct=True, name="ws-014"),)
-    assert found.shown == ()
+    assert found.names == ()
 
 
 def test_addresses_among_the_additional_records_count():
@@ -58,19 +58,19 @@ def test_what_claims_nothing(record):
 def test_a_query_with_what_it_probes_for_claims_nothing():
     query = DNS(id=0, qr=0, qd=[DNSQR(qname="ws-014.local.", qtype=255)], an=[a()], ns=[a()])
     found = mdns.parse(bytes(query))
-    assert (found.claims, [each.name for each in found.shown]) == ((), ["ws-014.local"])
+    assert (found.claims, [each.name for each in found.names]) == ((), ["ws-014.local"])
 
 
 def test_names_are_shown_as_ever():
     data = bytes(DNS(id=0, qr=1, qd=[DNSQR(qname="ws-014.local.")], an=[a()]))
-    assert mdns.parse(data).shown == dns.parse(data).shown
+    assert mdns.parse(data).names == dns.parse(data).names
     assert len(mdns.parse(data).claims) == 1
 
 
 def test_what_was_whole_before_the_cut_counts():
     data = response(a(), aaaa())
     found = mdns.parse(data[:-3])
-    assert (found.oddities, found.claims[0].ips) == (("dns-cut",), (IP,))
+    assert (found.anomalies, found.claims[0].ips) == (("dns-cut",), (IP,))
 
 
 def test_many_records_are_bounded():
@@ -79,7 +79,7 @@ def test_many_records_are_bounded():
     data[6:8] = (601).to_bytes(2)
     found = mdns.parse(bytes(data))
     assert found.claims[0].ips == (IP,)
-    assert "dns-many-records" in found.oddities
+    assert "dns-many-records" in found.anomalies
 
 
 @given(st.integers(0, 80), st.integers(0, 4), st.binary(max_size=6))
@@ -89,9 +89,9 @@ def test_any_bytes_give_what_dns_gives(at, gone, put):
     try:
         plain = dns.parse(bytes(data))
     except ParseError as error:
-        with pytest.raises(ParseError, match=error.oddity):
+        with pytest.raises(ParseError, match=error.anomaly):
             mdns.parse(bytes(data))
     else:
         found = mdns.parse(bytes(data))
-        assert found.shown == plain.shown
+        assert found.names == plain.names
         assert all(each.name and each.ips for each in found.claims)

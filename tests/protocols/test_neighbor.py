@@ -47,14 +47,14 @@ def held(*ips, router=False):
 def test_what_is_claimed(message, claims):
     data = bytes(message)
     found = neighbor.parse(data)
-    assert (found.claims, found.size, found.oddities) == (claims, len(data), ())
+    assert (found.claims, found.size, found.anomalies) == (claims, len(data), ())
 
 
 NS = bytes(ICMPv6ND_NS(tgt=TARGET))
 
 
 @pytest.mark.parametrize(
-    ("payload", "oddity"),
+    ("payload", "anomaly"),
     [
         (b"", "nd-cut"),
         (NS[:23], "nd-cut"),
@@ -65,15 +65,15 @@ NS = bytes(ICMPv6ND_NS(tgt=TARGET))
         (NS + b"\1", "nd-option"),
     ],
 )
-def test_what_has_to_be_thrown_away(payload, oddity):
+def test_what_has_to_be_thrown_away(payload, anomaly):
     with pytest.raises(ParseError) as caught:
         neighbor.parse(payload)
-    assert caught.value.oddity == oddity
+    assert caught.value.anomaly == anomaly
 
 
 def test_options_are_bounded():
     found = neighbor.parse(NS + (b"\x0e\1" + bytes(6)) * 65 + bytes(SOURCE))
-    assert (found.oddities, found.claims) == (("nd-many-options",), ())
+    assert (found.anomalies, found.claims) == (("nd-many-options",), ())
 
 
 def test_an_address_of_another_size_is_none_of_ethernet():
@@ -81,12 +81,12 @@ def test_an_address_of_another_size_is_none_of_ethernet():
 
 
 @given(st.sampled_from([133, 134, 135, 136, 137, 128]), st.binary(max_size=80))
-def test_any_bytes_give_a_message_or_an_oddity(kind, data):
+def test_any_bytes_give_a_message_or_an_anomaly(kind, data):
     try:
         found = neighbor.parse(bytes([kind, 0]) + data)
     except ParseError as error:
-        oddities, claims = (error.oddity,), ()
+        anomalies, claims = (error.anomaly,), ()
     else:
-        oddities, claims = found.oddities, found.claims
-    assert all(each.startswith("nd-") for each in oddities)
+        anomalies, claims = found.anomalies, found.claims
+    assert all(each.startswith("nd-") for each in anomalies)
     assert all(each.mac and len(each.mac) == 6 for each in claims)

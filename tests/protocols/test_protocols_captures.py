@@ -50,11 +50,11 @@ def test_captured_hellos_over_google_quic(path):
             try:
                 found = connections[stream, port].feed(datagram)
             except ParseError as error:
-                assert error.oddity in ("gquic-header", "gquic-no-handshake")  # noqa: PT017
+                assert error.anomaly in ("gquic-header", "gquic-no-handshake")  # noqa: PT017
                 continue
             if found:
-                assert found.oddities == ()
-                ours |= {one.name for one in found.shown}
+                assert found.anomalies == ()
+                ours |= {one.name for one in found.names}
     theirs = words(tshark(path, "gquic", "gquic.tag.sni"), 0)
     # tshark does not read the CHLO of Q050.
     assert ours == (theirs or {"www.gstatic.com"})
@@ -90,8 +90,8 @@ def test_captured_certificates(path):
     for data in streams(path):
         if data[:2] == b"\x16\x03" and data[5:6] == b"\x02":
             found = tls_server.parse(data, last=True)
-            assert found.oddities == ()
-            ours |= {one.name for one in found.shown}
+            assert found.anomalies == ()
+            ours |= {one.name for one in found.names}
     theirs = words(tshark(path, "tls.handshake.type == 11", "x509ce.dNSName"), 0)
     names = {word for text in theirs for word in text.split(",")}
     assert names
@@ -104,7 +104,7 @@ def test_captured_requests_of_a_socks_client(path):
     for data in streams(path):
         if data[:4] == b"\x05\x02\x00\x01":
             found = socks.parse(data)
-            ours |= {one.name for one in found.shown}
+            ours |= {one.name for one in found.names}
             assert tls.parse(data[found.size :], last=True).tls
     theirs = tshark(path, "socks.command == 1 && tcp.dstport == 1080", "socks.dst")
     assert ours

@@ -59,7 +59,7 @@ def write_capture(path: Path, payloads: list[tuple[int, int, bytes]]) -> None:
 
 def told(found: Message) -> list[str]:
     assert found.tls is not None
-    return [";".join(one.name for one in found.shown), found.tls.ja4 or ""]
+    return [";".join(one.name for one in found.names), found.tls.ja4 or ""]
 
 
 def made_hellos() -> list[bytes]:
@@ -153,7 +153,7 @@ def test_captured_hellos_over_quic(path):
             try:
                 found = connections[stream, port].feed(datagram)
             except ParseError as error:
-                assert error.oddity == "quic-not-decrypted"  # noqa: PT017 - one of many
+                assert error.anomaly == "quic-not-decrypted"  # noqa: PT017 - one of many
                 continue
             if found:
                 ours.append(told(found))
@@ -167,7 +167,7 @@ def test_captured_hellos_over_quic(path):
 def test_captured_dns(path):
     ours = set()
     for (payload,) in tshark(path, "dns && udp.port == 53", "udp.payload"):
-        ours |= {one.name for one in dns.parse(bytes.fromhex(payload)).shown}
+        ours |= {one.name for one in dns.parse(bytes.fromhex(payload)).names}
     theirs = tshark(path, "dns && udp.port == 53", "dns.qry.name", "dns.cname")
     assert ours
     assert ours == words(theirs, 0, 1)

@@ -33,7 +33,7 @@ def test_each_row_has_one_shape(row):
 def test_a_row_reads_its_protocol():
     parse_stream = PROTOCOLS[TLS].parse_stream
     assert parse_stream is not None
-    assert parse_stream(real_hello("a.example"), False).shown[0].name == "a.example"
+    assert parse_stream(real_hello("a.example"), False).names[0].name == "a.example"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ HELLO = hello(
 
 
 def name(found) -> str:
-    (shown,) = found.shown
+    (shown,) = found.names
     assert shown.evidence == "quic-sni"
     assert not shown.by_destination
     return shown.name
@@ -85,14 +85,14 @@ def test_packets_of_the_rfcs(rfc, version):
     assert found.tls.version == "1.3"
     assert found.tls.alpn == ("alpn",)
     assert found.tls.ja4.startswith("q13d")
-    assert found.oddities == ()
+    assert found.anomalies == ()
     assert connection.done
     assert connection.feed(packets["client"]) is None
     assert not is_initial(packets["retry"])
     assert quic.Connection().feed(packets["retry"]) is None
     with pytest.raises(ParseError) as raised:
         quic.Connection().feed(packets["server"])
-    assert raised.value.oddity == "quic-not-decrypted"
+    assert raised.value.anomaly == "quic-not-decrypted"
 
 
 @pytest.mark.parametrize("version", SALTS)
@@ -157,7 +157,7 @@ def test_a_hello_in_shuffled_overlapping_repeated_frames(data):
         packets = [b"".join(packets)]
     found = feed_all(quic.Connection(), packets)
     assert [name(one) for one in found] == ["www.example.com"]
-    assert found[0].oddities == ()
+    assert found[0].anomalies == ()
 
 
 def long_packet(kind: int, version: int = V1) -> bytes:
@@ -204,7 +204,7 @@ def test_what_the_server_sends_is_not_decrypted_and_changes_nothing():
     for _ in range(20):
         with pytest.raises(ParseError) as raised:
             connection.feed(answer)
-        assert raised.value.oddity == "quic-not-decrypted"
+        assert raised.value.anomaly == "quic-not-decrypted"
     assert name(connection.feed(sealed(crypto(40, HELLO[40:]), DCID, 1))) == "www.example.com"
 
 
@@ -237,7 +237,7 @@ def test_a_cut_hello_shows_its_name_at_the_end():
     assert connection.feed(sealed(crypto(0, HELLO[:cut]), DCID)) is None
     found = connection.finish()
     assert name(found) == "www.example.com"
-    assert found.oddities == ("tls-hello-cut",)
+    assert found.anomalies == ("tls-hello-cut",)
     assert (found.size, found.tls.ja4) == (0, None)
     assert connection.finish() is None
 
@@ -253,12 +253,12 @@ def test_no_hello_is_an_error_once():
     connection = quic.Connection()
     with pytest.raises(ParseError) as raised:
         connection.feed(sealed(crypto(0, b"\2\0\0\1\0"), DCID))
-    assert raised.value.oddity == "tls-not-a-client-hello"
+    assert raised.value.anomaly == "tls-not-a-client-hello"
     assert connection.feed(sealed(crypto(0, HELLO), DCID, 1)) is None
 
 
 @pytest.mark.parametrize(
-    ("frames", "oddities"),
+    ("frames", "anomalies"),
     [
         (b"\x1c\0\0\3bye", ()),
         (b"\x08\1\2", ("quic-frame-type",)),
@@ -269,31 +269,31 @@ def test_no_hello_is_an_error_once():
         (crypto(MAX_CRYPTO, b"x"), ("quic-crypto-limit",)),
     ],
 )
-def test_what_is_odd_behind_the_hello_is_named(frames, oddities):
+def test_what_is_odd_behind_the_hello_is_named(frames, anomalies):
     found = quic.Connection().feed(sealed(crypto(0, HELLO) + frames, DCID))
     assert name(found) == "www.example.com"
-    assert found.oddities == oddities
+    assert found.anomalies == anomalies
 
 
 def test_a_packet_that_goes_wrong_behind_one_that_does_not_is_named():
     packet = sealed(crypto(0, HELLO), DCID)
-    assert quic.Connection().feed(packet + packet[:-5]).oddities == ("quic-header",)
+    assert quic.Connection().feed(packet + packet[:-5]).anomalies == ("quic-header",)
     other = packet[:-1] + bytes([packet[-1] ^ 1])
-    assert quic.Connection().feed(packet + other).oddities == ("quic-not-decrypted",)
+    assert quic.Connection().feed(packet + other).anomalies == ("quic-not-decrypted",)
 
 
 @pytest.mark.parametrize(
-    ("datagram", "oddity"),
+    ("datagram", "anomaly"),
     [
         (sealed(crypto(0, HELLO), DCID)[:-1], "quic-header"),
         (b"\xc0\0\0\0\1\x08" + DCID + b"\0\0\x0a" + bytes(10), "quic-short"),
         (b"\xc0\0\0\0\1\x08" + DCID + b"\0\x7f\xff" + bytes(10), "quic-header"),
     ],
 )
-def test_datagrams_that_give_nothing(datagram, oddity):
+def test_datagrams_that_give_nothing(datagram, anomaly):
     with pytest.raises(ParseError) as raised:
         quic.Connection().feed(datagram)
-    assert raised.value.oddity == oddity
+    assert raised.value.anomaly == anomaly
 
 
 @pytest.mark.parametrize(
@@ -342,8 +342,8 @@ def test_a_longer_piece_takes_the_place_of_a_shorter():
 @given(st.binary(max_size=300))
 def test_any_frames_are_walked_without_a_surprise(frames):
     stream = CryptoStream()
-    for oddity in read_frames(frames, stream):
-        assert oddity.startswith("quic-")
+    for anomaly in read_frames(frames, stream):
+        assert anomaly.startswith("quic-")
     assert len(stream.head) <= len(frames)
 
 

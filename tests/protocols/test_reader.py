@@ -30,7 +30,7 @@ def test_no_read_past_the_end_of_the_span(read):
     reader = Reader(b"\x00\xc3\x01\x02\x03\x04\x05\x06\x07\x08", "odd", 1, 4)
     with pytest.raises(ParseError) as raised:
         read(reader)
-    assert raised.value.oddity == "odd"
+    assert raised.value.anomaly == "odd"
     assert (reader.pos, reader.left) == (1, 3)
 
 

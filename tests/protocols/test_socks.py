@@ -43,8 +43,8 @@ REQUESTS = [
 @pytest.mark.parametrize(("data", "host"), REQUESTS)
 def test_the_host_of_a_request(data, host):
     found = socks.parse(data + b"\x16\x03\x01")
-    assert [(one.evidence, one.name) for one in found.shown] == [("socks-host", host)]
-    assert not found.shown[0].by_destination
+    assert [(one.evidence, one.name) for one in found.names] == [("socks-host", host)]
+    assert not found.names[0].by_destination
     assert found.size == len(data)
     assert socks.parse(data) == found
 
@@ -57,12 +57,12 @@ def test_a_request_cut_at_every_byte_waits(data):
         assert end < raised.value.need <= len(data)
         with pytest.raises(ParseError) as refused:
             socks.parse(data[:end], last=True)
-        assert refused.value.oddity == "socks-cut"
+        assert refused.value.anomaly == "socks-cut"
 
 
 @pytest.mark.parametrize("data", [v5(1, bytes(4), 3), v5(4, bytes(16), 3), v5(3, b"\0")])
 def test_nothing_that_is_asked_for_shows_nothing(data):
-    assert socks.parse(data).shown == ()
+    assert socks.parse(data).names == ()
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_nothing_that_is_asked_for_shows_nothing(data):
 def test_what_is_no_request_is_refused(data):
     with pytest.raises(ParseError) as raised:
         socks.parse(data)
-    assert raised.value.oddity == "socks-request"
+    assert raised.value.anomaly == "socks-request"
 
 
 @given(st.binary(max_size=60), st.sampled_from([b"", b"\x04", b"\x05", GREETING]), st.booleans())
@@ -112,4 +112,4 @@ def test_a_sound_request_with_some_bytes_changed(request_bytes, changes):
 def test_any_login_is_passed_over(user, password, methods):
     greeting = b"\x05" + vector(1, bytes(sorted(methods)))
     login = b"\x01" + vector(1, user) + vector(1, password)
-    assert socks.parse(greeting + login + DOMAIN).shown[0].name == "www.example.com"
+    assert socks.parse(greeting + login + DOMAIN).names[0].name == "www.example.com"

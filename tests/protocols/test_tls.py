@@ -21,15 +21,15 @@ HELLO = hello(server_name(b"www.example.com"))
 def test_a_real_hello():
     raw = real_hello("v16-webapp.example.com", ("h2", "http/1.1"))
     found = tls.parse(raw + b"\x14\3\3\0\1\1")
-    assert [(one.evidence, one.name) for one in found.shown] == [
+    assert [(one.evidence, one.name) for one in found.names] == [
         ("tls-sni", "v16-webapp.example.com")
     ]
-    assert not found.shown[0].by_destination
+    assert not found.names[0].by_destination
     assert found.size == len(raw)
     assert found.tls.version == "1.3"
     assert found.tls.alpn == ("h2", "http/1.1")
     assert found.tls.ja4.startswith("t13d")
-    assert (found.tls.ech, found.quic, found.oddities) == (None, None, ())
+    assert (found.tls.ech, found.quic, found.anomalies) == (None, None, ())
 
 
 def test_dpkt_reads_the_same_hello():
@@ -43,7 +43,7 @@ def test_dpkt_reads_the_same_hello():
 
 def test_a_hello_without_a_name_shows_nothing():
     found = tls.parse(real_hello(None))
-    assert found.shown == found.oddities == ()
+    assert found.names == found.anomalies == ()
     assert found.tls.ja4.startswith("t13i")
 
 
@@ -55,9 +55,9 @@ def test_a_hello_in_records_of_any_size_waits_until_it_is_whole(size):
             tls.parse(raw[:end])
         assert end < raised.value.need <= len(raw)
     found = tls.parse(raw + b"more")
-    assert found.shown[0].name == "www.example.com"
+    assert found.names[0].name == "www.example.com"
     assert found.size == len(raw)
-    assert found.oddities == ()
+    assert found.anomalies == ()
 
 
 def test_a_real_hello_cut_at_every_byte():
@@ -71,23 +71,23 @@ def test_a_real_hello_cut_at_every_byte():
 def test_a_hello_that_ends_within_its_record():
     raw = records(HELLO + b"\x0b\0\0\x40" + bytes(64))
     assert tls.parse(raw).size == len(raw)
-    assert tls.parse(raw[:-60]).shown[0].name == "www.example.com"
+    assert tls.parse(raw[:-60]).names[0].name == "www.example.com"
 
 
 def test_the_last_bytes_are_read_as_far_as_they_go():
     raw = records(hello(server_name(b"www.example.com") + extension(21, bytes(900))), 300)
     found = tls.parse(raw[:500], last=True)
-    assert found.shown[0].name == "www.example.com"
-    assert found.oddities == ("tls-hello-cut",)
+    assert found.names[0].name == "www.example.com"
+    assert found.anomalies == ("tls-hello-cut",)
     assert found.tls.ja4 is None
     assert found.size == 500
     with pytest.raises(ParseError) as raised:
         tls.parse(raw[:60], last=True)
-    assert raised.value.oddity == "tls-hello-cut"
+    assert raised.value.anomaly == "tls-hello-cut"
 
 
 @pytest.mark.parametrize(
-    ("raw", "oddity"),
+    ("raw", "anomaly"),
     [
         (b"GET / HTTP/1.1\r\n", "tls-not-a-record"),
         (b"\x17\3\3\0\5", "tls-not-a-record"),
@@ -100,25 +100,25 @@ def test_the_last_bytes_are_read_as_far_as_they_go():
         (b"\x16\3\1\0\2\1\0\x15\3\1\0\2\1\0", "tls-interleaved"),
     ],
 )
-def test_what_is_no_hello_is_refused_at_once(raw, oddity):
+def test_what_is_no_hello_is_refused_at_once(raw, anomaly):
     with pytest.raises(ParseError) as raised:
         tls.parse(raw)
-    assert raised.value.oddity == oddity
+    assert raised.value.anomaly == anomaly
 
 
 def test_empty_records_are_passed_over_and_named():
     raw = records(HELLO[:9]) + b"\x16\3\1\0\0" * 3 + records(HELLO[9:])
     found = tls.parse(raw)
-    assert found.shown[0].name == "www.example.com"
-    assert found.oddities == ("tls-empty-record",)
+    assert found.names[0].name == "www.example.com"
+    assert found.anomalies == ("tls-empty-record",)
 
 
 def test_a_name_before_a_foreign_record_is_still_shown():
     long = hello(server_name(b"www.example.com") + extension(21, bytes(300)))
     raw = records(long[:120]) + b"\x15\3\1\0\2\2\x28" + records(long[120:])
     found = tls.parse(raw)
-    assert found.shown[0].name == "www.example.com"
-    assert found.oddities == ("tls-hello-cut", "tls-interleaved")
+    assert found.names[0].name == "www.example.com"
+    assert found.anomalies == ("tls-hello-cut", "tls-interleaved")
     assert found.size == 125
 
 

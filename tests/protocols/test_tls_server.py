@@ -17,15 +17,15 @@ CHANGE = b"\x14\3\3\0\1\1"
 
 
 def names(found) -> list[str]:
-    assert all(one.evidence == "tls-cert" and one.by_destination for one in found.shown)
-    return [one.name for one in found.shown]
+    assert all(one.evidence == "tls-cert" and one.by_destination for one in found.names)
+    return [one.name for one in found.names]
 
 
 def test_the_names_of_the_first_certificate():
     raw = records(FLIGHT, version=0x0303)
     found = tls_server.parse(raw + CHANGE)
     assert names(found) == ["www.example.com", "*.example.com"]
-    assert (found.size, found.oddities, found.quic) == (len(raw), (), None)
+    assert (found.size, found.anomalies, found.quic) == (len(raw), (), None)
     assert (found.tls.version, found.tls.alpn, found.tls.ja4) == ("1.2", ("h2",), None)
 
 
@@ -49,7 +49,7 @@ def test_versions_in_clear(version, text):
 def test_tls_1_3_is_done_at_once(hello, text):
     raw = records(hello)
     found = tls_server.parse(raw + CHANGE)
-    assert (found.shown, found.size, found.oddities) == ((), len(raw), ())
+    assert (found.names, found.size, found.anomalies) == ((), len(raw), ())
     assert found.tls.version == text
 
 
@@ -84,12 +84,12 @@ def outcome(data: bytes):
 )
 def test_a_handshake_without_a_certificate_shows_nothing(behind):
     found = tls_server.parse(records(server_hello() + behind))
-    assert (found.shown, found.oddities) == ((), ())
+    assert (found.names, found.anomalies) == ((), ())
 
 
 def test_a_handshake_that_resumes_ends_at_the_change_of_keys():
     raw = records(server_hello())
-    assert tls_server.parse(raw + CHANGE).shown == ()
+    assert tls_server.parse(raw + CHANGE).names == ()
     ticket = records(message(4, b"ticket"))
     assert tls_server.parse(raw + ticket + CHANGE).size == len(raw + ticket)
 
@@ -110,20 +110,20 @@ def test_what_is_passed_over_has_a_limit():
 def test_the_last_bytes_are_taken_for_what_they_are():
     raw = records(server_hello() + certificates(LEAF))
     found = tls_server.parse(raw[:-100], last=True)
-    assert (found.shown, found.oddities) == ((), ("tls-server-cut",))
+    assert (found.names, found.anomalies) == ((), ("tls-server-cut",))
     assert (found.tls.version, found.size) == ("1.2", len(raw) - 100)
     with pytest.raises(ParseError) as raised:
         tls_server.parse(raw[:40], last=True)
-    assert raised.value.oddity == "tls-server-cut"
+    assert raised.value.anomaly == "tls-server-cut"
 
 
 def test_a_certificate_that_cannot_be_read_is_named():
     found = tls_server.parse(records(server_hello() + certificates(b"junk")))
-    assert (found.shown, found.oddities) == ((), ("tls-certificate",))
+    assert (found.names, found.anomalies) == ((), ("tls-certificate",))
 
 
 @pytest.mark.parametrize(
-    ("raw", "oddity"),
+    ("raw", "anomaly"),
     [
         (b"HTTP/1.1 400", "tls-not-a-server-hello"),
         (b"\x15\3\3\0\2\2\x28", "tls-not-a-server-hello"),
@@ -139,10 +139,10 @@ def test_a_certificate_that_cannot_be_read_is_named():
         (records(server_hello() + message(11, b"\0\0")), "tls-certificate-list"),
     ],
 )
-def test_what_is_no_flight_is_refused(raw, oddity):
+def test_what_is_no_flight_is_refused(raw, anomaly):
     with pytest.raises(ParseError) as raised:
         tls_server.parse(raw)
-    assert raised.value.oddity == oddity
+    assert raised.value.anomaly == anomaly
 
 
 @given(st.binary(max_size=200), st.sampled_from(["", "record", "hello"]), st.booleans())

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date
 
 from netwatch.core.alert import Alert, Counts, Sensor
-from netwatch.core.frame import Frame, Proof
+from netwatch.core.frame import EvidenceFrames, Frame
 from netwatch.core.verdict import App, Ban, Device, Network
 from netwatch.incidents.incident import incident_id
 
@@ -55,13 +55,13 @@ def frame(number: int, size: int = 100, source: str = "eth1", second: float | No
     return Frame(source, number, time, 9, 1, source, size, -1, bytes([number % 256]) * size)
 
 
-def proof(*frames: Frame, kind: str = "tls-sni", name: str = "www.tiktok.com") -> Proof:
+def proof(*frames: Frame, kind: str = "tls-sni", name: str = "www.tiktok.com") -> EvidenceFrames:
     """A contact that the last of its packets shows."""
     last = frames[-1]
-    return Proof(kind, name, last.time, last.source, last.number, frames)
+    return EvidenceFrames(kind, name, last.time, last.source, last.number, frames)
 
 
-def alert(*proofs: Proof, **fields: object) -> Alert:
+def alert(*proofs: EvidenceFrames, **fields: object) -> Alert:
     """An alert of an incident that begins with the first of these."""
     first = min((each.time for each in proofs), default=START)
     made = replace(ALERT, first_seen=first, proof=proofs, extra={})

@@ -22,7 +22,7 @@ SSDP = (
 )
 INVERSE = (
     "Inverse queries (RFC 1035 section 6.4, obsoleted by RFC 3425) ask with an address, here in "
-    "brackets. Told as the oddity `dns-opcode-1`."
+    "brackets. Counted as the anomaly `dns-opcode-1`."
 )
 RDP = (
     "TLS and DTLS inside RDP's own transport over UDP, which is not read; the names are those of "

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from support.paths import SHARED
 
 from netwatch.capture.files import find
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
 
 CAPTURES = SHARED / "captures"
@@ -63,11 +63,11 @@ class Capture:
     told: dict[str, set[str]] = field(default_factory=dict)
     addresses: set[str] = field(default_factory=set)
     ech: bool = False
-    tally: Tally = field(default_factory=Tally)
+    statistics: RunStatistics = field(default_factory=RunStatistics)
 
     def read(self) -> None:
         """Read the capture as ``netwatch names`` does."""
-        for each in pipeline.names(find([str(CAPTURES / self.name)]), self.tally):
+        for each in pipeline.names(find([str(CAPTURES / self.name)]), self.statistics):
             self.told.setdefault(each.evidence, set()).add(spelled(each.name))
             self.ech = self.ech or bool(each.tls and each.tls.ech)
             if each.evidence == "dns-answer" and each.dns:

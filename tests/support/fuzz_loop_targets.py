@@ -31,7 +31,7 @@ from support.interpreted import interpreted
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.capture.block import FIELDS, Block, Interface
-from netwatch.core.flow import OUTCOMES
+from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import LEARNABLE, Message
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.flows.records import ended
@@ -134,7 +134,7 @@ def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
         hold(0 <= flow.first <= flow.last, "a flow that ends before it starts")
         hold(flow.bytes_out >= 0 <= flow.bytes_in, "less than nothing said")
-    counts = kernel.oddities(), kernel.shown(), kernel.octets, kernel.flows.evicted
+    counts = kernel.anomalies(), kernel.shown(), kernel.octets, kernel.flows.evicted
     return rows, words, alive, counts
 
 
@@ -202,8 +202,8 @@ def _same(data: bytes) -> None:
 def _street(data: bytes) -> None:
     """Streams, fragments and parsers behind the loop, as a capture is read."""
 
-    def outcome(message: Message) -> int:
-        return OUTCOMES.index("named" if message.shown else "no-sni")
+    def name_status(message: Message) -> int:
+        return NAME_STATUSES.index("named" if message.names else "no-sni")
 
     case = Case(data)
     sources = [word for bit, word in enumerate(LEARNABLE) if case.learning >> bit & 1]
@@ -211,7 +211,7 @@ def _street(data: bytes) -> None:
         PROTOCOLS,
         looks_like,
         zones=[b"example.net"] if case.filtering else None,
-        outcome=outcome,
+        name_status=name_status,
         proving=lambda address: True,
         learning=sources,
     )
@@ -220,10 +220,12 @@ def _street(data: bytes) -> None:
     with _nothing_unraisable():
         found = [*by.messages(block, "fuzz"), *by.flush()]
     for packet, message in found:
-        hold(bool(message.shown) or case.learning > 0, "a message without a name")
+        hold(bool(message.names) or case.learning > 0, "a message without a name")
         learned.take(packet, message)
-        tenant = learned.who(packet.src, packet.src_mac, packet.vlan, packet.time)
-        hold(tenant is None or tenant.shared == "address" or bool(tenant.mac), "a device of none")
+        binding = learned.who(packet.src, packet.src_mac, packet.vlan, packet.time)
+        hold(
+            binding is None or binding.shared == "address" or bool(binding.mac), "a device of none"
+        )
         for observation in observe(packet, message):
             hold(bool(observation.name), "an empty name")
             hold(0 < observation.packet <= block.count, f"packet {observation.packet}")

@@ -62,7 +62,7 @@ def hold(promise: bool, what: str) -> None:
 
 def _sound(message: Message, data: bytes) -> None:
     hold(0 <= message.size <= len(data), f"size {message.size} of {len(data)}")
-    for shown in message.shown:
+    for shown in message.names:
         hold(bool(shown.name), "an empty name")
         hold(shown.name.isascii() and shown.name.isprintable(), f"name {shown.name!r}")
         hold(" " not in shown.name, f"name {shown.name!r}")
@@ -171,15 +171,15 @@ def _chlo(data: bytes, last: bool) -> None:
 
 
 def _certificate(data: bytes) -> None:
-    names, oddities = host_names(data)
-    hold(len(names) <= MAX_NAMES and len(oddities) <= 2, "too much of one certificate")
+    names, anomalies = host_names(data)
+    hold(len(names) <= MAX_NAMES and len(anomalies) <= 2, "too much of one certificate")
 
 
 def _frames(data: bytes) -> None:
     """Frames of an opened packet, which the fuzzer could never seal itself."""
     stream = CryptoStream()
-    for oddity in read_frames(data, stream):
-        hold(oddity.startswith("quic-"), oddity)
+    for anomaly in read_frames(data, stream):
+        hold(anomaly.startswith("quic-"), anomaly)
     hold(len(stream.head) <= len(data), "more handshake than bytes")
     _handshake(client_hello)(bytes(stream.head))
 

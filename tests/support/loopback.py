@@ -25,7 +25,7 @@ import dpkt
 import pytest
 
 from netwatch.capture.files import find
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.engine.pipeline import names
 from netwatch.formats import jsonl
 
@@ -81,12 +81,12 @@ class Certificate:
 
 class Capture:
     """Packets from and to these ports of the loopback interface, while it is entered; after
-    that `records` as ``netwatch names --format jsonl`` has them, and the `oddities`."""
+    that `records` as ``netwatch names --format jsonl`` has them, and the `anomalies`."""
 
     def __init__(self, path: Path, *ports: int) -> None:
         self.path = path
         self.records: list[dict[str, Any]] = []
-        self.oddities: Counter[str] = Counter()
+        self.anomalies: Counter[str] = Counter()
         self._marker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._marker.bind((HOST, 0))
         wanted = (*ports, self._marker.getsockname()[1])
@@ -121,10 +121,12 @@ class Capture:
         assert marked, counted
         assert "\n0 packets dropped by kernel" in counted, counted
         self.path.write_bytes(self._data)
-        tally = Tally()
-        self.records = [jsonl.observation(each) for each in names(find([str(self.path)]), tally)]
-        self.oddities = tally.oddities
-        assert not tally.unread
+        statistics = RunStatistics()
+        self.records = [
+            jsonl.observation(each) for each in names(find([str(self.path)]), statistics)
+        ]
+        self.anomalies = statistics.anomalies
+        assert not statistics.unread
 
     def _read(self) -> None:
         assert self._tcpdump.stdout is not None

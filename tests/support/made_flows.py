@@ -22,7 +22,7 @@ def flow(client: str = "10.20.1.7", server: str = "203.0.113.10", **fields: Any)
         "vlan": None,
         "bytes_out": 600,
         "bytes_in": 4000,
-        "outcome": "none",
+        "name_status": "none",
         "opened": True,
         "waiting": False,
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 from netwatch.capture.files import find
 from netwatch.config import Config
 from netwatch.core.alert import Alert, Sensor
-from netwatch.core.statistics import Tally
+from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.engine.observe import captures
 from netwatch.incidents.evidence_folder import Evidence
@@ -21,10 +21,10 @@ def scanned(
     workers: int = 1,
 ) -> list[Alert]:
     """The alerts of captures."""
-    tally = Tally()
+    statistics = RunStatistics()
     given = list(captures(find([str(path) for path in paths]), continuous))
-    found = jobs.scan(given, config, tally, workers, proving=proving)
-    assert tally.unread == tally.notes == []
+    found = jobs.scan(given, config, statistics, workers, proving=proving)
+    assert statistics.unread == statistics.notes == []
     return found.alerts(None, SENSOR)
 
 

@@ -33,7 +33,7 @@ def sound_outcome(parse: Callable[[bytes], Message | None], data: bytes, prefix:
     except Incomplete as error:
         return error.need > len(data)
     except ParseError as error:
-        return error.oddity.startswith(prefix)
+        return error.anomaly.startswith(prefix)
     return found is None or 0 <= found.size <= len(data)
 
 

@@ -104,8 +104,8 @@ def test_nothing_that_never_was_is_told() -> None:
 
 def test_series_are_bounded_and_no_sum_falls() -> None:
     def total(count: int) -> Series:
-        oddities = {f"odd-{number:05}": 2 for number in range(count)}
-        found = series(replace(QUIET, oddities=oddities))
+        anomalies = {f"odd-{number:05}": 2 for number in range(count)}
+        found = series(replace(QUIET, anomalies=anomalies))
         return {key: value for key, value in found.items() if key[0] == "netwatch_oddities_total"}
 
     assert len(total(MAX_SERIES)) == MAX_SERIES

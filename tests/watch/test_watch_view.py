@@ -104,7 +104,7 @@ def test_the_terminal_is_given_back(how: str) -> None:
         output = shown.output
     assert output.index(b"before") < output.index(ENTER) < output.index(b"eth1")
     left = output.rindex(LEAVE)
-    assert left > output.rindex(b"oddities")
+    assert left > output.rindex(b"anomalies")
     assert output.rindex(SHOW) > output.rindex(HIDE)
     behind = output[left:]
     assert (b"RuntimeError" in behind) == (how == "fail")
@@ -123,7 +123,7 @@ def test_the_size_is_followed() -> None:
 
 def test_no_colour_where_it_is_not_wanted() -> None:
     with terminal(NO_COLOR="1") as shown:
-        shown.until(b"oddities")
+        shown.until(b"anomalies")
         assert not re.search(rb"\x1b\[[0-9;]*3[0-7]m", shown.output)
 
 

@@ -15,14 +15,14 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython
 
-from netwatch.core.flow import OUTCOMES, Flow
+from netwatch.core.flow import NAME_STATUSES, Flow
 from netwatch.dissect.flows.table import FIELDS
 from netwatch.dissect.loop.loop import Kernel
 
 GATHERED = 65_536
 """Flows with a name that are gathered before they have to be told."""
 
-_NAMED = cython.declare(cython.longlong, OUTCOMES.index("named"))
+_NAMED = cython.declare(cython.longlong, NAME_STATUSES.index("named"))
 _OUT = cython.declare(cython.Py_ssize_t, 4)
 _IN = cython.declare(cython.Py_ssize_t, 5)
 _TOLD = cython.declare(cython.Py_ssize_t, 7)
@@ -71,15 +71,15 @@ class Over:
             if at >= 0:
                 self._words[at + _ABOUT] |= _FOLLOWED
 
-    def mark(self, flow: int, outcome: int) -> None:
-        """Keep with a flow what a message told of its name, a number in `OUTCOMES`; a
+    def mark(self, flow: int, name_status: int) -> None:
+        """Keep with a flow what a message told of its name, a number in `NAME_STATUSES`; a
         greater one stands over a lesser."""
-        if self._kernel.flows.mark(flow, outcome):
+        if self._kernel.flows.mark(flow, name_status):
             return
         at = self._place(flow)
         if at >= 0:
             word = self._words[at + _TOLD]
-            self._words[at + _TOLD] = max(word, word & 255 | outcome << 8)
+            self._words[at + _TOLD] = max(word, word & 255 | name_status << 8)
 
     def _place(self, flow: int) -> int:
         """Where the words of a flow that is over and not told yet start, else -1."""
@@ -178,7 +178,7 @@ def ended(slot: Slot, sources: Sequence[str]) -> Flow:
         vlan=(about >> 16) - 1 if about >> 16 else None,
         bytes_out=out,
         bytes_in=in_,
-        outcome=OUTCOMES[slot[_TOLD] >> 8],
+        name_status=NAME_STATUSES[slot[_TOLD] >> 8],
         opened=bool(about & _STARTED),
         waiting=_WAITING in (slot[6] & 7, (slot[6] >> 8) & 7),
         client_mac=mac.to_bytes(7)[1:] if mac else None,

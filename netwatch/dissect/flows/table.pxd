@@ -14,7 +14,7 @@ cdef class Slots:
     cdef Py_ssize_t seek(self, long long key) noexcept nogil
     cdef void client(self, Py_ssize_t slot, int side, bint started) noexcept nogil
     cdef void close(self, Py_ssize_t slot) noexcept nogil
-    cdef void tell(self, Py_ssize_t slot, long long outcome) noexcept nogil
+    cdef void tell(self, Py_ssize_t slot, long long name_status) noexcept nogil
     cdef void told(self, Py_ssize_t slot, int side, long long begun) noexcept nogil
     cdef bint settled(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void elsewhere(self, long long flow) noexcept nogil

@@ -22,7 +22,7 @@ LINE = cython.declare(cython.Py_ssize_t, 8)
 # A slot: flow key, time of the last packet, for each side where what is owed starts
 # (TCP sequence number) and its length above it, payload bytes of each side, the state
 # of each side with the number of early segments passed on, and the generation with the
-# outcome above it. Then, looked at when the flow starts and ends only: time of the first
+# name_status above it. Then, looked at when the flow starts and ends only: time of the first
 # packet, addresses of side 0 and side 1 (four words each), ports, and what else is known:
 # protocol, whether IPv6, VLAN, who opened it; number of the first packet, and the MACs of
 # both sides in it. Last, of hellos that the loop itself reads: when the side whose hello
@@ -190,11 +190,11 @@ class Slots:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def tell(self, slot: cython.Py_ssize_t, outcome: cython.longlong) -> cython.void:
+    def tell(self, slot: cython.Py_ssize_t, name_status: cython.longlong) -> cython.void:
         """What became of the flow's name, a number; a greater one stands over a lesser."""
         word: cython.longlong = self.table[slot + GENERATION]
-        if outcome > (word >> 8) & 255:
-            self.table[slot + GENERATION] = (word & 255) | (outcome << 8)
+        if name_status > (word >> 8) & 255:
+            self.table[slot + GENERATION] = (word & 255) | (name_status << 8)
 
     @cython.cfunc
     @cython.nogil
@@ -258,12 +258,12 @@ class Slots:
             return (0, 0)
         return (self.table[slot + BYTES], self.table[slot + BYTES + 1])
 
-    def mark(self, flow: cython.longlong, outcome: cython.longlong) -> bool:
+    def mark(self, flow: cython.longlong, name_status: cython.longlong) -> bool:
         """What a message told of the name of the flow that rows name `flow` (see `tell`);
         false where its slot was dropped or taken over."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot >= 0 and self.table[slot + GENERATION] & 255 == flow & 255:
-            self.tell(slot, outcome)
+            self.tell(slot, name_status)
             return True
         return False
 

@@ -21,7 +21,7 @@ cdef class Headers(Requests):
     cdef Py_ssize_t frame_wire_end
     cdef long long frame_vlan
 
-    cdef int fail(self, int oddity) noexcept nogil
+    cdef int fail(self, int anomaly) noexcept nogil
 
     @cython.final
     cdef inline bint has(self, Py_ssize_t size) noexcept nogil:

@@ -2,7 +2,7 @@
 """From the link layer to the transport header, one offset carried down the layers.
 
 Each layer moves `at` behind its header and narrows `end` by its length field; on
-trouble it counts a named oddity and the packet ends there. `end` is where the captured
+trouble it counts a named anomaly and the packet ends there. `end` is where the captured
 bytes end, `wire_end` where the packet's own would: they differ when a snap length cut.
 What is wrapped in something else (`netwatch.dissect.loop.tunnels`) comes through here again,
 so addresses, VLAN and MACs are those of the innermost layer that has them.
@@ -18,7 +18,7 @@ if cython.compiled:
 else:
     from netwatch.dissect.loop.prefilter_http import Requests
 
-ODDITIES = (
+ANOMALIES = (
     "not-ip",
     "link-type-unknown",
     "link-header-cut",
@@ -72,9 +72,9 @@ class Headers(Requests):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def fail(self, oddity: cython.int) -> cython.int:
+    def fail(self, anomaly: cython.int) -> cython.int:
         """Count what ended the packet; the answer that no transport header was found."""
-        self.odd[oddity] += 1
+        self.odd[anomaly] += 1
         return 0
 
     if not cython.compiled:

@@ -25,7 +25,7 @@ else:
     from netwatch.dissect.flows.tcp_state import Flows
     from netwatch.dissect.loop.transport import Transport
 
-from netwatch.dissect.loop.headers import ODDITIES
+from netwatch.dissect.loop.headers import ANOMALIES
 from netwatch.dissect.loop.preface_masks import LEADS
 from netwatch.dissect.loop.prefilter import PASSED
 
@@ -96,7 +96,7 @@ class Kernel(Transport):
     ) -> None:
         self.flows = Flows(slots, recording)
         self.learning = learning
-        self.odd = array("q", bytes(8 * len(ODDITIES)))
+        self.odd = array("q", bytes(8 * len(ANOMALIES)))
         self.rows = array("q", bytes(8 * (ROOM + RELEASED) * WIDTH))
         self.out = self.rows
         self.seed = (seed >> 31) & 0x7FFFFFFF
@@ -170,9 +170,9 @@ class Kernel(Transport):
             yield self.rows[: self.count * COLUMNS].tolist()
             self.desk.give_back(left)
 
-    def oddities(self) -> dict[str, int]:
-        """How often each thing of `headers.ODDITIES` was met; those never met left out."""
-        return {name: self.odd[i] for i, name in enumerate(ODDITIES) if self.odd[i]}
+    def anomalies(self) -> dict[str, int]:
+        """How often each thing of `headers.ANOMALIES` was met; those never met left out."""
+        return {name: self.odd[i] for i, name in enumerate(ANOMALIES) if self.odd[i]}
 
     def shown(self) -> dict[str, int]:
         """How many names were counted here and gave no row, by evidence."""

@@ -89,7 +89,7 @@ class Tunnels(Headers):
     @cython.nogil
     @cython.exceptval(check=False)
     def unread(self, kind: cython.longlong) -> cython.int:
-        """The oddity of what wraps packets and is not read, 0 where it is not known to: by
+        """The anomaly of what wraps packets and is not read, 0 where it is not known to: by
         EtherType, IP protocol below 0, or PPP protocol from bit 16 on."""
         if kind == 0x88E5:  # MACsec
             return ENCRYPTED_LINK

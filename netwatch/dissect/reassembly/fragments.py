@@ -65,7 +65,7 @@ class Fragments:
     """The datagrams of one capture that are not whole yet.
 
     Limits: datagrams, bytes in all, pieces of one, age in ns of packet time. What was
-    dropped is counted in `oddities`.
+    dropped is counted in `anomalies`.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class Fragments:
         self._age = age
         self._table: OrderedDict[Datagram, _Pieces] = OrderedDict()
         self._bytes = 0
-        self.oddities: Counter[str] = Counter()
+        self.anomalies: Counter[str] = Counter()
 
     def table(self) -> tuple[int, int, int]:
         """Datagrams now, at most, and how many had to go before they were whole."""
-        return len(self._table), self._limit, self.oddities["ip-fragments-incomplete"]
+        return len(self._table), self._limit, self.anomalies["ip-fragments-incomplete"]
 
     def feed(self, row: Row, payload: bytes, packet: Packet) -> list[Whole]:
         """Take the fragment of a row; blocks with what became whole or was given up.
@@ -97,7 +97,7 @@ class Fragments:
         key = datagram(row, packet)
         done: list[Whole] = []
         if offset + len(payload) > 0xFFFF:
-            self.oddities["ip-fragment-too-long"] += 1
+            self.anomalies["ip-fragment-too-long"] += 1
             return done
         pieces = self._table.get(key)
         if pieces is None:
@@ -105,7 +105,7 @@ class Fragments:
         known = pieces.kept.get(offset)
         if known is None or len(known) < len(payload):
             if known is None and len(pieces.kept) >= self._limit_pieces:
-                self.oddities["ip-fragments-many"] += 1
+                self.anomalies["ip-fragments-many"] += 1
                 return done
             known = known or b""
             pieces.kept[offset] = known + payload[len(known) :]
@@ -113,13 +113,13 @@ class Fragments:
             pieces.size += grown
             self._bytes += grown
         else:
-            self.oddities["ip-fragment-repeated"] += 1
+            self.anomalies["ip-fragment-repeated"] += 1
         if last:
             pieces.length = offset + row[4]
         data, whole, overlap = pieces.whole()
         if whole:
             if overlap:
-                self.oddities["ip-fragment-overlap"] += 1
+                self.anomalies["ip-fragment-overlap"] += 1
             self._forget(key)
             done.append(_block(key, data[: pieces.length], pieces.length or 0, packet))
         self._expire(packet.time, done)
@@ -155,7 +155,7 @@ class Fragments:
     def _drop(self, done: list[Whole]) -> None:
         key = next(iter(self._table))
         pieces = self._forget(key)
-        self.oddities["ip-fragments-incomplete"] += 1
+        self.anomalies["ip-fragments-incomplete"] += 1
         data, _, _ = pieces.whole()
         if data:
             done.append(_block(key, data, len(data) + 1, pieces.packet))

@@ -59,7 +59,7 @@ class Handshakes:
 
     `opened` makes a connection, given what says that a hello of its flow is of no
     interest (`idle`). Limits: how many, and age in ns of packet time. What was
-    dropped or could not be read is counted in `oddities`.
+    dropped or could not be read is counted in `anomalies`.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Handshakes:
         self._age = age
         self._gone = 0
         self._table: OrderedDict[int, _Handshake] = OrderedDict()
-        self.oddities: Counter[str] = Counter()
+        self.anomalies: Counter[str] = Counter()
 
     def table(self) -> tuple[int, int, int]:
         """Handshakes now, at most, and how many had to go before their hello was whole."""
@@ -102,7 +102,7 @@ class Handshakes:
         try:
             message = handshake.connection.feed(datagram)
         except ParseError as error:
-            self.oddities[error.oddity] += 1
+            self.anomalies[error.anomaly] += 1
             return found
         if message is not None:
             found.append((packet, message))
@@ -153,7 +153,7 @@ class Handshakes:
         try:
             message = handshake.connection.finish()
         except ParseError as error:
-            self.oddities[error.oddity] += 1
+            self.anomalies[error.anomaly] += 1
             return
         if message is not None:
             found.append((handshake.packet, message))

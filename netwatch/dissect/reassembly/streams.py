@@ -43,7 +43,7 @@ class Streams:
     with (0: none); a message that was put together and that `idle` says is of no interest
     is not parsed. Limits: streams, bytes in all, bytes in one, age in ns of packet time,
     conversations that pause for longer, and how many read messages are remembered to know
-    their repetition. What was dropped is counted in `oddities`.
+    their repetition. What was dropped is counted in `anomalies`.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Streams:
         self._bytes = 0
         self._read: dict[tuple[Side, int], None] = {}
         self._over: dict[Side, tuple[int, int]] = {}
-        self.oddities: Counter[str] = Counter()
+        self.anomalies: Counter[str] = Counter()
 
     def table(self) -> tuple[int, int, int]:
         """Streams now, at most, and how many had to go with bytes that were waited for."""
-        gone = self.oddities["tcp-streams-full"] + self.oddities["tcp-stream-aged"]
+        gone = self.anomalies["tcp-streams-full"] + self.anomalies["tcp-stream-aged"]
         return len(self._streams), self._limit, gone
 
     def feed(
@@ -94,7 +94,7 @@ class Streams:
         found: list[Found] = []
         stream = self._streams.get(side) or self._paused.get(side)
         if kind and ((side, seq) in self._read or (stream is None and self._within(side, seq))):
-            self.oddities["tcp-retransmission"] += 1
+            self.anomalies["tcp-retransmission"] += 1
             return found
         if side in self._paused:
             self._streams[side] = self._paused.pop(side)
@@ -128,7 +128,7 @@ class Streams:
         if not stream.kind and not stream.size:
             self._forget(side)
         elif stream.size > self._limit_stream:
-            self.oddities["tcp-stream-too-long"] += 1
+            self.anomalies["tcp-stream-too-long"] += 1
             self._drop(side, found)
         self._expire(packet.time, found)
         return found
@@ -182,7 +182,7 @@ class Streams:
             try:
                 message = parse(data, last)
             except ParseError as error:
-                self.oddities[error.oddity] += 1
+                self.anomalies[error.anomaly] += 1
         self._read[(side, seq)] = None
         if len(self._read) > self._remembered:
             del self._read[next(iter(self._read))]
@@ -293,7 +293,7 @@ class Streams:
                 self._pause(side)
                 continue
             if stream.kind and stream.size:
-                self.oddities[reason] += 1
+                self.anomalies[reason] += 1
             self._drop(side, found)
 
     def _pause(self, side: Side) -> None:
@@ -304,7 +304,7 @@ class Streams:
             gone, _ = self._paused.popitem(last=False)
             del self._talks[gone]
             self._end(gone, 0, 0)
-            self.oddities["tcp-streams-full"] += 1
+            self.anomalies["tcp-streams-full"] += 1
 
     def _forget(self, side: Side) -> None:
         self._bytes -= self._streams.pop(side).size
@@ -326,7 +326,7 @@ class Streams:
                 message = self._parse(kind, side, seq, bytes(stream.data), True)
             except Incomplete:
                 message = None
-                self.oddities["tcp-message-incomplete"] += 1
+                self.anomalies["tcp-message-incomplete"] += 1
             if message is not None:
                 found.append((packet, message))
             del stream.heads[head]

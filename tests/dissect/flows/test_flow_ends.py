@@ -8,7 +8,7 @@ from craft import Conversation, Host, Wire
 from support.captures import block, timed
 from support.frames import CLIENT, SERVER, udp
 
-from netwatch.core.flow import OUTCOMES, Flow
+from netwatch.core.flow import NAME_STATUSES, Flow
 from netwatch.core.message import Message
 from netwatch.dissect.dissector import Dissector
 from netwatch.protocols import PROTOCOLS, looks_like
@@ -17,10 +17,10 @@ RAW = 101
 
 
 def flows(frames: list[tuple[int, bytes]], link: int = 1, snap: int = 1 << 18) -> list[Flow]:
-    def outcome(message: Message) -> int:
-        return OUTCOMES.index("ech" if message.shown else "no-sni")
+    def name_status(message: Message) -> int:
+        return NAME_STATUSES.index("ech" if message.names else "no-sni")
 
-    by = Dissector(PROTOCOLS, looks_like, outcome=outcome)
+    by = Dissector(PROTOCOLS, looks_like, name_status=name_status)
     for _ in by.messages(block(frames, link, snap=snap), "test"):
         pass
     for _ in by.flush():
@@ -40,7 +40,7 @@ def test_a_client_is_told_with_its_own_mac(greater: bool) -> None:
     talk.close()
     (flow,) = flows(wire.frames)
     assert flow.client_mac == bytes.fromhex("02000000000a")
-    assert (flow.outcome, flow.packet, flow.source) == ("ech", 1, "test")
+    assert (flow.name_status, flow.packet, flow.source) == ("ech", 1, "test")
     assert flow.bytes_out == len(hello)
 
 
@@ -49,9 +49,9 @@ def test_a_quic_hello_that_never_became_whole_is_waited_for() -> None:
     _, second = handshakes.quic_hello(1, "www.example.org", rng, post_quantum=True)
     whole, *_ = handshakes.quic_hello(1, "www.example.org", rng)
     (flow,) = flows(list(timed([udp(second, dport=443)])), RAW)
-    assert (flow.outcome, flow.waiting) == ("none", True)
+    assert (flow.name_status, flow.waiting) == ("none", True)
     (flow,) = flows(list(timed([udp(whole, dport=443)])), RAW)
-    assert flow.outcome == "ech"
+    assert flow.name_status == "ech"
 
 
 def test_a_payload_that_was_not_captured_is_truncated() -> None:
@@ -60,4 +60,4 @@ def test_a_payload_that_was_not_captured_is_truncated() -> None:
     talk = Conversation(wire, *ends, 22)
     talk.say(b"x" * 400)
     (flow,) = flows(wire.frames, snap=54)
-    assert flow.outcome == "truncated"
+    assert flow.name_status == "truncated"

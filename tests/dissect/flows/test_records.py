@@ -13,7 +13,7 @@ from support.captures import START, block, timed
 from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, tcp, udp
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
-from netwatch.core.flow import OUTCOMES, Flow
+from netwatch.core.flow import NAME_STATUSES, Flow
 from netwatch.core.message import Message
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.flows.records import ended
@@ -32,10 +32,10 @@ OUT, BACK = (
 
 
 def flows(frames: list[tuple[int, bytes]], link: int = RAW) -> list[Flow]:
-    def outcome(message: Message) -> int:
-        return OUTCOMES.index("ech" if message.shown else "no-sni")
+    def name_status(message: Message) -> int:
+        return NAME_STATUSES.index("ech" if message.names else "no-sni")
 
-    by = Dissector(PROTOCOLS, looks_like, outcome=outcome)
+    by = Dissector(PROTOCOLS, looks_like, name_status=name_status)
     for _ in by.messages(block(frames, link), "test"):
         pass
     for _ in by.flush():
@@ -72,7 +72,7 @@ def test_ends_bytes_and_times(version: int, swapped: bool) -> None:
         vlan=None,
         bytes_out=len(HELLO),
         bytes_in=70,
-        outcome="ech",
+        name_status="ech",
         opened=True,
         waiting=False,
         source="test",
@@ -120,8 +120,8 @@ def test_ports_used_again_are_another_flow() -> None:
     packets = [tcp(flags="S", seq=1000), tcp(HELLO), tcp(flags="S", seq=90000)]
     packets += [tcp(b"x" * 50, seq=90001)]
     one, two = of(*packets)
-    assert (one.bytes_out, one.outcome, one.packet) == (len(HELLO), "ech", 1)
-    assert (two.bytes_out, two.outcome, two.first) == (50, "none", START + 2_000_000)
+    assert (one.bytes_out, one.name_status, one.packet) == (len(HELLO), "ech", 1)
+    assert (two.bytes_out, two.name_status, two.first) == (50, "none", START + 2_000_000)
     assert (two.packet, two.opened) == (3, True)
 
 
@@ -129,7 +129,7 @@ def test_a_repeated_syn_is_no_other_flow() -> None:
     syn = tcp(flags="S", seq=1000)
     for packets in ([syn] * 4 + [tcp(HELLO)], [tcp(HELLO), syn], [syn, tcp(HELLO), syn]):
         (flow,) = of(*packets)
-        assert flow.outcome == "ech"
+        assert flow.name_status == "ech"
 
 
 def test_lookups_are_no_flows() -> None:
@@ -156,14 +156,14 @@ def test_a_flow_in_a_tunnel_is_that_of_the_inner_ends() -> None:
 
 def test_a_flow_in_fragments_counts_once() -> None:
     (flow,) = of(*layers.fragments(tcp(HELLO), (10, 20)))
-    assert (flow.outcome, flow.bytes_out, flow.packet) == ("ech", len(HELLO), 3)
+    assert (flow.name_status, flow.bytes_out, flow.packet) == ("ech", len(HELLO), 3)
 
 
 def test_a_hello_without_its_end_is_waited_for() -> None:
     (flow,) = of(tcp(flags="S", seq=1000), tcp(HELLO[:300]))
-    assert (flow.outcome, flow.waiting) in {("none", True), ("ech", True)}
+    assert (flow.name_status, flow.waiting) in {("none", True), ("ech", True)}
     (flow,) = of(tcp(flags="S", seq=1000), tcp(HELLO[:20]))
-    assert (flow.outcome, flow.waiting) == ("none", True)
+    assert (flow.name_status, flow.waiting) == ("none", True)
 
 
 def test_more_flows_than_the_list_holds_are_all_told() -> None:
@@ -195,15 +195,15 @@ def test_every_flow_is_told_once_however_small_the_table(packets: list) -> None:
 
 
 def test_flows_with_a_name_are_gathered_by_client_and_no_more() -> None:
-    def outcome(message: Message) -> int:
-        return OUTCOMES.index("named" if message.shown else "no-sni")
+    def name_status(message: Message) -> int:
+        return NAME_STATUSES.index("named" if message.names else "no-sni")
 
     six = {"src": CLIENT6, "dst": SERVER6}
     ethernet = [LINKS[0].frame(tcp(HELLO, sport=port, dport=443)) for port in (2001, 2002)]
     ethernet += [LINKS[0].frame(tcp(HELLO, sport=2003, dport=853))]
     ethernet += [LINKS[0].frame(tcp(HELLO, sport=2004, dport=443, **six))]
     ethernet += [LINKS[0].frame(tcp(b"x" * 9, sport=2005, dport=443))]
-    by = Dissector(PROTOCOLS, looks_like, outcome=outcome)
+    by = Dissector(PROTOCOLS, looks_like, name_status=name_status)
     assert list(by.messages(block(timed(ethernet), 1), "test")) != []
     told = [*by.flows(), *by.finish()]
     assert sorted(flow.client_port for flow in told) == [2003, 2005]
@@ -218,7 +218,7 @@ def test_flows_with_a_name_are_gathered_by_client_and_no_more() -> None:
 
 
 def test_a_flow_is_followed_to_its_end_and_not_beyond() -> None:
-    by = Dissector(PROTOCOLS, looks_like, outcome=lambda message: OUTCOMES.index("named"))
+    by = Dissector(PROTOCOLS, looks_like, name_status=lambda message: NAME_STATUSES.index("named"))
     block_ = block(list(timed([tcp(HELLO, **OUT)])), RAW)
     ((packet, _),) = by.messages(block_, "test")
     by.follow(packet.flow)
@@ -232,7 +232,7 @@ def test_a_flow_is_followed_to_its_end_and_not_beyond() -> None:
 
 
 def test_a_flow_is_followed_that_is_over_and_not_told_yet() -> None:
-    by = Dissector(PROTOCOLS, looks_like, outcome=lambda message: OUTCOMES.index("named"))
+    by = Dissector(PROTOCOLS, looks_like, name_status=lambda message: NAME_STATUSES.index("named"))
     again = [tcp(flags="S", seq=7, **OUT), tcp(HELLO, **OUT), tcp(flags="S", seq=90000, **OUT)]
     (found,) = by.messages(block(list(timed(again)), RAW), "test")
     by.follow(found[0].flow)

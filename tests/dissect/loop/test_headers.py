@@ -51,18 +51,18 @@ ON_EVERY_LINK = pytest.mark.parametrize(
 )
 
 
-def names_and_oddities(frame: bytes, link: int = 1, snap: int = 1 << 18) -> tuple[list[str], dict]:
+def names_and_anomalies(frame: bytes, link: int = 1, snap: int = 1 << 18) -> tuple[list[str], dict]:
     by = dissector()
     names = [each.name for each in observed(timed([frame]), link, snap=snap, by=by)]
-    return names, dict(by.oddities())
+    return names, dict(by.anomalies())
 
 
-def only_oddity(frame: bytes, link: int = 1, snap: int = 1 << 18) -> str:
-    """The one oddity of a frame that shows no name."""
-    names, oddities = names_and_oddities(frame, link, snap)
+def only_anomaly(frame: bytes, link: int = 1, snap: int = 1 << 18) -> str:
+    """The one anomaly of a frame that shows no name."""
+    names, anomalies = names_and_anomalies(frame, link, snap)
     assert names == []
-    assert list(oddities.values()) == [1]
-    return next(iter(oddities))
+    assert list(anomalies.values()) == [1]
+    return next(iter(anomalies))
 
 
 @ON_EVERY_LINK
@@ -91,8 +91,8 @@ def test_an_answer_tells_the_client_it_goes_to(link: Link, version: int) -> None
 def test_padding_behind_the_packet_is_no_payload(link: Link, version: int, extra: int) -> None:
     client, resolver = ENDS[version]
     packet = udp(BARE, src=client, dst=resolver, dport=5300)
-    names, oddities = names_and_oddities(link.frame(packet) + b"\xa5" * extra, link.number)
-    assert (names, oddities) == ([NAME], {})
+    names, anomalies = names_and_anomalies(link.frame(packet) + b"\xa5" * extra, link.number)
+    assert (names, anomalies) == ([NAME], {})
 
 
 @ON_EVERY_LINK
@@ -106,8 +106,8 @@ def test_cut_anywhere_by_the_snap_length(link: Link, version: int) -> None:
         names = [each.name for each in observed(timed([frame]), link.number, snap=snap, by=by)]
         assert names == ([NAME] if snap >= question else [])
         whole += snap >= question
-        assert sum(by.oddities().values()) == snap + 1 - whole
-    assert not set(by.oddities()) & {"ip-header-bad", "tcp-header-bad", "udp-length-bad"}
+        assert sum(by.anomalies().values()) == snap + 1 - whole
+    assert not set(by.anomalies()) & {"ip-header-bad", "tcp-header-bad", "udp-length-bad"}
 
 
 def test_the_innermost_tag_counts_and_a_stripped_one_stands_in() -> None:
@@ -134,7 +134,7 @@ def test_ipv4_options_are_stepped_over(words: int) -> None:
     options = [b"\x01"] * (4 * words)
     packet = bytes(ip(options=b"".join(options)) / UDP(sport=5, dport=53) / Raw(QUERY))
     assert packet[0] & 15 == 5 + words
-    assert names_and_oddities(ETHERNET.frame(packet)) == ([NAME], {})
+    assert names_and_anomalies(ETHERNET.frame(packet)) == ([NAME], {})
 
 
 def six(*headers: Packet) -> bytes:
@@ -162,19 +162,19 @@ EXTENSIONS = {
 
 @pytest.mark.parametrize("headers", EXTENSIONS.values(), ids=EXTENSIONS.keys())
 def test_ipv6_extension_headers_are_stepped_over(headers: list[Packet]) -> None:
-    assert names_and_oddities(six(*headers)) == ([NAME], {})
+    assert names_and_anomalies(six(*headers)) == ([NAME], {})
 
 
 def test_extension_headers_without_end_are_given_up() -> None:
     frame = six(*[IPv6ExtHdrDestOpt()] * 40)
-    assert only_oddity(frame) == "ipv6-extensions-many"
+    assert only_anomaly(frame) == "ipv6-extensions-many"
 
 
 def test_length_zero_of_an_offloaded_packet_means_all_that_is_there() -> None:
     for packet, at in ((udp(QUERY), 2), (udp(QUERY, src=CLIENT6, dst=SERVER6), 4)):
         data = bytearray(packet)
         data[at : at + 2] = b"\0\0"
-        assert names_and_oddities(ETHERNET.frame(bytes(data))) == ([NAME], {})
+        assert names_and_anomalies(ETHERNET.frame(bytes(data))) == ([NAME], {})
 
 
 def changed(packet: bytes, at: int, value: bytes) -> bytes:
@@ -214,34 +214,34 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("frame", "oddity"), BAD.values(), ids=BAD.keys())
-def test_what_is_bad_is_named(frame: bytes, oddity: str) -> None:
-    assert only_oddity(frame) == oddity
+@pytest.mark.parametrize(("frame", "anomaly"), BAD.values(), ids=BAD.keys())
+def test_what_is_bad_is_named(frame: bytes, anomaly: str) -> None:
+    assert only_anomaly(frame) == anomaly
 
 
 def test_payload_behind_the_snap_length_is_told() -> None:
-    assert only_oddity(ETHERNET.frame(tcp(REQUEST)), snap=54) == "payload-cut"
-    assert only_oddity(ETHERNET.frame(udp(QUERY)), snap=42) == "payload-cut"
+    assert only_anomaly(ETHERNET.frame(tcp(REQUEST)), snap=54) == "payload-cut"
+    assert only_anomaly(ETHERNET.frame(udp(QUERY)), snap=42) == "payload-cut"
 
 
 def test_the_udp_length_ends_the_payload_within_a_longer_packet() -> None:
     longer = bytearray(udp(BARE + b"behind", dport=5300))
-    assert names_and_oddities(ETHERNET.frame(bytes(longer))) == ([], {})
+    assert names_and_anomalies(ETHERNET.frame(bytes(longer))) == ([], {})
     longer[24:26] = struct.pack(">H", 8 + len(BARE))
-    assert names_and_oddities(ETHERNET.frame(bytes(longer))) == ([NAME], {})
+    assert names_and_anomalies(ETHERNET.frame(bytes(longer))) == ([NAME], {})
 
 
 def test_a_link_type_that_nobody_reads_is_named_for_each_packet() -> None:
     by = dissector()
     assert observed(timed([udp(QUERY)] * 3), 147, by=by) == []
-    assert by.oddities() == {"link-type-unknown": 3}
+    assert by.anomalies() == {"link-type-unknown": 3}
 
 
 def test_lengths_beyond_the_capture_do_not_lose_what_is_there() -> None:
     longer = bytearray(udp(QUERY))
     longer[2:4] = struct.pack(">H", len(longer) + 400)
     longer[24:26] = struct.pack(">H", len(QUERY) + 408)
-    assert names_and_oddities(ETHERNET.frame(bytes(longer)))[0] == [NAME]
+    assert names_and_anomalies(ETHERNET.frame(bytes(longer)))[0] == [NAME]
 
 
 @given(

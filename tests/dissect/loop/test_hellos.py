@@ -18,7 +18,7 @@ from support.interpreted import interpreted
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.capture.block import Interface
-from netwatch.core.flow import OUTCOMES
+from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import Message
 from netwatch.coverage.readings import reading
 from netwatch.dissect.dissector import Dissector
@@ -251,12 +251,12 @@ def test_without_zones_all_give_rows() -> None:
 # and that it is as if it did not
 
 
-def outcome(message: Message) -> int:
-    return OUTCOMES.index("named" if message.shown else "no-sni")
+def name_status(message: Message) -> int:
+    return NAME_STATUSES.index("named" if message.names else "no-sni")
 
 
 def wanted(message: Message) -> bool:
-    return any(shown.name.endswith("example.com") for shown in message.shown)
+    return any(shown.name.endswith("example.com") for shown in message.names)
 
 
 def told(
@@ -268,7 +268,7 @@ def told(
         looks_like,
         wanted,
         [b"example.com"] if zones else None,
-        outcome,
+        name_status,
         proving=lambda address: True,
     )
     found = []
@@ -289,7 +289,7 @@ def told(
         for flow in (*by.flows(), *by.finish())
     )
     named = Counter((client, time) for client, times in by.named() for time in times)
-    return names, by.shown(), flows, named, by.oddities()
+    return names, by.shown(), flows, named, by.anomalies()
 
 
 @st.composite
@@ -407,5 +407,5 @@ def test_both_forms_give_the_same_rows(case: tuple[int, Frames, list[int]]) -> N
         for part in by.rest():
             each = [tuple(part[at : at + 16]) for at in range(0, len(part), 16)]
             seen += [by.kept(row) for row in each]
-        found.append((seen, by.shown(), by.oddities(), by.flows.drain(), by.flows.take()))
+        found.append((seen, by.shown(), by.anomalies(), by.flows.drain(), by.flows.take()))
     assert found[0] == found[1]

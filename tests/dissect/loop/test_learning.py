@@ -48,7 +48,7 @@ def test_each_source_is_passed_on_where_it_is_wanted(learning: int, kinds: dict[
     kernel = Kernel(64, learning=learning)
     found = [row.kind for row in rows(kernel, FRAMES)]
     assert {kind: found.count(kind) for kind in found} == kinds
-    assert kernel.oddities() == {"not-ip": 2, "transport-unknown": 3}
+    assert kernel.anomalies() == {"not-ip": 2, "transport-unknown": 3}
 
 
 def test_rows_have_their_payload_and_macs() -> None:
@@ -95,7 +95,7 @@ def test_what_a_router_passed_on_proves_nothing() -> None:
     kernel = Kernel(64, learning=7)
     packet = bytes(ETHER / IPv6(hlim=254) / ICMPv6ND_NS())
     assert rows(kernel, timed([packet])) == []
-    assert kernel.oddities() == {"nd-hop-limit": 1, "transport-unknown": 1}
+    assert kernel.anomalies() == {"nd-hop-limit": 1, "transport-unknown": 1}
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
@@ -142,5 +142,5 @@ def test_what_cannot_be_read_is_counted() -> None:
     cut = [frame[:60] for _, frame in FRAMES]
     ((_, announcement),) = by.messages(block(timed(cut)), "test")
     assert announcement.claims[0].ips == (bytes([10, 20, 6, 20]),)
-    found = by.oddities()
+    found = by.anomalies()
     assert (found["dhcp-cut"], found["nd-cut"]) == (4, 3)

@@ -18,7 +18,7 @@ SOURCE, OTHER = b"\2\0\0\0\0\x0a", b"\2\0\0\0\0\x0b"
 def read(frame: bytes, link: int, snap: int = 1 << 18) -> tuple[list[str], dict[str, int]]:
     by = dissector()
     found = observed(timed([frame]), link, snap=snap, by=by)
-    return [each.name for each in found], dict(by.oddities())
+    return [each.name for each in found], dict(by.anomalies())
 
 
 @pytest.mark.parametrize("carrier", CARRIERS, ids=lambda each: each.name)
@@ -30,12 +30,12 @@ def test_cut_anywhere_by_the_snap_length(carrier: Carrier) -> None:
     question = frame.rindex(query) + 12 + len(NAMES[0]) + 2 + 4
     by = dissector()
     for snap in range(len(frame)):
-        before = by.oddities()
+        before = by.anomalies()
         found = observed(timed([frame]), carrier.number, snap=snap, by=by)
         assert [each.name for each in found] == ([NAMES[0]] if snap >= question else [])
-        oddities = by.oddities() - before
-        assert sum(oddities.values()) == (snap < question)
-        assert not oddities or next(iter(oddities)).endswith("-cut")
+        anomalies = by.anomalies() - before
+        assert sum(anomalies.values()) == (snap < question)
+        assert not anomalies or next(iter(anomalies)).endswith("-cut")
 
 
 @pytest.mark.parametrize("ways", range(4))
@@ -90,7 +90,7 @@ def test_an_aggregate_of_very_many_is_read_as_far_as_there_is_room() -> None:
     by = dissector()
     found = observed(timed([aggregate] * 3), WLAN, by=by)
     assert len(found) == 4096 + 64 + 2500
-    assert by.oddities() == {"amsdu-bad": 1}
+    assert by.anomalies() == {"amsdu-bad": 1}
 
 
 BAD = {
@@ -110,10 +110,10 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("frame", "oddity"), BAD.values(), ids=BAD.keys())
-def test_what_is_bad_on_the_air_is_named(frame: bytes, oddity: str) -> None:
-    assert read(frame, WLAN) == ([], {oddity: 1})
-    assert read(layers.radiotap(frame), RADIOTAP) == ([], {oddity: 1})
+@pytest.mark.parametrize(("frame", "anomaly"), BAD.values(), ids=BAD.keys())
+def test_what_is_bad_on_the_air_is_named(frame: bytes, anomaly: str) -> None:
+    assert read(frame, WLAN) == ([], {anomaly: 1})
+    assert read(layers.radiotap(frame), RADIOTAP) == ([], {anomaly: 1})
 
 
 @pytest.mark.parametrize("size", [0, 7, 4000])
@@ -130,7 +130,7 @@ def test_a_netfilter_log_of_any_size_in_both_byte_orders(order: str, size: int) 
 
 
 @pytest.mark.parametrize(
-    ("fields", "oddity"),
+    ("fields", "anomaly"),
     [
         (b"", "not-ip"),
         (b"\x08\0\1\0\0\0\0\0", "not-ip"),
@@ -139,8 +139,8 @@ def test_a_netfilter_log_of_any_size_in_both_byte_orders(order: str, size: int) 
         (b"\xff\0\1\0\0\0\0\0", "link-header-cut"),
     ],
 )
-def test_a_netfilter_log_without_a_packet(fields: bytes, oddity: str) -> None:
-    assert read(b"\2\0\0\0" + fields, NFLOG) == ([], {oddity: 1})
+def test_a_netfilter_log_without_a_packet(fields: bytes, anomaly: str) -> None:
+    assert read(b"\2\0\0\0" + fields, NFLOG) == ([], {anomaly: 1})
 
 
 OTHERS = {
@@ -154,6 +154,6 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize(("frame", "link", "oddity"), OTHERS.values(), ids=OTHERS.keys())
-def test_what_is_bad_elsewhere_is_named(frame: bytes, link: int, oddity: str) -> None:
-    assert read(frame, link) == ([], {oddity: 1})
+@pytest.mark.parametrize(("frame", "link", "anomaly"), OTHERS.values(), ids=OTHERS.keys())
+def test_what_is_bad_elsewhere_is_named(frame: bytes, link: int, anomaly: str) -> None:
+    assert read(frame, link) == ([], {anomaly: 1})

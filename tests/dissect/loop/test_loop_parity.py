@@ -69,7 +69,7 @@ def walked(
     flows = {row for some in rows for part in some for row in part[13 :: module.COLUMNS]}
     return (
         rows,
-        kernel.oddities(),
+        kernel.anomalies(),
         kernel.shown(),
         (kernel.packets, kernel.octets, kernel.candidates),
         (kernel.flows.flows, kernel.flows.evicted),
@@ -91,7 +91,9 @@ def test_the_source_is_interpreted_and_stands_alone(source: ModuleType) -> None:
     assert not source.COMPILED
     assert source.Kernel is not compiled.Kernel
     assert set(source.Kernel.__mro__) & set(compiled.Kernel.__mro__) == {object}
-    assert {"kernel", "headers", "payloads", "flows"} <= {name.split(".")[-1] for name in SOURCES}
+    assert {"loop", "headers", "protocol_masks", "tcp_state"} <= {
+        name.split(".")[-1] for name in SOURCES
+    }
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)

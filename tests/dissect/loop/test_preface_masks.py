@@ -34,7 +34,7 @@ def kinds(*packets: bytes) -> list[int]:
 def told(*packets: bytes) -> list[Observation]:
     by = dissector()
     found = observed(timed(packets), RAW, by=by)
-    assert by.oddities() == {}
+    assert by.anomalies() == {}
     return found
 
 
@@ -313,7 +313,7 @@ def test_http2_over_hours_and_the_wrap() -> None:
     frames[3:3] = [(frames[2][0] + 100 * 10**9, other)]
     found = observed(frames, RAW, by=by)
     assert [each.name for each in found] == ["a.example", NAME, "b.example", "c.example"]
-    assert by.oddities() == {}
+    assert by.anomalies() == {}
 
 
 def test_http2_is_read_up_to_a_limit() -> None:
@@ -326,7 +326,7 @@ def test_http2_is_read_up_to_a_limit() -> None:
         packets = [SYN, *segments(*parts)]
         found = observed(timed([*packets, *packets[-3:]]), RAW, by=by)
         assert [each.name for each in found] == expected
-        assert by.oddities() == ({} if len(expected) == 2 else {"http2-long": 1})
+        assert by.anomalies() == ({} if len(expected) == 2 else {"http2-long": 1})
 
 
 @pytest.mark.parametrize("cut", range(1, 24))

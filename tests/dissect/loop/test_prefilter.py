@@ -111,7 +111,7 @@ def test_idle_names_are_counted_as_the_parser_would(payload: bytes, shown: dict[
     by = kernel()
     assert rows(by, timed([datagram(payload)]), RAW) == []
     assert by.shown() == shown
-    assert Counter(each.evidence for each in dns.parse(payload).shown) == shown
+    assert Counter(each.evidence for each in dns.parse(payload).names) == shown
 
 
 OF_INTEREST = {
@@ -155,7 +155,7 @@ def test_a_repeated_hello_is_counted_once() -> None:
     by = kernel()
     assert rows(by, timed([tcp(hello(IDLE[0]))] * 3), RAW) == []
     assert by.shown() == {"tls-sni": 1}
-    assert by.oddities() == {"tcp-retransmission": 2}
+    assert by.anomalies() == {"tcp-retransmission": 2}
 
 
 def test_nothing_is_held_back_without_zones_and_they_can_change() -> None:
@@ -202,10 +202,10 @@ def test_whatever_the_datagram_the_parser_agrees(payload: bytes, behind: bytes) 
     if held and payload + behind:
         message = read(payload + behind, dns.parse)
         assert message is not None
-        assert not any(within(shown.name) for shown in message.shown)
-        assert message.oddities == ()
+        assert not any(within(shown.name) for shown in message.names)
+        assert message.anomalies == ()
         # Of an alias whose owner cannot be read the parser says nothing.
-        assert Counter(shown.evidence for shown in message.shown) <= Counter(by.shown())
+        assert Counter(shown.evidence for shown in message.names) <= Counter(by.shown())
     else:
         assert by.shown() == {}
 
@@ -231,7 +231,7 @@ def test_a_dummy_is_idle_and_what_stands_for_another_is_not(
     held = not rows(by, timed([tcp(payload)]), RAW)
     message = tls.parse(payload)
     assert message.tls is not None
-    assert held == (message.tls.ech != "outer" and message.oddities == ())
+    assert held == (message.tls.ech != "outer" and message.anomalies == ())
 
 
 HELLOS = [hello(name, post_quantum=large) for name in (IDLE[0], OTHER) for large in (False, True)]
@@ -245,8 +245,8 @@ def test_whatever_the_hello_the_parser_agrees(payload: bytes) -> None:
     if not rows(by, timed([tcp(payload)]), RAW) and by.shown():
         message = read(payload, tls.parse)
         assert message is not None
-        assert [within(shown.name) for shown in message.shown] == [False]
-        assert message.oddities == ()
+        assert [within(shown.name) for shown in message.names] == [False]
+        assert message.anomalies == ()
         assert message.tls is not None
         assert message.tls.ech != "outer"
         assert by.shown() == {"tls-sni": 1}

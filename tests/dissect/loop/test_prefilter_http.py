@@ -44,8 +44,8 @@ def test_idle_hosts_are_counted_as_the_parser_would(payload: bytes) -> None:
     assert rows(by, timed([tcp(payload)]), RAW) == []
     assert by.shown() == {"http-host": 1}
     message = http.parse(payload)
-    assert [shown.evidence for shown in message.shown] == ["http-host"]
-    assert message.oddities == ()
+    assert [shown.evidence for shown in message.names] == ["http-host"]
+    assert message.anomalies == ()
 
 
 ELSEWHERE = {
@@ -105,7 +105,7 @@ def test_requests_of_one_connection_are_each_counted_once() -> None:
     by = kernel()
     assert rows(by, timed(packets), RAW) == []
     assert by.shown() == {"http-host": 2}
-    assert by.oddities() == {"tcp-retransmission": 1}
+    assert by.anomalies() == {"tcp-retransmission": 1}
 
 
 def test_what_others_wait_for_is_not_taken_from_them() -> None:
@@ -155,7 +155,7 @@ def test_whatever_the_request_the_parser_agrees(payload: bytes) -> None:
         except (Incomplete, ParseError):
             message = None
         assert message is not None
-        assert [shown.evidence for shown in message.shown] == ["http-host"]
-        assert not f".{message.shown[0].name}".endswith(f".{OTHER}")
-        assert message.oddities == ()
+        assert [shown.evidence for shown in message.names] == ["http-host"]
+        assert not f".{message.names[0].name}".endswith(f".{OTHER}")
+        assert message.anomalies == ()
         assert by.shown() == {"http-host": 1}

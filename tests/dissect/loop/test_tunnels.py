@@ -32,21 +32,21 @@ def asked(version: int = 4) -> bytes:
 def read(frames: list[bytes], link: int = 1, snap: int = 1 << 18) -> tuple[list[Observation], dict]:
     by = dissector()
     found = observed(timed(frames), link, snap=snap, by=by)
-    return found, dict(by.oddities())
+    return found, dict(by.anomalies())
 
 
 def carried(packet: bytes) -> tuple[list[str], dict]:
-    """The names in an IP packet on Ethernet, and the oddities."""
-    found, oddities = read([ETHERNET.frame(packet)])
-    return [each.name for each in found], oddities
+    """The names in an IP packet on Ethernet, and the anomalies."""
+    found, anomalies = read([ETHERNET.frame(packet)])
+    return [each.name for each in found], anomalies
 
 
 def assert_told(carrier: Carrier, *compositions: tuple[Wrapping, ...]) -> None:
     """In each of these wrappings the query is told once, by its own client."""
     given = [(Wrapped(carrier, each), version) for each in compositions for version in (4, 6)]
     frames = [frame for each, version in given for frame in each.frames(asked(version))]
-    told, oddities = read(frames, carrier.number)
-    assert oddities == {}
+    told, anomalies = read(frames, carrier.number)
+    assert anomalies == {}
     assert [found.packet for found in told] == list(range(1, len(given) + 1))
     for found, (wrapped, version) in zip(told, given, strict=True):
         client, server = ENDS[version]
@@ -72,12 +72,12 @@ def test_cut_anywhere_by_the_snap_length(wrapping: Wrapping) -> None:
     question = len(frame) - len(QUERY) + 12 + len(NAME) + 2 + 4
     by = dissector()
     for snap in range(len(frame)):
-        before = by.oddities()
+        before = by.anomalies()
         found = observed(timed([frame]), snap=snap, by=by)
         assert [each.name for each in found] == ([NAME] if snap >= question else [])
-        oddities = by.oddities() - before
-        assert sum(oddities.values()) == (snap < question)
-        assert not oddities or next(iter(oddities)).endswith("-cut")
+        anomalies = by.anomalies() - before
+        assert sum(anomalies.values()) == (snap < question)
+        assert not anomalies or next(iter(anomalies)).endswith("-cut")
 
 
 def test_the_innermost_of_what_is_told_twice_counts() -> None:
@@ -92,12 +92,12 @@ def test_the_innermost_of_what_is_told_twice_counts() -> None:
 
 
 @pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize(("headers", "oddity"), [(8, {}), (9, {"wrapped-too-deep": 1})])
-def test_ip_headers_up_to_the_limit(version: int, headers: int, oddity: dict) -> None:
+@pytest.mark.parametrize(("headers", "anomaly"), [(8, {}), (9, {"wrapped-too-deep": 1})])
+def test_ip_headers_up_to_the_limit(version: int, headers: int, anomaly: dict) -> None:
     packet = asked(version)
     for _ in range(headers - 1):
         packet = layers.ipv4(4 if packet[0] >> 4 == 4 else 41, packet)
-    assert carried(packet) == ([] if oddity else [NAME], oddity)
+    assert carried(packet) == ([] if anomaly else [NAME], anomaly)
 
 
 def nested(kind: int, times: int) -> bytes:
@@ -114,10 +114,10 @@ def nested(kind: int, times: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", [layers.ETHERNET, layers.MPLS, layers.NSH])
-@pytest.mark.parametrize(("times", "oddity"), [(16, {}), (17, {"wrapped-too-deep": 1})])
-def test_other_wrappings_up_to_the_limit(kind: int, times: int, oddity: dict) -> None:
-    found, oddities = read([nested(kind, times)])
-    assert ([each.name for each in found], oddities) == ([] if oddity else [NAME], oddity)
+@pytest.mark.parametrize(("times", "anomaly"), [(16, {}), (17, {"wrapped-too-deep": 1})])
+def test_other_wrappings_up_to_the_limit(kind: int, times: int, anomaly: dict) -> None:
+    found, anomalies = read([nested(kind, times)])
+    assert ([each.name for each in found], anomalies) == ([] if anomaly else [NAME], anomaly)
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_other_wrappings_up_to_the_limit(kind: int, times: int, oddity: dict) ->
 def test_wrappings_that_never_end_are_given_up(unit: bytes) -> None:
     kinds = (layers.ETHERNET, layers.MPLS, layers.NSH, 5)
     frames = [layers.on_ethernet((kind, unit * 4000)) for kind in kinds]
-    found, oddities = read([*frames, ETHERNET.frame(layers.ipv4(51, unit * 2000))])
+    found, anomalies = read([*frames, ETHERNET.frame(layers.ipv4(51, unit * 2000))])
     assert found == []
-    assert oddities["wrapped-too-deep"] == 1
+    assert anomalies["wrapped-too-deep"] == 1
 
 
 # what a datagram on a tunnel's port may be besides
@@ -169,8 +169,8 @@ TEREDO = "2001:0:c633:6401:8000:63bf:3fff:fdd2"
 def test_teredo_between_any_ports(ends: tuple[str, str]) -> None:
     packet = udp(QUERY, src=ends[0], dst=ends[1])
     outer = layers.ipv4(17, layers.datagram(32900, packet, 3797))
-    (found,), oddities = read([ETHERNET.frame(outer)])
-    assert (ip_text(found.client_ip), oddities) == (ends[0], {})
+    (found,), anomalies = read([ETHERNET.frame(outer)])
+    assert (ip_text(found.client_ip), anomalies) == (ends[0], {})
     for other in (packet + b"\0", udp(QUERY, src=CLIENT6, dst=SERVER6)):
         found, _ = read([ETHERNET.frame(layers.ipv4(17, layers.datagram(32900, other, 3797)))])
         assert found == []
@@ -187,8 +187,8 @@ def test_a_pseudowire_whatever_the_address_starts_with(
 ) -> None:
     kind, frame = layers.frame(asked(version), vlans=(3,) if first & 4 else ())
     frame = bytes([first]) + b"\x55\x66\x77\x88\x99" + frame[6:]
-    (found,), oddities = read([layers.on_ethernet(layers.mpls((kind, frame), control=control))])
-    assert (found.client_mac, oddities) == (layers.inner_mac(0), {})
+    (found,), anomalies = read([layers.on_ethernet(layers.mpls((kind, frame), control=control))])
+    assert (found.client_mac, anomalies) == (layers.inner_mac(0), {})
 
 
 # what is bad or cannot be read
@@ -242,13 +242,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("packet", "oddity"), BAD.values(), ids=BAD.keys())
-def test_what_is_bad_is_named(packet: bytes, oddity: str) -> None:
-    assert carried(packet) == ([], {oddity: 1})
+@pytest.mark.parametrize(("packet", "anomaly"), BAD.values(), ids=BAD.keys())
+def test_what_is_bad_is_named(packet: bytes, anomaly: str) -> None:
+    assert carried(packet) == ([], {anomaly: 1})
 
 
 @pytest.mark.parametrize(
-    ("kind", "oddity"),
+    ("kind", "anomaly"),
     [
         (0x88E5, "encrypted-link"),
         (0x88E7, "wrapping-unknown"),
@@ -257,11 +257,11 @@ def test_what_is_bad_is_named(packet: bytes, oddity: str) -> None:
     ],
 )
 @pytest.mark.parametrize("tagged", [False, True])
-def test_what_is_not_read_behind_an_ethertype(kind: int, oddity: str, tagged: bool) -> None:
+def test_what_is_not_read_behind_an_ethertype(kind: int, anomaly: str, tagged: bool) -> None:
     inside = (kind, bytes(60))
     if tagged:
         inside = (0x8100, b"\0\x2a" + kind.to_bytes(2) + bytes(60))
-    assert read([layers.on_ethernet(inside)]) == ([], {oddity: 1})
+    assert read([layers.on_ethernet(inside)]) == ([], {anomaly: 1})
 
 
 @pytest.mark.parametrize("version", [4, 6])

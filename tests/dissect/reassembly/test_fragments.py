@@ -15,7 +15,7 @@ from support.frames import CLIENT, CLIENT6, GATEWAY, LINKS, MAC, SERVER, SERVER6
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.flow import OUTCOMES
+from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.packet import Packet
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.reassembly.fragments import MORE, Fragments
@@ -51,7 +51,7 @@ KINDS = ("hello", "initial", "answer", "request")
 def read(packets: list[bytes], link: int = RAW, gap: int = 1_000_000) -> tuple[list, dict]:
     by = dissector()
     found = observed(timed(packets, gap=gap), link, by=by)
-    return [(each.evidence, each.name) for each in found], dict(by.oddities())
+    return [(each.evidence, each.name) for each in found], dict(by.anomalies())
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -61,9 +61,9 @@ def test_in_any_order(kind: str, version: int) -> None:
     pieces = layers.fragments(packet, (20, 60, 100))
     assert len(pieces) == 4
     for order in permutations(pieces):
-        found, oddities = read([*order])
+        found, anomalies = read([*order])
         assert found.count((evidence, NAME)) == 1
-        assert oddities == {}
+        assert anomalies == {}
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -113,9 +113,9 @@ def test_the_same_identification_again_is_another_datagram() -> None:
         layers.fragments(udp(messages.query(1, name, "A")), (2,), 5)
         for name in ("one.example.org", "two.example.org")
     )
-    found, oddities = read([*one, *two])
+    found, anomalies = read([*one, *two])
     assert [name for _, name in found] == ["one.example.org", "two.example.org"]
-    assert oddities == {}
+    assert anomalies == {}
 
 
 def test_in_every_wrapping_on_every_link() -> None:
@@ -147,9 +147,9 @@ def test_what_came_is_read_when_the_capture_ends(version: int) -> None:
     assert read(pieces[:2])[0] == [(evidence, NAME)]
     assert read(pieces[:2])[1]["ip-fragments-incomplete"] == 1
     for some in (pieces[1:], pieces[:1] + pieces[2:]):
-        found, oddities = read(some)
+        found, anomalies = read(some)
         assert len(found) == (some[0] == pieces[0])
-        assert oddities["ip-fragments-incomplete"] == 1
+        assert anomalies["ip-fragments-incomplete"] == 1
 
 
 def test_age_gives_up_and_tells_what_came() -> None:
@@ -160,8 +160,8 @@ def test_age_gives_up_and_tells_what_came() -> None:
     by = dissector()
     frames = [(START, first), (START + 31 * SECOND, late), (START + 31 * SECOND, other[0])]
     found = list(by.messages(block(frames, RAW), "test"))
-    assert [shown.evidence for _, message in found for shown in message.shown] == [evidence]
-    assert by.oddities()["ip-fragments-incomplete"] == 1
+    assert [shown.evidence for _, message in found for shown in message.names] == [evidence]
+    assert by.anomalies()["ip-fragments-incomplete"] == 1
     found = observed([(START, first), (START + 29 * SECOND, second)], RAW)
     assert [each.evidence for each in found] == [evidence]
 
@@ -189,10 +189,10 @@ def test_of_overlapping_bytes_those_of_the_lower_start_stand(order: tuple[int, i
 
 
 def test_of_two_at_one_place_the_first_stands_and_the_longer_goes_on() -> None:
-    found, oddities = read([piece(PACKET, 0, 32), piece(EVIL, 0, 40), piece(PACKET, 40, SIZE)])
-    assert (found, oddities) == ([("dns-query", NAME)], {})
-    found, oddities = read([piece(PACKET, 0, 40), piece(EVIL, 0, 32), piece(PACKET, 40, SIZE)])
-    assert (found, oddities) == ([("dns-query", NAME)], {"ip-fragment-repeated": 1})
+    found, anomalies = read([piece(PACKET, 0, 32), piece(EVIL, 0, 40), piece(PACKET, 40, SIZE)])
+    assert (found, anomalies) == ([("dns-query", NAME)], {})
+    found, anomalies = read([piece(PACKET, 0, 40), piece(EVIL, 0, 32), piece(PACKET, 40, SIZE)])
+    assert (found, anomalies) == ([("dns-query", NAME)], {"ip-fragment-repeated": 1})
 
 
 def ends_of(number: int) -> Packet:
@@ -210,7 +210,7 @@ def test_more_datagrams_than_the_limit_lose_the_oldest() -> None:
     table = Fragments(limit=3)
     told = [table.feed(row(0, 8), b"datagram", ends_of(number)) for number in range(5)]
     assert [len(blocks) for blocks in told] == [0, 0, 0, 1, 1]
-    assert table.oddities == {"ip-fragments-incomplete": 2}
+    assert table.anomalies == {"ip-fragments-incomplete": 2}
     assert len(list(table.flush())) == 3
     assert list(table.flush()) == []
 
@@ -225,16 +225,16 @@ def test_a_datagram_in_too_many_pieces_takes_no_more() -> None:
     table = Fragments(limit_pieces=4)
     for at in range(6):
         assert table.feed(row(16 * at, 8), bytes(8), ends_of(1)) == []
-    assert table.oddities == {"ip-fragments-many": 2}
+    assert table.anomalies == {"ip-fragments-many": 2}
     assert table.feed(row(0, 16), bytes(16), ends_of(1)) == []
-    assert table.oddities == {"ip-fragments-many": 2}
+    assert table.anomalies == {"ip-fragments-many": 2}
 
 
 def test_what_ends_behind_64_kib_takes_no_room() -> None:
     table = Fragments(limit=2)
     for number in range(100):
         assert table.feed(row(0xFFF8, 8), bytes(8), ends_of(number)) == []
-    assert table.oddities == {"ip-fragment-too-long": 100}
+    assert table.anomalies == {"ip-fragment-too-long": 100}
     assert list(table.flush()) == []
 
 
@@ -280,11 +280,11 @@ def within(levels: int) -> list[bytes]:
     return [*early, last]
 
 
-@pytest.mark.parametrize(("levels", "oddity"), [(1, 0), (8, 0), (9, 1), (300, 292)])
-def test_fragments_in_fragments_up_to_a_limit(levels: int, oddity: int) -> None:
-    found, oddities = read(within(levels))
-    assert len(found) == (oddity == 0)
-    assert oddities.get("wrapped-too-deep", 0) == min(oddity, 1)
+@pytest.mark.parametrize(("levels", "anomaly"), [(1, 0), (8, 0), (9, 1), (300, 292)])
+def test_fragments_in_fragments_up_to_a_limit(levels: int, anomaly: int) -> None:
+    found, anomalies = read(within(levels))
+    assert len(found) == (anomaly == 0)
+    assert anomalies.get("wrapped-too-deep", 0) == min(anomaly, 1)
 
 
 def test_what_comes_up_at_the_end_is_read_too() -> None:
@@ -292,9 +292,9 @@ def test_what_comes_up_at_the_end_is_read_too() -> None:
     request = tcp(messages.request("GET", "/", NAME, "Accept: " + "x" * 900), dport=80)
     inner = piece(request, 0, 400, 3)
     outer = layers.ipv4(4, inner + bytes(80))
-    found, oddities = read([piece(outer, 0, 440, 4)])
+    found, anomalies = read([piece(outer, 0, 440, 4)])
     assert found == [("http-host", NAME)]
-    assert oddities["ip-fragments-incomplete"] == 2
+    assert anomalies["ip-fragments-incomplete"] == 2
 
 
 def test_flows_keep_their_packet_numbers_behind_a_reassembly() -> None:
@@ -302,7 +302,7 @@ def test_flows_keep_their_packet_numbers_behind_a_reassembly() -> None:
     pieces = layers.fragments(PACKET, (2,))
     hello = handshakes.records(handshakes.client_hello(NAME, random.Random(1)))
     packets = [*pieces, *[PACKET] * 5000, tcp(hello)]
-    by = Dissector(PROTOCOLS, looks_like, outcome=lambda message: OUTCOMES.index("ech"))
+    by = Dissector(PROTOCOLS, looks_like, name_status=lambda message: NAME_STATUSES.index("ech"))
     for _ in by.messages(block(timed(packets), RAW), "test"):
         pass
     assert [flow.packet for flow in (*by.flows(), *by.finish())] == [len(packets)]

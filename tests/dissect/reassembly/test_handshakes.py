@@ -9,7 +9,7 @@ from support.captures import START, observed, timed
 from support.frames import CLIENT, SERVER, udp
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Message, Shown
+from netwatch.core.message import Message, ShownName
 from netwatch.core.packet import Packet
 from netwatch.dissect.reassembly.handshakes import AGAIN, Handshakes
 
@@ -42,7 +42,7 @@ class Toy:
         return None if self.done or not self.name else self._message()
 
     def _message(self) -> Message:
-        return Message((Shown("quic-sni", self.name),), 0)
+        return Message((ShownName("quic-sni", self.name),), 0)
 
 
 class Feeder:
@@ -64,7 +64,7 @@ class Feeder:
         self._note(list(self.table.flush()))
 
     def _note(self, found: Sequence[tuple[Packet, Message]]) -> None:
-        self.told += [(by.number, message.shown[0].name) for by, message in found]
+        self.told += [(by.number, message.names[0].name) for by, message in found]
 
 
 def test_a_hello_over_two_datagrams_is_told_with_the_last() -> None:
@@ -91,7 +91,7 @@ def test_what_the_server_sends_neither_opens_nor_disturbs() -> None:
     feeder.send(b"=evil", side=1)
     feeder.send(b"=two")
     assert feeder.told == [(4, "one.two")]
-    assert feeder.table.oddities == {"not-decrypted": 1}
+    assert feeder.table.anomalies == {"not-decrypted": 1}
 
 
 def test_clients_are_told_apart() -> None:
@@ -125,7 +125,7 @@ def test_what_was_cut_is_told_at_the_end() -> None:
     feeder.send(b"=whole", flow=768)
     feeder.flush()
     assert feeder.told == [(3, "whole"), (1, "one")]
-    assert feeder.table.oddities == {"bad": 1}
+    assert feeder.table.anomalies == {"bad": 1}
 
 
 def test_of_too_many_the_least_recent_goes() -> None:

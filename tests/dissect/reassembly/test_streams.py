@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.captures import START
 
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.core.message import Message, Shown
+from netwatch.core.message import Message, ShownName
 from netwatch.core.packet import Packet
 from netwatch.dissect.reassembly.streams import MAX_REFUSED, Streams
 
@@ -28,9 +28,9 @@ def parser(opening: bytes, closing: bytes) -> Callable[[bytes, bool], Message]:
         if end < 0 and not last:
             raise Incomplete(len(data) + 1)
         name = data[1 : end if end >= 0 else len(data)].decode()
-        oddities = () if end >= 0 else ("cut",)
+        anomalies = () if end >= 0 else ("cut",)
         size = end + 1 if end >= 0 else len(data)
-        return Message((Shown("tls-sni", name),), size, oddities=oddities)
+        return Message((ShownName("tls-sni", name),), size, anomalies=anomalies)
 
     return parse
 
@@ -46,7 +46,7 @@ def talk() -> Callable[[bytes, bool], Message]:
         if end < 0:
             raise ParseError("cut") if last else Incomplete(len(data) + 1)
         said += data[:end].decode()
-        return Message((Shown("tls-sni", said),), end + 1)
+        return Message((ShownName("tls-sni", said),), end + 1)
 
     return parse
 
@@ -87,7 +87,7 @@ class Feeder:
     def _note(self, found: list[tuple[Packet, Message]]) -> None:
         for by, message in found:
             self.told += [
-                (by.number, shown.name, bool(message.oddities)) for shown in message.shown
+                (by.number, shown.name, bool(message.anomalies)) for shown in message.names
             ]
 
     @property
@@ -101,7 +101,7 @@ def test_whole_in_one_segment() -> None:
     assert feeder.told == [(1, "one", False)]
     feeder.flush()
     assert len(feeder.told) == 1
-    assert not feeder.streams.oddities
+    assert not feeder.streams.anomalies
 
 
 def test_told_with_the_packet_that_made_it_whole() -> None:
@@ -118,7 +118,7 @@ def test_a_repeated_head_is_counted_and_told_once() -> None:
     for _ in range(3):
         feeder.send(100, b"<one>")
     assert feeder.names == ["one"]
-    assert feeder.streams.oddities == {"tcp-retransmission": 2}
+    assert feeder.streams.anomalies == {"tcp-retransmission": 2}
 
 
 def test_what_looks_like_a_head_inside_of_a_message_comes_again() -> None:
@@ -129,7 +129,7 @@ def test_what_looks_like_a_head_inside_of_a_message_comes_again() -> None:
     feeder.send(13, b"<me>")
     feeder.send(17, b"<new>")
     assert feeder.told == [(2, "na<me", False), (4, "new", False)]
-    assert feeder.streams.oddities == {"tcp-retransmission": 1}
+    assert feeder.streams.anomalies == {"tcp-retransmission": 1}
 
 
 def test_the_same_on_the_other_side_and_in_another_flow_is_another() -> None:
@@ -249,7 +249,7 @@ def test_what_cannot_be_read_is_counted_and_the_next_is_read() -> None:
     feeder.send(100, b"<!>")
     feeder.send(200, b"<one>")
     assert feeder.names == ["one"]
-    assert feeder.streams.oddities == {"not-a-name": 1}
+    assert feeder.streams.anomalies == {"not-a-name": 1}
 
 
 @pytest.mark.parametrize("head", [b"<one>", b"<o"])
@@ -258,14 +258,14 @@ def test_a_head_that_was_none_does_not_take_the_one_behind_it_along(head: bytes)
     feeder.send(100, b"{")
     feeder.send(101, b"!")
     feeder.send(102, b"x<two>")
-    assert feeder.streams.oddities == {"not-a-name": 1}
+    assert feeder.streams.anomalies == {"not-a-name": 1}
     other = Feeder()
     other.send(100, b"{")
     other.send(104, head)
     other.send(104 + len(head), b"ne>" if len(head) == 2 else b"stray")
     other.send(101, b"no!")
     assert other.names == ["one"]
-    assert other.streams.oddities == {"not-a-name": 1}
+    assert other.streams.anomalies == {"not-a-name": 1}
 
 
 def test_what_looked_like_another_kind_at_first_is_read_as_what_it_is() -> None:
@@ -275,7 +275,7 @@ def test_what_looked_like_another_kind_at_first_is_read_as_what_it_is() -> None:
         feeder.number += 1
         feeder._note(feeder.streams.feed(kind, SIDE, seq, data, False, packet(feeder.number)))
     assert feeder.names == ["name"]
-    assert feeder.streams.oddities == {"not-a-name": 1}
+    assert feeder.streams.anomalies == {"not-a-name": 1}
 
 
 def test_heads_that_are_none_are_given_up_at_last() -> None:
@@ -287,7 +287,7 @@ def test_heads_that_are_none_are_given_up_at_last() -> None:
         feeder.send(101 + count, b"<one>")
         feeder.send(100 + count, b"!")
         assert feeder.names == names
-        assert feeder.streams.oddities == {"not-a-name": count}
+        assert feeder.streams.anomalies == {"not-a-name": count}
         feeder.send(106 + count, b"<two>")
         assert feeder.names == [*names, "two"]
 
@@ -301,7 +301,7 @@ def test_each_message_of_a_conversation_goes_on_from_those_before() -> None:
         feeder.send(seq, data)
     assert feeder.names == ["[a", "[abc", "[abcde", "[abcdef"]
     assert feeder.streams.waits(SIDE)
-    assert not feeder.streams.oddities
+    assert not feeder.streams.anomalies
 
 
 @given(st.permutations(range(9)), st.lists(st.integers(0, 8), max_size=5))
@@ -333,7 +333,7 @@ def test_a_conversation_that_pauses_is_remembered() -> None:
     feeder.send(100, b"<one>", side=(9 << 8, 0), at=3600 * SECOND)
     feeder.send(103, b"b|", at=7200 * SECOND)
     assert feeder.names == ["[a", "one", "[ab"]
-    assert not feeder.streams.oddities
+    assert not feeder.streams.anomalies
 
 
 def test_of_too_many_that_pause_the_least_recent_is_forgotten() -> None:
@@ -343,7 +343,7 @@ def test_of_too_many_that_pause_the_least_recent_is_forgotten() -> None:
     for flow in range(4):
         feeder.send(103, b"x|", side=(flow << 8, 0), at=250 * SECOND)
     assert feeder.names == ["[0", "[1", "[2", "[3", "[1x", "[2x", "[3x"]
-    assert feeder.streams.oddities == {"tcp-streams-full": 1}
+    assert feeder.streams.anomalies == {"tcp-streams-full": 1}
     assert len(feeder.streams._talks) == 3
 
 
@@ -355,7 +355,7 @@ def test_a_conversation_that_breaks_off_leaves_nothing_behind() -> None:
     feeder.send(100, b"[cut", side=(9 << 8, 0))
     feeder.flush()
     assert feeder.names == ["[a"]
-    assert feeder.streams.oddities == {"not-a-talk": 1, "cut": 1}
+    assert feeder.streams.anomalies == {"not-a-talk": 1, "cut": 1}
     assert feeder.streams._talks == {}
 
 
@@ -366,7 +366,7 @@ def test_behind_the_end_strays_are_let_go() -> None:
         feeder.send(105 + 10 * n, b"stray data")
     feeder.flush()
     assert feeder.names == ["one"]
-    assert not feeder.streams.oddities
+    assert not feeder.streams.anomalies
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -391,7 +391,7 @@ def test_an_old_stream_is_told_and_counted() -> None:
     assert feeder.told == []
     feeder.send(104, b"er>", side=(9 << 8, 0), at=61 * SECOND)
     assert feeder.told == [(3, "newer", False), (1, "old", True)]
-    assert feeder.streams.oddities["tcp-stream-aged"] == 1
+    assert feeder.streams.anomalies["tcp-stream-aged"] == 1
 
 
 def test_of_too_many_the_least_recent_goes() -> None:
@@ -399,7 +399,7 @@ def test_of_too_many_the_least_recent_goes() -> None:
     for n in range(5):
         feeder.send(100, b"<n%d" % n, side=(n << 8, 0))
         feeder.send(103, b"x", side=(0, 0))
-    assert feeder.streams.oddities == {"tcp-streams-full": 2}
+    assert feeder.streams.anomalies == {"tcp-streams-full": 2}
     assert [(name, cut) for _, name, cut in feeder.told] == [("n1", True), ("n2", True)]
 
 
@@ -407,7 +407,7 @@ def test_of_too_many_bytes_the_least_recent_goes() -> None:
     feeder = Feeder(limit_bytes=100)
     for n in range(3):
         feeder.send(100, b"<" + b"x" * 45, side=(n << 8, 0))
-    assert feeder.streams.oddities == {"tcp-streams-full": 1}
+    assert feeder.streams.anomalies == {"tcp-streams-full": 1}
     assert len(feeder.told) == 1
 
 
@@ -415,7 +415,7 @@ def test_a_stream_without_end_is_given_up() -> None:
     feeder = Feeder(limit_stream=100)
     for n in range(20):
         feeder.send(100 + 10 * n, b"<" + b"x" * 9 if not n else b"y" * 10)
-    assert feeder.streams.oddities == {"tcp-stream-too-long": 1}
+    assert feeder.streams.anomalies == {"tcp-stream-too-long": 1}
     assert len(feeder.told) == 1
 
 
@@ -426,7 +426,7 @@ def test_what_is_remembered_is_bounded() -> None:
     feeder.send(100, b"<one>", side=(29 << 8, 0))
     feeder.send(100, b"<one>", side=(0, 0))
     assert len(feeder.names) == 31
-    assert feeder.streams.oddities == {"tcp-retransmission": 1}
+    assert feeder.streams.anomalies == {"tcp-retransmission": 1}
 
 
 def test_what_comes_again_of_a_conversation_set_apart_brings_no_stream_back() -> None:
@@ -436,7 +436,7 @@ def test_what_comes_again_of_a_conversation_set_apart_brings_no_stream_back() ->
         feeder.send(0, b"<", side=(n << 8, 0))
     assert feeder.streams.pauses((256, 0))
     feeder.send(0, b"[|", side=(256, 0))
-    assert feeder.streams.oddities["tcp-retransmission"] == 1
+    assert feeder.streams.anomalies["tcp-retransmission"] == 1
     assert feeder.streams.table()[0] == 2
     assert feeder.streams.pauses((256, 0))
 
