@@ -1,0 +1,196 @@
+"""Every anomaly that netwatch counts, with what it means.
+
+An anomaly is input that is not as its specification says, or a table that was full. It gets a
+name, is counted under it and never stops a run. The code that finds an anomaly uses its name as
+a literal (``ParseError("dns-cut")``); this mapping gives each name its one sentence for the
+documentation. A test keeps the literals and this mapping the same, in both directions.
+
+The names are part of the summary, of metrics and of coverage records: they never change.
+"""
+
+from collections.abc import Mapping
+
+ANOMALIES: Mapping[str, str] = {
+    "amsdu-bad": "A frame inside a WLAN aggregate (A-MSDU) does not fit into the aggregate.",
+    "arp-cut": "An ARP packet is truncated.",
+    "arp-operation": "An ARP packet has an operation other than request and reply.",
+    "arp-type": "An ARP packet is not for IPv4 over Ethernet.",
+    "capture-dropped": "A packet is missing from the capture: the pcapng file says, in its"
+    " interface statistics or with the next packet, that the interface or the system dropped it.",
+    "contact-flows-full": "A flow contacted an app while the table of such flows was full: its"
+    " bytes are missing from the incident.",
+    "device-address-shared": "Two devices had the address of a contact at the same time: the"
+    " contact is attributed to neither.",
+    "device-claim-refused": "A message claims an address that cannot be learned: it is not the"
+    " address of a host, the MAC differs from that of the frame, or it is announced for another"
+    " host.",
+    "device-mac-shared": "Two devices had the MAC address of a contact at the same time: the"
+    " contact is attributed to neither.",
+    "devices-full": "A learned address, device or pending request was evicted because its table"
+    " was full.",
+    "dhcp-cookie": "A BOOTP message has no DHCP options.",
+    "dhcp-cut": "A DHCP message is truncated, or its options exceed it; the options before that"
+    " point are used.",
+    "dhcp-hardware": "A DHCP client has no Ethernet address.",
+    "dhcp-many-options": "A DHCP message has more than 256 options; the rest is not read.",
+    "dhcp-name": "A host name in a DHCP message is malformed or too long.",
+    "dhcp-option": "A DHCP option has an impossible length; it is ignored.",
+    "dhcp-type": "A DHCP message has no message type, or one that does not fit its direction.",
+    "dhcpv6-cut": "A DHCPv6 message is truncated, or its options exceed it; the options before"
+    " that point are used.",
+    "dhcpv6-many-options": "A DHCPv6 message has more than 256 options; the rest is not read.",
+    "dhcpv6-name": "A host name in a DHCPv6 message is malformed or too long.",
+    "dhcpv6-no-client": "A DHCPv6 request or reply has no client DUID.",
+    "dhcpv6-option": "A DHCPv6 option is malformed; it is ignored.",
+    "dhcpv6-relays": "A DHCPv6 message passed more than eight relays, or a relay message contains"
+    " no message.",
+    "dhcpv6-type": "A DHCPv6 message has an unknown type.",
+    "dns-cut": "A DNS message ends inside its header, a name or a record.",
+    "dns-label-loop": "A DNS compression pointer does not point backwards.",
+    "dns-label-type": "A DNS label has a type that is no longer in use (RFC 6891).",
+    "dns-many-questions": "A DNS message has more than 64 questions; the rest is not read.",
+    "dns-many-records": "A DNS message has more than 512 answer records; the rest is not read.",
+    "dns-name-length": "A DNS name is longer than 255 bytes.",
+    "dns-opcode-N": "A DNS message has opcode N (a zone update, for example); it is not a lookup.",
+    "dns-rdata-length": "The data of a DNS record do not fit its type.",
+    "dns-svcb": "The parameters of an SVCB or HTTPS record exceed the record.",
+    "dns-tcp-length": "The length before a DNS message over TCP is too small for a DNS header.",
+    "dns-truncated": "A DNS response has the TC bit: the client asks again over TCP.",
+    "dtls-fragment-limit": "The handshake fragments of a DTLS client exceed 64 KiB, or too many of"
+    " them are buffered.",
+    "dtls-fragment-overlap": "DTLS handshake bytes were sent twice with different content; the"
+    " first are used.",
+    "dtls-handshake": "A DTLS handshake header does not fit into its record.",
+    "dtls-no-hello": "A DTLS datagram contains no ClientHello.",
+    "dtls-record": "A DTLS record has an invalid header or length.",
+    "dtls-record-cut": "A DTLS record exceeds its datagram.",
+    "encrypted-ip": "The packet is IPsec ESP; its content cannot be read.",
+    "encrypted-link": "The frame is encrypted by MACsec; its content cannot be read.",
+    "flow-table-full": "A flow that had been silent for less than 60 s was evicted from the flow"
+    " table for a newer one: its later packets count as another flow.",
+    "gquic-frame": "A frame of Google QUIC exceeds its packet.",
+    "gquic-header": "A header of Google QUIC exceeds its datagram.",
+    "gquic-hello-cut": "A CHLO is truncated; its name is reported if the name is complete.",
+    "gquic-many-server-names": "A CHLO has several server names.",
+    "gquic-no-handshake": "A packet of Google QUIC has no handshake bytes.",
+    "gquic-not-a-client-hello": "Another handshake message was found where a CHLO was expected.",
+    "gquic-stream-limit": "The handshake bytes of a Google QUIC client exceed 64 KiB, or too many"
+    " pieces of them are buffered.",
+    "gquic-stream-overlap": "Google QUIC handshake bytes were sent twice with different content;"
+    " the first are used.",
+    "gquic-tag-table": "The tag table of a CHLO is malformed.",
+    "http-bare-lf": "The lines of a request head end in LF without CR.",
+    "http-head-cut": "A request head is incomplete in the capture; its complete lines are read.",
+    "http-head-limit": "A request head is longer than 64 KiB; its complete lines up to there are"
+    " read.",
+    "http-host-length": "A host in a request is longer than 255 bytes; it is ignored.",
+    "http-many-hosts": "A request has several Host fields; all of them are reported.",
+    "http-not-a-request": "A message looked like an HTTP request and is not one.",
+    "http-obs-fold": "A header field is folded over several lines (RFC 9112 section 5.2).",
+    "http-space-before-colon": "There is a space between the name of a header field and its colon.",
+    "http2-block": "An HTTP/2 header block is too large.",
+    "http2-continuation": "Another frame interrupts an HTTP/2 header block.",
+    "http2-cut": "An HTTP/2 connection is cut off before its first request is complete.",
+    "http2-frame-size": "An HTTP/2 frame is longer than the protocol allows.",
+    "http2-frames": "An HTTP/2 connection sent 256 frames without a request.",
+    "http2-hpack": "An HTTP/2 header block cannot be decompressed.",
+    "http2-long": "The client of a cleartext HTTP/2 connection sent more bytes than are read; its"
+    " later requests are not reported.",
+    "http2-padding": "The padding of an HTTP/2 frame is longer than the frame.",
+    "http2-preface": "A stream looked like the start of cleartext HTTP/2 and is not.",
+    "http2-requests": "A cleartext HTTP/2 connection has more requests than are read.",
+    "ip-fragment-overlap": "IP fragments overlap; the bytes of the fragment that starts first are"
+    " used.",
+    "ip-fragment-repeated": "An IP fragment was received twice.",
+    "ip-fragment-too-long": "An IP fragment ends beyond 64 KiB.",
+    "ip-fragments-incomplete": "Fragments of an IP datagram are missing; it is read as far as it"
+    " is contiguous.",
+    "ip-fragments-many": "An IP datagram has more than 128 fragments; the rest is ignored.",
+    "ip-header-bad": "An IP header has the wrong version or length.",
+    "ip-header-cut": "A packet ends inside its IP header.",
+    "ip-length-bad": "The length field of an IP packet is smaller than its header.",
+    "ipv6-extensions-many": "An IPv6 packet has more than 12 extension headers.",
+    "link-header-cut": "A packet ends inside its link-layer header or VLAN tag.",
+    "link-type-unknown": "The link type of a packet is not supported.",
+    "nd-cut": "A neighbour discovery message is truncated.",
+    "nd-hop-limit": "A neighbour discovery message has a hop limit other than 255, so it may come"
+    " from another network; it is not read.",
+    "nd-many-options": "A neighbour discovery message has more than 64 options; the rest is not"
+    " read.",
+    "nd-option": "A neighbour discovery option has length 0 or exceeds its message.",
+    "nd-type": "A neighbour discovery message has an unknown type or code.",
+    "not-ip": "The frame contains no IP: ARP, LLDP, control frames and others. Shown with `-v`"
+    " only, as `no names in`.",
+    "payload-cut": "The payload of a packet was not captured.",
+    "proof-device-lost": "Packets that prove which device had an address could not be stored: an"
+    " evidence capture may report another device.",
+    "proof-first-packet-lost": "With `--evidence`: the first packet of a flow was evicted before"
+    " the flow ended; `ip-from-dns` is then reported without its packets.",
+    "proof-trail-lost": "With `--evidence`: a message has so many packets, or so many messages"
+    " were incomplete at the time, that not all packets were stored; it is reported without them.",
+    "quic-crypto-limit": "The handshake bytes of a QUIC client exceed 64 KiB, or too many pieces"
+    " of them are buffered.",
+    "quic-crypto-overlap": "QUIC handshake bytes were sent twice with different content; the first"
+    " are used.",
+    "quic-frame": "A QUIC frame exceeds its packet.",
+    "quic-frame-type": "A QUIC Initial contains a frame that no Initial may carry.",
+    "quic-header": "A QUIC header or length field exceeds its datagram.",
+    "quic-not-decrypted": "A QUIC Initial cannot be decrypted with the keys of this client; most"
+    " often it comes from a server.",
+    "quic-short": "A QUIC packet is too short to be protected.",
+    "resolved-address-shared": "A flow without a name goes to an address that its device had"
+    " resolved for several apps or names: it is no evidence.",
+    "resolved-addresses-full": "A resolved address was evicted because the table was full.",
+    "socks-cut": "A SOCKS request is truncated.",
+    "socks-request": "A message looked like a SOCKS request and is not one.",
+    "tcp-header-bad": "The header length of a TCP segment is invalid.",
+    "tcp-message-incomplete": "Segments of a message are missing.",
+    "tcp-retransmission": "A hello or request head was retransmitted; it counts once.",
+    "tcp-stream-aged": "A message was still incomplete after 60 s.",
+    "tcp-stream-too-long": "A message is longer than 128 KiB.",
+    "tcp-streams-full": "An incomplete message was evicted because the stream table was full.",
+    "tls-alpn": "The ALPN extension of a hello is malformed.",
+    "tls-certificate": "A certificate cannot be parsed.",
+    "tls-certificate-list": "The certificate list of a server is malformed.",
+    "tls-certificate-names": "A certificate has more than 256 names; the rest is not reported.",
+    "tls-ech": "An encrypted_client_hello extension is empty.",
+    "tls-ech-inner": "A hello has an inner ECH extension, which must not appear on the wire.",
+    "tls-empty-record": "Empty TLS records precede or interrupt a hello.",
+    "tls-empty-records": "More than 16 empty TLS records precede or interrupt a hello; the rest is"
+    " not read.",
+    "tls-extension-length": "The extensions of a hello are shorter or longer than their length"
+    " field.",
+    "tls-hello": "The fields of a hello exceed it.",
+    "tls-hello-cut": "A hello is truncated; its name is reported if the name is complete.",
+    "tls-hello-length": "A hello is longer than 64 KiB.",
+    "tls-interleaved": "Another record interrupts the records of a hello.",
+    "tls-many-server-names": "A hello has several server names; at most 8 are reported.",
+    "tls-not-a-client-hello": "Another handshake message was found where a ClientHello was"
+    " expected.",
+    "tls-not-a-record": "Bytes that are not TLS were found where a record was expected.",
+    "tls-not-a-server-hello": "Another handshake message was found where a ServerHello was"
+    " expected.",
+    "tls-record-length": "A TLS record is longer than the protocol allows.",
+    "tls-repeated-extension": "A hello has the same extension twice.",
+    "tls-server-cut": "The first flight of a server ends before its certificate is complete.",
+    "tls-server-flight": "The first flight of a server is longer than 64 KiB.",
+    "tls-server-hello": "The fields of a ServerHello exceed it.",
+    "tls-server-name": "A server_name extension is malformed, is not of the type host_name or is"
+    " too long.",
+    "tls-signature-algorithms": "The signature_algorithms extension of a hello is malformed.",
+    "tls-sslv2-hello": "A hello has the format of SSL 2.0, which has no server name.",
+    "tls-supported-versions": "The supported_versions extension of a hello is malformed.",
+    "tls-trailing-bytes": "Bytes follow the extensions of a hello.",
+    "transport-header-cut": "A packet ends inside its TCP or UDP header.",
+    "transport-unknown": "The packet is ICMP, SCTP or another protocol that is neither TCP nor"
+    " UDP. Shown with `-v` only, as `no names in`.",
+    "udp-length-bad": "The length field of a UDP datagram is smaller than its header.",
+    "wlan-protected": "A WLAN frame is encrypted.",
+    "wrapped-too-deep": "A packet has more than eight IP headers, more than sixteen other"
+    " encapsulations, or fragments nested more than eight levels deep.",
+    "wrapping-header-cut": "A packet ends inside a tunnel header or label.",
+    "wrapping-unknown": "The content of a tunnel is not supported, or the frame is a later"
+    " fragment of a WLAN frame.",
+}
+"""Names of anomalies, sorted, each with its description in Markdown. ``dns-opcode-N`` stands
+for ``dns-opcode-`` with any number."""
