@@ -36,7 +36,7 @@ from netwatch.sinks.settings import read_outbox, read_outputs
 from netwatch.watch.health import Thresholds
 from netwatch.watch.listen import Listen, parse_listen
 
-PLACES = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
+SEARCH_PATHS = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
 """Where a configuration is looked for when none is named."""
 
 DEFAULT_BAN = "default"
@@ -68,7 +68,7 @@ class Config:
     geo: Geo
     search_suffixes: tuple[str, ...]
     quiet_gap: int
-    sensor: str
+    sensor_name: str
     metrics: Listen | None
     notes: tuple[str, ...]
     outputs: tuple[Output, ...]
@@ -76,11 +76,12 @@ class Config:
     files: tuple[str, ...] = ()
     version: str = ""
 
-    def told_by(self) -> Sensor:
-        """Who tells alerts that are judged by this configuration."""
-        return Sensor(self.sensor, __version__, self.catalog.version, self.version)
+    @property
+    def sensor(self) -> Sensor:
+        """The `sensor` of alerts that are judged by this configuration."""
+        return Sensor(self.sensor_name, __version__, self.catalog.version, self.version)
 
-    def bare(self, name: str) -> str:
+    def strip_search_suffix(self, name: str) -> str:
         """A name without the search suffix that a resolver appended, the longest that
         fits; a name that is nothing but the suffix stays."""
         for suffix in self.search_suffixes:
@@ -90,7 +91,7 @@ class Config:
 
 
 def load(path: str | None = None) -> Config:
-    """The configuration in `path`, else in the first of `PLACES` that is there, else the
+    """The configuration in `path`, else in the first of `SEARCH_PATHS` that is there, else the
     built-in defaults. Raises `ConfigError` with all mistakes in all files it names."""
     problems = Problems()
     fields = _top(path, problems)
@@ -128,7 +129,7 @@ def load(path: str | None = None) -> Config:
         geo=geo,
         search_suffixes=suffixes,
         quiet_gap=quiet_gap,
-        sensor=sensor,
+        sensor_name=sensor,
         metrics=metrics,
         notes=tuple(notes),
         outputs=outputs,
@@ -153,7 +154,7 @@ def _version(fields: Fields, devices: Devices, catalog: Catalog) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def catalog_of(path: str | None = None) -> Catalog:
+def load_catalog(path: str | None = None) -> Catalog:
     """The catalogue that the configuration names, found as in `load`; of the rest of the
     file only the syntax is checked. Raises `ConfigError`."""
     problems = Problems()
@@ -175,7 +176,7 @@ class _Unsound(Catalog):
 
 
 def _top(path: str | None, problems: Problems) -> Fields:
-    found = path or next((place for place in PLACES if Path(place).exists()), None)
+    found = path or next((place for place in SEARCH_PATHS if Path(place).exists()), None)
     if found is None:
         empty = Mapping(0)
         empty["version"] = 1
@@ -370,7 +371,7 @@ def _outputs(fields: Fields, base: Path) -> tuple[Output, ...]:
     return read_outputs(fields, base, SINKS, RENDERERS, fit)
 
 
-def outputs_of(path: str | None = None) -> tuple[tuple[Output, ...], Outbox]:
+def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], Outbox]:
     """The outputs and the outbox that the configuration names, found as in `load`; of the
     rest of the file only the syntax is checked. Raises `ConfigError`."""
     problems = Problems()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.paths import ROOT
 
-from netwatch.config import catalog_of, load
+from netwatch.config import load, load_catalog
 from netwatch.core.errors import ConfigError
 from netwatch.core.verdict import Exemption
 from netwatch.rules import bans as packs
@@ -30,7 +30,7 @@ HOUR = 3600 * 10**9
 def folder(tmp_path, monkeypatch):
     """A folder of one's own, with a signature file, where no other configuration is."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("netwatch.config.PLACES", ("netwatch.yaml", "etc/netwatch.yaml"))
+    monkeypatch.setattr("netwatch.config.SEARCH_PATHS", ("netwatch.yaml", "etc/netwatch.yaml"))
     for module in (packs, catalog_load):
         monkeypatch.setattr(module, "shipped", lambda: ROOT / "signatures")
     (tmp_path / "signatures").mkdir()
@@ -61,8 +61,8 @@ def test_the_built_in_defaults():
     assert (ban.id, ban.forbids, ban.start) == ("default", {"service"}, None)
     assert "tiktok" in ban.apps
     assert config.quiet_gap == HOUR // 2
-    assert config.sensor
-    assert config.geo.look("192.0.2.1") == (None, None, None)
+    assert config.sensor_name
+    assert config.geo.lookup("192.0.2.1") == (None, None, None)
     assert len(config.notes) == 3
     assert "tiktok" in config.catalog.apps()
 
@@ -111,7 +111,7 @@ sensor: {name: probe-1}
     )
     assert config.search_suffixes == ("corp.example", "localdomain", "example")
     assert config.quiet_gap == 2 * HOUR
-    assert config.sensor == "probe-1"
+    assert config.sensor_name == "probe-1"
     assert config.notes == ()
 
 
@@ -124,11 +124,11 @@ def test_can_be_sent_to_another_process():
 def test_where_a_configuration_is_looked_for():
     write("sensor: {name: system}", "etc/netwatch.yaml")
     Path("etc/signatures").symlink_to(Path("signatures").absolute())
-    assert load().sensor == "system"
+    assert load().sensor_name == "system"
     write("sensor: {name: here}")
-    assert load().sensor == "here"
+    assert load().sensor_name == "here"
     write("sensor: {name: named}", "other.yaml")
-    assert load("other.yaml").sensor == "named"
+    assert load("other.yaml").sensor_name == "named"
 
 
 def test_paths_count_from_the_file(folder):
@@ -140,16 +140,16 @@ def test_paths_count_from_the_file(folder):
 
 
 def test_catalog_of_reads_the_signatures_alone():
-    assert list(catalog_of(write("networks: [nonsense]")).apps()) == ["tiktok"]
+    assert list(load_catalog(write("networks: [nonsense]")).apps()) == ["tiktok"]
     Path("signatures/tiktok.yaml").write_text("app: tiktok\n")
     with pytest.raises(ConfigError) as caught:
-        catalog_of("netwatch.yaml")
+        load_catalog("netwatch.yaml")
     assert caught.value.problems[0].file.endswith("signatures/tiktok.yaml")
 
 
 def test_the_shipped_signatures_hold_where_none_are_named():
     Path("netwatch.yaml").write_text("version: 1\n")
-    assert len(catalog_of().apps()) > 10
+    assert len(load_catalog().apps()) > 10
 
 
 def test_metrics():
@@ -173,7 +173,7 @@ def test_metrics():
 )
 def test_search_suffixes_are_taken_off(name, bare):
     config = load(write("search_suffixes: [corp.example, .lab.corp.example]"))
-    assert config.bare(name) == bare
+    assert config.strip_search_suffix(name) == bare
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_a_configuration_that_is_named_must_be_there():
     with pytest.raises(ConfigError, match=r"^none\.yaml: cannot be read: No such file"):
         load("none.yaml")
     with pytest.raises(ConfigError, match=r"^none\.yaml: cannot be read: No such file"):
-        catalog_of("none.yaml")
+        load_catalog("none.yaml")
 
 
 def test_a_configuration_that_may_not_be_read():

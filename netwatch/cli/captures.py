@@ -134,9 +134,9 @@ def scan(args: argparse.Namespace) -> int:
     coverage = Coverage() if args.coverage or not args.quiet else None
     evidence = None
     if args.evidence:
-        from netwatch.incidents.evidence_folder import Evidence
+        from netwatch.incidents.evidence_folder import EvidenceFolder
 
-        evidence = Evidence(args.evidence)
+        evidence = EvidenceFolder(args.evidence)
     terminal.warn_interpreted(args)
     delivery = None
     if args.deliver:
@@ -145,13 +145,13 @@ def scan(args: argparse.Namespace) -> int:
         delivery = Delivering(config)
     with terminal.output(args.output) as stream:
         with terminal.progress(args, captures) as progress:
-            proving = evidence is not None
+            keep_frames = evidence is not None
             incidents = jobs.scan(
-                captures, config, statistics, args.jobs, progress, coverage, proving
+                captures, config, statistics, args.jobs, progress, coverage, keep_frames
             )
-        alerts = incidents.alerts(config.geo, config.told_by())
+        alerts = incidents.alerts(config.geo, config.sensor)
         if evidence is not None:
-            alerts = list(map(evidence.keep, alerts))
+            alerts = list(map(evidence.write, alerts))
         writer = FORMATS[args.format](stream)
         writer.begin("alerts")
         for alert in alerts:

@@ -156,13 +156,13 @@ def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
     """Can every receiver be reached, and the outbox be written?"""
     from concurrent.futures import ThreadPoolExecutor
 
-    from netwatch.config import outputs_of
+    from netwatch.config import load_outputs
     from netwatch.core.errors import ConfigError
     from netwatch.delivery import probe
     from netwatch.formats.values import escaped
 
     try:
-        outputs, outbox = outputs_of(args.config)
+        outputs, outbox = load_outputs(args.config)
     except ConfigError:
         return  # told already
     if not outputs:

@@ -59,9 +59,9 @@ def add(
 
 
 def _chosen(args: argparse.Namespace) -> tuple[list[Output], Outbox]:
-    from netwatch.config import outputs_of
+    from netwatch.config import load_outputs
 
-    outputs, outbox = outputs_of(args.config)
+    outputs, outbox = load_outputs(args.config)
     names = [output.name for output in outputs]
     for name in args.names:
         if name not in names:

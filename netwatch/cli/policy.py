@@ -198,7 +198,7 @@ def _explain(args: argparse.Namespace) -> int:
     ip, mac = _client(config, args)
     network, by_range = config.networks.explain(ip, args.vlan)
     device, by_entry = config.devices.explain(ip, mac, network)
-    name = config.bare(normalise(args.name.encode("utf-8", "surrogateescape")))
+    name = config.strip_search_suffix(normalise(args.name.encode("utf-8", "surrogateescape")))
     match = config.catalog.match(name)
     place = f"{network.name} (class {network.device_class})" if network else "outside"
     steps = [

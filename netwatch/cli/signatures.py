@@ -74,9 +74,9 @@ def add(
 
 
 def _catalog(args: argparse.Namespace) -> Catalog:
-    from netwatch.config import catalog_of
+    from netwatch.config import load_catalog
 
-    return catalog_of(args.config)
+    return load_catalog(args.config)
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ from netwatch.engine.observe import Progress
 from netwatch.formats.coverage import reasons
 
 if TYPE_CHECKING:
-    from netwatch.incidents.evidence_folder import Evidence
+    from netwatch.incidents.evidence_folder import EvidenceFolder
 
 NAMED = 8
 """Skipped files that are named without --verbose; the rest is counted."""
@@ -148,7 +148,7 @@ def summary(
     config: Config | None = None,
     incidents: Gathered | None = None,
     report: Report | None = None,
-    evidence: "Evidence | None" = None,
+    evidence: "EvidenceFolder | None" = None,
 ) -> None:
     """The end of a run: each unread capture, always; then what was read and found."""
     for error in statistics.unread:
@@ -171,7 +171,7 @@ def _lines(
     seconds: float,
     incidents: Gathered | None,
     report: Report | None,
-    evidence: "Evidence | None",
+    evidence: "EvidenceFolder | None",
 ) -> Iterator[tuple[str, str]]:
     files = f"{statistics.files:,} capture{'' if statistics.files == 1 else 's'}"
     read = (
@@ -183,7 +183,7 @@ def _lines(
         yield "incidents", _counts(incidents.by_verdict) or "none"
         if incidents.recorded:
             yield "recorded", f"{incidents.recorded:,} below the confidence that the ban asks for"
-        for reason, count in statistics.silent.most_common():
+        for reason, count in statistics.without_verdict.most_common():
             yield "no verdict", f"{count:,}: {reason}"
         if incidents.limits:
             yield "left out", _counts(incidents.limits)

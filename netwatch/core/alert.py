@@ -75,8 +75,8 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An incident told to someone, at one moment of its life. `proof` are its packets, the
-    weightiest first, where they are kept."""
+    """An incident as it is reported at one moment of its life. `evidence_frames` are the packets
+    that prove it, the most important first; empty where they are not kept."""
 
     id: str
     status: Literal["open", "update", "closed"]
@@ -99,4 +99,4 @@ class Alert:
     community_ids: tuple[str, ...]
     sensor: Sensor
     extra: Mapping[str, Any] = field(default_factory=dict)
-    proof: tuple[EvidenceFrames, ...] = field(default=(), compare=False, repr=False)
+    evidence_frames: tuple[EvidenceFrames, ...] = field(default=(), compare=False, repr=False)

@@ -9,7 +9,7 @@ class RunStatistics:
     """Counts of one run, or of one worker's share; they add up.
 
     `octets` are bytes on the wire, `observations` count by evidence, `anomalies` by name,
-    `silent` the contacts that no ban says anything of, by the reason. `notes` are
+    `without_verdict` the contacts that no ban says anything of, by the reason. `notes` are
     sentences on captures that were read in part, `unread` on those that were not read at
     all, `skipped` the files in folders that are no captures.
     """
@@ -20,7 +20,7 @@ class RunStatistics:
     candidates: int = 0
     observations: Counter[str] = field(default_factory=Counter)
     anomalies: Counter[str] = field(default_factory=Counter)
-    silent: Counter[str] = field(default_factory=Counter)
+    without_verdict: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class RunStatistics:
         self.candidates += other.candidates
         self.observations.update(other.observations)
         self.anomalies.update(other.anomalies)
-        self.silent.update(other.silent)
+        self.without_verdict.update(other.without_verdict)
         self.notes += other.notes
         self.unread += other.unread
         self.skipped += other.skipped

@@ -34,18 +34,20 @@ def scan(
     jobs: int = 1,
     progress: Progress | None = None,
     coverage: Coverage | None = None,
-    proving: bool = False,
+    keep_frames: bool = False,
 ) -> Incidents:
     """The incidents of all captures together, read by up to `jobs` workers; their flows are
-    counted in `coverage`, where one is given. With `proving` the packets that prove them are
+    counted in `coverage`, where one is given. With `keep_frames` the packets that prove them are
     kept."""
     incidents = Incidents(config.quiet_gap)
     if _workers(captures, jobs) == 1:
         for capture in captures:
-            incidents.merge(pipeline.scan(capture, config, statistics, progress, coverage, proving))
+            incidents.merge(
+                pipeline.scan(capture, config, statistics, progress, coverage, keep_frames)
+            )
         return incidents
     with ProcessPoolExecutor(_workers(captures, jobs)) as pool:
-        work = partial(_scan, config=config, counting=coverage is not None, proving=proving)
+        work = partial(_scan, config=config, counting=coverage is not None, keep_frames=keep_frames)
         for found, counts, flows in pool.map(work, captures):
             incidents.merge(found)
             statistics.add(counts)
@@ -85,10 +87,10 @@ def _workers(captures: Sequence[Capture], jobs: int) -> int:
 
 
 def _scan(
-    capture: Capture, config: Config, counting: bool, proving: bool
+    capture: Capture, config: Config, counting: bool, keep_frames: bool
 ) -> tuple[Incidents, RunStatistics, Coverage | None]:
     statistics, coverage = RunStatistics(), Coverage() if counting else None
-    found = pipeline.scan(capture, config, statistics, coverage=coverage, proving=proving)
+    found = pipeline.scan(capture, config, statistics, coverage=coverage, keep_frames=keep_frames)
     return found, statistics, coverage
 
 

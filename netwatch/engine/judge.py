@@ -10,7 +10,7 @@ from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, Match
 from netwatch.coverage.readings import name_status
-from netwatch.inventory.learned import Learned
+from netwatch.inventory.learned import LearnedBindings
 from netwatch.protocols.ech import PUBLIC_NAMES
 
 NAME_CACHE = 65536
@@ -21,20 +21,20 @@ class Judge:
     """From a name to the contacts it makes, by the configuration of one run.
 
     The rule of a name is looked up once; names repeat. Contacts that no ban says anything
-    of are counted in `silent`, by the reason. `learned` is what the capture tells of its
+    of are counted in `without_verdict`, by the reason. `learned` is what the capture tells of its
     devices, None where that is not wanted.
     """
 
     def __init__(
-        self, config: Config, silent: Counter[str], learned: Learned | None = None
+        self, config: Config, without_verdict: Counter[str], learned: LearnedBindings | None = None
     ) -> None:
         self._config = config
         self._learned = learned
-        self._silent = silent
+        self._without_verdict = without_verdict
         self._known: dict[str, Match | None] = {}
         self._covered = _covered(config)
 
-    def reload(self, config: Config, learned: Learned | None) -> None:
+    def reload(self, config: Config, learned: LearnedBindings | None) -> None:
         """Judge by another configuration from now on."""
         self._config = config
         self._learned = learned
@@ -47,7 +47,7 @@ class Judge:
             return self._known[name]
         except KeyError:
             pass
-        match = self._config.catalog.match(self._config.bare(name))
+        match = self._config.catalog.match(self._config.strip_search_suffix(name))
         if len(self._known) >= NAME_CACHE:
             self._known.clear()
         self._known[name] = match
@@ -101,19 +101,21 @@ class Judge:
         network = config.networks.find(ip, vlan)
         binding = None
         if self._learned is not None:
-            binding = self._learned.who(ip, mac, vlan, observation.time, now=not late)
+            binding = self._learned.binding_at(ip, mac, vlan, observation.time, now=not late)
         device = told = config.devices.identify(ip, mac, network, binding)
         if binding is not None and binding.id is None and binding.shared is None:
             # judged as what it is by now, told under the id that its incident began with
             told = replace(device, id=device.ip)
         if binding is not None and binding.frames and observation.frames:
             observation = replace(observation, frames=(*binding.frames, *observation.frames))
-        for verdict in config.policy.judge(observation, match, device, network):
+        for verdict in config.policy.decide(
+            observation.evidence, observation.time, match, device, network
+        ):
             if verdict.kind is None or network is None:
-                self._silent[verdict.clause] += 1
+                self._without_verdict[verdict.clause] += 1
             else:
                 if self._learned is not None and not late and told.id == told.ip:
-                    self._learned.told(ip, mac, vlan, observation.time)
+                    self._learned.mark_reported(ip, mac, vlan, observation.time)
                 yield Contact(observation, match, told, network, verdict)
 
 

@@ -27,9 +27,9 @@ from netwatch.engine.judge import Judge
 from netwatch.engine.observe import Progress, Wire
 from netwatch.engine.resolved_addresses import LIMIT, Resolved
 from netwatch.incidents.aggregate import Incidents
-from netwatch.incidents.incident import bare
+from netwatch.incidents.incident import strip_frames
 from netwatch.inventory.learned import LIMIT as LEARNED_LIMIT
-from netwatch.inventory.learned import Learned
+from netwatch.inventory.learned import LearnedBindings
 
 FLOW_LIMIT = 65536
 """Conversations of contacts whose bytes are counted at a time."""
@@ -55,13 +55,13 @@ def scan(
     statistics: RunStatistics,
     progress: Progress | None = None,
     coverage: Coverage | None = None,
-    proving: bool = False,
+    keep_frames: bool = False,
 ) -> Incidents:
-    """The incidents of one capture; its flows are counted in `coverage`. With `proving` the
+    """The incidents of one capture; its flows are counted in `coverage`. With `keep_frames` the
     packets that prove them are kept."""
     incidents = Incidents(config.quiet_gap)
     counted = Coverage() if coverage is None else coverage
-    engine = Engine(config, statistics, incidents, counted, progress, proving=proving)
+    engine = Engine(config, statistics, incidents, counted, progress, keep_frames=keep_frames)
     for found in files:
         engine.read(found)
     engine.end()
@@ -91,7 +91,7 @@ class _Said:
 
 class Engine:
     """One capture on its way down the street: `incidents` get its contacts, `coverage` its
-    flows, `statistics` its counts. With `proving` contacts come with the packets that prove
+    flows, `statistics` its counts. With `keep_frames` contacts come with the packets that prove
     them. `relay` is told what messages claim of addresses, for others to learn from."""
 
     def __init__(
@@ -102,15 +102,15 @@ class Engine:
         coverage: Coverage,
         progress: Progress | None = None,
         *,
-        proving: bool = False,
+        keep_frames: bool = False,
         relay: Callable[[Packet, Message], None] = lambda packet, message: None,
     ) -> None:
         self._incidents = incidents
         self._statistics = statistics
         self._config = config
         self._coverage = coverage
-        self._learned = Learned(self._place, config.quiet_gap) if config.learn else None
-        self._judge = Judge(config, statistics.silent, self._learned)
+        self._learned = LearnedBindings(self._place, config.quiet_gap) if config.learn else None
+        self._judge = Judge(config, statistics.without_verdict, self._learned)
         self._survey = _survey(config, coverage, self._learned)
         self._relay = relay
         self._wire = Wire(
@@ -121,7 +121,7 @@ class Engine:
             self._judge.name_status,
             self._ended,
             self._named,
-            self._concerned if proving else None,
+            self._concerned if keep_frames else None,
             config.learn,
             self._claimed,
         )
@@ -145,7 +145,7 @@ class Engine:
         if not config.learn:
             self._learned = None
         elif self._learned is None:
-            self._learned = Learned(self._place, config.quiet_gap)
+            self._learned = LearnedBindings(self._place, config.quiet_gap)
         self._judge.reload(config, self._learned)
         self._survey = _survey(config, self._coverage, self._learned)
         self._wire.learn(config.learn)
@@ -192,7 +192,7 @@ class Engine:
     def learn(self, packet: Packet, message: Message) -> None:
         """Take what a message claims of who has which address."""
         if self._learned is not None:
-            self._learned.take(packet, message)
+            self._learned.record(packet, message)
 
     def _claimed(self, packet: Packet, message: Message) -> None:
         self.learn(packet, message)
@@ -221,7 +221,7 @@ class Engine:
         if flow not in self._flows and len(self._flows) >= FLOW_LIMIT:
             self._left_out += 1
             return
-        self._flows.setdefault(flow, {}).setdefault(ban.id, _Said(bare(contact)))
+        self._flows.setdefault(flow, {}).setdefault(ban.id, _Said(strip_frames(contact)))
         self._wire.follow(flow)
 
     def _ended(self, flow: Flow) -> None:
@@ -243,7 +243,7 @@ class Engine:
         if self._learned is None:
             return True
         ip, mac, vlan = answer.client_ip, answer.client_mac, answer.vlan
-        return self._learned.same(ip, mac, vlan, answer.time, flow.first)
+        return self._learned.is_same_device(ip, mac, vlan, answer.time, flow.first)
 
     def _say(self) -> None:
         """Tell what was said since the last time; flows that the table let go are left."""
@@ -275,19 +275,19 @@ class Engine:
             now["device-mac-shared"] = learned.shared_macs
             now["device-claim-refused"] = learned.refused
             now["devices-full"] = learned.dropped
-            now["proof-device-lost"] = learned.unproven
+            now["proof-device-lost"] = learned.evidence_dropped
         self._statistics.anomalies.update(now - self._counted)
         self._counted = now
 
 
-def _survey(config: Config, coverage: Coverage, learned: Learned | None) -> Survey:
+def _survey(config: Config, coverage: Coverage, learned: LearnedBindings | None) -> Survey:
     def locate(
         ip: bytes, vlan: int | None, mac: bytes | None, time: int
     ) -> tuple[Network | None, str]:
         network = config.networks.find(ip, vlan)
         if network is None:
             return None, ""
-        binding = learned.owner(ip, mac, vlan, time) if learned is not None else None
+        binding = learned.past_binding(ip, mac, vlan, time) if learned is not None else None
         return network, config.devices.identify(ip, mac, network, binding).id
 
     def known(ip: bytes) -> str | None:
@@ -295,6 +295,6 @@ def _survey(config: Config, coverage: Coverage, learned: Learned | None) -> Surv
         return app.category if app and app.category in BYPASS else None
 
     def lasts(ip: bytes, vlan: int | None) -> bool:
-        return learned is None or not learned.knows(ip, vlan)
+        return learned is None or not learned.has_bindings(ip, vlan)
 
     return Survey(coverage, locate, known, lasts)

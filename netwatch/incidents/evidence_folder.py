@@ -1,9 +1,9 @@
-"""A folder with one small capture for each incident: the packets that prove it.
+"""A folder with one evidence capture for each incident: the packets that prove it.
 
-A file is written when its incident is told, and again each time that more is told of it;
-always whole, under another name first, so that whoever reads it finds a sound file. What it
-holds is bounded by packets, bytes and age, and so is the folder; what that keeps out is
-counted, and no alert waits for it or fails with it.
+A file is written when its incident is first reported, and again with each update, always as a
+whole: under a temporary name that is then renamed, so that a reader never finds half a file. Each
+file is limited in packets, bytes and age, and the folder in files and bytes. What exceeds a limit
+is counted, and a failure to write never delays or loses an alert.
 """
 
 import contextlib
@@ -23,26 +23,26 @@ from netwatch.incidents.evidence_pcapng import interface, packet, section
 from netwatch.incidents.evidence_selection import Limits, choose
 
 MAX_FILES = 10_000
-"""Captures in the folder."""
+"""Evidence captures in the folder."""
 
 MAX_FOLDER_BYTES = 4 << 30
-"""Bytes of all captures in the folder."""
+"""Bytes of all evidence captures in the folder."""
 
 MODE = 0o640
-"""Permissions of a capture: traffic of people, for the owner and the group to read."""
+"""Permissions of an evidence capture. It contains personal traffic, so only the owner and the
+group may read it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_OURS = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.pcapng")
+_FILE_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.pcapng")
 
 
-class Evidence:
-    """Writes the packets of incidents into `folder`, which is made where it is not there.
+class EvidenceFolder:
+    """Writes the packets of incidents into `folder`, which is created if it does not exist.
 
-    With `resuming`, an incident whose file is there from an earlier process goes on in it:
-    packets are added behind those that it has; without, it is written anew. Raises
-    `NetwatchError` where the folder cannot be used. `left_out` counts by reason what limits
-    kept out, `files` and `octets` what was written, `notes` are sentences on what went
-    wrong.
+    With `resuming`, packets are appended to the file of an incident that an earlier process
+    wrote; without it, such a file is replaced. Raises `NetwatchError` where the folder cannot be
+    used. `files` and `octets` count the files and bytes written, `left_out` counts by reason what
+    a limit or an error kept out, and `notes` are sentences about errors.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Evidence:
         self._limits = limits or Limits()
         self._max_files = max_files
         self._max_bytes = max_bytes
-        self._before: dict[str, bytes] = {}
+        self._earlier_data: dict[str, bytes] = {}
         self.files = 0
         self.octets = 0
         self.left_out: Counter[str] = Counter()
@@ -69,31 +69,33 @@ class Evidence:
             self._sizes = {
                 entry.name: entry.stat().st_size
                 for entry in os.scandir(self._folder)
-                if _OURS.fullmatch(entry.name)
+                if _FILE_NAME.fullmatch(entry.name)
             }
         except OSError as error:
-            raise NetwatchError(f"{folder}: cannot be used: {error.strerror}") from None
+            raise NetwatchError(
+                f"{folder}: cannot be used as the evidence folder: {error.strerror}"
+            ) from None
         if not os.access(self._folder, os.W_OK | os.X_OK):
             raise NetwatchError(f"{folder}: cannot be written to")
         self._total = sum(self._sizes.values())
-        self._fresh = set(self._sizes)
+        self._from_earlier_process = set(self._sizes)
         self._names = {_id_in(name): name for name in self._sizes}
 
-    def keep(self, alert: Alert) -> Alert:
-        """Write the packets of an alert; the alert without them, and with the path of their
-        file as ``evidence_file`` where there is one."""
+    def write(self, alert: Alert) -> Alert:
+        """Write the packets of an alert. Returns the alert without them, and with the path of
+        their file as ``evidence_file`` where there is one."""
         name = self._names.get(alert.id) or file_name(alert)
         chosen, left_out = choose(alert, self._limits)
         self.left_out.update(left_out)
-        there = bool(chosen) and self._write(name, alert, chosen)
+        written = bool(chosen) and self._write_file(name, alert, chosen)
         extra = dict(alert.extra)
-        if there or name in self._sizes:
+        if written or name in self._sizes:
             extra["evidence_file"] = str(self._folder / name)
         if alert.status == "closed":
-            self._before.pop(name, None)
-        return replace(alert, proof=(), extra=extra)
+            self._earlier_data.pop(name, None)
+        return replace(alert, evidence_frames=(), extra=extra)
 
-    def _write(self, name: str, alert: Alert, chosen: list[tuple[Frame, list[str]]]) -> bool:
+    def _write_file(self, name: str, alert: Alert, chosen: list[tuple[Frame, list[str]]]) -> bool:
         data = self._earlier(name) + capture(alert, chosen)
         known = self._sizes.get(name)
         if known is None and len(self._sizes) >= self._max_files:
@@ -102,23 +104,23 @@ class Evidence:
         if self._total - (known or 0) + len(data) > self._max_bytes:
             self.left_out["evidence-folder-bytes"] += 1
             return False
-        path, part = self._folder / name, self._folder / f".{name}.part"
+        path, temporary = self._folder / name, self._folder / f".{name}.part"
         try:
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, MODE)
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, MODE)
             with open(handle, "wb") as stream:  # noqa: PTH123 - a handle
                 os.fchmod(handle, MODE)
                 stream.write(data)
-            part.replace(path)
+            temporary.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):
-                part.unlink()
+                temporary.unlink()
             self.left_out["evidence-not-written"] += 1
             note = f"{path.parent}: evidence cannot be written: {error.strerror}"
             if note not in self.notes:
                 self.notes.append(note)
             return False
-        self.files += known is None or name in self._fresh
-        self._fresh.discard(name)
+        self.files += known is None or name in self._from_earlier_process
+        self._from_earlier_process.discard(name)
         self.octets += len(data)
         self._total += len(data) - (known or 0)
         self._sizes[name] = len(data)
@@ -126,14 +128,14 @@ class Evidence:
         return True
 
     def _earlier(self, name: str) -> bytes:
-        """What an earlier process wrote of the incident, where it goes on."""
-        if not self._resuming or name not in self._fresh:
-            return self._before.get(name, b"")
+        """The bytes that an earlier process wrote of this incident, where it is resumed."""
+        if not self._resuming or name not in self._from_earlier_process:
+            return self._earlier_data.get(name, b"")
         try:
-            self._before[name] = (self._folder / name).read_bytes()
+            self._earlier_data[name] = (self._folder / name).read_bytes()
         except OSError:
-            self._before[name] = b""
-        return self._before[name]
+            self._earlier_data[name] = b""
+        return self._earlier_data[name]
 
 
 def _id_in(name: str) -> str:
@@ -141,20 +143,21 @@ def _id_in(name: str) -> str:
 
 
 def file_name(alert: Alert) -> str:
-    """When an incident began, by the second, and its id; it sorts by time."""
+    """The name of an incident's file: the second in which it began, and its id. Names sort by
+    time."""
     began = _EPOCH + timedelta(seconds=alert.first_seen // 1_000_000_000)
     return f"{began:%Y%m%dT%H%M%SZ}-{alert.id}.pcapng"
 
 
 def capture(alert: Alert, chosen: list[tuple[Frame, list[str]]]) -> bytes:
     """A pcapng file of packets in the order given, each with its comments."""
-    ban, who = alert.ban, alert.device
-    out = [
+    ban, device = alert.ban, alert.device
+    blocks = [
         section(
             f"netwatch {__version__}",
             escaped(
-                f"incident {alert.id}: {alert.verdict}, {alert.app.name} by {who.id} ({who.ip}),"
-                f" ban {ban.id} of {ban.authority}"
+                f"incident {alert.id}: {alert.verdict}, {alert.app.name} by {device.id}"
+                f" ({device.ip}), ban {ban.id} of {ban.authority}"
             ),
         )
     ]
@@ -165,8 +168,8 @@ def capture(alert: Alert, chosen: list[tuple[Frame, list[str]]]) -> bytes:
         if key not in interfaces:
             interfaces[key] = len(interfaces)
             name, source = escaped(frame.interface), escaped(frame.source)
-            out.append(interface(frame.link_type, name, source, longest))
+            blocks.append(interface(frame.link_type, name, source, longest))
     for frame, comments in chosen:
-        on = interfaces[frame.link_type, frame.interface, frame.source]
-        out.append(packet(frame, on, comments))
-    return b"".join(out)
+        number = interfaces[frame.link_type, frame.interface, frame.source]
+        blocks.append(packet(frame, number, comments))
+    return b"".join(blocks)

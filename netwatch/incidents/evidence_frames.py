@@ -1,10 +1,11 @@
-"""The packets that an incident stands on, gathered like everything else of it.
+"""The packets that prove one incident, selected while its contacts arrive.
 
-Kept are the first sight of each name by each kind of evidence, and in each stretch of time
-no longer than the quiet gap the first and the last contact: so a capture of these packets
-alone begins when the incident did, is as sure, and does not fall apart into several.
-Contacts may come in any order and two incidents may turn out to be one: `add` and `absorb`
-commute, and where a table is full the keys that sort first stay.
+Two selections are kept: the first observation of each name by each type of evidence, and the
+first and the last contact of each interval of time, which is as long as the quiet gap. A capture
+of these packets alone therefore begins when the incident began, gives the same confidence, and
+has no pause that would split it into several incidents. Contacts may arrive in any order, and two
+incidents may turn out to be one: `add` and `merge` give the same result in any order, and of more
+entries than a table may have, those that sort first stay.
 """
 
 from collections.abc import Iterator
@@ -13,74 +14,87 @@ from typing import Any
 from netwatch.core.frame import EvidenceFrames, Frame
 from netwatch.core.verdict import CONFIDENCE_RANK, Contact
 
-SIGHT_LIMIT = 256
-"""Names, each by one kind of evidence, whose packets are kept."""
+NAME_LIMIT = 256
+"""Combinations of a name and a type of evidence whose packets are kept."""
 
-STRETCH_LIMIT = 512
-"""Stretches of time whose first and last contact are kept."""
+INTERVAL_LIMIT = 512
+"""Intervals, each as long as the quiet gap, whose first and last contact are kept."""
 
-Held = tuple[tuple[Any, ...], EvidenceFrames]
-"""A contact's packets, with what they are sorted by."""
+_Entry = tuple[tuple[Any, ...], EvidenceFrames]
+"""The packets of a contact after the key that they are sorted by."""
 
 
-class Proofs:
+class IncidentFrames:
     """The packets of one incident; `gap` is the quiet gap in ns."""
 
-    __slots__ = ("_gap", "_sights", "_stretches")
+    __slots__ = ("_by_interval", "_by_name", "_gap")
 
     def __init__(self, gap: int) -> None:
         self._gap = max(1, gap)
-        self._sights: dict[tuple[Any, ...], Held] = {}
-        self._stretches: dict[int, tuple[Held, Held]] = {}
+        self._by_name: dict[tuple[Any, ...], _Entry] = {}
+        self._by_interval: dict[int, tuple[_Entry, _Entry]] = {}
 
     def add(self, contact: Contact) -> None:
-        """Take the packets of a contact, where it has any."""
-        seen = contact.observation
-        if not seen.frames:
+        """Add the packets of a contact, if it has any."""
+        observation = contact.observation
+        if not observation.frames:
             return
-        proof = EvidenceFrames(
-            seen.evidence, seen.name, seen.time, seen.source, seen.packet, seen.frames
+        frames = EvidenceFrames(
+            observation.evidence,
+            observation.name,
+            observation.time,
+            observation.source,
+            observation.packet,
+            observation.frames,
         )
-        place = seen.time, seen.source, seen.packet, seen.evidence, seen.name, seen.frames
+        position = (
+            observation.time,
+            observation.source,
+            observation.packet,
+            observation.evidence,
+            observation.name,
+            observation.frames,
+        )
+        entry = position, frames
         strength = -CONFIDENCE_RANK.get(contact.verdict.confidence or "", 0)
-        self._sight((strength, seen.evidence, seen.name), (place, proof))
-        self._stretch(seen.time // self._gap, (place, proof), (place, proof))
+        self._add_name((strength, observation.evidence, observation.name), entry)
+        self._add_interval(observation.time // self._gap, entry, entry)
 
-    def absorb(self, other: "Proofs") -> None:
-        """Take in all packets of another incident."""
-        for key, held in other._sights.items():
-            self._sight(key, held)
-        for number, ends in other._stretches.items():
-            self._stretch(number, *ends)
+    def merge(self, other: "IncidentFrames") -> None:
+        """Add all packets of another incident."""
+        for key, entry in other._by_name.items():
+            self._add_name(key, entry)
+        for number, ends in other._by_interval.items():
+            self._add_interval(number, *ends)
 
-    def _sight(self, key: tuple[Any, ...], held: Held) -> None:
-        known = self._sights.get(key)
-        if known is None or held[0] < known[0]:
-            self._sights[key] = held
-            if len(self._sights) > SIGHT_LIMIT:
-                del self._sights[max(self._sights)]
+    def _add_name(self, key: tuple[Any, ...], entry: _Entry) -> None:
+        known = self._by_name.get(key)
+        if known is None or entry[0] < known[0]:
+            self._by_name[key] = entry
+            if len(self._by_name) > NAME_LIMIT:
+                del self._by_name[max(self._by_name)]
 
-    def _stretch(self, number: int, first: Held, last: Held) -> None:
-        known = self._stretches.get(number)
+    def _add_interval(self, number: int, first: _Entry, last: _Entry) -> None:
+        known = self._by_interval.get(number)
         if known is not None:
             first = known[0] if known[0][0] <= first[0] else first
             last = known[1] if known[1][0] >= last[0] else last
-        self._stretches[number] = first, last
-        if len(self._stretches) > STRETCH_LIMIT:
-            del self._stretches[max(self._stretches)]
+        self._by_interval[number] = first, last
+        if len(self._by_interval) > INTERVAL_LIMIT:
+            del self._by_interval[max(self._by_interval)]
 
     def __iter__(self) -> Iterator[EvidenceFrames]:
-        """The weightiest first: the contact that the incident begins with, of each name and
-        kind of evidence the first sight, the surest before others, then what holds it
-        together in time. Each once."""
-        told: set[tuple[Any, ...]] = set()
-        stretches = [held for _, ends in sorted(self._stretches.items()) for held in ends]
-        sights = [held for _, held in sorted(self._sights.items(), key=lambda item: item[0])]
-        for place, proof in [*stretches[:1], *sights, *stretches]:
-            if place not in told:
-                told.add(place)
-                yield proof
+        """The packets of each contact once, the most important contacts first: the one that
+        begins the incident, then the first observation of each name and type of evidence in
+        falling order of confidence, then those that leave no pause longer than the quiet gap."""
+        yielded: set[tuple[Any, ...]] = set()
+        intervals = [entry for _, ends in sorted(self._by_interval.items()) for entry in ends]
+        names = [entry for _, entry in sorted(self._by_name.items(), key=lambda item: item[0])]
+        for position, frames in [*intervals[:1], *names, *intervals]:
+            if position not in yielded:
+                yielded.add(position)
+                yield frames
 
-    def frames(self) -> set[Frame]:
+    def distinct(self) -> set[Frame]:
         """All packets, each once."""
-        return {frame for proof in self for frame in proof.frames}
+        return {frame for contact in self for frame in contact.frames}

@@ -1,8 +1,8 @@
-"""pcapng as it is written (draft-ietf-opsawg-pcapng): one section, packets with comments.
+"""A writer of pcapng (draft-ietf-opsawg-pcapng): one little-endian section, packets with comments.
 
-Times are in nanoseconds (if_tsresol 9) whatever they were taken in, little-endian. A VLAN
-tag that the card had stripped is put back where it stood, so that whoever reads the file
-sees the frame that was on the wire.
+Timestamps are written in nanoseconds (if_tsresol 9), whatever the resolution of the capture. A
+VLAN tag that the NIC had stripped is inserted again, so that a reader sees the frame as it was on
+the wire.
 """
 
 import struct
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from netwatch.core.frame import Frame
 
 MAX_OPTION = 4096
-"""Bytes of the text of an option; the rest of a longer one is left out."""
+"""Bytes of the text of an option, such as a comment; longer texts are truncated."""
 
 _SECTION, _INTERFACE, _ENHANCED = 0x0A0D0D0A, 1, 6
 _COMMENT, _APPLICATION, _NAME, _DESCRIPTION, _RESOLUTION = 1, 4, 2, 3, 9
@@ -28,26 +28,26 @@ def section(application: str, comment: str) -> bytes:
 
 
 def interface(link_type: int, name: str, description: str, longest: int) -> bytes:
-    """An Interface Description Block (section 4.2) whose packets have at most `longest`
-    bytes."""
+    """An Interface Description Block (section 4.2); `longest` is the length of its longest packet
+    in bytes."""
     body = struct.pack("<HHI", link_type & 0xFFFF, 0, max(_SNAPLEN, longest))
     options = [(_NAME, _text(name))] if name else []
     options += [(_DESCRIPTION, _text(description)), (_RESOLUTION, b"\x09")]
     return _block(_INTERFACE, body, options)
 
 
-def packet(frame: Frame, on: int, comments: Iterable[str]) -> bytes:
-    """An Enhanced Packet Block (section 4.3) of a packet of interface `on`."""
-    data, wire = whole(frame)
+def packet(frame: Frame, number: int, comments: Iterable[str]) -> bytes:
+    """An Enhanced Packet Block (section 4.3) of a packet on the interface with this `number`."""
+    data, wire = with_vlan_tag(frame)
     ticks = max(0, frame.time)
-    body = struct.pack("<IIIII", on, ticks >> 32, ticks & 0xFFFFFFFF, len(data), wire)
+    body = struct.pack("<IIIII", number, ticks >> 32, ticks & 0xFFFFFFFF, len(data), wire)
     body += data + bytes(-len(data) % 4)
     return _block(_ENHANCED, body, [(_COMMENT, _text(text)) for text in comments])
 
 
-def whole(frame: Frame) -> tuple[bytes, int]:
-    """The bytes of a packet and its length on the wire, with the VLAN tag that the card had
-    stripped (IEEE 802.1Q section 9.6)."""
+def with_vlan_tag(frame: Frame) -> tuple[bytes, int]:
+    """The bytes of a packet and its length on the wire, with the VLAN tag that the NIC had stripped
+    (IEEE 802.1Q section 9.6)."""
     if frame.tag < 0 or frame.link_type != _ETHERNET or len(frame.data) < 12:
         return frame.data, frame.wire
     tag = _TAGGED + (frame.tag & 0xFFFF).to_bytes(2)

@@ -1,30 +1,31 @@
-"""How much memory the packets may take that are kept as proof of incidents.
+"""The memory budget for packets that are kept as evidence.
 
-What is kept is replaced by what is earlier or surer, and goes when incidents are told, so
-nobody knows at any time how much there is without counting. Counting is done again only
-when enough was offered since the last time to make a difference.
+Packets in memory are replaced by earlier or stronger ones and are released when their incident
+is reported, so the bytes in use are known only by measuring them. Measuring walks all incidents;
+it is repeated only after a sixteenth of the budget has been requested since the last time.
 """
 
 from collections.abc import Callable
 
-PROOF_BYTES = 128 << 20
-"""Bytes of packets that incidents hold as proof; later contacts are told without."""
+EVIDENCE_BYTES = 128 << 20
+"""Bytes of packets that all incidents together keep as evidence; the packets of later contacts
+are dropped."""
 
 
-class Room:
-    """Room for `limit` bytes, of which `held` counts those that are taken."""
+class MemoryBudget:
+    """A budget of `limit` bytes; `measure` returns how many bytes are in use now."""
 
-    def __init__(self, held: Callable[[], int], limit: int = PROOF_BYTES) -> None:
-        self._count = held
+    def __init__(self, measure: Callable[[], int], limit: int = EVIDENCE_BYTES) -> None:
+        self._measure = measure
         self._limit = limit
-        self._held = 0
-        self._since = 0
+        self._used = 0
+        self._requested = 0
 
-    def has(self, size: int) -> bool:
-        """Whether `size` more bytes fit, which are then taken to be held."""
-        self._since += size
-        if self._held + size > self._limit and self._since > self._limit // 16:
-            self._held, self._since = self._count(), 0
-        fits = self._held + size <= self._limit
-        self._held += size if fits else 0
+    def reserve(self, size: int) -> bool:
+        """Reserve `size` bytes; False where they exceed the budget, and nothing is reserved."""
+        self._requested += size
+        if self._used + size > self._limit and self._requested > self._limit // 16:
+            self._used, self._requested = self._measure(), 0
+        fits = self._used + size <= self._limit
+        self._used += size if fits else 0
         return fits

@@ -56,7 +56,7 @@ class Geo:
             raise ConfigError(problems)
         self._open = True
 
-    def look(self, ip: bytes | str) -> Place:
+    def lookup(self, ip: bytes | str) -> Place:
         """What is known of an address, packed or as text; None where nothing is.
 
         Opens the databases at the first call: `ConfigError` as in `check`.

@@ -56,7 +56,7 @@ class _Asked:
     frames: tuple[Frame, ...]
 
 
-class Learned:
+class LearnedBindings:
     """What is known of the devices of one capture.
 
     `place` tells the network of a packed address in a VLAN, None outside: the same address
@@ -90,11 +90,11 @@ class Learned:
         return len(self._addresses)
 
     @property
-    def unproven(self) -> int:
+    def evidence_dropped(self) -> int:
         """How often packets that said who has an address could not be kept as proof."""
         return self._grounds.lost
 
-    def take(self, packet: Packet, message: Message) -> None:
+    def record(self, packet: Packet, message: Message) -> None:
         """Take what a message claims, at the time of its packet."""
         for claim in message.claims:
             if claim.kind == "asks":
@@ -113,7 +113,7 @@ class Learned:
                     if address is not None:
                         address.end(claim.mac, claim.client, packet.time)
 
-    def who(
+    def binding_at(
         self, ip: bytes, mac: bytes | None, vlan: int | None, time: int, *, now: bool = True
     ) -> Binding | None:
         """Who has an address at a time, None where nothing is known. `mac` is that of the
@@ -136,7 +136,7 @@ class Learned:
             return Binding(None, binding.mac, binding.hostname, frames=binding.frames)
         return binding
 
-    def told(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> None:
+    def mark_reported(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> None:
         """A contact was told in its turn, under its address for want of anything better."""
         place = self._place(ip, vlan)
         if place is None:
@@ -148,13 +148,15 @@ class Learned:
         elif time <= live[-1].plain_until:
             live[-1].plain_until = max(live[-1].plain_until, time + self._gap)
 
-    def knows(self, ip: bytes, vlan: int | None) -> bool:
+    def has_bindings(self, ip: bytes, vlan: int | None) -> bool:
         """Whether anything is known of who has this address, at any time."""
         place = self._place(ip, vlan)
         address = self._addresses.get((place, ip)) if place is not None else None
         return address is not None and bool(address.holds)
 
-    def owner(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> Binding | None:
+    def past_binding(
+        self, ip: bytes, mac: bytes | None, vlan: int | None, time: int
+    ) -> Binding | None:
         """Like `who` for a time that is over, with all that was learned since: a device
         that was there before it was known is known from then on."""
         place = self._place(ip, vlan)
@@ -168,7 +170,9 @@ class Learned:
             live = [hold for hold in later[:1] if hold.mac == mac or (hold.kept and not gone)]
         return self._binding(place, address, live, mac, time) if live else None
 
-    def same(self, ip: bytes, mac: bytes | None, vlan: int | None, one: int, other: int) -> bool:
+    def is_same_device(
+        self, ip: bytes, mac: bytes | None, vlan: int | None, one: int, other: int
+    ) -> bool:
         """Whether an address is with the same device at a time and at a later one; `mac` is
         that of the frame at the first."""
         place = self._place(ip, vlan)

@@ -102,7 +102,7 @@ class Keeper:
         self._live = live
         self._held: Held[tuple[Sensor, Contact | Spoken]] = Held(HOLD if len(parts.crew) > 1 else 0)
         self._serial = 0
-        self._sensors: dict[int, Sensor] = {0: config.told_by()}
+        self._sensors: dict[int, Sensor] = {0: config.sensor}
         self._serials = [0] * len(parts.crew)
         self._fresh = False
         self._due: dict[Callable[[float], None], tuple[float, float]] = {}
@@ -267,7 +267,7 @@ class Keeper:
             self._serial += 1
             # Workers go over to it one by one, and tell by which they judged.
             kept = {n: each for n, each in self._sensors.items() if n >= min(self._serials)}
-            self._sensors = kept | {self._serial: found.told_by()}
+            self._sensors = kept | {self._serial: found.sensor}
             self.crew.send(Reload(self._serial, found))
             before, self.config = self.config, found
             if _ends(found) != _ends(before):

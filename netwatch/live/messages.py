@@ -18,10 +18,10 @@ from netwatch.coverage.counts import Coverage
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How workers work. `live`: their sources go by the clock, and give a block every now
-    and then even where no packet comes. `proving`: contacts come with their packets."""
+    and then even where no packet comes. `keep_frames`: contacts come with their packets."""
 
     live: bool
-    proving: bool = False
+    keep_frames: bool = False
 
 
 @dataclass(frozen=True, slots=True)

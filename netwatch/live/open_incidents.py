@@ -15,7 +15,7 @@ from typing import Literal
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import Incidents, key_of
-from netwatch.incidents.incident import Incident, Key, Places
+from netwatch.incidents.incident import GeoLookup, Incident, Key
 
 ENDED_LIMIT = 20_000
 """Incidents that are over and remembered, to know contacts that come too late."""
@@ -77,7 +77,9 @@ class Ledger:
     confidence that their ban asks for, `late` contacts that came after the end.
     """
 
-    def __init__(self, quiet_gap: int, geo: Places | None, tell: Callable[[Alert], None]) -> None:
+    def __init__(
+        self, quiet_gap: int, geo: GeoLookup | None, tell: Callable[[Alert], None]
+    ) -> None:
         self.geo = geo
         self._tell = tell
         self._incidents = Incidents(quiet_gap)
@@ -107,7 +109,7 @@ class Ledger:
         for entries in self._open.values():
             yield from entries
 
-    def reload(self, quiet_gap: int, geo: Places | None) -> None:
+    def reload(self, quiet_gap: int, geo: GeoLookup | None) -> None:
         """Another quiet gap holds from now on, for what is open too."""
         self._incidents.quiet_gap = quiet_gap
         self.geo = geo
@@ -141,7 +143,7 @@ class Ledger:
         entry.last = max(entry.last, time)
         entry.sensor = sensor
         entry.changed = True
-        if incident.told and incident.confidence != entry.confidence:
+        if incident.reportable and incident.confidence != entry.confidence:
             status: Status = "update" if entry.id else "open"
             self._say(entry, status)
 
@@ -155,7 +157,7 @@ class Ledger:
     def restore(self, entry: Open) -> bool:
         """Put in an incident that was open when an earlier run ended; whether there was
         room for it."""
-        if not self._incidents.place(entry.key, entry.incident):
+        if not self._incidents.insert(entry.key, entry.incident):
             return False
         self._numbers = count(max(entry.number + 1, next(self._numbers)))
         self._open.setdefault(entry.key, []).append(entry)
@@ -197,7 +199,7 @@ class Ledger:
     def _entry(self, key: Key, incident: Incident, last: int, sensor: Sensor) -> Open:
         """The entry of an incident that took a contact. One that joined others goes on with
         the id that was told first, and those are told as closed that went into it."""
-        there = self._incidents.of(key)
+        there = self._incidents.with_key(key)
         entries = self._open.setdefault(key, [])
         found = next((each for each in entries if each.incident is incident), None)
         gone = [each for each in entries if all(each.incident is not span for span in there)]
@@ -221,7 +223,7 @@ class Ledger:
             self.recorded += 1
         for name, contacts in entry.incident.left_out.items():
             self._left_out[f"incident-{name}"] += contacts
-        self._incidents.take(entry.key, entry.incident)
+        self._incidents.remove(entry.key, entry.incident)
         entries = self._open[entry.key]
         entries.remove(entry)
         if not entries:

@@ -20,7 +20,7 @@ from netwatch.config import Config, load
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Report
 from netwatch.delivery.delivery import Delivery
-from netwatch.incidents.evidence_folder import Evidence
+from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.aggregator import Keeper, Parts
 from netwatch.live.events import Listener, Said
 from netwatch.live.messages import Manner
@@ -92,7 +92,7 @@ class Outcome:
     statistics: RunStatistics
     ledger: Ledger
     report: Report
-    evidence: Evidence | None
+    evidence: EvidenceFolder | None
     lost: Lost
     seconds: float
     gone: bool
@@ -112,11 +112,11 @@ def run(settings: Settings, listen: Listener, show: Show | None = None) -> Outco
     # What is in the buffers now would be written by each process.
     sys.stdout.flush()
     sys.stderr.flush()
-    manner = Manner(live=settings.source != FILE, proving=settings.evidence is not None)
+    manner = Manner(live=settings.source != FILE, keep_frames=settings.evidence is not None)
     with ExitStack() as stack:
         crew = Crew(sources, config, manner)
         stack.callback(crew.close)
-        evidence = Evidence(settings.evidence, resuming=True) if settings.evidence else None
+        evidence = EvidenceFolder(settings.evidence, resuming=True) if settings.evidence else None
         keeper = _keeper(settings, crew, config, listen, show, evidence, stack)
         with handled(keeper):
             keeper.run()
@@ -140,7 +140,7 @@ def _keeper(
     config: Config,
     listen: Listener,
     show: Show | None,
-    evidence: Evidence | None,
+    evidence: EvidenceFolder | None,
     stack: ExitStack,
 ) -> Keeper:
     def trouble(text: str) -> None:
@@ -175,7 +175,7 @@ def _keeper(
         notify=Notify(),
         store=store,
         deliver=delivery,
-        prove=evidence.keep if evidence is not None else None,
+        prove=evidence.write if evidence is not None else None,
         listeners=(listen, board),
         watchers=(board.update,),
     )

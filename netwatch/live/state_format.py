@@ -16,7 +16,8 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.message import Evidence
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, VerdictKind
-from netwatch.incidents.incident import Incident, Kept, Key, bare
+from netwatch.incidents.bounded_table import BoundedTable
+from netwatch.incidents.incident import Incident, Key, strip_frames
 from netwatch.live.open_incidents import Open
 
 _TABLES: dict[str, tuple[Any, Any]] = {
@@ -48,7 +49,7 @@ _OBSERVATION: dict[str, Any] = {
     "quic": type(None),
     "frames": tuple[()],
 }
-"""The fields of an observation, as far as `slim` and `bare` leave them: its compiled form
+"""The fields of an observation, as far as `slim` and `strip_frames` leave them: its compiled form
 does not tell their types."""
 
 _COUNTS = ("first", "last", "digits", "lookups", "handshakes", "bytes_out", "bytes_in")
@@ -68,7 +69,7 @@ def encode(entry: Open) -> str:
     incident = entry.incident
     tables = {}
     for name in _TABLES:
-        kept: Kept = getattr(incident, name)
+        kept: BoundedTable = getattr(incident, name)
         items = [[key, count, first] for key, (count, first) in kept.items.items()]
         tables[name] = {"total": kept.total, "items": items}
     held = {
@@ -76,7 +77,7 @@ def encode(entry: Open) -> str:
         "told": entry.confidence,
         "key": entry.key,
         "sensor": entry.sensor,
-        "contact": bare(slim(incident.first_contact)),
+        "contact": strip_frames(slim(incident.first_contact)),
         "confidence": incident.confidence,
         "counts": {name: getattr(incident, name) for name in _COUNTS},
         "tables": tables,
@@ -94,7 +95,7 @@ def decode(number: int, text: str, gap: int) -> Open:
         for name in _COUNTS:
             setattr(incident, name, _value(int, held["counts"][name]))
         for name, (key_type, first_type) in _TABLES.items():
-            kept: Kept = getattr(incident, name)
+            kept: BoundedTable = getattr(incident, name)
             table = held["tables"][name]
             kept.total = _value(int, table["total"])
             kept.worst = None

@@ -58,7 +58,7 @@ class Reports(Protocol):
 
 
 class Proves(Protocol):
-    """Tells what it wrote, as `netwatch.incidents.evidence_folder.Evidence` does."""
+    """Tells what it wrote, as `netwatch.incidents.evidence_folder.EvidenceFolder` does."""
 
     files: int
     octets: int
@@ -151,7 +151,7 @@ class Board:
             last_reload=keeper.last_reload,
             observations=statistics.observations,
             anomalies=statistics.anomalies,
-            silent=statistics.silent,
+            without_verdict=statistics.without_verdict,
             flows={str(told): count for told, count in crew.flows().counts.items()},
             incidents=ledger.by_verdict,
             opened=dict(opened),

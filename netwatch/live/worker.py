@@ -22,7 +22,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.pipeline import Engine
-from netwatch.incidents.incident import bare
+from netwatch.incidents.incident import strip_frames
 from netwatch.live.channel import Channel
 from netwatch.live.clock import Clock
 from netwatch.live.messages import Claimed, Ended, Manner, Reload, Seen, Spoken, Standing, Stop
@@ -57,7 +57,7 @@ class _Gathered:
     def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
         """Take what was said in its flow."""
         if contact.verdict.kind is not None:
-            self.items.append(Spoken(bare(slim(contact)), bytes_out, bytes_in))
+            self.items.append(Spoken(strip_frames(slim(contact)), bytes_out, bytes_in))
 
 
 class Worker:
@@ -78,7 +78,7 @@ class Worker:
             self._statistics,
             self._gathered,
             self._coverage,
-            proving=manner.proving,
+            keep_frames=manner.keep_frames,
             relay=self._share if sharing else _alone,
         )
         self._clock = Clock(manner.live)

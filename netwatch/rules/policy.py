@@ -28,7 +28,6 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from netwatch.core.message import HANDSHAKES, LOOKUPS, Evidence
-from netwatch.core.observation import Observation
 from netwatch.core.verdict import (
     Ban,
     Confidence,
@@ -109,12 +108,6 @@ class Policy:
         for leave in self.exemptions:
             days = period(leave.start, leave.end, zones[leave.ban])
             self._leaves[leave.ban].append((leave, days))
-
-    def judge(
-        self, observation: Observation, match: Match, device: Device, network: Network | None
-    ) -> list[Verdict]:
-        """`decide`, for an observation."""
-        return self.decide(observation.evidence, observation.time, match, device, network)
 
     def decide(
         self,

@@ -115,7 +115,7 @@ def _judged(seen: Snapshot) -> Iterator[Metric]:
         opened.add_metric([verdict], count)
     yield opened
     told = "Contacts that no ban says anything of, by the reason."
-    yield _counters("netwatch_contacts_without_verdict", told, "reason", seen.silent)
+    yield _counters("netwatch_contacts_without_verdict", told, "reason", seen.without_verdict)
 
 
 def _tables(tables: Mapping[str, Table]) -> Iterator[Metric]:

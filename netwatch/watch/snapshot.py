@@ -112,7 +112,7 @@ class Snapshot:
     last_reload: float | None = None
     observations: Mapping[str, int] = field(default_factory=dict)
     anomalies: Mapping[str, int] = field(default_factory=dict)
-    silent: Mapping[str, int] = field(default_factory=dict)
+    without_verdict: Mapping[str, int] = field(default_factory=dict)
     flows: Mapping[str, int] = field(default_factory=dict)
     incidents: Mapping[str, int] = field(default_factory=dict)
     opened: Mapping[str, int] = field(default_factory=dict)

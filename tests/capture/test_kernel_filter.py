@@ -308,7 +308,7 @@ def test_incidents_and_coverage_are_the_same(
             found = pipeline.scan(find([path]), office, statistics, None, counts)
             alerts += [jsonl.alert(each) for each in found.alerts(office.geo, Sensor("s", "0"))]
         report = counts.report(0, {})
-        outcomes.append((alerts, report, statistics.observations, statistics.silent))
+        outcomes.append((alerts, report, statistics.observations, statistics.without_verdict))
     assert Filtered.dropped > 100
     assert len(outcomes[0][0]) > 0
     assert outcomes[0] == outcomes[1]

@@ -303,7 +303,7 @@ def test_without_a_configuration_the_defaults_are_told(
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.chdir(empty)
-    monkeypatch.setattr("netwatch.config.PLACES", ("netwatch.yaml",))
+    monkeypatch.setattr("netwatch.config.SEARCH_PATHS", ("netwatch.yaml",))
     assert main(["scan", day, "--format", "jsonl"]) == 0
     captured = capsys.readouterr()
     alerts = [json.loads(line) for line in captured.out.splitlines()]

@@ -39,7 +39,7 @@ phone-1,02:00:00:00:00:01,,personal
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("netwatch.config.PLACES", ("netwatch.yaml",))
+    monkeypatch.setattr("netwatch.config.SEARCH_PATHS", ("netwatch.yaml",))
     for module in (packs, catalog_load):
         monkeypatch.setattr(module, "shipped", lambda: ROOT / "signatures")
     Path("netwatch.yaml").write_text(CONFIG)

@@ -22,7 +22,7 @@ from netwatch.core.message import LEARNABLE, Claim, Message
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.observe import Wire
-from netwatch.inventory.learned import Learned
+from netwatch.inventory.learned import LearnedBindings
 
 pytestmark = needs("dnsmasq", "udhcpc", "dhclient", "ip", "ping")
 
@@ -155,16 +155,16 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
             size = network.capture.stat().st_size
             network.run("ping", "-n", "-c", "1", "-W", "5", SERVER)
 
-    learned = Learned(lambda ip, vlan: "hq" if ip[0] in (10, 0x20) else None, 60)
+    learned = LearnedBindings(lambda ip, vlan: "hq" if ip[0] in (10, 0x20) else None, 60)
     leased: list[tuple[int, Claim, str | None]] = []
     kinds: set[tuple[str, int]] = set()
 
     def claimed(packet: Packet, message: Message) -> None:
-        learned.take(packet, message)
+        learned.record(packet, message)
         for claim in message.claims:
             kinds.update((claim.kind, len(ip)) for ip in claim.ips)
             if claim.kind == "leased":
-                binding = learned.who(claim.ips[0], None, None, packet.time)
+                binding = learned.binding_at(claim.ips[0], None, None, packet.time)
                 assert binding is not None
                 leased.append((packet.time, claim, binding.hostname))
 
@@ -181,7 +181,7 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
         told = [(time, name) for time, claim, name in leased if packed in claim.ips]
         assert {name for _, name in told} == {"alice-pc", "bob-pc"}  # as the server has them
         for time_, name in told:
-            binding = learned.owner(packed, None, None, time_)
+            binding = learned.past_binding(packed, None, None, time_)
             assert binding is not None
             assert binding.mac is not None
             assert mac_text(binding.mac) == (ALICE if name == "alice-pc" else BOB)

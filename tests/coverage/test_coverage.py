@@ -216,7 +216,7 @@ def test_counts_are_those_that_were_made(folder: Path, office: Config) -> None:
     }
     # What hides names makes no contact that a ban was silent of.
     assert len(incidents) == 0
-    assert statistics.silent == {}
+    assert statistics.without_verdict == {}
 
 
 def test_workers_count_the_same(folder: Path, office: Config) -> None:
@@ -262,7 +262,8 @@ def test_a_ban_that_says_so_alerts_of_what_hides_names(folder: Path, tmp_path: P
         for app in apps
     }
     assert {alert.confidence for alert in alerts} == {"confirmed"}
-    assert list(statistics.silent) == ["ban 'our-rule' says nothing of devices of class guest"]
+    reason = "ban 'our-rule' says nothing of devices of class guest"
+    assert list(statistics.without_verdict) == [reason]
     # Alerting changes nothing of what is counted.
     assert report == scanned(folder, config.load(configured(tmp_path)))[0]
 

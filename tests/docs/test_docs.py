@@ -231,7 +231,7 @@ def test_every_key_is_told(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = text.replace("# metrics: {", "metrics: {")
     site.write_text(text + "sensor: {name: north}\n", encoding="utf-8")
     config = load_config(str(site))
-    assert config.sensor == "north"
+    assert config.sensor_name == "north"
     load_pack("default", config.catalog)
     told = {part for row in rows(REFERENCE) for word in words(row[0]) for part in word.split(".")}
     assert {"a network", "a ban", "a pack", "an exemption", "a signature", "a domain"} <= set(asked)

@@ -99,7 +99,7 @@ def test_first_and_last_moment_of_a_ban(scan: Scan, moment: str, forbidden: bool
     statistics = RunStatistics()
     found = scan(wire, statistics=statistics)
     assert [alert.verdict for alert in found] == ["violation"] * forbidden
-    assert sum(statistics.silent.values()) == (not forbidden)
+    assert sum(statistics.without_verdict.values()) == (not forbidden)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_resolver_asks_for_others_and_their_answers_are_theirs(scan: Scan) -> 
     lookup(wire, RESOLVER, FAR)
     statistics = RunStatistics()
     assert scan(wire, statistics=statistics) == []
-    assert list(statistics.silent) == ["a resolver (class infrastructure) asks for others"]
+    assert list(statistics.without_verdict) == ["a resolver (class infrastructure) asks for others"]
     lookup(wire, SERVICE)
     (alert,) = scan(wire)
     assert (alert.device.ip, alert.confidence, alert.counts.lookups) == ("10.20.1.7", "probable", 2)
@@ -177,7 +177,7 @@ ALIKE = [
 def test_names_that_only_look_alike(scan: Scan, name: str) -> None:
     statistics = RunStatistics()
     assert scan(one_hello(DURING, name=name), statistics=statistics) == []
-    assert (statistics.observations, statistics.silent) == ({"tls-sni": 1}, {})
+    assert (statistics.observations, statistics.without_verdict) == ({"tls-sni": 1}, {})
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_two_that_share_an_address_are_unknown(scan: Scan, link: Segment) -> Non
     hello(link.wire, ONE, FAR)
     assert scan(link, statistics=statistics) == []
     assert statistics.anomalies["device-address-shared"] == 1
-    assert list(statistics.silent) == [
+    assert list(statistics.without_verdict) == [
         "ban 'our-rule' says nothing of devices whose class is unknown"
     ]
 

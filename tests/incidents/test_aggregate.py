@@ -130,7 +130,7 @@ def test_destinations_are_where_the_device_connected_not_its_resolvers():
 
 def test_destinations_are_looked_up():
     class Places:
-        def look(self, ip):
+        def lookup(self, ip):
             return 138699, "TIKTOK PTE. LTD.", {1: "SG", 2: None}[ip[3]]
 
     (alert,) = gather([contact(), contact(server=2)]).alerts(Places(), SENSOR)
@@ -274,7 +274,7 @@ def test_the_number_of_incidents_is_bounded_and_counted(monkeypatch):
     assert len(gathered) == 2
     assert gathered.dropped == 2
     assert gathered.limits == {"incident-limit": 2}
-    assert len(gathered._spans) == 2
+    assert len(gathered._incidents) == 2
     gathered.merge(gather([contact(who=4), contact(who=1)]))
     assert (len(gathered), gathered.dropped) == (2, 3)
 

@@ -11,7 +11,7 @@ from support.alerts import SECOND, START, alert, frame, proof
 from netwatch.capture.files import open_source
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
-from netwatch.incidents.evidence_folder import MODE, Evidence, file_name
+from netwatch.incidents.evidence_folder import MODE, EvidenceFolder, file_name
 
 TOLD = alert(proof(frame(1)))
 
@@ -28,28 +28,28 @@ def file_of(told: Alert) -> Path:
 
 
 def test_the_name_is_when_it_began_and_its_id(tmp_path: Path) -> None:
-    told = Evidence(tmp_path).keep(TOLD)
+    told = EvidenceFolder(tmp_path).write(TOLD)
     assert file_of(told) == tmp_path / f"20230320T090001Z-{TOLD.id}.pcapng"
     assert file_of(told).name == file_name(TOLD)
-    assert told.proof == ()
-    assert replace(told, extra={}) == replace(TOLD, proof=())
+    assert told.evidence_frames == ()
+    assert replace(told, extra={}) == replace(TOLD, evidence_frames=())
 
 
 def test_only_owner_and_group_may_read(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        told = Evidence(tmp_path / "a" / "b").keep(TOLD)
+        told = EvidenceFolder(tmp_path / "a" / "b").write(TOLD)
     finally:
         os.umask(before)
     assert stat.S_IMODE(file_of(told).stat().st_mode) == MODE == 0o640
 
 
 def test_each_telling_writes_all_that_is_known(tmp_path: Path) -> None:
-    evidence = Evidence(tmp_path)
-    opened = evidence.keep(alert(proof(frame(5)), status="open"))
+    evidence = EvidenceFolder(tmp_path)
+    opened = evidence.write(alert(proof(frame(5)), status="open"))
     assert packets(file_of(opened)) == 1
     update = alert(proof(frame(5)), proof(frame(6)), proof(frame(2)), id=opened.id)
-    closed = evidence.keep(update)
+    closed = evidence.write(update)
     assert file_of(closed) == file_of(opened)
     assert packets(file_of(closed)) == 2
     assert [entry.name for entry in tmp_path.iterdir()] == [file_of(closed).name]
@@ -60,63 +60,65 @@ def test_each_telling_writes_all_that_is_known(tmp_path: Path) -> None:
 def test_an_incident_that_goes_on_after_a_restart(
     tmp_path: Path, resuming: bool, there: int
 ) -> None:
-    Evidence(tmp_path).keep(replace(TOLD, status="open"))
-    evidence = Evidence(tmp_path, resuming=resuming)
+    EvidenceFolder(tmp_path).write(replace(TOLD, status="open"))
+    evidence = EvidenceFolder(tmp_path, resuming=resuming)
     rest = alert(proof(frame(7)), id=TOLD.id, first_seen=TOLD.first_seen)
-    evidence.keep(replace(rest, status="update"))
-    told = evidence.keep(replace(rest, proof=(*rest.proof, proof(frame(9)))))
+    evidence.write(replace(rest, status="update"))
+    told = evidence.write(replace(rest, evidence_frames=(*rest.evidence_frames, proof(frame(9)))))
     assert packets(file_of(told)) == there
 
 
 def test_without_packets_there_is_no_file(tmp_path: Path) -> None:
-    told = Evidence(tmp_path).keep(alert())
+    told = EvidenceFolder(tmp_path).write(alert())
     assert told.extra == {}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_later_telling_without_packets_names_the_file_that_is_there(tmp_path: Path) -> None:
-    evidence = Evidence(tmp_path)
-    first = evidence.keep(TOLD)
-    assert evidence.keep(replace(TOLD, proof=())).extra == first.extra
+    evidence = EvidenceFolder(tmp_path)
+    first = evidence.write(TOLD)
+    assert evidence.write(replace(TOLD, evidence_frames=())).extra == first.extra
 
 
 def test_files_are_bounded_and_counted(tmp_path: Path) -> None:
-    evidence = Evidence(tmp_path, max_files=2)
-    told = [evidence.keep(alert(proof(frame(number)))) for number in range(1, 5)]
+    evidence = EvidenceFolder(tmp_path, max_files=2)
+    told = [evidence.write(alert(proof(frame(number)))) for number in range(1, 5)]
     assert [("evidence_file" in each.extra) for each in told] == [True, True, False, False]
     assert evidence.left_out == {"evidence-files": 2}
     assert len(list(tmp_path.iterdir())) == 2
-    again = Evidence(tmp_path, max_files=2)
-    assert "evidence_file" in again.keep(alert(proof(frame(1)))).extra
-    assert "evidence_file" not in again.keep(alert(proof(frame(9)))).extra
+    again = EvidenceFolder(tmp_path, max_files=2)
+    assert "evidence_file" in again.write(alert(proof(frame(1)))).extra
+    assert "evidence_file" not in again.write(alert(proof(frame(9)))).extra
 
 
 def test_bytes_of_the_folder_are_bounded_and_counted(tmp_path: Path) -> None:
-    size = file_of(Evidence(tmp_path / "size").keep(TOLD)).stat().st_size
-    evidence = Evidence(tmp_path / "all", max_bytes=size * 2)
+    size = file_of(EvidenceFolder(tmp_path / "size").write(TOLD)).stat().st_size
+    evidence = EvidenceFolder(tmp_path / "all", max_bytes=size * 2)
     for number in range(1, 5):
-        evidence.keep(alert(proof(frame(number))))
+        evidence.write(alert(proof(frame(number))))
     assert evidence.left_out == {"evidence-folder-bytes": 2}
     assert sum(each.stat().st_size for each in (tmp_path / "all").iterdir()) <= size * 2
 
 
 def test_other_files_of_the_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    evidence = Evidence(tmp_path, max_files=1)
-    assert "evidence_file" in evidence.keep(TOLD).extra
+    evidence = EvidenceFolder(tmp_path, max_files=1)
+    assert "evidence_file" in evidence.write(TOLD).extra
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_a_folder_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(NetwatchError, match=r"file: cannot be used: (File exists|Not a dir)"):
-        Evidence(tmp_path / "file")
+    with pytest.raises(
+        NetwatchError, match=r"file: cannot be used as the evidence folder: (File exists|Not a dir)"
+    ):
+        EvidenceFolder(tmp_path / "file")
 
 
 def test_what_cannot_be_written_is_counted_and_told_once(tmp_path: Path) -> None:
-    evidence = Evidence(tmp_path / "gone")
+    evidence = EvidenceFolder(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    told = [evidence.keep(alert(proof(frame(number)))) for number in (1, 2)]
+    told = [evidence.write(alert(proof(frame(number)))) for number in (1, 2)]
     assert all("evidence_file" not in each.extra for each in told)
     assert evidence.left_out == {"evidence-not-written": 2}
     assert evidence.notes == [
@@ -129,16 +131,16 @@ def test_a_link_in_the_place_of_the_part_is_not_followed(tmp_path: Path) -> None
     folder = tmp_path / "evidence"
     folder.mkdir()
     (folder / f".{file_name(TOLD)}.part").symlink_to(tmp_path / "victim")
-    evidence = Evidence(folder)
-    evidence.keep(TOLD)
+    evidence = EvidenceFolder(folder)
+    evidence.write(TOLD)
     assert (tmp_path / "victim").read_text() == "mine"
     assert evidence.left_out == {"evidence-not-written": 1}
-    assert "evidence_file" in evidence.keep(TOLD).extra
+    assert "evidence_file" in evidence.write(TOLD).extra
 
 
 def test_interfaces_keep_name_and_link(tmp_path: Path) -> None:
     raw = replace(frame(3, source="tun0"), link_type=101)
-    told = Evidence(tmp_path).keep(
+    told = EvidenceFolder(tmp_path).write(
         alert(proof(frame(1)), proof(raw), proof(frame(2, source="eth2")))
     )
     (block,) = open_source(told.extra["evidence_file"]).blocks()

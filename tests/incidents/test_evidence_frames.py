@@ -13,8 +13,8 @@ from netwatch.core.frame import EvidenceFrames
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, Match, Verdict
 from netwatch.incidents.aggregate import Incidents
-from netwatch.incidents.evidence_frames import SIGHT_LIMIT, STRETCH_LIMIT, Proofs
-from netwatch.incidents.memory_budget import Room
+from netwatch.incidents.evidence_frames import INTERVAL_LIMIT, NAME_LIMIT, IncidentFrames
+from netwatch.incidents.memory_budget import MemoryBudget
 
 GAP = 60 * SECOND
 
@@ -44,12 +44,12 @@ def contact(number: int, kind: str = "tls-sni", name: str = "www.tiktok.com") ->
     return Contact(seen, match, ALERT.device, ALERT.network, verdict)
 
 
-def numbers(proofs: Proofs) -> list[int]:
+def numbers(proofs: IncidentFrames) -> list[int]:
     return [each.packet for each in proofs]
 
 
-def gathered(contacts: list[Contact]) -> Proofs:
-    proofs = Proofs(GAP)
+def gathered(contacts: list[Contact]) -> IncidentFrames:
+    proofs = IncidentFrames(GAP)
     for each in contacts:
         proofs.add(each)
     return proofs
@@ -70,8 +70,8 @@ def test_of_repetitions_the_first_and_what_bridges_the_quiet_gap_stay() -> None:
 
 @pytest.mark.parametrize("limit", ["names", "time"])
 def test_what_is_kept_is_bounded(limit: str) -> None:
-    proofs = Proofs(GAP)
-    most = 2 * STRETCH_LIMIT + SIGHT_LIMIT
+    proofs = IncidentFrames(GAP)
+    most = 2 * INTERVAL_LIMIT + NAME_LIMIT
     for number in range(4 * most):
         name = f"n{number:05}.tiktok.com" if limit == "names" else "www.tiktok.com"
         packet = contact(1 if limit == "names" else 61 * number, name=name)
@@ -95,26 +95,26 @@ def test_neither_order_nor_hands_change_what_is_kept(steps: list, data: st.DataO
     shuffled = data.draw(st.permutations(contacts))
     cut = data.draw(st.integers(0, len(contacts)))
     first, second = gathered(shuffled[:cut]), gathered(shuffled[cut:])
-    first.absorb(second)
+    first.merge(second)
     assert list(first) == list(gathered(contacts))
 
 
 def alerts(found: Incidents) -> list[tuple[EvidenceFrames, ...]]:
-    return [alert.proof for alert in found.alerts(None, Sensor("here", "0"))]
+    return [alert.evidence_frames for alert in found.alerts(None, Sensor("here", "0"))]
 
 
 def test_without_room_contacts_count_and_their_packets_do_not() -> None:
-    found = Incidents(GAP, proof_limit=250)
+    found = Incidents(GAP, evidence_bytes=250)
     for number in range(1, 6):
         found.add(contact(number, name=f"n{number}.tiktok.com"))
     (told,) = found.alerts(None, Sensor("here", "0"))
     assert told.counts.handshakes == 5
-    assert [each.packet for each in told.proof] == [1, 2]
+    assert [each.packet for each in told.evidence_frames] == [1, 2]
     assert found.limits == {"incident-proof": 3}
 
 
 def test_what_is_merged_without_room_comes_without_packets() -> None:
-    found, other = Incidents(GAP, proof_limit=150), Incidents(GAP)
+    found, other = Incidents(GAP, evidence_bytes=150), Incidents(GAP)
     found.add(contact(1))
     other.add(contact(1000))
     found.merge(other)
@@ -124,12 +124,12 @@ def test_what_is_merged_without_room_comes_without_packets() -> None:
 
 def test_packets_that_were_replaced_make_room_again() -> None:
     """Each contact is earlier than all before, and takes the place of the last but one."""
-    found = Incidents(GAP, proof_limit=1000)
+    found = Incidents(GAP, evidence_bytes=1000)
     for number in range(59, 0, -1):
         found.add(contact(number))
     ((*proofs,),) = alerts(found)
     assert min(each.packet for each in proofs) == 1
-    assert found.unproven == 0
+    assert found.frames_dropped == 0
 
 
 def test_room_is_counted_again_only_when_it_matters() -> None:
@@ -139,13 +139,13 @@ def test_room_is_counted_again_only_when_it_matters() -> None:
         asked.append(1)
         return 500
 
-    room = Room(held, limit=1600)
-    assert [room.has(400) for _ in range(4)] == [True] * 4
+    budget = MemoryBudget(held, limit=1600)
+    assert [budget.reserve(400) for _ in range(4)] == [True] * 4
     assert asked == []
-    assert room.has(400)
+    assert budget.reserve(400)
     assert len(asked) == 1
-    assert room.has(700)
-    assert room.has(1)
+    assert budget.reserve(700)
+    assert budget.reserve(1)
     assert len(asked) == 2
 
 
@@ -156,15 +156,15 @@ def test_a_full_room_is_not_counted_again_for_every_packet() -> None:
         asked.append(1)
         return 1600
 
-    room = Room(held, limit=1600)
-    assert room.has(1600)
-    assert [room.has(10) for _ in range(21)] == [False] * 21
+    budget = MemoryBudget(held, limit=1600)
+    assert budget.reserve(1600)
+    assert [budget.reserve(10) for _ in range(21)] == [False] * 21
     assert len(asked) == 2
 
 
 def test_contacts_hold_no_packets_beside_their_proof() -> None:
     found = Incidents(GAP)
     found.add(contact(1))
-    ((span,),) = found._spans.values()
-    assert span.first_contact.observation.frames == ()
-    assert span.first_contact == replace(contact(1))
+    ((incident,),) = found._incidents.values()
+    assert incident.first_contact.observation.frames == ()
+    assert incident.first_contact == replace(contact(1))

@@ -13,7 +13,7 @@ from support.frames import ETHERNET, tcp, udp
 from netwatch.capture.block import FIELDS
 from netwatch.capture.files import open_source
 from netwatch.core.frame import Frame
-from netwatch.incidents.evidence_pcapng import MAX_OPTION, interface, packet, section, whole
+from netwatch.incidents.evidence_pcapng import MAX_OPTION, interface, packet, section, with_vlan_tag
 
 
 def frame(data: bytes, number: int = 1, **fields: object) -> Frame:
@@ -77,7 +77,7 @@ def test_packets_larger_than_the_usual_snap_length_are_read(tmp_path: Path) -> N
 
 def test_a_tag_that_the_card_stripped_is_put_back() -> None:
     bare = ETHERNET.frame(tcp(b"x"))
-    data, wire = whole(frame(bare, tag=0x601E))
+    data, wire = with_vlan_tag(frame(bare, tag=0x601E))
     assert data == bare[:12] + b"\x81\x00\x60\x1e" + bare[12:]
     assert wire == len(bare) + 4
 
@@ -89,7 +89,7 @@ def test_there_is_no_place_for_a_tag(fields: dict) -> None:
         if "data" not in fields
         else frame(fields["data"], tag=30)
     )
-    assert whole(made) == (made.data, made.wire)
+    assert with_vlan_tag(made) == (made.data, made.wire)
 
 
 def test_a_long_comment_is_cut_between_characters(tmp_path: Path) -> None:

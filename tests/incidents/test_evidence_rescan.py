@@ -33,7 +33,7 @@ from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.config import Config, load
 from netwatch.core.alert import Alert
-from netwatch.incidents.evidence_folder import Evidence
+from netwatch.incidents.evidence_folder import EvidenceFolder
 
 RNG = random.Random(3)
 HELLO = handshakes.records(handshakes.client_hello(TIKTOK, RNG, post_quantum=True))
@@ -56,8 +56,8 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 def proven(site: Config, path: str | Path, folder: Path, **options: object) -> list[Alert]:
     """The alerts of a capture, which each file of proof gives again, and no other."""
-    alerts = scanned(site, path, proving=True, **options)
-    files = kept(Evidence(folder), alerts)
+    alerts = scanned(site, path, keep_frames=True, **options)
+    files = kept(EvidenceFolder(folder), alerts)
     assert again(site, files) == {alert.id: [alert.id] for alert in alerts}
     for alert in alerts:
         (read,) = scanned(site, files[alert.id])
@@ -177,17 +177,17 @@ def test_what_cannot_be_proven_by_all_its_packets_is_told_without(
     other = tcp(b"GET / HTTP/1.1\r\nHost: ", sport=50001, dport=80, dst="203.0.113.99")
     frames[-1:-1] = [(frames[-1][0] - 1, other)]
     path.write_bytes(pcap(frames, 101))
-    (alert,) = scanned(site, path, proving=True)
+    (alert,) = scanned(site, path, keep_frames=True)
     assert [item.type for item in alert.evidence] == ["http-host"]
-    assert alert.proof == ()
+    assert alert.evidence_frames == ()
 
 
 def test_a_datagram_that_never_becomes_whole(site: Config, tmp_path: Path) -> None:
     frames = Wrapped(CARRIERS[0], ()).frames(tcp(HELLO[:900]), cuts={0: (40, 80)})
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap(timed(frames[:2])))
-    alerts = scanned(site, path, proving=True)
-    files = kept(Evidence(tmp_path / "proof"), alerts)
+    alerts = scanned(site, path, keep_frames=True)
+    files = kept(EvidenceFolder(tmp_path / "proof"), alerts)
     assert again(site, files) == {alert.id: [alert.id] for alert in alerts}
 
 
@@ -264,8 +264,8 @@ def test_a_capture_cut_in_pieces(site: Config, tmp_path: Path) -> None:
     packets = timed([tcp(flags="S", seq=1000), tcp(HELLO[:900]), tcp(HELLO[900:], seq=1901)])
     for number, packet in enumerate(packets):
         (tmp_path / f"{number}.pcap").write_bytes(pcap([packet], 101))
-    alerts = scanned(site, *sorted(tmp_path.glob("*.pcap")), proving=True, continuous=True)
-    files = kept(Evidence(tmp_path / "proof"), alerts)
+    alerts = scanned(site, *sorted(tmp_path.glob("*.pcap")), keep_frames=True, continuous=True)
+    files = kept(EvidenceFolder(tmp_path / "proof"), alerts)
     assert len(alerts) == 1
     assert again(site, files) == {alert.id: [alert.id] for alert in alerts}
 
@@ -274,8 +274,8 @@ def test_an_incident_over_several_files(site: Config, tmp_path: Path) -> None:
     moments = ["2023-04-03T10:20:00+02:00", "2023-04-03T10:00:00+02:00"]
     for number, moment in enumerate(moments):
         capture(tmp_path / f"{number}.pcap", one_hello(moment, seed=number))
-    alerts = scanned(site, *sorted(tmp_path.glob("*.pcap")), proving=True)
-    files = kept(Evidence(tmp_path / "proof"), alerts)
+    alerts = scanned(site, *sorted(tmp_path.glob("*.pcap")), keep_frames=True)
+    files = kept(EvidenceFolder(tmp_path / "proof"), alerts)
     assert again(site, files) == {alert.id: [alert.id] for alert in alerts}
     (alert,) = scanned(site, *files.values())
     assert alert.counts.handshakes == 2
@@ -285,8 +285,8 @@ def test_without_being_asked_nothing_is_kept(site: Config, tmp_path: Path) -> No
     wire = Wire(DURING, 1)
     lookup(wire, SERVICE, RESOLVER)
     (alert,) = scanned(site, capture(tmp_path / "a.pcap", wire))
-    assert alert.proof == ()
-    told = Evidence(tmp_path / "proof").keep(alert)
+    assert alert.evidence_frames == ()
+    told = EvidenceFolder(tmp_path / "proof").write(alert)
     assert "evidence_file" not in told.extra
     assert list((tmp_path / "proof").iterdir()) == []
 

@@ -68,15 +68,15 @@ def geo(asn, country):
     ],
 )
 def test_look(geo, ip, place):
-    assert geo.look(ip) == place
-    assert geo.look(ip_address(ip).packed) == place
+    assert geo.lookup(ip) == place
+    assert geo.lookup(ip_address(ip).packed) == place
 
 
 def test_one_database_or_none_will_do(asn, country):
     only_asn, only_country = Geo(asn), Geo(None, country)
-    assert only_asn.look("192.0.2.1") == (138699, "TIKTOK PTE. LTD.", None)
-    assert only_country.look("192.0.2.1") == (None, None, "SG")
-    assert Geo().look("192.0.2.1") == (None, None, None)
+    assert only_asn.lookup("192.0.2.1") == (138699, "TIKTOK PTE. LTD.", None)
+    assert only_country.lookup("192.0.2.1") == (None, None, "SG")
+    assert Geo().lookup("192.0.2.1") == (None, None, None)
     only_asn.close()
     only_country.close()
 
@@ -85,7 +85,7 @@ def test_one_database_or_none_will_do(asn, country):
 def test_other_databases_of_systems(folder, kind):
     path = write(folder / f"{kind[:6]}.mmdb", kind, {"192.0.2.0/24": system(64500, "Example")})
     geo = Geo(path)
-    assert geo.look("192.0.2.1")[:2] == (64500, "Example")
+    assert geo.lookup("192.0.2.1")[:2] == (64500, "Example")
     geo.close()
 
 
@@ -93,14 +93,14 @@ def test_other_databases_of_systems(folder, kind):
 def test_other_databases_of_countries(folder, kind):
     record = {"country": {"iso_code": "BE"}, "city": {"names": {"en": "Brussels"}}}
     geo = Geo(None, write(folder / f"{kind}.mmdb", kind, {"192.0.2.0/24": record}))
-    assert geo.look("192.0.2.1")[2] == "BE"
+    assert geo.lookup("192.0.2.1")[2] == "BE"
     geo.close()
 
 
 def test_a_record_without_the_values_is_nothing_known(folder):
     path = write(folder / "bare.mmdb", "GeoLite2-Country", {"192.0.2.0/24": {"continent": {}}})
     geo = Geo(None, path)
-    assert geo.look("192.0.2.1") == (None, None, None)
+    assert geo.lookup("192.0.2.1") == (None, None, None)
     geo.close()
 
 
@@ -149,20 +149,20 @@ def test_databases_in_each_others_place_are_both_told(asn, country):
 
 def test_look_without_check_tells_too(folder):
     with pytest.raises(ConfigError):
-        Geo(folder / "none.mmdb").look("192.0.2.1")
+        Geo(folder / "none.mmdb").lookup("192.0.2.1")
 
 
 def test_can_be_sent_to_another_process(geo):
     geo.check()
     copy = pickle.loads(pickle.dumps(geo))
-    assert copy.look("192.0.2.1") == geo.look("192.0.2.1")
+    assert copy.lookup("192.0.2.1") == geo.lookup("192.0.2.1")
     copy.close()
 
 
 def test_answers_are_remembered_up_to_a_limit(geo, monkeypatch):
     monkeypatch.setattr(geo_module, "CACHE_LIMIT", 2)
     for low in range(5):
-        assert geo.look(f"192.0.2.{low}")[0] == 138699
+        assert geo.lookup(f"192.0.2.{low}")[0] == 138699
     assert len(geo._cache) <= 2
 
 
@@ -180,7 +180,7 @@ def test_damage_anywhere_is_told_or_counted(asn, tmp_path, data):
     geo = Geo(path)
     with contextlib.suppress(ConfigError):
         geo.check()
-        assert len(geo.look("192.0.2.1")) == 3
+        assert len(geo.lookup("192.0.2.1")) == 3
     geo.close()
 
 
@@ -194,6 +194,6 @@ def test_a_damaged_record_is_counted(asn, tmp_path):
     content[start:end] = b"\x3f" * (end - start)  # pointers to nowhere
     path.write_bytes(content)
     geo = Geo(path)
-    assert geo.look("192.0.2.1") == (None, None, None)
+    assert geo.lookup("192.0.2.1") == (None, None, None)
     assert geo.damaged == 1
     geo.close()

@@ -9,7 +9,7 @@ from netwatch.core.packet import Packet
 from netwatch.core.verdict import Binding
 from netwatch.inventory import learned
 from netwatch.inventory.bindings import AT_ONCE
-from netwatch.inventory.learned import Learned
+from netwatch.inventory.learned import LearnedBindings
 
 S = 1_000_000_000
 GAP = 1800 * S
@@ -32,10 +32,10 @@ class Wire:
     """What is learned, fed with single claims."""
 
     def __init__(self, **options):
-        self.learned = Learned(place, GAP, **options)
+        self.learned = LearnedBindings(place, GAP, **options)
 
     def take(self, claim, time, **fields):
-        self.learned.take(packet(time, **fields), Message((), 0, claims=(claim,)))
+        self.learned.record(packet(time, **fields), Message((), 0, claims=(claim,)))
 
     def asks(self, mac, time, name="", *, ips=(), kept=False, xid=b"x"):
         self.take(Claim("asks", ips, mac, name=name, transaction=mac + xid, kept=kept), time)
@@ -63,9 +63,9 @@ class Wire:
 
     def who(self, time, ip=IP, mac=None, vlan=None, *, now=True):
         """As whom a contact would be told, which it is where it comes in its turn."""
-        binding = self.learned.who(ip, mac, vlan, time, now=now)
+        binding = self.learned.binding_at(ip, mac, vlan, time, now=now)
         if now and (binding is None or (binding.id is None and binding.shared is None)):
-            self.learned.told(ip, mac, vlan, time)
+            self.learned.mark_reported(ip, mac, vlan, time)
         return binding
 
 
@@ -76,8 +76,8 @@ def wire():
 
 def test_nothing_is_known_at_first(wire):
     assert wire.who(5) is None
-    assert wire.learned.owner(IP, None, None, 5) is None
-    assert wire.learned.same(IP, None, None, 1, 2)
+    assert wire.learned.past_binding(IP, None, None, 5) is None
+    assert wire.learned.is_same_device(IP, None, None, 1, 2)
 
 
 def test_a_lease_has_mac_and_name_of_its_request_until_it_ends(wire):
@@ -208,7 +208,7 @@ def test_outside_of_all_networks_nothing_is_learned(wire):
     far = bytes([203, 0, 113, 9])
     wire.lease(ONE, 10, "ws-014", ip=far)
     assert wire.who(10, far) is None
-    assert wire.learned.owner(far, ONE, None, 10) is None
+    assert wire.learned.past_binding(far, ONE, None, 10) is None
     assert len(wire.learned._addresses) == len(wire.learned._stations) == 0
 
 
@@ -320,14 +320,14 @@ def test_an_owner_was_there_before_it_was_known(wire):
 def test_between_two_leases_nobody_owns_an_address(wire):
     wire.lease(ONE, 100 * S, "alice", lifetime=50)
     wire.lease(TWO, 200 * S, "bob", kept=True)
-    assert wire.learned.owner(IP, ROUTER, None, 160 * S) is None
-    assert wire.learned.owner(IP, ROUTER, None, 120 * S).hostname == "alice"
+    assert wire.learned.past_binding(IP, ROUTER, None, 160 * S) is None
+    assert wire.learned.past_binding(IP, ROUTER, None, 120 * S).hostname == "alice"
 
 
 def test_whether_an_address_stayed_with_its_device(wire):
     wire.lease(ONE, 100 * S, "alice")
     wire.lease(TWO, 200 * S, "bob")
-    same = wire.learned.same
+    same = wire.learned.is_same_device
     assert same(IP, ONE, None, 110 * S, 190 * S)
     assert not same(IP, ONE, None, 110 * S, 210 * S)
     assert not same(IP, TWO, None, 10 * S, 150 * S)
@@ -421,7 +421,10 @@ def test_any_claims_in_any_order_leave_the_tables_sound(claims, times):
         wire.who(time * S, mac=mac)
     for time in times:
         for ip in (IP, IP2, IP6):
-            for binding in (wire.who(time * S, ip), wire.learned.owner(ip, ONE, None, time * S)):
+            for binding in (
+                wire.who(time * S, ip),
+                wire.learned.past_binding(ip, ONE, None, time * S),
+            ):
                 if binding is not None and binding.shared is None:
                     assert binding.mac in (ONE, TWO, ROUTER)
     table = wire.learned

@@ -19,7 +19,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch, shipped_catalog: Catalog) -> SimpleNamespace:
     """What the configuration gives: the shipped catalogue, unless a test says otherwise."""
-    fake = SimpleNamespace(catalog_of=lambda path: shipped_catalog)
+    fake = SimpleNamespace(load_catalog=lambda path: shipped_catalog)
     monkeypatch.setitem(sys.modules, "netwatch.config", fake)  # type: ignore[arg-type]
     return fake
 
@@ -124,11 +124,11 @@ def test_the_configuration_decides_the_catalogue(
     catalog = load([write("clips", "suffix: clips.example, role: exclusive")], Path("/"))
     asked: list[str | None] = []
 
-    def catalog_of(path: str | None) -> Catalog:
+    def load_catalog(path: str | None) -> Catalog:
         asked.append(path)
         return catalog
 
-    config.catalog_of = catalog_of
+    config.load_catalog = load_catalog
     assert run("match", "-c", "n.yaml", "a.clips.example")[0] == 0
     assert run("match", "tiktok.com")[0] == 1
     assert asked == ["n.yaml", None]
@@ -179,10 +179,10 @@ def test_own_files_are_tried_over_the_shipped_ones(run: Run, write: Callable[...
 
 
 def test_lint_tells_what_a_configuration_has_wrong(run: Run, config: SimpleNamespace) -> None:
-    def catalog_of(path: str | None) -> Catalog:
+    def load_catalog(path: str | None) -> Catalog:
         raise ConfigError([Problem("n.yaml", 3, 0, "is wrong")])
 
-    config.catalog_of = catalog_of
+    config.load_catalog = load_catalog
     code, out, _ = run("lint")
     assert (code, out) == (2, "n.yaml:3: is wrong\n")
 

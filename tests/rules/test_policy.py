@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.core.message import Evidence
-from netwatch.core.observation import Observation
 from netwatch.core.verdict import App, Ban, Device, Exemption, Match, Network, Role
 from netwatch.rules.policy import Policy, confidence, period
 
@@ -39,24 +38,6 @@ def ns(text):
 NOON = ns("2023-04-03T12:00:00+02:00")
 
 
-def seen(time=NOON, evidence="tls-sni"):
-    return Observation(
-        time=time,
-        digits=6,
-        evidence=evidence,
-        name="www.tiktok.com",
-        client_ip=bytes((10, 20, 0, 7)),
-        client_port=50000,
-        client_mac=None,
-        server_ip=bytes((192, 0, 2, 1)),
-        server_port=443,
-        transport="tcp",
-        vlan=None,
-        source="a.pcap",
-        packet=1,
-    )
-
-
 def device(kind="service", id="10.20.0.7", mac=None):
     return Device(id, "10.20.0.7", mac, None, None, kind)
 
@@ -71,7 +52,7 @@ def judge(
     network=HQ,
 ):
     policy = Policy(bans, exemptions)
-    return policy.judge(seen(time, evidence), match, who or device(), network)
+    return policy.decide(evidence, time, match, who or device(), network)
 
 
 def only(**given):

@@ -6,7 +6,7 @@ import pytest
 from support.documents import ROOT, blocks
 from support.made_alerts import output, outputs
 
-from netwatch.config import load, outputs_of
+from netwatch.config import load, load_outputs
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.sinks.secrets import Secret, redacted
 from netwatch.sinks.table import SINKS
@@ -145,7 +145,7 @@ def test_a_configuration_holds_outputs_and_spool(tmp_path, monkeypatch):
     assert [each.name for each in config.outputs][:2] == ["file", "siem"]
     assert (config.outbox.folder.name, config.outbox.max_bytes) == ("out", 2 << 20)
     assert config.outbox.max_age == 172_800
-    named, outbox = outputs_of("netwatch.yaml")
+    named, outbox = load_outputs("netwatch.yaml")
     assert [each.name for each in named] == [each.name for each in config.outputs]
     assert outbox == config.outbox
     (tmp_path / "netwatch.yaml").write_text("version: 1\nspool: {max_bytes: 1k}\noutputs: 7\n")

@@ -64,6 +64,6 @@ def proof(*frames: Frame, kind: str = "tls-sni", name: str = "www.tiktok.com") -
 def alert(*proofs: EvidenceFrames, **fields: object) -> Alert:
     """An alert of an incident that begins with the first of these."""
     first = min((each.time for each in proofs), default=START)
-    made = replace(ALERT, first_seen=first, proof=proofs, extra={})
+    made = replace(ALERT, first_seen=first, evidence_frames=proofs, extra={})
     key = made.device.id, made.app.id, made.ban.id, made.verdict
     return replace(made, **({"id": incident_id(key, first)} | fields))

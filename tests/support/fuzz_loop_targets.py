@@ -38,7 +38,7 @@ from netwatch.dissect.flows.records import ended
 from netwatch.dissect.flows.table import FIELDS as WORDS
 from netwatch.dissect.loop import loop as compiled
 from netwatch.engine.observe import observe
-from netwatch.inventory.learned import Learned
+from netwatch.inventory.learned import LearnedBindings
 from netwatch.protocols import ARP, ND, PROTOCOLS, looks_like
 
 Target = Callable[[bytes], None]
@@ -215,14 +215,14 @@ def _street(data: bytes) -> None:
         proving=lambda address: True,
         learning=sources,
     )
-    learned = Learned(lambda ip, vlan: "hq", 60 * SECOND, limit=4)
+    learned = LearnedBindings(lambda ip, vlan: "hq", 60 * SECOND, limit=4)
     block = case.block()
     with _nothing_unraisable():
         found = [*by.messages(block, "fuzz"), *by.flush()]
     for packet, message in found:
         hold(bool(message.names) or case.learning > 0, "a message without a name")
-        learned.take(packet, message)
-        binding = learned.who(packet.src, packet.src_mac, packet.vlan, packet.time)
+        learned.record(packet, message)
+        binding = learned.binding_at(packet.src, packet.src_mac, packet.vlan, packet.time)
         hold(
             binding is None or binding.shared == "address" or bool(binding.mac), "a device of none"
         )
