@@ -29,8 +29,8 @@ from run import machine
 from netwatch.core.user_yaml import Fields, Problems, parse_yaml
 from netwatch.delivery import probe
 from netwatch.delivery.delivery import Delivery
-from netwatch.formats import RENDERERS
-from netwatch.formats.shorten import fit
+from netwatch.formats.registry import RENDERERS
+from netwatch.formats.shorten_lists import render_within
 from netwatch.sinks.base import Outbox
 from netwatch.sinks.settings import read_outputs
 from netwatch.sinks.table import SINKS
@@ -129,7 +129,7 @@ def measure(name: str, count: int) -> list[str]:
         mapping = parse_yaml(json.dumps({"outputs": [keys]}), "bench", problems)
         assert mapping is not None
         fields = Fields(mapping, "bench", problems, "bench")
-        outputs = read_outputs(fields, Path(temporary), SINKS, RENDERERS, fit)
+        outputs = read_outputs(fields, Path(temporary), SINKS, RENDERERS, render_within)
         problems.raise_if_any()
         delivery = Delivery(outputs, Outbox(Path(temporary) / "spool"), print)
         started, used = time.perf_counter(), cpu()

@@ -364,11 +364,11 @@ def _outputs(fields: Fields, base: Path) -> tuple[Output, ...]:
     if not fields.raw("outputs"):
         fields.items("outputs")
         return ()
-    from netwatch.formats import RENDERERS
-    from netwatch.formats.shorten import fit
+    from netwatch.formats.registry import RENDERERS
+    from netwatch.formats.shorten_lists import render_within
     from netwatch.sinks.table import SINKS
 
-    return read_outputs(fields, base, SINKS, RENDERERS, fit)
+    return read_outputs(fields, base, SINKS, RENDERERS, render_within)
 
 
 def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], Outbox]:

@@ -36,7 +36,7 @@ def add(
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
     """Register both commands; each sets `func`, which gives the exit status."""
-    from netwatch.formats import FORMATS, OBSERVATION_FORMATS
+    from netwatch.formats.registry import FORMATS, OBSERVATION_FORMATS
 
     scanning = _command(groups, parents, "scan", "captures in, alerts out", _SCAN, FORMATS)
     scanning.add_argument(
@@ -126,7 +126,7 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch.coverage.counts import Coverage
     from netwatch.engine import jobs
     from netwatch.engine import observe as wire
-    from netwatch.formats import FORMATS
+    from netwatch.formats.registry import FORMATS
 
     started, statistics = time.perf_counter(), RunStatistics()
     config = configuration.load(args.config)
@@ -152,7 +152,7 @@ def scan(args: argparse.Namespace) -> int:
         alerts = incidents.alerts(config.geo, config.sensor)
         if evidence is not None:
             alerts = list(map(evidence.write, alerts))
-        writer = FORMATS[args.format](stream)
+        writer = FORMATS[args.format].writer(stream)
         writer.begin("alerts")
         for alert in alerts:
             writer.alert(alert)
@@ -175,13 +175,13 @@ def names(args: argparse.Namespace) -> int:
     from netwatch.cli import terminal
     from netwatch.engine import jobs
     from netwatch.engine import observe as wire
-    from netwatch.formats import FORMATS
+    from netwatch.formats.registry import FORMATS
 
     started, statistics = time.perf_counter(), RunStatistics()
     captures = list(wire.captures(find(args.paths), args.continuous))
     terminal.warn_interpreted(args)
     with terminal.output(args.output) as stream, terminal.progress(args, captures) as progress:
-        writer = FORMATS[args.format](stream)
+        writer = FORMATS[args.format].writer(stream)
         writer.begin("observations")
         for observation in jobs.names(captures, statistics, args.jobs, progress):
             writer.observation(observation)

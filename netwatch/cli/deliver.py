@@ -29,7 +29,7 @@ class Delivering:
         dead = self._dead()
         self._delivery.start()
         try:
-            self._delivery.put(*(jsonl.alert(alert) for alert in alerts))
+            self._delivery.put(*(jsonl.alert_record(alert) for alert in alerts))
             left = self._delivery.drain(timeout)
             dead = self._dead() - dead
         finally:

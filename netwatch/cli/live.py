@@ -22,7 +22,7 @@ def add(
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
     """Register the command; it sets `func`, which gives the exit status."""
-    from netwatch.formats import FORMATS
+    from netwatch.formats.registry import FORMATS
     from netwatch.live.sources import NAMES
 
     parser = groups.add_parser(

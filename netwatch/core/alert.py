@@ -21,6 +21,9 @@ from netwatch.core.verdict import (
 Records = Literal["observations", "alerts"]
 """What a run writes."""
 
+AlertRecord = Mapping[str, Any]
+"""An alert as a JSON object, as `netwatch.formats.jsonl.alert_record` makes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:

@@ -1,32 +1,33 @@
-"""ArcSight's Common Event Format, CEF:0: for ArcSight, Sentinel and all that reads it.
+"""ArcSight's Common Event Format, CEF:0, for ArcSight, Microsoft Sentinel and other CEF readers.
 
-In the header a backslash and a pipe are escaped, in the extension a backslash and an
-equals sign. That would leave line breaks, which CEF can carry as ``\\n``, and in the
-extension the pipe and the quote, which readers disagree on (some pass over fields within
-quotes): these are written as `values.plain` writes them (``\\u000a``, ``\\u007c``), so that
-what a sender put into a name is seen and does nothing.
-Keys are those of the standard's dictionary with their limits of length; for what it has
-none, keys of our own start with ``netwatch``; Sentinel keeps these in one text, apart by
-semicolons, so none of their values has a semicolon. ``src`` and ``dst`` are IPv4 only, IPv6 goes
-into the custom addresses 2 and 3.
+In the header, CEF escapes backslash and pipe; in the extension, backslash and equals sign. Readers
+disagree on line breaks, which CEF can carry as ``\\n``, and on the pipe and the quote in the
+extension (some skip fields inside quotes). These are written as `values.escape_for` writes them
+(``\\u000a``, ``\\u007c``), so text chosen by a sender is visible but cannot end its field.
+
+Keys are those of the CEF dictionary, within its length limits. What the dictionary does not cover
+goes under keys that start with ``netwatch``. Sentinel stores those in one text separated by
+semicolons, so none of their values contains a semicolon. ``src`` and ``dst`` take IPv4 only; IPv6
+goes into the custom addresses 2 and 3.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from netwatch.formats.facts import PRODUCT, Facts, Grade, Record, facts
-from netwatch.formats.values import cut, epoch_ns, joined, plain
+from netwatch.core.alert import AlertRecord
+from netwatch.formats.alert_summary import PRODUCT, AlertSummary, EventSeverity, summarize
+from netwatch.formats.values import epoch_ns, escape_for, join_words, truncate
 
-SEVERITIES: Mapping[Grade, int] = {
+SEVERITIES: Mapping[EventSeverity, int] = {
     "informational": 1,
     "low": 3,
     "medium": 6,
     "high": 8,
     "critical": 10,
 }
-"""0 to 3 is low, 4 to 6 medium, 7 and 8 high, 9 and 10 very high."""
+"""CEF calls 0 to 3 low, 4 to 6 medium, 7 and 8 high, 9 and 10 very high."""
 
-LIMITS: Mapping[str, int] = {
+MAX_LENGTHS: Mapping[str, int] = {
     "app": 31,
     "cat": 1023,
     "dhost": 1023,
@@ -39,74 +40,75 @@ LIMITS: Mapping[str, int] = {
     "reason": 1023,
     "shost": 1023,
 }
-"""Characters that a field takes; custom strings, and our own, take 4,000."""
+"""The longest value of a key, in characters. Custom strings and our own keys allow 4,000."""
 
-_LONGEST = 4000
+_DEFAULT_MAX_LENGTH = 4000
 
 Field = tuple[str, str | Sequence[str]]
-"""A key and its text, or the words of a list; an empty one is left out."""
+"""A key with its text or its list of words. Fields with an empty value are omitted."""
 
 
-def render(record: Record) -> str:
-    """An alert's record as one line."""
-    known = facts(record)
-    header = (
+def render(record: AlertRecord) -> str:
+    """Render an alert's record as one line."""
+    summary = summarize(record)
+    header_fields = (
         "CEF:0",
         PRODUCT,
         PRODUCT,
-        cut(record["sensor"]["version"], 31),
+        truncate(record["sensor"]["version"], 31),
         f"ban-{record['verdict']}",
-        known.title,
-        str(SEVERITIES[known.grade]),
+        summary.title,
+        str(SEVERITIES[summary.severity]),
     )
-    head = "|".join(_escaped(plain(field), "|") for field in header)
-    tail = " ".join(
-        f"{key}={_escaped(_text(key, value), '=')}"
-        for key, value in _extension(record, known)
+    header = "|".join(_backslash_escaped(escape_for(field), "|") for field in header_fields)
+    extension = " ".join(
+        f"{key}={_backslash_escaped(_text(key, value), '=')}"
+        for key, value in _extension(record, summary)
         if value
     )
-    return f"{head}|{tail}"
+    return f"{header}|{extension}"
 
 
 def _text(key: str, value: str | Sequence[str]) -> str:
     special = '|";' if key.startswith(PRODUCT) else '|"'
     if isinstance(value, str):
-        return plain(cut(value, LIMITS.get(key, _LONGEST)), special)
-    return joined(value, _LONGEST, special)
+        return escape_for(truncate(value, MAX_LENGTHS.get(key, _DEFAULT_MAX_LENGTH)), special)
+    return join_words(value, _DEFAULT_MAX_LENGTH, special)
 
 
-def _escaped(text: str, special: str) -> str:
+def _backslash_escaped(text: str, special: str) -> str:
     return text.replace("\\", "\\\\").replace(special, f"\\{special}")
 
 
-def _extension(record: Record, known: Facts) -> Iterator[Field]:
+def _extension(record: AlertRecord, summary: AlertSummary) -> Iterator[Field]:
     device, network, ban = record["device"], record["network"], record["ban"]
-    yield "rt", _ms(known.last)
-    yield "start", _ms(known.first)
-    yield "end", _ms(known.last)
+    strongest = summary.strongest_evidence
+    yield "rt", _ms(summary.last_seen)
+    yield "start", _ms(summary.first_seen)
+    yield "end", _ms(summary.last_seen)
     yield "externalId", record["id"]
-    yield "cnt", str(known.sightings)
+    yield "cnt", str(summary.sightings)
     yield "cat", record["app"]["id"]
-    yield "msg", known.message
+    yield "msg", summary.message
     yield "dvchost", record["sensor"]["name"]
     yield from _address("src", "c6a2", "Source IPv6 Address", device["ip"])
     yield "smac", device["mac"] or ""
     yield "shost", device["hostname"] or ""
-    if to := known.destination:
-        yield from _address("dst", "c6a3", "Destination IPv6 Address", to["ip"])
-        yield "dpt", str(to["port"])
-        yield from _custom("cn3", "Destination ASN", to["asn"])
-        yield "netwatchDestinationCountry", to["country"] or ""
-        yield "netwatchDestinationOrganisation", to["as_org"] or ""
-    yield "dhost", known.name or ""
-    yield "proto", (known.transport or "").upper()
-    yield "app", known.service or ""
+    if destination := summary.destination:
+        yield from _address("dst", "c6a3", "Destination IPv6 Address", destination["ip"])
+        yield "dpt", str(destination["port"])
+        yield from _custom("cn3", "Destination ASN", destination["asn"])
+        yield "netwatchDestinationCountry", destination["country"] or ""
+        yield "netwatchDestinationOrganisation", destination["as_org"] or ""
+    yield "dhost", summary.name or ""
+    yield "proto", (summary.transport or "").upper()
+    yield "app", summary.service or ""
     yield "out", str(record["counts"]["bytes_out"])
     yield "in", str(record["counts"]["bytes_in"])
     yield "reason", ban["legal_basis"]
     yield from _custom("cs1", "Ban", ban["id"])
-    yield from _custom("cs2", "Evidence", sorted({i["type"] for i in record["evidence"]}))
-    yield from _custom("cs3", "Rule", known.lead and known.lead["rule"])
+    yield from _custom("cs2", "Evidence", sorted({item["type"] for item in record["evidence"]}))
+    yield from _custom("cs3", "Rule", strongest and strongest["rule"])
     yield from _custom("cs4", "Community ID", record["community_ids"])
     yield from _custom("cs5", "App", record["app"]["name"])
     yield from _custom("cs6", "Authority", ban["authority"])
@@ -122,26 +124,26 @@ def _extension(record: Record, known: Facts) -> Iterator[Field]:
     yield "netwatchDeviceClass", device["class"]
     yield "netwatchOwner", device["owner"] or ""
     yield "netwatchNames", record["names"]
-    if lead := known.lead:
-        yield "netwatchSource", lead["source"]
-        yield "netwatchPacket", str(lead["packet"])
+    if strongest:
+        yield "netwatchSource", strongest["source"]
+        yield "netwatchPacket", str(strongest["packet"])
     if exemption := record["exemption"]:
         yield "netwatchExemption", exemption["reason"]
         yield "netwatchApprovedBy", exemption["approved_by"]
 
 
 def _custom(key: str, label: str, value: Any) -> Iterator[Field]:
-    """A field of the dictionary that is named by its label."""
+    """A custom field of the dictionary, which a second key, its label, describes."""
     if value not in (None, "", []):
         yield key, str(value) if isinstance(value, int) else value
         yield f"{key}Label", label
 
 
-def _address(key: str, long_key: str, label: str, ip: str) -> Iterator[Field]:
+def _address(ipv4_key: str, ipv6_key: str, label: str, ip: str) -> Iterator[Field]:
     if ":" in ip:
-        yield from _custom(long_key, label, ip)
+        yield from _custom(ipv6_key, label, ip)
     else:
-        yield key, ip
+        yield ipv4_key, ip
 
 
 def _ms(ns: int) -> str:

@@ -1,4 +1,4 @@
-"""The report of blind spots, as a record for machines and as rows for people."""
+"""The report of blind spots, as a JSON record for programs and as table rows for people."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from netwatch.coverage.counts import SCHEMA, Report, Share
 
 COLUMNS = ("network", "device", "flows", "named", "share", "not named, by reason")
-"""What `rows` gives of each network and device."""
+"""The columns of a row of `report_rows`."""
 
-TOP = 10
-"""Devices told of a network, those with most flows without a name, unless all are."""
+DEVICES_SHOWN = 10
+"""Devices listed a network, those with most unnamed flows first, unless all are requested."""
 
 
-def record(report: Report) -> dict[str, Any]:
-    """A report as a mapping. Readings that were not met are left out of ``unnamed``."""
+def report_record(report: Report) -> dict[str, Any]:
+    """The JSON record of a report. Reasons that did not occur are omitted from ``unnamed``."""
     return {
         "schema": SCHEMA,
         **_share(report.total),
@@ -41,20 +41,21 @@ def _share(share: Share) -> dict[str, Any]:
     return {"flows": share.flows, "named": share.named, "unnamed": dict(share.unnamed)}
 
 
-def rows(report: Report, everything: bool) -> Iterator[tuple[str, ...]]:
-    """The cells of a table in the order of `COLUMNS`: each network with its devices, most
-    flows without a name first, then what is outside. Only the first `TOP` of a network are
-    told by themselves, and of these only who has such flows, unless `everything` is."""
+def report_rows(report: Report, everything: bool) -> Iterator[tuple[str, ...]]:
+    """The rows of a table with the columns `COLUMNS`: each network, followed by its devices with
+    most unnamed flows first, then the clients outside all networks. Unless `everything` is set,
+    at most `DEVICES_SHOWN` devices a network are listed, and only those with unnamed flows."""
     for network in report.networks:
         word = "over" if network.rest.flows else "all"
-        counted = f"{word} {len(network.devices):,}"
-        yield (network.name, counted, *_cells([network.total]))
+        yield (network.name, f"{word} {len(network.devices):,}", *_cells([network.total]))
         ranked = sorted(network.devices, key=_blindest)
-        told = ranked if everything else [each for each in ranked[:TOP] if each[1].unnamed]
-        for device, share in told:
+        listed = ranked
+        if not everything:
+            listed = [row for row in ranked[:DEVICES_SHOWN] if row[1].unnamed]
+        for device, share in listed:
             yield ("", device, *_cells([share]))
-        more = [share for _, share in ranked[len(told) :]]
-        if told and more:
+        more = [share for _, share in ranked[len(listed) :]]
+        if listed and more:
             yield ("", f"{len(more):,} more", *_cells(more))
         if network.rest.flows:
             yield ("", "beyond the limit", *_cells([network.rest]))
@@ -73,6 +74,6 @@ def _cells(shares: Sequence[Share]) -> tuple[str, ...]:
 
 
 def reasons(share: Share) -> str:
-    """The flows without a name by the reason, the most frequent first."""
+    """The numbers of unnamed flows by reason, the most frequent reason first."""
     ranked = sorted(share.unnamed.items(), key=lambda item: -item[1])
     return ", ".join(f"{reason} {count:,}" for reason, count in ranked)

@@ -1,9 +1,9 @@
-"""Records as CSV (RFC 4180) for spreadsheets: one header, one flat row a record.
+"""Records as CSV (RFC 4180) for spreadsheets: one header, then one flat row a record.
 
-Lists are joined by a space. A cell that a spreadsheet would take for a formula (it starts
-with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return) gets an apostrophe in front,
-and characters that could break a line or steer a terminal are written as ``\\uXXXX``.
-What is not known is an empty cell.
+Lists are joined by a space, and unknown values are empty cells. A cell that a spreadsheet would
+take for a formula (it starts with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return) is
+prefixed with an apostrophe. Characters that could break a line or control a terminal are written
+as ``\\uXXXX``.
 """
 
 import csv
@@ -11,13 +11,13 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
-from netwatch.core.alert import Alert, Records
+from netwatch.core.alert import Alert, AlertRecord, Records
 from netwatch.core.observation import Observation
 from netwatch.coverage.counts import Report
 from netwatch.formats import jsonl
 from netwatch.formats.values import endpoint, epoch_ns, escaped
 
-OBSERVATION: tuple[str, ...] = (
+OBSERVATION_COLUMNS: tuple[str, ...] = (
     "time",
     "evidence",
     "name",
@@ -42,9 +42,9 @@ OBSERVATION: tuple[str, ...] = (
     "quic_version",
     "dns_ech",
 )
-"""Columns of an observation: the keys of its JSON record, joined by an underscore."""
+"""The columns of an observation: the keys of its JSON record, nested ones joined by ``_``."""
 
-ALERT: tuple[str, ...] = (
+ALERT_COLUMNS: tuple[str, ...] = (
     "schema",
     "id",
     "status",
@@ -96,42 +96,39 @@ ALERT: tuple[str, ...] = (
     "sensor_signatures",
     "sensor_policy",
 )
-"""Columns of an alert: the keys of its JSON record, joined by an underscore, but for
-`destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how often
-there was any) and the place of the first of it."""
+"""The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
+`destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings
+there were in all), and `first_source` and `first_packet`, which locate the first of them."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def observation(obs: Observation) -> list[str]:
-    """The cells of an observation, in the order of OBSERVATION."""
-    return _row(OBSERVATION, _flat(jsonl.observation(obs)))
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def alert(told: Alert) -> list[str]:
-    """The cells of an alert, in the order of ALERT."""
-    return cells(jsonl.alert(told))
+def observation_row(observation: Observation) -> list[str]:
+    """The cells of an observation, in the order of `OBSERVATION_COLUMNS`."""
+    return _row(OBSERVATION_COLUMNS, _flat(jsonl.observation_record(observation)))
 
 
-def cells(record: Mapping[str, Any]) -> list[str]:
-    """The cells of an alert's record, in the order of ALERT."""
+def alert_row(record: AlertRecord) -> list[str]:
+    """The cells of an alert's record, in the order of `ALERT_COLUMNS`."""
     flat = _flat(record)
     evidence = record["evidence"]
-    flat["destinations"] = [endpoint(to["ip"], to["port"]) for to in record["destinations"]]
+    flat["destinations"] = [
+        endpoint(server["ip"], server["port"]) for server in record["destinations"]
+    ]
     flat["evidence"] = [f"{item['type']}={item['name']}" for item in evidence]
     flat["evidence_count"] = sum(item["count"] for item in evidence)
     if evidence:
         first = min(evidence, key=lambda item: epoch_ns(item["time"]))
         flat["first_source"] = first["source"]
         flat["first_packet"] = first["packet"]
-    return _row(ALERT, flat)
+    return _row(ALERT_COLUMNS, flat)
 
 
-def render(record: Mapping[str, Any]) -> str:
-    """An alert's record as one row, without a header (`ALERT`) and the line's end."""
-    row = io.StringIO()
-    csv.writer(row, lineterminator="").writerow(cells(record))
-    return row.getvalue()
+def render(record: AlertRecord) -> str:
+    """Render an alert's record as one row, without a header and without a line terminator."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(alert_row(record))
+    return line.getvalue()
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,47 +147,47 @@ def _row(columns: Iterable[str], flat: dict[str, Any]) -> list[str]:
 
 
 def cell(value: Any) -> str:
-    """A value as the text of one cell, safe to open in a spreadsheet."""
+    """The text of one cell, which is safe to open in a spreadsheet."""
     if value is None:
         return ""
     if isinstance(value, int):
         return str(value)
     text = value if isinstance(value, str) else " ".join(map(str, value))
-    guard = "'" if text.startswith(_FORMULA) else ""
-    return guard + escaped(text)
+    prefix = "'" if text.startswith(_FORMULA_STARTS) else ""
+    return prefix + escaped(text)
 
 
 class CsvWriter:
-    """Writes a header, then a row each. A stream holds one kind of record."""
+    """Writes a header and one row a record. A stream contains records of one kind only."""
 
     def __init__(self, stream: TextIO) -> None:
         self._writer = csv.writer(stream, lineterminator="\n")
         self._columns: tuple[str, ...] = ()
 
     def begin(self, records: Records) -> None:
-        """Write the header of the records to come."""
-        self._head(OBSERVATION if records == "observations" else ALERT)
+        """Write the header for this kind of records."""
+        self._write_header(OBSERVATION_COLUMNS if records == "observations" else ALERT_COLUMNS)
 
-    def observation(self, obs: Observation) -> None:
+    def observation(self, observation: Observation) -> None:
         """Write one observation."""
-        self._head(OBSERVATION)
-        self._writer.writerow(observation(obs))
+        self._write_header(OBSERVATION_COLUMNS)
+        self._writer.writerow(observation_row(observation))
 
-    def alert(self, told: Alert) -> None:
+    def alert(self, alert: Alert) -> None:
         """Write one alert."""
-        self._head(ALERT)
-        self._writer.writerow(alert(told))
+        self._write_header(ALERT_COLUMNS)
+        self._writer.writerow(alert_row(jsonl.alert_record(alert)))
 
     def coverage(self, report: Report, everything: bool) -> bool:
-        """Write nothing: its rows would not be those of the header."""
+        """Write nothing: the rows of the report would not match the header."""
         return False
 
     def end(self) -> None:
-        """Nothing follows the last row."""
+        """Write nothing: nothing follows the last row."""
 
-    def _head(self, columns: tuple[str, ...]) -> None:
+    def _write_header(self, columns: tuple[str, ...]) -> None:
         if not self._columns:
             self._columns = columns
             self._writer.writerow(columns)
         elif self._columns is not columns:
-            raise ValueError("observations and alerts do not share a CSV stream")
+            raise ValueError("observations and alerts cannot share a CSV stream")

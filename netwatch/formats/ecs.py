@@ -1,23 +1,30 @@
-"""Elastic Common Schema 9.4 (github.com/elastic/ecs): what Kibana, and all that reads ECS,
-finds its way in without a mapping.
+"""Elastic Common Schema 9.4 (github.com/elastic/ecs), which Kibana and other readers of ECS
+understand without a custom mapping.
 
-Fields that ECS has are filled under its names and types; the rest of the record goes
-under ``netwatch``, so nothing is lost. Severities are the four that Elastic Security maps
-(21, 47, 73, 99), MAC addresses are upper-case with hyphens, and what is not known is left
-out. An exemption is told for audit: its ``event.kind`` is ``event``, not ``alert``.
+Fields that ECS defines have its names and types; the rest of the record goes under ``netwatch``,
+so nothing is lost. Severities are the four that Elastic Security maps (21, 47, 73, 99), MAC
+addresses are upper case with hyphens, and unknown values are omitted. A contact covered by an
+exemption is reported for audit only: its ``event.kind`` is ``event`` instead of ``alert``.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from netwatch.core.alert import AlertRecord
 from netwatch.core.message import LOOKUPS
-from netwatch.formats.facts import PRODUCT, Facts, Grade, Record, facts, told
+from netwatch.formats.alert_summary import (
+    PRODUCT,
+    AlertSummary,
+    EventSeverity,
+    summarize,
+    without_empty,
+)
 from netwatch.formats.values import json_line
 
 VERSION = "9.4.0"
-"""Of the schema, as each document says."""
+"""The version of ECS that each document states."""
 
-SEVERITIES: Mapping[Grade, int] = {
+SEVERITIES: Mapping[EventSeverity, int] = {
     "informational": 21,
     "low": 21,
     "medium": 47,
@@ -25,25 +32,25 @@ SEVERITIES: Mapping[Grade, int] = {
     "critical": 99,
 }
 
-_ELSEWHERE = frozenset({"schema", "id", "first_seen", "last_seen", "community_ids", "sensor"})
-"""Keys of the record that ECS has fields for as they are."""
+_IN_ECS_FIELDS = frozenset({"schema", "id", "first_seen", "last_seen", "community_ids", "sensor"})
+"""Keys of the record that ECS fields express completely; they are not repeated."""
 
 
-def render(record: Record) -> str:
-    """An alert's record as one line of JSON."""
-    return json_line(alert(record))
+def render(record: AlertRecord) -> str:
+    """Render an alert's record as one line of JSON."""
+    return json_line(alert_document(record))
 
 
-def alert(record: Record) -> dict[str, Any]:
+def alert_document(record: AlertRecord) -> dict[str, Any]:
     """An alert's record as an ECS document."""
-    known = facts(record)
+    summary = summarize(record)
     device, network, ban = record["device"], record["network"], record["ban"]
     exempt = record["verdict"] == "exempt"
-    document: dict[str, Any] = told(
+    document: dict[str, Any] = without_empty(
         {
             "@timestamp": record["last_seen"],
             "ecs": {"version": VERSION},
-            "message": known.message,
+            "message": summary.message,
             "tags": [PRODUCT, record["verdict"]],
             "event": {
                 "kind": "event" if exempt else "alert",
@@ -53,10 +60,10 @@ def alert(record: Record) -> dict[str, Any]:
                 "module": PRODUCT,
                 "dataset": f"{PRODUCT}.alert",
                 "id": record["id"],
-                "severity": SEVERITIES[known.grade],
+                "severity": SEVERITIES[summary.severity],
                 "start": record["first_seen"],
                 "end": record["last_seen"],
-                "reason": known.title,
+                "reason": summary.title,
             },
             "rule": {
                 "id": ban["id"],
@@ -72,17 +79,17 @@ def alert(record: Record) -> dict[str, Any]:
                 "domain": device["hostname"],
                 "bytes": record["counts"]["bytes_out"],
             },
-            "destination": _destination(record, known),
+            "destination": _destination(record, summary),
             "device": {"id": device["id"]},
             "network": {
                 "name": network["name"],
                 "vlan": {"id": _text(network["vlan"])},
-                "transport": known.transport,
-                "protocol": known.service,
+                "transport": summary.transport,
+                "protocol": summary.service,
                 "application": record["app"]["id"],
                 "community_id": record["community_ids"],
             },
-            **_named((item["type"], item["name"]) for item in record["evidence"]),
+            **_protocol_names((item["type"], item["name"]) for item in record["evidence"]),
             "observer": {
                 "name": record["sensor"]["name"],
                 "type": "sensor",
@@ -91,40 +98,42 @@ def alert(record: Record) -> dict[str, Any]:
                 "version": record["sensor"]["version"],
             },
             "related": {
-                "ip": _distinct([device["ip"], *(to["ip"] for to in record["destinations"])]),
+                "ip": _distinct(
+                    [device["ip"], *(server["ip"] for server in record["destinations"])]
+                ),
                 "hosts": _distinct([*record["names"], device["hostname"]]),
             },
             PRODUCT: {
-                "count": known.sightings,
-                **{key: value for key, value in record.items() if key not in _ELSEWHERE},
+                "count": summary.sightings,
+                **{key: value for key, value in record.items() if key not in _IN_ECS_FIELDS},
             },
         }
     )
     return document
 
 
-def _destination(record: Record, known: Facts) -> dict[str, Any]:
-    to = known.destination
-    if to is None:
+def _destination(record: AlertRecord, summary: AlertSummary) -> dict[str, Any]:
+    destination = summary.destination
+    if destination is None:
         return {}
     return {
-        "ip": to["ip"],
-        "port": to["port"],
-        "domain": None if known.service == "dns" else known.name,
+        "ip": destination["ip"],
+        "port": destination["port"],
+        "domain": None if summary.service == "dns" else summary.name,
         "bytes": record["counts"]["bytes_in"],
-        "as": {"number": to["asn"], "organization": {"name": to["as_org"]}},
-        "geo": {"country_iso_code": to["country"]},
+        "as": {"number": destination["asn"], "organization": {"name": destination["as_org"]}},
+        "geo": {"country_iso_code": destination["country"]},
     }
 
 
-def _named(seen: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The names under the fields of the protocols that showed them: the first of each, of
-    certificates all."""
+def _protocol_names(evidence: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The names of (type, name) pairs in the fields of the protocols that showed them: the first
+    name of each protocol, but all names of certificates."""
     fields: dict[str, Any] = {}
-    certified = []
-    for kind, name in seen:
+    certificate_names = []
+    for kind, name in evidence:
         if kind == "tls-cert":
-            certified.append(name)
+            certificate_names.append(name)
         elif kind in LOOKUPS:
             if kind != "dns-cname":
                 fields.setdefault("dns", {"question": {"name": name}})
@@ -132,22 +141,22 @@ def _named(seen: Iterable[tuple[str, str]]) -> dict[str, Any]:
             fields.setdefault("tls", {}).setdefault("client", {"server_name": name})
         elif kind in ("http-host", "socks-host"):
             fields.setdefault("url", {"domain": name})
-    if certified:
-        server = {"x509": {"alternative_names": _distinct(certified)}}
+    if certificate_names:
+        server = {"x509": {"alternative_names": _distinct(certificate_names)}}
         fields.setdefault("tls", {})["server"] = server
     return fields
 
 
-def render_observation(record: Record) -> str:
-    """An observation's record as one line of JSON."""
-    return json_line(observation(record))
+def render_observation(record: AlertRecord) -> str:
+    """Render an observation's record as one line of JSON."""
+    return json_line(observation_document(record))
 
 
-def observation(record: Record) -> dict[str, Any]:
+def observation_document(record: AlertRecord) -> dict[str, Any]:
     """An observation's record as an ECS document."""
     client, server, kind = record["client"], record["server"], record["evidence"]
-    looked_up = kind in LOOKUPS
-    document: dict[str, Any] = told(
+    is_lookup = kind in LOOKUPS
+    document: dict[str, Any] = without_empty(
         {
             "@timestamp": record["time"],
             "ecs": {"version": VERSION},
@@ -165,14 +174,14 @@ def observation(record: Record) -> dict[str, Any]:
             "destination": {
                 "ip": server["ip"],
                 "port": server["port"],
-                "domain": None if looked_up else record["name"],
+                "domain": None if is_lookup else record["name"],
             },
             "network": {
                 "transport": record["transport"],
                 "vlan": {"id": _text(record.get("vlan"))},
                 "community_id": record["community_id"],
             },
-            **_protocol(record),
+            **_protocol_fields(record),
             "observer": {"type": "sensor", "vendor": PRODUCT, "product": PRODUCT},
             "related": {
                 "ip": _distinct([client["ip"], server["ip"]]),
@@ -184,17 +193,16 @@ def observation(record: Record) -> dict[str, Any]:
     return document
 
 
-def _protocol(record: Record) -> dict[str, Any]:
-    fields = _named([(record["evidence"], record["name"])])
+def _protocol_fields(record: AlertRecord) -> dict[str, Any]:
+    fields = _protocol_names([(record["evidence"], record["name"])])
     if dns := record.get("dns"):
-        answered = dns.get("answers", [])
-        known = {
+        question = {"type": dns["type"], **fields.get("dns", {}).get("question", {})}
+        fields["dns"] = {
             "type": "query" if record["evidence"] == "dns-query" else "answer",
             "response_code": dns.get("rcode"),
-            "resolved_ip": answered,
+            "resolved_ip": dns.get("answers", []),
+            "question": question,
         }
-        question = {"type": dns["type"], **fields.get("dns", {}).get("question", {})}
-        fields["dns"] = {**known, "question": question}
     if tls := record.get("tls"):
         fields.setdefault("tls", {})["version"] = tls["version"]
     return fields

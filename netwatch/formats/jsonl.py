@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""Records as JSON lines: the reference of what an observation and an alert hold.
+"""Records as JSON lines: the definition of the records of observations and alerts.
 
-One line a record, compact, UTF-8. Characters that could break a line or steer a terminal
-are written as ``\\uXXXX``, so a hostile name stays one word of one line and still reads
-back as it was; but for bytes of a file's name that are no UTF-8.
+Each record is one line of compact UTF-8. Characters that could break a line or control a terminal
+are written as ``\\uXXXX``, so a hostile name is one word of one line and still reads back
+unchanged. The only exception are bytes of a file name that are not UTF-8.
 """
 
 from datetime import date
@@ -18,8 +18,8 @@ from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert, EvidenceItem, Records
 from netwatch.core.verdict import Ban, Exemption
 from netwatch.coverage.counts import Report
-from netwatch.formats.coverage import record
-from netwatch.formats.values import json_line, observation_flow, rfc3339
+from netwatch.formats.coverage import report_record
+from netwatch.formats.values import json_line, observation_community_id, rfc3339
 
 if not cython.compiled:
     from netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
@@ -29,33 +29,33 @@ else:
     from cython.cimports.netwatch.core.observation import Observation
 
 SCHEMA = "netwatch.alert/1"
-"""What an alert says of its own form."""
+"""The value of ``schema`` in the record of an alert."""
 
 
-def observation(obs: Observation) -> dict[str, Any]:
-    """An observation as a mapping; what is not known is left out."""
-    client: dict[str, Any] = {"ip": ip_text(obs.client_ip), "port": obs.client_port}
-    if obs.client_mac is not None:
-        client["mac"] = mac_text(obs.client_mac)
+def observation_record(observation: Observation) -> dict[str, Any]:
+    """The record of an observation. Keys whose value is not known are omitted."""
+    client: dict[str, Any] = {"ip": ip_text(observation.client_ip), "port": observation.client_port}
+    if observation.client_mac is not None:
+        client["mac"] = mac_text(observation.client_mac)
     record: dict[str, Any] = {
-        "time": rfc3339(obs.time, obs.digits),
-        "evidence": obs.evidence,
-        "name": obs.name,
+        "time": rfc3339(observation.time, observation.digits),
+        "evidence": observation.evidence,
+        "name": observation.name,
         "client": client,
-        "server": {"ip": ip_text(obs.server_ip), "port": obs.server_port},
-        "transport": obs.transport,
+        "server": {"ip": ip_text(observation.server_ip), "port": observation.server_port},
+        "transport": observation.transport,
     }
-    if obs.vlan is not None:
-        record["vlan"] = obs.vlan
-    record["community_id"] = observation_flow(obs)
-    record["source"] = obs.source
-    record["packet"] = obs.packet
-    if obs.dns is not None:
-        record["dns"] = _dns(obs.dns)
-    if obs.tls is not None:
-        record["tls"] = _tls(obs.tls)
-    if obs.quic is not None:
-        record["quic"] = _quic(obs.quic)
+    if observation.vlan is not None:
+        record["vlan"] = observation.vlan
+    record["community_id"] = observation_community_id(observation)
+    record["source"] = observation.source
+    record["packet"] = observation.packet
+    if observation.dns is not None:
+        record["dns"] = _dns(observation.dns)
+    if observation.tls is not None:
+        record["tls"] = _tls(observation.tls)
+    if observation.quic is not None:
+        record["quic"] = _quic(observation.quic)
     return record
 
 
@@ -87,9 +87,9 @@ def _quic(quic: QuicInfo) -> dict[str, Any]:
     return {"version": quic.version}
 
 
-def alert(alert: Alert) -> dict[str, Any]:
-    """An alert as a mapping; every documented key is there, None where it is not known.
-    Keys of `Alert.extra` follow at the end, and never replace a documented one."""
+def alert_record(alert: Alert) -> dict[str, Any]:
+    """The record of an alert. Every documented key is present, with None where its value is not
+    known. Keys of `Alert.extra` follow at the end and never replace a documented one."""
     record: dict[str, Any] = {
         "schema": SCHEMA,
         "id": alert.id,
@@ -118,13 +118,13 @@ def alert(alert: Alert) -> dict[str, Any]:
         },
         "destinations": [
             {
-                "ip": to.ip,
-                "port": to.port,
-                "asn": to.asn,
-                "as_org": to.as_org,
-                "country": to.country,
+                "ip": server.ip,
+                "port": server.port,
+                "asn": server.asn,
+                "as_org": server.as_org,
+                "country": server.country,
             }
-            for to in alert.destinations
+            for server in alert.destinations
         ],
         "names": list(alert.names),
         "evidence": [_evidence(item) for item in alert.evidence],
@@ -191,26 +191,26 @@ def _day(day: date | None) -> str | None:
 
 
 class JsonlWriter:
-    """Writes one JSON object a line."""
+    """Writes one JSON object per line."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def begin(self, records: Records) -> None:
-        """Nothing stands before the first record."""
+        """Write nothing: the format has no header."""
 
-    def observation(self, obs: Observation) -> None:
+    def observation(self, observation: Observation) -> None:
         """Write one observation."""
-        self._stream.write(json_line(observation(obs)) + "\n")
+        self._stream.write(json_line(observation_record(observation)) + "\n")
 
-    def alert(self, told: Alert) -> None:
+    def alert(self, alert: Alert) -> None:
         """Write one alert."""
-        self._stream.write(json_line(alert(told)) + "\n")
+        self._stream.write(json_line(alert_record(alert)) + "\n")
 
     def coverage(self, report: Report, everything: bool) -> bool:
-        """Write the report, always whole."""
-        self._stream.write(json_line(record(report)) + "\n")
+        """Write the complete report, whatever `everything` is."""
+        self._stream.write(json_line(report_record(report)) + "\n")
         return True
 
     def end(self) -> None:
-        """Nothing follows the last line."""
+        """Write nothing: nothing follows the last line."""

@@ -1,85 +1,89 @@
 """IBM QRadar's Log Event Extended Format, LEEF:2.0, with ``^`` between attributes.
 
-The format has no escape, so the delimiter, the pipe and control characters in a value are
-written as `values.plain` writes them (``\\u005e``), and so is what some readers know all the
-same: a quote, within which they pass over delimiters, and a backslash where it would be
-the start of an escape of theirs. A tab, the delimiter of LEEF 1.0, would not do: syslog
-relays rewrite it. No key stands twice. EventID and ``cat`` are fixed words,
-so that a QID map can be made of them; what has no predefined key is under ``nw…``.
+LEEF has no escape. The delimiter, the pipe and control characters inside a value are written as
+`values.escape_for` writes them (``\\u005e``). The same is done for what some readers interpret all
+the same: quotes, within which they skip delimiters, and a backslash that they would read as the
+start of an escape. A tab, the delimiter of LEEF 1.0, is not usable because syslog relays rewrite
+it. No key occurs twice. The EventID and ``cat`` are fixed words, so that they can be mapped to
+QIDs; attributes without a predefined key start with ``nw``.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from netwatch.formats.facts import PRODUCT, Facts, Grade, Record, facts
-from netwatch.formats.values import cut, joined, plain
+from netwatch.core.alert import AlertRecord
+from netwatch.formats.alert_summary import PRODUCT, AlertSummary, EventSeverity, summarize
+from netwatch.formats.values import escape_for, join_words, truncate
 
-SEVERITIES: Mapping[Grade, int] = {
+SEVERITIES: Mapping[EventSeverity, int] = {
     "informational": 1,
     "low": 3,
     "medium": 5,
     "high": 8,
     "critical": 10,
 }
-"""1 to 10, the most urgent."""
+"""From 1 to 10, which is the most severe."""
 
 DELIMITER = "^"
+"""Between attributes, as the header of each line declares."""
 
 _SPECIAL = f"|{DELIMITER}\"'"
-_TAKEN = re.compile(r"\\(?=[\\tnrbfav0x]|$)")
+_ESCAPE_OF_SOME_READERS = re.compile(r"\\(?=[\\tnrbfav0x]|$)")
 
-_LONGEST = 4000
+_MAX_LENGTH = 4000
 """Characters of one value."""
 
 
-def render(record: Record) -> str:
-    """An alert's record as one line."""
-    known = facts(record)
-    header = (
+def render(record: AlertRecord) -> str:
+    """Render an alert's record as one line."""
+    summary = summarize(record)
+    header_fields = (
         "LEEF:2.0",
         PRODUCT,
         PRODUCT,
         record["sensor"]["version"],
         f"ban-{record['verdict']}",
     )
-    head = "|".join(_inert(plain(field, _SPECIAL)) for field in header)
-    tail = DELIMITER.join(
-        f"{key}={_text(value)}" for key, value in _attributes(record, known) if value
+    header = "|".join(_without_escapes(escape_for(field, _SPECIAL)) for field in header_fields)
+    attributes = DELIMITER.join(
+        f"{key}={_text(value)}" for key, value in _attributes(record, summary) if value
     )
-    return f"{head}|{DELIMITER}|{tail}"
+    return f"{header}|{DELIMITER}|{attributes}"
 
 
 def _text(value: str | Sequence[str]) -> str:
     if isinstance(value, str):
-        return _inert(plain(cut(value, _LONGEST), _SPECIAL))
-    return _inert(joined(value, _LONGEST, _SPECIAL))
+        return _without_escapes(escape_for(truncate(value, _MAX_LENGTH), _SPECIAL))
+    return _without_escapes(join_words(value, _MAX_LENGTH, _SPECIAL))
 
 
-def _inert(text: str) -> str:
-    return _TAKEN.sub(r"\\u005c", text)
+def _without_escapes(text: str) -> str:
+    return _ESCAPE_OF_SOME_READERS.sub(r"\\u005c", text)
 
 
-def _attributes(record: Record, known: Facts) -> Iterator[tuple[str, str | Sequence[str]]]:
+def _attributes(
+    record: AlertRecord, summary: AlertSummary
+) -> Iterator[tuple[str, str | Sequence[str]]]:
     device, network, ban = record["device"], record["network"], record["ban"]
-    yield "devTime", str(known.last // 1_000_000)
+    yield "devTime", str(summary.last_seen // 1_000_000)
     yield "cat", record["app"]["id"]
-    yield "sev", str(SEVERITIES[known.grade])
+    yield "sev", str(SEVERITIES[summary.severity])
     yield "src", device["ip"]
     yield "identSrc", device["ip"]
     yield "srcMAC", device["mac"] or ""
     yield "identMAC", device["mac"] or ""
     yield "identHostName", device["hostname"] or ""
-    yield "proto", (known.transport or "").upper()
+    yield "proto", (summary.transport or "").upper()
     yield "srcBytes", str(record["counts"]["bytes_out"])
     yield "dstBytes", str(record["counts"]["bytes_in"])
     yield "policy", ban["id"]
-    if to := known.destination:
-        yield "dst", to["ip"]
-        yield "dstPort", str(to["port"])
-        yield "nwDestinationAsn", "" if to["asn"] is None else str(to["asn"])
-        yield "nwDestinationOrganisation", to["as_org"] or ""
-        yield "nwDestinationCountry", to["country"] or ""
-    yield "nwMessage", known.message
+    if destination := summary.destination:
+        yield "dst", destination["ip"]
+        yield "dstPort", str(destination["port"])
+        yield "nwDestinationAsn", "" if destination["asn"] is None else str(destination["asn"])
+        yield "nwDestinationOrganisation", destination["as_org"] or ""
+        yield "nwDestinationCountry", destination["country"] or ""
+    yield "nwMessage", summary.message
     yield "nwAlertId", record["id"]
     yield "nwStatus", record["status"]
     yield "nwVerdict", record["verdict"]
@@ -87,7 +91,7 @@ def _attributes(record: Record, known: Facts) -> Iterator[tuple[str, str | Seque
     yield "nwConfidence", record["confidence"]
     yield "nwFirstSeen", record["first_seen"]
     yield "nwLastSeen", record["last_seen"]
-    yield "nwCount", str(known.sightings)
+    yield "nwCount", str(summary.sightings)
     yield "nwApp", record["app"]["name"]
     yield "nwVendor", record["app"]["vendor"]
     yield "nwAuthority", ban["authority"]
@@ -102,12 +106,12 @@ def _attributes(record: Record, known: Facts) -> Iterator[tuple[str, str | Seque
     yield "nwNames", record["names"]
     yield "nwEvidence", sorted({item["type"] for item in record["evidence"]})
     yield "nwCommunityIds", record["community_ids"]
-    if lead := known.lead:
-        yield "nwName", lead["name"]
-        yield "nwRule", lead["rule"]
-        yield "nwRole", lead["role"]
-        yield "nwSource", lead["source"]
-        yield "nwPacket", str(lead["packet"])
+    if strongest := summary.strongest_evidence:
+        yield "nwName", strongest["name"]
+        yield "nwRule", strongest["rule"]
+        yield "nwRole", strongest["role"]
+        yield "nwSource", strongest["source"]
+        yield "nwPacket", str(strongest["packet"])
     if exemption := record["exemption"]:
         yield "nwExemption", exemption["reason"]
         yield "nwApprovedBy", exemption["approved_by"]

@@ -1,20 +1,27 @@
 """Open Cybersecurity Schema Framework 1.8 (schema.ocsf.io): a Detection Finding, class 2004.
 
-With the profile ``security_control``: an observer that acts on nothing. Each piece of
-evidence, each server and each flow is an entry of ``evidences``; who may not contact what,
-and since when, is the ``policy``. What the class has no place for stands in ``unmapped``.
-The class takes no keys but its own, so none is there beside these.
+It uses the profile ``security_control`` as an observer that takes no action. Each piece of
+evidence, each server and each flow is an entry of ``evidences``; the ban is the ``policy``. The
+class allows no keys except its own, so whatever it cannot express is in ``unmapped``.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from netwatch.core.alert import AlertRecord
 from netwatch.core.message import LOOKUPS
-from netwatch.formats.facts import PRODUCT, Facts, Grade, Record, event_uid, facts, told
+from netwatch.formats.alert_summary import (
+    PRODUCT,
+    AlertSummary,
+    EventSeverity,
+    event_uid,
+    summarize,
+    without_empty,
+)
 from netwatch.formats.values import epoch_ns, json_line
 
 VERSION = "1.8.0"
-"""Of the schema, as each finding says."""
+"""The version of OCSF that each finding states."""
 
 CATEGORY, CLASS = (2, "Findings"), (2004, "Detection Finding")
 
@@ -23,9 +30,9 @@ ACTIVITIES: Mapping[str, tuple[int, str]] = {
     "update": (2, "Update"),
     "closed": (3, "Close"),
 }
-"""By the status of the alert. `scan` tells an incident once, when it is over."""
+"""By the status of the alert. `scan` reports an incident once, as ``closed``."""
 
-SEVERITIES: Mapping[Grade, tuple[int, str]] = {
+SEVERITIES: Mapping[EventSeverity, tuple[int, str]] = {
     "informational": (1, "Informational"),
     "low": (2, "Low"),
     "medium": (3, "Medium"),
@@ -38,7 +45,7 @@ CONFIDENCES: Mapping[str, tuple[int, str]] = {
     "confirmed": (3, "High"),
 }
 
-_PLACED = frozenset(
+_IN_OCSF_FIELDS = frozenset(
     {
         "schema",
         "id",
@@ -52,7 +59,7 @@ _PLACED = frozenset(
         "sensor",
     }
 )
-"""Keys of the record that the class has a place for as a whole."""
+"""Keys of the record that attributes of the class express completely."""
 
 _OBSERVED, _DETECTED, _LOGGED = (3, "Observed"), (15, "Detected"), (17, "Logged")
 _NEW, _SUPPRESSED = (1, "New"), (3, "Suppressed")
@@ -62,18 +69,18 @@ _UNKNOWN_DEVICE = (0, "Unknown")
 _OUTBOUND = (2, "Outbound")
 
 
-def render(record: Record) -> str:
-    """An alert's record as one line of JSON."""
-    return json_line(alert(record))
+def render(record: AlertRecord) -> str:
+    """Render an alert's record as one line of JSON."""
+    return json_line(detection_finding(record))
 
 
-def alert(record: Record) -> dict[str, Any]:
+def detection_finding(record: AlertRecord) -> dict[str, Any]:
     """An alert's record as a Detection Finding. Times are ms since the epoch."""
-    known = facts(record)
+    summary = summarize(record)
     exempt = record["verdict"] == "exempt"
     activity = ACTIVITIES[record["status"]]
     type_uid = CLASS[0] * 100 + activity[0]
-    finding: dict[str, Any] = told(
+    finding: dict[str, Any] = without_empty(
         {
             "category_uid": CATEGORY[0],
             "category_name": CATEGORY[1],
@@ -82,16 +89,16 @@ def alert(record: Record) -> dict[str, Any]:
             **_enum("activity", activity, "activity_name"),
             "type_uid": type_uid,
             "type_name": f"{CLASS[1]}: {activity[1]}",
-            "time": _ms(known.last),
-            "start_time": _ms(known.first),
-            "end_time": _ms(known.last),
-            "duration": _ms(known.last) - _ms(known.first),
+            "time": _ms(summary.last_seen),
+            "start_time": _ms(summary.first_seen),
+            "end_time": _ms(summary.last_seen),
+            "duration": _ms(summary.last_seen) - _ms(summary.first_seen),
             "timezone_offset": 0,
-            "count": known.sightings,
-            "message": known.message,
-            **_enum("severity", SEVERITIES[known.grade]),
+            "count": summary.sightings,
+            "message": summary.message,
+            **_enum("severity", SEVERITIES[summary.severity]),
             **_enum("confidence", CONFIDENCES[record["confidence"]]),
-            # whether somebody has looked at it is not ours to say, however it ended
+            # "Status" is the progress of whoever handles the finding, which netwatch cannot know.
             **_enum("status", _SUPPRESSED if exempt else _NEW),
             "status_detail": record["status"],
             **_enum("action", _OBSERVED),
@@ -110,12 +117,12 @@ def alert(record: Record) -> dict[str, Any]:
                 "uid": event_uid(record),
                 "correlation_uid": record["id"],
             },
-            "finding_info": _finding(record, known),
+            "finding_info": _finding_info(record, summary),
             "policy": _policy(record["ban"]),
             "device": _device(record),
             "evidences": list(_evidences(record)),
             "observables": list(_observables(record)),
-            "unmapped": {key: value for key, value in record.items() if key not in _PLACED},
+            "unmapped": {key: value for key, value in record.items() if key not in _IN_OCSF_FIELDS},
         }
     )
     return finding
@@ -129,26 +136,28 @@ def _ms(ns: int) -> int:
     return ns // 1_000_000
 
 
-def _finding(record: Record, known: Facts) -> dict[str, Any]:
+def _finding_info(record: AlertRecord, summary: AlertSummary) -> dict[str, Any]:
     app = record["app"]
     return {
         "uid": record["id"],
-        "title": f"{known.title}: {app['name']}",
-        "desc": known.message,
+        "title": f"{summary.title}: {app['name']}",
+        "desc": summary.message,
         "types": [record["verdict"]],
         "analytic": {
             **_enum("type", _RULE),
             "uid": app["id"],
             "name": app["name"],
-            "desc": None if known.lead is None else known.lead["rule"],
+            "desc": None
+            if summary.strongest_evidence is None
+            else summary.strongest_evidence["rule"],
         },
         "data_sources": sorted({item["type"] for item in record["evidence"]}),
-        "first_seen_time": _ms(known.first),
-        "last_seen_time": _ms(known.last),
+        "first_seen_time": _ms(summary.first_seen),
+        "last_seen_time": _ms(summary.last_seen),
     }
 
 
-def _policy(ban: Record) -> dict[str, Any]:
+def _policy(ban: AlertRecord) -> dict[str, Any]:
     return {
         "uid": ban["id"],
         "name": ban["id"],
@@ -158,7 +167,7 @@ def _policy(ban: Record) -> dict[str, Any]:
     }
 
 
-def _device(record: Record) -> dict[str, Any]:
+def _device(record: AlertRecord) -> dict[str, Any]:
     device, network = record["device"], record["network"]
     return {
         **_enum("type", _UNKNOWN_DEVICE),
@@ -173,50 +182,49 @@ def _device(record: Record) -> dict[str, Any]:
     }
 
 
-def _evidences(record: Record) -> Iterator[dict[str, Any]]:
-    """Entries for names, for servers and for flows: the record does not say which name
-    came from which server."""
+def _evidences(record: AlertRecord) -> Iterator[dict[str, Any]]:
+    """Separate entries for names, servers and flows, because the record does not say which name
+    belongs to which server."""
     client = {"uid": record["device"]["id"], "ip": record["device"]["ip"]}
     for item in record["evidence"]:
-        looked_up = item["type"] in LOOKUPS
+        is_lookup = item["type"] in LOOKUPS
         yield {
             "name": item["type"],
             "src_endpoint": client,
-            "query" if looked_up else "dst_endpoint": {"hostname": item["name"]},
+            "query" if is_lookup else "dst_endpoint": {"hostname": item["name"]},
             "data": {**item, "time": _ms(epoch_ns(item["time"]))},
         }
-    for to in record["destinations"]:
-        network = {"number": to["asn"], "name": to["as_org"]}
+    for server in record["destinations"]:
         yield {
             "name": "destination",
             "src_endpoint": client,
             "dst_endpoint": {
-                "ip": to["ip"],
-                "port": to["port"],
-                "autonomous_system": network,
-                "location": {"country": to["country"]},
+                "ip": server["ip"],
+                "port": server["port"],
+                "autonomous_system": {"number": server["asn"], "name": server["as_org"]},
+                "location": {"country": server["country"]},
             },
         }
-    for community in record["community_ids"]:
+    for community_id in record["community_ids"]:
         yield {
             "name": "flow",
-            "connection_info": {**_enum("direction", _OUTBOUND), "community_uid": community},
+            "connection_info": {**_enum("direction", _OUTBOUND), "community_uid": community_id},
         }
 
 
-def _observables(record: Record) -> Iterator[dict[str, Any]]:
+def _observables(record: AlertRecord) -> Iterator[dict[str, Any]]:
     device = record["device"]
-    found = [
+    observables = [
         ("device.ip", _ADDRESS, device["ip"]),
         ("device.mac", _MAC, device["mac"]),
         ("device.hostname", _HOSTNAME, device["hostname"]),
     ]
     names = dict.fromkeys((item["type"] in LOOKUPS, item["name"]) for item in record["evidence"])
-    for looked_up, name in names:
-        place = "query" if looked_up else "dst_endpoint"
-        found.append((f"evidences[].{place}.hostname", _HOSTNAME, name))
-    reached = dict.fromkeys(to["ip"] for to in record["destinations"])
-    found += [("evidences[].dst_endpoint.ip", _ADDRESS, ip) for ip in reached]
-    for name, kind, value in found:
+    for is_lookup, name in names:
+        place = "query" if is_lookup else "dst_endpoint"
+        observables.append((f"evidences[].{place}.hostname", _HOSTNAME, name))
+    servers = dict.fromkeys(server["ip"] for server in record["destinations"])
+    observables += [("evidences[].dst_endpoint.ip", _ADDRESS, ip) for ip in servers]
+    for name, kind, value in observables:
         if value:
             yield {"name": name, **_enum("type", kind), "value": value}

@@ -1,13 +1,13 @@
-"""The JSON Schemas of netwatch's own records (draft 2020-12), as they are shipped."""
+"""The JSON Schemas (draft 2020-12) of netwatch's own records, as shipped in the package."""
 
 from importlib import resources
 
 SCHEMAS = ("alert", "observation", "coverage")
-"""By the record that each describes; ``NAME.json`` in ``netwatch/schemas/``."""
+"""The records that have a schema; each is in ``netwatch/schemas/NAME.json``."""
 
 
 def text(name: str) -> str:
-    """The schema of a record as JSON. Keys may be added to records, so the schemas allow
-    others than those that they name."""
-    place = resources.files("netwatch") / "schemas" / f"{name}.json"
-    return place.read_text(encoding="utf-8")
+    """The schema of a record as JSON text. The schemas allow keys that they do not name,
+    because later versions of netwatch may add keys to a record."""
+    path = resources.files("netwatch") / "schemas" / f"{name}.json"
+    return path.read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Records for people: aligned lines of observations, a table of alerts.
+"""Records for people: aligned lines of observations and a table of alerts.
 
-Records are written as they come. Colours are only for a terminal (and not where NO_COLOR
-is set); elsewhere lines of alerts are 120 columns wide. What does not fit is folded or
-pushes the rest to the right, and is never cut.
+Records are written as they arrive. Colours are used on a terminal only, unless NO_COLOR is set.
+Where the output is not a terminal, the table of alerts is 120 columns wide. Text that is too wide
+is wrapped or shifts the rest to the right; it is never cut.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDTH = 120
-"""Columns of a table of alerts where there is no terminal."""
+"""Width of the table of alerts, in characters, where the output is not a terminal."""
 
-ALERT: dict[str, int] = {
+ALERT_COLUMNS: dict[str, int] = {
     "verdict": 9,
     "app": 10,
     "device": 18,
@@ -31,11 +31,11 @@ ALERT: dict[str, int] = {
     "evidence": 27,
     "ban": 14,
 }
-"""What is told of an alert, and the widths of these columns at `WIDTH`; a wider terminal
-stretches them, on a narrower one they stand below each other."""
+"""The columns of the table of alerts with their widths at `WIDTH`. A wider terminal widens them; on
+a narrower one, each alert is a list with one line a column."""
 
-_COLOURS = {"violation": "bold red", "advisory": "yellow", "exempt": "green"}
-_EVIDENCE = {"dns": "cyan", "tls": "magenta", "qui": "magenta", "htt": "blue"}
+_VERDICT_COLOURS = {"violation": "bold red", "advisory": "yellow", "exempt": "green"}
+_EVIDENCE_COLOURS = {"dns": "cyan", "tls": "magenta", "qui": "magenta", "htt": "blue"}
 
 
 class TableWriter:
@@ -46,67 +46,67 @@ class TableWriter:
         self._widths = [0, 21, 10, 40]
         self._console: Console | None = None
         self._paint: Callable[[str, str], str] | None = None
-        self._headed = False
+        self._has_alerts = False
 
     def begin(self, records: Records) -> None:
-        """Nothing stands before the first record."""
+        """Write nothing: the header of the table comes with the first alert."""
 
-    def observation(self, obs: Observation) -> None:
+    def observation(self, observation: Observation) -> None:
         """Write one observation as a line: time, client, evidence, name, server."""
         cells = [
-            rfc3339(obs.time, obs.digits),
-            endpoint(ip_text(obs.client_ip), obs.client_port),
-            obs.evidence,
-            escaped(obs.name),
+            rfc3339(observation.time, observation.digits),
+            endpoint(ip_text(observation.client_ip), observation.client_port),
+            observation.evidence,
+            escaped(observation.name),
         ]
-        # Columns only ever widen, so that nothing has to be known of the lines to come.
+        # Columns only ever get wider, so a line can be written before the next one is known.
         self._widths = [
             max(width, len(cell)) for width, cell in zip(self._widths, cells, strict=True)
         ]
         time, client, evidence, name = map(str.ljust, cells, self._widths)
         if self._paint is None:
             self._paint = _painter(self._rich())
-        evidence = self._paint(evidence, _EVIDENCE.get(evidence[:3], "none"))
-        server = endpoint(ip_text(obs.server_ip), obs.server_port)
+        evidence = self._paint(evidence, _EVIDENCE_COLOURS.get(evidence[:3], "none"))
+        server = endpoint(ip_text(observation.server_ip), observation.server_port)
         self._stream.write(f"{time}  {client}  {evidence}  {name}  {server}\n")
 
-    def alert(self, told: Alert) -> None:
-        """Write one alert as a row of several lines, with the table's head before the
-        first, or as a list where the terminal is too narrow for a table."""
+    def alert(self, alert: Alert) -> None:
+        """Write one alert as a row of several lines, preceded by the header if it is the first.
+        On a terminal that is too narrow for the table, write it as a list."""
         from rich.text import Text
 
         console = self._rich()
-        verdict, *others = (Text("\n".join(map(escaped, lines))) for lines in alert(told))
-        verdict.stylize(_COLOURS[told.verdict])
+        verdict, *others = (Text("\n".join(map(escaped, lines))) for lines in alert_cells(alert))
+        verdict.stylize(_VERDICT_COLOURS[alert.verdict])
         if console.width < WIDTH:
             table = _list()
-            for title, cell in zip(ALERT, [verdict, *others], strict=True):
+            for title, cell in zip(ALERT_COLUMNS, [verdict, *others], strict=True):
                 table.add_row(title, cell)
         else:
-            table = _table(console.width, head=not self._headed)
+            table = _table(console.width, header=not self._has_alerts)
             table.add_row(verdict, *others)
-        if self._headed:
+        if self._has_alerts:
             self._stream.write("\n")
-        self._headed = True
+        self._has_alerts = True
         console.print(table)
 
     def coverage(self, report: Report, everything: bool) -> bool:
-        """Write a table of networks and devices, apart from alerts by an empty line."""
+        """Write a table of networks and devices, separated from the alerts by an empty line."""
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for title in coverage.COLUMNS:
             right = title in ("flows", "named", "share")
             table.add_column(title, justify="right" if right else "left", overflow="fold")
-        for cells in coverage.rows(report, everything):
+        for cells in coverage.report_rows(report, everything):
             table.add_row(*map(escaped, cells))
-        if self._headed:
+        if self._has_alerts:
             self._stream.write("\n")
         self._rich().print(table)
         return True
 
     def end(self) -> None:
-        """Nothing follows the last row."""
+        """Write nothing: nothing follows the last row."""
 
     def _rich(self) -> "Console":
         if self._console is None:
@@ -119,23 +119,23 @@ class TableWriter:
         return self._console
 
 
-def alert(told: Alert) -> list[list[str]]:
-    """The cells of an alert, in the order of ALERT, each as its lines."""
-    device = told.device
-    total = sum(item.count for item in told.evidence)
+def alert_cells(alert: Alert) -> list[list[str]]:
+    """The cells of an alert in the order of `ALERT_COLUMNS`, each as a list of lines."""
+    device = alert.device
+    total = sum(item.count for item in alert.evidence)
     evidence = [f"{total} in all"]
-    if told.evidence:
-        first = min(told.evidence, key=lambda item: item.time)
+    if alert.evidence:
+        first = min(alert.evidence, key=lambda item: item.time)
         evidence[0] += ", first:"
         evidence += [f"{first.type} {first.name}", f"{first.source}#{first.packet}"]
     return [
-        [told.verdict, told.confidence] + ([told.status] if told.status != "closed" else []),
-        [told.app.name],
+        [alert.verdict, alert.confidence] + ([alert.status] if alert.status != "closed" else []),
+        [alert.app.name],
         _distinct(device.id, device.hostname, device.ip),
-        _distinct(told.network.name, None if told.vlan is None else f"VLAN {told.vlan}"),
-        _distinct(rfc3339(told.first_seen, 0), rfc3339(told.last_seen, 0)),
+        _distinct(alert.network.name, None if alert.vlan is None else f"VLAN {alert.vlan}"),
+        _distinct(rfc3339(alert.first_seen, 0), rfc3339(alert.last_seen, 0)),
         evidence,
-        [told.ban.id],
+        [alert.ban.id],
     ]
 
 
@@ -143,15 +143,15 @@ def _distinct(*lines: str | None) -> list[str]:
     return list(dict.fromkeys(line for line in lines if line))
 
 
-def _table(width: int, head: bool) -> "Table":
-    """A table for one alert: all of them have the same widths, so that they line up."""
+def _table(width: int, header: bool) -> "Table":
+    """A table for one alert. All have the same column widths, so that their rows line up."""
     from rich.table import Table
 
-    room = width - 2 * (len(ALERT) - 1)
-    whole = sum(ALERT.values())
-    table = Table(box=None, show_header=head, pad_edge=False, padding=(0, 2, 0, 0))
-    for title, share in ALERT.items():
-        table.add_column(title, width=room * share // whole, overflow="fold")
+    available = width - 2 * (len(ALERT_COLUMNS) - 1)
+    total = sum(ALERT_COLUMNS.values())
+    table = Table(box=None, show_header=header, pad_edge=False, padding=(0, 2, 0, 0))
+    for title, share in ALERT_COLUMNS.items():
+        table.add_column(title, width=available * share // total, overflow="fold")
     return table
 
 
@@ -159,13 +159,13 @@ def _list() -> "Table":
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(width=max(map(len, ALERT)), style="dim")
+    table.add_column(width=max(map(len, ALERT_COLUMNS)), style="dim")
     table.add_column(overflow="fold")
     return table
 
 
 def _painter(console: "Console") -> Callable[[str, str], str]:
-    """A function that gives a text its colour, or leaves it where there are none."""
+    """A function that colours a text, or returns it unchanged where colours are off."""
     if console.color_system is None or console.no_color:
         return lambda text, colour: text
     from rich.color import ColorSystem

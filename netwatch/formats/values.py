@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""How times, addresses and hostile text are written, in one place for all formats."""
+"""How all formats write times, addresses and text chosen by a sender."""
 
 import json
 import re
@@ -24,8 +24,8 @@ else:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PROTOCOLS = {"tcp": 6, "udp": 17}
 
-# Control characters, what turns or hides text around it (Unicode TR 36 and TR 9), line
-# and paragraph separators, and halves of surrogate pairs, which no encoding takes.
+# Control characters, characters that reorder or hide surrounding text (Unicode TR 36 and TR 9),
+# line and paragraph separators, and unpaired surrogates, which UTF-8 cannot encode.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
@@ -33,8 +33,8 @@ _UNSAFE = re.compile(
 
 
 def rfc3339(time: cython.longlong, digits: cython.int) -> str:
-    """A time in ns since the epoch as RFC 3339, UTC, with `digits` (0 to 9) digits of the
-    second's fraction; finer ones are cut, not rounded."""
+    """A time in ns since the epoch as RFC 3339 in UTC, with a fraction of `digits` (0 to 9) digits,
+    truncated and not rounded."""
     seconds: cython.longlong = time // 1_000_000_000
     fraction: cython.longlong = time % 1_000_000_000
     if not digits:
@@ -49,45 +49,50 @@ def _second(seconds: int) -> str:
 
 @lru_cache(1024)
 def epoch_ns(text: str) -> int:
-    """A time as `rfc3339` writes it, back in ns since the epoch."""
+    """The inverse of `rfc3339`: its text as ns since the epoch."""
     whole, _, fraction = text.removesuffix("Z").partition(".")
     seconds = (datetime.fromisoformat(whole).replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
     return seconds * 1_000_000_000 + int(fraction.ljust(9, "0"))
 
 
 def endpoint(ip: str, port: int) -> str:
-    """Address and port as one word; IPv6 in brackets (RFC 3986 section 3.2.2)."""
+    """``address:port``, with IPv6 addresses in brackets (RFC 3986 section 3.2.2)."""
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
-def observation_flow(obs: Observation) -> str:
-    """The Community ID of the flow that an observation comes from."""
-    proto = _PROTOCOLS[obs.transport]
-    return community_id(obs.client_ip, obs.server_ip, obs.client_port, obs.server_port, proto)
+def observation_community_id(observation: Observation) -> str:
+    """The Community ID of the flow in which a name was observed."""
+    return community_id(
+        observation.client_ip,
+        observation.server_ip,
+        observation.client_port,
+        observation.server_port,
+        _PROTOCOLS[observation.transport],
+    )
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def json_line(record: Mapping[str, Any]) -> str:
-    """A record as compact JSON on one line, with every character that could break a line,
-    steer a terminal or turn other text around written as ``\\u202e``. Halves of surrogate
-    pairs, which strict readers refuse with the whole record (RFC 7493 section 2.1), become
-    text: a backslash, ``udcff``."""
+    """A record as compact JSON on one line. Every character that could break the line, control a
+    terminal or reorder surrounding text is escaped (``\\u202e``). Unpaired surrogates, for which
+    strict readers refuse the whole record (RFC 7493 section 2.1), become literal text: a
+    backslash and ``udcff``."""
     try:
         raw = orjson.dumps(record)
     except orjson.JSONEncodeError:
         return _UNSAFE.sub(_escape_in_json, _encode(record))
     text = raw.decode()
-    # Of ASCII it leaves DEL alone as it is.
+    # The only unsafe ASCII character that orjson does not escape is DEL.
     if raw.isascii() and b"\x7f" not in raw:
         return text
     return _UNSAFE.sub(_escape_in_json, text)
 
 
 def escaped(text: str) -> str:
-    """Text with every character that could break a line, steer a terminal or turn other
-    text around written as JSON writes it (``\\u202e``), beyond U+FFFF as two of these."""
+    """Text in which every character that could break a line, control a terminal or reorder
+    surrounding text is written as in JSON: ``\\u202e``, and as a surrogate pair above U+FFFF."""
     if text.isascii() and text.isprintable():
         return text
     return _UNSAFE.sub(_escape, text)
@@ -96,10 +101,10 @@ def escaped(text: str) -> str:
 _LOOKALIKE = re.compile(r"\\(?=u[0-9a-f]{4})")
 
 
-def plain(text: str, special: str = "") -> str:
-    """Text for formats without an escape of their own: as `escaped`, and so are a space at
-    either end and the characters of `special`. A backslash that would read as such an
-    escape is written as one, so what was written can be told from what was escaped."""
+def escape_for(text: str, special: str = "") -> str:
+    """Text for formats that have no escape: like `escaped`, and in addition the characters of
+    `special` and a space at either end are written as ``\\uXXXX``. A backslash that would look
+    like the start of such an escape is escaped too, so decoding gives the original text."""
     if "\\" in text:
         text = _LOOKALIKE.sub(r"\\u005c", text)
     for char in special:
@@ -110,20 +115,21 @@ def plain(text: str, special: str = "") -> str:
     return f"{text[:-1]}\\u0020" if text.endswith(" ") else text
 
 
-def joined(items: Iterable[str], limit: int, special: str = "") -> str:
-    """Words apart by a space, each written as by `plain`, with no space inside; those that
-    do not fit into `limit` characters are left off and counted: ``a b +3``."""
-    words = [plain(item, f" {special}") for item in items]
+def join_words(words: Iterable[str], limit: int, special: str = "") -> str:
+    """Words separated by single spaces, each escaped as by `escape_for`, including the spaces
+    inside it. Words that do not fit into `limit` characters are omitted and counted at the end:
+    ``a b +3``."""
+    safe = [escape_for(word, f" {special}") for word in words]
     size = 0
-    for number, word in enumerate(words):
+    for number, word in enumerate(safe):
         size += len(word) + 1
         if size > limit - 8:
-            return " ".join([*words[:number], f"+{len(words) - number}"])
-    return " ".join(words)
+            return " ".join([*safe[:number], f"+{len(safe) - number}"])
+    return " ".join(safe)
 
 
-def cut(text: str, limit: int) -> str:
-    """The text, of at most `limit` characters; three dots tell that there was more."""
+def truncate(text: str, limit: int) -> str:
+    """The text in at most `limit` characters; three dots mark that something was cut off."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
@@ -136,5 +142,5 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _escape_in_json(match: re.Match[str]) -> str:
-    half = "\ud800" <= match.group() <= "\udfff"
-    return f"\\{_escape(match)}" if half else _escape(match)
+    unpaired_surrogate = "\ud800" <= match.group() <= "\udfff"
+    return f"\\{_escape(match)}" if unpaired_surrogate else _escape(match)

@@ -234,7 +234,7 @@ class Keeper:
             self.gone = True
             self.stop(str(error))
         if self._parts.deliver is not None:
-            self._parts.deliver.put(jsonl.alert(alert))
+            self._parts.deliver.put(jsonl.alert_record(alert))
         self._tell(Told(alert))
 
     def _tell(self, event: Event) -> None:

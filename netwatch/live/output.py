@@ -15,7 +15,7 @@ from typing import TextIO
 
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
-from netwatch.formats import FORMATS
+from netwatch.formats.registry import FORMATS
 
 BYTES_LIMIT = 16 << 20
 """Bytes of records that wait to be written; records beyond are left out and counted."""
@@ -48,7 +48,7 @@ class Output:
             stream.flush()
         else:
             self._open()
-        self._writer = FORMATS[format_](self._text)
+        self._writer = FORMATS[format_].writer(self._text)
         self._writer.begin("alerts")
         if path is not None and os.fstat(self._number).st_size:
             # What stands before the first record stands there already.

@@ -16,7 +16,7 @@ from netwatch.core.user_yaml import Fields
 from netwatch.sinks.secrets import Secret
 
 Record = Mapping[str, Any]
-"""An alert as `netwatch.formats.jsonl.alert` makes it."""
+"""An alert as `netwatch.formats.jsonl.alert_record` makes it."""
 
 Renderer = Callable[[Record], str]
 """An alert as one line of text, without the line end."""

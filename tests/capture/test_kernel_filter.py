@@ -306,7 +306,8 @@ def test_incidents_and_coverage_are_the_same(
         alerts, counts, statistics = [], Coverage(), RunStatistics()
         for path in paths:
             found = pipeline.scan(find([path]), office, statistics, None, counts)
-            alerts += [jsonl.alert(each) for each in found.alerts(office.geo, Sensor("s", "0"))]
+            found_alerts = found.alerts(office.geo, Sensor("s", "0"))
+            alerts += [jsonl.alert_record(alert) for alert in found_alerts]
         report = counts.report(0, {})
         outcomes.append((alerts, report, statistics.observations, statistics.without_verdict))
     assert Filtered.dropped > 100

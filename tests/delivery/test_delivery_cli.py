@@ -114,7 +114,7 @@ def test_test_sends_a_marked_alert_and_tells_the_answer(site, http, capsys):
 
 def test_the_test_alert_is_a_whole_record_in_every_format(site):
     from netwatch.delivery import probe
-    from netwatch.formats import RENDERERS
+    from netwatch.formats.registry import RENDERERS
 
     alert = probe.record(1_700_000_000.5, "s", "0")
     assert set(alert) == set(record(1))

@@ -22,8 +22,8 @@ from netwatch.core.user_yaml import Fields, Problems, parse_yaml
 from netwatch.core.verdict import CONFIDENCE_RANK, Network, Role
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.readings import DNS_PORT, DOH_PORTS, READINGS, VPN_PORTS
-from netwatch.formats.coverage import record
-from netwatch.formats.csv import ALERT, OBSERVATION
+from netwatch.formats.coverage import report_record
+from netwatch.formats.csv import ALERT_COLUMNS, OBSERVATION_COLUMNS
 from netwatch.rules.bans import load_pack, pack_ids
 from netwatch.rules.load import BUILTIN, load
 from netwatch.rules.policy import confidence
@@ -270,14 +270,14 @@ def fields_of(heading: str) -> set[str]:
 def test_columns_are_those_of_csv() -> None:
     text = section("### CSV columns").replace("\n", " ")
     first, second = re.search(r"Observations: (.*?) Alerts: (.*?) They are", text).groups()
-    assert tuple(words(first)) == OBSERVATION
-    assert tuple(words(second)) == ALERT
+    assert tuple(words(first)) == OBSERVATION_COLUMNS
+    assert tuple(words(second)) == ALERT_COLUMNS
 
 
 def test_fields_are_those_of_the_records() -> None:
-    assert fields_of("### Observation") == set(OBSERVATION)
+    assert fields_of("### Observation") == set(OBSERVATION_COLUMNS)
     of_csv_alone = {"evidence_count", "first_source", "first_packet"}
-    assert fields_of("### Alert") == set(ALERT) - of_csv_alone | {
+    assert fields_of("### Alert") == set(ALERT_COLUMNS) - of_csv_alone | {
         "exemption",
         "left_out",
         "evidence_file",
@@ -299,7 +299,7 @@ def test_fields_of_coverage_are_those_of_its_record() -> None:
     found = Coverage()
     found.add(Network("hq", "service"), "ws-1", "named")
     told = {word for row in rows(section("### Coverage")) for word in words(row[0])}
-    there = keys(record(found.report(1, {})) | {"unnamed": 1, "outside": 1})
+    there = keys(report_record(found.report(1, {})) | {"unnamed": 1, "outside": 1})
     below = {"networks[].devices[]", "networks[].rest"}
     there = {path for path in there if not path.startswith(tuple(f"{each}." for each in below))}
     assert told - {"networks[].rest"} == there | {"networks[].unnamed", "packets.unreadable"}

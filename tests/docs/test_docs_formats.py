@@ -9,7 +9,8 @@ from support.made_records import ALERT, FULL_ALERT, ITEM
 from support.siem import read_cef, read_leef
 
 from netwatch.core.message import Evidence
-from netwatch.formats import RENDERERS, cef, ecs, eve, gelf, jsonl, leef, ocsf
+from netwatch.formats import cef, ecs, eve, gelf, jsonl, leef, ocsf
+from netwatch.formats.registry import RENDERERS
 
 KINDS: tuple[Evidence, ...] = (
     *("dns-query", "dns-answer", "dns-cname", "tls-sni", "quic-sni", "dtls-sni"),
@@ -22,7 +23,7 @@ IPV6 = replace(
     ban=replace(FULL_ALERT.ban, end=FULL_ALERT.ban.start),
 )
 BY_KIND = (replace(FULL_ALERT, evidence=(replace(ITEM, type=kind),)) for kind in KINDS)
-RECORDS = [jsonl.alert(alert) for alert in (ALERT, FULL_ALERT, IPV6, *BY_KIND)]
+RECORDS = [jsonl.alert_record(alert) for alert in (ALERT, FULL_ALERT, IPV6, *BY_KIND)]
 
 
 def told(heading: str) -> set[str]:
@@ -65,7 +66,7 @@ def test_keys_of_leef_are_those_that_are_told() -> None:
 
 
 def test_fields_of_gelf_are_those_that_are_told() -> None:
-    there = {key for record in RECORDS for key in gelf.alert(record)}
+    there = {key for record in RECORDS for key in gelf.alert_message(record)}
     assert {key for key in there if not key.startswith("_netwatch_")} == told("### GELF")
 
 

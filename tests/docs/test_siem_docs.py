@@ -25,10 +25,11 @@ from support.made_records import FULL_ALERT, HOSTILE
 from support.paths import ROOT
 from support.siem import read_cef, unescaped, whole
 
-from netwatch.formats import RENDERERS, ecs, jsonl
+from netwatch.formats import ecs, jsonl
+from netwatch.formats.registry import RENDERERS
 
 SIEM = ROOT / "docs" / "siem"
-RECORD = jsonl.alert(FULL_ALERT)
+RECORD = jsonl.alert_record(FULL_ALERT)
 FILES = sorted(path for path in SIEM.rglob("*") if path.is_file())
 SYSLOG_NG = Path("/opt/syslog-ng/usr")  # where .ci/run unpacks it: its package excludes rsyslog
 
@@ -115,7 +116,7 @@ def test_syslog_daemons_store_alerts_as_they_were_sent(name: str, tmp_path: Path
     names = tuple(f"{number}.{'n' * 200}" for number in range(200))
     alerts = [replace(FULL_ALERT, names=(hostile,)) for hostile in HOSTILE]
     alerts.append(replace(FULL_ALERT, names=names, verdict="violation"))
-    lines = [RENDERERS["jsonl"](jsonl.alert(alert)) for alert in alerts]
+    lines = [RENDERERS["jsonl"](jsonl.alert_record(alert)) for alert in alerts]
     daemon = subprocess.Popen([*command, *run], env=environment, stderr=subprocess.DEVNULL)
     try:
         until(lambda: reached(port), "the daemon listens")
@@ -142,7 +143,7 @@ def test_syslog_daemons_store_alerts_as_they_were_sent(name: str, tmp_path: Path
 
 def test_the_mappings_are_of_fields_that_there_are() -> None:
     template = json.loads((SIEM / "elastic" / "index-template.json").read_text())["template"]
-    document = ecs.alert({**RECORD, "ban": dict.fromkeys(RECORD["ban"], "2023-03-10")})
+    document = ecs.alert_document({**RECORD, "ban": dict.fromkeys(RECORD["ban"], "2023-03-10")})
     document["netwatch"]["exemption"] = dict.fromkeys(RECORD["exemption"], "2023-03-10")
     there = {path.replace("{}", "") for path in paths(document)}
 
@@ -171,7 +172,7 @@ def test_the_pipeline_of_the_template_is_the_one_shipped() -> None:
 def test_filebeat_is_yaml_and_counts_by_fields_that_there_are() -> None:
     config = yaml.safe_load((SIEM / "filebeat.yml").read_text(encoding="utf-8"))
     (fingerprint,) = (step["fingerprint"] for step in config["processors"] if "fingerprint" in step)
-    assert set(fingerprint["fields"]) <= paths(ecs.alert(RECORD))
+    assert set(fingerprint["fields"]) <= paths(ecs.alert_document(RECORD))
     assert config["output.elasticsearch"]["index"] == "logs-netwatch.alert-default"
 
 
@@ -310,7 +311,7 @@ def test_sentinel_gives_fields_their_names_back() -> None:
         replace(FULL_ALERT, verdict="violation", exemption=None, names=(text, "b"))
         for text in hostile
     ]
-    records = [jsonl.alert(alert) for alert in alerts]
+    records = [jsonl.alert_record(alert) for alert in alerts]
     rows = []
     for record in records:
         _, found = read_cef(RENDERERS["cef"](record))

@@ -27,7 +27,7 @@ from netwatch.core.alert import Sensor
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.engine import observe as wire
-from netwatch.formats import FORMATS
+from netwatch.formats.registry import FORMATS
 
 SENSOR = Sensor("test", "0")
 
@@ -62,7 +62,7 @@ def test_names_come_in_the_order_of_the_captures(folder: Path, kind: str) -> Non
     out = {}
     for workers in (1, 2):
         stream, statistics = io.StringIO(), RunStatistics()
-        writer = FORMATS[kind](stream)
+        writer = FORMATS[kind].writer(stream)
         for observation in jobs.names(captures(folder), statistics, workers):
             writer.observation(observation)
         writer.end()
@@ -78,7 +78,7 @@ def test_alerts_are_the_same(folder: Path, tmp_path: Path, kind: str) -> None:
     for workers in (1, 2, 50):
         stream, statistics = io.StringIO(), RunStatistics()
         incidents = jobs.scan(captures(folder), by, statistics, workers)
-        writer = FORMATS[kind](stream)
+        writer = FORMATS[kind].writer(stream)
         for alert in incidents.alerts(by.geo, SENSOR):
             writer.alert(alert)
         writer.end()

@@ -315,7 +315,7 @@ def test_the_order_of_files_changes_no_alert(office: Config, tmp_path: Path) -> 
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
         alerts = scanned([paths[n] for n in order], office, RunStatistics())
         assert [alert.counts.handshakes for alert in alerts] == [3, 1]
-        told.add(json.dumps([jsonl.alert(alert) for alert in alerts]))
+        told.add(json.dumps([jsonl.alert_record(alert) for alert in alerts]))
     assert len(told) == 1
 
 

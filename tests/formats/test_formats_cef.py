@@ -7,7 +7,7 @@ from support.made_records import ALERT, FULL_ALERT, HOSTILE, ITEM
 from support.siem import hostile_records, one_line, read_cef, unescaped, whole
 
 from netwatch.formats import cef, jsonl
-from netwatch.formats.cef import LIMITS
+from netwatch.formats.cef import MAX_LENGTHS
 
 DICTIONARY = {
     *("app", "c6a2", "c6a2Label", "c6a3", "c6a3Label", "cat", "cn1", "cn1Label", "cn2"),
@@ -22,7 +22,7 @@ DICTIONARY = {
 
 
 def read(alert):
-    return read_cef(one_line(cef.render(jsonl.alert(alert))))
+    return read_cef(one_line(cef.render(jsonl.alert_record(alert))))
 
 
 def test_header() -> None:
@@ -126,7 +126,7 @@ def test_texts_keep_within_their_limits(key: str) -> None:
         sensor=replace(FULL_ALERT.sensor, name=long, version=long),
     )
     header, found = read(alert)
-    assert len(found[key]) == LIMITS[key]
+    assert len(found[key]) == MAX_LENGTHS[key]
     assert found[key].endswith("...")
     assert len(header[3]) == 31
 
@@ -142,7 +142,7 @@ def test_lists_keep_within_their_limit_and_count_what_is_left_off() -> None:
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text])
 def test_no_bare_pipe_in_the_extension(text: str) -> None:
-    line = cef.render(jsonl.alert(replace(FULL_ALERT, names=(text,))))
+    line = cef.render(jsonl.alert_record(replace(FULL_ALERT, names=(text,))))
     assert len(re.findall(r"\|", line)) == 7
 
 

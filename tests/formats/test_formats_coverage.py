@@ -9,7 +9,8 @@ from support.made_records import ALERT, HOSTILE
 from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage, Report
 from netwatch.coverage.readings import Reading
-from netwatch.formats import FORMATS, coverage
+from netwatch.formats import coverage
+from netwatch.formats.registry import FORMATS
 
 HQ, BYOD = Network("hq", "service"), Network("byod", "personal")
 
@@ -28,7 +29,7 @@ def report(devices: int = 12, limit: int = 20_000) -> Report:
 
 def written(kind: str, told: Report, everything: bool = False) -> tuple[str, bool]:
     out = io.StringIO()
-    writer = FORMATS[kind](out)
+    writer = FORMATS[kind].writer(out)
     held = writer.coverage(told, everything)
     writer.end()
     return out.getvalue(), held
@@ -101,14 +102,14 @@ def test_all_devices_are_told_where_that_is_wanted() -> None:
 
 
 def test_devices_beyond_the_limit_are_told_together() -> None:
-    rows = list(coverage.rows(report(12, 3), everything=False))
+    rows = list(coverage.report_rows(report(12, 3), everything=False))
     assert ("", "beyond the limit", "75", "10", "13 %", "ech 65") in rows
     assert [row[1] for row in rows if row[0]] == ["all 1", "over 2", ""]
 
 
 def test_a_table_stands_apart_from_alerts() -> None:
     out = io.StringIO()
-    writer = FORMATS["table"](out)
+    writer = FORMATS["table"].writer(out)
     writer.alert(ALERT)
     writer.coverage(report(), False)
     assert "\n\nnetwork  device" in out.getvalue()

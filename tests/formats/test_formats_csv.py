@@ -7,7 +7,7 @@ from support.made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
 
 from netwatch.formats import csv as ours
 from netwatch.formats import jsonl
-from netwatch.formats.values import escaped, observation_flow
+from netwatch.formats.values import escaped, observation_community_id
 
 
 def read(records, write):
@@ -33,7 +33,7 @@ def test_observations():
         "server_ip": "192.0.2.53",
         "server_port": "53",
         "transport": "udp",
-        "community_id": observation_flow(BARE),
+        "community_id": observation_community_id(BARE),
         "source": "office.pcap",
         "packet": "17",
     }
@@ -65,7 +65,10 @@ def test_alerts():
 
 @pytest.mark.parametrize(
     ("columns", "record"),
-    [(ours.OBSERVATION, jsonl.observation(FULL)), (ours.ALERT, jsonl.alert(FULL_ALERT))],
+    [
+        (ours.OBSERVATION_COLUMNS, jsonl.observation_record(FULL)),
+        (ours.ALERT_COLUMNS, jsonl.alert_record(FULL_ALERT)),
+    ],
 )
 def test_no_key_of_the_json_record_is_forgotten(columns, record):
     for key, value in record.items():
@@ -92,5 +95,5 @@ def test_nothing_written_without_records():
 def test_one_stream_holds_one_kind():
     writer = ours.CsvWriter(io.StringIO())
     writer.alert(ALERT)
-    with pytest.raises(ValueError, match="do not share"):
+    with pytest.raises(ValueError, match="cannot share"):
         writer.observation(BARE)

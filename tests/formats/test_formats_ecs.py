@@ -111,7 +111,7 @@ def check(document) -> None:
 
 
 def told(alert):
-    document = json.loads(one_line(ecs.render(jsonl.alert(alert))))
+    document = json.loads(one_line(ecs.render(jsonl.alert_record(alert))))
     check(document)
     return document
 
@@ -187,7 +187,7 @@ def test_an_alert_in_full() -> None:
     assert own["verdict"] == "exempt"
     assert own["exemption"]["approved_by"] == "CISO"
     assert own["device"]["owner"] == "R. Doe"
-    assert own["evidence"] == jsonl.alert(FULL_ALERT)["evidence"]
+    assert own["evidence"] == jsonl.alert_record(FULL_ALERT)["evidence"]
     assert "from" not in own["exemption"]
 
 
@@ -243,7 +243,7 @@ def test_keys_that_are_added_to_the_record_are_told() -> None:
 
 @pytest.mark.parametrize("obs", [BARE, replace(FULL, dns=None, quic=None), FULL])
 def test_observations(obs) -> None:
-    record = jsonl.observation(obs)
+    record = jsonl.observation_record(obs)
     document = json.loads(one_line(ecs.render_observation(record)))
     check(document)
     assert document["event"]["kind"] == "event"
@@ -253,7 +253,7 @@ def test_observations(obs) -> None:
 
 
 def test_an_observation_of_a_lookup_and_of_a_hello() -> None:
-    lookup = ecs.observation(jsonl.observation(replace(FULL, tls=None, quic=None)))
+    lookup = ecs.observation_document(jsonl.observation_record(replace(FULL, tls=None, quic=None)))
     assert lookup["dns"] == {
         "type": "answer",
         "response_code": "NOERROR",
@@ -261,8 +261,8 @@ def test_an_observation_of_a_lookup_and_of_a_hello() -> None:
         "question": {"type": "A", "name": "tiktok.com"},
     }
     assert "domain" not in lookup["destination"]
-    hello = ecs.observation(
-        jsonl.observation(replace(BARE, evidence="tls-sni", tls=TlsInfo("1.3")))
+    hello = ecs.observation_document(
+        jsonl.observation_record(replace(BARE, evidence="tls-sni", tls=TlsInfo("1.3")))
     )
     assert hello["tls"] == {"client": {"server_name": "tiktok.com"}, "version": "1.3"}
     assert hello["destination"]["domain"] == "tiktok.com"

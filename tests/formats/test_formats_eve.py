@@ -63,7 +63,7 @@ root and `alert` are closed, all of `metadata` here are lists of texts as its ow
 
 
 def told(alert):
-    event = json.loads(one_line(eve.render(jsonl.alert(alert))))
+    event = json.loads(one_line(eve.render(jsonl.alert_record(alert))))
     RULES.validate(event)
     return event
 

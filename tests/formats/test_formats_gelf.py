@@ -26,7 +26,7 @@ def check(message) -> None:
 
 
 def told(alert):
-    message = json.loads(one_line(gelf.render(jsonl.alert(alert))))
+    message = json.loads(one_line(gelf.render(jsonl.alert_record(alert))))
     check(message)
     return message
 

@@ -14,7 +14,7 @@ PREDEFINED = {
 
 
 def read(alert):
-    return read_leef(one_line(leef.render(jsonl.alert(alert))))
+    return read_leef(one_line(leef.render(jsonl.alert_record(alert))))
 
 
 def test_header() -> None:

@@ -28,7 +28,7 @@ def captions(attribute: str) -> dict[int, str]:
 
 
 def told(alert):
-    finding = json.loads(one_line(ocsf.render(jsonl.alert(alert))))
+    finding = json.loads(one_line(ocsf.render(jsonl.alert_record(alert))))
     validator().validate(finding)
     return finding
 
@@ -43,7 +43,9 @@ def test_the_schema_takes_it(alert) -> None:
 
 
 def test_the_schema_refuses_what_is_none_of_its_own() -> None:
-    assert not validator().is_valid({**ocsf.alert(jsonl.alert(ALERT)), "verdict": "x"})
+    assert not validator().is_valid(
+        {**ocsf.detection_finding(jsonl.alert_record(ALERT)), "verdict": "x"}
+    )
 
 
 @pytest.mark.parametrize(

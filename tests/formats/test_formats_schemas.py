@@ -17,7 +17,7 @@ from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage
 from netwatch.formats import coverage, jsonl
 from netwatch.formats.schemas import SCHEMAS, text
-from netwatch.formats.shorten import fit
+from netwatch.formats.shorten_lists import render_within
 from netwatch.formats.values import json_line
 
 IDENTIFIED = {"id": "3f1c" * 8, "community_ids": ("1:YWJj",)}
@@ -59,22 +59,22 @@ def test_samples_are_as_the_schemas_say(capsys) -> None:
 @pytest.mark.parametrize("alert", [ALERT, FULL_ALERT], ids=["bare", "full"])
 @pytest.mark.parametrize("status", ["open", "update", "closed"])
 def test_alerts(alert, status) -> None:
-    record = jsonl.alert(replace(alert, status=status, **IDENTIFIED))
+    record = jsonl.alert_record(replace(alert, status=status, **IDENTIFIED))
     validator("alert").validate(record)
 
 
 def test_alerts_that_are_not_whole() -> None:
     extra = {"left_out": {"names": 3}, "evidence_file": "proof/a.pcapng"}
     names = tuple(f"{number}.tiktok.com" for number in range(200))
-    record = jsonl.alert(replace(FULL_ALERT, **IDENTIFIED, names=names, extra=extra))
-    told = json.loads(fit(json_line, record, 3000))
+    record = jsonl.alert_record(replace(FULL_ALERT, **IDENTIFIED, names=names, extra=extra))
+    told = json.loads(render_within(json_line, record, 3000))
     assert "shortened" in told
     validator("alert").validate(told)
 
 
 @pytest.mark.parametrize("obs", [BARE, FULL], ids=["bare", "full"])
 def test_observations(obs) -> None:
-    validator("observation").validate(jsonl.observation(obs))
+    validator("observation").validate(jsonl.observation_record(obs))
 
 
 def test_coverage() -> None:
@@ -82,7 +82,7 @@ def test_coverage() -> None:
     found.add(Network("hq", "service"), "ws-1", "named")
     found.add(Network("hq", "service"), "ws-1", "ech")
     found.add(None, "", "vpn")
-    validator("coverage").validate(coverage.record(found.report(3, {"not-ip": 1})))
+    validator("coverage").validate(coverage.report_record(found.report(3, {"not-ip": 1})))
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_coverage() -> None:
     [("status", "new"), ("first_seen", "2023-03-10 00:00"), ("id", 7), ("names", None)],
 )
 def test_the_schema_refuses_what_is_wrong(key: str, value: object) -> None:
-    record = jsonl.alert(replace(FULL_ALERT, **IDENTIFIED))
+    record = jsonl.alert_record(replace(FULL_ALERT, **IDENTIFIED))
     assert not validator("alert").is_valid({**record, key: value})
     assert not validator("alert").is_valid({k: v for k, v in record.items() if k != key})
 
 
 def test_readers_may_be_given_more_keys() -> None:
-    record = jsonl.alert(replace(ALERT, **IDENTIFIED, extra={"later": 1}))
+    record = jsonl.alert_record(replace(ALERT, **IDENTIFIED, extra={"later": 1}))
     Draft202012Validator(json.loads(text("alert"))).validate(record)
 
 

@@ -46,7 +46,7 @@ def test_endpoints():
 
 def test_flow_has_the_protocol_of_its_transport():
     expected = community_id(BARE.client_ip, BARE.server_ip, 53124, 53, 17)
-    assert values.observation_flow(BARE) == expected
+    assert values.observation_community_id(BARE) == expected
 
 
 DANGEROUS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -79,7 +79,7 @@ def test_times_come_back(time, digits):
 
 @given(st.text() | st.text("\\u0123456789abcdef|^ \n\udcff"))
 def test_plain_text_can_be_told_from_what_was_escaped(text):
-    written = values.plain(text, "|^")
+    written = values.escape_for(text, "|^")
     assert one_line(f"x{written}")
     assert not set("|^") & set(written)
     assert written.strip(" ") == written
@@ -87,21 +87,21 @@ def test_plain_text_can_be_told_from_what_was_escaped(text):
 
 
 def test_plain_text_stays_readable():
-    assert values.plain("B\u00fcro \\032 x") == "B\u00fcro \\032 x"
-    assert values.plain("a\nb|c") == "a\\u000ab|c"
-    assert values.plain("\\u202e") == "\\u005cu202e"
-    assert values.plain(" ") == "\\u0020"
+    assert values.escape_for("B\u00fcro \\032 x") == "B\u00fcro \\032 x"
+    assert values.escape_for("a\nb|c") == "a\\u000ab|c"
+    assert values.escape_for("\\u202e") == "\\u005cu202e"
+    assert values.escape_for(" ") == "\\u0020"
 
 
 def test_words_that_do_not_fit_are_counted():
-    assert values.joined(["a", "b c", "|"], 100, "|") == "a b\\u0020c \\u007c"
-    assert values.joined(["aaaa"] * 9, 30) == "aaaa aaaa aaaa aaaa +5"
-    assert values.joined([], 30) == ""
+    assert values.join_words(["a", "b c", "|"], 100, "|") == "a b\\u0020c \\u007c"
+    assert values.join_words(["aaaa"] * 9, 30) == "aaaa aaaa aaaa aaaa +5"
+    assert values.join_words([], 30) == ""
 
 
 def test_a_cut_text_says_so():
-    assert values.cut("abcdefgh", 8) == "abcdefgh"
-    assert values.cut("abcdefghi", 8) == "abcde..."
+    assert values.truncate("abcdefgh", 8) == "abcdefgh"
+    assert values.truncate("abcdefghi", 8) == "abcde..."
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -7,25 +7,25 @@ from support.made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
 
 from netwatch.core.message import DnsInfo, TlsInfo
 from netwatch.formats import jsonl
-from netwatch.formats.values import observation_flow
+from netwatch.formats.values import observation_community_id
 
 
 def test_an_observation_leaves_out_what_is_not_known():
-    assert jsonl.observation(BARE) == {
+    assert jsonl.observation_record(BARE) == {
         "time": "2023-03-10T00:00:00.123456Z",
         "evidence": "dns-query",
         "name": "tiktok.com",
         "client": {"ip": "10.20.0.7", "port": 53124},
         "server": {"ip": "192.0.2.53", "port": 53},
         "transport": "udp",
-        "community_id": observation_flow(BARE),
+        "community_id": observation_community_id(BARE),
         "source": "office.pcap",
         "packet": 17,
     }
 
 
 def test_an_observation_tells_all_that_is_known():
-    assert jsonl.observation(FULL) == {
+    assert jsonl.observation_record(FULL) == {
         "time": "2023-03-10T00:00:00.123456Z",
         "evidence": "dns-answer",
         "name": "tiktok.com",
@@ -33,7 +33,7 @@ def test_an_observation_tells_all_that_is_known():
         "server": {"ip": "2001:db8::53", "port": 53},
         "transport": "udp",
         "vlan": 30,
-        "community_id": observation_flow(FULL),
+        "community_id": observation_community_id(FULL),
         "source": "office.pcap",
         "packet": 17,
         "dns": {
@@ -54,14 +54,14 @@ def test_an_observation_tells_all_that_is_known():
 
 
 def test_an_observation_leaves_out_what_a_protocol_did_not_tell():
-    record = jsonl.observation(replace(BARE, dns=DnsInfo("A"), tls=TlsInfo("1.2"), vlan=0))
+    record = jsonl.observation_record(replace(BARE, dns=DnsInfo("A"), tls=TlsInfo("1.2"), vlan=0))
     assert record["dns"] == {"type": "A"}
     assert record["tls"] == {"version": "1.2"}
     assert record["vlan"] == 0
 
 
 def test_an_alert_has_every_key_in_order():
-    record = jsonl.alert(ALERT)
+    record = jsonl.alert_record(ALERT)
     assert list(record) == [
         "schema",
         "id",
@@ -91,7 +91,7 @@ def test_an_alert_has_every_key_in_order():
 
 
 def test_an_alert_in_full():
-    record = jsonl.alert(FULL_ALERT)
+    record = jsonl.alert_record(FULL_ALERT)
     assert record["first_seen"] == "2023-03-10T00:00:00.123456Z"
     assert record["last_seen"] == "2023-03-10T00:01:40.123456Z"
     assert record["app"] == {"id": "tiktok", "name": "TikTok", "vendor": "bytedance"}
@@ -158,7 +158,7 @@ def test_an_alert_in_full():
 
 
 def test_extra_keys_follow_and_replace_nothing():
-    record = jsonl.alert(replace(ALERT, extra={"site": "north", "id": "forged"}))
+    record = jsonl.alert_record(replace(ALERT, extra={"site": "north", "id": "forged"}))
     assert list(record)[-1] == "site"
     assert record["id"] == ALERT.id
 
@@ -179,7 +179,7 @@ def lines(records, write):
 def test_one_compact_line_each():
     first, second = lines([BARE, FULL], "observation")
     assert first.startswith('{"time":"2023-03-10T00:00:00.123456Z","evidence":"dns-query",')
-    assert json.loads(second) == jsonl.observation(FULL)
+    assert json.loads(second) == jsonl.observation_record(FULL)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

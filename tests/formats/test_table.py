@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from support.made_records import ALERT, BARE, FULL, FULL_ALERT, HOSTILE, ITEM
 
-from netwatch.formats import FORMATS, OBSERVATION_FORMATS
-from netwatch.formats.table import ALERT as COLUMNS
+from netwatch.formats.registry import FORMATS, OBSERVATION_FORMATS
+from netwatch.formats.table import ALERT_COLUMNS as COLUMNS
 from netwatch.formats.table import WIDTH, TableWriter
 from netwatch.formats.values import escaped
 
@@ -158,7 +158,7 @@ def test_observations_are_the_same_but_for_the_colours():
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_writes_while_records_come(name):
     out = io.StringIO()
-    writer = FORMATS[name](out)
+    writer = FORMATS[name].writer(out)
     writer.alert(FULL_ALERT)
     assert "lab-07" in out.getvalue()
 
@@ -166,5 +166,5 @@ def test_every_format_writes_while_records_come(name):
 @pytest.mark.parametrize("name", OBSERVATION_FORMATS)
 def test_formats_of_observations_write_while_they_come(name):
     out = io.StringIO()
-    FORMATS[name](out).observation(BARE)
+    FORMATS[name].writer(out).observation(BARE)
     assert BARE.name in out.getvalue()

@@ -313,7 +313,7 @@ def outcome(gathered):
 
 
 def lines(gathered):
-    return [json.dumps(jsonl.alert(told)) for told in gathered.alerts(None, SENSOR)]
+    return [json.dumps(jsonl.alert_record(told)) for told in gathered.alerts(None, SENSOR)]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from support.made_deliveries import Certificates, Deliveries
 from support.paths import ROOT
 from support.receiver_harness import RECEIVERS
 
-from netwatch.formats import RENDERERS
+from netwatch.formats.registry import RENDERERS
 from netwatch.sinks.base import Outbox
 
 PAGE = ROOT / "docs" / "siem" / "README.md"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support.made_alerts import HOSTILE, as_read, output, record, records
 from support.receivers import free_port, until
 
-from netwatch.formats import RENDERERS
-from netwatch.formats.shorten import fit as shorten
+from netwatch.formats.registry import RENDERERS
+from netwatch.formats.shorten_lists import render_within as shorten
 from netwatch.sinks.base import Item
 from netwatch.sinks.fit import MARK, fit
 from netwatch.sinks.syslog import framed

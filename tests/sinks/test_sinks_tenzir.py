@@ -13,7 +13,7 @@ from support.receiver_harness_tenzir import Tenzir, command, timed
 from support.receivers import until
 from support.siem import read_cef, read_leef
 
-from netwatch.formats import RENDERERS
+from netwatch.formats.registry import RENDERERS
 
 PIECES = [
     *(

@@ -27,7 +27,7 @@ from support.receivers import PATIENCE, until
 
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.worker import Timing
-from netwatch.formats import RENDERERS
+from netwatch.formats.registry import RENDERERS
 from netwatch.sinks import mail
 from netwatch.sinks.base import JSON_FORMATS
 

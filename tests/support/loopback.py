@@ -123,7 +123,7 @@ class Capture:
         self.path.write_bytes(self._data)
         statistics = RunStatistics()
         self.records = [
-            jsonl.observation(each) for each in names(find([str(self.path)]), statistics)
+            jsonl.observation_record(each) for each in names(find([str(self.path)]), statistics)
         ]
         self.anomalies = statistics.anomalies
         assert not statistics.unread

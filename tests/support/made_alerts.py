@@ -9,8 +9,8 @@ from typing import Any
 from netwatch.core.user_yaml import Fields, Problems, parse_yaml
 from netwatch.delivery import probe
 from netwatch.delivery.worker import Timing
-from netwatch.formats import RENDERERS
-from netwatch.formats.shorten import fit
+from netwatch.formats.registry import RENDERERS
+from netwatch.formats.shorten_lists import render_within
 from netwatch.formats.values import json_line
 from netwatch.sinks.base import Output
 from netwatch.sinks.settings import read_outputs
@@ -84,7 +84,7 @@ def outputs(text: str, base: Path) -> tuple[Output, ...]:
     mapping = parse_yaml(text, "netwatch.yaml", problems)
     assert mapping is not None
     fields = Fields(mapping, "netwatch.yaml", problems, "the configuration")
-    found = read_outputs(fields, base, SINKS, RENDERERS, fit)
+    found = read_outputs(fields, base, SINKS, RENDERERS, render_within)
     fields.done()
     problems.raise_if_any()
     return found

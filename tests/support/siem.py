@@ -58,7 +58,7 @@ def hostile_records(draw: st.DrawFn, like: Alert) -> dict[str, Any]:
         free = key not in _FIXED or path in (".app.id", ".ban.id", ".device.id")
         return draw(HOSTILE_TEXT) if isinstance(value, str) and free else value
 
-    record: dict[str, Any] = spoiled(jsonl.alert(like), "", "")
+    record: dict[str, Any] = spoiled(jsonl.alert_record(like), "", "")
     return record
 
 

@@ -7,8 +7,9 @@ from support.made_records import ALERT, BARE, FULL_ALERT
 from support.siem import hostile_records, one_line, unescaped
 
 from netwatch.coverage.counts import Coverage
-from netwatch.formats import FORMATS, OBSERVATION_FORMATS, RENDERERS, jsonl
-from netwatch.formats.csv import ALERT as COLUMNS
+from netwatch.formats import jsonl
+from netwatch.formats.csv import ALERT_COLUMNS as COLUMNS
+from netwatch.formats.registry import FORMATS, OBSERVATION_FORMATS, RENDERERS
 
 SIEM = ("ecs", "ocsf", "eve", "cef", "leef", "gelf")
 
@@ -16,7 +17,7 @@ SIEM = ("ecs", "ocsf", "eve", "cef", "leef", "gelf")
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_is_written_is_what_outputs_send(name: str) -> None:
     out = io.StringIO()
-    writer = FORMATS[name](out)
+    writer = FORMATS[name].writer(out)
     writer.begin("alerts")
     writer.alert(ALERT)
     writer.alert(FULL_ALERT)
@@ -25,7 +26,7 @@ def test_what_is_written_is_what_outputs_send(name: str) -> None:
     if name == "table":
         assert name not in RENDERERS
         return
-    sent = [RENDERERS[name](jsonl.alert(alert)) for alert in (ALERT, FULL_ALERT)]
+    sent = [RENDERERS[name](jsonl.alert_record(alert)) for alert in (ALERT, FULL_ALERT)]
     assert lines[-2:] == sent
     assert len(lines) == (3 if name == "csv" else 2)
 
@@ -33,13 +34,13 @@ def test_what_is_written_is_what_outputs_send(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in SIEM if name not in OBSERVATION_FORMATS])
 def test_formats_of_alerts_refuse_observations(name: str) -> None:
     with pytest.raises(ValueError, match="alerts only"):
-        FORMATS[name](io.StringIO()).observation(BARE)
+        FORMATS[name].writer(io.StringIO()).observation(BARE)
 
 
 @pytest.mark.parametrize("name", SIEM)
 def test_formats_for_a_siem_have_no_place_for_coverage(name: str) -> None:
     out = io.StringIO()
-    assert not FORMATS[name](out).coverage(Coverage().report(0, {}), everything=False)
+    assert not FORMATS[name].writer(out).coverage(Coverage().report(0, {}), everything=False)
     assert out.getvalue() == ""
 
 

@@ -5,12 +5,13 @@ import pytest
 from support.made_records import EARLIER, FULL_ALERT, ITEM
 
 from netwatch.core.alert import Destination
-from netwatch.formats import RENDERERS, jsonl
-from netwatch.formats.shorten import fit
+from netwatch.formats import jsonl
+from netwatch.formats.registry import RENDERERS
+from netwatch.formats.shorten_lists import render_within
 
 NAMES = tuple(f"{number:03d}.{'n' * 200}.tiktok.com" for number in range(200))
 LEAD = replace(ITEM, name=NAMES[-1])
-LONG = jsonl.alert(
+LONG = jsonl.alert_record(
     replace(
         FULL_ALERT,
         names=NAMES,
@@ -24,19 +25,19 @@ LONG = jsonl.alert(
 @pytest.mark.parametrize("name", RENDERERS)
 @pytest.mark.parametrize("limit", [65_000, 8192, 5000])
 def test_what_is_too_long_is_told_shorter(name: str, limit: int) -> None:
-    line = fit(RENDERERS[name], LONG, limit)
+    line = render_within(RENDERERS[name], LONG, limit)
     assert len(line.encode()) <= limit
     assert NAMES[-1] in line  # the strongest evidence
 
 
 def test_what_fits_is_as_it_was() -> None:
-    record = jsonl.alert(FULL_ALERT)
+    record = jsonl.alert_record(FULL_ALERT)
     line = RENDERERS["jsonl"](record)
-    assert fit(RENDERERS["jsonl"], record, len(line.encode())) == line
+    assert render_within(RENDERERS["jsonl"], record, len(line.encode())) == line
 
 
 def test_what_is_left_off_is_counted() -> None:
-    told = json.loads(fit(RENDERERS["jsonl"], LONG, 8192))
+    told = json.loads(render_within(RENDERERS["jsonl"], LONG, 8192))
     left_off = told["shortened"]
     for name in ("names", "evidence", "destinations", "community_ids"):
         assert len(told[name]) + left_off.get(name, 0) == len(LONG[name])
@@ -47,17 +48,17 @@ def test_what_is_left_off_is_counted() -> None:
 
 
 def test_sightings_stay_those_of_the_whole() -> None:
-    told = json.loads(fit(RENDERERS["ocsf"], LONG, 16_000))
+    told = json.loads(render_within(RENDERERS["ocsf"], LONG, 16_000))
     assert told["count"] == 200 * EARLIER.count + LEAD.count
 
 
 def test_what_cannot_be_short_enough_is_as_short_as_it_can_be() -> None:
-    told = json.loads(fit(RENDERERS["jsonl"], LONG, 10))
+    told = json.loads(render_within(RENDERERS["jsonl"], LONG, 10))
     assert [len(told[name]) for name in ("names", "evidence", "destinations")] == [1, 1, 1]
     assert told["evidence"][0]["name"] == told["names"][0] == NAMES[-1]
 
 
 def test_the_record_itself_is_left_alone() -> None:
     before = json.dumps(LONG)
-    fit(RENDERERS["jsonl"], LONG, 4000)
+    render_within(RENDERERS["jsonl"], LONG, 4000)
     assert json.dumps(LONG) == before

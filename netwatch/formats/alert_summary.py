@@ -1,0 +1,129 @@
+"""The reading of an alert's record that all formats for SIEMs share.
+
+Most of these formats have a single field where the record has a list: one name, one server. This
+module decides which entry goes there, how severe the event is, and how a sentence describes it.
+It works on the JSON record (`netwatch.formats.jsonl.alert_record`) and not on the `Alert`, because
+outputs store records on disk and render them when they are delivered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from netwatch.core.alert import AlertRecord
+from netwatch.core.message import HANDSHAKES, LOOKUPS
+from netwatch.formats.values import epoch_ns
+
+EventSeverity = Literal["informational", "low", "medium", "high", "critical"]
+"""The severity of the ban, or ``informational`` where an exemption covers the contact."""
+
+PRODUCT = "netwatch"
+"""The vendor and product name, where a format requires one."""
+
+_ROLES = ("exclusive", "vendor", "embed", "cdn")
+_TRANSPORTS = {
+    "tls-sni": "tcp",
+    "tls-cert": "tcp",
+    "http-host": "tcp",
+    "socks-host": "tcp",
+    "quic-sni": "udp",
+    "dtls-sni": "udp",
+}
+_SERVICES = {
+    "tls-sni": "tls",
+    "tls-cert": "tls",
+    "http-host": "http",
+    "socks-host": "socks",
+    "quic-sni": "quic",
+    "dtls-sni": "dtls",
+}
+_VERDICTS = {
+    "violation": ("Banned app contacted", "contacted {app}, which {ban} forbids"),
+    "advisory": (
+        "App contacted that is advised against",
+        "contacted {app}, which {ban} advises against",
+    ),
+    "exempt": ("Banned app contacted under an exemption", "contacted {app}, exempt from {ban}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSummary:
+    """One alert as the formats for SIEMs describe it.
+
+    `title` is one of three fixed texts and `message` a sentence that contains names.
+    `strongest_evidence` is an entry of the record's ``evidence``, or None if that is empty;
+    `transport` and `service` follow from its type and are None if it leaves them open.
+    `destination` is the first server contacted, or None if there were lookups only.
+    `first_seen` and `last_seen` are ns since the epoch. `sightings` counts all evidence,
+    including what was removed from the record to limit its length.
+    """
+
+    title: str
+    message: str
+    severity: EventSeverity
+    strongest_evidence: AlertRecord | None
+    transport: str | None
+    service: str | None
+    destination: AlertRecord | None
+    first_seen: int
+    last_seen: int
+    sightings: int
+
+    @property
+    def name(self) -> str | None:
+        """The name that the strongest evidence shows."""
+        return None if self.strongest_evidence is None else self.strongest_evidence["name"]
+
+
+def summarize(record: AlertRecord) -> AlertSummary:
+    """Read an alert's record."""
+    verdict, evidence = record["verdict"], record["evidence"]
+    title, phrase = _VERDICTS[verdict]
+    strongest = min(evidence, key=_weakness, default=None)
+    message = f"{record['device']['id']} " + phrase.format(
+        app=record["app"]["name"], ban=f"ban {record['ban']['id']}"
+    )
+    if strongest is not None:
+        message += f" ({record['confidence']}: {strongest['type']} {strongest['name']})"
+    kind = "" if strongest is None else strongest["type"]
+    removed = record.get("left_out", {}).get("evidence", 0)
+    removed += record.get("shortened", {}).get("sightings", 0)
+    return AlertSummary(
+        title=title,
+        message=message,
+        severity="informational" if verdict == "exempt" else record["severity"],
+        strongest_evidence=strongest,
+        transport=_TRANSPORTS.get(kind),
+        service="dns" if kind in LOOKUPS else _SERVICES.get(kind),
+        destination=next(iter(record["destinations"]), None),
+        first_seen=epoch_ns(record["first_seen"]),
+        last_seen=epoch_ns(record["last_seen"]),
+        sightings=sum(item["count"] for item in evidence) + removed,
+    )
+
+
+def _weakness(item: AlertRecord) -> tuple[bool, int, int, int]:
+    """A sort key that puts the strongest evidence first: a name before an address alone, names
+    that only the app uses before shared ones, a handshake before a lookup before a certificate,
+    earlier before later."""
+    kind = item["type"]
+    category = 0 if kind in HANDSHAKES else 1 if kind in LOOKUPS else 2
+    return kind.startswith("ip-"), _ROLES.index(item["role"]), category, epoch_ns(item["time"])
+
+
+def event_uid(record: AlertRecord) -> str:
+    """A unique id of one report of an incident. All reports of an incident share its id: it is
+    reported once as ``open``, once as ``closed``, and as ``update`` once for each confidence."""
+    return f"{record['id']}-{record['status']}-{record['confidence']}"
+
+
+def without_empty(value: Any) -> Any:
+    """A copy of a value without what is not known: None, empty lists, empty texts and empty
+    mappings are removed from mappings at any depth."""
+    if isinstance(value, Mapping):
+        copies = {key: without_empty(inner) for key, inner in value.items()}
+        return {key: copy for key, copy in copies.items() if copy not in (None, "", [], {})}
+    if isinstance(value, list | tuple):
+        return [without_empty(inner) for inner in value]
+    return value

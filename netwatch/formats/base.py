@@ -1,0 +1,65 @@
+"""What a record format has to provide.
+
+netwatch writes two kinds of records: observations (`netwatch names`) and alerts (`netwatch scan`,
+`netwatch live`, outputs). A format provides a `Writer`, which writes records to a text stream,
+and, where outputs can send it, a `Renderer`, which turns the JSON record of one alert into one
+line. Its row in `netwatch.formats.registry.FORMATS` names both.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TextIO
+
+from netwatch.core.alert import Alert, AlertRecord, Records
+from netwatch.core.observation import Observation
+from netwatch.coverage.counts import Report
+
+Renderer = Callable[[AlertRecord], str]
+"""Renders an alert's record as one line, without a line terminator."""
+
+ObservationRenderer = Callable[[Mapping[str, Any]], str]
+"""The same for the record of an observation (`netwatch.formats.jsonl.observation_record`)."""
+
+
+class Writer(Protocol):
+    """Writes records to a text stream one by one and buffers none of them."""
+
+    def begin(self, records: Records) -> None:
+        """Write the header, if the format has one. Called once, even if no record follows."""
+        ...
+
+    def observation(self, observation: Observation) -> None:
+        """Write one observation. Raises ValueError if the format is for alerts only."""
+        ...
+
+    def alert(self, alert: Alert) -> None:
+        """Write one alert."""
+        ...
+
+    def coverage(self, report: Report, everything: bool) -> bool:
+        """Write the report of blind spots after all alerts. Returns False if the format cannot
+        express it. Formats for people omit most devices unless `everything` is set."""
+        ...
+
+    def end(self) -> None:
+        """Write what follows the last record, if the format requires anything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A row of `netwatch.formats.registry.FORMATS`.
+
+    `title` and `purpose` are for the documentation; `specification` names the document and
+    version that the format follows. `writer` opens a writer on a stream. `render` is None where
+    the format is for people only, so outputs cannot send it. `json` says whether every line is
+    one JSON object; `observations` whether the format can express observations too.
+    """
+
+    title: str
+    purpose: str
+    specification: str
+    writer: Callable[[TextIO], Writer]
+    render: Renderer | None = None
+    json: bool = False
+    observations: bool = False

@@ -1,0 +1,41 @@
+"""The writer of every format in which a record is one line rendered from its JSON record."""
+
+from typing import TextIO
+
+from netwatch.core.alert import Alert, Records
+from netwatch.core.observation import Observation
+from netwatch.coverage.counts import Report
+from netwatch.formats import jsonl
+from netwatch.formats.base import ObservationRenderer, Renderer
+
+
+class LineWriter:
+    """Writes one line a record. `observation` is None for formats that express alerts only."""
+
+    def __init__(
+        self, stream: TextIO, *, alert: Renderer, observation: ObservationRenderer | None = None
+    ) -> None:
+        self._stream = stream
+        self._render_alert = alert
+        self._render_observation = observation
+
+    def begin(self, records: Records) -> None:
+        """Write nothing: these formats have no header."""
+
+    def observation(self, observation: Observation) -> None:
+        """Write one observation. Raises ValueError if the format is for alerts only."""
+        if self._render_observation is None:
+            raise ValueError("this format is for alerts only")
+        record = jsonl.observation_record(observation)
+        self._stream.write(self._render_observation(record) + "\n")
+
+    def alert(self, alert: Alert) -> None:
+        """Write one alert."""
+        self._stream.write(self._render_alert(jsonl.alert_record(alert)) + "\n")
+
+    def coverage(self, report: Report, everything: bool) -> bool:
+        """Write nothing: the formats for SIEMs express events, not reports."""
+        return False
+
+    def end(self) -> None:
+        """Write nothing: nothing follows the last line."""

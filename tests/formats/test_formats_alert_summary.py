@@ -1,0 +1,95 @@
+from dataclasses import replace
+
+import pytest
+from support.made_records import ALERT, EARLIER, FULL_ALERT, ITEM
+
+from netwatch.formats import jsonl
+from netwatch.formats.alert_summary import event_uid, summarize, without_empty
+
+
+def summary_of(*evidence, **changes):
+    return summarize(jsonl.alert_record(replace(ALERT, evidence=evidence, **changes)))
+
+
+COMMON = replace(ITEM, time=0)
+
+
+@pytest.mark.parametrize(
+    ("stronger", "weaker"),
+    [
+        ({"type": "tls-sni"}, {"type": "dns-query"}),
+        ({"type": "dns-query"}, {"type": "tls-cert"}),
+        ({"type": "dns-query"}, {"type": "tls-sni", "role": "vendor"}),
+        ({"type": "tls-sni", "role": "vendor"}, {"type": "tls-sni", "role": "embed"}),
+        ({"type": "dns-query", "role": "cdn"}, {"type": "ip-from-dns"}),
+        ({"time": 10**6}, {"time": 2 * 10**6}),
+    ],
+)
+def test_strongest_evidence_is_selected(stronger, weaker) -> None:
+    strong = replace(COMMON, name="strong", **stronger)
+    weak = replace(COMMON, name="weak", **weaker)
+    assert summary_of(strong, weak).name == summary_of(weak, strong).name == "strong"
+
+
+def test_summary_without_evidence() -> None:
+    summary = summary_of()
+    assert summary.strongest_evidence is None
+    assert (summary.name, summary.transport, summary.service) == (None, None, None)
+    assert summary.sightings == 0
+    assert summary.message == "lab-07 contacted TikTok, which ban be-fed-tiktok-2023 forbids"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "severity", "message"),
+    [
+        ("violation", "high", "contacted TikTok, which ban be-fed-tiktok-2023 forbids"),
+        ("advisory", "high", "contacted TikTok, which ban be-fed-tiktok-2023 advises against"),
+        ("exempt", "informational", "contacted TikTok, exempt from ban be-fed-tiktok-2023"),
+    ],
+)
+def test_message_of_each_verdict(verdict, severity: str, message: str) -> None:
+    summary = summary_of(ITEM, verdict=verdict)
+    assert summary.severity == severity
+    assert summary.message == f"lab-07 {message} (confirmed: tls-sni v16-webapp.tiktok.com)"
+
+
+def test_braces_in_a_name_are_literal() -> None:
+    app = replace(ALERT.app, name="{ban}")
+    assert "contacted {ban}, which ban be-fed" in summary_of(ITEM, app=app).message
+
+
+def test_sightings_include_removed_evidence() -> None:
+    record = jsonl.alert_record(
+        replace(FULL_ALERT, extra={"left_out": {"evidence": 7, "names": 100}})
+    )
+    assert summarize(record).sightings == 5 + 7
+    assert summarize({**record, "shortened": {"evidence": 1, "sightings": 11}}).sightings == 23
+
+
+def test_times_and_destination() -> None:
+    summary = summarize(jsonl.alert_record(FULL_ALERT))
+    assert summary.last_seen - summary.first_seen == 100 * 10**9
+    assert summary.destination is not None
+    assert summary.destination["ip"] == "192.0.2.80"
+    assert summary_of(EARLIER).service == "dns"
+    assert summary_of(EARLIER).transport is None
+
+
+def test_each_report_of_an_incident_has_its_own_uid() -> None:
+    record = jsonl.alert_record(ALERT)
+    reports = [
+        (status, confidence)
+        for status in ("open", "update", "closed")
+        for confidence in ("possible", "probable", "confirmed")
+    ]
+    found = {event_uid({**record, "status": s, "confidence": c}) for s, c in reports}
+    assert len(found) == len(reports)
+
+
+def test_empty_values_are_removed_at_any_depth() -> None:
+    assert without_empty(
+        {"a": None, "b": {"c": ""}, "d": [{"e": None, "f": 0}], "g": False, "h": []}
+    ) == {
+        "d": [{"f": 0}],
+        "g": False,
+    }
