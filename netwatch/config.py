@@ -18,9 +18,9 @@ from netwatch import __version__
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import ConfigError
-from netwatch.core.message import LEARNABLE
-from netwatch.core.names import normalise
-from netwatch.core.user_yaml import Fields, Mapping, Problems, read_yaml
+from netwatch.core.message import LEARNING_SOURCES
+from netwatch.core.names import normalise_name
+from netwatch.core.user_yaml import Fields, Problems, YamlMapping, read_yaml
 from netwatch.core.verdict import Ban, Exemption
 from netwatch.inventory import devices as inventory
 from netwatch.inventory import networks as places
@@ -52,7 +52,7 @@ _SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 class Config:
     """A sound configuration. `path` is None for the built-in defaults; `quiet_gap` is in
     ns; `sensor` is the name told in alerts; `notes` are sentences on what a user may
-    not expect to hold, such as a default. `learn` names what of `core.message.LEARNABLE` devices
+    not expect to hold, such as a default. `learn` names which of `LEARNING_SOURCES` devices
     are learned from, `metrics` is None where no endpoint is wanted. `outputs` are where
     alerts are delivered to, from `outbox`. `files` are the files and folders that it was
     read from, `version` a short hash of what stands in it, in the inventory and in the
@@ -99,9 +99,9 @@ def load(path: str | None = None) -> Config:
     if not fields.file:
         notes.append("no configuration file: built-in defaults hold")
     base = Path(fields.file).parent
-    version = fields.raw("version", required="1, the version of this format")
+    version = fields.value("version", required="1, the version of this format")
     if version is not None and (version != 1 or isinstance(version, bool)):
-        fields.bad("version", f"'version' is {version!r}, expected 1")
+        fields.add_problem("version", f"'version' is {version!r}, expected 1")
     scopes = _scopes(fields, notes)
     devices, learn = _devices(fields, base)
     before = len(problems.found)
@@ -117,7 +117,7 @@ def load(path: str | None = None) -> Config:
     outbox = read_outbox(fields, base)
     sensor = _sensor(fields)
     metrics = _metrics(fields)
-    fields.done()
+    fields.reject_unknown()
     problems.raise_if_any()
     return Config(
         path=fields.file or None,
@@ -178,7 +178,7 @@ class _Unsound(Catalog):
 def _top(path: str | None, problems: Problems) -> Fields:
     found = path or next((place for place in SEARCH_PATHS if Path(place).exists()), None)
     if found is None:
-        empty = Mapping(0)
+        empty = YamlMapping(0)
         empty["version"] = 1
         return Fields(empty, "", problems, "the configuration")
     mapping = read_yaml(Path(found), problems)
@@ -194,7 +194,7 @@ def _near(word: str, known: Iterable[str]) -> str:
 
 
 def _scopes(fields: Fields, notes: list[str]) -> list[Scope]:
-    scopes = fields.each("networks", places.read_scope, "a network")
+    scopes = fields.build_each("networks", places.read_scope, "a network")
     if not fields.has("networks"):
         notes.append("no networks written: private ranges are one network of class service")
         return places.built_in()
@@ -205,24 +205,26 @@ def _scopes(fields: Fields, notes: list[str]) -> list[Scope]:
 
 
 def _devices(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...]]:
-    part = fields.sub("devices", "devices")
+    part = fields.nested("devices", "devices")
     if part is None:
         return Devices(), ()
     path = part.text("inventory")
     entries = inventory.read(base / path, fields.problems) if path else []
     learn = part.texts("learn")
     for line, word in learn:
-        if word not in LEARNABLE:
-            told = f"'learn' holds '{word}', expected {', '.join(LEARNABLE)}"
+        if word not in LEARNING_SOURCES:
+            told = f"'learn' holds '{word}', expected {', '.join(LEARNING_SOURCES)}"
             fields.problems.add(fields.file, line, told)
-    part.done()
+    part.reject_unknown()
     return Devices(entries), tuple(word for _, word in learn)
 
 
 def _catalog(fields: Fields, base: Path, problems: Problems) -> Catalog:
     sources = [text for _, text in fields.texts("signatures")]
     if not sources and fields.has("signatures"):
-        fields.bad("signatures", f"'signatures' names nothing, expected {BUILTIN} or a path")
+        fields.add_problem(
+            "signatures", f"'signatures' names nothing, expected {BUILTIN} or a path"
+        )
     return gather(sources or [BUILTIN], base, problems)
 
 
@@ -245,16 +247,16 @@ def _bans(
         ban = read_ban(entry, catalog)
         written = str(entry.mapping.get("id") or entry.mapping.get("pack") or "")
         first = lines.get(written)
-        lines.setdefault(written, entry.line())
+        lines.setdefault(written, entry.line_of())
         if ban is None:
             return None
         if first is not None:
-            entry.bad(None, f"ban '{ban.id}' stands twice (first in line {first})")
+            entry.add_problem(None, f"ban '{ban.id}' stands twice (first in line {first})")
         for name in sorted(ban.networks - names):
-            entry.bad("networks", f"no network is '{name}'{_near(name, names)}")
+            entry.add_problem("networks", f"no network is '{name}'{_near(name, names)}")
         return ban
 
-    bans = fields.each("bans", build, "a ban")
+    bans = fields.build_each("bans", build, "a ban")
     if not fields.mapping["bans"]:
         notes.append("the list of bans is empty: nothing is forbidden")
     return bans, set(lines)
@@ -266,14 +268,14 @@ def _exemptions(
     def build(entry: Fields) -> Exemption | None:
         ban = entry.text("ban", required="the id of the ban it is from")
         device = entry.text("device", required="an id of the inventory, an address or a MAC")
-        start, end = entry.day("from"), entry.day("until")
+        start, end = entry.date("from"), entry.date("until")
         apps = catalog.select(entry.texts("apps"), entry.file, entry.problems)
         reason, approved_by = entry.text("reason"), entry.text("approved_by")
         if ban and ban not in bans:
-            entry.bad("ban", f"no ban is '{ban}'{_near(ban, bans)}")
+            entry.add_problem("ban", f"no ban is '{ban}'{_near(ban, bans)}")
         if start and end and end < start:
-            entry.bad("until", f"'until' is {end}, before 'from', {start}")
-        entry.done()
+            entry.add_problem("until", f"'until' is {end}, before 'from', {start}")
+        entry.reject_unknown()
         if not ban or not device:
             return None
         return Exemption(ban, spelled(device), start, end, reason, approved_by, apps)
@@ -294,15 +296,15 @@ def _exemptions(
         )
         return device
 
-    return fields.each("exemptions", build, "an exemption")
+    return fields.build_each("exemptions", build, "an exemption")
 
 
 def _geo(fields: Fields, base: Path) -> Geo:
-    part = fields.sub("geoip", "geoip")
+    part = fields.nested("geoip", "geoip")
     if part is None:
         return Geo()
     asn, country = part.text("asn"), part.text("country")
-    part.done()
+    part.reject_unknown()
     geo = Geo(base / asn if asn else None, base / country if country else None)
     try:
         geo.check()
@@ -314,7 +316,7 @@ def _geo(fields: Fields, base: Path) -> Geo:
 def _search_suffixes(fields: Fields) -> tuple[str, ...]:
     found = []
     for line, text in fields.texts("search_suffixes"):
-        suffix = normalise(text.removeprefix(".").encode())
+        suffix = normalise_name(text.removeprefix(".").encode())
         if _SUFFIX.fullmatch(suffix):
             found.append(suffix)
         else:
@@ -324,11 +326,11 @@ def _search_suffixes(fields: Fields) -> tuple[str, ...]:
 
 
 def _quiet_gap(fields: Fields) -> int:
-    part = fields.sub("incidents", "incidents")
+    part = fields.nested("incidents", "incidents")
     if part is None:
         return 30 * _UNITS["m"]
     gap = _time(part, "quiet_gap", "30m")
-    part.done()
+    part.reject_unknown()
     return gap
 
 
@@ -337,13 +339,13 @@ def _time(part: Fields, key: str, default: str) -> int:
     text = part.text(key, default)
     written = _DURATION.fullmatch(text)
     if not written:
-        part.bad(key, f"'{key}' is '{text}', expected a time like 90s, 30m, 2h, 1d")
+        part.add_problem(key, f"'{key}' is '{text}', expected a time like 90s, 30m, 2h, 1d")
         return 0
     return int(written[1]) * _UNITS[written[2]]
 
 
 def _metrics(fields: Fields) -> Listen | None:
-    part = fields.sub("metrics", "metrics")
+    part = fields.nested("metrics", "metrics")
     if part is None:
         return None
     text = part.text("listen", required="an address and port, like 127.0.0.1:9477")
@@ -352,17 +354,17 @@ def _metrics(fields: Fields) -> Listen | None:
         dropping=_time(part, "dropping", "60s") / _SECOND,
         stuck=_time(part, "stuck", "5m") / _SECOND,
     )
-    part.done()
+    part.reject_unknown()
     try:
         return Listen(*parse_listen(text), limits) if text else None
     except ValueError as error:
-        part.bad("listen", f"'listen': {error}")
+        part.add_problem("listen", f"'listen': {error}")
         return None
 
 
 def _outputs(fields: Fields, base: Path) -> tuple[Output, ...]:
-    if not fields.raw("outputs"):
-        fields.items("outputs")
+    if not fields.value("outputs"):
+        fields.sequence("outputs")
         return ()
     from netwatch.formats.registry import RENDERERS
     from netwatch.formats.shorten_lists import render_within
@@ -383,8 +385,8 @@ def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], Outbox]:
 
 
 def _sensor(fields: Fields) -> str:
-    part = fields.sub("sensor", "sensor")
+    part = fields.nested("sensor", "sensor")
     name = part.text("name") if part else ""
     if part:
-        part.done()
+        part.reject_unknown()
     return name or socket.gethostname()

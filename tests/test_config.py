@@ -231,7 +231,7 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
     ("text", "expected"),
     [
         ("netwroks: []", "netwatch.yaml:3: unknown key 'netwroks' in the configuration"),
-        ("bans: []\nbans: []", "netwatch.yaml:4: key 'bans' stands twice (first in line 3)"),
+        ("bans: []\nbans: []", "netwatch.yaml:4: duplicate key 'bans' (first on line 3)"),
         (
             "networks:\n- {name: a, cidrs: [10.0.0.0/8], class: service}\n"
             "- {name: b, cidrs: [10.0.0.0/8], class: guest}",
@@ -296,7 +296,7 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
         ),
         (
             f"bans:\n- {BAN}\nexemptions:\n- {{ban: our-rule, device: 10.0.0.1, until: June}}",
-            "netwatch.yaml:6: 'until' is 'June', expected a day as YYYY-MM-DD",
+            "netwatch.yaml:6: 'until' is 'June', expected a date as YYYY-MM-DD",
         ),
         (
             f"bans:\n- {BAN}\nexemptions:\n- {{ban: our-rule, device: 10.0.0.1, apps: [x]}}",

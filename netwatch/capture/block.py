@@ -24,7 +24,7 @@ class Interface:
     the second's fraction in its times (0 to 9), and name where the capture has one."""
 
     link_type: int
-    digits: int
+    time_digits: int
     name: str | None = None
 
 

@@ -18,7 +18,7 @@ from netwatch.config import Config, load
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.message import Evidence
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 from netwatch.core.verdict import CONFIDENCE_RANK, Ban, Exemption, Verdict
 from netwatch.formats.values import escaped, rfc3339
 from netwatch.inventory.networks import CLASSES, Scope
@@ -198,7 +198,7 @@ def _explain(args: argparse.Namespace) -> int:
     ip, mac = _client(config, args)
     network, by_range = config.networks.explain(ip, args.vlan)
     device, by_entry = config.devices.explain(ip, mac, network)
-    name = config.strip_search_suffix(normalise(args.name.encode("utf-8", "surrogateescape")))
+    name = config.strip_search_suffix(normalise_name(args.name.encode("utf-8", "surrogateescape")))
     match = config.catalog.match(name)
     place = f"{network.name} (class {network.device_class})" if network else "outside"
     steps = [

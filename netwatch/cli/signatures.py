@@ -15,7 +15,7 @@ from typing import Any
 from netwatch.cli.group import Group
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import Problems
 from netwatch.core.verdict import App
 from netwatch.rules import bans
@@ -133,7 +133,7 @@ def _match(args: argparse.Namespace) -> int:
     catalog = _catalog(args)
     missed = False
     for given in args.names:
-        name = normalise(given.encode("utf-8", "surrogateescape"))
+        name = normalise_name(given.encode("utf-8", "surrogateescape"))
         rule = next(catalog.taking(name), None)
         missed |= rule is None
         record: dict[str, Any] = {"name": name}

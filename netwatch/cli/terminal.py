@@ -174,9 +174,8 @@ def _lines(
     evidence: "EvidenceFolder | None",
 ) -> Iterator[tuple[str, str]]:
     files = f"{statistics.files:,} capture{'' if statistics.files == 1 else 's'}"
-    read = (
-        f"{files}, {statistics.packets:,} packets, {statistics.octets:,} bytes in {seconds:.2f} s"
-    )
+    size = f"{statistics.packets:,} packets, {statistics.wire_bytes:,} bytes"
+    read = f"{files}, {size} in {seconds:.2f} s"
     yield "read", f"{read} (netwatch {__version__})"
     yield "observations", _counts(statistics.observations) or "none"
     if incidents is not None:

@@ -1,4 +1,7 @@
-"""Addresses between their packed and their text form, one spelling for all of netwatch."""
+"""IP and MAC addresses, converted between their packed and their text form.
+
+Every module converts through these functions, so an address has the same spelling everywhere.
+"""
 
 import re
 from functools import lru_cache
@@ -15,22 +18,24 @@ def ip_text(packed: bytes) -> str:
 
 
 def mac_text(packed: bytes) -> str:
-    """Six bytes as ``02:00:00:00:00:01``."""
+    """A MAC address of six bytes as text, like ``02:00:00:00:00:01``."""
     return packed.hex(":")
 
 
 def parse_ip(text: str) -> bytes | None:
-    """An address in text form, packed, or None where it is not one."""
+    """The packed form of an IPv4 or IPv6 address, or None if the text is not an address."""
     try:
         return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
-    except (OSError, ValueError):  # ValueError of what no address holds, as a zero byte
+    except (OSError, ValueError):  # ValueError: the text contains a NUL character
         return None
 
 
 def parse_mac(text: str) -> bytes | None:
-    """A MAC with ``:``, ``-`` or Cisco's ``.`` (or nothing) between its digits, packed,
-    or None where it is not one."""
-    low = text.lower()
-    if _MAC.fullmatch(low) or _BARE_MAC.fullmatch(low):
-        return bytes.fromhex(re.sub("[^0-9a-f]", "", low))
+    """The packed form of a MAC address, or None if the text is not one.
+
+    The digits may be separated by ``:``, ``-`` or Cisco's ``.``, or not at all.
+    """
+    lower = text.lower()
+    if _MAC.fullmatch(lower) or _BARE_MAC.fullmatch(lower):
+        return bytes.fromhex(re.sub("[^0-9a-f]", "", lower))
     return None

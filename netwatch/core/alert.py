@@ -1,4 +1,4 @@
-"""An incident as it is reported."""
+"""Alerts: incidents as they are reported to people and to other systems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,8 +18,8 @@ from netwatch.core.verdict import (
     VerdictKind,
 )
 
-Records = Literal["observations", "alerts"]
-"""What a run writes."""
+RecordKind = Literal["observations", "alerts"]
+"""The two kinds of records that a run can write."""
 
 AlertRecord = Mapping[str, Any]
 """An alert as a JSON object, as `netwatch.formats.jsonl.alert_record` makes it."""
@@ -27,8 +27,10 @@ AlertRecord = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a device connected to; number, organisation and country come from the
-    configured GeoIP databases."""
+    """A server that a device connected to.
+
+    The AS number, its organisation and the country come from the configured GeoIP databases.
+    """
 
     ip: str
     port: int
@@ -39,10 +41,14 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceItem:
-    """The first sight of one name by one kind of evidence, and how often it came."""
+    """The first observation of a name by one kind of evidence, and how often it was observed.
+
+    `time` is in ns with `time_digits` significant digits after the second, `source` and `packet`
+    identify the packet.
+    """
 
     time: int
-    digits: int
+    time_digits: int
     type: Evidence
     name: str
     rule: str
@@ -53,10 +59,12 @@ class EvidenceItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """How much there was of an incident. `flows` are distinct conversations that showed
-    a name in a handshake; bytes are transport payload of those, out of and into the
-    device."""
+class IncidentCounts:
+    """How many contacts an incident consists of.
+
+    `flows` counts distinct flows with a name in their handshake. The bytes are the transport
+    payload of those flows, sent and received by the device.
+    """
 
     lookups: int = 0
     handshakes: int = 0
@@ -67,8 +75,11 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """Who tells an alert: this host's name and netwatch's version, and by which rules:
-    the versions of the signatures and of the configuration as a whole."""
+    """The netwatch that reports an alert.
+
+    `name` is the name of this host, `version` that of netwatch. `signatures` and `policy` are
+    versions (content hashes) of the signatures and of the configuration as a whole.
+    """
 
     name: str
     version: str
@@ -78,8 +89,12 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An incident as it is reported at one moment of its life. `evidence_frames` are the packets
-    that prove it, the most important first; empty where they are not kept."""
+    """An incident as it is reported at one point of its life.
+
+    Times are in ns with `time_digits` significant digits after the second. `evidence_frames`
+    contains the packets that prove the incident, the strongest evidence first; it is empty unless
+    packets are stored as evidence.
+    """
 
     id: str
     status: Literal["open", "update", "closed"]
@@ -88,7 +103,7 @@ class Alert:
     confidence: Confidence
     first_seen: int
     last_seen: int
-    digits: int
+    time_digits: int
     app: App
     ban: Ban
     exemption: Exemption | None
@@ -98,7 +113,7 @@ class Alert:
     destinations: tuple[Destination, ...]
     names: tuple[str, ...]
     evidence: tuple[EvidenceItem, ...]
-    counts: Counts
+    counts: IncidentCounts
     community_ids: tuple[str, ...]
     sensor: Sensor
     extra: Mapping[str, Any] = field(default_factory=dict)

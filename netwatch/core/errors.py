@@ -1,26 +1,26 @@
-"""What can go wrong because of something outside the program, and where.
+"""Errors with a cause outside the program, such as a damaged capture or a wrong configuration.
 
-Everything that netwatch raises on purpose is a `NetwatchError`; a traceback that is
-not one is a defect. Errors in files that a user wrote carry file and line, and are
-collected so that all of them can be shown at once.
+Every error that netwatch raises on purpose is a `NetwatchError`; any other traceback is a defect.
+Errors in files that a user wrote have file and line, and are collected so that all of them can be
+shown at once.
 """
 
 from dataclasses import dataclass
 
 
 class NetwatchError(Exception):
-    """The root of all errors that netwatch raises on purpose."""
+    """The base class of all errors that netwatch raises on purpose."""
 
 
 class CaptureError(NetwatchError):
-    """A capture that cannot be read, or not to its end; the text says why."""
+    """A capture cannot be read, or not to its end; the text says why."""
 
 
 class ParseError(NetwatchError):
-    """Bytes that are not what they claim to be.
+    """The bytes are not a valid message of the protocol they were parsed as.
 
-    `anomaly` is the short, stable name under which it is counted, such as
-    ``dns-label-loop``; it appears as a line of the summary.
+    `anomaly` is the short, stable name under which this is counted, such as ``dns-label-loop``.
+    The counts appear in the summary of a run.
     """
 
     def __init__(self, anomaly: str) -> None:
@@ -28,21 +28,24 @@ class ParseError(NetwatchError):
         self.anomaly = anomaly
 
 
-class Incomplete(NetwatchError):  # noqa: N818 - a state of the input, not a fault
-    """A message that goes on behind the bytes at hand.
+class Incomplete(NetwatchError):  # noqa: N818 - not an error of the input: more of it is needed
+    """The message continues beyond the bytes that were given.
 
-    `need` is how many bytes from the start of the message are wanted before parsing
-    it again is worth the while (a lower bound; never less than one more than given).
+    `bytes_needed` is a lower bound for the bytes, counted from the start of the message, with
+    which another attempt can succeed. It is always greater than the number of bytes given.
     """
 
-    def __init__(self, need: int) -> None:
-        super().__init__(f"{need} bytes needed")
-        self.need = need
+    def __init__(self, bytes_needed: int) -> None:
+        super().__init__(f"{bytes_needed} bytes needed")
+        self.bytes_needed = bytes_needed
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake in a file that a user wrote: `line` and `column` from 1, 0 for none."""
+    """One mistake in a file that a user wrote.
+
+    `line` and `column` start at 1; 0 means that the mistake has no position.
+    """
 
     file: str
     line: int
@@ -55,7 +58,7 @@ class Problem:
 
 
 class ConfigError(NetwatchError):
-    """Mistakes in configuration, signatures, bans or inventory, all of them at once."""
+    """All mistakes found in the configuration, signatures, bans or inventory."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))

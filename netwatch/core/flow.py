@@ -1,4 +1,4 @@
-"""A conversation as the flow table knows it when it is over."""
+"""Flows: what the flow table knows of a conversation when it reports it."""
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -8,30 +8,32 @@ from netwatch.core.frame import Frame
 NameStatus = Literal[
     "none", "truncated", "no-sni", "named", "ech", "encrypted-dns", "vpn", "relay", "tor"
 ]
-"""What a flow's messages told of its name, the last known of these in this order."""
-
-GRACE = 300_000_000_000
-"""How long after its TTL a DNS answer may still be in use, ns: caches keep a floor."""
+"""What the messages of a flow revealed about the name of its server."""
 
 NAME_STATUSES: tuple[NameStatus, ...] = get_args(NameStatus)
-"""By number, as the flow table holds them: a later one stands over an earlier one."""
+"""The name statuses by their number in the flow table. A higher number replaces a lower one."""
 
-BYPASS: tuple[NameStatus, ...] = ("encrypted-dns", "vpn", "relay", "tor")
-"""Categories of apps that hide from the wire what a device asks for; a flow to one has the
-name_status of that name."""
+DNS_TTL_GRACE = 300_000_000_000
+"""How long after its TTL a DNS answer may still be in use, in ns: many caches enforce a minimum
+TTL."""
+
+BYPASS_CATEGORIES: tuple[NameStatus, ...] = ("encrypted-dns", "vpn", "relay", "tor")
+"""Categories of apps that hide from the network which names a device looks up. A flow to such an
+app has the category as its name status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A conversation that is over, or as far as the capture went: a TCP connection, or
-    what two UDP ports said to each other; lookups on DNS's own ports are none.
+    """A TCP connection, or the packets between two UDP ports, reported when it ended or when the
+    capture did. Lookups on the ports of DNS are not flows.
 
-    `first` and `last` are the times of its packets in ns, bytes are transport payload out
-    of and into the client. The client is who opened it; where the capture started in
-    mid-flow (`opened` false) it is the end with the greater port. `waiting` says that
-    it began a message that never became whole. `source` and `packet` are those of its
-    first packet, `flow` is its name in observations, `frames` what the first packet came
-    in, where it is kept.
+    `first` and `last` are the times of its first and last packet in ns, `bytes_out` and `bytes_in`
+    the transport payload that the client sent and received. The client is the side that opened
+    the flow; if the capture started in the middle of the flow (`start_seen` is false), it is the
+    side with the higher port. `incomplete_message` is true if a message began in the flow and
+    never became complete. `source` and `packet` identify the first packet, `flow_id` is the
+    number of the flow in observations. `frames` are the frames of the first packet, if frames
+    are stored.
     """
 
     first: int
@@ -45,10 +47,10 @@ class Flow:
     bytes_out: int
     bytes_in: int
     name_status: NameStatus
-    opened: bool
-    waiting: bool
+    start_seen: bool
+    incomplete_message: bool
     source: str = ""
     packet: int = 0
     client_mac: bytes | None = None
-    flow: int = field(default=0, compare=False)
+    flow_id: int = field(default=0, compare=False)
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)

@@ -1,7 +1,7 @@
-"""Packets as they were captured, kept to prove what is told.
+"""Captured frames that are stored because they may prove an incident.
 
-Apart from the other values that cross stages, which carry them along where proof is
-wanted; nothing here knows what a packet shows.
+They are separate from the values that carry them (packets, observations, alerts): a frame is raw
+data, and nothing here knows what it contains.
 """
 
 from dataclasses import dataclass, field
@@ -9,28 +9,31 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, order=True)
 class Frame:
-    """A packet as it was captured, kept because it may prove something.
+    """A frame as it was captured.
 
-    `source`, `number`, `time` and `digits` are those of a `Packet`. `link_type` is a
-    LINKTYPE_ number, `interface` the name of the interface or empty, `wire` the length on
-    the wire, `tag` the VLAN tag that the card had stripped (TCI, or -1 for none).
+    `source`, `number`, `time` and `time_digits` are those of its `Packet`. `link_type` is a
+    LINKTYPE_ number, `interface` the name of the interface or empty, `wire_length` the length on
+    the wire in bytes, and `vlan_tci` the TCI of the VLAN tag that the NIC removed (-1 for none).
     """
 
     source: str
     number: int
     time: int
-    digits: int
+    time_digits: int
     link_type: int
     interface: str
-    wire: int
-    tag: int
+    wire_length: int
+    vlan_tci: int
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceFrames:
-    """The packets that one contact of an incident stands on: what they show, when, and which
-    of them (`source` and `packet`) the evidence names."""
+    """The frames that prove one contact of an incident.
+
+    `type` is the kind of evidence, `name` the name shown, and `source` and `packet` identify the
+    frame that the evidence names.
+    """
 
     type: str
     name: str

@@ -1,20 +1,20 @@
 cdef class ShownName:
     cdef readonly str evidence
     cdef readonly str name
-    cdef readonly bint by_destination
+    cdef readonly bint client_is_destination
 
 cdef class DnsInfo:
     cdef readonly str type
     cdef readonly str rcode
     cdef readonly tuple answers
     cdef readonly tuple chain
-    cdef readonly tuple ech
+    cdef readonly tuple ech_public_names
 
 cdef class TlsInfo:
     cdef readonly str version
     cdef readonly tuple alpn
     cdef readonly str ech
-    cdef readonly object fingerprint
+    cdef readonly object compute_ja4
 
 cdef class QuicInfo:
     cdef readonly str version

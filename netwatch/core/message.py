@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What a parser reads in one message of its protocol."""
+"""What a parser read in one message of its protocol."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,100 +25,107 @@ Evidence = Literal[
 ]
 
 LOOKUPS = frozenset({"dns-query", "dns-answer", "dns-cname"})
-"""Evidence that a name was asked for, not that its host was reached."""
+"""Evidence that a device looked up the name, not that it contacted the host."""
 
 HANDSHAKES = frozenset({"tls-sni", "quic-sni", "dtls-sni", "http-host", "socks-host"})
-"""Evidence that the device reached out to the host of that name."""
+"""Evidence that a device contacted the host of that name."""
 
 
 @cython.cclass
 @dataclass(frozen=True)
 class ShownName:
-    """One name that a message shows, as its parser tells it.
+    """A name that a message shows.
 
-    `by_destination` is true where the client is the one the packet goes to: an answer,
-    a certificate.
+    `client_is_destination` is true if the message was sent to the client, as DNS responses and
+    certificates are.
     """
 
     evidence: Evidence
     name: str
-    by_destination: bool = False
+    client_is_destination: bool = False
 
 
 @cython.cclass
 @dataclass(frozen=True)
 class DnsInfo:
-    """What a DNS message tells beside the name: the type asked, the response code
-    (None in a query), the addresses answered with their TTL in seconds, the chain of
-    aliases from the name asked to the last target, and `ech`, the public names of the ECH
-    configurations answered: those of outer hellos, which stand for others."""
+    """What a DNS message contains besides the name.
+
+    `type` is the type queried, `rcode` the response code (None in a query), `answers` the
+    addresses with their TTL in seconds, and `chain` the aliases from the queried name to the last
+    target. `ech_public_names` are the public names of the ECH configurations in the answer, which
+    appear in outer ClientHellos instead of the real name.
+    """
 
     type: str
     rcode: str | None = None
     answers: tuple[tuple[str, int], ...] = ()
     chain: tuple[str, ...] = ()
-    ech: tuple[str, ...] = ()
+    ech_public_names: tuple[str, ...] = ()
 
 
 @cython.cclass
 @dataclass(frozen=True)
 class TlsInfo:
-    """What a ClientHello tells beside the name. `ech` is None, ``outer`` or ``grease``
-    where they can be told apart, else ``present``. `fingerprint` computes the JA4, which
-    only the few that are told of need; None where the hello is cut."""
+    """What a ClientHello contains besides the name.
+
+    `ech` is None without the extension, ``outer`` or ``grease`` where these can be distinguished,
+    and ``present`` where they cannot. `compute_ja4` computes the JA4 fingerprint, which only the
+    few reported hellos need; it is None if the hello is truncated.
+    """
 
     version: str
     alpn: tuple[str, ...] = ()
     ech: str | None = None
-    fingerprint: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+    compute_ja4: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 
     @property
     def ja4(self) -> str | None:
-        """The JA4 of the client, None where there is none."""
-        return self.fingerprint() if self.fingerprint else None
+        """The JA4 fingerprint of the client, or None if the hello is truncated."""
+        return self.compute_ja4() if self.compute_ja4 else None
 
 
 @cython.cclass
 @dataclass(frozen=True)
 class QuicInfo:
-    """What a QUIC Initial tells beside its ClientHello."""
+    """What a QUIC Initial packet contains besides its ClientHello."""
 
     version: str
 
 
-ClaimKind = Literal["asks", "leased", "refused", "released", "held"]
-"""``asks``: a client wants or keeps an address, and says its name. ``leased``: a server
-gives it; ``refused``: it does not. ``released``: the client gives it up, or does without.
-``held``: somebody says that it has it, asked or not (ARP, neighbour discovery, mDNS)."""
+AddressClaimKind = Literal["request", "lease", "nak", "release", "announcement"]
+"""``request``: a client asks for an address or wants to keep it (DHCPDISCOVER, DHCPREQUEST).
+``lease``: a server assigns it (DHCPACK, a DHCPv6 Reply). ``nak``: a server refuses it.
+``release``: a client gives it up or declines it. ``announcement``: a host says that it uses the
+address (ARP, neighbor discovery, mDNS)."""
 
-LEARNABLE = ("dhcp", "mdns", "arp")
-"""What device names can be learned from, in the order of the bits of `learning`."""
+LEARNING_SOURCES = ("dhcp", "mdns", "arp")
+"""The protocols that devices can be learned from, in the order of the bits of `learning`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What a message says of who has which addresses (packed; none: the one that its
-    packet comes from).
+class AddressClaim:
+    """A statement in a message about who uses which IP addresses.
 
-    `mac` is the hardware address that the message itself tells, None where it tells
-    none. `direct`: the device itself is the near end of the packet, so that its frame has
-    its MAC. `name` is the host name, ``""`` where none is told. `lifetime` is in seconds,
-    None where it is not told. `transaction` joins a request with its answer, `client` and
-    `server` tell DHCP clients and servers apart. `kept`: the client says that it has had
-    the address before. `router`: whoever sends it forwards packets of others.
+    `addresses` are packed; an empty tuple stands for the source address of the packet. `mac` is
+    the hardware address in the message, or None. `on_link` is true if the device itself sent or
+    receives the frame, so that the frame has the MAC of the device and not that of a relay.
+    `hostname` is empty if the message has none, and `lifetime` (in seconds) is None.
+    `transaction_id` connects a request with its answer; `client_id` and `server_id` identify DHCP
+    clients and servers. `renewal` is true if the client says that it already had the address.
+    `is_router` is true if the sender forwards packets of others.
     """
 
-    kind: ClaimKind
-    ips: tuple[bytes, ...] = ()
+    kind: AddressClaimKind
+    addresses: tuple[bytes, ...] = ()
     mac: bytes | None = None
-    direct: bool = False
-    name: str = ""
+    on_link: bool = False
+    hostname: str = ""
     lifetime: int | None = None
-    transaction: bytes = b""
-    client: bytes = b""
-    server: bytes = b""
-    kept: bool = False
-    router: bool = False
+    transaction_id: bytes = b""
+    client_id: bytes = b""
+    server_id: bytes = b""
+    renewal: bool = False
+    is_router: bool = False
 
 
 @cython.cclass
@@ -126,9 +133,9 @@ class Claim:
 class Message:
     """What a parser read in one message of its protocol.
 
-    `size` is how many bytes it took from the start of what it was given, so that the
-    next message of a stream starts there. `anomalies` are names of what was not as the
-    RFC has it but could be read all the same. `claims` tell who has which address.
+    `names` are the names shown, `size` the length of the message in bytes, so that the next
+    message of a stream starts there. `anomalies` are the names of deviations from the RFC that
+    did not prevent parsing. `claims` are the message's statements about who uses which address.
     """
 
     names: tuple[ShownName, ...]
@@ -137,4 +144,4 @@ class Message:
     tls: TlsInfo | None = None
     quic: QuicInfo | None = None
     anomalies: tuple[str, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[AddressClaim, ...] = ()

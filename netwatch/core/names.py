@@ -1,37 +1,36 @@
-"""One spelling for a name, wherever it comes from.
+"""Host names in one spelling, wherever they come from.
 
-Names compare lower-case, without the trailing dot, IDNA in its A-label form. Bytes that
-no host name holds stay visible, escaped as in a zone file (RFC 1035 section 5.1), so
-that what was on the wire can be told and can neither break a line nor pose as another
-name.
+Names compare in lower case, without the trailing dot, in the A-label form of IDNA (RFC 5890).
+Bytes that cannot be part of a host name are escaped as in a zone file (RFC 1035 section 5.1): what
+was on the wire remains visible, and can neither break a line of output nor imitate another name.
 """
 
 import idna
 
-_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
+_HOST_NAME_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 _VISIBLE = bytes(byte for byte in range(0x21, 0x7F) if byte != 0x5C)
 
 
-def normalise(raw: bytes) -> str:
-    """The spelling of a name given in text form (SNI, Host, user input), without a port.
+def normalise_name(raw: bytes) -> str:
+    """The normal spelling of a name in text form (SNI, Host, user input), without a port.
 
-    A root dot at the end goes; an empty name stays empty.
+    A trailing dot is removed. An empty name stays empty.
     """
-    low = raw.lower()
-    if low.endswith(b"."):
-        low = low[:-1]
-    if not low.translate(None, _PLAIN):
-        return low.decode("ascii")
-    if not low.isascii():
+    lower = raw.lower()
+    if lower.endswith(b"."):
+        lower = lower[:-1]
+    if not lower.translate(None, _HOST_NAME_BYTES):
+        return lower.decode("ascii")
+    if not lower.isascii():
         try:
-            return idna.encode(low.decode("utf-8"), uts46=True).decode("ascii")
-        except UnicodeError:  # idna.IDNAError is one
+            return idna.encode(lower.decode("utf-8"), uts46=True).decode("ascii")
+        except UnicodeError:  # the base class of idna.IDNAError
             pass
-    return escape(low)
+    return escape_bytes(lower)
 
 
-def escape(raw: bytes) -> str:
-    """Bytes as text: printable ASCII as it is, a backslash doubled, all else ``\\DDD``."""
+def escape_bytes(raw: bytes) -> str:
+    """Bytes as text: printable ASCII unchanged, a backslash doubled, other bytes as ``\\DDD``."""
     if not raw.translate(None, _VISIBLE):
         return raw.decode("ascii")
     return "".join(

@@ -2,7 +2,7 @@ from netwatch.core.message cimport DnsInfo, QuicInfo, TlsInfo
 
 cdef class Observation:
     cdef readonly long long time
-    cdef readonly long digits
+    cdef readonly long time_digits
     cdef readonly str evidence
     cdef readonly str name
     cdef readonly bytes client_ip
@@ -14,7 +14,7 @@ cdef class Observation:
     cdef readonly object vlan
     cdef readonly str source
     cdef readonly long long packet
-    cdef readonly long long flow
+    cdef readonly long long flow_id
     cdef readonly DnsInfo dns
     cdef readonly TlsInfo tls
     cdef readonly QuicInfo quic

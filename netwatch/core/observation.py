@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""One name that one device showed on the wire, with its evidence."""
+"""Observations: one name that one device showed on the network, with its evidence."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,14 +21,16 @@ else:
 @cython.cclass
 @dataclass(frozen=True)
 class Observation:
-    """One name that one device showed on the wire, with its evidence.
+    """One name that one device showed on the network, with its evidence.
 
-    `frames` are the packets that prove it, where they are kept: read alone, they show the
-    same.
+    `time` is in ns with `time_digits` significant digits after the second. `source` is the file
+    or interface and `packet` the number of the packet in it, from 1. `flow_id` identifies the
+    flow within one run. `frames` are the frames that prove the observation, if frames are stored:
+    read without any other packet, they show the same name.
     """
 
     time: int
-    digits: int
+    time_digits: int
     evidence: Evidence
     name: str
     client_ip: bytes
@@ -40,7 +42,7 @@ class Observation:
     vlan: int | None
     source: str
     packet: int
-    flow: int = 0
+    flow_id: int = 0
     dns: DnsInfo | None = None
     tls: TlsInfo | None = None
     quic: QuicInfo | None = None

@@ -2,7 +2,7 @@ cdef class Packet:
     cdef readonly str source
     cdef readonly long long number
     cdef readonly long long time
-    cdef readonly long digits
+    cdef readonly long time_digits
     cdef readonly str transport
     cdef readonly bytes src
     cdef readonly long sport
@@ -11,5 +11,5 @@ cdef class Packet:
     cdef readonly bytes src_mac
     cdef readonly bytes dst_mac
     cdef readonly object vlan
-    cdef readonly long long flow
+    cdef readonly long long flow_id
     cdef readonly tuple frames

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""A packet that can carry a name."""
+"""Packets that can carry a name."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,19 +15,19 @@ from netwatch.core.frame import Frame
 @cython.cclass
 @dataclass(frozen=True)
 class Packet:
-    """A packet that can carry a name: who sent it to whom, when, and where it stands.
+    """A packet that can carry a name: its position, time and endpoints.
 
-    `source` is the file or interface, `number` counts its packets from 1, `time` is in
-    ns with `digits` meaningful digits of the second's fraction. `vlan` is the innermost
-    VLAN id or None. MAC addresses are 6 bytes, or None where the link has none.
-    `flow` names the conversation within one run and means nothing outside it. `frames` are
-    those that its message came in, where they are kept.
+    `source` is the file or interface, and `number` counts its packets from 1. `time` is in ns with
+    `time_digits` significant digits after the second. Addresses are packed (4 or 16 bytes), MAC
+    addresses are 6 bytes, or None if the link type has none. `vlan` is the innermost VLAN id, or
+    None. `flow_id` identifies the flow within one run and has no meaning outside of it. `frames`
+    are the frames that contain the message, if frames are stored.
     """
 
     source: str
     number: int
     time: int
-    digits: int
+    time_digits: int
     transport: Literal["tcp", "udp"]
     src: bytes
     sport: int
@@ -36,5 +36,5 @@ class Packet:
     src_mac: bytes | None
     dst_mac: bytes | None
     vlan: int | None
-    flow: int
+    flow_id: int
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)

@@ -1,4 +1,4 @@
-"""What was met on the way, for the summary at the end."""
+"""The counts of a run, for the summary at its end."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 
 @dataclass
 class RunStatistics:
-    """Counts of one run, or of one worker's share; they add up.
+    """The counts of one run, or of the part that one worker process did.
 
-    `octets` are bytes on the wire, `observations` count by evidence, `anomalies` by name,
-    `without_verdict` the contacts that no ban says anything of, by the reason. `notes` are
-    sentences on captures that were read in part, `unread` on those that were not read at
-    all, `skipped` the files in folders that are no captures.
+    `wire_bytes` is the length of all packets on the wire, `candidates` counts packets that could
+    carry a name. `observations` is by kind of evidence, `anomalies` by name, and
+    `without_verdict` counts contacts that no ban applies to, by reason. `notes` are sentences
+    about captures that were read only in part, `unread` about those that could not be read at
+    all. `skipped` are the files in folders that are not captures.
     """
 
     files: int = 0
     packets: int = 0
-    octets: int = 0
+    wire_bytes: int = 0
     candidates: int = 0
     observations: Counter[str] = field(default_factory=Counter)
     anomalies: Counter[str] = field(default_factory=Counter)
@@ -25,11 +26,11 @@ class RunStatistics:
     unread: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
-    def add(self, other: "RunStatistics") -> None:
-        """Take in the counts of another."""
+    def merge(self, other: "RunStatistics") -> None:
+        """Add the counts of another part of the run."""
         self.files += other.files
         self.packets += other.packets
-        self.octets += other.octets
+        self.wire_bytes += other.wire_bytes
         self.candidates += other.candidates
         self.observations.update(other.observations)
         self.anomalies.update(other.anomalies)

@@ -1,10 +1,9 @@
-"""YAML that a user wrote, read safely, with the line of every value.
+"""YAML files that a user wrote, read safely and with the line of every value.
 
-Configuration, signatures and bans all come through here, so that a mistake in any of
-them is told in one way: file, line, and what was expected. Mistakes are collected, not
-raised at the first: a `Problems` list travels along, and whoever started the reading
-raises `ConfigError` when it is not empty. Duplicate keys, aliases (a way to blow up a
-small file) and unknown keys are mistakes.
+Configuration, signatures and bans are all read here, so that a mistake in any of them is reported
+in one way: file, line, and what is expected. Mistakes are collected: a `Problems` object is passed
+along, and the caller that started the reading raises `ConfigError` if it is not empty. Duplicate
+keys, unknown keys and aliases (with which a small file can expand to a huge one) are mistakes.
 """
 
 import datetime
@@ -17,13 +16,13 @@ import yaml
 
 from netwatch.core.errors import ConfigError, Problem
 
-_TEXT = "tag:yaml.org,2002:str"
+_TEXT_TAG = "tag:yaml.org,2002:str"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 T = TypeVar("T")
 
 
-class Mapping(dict[str, Any]):
-    """A YAML mapping; `line` is where it starts, `lines` where each key stands."""
+class YamlMapping(dict[str, Any]):
+    """A YAML mapping with the line where it starts, and in `lines` the line of each key."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -31,8 +30,8 @@ class Mapping(dict[str, Any]):
         self.lines: dict[str, int] = {}
 
 
-class Sequence(list[Any]):
-    """A YAML sequence; `line` is where it starts, `lines` where each item starts."""
+class YamlSequence(list[Any]):
+    """A YAML sequence with the line where it starts, and in `lines` the line of each item."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -41,23 +40,26 @@ class Sequence(list[Any]):
 
 
 class Problems:
-    """Mistakes found so far in the files of one command."""
+    """The mistakes found so far in the files of one command."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
 
     def add(self, file: str, line: int, message: str, column: int = 0) -> None:
-        """Note a mistake: `message` says what is wrong and what is expected."""
+        """Add a mistake; `message` says what is wrong and what is expected."""
         self.found.append(Problem(file, line, column, message))
 
     def raise_if_any(self) -> None:
-        """Raise `ConfigError` with all mistakes, in file and line order, if there is one."""
+        """Raise `ConfigError` with all mistakes, ordered by file and line, if there are any."""
         if self.found:
             raise ConfigError(sorted(set(self.found)))
 
 
-def read_yaml(path: Path, problems: Problems) -> Mapping | None:
-    """The mapping at the top of the YAML file `path`, or None with the reason noted."""
+def read_yaml(path: Path, problems: Problems) -> YamlMapping | None:
+    """The mapping at the top level of the YAML file `path`.
+
+    If it cannot be read, the reason is added to `problems` and the result is None.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -66,8 +68,8 @@ def read_yaml(path: Path, problems: Problems) -> Mapping | None:
     return decode_yaml(raw, str(path), problems)
 
 
-def decode_yaml(raw: bytes, file: str, problems: Problems) -> Mapping | None:
-    """Like `read_yaml`, for the bytes of a file; `file` is the name told in problems."""
+def decode_yaml(raw: bytes, file: str, problems: Problems) -> YamlMapping | None:
+    """Like `read_yaml`, for the content of a file; `file` is its name in problems."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -77,11 +79,11 @@ def decode_yaml(raw: bytes, file: str, problems: Problems) -> Mapping | None:
     return parse_yaml(text, file, problems)
 
 
-def parse_yaml(text: str, file: str, problems: Problems) -> Mapping | None:
-    """Like `read_yaml`, for text at hand; `file` is the name told in problems."""
+def parse_yaml(text: str, file: str, problems: Problems) -> YamlMapping | None:
+    """Like `read_yaml`, for decoded text; `file` is its name in problems."""
     loader = _Loader(text)
     try:
-        # Another pass over the file, which those need not pay for that can have none.
+        # Looking for aliases is a second pass over the file, needed only if it contains a '*'.
         for event in yaml.parse(text, Loader=_Loader) if "*" in text else ():
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1 if event.start_mark else 0
@@ -95,7 +97,7 @@ def parse_yaml(text: str, file: str, problems: Problems) -> Mapping | None:
             problems.add(file, node.start_mark.line + 1, "a mapping (key: value) is expected")
             return None
         value = _convert(loader, node, file, problems)
-        assert isinstance(value, Mapping)
+        assert isinstance(value, YamlMapping)
         return value
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -109,11 +111,11 @@ def parse_yaml(text: str, file: str, problems: Problems) -> Mapping | None:
 
 
 def _convert(loader: Any, node: Any, file: str, problems: Problems) -> Any:
-    if node.tag == _TEXT:
+    if node.tag == _TEXT_TAG:
         return node.value
     line = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
-        mapping = Mapping(line)
+        mapping = YamlMapping(line)
         for key_node, value_node in node.value:
             key_line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
@@ -122,13 +124,13 @@ def _convert(loader: Any, node: Any, file: str, problems: Problems) -> Any:
             key = key_node.value
             if key in mapping:
                 first = mapping.lines[key]
-                problems.add(file, key_line, f"key '{key}' stands twice (first in line {first})")
+                problems.add(file, key_line, f"duplicate key '{key}' (first on line {first})")
                 continue
             mapping.lines[key] = key_line
             mapping[key] = _convert(loader, value_node, file, problems)
         return mapping
     if isinstance(node, yaml.SequenceNode):
-        sequence = Sequence(line)
+        sequence = YamlSequence(line)
         for item in node.value:
             sequence.lines.append(item.start_mark.line + 1)
             sequence.append(_convert(loader, item, file, problems))
@@ -142,117 +144,118 @@ def _convert(loader: Any, node: Any, file: str, problems: Problems) -> Any:
 
 
 class Fields:
-    """The keys of one mapping, taken one by one; what is left at `done` is a mistake.
+    """The keys of one mapping, read one at a time; keys that nobody read are mistakes.
 
-    Each `take` returns the default where the key is absent or wrong; what is wrong is
-    noted with its line.
+    Each method that reads a key returns the default if the key is absent or its value is wrong.
+    A wrong value is added to the problems with its line.
     """
 
-    def __init__(self, mapping: Mapping, file: str, problems: Problems, what: str) -> None:
+    def __init__(self, mapping: YamlMapping, file: str, problems: Problems, what: str) -> None:
         self.mapping = mapping
         self.file = file
         self.problems = problems
         self.what = what
-        self._known: set[str] = set()
+        self._read: set[str] = set()
 
-    def line(self, key: str | None = None) -> int:
-        """Where `key` stands, else where the mapping starts."""
+    def line_of(self, key: str | None = None) -> int:
+        """The line of `key`, or the line where the mapping starts if the key is absent."""
         return self.mapping.lines.get(key or "", self.mapping.line)
 
-    def bad(self, key: str | None, message: str) -> None:
-        """Note a mistake at `key`, or at the mapping as a whole."""
-        self.problems.add(self.file, self.line(key), message)
+    def add_problem(self, key: str | None, message: str) -> None:
+        """Add a mistake at `key`, or at the mapping as a whole."""
+        self.problems.add(self.file, self.line_of(key), message)
 
     def has(self, key: str) -> bool:
-        """Whether the key is written, even with an empty value."""
+        """Whether the key is present, even with an empty value."""
         return key in self.mapping
 
-    def raw(self, key: str, required: str = "") -> Any:
-        """The value as YAML gives it; `required` says what is expected if it is absent."""
-        self._known.add(key)
+    def value(self, key: str, required: str = "") -> Any:
+        """The value as YAML has it; `required` says what is expected if it is absent."""
+        self._read.add(key)
         value = self.mapping.get(key)
         if value is None and required:
-            self.bad(key if key in self.mapping else None, f"{self.what} needs '{key}': {required}")
+            place = key if key in self.mapping else None
+            self.add_problem(place, f"{self.what} needs '{key}': {required}")
         return value
 
     def text(self, key: str, default: str = "", required: str = "") -> str:
-        """A string that is not blank. A number or a date is taken by its letters."""
-        value = self.raw(key, required)
+        """A string that is not blank. A number or a date is read as it is written."""
+        value = self.value(key, required)
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, (str, int, float, datetime.date)):
-            self.bad(key, f"'{key}' must be text")
+            self.add_problem(key, f"'{key}' must be text")
             return default
         return str(value).strip() or default
 
     def choice(self, key: str, choices: Iterable[str], default: T, required: str = "") -> Any | T:
-        """One of a few words."""
+        """One of the words in `choices`."""
         words = list(choices)
-        value = self.raw(key, required)
+        value = self.value(key, required)
         if value is None:
             return default
         if value not in words:
-            self.bad(key, f"'{key}' is {value!r}, expected one of {', '.join(words)}")
+            self.add_problem(key, f"'{key}' is {value!r}, expected one of {', '.join(words)}")
             return default
         return value
 
-    def day(self, key: str) -> datetime.date | None:
+    def date(self, key: str) -> datetime.date | None:
         """A date, YYYY-MM-DD."""
-        value = self.raw(key)
+        value = self.value(key)
         if value is None:
             return None
         if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
             return value
-        self.bad(key, f"'{key}' is {str(value)!r}, expected a day as YYYY-MM-DD")
+        self.add_problem(key, f"'{key}' is {str(value)!r}, expected a date as YYYY-MM-DD")
         return None
 
-    def items(self, key: str, required: str = "") -> list[tuple[int, Any]]:
-        """A sequence as (line, item) pairs; empty where absent."""
-        value = self.raw(key, required)
+    def sequence(self, key: str, required: str = "") -> list[tuple[int, Any]]:
+        """A sequence as (line, item) pairs, empty if the key is absent."""
+        value = self.value(key, required)
         if value is None:
             return []
-        if not isinstance(value, Sequence):
-            self.bad(key, f"'{key}' must be a list")
+        if not isinstance(value, YamlSequence):
+            self.add_problem(key, f"'{key}' must be a list")
             return []
         return list(zip(value.lines, value, strict=True))
 
     def texts(self, key: str, required: str = "") -> list[tuple[int, str]]:
         """A sequence of strings as (line, text) pairs."""
         found = []
-        for line, item in self.items(key, required):
+        for line, item in self.sequence(key, required):
             if isinstance(item, str) and item.strip():
                 found.append((line, item.strip()))
             else:
-                self.problems.add(self.file, line, f"'{key}' holds {item!r}, expected text")
+                self.problems.add(self.file, line, f"'{key}' contains {item!r}, expected text")
         return found
 
-    def each(self, key: str, build: Callable[["Fields"], T | None], what: str) -> list[T]:
-        """A sequence of mappings, each built by `build`; None from it is left out."""
+    def build_each(self, key: str, build: Callable[["Fields"], T | None], what: str) -> list[T]:
+        """The results of `build` for each mapping in a sequence, without those that are None."""
         built = []
-        for line, item in self.items(key):
-            if not isinstance(item, Mapping):
+        for line, item in self.sequence(key):
+            if not isinstance(item, YamlMapping):
                 self.problems.add(self.file, line, f"{what} must be a mapping, like {{key: value}}")
                 continue
-            value = build(Fields(item, self.file, self.problems, what))
-            if value is not None:
-                built.append(value)
+            result = build(Fields(item, self.file, self.problems, what))
+            if result is not None:
+                built.append(result)
         return built
 
-    def sub(self, key: str, what: str) -> "Fields | None":
-        """A mapping below this one."""
-        value = self.raw(key)
+    def nested(self, key: str, what: str) -> "Fields | None":
+        """The fields of the mapping under `key`."""
+        value = self.value(key)
         if value is None:
             return None
-        if not isinstance(value, Mapping):
-            self.bad(key, f"'{key}' must be a mapping")
+        if not isinstance(value, YamlMapping):
+            self.add_problem(key, f"'{key}' must be a mapping")
             return None
         return Fields(value, self.file, self.problems, what)
 
-    def done(self) -> None:
-        """Note every key that nobody took."""
+    def reject_unknown(self) -> None:
+        """Add a problem for every key that was not read."""
         for key in self.mapping:
-            if key not in self._known:
-                near = difflib.get_close_matches(key, self._known, 1)
+            if key not in self._read:
+                near = difflib.get_close_matches(key, self._read, 1)
                 hint = f"; did you mean '{near[0]}'?" if near else ""
-                known = ", ".join(sorted(self._known))
-                self.bad(key, f"unknown key '{key}' in {self.what}{hint} (known: {known})")
+                known = ", ".join(sorted(self._read))
+                self.add_problem(key, f"unknown key '{key}' in {self.what}{hint} (known: {known})")

@@ -1,4 +1,4 @@
-"""Apps, networks, devices and bans, and what a ban says of a contact."""
+"""Apps, networks, devices and bans, and the verdict of a ban on a contact."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ Confidence = Literal["confirmed", "probable", "possible"]
 Severity = Literal["low", "medium", "high", "critical"]
 
 CONFIDENCE_RANK: Mapping[str, int] = {"possible": 1, "probable": 2, "confirmed": 3}
-"""Confidences in rising order."""
+"""Numbers by which confidences compare; stronger evidence has a higher number."""
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A product with backends that are known by name."""
+    """A product whose servers are known by name."""
 
     id: str
     name: str
@@ -34,7 +34,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The rule that takes a name: `rule` as in the signature file, `suffix tiktok.com`."""
+    """The rule that matches a name; `rule` is written as in the signature: `suffix tiktok.com`."""
 
     app: App
     rule: str
@@ -43,7 +43,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Address ranges and VLANs under one class and authority."""
+    """Address ranges and VLANs that have one class and one authority."""
 
     name: str
     device_class: DeviceClass
@@ -52,23 +52,28 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Who has an address at some time, as learned from the wire. `id` is None where the
-    address itself has to do for it. `shared` is None, or says what two devices have at
-    that time, so that nobody can tell them apart; ``frame`` is a packet in a frame of
-    another device that is no router as far as is known. `frames` are the packets that say
-    so, where proof is wanted."""
+    """The device that had an address at some time, as learned from the network.
+
+    `id` is None if the device is known by nothing but the address. `ambiguity` is None, or what
+    two devices had in common at that time, so that they cannot be distinguished: the ``address``,
+    the ``mac``, or the ``frame`` (the packet came in a frame of another device that is not known
+    to be a router). `frames` are the frames that prove the binding, if frames are stored.
+    """
 
     id: str | None
     mac: bytes | None
     hostname: str | None
-    shared: Literal["address", "mac", "frame"] | None = None
+    ambiguity: Literal["address", "mac", "frame"] | None = None
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Who the client is. `id` is that of the inventory, else the MAC where it was learned
-    that the address is that device's, else the address."""
+    """The client of a contact.
+
+    `id` is the id of the inventory, else the MAC if the address is known to belong to it, else
+    the address.
+    """
 
     id: str
     ip: str
@@ -80,10 +85,13 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A rule by an authority. `start` and `end` are the first and last day in force in
-    `timezone`; None is open. `apps` holds app ids, resolved; `bypass` those that it covers
-    besides because they hide what a device asks for. `networks` limits it to networks of
-    these names; empty is all."""
+    """A rule of an authority against the use of apps.
+
+    `start` and `end` are the first and the last day in force, in `timezone`; None means no limit.
+    `apps` contains the ids of the banned apps, `bypass` those of further apps that the ban covers
+    because they hide which names a device looks up. The ban applies only in `networks` (names);
+    an empty set means all networks.
+    """
 
     id: str
     authority: str
@@ -101,14 +109,17 @@ class Ban:
     bypass: frozenset[str] = frozenset()
 
     def covers(self, app: str) -> bool:
-        """Whether the ban speaks of the app of this id."""
+        """Whether the ban applies to the app with this id."""
         return app in self.apps or app in self.bypass
 
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """A registered leave from a ban for a device (and, where named, some apps) from
-    `start` to `end`, whole days in the ban's time zone; None is open."""
+    """A registered exemption of a device from a ban, for all of its apps or those in `apps`.
+
+    `start` and `end` are the first and the last day, in the time zone of the ban; None means no
+    limit.
+    """
 
     ban: str
     device: str
@@ -121,8 +132,10 @@ class Exemption:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a ban says of a contact; `kind` None where it says nothing, and `clause`
-    which rule decided, in words."""
+    """The verdict of a ban on a contact.
+
+    `kind` is None if the ban does not apply. `clause` is the rule that decided, in words.
+    """
 
     kind: VerdictKind | None
     confidence: Confidence | None
@@ -133,7 +146,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """An observation that an app's rule takes, with its client and one ban's verdict."""
+    """An observation that matches a rule of an app, with its client and the verdict of one ban."""
 
     observation: Observation
     match: Match

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
-from netwatch.core.flow import BYPASS, NAME_STATUSES, Flow, NameStatus
+from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, Flow, NameStatus
 from netwatch.core.message import LOOKUPS, Message
 
 Reading = Literal[
@@ -49,14 +49,14 @@ _KNOWN_PORTS = 1024
 def name_status(message: Message, hides: Callable[[str], NameStatus | None]) -> int:
     """The number in `NAME_STATUSES` of what a message tells of its flow's name.
 
-    `hides` gives the category of `BYPASS` that a name belongs to, else None. A lookup
+    `hides` gives the category of `BYPASS_CATEGORIES` that a name belongs to, else None. A lookup
     tells where another flow may go, and a certificate what its server could serve, so
     neither makes its own flow a bypass.
     """
     told = "none"
     for shown in message.names:
         told = "named"
-        if shown.evidence not in LOOKUPS and not shown.by_destination:
+        if shown.evidence not in LOOKUPS and not shown.client_is_destination:
             hidden = hides(shown.name)
             if hidden is not None:
                 return _NUMBERS[hidden]
@@ -65,7 +65,7 @@ def name_status(message: Message, hides: Callable[[str], NameStatus | None]) -> 
         told = "ech"
     elif told == "none":
         # only a client's hello has a fingerprint, and only a whole one
-        whole = tls is not None and tls.fingerprint is not None
+        whole = tls is not None and tls.compute_ja4 is not None
         told = "no-sni" if whole or message.quic is not None else "none"
     return _NUMBERS[told]
 
@@ -98,13 +98,13 @@ def facing(flow: Flow) -> Flow:
 
 def reading(flow: Flow, known: str | None = None) -> Reading:
     """What is known of a flow's name. `known` is the category of the app that has a server
-    at the far address, by the signatures, where that is one of `BYPASS`.
+    at the far address, by the signatures, where that is one of `BYPASS_CATEGORIES`.
 
     A bypass told by name goes first, then the ports of DNS over TLS and QUIC, then a name,
     then what the ports and address of a nameless flow say, then why no name came.
     """
     told = flow.name_status
-    if told in BYPASS:
+    if told in BYPASS_CATEGORIES:
         return told  # type: ignore[return-value]
     if not flow.bytes_out and not flow.bytes_in:
         return "no-data"
@@ -121,8 +121,8 @@ def reading(flow: Flow, known: str | None = None) -> Reading:
         return told
     if flow.bytes_out and told == "truncated":
         return told
-    if flow.bytes_out and flow.waiting:
+    if flow.bytes_out and flow.incomplete_message:
         return "hello-incomplete"
-    if not flow.opened:
+    if not flow.start_seen:
         return "begun-before-capture"
     return "no-hello" if flow.bytes_out and flow.bytes_in else "one-direction"

@@ -19,7 +19,7 @@ class Survey:
     """Counts flows in `coverage`.
 
     `locate` tells the network (None: outside) and the device's id of a packed address seen
-    in a VLAN under a MAC at a time in ns, `known` the category of `core.flow.BYPASS` that a
+    in a VLAN under a MAC at a time in ns, `known` the category of `BYPASS_CATEGORIES` that a
     packed address belongs to, else None. `lasts` says whether the place of a packed address
     in a VLAN is the same at any time, by what is known now.
     """

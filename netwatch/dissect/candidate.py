@@ -50,7 +50,7 @@ class Seen:
         self._row = row
         self._first = block.first
         self._source = source
-        self._digits = block.interfaces[records[at + 4]].digits
+        self._digits = block.interfaces[records[at + 4]].time_digits
         self._ends = bytes(data[addr : addr + 2 * row[8]])
         self._src_mac = bytes(data[row[9] : row[9] + 6]) if row[9] >= 0 else None
         self._dst_mac = bytes(data[row[10] : row[10] + 6]) if row[10] >= 0 else None
@@ -63,7 +63,7 @@ class Seen:
             source=self._source,
             number=self._first + row[1],
             time=self.time,
-            digits=self._digits,
+            time_digits=self._digits,
             transport="tcp" if row[15] == 6 else "udp",
             src=ends[:size],
             sport=row[5],
@@ -72,7 +72,7 @@ class Seen:
             src_mac=self._src_mac,
             dst_mac=self._dst_mac,
             vlan=row[11] if row[11] >= 0 else None,
-            flow=self.flow,
+            flow_id=self.flow,
             frames=frames,
         )
 
@@ -86,10 +86,10 @@ def frame_of(record: int, block: Block, source: str) -> Frame:
         source=source,
         number=block.first + record,
         time=time,
-        digits=on.digits,
+        time_digits=on.time_digits,
         link_type=on.link_type,
         interface=on.name or "",
-        wire=wire,
-        tag=tag,
+        wire_length=wire,
+        vlan_tci=tag,
         data=bytes(block.data[offset : offset + captured]),
     )

@@ -13,7 +13,7 @@ from typing import Protocol
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.errors import ParseError
 from netwatch.core.flow import NAME_STATUSES, Flow
-from netwatch.core.message import LEARNABLE, Message
+from netwatch.core.message import LEARNING_SOURCES, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
 from netwatch.dissect.candidate import Seen
@@ -68,7 +68,7 @@ class Dissector:
     a message says of its flow's name; with it flows are recorded. With `proving`, which says
     whether a flow with a packed address may be known by it later, what is told comes with the
     packets that prove it. Messages that claim addresses are told whether wanted or not; `learning`
-    names of `core.message.LEARNABLE` what they are looked for in.
+    names of `core.message.LEARNING_SOURCES` what they are looked for in.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Dissector:
     def bytes_of(self, observation: Observation) -> tuple[int, int]:
         """Transport payload that the flow of an observation carried so far, out of and
         into its client; zeros where the flow table let it go."""
-        low, high = self.kernel.flows.bytes_of(observation.flow)
+        low, high = self.kernel.flows.bytes_of(observation.flow_id)
         client = observation.client_ip, observation.client_port
         greater = client > (observation.server_ip, observation.server_port)
         return (high, low) if greater else (low, high)
@@ -304,7 +304,7 @@ class Dissector:
         self._over.follow(flow)
 
     def learn(self, learning: Collection[str]) -> None:
-        """From now on devices are learned from these of `core.message.LEARNABLE` alone."""
+        """From now on devices are learned from these of `core.message.LEARNING_SOURCES` alone."""
         self.kernel.learning = learning_bits(learning)
 
     def finish(self, before: int = FOREVER) -> Iterator[Flow]:
@@ -320,4 +320,4 @@ class Dissector:
 
 def learning_bits(learning: Collection[str]) -> int:
     """What devices are learned from as the packet loop takes it."""
-    return sum(1 << bit for bit, word in enumerate(LEARNABLE) if word in learning)
+    return sum(1 << bit for bit, word in enumerate(LEARNING_SOURCES) if word in learning)

@@ -50,7 +50,7 @@ def scan(
         work = partial(_scan, config=config, counting=coverage is not None, keep_frames=keep_frames)
         for found, counts, flows in pool.map(work, captures):
             incidents.merge(found)
-            statistics.add(counts)
+            statistics.merge(counts)
             if coverage is not None and flows is not None:
                 coverage.merge(flows)
     return incidents
@@ -73,7 +73,7 @@ def names(
     ):
         files = [Path(folder, str(number)) for number in range(len(captures))]
         for file, counts in zip(files, pool.map(_names, captures, files), strict=True):
-            statistics.add(counts)
+            statistics.merge(counts)
             with file.open("rb") as stream:
                 while batch := pickle.load(stream):
                     yield from batch

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from netwatch.config import Config
-from netwatch.core.flow import BYPASS, NameStatus
+from netwatch.core.flow import BYPASS_CATEGORIES, NameStatus
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, Match
@@ -84,7 +84,7 @@ class Judge:
         match = self.match(name)
         if match is None or match.role not in ("exclusive", "vendor"):
             return None
-        return next((each for each in BYPASS if each == match.app.category), None)
+        return next((each for each in BYPASS_CATEGORIES if each == match.app.category), None)
 
     def contacts(self, observation: Observation, *, late: bool = False) -> Iterator[Contact]:
         """What the bans say of an observation: a contact for each that says something.
@@ -94,7 +94,7 @@ class Judge:
         match = self.match(observation.name)
         if match is None:
             return
-        if match.app.category in BYPASS and match.app.id not in self._covered:
+        if match.app.category in BYPASS_CATEGORIES and match.app.id not in self._covered:
             return
         config = self._config
         ip, mac, vlan = observation.client_ip, observation.client_mac, observation.vlan
@@ -103,7 +103,7 @@ class Judge:
         if self._learned is not None:
             binding = self._learned.binding_at(ip, mac, vlan, observation.time, now=not late)
         device = told = config.devices.identify(ip, mac, network, binding)
-        if binding is not None and binding.id is None and binding.shared is None:
+        if binding is not None and binding.id is None and binding.ambiguity is None:
             # judged as what it is by now, told under the id that its incident began with
             told = replace(device, id=device.ip)
         if binding is not None and binding.frames and observation.frames:

@@ -73,7 +73,7 @@ class Wire:
     its flow's name, each flow is handed to `ended` when it is over, but those that have a name and
     say nothing more, which `named` gets as a number for each client, now and then. With
     `proving` (see `Dissector`) observations come with the packets that prove them. With
-    `learning`, names of `core.message.LEARNABLE`, messages that claim addresses are handed to
+    `learning`, names of `LEARNING_SOURCES`, messages that claim addresses are handed to
     `claimed`, in the order of their packets, before the names that they show, and each
     flow to `ended`.
     """
@@ -204,7 +204,7 @@ class Wire:
             self._ended(flow)
         self._tell_named(GATHERED)
         self.statistics.packets += kernel.packets - packets
-        self.statistics.octets += kernel.octets - octets
+        self.statistics.wire_bytes += kernel.octets - octets
         self.statistics.candidates += kernel.candidates - candidates
 
     def _tell_named(self, enough: int = 1) -> None:
@@ -233,10 +233,10 @@ def observe(packet: Packet, message: Message) -> list[Observation]:
     shown: ShownName
     found = []
     for shown in message.names:
-        there = shown.by_destination
+        there = shown.client_is_destination
         seen = Observation(
             time=packet.time,
-            digits=packet.digits,
+            time_digits=packet.time_digits,
             evidence=shown.evidence,
             name=shown.name,
             client_ip=packet.dst if there else packet.src,
@@ -248,7 +248,7 @@ def observe(packet: Packet, message: Message) -> list[Observation]:
             vlan=packet.vlan,
             source=packet.source,
             packet=packet.number,
-            flow=packet.flow,
+            flow_id=packet.flow_id,
             dns=message.dns,
             tls=message.tls,
             quic=message.quic,

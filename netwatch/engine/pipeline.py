@@ -14,7 +14,7 @@ from typing import Protocol
 from netwatch.capture.block import Block
 from netwatch.capture.files import Found
 from netwatch.config import Config
-from netwatch.core.flow import BYPASS, Flow
+from netwatch.core.flow import BYPASS_CATEGORIES, Flow
 from netwatch.core.message import HANDSHAKES, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
@@ -215,7 +215,7 @@ class Engine:
 
     def _follow(self, contact: Contact) -> None:
         """From now on the bytes of a contact's flow are counted, once for each ban."""
-        flow, ban = contact.observation.flow, contact.verdict.ban
+        flow, ban = contact.observation.flow_id, contact.verdict.ban
         if ban is None:
             return
         if flow not in self._flows and len(self._flows) >= FLOW_LIMIT:
@@ -226,7 +226,7 @@ class Engine:
 
     def _ended(self, flow: Flow) -> None:
         """Count a flow that is over, and judge it by its address where it has no name."""
-        for said in self._flows.pop(flow.flow, {}).values():
+        for said in self._flows.pop(flow.flow_id, {}).values():
             seen, spoken = said.contact.observation, (flow.bytes_out, flow.bytes_in)
             asked = (seen.client_ip, seen.client_port) == (flow.client_ip, flow.client_port)
             self._tell(said, spoken if asked else spoken[::-1])
@@ -292,7 +292,7 @@ def _survey(config: Config, coverage: Coverage, learned: LearnedBindings | None)
 
     def known(ip: bytes) -> str | None:
         app = config.catalog.app_of_address(ip)
-        return app.category if app and app.category in BYPASS else None
+        return app.category if app and app.category in BYPASS_CATEGORIES else None
 
     def lasts(ip: bytes, vlan: int | None) -> bool:
         return learned is None or not learned.has_bindings(ip, vlan)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.flow import GRACE, Flow
+from netwatch.core.flow import DNS_TTL_GRACE, Flow
 from netwatch.core.frame import Frame
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation
@@ -80,7 +80,7 @@ class Resolved:
             address = parse_ip(text)
             assert address is not None
             key = observation.client_ip, address
-            until = observation.time + ttl * 1_000_000_000 + GRACE
+            until = observation.time + ttl * 1_000_000_000 + DNS_TTL_GRACE
             if app is None and address not in self._watched:
                 self._note(*key, observation.time, until)
                 continue

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
-from netwatch.core.alert import Alert, AlertRecord, Records
+from netwatch.core.alert import Alert, AlertRecord, RecordKind
 from netwatch.core.observation import Observation
 from netwatch.coverage.counts import Report
 
@@ -24,7 +24,7 @@ ObservationRenderer = Callable[[Mapping[str, Any]], str]
 class Writer(Protocol):
     """Writes records to a text stream one by one and buffers none of them."""
 
-    def begin(self, records: Records) -> None:
+    def begin(self, records: RecordKind) -> None:
         """Write the header, if the format has one. Called once, even if no record follows."""
         ...
 

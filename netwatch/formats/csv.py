@@ -1,4 +1,4 @@
-"""Records as CSV (RFC 4180) for spreadsheets: one header, then one flat row a record.
+"""RecordKind as CSV (RFC 4180) for spreadsheets: one header, then one flat row a record.
 
 Lists are joined by a space, and unknown values are empty cells. A cell that a spreadsheet would
 take for a formula (it starts with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return) is
@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
-from netwatch.core.alert import Alert, AlertRecord, Records
+from netwatch.core.alert import Alert, AlertRecord, RecordKind
 from netwatch.core.observation import Observation
 from netwatch.coverage.counts import Report
 from netwatch.formats import jsonl
@@ -164,7 +164,7 @@ class CsvWriter:
         self._writer = csv.writer(stream, lineterminator="\n")
         self._columns: tuple[str, ...] = ()
 
-    def begin(self, records: Records) -> None:
+    def begin(self, records: RecordKind) -> None:
         """Write the header for this kind of records."""
         self._write_header(OBSERVATION_COLUMNS if records == "observations" else ALERT_COLUMNS)
 

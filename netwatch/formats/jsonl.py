@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Records as JSON lines: the definition of the records of observations and alerts.
+"""RecordKind as JSON lines: the definition of the records of observations and alerts.
 
 Each record is one line of compact UTF-8. Characters that could break a line or control a terminal
 are written as ``\\uXXXX``, so a hostile name is one word of one line and still reads back
@@ -15,7 +15,7 @@ except ImportError:
     from netwatch.core import cython_shadow as cython
 
 from netwatch.core.addresses import ip_text, mac_text
-from netwatch.core.alert import Alert, EvidenceItem, Records
+from netwatch.core.alert import Alert, EvidenceItem, RecordKind
 from netwatch.core.verdict import Ban, Exemption
 from netwatch.coverage.counts import Report
 from netwatch.formats.coverage import report_record
@@ -38,7 +38,7 @@ def observation_record(observation: Observation) -> dict[str, Any]:
     if observation.client_mac is not None:
         client["mac"] = mac_text(observation.client_mac)
     record: dict[str, Any] = {
-        "time": rfc3339(observation.time, observation.digits),
+        "time": rfc3339(observation.time, observation.time_digits),
         "evidence": observation.evidence,
         "name": observation.name,
         "client": client,
@@ -67,8 +67,8 @@ def _dns(dns: DnsInfo) -> dict[str, Any]:
         record["answers"] = [address for address, _ in dns.answers]
     if dns.chain:
         record["chain"] = list(dns.chain)
-    if dns.ech:
-        record["ech"] = list(dns.ech)
+    if dns.ech_public_names:
+        record["ech"] = list(dns.ech_public_names)
     return record
 
 
@@ -97,8 +97,8 @@ def alert_record(alert: Alert) -> dict[str, Any]:
         "verdict": alert.verdict,
         "severity": alert.severity,
         "confidence": alert.confidence,
-        "first_seen": rfc3339(alert.first_seen, alert.digits),
-        "last_seen": rfc3339(alert.last_seen, alert.digits),
+        "first_seen": rfc3339(alert.first_seen, alert.time_digits),
+        "last_seen": rfc3339(alert.last_seen, alert.time_digits),
         "app": {"id": alert.app.id, "name": alert.app.name, "vendor": alert.app.vendor},
         "ban": _ban(alert.ban),
         "exemption": _exemption(alert.exemption),
@@ -175,7 +175,7 @@ def _exemption(exemption: Exemption | None) -> dict[str, Any] | None:
 
 def _evidence(item: EvidenceItem) -> dict[str, Any]:
     return {
-        "time": rfc3339(item.time, item.digits),
+        "time": rfc3339(item.time, item.time_digits),
         "type": item.type,
         "name": item.name,
         "rule": item.rule,
@@ -196,7 +196,7 @@ class JsonlWriter:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def begin(self, records: Records) -> None:
+    def begin(self, records: RecordKind) -> None:
         """Write nothing: the format has no header."""
 
     def observation(self, observation: Observation) -> None:

@@ -2,7 +2,7 @@
 
 from typing import TextIO
 
-from netwatch.core.alert import Alert, Records
+from netwatch.core.alert import Alert, RecordKind
 from netwatch.core.observation import Observation
 from netwatch.coverage.counts import Report
 from netwatch.formats import jsonl
@@ -19,7 +19,7 @@ class LineWriter:
         self._render_alert = alert
         self._render_observation = observation
 
-    def begin(self, records: Records) -> None:
+    def begin(self, records: RecordKind) -> None:
         """Write nothing: these formats have no header."""
 
     def observation(self, observation: Observation) -> None:

@@ -1,6 +1,6 @@
-"""Records for people: aligned lines of observations and a table of alerts.
+"""RecordKind for people: aligned lines of observations and a table of alerts.
 
-Records are written as they arrive. Colours are used on a terminal only, unless NO_COLOR is set.
+RecordKind are written as they arrive. Colours are used on a terminal only, unless NO_COLOR is set.
 Where the output is not a terminal, the table of alerts is 120 columns wide. Text that is too wide
 is wrapped or shifts the rest to the right; it is never cut.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.alert import Alert, Records
+from netwatch.core.alert import Alert, RecordKind
 from netwatch.core.observation import Observation
 from netwatch.coverage.counts import Report
 from netwatch.formats import coverage
@@ -48,13 +48,13 @@ class TableWriter:
         self._paint: Callable[[str, str], str] | None = None
         self._has_alerts = False
 
-    def begin(self, records: Records) -> None:
+    def begin(self, records: RecordKind) -> None:
         """Write nothing: the header of the table comes with the first alert."""
 
     def observation(self, observation: Observation) -> None:
         """Write one observation as a line: time, client, evidence, name, server."""
         cells = [
-            rfc3339(observation.time, observation.digits),
+            rfc3339(observation.time, observation.time_digits),
             endpoint(ip_text(observation.client_ip), observation.client_port),
             observation.evidence,
             escaped(observation.name),

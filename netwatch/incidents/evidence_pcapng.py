@@ -48,10 +48,10 @@ def packet(frame: Frame, number: int, comments: Iterable[str]) -> bytes:
 def with_vlan_tag(frame: Frame) -> tuple[bytes, int]:
     """The bytes of a packet and its length on the wire, with the VLAN tag that the NIC had stripped
     (IEEE 802.1Q section 9.6)."""
-    if frame.tag < 0 or frame.link_type != _ETHERNET or len(frame.data) < 12:
-        return frame.data, frame.wire
-    tag = _TAGGED + (frame.tag & 0xFFFF).to_bytes(2)
-    return frame.data[:12] + tag + frame.data[12:], frame.wire + 4
+    if frame.vlan_tci < 0 or frame.link_type != _ETHERNET or len(frame.data) < 12:
+        return frame.data, frame.wire_length
+    tag = _TAGGED + (frame.vlan_tci & 0xFFFF).to_bytes(2)
+    return frame.data[:12] + tag + frame.data[12:], frame.wire_length + 4
 
 
 def _text(text: str) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.alert import Alert, Counts, Destination, EvidenceItem, Sensor
+from netwatch.core.alert import Alert, Destination, EvidenceItem, IncidentCounts, Sensor
 from netwatch.core.community_id import community_id
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact, Device, VerdictKind
@@ -70,7 +70,7 @@ class Incident:
         self.first_contact = strip_frames(contact)
         self.named_order = _named_order(contact)
         self.named_device = contact.device
-        self.digits = 0
+        self.time_digits = 0
         self.confidence: Confidence | None = None
         self.lookups = self.handshakes = self.bytes_out = self.bytes_in = 0
         self.names = BoundedTable(NAME_LIMIT)
@@ -91,14 +91,14 @@ class Incident:
         if observation.time <= self.first:
             self._set_first(observation.time, _order(contact), contact)
         self._set_named(_named_order(contact), contact.device)
-        self.digits = max(self.digits, observation.digits)
+        self.time_digits = max(self.time_digits, observation.time_digits)
         self._raise_confidence(contact.verdict.confidence)
         strength = -CONFIDENCE_RANK.get(contact.verdict.confidence or "", 0)
         first = (
             observation.time,
             observation.source,
             observation.packet,
-            observation.digits,
+            observation.time_digits,
             match.rule,
             match.role,
         )
@@ -117,7 +117,7 @@ class Incident:
         self.communities.add((is_lookup, community))
         if observation.evidence in HANDSHAKES:
             self.handshakes += 1
-            flow = f"{observation.source}\0{observation.flow}".encode(errors="surrogatepass")
+            flow = f"{observation.source}\0{observation.flow_id}".encode(errors="surrogatepass")
             self.flows.add(int.from_bytes(hashlib.blake2b(flow, digest_size=8).digest()))
         # A certificate comes from the server that the device reached, so it names a destination.
         if not is_lookup and observation.evidence != "ip-asn":
@@ -131,7 +131,7 @@ class Incident:
         if other.first <= self.first:
             self._set_first(other.first, other.first_order, other.first_contact)
         self._set_named(other.named_order, other.named_device)
-        self.digits = max(self.digits, other.digits)
+        self.time_digits = max(self.time_digits, other.time_digits)
         self._raise_confidence(other.confidence)
         self.lookups += other.lookups
         self.handshakes += other.handshakes
@@ -201,7 +201,7 @@ class Incident:
             confidence=self.confidence,
             first_seen=self.first,
             last_seen=self.last,
-            digits=self.digits,
+            time_digits=self.time_digits,
             app=contact.match.app,
             ban=ban,
             exemption=verdict.exemption,
@@ -216,7 +216,7 @@ class Incident:
             destinations=tuple(self._destinations(geo)),
             names=tuple(sorted({name for _, name in self.names.items})),
             evidence=tuple(sorted(self._evidence_items(), key=_evidence_order)),
-            counts=Counts(
+            counts=IncidentCounts(
                 lookups=self.lookups,
                 handshakes=self.handshakes,
                 flows=self.flow_count,

@@ -261,11 +261,11 @@ class Devices:
         """Why nobody can say which device a binding is, in words; empty where one can.
         `frame` is the entry of the MAC in the frame."""
         router = frame is not None and frame.device_class == "infrastructure"
-        if binding.shared == "mac":
+        if binding.ambiguity == "mac":
             return f"two devices have MAC {mac_text(binding.mac or bytes(6))} at this time"
-        if binding.shared == "frame" and not router:
+        if binding.ambiguity == "frame" and not router:
             return f"IP {text} is MAC {mac_text(binding.mac or bytes(6))}'s, the frame another's"
-        if binding.shared == "address":
+        if binding.ambiguity == "address":
             # the inventory stands: whose MAC is written there is who sent the frame
             known = frame is not None and not router
             return "" if known else f"two devices have IP {text} at this time"

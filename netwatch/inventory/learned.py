@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from netwatch.core.frame import Frame
-from netwatch.core.message import Claim, Message
+from netwatch.core.message import AddressClaim, Message
 from netwatch.core.packet import Packet
 from netwatch.core.verdict import Binding
 from netwatch.inventory.binding_evidence import MAX_OF_ONE, Grounds
@@ -97,21 +97,21 @@ class LearnedBindings:
     def record(self, packet: Packet, message: Message) -> None:
         """Take what a message claims, at the time of its packet."""
         for claim in message.claims:
-            if claim.kind == "asks":
+            if claim.kind == "request":
                 self._asks(packet, claim)
-            elif claim.kind == "leased":
+            elif claim.kind == "lease":
                 self._leased(packet, claim)
-            elif claim.kind == "held":
+            elif claim.kind == "announcement":
                 self._held(packet, claim)
             else:
-                asked = self._pending.get(claim.transaction)
-                refused = claim.kind == "refused" and asked is not None
-                ips = asked.ips if refused and asked else claim.ips
+                asked = self._pending.get(claim.transaction_id)
+                refused = claim.kind == "nak" and asked is not None
+                ips = asked.ips if refused and asked else claim.addresses
                 for ip in ips:
                     place = self._place(ip, packet.vlan)
                     address = self._addresses.get((place, ip)) if place is not None else None
                     if address is not None:
-                        address.end(claim.mac, claim.client, packet.time)
+                        address.end(claim.mac, claim.client_id, packet.time)
 
     def binding_at(
         self, ip: bytes, mac: bytes | None, vlan: int | None, time: int, *, now: bool = True
@@ -128,9 +128,9 @@ class LearnedBindings:
         if now:
             self._entry(self._addresses, (place, ip), time, Address, ip)
         binding = self._binding(place, address, live, mac, time)
-        if binding.shared == "mac":
+        if binding.ambiguity == "mac":
             self.shared_macs += 1
-        elif binding.shared is not None:
+        elif binding.ambiguity is not None:
             self.shared_addresses += 1
         elif time <= live[-1].plain_until:
             return Binding(None, binding.mac, binding.hostname, frames=binding.frames)
@@ -206,15 +206,15 @@ class LearnedBindings:
             id, hold.mac, name, "frame" if leased else None, self._grounds.of(station, hold)
         )
 
-    def _asks(self, packet: Packet, claim: Claim) -> None:
-        known = self._pending.pop(claim.transaction, None)
-        mac = packet.src_mac if claim.direct and packet.src_mac else claim.mac
-        if known is not None and known.direct and not claim.direct:
+    def _asks(self, packet: Packet, claim: AddressClaim) -> None:
+        known = self._pending.pop(claim.transaction_id, None)
+        mac = packet.src_mac if claim.on_link and packet.src_mac else claim.mac
+        if known is not None and known.direct and not claim.on_link:
             mac = known.mac  # heard from the client itself, before its relay passed it on
-        direct = claim.direct or (known is not None and known.direct)
-        name = claim.name or (known.name if known is not None else "")
-        self._pending[claim.transaction] = _Asked(
-            packet.time, mac, direct, name, claim.ips, claim.kept, _few(packet.frames)
+        direct = claim.on_link or (known is not None and known.direct)
+        name = claim.hostname or (known.name if known is not None else "")
+        self._pending[claim.transaction_id] = _Asked(
+            packet.time, mac, direct, name, claim.addresses, claim.renewal, _few(packet.frames)
         )
         while self._pending:
             oldest = next(iter(self._pending.values()))
@@ -224,23 +224,25 @@ class LearnedBindings:
             self.dropped += not aged
             self._pending.popitem(last=False)
 
-    def _leased(self, packet: Packet, claim: Claim) -> None:
-        asked = self._pending.get(claim.transaction)
+    def _leased(self, packet: Packet, claim: AddressClaim) -> None:
+        asked = self._pending.get(claim.transaction_id)
         mac = claim.mac
         if asked is not None and asked.mac is not None:
             mac = asked.mac
-        elif claim.direct and packet.dst_mac and not packet.dst_mac[0] & 1:
+        elif claim.on_link and packet.dst_mac and not packet.dst_mac[0] & 1:
             mac = packet.dst_mac
-        name = claim.name or (asked.name if asked else "")
+        name = claim.hostname or (asked.name if asked else "")
         kept = asked.kept if asked else False
         lifetime = USED_FOR if claim.lifetime is None else claim.lifetime * _SECOND
-        for ip in claim.ips:
+        for ip in claim.addresses:
             place = self._sound(ip, mac, packet.vlan)
             if place is None or mac is None:
                 continue
             address = self._entry(self._addresses, (place, ip), packet.time, Address, ip)
-            hold, new = address.lease(mac, packet.time, packet.time + lifetime, claim.server, kept)
-            hold.client = claim.client
+            hold, new = address.lease(
+                mac, packet.time, packet.time + lifetime, claim.server_id, kept
+            )
+            hold.client = claim.client_id
             frames = (*(asked.frames if asked else ()), *packet.frames)
             self._grounds.keep(hold, frames)
             station = self._entry(self._stations, (place, mac), packet.time, Station, mac_id(mac))
@@ -253,14 +255,14 @@ class LearnedBindings:
                     hold.plain_until = min(hold.plain_until, packet.time - 1)
             station.leased(hold)
 
-    def _held(self, packet: Packet, claim: Claim) -> None:
-        ips = claim.ips or (packet.src,)
+    def _held(self, packet: Packet, claim: AddressClaim) -> None:
+        ips = claim.addresses or (packet.src,)
         mac = claim.mac or packet.src_mac
-        foreign = claim.direct and claim.mac is not None and claim.mac != packet.src_mac
+        foreign = claim.on_link and claim.mac is not None and claim.mac != packet.src_mac
         if mac is None or foreign or (claim.mac is None and packet.src not in ips):
             self.refused += 1
             return
-        if claim.router:
+        if claim.is_router:
             self._routers[mac] = None
             self._routers.move_to_end(mac)
             if len(self._routers) > ROUTER_LIMIT:
@@ -280,9 +282,9 @@ class LearnedBindings:
             if new:
                 self._began(address, hold)
             station = self._entry(self._stations, (place, mac), packet.time, Station, mac_id(mac))
-            if claim.name:
-                station.call(claim.name, packet.time, surely=False, fresh=False)
-                if station.called(packet.time)[1] == claim.name:
+            if claim.hostname:
+                station.call(claim.hostname, packet.time, surely=False, fresh=False)
+                if station.called(packet.time)[1] == claim.hostname:
                     self._grounds.keep(station, packet.frames)
 
     def _began(self, address: Address, hold: Hold) -> None:

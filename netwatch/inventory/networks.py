@@ -59,14 +59,16 @@ def read_scope(fields: Fields) -> Scope | None:
     ranges = [_read_range(fields, line, text) for line, text in fields.texts("cidrs")]
     vlans = _read_vlans(fields)
     if not fields.has("cidrs") and not fields.has("vlans"):
-        fields.bad(None, f"network '{name}' needs 'cidrs', 'vlans' or both: what it takes")
+        fields.add_problem(None, f"network '{name}' needs 'cidrs', 'vlans' or both: what it takes")
     elif not fields.mapping.get("cidrs") and not fields.mapping.get("vlans"):
-        fields.bad(None, f"network '{name}' has neither a range nor a VLAN, so it takes nothing")
-    fields.done()
+        fields.add_problem(
+            None, f"network '{name}' has neither a range nor a VLAN, so it takes nothing"
+        )
+    fields.reject_unknown()
     if not name or kind is None or None in ranges:
         return None
     whole = tuple(item for item in ranges if item is not None)
-    return Scope(Network(name, kind, authority), whole, vlans, fields.file, fields.line())
+    return Scope(Network(name, kind, authority), whole, vlans, fields.file, fields.line_of())
 
 
 def _read_range(fields: Fields, line: int, text: str) -> IPv4Network | IPv6Network | None:
@@ -85,7 +87,7 @@ def _read_range(fields: Fields, line: int, text: str) -> IPv4Network | IPv6Netwo
 
 def _read_vlans(fields: Fields) -> frozenset[int]:
     found: set[int] = set()
-    for line, item in fields.items("vlans"):
+    for line, item in fields.sequence("vlans"):
         span = _VLAN_SPAN.fullmatch(item.strip()) if isinstance(item, str) else None
         if span:
             first, last = int(span[1]), int(span[2])

@@ -315,8 +315,12 @@ class Keeper:
     def _report(self, now: float) -> None:
         then, packets, octets, dropped = self._passed
         statistics = self.crew.statistics()
-        self._passed = now, statistics.packets, statistics.octets, self.crew.dropped
-        passed = statistics.packets - packets, statistics.octets - octets, self._passed[3] - dropped
+        self._passed = now, statistics.packets, statistics.wire_bytes, self.crew.dropped
+        passed = (
+            statistics.packets - packets,
+            statistics.wire_bytes - octets,
+            self._passed[3] - dropped,
+        )
         self._tell(Passed(now - then, *passed, len(self.ledger)))
 
     def _alive(self, now: float) -> None:

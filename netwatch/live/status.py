@@ -137,7 +137,7 @@ class Board:
             signatures=keeper.config.catalog.version,
             compiled=COMPILED,
             packets=statistics.packets,
-            octets=statistics.octets,
+            octets=statistics.wire_bytes,
             candidates=statistics.candidates,
             dropped=crew.dropped,
             freezes=crew.freezes,

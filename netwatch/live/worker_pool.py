@@ -119,7 +119,7 @@ class Crew:
         """What all of them counted."""
         total = RunStatistics()
         for standing in filter(None, self.standings):
-            total.add(standing.statistics)
+            total.merge(standing.statistics)
         total.anomalies.update(+Counter({"capture-dropped": self.dropped}))
         return total
 

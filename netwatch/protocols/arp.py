@@ -6,7 +6,7 @@ asks for the sender's own address, claims it like any other.
 """
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Claim, Message
+from netwatch.core.message import AddressClaim, Message
 from netwatch.protocols.reader import Reader
 
 _ETHERNET, _IEEE_802, _IPV4 = 1, 6, 0x0800
@@ -17,7 +17,7 @@ _NOBODY = bytes(4)
 def parse(payload: bytes) -> Message:
     """One ARP packet, from its hardware type on; what pads the frame is passed over.
 
-    Requests and replies claim ``held`` for the sender, probes claim nothing. Raises
+    Requests and replies claim ``announcement`` for the sender, probes claim nothing. Raises
     `ParseError`: ``arp-cut``, ``arp-type`` (no IPv4 over Ethernet), ``arp-operation``
     (another than request and reply, such as those of RFC 2390).
     """
@@ -30,5 +30,5 @@ def parse(payload: bytes) -> Message:
     reader.take(10)
     if operation not in (_REQUEST, _REPLY):
         raise ParseError("arp-operation")
-    claims = (Claim("held", (ip,), mac, direct=True),) if ip != _NOBODY else ()
+    claims = (AddressClaim("announcement", (ip,), mac, on_link=True),) if ip != _NOBODY else ()
     return Message((), reader.pos, claims=claims)

@@ -13,7 +13,7 @@ from hashlib import sha256
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 
 MAX_NAMES = 256
 """Names taken from one certificate."""
@@ -66,12 +66,12 @@ def _read(der: bytes) -> Names:
         try:
             certificate = x509.load_der_x509_certificate(der)
             for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
-                name = normalise(str(attribute.value).encode())
+                name = normalise_name(str(attribute.value).encode())
                 if _HOST.fullmatch(name):
                     names[name] = None
             extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
             for text in extension.value.get_values_for_type(x509.DNSName):
-                names[normalise(text.encode())] = None
+                names[normalise_name(text.encode())] = None
         except x509.ExtensionNotFound:
             pass
         except _FAULTS:

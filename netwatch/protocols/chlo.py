@@ -11,7 +11,7 @@ import struct
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo, ShownName
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 from netwatch.protocols.client_hello import MAX_HELLO, MAX_NAME
 
 MAX_ENTRIES = 128
@@ -65,7 +65,7 @@ def _names(data: bytes) -> tuple[list[str], int]:
         if not start <= end <= MAX_HELLO:
             raise ParseError("gquic-tag-table")
         if tag == b"SNI\0" and start < end <= len(data) and end - start <= MAX_NAME:
-            name = normalise(data[start:end])
+            name = normalise_name(data[start:end])
             if name and name not in names:
                 names.append(name)
     return names, end

@@ -16,7 +16,7 @@ except ImportError:
     from netwatch.core import cython_shadow as cython
 
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 from netwatch.protocols import ech
 
 if not cython.compiled:
@@ -217,7 +217,7 @@ class _Extensions:
                 continue
             if len(self.server_names) == MAX_SERVER_NAMES:
                 break
-            name = normalise(raw)
+            name = normalise_name(raw)
             if not name or name in self.server_names:
                 continue
             if self.server_names:

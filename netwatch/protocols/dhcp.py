@@ -7,7 +7,7 @@ the same through relays; nothing of the IP header is used.
 """
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Claim, ClaimKind, Message
+from netwatch.core.message import AddressClaim, AddressClaimKind, Message
 from netwatch.protocols.host_name import from_labels, from_text
 from netwatch.protocols.reader import Reader
 
@@ -31,8 +31,8 @@ _MESSAGES = frozenset(range(1, _INFORM + 1))
 def parse(payload: bytes) -> Message:
     """One DHCP message, the payload of one UDP datagram; it shows no name, it claims.
 
-    DISCOVER and REQUEST claim ``asks``, ACK ``leased``, NAK ``refused``, RELEASE and
-    DECLINE ``released``, INFORM ``held`` (the client has its address from elsewhere);
+    DISCOVER and REQUEST claim ``request``, ACK ``lease``, NAK ``nak``, RELEASE and
+    DECLINE ``release``, INFORM ``announcement`` (the client has its address from elsewhere);
     OFFER and what is newer claim nothing. Anomalies: ``dhcp-option`` (one whose size
     cannot be; it is left out), ``dhcp-name``, ``dhcp-many-options``, ``dhcp-cut`` (options
     that run out of the message; what was whole is taken). Raises `ParseError`:
@@ -121,42 +121,42 @@ def _claim(
     your_ip: bytes,
     options: dict[int, bytes],
     name: str,
-) -> Claim | None:
+) -> AddressClaim | None:
     """What a message of the type `kind` says (RFC 2131 sections 4.3 and 4.4)."""
     server = options.get(_SERVER, b"")
     wanted = options.get(_REQUESTED, client_ip)
-    told: ClaimKind
+    told: AddressClaimKind
     ip, lifetime, kept = wanted, None, False
     if kind in (_DISCOVER, _REQUEST):
-        told = "asks"
+        told = "request"
         # A client that renews fills in its address; one that reboots asks for it again
         # without naming a server (RFC 2131 table 4).
         kept = kind == _REQUEST and (client_ip != _NOBODY or not server)
         server = b""
     elif kind == _ACK:
-        told, ip = "leased", your_ip
+        told, ip = "lease", your_ip
         if _LEASE in options:
             lifetime = int.from_bytes(options[_LEASE])
         if ip == _NOBODY:
             return None  # answers an INFORM
     elif kind == _NAK:
-        told, ip = "refused", _NOBODY
+        told, ip = "nak", _NOBODY
     elif kind == _RELEASE:
-        told, ip = "released", client_ip
+        told, ip = "release", client_ip
     elif kind == _DECLINE:
-        told = "released"
+        told = "release"
     elif kind == _INFORM:
-        told, ip = "held", client_ip
+        told, ip = "announcement", client_ip
     else:
         return None
-    return Claim(
+    return AddressClaim(
         told,
         (ip,) if ip != _NOBODY else (),
         mac,
-        name=name,
+        hostname=name,
         lifetime=lifetime,
-        transaction=mac + xid,
-        client=options.get(_CLIENT_ID, mac),
-        server=server,
-        kept=kept,
+        transaction_id=mac + xid,
+        client_id=options.get(_CLIENT_ID, mac),
+        server_id=server,
+        renewal=kept,
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Claim, ClaimKind, Message
+from netwatch.core.message import AddressClaim, AddressClaimKind, Message
 from netwatch.protocols.host_name import from_labels
 from netwatch.protocols.reader import Reader
 
@@ -47,8 +47,8 @@ class _Read:
 def parse(payload: bytes) -> Message:
     """One DHCPv6 message, the payload of one UDP datagram; it shows no name, it claims.
 
-    SOLICIT, REQUEST, CONFIRM, RENEW and REBIND claim ``asks``, RELEASE and DECLINE
-    ``released``, a REPLY ``leased`` for each lifetime of its addresses and ``released``
+    SOLICIT, REQUEST, CONFIRM, RENEW and REBIND claim ``request``, RELEASE and DECLINE
+    ``release``, a REPLY ``lease`` for each lifetime of its addresses and ``release``
     for those whose lifetime is 0; other messages claim nothing. Anomalies:
     ``dhcpv6-option`` (one that does not fit together; it is left out), ``dhcpv6-name``,
     ``dhcpv6-many-options``, ``dhcpv6-cut`` (what was whole is taken). Raises `ParseError`:
@@ -69,7 +69,7 @@ def parse(payload: bytes) -> Message:
         raise ParseError("dhcpv6-type")
     for code, value in _options(reader, read):
         _take(code, value, read)
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[AddressClaim, ...] = ()
     if kind in _ASKS or kind in (_REPLY, _RELEASE, _DECLINE):
         if not read.duid:
             raise ParseError("dhcpv6-no-client")
@@ -145,30 +145,32 @@ def _address(value: bytes, read: _Read) -> None:
     read.addresses.append((address, valid))
 
 
-def _claims(kind: int, transaction: bytes, relayed: bool, read: _Read) -> Iterator[Claim]:
-    def claim(told: ClaimKind, ips: list[bytes], lifetime: int | None = None) -> Claim:
-        return Claim(
+def _claims(kind: int, transaction: bytes, relayed: bool, read: _Read) -> Iterator[AddressClaim]:
+    def claim(
+        told: AddressClaimKind, ips: list[bytes], lifetime: int | None = None
+    ) -> AddressClaim:
+        return AddressClaim(
             told,
             tuple(ips),
             read.mac or _hardware(read.duid),
-            direct=not relayed,
-            name=read.name,
+            on_link=not relayed,
+            hostname=read.name,
             lifetime=lifetime,
-            transaction=read.duid + transaction,
-            client=read.duid,
-            server=read.server if told == "leased" else b"",
-            kept=kind in _KEPT,
+            transaction_id=read.duid + transaction,
+            client_id=read.duid,
+            server_id=read.server if told == "lease" else b"",
+            renewal=kind in _KEPT,
         )
 
     ips = [ip for ip, _ in read.addresses]
     if kind in _ASKS:
-        yield claim("asks", ips)
+        yield claim("request", ips)
     elif kind != _REPLY:
-        yield claim("released", ips)
+        yield claim("release", ips)
     else:
         for lifetime in dict.fromkeys(valid for _, valid in read.addresses):
             given = [ip for ip, valid in read.addresses if valid == lifetime]
-            yield claim("leased" if lifetime else "released", given, lifetime)
+            yield claim("lease" if lifetime else "release", given, lifetime)
 
 
 def _hardware(duid: bytes) -> bytes | None:

@@ -17,7 +17,7 @@ except ImportError:
     from netwatch.core import cython_shadow as cython
 
 from netwatch.core.errors import ParseError
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 from netwatch.protocols.dns_name import name_at
 
 if not cython.compiled:
@@ -197,7 +197,7 @@ class Answers:
             reader.vector(2)
             reader.vector(2)
             reader.take(1)
-            name = normalise(reader.vector(1))
+            name = normalise_name(reader.vector(1))
             if name:
                 self._ech[name] = None
 

@@ -14,7 +14,7 @@ except ImportError:
     from netwatch.core import cython_shadow as cython
 
 from netwatch.core.errors import ParseError
-from netwatch.core.names import escape
+from netwatch.core.names import escape_bytes
 
 MAX_NAME = 254
 """The longest name in bytes of length octets and labels, its root label left out
@@ -32,7 +32,7 @@ def spell(labels: list[bytes]) -> str:
     raw = b".".join(labels).lower()
     if not raw.translate(None, _HOST + b".") and raw.count(b".") == len(labels) - 1:
         return raw.decode("ascii")
-    return ".".join(escape(label.lower()).replace(".", "\\.") for label in labels)
+    return ".".join(escape_bytes(label.lower()).replace(".", "\\.") for label in labels)
 
 
 @lru_cache(maxsize=8192)

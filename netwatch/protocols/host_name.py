@@ -5,7 +5,7 @@ What a client calls itself is text of a stranger. It gets the one spelling of
 """
 
 from netwatch.core.errors import ParseError
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 from netwatch.protocols.dns_name import spell
 from netwatch.protocols.reader import Reader
 
@@ -19,7 +19,7 @@ def from_text(raw: bytes, anomaly: str) -> str:
     raw = raw.rstrip(b"\0").strip()
     if len(raw) > MAX_NAME:
         raise ParseError(anomaly)
-    return normalise(raw)
+    return normalise_name(raw)
 
 
 def from_labels(raw: bytes, anomaly: str) -> str:

@@ -9,7 +9,7 @@ import re
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, ShownName
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 
 MAX_HEAD = 65536
 """The longest head that is read, in bytes."""
@@ -89,7 +89,7 @@ class _Head:
         if len(raw) > MAX_NAME:
             self.anomalies.append("http-host-length")
             return
-        name = normalise(raw)
+        name = normalise_name(raw)
         if name and name not in self.hosts:
             self.hosts.append(name)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, ShownName
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 from netwatch.protocols.http import host_of
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Connection:
         if len(raw) > MAX_NAME:
             anomalies["http-host-length"] = None
             return
-        host = normalise(raw)
+        host = normalise_name(raw)
         if host:
             self._names[host] = None
 

@@ -11,7 +11,7 @@ import struct
 from dataclasses import replace
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Claim, Message
+from netwatch.core.message import AddressClaim, Message
 from netwatch.protocols import dns
 from netwatch.protocols.dns_answers import AAAA, MAX_RECORDS, A, record
 from netwatch.protocols.dns_name import name_at
@@ -25,7 +25,7 @@ _RESPONSE = 0x80
 def parse(payload: bytes) -> Message:
     """One message of mDNS, the payload of one UDP datagram from port 5353.
 
-    It shows what `dns.parse` says and raises the same. A response claims ``held`` once
+    It shows what `dns.parse` says and raises the same. A response claims ``announcement`` once
     for each name below ``.local`` of one label (section 3), with all its addresses.
     """
     message = dns.parse(payload)
@@ -39,7 +39,7 @@ def parse(payload: bytes) -> Message:
         if "dns-cut" not in anomalies:
             message = replace(message, anomalies=(*anomalies, "dns-cut"))
     claims = tuple(
-        Claim("held", tuple(ips), direct=True, name=name.removesuffix(_LOCAL))
+        AddressClaim("announcement", tuple(ips), on_link=True, hostname=name.removesuffix(_LOCAL))
         for name, ips in held.items()
     )
     return replace(message, claims=claims) if claims else message

@@ -7,7 +7,7 @@ address and has no link-layer address to claim.
 """
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Claim, Message
+from netwatch.core.message import AddressClaim, Message
 from netwatch.protocols.reader import Reader
 
 MAX_OPTIONS = 64
@@ -23,7 +23,7 @@ def parse(payload: bytes) -> Message:
     """One message of ICMPv6 of type 133 to 137, from its type on.
 
     Solicitations of routers and neighbours, and advertisements of routers, claim
-    ``held`` for the source of the packet where they carry its link-layer address, and
+    ``announcement`` for the source of the packet where they carry its link-layer address, and
     advertisements of neighbours for their target. One that must not override what is
     known speaks for others (a proxy, an anycast address) and claims nothing, nor does a
     redirect. Anomalies: ``nd-many-options``. Raises `ParseError`: ``nd-cut``, ``nd-type``
@@ -54,12 +54,18 @@ def parse(payload: bytes) -> Message:
     return Message((), len(payload), anomalies=anomalies, claims=claims)
 
 
-def _claims(kind: int, head: bytes, source: bytes | None, target: bytes | None) -> list[Claim]:
+def _claims(
+    kind: int, head: bytes, source: bytes | None, target: bytes | None
+) -> list[AddressClaim]:
     if kind == _ADVERTISEMENT:
         if target is None or len(target) != 6 or not head[0] & _OVERRIDE_FLAG:
             return []
         router = bool(head[0] & _ROUTER_FLAG)
-        return [Claim("held", (head[4:20],), target, direct=True, router=router)]
+        return [AddressClaim("announcement", (head[4:20],), target, on_link=True, is_router=router)]
     if source is None or len(source) != 6 or kind > _SOLICITATION:
         return []
-    return [Claim("held", (), source, direct=True, router=kind == _ROUTER_ADVERTISEMENT)]
+    return [
+        AddressClaim(
+            "announcement", (), source, on_link=True, is_router=kind == _ROUTER_ADVERTISEMENT
+        )
+    ]

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, ShownName
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 
 MAX_TEXT = 255
 """The longest user id or host of version 4 that is waited for, in bytes."""
@@ -48,7 +48,7 @@ def _need(data: bytes, size: int) -> None:
 
 
 def _message(host: bytes, size: int) -> Message:
-    name = normalise(host)
+    name = normalise_name(host)
     return Message((ShownName("socks-host", name),) if name else (), size)
 
 

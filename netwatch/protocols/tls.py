@@ -17,7 +17,7 @@ except ImportError:
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Evidence
-from netwatch.core.names import escape
+from netwatch.core.names import escape_bytes
 from netwatch.protocols.client_hello import GREASE, MAX_HELLO, client_hello
 from netwatch.protocols.ja4 import ja4
 
@@ -88,7 +88,7 @@ def message(
     transport = _TRANSPORTS.get(evidence, "t")
     info = TlsInfo(
         _version(hello, transport),
-        tuple([escape(name) for name in hello.alpn]),
+        tuple([escape_bytes(name) for name in hello.alpn]),
         hello.ech,
         None if hello.cut else partial(ja4, hello, transport),
     )

@@ -8,7 +8,7 @@ there is nothing to wait for.
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, ShownName, TlsInfo
-from netwatch.core.names import escape
+from netwatch.core.names import escape_bytes
 from netwatch.protocols.reader import Reader
 from netwatch.protocols.tls import MAX_RECORD, version_text
 
@@ -61,7 +61,7 @@ def parse(data: bytes, last: bool = False) -> Message:
         if info is None:
             raise ParseError("tls-server-cut") from None
         names, anomalies = (), ("tls-server-cut",)
-    shown = tuple([ShownName("tls-cert", name, by_destination=True) for name in names])
+    shown = tuple([ShownName("tls-cert", name, client_is_destination=True) for name in names])
     return Message(shown, min(flight.pos, len(data)), tls=info, anomalies=anomalies)
 
 
@@ -129,7 +129,7 @@ def _server_hello(reader: Reader) -> tuple[int, TlsInfo]:
                 version = body.uint(2)
             elif kind == _ALPN:
                 body.take(2)
-                alpn = (escape(body.vector(1)),)
+                alpn = (escape_bytes(body.vector(1)),)
     return version, TlsInfo(version_text(version), alpn)
 
 

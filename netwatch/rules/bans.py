@@ -14,7 +14,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, get_args
 
 from netwatch.core.errors import ConfigError
-from netwatch.core.flow import BYPASS
+from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.user_yaml import Fields, Problems, decode_yaml
 from netwatch.core.verdict import Ban, Confidence, Severity
 from netwatch.rules.catalog import Catalog
@@ -46,7 +46,7 @@ def read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
     if fields.has("pack"):
         return _by_pack(fields, catalog)
     ban = _written_out(fields, catalog)
-    fields.done()
+    fields.reject_unknown()
     return ban
 
 
@@ -93,11 +93,11 @@ def read_pack(file: Traversable, catalog: Catalog, problems: Problems) -> Pack |
         fields.text(key) for key in ("jurisdiction", "scope", "status", "notes")
     )
     sources = tuple(source for _, source in fields.texts("sources"))
-    fields.done()
+    fields.reject_unknown()
     if ban is None:
         return None
     if f"{ban.id}.yaml" != file.name:
-        fields.bad("id", f"ban '{ban.id}' must stand in a file of its name, {ban.id}.yaml")
+        fields.add_problem("id", f"ban '{ban.id}' must stand in a file of its name, {ban.id}.yaml")
     return Pack(ban, jurisdiction, scope, status, notes, sources)
 
 
@@ -114,11 +114,11 @@ def _by_pack(fields: Fields, catalog: Catalog) -> Ban | None:
         "networks": frozenset(name for _, name in fields.texts("networks")) or None,
         "bypass": _bypass(fields, catalog),
     }
-    fields.done()
+    fields.reject_unknown()
     if not ban_id:
         return None
     if ban_id not in _shipped_packs():
-        fields.bad("pack", no_pack(ban_id))
+        fields.add_problem("pack", no_pack(ban_id))
         return None
     try:
         pack = load_pack(ban_id, catalog)
@@ -132,7 +132,7 @@ def _written_out(fields: Fields, catalog: Catalog) -> Ban | None:
     before = len(fields.problems.found)
     words = fields.texts("apps", required="the apps it bans: ids, vendor:… or category:…")
     if fields.mapping.get("apps") == []:
-        fields.bad("apps", "'apps' is empty, at least one app is expected")
+        fields.add_problem("apps", "'apps' is empty, at least one app is expected")
     forbids = _classes(fields, "forbids", frozenset({"service"}))
     advises = _classes(fields, "advises", frozenset())
     ban = Ban(
@@ -141,9 +141,9 @@ def _written_out(fields: Fields, catalog: Catalog) -> Ban | None:
         apps=catalog.select(words, fields.file, fields.problems),
         forbids=forbids,
         advises=advises,
-        start=fields.day("from"),
-        end=fields.day("until"),
-        review=fields.day("review"),
+        start=fields.date("from"),
+        end=fields.date("until"),
+        review=fields.date("review"),
         timezone=fields.text("timezone", "UTC"),
         legal_basis=fields.text("legal_basis"),
         min_confidence=fields.choice("min_confidence", get_args(Confidence), "probable"),
@@ -152,14 +152,14 @@ def _written_out(fields: Fields, catalog: Catalog) -> Ban | None:
         bypass=_bypass(fields, catalog) or frozenset(),
     )
     if not (forbids or advises or len(fields.problems.found) > before):
-        fields.bad("forbids", "the ban neither forbids nor advises anything")
+        fields.add_problem("forbids", "the ban neither forbids nor advises anything")
     for both in sorted(forbids & advises):
-        fields.bad("advises", f"'{both}' stands under forbids and under advises; keep one")
+        fields.add_problem("advises", f"'{both}' stands under forbids and under advises; keep one")
     if _later(ban.start, ban.end):
-        fields.bad("until", f"'until' is {ban.end}, before 'from', {ban.start}")
+        fields.add_problem("until", f"'until' is {ban.end}, before 'from', {ban.start}")
     fault = _zone_fault(ban.timezone)
     if fault:
-        fields.bad("timezone", fault)
+        fields.add_problem("timezone", fault)
     return ban if len(fields.problems.found) == before else None
 
 
@@ -169,10 +169,14 @@ def _bypass(fields: Fields, catalog: Catalog) -> frozenset[str] | None:
     word = fields.choice("bypass", ("count", "alert"), None)
     if word != "alert":
         return frozenset() if word else None
-    apps = [app.id for app in catalog.apps().values() if app.category in BYPASS]
+    apps = [app.id for app in catalog.apps().values() if app.category in BYPASS_CATEGORIES]
     if not apps and catalog.signatures:
-        told = f"no app is of category {', '.join(BYPASS[:-1])} or {BYPASS[-1]}"
-        fields.bad("bypass", f"'bypass' has nothing to alert of: {told}; use builtin signatures")
+        told = (
+            f"no app is of category {', '.join(BYPASS_CATEGORIES[:-1])} or {BYPASS_CATEGORIES[-1]}"
+        )
+        fields.add_problem(
+            "bypass", f"'bypass' has nothing to alert of: {told}; use builtin signatures"
+        )
     return frozenset(apps)
 
 

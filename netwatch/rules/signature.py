@@ -14,8 +14,8 @@ from typing import Literal, get_args
 
 import idna
 
-from netwatch.core.names import normalise
-from netwatch.core.user_yaml import Fields, Mapping, Problems
+from netwatch.core.names import normalise_name
+from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.core.verdict import App, Match, Role
 
 Kind = Literal["host", "glob", "suffix"]
@@ -89,7 +89,7 @@ class Signature:
     addresses: tuple[bytes, ...] = ()
 
 
-def read_signature(mapping: Mapping, file: str, problems: Problems) -> Signature | None:
+def read_signature(mapping: YamlMapping, file: str, problems: Problems) -> Signature | None:
     """The signature in the mapping of a file, or None where it names no app.
 
     Mistakes are noted in `problems`; rules that are sound are kept all the same, so that
@@ -104,25 +104,25 @@ def read_signature(mapping: Mapping, file: str, problems: Problems) -> Signature
     )
     stem = PurePath(file).stem
     if app.id and app.id != stem:
-        fields.bad("app", f"app '{app.id}' must stand in a file of its name, {app.id}.yaml")
-    fields.items("domains", required="the names of the app, at least one")
+        fields.add_problem("app", f"app '{app.id}' must stand in a file of its name, {app.id}.yaml")
+    fields.sequence("domains", required="the names of the app, at least one")
     if fields.mapping.get("domains") == []:
-        fields.bad("domains", "'domains' is empty, at least one name is expected")
-    rules = fields.each("domains", lambda rule: _rule(rule, app), "a domain")
-    asns = fields.each("asns", _asn, "an AS")
+        fields.add_problem("domains", "'domains' is empty, at least one name is expected")
+    rules = fields.build_each("domains", lambda rule: _rule(rule, app), "a domain")
+    asns = fields.build_each("asns", _asn, "an AS")
     addresses = _addresses(fields)
     examples = _examples(fields)
-    fields.done()
+    fields.reject_unknown()
     if not app.id:
         return None
-    line = fields.line("app")
+    line = fields.line_of("app")
     return Signature(app, tuple(rules), tuple(asns), examples, file, line, addresses)
 
 
 def _slug(fields: Fields, key: str, expected: str) -> str:
     text = fields.text(key, required=expected)
     if text and not _SLUG.match(text):
-        fields.bad(key, f"'{key}' is '{text}', expected a-z, 0-9 and single hyphens")
+        fields.add_problem(key, f"'{key}' is '{text}', expected a-z, 0-9 and single hyphens")
         return ""
     return text
 
@@ -137,21 +137,23 @@ def _rule(fields: Fields, app: App) -> Rule | None:
     role = fields.choice("role", _ROLES, None, required=_ROLE_EXPECTED)
     sources = tuple(tag for _, tag in fields.texts("sources"))
     if not sources:
-        fields.bad("sources", "a domain needs 'sources': at least one tag that says who names it")
-    fields.done()
+        fields.add_problem(
+            "sources", "a domain needs 'sources': at least one tag that says who names it"
+        )
+    fields.reject_unknown()
     if len(kinds) != 1:
         found = f", not {' and '.join(kinds)}" if kinds else ""
-        fields.bad(None, f"a domain needs one of suffix, host or glob{found}")
+        fields.add_problem(None, f"a domain needs one of suffix, host or glob{found}")
         return None
     kind = kinds[0]
     fault = name_fault(names[kind], kind)
     if fault:
-        fields.bad(kind, f"{kind} '{names[kind]}' {fault}")
+        fields.add_problem(kind, f"{kind} '{names[kind]}' {fault}")
         return None
     if role is None:
         return None
     match = Match(app, f"{kind} {names[kind]}", role)
-    return Rule(kind, names[kind], match, sources, fields.file, fields.line(kind))
+    return Rule(kind, names[kind], match, sources, fields.file, fields.line_of(kind))
 
 
 def name_fault(name: str, kind: Kind) -> str:
@@ -161,7 +163,7 @@ def name_fault(name: str, kind: Kind) -> str:
     real zones use, in the spelling of `netwatch.core.names`.
     """
     if not name.isascii():
-        spelled = normalise(name.encode())
+        spelled = normalise_name(name.encode())
         known = spelled.isascii() and "\\" not in spelled
         return f"is not ASCII: write its A-label form{f', {spelled}' if known else ''}"
     if name != name.lower():
@@ -194,13 +196,13 @@ def name_fault(name: str, kind: Kind) -> str:
 
 
 def _asn(fields: Fields) -> Asn | None:
-    number = fields.raw("number", required="the AS number, without AS before it")
+    number = fields.value("number", required="the AS number, without AS before it")
     name = fields.text("name", required="whom the AS belongs to")
-    fields.done()
+    fields.reject_unknown()
     if number is None:
         return None
     if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 1 << 32:
-        fields.bad("number", f"'number' is {number!r}, expected 1 to 4294967295 (RFC 6793)")
+        fields.add_problem("number", f"'number' is {number!r}, expected 1 to 4294967295 (RFC 6793)")
         return None
     return Asn(number, name)
 
@@ -222,13 +224,13 @@ def _addresses(fields: Fields) -> tuple[bytes, ...]:
 
 
 def _examples(fields: Fields) -> tuple[Example, ...]:
-    tests = fields.sub("tests", "the tests")
+    tests = fields.nested("tests", "the tests")
     if tests is None:
         return ()
     found = [
-        Example(normalise(name.encode()), wanted, fields.file, line)
+        Example(normalise_name(name.encode()), wanted, fields.file, line)
         for key, wanted in (("match", True), ("ignore", False))
         for line, name in tests.texts(key)
     ]
-    tests.done()
+    tests.reject_unknown()
     return tuple(found)

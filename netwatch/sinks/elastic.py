@@ -60,10 +60,10 @@ def read(fields: Fields, base: Path) -> ElasticSettings:
     index = fields.text("index", STREAM)
     # https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-create
     if index != index.lower() or set(index) & set('\\/*?"<>| ,#:') or index[0] in "-_+.":
-        fields.bad("index", f"'index' is '{index}', expected the name of a data stream")
+        fields.add_problem("index", f"'index' is '{index}', expected the name of a data stream")
     api_key, user = take(fields, "api_key", base), credentials(fields, base)
     if api_key and user.user:
-        fields.bad("api_key", "'api_key' and 'user' do not stand together")
+        fields.add_problem("api_key", "'api_key' and 'user' do not stand together")
     return ElasticSettings(settings, index, api_key, user)
 
 

@@ -54,9 +54,9 @@ def read(fields: Fields, base: Path) -> FileSettings:
     rotate = size(fields, "rotate", 0, least=65536)
     keep = number(fields, "keep", 5, 1, MAX_KEPT_FILES)
     if path and (base / path).is_dir():
-        fields.bad("path", f"'path' is the folder {base / path}, expected a file")
+        fields.add_problem("path", f"'path' is the folder {base / path}, expected a file")
     if fields.has("keep") and not fields.has("rotate"):
-        fields.bad("keep", "'keep' needs 'rotate', the size from which the file is rotated")
+        fields.add_problem("keep", "'keep' needs 'rotate', the size from which the file is rotated")
     return FileSettings(base / path, rotate, keep)
 
 

@@ -72,17 +72,19 @@ def read(fields: Fields, base: Path) -> KafkaSettings:
         brokers.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     topic = fields.text("topic", required="the name of a topic")
     if topic and not _TOPIC.fullmatch(topic):
-        fields.bad("topic", f"'topic' is '{topic}', expected letters, digits, '.', '_' and '-'")
+        fields.add_problem(
+            "topic", f"'topic' is '{topic}', expected letters, digits, '.', '_' and '-'"
+        )
     mechanism, user, password = "", "", None
-    part = fields.sub("sasl", "sasl")
+    part = fields.nested("sasl", "sasl")
     if part is not None:
         mechanism = part.choice("mechanism", MECHANISMS, "SCRAM-SHA-512")
         user = part.text("user", required="the name to sign in with")
         password = take(part, "password", base, required="{env: NAME} or {file: path}")
-        part.done()
+        part.reject_unknown()
     timeout, tls = duration(fields, "timeout", 30), read_tls(fields, base)
     if tls and tls.server_name:
-        fields.bad(
+        fields.add_problem(
             "tls", "'server_name' has no place here: librdkafka checks the name of each broker"
         )
     return KafkaSettings(tuple(brokers), topic, mechanism, user, password, timeout, tls)

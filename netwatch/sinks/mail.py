@@ -79,20 +79,23 @@ def read(fields: Fields, base: Path) -> MailSettings:
     host, port = host_port(fields, "host", PORTS[security], "the mail server")
     sender = fields.text("from", required="the address that sends")
     to = fields.texts("to", required="a list of addresses")
-    for key, line, text in [("from", fields.line("from"), sender), *(("to", *each) for each in to)]:
+    for key, line, text in [
+        ("from", fields.line_of("from"), sender),
+        *(("to", *each) for each in to),
+    ]:
         if text and not _ADDRESS.fullmatch(text):
             told = f"'{key}' is '{text}', expected an address like soc@example.org"
             fields.problems.add(fields.file, line, told)
     if len(to) > MAX_RECIPIENTS:
-        fields.bad("to", f"'to' has more than {MAX_RECIPIENTS} addresses")
+        fields.add_problem("to", f"'to' has more than {MAX_RECIPIENTS} addresses")
     user = credentials(fields, base)
     if user.user and security == "none":
-        fields.bad(
+        fields.add_problem(
             "user", "'user' needs 'security: starttls' or 'tls': a password is not sent bare"
         )
     timeout, tls = duration(fields, "timeout", 10), read_tls(fields, base)
     if tls and security == "none":
-        fields.bad("tls", "'tls' needs 'security: starttls' or 'tls'")
+        fields.add_problem("tls", "'tls' needs 'security: starttls' or 'tls'")
     recipients = tuple(text for _, text in to)
     return MailSettings(host, port, security, sender, recipients, user, timeout, tls or Tls())
 

@@ -61,13 +61,13 @@ def read(fields: Fields, base: Path) -> NatsSettings:
     subject = fields.text("subject", "netwatch.alert")
     tokens = subject.split(".")
     if not all(tokens) or set(subject) & set(" *>\t") or not subject.isprintable():
-        fields.bad("subject", f"'subject' is '{subject}', expected one like netwatch.alert")
+        fields.add_problem("subject", f"'subject' is '{subject}', expected one like netwatch.alert")
     token, user = take(fields, "token", base), credentials(fields, base)
     creds = fields.text("creds")
     if creds and not (base / creds).is_file():
-        fields.bad("creds", f"'creds': there is no file {base / creds}")
+        fields.add_problem("creds", f"'creds': there is no file {base / creds}")
     if sum(map(bool, (token, user.user, creds))) > 1:
-        fields.bad(None, "only one of 'token', 'user' and 'creds' can be used")
+        fields.add_problem(None, "only one of 'token', 'user' and 'creds' can be used")
     timeout, tls = duration(fields, "timeout", 10), read_tls(fields, base)
     path = base / creds if creds else None
     return NatsSettings((address,), subject, token, user, path, timeout, tls)

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.user_yaml import Fields, Mapping
+from netwatch.core.user_yaml import Fields, YamlMapping
 
 MAX_SECRET = 65536
 """Bytes of a file with a secret in it."""
@@ -66,18 +66,18 @@ class Secret:
 
 def take(fields: Fields, key: str, base: Path, required: str = "") -> Secret | None:
     """The secret under `key`; None where it is absent or wrong, which is noted."""
-    value = fields.raw(key, required)
+    value = fields.value(key, required)
     if value is None:
         return None
     secret = written(value, base)
     if secret is None:
-        fields.bad(key, f"'{key}': {_EXPECTED}")
+        fields.add_problem(key, f"'{key}': {_EXPECTED}")
     return secret
 
 
 def written(value: object, base: Path) -> Secret | None:
     """The secret that a value of the configuration names, or None."""
-    if not isinstance(value, Mapping) or len(value) != 1:
+    if not isinstance(value, YamlMapping) or len(value) != 1:
         return None
     ((kind, name),) = value.items()
     if kind not in ("env", "file") or not isinstance(name, str) or not name.strip():

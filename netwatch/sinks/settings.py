@@ -56,13 +56,15 @@ def read_outputs(
         kind = entry.choice("type", sinks, "", required=f"one of {', '.join(sinks)}")
         name = entry.text("name", default=kind)
         if name and not _NAME.fullmatch(name):
-            entry.bad("name", f"'name' is '{name}', expected letters, digits, '_', '.' and '-'")
+            entry.add_problem(
+                "name", f"'name' is '{name}', expected letters, digits, '_', '.' and '-'"
+            )
         if name and name in lines:
-            entry.bad(
+            entry.add_problem(
                 "name" if entry.has("name") else None,
                 f"output '{name}' stands twice (first in line {lines[name]}): give it a 'name'",
             )
-        lines.setdefault(name, entry.line())
+        lines.setdefault(name, entry.line_of())
         verdict = entry.choice("min_verdict", VERDICTS, VERDICTS[0])
         severity = entry.choice("min_severity", SEVERITIES, SEVERITIES[0])
         if not kind:
@@ -72,7 +74,7 @@ def read_outputs(
         written = entry.choice("format", formats, row.default) if row.default else ""
         every = duration(entry, "every", row.every) if row.every else 0.0
         settings: Settings | None = row.read(entry, base)
-        entry.done()
+        entry.reject_unknown()
         if settings is None or len(entry.problems.found) > before:
             return None
         render = renderers[written or "jsonl"]
@@ -87,18 +89,18 @@ def read_outputs(
             every=every,
             settings=settings,
             file=entry.file,
-            line=entry.line(),
+            line=entry.line_of(),
         )
 
-    outputs = tuple(fields.each("outputs", build, "an output"))
+    outputs = tuple(fields.build_each("outputs", build, "an output"))
     if len(lines) > MAX_OUTPUTS:
-        fields.bad("outputs", f"'outputs' has more than {MAX_OUTPUTS} entries")
+        fields.add_problem("outputs", f"'outputs' has more than {MAX_OUTPUTS} entries")
     return outputs
 
 
 def read_outbox(fields: Fields, base: Path) -> Outbox:
     """The mapping ``spool`` of a configuration."""
-    part = fields.sub("spool", "spool")
+    part = fields.nested("spool", "spool")
     if part is None:
         return Outbox(SPOOL)
     path = part.text("path", str(SPOOL))
@@ -108,7 +110,7 @@ def read_outbox(fields: Fields, base: Path) -> Outbox:
         size(part, "max_bytes", limits.max_bytes, least=1 << 20),
         duration(part, "max_age", limits.max_age),
     )
-    part.done()
+    part.reject_unknown()
     return outbox
 
 
@@ -120,7 +122,9 @@ def size(fields: Fields, key: str, default: int, least: int = 1) -> int:
     written = _SIZE.fullmatch(text)
     if not written or int(written[1]) * _FACTORS[written[2]] < least:
         from_ = f" from {least:,} bytes" if least > 1 else ""
-        fields.bad(key, f"'{key}' is '{text}', expected a size{from_} like 65536, 64k, 10M, 1G")
+        fields.add_problem(
+            key, f"'{key}' is '{text}', expected a size{from_} like 65536, 64k, 10M, 1G"
+        )
         return default
     return int(written[1]) * _FACTORS[written[2]]
 
@@ -132,29 +136,31 @@ def duration(fields: Fields, key: str, default: float) -> float:
         return default
     written = _TIME.fullmatch(text)
     if not written:
-        fields.bad(key, f"'{key}' is '{text}', expected a time like 90s, 30m, 2h, 1d")
+        fields.add_problem(key, f"'{key}' is '{text}', expected a time like 90s, 30m, 2h, 1d")
         return default
     return float(int(written[1]) * _UNITS[written[2]])
 
 
 def number(fields: Fields, key: str, default: int, least: int, most: int) -> int:
     """A whole number between two others."""
-    value = fields.raw(key)
+    value = fields.value(key)
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        fields.bad(key, f"'{key}' is {value!r}, expected a whole number from {least} to {most}")
+        fields.add_problem(
+            key, f"'{key}' is {value!r}, expected a whole number from {least} to {most}"
+        )
         return default
     return value
 
 
 def flag(fields: Fields, key: str, default: bool) -> bool:
     """True or false."""
-    value = fields.raw(key)
+    value = fields.value(key)
     if value is None:
         return default
     if not isinstance(value, bool):
-        fields.bad(key, f"'{key}' is {value!r}, expected true or false")
+        fields.add_problem(key, f"'{key}' is {value!r}, expected true or false")
         return default
     return value
 
@@ -171,10 +177,10 @@ def url(fields: Fields, key: str = "url", schemes: tuple[str, ...] = ("https", "
     except ValueError:
         sound = False
     if not sound or not text.isascii() or not text.isprintable() or " " in text:
-        fields.bad(key, f"'{key}' is '{text}', expected an address like {example}")
+        fields.add_problem(key, f"'{key}' is '{text}', expected an address like {example}")
         return ""
     if "@" in parts.netloc:
-        fields.bad(key, f"'{key}' has a user or password in it: there are keys for these")
+        fields.add_problem(key, f"'{key}' has a user or password in it: there are keys for these")
         return ""
     return text
 
@@ -195,7 +201,9 @@ def split_host(fields: Fields, key: str, text: str, port: int) -> tuple[str, int
     except ValueError:
         sound = False
     if not sound:
-        fields.bad(key, f"'{key}' is '{text}', expected host:port, like siem.example:{port}")
+        fields.add_problem(
+            key, f"'{key}' is '{text}', expected host:port, like siem.example:{port}"
+        )
         return "", 0
     return host, port if found is None else found
 
@@ -212,7 +220,7 @@ def credentials(fields: Fields, base: Path) -> Credentials:
     """The keys ``user`` and ``password``, both or none."""
     user, password = fields.text("user"), take(fields, "password", base)
     if bool(user) != (password is not None) and bool(user) != fields.has("password"):
-        fields.bad("user" if user else "password", "'user' and 'password' stand together")
+        fields.add_problem("user" if user else "password", "'user' and 'password' stand together")
     return Credentials(user, password)
 
 

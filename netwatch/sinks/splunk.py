@@ -67,7 +67,7 @@ def read(fields: Fields, base: Path) -> SplunkSettings | None:
     ``ack_timeout``, ``proxy``, ``timeout`` and ``tls``."""
     settings = web.read(fields, base)
     if urlsplit(settings.url).path.rstrip("/") not in ("", "/services/collector", EVENT):
-        fields.bad(
+        fields.add_problem(
             "url", f"'url' is '{settings.url}', expected one like https://splunk.example:8088"
         )
     token = take(fields, "token", base, required="the token of the collector")

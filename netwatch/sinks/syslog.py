@@ -82,16 +82,18 @@ def read(fields: Fields, base: Path) -> SyslogSettings:
     confirm = flag(fields, "confirm", True)
     for key in ("framing", "confirm"):
         if transport == "udp" and fields.has(key):
-            fields.bad(key, f"'{key}' has no meaning with 'transport: udp'")
+            fields.add_problem(key, f"'{key}' has no meaning with 'transport: udp'")
     facility = fields.choice("facility", syslog_message.FACILITIES, "local0")
     hostname = fields.text("hostname", socket.gethostname())
     most = size(fields, "max_bytes", 8192, least=480)
     if transport == "udp" and most > MAX_DATAGRAM:
-        fields.bad("max_bytes", f"'max_bytes' is above {MAX_DATAGRAM}, what a datagram holds")
+        fields.add_problem(
+            "max_bytes", f"'max_bytes' is above {MAX_DATAGRAM}, what a datagram holds"
+        )
     timeout = duration(fields, "timeout", 10)
     tls = read_tls(fields, base)
     if tls and transport != "tls":
-        fields.bad("tls", "'tls' needs 'transport: tls'")
+        fields.add_problem("tls", "'tls' needs 'transport: tls'")
     if transport == "tls":
         tls = tls or Tls()
     return SyslogSettings(

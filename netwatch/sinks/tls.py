@@ -83,19 +83,19 @@ def plainly(error: Exception) -> str:
 def read(fields: Fields, base: Path) -> Tls | None:
     """The mapping ``tls`` with ``ca``, ``cert``, ``key`` and ``server_name``; None where it
     is absent. Files that are named have to be there."""
-    part = fields.sub("tls", "tls")
+    part = fields.nested("tls", "tls")
     if part is None:
         return None
 
     def file(key: str) -> Path | None:
         text = part.text(key)
         if text and not (base / text).is_file():
-            part.bad(key, f"'{key}': there is no file {base / text}")
+            part.add_problem(key, f"'{key}': there is no file {base / text}")
         return base / text if text else None
 
     ca, certificate, key = file("ca"), file("cert"), file("key")
     if key and not certificate:
-        part.bad("key", "'key' needs 'cert', the certificate that it belongs to")
+        part.add_problem("key", "'key' needs 'cert', the certificate that it belongs to")
     server_name = part.text("server_name")
-    part.done()
+    part.reject_unknown()
     return Tls(ca, certificate, key, server_name)

@@ -55,7 +55,7 @@ def read(fields: Fields, base: Path) -> WebSettings:
     proxy = url(fields, "proxy", ("http", "https")) if fields.has("proxy") else ""
     tls = read_tls(fields, base)
     if tls and address.startswith("http:"):
-        fields.bad("tls", "'tls' needs an address with https")
+        fields.add_problem("tls", "'tls' needs an address with https")
     return WebSettings(address, proxy, duration(fields, "timeout", 10), tls)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.user_yaml import Fields, Mapping
+from netwatch.core.user_yaml import Fields, YamlMapping
 from netwatch.sinks import web
 from netwatch.sinks.base import JSON_FORMATS, Delivered, DeniedError, Item, Outcome
 from netwatch.sinks.secrets import Secret, take, written
@@ -61,23 +61,23 @@ def read(fields: Fields, base: Path) -> WebhookSettings:
     settings = web.read(fields, base)
     token, user = take(fields, "token", base), credentials(fields, base)
     if token and user.user:
-        fields.bad("token", "'token' and 'user' do not stand together")
+        fields.add_problem("token", "'token' and 'user' do not stand together")
     secret = take(fields, "secret", base)
     headers: list[tuple[str, str | Secret]] = []
-    part = fields.sub("headers", "headers")
+    part = fields.nested("headers", "headers")
     for name in part.mapping if part else ():
         assert part is not None
-        value = part.raw(name)
-        given_secret = written(value, base) if isinstance(value, Mapping) else None
+        value = part.value(name)
+        given_secret = written(value, base) if isinstance(value, YamlMapping) else None
         text = value if isinstance(value, str) else None
         if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
-            part.bad(name, f"'{name}' cannot be set, expected the name of another header")
+            part.add_problem(name, f"'{name}' cannot be set, expected the name of another header")
         elif given_secret is None and (text is None or not text.isprintable()):
-            part.bad(name, f"'{name}' must be text, {{env: NAME}} or {{file: path}}")
+            part.add_problem(name, f"'{name}' must be text, {{env: NAME}} or {{file: path}}")
         else:
             headers.append((name, given_secret or text or ""))
     if len(headers) > MAX_HEADERS:
-        fields.bad("headers", f"'headers' has more than {MAX_HEADERS} entries")
+        fields.add_problem("headers", f"'headers' has more than {MAX_HEADERS} entries")
     json = str(fields.mapping.get("format", "jsonl")) in JSON_FORMATS
     return WebhookSettings(settings, token, user, secret, tuple(headers), json)
 

@@ -93,7 +93,7 @@ def test_simple_packets(made, order, snaplen, wire, captured):
 def test_resolution_of_time_stamps(made, resolution, ticks, time, digits):
     options = [(9, bytes([resolution]))]
     rows, _ = read(made(section(), interface(options=options), enhanced(b"x", ticks)))
-    assert (rows[0].time, rows[0].interface.digits) == (time, digits)
+    assert (rows[0].time, rows[0].interface.time_digits) == (time, digits)
 
 
 @pytest.mark.parametrize("order", "<>")

@@ -121,7 +121,14 @@ def test_names_are_those_of_the_file(net: Namespace, path: Path) -> None:
     assert len(found) > 0
 
     def told(each):
-        return each.evidence, each.name, each.client_ip, each.client_mac, each.vlan, each.flow and 1
+        return (
+            each.evidence,
+            each.name,
+            each.client_ip,
+            each.client_mac,
+            each.vlan,
+            each.flow_id and 1,
+        )
 
     assert list(map(told, found)) == list(map(told, whole))
     assert {each.source for each in found} == {"out0"}

@@ -18,7 +18,7 @@ from support.loopback import TIMEOUT, needs
 
 from netwatch.capture.files import find
 from netwatch.core.addresses import mac_text, parse_ip
-from netwatch.core.message import LEARNABLE, Claim, Message
+from netwatch.core.message import LEARNING_SOURCES, AddressClaim, Message
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.observe import Wire
@@ -156,7 +156,7 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
             network.run("ping", "-n", "-c", "1", "-W", "5", SERVER)
 
     learned = LearnedBindings(lambda ip, vlan: "hq" if ip[0] in (10, 0x20) else None, 60)
-    leased: list[tuple[int, Claim, str | None]] = []
+    leased: list[tuple[int, AddressClaim, str | None]] = []
     kinds: set[tuple[str, int]] = set()
 
     def claimed(packet: Packet, message: Message) -> None:
@@ -169,16 +169,16 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
                 leased.append((packet.time, claim, binding.hostname))
 
     statistics = RunStatistics()
-    wire = Wire(statistics, learning=LEARNABLE, claimed=claimed)
+    wire = Wire(statistics, learning=LEARNING_SOURCES, claimed=claimed)
     for found in find([str(network.capture)]):
         assert list(wire.read(found)) == []
     wire.close()
     assert {"dhcp-option", "dhcpv6-option", "nd-option"} & set(statistics.anomalies) == set()
-    assert kinds >= {("released", 4), ("released", 16), ("held", 4)}
+    assert kinds >= {("release", 4), ("release", 16), ("announcement", 4)}
     for ip in (LENT, LENT6):
         packed = parse_ip(ip)
         assert packed is not None
-        told = [(time, name) for time, claim, name in leased if packed in claim.ips]
+        told = [(time, name) for time, claim, name in leased if packed in claim.addresses]
         assert {name for _, name in told} == {"alice-pc", "bob-pc"}  # as the server has them
         for time_, name in told:
             binding = learned.past_binding(packed, None, None, time_)

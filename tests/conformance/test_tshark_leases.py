@@ -16,7 +16,7 @@ from scapy.layers.inet6 import IPv6
 from support.captures import Frames, block, pcap
 
 from netwatch.core.addresses import ip_text, mac_text
-from netwatch.core.message import LEARNABLE, Claim
+from netwatch.core.message import LEARNING_SOURCES, AddressClaim
 from netwatch.dissect.dissector import Dissector
 from netwatch.protocols import PROTOCOLS, looks_like
 
@@ -72,9 +72,9 @@ def relay(link: Segment, client: Host, name: str, hops: int) -> None:
         link.put(SERVER, SERVER.mac, IPv6(src=RELAY.ip, dst=RELAY.ip) / ports / message)
 
 
-def claims(frames: Frames) -> list[tuple[int, Claim]]:
+def claims(frames: Frames) -> list[tuple[int, AddressClaim]]:
     """What is claimed, with the number of the packet."""
-    by = Dissector(PROTOCOLS, looks_like, learning=LEARNABLE)
+    by = Dissector(PROTOCOLS, looks_like, learning=LEARNING_SOURCES)
     found = by.messages(block(frames), "test")
     told = [(packet.number, claim) for packet, message in found for claim in message.claims]
     assert set(by.anomalies()) <= {"not-ip", "transport-unknown"}
@@ -90,8 +90,8 @@ def tshark(path: Path, which: str, *fields: str) -> list[list[str]]:
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
-def addresses(claim: Claim) -> str:
-    return ",".join(map(ip_text, claim.ips))
+def addresses(claim: AddressClaim) -> str:
+    return ",".join(map(ip_text, claim.addresses))
 
 
 def same(ours: Sequence[Sequence[object]], theirs: Sequence[Sequence[str]]) -> None:
@@ -105,7 +105,7 @@ def test_leases_of_ipv4(made: tuple[Path, Frames]) -> None:
     ours = [
         (number, mac_text(claim.mac), addresses(claim), claim.lifetime)
         for number, claim in claims(frames)
-        if claim.kind == "leased" and len(claim.ips[0]) == 4
+        if claim.kind == "lease" and len(claim.addresses[0]) == 4
     ]
     same(ours, tshark(path, "dhcp.option.dhcp == 5", *fields))
 
@@ -113,21 +113,21 @@ def test_leases_of_ipv4(made: tuple[Path, Frames]) -> None:
 def test_names_that_clients_tell(made: tuple[Path, Frames]) -> None:
     path, frames = made
     ours = [
-        (number, mac_text(claim.mac), claim.name)
+        (number, mac_text(claim.mac), claim.hostname)
         for number, claim in claims(frames)
-        if claim.kind == "asks" and claim.mac and len(claim.client) == 6
+        if claim.kind == "request" and claim.mac and len(claim.client_id) == 6
     ]
     fields = ("dhcp.hw.mac_addr", "dhcp.option.hostname")
     same(ours, tshark(path, "dhcp.option.dhcp == 1 or dhcp.option.dhcp == 3", *fields))
 
 
-@pytest.mark.parametrize(("kind", "number"), [("asks", 3), ("leased", 7), ("released", 8)])
+@pytest.mark.parametrize(("kind", "number"), [("request", 3), ("lease", 7), ("release", 8)])
 def test_dhcp_of_ipv6(made: tuple[Path, Frames], kind: str, number: int) -> None:
     path, frames = made
     ours = [
-        (packet, claim.client.hex(), addresses(claim), claim.name)
+        (packet, claim.client_id.hex(), addresses(claim), claim.hostname)
         for packet, claim in claims(frames)
-        if claim.kind == kind and len(claim.client) > 6
+        if claim.kind == kind and len(claim.client_id) > 6
     ]
     fields = ("dhcpv6.duid.bytes", "dhcpv6.iaaddr.ip", "dhcpv6.client_domain", "dhcpv6.tld")
     theirs = [
@@ -143,7 +143,10 @@ def test_arp(made: tuple[Path, Frames]) -> None:
     ours = [
         (number, mac_text(claim.mac), addresses(claim))
         for number, claim in claims(frames)
-        if claim.kind == "held" and claim.mac and claim.ips and len(claim.ips[0]) == 4
+        if claim.kind == "announcement"
+        and claim.mac
+        and claim.addresses
+        and len(claim.addresses[0]) == 4
     ]
     which = "arp and arp.src.proto_ipv4 != 0.0.0.0"
     same(ours, tshark(path, which, "arp.src.hw_mac", "arp.src.proto_ipv4"))
@@ -154,7 +157,10 @@ def test_neighbour_advertisements(made: tuple[Path, Frames]) -> None:
     ours = [
         (number, mac_text(claim.mac), addresses(claim))
         for number, claim in claims(frames)
-        if claim.kind == "held" and claim.mac and claim.ips and len(claim.ips[0]) == 16
+        if claim.kind == "announcement"
+        and claim.mac
+        and claim.addresses
+        and len(claim.addresses[0]) == 16
     ]
     fields = ("icmpv6.opt.linkaddr", "icmpv6.nd.na.target_address")
     same(ours, tshark(path, "icmpv6.type == 136 and icmpv6.nd.na.flag.o == 1", *fields))
@@ -163,9 +169,9 @@ def test_neighbour_advertisements(made: tuple[Path, Frames]) -> None:
 def test_names_of_mdns(made: tuple[Path, Frames]) -> None:
     path, frames = made
     ours = [
-        (number, f"{claim.name}.local", *map(ip_text, claim.ips))
+        (number, f"{claim.hostname}.local", *map(ip_text, claim.addresses))
         for number, claim in claims(frames)
-        if claim.kind == "held" and claim.name
+        if claim.kind == "announcement" and claim.hostname
     ]
     theirs = [
         [row[0], row[1].split(",")[0], *row[2:]]

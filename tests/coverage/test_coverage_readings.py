@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.made_flows import flow
 
-from netwatch.core.flow import BYPASS, NAME_STATUSES, Flow, NameStatus
+from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, Flow, NameStatus
 from netwatch.core.message import Evidence, Message, QuicInfo, ShownName, TlsInfo
 from netwatch.coverage.readings import READINGS, facing, name_status, reading
 
@@ -73,7 +73,7 @@ UDP = {"transport": "udp"}
 ONE_WAY = {"bytes_in": 0}
 OTHER_WAY = {"bytes_out": 0}
 SILENT = {"bytes_in": 0, "bytes_out": 0}
-MIDWAY = {"opened": False}
+MIDWAY = {"start_seen": False}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ MIDWAY = {"opened": False}
         ({"name_status": "no-sni"}, "encrypted-dns", "encrypted-dns"),
         ({"name_status": "named"}, "encrypted-dns", "named"),
         ({"name_status": "truncated"}, None, "truncated"),
-        ({"name_status": "truncated", "waiting": True}, None, "truncated"),
+        ({"name_status": "truncated", "incomplete_message": True}, None, "truncated"),
         ({"name_status": "truncated"} | OTHER_WAY, None, "one-direction"),
         # by port
         ({"server_port": 853}, None, "encrypted-dns"),
@@ -112,9 +112,9 @@ MIDWAY = {"opened": False}
         (SILENT, "encrypted-dns", "no-data"),
         # why no name came
         (SILENT, None, "no-data"),
-        ({"waiting": True}, None, "hello-incomplete"),
-        ({"waiting": True} | MIDWAY, None, "hello-incomplete"),
-        ({"waiting": True} | OTHER_WAY, None, "one-direction"),
+        ({"incomplete_message": True}, None, "hello-incomplete"),
+        ({"incomplete_message": True} | MIDWAY, None, "hello-incomplete"),
+        ({"incomplete_message": True} | OTHER_WAY, None, "one-direction"),
         (MIDWAY, None, "begun-before-capture"),
         (MIDWAY | ONE_WAY, None, "begun-before-capture"),
         (ONE_WAY, None, "one-direction"),
@@ -135,18 +135,18 @@ FLOWS = st.builds(
     bytes_out=st.sampled_from([0, 1, 1 << 40]),
     bytes_in=st.sampled_from([0, 1]),
     name_status=st.sampled_from(NAME_STATUSES),
-    opened=st.booleans(),
-    waiting=st.booleans(),
+    start_seen=st.booleans(),
+    incomplete_message=st.booleans(),
 )
 
 
-@given(FLOWS, st.sampled_from([None, *BYPASS]))
+@given(FLOWS, st.sampled_from([None, *BYPASS_CATEGORIES]))
 def test_every_flow_has_one_reading(each: Flow, known: str | None) -> None:
     found = reading(facing(each), known)
     assert found in READINGS
     if each.name_status == "named":
         assert found in ("named", "encrypted-dns", "no-data")
-    elif each.name_status in BYPASS:
+    elif each.name_status in BYPASS_CATEGORIES:
         assert found == each.name_status
     else:
         assert found != "named"

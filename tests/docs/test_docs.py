@@ -220,13 +220,13 @@ def test_options_are_those_of_the_parser(command: str, parser: argparse.Argument
 
 def test_every_key_is_told(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, set[str]] = {}
-    raw = Fields.raw
+    raw = Fields.value
 
     def noting(self: Fields, key: str, required: str = "") -> object:
         asked.setdefault(self.what, set()).add(key)
         return raw(self, key, required)
 
-    monkeypatch.setattr(Fields, "raw", noting)
+    monkeypatch.setattr(Fields, "value", noting)
     text = site.read_text(encoding="utf-8").replace("# geoip: {", "geoip: {}  # ")
     text = text.replace("# metrics: {", "metrics: {")
     site.write_text(text + "sensor: {name: north}\n", encoding="utf-8")

@@ -214,7 +214,7 @@ def test_everybody_in_one_capture(scan: Scan) -> None:
     }
     assert all(alert.counts.handshakes == alert.counts.flows == 1 for alert in found)
     assert statistics.packets == len(wire.frames)
-    assert statistics.octets == sum(len(frame) for _, frame in wire.frames)
+    assert statistics.wire_bytes == sum(len(frame) for _, frame in wire.frames)
     assert statistics.observations["tls-sni"] == 6 + len(ALIKE)
     assert statistics.files == 1
 

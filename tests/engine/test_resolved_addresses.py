@@ -28,7 +28,7 @@ from support.office import (
 )
 
 from netwatch.cli import main
-from netwatch.core.flow import GRACE, Flow
+from netwatch.core.flow import DNS_TTL_GRACE, Flow
 from netwatch.core.message import DnsInfo, Message, ShownName
 from netwatch.core.observation import Observation
 from netwatch.engine.resolved_addresses import Resolved
@@ -45,7 +45,7 @@ def answer(
     """An answer for `name` with these addresses, at a second."""
     return Observation(
         time=at * SECOND,
-        digits=9,
+        time_digits=9,
         evidence="dns-answer",
         name=name,
         client_ip=ip_address(client).packed,
@@ -76,8 +76,8 @@ def at(second: float, server: str = ADDRESS, **fields: object) -> Flow:
         bytes_out=600,
         bytes_in=4000,
         name_status="none",
-        opened=True,
-        waiting=False,
+        start_seen=True,
+        incomplete_message=False,
     )
     return replace(made, **fields)
 
@@ -109,8 +109,8 @@ def test_an_alias_is_told_where_the_rule_takes_that() -> None:
         (-0.001, False),
         (0, True),
         (60, True),
-        (60 + GRACE / SECOND, True),
-        (60.001 + GRACE / SECOND, False),
+        (60 + DNS_TTL_GRACE / SECOND, True),
+        (60.001 + DNS_TTL_GRACE / SECOND, False),
     ],
 )
 def test_from_the_answer_to_the_end_of_ttl_and_grace(second: float, known: bool) -> None:
@@ -178,7 +178,7 @@ def test_a_name_of_no_app_alone_is_nothing() -> None:
 
 def message(*addresses: str) -> Message:
     dns = DnsInfo("A", "NOERROR", tuple((address, 60) for address in addresses))
-    return Message((ShownName("dns-answer", "x.example", by_destination=True),), 10, dns=dns)
+    return Message((ShownName("dns-answer", "x.example", client_is_destination=True),), 10, dns=dns)
 
 
 def test_answers_with_addresses_concern() -> None:
@@ -193,7 +193,7 @@ def test_an_address_that_no_app_has_yet_is_noted() -> None:
     by.remember(answer("192.0.2.1", "2001:db8::1", at=5), None)
     client = ip_address("10.20.1.7").packed
     assert noted == [
-        (client, ip_address(text).packed, 5 * SECOND, 65 * SECOND + GRACE)
+        (client, ip_address(text).packed, 5 * SECOND, 65 * SECOND + DNS_TTL_GRACE)
         for text in ("192.0.2.1", "2001:db8::1")
     ]
     by.remember(answer("192.0.2.1"), APP)

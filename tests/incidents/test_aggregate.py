@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.contacts import APPS, BAN, GAP, HQ, NOON, SECOND, SENSOR, contact
 
-from netwatch.core.alert import Counts, Destination
+from netwatch.core.alert import Destination, IncidentCounts
 from netwatch.core.verdict import Exemption, Network
 from netwatch.formats import jsonl
 from netwatch.incidents import aggregate as incidents
@@ -33,7 +33,7 @@ def test_one_contact_is_an_incident_with_all_its_values():
     assert alert.status == "closed"
     assert (alert.verdict, alert.severity, alert.confidence) == ("violation", "high", "confirmed")
     assert alert.first_seen == alert.last_seen == NOON + 1_500_000_000
-    assert alert.digits == 6
+    assert alert.time_digits == 6
     assert (alert.app, alert.ban, alert.network) == (APPS["tiktok"], BAN, HQ)
     assert (alert.device.id, alert.vlan, alert.exemption) == ("laptop-7", 20, None)
     assert alert.destinations == (Destination("192.0.2.1", 443),)
@@ -45,14 +45,14 @@ def test_one_contact_is_an_incident_with_all_its_values():
         "suffix tiktok.com",
         "exclusive",
     )
-    assert (item.time, item.digits, item.source, item.packet, item.count) == (
+    assert (item.time, item.time_digits, item.source, item.packet, item.count) == (
         alert.first_seen,
         6,
         "a.pcap",
         1,
         1,
     )
-    assert alert.counts == Counts(lookups=0, handshakes=1, flows=1)
+    assert alert.counts == IncidentCounts(lookups=0, handshakes=1, flows=1)
     assert len(alert.community_ids) == 1
     assert alert.community_ids[0].startswith("1:")
     assert alert.sensor == SENSOR
@@ -295,7 +295,7 @@ contacts = st.lists(
         packet=st.integers(1, 9),
         source=st.sampled_from(["a.pcap", "b.pcap"]),
         flow=st.integers(1, 6),
-        digits=st.sampled_from([6, 9]),
+        time_digits=st.sampled_from([6, 9]),
         vlan=st.sampled_from([None, 20]),
     ),
     max_size=40,

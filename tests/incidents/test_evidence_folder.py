@@ -144,7 +144,7 @@ def test_interfaces_keep_name_and_link(tmp_path: Path) -> None:
         alert(proof(frame(1)), proof(raw), proof(frame(2, source="eth2")))
     )
     (block,) = open_source(told.extra["evidence_file"]).blocks()
-    assert [(on.link_type, on.digits, on.name) for on in block.interfaces] == [
+    assert [(on.link_type, on.time_digits, on.name) for on in block.interfaces] == [
         (1, 9, "eth1"),
         (1, 9, "eth2"),
         (101, 9, "tun0"),

@@ -24,7 +24,7 @@ def contact(number: int, kind: str = "tls-sni", name: str = "www.tiktok.com") ->
     packet = frame(number)
     seen = Observation(
         time=packet.time,
-        digits=9,
+        time_digits=9,
         evidence=kind,
         name=name,
         client_ip=b"\x0a\x14\1\7",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.core.message import Claim, Message
+from netwatch.core.message import AddressClaim, Message
 from netwatch.core.packet import Packet
 from netwatch.core.verdict import Binding
 from netwatch.inventory import learned
@@ -38,18 +38,23 @@ class Wire:
         self.learned.record(packet(time, **fields), Message((), 0, claims=(claim,)))
 
     def asks(self, mac, time, name="", *, ips=(), kept=False, xid=b"x"):
-        self.take(Claim("asks", ips, mac, name=name, transaction=mac + xid, kept=kept), time)
+        self.take(
+            AddressClaim(
+                "request", ips, mac, hostname=name, transaction_id=mac + xid, renewal=kept
+            ),
+            time,
+        )
 
     def gives(self, mac, time, lifetime=3600, *, ip=IP, server=SERVER, name="", xid=b"x"):
-        claim = Claim(
-            "leased",
+        claim = AddressClaim(
+            "lease",
             (ip,),
             mac,
-            name=name,
+            hostname=name,
             lifetime=lifetime,
-            transaction=mac + xid,
-            client=mac,
-            server=server,
+            transaction_id=mac + xid,
+            client_id=mac,
+            server_id=server,
         )
         self.take(claim, time)
 
@@ -58,13 +63,13 @@ class Wire:
         self.gives(mac, time, **given)
 
     def shows(self, mac, time, ip=IP, *, router=False, vlan=None):
-        claim = Claim("held", (ip,), mac, direct=True, router=router)
+        claim = AddressClaim("announcement", (ip,), mac, on_link=True, is_router=router)
         self.take(claim, time, src_mac=mac, vlan=vlan)
 
     def who(self, time, ip=IP, mac=None, vlan=None, *, now=True):
         """As whom a contact would be told, which it is where it comes in its turn."""
         binding = self.learned.binding_at(ip, mac, vlan, time, now=now)
-        if now and (binding is None or (binding.id is None and binding.shared is None)):
+        if now and (binding is None or (binding.id is None and binding.ambiguity is None)):
             self.learned.mark_reported(ip, mac, vlan, time)
         return binding
 
@@ -116,7 +121,7 @@ def test_a_name_is_that_of_its_own_transaction(wire):
 
 def test_a_lease_moves_to_another_device(wire):
     wire.lease(ONE, 10 * S, "alice")
-    wire.take(Claim("released", (IP,), ONE, client=ONE), 100 * S)
+    wire.take(AddressClaim("release", (IP,), ONE, client_id=ONE), 100 * S)
     assert wire.who(99 * S).hostname == "alice"
     assert wire.who(100 * S) is None
     wire.lease(TWO, 200 * S, "bob")
@@ -141,9 +146,9 @@ def test_two_servers_that_give_one_address_leave_it_unknown(wire):
 def test_a_client_that_is_refused_has_its_address_no_more(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.asks(ONE, 20 * S, ips=(IP,), kept=True, xid=b"n")
-    wire.take(Claim("refused", (), TWO, transaction=TWO + b"n"), 21 * S)
+    wire.take(AddressClaim("nak", (), TWO, transaction_id=TWO + b"n"), 21 * S)
     assert wire.who(21 * S, now=False) is not None
-    wire.take(Claim("refused", (), ONE, transaction=ONE + b"n"), 22 * S)
+    wire.take(AddressClaim("nak", (), ONE, transaction_id=ONE + b"n"), 22 * S)
     assert wire.who(22 * S, now=False) is None
 
 
@@ -157,14 +162,14 @@ def test_two_that_show_one_address_at_once_leave_it_unknown(wire):
     wire.shows(ONE, 0)
     wire.shows(TWO, 10 * S)
     assert wire.who(11 * S) == Binding(None, None, None, "address")
-    assert wire.who(11 * S, mac=TWO).shared == "address"
+    assert wire.who(11 * S, mac=TWO).ambiguity == "address"
     assert wire.who(AT_ONCE + S) == Binding(MAC2, TWO, None)
 
 
 def test_who_had_the_address_before_may_have_it_still(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 200 * S, "bob")
-    assert wire.who(201 * S, mac=ONE).shared == "address"
+    assert wire.who(201 * S, mac=ONE).ambiguity == "address"
     assert wire.who(201 * S, mac=ROUTER) == Binding(MAC2, TWO, "bob")
 
 
@@ -172,10 +177,10 @@ def test_a_frame_of_another_client_leaves_it_unknown(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 20 * S, "bob", ip=IP2)
     assert wire.who(30 * S, mac=TWO) == Binding(MAC1, ONE, "alice", "frame")
-    assert wire.who(30 * S, mac=ROUTER).shared is None
+    assert wire.who(30 * S, mac=ROUTER).ambiguity is None
     assert wire.learned.shared_addresses == 1
     wire.shows(TWO, 40 * S, IP2, router=True)
-    assert wire.who(50 * S, mac=TWO).shared is None
+    assert wire.who(50 * S, mac=TWO).ambiguity is None
 
 
 def test_two_leases_of_one_mac_with_two_names_leave_it_unknown(wire):
@@ -193,7 +198,7 @@ def test_a_router_answers_for_others(wire):
     wire.shows(ROUTER, 20)
     assert wire.who(30) == Binding(MAC1, ONE, "ws-014")
     wire.shows(TWO, 20)
-    assert wire.who(30).shared == "address"
+    assert wire.who(30).ambiguity == "address"
 
 
 def test_an_address_in_two_networks_is_two_addresses(wire):
@@ -212,35 +217,38 @@ def test_outside_of_all_networks_nothing_is_learned(wire):
     assert len(wire.learned._addresses) == len(wire.learned._stations) == 0
 
 
-MDNS = Claim("held", (IP, IP6), direct=True, name="ws-014")
+MDNS = AddressClaim("announcement", (IP, IP6), on_link=True, hostname="ws-014")
 
 
 def test_a_name_counts_where_the_host_itself_announces_it(wire):
     wire.take(MDNS, 10, src=IP)
     assert wire.who(11) == wire.who(11, IP6) == Binding(MAC1, ONE, "ws-014")
-    wire.take(Claim("held", (IP2,), direct=True, name="other"), 12, src=IP)
+    wire.take(AddressClaim("announcement", (IP2,), on_link=True, hostname="other"), 12, src=IP)
     assert wire.who(13, IP2) is None
     assert wire.learned.refused == 1
 
 
 def test_the_source_of_the_packet_is_meant_where_no_address_is_told(wire):
-    wire.take(Claim("held", (), ONE, direct=True), 10, src=IP)
+    wire.take(AddressClaim("announcement", (), ONE, on_link=True), 10, src=IP)
     assert wire.who(11).mac == ONE
 
 
 @pytest.mark.parametrize(
     ("claim", "fields"),
     [
-        (Claim("held", (IP,), TWO, direct=True), {}),  # another MAC than its frame's
-        (Claim("held", (IP,), ONE, direct=True), {"src_mac": None}),
-        (Claim("held", (), ONE, direct=True), {"src": bytes(16)}),  # from nobody
-        (Claim("held", (bytes(4),), ONE, direct=True), {}),
-        (Claim("held", (bytes([127, 0, 0, 1]),), ONE, direct=True), {}),
-        (Claim("held", (bytes([224, 0, 0, 1]),), ONE, direct=True), {}),
-        (Claim("held", (b"\xff\2" + bytes(14),), ONE, direct=True), {}),
-        (Claim("leased", (IP,), bytes(6), lifetime=60), {}),
-        (Claim("leased", (IP,), b"\1" + bytes(5), lifetime=60), {}),
-        (Claim("leased", (IP,), None, lifetime=60), {}),
+        (
+            AddressClaim("announcement", (IP,), TWO, on_link=True),
+            {},
+        ),  # another MAC than its frame's
+        (AddressClaim("announcement", (IP,), ONE, on_link=True), {"src_mac": None}),
+        (AddressClaim("announcement", (), ONE, on_link=True), {"src": bytes(16)}),  # from nobody
+        (AddressClaim("announcement", (bytes(4),), ONE, on_link=True), {}),
+        (AddressClaim("announcement", (bytes([127, 0, 0, 1]),), ONE, on_link=True), {}),
+        (AddressClaim("announcement", (bytes([224, 0, 0, 1]),), ONE, on_link=True), {}),
+        (AddressClaim("announcement", (b"\xff\2" + bytes(14),), ONE, on_link=True), {}),
+        (AddressClaim("lease", (IP,), bytes(6), lifetime=60), {}),
+        (AddressClaim("lease", (IP,), b"\1" + bytes(5), lifetime=60), {}),
+        (AddressClaim("lease", (IP,), None, lifetime=60), {}),
     ],
 )
 def test_what_cannot_be_is_refused_and_counted(wire, claim, fields):
@@ -250,15 +258,17 @@ def test_what_cannot_be_is_refused_and_counted(wire, claim, fields):
 
 
 def test_behind_a_relay_the_client_is_heard_first(wire):
-    direct = Claim("asks", (), TWO, direct=True, name="ws-014", transaction=b"t")
+    direct = AddressClaim("request", (), TWO, on_link=True, hostname="ws-014", transaction_id=b"t")
     wire.take(direct, 10, src_mac=ONE)
-    wire.take(Claim("asks", (), TWO, name="ws-014", transaction=b"t"), 11, src_mac=ROUTER)
-    wire.take(Claim("leased", (IP6,), TWO, lifetime=60, transaction=b"t"), 12)
+    wire.take(
+        AddressClaim("request", (), TWO, hostname="ws-014", transaction_id=b"t"), 11, src_mac=ROUTER
+    )
+    wire.take(AddressClaim("lease", (IP6,), TWO, lifetime=60, transaction_id=b"t"), 12)
     assert wire.who(13, IP6) == Binding(MAC1, ONE, "ws-014")
 
 
 def test_an_answer_to_the_client_itself_has_its_mac(wire):
-    wire.take(Claim("leased", (IP6,), TWO, direct=True, lifetime=60), 12, dst_mac=ONE)
+    wire.take(AddressClaim("lease", (IP6,), TWO, on_link=True, lifetime=60), 12, dst_mac=ONE)
     assert wire.who(13, IP6).mac == ONE
 
 
@@ -392,18 +402,18 @@ def test_what_is_old_is_forgotten_but_not_a_lease_that_goes_on():
 
 
 CLAIMS = st.builds(
-    Claim,
-    st.sampled_from(["asks", "leased", "refused", "released", "held"]),
+    AddressClaim,
+    st.sampled_from(["request", "lease", "nak", "release", "announcement"]),
     st.lists(st.sampled_from([IP, IP2, IP6, bytes(4), b"\xff" * 16]), max_size=2).map(tuple),
     st.sampled_from([ONE, TWO, ROUTER, None, bytes(6)]),
-    direct=st.booleans(),
-    name=st.sampled_from(["", "alice", "bob", "alice.corp.example"]),
+    on_link=st.booleans(),
+    hostname=st.sampled_from(["", "alice", "bob", "alice.corp.example"]),
     lifetime=st.sampled_from([None, 0, 60, 2**32 - 1]),
-    transaction=st.sampled_from([b"", b"a", b"b"]),
-    client=st.sampled_from([b"", b"c"]),
-    server=st.sampled_from([b"", SERVER, OTHER]),
-    kept=st.booleans(),
-    router=st.booleans(),
+    transaction_id=st.sampled_from([b"", b"a", b"b"]),
+    client_id=st.sampled_from([b"", b"c"]),
+    server_id=st.sampled_from([b"", SERVER, OTHER]),
+    renewal=st.booleans(),
+    is_router=st.booleans(),
 )
 
 
@@ -425,7 +435,7 @@ def test_any_claims_in_any_order_leave_the_tables_sound(claims, times):
                 wire.who(time * S, ip),
                 wire.learned.past_binding(ip, ONE, None, time * S),
             ):
-                if binding is not None and binding.shared is None:
+                if binding is not None and binding.ambiguity is None:
                     assert binding.mac in (ONE, TWO, ROUTER)
     table = wire.learned
     assert max(len(table._addresses), len(table._stations)) <= 2

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.core.user_yaml import Fields, Mapping, Problems, parse_yaml
+from netwatch.core.user_yaml import Fields, Problems, YamlMapping, parse_yaml
 from netwatch.core.verdict import Network
 from netwatch.inventory import networks
 from netwatch.inventory.networks import Networks, Scope, built_in, check, read_scope
@@ -24,7 +24,7 @@ def read(text):
     problems = Problems()
     top = parse_yaml(text, "n.yaml", problems)
     fields = Fields(top, "n.yaml", problems, "the file")
-    scopes = fields.each("networks", read_scope, "a network")
+    scopes = fields.build_each("networks", read_scope, "a network")
     check(scopes, problems)
     return scopes, [str(problem) for problem in problems.found]
 
@@ -242,6 +242,6 @@ def test_one_range_may_stand_with_and_without_vlan_and_in_other_vlans():
 
 def test_a_network_that_is_wrong_is_left_out():
     problems = Problems()
-    mapping = Mapping(1)
+    mapping = YamlMapping(1)
     assert read_scope(Fields(mapping, "n.yaml", problems, "a network")) is None
     assert len(problems.found) == 3

@@ -19,7 +19,7 @@ def keeper(*standings: Standing | None, **more: Any) -> Any:
     there = [each for each in standings if each is not None]
     total = RunStatistics()
     for each in there:
-        total.add(each.statistics)
+        total.merge(each.statistics)
     crew = SimpleNamespace(
         standings=list(standings),
         statistics=lambda: total,

@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Claim
+from netwatch.core.message import AddressClaim
 from netwatch.protocols import arp
 
 MAC, PEER = bytes.fromhex("020000200614"), bytes.fromhex("0200002006ff")
 IP, OTHER = bytes([10, 20, 6, 20]), bytes([10, 20, 6, 1])
-HELD = (Claim("held", (IP,), MAC, direct=True),)
+HELD = (AddressClaim("announcement", (IP,), MAC, on_link=True),)
 
 
 def packet(op=1, sender=IP, target=OTHER, head="0001080006040"):
@@ -64,6 +64,8 @@ def test_any_bytes_give_a_message_or_an_anomaly(data, at):
         else:
             anomaly = "arp-none"
             theirs = dpkt.arp.ARP(payload)
-            assert [each.ips for each in found.claims] == [(theirs.spa,)] * (theirs.spa != bytes(4))
+            assert [each.addresses for each in found.claims] == [(theirs.spa,)] * (
+                theirs.spa != bytes(4)
+            )
             assert [each.mac for each in found.claims] == [theirs.sha] * len(found.claims)
         assert anomaly.startswith("arp-")

@@ -26,7 +26,7 @@ def test_a_hello_cut_at_every_byte_waits():
     for end in range(len(HELLO)):
         with pytest.raises(Incomplete) as raised:
             read(HELLO[:end])
-        assert end < raised.value.need <= len(HELLO)
+        assert end < raised.value.bytes_needed <= len(HELLO)
 
 
 def test_a_cut_hello_shows_its_name_once_that_is_there():

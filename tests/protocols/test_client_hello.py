@@ -34,7 +34,7 @@ def test_a_real_hello_waits_until_it_is_whole():
     for size in range(len(handshake)):
         with pytest.raises(Incomplete) as raised:
             client_hello(handshake[:size])
-        assert size < raised.value.need <= len(handshake)
+        assert size < raised.value.bytes_needed <= len(handshake)
     assert client_hello(handshake + b"more").server_names == ("www.example.com",)
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Claim
+from netwatch.core.message import AddressClaim
 from netwatch.protocols import dhcp
 
 MAC = bytes.fromhex("020000200614")
@@ -40,16 +40,16 @@ BY = option(54, SERVER)
 @pytest.mark.parametrize(
     ("payload", "kind", "ips", "kept"),
     [
-        (message(1, HOST), "asks", (), False),
-        (message(1, HOST, WANTED), "asks", (IP,), False),
-        (message(3, HOST, WANTED, BY), "asks", (IP,), False),  # SELECTING
-        (message(3, HOST, WANTED), "asks", (IP,), True),  # INIT-REBOOT
-        (message(3, HOST, ciaddr=IP), "asks", (IP,), True),  # RENEWING, REBINDING
-        (message(4, WANTED, BY), "released", (IP,), False),
-        (message(5, BY, LEASE, yiaddr=IP), "leased", (IP,), False),
-        (message(6, BY), "refused", (), False),
-        (message(7, BY, ciaddr=IP), "released", (IP,), False),
-        (message(8, HOST, ciaddr=IP), "held", (IP,), False),
+        (message(1, HOST), "request", (), False),
+        (message(1, HOST, WANTED), "request", (IP,), False),
+        (message(3, HOST, WANTED, BY), "request", (IP,), False),  # SELECTING
+        (message(3, HOST, WANTED), "request", (IP,), True),  # INIT-REBOOT
+        (message(3, HOST, ciaddr=IP), "request", (IP,), True),  # RENEWING, REBINDING
+        (message(4, WANTED, BY), "release", (IP,), False),
+        (message(5, BY, LEASE, yiaddr=IP), "lease", (IP,), False),
+        (message(6, BY), "nak", (), False),
+        (message(7, BY, ciaddr=IP), "release", (IP,), False),
+        (message(8, HOST, ciaddr=IP), "announcement", (IP,), False),
     ],
     ids=[
         "discover",
@@ -75,15 +75,15 @@ def test_what_each_message_claims(payload, kind, ips, kept):
 
 def test_a_lease_as_a_whole():
     given_name = option(12, b"given.corp.example")
-    assert claim(message(5, BY, LEASE, given_name, option(61, b"\1id"), yiaddr=IP)) == Claim(
-        "leased",
+    assert claim(message(5, BY, LEASE, given_name, option(61, b"\1id"), yiaddr=IP)) == AddressClaim(
+        "lease",
         (IP,),
         MAC,
-        name="given.corp.example",
+        hostname="given.corp.example",
         lifetime=3600,
-        transaction=MAC + XID,
-        client=b"\1id",
-        server=SERVER,
+        transaction_id=MAC + XID,
+        client_id=b"\1id",
+        server_id=SERVER,
     )
 
 
@@ -114,7 +114,7 @@ def test_names(options, name):
 def test_a_name_that_cannot_be_read_leaves_the_other():
     found = dhcp.parse(message(1, HOST, option(81, b"\4\0\0\x7fws")))
     assert found.anomalies == ("dhcp-name",)
-    assert found.claims[0].name == "ws-014"
+    assert found.claims[0].hostname == "ws-014"
 
 
 def test_options_go_on_in_file_and_sname():
@@ -157,14 +157,14 @@ def test_an_option_of_the_wrong_size_is_left_out(code):
 
 def test_options_that_run_out_are_read_as_far_as_they_are_whole():
     found = dhcp.parse(message(1, HOST, end=b"\x0c\x09cut"))
-    assert (found.anomalies, found.claims[0].name) == (("dhcp-cut",), "ws-014")
+    assert (found.anomalies, found.claims[0].hostname) == (("dhcp-cut",), "ws-014")
     assert dhcp.parse(message(1, HOST, end=b"")).anomalies == ()
 
 
 def test_options_without_end():
     many = dhcp.parse(message(1, HOST, b"\x2b\0" * 400))
     assert many.anomalies == ("dhcp-many-options",)
-    assert many.claims[0].name == "ws-014"
+    assert many.claims[0].hostname == "ws-014"
 
 
 @given(st.binary(max_size=120), st.integers(0, 60), st.binary(max_size=4))

@@ -51,42 +51,42 @@ SERVER = option(2, b"\0\3\0\1" + OTHER)
 @pytest.mark.parametrize(
     ("kind", "told", "kept"),
     [
-        (1, "asks", False),
-        (3, "asks", False),
-        (4, "asks", True),
-        (5, "asks", True),
-        (6, "asks", True),
-        (8, "released", False),
-        (9, "released", False),
+        (1, "request", False),
+        (3, "request", False),
+        (4, "request", True),
+        (5, "request", True),
+        (6, "request", True),
+        (8, "release", False),
+        (9, "release", False),
     ],
     ids=["solicit", "request", "confirm", "renew", "rebind", "release", "decline"],
 )
 def test_what_a_client_claims(kind, told, kept):
     (claim,) = dhcpv6.parse(message(kind, FQDN, SERVER, ia(address()))).claims
-    assert (claim.kind, claim.ips, claim.kept) == (told, (IP,), kept)
-    assert (claim.name, claim.mac, claim.direct) == ("ws-014.corp.example", MAC, True)
-    assert (claim.transaction, claim.client) == (DUID_LL + XID, DUID_LL)
+    assert (claim.kind, claim.addresses, claim.renewal) == (told, (IP,), kept)
+    assert (claim.hostname, claim.mac, claim.on_link) == ("ws-014.corp.example", MAC, True)
+    assert (claim.transaction_id, claim.client_id) == (DUID_LL + XID, DUID_LL)
 
 
 def test_a_reply_leases_each_address_for_its_lifetime():
     found = dhcpv6.parse(message(7, SERVER, ia(address(), address(IP2, 60)), ia(address(IP3, 0))))
-    assert [(each.kind, each.ips, each.lifetime) for each in found.claims] == [
-        ("leased", (IP,), 3600),
-        ("leased", (IP2,), 60),
-        ("released", (IP3,), 0),
+    assert [(each.kind, each.addresses, each.lifetime) for each in found.claims] == [
+        ("lease", (IP,), 3600),
+        ("lease", (IP2,), 60),
+        ("release", (IP3,), 0),
     ]
-    assert found.claims[0].server == b"\0\3\0\1" + OTHER
+    assert found.claims[0].server_id == b"\0\3\0\1" + OTHER
 
 
 def test_temporary_addresses_count_and_prefixes_do_not():
     found = dhcpv6.parse(message(7, ia(address(), code=4), option(25, bytes(12))))
-    assert [each.ips for each in found.claims] == [(IP,)]
+    assert [each.addresses for each in found.claims] == [(IP,)]
 
 
 def test_an_address_with_an_error_is_not_given():
     bad = address(IP, 3600, option(13, b"\0\2no addresses"))
     good = address(IP2, 60, option(13, b"\0\0fine"))
-    assert [each.ips for each in dhcpv6.parse(message(7, ia(bad, good))).claims] == [(IP2,)]
+    assert [each.addresses for each in dhcpv6.parse(message(7, ia(bad, good))).claims] == [(IP2,)]
 
 
 @pytest.mark.parametrize("kind", [2, 10, 11, 14, 36])
@@ -99,17 +99,17 @@ def test_other_messages_claim_nothing(kind):
 )
 def test_the_hardware_address_in_a_duid(duid, mac):
     (claim,) = dhcpv6.parse(message(3, duid=duid)).claims
-    assert (claim.mac, claim.client) == (mac, duid)
+    assert (claim.mac, claim.client_id) == (mac, duid)
 
 
 def test_a_relay_tells_the_hardware_address():
     inside = message(3, FQDN)
     (claim,) = dhcpv6.parse(relay(inside, option(79, b"\0\1" + OTHER))).claims
-    assert (claim.mac, claim.direct, claim.name) == (OTHER, False, "ws-014.corp.example")
+    assert (claim.mac, claim.on_link, claim.hostname) == (OTHER, False, "ws-014.corp.example")
     (claim,) = dhcpv6.parse(relay(relay(inside, option(79, b"\0\1" + OTHER)), hops=1)).claims
     assert claim.mac == OTHER
     (claim,) = dhcpv6.parse(relay(message(7, ia(address())), kind=13)).claims
-    assert (claim.kind, claim.mac, claim.direct) == ("leased", MAC, False)
+    assert (claim.kind, claim.mac, claim.on_link) == ("lease", MAC, False)
 
 
 def test_relays_are_bounded():
@@ -157,7 +157,7 @@ def test_what_is_no_message(payload, anomaly):
 def test_what_can_be_read_all_the_same(odd, anomaly):
     found = dhcpv6.parse(message(3, ia(address()), odd))
     assert found.anomalies == (anomaly,)
-    assert (found.claims[0].client, found.claims[0].ips) == (DUID_LL, (IP,))
+    assert (found.claims[0].client_id, found.claims[0].addresses) == (DUID_LL, (IP,))
 
 
 def test_an_odd_address_of_a_relay_is_left_out():
@@ -177,5 +177,5 @@ def test_any_bytes_give_a_message_or_an_anomaly(data):
         anomalies = (error.anomaly,)
     else:
         anomalies = found.anomalies
-        assert all(len(ip) == 16 for each in found.claims for ip in each.ips)
+        assert all(len(ip) == 16 for each in found.claims for ip in each.addresses)
     assert all(anomaly.startswith("dhcpv6-") for anomaly in anomalies)

@@ -53,7 +53,7 @@ def test_a_query_shows_the_name_asked():
     raw = message(QUERY, [question("WWW.Example.com", 28)], additionals=[ROOT_OPT])
     found = dns.parse(raw)
     assert shown(found) == [("dns-query", "www.example.com")]
-    assert not found.names[0].by_destination
+    assert not found.names[0].client_is_destination
     assert found.dns.type == "AAAA"
     assert found.dns.rcode is None
     assert found.size == len(raw)
@@ -89,7 +89,7 @@ def test_a_response_follows_the_aliases_in_any_order_of_records():
         ("dns-cname", "b.example.net"),
         ("dns-cname", "c.example.net"),
     ]
-    assert all(one.by_destination for one in found.names)
+    assert all(one.client_is_destination for one in found.names)
     assert found.dns.chain == ("b.example.net", "c.example.net")
     assert found.dns.answers == (("192.0.2.1", 30), ("2001:db8::1", 31))
     assert found.dns.rcode == "NOERROR"
@@ -184,7 +184,7 @@ def test_ech_keys_tell_their_public_names():
     keys = keys[:4] + (len(keys) - 6).to_bytes(2) + keys[6:]
     answers = [record(OWNER, 65, b"\0\1\0" + param(1, b"\x02h2") + keys)]
     found = dns.parse(message(RESPONSE, [question("www.example.com", 65)], answers))
-    assert found.dns.ech == ("public.example", "other.example")
+    assert found.dns.ech_public_names == ("public.example", "other.example")
     assert shown(found) == [("dns-answer", "www.example.com")]
     assert found.anomalies == ()
 
@@ -312,7 +312,7 @@ def test_over_tcp_a_message_waits_until_it_is_whole():
     for size in range(len(stream)):
         with pytest.raises(Incomplete) as raised:
             dns.parse_stream(stream[:size])
-        assert size < raised.value.need <= len(stream)
+        assert size < raised.value.bytes_needed <= len(stream)
     found = dns.parse_stream(stream + b"more")
     assert found.size == len(stream)
     assert shown(found) == [("dns-query", "www.example.com")]

@@ -27,7 +27,7 @@ def whole(body: bytes = BODY, sequence: int = 0) -> bytes:
 def name(found) -> str:
     (shown,) = found.names
     assert shown.evidence == "dtls-sni"
-    assert not shown.by_destination
+    assert not shown.client_is_destination
     return shown.name
 
 

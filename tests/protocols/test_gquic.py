@@ -23,7 +23,7 @@ def whole(version: int = 43, number_size: int = 1, before: bytes = b"") -> bytes
 def name(found) -> str:
     (shown,) = found.names
     assert shown.evidence == "quic-sni"
-    assert not shown.by_destination
+    assert not shown.client_is_destination
     return shown.name
 
 

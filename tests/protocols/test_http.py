@@ -10,7 +10,7 @@ from netwatch.protocols import http
 def names(raw: bytes, last: bool = False) -> list[str]:
     found = http.parse(raw, last)
     assert {one.evidence for one in found.names} <= {"http-host"}
-    assert not any(one.by_destination for one in found.names)
+    assert not any(one.client_is_destination for one in found.names)
     return [one.name for one in found.names]
 
 
@@ -102,7 +102,7 @@ def test_a_request_cut_at_every_byte():
     for size in range(len(raw)):
         with pytest.raises(Incomplete) as raised:
             http.parse(raw[:size])
-        assert raised.value.need > size
+        assert raised.value.bytes_needed > size
         if size < line_whole:
             with pytest.raises(ParseError) as refused:
                 http.parse(raw[:size], last=True)

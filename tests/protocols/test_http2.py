@@ -21,7 +21,7 @@ def read(data: bytes, last: bool = False) -> Message:
 
 
 def names(found) -> list[str]:
-    assert all(one.evidence == "http-host" and not one.by_destination for one in found.names)
+    assert all(one.evidence == "http-host" and not one.client_is_destination for one in found.names)
     return [one.name for one in found.names]
 
 
@@ -63,7 +63,7 @@ def test_a_connection_cut_at_every_byte_waits_for_the_first_request():
     for end in range(len(WHOLE)):
         with pytest.raises(Incomplete) as raised:
             read(WHOLE[:end])
-        assert end < raised.value.need <= len(WHOLE)
+        assert end < raised.value.bytes_needed <= len(WHOLE)
         with pytest.raises(ParseError) as refused:
             read(WHOLE[:end], last=True)
         assert refused.value.anomaly == "http2-cut"
@@ -90,7 +90,7 @@ def grown(ends: list[int], data: bytes) -> list[str]:
             try:
                 message = connection.read(given_)
             except Incomplete as more:
-                missing = more.need - len(given_)
+                missing = more.bytes_needed - len(given_)
                 break
             assert 0 < message.size <= end - done
             assert message.anomalies == ()

@@ -5,7 +5,7 @@ from leases import announcement
 from scapy.layers.dns import DNS, DNSQR, DNSRR
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Claim
+from netwatch.core.message import AddressClaim
 from netwatch.protocols import dns, mdns
 
 IP, IP6 = bytes([10, 20, 6, 20]), bytes.fromhex("20010db8002000060000000000000014")
@@ -30,14 +30,16 @@ def aaaa(name="ws-014.local."):
 
 def test_a_host_announces_its_name_with_all_its_addresses():
     found = mdns.parse(payload(announcement(TEXT, "WS-014", TEXT6)))
-    assert found.claims == (Claim("held", (IP, IP6), direct=True, name="ws-014"),)
+    assert found.claims == (
+        AddressClaim("announcement", (IP, IP6), on_link=True, hostname="ws-014"),
+    )
     assert found.names == ()
 
 
 def test_addresses_among_the_additional_records_count():
     pointer = DNSRR(rrname="_ssh._tcp.local.", type="PTR", ttl=120, rdata="ws._ssh._tcp.local.")
     found = mdns.parse(response(pointer, additional=[a(), aaaa()]))
-    assert [(each.name, each.ips) for each in found.claims] == [("ws-014", (IP, IP6))]
+    assert [(each.hostname, each.addresses) for each in found.claims] == [("ws-014", (IP, IP6))]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_names_are_shown_as_ever():
 def test_what_was_whole_before_the_cut_counts():
     data = response(a(), aaaa())
     found = mdns.parse(data[:-3])
-    assert (found.anomalies, found.claims[0].ips) == (("dns-cut",), (IP,))
+    assert (found.anomalies, found.claims[0].addresses) == (("dns-cut",), (IP,))
 
 
 def test_many_records_are_bounded():
@@ -78,7 +80,7 @@ def test_many_records_are_bounded():
     data += data[12:] * 600
     data[6:8] = (601).to_bytes(2)
     found = mdns.parse(bytes(data))
-    assert found.claims[0].ips == (IP,)
+    assert found.claims[0].addresses == (IP,)
     assert "dns-many-records" in found.anomalies
 
 
@@ -94,4 +96,4 @@ def test_any_bytes_give_what_dns_gives(at, gone, put):
     else:
         found = mdns.parse(bytes(data))
         assert found.names == plain.names
-        assert all(each.name and each.ips for each in found.claims)
+        assert all(each.hostname and each.addresses for each in found.claims)

@@ -14,7 +14,7 @@ from scapy.layers.inet6 import (
 )
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Claim
+from netwatch.core.message import AddressClaim
 from netwatch.protocols import neighbor
 
 MAC = "02:00:00:20:06:14"
@@ -25,7 +25,7 @@ SOURCE, DEST = ICMPv6NDOptSrcLLAddr(lladdr=MAC), ICMPv6NDOptDstLLAddr(lladdr=MAC
 
 
 def held(*ips, router=False):
-    return (Claim("held", ips, PACKED, direct=True, router=router),)
+    return (AddressClaim("announcement", ips, PACKED, on_link=True, is_router=router),)
 
 
 @pytest.mark.parametrize(

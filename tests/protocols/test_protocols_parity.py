@@ -80,7 +80,7 @@ def reading(parser: Any, data: bytes) -> str:
         try:
             found = read()
         except Exception as error:
-            told = getattr(error, "anomaly", getattr(error, "need", error))
+            told = getattr(error, "anomaly", getattr(error, "bytes_needed", error))
             return f"{type(error).__name__} {told}"
         ja4 = found.tls.ja4 if found is not None and found.tls is not None else None
         return f"{found!r} {ja4}"

@@ -37,7 +37,7 @@ HELLO = hello(
 def name(found) -> str:
     (shown,) = found.names
     assert shown.evidence == "quic-sni"
-    assert not shown.by_destination
+    assert not shown.client_is_destination
     return shown.name
 
 

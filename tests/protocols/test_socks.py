@@ -44,7 +44,7 @@ REQUESTS = [
 def test_the_host_of_a_request(data, host):
     found = socks.parse(data + b"\x16\x03\x01")
     assert [(one.evidence, one.name) for one in found.names] == [("socks-host", host)]
-    assert not found.names[0].by_destination
+    assert not found.names[0].client_is_destination
     assert found.size == len(data)
     assert socks.parse(data) == found
 
@@ -54,7 +54,7 @@ def test_a_request_cut_at_every_byte_waits(data):
     for end in range(len(data)):
         with pytest.raises(Incomplete) as raised:
             socks.parse(data[:end])
-        assert end < raised.value.need <= len(data)
+        assert end < raised.value.bytes_needed <= len(data)
         with pytest.raises(ParseError) as refused:
             socks.parse(data[:end], last=True)
         assert refused.value.anomaly == "socks-cut"

@@ -24,7 +24,7 @@ def test_a_real_hello():
     assert [(one.evidence, one.name) for one in found.names] == [
         ("tls-sni", "v16-webapp.example.com")
     ]
-    assert not found.names[0].by_destination
+    assert not found.names[0].client_is_destination
     assert found.size == len(raw)
     assert found.tls.version == "1.3"
     assert found.tls.alpn == ("h2", "http/1.1")
@@ -53,7 +53,7 @@ def test_a_hello_in_records_of_any_size_waits_until_it_is_whole(size):
     for end in range(len(raw)):
         with pytest.raises(Incomplete) as raised:
             tls.parse(raw[:end])
-        assert end < raised.value.need <= len(raw)
+        assert end < raised.value.bytes_needed <= len(raw)
     found = tls.parse(raw + b"more")
     assert found.names[0].name == "www.example.com"
     assert found.size == len(raw)
@@ -65,7 +65,7 @@ def test_a_real_hello_cut_at_every_byte():
     for end in range(len(raw)):
         with pytest.raises(Incomplete) as raised:
             tls.parse(raw[:end])
-        assert end < raised.value.need <= len(raw)
+        assert end < raised.value.bytes_needed <= len(raw)
 
 
 def test_a_hello_that_ends_within_its_record():

@@ -17,7 +17,7 @@ CHANGE = b"\x14\3\3\0\1\1"
 
 
 def names(found) -> list[str]:
-    assert all(one.evidence == "tls-cert" and one.by_destination for one in found.names)
+    assert all(one.evidence == "tls-cert" and one.client_is_destination for one in found.names)
     return [one.name for one in found.names]
 
 
@@ -61,7 +61,7 @@ def test_a_flight_in_records_of_any_size_waits_for_the_leaf(size):
     for end in range(whole):
         waits = outcome(raw[:end])
         assert isinstance(waits, Incomplete)
-        assert end < waits.need <= whole
+        assert end < waits.bytes_needed <= whole
     handshake = len(server_hello()) + 4 + 3 + 3 + len(LEAF)
     assert whole == handshake + 5 * -(-handshake // size)
 

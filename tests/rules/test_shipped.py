@@ -8,7 +8,7 @@ import pytest
 import yaml
 from support.paths import SHARED
 
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.lint import lint
 from netwatch.rules.signature import Signature
@@ -97,7 +97,7 @@ def test_no_trap_shows_its_app(shipped_catalog: Catalog, evidence: Any) -> None:
         if trap["id"] in genuine:
             continue
         for text in [*trap.get("examples", ()), *trap.get("synthetic", ())]:
-            name = normalise(text.partition(" ")[0].encode())
+            name = normalise_name(text.partition(" ")[0].encode())
             if not HOST.match(name) or (trap["kind"] == "shared-zone" and name in names):
                 continue
             tried += 1

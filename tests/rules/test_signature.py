@@ -51,7 +51,7 @@ def test_a_signature_becomes_values() -> None:
         ("vendor: maker", "vendor: Maker Inc", 3, "expected a-z, 0-9"),
         ("category: video", "category: Video", 4, "expected a-z, 0-9"),
         ("app: clips", "app: clips\nup: 1", 2, "unknown key 'up'"),
-        ("app: clips", "app: clips\napp: clips", 2, "key 'app' stands twice"),
+        ("app: clips", "app: clips\napp: clips", 2, "duplicate key 'app'"),
         ("app: clips", "app: Clips", 1, "expected a-z, 0-9"),
         ("app: clips", "app: other", 1, "must stand in a file of its name, other.yaml"),
         ("role: exclusive", "role: mine", 6, "expected one of exclusive, vendor, embed, cdn"),

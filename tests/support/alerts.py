@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import date
 
-from netwatch.core.alert import Alert, Counts, Sensor
+from netwatch.core.alert import Alert, IncidentCounts, Sensor
 from netwatch.core.frame import EvidenceFrames, Frame
 from netwatch.core.verdict import App, Ban, Device, Network
 from netwatch.incidents.incident import incident_id
@@ -33,7 +33,7 @@ ALERT = Alert(
     confidence="confirmed",
     first_seen=START,
     last_seen=START + 100 * SECOND,
-    digits=6,
+    time_digits=6,
     app=App("tiktok", "TikTok", "bytedance", "video"),
     ban=BAN,
     exemption=None,
@@ -43,7 +43,7 @@ ALERT = Alert(
     destinations=(),
     names=("www.tiktok.com",),
     evidence=(),
-    counts=Counts(1, 1, 1, 600, 4000),
+    counts=IncidentCounts(1, 1, 1, 600, 4000),
     community_ids=(),
     sensor=Sensor("sensor-1", "0.1.0"),
 )

@@ -52,7 +52,7 @@ def contact(
     """A contact `at` seconds after noon, of device number `who`."""
     seen = Observation(
         time=NOON + int(at * SECOND),
-        digits=6,
+        time_digits=6,
         evidence=evidence,
         name=name,
         client_ip=bytes((10, 20, who >> 8, who & 255)),
@@ -64,7 +64,7 @@ def contact(
         vlan=20,
         source=source,
         packet=packet,
-        flow=flow,
+        flow_id=flow,
     )
     return Contact(
         replace(seen, **changed),

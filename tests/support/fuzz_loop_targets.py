@@ -32,7 +32,7 @@ from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.core.flow import NAME_STATUSES
-from netwatch.core.message import LEARNABLE, Message
+from netwatch.core.message import LEARNING_SOURCES, Message
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.flows.records import ended
 from netwatch.dissect.flows.table import FIELDS as WORDS
@@ -206,7 +206,7 @@ def _street(data: bytes) -> None:
         return NAME_STATUSES.index("named" if message.names else "no-sni")
 
     case = Case(data)
-    sources = [word for bit, word in enumerate(LEARNABLE) if case.learning >> bit & 1]
+    sources = [word for bit, word in enumerate(LEARNING_SOURCES) if case.learning >> bit & 1]
     by = Dissector(
         PROTOCOLS,
         looks_like,
@@ -224,7 +224,8 @@ def _street(data: bytes) -> None:
         learned.record(packet, message)
         binding = learned.binding_at(packet.src, packet.src_mac, packet.vlan, packet.time)
         hold(
-            binding is None or binding.shared == "address" or bool(binding.mac), "a device of none"
+            binding is None or binding.ambiguity == "address" or bool(binding.mac),
+            "a device of none",
         )
         for observation in observe(packet, message):
             hold(bool(observation.name), "an empty name")

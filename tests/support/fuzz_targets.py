@@ -68,10 +68,12 @@ def _sound(message: Message, data: bytes) -> None:
         hold(" " not in shown.name, f"name {shown.name!r}")
         hold(len(shown.name) <= 4 * 300, f"a name of {len(shown.name)}")
     for claim in message.claims:
-        hold(all(len(ip) in (4, 16) for ip in claim.ips), f"addresses {claim.ips}")
+        hold(all(len(ip) in (4, 16) for ip in claim.addresses), f"addresses {claim.addresses}")
         hold(claim.mac is None or len(claim.mac) == 6, f"MAC {claim.mac!r}")
-        hold(claim.name.isascii() and claim.name.isprintable(), f"name {claim.name!r}")
-        hold(" " not in claim.name and len(claim.name) <= 4 * 256, f"name {claim.name!r}")
+        hold(claim.hostname.isascii() and claim.hostname.isprintable(), f"name {claim.hostname!r}")
+        hold(
+            " " not in claim.hostname and len(claim.hostname) <= 4 * 256, f"name {claim.hostname!r}"
+        )
         hold(claim.lifetime is None or 0 <= claim.lifetime < 1 << 32, "a lifetime that cannot be")
     if message.tls is not None and message.tls.ja4 is not None:
         hold(len(message.tls.ja4) == 36, f"JA4 {message.tls.ja4}")
@@ -95,7 +97,7 @@ def _stream(parse: Callable[[bytes, bool], Message]) -> Target:
             try:
                 _sound(parse(given, last), given)
             except Incomplete as more:
-                hold(more.need > len(given), f"needs {more.need} of {len(given)}")
+                hold(more.bytes_needed > len(given), f"needs {more.bytes_needed} of {len(given)}")
                 hold(not last, "wants more than there will be")
             except ParseError:
                 pass
@@ -141,7 +143,7 @@ def _conversation(converse: Callable[[], Callable[[bytes, bool], Message]]) -> T
                 try:
                     message = read(given[done:], last)
                 except Incomplete as more:
-                    hold(more.need > len(given) - done, f"needs {more.need}")
+                    hold(more.bytes_needed > len(given) - done, f"needs {more.bytes_needed}")
                     hold(not last, "wants more than there will be")
                     break
                 except ParseError:
@@ -159,7 +161,10 @@ def _handshake(parse: Callable[[bytes, bool], object]) -> Target:
             try:
                 parse(data, last)
             except Incomplete as more:
-                hold(not last and more.need > len(data), f"needs {more.need} of {len(data)}")
+                hold(
+                    not last and more.bytes_needed > len(data),
+                    f"needs {more.bytes_needed} of {len(data)}",
+                )
             except ParseError:
                 pass
 

@@ -85,7 +85,7 @@ def outputs(text: str, base: Path) -> tuple[Output, ...]:
     assert mapping is not None
     fields = Fields(mapping, "netwatch.yaml", problems, "the configuration")
     found = read_outputs(fields, base, SINKS, RENDERERS, render_within)
-    fields.done()
+    fields.reject_unknown()
     problems.raise_if_any()
     return found
 

@@ -23,7 +23,7 @@ def flow(client: str = "10.20.1.7", server: str = "203.0.113.10", **fields: Any)
         "bytes_out": 600,
         "bytes_in": 4000,
         "name_status": "none",
-        "opened": True,
-        "waiting": False,
+        "start_seen": True,
+        "incomplete_message": False,
     }
     return Flow(**{**values, **fields})

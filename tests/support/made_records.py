@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import date
 
-from netwatch.core.alert import Alert, Counts, Destination, EvidenceItem, Sensor
+from netwatch.core.alert import Alert, Destination, EvidenceItem, IncidentCounts, Sensor
 from netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import App, Ban, Device, Exemption, Network
@@ -12,7 +12,7 @@ TIME = 1_678_406_400_123_456_789  # 2023-03-10T00:00:00.123456789Z
 
 BARE = Observation(
     time=TIME,
-    digits=6,
+    time_digits=6,
     evidence="dns-query",
     name="tiktok.com",
     client_ip=bytes([10, 20, 0, 7]),
@@ -61,7 +61,7 @@ BAN = Ban(
 
 ITEM = EvidenceItem(
     time=TIME + 10**9,
-    digits=6,
+    time_digits=6,
     type="tls-sni",
     name="v16-webapp.tiktok.com",
     rule="suffix tiktok.com",
@@ -81,7 +81,7 @@ ALERT = Alert(
     confidence="confirmed",
     first_seen=TIME,
     last_seen=TIME + 100 * 10**9,
-    digits=6,
+    time_digits=6,
     app=App("tiktok", "TikTok", "bytedance", "video"),
     ban=BAN,
     exemption=None,
@@ -91,7 +91,7 @@ ALERT = Alert(
     destinations=(),
     names=(),
     evidence=(),
-    counts=Counts(),
+    counts=IncidentCounts(),
     community_ids=(),
     sensor=Sensor("sensor-1", "0.1.0", "5e1a", "c0ff"),
 )
@@ -116,7 +116,7 @@ FULL_ALERT = replace(
     ),
     names=("tiktok.com", "v16-webapp.tiktok.com"),
     evidence=(ITEM, EARLIER),
-    counts=Counts(2, 3, 1, 4000, 90000),
+    counts=IncidentCounts(2, 3, 1, 4000, 90000),
     community_ids=("1:abc", "1:def"),
 )
 

@@ -31,7 +31,7 @@ def sound_outcome(parse: Callable[[bytes], Message | None], data: bytes, prefix:
     try:
         found = parse(data)
     except Incomplete as error:
-        return error.need > len(data)
+        return error.bytes_needed > len(data)
     except ParseError as error:
         return error.anomaly.startswith(prefix)
     return found is None or 0 <= found.size <= len(data)

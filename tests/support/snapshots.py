@@ -11,7 +11,7 @@ NOW = 1_679_302_800.0
 
 ITEM = EvidenceItem(
     time=START,
-    digits=9,
+    time_digits=9,
     type="tls-sni",
     name="v16-webapp.tiktok.com",
     rule="suffix tiktok.com",

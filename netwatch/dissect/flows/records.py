@@ -179,12 +179,12 @@ def ended(slot: Slot, sources: Sequence[str]) -> Flow:
         bytes_out=out,
         bytes_in=in_,
         name_status=NAME_STATUSES[slot[_TOLD] >> 8],
-        opened=bool(about & _STARTED),
-        waiting=_WAITING in (slot[6] & 7, (slot[6] >> 8) & 7),
+        start_seen=bool(about & _STARTED),
+        incomplete_message=_WAITING in (slot[6] & 7, (slot[6] >> 8) & 7),
         client_mac=mac.to_bytes(7)[1:] if mac else None,
         source=sources[slot[19] >> 40],
         packet=slot[19] & 0xFFFFFFFFFF,
-        flow=slot[0] | slot[_TOLD] & 255,
+        flow_id=slot[0] | slot[_TOLD] & 255,
     )
 
 

@@ -19,7 +19,7 @@ if cython.compiled:
 else:
     from netwatch.dissect.loop.links import Links
 
-from netwatch.core.flow import GRACE
+from netwatch.core.flow import DNS_TTL_GRACE
 
 SLOTS = cython.declare(cython.ulonglong, 65536)
 KEPT = cython.declare(cython.longlong, 300_000_000_000)
@@ -37,7 +37,7 @@ class Lookups(Links):
 
     def remember(self) -> None:
         """Make the table of addresses."""
-        assert KEPT == GRACE
+        assert KEPT == DNS_TTL_GRACE
         self.answers = array("q", bytes(8 * 3 * SLOTS))
         self.forgotten = 0
 

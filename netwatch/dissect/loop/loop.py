@@ -81,7 +81,7 @@ class Kernel(Transport):
     (see `interest`) messages whose names are all outside of them are counted and give no
     row; None wants all. With `recording`, flows that are over are kept until `flows.take`
     is called, which must be after each list of rows. With `opening` the first packet of
-    each flow gives a row. `learning` has a bit for each of `core.message.LEARNABLE` that is passed
+    each flow gives a row. `learning` has a bit for each of `LEARNING_SOURCES` that is passed
     on too, to learn devices from it. Unset `holding` while a block is walked that is read
     amid the rows of another."""
 

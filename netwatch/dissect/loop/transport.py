@@ -57,7 +57,7 @@ KEY_MASK = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFE00)
 @cython.cclass
 class Transport(Hellos):
     """Reads the transport header at `at`, and hands on what may carry a name. `learning`
-    has a bit for each of `core.message.LEARNABLE` that devices are learned from."""
+    has a bit for each of `core.message.LEARNING_SOURCES` that devices are learned from."""
 
     @cython.cfunc
     @cython.nogil

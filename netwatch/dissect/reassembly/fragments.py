@@ -183,5 +183,5 @@ def _block(key: Datagram, data: bytes, length: int, packet: Packet) -> Whole:
     frame = header + data
     vlan = -1 if packet.vlan is None else packet.vlan
     records = array("q", [packet.time, 0, len(frame), len(header) + length, 0, vlan])
-    interfaces = (Interface(link, packet.digits),)
+    interfaces = (Interface(link, packet.time_digits),)
     return Block(frame, records, 1, interfaces, packet.number, 0), packet.source, key

@@ -229,7 +229,7 @@ class Streams:
             try:
                 message = self._parse(stream.kind, side, seq, bytes(stream.data), last)
             except Incomplete as more:
-                stream.need = more.need
+                stream.need = more.bytes_needed
                 return
             if message is not None:
                 found.append((packet, message))

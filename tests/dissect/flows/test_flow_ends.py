@@ -49,7 +49,7 @@ def test_a_quic_hello_that_never_became_whole_is_waited_for() -> None:
     _, second = handshakes.quic_hello(1, "www.example.org", rng, post_quantum=True)
     whole, *_ = handshakes.quic_hello(1, "www.example.org", rng)
     (flow,) = flows(list(timed([udp(second, dport=443)])), RAW)
-    assert (flow.name_status, flow.waiting) == ("none", True)
+    assert (flow.name_status, flow.incomplete_message) == ("none", True)
     (flow,) = flows(list(timed([udp(whole, dport=443)])), RAW)
     assert flow.name_status == "ech"
 

@@ -73,8 +73,8 @@ def test_ends_bytes_and_times(version: int, swapped: bool) -> None:
         bytes_out=len(HELLO),
         bytes_in=70,
         name_status="ech",
-        opened=True,
-        waiting=False,
+        start_seen=True,
+        incomplete_message=False,
         source="test",
         packet=1,
     )
@@ -111,7 +111,7 @@ def test_ends_bytes_and_times(version: int, swapped: bool) -> None:
 )
 def test_who_asked(packets: list[bytes], client_port: int, opened: bool) -> None:
     (flow,) = of(*packets)
-    assert (flow.client_port, flow.opened) == (client_port, opened)
+    assert (flow.client_port, flow.start_seen) == (client_port, opened)
     expected = CLIENT if client_port >= 50000 else SERVER
     assert flow.client_ip == ip_address(expected).packed
 
@@ -122,7 +122,7 @@ def test_ports_used_again_are_another_flow() -> None:
     one, two = of(*packets)
     assert (one.bytes_out, one.name_status, one.packet) == (len(HELLO), "ech", 1)
     assert (two.bytes_out, two.name_status, two.first) == (50, "none", START + 2_000_000)
-    assert (two.packet, two.opened) == (3, True)
+    assert (two.packet, two.start_seen) == (3, True)
 
 
 def test_a_repeated_syn_is_no_other_flow() -> None:
@@ -161,9 +161,9 @@ def test_a_flow_in_fragments_counts_once() -> None:
 
 def test_a_hello_without_its_end_is_waited_for() -> None:
     (flow,) = of(tcp(flags="S", seq=1000), tcp(HELLO[:300]))
-    assert (flow.name_status, flow.waiting) in {("none", True), ("ech", True)}
+    assert (flow.name_status, flow.incomplete_message) in {("none", True), ("ech", True)}
     (flow,) = of(tcp(flags="S", seq=1000), tcp(HELLO[:20]))
-    assert (flow.name_status, flow.waiting) == ("none", True)
+    assert (flow.name_status, flow.incomplete_message) == ("none", True)
 
 
 def test_more_flows_than_the_list_holds_are_all_told() -> None:
@@ -221,9 +221,9 @@ def test_a_flow_is_followed_to_its_end_and_not_beyond() -> None:
     by = Dissector(PROTOCOLS, looks_like, name_status=lambda message: NAME_STATUSES.index("named"))
     block_ = block(list(timed([tcp(HELLO, **OUT)])), RAW)
     ((packet, _),) = by.messages(block_, "test")
-    by.follow(packet.flow)
-    assert [each.flow for each in by.finish()] == [packet.flow]
-    by.follow(packet.flow)
+    by.follow(packet.flow_id)
+    assert [each.flow_id for each in by.finish()] == [packet.flow_id]
+    by.follow(packet.flow_id)
     # What comes between the same ports later is another flow.
     later = block(list(timed([tcp(HELLO, seq=90000, **OUT)])), RAW)
     assert len(list(by.messages(later, "test"))) == 1
@@ -235,5 +235,5 @@ def test_a_flow_is_followed_that_is_over_and_not_told_yet() -> None:
     by = Dissector(PROTOCOLS, looks_like, name_status=lambda message: NAME_STATUSES.index("named"))
     again = [tcp(flags="S", seq=7, **OUT), tcp(HELLO, **OUT), tcp(flags="S", seq=90000, **OUT)]
     (found,) = by.messages(block(list(timed(again)), RAW), "test")
-    by.follow(found[0].flow)
-    assert [each.flow for each in (*by.flows(), *by.finish())][:1] == [found[0].flow]
+    by.follow(found[0].flow_id)
+    assert [each.flow_id for each in (*by.flows(), *by.finish())][:1] == [found[0].flow_id]

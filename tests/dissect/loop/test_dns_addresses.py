@@ -7,7 +7,7 @@ import pytest
 from support.captures import START, rows, timed
 from support.frames import CLIENT, SERVER, udp
 
-from netwatch.core.flow import GRACE
+from netwatch.core.flow import DNS_TTL_GRACE
 from netwatch.dissect.loop.loop import Kernel
 
 RAW = 101
@@ -37,8 +37,8 @@ def walked(*packets: bytes, zones: tuple[bytes, ...] = (b"example.com",)) -> Ker
     [
         (-1, False),
         (0, True),
-        (60 * SECOND + GRACE, True),
-        (60 * SECOND + GRACE + 1, False),
+        (60 * SECOND + DNS_TTL_GRACE, True),
+        (60 * SECOND + DNS_TTL_GRACE + 1, False),
     ],
 )
 def test_an_answer_is_known_from_its_time_until_it_is_out_of_date(

@@ -280,7 +280,7 @@ def told(
         first += size
     found += by.flush()
     names = Counter(
-        (each.packet, each.time, each.name, each.evidence, each.flow, frozenset(each.frames))
+        (each.packet, each.time, each.name, each.evidence, each.flow_id, frozenset(each.frames))
         for pair in found
         for each in observe(*pair)
     )

@@ -9,7 +9,7 @@ from scapy.layers.l2 import ARP, Ether
 from support.captures import Frames, block, dissector, rows, timed
 from support.frames import LINKS
 
-from netwatch.core.message import Claim, Message
+from netwatch.core.message import AddressClaim, Message
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.loop.loop import Kernel
 from netwatch.protocols import ARP as ARP_KIND
@@ -114,7 +114,7 @@ def test_arp_behind_a_tag() -> None:
     assert (row.kind, row.vlan) == (ARP_KIND, 30)
 
 
-def claims(by: Dissector) -> list[Claim]:
+def claims(by: Dissector) -> list[AddressClaim]:
     return [claim for _, message in by.messages(block(FRAMES), "test") for claim in message.claims]
 
 
@@ -129,10 +129,10 @@ def test_claims_are_told_whether_names_are_wanted_or_not() -> None:
     found = [claims(each) for each in wanted]
     assert found[0] == found[1]
     assert [claim.kind for claim in found[0]] == [
-        *("asks", "asks", "leased"),
-        "held",
-        *("asks", "leased"),
-        *("held", "held", "held"),
+        *("request", "request", "lease"),
+        "announcement",
+        *("request", "lease"),
+        *("announcement", "announcement", "announcement"),
     ]
     assert claims(dissector()) == []
 
@@ -141,6 +141,6 @@ def test_what_cannot_be_read_is_counted() -> None:
     by = Dissector(PROTOCOLS, looks_like, learning=("dhcp", "arp"))
     cut = [frame[:60] for _, frame in FRAMES]
     ((_, announcement),) = by.messages(block(timed(cut)), "test")
-    assert announcement.claims[0].ips == (bytes([10, 20, 6, 20]),)
+    assert announcement.claims[0].addresses == (bytes([10, 20, 6, 20]),)
     found = by.anomalies()
     assert (found["dhcp-cut"], found["nd-cut"]) == (4, 3)
