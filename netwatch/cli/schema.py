@@ -1,12 +1,12 @@
-"""``netwatch schema``: what a record holds, for programs that read it."""
+"""``netwatch schema``: the JSON Schema of a record, for programs that read it."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 _EXAMPLES = """examples:
-  netwatch schema alert >alert.json          what `scan --format jsonl` writes
-  netwatch schema observation                what `names --format jsonl` writes
+  netwatch schema alert >alert.json          the records of `scan --format jsonl`
+  netwatch schema observation                the records of `names --format jsonl`
 """
 
 
@@ -14,13 +14,13 @@ def add(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Register the command; it sets `func`, which gives the exit status."""
+    """Register the command; its `func` returns the exit status."""
     from netwatch.formats.schemas import SCHEMAS
 
     parser = groups.add_parser(
         "schema",
-        help="the JSON Schema of a record",
-        description="The JSON Schema of a record of --format jsonl.",
+        help="print the JSON Schema of a record",
+        description="Print the JSON Schema of a record of --format jsonl.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -29,7 +29,7 @@ def add(
 
 
 def schema(args: argparse.Namespace) -> int:
-    """Run ``netwatch schema``; the exit status."""
+    """Run ``netwatch schema`` and return the exit status."""
     from netwatch.formats.schemas import text
 
     sys.stdout.write(text(args.record))

@@ -1,8 +1,7 @@
-"""``netwatch signatures``: look into the catalogue, and hold signature files to its rules.
+"""``netwatch signatures``: show the catalogue of apps, and check signature files.
 
-What is asked for goes to standard output, what is said about it to standard error. The
-exit status is that of grep where a name is looked for (1: one of them is no app's), and 2
-where a file is wrong.
+Results go to standard output, counts and errors to standard error. The exit status of ``match`` is
+that of grep: 1 where a name matches no rule. Mistakes in a file give exit status 2.
 """
 
 import argparse
@@ -15,34 +14,35 @@ from typing import Any
 from netwatch.cli.group import Group
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.names import normalise_name
-from netwatch.core.user_yaml import Problems
+from netwatch.core.names import normalise
+from netwatch.core.text import quantity
+from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import App
 from netwatch.rules import bans
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.explain import why
-from netwatch.rules.lint import example_problems, rule_problems
-from netwatch.rules.load import gather
+from netwatch.rules.explain import explain_name
+from netwatch.rules.lint import check_examples, lint
+from netwatch.rules.load import read_signatures
 from netwatch.rules.signature import Rule
 
 _GROUP = """examples:
-  netwatch signatures list                     the apps that are known
-  netwatch signatures show tiktok              the names of one, and which bans speak of it
-  netwatch signatures match v16.tiktok.com     which rule takes a name, and why
-  netwatch signatures lint ./signatures/       before own files are put to use
+  netwatch signatures list                     list all known apps
+  netwatch signatures show tiktok              show the rules of one app, and the bans that name it
+  netwatch signatures match v16.tiktok.com     show which rule matches a name, and why
+  netwatch signatures lint ./signatures/       check your own files before you use them
 """
 _MATCH = """examples:
   netwatch signatures match nottiktok.com tiktok.com.example.org
   netwatch signatures match --format jsonl www.tiktok.com | jq .rule
 
-exit status: 0 every name is some app's; 1 one is not; 2 usage or configuration is wrong
+exit status: 0 every name matches a rule; 1 a name matches none; 2 usage or configuration error
 """
 _FILES = """examples:
-  netwatch signatures {word}                      what the configuration has in use
-  netwatch signatures {word} ./signatures/        own files by themselves
-  netwatch signatures {word} builtin ./mine.yaml  own files laid over the shipped ones
+  netwatch signatures {word}                      the signatures of the configuration
+  netwatch signatures {word} ./signatures/        your own files alone
+  netwatch signatures {word} builtin ./mine.yaml  your own file on top of the shipped ones
 
-exit status: 0 all is well; 2 something is not, told as file:line: what is expected
+exit status: 0 no problem was found; 2 there are problems, each shown as file:line: problem
 """
 
 
@@ -50,26 +50,33 @@ def add(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Register the group; `parents` hold the common options."""
+    """Register the group; `parents` have the common options."""
     group = Group(
         groups,
         parents,
         "signatures",
-        help="the catalogue of apps and their names",
-        description="The catalogue: which apps are known, by which names, and who says so.",
+        help="show and check the catalogue of apps",
+        description="The catalogue: the known apps, their names, and the sources that list them.",
         epilog=_GROUP,
     )
     group.command("list", _list, "list the apps")
-    showing = group.command("show", _show, "show an app: its rules, its networks, its bans")
-    matching = group.command("match", _match, "tell which rule takes a name and why", _MATCH)
+    showing = group.command("show", _show, "show the rules of an app, and the bans that name it")
+    matching = group.command("match", _match, "show which rule matches a name, and why", _MATCH)
     lints, tests = _FILES.format(word="lint"), _FILES.format(word="test")
-    linting = group.command("lint", _lint, "hold files to all rules", lints, table=False)
-    testing = group.command("test", _test, "try the names in the files", tests, table=False)
-    showing.add_argument("app", metavar="APP", help="an app's id, as list shows it")
+    linting = group.command(
+        "lint", _lint, "check signature files with all lint rules", lints, table=False
+    )
+    testing = group.command(
+        "test", _test, "check the example names in signature files", tests, table=False
+    )
+    showing.add_argument("app", metavar="APP", help="the id of an app, as shown by list")
     matching.add_argument("names", metavar="NAME", nargs="+", help="a host name")
     for parser in (linting, testing):
         parser.add_argument(
-            "paths", metavar="PATH", nargs="*", help="a file or folder of signatures, or builtin"
+            "paths",
+            metavar="PATH",
+            nargs="*",
+            help="a signature file, a folder, or builtin (default: those of the configuration)",
         )
 
 
@@ -82,12 +89,12 @@ def _catalog(args: argparse.Namespace) -> Catalog:
 def _list(args: argparse.Namespace) -> int:
     signatures = _catalog(args).signatures.values()
     if args.format == "jsonl":
-        _jsonl({**_app(each.app), "rules": len(each.rules)} for each in signatures)
+        _jsonl({**_app(item.app), "rules": len(item.rules)} for item in signatures)
         return 0
     rows = [("APP", "NAME", "VENDOR", "CATEGORY", "RULES")]
-    for each in signatures:
-        app = each.app
-        rows.append((app.id, app.name, app.vendor, app.category, str(len(each.rules))))
+    for item in signatures:
+        app = item.app
+        rows.append((app.id, app.name, app.vendor, app.category, str(len(item.rules))))
     _columns(rows)
     return 0
 
@@ -96,108 +103,104 @@ def _show(args: argparse.Namespace) -> int:
     catalog = _catalog(args)
     signature = catalog.signatures.get(args.app)
     if signature is None:
-        problems = Problems()
-        catalog.select([(0, args.app)], "APP", problems)
-        message = problems.found[0].message if problems.found else "give one app by its id"
-        print(f"netwatch: {message}", file=sys.stderr)
+        expected = "expected an app id (see netwatch signatures list)"
+        hint = did_you_mean(args.app, catalog.signatures, cutoff=0.5)
+        print(f"netwatch: {expected}, found '{args.app}'{hint}", file=sys.stderr)
         return 2
-    speaking = _bans(catalog, args.app)
+    ban_ids = _bans(catalog, args.app)
     if args.format == "jsonl":
-        _jsonl(
-            [
-                {
-                    **_app(signature.app),
-                    "domains": [_rule(rule) for rule in signature.rules],
-                    "asns": [{"number": asn.number, "name": asn.name} for asn in signature.asns],
-                    "addresses": list(map(ip_text, signature.addresses)),
-                    "bans": speaking,
-                }
-            ]
-        )
+        record = {
+            **_app(signature.app),
+            "domains": [_rule(rule) for rule in signature.rules],
+            "asns": [{"number": asn.number, "name": asn.name} for asn in signature.asns],
+            "addresses": list(map(ip_text, signature.addresses)),
+            "bans": ban_ids,
+        }
+        _jsonl([record])
         return 0
     app = signature.app
     print(f"{app.id}: {app.name} ({app.vendor}, {app.category})")
     print(f"{signature.file}\n")
     rows = [("RULE", "ROLE", "SOURCES")]
-    rows += [(rule.match.rule, rule.role, ", ".join(rule.sources)) for rule in signature.rules]
+    rows += [(rule.text, rule.role, ", ".join(rule.sources)) for rule in signature.rules]
     _columns(rows)
     for asn in signature.asns:
         print(f"AS{asn.number}  {asn.name}")
     if signature.addresses:
         print(f"addresses: {' '.join(map(ip_text, signature.addresses))}")
-    print(f"\nbans: {', '.join(speaking) or 'no pack speaks of it'}")
+    print(f"\nbans: {', '.join(ban_ids) or 'no pack names this app'}")
     return 0
 
 
 def _match(args: argparse.Namespace) -> int:
     catalog = _catalog(args)
-    missed = False
+    unmatched = False
     for given in args.names:
-        name = normalise_name(given.encode("utf-8", "surrogateescape"))
-        rule = next(catalog.taking(name), None)
-        missed |= rule is None
+        name = normalise(given.encode("utf-8", "surrogateescape"))
+        rule = next(catalog.matching_rules(name), None)
+        unmatched |= rule is None
         record: dict[str, Any] = {"name": name}
         if rule:
             record |= {**_app(rule.app), **_rule(rule), "file": rule.file, "line": rule.line}
-        record["why"] = why(catalog, name)
+        record["why"] = explain_name(catalog, name)
         if args.format == "jsonl":
             _jsonl([record])
         elif rule:
-            print(f"{name}: {rule.app.id} ({rule.app.name}), {rule.role}, by {rule.match.rule}")
+            print(f"{name}: {rule.app.id} ({rule.app.name}), {rule.role}, by {rule.text}")
             print(f"  where    {rule.file}:{rule.line}")
             print(f"  sources  {', '.join(rule.sources)}")
             print(f"  why      {record['why']}")
         else:
-            print(f"{name}: no rule takes it")
+            print(f"{name}: no rule matches")
             print(f"  why      {record['why']}")
-    return 1 if missed else 0
+    return 1 if unmatched else 0
 
 
 def _lint(args: argparse.Namespace) -> int:
-    catalog, found = _gathered(args)
-    found |= {*rule_problems(catalog), *example_problems(catalog)}
-    return _report(found, f"{len(catalog.signatures)} apps, {_count(catalog.rules())} rules")
+    catalog, problems = _read(args)
+    problems |= {*lint(catalog)}
+    apps = quantity(len(catalog.signatures), "app")
+    return _report(problems, f"{apps}, {quantity(_count(catalog.rules()), 'rule')}")
 
 
 def _test(args: argparse.Namespace) -> int:
-    catalog, found = _gathered(args)
-    found |= {*example_problems(catalog)}
-    names = sum(len(each.examples) for each in catalog.signatures.values())
-    return _report(found, f"{len(catalog.signatures)} apps, {names} names tried")
+    catalog, problems = _read(args)
+    problems |= {*check_examples(catalog)}
+    names = sum(len(signature.examples) for signature in catalog.signatures.values())
+    apps = quantity(len(catalog.signatures), "app")
+    return _report(problems, f"{apps}, {quantity(names, 'example name')}")
 
 
-def _gathered(args: argparse.Namespace) -> tuple[Catalog, set[Problem]]:
-    """What the files hold that is sound in form, and what is not."""
+def _read(args: argparse.Namespace) -> tuple[Catalog, set[Problem]]:
+    """The signatures without mistakes in their form, and the mistakes."""
     problems = Problems()
     if args.paths:
-        return gather(args.paths, Path(), problems), set(problems.found)
+        return read_signatures(args.paths, Path(), problems), set(problems.found)
     try:
         return _catalog(args), set()
     except ConfigError as error:
         return Catalog([], ""), set(error.problems)
 
 
-def _report(found: Iterable[Problem], what: str) -> int:
-    lines = sorted(found)
-    for problem in lines:
+def _report(problems: set[Problem], checked: str) -> int:
+    for problem in sorted(problems):
         print(problem)
-    print(
-        f"netwatch: {what}, {len(lines) or 'no'} problem{'s'[: len(lines) != 1]}", file=sys.stderr
-    )
-    return 2 if lines else 0
+    count = quantity(len(problems), "problem") if problems else "no problems"
+    print(f"netwatch: {checked}, {count}", file=sys.stderr)
+    return 2 if problems else 0
 
 
 def _bans(catalog: Catalog, app: str) -> list[str]:
-    """The packs that speak of an app, of those whose apps the catalogue has."""
-    speaking = []
+    """The ids of the packs that name an app, of those whose apps are all in the catalogue."""
+    found = []
     for ban_id in bans.pack_ids():
         try:
             pack = bans.load_pack(ban_id, catalog)
         except ConfigError:
             continue
         if app in pack.ban.apps:
-            speaking.append(ban_id)
-    return speaking
+            found.append(ban_id)
+    return found
 
 
 def _app(app: App) -> dict[str, Any]:
@@ -206,7 +209,7 @@ def _app(app: App) -> dict[str, Any]:
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
-    return {"rule": rule.match.rule, "role": rule.role, "sources": list(rule.sources)}
+    return {"rule": rule.text, "role": rule.role, "sources": list(rule.sources)}
 
 
 def _count(items: Iterable[object]) -> int:
@@ -219,9 +222,9 @@ def _jsonl(records: Iterable[dict[str, Any]]) -> None:
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> None:
-    """Rows in aligned columns, the last one ragged, or right-aligned where it counts."""
+    """Print rows in aligned columns; a last column of numbers is right-aligned."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    counts = all(row[-1].isdigit() for row in rows[1:])
+    is_number = all(row[-1].isdigit() for row in rows[1:])
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
-        print("  ".join([*cells, row[-1].rjust(widths[-1]) if counts else row[-1]]))
+        print("  ".join([*cells, row[-1].rjust(widths[-1]) if is_number else row[-1]]))

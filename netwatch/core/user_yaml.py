@@ -1,9 +1,10 @@
 """YAML files that a user wrote, read safely and with the line of every value.
 
-Configuration, signatures and bans are all read here, so that a mistake in any of them is reported
-in one way: file, line, and what is expected. Mistakes are collected: a `Problems` object is passed
-along, and the caller that started the reading raises `ConfigError` if it is not empty. Duplicate
-keys, unknown keys and aliases (with which a small file can expand to a huge one) are mistakes.
+Configuration, signatures and bans are all read through this module, so that every mistake is
+reported in one style: file, line, what was expected, what was found, and the nearest known word.
+Mistakes are collected in a `Problems` list instead of being raised at the first; whoever started
+the reading raises `ConfigError` at the end if there are any. Duplicate keys, unknown keys and
+aliases (with which a small file can expand to a huge one) are mistakes.
 """
 
 import datetime
@@ -21,8 +22,8 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 T = TypeVar("T")
 
 
-class YamlMapping(dict[str, Any]):
-    """A YAML mapping with the line where it starts, and in `lines` the line of each key."""
+class Mapping(dict[str, Any]):
+    """A YAML mapping; `line` is where it starts, `lines` has the line of each key."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -30,8 +31,8 @@ class YamlMapping(dict[str, Any]):
         self.lines: dict[str, int] = {}
 
 
-class YamlSequence(list[Any]):
-    """A YAML sequence with the line where it starts, and in `lines` the line of each item."""
+class Sequence(list[Any]):
+    """A YAML sequence; `line` is where it starts, `lines` has the line of each item."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -46,20 +47,38 @@ class Problems:
         self.found: list[Problem] = []
 
     def add(self, file: str, line: int, message: str, column: int = 0) -> None:
-        """Add a mistake; `message` says what is wrong and what is expected."""
+        """Note a mistake: `message` says what was expected and what was found."""
         self.found.append(Problem(file, line, column, message))
 
     def raise_if_any(self) -> None:
-        """Raise `ConfigError` with all mistakes, ordered by file and line, if there are any."""
+        """Raise `ConfigError` with all mistakes, in order of file and line, if there are any."""
         if self.found:
             raise ConfigError(sorted(set(self.found)))
 
 
-def read_yaml(path: Path, problems: Problems) -> YamlMapping | None:
-    """The mapping at the top level of the YAML file `path`.
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """A hint that names the known word most similar to `word`; empty where none is similar."""
+    near = difflib.get_close_matches(word, sorted(known), 1, cutoff)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
-    If it cannot be read, the reason is added to `problems` and the result is None.
-    """
+
+def describe(value: Any) -> str:
+    """A value that was found in a file, as messages show it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, Sequence):
+        return "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return str(value)
+    return f"'{value}'"
+
+
+def read_yaml(path: Path, problems: Problems) -> Mapping | None:
+    """The mapping at the top level of a YAML file, or None with the reason noted."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -68,33 +87,35 @@ def read_yaml(path: Path, problems: Problems) -> YamlMapping | None:
     return decode_yaml(raw, str(path), problems)
 
 
-def decode_yaml(raw: bytes, file: str, problems: Problems) -> YamlMapping | None:
-    """Like `read_yaml`, for the content of a file; `file` is its name in problems."""
+def decode_yaml(raw: bytes, file: str, problems: Problems) -> Mapping | None:
+    """Like `read_yaml`, for the bytes of a file; `file` is its name in messages."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        problems.add(file, line, "is not UTF-8 text")
+        problems.add(file, line, "expected UTF-8 text, found other bytes")
         return None
     return parse_yaml(text, file, problems)
 
 
-def parse_yaml(text: str, file: str, problems: Problems) -> YamlMapping | None:
-    """Like `read_yaml`, for decoded text; `file` is its name in problems."""
+def parse_yaml(text: str, file: str, problems: Problems) -> Mapping | None:
+    """Like `read_yaml`, for the text of a file; `file` is its name in messages."""
     loader = _Loader(text)
     try:
-        # Looking for aliases is a second pass over the file, needed only if it contains a '*'.
+        # Aliases are found in a pass of their own, which a file without a * does not need.
         for event in yaml.parse(text, Loader=_Loader) if "*" in text else ():
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1 if event.start_mark else 0
-                problems.add(file, line, "aliases (*name) are not accepted")
+                problems.add(file, line, "expected values written out, found an alias (*name)")
                 return None
         node = loader.get_single_node()
         if node is None:
-            problems.add(file, 0, "is empty, a mapping is expected")
+            problems.add(file, 0, "expected a mapping (key: value), found an empty file")
             return None
         if not isinstance(node, yaml.MappingNode):
-            problems.add(file, node.start_mark.line + 1, "a mapping (key: value) is expected")
+            found = "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
+            message = f"expected a mapping (key: value), found {found}"
+            problems.add(file, node.start_mark.line + 1, message)
             return None
         value = _convert(loader, node, file, problems)
         assert isinstance(value, YamlMapping)
@@ -119,7 +140,7 @@ def _convert(loader: Any, node: Any, file: str, problems: Problems) -> Any:
         for key_node, value_node in node.value:
             key_line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                problems.add(file, key_line, "a key must be a plain word")
+                problems.add(file, key_line, "expected a word as key, found a list or a mapping")
                 continue
             key = key_node.value
             if key in mapping:
@@ -139,15 +160,15 @@ def _convert(loader: Any, node: Any, file: str, problems: Problems) -> Any:
         return loader.construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         reason = getattr(error, "problem", None) or error
-        problems.add(file, line, f"'{node.value}' cannot be read: {reason}")
+        problems.add(file, line, f"expected a valid value, found '{node.value}': {reason}")
         return None
 
 
 class Fields:
-    """The keys of one mapping, read one at a time; keys that nobody read are mistakes.
+    """The keys of one mapping, read one by one; `done` notes the keys that nobody has read.
 
-    Each method that reads a key returns the default if the key is absent or its value is wrong.
-    A wrong value is added to the problems with its line.
+    Each method returns its default where the key is absent or its value is wrong, and notes a
+    wrong value with its line. `what` is what messages call the mapping.
     """
 
     def __init__(self, mapping: YamlMapping, file: str, problems: Problems, what: str) -> None:
@@ -157,34 +178,38 @@ class Fields:
         self.what = what
         self._read: set[str] = set()
 
-    def line_of(self, key: str | None = None) -> int:
-        """The line of `key`, or the line where the mapping starts if the key is absent."""
+    def line(self, key: str | None = None) -> int:
+        """The line of `key`, or of the start of the mapping."""
         return self.mapping.lines.get(key or "", self.mapping.line)
 
     def add_problem(self, key: str | None, message: str) -> None:
         """Add a mistake at `key`, or at the mapping as a whole."""
         self.problems.add(self.file, self.line_of(key), message)
 
+    def wrong(self, key: str, expected: str) -> None:
+        """Note that the value of `key` is not what was expected."""
+        self.bad(key, f"'{key}': expected {expected}, found {describe(self.mapping.get(key))}")
+
     def has(self, key: str) -> bool:
-        """Whether the key is present, even with an empty value."""
+        """Whether the mapping has the key, even with an empty value."""
         return key in self.mapping
 
-    def value(self, key: str, required: str = "") -> Any:
-        """The value as YAML has it; `required` says what is expected if it is absent."""
-        self._read.add(key)
+    def raw(self, key: str, required: str = "") -> Any:
+        """The value as YAML gives it; `required` says what is expected where it must be written."""
+        self._known.add(key)
         value = self.mapping.get(key)
         if value is None and required:
-            place = key if key in self.mapping else None
-            self.add_problem(place, f"{self.what} needs '{key}': {required}")
+            where = key if key in self.mapping else None
+            self.bad(where, f"{self.what} needs '{key}': expected {required}, found nothing")
         return value
 
     def text(self, key: str, default: str = "", required: str = "") -> str:
-        """A string that is not blank. A number or a date is read as it is written."""
-        value = self.value(key, required)
+        """A string that is not blank. A number or a date counts as the text it is written as."""
+        value = self.raw(key, required)
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, (str, int, float, datetime.date)):
-            self.add_problem(key, f"'{key}' must be text")
+            self.wrong(key, "text")
             return default
         return str(value).strip() or default
 
@@ -195,7 +220,9 @@ class Fields:
         if value is None:
             return default
         if value not in words:
-            self.add_problem(key, f"'{key}' is {value!r}, expected one of {', '.join(words)}")
+            hint = did_you_mean(str(value), words)
+            expected = f"one of {', '.join(words)}"
+            self.bad(key, f"'{key}': expected {expected}, found {describe(value)}{hint}")
             return default
         return value
 
@@ -206,7 +233,7 @@ class Fields:
             return None
         if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
             return value
-        self.add_problem(key, f"'{key}' is {str(value)!r}, expected a date as YYYY-MM-DD")
+        self.wrong(key, "a day as YYYY-MM-DD")
         return None
 
     def sequence(self, key: str, required: str = "") -> list[tuple[int, Any]]:
@@ -214,8 +241,8 @@ class Fields:
         value = self.value(key, required)
         if value is None:
             return []
-        if not isinstance(value, YamlSequence):
-            self.add_problem(key, f"'{key}' must be a list")
+        if not isinstance(value, Sequence):
+            self.wrong(key, "a list")
             return []
         return list(zip(value.lines, value, strict=True))
 
@@ -226,15 +253,17 @@ class Fields:
             if isinstance(item, str) and item.strip():
                 found.append((line, item.strip()))
             else:
-                self.problems.add(self.file, line, f"'{key}' contains {item!r}, expected text")
+                message = f"'{key}': expected a list of texts, found {describe(item)}"
+                self.problems.add(self.file, line, message)
         return found
 
-    def build_each(self, key: str, build: Callable[["Fields"], T | None], what: str) -> list[T]:
-        """The results of `build` for each mapping in a sequence, without those that are None."""
+    def each(self, key: str, build: Callable[["Fields"], T | None], what: str) -> list[T]:
+        """A sequence of mappings, each converted by `build`; its None is left out."""
         built = []
-        for line, item in self.sequence(key):
-            if not isinstance(item, YamlMapping):
-                self.problems.add(self.file, line, f"{what} must be a mapping, like {{key: value}}")
+        for line, item in self.items(key):
+            if not isinstance(item, Mapping):
+                message = f"expected {what} as a mapping (key: value), found {describe(item)}"
+                self.problems.add(self.file, line, message)
                 continue
             result = build(Fields(item, self.file, self.problems, what))
             if result is not None:
@@ -246,16 +275,15 @@ class Fields:
         value = self.value(key)
         if value is None:
             return None
-        if not isinstance(value, YamlMapping):
-            self.add_problem(key, f"'{key}' must be a mapping")
+        if not isinstance(value, Mapping):
+            self.wrong(key, "a mapping (key: value)")
             return None
         return Fields(value, self.file, self.problems, what)
 
-    def reject_unknown(self) -> None:
-        """Add a problem for every key that was not read."""
+    def done(self) -> None:
+        """Note every key that nobody has read."""
         for key in self.mapping:
-            if key not in self._read:
-                near = difflib.get_close_matches(key, self._read, 1)
-                hint = f"; did you mean '{near[0]}'?" if near else ""
-                known = ", ".join(sorted(self._read))
-                self.add_problem(key, f"unknown key '{key}' in {self.what}{hint} (known: {known})")
+            if key not in self._known:
+                hint = did_you_mean(key, self._known)
+                known = ", ".join(sorted(self._known))
+                self.bad(key, f"unknown key '{key}' in {self.what}: expected one of {known}{hint}")

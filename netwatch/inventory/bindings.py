@@ -163,10 +163,10 @@ class Station:
         if last is None:
             self._names.append(_Called(time, name, surely, self._id))
         elif surely >= last.surely and name != last.name:
-            if not (fresh and surely and last.surely and differ(name, last.name)):
+            if not (fresh and surely and last.surely and are_different_hosts(name, last.name)):
                 last.name, last.surely = name, surely
                 return False
-            known = (each.id for each in self._names if not differ(each.name, name))
+            known = (each.id for each in self._names if not are_different_hosts(each.name, name))
             id = next(known, f"{self._id}/{name}")
             self._names[:] = [*self._names[1 - MAX_NAMES :], _Called(time, name, surely, id)]
             return True
@@ -194,7 +194,9 @@ class Station:
         addresses, whose clients have two names."""
         live = [hold for hold in self._leases if hold.covers(time)]
         return any(
-            differ(one.name, other.name) for one, other in _pairs(live) if one.ip != other.ip
+            are_different_hosts(one.name, other.name)
+            for one, other in _pairs(live)
+            if one.ip != other.ip
         )
 
 
@@ -205,7 +207,7 @@ def _pairs(holds: list[Hold]) -> Iterator[tuple[Hold, Hold]]:
                 yield one, other
 
 
-def differ(one: str, other: str) -> bool:
+def are_different_hosts(one: str, other: str) -> bool:
     """Whether two host names are those of two hosts: the same name may come with its
     domain or without."""
     if not one or not other or one == other:

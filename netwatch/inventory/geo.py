@@ -1,9 +1,9 @@
-"""Whose network an address is in, and in which country: MaxMind-format databases.
+"""The autonomous system and the country of an address, from MaxMind-format databases.
 
-Read with geoip2, which is imported only where a database is configured. The databases
-are opened when the configuration is checked, so that one that is absent, damaged or of
-the wrong kind is told before the first packet; damage deeper inside shows only at the
-record that it hit, and is counted.
+The databases are read with geoip2, which is imported only where a database is configured. They are
+opened when the configuration is checked, so that a missing or damaged file, or one of the wrong
+type, is reported before the first packet. Damage inside a file shows only at the records that it
+affects, which are counted.
 """
 
 from ipaddress import ip_address
@@ -13,21 +13,21 @@ from typing import Any
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, Problem
 
-Place = tuple[int | None, str | None, str | None]
-"""Number of the autonomous system, its organisation, and the ISO 3166-1 country code."""
+Location = tuple[int | None, str | None, str | None]
+"""AS number, AS organisation and ISO 3166-1 country code; None where unknown."""
 
 CACHE_LIMIT = 16_384
-"""Addresses remembered; when that many are there, all are forgotten."""
+"""Addresses in the cache; when it is full, it is cleared."""
 
-# word in a database's type -> geoip2's method for it
+# Word in the type of a database -> the method of geoip2 that looks it up.
 _ASN_KINDS = {"ASN": "asn", "ISP": "isp"}
 _COUNTRY_KINDS = {"Country": "country", "City": "city", "Enterprise": "enterprise"}
 
 
 class Geo:
-    """Looks addresses up; without databases it answers that nothing is known.
+    """Looks up addresses; without databases nothing is known of any.
 
-    `damaged` counts records that could not be read.
+    `damaged` counts records that could not be read. Pickled, it opens the databases again.
     """
 
     def __init__(self, asn: Path | None = None, country: Path | None = None) -> None:
@@ -37,13 +37,13 @@ class Geo:
         self._open = False
         self._asn: Any = None
         self._country: Any = None
-        self._cache: dict[bytes, Place] = {}
+        self._cache: dict[bytes, Location] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Geo, (self.asn_path, self.country_path)
 
     def check(self) -> None:
-        """Open the databases; `ConfigError` tells of each that cannot serve."""
+        """Open the databases. Raises `ConfigError` with a problem for each that cannot be used."""
         if self._open:
             return
         problems: list[Problem] = []
@@ -56,27 +56,27 @@ class Geo:
             raise ConfigError(problems)
         self._open = True
 
-    def lookup(self, ip: bytes | str) -> Place:
-        """What is known of an address, packed or as text; None where nothing is.
+    def lookup(self, ip: bytes | str) -> Location:
+        """The location of an address, packed or as text.
 
-        Opens the databases at the first call: `ConfigError` as in `check`.
+        The first call opens the databases, and raises `ConfigError` as `check` does.
         """
         self.check()
         packed = ip if isinstance(ip, bytes) else ip_address(ip).packed
-        place = self._cache.get(packed)
-        if place is None:
+        location = self._cache.get(packed)
+        if location is None:
             text = ip_text(packed)
             system = self._record(self._asn, text)
             region = self._record(self._country, text)
-            place = (
+            location = (
                 getattr(system, "autonomous_system_number", None),
                 getattr(system, "autonomous_system_organization", None),
                 region.country.iso_code if region else None,
             )
             if len(self._cache) >= CACHE_LIMIT:
                 self._cache.clear()
-            self._cache[packed] = place
-        return place
+            self._cache[packed] = location
+        return location
 
     def _record(self, lookup: Any, text: str) -> Any:
         if lookup is None:
@@ -87,12 +87,12 @@ class Geo:
             return lookup(text)
         except AddressNotFoundError:
             return None
-        except Exception:  # damaged bytes surface as whatever the decoder stumbled over
+        except Exception:  # The decoder raises many types for damaged bytes.
             self.damaged += 1
             return None
 
     def close(self) -> None:
-        """Let the files go; the next look opens them again."""
+        """Close the files; the next lookup opens them again."""
         for lookup in (self._asn, self._country):
             if lookup is not None:
                 lookup.__self__.close()
@@ -103,21 +103,23 @@ class Geo:
 def _reader(path: Path, what: str, kinds: dict[str, str], problems: list[Problem]) -> Any:
     import geoip2.database
 
-    expected = f"a MaxMind-format database of kind {' or '.join(kinds)} is expected"
+    expected = f"expected a MaxMind-format database of type {' or '.join(kinds)}"
     try:
         reader = geoip2.database.Reader(path)
     except OSError as error:
         reason = error.strerror or "no such file"
         problems.append(Problem(str(path), 0, 0, f"cannot be read: {reason}; {expected}"))
         return None
-    except Exception:  # damaged bytes surface as whatever the decoder stumbled over
-        problems.append(Problem(str(path), 0, 0, f"is damaged or something else; {expected}"))
+    except Exception:  # The decoder raises many types for damaged bytes.
+        problems.append(
+            Problem(str(path), 0, 0, f"'{what}': {expected}, found another or a damaged file")
+        )
         return None
     kind = reader.metadata().database_type
     method = next((kinds[word] for word in kinds if word in kind), None)
     if method is None:
         reader.close()
-        told = f"is a database of type '{kind}', given as '{what}'; {expected}"
-        problems.append(Problem(str(path), 0, 0, told))
+        message = f"'{what}': {expected}, found type '{kind}'"
+        problems.append(Problem(str(path), 0, 0, message))
         return None
     return getattr(reader, method)

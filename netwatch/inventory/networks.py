@@ -1,15 +1,15 @@
-"""Which network a client stands in: address ranges and VLANs under a name and a class.
+"""The network of a client: address ranges and VLANs under a name and a class.
 
-Of nested ranges the most specific wins. The whole order, first that matches:
+Of nested ranges the most specific wins. The complete order, of which the first match decides:
 
-1. a single address (/32, /128);
-2. where a network is a VLAN and nothing else, that VLAN: in it the longest range that
-   names the VLAN too, else the whole VLAN. A VLAN is where the device is plugged in,
-   so it outweighs ranges that know nothing of VLANs;
-3. the longest range.
+1. a range that is a single address (/32, /128);
+2. where a network consists of VLANs alone, the client's VLAN: in it the range with the longest
+   prefix that also names the VLAN, else the whole VLAN. A VLAN is where the device is connected, so
+   it outweighs ranges that name no VLAN;
+3. the range with the longest prefix.
 
-At one prefix a range with VLANs goes before one without. A client that nothing takes
-is outside, and what is outside cannot break a ban.
+Of two ranges with the same prefix, one with VLANs goes before one without. A client that no network
+matches is outside, and cannot violate a ban.
 """
 
 import re
@@ -17,14 +17,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from netwatch.core.user_yaml import Fields, Problems
+from netwatch.core.user_yaml import Fields, Problems, describe
 from netwatch.core.verdict import Network
 
 CLASSES = ("service", "personal", "guest", "infrastructure")
-"""The classes that may be written for a network or a device."""
+"""The classes that a network or a device may have in a file."""
 
 CACHE_LIMIT = 65_536
-"""Answers remembered; when that many are there, all are forgotten (and counted)."""
+"""Networks of clients in the cache; when it is full, it is cleared (and the entries are counted as
+evicted)."""
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 """The ranges of the built-in network (RFC 1918, RFC 4193)."""
@@ -35,8 +36,8 @@ _LAST_VLAN = 4094
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A network with what it takes: `ranges`, `vlans`, or what matches both. Empty is
-    no condition. `file` and `line` tell where it is written, for mistakes."""
+    """A network with its `ranges` and `vlans`. A client has to match both; empty matches every
+    client. `file` and `line` are where it is written, for messages."""
 
     network: Network
     ranges: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -46,29 +47,29 @@ class Scope:
 
 
 def built_in() -> list[Scope]:
-    """The network where the configuration has none: private ranges, class service."""
+    """The network of a configuration without ``networks``: private ranges, class service."""
     ranges = tuple(ip_network(text) for text in PRIVATE)
     return [Scope(Network("private", "service"), ranges)]
 
 
 def read_scope(fields: Fields) -> Scope | None:
-    """A network as written in netwatch.yaml, or None with the mistakes noted."""
-    name = fields.text("name", required="a word that alerts and bans call it by")
+    """An entry of ``networks`` in netwatch.yaml, or None with the mistakes noted."""
+    name = fields.text("name", required="a unique name, which bans use and alerts show")
     kind = fields.choice("class", CLASSES, None, required=f"one of {', '.join(CLASSES)}")
     authority = fields.text("authority")
     ranges = [_read_range(fields, line, text) for line, text in fields.texts("cidrs")]
     vlans = _read_vlans(fields)
     if not fields.has("cidrs") and not fields.has("vlans"):
-        fields.add_problem(None, f"network '{name}' needs 'cidrs', 'vlans' or both: what it takes")
+        expected = "'cidrs', 'vlans' or both"
+        fields.bad(None, f"network '{name}': expected {expected}, found neither")
     elif not fields.mapping.get("cidrs") and not fields.mapping.get("vlans"):
-        fields.add_problem(
-            None, f"network '{name}' has neither a range nor a VLAN, so it takes nothing"
-        )
-    fields.reject_unknown()
+        expected = "a range or a VLAN"
+        fields.bad(None, f"network '{name}': expected {expected}, found empty lists")
+    fields.done()
     if not name or kind is None or None in ranges:
         return None
-    whole = tuple(item for item in ranges if item is not None)
-    return Scope(Network(name, kind, authority), whole, vlans, fields.file, fields.line_of())
+    valid = tuple(item for item in ranges if item is not None)
+    return Scope(Network(name, kind, authority), valid, vlans, fields.file, fields.line())
 
 
 def _read_range(fields: Fields, line: int, text: str) -> IPv4Network | IPv6Network | None:
@@ -77,10 +78,11 @@ def _read_range(fields: Fields, line: int, text: str) -> IPv4Network | IPv6Netwo
     except ValueError:
         pass
     try:
-        right = ip_network(text, strict=False)
-        message = f"range '{text}' has bits set behind its prefix; did you mean {right}?"
+        masked = ip_network(text, strict=False)
+        found = f"'{text}', which has bits set behind its prefix; did you mean '{masked}'?"
     except ValueError:
-        message = f"'{text}' is not a range of addresses, expected one like 10.20.0.0/16"
+        found = f"'{text}'"
+    message = f"'cidrs': expected a range of addresses like 10.20.0.0/16, found {found}"
     fields.problems.add(fields.file, line, message)
     return None
 
@@ -98,27 +100,29 @@ def _read_vlans(fields: Fields) -> frozenset[int]:
         if 1 <= first <= last <= _LAST_VLAN:
             found.update(range(first, last + 1))
         else:
-            expected = f"expected a number from 1 to {_LAST_VLAN}, or a span like 30-39"
-            fields.problems.add(fields.file, line, f"VLAN {item!r} is wrong, {expected}")
+            expected = f"a number from 1 to {_LAST_VLAN}, or a span like 30-39"
+            message = f"'vlans': expected {expected}, found {describe(item)}"
+            fields.problems.add(fields.file, line, message)
     return frozenset(found)
 
 
 def check(scopes: Sequence[Scope], problems: Problems) -> None:
-    """Note names, ranges and VLANs that stand twice: one range has one class."""
+    """Note duplicate names, and ranges and VLANs that two networks have."""
     names: dict[str, Scope] = {}
-    taken: dict[object, list[Scope]] = {}
+    by_range: dict[object, list[Scope]] = {}
     for scope in scopes:
         name = scope.network.name
         if name in names:
             first = names[name].line
-            problems.add(scope.file, scope.line, f"network '{name}' stands twice (line {first})")
+            message = f"duplicate network '{name}' (first on line {first})"
+            problems.add(scope.file, scope.line, message)
         names.setdefault(name, scope)
         for span in scope.ranges or (None,):
-            for other in taken.setdefault(span, []):
+            for other in by_range.setdefault(span, []):
                 clash = _clash(scope, other, span)
                 if clash:
                     problems.add(scope.file, scope.line, clash)
-            taken[span].append(scope)
+            by_range[span].append(scope)
 
 
 def _clash(scope: Scope, other: Scope, span: object) -> str:
@@ -126,25 +130,24 @@ def _clash(scope: Scope, other: Scope, span: object) -> str:
     if bool(scope.vlans) != bool(other.vlans) or (scope.vlans and not shared):
         return ""
     what = f"range {span}" if span else f"VLAN {min(shared, default=0)}"
-    one, two = other.network, scope.network
-    where = f"in network '{one.name}' (line {other.line}) and in '{two.name}'"
-    if one.device_class != two.device_class:
-        return (
-            f"{what} stands {where} with two classes, {one.device_class} and "
-            f"{two.device_class}; expected one"
-        )
-    return f"{what} stands twice, {where}; expected once"
+    first, second = other.network, scope.network
+    where = f"first in network '{first.name}' on line {other.line}, again in '{second.name}'"
+    if first.device_class != second.device_class:
+        classes = f"classes {first.device_class} and {second.device_class}"
+        return f"duplicate {what} ({where}): expected one class, found {classes}"
+    return f"duplicate {what} ({where})"
 
 
 class Networks:
-    """Looks up the network of an address. `evictions` counts answers forgotten."""
+    """Looks up the network of a client. `scopes` are the networks as configured; `evictions` counts
+    the cache entries that were evicted."""
 
     def __init__(self, scopes: Iterable[Scope]) -> None:
         self.scopes = tuple(scopes)
         self.evictions = 0
         self._cache: dict[tuple[bytes, int | None], Network | None] = {}
         self._vlans: dict[int, Scope] = {}
-        # address length -> prefix length -> prefix -> scopes, those with VLANs first
+        # Address length -> prefix length -> prefix -> scopes, those with VLANs first.
         tables: dict[int, dict[int, dict[int, list[Scope]]]] = {4: {}, 16: {}}
         for scope in sorted(self.scopes, key=lambda scope: not scope.vlans):
             for span in scope.ranges:
@@ -157,7 +160,7 @@ class Networks:
         self._tables = {size: sorted(table.items())[::-1] for size, table in tables.items()}
 
     def find(self, ip: bytes, vlan: int | None) -> Network | None:
-        """The network of a packed address seen in `vlan` (None: untagged), else None."""
+        """The network of a packed address in `vlan` (None: untagged), None where there is none."""
         key = (ip, vlan)
         try:
             return self._cache[key]
@@ -176,7 +179,7 @@ class Networks:
         decided = self._decide(ip, vlan)
         if decided is None:
             tagged = "" if vlan is None else f" in VLAN {vlan}"
-            return None, f"no range or VLAN of the configuration takes the address{tagged}"
+            return None, f"no range or VLAN of the configuration matches the address{tagged}"
         scope, length = decided
         if length is None:
             return scope.network, f"VLAN {vlan}"
@@ -184,19 +187,19 @@ class Networks:
         return scope.network, f"range {span}" + (f" in VLAN {vlan}" if scope.vlans else "")
 
     def _decide(self, ip: bytes, vlan: int | None) -> tuple[Scope, int | None] | None:
-        """The scope that takes an address, with the length of the prefix that it matched
-        by, None where it was the VLAN alone."""
+        """The scope that matches an address, with the length of the prefix that matched; None for
+        the length where the VLAN alone matched."""
         width = len(ip) * 8
         address = int.from_bytes(ip)
-        whole = self._vlans.get(vlan) if vlan is not None else None
+        by_vlan = self._vlans.get(vlan) if vlan is not None else None
         for length, prefixes in self._tables.get(len(ip), ()):
             for scope in prefixes.get(address >> (width - length), ()):
                 if scope.vlans and vlan not in scope.vlans:
                     continue
-                if whole and not scope.vlans and length < width:
+                if by_vlan and not scope.vlans and length < width:
                     continue
                 return scope, length
-        return (whole, None) if whole else None
+        return (by_vlan, None) if by_vlan else None
 
     def __len__(self) -> int:
         return len(self.scopes)

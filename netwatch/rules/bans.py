@@ -1,33 +1,33 @@
-"""Bans, as shipped packs and as written out in a configuration.
+"""Bans, as shipped packs and as entries of a configuration.
 
-Both are the same mapping; a pack tells besides where the ban comes from. An entry of a
-configuration either names a pack, and may then change how loud it is and where it holds,
-or writes a ban out.
+An entry of ``bans`` in a configuration either names a pack, of which it may change severity,
+minimum confidence, networks and bypass, or writes a ban out. The file of a pack has the keys of a
+ban that is written out, and in addition where the ban comes from (`netwatch.rules.ban_keys`).
 """
 
 import datetime
 import difflib
 import zoneinfo
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
 from typing import Any, get_args
 
 from netwatch.core.errors import ConfigError
-from netwatch.core.flow import BYPASS_CATEGORIES
-from netwatch.core.user_yaml import Fields, Problems, decode_yaml
+from netwatch.core.flow import BYPASS
+from netwatch.core.user_yaml import Fields, Problems, decode_yaml, did_you_mean
 from netwatch.core.verdict import Ban, Confidence, Severity
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import shipped
 
 BANNED_CLASSES = ("service", "personal", "guest")
-"""Classes of devices that a ban can speak of: a resolver only asks for others."""
+"""Classes of devices that a ban can name. The class ``infrastructure`` is not among them, because
+a resolver only asks for others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A shipped ban with its background: whose law, whom it covers in words, whether it
-    still holds, and where that is told."""
+    """A shipped ban with its background: the jurisdiction, whom it covers in words, whether it is
+    still in force, remarks, and where it was published or described."""
 
     ban: Ban
     jurisdiction: str
@@ -38,28 +38,26 @@ class Pack:
 
 
 def read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
-    """The ban that one entry of ``bans`` in a configuration stands for.
+    """The ban of one entry of ``bans`` in a configuration.
 
-    Mistakes are noted where they stand; None where there is no sound ban. The names of
-    networks are the caller's to check.
+    Mistakes are noted; a ban with mistakes is None. The caller checks the names of networks.
     """
     if fields.has("pack"):
-        return _by_pack(fields, catalog)
-    ban = _written_out(fields, catalog)
-    fields.reject_unknown()
+        return _read_pack_entry(fields, catalog)
+    ban = _read_ban(fields, catalog)
+    fields.done()
     return ban
 
 
 def load_pack(ban_id: str, catalog: Catalog) -> Pack:
-    """The shipped pack of that id.
+    """The shipped pack with this id.
 
-    Raises `ConfigError` where there is none, naming near ones, or where it cannot be
-    read with this catalogue because its apps are not in it.
+    Raises `ConfigError` where there is none, and where the catalogue lacks apps that it names.
     """
     problems = Problems()
     file = _shipped_packs().get(ban_id)
     if file is None:
-        problems.add(f"{ban_id}.yaml", 0, no_pack(ban_id))
+        problems.add(f"{ban_id}.yaml", 0, _unknown_pack(ban_id))
         problems.raise_if_any()
     assert file is not None
     pack = read_pack(file, catalog, problems)
@@ -69,26 +67,18 @@ def load_pack(ban_id: str, catalog: Catalog) -> Pack:
 
 
 def pack_ids() -> list[str]:
-    """The ids of the shipped packs, in order."""
+    """The ids of the shipped packs, sorted."""
     return sorted(_shipped_packs())
 
 
-def no_pack(ban_id: str) -> str:
-    """What to tell of an id that no pack has."""
-    ids = pack_ids()
-    near = difflib.get_close_matches(ban_id, ids, 3, cutoff=0.5)
-    return f"no pack is '{ban_id}'; " + (
-        f"near it are {', '.join(near)}" if near else f"there are {', '.join(ids)}"
-    )
-
-
 def read_pack(file: Traversable, catalog: Catalog, problems: Problems) -> Pack | None:
-    """The pack in a YAML file, which is named after the ban's id."""
+    """The pack in a YAML file, which must be named after the id of the ban; None with the
+    mistakes noted."""
     mapping = decode_yaml(file.read_bytes(), str(file), problems)
     if mapping is None:
         return None
     fields = Fields(mapping, str(file), problems, "a pack")
-    ban = _written_out(fields, catalog)
+    ban = _read_ban(fields, catalog)
     jurisdiction, scope, status, notes = (
         fields.text(key) for key in ("jurisdiction", "scope", "status", "notes")
     )
@@ -97,7 +87,7 @@ def read_pack(file: Traversable, catalog: Catalog, problems: Problems) -> Pack |
     if ban is None:
         return None
     if f"{ban.id}.yaml" != file.name:
-        fields.add_problem("id", f"ban '{ban.id}' must stand in a file of its name, {ban.id}.yaml")
+        fields.bad("id", f"ban '{ban.id}': expected the file name {ban.id}.yaml, found {file.name}")
     return Pack(ban, jurisdiction, scope, status, notes, sources)
 
 
@@ -106,7 +96,14 @@ def _shipped_packs() -> dict[str, Traversable]:
     return {file.name[:-5]: file for file in files if file.name.endswith(".yaml")}
 
 
-def _by_pack(fields: Fields, catalog: Catalog) -> Ban | None:
+def _unknown_pack(ban_id: str) -> str:
+    ids = pack_ids()
+    near = difflib.get_close_matches(ban_id, ids, 3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(near)}?" if near else f" (known: {', '.join(ids)})"
+    return f"expected the id of a shipped ban, found '{ban_id}'{hint}"
+
+
+def _read_pack_entry(fields: Fields, catalog: Catalog) -> Ban | None:
     ban_id = fields.text("pack", required="the id of a shipped ban")
     changes: dict[str, Any] = {
         "severity": fields.choice("severity", get_args(Severity), None),
@@ -118,7 +115,7 @@ def _by_pack(fields: Fields, catalog: Catalog) -> Ban | None:
     if not ban_id:
         return None
     if ban_id not in _shipped_packs():
-        fields.add_problem("pack", no_pack(ban_id))
+        fields.bad("pack", _unknown_pack(ban_id))
         return None
     try:
         pack = load_pack(ban_id, catalog)
@@ -128,17 +125,17 @@ def _by_pack(fields: Fields, catalog: Catalog) -> Ban | None:
     return replace(pack.ban, **{key: value for key, value in changes.items() if value is not None})
 
 
-def _written_out(fields: Fields, catalog: Catalog) -> Ban | None:
+def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
     before = len(fields.problems.found)
-    words = fields.texts("apps", required="the apps it bans: ids, vendor:… or category:…")
+    words = fields.texts("apps", required="the banned apps: ids, vendor:… or category:…")
     if fields.mapping.get("apps") == []:
-        fields.add_problem("apps", "'apps' is empty, at least one app is expected")
+        fields.bad("apps", "'apps': expected at least one app, found an empty list")
     forbids = _classes(fields, "forbids", frozenset({"service"}))
     advises = _classes(fields, "advises", frozenset())
     ban = Ban(
-        id=fields.text("id", required="a short name that is told in alerts"),
-        authority=fields.text("authority", required="who bans"),
-        apps=catalog.select(words, fields.file, fields.problems),
+        id=fields.text("id", required="a unique name, which alerts show"),
+        authority=fields.text("authority", required="who issued the ban"),
+        apps=catalog.resolve_apps(words, fields.file, fields.problems),
         forbids=forbids,
         advises=advises,
         start=fields.date("from"),
@@ -152,30 +149,33 @@ def _written_out(fields: Fields, catalog: Catalog) -> Ban | None:
         bypass=_bypass(fields, catalog) or frozenset(),
     )
     if not (forbids or advises or len(fields.problems.found) > before):
-        fields.add_problem("forbids", "the ban neither forbids nor advises anything")
+        fields.bad("forbids", "a ban: expected a class in 'forbids' or 'advises', found none")
     for both in sorted(forbids & advises):
-        fields.add_problem("advises", f"'{both}' stands under forbids and under advises; keep one")
-    if _later(ban.start, ban.end):
-        fields.add_problem("until", f"'until' is {ban.end}, before 'from', {ban.start}")
-    fault = _zone_fault(ban.timezone)
-    if fault:
-        fields.add_problem("timezone", fault)
+        fields.bad("advises", f"'{both}': expected in 'forbids' or 'advises', found in both")
+    check_days(fields, ban.start, ban.end)
+    _check_timezone(fields, ban.timezone)
     return ban if len(fields.problems.found) == before else None
 
 
+def check_days(fields: Fields, start: datetime.date | None, end: datetime.date | None) -> None:
+    """Note where the keys ``from`` and ``until`` are in the wrong order."""
+    if start and end and end < start:
+        fields.bad("until", f"'until': expected a day not before 'from' ({start}), found {end}")
+
+
 def _bypass(fields: Fields, catalog: Catalog) -> frozenset[str] | None:
-    """The apps that a ban with ``bypass: alert`` covers beside those that it names, none
-    with ``count``; None where nothing is written."""
+    """The apps that a ban with ``bypass: alert`` covers in addition: those that hide names. Empty
+    with ``count``, None where the key is absent."""
     word = fields.choice("bypass", ("count", "alert"), None)
     if word != "alert":
         return frozenset() if word else None
-    apps = [app.id for app in catalog.apps().values() if app.category in BYPASS_CATEGORIES]
-    if not apps and catalog.signatures:
-        told = (
-            f"no app is of category {', '.join(BYPASS_CATEGORIES[:-1])} or {BYPASS_CATEGORIES[-1]}"
-        )
-        fields.add_problem(
-            "bypass", f"'bypass' has nothing to alert of: {told}; use builtin signatures"
+    apps = [app.id for app in catalog.apps().values() if app.category in BYPASS]
+    if not apps and catalog.complete:
+        expected = f"an app of category {', '.join(BYPASS[:-1])} or {BYPASS[-1]}"
+        fields.bad(
+            "bypass",
+            f"'bypass': expected {expected} in the signatures, found none; add builtin to"
+            " 'signatures'",
         )
     return frozenset(apps)
 
@@ -187,24 +187,16 @@ def _classes(fields: Fields, key: str, default: frozenset[str]) -> frozenset[str
             found.add(name)
         else:
             expected = ", ".join(BANNED_CLASSES)
-            message = f"'{key}' holds '{name}', expected classes of {expected}"
+            hint = did_you_mean(name, BANNED_CLASSES)
+            message = f"'{key}': expected classes of {expected}, found '{name}'{hint}"
             fields.problems.add(fields.file, line, message)
     return frozenset(found) if fields.has(key) else default
 
 
-def _later(start: datetime.date | None, end: datetime.date | None) -> bool:
-    return start is not None and end is not None and start > end
-
-
-def _zone_fault(name: str) -> str:
+def _check_timezone(fields: Fields, name: str) -> None:
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        near = _near_zones(name, zoneinfo.available_timezones())
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"no time zone is '{name}'{hint} (a name as Europe/Brussels is expected)"
-    return ""
-
-
-def _near_zones(name: str, zones: Iterable[str]) -> list[str]:
-    return difflib.get_close_matches(name, sorted(zones), 1, cutoff=0.6)
+        hint = did_you_mean(name, zoneinfo.available_timezones())
+        expected = "the IANA name of a time zone, like Europe/Brussels"
+        fields.bad("timezone", f"'timezone': expected {expected}, found '{name}'{hint}")

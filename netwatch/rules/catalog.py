@@ -1,37 +1,51 @@
-"""Which rule takes a name.
+"""The catalogue: all signatures in use, and which rule matches a name.
 
-A rule takes a name at label boundaries: a `host` that very name, a `suffix` the name
-and all below it, a `glob` names of as many labels as it has, where each ``*`` stands for
-any letters inside one label. Of several the most specific wins: host, then glob, then
-suffix; of globs the one with most letters beside its wildcards, of suffixes the longest.
-Look-ups walk the labels of the name, never the rules, so a hundred thousand rules cost
-what a hundred do.
+A rule matches a name at label boundaries: a `host` exactly that name, a `suffix` the name and all
+names below it, a `glob` names with as many labels as it has, where each ``*`` is any text inside
+one label. Of several matching rules the most specific one wins: host, then glob, then suffix; of
+globs the one with the most letters beside its wildcards, of suffixes the longest. A lookup walks
+the labels of the name, never the rules, so its cost does not grow with the number of rules.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from netwatch.core.user_yaml import Problems
+from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import App, Match
 from netwatch.rules.signature import MAX_NAME, Rule, Signature
 
 
 class Catalog:
-    """The signatures in use, never changed once loaded.
+    """The signatures in use; it does not change after loading.
 
-    `signatures` holds each app once, by its id; `version` is a short hash of the files
-    they were read from, the same for the same files wherever they lie.
+    `signatures` has each app once, by its id. `version` is a short hash of the files that they
+    were read from, which does not depend on where the files are. `complete` is False where some
+    files had mistakes: then an app may be missing only because of them.
     """
 
-    __slots__ = ("_addresses", "_asns", "_globs", "_hosts", "_suffixes", "signatures", "version")
+    __slots__ = (
+        "_addresses",
+        "_asns",
+        "_globs",
+        "_hosts",
+        "_suffixes",
+        "complete",
+        "signatures",
+        "version",
+    )
 
-    def __init__(self, signatures: Sequence[Signature], version: str) -> None:
+    def __init__(
+        self, signatures: Sequence[Signature], version: str, complete: bool = True
+    ) -> None:
         self.signatures = MappingProxyType(
-            {each.app.id: each for each in sorted(signatures, key=lambda each: each.app.id)}
+            {
+                signature.app.id: signature
+                for signature in sorted(signatures, key=lambda signature: signature.app.id)
+            }
         )
         self.version = version
+        self.complete = complete
         self._hosts: dict[str, Rule] = {}
         self._suffixes: dict[str, Rule] = {}
         self._globs: dict[str, list[tuple[re.Pattern[str], Rule]]] = {}
@@ -39,15 +53,15 @@ class Catalog:
         self._addresses: dict[bytes, App] = {}
         for signature in self.signatures.values():
             for rule in signature.rules:
-                self._enter(rule)
+                self._index(rule)
             self._addresses.update(dict.fromkeys(signature.addresses, signature.app))
             for asn in signature.asns:
                 self._asns[asn.number] = (*self._asns.get(asn.number, ()), signature.app)
 
-    def __reduce__(self) -> tuple[type["Catalog"], tuple[list[Signature], str]]:
-        return Catalog, (list(self.signatures.values()), self.version)
+    def __reduce__(self) -> tuple[type["Catalog"], tuple[list[Signature], str, bool]]:
+        return Catalog, (list(self.signatures.values()), self.version, self.complete)
 
-    def _enter(self, rule: Rule) -> None:
+    def _index(self, rule: Rule) -> None:
         if rule.kind == "glob":
             globs = self._globs.setdefault(literal_tail(rule.name), [])
             globs.append((re.compile(_pattern(rule.name)), rule))
@@ -55,23 +69,24 @@ class Catalog:
             (self._hosts if rule.kind == "host" else self._suffixes)[rule.name] = rule
 
     def match(self, name: str) -> Match | None:
-        """What the catalogue says of a name in the spelling of `netwatch.core.names`."""
-        rule = next(self.taking(name), None)
+        """The match of the most specific rule for a name that `netwatch.core.names` normalised;
+        None where no rule matches."""
+        rule = next(self.matching_rules(name), None)
         return rule.match if rule else None
 
-    def taking(self, name: str) -> Iterator[Rule]:
-        """All rules that take a name, the one that wins first.
+    def matching_rules(self, name: str) -> Iterator[Rule]:
+        """All rules that match a name, the most specific first.
 
-        Of a name longer than any host name only the end is looked at, so that the work
-        is bounded; what stands there is still below the zone that a suffix names.
+        Of a name longer than any host name only the end is compared, which bounds the work; it is
+        still below the zone that a suffix names.
         """
-        whole = len(name) <= MAX_NAME
-        if not whole:
+        fits = len(name) <= MAX_NAME
+        if not fits:
             name = name[-MAX_NAME - 1 :].partition(".")[2]
         tails = [name]
         while "." in tails[-1]:
             tails.append(tails[-1].partition(".")[2])
-        if whole:
+        if fits:
             if (rule := self._hosts.get(name)) is not None:
                 yield rule
             globs = [
@@ -80,79 +95,78 @@ class Catalog:
                 for pattern, rule in self._globs.get(tail, ())
                 if pattern.fullmatch(name)
             ]
-            yield from sorted(globs, key=lambda rule: (-_letters(rule.name), rule.name))
+            yield from sorted(globs, key=lambda rule: (-_literal_length(rule.name), rule.name))
         for tail in tails:
             if (rule := self._suffixes.get(tail)) is not None:
                 yield rule
 
     def zones(self) -> frozenset[str]:
-        """Domains of which every name that a rule takes is one, or below one."""
+        """A set of domains such that every name that a rule matches is one of them, or below."""
         return frozenset().union(self._hosts, self._suffixes, self._globs)
 
     def apps(self) -> Mapping[str, App]:
-        """The apps by their ids, in order."""
-        return {id: each.app for id, each in self.signatures.items()}
+        """The apps by their ids, sorted."""
+        return {app_id: signature.app for app_id, signature in self.signatures.items()}
 
     def apps_of_asn(self, number: int) -> tuple[App, ...]:
-        """The apps whose vendor alone uses this AS."""
+        """The apps whose vendor is the only user of this AS."""
         return self._asns.get(number, ())
 
     def app_of_address(self, ip: bytes) -> App | None:
-        """The app that has a server at this packed address, by the signatures."""
+        """The app that has a server at this packed address, according to the signatures."""
         return self._addresses.get(ip)
 
     def rules(self) -> Iterator[Rule]:
-        """All rules, app by app, as the files have them."""
+        """All rules, app by app, in the order of the files."""
         for signature in self.signatures.values():
             yield from signature.rules
 
-    def select(
+    def resolve_apps(
         self, words: Iterable[tuple[int, str]], file: str, problems: Problems
     ) -> frozenset[str]:
-        """The ids of the apps that the words of a ban or an exemption name.
+        """The ids of the apps that a ban or an exemption names.
 
-        A word is an app id, ``vendor:`` or ``category:`` and theirs; each comes with its
-        line in `file`. A word that names no app is noted in `problems`.
+        A word is an app id, ``vendor:`` and a vendor, or ``category:`` and a category; each comes
+        with its line in `file`. A word that names no app is noted in `problems`, unless the
+        catalogue is not `complete`.
         """
         groups: dict[str, set[str]] = {}
-        for id, app in self.apps().items():
-            for word in (id, f"vendor:{app.vendor}", f"category:{app.category}"):
-                groups.setdefault(word, set()).add(id)
+        for app_id, app in self.apps().items():
+            for word in (app_id, f"vendor:{app.vendor}", f"category:{app.category}"):
+                groups.setdefault(word, set()).add(app_id)
         chosen: set[str] = set()
         for line, word in words:
             if word in groups:
                 chosen |= groups[word]
-                continue
-            near = difflib.get_close_matches(word, groups, 1, cutoff=0.5)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            problems.add(
-                file,
-                line,
-                f"no app is '{word}'{hint} (an app id, vendor:… or category:… is expected;"
-                " netwatch signatures list shows them)",
-            )
+            elif self.complete:
+                problems.add(
+                    file,
+                    line,
+                    "expected an app id, vendor:… or category:… (see netwatch signatures list),"
+                    f" found unknown app '{word}'{did_you_mean(word, groups, cutoff=0.5)}",
+                )
         return frozenset(chosen)
 
 
 def literal_tail(glob: str) -> str:
-    """The whole labels behind the last wildcard of a glob."""
+    """The complete labels behind the last wildcard of a glob."""
     return glob.rpartition("*")[2].partition(".")[2]
 
 
-def _letters(glob: str) -> int:
+def _literal_length(glob: str) -> int:
     return len(glob) - glob.count("*")
 
 
 def _pattern(glob: str) -> str:
-    """A regular expression for a glob that takes time in proportion to the name.
+    """A regular expression for a glob whose running time is proportional to the name.
 
-    The first place where a piece between two wildcards fits is as good as any later one,
-    so no choice is ever taken back but within the piece before the label's end.
+    Between two wildcards the first match of a literal is as good as any later one, so atomic
+    groups exclude backtracking, except before the last literal of a label.
     """
     labels = []
     for label in glob.split("."):
-        first, *pieces = (re.escape(piece) for piece in label.split("*"))
-        inner = "".join(f"(?>[^.]*?{piece})" for piece in pieces[:-1] if piece)
-        last = f"[^.]*{pieces[-1]}" if pieces else ""
+        first, *literals = (re.escape(literal) for literal in label.split("*"))
+        inner = "".join(f"(?>[^.]*?{literal})" for literal in literals[:-1] if literal)
+        last = f"[^.]*{literals[-1]}" if literals else ""
         labels.append(first + inner + last)
     return r"\.".join(labels)

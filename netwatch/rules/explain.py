@@ -1,54 +1,54 @@
-"""Why a rule takes a name, or why none does, in words for people."""
+"""Why a rule matches a name, or why no rule does, in words for people."""
 
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.signature import Rule
 
-_TELLING = 4
-"""Letters that an app's id needs for a name that holds it to be more than chance."""
+_MIN_ID = 4
+"""Letters of an app's id from which a name that contains it is more than chance."""
 
 
-def why(catalog: Catalog, name: str) -> str:
-    """One sentence on what the catalogue makes of a name in its one spelling."""
-    taking = list(catalog.taking(name))
-    if not taking:
-        return _why_none(catalog, name)
-    winner, *losers = taking
-    reason = _why_one(winner, name)
+def explain_name(catalog: Catalog, name: str) -> str:
+    """One sentence on which rule of the catalogue matches a normalised name, and why."""
+    matching = list(catalog.matching_rules(name))
+    if not matching:
+        return _why_no_match(catalog, name)
+    winner, *losers = matching
+    reason = _why_match(winner, name)
     if losers:
-        lost = ", ".join(f"{rule.match.rule} ({rule.app.id}, {rule.role})" for rule in losers)
+        lost = ", ".join(f"{rule.text} ({rule.app.id}, {rule.role})" for rule in losers)
         reason += f"; more specific than {lost}"
     return reason
 
 
-def _why_one(rule: Rule, name: str) -> str:
+def _why_match(rule: Rule, name: str) -> str:
     if rule.kind == "host":
-        return "it is that very name"
+        return "the name is exactly this host"
     if rule.kind == "glob":
-        return "it has the same labels, each * standing for letters inside one"
+        return "the name has the same labels, where each * is any text inside one label"
     if name == rule.name:
-        return "it is the zone itself"
-    return f"it stands below {rule.name} at a label boundary"
+        return "the name is the zone itself"
+    return f"the name is below {rule.name} at a label boundary"
 
 
-def _why_none(catalog: Catalog, name: str) -> str:
-    """The longest name of a rule that it tells, and why that is not enough."""
-    told = [rule for rule in catalog.rules() if rule.kind != "glob" and rule.name in name]
-    if not told:
-        return _why_not_near(catalog, name)
-    near = max(told, key=lambda rule: len(rule.name))
+def _why_no_match(catalog: Catalog, name: str) -> str:
+    """The rule with the longest name that the given name contains, and why it does not match."""
+    contained = [rule for rule in catalog.rules() if rule.kind != "glob" and rule.name in name]
+    if not contained:
+        return _why_nothing_similar(catalog, name)
+    near = max(contained, key=lambda rule: len(rule.name))
     if not name.endswith(near.name):
-        return f"{near.name} ({near.app.id}) stands inside it, but its end tells the owner"
+        return f"it contains {near.name} ({near.app.id}), but the end of a name tells its owner"
     if name.endswith(f".{near.name}"):
-        return f"{near.match.rule} ({near.app.id}) takes that very name, not what is below it"
+        return f"{near.text} ({near.app.id}) matches exactly that name, and none below it"
     labels = name.split(".")[-near.name.count(".") - 1 :]
     return (
         f"{near.name} ({near.app.id}) is only the end of the label '{labels[0]}',"
-        f" so {'.'.join(labels)} is another's domain"
+        f" so {'.'.join(labels)} is a domain of another owner"
     )
 
 
-def _why_not_near(catalog: Catalog, name: str) -> str:
-    for id in catalog.signatures:
-        if len(id) >= _TELLING and id in name:
-            return f"it tells '{id}', but is no zone or host of that app"
-    return "no rule has a name like it"
+def _why_nothing_similar(catalog: Catalog, name: str) -> str:
+    for app_id in catalog.signatures:
+        if len(app_id) >= _MIN_ID and app_id in name:
+            return f"it contains '{app_id}', but is not a name of that app"
+    return "no rule has a similar name"

@@ -1,123 +1,257 @@
-"""What makes a sound signature file a bad signature.
+"""The lint rules for signatures: what makes a well-formed signature file a bad signature.
 
-The form of a file is checked where it is read; here rules are held against the public
-suffix list, against zones that many owners share, against the other apps, and against
-the names that the file itself says it must and must not take.
+The form of a file is checked where it is read (`netwatch.rules.signature`). Here rules are checked
+against the public suffix list, against zones that many owners share, against the other apps, and
+against the names that the file itself says it must and must not match. A new lint rule is one
+function and one row of `LINT_RULES`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from netwatch.core.errors import Problem
 from netwatch.rules.catalog import Catalog, literal_tail
 from netwatch.rules.shared_zones import SHARED_ZONES
-from netwatch.rules.signature import Rule
+from netwatch.rules.signature import Example, Rule
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
-_TELLING = 4
-"""Letters that a label with a wildcard must have to tell an app in a shared zone."""
+MIN_LABEL = 4
+"""Letters that a label with a wildcard needs to identify an app in a shared zone."""
 
-_ENDINGS = frozenset({"com", "net", "org"})
-"""How the names of owners end that a network puts before its own zone."""
+_TOP_LABELS = frozenset({"com", "net", "org"})
+"""Last labels of customers' names that a network puts in front of its own zone."""
+
+Finding = tuple[Rule | Example, str]
+"""The rule or example that is at fault, and what is wrong with it, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class LintRule:
+    """One lint rule. `id` follows each of its messages in brackets, `check` yields its findings.
+    Findings of severity ``error`` make `signatures lint` fail with exit status 2."""
+
+    id: str
+    severity: str
+    description: str
+    check: Callable[[Catalog], Iterator[Finding]]
 
 
 def lint(catalog: Catalog) -> list[Problem]:
-    """What is wrong with the rules and examples of a catalogue, in file and line order."""
-    return sorted({*rule_problems(catalog), *example_problems(catalog)})
+    """The findings of all lint rules, in order of file and line."""
+    return _run(LINT_RULES, catalog)
 
 
-def rule_problems(catalog: Catalog) -> Iterator[Problem]:
-    """Rules that take what is not their app's."""
+def check_examples(catalog: Catalog) -> list[Problem]:
+    """The findings of the lint rules about examples alone, in order of file and line."""
+    return _run(EXAMPLE_RULES, catalog)
+
+
+def _run(rules: tuple[LintRule, ...], catalog: Catalog) -> list[Problem]:
+    return sorted(
+        {
+            Problem(at.file, at.line, 0, f"{message} [{rule.id}]")
+            for rule in rules
+            for at, message in rule.check(catalog)
+        }
+    )
+
+
+def _shared_zones(catalog: Catalog) -> Iterator[Finding]:
+    for rule in catalog.rules():
+        if rule.kind != "glob" and rule.name in SHARED_ZONES:
+            yield (
+                rule,
+                f"{rule.text} matches a whole shared zone: {rule.name} is"
+                f" {SHARED_ZONES[rule.name]}; expected a name below it",
+            )
+
+
+def _public_suffixes(catalog: Catalog) -> Iterator[Finding]:
+    for rule in catalog.rules():
+        if rule.kind == "glob" or rule.name in SHARED_ZONES:
+            continue
+        if public_suffixes().is_public(rule.name):
+            yield (
+                rule,
+                f"{rule.text} is a public suffix, below which anybody can register; expected a"
+                " domain below it",
+            )
+
+
+def _ownerless_labels(catalog: Catalog) -> Iterator[Finding]:
+    for rule in catalog.rules():
+        label, _, zone = rule.name.partition(".")
+        if rule.kind != "glob" and label in _TOP_LABELS and zone in SHARED_ZONES:
+            yield (
+                rule,
+                f"{rule.text} identifies no app: {zone} is {SHARED_ZONES[zone]}, and '{label}' is"
+                " not the name of a customer; expected one more label",
+            )
+
+
+def _unbound_globs(catalog: Catalog) -> Iterator[Finding]:
+    for rule in catalog.rules():
+        if rule.kind == "glob" and _has_open_domain(rule):
+            yield (
+                rule,
+                f"{rule.text} has a * in its registrable domain; expected that domain written out",
+            )
+
+
+def _unspecific_globs(catalog: Catalog) -> Iterator[Finding]:
+    for rule in catalog.rules():
+        if rule.kind != "glob" or _has_open_domain(rule):
+            continue
+        zone = literal_tail(rule.name)
+        label = rule.name.removesuffix(f".{zone}").rpartition(".")[2]
+        if len(label) - label.count("*") >= MIN_LABEL:
+            continue
+        reason = SHARED_ZONES.get(zone)
+        if reason is None and public_suffixes().is_public(zone):
+            reason = "a public suffix, below which anybody can register"
+        if reason:
+            yield (
+                rule,
+                f"{rule.text} identifies no app: {zone} is {reason}; expected at least {MIN_LABEL}"
+                f" letters beside the * in '{label}'",
+            )
+
+
+def _has_open_domain(glob: Rule) -> bool:
+    return public_suffixes(only_icann=True).is_public(literal_tail(glob.name))
+
+
+def _duplicate_names(catalog: Catalog) -> Iterator[Finding]:
     names: dict[str, Rule] = {}
     for rule in catalog.rules():
-        fault = _reach(rule)
-        if fault:
-            yield Problem(rule.file, rule.line, 0, f"{rule.match.rule} {fault}")
         first = names.setdefault(rule.name, rule)
         if first.app.id != rule.app.id:
-            yield Problem(
-                rule.file,
-                rule.line,
-                0,
-                f"{rule.match.rule} is a name of app '{first.app.id}' too"
-                f" ({first.file}:{first.line}); one app only can have it",
+            yield (
+                rule,
+                f"{rule.text} is also a name of app '{first.app.id}' ({first.file}:{first.line});"
+                " expected each name in one app only",
             )
+
+
+def _foreign_vendors(catalog: Catalog) -> Iterator[Finding]:
     for rule in catalog.rules():
-        for wider in _above(catalog, rule):
+        for wider in _wider_rules(catalog, rule):
             if wider.app.vendor != rule.app.vendor:
-                yield Problem(
-                    wider.file,
-                    wider.line,
-                    0,
-                    f"{wider.match.rule} swallows {rule.match.rule} of app '{rule.app.id}'"
-                    f" ({rule.file}:{rule.line}), whose vendor is another",
+                yield (
+                    wider,
+                    f"{wider.text} also matches {rule.text} of app '{rule.app.id}'"
+                    f" ({rule.file}:{rule.line}), which is of another vendor",
                 )
 
 
-def _above(catalog: Catalog, rule: Rule) -> Iterator[Rule]:
+def _wider_rules(catalog: Catalog, rule: Rule) -> Iterator[Rule]:
     if rule.kind == "glob":
-        taking = catalog.taking(literal_tail(rule.name))
-        return (wider for wider in taking if wider.kind == "suffix")
-    return (wider for wider in catalog.taking(rule.name) if wider.name != rule.name)
+        matching = catalog.matching_rules(literal_tail(rule.name))
+        return (wider for wider in matching if wider.kind == "suffix")
+    return (wider for wider in catalog.matching_rules(rule.name) if wider.name != rule.name)
 
 
-def example_problems(catalog: Catalog) -> Iterator[Problem]:
-    """Examples that the catalogue does not bear out.
-
-    A wanted name must go to this app; an unwanted one must be taken by no rule of it,
-    not even by one that loses to another app's.
-    """
-    for id, signature in catalog.signatures.items():
+def _unmatched_examples(catalog: Catalog) -> Iterator[Finding]:
+    for app_id, signature in catalog.signatures.items():
         for example in signature.examples:
-            taking = list(catalog.taking(example.name))
-            own = next((rule for rule in taking if rule.app.id == id), None)
-            message = ""
-            if not example.wanted and own:
-                message = f"'{example.name}' must not match, but {own.match.rule} takes it"
-            elif example.wanted and not taking:
-                message = f"'{example.name}' must match, but no rule takes it"
-            elif example.wanted and taking[0].app.id != id:
-                winner = taking[0]
-                message = (
-                    f"'{example.name}' must match '{id}', but {winner.match.rule} of"
-                    f" '{winner.app.id}' ({winner.file}:{winner.line}) takes it"
+            if not example.wanted:
+                continue
+            winner = next(catalog.matching_rules(example.name), None)
+            if winner is None:
+                yield example, f"'{example.name}' must match, but no rule matches it"
+            elif winner.app.id != app_id:
+                yield (
+                    example,
+                    f"'{example.name}' must match '{app_id}', but {winner.text} of"
+                    f" '{winner.app.id}' ({winner.file}:{winner.line}) matches it",
                 )
-            if message:
-                yield Problem(example.file, example.line, 0, message)
 
 
-def _reach(rule: Rule) -> str:
-    """Why a rule takes more than an app can own; empty where it does not."""
-    suffixes = public_suffixes()
-    zone = literal_tail(rule.name) if rule.kind == "glob" else rule.name
-    reason = SHARED_ZONES.get(zone)
-    if rule.kind == "glob":
-        if public_suffixes(only_icann=True).is_public(zone):
-            return "has a * in its registrable domain: name that domain"
-        label = rule.name.removesuffix(f".{zone}").rpartition(".")[2]
-        if (reason or suffixes.is_public(zone)) and len(label) - label.count("*") < _TELLING:
-            why = reason or "a public suffix, below which anybody can register"
-            return f"tells no app: {zone} is {why}; write out more of '{label}'"
-        return ""
-    if reason:
-        return f"takes a shared zone whole: {zone} is {reason}; name the host below it"
-    if suffixes.is_public(zone):
-        return "is a public suffix, below which anybody can register: name a domain below it"
-    owner, _, above = zone.partition(".")
-    if owner in _ENDINGS and above in SHARED_ZONES:
-        return f"tells no app: {above} is {SHARED_ZONES[above]}, and '{owner}' is no owner"
-    return ""
+def _matched_examples(catalog: Catalog) -> Iterator[Finding]:
+    for app_id, signature in catalog.signatures.items():
+        for example in signature.examples:
+            if example.wanted:
+                continue
+            # A rule that loses to a more specific one of another app is at fault too.
+            matching = catalog.matching_rules(example.name)
+            own = next((rule for rule in matching if rule.app.id == app_id), None)
+            if own:
+                yield example, f"'{example.name}' must not match, but {own.text} matches it"
+
+
+EXAMPLE_RULES = (
+    LintRule(
+        "example-not-matched",
+        "error",
+        "a name under `tests: match` is not matched by a rule of the app",
+        _unmatched_examples,
+    ),
+    LintRule(
+        "example-matched",
+        "error",
+        "a name under `tests: ignore` is matched by a rule of the app",
+        _matched_examples,
+    ),
+)
+"""The lint rules about examples, which `signatures test` runs alone."""
+
+LINT_RULES = (
+    LintRule(
+        "public-suffix",
+        "error",
+        "a suffix or host is a public suffix, below which anybody can register (`github.io`)",
+        _public_suffixes,
+    ),
+    LintRule(
+        "shared-zone",
+        "error",
+        "a suffix or host is a zone that many owners share: the apex of a CDN or cloud "
+        "(`akamaized.net`)",
+        _shared_zones,
+    ),
+    LintRule(
+        "shared-zone-label",
+        "error",
+        "a name in a shared zone begins with a label that is not a customer (`com.akamaized.net`)",
+        _ownerless_labels,
+    ),
+    LintRule(
+        "glob-domain",
+        "error",
+        "a glob has a `*` in its registrable domain",
+        _unbound_globs,
+    ),
+    LintRule(
+        "glob-unspecific",
+        "error",
+        f"a glob in a shared zone has fewer than {MIN_LABEL} letters beside its `*`",
+        _unspecific_globs,
+    ),
+    LintRule(
+        "duplicate-name",
+        "error",
+        "two apps have a rule for the same name",
+        _duplicate_names,
+    ),
+    LintRule(
+        "other-vendor",
+        "error",
+        "a rule also matches a name of an app of another vendor",
+        _foreign_vendors,
+    ),
+    *EXAMPLE_RULES,
+)
+"""All lint rules, in the order of the reference."""
 
 
 @cache
 def public_suffixes(only_icann: bool = False) -> "PublicSuffixList":
-    """The public suffix list (publicsuffix.org) as its package ships it, read once.
-
-    With `only_icann` without the zones that companies have entered, such as CDNs'.
-    """
+    """The public suffix list (publicsuffix.org) that its Python package ships, read once. With
+    `only_icann` it has no private section: zones that companies such as CDNs have entered."""
     from publicsuffixlist import PublicSuffixList
 
     return PublicSuffixList(only_icann=only_icann)

@@ -1,9 +1,8 @@
-"""Signature files found, read and laid over one another.
+"""Signature files are found, read and merged into one catalogue.
 
-A source is the word ``builtin`` for the shipped files, a YAML file, or a folder of them
-(in itself or in its folder ``apps``). Later sources add to the apps of earlier ones, and
-where both write the same rule the later one holds: so a site can add a name or change a
-role without copying a file.
+A source is the word ``builtin`` for the shipped files, a YAML file, or a folder of YAML files
+(directly or in its subfolder ``apps``). Later sources add to the apps of earlier ones, and replace
+the rules that both have: a site can add a name or change a role without copying a file.
 """
 
 import hashlib
@@ -19,27 +18,28 @@ from netwatch.rules.catalog import Catalog
 from netwatch.rules.signature import Rule, Signature, read_signature
 
 BUILTIN = "builtin"
-"""The word for the shipped signatures."""
+"""The word that stands for the shipped signatures."""
 
 
 def shipped() -> Traversable:
-    """The folder of the shipped files, with ``apps`` and ``bans`` in it."""
+    """The folder of the shipped files, with the subfolders ``apps`` and ``bans``."""
     return importlib.resources.files("netwatch.signatures")
 
 
-def load(sources: Sequence[str | Path], base: Path) -> Catalog:
-    """The catalogue of `sources`, in their order; paths are taken from `base`.
+def load_signatures(sources: Sequence[str | Path], base: Path) -> Catalog:
+    """The catalogue of `sources`, in their order; paths are relative to `base`.
 
     Raises `ConfigError` with all mistakes in all files.
     """
     problems = Problems()
-    catalog = gather(sources, base, problems)
+    catalog = read_signatures(sources, base, problems)
     problems.raise_if_any()
     return catalog
 
 
-def gather(sources: Sequence[str | Path], base: Path, problems: Problems) -> Catalog:
-    """Like `load`, but notes mistakes in `problems` and goes on with what is sound."""
+def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problems) -> Catalog:
+    """Like `load_signatures`, but notes mistakes in `problems` and leaves out what has some."""
+    before = len(problems.found)
     digest = hashlib.sha256()
     merged: dict[str, Signature] = {}
     for source in sources:
@@ -56,9 +56,10 @@ def gather(sources: Sequence[str | Path], base: Path, problems: Problems) -> Cat
             signature = mapping and read_signature(mapping, str(file), problems)
             if signature:
                 _add(layer, signature, problems)
-        _single(layer, problems)
-        _lay_over(merged, layer, problems)
-    return Catalog(list(merged.values()), digest.hexdigest()[:12])
+        _check_duplicates(layer, problems)
+        _merge_layer(merged, layer, problems)
+    complete = len(problems.found) == before
+    return Catalog(list(merged.values()), digest.hexdigest()[:12], complete)
 
 
 def _files(source: str | Path, base: Path, problems: Problems) -> list[Traversable]:
@@ -67,7 +68,7 @@ def _files(source: str | Path, base: Path, problems: Problems) -> list[Traversab
     else:
         path = base / source
         if not path.exists():
-            problems.add(str(path), 0, "no such file or folder of signatures")
+            problems.add(str(path), 0, "expected a file or folder of signatures, found nothing")
             return []
         if path.is_file():
             return [path]
@@ -78,7 +79,7 @@ def _files(source: str | Path, base: Path, problems: Problems) -> list[Traversab
         problems.add(str(place), 0, f"cannot be read: {error.strerror}")
         return []
     if not found:
-        problems.add(str(place), 0, "holds no signature file (.yaml)")
+        problems.add(str(place), 0, "expected signature files (.yaml) in this folder, found none")
     return sorted(found, key=lambda file: file.name)
 
 
@@ -88,14 +89,14 @@ def _add(layer: dict[str, Signature], signature: Signature, problems: Problems) 
         problems.add(
             signature.file,
             signature.line,
-            f"app '{signature.app.id}' stands twice (first in {first.file}:{first.line})",
+            f"duplicate app '{signature.app.id}' (first in {first.file}:{first.line})",
         )
 
 
-def _single(layer: dict[str, Signature], problems: Problems) -> None:
-    """Note the rules that one source writes twice, in one app or in two, and addresses
-    that it gives to two apps."""
-    seen: dict[tuple[str, str], Rule] = {}
+def _check_duplicates(layer: dict[str, Signature], problems: Problems) -> None:
+    """Note rules that one source has twice, in one app or in two, and addresses that it gives to
+    two apps."""
+    rules: dict[tuple[str, str], Rule] = {}
     owners: dict[bytes, Signature] = {}
     for signature in layer.values():
         for address in signature.addresses:
@@ -104,42 +105,45 @@ def _single(layer: dict[str, Signature], problems: Problems) -> None:
                 problems.add(
                     signature.file,
                     signature.line,
-                    f"address {ip_text(address)} is one of app '{owner.app.id}' too"
-                    f" ({owner.file}); one app only can have it",
+                    f"duplicate address {ip_text(address)}, also of app '{owner.app.id}'"
+                    f" ({owner.file}); expected each address in one app only",
                 )
         for rule in signature.rules:
-            first = seen.setdefault((rule.kind, rule.name), rule)
+            first = rules.setdefault((rule.kind, rule.name), rule)
             if first is not rule:
                 problems.add(
                     rule.file,
                     rule.line,
-                    f"{rule.match.rule} stands twice (first in {first.file}:{first.line}"
-                    f", app {first.app.id})",
+                    f"duplicate rule {rule.text} (first in {first.file}:{first.line},"
+                    f" app '{first.app.id}')",
                 )
 
 
-def _lay_over(
+def _merge_layer(
     merged: dict[str, Signature], layer: dict[str, Signature], problems: Problems
 ) -> None:
-    taken = {(rule.kind, rule.name) for each in layer.values() for rule in each.rules}
+    """Merge a later source into the earlier ones; its rules and addresses replace theirs."""
+    replaced = {(rule.kind, rule.name) for each in layer.values() for rule in each.rules}
     addresses = {address for each in layer.values() for address in each.addresses}
-    for id, below in merged.items():
-        kept = tuple(rule for rule in below.rules if (rule.kind, rule.name) not in taken)
-        left = tuple(address for address in below.addresses if address not in addresses)
-        merged[id] = replace(below, rules=kept, addresses=left)
-    for id, above in layer.items():
-        earlier = merged.get(id)
+    for app_id, below in merged.items():
+        merged[app_id] = replace(
+            below,
+            rules=tuple(rule for rule in below.rules if (rule.kind, rule.name) not in replaced),
+            addresses=tuple(address for address in below.addresses if address not in addresses),
+        )
+    for app_id, above in layer.items():
+        earlier = merged.get(app_id)
         if earlier is None:
-            merged[id] = above
+            merged[app_id] = above
             continue
         if above.app != earlier.app:
             problems.add(
                 above.file,
                 above.line,
-                f"app '{id}' has another name, vendor or category than in"
-                f" {earlier.file}:{earlier.line}; write the same",
+                f"app '{app_id}': expected the same name, vendor and category as in"
+                f" {earlier.file}:{earlier.line}, found others",
             )
-        merged[id] = replace(
+        merged[app_id] = replace(
             earlier,
             rules=earlier.rules + above.rules,
             asns=tuple(dict.fromkeys(earlier.asns + above.asns)),

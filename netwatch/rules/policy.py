@@ -1,11 +1,32 @@
-"""Which ban forbids a contact, and by which clause: a pure function of its arguments.
+"""The policy: which ban applies to a contact, and with which verdict.
 
-A contact is an observation that an app's rule takes, made by a device in a network, at
-packet time. First comes what holds for every ban: evidence that proves nothing, a
-client outside the configured networks, a resolver that asks for others. Then each ban
-is asked in its order: app, network, days, class of the device, exemption.
+A contact is one observation of a name that a rule of an app matches, made by a device in a network
+at packet time. The verdict is a pure function of the arguments: it does not depend on the clock, on
+other contacts, or on their order.
 
-How sure a contact is, by evidence and role of the domain:
+**Order of decision.** The first condition that applies decides.
+
+For all bans together:
+
+1. The evidence is ``ip-asn`` alone: no verdict. An address in the network of a vendor does not
+   prove a contact with its app.
+2. The client is in none of the configured networks: no verdict.
+3. The device is of class ``infrastructure`` and the evidence is a lookup: no verdict. A resolver
+   asks for others.
+
+Then for each ban, in the order of the configuration and independently of the other bans:
+
+4. The ban does not name the app, and does not cover it by ``bypass: alert``: no verdict.
+5. The ban is limited to networks, and the client's network is not among them: no verdict.
+6. The time is before the first day of the ban, in the ban's time zone: no verdict.
+7. The time is after the last day of the ban: no verdict.
+8. The class of the device is neither in ``forbids`` nor in ``advises``: no verdict.
+9. An exemption from the ban covers the device (by its id, address or MAC), the app and the day:
+   ``exempt``.
+10. The class of the device is in ``forbids``: ``violation``.
+11. The class of the device is in ``advises``: ``advisory``.
+
+**Confidence** follows from the evidence and the role of the domain:
 
 ==========================  =========  ========  ========  ========
 evidence                    exclusive  vendor    embed     cdn
@@ -17,15 +38,14 @@ flow to a resolved address  possible   possible  possible  possible
 address in the app's AS     none       none      none      none
 ==========================  =========  ========  ========  ========
 
-A certificate names all that its server could serve, not what the device asked for, so
-it weighs no more than a look-up.
+A certificate names everything that its server could serve, not what the device asked for, so it
+weighs no more than a lookup. Whether a confidence is high enough to report is decided for the
+incident as a whole, by the ban's ``min_confidence``, and not here.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from netwatch.core.message import HANDSHAKES, LOOKUPS, Evidence
 from netwatch.core.verdict import (
@@ -39,14 +59,11 @@ from netwatch.core.verdict import (
     Verdict,
     VerdictKind,
 )
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY = timedelta(days=1)
-_US = timedelta(microseconds=1)
+from netwatch.rules.period import Period, period
 
 
 def confidence(evidence: Evidence, role: Role) -> Confidence | None:
-    """How sure a contact is; None for evidence that never raises an alert (ip-asn)."""
+    """The confidence of a contact; None for evidence that never raises an alert (``ip-asn``)."""
     if evidence == "ip-asn":
         return None
     if evidence in HANDSHAKES and role == "exclusive":
@@ -59,55 +76,31 @@ def confidence(evidence: Evidence, role: Role) -> Confidence | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
-    """Whole days in a time zone as ns since the epoch: from `start` up to, but without,
-    `end`; None is open."""
+class _Question:
+    """A contact inside the configured networks, as every ban is asked about it."""
 
-    start: int | None
-    end: int | None
-
-    def __contains__(self, time: int) -> bool:
-        return not self.before(time) and not self.after(time)
-
-    def before(self, time: int) -> bool:
-        """Whether `time` (ns) is before the first day."""
-        return self.start is not None and time < self.start
-
-    def after(self, time: int) -> bool:
-        """Whether `time` (ns) is after the last day."""
-        return self.end is not None and time >= self.end
-
-
-def period(first: date | None, last: date | None, timezone: str) -> Period:
-    """The time from the first moment of `first` to the last of `last` in `timezone`
-    (IANA name). Days of 23 and 25 hours are as long as they are."""
-    zone = ZoneInfo(timezone)
-    after = last + _DAY if last and last < date.max else None
-    return Period(_midnight(first, zone), _midnight(after, zone))
-
-
-def _midnight(day: date | None, zone: ZoneInfo) -> int | None:
-    if day is None:
-        return None
-    # where clocks skip midnight, fold=0 reads it with the offset before, which is the
-    # very moment at which the day starts; where it comes twice, fold=0 is the first
-    start = datetime(day.year, day.month, day.day, tzinfo=zone)
-    return (start - _EPOCH) // _US * 1000
+    time: int
+    match: Match
+    device: Device
+    network: Network
+    confidence: Confidence | None
 
 
 class Policy:
-    """Bans with their exemptions, ready to judge. `bans` stay in the order given."""
+    """Bans with their exemptions, ready to decide. `bans` stay in the order given; `KeyError`
+    where an exemption names a ban that is not among them."""
 
     def __init__(self, bans: Iterable[Ban], exemptions: Iterable[Exemption] = ()) -> None:
-        """An exemption of a ban that is not among `bans` raises KeyError."""
         self.bans = tuple(bans)
         self.exemptions = tuple(exemptions)
         zones = {ban.id: ban.timezone for ban in self.bans}
         self._periods = {ban.id: period(ban.start, ban.end, ban.timezone) for ban in self.bans}
-        self._leaves: dict[str, list[tuple[Exemption, Period]]] = {ban.id: [] for ban in self.bans}
-        for leave in self.exemptions:
-            days = period(leave.start, leave.end, zones[leave.ban])
-            self._leaves[leave.ban].append((leave, days))
+        self._exemptions: dict[str, list[tuple[Exemption, Period]]] = {
+            ban.id: [] for ban in self.bans
+        }
+        for exemption in self.exemptions:
+            days = period(exemption.start, exemption.end, zones[exemption.ban])
+            self._exemptions[exemption.ban].append((exemption, days))
 
     def decide(
         self,
@@ -117,18 +110,15 @@ class Policy:
         device: Device,
         network: Network | None,
     ) -> list[Verdict]:
-        """One verdict for each ban that says something of a contact at `time` (ns), in
-        the order of the bans; where none does, a single one without kind whose clause
-        says why.
+        """The verdict of each ban that has one for a contact at `time` (ns), in the order of the
+        bans. Where none has, a single verdict without `kind`, whose `clause` says why.
 
-        `network` is where the client stands, None outside. A confidence below a ban's
-        `min_confidence` changes nothing here: whether to tell of it is decided for the
-        incident as a whole.
+        `network` is the client's network, None outside of the configured ones.
         """
         steps = self.explain(evidence, time, match, device, network, covering=True)
-        told = [step for step in steps if step.kind]
-        if told:
-            return told
+        verdicts = [step for step in steps if step.kind]
+        if verdicts:
+            return verdicts
         clause = "; ".join(step.clause for step in steps) or f"no ban covers {match.app.name}"
         return [Verdict(None, confidence(evidence, match.role), clause)]
 
@@ -142,76 +132,76 @@ class Policy:
         *,
         covering: bool = False,
     ) -> list[Verdict]:
-        """What every ban says of a contact at `time` (ns), with its clause, in order.
+        """What each ban says of a contact at `time` (ns), in order: its verdict, or one without
+        `kind` whose `clause` says why it has none.
 
-        Where a general clause settles it (no ban in the verdict), it stands alone.
-        With `covering`, bans that do not name the app are left out.
+        Where a condition for all bans applies, the only verdict has no ban. With `covering`, bans
+        that do not cover the app are left out.
         """
         sure = confidence(evidence, match.role)
-        general = _general(evidence, device, network)
-        if general or network is None:
-            return [Verdict(None, sure, general)]
+        reason = _why_no_ban_applies(evidence, device, network)
+        if reason or network is None:
+            return [Verdict(None, sure, reason)]
+        question = _Question(time, match, device, network, sure)
         return [
-            self._ask(ban, time, match, device, network, sure)
+            self._ask(ban, question)
             for ban in self.bans
             if ban.covers(match.app.id) or not covering
         ]
 
     def state(self, rule: Ban | Exemption, time: int) -> Literal["not yet", "in force", "over"]:
-        """How a ban or exemption of this policy stands at `time` (ns)."""
+        """Whether a ban or an exemption of this policy is in force at `time` (ns)."""
         if isinstance(rule, Ban):
             days = self._periods[rule.id]
         else:
-            days = next(days for leave, days in self._leaves[rule.ban] if leave == rule)
-        return "not yet" if days.before(time) else "over" if days.after(time) else "in force"
+            days = next(days for other, days in self._exemptions[rule.ban] if other == rule)
+        return "not yet" if days.is_after(time) else "over" if days.is_before(time) else "in force"
 
-    def _ask(
-        self,
-        ban: Ban,
-        time: int,
-        match: Match,
-        device: Device,
-        network: Network,
-        sure: Confidence | None,
-    ) -> Verdict:
-        app, kind = match.app.name, device.device_class
+    def _ask(self, ban: Ban, question: _Question) -> Verdict:
+        reason = self._why_not_applicable(ban, question)
+        if reason:
+            return Verdict(None, question.confidence, f"ban '{ban.id}' {reason}", ban)
+        device_class = question.device.device_class
+        kind: VerdictKind = "violation" if device_class in ban.forbids else "advisory"
+        clause = _clause(ban, question, kind)
+        for exemption, days in self._exemptions[ban.id]:
+            if not _names(exemption, question):
+                continue
+            if question.time in days:
+                text = _exemption_clause(ban, exemption)
+                return Verdict("exempt", question.confidence, text, ban, exemption)
+            when = (
+                f"from {exemption.start}"
+                if days.is_after(question.time)
+                else f"until {exemption.end}"
+            )
+            clause += f"; an exemption of '{exemption.device}' is in force only {when}"
+        return Verdict(kind, question.confidence, clause, ban)
+
+    def _why_not_applicable(self, ban: Ban, question: _Question) -> str:
+        """Why a ban has no verdict, as the end of a sentence; empty where it has one."""
+        device_class, network = question.device.device_class, question.network
         days = self._periods[ban.id]
-        silent = ""
-        if not ban.covers(match.app.id):
-            silent = f"does not cover {app}"
-        elif ban.networks and network.name not in ban.networks:
-            silent = f"does not hold in network '{network.name}'"
-        elif days.before(time):
-            silent = f"is in force only from {ban.start} ({ban.timezone})"
-        elif days.after(time):
-            silent = f"was in force until {ban.end} ({ban.timezone})"
-        elif kind not in ban.forbids and kind not in ban.advises:
-            known = f"of class {kind}" if kind != "unknown" else "whose class is unknown"
-            silent = f"says nothing of devices {known}"
-        if silent:
-            return Verdict(None, sure, f"ban '{ban.id}' {silent}", ban)
-        verdict: VerdictKind = "violation" if kind in ban.forbids else "advisory"
-        does = "forbids" if kind in ban.forbids else "advises against"
-        since = f", in force from {ban.start} ({ban.timezone})" if ban.start else ""
-        if match.app.id not in ban.apps:
-            app += " (bypass: alert)"
-        clause = f"ban '{ban.id}' {does} {app} on devices of class {kind}{since}"
-        for leave, span in self._leaves[ban.id]:
-            if leave.apps and match.app.id not in leave.apps:
-                continue
-            if leave.device not in (device.id, device.ip, device.mac):
-                continue
-            if time in span:
-                until = f" until {leave.end} ({ban.timezone})" if leave.end else ""
-                reason = f": {leave.reason}" if leave.reason else ""
-                told = f"ban '{ban.id}' exempts '{leave.device}'{until}{reason}"
-                return Verdict("exempt", sure, told, ban, leave)
-            when = f"from {leave.start}" if span.before(time) else f"until {leave.end}"
-            clause += f"; an exemption of '{leave.device}' holds only {when}"
-        return Verdict(verdict, sure, clause, ban)
+        if not ban.covers(question.match.app.id):
+            return f"does not cover {question.match.app.name}"
+        if ban.networks and network.name not in ban.networks:
+            return f"does not apply in network '{network.name}'"
+        if days.is_after(question.time):
+            return f"is in force only from {ban.start} ({ban.timezone})"
+        if days.is_before(question.time):
+            return f"was in force until {ban.end} ({ban.timezone})"
+        if device_class not in ban.forbids and device_class not in ban.advises:
+            devices = (
+                "whose class is unknown"
+                if device_class == "unknown"
+                else f"of class {device_class}"
+            )
+            return f"does not apply to devices {devices}"
+        return ""
 
 
-def _general(evidence: Evidence, device: Device, network: Network | None) -> str:
+def _why_no_ban_applies(evidence: Evidence, device: Device, network: Network | None) -> str:
+    """Which condition for all bans applies, as a sentence; empty where none does."""
     if evidence == "ip-asn":
         return "an address in the app's network alone proves no contact with the app"
     if network is None:
@@ -219,3 +209,26 @@ def _general(evidence: Evidence, device: Device, network: Network | None) -> str
     if device.device_class == "infrastructure" and evidence in LOOKUPS:
         return "a resolver (class infrastructure) asks for others"
     return ""
+
+
+def _clause(ban: Ban, question: _Question, kind: VerdictKind) -> str:
+    verb = "forbids" if kind == "violation" else "advises against"
+    app = question.match.app.name
+    if question.match.app.id not in ban.apps:
+        app += " (bypass: alert)"
+    since = f", in force from {ban.start} ({ban.timezone})" if ban.start else ""
+    return f"ban '{ban.id}' {verb} {app} on devices of class {question.device.device_class}{since}"
+
+
+def _names(exemption: Exemption, question: _Question) -> bool:
+    """Whether an exemption names the device and the app, whatever the day."""
+    device = question.device
+    return (not exemption.apps or question.match.app.id in exemption.apps) and (
+        exemption.device in (device.id, device.ip, device.mac)
+    )
+
+
+def _exemption_clause(ban: Ban, exemption: Exemption) -> str:
+    until = f" until {exemption.end} ({ban.timezone})" if exemption.end else ""
+    reason = f": {exemption.reason}" if exemption.reason else ""
+    return f"ban '{ban.id}' exempts '{exemption.device}'{until}{reason}"

@@ -1,9 +1,8 @@
-"""What a signature file may say, read into frozen values.
+"""Signature files, read into frozen values.
 
-One file describes one app: its names with the role each plays, its networks, and the
-names it must and must not take. What is wrong in the form of a file is found here,
-whoever reads it and why; what needs a look at other files or at the public suffix list
-is `netwatch.rules.lint`'s.
+One file describes one app: its names and the role of each, its autonomous systems, and examples of
+names that its rules must and must not match. Mistakes in the form of a file are found here; what
+needs other files or the public suffix list is checked by `netwatch.rules.lint`.
 """
 
 import re
@@ -20,10 +19,10 @@ from netwatch.core.verdict import App, Match, Role
 
 Kind = Literal["host", "glob", "suffix"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""Kinds of rules, the most specific first."""
+"""The kinds of rules, the most specific first."""
 
 MAX_NAME = 253
-"""Letters of the longest host name in text form (RFC 1035 section 2.3.4)."""
+"""The length of the longest host name in text form (RFC 1035 section 2.3.4)."""
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
@@ -32,10 +31,9 @@ _GLOB_LABEL = re.compile(r"(?!-)[a-z0-9_*-]{1,63}(?<!-)\Z")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of a signature: which names it takes, as what, and who says so.
+    """One rule of a signature: the names that it matches, and the sources that list them.
 
-    `match` is what is told of a name that it takes; `file` and `line` are where it
-    stands.
+    `match` is the result for a name that it matches; `file` and `line` are where it is written.
     """
 
     kind: Kind
@@ -47,18 +45,23 @@ class Rule:
 
     @property
     def app(self) -> App:
-        """The app whose rule it is."""
+        """The app that the rule belongs to."""
         return self.match.app
 
     @property
     def role(self) -> Role:
-        """What a name it takes is to the app."""
+        """The role of a name that the rule matches."""
         return self.match.role
+
+    @property
+    def text(self) -> str:
+        """The rule as messages and records show it, such as ``suffix tiktok.com``."""
+        return self.match.rule
 
 
 @dataclass(frozen=True, slots=True)
 class Asn:
-    """An autonomous system that the vendor alone uses."""
+    """An autonomous system that only the vendor uses."""
 
     number: int
     name: str
@@ -66,7 +69,7 @@ class Asn:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A name that the signature must take (`wanted`) or must leave alone."""
+    """A name that the signature must match (`wanted`) or must not match."""
 
     name: str
     wanted: bool
@@ -76,9 +79,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """An app with its rules, networks and examples; `file` and `line` are where the app
-    is introduced. `addresses` are those of its servers, packed: they tell what a flow
-    without a name was, and are no part of a verdict."""
+    """An app with its rules, autonomous systems and examples; `file` and `line` are where its id
+    is written. `addresses` are packed addresses of its servers: they classify flows without a
+    name, and are not part of a verdict."""
 
     app: App
     rules: tuple[Rule, ...]
@@ -89,11 +92,11 @@ class Signature:
     addresses: tuple[bytes, ...] = ()
 
 
-def read_signature(mapping: YamlMapping, file: str, problems: Problems) -> Signature | None:
-    """The signature in the mapping of a file, or None where it names no app.
+def read_signature(mapping: Mapping, file: str, problems: Problems) -> Signature | None:
+    """The signature in the mapping of a file, or None where it has no app id.
 
-    Mistakes are noted in `problems`; rules that are sound are kept all the same, so that
-    one reading tells all mistakes.
+    Mistakes are noted in `problems`. The signature then has the rules without mistakes, so that
+    one run finds the mistakes between files too.
     """
     fields = Fields(mapping, file, problems, "a signature")
     app = App(
@@ -104,12 +107,13 @@ def read_signature(mapping: YamlMapping, file: str, problems: Problems) -> Signa
     )
     stem = PurePath(file).stem
     if app.id and app.id != stem:
-        fields.add_problem("app", f"app '{app.id}' must stand in a file of its name, {app.id}.yaml")
-    fields.sequence("domains", required="the names of the app, at least one")
+        found = PurePath(file).name
+        fields.bad("app", f"app '{app.id}': expected the file name {app.id}.yaml, found {found}")
+    fields.items("domains", required="the names of the app, at least one")
     if fields.mapping.get("domains") == []:
-        fields.add_problem("domains", "'domains' is empty, at least one name is expected")
-    rules = fields.build_each("domains", lambda rule: _rule(rule, app), "a domain")
-    asns = fields.build_each("asns", _asn, "an AS")
+        fields.bad("domains", "'domains': expected at least one name, found an empty list")
+    rules = fields.each("domains", lambda rule: _rule(rule, app), "a domain")
+    asns = fields.each("asns", _asn, "an AS")
     addresses = _addresses(fields)
     examples = _examples(fields)
     fields.reject_unknown()
@@ -122,7 +126,7 @@ def read_signature(mapping: YamlMapping, file: str, problems: Problems) -> Signa
 def _slug(fields: Fields, key: str, expected: str) -> str:
     text = fields.text(key, required=expected)
     if text and not _SLUG.match(text):
-        fields.add_problem(key, f"'{key}' is '{text}', expected a-z, 0-9 and single hyphens")
+        fields.wrong(key, "a-z, 0-9 and single hyphens")
         return ""
     return text
 
@@ -137,13 +141,12 @@ def _rule(fields: Fields, app: App) -> Rule | None:
     role = fields.choice("role", _ROLES, None, required=_ROLE_EXPECTED)
     sources = tuple(tag for _, tag in fields.texts("sources"))
     if not sources:
-        fields.add_problem(
-            "sources", "a domain needs 'sources': at least one tag that says who names it"
-        )
-    fields.reject_unknown()
+        expected = "at least one tag of a source that lists the name"
+        fields.bad("sources", f"a domain needs 'sources': expected {expected}, found nothing")
+    fields.done()
     if len(kinds) != 1:
-        found = f", not {' and '.join(kinds)}" if kinds else ""
-        fields.add_problem(None, f"a domain needs one of suffix, host or glob{found}")
+        found = " and ".join(kinds) or "none"
+        fields.bad(None, f"a domain: expected one of suffix, host or glob, found {found}")
         return None
     kind = kinds[0]
     fault = name_fault(names[kind], kind)
@@ -157,52 +160,53 @@ def _rule(fields: Fields, app: App) -> Rule | None:
 
 
 def name_fault(name: str, kind: Kind) -> str:
-    """What keeps `name` from being the name of a rule of that kind; empty if nothing does.
+    """Why `name` cannot be the name of a rule of that kind; empty where it can.
 
-    Host names are those of RFC 952 and RFC 1123 section 2.1, with the underscore that
-    real zones use, in the spelling of `netwatch.core.names`.
+    Host names are those of RFC 952 and RFC 1123 section 2.1, with the underscore that real zones
+    use, normalised as by `netwatch.core.names`.
     """
     if not name.isascii():
-        spelled = normalise_name(name.encode())
-        known = spelled.isascii() and "\\" not in spelled
-        return f"is not ASCII: write its A-label form{f', {spelled}' if known else ''}"
+        a_label = normalise(name.encode())
+        valid = a_label.isascii() and "\\" not in a_label
+        return f"is not ASCII: expected its A-label form{f', {a_label}' if valid else ''}"
     if name != name.lower():
-        return f"has capitals: write {name.lower()}"
+        return f"has capitals: expected {name.lower()}"
     if name.endswith("."):
-        return f"ends with a dot: write {name.rstrip('.')}"
+        return f"ends with a dot: expected {name.rstrip('.')}"
     if "*" in name and kind != "glob":
-        return f"has a *, which only a glob may: write glob, or name the {kind} without it"
+        return f"has a *: expected a glob, or a {kind} without it"
     if "*" not in name and kind == "glob":
-        return "has no *: write host"
+        return "has no *: expected a host"
     if len(name) > MAX_NAME:
-        return f"has {len(name)} letters, a host name has at most {MAX_NAME}"
+        return f"has {len(name)} letters: expected at most {MAX_NAME}"
     labels = name.split(".")
     shape = _GLOB_LABEL if kind == "glob" else _LABEL
     for label in labels:
         if not shape.match(label):
-            return f"is no host name: '{label}' is not 1 to 63 letters, digits, hyphens inside or _"
+            expected = "1 to 63 letters, digits, _ and inner hyphens"
+            return f"is not a host name: expected labels of {expected}, found '{label}'"
         if label.startswith("xn--") and "*" not in label:
             try:
                 idna.decode(label)
             except UnicodeError:
-                return f"is no host name: '{label}' is not a sound A-label"
+                return f"is not a host name: expected a valid A-label, found '{label}'"
     if "*" in "".join(labels[-2:]):
-        return "has a * in its registrable domain: write out at least the last two labels"
+        return "has a * in its registrable domain: expected the last two labels written out"
     if len(labels) < 2:
-        return "is a single label, at least two are expected"
+        return "is a single label: expected at least two"
     if labels[-1].isdigit():
-        return "is an address, a name is expected"
+        return "is an address: expected a name"
     return ""
 
 
 def _asn(fields: Fields) -> Asn | None:
-    number = fields.value("number", required="the AS number, without AS before it")
-    name = fields.text("name", required="whom the AS belongs to")
-    fields.reject_unknown()
+    number = fields.raw("number", required="the AS number, without AS before it")
+    name = fields.text("name", required="the holder of the AS")
+    fields.done()
     if number is None:
         return None
     if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 1 << 32:
-        fields.add_problem("number", f"'number' is {number!r}, expected 1 to 4294967295 (RFC 6793)")
+        fields.wrong("number", "1 to 4294967295 (RFC 6793)")
         return None
     return Asn(number, name)
 
@@ -213,11 +217,11 @@ def _addresses(fields: Fields) -> tuple[bytes, ...]:
         try:
             packed = ip_address(text).packed
         except ValueError:
-            message = f"'{text}' is no IP address, expected one like 192.0.2.53 or 2001:db8::53"
+            message = f"expected an IP address like 192.0.2.53 or 2001:db8::53, found '{text}'"
             fields.problems.add(fields.file, line, message)
             continue
         if packed in found:
-            message = f"address {text} stands twice (first in line {found[packed]})"
+            message = f"duplicate address {text} (first on line {found[packed]})"
             fields.problems.add(fields.file, line, message)
         found.setdefault(packed, line)
     return tuple(found)

@@ -84,7 +84,7 @@ def test_check_tells_what_holds(run):
         "devices",
         "signatures",
     ]
-    assert out.startswith("netwatch.yaml: sound; what holds at 2023-04-03T00:00:00Z\n")
+    assert out.startswith("netwatch.yaml: valid; in force at 2023-04-03T00:00:00Z:\n")
     assert "network     service         hq  10.20.0.0/16  City\n" in out
     assert "network     guest           guests  VLAN 40\n" in out
     assert (
@@ -130,7 +130,7 @@ def test_check_tells_of_defaults(run):
     Path("netwatch.yaml").unlink()
     status, out, _ = run("check")
     assert status == 0
-    assert out.startswith("built-in defaults: sound")
+    assert out.startswith("built-in defaults: valid")
     assert "ban         in force        default" in out
     assert out.count("\nnote ") == 3
 
@@ -165,7 +165,9 @@ def test_explain_in_words(run):
 def test_explain_says_when_a_verdict_is_only_recorded(run):
     words = ["--device", "10.20.0.1", "--name", "www.tiktok.com", "--time", "2023-04-03"]
     _, out, _ = run("explain", *words, "--evidence", "ip-from-dns")
-    assert out.startswith("violation, possible (recorded, not alerted: the ban asks for more)\n")
+    assert out.startswith(
+        "violation, possible (recorded, not reported: below the min_confidence of the ban)\n"
+    )
     _, out, _ = run("explain", *words, "--evidence", "dns-query")
     assert out.startswith("violation, probable\n")
 
@@ -186,7 +188,7 @@ def test_explain_says_when_a_verdict_is_only_recorded(run):
             ["--mac", "0200.0000.0001"],
             None,
             "device",
-            "unknown:10.20.0.7 (class unknown): MAC 02:00:00:00:00:01 is that of 'phone-1'",
+            "unknown:10.20.0.7 (class unknown): MAC 02:00:00:00:00:01 belongs to 'phone-1'",
         ),
         ("192.0.2.1", [], None, "all bans", "the client is outside the configured networks"),
         ("10.20.0.1", ["--evidence", "ip-asn"], None, "evidence", "ip-asn of a domain of role"),
@@ -210,7 +212,7 @@ def test_explain_asks_every_ban(explain):
 
 def test_explain_a_name_that_nothing_takes(explain):
     (told,), steps = explain("10.20.0.1", name="nottiktok.com")
-    assert (told["verdict"], told["clause"]) == (None, "no rule takes the name")
+    assert (told["verdict"], told["clause"]) == (None, "no rule matches the name")
     assert "nottiktok" in steps["name"][0]
     assert "ban" not in steps
 
@@ -218,11 +220,23 @@ def test_explain_a_name_that_nothing_takes(explain):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--device", "lab-99"], "--device: 'lab-99' is no address and no id of the inventory"),
-        (["--device", "phone-1"], "--device: 'phone-1' has no address in the inventory"),
-        (["--device", "10.20.0.1", "--mac", "x"], "--mac: 'x' is not a MAC address"),
-        (["--device", "10.20.0.1", "--time", "June"], "'June' is no moment, expected one like"),
-        (["--device", "10.20.0.1", "--time", "0001-01-01"], "out of range, expected 1970 to 2261"),
+        (
+            ["--device", "lab-99"],
+            "--device: expected an IP address or an id of the inventory, found 'lab-99'",
+        ),
+        (["--device", "phone-1"], "since the inventory has none for this device, found 'phone-1'"),
+        (
+            ["--device", "10.20.0.1", "--mac", "x"],
+            "--mac: expected a MAC address like 02:00:00:00:00:01, found 'x'",
+        ),
+        (
+            ["--device", "10.20.0.1", "--time", "June"],
+            "expected a time like 2023-03-20T09:00+01:00, found 'June'",
+        ),
+        (
+            ["--device", "10.20.0.1", "--time", "0001-01-01"],
+            "expected a year from 1970 to 2261, found '0001-01-01'",
+        ),
         (["--device", "10.20.0.1", "--evidence", "guess"], "invalid choice: 'guess'"),
     ],
 )

@@ -262,7 +262,7 @@ def test_a_ban_that_says_so_alerts_of_what_hides_names(folder: Path, tmp_path: P
         for app in apps
     }
     assert {alert.confidence for alert in alerts} == {"confirmed"}
-    reason = "ban 'our-rule' says nothing of devices of class guest"
+    reason = "ban 'our-rule' does not apply to devices of class guest"
     assert list(statistics.without_verdict) == [reason]
     # Alerting changes nothing of what is counted.
     assert report == scanned(folder, config.load(configured(tmp_path)))[0]

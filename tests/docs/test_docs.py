@@ -25,7 +25,7 @@ from netwatch.coverage.readings import DNS_PORT, DOH_PORTS, READINGS, VPN_PORTS
 from netwatch.formats.coverage import report_record
 from netwatch.formats.csv import ALERT_COLUMNS, OBSERVATION_COLUMNS
 from netwatch.rules.bans import load_pack, pack_ids
-from netwatch.rules.load import BUILTIN, load
+from netwatch.rules.load import BUILTIN, load_signatures
 from netwatch.rules.policy import confidence
 from netwatch.rules.signature import read_signature
 
@@ -251,7 +251,7 @@ def test_signature_example_is_sound() -> None:
 
 
 def test_packs_are_those_that_are_shipped() -> None:
-    catalog = load([BUILTIN], ROOT)
+    catalog = load_signatures([BUILTIN], ROOT)
     expected: Rows = []
     for ban_id in pack_ids():
         ban = load_pack(ban_id, catalog).ban

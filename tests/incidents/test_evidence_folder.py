@@ -109,9 +109,7 @@ def test_other_files_of_the_folder_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(
-        NetwatchError, match=r"file: cannot be used as the evidence folder: (File exists|Not a dir)"
-    ):
+    with pytest.raises(NetwatchError, match="cannot be used as the evidence folder"):
         EvidenceFolder(tmp_path / "file")
 
 

@@ -7,7 +7,7 @@ from netwatch.inventory.bindings import (
     USED_FOR,
     Address,
     Station,
-    differ,
+    are_different_hosts,
 )
 
 IP, IP2 = bytes([10, 20, 6, 20]), bytes([10, 20, 6, 21])
@@ -131,7 +131,7 @@ def test_of_too_many_holds_the_one_goes_that_is_over_first():
     ],
 )
 def test_which_names_are_those_of_two_hosts(one, other, different):
-    assert differ(one, other) is different
+    assert are_different_hosts(one, other) is different
 
 
 def call(station, name, time, *, surely=True, fresh=False):

@@ -9,7 +9,8 @@ from netwatch.core.errors import Problem
 from netwatch.core.user_yaml import Problems
 from netwatch.core.verdict import Binding, Device, Network
 from netwatch.inventory import devices
-from netwatch.inventory.devices import Devices, parse, read
+from netwatch.inventory.devices import Devices
+from netwatch.inventory.inventory_file import parse_inventory, read_inventory
 
 HQ = Network("hq", "service")
 BYOD = Network("byod", "personal")
@@ -25,7 +26,7 @@ router,02:00:00:00:00:fe,10.20.0.254,,,infrastructure
 
 def load(text):
     problems = Problems()
-    return parse(text, "d.csv", problems), [str(problem) for problem in problems.found]
+    return parse_inventory(text, "d.csv", problems), [str(problem) for problem in problems.found]
 
 
 def who(table, ip, mac=None, network=HQ):
@@ -91,8 +92,8 @@ def test_the_class_is_that_of_the_network_where_none_is_written(table):
     ("ip", "mac", "why"),
     [
         ("10.20.0.1", "02:00:00:00:00:01", "inventory line 2 by MAC 02:00:00:00:00:01: class of"),
-        ("10.20.0.7", None, "inventory line 4 by IP 10.20.0.7: class written there"),
-        ("10.20.0.1", "02:00:00:00:00:02", "MAC 02:00:00:00:00:02 is that of 'phone-1', IP 10.20"),
+        ("10.20.0.7", None, "inventory line 4 by IP 10.20.0.7: class of the entry"),
+        ("10.20.0.1", "02:00:00:00:00:02", "MAC 02:00:00:00:00:02 belongs to 'phone-1', but IP"),
         ("10.20.9.9", None, "no entry of the inventory has this address or MAC"),
     ],
 )
@@ -110,7 +111,7 @@ def test_find_takes_id_address_and_mac(table):
     assert all_devices.find("laptop-9") is None
 
 
-def test_answers_are_remembered_up_to_a_limit(table, monkeypatch):
+def test_the_cache_is_bounded(table, monkeypatch):
     monkeypatch.setattr(devices, "CACHE_LIMIT", 4)
     known = Devices(table)
     for low in range(9):
@@ -140,20 +141,20 @@ def test_an_entry_without_id_goes_by_mac_then_address_then_name():
 @pytest.mark.parametrize(
     ("row", "line", "message"),
     [
-        ("a,02:00:00:00:00,,,,", 2, "'02:00:00:00:00' is not a MAC address"),
-        ("a,,10.20.0.300,,,", 2, "'10.20.0.300' is not an IP address"),
-        ("a,,10.20.0.0/24,,,", 2, "'10.20.0.0/24' is not an IP address"),
-        ("a,,10.20.0.1,,,servise", 2, "class 'servise' is unknown, expected one of service"),
-        ("a,,,,Alice,service", 2, "the row has no mac, ip or hostname"),
-        ("a,,10.20.0.1,,,service,x", 2, "the row has 7 values for 6 columns"),
-        ("a,,10.0.0.1,,,\na,,10.0.0.2,,,", 3, "id 'a' stands twice (line 2)"),
-        ("a,,10.0.0.1,,,\nb,,10.0.0.1,,,", 3, "IP '10.0.0.1' stands twice (line 2)"),
+        ("a,02:00:00:00:00,,,,", 2, "'mac': expected a MAC address like"),
+        ("a,,10.20.0.300,,,", 2, "'ip': expected IP addresses like"),
+        ("a,,10.20.0.0/24,,,", 2, "'ip': expected IP addresses like"),
+        ("a,,10.20.0.1,,,servise", 2, "'class': expected one of service"),
+        ("a,,,,Alice,service", 2, "expected a mac, an ip or a hostname in each row"),
+        ("a,,10.20.0.1,,,service,x", 2, "expected at most 6 values, one a column, found 7"),
+        ("a,,10.0.0.1,,,\na,,10.0.0.2,,,", 3, "duplicate id 'a' (first on line 2)"),
+        ("a,,10.0.0.1,,,\nb,,10.0.0.1,,,", 3, "duplicate IP '10.0.0.1' (first on line 2)"),
         (
             "a,02:00:00:00:00:01,,,,\n\nb,0200.0000.0001,,,,",
             4,
-            "MAC '02:00:00:00:00:01' stands twice (line 2)",
+            "duplicate MAC '02:00:00:00:00:01' (first on line 2)",
         ),
-        ('a,,"10.0.0.1,,,', 2, "is not valid CSV"),
+        ('a,,"10.0.0.1,,,', 2, "expected valid CSV"),
     ],
 )
 def test_mistakes_have_file_and_line(row, line, message):
@@ -170,10 +171,10 @@ def test_all_mistakes_are_told_at_once():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "d.csv: the inventory is empty"),
-        ("# nothing\n", "d.csv: the inventory is empty"),
-        ("id,adress\n", "d.csv:1: unknown column 'adress', expected columns of id, mac"),
-        ("#\nid,ip,ip\n", "d.csv:2: column 'ip' stands twice"),
+        ("", "d.csv: the inventory: expected a header"),
+        ("# nothing\n", "d.csv: the inventory: expected a header"),
+        ("id,adress\n", "d.csv:1: unknown column 'adress': expected columns of id, mac"),
+        ("#\nid,ip,ip\n", "d.csv:2: duplicate column 'ip'"),
     ],
 )
 def test_a_header_is_needed(text, message):
@@ -187,14 +188,14 @@ def test_reads_files(tmp_path):
     problems = Problems()
     good = tmp_path / "good.csv"
     good.write_bytes(b"\xef\xbb\xbfid,ip\r\na,10.0.0.1\r\n")
-    assert [entry.id for entry in read(good, problems)] == ["a"]
+    assert [entry.id for entry in read_inventory(good, problems)] == ["a"]
     assert problems.found == []
     bad = tmp_path / "bad.csv"
     bad.write_bytes(b"id,ip\na\xff,10.0.0.1\n")
-    assert read(bad, problems) == []
-    assert read(tmp_path / "none.csv", problems) == []
+    assert read_inventory(bad, problems) == []
+    assert read_inventory(tmp_path / "none.csv", problems) == []
     assert problems.found == [
-        Problem(str(bad), 2, 0, "the inventory is not UTF-8 text"),
+        Problem(str(bad), 2, 0, "the inventory: expected UTF-8 text, found other bytes"),
         Problem(
             str(tmp_path / "none.csv"),
             0,
@@ -257,10 +258,10 @@ def test_a_name_of_two_rows_takes_none():
         ("10.20.0.1", STRANGER, Binding(None, None, None, "address"), "two devices have IP 10.2"),
         ("10.20.9.9", ROUTER, Binding(None, None, None, "address"), "two devices have IP 10.20"),
         ("10.20.9.9", STRANGER, Binding(None, KNOWN.mac, None, "mac"), "two devices have MAC 02"),
-        ("10.20.9.9", STRANGER, Binding("x", KNOWN.mac, None, "frame"), "IP 10.20.9.9 is MAC 02"),
-        ("10.20.9.9", "02:00:00:00:00:02", LEARNT, "the frame is from 'phone-1', and IP 10.20.9"),
-        ("10.20.0.1", STRANGER, LEARNT, "IP 10.20.0.1 is that of 'laptop-1', and was learned to"),
-        ("10.20.0.1", STRANGER, KNOWN, "MAC 02:00:00:00:00:02 is that of 'phone-1', IP 10.20.0."),
+        ("10.20.9.9", STRANGER, Binding("x", KNOWN.mac, None, "frame"), "IP 10.20.9.9 belongs to"),
+        ("10.20.9.9", "02:00:00:00:00:02", LEARNT, "the frame is from 'phone-1', but IP 10.20.9"),
+        ("10.20.0.1", STRANGER, LEARNT, "IP 10.20.0.1 belongs to 'laptop-1', but was learned"),
+        ("10.20.0.1", STRANGER, KNOWN, "MAC 02:00:00:00:00:02 belongs to 'phone-1', but IP"),
     ],
     ids=["shared", "row-by-ip", "router", "mac", "frame", "of-another", "moved", "two-rows"],
 )
@@ -279,7 +280,7 @@ def test_the_row_of_the_frame_stands_where_an_address_is_shared(table):
     )
 
 
-def test_answers_for_tenants_are_remembered_apart(table):
+def test_the_cache_tells_bindings_apart(table):
     known = Devices(table)
     ip, mac = ip_address("10.20.9.9").packed, parse_mac(STRANGER)
     assert [known.identify(ip, mac, HQ, each).id for each in (None, LEARNT, None, KNOWN)] == [

@@ -1,5 +1,7 @@
 import contextlib
 import pickle
+import subprocess
+import sys
 from ipaddress import ip_address
 
 import maxminddb
@@ -118,7 +120,7 @@ def test_an_absent_database_is_told(folder):
             0,
             0,
             "cannot be read: No such file or directory;"
-            " a MaxMind-format database of kind ASN or ISP is expected",
+            " expected a MaxMind-format database of type ASN or ISP",
         )
     ]
 
@@ -126,7 +128,9 @@ def test_an_absent_database_is_told(folder):
 def test_a_folder_is_told(folder):
     (problem,) = told(None, folder)
     assert problem.file == str(folder)
-    assert problem.message.endswith("of kind Country or City or Enterprise is expected")
+    assert problem.message.startswith(
+        "'country': expected a MaxMind-format database of type Country"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database", bytes(5000)])
@@ -135,19 +139,21 @@ def test_what_is_no_database_is_told(folder, content):
     path.write_bytes(content)
     (problem,) = told(None, path)
     assert problem.message == (
-        "is damaged or something else; a MaxMind-format database of kind Country or City or"
-        " Enterprise is expected"
+        "'country': expected a MaxMind-format database of type Country or City or Enterprise,"
+        " found another or a damaged file"
     )
 
 
 def test_databases_in_each_others_place_are_both_told(asn, country):
     first, second = told(country, asn)
     assert first.file == str(country)
-    assert first.message.startswith("is a database of type 'GeoLite2-Country', given as 'asn'; a")
-    assert second.message.startswith("is a database of type 'GeoLite2-ASN', given as 'country'; a")
+    assert first.message.startswith("'asn': expected")
+    assert first.message.endswith("found type 'GeoLite2-Country'")
+    assert second.message.startswith("'country': expected")
+    assert second.message.endswith("found type 'GeoLite2-ASN'")
 
 
-def test_look_without_check_tells_too(folder):
+def test_lookup_without_check_raises_too(folder):
     with pytest.raises(ConfigError):
         Geo(folder / "none.mmdb").lookup("192.0.2.1")
 
@@ -159,7 +165,7 @@ def test_can_be_sent_to_another_process(geo):
     copy.close()
 
 
-def test_answers_are_remembered_up_to_a_limit(geo, monkeypatch):
+def test_the_cache_is_bounded(geo, monkeypatch):
     monkeypatch.setattr(geo_module, "CACHE_LIMIT", 2)
     for low in range(5):
         assert geo.lookup(f"192.0.2.{low}")[0] == 138699
@@ -197,3 +203,12 @@ def test_a_damaged_record_is_counted(asn, tmp_path):
     assert geo.lookup("192.0.2.1") == (None, None, None)
     assert geo.damaged == 1
     geo.close()
+
+
+def test_geoip2_is_imported_only_for_a_database(tmp_path):
+    code = (
+        "import sys; from netwatch.config import load; load().geo.lookup('192.0.2.1');"
+        "print('geoip2' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("False\n", "")

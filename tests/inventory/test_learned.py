@@ -320,7 +320,7 @@ def test_another_computer_in_the_dock_is_another_device(wire):
 def test_an_owner_was_there_before_it_was_known(wire):
     wire.lease(ONE, 100 * S, "ws-014", kept=True)
     wire.lease(TWO, 200 * S, "bob", ip=IP2)
-    owner = wire.learned.owner
+    owner = wire.learned.past_binding
     assert owner(IP, ROUTER, None, 50 * S) == Binding(MAC1, ONE, "ws-014")
     assert owner(IP2, ROUTER, None, 50 * S) is None
     assert owner(IP2, TWO, None, 50 * S) == Binding(MAC2, TWO, "bob")

@@ -6,7 +6,7 @@ import pytest
 from support.paths import ROOT
 
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.load import load
+from netwatch.rules.load import load_signatures
 
 SIGNATURES = ROOT / "signatures"
 
@@ -23,7 +23,7 @@ def _shipped_from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def shipped_catalog() -> Catalog:
-    return load([SIGNATURES], Path())
+    return load_signatures([SIGNATURES], Path())
 
 
 @pytest.fixture

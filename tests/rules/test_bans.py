@@ -9,7 +9,7 @@ from netwatch.core.user_yaml import Fields, Problems, parse_yaml
 from netwatch.core.verdict import Ban
 from netwatch.rules.bans import load_pack, pack_ids, read_ban
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.load import load
+from netwatch.rules.load import load_signatures
 
 OURS = """\
 id: our-rule
@@ -88,16 +88,31 @@ def test_first_and_last_day_may_be_the_same(shipped_catalog: Catalog) -> None:
         ("vendor:tencent", "vendor:tencet", 3, "did you mean 'vendor:tencent'"),
         ("forbids: [service]", "forbids: [resolver]", 4, "expected classes of service"),
         ("forbids: [service]", "forbids: [infrastructure]", 4, "expected classes of service"),
-        ("forbids: [service]", "forbids: service", 4, "must be a list"),
-        ("advises: [personal]", "advises: [service]", 5, "keep one"),
-        ("forbids: [service]\nadvises: [personal]", "forbids: []", 4, "neither forbids nor"),
+        ("forbids: [service]", "forbids: service", 4, "expected a list, found 'service'"),
+        ("advises: [personal]", "advises: [service]", 5, "found in both"),
+        (
+            "forbids: [service]\nadvises: [personal]",
+            "forbids: []",
+            4,
+            "expected a class in 'forbids' or",
+        ),
         ("from: 2023-03-10", "from: 10 March", 6, "YYYY-MM-DD"),
         ("from: 2023-03-10", "from: 2023-03-10 08:00:00", 6, "YYYY-MM-DD"),
         ("from: 2023-03-10", "from: 2023-02-30", 6, "2023-02-30"),
-        ("until: 2023-09-10", "until: 2023-03-09", 7, "before 'from'"),
-        ("Europe/Brussels", "Europe/Brusels", 9, "did you mean Europe/Brussels"),
-        ("Europe/Brussels", "Europe", 9, "no time zone is 'Europe'"),
-        ("Europe/Brussels", "../etc/passwd", 9, "no time zone"),
+        (
+            "until: 2023-09-10",
+            "until: 2023-03-09",
+            7,
+            "expected a day not before 'from' (2023-03-10)",
+        ),
+        ("Europe/Brussels", "Europe/Brusels", 9, "did you mean 'Europe/Brussels'"),
+        (
+            "Europe/Brussels",
+            "Europe",
+            9,
+            "expected the IANA name of a time zone, like Europe/Brussels, found 'Europe'",
+        ),
+        ("Europe/Brussels", "../etc/passwd", 9, "expected the IANA name of a time zone"),
         ("min_confidence: confirmed", "min_confidence: sure", 11, "expected one of"),
         ("severity: low", "severity: huge", 12, "expected one of low"),
         ("networks: [hq]", "network: [hq]", 13, "did you mean 'networks'"),
@@ -135,8 +150,12 @@ def test_an_entry_may_change_how_loud_a_pack_is_and_where(shipped_catalog: Catal
 @pytest.mark.parametrize(
     ("text", "line", "told"),
     [
-        ("severity: low\npack: be-fed-tiktok\n", 2, "near it are be-fed-tiktok-2023"),
-        ("pack: 12345\n", 1, "there are at-gov-tiktok-2023"),
+        (
+            "severity: low\npack: be-fed-tiktok\n",
+            2,
+            "found 'be-fed-tiktok'; did you mean be-fed-tiktok-2023",
+        ),
+        ("pack: 12345\n", 1, "found '12345' (known: at-gov-tiktok-2023"),
         ("pack:\n", 1, "needs 'pack'"),
         ("pack: default\nfrom: 2023-03-10\n", 2, "unknown key 'from'"),
         ("pack: default\nseverity: huge\n", 2, "expected one of low"),
@@ -154,17 +173,17 @@ def test_a_pack_needs_its_apps_in_the_catalogue(tmp_path: Path) -> None:
         "app: chat\nname: c\nvendor: c\ncategory: c\n"
         "domains: [{suffix: chat.example, role: exclusive, sources: [test]}]\n"
     )
-    catalog = load(["chat.yaml"], tmp_path)
+    catalog = load_signatures(["chat.yaml"], tmp_path)
     ban, problems = read("pack: be-fed-tiktok-2023\n", catalog)
     assert ban is None
     assert [Path(each.file).name for each in problems] == ["be-fed-tiktok-2023.yaml"]
-    assert "no app is 'tiktok'" in problems[0].message
+    assert "found unknown app 'tiktok'" in problems[0].message
     with pytest.raises(ConfigError):
         load_pack("be-fed-tiktok-2023", catalog)
 
 
 def test_an_unknown_pack_is_an_error_with_near_ids(shipped_catalog: Catalog) -> None:
-    with pytest.raises(ConfigError, match="near it are us-ny-deepseek-2025"):
+    with pytest.raises(ConfigError, match="did you mean us-ny-deepseek-2025"):
         load_pack("us-ny-deepseek", shipped_catalog)
 
 

@@ -12,7 +12,7 @@ from netwatch.core.user_yaml import Fields, Problems, parse_yaml
 from netwatch.core.verdict import Ban
 from netwatch.rules.bans import load_pack, read_ban
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.load import load
+from netwatch.rules.load import load_signatures
 
 Write = Callable[..., Path]
 
@@ -36,7 +36,9 @@ def ban(text: str, catalog: Catalog) -> tuple[Ban | None, list[Problem]]:
 
 def test_addresses_are_those_of_the_app(write: Write) -> None:
     rest = "addresses: [192.0.2.53, '2001:db8::53']\n"
-    catalog = load([write("clips", "suffix: clips.example, role: exclusive", rest=rest)], Path())
+    catalog = load_signatures(
+        [write("clips", "suffix: clips.example, role: exclusive", rest=rest)], Path()
+    )
     for address in ("192.0.2.53", "2001:db8::53"):
         app = catalog.app_of_address(packed(address))
         assert app
@@ -48,20 +50,26 @@ def test_addresses_are_those_of_the_app(write: Write) -> None:
 @pytest.mark.parametrize(
     ("rest", "told"),
     [
-        ("addresses:\n  - 192.0.2.0/24\n", "8: '192.0.2.0/24' is no IP address, expected one"),
-        ("addresses:\n  - dns.example\n", "8: 'dns.example' is no IP address, expected one"),
-        ("addresses:\n  - 17\n", "8: 'addresses' holds 17, expected text"),
-        ("addresses: 192.0.2.53\n", "7: 'addresses' must be a list"),
+        (
+            "addresses:\n  - 192.0.2.0/24\n",
+            "8: expected an IP address like 192.0.2.53 or 2001:db8::53, found '192.0.2.0/24'",
+        ),
+        (
+            "addresses:\n  - dns.example\n",
+            "8: expected an IP address like 192.0.2.53 or 2001:db8::53, found 'dns.example'",
+        ),
+        ("addresses:\n  - 17\n", "8: 'addresses': expected a list of texts, found 17"),
+        ("addresses: 192.0.2.53\n", "7: 'addresses': expected a list, found '192.0.2.53'"),
         (
             "addresses:\n  - '2001:db8::53'\n  - '2001:DB8:0::53'\n",
-            "9: address 2001:DB8:0::53 stands twice (first in line 8)",
+            "9: duplicate address 2001:DB8:0::53 (first on line 8)",
         ),
     ],
 )
 def test_addresses_that_are_none(write: Write, rest: str, told: str) -> None:
     path = write("clips", "suffix: clips.example, role: exclusive", rest=rest)
     with pytest.raises(ConfigError) as caught:
-        load([path], Path())
+        load_signatures([path], Path())
     (problem,) = caught.value.problems
     assert f"{path}:{told}" in str(problem)
 
@@ -69,8 +77,8 @@ def test_addresses_that_are_none(write: Write, rest: str, told: str) -> None:
 def test_one_address_has_one_app(write: Write) -> None:
     for app in ("clips", "other"):
         write(app, f"suffix: {app}.example, role: exclusive", rest="addresses: [192.0.2.53]\n")
-    with pytest.raises(ConfigError, match=r"address 192\.0\.2\.53 is one of app 'clips' too"):
-        load(["mine"], write("last", "suffix: last.example, role: exclusive").parents[1])
+    with pytest.raises(ConfigError, match=r"duplicate address 192\.0\.2\.53, also of app 'clips'"):
+        load_signatures(["mine"], write("last", "suffix: last.example, role: exclusive").parents[1])
 
 
 def test_a_later_layer_has_the_address(write: Write, tmp_path: Path) -> None:
@@ -80,7 +88,7 @@ def test_a_later_layer_has_the_address(write: Write, tmp_path: Path) -> None:
     write("other", "suffix: other.example, role: exclusive", folder="above", rest=rest)
     rest = "addresses: [192.0.2.55]\n"
     write("clips", "host: www.clips.example, role: exclusive", folder="above", rest=rest)
-    catalog = load(["below", "above"], tmp_path)
+    catalog = load_signatures(["below", "above"], tmp_path)
     owners = {n: catalog.app_of_address(packed(f"192.0.2.{n}")) for n in (53, 54, 55)}
     assert {n: app and app.id for n, app in owners.items()} == {
         53: "other",
@@ -168,14 +176,14 @@ def test_no_shipped_pack_does_so_unasked(shipped_catalog: Catalog) -> None:
 def test_words_that_bypass_does_not_take(shipped_catalog: Catalog, text: str) -> None:
     _, problems = ban(f"{text}bypass: forbid\n", shipped_catalog)
     line = text.count("\n") + 1
-    told = "'bypass' is 'forbid', expected one of count, alert"
+    told = "'bypass': expected one of count, alert, found 'forbid'"
     assert [(each.line, each.message) for each in problems] == [(line, told)]
 
 
 def test_nothing_to_alert_of(write: Write) -> None:
-    catalog = load([write("clips", "suffix: clips.example, role: exclusive")], Path())
+    catalog = load_signatures([write("clips", "suffix: clips.example, role: exclusive")], Path())
     text = "id: a\nauthority: b\napps: [clips]\nbypass: alert\n"
     found, (problem,) = ban(text, catalog)
     assert found is None
     assert problem.line == 4
-    assert "no app is of category encrypted-dns, vpn, relay or tor" in problem.message
+    assert "expected an app of category encrypted-dns, vpn, relay or tor" in problem.message

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from netwatch.core.user_yaml import Problems
 from netwatch.core.verdict import App, Match
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.load import load
+from netwatch.rules.load import load_signatures
 from netwatch.rules.signature import Kind, Rule, Signature
 
 LABELS = ("a", "b", "ab", "a-b", "ba", "x")
@@ -63,7 +63,7 @@ any_name = st.lists(st.sampled_from(LABELS), min_size=1, max_size=6).map(".".joi
 @given(st.lists(any_rule, max_size=30, unique=True), any_name)
 def test_look_ups_find_what_a_scan_finds(rules: list[tuple[Kind, str]], name: str) -> None:
     catalog = catalog_of(*rules)
-    found = [rule.match.rule for rule in catalog.taking(name)]
+    found = [rule.match.rule for rule in catalog.matching_rules(name)]
     assert found == naive(rules, name)
     assert told(catalog, name) == (found[0] if found else None)
 
@@ -148,13 +148,19 @@ def test_a_catalogue_survives_the_way_to_another_process() -> None:
 def test_apps_are_chosen_by_id_vendor_and_category(write: Callable[..., Path]) -> None:
     write("clips", "suffix: clips.example, role: exclusive", vendor="maker")
     write("cuts", "suffix: cuts.example, role: exclusive", vendor="maker")
-    catalog = load([write("chat", "suffix: chat.example, role: exclusive").parent], Path())
+    catalog = load_signatures(
+        [write("chat", "suffix: chat.example, role: exclusive").parent], Path()
+    )
     problems = Problems()
-    chosen = catalog.select(
+    chosen = catalog.resolve_apps(
         [(3, "clips"), (4, "vendor:maker"), (5, "clipz"), (6, "category:vide")], "n.yaml", problems
     )
     assert chosen == {"clips", "cuts"}
-    assert catalog.select([(1, "category:video")], "n.yaml", problems) == {"clips", "cuts", "chat"}
+    assert catalog.resolve_apps([(1, "category:video")], "n.yaml", problems) == {
+        "clips",
+        "cuts",
+        "chat",
+    }
     first, second = sorted(problems.found)
     assert (first.line, second.line) == (5, 6)
     assert "did you mean 'clips'" in first.message
@@ -165,6 +171,6 @@ def test_an_as_tells_the_apps_of_its_vendor(write: Callable[..., Path]) -> None:
     rest = "asns: [{number: 64496, name: MAKER}]\n"
     write("clips", "suffix: clips.example, role: exclusive", rest=rest)
     path = write("cuts", "suffix: cuts.example, role: exclusive", rest=rest)
-    catalog = load([path.parent], Path())
+    catalog = load_signatures([path.parent], Path())
     assert [app.id for app in catalog.apps_of_asn(64496)] == ["clips", "cuts"]
     assert catalog.apps_of_asn(64497) == ()

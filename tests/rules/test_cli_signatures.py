@@ -11,7 +11,7 @@ import pytest
 from netwatch.cli import signatures
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.load import load
+from netwatch.rules.load import load_signatures
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -83,7 +83,7 @@ def test_show_for_machines(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("app", "told"),
-    [("tiktock", "did you mean 'tiktok'"), ("vendor:bytedance", "give one app by its id")],
+    [("tiktock", "did you mean 'tiktok'"), ("vendor:bytedance", "expected an app id")],
 )
 def test_show_of_no_app_is_a_usage_error(run: Run, app: str, told: str) -> None:
     code, out, err = run("show", app)
@@ -104,7 +104,7 @@ def test_match_tells_who_where_and_why(run: Run) -> None:
 def test_match_of_a_name_that_is_no_apps(run: Run) -> None:
     code, out, _ = run("match", "tiktok.com", "nottiktok.com")
     assert code == 1
-    assert "nottiktok.com: no rule takes it\n" in out
+    assert "nottiktok.com: no rule matches\n" in out
     assert "only the end of the label 'nottiktok'" in out
 
 
@@ -115,13 +115,13 @@ def test_match_for_machines(run: Run) -> None:
     assert (taken["app"]["id"], taken["rule"]) == ("bytedance-infra", "suffix byteoversea.com")
     assert taken["role"] == "vendor"
     assert taken["line"] > 0
-    assert missed == {"name": "x.example", "why": "no rule has a name like it"}
+    assert missed == {"name": "x.example", "why": "no rule has a similar name"}
 
 
 def test_the_configuration_decides_the_catalogue(
     run: Run, config: SimpleNamespace, write: Callable[..., Path]
 ) -> None:
-    catalog = load([write("clips", "suffix: clips.example, role: exclusive")], Path("/"))
+    catalog = load_signatures([write("clips", "suffix: clips.example, role: exclusive")], Path("/"))
     asked: list[str | None] = []
 
     def load_catalog(path: str | None) -> Catalog:
@@ -157,7 +157,7 @@ def test_lint_tells_all_mistakes_with_file_and_line(run: Run, write: Callable[..
         f"{path}:7",
         f"{path}:8",
     ]
-    assert err == "netwatch: 1 apps, 1 rules, 3 problems\n"
+    assert err == "netwatch: 1 app, 1 rule, 3 problems\n"
 
 
 def test_test_tries_the_names_alone(run: Run, write: Callable[..., Path]) -> None:
@@ -167,7 +167,7 @@ def test_test_tries_the_names_alone(run: Run, write: Callable[..., Path]) -> Non
     code, out, err = run("test", str(path.parent))
     assert code == 2
     assert "must not match" in out
-    assert err == "netwatch: 1 apps, 1 names tried, 1 problem\n"
+    assert err == "netwatch: 1 app, 1 example name, 1 problem\n"
 
 
 def test_own_files_are_tried_over_the_shipped_ones(run: Run, write: Callable[..., Path]) -> None:
@@ -175,7 +175,7 @@ def test_own_files_are_tried_over_the_shipped_ones(run: Run, write: Callable[...
     assert run("lint", str(path))[0] == 0
     code, out, _ = run("lint", "builtin", str(path))
     assert code == 2
-    assert f"{path}:6: suffix tiktok.com swallows" in out
+    assert f"{path}:6: suffix tiktok.com also matches" in out
 
 
 def test_lint_tells_what_a_configuration_has_wrong(run: Run, config: SimpleNamespace) -> None:

@@ -3,15 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.rules.lint import lint
-from netwatch.rules.load import load
+from netwatch.rules.lint import EXAMPLE_RULES, LINT_RULES, lint
+from netwatch.rules.load import load_signatures
 from netwatch.rules.shared_zones import SHARED_ZONES
 
 Write = Callable[..., Path]
 
 
 def faults(folder: Path) -> list[tuple[str, int, str]]:
-    found = lint(load([folder], Path()))
+    found = lint(load_signatures([folder], Path()))
     return [(Path(each.file).name, each.line, each.message) for each in found]
 
 
@@ -21,12 +21,12 @@ def faults(folder: Path) -> list[tuple[str, int, str]]:
         ("suffix: co.uk", "is a public suffix"),
         ("host: com.au", "is a public suffix"),
         ("suffix: github.io", "is a public suffix"),
-        ("suffix: akamaized.net", "takes a shared zone whole"),
-        ("host: fastly.net", "takes a shared zone whole"),
+        ("suffix: akamaized.net", "matches a whole shared zone"),
+        ("host: fastly.net", "matches a whole shared zone"),
         ("suffix: aliyuncs.com", "whose customers run what they like"),
-        ("suffix: com.akamaized.net", "'com' is no owner"),
+        ("suffix: com.akamaized.net", "'com' is not the name of a customer"),
         ('glob: "clips*.co.uk"', "* in its registrable domain"),
-        ('glob: "p*.akamaized.net"', "write out more of 'p*'"),
+        ('glob: "p*.akamaized.net"', "expected at least 4 letters beside the * in 'p*'"),
         ('glob: "*.clips.com.cloudfront.net"', ""),
         ('glob: "p16-clips-*.akamaized.net"', ""),
         ('glob: "*.clips.co.uk"', ""),
@@ -45,7 +45,7 @@ def test_a_rule_takes_no_more_than_an_owner_has(write: Write, domain: str, told:
 @pytest.mark.parametrize("zone", sorted(SHARED_ZONES))
 def test_every_shared_zone_is_refused(write: Write, zone: str) -> None:
     (found,) = faults(write("clips", f"suffix: {zone}, role: cdn").parent)
-    assert found[2].endswith("; name the host below it")
+    assert found[2].endswith("; expected a name below it [shared-zone]")
 
 
 def test_a_suffix_must_not_swallow_the_app_of_another_vendor(write: Write) -> None:
@@ -54,8 +54,8 @@ def test_a_suffix_must_not_swallow_the_app_of_another_vendor(write: Write) -> No
     folder = write("mail", 'glob: "m-*.eu.maker.com", role: exclusive').parent
     found = faults(folder)
     assert [(file, line) for file, line, _ in found] == [("clips.yaml", 7)] * 2
-    assert "swallows glob m-*.eu.maker.com of app 'mail'" in found[0][2] + found[1][2]
-    assert "swallows host chat.maker.com of app 'chat'" in found[0][2] + found[1][2]
+    assert "also matches glob m-*.eu.maker.com of app 'mail'" in found[0][2] + found[1][2]
+    assert "also matches host chat.maker.com of app 'chat'" in found[0][2] + found[1][2]
 
 
 def test_a_glob_must_not_swallow_the_app_of_another_vendor(write: Write) -> None:
@@ -63,7 +63,7 @@ def test_a_glob_must_not_swallow_the_app_of_another_vendor(write: Write) -> None
     folder = write("chat", "host: chat.maker.com, role: exclusive").parent
     ((file, line, message),) = faults(folder)
     assert (file, line) == ("clips.yaml", 6)
-    assert "swallows host chat.maker.com" in message
+    assert "also matches host chat.maker.com" in message
 
 
 def test_apps_of_one_vendor_may_stand_under_its_suffix(write: Write) -> None:
@@ -77,17 +77,20 @@ def test_a_name_is_one_apps_only(write: Write) -> None:
     folder = write("clips", "host: maker.com, role: exclusive", vendor="maker").parent
     ((file, line, message),) = faults(folder)
     assert (file, line) == ("clips.yaml", 6)
-    assert "is a name of app 'chat' too" in message
+    assert "is also a name of app 'chat'" in message
     assert "chat.yaml:6" in message
 
 
 @pytest.mark.parametrize(
     ("rest", "told"),
     [
-        ("tests: {match: [www.clips.org]}\n", "must match, but no rule takes it"),
+        ("tests: {match: [www.clips.org]}\n", "must match, but no rule matches it"),
         ("tests: {match: [a.chat.clips.com]}\n", "suffix chat.clips.com of 'chat'"),
-        ("tests: {ignore: [a.clips.com]}\n", "must not match, but suffix clips.com takes it"),
-        ("tests: {ignore: [a.chat.clips.com]}\n", "must not match, but suffix clips.com takes it"),
+        ("tests: {ignore: [a.clips.com]}\n", "must not match, but suffix clips.com matches it"),
+        (
+            "tests: {ignore: [a.chat.clips.com]}\n",
+            "must not match, but suffix clips.com matches it",
+        ),
         ("tests: {match: [a.clips.com], ignore: [notclips.com, clips.com.example]}\n", ""),
     ],
 )
@@ -97,3 +100,10 @@ def test_examples_are_borne_out(write: Write, rest: str, told: str) -> None:
     found = faults(folder)
     assert [(file, line) for file, line, _ in found] == [("clips.yaml", 7)] * bool(told)
     assert all(told in message for _, _, message in found)
+
+
+def test_each_lint_rule_has_an_id_and_a_description() -> None:
+    ids = [rule.id for rule in LINT_RULES]
+    assert len(set(ids)) == len(ids)
+    assert all(rule.description and rule.severity == "error" for rule in LINT_RULES)
+    assert set(EXAMPLE_RULES) < set(LINT_RULES)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from netwatch.core.message import Evidence
 from netwatch.core.verdict import App, Ban, Device, Exemption, Match, Network, Role
-from netwatch.rules.policy import Policy, confidence, period
+from netwatch.rules.period import period
+from netwatch.rules.policy import Policy, confidence
 
 SECOND = 10**9
 TIKTOK = App("tiktok", "TikTok", "bytedance", "video")
@@ -185,9 +186,9 @@ def test_classes_of_devices(kind, verdict):
 
 
 def test_why_a_class_is_not_covered():
-    assert only(who=device("guest")).clause == "ban 'rule' says nothing of devices of class guest"
+    assert only(who=device("guest")).clause == "ban 'rule' does not apply to devices of class guest"
     unknown = only(who=device("unknown")).clause
-    assert unknown == "ban 'rule' says nothing of devices whose class is unknown"
+    assert unknown == "ban 'rule' does not apply to devices whose class is unknown"
 
 
 @pytest.mark.parametrize("evidence", LOOKUPS)
@@ -217,7 +218,7 @@ def test_a_ban_limited_to_networks():
     assert only(bans=[ban]).kind == "violation"
     away = only(bans=[ban], network=Network("lab", "service"))
     assert away.kind is None
-    assert away.clause == "ban 'rule' does not hold in network 'lab'"
+    assert away.clause == "ban 'rule' does not apply in network 'lab'"
 
 
 def test_the_clause_of_a_violation_and_an_advisory():
@@ -254,7 +255,7 @@ def test_where_none_says_anything_all_reasons_are_told():
     assert verdict.ban is None
     assert verdict.clause == (
         "ban 'x' was in force until 2023-03-11 (Europe/Brussels); "
-        "ban 'y' says nothing of devices of class guest"
+        "ban 'y' does not apply to devices of class guest"
     )
 
 
@@ -307,7 +308,7 @@ def test_an_exemption_has_days_in_the_zone_of_its_ban(time, kind):
     verdict = only(exemptions=exemptions, who=device(id="lab-07"), time=ns(time))
     assert verdict.kind == kind
     if kind == "violation":
-        assert "an exemption of 'lab-07' holds only" in verdict.clause
+        assert "an exemption of 'lab-07' is in force only" in verdict.clause
     else:
         assert "until 2023-06-30 (Europe/Brussels)" in verdict.clause
 

@@ -61,12 +61,12 @@ def test_workers_can_be_given_outputs(tmp_path):
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        ("{type: fax}", "'type' is 'fax', expected one of file, syslog, http"),
+        ("{type: fax}", "'type': expected one of file, syslog, http"),
         ("{path: a}", "an output needs 'type'"),
         ("{type: file}", "an output needs 'path'"),
         ("{type: file, path: a, name: 'a b'}", "'name' is 'a b', expected letters"),
         ("{type: file, path: a, name: ../x}", "'name' is '../x', expected letters"),
-        ("{type: file, path: a, format: xml}", "'format' is 'xml', expected one of jsonl"),
+        ("{type: file, path: a, format: xml}", "'format': expected one of jsonl"),
         ("{type: file, path: a, min_verdict: bad}", "expected one of exempt, advisory, violation"),
         ("{type: file, path: a, min_severity: 3}", "expected one of low, medium, high, critical"),
         ("{type: file, path: a, rotate: 1k}", "expected a size from 65,536 bytes"),

@@ -1,0 +1,179 @@
+"""The configuration: netwatch.yaml and the files that it names, checked as a whole.
+
+All files are read before any mistake is reported, so that a user sees all mistakes at once, each
+with its file and line. The result is frozen and ready for use: networks, devices, signatures,
+policy, databases and outputs. Relative paths in a file count from the folder of that file.
+
+`netwatch.config.sections` and `netwatch.config.ban_sections` read the sections of the file,
+`netwatch.config.keys` describes their keys.
+"""
+
+import hashlib
+import json
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from netwatch import __version__
+from netwatch.config.ban_sections import read_bans, read_exemptions
+from netwatch.config.sections import (
+    devices_section,
+    geoip_section,
+    incidents_section,
+    metrics_section,
+    networks_section,
+    outputs_section,
+    search_suffixes_section,
+    sensor_section,
+    signatures_section,
+)
+from netwatch.core.alert import Sensor
+from netwatch.core.user_yaml import Fields, Mapping, Problems, read_yaml
+from netwatch.inventory.devices import Devices
+from netwatch.inventory.geo import Geo
+from netwatch.inventory.networks import Networks
+from netwatch.rules.catalog import Catalog
+from netwatch.rules.load import BUILTIN
+from netwatch.rules.policy import Policy
+from netwatch.sinks.base import Outbox, Output
+from netwatch.sinks.settings import read_outbox
+from netwatch.watch.listen import Listen
+
+SEARCH_PATHS = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
+"""Where a configuration is searched for when none is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration without mistakes.
+
+    `path` is None for the built-in defaults. `learn` has the words of `core.message.LEARNABLE`
+    from which devices are learned. `quiet_gap` is in ns. `metrics` is None without an endpoint.
+    `notes` are sentences on what a user may not expect, such as defaults in use. `outputs` are
+    the receivers of alerts, which are delivered from `outbox`. `files` are the files and folders
+    that the configuration was read from. `version` is a short hash of the configuration, the
+    inventory and the signatures.
+    """
+
+    path: str | None
+    networks: Networks
+    devices: Devices
+    learn: tuple[str, ...]
+    catalog: Catalog
+    policy: Policy
+    geo: Geo
+    search_suffixes: tuple[str, ...]
+    quiet_gap: int
+    sensor_name: str
+    metrics: Listen | None
+    notes: tuple[str, ...]
+    outputs: tuple[Output, ...]
+    outbox: Outbox
+    files: tuple[str, ...] = ()
+    version: str = ""
+
+    @property
+    def sensor(self) -> Sensor:
+        """The sensor of alerts that are decided by this configuration."""
+        return Sensor(self.sensor_name, __version__, self.catalog.version, self.version)
+
+    def strip_search_suffix(self, name: str) -> str:
+        """A name without the search suffix that a resolver appended: the longest that fits. A
+        name that is nothing but a suffix is returned as it is."""
+        for suffix in self.search_suffixes:
+            if name.endswith(suffix) and name[: -len(suffix)].endswith("."):
+                return name[: -len(suffix) - 1]
+        return name
+
+
+def load(path: str | None = None) -> Config:
+    """The configuration in `path`, else in the first of `SEARCH_PATHS` that exists, else the
+    built-in defaults. Raises `ConfigError` with all mistakes in all files that it names."""
+    fields = _open(path)
+    base = Path(fields.file).parent
+    notes: list[str] = []
+    if not fields.file:
+        notes.append("no configuration file was found: the built-in defaults apply")
+    version = fields.raw("version", required="1, the version of this format")
+    if version is not None and (version != 1 or isinstance(version, bool)):
+        fields.wrong("version", "1")
+    scopes = networks_section(fields, notes)
+    devices, learn = devices_section(fields, base)
+    catalog = signatures_section(fields, base)
+    bans, ban_ids = read_bans(fields, catalog, scopes, notes)
+    exemptions = read_exemptions(fields, catalog, ban_ids, devices, notes)
+    geo = geoip_section(fields, base)
+    search_suffixes = search_suffixes_section(fields)
+    quiet_gap = incidents_section(fields)
+    outputs, outbox = outputs_section(fields, base), read_outbox(fields, base)
+    sensor_name = sensor_section(fields)
+    metrics = metrics_section(fields)
+    fields.done()
+    fields.problems.raise_if_any()
+    return Config(
+        path=fields.file or None,
+        networks=Networks(scopes),
+        devices=devices,
+        learn=learn,
+        catalog=catalog,
+        policy=Policy(bans, exemptions),
+        geo=geo,
+        search_suffixes=search_suffixes,
+        quiet_gap=quiet_gap,
+        sensor_name=sensor_name,
+        metrics=metrics,
+        notes=tuple(notes),
+        outputs=outputs,
+        outbox=outbox,
+        files=tuple(fields.file and [fields.file, *_named_files(fields, base)]),
+        version=_version(fields, devices, catalog),
+    )
+
+
+def load_catalog(path: str | None = None) -> Catalog:
+    """The catalogue of the signatures that the configuration names, which is found as by `load`.
+    Of the other sections only the syntax is checked. Raises `ConfigError`."""
+    fields = _open(path)
+    catalog = signatures_section(fields, Path(fields.file).parent)
+    fields.problems.raise_if_any()
+    return catalog
+
+
+def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], Outbox]:
+    """The outputs and the outbox of the configuration, which is found as by `load`. Of the other
+    sections only the syntax is checked. Raises `ConfigError`."""
+    fields = _open(path)
+    base = Path(fields.file).parent
+    outputs, outbox = outputs_section(fields, base), read_outbox(fields, base)
+    fields.problems.raise_if_any()
+    return outputs, outbox
+
+
+def _open(path: str | None) -> Fields:
+    """The top level of the configuration; that of the defaults has the version alone. Raises
+    `ConfigError` where the file cannot be read."""
+    problems = Problems()
+    found = path or next((place for place in SEARCH_PATHS if Path(place).exists()), None)
+    if found is None:
+        defaults = Mapping(0)
+        defaults["version"] = 1
+        return Fields(defaults, "", problems, "the configuration")
+    mapping = read_yaml(Path(found), problems)
+    if mapping is None:
+        problems.raise_if_any()
+    assert mapping is not None
+    return Fields(mapping, found, problems, "the configuration")
+
+
+def _named_files(fields: Fields, base: Path) -> list[str]:
+    """The files and folders that a configuration names, in a fixed order."""
+    devices, geoip = fields.mapping.get("devices") or {}, fields.mapping.get("geoip") or {}
+    sources = [source for source in fields.mapping.get("signatures") or () if source != BUILTIN]
+    named = [devices.get("inventory"), geoip.get("asn"), geoip.get("country"), *sources]
+    return [str(base / str(text)) for text in named if text]
+
+
+def _version(fields: Fields, devices: Devices, catalog: Catalog) -> str:
+    entries = [astuple(entry) for entry in devices.entries]
+    content = [catalog.version, fields.mapping, entries]
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,94 @@
+"""The sections ``bans`` and ``exemptions`` of netwatch.yaml."""
+
+from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
+from netwatch.core.errors import ConfigError
+from netwatch.core.user_yaml import Fields, did_you_mean
+from netwatch.core.verdict import Ban, Exemption
+from netwatch.inventory.devices import Devices
+from netwatch.inventory.networks import Scope
+from netwatch.rules.bans import check_days, load_pack, read_ban
+from netwatch.rules.catalog import Catalog
+
+DEFAULT_BAN = "default"
+"""The shipped ban that applies where a configuration has no ``bans``."""
+
+
+def read_bans(
+    fields: Fields, catalog: Catalog, scopes: list[Scope], notes: list[str]
+) -> tuple[list[Ban], set[str]]:
+    """The bans without mistakes, and the ids of all bans that are written, so that an exemption
+    from a ban with a mistake is not a mistake of its own."""
+    if not fields.has("bans"):
+        notes.append(f"no bans are configured: the built-in ban '{DEFAULT_BAN}' applies")
+        try:
+            return [load_pack(DEFAULT_BAN, catalog).ban], {DEFAULT_BAN}
+        except ConfigError as error:
+            fields.problems.found.extend(error.problems)
+            return [], {DEFAULT_BAN}
+    names = {scope.network.name for scope in scopes}
+    lines: dict[str, int] = {}
+
+    def build(entry: Fields) -> Ban | None:
+        ban = read_ban(entry, catalog)
+        written = str(entry.mapping.get("id") or entry.mapping.get("pack") or "")
+        first = lines.get(written)
+        lines.setdefault(written, entry.line())
+        if ban is None:
+            return None
+        if first is not None:
+            entry.bad(None, f"duplicate ban '{ban.id}' (first on line {first})")
+        for name in sorted(ban.networks - names):
+            expected = "the name of a network of this configuration"
+            hint = did_you_mean(name, names)
+            entry.bad("networks", f"'networks': expected {expected}, found '{name}'{hint}")
+        return ban
+
+    bans = fields.each("bans", build, "a ban")
+    if not fields.mapping["bans"]:
+        notes.append("the list of bans is empty: nothing is forbidden")
+    return bans, set(lines)
+
+
+def read_exemptions(
+    fields: Fields, catalog: Catalog, ban_ids: set[str], devices: Devices, notes: list[str]
+) -> list[Exemption]:
+    """The exemptions without mistakes."""
+
+    def build(entry: Fields) -> Exemption | None:
+        ban = entry.text("ban", required="the id of a ban of this configuration")
+        device = entry.text("device", required="an id of the inventory, an IP or a MAC address")
+        start, end = entry.day("from"), entry.day("until")
+        apps = catalog.resolve_apps(entry.texts("apps"), entry.file, entry.problems)
+        reason, approved_by = entry.text("reason"), entry.text("approved_by")
+        if ban and ban not in ban_ids:
+            expected = "the id of a ban of this configuration"
+            entry.bad(
+                "ban", f"'ban': expected {expected}, found '{ban}'{did_you_mean(ban, ban_ids)}"
+            )
+        check_days(entry, start, end)
+        entry.done()
+        if not ban or not device:
+            return None
+        normalised = _normalise_device(device, devices, notes)
+        return Exemption(ban, normalised, start, end, reason, approved_by, apps)
+
+    return fields.each("exemptions", build, "an exemption")
+
+
+def _normalise_device(device: str, devices: Devices, notes: list[str]) -> str:
+    """A device as verdicts compare it: an id of the inventory as it is, an address in its
+    canonical form. Anything else is noted, because it never applies."""
+    known = devices.find(device)
+    if known and known.id == device:
+        return device
+    ip, mac = parse_ip(device), parse_mac(device)
+    if ip:
+        return ip_text(ip)
+    if mac:
+        return mac_text(mac)
+    ids = [entry.id for entry in devices.entries]
+    notes.append(
+        f"exemption of '{device}': no device of the inventory has this id, so it never"
+        f" applies{did_you_mean(device, ids)}"
+    )
+    return device

@@ -1,0 +1,157 @@
+"""The keys of netwatch.yaml, from which the reference of the configuration is generated.
+
+A test compares this table with the keys that the readers in `netwatch.config` ask for. The keys
+that only one type of output has are not here, but with that type in `netwatch.sinks`.
+"""
+
+from netwatch.core.file_keys import REQUIRED, Key, Section
+from netwatch.rules.ban_keys import BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS
+
+_TOP = Section(
+    "",
+    "the configuration",
+    (
+        Key("version", "number", REQUIRED, "1, the version of this format"),
+        Key(
+            "networks",
+            "list of mappings",
+            "private ranges, class `service`",
+            "the networks whose clients are judged; with an empty list every client is outside",
+        ),
+        Key("devices", "mapping", "none", "the inventory, and what devices are learned from"),
+        Key(
+            "bans",
+            "list of mappings",
+            "the pack `default`",
+            "the bans; with an empty list nothing is forbidden",
+        ),
+        Key("exemptions", "list of mappings", "none", "registered exemptions from bans"),
+        Key(
+            "signatures",
+            "list of texts",
+            "`[builtin]`",
+            "the word `builtin`, signature files and folders of them; later ones override earlier",
+        ),
+        Key("geoip", "mapping", "none", "databases that locate destinations"),
+        Key(
+            "search_suffixes",
+            "list of names",
+            "none",
+            "suffixes that resolvers append to names, such as `corp.example`; the longest one that "
+            "fits is removed before matching",
+        ),
+        Key("incidents", "mapping", "see below", "how contacts become incidents"),
+        Key("sensor", "mapping", "see below", "how this sensor is called in alerts"),
+        Key("metrics", "mapping", "none", "the metrics and health endpoint of a live capture"),
+        Key("outputs", "list of mappings", "none", "the receivers of alerts"),
+        Key("spool", "mapping", "see below", "the outbox on disk, from which alerts are delivered"),
+    ),
+)
+
+_NETWORK = Section(
+    "networks[]",
+    "a network",
+    (
+        Key("name", "text", REQUIRED, "a unique name, used by bans and shown in alerts"),
+        Key("class", "word", REQUIRED, "`service`, `personal`, `guest` or `infrastructure`"),
+        Key("cidrs", "list of ranges", "any address", "such as `10.20.0.0/16`, `2001:db8::/32`"),
+        Key("vlans", "list of numbers and spans", "any VLAN", "1 to 4094, or a span like `30-39`"),
+        Key("authority", "text", "empty", "who is responsible for the network, shown in alerts"),
+    ),
+)
+
+_DEVICES = Section(
+    "devices",
+    "devices",
+    (
+        Key("inventory", "path", "none", "a CSV file of devices"),
+        Key(
+            "learn",
+            "list of words",
+            "none",
+            "protocols from which devices are learned: `dhcp` (DHCPv4 and DHCPv6), `mdns`, `arp` "
+            "(ARP and IPv6 neighbor discovery)",
+        ),
+    ),
+)
+
+_GEOIP = Section(
+    "geoip",
+    "geoip",
+    (
+        Key("asn", "path", "none", "a MaxMind-format database of type ASN or ISP"),
+        Key("country", "path", "none", "one of type Country, City or Enterprise"),
+    ),
+)
+
+_INCIDENTS = Section(
+    "incidents",
+    "incidents",
+    (Key("quiet_gap", "time", "`30m`", "time without a contact that ends an incident"),),
+)
+
+_SENSOR = Section(
+    "sensor",
+    "sensor",
+    (Key("name", "text", "the host name", "the name of this sensor in alerts"),),
+)
+
+_METRICS = Section(
+    "metrics",
+    "metrics",
+    (
+        Key(
+            "listen",
+            "text",
+            REQUIRED,
+            "address and port of the endpoint, such as `127.0.0.1:9477` or `[::1]:9477`. Without "
+            "an address it is 127.0.0.1; port 0 is any free port",
+        ),
+        Key("silence", "time", "`60s`", "unhealthy after this time without a packet"),
+        Key("dropping", "time", "`60s`", "unhealthy for this time after a drop by the kernel"),
+        Key("stuck", "time", "`5m`", "unhealthy once an alert waits longer for its output"),
+    ),
+)
+
+_OUTPUT = Section(
+    "outputs[]",
+    "an output",
+    (
+        Key("type", "word", REQUIRED, "the type of the receiver"),
+        Key(
+            "name",
+            "text",
+            "the type",
+            "a unique name for status, log and metrics: letters, digits, `_`, `.` and `-`",
+        ),
+        Key("format", "word", "depends on the type", "the format of the records"),
+        Key("min_verdict", "word", "`exempt`", "`exempt`, `advisory` or `violation`"),
+        Key("min_severity", "word", "`low`", "`low`, `medium`, `high` or `critical`"),
+    ),
+)
+
+_SPOOL = Section(
+    "spool",
+    "spool",
+    (
+        Key("path", "path", "`/var/lib/netwatch/spool`", "the folder of the outbox"),
+        Key("max_bytes", "size", "`256M`", "at least 1M; of more the oldest alerts are dropped"),
+        Key("max_age", "time", "`30d`", "older alerts are dropped"),
+    ),
+)
+
+CONFIGURATION_KEYS = (
+    _TOP,
+    _NETWORK,
+    _DEVICES,
+    PACK_ENTRY_KEYS,
+    BAN_KEYS,
+    EXEMPTION_KEYS,
+    _GEOIP,
+    _INCIDENTS,
+    _SENSOR,
+    _METRICS,
+    _OUTPUT,
+    _SPOOL,
+)
+"""The mappings of netwatch.yaml, with their keys, in the order of the reference."""

@@ -1,0 +1,97 @@
+"""The keys of bans and exemptions in a configuration, and of the files of shipped packs."""
+
+from netwatch.core.file_keys import REQUIRED, Key, Section
+
+_APPS = "app ids, `vendor:…` and `category:…`"
+_CONFIDENCES = "`possible`, `probable` or `confirmed`"
+_SEVERITIES = "`low`, `medium`, `high` or `critical`"
+
+PACK_ENTRY_KEYS = Section(
+    "bans[]",
+    "a ban",
+    (
+        Key("pack", "id", REQUIRED, "the id of a shipped ban"),
+        Key("severity", "word", "that of the pack", f"severity of alerts: {_SEVERITIES}"),
+        Key(
+            "min_confidence",
+            "word",
+            "that of the pack",
+            f"confidence from which an incident is reported: {_CONFIDENCES}",
+        ),
+        Key("networks", "list of names", "that of the pack", "networks in which the ban applies"),
+        Key("bypass", "word", "that of the pack", "as in a ban that is written out"),
+    ),
+)
+"""The keys of an entry of ``bans`` that names a pack."""
+
+BAN_KEYS = Section(
+    "bans[]",
+    "a ban",
+    (
+        Key("id", "text", REQUIRED, "a unique name, shown in alerts"),
+        Key("authority", "text", REQUIRED, "who issued the ban"),
+        Key("apps", "list of texts", REQUIRED, f"the banned apps, at least one: {_APPS}"),
+        Key(
+            "forbids",
+            "list of classes",
+            "`[service]`",
+            "classes of devices whose contacts are violations: `service`, `personal`, `guest`",
+        ),
+        Key(
+            "advises",
+            "list of classes",
+            "none",
+            "classes of devices whose contacts are advisories; a class must not be in both lists",
+        ),
+        Key("from", "day", "open", "first day in force, `YYYY-MM-DD`, in `timezone`"),
+        Key("until", "day", "open", "last day in force, `YYYY-MM-DD`, in `timezone`"),
+        Key("review", "day", "none", "day on which the ban is to be reviewed, shown in alerts"),
+        Key("timezone", "IANA name", "`UTC`", "time zone in which its days begin and end"),
+        Key("legal_basis", "text", "empty", "shown in alerts"),
+        Key(
+            "min_confidence",
+            "word",
+            "`probable`",
+            f"{_CONFIDENCES}: incidents with weaker evidence are counted, but not reported",
+        ),
+        Key("severity", "word", "`high`", f"severity of alerts: {_SEVERITIES}"),
+        Key("networks", "list of names", "all networks", "networks in which the ban applies"),
+        Key(
+            "bypass",
+            "word",
+            "`count`",
+            "`alert`: the ban also covers every app that hides names (VPN, relay, Tor, encrypted "
+            "DNS). `count`: flows of such apps are only counted as blind spots",
+        ),
+    ),
+)
+"""The keys of an entry of ``bans`` that is written out."""
+
+PACK_FILE_KEYS = Section(
+    "",
+    "a pack",
+    (
+        *BAN_KEYS.keys,
+        Key("jurisdiction", "text", "empty", "ISO 3166 code such as `BE` or `US-TX`, or `EU`"),
+        Key("scope", "text", "empty", "whom the ban covers, in words"),
+        Key("status", "text", "empty", "whether it is still in force, where that is in doubt"),
+        Key("notes", "text", "empty", "further remarks"),
+        Key("sources", "list of texts", "none", "where the ban was published or described"),
+    ),
+)
+"""The keys of the file of a shipped pack."""
+
+EXEMPTION_KEYS = Section(
+    "exemptions[]",
+    "an exemption",
+    (
+        Key("ban", "id", REQUIRED, "the ban from which the device is exempt; must be in `bans`"),
+        Key("device", "text", REQUIRED, "an id of the inventory, an IP address or a MAC address"),
+        Key("apps", "list of texts", "all apps of the ban", _APPS),
+        Key("from", "day", "open", "first day, `YYYY-MM-DD`, in the time zone of the ban"),
+        Key("until", "day", "open", "last day, `YYYY-MM-DD`, in the time zone of the ban"),
+        Key("reason", "text", "empty", "shown in alerts"),
+        Key("approved_by", "text", "empty", "shown in alerts"),
+    ),
+)
+"""The keys of an entry of ``exemptions``."""

@@ -1,0 +1,46 @@
+"""Periods of whole days in a time zone, as the time that packets have."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY = timedelta(days=1)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A span of time from `start` up to, but without, `end`, both in ns since the Unix epoch;
+    None is open."""
+
+    start: int | None
+    end: int | None
+
+    def __contains__(self, time: int) -> bool:
+        return not self.is_after(time) and not self.is_before(time)
+
+    def is_after(self, time: int) -> bool:
+        """Whether the period begins after `time` (ns)."""
+        return self.start is not None and time < self.start
+
+    def is_before(self, time: int) -> bool:
+        """Whether the period has ended at `time` (ns)."""
+        return self.end is not None and time >= self.end
+
+
+def period(first: date | None, last: date | None, timezone: str) -> Period:
+    """The period from the beginning of the day `first` to the end of the day `last` in `timezone`
+    (IANA name). Days on which clocks change have 23 or 25 hours."""
+    zone = ZoneInfo(timezone)
+    after = last + _DAY if last and last < date.max else None
+    return Period(_start_of_day(first, zone), _start_of_day(after, zone))
+
+
+def _start_of_day(day: date | None, zone: ZoneInfo) -> int | None:
+    if day is None:
+        return None
+    # Where clocks skip midnight, fold=0 applies the offset before the change, which gives the very
+    # moment at which the day starts. Where midnight occurs twice, fold=0 is the first.
+    start = datetime(day.year, day.month, day.day, tzinfo=zone)
+    return (start - _EPOCH) // _MICROSECOND * 1000

@@ -1,0 +1,65 @@
+"""The keys of a signature file."""
+
+from netwatch.core.file_keys import REQUIRED, Key, Section
+
+SIGNATURE_KEYS = (
+    Section(
+        "",
+        "a signature",
+        (
+            Key("app", "id", REQUIRED, "the app's id: a-z, 0-9 and single hyphens; names the file"),
+            Key("name", "text", REQUIRED, "the app's name as people write it"),
+            Key("vendor", "id", REQUIRED, "the group that bans name as `vendor:…`"),
+            Key("category", "id", REQUIRED, "the group that bans name as `category:…`"),
+            Key("domains", "list of mappings", REQUIRED, "the rules, at least one"),
+            Key(
+                "asns",
+                "list of mappings",
+                "none",
+                "autonomous systems that only the vendor uses; shown, but not part of a verdict",
+            ),
+            Key(
+                "addresses",
+                "list of IP addresses",
+                "none",
+                "addresses of the app's servers. They classify flows without a name to apps that "
+                "hide names, and are not part of a verdict",
+            ),
+            Key("tests", "mapping", "none", "names that the rules must and must not match"),
+        ),
+    ),
+    Section(
+        "domains[]",
+        "a domain",
+        (
+            Key("suffix", "name", "one of three", "matches the name itself and all names below it"),
+            Key("host", "name", "one of three", "matches exactly this name"),
+            Key(
+                "glob",
+                "name with `*`",
+                "one of three",
+                "matches names with as many labels; `*` is any text inside one label, and is not "
+                "allowed in the last two labels",
+            ),
+            Key("role", "word", REQUIRED, "`exclusive`, `vendor`, `embed` or `cdn`"),
+            Key("sources", "list of texts", REQUIRED, "tags of the sources that list this name"),
+        ),
+    ),
+    Section(
+        "asns[]",
+        "an AS",
+        (
+            Key("number", "number", REQUIRED, "the AS number, 1 to 4294967295"),
+            Key("name", "text", REQUIRED, "the holder of the AS"),
+        ),
+    ),
+    Section(
+        "tests",
+        "the tests",
+        (
+            Key("match", "list of names", "none", "names that must match the app"),
+            Key("ignore", "list of names", "none", "names that must not match the app"),
+        ),
+    ),
+)
+"""The mappings of a signature file, with their keys."""

@@ -1,0 +1,107 @@
+"""The table of keys, against the keys that the readers of the configuration ask for."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+
+from netwatch.config import load
+from netwatch.config.keys import CONFIGURATION_KEYS
+from netwatch.core.file_keys import Section
+from netwatch.core.user_yaml import Fields, Problems, parse_yaml
+from netwatch.rules import bans as packs
+from netwatch.rules.ban_keys import BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS, PACK_FILE_KEYS
+from netwatch.rules.load import BUILTIN, load_signatures
+from netwatch.rules.signature import read_signature
+from netwatch.rules.signature_keys import SIGNATURE_KEYS
+
+CONFIGURATION = """\
+version: 1
+networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]
+devices: {learn: [dhcp]}
+bans: [{id: rule, authority: City, apps: [tiktok]}]
+exemptions: [{ban: rule, device: 10.0.0.1}]
+geoip: {}
+incidents: {quiet_gap: 1h}
+sensor: {name: here}
+metrics: {listen: ":9477"}
+outputs: [{type: syslog, host: siem.example, transport: udp}]
+spool: {path: spool}
+"""
+SIGNATURE = """\
+app: clips
+name: Clips
+vendor: maker
+category: video
+domains: [{suffix: clips.example, role: exclusive, sources: [test]}]
+asns: [{number: 64496, name: MAKER}]
+tests: {match: [clips.example]}
+"""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """The keys that readers ask for, by the subject of their mapping."""
+    keys: dict[str, set[str]] = defaultdict(set)
+    raw = Fields.raw
+
+    def recording(self: Fields, key: str, required: str = "") -> object:
+        keys[self.what].add(key)
+        return raw(self, key, required)
+
+    monkeypatch.setattr(Fields, "raw", recording)
+    return keys
+
+
+def described(sections: Iterable[Section]) -> dict[str, set[str]]:
+    keys: dict[str, set[str]] = defaultdict(set)
+    for section in sections:
+        keys[section.subject] |= {key.name for key in section.keys}
+    return dict(keys)
+
+
+def test_the_configuration_has_exactly_the_keys_of_the_table(
+    asked: dict[str, set[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("netwatch.yaml").write_text(CONFIGURATION)
+    load("netwatch.yaml")
+    Path("netwatch.yaml").write_text(
+        CONFIGURATION.replace("id: rule, ", "pack: default, id: rule,")
+    )
+    with pytest.raises(Exception, match="unknown key"):
+        load("netwatch.yaml")
+    table = described(CONFIGURATION_KEYS)
+    outputs = table.pop("an output")
+    assert outputs <= asked["an output"]
+    assert {subject: asked[subject] for subject in table} == table
+
+
+def test_a_pack_file_has_exactly_the_keys_of_the_table(asked: dict[str, set[str]]) -> None:
+    catalog = load_signatures([BUILTIN], ROOT)
+    packs.load_pack("be-fed-tiktok-2023", catalog)
+    assert asked["a pack"] == described([PACK_FILE_KEYS])["a pack"]
+
+
+def test_a_signature_has_exactly_the_keys_of_the_table(asked: dict[str, set[str]]) -> None:
+    problems = Problems()
+    mapping = parse_yaml(SIGNATURE, "clips.yaml", problems)
+    assert mapping is not None
+    assert read_signature(mapping, "clips.yaml", problems)
+    assert problems.found == []
+    assert asked == described(SIGNATURE_KEYS)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [*CONFIGURATION_KEYS, *SIGNATURE_KEYS, BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS],
+    ids=lambda section: f"{section.subject} {section.path}",
+)
+def test_each_key_is_described_once(section: Section) -> None:
+    names = [key.name for key in section.keys]
+    assert len(set(names)) == len(names)
+    for key in section.keys:
+        assert all((key.type, key.default, key.description))
+        assert not key.description.endswith(".")
