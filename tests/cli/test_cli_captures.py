@@ -308,7 +308,7 @@ def test_without_a_configuration_the_defaults_are_told(
     captured = capsys.readouterr()
     alerts = [json.loads(line) for line in captured.out.splitlines()]
     assert {alert["ban"]["id"] for alert in alerts} == {"default"}
-    assert "built-in defaults hold" in captured.err
+    assert "the built-in defaults apply" in captured.err
 
 
 def test_evidence_is_written_and_named(run: Run, day: str, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.alerts import SECOND, START, alert, frame, proof
 
-from netwatch.incidents.evidence_selection import MAX_COMMENTS, Limits, beginning, choose, ordered
+from netwatch.incidents.evidence_selection import MAX_COMMENTS, Limits, choose, first_time, ordered
 
 
 def numbers(told, limits: Limits | None = None) -> list[int]:
@@ -47,12 +47,12 @@ def test_an_earlier_contact_of_an_incident_that_keeps_its_id_stays_out() -> None
     told = alert(proof(frame(5)), proof(frame(9)))
     later = alert(proof(frame(5)), proof(frame(9)), proof(frame(3)), id=told.id)
     assert later.first_seen == START + 3 * SECOND
-    assert beginning(later) == told.first_seen
+    assert first_time(later) == told.first_seen
     assert numbers(later) == [5, 9]
 
 
 def test_an_id_that_is_of_no_contact_begins_with_the_first() -> None:
-    assert beginning(alert(proof(frame(5)), id="f" * 32)) == START + 5 * SECOND
+    assert first_time(alert(proof(frame(5)), id="f" * 32)) == START + 5 * SECOND
 
 
 def test_comments_tell_what_a_packet_is_for() -> None:
