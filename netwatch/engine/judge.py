@@ -101,7 +101,7 @@ class Judge:
         network = config.networks.find(ip, vlan)
         binding = None
         if self._learned is not None:
-            binding = self._learned.binding_at(ip, mac, vlan, observation.time, now=not late)
+            binding = self._learned.binding_at(ip, mac, vlan, observation.time, in_order=not late)
         device = told = config.devices.identify(ip, mac, network, binding)
         if binding is not None and binding.id is None and binding.ambiguity is None:
             # judged as what it is by now, told under the id that its incident began with

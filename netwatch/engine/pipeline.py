@@ -28,7 +28,7 @@ from netwatch.engine.observe import Progress, Wire
 from netwatch.engine.resolved_addresses import LIMIT, Resolved
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.incident import strip_frames
-from netwatch.inventory.learned import LIMIT as LEARNED_LIMIT
+from netwatch.inventory.binding_tables import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.learned import LearnedBindings
 
 FLOW_LIMIT = 65536
@@ -274,7 +274,7 @@ class Engine:
             now["device-address-shared"] = learned.shared_addresses
             now["device-mac-shared"] = learned.shared_macs
             now["device-claim-refused"] = learned.refused
-            now["devices-full"] = learned.dropped
+            now["devices-full"] = learned.evicted
             now["proof-device-lost"] = learned.evidence_dropped
         self._statistics.anomalies.update(now - self._counted)
         self._counted = now

@@ -1,58 +1,59 @@
-"""The packets by which it is known who has an address, and what it is called, where
-incidents are to be proven.
+"""The packets that prove an address binding or a host name, kept while incidents need evidence.
 
-A device that was learned has to be learned again from what is kept of an incident, so the
-packets that said so last are handed on with its contacts. They are bounded by bytes, all
-of them and those of one address; what had to go is counted, and contacts are told
-without.
+An incident of a learned device can be reproduced from its evidence capture only if the device can
+be learned from it again. The packets that last showed its binding and its name are therefore added
+to the packets of its contacts. They are limited in bytes, in total and for each entry; what exceeds
+a limit is counted, and contacts are then reported without these packets.
 """
 
 from collections import OrderedDict
 
 from netwatch.core.frame import Frame
-from netwatch.inventory.bindings import Hold, Station
+from netwatch.inventory.bindings import AddressBinding
+from netwatch.inventory.hosts import Host
 
 MAX_BYTES = 16 << 20
-"""Bytes of packets that say who has an address."""
+"""Bytes of packets that prove bindings and host names."""
 
-MAX_OF_ONE = 4096
-"""Bytes of those that say it of one address."""
+MAX_ENTRY_BYTES = 4096
+"""Bytes of packets that prove one binding or one host name."""
 
 Frames = tuple[Frame, ...]
 
 
-class Grounds:
-    """The packets that said last that somebody has an address, by that hold, and what a
-    station is called. `lost` counts what went, or never was kept, because it was too much."""
+class BindingEvidence:
+    """The packets that last showed a binding, or the name of a host. `dropped` counts entries
+    that were evicted or too large."""
 
     def __init__(self) -> None:
-        self._table: OrderedDict[Hold | Station, Frames] = OrderedDict()
+        self._table: OrderedDict[AddressBinding | Host, Frames] = OrderedDict()
         self._bytes = 0
-        self.lost = 0
+        self.dropped = 0
 
-    def keep(self, what: Hold | Station, frames: Frames) -> None:
-        """Keep these packets in place of those that said it before."""
-        self._forget(what)
+    def store(self, subject: AddressBinding | Host, frames: Frames) -> None:
+        """Store the packets that show a binding or a host name, in place of earlier ones."""
+        self._remove(subject)
         if not frames:
             return
-        size = _size(frames)
-        if size > MAX_OF_ONE:
-            self.lost += 1
+        size = bytes_in(frames)
+        if size > MAX_ENTRY_BYTES:
+            self.dropped += 1
             return
-        self._table[what] = frames
+        self._table[subject] = frames
         self._bytes += size
         while self._bytes > MAX_BYTES:
-            self.lost += 1
-            self._forget(next(iter(self._table)))
+            self.dropped += 1
+            self._remove(next(iter(self._table)))
 
-    def of(self, *what: Hold | Station | None) -> Frames:
-        """What is kept of these, each packet once."""
-        found = [self._table.get(each, ()) for each in what if each is not None]
-        return tuple(dict.fromkeys(frame for frames in found for frame in frames))
+    def frames_of(self, *subjects: AddressBinding | Host | None) -> Frames:
+        """The packets that are stored for these, each packet once."""
+        stored = [self._table.get(subject, ()) for subject in subjects if subject is not None]
+        return tuple(dict.fromkeys(frame for frames in stored for frame in frames))
 
-    def _forget(self, what: Hold | Station) -> None:
-        self._bytes -= _size(self._table.pop(what, ()))
+    def _remove(self, subject: AddressBinding | Host) -> None:
+        self._bytes -= bytes_in(self._table.pop(subject, ()))
 
 
-def _size(frames: Frames) -> int:
+def bytes_in(frames: Frames) -> int:
+    """The size of packets in bytes."""
     return sum(len(frame.data) for frame in frames)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.verdict import Binding, Device, DeviceClass, Network
-from netwatch.inventory.bindings import are_different_hosts
+from netwatch.inventory.hosts import are_different_hosts
 from netwatch.inventory.inventory_file import Entry
 
 CACHE_LIMIT = 65_536

@@ -1,43 +1,45 @@
 import pytest
 
 from netwatch.core.frame import Frame
-from netwatch.inventory import binding_evidence as grounds
-from netwatch.inventory.binding_evidence import Grounds
-from netwatch.inventory.bindings import Hold, Station
+from netwatch.inventory import binding_evidence
+from netwatch.inventory.binding_evidence import BindingEvidence
+from netwatch.inventory.bindings import AddressBinding
+from netwatch.inventory.hosts import Host
 
 
 def frame(number, size=100):
     return Frame("x", number, number, 9, 1, "", size, -1, bytes(size))
 
 
-def hold():
-    return Hold(bytes(4), bytes(6), 0, False)
+def binding():
+    return AddressBinding(bytes(4), bytes(6), 0, False)
 
 
-def test_the_last_packets_of_each_are_kept():
-    kept, one, station = Grounds(), hold(), Station("x")
-    kept.keep(one, (frame(1), frame(2)))
-    kept.keep(one, (frame(3), frame(4)))
-    kept.keep(station, (frame(4), frame(5)))
-    assert kept.of(one) == (frame(3), frame(4))
-    assert kept.of(station, one) == (frame(4), frame(5), frame(3))
-    assert kept.of(None, hold()) == ()
-    kept.keep(one, ())
-    assert (kept.of(one), kept.lost) == ((), 0)
+def test_the_last_packets_of_each_are_stored():
+    evidence, one, host = BindingEvidence(), binding(), Host("x")
+    evidence.store(one, (frame(1), frame(2)))
+    evidence.store(one, (frame(3), frame(4)))
+    evidence.store(host, (frame(4), frame(5)))
+    assert evidence.frames_of(one) == (frame(3), frame(4))
+    assert evidence.frames_of(host, one) == (frame(4), frame(5), frame(3))
+    assert evidence.frames_of(None, binding()) == ()
+    evidence.store(one, ())
+    assert (evidence.frames_of(one), evidence.dropped) == ((), 0)
 
 
-def test_too_much_for_one_is_not_kept_and_counted():
-    kept, one = Grounds(), hold()
-    kept.keep(one, (frame(1),))
-    kept.keep(one, (frame(2, grounds.MAX_OF_ONE + 1),))
-    assert (kept.of(one), kept.lost) == ((), 1)
+def test_too_large_an_entry_is_dropped_and_counted():
+    evidence, one = BindingEvidence(), binding()
+    evidence.store(one, (frame(1),))
+    evidence.store(one, (frame(2, binding_evidence.MAX_ENTRY_BYTES + 1),))
+    assert (evidence.frames_of(one), evidence.dropped) == ((), 1)
 
 
-@pytest.mark.parametrize("many", [3, 20])
-def test_of_too_much_the_oldest_goes(monkeypatch, many):
-    monkeypatch.setattr(grounds, "MAX_BYTES", 300)
-    kept, holds = Grounds(), [hold() for _ in range(many)]
-    for number, each in enumerate(holds):
-        kept.keep(each, (frame(number),))
-    assert [bool(kept.of(each)) for each in holds] == [False] * (many - 3) + [True] * 3
-    assert kept.lost == many - 3
+@pytest.mark.parametrize("count", [3, 20])
+def test_the_oldest_entries_are_evicted(monkeypatch, count):
+    monkeypatch.setattr(binding_evidence, "MAX_BYTES", 300)
+    evidence, bindings = BindingEvidence(), [binding() for _ in range(count)]
+    for number, each in enumerate(bindings):
+        evidence.store(each, (frame(number),))
+    stored = [bool(evidence.frames_of(each)) for each in bindings]
+    assert stored == [False] * (count - 3) + [True] * 3
+    assert evidence.dropped == count - 3

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from netwatch.core.message import AddressClaim, Message
 from netwatch.core.packet import Packet
 from netwatch.core.verdict import Binding
-from netwatch.inventory import learned
-from netwatch.inventory.bindings import AT_ONCE
+from netwatch.inventory import binding_tables, dhcp_requests
+from netwatch.inventory.bindings import CONFLICT_WINDOW
 from netwatch.inventory.learned import LearnedBindings
 
 S = 1_000_000_000
@@ -24,30 +24,25 @@ def packet(time, src_mac=ONE, dst_mac=b"\xff" * 6, src=bytes(4), vlan=None):
     return Packet("x", 1, time, 9, "udp", src, 68, IP, 67, src_mac, dst_mac, vlan, 0)
 
 
-def place(ip, vlan):
+def network_of(ip, vlan):
     return f"net-{vlan}" if ip[0] in (10, 0x20) else None
 
 
 class Wire:
-    """What is learned, fed with single claims."""
+    """Bindings that are learned from single claims."""
 
     def __init__(self, **options):
-        self.learned = LearnedBindings(place, GAP, **options)
+        self.learned = LearnedBindings(network_of, GAP, **options)
 
-    def take(self, claim, time, **fields):
+    def claim(self, claim, time, **fields):
         self.learned.record(packet(time, **fields), Message((), 0, claims=(claim,)))
 
-    def asks(self, mac, time, name="", *, ips=(), kept=False, xid=b"x"):
-        self.take(
-            AddressClaim(
-                "request", ips, mac, hostname=name, transaction_id=mac + xid, renewal=kept
-            ),
-            time,
-        )
+    def request(self, mac, time, name="", *, ips=(), kept=False, xid=b"x"):
+        self.claim(Claim("asks", ips, mac, name=name, transaction=mac + xid, kept=kept), time)
 
-    def gives(self, mac, time, lifetime=3600, *, ip=IP, server=SERVER, name="", xid=b"x"):
-        claim = AddressClaim(
-            "lease",
+    def grant(self, mac, time, lifetime=3600, *, ip=IP, server=SERVER, name="", xid=b"x"):
+        claim = Claim(
+            "leased",
             (ip,),
             mac,
             hostname=name,
@@ -56,20 +51,20 @@ class Wire:
             client_id=mac,
             server_id=server,
         )
-        self.take(claim, time)
+        self.claim(claim, time)
 
     def lease(self, mac, time, name="", *, kept=False, **given):
-        self.asks(mac, time, name, kept=kept)
-        self.gives(mac, time, **given)
+        self.request(mac, time, name, kept=kept)
+        self.grant(mac, time, **given)
 
-    def shows(self, mac, time, ip=IP, *, router=False, vlan=None):
-        claim = AddressClaim("announcement", (ip,), mac, on_link=True, is_router=router)
-        self.take(claim, time, src_mac=mac, vlan=vlan)
+    def announce(self, mac, time, ip=IP, *, router=False, vlan=None):
+        claim = Claim("held", (ip,), mac, direct=True, router=router)
+        self.claim(claim, time, src_mac=mac, vlan=vlan)
 
-    def who(self, time, ip=IP, mac=None, vlan=None, *, now=True):
-        """As whom a contact would be told, which it is where it comes in its turn."""
-        binding = self.learned.binding_at(ip, mac, vlan, time, now=now)
-        if now and (binding is None or (binding.id is None and binding.ambiguity is None)):
+    def contact(self, time, ip=IP, mac=None, vlan=None, *, in_order=True):
+        """The binding of a contact, which is marked as reported if it comes in order."""
+        binding = self.learned.binding_at(ip, mac, vlan, time, in_order=in_order)
+        if in_order and (binding is None or (binding.id is None and binding.shared is None)):
             self.learned.mark_reported(ip, mac, vlan, time)
         return binding
 
@@ -80,7 +75,7 @@ def wire():
 
 
 def test_nothing_is_known_at_first(wire):
-    assert wire.who(5) is None
+    assert wire.contact(5) is None
     assert wire.learned.past_binding(IP, None, None, 5) is None
     assert wire.learned.is_same_device(IP, None, None, 1, 2)
 
@@ -88,149 +83,149 @@ def test_nothing_is_known_at_first(wire):
 def test_a_lease_has_mac_and_name_of_its_request_until_it_ends(wire):
     wire.lease(ONE, 10 * S, "ws-014")
     binding = Binding(MAC1, ONE, "ws-014")
-    assert wire.who(10 * S) == wire.who(3609 * S) == binding
-    assert wire.who(3610 * S) is None
-    assert wire.who(9 * S) is None
+    assert wire.contact(10 * S) == wire.contact(3609 * S) == binding
+    assert wire.contact(3610 * S) is None
+    assert wire.contact(9 * S) is None
 
 
 def test_a_name_from_the_server_stands_over_the_clients(wire):
-    wire.asks(ONE, 10, "me")
-    wire.gives(ONE, 10, name="given.corp.example")
-    assert wire.who(10).hostname == "given.corp.example"
+    wire.request(ONE, 10, "me")
+    wire.grant(ONE, 10, name="given.corp.example")
+    assert wire.contact(10).hostname == "given.corp.example"
 
 
 def test_an_answer_whose_request_was_not_seen_leases_too(wire):
-    wire.gives(ONE, 10)
-    assert wire.who(10) == Binding(MAC1, ONE, None)
+    wire.grant(ONE, 10)
+    assert wire.contact(10) == Binding(MAC1, ONE, None)
 
 
 def test_a_request_alone_leases_nothing(wire):
-    wire.asks(ONE, 10, "ws-014", ips=(IP,))
-    assert wire.who(10) is None
+    wire.request(ONE, 10, "ws-014", ips=(IP,))
+    assert wire.contact(10) is None
 
 
 def test_a_name_is_that_of_its_own_transaction(wire):
-    wire.asks(ONE, 10, "old", xid=b"a")
-    wire.gives(ONE, 20, xid=b"b")
-    assert wire.who(20).hostname is None
-    late = 20 + learned.PENDING_AGE
-    wire.asks(TWO, late, "new")
-    wire.gives(ONE, late, xid=b"a")
-    assert wire.who(late).hostname is None
+    wire.request(ONE, 10, "old", xid=b"a")
+    wire.grant(ONE, 20, xid=b"b")
+    assert wire.contact(20).hostname is None
+    late = 20 + dhcp_requests.REQUEST_TIMEOUT
+    wire.request(TWO, late, "new")
+    wire.grant(ONE, late, xid=b"a")
+    assert wire.contact(late).hostname is None
 
 
 def test_a_lease_moves_to_another_device(wire):
     wire.lease(ONE, 10 * S, "alice")
-    wire.take(AddressClaim("release", (IP,), ONE, client_id=ONE), 100 * S)
-    assert wire.who(99 * S).hostname == "alice"
-    assert wire.who(100 * S) is None
+    wire.claim(Claim("released", (IP,), ONE, client=ONE), 100 * S)
+    assert wire.contact(99 * S).hostname == "alice"
+    assert wire.contact(100 * S) is None
     wire.lease(TWO, 200 * S, "bob")
-    assert wire.who(200 * S) == Binding(MAC2, TWO, "bob")
-    assert wire.who(50 * S, now=False) == Binding(MAC1, ONE, "alice")
+    assert wire.contact(200 * S) == Binding(MAC2, TWO, "bob")
+    assert wire.contact(50 * S, in_order=False) == Binding(MAC1, ONE, "alice")
 
 
 def test_a_server_that_gives_an_address_again_knows_that_it_was_free(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 200 * S, "bob")
-    assert wire.who(200 * S) == Binding(MAC2, TWO, "bob")
+    assert wire.contact(200 * S) == Binding(MAC2, TWO, "bob")
 
 
 def test_two_servers_that_give_one_address_leave_it_unknown(wire):
     wire.lease(ONE, 10 * S, "alice", lifetime=300)
     wire.lease(TWO, 200 * S, "bob", server=OTHER)
-    assert wire.who(201 * S) == Binding(None, None, None, "address")
-    assert wire.who(310 * S) == Binding(MAC2, TWO, "bob")
+    assert wire.contact(201 * S) == Binding(None, None, None, "address")
+    assert wire.contact(310 * S) == Binding(MAC2, TWO, "bob")
     assert wire.learned.shared_addresses == 1
 
 
 def test_a_client_that_is_refused_has_its_address_no_more(wire):
     wire.lease(ONE, 10 * S, "alice")
-    wire.asks(ONE, 20 * S, ips=(IP,), kept=True, xid=b"n")
-    wire.take(AddressClaim("nak", (), TWO, transaction_id=TWO + b"n"), 21 * S)
-    assert wire.who(21 * S, now=False) is not None
-    wire.take(AddressClaim("nak", (), ONE, transaction_id=ONE + b"n"), 22 * S)
-    assert wire.who(22 * S, now=False) is None
+    wire.request(ONE, 20 * S, ips=(IP,), kept=True, xid=b"n")
+    wire.claim(Claim("refused", (), TWO, transaction=TWO + b"n"), 21 * S)
+    assert wire.contact(21 * S, in_order=False) is not None
+    wire.claim(Claim("refused", (), ONE, transaction=ONE + b"n"), 22 * S)
+    assert wire.contact(22 * S, in_order=False) is None
 
 
 def test_one_device_has_one_name_at_all_its_addresses(wire):
     wire.lease(ONE, 10, "ws-014")
-    wire.shows(ONE, 20, IP6)
-    assert wire.who(30, IP6) == Binding(MAC1, ONE, "ws-014")
+    wire.announce(ONE, 20, IP6)
+    assert wire.contact(30, IP6) == Binding(MAC1, ONE, "ws-014")
 
 
 def test_two_that_show_one_address_at_once_leave_it_unknown(wire):
-    wire.shows(ONE, 0)
-    wire.shows(TWO, 10 * S)
-    assert wire.who(11 * S) == Binding(None, None, None, "address")
-    assert wire.who(11 * S, mac=TWO).ambiguity == "address"
-    assert wire.who(AT_ONCE + S) == Binding(MAC2, TWO, None)
+    wire.announce(ONE, 0)
+    wire.announce(TWO, 10 * S)
+    assert wire.contact(11 * S) == Binding(None, None, None, "address")
+    assert wire.contact(11 * S, mac=TWO).shared == "address"
+    assert wire.contact(CONFLICT_WINDOW + S) == Binding(MAC2, TWO, None)
 
 
 def test_who_had_the_address_before_may_have_it_still(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 200 * S, "bob")
-    assert wire.who(201 * S, mac=ONE).ambiguity == "address"
-    assert wire.who(201 * S, mac=ROUTER) == Binding(MAC2, TWO, "bob")
+    assert wire.contact(201 * S, mac=ONE).shared == "address"
+    assert wire.contact(201 * S, mac=ROUTER) == Binding(MAC2, TWO, "bob")
 
 
 def test_a_frame_of_another_client_leaves_it_unknown(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 20 * S, "bob", ip=IP2)
-    assert wire.who(30 * S, mac=TWO) == Binding(MAC1, ONE, "alice", "frame")
-    assert wire.who(30 * S, mac=ROUTER).ambiguity is None
+    assert wire.contact(30 * S, mac=TWO) == Binding(MAC1, ONE, "alice", "frame")
+    assert wire.contact(30 * S, mac=ROUTER).shared is None
     assert wire.learned.shared_addresses == 1
-    wire.shows(TWO, 40 * S, IP2, router=True)
-    assert wire.who(50 * S, mac=TWO).ambiguity is None
+    wire.announce(TWO, 40 * S, IP2, router=True)
+    assert wire.contact(50 * S, mac=TWO).shared is None
 
 
 def test_two_leases_of_one_mac_with_two_names_leave_it_unknown(wire):
     wire.lease(ONE, 10 * S, "alice", lifetime=300)
     wire.lease(ONE, 20 * S, "bob", ip=IP2)
     for ip in (IP, IP2):
-        assert wire.who(30 * S, ip) == Binding(None, ONE, None, "mac")
+        assert wire.contact(30 * S, ip) == Binding(None, ONE, None, "mac")
     assert wire.learned.shared_macs == 2
-    assert wire.who(311 * S, IP2).hostname == "bob"
+    assert wire.contact(311 * S, IP2).hostname == "bob"
 
 
 def test_a_router_answers_for_others(wire):
-    wire.shows(ROUTER, 0, bytes([10, 20, 6, 1]), router=True)
+    wire.announce(ROUTER, 0, bytes([10, 20, 6, 1]), router=True)
     wire.lease(ONE, 10, "ws-014")
-    wire.shows(ROUTER, 20)
-    assert wire.who(30) == Binding(MAC1, ONE, "ws-014")
-    wire.shows(TWO, 20)
-    assert wire.who(30).ambiguity == "address"
+    wire.announce(ROUTER, 20)
+    assert wire.contact(30) == Binding(MAC1, ONE, "ws-014")
+    wire.announce(TWO, 20)
+    assert wire.contact(30).shared == "address"
 
 
 def test_an_address_in_two_networks_is_two_addresses(wire):
-    wire.shows(ONE, 0, vlan=1)
-    wire.shows(TWO, 1, vlan=2)
-    assert wire.who(5, vlan=1).mac == ONE
-    assert wire.who(5, vlan=2).mac == TWO
-    assert wire.who(5, vlan=3) is None
+    wire.announce(ONE, 0, vlan=1)
+    wire.announce(TWO, 1, vlan=2)
+    assert wire.contact(5, vlan=1).mac == ONE
+    assert wire.contact(5, vlan=2).mac == TWO
+    assert wire.contact(5, vlan=3) is None
 
 
 def test_outside_of_all_networks_nothing_is_learned(wire):
     far = bytes([203, 0, 113, 9])
     wire.lease(ONE, 10, "ws-014", ip=far)
-    assert wire.who(10, far) is None
+    assert wire.contact(10, far) is None
     assert wire.learned.past_binding(far, ONE, None, 10) is None
-    assert len(wire.learned._addresses) == len(wire.learned._stations) == 0
+    assert len(wire.learned) == len(wire.learned._tables._hosts) == 0
 
 
 MDNS = AddressClaim("announcement", (IP, IP6), on_link=True, hostname="ws-014")
 
 
 def test_a_name_counts_where_the_host_itself_announces_it(wire):
-    wire.take(MDNS, 10, src=IP)
-    assert wire.who(11) == wire.who(11, IP6) == Binding(MAC1, ONE, "ws-014")
-    wire.take(AddressClaim("announcement", (IP2,), on_link=True, hostname="other"), 12, src=IP)
-    assert wire.who(13, IP2) is None
+    wire.claim(MDNS, 10, src=IP)
+    assert wire.contact(11) == wire.contact(11, IP6) == Binding(MAC1, ONE, "ws-014")
+    wire.claim(Claim("held", (IP2,), direct=True, name="other"), 12, src=IP)
+    assert wire.contact(13, IP2) is None
     assert wire.learned.refused == 1
 
 
 def test_the_source_of_the_packet_is_meant_where_no_address_is_told(wire):
-    wire.take(AddressClaim("announcement", (), ONE, on_link=True), 10, src=IP)
-    assert wire.who(11).mac == ONE
+    wire.claim(Claim("held", (), ONE, direct=True), 10, src=IP)
+    assert wire.contact(11).mac == ONE
 
 
 @pytest.mark.parametrize(
@@ -252,46 +247,44 @@ def test_the_source_of_the_packet_is_meant_where_no_address_is_told(wire):
     ],
 )
 def test_what_cannot_be_is_refused_and_counted(wire, claim, fields):
-    wire.take(claim, 10, **fields)
+    wire.claim(claim, 10, **fields)
     assert wire.learned.refused == 1
-    assert not wire.learned._addresses
+    assert len(wire.learned) == 0
 
 
 def test_behind_a_relay_the_client_is_heard_first(wire):
-    direct = AddressClaim("request", (), TWO, on_link=True, hostname="ws-014", transaction_id=b"t")
-    wire.take(direct, 10, src_mac=ONE)
-    wire.take(
-        AddressClaim("request", (), TWO, hostname="ws-014", transaction_id=b"t"), 11, src_mac=ROUTER
-    )
-    wire.take(AddressClaim("lease", (IP6,), TWO, lifetime=60, transaction_id=b"t"), 12)
-    assert wire.who(13, IP6) == Binding(MAC1, ONE, "ws-014")
+    direct = Claim("asks", (), TWO, direct=True, name="ws-014", transaction=b"t")
+    wire.claim(direct, 10, src_mac=ONE)
+    wire.claim(Claim("asks", (), TWO, name="ws-014", transaction=b"t"), 11, src_mac=ROUTER)
+    wire.claim(Claim("leased", (IP6,), TWO, lifetime=60, transaction=b"t"), 12)
+    assert wire.contact(13, IP6) == Binding(MAC1, ONE, "ws-014")
 
 
 def test_an_answer_to_the_client_itself_has_its_mac(wire):
-    wire.take(AddressClaim("lease", (IP6,), TWO, on_link=True, lifetime=60), 12, dst_mac=ONE)
-    assert wire.who(13, IP6).mac == ONE
+    wire.claim(Claim("leased", (IP6,), TWO, direct=True, lifetime=60), 12, dst_mac=ONE)
+    assert wire.contact(13, IP6).mac == ONE
 
 
 # what a device is called while it is learned
 
 
 def test_a_contact_goes_on_under_the_address_until_it_is_quiet(wire):
-    assert wire.who(0) is None
+    assert wire.contact(0) is None
     wire.lease(ONE, 10 * S, "ws-014", kept=True)
     known = Binding(None, ONE, "ws-014")
-    assert wire.who(20 * S) == known
-    assert wire.who(20 * S + GAP) == known
-    assert wire.who(21 * S + 2 * GAP, now=False) is None  # the lease is over
+    assert wire.contact(20 * S) == known
+    assert wire.contact(20 * S + GAP) == known
+    assert wire.contact(21 * S + 2 * GAP, in_order=False) is None  # the lease is over
     wire.lease(ONE, 22 * S + 2 * GAP, "ws-014", kept=True)
-    assert wire.who(23 * S + 2 * GAP) == Binding(MAC1, ONE, "ws-014")
+    assert wire.contact(23 * S + 2 * GAP) == Binding(MAC1, ONE, "ws-014")
 
 
 def test_what_is_asked_late_makes_no_contact_go_on(wire):
-    wire.who(0)
+    wire.contact(0)
     wire.lease(ONE, 10 * S, "ws-014", kept=True, lifetime=9999)
-    assert wire.who(GAP, now=False) == Binding(None, ONE, "ws-014")
-    assert wire.who(GAP + 1) == Binding(MAC1, ONE, "ws-014")
-    assert wire.who(5 * GAP) == Binding(MAC1, ONE, "ws-014")
+    assert wire.contact(GAP, in_order=False) == Binding(None, ONE, "ws-014")
+    assert wire.contact(GAP + 1) == Binding(MAC1, ONE, "ws-014")
+    assert wire.contact(5 * GAP) == Binding(MAC1, ONE, "ws-014")
 
 
 @pytest.mark.parametrize(
@@ -300,18 +293,18 @@ def test_what_is_asked_late_makes_no_contact_go_on(wire):
     ids=["renewed", "renewed-behind-a-router", "same-frame", "new"],
 )
 def test_only_the_same_device_goes_on(wire, kept, frame, goes_on):
-    wire.who(0, mac=frame)
+    wire.contact(0, mac=frame)
     wire.lease(ONE, 10 * S, "ws-014", kept=kept)
-    assert (wire.who(20 * S, mac=frame).id is None) is goes_on
+    assert (wire.contact(20 * S, mac=frame).id is None) is goes_on
 
 
 def test_another_computer_in_the_dock_is_another_device(wire):
-    wire.who(0, mac=ONE)
+    wire.contact(0, mac=ONE)
     wire.lease(ONE, 10 * S, "alice")
-    assert wire.who(20 * S, mac=ONE).id is None
+    assert wire.contact(20 * S, mac=ONE).id is None
     wire.lease(ONE, 30 * S, "bob")
-    assert wire.who(40 * S, mac=ONE) == Binding(f"{MAC1}/bob", ONE, "bob")
-    assert wire.who(25 * S, mac=ONE, now=False) == Binding(None, ONE, "alice")
+    assert wire.contact(40 * S, mac=ONE) == Binding(f"{MAC1}/bob", ONE, "bob")
+    assert wire.contact(25 * S, mac=ONE, in_order=False) == Binding(None, ONE, "alice")
 
 
 # what is asked when all is over
@@ -356,49 +349,49 @@ def test_tables_are_bounded_and_what_goes_is_counted():
     wire = Wire(limit=10)
     for n in range(100):
         ip, mac = number(n)
-        wire.shows(mac, n, ip)
-        wire.who(n, bytes([10, 9, 0, n]))
-    assert len(wire.learned._addresses) == len(wire.learned._stations) == 10
-    assert wire.learned.dropped == 90 + 190
-    assert wire.who(100, number(99)[0]).mac == number(99)[1]
+        wire.announce(mac, n, ip)
+        wire.contact(n, bytes([10, 9, 0, n]))
+    assert len(wire.learned) == len(wire.learned._tables._hosts) == 10
+    assert wire.learned.evicted == 90 + 190
+    assert wire.contact(100, number(99)[0]).mac == number(99)[1]
 
 
 def test_what_is_asked_of_stays():
     wire = Wire(limit=10)
     wire.lease(ONE, 0, "ws-014")
     for n in range(100):
-        wire.shows(number(n)[1], n, number(n)[0])
-        assert wire.who(n).mac == ONE
+        wire.announce(number(n)[1], n, number(n)[0])
+        assert wire.contact(n).mac == ONE
 
 
 def test_requests_are_bounded(monkeypatch):
-    monkeypatch.setattr(learned, "PENDING_LIMIT", 4)
+    monkeypatch.setattr(dhcp_requests, "REQUEST_LIMIT", 4)
     wire = Wire()
     for n in range(10):
-        wire.asks(number(n)[1], n, f"ws-{n}")
-    assert (len(wire.learned._pending), wire.learned.dropped) == (4, 6)
-    wire.asks(ONE, 10 + learned.PENDING_AGE)
-    assert (len(wire.learned._pending), wire.learned.dropped) == (1, 6)
+        wire.request(number(n)[1], n, f"ws-{n}")
+    assert (len(wire.learned._recorder.requests), wire.learned.evicted) == (4, 6)
+    wire.request(ONE, 10 + dhcp_requests.REQUEST_TIMEOUT)
+    assert (len(wire.learned._recorder.requests), wire.learned.evicted) == (1, 6)
 
 
 def test_routers_are_bounded(monkeypatch):
-    monkeypatch.setattr(learned, "ROUTER_LIMIT", 4)
+    monkeypatch.setattr(binding_tables, "ROUTER_LIMIT", 4)
     wire = Wire()
     for n in range(10):
-        wire.shows(number(n)[1], n, number(n)[0], router=True)
-    assert (len(wire.learned._routers), wire.learned.dropped) == (4, 6)
+        wire.announce(number(n)[1], n, number(n)[0], router=True)
+    assert (len(wire.learned._tables._routers), wire.learned.evicted) == (4, 6)
 
 
 def test_what_is_old_is_forgotten_but_not_a_lease_that_goes_on():
     wire = Wire()
-    wire.shows(TWO, 0, IP2)
+    wire.announce(TWO, 0, IP2)
     wire.lease(ONE, 1, "ws-014", lifetime=30 * 86_400)
-    late = learned.AGE + 10
+    late = binding_tables.MAX_AGE + 10
     for n in range(4):
-        wire.shows(number(n)[1], late + n, number(n)[0])
-    assert len(wire.learned._addresses) == 5
-    assert wire.who(late + 5).hostname == "ws-014"
-    assert wire.learned.dropped == 0
+        wire.announce(number(n)[1], late + n, number(n)[0])
+    assert len(wire.learned) == 5
+    assert wire.contact(late + 5).hostname == "ws-014"
+    assert wire.learned.evicted == 0
 
 
 CLAIMS = st.builds(
@@ -427,15 +420,15 @@ CLAIMS = st.builds(
 def test_any_claims_in_any_order_leave_the_tables_sound(claims, times):
     wire = Wire(limit=2)
     for claim, time, mac in claims:
-        wire.take(claim, time * S, src_mac=mac, src=IP)
-        wire.who(time * S, mac=mac)
+        wire.claim(claim, time * S, src_mac=mac, src=IP)
+        wire.contact(time * S, mac=mac)
     for time in times:
         for ip in (IP, IP2, IP6):
             for binding in (
-                wire.who(time * S, ip),
+                wire.contact(time * S, ip),
                 wire.learned.past_binding(ip, ONE, None, time * S),
             ):
                 if binding is not None and binding.ambiguity is None:
                     assert binding.mac in (ONE, TWO, ROUTER)
-    table = wire.learned
-    assert max(len(table._addresses), len(table._stations)) <= 2
+    tables = wire.learned._tables
+    assert max(len(tables._addresses), len(tables._hosts)) <= 2

@@ -1,0 +1,141 @@
+"""Address claims of messages become bindings, as on a switch with DHCP snooping (RFC 7513).
+
+A claim is believed only where it is authoritative: what a DHCP server grants, and what a host
+announces of its own addresses in a frame with its own MAC. Everything else is refused and counted.
+"""
+
+from collections.abc import Callable
+
+from netwatch.core.message import Claim
+from netwatch.core.packet import Packet
+from netwatch.inventory.binding_tables import BindingTables
+from netwatch.inventory.bindings import USE_LIFETIME, Address, AddressBinding
+from netwatch.inventory.dhcp_requests import DhcpRequests
+
+NetworkOf = Callable[[bytes, int | None], str | None]
+"""The name of the network of a packed address in a VLAN; None outside of all networks."""
+
+_SECOND = 1_000_000_000
+
+
+class ClaimRecorder:
+    """Records the claims of one capture in `tables`.
+
+    `network_of` finds the network of an address; outside of all networks nothing is recorded.
+    `quiet_gap` in ns ends incidents. `refused` counts claims that cannot be true, or are made for
+    another device.
+    """
+
+    def __init__(self, tables: BindingTables, network_of: NetworkOf, quiet_gap: int) -> None:
+        self._tables = tables
+        self._network_of = network_of
+        self._gap = quiet_gap
+        self.requests = DhcpRequests()
+        self.refused = 0
+
+    def record(self, packet: Packet, claim: Claim) -> None:
+        """Record a claim at the time of its packet."""
+        if claim.kind == "asks":
+            self.requests.add(packet, claim)
+        elif claim.kind == "leased":
+            self._grant(packet, claim)
+        elif claim.kind == "held":
+            self._announce(packet, claim)
+        else:
+            self._end(packet, claim)
+
+    def _grant(self, packet: Packet, claim: Claim) -> None:
+        """A DHCP server grants addresses."""
+        request = self.requests.get(claim.transaction)
+        mac = claim.mac
+        if request is not None and request.mac is not None:
+            mac = request.mac
+        elif claim.direct and packet.dst_mac and not packet.dst_mac[0] & 1:
+            mac = packet.dst_mac
+        hostname = claim.name or (request.hostname if request else "")
+        had_before = request.had_before if request else False
+        lifetime = USE_LIFETIME if claim.lifetime is None else claim.lifetime * _SECOND
+        frames = (*(request.frames if request else ()), *packet.frames)
+        for ip in claim.ips:
+            network = self._network_of_claim(ip, mac, packet.vlan)
+            if network is None or mac is None:
+                continue
+            address = self._tables.use_address(network, ip, packet.time)
+            until = packet.time + lifetime
+            lease, is_new = address.lease(mac, packet.time, until, claim.server, had_before)
+            lease.client = claim.client
+            self._tables.evidence.store(lease, frames)
+            host = self._tables.use_host(network, mac, packet.time)
+            if is_new:
+                self._begin(address, lease)
+            if hostname:
+                lease.hostname = hostname
+                self._tables.evidence.store(host, frames)
+                if host.set_name(
+                    hostname, packet.time, from_dhcp=True, without_address=not had_before
+                ):
+                    lease.reported_by_ip_until = min(lease.reported_by_ip_until, packet.time - 1)
+            host.add_lease(lease)
+
+    def _announce(self, packet: Packet, claim: Claim) -> None:
+        """A host shows that it uses addresses: ARP, neighbor discovery, mDNS."""
+        ips = claim.ips or (packet.src,)
+        mac = claim.mac or packet.src_mac
+        for_other = claim.direct and claim.mac is not None and claim.mac != packet.src_mac
+        if mac is None or for_other or (claim.mac is None and packet.src not in ips):
+            self.refused += 1
+            return
+        if claim.router:
+            self._tables.add_router(mac)
+        for ip in ips:
+            network = self._network_of_claim(ip, mac, packet.vlan)
+            if network is None:
+                continue
+            address = self._tables.use_address(network, ip, packet.time)
+            in_use = any(binding.mac != mac for binding in address.active(packet.time))
+            if in_use and self._tables.is_router(mac):
+                continue  # The router answers for hosts behind it (RFC 1027, RFC 4389).
+            binding, is_new = address.use(mac, packet.time)
+            if not binding.is_lease:
+                self._tables.evidence.store(binding, packet.frames)
+            if is_new:
+                self._begin(address, binding)
+            host = self._tables.use_host(network, mac, packet.time)
+            if claim.name:
+                host.set_name(claim.name, packet.time, from_dhcp=False, without_address=False)
+                if host.identity(packet.time)[1] == claim.name:
+                    self._tables.evidence.store(host, packet.frames)
+
+    def _end(self, packet: Packet, claim: Claim) -> None:
+        """A DHCP server refuses addresses, or a client gives them up."""
+        request = self.requests.get(claim.transaction) if claim.kind == "refused" else None
+        for ip in request.ips if request else claim.ips:
+            network = self._network_of(ip, packet.vlan)
+            address = self._tables.find_address(network, ip) if network is not None else None
+            if address is not None:
+                address.release(claim.mac, claim.client, packet.time)
+
+    def _begin(self, address: Address, binding: AddressBinding) -> None:
+        """A device is known from now on. If contacts of the same device were reported under the
+        address, they go on under it until the quiet gap, so that no incident is split."""
+        self._tables.evicted += address.evicted
+        address.evicted = 0
+        if address.reported_time is None:
+            return
+        if binding.had_before or address.reported_mac == binding.mac:
+            binding.reported_by_ip_until = address.reported_time + self._gap
+
+    def _network_of_claim(self, ip: bytes, mac: bytes | None, vlan: int | None) -> str | None:
+        """The network of an address; None outside of all networks, and where the address or the
+        MAC cannot belong to a device."""
+        if mac is None or len(mac) != 6 or mac[0] & 1 or not any(mac) or not _is_unicast(ip):
+            self.refused += 1
+            return None
+        return self._network_of(ip, vlan)
+
+
+def _is_unicast(ip: bytes) -> bool:
+    """Whether a packed address can be that of a host (RFC 6890)."""
+    if len(ip) == 4:
+        return ip[0] not in (0, 127) and ip[0] < 224
+    return len(ip) == 16 and ip[0] != 0xFF and any(ip[:15])
