@@ -183,7 +183,7 @@ def test_two_that_share_an_address_are_unknown(scan: Scan, link: Segment) -> Non
     assert scan(link, statistics=statistics) == []
     assert statistics.anomalies["device-address-shared"] == 1
     assert list(statistics.without_verdict) == [
-        "ban 'our-rule' says nothing of devices whose class is unknown"
+        "ban 'our-rule' does not apply to devices whose class is unknown"
     ]
 
 
