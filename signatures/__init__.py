@@ -1,1 +1,1 @@
-"""The shipped signatures of apps and packs of bans, as data of the package."""
+"""The shipped signatures of apps and packs of bans, as package data."""

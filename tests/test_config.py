@@ -45,7 +45,7 @@ def write(text, name="netwatch.yaml"):
     return name
 
 
-def told(text):
+def messages(text):
     """The mistakes of a configuration, as texts; the text given starts at line 3."""
     with pytest.raises(ConfigError) as caught:
         load(write(text))
@@ -121,7 +121,7 @@ def test_can_be_sent_to_another_process():
     assert config.catalog.match("www.tiktok.com").app.id == "tiktok"
 
 
-def test_where_a_configuration_is_looked_for():
+def test_where_a_configuration_is_searched_for():
     write("sensor: {name: system}", "etc/netwatch.yaml")
     Path("etc/signatures").symlink_to(Path("signatures").absolute())
     assert load().sensor_name == "system"
@@ -171,7 +171,7 @@ def test_metrics():
         ("", ""),
     ],
 )
-def test_search_suffixes_are_taken_off(name, bare):
+def test_search_suffixes_are_stripped(name, bare):
     config = load(write("search_suffixes: [corp.example, .lab.corp.example]"))
     assert config.strip_search_suffix(name) == bare
 
@@ -198,7 +198,7 @@ def test_empty_lists_are_noted():
         ("02-00-00-00-00-0A", "02:00:00:00:00:0a"),
     ],
 )
-def test_the_device_of_an_exemption_has_one_spelling(device, spelled):
+def test_the_device_of_an_exemption_is_normalised(device, spelled):
     Path("devices.csv").write_text("id,ip\nlab-07,10.20.0.7\n")
     config = load(
         write(
@@ -210,7 +210,7 @@ def test_the_device_of_an_exemption_has_one_spelling(device, spelled):
     assert len(config.notes) == 1
 
 
-def test_an_exemption_of_a_device_that_is_not_there_is_noted():
+def test_an_exemption_of_an_unknown_device_is_noted():
     Path("devices.csv").write_text("id,ip\nlab-07,10.20.0.7\n")
     config = load(
         write(
@@ -348,7 +348,7 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
     ],
 )
 def test_each_mistake_has_file_and_line(text, expected):
-    problems = told(text)
+    problems = messages(text)
     assert len(problems) == 1
     assert problems[0].startswith(expected)
 
@@ -381,7 +381,7 @@ def test_mistakes_at_the_top(content, expected):
     assert str(caught.value).startswith(expected)
 
 
-def test_a_configuration_that_is_named_must_be_there():
+def test_a_named_configuration_must_exist():
     with pytest.raises(ConfigError, match=r"^none\.yaml: cannot be read: No such file"):
         load("none.yaml")
     with pytest.raises(ConfigError, match=r"^none\.yaml: cannot be read: No such file"):
@@ -401,9 +401,9 @@ def test_a_configuration_that_may_not_be_read():
         os.seteuid(user)
 
 
-def test_all_mistakes_in_all_files_are_told_at_once():
+def test_all_mistakes_in_all_files_are_reported_at_once():
     Path("devices.csv").write_text("id,ip\na,b\n")
-    problems = told(
+    problems = messages(
         "networks:\n- {name: a, cidrs: [10.0.0.1/8], class: service}\n"
         "devices: {inventory: devices.csv}\n"
         f"bans:\n- {BAN}\n- {{id: r, authority: C, apps: [wechat]}}\n"
@@ -421,8 +421,8 @@ def test_all_mistakes_in_all_files_are_told_at_once():
     ]
 
 
-def test_an_exemption_of_a_ban_with_a_mistake_is_none_itself():
-    problems = told(
+def test_an_exemption_from_a_ban_with_a_mistake_is_not_a_mistake():
+    problems = messages(
         "bans:\n- {id: r, authority: C, apps: [wechat]}\nexemptions:\n- {ban: r, device: 10.0.0.1}"
     )
     assert len(problems) == 1

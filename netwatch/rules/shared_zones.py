@@ -1,15 +1,15 @@
-"""Zones under which many owners' names stand, and why a rule must not take one whole.
+"""Zones that contain names of many owners, and why a rule must not match a whole one.
 
-An app's traffic runs through them, and so does everybody else's: a rule on such a zone
-would charge the app with its neighbours. A name below, which carries the app's own name,
-is a fine rule.
+The traffic of an app goes through them, and so does that of many others: a rule for such a zone
+would attribute the traffic of other customers to the app. A rule for a name below it that contains
+the name of the app is fine.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 _CDN = "a content delivery network that serves many owners' sites"
-_CLOUD = "a cloud whose customers run what they like under it"
+_CLOUD = "a cloud whose customers run any service under it"
 _LINKS = "an attribution service that gives each customer a host"
 
 SHARED_ZONES: Mapping[str, str] = MappingProxyType(
@@ -73,4 +73,4 @@ SHARED_ZONES: Mapping[str, str] = MappingProxyType(
         "onelink.me": _LINKS,
     }
 )
-"""Zone to the reason, in words that follow the zone and ``is``."""
+"""Zone to the reason, in words that complete the sentence "ZONE is ..."."""

@@ -74,7 +74,7 @@ def explain(run):
     return explain
 
 
-def test_check_tells_what_holds(run):
+def test_check_shows_what_is_in_force(run):
     status, out, err = run("check", "--time", "2023-04-03")
     assert (status, err) == (0, "")
     assert [line.split("  ")[0].split()[0] for line in out.splitlines()[1:]] == [
@@ -107,7 +107,7 @@ def test_check_tells_what_holds(run):
         ("2023-09-11T00:00:00+02:00", {"our-rule": "over", "lab-07": "over"}),
     ],
 )
-def test_check_tells_states_at_a_moment(run, time, states):
+def test_check_shows_states_at_a_time(run, time, states):
     _, out, _ = run("check", "--time", time, "--format", "jsonl")
     records = [json.loads(line) for line in out.splitlines()]
     found = {
@@ -126,7 +126,7 @@ def test_check_without_a_time_is_about_now(run):
     assert (ban["state"], ban["from"], ban["until"]) == ("over", "2023-03-10", "2023-09-10")
 
 
-def test_check_tells_of_defaults(run):
+def test_check_shows_defaults(run):
     Path("netwatch.yaml").unlink()
     status, out, _ = run("check")
     assert status == 0
@@ -195,24 +195,27 @@ def test_explain_says_when_a_verdict_is_only_recorded(run):
     ],
 )
 def test_explain(explain, device, words, verdict, step, says):
-    (told,), steps = explain(device, *words)
-    assert told["verdict"] == verdict
-    assert told["alerted"] == (verdict is not None)
+    (verdict_record,), steps = explain(device, *words)
+    assert verdict_record["verdict"] == verdict
+    assert verdict_record["alerted"] == (verdict is not None)
     assert steps[step][0].startswith(says)
 
 
 def test_explain_asks_every_ban(explain):
-    (told,), steps = explain("10.20.0.1")
-    assert told["ban"] == "our-rule"
+    (verdict_record,), steps = explain("10.20.0.1")
+    assert verdict_record["ban"] == "our-rule"
     assert [text.partition(" [")[0] for text in steps["ban"]] == [
-        told["clause"],
+        verdict_record["clause"],
         "ban 'other' does not cover TikTok",
     ]
 
 
-def test_explain_a_name_that_nothing_takes(explain):
-    (told,), steps = explain("10.20.0.1", name="nottiktok.com")
-    assert (told["verdict"], told["clause"]) == (None, "no rule matches the name")
+def test_explain_a_name_that_no_rule_matches(explain):
+    (verdict_record,), steps = explain("10.20.0.1", name="nottiktok.com")
+    assert (verdict_record["verdict"], verdict_record["clause"]) == (
+        None,
+        "no rule matches the name",
+    )
     assert "nottiktok" in steps["name"][0]
     assert "ban" not in steps
 
@@ -240,7 +243,7 @@ def test_explain_a_name_that_nothing_takes(explain):
         (["--device", "10.20.0.1", "--evidence", "guess"], "invalid choice: 'guess'"),
     ],
 )
-def test_wrong_usage(run, words, message):
+def test_usage_errors(run, words, message):
     given = [*words, "--name", "www.tiktok.com"]
     if "--time" not in given:
         given += ["--time", "2023-04-03"]

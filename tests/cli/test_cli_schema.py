@@ -14,7 +14,7 @@ def test_prints_a_schema(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["$id"] == f"urn:netwatch:{name}:1"
 
 
-def test_names_the_records_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_the_records(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["schema", "flows"])
     assert ended.value.code == 2

@@ -88,11 +88,11 @@ def test_a_late_contact_joins_two_incidents():
         {"kind": "advisory"},
     ],
 )
-def test_what_makes_an_incident_of_its_own(other):
+def test_what_separates_incidents(other):
     assert len(alerts(contact(0), contact(1, **other))) == 2
 
 
-def test_a_verdict_that_says_nothing_is_not_taken():
+def test_a_contact_without_verdict_is_not_added():
     gathered = gather([contact(kind=None, ban=None)])
     gathered.add_bytes(contact(kind=None, ban=None), 1, 1)
     assert len(gathered) == 0
@@ -106,8 +106,8 @@ def test_evidence_is_the_first_of_each_kind_and_name_with_its_count():
         contact(6, "tls-sni", packet=10),
         contact(4, "tls-sni", "v16.tiktok.com", packet=11),
     )
-    told = [(item.type, item.name, item.packet, item.count) for item in alert.evidence]
-    assert told == [
+    reported = [(item.type, item.name, item.packet, item.count) for item in alert.evidence]
+    assert reported == [
         ("dns-query", "www.tiktok.com", 8, 3),
         ("tls-sni", "v16.tiktok.com", 11, 1),
         ("tls-sni", "www.tiktok.com", 10, 1),
@@ -156,7 +156,7 @@ def test_the_best_confidence_counts():
     assert alert.confidence == "confirmed"
 
 
-def test_below_the_confidence_that_the_ban_asks_for_it_is_recorded_only():
+def test_below_min_confidence_an_incident_is_only_recorded():
     weak = contact(0, role="embed", name="analytics.tiktok.com")
     gathered = gather([weak])
     assert gathered.alerts(None, SENSOR) == []
@@ -168,18 +168,20 @@ def test_below_the_confidence_that_the_ban_asks_for_it_is_recorded_only():
     assert (gathered.recorded, gathered.by_verdict) == (0, {"violation": 1})
 
 
-@pytest.mark.parametrize(("asked", "told"), [("possible", 3), ("probable", 2), ("confirmed", 1)])
-def test_min_confidence(asked, told):
+@pytest.mark.parametrize(
+    ("asked", "reported"), [("possible", 3), ("probable", 2), ("confirmed", 1)]
+)
+def test_min_confidence(asked, reported):
     ban = replace(BAN, min_confidence=asked)
     found = alerts(
         contact(who=1, ban=ban, evidence="ip-from-dns"),
         contact(who=2, ban=ban, evidence="dns-query"),
         contact(who=3, ban=ban),
     )
-    assert len(found) == told
+    assert len(found) == reported
 
 
-def test_an_exempt_contact_tells_its_exemption():
+def test_an_exempt_alert_has_its_exemption():
     leave = Exemption("rule", "laptop-7", None, None, "research", "CISO")
     exempt = contact(kind="exempt")
     exempt = replace(exempt, verdict=replace(exempt.verdict, exemption=leave))
@@ -195,7 +197,7 @@ def test_device_network_and_vlan_are_those_of_the_first_contact():
         assert (alert.vlan, alert.network, alert.device.ip) == (20, HQ, "10.20.0.7")
 
 
-def test_the_id_hangs_on_who_what_which_and_when_alone():
+def test_the_id_depends_on_device_app_ban_and_time_alone():
     (alert,) = alerts(contact(0))
     (again,) = alerts(contact(9, "dns-query"), contact(0, source="/elsewhere/b.pcap", packet=5))
     assert alert.id == again.id
@@ -236,7 +238,7 @@ def test_names_and_evidence_are_bounded_and_counted(monkeypatch):
         assert gathered.limits == {"incident-names": 5, "incident-evidence": 5}
 
 
-def test_the_strongest_evidence_is_kept(monkeypatch):
+def test_the_strongest_evidence_is_stored(monkeypatch):
     monkeypatch.setattr(incident, "EVIDENCE_LIMIT", 1)
     (alert,) = alerts(
         contact(0, "dns-query", "a.tiktok.com"),
@@ -313,7 +315,7 @@ def outcome(gathered):
 
 
 def lines(gathered):
-    return [json.dumps(jsonl.alert_record(told)) for told in gathered.alerts(None, SENSOR)]
+    return [json.dumps(jsonl.alert_record(reported)) for reported in gathered.alerts(None, SENSOR)]
 
 
 @contextmanager

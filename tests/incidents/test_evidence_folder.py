@@ -13,7 +13,7 @@ from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
 from netwatch.incidents.evidence_folder import MODE, EvidenceFolder, file_name
 
-TOLD = alert(proof(frame(1)))
+ALERT = alert(proof(frame(1)))
 
 
 def packets(path: str | Path) -> int:
@@ -23,28 +23,28 @@ def packets(path: str | Path) -> int:
     return count
 
 
-def file_of(told: Alert) -> Path:
-    return Path(told.extra["evidence_file"])
+def file_of(reported: Alert) -> Path:
+    return Path(reported.extra["evidence_file"])
 
 
-def test_the_name_is_when_it_began_and_its_id(tmp_path: Path) -> None:
-    told = EvidenceFolder(tmp_path).write(TOLD)
-    assert file_of(told) == tmp_path / f"20230320T090001Z-{TOLD.id}.pcapng"
-    assert file_of(told).name == file_name(TOLD)
-    assert told.evidence_frames == ()
-    assert replace(told, extra={}) == replace(TOLD, evidence_frames=())
+def test_the_file_name_has_time_and_id(tmp_path: Path) -> None:
+    reported = EvidenceFolder(tmp_path).write(ALERT)
+    assert file_of(reported) == tmp_path / f"20230320T090001Z-{ALERT.id}.pcapng"
+    assert file_of(reported).name == file_name(ALERT)
+    assert reported.evidence_frames == ()
+    assert replace(reported, extra={}) == replace(ALERT, evidence_frames=())
 
 
 def test_only_owner_and_group_may_read(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        told = EvidenceFolder(tmp_path / "a" / "b").write(TOLD)
+        reported = EvidenceFolder(tmp_path / "a" / "b").write(ALERT)
     finally:
         os.umask(before)
-    assert stat.S_IMODE(file_of(told).stat().st_mode) == MODE == 0o640
+    assert stat.S_IMODE(file_of(reported).stat().st_mode) == MODE == 0o640
 
 
-def test_each_telling_writes_all_that_is_known(tmp_path: Path) -> None:
+def test_each_report_writes_all_packets(tmp_path: Path) -> None:
     evidence = EvidenceFolder(tmp_path)
     opened = evidence.write(alert(proof(frame(5)), status="open"))
     assert packets(file_of(opened)) == 1
@@ -57,33 +57,33 @@ def test_each_telling_writes_all_that_is_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("resuming", "there"), [(True, 3), (False, 2)])
-def test_an_incident_that_goes_on_after_a_restart(
-    tmp_path: Path, resuming: bool, there: int
-) -> None:
-    EvidenceFolder(tmp_path).write(replace(TOLD, status="open"))
+def test_an_incident_resumed_after_a_restart(tmp_path: Path, resuming: bool, there: int) -> None:
+    EvidenceFolder(tmp_path).write(replace(ALERT, status="open"))
     evidence = EvidenceFolder(tmp_path, resuming=resuming)
-    rest = alert(proof(frame(7)), id=TOLD.id, first_seen=TOLD.first_seen)
+    rest = alert(proof(frame(7)), id=ALERT.id, first_seen=ALERT.first_seen)
     evidence.write(replace(rest, status="update"))
-    told = evidence.write(replace(rest, evidence_frames=(*rest.evidence_frames, proof(frame(9)))))
-    assert packets(file_of(told)) == there
+    reported = evidence.write(
+        replace(rest, evidence_frames=(*rest.evidence_frames, proof(frame(9))))
+    )
+    assert packets(file_of(reported)) == there
 
 
 def test_without_packets_there_is_no_file(tmp_path: Path) -> None:
-    told = EvidenceFolder(tmp_path).write(alert())
-    assert told.extra == {}
+    reported = EvidenceFolder(tmp_path).write(alert())
+    assert reported.extra == {}
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_later_telling_without_packets_names_the_file_that_is_there(tmp_path: Path) -> None:
+def test_a_later_report_without_packets_names_the_existing_file(tmp_path: Path) -> None:
     evidence = EvidenceFolder(tmp_path)
-    first = evidence.write(TOLD)
-    assert evidence.write(replace(TOLD, evidence_frames=())).extra == first.extra
+    first = evidence.write(ALERT)
+    assert evidence.write(replace(ALERT, evidence_frames=())).extra == first.extra
 
 
 def test_files_are_bounded_and_counted(tmp_path: Path) -> None:
     evidence = EvidenceFolder(tmp_path, max_files=2)
-    told = [evidence.write(alert(proof(frame(number)))) for number in range(1, 5)]
-    assert [("evidence_file" in each.extra) for each in told] == [True, True, False, False]
+    reported = [evidence.write(alert(proof(frame(number)))) for number in range(1, 5)]
+    assert [("evidence_file" in each.extra) for each in reported] == [True, True, False, False]
     assert evidence.left_out == {"evidence-files": 2}
     assert len(list(tmp_path.iterdir())) == 2
     again = EvidenceFolder(tmp_path, max_files=2)
@@ -92,7 +92,7 @@ def test_files_are_bounded_and_counted(tmp_path: Path) -> None:
 
 
 def test_bytes_of_the_folder_are_bounded_and_counted(tmp_path: Path) -> None:
-    size = file_of(EvidenceFolder(tmp_path / "size").write(TOLD)).stat().st_size
+    size = file_of(EvidenceFolder(tmp_path / "size").write(ALERT)).stat().st_size
     evidence = EvidenceFolder(tmp_path / "all", max_bytes=size * 2)
     for number in range(1, 5):
         evidence.write(alert(proof(frame(number))))
@@ -103,46 +103,46 @@ def test_bytes_of_the_folder_are_bounded_and_counted(tmp_path: Path) -> None:
 def test_other_files_of_the_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     evidence = EvidenceFolder(tmp_path, max_files=1)
-    assert "evidence_file" in evidence.write(TOLD).extra
+    assert "evidence_file" in evidence.write(ALERT).extra
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_a_folder_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NetwatchError, match="cannot be used as the evidence folder"):
         EvidenceFolder(tmp_path / "file")
 
 
-def test_what_cannot_be_written_is_counted_and_told_once(tmp_path: Path) -> None:
+def test_a_failure_to_write_is_counted_and_noted_once(tmp_path: Path) -> None:
     evidence = EvidenceFolder(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    told = [evidence.write(alert(proof(frame(number)))) for number in (1, 2)]
-    assert all("evidence_file" not in each.extra for each in told)
+    reported = [evidence.write(alert(proof(frame(number)))) for number in (1, 2)]
+    assert all("evidence_file" not in each.extra for each in reported)
     assert evidence.left_out == {"evidence-not-written": 2}
     assert evidence.notes == [
         f"{tmp_path / 'gone'}: evidence cannot be written: No such file or directory"
     ]
 
 
-def test_a_link_in_the_place_of_the_part_is_not_followed(tmp_path: Path) -> None:
+def test_a_symbolic_link_as_temporary_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("mine")
     folder = tmp_path / "evidence"
     folder.mkdir()
-    (folder / f".{file_name(TOLD)}.part").symlink_to(tmp_path / "victim")
+    (folder / f".{file_name(ALERT)}.part").symlink_to(tmp_path / "victim")
     evidence = EvidenceFolder(folder)
-    evidence.write(TOLD)
+    evidence.write(ALERT)
     assert (tmp_path / "victim").read_text() == "mine"
     assert evidence.left_out == {"evidence-not-written": 1}
-    assert "evidence_file" in evidence.write(TOLD).extra
+    assert "evidence_file" in evidence.write(ALERT).extra
 
 
-def test_interfaces_keep_name_and_link(tmp_path: Path) -> None:
+def test_interfaces_have_name_and_link_type(tmp_path: Path) -> None:
     raw = replace(frame(3, source="tun0"), link_type=101)
-    told = EvidenceFolder(tmp_path).write(
+    reported = EvidenceFolder(tmp_path).write(
         alert(proof(frame(1)), proof(raw), proof(frame(2, source="eth2")))
     )
-    (block,) = open_source(told.extra["evidence_file"]).blocks()
-    assert [(on.link_type, on.time_digits, on.name) for on in block.interfaces] == [
+    (block,) = open_source(reported.extra["evidence_file"]).blocks()
+    assert [(on.link_type, on.digits, on.name) for on in block.interfaces] == [
         (1, 9, "eth1"),
         (1, 9, "eth2"),
         (101, 9, "tun0"),

@@ -55,12 +55,12 @@ def gathered(contacts: list[Contact]) -> IncidentFrames:
     return proofs
 
 
-def test_the_first_contact_goes_before_the_surest() -> None:
+def test_the_first_contact_goes_before_the_strongest() -> None:
     proofs = gathered([contact(9), contact(5, "dns-query"), contact(7, "ip-from-dns")])
     assert numbers(proofs) == [5, 9, 7]
 
 
-def test_of_repetitions_the_first_and_what_bridges_the_quiet_gap_stay() -> None:
+def test_of_repetitions_the_first_and_those_that_bridge_the_quiet_gap_stay() -> None:
     proofs = gathered([contact(number) for number in range(1, 200)])
     kept = sorted(numbers(proofs))
     assert (kept[0], kept[-1]) == (1, 199)
@@ -69,7 +69,7 @@ def test_of_repetitions_the_first_and_what_bridges_the_quiet_gap_stay() -> None:
 
 
 @pytest.mark.parametrize("limit", ["names", "time"])
-def test_what_is_kept_is_bounded(limit: str) -> None:
+def test_the_selection_is_bounded(limit: str) -> None:
     proofs = IncidentFrames(GAP)
     most = 2 * INTERVAL_LIMIT + NAME_LIMIT
     for number in range(4 * most):
@@ -90,7 +90,7 @@ def test_what_is_kept_is_bounded(limit: str) -> None:
     ),
     st.data(),
 )
-def test_neither_order_nor_hands_change_what_is_kept(steps: list, data: st.DataObject) -> None:
+def test_neither_order_nor_merging_changes_the_selection(steps: list, data: st.DataObject) -> None:
     contacts = [contact(*step) for step in steps]
     shuffled = data.draw(st.permutations(contacts))
     cut = data.draw(st.integers(0, len(contacts)))
@@ -103,17 +103,17 @@ def alerts(found: Incidents) -> list[tuple[EvidenceFrames, ...]]:
     return [alert.evidence_frames for alert in found.alerts(None, Sensor("here", "0"))]
 
 
-def test_without_room_contacts_count_and_their_packets_do_not() -> None:
+def test_beyond_the_budget_contacts_count_without_packets() -> None:
     found = Incidents(GAP, evidence_bytes=250)
     for number in range(1, 6):
         found.add(contact(number, name=f"n{number}.tiktok.com"))
-    (told,) = found.alerts(None, Sensor("here", "0"))
-    assert told.counts.handshakes == 5
-    assert [each.packet for each in told.evidence_frames] == [1, 2]
+    (reported,) = found.alerts(None, Sensor("here", "0"))
+    assert reported.counts.handshakes == 5
+    assert [each.packet for each in reported.evidence_frames] == [1, 2]
     assert found.limits == {"incident-proof": 3}
 
 
-def test_what_is_merged_without_room_comes_without_packets() -> None:
+def test_beyond_the_budget_incidents_merge_without_packets() -> None:
     found, other = Incidents(GAP, evidence_bytes=150), Incidents(GAP)
     found.add(contact(1))
     other.add(contact(1000))
@@ -122,7 +122,7 @@ def test_what_is_merged_without_room_comes_without_packets() -> None:
     assert found.limits == {"incident-proof": 1}
 
 
-def test_packets_that_were_replaced_make_room_again() -> None:
+def test_replaced_packets_free_the_budget() -> None:
     """Each contact is earlier than all before, and takes the place of the last but one."""
     found = Incidents(GAP, evidence_bytes=1000)
     for number in range(59, 0, -1):
@@ -132,7 +132,7 @@ def test_packets_that_were_replaced_make_room_again() -> None:
     assert found.frames_dropped == 0
 
 
-def test_room_is_counted_again_only_when_it_matters() -> None:
+def test_the_budget_is_measured_again_only_when_needed() -> None:
     asked = []
 
     def held() -> int:
@@ -149,7 +149,7 @@ def test_room_is_counted_again_only_when_it_matters() -> None:
     assert len(asked) == 2
 
 
-def test_a_full_room_is_not_counted_again_for_every_packet() -> None:
+def test_an_exhausted_budget_is_not_measured_for_every_packet() -> None:
     asked = []
 
     def held() -> int:
@@ -162,7 +162,7 @@ def test_a_full_room_is_not_counted_again_for_every_packet() -> None:
     assert len(asked) == 2
 
 
-def test_contacts_hold_no_packets_beside_their_proof() -> None:
+def test_incidents_have_packets_only_in_their_frames() -> None:
     found = Incidents(GAP)
     found.add(contact(1))
     ((incident,),) = found._incidents.values()

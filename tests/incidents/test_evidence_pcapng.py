@@ -75,15 +75,15 @@ def test_packets_larger_than_the_usual_snap_length_are_read(tmp_path: Path) -> N
     assert len(found[1]) == 300_000
 
 
-def test_a_tag_that_the_card_stripped_is_put_back() -> None:
+def test_a_stripped_vlan_tag_is_inserted_again() -> None:
     bare = ETHERNET.frame(tcp(b"x"))
     data, wire = with_vlan_tag(frame(bare, vlan_tci=0x601E))
     assert data == bare[:12] + b"\x81\x00\x60\x1e" + bare[12:]
     assert wire == len(bare) + 4
 
 
-@pytest.mark.parametrize("fields", [{"link_type": 101}, {"data": b"short", "wire_length": 5}])
-def test_there_is_no_place_for_a_tag(fields: dict) -> None:
+@pytest.mark.parametrize("fields", [{"link_type": 101}, {"data": b"short", "wire": 5}])
+def test_no_tag_is_inserted_where_there_is_no_ethernet_header(fields: dict) -> None:
     made = (
         frame(b"no frame of Ethernet", vlan_tci=30, **fields)
         if "data" not in fields
@@ -111,14 +111,14 @@ def test_tshark_reads_comments_names_and_nanoseconds(tmp_path: Path) -> None:
     for field in fields:
         command += ["-e", field]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-    told = [line.split("\t") for line in done.stdout.splitlines()]
-    assert [row[1:3] for row in told] == [[str(len(data)), "eth1"] for data in packets]
-    assert [row[0].partition(".")[2][:9] for row in told] == ["000000007", "001000007"]
-    assert all("tls-sni www.tiktok.com" in row[3] and "and another" in row[3] for row in told)
+    messages = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [row[1:3] for row in messages] == [[str(len(data)), "eth1"] for data in packets]
+    assert [row[0].partition(".")[2][:9] for row in messages] == ["000000007", "001000007"]
+    assert all("tls-sni www.tiktok.com" in row[3] and "and another" in row[3] for row in messages)
 
 
 @pytest.mark.skipif(shutil.which("capinfos") is None, reason="capinfos is not installed")
-def test_capinfos_finds_it_sound(tmp_path: Path) -> None:
+def test_capinfos_reads_it_without_errors(tmp_path: Path) -> None:
     path = written(tmp_path / "a.pcapng", [frame(ETHERNET.frame(tcp(b"abc")))])
     done = subprocess.run(
         ["capinfos", "-M", str(path)], check=True, capture_output=True, text=True, timeout=60

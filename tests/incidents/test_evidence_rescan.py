@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from leases import Segment
 from support.captures import pcap, timed
+from support.evidence import rescan, scan_alerts, write_evidence
 from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, tcp, udp
 from support.handshake_samples import http2_frame, http2_requests
 from support.office import (
@@ -28,7 +29,6 @@ from support.office import (
     one_hello,
 )
 from support.paths import PCAPS
-from support.proofs import again, kept, scanned
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.config import Config, load
@@ -56,15 +56,15 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 def proven(site: Config, path: str | Path, folder: Path, **options: object) -> list[Alert]:
     """The alerts of a capture, which each file of proof gives again, and no other."""
-    alerts = scanned(site, path, keep_frames=True, **options)
-    files = kept(EvidenceFolder(folder), alerts)
-    assert again(site, files) == {alert.id: [alert.id] for alert in alerts}
+    alerts = scan_alerts(site, path, keep_frames=True, **options)
+    files = write_evidence(EvidenceFolder(folder), alerts)
+    assert rescan(site, files) == {alert.id: [alert.id] for alert in alerts}
     for alert in alerts:
-        (read,) = scanned(site, files[alert.id])
+        (read,) = scan_alerts(site, files[alert.id])
         assert (read.confidence, read.first_seen) == (alert.confidence, alert.first_seen)
         assert (read.names, read.device, read.network) == (alert.names, alert.device, alert.network)
-        told = [(item.time, item.type, item.name) for item in alert.evidence]
-        assert [(item.time, item.type, item.name) for item in read.evidence] == told
+        reported = [(item.time, item.type, item.name) for item in alert.evidence]
+        assert [(item.time, item.type, item.name) for item in read.evidence] == reported
     return alerts
 
 
@@ -169,7 +169,7 @@ def test_a_later_request_of_http2_with_all_that_came_before(site: Config, tmp_pa
 
 
 @pytest.mark.parametrize(("between", "gap"), [(300, 0), (3, 3600 * 10**9)])
-def test_what_cannot_be_proven_by_all_its_packets_is_told_without(
+def test_a_contact_without_all_its_packets_has_no_evidence(
     site: Config, tmp_path: Path, between: int, gap: int
 ) -> None:
     path = tmp_path / "a.pcap"
@@ -177,7 +177,7 @@ def test_what_cannot_be_proven_by_all_its_packets_is_told_without(
     other = tcp(b"GET / HTTP/1.1\r\nHost: ", sport=50001, dport=80, dst="203.0.113.99")
     frames[-1:-1] = [(frames[-1][0] - 1, other)]
     path.write_bytes(pcap(frames, 101))
-    (alert,) = scanned(site, path, keep_frames=True)
+    (alert,) = scan_alerts(site, path, keep_frames=True)
     assert [item.type for item in alert.evidence] == ["http-host"]
     assert alert.evidence_frames == ()
 
@@ -186,9 +186,9 @@ def test_a_datagram_that_never_becomes_whole(site: Config, tmp_path: Path) -> No
     frames = Wrapped(CARRIERS[0], ()).frames(tcp(HELLO[:900]), cuts={0: (40, 80)})
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap(timed(frames[:2])))
-    alerts = scanned(site, path, keep_frames=True)
-    files = kept(EvidenceFolder(tmp_path / "proof"), alerts)
-    assert again(site, files) == {alert.id: [alert.id] for alert in alerts}
+    alerts = scan_alerts(site, path, keep_frames=True)
+    files = write_evidence(EvidenceFolder(tmp_path / "proof"), alerts)
+    assert rescan(site, files) == {alert.id: [alert.id] for alert in alerts}
 
 
 def test_pipelined_lookups_over_tcp(site: Config, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def nameless(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("days_before", [False, True])
-def test_a_flow_known_by_its_address(lenient: Config, tmp_path: Path, days_before: bool) -> None:
+def test_a_flow_matched_by_its_address(lenient: Config, tmp_path: Path, days_before: bool) -> None:
     """The lookup may be before the ban: then the incident begins with the flow."""
     wire = Wire("2023-03-09T23:59:59+01:00" if days_before else DURING, 1)
     lookup(wire, SERVICE)
@@ -223,9 +223,7 @@ def test_a_flow_known_by_its_address(lenient: Config, tmp_path: Path, days_befor
 
 
 @pytest.mark.parametrize("lookups", [2, 3, 4, 20])
-def test_a_flow_known_by_an_answer_that_was_asked_for_again(
-    lenient: Config, tmp_path: Path, lookups: int
-) -> None:
+def test_a_flow_matched_by_a_repeated_answer(lenient: Config, tmp_path: Path, lookups: int) -> None:
     """All before the ban is in force, the first too long ago to count by itself."""
     wire = Wire("2023-03-10T00:00:00+01:00", 1)
     wire.wait(-300 * lookups + 5)
@@ -238,7 +236,7 @@ def test_a_flow_known_by_an_answer_that_was_asked_for_again(
     assert {item.type for item in alert.evidence} == {"ip-from-dns"}
 
 
-def test_a_flow_known_by_an_address_over_udp(lenient: Config, tmp_path: Path) -> None:
+def test_a_flow_over_udp_matched_by_its_address(lenient: Config, tmp_path: Path) -> None:
     wire = Wire(DURING, 1)
     lookup(wire, SERVICE)
     for _ in range(3):
@@ -247,7 +245,7 @@ def test_a_flow_known_by_an_address_over_udp(lenient: Config, tmp_path: Path) ->
     assert "ip-from-dns" in {item.type for item in alert.evidence}
 
 
-def test_a_long_incident_does_not_fall_apart(site: Config, tmp_path: Path) -> None:
+def test_a_long_incident_is_not_split(site: Config, tmp_path: Path) -> None:
     """Eight hours of one name every ten minutes, and another name at the end."""
     wire = Wire(DURING, 1)
     for _ in range(48):
@@ -256,7 +254,7 @@ def test_a_long_incident_does_not_fall_apart(site: Config, tmp_path: Path) -> No
     hello(wire, SERVICE, FAR, "m.tiktok.com")
     (alert,) = proven(site, capture(tmp_path / "a.pcap", wire), tmp_path / "proof")
     (file,) = (tmp_path / "proof").iterdir()
-    (read,) = scanned(site, file)
+    (read,) = scan_alerts(site, file)
     assert (read.last_seen, read.counts.handshakes) == (alert.last_seen, 33)
 
 
@@ -264,30 +262,30 @@ def test_a_capture_cut_in_pieces(site: Config, tmp_path: Path) -> None:
     packets = timed([tcp(flags="S", seq=1000), tcp(HELLO[:900]), tcp(HELLO[900:], seq=1901)])
     for number, packet in enumerate(packets):
         (tmp_path / f"{number}.pcap").write_bytes(pcap([packet], 101))
-    alerts = scanned(site, *sorted(tmp_path.glob("*.pcap")), keep_frames=True, continuous=True)
-    files = kept(EvidenceFolder(tmp_path / "proof"), alerts)
+    alerts = scan_alerts(site, *sorted(tmp_path.glob("*.pcap")), keep_frames=True, continuous=True)
+    files = write_evidence(EvidenceFolder(tmp_path / "proof"), alerts)
     assert len(alerts) == 1
-    assert again(site, files) == {alert.id: [alert.id] for alert in alerts}
+    assert rescan(site, files) == {alert.id: [alert.id] for alert in alerts}
 
 
 def test_an_incident_over_several_files(site: Config, tmp_path: Path) -> None:
     moments = ["2023-04-03T10:20:00+02:00", "2023-04-03T10:00:00+02:00"]
     for number, moment in enumerate(moments):
         capture(tmp_path / f"{number}.pcap", one_hello(moment, seed=number))
-    alerts = scanned(site, *sorted(tmp_path.glob("*.pcap")), keep_frames=True)
-    files = kept(EvidenceFolder(tmp_path / "proof"), alerts)
-    assert again(site, files) == {alert.id: [alert.id] for alert in alerts}
-    (alert,) = scanned(site, *files.values())
+    alerts = scan_alerts(site, *sorted(tmp_path.glob("*.pcap")), keep_frames=True)
+    files = write_evidence(EvidenceFolder(tmp_path / "proof"), alerts)
+    assert rescan(site, files) == {alert.id: [alert.id] for alert in alerts}
+    (alert,) = scan_alerts(site, *files.values())
     assert alert.counts.handshakes == 2
 
 
-def test_without_being_asked_nothing_is_kept(site: Config, tmp_path: Path) -> None:
+def test_no_packets_are_kept_by_default(site: Config, tmp_path: Path) -> None:
     wire = Wire(DURING, 1)
     lookup(wire, SERVICE, RESOLVER)
-    (alert,) = scanned(site, capture(tmp_path / "a.pcap", wire))
+    (alert,) = scan_alerts(site, capture(tmp_path / "a.pcap", wire))
     assert alert.evidence_frames == ()
-    told = EvidenceFolder(tmp_path / "proof").write(alert)
-    assert "evidence_file" not in told.extra
+    reported = EvidenceFolder(tmp_path / "proof").write(alert)
+    assert "evidence_file" not in reported.extra
     assert list((tmp_path / "proof").iterdir()) == []
 
 
@@ -301,7 +299,7 @@ def test_a_device_that_was_learned_is_learned_again(tmp_path: Path) -> None:
     ]
 
 
-def test_a_lease_that_was_renewed_is_proven_by_its_renewal(tmp_path: Path) -> None:
+def test_a_renewed_lease_is_proven_by_its_renewal(tmp_path: Path) -> None:
     site = load(configured(tmp_path, CONFIG.replace("devices:\n", "devices:\n  learn: [dhcp]\n")))
     host = Host("10.20.6.20", "02:00:00:20:06:14")
     link = Segment(Wire(DURING, 3), Host("10.20.6.1", FAR.mac), lease=1200)

@@ -36,8 +36,8 @@ def who(table, ip, mac=None, network=HQ):
 
 @pytest.fixture
 def table():
-    entries, told = load(TABLE)
-    assert told == []
+    entries, messages = load(TABLE)
+    assert messages == []
     return entries
 
 
@@ -73,7 +73,7 @@ def test_identify(table, ip, mac, id, kind):
     assert (device.id, device.device_class, device.ip) == (id, kind, ip)
 
 
-def test_values_of_the_inventory_are_told(table):
+def test_devices_have_the_values_of_the_inventory(table):
     assert who(table, "10.20.0.1", "02:00:00:00:00:99") == Device(
         "laptop-1", "10.20.0.1", "02:00:00:00:00:01", None, "Alice", "service"
     )
@@ -81,7 +81,7 @@ def test_values_of_the_inventory_are_told(table):
     assert who(table, "10.20.0.7").hostname == "lab-07.corp.example"
 
 
-def test_the_class_is_that_of_the_network_where_none_is_written(table):
+def test_a_device_without_class_has_that_of_its_network(table):
     assert who(table, "10.20.0.1", network=BYOD).device_class == "personal"
     assert who(table, "10.30.0.9", network=BYOD).device_class == "personal"
     assert who(table, "10.20.0.7", network=BYOD).device_class == "service"
@@ -97,12 +97,12 @@ def test_the_class_is_that_of_the_network_where_none_is_written(table):
         ("10.20.9.9", None, "no entry of the inventory has this address or MAC"),
     ],
 )
-def test_tells_what_decided(table, ip, mac, why):
+def test_explains_what_decided(table, ip, mac, why):
     packed = parse_mac(mac) if mac else None
     assert Devices(table).explain(ip_address(ip).packed, packed, HQ)[1].startswith(why)
 
 
-def test_find_takes_id_address_and_mac(table):
+def test_find_by_id_address_and_mac(table):
     all_devices = Devices(table)
     assert len(all_devices) == 5
     for word in ("laptop-1", "10.20.0.1", "02:00:00:00:00:01", "0200.0000.0001"):
@@ -122,18 +122,20 @@ def test_the_cache_is_bounded(table, monkeypatch):
 
 
 def test_order_of_columns_comments_blank_lines_bom_and_semicolons():
-    entries, told = load("# our devices\n\nclass;ip;id\n# one\npersonal;10.0.0.1 10.0.0.2;a\n\n")
-    assert told == []
+    entries, messages = load(
+        "# our devices\n\nclass;ip;id\n# one\npersonal;10.0.0.1 10.0.0.2;a\n\n"
+    )
+    assert messages == []
     assert (entries[0].id, entries[0].line, len(entries[0].ips)) == ("a", 5, 2)
 
 
-def test_several_addresses_apart_by_semicolons():
-    entries, told = load("id,ip\na,10.0.0.1;10.0.0.2\n")
-    assert told == []
+def test_addresses_separated_by_semicolons():
+    entries, messages = load("id,ip\na,10.0.0.1;10.0.0.2\n")
+    assert messages == []
     assert len(entries[0].ips) == 2
 
 
-def test_an_entry_without_id_goes_by_mac_then_address_then_name():
+def test_an_entry_without_id_has_its_mac_address_or_name_as_id():
     entries, _ = load("mac,ip,hostname\n0200.0000.0001,10.0.0.1,a\n,10.0.0.2,b\n,,c\n")
     assert [entry.id for entry in entries] == ["02:00:00:00:00:01", "10.0.0.2", "c"]
 
@@ -158,14 +160,14 @@ def test_an_entry_without_id_goes_by_mac_then_address_then_name():
     ],
 )
 def test_mistakes_have_file_and_line(row, line, message):
-    _, told = load(f"id,mac,ip,hostname,owner,class\n{row}\n")
-    assert len(told) == 1
-    assert told[0].startswith(f"d.csv:{line}: {message}")
+    _, messages = load(f"id,mac,ip,hostname,owner,class\n{row}\n")
+    assert len(messages) == 1
+    assert messages[0].startswith(f"d.csv:{line}: {message}")
 
 
-def test_all_mistakes_are_told_at_once():
-    _, told = load("id,mac,ip\na,x,y\nb,,z\n")
-    assert [text.split(":")[1] for text in told] == ["2", "2", "3"]
+def test_all_mistakes_are_reported_at_once():
+    _, messages = load("id,mac,ip\na,x,y\nb,,z\n")
+    assert [text.split(":")[1] for text in messages] == ["2", "2", "3"]
 
 
 @pytest.mark.parametrize(
@@ -178,10 +180,10 @@ def test_all_mistakes_are_told_at_once():
     ],
 )
 def test_a_header_is_needed(text, message):
-    entries, told = load(text)
+    entries, messages = load(text)
     assert entries == []
-    assert len(told) == 1
-    assert told[0].startswith(message)
+    assert len(messages) == 1
+    assert messages[0].startswith(message)
 
 
 def test_reads_files(tmp_path):
@@ -230,7 +232,7 @@ def test_a_learned_device_has_its_mac_and_name(table):
     assert binding(table, "10.20.9.9", ROUTER, plain, BYOD).device_class == "personal"
 
 
-def test_the_inventory_stands_over_what_is_learned(table):
+def test_the_inventory_takes_precedence_over_what_was_learned(table):
     found = binding(table, "10.20.9.9", ROUTER, KNOWN)
     assert (found.id, found.owner, found.device_class) == ("phone-1", "Bob", "personal")
     assert (found.mac, found.hostname) == ("02:00:00:00:00:02", "android")
@@ -239,13 +241,13 @@ def test_the_inventory_stands_over_what_is_learned(table):
 
 
 @pytest.mark.parametrize("name", ["printer", "printer.corp.example"])
-def test_a_row_with_a_name_alone_takes_whoever_goes_by_it(table, name):
+def test_a_row_with_only_a_host_name_matches_a_learned_name(table, name):
     found = binding(table, "10.20.9.9", ROUTER, Binding("x", LEARNT.mac, name))
     assert (found.id, found.mac) == ("printer", "02:00:00:00:00:07")
     assert binding(table, "10.20.9.9", ROUTER, Binding("x", KNOWN.mac, name)).id == "phone-1"
 
 
-def test_a_name_of_two_rows_takes_none():
+def test_a_name_in_two_rows_matches_none():
     entries, _ = load("hostname,id\nprinter.a.example,one\nprinter.b.example,two\n")
     known = [Binding("x", LEARNT.mac, name) for name in ("printer", "printer.a.example")]
     assert [binding(entries, "10.20.9.9", None, each).id for each in known] == ["x", "one"]
@@ -265,14 +267,14 @@ def test_a_name_of_two_rows_takes_none():
     ],
     ids=["shared", "row-by-ip", "router", "mac", "frame", "of-another", "moved", "two-rows"],
 )
-def test_what_is_learned_may_leave_a_device_unknown(table, ip, mac, learnt, why):
+def test_conflicts_leave_a_device_unknown(table, ip, mac, learnt, why):
     packed = ip_address(ip).packed, parse_mac(mac)
-    device, told = Devices(table).explain(*packed, HQ, learnt)
+    device, messages = Devices(table).explain(*packed, HQ, learnt)
     assert (device.id, device.device_class) == (f"unknown:{ip}", "unknown")
-    assert told.startswith(why)
+    assert messages.startswith(why)
 
 
-def test_the_row_of_the_frame_stands_where_an_address_is_shared(table):
+def test_the_row_of_the_frame_decides_where_an_address_is_shared(table):
     shared = Binding(None, None, None, "address")
     assert binding(table, "10.20.9.9", "02:00:00:00:00:02", shared).id == "phone-1"
     assert (

@@ -69,12 +69,12 @@ def geo(asn, country):
         ("2001:db8:2::5", (None, None, None)),
     ],
 )
-def test_look(geo, ip, place):
+def test_lookup(geo, ip, place):
     assert geo.lookup(ip) == place
     assert geo.lookup(ip_address(ip).packed) == place
 
 
-def test_one_database_or_none_will_do(asn, country):
+def test_one_database_or_none_is_enough(asn, country):
     only_asn, only_country = Geo(asn), Geo(None, country)
     assert only_asn.lookup("192.0.2.1") == (138699, "TIKTOK PTE. LTD.", None)
     assert only_country.lookup("192.0.2.1") == (None, None, "SG")
@@ -99,22 +99,22 @@ def test_other_databases_of_countries(folder, kind):
     geo.close()
 
 
-def test_a_record_without_the_values_is_nothing_known(folder):
+def test_a_record_without_values_gives_nothing(folder):
     path = write(folder / "bare.mmdb", "GeoLite2-Country", {"192.0.2.0/24": {"continent": {}}})
     geo = Geo(None, path)
     assert geo.lookup("192.0.2.1") == (None, None, None)
     geo.close()
 
 
-def told(*paths):
+def problems_of(*paths):
     with pytest.raises(ConfigError) as caught:
         Geo(*paths).check()
     return caught.value.problems
 
 
-def test_an_absent_database_is_told(folder):
+def test_an_absent_database_is_reported(folder):
     path = folder / "none.mmdb"
-    assert told(path) == [
+    assert problems_of(path) == [
         Problem(
             str(path),
             0,
@@ -125,8 +125,8 @@ def test_an_absent_database_is_told(folder):
     ]
 
 
-def test_a_folder_is_told(folder):
-    (problem,) = told(None, folder)
+def test_a_folder_is_reported(folder):
+    (problem,) = problems_of(None, folder)
     assert problem.file == str(folder)
     assert problem.message.startswith(
         "'country': expected a MaxMind-format database of type Country"
@@ -134,18 +134,18 @@ def test_a_folder_is_told(folder):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database", bytes(5000)])
-def test_what_is_no_database_is_told(folder, content):
+def test_a_file_that_is_not_a_database_is_reported(folder, content):
     path = folder / "bad.mmdb"
     path.write_bytes(content)
-    (problem,) = told(None, path)
+    (problem,) = problems_of(None, path)
     assert problem.message == (
         "'country': expected a MaxMind-format database of type Country or City or Enterprise,"
         " found another or a damaged file"
     )
 
 
-def test_databases_in_each_others_place_are_both_told(asn, country):
-    first, second = told(country, asn)
+def test_swapped_databases_are_both_reported(asn, country):
+    first, second = problems_of(country, asn)
     assert first.file == str(country)
     assert first.message.startswith("'asn': expected")
     assert first.message.endswith("found type 'GeoLite2-Country'")
@@ -176,7 +176,7 @@ def test_the_cache_is_bounded(geo, monkeypatch):
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_damage_anywhere_is_told_or_counted(asn, tmp_path, data):
+def test_damage_anywhere_is_reported_or_counted(asn, tmp_path, data):
     content = bytearray(asn.read_bytes())
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

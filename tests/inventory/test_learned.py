@@ -88,7 +88,7 @@ def test_a_lease_has_mac_and_name_of_its_request_until_it_ends(wire):
     assert wire.contact(9 * S) is None
 
 
-def test_a_name_from_the_server_stands_over_the_clients(wire):
+def test_a_name_from_the_server_takes_precedence(wire):
     wire.request(ONE, 10, "me")
     wire.grant(ONE, 10, name="given.corp.example")
     assert wire.contact(10).hostname == "given.corp.example"
@@ -104,7 +104,7 @@ def test_a_request_alone_leases_nothing(wire):
     assert wire.contact(10) is None
 
 
-def test_a_name_is_that_of_its_own_transaction(wire):
+def test_a_name_belongs_to_its_transaction(wire):
     wire.request(ONE, 10, "old", xid=b"a")
     wire.grant(ONE, 20, xid=b"b")
     assert wire.contact(20).hostname is None
@@ -124,13 +124,13 @@ def test_a_lease_moves_to_another_device(wire):
     assert wire.contact(50 * S, in_order=False) == Binding(MAC1, ONE, "alice")
 
 
-def test_a_server_that_gives_an_address_again_knows_that_it_was_free(wire):
+def test_a_server_that_grants_an_address_again_ends_the_earlier_lease(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 200 * S, "bob")
     assert wire.contact(200 * S) == Binding(MAC2, TWO, "bob")
 
 
-def test_two_servers_that_give_one_address_leave_it_unknown(wire):
+def test_two_servers_that_grant_one_address_leave_it_ambiguous(wire):
     wire.lease(ONE, 10 * S, "alice", lifetime=300)
     wire.lease(TWO, 200 * S, "bob", server=OTHER)
     assert wire.contact(201 * S) == Binding(None, None, None, "address")
@@ -138,7 +138,7 @@ def test_two_servers_that_give_one_address_leave_it_unknown(wire):
     assert wire.learned.shared_addresses == 1
 
 
-def test_a_client_that_is_refused_has_its_address_no_more(wire):
+def test_a_refused_client_loses_its_address(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.request(ONE, 20 * S, ips=(IP,), kept=True, xid=b"n")
     wire.claim(Claim("refused", (), TWO, transaction=TWO + b"n"), 21 * S)
@@ -153,7 +153,7 @@ def test_one_device_has_one_name_at_all_its_addresses(wire):
     assert wire.contact(30, IP6) == Binding(MAC1, ONE, "ws-014")
 
 
-def test_two_that_show_one_address_at_once_leave_it_unknown(wire):
+def test_two_devices_that_announce_one_address_leave_it_ambiguous(wire):
     wire.announce(ONE, 0)
     wire.announce(TWO, 10 * S)
     assert wire.contact(11 * S) == Binding(None, None, None, "address")
@@ -161,14 +161,14 @@ def test_two_that_show_one_address_at_once_leave_it_unknown(wire):
     assert wire.contact(CONFLICT_WINDOW + S) == Binding(MAC2, TWO, None)
 
 
-def test_who_had_the_address_before_may_have_it_still(wire):
+def test_a_frame_from_the_earlier_owner_is_ambiguous(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 200 * S, "bob")
     assert wire.contact(201 * S, mac=ONE).shared == "address"
     assert wire.contact(201 * S, mac=ROUTER) == Binding(MAC2, TWO, "bob")
 
 
-def test_a_frame_of_another_client_leaves_it_unknown(wire):
+def test_a_frame_from_another_client_is_ambiguous(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 20 * S, "bob", ip=IP2)
     assert wire.contact(30 * S, mac=TWO) == Binding(MAC1, ONE, "alice", "frame")
@@ -178,7 +178,7 @@ def test_a_frame_of_another_client_leaves_it_unknown(wire):
     assert wire.contact(50 * S, mac=TWO).shared is None
 
 
-def test_two_leases_of_one_mac_with_two_names_leave_it_unknown(wire):
+def test_two_leases_of_one_mac_with_two_names_are_ambiguous(wire):
     wire.lease(ONE, 10 * S, "alice", lifetime=300)
     wire.lease(ONE, 20 * S, "bob", ip=IP2)
     for ip in (IP, IP2):
@@ -223,7 +223,7 @@ def test_a_name_counts_where_the_host_itself_announces_it(wire):
     assert wire.learned.refused == 1
 
 
-def test_the_source_of_the_packet_is_meant_where_no_address_is_told(wire):
+def test_a_claim_without_address_is_about_the_source(wire):
     wire.claim(Claim("held", (), ONE, direct=True), 10, src=IP)
     assert wire.contact(11).mac == ONE
 
@@ -246,13 +246,13 @@ def test_the_source_of_the_packet_is_meant_where_no_address_is_told(wire):
         (AddressClaim("lease", (IP,), None, lifetime=60), {}),
     ],
 )
-def test_what_cannot_be_is_refused_and_counted(wire, claim, fields):
+def test_impossible_claims_are_refused_and_counted(wire, claim, fields):
     wire.claim(claim, 10, **fields)
     assert wire.learned.refused == 1
     assert len(wire.learned) == 0
 
 
-def test_behind_a_relay_the_client_is_heard_first(wire):
+def test_the_mac_is_that_of_the_request_before_the_relay(wire):
     direct = Claim("asks", (), TWO, direct=True, name="ws-014", transaction=b"t")
     wire.claim(direct, 10, src_mac=ONE)
     wire.claim(Claim("asks", (), TWO, name="ws-014", transaction=b"t"), 11, src_mac=ROUTER)
@@ -268,7 +268,7 @@ def test_an_answer_to_the_client_itself_has_its_mac(wire):
 # what a device is called while it is learned
 
 
-def test_a_contact_goes_on_under_the_address_until_it_is_quiet(wire):
+def test_contacts_stay_under_the_address_until_the_quiet_gap(wire):
     assert wire.contact(0) is None
     wire.lease(ONE, 10 * S, "ws-014", kept=True)
     known = Binding(None, ONE, "ws-014")
@@ -279,7 +279,7 @@ def test_a_contact_goes_on_under_the_address_until_it_is_quiet(wire):
     assert wire.contact(23 * S + 2 * GAP) == Binding(MAC1, ONE, "ws-014")
 
 
-def test_what_is_asked_late_makes_no_contact_go_on(wire):
+def test_late_lookups_do_not_extend_the_time_under_the_address(wire):
     wire.contact(0)
     wire.lease(ONE, 10 * S, "ws-014", kept=True, lifetime=9999)
     assert wire.contact(GAP, in_order=False) == Binding(None, ONE, "ws-014")
@@ -292,7 +292,7 @@ def test_what_is_asked_late_makes_no_contact_go_on(wire):
     [(True, None, True), (True, ROUTER, True), (False, ONE, True), (False, ROUTER, False)],
     ids=["renewed", "renewed-behind-a-router", "same-frame", "new"],
 )
-def test_only_the_same_device_goes_on(wire, kept, frame, goes_on):
+def test_only_the_same_device_stays_under_the_address(wire, kept, frame, goes_on):
     wire.contact(0, mac=frame)
     wire.lease(ONE, 10 * S, "ws-014", kept=kept)
     assert (wire.contact(20 * S, mac=frame).id is None) is goes_on
@@ -310,7 +310,7 @@ def test_another_computer_in_the_dock_is_another_device(wire):
 # what is asked when all is over
 
 
-def test_an_owner_was_there_before_it_was_known(wire):
+def test_a_past_binding_counts_from_before_it_was_known(wire):
     wire.lease(ONE, 100 * S, "ws-014", kept=True)
     wire.lease(TWO, 200 * S, "bob", ip=IP2)
     owner = wire.learned.past_binding
@@ -320,14 +320,14 @@ def test_an_owner_was_there_before_it_was_known(wire):
     assert owner(IP, None, None, 9999 * S) is None
 
 
-def test_between_two_leases_nobody_owns_an_address(wire):
+def test_between_two_leases_an_address_is_free(wire):
     wire.lease(ONE, 100 * S, "alice", lifetime=50)
     wire.lease(TWO, 200 * S, "bob", kept=True)
     assert wire.learned.past_binding(IP, ROUTER, None, 160 * S) is None
     assert wire.learned.past_binding(IP, ROUTER, None, 120 * S).hostname == "alice"
 
 
-def test_whether_an_address_stayed_with_its_device(wire):
+def test_is_same_device(wire):
     wire.lease(ONE, 100 * S, "alice")
     wire.lease(TWO, 200 * S, "bob")
     same = wire.learned.is_same_device
@@ -345,7 +345,7 @@ def number(n):
     return bytes([10, *n.to_bytes(3)]), b"\2\0" + n.to_bytes(4)
 
 
-def test_tables_are_bounded_and_what_goes_is_counted():
+def test_tables_are_bounded_and_evictions_are_counted():
     wire = Wire(limit=10)
     for n in range(100):
         ip, mac = number(n)
@@ -356,7 +356,7 @@ def test_tables_are_bounded_and_what_goes_is_counted():
     assert wire.contact(100, number(99)[0]).mac == number(99)[1]
 
 
-def test_what_is_asked_of_stays():
+def test_entries_that_are_used_are_not_evicted():
     wire = Wire(limit=10)
     wire.lease(ONE, 0, "ws-014")
     for n in range(100):
@@ -382,7 +382,7 @@ def test_routers_are_bounded(monkeypatch):
     assert (len(wire.learned._tables._routers), wire.learned.evicted) == (4, 6)
 
 
-def test_what_is_old_is_forgotten_but_not_a_lease_that_goes_on():
+def test_old_entries_are_removed_unless_they_have_a_lease():
     wire = Wire()
     wire.announce(TWO, 0, IP2)
     wire.lease(ONE, 1, "ws-014", lifetime=30 * 86_400)
@@ -417,7 +417,7 @@ CLAIMS = st.builds(
     ),
     st.lists(st.integers(0, 20_000), max_size=5),
 )
-def test_any_claims_in_any_order_leave_the_tables_sound(claims, times):
+def test_any_claims_in_any_order_leave_valid_tables(claims, times):
     wire = Wire(limit=2)
     for claim, time, mac in claims:
         wire.claim(claim, time * S, src_mac=mac, src=IP)

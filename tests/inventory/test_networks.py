@@ -50,7 +50,7 @@ def read(text):
         ("2001:db8::1", None),
     ],
 )
-def test_the_built_in_network_holds_private_ranges(address, name):
+def test_the_built_in_network_has_private_ranges(address, name):
     assert where(Networks(built_in()), address) == name
 
 
@@ -144,7 +144,7 @@ def test_the_cache_is_bounded(monkeypatch):
         ("192.0.2.1", 7, "no range or VLAN of the configuration matches the address in VLAN 7"),
     ],
 )
-def test_tells_what_decided(address, vlan, why):
+def test_explains_what_decided(address, vlan, why):
     scopes = [
         scope("byod", "10.30.0.0/16", vlans=[30]),
         scope("plain", "10.30.0.0/16"),
@@ -154,14 +154,14 @@ def test_tells_what_decided(address, vlan, why):
 
 
 def test_reads_what_is_written():
-    scopes, told = read(
+    scopes, messages = read(
         """
 networks:
   - {name: hq, cidrs: [10.20.0.0/16, "2001:db8:20::/48"], class: service, authority: BE-FED}
   - {name: byod, cidrs: [10.30.0.0/16], vlans: [30, 40-42], class: personal}
 """
     )
-    assert told == []
+    assert messages == []
     assert scopes[0].network == Network("hq", "service", "BE-FED")
     assert [str(span) for span in scopes[0].ranges] == ["10.20.0.0/16", "2001:db8:20::/48"]
     assert scopes[1].vlans == {30, 40, 41, 42}
@@ -196,10 +196,10 @@ networks:
     ],
 )
 def test_mistakes_have_file_and_line(entry, message):
-    _, told = read(f"networks:\n  - {entry}\n")
-    assert len(told) == 1
-    assert told[0].startswith("n.yaml:2: ")
-    assert message in told[0]
+    _, messages = read(f"networks:\n  - {entry}\n")
+    assert len(messages) == 1
+    assert messages[0].startswith("n.yaml:2: ")
+    assert message in messages[0]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_mistakes_have_file_and_line(entry, message):
     ],
 )
 def test_duplicates_have_both_places(entry, message):
-    _, told = read(
+    _, messages = read(
         f"""networks:
   - {{name: a, cidrs: [10.0.0.0/8], class: service}}
   - {{name: v, vlans: [7], class: service}}
@@ -234,22 +234,22 @@ def test_duplicates_have_both_places(entry, message):
   - {entry}
 """
     )
-    assert len(told) == 1
-    assert told[0].startswith(f"n.yaml:5: {message}")
+    assert len(messages) == 1
+    assert messages[0].startswith(f"n.yaml:5: {message}")
 
 
 def test_one_range_may_be_in_several_vlans():
-    _, told = read(
+    _, messages = read(
         """networks:
   - {name: a, cidrs: [10.0.0.0/8], class: service}
   - {name: b, cidrs: [10.0.0.0/8], vlans: [5], class: guest}
   - {name: c, cidrs: [10.0.0.0/8], vlans: [6], class: personal}
 """
     )
-    assert told == []
+    assert messages == []
 
 
-def test_a_network_that_is_wrong_is_left_out():
+def test_a_network_with_mistakes_is_left_out():
     problems = Problems()
     mapping = YamlMapping(1)
     assert read_scope(Fields(mapping, "n.yaml", problems, "a network")) is None

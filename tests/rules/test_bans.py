@@ -56,7 +56,7 @@ def test_a_ban_written_out(shipped_catalog: Catalog) -> None:
     )
 
 
-def test_what_is_left_out_has_defaults(shipped_catalog: Catalog) -> None:
+def test_absent_keys_have_defaults(shipped_catalog: Catalog) -> None:
     ban, problems = read("id: a\nauthority: b\napps: [tiktok]\n", shipped_catalog)
     assert problems == []
     assert ban
@@ -78,7 +78,7 @@ def test_first_and_last_day_may_be_the_same(shipped_catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "told"),
+    ("old", "new", "line", "expected"),
     [
         ("id: our-rule\n", "", 1, "needs 'id'"),
         ("authority: City of Example\n", "", 1, "needs 'authority'"),
@@ -119,12 +119,12 @@ def test_first_and_last_day_may_be_the_same(shipped_catalog: Catalog) -> None:
         ("networks: [hq]", "scope: all", 13, "unknown key 'scope'"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(
-    shipped_catalog: Catalog, old: str, new: str, line: int, told: str
+def test_a_mistake_is_reported_with_its_line(
+    shipped_catalog: Catalog, old: str, new: str, line: int, expected: str
 ) -> None:
     assert old in OURS
     _, problems = read(OURS.replace(old, new, 1), shipped_catalog)
-    assert any(each.line == line and told in each.message for each in problems), problems
+    assert any(each.line == line and expected in each.message for each in problems), problems
 
 
 def test_an_entry_names_a_pack(shipped_catalog: Catalog) -> None:
@@ -137,7 +137,7 @@ def test_an_entry_names_a_pack(shipped_catalog: Catalog) -> None:
     assert ban.timezone == "Europe/Brussels"
 
 
-def test_an_entry_may_change_how_loud_a_pack_is_and_where(shipped_catalog: Catalog) -> None:
+def test_an_entry_may_change_severity_and_networks_of_a_pack(shipped_catalog: Catalog) -> None:
     text = "pack: default\nseverity: low\nmin_confidence: possible\nnetworks: [hq, lab]\n"
     ban, problems = read(text, shipped_catalog)
     assert problems == []
@@ -148,7 +148,7 @@ def test_an_entry_may_change_how_loud_a_pack_is_and_where(shipped_catalog: Catal
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "expected"),
     [
         (
             "severity: low\npack: be-fed-tiktok\n",
@@ -161,11 +161,11 @@ def test_an_entry_may_change_how_loud_a_pack_is_and_where(shipped_catalog: Catal
         ("pack: default\nseverity: huge\n", 2, "expected one of low"),
     ],
 )
-def test_a_mistake_beside_a_pack_is_told(
-    shipped_catalog: Catalog, text: str, line: int, told: str
+def test_a_mistake_in_a_pack_entry_is_reported(
+    shipped_catalog: Catalog, text: str, line: int, expected: str
 ) -> None:
     _, problems = read(text, shipped_catalog)
-    assert any(each.line == line and told in each.message for each in problems), problems
+    assert any(each.line == line and expected in each.message for each in problems), problems
 
 
 def test_a_pack_needs_its_apps_in_the_catalogue(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_an_unknown_pack_is_an_error_with_near_ids(shipped_catalog: Catalog) -> 
 
 
 @pytest.mark.parametrize("ban_id", sorted(path.stem for path in ROOT.glob("signatures/bans/*")))
-def test_every_shipped_pack_is_sound(shipped_catalog: Catalog, ban_id: str) -> None:
+def test_every_shipped_pack_is_valid(shipped_catalog: Catalog, ban_id: str) -> None:
     pack = load_pack(ban_id, shipped_catalog)
     assert pack.ban.id == ban_id
     assert ban_id in pack_ids()

@@ -34,7 +34,7 @@ def ban(text: str, catalog: Catalog) -> tuple[Ban | None, list[Problem]]:
 # addresses
 
 
-def test_addresses_are_those_of_the_app(write: Write) -> None:
+def test_addresses_belong_to_the_app(write: Write) -> None:
     rest = "addresses: [192.0.2.53, '2001:db8::53']\n"
     catalog = load_signatures(
         [write("clips", "suffix: clips.example, role: exclusive", rest=rest)], Path()
@@ -48,7 +48,7 @@ def test_addresses_are_those_of_the_app(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rest", "told"),
+    ("rest", "expected"),
     [
         (
             "addresses:\n  - 192.0.2.0/24\n",
@@ -66,22 +66,22 @@ def test_addresses_are_those_of_the_app(write: Write) -> None:
         ),
     ],
 )
-def test_addresses_that_are_none(write: Write, rest: str, told: str) -> None:
+def test_invalid_addresses(write: Write, rest: str, expected: str) -> None:
     path = write("clips", "suffix: clips.example, role: exclusive", rest=rest)
     with pytest.raises(ConfigError) as caught:
         load_signatures([path], Path())
     (problem,) = caught.value.problems
-    assert f"{path}:{told}" in str(problem)
+    assert f"{path}:{expected}" in str(problem)
 
 
-def test_one_address_has_one_app(write: Write) -> None:
+def test_an_address_belongs_to_one_app(write: Write) -> None:
     for app in ("clips", "other"):
         write(app, f"suffix: {app}.example, role: exclusive", rest="addresses: [192.0.2.53]\n")
     with pytest.raises(ConfigError, match=r"duplicate address 192\.0\.2\.53, also of app 'clips'"):
         load_signatures(["mine"], write("last", "suffix: last.example, role: exclusive").parents[1])
 
 
-def test_a_later_layer_has_the_address(write: Write, tmp_path: Path) -> None:
+def test_a_later_layer_overrides_an_address(write: Write, tmp_path: Path) -> None:
     rest = "addresses: [192.0.2.53, 192.0.2.54]\n"
     write("clips", "suffix: clips.example, role: exclusive", folder="below", rest=rest)
     rest = "addresses: [192.0.2.53]\n"
@@ -131,7 +131,7 @@ def test_names_that_hide_nothing(shipped_catalog: Catalog, name: str) -> None:
     assert shipped_catalog.match(name) is None
 
 
-def test_a_canary_is_no_use_of_the_relay(shipped_catalog: Catalog) -> None:
+def test_a_canary_is_not_use_of_the_relay(shipped_catalog: Catalog) -> None:
     match = shipped_catalog.match("mask-canary.icloud.com")
     assert match
     assert match.role == "embed"
@@ -153,7 +153,7 @@ WRITTEN = "id: a\nauthority: b\napps: [tiktok]\n"
     ("line", "covered"),
     [("", set()), ("bypass: count\n", set()), ("bypass: alert\n", HIDING)],
 )
-def test_a_ban_covers_what_hides_names_where_it_says_so(
+def test_a_ban_covers_bypass_apps_only_with_bypass_alert(
     shipped_catalog: Catalog, line: str, covered: set[str]
 ) -> None:
     for text in (WRITTEN, "pack: be-fed-tiktok-2023\n"):
@@ -168,19 +168,19 @@ def test_a_ban_covers_what_hides_names_where_it_says_so(
         ]
 
 
-def test_no_shipped_pack_does_so_unasked(shipped_catalog: Catalog) -> None:
+def test_no_shipped_pack_covers_bypass_apps_by_default(shipped_catalog: Catalog) -> None:
     assert load_pack("default", shipped_catalog).ban.bypass == frozenset()
 
 
 @pytest.mark.parametrize("text", [WRITTEN, "pack: default\n"])
-def test_words_that_bypass_does_not_take(shipped_catalog: Catalog, text: str) -> None:
+def test_invalid_values_of_bypass(shipped_catalog: Catalog, text: str) -> None:
     _, problems = ban(f"{text}bypass: forbid\n", shipped_catalog)
     line = text.count("\n") + 1
-    told = "'bypass': expected one of count, alert, found 'forbid'"
-    assert [(each.line, each.message) for each in problems] == [(line, told)]
+    expected = "'bypass': expected one of count, alert, found 'forbid'"
+    assert [(each.line, each.message) for each in problems] == [(line, expected)]
 
 
-def test_nothing_to_alert_of(write: Write) -> None:
+def test_bypass_alert_without_bypass_apps(write: Write) -> None:
     catalog = load_signatures([write("clips", "suffix: clips.example, role: exclusive")], Path())
     text = "id: a\nauthority: b\napps: [clips]\nbypass: alert\n"
     found, (problem,) = ban(text, catalog)

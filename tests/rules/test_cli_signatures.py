@@ -54,13 +54,13 @@ def test_list_shows_each_app_in_a_line(run: Run) -> None:
     assert len({len(line) for line in lines}) == 1
 
 
-def test_list_for_machines(run: Run) -> None:
+def test_list_as_jsonl(run: Run) -> None:
     found = records(run("list", "--format", "jsonl")[1])
     app = {"id": "zoom", "name": "Zoom", "vendor": "zoom", "category": "meetings"}
     assert {"app": app, "rules": 3} in found
 
 
-def test_show_tells_rules_and_bans(run: Run) -> None:
+def test_show_prints_rules_and_bans(run: Run) -> None:
     code, out, _ = run("show", "zoom")
     assert code == 0
     assert out.startswith("zoom: Zoom (zoom, meetings)\n")
@@ -69,7 +69,7 @@ def test_show_tells_rules_and_bans(run: Run) -> None:
     assert out.endswith("bans: tw-gov-zoom-2020\n")
 
 
-def test_show_for_machines(run: Run) -> None:
+def test_show_as_jsonl(run: Run) -> None:
     (found,) = records(run("show", "--format", "jsonl", "deepseek")[1])
     assert found["app"]["id"] == "deepseek"
     rule = {
@@ -82,16 +82,16 @@ def test_show_for_machines(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("app", "told"),
+    ("app", "expected"),
     [("tiktock", "did you mean 'tiktok'"), ("vendor:bytedance", "expected an app id")],
 )
-def test_show_of_no_app_is_a_usage_error(run: Run, app: str, told: str) -> None:
+def test_show_of_an_unknown_app_is_a_usage_error(run: Run, app: str, expected: str) -> None:
     code, out, err = run("show", app)
     assert (code, out) == (2, "")
-    assert told in err
+    assert expected in err
 
 
-def test_match_tells_who_where_and_why(run: Run) -> None:
+def test_match_prints_app_file_and_reason(run: Run) -> None:
     code, out, _ = run("match", "V16-Webapp.TikTok.com.")
     assert code == 0
     lines = out.splitlines()
@@ -101,14 +101,14 @@ def test_match_tells_who_where_and_why(run: Run) -> None:
     assert "at a label boundary" in lines[3]
 
 
-def test_match_of_a_name_that_is_no_apps(run: Run) -> None:
+def test_match_of_a_name_that_no_rule_matches(run: Run) -> None:
     code, out, _ = run("match", "tiktok.com", "nottiktok.com")
     assert code == 1
     assert "nottiktok.com: no rule matches\n" in out
     assert "only the end of the label 'nottiktok'" in out
 
 
-def test_match_for_machines(run: Run) -> None:
+def test_match_as_jsonl(run: Run) -> None:
     code, out, _ = run("match", "--format", "jsonl", "byteoversea.com", "x.example")
     taken, missed = records(out)
     assert code == 1
@@ -143,7 +143,7 @@ def test_the_shipped_files_pass(run: Run, command: str) -> None:
     assert run(command, "builtin") == (code, out, err)
 
 
-def test_lint_tells_all_mistakes_with_file_and_line(run: Run, write: Callable[..., Path]) -> None:
+def test_lint_reports_all_mistakes_with_file_and_line(run: Run, write: Callable[..., Path]) -> None:
     path = write(
         "clips",
         "suffix: akamaized.net, role: cdn",
@@ -160,7 +160,7 @@ def test_lint_tells_all_mistakes_with_file_and_line(run: Run, write: Callable[..
     assert err == "netwatch: 1 app, 1 rule, 3 problems\n"
 
 
-def test_test_tries_the_names_alone(run: Run, write: Callable[..., Path]) -> None:
+def test_test_checks_only_the_examples(run: Run, write: Callable[..., Path]) -> None:
     path = write(
         "clips", "suffix: akamaized.net, role: cdn", rest="tests: {ignore: [a.akamaized.net]}\n"
     )
@@ -170,7 +170,9 @@ def test_test_tries_the_names_alone(run: Run, write: Callable[..., Path]) -> Non
     assert err == "netwatch: 1 app, 1 example name, 1 problem\n"
 
 
-def test_own_files_are_tried_over_the_shipped_ones(run: Run, write: Callable[..., Path]) -> None:
+def test_own_files_are_checked_together_with_the_shipped_ones(
+    run: Run, write: Callable[..., Path]
+) -> None:
     path = write("clips", "suffix: tiktok.com, role: exclusive", vendor="maker")
     assert run("lint", str(path))[0] == 0
     code, out, _ = run("lint", "builtin", str(path))
@@ -178,7 +180,7 @@ def test_own_files_are_tried_over_the_shipped_ones(run: Run, write: Callable[...
     assert f"{path}:6: suffix tiktok.com also matches" in out
 
 
-def test_lint_tells_what_a_configuration_has_wrong(run: Run, config: SimpleNamespace) -> None:
+def test_lint_reports_mistakes_in_the_configuration(run: Run, config: SimpleNamespace) -> None:
     def load_catalog(path: str | None) -> Catalog:
         raise ConfigError([Problem("n.yaml", 3, 0, "is wrong")])
 

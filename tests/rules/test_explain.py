@@ -5,7 +5,7 @@ from netwatch.rules.explain import explain_name
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("tiktok.com", "the name is the zone itself"),
         ("www.tiktok.com", "the name is below tiktok.com at a label boundary"),
@@ -23,5 +23,5 @@ from netwatch.rules.explain import explain_name
         ("", "no rule has a similar name"),
     ],
 )
-def test_the_reason_is_told(shipped_catalog: Catalog, name: str, told: str) -> None:
-    assert told in explain_name(shipped_catalog, name)
+def test_the_reason_is_given(shipped_catalog: Catalog, name: str, expected: str) -> None:
+    assert expected in explain_name(shipped_catalog, name)

@@ -20,7 +20,7 @@ def test_a_file_a_folder_and_a_tree_are_sources(write: Write, tmp_path: Path) ->
     assert [rule.file for rule in one.rules()] == [str(file)]
 
 
-def test_the_version_tells_every_change(write: Write, tmp_path: Path) -> None:
+def test_the_version_changes_with_every_file(write: Write, tmp_path: Path) -> None:
     path = write("clips", "suffix: clips.example, role: exclusive")
     before = load_signatures(["mine"], tmp_path).version
     path.write_text(path.read_text() + "# a word\n")
@@ -38,7 +38,7 @@ def test_a_later_source_adds_and_changes(write: Write, tmp_path: Path) -> None:
     ]
 
 
-def test_a_later_source_takes_a_name_from_another_app(write: Write, tmp_path: Path) -> None:
+def test_a_later_source_may_give_a_name_to_another_app(write: Write, tmp_path: Path) -> None:
     write("clips", "suffix: a.example, role: exclusive")
     write("chat", "suffix: a.example, role: exclusive", folder="more")
     match = load_signatures(["mine", "more"], tmp_path).match("www.a.example")
@@ -49,7 +49,7 @@ def test_a_later_source_takes_a_name_from_another_app(write: Write, tmp_path: Pa
     assert match.app.id == "clips"
 
 
-def test_mistakes_of_all_files_are_told_at_once(write: Write, tmp_path: Path) -> None:
+def test_mistakes_of_all_files_are_reported_at_once(write: Write, tmp_path: Path) -> None:
     write("clips", "suffix: A.example, role: exclusive", "suffix: b.example, role: exclusive")
     write("chat", "suffix: b.example, role: exclusive", "suffix: b.example, role: vendor")
     write("clips", "suffix: c.example, role: exclusive", folder="more", vendor="other")
@@ -57,8 +57,8 @@ def test_mistakes_of_all_files_are_told_at_once(write: Write, tmp_path: Path) ->
     (tmp_path / "bad.yaml").write_bytes(b"app: \xff\n")
     with pytest.raises(ConfigError) as caught:
         load_signatures(["mine", "more", "missing", "empty", "bad.yaml"], tmp_path)
-    told = [str(each).removeprefix(f"{tmp_path}/") for each in caught.value.problems]
-    assert [line.partition(" ")[0] for line in told] == [
+    expected = [str(each).removeprefix(f"{tmp_path}/") for each in caught.value.problems]
+    assert [line.partition(" ")[0] for line in expected] == [
         "bad.yaml:1:",
         "empty:",
         "mine/chat.yaml:7:",
@@ -67,10 +67,10 @@ def test_mistakes_of_all_files_are_told_at_once(write: Write, tmp_path: Path) ->
         "missing:",
         "more/clips.yaml:1:",
     ]
-    assert "duplicate rule" in told[2]
-    assert "first in" in told[4]
-    assert "app 'chat'" in told[4]
-    assert "expected the same name, vendor and category" in told[6]
+    assert "duplicate rule" in expected[2]
+    assert "first in" in expected[4]
+    assert "app 'chat'" in expected[4]
+    assert "expected the same name, vendor and category" in expected[6]
 
 
 def test_one_app_has_one_file_in_a_source(write: Write, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_one_app_has_one_file_in_a_source(write: Write, tmp_path: Path) -> None:
     assert [rule.kind for rule in catalog.rules()] == ["suffix"]
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     (tmp_path / "clips.yaml").mkdir()
     problems = Problems()
     read_signatures(["."], tmp_path, problems)

@@ -95,7 +95,7 @@ def test_confidence(evidence, role):
     assert verdict.kind == (None if evidence == "ip-asn" else "violation")
 
 
-def test_an_address_in_the_app_s_system_is_never_told():
+def test_an_address_in_the_as_of_an_app_never_gives_a_verdict():
     verdict = only(evidence="ip-asn")
     assert verdict.kind is None
     assert "proves no contact" in verdict.clause
@@ -110,7 +110,7 @@ def test_an_address_in_the_app_s_system_is_never_told():
         ("2023-09-11T00:00:00+02:00", None),
     ],
 )
-def test_a_ban_holds_from_the_first_second_to_the_last_of_its_zone(time, kind):
+def test_a_ban_is_in_force_from_the_first_to_the_last_second_in_its_zone(time, kind):
     assert only(time=ns(time)).kind == kind
 
 
@@ -120,7 +120,7 @@ def test_the_last_nanosecond_of_the_last_day_counts():
     assert only(time=end).kind is None
 
 
-def test_dates_are_told():
+def test_clauses_have_dates():
     early = only(time=ns("2023-03-09T12:00:00+01:00"))
     assert early.clause == "ban 'rule' is in force only from 2023-03-10 (Europe/Brussels)"
     late = only(time=ns("2023-10-01T12:00:00+02:00"))
@@ -201,7 +201,7 @@ def test_a_resolver_asks_for_others(evidence):
     assert reached.kind == "violation"
 
 
-def test_a_client_outside_breaks_no_ban():
+def test_a_client_outside_violates_no_ban():
     verdict = only(network=None)
     assert verdict.kind is None
     assert verdict.clause == "the client is outside the configured networks"
@@ -236,20 +236,20 @@ def test_min_confidence_is_left_to_the_incident():
     assert (verdict.kind, verdict.confidence) == ("violation", "probable")
 
 
-def test_each_ban_that_says_anything_has_its_verdict_in_order():
+def test_each_ban_that_applies_has_its_verdict_in_order():
     bans = [
         replace(BAN, id="b", forbids=frozenset({"personal"}), advises=frozenset()),
         replace(BAN, id="over", end=date(2023, 3, 11)),
         replace(BAN, id="a", forbids=frozenset({"guest"})),
     ]
-    told = judge(bans=bans, who=device("personal"))
-    assert [(verdict.ban.id, verdict.kind) for verdict in told] == [
+    verdicts = judge(bans=bans, who=device("personal"))
+    assert [(verdict.ban.id, verdict.kind) for verdict in verdicts] == [
         ("b", "violation"),
         ("a", "advisory"),
     ]
 
 
-def test_where_none_says_anything_all_reasons_are_told():
+def test_without_a_verdict_all_reasons_are_given():
     bans = [replace(BAN, id="x", end=date(2023, 3, 11)), replace(BAN, id="y", advises=frozenset())]
     verdict = only(bans=bans, who=device("guest"))
     assert verdict.ban is None
@@ -268,7 +268,7 @@ def test_where_none_says_anything_all_reasons_are_told():
         ("02:00:00:00:00:07", {"id": "lab-07", "mac": "02:00:00:00:00:07"}),
     ],
 )
-def test_an_exemption_takes_the_place_of_the_verdict(kind, written, who):
+def test_an_exemption_replaces_the_verdict(kind, written, who):
     verdict = only(exemptions=[leave(device=written)], who=device(kind, **who))
     assert verdict.kind == "exempt"
     assert verdict.exemption.reason == "forensic research"
@@ -290,7 +290,7 @@ def test_an_exemption_of_this_app():
     assert only(exemptions=exemptions, who=device(id="lab-07")).kind == "exempt"
 
 
-def test_a_guest_has_nothing_to_be_exempt_from():
+def test_an_exemption_without_a_verdict_changes_nothing():
     assert only(exemptions=[leave()], who=device("guest", id="lab-07")).kind is None
 
 
@@ -313,7 +313,7 @@ def test_an_exemption_has_days_in_the_zone_of_its_ban(time, kind):
         assert "until 2023-06-30 (Europe/Brussels)" in verdict.clause
 
 
-def test_the_exemption_that_holds_is_found_behind_one_that_is_over():
+def test_an_exemption_in_force_is_found_after_an_expired_one():
     exemptions = [leave(end=date(2023, 3, 31)), leave(start=date(2023, 4, 1), reason="again")]
     verdict = only(exemptions=exemptions, who=device(id="lab-07"))
     assert verdict.exemption.reason == "again"
@@ -339,7 +339,7 @@ def test_explain_asks_every_ban():
     assert steps[0].clause == "ban 'other' does not cover TikTok"
 
 
-def test_explain_stops_where_a_general_clause_settles_it():
+def test_explain_stops_at_a_condition_for_all_bans():
     (step,) = Policy([BAN, BAN]).explain("tls-sni", NOON, MATCH, device(), None)
     assert step.ban is None
     assert "outside" in step.clause

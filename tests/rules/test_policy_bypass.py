@@ -46,7 +46,7 @@ def decide(
     return verdict
 
 
-def test_a_ban_that_says_nothing_of_it_covers_nothing() -> None:
+def test_a_ban_without_bypass_covers_no_bypass_app() -> None:
     verdict = decide(SILENT)
     assert (verdict.kind, verdict.clause) == (None, "no ban covers Tor")
 
@@ -59,7 +59,7 @@ def test_the_class_of_the_device_decides(kind: str, expected: str | None) -> Non
     assert decide(ALERTING, kind=kind).kind == expected
 
 
-def test_the_clause_tells_why_the_app_is_covered() -> None:
+def test_the_clause_says_why_the_app_is_covered() -> None:
     assert decide(ALERTING).clause == (
         "ban 'rule' forbids Tor (bypass: alert) on devices of class service,"
         " in force from 2023-03-10 (Europe/Brussels)"
@@ -77,16 +77,16 @@ def test_the_clause_tells_why_the_app_is_covered() -> None:
         ("2023-09-11T00:00:00+02:00", None),
     ],
 )
-def test_its_days_hold(moment: str, expected: str | None) -> None:
+def test_days_apply_to_bypass_apps(moment: str, expected: str | None) -> None:
     assert decide(ALERTING, moment=moment).kind == expected
 
 
-def test_its_networks_hold() -> None:
+def test_networks_apply_to_bypass_apps() -> None:
     assert decide(replace(ALERTING, networks=frozenset({"elsewhere"}))).kind is None
     assert decide(replace(ALERTING, networks=frozenset({"hq"}))).kind == "violation"
 
 
-def test_exemptions_hold() -> None:
+def test_exemptions_apply_to_bypass_apps() -> None:
     leave = Exemption("rule", "lab-07", None, None, "research", "CISO")
     assert decide(ALERTING, leaves=(leave,)).kind == "exempt"
     assert decide(ALERTING, leaves=(replace(leave, apps=frozenset({"tor"})),)).kind == "exempt"
@@ -102,9 +102,11 @@ def test_exemptions_hold() -> None:
         ("dns-query", "embed", "possible"),
     ],
 )
-def test_confidence_is_that_of_any_app(evidence: Evidence, role: Role, confidence: str) -> None:
+def test_confidence_is_the_same_as_for_other_apps(
+    evidence: Evidence, role: Role, confidence: str
+) -> None:
     assert decide(ALERTING, evidence=evidence, role=role).confidence == confidence
 
 
-def test_other_apps_stay_uncovered() -> None:
+def test_other_apps_are_not_covered() -> None:
     assert decide(ALERTING, app=App("wechat", "WeChat", "tencent", "chat")).kind is None

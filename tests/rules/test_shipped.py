@@ -103,9 +103,9 @@ def test_no_trap_shows_its_app(shipped_catalog: Catalog, evidence: Any) -> None:
             tried += 1
             match = shipped_catalog.match(name)
             if match and match.role == "exclusive":
-                told = f"{trap['id']}: {name}"
-                assert name in names, told
-                assert match.app.id not in trap["applies_to"], told
+                expected = f"{trap['id']}: {name}"
+                assert name in names, expected
+                assert match.app.id not in trap["applies_to"], expected
     assert tried > 100
 
 

@@ -45,7 +45,7 @@ def test_a_signature_becomes_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "told"),
+    ("old", "new", "line", "expected"),
     [
         ("name: Clips & Co", "nmae: Clips", 1, "needs 'name'"),
         ("vendor: maker", "vendor: Maker Inc", 3, "expected a-z, 0-9"),
@@ -75,20 +75,20 @@ def test_a_signature_becomes_values() -> None:
         ("tests: {", "tests: [", 10, "not valid YAML"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(old: str, new: str, line: int, told: str) -> None:
+def test_a_mistake_is_reported_with_its_line(old: str, new: str, line: int, expected: str) -> None:
     assert old in GOOD
     _, problems = read(GOOD.replace(old, new, 1))
-    assert any(each.line == line and told in each.message for each in problems), problems
+    assert any(each.line == line and expected in each.message for each in problems), problems
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     _, problems = read(
         "app: clips\ndomains:\n  - {suffix: A.example, role: x}\n  - word\nextra: 1\n"
     )
-    told = "\n".join(str(each) for each in problems)
+    expected = "\n".join(str(each) for each in problems)
     for part in ("'name'", "'vendor'", "'category'", "capitals", "'role'", "'sources'", "'extra'"):
-        assert part in told
-    assert "apps/clips.yaml:4: expected a domain as a mapping" in told
+        assert part in expected
+    assert "apps/clips.yaml:4: expected a domain as a mapping" in expected
 
 
 def test_no_domain_is_a_mistake() -> None:
@@ -100,7 +100,7 @@ def test_no_domain_is_a_mistake() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "told"),
+    ("kind", "name", "expected"),
     [
         ("suffix", "Clips.example", "expected clips.example"),
         ("suffix", "clips.example.", "expected clips.example"),
@@ -128,8 +128,8 @@ def test_no_domain_is_a_mistake() -> None:
         ("suffix", "clips.example\n", "is not a host name"),
     ],
 )
-def test_a_name_that_cannot_match_is_refused(kind: str, name: str, told: str) -> None:
-    assert told in name_fault(name, kind)  # type: ignore[arg-type]
+def test_a_name_that_cannot_match_is_rejected(kind: str, name: str, expected: str) -> None:
+    assert expected in name_fault(name, kind)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -144,5 +144,5 @@ def test_a_name_that_cannot_match_is_refused(kind: str, name: str, told: str) ->
         ("suffix", ("abcdefg." * 31) + "abcde"),
     ],
 )
-def test_a_sound_name_passes(kind: str, name: str) -> None:
+def test_a_valid_name_is_accepted(kind: str, name: str) -> None:
     assert name_fault(name, kind) == ""  # type: ignore[arg-type]

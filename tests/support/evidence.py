@@ -1,4 +1,4 @@
-"""Captures scanned with their proof, and the proof scanned again."""
+"""Captures are scanned with evidence, and the evidence captures are scanned again."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from netwatch.incidents.evidence_folder import EvidenceFolder
 SENSOR = Sensor("here", "0")
 
 
-def scanned(
+def scan_alerts(
     config: Config,
     *paths: str | Path,
     keep_frames: bool = False,
@@ -23,17 +23,16 @@ def scanned(
     """The alerts of captures."""
     statistics = RunStatistics()
     given = list(captures(find([str(path) for path in paths]), continuous))
-    found = jobs.scan(given, config, statistics, workers, keep_frames=keep_frames)
+    incidents = jobs.scan(given, config, statistics, workers, keep_frames=keep_frames)
     assert statistics.unread == statistics.notes == []
-    return found.alerts(None, SENSOR)
+    return incidents.alerts(None, SENSOR)
 
 
-def kept(evidence: EvidenceFolder, alerts: list[Alert]) -> dict[str, str]:
-    """The files that were written, by the id of their alert."""
-    told = [evidence.write(alert) for alert in alerts]
-    return {alert.id: alert.extra["evidence_file"] for alert in told}
+def write_evidence(folder: EvidenceFolder, alerts: list[Alert]) -> dict[str, str]:
+    """The evidence captures that were written, by the id of their alert."""
+    return {alert.id: folder.write(alert).extra["evidence_file"] for alert in alerts}
 
 
-def again(config: Config, files: dict[str, str]) -> dict[str, list[str]]:
-    """The ids that a scan of each file gives."""
-    return {key: [alert.id for alert in scanned(config, path)] for key, path in files.items()}
+def rescan(config: Config, files: dict[str, str]) -> dict[str, list[str]]:
+    """The ids of the alerts that a scan of each file gives."""
+    return {key: [alert.id for alert in scan_alerts(config, path)] for key, path in files.items()}
