@@ -1,0 +1,1 @@
+"""Contacts become incidents, and incidents have evidence."""

@@ -1,0 +1,1 @@
+"""Networks, devices, address bindings over time, and the location of addresses."""

@@ -37,6 +37,11 @@ def period(first: date | None, last: date | None, timezone: str) -> Period:
     return Period(_start_of_day(first, zone), _start_of_day(after, zone))
 
 
+def days_text(first: date | None, last: date | None, timezone: str) -> str:
+    """The days of a period in words."""
+    return f"from {first or 'the beginning'} until {last or 'further notice'} ({timezone})"
+
+
 def _start_of_day(day: date | None, zone: ZoneInfo) -> int | None:
     if day is None:
         return None

@@ -1,0 +1,120 @@
+"""``netwatch policy check``: the parts of the configuration, and which of them are in force."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from time import time_ns
+from typing import Any
+
+from netwatch.config import Config, load
+from netwatch.core.text import quantity
+from netwatch.core.verdict import Ban, Exemption
+from netwatch.formats.values import escaped, rfc3339
+from netwatch.inventory.networks import CLASSES, Scope
+from netwatch.rules.period import days_text
+
+
+def check(args: argparse.Namespace) -> int:
+    """Run ``netwatch policy check`` and return the exit status."""
+    config = load(args.config)
+    now = time_ns() if args.time is None else args.time
+    if args.format == "jsonl":
+        for record, _ in _rows(config, now):
+            print(json.dumps(record, default=str))
+        return 0
+    print(f"{config.path or 'built-in defaults'}: valid; in force at {rfc3339(now, 0)}:")
+    for record, cells in _rows(config, now):
+        text = "  ".join(cell for cell in cells if cell)
+        print(escaped(f"{record['kind']:<11} {text}"))
+    return 0
+
+
+Row = tuple[dict[str, Any], list[str]]
+"""One part of the configuration: a record for programs, and cells of a table for people."""
+
+
+def _rows(config: Config, now: int) -> Iterator[Row]:
+    """The parts of a configuration with their state at `now` (ns), networks in order of class."""
+    yield from map(_network, sorted(config.networks.scopes, key=_class_order))
+    for ban in config.policy.bans:
+        yield _ban(ban, config.policy.state(ban, now))
+    zones = {ban.id: ban.timezone for ban in config.policy.bans}
+    for exemption in config.policy.exemptions:
+        state = config.policy.state(exemption, now)
+        yield _exemption(exemption, state, zones[exemption.ban])
+    count = len(config.devices)
+    yield {"kind": "devices", "count": count}, [f"{count} in the inventory"]
+    apps, version = len(config.catalog.signatures), config.catalog.version
+    record = {"kind": "signatures", "apps": apps, "version": version}
+    yield record, [quantity(apps, "app"), f"version {version}"]
+    for note in config.notes:
+        yield {"kind": "note", "note": note}, [note]
+
+
+def _class_order(scope: Scope) -> tuple[int, str]:
+    return CLASSES.index(scope.network.device_class), scope.network.name
+
+
+def _network(scope: Scope) -> Row:
+    ranges, vlans = [*map(str, scope.ranges)], sorted(scope.vlans)
+    record = {
+        "kind": "network",
+        "class": scope.network.device_class,
+        "name": scope.network.name,
+        "cidrs": ranges,
+        "vlans": vlans,
+        "authority": scope.network.authority,
+    }
+    clients = ", ".join([*ranges, *(f"VLAN {vlan}" for vlan in vlans)])
+    kind = scope.network.device_class
+    return record, [f"{kind:<14}", scope.network.name, clients, scope.network.authority]
+
+
+def _ban(ban: Ban, state: str) -> Row:
+    record = {
+        "kind": "ban",
+        "state": state,
+        "id": ban.id,
+        "authority": ban.authority,
+        "from": ban.start,
+        "until": ban.end,
+        "timezone": ban.timezone,
+        "forbids": sorted(ban.forbids),
+        "advises": sorted(ban.advises),
+        "networks": sorted(ban.networks),
+        "apps": sorted(ban.apps),
+        "bypass": sorted(ban.bypass),
+        "min_confidence": ban.min_confidence,
+    }
+    effects = [f"forbids {', '.join(sorted(ban.forbids))}"] if ban.forbids else []
+    effects += [f"advises against {', '.join(sorted(ban.advises))}"] if ban.advises else []
+    effects += [f"only in {', '.join(sorted(ban.networks))}"] if ban.networks else []
+    apps = ", ".join(sorted(ban.apps))
+    if ban.bypass:
+        effects.append(f"bypass: alert, covers {', '.join(sorted(ban.bypass))}")
+    return record, [
+        f"{state:<14}",
+        ban.id,
+        days_text(ban.start, ban.end, ban.timezone),
+        "; ".join(effects),
+        apps,
+    ]
+
+
+def _exemption(exemption: Exemption, state: str, timezone: str) -> Row:
+    record = {
+        "kind": "exemption",
+        "state": state,
+        "device": exemption.device,
+        "ban": exemption.ban,
+        "from": exemption.start,
+        "until": exemption.end,
+        "timezone": timezone,
+        "apps": sorted(exemption.apps),
+        "reason": exemption.reason,
+        "approved_by": exemption.approved_by,
+    }
+    apps = ", ".join(sorted(exemption.apps))
+    days = days_text(exemption.start, exemption.end, timezone)
+    what = f"{exemption.device} from {exemption.ban}"
+    return record, [f"{state:<14}", what, days, apps, exemption.reason, exemption.approved_by]

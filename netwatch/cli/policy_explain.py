@@ -1,0 +1,112 @@
+"""``netwatch policy explain``: which verdict applies to a contact, and each step towards it."""
+
+import argparse
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from netwatch.config import Config, load
+from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.names import normalise
+from netwatch.core.user_yaml import did_you_mean
+from netwatch.core.verdict import CONFIDENCE_RANK, Verdict
+from netwatch.formats.values import escaped, rfc3339
+from netwatch.rules.explain import explain_name
+from netwatch.rules.period import days_text
+from netwatch.rules.policy import confidence
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def explain(args: argparse.Namespace) -> int:
+    """Run ``netwatch policy explain`` and return the exit status."""
+    config = load(args.config)
+    ip, mac = _client(config, args)
+    network, by_range = config.networks.explain(ip, args.vlan)
+    device, by_entry = config.devices.explain(ip, mac, network)
+    name = config.strip_search_suffix(normalise(args.name.encode("utf-8", "surrogateescape")))
+    match = config.catalog.match(name)
+    where = f"{network.name} (class {network.device_class})" if network else "outside"
+    steps = [
+        ("time", rfc3339(args.time, 0)),
+        ("network", f"{where}: {by_range}"),
+        ("device", f"{device.id} (class {device.device_class}): {by_entry}"),
+    ]
+    if match is None:
+        steps.append(("name", f"{name}: {explain_name(config.catalog, name)}"))
+        verdicts = [Verdict(None, None, "no rule matches the name")]
+    else:
+        by_rule = f"{match.app.name}, {match.role}, by {match.rule}"
+        grade = confidence(args.evidence, match.role)
+        steps.append(("name", f"{name}: {by_rule}: {explain_name(config.catalog, name)}"))
+        steps.append(("evidence", f"{args.evidence} of a domain of role {match.role}: {grade}"))
+        contact = args.evidence, args.time, match, device, network
+        verdicts = config.policy.decide(*contact)
+        steps += [_ban_step(step, args.time) for step in config.policy.explain(*contact)]
+    if args.format == "jsonl":
+        record = {
+            "verdicts": [_record(verdict) for verdict in verdicts],
+            "steps": [{"step": step, "says": text} for step, text in steps],
+        }
+        print(json.dumps(record))
+        return 0
+    for verdict in verdicts:
+        below = " (recorded, not reported: below the min_confidence of the ban)"
+        note = "" if _alerted(verdict) else below
+        words = [verdict.kind or "no verdict", *filter(None, [verdict.confidence])]
+        print(", ".join(words) + note)
+        print(escaped(f"  {verdict.clause}"))
+    print()
+    for step, text in steps:
+        print(escaped(f"{step:<9} {text}"))
+    return 0
+
+
+def _client(config: Config, args: argparse.Namespace) -> tuple[bytes, bytes | None]:
+    """The IP address and MAC of the device: those given, else those of the inventory."""
+    ip, entry = parse_ip(args.device), config.devices.find(args.device)
+    mac = parse_mac(args.mac) if args.mac else None
+    mistake = ""
+    if args.mac and mac is None:
+        mistake = f"--mac: expected a MAC address like 02:00:00:00:00:01, found '{args.mac}'"
+    elif ip is None and entry is None:
+        ids = [known.id for known in config.devices.entries]
+        hint = did_you_mean(args.device, ids)
+        expected = "an IP address or an id of the inventory"
+        mistake = f"--device: expected {expected}, found '{args.device}'{hint}"
+    elif ip is None and entry is not None and not entry.ips:
+        expected = "an IP address, since the inventory has none for this device"
+        mistake = f"--device: expected {expected}, found '{entry.id}'"
+    if mistake:
+        raise ConfigError([Problem("netwatch policy explain", 0, 0, mistake)])
+    if ip is not None or entry is None:
+        assert ip is not None
+        return ip, mac
+    return entry.ips[0], mac or entry.mac
+
+
+def _ban_step(verdict: Verdict, time: int) -> tuple[str, str]:
+    ban = verdict.ban
+    if ban is None:
+        return "all bans", verdict.clause
+    local = (_EPOCH + timedelta(seconds=time // 10**9)).astimezone(ZoneInfo(ban.timezone))
+    days = days_text(ban.start, ban.end, ban.timezone)
+    return "ban", f"{verdict.clause} [{days}; it was {local:%Y-%m-%d %H:%M:%S} there]"
+
+
+def _alerted(verdict: Verdict) -> bool:
+    if verdict.kind is None or verdict.ban is None or verdict.confidence is None:
+        return True
+    return CONFIDENCE_RANK[verdict.confidence] >= CONFIDENCE_RANK[verdict.ban.min_confidence]
+
+
+def _record(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "verdict": verdict.kind,
+        "confidence": verdict.confidence,
+        "clause": verdict.clause,
+        "ban": verdict.ban.id if verdict.ban else None,
+        "alerted": verdict.kind is not None and _alerted(verdict),
+    }
