@@ -11,8 +11,8 @@ from netwatch.core.errors import ConfigError
 from netwatch.core.verdict import Exemption
 from netwatch.rules import bans as packs
 from netwatch.rules import load as catalog_load
+from netwatch.watch.endpoint_options import EndpointOptions
 from netwatch.watch.health import Thresholds
-from netwatch.watch.listen import Listen
 
 SIGNATURE = """\
 app: tiktok
@@ -155,9 +155,9 @@ def test_the_shipped_signatures_are_the_default():
 def test_metrics():
     assert load(write("")).metrics is None
     plain = load(write("metrics: {listen: 127.0.0.1:9477}")).metrics
-    assert plain == Listen("127.0.0.1", 9477, Thresholds(60, 60, 300))
+    assert plain == EndpointOptions("127.0.0.1", 9477, Thresholds(60, 60, 300))
     text = "metrics: {listen: '[::1]:80', silence: 1h, dropping: 10s, stuck: 2m}"
-    assert load(write(text)).metrics == Listen("::1", 80, Thresholds(3600, 10, 120))
+    assert load(write(text)).metrics == EndpointOptions("::1", 80, Thresholds(3600, 10, 120))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""The command line: arguments in, the pipeline run, an exit status out.
+"""The command line: it parses the arguments, runs a command, and returns its exit status.
 
-Only the module of the command that was asked for is imported: the rest would cost more
-than many a capture.
+Only the module of the command that was given is imported, because importing all of them
+takes longer than scanning a small capture.
 """
 
 import argparse
@@ -11,63 +11,88 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from netwatch import __version__
 
-COMMANDS = {
-    "netwatch.cli.captures": {
-        "scan": "captures in, alerts out",
-        "names": "every name that devices show, before any rule",
-    },
-    "netwatch.cli.live": {"live": "the same engine on an interface, for as long as it runs"},
-    "netwatch.cli.signatures": {"signatures": "the catalogue of apps and their names"},
-    "netwatch.cli.policy": {"policy": "the configuration: what holds, and why"},
-    "netwatch.cli.outputs": {"outputs": "where alerts are delivered to: status, test, replay"},
-    "netwatch.cli.schema": {"schema": "the JSON Schema of a record"},
-    "netwatch.cli.doctor": {
-        "doctor": "can this machine capture, is the configuration sound, are the outputs reachable"
-    },
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: the function that adds its parser, as ``module:function``, and what it does,
+    in one line."""
+
+    add: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "scan": Command(
+        "netwatch.cli.captures:add_scan", "read captures and report violations of bans"
+    ),
+    "names": Command(
+        "netwatch.cli.captures:add_names", "list every name in captures, before any rule"
+    ),
+    "live": Command("netwatch.cli.live:add", "capture on interfaces and report violations of bans"),
+    "signatures": Command("netwatch.cli.signatures:add", "show and test the signatures of apps"),
+    "policy": Command("netwatch.cli.policy:add", "check the configuration, explain verdicts"),
+    "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
+    "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),
+    "doctor": Command("netwatch.cli.doctor:add", "check privileges, configuration and outputs"),
 }
-"""The modules, the commands that each adds, and what these do in a line."""
+"""All commands, in the order in which ``netwatch --help`` lists them."""
 
-COLLECT = 50_000
-"""Objects that may be made before the collector looks for cycles: a run makes many and of
-cycles next to none."""
+GC_THRESHOLD = 50_000
+"""Allocations between two runs of the garbage collector: a scan allocates many objects and
+creates next to no reference cycles."""
 
-EXAMPLES = """examples:
-  netwatch scan office.pcap                 was the ban kept? one line an incident
-  netwatch scan captures/ -c netwatch.yaml  a folder of captures, by your own rules
-  netwatch names office.pcap                what the wire says, before any rule
+EXIT_STATUS = """exit status:
+  0  done
+  1  some input could not be read, or something failed; the rest was done
+  2  the command line or the configuration is wrong
+  3  with --fail-on: an incident with such a verdict was found
+"""
+
+EXAMPLES = f"""examples:
+  netwatch scan office.pcap                 is a ban violated? one row per incident
+  netwatch scan captures/ -c netwatch.yaml  a folder of captures, with your own rules
+  netwatch names office.pcap                the names in a capture, before any rule
   netwatch policy explain --device 10.20.1.7 --name www.tiktok.com --time 2023-03-20T09:00
 
-exit status: 0 done; 1 some input could not be read; 2 usage or configuration is wrong;
-3 with --fail-on, when there was such a verdict
-"""
+'netwatch COMMAND --help' describes the options of a command.
+
+{EXIT_STATUS}"""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that reports an unknown argument with the usage of the command to which it was
+    given; argparse would print the usage of ``netwatch`` itself."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse the arguments; the list of unknown ones is always empty."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and exit with status 2."""
+        self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: error: {message}\nTry '{self.prog} --help'.\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run netwatch with `argv` (without the program's name); the exit status."""
-    gc.set_threshold(COLLECT)
-    # What is left at the end is the system's to take back, without a last look for cycles.
+    """Run netwatch with the arguments `argv` (without the name of the program); the exit
+    status."""
+    gc.set_threshold(GC_THRESHOLD)
+    # The system frees the memory faster than a last run of the garbage collector would.
     atexit.register(gc.freeze)
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog="netwatch",
-        description="Tells from packets whether a ban on an app was kept.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"netwatch {__version__}")
-    groups = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    wanted = next((word for word in arguments if not word.startswith("-")), None)
-    for module, commands in COMMANDS.items():
-        if wanted in commands:
-            importlib.import_module(module).add(groups, [_common()])
-        else:
-            for name, does in commands.items():
-                groups.add_parser(name, help=does, add_help=False)
-    args = parser.parse_args(arguments)
+    command = next((word for word in arguments if not word.startswith("-")), None)
+    args = build_parser((command,)).parse_args(arguments)
     from netwatch.core.errors import ConfigError, NetwatchError
 
     try:
@@ -79,13 +104,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"netwatch: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # The reader went away (`| head`): nobody is left to be told.
+        # The reader of the records has ended (`| head`), which is no error.
         sys.stderr.close()
         return 141
     except OSError as error:
-        # A full disk refuses what is still in the buffer once more at exit.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         place = f"{error.filename}: " if error.filename else ""
         print(f"netwatch: {place}{error.strerror or error}", file=sys.stderr)
         return 1
@@ -94,12 +117,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _common() -> argparse.ArgumentParser:
+def build_parser(commands: Container[str | None] = COMMANDS) -> CommandParser:
+    """The parser of the command line. `commands` are those whose options are wanted; the
+    others are only listed, and their modules are not imported."""
+    parser = CommandParser(
+        prog="netwatch",
+        description="Detects in network traffic whether bans on apps are violated: who contacted"
+        " which app, when, and which traffic could not be read.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"netwatch {__version__}")
+    groups = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        if name in commands:
+            module, _, function = command.add.partition(":")
+            getattr(importlib.import_module(module), function)(groups, [_common_options()])
+        else:
+            groups.add_parser(name, help=command.summary, add_help=False)
+    return parser
+
+
+def _common_options() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "-c",
         "--config",
         metavar="FILE",
-        help="configuration (else ./netwatch.yaml, /etc/netwatch/netwatch.yaml, defaults)",
+        help="configuration (default: ./netwatch.yaml, else /etc/netwatch/netwatch.yaml,"
+        " else built-in defaults)",
     )
     return common
+
+
+def _discard_output() -> None:
+    """Send what is still in the buffer of standard output nowhere: a full disk would refuse it
+    once more when Python exits."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,109 +1,156 @@
 """``netwatch scan`` and ``netwatch names``: captures in, records out.
 
-Records go to standard output or a file and nothing else does; progress, the summary and
+Records go to standard output or to a file, and nothing else does; progress, the summary and
 errors go to standard error.
 """
 
 import argparse
 import time
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+from netwatch.cli import COMMANDS, EXIT_STATUS
 from netwatch.core.statistics import RunStatistics
 
-_SCAN = """examples:
-  netwatch scan office.pcap                    by ./netwatch.yaml, else by built-in rules
-  netwatch scan -c be.yaml captures/ --jobs 2  a folder, two files at a time
-  zcat big.pcap.gz | netwatch scan -           from a pipe (gzip is also read by itself)
+if TYPE_CHECKING:
+    from netwatch.cli.deliver import Delivering
+    from netwatch.config import Config
+    from netwatch.incidents.evidence_folder import EvidenceFolder
+
+_SCAN_EXAMPLES = f"""examples:
+  netwatch scan office.pcap                    with ./netwatch.yaml, else with built-in rules
+  netwatch scan -c be.yaml captures/ --jobs 2  a folder, two captures at a time
   netwatch scan mirror.pcap --format jsonl -o alerts.jsonl
-  netwatch scan day-*.pcap --continuous        one capture cut in pieces by tcpdump -C or -G
-  netwatch scan office.pcap --coverage         and how much nobody could read, by device
-  netwatch scan office.pcap --evidence proof/  and the packets that prove each incident
+  netwatch scan day-*.pcap --continuous        one capture in pieces, from tcpdump -C or -G
+  netwatch scan office.pcap --coverage         also the flows whose name could not be read
+  netwatch scan office.pcap --evidence proof/  also the packets that prove each incident
+  zstd -dc big.pcap.zst | netwatch scan -      a pipe (compressed files are read directly, too)
   netwatch scan office.pcap --fail-on violation || mail -s "TikTok" ciso@example.org
-"""
-_NAMES = """examples:
-  netwatch names office.pcap                   one line a name, as it is on the wire
+
+{EXIT_STATUS}"""
+_NAMES_EXAMPLES = """examples:
+  netwatch names office.pcap                   one line per name, as it is in the packets
   netwatch names office.pcap --format jsonl | jq -r .name | sort | uniq -c
 """
 
 DELIVER_TIMEOUT = 300
-"""Seconds that ``--deliver`` waits for the receivers."""
+"""Seconds that ``--deliver`` waits for the receivers by default."""
 
-_VERDICTS = {"violation": {"violation"}, "advisory": {"violation", "advisory"}}
+_FAIL_ON = {"violation": {"violation"}, "advisory": {"violation", "advisory"}}
+"""The values of ``--fail-on``, each with the verdicts for which the exit status is 3."""
 
 
-def add(
+def add_scan(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Register both commands; each sets `func`, which gives the exit status."""
-    from netwatch.formats.registry import FORMATS, OBSERVATION_FORMATS
+    """Add the parser of ``netwatch scan``. It sets `func`, which takes the parsed arguments and
+    returns the exit status."""
+    from netwatch.formats.registry import FORMATS
 
-    scanning = _command(groups, parents, "scan", "captures in, alerts out", _SCAN, FORMATS)
-    scanning.add_argument(
-        "--fail-on",
-        choices=tuple(_VERDICTS),
-        help="exit with 3 when there was such an incident (advisory: or a violation)",
-    )
-    scanning.add_argument(
-        "--coverage",
-        action="store_true",
-        help="tell behind the alerts of how many flows no name could be read, and why",
-    )
-    scanning.add_argument(
-        "--deliver",
-        action="store_true",
-        help="deliver the alerts to the outputs of the configuration too, and wait for that",
-    )
-    scanning.add_argument(
-        "--deliver-timeout",
-        metavar="SECONDS",
-        type=_seconds,
-        default=DELIVER_TIMEOUT,
-        help=f"how long to wait (default {DELIVER_TIMEOUT}); what is left stays in the outbox",
-    )
-    scanning.add_argument(
-        "--evidence",
-        metavar="DIR",
-        help="write there, for each incident, a small capture of the packets that prove it",
-    )
-    scanning.set_defaults(func=scan)
-    does = "every name that devices show, before any rule"
-    naming = _command(groups, parents, "names", does, _NAMES, OBSERVATION_FORMATS)
-    naming.set_defaults(func=names)
-
-
-def _command(
-    groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    parents: Sequence[argparse.ArgumentParser],
-    name: str,
-    does: str,
-    epilog: str,
-    formats: Iterable[str],
-) -> argparse.ArgumentParser:
     parser = groups.add_parser(
-        name,
-        help=does,
-        description=f"{does[0].upper()}{does[1:]}.",
-        epilog=epilog,
+        "scan",
+        help=COMMANDS["scan"].summary,
+        description="Reads captures (pcap, pcapng, also compressed) and reports which devices"
+        " contacted banned apps: one record per incident.",
+        epilog=_SCAN_EXAMPLES,
         parents=list(parents),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "paths", metavar="PATH", nargs="+", help="a capture, a folder of them, a glob, or -"
+    _add_capture_options(parser, FORMATS)
+    _add_scan_options(parser)
+    parser.set_defaults(func=scan)
+
+
+def add_names(
+    groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> None:
+    """Add the parser of ``netwatch names``. It sets `func`, as that of ``scan`` does."""
+    from netwatch.formats.registry import OBSERVATION_FORMATS
+
+    parser = groups.add_parser(
+        "names",
+        help=COMMANDS["names"].summary,
+        description="Lists every name that devices sent or received in DNS, TLS, QUIC or HTTP:"
+        " one record per observation, before any rule is applied.",
+        epilog=_NAMES_EXAMPLES,
+        parents=list(parents),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--format", choices=tuple(formats), default="table")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write there, whole or not at all")
+    _add_capture_options(parser, OBSERVATION_FORMATS)
+    parser.set_defaults(func=names)
+
+
+def _add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str]) -> None:
+    """The arguments that both commands have."""
     parser.add_argument(
-        "--jobs", metavar="N", type=_jobs, default=1, help="captures read at a time (default 1)"
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="a capture, a folder of captures, a glob, or - for standard input",
+    )
+    parser.add_argument(
+        "--format",
+        choices=tuple(formats),
+        default="table",
+        help="format of the records (default table)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write the records to FILE, which is replaced only when all are written",
+    )
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=_jobs,
+        default=1,
+        help="captures that are read in parallel (default 1)",
     )
     parser.add_argument(
         "--continuous",
         action="store_true",
-        help="the files are one capture cut in pieces, taken in time order",
+        help="the files are pieces of one capture; they are read in the order of their time",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no summary, errors only")
-    parser.add_argument("-v", "--verbose", action="store_true", help="a longer summary")
-    return parser
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print errors only, no progress and no summary"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="print a longer summary")
+
+
+def _add_scan_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--fail-on",
+        choices=tuple(_FAIL_ON),
+        help="exit with status 3 if there is a violation; with advisory, also if there is an"
+        " advisory incident",
+    )
+    parser.add_argument(
+        "--coverage",
+        action="store_true",
+        help="report also in how many flows no name could be read, and why",
+    )
+    parser.add_argument(
+        "--evidence",
+        metavar="DIR",
+        help="write the packets that prove each incident to a small capture in DIR",
+    )
+    parser.add_argument(
+        "--deliver",
+        action="store_true",
+        help="deliver the alerts also to the outputs of the configuration, and wait until they"
+        " are delivered",
+    )
+    parser.add_argument(
+        "--deliver-timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=DELIVER_TIMEOUT,
+        help=f"how long to wait (default {DELIVER_TIMEOUT}); alerts that are not delivered by"
+        " then stay in the outbox",
+    )
 
 
 def _jobs(text: str) -> int:
@@ -123,62 +170,74 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch import config as configuration
     from netwatch.capture.files import find
     from netwatch.cli import terminal
+    from netwatch.cli.summary import Summary
     from netwatch.coverage.counts import Coverage
-    from netwatch.engine import jobs
-    from netwatch.engine import observe as wire
+    from netwatch.engine import jobs, observe
     from netwatch.formats.registry import FORMATS
 
     started, statistics = time.perf_counter(), RunStatistics()
     config = configuration.load(args.config)
-    captures = list(wire.captures(find(args.paths), args.continuous))
+    captures = list(observe.captures(find(args.paths), args.continuous))
     coverage = Coverage() if args.coverage or not args.quiet else None
-    evidence = None
-    if args.evidence:
-        from netwatch.incidents.evidence_folder import EvidenceFolder
-
-        evidence = EvidenceFolder(args.evidence)
+    evidence = _evidence(args)
     terminal.warn_interpreted(args)
-    delivery = None
-    if args.deliver:
-        from netwatch.cli.deliver import Delivering
-
-        delivery = Delivering(config)
+    delivery = _delivery(args, config)
     with terminal.output(args.output) as stream:
         with terminal.progress(args, captures) as progress:
-            keep_frames = evidence is not None
             incidents = jobs.scan(
-                captures, config, statistics, args.jobs, progress, coverage, keep_frames
+                captures, config, statistics, args.jobs, progress, coverage, evidence is not None
             )
         alerts = incidents.alerts(config.geo, config.sensor)
         if evidence is not None:
-            alerts = list(map(evidence.write, alerts))
+            alerts = [evidence.write(alert) for alert in alerts]
         writer = FORMATS[args.format].writer(stream)
         writer.begin("alerts")
         for alert in alerts:
             writer.alert(alert)
         report = coverage.report(statistics.packets, statistics.anomalies) if coverage else None
         if args.coverage and report and not writer.coverage(report, args.verbose):
-            terminal.note(args, f"{args.format} has no place for coverage: take table or jsonl")
+            terminal.note(args, f"--format {args.format} has no coverage; use table or jsonl")
         writer.end()
-    terminal.summary(
-        args, statistics, time.perf_counter() - started, config, incidents, report, evidence
+    seconds = time.perf_counter() - started
+    summary = Summary(
+        statistics, seconds, config, incidents=incidents, coverage=report, evidence=evidence
     )
-    left = delivery.deliver(alerts, args.deliver_timeout) if delivery else False
-    if args.fail_on and _VERDICTS[args.fail_on] & {alert.verdict for alert in alerts}:
+    summary.show(args)
+    undelivered = delivery.deliver(alerts, args.deliver_timeout) if delivery else False
+    if args.fail_on and _FAIL_ON[args.fail_on] & {alert.verdict for alert in alerts}:
         return 3
-    return 1 if statistics.unread or left else 0
+    return 1 if statistics.unread or undelivered else 0
+
+
+def _evidence(args: argparse.Namespace) -> "EvidenceFolder | None":
+    """The folder of evidence captures. Raises `NetwatchError` where it cannot be used, which
+    is better known before the first capture is read."""
+    if not args.evidence:
+        return None
+    from netwatch.incidents.evidence_folder import EvidenceFolder
+
+    return EvidenceFolder(args.evidence)
+
+
+def _delivery(args: argparse.Namespace, config: "Config") -> "Delivering | None":
+    """The delivery to the outputs; raises `ConfigError` and `NetwatchError`."""
+    if not args.deliver:
+        return None
+    from netwatch.cli.deliver import Delivering
+
+    return Delivering(config)
 
 
 def names(args: argparse.Namespace) -> int:
     """Run ``netwatch names``; the exit status."""
     from netwatch.capture.files import find
     from netwatch.cli import terminal
-    from netwatch.engine import jobs
-    from netwatch.engine import observe as wire
+    from netwatch.cli.summary import Summary
+    from netwatch.engine import jobs, observe
     from netwatch.formats.registry import FORMATS
 
     started, statistics = time.perf_counter(), RunStatistics()
-    captures = list(wire.captures(find(args.paths), args.continuous))
+    captures = list(observe.captures(find(args.paths), args.continuous))
     terminal.warn_interpreted(args)
     with terminal.output(args.output) as stream, terminal.progress(args, captures) as progress:
         writer = FORMATS[args.format].writer(stream)
@@ -186,5 +245,5 @@ def names(args: argparse.Namespace) -> int:
         for observation in jobs.names(captures, statistics, args.jobs, progress):
             writer.observation(observation)
         writer.end()
-    terminal.summary(args, statistics, time.perf_counter() - started)
+    Summary(statistics, time.perf_counter() - started).show(args)
     return 1 if statistics.unread else 0

@@ -1,8 +1,8 @@
-"""``netwatch doctor``: can this machine capture, is the configuration sound, are the outputs
-reachable.
+"""``netwatch doctor``: checks whether this machine can capture, whether the configuration has
+mistakes, and whether the outputs can be reached.
 
-A line for each thing that was looked at: ``ok``, or ``bad`` with what is wrong and what
-to do. A new check is a function and a row of `CHECKS`.
+Each finding is one line: ``ok``, or ``bad`` with the problem and what to do about it. A new
+check is a function and a row of `CHECKS`.
 """
 
 import argparse
@@ -11,25 +11,29 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from netwatch.cli import COMMANDS
 from netwatch.core.errors import NetwatchError
+from netwatch.core.text import quantity
 
 _EXAMPLES = """examples:
-  netwatch doctor                     rights, interfaces, configuration, outputs
-  netwatch doctor -i eth1 -i eth2     try to capture on these
+  netwatch doctor                     privileges, interfaces, configuration, outputs
+  netwatch doctor -i eth1 -i eth2     try to capture on these interfaces
   netwatch doctor -c site.yaml
 
-exit status: 0 all is well; 1 something is not
+exit status:
+  0  no problem was found
+  1  there are problems (the lines that begin with bad)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at and how it is; where `well` is false, `todo` are lines on what
-    to do."""
+    """What was checked (`subject`), whether it `is_ok`, and the result in words; `todo` are
+    lines that say how to solve the problem."""
 
-    what: str
-    well: bool
-    told: str
+    subject: str
+    is_ok: bool
+    text: str
     todo: tuple[str, ...] = ()
 
 
@@ -37,12 +41,13 @@ def add(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Register the command; it sets `func`, which gives the exit status."""
+    """Add the parser of the command. It sets `func`, which takes the parsed arguments and
+    returns the exit status."""
     parser = groups.add_parser(
         "doctor",
-        help="can this machine capture, is the configuration sound, are the outputs reachable",
-        description="Can this machine capture, is the configuration sound, are the outputs"
-        " reachable. No alert is sent.",
+        help=COMMANDS["doctor"].summary,
+        description="Checks whether this machine can capture, whether the configuration has"
+        " mistakes, and whether the outputs can be reached. No alert is sent.",
         epilog=_EXAMPLES,
         parents=list(parents),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -53,89 +58,88 @@ def add(
         metavar="IFACE",
         action="append",
         default=[],
-        help="an interface to try, again for more (else all that are up)",
+        help="an interface to try; may be repeated (default: all that are up)",
     )
     parser.set_defaults(func=doctor)
 
 
 def doctor(args: argparse.Namespace) -> int:
     """Run ``netwatch doctor``; the exit status."""
-    well = True
+    all_ok = True
     for check in CHECKS:
-        for found in check(args):
-            well = well and found.well
-            print(f"{'ok ' if found.well else 'bad'} {found.what:<13} {found.told}")
-            for line in found.todo:
+        for finding in check(args):
+            all_ok = all_ok and finding.is_ok
+            print(f"{'ok ' if finding.is_ok else 'bad'} {finding.subject:<13} {finding.text}")
+            for line in finding.todo:
                 print(f"    {'':<13} {line}")
-    return 0 if well else 1
+    return 0 if all_ok else 1
 
 
-def _program(args: argparse.Namespace) -> Iterator[Finding]:
-    """Are the loops that touch every packet compiled?"""
+def _packet_loop(args: argparse.Namespace) -> Iterator[Finding]:
+    """Are the loops compiled that read every packet?"""
     from netwatch.capture import framing
-    from netwatch.dissect.loop import loop as kernel
+    from netwatch.dissect.loop import loop
 
-    if framing.COMPILED and kernel.COMPILED:
+    if framing.COMPILED and loop.COMPILED:
         yield Finding("packet loop", True, "compiled")
     else:
-        todo = ("install a C compiler, then netwatch again",)
-        yield Finding("packet loop", False, "runs interpreted, a hundred times slower", todo)
+        todo = ("install a C compiler, then reinstall netwatch",)
+        yield Finding(
+            "packet loop", False, "interpreted, a hundred times slower than compiled", todo
+        )
 
 
-def _rights(args: argparse.Namespace) -> Iterator[Finding]:
-    """May this process capture?"""
-    from netwatch.capture import privileges as rights
+def _privileges(args: argparse.Namespace) -> Iterator[Finding]:
+    """Does this process have the privilege to capture?"""
+    from netwatch.capture import privileges
 
-    if rights.may_capture():
-        yield Finding("rights", True, "CAP_NET_RAW is there: interfaces can be opened")
+    if privileges.may_capture():
+        yield Finding("privileges", True, "CAP_NET_RAW: interfaces can be opened")
     else:
-        told = "CAP_NET_RAW is missing: no interface can be opened; grant it by one of"
-        yield Finding("rights", False, told, tuple(rights.grants()))
+        text = "CAP_NET_RAW is missing: no interface can be opened; grant it by one of"
+        yield Finding("privileges", False, text, tuple(privileges.grants()))
 
 
 def _interfaces(args: argparse.Namespace) -> Iterator[Finding]:
-    """Can each interface be opened, with the usual source?"""
-    from netwatch.capture import interfaces
-    from netwatch.capture import live_sources as live
-    from netwatch.capture import privileges as rights
+    """Can each interface be opened with the default source?"""
+    from netwatch.capture import interfaces, live_sources, privileges
 
-    source = live.usual()
-    if not rights.may_capture():
+    source = live_sources.usual()
+    if not privileges.may_capture():
         for name in args.interface:
-            yield Finding(name, False, "cannot be tried without the rights")
+            yield Finding(name, False, "cannot be tried without CAP_NET_RAW")
         return
     states = {}
     if sys.platform == "linux":
-        with interfaces.asked() as asked:
-            states = {name: interfaces.look(asked, name) for name in interfaces.names()}
+        with interfaces.asked() as query_socket:
+            states = {name: interfaces.look(query_socket, name) for name in interfaces.names()}
     wanted = args.interface or [name for name, state in states.items() if state and state.up]
     if not wanted:
-        todo = ("name one with -i", "or set one up: ip link set IFACE up")
-        yield Finding("interfaces", False, "none is up", todo)
+        todo = ("give one with -i, or set one up: ip link set IFACE up",)
+        yield Finding("interfaces", False, "no interface is up", todo)
     for name in wanted:
-        yield _tried(name, source, states.get(name))
+        yield _try_interface(name, source, states.get(name))
 
 
-def _tried(name: str, source: str, state: object) -> Finding:
-    from netwatch.capture import interfaces
-    from netwatch.capture import live_sources as live
+def _try_interface(name: str, source: str, state: object) -> Finding:
+    from netwatch.capture import interfaces, live_sources
 
     try:
-        live.SOURCES[source]([name]).close()
+        live_sources.SOURCES[source]([name]).close()
     except NetwatchError as error:
         return Finding(name, False, str(error).removeprefix(f"{name}: "))
     if not isinstance(state, interfaces.State):
-        return Finding(name, True, f"can be captured by {source}")
+        return Finding(name, True, f"can be captured on with {source}")
     if not state.up:
         todo = (f"ip link set {name} up",)
-        return Finding(name, False, "can be captured, but is down", todo)
+        return Finding(name, False, "can be captured on, but is down", todo)
     link = "link" if state.running else "no link"
-    told = f"can be captured by {source}: LINKTYPE {state.link_type}, MTU {state.mtu}, {link}"
-    return Finding(name, True, told)
+    properties = f"LINKTYPE {state.link_type}, MTU {state.mtu}, {link}"
+    return Finding(name, True, f"can be captured on with {source}: {properties}")
 
 
 def _configuration(args: argparse.Namespace) -> Iterator[Finding]:
-    """Is netwatch.yaml sound, with all that it names?"""
+    """Has netwatch.yaml mistakes, or a file that it names?"""
     from netwatch.config import load
     from netwatch.core.errors import ConfigError
 
@@ -143,17 +147,16 @@ def _configuration(args: argparse.Namespace) -> Iterator[Finding]:
         config = load(args.config)
     except ConfigError as error:
         problems = tuple(str(problem) for problem in error.problems)
-        count = len(problems)
-        told = f"{count} mistake{'' if count == 1 else 's'}; correct"
-        yield Finding("configuration", False, told, problems)
+        text = f"{quantity(len(problems), 'mistake')}:"
+        yield Finding("configuration", False, text, problems)
         return
-    yield Finding("configuration", True, f"{config.path or 'built-in defaults'} is sound")
+    yield Finding("configuration", True, f"{config.path or 'built-in defaults'}: no mistakes")
     for note in config.notes:
         yield Finding("configuration", True, f"note: {note}")
 
 
 def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
-    """Can every receiver be reached, and the outbox be written?"""
+    """Can the outbox be written, and every receiver be reached?"""
     from concurrent.futures import ThreadPoolExecutor
 
     from netwatch.config import load_outputs
@@ -164,25 +167,26 @@ def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
     try:
         outputs, outbox = load_outputs(args.config)
     except ConfigError:
-        return  # told already
+        # The check of the configuration has reported it.
+        return
     if not outputs:
         return
-    place = next(path for path in (outbox.folder, *outbox.folder.parents) if path.exists())
-    if os.access(place, os.W_OK):
-        yield Finding("outbox", True, f"{outbox.folder} can be written")
+    existing = next(path for path in (outbox.folder, *outbox.folder.parents) if path.exists())
+    if os.access(existing, os.W_OK):
+        yield Finding("outbox", True, f"{outbox.folder}: can be written")
     else:
-        yield Finding("outbox", False, f"{outbox.folder}: {place} may not be written")
-    # One that hangs is not waited for by the others.
+        yield Finding("outbox", False, f"{outbox.folder}: no permission to write to {existing}")
+    # In parallel, so that a receiver that hangs does not delay the others.
     with ThreadPoolExecutor(len(outputs)) as pool:
-        for output, (well, told) in zip(outputs, pool.map(probe.reach, outputs), strict=True):
-            yield Finding(f"output {output.name}", well, escaped(told))
+        for output, (is_ok, text) in zip(outputs, pool.map(probe.reach, outputs), strict=True):
+            yield Finding(f"output {output.name}", is_ok, escaped(text))
 
 
 CHECKS: tuple[Callable[[argparse.Namespace], Iterator[Finding]], ...] = (
-    _program,
-    _rights,
+    _packet_loop,
+    _privileges,
     _interfaces,
     _configuration,
     _outputs,
 )
-"""What is looked at, in this order."""
+"""All checks, in the order in which they are made."""

@@ -1,12 +1,12 @@
-"""Commands that have commands of their own: ``netwatch policy check`` and the like."""
+"""Commands that have subcommands, such as ``netwatch policy check``."""
 
 import argparse
 from collections.abc import Callable, Sequence
 
 
 class Group:
-    """``netwatch NAME`` among `groups`. `parents` hold the options that each of its commands
-    takes, ``-c FILE`` as `config` at least."""
+    """The command ``netwatch NAME``, added to `groups`. Each of its subcommands gets the
+    options of `parents`, among them ``-c FILE`` as `config`."""
 
     def __init__(
         self,
@@ -37,8 +37,9 @@ class Group:
         *,
         table: bool = True,
     ) -> argparse.ArgumentParser:
-        """Add a command: `func` takes the parsed arguments and gives the exit status. With
-        `table` it has ``--format table|jsonl``."""
+        """Add a subcommand. `func` takes the parsed arguments and returns the exit status;
+        `help` says in one line what it does. With `table` it has the option
+        ``--format table|jsonl``."""
         parser = self._commands.add_parser(
             name,
             help=help,
@@ -49,5 +50,10 @@ class Group:
         )
         parser.set_defaults(func=func)
         if table:
-            parser.add_argument("--format", choices=("table", "jsonl"), default="table")
+            parser.add_argument(
+                "--format",
+                choices=("table", "jsonl"),
+                default="table",
+                help="format of the output (default table)",
+            )
         return parser

@@ -1,19 +1,33 @@
-"""``netwatch live``: packets of an interface in, alerts out as incidents open and end."""
+"""``netwatch live``: captures on interfaces and reports incidents while they happen."""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from netwatch.cli import COMMANDS
+
+if TYPE_CHECKING:
+    from netwatch.live.run import Losses
 
 _EXAMPLES = """examples:
-  netwatch live -i eth1                             on a mirror port, until Ctrl-C
+  netwatch live -i eth1                             a mirror port, until Ctrl-C
   netwatch live -i eth1 eth2 --format jsonl -o alerts.jsonl
   netwatch live -i eth1 --user netwatch --state /var/lib/netwatch/live.sqlite
   netwatch live -i eth1 --fanout 4                  four processes share the packets
   tcpdump -w - -i eth1 | netwatch live --source file -i -
 
-signals: SIGTERM and SIGINT end it, SIGHUP reads the configuration anew
+signals:
+  SIGTERM, SIGINT  close all open incidents, deliver their alerts, and end
+  SIGHUP           reload the configuration and reopen the output file
+
+exit status:
+  0    ended by a signal, or at the end of the file
+  1    an interface or file could not be read, or a worker failed
+  2    the command line or the configuration is wrong
+  141  the reader of the records went away
 """
 
 
@@ -21,68 +35,125 @@ def add(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Register the command; it sets `func`, which gives the exit status."""
-    from netwatch.formats.registry import FORMATS
-    from netwatch.live.sources import NAMES
-
+    """Add the parser of the command. It sets `func`, which takes the parsed arguments and
+    returns the exit status."""
     parser = groups.add_parser(
         "live",
-        help="the same engine on an interface, for as long as it runs",
-        description="The same engine on an interface, for as long as it runs.",
+        help=COMMANDS["live"].summary,
+        description="Captures on interfaces and reports which devices contact banned apps. An"
+        " alert is sent as 'open' as soon as an incident begins, as 'update' when its confidence"
+        " rises, and as 'closed' after the quiet gap.",
         epilog=_EXAMPLES,
         parents=list(parents),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    _add_capture_options(parser)
+    _add_output_options(parser)
+    parser.set_defaults(func=live)
+
+
+def _add_capture_options(parser: argparse.ArgumentParser) -> None:
+    """What is captured, and how."""
+    from netwatch.live.source_openers import SOURCE_NAMES
+
+    group = parser.add_argument_group("capture")
+    group.add_argument(
         "-i",
         "--interface",
         metavar="IFACE",
         nargs="+",
         action="extend",
         required=True,
-        help="interfaces to listen on; with --source file a capture, a pipe or -",
+        help="interfaces to capture on; with --source file a capture, a pipe, or - for standard"
+        " input",
     )
-    parser.add_argument("--source", choices=NAMES, help="how packets are taken (default ring)")
-    parser.add_argument(
-        "--fanout", metavar="N", type=_number(1, 64), default=1, help="processes that share packets"
+    group.add_argument(
+        "--source",
+        choices=SOURCE_NAMES,
+        help="ring: AF_PACKET ring (default on Linux); scapy: portable but slow (default"
+        " elsewhere); file: a capture or pipe",
     )
-    parser.add_argument("--format", choices=tuple(FORMATS), default="table")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write there, at its end")
-    parser.add_argument("--state", metavar="FILE", help="where open incidents outlive a crash")
-    parser.add_argument(
+    group.add_argument(
+        "--fanout",
+        metavar="N",
+        type=_number(1, 64),
+        default=1,
+        help="worker processes that share the packets by flow (default 1; ring only)",
+    )
+    group.add_argument(
+        "--buffer",
+        metavar="MIB",
+        type=_number(1, 16384),
+        help="size of the packet ring of each interface and worker (default 64; ring only)",
+    )
+    group.add_argument(
+        "--snaplen",
+        metavar="BYTES",
+        type=_number(64, 262144),
+        help="bytes captured of each packet (default: all)",
+    )
+    group.add_argument(
+        "--no-promiscuous",
+        action="store_true",
+        help="capture only packets addressed to this machine",
+    )
+    group.add_argument(
+        "--no-filter",
+        action="store_true",
+        help="do not let the kernel filter out packets that cannot carry a name (ring only)",
+    )
+    group.add_argument(
+        "--user",
+        metavar="USER",
+        help="drop root privileges and become USER once the interfaces are open",
+    )
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Where records, state and status go."""
+    from netwatch.formats.registry import FORMATS
+
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="table",
+        help="format of the records (default table)",
+    )
+    group.add_argument("-o", "--output", metavar="FILE", help="append the records to FILE")
+    group.add_argument(
+        "--state",
+        metavar="FILE",
+        help="save open incidents in FILE, so that they continue after a crash (default:"
+        " live.sqlite in the state folder of the systemd unit, else none)",
+    )
+    group.add_argument(
         "--evidence",
         metavar="DIR",
-        help="write there, for each incident, a small capture of the packets that prove it",
+        help="write the packets that prove each incident to a small capture in DIR",
     )
-    parser.add_argument(
-        "--metrics", metavar="ADDR:PORT", type=_listen, help="serve /metrics and /healthz there"
+    group.add_argument(
+        "--metrics",
+        metavar="ADDR:PORT",
+        type=_listen_address,
+        help="serve /metrics for Prometheus and /healthz on this address",
     )
-    parser.add_argument("--user", metavar="USER", help="become this user when all is open")
-    parser.add_argument(
-        "--snaplen", metavar="BYTES", type=_number(64, 262144), help="bytes kept of a packet"
+    group.add_argument(
+        "--no-view",
+        action="store_true",
+        help="on a terminal, print records and log lines instead of the full-screen view",
     )
-    parser.add_argument(
-        "--buffer", metavar="MIB", type=_number(1, 16384), help="ring of each interface and worker"
+    group.add_argument("-q", "--quiet", action="store_true", help="log warnings only")
+    group.add_argument(
+        "-v", "--verbose", action="store_true", help="print a longer summary at the end"
     )
-    parser.add_argument(
-        "--no-promiscuous", action="store_true", help="only packets for this machine"
-    )
-    parser.add_argument(
-        "--no-filter", action="store_true", help="take packets too that can carry no name"
-    )
-    parser.add_argument(
-        "--no-view", action="store_true", help="records and lines on a terminal too"
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="tell only what is wrong")
-    parser.add_argument("-v", "--verbose", action="store_true", help="a longer summary")
-    parser.set_defaults(func=live)
 
 
-def _listen(text: str) -> tuple[str, int]:
-    from netwatch.watch.listen import parse_listen
+def _listen_address(text: str) -> tuple[str, int]:
+    from netwatch.watch.endpoint_options import parse_listen_address
 
     try:
-        return parse_listen(text)
+        return parse_listen_address(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -100,18 +171,18 @@ def live(args: argparse.Namespace) -> int:
     """Run ``netwatch live``; the exit status."""
     from netwatch.capture.live_sources import usual
     from netwatch.cli import terminal
-    from netwatch.live.display import ShownName
-    from netwatch.live.run import Settings, run
-    from netwatch.live.sources import FILE
+    from netwatch.cli.summary import Summary
+    from netwatch.live.display import Display
+    from netwatch.live.run import LiveOptions, run
 
     terminal.warn_interpreted(args)
     source = args.source or usual()
-    settings = Settings(
+    options = LiveOptions(
         interfaces=tuple(args.interface),
         source=source,
-        path=args.config,
+        config=args.config,
         fanout=args.fanout,
-        options=_options(args, source),
+        source_options=_source_options(args, source),
         user=args.user,
         format=args.format,
         output=args.output,
@@ -119,33 +190,41 @@ def live(args: argparse.Namespace) -> int:
         evidence=args.evidence,
         metrics=args.metrics,
     )
-    shown = ShownName(terminal.say, quiet=args.quiet, view=not args.no_view)
-    if shown.view and args.output is None and sys.stdout.isatty():
-        settings = replace(settings, output=os.devnull)
-    outcome = run(settings, shown.log, shown.show if shown.view else None)
-    shown.end()
-    terminal.summary(
-        args,
-        outcome.statistics,
-        outcome.seconds,
-        None,
-        outcome.ledger,
-        outcome.report,
-        outcome.evidence,
+    display = Display(terminal.say, quiet=args.quiet, view=not args.no_view)
+    if display.has_view and args.output is None and sys.stdout.isatty():
+        # Records would be written over the view.
+        options = replace(options, output=os.devnull)
+    result = run(options, display.log, display.show if display.has_view else None)
+    display.end()
+    summary = Summary(
+        result.statistics,
+        result.seconds,
+        incidents=result.incidents,
+        coverage=result.coverage,
+        evidence=result.evidence,
     )
-    if source != FILE and not args.quiet:
-        lost = outcome.lost
-        full = f" (a ring was full {lost.freezes:,} times)" if lost.freezes else ""
-        told = f"packets {lost.packets:,}{full}, findings {lost.findings:,}, records"
-        terminal.say(f"{'lost':<13} {told} {lost.records:,}")
-    if outcome.gone:
+    summary.show(args)
+    if options.live and not args.quiet:
+        terminal.say(f"{'lost':<13} {_describe(result.losses)}")
+    if result.reader_gone:
         return 141
-    return 1 if outcome.error else 0
+    return 1 if result.error else 0
 
 
-def _options(args: argparse.Namespace, source: str) -> dict[str, object]:
-    """The options of the source that the user named, in its own words. Raises `CaptureError`
-    for one that it has not."""
+def _describe(losses: "Losses") -> str:
+    from netwatch.core.text import quantity
+
+    freezes = quantity(losses.ring_freezes, "time")
+    full = f" (the ring was full {freezes})" if losses.ring_freezes else ""
+    return (
+        f"{quantity(losses.packets, 'packet')}{full}, {quantity(losses.findings, 'finding')},"
+        f" {quantity(losses.records, 'record')}"
+    )
+
+
+def _source_options(args: argparse.Namespace, source: str) -> dict[str, object]:
+    """The options for the source that the user gave. Raises `CaptureError` for one that the
+    source does not have."""
     from netwatch.core.errors import CaptureError
 
     given = {
@@ -156,8 +235,10 @@ def _options(args: argparse.Namespace, source: str) -> dict[str, object]:
     }
     for option, (value, sources) in given.items():
         if value and source not in sources:
+            supported = " and ".join(sources)
             raise CaptureError(
-                f"--source {source} has no {option}; it is for {' and '.join(sources)}"
+                f"--source {source} does not support {option}, only {supported}"
+                f" {'does' if len(sources) == 1 else 'do'}"
             )
     options: dict[str, object] = {}
     if args.no_promiscuous:

@@ -36,7 +36,7 @@ from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
 from netwatch.sinks.base import Outbox, Output
 from netwatch.sinks.settings import read_outbox
-from netwatch.watch.listen import Listen
+from netwatch.watch.endpoint_options import EndpointOptions
 
 SEARCH_PATHS = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
 """Where a configuration is searched for when none is named."""
@@ -64,7 +64,7 @@ class Config:
     search_suffixes: tuple[str, ...]
     quiet_gap: int
     sensor_name: str
-    metrics: Listen | None
+    metrics: EndpointOptions | None
     notes: tuple[str, ...]
     outputs: tuple[Output, ...]
     outbox: Outbox

@@ -22,7 +22,7 @@ from netwatch.rules.load import BUILTIN, read_signatures
 from netwatch.sinks.base import Output
 from netwatch.sinks.settings import read_outputs
 from netwatch.watch.health import Thresholds
-from netwatch.watch.listen import Listen, parse_listen
+from netwatch.watch.endpoint_options import EndpointOptions, parse_listen_address
 
 _SECOND = 1_000_000_000
 _UNITS = {"s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND, "d": 86_400 * _SECOND}
@@ -106,7 +106,7 @@ def incidents_section(fields: Fields) -> int:
     return gap
 
 
-def metrics_section(fields: Fields) -> Listen | None:
+def metrics_section(fields: Fields) -> EndpointOptions | None:
     """Where the endpoint of a live capture listens, and its thresholds; None without one."""
     section = fields.sub("metrics", "metrics")
     if section is None:
@@ -119,7 +119,7 @@ def metrics_section(fields: Fields) -> Listen | None:
     )
     section.done()
     try:
-        return Listen(*parse_listen(text), limits) if text else None
+        return EndpointOptions(*parse_listen_address(text), limits) if text else None
     except ValueError as error:
         section.bad("listen", f"'listen': {error}")
         return None

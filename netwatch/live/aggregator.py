@@ -1,344 +1,210 @@
-"""The process that keeps what the workers find: incidents, their alerts, their state.
+"""The main process of a live capture: it turns the workers' findings into alerts.
 
-One loop, which never waits for anything but the workers: it gathers contacts into
-incidents, tells alerts, stores what is open, takes another configuration when one has
-been read, and ends what is over. What can take long is done by others: packets by the
-workers, receivers by the threads of the delivery, configurations by one of its own.
+It runs one loop, which waits for nothing but messages of the workers. Whatever may take
+long is done elsewhere: packets are read by the workers, receivers are served by the threads
+of the delivery, and a changed configuration is read in a thread of its own.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from netwatch.config import Config
-from netwatch.core.alert import Alert, Sensor
-from netwatch.core.errors import NetwatchError
-from netwatch.core.verdict import Contact
-from netwatch.formats import jsonl
-from netwatch.live.clock import Clock
-from netwatch.live.events import (
-    Event,
-    Listener,
-    Lost,
-    Passed,
-    Refused,
-    Reloaded,
-    Said,
-    Started,
-    Stopped,
-    Told,
-)
-from netwatch.live.messages import Claimed, Ended, Reload, Seen, Spoken, Standing
-from netwatch.live.open_incidents import Ledger
-from netwatch.live.output import GoneError, Output
+from netwatch.core.alert import Alert
+from netwatch.live.alert_sender import AlertDelivery, AlertSender
+from netwatch.live.config_update import ConfigUpdate
+from netwatch.live.events import Event, Listener, Note, Started, Stopped
+from netwatch.live.findings_receiver import FindingsReceiver
+from netwatch.live.open_incidents import OpenIncidents
+from netwatch.live.record_output import RecordOutput
 from netwatch.live.reload import Reloader
-from netwatch.live.reorder_buffer import HOLD, Held
-from netwatch.live.sd_notify import Notify
-from netwatch.live.state_file import Store
-from netwatch.live.worker_pool import Crew
-from netwatch.sinks.base import Record
+from netwatch.live.schedule import Schedule
+from netwatch.live.sd_notify import ServiceManager
+from netwatch.live.state_file import StateFile
+from netwatch.live.state_saver import StateSaver
+from netwatch.live.traffic_reporter import TrafficReporter
+from netwatch.live.worker_pool import WorkerPool
 
-TICK = 0.1
-"""Seconds that the loop waits for workers at most, before it sees to the rest."""
+RECEIVE_TIMEOUT = 0.1
+"""Seconds that the loop waits for messages before it does its other work."""
 
-SAVE_LIMIT = 1000
-"""Incidents that are stored in one second, beside those just told."""
+WORKER_SILENCE_LIMIT = 20.0
+"""Seconds without a message of a worker after which the watchdog is no longer notified."""
 
-MINUTE = 60.0
-DEAF = 20.0
-"""Seconds of silence of a worker after which the service manager is not told any more
-that all is well."""
-
-SAME = 5.0
-"""Seconds within which two workers that say the same mean the same."""
-
-ENDING = 60.0
-"""Seconds that workers have to end."""
+STOP_TIMEOUT = 60.0
+"""Seconds that the workers have to end after they were asked to."""
 
 
-class Delivers(Protocol):
-    """Takes alerts to their outputs, as `netwatch.delivery.delivery.Delivery` does."""
-
-    def put(self, *records: Record) -> None: ...  # noqa: D102
-
-    def reopen(self) -> None: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a keeper works with: `output` takes records, `prove` keeps the packets of an
-    alert; `store`, `deliver` and `prove` are None where there is none. `listeners` get what
-    happens, `watchers` look at the keeper once a second."""
+    """What an aggregator works with.
 
-    crew: Crew
+    `keep_evidence` writes an alert's packets, see `netwatch.live.alert_sender`.
+    `listeners` get every event; `watchers` are called once a second with the aggregator.
+    """
+
+    pool: WorkerPool
     reloader: Reloader
-    output: Output
-    notify: Notify
-    store: Store | None = None
-    deliver: Delivers | None = None
-    prove: Callable[[Alert], Alert] | None = None
+    output: RecordOutput
+    service_manager: ServiceManager
+    state_file: StateFile | None = None
+    delivery: AlertDelivery | None = None
+    keep_evidence: Callable[[Alert], Alert] | None = None
     listeners: Sequence[Listener] = ()
-    watchers: Sequence[Callable[["Keeper"], None]] = ()
+    watchers: Sequence[Callable[["Aggregator"], None]] = ()
 
 
-class Keeper:
-    """Keeps the findings of `parts.crew` until that ends. `interfaces` are what is told,
-    `live` says that their packets go by the clock."""
+class Aggregator:
+    """Aggregates the findings of `parts.pool` until all workers have ended.
 
-    def __init__(self, parts: Parts, config: Config, interfaces: Sequence[str], live: bool) -> None:
-        self.config = config
-        self.clock = Clock(live)
-        self.ledger = Ledger(config.quiet_gap, config.geo, self._told)
-        self.reloads = self.refused = 0
-        self.last_reload: float | None = None
-        self.gone = False
-        self.error: str | None = None
-        self.crew = parts.crew
-        self.output = parts.output
-        self.store = parts.store
+    `interfaces` are named in messages. `live` says that packets are stamped as they arrive,
+    not read from a file.
+    """
+
+    def __init__(
+        self, parts: Parts, config: Config, interfaces: Sequence[str], *, live: bool
+    ) -> None:
+        self.pool = parts.pool
+        self.alerts = AlertSender(parts.output, parts.delivery, parts.keep_evidence, self._emit)
+        self.incidents = OpenIncidents(config.quiet_gap, config.geo, self._send)
+        self.receiver = FindingsReceiver(
+            parts.pool, self.incidents, self._emit, config.sensor, live=live
+        )
+        self.updates = ConfigUpdate(
+            config,
+            parts.reloader,
+            pool=parts.pool,
+            receiver=self.receiver,
+            incidents=self.incidents,
+            emit=self._emit,
+        )
+        self.state = StateSaver(parts.state_file, self.incidents)
+        self._traffic = TrafficReporter(parts.pool, self.incidents, self._emit)
         self._parts = parts
         self._interfaces = tuple(interfaces)
         self._live = live
-        self._held: Held[tuple[Sensor, Contact | Spoken]] = Held(HOLD if len(parts.crew) > 1 else 0)
-        self._serial = 0
-        self._sensors: dict[int, Sensor] = {0: config.sensor}
-        self._serials = [0] * len(parts.crew)
-        self._fresh = False
-        self._due: dict[Callable[[float], None], tuple[float, float]] = {}
-        self._noted: dict[str, tuple[int, float]] = {}
-        self._hangup = False
-        self._reason = ""
-        self._ending: float | None = None
-        self._dropped = 0
-        self._passed = (time.monotonic(), 0, 0, 0)
+        self._save_soon = False
+        self._reload_requested = False
+        self._stop_reason = ""
+        self._stop_deadline: float | None = None
 
     def stop(self, reason: str) -> None:
         """End soon; may be called from a signal handler."""
-        self._reason = self._reason or reason
+        self._stop_reason = self._stop_reason or reason
 
-    def hangup(self) -> None:
-        """Read the configuration and open files anew; may be called from a signal handler."""
-        self._hangup = True
+    def reload(self) -> None:
+        """Reload the configuration and reopen files; may be called from a signal handler."""
+        self._reload_requested = True
 
     def run(self) -> None:
-        """Keep until the workers have ended; what is open then is told as closed."""
-        crew = self.crew
-        restored = self._restore()
-        config = self.config
-        rules = config.version, config.catalog.version
-        self._tell(Started(self._interfaces, len(crew), *rules, restored))
-        for note in config.notes:
-            self._tell(Said(note, trouble=False))
-        self._parts.notify.ready(f"capturing on {', '.join(self._interfaces)}")
-        self._begin()
-        while not crew.over and self._patient():
-            for number, message in crew.take(TICK):
-                self._receive(number, message)
-            self._release(time.monotonic())
-            self._round(time.monotonic())
+        """Aggregate until all workers have ended, then close the open incidents."""
+        self._start()
+        schedule = self._schedule(time.monotonic())
+        while not self.pool.has_ended and not self._is_stop_overdue():
+            for worker, message in self.pool.receive(RECEIVE_TIMEOUT):
+                self.receiver.receive(worker, message, time.monotonic_ns())
+            self.receiver.release(time.monotonic())
+            self._handle_stop()
+            self._handle_reload()
+            if self._save_soon:
+                self._save()
+            self.alerts.flush()
+            schedule.run_due(time.monotonic())
         self._finish()
 
-    def _begin(self) -> None:
-        """What comes round, and how often, in seconds."""
-        now = time.monotonic()
-        rounds: list[tuple[Callable[[float], None], float]] = [
-            (self._end_quiet, 1.0),
-            (self._look_for_change, 2.0),
-            (self._save, 1.0),
-            (self._watch, 1.0),
-            (self._report_drops, 5.0),
-            (self._report, MINUTE),
-        ]
-        period = self._parts.notify.period
-        if period is not None:
-            rounds.append((self._alive, period))
-        self._due = {each: (now + every, every) for each, every in rounds}
+    def _start(self) -> None:
+        config = self.updates.config
+        restored = self.state.restore(config.quiet_gap)
+        self._emit(
+            Started(
+                interfaces=self._interfaces,
+                workers=len(self.pool),
+                policy=config.version,
+                signatures=config.catalog.version,
+                restored=restored,
+            )
+        )
+        for text in config.notes:
+            self._emit(Note(text, warning=False))
+        self._notify_ready()
 
-    def _round(self, now: float) -> None:
-        if self._reason and self._ending is None:
-            self._ending = now + ENDING
-            self._parts.notify.stopping()
-            self.crew.stop()
-        if self._hangup:
-            self._hangup = False
-            self.output.reopen()
-            if self._parts.deliver is not None:
-                self._parts.deliver.reopen()
-            self._reload()
-        self._take_reload()
-        if self._fresh:
-            self._fresh = False
-            self._save(now)
-        try:
-            self.output.pump()
-        except GoneError as error:
-            self.gone = True
-            self.stop(str(error))
-        for each, (due, every) in self._due.items():
-            if now >= due:
-                self._due[each] = now + every, every
-                each(now)
+    def _schedule(self, now: float) -> Schedule:
+        schedule = Schedule()
+        schedule.every(1.0, self._close_quiet_incidents, now)
+        schedule.every(2.0, self._look_for_changed_files, now)
+        schedule.every(1.0, self._save, now)
+        schedule.every(1.0, self._call_watchers, now)
+        schedule.every(5.0, self._traffic.report_drops, now)
+        schedule.every(60.0, self._traffic.report_traffic, now)
+        watchdog_interval = self._parts.service_manager.watchdog_interval
+        if watchdog_interval is not None:
+            schedule.every(watchdog_interval, self._notify_watchdog, now)
+        return schedule
 
-    def _patient(self) -> bool:
-        return self._ending is None or time.monotonic() < self._ending
+    def _handle_stop(self) -> None:
+        if self.alerts.reader_gone:
+            self.stop("the reader of the records has gone away")
+        if self.receiver.worker_error is not None:
+            self.stop(self.receiver.worker_error)
+        if self._stop_reason and self._stop_deadline is None:
+            self._stop_deadline = time.monotonic() + STOP_TIMEOUT
+            self._parts.service_manager.stopping()
+            self.pool.stop()
 
-    def _receive(self, number: int, message: object) -> None:
-        at = time.monotonic_ns()
-        if isinstance(message, Seen):
-            self._seen(message.time, at)
-            for item in message.items:
-                contact = item.contact if isinstance(item, Spoken) else item
-                sensor = self._sensors[message.serial]
-                self._held.put(contact.observation.time, (sensor, item), at / 1e9)
-        elif isinstance(message, Standing):
-            if message.time is not None:
-                self._seen(message.time, at)
-            for note in message.notes:
-                self._note(number, note, at / 1e9)
-            self._serials[number] = message.serial
-        elif isinstance(message, Claimed):
-            self.crew.pass_on(number, message)
-        elif isinstance(message, Ended) and message.error:
-            self.error = message.error
-            self.stop(message.error)
+    def _is_stop_overdue(self) -> bool:
+        return self._stop_deadline is not None and time.monotonic() >= self._stop_deadline
 
-    def _note(self, number: int, note: str, at: float) -> None:
-        """Tell what a worker's source says, unless another said the same just now: all of
-        them look at the same interfaces."""
-        self._noted = {k: v for k, v in self._noted.items() if at - v[1] < SAME}
-        teller, _ = self._noted.get(note, (number, at))
-        if teller == number:
-            self._noted[note] = number, at
-            self._tell(Said(note))
+    def _handle_reload(self) -> None:
+        if self._reload_requested:
+            self._reload_requested = False
+            self.alerts.reopen()
+            self._start_reload()
+        if self.updates.poll():
+            self._notify_ready()
 
-    def _seen(self, time_: int, at: int) -> None:
-        if self.clock.seen(time_, at):
-            self._tell(Said("the clock of the packets was set; open incidents stay open"))
+    def _look_for_changed_files(self) -> None:
+        if self._parts.reloader.has_changed():
+            self._start_reload()
 
-    def _release(self, now: float) -> None:
-        for sensor, item in self._held.take(now):
-            if isinstance(item, Spoken):
-                self.ledger.add_bytes(item.contact, item.bytes_out, item.bytes_in)
-            else:
-                self.ledger.add(item, sensor, self.clock.shift)
-
-    def _told(self, alert: Alert) -> None:
-        """Tell an alert everywhere."""
-        self._fresh = True
-        if self._parts.prove is not None:
-            alert = self._parts.prove(alert)
-        try:
-            self.output.alert(alert)
-        except GoneError as error:
-            self.gone = True
-            self.stop(str(error))
-        if self._parts.deliver is not None:
-            self._parts.deliver.put(jsonl.alert_record(alert))
-        self._tell(Told(alert))
-
-    def _tell(self, event: Event) -> None:
-        for listener in self._parts.listeners:
-            listener(event)
-
-    def _end_quiet(self, now: float) -> None:
-        steady = self.clock.steady(time.monotonic_ns())
-        if steady is not None:
-            self.ledger.end(steady)
-
-    def _look_for_change(self, now: float) -> None:
-        if self._parts.reloader.changed():
-            self._reload()
-
-    def _reload(self) -> None:
-        self._parts.notify.reloading()
+    def _start_reload(self) -> None:
+        self._parts.service_manager.reloading()
         self._parts.reloader.start()
 
-    def _take_reload(self) -> None:
-        found = self._parts.reloader.take()
-        if found is None:
-            return
-        if isinstance(found, NetwatchError):
-            self.refused += 1
-            self._tell(Refused(str(found)))
-        else:
-            self.reloads += 1
-            self.last_reload = time.time()
-            self._serial += 1
-            # Workers go over to it one by one, and tell by which they judged.
-            kept = {n: each for n, each in self._sensors.items() if n >= min(self._serials)}
-            self._sensors = kept | {self._serial: found.sensor}
-            self.crew.send(Reload(self._serial, found))
-            before, self.config = self.config, found
-            if _ends(found) != _ends(before):
-                self._tell(Said("outputs, spool or metrics changed: a restart takes them"))
-            self.ledger.reload(found.quiet_gap, found.geo)
-            before.geo.close()
-            self._tell(Reloaded(found.version, found.catalog.version))
-            for note in found.notes:
-                self._tell(Said(note, trouble=False))
-        if not self._parts.reloader.busy:
-            self._parts.notify.ready(f"capturing on {', '.join(self._interfaces)}")
+    def _close_quiet_incidents(self) -> None:
+        now = self.receiver.clock.continuous(time.monotonic_ns())
+        if now is not None:
+            self.incidents.close_quiet(now)
 
-    def _restore(self) -> int:
-        """Go on with what was open when an earlier run died; how many incidents that are."""
-        if self.store is None:
-            return 0
-        entries = self.store.load(self.config.quiet_gap)
-        refused = [entry for entry in entries if not self.ledger.restore(entry)]
-        self.store.save((), [entry.number for entry in refused])
-        return len(entries) - len(refused)
+    def _save(self) -> None:
+        self._save_soon = False
+        self.state.save()
 
-    def _save(self, now: float, limit: int = SAVE_LIMIT) -> None:
-        if self.store is None:
-            return
-        over = self.ledger.over()
-        changed = self.ledger.changed(limit)
-        if not over and not changed:
-            return
-        if self.store.save(changed, over):
-            for entry in changed:
-                entry.keep()
-        else:
-            self.ledger.over_again(over)
-
-    def _watch(self, now: float) -> None:
+    def _call_watchers(self) -> None:
         for watcher in self._parts.watchers:
             watcher(self)
 
-    def _report_drops(self, now: float) -> None:
-        dropped = self.crew.dropped
-        if dropped > self._dropped:
-            self._tell(Lost(dropped - self._dropped, dropped))
-        self._dropped = dropped
+    def _notify_ready(self) -> None:
+        self._parts.service_manager.ready(f"capturing on {', '.join(self._interfaces)}")
 
-    def _report(self, now: float) -> None:
-        then, packets, octets, dropped = self._passed
-        statistics = self.crew.statistics()
-        self._passed = now, statistics.packets, statistics.wire_bytes, self.crew.dropped
-        passed = (
-            statistics.packets - packets,
-            statistics.wire_bytes - octets,
-            self._passed[3] - dropped,
-        )
-        self._tell(Passed(now - then, *passed, len(self.ledger)))
+    def _notify_watchdog(self) -> None:
+        if not self._live or self.pool.longest_silence() < WORKER_SILENCE_LIMIT:
+            self._parts.service_manager.watchdog()
 
-    def _alive(self, now: float) -> None:
-        if not self._live or self.crew.silence < DEAF:
-            self._parts.notify.alive()
+    def _send(self, alert: Alert) -> None:
+        self._save_soon = True
+        self.alerts.send(alert)
+
+    def _emit(self, event: Event) -> None:
+        for listener in self._parts.listeners:
+            listener(event)
 
     def _finish(self) -> None:
-        """The capture is over: all that is open is told as closed, unless it ended by a
-        fault, after which a later run goes on with it."""
-        self._parts.notify.stopping()
-        self._release(float("inf"))
-        self._report_drops(time.monotonic())
-        if self.error is None or self.store is None:
-            self.ledger.end_all()
-        self._save(time.monotonic(), limit=len(self.ledger))
-        self._tell(Stopped(self._reason or "the capture has ended"))
-
-
-def _ends(config: Config) -> tuple[object, ...]:
-    """What of a configuration is opened at the start, and stays."""
-    return config.outputs, config.outbox, config.metrics
+        """Close all open incidents. After a failure they stay open where there is a state
+        file, so that the next run continues them."""
+        self._parts.service_manager.stopping()
+        self.receiver.release(float("inf"))
+        self._traffic.report_drops()
+        if self.receiver.worker_error is None or not self.state.has_file:
+            self.incidents.close_all()
+        self.state.save(limit=len(self.incidents))
+        self._emit(Stopped(self._stop_reason or "the capture has ended"))

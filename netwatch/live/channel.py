@@ -1,8 +1,8 @@
-"""Whole messages between a process that captures and the one that keeps what it found.
+"""A two-way message channel between the aggregator and one worker process.
 
-Neither end ever waits for the other: what the other does not take yet is held in memory,
-up to a bound, and beyond it turned away and counted. Messages are pickled, since both
-ends are the same program.
+Neither end ever blocks. Messages that the other end does not read yet are queued in memory
+up to a limit; beyond it they are discarded and counted. Messages are pickled, which is safe
+because both ends are the same program.
 """
 
 import pickle
@@ -10,100 +10,103 @@ import socket
 from collections import deque
 from typing import Any
 
-BYTES_LIMIT = 64 << 20
-"""Bytes that wait for the other end; further messages are turned away."""
+QUEUE_LIMIT = 64 << 20
+"""Bytes that are queued for the other end; further messages are discarded."""
 
-_HEAD = 8
-_PIECE = 1 << 18
+_LENGTH_SIZE = 8
+_READ_SIZE = 1 << 18
 
 
 class Channel:
-    """One end of a pair. `dropped` counts the messages that were turned away, `waiting` are
-    bytes that were not taken by the other end yet."""
+    """One end of a channel over a stream socket.
 
-    def __init__(self, end: socket.socket, limit: int = BYTES_LIMIT) -> None:
+    `queued` are bytes that the other end has not read yet, `discarded` counts messages
+    that did not fit into the queue.
+    """
+
+    def __init__(self, end: socket.socket, limit: int = QUEUE_LIMIT) -> None:
         end.setblocking(False)
-        self._end = end
+        self._socket = end
         self._limit = limit
-        self._out: deque[memoryview] = deque()
-        self._in = bytearray()
-        self.waiting = 0
-        self.dropped = 0
+        self._outgoing: deque[memoryview] = deque()
+        self._incoming = bytearray()
+        self.queued = 0
+        self.discarded = 0
 
     def fileno(self) -> int:
-        """The descriptor, for those who wait for something to come."""
-        return self._end.fileno()
+        """The file descriptor, for selectors."""
+        return self._socket.fileno()
 
-    def put(self, message: Any, *, needed: bool = False) -> bool:
-        """Send a message as soon as it can be; whether it was accepted. One that is `needed`
-        is accepted in any case."""
+    def send(self, message: Any, *, required: bool = False) -> bool:
+        """Queue a message and send what the socket accepts; False where it was discarded. A
+        `required` message is queued even beyond the limit."""
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-        if self.waiting + len(data) > self._limit and not needed:
-            self.dropped += 1
+        if self.queued + len(data) > self._limit and not required:
+            self.discarded += 1
             return False
-        whole = len(data).to_bytes(_HEAD, "big") + data
-        self._out.append(memoryview(whole))
-        self.waiting += len(whole)
-        self.pump()
+        framed = len(data).to_bytes(_LENGTH_SIZE, "big") + data
+        self._outgoing.append(memoryview(framed))
+        self.queued += len(framed)
+        self.flush()
         return True
 
-    def pump(self) -> None:
-        """Send what can be sent without waiting. What is left is thrown away when the other
-        end is gone."""
+    def flush(self) -> None:
+        """Send as much of the queue as the socket accepts without blocking. The queue is
+        cleared where the other end has gone."""
         try:
-            while self._out:
-                sent = self._end.send(self._out[0])
-                self.waiting -= sent
-                if sent < len(self._out[0]):
-                    self._out[0] = self._out[0][sent:]
+            while self._outgoing:
+                sent = self._socket.send(self._outgoing[0])
+                self.queued -= sent
+                if sent < len(self._outgoing[0]):
+                    self._outgoing[0] = self._outgoing[0][sent:]
                 else:
-                    self._out.popleft()
+                    self._outgoing.popleft()
         except BlockingIOError:
             pass
         except OSError:
-            self._out.clear()
-            self.waiting = 0
+            self._outgoing.clear()
+            self.queued = 0
 
     def finish(self, timeout: float) -> None:
-        """Send what is left, waiting no longer than `timeout` seconds for each piece of it
-        to go; then nothing more is sent."""
-        self._end.settimeout(timeout)
+        """Send the rest of the queue, waiting at most `timeout` seconds for each message;
+        nothing can be sent after this."""
+        self._socket.settimeout(timeout)
         try:
-            while self._out:
-                self._end.sendall(self._out.popleft())
+            while self._outgoing:
+                self._socket.sendall(self._outgoing.popleft())
         except OSError:
-            self._out.clear()
-        self.waiting = 0
+            self._outgoing.clear()
+        self.queued = 0
 
-    def take(self) -> tuple[list[Any], bool]:
-        """The messages that have come, and whether more may follow."""
-        open_ = True
+    def receive(self) -> tuple[list[Any], bool]:
+        """The messages that have arrived, and whether the other end is still open."""
+        is_open = True
         try:
-            while len(self._in) < self._limit and (piece := self._end.recv(_PIECE)):
-                self._in += piece
-            open_ = len(self._in) >= self._limit
+            while len(self._incoming) < self._limit and (data := self._socket.recv(_READ_SIZE)):
+                self._incoming += data
+            is_open = len(self._incoming) >= self._limit
         except BlockingIOError:
             pass
         except OSError:
-            open_ = False
+            is_open = False
         messages = []
         at = 0
-        while len(self._in) - at >= _HEAD:
-            size = int.from_bytes(self._in[at : at + _HEAD], "big")
-            if len(self._in) - at - _HEAD < size:
+        while len(self._incoming) - at >= _LENGTH_SIZE:
+            size = int.from_bytes(self._incoming[at : at + _LENGTH_SIZE], "big")
+            if len(self._incoming) - at - _LENGTH_SIZE < size:
                 break
-            at += _HEAD
-            messages.append(pickle.loads(memoryview(self._in)[at : at + size].tobytes()))
+            at += _LENGTH_SIZE
+            messages.append(pickle.loads(memoryview(self._incoming)[at : at + size].tobytes()))
             at += size
-        del self._in[:at]
-        return messages, open_
+        del self._incoming[:at]
+        return messages, is_open
 
     def close(self) -> None:
-        """Give the end up; the other is told."""
-        self._end.close()
+        """Close this end; the other end notices when it next reads."""
+        self._socket.close()
 
 
 def pair() -> tuple[Channel, Channel]:
-    """Two ends that are joined."""
+    """The two ends of a new channel."""
     one, other = socket.socketpair()
     return Channel(one), Channel(other)

@@ -1,4 +1,4 @@
-"""What happens in a live capture, told to whoever listens: plain values, in their order."""
+"""What happens in a live capture, as values for the log, the metrics and the view."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from netwatch.core.alert import Alert
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Packets are taken from `interfaces` by `workers` processes, judged by these versions of
-    the configuration and the signatures. `restored` incidents were open before."""
+    """The capture runs: `workers` processes read `interfaces`. `policy` and `signatures` are
+    versions; `restored` counts the open incidents that were read from the state file."""
 
     interfaces: tuple[str, ...]
     workers: int
@@ -19,24 +19,24 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An incident opened, rose or ended."""
+class AlertSent:
+    """An incident was opened, updated or closed, and this alert was sent."""
 
     alert: Alert
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A sentence on an interface, the state or an output. `trouble` says that something is
-    not as it should be."""
+class Note:
+    """A sentence about an interface, the state file or an output. `warning` is False where
+    it is for information only."""
 
     text: str
-    trouble: bool = True
+    warning: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """Packets that the kernel dropped since this was last told, and in all."""
+class PacketsDropped:
+    """Packets that the kernel dropped since the last such event, and in total."""
 
     packets: int
     total: int
@@ -44,37 +44,38 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """Another configuration holds from now on."""
+    """A new configuration is in use; `policy` and `signatures` are its versions."""
 
     policy: str
     signatures: str
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A configuration was read and not taken; the old one stays. `error` has its mistakes, a
-    line each."""
+class ReloadRefused:
+    """A new configuration has mistakes, one per line of `error`; the old one stays in use."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """How much came in the last `seconds`, and how many incidents are open."""
+class TrafficReport:
+    """The traffic of the last `seconds`, and how many incidents are open now."""
 
     seconds: float
     packets: int
     octets: int
     dropped: int
-    open: int
+    open_incidents: int
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The capture is over; `reason` in words."""
+    """The capture has ended; `reason` is for people."""
 
     reason: str
 
 
-Event = Started | Told | Said | Lost | Reloaded | Refused | Passed | Stopped
+Event = (
+    Started | AlertSent | Note | PacketsDropped | Reloaded | ReloadRefused | TrafficReport | Stopped
+)
 Listener = Callable[[Event], None]

@@ -1,29 +1,34 @@
-"""Events as lines for people and for the journal: one line an event, on standard error."""
+"""The log of a live capture: one line per event on standard error, for people and journald."""
 
 import os
 import time
 from collections.abc import Callable, Mapping
 
 from netwatch.core.alert import Alert
+from netwatch.core.text import quantity
 from netwatch.formats.values import escaped, rfc3339
 from netwatch.live.events import (
+    AlertSent,
     Event,
-    Lost,
-    Passed,
-    Refused,
+    Note,
+    PacketsDropped,
     Reloaded,
-    Said,
+    ReloadRefused,
     Started,
     Stopped,
-    Told,
+    TrafficReport,
 )
 
-_WORDS: Mapping[str, str] = {"open": "opened", "update": "rose", "closed": "closed"}
+_STATUS_WORDS: Mapping[str, str] = {"open": "opened", "update": "raised", "closed": "closed"}
+"""The first word of an alert's line, by the status of the alert."""
 
 
 class Log:
-    """Writes lines by `write`, each with its time in front, but where the journal, which
-    has its own, takes them (``JOURNAL_STREAM``). With `quiet` only trouble is told."""
+    """Passes log lines to `write`, which is called once per line.
+
+    A line starts with its time, except where journald adds its own (``JOURNAL_STREAM`` is
+    set). With `quiet` only warnings are logged.
+    """
 
     def __init__(
         self,
@@ -38,57 +43,64 @@ class Log:
         self._clock = clock
 
     def __call__(self, event: Event) -> None:
-        """Write the lines of an event."""
-        trouble = isinstance(event, (Lost, Refused)) or (isinstance(event, Said) and event.trouble)
-        if self._quiet and not trouble:
+        """Log an event."""
+        if self._quiet and not _is_warning(event):
             return
-        time_ = "" if self._journal else f"{rfc3339(self._clock(), 0)} "
+        timestamp = "" if self._journal else f"{rfc3339(self._clock(), 0)} "
         for text in lines(event):
-            self._write(f"{time_}netwatch: {escaped(text)}")
+            self._write(f"{timestamp}netwatch: {escaped(text)}")
+
+
+def _is_warning(event: Event) -> bool:
+    if isinstance(event, Note):
+        return event.warning
+    return isinstance(event, PacketsDropped | ReloadRefused)
 
 
 def lines(event: Event) -> list[str]:
-    """An event in words."""
+    """An event in words, one line or more."""
     match event:
         case Started():
-            many = f" by {event.workers} workers" if event.workers > 1 else ""
-            many_open = "incident" if event.restored == 1 else "incidents"
-            again = f", {event.restored:,} {many_open} open from before" if event.restored else ""
-            rules = f"policy {event.policy}, signatures {event.signatures}"
-            return [f"started on {', '.join(event.interfaces)}{many}: {rules}{again}"]
-        case Told():
+            return [_started(event)]
+        case AlertSent():
             return [_alert(event.alert)]
-        case Said():
+        case Note():
             return [event.text]
-        case Lost():
-            return [f"dropped {event.packets:,} packets, {event.total:,} in all"]
+        case PacketsDropped():
+            return [f"dropped {quantity(event.packets, 'packet')}, {event.total:,} in total"]
         case Reloaded():
             return [f"reloaded: policy {event.policy}, signatures {event.signatures}"]
-        case Refused():
-            problems = event.error.splitlines()
-            return ["reload refused, what was in use stays", *problems]
-        case Passed():
+        case ReloadRefused():
+            mistakes = event.error.splitlines()
+            return ["reload refused, the previous configuration stays in use", *mistakes]
+        case TrafficReport():
             return [
                 f"{event.packets / event.seconds:,.0f} packets/s,"
                 f" {8e-6 * event.octets / event.seconds:,.1f} Mbit/s,"
-                f" {event.dropped:,} dropped, {event.open:,} incidents open"
+                f" {event.dropped:,} dropped, {quantity(event.open_incidents, 'open incident')}"
             ]
         case Stopped():
             return [f"stopped: {event.reason}"]
 
 
+def _started(event: Started) -> str:
+    workers = f" with {event.workers} workers" if event.workers > 1 else ""
+    rules = f"policy {event.policy}, signatures {event.signatures}"
+    restored = f", restored {quantity(event.restored, 'open incident')}" if event.restored else ""
+    return f"started on {', '.join(event.interfaces)}{workers}: {rules}{restored}"
+
+
 def _alert(alert: Alert) -> str:
     device, network = alert.device, alert.network
-    where = f"{device.id} ({device.ip})" if device.id != device.ip else device.ip
+    who = f"{device.id} ({device.ip})" if device.id != device.ip else device.ip
     if alert.status == "closed":
-        contacts = sum(item.count for item in alert.evidence)
+        contacts = quantity(sum(item.count for item in alert.evidence), "contact")
         counts = alert.counts
-        many = "contact" if contacts == 1 else "contacts"
-        told = f"{contacts:,} {many}, {counts.bytes_out:,} bytes out, {counts.bytes_in:,} in"
+        what = f"{contacts}, {quantity(counts.bytes_out, 'byte')} out, {counts.bytes_in:,} in"
     else:
         last = max(alert.evidence, key=lambda item: item.time)
-        told = f"{last.type} {last.name}"
+        what = f"{last.type} {last.name}"
     return (
-        f"{_WORDS[alert.status]} {alert.verdict} {alert.confidence}: {where} in {network.name},"
-        f" {alert.app.name} ({told}), ban {alert.ban.id}, id {alert.id}"
+        f"{_STATUS_WORDS[alert.status]} {alert.verdict} {alert.confidence}: {who} in"
+        f" {network.name}, {alert.app.name} ({what}), ban {alert.ban.id}, id {alert.id}"
     )

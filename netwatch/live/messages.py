@@ -1,7 +1,8 @@
-"""What the processes of a live capture tell each other.
+"""The messages between the aggregator and the worker processes of a live capture.
 
-A worker tells contacts as they are made, and once a second how it stands. Counts are
-totals since its start, so that one that is left out costs nothing.
+A worker sends contacts as soon as a block of packets has been processed, and once a second
+a status report. The counts in a report are totals since the worker started, so a report
+that could not be sent costs nothing: the next one makes up for it.
 """
 
 from collections.abc import Mapping
@@ -16,17 +17,22 @@ from netwatch.coverage.counts import Coverage
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How workers work. `live`: their sources go by the clock, and give a block every now
-    and then even where no packet comes. `keep_frames`: contacts come with their packets."""
+class WorkerOptions:
+    """How every worker runs.
+
+    `live`: the sources are interfaces. They yield a block at least every 100 ms, also
+    without packets, and packet time advances with the clock. `keep_frames`: each
+    contact is sent with the packets that prove it.
+    """
 
     live: bool
     keep_frames: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """Further payload of the flow of a contact, out of and into the device."""
+class FlowBytes:
+    """Further transport payload in the flow of a contact that was sent before: bytes that
+    the device sent (`bytes_out`) and received (`bytes_in`)."""
 
     contact: Contact
     bytes_out: int
@@ -34,63 +40,73 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a block made, in its order, judged by the configuration number `serial`. `time`
-    is that of the block's last packet, ns."""
+class Findings:
+    """What one block of packets gave, in packet order.
 
-    serial: int
-    time: int
-    items: tuple[Contact | Spoken, ...]
+    `config_serial` numbers the configuration that judged it (see `Reload`), `packet_time`
+    is the time of the block's last packet in ns since the epoch.
+    """
+
+    config_serial: int
+    packet_time: int
+    items: tuple[Contact | FlowBytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How a worker stands: packet time (None before the first packet), what it counted, what
-    its source lost and says, which of its interfaces are down, when a packet came last (by
-    the clock on the wall, s), and the sizes of its tables: entries now and at most, and how
-    many had to go. `untold` contacts found no room on the way to the keeper, `waiting` bytes
-    are on it. `coverage` is there now and then."""
+class StatusReport:
+    """The counters and gauges of one worker.
 
-    serial: int
-    time: int | None
+    `packet_time` is the current packet time in ns (None before the first packet),
+    `last_packet` the wall-clock time at which a packet last arrived, in seconds.
+    `dropped` counts packets that the kernel dropped, `ring_freezes` how often the ring was
+    full, `interface_events` changes of interfaces by name; `notes` are sentences about
+    them, and `interfaces_down` names the interfaces that deliver nothing now. `clock_steps`
+    counts jumps of packet time. `findings_lost` were discarded because the channel to the
+    aggregator was full; `bytes_queued` wait in it. `tables` maps each bounded table to its
+    entries, its limit and its evictions. `coverage` is only in every tenth report.
+    """
+
+    config_serial: int
+    packet_time: int | None
     statistics: RunStatistics
     dropped: int = 0
-    freezes: int = 0
-    events: Mapping[str, int] = field(default_factory=dict)
+    ring_freezes: int = 0
+    interface_events: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    down: tuple[str, ...] = ()
-    steps: int = 0
-    untold: int = 0
-    waiting: int = 0
+    interfaces_down: tuple[str, ...] = ()
+    clock_steps: int = 0
+    findings_lost: int = 0
+    bytes_queued: int = 0
     last_packet: float | None = None
     tables: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     coverage: Coverage | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """What the message of a packet claims of who has which address: one worker sees it, and
-    all have to know."""
+class AddressClaims:
+    """A packet whose message says which host has which address (DHCP, mDNS, ARP). One worker
+    receives the packet; the aggregator forwards the claims to all the others."""
 
     packet: Packet
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """The capture of a worker is over; `error` says why where it should not be."""
+class WorkerEnded:
+    """The last message of a worker; `error` gives the reason where it failed."""
 
     error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """To a worker: judge by this configuration from now on."""
+    """To a worker: judge all further packets by this configuration, which has the number
+    `config_serial`. The one that the process started with has number 0."""
 
-    serial: int
+    config_serial: int
     config: Config
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """To a worker: tell what there is, and end."""
+    """To a worker: send what is left, and end."""

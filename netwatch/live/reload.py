@@ -1,7 +1,7 @@
-"""A configuration that changes while it is in use: seen, read and checked beside the work.
+"""Reads a changed configuration in a thread, beside the running capture.
 
-What is read is taken only as a whole and only where it is sound; else the errors are
-told, and what was in use stays.
+A configuration is used only as a whole and only where it has no mistakes. Otherwise its
+mistakes are reported, and the one in use stays in use.
 """
 
 import os
@@ -13,17 +13,18 @@ from netwatch.config import Config, load
 from netwatch.core.errors import NetwatchError
 
 FILES_LIMIT = 10_000
-"""Files whose change is watched; of folders with more the rest is not looked at."""
+"""Files that are watched for changes; further files of large folders are not."""
 
-Stamp = tuple[tuple[str, int, int, int], ...]
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""For each file its path, modification time in ns, size and inode."""
 
 
 class Reloader:
-    """Reads the configuration that `path` names as `netwatch.config.load` does.
+    """Reads the configuration at `path`, as `netwatch.config.load` finds it.
 
-    `current` is the one in use. A change of its files is seen by `changed`, which compares
-    times, sizes and inodes; a file that is being written is read when it has been left
-    alone from one call to the next.
+    `current` is the configuration in use. Changes of its files are found by comparing
+    modification times, sizes and inodes. So that no half-written file is read, a change
+    counts only once the files are the same in two successive calls of `has_changed`.
     """
 
     def __init__(
@@ -31,80 +32,81 @@ class Reloader:
     ) -> None:
         self._path = path
         self._load = read
-        self._used = stamp(current.files)
-        self._last = self._used
         self._files = current.files
+        self._last_read = fingerprint(current.files)
+        self._last_seen = self._last_read
         self._thread: threading.Thread | None = None
-        self._again = False
-        self._found: Config | NetwatchError | None = None
+        self._start_again = False
+        self._result: Config | NetwatchError | None = None
 
-    def changed(self) -> bool:
-        """Whether the files are others than those in use, and stand still."""
-        now = stamp(self._files)
-        still, self._last = now == self._last, now
-        return still and now != self._used
+    def has_changed(self) -> bool:
+        """Whether the files differ from those last read and have stopped changing."""
+        now = fingerprint(self._files)
+        is_stable, self._last_seen = now == self._last_seen, now
+        return is_stable and now != self._last_read
 
     @property
-    def busy(self) -> bool:
+    def is_reading(self) -> bool:
         """Whether a configuration is being read."""
         return self._thread is not None
 
     def start(self) -> None:
-        """Begin to read; where that is going on, once more behind it."""
+        """Start to read; where a read is in progress, another one follows it."""
         if self._thread is not None:
-            self._again = True
+            self._start_again = True
             return
-        self._used = self._last = stamp(self._files)
+        self._last_read = self._last_seen = fingerprint(self._files)
         self._thread = threading.Thread(target=self._read, name="reload", daemon=True)
         self._thread.start()
 
-    def take(self) -> Config | NetwatchError | None:
-        """The configuration that was read, or why it cannot be taken; None while there is
-        nothing new."""
+    def poll(self) -> Config | NetwatchError | None:
+        """The configuration that has been read, or its mistakes; None while nothing new has
+        been read."""
         if self._thread is None or self._thread.is_alive():
             return None
         self._thread = None
-        found, self._found = self._found, None
-        if isinstance(found, Config) and found.files != self._files:
-            # Files that it names for the first time are watched from now on.
-            self._files = found.files
-            self._used = self._last = stamp(found.files)
-        if self._again:
-            self._again = False
+        result, self._result = self._result, None
+        if isinstance(result, Config) and result.files != self._files:
+            # From now on the files are watched that it names for the first time.
+            self._files = result.files
+            self._last_read = self._last_seen = fingerprint(result.files)
+        if self._start_again:
+            self._start_again = False
             self.start()
-        return found
+        return result
 
     def _read(self) -> None:
         try:
-            self._found = self._load(self._path)
+            self._result = self._load(self._path)
         except NetwatchError as error:
-            self._found = error
+            self._result = error
         except OSError as error:
-            self._found = NetwatchError(f"{error.filename}: {error.strerror}")
+            self._result = NetwatchError(f"{error.filename}: {error.strerror}")
 
 
-def stamp(files: Sequence[str]) -> Stamp:
-    """What tells a change of files, and of those in folders."""
-    found = []
-    for path in files:
-        for each in _below(path):
+def fingerprint(files: Sequence[str]) -> Fingerprint:
+    """The state of files, and of the YAML files in folders; missing files are left out."""
+    states = []
+    for given in files:
+        for path in _expand(given):
             try:
-                status = os.stat(each)  # noqa: PTH116 - thousands of them
+                status = os.stat(path)  # noqa: PTH116 - there may be thousands of files
             except OSError:
                 continue
-            found.append((each, status.st_mtime_ns, status.st_size, status.st_ino))
-            if len(found) >= FILES_LIMIT:
-                return tuple(found)
-    return tuple(found)
+            states.append((path, status.st_mtime_ns, status.st_size, status.st_ino))
+            if len(states) >= FILES_LIMIT:
+                return tuple(states)
+    return tuple(states)
 
 
-def _below(path: str) -> Iterator[str]:
+def _expand(path: str) -> Iterator[str]:
+    """The path itself; of a folder of signatures also the files that are read from it."""
     yield path
     for folder in (Path(path), Path(path, "apps")):
         try:
             with os.scandir(folder) as entries:
                 yield from sorted(
-                    each.path for each in entries if each.name.endswith((".yaml", ".yml"))
+                    entry.path for entry in entries if entry.name.endswith((".yaml", ".yml"))
                 )
         except OSError:
             continue

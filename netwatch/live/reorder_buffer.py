@@ -1,8 +1,8 @@
-"""What several workers say, put back into the order of packet time.
+"""Puts the findings of several workers into the order of packet time.
 
-The packets of one device may come to several workers, and the first of an incident gives
-it its id. So contacts are held for a moment, as long as it takes a worker to hand over a
-block, and then go on by their time.
+The packets of one device may reach several workers, and the first contact of an incident
+determines its id. So findings are delayed for as long as a worker may take to send a block,
+and then released in the order of their packet times.
 """
 
 import heapq
@@ -12,33 +12,36 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-HOLD = 0.1
-"""Seconds that contacts are held where there are several workers."""
+DELAY = 0.1
+"""Seconds that findings are delayed where there are several workers."""
 
 
-class Held(Generic[T]):
-    """Items by time, each for `hold` seconds; 0 gives only what came together its order."""
+class ReorderBuffer(Generic[T]):
+    """Items ordered by packet time, each delayed by `delay` seconds. With a delay of 0 only
+    the items that are added between two calls of `release` are put into order."""
 
-    def __init__(self, hold: float) -> None:
-        self._hold = hold
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
         self._items: list[tuple[int, int, T]] = []
-        self._arrived: deque[tuple[float, int]] = deque()
-        self._number = 0
+        self._arrivals: deque[tuple[float, int]] = deque()
+        self._added = 0
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, time: int, item: T, at: float) -> None:
-        """Take an item of this packet time, that came at this moment of the steady clock."""
-        self._number += 1
-        heapq.heappush(self._items, (time, self._number, item))
-        self._arrived.append((at, time))
+    def add(self, packet_time: int, item: T, at: float) -> None:
+        """Add an item that arrived at `at`, in seconds of the monotonic clock."""
+        self._added += 1
+        # The running number keeps items of the same time in the order of their arrival.
+        heapq.heappush(self._items, (packet_time, self._added, item))
+        self._arrivals.append((at, packet_time))
 
-    def take(self, at: float) -> Iterator[T]:
-        """What was held long enough, and all with earlier times, in the order of time."""
+    def release(self, at: float) -> Iterator[T]:
+        """The items whose delay is over at `at`, and all with an earlier packet time than
+        one of these, in the order of packet time."""
         until = None
-        while self._arrived and self._arrived[0][0] + self._hold <= at:
-            _, time = self._arrived.popleft()
-            until = time if until is None else max(until, time)
+        while self._arrivals and self._arrivals[0][0] + self._delay <= at:
+            _, packet_time = self._arrivals.popleft()
+            until = packet_time if until is None else max(until, packet_time)
         while until is not None and self._items and self._items[0][0] <= until:
             yield heapq.heappop(self._items)[2]

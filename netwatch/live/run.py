@@ -1,8 +1,10 @@
-"""A live capture put together, in the one order that is safe, and taken down again.
+"""Starts a live capture in the only order that is safe, and ends it.
 
-Configuration first, since its mistakes cost nothing yet; then the interfaces, while the
-rights are there; then the rights go; then the workers are forked, while no thread runs;
-then all that has threads, files and locks.
+1. Read the configuration, since its mistakes cost nothing yet.
+2. Open the interfaces, while the process has the privileges to do so.
+3. Drop the privileges.
+4. Fork the workers, while no thread runs.
+5. Open what has threads, files and locks: state file, records, outputs, metrics, view.
 """
 
 import importlib
@@ -15,56 +17,63 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from netwatch.capture import privileges as rights
+from netwatch.capture import privileges
 from netwatch.config import Config, load
 from netwatch.core.statistics import RunStatistics
+from netwatch.core.text import quantity
 from netwatch.coverage.counts import Report
 from netwatch.delivery.delivery import Delivery
 from netwatch.incidents.evidence_folder import EvidenceFolder
-from netwatch.live.aggregator import Keeper, Parts
-from netwatch.live.events import Listener, Said
-from netwatch.live.messages import Manner
-from netwatch.live.open_incidents import Ledger
-from netwatch.live.output import Output
+from netwatch.live.aggregator import Aggregator, Parts
+from netwatch.live.events import Listener, Note
+from netwatch.live.messages import WorkerOptions
+from netwatch.live.open_incidents import OpenIncidents
+from netwatch.live.record_output import RecordOutput
 from netwatch.live.reload import Reloader
-from netwatch.live.sd_notify import Notify
-from netwatch.live.signals import handled
-from netwatch.live.sources import FILE, openers
-from netwatch.live.state_file import Store
-from netwatch.live.status import Board
-from netwatch.live.worker_pool import Crew
+from netwatch.live.sd_notify import ServiceManager
+from netwatch.live.signals import signal_handlers
+from netwatch.live.snapshots import Snapshots
+from netwatch.live.source_openers import FILE, source_openers
+from netwatch.live.state_file import StateFile
+from netwatch.live.worker_pool import WorkerPool
 from netwatch.watch.endpoint import Endpoint
+from netwatch.watch.endpoint_options import EndpointOptions
 from netwatch.watch.health import Thresholds
-from netwatch.watch.listen import Listen
-from netwatch.watch.snapshot import Look
+from netwatch.watch.snapshot import TakeSnapshot
 
-STATE = "live.sqlite"
-"""The state in the folder that systemd gives a unit (``STATE_DIRECTORY``)."""
+STATE_FILE_NAME = "live.sqlite"
+"""The state file in the folder that systemd gives a unit (``STATE_DIRECTORY``)."""
 
-LAST_WORDS = 5.0
-"""Seconds that who reads the records has at the end."""
+FINAL_WRITE_TIMEOUT = 5.0
+"""Seconds that the reader of the records has at the end to accept the next piece."""
 
-DRAIN = 10.0
-"""Seconds that outputs have at the end; what they did not take stays in the outbox."""
+DRAIN_TIMEOUT = 10.0
+"""Seconds that outputs have at the end; alerts not delivered by then stay in the outbox."""
 
-READ_LATER = ("hpack", "netwatch.protocols.certificate", "netwatch.protocols.quic_keys")
-"""What parsers import when they first need it: here before rights are given up that may be
-needed to read it, and before the first packet has to wait for it."""
+LAZY_MODULES = ("hpack", "netwatch.protocols.certificate", "netwatch.protocols.quic_keys")
+"""Modules that parsers import when they first need them. They are imported before the
+privileges are dropped that may be needed to read them, and before the first packet, which
+would otherwise be delayed."""
 
-Show = Callable[[Look, Thresholds], AbstractContextManager[object]]
-"""Shows a capture for as long as the context lasts."""
+ShowView = Callable[[TakeSnapshot, Thresholds], AbstractContextManager[object]]
+"""Shows the view of a capture for as long as the context lasts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What a user asks for; `options` are those of the source, `path` is that of the
-    configuration, `metrics` goes before what is written there."""
+class LiveOptions:
+    """The options of ``netwatch live``.
+
+    `source` is a name of `netwatch.live.source_openers.SOURCE_NAMES`, `source_options` are
+    passed to it. `config` is the path of the configuration, `output` that of the records;
+    None is where `netwatch.config.load` looks, and standard output. `metrics` (host and
+    port) overrides the address in the configuration.
+    """
 
     interfaces: tuple[str, ...]
     source: str
-    path: str | None = None
+    config: str | None = None
     fanout: int = 1
-    options: Mapping[str, Any] = field(default_factory=dict)
+    source_options: Mapping[str, Any] = field(default_factory=dict)
     user: str | None = None
     format: str = "table"
     output: str | None = None
@@ -72,125 +81,164 @@ class Settings:
     evidence: str | None = None
     metrics: tuple[str, int] | None = None
 
+    @property
+    def live(self) -> bool:
+        """Whether packets are captured from interfaces, not read from a file."""
+        return self.source != FILE
+
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """What a capture had no room for: packets that the kernel dropped, how often a ring was
-    full, findings of workers, records."""
+class Losses:
+    """What a capture lost: packets that the kernel dropped, how often a ring was full, and
+    findings and records that were discarded because their queues were full."""
 
     packets: int
-    freezes: int
+    ring_freezes: int
     findings: int
     records: int
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a capture. `gone` says that the reader of the records went away, `error`
-    why a worker ended by itself."""
+class RunResult:
+    """The result of a capture. `reader_gone` says that the reader of the records went away;
+    `error` is the reason why a worker failed."""
 
     statistics: RunStatistics
-    ledger: Ledger
-    report: Report
+    incidents: OpenIncidents
+    coverage: Report
     evidence: EvidenceFolder | None
-    lost: Lost
+    losses: Losses
     seconds: float
-    gone: bool
+    reader_gone: bool
     error: str | None
 
 
-def run(settings: Settings, listen: Listener, show: Show | None = None) -> Outcome:
-    """Capture until a signal or the end of the source. Raises `ConfigError`, `CaptureError`,
-    and `NetwatchError` where something cannot be had."""
+def run(options: LiveOptions, listener: Listener, show_view: ShowView | None = None) -> RunResult:
+    """Capture until a signal or the end of the file; `listener` gets every event. Raises
+    `ConfigError`, `CaptureError`, and `NetwatchError` where something cannot be opened."""
     started = time.monotonic()
-    config = load(settings.path)
-    for module in READ_LATER:
+    config = load(options.config)
+    for module in LAZY_MODULES:
         importlib.import_module(module)
-    sources = openers(settings.source, settings.interfaces, settings.fanout, settings.options)
-    if settings.user:
-        rights.drop(settings.user)
-    # What is in the buffers now would be written by each process.
+    sources = source_openers(
+        options.source, options.interfaces, options.fanout, options.source_options
+    )
+    if options.user:
+        privileges.drop(options.user)
+    # Each worker would write what is in the buffers now once more.
     sys.stdout.flush()
     sys.stderr.flush()
-    manner = Manner(live=settings.source != FILE, keep_frames=settings.evidence is not None)
+    worker_options = WorkerOptions(live=options.live, keep_frames=options.evidence is not None)
     with ExitStack() as stack:
-        crew = Crew(sources, config, manner)
-        stack.callback(crew.close)
-        evidence = EvidenceFolder(settings.evidence, resuming=True) if settings.evidence else None
-        keeper = _keeper(settings, crew, config, listen, show, evidence, stack)
-        with handled(keeper):
-            keeper.run()
-    statistics = crew.statistics()
-    statistics.files = len(settings.interfaces)
-    return Outcome(
+        pool = WorkerPool(sources, config, worker_options)
+        stack.callback(pool.close)
+        evidence = EvidenceFolder(options.evidence, resuming=True) if options.evidence else None
+        resources = _Resources(options, config, listener, stack)
+        aggregator = resources.aggregator(pool, evidence, show_view)
+        with signal_handlers(aggregator):
+            aggregator.run()
+    statistics = pool.statistics()
+    statistics.files = len(options.interfaces)
+    return RunResult(
         statistics=statistics,
-        ledger=keeper.ledger,
-        report=crew.coverage().report(statistics.packets, statistics.anomalies),
+        incidents=aggregator.incidents,
+        coverage=pool.coverage().report(statistics.packets, statistics.anomalies),
         evidence=evidence,
-        lost=Lost(crew.dropped, crew.freezes, crew.untold, keeper.output.left_out),
+        losses=Losses(
+            packets=pool.dropped,
+            ring_freezes=pool.ring_freezes,
+            findings=pool.findings_lost,
+            records=aggregator.alerts.output.discarded,
+        ),
         seconds=time.monotonic() - started,
-        gone=keeper.gone,
-        error=keeper.error,
+        reader_gone=aggregator.alerts.reader_gone,
+        error=aggregator.receiver.worker_error,
     )
 
 
-def _keeper(
-    settings: Settings,
-    crew: Crew,
-    config: Config,
-    listen: Listener,
-    show: Show | None,
-    evidence: EvidenceFolder | None,
-    stack: ExitStack,
-) -> Keeper:
-    def trouble(text: str) -> None:
-        listen(Said(text))
+class _Resources:
+    """Opens what has threads, files and locks, and has `stack` close it in reverse order."""
 
-    state = _state(settings)
-    store = None
-    if state is not None:
-        store = Store(state, trouble)
-        stack.callback(store.close)
-    elif settings.source != FILE:
-        told = "no --state: incidents that are open when it dies are told again as new"
-        listen(Said(told, trouble=False))
-    output = Output(settings.format, settings.output, sys.stdout, trouble)
-    stack.callback(output.close, LAST_WORDS)
-    delivery = Delivery(config.outputs, config.outbox, trouble) if config.outputs else None
-    if delivery is not None:
+    def __init__(
+        self, options: LiveOptions, config: Config, listener: Listener, stack: ExitStack
+    ) -> None:
+        self._options = options
+        self._config = config
+        self._listener = listener
+        self._stack = stack
+
+    def aggregator(
+        self, pool: WorkerPool, evidence: EvidenceFolder | None, show_view: ShowView | None
+    ) -> Aggregator:
+        """The aggregator with all that it needs."""
+        options, config = self._options, self._config
+        state_file = self._open_state_file()
+        output = RecordOutput(options.format, options.output, sys.stdout, self._warn)
+        self._stack.callback(output.close, FINAL_WRITE_TIMEOUT)
+        delivery = self._start_delivery()
+        snapshots = Snapshots(options.interfaces, delivery, evidence)
+        self._start_monitoring(snapshots.last, show_view)
+        parts = Parts(
+            pool=pool,
+            reloader=Reloader(options.config, config),
+            output=output,
+            service_manager=ServiceManager(),
+            state_file=state_file,
+            delivery=delivery,
+            keep_evidence=evidence.write if evidence is not None else None,
+            listeners=(self._listener, snapshots),
+            watchers=(snapshots.take,),
+        )
+        return Aggregator(parts, config, options.interfaces, live=options.live)
+
+    def _open_state_file(self) -> StateFile | None:
+        path = _state_path(self._options)
+        if path is not None:
+            state_file = StateFile(path, self._warn)
+            self._stack.callback(state_file.close)
+            return state_file
+        if self._options.live:
+            text = "no --state: after a crash, open incidents will be reported again as new"
+            self._listener(Note(text, warning=False))
+        return None
+
+    def _start_delivery(self) -> Delivery | None:
+        if not self._config.outputs:
+            return None
+        delivery = Delivery(self._config.outputs, self._config.outbox, self._warn)
         delivery.start()
-        stack.callback(delivery.stop)
-        stack.callback(_drained, delivery, trouble)
-    board = Board(settings.interfaces, delivery, evidence)
-    limits = config.metrics.limits if config.metrics is not None else Thresholds()
-    where = Listen(*settings.metrics, limits) if settings.metrics else config.metrics
-    if where is not None:
-        stack.enter_context(Endpoint(where, board.look))
-    if show is not None:
-        stack.enter_context(show(board.look, limits))
-    parts = Parts(
-        crew=crew,
-        reloader=Reloader(settings.path, config),
-        output=output,
-        notify=Notify(),
-        store=store,
-        deliver=delivery,
-        prove=evidence.write if evidence is not None else None,
-        listeners=(listen, board),
-        watchers=(board.update,),
-    )
-    return Keeper(parts, config, settings.interfaces, settings.source != FILE)
+        self._stack.callback(delivery.stop)
+        self._stack.callback(self._drain, delivery)
+        return delivery
+
+    def _drain(self, delivery: Delivery) -> None:
+        left = delivery.drain(DRAIN_TIMEOUT)
+        for name, queued in left.queued.items():
+            if queued:
+                verb = "stays" if queued == 1 else "stay"
+                self._warn(
+                    f"output {name}: {quantity(queued, 'alert')} {verb} in the outbox"
+                    " until the next start"
+                )
+
+    def _start_monitoring(self, take_snapshot: TakeSnapshot, show_view: ShowView | None) -> None:
+        """Start the metrics endpoint and the view, where they are wanted."""
+        configured = self._config.metrics
+        thresholds = configured.thresholds if configured is not None else Thresholds()
+        if self._options.metrics is not None:
+            configured = EndpointOptions(*self._options.metrics, thresholds)
+        if configured is not None:
+            self._stack.enter_context(Endpoint(configured, take_snapshot))
+        if show_view is not None:
+            self._stack.enter_context(show_view(take_snapshot, thresholds))
+
+    def _warn(self, text: str) -> None:
+        self._listener(Note(text))
 
 
-def _drained(delivery: Delivery, trouble: Callable[[str], None]) -> None:
-    left = delivery.drain(DRAIN)
-    for name, queued in left.queued.items():
-        if queued:
-            trouble(f"output {name}: {queued:,} alerts stay in the outbox until the next start")
-
-
-def _state(settings: Settings) -> Path | None:
-    if settings.state:
-        return Path(settings.state)
+def _state_path(options: LiveOptions) -> Path | None:
+    """The path given by ``--state``; else a file in the folder that systemd gives the unit."""
+    if options.state:
+        return Path(options.state)
     folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(folder, STATE) if folder else None
+    return Path(folder, STATE_FILE_NAME) if folder else None

@@ -1,4 +1,4 @@
-"""What signals do to a live capture (signal(7)): end it, or have it read all anew."""
+"""The signal handlers of a live capture (signal(7))."""
 
 import os
 import signal
@@ -9,50 +9,52 @@ from types import FrameType
 from typing import Protocol
 
 
-class Told(Protocol):
-    """Whoever is told of signals, in the middle of whatever it does."""
+class SignalTarget(Protocol):
+    """What signals act on. The methods are called inside of a signal handler, so they only
+    note what was asked for."""
 
     def stop(self, reason: str) -> None: ...  # noqa: D102
 
-    def hangup(self) -> None: ...  # noqa: D102
+    def reload(self) -> None: ...  # noqa: D102
 
 
 @contextmanager
-def handled(told: Told) -> Iterator[None]:
-    """Within it SIGTERM and SIGINT end the capture, a second one at once, and SIGHUP has
-    the configuration read and files opened anew, unless it says that the terminal is
-    gone that the capture was started on."""
-    ending = False
-    terminal = _terminal()
+def signal_handlers(target: SignalTarget) -> Iterator[None]:
+    """Within the context, SIGTERM and SIGINT stop the capture; a second one ends it at once
+    (`KeyboardInterrupt`). SIGHUP reloads the configuration and reopens files, except where
+    it was sent because the terminal closed on which the capture was started: then it stops.
+    """
+    stopping = False
+    on_terminal = _has_terminal()
 
-    def end(number: int, frame: FrameType | None) -> None:
-        nonlocal ending
-        if ending:
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        if stopping:
             raise KeyboardInterrupt
-        ending = True
-        told.stop(signal.Signals(number).name)
+        stopping = True
+        target.stop(signal.Signals(number).name)
 
-    def hangup(number: int, frame: FrameType | None) -> None:
-        if terminal and not _terminal():
-            told.stop("the terminal was closed")
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        if on_terminal and not _has_terminal():
+            target.stop("the terminal was closed")
         else:
-            told.hangup()
+            target.reload()
 
     handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
-        signal.SIGTERM: end,
-        signal.SIGINT: end,
-        signal.SIGHUP: hangup,
+        signal.SIGTERM: stop,
+        signal.SIGINT: stop,
+        signal.SIGHUP: hang_up,
     }
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
-def _terminal() -> bool:
-    """Whether standard error is a terminal that is there."""
+def _has_terminal() -> bool:
+    """Whether standard error is a terminal that still exists."""
     try:
         return os.isatty(sys.__stderr__.fileno()) if sys.__stderr__ is not None else False
     except (OSError, ValueError):

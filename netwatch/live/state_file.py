@@ -1,8 +1,8 @@
-"""Incidents that are open, on disk, so that a restart does not tell them again as new.
+"""The state file: the open incidents on disk, so that a restart does not report them again.
 
-One small SQLite file that one process holds. It is a help and no more: where it cannot be
-read it is set aside and told, where it cannot be written that is counted and told, and
-the capture goes on.
+It is one small SQLite database that a single process locks. The capture works without it:
+where it cannot be read it is renamed and a new one is begun, where it cannot be written the
+failure is counted, and either is reported as a warning.
 """
 
 import contextlib
@@ -11,120 +11,133 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
-from netwatch.live.open_incidents import Open
+from netwatch.live.open_incidents import OpenIncident
 from netwatch.live.state_format import StateError, decode, encode
 
-VERSION = 1
-"""The version of the file's form."""
+VERSION = 2
+"""The version of the file, kept as the database's ``user_version``. It has to be raised
+whenever the text that `netwatch.live.state_format.encode` writes gets other names."""
 
-_TABLE = "CREATE TABLE incident (number INTEGER PRIMARY KEY, held TEXT NOT NULL)"
+_CREATE_TABLE = "CREATE TABLE incident (number INTEGER PRIMARY KEY, state TEXT NOT NULL)"
 
 
-class Store:
-    """The state in the file `path`; `tell` takes sentences on what went wrong.
+class StateFile:
+    """The open incidents in the file `path`; `warn` takes sentences about problems.
 
-    `failures` counts what could not be written. Raises `NetwatchError` where another
-    process holds the file, or it cannot be made.
+    `failures` counts how often the file could not be written. Raises `NetwatchError` where
+    another process uses the file, or where it cannot be created.
     """
 
-    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self._path = path
-        self._tell = tell
+        self._warn = warn
         self.failures = 0
         self._failing = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._data = self._opened()
+            self._database = self._open()
         except StateError as error:
-            aside = self._set_aside()
-            tell(f"state {path}: {error}; it is kept as {aside}, and a new one begins")
-            self._data = self._opened()
+            renamed = self._set_aside()
+            warn(f"state file {path}: {error}; renamed to {renamed}, and a new one was begun")
+            self._database = self._open()
         except OSError as error:
-            raise NetwatchError(f"state {path}: cannot be written: {error.strerror}") from None
+            raise NetwatchError(f"state file {path}: cannot be written: {error.strerror}") from None
 
-    def _opened(self) -> sqlite3.Connection:
-        """The file, made where there is none, and locked."""
-        data = None
+    def _open(self) -> sqlite3.Connection:
+        """Open and lock the file, which is created where it does not exist. Raises
+        `StateError` where it cannot be read."""
+        database = None
         try:
-            data = sqlite3.connect(self._path, isolation_level=None, timeout=1)
-            data.execute("PRAGMA locking_mode=EXCLUSIVE")
-            data.execute("PRAGMA journal_mode=WAL")
-            data.execute("PRAGMA synchronous=NORMAL")
-            data.execute("BEGIN EXCLUSIVE")
-            (version,) = data.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                data.execute(_TABLE)
-                data.execute(f"PRAGMA user_version={VERSION}")
-            data.execute("COMMIT")
-            if version not in (0, VERSION):
-                raise StateError(f"is of version {version}, {VERSION} is expected")
-            (sound,) = data.execute("PRAGMA quick_check(1)").fetchone()
-            if sound != "ok":
-                raise StateError(f"is damaged ({sound})")
-            data.execute("SELECT number, held FROM incident LIMIT 1").fetchone()
+            database = sqlite3.connect(self._path, isolation_level=None, timeout=1)
+            database.execute("PRAGMA locking_mode=EXCLUSIVE")
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=NORMAL")
+            _check(database)
         except (sqlite3.Error, StateError) as error:
-            if data is not None:
-                data.close()
+            if database is not None:
+                database.close()
             if isinstance(error, StateError):
                 raise
             if "locked" in str(error):
-                told = "is used by another netwatch; one state is for one process"
-                raise NetwatchError(f"state {self._path}: {told}") from None
+                reason = "is in use by another netwatch process; each needs a file of its own"
+                raise NetwatchError(f"state file {self._path}: {reason}") from None
             if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-                raise NetwatchError(f"state {self._path}: cannot be written: {error}") from None
+                raise NetwatchError(
+                    f"state file {self._path}: cannot be written: {error}"
+                ) from None
             raise StateError(f"cannot be read ({error})") from None
-        return data
+        return database
 
     def _set_aside(self) -> Path:
+        """Rename the file, so that nothing is lost; the path that it now has."""
         number = 1
-        while (aside := self._path.with_name(f"{self._path.name}.damaged-{number}")).exists():
+        while (renamed := self._path.with_name(f"{self._path.name}.damaged-{number}")).exists():
             number += 1
-        self._path.replace(aside)
-        for ending in ("-wal", "-shm"):
+        self._path.replace(renamed)
+        for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
-                self._path.with_name(self._path.name + ending).unlink()
-        return aside
+                self._path.with_name(self._path.name + suffix).unlink()
+        return renamed
 
-    def load(self, gap: int) -> list[Open]:
-        """The incidents that were open when the file was last written; `gap` is the quiet gap
-        in ns. One that does not read back is told and left out."""
-        found = []
+    def load(self, quiet_gap: int) -> list[OpenIncident]:
+        """The saved incidents; `quiet_gap` is in ns. One that cannot be read is left out with
+        a warning."""
+        incidents = []
         try:
-            for number, held in self._data.execute("SELECT * FROM incident ORDER BY number"):
+            for number, state in self._database.execute(
+                "SELECT number, state FROM incident ORDER BY number"
+            ):
                 try:
-                    found.append(decode(number, held, gap))
+                    incidents.append(decode(number, state, quiet_gap))
                 except StateError as error:
-                    self._tell(f"state {self._path}: {error}")
+                    self._warn(f"state file {self._path}: {error}")
         except sqlite3.Error as error:
-            self._tell(f"state {self._path}: cannot be read to its end ({error})")
-        return found
+            self._warn(f"state file {self._path}: could only be read in part ({error})")
+        return incidents
 
-    def save(self, changed: Iterable[Open], over: Iterable[int]) -> bool:
-        """Write incidents that changed and drop those that are over, all or nothing; whether
-        it was written."""
+    def save(self, changed: Iterable[OpenIncident], numbers_to_delete: Iterable[int]) -> bool:
+        """Write changed incidents and delete ended ones in one transaction; False where that
+        failed."""
         rows = [(entry.number, encode(entry)) for entry in changed]
+        ended = [(number,) for number in numbers_to_delete]
         try:
-            self._data.execute("BEGIN")
+            self._database.execute("BEGIN")
             try:
-                gone = [(number,) for number in over]
-                self._data.executemany("DELETE FROM incident WHERE number=?", gone)
-                self._data.executemany("INSERT OR REPLACE INTO incident VALUES (?, ?)", rows)
-                self._data.execute("COMMIT")
+                self._database.executemany("DELETE FROM incident WHERE number=?", ended)
+                self._database.executemany("INSERT OR REPLACE INTO incident VALUES (?, ?)", rows)
+                self._database.execute("COMMIT")
             except sqlite3.Error:
                 with contextlib.suppress(sqlite3.Error):
-                    self._data.execute("ROLLBACK")
+                    self._database.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
             self.failures += 1
             if not self._failing:
-                self._tell(f"state {self._path}: cannot be written ({error})")
+                self._warn(f"state file {self._path}: cannot be written ({error})")
             self._failing = True
             return False
         if self._failing:
-            self._tell(f"state {self._path}: written again")
+            self._warn(f"state file {self._path}: writing works again")
         self._failing = False
         return True
 
     def close(self) -> None:
-        """Give the file back."""
-        self._data.close()
+        """Close and unlock the file."""
+        self._database.close()
+
+
+def _check(database: sqlite3.Connection) -> None:
+    """Create the table in a new file; raise `StateError` or `sqlite3.Error` where an existing
+    file has another version or is damaged."""
+    database.execute("BEGIN EXCLUSIVE")
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        database.execute(_CREATE_TABLE)
+        database.execute(f"PRAGMA user_version={VERSION}")
+    database.execute("COMMIT")
+    if version not in (0, VERSION):
+        raise StateError(f"has version {version}, expected {VERSION}")
+    (result,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if result != "ok":
+        raise StateError(f"is damaged ({result})")
+    database.execute("SELECT number, state FROM incident LIMIT 1").fetchone()

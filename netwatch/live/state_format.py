@@ -1,7 +1,8 @@
-"""Open incidents as text, and back: what is needed to go on with them after a restart.
+"""Open incidents as text and back: all that is needed to continue them after a restart.
 
-JSON, not a pickle: what stands in a file must never be able to run. What is read is held
-against the types of the values it becomes; whatever does not fit is a `StateError`.
+The text is JSON and not a pickle, since what a file contains must never be able to run.
+What is read is checked against the types of the values that it becomes; whatever does not
+match them is a `StateError`.
 """
 
 import json
@@ -18,7 +19,7 @@ from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, VerdictKind
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.incident import Incident, Key, strip_frames
-from netwatch.live.open_incidents import Open
+from netwatch.live.open_incidents import OpenIncident
 
 _TABLES: dict[str, tuple[Any, Any]] = {
     "names": (tuple[int, str], tuple[()]),
@@ -27,7 +28,7 @@ _TABLES: dict[str, tuple[Any, Any]] = {
     "communities": (tuple[bool, str], tuple[()]),
     "flows": (int, tuple[()]),
 }
-"""The tables of an incident, with the types of their keys and first sights."""
+"""The tables of an incident, with the types of their keys and of their first occurrences."""
 
 _OBSERVATION: dict[str, Any] = {
     "time": int,
@@ -49,73 +50,75 @@ _OBSERVATION: dict[str, Any] = {
     "quic": type(None),
     "frames": tuple[()],
 }
-"""The fields of an observation, as far as `slim` and `strip_frames` leave them: its compiled form
-does not tell their types."""
+"""The types of an observation's fields, as far as `without_details` and `strip_frames` leave them.
+They are written out because a compiled class has no type hints."""
 
 _COUNTS = ("first", "last", "digits", "lookups", "handshakes", "bytes_out", "bytes_in")
 
 
 class StateError(NetwatchError):
-    """Stored state that cannot be read; the text says why."""
+    """Saved state that cannot be read; the text gives the reason."""
 
 
-def slim(contact: Contact) -> Contact:
-    """A contact with no more than an incident and its proof need of it."""
+def without_details(contact: Contact) -> Contact:
+    """A contact without the protocol details, which neither its incident nor the evidence
+    capture needs."""
     return replace(contact, observation=replace(contact.observation, dns=None, tls=None, quic=None))
 
 
-def encode(entry: Open) -> str:
+def encode(entry: OpenIncident) -> str:
     """An open incident as JSON."""
     incident = entry.incident
     tables = {}
     for name in _TABLES:
-        kept: BoundedTable = getattr(incident, name)
-        items = [[key, count, first] for key, (count, first) in kept.items.items()]
-        tables[name] = {"total": kept.total, "items": items}
-    held = {
+        bounded: BoundedTable = getattr(incident, name)
+        items = [[key, count, first] for key, (count, first) in bounded.items.items()]
+        tables[name] = {"total": bounded.total, "items": items}
+    state = {
         "id": entry.id,
-        "told": entry.confidence,
+        "reported_confidence": entry.reported_confidence,
         "key": entry.key,
         "sensor": entry.sensor,
-        "contact": strip_frames(slim(incident.first_contact)),
+        "contact": strip_frames(without_details(incident.first_contact)),
         "confidence": incident.confidence,
         "counts": {name: getattr(incident, name) for name in _COUNTS},
         "tables": tables,
     }
-    return _json(held)
+    return _to_json(state)
 
 
-def decode(number: int, text: str, gap: int) -> Open:
-    """The open incident that `encode` made this of; `gap` is the quiet gap in ns. Raises
+def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
+    """The open incident from which `encode` made this text; `quiet_gap` is in ns. Raises
     `StateError`."""
     try:
-        held = json.loads(text)
-        incident = Incident(_value(Contact, held["contact"]), gap)
-        incident.confidence = _value(str | None, held["confidence"])
+        state = json.loads(text)
+        incident = Incident(_value(Contact, state["contact"]), quiet_gap)
+        incident.confidence = _value(str | None, state["confidence"])
         for name in _COUNTS:
-            setattr(incident, name, _value(int, held["counts"][name]))
+            setattr(incident, name, _value(int, state["counts"][name]))
         for name, (key_type, first_type) in _TABLES.items():
-            kept: BoundedTable = getattr(incident, name)
-            table = held["tables"][name]
-            kept.total = _value(int, table["total"])
-            kept.worst = None
-            kept.items = {
+            bounded: BoundedTable = getattr(incident, name)
+            table = state["tables"][name]
+            bounded.total = _value(int, table["total"])
+            bounded.worst = None
+            bounded.items = {
                 _value(key_type, key): (_value(int, count), _value(first_type, first))
-                for key, count, first in table["items"][: kept.limit]
+                for key, count, first in table["items"][: bounded.limit]
             }
-        key: Key = _value(tuple[str, str, str, VerdictKind], held["key"])
-        # Its steady time ended with its process.
-        entry = Open(number, key, incident, incident.last, _value(Sensor, held["sensor"]))
-        entry.id = _value(str | None, held["id"])
-        entry.confidence = _value(str | None, held["told"])
+        key: Key = _value(tuple[str, str, str, VerdictKind], state["key"])
+        # Continuous time begins anew with each process: packet time is the best there is.
+        sensor = _value(Sensor, state["sensor"])
+        entry = OpenIncident(number, key, incident, incident.last, sensor)
+        entry.id = _value(str | None, state["id"])
+        entry.reported_confidence = _value(str | None, state["reported_confidence"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise StateError(f"an incident that does not read back ({error})") from None
-    entry.keep()
+        raise StateError(f"a saved incident cannot be read ({error})") from None
+    entry.mark_saved()
     return entry
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no form for, in what it has."""
+    """A value of a type that JSON does not have, in types that it has."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, date):
@@ -123,49 +126,49 @@ def _plain(value: Any) -> Any:
     if isinstance(value, frozenset):
         return sorted(value)
     kind: Any = type(value)
-    return {name: getattr(value, name) for name in _fields(kind)}
+    return {name: getattr(value, name) for name in _field_names(kind)}
 
 
 @cache
-def _fields(kind: Any) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind))
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
-_json = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+_to_json = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _type_hints(kind: type) -> dict[str, Any]:
     return _OBSERVATION if kind is Observation else get_type_hints(kind)
 
 
 def _value(kind: Any, plain: Any) -> Any:
-    """A value of type `kind` from what JSON had; raises `ValueError`, `TypeError` or
+    """The value of type `kind` that JSON has as `plain`; raises `ValueError`, `TypeError` or
     `KeyError` where it is none."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return (
-            None if plain is None else _value(next(a for a in inner if a is not type(None)), plain)
-        )
+        if plain is None:
+            return None
+        return _value(next(option for option in inner if option is not type(None)), plain)
     if origin is Literal:
         if plain not in inner:
             raise ValueError(f"{plain!r} is none of {inner}")
         return plain
     if origin is tuple and isinstance(plain, list) and inner[1:] == (...,):
-        return tuple(_value(inner[0], each) for each in plain)
+        return tuple(_value(inner[0], part) for part in plain)
     if origin is tuple:
         if not isinstance(plain, list) or len(plain) != len(inner):
-            raise ValueError(f"{plain!r} is no list of {len(inner)}")
-        return tuple(_value(each, part) for each, part in zip(inner, plain, strict=True))
+            raise ValueError(f"{plain!r} is not a list of {len(inner)}")
+        return tuple(_value(of, part) for of, part in zip(inner, plain, strict=True))
     if origin is frozenset:
-        return frozenset(_value(inner[0], each) for each in plain)
+        return frozenset(_value(inner[0], part) for part in plain)
     if is_dataclass(kind):
-        hints = _hints(kind)  # type: ignore[arg-type]
+        hints = _type_hints(kind)  # type: ignore[arg-type]
         return kind(**{name: _value(hints[name], part) for name, part in plain.items()})  # type: ignore[operator]
     if kind is bytes:
         return bytes.fromhex(plain)
     if kind is date:
         return date.fromisoformat(plain)
     if type(plain) is not kind:
-        raise TypeError(f"{plain!r} is no {kind.__name__}")
+        raise TypeError(f"{plain!r} is not of type {kind.__name__}")
     return plain

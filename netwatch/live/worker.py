@@ -1,8 +1,8 @@
-"""One process that captures: packets of its source become contacts, which it sends on.
+"""One worker process: reads packets from its source and sends the contacts they make.
 
-It waits for nothing but packets. All that could hold it up, such as writing records,
-storing state or reading a configuration, is done by the process at the other end of its
-channel.
+A worker blocks on nothing but its source. Whatever else could delay it, such as writing
+records, saving state or reading a configuration, is done by the aggregator at the other
+end of its channel.
 """
 
 import ctypes
@@ -24,87 +24,110 @@ from netwatch.coverage.counts import Coverage
 from netwatch.engine.pipeline import Engine
 from netwatch.incidents.incident import strip_frames
 from netwatch.live.channel import Channel
-from netwatch.live.clock import Clock
-from netwatch.live.messages import Claimed, Ended, Manner, Reload, Seen, Spoken, Standing, Stop
-from netwatch.live.sources import Opener
-from netwatch.live.state_format import slim
+from netwatch.live.messages import (
+    AddressClaims,
+    Findings,
+    FlowBytes,
+    Reload,
+    StatusReport,
+    Stop,
+    WorkerEnded,
+    WorkerOptions,
+)
+from netwatch.live.packet_clock import PacketClock
+from netwatch.live.source_openers import SourceOpener
+from netwatch.live.state_format import without_details
 
 SECOND = 1_000_000_000
 
-STANDING = SECOND
-"""How often a worker says how it stands, ns."""
+REPORT_INTERVAL = SECOND
+"""Time between two status reports, ns."""
 
-SETTLE = 10 * SECOND
-"""How often bytes are told, flows are looked at for their age and coverage is sent, ns."""
+SETTLE_INTERVAL = 10 * SECOND
+"""How often flow bytes and coverage are sent and inactive flows are ended, ns."""
 
-FAREWELL = 30.0
-"""Seconds that the end waits to be taken."""
+SETTLE_PACKET_TIME = 6 * SETTLE_INTERVAL
+"""Packet time after which the same is done even where less real time has passed, ns: a file
+is read much faster than its packets were captured."""
 
-_PARENT_DEATH = 1
+FINAL_SEND_TIMEOUT = 30.0
+"""Seconds that the worker waits at its end for the aggregator to read its last messages."""
+
+_PR_SET_PDEATHSIG = 1
 
 
-class _Gathered:
-    """The contacts of a block, until they are sent; as `netwatch.engine.pipeline.Gathers`."""
+class _FindingsBuffer:
+    """The findings of a block until they are sent. It stands in for
+    `netwatch.incidents.aggregate.Incidents` as the receiver of the engine's contacts."""
 
     def __init__(self) -> None:
-        self.items: list[Contact | Spoken] = []
+        self.items: list[Contact | FlowBytes] = []
 
     def add(self, contact: Contact) -> None:
-        """Take a contact that is in question for an incident."""
+        """Take a contact, unless no ban applies to it."""
         if contact.verdict.kind is not None:
-            self.items.append(slim(contact))
+            self.items.append(without_details(contact))
 
     def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
-        """Take what was said in its flow."""
+        """Take further payload of a contact's flow."""
         if contact.verdict.kind is not None:
-            self.items.append(Spoken(strip_frames(slim(contact)), bytes_out, bytes_in))
+            self.items.append(
+                FlowBytes(strip_frames(without_details(contact)), bytes_out, bytes_in)
+            )
 
 
 class Worker:
-    """One capture until it ends or is stopped. With `sharing` there are others, that are
-    told what this one learns of devices."""
+    """Captures from one source until that ends or the worker is stopped. With
+    `shares_claims` there are other workers, and address claims are sent for them."""
 
     def __init__(
-        self, opener: Opener, config: Config, channel: Channel, manner: Manner, sharing: bool
+        self,
+        opener: SourceOpener,
+        config: Config,
+        channel: Channel,
+        options: WorkerOptions,
+        *,
+        shares_claims: bool,
     ) -> None:
         self._opener = opener
         self._channel = channel
-        self._live = manner.live
+        self._live = options.live
         self._statistics = RunStatistics()
         self._coverage = Coverage()
-        self._gathered = _Gathered()
+        self._findings = _FindingsBuffer()
         self._engine = Engine(
             config,
             self._statistics,
-            self._gathered,
+            self._findings,
             self._coverage,
-            keep_frames=manner.keep_frames,
-            relay=self._share if sharing else _alone,
+            keep_frames=options.keep_frames,
+            relay=self._share_claims if shares_claims else _ignore_claims,
         )
-        self._clock = Clock(manner.live)
-        self._serial = 0
-        self._untold = 0
+        self._clock = PacketClock(options.live)
+        self._config_serial = 0
+        self._findings_lost = 0
         self._last_packet: float | None = None
-        self._due_standing = self._due_settle = 0
-        self._settled: int | None = None
+        self._next_report = self._next_settle = 0
+        self._settled_at: int | None = None
         self._source: Source | None = None
         self._stopping = False
         self._reading = False
 
     def run(self) -> None:
-        """Capture until the end; the channel is told, and why."""
+        """Capture until the end, then send the last findings, a final report and the reason
+        of the end."""
         error = None
         try:
             self._capture()
-        except CaptureError as why:
-            error = str(why)
+        except CaptureError as failure:
+            error = str(failure)
         except _Stopped:
             pass
         self._engine.end()
-        self._send(self._clock.now(time.monotonic_ns()) or 0)
-        self._stand(with_coverage=True, needed=True)
-        self._channel.put(Ended(error), needed=True)
-        self._channel.finish(FAREWELL)
+        self._send_findings(self._clock.now(time.monotonic_ns()) or 0)
+        self._send_report(with_coverage=True, required=True)
+        self._channel.send(WorkerEnded(error), required=True)
+        self._channel.finish(FINAL_SEND_TIMEOUT)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         """End soon; may be called from a signal handler."""
@@ -127,118 +150,120 @@ class Worker:
                 self._reading = False
                 if block is None:
                     return
-                self._take(block)
+                self._process(block)
         finally:
             self._reading = False
             self._source.close()
 
-    def _take(self, block: Block) -> None:
+    def _process(self, block: Block) -> None:
         assert self._source is not None
-        self._listen()
+        # Commands come first, so that the block is judged by the current configuration.
+        self._handle_commands()
         at = time.monotonic_ns()
-        now = self._clock.now(at)
+        packet_time = self._clock.now(at)
         if block.count:
-            now = max(block.records[TIME : block.count * FIELDS : FIELDS])
-            self._clock.seen(now, at)
+            packet_time = max(block.records[TIME : block.count * FIELDS : FIELDS])
+            self._clock.update(packet_time, at)
             self._last_packet = time.time()
-        elif now is None:
-            now = time.time_ns()
-            self._clock.seen(now, at)
+        elif packet_time is None:
+            packet_time = time.time_ns()
+            self._clock.update(packet_time, at)
         name = self._source.name
         if self._live:
             name = block.interfaces[0].name or name
-        # Also one without packets: it says that none came, and holds no memory.
+        # A block without packets is processed too: it ends what waits for further packets.
         self._engine.block(block, name)
-        self._send(now)
-        self._tend(at)
+        self._send_findings(packet_time)
+        self._do_periodic_work(at)
 
-    def _listen(self) -> None:
-        """See to the channel. Before a block is read, so that it is judged by what holds."""
-        self._channel.pump()
-        messages, open_ = self._channel.take()
+    def _handle_commands(self) -> None:
+        self._channel.flush()
+        messages, is_open = self._channel.receive()
         for message in messages:
             if isinstance(message, Reload):
-                self._serial = message.serial
+                self._config_serial = message.config_serial
                 self._engine.reload(message.config)
-            elif isinstance(message, Claimed):
+            elif isinstance(message, AddressClaims):
                 self._engine.learn(message.packet, message.message)
             elif isinstance(message, Stop):
                 self.stop()
-        if not open_:
+        if not is_open:
+            # The aggregator has died.
             self.stop()
 
-    def _tend(self, at: int) -> None:
-        """See to what comes round with time."""
+    def _do_periodic_work(self, at: int) -> None:
         now = self._clock.now(at)
-        if self._settled is None:
-            self._settled = now
-        settle = at >= self._due_settle
-        if now is not None and (settle or now - (self._settled or now) >= 6 * SETTLE):
+        if self._settled_at is None:
+            self._settled_at = now
+        settle_due = at >= self._next_settle
+        if now is not None and (
+            settle_due or now - (self._settled_at or now) >= SETTLE_PACKET_TIME
+        ):
             self._engine.settle(now)
-            self._settled = now
-            self._send(now)
-        if settle or at >= self._due_standing:
+            self._settled_at = now
+            self._send_findings(now)
+        if settle_due or at >= self._next_report:
             self._engine.count()
-            self._due_standing = at + STANDING
-            self._stand(with_coverage=settle)
-        if settle:
-            self._due_settle = at + SETTLE
+            self._next_report = at + REPORT_INTERVAL
+            self._send_report(with_coverage=settle_due)
+        if settle_due:
+            self._next_settle = at + SETTLE_INTERVAL
 
-    def _share(self, packet: Packet, message: Message) -> None:
+    def _share_claims(self, packet: Packet, message: Message) -> None:
         claims = Message(names=(), size=0, claims=message.claims)
-        self._channel.put(Claimed(replace(packet, frames=()), claims))
+        self._channel.send(AddressClaims(replace(packet, frames=()), claims))
 
-    def _send(self, now: int) -> None:
-        items = tuple(self._gathered.items)
-        self._gathered.items.clear()
-        if items and not self._channel.put(Seen(self._serial, now, items)):
-            self._untold += len(items)
+    def _send_findings(self, packet_time: int) -> None:
+        items = tuple(self._findings.items)
+        self._findings.items.clear()
+        if items and not self._channel.send(Findings(self._config_serial, packet_time, items)):
+            self._findings_lost += len(items)
 
-    def _stand(self, *, with_coverage: bool, needed: bool = False) -> None:
+    def _send_report(self, *, with_coverage: bool, required: bool = False) -> None:
         source = self._source
         notes = []
         while source is not None and source.notes:
             notes.append(source.notes.pop(0))
-        self._channel.put(
-            Standing(
-                serial=self._serial,
-                time=self._clock.now(time.monotonic_ns()),
+        self._channel.send(
+            StatusReport(
+                config_serial=self._config_serial,
+                packet_time=self._clock.now(time.monotonic_ns()),
                 statistics=self._statistics,
                 dropped=source.dropped if source is not None else 0,
-                freezes=getattr(source, "freezes", 0),
-                events=dict(getattr(source, "events", {})),
+                ring_freezes=getattr(source, "freezes", 0),
+                interface_events=dict(getattr(source, "events", {})),
                 notes=tuple(notes),
-                down=getattr(source, "down", ()),
-                steps=self._clock.steps,
-                untold=self._untold,
-                waiting=self._channel.waiting,
+                interfaces_down=getattr(source, "down", ()),
+                clock_steps=self._clock.steps,
+                findings_lost=self._findings_lost,
+                bytes_queued=self._channel.queued,
                 last_packet=self._last_packet,
                 tables=self._engine.tables(),
                 coverage=self._coverage if with_coverage else None,
             ),
-            needed=needed,
+            required=required,
         )
 
 
 class _Stopped(Exception):  # noqa: N818 - nothing went wrong
-    """Ends a source that waits for bytes which may never come."""
+    """Interrupts a read from a pipe into which nothing more may be written."""
 
 
 def _end_with_parent() -> None:
-    """Be woken by SIGTERM when the keeper is gone, also from a pipe that says nothing
-    (prctl(2)); elsewhere the channel tells it with the next block."""
+    """Have the kernel send SIGTERM when the aggregator dies (prctl(2)), which also interrupts
+    a read from a silent pipe. On other systems the closed channel is noticed with the next
+    block."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH, signal.SIGTERM, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _alone(packet: Packet, message: Message) -> None:
-    """There is nobody to tell."""
+def _ignore_claims(packet: Packet, message: Message) -> None:
+    """There is no other worker that could use the claims."""
 
 
-def main(opener: Opener, config: Config, channel: Channel, manner: Manner, sharing: bool) -> None:
-    """The whole life of a worker's process."""
-    worker = Worker(opener, config, channel, manner, sharing)
-    # These go to all processes of a terminal or unit; the keeper alone sees to them.
+def main(worker: Worker) -> None:
+    """Run a worker in its process, and end the process."""
+    # A terminal or systemd sends these to all processes; only the aggregator handles them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, worker.stop)

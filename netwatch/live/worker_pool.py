@@ -1,9 +1,9 @@
-"""The processes that capture, as the one that keeps their findings sees them.
+"""The worker processes of a live capture, as the aggregator sees them.
 
-They are forked when all sources are open and no thread runs yet, so each has its source
-from the start and no right is needed later. One that ends by itself ends the capture:
-what it would have seen is missing, and a service manager that starts anew is told better
-than one that sees half a network.
+They are forked when all sources are open and no thread runs yet. So each worker has its
+source from the start, and no privileges are needed later. A worker that dies ends the whole
+capture: a restart by the service manager is better than a capture that silently misses a
+part of the network.
 """
 
 import multiprocessing
@@ -19,29 +19,32 @@ from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage, Share
 from netwatch.live.channel import Channel, pair
-from netwatch.live.messages import Ended, Manner, Standing, Stop
-from netwatch.live.sources import Opener
-from netwatch.live.worker import main
+from netwatch.live.messages import StatusReport, Stop, WorkerEnded, WorkerOptions
+from netwatch.live.source_openers import SourceOpener
+from netwatch.live.worker import Worker, main
 
 
-class Crew:
-    """Workers, one for each of `openers`."""
+class WorkerPool:
+    """One worker process per opener. `reports` has the last status report of each worker,
+    None before the first."""
 
-    def __init__(self, openers: Sequence[Opener], config: Config, manner: Manner) -> None:
+    def __init__(
+        self, openers: Sequence[SourceOpener], config: Config, options: WorkerOptions
+    ) -> None:
         context = multiprocessing.get_context("fork")
-        self.standings: list[Standing | None] = [None] * len(openers)
-        self.heard = [time.monotonic()] * len(openers)
+        self.reports: list[StatusReport | None] = [None] * len(openers)
+        self._last_heard = [time.monotonic()] * len(openers)
         self._coverages: list[Coverage | None] = [None] * len(openers)
         self._channels: list[Channel] = []
         self._processes: list[multiprocessing.process.BaseProcess] = []
         self._selector = selectors.DefaultSelector()
-        self._over: set[int] = set()
+        self._ended: set[int] = set()
         for number in range(len(openers)):
             ours, theirs = pair()
             self._channels.append(ours)
             process = context.Process(
-                target=_live,
-                args=(number, openers, config, theirs, manner, tuple(self._channels)),
+                target=_run_worker,
+                args=(number, openers, config, theirs, options, tuple(self._channels)),
                 name=f"netwatch-{number}",
                 daemon=True,
             )
@@ -56,56 +59,60 @@ class Crew:
         return len(self._channels)
 
     @property
-    def over(self) -> bool:
-        """Whether all have ended."""
-        return len(self._over) == len(self)
+    def has_ended(self) -> bool:
+        """Whether all workers have ended."""
+        return len(self._ended) == len(self)
 
-    def take(self, timeout: float) -> list[tuple[int, Any]]:
-        """What the workers say within `timeout` seconds, each with its number. How they
-        stand is kept as well."""
+    def receive(self, timeout: float) -> list[tuple[int, Any]]:
+        """The messages that arrive within `timeout` seconds, each with the number of its
+        worker. Status reports are also stored in `reports`."""
         for channel in self._channels:
-            channel.pump()
-        found: list[tuple[int, Any]] = []
+            channel.flush()
+        received: list[tuple[int, Any]] = []
         for key, _ in self._selector.select(timeout):
             number: int = key.data
-            messages, open_ = self._channels[number].take()
-            found += [(number, message) for message in messages]
-            self.heard[number] = time.monotonic()
+            messages, is_open = self._channels[number].receive()
+            received += [(number, message) for message in messages]
+            self._last_heard[number] = time.monotonic()
             for message in messages:
-                if isinstance(message, Standing):
-                    self.standings[number] = message
+                if isinstance(message, StatusReport):
+                    self.reports[number] = message
                     self._coverages[number] = message.coverage or self._coverages[number]
-                elif isinstance(message, Ended):
-                    self._over.add(number)
-            if not open_:
+                elif isinstance(message, WorkerEnded):
+                    self._ended.add(number)
+            if not is_open:
                 self._selector.unregister(self._channels[number])
-                if number not in self._over:
-                    self._over.add(number)
-                    self._processes[number].join(1)
-                    status = self._processes[number].exitcode
-                    found.append((number, Ended(f"worker {number} ended by itself ({status})")))
-        return found
+                if number not in self._ended:
+                    received.append((number, self._died(number)))
+        return received
 
-    def send(self, message: Any) -> None:
-        """Tell all workers something."""
+    def _died(self, number: int) -> WorkerEnded:
+        """The message that a worker could not send any more."""
+        self._ended.add(number)
+        process = self._processes[number]
+        process.join(1)
+        return WorkerEnded(f"worker {number} died unexpectedly (exit status {process.exitcode})")
+
+    def broadcast(self, message: Any) -> None:
+        """Send a message to all workers; it is never discarded."""
         for channel in self._channels:
-            channel.put(message, needed=True)
+            channel.send(message, required=True)
 
-    def pass_on(self, number: int, message: Any) -> None:
-        """Tell all workers but one something that they may do without."""
-        for other, channel in enumerate(self._channels):
-            if other != number:
-                channel.put(message)
+    def forward(self, sender: int, message: Any) -> None:
+        """Send a worker's message to all others; it may be discarded where a queue is full."""
+        for number, channel in enumerate(self._channels):
+            if number != sender:
+                channel.send(message)
 
     def stop(self) -> None:
-        """Have all end; one that waits for bytes of a pipe is woken."""
-        self.send(Stop())
+        """Ask all workers to end. SIGTERM wakes one that waits for a silent pipe."""
+        self.broadcast(Stop())
         for number, process in enumerate(self._processes):
-            if number not in self._over:
+            if number not in self._ended:
                 process.terminate()
 
     def close(self) -> None:
-        """End what has not ended yet, at once."""
+        """Kill the workers that have not ended yet, and close all channels."""
         for process in self._processes:
             process.join(0.5)
             if process.is_alive():
@@ -116,60 +123,64 @@ class Crew:
         self._selector.close()
 
     def statistics(self) -> RunStatistics:
-        """What all of them counted."""
+        """The sum of all workers' statistics."""
         total = RunStatistics()
-        for standing in filter(None, self.standings):
-            total.merge(standing.statistics)
+        for report in filter(None, self.reports):
+            total.merge(report.statistics)
         total.anomalies.update(+Counter({"capture-dropped": self.dropped}))
         return total
 
     def coverage(self) -> Coverage:
-        """The flows that all of them counted, as far as they have told."""
+        """The flows of all workers by network, device and reading, as last reported."""
         total = Coverage()
-        for counted in filter(None, self._coverages):
-            total.merge(counted)
+        for coverage in filter(None, self._coverages):
+            total.merge(coverage)
         return total
 
     def flows(self) -> Share:
-        """The same in all, by what is known of their names."""
-        return Share.sum(counted.total() for counted in self._coverages if counted)
+        """The flows of all workers by reading alone, as last reported."""
+        return Share.sum(coverage.total() for coverage in self._coverages if coverage)
 
     @property
     def dropped(self) -> int:
         """Packets that the kernel dropped."""
-        return sum(standing.dropped for standing in filter(None, self.standings))
+        return sum(report.dropped for report in filter(None, self.reports))
 
     @property
-    def freezes(self) -> int:
+    def ring_freezes(self) -> int:
         """How often a ring was full."""
-        return sum(standing.freezes for standing in filter(None, self.standings))
+        return sum(report.ring_freezes for report in filter(None, self.reports))
 
     @property
-    def untold(self) -> int:
-        """Findings that found no room on their way here."""
-        return sum(standing.untold for standing in filter(None, self.standings))
+    def findings_lost(self) -> int:
+        """Findings that were discarded because the channel to here was full."""
+        return sum(report.findings_lost for report in filter(None, self.reports))
 
-    @property
-    def silence(self) -> float:
-        """How long ago the worker spoke that has been silent longest, in seconds."""
+    def longest_silence(self) -> float:
+        """Seconds since the last message of the worker that has been silent longest."""
         now = time.monotonic()
-        silent = [now - heard for n, heard in enumerate(self.heard) if n not in self._over]
-        return max(silent, default=0.0)
+        silences = [
+            now - heard
+            for number, heard in enumerate(self._last_heard)
+            if number not in self._ended
+        ]
+        return max(silences, default=0.0)
 
 
-def _live(
+def _run_worker(
     number: int,
-    openers: Sequence[Opener],
+    openers: Sequence[SourceOpener],
     config: Config,
     channel: Channel,
-    manner: Manner,
-    others: tuple[Channel, ...],
+    options: WorkerOptions,
+    parent_channels: tuple[Channel, ...],
 ) -> None:
-    """In the new process: nothing of the keeper's ends is held open, so that it is noticed
-    when the keeper is gone, and nothing that other workers read."""
-    for end in others:
+    """The main function of a worker process. It closes what it inherited but does not use:
+    the aggregator's ends of the channels, so that the death of the aggregator is noticed,
+    and the sources of other workers."""
+    for end in parent_channels:
         end.close()
     for other, opener in enumerate(openers):
         if other != number:
             opener.release()
-    main(openers[number], config, channel, manner, len(openers) > 1)
+    main(Worker(openers[number], config, channel, options, shares_claims=len(openers) > 1))

@@ -1,9 +1,9 @@
-"""The HTTP endpoint that a monitoring system asks: ``/metrics`` and ``/healthz``.
+"""The HTTP endpoint for a monitoring system: ``/metrics`` and ``/healthz``.
 
-Off unless it is configured, on loopback unless told otherwise: it has no authentication,
-and what it tells is meant for the admin. Each request is answered in a thread of its own,
-so that one that hangs holds up no other; how many there are at a time is bounded, and so
-is how long each may keep silent.
+It is disabled unless it is configured, and listens on loopback by default, because it has no
+authentication. Each request is answered in its own thread, so that a client that hangs
+delays no other; the number of concurrent requests is limited, and so is the time that a
+client may send nothing.
 """
 
 import json
@@ -20,44 +20,41 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.process_collector import ProcessCollector
 
 from netwatch.core.errors import NetwatchError
-from netwatch.watch.health import Thresholds, troubles
-from netwatch.watch.listen import Listen
+from netwatch.watch.endpoint_options import EndpointOptions
+from netwatch.watch.health import Thresholds, Trouble, troubles
 from netwatch.watch.metrics import Metrics
-from netwatch.watch.snapshot import Look
+from netwatch.watch.snapshot import TakeSnapshot
 
 MAX_REQUESTS = 16
-"""Requests that are answered at a time; further ones are turned away."""
+"""Concurrent requests; further connections are closed."""
 
 TIMEOUT = 10
-"""Seconds that a client may keep silent in the middle of a request."""
+"""Seconds that a client may send nothing in the middle of a request."""
 
-_HELP = "netwatch: /metrics for Prometheus, /healthz for the state of the capture\n"
+_INDEX = "netwatch: /metrics for Prometheus, /healthz for the health of the capture\n"
 
 
 class Endpoint:
     """Serves the metrics and the health of a capture until it is closed.
 
-    Raises `NetwatchError` where `where` cannot be listened on. `port` is the one that is
-    listened on, which the system chose where 0 was asked for.
+    Raises `NetwatchError` where it cannot listen on the address of `options`. `port` is the
+    port that it listens on, which the system has chosen where the option is 0.
     """
 
-    def __init__(self, where: Listen, look: Look) -> None:
+    def __init__(self, options: EndpointOptions, take_snapshot: TakeSnapshot) -> None:
+        host, port, thresholds = options.host, options.port, options.thresholds
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Metrics(look, where.limits))
+        registry.register(Metrics(take_snapshot, thresholds))
         ProcessCollector(registry=registry)
-        application = _application(make_wsgi_app(registry), look, where.limits)
+        application = _application(make_wsgi_app(registry), take_snapshot, thresholds)
         try:
-            family = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)[0][0]
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             server = _Server6 if family == socket.AF_INET6 else _Server
-            self._server: _Server = make_server(
-                where.host, where.port, application, server, _Handler
-            )
+            self._server: _Server = make_server(host, port, application, server, _Handler)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
-            place = f"[{where.host}]" if ":" in where.host else where.host
-            raise NetwatchError(
-                f"metrics: cannot listen on {place}:{where.port}: {reason}"
-            ) from None
+            address = f"[{host}]" if ":" in host else host
+            raise NetwatchError(f"metrics: cannot listen on {address}:{port}: {reason}") from None
         self.port: int = self._server.server_port
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True
@@ -65,7 +62,7 @@ class Endpoint:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening; requests that are being answered are not waited for."""
+        """Stop listening, without waiting for requests in progress."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -83,18 +80,18 @@ class _Server(ThreadingMixIn, WSGIServer):
     request_queue_size = 64
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._room = threading.BoundedSemaphore(MAX_REQUESTS)
+        self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
         super().__init__(*args, **kwargs)
 
     def server_bind(self) -> None:
-        # That of HTTPServer asks a resolver for the name of the address.
+        # HTTPServer.server_bind would look up the host name of the address in DNS.
         TCPServer.server_bind(self)
         host, port = self.server_address[:2]
         self.server_name, self.server_port = str(host), port
         self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._room.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
@@ -103,10 +100,10 @@ class _Server(ThreadingMixIn, WSGIServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away or said nothing is no matter of ours."""
+        """Ignore clients that close the connection or time out."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -119,29 +116,44 @@ class _Handler(WSGIRequestHandler):
     timeout = TIMEOUT
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: standard error is for what the capture has to say."""
+        """Log no requests: standard error is the log of the capture."""
 
 
 Application = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 
-def _application(metrics: Application, look: Look, limits: Thresholds) -> Application:
+def _application(
+    metrics: Application, take_snapshot: TakeSnapshot, thresholds: Thresholds
+) -> Application:
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/metrics":
             return metrics(environ, start)
-        kind = "text/plain; charset=utf-8"
+        content_type = "text/plain; charset=utf-8"
         if path == "/healthz":
-            wrong = troubles(look(), limits)
-            status = "503 Service Unavailable" if wrong else "200 OK"
-            told = [{"kind": each.kind, "where": each.where, "told": each.told} for each in wrong]
-            body = json.dumps({"healthy": not wrong, "troubles": told}) + "\n"
-            kind = "application/json"
+            status, body = _health(troubles(take_snapshot(), thresholds))
+            content_type = "application/json"
         elif path == "/":
-            status, body = "200 OK", _HELP
+            status, body = "200 OK", _INDEX
         else:
-            status, body = "404 Not Found", _HELP
-        start(status, [("Content-Type", kind), ("Cache-Control", "no-store")])
+            status, body = "404 Not Found", _INDEX
+        start(status, [("Content-Type", content_type), ("Cache-Control", "no-store")])
         return [body.encode()]
 
     return answer
+
+
+def _health(found: list[Trouble]) -> tuple[str, str]:
+    """Status line and body of ``/healthz``. `told` is the old name of `message`, for clients
+    that read it."""
+    status = "503 Service Unavailable" if found else "200 OK"
+    listed = [
+        {
+            "kind": trouble.kind,
+            "where": trouble.where,
+            "message": trouble.message,
+            "told": trouble.message,
+        }
+        for trouble in found
+    ]
+    return status, json.dumps({"healthy": not found, "troubles": listed}) + "\n"

@@ -1,24 +1,21 @@
-"""Is the capture doing its work: a snapshot against a few thresholds.
+"""Whether a capture works: a snapshot compared with a few thresholds.
 
-A capture that sees nothing reports nothing, and that reads like a network on which no ban
-was broken. So whoever watches over it has to be told when packets stop, when the kernel
-drops them, and when alerts pile up in front of an output. Pure: the snapshot brings its
-own time.
+A capture that receives nothing reports nothing, which looks the same as a network in which
+every ban is respected. So a monitoring system has to learn when packets stop, when the
+kernel drops them, and when alerts pile up before an output.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from netwatch.core.text import quantity
 from netwatch.watch.snapshot import Snapshot
-
-TROUBLES = ("silent", "dropping", "stuck", "down")
-"""What can be wrong, in the order in which it is told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When a capture is not well, in seconds: no packet for `silence`; packets dropped less
-    than `dropping` ago; an alert that waits for its output longer than `stuck`."""
+    """When a capture is unhealthy, in seconds: no packet for `silence`; packets dropped less
+    than `dropping` ago; an alert that has waited for its output longer than `stuck`."""
 
     silence: float = 60.0
     dropping: float = 60.0
@@ -27,37 +24,81 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What is wrong: one word of `TROUBLES`, of what (an interface, an output, or empty),
-    and a sentence for people."""
+    """One reason why a capture is unhealthy: the `kind` of a row of `TROUBLES`, the interface or
+    output that is concerned (`where`, may be empty), and a sentence for people."""
 
     kind: str
     where: str
-    told: str
+    message: str
 
 
-def troubles(seen: Snapshot, limits: Thresholds) -> list[Trouble]:
-    """Everything that is wrong; nothing where the capture is well.
+@dataclass(frozen=True, slots=True)
+class TroubleKind:
+    """A kind of trouble, when it is reported, and the key of `metrics:` in the configuration
+    that sets its threshold (None where it has none, in `Thresholds` under the same name)."""
 
-    A capture that has just started is given the time of `silence` for its first packet.
+    kind: str
+    description: str
+    threshold: str | None
+    find: Callable[[Snapshot, Thresholds], Iterator[tuple[str, str]]]
+
+
+def troubles(snapshot: Snapshot, thresholds: Thresholds) -> list[Trouble]:
+    """Every reason why the capture is unhealthy, in the order of `TROUBLES`; none where it is
+    healthy.
+
+    A capture that has just started has the time of `silence` to receive its first packet.
     """
-    return list(_troubles(seen, limits))
+    return [
+        Trouble(trouble.kind, where, message)
+        for trouble in TROUBLES
+        for where, message in trouble.find(snapshot, thresholds)
+    ]
 
 
-def _troubles(seen: Snapshot, limits: Thresholds) -> Iterator[Trouble]:
-    quiet = seen.now - max(seen.started, seen.last_packet or seen.started)
-    if quiet > limits.silence:
-        yield Trouble("silent", "", f"no packet for {_span(quiet)}")
-    if seen.last_drop is not None and seen.now - seen.last_drop < limits.dropping:
-        ago = _span(seen.now - seen.last_drop)
-        yield Trouble("dropping", "", f"packets dropped {ago} ago, {seen.dropped} in all")
-    for name, queue in sorted(seen.outputs.items()):
-        waits = 0.0 if queue.oldest is None else seen.now - queue.oldest
-        if waits > limits.stuck:
-            told = f"{queue.waiting} waiting, the oldest for {_span(waits)}"
-            yield Trouble("stuck", name, f"output {name}: {told}")
-    for name in seen.down:
-        yield Trouble("down", name, f"interface {name} is down")
+def _silent(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    last = max(snapshot.started, snapshot.last_packet or snapshot.started)
+    silence = snapshot.now - last
+    if silence > thresholds.silence:
+        yield "", f"no packet for {_seconds(silence)}"
 
 
-def _span(seconds: float) -> str:
+def _dropping(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    if snapshot.last_drop is None:
+        return
+    ago = snapshot.now - snapshot.last_drop
+    if ago < thresholds.dropping:
+        yield "", f"packets dropped {_seconds(ago)} ago, {snapshot.dropped:,} in total"
+
+
+def _stuck(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    for name, queue in sorted(snapshot.outputs.items()):
+        age = 0.0 if queue.oldest is None else snapshot.now - queue.oldest
+        if age > thresholds.stuck:
+            waiting = quantity(queue.waiting, "alert")
+            yield name, f"output {name}: {waiting} waiting, the oldest for {_seconds(age)}"
+
+
+def _down(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    for name in snapshot.interfaces_down:
+        yield name, f"interface {name} is down"
+
+
+def _seconds(seconds: float) -> str:
     return f"{max(0, round(seconds))} s"
+
+
+TROUBLES: tuple[TroubleKind, ...] = (
+    TroubleKind(
+        "silent",
+        "No packet has arrived for longer than this; after the start, if none ever arrived.",
+        "silence",
+        _silent,
+    ),
+    TroubleKind(
+        "dropping", "The kernel dropped a packet less than this ago.", "dropping", _dropping
+    ),
+    TroubleKind("stuck", "An alert has waited for its output longer than this.", "stuck", _stuck),
+    TroubleKind("down", "An interface was removed, is down, or has no link.", None, _down),
+)
+"""All kinds of trouble, in the order in which they are reported."""

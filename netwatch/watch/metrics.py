@@ -1,195 +1,296 @@
-"""A snapshot as Prometheus metrics.
+"""The Prometheus metrics of a running capture, as one table.
 
-Names and units are by Prometheus's rules: one prefix, base units, ``_total`` for what only
-rises. Every label has a bounded set of values: names from the code or from the
-configuration, never from packets; of more than `MAX_SERIES` those that sort first are told
-by themselves and the rest is added up under ``other``, so that no count ever falls.
+Names and units follow the conventions of Prometheus: one prefix, base units, and ``_total``
+for counters. A new metric is a row of `METRICS`; the endpoint and the documentation read
+the table.
 """
 
 import platform
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from netwatch.watch.health import TROUBLES, Thresholds, troubles
-from netwatch.watch.snapshot import Backlog, Look, Queue, Snapshot, Table, Written
+from netwatch.watch.metric_kinds import (
+    Metric,
+    Samples,
+    backlog,
+    counter,
+    counts,
+    gauge,
+    output,
+    table,
+)
+from netwatch.watch.snapshot import OutputQueue, Snapshot, TakeSnapshot
 
-MAX_SERIES = 256
-"""Values that a label has at most, `OTHER` among them."""
 
-OTHER = "other"
-"""The label of what is added up beyond `MAX_SERIES`."""
+def _build_info(snapshot: Snapshot, _: Thresholds) -> Samples:
+    compiled = "true" if snapshot.compiled else "false"
+    yield (snapshot.version, snapshot.signatures, platform.python_version(), compiled), 1
+
+
+def _interface_up(snapshot: Snapshot, _: Thresholds) -> Samples:
+    for name in snapshot.interfaces:
+        yield (name,), float(name not in snapshot.interfaces_down)
+
+
+def _reloads(snapshot: Snapshot, _: Thresholds) -> Samples:
+    yield ("applied",), snapshot.reloads
+    yield ("refused",), snapshot.refused_reloads
+
+
+def _open_incidents(snapshot: Snapshot, _: Thresholds) -> Samples:
+    for verdict, count in sorted(snapshot.open_incidents.items()):
+        yield (verdict,), count
+
+
+def _troubles(snapshot: Snapshot, thresholds: Thresholds) -> Samples:
+    found = Counter(trouble.kind for trouble in troubles(snapshot, thresholds))
+    for trouble in TROUBLES:
+        yield (trouble.kind,), found[trouble.kind]
+
+
+def _oldest(queue: OutputQueue, now: float) -> float:
+    return 0 if queue.oldest is None else max(0.0, now - queue.oldest)
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "netwatch_build_info",
+        "gauge",
+        ("version", "signatures", "python", "compiled"),
+        "The versions in use; the value is always 1.",
+        _build_info,
+    ),
+    gauge(
+        "netwatch_start_time_seconds",
+        "When the capture was started, in seconds since the epoch.",
+        lambda snapshot: snapshot.started,
+    ),
+    Metric(
+        "netwatch_reloads_total",
+        "counter",
+        ("outcome",),
+        "Configurations that were reloaded: `applied` or `refused`.",
+        _reloads,
+    ),
+    gauge(
+        "netwatch_last_reload_timestamp_seconds",
+        "When a configuration was last reloaded and applied.",
+        lambda snapshot: snapshot.last_reload,
+    ),
+    counter(
+        "netwatch_state_failures_total",
+        "How often the state file could not be written.",
+        lambda snapshot: snapshot.state_failures,
+    ),
+    counter("netwatch_packets_total", "Packets received.", lambda snapshot: snapshot.packets),
+    counter(
+        "netwatch_packet_bytes_total",
+        "Bytes of the received packets, as they were on the wire.",
+        lambda snapshot: snapshot.octets,
+    ),
+    counter(
+        "netwatch_packets_dropped_total",
+        "Packets that the kernel dropped before netwatch received them.",
+        lambda snapshot: snapshot.dropped,
+    ),
+    counter(
+        "netwatch_ring_freezes_total",
+        "How often the kernel's packet ring was full.",
+        lambda snapshot: snapshot.ring_freezes,
+    ),
+    counter(
+        "netwatch_candidates_total",
+        "Packets that passed the prefilter because they may carry a name.",
+        lambda snapshot: snapshot.candidates,
+    ),
+    gauge(
+        "netwatch_last_packet_timestamp_seconds",
+        "When the last packet arrived.",
+        lambda snapshot: snapshot.last_packet,
+    ),
+    Metric(
+        "netwatch_interface_up",
+        "gauge",
+        ("interface",),
+        "1 where packets can arrive on the interface, else 0.",
+        _interface_up,
+    ),
+    counts(
+        "netwatch_interface_events_total",
+        "event",
+        "Changes of interfaces: `interface-down`, `interface-up`, `interface-no-link`,"
+        " `interface-link`, `interface-mtu`, `interface-removed`, `interface-back`,"
+        " `interface-refused`.",
+        lambda snapshot: snapshot.interface_events,
+    ),
+    counter(
+        "netwatch_clock_steps_total",
+        "How often the clock that stamps the packets was set.",
+        lambda snapshot: snapshot.clock_steps,
+    ),
+    counts(
+        "netwatch_observations_total",
+        "evidence",
+        "Names observed, by kind of evidence.",
+        lambda snapshot: snapshot.observations,
+    ),
+    counts(
+        "netwatch_anomalies_total",
+        "anomaly",
+        "Irregularities in packets and messages, and limits that were reached.",
+        lambda snapshot: snapshot.anomalies,
+    ),
+    counts(
+        "netwatch_oddities_total",
+        "oddity",
+        "The same as netwatch_anomalies_total, under its old name.",
+        lambda snapshot: snapshot.anomalies,
+    ),
+    counts(
+        "netwatch_flows_total",
+        "reading",
+        "Flows that have ended, by whether their name could be read, and why not.",
+        lambda snapshot: snapshot.flows,
+    ),
+    counts(
+        "netwatch_incidents_total",
+        "verdict",
+        "Incidents that were reported.",
+        lambda snapshot: snapshot.incidents,
+    ),
+    Metric(
+        "netwatch_incidents_open",
+        "gauge",
+        ("verdict",),
+        "Reported incidents that are open now.",
+        _open_incidents,
+    ),
+    counts(
+        "netwatch_contacts_without_verdict_total",
+        "reason",
+        "Contacts to which no ban applies, by the reason.",
+        lambda snapshot: snapshot.without_verdict,
+    ),
+    table(
+        "netwatch_table_entries",
+        "gauge",
+        "Entries in a bounded table now: `flows`, `streams`, `handshakes`, `fragments`,"
+        " `learned_addresses`, `resolved_addresses`, `contact_flows`, `incidents`,"
+        " `ended_incidents`.",
+        lambda table: table.entries,
+    ),
+    table(
+        "netwatch_table_entries_limit",
+        "gauge",
+        "Entries that the table can have.",
+        lambda table: table.limit,
+    ),
+    table(
+        "netwatch_table_evictions_total",
+        "counter",
+        "Entries that were evicted because the table was full or they were too old.",
+        lambda table: table.evicted,
+    ),
+    backlog(
+        "netwatch_backlog_bytes",
+        "gauge",
+        "Bytes queued in memory: `findings` of workers, `records` not written yet.",
+        lambda backlog: backlog.octets,
+    ),
+    backlog(
+        "netwatch_backlog_left_out_total",
+        "counter",
+        "Findings and records that were discarded because their queue was full.",
+        lambda backlog: backlog.discarded,
+    ),
+    output(
+        "netwatch_output_waiting",
+        "gauge",
+        "Alerts that are not delivered yet.",
+        lambda queue, now: queue.waiting,
+    ),
+    output(
+        "netwatch_output_oldest_seconds",
+        "gauge",
+        "Age of the oldest alert that is not delivered yet; 0 where there is none.",
+        _oldest,
+    ),
+    output(
+        "netwatch_output_delivered_total",
+        "counter",
+        "Alerts delivered.",
+        lambda queue, now: queue.delivered,
+    ),
+    output(
+        "netwatch_output_failures_total",
+        "counter",
+        "Attempts at delivery that failed.",
+        lambda queue, now: queue.failed,
+    ),
+    output(
+        "netwatch_output_lost_total",
+        "counter",
+        "Alerts that the receiver refused for good, or that a full outbox evicted.",
+        lambda queue, now: queue.lost,
+    ),
+    counter(
+        "netwatch_evidence_files_total",
+        "Evidence captures written.",
+        lambda snapshot: snapshot.evidence.files,
+    ),
+    counter(
+        "netwatch_evidence_bytes_total",
+        "Bytes of evidence captures written; a file that is rewritten counts again.",
+        lambda snapshot: snapshot.evidence.octets,
+    ),
+    counts(
+        "netwatch_evidence_left_out_total",
+        "reason",
+        "Packets that limits kept out of evidence captures, and captures not written.",
+        lambda snapshot: snapshot.evidence.left_out,
+    ),
+    Metric(
+        "netwatch_troubles",
+        "gauge",
+        ("trouble",),
+        "Reasons why /healthz reports the capture as unhealthy now, by kind.",
+        _troubles,
+    ),
+)
+"""All metrics, in the order in which they are exposed."""
 
 
 class Metrics(Collector):
-    """Reads a snapshot each time that Prometheus asks."""
+    """Takes a snapshot whenever Prometheus scrapes the endpoint."""
 
-    def __init__(self, look: Look, limits: Thresholds) -> None:
-        self._look = look
-        self._limits = limits
+    def __init__(self, take_snapshot: TakeSnapshot, thresholds: Thresholds) -> None:
+        self._take_snapshot = take_snapshot
+        self._thresholds = thresholds
 
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: to know the names the registry need not ask for a snapshot."""
+    def describe(self) -> Iterable[Family]:
+        """Nothing, so that registering the collector takes no snapshot."""
         return ()
 
-    def collect(self) -> Iterator[Metric]:
-        """All metrics of one snapshot."""
-        seen = self._look()
-        yield from _process(seen)
-        yield from _wire(seen)
-        yield from _judged(seen)
-        yield from _tables(seen.tables)
-        yield from _backlogs(seen.backlogs)
-        yield from _outputs(seen.outputs, seen.now)
-        yield from _evidence(seen.evidence)
-        wrong = Counter(trouble.kind for trouble in troubles(seen, self._limits))
-        unwell = GaugeMetricFamily(
-            "netwatch_troubles", "What is wrong now, as /healthz tells it.", labels=["trouble"]
-        )
-        for kind in TROUBLES:
-            unwell.add_metric([kind], wrong[kind])
-        yield unwell
+    def collect(self) -> Iterator[Family]:
+        """All metrics of one snapshot. One whose value does not exist yet is left out."""
+        snapshot = self._take_snapshot()
+        for metric in METRICS:
+            samples = list(metric.read(snapshot, self._thresholds))
+            if samples or metric.labels:
+                yield _family(metric, samples)
 
 
-def _process(seen: Snapshot) -> Iterator[Metric]:
-    build = GaugeMetricFamily(
-        "netwatch_build_info",
-        "What runs here; always 1.",
-        labels=["version", "signatures", "python", "compiled"],
-    )
-    compiled = "true" if seen.compiled else "false"
-    build.add_metric([seen.version, seen.signatures, platform.python_version(), compiled], 1)
-    yield build
-    yield _gauge("netwatch_start_time_seconds", "When the capture was started.", seen.started)
-    reloads = CounterMetricFamily(
-        "netwatch_reloads", "Configurations read again while running.", labels=["outcome"]
-    )
-    reloads.add_metric(["applied"], seen.reloads)
-    reloads.add_metric(["refused"], seen.refused_reloads)
-    yield reloads
-    if seen.last_reload is not None:
-        told = "When a configuration was last read again and applied."
-        yield _gauge("netwatch_last_reload_timestamp_seconds", told, seen.last_reload)
-    told = "Times that what is open could not be stored."
-    yield _counter("netwatch_state_failures", told, seen.state_failures)
-
-
-def _wire(seen: Snapshot) -> Iterator[Metric]:
-    yield _counter("netwatch_packets", "Packets seen.", seen.packets)
-    yield _counter("netwatch_packet_bytes", "Bytes of them on the wire.", seen.octets)
-    yield _counter(
-        "netwatch_packets_dropped", "Packets that the kernel lost before they came.", seen.dropped
-    )
-    yield _counter("netwatch_ring_freezes", "Times that the kernel's ring was full.", seen.freezes)
-    yield _counter("netwatch_candidates", "Packets that could carry a name.", seen.candidates)
-    if seen.last_packet is not None:
-        told = "When the last packet came."
-        yield _gauge("netwatch_last_packet_timestamp_seconds", told, seen.last_packet)
-    up = GaugeMetricFamily("netwatch_interface_up", "Whether it is up.", labels=["interface"])
-    for name in seen.interfaces:
-        up.add_metric([name], float(name not in seen.down))
-    yield up
-    told = "What became of interfaces."
-    yield _counters("netwatch_interface_events", told, "event", seen.events)
-    told = "Times that the clock of the packets was set."
-    yield _counter("netwatch_clock_steps", told, seen.clock_steps)
-    yield _counters(
-        "netwatch_observations", "Names shown, by evidence.", "evidence", seen.observations
-    )
-    yield _counters("netwatch_oddities", "What was not as it should be.", "oddity", seen.anomalies)
-    yield _counters(
-        "netwatch_flows", "Flows that are over, by what is known of their name.", "reading",
-        seen.flows,
-    )  # fmt: skip
-
-
-def _judged(seen: Snapshot) -> Iterator[Metric]:
-    yield _counters("netwatch_incidents", "Incidents told.", "verdict", seen.incidents)
-    opened = GaugeMetricFamily(
-        "netwatch_incidents_open", "Incidents that are open.", labels=["verdict"]
-    )
-    for verdict, count in sorted(seen.opened.items()):
-        opened.add_metric([verdict], count)
-    yield opened
-    told = "Contacts that no ban says anything of, by the reason."
-    yield _counters("netwatch_contacts_without_verdict", told, "reason", seen.without_verdict)
-
-
-def _tables(tables: Mapping[str, Table]) -> Iterator[Metric]:
-    entries = GaugeMetricFamily("netwatch_table_entries", "Entries now.", labels=["table"])
-    limit = GaugeMetricFamily("netwatch_table_entries_limit", "At most.", labels=["table"])
-    evicted = CounterMetricFamily(
-        "netwatch_table_evictions", "Entries that had to go.", labels=["table"]
-    )
-    for name, table in sorted(tables.items()):
-        entries.add_metric([name], table.entries)
-        limit.add_metric([name], table.limit)
-        evicted.add_metric([name], table.evicted)
-    yield from (entries, limit, evicted)
-
-
-def _backlogs(backlogs: Mapping[str, Backlog]) -> Iterator[Metric]:
-    waiting = GaugeMetricFamily(
-        "netwatch_backlog_bytes", "Bytes that wait in memory.", labels=["queue"]
-    )
-    lost = CounterMetricFamily(
-        "netwatch_backlog_left_out", "Items that found no room there.", labels=["queue"]
-    )
-    for name, backlog in sorted(backlogs.items()):
-        waiting.add_metric([name], backlog.octets)
-        lost.add_metric([name], backlog.left_out)
-    yield from (waiting, lost)
-
-
-def _outputs(outputs: Mapping[str, Queue], now: float) -> Iterator[Metric]:
-    waiting = GaugeMetricFamily(
-        "netwatch_output_waiting", "Alerts not delivered yet.", labels=["output"]
-    )
-    oldest = GaugeMetricFamily(
-        "netwatch_output_oldest_seconds", "Age of the oldest of them.", labels=["output"]
-    )
-    delivered = CounterMetricFamily(
-        "netwatch_output_delivered", "Alerts delivered.", labels=["output"]
-    )
-    failed = CounterMetricFamily(
-        "netwatch_output_failures", "Attempts that failed.", labels=["output"]
-    )
-    lost = CounterMetricFamily(
-        "netwatch_output_lost", "Alerts refused for good or dropped.", labels=["output"]
-    )
-    for name, queue in sorted(outputs.items()):
-        waiting.add_metric([name], queue.waiting)
-        oldest.add_metric([name], 0 if queue.oldest is None else max(0.0, now - queue.oldest))
-        delivered.add_metric([name], queue.delivered)
-        failed.add_metric([name], queue.failed)
-        lost.add_metric([name], queue.lost)
-    yield from (waiting, oldest, delivered, failed, lost)
-
-
-def _evidence(kept: Written) -> Iterator[Metric]:
-    yield _counter("netwatch_evidence_files", "Files of packets written.", kept.files)
-    yield _counter("netwatch_evidence_bytes", "Bytes of them.", kept.octets)
-    told = "Packets that limits kept out of them, and files not written, by the reason."
-    yield _counters("netwatch_evidence_left_out", told, "reason", kept.left_out)
-
-
-def _gauge(name: str, told: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, told, value=value)
-
-
-def _counter(name: str, told: str, value: int) -> Metric:
-    return CounterMetricFamily(name, told, value=value)
-
-
-def _counters(name: str, told: str, label: str, counts: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(name, told, labels=[label])
-    ranked = sorted(counts.items())
-    rest = ranked[MAX_SERIES - 1 :] if len(ranked) > MAX_SERIES else []
-    for value, count in ranked[: MAX_SERIES - 1] if rest else ranked:
-        family.add_metric([value], count)
-    if rest:
-        family.add_metric([OTHER], sum(count for _, count in rest))
+def _family(metric: Metric, samples: Samples) -> Family:
+    family: CounterMetricFamily | GaugeMetricFamily
+    if metric.type == "counter":
+        family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+    else:
+        family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, value in samples:
+        family.add_metric(labels, value)
     return family

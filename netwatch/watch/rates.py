@@ -1,8 +1,8 @@
-"""How fast the counts of a running capture rise, from one snapshot to the next.
+"""How fast the counters of a running capture rise, computed from successive snapshots.
 
-Snapshots come when somebody looks, not by a clock; a rate is taken between the newest one
-and the oldest that is still within the span, so that it neither flickers nor lags. What is
-kept is bounded by time and number.
+Snapshots are taken when somebody looks, not at fixed times. A rate is computed between the
+newest snapshot and the oldest one within the last seconds, so that it neither flickers nor
+lags. The history is bounded by time and by number.
 """
 
 from collections import deque
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 from netwatch.watch.snapshot import Snapshot
 
-SPAN = 3.0
-"""Seconds over which a rate is taken."""
+WINDOW = 3.0
+"""Seconds over which a rate is computed."""
 
 TREND = 120
-"""Rates of packets that are kept, one a second: the last two minutes."""
+"""Packet rates that are remembered, one per second: the last two minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What comes in a second: packets, bits, names and dropped packets; and the packets a
-    second of the last minutes, the oldest first."""
+    """Packets, bits, names and dropped packets per second; `trend` has the packets per second
+    of the last minutes, oldest first."""
 
     packets: float = 0.0
     bits: float = 0.0
@@ -30,39 +30,41 @@ class Rates:
 
 
 class History:
-    """The snapshots of the last seconds."""
+    """The counters of the last seconds' snapshots."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, int, int, int, int]] = deque(maxlen=64)
+        # Time, packets, octets, names and dropped packets of each snapshot.
+        self._samples: deque[tuple[float, int, int, int, int]] = deque(maxlen=64)
         self._trend: deque[float] = deque(maxlen=TREND)
-        self._marked: tuple[float, int] | None = None
+        self._trend_sample: tuple[float, int] | None = None
 
-    def add(self, seen: Snapshot) -> Rates:
-        """Take in a snapshot; the rates up to it. A clock that was set back, or counts that
-        fell since another capture began, start it anew."""
-        names = sum(seen.observations.values())
-        counts = seen.packets, seen.octets, names, seen.dropped
-        if self._seen and (seen.now < self._seen[-1][0] or seen.packets < self._seen[-1][1]):
-            self._seen.clear()
-            self._marked = None
-        self._seen.append((seen.now, *counts))
-        while len(self._seen) > 2 and self._seen[0][0] < seen.now - SPAN:
-            self._seen.popleft()
-        self._mark(seen)
-        then, *before = self._seen[0]
-        if seen.now <= then:
+    def add(self, snapshot: Snapshot) -> Rates:
+        """Add a snapshot; the rates up to it. The history starts anew where the clock was set
+        back, or where counters fell because another capture has begun."""
+        now = snapshot.now
+        names = sum(snapshot.observations.values())
+        counts = snapshot.packets, snapshot.octets, names, snapshot.dropped
+        if self._samples and (now < self._samples[-1][0] or counts[0] < self._samples[-1][1]):
+            self._samples.clear()
+            self._trend_sample = None
+        self._samples.append((now, *counts))
+        while len(self._samples) > 2 and self._samples[0][0] < now - WINDOW:
+            self._samples.popleft()
+        self._update_trend(now, snapshot.packets)
+        since, *earlier = self._samples[0]
+        if now <= since:
             return Rates(trend=tuple(self._trend))
-        packets, octets, shown, dropped = (
-            (now - old) / (seen.now - then) for now, old in zip(counts, before, strict=True)
+        packets, octets, names_rate, dropped = (
+            (new - old) / (now - since) for new, old in zip(counts, earlier, strict=True)
         )
-        return Rates(packets, octets * 8, shown, dropped, tuple(self._trend))
+        return Rates(packets, octets * 8, names_rate, dropped, tuple(self._trend))
 
-    def _mark(self, seen: Snapshot) -> None:
-        """Once a second, the packets since the last time."""
-        if self._marked is None:
-            self._marked = seen.now, seen.packets
+    def _update_trend(self, now: float, packets: int) -> None:
+        """Add the packet rate since the last call, at most once a second."""
+        if self._trend_sample is None:
+            self._trend_sample = now, packets
             return
-        then, packets = self._marked
-        if seen.now - then >= 1:
-            self._trend.append((seen.packets - packets) / (seen.now - then))
-            self._marked = seen.now, seen.packets
+        since, before = self._trend_sample
+        if now - since >= 1:
+            self._trend.append((packets - before) / (now - since))
+            self._trend_sample = now, packets

@@ -1,9 +1,9 @@
-"""A snapshot as a screen: what an admin wants to see at a glance, as wide as there is room.
+"""The screen of the view: a snapshot at a glance, as wide and high as the terminal.
 
-The head says whether all is well and how much comes; below it stand the incidents, the
-newest first, then who and what, and what nobody could read. What matters less goes first
-where the terminal is low, and columns where it is narrow. All text that comes from packets
-is escaped, and nothing is taken for markup.
+At the top are the health and the rates; below are the incidents, newest first, then apps,
+devices and blind spots, then outputs and anomalies. Where the terminal is low, the parts at
+the bottom are left out first; where it is narrow, columns are. All text that comes from
+packets is escaped, and none of it is interpreted as markup.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,59 +18,66 @@ from netwatch.dissect.loop.headers import INNOCENT
 from netwatch.formats.values import escaped, rfc3339
 from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.rates import Rates
-from netwatch.watch.snapshot import Ranked, Snapshot
+from netwatch.watch.snapshot import ContactCount, Snapshot
 
-WIDE = 72
-"""Columns from which on panes stand beside each other."""
+SIDE_BY_SIDE_WIDTH = 72
+"""Columns of a terminal from which on the panes are side by side."""
 
-PANE = 6
-"""Rows of a pane: of apps, of devices, of blind spots."""
+PANE_HEIGHT = 6
+"""Lines of a pane (apps, devices, blind spots), with its title and an empty line."""
+
+MIN_TABLE_HEIGHT = 4
+"""Lines that the table of incidents needs; panes and footer are left out in its favour."""
 
 _VERDICTS = {"violation": "bold red", "advisory": "yellow", "exempt": "green"}
 _BARS = "▁▂▃▄▅▆▇█"
-_STEPS = ("", "k", "M", "G", "T")
+_PREFIXES = ("", "k", "M", "G", "T")
 
 Column = tuple[str, int, int, Callable[[Alert], str]]
-"""Title, width, the columns a terminal needs for it to be shown, and what it shows."""
+"""Title, width (0: flexible), the width of the terminal from which on the column is shown,
+and the function that gives its text."""
 
 _COLUMNS: tuple[Column, ...] = (
-    ("last seen (UTC)", 15, 72, lambda told: rfc3339(told.last_seen, 0)[5:19].replace("T", " ")),
-    ("state", 6, 48, lambda told: told.status),
-    ("verdict", 9, 0, lambda told: told.verdict),
-    ("confidence", 10, 110, lambda told: told.confidence),
-    ("app", 12, 0, lambda told: told.app.name),
-    ("device", 0, 0, lambda told: told.device.hostname or told.device.id),
-    ("address", 15, 150, lambda told: told.device.ip),
-    ("network", 12, 132, lambda told: told.network.name),
-    ("contacts", 8, 100, lambda told: f"{sum(item.count for item in told.evidence):,}"),
-    ("shown as", 0, 64, lambda told: _shown(told)),
+    ("last seen (UTC)", 15, 72, lambda alert: _time_of_day(alert.last_seen)),
+    ("state", 6, 48, lambda alert: alert.status),
+    ("verdict", 9, 0, lambda alert: alert.verdict),
+    ("confidence", 10, 110, lambda alert: alert.confidence),
+    ("app", 12, 0, lambda alert: alert.app.name),
+    ("device", 0, 0, lambda alert: alert.device.hostname or alert.device.id),
+    ("address", 15, 150, lambda alert: alert.device.ip),
+    ("network", 12, 132, lambda alert: alert.network.name),
+    ("contacts", 8, 100, lambda alert: f"{sum(item.count for item in alert.evidence):,}"),
+    ("evidence", 0, 64, lambda alert: _best_evidence(alert)),
 )
 
 
 def screen(
-    seen: Snapshot, rates: Rates, width: int, height: int, limits: Thresholds | None = None
+    snapshot: Snapshot,
+    rates: Rates,
+    width: int,
+    height: int,
+    thresholds: Thresholds | None = None,
 ) -> RenderableType:
-    """Everything, in at most `height` lines of `width` columns."""
-    parts: list[Part] = [(1, _line(_title(seen, width)))]
-    parts += [(1, _line(text)) for text in _health(seen, limits or Thresholds())]
-    parts += [(1, _line(text)) for text in _flow(seen, rates, width)]
-    room = height - sum(size for size, _ in parts)
-    foot = [(1, _line(text)) for text in _foot(seen)]
-    panes = _panes(seen, width)
-    least = 4
-    while panes and room - sum(size for size, _ in panes) - len(foot) < least:
+    """The whole screen, in at most `height` lines of `width` columns."""
+    parts: list[Part] = [(1, _line(_title(snapshot, width)))]
+    parts += [(1, _line(text)) for text in _health(snapshot, thresholds or Thresholds())]
+    parts += [(1, _line(text)) for text in _rates(snapshot, rates, width)]
+    left = height - sum(lines for lines, _ in parts)
+    footer = [(1, _line(text)) for text in _footer(snapshot)]
+    panes = _panes(snapshot, width)
+    while panes and left - sum(lines for lines, _ in panes) - len(footer) < MIN_TABLE_HEIGHT:
         panes.pop()
-    while foot and room - sum(size for size, _ in panes) - len(foot) < least:
-        foot.pop()
-    room -= sum(size for size, _ in panes) + len(foot)
-    if room >= 3:
-        parts.append((room, _incidents(seen, width, room - 2)))
-    parts += panes + foot
+    while footer and left - sum(lines for lines, _ in panes) - len(footer) < MIN_TABLE_HEIGHT:
+        footer.pop()
+    left -= sum(lines for lines, _ in panes) + len(footer)
+    if left >= 3:
+        parts.append((left, _incidents(snapshot, width, left - 2)))
+    parts += panes + footer
     return Group(*(part for _, part in parts[:height]))
 
 
 Part = tuple[int, RenderableType]
-"""How many lines it takes, and what it is."""
+"""A part of the screen: its lines, and what is shown there."""
 
 
 def _line(text: Text) -> RenderableType:
@@ -78,45 +85,45 @@ def _line(text: Text) -> RenderableType:
     return text
 
 
-def _title(seen: Snapshot, width: int) -> Text:
+def _title(snapshot: Snapshot, width: int) -> Text:
     text = Text("netwatch ", style="bold")
-    text.append(escaped(seen.version), style="not bold")
-    text.append(f"  {escaped(', '.join(seen.interfaces)) or 'no interface'}", style="bold cyan")
-    text.append(f"  up {_span(seen.now - seen.started)}", style="not bold")
-    if seen.signatures and width >= 96:
-        text.append(f"  signatures {escaped(seen.signatures)}", style="dim")
+    text.append(escaped(snapshot.version), style="not bold")
+    text.append(f"  {escaped(', '.join(snapshot.interfaces)) or 'no interface'}", style="bold cyan")
+    text.append(f"  up {_duration(snapshot.now - snapshot.started)}", style="not bold")
+    if snapshot.signatures and width >= 96:
+        text.append(f"  signatures {escaped(snapshot.signatures)}", style="dim")
     return text
 
 
-def _health(seen: Snapshot, limits: Thresholds) -> Iterable[Text]:
-    wrong = troubles(seen, limits)
-    if wrong:
-        told = "; ".join(escaped(trouble.told) for trouble in wrong)
-        yield Text(f"NOT WELL  {told}", style="bold white on red")
+def _health(snapshot: Snapshot, thresholds: Thresholds) -> Iterable[Text]:
+    found = troubles(snapshot, thresholds)
+    if found:
+        messages = "; ".join(escaped(trouble.message) for trouble in found)
+        yield Text(f"UNHEALTHY  {messages}", style="bold white on red")
     else:
-        yield Text("well", style="green")
+        yield Text("healthy", style="green")
 
 
-def _flow(seen: Snapshot, rates: Rates, width: int) -> Iterable[Text]:
-    text = Text("packets ", style="dim").append(f"{_short(rates.packets)}/s", style="not dim bold")
-    lost = f"{_short(rates.dropped)}/s, {seen.dropped:,} in all"
+def _rates(snapshot: Snapshot, rates: Rates, width: int) -> Iterable[Text]:
+    text = Text("packets ", style="dim").append(f"{_si(rates.packets)}/s", style="not dim bold")
+    lost = f"{_si(rates.dropped)}/s, {snapshot.dropped:,} in total"
     text.append("  dropped ").append(lost, style=f"not dim bold{' red' if rates.dropped else ''}")
-    text.append("  traffic ").append(f"{_short(rates.bits, ' ')}bit/s", style="not dim bold")
-    text.append("  names ").append(f"{_short(rates.names)}/s", style="not dim bold")
+    text.append("  traffic ").append(f"{_si(rates.bits, ' ')}bit/s", style="not dim bold")
+    text.append("  names ").append(f"{_si(rates.names)}/s", style="not dim bold")
     yield text
     trend = rates.trend[-max(0, width - 16) :]
     text = Text(_bars(trend), style="cyan")
     if trend:
-        text.append(f"  peak {_short(max(trend))}/s", style="dim")
+        text.append(f"  peak {_si(max(trend))}/s", style="dim")
     yield text
 
 
-def _incidents(seen: Snapshot, width: int, rows: int) -> RenderableType:
-    opened = sum(seen.opened.values())
-    kinds = [kind for kind in _VERDICTS if seen.incidents.get(kind)]
-    told = ", ".join(f"{seen.incidents[kind]:,} {kind}" for kind in kinds)
+def _incidents(snapshot: Snapshot, width: int, rows: int) -> RenderableType:
+    open_now = sum(snapshot.open_incidents.values())
+    verdicts = [verdict for verdict in _VERDICTS if snapshot.incidents.get(verdict)]
+    reported = ", ".join(f"{snapshot.incidents[verdict]:,} {verdict}" for verdict in verdicts)
     head = Text("incidents ", style="bold")
-    head.append(f"{opened:,} open; told: {told or 'none'}", style="not bold")
+    head.append(f"{open_now:,} open; reported: {reported or 'none'}", style="not bold")
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     columns = [column for column in _COLUMNS if width >= column[2]]
     for title, fixed, _, _ in columns:
@@ -125,100 +132,107 @@ def _incidents(seen: Snapshot, width: int, rows: int) -> RenderableType:
             no_wrap=True,
             overflow="ellipsis",
             width=fixed or None,
-            ratio=None if fixed else 1 + (title == "shown as"),
+            ratio=None if fixed else 1 + (title == "evidence"),
             justify="right" if title == "contacts" else "left",
         )
-    for alert in seen.recent[:rows]:
+    for alert in snapshot.recent[:rows]:
         cells = [Text(escaped(show(alert))) for *_, show in columns]
         colour = _VERDICTS.get(alert.verdict, "")
         table.add_row(*cells, style=colour if alert.status != "closed" else f"dim {colour}")
-    fill = max(0, rows - len(seen.recent[:rows]))
+    fill = max(0, rows - len(snapshot.recent[:rows]))
     return Group(_line(head), Padding(table, (0, 0, fill, 0)))
 
 
-def _shown(told: Alert) -> str:
-    """The surest name: that of a handshake where there is one."""
+def _time_of_day(time: int) -> str:
+    """Month, day and time, without the year, of a time in ns."""
+    return rfc3339(time, 0)[5:19].replace("T", " ")
+
+
+def _best_evidence(alert: Alert) -> str:
+    """The first handshake; where there is none, the first lookup."""
     best = min(
-        told.evidence, key=lambda item: (item.type.startswith("dns"), item.time), default=None
+        alert.evidence, key=lambda item: (item.type.startswith("dns"), item.time), default=None
     )
-    return f"{best.type} {best.name}" if best else ", ".join(told.names)
+    return f"{best.type} {best.name}" if best else ", ".join(alert.names)
 
 
-def _panes(seen: Snapshot, width: int) -> list[Part]:
-    """Apps, devices and blind spots, beside each other where there is room."""
+def _panes(snapshot: Snapshot, width: int) -> list[Part]:
+    """Apps, devices and blind spots, side by side where the terminal is wide enough."""
     panes = [
-        _pane("apps", _ranked(seen.apps)),
-        _pane("devices", _ranked(seen.devices)),
-        _pane(*_blind(seen.flows)),
+        _pane("apps", _contact_rows(snapshot.apps)),
+        _pane("devices", _contact_rows(snapshot.devices)),
+        _pane(*_blind_spots(snapshot.flows)),
     ]
-    if width >= WIDE:
+    if width >= SIDE_BY_SIDE_WIDTH:
         table = Table.grid(expand=True, padding=(0, 2, 0, 0))
         for _ in panes:
             table.add_column(ratio=1)
         table.add_row(*panes)
-        return [(PANE, table)]
-    return [(PANE, pane) for pane in panes]
+        return [(PANE_HEIGHT, table)]
+    return [(PANE_HEIGHT, pane) for pane in panes]
 
 
 def _pane(title: str, rows: Sequence[tuple[str, str]]) -> RenderableType:
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(title, no_wrap=True, overflow="ellipsis", ratio=1, header_style="bold")
     table.add_column("", no_wrap=True, justify="right")
-    for name, count in rows[: PANE - 2]:
+    for name, count in rows[: PANE_HEIGHT - 2]:
         table.add_row(Text(escaped(name)), Text(count))
-    return Padding(table, (0, 0, max(0, PANE - 1 - len(rows[: PANE - 2])), 0))
+    return Padding(table, (0, 0, max(0, PANE_HEIGHT - 1 - len(rows[: PANE_HEIGHT - 2])), 0))
 
 
-def _ranked(rows: Sequence[Ranked]) -> list[tuple[str, str]]:
+def _contact_rows(rows: Sequence[ContactCount]) -> list[tuple[str, str]]:
     return [(row.name, f"{row.contacts:,}") for row in rows] or [("none yet", "")]
 
 
-def _blind(flows: Mapping[str, int]) -> tuple[str, list[tuple[str, str]]]:
-    """The flows without a name in percent of all, rounded up, and by the reason."""
-    rest = sorted((-count, name) for name, count in flows.items() if name != "named" and count)
-    total, blind = sum(flows.values()), -sum(count for count, _ in rest)
+def _blind_spots(flows: Mapping[str, int]) -> tuple[str, list[tuple[str, str]]]:
+    """Title and rows: the share of flows without a name in percent, rounded up, and their
+    number by reason."""
+    unnamed = sorted((-count, name) for name, count in flows.items() if name != "named" and count)
+    total, blind = sum(flows.values()), -sum(count for count, _ in unnamed)
     title = f"blind spots: {-(-100 * blind // total)} %" if total else "blind spots"
-    return title, [(name, f"{-count:,}") for count, name in rest] or [("none yet", "")]
+    return title, [(name, f"{-count:,}") for count, name in unnamed] or [("none yet", "")]
 
 
-def _foot(seen: Snapshot) -> Iterable[Text]:
-    if seen.outputs:
+def _footer(snapshot: Snapshot) -> Iterable[Text]:
+    if snapshot.outputs:
         text = Text("outputs ", style="dim")
         text.append(
             "  ".join(
                 f"{escaped(name)}: {queue.waiting:,} waiting, {queue.lost:,} lost"
-                for name, queue in sorted(seen.outputs.items())
+                for name, queue in sorted(snapshot.outputs.items())
             ),
             style="not dim",
         )
         yield text
-    met = (item for item in seen.anomalies.items() if item[0] not in INNOCENT)
-    odd = sorted(met, key=lambda item: (-item[1], item[0]))
+    counts = [item for item in snapshot.anomalies.items() if item[0] not in INNOCENT]
+    counts.sort(key=lambda item: (-item[1], item[0]))
     text = Text("anomalies ", style="dim")
-    text.append(", ".join(f"{name} {count:,}" for name, count in odd[:8]) or "none", style="dim")
+    text.append(", ".join(f"{name} {count:,}" for name, count in counts[:8]) or "none", style="dim")
     yield text
 
 
 def _bars(values: Sequence[float]) -> str:
+    """A bar chart in one line, scaled to the largest value."""
     most = max(values, default=0.0)
     if most <= 0:
         return ""
     return "".join(_BARS[min(7, int(8 * value / most))] for value in values)
 
 
-def _short(value: float, unit: str = "") -> str:
-    """A number in three digits: 999, 1.23 k, 45.6 M; `unit` stands behind one without a
-    letter."""
-    step = 0
-    while value >= 999.5 and step < len(_STEPS) - 1:
+def _si(value: float, separator: str = "") -> str:
+    """A number in three digits with an SI prefix: 999, 1.23 k, 45.6 M. `separator` follows a
+    number without a prefix."""
+    prefix = 0
+    while value >= 999.5 and prefix < len(_PREFIXES) - 1:
         value /= 1000
-        step += 1
-    if not step:
-        return f"{value:.0f}{unit}"
-    return f"{value:.{max(0, 3 - len(str(int(value))))}f} {_STEPS[step]}"
+        prefix += 1
+    if not prefix:
+        return f"{value:.0f}{separator}"
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f} {_PREFIXES[prefix]}"
 
 
-def _span(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     whole = max(0, int(seconds))
     days, rest = divmod(whole, 86_400)
     clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"

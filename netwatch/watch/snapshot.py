@@ -1,10 +1,9 @@
-"""What a running capture looks like at one moment: plain values, frozen.
+"""The state of a running capture at one moment, as plain frozen values.
 
-Whoever runs the capture fills a `Snapshot` from its counters whenever it is asked for one;
-the metrics, the health check and the terminal view read nothing else. Counts run from the
-start of the process and never fall. Moments are seconds since the epoch by the clock on
-the wall, so that they can be compared with the time of the snapshot; packet time stays
-inside of alerts.
+The capture fills a `Snapshot` from its counters; the metrics, the health check and the view
+on a terminal read nothing else. Counters run from the start of the process and never
+fall. Times are wall-clock times in seconds since the epoch, so that they can be compared
+with the time of the snapshot; packet times occur only inside of alerts.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,16 +12,16 @@ from dataclasses import dataclass, field
 from netwatch.core.alert import Alert
 
 RECENT = 64
-"""Incidents told last that a snapshot holds."""
+"""The most recently reported incidents that a snapshot contains."""
 
 TOP = 64
-"""Apps, and devices, with most contacts that a snapshot holds."""
+"""The apps, and the devices, with most contacts that a snapshot contains."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """How full a bounded table is: entries now and at most, and how many had to go because
-    it was full or they were too old."""
+class TableUsage:
+    """How full a bounded table is. `evicted` counts the entries that were removed because the
+    table was full or because they were too old."""
 
     entries: int
     limit: int
@@ -31,20 +30,20 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits in memory between two parts of the capture: bytes now, and how many items
-    found no room and were left out."""
+    """A queue in memory between two parts of the capture: bytes in it now, and how many items
+    were discarded because it was full."""
 
     octets: int = 0
-    left_out: int = 0
+    discarded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
-    """What one output has not delivered yet.
+class OutputQueue:
+    """The delivery to one output.
 
-    `waiting` are alerts, `oldest` is when the oldest of them was put there, None where
-    none waits. `delivered`, `failed` (attempts) and `lost` (refused for good, or dropped by
-    a full outbox) are counts.
+    `waiting` alerts are not delivered yet; `oldest` is when the oldest of them was queued,
+    None where none waits. `delivered` alerts, `failed` attempts and `lost` alerts (refused
+    for good by the receiver, or evicted from a full outbox) are counters.
     """
 
     waiting: int
@@ -55,9 +54,9 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """Files of packets that prove incidents: how many were written, their bytes, and what
-    limits left out, by the reason."""
+class EvidenceFiles:
+    """The evidence captures of incidents: files and bytes written, and what limits left out,
+    by the reason."""
 
     files: int = 0
     octets: int = 0
@@ -65,9 +64,8 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
-    """A row of those with most contacts: an app or a device, how many contacts it made and
-    how many incidents it is in."""
+class ContactCount:
+    """An app or a device with the number of its contacts and of its incidents."""
 
     name: str
     contacts: int
@@ -78,31 +76,32 @@ class Ranked:
 class Snapshot:
     """A running capture at one moment.
 
-    `now`, `started`, `last_packet`, `last_drop` (when the drops last rose) and
-    `last_reload` are moments, None for never. `dropped` are packets that the kernel lost
-    before they came here, `freezes` how often its ring was full; `down` names those of the
-    `interfaces` from which nothing can come, and `events` counts what became of them.
-    `clock_steps` is how often the clock of the packets was set, `state_failures` how often
-    what is open could not be stored. `incidents` counts what was told by verdict, `opened`
-    those of them that are still open. `flows` are those that are over by their reading
-    (`netwatch.coverage.readings`), `silent` the contacts without a verdict by the reason.
-    `recent` are the incidents told last, the newest first, each as it was told
-    last; `apps` and `devices` those with most contacts, at most `TOP`.
+    `now`, `started`, `last_packet`, `last_drop` (when `dropped` last rose) and
+    `last_reload` are times, None for never. `dropped` counts packets that the kernel
+    dropped, `ring_freezes` how often its ring was full. `interfaces_down` names those of
+    the `interfaces` that deliver nothing now, `interface_events` counts their changes.
+    `clock_steps` counts how often the clock of the packets was set, `state_failures` how
+    often the state file could not be written. `without_verdict` counts contacts to which no
+    ban applies, by the reason. `flows` counts ended flows by their reading
+    (`netwatch.coverage.readings`). `incidents` counts the reported incidents by verdict,
+    `open_incidents` those of them that are open now. `recent` has the last alert of each of
+    the most recently reported incidents, newest first; `apps` and `devices` those with most
+    contacts.
     """
 
     now: float
     started: float
     version: str
     interfaces: tuple[str, ...] = ()
-    down: tuple[str, ...] = ()
+    interfaces_down: tuple[str, ...] = ()
     signatures: str = ""
     compiled: bool = True
     packets: int = 0
     octets: int = 0
     candidates: int = 0
     dropped: int = 0
-    freezes: int = 0
-    events: Mapping[str, int] = field(default_factory=dict)
+    ring_freezes: int = 0
+    interface_events: Mapping[str, int] = field(default_factory=dict)
     clock_steps: int = 0
     state_failures: int = 0
     last_packet: float | None = None
@@ -115,16 +114,15 @@ class Snapshot:
     without_verdict: Mapping[str, int] = field(default_factory=dict)
     flows: Mapping[str, int] = field(default_factory=dict)
     incidents: Mapping[str, int] = field(default_factory=dict)
-    opened: Mapping[str, int] = field(default_factory=dict)
-    tables: Mapping[str, Table] = field(default_factory=dict)
+    open_incidents: Mapping[str, int] = field(default_factory=dict)
+    tables: Mapping[str, TableUsage] = field(default_factory=dict)
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
-    outputs: Mapping[str, Queue] = field(default_factory=dict)
-    evidence: Written = field(default_factory=Written)
+    outputs: Mapping[str, OutputQueue] = field(default_factory=dict)
+    evidence: EvidenceFiles = field(default_factory=EvidenceFiles)
     recent: tuple[Alert, ...] = ()
-    apps: tuple[Ranked, ...] = ()
-    devices: tuple[Ranked, ...] = ()
+    apps: tuple[ContactCount, ...] = ()
+    devices: tuple[ContactCount, ...] = ()
 
 
-Look = Callable[[], Snapshot]
-"""Takes a snapshot. It is called from other threads than that of the capture, so it hands
-out copies."""
+TakeSnapshot = Callable[[], Snapshot]
+"""Returns the current snapshot. It may be called from any thread."""

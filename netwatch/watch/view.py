@@ -1,8 +1,8 @@
-"""The live view on a terminal: a screen that is drawn again twice a second.
+"""The view of a running capture on a terminal, redrawn twice a second.
 
-It takes over the terminal while it runs and gives it back as it was, however the capture
-ends. It draws in a thread of its own and only reads snapshots, so a slow terminal holds up
-no packet. It follows the terminal's size, and leaves colours out where NO_COLOR asks for it.
+It uses the alternate screen of the terminal and restores it however the capture ends. It is
+drawn in a thread of its own from snapshots alone, so that a slow terminal delays no packet.
+It follows the size of the terminal, and uses no colours where NO_COLOR is set.
 """
 
 import contextlib
@@ -15,24 +15,29 @@ from rich.text import Text
 from netwatch.watch.health import Thresholds
 from netwatch.watch.rates import History
 from netwatch.watch.screen import screen
-from netwatch.watch.snapshot import Look
+from netwatch.watch.snapshot import TakeSnapshot
 
 REFRESH = 2
-"""Times a second that the screen is drawn."""
+"""Redraws per second."""
 
 
 def can_show(console: Console) -> bool:
-    """Whether there is a terminal that can be drawn on."""
+    """Whether the console is a terminal that supports cursor movement."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
 class View:
-    """Shows a capture on `console` from entering the context until it is left."""
+    """Shows a capture on `console` for as long as the context lasts."""
 
-    def __init__(self, look: Look, console: Console, limits: Thresholds | None = None) -> None:
-        self._look = look
+    def __init__(
+        self,
+        take_snapshot: TakeSnapshot,
+        console: Console,
+        thresholds: Thresholds | None = None,
+    ) -> None:
+        self._take_snapshot = take_snapshot
         self._console = console
-        self._limits = limits or Thresholds()
+        self._thresholds = thresholds or Thresholds()
         self._history = History()
         self._live = Live(
             get_renderable=self._render,
@@ -44,16 +49,18 @@ class View:
         )
 
     def _render(self) -> RenderableType:
-        seen = self._look()
+        snapshot = self._take_snapshot()
+        rates = self._history.add(snapshot)
         width, height = self._console.size
         if width < 20 or height < 5:
             return Text("too small", no_wrap=True)
-        return screen(seen, self._history.add(seen), width, height, self._limits)
+        return screen(snapshot, rates, width, height, self._thresholds)
 
     def __enter__(self) -> "View":
         try:
             self._live.start(refresh=True)
-        except BaseException:  # an interrupt in the middle of it, when the screen is taken
+        except BaseException:
+            # An interrupt may come when the alternate screen is already in use.
             self._live.stop()
             raise
         return self
@@ -64,6 +71,6 @@ class View:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A terminal that was closed cannot be given back.
+        # A terminal that was closed cannot be restored.
         with contextlib.suppress(OSError):
             self._live.stop()

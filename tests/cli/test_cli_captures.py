@@ -1,4 +1,4 @@
-"""``netwatch scan`` and ``netwatch names``: records on standard output, all else beside it."""
+"""``netwatch scan`` and ``netwatch names``: records go to standard output, and nothing else."""
 
 import csv
 import gzip
@@ -81,7 +81,7 @@ def test_scan_as_csv(run: Run, day: str) -> None:
     assert [row["verdict"] for row in rows] == ["violation", "advisory", "exempt"]
 
 
-def test_scan_as_a_table_is_what_comes_unasked(run: Run, day: str) -> None:
+def test_the_default_format_of_scan_is_a_table(run: Run, day: str) -> None:
     _, plain, _ = run("scan", day)
     assert run("scan", day, "--format", "table")[1] == plain
     for word in ("violation", "advisory", "exempt", "TikTok", "10.20.1.7"):
@@ -108,7 +108,7 @@ def test_names_as_csv_and_table(run: Run, day: str) -> None:
     assert len(out.splitlines()) == 11
 
 
-def test_the_summary_tells_what_was_read(run: Run, day: str) -> None:
+def test_the_summary(run: Run, day: str) -> None:
     _, _, err = run("scan", day)
     assert "1 capture, " in err
     assert "dns-query 4, dns-answer 4, tls-sni 3" in err
@@ -118,7 +118,7 @@ def test_the_summary_tells_what_was_read(run: Run, day: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["scan", "names"])
-def test_quiet_says_nothing_but_errors(run: Run, day: str, command: str) -> None:
+def test_quiet_prints_only_errors(run: Run, day: str, command: str) -> None:
     status, out, err = run(command, day, "-q")
     assert (status, err) == (0, "")
     assert out != ""
@@ -145,23 +145,25 @@ def test_fail_on(run: Run, tmp_path: Path, client: Host, fail_on: str | None, st
     assert run("scan", path, *options)[0] == status
 
 
-def test_a_violation_outweighs_a_capture_that_could_not_be_read(run: Run, day: str) -> None:
+def test_a_violation_takes_precedence_over_a_capture_that_could_not_be_read(
+    run: Run, day: str
+) -> None:
     assert run("scan", day, "missing.pcap", "--fail-on", "violation")[0] == 3
     assert run("scan", day, "missing.pcap")[0] == 1
 
 
 @pytest.mark.parametrize("command", ["scan", "names"])
-def test_a_missing_file_is_named_and_the_others_are_done(run: Run, day: str, command: str) -> None:
+def test_a_missing_file_is_reported_and_the_others_are_read(
+    run: Run, day: str, command: str
+) -> None:
     alone = run(command, day)[1]
     status, out, err = run(command, "missing.pcap", day)
     assert (status, out) == (1, alone)
     assert "netwatch: missing.pcap: no such file or folder" in err
-    assert "not read      1 (named above)" in err
+    assert "not read      1 capture (listed above)" in err
 
 
-def test_a_folder_with_other_files_is_done_and_they_are_told(
-    run: Run, day: str, tmp_path: Path
-) -> None:
+def test_other_files_in_a_folder_are_skipped_and_listed(run: Run, day: str, tmp_path: Path) -> None:
     folder = tmp_path / "captures"
     below = folder / "below"
     below.mkdir(parents=True)
@@ -170,10 +172,10 @@ def test_a_folder_with_other_files_is_done_and_they_are_told(
     status, out, err = run("names", str(folder))
     assert status == 0
     assert len(out.splitlines()) == 11
-    assert f"skipped       no captures: {folder / 'notes.txt'}" in err
+    assert f"skipped       not captures: {folder / 'notes.txt'}" in err
 
 
-def test_many_other_files_are_counted_unless_asked_for(run: Run, tmp_path: Path) -> None:
+def test_many_skipped_files_are_listed_only_with_verbose(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "captures"
     folder.mkdir()
     (folder / "a.pcap").write_bytes(pcap(one_hello(DURING).frames))
@@ -198,7 +200,7 @@ def test_a_broken_capture_in_a_folder_is_an_error(run: Run, day: str, tmp_path: 
     assert f"netwatch: {folder / 'broken.pcap'}: is not a capture" in err
 
 
-def test_a_capture_cut_short_gives_what_is_whole_and_a_note(
+def test_a_truncated_capture_is_read_in_part_with_a_note(
     run: Run, day: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "cut.pcap"
@@ -209,7 +211,7 @@ def test_a_capture_cut_short_gives_what_is_whole_and_a_note(
     assert f"netwatch: {path}: " in err
 
 
-def test_compressed_and_by_a_glob(run: Run, day: str, tmp_path: Path) -> None:
+def test_a_compressed_capture_found_by_a_glob(run: Run, day: str, tmp_path: Path) -> None:
     plain = run("names", day, "--format", "csv")[1]
     (tmp_path / "x1.dat").write_bytes(gzip.compress(Path(day).read_bytes()))
     status, out, _ = run("names", str(tmp_path / "x*.dat"), "--format", "csv")
@@ -219,11 +221,12 @@ def test_compressed_and_by_a_glob(run: Run, day: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["table", "jsonl", "csv"])
 @pytest.mark.parametrize("command", ["scan", "names"])
-def test_nothing_found_is_no_error(run: Run, calm: str, command: str, kind: str) -> None:
+def test_no_records_are_no_error(run: Run, calm: str, command: str, kind: str) -> None:
     status, out, _ = run(command, calm, "--format", kind)
     assert status == 0
     if command == "scan":
-        assert out.count("\n") == (kind == "csv")  # its header
+        # CSV has a header.
+        assert out.count("\n") == (kind == "csv")
 
 
 @pytest.mark.parametrize("command", ["scan", "names"])
@@ -250,7 +253,7 @@ def test_a_hello_over_two_files_needs_continuous(run: Run, tmp_path: Path) -> No
     assert all("ja4" not in json.loads(line)["tls"] for line in apart.splitlines())
 
 
-def test_output_into_a_file_is_the_same(run: Run, day: str, tmp_path: Path) -> None:
+def test_output_to_a_file_is_the_same(run: Run, day: str, tmp_path: Path) -> None:
     for command in ("scan", "names"):
         plain = run(command, day, "--format", "jsonl")[1]
         target = tmp_path / "out.jsonl"
@@ -269,7 +272,7 @@ def umask() -> int:
     return 0o022
 
 
-def test_a_run_that_fails_leaves_what_stood_there(
+def test_a_failed_run_leaves_the_existing_file_unchanged(
     run: Run, day: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "out.jsonl"
@@ -285,19 +288,19 @@ def test_a_run_that_fails_leaves_what_stood_there(
     assert [path.name for path in tmp_path.iterdir() if "out.jsonl" in path.name] == ["out.jsonl"]
 
 
-def test_output_where_none_can_be_written(run: Run, day: str, tmp_path: Path) -> None:
+def test_output_to_a_path_that_cannot_be_written(run: Run, day: str, tmp_path: Path) -> None:
     target = tmp_path / "missing" / "out.jsonl"
     status, out, err = run("scan", day, "-o", str(target))
     assert (status, out) == (1, "")
     assert err.startswith(f"netwatch: {target}: cannot be written: ")
 
 
-def test_output_into_a_device_is_written_as_it_is(run: Run, day: str) -> None:
+def test_output_to_a_device_is_written_directly(run: Run, day: str) -> None:
     assert run("scan", day, "-o", "/dev/null")[:2] == (0, "")
     assert Path("/dev/null").is_char_device()
 
 
-def test_without_a_configuration_the_defaults_are_told(
+def test_without_a_configuration_the_defaults_are_noted(
     day: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     empty = tmp_path / "empty"
@@ -311,7 +314,9 @@ def test_without_a_configuration_the_defaults_are_told(
     assert "the built-in defaults apply" in captured.err
 
 
-def test_evidence_is_written_and_named(run: Run, day: str, tmp_path: Path) -> None:
+def test_evidence_captures_are_written_and_named_in_the_alerts(
+    run: Run, day: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "proof"
     status, out, err = run("scan", day, "--format", "jsonl", "--evidence", str(folder))
     alerts = [json.loads(line) for line in out.splitlines()]
@@ -325,7 +330,7 @@ def test_evidence_is_written_and_named(run: Run, day: str, tmp_path: Path) -> No
         assert [json.loads(line)["id"] for line in again.splitlines()] == [alert["id"]]
 
 
-def test_without_evidence_the_same_is_told(run: Run, day: str, tmp_path: Path) -> None:
+def test_evidence_captures_change_no_alert(run: Run, day: str, tmp_path: Path) -> None:
     _, plain, _ = run("scan", day, "--format", "jsonl")
     _, proven, _ = run("scan", day, "--format", "jsonl", "--evidence", str(tmp_path / "proof"))
     alerts = [json.loads(line) for line in proven.splitlines()]
@@ -333,7 +338,7 @@ def test_without_evidence_the_same_is_told(run: Run, day: str, tmp_path: Path) -
     assert alerts == [json.loads(line) for line in plain.splitlines()]
 
 
-def test_a_folder_that_cannot_be_used_is_told_before_anything_is_read(
+def test_an_evidence_folder_that_cannot_be_used_is_an_error(
     run: Run, day: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -343,7 +348,7 @@ def test_a_folder_that_cannot_be_used_is_told_before_anything_is_read(
 
 
 @pytest.mark.parametrize("kind", ["ecs", "ocsf", "eve", "cef", "leef", "gelf"])
-def test_scan_for_a_siem_writes_a_line_an_alert(run: Run, day: str, kind: str) -> None:
+def test_siem_formats_have_one_line_per_alert(run: Run, day: str, kind: str) -> None:
     status, out, _ = run("scan", day, "--format", kind)
     assert status == 0
     assert len(out.splitlines()) == 3
@@ -359,9 +364,9 @@ def test_names_as_ecs(run: Run, day: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ocsf", "eve", "cef", "leef", "gelf"])
-def test_names_says_which_formats_it_takes(kind: str, day: str, capsys: Captured) -> None:
+def test_names_lists_the_formats_that_it_supports(kind: str, day: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["names", day, "--format", kind])
     assert ended.value.code == 2
-    said = capsys.readouterr().err.replace("'", "")
-    assert "choose from table, jsonl, csv, ecs" in said
+    message = capsys.readouterr().err.replace("'", "")
+    assert "choose from table, jsonl, csv, ecs" in message

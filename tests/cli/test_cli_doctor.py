@@ -1,4 +1,4 @@
-"""``netwatch doctor``: what is well is told, and what is not with what to do."""
+"""``netwatch doctor`` reports each problem together with what to do about it."""
 
 import os
 from pathlib import Path
@@ -15,9 +15,9 @@ from netwatch.dissect.loop import loop as kernel
 
 def doctor(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str]]:
     status = main(["doctor", *words])
-    said, complained = capsys.readouterr()
-    assert complained == ""
-    return status, said.splitlines()
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return status, captured.out.splitlines()
 
 
 @pytest.fixture
@@ -28,16 +28,17 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needed
 @pytest.mark.usefixtures("compiled")
-def test_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, lines = doctor(capsys, "-i", "lo", "-c", configured(tmp_path))
     assert status == 0
     assert {line[:4] for line in lines} == {"ok  "}
     assert "ok  packet loop   compiled" in lines
-    assert "ok  rights        CAP_NET_RAW is there: interfaces can be opened" in lines
+    assert "ok  privileges    CAP_NET_RAW: interfaces can be opened" in lines
     assert any(
-        line.startswith("ok  lo            can be captured by ring: LINKTYPE 1") for line in lines
+        line.startswith("ok  lo            can be captured on with ring: LINKTYPE 1")
+        for line in lines
     )
-    assert f"ok  configuration {tmp_path}/netwatch.yaml is sound" in lines
+    assert f"ok  configuration {tmp_path}/netwatch.yaml: no mistakes" in lines
 
 
 @needed
@@ -54,23 +55,23 @@ def test_interfaces_that_are_up_are_tried(
     assert (tried["lo"], tried["in0"]) == ("ok ", "ok ")
     assert "out0" not in tried
     assert status == 1
-    assert "bad out0          can be captured, but is down" in named
+    assert "bad out0          can be captured on, but is down" in named
     assert " " * 18 + "ip link set out0 up" in named
     assert any(line.startswith("bad none0         no such interface, expected") for line in named)
 
 
 @needed
-def test_none_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_interface_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with namespace() as net:
         net.ip("link", "set", "lo", "down")
         with net.entered():
             status, lines = doctor(capsys, "-c", configured(tmp_path))
     assert status == 1
-    assert "bad interfaces    none is up" in lines
+    assert "bad interfaces    no interface is up" in lines
 
 
 @needed
-def test_without_rights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_privileges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.seteuid(65534)
     try:
         status, lines = doctor(capsys, "-i", "lo")
@@ -78,29 +79,29 @@ def test_without_rights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         os.seteuid(0)
     assert status == 1
     at = lines.index(
-        "bad rights        CAP_NET_RAW is missing: no interface can be opened; grant it by one of"
+        "bad privileges    CAP_NET_RAW is missing: no interface can be opened; grant it by one of"
     )
     assert lines[at + 1].strip().startswith("setcap cap_net_raw=ep /")
-    assert "bad lo            cannot be tried without the rights" in lines
+    assert "bad lo            cannot be tried without CAP_NET_RAW" in lines
 
 
-def test_an_interpreted_loop(
+def test_an_interpreted_packet_loop(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernel, "COMPILED", False)
     status, lines = doctor(capsys, "-i", "lo")
     assert status == 1
-    assert "bad packet loop   runs interpreted, a hundred times slower" in lines
+    assert "bad packet loop   interpreted, a hundred times slower than compiled" in lines
 
 
-def test_every_mistake_of_the_configuration(
+def test_every_mistake_in_the_configuration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "wrong.yaml"
     file.write_text("version: 2\nnets: []\n")
     status, lines = doctor(capsys, "-i", "lo", "-c", str(file))
     assert status == 1
-    assert "bad configuration 2 mistakes; correct" in lines
+    assert "bad configuration 2 mistakes:" in lines
     assert sum(line.strip().startswith(f"{file}:") for line in lines) == 2
 
 
@@ -109,4 +110,4 @@ def test_other_systems(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     monkeypatch.setattr(live, "usual", lambda: "scapy")
     monkeypatch.setattr(interfaces, "names", list)
     _, lines = doctor(capsys, "-i", "lo")
-    assert "ok  lo            can be captured by scapy" in lines
+    assert "ok  lo            can be captured on with scapy" in lines

@@ -1,4 +1,4 @@
-"""The command line as a whole: what stands where, and how it ends."""
+"""The command line as a whole: help, wrong usage, errors and exit statuses."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from support.office import CONFIG, DURING, capture, configured, one_hello
 from support.traffic import mixed
 
 from netwatch import __version__
-from netwatch.cli import COMMANDS, main
+from netwatch.cli import COMMANDS, build_parser, main
 
 Captured = pytest.CaptureFixture[str]
 
@@ -33,30 +33,30 @@ def test_version(capsys: Captured) -> None:
     assert capsys.readouterr().out == f"netwatch {__version__}\n"
 
 
-WORDS = [word for commands in COMMANDS.values() for word in commands]
+WORDS = list(COMMANDS)
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_help_teaches_with_examples(word: str, capsys: Captured) -> None:
+def test_the_help_of_a_command_has_examples(word: str, capsys: Captured) -> None:
     assert usage([word, "--help"]) == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    assert "examples:" in told.out
-    assert f"netwatch {word} " in told.out
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "examples:" in captured.out
+    assert f"netwatch {word} " in captured.out
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_the_first_help_names_all_commands(flag: str, capsys: Captured) -> None:
+def test_the_top_level_help_lists_all_commands(flag: str, capsys: Captured) -> None:
     assert usage([flag]) == 0
-    told = capsys.readouterr().out
-    assert "examples:" in told
-    assert "exit status:" in told
+    text = capsys.readouterr().out
+    assert "examples:" in text
+    assert "exit status:" in text
     for word in WORDS:
-        assert f"\n    {word}" in told
+        assert f"\n    {word}" in text
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "COMMAND"),
         (["explode"], "explode"),
@@ -73,14 +73,28 @@ def test_the_first_help_names_all_commands(flag: str, capsys: Captured) -> None:
         (["scan", "x.pcap", "-c"], "-c"),
     ],
 )
-def test_usage_that_is_wrong_ends_with_2(arguments: list[str], told: str, capsys: Captured) -> None:
+def test_wrong_usage_ends_with_status_2(
+    arguments: list[str], message: str, capsys: Captured
+) -> None:
     assert usage(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert told in captured.err
+    assert message in captured.err
+    command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
+    assert captured.err.startswith(f"usage: netwatch{command} [-h]")
 
 
-def test_options_may_stand_before_and_behind_the_paths(tmp_path: Path, capsys: Captured) -> None:
+def test_an_unknown_option_of_a_subcommand_shows_its_usage(capsys: Captured) -> None:
+    assert usage(["outputs", "test", "--no-such"]) == 2
+    assert capsys.readouterr().err.startswith("usage: netwatch outputs test [-h]")
+
+
+def test_the_full_parser_has_the_options_of_every_command() -> None:
+    args = build_parser().parse_args(["live", "-i", "eth1", "--fanout", "2"])
+    assert (args.interface, args.fanout) == (["eth1"], 2)
+
+
+def test_options_may_precede_and_follow_the_paths(tmp_path: Path, capsys: Captured) -> None:
     path = capture(tmp_path / "a.pcap", one_hello(DURING))
     outs = []
     for arguments in (["-q", "--format", "csv", path], [path, "--format=csv", "-q"]):
@@ -90,7 +104,7 @@ def test_options_may_stand_before_and_behind_the_paths(tmp_path: Path, capsys: C
     assert outs[0].count("\n") == 2
 
 
-def test_a_bad_configuration_is_told_with_file_and_line_all_at_once(
+def test_every_mistake_in_the_configuration_is_reported_with_file_and_line(
     tmp_path: Path, capsys: Captured
 ) -> None:
     text = CONFIG.replace("class: guest", "class: gest").replace("forbids", "forbid")
@@ -118,7 +132,7 @@ def test_a_configuration_that_cannot_be_read(
     assert captured.err.startswith(f"{place}: ")
 
 
-def test_the_configuration_here_is_taken_when_none_is_named(
+def test_the_configuration_in_the_working_directory_is_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     configured(tmp_path)
@@ -144,7 +158,7 @@ def test_an_interrupt_ends_quietly(
     assert not target.exists()
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     path = tmp_path / "big.pcap"
     path.write_bytes(pcap(mixed().frames * 200))
     command = [sys.executable, "-m", "netwatch", "names", str(path)]
@@ -163,7 +177,7 @@ def test_as_a_module_with_standard_input(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert b'"source":"-"' in done.stdout
     assert done.stdout.count(b"\n") == 1
-    assert b"1 capture, 1 packets" in done.stderr
+    assert b"1 capture, 1 packet, " in done.stderr
 
 
 def test_standard_input_that_is_no_capture() -> None:
@@ -176,7 +190,7 @@ def test_standard_input_that_is_no_capture() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
     path = capture(tmp_path / "a.pcap", one_hello(DURING))
     command = [sys.executable, "-m", "netwatch", "names", path]
     with Path("/dev/full").open("wb") as full:

@@ -1,7 +1,6 @@
 """What the documents say of commands, configuration and records is what the code does."""
 
 import argparse
-import importlib
 import os
 import re
 import shlex
@@ -14,7 +13,7 @@ from typing import get_args
 import pytest
 from support.documents import README, REFERENCE, ROOT, Rows, blocks, rows, section, words
 
-from netwatch.cli import COMMANDS, _common
+from netwatch.cli import build_parser
 from netwatch.cli import main as netwatch
 from netwatch.config import load as load_config
 from netwatch.core.message import HANDSHAKES, LOOKUPS, Evidence
@@ -171,10 +170,11 @@ def test_confidence_is_that_of_the_tables() -> None:
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command, by its words."""
-    top = argparse.ArgumentParser()
-    groups = top.add_subparsers()
-    for module in COMMANDS:
-        importlib.import_module(module).add(groups, [_common()])
+    (groups,) = (
+        action
+        for action in build_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
     found: dict[str, argparse.ArgumentParser] = {}
     waiting = [((name,), parser) for name, parser in groups.choices.items()]
     while waiting:

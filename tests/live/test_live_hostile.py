@@ -1,5 +1,5 @@
-"""Hostile load: memory is bounded, what had to go is counted, and every banned name in
-between is told. The long forms are in bench/hostile.py."""
+"""Floods: memory stays bounded, evictions are counted, and every banned name is reported
+nevertheless. Longer floods are in bench/hostile.py."""
 
 import importlib
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-def test_a_flood_hides_nothing(
+def test_a_flood_hides_no_banned_name(
     kind: str, bench: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
     hostile, floods = bench("hostile"), bench("floods")
@@ -40,7 +40,7 @@ def test_a_flood_hides_nothing(
 
 @needed
 @pytest.mark.parametrize("kind", ["half-open", "fragments", "initials"])
-def test_a_flood_on_the_wire_hides_nothing(
+def test_a_flood_on_an_interface_hides_no_banned_name(
     kind: str, bench: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
     hostile, floods = bench("hostile"), bench("floods")
@@ -49,7 +49,7 @@ def test_a_flood_on_the_wire_hides_nothing(
     assert "capture-dropped" not in found["counters"]
 
 
-def test_what_does_not_hold_is_told(bench: Callable[[str], ModuleType]) -> None:
+def test_failed_expectations_are_listed(bench: Callable[[str], ModuleType]) -> None:
     bad = {"kind": "syn", "status": 1, "missed": 2, "peak": 10**9, "counters": {}}
     assert bench("hostile").wrong(bad) == [
         "syn: status 1",

@@ -1,5 +1,5 @@
-"""A live capture of interfaces, in namespaces: what scan tells of a file, live tells of it
-on the wire."""
+"""Live captures on interfaces in network namespaces: they report the same incidents as a scan
+of the same packets in a file."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ import pytest
 from messages import query
 from support.captures import pcap, timed
 from support.frames import ETHERNET, tcp, udp
-from support.live import WAIT, Capture, until
+from support.live import TIMEOUT, Capture, wait_until
 from support.namespaces import Namespace, frames_of, namespace, needed
 from support.paths import ROOT
 
@@ -22,11 +22,11 @@ from netwatch.capture.files import open_source
 from netwatch.cli import main
 
 pytestmark = needed
-BY = ("-c", str(ROOT / "pcaps" / "netwatch.yaml"))
+CONFIG = ("-c", str(ROOT / "pcaps" / "netwatch.yaml"))
 SAMPLES = ("office-day", "vlan-mirror", "post-quantum-hello", "quic-two-packets", "http-host")
 RELOADS = 8
 TIMES = {"id", "first_seen", "last_seen", "evidence", "device"}
-"""What hangs on the time or the number of a packet, or has something of it beside other things."""
+"""Fields that depend on the time or the number of a packet."""
 
 
 @pytest.fixture
@@ -53,24 +53,24 @@ def replay(place: Namespace, *samples: str) -> None:
 def tcpreplay(place: Namespace, *samples: str) -> None:
     files = [str(ROOT / "pcaps" / f"{sample}.pcap") for sample in samples]
     call = ["ip", "netns", "exec", place.name, "tcpreplay", "-q", "--pps=5000", "-i", "out"]
-    subprocess.run([*call, *files], check=True, capture_output=True, timeout=WAIT)
+    subprocess.run([*call, *files], check=True, capture_output=True, timeout=TIMEOUT)
 
 
-def open_to_all(folder: Path) -> Path:
-    """A folder in one that anybody may write to."""
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o755)
-    below = folder / "nobody"
-    below.mkdir()
-    below.chmod(0o777)
-    return below
+def writable_by_all(folder: Path) -> Path:
+    """A folder that every user may write to."""
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    shared = folder / "nobody"
+    shared.mkdir()
+    shared.chmod(0o777)
+    return shared
 
 
-def told(record: dict[str, Any]) -> str:
-    """A record without what cannot be the same when its packets are sent another time."""
-    kept = {key: value for key, value in record.items() if key not in TIMES}
-    seen = sorted((e["type"], e["name"], e["role"], e["count"]) for e in record["evidence"])
-    return json.dumps([record["device"]["id"], kept, seen], sort_keys=True)
+def without_times(record: dict[str, Any]) -> str:
+    """A record without the fields that differ when its packets are sent again."""
+    fields = {key: value for key, value in record.items() if key not in TIMES}
+    evidence = sorted((e["type"], e["name"], e["role"], e["count"]) for e in record["evidence"])
+    return json.dumps([record["device"]["id"], fields, evidence], sort_keys=True)
 
 
 @pytest.mark.parametrize(
@@ -94,66 +94,65 @@ def test_the_same_incidents_as_scan(
     if send is tcpreplay and shutil.which("tcpreplay") is None:
         pytest.skip("not installed: tcpreplay")
     with place.entered():
-        live = Capture(tmp_path, "-i", "in", *how, *BY, "--state", str(tmp_path / "state"))
+        live = Capture(tmp_path, "-i", "in", *how, *CONFIG, "--state", str(tmp_path / "state"))
     try:
-        live.says("started on in")
+        live.wait_for_log("started on in")
         send(place, *SAMPLES)
         same = tmp_path / "same.pcap"
         same.write_bytes(pcap(timed(packets(*SAMPLES), time.time_ns(), 1000), nanos=True))
-        main(["scan", "-q", "--format", "jsonl", str(same), *BY])
+        main(["scan", "-q", "--format", "jsonl", str(same), *CONFIG])
         scanned = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        until(lambda: len({each["id"] for each in live.records()}) >= len(scanned))
+        wait_until(lambda: len({record["id"] for record in live.records()}) >= len(scanned))
         assert live.stop() == 0
     finally:
         live.kill()
-    closed = [each for each in live.records() if each["status"] == "closed"]
-    assert sorted(map(told, closed)) == sorted(map(told, scanned))
-    assert "dropped" not in live.text()
+    assert sorted(map(without_times, live.closed())) == sorted(map(without_times, scanned))
+    assert "dropped" not in live.log()
 
 
-def test_an_interface_that_comes_and_goes_is_told(place: Namespace, tmp_path: Path) -> None:
+def test_an_interface_that_goes_down_and_up_is_logged(place: Namespace, tmp_path: Path) -> None:
     with place.entered():
-        live = Capture(tmp_path, "-i", "in", *BY)
+        live = Capture(tmp_path, "-i", "in", *CONFIG)
     try:
-        live.says("started on in")
+        live.wait_for_log("started on in")
         place.ip("link", "set", "in", "down")
-        live.says("in: was set down")
+        live.wait_for_log("in: was set down")
         place.ip("link", "set", "in", "up")
-        live.says("in: was set up")
+        live.wait_for_log("in: was set up")
         replay(place, "vlan-mirror")
-        live.tells(1)
+        live.wait_for_records(1)
         assert live.stop() == 0
     finally:
         live.kill()
 
 
 @pytest.mark.parametrize(
-    "how", [(), ("--user", "nobody"), ("--fanout", "2")], ids=["one", "without-rights", "fanout"]
+    "how", [(), ("--user", "nobody"), ("--fanout", "2")], ids=["one", "unprivileged", "fanout"]
 )
-def test_an_interface_that_is_removed_and_made_anew_is_captured_again(
+def test_an_interface_that_is_removed_and_created_again_is_captured_again(
     place: Namespace, tmp_path: Path, how: tuple[str, ...]
 ) -> None:
     with place.entered():
-        live = Capture(open_to_all(tmp_path), "-i", "in", *BY, *how)
+        live = Capture(writable_by_all(tmp_path), "-i", "in", *CONFIG, *how)
     try:
-        live.says("started on in")
+        live.wait_for_log("started on in")
         replay(place, "vlan-mirror")
-        live.tells(1)
+        live.wait_for_records(1)
         place.ip("link", "del", "in")
-        live.says("in: is gone, waits for it to come back")
+        live.wait_for_log("in: is gone, waits for it to come back")
         place.pair("out", "in", mtu=9000)
-        live.says("in: is back and captured again")
+        live.wait_for_log("in: is back and captured again")
         replay(place, "http-host")
-        live.tells(2)
+        live.wait_for_records(2)
         assert live.stop() == 0
     finally:
         live.kill()
-    assert live.text().count("is gone") == live.text().count("captured again") == 1
-    assert "not captured" not in live.text()
+    assert live.log().count("is gone") == live.log().count("captured again") == 1
+    assert "not captured" not in live.log()
 
 
 def long_request(size: int) -> bytes:
-    """A request in a frame of so many bytes, that tells the host last."""
+    """A frame of so many bytes with an HTTP request whose last header is Host."""
     head = b"GET / HTTP/1.1\r\nCookie: "
     tail = b"\r\nHost: www.tiktok.com\r\n\r\n"
     return ETHERNET.frame(tcp(head + b"c" * (size - 54 - len(head + tail)) + tail, dport=80))
@@ -163,25 +162,25 @@ def test_jumbo_frames_and_another_mtu(place: Namespace, tmp_path: Path) -> None:
     for name in ("out", "in"):
         place.ip("link", "set", name, "mtu", "1500")
     with place.entered():
-        live = Capture(tmp_path, "-i", "in", *BY)
+        live = Capture(tmp_path, "-i", "in", *CONFIG)
     try:
-        live.says("started on in")
+        live.wait_for_log("started on in")
         for name in ("out", "in"):
             place.ip("link", "set", name, "mtu", "9000")
-        live.says("in: has an MTU of 9000 now, was 1500")
+        live.wait_for_log("in: has an MTU of 9000 now, was 1500")
         frame = long_request(9014)
         assert len(frame) == 9014
         sender = place.sender("out")
         sender.send(frame)
         sender.close()
-        live.tells(1)
+        live.wait_for_records(1)
         assert live.stop() == 0
     finally:
         live.kill()
-    assert live.told() == ["open confirmed", "closed confirmed"]
+    assert live.states() == ["open confirmed", "closed confirmed"]
 
 
-STEPPED = """
+PROGRAM_WITH_STEPS = """
 import sys
 from pathlib import Path
 from netwatch.capture import live_sources as live
@@ -203,31 +202,32 @@ sys.exit(main(sys.argv[2:]))
 
 
 @pytest.mark.parametrize("step", [-60, 60, -86_400, 86_400])
-def test_a_clock_that_is_set_ends_nothing(place: Namespace, tmp_path: Path, step: int) -> None:
-    """The kernel's times come from the system's clock, which no test may set."""
+def test_setting_the_clock_ends_no_incident(place: Namespace, tmp_path: Path, step: int) -> None:
+    """The step is simulated: the kernel stamps packets with the clock of the system, which a
+    test must not set."""
     (tmp_path / "step").write_text("0")
     with place.entered():
-        program = ("-c", STEPPED, str(tmp_path / "step"))
-        live = Capture(tmp_path, "-i", "in", *BY, program=program)
+        program = ("-c", PROGRAM_WITH_STEPS, str(tmp_path / "step"))
+        live = Capture(tmp_path, "-i", "in", *CONFIG, program=program)
     try:
-        live.says("started on in")
+        live.wait_for_log("started on in")
         replay(place, "vlan-mirror")
-        live.tells(2)
+        live.wait_for_records(2)
         before = live.records()
         (tmp_path / "step").write_text(str(step))
         replay(place, "http-host")
-        live.says("the clock of the packets was set; open incidents stay open")
-        live.tells(len(before) + 1)
-        assert all(each["status"] != "closed" for each in live.records())
+        live.wait_for_log("the clock of the packets was set; open incidents stay open")
+        live.wait_for_records(len(before) + 1)
+        assert live.closed() == []
         assert live.stop() == 0
     finally:
         live.kill()
-    closed = {each["id"] for each in live.records() if each["status"] == "closed"}
-    assert closed == {each["id"] for each in live.records()}
+    closed = {record["id"] for record in live.closed()}
+    assert closed == {record["id"] for record in live.records()}
 
 
-def test_reloads_under_load_miss_nothing(place: Namespace, tmp_path: Path) -> None:
-    """Each reload is in the middle of hellos, of which every one is counted."""
+def test_reloads_under_load_miss_no_packet(place: Namespace, tmp_path: Path) -> None:
+    """Lookups are sent during every reload, and each of them is counted."""
     text = (ROOT / "pcaps" / "netwatch.yaml").read_text()
     (tmp_path / "devices.csv").write_text("id,ip\nlab-07,10.20.7.7\n")
     site = tmp_path / "site.yaml"
@@ -237,16 +237,18 @@ def test_reloads_under_load_miss_nothing(place: Namespace, tmp_path: Path) -> No
     sender = place.sender("out")
     sent = 0
     try:
-        live.says("started on in")
+        live.wait_for_log("started on in")
         for number in range(1, RELOADS + 1):
             site.write_text(f"{text}\nsensor: {{name: sensor-{number}}}\n")
             live.process.send_signal(signal.SIGHUP)
-            deadline = time.monotonic() + WAIT
-            while live.text().count(" reloaded: ") < number:
-                assert time.monotonic() < deadline, live.text()
+
+            def is_reloaded(number: int = number) -> bool:
+                nonlocal sent
                 sender.send(ETHERNET.frame(udp(query(sent & 0xFFFF, "www.tiktok.com", "A"))))
                 sent += 1
-                time.sleep(0.002)
+                return live.log().count(" reloaded: ") >= number
+
+            wait_until(is_reloaded, interval=0.002)
         assert live.stop() == 0
     finally:
         sender.close()
@@ -255,53 +257,57 @@ def test_reloads_under_load_miss_nothing(place: Namespace, tmp_path: Path) -> No
     assert (opened["status"], closed["status"]) == ("open", "closed")
     assert closed["counts"]["lookups"] == sent > RELOADS
     assert opened["sensor"]["policy"] != closed["sensor"]["policy"]
-    assert "dropped" not in live.text()
+    assert "dropped" not in live.log()
 
 
-def test_rights_are_dropped_and_packets_still_come(place: Namespace, tmp_path: Path) -> None:
+def test_privileges_are_dropped_and_packets_still_captured(
+    place: Namespace, tmp_path: Path
+) -> None:
     with place.entered():
-        live = Capture(open_to_all(tmp_path), "-i", "in", *BY, "--user", "nobody", "--fanout", "2")
+        live = Capture(
+            writable_by_all(tmp_path), "-i", "in", *CONFIG, "--user", "nobody", "--fanout", "2"
+        )
     try:
-        live.says("started on in")
+        live.wait_for_log("started on in")
         for pid in (live.process.pid, *live.workers()):
             status = Path(f"/proc/{pid}/status").read_text()
             assert "CapEff:\t0000000000000000" in status
             assert "Uid:\t0\t" not in status
         replay(place, "vlan-mirror")
-        live.tells(1)
+        live.wait_for_records(1)
         assert live.stop() == 0
     finally:
         live.kill()
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="not installed: setpriv")
-def test_one_right_is_enough(place: Namespace, tmp_path: Path) -> None:
+def test_cap_net_raw_is_enough(place: Namespace, tmp_path: Path) -> None:
     rights = "-all,+net_raw"
     under = ("setpriv", f"--inh-caps={rights}", f"--bounding-set={rights}", "--no-new-privs")
     with place.entered():
-        live = Capture(tmp_path, "-i", "in", *BY, "--fanout", "2", under=under)
+        live = Capture(tmp_path, "-i", "in", *CONFIG, "--fanout", "2", under=under)
     try:
-        live.says("started on in")
+        live.wait_for_log("started on in")
         for pid in (live.process.pid, *live.workers()):
             assert "CapEff:\t0000000000002000" in Path(f"/proc/{pid}/status").read_text()
         replay(place, "vlan-mirror")
-        live.tells(1)
+        live.wait_for_records(1)
         assert live.stop() == 0
     finally:
         live.kill()
 
 
-def test_silence_on_the_wire_ends_an_incident(place: Namespace, tmp_path: Path) -> None:
+def test_silence_on_the_wire_closes_an_incident(place: Namespace, tmp_path: Path) -> None:
     text = (ROOT / "pcaps" / "netwatch.yaml").read_text().replace("quiet_gap: 30m", "quiet_gap: 1s")
     (tmp_path / "devices.csv").write_text("id,ip\nlab-07,10.20.7.7\n")
     (tmp_path / "site.yaml").write_text(text)
     with place.entered():
         live = Capture(tmp_path, "-i", "in", "-c", str(tmp_path / "site.yaml"))
     try:
-        live.says("started on in")
+        live.wait_for_log("started on in")
         replay(place, "vlan-mirror")
-        until(lambda: any(each["status"] == "closed" for each in live.records()))
+        wait_until(live.closed)
         assert live.stop() == 0
-        assert [each["status"] for each in live.records()].count("closed") == 1
+        assert len(live.closed()) == 1
     finally:
         live.kill()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from craft import Wire
 from support.captures import Frames, pcap
-from support.live import WAIT, Capture, Pipe, until
+from support.live import TIMEOUT, Capture, Pipe, wait_until
 from support.office import CONFIG, DURING, LAB, PERSONAL, SERVICE, configured, one_hello, query
 from support.paths import ROOT
 
@@ -44,7 +44,7 @@ def pipe(tmp_path: Path) -> Pipe:
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Callable[..., Capture]]:
-    """Starts captures that end with the test."""
+    """Starts captures, which are killed at the end of the test."""
     launched: list[Capture] = []
 
     def start(*arguments: str, **more: Any) -> Capture:
@@ -52,20 +52,20 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Capture]]:
         return launched[-1]
 
     yield start
-    for each in launched:
-        each.kill()
+    for capture in launched:
+        capture.kill()
 
 
 @pytest.fixture
 def piped(launch: Launch, tmp_path: Path, site: str, pipe: Pipe) -> Launch:
-    """Starts captures that read the pipe, with state."""
+    """Starts captures that read the pipe and have a state file."""
 
     def start(*arguments: str, **more: Any) -> Capture:
-        # Else a second reader could begin with the end of what the first one read.
+        # Otherwise a second reader could get the rest of what was sent to the first one.
         pipe.close()
         source = ("--source", "file", "-i", str(pipe.path), "-c", site)
         found = launch(*source, "--state", str(tmp_path / "state"), *arguments, **more)
-        found.says("started on")
+        found.wait_for_log("started on")
         pipe.open()
         return found
 
@@ -74,23 +74,23 @@ def piped(launch: Launch, tmp_path: Path, site: str, pipe: Pipe) -> Launch:
 
 @pytest.fixture
 def capture(piped: Launch) -> Capture:
-    """One that reads the pipe."""
+    """A capture that reads the pipe."""
     return piped()
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
-def test_the_last_word_on_each_incident_is_that_of_scan(
+def test_closed_incidents_are_those_of_scan(
     sample: Path, launch: Launch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     by = ("-c", str(ROOT / "pcaps" / "netwatch.yaml"))
     live = launch("--source", "file", "-i", str(sample), *by)
-    assert live.ends() == 0
+    assert live.wait() == 0
     main(["scan", "-q", "--format", "jsonl", str(sample), *by])
     scanned = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    closed = [each for each in live.records() if each["status"] == "closed"]
-    assert sorted(closed, key=lambda each: (each["first_seen"], each["id"])) == scanned
-    opened = [each["id"] for each in live.records() if each["status"] == "open"]
-    assert sorted(opened) == sorted(each["id"] for each in scanned)
+    closed = live.closed()
+    assert sorted(closed, key=lambda record: (record["first_seen"], record["id"])) == scanned
+    opened = [record["id"] for record in live.records() if record["status"] == "open"]
+    assert sorted(opened) == sorted(record["id"] for record in scanned)
 
 
 def test_standard_input_is_read(site: str) -> None:
@@ -99,11 +99,11 @@ def test_standard_input_is_read(site: str) -> None:
         [*command, "--format", "jsonl"],
         input=pcap(frames(one_hello(DURING)), nanos=True),
         capture_output=True,
-        timeout=WAIT,
+        timeout=TIMEOUT,
     )
     assert done.returncode == 0, done.stderr
-    told = [json.loads(line)["status"] for line in done.stdout.splitlines()]
-    assert told == ["open", "closed"]
+    statuses = [json.loads(line)["status"] for line in done.stdout.splitlines()]
+    assert statuses == ["open", "closed"]
 
 
 @pytest.mark.parametrize(
@@ -116,115 +116,120 @@ def test_standard_input_is_read(site: str) -> None:
         (("--fanout", "2"), "file"),
     ],
 )
-def test_options_that_the_source_has_not_are_refused(
+def test_options_that_the_source_does_not_support_are_refused(
     launch: Launch, site: str, option: tuple[str, ...], source: str
 ) -> None:
     live = launch("--source", source, "-i", str(SAMPLES[0]), "-c", site, *option)
-    assert live.ends() == 1
-    assert "started" not in live.text()
+    assert live.wait() == 1
+    assert "started" not in live.log()
 
 
-def test_told_at_once_and_closed_after_the_quiet_gap(capture: Capture, pipe: Pipe) -> None:
+def test_alerts_are_sent_immediately_and_closed_after_the_quiet_gap(
+    capture: Capture, pipe: Pipe
+) -> None:
     pipe.send(frames(query(DURING, SERVICE, "www.tiktok.com")))
-    capture.tells(1)
+    capture.wait_for_records(1)
     pipe.send(frames(one_hello(LATER)))
-    capture.tells(2)
-    assert capture.told() == ["open probable", "update confirmed"]
+    capture.wait_for_records(2)
+    assert capture.states() == ["open probable", "update confirmed"]
     pipe.send(frames(one_hello(MUCH_LATER, name=QUIET)))
-    capture.tells(3)
-    assert capture.told()[2:] == ["closed confirmed"]
+    capture.wait_for_records(3)
+    assert capture.states()[2:] == ["closed confirmed"]
     pipe.close()
-    assert capture.ends() == 0
-    assert len({each["id"] for each in capture.records()}) == 1
-    assert "opened violation probable" in capture.text()
-    assert "incidents     violation 1" in capture.text()
+    assert capture.wait() == 0
+    assert len({record["id"] for record in capture.records()}) == 1
+    assert "opened violation probable" in capture.log()
+    assert "incidents     violation 1" in capture.log()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_closes_what_is_open(capture: Capture, pipe: Pipe, number: signal.Signals) -> None:
+def test_a_signal_closes_open_incidents(
+    capture: Capture, pipe: Pipe, number: signal.Signals
+) -> None:
     pipe.send(frames(one_hello(DURING), one_hello(DURING, PERSONAL), one_hello(DURING, LAB)))
-    capture.tells(3)
+    capture.wait_for_records(3)
     capture.process.send_signal(number)
-    assert capture.ends() == 0
-    closed = [each["verdict"] for each in capture.records() if each["status"] == "closed"]
+    assert capture.wait() == 0
+    closed = [record["verdict"] for record in capture.closed()]
     assert sorted(closed) == ["advisory", "exempt", "violation"]
-    assert f"stopped: {number.name}" in capture.text()
-    assert "1 capture, 3 packets" in capture.text()
+    assert f"stopped: {number.name}" in capture.log()
+    assert "1 capture, 3 packets" in capture.log()
 
 
-def test_killed_and_started_again_it_tells_nothing_twice(
+def test_after_a_crash_no_incident_is_reported_as_new_again(
     tmp_path: Path, site: str, piped: Launch, capture: Capture, pipe: Pipe
 ) -> None:
     pipe.send(frames(one_hello(DURING), query(DURING, PERSONAL, "www.tiktok.com")))
-    capture.tells(2)
-    ids = {each["id"] for each in capture.records()}
-    until(lambda: (tmp_path / "state-wal").exists() or (tmp_path / "state").exists())
+    capture.wait_for_records(2)
+    ids = {record["id"] for record in capture.records()}
+    wait_until(lambda: (tmp_path / "state-wal").exists() or (tmp_path / "state").exists())
     capture.kill()
     again = piped(name="two")
-    assert "2 incidents open from before" in again.text()
+    assert "restored 2 open incidents" in again.log()
     pipe.send(frames(one_hello(LATER), one_hello(LATER, PERSONAL)))
-    again.tells(1)
+    again.wait_for_records(1)
     pipe.close()
-    assert again.ends() == 0
-    assert again.told() == ["update confirmed", "closed confirmed", "closed confirmed"]
-    assert {each["id"] for each in again.records()} == ids
-    closed = [each for each in again.records() if each["status"] == "closed"]
-    assert sorted(each["counts"]["handshakes"] for each in closed) == [1, 2]
-    assert {each["first_seen"] for each in closed} == {closed[0]["first_seen"]}
+    assert again.wait() == 0
+    assert again.states() == ["update confirmed", "closed confirmed", "closed confirmed"]
+    assert {record["id"] for record in again.records()} == ids
+    closed = again.closed()
+    assert sorted(record["counts"]["handshakes"] for record in closed) == [1, 2]
+    assert {record["first_seen"] for record in closed} == {closed[0]["first_seen"]}
 
 
-def test_damaged_state_is_told_and_set_aside(tmp_path: Path, piped: Launch, pipe: Pipe) -> None:
+def test_a_damaged_state_file_is_renamed_with_a_warning(
+    tmp_path: Path, piped: Launch, pipe: Pipe
+) -> None:
     (tmp_path / "state").write_bytes(b"no database" * 500)
     live = piped()
     pipe.close()
-    assert live.ends() == 0
-    assert "it is kept as" in live.text()
+    assert live.wait() == 0
+    assert "renamed to" in live.log()
 
 
-def test_a_new_configuration_is_taken_without_a_gap(
+def test_a_new_configuration_is_used_without_missing_a_packet(
     tmp_path: Path, site: str, piped: Launch, capture: Capture, pipe: Pipe
 ) -> None:
     pipe.send(frames(one_hello(DURING), one_hello(DURING, name="www.deepseek.com", seed=3)))
-    capture.tells(1)
+    capture.wait_for_records(1)
     Path(site).write_text(CONFIG.replace("apps: [tiktok]", "apps: [tiktok, deepseek]"))
     capture.process.send_signal(signal.SIGHUP)
-    capture.says("reloaded: policy")
+    capture.wait_for_log("reloaded: policy")
     pipe.send(frames(one_hello(LATER, name="www.deepseek.com", seed=4), one_hello(LATER, seed=2)))
-    capture.tells(2)
+    capture.wait_for_records(2)
     pipe.close()
-    assert capture.ends() == 0
-    told = [(each["status"], each["app"]["id"]) for each in capture.records()]
-    assert sorted(told[1:]) == [("closed", "deepseek"), ("closed", "tiktok"), ("open", "deepseek")]
-    assert told[0] == ("open", "tiktok")
-    closed = next(
-        e for e in capture.records() if e["status"] == "closed" and e["app"]["id"] == "tiktok"
-    )
+    assert capture.wait() == 0
+    states = [(record["status"], record["app"]["id"]) for record in capture.records()]
+    assert states[0] == ("open", "tiktok")
+    expected = [("closed", "deepseek"), ("closed", "tiktok"), ("open", "deepseek")]
+    assert sorted(states[1:]) == expected
+    closed = next(record for record in capture.closed() if record["app"]["id"] == "tiktok")
     assert closed["counts"]["handshakes"] == 2
     assert closed["id"] == capture.records()[0]["id"]
     assert closed["sensor"]["policy"] != capture.records()[0]["sensor"]["policy"]
 
 
-def test_a_changed_file_is_noticed_and_a_bad_one_refused(
+def test_a_changed_file_is_reloaded_and_one_with_mistakes_refused(
     site: str, capture: Capture, pipe: Pipe
 ) -> None:
     Path(site).write_text(CONFIG.replace("apps: [tiktok]", "apps: [tictoc]") + "colour: red\n")
-    capture.says("reload refused")
-    assert "a restart takes them" not in capture.text()
-    assert "no app is 'tictoc'" in capture.text()
-    assert "unknown key 'colour'" in capture.text()
+    capture.wait_for_log("reload refused")
+    assert "only after a restart" not in capture.log()
+    assert "no app is 'tictoc'" in capture.log()
+    assert "unknown key 'colour'" in capture.log()
     pipe.send(frames(one_hello(DURING)))
-    capture.tells(1)
+    capture.wait_for_records(1)
     Path(site).with_name("devices.csv").write_text("id,ip\ndesk-7,10.20.1.7\n")
     Path(site).write_text(CONFIG.replace("device: lab-07", "device: desk-7"))
-    capture.says("reloaded: policy")
+    capture.wait_for_log("reloaded: policy")
     pipe.send(frames(one_hello(LATER, seed=2)))
     pipe.close()
-    assert capture.ends() == 0
-    verdicts = {each["device"]["id"]: each["verdict"] for each in capture.records()}
+    assert capture.wait() == 0
+    verdicts = {record["device"]["id"]: record["verdict"] for record in capture.records()}
     assert verdicts == {"10.20.1.7": "violation", "desk-7": "exempt"}
 
 
-def test_many_reloads_lose_nothing(site: str, capture: Capture, pipe: Pipe) -> None:
+def test_many_reloads_miss_no_packet(site: str, capture: Capture, pipe: Pipe) -> None:
     start = one_hello(DURING).frames[0][0]
     for number in range(20):
         text = CONFIG.replace("research", f"research {number}")
@@ -232,42 +237,44 @@ def test_many_reloads_lose_nothing(site: str, capture: Capture, pipe: Pipe) -> N
         capture.process.send_signal(signal.SIGHUP)
         (frame,) = one_hello(DURING, seed=number).frames
         pipe.send([(start + number * 10**9, frame[1])])
-    until(lambda: "reloaded: policy" in capture.text())
+    wait_until(lambda: "reloaded: policy" in capture.log())
     pipe.close()
-    assert capture.ends() == 0
-    (closed,) = [each for each in capture.records() if each["status"] == "closed"]
+    assert capture.wait() == 0
+    (closed,) = capture.closed()
     assert closed["counts"]["handshakes"] == 20
 
 
-def test_a_worker_that_dies_ends_it_and_keeps_what_is_open(
+def test_a_worker_that_dies_ends_the_capture_and_incidents_stay_open(
     tmp_path: Path, site: str, piped: Launch, capture: Capture, pipe: Pipe
 ) -> None:
     pipe.send(frames(one_hello(DURING)))
-    capture.tells(1)
+    capture.wait_for_records(1)
     (worker,) = capture.workers()
     os.kill(worker, signal.SIGKILL)
-    assert capture.ends() == 1
-    assert "worker 0 ended by itself" in capture.text()
-    assert capture.told() == ["open confirmed"]
+    assert capture.wait() == 1
+    assert "worker 0 died unexpectedly" in capture.log()
+    assert capture.states() == ["open confirmed"]
     again = piped(name="two")
     pipe.close()
-    assert again.ends() == 0
-    assert again.told() == ["closed confirmed"]
+    assert again.wait() == 0
+    assert again.states() == ["closed confirmed"]
 
 
 @pytest.mark.parametrize("path", ["none.pcap", "site"])
-def test_what_cannot_be_read_is_told(launch: Launch, tmp_path: Path, site: str, path: str) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(
+    launch: Launch, tmp_path: Path, site: str, path: str
+) -> None:
     path = site if path == "site" else str(tmp_path / path)
     live = launch("--source", "file", "-i", path, "-c", site)
-    assert live.ends() == 1
-    assert path in live.text()
+    assert live.wait() == 1
+    assert path in live.log()
 
 
 def test_a_configuration_with_mistakes_starts_nothing(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("version: 1\nnetwork: []\n")
     live = launch("--source", "file", "-i", str(SAMPLES[0]), "-c", str(tmp_path / "bad.yaml"))
-    assert live.ends() == 2
-    assert "bad.yaml:2: unknown key 'network'" in live.text()
+    assert live.wait() == 2
+    assert "bad.yaml:2: unknown key 'network'" in live.log()
 
 
 def test_the_reader_of_the_records_goes_away(site: str, pipe: Pipe) -> None:
@@ -283,29 +290,29 @@ def test_the_reader_of_the_records_goes_away(site: str, pipe: Pipe) -> None:
     assert json.loads(live.stdout.readline())["status"] == "open"
     live.stdout.close()
     pipe.send(frames(one_hello(DURING, PERSONAL)))
-    assert live.wait(WAIT) == 141
+    assert live.wait(TIMEOUT) == 141
     pipe.close()
 
 
-def test_a_service_manager_is_told(tmp_path: Path, piped: Launch) -> None:
+def test_the_service_manager_is_notified(tmp_path: Path, piped: Launch) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(WAIT)
+        manager.settimeout(TIMEOUT)
         environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
         live = piped(environ=environ)
 
-        def heard(word: str) -> None:
+        def wait_for(word: str) -> None:
             while word not in manager.recv(4096).decode():
                 assert live.process.poll() is None
 
-        heard("READY=1")
-        heard("WATCHDOG=1")
+        wait_for("READY=1")
+        wait_for("WATCHDOG=1")
         live.process.send_signal(signal.SIGHUP)
-        heard("RELOADING=1")
-        heard("READY=1")
+        wait_for("RELOADING=1")
+        wait_for("READY=1")
         live.process.send_signal(signal.SIGTERM)
-        heard("STOPPING=1")
-        assert live.ends() == 0
+        wait_for("STOPPING=1")
+        assert live.wait() == 0
 
 
 def test_outputs_evidence_and_metrics(
@@ -320,22 +327,22 @@ def test_outputs_evidence_and_metrics(
     more = ("--evidence", str(tmp_path / "proof"), "--metrics", f"127.0.0.1:{port}")
     live = piped(*more)
     pipe.send(frames(one_hello(DURING)))
-    live.tells(1)
+    live.wait_for_records(1)
     live.process.send_signal(signal.SIGHUP)
-    live.says("reloaded: policy")
-    assert "a restart takes them" not in live.text()
+    live.wait_for_log("reloaded: policy")
+    assert "only after a restart" not in live.log()
     Path(site).write_text(Path(site).read_text() + f"metrics: {{listen: 127.0.0.1:{port}}}\n")
-    live.says("outputs, spool or metrics changed: a restart takes them")
+    live.wait_for_log("changes of outputs, spool or metrics take effect only after a restart")
 
     def metric(text: str) -> bool:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WAIT) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as answer:
             return text in answer.read().decode()
 
-    until(lambda: metric('netwatch_incidents_total{verdict="violation"} 1.0'))
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=WAIT) as answer:
+    wait_until(lambda: metric('netwatch_incidents_total{verdict="violation"} 1.0'))
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=TIMEOUT) as answer:
         assert json.load(answer) == {"healthy": True, "troubles": []}
     pipe.close()
-    assert live.ends() == 0
+    assert live.wait() == 0
     assert [json.loads(line)["status"] for line in delivered.read_text().splitlines()] == [
         "open",
         "closed",
@@ -348,10 +355,10 @@ def test_outputs_evidence_and_metrics(
     assert json.loads(capsys.readouterr().out)["id"] == live.records()[0]["id"]
 
 
-def test_text_of_packets_steers_no_terminal(capture: Capture, pipe: Pipe) -> None:
+def test_text_from_packets_cannot_control_the_terminal(capture: Capture, pipe: Pipe) -> None:
     (frame,) = one_hello(DURING, name="\x1b]0;x\x07.tiktok.com").frames
     pipe.send([frame])
-    capture.tells(1)
+    capture.wait_for_records(1)
     pipe.close()
-    assert capture.ends() == 0
-    assert "\x1b" not in capture.text()
+    assert capture.wait() == 0
+    assert "\x1b" not in capture.log()

@@ -1,5 +1,5 @@
-"""A live capture left running, in short: reloads under load, a crash, and what comes after.
-The long form is `bench/soak.py --minutes 30`."""
+"""A short soak test: reloads under load, a crash, and the restart. The long form is
+`bench/soak.py --minutes 30`."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from support.paths import ROOT
 
 
 @needed
-def test_reloads_and_a_crash_lose_nothing_and_tell_nothing_twice(tmp_path: Path) -> None:
+def test_reloads_and_a_crash_lose_nothing_and_report_nothing_twice(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "bench" / "soak.py"), "--minutes", "0.6"]
     done = subprocess.run(
         [*command, "--pps", "2000", "--work", str(tmp_path)],

@@ -1,4 +1,4 @@
-"""A live capture on a terminal: the view, and what comes when the terminal goes."""
+"""A live capture on a terminal: its view, and its end when the terminal is closed."""
 
 import os
 import pty
@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from support.live import WAIT, Pipe, until
+from support.live import TIMEOUT, Pipe, wait_until
 from support.office import DURING, configured, one_hello
 
 
 @pytest.fixture
 def shown(tmp_path: Path) -> tuple[subprocess.Popen[bytes], int, Pipe]:
-    """A capture that reads a pipe, on a terminal of its own, which the other end is of."""
+    """A capture that reads a pipe and has a pseudoterminal; the process, the controlling end of
+    the terminal, and the pipe."""
     pipe = Pipe(tmp_path / "pipe")
     main, other = pty.openpty()
     site = configured(tmp_path)
@@ -33,8 +34,9 @@ def shown(tmp_path: Path) -> tuple[subprocess.Popen[bytes], int, Pipe]:
     pipe.close()
 
 
-def reads(main: int, wanted: bytes) -> bytes:
-    output, deadline = b"", time.monotonic() + WAIT
+def read_until(main: int, wanted: bytes) -> bytes:
+    """The output of the terminal up to and including a text."""
+    output, deadline = b"", time.monotonic() + TIMEOUT
     while wanted not in output:
         assert time.monotonic() < deadline, output[-2000:]
         if select.select([main], [], [], 1)[0]:
@@ -42,31 +44,31 @@ def reads(main: int, wanted: bytes) -> bytes:
     return output
 
 
-def test_the_view_shows_an_incident_and_gives_the_terminal_back(
+def test_the_view_shows_an_incident_and_restores_the_terminal(
     shown: tuple[subprocess.Popen[bytes], int, Pipe],
 ) -> None:
     process, main, pipe = shown
-    reads(main, b"packets")
+    read_until(main, b"packets")
     pipe.open()
     pipe.send(sorted(one_hello(DURING).frames))
-    reads(main, b"www.tiktok.com")
+    read_until(main, b"www.tiktok.com")
     process.send_signal(signal.SIGINT)
-    output = reads(main, b"anomalies     none")
+    output = read_until(main, b"anomalies     none")
     assert b"\x1b[?1049l" in output
     assert b"incidents     violation 1" in output
-    assert process.wait(WAIT) == 0
+    assert process.wait(TIMEOUT) == 0
     os.close(main)
 
 
-def test_it_ends_when_the_terminal_is_closed(
+def test_the_capture_ends_when_the_terminal_is_closed(
     shown: tuple[subprocess.Popen[bytes], int, Pipe], tmp_path: Path
 ) -> None:
     process, main, pipe = shown
-    reads(main, b"packets")
+    read_until(main, b"packets")
     pipe.open()
     pipe.send(sorted(one_hello(DURING).frames))
-    until(lambda: "open" in (tmp_path / "out").read_text())
+    wait_until(lambda: "open" in (tmp_path / "out").read_text())
     os.close(main)
     process.send_signal(signal.SIGHUP)
-    assert process.wait(WAIT) == 0
+    assert process.wait(TIMEOUT) == 0
     assert "closed" in (tmp_path / "out").read_text()

@@ -1,15 +1,15 @@
-"""A changed configuration is seen, read whole beside the work, and told."""
+"""A changed configuration is noticed, read as a whole in a thread, and returned once."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.live import wait_until
 from support.office import CONFIG, configured
 
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, NetwatchError
-from netwatch.live.reload import Reloader, stamp
+from netwatch.live.reload import Reloader, fingerprint
 
 
 @pytest.fixture
@@ -22,12 +22,16 @@ def place(tmp_path: Path) -> Path:
     return Path(configured(tmp_path, own))
 
 
-def awaited(reloader: Reloader) -> Config | NetwatchError:
-    deadline = time.monotonic() + 30
-    while (found := reloader.take()) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
+def wait_for_result(reloader: Reloader) -> Config | NetwatchError:
+    results: list[Config | NetwatchError] = []
+
+    def is_done() -> bool:
+        result = reloader.poll()
+        results.extend([result] if result is not None else [])
+        return bool(results)
+
+    wait_until(is_done)
+    return results[0]
 
 
 def test_a_configuration_knows_its_files_and_its_version(place: Path) -> None:
@@ -54,7 +58,7 @@ def _signature(path: Path) -> None:
     _edit(path.parent / "own" / "own.yaml")
 
 
-def _another(path: Path) -> None:
+def _added(path: Path) -> None:
     text = (path.parent / "own" / "own.yaml").read_text().replace("own", "two")
     (path.parent / "own" / "two.yaml").write_text(text)
 
@@ -65,62 +69,62 @@ def _replaced(path: Path) -> None:
     other.replace(path)
 
 
-def _gone(path: Path) -> None:
+def _removed(path: Path) -> None:
     (path.parent / "own" / "own.yaml").unlink()
 
 
-@pytest.mark.parametrize("change", [_edit, _inventory, _signature, _another, _replaced, _gone])
-def test_each_change_is_seen_once_it_stands_still(
+@pytest.mark.parametrize("change", [_edit, _inventory, _signature, _added, _replaced, _removed])
+def test_a_change_is_noticed_once_the_files_are_stable(
     place: Path, change: Callable[[Path], None]
 ) -> None:
     reloader = Reloader(str(place), load(str(place)))
-    assert not reloader.changed()
+    assert not reloader.has_changed()
     change(place)
-    assert not reloader.changed()
-    assert reloader.changed()
+    assert not reloader.has_changed()
+    assert reloader.has_changed()
     reloader.start()
-    assert not reloader.changed()
+    assert not reloader.has_changed()
 
 
-def test_what_was_read_is_taken_and_the_next_change_seen(place: Path) -> None:
+def test_a_result_is_returned_and_the_next_change_noticed(place: Path) -> None:
     before = load(str(place))
     reloader = Reloader(str(place), before)
-    assert reloader.take() is None
+    assert reloader.poll() is None
     place.write_text(place.read_text().replace("quiet_gap: 30m", "quiet_gap: 5m"))
     reloader.start()
-    assert reloader.busy
-    found = awaited(reloader)
-    assert isinstance(found, Config)
-    assert (found.quiet_gap, before.quiet_gap) == (300 * 10**9, 1800 * 10**9)
-    assert not reloader.busy
-    assert not reloader.changed()
+    assert reloader.is_reading
+    result = wait_for_result(reloader)
+    assert isinstance(result, Config)
+    assert (result.quiet_gap, before.quiet_gap) == (300 * 10**9, 1800 * 10**9)
+    assert not reloader.is_reading
+    assert not reloader.has_changed()
     _edit(place)
-    reloader.changed()
-    assert reloader.changed()
+    reloader.has_changed()
+    assert reloader.has_changed()
 
 
-def test_mistakes_are_told_all_and_not_again_until_something_changes(place: Path) -> None:
+def test_all_mistakes_are_returned_and_not_read_again_until_a_change(place: Path) -> None:
     reloader = Reloader(str(place), load(str(place)))
     place.write_text(place.read_text() + "colour: red\nshape: round\n")
     reloader.start()
-    found = awaited(reloader)
-    assert isinstance(found, ConfigError)
-    assert "colour" in str(found)
-    assert "shape" in str(found)
-    assert not reloader.changed()
-    assert not reloader.changed()
+    result = wait_for_result(reloader)
+    assert isinstance(result, ConfigError)
+    assert "colour" in str(result)
+    assert "shape" in str(result)
+    assert not reloader.has_changed()
+    assert not reloader.has_changed()
 
 
-def test_a_file_that_cannot_be_read_is_an_error_and_no_end(place: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(place: Path) -> None:
     def broken(path: str | None) -> Config:
         raise PermissionError(13, "Permission denied", path)
 
     reloader = Reloader(str(place), load(str(place)), broken)
     reloader.start()
-    assert str(awaited(reloader)) == f"{place}: Permission denied"
+    assert str(wait_for_result(reloader)) == f"{place}: Permission denied"
 
 
-def test_asked_twice_it_reads_once_more_behind(place: Path) -> None:
+def test_requests_during_a_read_cause_one_more_read(place: Path) -> None:
     read: list[str | None] = []
 
     def counted(path: str | None) -> Config:
@@ -131,11 +135,11 @@ def test_asked_twice_it_reads_once_more_behind(place: Path) -> None:
     reloader.start()
     reloader.start()
     reloader.start()
-    awaited(reloader)
-    awaited(reloader)
-    assert reloader.take() is None
+    wait_for_result(reloader)
+    wait_for_result(reloader)
+    assert reloader.poll() is None
     assert len(read) == 2
 
 
 def test_built_in_defaults_have_no_files() -> None:
-    assert stamp(()) == ()
+    assert fingerprint(()) == ()

@@ -1,4 +1,4 @@
-"""What a service manager hears (sd_notify(3))."""
+"""Notifications to the service manager (sd_notify(3))."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.live.sd_notify import Notify
+from netwatch.live.sd_notify import ServiceManager
 
 
 @pytest.fixture
@@ -17,19 +17,18 @@ def manager(tmp_path: Path) -> socket.socket:
     return end
 
 
-def test_all_that_is_told(manager: socket.socket) -> None:
-    notify = Notify({"NOTIFY_SOCKET": manager.getsockname()})
-    notify.ready("capturing on eth1")
-    notify.reloading()
-    notify.alive()
-    notify.status("busy")
-    notify.stopping()
-    heard = [manager.recv(1000).decode().split("\n") for _ in range(5)]
+def test_every_notification(manager: socket.socket) -> None:
+    service_manager = ServiceManager({"NOTIFY_SOCKET": manager.getsockname()})
+    service_manager.ready("capturing on eth1")
+    service_manager.reloading()
+    service_manager.watchdog()
+    service_manager.stopping()
+    received = [manager.recv(1000).decode().split("\n") for _ in range(4)]
     manager.close()
-    assert heard[0] == ["READY=1", "STATUS=capturing on eth1"]
-    assert heard[1][0] == "RELOADING=1"
-    assert int(heard[1][1].removeprefix("MONOTONIC_USEC=")) > 0
-    assert heard[2:] == [["WATCHDOG=1"], ["STATUS=busy"], ["STOPPING=1"]]
+    assert received[0] == ["READY=1", "STATUS=capturing on eth1"]
+    assert received[1][0] == "RELOADING=1"
+    assert int(received[1][1].removeprefix("MONOTONIC_USEC=")) > 0
+    assert received[2:] == [["WATCHDOG=1"], ["STOPPING=1"]]
 
 
 def test_an_abstract_socket() -> None:
@@ -37,17 +36,17 @@ def test_an_abstract_socket() -> None:
         name = f"netwatch-{os.getpid()}"
         end.bind(f"\0{name}")
         end.settimeout(5)
-        Notify({"NOTIFY_SOCKET": f"@{name}"}).alive()
+        ServiceManager({"NOTIFY_SOCKET": f"@{name}"}).watchdog()
         assert end.recv(100) == b"WATCHDOG=1"
 
 
-def test_nobody_asked_and_a_manager_that_is_gone(tmp_path: Path) -> None:
-    Notify({}).ready("alone")
-    Notify({"NOTIFY_SOCKET": str(tmp_path / "none")}).ready("alone")
+def test_without_a_service_manager_nothing_is_sent(tmp_path: Path) -> None:
+    ServiceManager({}).ready("alone")
+    ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "none")}).ready("alone")
 
 
 @pytest.mark.parametrize(
-    ("environ", "period"),
+    ("environ", "interval"),
     [
         ({"WATCHDOG_USEC": "30000000"}, 15.0),
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 15.0),
@@ -56,5 +55,7 @@ def test_nobody_asked_and_a_manager_that_is_gone(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-def test_half_of_what_the_watchdog_waits(environ: dict[str, str], period: float | None) -> None:
-    assert Notify(environ).period == period
+def test_the_watchdog_interval_is_half_of_its_timeout(
+    environ: dict[str, str], interval: float | None
+) -> None:
+    assert ServiceManager(environ).watchdog_interval == interval

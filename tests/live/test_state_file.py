@@ -1,4 +1,4 @@
-"""Open incidents outlive the process; state that is lost or damaged is survived."""
+"""Open incidents survive a restart; a damaged state file stops nothing."""
 
 import json
 import sqlite3
@@ -15,82 +15,84 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.message import DnsInfo
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import Exemption
-from netwatch.live.open_incidents import Ledger, Open
-from netwatch.live.state_file import Store
+from netwatch.live.open_incidents import OpenIncident, OpenIncidents
+from netwatch.live.state_file import StateFile
 from netwatch.live.state_format import _OBSERVATION, StateError, decode, encode
 
 
-def filled(told: list[Alert]) -> Ledger:
-    book = Ledger(GAP, None, told.append)
+def filled(sent: list[Alert]) -> OpenIncidents:
+    incidents = OpenIncidents(GAP, None, sent.append)
     for n in range(40):
         kind = ["dns-query", "tls-sni", "ip-from-dns", "quic-sni"][n % 4]
         dns = DnsInfo("A", "NOERROR", (("192.0.2.1", 60),))
-        each = contact(n, kind, f"n{n % 7}.tiktok.com", who=n % 3, packet=n, dns=dns)
-        book.add(each, SENSOR, 0)
-        book.add_bytes(each, 10, 20)
-    return book
+        made = contact(n, kind, f"n{n % 7}.tiktok.com", who=n % 3, packet=n, dns=dns)
+        incidents.add(made, SENSOR, 0)
+        incidents.add_bytes(made, 10, 20)
+    return incidents
 
 
-def state(entry: Open) -> Alert:
+def alert_of(entry: OpenIncident) -> Alert:
     return entry.incident.alert(entry.key, None, entry.sensor)
 
 
-def test_what_is_read_back_is_what_was_written(tmp_path: Path) -> None:
-    book = filled([])
-    store = Store(tmp_path / "state", print)
-    assert store.save(list(book), [])
-    store.close()
-    store = Store(tmp_path / "state", print)
-    loaded = store.load(GAP)
-    store.close()
-    assert [state(entry) for entry in loaded] == [state(entry) for entry in book]
-    assert [(e.id, e.last, e.number) for e in loaded] == [(e.id, e.last, e.number) for e in book]
+def test_loaded_incidents_equal_the_saved_ones(tmp_path: Path) -> None:
+    incidents = filled([])
+    state_file = StateFile(tmp_path / "state", print)
+    assert state_file.save(list(incidents), [])
+    state_file.close()
+    state_file = StateFile(tmp_path / "state", print)
+    loaded = state_file.load(GAP)
+    state_file.close()
+    assert [alert_of(entry) for entry in loaded] == [alert_of(entry) for entry in incidents]
+    assert [(e.id, e.last_contact, e.number) for e in loaded] == [
+        (e.id, e.last_contact, e.number) for e in incidents
+    ]
 
 
-def test_a_restored_incident_goes_on_and_is_not_told_as_new(tmp_path: Path) -> None:
-    told: list[Alert] = []
-    before = filled(told)
-    store = Store(tmp_path / "state", print)
-    store.save(list(before), [])
-    after = Ledger(GAP, None, told.append)
-    assert all(after.restore(entry) for entry in store.load(GAP))
-    count = len(told)
-    for book in (before, after):
-        book.add(contact(50, who=0, packet=99), SENSOR, 0)
-    assert len(told) == count
+def test_a_restored_incident_continues_and_is_not_reported_as_new(tmp_path: Path) -> None:
+    sent: list[Alert] = []
+    before = filled(sent)
+    state_file = StateFile(tmp_path / "state", print)
+    state_file.save(list(before), [])
+    after = OpenIncidents(GAP, None, sent.append)
+    assert all(after.restore(entry) for entry in state_file.load(GAP))
+    count = len(sent)
+    for incidents in (before, after):
+        incidents.add(contact(50, who=0, packet=99), SENSOR, 0)
+    assert len(sent) == count
     closed: list[list[Alert]] = []
-    for book in (before, after):
-        del told[:]
-        book.end(NOON + 3 * GAP)
-        closed.append(list(told))
+    for incidents in (before, after):
+        del sent[:]
+        incidents.close_quiet(NOON + 3 * GAP)
+        closed.append(list(sent))
     assert closed[0] == closed[1]
     assert len(closed[1]) == 3
-    store.save([], after.over())
-    assert store.load(GAP) == []
-    store.close()
+    state_file.save([], after.take_numbers_to_delete())
+    assert state_file.load(GAP) == []
+    state_file.close()
 
 
-def test_new_numbers_do_not_meet_old_ones(tmp_path: Path) -> None:
-    store = Store(tmp_path / "state", print)
-    store.save(list(filled([])), [])
-    after = Ledger(GAP, None, lambda alert: None)
-    for entry in store.load(GAP):
+def test_new_numbers_differ_from_restored_ones(tmp_path: Path) -> None:
+    state_file = StateFile(tmp_path / "state", print)
+    state_file.save(list(filled([])), [])
+    after = OpenIncidents(GAP, None, lambda alert: None)
+    for entry in state_file.load(GAP):
         after.restore(entry)
     after.add(contact(60, who=90), SENSOR, 0)
     numbers = [entry.number for entry in after]
     assert len(set(numbers)) == len(numbers) == 4
-    store.close()
+    state_file.close()
 
 
-def test_an_exemption_and_nothing_told_yet_read_back() -> None:
+def test_an_exempt_incident_that_was_not_reported_yet() -> None:
     leave = Exemption("rule", "lab-07", None, None, "research", "CISO", frozenset({"tiktok"}))
-    each = contact(0, "dns-query", role="embed")
-    book = Ledger(GAP, None, lambda alert: None)
-    book.add(each, SENSOR, 0)
-    (entry,) = book
-    entry.incident.first_contact = type(each)(
-        **{name: getattr(each, name) for name in ("observation", "match", "device", "network")},
-        verdict=type(each.verdict)("exempt", "possible", "why", each.verdict.ban, leave),
+    made = contact(0, "dns-query", role="embed")
+    incidents = OpenIncidents(GAP, None, lambda alert: None)
+    incidents.add(made, SENSOR, 0)
+    (entry,) = incidents
+    entry.incident.first_contact = type(made)(
+        **{name: getattr(made, name) for name in ("observation", "match", "device", "network")},
+        verdict=type(made.verdict)("exempt", "possible", "why", made.verdict.ban, leave),
     )
     again = decode(entry.number, encode(entry), GAP)
     assert again.id is None
@@ -100,92 +102,92 @@ def test_an_exemption_and_nothing_told_yet_read_back() -> None:
 @pytest.mark.parametrize(
     "damage", [b"not a database" * 1000, b"SQLite format 3\0" + b"\xff" * 8000, b"\0" * 5000]
 )
-def test_damaged_state_is_set_aside_and_told(tmp_path: Path, damage: bytes) -> None:
-    path, told = tmp_path / "state", list[str]()
+def test_a_damaged_file_is_renamed_with_a_warning(tmp_path: Path, damage: bytes) -> None:
+    path, sent = tmp_path / "state", list[str]()
     path.write_bytes(damage)
     for number in (1, 2):
-        store = Store(path, told.append)
-        assert store.load(GAP) == []
-        assert store.save(list(filled([])), [])
-        store.close()
+        state_file = StateFile(path, sent.append)
+        assert state_file.load(GAP) == []
+        assert state_file.save(list(filled([])), [])
+        state_file.close()
         aside = tmp_path / f"state.damaged-{number}"
         assert aside.read_bytes() == damage
-        assert str(aside) in told[-1]
+        assert str(aside) in sent[-1]
         path.write_bytes(damage)
-    assert len(told) == 2
+    assert len(sent) == 2
 
 
-def test_a_later_form_is_set_aside(tmp_path: Path) -> None:
-    path, told = tmp_path / "state", list[str]()
+def test_a_file_of_another_version_is_renamed(tmp_path: Path) -> None:
+    path, sent = tmp_path / "state", list[str]()
     data = sqlite3.connect(path)
     data.execute("PRAGMA user_version=99")
     data.close()
-    Store(path, told.append).close()
-    assert "version 99, 1 is expected" in told[0]
+    StateFile(path, sent.append).close()
+    assert "has version 99, expected 2" in sent[0]
 
 
-def test_an_incident_that_does_not_read_back_is_left_out(tmp_path: Path) -> None:
-    path, told = tmp_path / "state", list[str]()
-    store = Store(path, told.append)
-    store.save(list(filled([])), [])
-    store.close()
+def test_an_incident_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    path, sent = tmp_path / "state", list[str]()
+    state_file = StateFile(path, sent.append)
+    state_file.save(list(filled([])), [])
+    state_file.close()
     data = sqlite3.connect(path)
-    data.execute("UPDATE incident SET held='{}' WHERE number=(SELECT min(number) FROM incident)")
+    data.execute("UPDATE incident SET state='{}' WHERE number=(SELECT min(number) FROM incident)")
     data.commit()
     data.close()
-    store = Store(path, told.append)
-    assert len(store.load(GAP)) == 2
-    assert "does not read back" in told[0]
-    store.close()
+    state_file = StateFile(path, sent.append)
+    assert len(state_file.load(GAP)) == 2
+    assert "a saved incident cannot be read" in sent[0]
+    state_file.close()
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
-def test_any_value_in_any_place_is_an_incident_or_an_error(value: object) -> None:
+def test_any_value_in_any_field_is_an_incident_or_an_error(value: object) -> None:
     (entry, *_) = filled([])
-    held = json.loads(encode(entry))
-    for key in held:
+    state = json.loads(encode(entry))
+    for key in state:
         try:
-            decode(1, json.dumps(held | {key: value}), GAP)
+            decode(1, json.dumps(state | {key: value}), GAP)
         except StateError:
             continue
     with pytest.raises(StateError):
         decode(1, json.dumps(value), GAP)
 
 
-def test_one_state_is_for_one_process(tmp_path: Path) -> None:
-    store = Store(tmp_path / "state", print)
-    with pytest.raises(NetwatchError, match="used by another netwatch"):
-        Store(tmp_path / "state", print)
-    store.close()
-    Store(tmp_path / "state", print).close()
+def test_a_file_is_used_by_one_process(tmp_path: Path) -> None:
+    state_file = StateFile(tmp_path / "state", print)
+    with pytest.raises(NetwatchError, match="in use by another netwatch"):
+        StateFile(tmp_path / "state", print)
+    state_file.close()
+    StateFile(tmp_path / "state", print).close()
 
 
-def test_a_place_that_cannot_be(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NetwatchError, match="cannot be written"):
-        Store(tmp_path / "file" / "state", print)
+        StateFile(tmp_path / "file" / "state", print)
     with pytest.raises(NetwatchError, match="cannot be written"):
-        Store(tmp_path, print)
+        StateFile(tmp_path, print)
 
 
-def test_a_disk_that_refuses_is_told_once_and_survived(tmp_path: Path) -> None:
-    told = list[str]()
-    store = Store(tmp_path / "state", told.append)
-    pages = store._data.execute("PRAGMA max_page_count=4").fetchone()
+def test_a_full_disk_is_reported_once_and_survived(tmp_path: Path) -> None:
+    sent = list[str]()
+    state_file = StateFile(tmp_path / "state", sent.append)
+    pages = state_file._database.execute("PRAGMA max_page_count=4").fetchone()
     assert pages
-    book = filled([])
+    incidents = filled([])
     for who in range(200):
-        book.add(contact(SECOND / SECOND, who=who), SENSOR, 0)
-    assert not store.save(list(book), [])
-    assert not store.save(list(book), [])
-    assert (store.failures, len(told)) == (2, 1)
-    store._data.execute("PRAGMA max_page_count=100000")
-    assert store.save(list(book), [])
-    assert "written again" in told[1]
-    assert len(store.load(GAP)) == len(book)
-    store.close()
+        incidents.add(contact(SECOND / SECOND, who=who), SENSOR, 0)
+    assert not state_file.save(list(incidents), [])
+    assert not state_file.save(list(incidents), [])
+    assert (state_file.failures, len(sent)) == (2, 1)
+    state_file._database.execute("PRAGMA max_page_count=100000")
+    assert state_file.save(list(incidents), [])
+    assert "writing works again" in sent[1]
+    assert len(state_file.load(GAP)) == len(incidents)
+    state_file.close()
 
 
-def test_every_field_of_an_observation_has_its_type() -> None:
-    """The compiled form has no hints, so they are written out."""
-    assert list(_OBSERVATION) == [each.name for each in fields(Observation)]
+def test_every_field_of_an_observation_has_a_type() -> None:
+    """A compiled class has no type hints, so they are written out."""
+    assert list(_OBSERVATION) == [field.name for field in fields(Observation)]

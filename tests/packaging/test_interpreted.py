@@ -1,4 +1,4 @@
-"""Where nothing could be compiled the commands say the same, to the byte."""
+"""Without compiled modules the commands write the same records, to the byte."""
 
 import subprocess
 import sys
@@ -14,11 +14,11 @@ INTERPRETED = [sys.executable, str(ROOT / "tests" / "support" / "interpreted.py"
 def test_the_sample_captures(command: str) -> None:
     options = ["-c", "pcaps/netwatch.yaml", "--format", "jsonl", "pcaps/"]
     options = options if command == "scan" else options[2:]
-    told = []
+    runs = []
     for call in (COMPILED, INTERPRETED):
         done = subprocess.run([*call, command, *options], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        told.append(done)
-    assert told[0].stdout == told[1].stdout
-    assert told[0].stdout.count("\n") > 5
-    assert "interpreted" in told[1].stderr
+        runs.append(done)
+    assert runs[0].stdout == runs[1].stdout
+    assert runs[0].stdout.count("\n") > 5
+    assert "interpreted" in runs[1].stderr

@@ -1,4 +1,4 @@
-"""A live capture as a process of its own, and packets for it through a pipe."""
+"""Runs ``netwatch live`` as a process and feeds it packets through a pipe."""
 
 import contextlib
 import json
@@ -14,20 +14,23 @@ from typing import Any
 
 from support.captures import Frames, pcap
 
-WAIT = 30.0
-"""Seconds after which what is waited for is taken not to come."""
+TIMEOUT = 30.0
+"""Seconds after which a test that waits for something fails."""
+
+POLL_INTERVAL = 0.02
+"""Seconds between two evaluations of a condition that cannot be waited for otherwise."""
 
 
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + WAIT
+def wait_until(condition: Callable[[], object], interval: float = POLL_INTERVAL) -> None:
+    """Wait until a condition is true, evaluated every `interval` seconds."""
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.02)
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(interval)
 
 
 class Capture:
-    """``netwatch live`` with its records in a file and its lines in another."""
+    """``netwatch live`` with its records in the file `out` and its log in the file `err`."""
 
     def __init__(
         self,
@@ -50,60 +53,64 @@ class Capture:
             )
 
     def records(self) -> list[dict[str, Any]]:
-        """What was told so far."""
+        """The records written so far."""
         if not self.out.exists():
             return []
-        whole = self.out.read_text().rpartition("\n")[0]
-        return [json.loads(line) for line in whole.splitlines()]
+        complete = self.out.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in complete.splitlines()]
 
-    def told(self) -> list[str]:
-        """The same, as status and confidence."""
-        return [f"{each['status']} {each['confidence']}" for each in self.records()]
+    def states(self) -> list[str]:
+        """Status and confidence of each record."""
+        return [f"{record['status']} {record['confidence']}" for record in self.records()]
 
-    def text(self) -> str:
-        """What it said."""
+    def closed(self) -> list[dict[str, Any]]:
+        """The records of closed incidents."""
+        return [record for record in self.records() if record["status"] == "closed"]
+
+    def log(self) -> str:
+        """The log written so far."""
         return self.err.read_text(errors="replace")
 
-    def says(self, text: str) -> None:
-        """Wait until it said this."""
+    def wait_for_log(self, text: str) -> None:
+        """Wait until the log contains a text."""
 
-        def said() -> bool:
-            assert self.process.poll() is None or text in self.text(), self.text()
-            return text in self.text()
+        def is_logged() -> bool:
+            assert self.process.poll() is None or text in self.log(), self.log()
+            return text in self.log()
 
-        until(said)
+        wait_until(is_logged)
 
-    def tells(self, count: int) -> None:
-        """Wait until it told so many records."""
-        until(lambda: len(self.records()) >= count)
+    def wait_for_records(self, count: int) -> None:
+        """Wait until there are at least so many records."""
+        wait_until(lambda: len(self.records()) >= count)
 
     def workers(self) -> list[int]:
-        """The processes that capture."""
+        """The process ids of the workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(word) for word in children.read_text().split()]
 
-    def ends(self) -> int:
-        """Wait for its end; the exit status."""
-        return self.process.wait(WAIT)
+    def wait(self) -> int:
+        """Wait for the end of the process; its exit status."""
+        return self.process.wait(TIMEOUT)
 
     def stop(self) -> int:
-        """End it by SIGTERM; the exit status."""
+        """Stop it with SIGTERM; its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.ends()
+        return self.wait()
 
     def kill(self) -> None:
-        """End it at once, and see that nothing of it is left."""
+        """Kill it, and wait until its workers have ended too."""
         if self.process.poll() is not None:
             return
         workers = self.workers()
         self.process.kill()
-        self.process.wait(WAIT)
+        self.process.wait(TIMEOUT)
         for worker in workers:
-            until(lambda worker=worker: not Path(f"/proc/{worker}/exe").exists())
+            wait_until(lambda worker=worker: not Path(f"/proc/{worker}/exe").exists())
 
 
 class Pipe:
-    """A pipe that packets go through, as a capture."""
+    """A named pipe through which packets are sent as a capture."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -111,26 +118,26 @@ class Pipe:
         self._end = -1
 
     def open(self) -> None:
-        """Wait for the reader, and begin."""
+        """Wait for the reader, and send the header of the capture."""
 
-        def read() -> bool:
+        def has_reader() -> bool:
             with contextlib.suppress(OSError):
                 self._end = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
             return self._end >= 0
 
-        until(read)
+        wait_until(has_reader)
         os.set_blocking(self._end, True)
         os.write(self._end, pcap([], nanos=True))
 
     def send(self, frames: Frames) -> None:
-        """Packets, now."""
+        """Send packets."""
         for when, frame in frames:
-            seconds, rest = divmod(when, 10**9)
-            head = struct.pack("<4I", seconds, rest, len(frame), len(frame))
-            os.write(self._end, head + frame)
+            seconds, nanoseconds = divmod(when, 10**9)
+            header = struct.pack("<4I", seconds, nanoseconds, len(frame), len(frame))
+            os.write(self._end, header + frame)
 
     def close(self) -> None:
-        """No more will come; nothing where it is not open."""
+        """End the capture; does nothing where the pipe is not open."""
         if self._end >= 0:
             os.close(self._end)
             self._end = -1

@@ -1,11 +1,18 @@
-"""Snapshots of captures that are well, and of such that are not."""
+"""Snapshots of captures: one that has just begun, and a busy one."""
 
 from dataclasses import replace
 
 from support.alerts import ALERT, START
 
 from netwatch.core.alert import EvidenceItem
-from netwatch.watch.snapshot import Backlog, Queue, Ranked, Snapshot, Table, Written
+from netwatch.watch.snapshot import (
+    Backlog,
+    ContactCount,
+    EvidenceFiles,
+    OutputQueue,
+    Snapshot,
+    TableUsage,
+)
 
 NOW = 1_679_302_800.0
 
@@ -33,8 +40,8 @@ BUSY = Snapshot(
     octets=10**12,
     candidates=4_000,
     dropped=12,
-    freezes=1,
-    events={"interface-down": 2},
+    ring_freezes=1,
+    interface_events={"interface-down": 2},
     clock_steps=1,
     state_failures=4,
     last_packet=NOW - 0.2,
@@ -47,12 +54,12 @@ BUSY = Snapshot(
     without_verdict={"the client is outside the configured networks": 3},
     flows={"named": 8304, "encrypted-dns": 402, "ech": 98},
     incidents={"violation": 9, "advisory": 2},
-    opened={"violation": 1},
-    tables={"flows": Table(4000, 65536, 7)},
+    open_incidents={"violation": 1},
+    tables={"flows": TableUsage(4000, 65536, 7)},
     backlogs={"findings": Backlog(512, 3)},
-    outputs={"siem": Queue(5, NOW - 20, 100, 2, 1), "mail": Queue(0)},
-    evidence=Written(11, 40_000, {"evidence-age": 2}),
+    outputs={"siem": OutputQueue(5, NOW - 20, 100, 2, 1), "mail": OutputQueue(0)},
+    evidence=EvidenceFiles(11, 40_000, {"evidence-age": 2}),
     recent=(OPEN, replace(ALERT, verdict="advisory"), replace(ALERT, verdict="exempt")),
-    apps=(Ranked("TikTok", 120, 4), Ranked("WeChat", 33, 1)),
-    devices=tuple(Ranked(f"ws-{number:03}", 90 - number, 1) for number in range(9)),
+    apps=(ContactCount("TikTok", 120, 4), ContactCount("WeChat", 33, 1)),
+    devices=tuple(ContactCount(f"ws-{number:03}", 90 - number, 1) for number in range(9)),
 )

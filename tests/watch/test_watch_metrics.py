@@ -1,4 +1,4 @@
-"""Metrics as Prometheus reads them: names, units, values, and no more series than planned."""
+"""Metrics as Prometheus parses them: names, units, values, and a bounded number of series."""
 
 import re
 from dataclasses import replace
@@ -10,20 +10,21 @@ from support.alerts import ALERT
 from support.snapshots import BUSY, NOW, QUIET
 
 from netwatch.watch.health import Thresholds
-from netwatch.watch.metrics import MAX_SERIES, OTHER, Metrics
-from netwatch.watch.snapshot import Ranked, Snapshot
+from netwatch.watch.metric_kinds import MAX_SERIES, OTHER
+from netwatch.watch.metrics import METRICS, Metrics
+from netwatch.watch.snapshot import ContactCount, Snapshot
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def exposed(seen: Snapshot) -> str:
+def exposed(snapshot: Snapshot) -> str:
     registry = CollectorRegistry()
-    registry.register(Metrics(lambda: seen, Thresholds()))
+    registry.register(Metrics(lambda: snapshot, Thresholds()))
     return generate_latest(registry).decode()
 
 
-def series(seen: Snapshot) -> Series:
-    families = text_string_to_metric_families(exposed(seen))
+def series(snapshot: Snapshot) -> Series:
+    families = text_string_to_metric_families(exposed(snapshot))
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in families
@@ -46,6 +47,7 @@ def series(seen: Snapshot) -> Series:
         ("reloads_total", {"outcome": "refused"}, 1),
         ("interface_up", {"interface": "eth2"}, 1),
         ("observations_total", {"evidence": "tls-sni"}, 3000),
+        ("anomalies_total", {"anomaly": "tcp-retransmission"}, 1200),
         ("oddities_total", {"oddity": "tcp-retransmission"}, 1200),
         ("flows_total", {"reading": "encrypted-dns"}, 402),
         ("incidents_total", {"verdict": "violation"}, 9),
@@ -76,51 +78,65 @@ def test_value(name: str, labels: dict[str, str], value: float) -> None:
 
 def test_build() -> None:
     ((_, labels),) = [key for key in series(BUSY) if key[0] == "netwatch_build_info"]
-    told = {"version": "0.1.0", "signatures": "2024-11-02", "compiled": "true"}
-    assert set(labels) > set(told.items())
+    expected = {"version": "0.1.0", "signatures": "2024-11-02", "compiled": "true"}
+    assert set(labels) > set(expected.items())
 
 
 def test_troubles_are_counted_by_kind() -> None:
-    found = series(replace(BUSY, down=("eth1", "eth2")))
+    found = series(replace(BUSY, interfaces_down=("eth1", "eth2")))
     assert found["netwatch_troubles", (("trouble", "down"),)] == 2
     assert found["netwatch_interface_up", (("interface", "eth1"),)] == 0
 
 
-def test_names_are_by_the_rules_of_prometheus() -> None:
+def test_names_follow_the_conventions_of_prometheus() -> None:
     families = list(text_string_to_metric_families(exposed(BUSY)))
     assert len({family.name for family in families}) == len(families) > 25
     for family in families:
         assert re.fullmatch(r"netwatch_[a-z]+(_[a-z]+)*", family.name)
         assert family.documentation.endswith(".")
-        rises = all(sample.name.endswith("_total") for sample in family.samples)
-        assert rises == (family.type == "counter") or not family.samples
+        is_total = all(sample.name.endswith("_total") for sample in family.samples)
+        assert is_total == (family.type == "counter") or not family.samples
 
 
-def test_nothing_that_never_was_is_told() -> None:
+def test_times_of_what_never_happened_are_left_out() -> None:
     names = {name for name, _ in series(QUIET)}
     assert "netwatch_last_packet_timestamp_seconds" not in names
     assert "netwatch_last_reload_timestamp_seconds" not in names
 
 
-def test_series_are_bounded_and_no_sum_falls() -> None:
+def test_series_are_bounded_and_no_counter_falls() -> None:
     def total(count: int) -> Series:
         anomalies = {f"odd-{number:05}": 2 for number in range(count)}
         found = series(replace(QUIET, anomalies=anomalies))
-        return {key: value for key, value in found.items() if key[0] == "netwatch_oddities_total"}
+        return {key: value for key, value in found.items() if key[0] == "netwatch_anomalies_total"}
 
     assert len(total(MAX_SERIES)) == MAX_SERIES
     many, more = total(MAX_SERIES + 10), total(MAX_SERIES + 20)
     assert len(many) == len(more) == MAX_SERIES
-    other = "netwatch_oddities_total", (("oddity", OTHER),)
+    other = "netwatch_anomalies_total", (("anomaly", OTHER),)
     assert (many[other], more[other]) == (22, 42)
     assert all(more[key] >= value for key, value in many.items())
 
 
-def test_nothing_from_packets_is_a_label() -> None:
-    seen = replace(
+def test_the_table_describes_every_metric() -> None:
+    exposed_families = {
+        family.name + ("_total" if family.type == "counter" else ""): (
+            family.type,
+            family.documentation,
+            {label for sample in family.samples for label in sample.labels},
+        )
+        for family in Metrics(lambda: BUSY, Thresholds()).collect()
+    }
+    described = {metric.name: (metric.type, metric.help, set(metric.labels)) for metric in METRICS}
+    assert exposed_families == described
+    assert len(described) == len(METRICS)
+
+
+def test_no_label_contains_text_from_packets() -> None:
+    snapshot = replace(
         QUIET,
-        apps=(Ranked("HOSTILE", 1, 1),),
-        devices=(Ranked("HOSTILE", 1, 1),),
+        apps=(ContactCount("HOSTILE", 1, 1),),
+        devices=(ContactCount("HOSTILE", 1, 1),),
         recent=(replace(ALERT, names=("HOSTILE",)),),
     )
-    assert "HOSTILE" not in exposed(seen)
+    assert "HOSTILE" not in exposed(snapshot)

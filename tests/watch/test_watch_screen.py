@@ -1,4 +1,4 @@
-"""The screen: all that matters is there, within its size, and nothing steers the terminal."""
+"""The screen: complete, within its size, and safe against control characters from packets."""
 
 import io
 from dataclasses import replace
@@ -13,7 +13,7 @@ from support.snapshots import BUSY, ITEM, NOW, OPEN, QUIET
 from netwatch.core.verdict import App, Device, Network
 from netwatch.watch.rates import Rates
 from netwatch.watch.screen import screen
-from netwatch.watch.snapshot import Queue, Ranked, Snapshot
+from netwatch.watch.snapshot import ContactCount, OutputQueue, Snapshot
 
 RATES = Rates(98_234.0, 7.81e8, 312.4, 0.0, tuple(float(number) for number in range(120)))
 HOSTILE = [
@@ -27,17 +27,17 @@ HOSTILE = [
 ]
 
 
-def shown(seen: Snapshot, rates: Rates, width: int, height: int, **options: object) -> str:
+def shown(snapshot: Snapshot, rates: Rates, width: int, height: int, **options: object) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width, height=height, color_system=None, **options)
-    console.print(screen(seen, rates, width, height))
+    console.print(screen(snapshot, rates, width, height))
     return stream.getvalue()
 
 
 @pytest.mark.parametrize(("width", "height"), [(130, 40), (80, 24), (200, 60)])
-def test_all_is_there(width: int, height: int) -> None:
+def test_every_part_is_shown(width: int, height: int) -> None:
     text = shown(BUSY, RATES, width, height)
-    for part in ("eth1, eth2", "3 d 04:05:12", "well", "98.2 k/s", "12 in all", "781 Mbit/s"):
+    for part in ("eth1, eth2", "3 d 04:05:12", "healthy", "98.2 k/s", "12 in total", "781 Mbit/s"):
         assert part in text
     for part in ("312/s", "peak 119/s", "1 open", "9 violation, 2 advisory", "TikTok", "ws-021"):
         assert part in text
@@ -48,7 +48,7 @@ def test_all_is_there(width: int, height: int) -> None:
     assert "not-ip" not in text
 
 
-def test_the_newest_incidents_stand_where_there_is_little_room() -> None:
+def test_a_low_terminal_shows_the_newest_incidents() -> None:
     recent = tuple(
         replace(OPEN, device=replace(OPEN.device, hostname=f"host-{number}")) for number in range(9)
     )
@@ -58,21 +58,21 @@ def test_the_newest_incidents_stand_where_there_is_little_room() -> None:
     assert "98.2 k/s" in text
 
 
-def test_trouble_is_told_in_words() -> None:
-    sick = replace(BUSY, last_drop=NOW - 3, down=("eth2",))
-    text = shown(sick, RATES, 120, 20)
-    assert "NOT WELL  packets dropped 3 s ago, 12 in all; interface eth2 is down" in text
+def test_an_unhealthy_capture() -> None:
+    unhealthy = replace(BUSY, last_drop=NOW - 3, interfaces_down=("eth2",))
+    text = shown(unhealthy, RATES, 120, 20)
+    assert "UNHEALTHY  packets dropped 3 s ago, 12 in total; interface eth2 is down" in text
 
 
 def test_a_capture_that_has_just_begun() -> None:
     text = shown(QUIET, Rates(), 80, 24)
     assert "up 00:00:03" in text
     assert "packets 0/s" in text
-    assert "0 open; told: none" in text
+    assert "0 open; reported: none" in text
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "text"),
     [
         (0, "0"),
         (999, "999"),
@@ -82,8 +82,8 @@ def test_a_capture_that_has_just_begun() -> None:
         (1e15, "1000 T"),
     ],
 )
-def test_numbers_are_short(value: float, told: str) -> None:
-    assert f"packets {told}/s" in shown(BUSY, replace(RATES, packets=float(value)), 120, 24)
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert f"packets {text}/s" in shown(BUSY, replace(RATES, packets=float(value)), 120, 24)
 
 
 @given(
@@ -92,8 +92,8 @@ def test_numbers_are_short(value: float, told: str) -> None:
     st.booleans(),
     st.lists(st.sampled_from(HOSTILE) | st.text(max_size=40), min_size=8, max_size=8),
 )
-def test_any_text_at_any_size_stays_in_its_place(
-    width: int, height: int, sick: bool, words: list[str]
+def test_any_text_stays_within_any_size(
+    width: int, height: int, unhealthy: bool, words: list[str]
 ) -> None:
     item = replace(ITEM, name=words[0])
     alert = replace(
@@ -103,15 +103,15 @@ def test_any_text_at_any_size_stays_in_its_place(
         device=Device(words[2], words[3], None, words[2] or None, None, "service"),
         network=Network(words[4], "service"),
     )
-    seen = replace(
+    snapshot = replace(
         BUSY,
         recent=(alert,) * 30,
-        apps=(Ranked(words[5], 10**9, 1),),
-        devices=(Ranked(words[6], 5, 1),) * 30,
-        outputs={words[7]: Queue(1, NOW - 1000)} if sick else {},
+        apps=(ContactCount(words[5], 10**9, 1),),
+        devices=(ContactCount(words[6], 5, 1),) * 30,
+        outputs={words[7]: OutputQueue(1, NOW - 1000)} if unhealthy else {},
         interfaces=(words[7],),
     )
-    text = shown(seen, RATES, width, height)
+    text = shown(snapshot, RATES, width, height)
     lines = text.split("\n")
     assert lines.pop() == ""
     assert len(lines) <= height
@@ -120,7 +120,7 @@ def test_any_text_at_any_size_stays_in_its_place(
     assert not set(text) & set("\u202e\u202d\u2066\x7f\x9b")
 
 
-def test_colours_only_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_disables_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     def coloured(**environment: str) -> str:
         stream = io.StringIO()
         console = Console(

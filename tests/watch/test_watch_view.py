@@ -1,4 +1,4 @@
-"""The view in a real terminal: taken over, followed in its size, and given back."""
+"""The view on a real pseudoterminal: it follows the size and restores the screen."""
 
 import fcntl
 import os
@@ -26,19 +26,20 @@ from rich.console import Console
 from netwatch.watch.snapshot import Snapshot
 from netwatch.watch.view import View
 
-def look():
+def take_snapshot():
     now = time.time()
     return Snapshot(now=now, started=now - 5, version="0.1.0", interfaces=("eth1",))
 
-told, tell = socket.socketpair()
-tell.setblocking(False)
-signal.set_wakeup_fd(tell.fileno())
-signal.signal(signal.SIGINT, signal.default_int_handler)  # is ignored in what a shell's & started
+woken, wakeup = socket.socketpair()
+wakeup.setblocking(False)
+signal.set_wakeup_fd(wakeup.fileno())
+# A shell that starts a command with & lets it ignore SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print("before", flush=True)
 try:
-    with View(look, Console(stderr=True)):
-        # ended by a signal that came just before it, too, which reading alone is not
-        select.select([sys.stdin, told], [], [])
+    with View(take_snapshot, Console(stderr=True)):
+        # The socket ends this also where a signal came just before it.
+        select.select([sys.stdin, woken], [], [])
         line = sys.stdin.readline()
         if "fail" in line:
             raise RuntimeError("on purpose")
@@ -49,17 +50,17 @@ print("after", flush=True)
 
 
 class Terminal:
-    """A program on a terminal of its own."""
+    """A program on a pseudoterminal."""
 
     def __init__(self, process: subprocess.Popen[bytes], main: int) -> None:
         self.process = process
         self.main = main
         self.output = b""
 
-    def until(self, wanted: bytes, behind: int = 0) -> None:
-        """Read until the output has `wanted` behind an offset."""
+    def read_until(self, wanted: bytes, start: int = 0) -> None:
+        """Read until the output contains `wanted` after the offset `start`."""
         deadline = time.monotonic() + 30
-        while wanted not in self.output[behind:]:
+        while wanted not in self.output[start:]:
             assert time.monotonic() < deadline, self.output[-2000:]
             if select.select([self.main], [], [], 1)[0]:
                 self.output += os.read(self.main, 65536)
@@ -93,41 +94,41 @@ def terminal(**environment: str) -> Iterator[Terminal]:
 
 
 @pytest.mark.parametrize("how", ["done", "fail", "interrupt"])
-def test_the_terminal_is_given_back(how: str) -> None:
+def test_the_terminal_is_restored(how: str) -> None:
     with terminal() as shown:
-        shown.until(b"eth1")
+        shown.read_until(b"eth1")
         if how == "interrupt":
             shown.process.send_signal(signal.SIGINT)
         else:
             os.write(shown.main, f"{how}\n".encode())
-        shown.until(b"on purpose" if how == "fail" else b"after")
+        shown.read_until(b"on purpose" if how == "fail" else b"after")
         output = shown.output
     assert output.index(b"before") < output.index(ENTER) < output.index(b"eth1")
     left = output.rindex(LEAVE)
     assert left > output.rindex(b"anomalies")
     assert output.rindex(SHOW) > output.rindex(HIDE)
-    behind = output[left:]
-    assert (b"RuntimeError" in behind) == (how == "fail")
+    afterwards = output[left:]
+    assert (b"RuntimeError" in afterwards) == (how == "fail")
 
 
-def test_the_size_is_followed() -> None:
+def test_the_view_follows_the_size_of_the_terminal() -> None:
     with terminal() as shown:
-        shown.until(b"shown as")
+        shown.read_until(b"evidence")
         shown.resize(24, 150)
-        shown.until(b"confidence", len(shown.output))
+        shown.read_until(b"confidence", len(shown.output))
         shown.resize(4, 15)
-        shown.until(b"too small", len(shown.output))
+        shown.read_until(b"too small", len(shown.output))
         os.write(shown.main, b"done\n")
-        shown.until(b"after")
+        shown.read_until(b"after")
 
 
-def test_no_colour_where_it_is_not_wanted() -> None:
+def test_no_color_disables_colours() -> None:
     with terminal(NO_COLOR="1") as shown:
-        shown.until(b"anomalies")
+        shown.read_until(b"anomalies")
         assert not re.search(rb"\x1b\[[0-9;]*3[0-7]m", shown.output)
 
 
-def test_only_a_terminal_that_can_be_drawn_on() -> None:
+def test_a_view_needs_a_terminal_with_cursor_movement() -> None:
     assert can_show(Console(force_terminal=True, _environ={"TERM": "xterm"}))
     assert not can_show(Console(force_terminal=True, _environ={"TERM": "dumb"}))
     assert not can_show(Console(force_terminal=False))

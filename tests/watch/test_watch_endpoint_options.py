@@ -1,8 +1,8 @@
-"""Where an endpoint may be told to listen."""
+"""The address on which the metrics endpoint listens."""
 
 import pytest
 
-from netwatch.watch.listen import parse_listen
+from netwatch.watch.endpoint_options import parse_listen_address
 
 
 @pytest.mark.parametrize(
@@ -14,13 +14,13 @@ from netwatch.watch.listen import parse_listen
         ("mon.example.org:0", ("mon.example.org", 0)),
     ],
 )
-def test_where_to_listen(text: str, where: tuple[str, int]) -> None:
-    assert parse_listen(text) == where
+def test_listen_address(text: str, where: tuple[str, int]) -> None:
+    assert parse_listen_address(text) == where
 
 
 @pytest.mark.parametrize(
     "text", ["", "9477", "127.0.0.1", "a:b", "a:65536", "::1:80", "a:-1", "a:\u0661"]
 )
-def test_no_place_to_listen(text: str) -> None:
+def test_wrong_listen_address(text: str) -> None:
     with pytest.raises(ValueError, match="like"):
-        parse_listen(text)
+        parse_listen_address(text)

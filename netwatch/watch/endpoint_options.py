@@ -1,5 +1,5 @@
-"""Where the endpoint of a live capture listens; apart from it, so that reading a
-configuration does not load what serves it."""
+"""The options of the metrics endpoint. They are apart from the endpoint itself, so that
+reading a configuration does not import an HTTP server."""
 
 from dataclasses import dataclass, field
 
@@ -7,17 +7,17 @@ from netwatch.watch.health import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """Where the endpoint listens, and when it says that the capture is not well."""
+class EndpointOptions:
+    """The address and port to listen on, and when the capture counts as unhealthy."""
 
     host: str
     port: int
-    limits: Thresholds = field(default_factory=Thresholds)
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
-def parse_listen(text: str) -> tuple[str, int]:
+def parse_listen_address(text: str) -> tuple[str, int]:
     """``127.0.0.1:9477``, ``[::1]:9477`` or ``:9477`` (loopback) as host and port; raises
-    `ValueError` with what is expected."""
+    `ValueError` that says what is expected."""
     host, colon, port = text.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     bracketed = host == f"[{bare}]"

@@ -1,0 +1,129 @@
+"""The summary that a run prints to standard error when it ends."""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from netwatch import __version__
+from netwatch.cli.terminal import say
+from netwatch.config import Config
+from netwatch.core.statistics import RunStatistics
+from netwatch.core.text import quantity
+from netwatch.coverage.counts import DEVICE_LIMIT, Report
+from netwatch.dissect.loop.headers import INNOCENT
+from netwatch.formats.coverage import reasons
+
+if TYPE_CHECKING:
+    from netwatch.incidents.evidence_folder import EvidenceFolder
+
+SKIPPED_LISTED = 8
+"""Skipped files that are listed without --verbose; the others are only counted."""
+
+
+class IncidentCounts(Protocol):
+    """What is counted of incidents, as `netwatch.incidents.aggregate.Incidents` does."""
+
+    @property
+    def by_verdict(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
+    def recorded(self) -> int: ...  # noqa: D102
+
+    @property
+    def limits(self) -> Mapping[str, int]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run of `seconds` read and found. Where a part is None, the run did not have it."""
+
+    statistics: RunStatistics
+    seconds: float
+    config: Config | None = None
+    incidents: IncidentCounts | None = None
+    coverage: Report | None = None
+    evidence: "EvidenceFolder | None" = None
+
+    def show(self, args: argparse.Namespace) -> None:
+        """Print the errors; without ``--quiet`` also the notes and the summary itself."""
+        for error in self.statistics.unread:
+            say(f"netwatch: {error}")
+        for problem in self.evidence.notes if self.evidence else ():
+            say(f"netwatch: {problem}")
+        if args.quiet:
+            return
+        for note in self.statistics.notes:
+            say(f"netwatch: {note}")
+        for note in self.config.notes if self.config else ():
+            say(f"netwatch: {note}")
+        for label, text in self._lines(args.verbose):
+            say(f"{label:<13} {text}")
+
+    def _lines(self, verbose: bool) -> Iterator[tuple[str, str]]:
+        statistics = self.statistics
+        read = [
+            quantity(statistics.files, "capture"),
+            quantity(statistics.packets, "packet"),
+            quantity(statistics.wire_bytes, "byte"),
+        ]
+        yield "read", f"{', '.join(read)} in {self.seconds:.2f} s (netwatch {__version__})"
+        yield "observations", _counts(statistics.observations) or "none"
+        if self.incidents is not None:
+            yield from _incidents(self.incidents, statistics)
+        if self.evidence is not None:
+            files, octets = self.evidence.files, self.evidence.octets
+            yield "evidence", f"{quantity(files, 'file')}, {quantity(octets, 'byte')}"
+            if self.evidence.left_out:
+                yield "left out", _counts(self.evidence.left_out)
+        if self.coverage is not None:
+            for text in _coverage(self.coverage):
+                yield "blind spots", text
+        faults = {n: count for n, count in statistics.anomalies.items() if n not in INNOCENT}
+        yield "anomalies", _counts(faults) or "none"
+        if verbose:
+            innocent = statistics.anomalies - Counter(faults)
+            yield "no names in", _counts(innocent) or "no packet"
+            yield "candidates", f"{quantity(statistics.candidates, 'packet')} that may carry a name"
+        if statistics.skipped:
+            yield "skipped", f"not captures: {_skipped(statistics.skipped, verbose)}"
+        if statistics.unread:
+            yield "not read", f"{quantity(len(statistics.unread), 'capture')} (listed above)"
+
+
+def _incidents(incidents: IncidentCounts, statistics: RunStatistics) -> Iterator[tuple[str, str]]:
+    yield "incidents", _counts(incidents.by_verdict) or "none"
+    if incidents.recorded:
+        yield "recorded", f"{incidents.recorded:,} below the confidence that the ban requires"
+    for reason, count in statistics.without_verdict.most_common():
+        yield "no verdict", f"{quantity(count, 'contact')}: {reason}"
+    if incidents.limits:
+        yield "left out", _counts(incidents.limits)
+
+
+def _coverage(report: Report) -> Iterator[str]:
+    """The flows by whether their name could be read, then the packets that are not part of
+    any flow."""
+    total = report.total
+    named = f": named {total.named:,} ({total.percent} %)" if total.flows else ""
+    yield ", ".join(filter(None, [f"flows {total.flows:,}{named}", reasons(total)]))
+    lost = Counter({"dropped": report.dropped, "cut": report.cut}) + Counter(report.unreadable)
+    if lost:
+        yield f"packets {report.packets:,}: {_counts(lost)}"
+    further = sum(network.rest.flows for network in report.networks)
+    if further:
+        flows = quantity(further, "flow")
+        yield f"more than {DEVICE_LIMIT:,} devices: {flows} counted by network alone"
+
+
+def _skipped(paths: Sequence[str], verbose: bool) -> str:
+    if verbose or len(paths) <= SKIPPED_LISTED:
+        return ", ".join(paths)
+    listed = ", ".join(paths[:SKIPPED_LISTED])
+    return f"{listed} and {len(paths) - SKIPPED_LISTED:,} more"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    """Names with their counts, the most frequent first."""
+    return ", ".join(f"{name} {count:,}" for name, count in Counter(counts).most_common())

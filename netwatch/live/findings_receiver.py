@@ -1,0 +1,98 @@
+"""Takes the messages of the workers: their findings become open incidents.
+
+The findings of several workers are first put into the order of packet time. The clock of
+the packets is followed here too, because all workers' findings and reports pass through.
+"""
+
+from netwatch.core.alert import Sensor
+from netwatch.core.verdict import Contact
+from netwatch.live.events import Listener, Note
+from netwatch.live.messages import AddressClaims, Findings, FlowBytes, StatusReport, WorkerEnded
+from netwatch.live.open_incidents import OpenIncidents
+from netwatch.live.packet_clock import PacketClock
+from netwatch.live.reorder_buffer import DELAY, ReorderBuffer
+from netwatch.live.worker_pool import WorkerPool
+
+DUPLICATE_NOTE_WINDOW = 5.0
+"""Seconds within which the same note from another worker is a duplicate: all workers watch
+the same interfaces."""
+
+
+class FindingsReceiver:
+    """Adds the findings of `pool` to `incidents`.
+
+    `sensor` names the versions of the configuration with which the workers started, `live`
+    is as in `netwatch.live.packet_clock`. `worker_error` becomes the reason why a worker
+    failed.
+    """
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        incidents: OpenIncidents,
+        emit: Listener,
+        sensor: Sensor,
+        *,
+        live: bool,
+    ) -> None:
+        self.clock = PacketClock(live)
+        self.worker_error: str | None = None
+        self._pool = pool
+        self._incidents = incidents
+        self._emit = emit
+        self._sensors = {0: sensor}
+        self._config_serials = [0] * len(pool)
+        self._buffer: ReorderBuffer[tuple[Sensor, Contact | FlowBytes]] = ReorderBuffer(
+            DELAY if len(pool) > 1 else 0
+        )
+        self._recent_notes: dict[str, tuple[int, float]] = {}
+
+    def add_config(self, serial: int, sensor: Sensor) -> None:
+        """Register the versions of a configuration before it is sent to the workers. They
+        begin to use it one after the other, and their findings name the one they used."""
+        oldest = min(self._config_serials)
+        self._sensors = {n: known for n, known in self._sensors.items() if n >= oldest}
+        self._sensors[serial] = sensor
+
+    def receive(self, worker: int, message: object, at: int) -> None:
+        """Handle a message of a worker that arrived at `at`, in ns of the monotonic clock."""
+        if isinstance(message, Findings):
+            self._update_clock(message.packet_time, at)
+            sensor = self._sensors[message.config_serial]
+            for item in message.items:
+                contact = item.contact if isinstance(item, FlowBytes) else item
+                self._buffer.add(contact.observation.time, (sensor, item), at / 1e9)
+        elif isinstance(message, StatusReport):
+            if message.packet_time is not None:
+                self._update_clock(message.packet_time, at)
+            for text in message.notes:
+                self._emit_note(worker, text, at / 1e9)
+            self._config_serials[worker] = message.config_serial
+        elif isinstance(message, AddressClaims):
+            self._pool.forward(worker, message)
+        elif isinstance(message, WorkerEnded) and message.error:
+            self.worker_error = message.error
+
+    def release(self, now: float) -> None:
+        """Add the findings to the incidents that have been delayed long enough at `now`, in
+        seconds of the monotonic clock."""
+        for sensor, item in self._buffer.release(now):
+            if isinstance(item, FlowBytes):
+                self._incidents.add_bytes(item.contact, item.bytes_out, item.bytes_in)
+            else:
+                self._incidents.add(item, sensor, self.clock.offset)
+
+    def _update_clock(self, packet_time: int, at: int) -> None:
+        if self.clock.update(packet_time, at):
+            self._emit(Note("the clock of the packets was set; open incidents stay open"))
+
+    def _emit_note(self, worker: int, text: str, at: float) -> None:
+        self._recent_notes = {
+            recent: (first, since)
+            for recent, (first, since) in self._recent_notes.items()
+            if at - since < DUPLICATE_NOTE_WINDOW
+        }
+        first, _ = self._recent_notes.get(text, (worker, at))
+        if first == worker:
+            self._recent_notes[text] = worker, at
+            self._emit(Note(text))

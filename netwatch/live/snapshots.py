@@ -1,0 +1,205 @@
+"""Takes snapshots of a running capture for its metrics, its health check and its view.
+
+The aggregator takes one once a second in its own thread; other threads get the last one.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from netwatch import __version__
+from netwatch.core.alert import Alert
+from netwatch.delivery.outbox import Status as OutputStatus
+from netwatch.dissect.loop.loop import COMPILED
+from netwatch.incidents.aggregate import INCIDENT_LIMIT
+from netwatch.live.aggregator import Aggregator
+from netwatch.live.events import AlertSent, Event
+from netwatch.live.messages import StatusReport
+from netwatch.live.open_incidents import ENDED_LIMIT, OpenIncidents
+from netwatch.watch.snapshot import (
+    RECENT,
+    TOP,
+    Backlog,
+    ContactCount,
+    EvidenceFiles,
+    OutputQueue,
+    Snapshot,
+    TableUsage,
+)
+
+RANKING_LIMIT = 256
+"""Apps, and devices, whose contacts are counted."""
+
+
+class Ranking:
+    """The most frequent of any number of names, by the space-saving algorithm (Metwally et
+    al., 2005): where `limit` names are counted, a new one replaces the least frequent and
+    starts from its count. So a count may be too high, but never too low."""
+
+    def __init__(self, limit: int = RANKING_LIMIT) -> None:
+        self._limit = limit
+        self._contacts: Counter[str] = Counter()
+        self._incidents: Counter[str] = Counter()
+
+    def add(self, name: str, contacts: int, incidents: int) -> None:
+        """Count contacts and incidents of a name."""
+        inherited = 0
+        if name not in self._contacts and len(self._contacts) >= self._limit:
+            least = min(self._contacts, key=self._contacts.__getitem__)
+            inherited = self._contacts.pop(least)
+            self._incidents.pop(least, None)
+        self._contacts[name] += inherited + contacts
+        self._incidents[name] += incidents
+
+    def top(self, limit: int = TOP) -> tuple[ContactCount, ...]:
+        """The names with most contacts, the most frequent first."""
+        return tuple(
+            ContactCount(name, contacts, self._incidents[name])
+            for name, contacts in self._contacts.most_common(limit)
+        )
+
+
+class DeliveryStatus(Protocol):
+    """The state of each output, as `netwatch.delivery.delivery.Delivery` has it."""
+
+    def status(self) -> Sequence[OutputStatus]: ...  # noqa: D102
+
+
+class EvidenceCounters(Protocol):
+    """What was written, as `netwatch.incidents.evidence_folder.EvidenceFolder` counts it."""
+
+    files: int
+    octets: int
+    left_out: Counter[str]
+
+
+class Snapshots:
+    """Has the last snapshot of an aggregator, whose events it has to get."""
+
+    def __init__(
+        self,
+        interfaces: Sequence[str],
+        delivery: DeliveryStatus | None = None,
+        evidence: EvidenceCounters | None = None,
+    ) -> None:
+        self._delivery = delivery
+        self._evidence = evidence
+        self._recent: deque[Alert] = deque(maxlen=RECENT)
+        self._apps, self._devices = Ranking(), Ranking()
+        self._counted_contacts: dict[str, int] = {}
+        self._dropped = 0
+        self._last_drop: float | None = None
+        now = time.time()
+        self._last = Snapshot(now, now, __version__, tuple(interfaces), compiled=COMPILED)
+
+    def last(self) -> Snapshot:
+        """The last snapshot, with the current time; may be called from any thread."""
+        return replace(self._last, now=time.time())
+
+    def __call__(self, event: Event) -> None:
+        """Count the contacts of a reported incident."""
+        if not isinstance(event, AlertSent):
+            return
+        alert = event.alert
+        others = [recent for recent in self._recent if recent.id != alert.id]
+        self._recent.clear()
+        self._recent.extend([*others, alert][-RECENT:])
+        total = sum(item.count for item in alert.evidence)
+        new = total - self._counted_contacts.pop(alert.id, 0)
+        for ranking, name in ((self._apps, alert.app.name), (self._devices, alert.device.id)):
+            ranking.add(name, new, alert.status == "open")
+        if alert.status != "closed":
+            self._counted_contacts[alert.id] = total
+
+    def take(self, aggregator: Aggregator) -> None:
+        """Take a snapshot."""
+        pool, incidents, updates = aggregator.pool, aggregator.incidents, aggregator.updates
+        output = aggregator.alerts.output
+        reports = [report for report in pool.reports if report is not None]
+        statistics = pool.statistics()
+        if pool.dropped > self._dropped:
+            self._dropped, self._last_drop = pool.dropped, time.time()
+        arrivals = [report.last_packet for report in reports if report.last_packet is not None]
+        queued = sum(report.bytes_queued for report in reports)
+        self._last = Snapshot(
+            now=time.time(),
+            started=self._last.started,
+            version=__version__,
+            interfaces=self._last.interfaces,
+            interfaces_down=tuple(sorted({n for r in reports for n in r.interfaces_down})),
+            signatures=updates.config.catalog.version,
+            compiled=COMPILED,
+            packets=statistics.packets,
+            octets=statistics.wire_bytes,
+            candidates=statistics.candidates,
+            dropped=pool.dropped,
+            ring_freezes=pool.ring_freezes,
+            interface_events=_interface_events(reports),
+            clock_steps=aggregator.receiver.clock.steps,
+            state_failures=aggregator.state.failures,
+            last_packet=max(arrivals, default=None),
+            last_drop=self._last_drop,
+            reloads=updates.applied,
+            refused_reloads=updates.refused,
+            last_reload=updates.last_applied,
+            observations=statistics.observations,
+            anomalies=statistics.anomalies,
+            without_verdict=statistics.without_verdict,
+            flows={str(reading): count for reading, count in pool.flows().counts.items()},
+            incidents=incidents.by_verdict,
+            open_incidents=Counter(entry.key[3] for entry in incidents if entry.id),
+            tables=_tables(reports, incidents),
+            backlogs={
+                "findings": Backlog(queued, pool.findings_lost),
+                "records": Backlog(output.buffered, output.discarded),
+            },
+            outputs=self._outputs(),
+            evidence=self._evidence_files(),
+            recent=tuple(reversed(self._recent)),
+            apps=self._apps.top(),
+            devices=self._devices.top(),
+        )
+
+    def _evidence_files(self) -> EvidenceFiles:
+        evidence = self._evidence
+        if evidence is None:
+            return EvidenceFiles()
+        return EvidenceFiles(evidence.files, evidence.octets, dict(evidence.left_out))
+
+    def _outputs(self) -> dict[str, OutputQueue]:
+        if self._delivery is None:
+            return {}
+        return {
+            output.name: OutputQueue(
+                waiting=output.queued,
+                oldest=output.oldest,
+                delivered=output.sent,
+                failed=output.retried,
+                lost=output.dead + output.dropped,
+            )
+            for output in self._delivery.status()
+        }
+
+
+def _tables(reports: Sequence[StatusReport], incidents: OpenIncidents) -> dict[str, TableUsage]:
+    """The tables of all workers, summed up, and those of the aggregator."""
+    entries, limits, evicted = Counter[str](), Counter[str](), Counter[str]()
+    for report in reports:
+        for name, (used, limit, removed) in report.tables.items():
+            entries[name] += used
+            limits[name] += limit
+            evicted[name] += removed
+    tables = {name: TableUsage(entries[name], limits[name], evicted[name]) for name in entries}
+    tables["incidents"] = TableUsage(len(incidents), INCIDENT_LIMIT, incidents.rejected_contacts)
+    tables["ended_incidents"] = TableUsage(incidents.ended_count, ENDED_LIMIT)
+    return tables
+
+
+def _interface_events(reports: Sequence[StatusReport]) -> Counter[str]:
+    """The largest count of each event, not the sum: all workers watch the same interfaces."""
+    events: Counter[str] = Counter()
+    for report in reports:
+        events |= Counter(report.interface_events)
+    return events

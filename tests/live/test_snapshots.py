@@ -1,0 +1,124 @@
+"""Snapshots of a running capture, from which metrics, health check and view are made."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support.alerts import ALERT
+
+from netwatch.core.statistics import RunStatistics
+from netwatch.live.events import AlertSent
+from netwatch.live.messages import StatusReport
+from netwatch.live.snapshots import Ranking, Snapshots
+from netwatch.watch.health import Thresholds, troubles
+from netwatch.watch.snapshot import Backlog, TableUsage
+
+
+def aggregator(*reports: StatusReport | None) -> Any:
+    """As much of an aggregator as a snapshot is taken from."""
+    received = [report for report in reports if report is not None]
+    total = RunStatistics()
+    for report in received:
+        total.merge(report.statistics)
+    pool = SimpleNamespace(
+        reports=list(reports),
+        statistics=lambda: total,
+        flows=lambda: SimpleNamespace(counts={}),
+        dropped=sum(report.dropped for report in received),
+        ring_freezes=sum(report.ring_freezes for report in received),
+        findings_lost=sum(report.findings_lost for report in received),
+    )
+    fields = {"rejected_contacts": 3, "ended_count": 5, "by_verdict": {}}
+    return SimpleNamespace(
+        pool=pool,
+        incidents=type("OpenIncidents", (list,), fields)(),
+        receiver=SimpleNamespace(clock=SimpleNamespace(steps=2)),
+        state=SimpleNamespace(failures=4),
+        alerts=SimpleNamespace(output=SimpleNamespace(buffered=100, discarded=7)),
+        updates=SimpleNamespace(
+            config=SimpleNamespace(catalog=SimpleNamespace(version="v")),
+            applied=1,
+            refused=0,
+            last_applied=None,
+        ),
+    )
+
+
+def report(**fields: Any) -> StatusReport:
+    statistics = fields.pop("statistics", RunStatistics())
+    return StatusReport(config_serial=0, packet_time=None, statistics=statistics, **fields)
+
+
+def test_the_counters_of_workers_are_summed_up() -> None:
+    snapshots = Snapshots(("eth1", "eth2"))
+    snapshots.take(
+        aggregator(
+            report(
+                statistics=RunStatistics(packets=5),
+                ring_freezes=1, findings_lost=2, bytes_queued=10, last_packet=100.0,
+                interface_events={"interface-down": 1}, tables={"flows": (1, 10, 2)},
+            ),
+            report(
+                statistics=RunStatistics(packets=6),
+                ring_freezes=2, findings_lost=3, bytes_queued=20, last_packet=90.0,
+                interface_events={"interface-down": 1, "ring-block-bad": 1},
+                tables={"flows": (3, 10, 4)},
+            ),
+            None,
+        )
+    )  # fmt: skip
+    snapshot = snapshots.last()
+    assert (snapshot.packets, snapshot.ring_freezes, snapshot.last_packet) == (11, 3, 100.0)
+    assert snapshot.tables["flows"] == TableUsage(4, 20, 6)
+    assert snapshot.tables["incidents"].evicted == 3
+    assert snapshot.backlogs == {"findings": Backlog(30, 5), "records": Backlog(100, 7)}
+    # All workers watch the same interface.
+    assert snapshot.interface_events == {"interface-down": 1, "ring-block-bad": 1}
+    assert (snapshot.clock_steps, snapshot.state_failures) == (2, 4)
+
+
+def test_an_interface_that_is_down_is_a_trouble() -> None:
+    snapshots = Snapshots(("eth1", "eth2"))
+    snapshots.take(aggregator(report(interfaces_down=("eth2",)), report(interfaces_down=("eth2",))))
+    wrong = troubles(snapshots.last(), Thresholds())
+    assert [(trouble.kind, trouble.where) for trouble in wrong] == [("down", "eth2")]
+    snapshots.take(aggregator(report(), report()))
+    assert troubles(snapshots.last(), Thresholds()) == []
+
+
+def test_the_time_of_the_last_drop_is_when_drops_rose() -> None:
+    snapshots = Snapshots(("eth1",))
+    snapshots.take(aggregator(report()))
+    assert snapshots.last().last_drop is None
+    snapshots.take(aggregator(report(dropped=3)))
+    first = snapshots.last().last_drop
+    assert first is not None
+    assert troubles(snapshots.last(), Thresholds())[0].kind == "dropping"
+    snapshots.take(aggregator(report(dropped=3)))
+    assert snapshots.last().last_drop == first
+
+
+def test_an_incident_is_shown_once_and_its_contacts_count_once() -> None:
+    snapshots = Snapshots(("eth1",))
+    opened = replace(ALERT, status="open")
+    for status in ("open", "update", "closed"):
+        snapshots(AlertSent(replace(opened, status=status)))
+    snapshots.take(aggregator(report()))
+    snapshot = snapshots.last()
+    assert [alert.status for alert in snapshot.recent] == ["closed"]
+    contacts = sum(item.count for item in ALERT.evidence)
+    assert [(app.name, app.contacts, app.incidents) for app in snapshot.apps] == [
+        (ALERT.app.name, contacts, 1)
+    ]
+
+
+@pytest.mark.parametrize("many", [1, 5, 50])
+def test_a_ranking_is_bounded_and_never_too_low(many: int) -> None:
+    ranking = Ranking(limit=4)
+    for number in range(many):
+        ranking.add(f"name-{number}", 1, 0)
+        ranking.add("often", 2, 1)
+    (first, *rest) = ranking.top(10)
+    assert (first.name, first.contacts >= 2 * many) == ("often", True)
+    assert len(rest) <= 3
