@@ -65,6 +65,22 @@ EXAMPLES = f"""examples:
 {EXIT_STATUS}"""
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Wraps descriptions to the width of the terminal, and leaves examples as they are."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Count an argument in when the column is computed in which help texts begin."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            # argparse does not take into account that commands are indented once more.
+            self._action_max_length += self._indent_increment
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
 class CommandParser(argparse.ArgumentParser):
     """A parser that reports an unknown argument with the usage of the command to which it was
     given; argparse would print the usage of ``netwatch`` itself."""
@@ -125,7 +141,7 @@ def build_parser(commands: Container[str | None] = COMMANDS) -> CommandParser:
         description="Detects in network traffic whether bans on apps are violated: who contacted"
         " which app, when, and which traffic could not be read.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"netwatch {__version__}")
     groups = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from netwatch.cli import COMMANDS, EXIT_STATUS
+from netwatch.cli import COMMANDS, EXIT_STATUS, HelpFormatter
 from netwatch.core.statistics import RunStatistics
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def add_scan(
         " contacted banned apps: one record per incident.",
         epilog=_SCAN_EXAMPLES,
         parents=list(parents),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     _add_capture_options(parser, FORMATS)
     _add_scan_options(parser)
@@ -76,7 +76,7 @@ def add_names(
         " one record per observation, before any rule is applied.",
         epilog=_NAMES_EXAMPLES,
         parents=list(parents),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     _add_capture_options(parser, OBSERVATION_FORMATS)
     parser.set_defaults(func=names)

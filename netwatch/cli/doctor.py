@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from netwatch.cli import COMMANDS
+from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import quantity
 
@@ -50,7 +50,7 @@ def add(
         " mistakes, and whether the outputs can be reached. No alert is sent.",
         epilog=_EXAMPLES,
         parents=list(parents),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "-i",
@@ -129,13 +129,13 @@ def _try_interface(name: str, source: str, state: object) -> Finding:
     except NetwatchError as error:
         return Finding(name, False, str(error).removeprefix(f"{name}: "))
     if not isinstance(state, interfaces.State):
-        return Finding(name, True, f"can be captured on with {source}")
+        return Finding(name, True, f"capture works ({source})")
     if not state.up:
         todo = (f"ip link set {name} up",)
-        return Finding(name, False, "can be captured on, but is down", todo)
-    link = "link" if state.running else "no link"
+        return Finding(name, False, "capture works, but the interface is down", todo)
+    link = "link up" if state.running else "no link"
     properties = f"LINKTYPE {state.link_type}, MTU {state.mtu}, {link}"
-    return Finding(name, True, f"can be captured on with {source}: {properties}")
+    return Finding(name, True, f"capture works ({source}): {properties}")
 
 
 def _configuration(args: argparse.Namespace) -> Iterator[Finding]:

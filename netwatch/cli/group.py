@@ -3,6 +3,8 @@
 import argparse
 from collections.abc import Callable, Sequence
 
+from netwatch.cli import HelpFormatter
+
 
 class Group:
     """The command ``netwatch NAME``, added to `groups`. Each of its subcommands gets the
@@ -23,7 +25,7 @@ class Group:
             help=help,
             description=description,
             epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         self._parents = list(parents)
         self._commands = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -46,7 +48,7 @@ class Group:
             description=f"{help[0].upper()}{help[1:]}.",
             epilog=epilog,
             parents=self._parents,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         parser.set_defaults(func=func)
         if table:

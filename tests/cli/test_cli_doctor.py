@@ -35,8 +35,7 @@ def test_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "ok  packet loop   compiled" in lines
     assert "ok  privileges    CAP_NET_RAW: interfaces can be opened" in lines
     assert any(
-        line.startswith("ok  lo            can be captured on with ring: LINKTYPE 1")
-        for line in lines
+        line.startswith("ok  lo            capture works (ring): LINKTYPE 1") for line in lines
     )
     assert f"ok  configuration {tmp_path}/netwatch.yaml: no mistakes" in lines
 
@@ -55,7 +54,7 @@ def test_interfaces_that_are_up_are_tried(
     assert (tried["lo"], tried["in0"]) == ("ok ", "ok ")
     assert "out0" not in tried
     assert status == 1
-    assert "bad out0          can be captured on, but is down" in named
+    assert "bad out0          capture works, but the interface is down" in named
     assert " " * 18 + "ip link set out0 up" in named
     assert any(line.startswith("bad none0         no such interface, expected") for line in named)
 
@@ -110,4 +109,4 @@ def test_other_systems(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     monkeypatch.setattr(live, "usual", lambda: "scapy")
     monkeypatch.setattr(interfaces, "names", list)
     _, lines = doctor(capsys, "-i", "lo")
-    assert "ok  lo            can be captured on with scapy" in lines
+    assert "ok  lo            capture works (scapy)" in lines
