@@ -3,13 +3,13 @@
 import sys
 
 import pytest
-from support.namespaces import needed
+from support.namespaces import needs_namespaces
 
 from netwatch.capture import live_sources as live
 from netwatch.core.errors import CaptureError
 
 
-@needed
+@needs_namespaces
 @pytest.mark.parametrize("name", live.SOURCES)
 def test_every_source_is_one(name: str) -> None:
     source = live.SOURCES[name](["lo"], promiscuous=False)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.namespaces import namespace, needed
+from support.namespaces import namespace, needs_namespaces
 from support.paths import ROOT
 
 from netwatch.capture import privileges as rights
@@ -47,7 +47,7 @@ print(found.count(b"still captured"), os.getresuid(), os.getresgid())
 """
 
 
-@needed
+@needs_namespaces
 def test_what_was_opened_before_goes_on_without_rights() -> None:
     nobody = pwd.getpwnam("nobody")
     with namespace() as net:
@@ -63,7 +63,7 @@ def test_what_was_opened_before_goes_on_without_rights() -> None:
     assert done.stdout.strip() == f"1 {expected[0]} {expected[1]}"
 
 
-@needed
+@needs_namespaces
 def test_a_group_may_be_named() -> None:
     group = grp.getgrall()[-1]
     script = (
@@ -91,7 +91,7 @@ def test_users_that_cannot_be(user: str, group: str | None, told: str) -> None:
     assert (os.getresuid(), os.getresgid(), os.getgroups()) == before
 
 
-@needed
+@needs_namespaces
 def test_only_root_can_become_another() -> None:
     other = next(user.pw_name for user in pwd.getpwall() if user.pw_uid not in (0, 65534))
     os.seteuid(65534)

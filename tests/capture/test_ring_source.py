@@ -16,7 +16,13 @@ import pytest
 from support import bpf_machine
 from support.captures import dissector, observed, timed
 from support.frames import ETHERNET, LINKS, tcp, udp
-from support.namespaces import Namespace, frames_of, missing, namespace, needed
+from support.namespaces import (
+    Namespace,
+    frames_of,
+    missing_requirements,
+    namespace,
+    needs_namespaces,
+)
 from support.paths import PCAPS
 from support.traffic import mixed
 
@@ -34,13 +40,13 @@ SAMPLES = sorted(PCAPS.glob("*.pcap"))
 TURNS = 300
 """Turns of at most `IDLE` milliseconds that a test waits for something."""
 
-pytestmark = needed
+pytestmark = needs_namespaces
 
 
 @pytest.fixture(scope="module")
 def net() -> Iterator[Namespace]:
-    if missing():
-        pytest.skip(missing())
+    if missing_requirements():
+        pytest.skip(missing_requirements())
     with namespace() as made:
         made.pair("in0", "out0", 9000)
         made.pair("in1", "out1", 9000)
@@ -447,7 +453,7 @@ def test_down_and_up_again(own: Namespace, look_often: None) -> None:
     own.ip("link", "set", "out0", "down")
     until(source, "interface-down", blocks)
     own.ip("link", "set", "out0", "up")
-    own.settled("in0", "out0")
+    own.wait_for_links("in0", "out0")
     until(source, "interface-up", blocks)
     frame = ETHERNET.frame(udp(b"again"))
     sent(own, "in0", frame)()
@@ -463,7 +469,7 @@ def test_down_when_it_begins(own: Namespace, look_often: None) -> None:
     assert source.notes == ["out0: is down, packets come when it is set up"]
     assert source.events == {"interface-down": 1}
     own.ip("link", "set", "out0", "up")
-    own.settled("in0", "out0")
+    own.wait_for_links("in0", "out0")
     blocks = source.blocks()
     until(source, "interface-up", blocks)
     frame = ETHERNET.frame(udp(b"up"))
@@ -487,7 +493,7 @@ def test_another_mtu(own: Namespace, look_often: None) -> None:
     blocks = source.blocks()
     for name in ("in0", "out0"):
         own.ip("link", "set", name, "mtu", "9000")
-    own.settled("in0", "out0")
+    own.wait_for_links("in0", "out0")
     until(source, "interface-mtu", blocks)
     assert "out0: has an MTU of 9000 now, was 1500" in source.notes
     frame = ETHERNET.frame(udp(bytes(8900)))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from support.captures import dissector, observed, timed
 from support.frames import ETHERNET, LINKS, udp
-from support.namespaces import Namespace, frames_of, namespace, needed
+from support.namespaces import Namespace, frames_of, namespace, needs_namespaces
 from support.paths import PCAPS
 
 from netwatch.capture import interfaces
@@ -23,7 +23,7 @@ from netwatch.engine import observe as wire
 SAMPLE = PCAPS / "vlan-mirror.pcap"
 TURNS = 100
 
-pytestmark = needed
+pytestmark = needs_namespaces
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_down_and_up_again() -> None:
         assert source.notes == ["out0: Network is down"]
         assert source.down == ("out0",)
         own.ip("link", "set", "out0", "up")
-        own.settled("in0", "out0")
+        own.wait_for_links("in0", "out0")
         frame = ETHERNET.frame(udp(b"again"))
         send(own, "in0", frame)
         found = []

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.namespaces import namespace, needed
+from support.namespaces import namespace, needs_namespaces
 from support.office import configured
 
 from netwatch.capture import framing, interfaces
@@ -26,7 +26,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "COMPILED", True)
 
 
-@needed
+@needs_namespaces
 @pytest.mark.usefixtures("compiled")
 def test_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, lines = doctor(capsys, "-i", "lo", "-c", configured(tmp_path))
@@ -40,7 +40,7 @@ def test_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"ok  configuration {tmp_path}/netwatch.yaml: no mistakes" in lines
 
 
-@needed
+@needs_namespaces
 def test_interfaces_that_are_up_are_tried(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,7 +59,7 @@ def test_interfaces_that_are_up_are_tried(
     assert any(line.startswith("bad none0         no such interface, expected") for line in named)
 
 
-@needed
+@needs_namespaces
 def test_no_interface_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with namespace() as net:
         net.ip("link", "set", "lo", "down")
@@ -69,7 +69,7 @@ def test_no_interface_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "bad interfaces    no interface is up" in lines
 
 
-@needed
+@needs_namespaces
 def test_without_privileges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.seteuid(65534)
     try:
@@ -104,7 +104,7 @@ def test_every_mistake_in_the_configuration(
     assert sum(line.strip().startswith(f"{file}:") for line in lines) == 2
 
 
-@needed
+@needs_namespaces
 def test_other_systems(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "usual", lambda: "scapy")
     monkeypatch.setattr(interfaces, "names", list)

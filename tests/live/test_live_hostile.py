@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from support.namespaces import needed
+from support.namespaces import needs_namespaces
 from support.paths import ROOT
 
 FLOODS = (
@@ -38,7 +38,7 @@ def test_a_flood_hides_no_banned_name(
     assert hostile.wrong(found) == []
 
 
-@needed
+@needs_namespaces
 @pytest.mark.parametrize("kind", ["half-open", "fragments", "initials"])
 def test_a_flood_on_an_interface_hides_no_banned_name(
     kind: str, bench: Callable[[str], ModuleType], tmp_path: Path

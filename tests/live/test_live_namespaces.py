@@ -15,13 +15,13 @@ from messages import query
 from support.captures import pcap, timed
 from support.frames import ETHERNET, tcp, udp
 from support.live import TIMEOUT, Capture, wait_until
-from support.namespaces import Namespace, frames_of, namespace, needed
+from support.namespaces import Namespace, frames_of, namespace, needs_namespaces
 from support.paths import ROOT
 
 from netwatch.capture.files import open_source
 from netwatch.cli import main
 
-pytestmark = needed
+pytestmark = needs_namespaces
 CONFIG = ("-c", str(ROOT / "pcaps" / "netwatch.yaml"))
 SAMPLES = ("office-day", "vlan-mirror", "post-quantum-hello", "quic-two-packets", "http-host")
 RELOADS = 8

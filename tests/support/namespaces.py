@@ -1,4 +1,4 @@
-"""Network namespaces with veth pairs in them: nothing that is sent there leaves them."""
+"""Network namespaces with veth pairs: packets that are sent there stay inside."""
 
 import contextlib
 import ctypes
@@ -7,43 +7,44 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.live import wait_until
 
-from netwatch.capture import interfaces
-from netwatch.capture import privileges as rights
+from netwatch.capture import interfaces, privileges
 
 _NEWNET = 0x40000000
-_RIGHTS = 1 << 12 | 1 << 13 | 1 << 21  # CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN
+_CAPABILITIES = 1 << 12 | 1 << 13 | 1 << 21  # CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN
 _NUMBERS = itertools.count(1)
 
 
-def missing() -> str:
-    """Why there can be no namespaces here; empty where there can."""
-    held = rights.capabilities()
-    if held is None or held & _RIGHTS != _RIGHTS:
-        return "namespaces take Linux and root with all its capabilities"
+def missing_requirements() -> str:
+    """Why namespaces cannot be created here; empty where they can."""
+    effective = privileges.capabilities()
+    if effective is None or effective & _CAPABILITIES != _CAPABILITIES:
+        return "namespaces need Linux and root with all its capabilities"
     if shutil.which("ip") is None:
         return "not installed: ip"
     return ""
 
 
-needed = pytest.mark.skipif(bool(missing()), reason=missing() or "namespaces are there")
-"""Skips where there can be no namespaces."""
+needs_namespaces = pytest.mark.skipif(
+    bool(missing_requirements()), reason=missing_requirements() or "namespaces can be created"
+)
+"""Skips a test where namespaces cannot be created."""
 
 
 @dataclass(frozen=True)
 class Namespace:
-    """A namespace by its name."""
+    """A network namespace."""
 
     name: str
 
     def ip(self, *words: str) -> str:
-        """Run ``ip`` in it."""
+        """Run ``ip`` inside of it; its output."""
         done = subprocess.run(
             ["ip", "-n", self.name, *words], capture_output=True, text=True, timeout=30
         )
@@ -52,7 +53,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """The thread that runs is in it meanwhile; sockets made there stay in it."""
+        """Move the current thread into it. Sockets that are opened meanwhile stay inside."""
         with Path("/proc/thread-self/ns/net").open("rb") as home:
             with Path(f"/run/netns/{self.name}").open("rb") as there:
                 _enter(there.fileno())
@@ -62,28 +63,28 @@ class Namespace:
                 _enter(home.fileno())
 
     def pair(self, one: str, other: str, mtu: int = 1500) -> None:
-        """A veth pair that is up: what goes into `one` comes out of `other`."""
+        """Create a veth pair that is up: packets sent to `one` are received on `other`."""
         self.ip("link", "add", one, "type", "veth", "peer", "name", other)
         for name in (one, other):
             self.ip("link", "set", name, "mtu", str(mtu), "up")
-        self.settled(one, other)
+        self.wait_for_links(one, other)
 
-    def settled(self, *names: str) -> None:
-        """Wait until the links of interfaces are there: before, what is sent is lost."""
-        deadline = time.monotonic() + 30
-        with self.entered(), interfaces.asked() as asked:
-            while not all(interfaces.look(asked, name).running for name in names):
-                assert time.monotonic() < deadline, f"no link: {names}"
-                time.sleep(0.002)
+    def wait_for_links(self, *names: str) -> None:
+        """Wait until interfaces have a link; packets sent earlier would be lost."""
+        with self.entered(), interfaces.asked() as query_socket:
+            wait_until(
+                lambda: all(interfaces.look(query_socket, name).running for name in names),
+                interval=0.002,
+            )
 
     def sender(self, name: str) -> "Sender":
-        """What sends frames into an interface."""
+        """Opens a socket that sends frames to an interface."""
         with self.entered():
             return Sender(name)
 
 
 class Sender:
-    """Sends frames as they are."""
+    """Sends frames to an interface."""
 
     def __init__(self, name: str) -> None:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -104,14 +105,15 @@ def _enter(number: int) -> None:
 
 @contextlib.contextmanager
 def namespace() -> Iterator[Namespace]:
-    """One without IPv6, whose hosts would talk by themselves; skips where that cannot be."""
+    """A new namespace, removed afterwards. IPv6 is disabled, since its hosts would send packets of
+    their own. Skips the test where a namespace cannot be created."""
     made = Namespace(f"netwatch-{os.getpid()}-{next(_NUMBERS)}")
     done = subprocess.run(["ip", "netns", "add", made.name], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"no namespaces here: {done.stderr.strip()}")
     try:
         with made.entered(), contextlib.suppress(OSError):
-            # A kernel without IPv6 has nothing to switch off.
+            # A kernel without IPv6 has nothing to disable.
             for scope in ("all", "default"):
                 Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6").write_text("1")
         made.ip("link", "set", "lo", "up")
@@ -121,7 +123,7 @@ def namespace() -> Iterator[Namespace]:
 
 
 def frames_of(blocks: Iterable[object]) -> list[bytes]:
-    """The packets of blocks, with the tags that the card had stripped put back."""
+    """The packets of blocks, with the VLAN tags that the NIC has stripped."""
     found = []
     for block in blocks:
         for at in range(0, block.count * 6, 6):
