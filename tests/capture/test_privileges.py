@@ -67,7 +67,7 @@ def test_what_was_opened_before_goes_on_without_rights() -> None:
 def test_a_group_may_be_named() -> None:
     group = grp.getgrall()[-1]
     script = (
-        f"from netwatch.capture import rights; rights.drop('nobody', {group.gr_name!r});"
+        f"from netwatch.capture import privileges as rights; rights.drop('nobody', {group.gr_name!r});"
         "import os; print(os.getresgid())"
     )
     done = subprocess.run(
