@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from netwatch.cli.terminal import say
+from netwatch.cli.terminal import print_message
 from netwatch.config import Config
 from netwatch.core.alert import Alert
 from netwatch.core.errors import ConfigError, Problem
@@ -21,7 +21,7 @@ class Delivering:
         self._delivery = Delivery(config.outputs, config.outbox, self._tell)
 
     def _tell(self, text: str) -> None:
-        say(f"netwatch: {text}")
+        print_message(f"netwatch: {text}")
 
     def deliver(self, alerts: Iterable[Alert], timeout: float) -> bool:
         """Put all alerts into the outbox and wait until it is empty, at most `timeout` s;
@@ -36,9 +36,11 @@ class Delivering:
             self._delivery.stop()
         for name, queued in left.queued.items():
             if queued:
-                say(f"netwatch: output {name}: {queued:,} alerts left in the outbox")
+                print_message(f"netwatch: output {name}: {queued:,} alerts left in the outbox")
         if left.unwritten:
-            say(f"netwatch: {left.unwritten:,} alerts could not be written to the outbox: lost")
+            print_message(
+                f"netwatch: {left.unwritten:,} alerts could not be written to the outbox: lost"
+            )
         return bool(left or dead)
 
     def _dead(self) -> int:

@@ -190,7 +190,7 @@ def live(args: argparse.Namespace) -> int:
         evidence=args.evidence,
         metrics=args.metrics,
     )
-    display = Display(terminal.say, quiet=args.quiet, view=not args.no_view)
+    display = Display(terminal.print_message, quiet=args.quiet, view=not args.no_view)
     if display.has_view and args.output is None and sys.stdout.isatty():
         # Records would be written over the view.
         options = replace(options, output=os.devnull)
@@ -205,7 +205,7 @@ def live(args: argparse.Namespace) -> int:
     )
     summary.show(args)
     if options.live and not args.quiet:
-        terminal.say(f"{'lost':<13} {_describe(result.losses)}")
+        terminal.print_message(f"{'lost':<13} {_describe(result.losses)}")
     if result.reader_gone:
         return 141
     return 1 if result.error else 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from netwatch import __version__
-from netwatch.cli.terminal import say
+from netwatch.cli.terminal import print_message
 from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
@@ -49,17 +49,17 @@ class Summary:
     def show(self, args: argparse.Namespace) -> None:
         """Print the errors; without ``--quiet`` also the notes and the summary itself."""
         for error in self.statistics.unread:
-            say(f"netwatch: {error}")
+            print_message(f"netwatch: {error}")
         for problem in self.evidence.notes if self.evidence else ():
-            say(f"netwatch: {problem}")
+            print_message(f"netwatch: {problem}")
         if args.quiet:
             return
         for note in self.statistics.notes:
-            say(f"netwatch: {note}")
+            print_message(f"netwatch: {note}")
         for note in self.config.notes if self.config else ():
-            say(f"netwatch: {note}")
+            print_message(f"netwatch: {note}")
         for label, text in self._lines(args.verbose):
-            say(f"{label:<13} {text}")
+            print_message(f"{label:<13} {text}")
 
     def _lines(self, verbose: bool) -> Iterator[tuple[str, str]]:
         statistics = self.statistics

@@ -19,7 +19,7 @@ from netwatch.dissect.loop.loop import COMPILED
 from netwatch.engine.observe import Progress
 
 
-def say(text: str) -> None:
+def print_message(text: str) -> None:
     """Print a line on standard error. Nothing fails where that was closed."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr)
@@ -28,13 +28,13 @@ def say(text: str) -> None:
 def note(args: argparse.Namespace, text: str) -> None:
     """Print a line on what a user may not expect, except with ``--quiet``."""
     if not args.quiet:
-        say(f"netwatch: {text}")
+        print_message(f"netwatch: {text}")
 
 
 def warn_interpreted(args: argparse.Namespace) -> None:
     """Warn where the packet loop is not compiled, which makes it a hundred times slower."""
     if not COMPILED and not args.quiet:
-        say(
+        print_message(
             "netwatch: the packet loop is interpreted and therefore slow; install a C compiler and"
             " reinstall netwatch to compile it"
         )

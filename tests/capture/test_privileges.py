@@ -67,8 +67,8 @@ def test_what_was_opened_before_goes_on_without_rights() -> None:
 def test_a_group_may_be_named() -> None:
     group = grp.getgrall()[-1]
     script = (
-        f"from netwatch.capture import privileges as rights; rights.drop('nobody', {group.gr_name!r});"
-        "import os; print(os.getresgid())"
+        "import os; from netwatch.capture import privileges;"
+        f"privileges.drop('nobody', {group.gr_name!r}); print(os.getresgid())"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60
