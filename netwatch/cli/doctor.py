@@ -173,7 +173,7 @@ def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
         return
     existing = next(path for path in (outbox.folder, *outbox.folder.parents) if path.exists())
     if os.access(existing, os.W_OK):
-        yield Finding("outbox", True, f"{outbox.folder}: can be written")
+        yield Finding("outbox", True, f"{outbox.folder} can be written")
     else:
         yield Finding("outbox", False, f"{outbox.folder}: no permission to write to {existing}")
     # In parallel, so that a receiver that hangs does not delay the others.

@@ -329,5 +329,5 @@ def test_csv_says_that_it_cannot(run: Run) -> None:
     status, out, err = run("--coverage", "--format", "csv")
     assert status == 0
     assert out.count("\n") == 1  # the header
-    assert "netwatch: csv has no place for coverage: take table or jsonl\n" in err
+    assert "netwatch: --format csv has no coverage; use table or jsonl\n" in err
     assert run("--coverage", "--format", "csv", "-q")[2] == ""
