@@ -103,41 +103,43 @@ def test_an_exempt_incident_that_was_not_reported_yet() -> None:
     "damage", [b"not a database" * 1000, b"SQLite format 3\0" + b"\xff" * 8000, b"\0" * 5000]
 )
 def test_a_damaged_file_is_renamed_with_a_warning(tmp_path: Path, damage: bytes) -> None:
-    path, sent = tmp_path / "state", list[str]()
+    path, warnings = tmp_path / "state", list[str]()
     path.write_bytes(damage)
     for number in (1, 2):
-        state_file = StateFile(path, sent.append)
+        state_file = StateFile(path, warnings.append)
         assert state_file.load(GAP) == []
         assert state_file.save(list(filled([])), [])
         state_file.close()
-        aside = tmp_path / f"state.damaged-{number}"
-        assert aside.read_bytes() == damage
-        assert str(aside) in sent[-1]
+        renamed = tmp_path / f"state.damaged-{number}"
+        assert renamed.read_bytes() == damage
+        assert str(renamed) in warnings[-1]
         path.write_bytes(damage)
-    assert len(sent) == 2
+    assert len(warnings) == 2
 
 
 def test_a_file_of_another_version_is_renamed(tmp_path: Path) -> None:
-    path, sent = tmp_path / "state", list[str]()
-    data = sqlite3.connect(path)
-    data.execute("PRAGMA user_version=99")
-    data.close()
-    StateFile(path, sent.append).close()
-    assert "has version 99, expected 2" in sent[0]
+    path, warnings = tmp_path / "state", list[str]()
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA user_version=99")
+    database.close()
+    StateFile(path, warnings.append).close()
+    assert "has version 99, expected 2" in warnings[0]
 
 
 def test_an_incident_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
-    path, sent = tmp_path / "state", list[str]()
-    state_file = StateFile(path, sent.append)
+    path, warnings = tmp_path / "state", list[str]()
+    state_file = StateFile(path, warnings.append)
     state_file.save(list(filled([])), [])
     state_file.close()
-    data = sqlite3.connect(path)
-    data.execute("UPDATE incident SET state='{}' WHERE number=(SELECT min(number) FROM incident)")
-    data.commit()
-    data.close()
-    state_file = StateFile(path, sent.append)
+    database = sqlite3.connect(path)
+    database.execute(
+        "UPDATE incident SET state='{}' WHERE number=(SELECT min(number) FROM incident)"
+    )
+    database.commit()
+    database.close()
+    state_file = StateFile(path, warnings.append)
     assert len(state_file.load(GAP)) == 2
-    assert "a saved incident cannot be read" in sent[0]
+    assert "a saved incident cannot be read" in warnings[0]
     state_file.close()
 
 
@@ -171,8 +173,8 @@ def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_reported_once_and_survived(tmp_path: Path) -> None:
-    sent = list[str]()
-    state_file = StateFile(tmp_path / "state", sent.append)
+    warnings = list[str]()
+    state_file = StateFile(tmp_path / "state", warnings.append)
     pages = state_file._database.execute("PRAGMA max_page_count=4").fetchone()
     assert pages
     incidents = filled([])
@@ -180,10 +182,10 @@ def test_a_full_disk_is_reported_once_and_survived(tmp_path: Path) -> None:
         incidents.add(contact(SECOND / SECOND, who=who), SENSOR, 0)
     assert not state_file.save(list(incidents), [])
     assert not state_file.save(list(incidents), [])
-    assert (state_file.failures, len(sent)) == (2, 1)
+    assert (state_file.failures, len(warnings)) == (2, 1)
     state_file._database.execute("PRAGMA max_page_count=100000")
     assert state_file.save(list(incidents), [])
-    assert "writing works again" in sent[1]
+    assert "writing works again" in warnings[1]
     assert len(state_file.load(GAP)) == len(incidents)
     state_file.close()
 
