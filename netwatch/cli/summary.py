@@ -12,7 +12,7 @@ from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import DEVICE_LIMIT, Report
-from netwatch.dissect.loop.headers import INNOCENT
+from netwatch.dissect.loop.anomalies import HARMLESS
 from netwatch.formats.coverage import reasons
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Summary:
         if self.coverage is not None:
             for text in _coverage(self.coverage):
                 yield "blind spots", text
-        faults = {n: count for n, count in statistics.anomalies.items() if n not in INNOCENT}
+        faults = {n: count for n, count in statistics.anomalies.items() if n not in HARMLESS}
         yield "anomalies", _counts(faults) or "none"
         if verbose:
             innocent = statistics.anomalies - Counter(faults)

@@ -19,7 +19,7 @@ else:
     from cython.cimports.netwatch.core.packet import Packet
 
 Row = tuple[int, ...]
-"""The integers of `netwatch.dissect.loop.loop.COLUMNS`."""
+"""The integers of `netwatch.dissect.loop.layout` (``ROW_``)."""
 
 
 @cython.cclass

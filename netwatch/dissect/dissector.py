@@ -1,4 +1,4 @@
-"""Blocks in, messages out: the kernel's rows, put together and read.
+"""Blocks in, messages out: the packet loop's rows, put together and read.
 
 One dissector is one capture: its flows, its unfinished messages, its counts. The
 parsers are handed in, so that this room knows bytes and flows and no protocol.
@@ -18,7 +18,8 @@ from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
 from netwatch.dissect.candidate import Seen
 from netwatch.dissect.flows.records import Client, Over
-from netwatch.dissect.loop.loop import COLUMNS, FRAGMENT, MORE, OPENING, Kernel
+from netwatch.dissect.loop import layout
+from netwatch.dissect.loop.loop import Loop
 from netwatch.dissect.provenance import Kept
 from netwatch.dissect.reassembly.fragments import Datagram, Fragments, datagram
 from netwatch.dissect.reassembly.handshakes import Connection, Handshakes, Idle
@@ -61,7 +62,7 @@ class Parser(Protocol):
 class Dissector:
     """The messages of one capture.
 
-    `parsers` by the kind that the kernel gives, `looks` as `Streams` wants it. A message
+    `parsers` by the kind that the packet loop gives, `looks` as `Streams` wants it. A message
     for which `wanted` is false is counted and dropped; None wants all. It is asked of
     messages with names in `zones` alone: those of others it would be false for, and their
     name status `named`. `name_status` gives the number in `core.flow.NAME_STATUSES` of what
@@ -83,17 +84,17 @@ class Dissector:
         learning: Collection[str] = (),
     ) -> None:
         self._kept = None if proving is None else Kept(proving)
-        self.kernel = Kernel(
+        self.loop = Loop(
             seed=seed,
-            zones=zones,
+            domains=zones,
             recording=name_status is not None,
-            opening=proving is not None,
+            openings=proving is not None,
             learning=learning_bits(learning),
         )
         self._name_status = name_status
         self._sources: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._over = Over(self.kernel, self._sources)
+        self._over = Over(self.loop, self._sources)
         self._wanted = wanted
         self._parsers = {kind: each.parse for kind, each in parsers.items() if each.parse}
         self._streams = Streams(
@@ -115,18 +116,18 @@ class Dissector:
 
     def shown(self) -> Counter[str]:
         """How many names were shown, wanted or not, by evidence."""
-        return self._shown + Counter(self.kernel.shown())
+        return self._shown + Counter(self.loop.prefilter.names())
 
     def anomalies(self) -> Counter[str]:
         """How often each thing that is not as it should be was met, by its name."""
         total = self._anomalies + self._streams.anomalies + self._fragments.anomalies
         for handshakes in self._handshakes.values():
             total += handshakes.anomalies
-        total.update(self.kernel.anomalies())
-        if self.kernel.flows.evicted:
-            total["flow-table-full"] += self.kernel.flows.evicted
-        if self.kernel.forgotten:
-            total["resolved-addresses-full"] += self.kernel.forgotten
+        total.update(self.loop.anomalies())
+        if self.loop.flows.evicted:
+            total["flow-table-full"] += self.loop.flows.evicted
+        if self.loop.addresses.evicted:
+            total["resolved-addresses-full"] += self.loop.addresses.evicted
         if self._kept is not None:
             total += self._kept.anomalies
         return total
@@ -136,7 +137,7 @@ class Dissector:
         found = [each.table() for each in self._handshakes.values()]
         now, most, gone = map(sum, zip(*found, strict=True)) if found else (0, 0, 0)
         return {
-            "flows": (*self.kernel.flows.used(), self.kernel.flows.evicted),
+            "flows": (*self.loop.flows.usage(), self.loop.flows.evicted),
             "streams": self._streams.table(),
             "handshakes": (now, most, gone),
             "fragments": self._fragments.table(),
@@ -145,7 +146,7 @@ class Dissector:
     def bytes_of(self, observation: Observation) -> tuple[int, int]:
         """Transport payload that the flow of an observation carried so far, out of and
         into its client; zeros where the flow table let it go."""
-        low, high = self.kernel.flows.bytes_of(observation.flow_id)
+        low, high = self.loop.flows.bytes_of(observation.flow_id)
         client = observation.client_ip, observation.client_port
         greater = client > (observation.server_ip, observation.server_port)
         return (high, low) if greater else (low, high)
@@ -156,24 +157,25 @@ class Dissector:
         if number is None:
             number = self._numbers[source] = len(self._sources)
             self._sources.append(source)
-        return self._read(self.kernel.walk(block, number), block, source)
+        return self._read(self.loop.walk(block, number), block, source)
 
     def _read(
         self, parts: Iterable[list[int]], block: Block | None, source: str
     ) -> Iterator[tuple[Packet, Message]]:
-        """What rows show, of packets of `block` or of such as the kernel had kept."""
+        """What rows show, of packets of `block` or of such as the loop had buffered."""
         kept, within = self._kept, None if self._kept is None else self._kept.within
         for row in chain.from_iterable(map(self._taken, parts)):
             own, name = block, source
             if row[1] < 0:
-                row, own, number = self.kernel.kept(row)
+                row, own, number = self.loop.buffered_packet(row)
                 name = self._sources[number]
             assert own is not None
             if kept is not None:
                 # what had waited came as a packet, whatever is read now
                 kept.within = within if own is block else None
             kind, record, at, size, wire = row[0], row[1], row[2], row[3], row[4]
-            if kept is not None and kind == OPENING:
+            self._over.prefiltered = row[layout.ROW_PREFILTERED] != 0
+            if kept is not None and kind == layout.KIND_OPENING:
                 kept.opening(row, own, name)
                 continue
             handshakes = self._handshakes.get(kind)
@@ -194,7 +196,7 @@ class Dissector:
                     yield Seen(row, own, name).packet(frames), message
                 continue
             seen = Seen(row, own, name)
-            if kind == FRAGMENT:
+            if kind == layout.KIND_FRAGMENT:
                 packet = seen.packet()
                 # before what they came in, which is kept for as long, may be too old as well
                 for whole in self._fragments.aged(seen.time):
@@ -216,7 +218,7 @@ class Dissector:
                 found = handshakes.feed(row[13], row[14], payload, seen)
             else:
                 side = (row[13], row[14])
-                kind = 0 if kind == MORE else kind
+                kind = 0 if kind == layout.KIND_MORE else kind
                 found = self._streams.feed(kind, side, row[12], payload, size < wire, seen)
             if kind and size < wire and self._name_status is not None:
                 # whatever its messages tell all the same stands over this
@@ -233,16 +235,16 @@ class Dissector:
     def _taken(self, rows: list[int]) -> Iterator[tuple[int, ...]]:
         """Each row, once the flows that were over by then are taken."""
         self._over.take()
-        return zip(*[iter(rows)] * COLUMNS, strict=True)
+        return zip(*[iter(rows)] * layout.ROW_COLUMNS, strict=True)
 
     def _again(self, block: Block, source: str, key: Datagram) -> Iterator[tuple[Packet, Message]]:
         """What a packet shows that was put together of fragments, which are counted."""
         if self._nested >= MAX_NESTED:
             self._anomalies["wrapped-too-deep"] += 1
             return
-        packets, octets = self.kernel.packets, self.kernel.octets
+        packets, octets = self.loop.packets, self.loop.octets
         self._nested += 1
-        self.kernel.holding = False
+        self.loop.hellos.buffering = False
         kept = self._kept
         around = None if kept is None else kept.within
         if kept is not None:
@@ -251,14 +253,14 @@ class Dissector:
         if kept is not None:
             kept.within = around
         self._nested -= 1
-        self.kernel.holding = self._nested == 0
-        self.kernel.packets, self.kernel.octets = packets, octets
+        self.loop.hellos.buffering = self._nested == 0
+        self.loop.packets, self.loop.octets = packets, octets
 
     def flush(self) -> Iterator[tuple[Packet, Message]]:
         """The capture is over: what messages cut short show."""
         for whole in self._fragments.flush():
             yield from self._again(*whole)
-        yield from self._read(self.kernel.rest(), None, "")
+        yield from self._read(self.loop.finish(), None, "")
         yield from self._told(self._streams.flush())
         for handshakes in self._handshakes.values():
             yield from self._told(handshakes.flush())
@@ -305,7 +307,7 @@ class Dissector:
 
     def learn(self, learning: Collection[str]) -> None:
         """From now on devices are learned from these of `core.message.LEARNING_SOURCES` alone."""
-        self.kernel.learning = learning_bits(learning)
+        self.loop.learning.sources = learning_bits(learning)
 
     def finish(self, before: int = FOREVER) -> Iterator[Flow]:
         """Flows whose last packet came earlier than `before` (ns) are over; all that are
@@ -313,7 +315,7 @@ class Dissector:
         to ask for after this."""
         whole = False
         while self._name_status is not None and not whole:
-            whole = self.kernel.flows.drain(before)
+            whole = self.loop.flows.close_flows(before)
             self._over.take()
             yield from self.flows()
 

@@ -143,19 +143,19 @@ class Wire:
     def answered(self, client: bytes, address: bytes, time: int) -> bool:
         """Whether a client had an address for a name outside of the zones at a time, ns."""
         known = self._dissector
-        return known is not None and known.kernel.answered(client, address, time)
+        return known is not None and known.loop.addresses.answered(client, address, time)
 
     def note(self, client: bytes, address: bytes, time: int, until: int) -> None:
         """Let `answered` know of an answer for a name that is in a zone and of no interest,
         or that a parser had to read: in use from `time` to `until`, ns."""
         if self._dissector is not None:
-            self._dissector.kernel.note(client, address, time, until)
+            self._dissector.loop.addresses.remember(client, address, time, until)
 
     def interest(self, zones: Sequence[bytes]) -> None:
         """From now on only names in these zones are of interest."""
         self._zones = zones
         if self._dissector is not None:
-            self._dissector.kernel.interest(zones)
+            self._dissector.loop.prefilter.domains.replace(zones)
 
     def learn(self, learning: Collection[str]) -> None:
         """From now on devices are learned from these alone."""
@@ -197,15 +197,15 @@ class Wire:
                 self._proving,
                 self._learning,
             )
-        dissector, kernel = self._dissector, self._dissector.kernel
-        packets, octets, candidates = kernel.packets, kernel.octets, kernel.candidates
+        dissector, loop = self._dissector, self._dissector.loop
+        packets, octets, candidates = loop.packets, loop.octets, loop.candidates.total
         yield from self._observations(dissector.messages(block, source))
         for flow in dissector.flows():
             self._ended(flow)
         self._tell_named(GATHERED)
-        self.statistics.packets += kernel.packets - packets
-        self.statistics.wire_bytes += kernel.octets - octets
-        self.statistics.candidates += kernel.candidates - candidates
+        self.statistics.packets += loop.packets - packets
+        self.statistics.wire_bytes += loop.octets - octets
+        self.statistics.candidates += loop.candidates.total - candidates
 
     def _tell_named(self, enough: int = 1) -> None:
         if self._dissector is not None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netwatch.core.alert import Alert
-from netwatch.dissect.loop.headers import INNOCENT
+from netwatch.dissect.loop.anomalies import HARMLESS
 from netwatch.formats.values import escaped, rfc3339
 from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.rates import Rates
@@ -205,7 +205,7 @@ def _footer(snapshot: Snapshot) -> Iterable[Text]:
             style="not dim",
         )
         yield text
-    counts = [item for item in snapshot.anomalies.items() if item[0] not in INNOCENT]
+    counts = [item for item in snapshot.anomalies.items() if item[0] not in HARMLESS]
     counts.sort(key=lambda item: (-item[1], item[0]))
     text = Text("anomalies ", style="dim")
     text.append(", ".join(f"{name} {count:,}" for name, count in counts[:8]) or "none", style="dim")

@@ -22,7 +22,7 @@ def doctor(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[s
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (framing, kernel):
+    for module in (framing, loop):
         monkeypatch.setattr(module, "COMPILED", True)
 
 
@@ -87,7 +87,7 @@ def test_without_privileges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_an_interpreted_packet_loop(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "COMPILED", False)
+    monkeypatch.setattr(loop, "COMPILED", False)
     status, lines = doctor(capsys, "-i", "lo")
     assert status == 1
     assert "bad packet loop   interpreted, a hundred times slower than compiled" in lines

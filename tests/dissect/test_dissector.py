@@ -261,7 +261,7 @@ def test_any_payload_ends_in_names_or_counts(
         frames.append(udp(data, **places) if kind == "u" else tcp(data, seq=seq, **places))
     by = dissector()
     found = observed(timed(frames), RAW, snap=snap, by=by)
-    assert by.kernel.packets == len(frames)
+    assert by.loop.packets == len(frames)
     assert sum(by.shown().values()) == len(found)
     for each in found:
         assert each.name.isprintable()

@@ -122,7 +122,7 @@ def test_what_is_whole_leaves_nothing_behind() -> None:
     assert list(kept._messages._table) == []
     assert list(kept._firsts._table) == [("test", 1), ("test", 4)]
     assert len(kept._openings._table) == 3
-    assert by.kernel.candidates == 0
+    assert by.loop.candidates.total == 0
 
 
 def test_what_came_in_fragments_that_grew_old_is_told_with_them() -> None:

@@ -42,7 +42,7 @@ def main(target: str, folder: str) -> None:
     """Keep of a folder what libFuzzer needs for all that it reaches, as far as there is room."""
     from support.fuzz_targets import TARGETS
 
-    script = HERE / ("fuzz_parsers.py" if target in TARGETS else "fuzz_kernel.py")
+    script = HERE / ("fuzz_parsers.py" if target in TARGETS else "fuzz_loop.py")
     with tempfile.TemporaryDirectory() as merged:
         command = [sys.executable, str(script), target, "-set_cover_merge=1", merged, folder]
         subprocess.run(command, check=True)

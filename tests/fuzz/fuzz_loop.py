@@ -2,28 +2,32 @@
 
 Coverage-guided by atheris (``pip install atheris``), which sees the interpreted form; the
 compiled one is fed with the same changes of the same seeds. TARGET is one of `TARGETS` in
-`kernel_targets`; the options are libFuzzer's, such as ``-max_total_time=600``. Without a
+`support.fuzz_loop_targets`; the options are libFuzzer's, such as ``-max_total_time=600``. Without a
 CORPUS folder the run starts from the seeds and keeps nothing.
 """
 
 import shlex
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from types import FunctionType, ModuleType
 
 import atheris
 
 with atheris.instrument_imports(include=["netwatch"]):
-    from support.fuzz_loop_targets import TARGETS, seeds, source
+    from support.fuzz_loop_targets import TARGETS, modules, seeds
 
 
-def watch(module: ModuleType) -> None:
-    """Let the fuzzer see which branches of the loop are taken."""
-    for layer in (*module.Kernel.__mro__[:-1], type(module.Kernel(8).flows)):
-        for method in vars(layer).values():
-            if isinstance(method, FunctionType):
-                atheris.instrument_func(method)
+def watch(modules: Iterable[ModuleType]) -> None:
+    """Let the fuzzer see which branches of the loop are taken: instrument all functions and
+    methods of the modules that it is composed of."""
+    for module in modules:
+        for value in vars(module).values():
+            methods = vars(value).values() if isinstance(value, type) else (value,)
+            for method in methods:
+                if isinstance(method, FunctionType) and method.__module__ == module.__name__:
+                    atheris.instrument_func(method)
 
 
 def main() -> None:
@@ -33,7 +37,7 @@ def main() -> None:
     itself = shlex.join([sys.executable, *sys.argv[:2]])
     name = sys.argv.pop(1)
     if name in ("interpreted", "both"):
-        watch(source())
+        watch(modules().values())
     with tempfile.TemporaryDirectory() as folder:
         for at, seed in enumerate(seeds()):
             (Path(folder) / f"seed-{at}").write_bytes(seed)

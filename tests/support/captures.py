@@ -9,7 +9,8 @@ from netwatch.capture.block import Block, Interface
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 from netwatch.dissect.dissector import Dissector
-from netwatch.dissect.loop.loop import COLUMNS, Kernel
+from netwatch.dissect.loop.layout import ROW_COLUMNS
+from netwatch.dissect.loop.loop import Loop
 from netwatch.engine.observe import observe
 from netwatch.protocols import PROTOCOLS, looks_like
 
@@ -37,7 +38,7 @@ def block(frames: Frames, link: int = 1, *, snap: int = 1 << 18, first: int = 1)
 
 
 class Row(NamedTuple):
-    """A row of the kernel, by the names of `netwatch.dissect.loop.loop.COLUMNS`."""
+    """A row of the loop, by the names of `netwatch.dissect.loop.loop.COLUMNS`."""
 
     kind: int
     record: int
@@ -55,12 +56,13 @@ class Row(NamedTuple):
     flow: int
     side: int
     proto: int
+    prefiltered: int
 
 
-def rows(kernel: Kernel, frames: Frames, link: int = 1) -> list[Row]:
-    """What the kernel passes on of these frames."""
-    parts = kernel.walk(block(frames, link))
-    return [Row(*part[at : at + COLUMNS]) for part in parts for at in range(0, len(part), COLUMNS)]
+def rows(loop: Loop, frames: Frames, link: int = 1) -> list[Row]:
+    """The candidates among these frames."""
+    parts = loop.walk(block(frames, link))
+    return [Row(*part[at : at + ROW_COLUMNS]) for part in parts for at in range(0, len(part), ROW_COLUMNS)]
 
 
 def dissector(wanted: Callable[[Message], bool] | None = None) -> Dissector:

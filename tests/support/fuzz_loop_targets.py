@@ -27,7 +27,7 @@ from leases import Segment
 from support import layers
 from support.frames import CLIENT, CLIENT6, GATEWAY, MAC, SERVER, SERVER6, tcp, udp
 from support.fuzz_targets import hold
-from support.interpreted import interpreted
+from support.interpreted import LOOP, interpreted_loop
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.capture.block import FIELDS, Block, Interface
@@ -35,7 +35,7 @@ from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import LEARNING_SOURCES, Message
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.flows.records import ended
-from netwatch.dissect.flows.table import FIELDS as WORDS
+from netwatch.dissect.loop import layout
 from netwatch.dissect.loop import loop as compiled
 from netwatch.engine.observe import observe
 from netwatch.inventory.learned import LearnedBindings
@@ -46,7 +46,7 @@ Target = Callable[[bytes], None]
 LINKS = (*sorted({carrier.number for carrier in CARRIERS}), 147)
 """Every link type that is read, and one that is not."""
 
-KINDS = {*PROTOCOLS, compiled.OPENING, compiled.MORE, compiled.FRAGMENT}
+KINDS = {*PROTOCOLS, layout.KIND_OPENING, layout.KIND_MORE, layout.KIND_FRAGMENT}
 NAME = "www.example.org"
 SECOND = 1_000_000_000
 
@@ -103,56 +103,60 @@ def _nothing_unraisable() -> Iterator[None]:
 def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     """All that a walk gives and leaves, held to what is promised of any."""
     block = case.block()
-    zones = [b"example.net"] if case.filtering else None
-    kernel = module.Kernel(
-        case.slots, 5, zones, recording=True, opening=True, learning=case.learning
+    loop = module.Loop(
+        case.slots,
+        seed=5,
+        domains=[b"example.net"] if case.filtering else None,
+        recording=True,
+        openings=True,
+        learning=case.learning,
     )
     rows: list[list[int]] = []
     words: list[int] = []
     with _nothing_unraisable():
-        for part in chain(_parts(kernel, block), kernel.rest()):
-            hold(len(part) % module.COLUMNS == 0, "part of a row")
-            words += kernel.flows.take()
-            for at in range(0, len(part), module.COLUMNS):
-                row = part[at : at + module.COLUMNS]
+        for part in chain(_parts(loop, block), loop.finish()):
+            hold(len(part) % layout.ROW_COLUMNS == 0, "part of a row")
+            words += loop.flows.take_closed()
+            for at in range(0, len(part), layout.ROW_COLUMNS):
+                row = part[at : at + layout.ROW_COLUMNS]
                 if row[1] < 0:
-                    row = _kept(kernel, row, block)
+                    row = _kept(loop, row, block)
                 rows.append(row)
-    alive = {row[13]: kernel.flows.bytes_of(row[13]) for row in rows}
-    while not kernel.flows.drain():
-        words += kernel.flows.take()
-    words += kernel.flows.take()
+    alive = {row[13]: loop.flows.bytes_of(row[13]) for row in rows}
+    while not loop.flows.close_flows():
+        words += loop.flows.take_closed()
+    words += loop.flows.take_closed()
     for row in rows:
         _hold_row(row, block)
-    hold(kernel.packets == block.count, f"{kernel.packets} packets of {block.count}")
-    openings = sum(row[0] == compiled.OPENING for row in rows)
-    hold(kernel.candidates == len(rows) - openings, "candidates that are no rows")
-    hold(openings == kernel.flows.flows, "flows whose first packet was told twice or never")
-    hold(len(words) == WORDS * kernel.flows.flows, "flows that were told twice or never")
-    for slot in zip(*[iter(words)] * WORDS, strict=True):
+    hold(loop.packets == block.count, f"{loop.packets} packets of {block.count}")
+    openings = sum(row[0] == layout.KIND_OPENING for row in rows)
+    hold(loop.candidates.total == len(rows) - openings, "candidates that are no rows")
+    hold(openings == loop.flows.total, "flows whose first packet was told twice or never")
+    hold(len(words) == layout.FLOW_WORDS * loop.flows.total, "flows that were told twice or never")
+    for slot in zip(*[iter(words)] * layout.FLOW_WORDS, strict=True):
         flow = ended(slot, ["fuzz"])
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
         hold(0 <= flow.first <= flow.last, "a flow that ends before it starts")
         hold(flow.bytes_out >= 0 <= flow.bytes_in, "less than nothing said")
-    counts = kernel.anomalies(), kernel.shown(), kernel.octets, kernel.flows.evicted
+    counts = loop.anomalies(), loop.prefilter.names(), loop.octets, loop.flows.evicted
     return rows, words, alive, counts
 
 
-def _parts(kernel: Any, block: Block) -> Iterator[list[int]]:
+def _parts(loop: Any, block: Block) -> Iterator[list[int]]:
     """The rows of a block that comes in two."""
     half = block.count // 2
     for first, count in ((0, half), (half, block.count - half)):
         records = block.records[FIELDS * first : FIELDS * (first + count)]
         part = replace(block, records=records, count=count, first=1 + first)
-        for rows in kernel.walk(part):
-            for at in range(1, len(rows), compiled.COLUMNS):
+        for rows in loop.walk(part):
+            for at in range(1, len(rows), layout.ROW_COLUMNS):
                 rows[at] += first if rows[at] >= 0 else 0
             yield rows
 
 
-def _kept(kernel: Any, row: list[int], block: Block) -> list[int]:
+def _kept(loop: Any, row: list[int], block: Block) -> list[int]:
     """A row of a packet that was kept as one of the packet itself."""
-    found, own, source = kernel.kept(tuple(row))
+    found, own, source = loop.buffered_packet(tuple(row))
     at = FIELDS * (own.first - 1)
     time, start, size, *rest = block.records[at : at + FIELDS]
     hold(source == 0 and own.count == 1 and own.interfaces == block.interfaces, "a packet of none")
@@ -176,14 +180,20 @@ def _hold_row(row: list[int], block: Block) -> None:
     hold(addr_size in (4, 16) or kind == ARP, f"addresses of {addr_size} bytes")
     hold(all(mac == -1 or start <= mac <= at - 6 for mac in (src, dst)), f"MACs {src}, {dst}")
     hold(0 <= sport < 65536 and 0 <= dport < 65536 and -1 <= vlan < 4096, "ports or VLAN")
-    fragment = kind == compiled.FRAGMENT
+    fragment = kind == layout.KIND_FRAGMENT
     hold(0 <= row[12] < (1 << 17 if fragment else 1 << 32), f"sequence number {row[12]}")
     hold(row[13] >= 0 and row[14] in (0, 1), f"flow {row[13]}, side {row[14]}")
+    hold(row[16] in (0, 1), f"prefiltered {row[16]}")
     hold(fragment or row[15] in (6, 17) or kind in (ARP, ND), f"protocol {row[15]}")
 
 
-source = cache(interpreted)
-"""The interpreted form, imported once."""
+modules = cache(interpreted_loop)
+"""The modules of the interpreted form, imported once."""
+
+
+def source() -> ModuleType:
+    """The module of the interpreted loop."""
+    return modules()[LOOP]
 
 
 def _in_c(data: bytes) -> None:
@@ -242,7 +252,7 @@ def _street(data: bytes) -> None:
         hold(flow.packet in {frame.number for frame in flow.frames}, "no first packet")
     for (ip, _, mac), times in by.named():
         hold(len(ip) in (4, 16) and len(mac or bytes(6)) == 6 and times != [], "a count of nobody")
-    hold(by.kernel.packets == block.count, "packets that were counted twice")
+    hold(by.loop.packets == block.count, "packets that were counted twice")
 
 
 TARGETS: Mapping[str, Target] = {

@@ -28,9 +28,17 @@ class FromSource:
         return importlib.util.spec_from_file_location(name, source) if source else None
 
 
+LOOP = "netwatch.dissect.loop.loop"
+
+
 def interpreted() -> ModuleType:
-    """The kernel module, interpreted, and what of its room it stands on."""
-    return _imported(["netwatch.dissect.loop.loop"], _of_the_loop)["netwatch.dissect.loop.loop"]
+    """The module of the packet loop, interpreted like all modules that it is composed of."""
+    return interpreted_loop()[LOOP]
+
+
+def interpreted_loop() -> dict[str, ModuleType]:
+    """The modules of the packet loop by name, interpreted."""
+    return _imported([LOOP], _of_the_loop)
 
 
 def all_interpreted(*names: str) -> dict[str, ModuleType]:

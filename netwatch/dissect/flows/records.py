@@ -16,8 +16,8 @@ except ImportError:
     from netwatch.core import cython_shadow as cython
 
 from netwatch.core.flow import NAME_STATUSES, Flow
-from netwatch.dissect.flows.table import FIELDS
-from netwatch.dissect.loop.loop import Kernel
+from netwatch.dissect.loop.layout import FLOW_WORDS as FIELDS
+from netwatch.dissect.loop.loop import Loop
 
 GATHERED = 65_536
 """Flows with a name that are gathered before they have to be told."""
@@ -47,12 +47,13 @@ Client = tuple[bytes, int | None, bytes | None]
 
 
 class Over:
-    """The flows of one kernel that are over and not told yet; `sources` by their number.
+    """The flows of one loop that are over and not told yet; `sources` by their number.
     Those that have a name and say nothing more are gathered by client."""
 
-    def __init__(self, kernel: Kernel, sources: Sequence[str]) -> None:
-        self._kernel = kernel
+    def __init__(self, loop: Loop, sources: Sequence[str]) -> None:
+        self._loop = loop
         self._sources = sources
+        self.prefiltered = False
         self._words = array("q")
         self._places: dict[int, int] = {}
         self._indexed = 0
@@ -61,12 +62,12 @@ class Over:
 
     def take(self) -> None:
         """Take the flows from the table that are over since the last list of rows."""
-        self._words += self._kernel.flows.take()
+        self._words += self._loop.flows.take_closed()
 
     def follow(self, flow: int) -> None:
         """The end of this flow is told, whatever it says. One that was told already has none,
         and would be waited for without end."""
-        if not self._kernel.flows.follow(flow):
+        if not self._loop.flows.report_end(flow):
             at = self._place(flow)
             if at >= 0:
                 self._words[at + _ABOUT] |= _FOLLOWED
@@ -74,7 +75,7 @@ class Over:
     def mark(self, flow: int, name_status: int) -> None:
         """Keep with a flow what a message told of its name, a number in `NAME_STATUSES`; a
         greater one stands over a lesser."""
-        if self._kernel.flows.mark(flow, name_status):
+        if self._loop.flows.set_name_status(flow, name_status):
             return
         at = self._place(flow)
         if at >= 0:
@@ -90,8 +91,9 @@ class Over:
         return self._places.get(flow, -1)
 
     def idle(self, kind: int, flow: int, hello: bytes) -> bool:
-        """Whether a hello shows a name of no interest, which counts it."""
-        if not self._kernel.idle(kind, hello):
+        """Whether a hello shows a name of no interest, which counts it. A hello that the loop has
+        prefiltered is not of no interest."""
+        if self.prefiltered or not self._loop.prefilter.messages.uninteresting(kind, hello):
             return False
         self.mark(flow, _NAMED)
         return True

@@ -1,22 +1,25 @@
-cdef class Slots:
+cimport cython
+
+@cython.final
+cdef class FlowTable:
     cdef long long[::1] table
     cdef long long[::1] index
     cdef long long mask
-    cdef public long long flows
-    cdef public long long evicted
+    cdef readonly long long total
+    cdef readonly long long evicted
     cdef bint recording
-    cdef bint fresh
+    cdef bint is_new
     cdef object store
-    cdef long long[::1] ended
-    cdef long long over
+    cdef long long[::1] closed_words
+    cdef readonly long long closed
 
     cdef Py_ssize_t find(self, long long key, long long now) noexcept nogil
     cdef Py_ssize_t seek(self, long long key) noexcept nogil
-    cdef void client(self, Py_ssize_t slot, int side, bint started) noexcept nogil
+    cdef void set_client(self, Py_ssize_t slot, int side, bint started) noexcept nogil
     cdef void close(self, Py_ssize_t slot) noexcept nogil
-    cdef void tell(self, Py_ssize_t slot, long long name_status) noexcept nogil
-    cdef void told(self, Py_ssize_t slot, int side, long long begun) noexcept nogil
-    cdef bint settled(self, Py_ssize_t slot, int side) noexcept nogil
-    cdef void elsewhere(self, long long flow) noexcept nogil
-    cdef void count(self, Py_ssize_t slot, int side, long long size) noexcept nogil
+    cdef void raise_name_status(self, Py_ssize_t slot, long long name_status) noexcept nogil
+    cdef void report_hello(self, Py_ssize_t slot, int side, long long begun) noexcept nogil
+    cdef bint hello_reported(self, Py_ssize_t slot, int side) noexcept nogil
+    cdef void hand_to_parser(self, long long flow) noexcept nogil
+    cdef void add_bytes(self, Py_ssize_t slot, int side, long long size) noexcept nogil
     cdef long long name(self, Py_ssize_t slot) noexcept nogil

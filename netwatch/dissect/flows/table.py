@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The table of flows: a slot for each conversation, what is known of it, and its end.
+"""The flow table: a slot for each conversation, with what is known of it.
 
-The table is set-associative, eight slots a set: a full set drops the slot that was
-silent longest, opened ones without data first, and counts it where the flow may still
-have been alive. Where flows are recorded, what is dropped, and at the end all that is
-left, is written to a list of flows that are over, with their ends and what came of them.
+The table is set-associative with eight slots a set. A full set evicts the slot that was silent
+longest, connections without data first. An eviction is counted where the flow may still have been
+alive. Where flows are recorded, evicted ones, and at the end all others, are appended to a list of
+closed flows. The words of a slot are the ``FLOW_`` constants of `netwatch.dissect.loop.layout`.
 """
 
 from array import array
@@ -14,114 +14,79 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython
 
-WIDTH = cython.declare(cython.Py_ssize_t, 24)
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.loop import layout
+else:
+    from netwatch.dissect.loop import layout
+
+from netwatch.core.buffers import Words
+
 WAYS = cython.declare(cython.Py_ssize_t, 8)
+"""Slots in a set."""
+
 LINE = cython.declare(cython.Py_ssize_t, 8)
-"""Words of a line of the cache."""
+"""Words in a line of the processor's cache."""
 
-# A slot: flow key, time of the last packet, for each side where what is owed starts
-# (TCP sequence number) and its length above it, payload bytes of each side, the state
-# of each side with the number of early segments passed on, and the generation with the
-# name_status above it. Then, looked at when the flow starts and ends only: time of the first
-# packet, addresses of side 0 and side 1 (four words each), ports, and what else is known:
-# protocol, whether IPv6, VLAN, who opened it; number of the first packet, and the MACs of
-# both sides in it. Last, of hellos that the loop itself reads: when the side whose hello
-# was told sent last, and the flow's entry on the desk and 1. With datagrams, the first word
-# of what is owed is when that hello began.
-KEY = cython.declare(cython.Py_ssize_t, 0)
-LAST = cython.declare(cython.Py_ssize_t, 1)
-OWED = cython.declare(cython.Py_ssize_t, 2)
-BYTES = cython.declare(cython.Py_ssize_t, 4)
-STATE = cython.declare(cython.Py_ssize_t, 6)
-GENERATION = cython.declare(cython.Py_ssize_t, 7)
-FIRST = cython.declare(cython.Py_ssize_t, 8)
-ADDRESSES = cython.declare(cython.Py_ssize_t, 9)
-PORTS = cython.declare(cython.Py_ssize_t, 17)
-ABOUT = cython.declare(cython.Py_ssize_t, 18)
-NUMBER = cython.declare(cython.Py_ssize_t, 19)
-MACS = cython.declare(cython.Py_ssize_t, 20)
-SPOKE = cython.declare(cython.Py_ssize_t, 22)
-ENTRY = cython.declare(cython.Py_ssize_t, 23)
+EXPECTING_GRACE = cython.declare(cython.longlong, 30_000_000_000)
+"""A flow of which more bytes are expected is evicted so much later than others, ns."""
 
-# In ABOUT: protocol in 8 bits, IPv6, client known, client is side 1, start seen, a hello in
-# datagrams was told here, side 1 sent that, hellos of the flow are read elsewhere, its end
-# is to be told; VLAN and 1 from bit 16 on.
-IPV6 = cython.declare(cython.longlong, 1 << 8)
-CLIENT = cython.declare(cython.longlong, 1 << 9)
-CLIENT_1 = cython.declare(cython.longlong, 1 << 10)
-STARTED = cython.declare(cython.longlong, 1 << 11)
-TOLD = cython.declare(cython.longlong, 1 << 12)
-TOLD_1 = cython.declare(cython.longlong, 1 << 13)
-ELSEWHERE = cython.declare(cython.longlong, 1 << 14)
-FOLLOWED = cython.declare(cython.longlong, 1 << 15)
-
-WAITING = cython.declare(cython.longlong, 2)
-"""The state of a side that owes bytes (`netwatch.dissect.flows.tcp_state`)."""
-
-FIELDS = 24
-"""Words of a slot, as a flow that is over is told."""
-
-GRACE = cython.declare(cython.longlong, 30_000_000_000)
-"""A waiting side is kept this much longer than others when its set is full, ns."""
-
-AGAIN = cython.declare(cython.longlong, 10_000_000_000)
-"""Silence after which the same ports may start another connection, ns, as
-`netwatch.dissect.reassembly.handshakes` has it."""
+NEW_CONNECTION = cython.declare(cython.longlong, 10_000_000_000)
+"""Silence after which the same ports may start another connection, ns, as in
+`netwatch.dissect.reassembly.handshakes`."""
 
 ALIVE = cython.declare(cython.longlong, 60_000_000_000)
-"""A flow silent for less may still be alive when its slot is taken, ns."""
+"""A flow that was silent for less may still be alive when its slot is reused, ns."""
 
-LIST = cython.declare(cython.longlong, 4096)
+CAPACITY = cython.declare(cython.longlong, 4096)
 MARGIN = cython.declare(cython.longlong, 128)
+"""Closed flows that wait at most before the loop stops to report them, and how many more one
+packet may close."""
 
-FOREVER = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
+LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
 KEY_MASK = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFF00)
 
 
+@cython.final
 @cython.cclass
-class Slots:
+class FlowTable:
     """A table of `slots` conversations (a power of two), both sides of each in one slot.
 
-    A key is 63 bits, the same for both directions, its low 8 bits are not used; `side`
-    is 0 or 1, by which end sends. `index` has the keys alone, close together. `fresh` is
-    whether `find` made the slot that it gave.
+    A key has 63 bits and is the same for both directions; its low 8 bits are not used. A side is 0
+    or 1, by which end sends. `index` contains the keys alone, close together. `is_new` says
+    whether `find` has created the slot that it returned. `total` counts all conversations,
+    `evicted` those whose slot was reused while they may have been alive. With `recording`,
+    `closed` flows wait in a list, each with the words of its slot.
     """
 
     def __init__(self, slots: int, recording: bool = False) -> None:
         if slots < 8 or slots & (slots - 1):
-            raise ValueError("slots must be a power of two, eight at least")
-        table = array("q", bytes(8 * (WIDTH * slots + LINE)))
-        # so that the first words of a slot share a line of the processor's cache
+            raise ValueError("slots must be a power of two, at least eight")
+        table = array("q", bytes(8 * (layout.FLOW_WORDS * slots + LINE)))
+        # The first words of a slot share one line of the processor's cache.
         start = -(table.buffer_info()[0] // 8) % LINE
-        self.table = memoryview(table)[start : start + WIDTH * slots]
-        self.index = array("q", bytes(8 * slots))
+        self.table: Words = memoryview(table)[start : start + layout.FLOW_WORDS * slots]
+        self.index: Words = array("q", bytes(8 * slots))
         self.mask = slots // 8 - 1
-        self.flows = 0
+        self.total = 0
         self.evicted = 0
-        self.fresh = False
+        self.is_new = False
         self.recording = recording
-        self.store = array("q", bytes(8 * WIDTH * (LIST + MARGIN)) if recording else bytes(8))
-        self.ended = self.store
-        self.over = 0
+        self.store = array("q", bytes(8 * layout.FLOW_WORDS * (CAPACITY + MARGIN)) if recording else bytes(8))
+        self.closed_words: Words = self.store
+        self.closed = 0
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    @cython.final
     def seek(self, key: cython.longlong) -> cython.Py_ssize_t:
-        """Where the slot of `key` starts, or -1."""
+        """Where the slot of `key` starts; -1 where it has none."""
         first: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS
         place: cython.Py_ssize_t
         for place in range(first, first + WAYS):
             if self.index[place] == key:
-                return place * WIDTH
+                return place * layout.FLOW_WORDS
         return -1
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def find(self, key: cython.longlong, now: cython.longlong) -> cython.Py_ssize_t:
-        """Where the slot of `key` starts, made where there was none."""
+        """Where the slot of `key` starts. It is created where there was none, and replaces the
+        slot of its set that was silent longest where all are used."""
         slot: cython.Py_ssize_t = self.seek(key)
         victim: cython.Py_ssize_t
         way: cython.Py_ssize_t
@@ -129,178 +94,155 @@ class Slots:
         oldest: cython.longlong = 0
         state: cython.longlong
         if slot >= 0:
-            self.table[slot + LAST] = now
-            self.fresh = False
+            self.table[slot + layout.FLOW_LAST] = now
+            self.is_new = False
             return slot
-        slot = ((key >> 9) & self.mask) * WAYS * WIDTH
+        slot = ((key >> 9) & self.mask) * WAYS * layout.FLOW_WORDS
         victim = slot
         for way in range(WAYS):
-            state = self.table[slot + STATE]
-            age = self.table[slot + LAST]
-            if state & 7 == WAITING or (state >> 8) & 7 == WAITING:
-                age += GRACE
-            elif self.table[slot + BYTES] + self.table[slot + BYTES + 1] == 0:
-                age -= GRACE
+            state = self.table[slot + layout.FLOW_STATE]
+            age = self.table[slot + layout.FLOW_LAST]
+            if state & 7 == layout.STATE_EXPECTING or (state >> 8) & 7 == layout.STATE_EXPECTING:
+                age += EXPECTING_GRACE
+            elif self.table[slot + layout.FLOW_BYTES] + self.table[slot + layout.FLOW_BYTES + 1] == 0:
+                age -= EXPECTING_GRACE
             if self.table[slot] == 0:
-                age = -GRACE - 1
+                age = -EXPECTING_GRACE - 1
             if way == 0 or age < oldest:
                 oldest = age
                 victim = slot
-            slot += WIDTH
+            slot += layout.FLOW_WORDS
         if self.table[victim] != 0:
-            if now - self.table[victim + LAST] < ALIVE:
+            if now - self.table[victim + layout.FLOW_LAST] < ALIVE:
                 self.evicted += 1
             self.close(victim)
-        self.flows += 1
-        for way in range(WIDTH):
+        self.total += 1
+        for way in range(layout.FLOW_WORDS):
             self.table[victim + way] = 0
         self.table[victim] = key
-        self.index[victim // WIDTH] = key
-        self.table[victim + LAST] = now
-        self.table[victim + FIRST] = now
-        self.fresh = True
+        self.index[victim // layout.FLOW_WORDS] = key
+        self.table[victim + layout.FLOW_LAST] = now
+        self.table[victim + layout.FLOW_FIRST] = now
+        self.is_new = True
         return victim
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def client(
+    def set_client(
         self, slot: cython.Py_ssize_t, side: cython.int, started: cython.bint
     ) -> cython.void:
-        """Which side of the flow asks; `started` where its very start was seen."""
-        word: cython.longlong = self.table[slot + ABOUT]
-        if word & CLIENT == 0 or started:
-            word &= ~CLIENT_1
-            word |= CLIENT | (CLIENT_1 if side else 0) | (STARTED if started else 0)
-            self.table[slot + ABOUT] = word
+        """Set which side is the client; `started` where the first packet of the flow was seen."""
+        word: cython.longlong = self.table[slot + layout.FLOW_FLAGS]
+        if word & layout.FLAG_CLIENT_KNOWN == 0 or started:
+            word &= ~layout.FLAG_CLIENT_1
+            word |= layout.FLAG_CLIENT_KNOWN | (layout.FLAG_CLIENT_1 if side else 0) | (layout.FLAG_START_SEEN if started else 0)
+            self.table[slot + layout.FLOW_FLAGS] = word
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def close(self, slot: cython.Py_ssize_t) -> cython.void:
-        """A flow is over: write it to the list, where flows are recorded."""
+        """A flow is over: append it to the list, where flows are recorded."""
         i: cython.Py_ssize_t
-        at: cython.Py_ssize_t = self.over * WIDTH
-        if not self.recording or self.over >= LIST + MARGIN:
+        at: cython.Py_ssize_t = self.closed * layout.FLOW_WORDS
+        if not self.recording or self.closed >= CAPACITY + MARGIN:
             return
-        for i in range(WIDTH):
-            self.ended[at + i] = self.table[slot + i]
-        self.over += 1
+        for i in range(layout.FLOW_WORDS):
+            self.closed_words[at + i] = self.table[slot + i]
+        self.closed += 1
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def tell(self, slot: cython.Py_ssize_t, name_status: cython.longlong) -> cython.void:
-        """What became of the flow's name, a number; a greater one stands over a lesser."""
-        word: cython.longlong = self.table[slot + GENERATION]
+    def raise_name_status(self, slot: cython.Py_ssize_t, name_status: cython.longlong) -> cython.void:
+        """Set the flow's name status, a number, unless it has a greater one."""
+        word: cython.longlong = self.table[slot + layout.FLOW_GENERATION]
         if name_status > (word >> 8) & 255:
-            self.table[slot + GENERATION] = (word & 255) | (name_status << 8)
+            self.table[slot + layout.FLOW_GENERATION] = (word & 255) | (name_status << 8)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def told(
+    def report_hello(
         self, slot: cython.Py_ssize_t, side: cython.int, begun: cython.longlong
     ) -> cython.void:
-        """The hello that `side` sent in datagrams, from the time `begun` on, was told."""
-        self.table[slot + ABOUT] |= TOLD | (TOLD_1 if side else 0)
-        self.table[slot + OWED] = begun
-        self.table[slot + SPOKE] = self.table[slot + LAST]
+        """The name in the hello that `side` sent in datagrams, from the time `begun` on, was
+        counted."""
+        self.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_HELLO_REPORTED | (layout.FLAG_HELLO_1 if side else 0)
+        self.table[slot + layout.FLOW_EXPECTED] = begun
+        self.table[slot + layout.FLOW_HELLO_SENT] = self.table[slot + layout.FLOW_LAST]
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def settled(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
-        """Whether the hello in datagrams was told, so that what `side` sends shows nothing;
-        not after a silence, and not what was sent before that and put together since."""
-        about: cython.longlong = self.table[slot + ABOUT]
-        now: cython.longlong = self.table[slot + LAST]
-        if about & TOLD == 0:
+    def hello_reported(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
+        """Whether the name in the flow's hello was counted, so that what `side` sends shows
+        nothing more. After a silence, another connection may use the same ports."""
+        about: cython.longlong = self.table[slot + layout.FLOW_FLAGS]
+        now: cython.longlong = self.table[slot + layout.FLOW_LAST]
+        if about & layout.FLAG_HELLO_REPORTED == 0:
             return False
-        if now - self.table[slot + SPOKE] > AGAIN:
-            self.table[slot + ABOUT] = about & ~(TOLD | TOLD_1)
+        if now - self.table[slot + layout.FLOW_HELLO_SENT] > NEW_CONNECTION:
+            self.table[slot + layout.FLOW_FLAGS] = about & ~(layout.FLAG_HELLO_REPORTED | layout.FLAG_HELLO_1)
             return False
-        if side == (1 if about & TOLD_1 else 0):
-            self.table[slot + SPOKE] = now
+        if side == (1 if about & layout.FLAG_HELLO_1 else 0):
+            self.table[slot + layout.FLOW_HELLO_SENT] = now
         return True
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def elsewhere(self, flow: cython.longlong) -> cython.void:
-        """Hellos of the flow that rows name `flow` are read elsewhere from now on."""
+    def hand_to_parser(self, flow: cython.longlong) -> cython.void:
+        """Hellos of the flow that rows name `flow` go to the parsers from now on."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
-        if slot >= 0 and self.table[slot + GENERATION] & 255 == flow & 255:
-            self.table[slot + ABOUT] |= ELSEWHERE
-            self.table[slot + ENTRY] = 0
+        if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
+            self.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_HANDLED_BY_PARSER
+            self.table[slot + layout.FLOW_ENTRY] = 0
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def count(
+    def add_bytes(
         self, slot: cython.Py_ssize_t, side: cython.int, size: cython.longlong
     ) -> cython.void:
-        """Add `size` bytes of payload to `side`."""
-        self.table[slot + BYTES + side] += size
+        """Count `size` bytes of payload that `side` sent."""
+        self.table[slot + layout.FLOW_BYTES + side] += size
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def name(self, slot: cython.Py_ssize_t) -> cython.longlong:
-        """The conversation's name in rows: its key, and the generation in the low bits."""
-        return self.table[slot] | (self.table[slot + GENERATION] & 255)
+        """The flow's name in rows: its key, with the generation in the low bits."""
+        return self.table[slot] | (self.table[slot + layout.FLOW_GENERATION] & 255)
 
     def bytes_of(self, flow: cython.longlong) -> tuple[int, int]:
-        """Payload bytes of side 0 and side 1 of the conversation that rows name `flow`;
-        zeros when its slot was dropped or taken over."""
+        """Payload bytes of side 0 and side 1 of the flow that rows name `flow`; zeros where its
+        slot was evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
-        if slot < 0 or self.table[slot + GENERATION] & 255 != flow & 255:
+        if slot < 0 or self.table[slot + layout.FLOW_GENERATION] & 255 != flow & 255:
             return (0, 0)
-        return (self.table[slot + BYTES], self.table[slot + BYTES + 1])
+        return (self.table[slot + layout.FLOW_BYTES], self.table[slot + layout.FLOW_BYTES + 1])
 
-    def mark(self, flow: cython.longlong, name_status: cython.longlong) -> bool:
-        """What a message told of the name of the flow that rows name `flow` (see `tell`);
-        false where its slot was dropped or taken over."""
+    def set_name_status(self, flow: cython.longlong, name_status: cython.longlong) -> bool:
+        """Set the name status of the flow that rows name `flow`, unless it has a greater one;
+        false where its slot was evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
-        if slot >= 0 and self.table[slot + GENERATION] & 255 == flow & 255:
-            self.tell(slot, name_status)
+        if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
+            self.raise_name_status(slot, name_status)
             return True
         return False
 
-    def follow(self, flow: cython.longlong) -> bool:
-        """The end of the flow that rows name `flow` is to be told; false where its slot was
-        dropped or taken over."""
+    def report_end(self, flow: cython.longlong) -> bool:
+        """Report the end of the flow that rows name `flow` by itself, when it comes; false where
+        its slot was evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
-        if slot >= 0 and self.table[slot + GENERATION] & 255 == flow & 255:
-            self.table[slot + ABOUT] |= FOLLOWED
+        if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
+            self.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_REPORT_END
             return True
         return False
 
-    def take(self) -> "array[int]":
-        """The flows that are over since the last call, `FIELDS` integers each, in the order
-        they ended: the words of a slot."""
-        words = self.store[: self.over * WIDTH]
-        self.over = 0
+    def take_closed(self) -> Words:
+        """The flows that were closed since the last call, in order: the words of their slots,
+        `layout.FLOW_WORDS` integers each."""
+        words = self.store[: self.closed * layout.FLOW_WORDS]
+        self.closed = 0
         return words
 
-    def used(self) -> tuple[int, int]:
-        """How many slots hold a conversation, and how many there are."""
+    def usage(self) -> tuple[int, int]:
+        """How many slots are used, and how many there are."""
         slot: cython.Py_ssize_t
         count: cython.longlong = 0
-        for slot in range(0, len(self.table), WIDTH):
+        for slot in range(0, len(self.table), layout.FLOW_WORDS):
             if self.table[slot] != 0:
                 count += 1
-        return count, len(self.table) // WIDTH
+        return count, len(self.table) // layout.FLOW_WORDS
 
-    def drain(self, before: cython.longlong = FOREVER) -> bool:
-        """Close flows whose last packet came earlier than `before` (ns), all where nothing
-        is said, as many as the list has room for; whether that were all."""
+    def close_flows(self, before: cython.longlong = LATEST) -> bool:
+        """Close all flows whose last packet came earlier than `before` (ns), by default all
+        there are; false where the list is full, to be called again once it was taken."""
         slot: cython.Py_ssize_t
-        for slot in range(0, len(self.table), WIDTH):
-            if self.table[slot] != 0 and self.table[slot + LAST] < before:
-                if self.over >= LIST:
+        for slot in range(0, len(self.table), layout.FLOW_WORDS):
+            if self.table[slot] != 0 and self.table[slot + layout.FLOW_LAST] < before:
+                if self.closed >= CAPACITY:
                     return False
                 self.close(slot)
                 self.table[slot] = 0
-                self.index[slot // WIDTH] = 0
+                self.index[slot // layout.FLOW_WORDS] = 0
         return True

@@ -1,17 +1,21 @@
-from netwatch.dissect.flows.table cimport Slots
+cimport cython
+from netwatch.dissect.flows.table cimport FlowTable
 
-cdef class Flows(Slots):
-    cdef bint is_open(self, Py_ssize_t slot, int side) noexcept nogil
+@cython.final
+cdef class TcpState:
+    cdef FlowTable flows
+
     cdef void set_state(self, Py_ssize_t slot, int side, long long state) noexcept nogil
-    cdef void opened(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
-    cdef bint first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
-    cdef bint may_begin(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint syn(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
-    cdef void quiet(self, Py_ssize_t slot, int side) noexcept nogil
-    cdef bint repeated(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
-    cdef void finish(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
-    cdef bint alone(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
-    cdef void wait(self, Py_ssize_t slot, int side) noexcept nogil
-    cdef void owe(self, Py_ssize_t slot, int side, long long seq, long long need) noexcept nogil
-    cdef int talks(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
-    cdef bint wants(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil
+    cdef void syn_ack(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef bint only_opened(self, Py_ssize_t slot, int side) noexcept nogil
+    cdef bint is_first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef bint may_be_first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef void ignore(self, Py_ssize_t slot, int side) noexcept nogil
+    cdef void complete(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef bint is_repeated(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef bint is_separate(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef void expect_datagrams(self, Py_ssize_t slot, int side) noexcept nogil
+    cdef void expect(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil
+    cdef int in_conversation(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef bint is_expected(self, Py_ssize_t slot, int side, long long seq, long long size) noexcept nogil

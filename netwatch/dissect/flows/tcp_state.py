@@ -1,12 +1,11 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The flows that are owed more bytes: the state of TCP in the hot loop.
+"""TCP in the packet loop: of which side of which flow are more bytes expected.
 
-A ClientHello or request head does not fit one segment any more, and its continuation
-looks like nothing. So each conversation has a slot in a table of fixed size; a side of
-it is *opened* by its SYN, *owed* from the first byte of something that goes on, *early*
-when it was met in mid-flow (its first segments may be a hello's end that came before
-its start), and else *quiet*. Only segments of sides that are not quiet are passed on.
-The slot also counts the payload bytes of each side.
+Most ClientHellos and request heads do not fit one segment, and their continuation matches no mask.
+So the flow table has a state for each side: *opened* by its SYN, *expecting* from the first byte of a
+message that is not whole, *midstream* where the capture began amid the connection (the first segments
+may then be the end of a hello that came before its start), and otherwise *ignored*. Only segments of
+sides that are not ignored go to the parsers.
 """
 
 try:
@@ -15,210 +14,163 @@ except ImportError:
     from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.flows.table import Slots
+    from cython.cimports.netwatch.dissect.flows.table import FlowTable
+    from cython.cimports.netwatch.dissect.loop import layout
 else:
-    from netwatch.dissect.flows.table import Slots
-
-LAST = cython.declare(cython.Py_ssize_t, 1)
-OWED = cython.declare(cython.Py_ssize_t, 2)
-BYTES = cython.declare(cython.Py_ssize_t, 4)
-STATE = cython.declare(cython.Py_ssize_t, 6)
-GENERATION = cython.declare(cython.Py_ssize_t, 7)
-FIRST = cython.declare(cython.Py_ssize_t, 8)
-
-NEW = cython.declare(cython.longlong, 0)
-OPENED = cython.declare(cython.longlong, 1)
-WAITING = cython.declare(cython.longlong, 2)
-EARLY = cython.declare(cython.longlong, 3)
-QUIET = cython.declare(cython.longlong, 4)
+    from netwatch.dissect.flows.table import FlowTable
+    from netwatch.dissect.loop import layout
 
 EARLY_SEGMENTS = cython.declare(cython.longlong, 16)
-"""Segments passed on of a side that was met in mid-flow and looked like nothing yet."""
+"""Segments that go to the parser of a side that was met in midstream and matched no mask."""
 
 WINDOW = cython.declare(cython.longlong, 65536)
-"""How far behind the SYN's number a segment may lie that came before the first one."""
+"""How far behind the number in its SYN a segment of a side may be that comes before the first
+one, bytes."""
 
 WHOLE = cython.declare(cython.longlong, 1)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 
 
+@cython.final
 @cython.cclass
-class Flows(Slots):
-    """What each side of a conversation has begun, and owes."""
+class TcpState:
+    """What each side of a conversation has begun and what is expected of it, in the slots of
+    `flows`. Sequence numbers are those of TCP, modulo 2**32."""
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
+    def __init__(self, flows: FlowTable) -> None:
+        self.flows = flows
+
     def set_state(
         self, slot: cython.Py_ssize_t, side: cython.int, state: cython.longlong
     ) -> cython.void:
-        """Put one side into a state, leaving the other's."""
+        """Set the state of one side, with its count of early segments."""
         shift: cython.int = 8 * side
-        keep: cython.longlong = self.table[slot + STATE] & (255 << (8 - shift))
-        self.table[slot + STATE] = keep | (state << shift)
+        keep: cython.longlong = self.flows.table[slot + layout.FLOW_STATE] & (255 << (8 - shift))
+        self.flows.table[slot + layout.FLOW_STATE] = keep | (state << shift)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def syn(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
-        """A connection is asked for: the first byte of `side` will have the number `seq`.
-        Ports used again make a new generation, a SYN that comes again or late does not;
-        whether it did."""
-        known: cython.longlong = self.table[slot + OWED + side]
-        again: cython.bint = self.table[slot + STATE] != 0
+        """A SYN: the first byte of `side` will have the number `seq`. Whether the ports are used
+        again, for a new generation of the flow; a SYN that is repeated or late begins none."""
+        known: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
+        again: cython.bint = self.flows.table[slot + layout.FLOW_STATE] != 0
         if again:
             if known >> 32 and known & SEQ == seq:
                 return False
-            self.close(slot)
-            self.table[slot + GENERATION] = (self.table[slot + GENERATION] + 1) & 255
-            self.table[slot + BYTES] = 0
-            self.table[slot + BYTES + 1] = 0
-            self.table[slot + FIRST] = self.table[slot + LAST]
-            self.flows += 1
-        self.table[slot + STATE] = OPENED << (8 * side)
-        self.table[slot + OWED + side] = seq | (WINDOW << 32)
+            self.flows.close(slot)
+            self.flows.table[slot + layout.FLOW_GENERATION] = (self.flows.table[slot + layout.FLOW_GENERATION] + 1) & 255
+            self.flows.table[slot + layout.FLOW_BYTES] = 0
+            self.flows.table[slot + layout.FLOW_BYTES + 1] = 0
+            self.flows.table[slot + layout.FLOW_FIRST] = self.flows.table[slot + layout.FLOW_LAST]
+            self.flows.total += 1
+        self.flows.table[slot + layout.FLOW_STATE] = layout.STATE_OPENED << (8 * side)
+        self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | (WINDOW << 32)
         return again
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def opened(
+    def syn_ack(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
     ) -> cython.void:
-        """The side that was asked answers: its first byte will have the number `seq`."""
-        self.set_state(slot, side, OPENED)
-        self.table[slot + OWED + side] = seq | (WINDOW << 32)
+        """A SYN with ACK: the first byte of `side` will have the number `seq`."""
+        self.set_state(slot, side, layout.STATE_OPENED)
+        self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | (WINDOW << 32)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def is_open(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
-        """Whether of `side` no more than its SYN is known."""
-        return (self.table[slot + STATE] >> (8 * side)) & 255 == OPENED
+    def only_opened(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
+        """Whether nothing of `side` but its SYN was seen."""
+        return (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255 == layout.STATE_OPENED
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def first(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
-        """Whether `seq` is the number of the first byte of `side`, as far as is known."""
-        return self.is_open(slot, side) and self.table[slot + OWED + side] & SEQ == seq
+    def is_first(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
+        """Whether `seq` is known to be the number of the first byte of `side`."""
+        return self.only_opened(slot, side) and self.flows.table[slot + layout.FLOW_EXPECTED + side] & SEQ == seq
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def may_begin(
+    def may_be_first(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
     ) -> cython.bint:
-        """Whether `seq` may be the number of the first byte of `side`: it is known to
-        be, or nothing is known."""
-        state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 7
-        return state in (NEW, EARLY) or self.first(slot, side, seq)
+        """Whether `seq` may be the number of the first byte of `side`: it is known to be, or
+        nothing is known."""
+        state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 7
+        return state in (layout.STATE_NEW, layout.STATE_MIDSTREAM) or self.is_first(slot, side, seq)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def quiet(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
-        """Nothing more is wanted of `side`, whatever it looks like later is."""
-        self.set_state(slot, side, QUIET)
+    def ignore(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
+        """Nothing more of `side` is of interest unless it looks like the beginning of a message."""
+        self.set_state(slot, side, layout.STATE_IGNORED)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def finish(
+    def complete(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
     ) -> cython.void:
-        """A whole message started at `seq`; nothing more is wanted of `side`."""
-        self.set_state(slot, side, QUIET)
-        self.table[slot + OWED + side] = seq | (WHOLE << 32)
+        """A whole message started at `seq`, and nothing more of `side` is expected."""
+        self.set_state(slot, side, layout.STATE_IGNORED)
+        self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | (WHOLE << 32)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def repeated(
+    def is_repeated(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
     ) -> cython.bint:
-        """Whether the last whole message of `side` started at `seq` as well."""
-        state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 255
-        return state == QUIET and self.table[slot + OWED + side] == seq | (WHOLE << 32)
+        """Whether the last whole message of `side` started at `seq`, too."""
+        state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
+        return state == layout.STATE_IGNORED and self.flows.table[slot + layout.FLOW_EXPECTED + side] == seq | (WHOLE << 32)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def alone(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
-        """Whether a message of `side` at `seq` stands alone: it is the first one, or begins
-        behind the start of the last, which was whole."""
-        state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 255
-        known: cython.longlong = self.table[slot + OWED + side]
+    def is_separate(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
+        """Whether a message of `side` at `seq` can be read by itself: it is the first one, or it
+        begins behind the start of the last one, which was whole."""
+        state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
+        known: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
         ahead: cython.longlong = (seq - known) & SEQ
-        if state == QUIET:
+        if state == layout.STATE_IGNORED:
             return known >> 32 == WHOLE and 0 < ahead <= SEQ >> 1
-        return state == NEW or self.first(slot, side, seq)
+        return state == layout.STATE_NEW or self.is_first(slot, side, seq)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def wait(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
-        """`side` began a message in datagrams, which may or may not become whole."""
-        self.set_state(slot, side, WAITING)
+    def expect_datagrams(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
+        """`side` began a message in datagrams, of which more may come."""
+        self.set_state(slot, side, layout.STATE_EXPECTING)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def owe(
+    def expect(
         self,
         slot: cython.Py_ssize_t,
         side: cython.int,
         seq: cython.longlong,
-        need: cython.longlong,
+        size: cython.longlong,
     ) -> cython.void:
-        """`side` owes `need` bytes from `seq` on."""
-        self.set_state(slot, side, WAITING)
-        self.table[slot + OWED + side] = seq | (need << 32)
+        """`size` bytes of `side` are expected from `seq` on."""
+        self.set_state(slot, side, layout.STATE_EXPECTING)
+        self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | (size << 32)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def talks(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.int:
-        """1 where `side` owes more than a message, and a segment at `seq` is of that: it is
-        to be passed on whatever it looks like; 2 where it is the first behind that."""
-        owed: cython.longlong = self.table[slot + OWED + side]
-        ahead: cython.longlong = (seq - owed) & SEQ
-        state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 255
-        if owed >> 32 <= WINDOW or state != WAITING or ahead > SEQ >> 1:
+    def in_conversation(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.int:
+        """1 where more than a message is expected of `side` and the segment at `seq` is part of
+        it, so that it goes to the parser whatever it looks like; 2 where the segment is the first
+        behind that; else 0."""
+        expected: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
+        ahead: cython.longlong = (seq - expected) & SEQ
+        state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
+        if expected >> 32 <= WINDOW or state != layout.STATE_EXPECTING or ahead > SEQ >> 1:
             return 0
-        if ahead < owed >> 32:
+        if ahead < expected >> 32:
             return 1
-        self.quiet(slot, side)
+        self.ignore(slot, side)
         return 2
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def wants(
+    def is_expected(
         self,
         slot: cython.Py_ssize_t,
         side: cython.int,
         seq: cython.longlong,
         size: cython.longlong,
     ) -> cython.bint:
-        """Whether a segment that looks like nothing is to be passed on all the same."""
-        state: cython.longlong = (self.table[slot + STATE] >> (8 * side)) & 255
-        owed: cython.longlong = self.table[slot + OWED + side]
-        start: cython.longlong = owed & SEQ
+        """Whether a segment that matches no mask goes to the parser all the same."""
+        state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
+        expected: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
+        start: cython.longlong = expected & SEQ
         ahead: cython.longlong = (seq - start) & SEQ
-        if state == QUIET:
+        if state == layout.STATE_IGNORED:
             return False
-        if state == OPENED:
+        if state == layout.STATE_OPENED:
             if ahead == 0 and size >= 8:
-                self.quiet(slot, side)
+                self.ignore(slot, side)
                 return False
             return ahead < WINDOW
-        if state == WAITING:
-            return ahead < owed >> 32 or ahead + size > SEQ + 1
-        if state == NEW:
-            state = EARLY
+        if state == layout.STATE_EXPECTING:
+            return ahead < expected >> 32 or ahead + size > SEQ + 1
+        if state == layout.STATE_NEW:
+            state = layout.STATE_MIDSTREAM
         if state >> 3 >= EARLY_SEGMENTS:
-            self.quiet(slot, side)
+            self.ignore(slot, side)
             return False
         self.set_state(slot, side, state + 8)
         return True

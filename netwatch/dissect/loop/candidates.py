@@ -1,10 +1,12 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""Rows: what the packet loop hands on, at once or from the desk.
+"""Candidates: the packets that the loop hands to the parsers, as rows of integers.
 
-A row tells where in its packet things lie (`netwatch.dissect.loop.loop.COLUMNS`). One of a
-packet that was kept on the desk has as its record a negative number, by which the packet
-is found there, and offsets from the packet's start.
+A row says where in its packet things are (``ROW_`` in `netwatch.dissect.loop.layout`). The row of a
+packet that was copied to the hello buffer has a negative number as its record, by which the packet
+is found there, and its offsets count from the packet's start.
 """
+
+from array import array
 
 try:
     import cython
@@ -12,142 +14,102 @@ except ImportError:
     from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.loop.dns_addresses import Lookups
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
 else:
-    from netwatch.dissect.loop.dns_addresses import Lookups
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.cursor import Cursor
 
-WIDTH = cython.declare(cython.Py_ssize_t, 16)
-KIND_FRAGMENT = cython.declare(cython.longlong, 7)
-KIND_ARP = cython.declare(cython.longlong, 16)
+from netwatch.core.buffers import Words
 
-# An entry of the desk and its rows, as `netwatch.dissect.loop.hello_buffer` has them. Behind
-# the columns of such a row are the time of the packet, its length as captured and on the wire,
-# its interface and tag, as in its record; its number below its source, and its interface list.
-FLOW = cython.declare(cython.Py_ssize_t, 0)
-TIME = cython.declare(cython.Py_ssize_t, 3)
-PIECES = cython.declare(cython.Py_ssize_t, 5)
-ENTRY = cython.declare(cython.Py_ssize_t, 8)
-ROW = cython.declare(cython.Py_ssize_t, 24)
-RECORD = cython.declare(cython.Py_ssize_t, 6)
-EACH = cython.declare(cython.Py_ssize_t, 4)
+FULL = cython.declare(cython.longlong, 4096)
+"""Rows after which a list is handed over, with the next packet to go on with."""
+
+MARGIN = cython.declare(cython.longlong, 64)
+"""Rows that the packets in one A-MSDU may add to a full list."""
+
+BUFFERED = cython.declare(cython.longlong, 16)
+"""Rows that one packet may add beside, of packets before it in the hello buffer."""
 
 
+@cython.final
 @cython.cclass
-class Rows(Lookups):
-    """Writes rows into `out`, of which `count` are there; `candidates` counts them all.
-    `records` are those of the block, `holding` is whether packets may be kept."""
+class Candidates:
+    """Writes rows of the packet at the cursor. There are `count` of them in the list, and were
+    `total` since the beginning, without those of `layout.KIND_OPENING`.
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
+    Of the packet, `side` is which side of its flow sent it, and `prefiltered` whether the
+    prefilter has read the hello that it makes whole, so that nobody does so again.
+    """
+
+    def __init__(self, cursor: Cursor) -> None:
+        size = FULL + MARGIN + BUFFERED
+        self.cursor = cursor
+        self.buffer = array("q", bytes(8 * size * layout.ROW_COLUMNS))
+        self.rows: Words = self.buffer
+        self.count = 0
+        self.total = 0
+        self.side = 0
+        self.prefiltered = False
+
     def write(
         self,
-        out: cython.longlong[::1],
+        out: Words,
         row: cython.Py_ssize_t,
         kind: cython.longlong,
         at: cython.Py_ssize_t,
-        seq: cython.longlong,
+        sequence: cython.longlong,
         flow: cython.longlong,
     ) -> cython.void:
-        """Write a row for the payload at `at` of the packet at hand."""
-        ported: cython.bint = kind != KIND_FRAGMENT and kind < KIND_ARP
-        out[row] = kind
-        out[row + 1] = self.record
-        out[row + 2] = at
-        out[row + 3] = self.end - at
-        out[row + 4] = self.wire_end - at
-        out[row + 5] = self.u16(self.at) if ported else 0
-        out[row + 6] = self.u16(self.at + 2) if ported else 0
-        out[row + 7] = self.addr
-        out[row + 8] = self.addr_len
-        out[row + 9] = self.src_mac
-        out[row + 10] = self.dst_mac
-        out[row + 11] = self.vlan
-        out[row + 12] = seq
-        out[row + 13] = flow
-        out[row + 14] = self.side
-        out[row + 15] = self.proto
+        """Write a row of `kind` for the payload at `at`, to the place `row` of `out`."""
+        ported: cython.bint = kind != layout.KIND_FRAGMENT and kind < layout.KIND_ARP
+        out[row + layout.ROW_KIND] = kind
+        out[row + layout.ROW_RECORD] = self.cursor.record
+        out[row + layout.ROW_PAYLOAD] = at
+        out[row + layout.ROW_CAPTURED] = self.cursor.end - at
+        out[row + layout.ROW_WIRE] = self.cursor.wire_end - at
+        out[row + layout.ROW_SOURCE_PORT] = self.cursor.u16(self.cursor.at) if ported else 0
+        out[row + layout.ROW_DESTINATION_PORT] = (
+            self.cursor.u16(self.cursor.at + 2) if ported else 0
+        )
+        out[row + layout.ROW_ADDRESSES] = self.cursor.addresses
+        out[row + layout.ROW_ADDRESS_SIZE] = self.cursor.address_size
+        out[row + layout.ROW_SOURCE_MAC] = self.cursor.source_mac
+        out[row + layout.ROW_DESTINATION_MAC] = self.cursor.destination_mac
+        out[row + layout.ROW_VLAN] = self.cursor.vlan
+        out[row + layout.ROW_SEQUENCE] = sequence
+        out[row + layout.ROW_FLOW] = flow
+        out[row + layout.ROW_SIDE] = self.side
+        out[row + layout.ROW_PROTOCOL] = self.cursor.protocol
+        out[row + layout.ROW_PREFILTERED] = self.prefiltered
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def emit(
         self,
         kind: cython.longlong,
         at: cython.Py_ssize_t,
-        seq: cython.longlong,
+        sequence: cython.longlong,
         flow: cython.longlong,
     ) -> cython.void:
-        """Hand on the payload at `at`."""
-        self.write(self.out, self.count * WIDTH, kind, at, seq, flow)
+        """Add a row for the payload at `at`."""
+        self.write(self.rows, self.count * layout.ROW_COLUMNS, kind, at, sequence, flow)
         self.count += 1
-        self.candidates += 1
+        self.total += 1
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def hold(
-        self,
-        entry: cython.Py_ssize_t,
-        kind: cython.longlong,
-        at: cython.Py_ssize_t,
-        seq: cython.longlong,
-        flow: cython.longlong,
-    ) -> cython.bint:
-        """Keep the packet at hand with an entry of the desk; false where it has no room."""
-        words: cython.Py_ssize_t = RECORD * self.record
-        start: cython.Py_ssize_t = self.records[words + 1]
-        row: cython.Py_ssize_t
-        if not self.holding:
-            return False
-        row = self.desk.keep(entry, self.data, start, self.records[words + 2])
-        if row < 0:
-            return False
-        self.write(self.desk.rows, row, kind, at, seq, flow)
-        self.desk.rows[row + 1] = -1 - row // ROW
-        self.desk.rows[row + 2] -= start
-        self.desk.rows[row + 7] -= start
-        if self.src_mac >= 0:
-            self.desk.rows[row + 9] -= start
-        if self.dst_mac >= 0:
-            self.desk.rows[row + 10] -= start
-        self.desk.rows[row + 16] = self.now
-        self.desk.rows[row + 17] = self.records[words + 2]
-        self.desk.rows[row + 18] = self.records[words + 3]
-        self.desk.rows[row + 19] = self.records[words + 4]
-        self.desk.rows[row + 20] = self.records[words + 5]
-        self.desk.rows[row + 21] = self.first_number + self.record
-        self.desk.rows[row + 22] = self.listed
-        return True
+    def emit_opening(self, flow: cython.longlong) -> cython.void:
+        """Add a row for the first packet of a flow."""
+        self.emit(layout.KIND_OPENING, self.cursor.at, 0, flow)
+        self.total -= 1
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def release(self, entry: cython.Py_ssize_t) -> cython.void:
-        """Hand on the packets of an entry of the desk, in the order in which they came; and
-        all that its flow sends from now on."""
-        place: cython.Py_ssize_t = ENTRY * entry
-        count: cython.longlong = self.desk.entries[place + PIECES]
-        row: cython.Py_ssize_t = ROW * EACH * entry
-        to: cython.Py_ssize_t
+    def emit_buffered(self, rows: Words, row: cython.Py_ssize_t) -> cython.void:
+        """Add a row that was written to the hello buffer before, at `row` of `rows`."""
         i: cython.Py_ssize_t
-        self.flows.elsewhere(self.desk.entries[place + FLOW])
-        while count > 0:
-            to = self.count * WIDTH
-            for i in range(WIDTH):
-                self.out[to + i] = self.desk.rows[row + i]
-            self.count += 1
-            self.candidates += 1
-            row += ROW
-            count -= 1
-        self.desk.leave(entry)
+        to: cython.Py_ssize_t = self.count * layout.ROW_COLUMNS
+        for i in range(layout.ROW_COLUMNS):
+            self.rows[to + i] = rows[row + i]
+        self.count += 1
+        self.total += 1
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def age(self, before: cython.longlong) -> cython.void:
-        """Hand on the packets of entries that wait since before a time."""
-        entry: cython.Py_ssize_t = self.desk.oldest()
-        while entry >= 0 and self.desk.entries[ENTRY * entry + TIME] < before:
-            self.release(entry)
-            entry = self.desk.oldest()
+    def listed(self) -> list[int]:
+        """The rows of the list, as one flat list."""
+        rows: list[int] = self.buffer[: self.count * layout.ROW_COLUMNS].tolist()
+        return rows

@@ -1,10 +1,20 @@
-from netwatch.dissect.loop.links cimport Links
+cimport cython
+from netwatch.dissect.loop.cursor cimport Cursor
+from netwatch.dissect.loop.octets cimport Window
+from netwatch.dissect.loop.prefilter_dns cimport DnsPrefilter
 
-cdef class Lookups(Links):
+@cython.final
+cdef class AddressHash(Window):
+    cdef unsigned long long add(self, unsigned long long hash_, Py_ssize_t at, Py_ssize_t size) noexcept nogil
+
+@cython.final
+cdef class DnsAddresses:
     cdef long long[::1] answers
-    cdef public long long forgotten
-    cdef long long now
+    cdef unsigned long long salt
+    cdef readonly AddressHash packets
+    cdef AddressHash pair
+    cdef readonly long long evicted
 
-    cdef bint lookup(self, Py_ssize_t at) noexcept nogil
-    cdef unsigned long long fold(self, unsigned long long sum_, Py_ssize_t at, Py_ssize_t size) noexcept nogil
-    cdef void enter(self, unsigned long long sum_, long long now, long long until) noexcept nogil
+    cdef void remember_message(self, DnsPrefilter message, Cursor cursor) noexcept nogil
+    cdef void enter(self, unsigned long long hash_, long long now, long long until) noexcept nogil
+    cdef unsigned long long hash_of(self, bytes client, bytes address)

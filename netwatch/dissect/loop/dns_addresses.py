@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""Lookups over UDP: those of no interest are counted, and their addresses remembered.
+"""The DNS address cache: which addresses clients were given for names of no interest.
 
-A flow without a name may be known by an address that its device had resolved for a name
-of interest, unless another name led there as well. Names of no interest never leave the
-packet loop, so their addresses are kept here: a table of fixed size, by client and
-address, in which a new entry takes the place of an old one.
+A flow without a name may be known by an address that its client had resolved for a name of interest,
+unless another name led there as well. Names of no interest never leave the packet loop, so their
+addresses are stored here: in a table of fixed size, by client and address, in which a new entry
+evicts an old one.
 """
 
 from array import array
@@ -15,110 +15,122 @@ except ImportError:
     from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.loop.links import Links
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.octets import Window
+    from cython.cimports.netwatch.dissect.loop.prefilter_dns import DnsPrefilter
 else:
-    from netwatch.dissect.loop.links import Links
+    from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.octets import Window
+    from netwatch.dissect.loop.prefilter_dns import DnsPrefilter
 
+from netwatch.core.buffers import Words
 from netwatch.core.flow import DNS_TTL_GRACE
 
 SLOTS = cython.declare(cython.ulonglong, 65536)
-KEPT = cython.declare(cython.longlong, 300_000_000_000)
+"""Answers that are stored."""
+
+STORED = cython.declare(cython.longlong, 300_000_000_000)
+"""How long an answer is valid after its TTL, ns: `netwatch.core.flow.DNS_TTL_GRACE`."""
+
 SECOND = cython.declare(cython.longlong, 1_000_000_000)
 LONGEST_TTL = cython.declare(cython.longlong, 0x7FFFFFFF)
 MIX = cython.declare(cython.ulonglong, 0x1E3779B97F4A7C15)
 LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 
 
+@cython.final
 @cython.cclass
-class Lookups(Links):
-    """Holds DNS messages of UDP against what is of interest. An entry of `answers` is the
-    sum of client and address, and the times (ns) from and until which the answer may be
-    in use; `forgotten` counts entries that were in use when another took their place."""
+class AddressHash(Window):
+    """Hashes addresses."""
 
-    def remember(self) -> None:
-        """Make the table of addresses."""
-        assert KEPT == DNS_TTL_GRACE
-        self.answers = array("q", bytes(8 * 3 * SLOTS))
-        self.forgotten = 0
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def lookup(self, at: cython.Py_ssize_t) -> cython.bint:
-        """Whether the DNS message at `at` is of no interest; if so it is counted, and the
-        addresses in it are remembered for its destination."""
-        i: cython.Py_ssize_t = 0
-        sum_: cython.ulonglong
-        ttl: cython.longlong
-        if self.end < self.wire_end or not self.dns_idle(at, self.end):
-            return False
-        while i < self.count_spots:
-            sum_ = self.fold(self.salt, self.addr + self.addr_len, self.addr_len)
-            ttl = self.ttls[i] if self.ttls[i] <= LONGEST_TTL else 0
-            self.enter(
-                self.fold(sum_, self.spots[i], self.sizes[i]) | 1,
-                self.now,
-                self.now + ttl * SECOND + KEPT,
-            )
-            i += 1
-        return True
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def fold(
-        self, sum_: cython.ulonglong, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+    def add(
+        self, hash_: cython.ulonglong, at: cython.Py_ssize_t, size: cython.Py_ssize_t
     ) -> cython.ulonglong:
-        """Take an address of `size` bytes into a sum."""
+        """The hash with an address of `size` bytes added to it."""
         stop: cython.Py_ssize_t = at + size
         word: cython.ulonglong
         while at < stop:
             word = self.u32(at)
-            sum_ = ((sum_ ^ word) * MIX) & LOW63
-            sum_ ^= sum_ >> 29
+            hash_ = ((hash_ ^ word) * MIX) & LOW63
+            hash_ ^= hash_ >> 29
             at += 4
-        return sum_
+        return hash_
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
+
+@cython.final
+@cython.cclass
+class DnsAddresses:
+    """A table of answers: for each the hash of client and address, and the times (ns) from and
+    until which the answer may be in use.
+
+    `salt` (63 bits, not 0) varies the hashes, so that nobody can choose addresses that collide.
+    `evicted` counts answers that were in use when another took their place. `packets` hashes
+    addresses in the packets of a block, `pair` a pair that a parser has read.
+    """
+
+    def __init__(self, salt: int) -> None:
+        assert STORED == DNS_TTL_GRACE
+        self.answers: Words = array("q", bytes(8 * 3 * SLOTS))
+        self.salt = salt
+        self.packets = AddressHash()
+        self.pair = AddressHash()
+        self.evicted = 0
+
+    def remember_message(self, message: DnsPrefilter, cursor: Cursor) -> cython.void:
+        """Remember the addresses in the message that was prefiltered last, for the destination of
+        the packet at the cursor."""
+        i: cython.Py_ssize_t = 0
+        client: cython.ulonglong
+        ttl: cython.longlong
+        if message.addresses == 0:
+            return
+        client = self.packets.add(
+            self.salt, cursor.addresses + cursor.address_size, cursor.address_size
+        )
+        while i < message.addresses:
+            ttl = message.ttls[i] if message.ttls[i] <= LONGEST_TTL else 0
+            self.enter(
+                self.packets.add(client, message.starts[i], message.sizes[i]) | 1,
+                cursor.time,
+                cursor.time + ttl * SECOND + STORED,
+            )
+            i += 1
+
     def enter(
-        self, sum_: cython.ulonglong, now: cython.longlong, until: cython.longlong
+        self, hash_: cython.ulonglong, now: cython.longlong, until: cython.longlong
     ) -> cython.void:
-        """Remember an answer; one that is in use already stays so for longer."""
-        entry: cython.Py_ssize_t = 3 * (sum_ & (SLOTS - 1))
-        key: cython.longlong = sum_
+        """Store an answer; one that is in use already stays so for longer."""
+        entry: cython.Py_ssize_t = 3 * (hash_ & (SLOTS - 1))
+        key: cython.longlong = hash_
         if self.answers[entry] == key and now <= self.answers[entry + 2]:
             self.answers[entry + 2] = max(until, self.answers[entry + 2])
             return
         if self.answers[entry] != key and now <= self.answers[entry + 2]:
-            self.forgotten += 1
+            self.evicted += 1
         self.answers[entry] = key
         self.answers[entry + 1] = now
         self.answers[entry + 2] = until
 
-    def note(
+    def hash_of(self, client: bytes, address: bytes) -> cython.ulonglong:
+        """The hash of a packed pair of addresses."""
+        hash_: cython.ulonglong
+        self.pair.set_data(client + address)
+        hash_ = self.pair.add(self.salt, 0, len(client))
+        return self.pair.add(hash_, len(client), len(address)) | 1
+
+    def remember(
         self, client: bytes, address: bytes, now: cython.longlong, until: cython.longlong
     ) -> None:
-        """Remember what a parser read: an answer for a name of no interest gave this address
-        to this client at `now` (ns). Not while a block is walked."""
-        self.enter(self.sum_of(client, address), now, until)
-
-    def sum_of(self, client: bytes, address: bytes) -> cython.ulonglong:
-        """The sum that an entry is known by."""
-        sum_: cython.ulonglong
-        self.data = client + address
-        sum_ = self.fold(self.salt, 0, len(client))
-        return self.fold(sum_, len(client), len(address)) | 1
+        """Store what a parser read: at `now` (ns) a name of no interest led this client to this
+        address, until the time `until`."""
+        self.enter(self.hash_of(client, address), now, until)
 
     def answered(self, client: bytes, address: bytes, time: cython.longlong) -> bool:
-        """Whether an answer for a name of no interest gave this address to this client and
-        may have been in use at `time` (ns). Not while a block is walked."""
-        entry: cython.Py_ssize_t
-        key: cython.longlong
-        sum_: cython.ulonglong = self.sum_of(client, address)
-        entry = 3 * (sum_ & (SLOTS - 1))
-        key = sum_
+        """Whether a name of no interest led this client to this address, by an answer that may
+        have been in use at `time` (ns)."""
+        hash_: cython.ulonglong = self.hash_of(client, address)
+        entry: cython.Py_ssize_t = 3 * (hash_ & (SLOTS - 1))
+        key: cython.longlong = hash_
         return (
             self.answers[entry] == key
             and self.answers[entry + 1] <= time <= self.answers[entry + 2]

@@ -1,20 +1,27 @@
-from netwatch.dissect.loop.preface_masks cimport Prefaces
+cimport cython
+from netwatch.dissect.loop.octets cimport Window
 
-cdef class Zones(Prefaces):
-    cdef long long[::1] zones
-    cdef unsigned long long last
-    cdef bint filtering
-    cdef unsigned long long sum
-    cdef Py_ssize_t stopped
-    cdef unsigned char[::1] spelling
-    cdef long long[::1] powers
-    cdef long long[::1] marks
-    cdef long long[::1] places
-    cdef Py_ssize_t count_labels
+@cython.final
+cdef class DomainSet:
+    cdef readonly bint active
+    cdef long long[::1] hashes
+    cdef unsigned long long mask
+
+    cdef bint contains(self, unsigned long long domain) noexcept nogil
+
+@cython.final
+cdef class DomainFilter(Window):
+    cdef DomainSet domains
+    cdef Py_ssize_t name_end
+    cdef unsigned long long hash
     cdef Py_ssize_t length
+    cdef Py_ssize_t labels
+    cdef unsigned char[::1] lower
+    cdef unsigned long long[::1] powers
+    cdef unsigned long long[::1] label_hashes
+    cdef long long[::1] label_starts
 
-    cdef void feed(self, int byte) noexcept nogil
-    cdef bint is_idle(self) noexcept nogil
-    cdef bint spell(self, Py_ssize_t at, Py_ssize_t end, bint dots) noexcept nogil
-    cdef void anew(self) noexcept nogil
-    cdef bint labels(self, Py_ssize_t start, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef bint not_matched(self) noexcept nogil
+    cdef void start_name(self) noexcept nogil
+    cdef bint hash_name(self, Py_ssize_t at, Py_ssize_t end, bint dots) noexcept nogil
+    cdef bint hash_labels(self, Py_ssize_t start, Py_ssize_t at, Py_ssize_t end) noexcept nogil

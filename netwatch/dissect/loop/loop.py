@@ -1,11 +1,11 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The one hot loop: of all packets in a block, the few that can carry a name.
+"""The packet loop: of all packets in a block, the few that may show a name.
 
-It walks the records of a block, peels headers, asks what the payload looks like, keeps
-count of the flows that are owed more bytes, and writes a row of integers for each
-packet that is worth a parser's while. It allocates nothing per packet and holds no
-lock. Written in Cython's pure Python mode: the same file runs interpreted, to the same
-rows, where no compiler was at hand.
+It walks the records of a block, reads headers, matches payloads against masks and domains, follows
+flows of which more bytes are expected, and writes a row of integers for each packet that is worth a
+parser. It allocates nothing per packet and does not hold the GIL while it walks. It is written in
+Cython's pure Python mode: where it was not compiled, the same files run interpreted, to the same
+rows.
 """
 
 from array import array
@@ -19,37 +19,47 @@ except ImportError:
 from netwatch.capture.block import FIELDS, TIME, Block, Interface
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.flows.tcp_state import Flows
-    from cython.cimports.netwatch.dissect.loop.transport import Transport
+    from cython.cimports.netwatch.dissect.flows.table import FlowTable
+    from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.candidates import Candidates
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
+    from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
+    from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
+    from cython.cimports.netwatch.dissect.loop.layers import read_layers
+    from cython.cimports.netwatch.dissect.loop.learning import Learning
+    from cython.cimports.netwatch.dissect.loop.link_types import next_subframe
+    from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
+    from cython.cimports.netwatch.dissect.loop.quic_hellos import QuicHellos
+    from cython.cimports.netwatch.dissect.loop.tcp import TcpSegments
+    from cython.cimports.netwatch.dissect.loop.tls_hellos import TlsHellos
+    from cython.cimports.netwatch.dissect.loop.udp import UdpDatagrams
 else:
-    from netwatch.dissect.flows.tcp_state import Flows
-    from netwatch.dissect.loop.transport import Transport
+    from netwatch.dissect.flows.table import FlowTable
+    from netwatch.dissect.flows.tcp_state import TcpState
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.candidates import Candidates
+    from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.dns_addresses import DnsAddresses
+    from netwatch.dissect.loop.flow_lookup import FlowLookup
+    from netwatch.dissect.loop.hello_reassembly import HelloReassembly
+    from netwatch.dissect.loop.layers import read_layers
+    from netwatch.dissect.loop.learning import Learning
+    from netwatch.dissect.loop.link_types import next_subframe
+    from netwatch.dissect.loop.prefilter import Prefilter
+    from netwatch.dissect.loop.quic_hellos import QuicHellos
+    from netwatch.dissect.loop.tcp import TcpSegments
+    from netwatch.dissect.loop.tls_hellos import TlsHellos
+    from netwatch.dissect.loop.udp import UdpDatagrams
 
-from netwatch.dissect.loop.headers import ANOMALIES
-from netwatch.dissect.loop.preface_masks import LEADS
-from netwatch.dissect.loop.prefilter import PASSED
+from netwatch.core.buffers import Octets, Words
+from netwatch.core.encapsulation import LINK_TYPES
+from netwatch.dissect.loop.anomalies import ANOMALIES
+from netwatch.dissect.loop.cursor import layer_number
 
 COMPILED: bool = cython.compiled
 """Whether this is the compiled form; the interpreted one is some hundred times slower."""
-
-COLUMNS = 16
-"""Integers a row: kind, index of the record in its block (negative: see `Kernel.kept`),
-offset and length of the payload as captured, its length on the wire, source and destination
-port, offset of the source address (the destination's follows it), length of an address,
-offsets of the source and destination MAC address (-1: none), VLAN id (-1: none), TCP
-sequence number, flow, side of the flow that sent, IP protocol."""
-
-MORE = 6
-"""The kind of a segment that looks like nothing but is owed; the others are those of
-the protocol table."""
-
-FRAGMENT = 7
-"""The kind of a fragment of an IP packet: sequence number and flow are its offset and
-identification (see `netwatch.dissect.reassembly.fragments`)."""
-
-OPENING = 0
-"""The kind of the first packet of a flow, where these are asked for; what it carries may
-have a row of its own."""
 
 NUMBERS = 0xFFFFFFFFFF
 """The bits of a packet's number, below those of its source."""
@@ -58,186 +68,228 @@ LATEST = 0x7FFFFFFFFFFFFFFF
 """Later than any packet, ns."""
 
 MAX_LISTS = 64
-"""Lists of interfaces that packets on the desk came with: one a source, and one more for
-whatever else a section of pcapng names."""
+"""Lists of interfaces that buffered packets came with: one a source, and one more for each further
+list in a section of pcapng."""
 
-CAPACITY = cython.declare(cython.longlong, 4096)
-WIDTH = cython.declare(cython.longlong, 16)
-RECORD = cython.declare(cython.longlong, 6)
-ROOM = cython.declare(cython.longlong, 4096 + 64)
-RELEASED = cython.declare(cython.longlong, 16)
-"""Rows that one packet may bring about."""
+LINK_LAYERS = {row.number: layer_number(row.layer) for row in LINK_TYPES}
+
+FULL = cython.declare(cython.longlong, 4096)
+"""Rows, or closed flows, after which these are handed over."""
+
+FULL_IN_FRAME = cython.declare(cython.longlong, 4096 + 64)
+"""The same amid a frame with several packets, the rest of which is then dropped."""
+
 AGE = cython.declare(cython.longlong, 2_000_000_000)
-"""How long a hello in pieces is kept, ns of packet time."""
-AMSDU = cython.declare(cython.int, 18)
+"""How long a hello in several packets is buffered, ns of packet time."""
+
 COUNTED = cython.declare(cython.longlong, (1 << 39) - 1)
-KIND_FRAGMENT = cython.declare(cython.longlong, 7)
 
 
+@cython.final
 @cython.cclass
-class Kernel(Transport):
-    """One capture's walk. `slots` is the size of the flow table, a power of two; `seed`
-    (62 bits) varies how flows spread over it, so that nobody can aim at it. With `zones`
-    (see `interest`) messages whose names are all outside of them are counted and give no
-    row; None wants all. With `recording`, flows that are over are kept until `flows.take`
-    is called, which must be after each list of rows. With `opening` the first packet of
-    each flow gives a row. `learning` has a bit for each of `LEARNING_SOURCES` that is passed
-    on too, to learn devices from it. Unset `holding` while a block is walked that is read
-    amid the rows of another."""
+class Loop:
+    """The walk of one capture.
+
+    `slots` is the size of the flow table, a power of two; `seed` (62 bits) varies how flows spread
+    over it, so that nobody can choose flows that collide. With `domains`, messages whose names are
+    all outside of them are counted and have no row; None wants all names. With `recording`, closed
+    flows wait until `flows.take_closed` is called, which must be after each list of rows. With
+    `openings` the first packet of each flow has a row. `learning` has a bit for each of
+    `core.message.LEARNING_SOURCES` that devices are learned from.
+
+    Unset `hellos.buffering` while a block is walked that was reassembled from packets of another.
+    """
 
     def __init__(
         self,
         slots: int = 65536,
+        *,
         seed: int = 0,
-        zones: Iterable[bytes] | None = None,
+        domains: Iterable[bytes] | None = None,
         recording: bool = False,
-        opening: bool = False,
+        openings: bool = False,
         learning: int = 0,
     ) -> None:
-        self.flows = Flows(slots, recording)
-        self.learning = learning
-        self.odd = array("q", bytes(8 * len(ANOMALIES)))
-        self.rows = array("q", bytes(8 * (ROOM + RELEASED) * WIDTH))
-        self.out = self.rows
-        self.seed = (seed >> 31) & 0x7FFFFFFF
-        self.salt = (seed & 0x3FFFFFFFFFFFFFFF) + 1
-        self.opening = opening
-        self.holding = True
-        self.lists: list[tuple[Interface, ...]] = []
-        self.passed = array("q", bytes(8 * len(PASSED)))
-        self.leads = LEADS
-        self.prepare()
-        self.look()
-        self.remember()
-        self.furnish()
-        self.interest(zones)
+        self.cursor = Cursor()
+        self.prefilter = Prefilter(domains)
+        self.flows = FlowTable(slots, recording)
+        self.candidates = Candidates(self.cursor)
+        self.addresses = DnsAddresses((seed & 0x3FFFFFFFFFFFFFFF) + 1)
+        self.learning = Learning(self.cursor, self.candidates, learning)
+        self.lookup = FlowLookup(
+            self.cursor,
+            self.flows,
+            self.candidates,
+            seed=(seed >> 31) & 0x7FFFFFFF,
+            openings=openings,
+        )
+        self.hellos = HelloReassembly(
+            self.cursor, self.flows, self.candidates, self.prefilter.hello_prefilter()
+        )
+        state = TcpState(self.flows)
+        counts = self.prefilter.counts
+        self.quic_hellos = QuicHellos(self.cursor, state, self.hellos, counts)
+        self.tcp = TcpSegments(
+            self.cursor,
+            self.prefilter,
+            lookup=self.lookup,
+            candidates=self.candidates,
+            hellos=self.hellos,
+            state=state,
+            tls_hellos=TlsHellos(self.cursor, state, self.hellos, counts),
+        )
+        self.udp = UdpDatagrams(
+            self.cursor,
+            self.prefilter,
+            lookup=self.lookup,
+            candidates=self.candidates,
+            state=state,
+            addresses=self.addresses,
+            learning=self.learning,
+            quic_hellos=self.quic_hellos,
+        )
+        self.interface_lists: list[tuple[Interface, ...]] = []
         self.packets = 0
         self.octets = 0
-        self.candidates = 0
 
     def walk(self, block: Block, source: int = 0) -> Iterator[list[int]]:
-        """Yield the block's rows as flat lists of whole rows (``COLUMNS`` integers each).
+        """Yield the block's rows as flat lists of whole rows (`layout.ROW_COLUMNS` integers each).
 
-        `source` is a small number that flows keep with the number of their first packet.
-        Offsets are into the block's buffer, valid as long as the block is.
+        `source` is a small number that flows store with the number of their first packet. Offsets
+        are into the block's buffer, valid as long as the block is.
         """
-        links = array("q", [interface.link_type for interface in block.interfaces] or [0])
+        layers = array(
+            "i",
+            [LINK_LAYERS.get(each.link_type, layout.LAYER_UNKNOWN_LINK) for each in block.interfaces]
+            or [layout.LAYER_UNKNOWN_LINK],
+        )
         start = 0
-        assert RECORD == FIELDS
-        assert WIDTH == COLUMNS
-        if self.holding:
-            if self.desk.used:
-                # A block without packets says that none came for a while.
-                early = block.count and len(self.lists) < MAX_LISTS
-                yield from self._aged(block.records[TIME] - AGE if early else LATEST)
-            if self.desk.clear():
-                self.lists.clear()
-            if block.interfaces not in self.lists:
-                self.lists.append(block.interfaces)
-            self.listed = self.lists.index(block.interfaces)
+        assert layout.RECORD_FIELDS == FIELDS
+        if self.hellos.buffering:
+            if self.hellos.buffer.used:
+                # A block without packets means that none have come for a while.
+                early = block.count and len(self.interface_lists) < MAX_LISTS
+                yield from self._released_before(block.records[TIME] - AGE if early else LATEST)
+            if self.hellos.buffer.is_empty():
+                self.interface_lists.clear()
+            if block.interfaces not in self.interface_lists:
+                self.interface_lists.append(block.interfaces)
+            self.hellos.interfaces = self.interface_lists.index(block.interfaces)
         if not block.count:
-            # The memory of the last block is let go of: its source may want to give it back.
-            self._walk(block.data, block.records, links, 0, 0)
+            # The memory of the last block is given up: its source may want to reuse it.
+            self._walk(block.data, block.records, layers, 0, 0)
         while start < block.count:
-            self.first_number = source << 40 | block.first & COUNTED
-            start = self._walk(block.data, block.records, links, start, block.count)
-            yield from self._handed()
+            self.lookup.first_packet = source << 40 | block.first & COUNTED
+            self.hellos.first_packet = self.lookup.first_packet
+            start = self._walk(block.data, block.records, layers, start, block.count)
+            yield from self._listed()
 
-    def rest(self) -> Iterator[list[int]]:
-        """Yield rows for all packets that were kept: the capture is over."""
-        yield from self._aged(LATEST)
+    def finish(self) -> Iterator[list[int]]:
+        """Yield rows for all packets that are buffered: the capture is over."""
+        yield from self._released_before(LATEST)
 
-    def kept(self, row: tuple[int, ...]) -> tuple[tuple[int, ...], Block, int]:
-        """A row of a packet that was kept, whose record is negative, as one of the first
-        record of a block; that block, and the number of the source that it came from.
-        Valid as long as the list with the row is not done with."""
-        words, data = self.desk.piece(-1 - row[1])
+    def buffered_packet(self, row: tuple[int, ...]) -> tuple[tuple[int, ...], Block, int]:
+        """A row of a buffered packet, whose record is negative, as one of the first record of a
+        block; that block, and the number of the source that it came from. Valid until the next
+        list of rows is asked for."""
+        words, data = self.hellos.buffer.packet(-1 - row[layout.ROW_RECORD])
         time, size, wire, interface, tag, number, listed = words
         record = array("q", (time, 0, size, wire, interface, tag))
-        block = Block(data, record, 1, self.lists[listed], number & NUMBERS, 0)
+        block = Block(data, record, 1, self.interface_lists[listed], number & NUMBERS, 0)
         return (row[0], 0, *row[2:]), block, number >> 40
 
-    def _aged(self, before: int) -> Iterator[list[int]]:
-        """Yield rows for what the desk holds since before a time."""
-        self.count = 0
-        self.age(before)
-        yield from self._handed()
-
-    def _handed(self) -> Iterator[list[int]]:
-        """Yield the rows that there are, and clear off the desk what is among them."""
-        if self.count or self.flows.over:
-            left = self.desk.left()
-            yield self.rows[: self.count * COLUMNS].tolist()
-            self.desk.give_back(left)
-
     def anomalies(self) -> dict[str, int]:
-        """How often each thing of `headers.ANOMALIES` was met; those never met left out."""
-        return {name: self.odd[i] for i, name in enumerate(ANOMALIES) if self.odd[i]}
+        """How often each of `anomalies.ANOMALIES` was met; without those that never were."""
+        counts = self.cursor.anomalies
+        return {name: counts[i] for i, name in enumerate(ANOMALIES) if counts[i]}
 
-    def shown(self) -> dict[str, int]:
-        """How many names were counted here and gave no row, by evidence."""
-        return {name: self.passed[i] for i, name in enumerate(PASSED) if self.passed[i]}
+    def _released_before(self, before: int) -> Iterator[list[int]]:
+        """Yield rows for hellos that began before a time (ns) and are not whole."""
+        self.candidates.count = 0
+        self.hellos.release_before(before)
+        yield from self._listed()
+
+    def _listed(self) -> Iterator[list[int]]:
+        """Yield the rows that there are; the entries of the hello buffer that are among them are
+        free again afterwards."""
+        if self.candidates.count or self.flows.closed:
+            released = self.hellos.buffer.take_released()
+            yield self.candidates.listed()
+            self.hellos.buffer.free_entries(released)
 
     def _walk(
         self,
-        data: cython.const[cython.uchar][::1],
-        records: cython.longlong[::1],
-        links: cython.longlong[::1],
+        data: Octets,
+        records: Words,
+        layers: Words,
         start: cython.longlong,
         stop: cython.longlong,
-    ) -> int:
-        """Walk records from `start` on until all are done or the rows are full; the
-        number of the record to go on with."""
+    ) -> cython.Py_ssize_t:
+        """Walk records from `start` on until all are done or the list of rows is full: the number
+        of the record to go on with. `layers` has the outermost layer for each interface."""
         i: cython.longlong
         at: cython.longlong
-        self.data = data
-        self.records = records
-        self.count = 0
+        self.cursor.set_data(data)
+        self.prefilter.set_data(data)
+        self.addresses.packets.set_data(data)
+        self.hellos.records = records
+        self.candidates.count = 0
         with cython.nogil:
             i = start
-            while i < stop and self.count < CAPACITY and self.flows.over < CAPACITY:
-                at = i * RECORD
-                self.record = i
+            while i < stop and self.candidates.count < FULL and self.flows.closed < FULL:
+                at = i * layout.RECORD_FIELDS
+                self.cursor.record = i
                 i += 1
-                self.now = records[at]
-                self.at = records[at + 1]
-                self.end = self.at + records[at + 2]
-                self.wire_end = self.at + max(records[at + 2], records[at + 3])
+                self.cursor.time = records[at + layout.RECORD_TIME]
+                self.cursor.at = records[at + layout.RECORD_OFFSET]
+                self.cursor.end = self.cursor.at + records[at + layout.RECORD_CAPTURED]
+                self.cursor.wire_end = self.cursor.at + max(
+                    records[at + layout.RECORD_CAPTURED], records[at + layout.RECORD_WIRE]
+                )
+                self.cursor.vlan = records[at + layout.RECORD_VLAN]
+                if self.cursor.vlan >= 0:
+                    self.cursor.vlan &= 0xFFF
                 self.packets += 1
-                self.octets += records[at + 3]
-                self.vlan = records[at + 5]
-                if self.vlan >= 0:
-                    self.vlan &= 0xFFF
-                if self.link(links[records[at + 4]]):
-                    self.transport()
-                while self.subframes:
-                    if self.count >= ROOM or self.flows.over >= ROOM:
-                        self.odd[AMSDU] += 1
-                        break
-                    if self.subframe():
-                        self.transport()
+                self.octets += records[at + layout.RECORD_WIRE]
+                self.packet(layers[records[at + layout.RECORD_INTERFACE]])
         return i
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
+    def packet(self, layer: cython.int) -> cython.void:
+        """Read the packet at the cursor, whose outermost layer is `layer`."""
+        self.cursor.source_mac = -1
+        self.cursor.destination_mac = -1
+        self.cursor.subframe = 0
+        self.cursor.start_frame()
+        self.layers(layer)
+        while self.cursor.subframe:
+            if self.candidates.count >= FULL_IN_FRAME or self.flows.closed >= FULL_IN_FRAME:
+                self.cursor.fail(layout.ANOMALY_AMSDU_BAD)
+                return
+            self.layers(next_subframe(self.cursor))
+
+    def layers(self, layer: cython.int) -> cython.void:
+        """Read from this layer on."""
+        if read_layers(self.cursor, layer):
+            self.transport()
+        elif self.cursor.non_ip >= 0:
+            self.learning.non_ip()
+
     def transport(self) -> cython.void:
-        """What stands at `at`: a fragment, TCP, or UDP with what may be wrapped in it."""
+        """Read what is at the cursor: a fragment, TCP, or UDP with what may be in a tunnel."""
         while True:
-            if self.fragment >= 0:
-                self.piece()
+            self.candidates.prefiltered = False
+            if self.cursor.fragment >= 0:
+                self.fragment()
                 return
-            if self.proto == 6:
-                self.tcp()
+            if self.cursor.protocol == 6:
+                self.tcp.segment()
                 return
-            if not self.udp():
+            if not self.udp.datagram():
                 return
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def piece(self) -> cython.void:
-        """Write a row for a fragment of an IP packet: no ports, as sequence number its
-        offset in bytes (bit 16: more follow), as flow its identification."""
-        self.side = 0
-        self.emit(KIND_FRAGMENT, self.at, self.fragment, self.fragment_id)
+    def fragment(self) -> cython.void:
+        """Emit a row for a fragment of an IP packet."""
+        self.candidates.side = 0
+        self.candidates.emit(
+            layout.KIND_FRAGMENT, self.cursor.at, self.cursor.fragment, self.cursor.fragment_id
+        )

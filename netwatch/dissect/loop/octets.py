@@ -1,24 +1,51 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Bytes that are moved in the packet loop, their bounds checked once and not for each."""
+"""Reading and copying bytes in the packet loop."""
 
 try:
     import cython
 except ImportError:
     from netwatch.core import cython_shadow as cython
 
+from netwatch.core.buffers import Buffer, Octets
 
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
+
+@cython.cclass
+class Window:
+    """The bytes that a part of the loop reads: the packets of one block, or one message.
+
+    Offsets are absolute in `data`. Each reader has a window of its own, which is set once for
+    a block. An offset outside of it is an error in the program: it reads as 0, with a traceback
+    on standard error.
+    """
+
+    def __init__(self) -> None:
+        self.data: Octets = b""
+
+    def set_data(self, data: Octets) -> None:
+        """Read these bytes from now on."""
+        self.data = data
+
+    if not cython.compiled:
+        # The compiled form takes these from the .pxd, where they are inline.
+
+        def u16(self, at: int) -> int:
+            """Two bytes in network order."""
+            return (self.data[at] << 8) | self.data[at + 1]
+
+        def u32(self, at: int) -> int:
+            """Four bytes in network order."""
+            return (self.u16(at) << 16) | self.u16(at + 2)
+
+
 def copy(
-    data: cython.const[cython.uchar][::1],
+    data: Octets,
     at: cython.Py_ssize_t,
     size: cython.Py_ssize_t,
-    out: cython.uchar[::1],
+    out: Buffer,
     to: cython.Py_ssize_t,
 ) -> cython.bint:
     """Copy the `size` bytes at `at` to `to`; false, and nothing is done, where they are not
-    there or find no room."""
+    there or do not fit. Bounds are checked once and not for each byte."""
     i: cython.Py_ssize_t
     if size < 0 or at < 0 or to < 0 or at > len(data) - size or to > len(out) - size:
         return False

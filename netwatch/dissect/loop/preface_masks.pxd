@@ -1,7 +1,13 @@
-from netwatch.dissect.loop.protocol_masks cimport Payloads
+cimport cython
+from netwatch.dissect.loop.octets cimport Window
 
-cdef class Prefaces(Payloads):
-    cdef const unsigned char[::1] leads
+@cython.final
+cdef class PrefaceMasks(Window):
+    cdef const unsigned char[::1] first_bytes
+
+    @cython.boundscheck(True)
+    cdef inline bint possible(self, Py_ssize_t at) noexcept nogil:
+        return self.first_bytes[self.data[at]] != 0
 
     cdef Py_ssize_t proxy(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef int socks(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil

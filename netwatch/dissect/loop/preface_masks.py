@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The rarer masks: what stands before a hello, what answers it, and its older kin.
+"""The rarer protocol masks: what precedes a hello, what answers it, and its older relatives.
 
 As in `netwatch.dissect.loop.protocol_masks`, each looks at a few bytes and answers with a kind of
-the protocol table or 0. STARTTLS needs no mask: the hello behind it starts a segment.
+`layout` or 0. STARTTLS needs no mask: the hello behind it starts a segment.
 """
 
 try:
@@ -10,28 +10,40 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython
 
+from netwatch.core.buffers import Octets
+
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.loop.protocol_masks import Payloads
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.octets import Window
 else:
-    from netwatch.dissect.loop.protocol_masks import Payloads
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.octets import Window
+
+FIRST_BYTES = bytes(byte in b"\x04\x05\r\x16 " or 65 <= byte <= 90 for byte in range(256))
+"""For each byte, 1 if a stream that a mask other than that of DNS matches may begin with it: SOCKS,
+version 2 of the PROXY protocol, TLS, the SSLRequest of MySQL, and capital letters."""
 
 
-LEADS = bytes(byte in b"\x04\x05\r\x16 " or 65 <= byte <= 90 for byte in range(256))
-"""Of each byte, whether what a mask of a stream looks for, but DNS, may begin with it: SOCKS,
-version 2 of the PROXY protocol, TLS, what asks MySQL for TLS, and letters."""
-
-
+@cython.final
 @cython.cclass
-class Prefaces(Payloads):
-    """The masks over one window of packet bytes; offsets are absolute in the window."""
+class PrefaceMasks(Window):
+    """The masks of PROXY, SOCKS, ServerHello, HTTP/2, DTLS and Google's QUIC."""
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
+    def __init__(self) -> None:
+        self.first_bytes: Octets = FIRST_BYTES
+
+    if not cython.compiled:
+        # as `Window.u16`
+
+        def possible(self, at: int) -> bool:
+            """Whether a stream that a mask matches may begin with the byte at `at`: most
+            payloads are ruled out by this alone."""
+            return self.first_bytes[self.data[at]] != 0
+
     def proxy(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Where the bytes behind a PROXY protocol header start, version 1 or 2 (HAProxy's
-        proxy-protocol.txt), or behind what a MySQL client asks for TLS with, where its hello
-        is in the same segment, for which it does not wait; `at` where there is none."""
+        proxy-protocol.txt), or those behind the SSLRequest of a MySQL client that sent its
+        ClientHello in the same segment; `at` where there is neither."""
         i: cython.Py_ssize_t = at + 8
         if end - at < 15:
             return at
@@ -58,12 +70,9 @@ class Prefaces(Payloads):
             return at + 36
         return at
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def socks(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """A request of SOCKS 4a or 5 (RFC 1928 section 4) that names a host, alone or
-        behind its greeting; so short a thing must be told from data by its letters."""
+        """A request of SOCKS 4a or 5 (RFC 1928 section 4) for a host name, alone or behind its
+        greeting. It is so short that only the letters of the name distinguish it from data."""
         size: cython.Py_ssize_t = end - at
         if size < 11:
             return 0
@@ -76,7 +85,7 @@ class Prefaces(Payloads):
             at += 8
             while at < end and self.data[at] != 0:
                 at += 1
-            return 9 if self.letters(at + 1, end - 1) else 0
+            return layout.KIND_SOCKS if self.letters(at + 1, end - 1) else 0
         if self.data[at] != 5:
             return 0
         if self.data[at + 2] != 0 or self.data[at + 3] != 3 or self.data[at + 4] + 7 != size:
@@ -90,14 +99,11 @@ class Prefaces(Payloads):
             and end - at == 7 + self.data[at + 4]
             and self.letters(at + 5, end - 2)
         ):
-            return 9
+            return layout.KIND_SOCKS
         return 0
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def letters(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether the bytes are at least three, and letters, digits, ``-``, ``_`` and dots."""
+        """Whether there are at least three bytes, all letters, digits, ``-``, ``_`` or dots."""
         c: cython.int
         if end - at < 3:
             return False
@@ -108,12 +114,9 @@ class Prefaces(Payloads):
             at += 1
         return True
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def server_hello(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
         """A TLS record that starts a ServerHello (RFC 5246 section 7.4.1.3), unless that
-        chose TLS 1.3, which encrypts the certificate."""
+        selects TLS 1.3, which encrypts the certificate."""
         pos: cython.Py_ssize_t
         stop: cython.Py_ssize_t
         if (
@@ -131,21 +134,15 @@ class Prefaces(Payloads):
             if self.u16(pos) == 43 and self.u16(pos + 4) == 0x0304:
                 return 0
             pos += 4 + self.u16(pos + 2)
-        return 10
+        return layout.KIND_TLS_SERVER
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def http2(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """The preface of an HTTP/2 client in clear (RFC 9113 section 3.4), from
-        where it is none of HTTP/1 on."""
+        """The preface of an HTTP/2 client in clear (RFC 9113 section 3.4), as far as it differs
+        from any request of HTTP/1."""
         if end - at < 8 or self.u32(at) != 0x50524920 or self.u32(at + 4) != 0x2A204854:
             return 0
-        return 11
+        return layout.KIND_HTTP2
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def dtls(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
         """A DTLS record of epoch 0 with a ClientHello or a fragment of one (RFC 6347
         section 4.3, RFC 9147 section 5.2)."""
@@ -158,14 +155,11 @@ class Prefaces(Payloads):
             or self.data[at + 13] != 1
         ):
             return 0
-        return 8
+        return layout.KIND_DTLS
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def gquic(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """A packet of Google's QUIC that names its version, Q0xx: with a long header, or
-        with the public header of before Q044, its connection id of eight bytes or none."""
+        """A packet of Google's QUIC that contains its version, Q0xx: with a long header, or with
+        the public header of versions before Q044, whose connection id has eight bytes or none."""
         first: cython.int
         if end - at < 24:
             return 0
@@ -176,4 +170,4 @@ class Prefaces(Payloads):
             at += 9 if first & 8 else 1
         else:
             return 0
-        return 12 if self.u16(at) == 0x5130 else 0
+        return layout.KIND_GQUIC if self.u16(at) == 0x5130 else 0

@@ -1,11 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""What a payload looks like: may it carry a name, and of which protocol.
+"""Protocol masks: may a payload carry a name, and of which protocol.
 
-These are the masks that stand before the parsers of `netwatch.protocols`, in compiled
-code because every payload passes them. Each looks at a few bytes and answers with the
-kind of the protocol table or 0; none decides, the parser does. What they let through
-in vain costs microseconds, what they hold back is lost, so they are strict only as far
-as the RFCs are.
+The masks run before the parsers of `netwatch.protocols`, in compiled code because every payload
+passes them. Each looks at a few bytes and answers with a kind of `layout`, or 0. None decides: the
+parser does. A payload that a mask lets through in vain costs microseconds, one that it rejects
+wrongly is lost, so masks are only as strict as the RFCs.
 """
 
 try:
@@ -13,39 +12,28 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython
 
-DNS = cython.declare(cython.int, 1)
-TLS = cython.declare(cython.int, 2)
-QUIC = cython.declare(cython.int, 3)
-HTTP = cython.declare(cython.int, 4)
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.octets import Window
+else:
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.octets import Window
 
 HELLO_LIMIT = cython.declare(cython.longlong, 65536)
-"""The longest ClientHello that is waited for, bytes."""
+"""The longest ClientHello whose end is expected, bytes."""
 
 HEAD_LIMIT = cython.declare(cython.longlong, 65536)
-"""The longest HTTP request head that is waited for, bytes."""
+"""The longest HTTP request head whose end is expected, bytes."""
 
 
+@cython.final
 @cython.cclass
-class Payloads:
-    """The masks over one window of packet bytes; offsets are absolute in the window."""
+class ProtocolMasks(Window):
+    """The masks of TLS, HTTP/1, QUIC and DNS. Each takes where a payload starts and ends."""
 
-    if not cython.compiled:
-        # The compiled form takes these from the .pxd, where they are put in place of a call.
-
-        def u16(self, at: int) -> int:
-            """Two bytes in network order."""
-            return (self.data[at] << 8) | self.data[at + 1]
-
-        def u32(self, at: int) -> int:
-            """Four bytes in network order."""
-            return (self.u16(at) << 16) | self.u16(at + 2)
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def tls(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """A TLS record (RFC 8446 section 5.1) that starts a ClientHello, as far as the
-        payload goes: 1 to 8 bytes that could become one count as one."""
+        """A TLS record (RFC 8446 section 5.1) that starts a ClientHello. A payload of 1 to 8
+        bytes matches if these could be the beginning of one."""
         size: cython.Py_ssize_t = end - at
         if size < 1 or self.data[at] != 22:
             return 0
@@ -57,18 +45,15 @@ class Payloads:
             return 0
         if size > 5 and self.data[at + 5] != 1:
             return 0
-        # The first record may hold no more than the message type; then the next bytes
-        # are a record header, not the length.
+        # The first record may contain the message type alone. The next bytes are then another
+        # record header and not the length.
         if size > 6 and self.u16(at + 3) > 1 and self.data[at + 6] != 0:
             return 0
-        return 2
+        return layout.KIND_TLS
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def tls_need(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
-        """How many bytes from `at` on can belong to the ClientHello that starts there;
-        0 when all of them are at hand."""
+    def tls_expected(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+        """How many bytes from `at` on may belong to the ClientHello that starts there; 0 where
+        the payload contains all of it."""
         size: cython.longlong = end - at
         record: cython.longlong
         hello: cython.longlong
@@ -82,15 +67,12 @@ class Payloads:
             return HELLO_LIMIT
         if record >= hello:
             return 0 if size >= hello + 5 else hello + 5
-        # Spread over records: in the worst case of one byte each, behind five of header.
+        # It is spread over records, in the worst case of one byte behind five of header.
         return min(6 * hello, HELLO_LIMIT)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def http(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """An HTTP/1 request line (RFC 9112 section 3): a method, a space, a target. The
-        usual methods are taken at once, any other when the line says HTTP/1."""
+        """An HTTP/1 request line (RFC 9112 section 3): a method, a space, a target. The usual
+        methods match by themselves, any other only if the line ends with its HTTP version."""
         i: cython.Py_ssize_t = at
         stop: cython.Py_ssize_t
         c: cython.int
@@ -115,23 +97,20 @@ class Payloads:
             or first == 0x50555420  # "PUT "
             or first == 0x4F505449  # "OPTI"
         ):
-            return 4
+            return layout.KIND_HTTP
         stop = min(end - 7, at + 4096)
         while i < stop:
             c = self.data[i]
             if c == 13 or c == 10:
                 return 0
             if c == 32 and self.u32(i + 1) == 0x48545450 and self.u16(i + 5) == 0x2F31:
-                return 4
+                return layout.KIND_HTTP
             i += 1
         return 0
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def http_begun(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """Whether the first bytes of a connection could become a request line that
-        `http` would take: all of them are still its method or target."""
+    def http_beginning(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+        """Whether the first bytes of a connection could become a request line that `http`
+        matches: all of them belong to its method or target."""
         i: cython.Py_ssize_t = at
         stop: cython.Py_ssize_t = min(end, at + 4096)
         c: cython.int
@@ -141,34 +120,28 @@ class Payloads:
                 break
             i += 1
         if i == stop:
-            return 4
+            return layout.KIND_HTTP
         if i - at < 3 or self.data[i] != 32:
             return 0
         while i < stop:
             if self.data[i] < 32:
                 return 0
             i += 1
-        return 4
+        return layout.KIND_HTTP
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def http_need(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
-        """How many bytes from `at` on may belong to the request head that starts there;
-        0 when the last head in the payload is whole."""
-        body: cython.Py_ssize_t = self.blank_line(at, end)
+    def http_expected(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+        """How many bytes from `at` on may belong to the request head that starts there; 0 where
+        the last head in the payload is whole."""
+        body: cython.Py_ssize_t = self.head_end(at, end)
         while body > 0:
             if body >= end or self.http(body, end) == 0:
                 return 0
             at = body
-            body = self.blank_line(at, end)
+            body = self.head_end(at, end)
         return HEAD_LIMIT
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def blank_line(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Where the bytes behind the first blank line start; 0 where there is none."""
+    def head_end(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Where the body behind the first blank line starts; 0 where there is no such line."""
         i: cython.Py_ssize_t = at + 1
         while i < end:
             if self.data[i] == 10 and (
@@ -179,12 +152,9 @@ class Payloads:
             i += 1
         return 0
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def quic(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """A QUIC long header (RFC 9000 section 17.2, RFC 9369 section 3.2) of an Initial
-        or of the 0-RTT packet that may stand before one, in a version that can be read."""
+        """A QUIC long header (RFC 9000 section 17.2, RFC 9369 section 3.2) of an Initial, or of
+        the 0-RTT packet that may precede one, in a version that can be read."""
         version: cython.longlong
         form: cython.int
         dcid: cython.Py_ssize_t
@@ -199,7 +169,7 @@ class Payloads:
             or (version >> 16 == 0xFF02 and version & 0xFFFF == 0)  # a draft of version 2
             or (version >> 8 == 0xFF0000 and 22 <= version & 255 <= 34)
             or (version >> 16 == 0xFACE and version & 0xFFF0 == 0xB000)
-            or version & 0x0F0F0F0F == 0x0A0A0A0A  # makes the server negotiate
+            or version & 0x0F0F0F0F == 0x0A0A0A0A  # reserved, to exercise version negotiation
             or version == 0x54303530  # "T050", Google's
             or version == 0x54303531
         ):
@@ -209,17 +179,15 @@ class Payloads:
         dcid = self.data[at + 5]
         if dcid > 20 or at + 6 + dcid >= end or self.data[at + 6 + dcid] > 20:
             return 0
-        return 3
+        return layout.KIND_QUIC
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def dns(
         self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire_end: cython.Py_ssize_t
     ) -> cython.int:
-        """A DNS message (RFC 1035 section 4.1) that parses soundly on a port that is not
-        DNS's own: one question of class IN with a name of host-like labels, counts that
-        fit the bytes, and nothing behind the question of a bare query."""
+        """A DNS message (RFC 1035 section 4.1) on a port that is not assigned to DNS: one
+        question of class IN with a name of letters, digits, ``-`` and ``_``, record counts
+        that fit the bytes up to `wire_end`, and nothing behind the question of a query that
+        has no other records."""
         i: cython.Py_ssize_t = at + 12
         label: cython.Py_ssize_t
         stop: cython.Py_ssize_t
@@ -259,4 +227,4 @@ class Payloads:
             return 0
         if answers + more == 0 and i + 5 != wire_end:
             return 0
-        return 1
+        return layout.KIND_DNS

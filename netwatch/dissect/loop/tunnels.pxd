@@ -1,9 +1,9 @@
-from netwatch.dissect.loop.headers cimport Headers
+from netwatch.dissect.loop.cursor cimport Cursor
 
-cdef class Tunnels(Headers):
-    cdef int unread(self, long long kind) noexcept nogil
-    cdef int mpls(self) noexcept nogil
-    cdef bint framed(self, Py_ssize_t at) noexcept nogil
-    cdef int ppp(self) noexcept nogil
-    cdef int nsh(self) noexcept nogil
-    cdef int gre(self) noexcept nogil
+cdef int pppoe(Cursor cursor) noexcept nogil
+cdef int etherip(Cursor cursor) noexcept nogil
+cdef int mpls(Cursor cursor) noexcept nogil
+cdef bint looks_like_frame(Cursor cursor, Py_ssize_t at) noexcept nogil
+cdef int ppp(Cursor cursor) noexcept nogil
+cdef int nsh(Cursor cursor) noexcept nogil
+cdef int gre(Cursor cursor) noexcept nogil

@@ -1,11 +1,12 @@
-from netwatch.dissect.loop.tunnels cimport Tunnels
+from netwatch.dissect.loop.cursor cimport Cursor
 
-cdef class Overlays(Tunnels):
-    cdef bint wrapped(self, Py_ssize_t payload) noexcept nogil
-    cdef int short(self) noexcept nogil
-    cdef int vxlan(self) noexcept nogil
-    cdef int geneve(self) noexcept nogil
-    cdef int gtp(self) noexcept nogil
-    cdef int teredo(self) noexcept nogil
-    cdef bint is_teredo(self) noexcept nogil
-    cdef int l2tp(self) noexcept nogil
+cdef int find_tunnel(Cursor cursor, Py_ssize_t payload) noexcept nogil
+cdef int read_tunnel(Cursor cursor, int tunnel) noexcept nogil
+cdef int cut_short(Cursor cursor) noexcept nogil
+cdef int vxlan(Cursor cursor) noexcept nogil
+cdef int geneve(Cursor cursor) noexcept nogil
+cdef int gtp(Cursor cursor) noexcept nogil
+cdef int teredo(Cursor cursor) noexcept nogil
+cdef bint is_teredo(Cursor cursor, Py_ssize_t payload) noexcept nogil
+cdef int gre_in_udp(Cursor cursor) noexcept nogil
+cdef int l2tp(Cursor cursor) noexcept nogil

@@ -1,3 +1,6 @@
+cimport cython
+
+@cython.final
 cdef class Gcm:
     cdef unsigned int[::1] steps
     cdef unsigned int[::1] boxes

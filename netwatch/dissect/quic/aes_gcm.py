@@ -24,6 +24,8 @@ if cython.compiled:
         netwatch_has_aes,
     )
 
+from netwatch.core.buffers import Buffer, Octets, Words
+
 WORDS = cython.declare(cython.Py_ssize_t, 44)
 """Of a key that was expanded, for eleven rounds of four."""
 KEYS = cython.declare(cython.Py_ssize_t, 2)
@@ -79,6 +81,7 @@ def _folds() -> list[int]:
     return folds
 
 
+@cython.final
 @cython.cclass
 class Gcm:
     """Keys that were expanded lie in `rounds`, `WORDS` each; `blocks` are those at hand,
@@ -87,29 +90,26 @@ class Gcm:
 
     def __init__(self) -> None:
         boxes = _boxes()
-        self.boxes = array("I", boxes)
-        self.steps = array("I", _steps(boxes))
-        self.rounds = array("I", bytes(4 * KEYS * WORDS))
-        self.blocks = array("I", bytes(4 * 4 * MAX_BLOCKS))
-        self.products = array("Q", bytes(8 * 2 * 256))
-        self.folds = array("Q", _folds())
+        self.boxes: Words = array("I", boxes)
+        self.steps: Words = array("I", _steps(boxes))
+        self.rounds: Words = array("I", bytes(4 * KEYS * WORDS))
+        self.blocks: Words = array("I", bytes(4 * 4 * MAX_BLOCKS))
+        self.products: Words = array("Q", bytes(8 * 2 * 256))
+        self.folds: Words = array("Q", _folds())
         self.high = 0
         self.low = 0
         self.native = cython.compiled and netwatch_has_aes() != 0
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def expand(
         self,
-        words: cython.const[cython.uint][::1],
+        words: Words,
         at: cython.Py_ssize_t,
         key: cython.Py_ssize_t,
     ) -> cython.void:
         """Expand the four words at `at` as key number `key` (FIPS 197 section 5.2)."""
         i: cython.Py_ssize_t
-        box: cython.uint[::1] = self.boxes
-        k: cython.uint[::1] = self.rounds
+        box: cython.uint[::1] = self.boxes  # type: ignore[valid-type]
+        k: cython.uint[::1] = self.rounds  # type: ignore[valid-type]
         place: cython.Py_ssize_t = WORDS * key
         word: cython.uint
         constant: cython.uint = 1
@@ -129,15 +129,12 @@ class Gcm:
                 constant = (constant << 1) ^ (0x11B if constant & 128 else 0)
             k[place + i] = k[place + i - 4] ^ word
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def encrypt(self, key: cython.Py_ssize_t, count: cython.Py_ssize_t) -> cython.void:
         """Encrypt the first `count` blocks by key number `key` (FIPS 197 section 5.1)."""
-        t: cython.uint[::1] = self.steps
-        k: cython.uint[::1] = self.rounds
-        box: cython.uint[::1] = self.boxes
-        out: cython.uint[::1] = self.blocks
+        t: cython.uint[::1] = self.steps  # type: ignore[valid-type]
+        k: cython.uint[::1] = self.rounds  # type: ignore[valid-type]
+        box: cython.uint[::1] = self.boxes  # type: ignore[valid-type]
+        out: cython.uint[::1] = self.blocks  # type: ignore[valid-type]
         first: cython.Py_ssize_t = WORDS * key
         at: cython.Py_ssize_t
         i: cython.Py_ssize_t = 0
@@ -186,15 +183,12 @@ class Gcm:
             out[i + 3] = (h | (box[(b >> 8) & 255] << 8) | box[c & 255]) ^ k[at + 3]
             i += 4
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def authenticate(self, key: cython.Py_ssize_t) -> cython.void:
         """Make the table of GHASH for key number `key`, of which the processor's own
         instructions need the middle alone; nothing is in its sum yet."""
         i: cython.Py_ssize_t = 128
         j: cython.Py_ssize_t
-        table: cython.ulonglong[::1] = self.products
+        table: cython.ulonglong[::1] = self.products  # type: ignore[valid-type]
         high: cython.ulonglong
         low: cython.ulonglong
         out: cython.ulonglong
@@ -227,9 +221,6 @@ class Gcm:
                 table[2 * (i + j) + 1] = table[2 * i + 1] ^ table[2 * j + 1]
             i <<= 1
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def multiply(self, high: cython.ulonglong, low: cython.ulonglong) -> cython.void:
         """Take a block into the sum: add it, and multiply by the key (NIST SP 800-38D
         section 6.3), a byte at a time from the right."""
@@ -239,8 +230,8 @@ class Gcm:
         x: cython.ulonglong = self.low ^ low
         up: cython.ulonglong = 0
         down: cython.ulonglong = 0
-        products: cython.ulonglong[::1] = self.products
-        folds: cython.ulonglong[::1] = self.folds
+        products: cython.ulonglong[::1] = self.products  # type: ignore[valid-type]
+        folds: cython.ulonglong[::1] = self.folds  # type: ignore[valid-type]
         if cython.compiled and self.native:
             netwatch_ghash_block(
                 cython.address(products[2 * 128]),
@@ -261,12 +252,9 @@ class Gcm:
         self.high = up
         self.low = down
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def take(
         self,
-        data: cython.const[cython.uchar][::1],
+        data: Octets,
         at: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
     ) -> cython.bint:
@@ -303,21 +291,18 @@ class Gcm:
             self.multiply(high, low)
         return True
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def decrypt(
         self,
         key: cython.Py_ssize_t,
-        nonce: cython.const[cython.uint][::1],
-        data: cython.const[cython.uchar][::1],
+        nonce: Words,
+        data: Octets,
         at: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
-        out: cython.uchar[::1],
+        out: Buffer,
     ) -> cython.bint:
         """Decrypt into `out`; `nonce` is of three words. The first block is then what the
         sum of GHASH has to be added to for the tag. False where there is no room."""
-        stream: cython.uint[::1] = self.blocks
+        stream: cython.uint[::1] = self.blocks  # type: ignore[valid-type]
         size: cython.Py_ssize_t = end - at
         count: cython.Py_ssize_t = (size + 15) // 16 + 1
         i: cython.Py_ssize_t

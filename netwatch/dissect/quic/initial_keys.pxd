@@ -1,3 +1,6 @@
+cimport cython
+
+@cython.final
 cdef class Keys:
     cdef unsigned int[::1] states
     cdef unsigned int[::1] blocks

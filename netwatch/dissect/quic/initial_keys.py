@@ -15,6 +15,8 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython
 
+from netwatch.core.buffers import Octets, Words
+
 ONE_BIT = cython.declare(cython.uint, 0x80000000)
 INNER = cython.declare(cython.uint, 0x36363636)
 OUTER = cython.declare(cython.uint, 0x5C5C5C5C)
@@ -76,6 +78,7 @@ def _label(size: int, label: bytes) -> list[int]:
     return _last(size.to_bytes(2) + bytes([len(full)]) + full + b"\0\x01")
 
 
+@cython.final
 @cython.cclass
 class Keys:
     """Derives into `made`: key (4 words), IV (3) and header protection key (4)."""
@@ -84,15 +87,15 @@ class Keys:
         primes = _primes(64)
         roots = [_cube_root(prime << 96) & 0xFFFFFFFF for prime in primes]
         begin = [isqrt(prime << 64) & 0xFFFFFFFF for prime in primes[:8]]
-        self.constants = array("I", roots)
-        self.schedule = array("I", bytes(4 * 64))
-        self.states = array("I", begin + [0] * 8 * 7)
+        self.constants: Words = array("I", roots)
+        self.schedule: Words = array("I", bytes(4 * 64))
+        self.states: Words = array("I", begin + [0] * 8 * 7)
         blocks = [[0] * 16, _label(32, b"client in")]
         for prefix in (b"quic ", b"quicv2 "):
             parts = ((16, b"key"), (12, b"iv"), (16, b"hp"))
             blocks += [_label(size, prefix + part) for size, part in parts]
-        self.blocks = array("I", [word for block in blocks for word in block])
-        self.made = array("I", bytes(4 * 11))
+        self.blocks: Words = array("I", [word for block in blocks for word in block])
+        self.made: Words = array("I", bytes(4 * 11))
         for version, salt in enumerate(_SALTS):
             for number, word in enumerate(_words(salt.ljust(32, b"\0"))):
                 self.states[8 * SECRET + number] = word
@@ -101,9 +104,6 @@ class Keys:
                 word = self.states[8 * PADS + number]
                 self.states[8 * (SALTED + 2 * version) + number] = word
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     @cython.boundscheck(False)
     def compress(
         self, block: cython.Py_ssize_t, start: cython.Py_ssize_t, to: cython.Py_ssize_t
@@ -111,8 +111,8 @@ class Keys:
         """SHA-256's step (FIPS 180-4 section 6.2.2): state `to` is state `start` after a
         block. All of them are numbers of this class."""
         i: cython.Py_ssize_t
-        w: cython.uint[::1] = self.schedule
-        k: cython.uint[::1] = self.constants
+        w: cython.uint[::1] = self.schedule  # type: ignore[valid-type]
+        k: cython.uint[::1] = self.constants  # type: ignore[valid-type]
         m: cython.uint = 0xFFFFFFFF
         state: cython.Py_ssize_t = 8 * start
         a: cython.uint
@@ -163,9 +163,6 @@ class Keys:
         self.states[8 * to + 6] = (self.states[state + 6] + g) & m
         self.states[8 * to + 7] = (self.states[state + 7] + h) & m
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def mac(
         self, block: cython.Py_ssize_t, pads: cython.Py_ssize_t, to: cython.Py_ssize_t
     ) -> cython.void:
@@ -179,9 +176,6 @@ class Keys:
         self.blocks[16 * AT_HAND + 15] = 8 * (64 + 32)
         self.compress(AT_HAND, pads + 1, to)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def pad(self, secret: cython.Py_ssize_t) -> cython.void:
         """Make the pads of a key, which is a state."""
         i: cython.Py_ssize_t
@@ -194,12 +188,9 @@ class Keys:
             self.blocks[16 * AT_HAND + 8 + i] = OUTER
         self.compress(AT_HAND, START, PADS + 1)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def derive(
         self,
-        data: cython.const[cython.uchar][::1],
+        data: Octets,
         at: cython.Py_ssize_t,
         size: cython.Py_ssize_t,
         version: cython.Py_ssize_t,

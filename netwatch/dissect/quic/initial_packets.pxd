@@ -1,15 +1,18 @@
+cimport cython
 from netwatch.dissect.quic.aes_gcm cimport Gcm
 from netwatch.dissect.quic.initial_keys cimport Keys
 
-cdef class Initials:
+
+@cython.final
+cdef class InitialPackets:
     cdef Keys keys
     cdef readonly Gcm gcm
     cdef unsigned char[::1] header
     cdef unsigned char[::1] plain
     cdef unsigned int[::1] nonce
-    cdef unsigned char[::1] known
+    cdef unsigned char[::1] connection
     cdef Py_ssize_t pos
-    cdef Py_ssize_t behind
+    cdef Py_ssize_t packet_end
 
     cdef long long varint(self, const unsigned char[::1] data, Py_ssize_t end) noexcept nogil
     cdef void derive(self, const unsigned char[::1] data, Py_ssize_t at, Py_ssize_t version) noexcept nogil

@@ -21,6 +21,8 @@ else:
     from netwatch.dissect.quic.aes_gcm import Gcm
     from netwatch.dissect.quic.initial_keys import Keys
 
+from netwatch.core.buffers import Buffer, Octets, Words
+
 MAX_PACKET = cython.declare(cython.Py_ssize_t, 2048)
 """The longest Initial packet that is opened here, bytes."""
 MAX_HEADER = cython.declare(cython.Py_ssize_t, 512)
@@ -37,27 +39,25 @@ PAYLOAD = cython.declare(cython.Py_ssize_t, 0)
 HEADER = cython.declare(cython.Py_ssize_t, 1)
 
 
+@cython.final
 @cython.cclass
-class Initials:
-    """Opens packets into `plain`; `behind` is then where the packet ends. The keys of the
+class InitialPackets:
+    """Opens packets into `plain`; `packet_end` is then where the packet ends. The keys of the
     last connection are kept."""
 
     def __init__(self) -> None:
         self.keys = Keys()
         self.gcm = Gcm()
-        self.header = array("B", bytes(MAX_HEADER))
-        self.plain = array("B", bytes(MAX_PACKET))
-        self.nonce = array("I", bytes(4 * 3))
+        self.header: Buffer = array("B", bytes(MAX_HEADER))
+        self.plain: Buffer = array("B", bytes(MAX_PACKET))
+        self.nonce: Words = array("I", bytes(4 * 3))
         # version, size of the id, and the id; no version has the number 255
-        self.known = array("B", b"\xff" + bytes(1 + MAX_ID))
+        self.connection: Buffer = array("B", b"\xff" + bytes(1 + MAX_ID))
         self.pos = 0
-        self.behind = 0
+        self.packet_end = 0
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def varint(
-        self, data: cython.const[cython.uchar][::1], end: cython.Py_ssize_t
+        self, data: Octets, end: cython.Py_ssize_t
     ) -> cython.longlong:
         """The variable-length integer at `pos` (RFC 9000 section 16); -1 where `end` comes
         first."""
@@ -76,12 +76,9 @@ class Initials:
         self.pos += size
         return value
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def open(
         self,
-        data: cython.const[cython.uchar][::1],
+        data: Octets,
         at: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
     ) -> cython.Py_ssize_t:
@@ -111,16 +108,13 @@ class Initials:
             return -1
         if self.pos + 4 - at > MAX_HEADER:
             return -1
-        self.behind = self.pos + size
+        self.packet_end = self.pos + size
         self.derive(data, at + 5, 0 if version == 1 else 1)
         return self.unprotect(data, at)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def derive(
         self,
-        data: cython.const[cython.uchar][::1],
+        data: Octets,
         at: cython.Py_ssize_t,
         version: cython.Py_ssize_t,
     ) -> cython.void:
@@ -128,24 +122,21 @@ class Initials:
         of the last packet."""
         i: cython.Py_ssize_t = 0
         size: cython.Py_ssize_t = data[at]
-        if self.known[0] == version:
-            while i <= size and self.known[1 + i] == data[at + i]:
+        if self.connection[0] == version:
+            while i <= size and self.connection[1 + i] == data[at + i]:
                 i += 1
             if i > size:
                 return
-        self.known[0] = version
+        self.connection[0] = version
         for i in range(size + 1):
-            self.known[1 + i] = data[at + i]
+            self.connection[1 + i] = data[at + i]
         self.keys.derive(data, at + 1, size, version)
         self.gcm.expand(self.keys.made, 0, PAYLOAD)
         self.gcm.expand(self.keys.made, 7, HEADER)
         self.gcm.authenticate(PAYLOAD)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def unprotect(
-        self, data: cython.const[cython.uchar][::1], at: cython.Py_ssize_t
+        self, data: Octets, at: cython.Py_ssize_t
     ) -> cython.Py_ssize_t:
         """Take the protection off the packet at `at` whose number is at `pos` (RFC 9001
         sections 5.3 and 5.4): how many bytes of frames there are, -1 where it is forged."""
@@ -172,28 +163,22 @@ class Initials:
         self.nonce[2] = self.keys.made[6] ^ number
         size += more
         self.pos += more
-        i = self.behind - TAG
+        i = self.packet_end - TAG
         if not self.gcm.decrypt(PAYLOAD, self.nonce, data, self.pos, i, self.plain):
             return -1
         return i - self.pos if self.sealed(data, size) else -1
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def mask(self, i: cython.Py_ssize_t) -> cython.uint:
         """A byte of the block that was encrypted first."""
         return (self.gcm.blocks[i >> 2] >> (24 - 8 * (i & 3))) & 255
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def sealed(
-        self, data: cython.const[cython.uchar][::1], header: cython.Py_ssize_t
+        self, data: Octets, header: cython.Py_ssize_t
     ) -> cython.bint:
         """Whether the tag is that of the `header` bytes of header and of what was decrypted
         from `pos` on (NIST SP 800-38D section 7.2)."""
         i: cython.Py_ssize_t
-        stop: cython.Py_ssize_t = self.behind - TAG
+        stop: cython.Py_ssize_t = self.packet_end - TAG
         high: cython.ulonglong
         low: cython.ulonglong
         byte: cython.ulonglong

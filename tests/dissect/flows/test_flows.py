@@ -1,4 +1,4 @@
-"""The flow table through the kernel: bounded, counted, one name for one conversation."""
+"""The flow table through the loop: bounded, counted, one name for one conversation."""
 
 import random
 
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from support.captures import START, Frames, Row, rows, timed
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
 
-from netwatch.dissect.loop.loop import MORE, Kernel
+from netwatch.dissect.loop.layout import KIND_MORE as MORE
+from netwatch.dissect.loop.loop import Loop
 from netwatch.protocols import DNS_TCP, HTTP, TLS
 
 RAW = 101
@@ -22,18 +23,18 @@ REQUEST = messages.request("GET", "/", "www.example.org")
 NOISE = b"\x99" * 40
 
 
-def walk(kernel: Kernel, *packets: bytes) -> list[Row]:
-    return rows(kernel, timed(packets), RAW)
+def walk(loop: Loop, *packets: bytes) -> list[Row]:
+    return rows(loop, timed(packets), RAW)
 
 
-def kinds(kernel: Kernel, *packets: bytes) -> list[int]:
-    return [row.kind for row in walk(kernel, *packets)]
+def kinds(loop: Loop, *packets: bytes) -> list[int]:
+    return [row.kind for row in walk(loop, *packets)]
 
 
 @pytest.mark.parametrize("slots", [0, 1, 2, 4, 7, 9, 12, 100, -8])
 def test_slots_are_a_power_of_two(slots: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
-        Kernel(slots)
+        Loop(slots)
 
 
 @pytest.mark.parametrize(("one", "other"), [(CLIENT, SERVER), (CLIENT6, SERVER6)])
@@ -43,14 +44,14 @@ def test_both_directions_are_one_flow(
 ) -> None:
     out = tcp(REQUEST, src=one, sport=here, dst=other, dport=there)
     back = tcp(REQUEST, src=other, sport=there, dst=one, dport=here)
-    first, second = walk(Kernel(8, seed), out, back)
+    first, second = walk(Loop(8, seed=seed), out, back)
     assert first.flow == second.flow > 0
     assert {first.side, second.side} == {0, 1}
 
 
 def test_ends_that_differ_in_the_port_alone_are_two_sides() -> None:
     first, second = walk(
-        Kernel(8),
+        Loop(8),
         tcp(REQUEST, src=CLIENT, sport=50001, dst=CLIENT, dport=80),
         tcp(REQUEST, src=CLIENT, sport=80, dst=CLIENT, dport=50001),
     )
@@ -60,61 +61,61 @@ def test_ends_that_differ_in_the_port_alone_are_two_sides() -> None:
 def test_conversations_have_names_of_their_own() -> None:
     packets = [tcp(REQUEST, sport=port) for port in range(40000, 40400)]
     packets += [tcp(REQUEST, src=f"10.20.9.{n}") for n in range(1, 200)]
-    assert len({row.flow for row in walk(Kernel(), *packets)}) == len(packets)
+    assert len({row.flow for row in walk(Loop(), *packets)}) == len(packets)
 
 
 def test_the_table_is_bounded_and_counts_what_it_drops() -> None:
-    kernel = Kernel(16)
+    loop = Loop(16)
     packets = [tcp(NOISE, sport=port) for port in range(20000, 21000)]
-    found = walk(kernel, *packets)
-    assert kernel.flows.flows == 1000
-    kept = [row for row in found if kernel.flows.bytes_of(row.flow) != (0, 0)]
+    found = walk(loop, *packets)
+    assert loop.flows.total == 1000
+    kept = [row for row in found if loop.flows.bytes_of(row.flow) != (0, 0)]
     assert 0 < len(kept) <= 16
-    assert kernel.flows.evicted == 1000 - len(kept)
+    assert loop.flows.evicted == 1000 - len(kept)
 
 
 def test_a_hello_that_is_waited_for_outlives_a_flood() -> None:
-    kernel = Kernel(8)
+    loop = Loop(8)
     flood = [tcp(flags="S", sport=port) for port in range(20000, 20100)]
     flood += [tcp(NOISE, sport=port) for port in range(30000, 30100)]
-    found = walk(kernel, tcp(LARGE[:900]), *flood, tcp(LARGE[900:], seq=1901))
+    found = walk(loop, tcp(LARGE[:900]), *flood, tcp(LARGE[900:], seq=1901))
     ours = [row for row in found if row.sport == 50000]
     assert [row.kind for row in ours] == [TLS, MORE]
-    assert kernel.flows.bytes_of(ours[0].flow) == (len(LARGE), 0)
-    assert kernel.flows.evicted > 100
+    assert loop.flows.bytes_of(ours[0].flow) == (len(LARGE), 0)
+    assert loop.flows.evicted > 100
 
 
 def test_connections_without_data_are_dropped_first() -> None:
-    kernel = Kernel(8)
-    (row,) = walk(kernel, tcp(REQUEST))
-    walk(kernel, *[tcp(flags="S", sport=port) for port in range(20000, 20100)])
-    assert sum(kernel.flows.bytes_of(row.flow)) == len(REQUEST)
+    loop = Loop(8)
+    (row,) = walk(loop, tcp(REQUEST))
+    walk(loop, *[tcp(flags="S", sport=port) for port in range(20000, 20100)])
+    assert sum(loop.flows.bytes_of(row.flow)) == len(REQUEST)
 
 
 def test_ports_used_again_are_another_conversation() -> None:
-    kernel = Kernel(64)
+    loop = Loop(64)
     packets = []
     for seq in (1000, 90000, 7):
         packets += [tcp(flags="S", seq=seq), tcp(REQUEST, seq=seq + 1)]
-    found = walk(kernel, *packets)
+    found = walk(loop, *packets)
     assert len({row.flow for row in found}) == 3
-    assert kernel.flows.flows == 3
-    assert [sum(kernel.flows.bytes_of(row.flow)) for row in found] == [0, 0, len(REQUEST)]
+    assert loop.flows.total == 3
+    assert [sum(loop.flows.bytes_of(row.flow)) for row in found] == [0, 0, len(REQUEST)]
 
 
 def test_a_repeated_syn_is_the_same_conversation() -> None:
-    kernel = Kernel(64)
+    loop = Loop(64)
     syn = tcp(flags="S", seq=1000)
-    (row,) = walk(kernel, syn, syn, syn, tcp(REQUEST))
-    assert kernel.flows.flows == 1
-    assert kernel.flows.bytes_of(row.flow) == (len(REQUEST), 0)
+    (row,) = walk(loop, syn, syn, syn, tcp(REQUEST))
+    assert loop.flows.total == 1
+    assert loop.flows.bytes_of(row.flow) == (len(REQUEST), 0)
 
 
 def test_bytes_count_for_the_side_that_sent_them() -> None:
-    kernel = Kernel(64)
+    loop = Loop(64)
     back = {"src": SERVER, "sport": 443, "dst": CLIENT, "dport": 50000}
     row, *_ = walk(
-        kernel,
+        loop,
         tcp(flags="S", seq=1000),
         tcp(flags="SA", seq=500, **back),
         tcp(HELLO),
@@ -122,23 +123,23 @@ def test_bytes_count_for_the_side_that_sent_them() -> None:
         tcp(NOISE, seq=1001 + len(HELLO)),
     )
     assert row.kind == TLS
-    assert kernel.flows.bytes_of(row.flow) == (len(HELLO) + 40, 280)
+    assert loop.flows.bytes_of(row.flow) == (len(HELLO) + 40, 280)
 
 
 def test_datagrams_count_as_well() -> None:
-    kernel = Kernel(64)
+    loop = Loop(64)
     hello, *_ = handshakes.quic_hello(1, "www.example.org", random.Random(3))
     reply = udp(b"\x40" + bytes(99), src=SERVER, sport=443, dst=CLIENT, dport=50000)
-    (row,) = walk(kernel, udp(hello, dport=443), reply, reply)
-    assert kernel.flows.bytes_of(row.flow) == (len(hello), 200)
+    (row,) = walk(loop, udp(hello, dport=443), reply, reply)
+    assert loop.flows.bytes_of(row.flow) == (len(hello), 200)
 
 
 def test_bytes_of_a_flow_that_was_dropped_are_zero() -> None:
-    kernel = Kernel(8)
-    (row,) = walk(kernel, tcp(REQUEST))
-    walk(kernel, *[tcp(NOISE, sport=port) for port in range(20000, 20010)])
-    assert kernel.flows.bytes_of(row.flow) == (0, 0)
-    assert kernel.flows.bytes_of(0x7FFFFFFFFFFFFF00) == (0, 0)
+    loop = Loop(8)
+    (row,) = walk(loop, tcp(REQUEST))
+    walk(loop, *[tcp(NOISE, sport=port) for port in range(20000, 20010)])
+    assert loop.flows.bytes_of(row.flow) == (0, 0)
+    assert loop.flows.bytes_of(0x7FFFFFFFFFFFFF00) == (0, 0)
 
 
 @pytest.mark.parametrize("start", [2**32 - 1, 2**32 - 100, 2**32 - len(LARGE), 2**32 - 1400, 0])
@@ -148,34 +149,34 @@ def test_what_is_owed_runs_over_the_wrap(start: int, order: tuple[int, ...], syn
     cuts = (0, 600, 1200, len(LARGE))
     pieces = [tcp(LARGE[cuts[n] : cuts[n + 1]], seq=start + cuts[n]) for n in order]
     opening = [tcp(flags="S", seq=start - 1)] if syn else []
-    assert sorted(kinds(Kernel(64), *opening, *pieces)) == [TLS, MORE, MORE]
+    assert sorted(kinds(Loop(64), *opening, *pieces)) == [TLS, MORE, MORE]
 
 
 def test_behind_a_whole_hello_nothing_is_passed_on() -> None:
     data = [tcp(NOISE, seq=1001 + len(HELLO) + 40 * n) for n in range(50)]
-    assert kinds(Kernel(64), tcp(flags="S", seq=1000), tcp(HELLO), *data) == [TLS]
+    assert kinds(Loop(64), tcp(flags="S", seq=1000), tcp(HELLO), *data) == [TLS]
 
 
 def test_behind_the_last_byte_owed_nothing_is_passed_on() -> None:
     data = [tcp(NOISE, seq=1001 + len(LARGE) + 40 * n) for n in range(50)]
     packets = [tcp(LARGE[:1400]), tcp(LARGE[1400:], seq=2401), *data]
-    assert kinds(Kernel(64), *packets) == [TLS, MORE]
+    assert kinds(Loop(64), *packets) == [TLS, MORE]
 
 
 def test_a_flow_met_in_the_middle_is_looked_at_for_a_while_only() -> None:
     data = [tcp(NOISE, seq=1001 + 40 * n) for n in range(100)]
-    assert kinds(Kernel(64), *data) == [MORE] * 16
+    assert kinds(Loop(64), *data) == [MORE] * 16
 
 
 def test_the_answering_side_is_not_waited_for() -> None:
     back = {"src": SERVER, "sport": 443, "dst": CLIENT, "dport": 50000}
     data = [tcp(NOISE, seq=501 + 40 * n, **back) for n in range(9)]
-    assert kinds(Kernel(64), tcp(flags="SA", seq=500, **back), *data) == []
+    assert kinds(Loop(64), tcp(flags="SA", seq=500, **back), *data) == []
 
 
 def test_a_request_in_the_syn_is_seen() -> None:
     # TCP Fast Open (RFC 7413): the first data is in the SYN.
-    (row,) = walk(Kernel(64), tcp(REQUEST, seq=1000, flags="S", dport=80))
+    (row,) = walk(Loop(64), tcp(REQUEST, seq=1000, flags="S", dport=80))
     assert (row.kind, row.seq) == (HTTP, 1001)
 
 
@@ -188,16 +189,16 @@ def test_the_resolver_answers_over_tcp_are_followed() -> None:
         tcp(framed[:2], seq=501, **back),
         tcp(framed[2:], seq=503, **back),
     ]
-    assert kinds(Kernel(64), *packets) == [DNS_TCP, MORE]
+    assert kinds(Loop(64), *packets) == [DNS_TCP, MORE]
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 2**40), st.booleans()), max_size=80))
 def test_any_order_of_times_leaves_the_table_whole(steps: list[tuple[int, int, bool]]) -> None:
-    kernel = Kernel(8)
+    loop = Loop(8)
     frames: Frames = [
         (START - time, tcp(b"" if syn else NOISE, flags="S" if syn else "PA", sport=40000 + port))
         for port, time, syn in steps
     ]
-    flows = {row.flow for row in rows(kernel, frames, RAW)}
-    assert 0 <= kernel.flows.flows - kernel.flows.evicted <= len(steps)
-    assert sum(sum(kernel.flows.bytes_of(flow)) > 0 for flow in flows) <= 8
+    flows = {row.flow for row in rows(loop, frames, RAW)}
+    assert 0 <= loop.flows.total - loop.flows.evicted <= len(steps)
+    assert sum(sum(loop.flows.bytes_of(flow)) > 0 for flow in flows) <= 8

@@ -17,8 +17,8 @@ from netwatch.core.flow import NAME_STATUSES, Flow
 from netwatch.core.message import Message
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.flows.records import ended
-from netwatch.dissect.flows.table import FIELDS
-from netwatch.dissect.loop.loop import Kernel
+from netwatch.dissect.loop.layout import FLOW_WORDS
+from netwatch.dissect.loop.loop import Loop
 from netwatch.protocols import PROTOCOLS, looks_like
 
 RAW = 101
@@ -175,7 +175,7 @@ def test_more_flows_than_the_list_holds_are_all_told() -> None:
 @given(st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.booleans()), max_size=80))
 def test_every_flow_is_told_once_however_small_the_table(packets: list) -> None:
     """What a small table drops is told when it does, the rest at the end."""
-    kernel = Kernel(8, recording=True)
+    loop = Loop(8, recording=True)
     frames = [
         tcp(flags="S" if syn else "A", seq=number * 99, sport=2000 + port)
         if syn
@@ -183,13 +183,13 @@ def test_every_flow_is_told_once_however_small_the_table(packets: list) -> None:
         for number, (port, syn, stream) in enumerate(packets)
     ]
     words: list[int] = []
-    for _ in kernel.walk(block(timed(frames), RAW)):
-        words += kernel.flows.take()
-    assert kernel.flows.drain()
-    words += kernel.flows.take()
-    told = [ended(slot, ["test"]) for slot in zip(*[iter(words)] * FIELDS, strict=True)]
-    assert len(words) == FIELDS * len(told)
-    assert len(told) == kernel.flows.flows
+    for _ in loop.walk(block(timed(frames), RAW)):
+        words += loop.flows.take_closed()
+    assert loop.flows.close_flows()
+    words += loop.flows.take_closed()
+    told = [ended(slot, ["test"]) for slot in zip(*[iter(words)] * FLOW_WORDS, strict=True)]
+    assert len(words) == FLOW_WORDS * len(told)
+    assert len(told) == loop.flows.total
     sent = sum(9 for _, syn, _ in packets if not syn)
     assert sum(flow.bytes_out + flow.bytes_in for flow in told) == sent
 

@@ -8,7 +8,7 @@ from support.captures import START, rows, timed
 from support.frames import CLIENT, SERVER, udp
 
 from netwatch.core.flow import DNS_TTL_GRACE
-from netwatch.dissect.loop.loop import Kernel
+from netwatch.dissect.loop.loop import Loop
 
 RAW = 101
 SECOND = 1_000_000_000
@@ -25,10 +25,10 @@ def answer(name: str = "www.example.org", address: str = ADDRESS, ttl: int = 60)
     return udp(payload, src=SERVER, sport=53, dst=CLIENT, dport=50000)
 
 
-def walked(*packets: bytes, zones: tuple[bytes, ...] = (b"example.com",)) -> Kernel:
-    kernel = Kernel(64, 5, zones=zones)
-    rows(kernel, timed(packets, gap=100 * SECOND), RAW)
-    return kernel
+def walked(*packets: bytes, zones: tuple[bytes, ...] = (b"example.com",)) -> Loop:
+    loop = Loop(64, seed=5, domains=zones)
+    rows(loop, timed(packets, gap=100 * SECOND), RAW)
+    return loop
 
 
 @pytest.mark.parametrize("address", [ADDRESS, ADDRESS6])
@@ -44,23 +44,23 @@ def walked(*packets: bytes, zones: tuple[bytes, ...] = (b"example.com",)) -> Ker
 def test_an_answer_is_known_from_its_time_until_it_is_out_of_date(
     address: str, at: int, known: bool
 ) -> None:
-    kernel = walked(answer(address=address))
-    assert kernel.answered(packed(CLIENT), packed(address), START + at) is known
-    assert not kernel.answered(packed("10.9.9.9"), packed(address), START + at)
-    assert not kernel.answered(packed(CLIENT), packed("203.0.113.11"), START + at)
+    loop = walked(answer(address=address))
+    assert loop.addresses.answered(packed(CLIENT), packed(address), START + at) is known
+    assert not loop.addresses.answered(packed("10.9.9.9"), packed(address), START + at)
+    assert not loop.addresses.answered(packed(CLIENT), packed("203.0.113.11"), START + at)
 
 
 def test_asked_again_it_lasts_from_the_first_to_the_last() -> None:
-    kernel = walked(answer(), answer(), answer(ttl=0))
+    loop = walked(answer(), answer(), answer(ttl=0))
     for seconds, known in ((0, True), (100 + 60 + 300, True), (200 + 300.5, False)):
         time = START + int(seconds * SECOND)
-        assert kernel.answered(packed(CLIENT), packed(ADDRESS), time) is known
+        assert loop.addresses.answered(packed(CLIENT), packed(ADDRESS), time) is known
 
 
 def test_answers_of_interest_are_left_to_the_parser() -> None:
-    kernel = walked(answer("www.example.com"))
-    assert not kernel.answered(packed(CLIENT), packed(ADDRESS), START)
-    assert kernel.candidates == 1
+    loop = walked(answer("www.example.com"))
+    assert not loop.addresses.answered(packed(CLIENT), packed(ADDRESS), START)
+    assert loop.candidates.total == 1
 
 
 def test_more_than_there_is_room_for_is_counted() -> None:
@@ -68,8 +68,8 @@ def test_more_than_there_is_room_for_is_counted() -> None:
     addresses = [(ip_address(first) + number).packed for number in range(70_000)]
     one = answer(address="198.51.100.0")
     assert one.count(first) == 1
-    kernel = Kernel(64, 5, zones=[])
-    rows(kernel, timed([one.replace(first, each) for each in addresses], gap=1000), RAW)
-    held = sum(kernel.answered(packed(CLIENT), each, START + SECOND) for each in addresses)
-    assert held + kernel.forgotten == 70_000
+    loop = Loop(64, seed=5, domains=[])
+    rows(loop, timed([one.replace(first, each) for each in addresses], gap=1000), RAW)
+    held = sum(loop.addresses.answered(packed(CLIENT), each, START + SECOND) for each in addresses)
+    assert held + loop.addresses.evicted == 70_000
     assert 10_000 < held < 65_536

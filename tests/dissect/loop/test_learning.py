@@ -11,7 +11,7 @@ from support.frames import LINKS
 
 from netwatch.core.message import AddressClaim, Message
 from netwatch.dissect.dissector import Dissector
-from netwatch.dissect.loop.loop import Kernel
+from netwatch.dissect.loop.loop import Loop
 from netwatch.protocols import ARP as ARP_KIND
 from netwatch.protocols import DHCP, DHCPV6, DNS, MDNS, ND, PROTOCOLS, looks_like
 
@@ -45,14 +45,14 @@ FRAMES = made()
     ids=["none", "dhcp", "mdns", "arp", "all"],
 )
 def test_each_source_is_passed_on_where_it_is_wanted(learning: int, kinds: dict[int, int]) -> None:
-    kernel = Kernel(64, learning=learning)
-    found = [row.kind for row in rows(kernel, FRAMES)]
+    loop = Loop(64, learning=learning)
+    found = [row.kind for row in rows(loop, FRAMES)]
     assert {kind: found.count(kind) for kind in found} == kinds
-    assert kernel.anomalies() == {"not-ip": 2, "transport-unknown": 3}
+    assert loop.anomalies() == {"not-ip": 2, "transport-unknown": 3}
 
 
 def test_rows_have_their_payload_and_macs() -> None:
-    for row in rows(Kernel(64, learning=7), FRAMES):
+    for row in rows(Loop(64, learning=7), FRAMES):
         start = sum(len(frame) for _, frame in FRAMES[: row.record])
         assert row.at + row.size == start + len(FRAMES[row.record][1])
         assert (row.src_mac, row.dst_mac) == (start + 6, start)
@@ -65,7 +65,7 @@ def test_rows_have_their_payload_and_macs() -> None:
 
 
 def kinds(*packets: bytes, learning: int = 7) -> list[int]:
-    return [row.kind for row in rows(Kernel(64, learning=learning), timed(packets))]
+    return [row.kind for row in rows(Loop(64, learning=learning), timed(packets))]
 
 
 ETHER = Ether(src=HOST.mac, dst="02:00:00:20:06:01")
@@ -92,25 +92,25 @@ def test_what_is_taken_for_what(packet: Ether, found: list[int]) -> None:
 
 
 def test_what_a_router_passed_on_proves_nothing() -> None:
-    kernel = Kernel(64, learning=7)
+    loop = Loop(64, learning=7)
     packet = bytes(ETHER / IPv6(hlim=254) / ICMPv6ND_NS())
-    assert rows(kernel, timed([packet])) == []
-    assert kernel.anomalies() == {"nd-hop-limit": 1, "transport-unknown": 1}
+    assert rows(loop, timed([packet])) == []
+    assert loop.anomalies() == {"nd-hop-limit": 1, "transport-unknown": 1}
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
 def test_neighbour_discovery_on_every_link(link: object) -> None:
     packet = bytes(IPv6(hlim=255) / ICMPv6ND_NS())
     if link.carries(6):
-        kernel = Kernel(64, learning=7)
-        assert [row.kind for row in rows(kernel, timed([link.frame(packet)]), link.number)] == [ND]
+        loop = Loop(64, learning=7)
+        assert [row.kind for row in rows(loop, timed([link.frame(packet)]), link.number)] == [ND]
 
 
 def test_arp_behind_a_tag() -> None:
     tagged = ETHER.copy()
     tagged.type = 0x8100
     frame = bytes(tagged) + b"\0\x1e\x08\x06" + bytes(ARP())
-    (row,) = rows(Kernel(64, learning=7), timed([frame]))
+    (row,) = rows(Loop(64, learning=7), timed([frame]))
     assert (row.kind, row.vlan) == (ARP_KIND, 30)
 
 

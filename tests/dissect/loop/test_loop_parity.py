@@ -19,6 +19,7 @@ from support.wrappings import CARRIERS, WRAPPINGS, Carrier, Wrapped
 from netwatch.capture.block import Block
 from netwatch.capture.files import open_source
 from netwatch.dissect.loop import loop as compiled
+from netwatch.dissect.loop.layout import KIND_OPENING, ROW_COLUMNS, ROW_FLOW
 
 SAMPLES = sorted(PCAPS.glob("*.pcap"))
 FRAMES = {link.name: [frame for _, frame in mixed(link=link).frames] for link in LINKS}
@@ -57,24 +58,26 @@ def walked(
     zones: list[bytes] | None,
 ) -> tuple[list[list[list[int]]], *tuple[object, ...]]:
     """All that a walk gives and leaves behind."""
-    kernel = module.Kernel(slots, seed, zones, recording=True, opening=True, learning=learning)
+    loop = module.Loop(
+        slots, seed=seed, domains=zones, recording=True, openings=True, learning=learning
+    )
     rows, over = [], []
-    for walk in (*map(kernel.walk, blocks), kernel.rest()):
+    for walk in (*map(loop.walk, blocks), loop.finish()):
         rows.append([])
         for part in walk:
             rows[-1].append(part)
-            each = [tuple(part[at : at + 16]) for at in range(0, len(part), 16)]
-            over.append([kernel.kept(row) for row in each if row[1] < 0])
-            over.append(kernel.flows.take())
-    flows = {row for some in rows for part in some for row in part[13 :: module.COLUMNS]}
+            each = [tuple(part[at : at + ROW_COLUMNS]) for at in range(0, len(part), ROW_COLUMNS)]
+            over.append([loop.buffered_packet(row) for row in each if row[1] < 0])
+            over.append(loop.flows.take_closed())
+    flows = {row for some in rows for part in some for row in part[ROW_FLOW::ROW_COLUMNS]}
     return (
         rows,
-        kernel.anomalies(),
-        kernel.shown(),
-        (kernel.packets, kernel.octets, kernel.candidates),
-        (kernel.flows.flows, kernel.flows.evicted),
-        {flow: kernel.flows.bytes_of(flow) for flow in flows},
-        (kernel.flows.drain(), over, kernel.flows.take()),
+        loop.anomalies(),
+        loop.prefilter.names(),
+        (loop.packets, loop.octets, loop.candidates.total),
+        (loop.flows.total, loop.flows.evicted),
+        {flow: loop.flows.bytes_of(flow) for flow in flows},
+        (loop.flows.close_flows(), over, loop.flows.take_closed()),
     )
 
 
@@ -89,8 +92,10 @@ def same(source: ModuleType, blocks: list[Block], slots: int = 256, seed: int = 
 
 def test_the_source_is_interpreted_and_stands_alone(source: ModuleType) -> None:
     assert not source.COMPILED
-    assert source.Kernel is not compiled.Kernel
-    assert set(source.Kernel.__mro__) & set(compiled.Kernel.__mro__) == {object}
+    assert source.Loop is not compiled.Loop
+    for part in ("cursor", "prefilter", "flows", "candidates", "hellos", "tcp", "udp"):
+        ours, theirs = (getattr(module.Loop(8), part) for module in (source, compiled))
+        assert type(ours) is not type(theirs)
     assert {"loop", "headers", "protocol_masks", "tcp_state"} <= {
         name.split(".")[-1] for name in SOURCES
     }
@@ -122,29 +127,29 @@ def test_what_is_idle_is_idle_to_both(source: ModuleType) -> None:
     frames = timed(FRAMES["ethernet"])
     told = []
     for module in (compiled, source):
-        kernel = module.Kernel(64, 7, zones=[b"tiktok.com"])
-        walked = list(kernel.walk(block(frames)))
-        kept = [kernel.answered(bytes(4), bytes(4), 0), kernel.forgotten]
-        told.append((walked, kernel.shown(), kept))
+        loop = module.Loop(64, seed=7, domains=[b"tiktok.com"])
+        walked = list(loop.walk(block(frames)))
+        kept = [loop.addresses.answered(bytes(4), bytes(4), 0), loop.addresses.evicted]
+        told.append((walked, loop.prefilter.names(), kept))
     assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("name", ["ethernet", *list(WRAPPED)[::9]])
 def test_first_packets_come_beside_all_other_rows(name: str) -> None:
     frames = block(timed(FRAMES[name]), NUMBERS[name])
-    plain, opening = (compiled.Kernel(4096, 3, opening=asked) for asked in (False, True))
+    plain, opening = (compiled.Loop(4096, seed=3, openings=asked) for asked in (False, True))
     rows = [
         [
-            tuple(part[at : at + 16])
-            for part in kernel.walk(frames)
-            for at in range(0, len(part), 16)
+            tuple(part[at : at + ROW_COLUMNS])
+            for part in loop.walk(frames)
+            for at in range(0, len(part), ROW_COLUMNS)
         ]
-        for kernel in (plain, opening)
+        for loop in (plain, opening)
     ]
-    firsts = [row for row in rows[1] if row[0] == compiled.OPENING]
-    assert len(firsts) == opening.flows.flows > 0
-    assert [row for row in rows[1] if row[0] != compiled.OPENING] == rows[0]
-    assert opening.candidates == plain.candidates == len(rows[0])
+    firsts = [row for row in rows[1] if row[0] == KIND_OPENING]
+    assert len(firsts) == opening.flows.total > 0
+    assert [row for row in rows[1] if row[0] != KIND_OPENING] == rows[0]
+    assert opening.candidates.total == plain.candidates.total == len(rows[0])
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
@@ -162,7 +167,7 @@ def test_whatever_the_seed_and_however_small_the_table(source: ModuleType, seed:
 def test_the_rows_are_handed_over_in_parts(source: ModuleType) -> None:
     query = FRAMES["ethernet"][0]
     many = block(timed([query] * 5000))
-    assert [len(rows) for rows in compiled.Kernel(16).walk(many)] == [4096 * 16, 904 * 16]
+    assert [len(rows) for rows in compiled.Loop(16).walk(many)] == [4096 * ROW_COLUMNS, 904 * ROW_COLUMNS]
     assert same(source, [many]) > 0
 
 

@@ -19,4 +19,4 @@ def test_bytes_are_copied_within_their_bounds(data: bytes, at: int, size: int, t
     assert bytes(out) == expected
 
 
-COPY = type(interpreted().Kernel(8).desk).place.__globals__["copy"]
+COPY = type(interpreted().Loop(8).hellos.buffer).place.__globals__["copy"]

@@ -15,8 +15,8 @@ from support.interpreted import interpreted
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.observation import Observation
-from netwatch.dissect.loop.loop import Kernel
-from netwatch.dissect.loop.preface_masks import LEADS
+from netwatch.dissect.loop.loop import Loop
+from netwatch.dissect.loop.preface_masks import FIRST_BYTES
 from netwatch.protocols import DTLS, GQUIC, HTTP2, QUIC, SOCKS, TLS, TLS_SERVER
 
 RAW = 101
@@ -28,7 +28,7 @@ SYN = tcp(flags="S", seq=1000)
 
 
 def kinds(*packets: bytes) -> list[int]:
-    return [row.kind for row in rows(Kernel(64), timed(packets), RAW)]
+    return [row.kind for row in rows(Loop(64), timed(packets), RAW)]
 
 
 def told(*packets: bytes) -> list[Observation]:
@@ -361,7 +361,7 @@ STARTS = (
 def test_any_bytes_behind_any_start(start: bytes, keep: int, rest: bytes) -> None:
     data = start[:keep] + rest
     packets = [tcp(data), back(data), udp(data, dport=443), udp(data, sport=443, dport=50000)]
-    found = rows(Kernel(64), timed(packets), RAW)
+    found = rows(Loop(64), timed(packets), RAW)
     size = {6: len(data), 17: len(data)}
     assert all(0 < row.size <= size[row.proto] for row in found)
 
@@ -381,14 +381,15 @@ BEGINNINGS = {
 
 
 def test_each_beginning_has_a_first_byte_that_is_looked_at() -> None:
-    by = interpreted().Kernel(8)
-    masks = {*BEGINNINGS.values(), "http_begun"}
+    by = interpreted().Loop(8).prefilter
+    masks = {*BEGINNINGS.values(), "http_beginning"}
     found = set()
     for payload in BEGINNINGS:
         for byte in range(256):
-            by.data = bytes([byte]) + payload[1:]
+            by.set_data(bytes([byte]) + payload[1:])
             for name in masks:
-                if getattr(by, name)(0, len(payload)):
-                    assert LEADS[byte], (name, byte)
+                mask = getattr(by.masks, name, None) or getattr(by.prefaces, name)
+                if mask(0, len(payload)):
+                    assert FIRST_BYTES[byte], (name, byte)
                     found.add(name)
     assert found == masks

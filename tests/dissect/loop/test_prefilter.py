@@ -16,7 +16,7 @@ from support.frames import CLIENT, SERVER, tcp, udp
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message
-from netwatch.dissect.loop.loop import Kernel
+from netwatch.dissect.loop.loop import Loop
 from netwatch.protocols import dns, tls
 
 RAW = 101
@@ -50,8 +50,8 @@ def hello(name: str | None, **options: bool) -> bytes:
     return handshakes.records(handshakes.client_hello(name, RNG, **options))
 
 
-def kernel(*zones: str) -> Kernel:
-    return Kernel(64, zones=[zone.encode() for zone in zones or (OTHER,)])
+def new_loop(*zones: str) -> Loop:
+    return Loop(64, domains=[zone.encode() for zone in zones or (OTHER,)])
 
 
 def within(name: str) -> bool:
@@ -108,9 +108,9 @@ DATAGRAMS = {
 
 @pytest.mark.parametrize(("payload", "shown"), DATAGRAMS.values(), ids=DATAGRAMS.keys())
 def test_idle_names_are_counted_as_the_parser_would(payload: bytes, shown: dict[str, int]) -> None:
-    by = kernel()
+    by = new_loop()
     assert rows(by, timed([datagram(payload)]), RAW) == []
-    assert by.shown() == shown
+    assert by.prefilter.names() == shown
     assert Counter(each.evidence for each in dns.parse(payload).names) == shown
 
 
@@ -135,41 +135,41 @@ OF_INTEREST = {
 
 @pytest.mark.parametrize("payload", OF_INTEREST.values(), ids=OF_INTEREST.keys())
 def test_all_else_goes_to_the_parser(payload: bytes) -> None:
-    by = kernel()
+    by = new_loop()
     assert len(rows(by, timed([datagram(payload)]), RAW)) == 1
-    assert by.shown() == {}
+    assert by.prefilter.names() == {}
 
 
 @pytest.mark.parametrize("large", [False, True])
 def test_a_hello_with_an_idle_name_is_counted_and_another_is_not(large: bool) -> None:
-    by = kernel()
+    by = new_loop()
     assert rows(by, timed([tcp(hello(IDLE[0], post_quantum=large))]), RAW) == []
-    assert by.shown() == {"tls-sni": 1}
+    assert by.prefilter.names() == {"tls-sni": 1}
     for name in (OTHER, None):
         packets = timed([tcp(hello(name, post_quantum=large), sport=50001)])
         assert len(rows(by, packets, RAW)) == 1
-        by = kernel()
+        by = new_loop()
 
 
 def test_a_repeated_hello_is_counted_once() -> None:
-    by = kernel()
+    by = new_loop()
     assert rows(by, timed([tcp(hello(IDLE[0]))] * 3), RAW) == []
-    assert by.shown() == {"tls-sni": 1}
+    assert by.prefilter.names() == {"tls-sni": 1}
     assert by.anomalies() == {"tcp-retransmission": 2}
 
 
 def test_nothing_is_held_back_without_zones_and_they_can_change() -> None:
     packets = timed([datagram(query(IDLE[0])), tcp(hello(IDLE[0]))])
-    assert len(rows(Kernel(64), packets, RAW)) == 2
+    assert len(rows(Loop(64), packets, RAW)) == 2
     for zones in (None, [b"example.org"], [b"org"]):
-        changed = kernel()
-        changed.interest(zones)
+        changed = new_loop()
+        changed.prefilter.domains.replace(zones)
         assert len(rows(changed, packets, RAW)) == 2
-    assert rows(Kernel(64, zones=[]), packets, RAW) == []
+    assert rows(Loop(64, domains=[]), packets, RAW) == []
 
 
 def test_many_zones_are_never_mixed_up() -> None:
-    by = kernel(*(f"n{number}.example.org" for number in range(80_000)))
+    by = new_loop(*(f"n{number}.example.org" for number in range(80_000)))
     inside = [datagram(query(f"a.n{number}.example.org")) for number in range(0, 80_000, 27)]
     assert len(rows(by, timed(inside), RAW)) == len(inside)
     outside = [datagram(query(f"m{number}.example.org")) for number in range(3000)]
@@ -197,7 +197,7 @@ MESSAGES = [payload for payload, _ in DATAGRAMS.values()] + list(OF_INTEREST.val
 @settings(max_examples=500)
 @given(mangled(MESSAGES), st.binary(max_size=3))
 def test_whatever_the_datagram_the_parser_agrees(payload: bytes, behind: bytes) -> None:
-    by = kernel()
+    by = new_loop()
     held = not rows(by, timed([datagram(payload + behind)]), RAW)
     if held and payload + behind:
         message = read(payload + behind, dns.parse)
@@ -205,9 +205,9 @@ def test_whatever_the_datagram_the_parser_agrees(payload: bytes, behind: bytes) 
         assert not any(within(shown.name) for shown in message.names)
         assert message.anomalies == ()
         # Of an alias whose owner cannot be read the parser says nothing.
-        assert Counter(shown.evidence for shown in message.names) <= Counter(by.shown())
+        assert Counter(shown.evidence for shown in message.names) <= Counter(by.prefilter.names())
     else:
-        assert by.shown() == {}
+        assert by.prefilter.names() == {}
 
 
 def with_ech(size: int, first: int = 0x2A2A, key: int = 32, more: int = 0) -> bytes:
@@ -226,7 +226,7 @@ def with_ech(size: int, first: int = 0x2A2A, key: int = 32, more: int = 0) -> by
 def test_a_dummy_is_idle_and_what_stands_for_another_is_not(
     size: int, first: int, key: int, more: int
 ) -> None:
-    by = kernel()
+    by = new_loop()
     payload = with_ech(size, first, key, more)
     held = not rows(by, timed([tcp(payload)]), RAW)
     message = tls.parse(payload)
@@ -241,27 +241,28 @@ HELLOS += [with_ech(176), with_ech(207), with_ech(207, 0x1301), with_ech(176, 0x
 @settings(max_examples=500)
 @given(mangled(HELLOS))
 def test_whatever_the_hello_the_parser_agrees(payload: bytes) -> None:
-    by = kernel()
-    if not rows(by, timed([tcp(payload)]), RAW) and by.shown():
+    by = new_loop()
+    if not rows(by, timed([tcp(payload)]), RAW) and by.prefilter.names():
         message = read(payload, tls.parse)
         assert message is not None
         assert [within(shown.name) for shown in message.names] == [False]
         assert message.anomalies == ()
         assert message.tls is not None
         assert message.tls.ech != "outer"
-        assert by.shown() == {"tls-sni": 1}
+        assert by.prefilter.names() == {"tls-sni": 1}
 
 
 @pytest.mark.parametrize("post_quantum", [False, True])
 def test_hellos_put_together_elsewhere_are_held_against_the_same_names(post_quantum: bool) -> None:
-    made = kernel()
+    loop = new_loop()
+    made = loop.prefilter.messages
     for name, known in ((IDLE[0], True), (OTHER, False), (None, False)):
         plain = handshakes.client_hello(name, RNG, post_quantum=post_quantum)
         quic = handshakes.client_hello(name, RNG, post_quantum=post_quantum, quic=True)
-        assert made.idle(2, handshakes.records(plain)) is known
-        assert made.idle(3, quic) is known
-        assert not made.idle(2, handshakes.records(plain)[:-1])
-        assert not made.idle(3, quic[:-1])
-        assert not made.idle(4, quic)
-    assert made.shown() == {"tls-sni": 1, "quic-sni": 1}
-    assert not Kernel(64).idle(3, quic)
+        assert made.uninteresting(2, handshakes.records(plain)) is known
+        assert made.uninteresting(3, quic) is known
+        assert not made.uninteresting(2, handshakes.records(plain)[:-1])
+        assert not made.uninteresting(3, quic[:-1])
+        assert not made.uninteresting(4, quic)
+    assert loop.prefilter.names() == {"tls-sni": 1, "quic-sni": 1}
+    assert not Loop(64).prefilter.messages.uninteresting(3, quic)

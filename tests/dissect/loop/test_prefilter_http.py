@@ -7,7 +7,7 @@ from support.captures import block, rows, timed
 from support.frames import tcp
 
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.dissect.loop.loop import Kernel
+from netwatch.dissect.loop.loop import Loop
 from netwatch.protocols import http
 
 RAW = 101
@@ -15,8 +15,8 @@ OTHER = "www.example.com"
 KIND = 4
 
 
-def kernel() -> Kernel:
-    return Kernel(64, zones=[OTHER.encode()])
+def new_loop() -> Loop:
+    return Loop(64, domains=[OTHER.encode()])
 
 
 def request(host: str = "www.example.org", more: str = "", line: str = "GET / HTTP/1.1") -> bytes:
@@ -40,9 +40,9 @@ IDLE = {
 
 @pytest.mark.parametrize("payload", IDLE.values(), ids=IDLE.keys())
 def test_idle_hosts_are_counted_as_the_parser_would(payload: bytes) -> None:
-    by = kernel()
+    by = new_loop()
     assert rows(by, timed([tcp(payload)]), RAW) == []
-    assert by.shown() == {"http-host": 1}
+    assert by.prefilter.names() == {"http-host": 1}
     message = http.parse(payload)
     assert [shown.evidence for shown in message.names] == ["http-host"]
     assert message.anomalies == ()
@@ -82,13 +82,13 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("payload", ELSEWHERE.values(), ids=ELSEWHERE.keys())
 def test_all_else_goes_to_the_parser(payload: bytes) -> None:
-    by = kernel()
+    by = new_loop()
     assert len(rows(by, timed([tcp(payload)]), RAW)) == 1
-    assert by.shown() == {}
+    assert by.prefilter.names() == {}
 
 
 def test_without_zones_all_goes_to_the_parser() -> None:
-    assert len(rows(Kernel(64), timed([tcp(request())]), RAW)) == 1
+    assert len(rows(Loop(64), timed([tcp(request())]), RAW)) == 1
 
 
 OUT = {"sport": 50000, "dport": 80}
@@ -102,9 +102,9 @@ def test_requests_of_one_connection_are_each_counted_once() -> None:
         tcp(first, seq=1000, **OUT),
         tcp(second, seq=1000 + len(first), **OUT),
     ]
-    by = kernel()
+    by = new_loop()
     assert rows(by, timed(packets), RAW) == []
-    assert by.shown() == {"http-host": 2}
+    assert by.prefilter.names() == {"http-host": 2}
     assert by.anomalies() == {"tcp-retransmission": 1}
 
 
@@ -118,15 +118,15 @@ def test_what_others_wait_for_is_not_taken_from_them() -> None:
         (tcp(head, seq=1100, **OUT), tcp(head, seq=1000, **OUT)),
     ]
     for packets in behind:
-        found = rows(kernel(), timed(packets), RAW)
+        found = rows(new_loop(), timed(packets), RAW)
         assert [row[0] for row in found][-1:] == [KIND]
 
 
 def test_a_head_that_the_capture_cut_is_not_believed() -> None:
     packet = tcp(request() + b"behind")
-    by = kernel()
+    by = new_loop()
     assert len(list(by.walk(block(timed([packet]), RAW, snap=len(packet) - 6)))) == 1
-    assert by.shown() == {}
+    assert by.prefilter.names() == {}
 
 
 @st.composite
@@ -148,8 +148,8 @@ def mangled(draw: st.DrawFn) -> bytes:
 @settings(max_examples=1000)
 @given(mangled())
 def test_whatever_the_request_the_parser_agrees(payload: bytes) -> None:
-    by = kernel()
-    if not rows(by, timed([tcp(payload)]), RAW) and by.shown():
+    by = new_loop()
+    if not rows(by, timed([tcp(payload)]), RAW) and by.prefilter.names():
         try:
             message = http.parse(payload)
         except (Incomplete, ParseError):
@@ -158,4 +158,4 @@ def test_whatever_the_request_the_parser_agrees(payload: bytes) -> None:
         assert [shown.evidence for shown in message.names] == ["http-host"]
         assert not f".{message.names[0].name}".endswith(f".{OTHER}")
         assert message.anomalies == ()
-        assert by.shown() == {"http-host": 1}
+        assert by.prefilter.names() == {"http-host": 1}

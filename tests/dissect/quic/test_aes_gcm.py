@@ -14,7 +14,7 @@ from support.interpreted import interpreted
 @pytest.fixture(scope="module")
 def gcm() -> Any:
     """The interpreted form; the compiled one opens the same packets in test_initials.py."""
-    return interpreted().Kernel(8).initials.gcm
+    return interpreted().Loop(8).quic_hellos.packets.gcm
 
 
 def words(data: bytes) -> "array[int]":

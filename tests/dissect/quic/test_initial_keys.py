@@ -18,7 +18,7 @@ V1, V2 = 1, 0x6B3343CF
 @pytest.fixture(scope="module")
 def keys() -> Any:
     """The interpreted form; the compiled one opens the same packets in test_initials.py."""
-    return interpreted().Kernel(8).initials.keys
+    return interpreted().Loop(8).quic_hellos.packets.keys
 
 
 def words(data: bytes) -> list[int]:

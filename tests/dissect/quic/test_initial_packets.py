@@ -36,20 +36,20 @@ class Tables:
     """The compiled form, as it is on a processor without instructions for AES."""
 
     @staticmethod
-    def Kernel(*args: Any, **keys: Any) -> Any:  # noqa: N802
-        kernel = compiled.Kernel(*args, **keys)
-        kernel.initials.gcm.native = False
-        return kernel
+    def Loop(*args: Any, **keys: Any) -> Any:  # noqa: N802
+        loop = compiled.Loop(*args, **keys)
+        loop.quic_hellos.packets.gcm.native = False
+        return loop
 
 
 FORMS = [compiled, Tables, interpreted()]
-OPENS = FORMS[2].Kernel(8).initials
+OPENS = FORMS[2].Loop(8).quic_hellos.packets
 
 
 def names(module: Any, datagram: bytes, zone: bytes = b"example.net") -> tuple[Any, int]:
-    by = module.Kernel(8, zones=[zone])
+    by = module.Loop(8, domains=[zone])
     found = rows(by, timed([udp(datagram, dport=443)]), RAW)
-    return by.shown(), len(found)
+    return by.prefilter.names(), len(found)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=["compiled", "tables", "interpreted"])
@@ -65,7 +65,7 @@ def test_packets_of_the_rfcs(form: Any, rfc: str) -> None:
 def test_frames_of_the_rfcs(rfc: str) -> None:
     sent = rfc_packets(rfc)["client"]
     assert OPENS.open(sent, 0, len(sent)) == 1162
-    assert OPENS.behind == 1200
+    assert OPENS.packet_end == 1200
     # The CRYPTO frame that both give, and padding.
     assert bytes(OPENS.plain[:12]).hex() == "060040f1010000ed0303ebf8"
     assert not any(OPENS.plain[245:1162])
@@ -100,7 +100,7 @@ def test_what_is_sealed_elsewhere_opens_in_both_forms(
 
 def test_tables_are_used_where_they_are_asked_for() -> None:
     if compiled.COMPILED:
-        assert not Tables.Kernel(8).initials.gcm.native
+        assert not Tables.Loop(8).quic_hellos.packets.gcm.native
     assert not OPENS.gcm.native
 
 
@@ -132,7 +132,7 @@ def test_any_bytes_are_opened_or_not(data: bytes) -> None:
 
 def test_keys_are_made_once_for_a_connection() -> None:
     one, other = (sealed(crypto(0, HELLO), dcid) for dcid in (b"\7" * 8, b"\7" * 7))
-    opens = FORMS[2].Kernel(8).initials
+    opens = FORMS[2].Loop(8).quic_hellos.packets
     made: list[bytes] = []
     derive = opens.keys.derive
     opens.keys.derive = lambda data, at, size, version: (

@@ -1,0 +1,170 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""Where the packet loop is in a packet.
+
+The functions of `link_types`, `headers`, `tunnels` and `udp_tunnels` read one layer each: they move
+`Cursor.at` behind its header, narrow `Cursor.end` by its length field, and answer which layer
+follows (`layout.LAYER_ETHERNET` and the like). `netwatch.dissect.loop.layers` calls one after the
+other. Where a layer cannot be read, an anomaly is counted and the packet ends there.
+"""
+
+from array import array
+from collections.abc import Iterable
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.octets import Window
+else:
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.octets import Window
+
+from netwatch.core.buffers import Octets, Words
+from netwatch.core.encapsulation import (
+    ETHER_TYPES,
+    IP_PROTOCOLS,
+    UDP_TUNNELS,
+    Encapsulation,
+    tunnel_number,
+)
+from netwatch.dissect.loop import layout as numbers
+from netwatch.dissect.loop.anomalies import ANOMALIES
+
+SAVED = cython.declare(cython.Py_ssize_t, 10)
+
+
+def layer_number(name: str) -> int:
+    """The number of the layer that a table names."""
+    number: int = getattr(numbers, f"LAYER_{name.upper()}")
+    return number
+
+
+def layers_by_number(rows: Iterable[Encapsulation], size: int) -> bytes:
+    """The layer that follows each of `size` numbers."""
+    layers = bytearray(size)
+    for row in rows:
+        layers[row.number] = layer_number(row.layer)
+    return bytes(layers)
+
+
+def tunnels_by_port() -> bytes:
+    """For each UDP port the number of the function that reads its tunnel; plus 128 where a
+    datagram from that port is one as well."""
+    tunnels = bytearray(65536)
+    for row in UDP_TUNNELS:
+        tunnels[row.port] = tunnel_number(row.function) + (128 if row.either else 0)
+    return bytes(tunnels)
+
+
+@cython.final
+@cython.cclass
+class Cursor(Window):
+    """The position in one packet, and what the headers before it say.
+
+    `record` and `time` (ns) are those of the packet. The captured bytes end at `end`, those of
+    the packet on the wire at `wire_end`; the two differ where a snap length cut the packet.
+    Addresses, MACs (-1: none) and VLAN id (-1: none) are those of the innermost header that has
+    them; `addresses` is where the source address is, and the destination's is behind it.
+
+    `fragment` is -1 unless `at` is behind the header of a fragment: then its offset, with bit 16
+    set where more fragments follow. `non_ip` is -1 unless the packet ended at something that
+    carries no names: then its EtherType, or 0 for an IP protocol (`protocol`). `subframe` is where
+    the next frame of an A-MSDU starts, 0 where there is none; the fields of `frame_` are those of
+    the frame around it. `anomalies` counts by ``ANOMALY_`` number.
+    """
+
+    def __init__(self) -> None:
+        Window.__init__(self)
+        self.anomalies: Words = array("q", bytes(8 * len(ANOMALIES)))
+        self.ether_types: Octets = layers_by_number(ETHER_TYPES, 65536)
+        self.ip_protocols: Octets = layers_by_number(IP_PROTOCOLS, 256)
+        self.udp_tunnels: Octets = tunnels_by_port()
+        self.saved: Words = array("q", bytes(8 * SAVED))
+        self.record = 0
+        self.time = 0
+        self.at = 0
+        self.end = 0
+        self.wire_end = 0
+        self.protocol = 0
+        self.addresses = 0
+        self.address_size = 0
+        self.source_mac = -1
+        self.destination_mac = -1
+        self.vlan = -1
+        self.ip_headers = 0
+        self.other_headers = 0
+        self.fragment = -1
+        self.fragment_id = 0
+        self.non_ip = -1
+        self.subframe = 0
+        self.frame_end = 0
+        self.frame_wire_end = 0
+        self.frame_vlan = -1
+
+    if not cython.compiled:
+        # as `Window.u16`
+
+        def fail(self, anomaly: int) -> int:
+            """Count what ended the packet; the answer that no layer follows."""
+            self.anomalies[anomaly] += 1
+            return layout.LAYER_STOPPED
+
+        def has(self, size: int) -> bool:
+            """Whether `size` bytes are left from `at` on."""
+            return self.end - self.at >= size
+
+        def start_frame(self) -> None:
+            """No header of a frame was read yet."""
+            self.ip_headers = 0
+            self.other_headers = 0
+            self.fragment = -1
+            self.non_ip = -1
+
+    def deeper_ip(self) -> cython.bint:
+        """Count an IP header; false where it is one too many."""
+        self.ip_headers += 1
+        if self.ip_headers > layout.MAX_IP_HEADERS:
+            self.fail(layout.ANOMALY_WRAPPED_TOO_DEEP)
+            return False
+        return True
+
+    def deeper(self) -> cython.bint:
+        """Count a header that wraps something and is not IP; false where it is one too many."""
+        self.other_headers += 1
+        if self.other_headers > layout.MAX_OTHER_HEADERS:
+            self.fail(layout.ANOMALY_WRAPPED_TOO_DEEP)
+            return False
+        return True
+
+    def save(self) -> cython.void:
+        """Remember the position, before what may be a tunnel is read."""
+        self.saved[0] = self.at
+        self.saved[1] = self.end
+        self.saved[2] = self.wire_end
+        self.saved[3] = self.addresses
+        self.saved[4] = self.address_size
+        self.saved[5] = self.source_mac
+        self.saved[6] = self.destination_mac
+        self.saved[7] = self.vlan
+        self.saved[8] = self.ip_headers
+        self.saved[9] = self.other_headers
+
+    def restore(self) -> cython.void:
+        """Return to the UDP header that was saved: its payload was no tunnel, or contains nothing
+        that can be read."""
+        self.at = self.saved[0]
+        self.end = self.saved[1]
+        self.wire_end = self.saved[2]
+        self.addresses = self.saved[3]
+        self.address_size = self.saved[4]
+        self.source_mac = self.saved[5]
+        self.destination_mac = self.saved[6]
+        self.vlan = self.saved[7]
+        self.ip_headers = self.saved[8]
+        self.other_headers = self.saved[9]
+        self.protocol = 17
+        self.fragment = -1
+        self.non_ip = -1

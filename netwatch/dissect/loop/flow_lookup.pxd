@@ -1,0 +1,17 @@
+cimport cython
+from netwatch.dissect.flows.table cimport FlowTable
+from netwatch.dissect.loop.candidates cimport Candidates
+from netwatch.dissect.loop.cursor cimport Cursor
+
+@cython.final
+cdef class FlowLookup:
+    cdef Cursor cursor
+    cdef FlowTable flows
+    cdef Candidates candidates
+    cdef unsigned long long seed
+    cdef bint openings
+    cdef long long first_packet
+
+    cdef long long key(self) noexcept nogil
+    cdef long long mac(self, Py_ssize_t at) noexcept nogil
+    cdef void describe(self, Py_ssize_t slot) noexcept nogil

@@ -1,0 +1,32 @@
+cimport cython
+from netwatch.dissect.flows.table cimport FlowTable
+from netwatch.dissect.loop.candidates cimport Candidates
+from netwatch.dissect.loop.cursor cimport Cursor
+from netwatch.dissect.loop.hello_buffer cimport HelloBuffer
+from netwatch.dissect.loop.prefilter_tls cimport HelloPrefilter
+
+@cython.final
+cdef class HelloReassembly:
+    cdef Cursor cursor
+    cdef FlowTable flows
+    cdef Candidates candidates
+    cdef HelloPrefilter prefilter
+    cdef readonly HelloBuffer buffer
+    cdef public bint buffering
+    cdef long long first_packet
+    cdef long long interfaces
+    cdef const long long[::1] records
+
+    cdef Py_ssize_t entry(self, Py_ssize_t slot, long long flow) noexcept nogil
+    cdef Py_ssize_t buffered_entry(self, Py_ssize_t slot, long long flow) noexcept nogil
+    cdef bint is_handled_by_parser(self, Py_ssize_t slot) noexcept nogil
+    cdef bint is_untouched(self, Py_ssize_t slot) noexcept nogil
+    cdef void hand_to_parser(self, Py_ssize_t slot, long long flow) noexcept nogil
+    cdef void release_flow(self, Py_ssize_t slot) noexcept nogil
+    cdef void release(self, Py_ssize_t entry) noexcept nogil
+    cdef void release_before(self, long long before) noexcept nogil
+    cdef bint store(self, Py_ssize_t slot, Py_ssize_t entry, long long kind, Py_ssize_t at, long long sequence) noexcept nogil
+    cdef bint store_packet(self, Py_ssize_t entry, long long kind, Py_ssize_t at, long long sequence, long long flow) noexcept nogil
+    cdef bint is_uninteresting(self, Py_ssize_t entry, Py_ssize_t start, Py_ssize_t stop) noexcept nogil
+    cdef void complete(self, Py_ssize_t slot, Py_ssize_t entry) noexcept nogil
+    cdef long long number(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil

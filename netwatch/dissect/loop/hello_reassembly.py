@@ -1,0 +1,207 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""ClientHellos in several packets: what those of TLS and those of QUIC have in common.
+
+A hello that shows a name of no interest is counted, and none of its packets becomes a row. Where
+anything about a hello is unusual, all its packets become rows, and so does all that its flow sends
+later, so that one reader alone, the parser, has the whole of it.
+"""
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.flows.table import FlowTable
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.candidates import Candidates
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.hello_buffer import HelloBuffer
+    from cython.cimports.netwatch.dissect.loop.prefilter_tls import HelloPrefilter
+else:
+    from netwatch.dissect.flows.table import FlowTable
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.candidates import Candidates
+    from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.hello_buffer import HelloBuffer
+    from netwatch.dissect.loop.prefilter_tls import HelloPrefilter
+
+from array import array
+
+from netwatch.core.buffers import Words
+
+
+@cython.final
+@cython.cclass
+class HelloReassembly:
+    """Finds the entry of a flow in `buffer`, stores packets in it and releases them.
+
+    `prefilter` reads the hellos in the buffer. Packets are only buffered while `buffering`. Of
+    the block, `records` are its records, `first_packet` is the number of its first packet (from
+    bit 40 on that of its source) and `interfaces` the number of its list of interfaces.
+    """
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        flows: FlowTable,
+        candidates: Candidates,
+        prefilter: HelloPrefilter,
+    ) -> None:
+        self.cursor = cursor
+        self.flows = flows
+        self.candidates = candidates
+        self.buffer = HelloBuffer()
+        self.prefilter = prefilter
+        prefilter.set_data(self.buffer.hellos)
+        self.buffering = True
+        self.first_packet = 0
+        self.interfaces = 0
+        self.records: Words = array("q")
+
+    def buffered_entry(
+        self, slot: cython.Py_ssize_t, flow: cython.longlong
+    ) -> cython.Py_ssize_t:
+        """The entry of a flow; -1 where it has none."""
+        entry: cython.Py_ssize_t = self.flows.table[slot + layout.FLOW_ENTRY] - 1
+        if entry >= 0:
+            if self.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_FLOW] == flow:
+                return entry
+        return -1
+
+    def entry(self, slot: cython.Py_ssize_t, flow: cython.longlong) -> cython.Py_ssize_t:
+        """The entry of a flow; where it has none, the spare one, made ready."""
+        entry: cython.Py_ssize_t = self.buffered_entry(slot, flow)
+        if entry >= 0:
+            return entry
+        self.buffer.begin(flow, self.candidates.side, 0, self.cursor.time)
+        return self.buffer.spare
+
+    def is_handled_by_parser(self, slot: cython.Py_ssize_t) -> cython.bint:
+        """Whether hellos of a flow go to the parsers."""
+        return self.flows.table[slot + layout.FLOW_FLAGS] & layout.FLAG_HANDLED_BY_PARSER != 0
+
+    def is_untouched(self, slot: cython.Py_ssize_t) -> cython.bint:
+        """Whether no hello of a flow is buffered, and none goes to the parsers."""
+        return self.flows.table[slot + layout.FLOW_ENTRY] == 0 and not self.is_handled_by_parser(
+            slot
+        )
+
+    def hand_to_parser(self, slot: cython.Py_ssize_t, flow: cython.longlong) -> cython.void:
+        """Emit the rows of the packets of a flow that are buffered; all that comes of it goes to
+        the parsers."""
+        entry: cython.Py_ssize_t = self.buffered_entry(slot, flow)
+        if entry >= 0:
+            self.release(entry)
+        self.flows.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_HANDLED_BY_PARSER
+
+    def release_flow(self, slot: cython.Py_ssize_t) -> cython.void:
+        """A flow goes on with something else: its buffered packets have their rows first."""
+        if self.flows.table[slot + layout.FLOW_ENTRY] != 0:
+            self.hand_to_parser(slot, self.flows.name(slot))
+
+    def release(self, entry: cython.Py_ssize_t) -> cython.void:
+        """Emit the rows of the packets of an entry, in the order in which they came; all that its
+        flow sends from now on goes to the parsers."""
+        place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry
+        count: cython.longlong = self.buffer.entries[place + layout.ENTRY_PACKETS]
+        row: cython.Py_ssize_t = layout.BUFFERED_COLUMNS * layout.MAX_PIECES * entry
+        self.flows.hand_to_parser(self.buffer.entries[place + layout.ENTRY_FLOW])
+        while count > 0:
+            self.candidates.emit_buffered(self.buffer.rows, row)
+            row += layout.BUFFERED_COLUMNS
+            count -= 1
+        self.buffer.release(entry)
+
+    def release_before(self, before: cython.longlong) -> cython.void:
+        """Emit the rows of hellos that began before a time, ns."""
+        entry: cython.Py_ssize_t = self.buffer.oldest()
+        while entry >= 0:
+            if self.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_TIME] >= before:
+                return
+            self.release(entry)
+            entry = self.buffer.oldest()
+
+    def store(
+        self,
+        slot: cython.Py_ssize_t,
+        entry: cython.Py_ssize_t,
+        kind: cython.longlong,
+        at: cython.Py_ssize_t,
+        sequence: cython.longlong,
+    ) -> cython.bint:
+        """Store the packet at the cursor, whose part of the hello is in its place; false where it
+        does not fit."""
+        if not self.store_packet(entry, kind, at, sequence, self.flows.name(slot)):
+            return False
+        if entry != self.buffer.spare:
+            return True
+        if not self.buffer.use_spare():
+            return False
+        self.flows.table[slot + layout.FLOW_ENTRY] = entry + 1
+        return True
+
+    def store_packet(
+        self,
+        entry: cython.Py_ssize_t,
+        kind: cython.longlong,
+        at: cython.Py_ssize_t,
+        sequence: cython.longlong,
+        flow: cython.longlong,
+    ) -> cython.bint:
+        """Copy the packet at the cursor to an entry, with its row and its record; false where it
+        does not fit."""
+        record: cython.Py_ssize_t = layout.RECORD_FIELDS * self.cursor.record
+        start: cython.Py_ssize_t = self.records[record + layout.RECORD_OFFSET]
+        size: cython.Py_ssize_t = self.records[record + layout.RECORD_CAPTURED]
+        row: cython.Py_ssize_t
+        if not self.buffering:
+            return False
+        row = self.buffer.store_packet(entry, self.cursor.data, start, size)
+        if row < 0:
+            return False
+        self.candidates.write(self.buffer.rows, row, kind, at, sequence, flow)
+        self.buffer.rows[row + layout.ROW_RECORD] = -1 - row // layout.BUFFERED_COLUMNS
+        self.buffer.rows[row + layout.ROW_PAYLOAD] -= start
+        self.buffer.rows[row + layout.ROW_ADDRESSES] -= start
+        if self.cursor.source_mac >= 0:
+            self.buffer.rows[row + layout.ROW_SOURCE_MAC] -= start
+        if self.cursor.destination_mac >= 0:
+            self.buffer.rows[row + layout.ROW_DESTINATION_MAC] -= start
+        self.buffer.rows[row + layout.BUFFERED_TIME] = self.cursor.time
+        self.buffer.rows[row + layout.BUFFERED_CAPTURED] = size
+        self.buffer.rows[row + layout.BUFFERED_WIRE] = self.records[record + layout.RECORD_WIRE]
+        self.buffer.rows[row + layout.BUFFERED_INTERFACE] = self.records[
+            record + layout.RECORD_INTERFACE
+        ]
+        self.buffer.rows[row + layout.BUFFERED_VLAN] = self.records[record + layout.RECORD_VLAN]
+        self.buffer.rows[row + layout.BUFFERED_PACKET] = self.first_packet + self.cursor.record
+        self.buffer.rows[row + layout.BUFFERED_INTERFACES] = self.interfaces
+        return True
+
+    def is_uninteresting(
+        self, entry: cython.Py_ssize_t, start: cython.Py_ssize_t, stop: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Whether the ClientHello from `start` to `stop` of an entry shows a name of no interest.
+        If not, its packet is marked as prefiltered."""
+        first: cython.Py_ssize_t = layout.MAX_HELLO * entry
+        if self.prefilter.hello_uninteresting(first + start, first + stop):
+            return True
+        self.candidates.prefiltered = True
+        return False
+
+    def complete(self, slot: cython.Py_ssize_t, entry: cython.Py_ssize_t) -> cython.void:
+        """The name in the hello of an entry was counted."""
+        self.flows.raise_name_status(slot, layout.NAME_NAMED)
+        self.flows.table[slot + layout.FLOW_ENTRY] = 0
+        if entry != self.buffer.spare:
+            self.buffer.drop(entry)
+
+    def number(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.longlong:
+        """A number of `size` bytes at `at` of the buffered hellos."""
+        value: cython.longlong = 0
+        while size > 0:
+            value = (value << 8) | self.buffer.hellos[at]
+            at += 1
+            size -= 1
+        return value

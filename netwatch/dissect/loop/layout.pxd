@@ -1,0 +1,202 @@
+# Places of words in tables and rows, and numbers that compiled modules share. The interpreted
+# form takes the same from layout.py; tests/dissect/loop/test_layout.py compares the two.
+
+cdef enum:
+    # A slot of the flow table, in 64-bit words.
+    FLOW_KEY = 0
+    FLOW_LAST = 1
+    FLOW_EXPECTED = 2
+    FLOW_BYTES = 4
+    FLOW_STATE = 6
+    FLOW_GENERATION = 7
+    FLOW_FIRST = 8
+    FLOW_ADDRESSES = 9
+    FLOW_PORTS = 17
+    FLOW_FLAGS = 18
+    FLOW_PACKET = 19
+    FLOW_MACS = 20
+    FLOW_HELLO_SENT = 22
+    FLOW_ENTRY = 23
+    FLOW_WORDS = 24
+
+cdef enum:
+    # Bits of FLOW_FLAGS.
+    FLAG_IPV6 = 1 << 8
+    FLAG_CLIENT_KNOWN = 1 << 9
+    FLAG_CLIENT_1 = 1 << 10
+    FLAG_START_SEEN = 1 << 11
+    FLAG_HELLO_REPORTED = 1 << 12
+    FLAG_HELLO_1 = 1 << 13
+    FLAG_HANDLED_BY_PARSER = 1 << 14
+    FLAG_REPORT_END = 1 << 15
+
+cdef enum:
+    # TCP state of one side of a flow.
+    STATE_NEW = 0
+    STATE_OPENED = 1
+    STATE_EXPECTING = 2
+    STATE_MIDSTREAM = 3
+    STATE_IGNORED = 4
+
+cdef enum:
+    # Columns of a candidate row, and those behind them of a row in the hello buffer.
+    ROW_KIND = 0
+    ROW_RECORD = 1
+    ROW_PAYLOAD = 2
+    ROW_CAPTURED = 3
+    ROW_WIRE = 4
+    ROW_SOURCE_PORT = 5
+    ROW_DESTINATION_PORT = 6
+    ROW_ADDRESSES = 7
+    ROW_ADDRESS_SIZE = 8
+    ROW_SOURCE_MAC = 9
+    ROW_DESTINATION_MAC = 10
+    ROW_VLAN = 11
+    ROW_SEQUENCE = 12
+    ROW_FLOW = 13
+    ROW_SIDE = 14
+    ROW_PROTOCOL = 15
+    ROW_PREFILTERED = 16
+    ROW_COLUMNS = 17
+    BUFFERED_TIME = 17
+    BUFFERED_CAPTURED = 18
+    BUFFERED_WIRE = 19
+    BUFFERED_INTERFACE = 20
+    BUFFERED_VLAN = 21
+    BUFFERED_PACKET = 22
+    BUFFERED_INTERFACES = 23
+    BUFFERED_COLUMNS = 24
+
+cdef enum:
+    # Fields of a record of a block (`netwatch.capture.block`).
+    RECORD_TIME = 0
+    RECORD_OFFSET = 1
+    RECORD_CAPTURED = 2
+    RECORD_WIRE = 3
+    RECORD_INTERFACE = 4
+    RECORD_VLAN = 5
+    RECORD_FIELDS = 6
+
+cdef enum:
+    # An entry of the hello buffer, in 64-bit words.
+    ENTRY_FLOW = 0
+    ENTRY_SIDE = 1
+    ENTRY_BASE = 2
+    ENTRY_TIME = 3
+    ENTRY_SPANS = 4
+    ENTRY_PACKETS = 5
+    ENTRY_BYTES = 6
+    ENTRY_END = 7
+    ENTRY_WORDS = 8
+
+cdef enum:
+    # Limits of one packet.
+    MAX_IP_HEADERS = 8
+    MAX_OTHER_HEADERS = 16
+    MAX_EXTENSIONS = 12
+
+cdef enum:
+    # Limits of the hello buffer.
+    MAX_HELLOS = 128
+    MAX_PIECES = 4
+    MAX_PACKET = 2048
+    MAX_HELLO = 4096
+    MAX_SPANS = 32
+
+cdef enum:
+    # Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and three more.
+    KIND_OPENING = 0
+    KIND_DNS = 1
+    KIND_TLS = 2
+    KIND_QUIC = 3
+    KIND_HTTP = 4
+    KIND_DNS_TCP = 5
+    KIND_MORE = 6
+    KIND_FRAGMENT = 7
+    KIND_DTLS = 8
+    KIND_SOCKS = 9
+    KIND_TLS_SERVER = 10
+    KIND_HTTP2 = 11
+    KIND_GQUIC = 12
+    KIND_DHCP = 13
+    KIND_DHCPV6 = 14
+    KIND_MDNS = 15
+    KIND_ARP = 16
+    KIND_ND = 17
+
+cdef enum:
+    # What devices are learned from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.
+    LEARN_DHCP = 1
+    LEARN_MDNS = 2
+    LEARN_ARP = 4
+
+cdef enum:
+    # Name status of a flow: places in `netwatch.core.flow.NAME_STATUSES`.
+    NAME_TRUNCATED = 1
+    NAME_NAMED = 3
+
+cdef enum:
+    # Evidence that is counted without a parser: places in `prefilter.EVIDENCE`.
+    NAMES_DNS_QUERY = 0
+    NAMES_DNS_ANSWER = 1
+    NAMES_DNS_CNAME = 2
+    NAMES_TLS_SNI = 3
+    NAMES_QUIC_SNI = 4
+    NAMES_HTTP_HOST = 5
+
+cdef enum:
+    # Anomalies: places in `anomalies.ANOMALIES`.
+    ANOMALY_NOT_IP = 0
+    ANOMALY_LINK_TYPE_UNKNOWN = 1
+    ANOMALY_LINK_HEADER_CUT = 2
+    ANOMALY_IP_HEADER_CUT = 3
+    ANOMALY_IP_HEADER_BAD = 4
+    ANOMALY_IP_LENGTH_BAD = 5
+    ANOMALY_WRAPPING_UNKNOWN = 6
+    ANOMALY_IPV6_EXTENSIONS_MANY = 7
+    ANOMALY_TRANSPORT_UNKNOWN = 8
+    ANOMALY_TRANSPORT_HEADER_CUT = 9
+    ANOMALY_TCP_HEADER_BAD = 10
+    ANOMALY_UDP_LENGTH_BAD = 11
+    ANOMALY_PAYLOAD_CUT = 12
+    ANOMALY_TCP_RETRANSMISSION = 13
+    ANOMALY_WRAPPED_TOO_DEEP = 14
+    ANOMALY_WRAPPING_HEADER_CUT = 15
+    ANOMALY_WLAN_PROTECTED = 16
+    ANOMALY_ENCRYPTED_IP = 17
+    ANOMALY_AMSDU_BAD = 18
+    ANOMALY_ND_HOP_LIMIT = 19
+    ANOMALY_ENCRYPTED_LINK = 20
+    ANOMALY_HTTP2_LONG = 21
+
+cdef enum:
+    # Layers: what follows at the cursor. The rows of `netwatch.core.encapsulation` name them.
+    LAYER_STOPPED = 0
+    LAYER_TRANSPORT = 1
+    LAYER_ETHERNET = 2
+    LAYER_IPV4 = 3
+    LAYER_IPV6 = 4
+    LAYER_IP = 5
+    LAYER_VLAN = 6
+    LAYER_LLC = 7
+    LAYER_MPLS = 8
+    LAYER_PPPOE = 9
+    LAYER_PPP = 10
+    LAYER_NSH = 11
+    LAYER_GRE = 12
+    LAYER_ETHERIP = 13
+    LAYER_AH = 14
+    LAYER_ESP = 15
+    LAYER_MACSEC = 16
+    LAYER_EXTENSION = 17
+    LAYER_FRAGMENT = 18
+    LAYER_UNSUPPORTED = 19
+    LAYER_LOOPBACK = 20
+    LAYER_LINUX_SLL = 21
+    LAYER_LINUX_SLL2 = 22
+    LAYER_RADIOTAP = 23
+    LAYER_WLAN = 24
+    LAYER_NFLOG = 25
+    LAYER_FDDI = 26
+    LAYER_MPACKET = 27
+    LAYER_UNKNOWN_LINK = 28

@@ -1,0 +1,196 @@
+"""Places of words in tables and rows, and numbers that the packet loop shares with its readers.
+
+Compiled modules take these as C constants from layout.pxd; interpreted ones, and all others,
+take them from here. A test compares the two.
+"""
+
+# A slot of the flow table, in 64-bit words.
+FLOW_KEY = 0  # the flow key; 0 where the slot is empty
+FLOW_LAST = 1  # time of the last packet, ns
+# A word a side: sequence number, and from bit 32 on how many bytes from there on are expected; of
+# datagrams, when the hello that was reported began:
+FLOW_EXPECTED = 2
+FLOW_BYTES = 4  # a word a side: payload bytes sent
+FLOW_STATE = 6  # a byte a side: TCP state, and in its upper five bits a count of early segments
+# Connections that used these ports before, modulo 256; from bit 8 on the name status:
+FLOW_GENERATION = 7
+FLOW_FIRST = 8  # time of the first packet, ns
+FLOW_ADDRESSES = 9  # four words of 32 bits a side
+FLOW_PORTS = 17  # port of side 0 from bit 16 on, port of side 1
+FLOW_FLAGS = 18  # IP protocol in eight bits, FLAG_ bits, and from bit 16 on the VLAN id plus 1
+FLOW_PACKET = 19  # number of the first packet, and from bit 40 on that of its source
+FLOW_MACS = 20  # a word a side: MAC address with bit 48 set; 0 where there is none
+FLOW_HELLO_SENT = 22  # when the side whose hello in datagrams was reported sent last, ns
+FLOW_ENTRY = 23  # the flow's entry of the hello buffer plus 1; 0 where it has none
+FLOW_WORDS = 24  # words of a slot
+
+# Bits of FLOW_FLAGS.
+FLAG_IPV6 = 1 << 8  # addresses are of IPv6
+FLAG_CLIENT_KNOWN = 1 << 9  # FLAG_CLIENT_1 is valid
+FLAG_CLIENT_1 = 1 << 10  # side 1 is the client, else side 0
+FLAG_START_SEEN = 1 << 11  # the capture contains the first packet of the conversation
+FLAG_HELLO_REPORTED = 1 << 12  # a hello in datagrams was counted by the loop
+FLAG_HELLO_1 = 1 << 13  # side 1 sent that hello, else side 0
+FLAG_HANDLED_BY_PARSER = 1 << 14  # hellos of the flow go to the parsers from now on
+FLAG_REPORT_END = 1 << 15  # the end of the flow is to be reported by itself
+
+# TCP state of one side of a flow.
+STATE_NEW = 0  # nothing of this side was seen
+STATE_OPENED = 1  # its SYN was seen, and nothing behind it
+STATE_EXPECTING = 2  # it began a message and more of it is expected
+STATE_MIDSTREAM = 3  # the capture began amid the connection: its first segments may end a message
+STATE_IGNORED = 4  # nothing more of it is of interest
+
+# Columns of a candidate row, and those behind them of a row in the hello buffer.
+ROW_KIND = 0  # KIND_
+ROW_RECORD = 1  # index of the record in its block; negative for a buffered packet
+ROW_PAYLOAD = 2  # offset of the payload in the block
+ROW_CAPTURED = 3  # bytes of payload captured
+ROW_WIRE = 4  # bytes of payload on the wire
+ROW_SOURCE_PORT = 5
+ROW_DESTINATION_PORT = 6
+ROW_ADDRESSES = 7  # offset of the source address; the destination's is behind it
+ROW_ADDRESS_SIZE = 8  # bytes of one address
+ROW_SOURCE_MAC = 9  # offset; -1 where there is none
+ROW_DESTINATION_MAC = 10  # offset; -1 where there is none
+ROW_VLAN = 11  # VLAN id; -1 where there is none
+# TCP sequence number of the payload; of a fragment its offset, with bit 16 set where more follow:
+ROW_SEQUENCE = 12
+ROW_FLOW = 13  # flow key and generation; of a fragment its identification
+ROW_SIDE = 14  # side of the flow that sent the packet, 0 or 1
+ROW_PROTOCOL = 15  # IP protocol
+ROW_PREFILTERED = 16  # 1 where the prefilter has read the hello that this packet makes whole
+ROW_COLUMNS = 17  # columns of a row
+BUFFERED_TIME = 17  # time of the packet, ns
+BUFFERED_CAPTURED = 18  # bytes of the packet captured
+BUFFERED_WIRE = 19  # bytes of the packet on the wire
+BUFFERED_INTERFACE = 20  # index of its interface
+BUFFERED_VLAN = 21  # VLAN tag that the card had stripped, as in its record
+BUFFERED_PACKET = 22  # number of the packet, and from bit 40 on that of its source
+BUFFERED_INTERFACES = 23  # which list of interfaces the packet came with
+BUFFERED_COLUMNS = 24  # columns of a row in the hello buffer
+
+# Fields of a record of a block (`netwatch.capture.block`).
+RECORD_TIME = 0
+RECORD_OFFSET = 1
+RECORD_CAPTURED = 2
+RECORD_WIRE = 3
+RECORD_INTERFACE = 4
+RECORD_VLAN = 5
+RECORD_FIELDS = 6  # integers of a record
+
+# An entry of the hello buffer, in 64-bit words.
+ENTRY_FLOW = 0  # the flow as rows name it; 0 where the entry is not used
+ENTRY_SIDE = 1  # the side that sends the hello
+ENTRY_BASE = 2  # TCP sequence number of the hello's first byte
+ENTRY_TIME = 3  # time of its first packet, ns
+ENTRY_SPANS = 4  # parts of the hello that have come
+ENTRY_PACKETS = 5  # packets that brought them
+ENTRY_BYTES = 6  # bytes of the hello that have come
+ENTRY_END = 7  # where the part ends that is farthest behind
+ENTRY_WORDS = 8  # words of an entry
+
+# Limits of one packet.
+MAX_IP_HEADERS = 8  # IP headers, the outermost counted
+MAX_OTHER_HEADERS = 16  # EtherTypes other than IP, LLC, and authentication headers
+MAX_EXTENSIONS = 12  # IPv6 extension headers behind one another
+
+# Limits of the hello buffer.
+MAX_HELLOS = 128  # hellos in several packets that are buffered
+MAX_PIECES = 4  # packets of one of them
+MAX_PACKET = 2048  # bytes of one of these packets as it was captured
+MAX_HELLO = 4096  # bytes of a hello
+MAX_SPANS = 32  # parts that a hello comes in, of which a packet may contain several
+
+# Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and three more.
+# The first packet of a flow, where these are asked for; its payload may have another row:
+KIND_OPENING = 0
+KIND_DNS = 1
+KIND_TLS = 2
+KIND_QUIC = 3
+KIND_HTTP = 4
+KIND_DNS_TCP = 5
+KIND_MORE = 6  # a segment without a known beginning, of which more is expected
+KIND_FRAGMENT = 7  # a fragment of an IP packet
+KIND_DTLS = 8
+KIND_SOCKS = 9
+KIND_TLS_SERVER = 10
+KIND_HTTP2 = 11
+KIND_GQUIC = 12
+KIND_DHCP = 13
+KIND_DHCPV6 = 14
+KIND_MDNS = 15
+KIND_ARP = 16
+KIND_ND = 17
+
+# What devices are learned from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.
+LEARN_DHCP = 1
+LEARN_MDNS = 2
+LEARN_ARP = 4
+
+# Name status of a flow: places in `netwatch.core.flow.NAME_STATUSES`.
+NAME_TRUNCATED = 1
+NAME_NAMED = 3
+
+# Evidence that is counted without a parser: places in `prefilter.EVIDENCE`.
+NAMES_DNS_QUERY = 0
+NAMES_DNS_ANSWER = 1
+NAMES_DNS_CNAME = 2
+NAMES_TLS_SNI = 3
+NAMES_QUIC_SNI = 4
+NAMES_HTTP_HOST = 5
+
+# Anomalies: places in `anomalies.ANOMALIES`.
+ANOMALY_NOT_IP = 0
+ANOMALY_LINK_TYPE_UNKNOWN = 1
+ANOMALY_LINK_HEADER_CUT = 2
+ANOMALY_IP_HEADER_CUT = 3
+ANOMALY_IP_HEADER_BAD = 4
+ANOMALY_IP_LENGTH_BAD = 5
+ANOMALY_WRAPPING_UNKNOWN = 6
+ANOMALY_IPV6_EXTENSIONS_MANY = 7
+ANOMALY_TRANSPORT_UNKNOWN = 8
+ANOMALY_TRANSPORT_HEADER_CUT = 9
+ANOMALY_TCP_HEADER_BAD = 10
+ANOMALY_UDP_LENGTH_BAD = 11
+ANOMALY_PAYLOAD_CUT = 12
+ANOMALY_TCP_RETRANSMISSION = 13
+ANOMALY_WRAPPED_TOO_DEEP = 14
+ANOMALY_WRAPPING_HEADER_CUT = 15
+ANOMALY_WLAN_PROTECTED = 16
+ANOMALY_ENCRYPTED_IP = 17
+ANOMALY_AMSDU_BAD = 18
+ANOMALY_ND_HOP_LIMIT = 19
+ANOMALY_ENCRYPTED_LINK = 20
+ANOMALY_HTTP2_LONG = 21
+
+# Layers: what follows at the cursor. The rows of `netwatch.core.encapsulation` name them.
+LAYER_STOPPED = 0  # nothing that can be read
+LAYER_TRANSPORT = 1  # a TCP or UDP header, or a fragment
+LAYER_ETHERNET = 2
+LAYER_IPV4 = 3
+LAYER_IPV6 = 4
+LAYER_IP = 5  # IPv4 or IPv6, by the version nibble
+LAYER_VLAN = 6
+LAYER_LLC = 7
+LAYER_MPLS = 8
+LAYER_PPPOE = 9
+LAYER_PPP = 10
+LAYER_NSH = 11
+LAYER_GRE = 12
+LAYER_ETHERIP = 13
+LAYER_AH = 14
+LAYER_ESP = 15  # encrypted
+LAYER_MACSEC = 16  # encrypted
+LAYER_EXTENSION = 17  # an IPv6 extension header
+LAYER_FRAGMENT = 18  # an IPv6 fragment header
+LAYER_UNSUPPORTED = 19  # a wrapping that is known and not read
+LAYER_LOOPBACK = 20
+LAYER_LINUX_SLL = 21
+LAYER_LINUX_SLL2 = 22
+LAYER_RADIOTAP = 23
+LAYER_WLAN = 24
+LAYER_NFLOG = 25
+LAYER_FDDI = 26
+LAYER_MPACKET = 27
+LAYER_UNKNOWN_LINK = 28  # a link type that is not read

@@ -1,0 +1,19 @@
+cimport cython
+from netwatch.dissect.flows.tcp_state cimport TcpState
+from netwatch.dissect.loop.cursor cimport Cursor
+from netwatch.dissect.loop.hello_reassembly cimport HelloReassembly
+from netwatch.dissect.quic.initial_packets cimport InitialPackets
+
+@cython.final
+cdef class QuicHellos:
+    cdef Cursor cursor
+    cdef TcpState state
+    cdef HelloReassembly hellos
+    cdef readonly InitialPackets packets
+    cdef long long[::1] counts
+    cdef unsigned char[::1] connection_ids
+
+    cdef bint datagram(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
+    cdef bint add(self, Py_ssize_t slot, Py_ssize_t entry, Py_ssize_t at) noexcept nogil
+    cdef bint same_keys(self, Py_ssize_t entry) noexcept nogil
+    cdef bint add_frames(self, Py_ssize_t entry, Py_ssize_t size) noexcept nogil

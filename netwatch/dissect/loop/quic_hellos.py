@@ -1,0 +1,145 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""ClientHellos of QUIC, in one or several Initial packets."""
+
+from array import array
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
+    from cython.cimports.netwatch.dissect.quic.initial_packets import InitialPackets
+else:
+    from netwatch.dissect.flows.tcp_state import TcpState
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.hello_reassembly import HelloReassembly
+    from netwatch.dissect.quic.initial_packets import InitialPackets
+
+from netwatch.core.buffers import Buffer, Words
+
+ID_SIZE = cython.declare(cython.Py_ssize_t, 22)
+"""A version, and a connection id behind its length, bytes."""
+
+CRYPTO = cython.declare(cython.int, 6)
+"""The type of a CRYPTO frame (RFC 9000 section 19.6)."""
+
+
+@cython.final
+@cython.cclass
+class QuicHellos:
+    """Opens the Initial packets of clients and reassembles the hellos in them; `counts` as in
+    `DnsPrefilter`. `connection_ids` has what the keys of each buffered hello come from."""
+
+    def __init__(
+        self, cursor: Cursor, state: TcpState, hellos: HelloReassembly, counts: Words
+    ) -> None:
+        self.cursor = cursor
+        self.state = state
+        self.hellos = hellos
+        self.packets = InitialPackets()
+        self.counts = counts
+        self.connection_ids: Buffer = array("B", bytes(ID_SIZE * (layout.MAX_HELLOS + 1)))
+
+    def datagram(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.bint:
+        """Whether a datagram that starts with an Initial packet needs no row: it was buffered, the
+        name in its hello counted, or it is the server's answer to such a hello."""
+        side: cython.int = self.hellos.candidates.side
+        flow: cython.longlong = self.hellos.flows.name(slot)
+        entry: cython.Py_ssize_t
+        place: cython.Py_ssize_t
+        if self.hellos.flows.hello_reported(slot, side):
+            return True
+        if not self.hellos.prefilter.domains.domains.active or self.hellos.is_handled_by_parser(
+            slot
+        ):
+            return False
+        entry = self.hellos.entry(slot, flow)
+        place = layout.ENTRY_WORDS * entry
+        if self.hellos.buffer.entries[place + layout.ENTRY_SIDE] != side:
+            # A datagram that was sent before the hello, and reassembled later, answers nothing.
+            return self.cursor.time >= self.hellos.buffer.entries[place + layout.ENTRY_TIME]
+        if self.cursor.end == self.cursor.wire_end and self.add(slot, entry, at):
+            return True
+        self.hellos.hand_to_parser(slot, flow)
+        return False
+
+    def add(
+        self, slot: cython.Py_ssize_t, entry: cython.Py_ssize_t, at: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Add what a client's Initial packet carries to its hello; false where anything is
+        unusual."""
+        side: cython.int = self.hellos.candidates.side
+        hello: cython.Py_ssize_t = layout.MAX_HELLO * entry
+        total: cython.longlong
+        size: cython.longlong = self.packets.open(self.cursor.data, at, self.cursor.end)
+        if size < 0:
+            return False
+        # Zeros behind the packet are padding; another packet with a long header is not.
+        if self.packets.packet_end < self.cursor.end:
+            if self.cursor.data[self.packets.packet_end] >= 128:
+                return False
+        if not (self.same_keys(entry) and self.add_frames(entry, size)):
+            return False
+        size = self.hellos.buffer.contiguous(entry)
+        if size >= 4:
+            total = 4 + self.hellos.number(hello + 1, 3)
+            if self.hellos.buffer.hellos[hello] != 1 or size > total or total > layout.MAX_HELLO:
+                return False
+            if size == total:
+                if not self.hellos.is_uninteresting(entry, 0, total):
+                    return False
+                self.state.ignore(slot, side)
+                self.hellos.flows.report_hello(
+                    slot,
+                    side,
+                    self.hellos.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_TIME],
+                )
+                self.counts[layout.NAMES_QUIC_SNI] += 1
+                self.hellos.complete(slot, entry)
+                return True
+        self.state.expect_datagrams(slot, side)
+        return self.hellos.store(slot, entry, layout.KIND_QUIC, at, 0)
+
+    def same_keys(self, entry: cython.Py_ssize_t) -> cython.bint:
+        """Whether the packet that was opened has the keys of those before it."""
+        i: cython.Py_ssize_t
+        at: cython.Py_ssize_t = ID_SIZE * entry
+        first: cython.bint = entry == self.hellos.buffer.spare
+        for i in range(2 + self.packets.connection[1]):
+            if first:
+                self.connection_ids[at + i] = self.packets.connection[i]
+            elif self.connection_ids[at + i] != self.packets.connection[i]:
+                return False
+        return True
+
+    def add_frames(self, entry: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.bint:
+        """Copy what the CRYPTO frames of the packet that was opened carry to their places in the
+        hello; false where there are none, or others than CRYPTO, PADDING and PING."""
+        offset: cython.longlong
+        length: cython.longlong
+        found: cython.bint = False
+        self.packets.pos = 0
+        while self.packets.pos < size:
+            if self.packets.plain[self.packets.pos] == CRYPTO:
+                self.packets.pos += 1
+                offset = self.packets.varint(self.packets.plain, size)
+                length = self.packets.varint(self.packets.plain, size)
+                if offset < 0 or length < 0 or length > size - self.packets.pos:
+                    return False
+                if not self.hellos.buffer.place(
+                    entry, offset, self.packets.plain, self.packets.pos, length
+                ):
+                    return False
+                self.packets.pos += length
+                found = True
+            elif self.packets.plain[self.packets.pos] > 1:
+                return False
+            else:
+                self.packets.pos += 1
+        return found

@@ -1,0 +1,271 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""TCP segments: whose are they, and is their payload worth a parser.
+
+The masks say what a payload looks like, the state of its flow whether more bytes are expected. What
+remains becomes a row.
+"""
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.flows.table import FlowTable
+    from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.candidates import Candidates
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
+    from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
+    from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
+    from cython.cimports.netwatch.dissect.loop.tls_hellos import TlsHellos
+else:
+    from netwatch.dissect.flows.table import FlowTable
+    from netwatch.dissect.flows.tcp_state import TcpState
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.candidates import Candidates
+    from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.flow_lookup import FlowLookup
+    from netwatch.dissect.loop.hello_reassembly import HelloReassembly
+    from netwatch.dissect.loop.prefilter import Prefilter
+    from netwatch.dissect.loop.tls_hellos import TlsHellos
+
+SYN = cython.declare(cython.int, 2)
+ACK = cython.declare(cython.int, 16)
+SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
+
+HTTP2_LIMIT = cython.declare(cython.longlong, 1048576)
+"""How much of an HTTP/2 connection in clear is read, bytes of the client's side."""
+
+SERVER_HELLO_LIMIT = cython.declare(cython.longlong, 16384)
+"""How much behind the start of a ServerHello is read for the certificate, bytes."""
+
+
+@cython.final
+@cython.cclass
+class TcpSegments:
+    """Reads the TCP header at the cursor and emits a row if the payload may show a name.
+
+    Of the segment, `sequence` is the number of the first byte of its payload, and `dns_port`
+    whether one of its ports is DNS's.
+    """
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        prefilter: Prefilter,
+        *,
+        lookup: FlowLookup,
+        candidates: Candidates,
+        hellos: HelloReassembly,
+        state: TcpState,
+        tls_hellos: TlsHellos,
+    ) -> None:
+        self.cursor = cursor
+        self.prefilter = prefilter
+        self.flows = lookup.flows
+        self.lookup = lookup
+        self.candidates = candidates
+        self.hellos = hellos
+        self.state = state
+        self.tls_hellos = tls_hellos
+        self.sequence = 0
+        self.dns_port = False
+
+    def segment(self) -> cython.void:
+        """Read the header (RFC 9293 section 3.1) and find the flow."""
+        header: cython.Py_ssize_t
+        size: cython.longlong
+        flags: cython.int
+        slot: cython.Py_ssize_t
+        if not self.cursor.has(20):
+            self.cursor.fail(layout.ANOMALY_TRANSPORT_HEADER_CUT)
+            return
+        header = (self.cursor.data[self.cursor.at + 12] >> 4) * 4
+        size = self.cursor.wire_end - self.cursor.at - header
+        if header < 20 or size < 0:
+            self.cursor.fail(layout.ANOMALY_TCP_HEADER_BAD)
+            return
+        flags = self.cursor.data[self.cursor.at + 13]
+        if flags & SYN == 0 and size == 0:
+            return
+        self.sequence = self.cursor.u32(self.cursor.at + 4)
+        slot = self.flows.find(self.lookup.key(), self.cursor.time)
+        if self.flows.is_new:
+            self.lookup.describe(slot)
+        self.dns_port = (
+            self.cursor.u16(self.cursor.at) == 53 or self.cursor.u16(self.cursor.at + 2) == 53
+        )
+        if flags & SYN:
+            self.opening(slot, flags)
+        if size > 0:
+            self.flows.add_bytes(slot, self.candidates.side, size)
+            self.payload(slot, self.cursor.at + header)
+
+    def opening(self, slot: cython.Py_ssize_t, flags: cython.int) -> cython.void:
+        """A segment with SYN: its payload starts one number later."""
+        side: cython.int = self.candidates.side
+        self.sequence = (self.sequence + 1) & SEQ
+        if flags & ACK == 0:
+            self.hellos.release_flow(slot)
+            if self.state.syn(slot, side, self.sequence):
+                self.lookup.describe(slot)
+            self.flows.set_client(slot, side, True)
+            return
+        self.flows.set_client(slot, 1 - side, True)
+        if self.dns_port:
+            self.state.syn_ack(slot, side, self.sequence)
+        else:
+            self.state.ignore(slot, side)
+
+    def payload(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.void:
+        """Decide what becomes of the payload at `at`."""
+        behind: cython.Py_ssize_t
+        possible: cython.bint
+        kind: cython.longlong
+        expected: cython.longlong
+        if at >= self.cursor.end:
+            self.cursor.fail(layout.ANOMALY_PAYLOAD_CUT)
+            self.flows.raise_name_status(slot, layout.NAME_TRUNCATED)
+            return
+        possible = self.prefilter.prefaces.possible(at)
+        if possible:
+            behind = self.prefilter.prefaces.proxy(at, self.cursor.end)
+            if behind > at:
+                self.sequence = (self.sequence + behind - at) & SEQ
+                at = behind
+                if at >= self.cursor.end:
+                    return
+        kind = self.kind_of(slot, at, possible)
+        if kind == 0:
+            return
+        expected = self.expected(kind, at)
+        if kind == layout.KIND_TLS or (kind == layout.KIND_HTTP and expected == 0):
+            if self.state.is_repeated(slot, self.candidates.side, self.sequence):
+                self.cursor.fail(layout.ANOMALY_TCP_RETRANSMISSION)
+                return
+        if expected:
+            self.state.expect(slot, self.candidates.side, self.sequence, expected)
+        elif kind == layout.KIND_TLS or kind == layout.KIND_HTTP:
+            if self.is_reported(slot, kind, at):
+                return
+        self.emit(slot, kind, at, expected == 0)
+
+    def kind_of(
+        self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t, possible: cython.bint
+    ) -> cython.longlong:
+        """The kind of the payload at `at`, 0 where it is of no interest. With `possible` it may
+        match the masks of streams."""
+        side: cython.int = self.candidates.side
+        size: cython.longlong = self.cursor.wire_end - at
+        kind: cython.longlong = 0
+        conversation: cython.int = self.state.in_conversation(slot, side, self.sequence)
+        if conversation == 2:
+            self.cursor.fail(layout.ANOMALY_HTTP2_LONG)
+        if self.dns_port:
+            if self.state.is_first(slot, side, self.sequence) or self.prefilter.masks.dns(
+                at + 2, self.cursor.end, self.cursor.wire_end
+            ):
+                return layout.KIND_DNS_TCP
+            return layout.KIND_MORE
+        if conversation == 1:
+            return layout.KIND_MORE
+        if possible:
+            kind = self.beginning(slot, at)
+        if kind:
+            return kind
+        if (
+            size > 20
+            and self.cursor.u16(at) == size - 2
+            and self.prefilter.masks.dns(at + 2, self.cursor.end, self.cursor.wire_end)
+        ):
+            return layout.KIND_DNS_TCP
+        if self.state.is_expected(slot, side, self.sequence, size):
+            return layout.KIND_MORE
+        return 0
+
+    def beginning(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.longlong:
+        """The kind of the message that a segment looks like the beginning of, 0 where none."""
+        side: cython.int = self.candidates.side
+        end: cython.Py_ssize_t = self.cursor.end
+        if self.prefilter.masks.tls(at, end) and (
+            end - at > 5 or self.state.may_be_first(slot, side, self.sequence)
+        ):
+            # Less than the record header and the message type may be any byte of data.
+            return layout.KIND_TLS
+        if self.prefilter.masks.http(at, end) or (
+            self.state.is_first(slot, side, self.sequence)
+            and self.prefilter.masks.http_beginning(at, end)
+        ):
+            return layout.KIND_HTTP
+        if self.prefilter.prefaces.http2(at, end):
+            return layout.KIND_HTTP2
+        if self.prefilter.prefaces.server_hello(at, end):
+            return layout.KIND_TLS_SERVER
+        return self.prefilter.prefaces.socks(at, end)
+
+    def expected(self, kind: cython.longlong, at: cython.Py_ssize_t) -> cython.longlong:
+        """How many bytes from `at` on may belong to a message of this kind; 0 where the segment
+        contains all of it."""
+        if kind == layout.KIND_TLS:
+            return self.prefilter.masks.tls_expected(at, self.cursor.end)
+        if kind == layout.KIND_HTTP:
+            return self.prefilter.masks.http_expected(at, self.cursor.end)
+        if kind == layout.KIND_HTTP2:
+            return HTTP2_LIMIT
+        if kind == layout.KIND_TLS_SERVER:
+            return SERVER_HELLO_LIMIT
+        return 0
+
+    def is_reported(
+        self, slot: cython.Py_ssize_t, kind: cython.longlong, at: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Whether the hello or request at `at`, which its segment contains all of, shows a name of
+        no interest, which was counted."""
+        side: cython.int = self.candidates.side
+        separate: cython.bint = kind == layout.KIND_TLS or self.state.is_separate(
+            slot, side, self.sequence
+        )
+        self.state.complete(slot, side, self.sequence)
+        if not separate or not self.hellos.is_untouched(slot):
+            return False
+        if kind == layout.KIND_TLS:
+            self.candidates.prefiltered = self.prefilter.domains.active
+            if not self.prefilter.hellos.record_uninteresting(at, self.cursor.end):
+                return False
+        elif self.cursor.end < self.cursor.wire_end or not self.prefilter.requests.uninteresting(
+            at, self.cursor.end
+        ):
+            return False
+        self.flows.set_client(slot, side, False)
+        self.flows.raise_name_status(slot, layout.NAME_NAMED)
+        return True
+
+    def emit(
+        self,
+        slot: cython.Py_ssize_t,
+        kind: cython.longlong,
+        at: cython.Py_ssize_t,
+        whole: cython.bint,
+    ) -> cython.void:
+        """Emit a row for the payload at `at`, unless it is part of a ClientHello that can be
+        buffered. With `whole` the segment contains all of its message."""
+        side: cython.int = self.candidates.side
+        if (
+            kind == layout.KIND_TLS
+            or kind == layout.KIND_HTTP
+            or kind == layout.KIND_SOCKS
+            or kind == layout.KIND_HTTP2
+        ):
+            self.flows.set_client(slot, side, False)
+        elif kind == layout.KIND_TLS_SERVER:
+            self.flows.set_client(slot, 1 - side, False)
+        if (kind == layout.KIND_TLS and not whole) or (
+            kind == layout.KIND_MORE and not self.dns_port
+        ):
+            if self.tls_hellos.segment(slot, kind, at, self.sequence):
+                return
+        else:
+            self.hellos.release_flow(slot)
+        self.candidates.emit(kind, at, self.sequence, self.flows.name(slot))

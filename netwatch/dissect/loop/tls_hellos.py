@@ -1,0 +1,111 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""ClientHellos of TLS in several segments."""
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
+else:
+    from netwatch.dissect.flows.tcp_state import TcpState
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.hello_reassembly import HelloReassembly
+
+from netwatch.core.buffers import Words
+
+SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
+
+
+@cython.final
+@cython.cclass
+class TlsHellos:
+    """Reassembles hellos of one TLS record from segments in any order; `counts` as in
+    `DnsPrefilter`."""
+
+    def __init__(
+        self, cursor: Cursor, tcp: TcpState, hellos: HelloReassembly, counts: Words
+    ) -> None:
+        self.cursor = cursor
+        self.tcp = tcp
+        self.hellos = hellos
+        self.counts = counts
+
+    def segment(
+        self,
+        slot: cython.Py_ssize_t,
+        kind: cython.longlong,
+        at: cython.Py_ssize_t,
+        sequence: cython.longlong,
+    ) -> cython.bint:
+        """Whether a segment that starts a ClientHello (`layout.KIND_TLS`), or may continue one
+        (`layout.KIND_MORE`), needs no row: it was buffered, or the name in its hello counted."""
+        if not self.hellos.prefilter.domains.domains.active or self.hellos.is_handled_by_parser(
+            slot
+        ):
+            return False
+        if self.cursor.end == self.cursor.wire_end and self.add(slot, kind, at, sequence):
+            return True
+        self.hellos.hand_to_parser(slot, self.hellos.flows.name(slot))
+        return False
+
+    def add(
+        self,
+        slot: cython.Py_ssize_t,
+        kind: cython.longlong,
+        at: cython.Py_ssize_t,
+        sequence: cython.longlong,
+    ) -> cython.bint:
+        """Add a segment to its hello; false where anything is unusual."""
+        entry: cython.Py_ssize_t = self.hellos.entry(slot, self.hellos.flows.name(slot))
+        place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry
+        hello: cython.Py_ssize_t = layout.MAX_HELLO * entry
+        base: cython.longlong
+        position: cython.longlong
+        size: cython.longlong = self.cursor.end - at
+        total: cython.longlong
+        if entry == self.hellos.buffer.spare:
+            if not self.start(slot, kind, sequence):
+                return False
+        elif self.hellos.buffer.entries[place + layout.ENTRY_SIDE] != self.hellos.candidates.side:
+            return False
+        base = self.hellos.buffer.entries[place + layout.ENTRY_BASE]
+        position = (sequence - base) & SEQ
+        if (kind == layout.KIND_TLS) != (position == 0) or (position == 0 and size < 9):
+            return False
+        if not self.hellos.buffer.place(entry, position, self.cursor.data, at, size):
+            return False
+        size = self.hellos.buffer.contiguous(entry)
+        if size > 0:
+            total = 5 + self.hellos.number(hello + 3, 2)
+            if total != 9 + self.hellos.number(hello + 6, 3) or total > layout.MAX_HELLO:
+                return False
+            if size >= total:
+                if not self.hellos.is_uninteresting(entry, 5, total):
+                    return False
+                self.tcp.complete(slot, self.hellos.candidates.side, base)
+                self.counts[layout.NAMES_TLS_SNI] += 1
+                self.hellos.complete(slot, entry)
+                return True
+        return self.hellos.store(slot, entry, kind, at, sequence)
+
+    def start(
+        self, slot: cython.Py_ssize_t, kind: cython.longlong, sequence: cython.longlong
+    ) -> cython.bint:
+        """Set the number of the first byte of the hello in the spare entry; false where it is not
+        known. It is that of a segment that starts a hello, or the one that the SYN announced."""
+        side: cython.int = self.hellos.candidates.side
+        base: cython.longlong = sequence
+        if kind != layout.KIND_TLS:
+            if not self.tcp.only_opened(slot, side):
+                return False
+            base = self.hellos.flows.table[slot + layout.FLOW_EXPECTED + side] & SEQ
+        self.hellos.buffer.entries[
+            layout.ENTRY_WORDS * self.hellos.buffer.spare + layout.ENTRY_BASE
+        ] = base
+        return True

@@ -1,0 +1,182 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""UDP datagrams: are they tunnels, whose are they, and is their payload worth a parser."""
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.flows.table import FlowTable
+    from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.candidates import Candidates
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
+    from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
+    from cython.cimports.netwatch.dissect.loop.layers import read_layers
+    from cython.cimports.netwatch.dissect.loop.learning import Learning
+    from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
+    from cython.cimports.netwatch.dissect.loop.quic_hellos import QuicHellos
+    from cython.cimports.netwatch.dissect.loop.udp_tunnels import find_tunnel, read_tunnel
+else:
+    from netwatch.dissect.flows.table import FlowTable
+    from netwatch.dissect.flows.tcp_state import TcpState
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.candidates import Candidates
+    from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.dns_addresses import DnsAddresses
+    from netwatch.dissect.loop.flow_lookup import FlowLookup
+    from netwatch.dissect.loop.layers import read_layers
+    from netwatch.dissect.loop.learning import Learning
+    from netwatch.dissect.loop.prefilter import Prefilter
+    from netwatch.dissect.loop.quic_hellos import QuicHellos
+    from netwatch.dissect.loop.udp_tunnels import find_tunnel, read_tunnel
+
+DNS = cython.declare(cython.longlong, 53)
+NETBIOS = cython.declare(cython.longlong, 137)
+MDNS = cython.declare(cython.longlong, 5353)
+LLMNR = cython.declare(cython.longlong, 5355)
+
+
+@cython.final
+@cython.cclass
+class UdpDatagrams:
+    """Reads the UDP header at the cursor and emits a row if the payload may show a name."""
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        prefilter: Prefilter,
+        *,
+        lookup: FlowLookup,
+        candidates: Candidates,
+        state: TcpState,
+        addresses: DnsAddresses,
+        learning: Learning,
+        quic_hellos: QuicHellos,
+    ) -> None:
+        self.cursor = cursor
+        self.prefilter = prefilter
+        self.flows = lookup.flows
+        self.lookup = lookup
+        self.candidates = candidates
+        self.state = state
+        self.addresses = addresses
+        self.learning = learning
+        self.quic_hellos = quic_hellos
+
+    def datagram(self) -> cython.bint:
+        """Read a datagram. True where it was a tunnel with another transport header inside, which
+        is at the cursor then."""
+        at: cython.Py_ssize_t
+        source: cython.longlong
+        destination: cython.longlong
+        if not self.header():
+            return False
+        at = self.cursor.at + 8
+        source = self.cursor.u16(self.cursor.at)
+        destination = self.cursor.u16(self.cursor.at + 2)
+        if (
+            destination == DNS
+            or source == DNS
+            or destination == MDNS
+            or source == MDNS
+            or destination == LLMNR
+            or source == LLMNR
+        ):
+            self.lookup_message(at, source)
+            return False
+        if self.tunnel(at):
+            return True
+        self.payload(at, source, destination)
+        return False
+
+    def header(self) -> cython.bint:
+        """Read the header (RFC 768); whether there is a payload behind it."""
+        length: cython.Py_ssize_t
+        if not self.cursor.has(8):
+            self.cursor.fail(layout.ANOMALY_TRANSPORT_HEADER_CUT)
+            return False
+        length = self.cursor.u16(self.cursor.at + 4)
+        if length != 0:
+            if length < 8:
+                self.cursor.fail(layout.ANOMALY_UDP_LENGTH_BAD)
+                return False
+            if self.cursor.at + length < self.cursor.wire_end:
+                self.cursor.wire_end = self.cursor.at + length
+                self.cursor.end = min(self.cursor.end, self.cursor.wire_end)
+        if self.cursor.at + 8 >= self.cursor.wire_end:
+            return False
+        if self.cursor.at + 8 >= self.cursor.end:
+            self.cursor.fail(layout.ANOMALY_PAYLOAD_CUT)
+            return False
+        return True
+
+    def tunnel(self, at: cython.Py_ssize_t) -> cython.bint:
+        """Whether the payload at `at` is a tunnel with a transport header inside, which is at the
+        cursor then; else the cursor is where it was."""
+        tunnel: cython.int = find_tunnel(self.cursor, at)
+        if tunnel == 0:
+            return False
+        self.cursor.save()
+        self.cursor.at = at
+        if read_layers(self.cursor, read_tunnel(self.cursor, tunnel)):
+            return True
+        if self.cursor.non_ip >= 0:
+            self.learning.non_ip()
+        self.cursor.restore()
+        return False
+
+    def lookup_message(self, at: cython.Py_ssize_t, source: cython.longlong) -> cython.void:
+        """A message on a port of DNS, mDNS (RFC 6762) or LLMNR (RFC 4795)."""
+        if source == MDNS and self.learning.sources & layout.LEARN_MDNS:
+            self.candidates.emit(layout.KIND_MDNS, at, 0, self.lookup.key())
+        elif self.cursor.end == self.cursor.wire_end and self.prefilter.dns.uninteresting(
+            at, self.cursor.end
+        ):
+            self.addresses.remember_message(self.prefilter.dns, self.cursor)
+        else:
+            self.candidates.emit(layout.KIND_DNS, at, 0, self.lookup.key())
+
+    def payload(
+        self,
+        at: cython.Py_ssize_t,
+        source: cython.longlong,
+        destination: cython.longlong,
+    ) -> cython.void:
+        """Find the flow and decide what becomes of the payload at `at`."""
+        key: cython.longlong = self.lookup.key()
+        slot: cython.Py_ssize_t = self.flows.find(key, self.cursor.time)
+        side: cython.int = self.candidates.side
+        kind: cython.longlong
+        if self.flows.is_new:
+            self.lookup.describe(slot)
+            self.flows.set_client(slot, 1 - side if source < 1024 <= destination else side, True)
+        self.flows.add_bytes(slot, side, self.cursor.wire_end - at)
+        kind = self.learning.dhcp(source, destination)
+        if kind == 0:
+            kind = self.kind_of(at)
+            if kind == layout.KIND_QUIC:
+                if self.quic_hellos.datagram(slot, at):
+                    return
+            if kind == layout.KIND_DNS:
+                # NetBIOS names (RFC 1002) have the same format, and are those of hosts in a
+                # workgroup.
+                if source == NETBIOS or destination == NETBIOS:
+                    return
+            elif kind:
+                self.state.expect_datagrams(slot, side)
+        if kind:
+            self.candidates.emit(kind, at, 0, key)
+
+    def kind_of(self, at: cython.Py_ssize_t) -> cython.longlong:
+        """The kind of the payload at `at`, 0 where it matches no mask."""
+        end: cython.Py_ssize_t = self.cursor.end
+        if self.prefilter.masks.quic(at, end):
+            return layout.KIND_QUIC
+        if self.prefilter.prefaces.gquic(at, end):
+            return layout.KIND_GQUIC
+        if self.prefilter.prefaces.dtls(at, end):
+            return layout.KIND_DTLS
+        return self.prefilter.masks.dns(at, end, self.cursor.wire_end)
