@@ -1,12 +1,12 @@
-"""The build backend: setuptools, which asks for Cython only where something is to be translated.
+"""The build backend (PEP 517): setuptools, which installs Cython only where it is needed.
 
-An sdist ships the C that Cython generated, so building a wheel from one needs a C compiler at
-most (PEP 517, `get_requires_for_build_wheel`).
+An sdist contains the generated C, so building a wheel from it takes a C compiler at most.
 """
 
-from pathlib import Path
 from typing import Any
 
+from compiled_modules import is_translated
+from setuptools.build_meta import *  # noqa: F403 - all hooks that are not defined here
 from setuptools.build_meta import (
     get_requires_for_build_editable as _for_editable,
 )
@@ -17,23 +17,21 @@ from setuptools.build_meta import (
     get_requires_for_build_wheel as _for_wheel,
 )
 
-CYTHON = "Cython>=3.1"
 
-
-def _translates() -> list[str]:
-    return [] if Path("PKG-INFO").exists() else [CYTHON]
+def _cython() -> list[str]:
+    return [] if is_translated() else ["Cython>=3.1"]
 
 
 def get_requires_for_build_wheel(settings: Any = None) -> list[str]:
-    """What building a wheel needs."""
-    return [*_for_wheel(settings), *_translates()]
+    """What building a wheel needs beside setuptools."""
+    return [*_for_wheel(settings), *_cython()]
 
 
 def get_requires_for_build_editable(settings: Any = None) -> list[str]:
-    """What an editable installation needs."""
-    return [*_for_editable(settings), *_translates()]
+    """What an editable installation needs beside setuptools."""
+    return [*_for_editable(settings), *_cython()]
 
 
 def get_requires_for_build_sdist(settings: Any = None) -> list[str]:
-    """What building an sdist needs."""
-    return [*_for_sdist(settings), CYTHON]
+    """What building an sdist needs beside setuptools."""
+    return [*_for_sdist(settings), *_cython()]

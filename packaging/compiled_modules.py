@@ -1,0 +1,174 @@
+"""The compiled modules: their list, their translation to C, and a build of all of them or none.
+
+The modules that `[tool.netwatch]` in pyproject.toml lists are ordinary Python files in Cython's
+pure Python mode. A build has two steps:
+
+1. Cython translates every module to C, in one call. Utility code that all modules need (memory
+   views, for the most part) goes into one shared module instead of into each of them, which saves
+   half of the compiler's time.
+2. The C compiler builds the modules side by side.
+
+An sdist contains the generated C together with a digest of the sources that it was generated
+from. Where the digest matches, a build from the sdist skips the first step and does not need
+Cython. Where somebody has patched a source, it does not match, and the C is generated again.
+
+If any module fails to build, none of them is installed compiled: a compiled class cannot have an
+interpreted one as its base or attribute, so a mixture would fail at import. The same files then
+run interpreted. Set NETWATCH_COMPILED=required to get an error instead.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Collection
+from pathlib import Path
+
+from setuptools import Extension
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
+
+ROOT = Path(__file__).resolve().parents[1]
+OPTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["netwatch"]
+SHARED = "netwatch._cyutility"
+"""The module that contains the utility code of all others."""
+
+DIGEST = "packaging/translated.sha256"
+"""A file of the sdist: the digest of the sources that its C was generated from."""
+
+PROCESSORS = (
+    len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+)
+
+
+def path_of(module: str, suffix: str) -> str:
+    """The path of a module's file, relative to the root of the project."""
+    return module.replace(".", "/") + suffix
+
+
+def extensions() -> list[Extension]:
+    """All modules to compile, the shared one first."""
+    return [_extension(SHARED, ".c"), *(_extension(name, ".py") for name in OPTIONS["compiled"])]
+
+
+def _extension(module: str, suffix: str) -> Extension:
+    """A module with its compiler flags.
+
+    Code that runs for every packet is optimized most; elsewhere -O3 takes the compiler longer and
+    gains nothing. Debugging information would make the files five times as large.
+    """
+    level = "-O3" if module.startswith(tuple(OPTIONS["per-packet"])) else "-O2"
+    headers = [str(path.relative_to(ROOT)) for path in ROOT.glob("netwatch/**/*.h")]
+    flags = [level, "-g0", "-w"]
+    return Extension(module, [path_of(module, suffix)], depends=headers, extra_compile_args=flags)
+
+
+def source_digest() -> str:
+    """A digest of everything that the generated C depends on."""
+    paths = [path_of(name, ".py") for name in OPTIONS["compiled"]]
+    paths += [path.relative_to(ROOT).as_posix() for path in ROOT.glob("netwatch/**/*.pxd")]
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.encode() + b"\0" + (ROOT / path).read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def is_translated() -> bool:
+    """Whether this is an sdist whose C was generated from the sources as they are."""
+    recorded = ROOT / DIGEST
+    return recorded.exists() and recorded.read_text(encoding="ascii").strip() == source_digest()
+
+
+def translate() -> None:
+    """Generate the C of every module whose source is newer, or whose C is of another Cython."""
+    from Cython.Build import cythonize
+    from Cython.Utils import file_generated_by_this_cython
+
+    shared = ROOT / path_of(SHARED, ".c")
+    if not file_generated_by_this_cython(str(shared)):
+        # This takes a process of its own: generating the shared module changes a global of the
+        # compiler, and every module that is translated after it would fail at import.
+        command = [sys.executable, "-m", "cython", f"--generate-shared={shared}"]
+        subprocess.run(command, check=True)
+    cythonize(
+        [_extension(name, ".py") for name in OPTIONS["compiled"]],
+        nthreads=PROCESSORS,
+        quiet=True,
+        shared_utility_qualified_name=SHARED,
+        compiler_directives={"show_performance_hints": False, "emit_code_comments": False},
+    )
+
+
+def remove_compiled(folder: Path, keep: Collection[str] = ()) -> None:
+    """Remove all compiled modules from a tree but those to `keep` (paths relative to it)."""
+    for path in folder.glob("netwatch/**/*.so"):
+        if path.relative_to(folder).as_posix() not in keep:
+            path.unlink()
+
+
+class BuildAllOrNone(build_ext):
+    """Builds every compiled module, or none of them."""
+
+    def finalize_options(self) -> None:
+        """Run as many compilers at a time as there are processors."""
+        super().finalize_options()
+        self.parallel = self.parallel or PROCESSORS
+
+    def run(self) -> None:
+        """Translate and compile; after any failure remove what was compiled."""
+        # What an editable installation imports is in the source tree; any other installation
+        # leaves the compiled modules there alone.
+        folders = [Path(self.build_lib), *([ROOT] if self.inplace else [])]
+        try:
+            if not is_translated():
+                translate()
+            for each in self.extensions:
+                each.sources = [path_of(each.name, ".c")]
+            # Python would import the compiled form of a module that is no longer listed.
+            listed = {self.get_ext_filename(each.name) for each in self.extensions}
+            for folder in folders:
+                remove_compiled(folder, listed)
+            super().run()
+        except Exception as error:
+            if os.environ.get("NETWATCH_COMPILED") == "required":
+                raise
+            print(f"netwatch: no module is compiled, the packet loop runs interpreted: {error}")
+            for folder in folders:
+                remove_compiled(folder)
+            self.extensions[:] = []
+
+
+class BuildPyAlone(build_py):
+    """Copies the Python files, and leaves none in the wheel that an earlier build copied."""
+
+    def run(self) -> None:
+        """Copy, then remove what is no part of the project any more."""
+        super().run()
+        if self.editable_mode:
+            return
+        copied = {Path(path).resolve() for path in self.get_outputs()}
+        for path in Path(self.build_lib).glob("netwatch/**/*"):
+            if path.is_file() and path.suffix != ".so" and path.resolve() not in copied:
+                path.unlink()
+
+
+class SdistWithC(sdist):
+    """An sdist that contains the generated C."""
+
+    def run(self) -> None:
+        """Translate before the files are collected."""
+        if not is_translated():
+            translate()
+        for each in self.distribution.ext_modules:
+            each.sources = [path_of(each.name, ".c")]
+        super().run()
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        """Record the digest in the sdist alone: in a checkout sources change all the time."""
+        super().make_release_tree(base_dir, files)
+        digest = Path(base_dir) / DIGEST
+        digest.parent.mkdir(exist_ok=True)
+        digest.unlink(missing_ok=True)  # it may be a hard link to the file of another sdist
+        digest.write_text(source_digest() + "\n", encoding="ascii")
