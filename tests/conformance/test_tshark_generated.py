@@ -5,8 +5,6 @@ import bz2
 import gzip
 import json
 import lzma
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +13,13 @@ import lz4.frame
 import pytest
 import zstandard
 from craft import Wire
+from support import tshark
 from support.captures import enhanced, interface, pcap, section, simple, unknown
 from support.frames import LINKS, Link
 from support.traffic import Shows, mixed, shown
 
 from netwatch.cli import main
 
-WITH_TSHARK = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 FIELDS = ("dns.qry.name", "dns.cname", "dns.svcb.targetname", "http.host")
 SNI = "tls.handshake.extensions_server_name"
 
@@ -45,19 +43,14 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return _printed
 
 
-def tshark(path: Path) -> dict[str, Shows]:
+def read_by_tshark(path: Path) -> dict[str, Shows]:
     """What tshark reads, by the interface of the capture; a repeated segment counts once."""
     columns = ("frame.interface_id", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst")
     columns += ("tcp.stream", "tcp.seq_raw", "dns.flags.response", "quic", SNI, *FIELDS)
-    command = ["tshark", "-n", "-r", str(path), "-o", "tcp.reassemble_out_of_order:TRUE"]
-    command += ["-T", "fields"]
-    for column in columns:
-        command += ["-e", column]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     seen: dict[str, Shows] = {}
     segments: set[tuple[str, str, str]] = set()
-    for line in done.stdout.splitlines():
-        row = dict(zip(columns, line.split("\t"), strict=True))
+    for values in tshark.fields(path, columns):
+        row = dict(zip(columns, values, strict=True))
         segment = row["tcp.stream"], row["tcp.seq_raw"], row[SNI]
         if all(segment) and segment in segments:
             continue
@@ -106,11 +99,11 @@ def test_all_links_in_one_pcapng(printed: Printed, tmp_path: Path) -> None:
     assert total(all_links(path)) == printed(path)
 
 
-@WITH_TSHARK
+@tshark.needed
 def test_tshark_agrees_on_every_link(tmp_path: Path) -> None:
     path = tmp_path / "links.pcapng"
     expected = all_links(path)
-    assert tshark(path) == expected
+    assert read_by_tshark(path) == expected
 
 
 def classic(order: str, nanos: bool) -> Callable[[Wire], bytes]:
@@ -172,7 +165,7 @@ def test_exactly_the_names_in_every_format(
     assert printed(path) == shown(wire)
 
 
-@WITH_TSHARK
+@tshark.needed
 @pytest.mark.parametrize(
     "kind", ["pcap-big-us", "pcap-little-ns", "pcapng-little", "pcapng-obsolete"]
 )
@@ -180,7 +173,7 @@ def test_tshark_agrees_in_these_formats(kind: str, tmp_path: Path) -> None:
     wire = mixed()
     path = tmp_path / "capture"
     path.write_bytes(FORMATS[kind](wire))
-    assert total(tshark(path)) == shown(wire)
+    assert total(read_by_tshark(path)) == shown(wire)
 
 
 @pytest.mark.parametrize("compress", COMPRESSIONS.values(), ids=COMPRESSIONS.keys())

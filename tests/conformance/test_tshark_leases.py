@@ -1,8 +1,6 @@
 """What devices are learned from, in generated captures: tshark reads the same in them."""
 
 import random
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from leases import Segment
 from scapy.layers.dhcp6 import DHCP6_Reply, DHCP6_Request
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import IPv6
+from support import tshark
 from support.captures import Frames, block, pcap
 
 from netwatch.core.addresses import ip_text, mac_text
@@ -20,7 +19,7 @@ from netwatch.core.message import LEARNING_SOURCES, AddressClaim
 from netwatch.dissect.dissector import Dissector
 from netwatch.protocols import PROTOCOLS, looks_like
 
-pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+pytestmark = tshark.needed
 
 SERVER = Host("10.20.6.1", "02:00:5e:00:20:01")
 RELAY = Host("2001:db8:20:6::1", "02:00:5e:00:20:01")
@@ -81,13 +80,9 @@ def claims(frames: Frames) -> list[tuple[int, AddressClaim]]:
     return told
 
 
-def tshark(path: Path, which: str, *fields: str) -> list[list[str]]:
-    """Number and fields of each packet that a display filter takes."""
-    command = ["tshark", "-n", "-r", str(path), "-Y", which, "-T", "fields", "-e", "frame.number"]
-    for field in fields:
-        command += ["-e", field]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-    return [line.split("\t") for line in done.stdout.splitlines()]
+def read(path: Path, which: str, *fields: str) -> list[list[str]]:
+    """Number and fields of each packet that a display filter matches."""
+    return tshark.fields(path, ["frame.number", *fields], display_filter=which)
 
 
 def addresses(claim: AddressClaim) -> str:
@@ -107,7 +102,7 @@ def test_leases_of_ipv4(made: tuple[Path, Frames]) -> None:
         for number, claim in claims(frames)
         if claim.kind == "lease" and len(claim.addresses[0]) == 4
     ]
-    same(ours, tshark(path, "dhcp.option.dhcp == 5", *fields))
+    same(ours, read(path, "dhcp.option.dhcp == 5", *fields))
 
 
 def test_names_that_clients_tell(made: tuple[Path, Frames]) -> None:
@@ -118,7 +113,7 @@ def test_names_that_clients_tell(made: tuple[Path, Frames]) -> None:
         if claim.kind == "request" and claim.mac and len(claim.client_id) == 6
     ]
     fields = ("dhcp.hw.mac_addr", "dhcp.option.hostname")
-    same(ours, tshark(path, "dhcp.option.dhcp == 1 or dhcp.option.dhcp == 3", *fields))
+    same(ours, read(path, "dhcp.option.dhcp == 1 or dhcp.option.dhcp == 3", *fields))
 
 
 @pytest.mark.parametrize(("kind", "number"), [("request", 3), ("lease", 7), ("release", 8)])
@@ -132,7 +127,7 @@ def test_dhcp_of_ipv6(made: tuple[Path, Frames], kind: str, number: int) -> None
     fields = ("dhcpv6.duid.bytes", "dhcpv6.iaaddr.ip", "dhcpv6.client_domain", "dhcpv6.tld")
     theirs = [
         [row[0], row[1].split(",")[0], row[2], (row[3] or row[4]).rstrip(".")]
-        for row in tshark(path, f"dhcpv6.msgtype == {number}", *fields)
+        for row in read(path, f"dhcpv6.msgtype == {number}", *fields)
     ]
     assert len(theirs) > 5
     assert [list(map(str, row)) for row in ours] == theirs
@@ -149,7 +144,7 @@ def test_arp(made: tuple[Path, Frames]) -> None:
         and len(claim.addresses[0]) == 4
     ]
     which = "arp and arp.src.proto_ipv4 != 0.0.0.0"
-    same(ours, tshark(path, which, "arp.src.hw_mac", "arp.src.proto_ipv4"))
+    same(ours, read(path, which, "arp.src.hw_mac", "arp.src.proto_ipv4"))
 
 
 def test_neighbour_advertisements(made: tuple[Path, Frames]) -> None:
@@ -163,7 +158,7 @@ def test_neighbour_advertisements(made: tuple[Path, Frames]) -> None:
         and len(claim.addresses[0]) == 16
     ]
     fields = ("icmpv6.opt.linkaddr", "icmpv6.nd.na.target_address")
-    same(ours, tshark(path, "icmpv6.type == 136 and icmpv6.nd.na.flag.o == 1", *fields))
+    same(ours, read(path, "icmpv6.type == 136 and icmpv6.nd.na.flag.o == 1", *fields))
 
 
 def test_names_of_mdns(made: tuple[Path, Frames]) -> None:
@@ -175,6 +170,6 @@ def test_names_of_mdns(made: tuple[Path, Frames]) -> None:
     ]
     theirs = [
         [row[0], row[1].split(",")[0], *row[2:]]
-        for row in tshark(path, "mdns", "dns.resp.name", "dns.a", "dns.aaaa")
+        for row in read(path, "mdns", "dns.resp.name", "dns.a", "dns.aaaa")
     ]
     same(ours, theirs)

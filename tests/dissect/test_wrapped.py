@@ -8,8 +8,6 @@ any depth, up to five wrappings in each other, the link.
 
 import random
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,10 +15,9 @@ from pathlib import Path
 
 import handshakes
 import messages
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import handshake_samples, layers
+from support import handshake_samples, layers, tshark
 from support import protocol_samples as samples
 from support.captures import dissector, enhanced, interface, observed, section, timed
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
@@ -269,7 +266,7 @@ UNREAD_BY_TSHARK = {
 """What tshark does not read, and why."""
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@tshark.needed
 def test_tshark_reads_every_wrapping(tmp_path: Path) -> None:
     given_ = [Wrapped(carrier, ()) for carrier in CARRIERS]
     given_ += [Wrapped(CARRIERS[0], (each,)) for each in WRAPPINGS]
@@ -283,9 +280,7 @@ def test_tshark_reads_every_wrapping(tmp_path: Path) -> None:
         out.append(enhanced(frame, number, on=links.index(wrapped.carrier.number)))
     path = tmp_path / "wrappings.pcapng"
     path.write_bytes(b"".join(out))
-    command = ["tshark", "-n", "-r", str(path), "-T", "fields", "-e", "dns.qry.name"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-    told = [line.strip() for line in done.stdout.splitlines()]
+    told = [name for (name,) in tshark.fields(path, ["dns.qry.name"])]
     assert len(told) == len(given_)
     unread = {
         given_[number].name for number, name in enumerate(told) if name != f"n{number}.example.org"

@@ -1,8 +1,6 @@
-"""Fuzz one parser: ``python tests/fuzz/fuzz_parsers.py TARGET [CORPUS] [-runs=N] [...]``.
+"""Fuzz one parser; ``make fuzz`` runs this program (see `run`).
 
-Coverage-guided by atheris (``pip install atheris``). TARGET is one of `TARGETS` in
-`fuzz_targets`; the options are libFuzzer's, such as ``-max_total_time=600``. Without a
-CORPUS folder the run starts from the seeds and keeps nothing.
+The fuzzer is atheris, guided by coverage. The targets are in `support.fuzz_targets`.
 """
 
 import shlex
@@ -19,7 +17,7 @@ with atheris.instrument_imports(include=["netwatch", "hpack"]):
 def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"{__doc__}\nTargets: {', '.join(TARGETS)}")
-    # libFuzzer starts itself again by its first word, to merge
+    # To merge corpora, libFuzzer starts itself again by its first argument.
     itself = shlex.join([sys.executable, *sys.argv[:2]])
     name = sys.argv.pop(1)
     with tempfile.TemporaryDirectory() as folder:

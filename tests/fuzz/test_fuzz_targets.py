@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from corpus import MOST, chosen, kept
+from support.fuzz_corpus import MAX_BYTES, load, smallest
 from support.fuzz_targets import TARGETS, BrokenPromiseError, hold, seeds
 
 RUNS = 2000
@@ -21,16 +21,16 @@ def test_seeds_and_all_their_beginnings_keep_the_promises(name):
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_small_corpus_is_kept(name):
-    inputs = kept(name)
-    assert 0 < sum(map(len, inputs)) <= MOST
+def test_the_stored_corpus_is_small_and_sorted(name):
+    inputs = load(name)
+    assert 0 < sum(map(len, inputs)) <= MAX_BYTES
     assert inputs == sorted(set(inputs), key=lambda each: (len(each), each))
     assert set(inputs) <= set(seeds(name))
 
 
-def test_the_smallest_inputs_are_kept_as_far_as_there_is_room():
-    assert chosen([b"333", b"1", b"22", b"1", b"11"], 5) == [b"1", b"11", b"22"]
-    assert chosen([b"22", b"1", b"333"], 5) == [b"1", b"22"]
+def test_the_smallest_inputs_are_stored_up_to_the_limit():
+    assert smallest([b"333", b"1", b"22", b"1", b"11"], 5) == [b"1", b"11", b"22"]
+    assert smallest([b"22", b"1", b"333"], 5) == [b"1", b"22"]
 
 
 def test_a_broken_promise_is_a_finding():

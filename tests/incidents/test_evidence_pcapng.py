@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import tshark
 from support.captures import START, timed
 from support.frames import ETHERNET, tcp, udp
 
@@ -21,11 +22,11 @@ def frame(data: bytes, number: int = 1, **fields: object) -> Frame:
         "source": "eth1",
         "number": number,
         "time": START + number,
-        "time_digits": 9,
+        "digits": 9,
         "link_type": 1,
         "interface": "eth1",
-        "wire_length": len(data),
-        "vlan_tci": -1,
+        "wire": len(data),
+        "tag": -1,
         "data": data,
     }
     return Frame(**(made | fields))
@@ -48,7 +49,7 @@ def read(path: Path) -> list[tuple[int, bytes, int, str | None, int]]:
             assert tag == -1
             of = block.interfaces[on]
             found.append(
-                (time, bytes(block.data[offset : offset + size]), wire, of.name, of.time_digits)
+                (time, bytes(block.data[offset : offset + size]), wire, of.name, of.digits)
             )
     assert source.notes == []
     return found
@@ -63,11 +64,11 @@ def read(path: Path) -> list[tuple[int, bytes, int, str | None, int]]:
 )
 def test_any_packets_read_back_as_they_were(packets: list, tmp_path: Path) -> None:
     frames = [
-        frame(data, number, time=time, wire_length=len(data) + more)
+        frame(data, number, time=time, wire=len(data) + more)
         for number, (data, time, more) in enumerate(packets)
     ]
     found = read(written(tmp_path / "a.pcapng", frames))
-    assert found == [(each.time, each.data, each.wire_length, "eth1", 9) for each in frames]
+    assert found == [(each.time, each.data, each.wire, "eth1", 9) for each in frames]
 
 
 def test_packets_larger_than_the_usual_snap_length_are_read(tmp_path: Path) -> None:
@@ -75,21 +76,21 @@ def test_packets_larger_than_the_usual_snap_length_are_read(tmp_path: Path) -> N
     assert len(found[1]) == 300_000
 
 
-def test_a_stripped_vlan_tag_is_inserted_again() -> None:
+def test_a_tag_that_the_card_stripped_is_put_back() -> None:
     bare = ETHERNET.frame(tcp(b"x"))
-    data, wire = with_vlan_tag(frame(bare, vlan_tci=0x601E))
+    data, wire = with_vlan_tag(frame(bare, tag=0x601E))
     assert data == bare[:12] + b"\x81\x00\x60\x1e" + bare[12:]
     assert wire == len(bare) + 4
 
 
 @pytest.mark.parametrize("fields", [{"link_type": 101}, {"data": b"short", "wire": 5}])
-def test_no_tag_is_inserted_where_there_is_no_ethernet_header(fields: dict) -> None:
+def test_there_is_no_place_for_a_tag(fields: dict) -> None:
     made = (
-        frame(b"no frame of Ethernet", vlan_tci=30, **fields)
+        frame(b"no frame of Ethernet", tag=30, **fields)
         if "data" not in fields
-        else frame(fields["data"], vlan_tci=30)
+        else frame(fields["data"], tag=30)
     )
-    assert with_vlan_tag(made) == (made.data, made.wire_length)
+    assert with_vlan_tag(made) == (made.data, made.wire)
 
 
 def test_a_long_comment_is_cut_between_characters(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_a_long_comment_is_cut_between_characters(tmp_path: Path) -> None:
     assert text.encode()[: MAX_OPTION + 1] not in data
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@tshark.needed
 def test_tshark_reads_comments_names_and_nanoseconds(tmp_path: Path) -> None:
     packets = [ETHERNET.frame(each) for each in (tcp(b"abc"), udp(b"def", dport=9))]
     frames = [
@@ -107,18 +108,14 @@ def test_tshark_reads_comments_names_and_nanoseconds(tmp_path: Path) -> None:
     ]
     path = written(tmp_path / "a.pcapng", frames, ("tls-sni www.tiktok.com", "and another"))
     fields = ("frame.time_epoch", "frame.len", "frame.interface_name", "frame.comment")
-    command = ["tshark", "-n", "-r", str(path), "-T", "fields"]
-    for field in fields:
-        command += ["-e", field]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-    messages = [line.split("\t") for line in done.stdout.splitlines()]
-    assert [row[1:3] for row in messages] == [[str(len(data)), "eth1"] for data in packets]
-    assert [row[0].partition(".")[2][:9] for row in messages] == ["000000007", "001000007"]
-    assert all("tls-sni www.tiktok.com" in row[3] and "and another" in row[3] for row in messages)
+    rows = tshark.fields(path, fields)
+    assert [row[1:3] for row in rows] == [[str(len(data)), "eth1"] for data in packets]
+    assert [row[0].partition(".")[2][:9] for row in rows] == ["000000007", "001000007"]
+    assert all("tls-sni www.tiktok.com" in row[3] and "and another" in row[3] for row in rows)
 
 
 @pytest.mark.skipif(shutil.which("capinfos") is None, reason="capinfos is not installed")
-def test_capinfos_reads_it_without_errors(tmp_path: Path) -> None:
+def test_capinfos_finds_it_sound(tmp_path: Path) -> None:
     path = written(tmp_path / "a.pcapng", [frame(ETHERNET.frame(tcp(b"abc")))])
     done = subprocess.run(
         ["capinfos", "-M", str(path)], check=True, capture_output=True, text=True, timeout=60

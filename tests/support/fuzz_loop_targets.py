@@ -21,11 +21,11 @@ from typing import Any
 
 import handshakes
 import messages
-from corpus import kept
 from craft import Host, Wire
 from leases import Segment
 from support import layers
 from support.frames import CLIENT, CLIENT6, GATEWAY, MAC, SERVER, SERVER6, tcp, udp
+from support.fuzz_corpus import load
 from support.fuzz_targets import hold
 from support.interpreted import LOOP, interpreted_loop
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
@@ -307,4 +307,4 @@ def seeds() -> list[bytes]:
         made.append(encoded(1, [frame for packet in some for frame in wrapped.frames(packet)]))
     aggregate = layers.wlan(layers.amsdu(*packets), qos=0x80)
     made.append(encoded(105, [aggregate, layers.wlan(b"x" * 40, protected=True)]))
-    return [*made, *(each for name in TARGETS for each in kept(name))]
+    return [*made, *(each for name in TARGETS for each in load(name))]

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from corpus import kept
 from support import handshake_samples as handshakes
 from support import protocol_samples as samples
+from support.fuzz_corpus import load
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo
@@ -219,7 +219,7 @@ def _datagrams(*datagrams: bytes) -> bytes:
 
 def seeds(name: str) -> list[bytes]:
     """Inputs of the target `name` that the fuzzer changes: sound ones, and those kept."""
-    return [*map(bytes, _SEEDS[name]()), *kept(name)]
+    return [*map(bytes, _SEEDS[name]()), *load(name)]
 
 
 _NAME = samples.server_name(b"www.example.com")

@@ -1,25 +1,24 @@
-"""tshark reads the same from the real captures that lie beside the checkout on a
-developer's machine, in the protocols that are rare."""
+"""tshark reads the same names from real captures of rare protocols, where the captures exist."""
 
-import shutil
 from collections import defaultdict
 from pathlib import Path
 
-import pytest
-from test_protocols_oracle import captured, told, tshark, words
+from support import tshark
+from support.tshark import words
+from support.tshark_captures import captured, read, sni_and_ja4
 
 from netwatch.core.errors import ParseError
 from netwatch.protocols import dtls, gquic, socks, tls, tls_server
 from netwatch.protocols.gquic_packet import version_of
 
-pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+pytestmark = tshark.needed
 
 
 def streams(path: Path) -> list[bytes]:
     """The bytes of each side of each TCP stream, up to the first gap."""
     sides: dict[tuple[str, str], dict[int, bytes]] = defaultdict(dict)
     fields = ("tcp.stream", "tcp.srcport", "tcp.seq_raw", "tcp.payload")
-    for stream, port, sequence, payload in tshark(path, "tcp.len > 0 && !icmp", *fields):
+    for stream, port, sequence, payload in read(path, "tcp.len > 0 && !icmp", *fields):
         # What tshark dissects as nested in other streams has more than one payload.
         own = bytes.fromhex(payload.partition(";")[0])
         sides[stream, port].setdefault(int(sequence), own)
@@ -44,7 +43,7 @@ def streams(path: Path) -> list[bytes]:
 def test_captured_hellos_over_google_quic(path):
     connections: dict[tuple[str, str], gquic.Connection] = defaultdict(gquic.Connection)
     ours = set()
-    for stream, port, payload in tshark(path, "udp", "udp.stream", "udp.srcport", "udp.payload"):
+    for stream, port, payload in read(path, "udp", "udp.stream", "udp.srcport", "udp.payload"):
         datagram = bytes.fromhex(payload)
         if version_of(datagram)[:2] == b"Q0":
             try:
@@ -55,7 +54,7 @@ def test_captured_hellos_over_google_quic(path):
             if found:
                 assert found.anomalies == ()
                 ours |= {one.name for one in found.names}
-    theirs = words(tshark(path, "gquic", "gquic.tag.sni"), 0)
+    theirs = words(read(path, "gquic", "gquic.tag.sni"), 0)
     # tshark does not read the CHLO of Q050.
     assert ours == (theirs or {"www.gstatic.com"})
 
@@ -65,13 +64,13 @@ def test_captured_hellos_over_dtls(path):
     connections: dict[str, dtls.Connection] = defaultdict(dtls.Connection)
     ours = []
     fields = ("udp.stream", "udp.payload")
-    for stream, payload in tshark(path, "dtls.handshake.type == 1", *fields):
+    for stream, payload in read(path, "dtls.handshake.type == 1", *fields):
         found = connections[stream].feed(bytes.fromhex(payload))
         if found is not None:
-            ours.append((stream, told(found)[1][3:]))
+            ours.append((stream, sni_and_ja4(found)[1][3:]))
     # tshark calls the version before the RFC s1, FoxIO knows no name for it, and what a
     # server has the client say again with a cookie is another hello to it.
-    theirs = tshark(path, "dtls.handshake.type == 1", "udp.stream", "dtls.handshake.ja4")
+    theirs = read(path, "dtls.handshake.type == 1", "udp.stream", "dtls.handshake.ja4")
     assert len(theirs) > len(ours)
     assert ours == list(dict.fromkeys((stream, ja4[3:]) for stream, ja4 in theirs))
 
@@ -92,7 +91,7 @@ def test_captured_certificates(path):
             found = tls_server.parse(data, last=True)
             assert found.anomalies == ()
             ours |= {one.name for one in found.names}
-    theirs = words(tshark(path, "tls.handshake.type == 11", "x509ce.dNSName"), 0)
+    theirs = words(read(path, "tls.handshake.type == 11", "x509ce.dNSName"), 0)
     names = {word for text in theirs for word in text.split(",")}
     assert names
     assert ours == names
@@ -106,7 +105,7 @@ def test_captured_requests_of_a_socks_client(path):
             found = socks.parse(data)
             ours |= {one.name for one in found.names}
             assert tls.parse(data[found.size :], last=True).tls
-    theirs = tshark(path, "socks.command == 1 && tcp.dstport == 1080", "socks.dst")
+    theirs = read(path, "socks.command == 1 && tcp.dstport == 1080", "socks.dst")
     assert ours
     assert ours >= words(theirs, 0)
 

@@ -1,14 +1,10 @@
-"""tshark reads the same from the same packets: from some made here, and from the real
-captures that lie beside the checkout on a developer's machine."""
+"""tshark reads the same names from generated packets, and from real captures where they exist."""
 
-import shutil
 import struct
-import subprocess
 from collections import defaultdict
 from pathlib import Path
 
-import pytest
-from support.paths import SHARED
+from support import tshark
 from support.protocol_samples import (
     SALTS,
     crypto,
@@ -20,25 +16,13 @@ from support.protocol_samples import (
     server_name,
     vector,
 )
+from support.tshark import words
+from support.tshark_captures import captured, read, sni_and_ja4
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Message
 from netwatch.protocols import dns, quic, tls
 
-pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
-
-CAPTURES = SHARED / "captures"
-PREFERENCES = ["-o", "tcp.reassemble_out_of_order:TRUE"]
-
-
-def tshark(path: Path, display_filter: str, *fields: str) -> list[list[str]]:
-    """The given fields of the packets that pass the filter, a list of strings each."""
-    command = ["tshark", "-n", "-r", str(path), "-Y", display_filter, *PREFERENCES]
-    command += ["-T", "fields", "-E", "separator=|", "-E", "aggregator=;"]
-    for field in fields:
-        command += ["-e", field]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [line.split("|") for line in done.stdout.splitlines()]
+pytestmark = tshark.needed
 
 
 def write_capture(path: Path, payloads: list[tuple[int, int, bytes]]) -> None:
@@ -55,11 +39,6 @@ def write_capture(path: Path, payloads: list[tuple[int, int, bytes]]) -> None:
         packet = head + bytes([10, 0, 0, 1, 192, 0, 2, 1]) + transport + payload
         out += struct.pack("<IIII", at, 0, len(packet), len(packet)) + packet
     path.write_bytes(out)
-
-
-def told(found: Message) -> list[str]:
-    assert found.tls is not None
-    return [";".join(one.name for one in found.names), found.tls.ja4 or ""]
 
 
 def made_hellos() -> list[bytes]:
@@ -79,8 +58,8 @@ def test_hellos_over_tcp(tmp_path):
     raws = [records(one) for one in made_hellos()]
     write_capture(tmp_path / "tls.pcap", [(6, 443, raw) for raw in raws])
     fields = ("tls.handshake.extensions_server_name", "tls.handshake.ja4")
-    theirs = tshark(tmp_path / "tls.pcap", "tls.handshake.type == 1", *fields)
-    assert [told(tls.parse(raw)) for raw in raws] == theirs
+    theirs = read(tmp_path / "tls.pcap", "tls.handshake.type == 1", *fields)
+    assert [sni_and_ja4(tls.parse(raw)) for raw in raws] == theirs
 
 
 def test_hellos_over_quic(tmp_path):
@@ -92,32 +71,16 @@ def test_hellos_over_quic(tmp_path):
     ]
     write_capture(tmp_path / "quic.pcap", [(17, 443, raw) for raw in raws])
     fields = ("tls.handshake.extensions_server_name", "tls.handshake.ja4")
-    theirs = tshark(tmp_path / "quic.pcap", "tls.handshake.type == 1", *fields)
+    theirs = read(tmp_path / "quic.pcap", "tls.handshake.type == 1", *fields)
     ours = [quic.Connection().feed(raw) for raw in raws]
-    assert [told(one) for one in ours if one] == theirs
-
-
-def captured(*names: str) -> pytest.MarkDecorator:
-    paths = [
-        pytest.param(
-            CAPTURES / name,
-            id=name,
-            marks=pytest.mark.skipif(not (CAPTURES / name).exists(), reason="capture is not here"),
-        )
-        for name in names
-    ]
-    return pytest.mark.parametrize("path", paths)
-
-
-def words(rows: list[list[str]], *columns: int) -> set[str]:
-    return {word for row in rows for at in columns for word in row[at].lower().split(";") if word}
+    assert [sni_and_ja4(one) for one in ours if one] == theirs
 
 
 @captured("ja4__tls3.pcapng", "zeek__tls__openjdk-25.0.2-zeek.org.pcap", "ndpi__reddit.pcap")
 def test_captured_hellos_over_tcp(path):
     streams = defaultdict(dict)
     fields = ("tcp.stream", "tcp.srcport", "tcp.seq_raw", "tcp.payload")
-    for stream, port, sequence, payload in tshark(path, "tcp.len > 0", *fields):
+    for stream, port, sequence, payload in read(path, "tcp.len > 0", *fields):
         streams[stream, port].setdefault(int(sequence), bytes.fromhex(payload))
     ours = []
     for segments in streams.values():
@@ -126,9 +89,9 @@ def test_captured_hellos_over_tcp(path):
             if sequence - base == len(data):
                 data += segments[sequence]
         if data[:2] == b"\x16\x03" and data[5:6] == b"\x01":
-            ours.append(told(tls.parse(data, last=True)))
+            ours.append(sni_and_ja4(tls.parse(data, last=True)))
     fields = ("tls.handshake.extensions_server_name", "tls.handshake.ja4")
-    theirs = tshark(path, "tls.handshake.type == 1 && tcp", *fields)
+    theirs = read(path, "tls.handshake.type == 1 && tcp", *fields)
     assert ours
     assert words(ours, 0, 1) == words(theirs, 0, 1)
 
@@ -147,7 +110,7 @@ def test_captured_hellos_over_tcp(path):
 def test_captured_hellos_over_quic(path):
     connections: dict[tuple[str, str], quic.Connection] = defaultdict(quic.Connection)
     ours = []
-    for stream, port, payload in tshark(path, "udp", "udp.stream", "udp.srcport", "udp.payload"):
+    for stream, port, payload in read(path, "udp", "udp.stream", "udp.srcport", "udp.payload"):
         datagram = bytes.fromhex(payload)
         if quic.is_initial(datagram):
             try:
@@ -156,9 +119,9 @@ def test_captured_hellos_over_quic(path):
                 assert error.anomaly == "quic-not-decrypted"  # noqa: PT017 - one of many
                 continue
             if found:
-                ours.append(told(found))
+                ours.append(sni_and_ja4(found))
     fields = ("tls.handshake.extensions_server_name", "tls.handshake.ja4")
-    theirs = tshark(path, "tls.handshake.type == 1 && quic", *fields)
+    theirs = read(path, "tls.handshake.type == 1 && quic", *fields)
     assert ours
     assert words(ours, 0, 1) == words(theirs, 0, 1)
 
@@ -166,8 +129,8 @@ def test_captured_hellos_over_quic(path):
 @captured("ndpi__weibo.pcap", "ndpi__zoom.pcap", "zeek__wikipedia.pcap", "ndpi__alexa-app.pcapng")
 def test_captured_dns(path):
     ours = set()
-    for (payload,) in tshark(path, "dns && udp.port == 53", "udp.payload"):
+    for (payload,) in read(path, "dns && udp.port == 53", "udp.payload"):
         ours |= {one.name for one in dns.parse(bytes.fromhex(payload)).names}
-    theirs = tshark(path, "dns && udp.port == 53", "dns.qry.name", "dns.cname")
+    theirs = read(path, "dns && udp.port == 53", "dns.qry.name", "dns.cname")
     assert ours
     assert ours == words(theirs, 0, 1)
