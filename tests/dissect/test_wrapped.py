@@ -7,7 +7,6 @@ any depth, up to five wrappings in each other, the link.
 """
 
 import random
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,10 +20,10 @@ from support import handshake_samples, layers, tshark
 from support import protocol_samples as samples
 from support.captures import dissector, enhanced, interface, observed, section, timed
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
-from support.paths import ROOT
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.core.addresses import ip_text
+from netwatch.core.anomalies import ANOMALIES
 
 NAME = "www.example.org"
 RNG = random.Random(11)
@@ -224,18 +223,6 @@ def test_told_exactly_once(case: Case) -> None:
         assert (each.client_mac, each.vlan) == (case.wrapped.mac, case.wrapped.vlan)
 
 
-ANOMALIES = frozenset(
-    re.findall(
-        r"(?m)^\| `([a-z0-9-]+)` \|",
-        (ROOT / "docs" / "reference.md")
-        .read_text()
-        .partition("\n## Anomalies\n")[2]
-        .partition("\n## Limits\n")[0],
-    )
-)
-"""Those that the reference names."""
-
-
 @settings(max_examples=400)
 @given(cases(), st.data())
 def test_any_bytes_give_none_or_a_named_anomaly(case: Case, data: st.DataObject) -> None:
@@ -251,10 +238,6 @@ def test_any_bytes_give_none_or_a_named_anomaly(case: Case, data: st.DataObject)
     found = observed(timed(map(bytes, frames)), link, snap=snap, by=by)
     assert all(each.name for each in found)
     assert all(name in ANOMALIES or name.startswith("dns-opcode-") for name in by.anomalies())
-
-
-def test_the_anomalies_are_found_in_the_reference() -> None:
-    assert len(ANOMALIES) > 100
 
 
 # tshark
