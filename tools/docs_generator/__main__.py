@@ -1,0 +1,33 @@
+"""``python -m docs_generator [--check]``: write all generated parts, or verify them."""
+
+import argparse
+import sys
+
+from docs_generator.blocks import BLOCKS
+from docs_generator.pages import ROOT, documents, filled
+
+
+def main() -> int:
+    """Write, or with ``--check`` compare; 1 if a page was out of date."""
+    parser = argparse.ArgumentParser(prog="docs_generator", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if out of date")
+    args = parser.parse_args()
+    stale = []
+    for page in documents():
+        text = page.read_text(encoding="utf-8")
+        try:
+            fresh = filled(text, BLOCKS)
+        except ValueError as error:
+            sys.exit(f"{page.relative_to(ROOT)}: {error}")
+        if fresh != text:
+            stale.append(str(page.relative_to(ROOT)))
+            if not args.check:
+                page.write_text(fresh, encoding="utf-8")
+    verb = "out of date, run 'make docs-tables'" if args.check else "updated"
+    for name in stale:
+        print(f"{name}: {verb}")
+    return 1 if args.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

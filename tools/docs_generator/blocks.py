@@ -1,0 +1,41 @@
+"""The parts of pages that are generated, by the name in their marker."""
+
+from collections.abc import Mapping
+
+from docs_generator import (
+    anomalies,
+    catalogue,
+    commands,
+    configuration,
+    console,
+    limits,
+    metrics,
+    protocols,
+    records,
+    siem_formats,
+    verdicts,
+)
+from docs_generator.pages import Block
+
+BLOCKS: Mapping[str, Block] = {
+    "anomalies": anomalies.block,
+    "apps": catalogue.apps_block,
+    "command": commands.block,
+    "confidence": verdicts.confidence_block,
+    "console": console.block,
+    "csv-columns": records.csv_block,
+    "encapsulations": protocols.encapsulations_block,
+    "evidence": verdicts.evidence_block,
+    "fields": siem_formats.fields_block,
+    "formats": siem_formats.formats_block,
+    "keys": configuration.keys_block,
+    "limits": limits.block,
+    "link-types": protocols.link_types_block,
+    "metrics": metrics.block,
+    "output": configuration.output_block,
+    "packs": catalogue.packs_block,
+    "readings": verdicts.readings_block,
+    "record": records.block,
+    "severities": siem_formats.severities_block,
+    "troubles": metrics.troubles_block,
+}

@@ -1,0 +1,36 @@
+"""Shipped bans and apps, from their files."""
+
+from docs_generator.markdown import code, table
+from docs_generator.pages import ROOT
+from netwatch.rules.bans import load_pack, pack_ids
+from netwatch.rules.load import BUILTIN, load
+
+
+def packs_block(_: str) -> str:
+    """The shipped ban packs."""
+    catalog = load([BUILTIN], ROOT)
+    rows = []
+    for ban_id in pack_ids():
+        ban = load_pack(ban_id, catalog).ban
+        lists = [", ".join(sorted(part)) for part in (ban.apps, ban.forbids, ban.advises)]
+        days = [str(day or "open") for day in (ban.start, ban.end)]
+        rows.append([code(ban_id), ban.authority, *(part or "-" for part in lists), *days])
+    return table(("pack", "authority", "apps", "forbids", "advises", "from", "until"), rows)
+
+
+def apps_block(_: str) -> str:
+    """The shipped apps."""
+    signatures = load([BUILTIN], ROOT).signatures.values()
+    return table(
+        ("app", "name", "vendor", "category", "rules"),
+        (
+            [
+                code(each.app.id),
+                each.app.name,
+                code(each.app.vendor),
+                code(each.app.category),
+                str(len(each.rules)),
+            ]
+            for each in sorted(signatures, key=lambda each: each.app.id)
+        ),
+    )

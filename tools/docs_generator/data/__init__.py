@@ -1,0 +1,15 @@
+"""Tables of the documentation whose words are not in the code; tests compare them with the code."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@cache
+def rows(name: str) -> dict[str, list[list[Any]]]:
+    """The tables in ``NAME.yaml``, by name."""
+    text = (Path(__file__).parent / f"{name}.yaml").read_text(encoding="utf-8")
+    tables: dict[str, list[list[Any]]] = yaml.safe_load(text)
+    return tables

@@ -1,0 +1,85 @@
+"""Every limit, with its value taken from the code.
+
+``data/limits.yaml`` lists them. A test demands a row for every constant of the code that is called
+``MAX_...`` or ``..._LIMIT``.
+"""
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator
+
+from docs_generator.data import rows
+from docs_generator.markdown import code, duration, size, table
+from docs_generator.pages import ROOT
+
+UNITS: dict[str, Callable[[int], str]] = {
+    "": lambda value: f"{value:,}",
+    "bytes": size,
+    "ns": lambda value: duration(value / 1_000_000_000),
+    "s": duration,
+    "share": lambda value: f"one part in {value}",
+}
+"""How values are written, by unit."""
+
+
+def places() -> set[str]:
+    """The constants and arguments that the tables name."""
+    return {
+        place for part in rows("limits").values() for _, place, *_ in part if isinstance(place, str)
+    }
+
+
+def block(part: str) -> str:
+    """The limits of a part of netwatch."""
+    return table(
+        ("limit on", "value", "when it is reached", "in the code"),
+        (
+            [what, UNITS[unit](value(place)), reached, code(place) if place in places() else ""]
+            for what, place, unit, reached in rows("limits")[part]
+        ),
+    )
+
+
+def value(place: str | int) -> int:
+    """The value of a limit. Raises `ValueError` if the code has no such constant."""
+    if isinstance(place, int):
+        return place
+    path, _, argument = place.partition(":")
+    module, _, name = f"netwatch.{path}".rpartition(".")
+    found: object
+    if argument:
+        owner = getattr(importlib.import_module(module), name)
+        found = inspect.signature(owner).parameters[argument].default
+    else:
+        found = constants(module).get(name)
+    if not isinstance(found, int):
+        raise ValueError(f"{place} is not a number in the code: {found!r}")
+    return found
+
+
+def constants(module: str) -> dict[str, object]:
+    """What a module assigns at its top level; for compiled code, which hides its constants, the
+    literal in their declaration."""
+    file = ROOT / f"{module.replace('.', '/')}.py"
+    there = vars(importlib.import_module(module))
+    found: dict[str, object] = {}
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            name, given = ast.unparse(target), node.value
+            if isinstance(given, ast.Call) and ast.unparse(given.func) == "cython.declare":
+                literal = given.args[1]
+                found[name] = literal.value if isinstance(literal, ast.Constant) else None
+            else:
+                found[name] = there.get(name)
+    return found
+
+
+def named() -> Iterator[str]:
+    """Every constant of the code that is a limit by its name."""
+    for file in sorted((ROOT / "netwatch").rglob("[a-z]*.py")):
+        module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for name in constants(module):
+            if re.match(r"MAX_|([A-Z]+_)*LIMIT$", name):
+                yield f"{module}.{name}".removeprefix("netwatch.")

@@ -1,0 +1,26 @@
+"""Metrics and health, from the tables of the code."""
+
+from docs_generator.markdown import code, duration, table
+from netwatch.watch.health import CHECKS, Thresholds
+from netwatch.watch.metrics import METRICS
+
+
+def block(_: str) -> str:
+    """All metrics of a live capture."""
+    return table(
+        ("metric", "type", "labels", "meaning"),
+        ([code(each.name), each.type, code(*each.labels), each.help] for each in METRICS),
+    )
+
+
+def troubles_block(_: str) -> str:
+    """What makes a live capture unhealthy, with the default thresholds."""
+    defaults = Thresholds()
+    rows = []
+    for check in CHECKS:
+        key = check.threshold
+        default = duration(getattr(defaults, key)) if key else ""
+        rows.append(
+            [code(check.kind), check.description, default, code(f"metrics.{key}") if key else ""]
+        )
+    return table(("trouble", "when", "default", "key"), rows)

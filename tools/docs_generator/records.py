@@ -1,0 +1,88 @@
+"""Fields of records, from their JSON Schemas, and columns of CSV."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from docs_generator.markdown import code, table
+from netwatch.formats import csv, schemas
+
+Schema = dict[str, Any]
+
+
+def block(name: str) -> str:
+    """The fields of a record: path, type, whether it may be missing, meaning."""
+    schema = json.loads(schemas.text(name))
+    rows = [
+        [code(path), kind, "" if always else "may be missing", text]
+        for path, kind, always, text in fields(schema)
+    ]
+    return table(("field", "type", "", "meaning"), rows)
+
+
+def fields(schema: Schema) -> Iterator[tuple[str, str, bool, str]]:
+    """Path, type, whether it is always there, and description of each field that has one.
+
+    Raises `ValueError` for a field that has neither a description nor fields below it.
+    """
+    yield from _below(schema, schema.get("$defs", {}), "", True)
+
+
+def _below(
+    schema: Schema, definitions: dict[str, Schema], path: str, always: bool
+) -> Iterator[tuple[str, str, bool, str]]:
+    for key, value in schema.get("properties", {}).items():
+        there = f"{path}.{key}" if path else key
+        required = always and key in schema.get("required", ())
+        text = value.get("description")
+        inner = _not_null(value)
+        if text:
+            yield there, _type(value, definitions), required, text
+        elif "properties" not in inner:
+            raise ValueError(f"{schema.get('title', there)}: {there} has no description")
+        if text and all("description" not in each for each in _properties(inner)):
+            continue
+        yield from _below(inner, definitions, there, required)
+        items = inner.get("items")
+        if isinstance(items, dict):
+            yield from _below(items, definitions, f"{there}[]", required)
+
+
+def _properties(schema: Schema) -> list[Schema]:
+    items = schema.get("items")
+    of = items if isinstance(items, dict) else schema
+    return list(of.get("properties", {}).values())
+
+
+def _not_null(schema: Schema) -> Schema:
+    kinds = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    return kinds[0] if kinds else schema
+
+
+def _type(schema: Schema, definitions: dict[str, Schema]) -> str:
+    words = {"string": "text", "integer": "number", "object": "mapping", "array": "list"}
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{word}`" for word in schema["enum"])
+    if "anyOf" in schema:
+        return f"{_type(_not_null(schema), definitions)}, null"
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        null = ", null" if "null" in _kinds(definitions[name]) else ""
+        return f"{name}{null}"
+    kinds = [words.get(kind, kind) for kind in _kinds(schema)]
+    if "array" in _kinds(schema):
+        most = schema.get("maxItems")
+        return f"list, at most {most}" if most else "list"
+    return ", ".join(kinds)
+
+
+def _kinds(schema: Schema) -> list[str]:
+    kind = schema.get("type", "object")
+    return kind if isinstance(kind, list) else [kind]
+
+
+def csv_block(name: str) -> str:
+    """The columns of a record in CSV."""
+    return code(*{"observation": csv.OBSERVATION, "alert": csv.ALERT}[name])
