@@ -20,7 +20,8 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 # Programs of the tests import the helpers of the tests.
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
-.PHONY: demo test test-receivers receivers fuzz fuzz-corpus report-conformance report-delivery build lint clean
+.PHONY: demo docs docs-tables test test-receivers receivers fuzz fuzz-corpus report-conformance
+.PHONY: report-delivery build lint clean
 
 demo: $(VENV)/demo
 	@echo
@@ -67,6 +68,15 @@ lint: $(VENV)/test
 	$(BIN)/lint-imports
 	$(BIN)/netwatch signatures lint
 
+# The documentation as a site in build/site. Fails if a link is broken or a generated table is out
+# of date; `make docs-tables` rewrites those tables.
+docs: $(VENV)/docs
+	PYTHONPATH=tools $(BIN)/python -m docs_generator --check
+	$(BIN)/mkdocs build --strict --quiet
+
+docs-tables: $(VENV)/docs
+	PYTHONPATH=tools $(BIN)/python -m docs_generator
+
 # Nobody writes C or shared objects by hand here, so all of them are build products.
 clean:
 	rm -rf $(VENV) build dist site *.egg-info
@@ -95,4 +105,8 @@ $(VENV)/test: $(VENV)/python $(BUILT)
 
 $(VENV)/fuzz: $(VENV)/test
 	$(PIP) 'atheris>=2.3'
+	@touch $@
+
+$(VENV)/docs: $(VENV)/python $(BUILT)
+	$(PIP) --editable '.[docs]'
 	@touch $@

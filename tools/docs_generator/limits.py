@@ -14,9 +14,9 @@ from docs_generator.data import rows
 from docs_generator.markdown import code, duration, size, table
 from docs_generator.pages import ROOT
 
-UNITS: dict[str, Callable[[int], str]] = {
+UNITS: dict[str, Callable[[float], str]] = {
     "": lambda value: f"{value:,}",
-    "bytes": size,
+    "bytes": lambda value: size(int(value)),
     "ns": lambda value: duration(value / 1_000_000_000),
     "s": duration,
     "share": lambda value: f"one part in {value}",
@@ -42,7 +42,7 @@ def block(part: str) -> str:
     )
 
 
-def value(place: str | int) -> int:
+def value(place: str | int) -> float:
     """The value of a limit. Raises `ValueError` if the code has no such constant."""
     if isinstance(place, int):
         return place
@@ -54,7 +54,7 @@ def value(place: str | int) -> int:
         found = inspect.signature(owner).parameters[argument].default
     else:
         found = constants(module).get(name)
-    if not isinstance(found, int):
+    if not isinstance(found, int | float):
         raise ValueError(f"{place} is not a number in the code: {found!r}")
     return found
 
@@ -66,7 +66,9 @@ def constants(module: str) -> dict[str, object]:
     there = vars(importlib.import_module(module))
     found: dict[str, object] = {}
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        for target in node.targets if isinstance(node, ast.Assign) else ():
+        if not isinstance(node, ast.Assign):
+            continue
+        for target in node.targets:
             name, given = ast.unparse(target), node.value
             if isinstance(given, ast.Call) and ast.unparse(given.func) == "cython.declare":
                 literal = given.args[1]

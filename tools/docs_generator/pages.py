@@ -38,7 +38,7 @@ def filled(text: str, blocks: Mapping[str, Block]) -> str:
         block = blocks.get(found["name"])
         if block is None:
             raise ValueError(f"no generated part is called {found['name']!r}")
-        return f"{found['start']}\n{block(found['arguments']).strip()}\n{found['end']}"
+        return f"{found['start']}\n\n{block(found['arguments']).strip()}\n\n{found['end']}"
 
     if text.count("<!-- generated:") != len(list(_PART.finditer(text))):
         raise ValueError("a generated part has no '<!-- end -->'")

@@ -1,5 +1,8 @@
 """The formats, and what is in each field of those for a SIEM."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from docs_generator.data import rows
 from docs_generator.markdown import code, table
 from netwatch.formats import (
@@ -62,7 +65,7 @@ def fields_block(format: str) -> str:
 
 def severities_block(_: str) -> str:
     """What each format makes of a severity."""
-    numbers = {
+    numbers: dict[str, Mapping[Any, int]] = {
         "ecs": ecs.SEVERITIES,
         "ocsf": {grade: number for grade, (number, _) in ocsf.SEVERITIES.items()},
         "eve": eve.SEVERITIES,
