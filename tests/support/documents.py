@@ -1,23 +1,35 @@
-"""The documents as tests read them: sections, tables, code blocks."""
+"""Documents as tests read them: headings, tables, code blocks, links."""
 
 import re
+from pathlib import Path
 
 from support.paths import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 
 Rows = list[list[str]]
 
 
-def section(heading: str, text: str = REFERENCE) -> str:
-    """What stands below a heading, up to the next of its level or above."""
-    level = heading.partition(" ")[0]
-    behind = text.partition(f"\n{heading}\n")[2]
-    assert behind, heading
-    return re.split(rf"^#{{1,{len(level)}}} ", behind, maxsplit=1, flags=re.MULTILINE)[0]
+def pages() -> list[Path]:
+    """The documents that readers get: those at the root, the site, the samples' README."""
+    return sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "pcaps" / "README.md"])
+
+
+def without_code(text: str) -> str:
+    """A page without its fenced code blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, spelled as GitHub and MkDocs spell them."""
+    headings = re.findall(r"^#+ (.+)$", without_code(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(text: str) -> list[str]:
+    """The targets of a page's links."""
+    return re.findall(r"\]\(([^)\s]+)\)", without_code(text))
 
 
 def rows(text: str) -> Rows:
@@ -28,11 +40,6 @@ def rows(text: str) -> Rows:
     return [row for i, row in enumerate(cells) if not {i, i + 1} & rules]
 
 
-def words(cell: str) -> list[str]:
-    """What stands in backticks."""
-    return re.findall(r"`([^`]+)`", cell)
-
-
-def blocks(language: str, text: str = README) -> list[str]:
+def blocks(language: str, text: str) -> list[str]:
     """The fenced code blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

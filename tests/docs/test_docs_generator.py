@@ -1,0 +1,203 @@
+"""Generated tables are up to date, and name everything that the code has."""
+
+import ast
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from docs_generator import commands, configuration, console, limits, siem_formats
+from docs_generator.blocks import BLOCKS
+from docs_generator.data import rows
+from docs_generator.pages import documents, filled, parts
+from docs_generator.verdicts import EVIDENCE, READING_RULES
+from support.paths import ROOT
+
+from netwatch.config import load as load_config
+from netwatch.core.anomalies import ANOMALIES
+from netwatch.core.message import Evidence
+from netwatch.core.user_yaml import Fields
+from netwatch.coverage.readings import READINGS
+from netwatch.formats import FORMATS
+from netwatch.protocols import PROTOCOLS
+from netwatch.protocols.quic_packet import VERSIONS
+from netwatch.rules.bans import load_pack
+from netwatch.sinks.table import SINKS
+
+PARTS = [
+    (page, name, arguments)
+    for page in documents()
+    for name, arguments in parts(page.read_text(encoding="utf-8"))
+]
+
+
+def used(name: str) -> set[str]:
+    """The arguments of all parts of this name, on all pages."""
+    return {arguments for _, part, arguments in PARTS if part == name}
+
+
+# parts
+
+
+@pytest.mark.parametrize("page", sorted({page for page, _, _ in PARTS}), ids=lambda page: page.name)
+def test_generated_parts_are_up_to_date(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert filled(text, BLOCKS) == text, "run 'make docs-tables' and commit the result"
+
+
+def test_every_block_is_used() -> None:
+    assert {name for _, name, _ in PARTS} == set(BLOCKS)
+
+
+def test_a_stale_part_is_found_and_filled() -> None:
+    page = "before\n<!-- generated: one two three -->\nold\n<!-- end -->\nafter\n"
+    fresh = filled(page, {"one": lambda arguments: f"({arguments})"})
+    assert fresh == (
+        "before\n<!-- generated: one two three -->\n\n(two three)\n\n<!-- end -->\nafter\n"
+    )
+    with pytest.raises(ValueError, match="'one'"):
+        filled(page, {})
+    with pytest.raises(ValueError, match="no '<!-- end -->'"):
+        filled(page.replace("<!-- end -->", ""), {"one": str})
+
+
+@pytest.mark.parametrize(
+    ("selected", "shown"),
+    [
+        ("all", ["a", "b", "c", "d"]),
+        ("1-2 4", ["a", "b", "…", "d"]),
+        ("2", ["…", "b", "…"]),
+        ("-2--1", ["…", "c", "d"]),
+    ],
+)
+def test_lines_of_an_output_are_chosen(selected: str, shown: list[str]) -> None:
+    assert console.choose(["a", "b", "c", "d"], selected) == shown
+
+
+@pytest.mark.parametrize("selected", ["5", "2-1", "3 2", "x", "0"])
+def test_lines_that_are_not_there_are_refused(selected: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"'{selected.split()[-1]}'")):
+        console.choose(["a", "b", "c", "d"], selected)
+
+
+def test_a_command_that_fails_is_refused() -> None:
+    with pytest.raises(ValueError, match="exits with 3"):
+        console.output("exit 3")
+
+
+# completeness
+
+
+def test_every_command_is_documented() -> None:
+    assert used("command") == set(commands.parsers())
+
+
+def test_every_option_has_help() -> None:
+    for command, parser in commands.parsers().items():
+        for action in parser._actions:
+            named = action.help or "--format" in action.option_strings
+            assert named, f"{command}: {action.option_strings or action.metavar}"
+
+
+def test_every_anomaly_is_described_and_occurs() -> None:
+    package = ROOT / "netwatch"
+    files = [*package.glob("dissect/**/*.py"), *package.glob("protocols/*.py")]
+    files += package.glob("engine/*.py")
+    there = set().union(*map(literals, files))
+    others = {*get_args(Evidence), *(each.name for each in PROTOCOLS.values())}
+    others |= {version.text for version in VERSIONS.values()}
+    assert list(ANOMALIES) == sorted(ANOMALIES)
+    assert there - others == set(ANOMALIES)
+
+
+def literals(file: Path) -> set[str]:
+    """Literals of the form of an anomaly's name; a number at the end of one is spelled N."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+            start = str(node.values[0].value)
+            found |= {f"{start}N"} if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+-", start) else set()
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            named = re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", node.value)
+            found |= {node.value} if named else set()
+    return found
+
+
+def test_every_limit_is_documented() -> None:
+    named = list(limits.named())
+    assert len(named) > 40
+    assert set(named) - limits.places() == set()
+    assert used("limits") == set(rows("limits"))
+
+
+@pytest.mark.parametrize("place", sorted(limits.places()))
+def test_every_documented_limit_exists(place: str) -> None:
+    assert limits.value(place) > 0
+
+
+def test_every_key_is_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, set[str]] = {}
+    raw = Fields.raw
+
+    def noting(self: Fields, key: str, required: str = "") -> object:
+        asked.setdefault(self.what, set()).add(key)
+        return raw(self, key, required)
+
+    monkeypatch.setattr(Fields, "raw", noting)
+    file = tmp_path / "netwatch.yaml"
+    file.write_text(ALL_SECTIONS, encoding="utf-8")
+    config = load_config(str(file))
+    assert config.sensor == "north"
+    load_pack("default", config.catalog)
+    found = set().union(*asked.values())
+    assert {"a network", "a ban", "a pack", "an exemption", "a signature", "a domain"} <= set(asked)
+    assert {"version", "quiet_gap", "asn", "listen", "pack", "glob", "jurisdiction"} <= found
+    assert {"api_key", "ack_timeout", "framing", "mechanism", "creds", "every", "max_age"} <= found
+    assert found - configuration.keys() - {"env"} == set()
+
+
+ALL_SECTIONS = """\
+version: 1
+networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]
+devices: {learn: [dhcp]}
+bans: [{pack: default}, {id: own, authority: us, apps: [tiktok]}]
+exemptions: [{ban: own, device: 10.0.0.1}]
+signatures: [builtin]
+geoip: {}
+search_suffixes: [corp.example]
+incidents: {quiet_gap: 30m}
+sensor: {name: north}
+metrics: {listen: 127.0.0.1:9477}
+spool: {path: spool}
+outputs:
+  - {type: file, path: alerts.jsonl}
+  - {type: syslog, host: siem.example, transport: tls, tls: {}}
+  - {type: http, url: "https://hook.example/", tls: {}}
+  - {type: splunk_hec, url: "https://hec.example:8088", token: {env: TOKEN}}
+  - {type: elastic, url: "https://elastic.example:9200"}
+  - {type: kafka, brokers: [kafka.example], topic: alerts, tls: {},
+     sasl: {user: netwatch, password: {env: PASSWORD}}}
+  - {type: nats, url: "tls://nats.example:4222"}
+  - {type: email, host: mail.example, from: a@example.org, to: [b@example.org]}
+"""
+
+
+def test_every_output_is_documented() -> None:
+    assert configuration.output_types() == set(SINKS)
+    assert used("output") == set(rows("outputs"))
+    assert used("keys") == set(rows("configuration"))
+
+
+def test_every_kind_of_evidence_and_reading_is_documented() -> None:
+    assert set(EVIDENCE) == set(get_args(Evidence))
+    assert {kind for kinds, _ in READING_RULES for kind in kinds} == set(READINGS)
+
+
+def test_every_format_is_documented() -> None:
+    assert set(siem_formats.FORMAT_TEXTS) == set(FORMATS)
+    assert used("fields") == set(rows("siem_fields")) == set(FORMATS) - {"table", "jsonl", "csv"}
+
+
+def test_every_record_is_documented() -> None:
+    assert used("record") == {"observation", "alert", "coverage"}
+    assert used("csv-columns") == {"observation", "alert"}

@@ -1,0 +1,121 @@
+"""The documents as readers use them: links, examples, shown exit statuses."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from support.documents import DOCS, README, anchors, blocks, links, pages
+from support.paths import ROOT
+
+from netwatch.cli import main as netwatch
+from netwatch.config import load as load_config
+from netwatch.core.user_yaml import Problems, parse_yaml
+from netwatch.rules.signature import read_signature
+
+GETTING_STARTED = DOCS / "getting-started.md"
+README_LINES = 170
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in links(text):
+        if target.startswith(("http:", "https:")):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there.read_text(encoding="utf-8")), target
+
+
+def test_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= README_LINES
+
+
+def configurations() -> list[tuple[str, str]]:
+    """The example configurations of all pages: where each is from, and its text."""
+    found = []
+    for page in pages():
+        for number, block in enumerate(blocks("yaml", page.read_text(encoding="utf-8")), 1):
+            top = yaml.safe_load(block)
+            if isinstance(top, dict) and not {"app", "groups", "scrape_configs"} & set(top):
+                found.append((f"{page.relative_to(ROOT)}-{number}", block))
+    return found
+
+
+def test_there_are_example_configurations() -> None:
+    from_pages = {place.rpartition("-")[0] for place, _ in configurations()}
+    assert {"README.md", "docs/getting-started.md", "docs/siem/README.md"} <= from_pages
+    assert len(configurations()) > 15
+
+
+@pytest.mark.parametrize(("place", "example"), configurations(), ids=lambda each: each[:40])
+def test_example_configurations_are_valid(place: str, example: str, tmp_path: Path) -> None:
+    file = tmp_path / "netwatch.yaml"
+    version = "" if "version: 1" in example else "version: 1\n"
+    example = example.replace("/etc/netwatch/", f"{tmp_path}/")
+    file.write_text(version + example, encoding="utf-8")
+    shutil.copy(ROOT / "pcaps" / "devices.csv", tmp_path)
+    for name in re.findall(rf"{re.escape(str(tmp_path))}/([\w-]+\.pem)", example):
+        (tmp_path / name).touch()
+    load_config(str(file))
+
+
+def test_the_long_example_uses_every_section_and_has_no_notes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = max(blocks("yaml", GETTING_STARTED.read_text(encoding="utf-8")), key=len)
+    file = tmp_path / "netwatch.yaml"
+    file.write_text(example, encoding="utf-8")
+    shutil.copy(ROOT / "pcaps" / "devices.csv", tmp_path)
+    assert netwatch(["policy", "check", "-c", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "\nnote " not in out
+    assert all(name in out for name in ("city-rule", "be-fed-tiktok-2023", "lab-07", "guest"))
+
+
+def test_example_inventory_is_valid(tmp_path: Path) -> None:
+    (example,) = blocks("text", (DOCS / "guides" / "inventory.md").read_text(encoding="utf-8"))
+    (tmp_path / "devices.csv").write_text(example, encoding="utf-8")
+    file = tmp_path / "netwatch.yaml"
+    file.write_text("version: 1\ndevices: {inventory: devices.csv}\n", encoding="utf-8")
+    assert len(load_config(str(file)).devices.entries) == 3
+
+
+def test_example_signature_is_valid() -> None:
+    text = (DOCS / "reference" / "signatures.md").read_text(encoding="utf-8")
+    (example,) = blocks("yaml", text)
+    problems = Problems()
+    mapping = parse_yaml(example, "tiktok.yaml", problems)
+    assert mapping is not None
+    assert read_signature(mapping, "tiktok.yaml", problems) is not None
+    assert problems.found == []
+
+
+def test_exit_statuses_are_as_documented(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capture = str(ROOT / "pcaps" / "vlan-mirror.pcap")
+    config = ["-c", str(ROOT / "pcaps" / "netwatch.yaml")]
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("version: 2\n")
+    assert netwatch(["scan", *config, capture]) == 0
+    assert netwatch(["scan", *config, capture, str(tmp_path / "none.pcap")]) == 1
+    assert netwatch(["scan", "-c", str(wrong), capture]) == 2
+    assert netwatch(["scan", *config, capture, "--fail-on", "violation"]) == 0
+    assert netwatch(["scan", *config, capture, "--fail-on", "advisory"]) == 3
+    assert netwatch(["signatures", "match", "nottiktok.com"]) == 1
+    capsys.readouterr()
+
+
+def test_metrics_that_pages_mention_exist() -> None:
+    from netwatch.watch.metrics import METRICS
+
+    known = {each.name for each in METRICS}
+    for page in pages():
+        mentioned = re.findall(r"\bnetwatch_[a-z_]+\b", page.read_text(encoding="utf-8"))
+        here = {name for name in mentioned if name.endswith(("_total", "_seconds", "_info"))}
+        assert here <= known, page

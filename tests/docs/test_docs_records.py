@@ -1,0 +1,112 @@
+"""The documented fields of records and of formats for a SIEM are those that are written."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from docs_generator import records, siem_formats
+from support.made_records import ALERT, FULL_ALERT, ITEM
+from support.siem import read_cef, read_leef
+
+from netwatch.core.message import Evidence
+from netwatch.core.verdict import Network
+from netwatch.coverage.counts import Coverage
+from netwatch.formats import RENDERERS, csv, ecs, eve, gelf, jsonl, ocsf, schemas
+from netwatch.formats.coverage import record
+
+KINDS: tuple[Evidence, ...] = (
+    *("dns-query", "dns-answer", "dns-cname", "tls-sni", "quic-sni", "dtls-sni"),
+    *("http-host", "socks-host", "tls-cert", "ip-from-dns"),
+)
+IPV6 = replace(
+    FULL_ALERT,
+    device=replace(FULL_ALERT.device, ip="2001:db8:20::7"),
+    destinations=FULL_ALERT.destinations[1:],
+    ban=replace(FULL_ALERT.ban, end=FULL_ALERT.ban.start),
+)
+BY_KIND = (replace(FULL_ALERT, evidence=(replace(ITEM, type=kind),)) for kind in KINDS)
+RECORDS = [jsonl.alert(alert) for alert in (ALERT, FULL_ALERT, IPV6, *BY_KIND)]
+
+
+def documented(name: str) -> set[str]:
+    """The paths of the documented fields of a record."""
+    return {path for path, *_ in records.fields(json.loads(schemas.text(name)))}
+
+
+def leaves(value: object, path: str = "") -> set[str]:
+    """The paths of all values in a record; those in a list have ``[]`` behind its name."""
+    if isinstance(value, list):
+        return set().union({path}, *(leaves(item, f"{path}[]") for item in value)) - {f"{path}[]"}
+    if isinstance(value, dict):
+        dot = f"{path}." if path else ""
+        return set().union(*(leaves(item, f"{dot}{key}") for key, item in value.items()))
+    return {path}
+
+
+def test_columns_of_csv_are_fields_of_the_records() -> None:
+    flat = {path.replace(".", "_") for path in documented("observation")}
+    assert flat == set(csv.OBSERVATION)
+    flat = {path.replace(".", "_") for path in documented("alert") if "[]" not in path}
+    of_csv_alone = {"evidence_count", "first_source", "first_packet"}
+    of_records_alone = {"exemption", "left_out", "evidence_file", "shortened"}
+    assert flat == set(csv.ALERT) - of_csv_alone | of_records_alone
+
+
+def test_fields_of_alerts_are_documented() -> None:
+    found = set().union(*(leaves(each) for each in RECORDS))
+    found = {path for path in found if not path.startswith("left_out.")} | {"left_out"}
+    assert documented("alert") - {"evidence_file", "shortened"} == found
+
+
+def test_fields_of_coverage_are_documented() -> None:
+    found = Coverage()
+    found.add(Network("hq", "service"), "ws-1", "named")
+    there = leaves(record(found.report(1, {})))
+    assert there - documented("coverage") == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "aside"),
+    [("ecs", ecs, {"netwatch"}), ("ocsf", ocsf, set()), ("eve", eve, {"alert.metadata"})],
+)
+def test_fields_of_json_formats_are_documented(name: str, module, aside: set[str]) -> None:
+    expected = siem_formats.names(name)
+    there = {
+        path for record in RECORDS for path in paths(module.alert(record), expected | aside)
+    } - aside
+    assert there == expected
+
+
+def paths(value, whole: set[str], path: str = ""):
+    """The paths of a document, not below those that are documented as a whole."""
+    if isinstance(value, dict) and path not in whole:
+        for key, inner in value.items():
+            yield from paths(inner, whole, f"{path}.{key}" if path else key)
+    else:
+        yield path
+
+
+def test_keys_of_cef_are_documented() -> None:
+    there = {key for record in RECORDS for key in read_cef(RENDERERS["cef"](record))[1]}
+    assert {key for key in there if not key.endswith("Label")} == siem_formats.names("cef")
+
+
+def test_keys_of_leef_are_documented() -> None:
+    there = {key for record in RECORDS for key in read_leef(RENDERERS["leef"](record))[1]}
+    assert there == siem_formats.names("leef")
+
+
+def test_fields_of_gelf_are_documented() -> None:
+    there = {key for record in RECORDS for key in gelf.alert(record)}
+    names = siem_formats.names("gelf")
+    assert {key for key in there if not key.startswith("_netwatch_")} == names
+
+
+def test_documented_versions_are_those_that_are_written() -> None:
+    versions = {name: version for name, (_, version) in siem_formats.FORMAT_TEXTS.items()}
+    line = {name: RENDERERS[name](RECORDS[1]) for name in ("cef", "leef", "gelf", "ecs", "ocsf")}
+    assert line["cef"].startswith(f"{versions['cef']}|")
+    assert line["leef"].startswith(f"{versions['leef']}|")
+    assert json.loads(line["gelf"])["version"] == versions["gelf"]
+    assert json.loads(line["ecs"])["ecs"]["version"] == versions["ecs"]
+    assert json.loads(line["ocsf"])["metadata"]["version"] == versions["ocsf"]
