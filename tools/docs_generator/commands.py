@@ -4,7 +4,7 @@ import argparse
 import importlib
 from collections.abc import Iterator
 
-from docs_generator.markdown import table
+from docs_generator.markdown import code, table
 from netwatch.cli import COMMANDS, _common
 
 
@@ -48,7 +48,8 @@ def _operand(action: argparse.Action) -> str:
 
 
 def _option(action: argparse.Action) -> str:
-    value = "" if action.nargs == 0 else f" {action.metavar or '|'.join(action.choices or ())}"
+    name = action.metavar or ("WORD" if "_" in action.dest else action.dest.upper())
+    value = "" if action.nargs == 0 else f" {name}"
     if action.nargs == "+":
         value += "…"
     return ", ".join(f"`{spelled}{value}`" for spelled in action.option_strings)
@@ -58,6 +59,8 @@ def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     text = parser._get_formatter()._expand_help(action) if action.help else ""
     if not text and "--format" in action.option_strings:
         text = "the format of the output"
+    if action.choices:
+        text += f": {code(*action.choices)}"
     default = action.default
     if default in (None, False, argparse.SUPPRESS) or "default" in text or action.nargs == 0:
         return text
