@@ -11,8 +11,9 @@ from support.siem import read_cef, read_leef
 from netwatch.core.message import Evidence
 from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage
-from netwatch.formats import RENDERERS, csv, ecs, eve, gelf, jsonl, ocsf, schemas
-from netwatch.formats.coverage import record
+from netwatch.formats import csv, ecs, eve, gelf, jsonl, ocsf, schemas
+from netwatch.formats.coverage import report_record
+from netwatch.formats.registry import FORMATS, RENDERERS
 
 KINDS: tuple[Evidence, ...] = (
     *("dns-query", "dns-answer", "dns-cname", "tls-sni", "quic-sni", "dtls-sni"),
@@ -25,7 +26,7 @@ IPV6 = replace(
     ban=replace(FULL_ALERT.ban, end=FULL_ALERT.ban.start),
 )
 BY_KIND = (replace(FULL_ALERT, evidence=(replace(ITEM, type=kind),)) for kind in KINDS)
-RECORDS = [jsonl.alert(alert) for alert in (ALERT, FULL_ALERT, IPV6, *BY_KIND)]
+RECORDS = [jsonl.alert_record(alert) for alert in (ALERT, FULL_ALERT, IPV6, *BY_KIND)]
 
 
 def documented(name: str) -> set[str]:
@@ -45,11 +46,11 @@ def leaves(value: object, path: str = "") -> set[str]:
 
 def test_columns_of_csv_are_fields_of_the_records() -> None:
     flat = {path.replace(".", "_") for path in documented("observation")}
-    assert flat == set(csv.OBSERVATION)
+    assert flat == set(csv.OBSERVATION_COLUMNS)
     flat = {path.replace(".", "_") for path in documented("alert") if "[]" not in path}
     of_csv_alone = {"evidence_count", "first_source", "first_packet"}
     of_records_alone = {"exemption", "left_out", "evidence_file", "shortened"}
-    assert flat == set(csv.ALERT) - of_csv_alone | of_records_alone
+    assert flat == set(csv.ALERT_COLUMNS) - of_csv_alone | of_records_alone
 
 
 def test_fields_of_alerts_are_documented() -> None:
@@ -61,19 +62,21 @@ def test_fields_of_alerts_are_documented() -> None:
 def test_fields_of_coverage_are_documented() -> None:
     found = Coverage()
     found.add(Network("hq", "service"), "ws-1", "named")
-    there = leaves(record(found.report(1, {})))
+    there = leaves(report_record(found.report(1, {})))
     assert there - documented("coverage") == set()
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "aside"),
-    [("ecs", ecs, {"netwatch"}), ("ocsf", ocsf, set()), ("eve", eve, {"alert.metadata"})],
+    ("name", "render", "aside"),
+    [
+        ("ecs", ecs.alert_document, {"netwatch"}),
+        ("ocsf", ocsf.detection_finding, set()),
+        ("eve", eve.alert_event, {"alert.metadata"}),
+    ],
 )
-def test_fields_of_json_formats_are_documented(name: str, module, aside: set[str]) -> None:
+def test_fields_of_json_formats_are_documented(name: str, render, aside: set[str]) -> None:
     expected = siem_formats.names(name)
-    there = {
-        path for record in RECORDS for path in paths(module.alert(record), expected | aside)
-    } - aside
+    there = {path for record in RECORDS for path in paths(render(record), expected | aside)} - aside
     assert there == expected
 
 
@@ -97,16 +100,16 @@ def test_keys_of_leef_are_documented() -> None:
 
 
 def test_fields_of_gelf_are_documented() -> None:
-    there = {key for record in RECORDS for key in gelf.alert(record)}
+    there = {key for record in RECORDS for key in gelf.alert_message(record)}
     names = siem_formats.names("gelf")
     assert {key for key in there if not key.startswith("_netwatch_")} == names
 
 
 def test_documented_versions_are_those_that_are_written() -> None:
-    versions = {name: version for name, (_, version) in siem_formats.FORMAT_TEXTS.items()}
     line = {name: RENDERERS[name](RECORDS[1]) for name in ("cef", "leef", "gelf", "ecs", "ocsf")}
+    versions = {name: FORMATS[name].specification for name in line}
     assert line["cef"].startswith(f"{versions['cef']}|")
     assert line["leef"].startswith(f"{versions['leef']}|")
-    assert json.loads(line["gelf"])["version"] == versions["gelf"]
-    assert json.loads(line["ecs"])["ecs"]["version"] == versions["ecs"]
-    assert json.loads(line["ocsf"])["metadata"]["version"] == versions["ocsf"]
+    assert json.loads(line["gelf"])["version"] in versions["gelf"]
+    assert json.loads(line["ecs"])["ecs"]["version"] in versions["ecs"]
+    assert json.loads(line["ocsf"])["metadata"]["version"] in versions["ocsf"]

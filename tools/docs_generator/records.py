@@ -14,7 +14,7 @@ def block(name: str) -> str:
     """The fields of a record: path, type, whether it may be missing, meaning."""
     schema = json.loads(schemas.text(name))
     rows = [
-        [code(path), kind, "" if always else "may be missing", text]
+        [code(path), kind, "" if always else "optional", text]
         for path, kind, always, text in fields(schema)
     ]
     return table(("field", "type", "", "meaning"), rows)
@@ -85,4 +85,4 @@ def _kinds(schema: Schema) -> list[str]:
 
 def csv_block(name: str) -> str:
     """The columns of a record in CSV."""
-    return code(*{"observation": csv.OBSERVATION, "alert": csv.ALERT}[name])
+    return code(*{"observation": csv.OBSERVATION_COLUMNS, "alert": csv.ALERT_COLUMNS}[name])

@@ -5,34 +5,8 @@ from typing import Any
 
 from docs_generator.data import rows
 from docs_generator.markdown import code, table
-from netwatch.formats import (
-    FORMATS,
-    OBSERVATION_FORMATS,
-    RENDERERS,
-    cef,
-    ecs,
-    eve,
-    gelf,
-    leef,
-    ocsf,
-)
-
-FORMAT_TEXTS: dict[str, tuple[str, str]] = {
-    "table": ("for people: a table, one row a record", ""),
-    "jsonl": ("the complete [record](records.md), one JSON object a line", ""),
-    "csv": ("for spreadsheets: one flat row a record", "RFC 4180"),
-    "ecs": ("Elastic Common Schema, JSON", ecs.VERSION),
-    "ocsf": (
-        "Open Cybersecurity Schema Framework, a Detection Finding (class 2004) with the profile"
-        " `security_control`, JSON",
-        ocsf.VERSION,
-    ),
-    "eve": ("Suricata's EVE, an event of type `alert`, JSON", "Suricata 8, `etc/schema.json`"),
-    "cef": ("ArcSight Common Event Format", "CEF:0"),
-    "leef": ("IBM QRadar Log Event Extended Format, `^` between attributes", "LEEF:2.0"),
-    "gelf": ("Graylog Extended Log Format, JSON", "1.1"),
-}
-"""What a format is, and its version."""
+from netwatch.formats import cef, ecs, eve, gelf, leef, ocsf
+from netwatch.formats.registry import FORMATS
 
 
 def names(format: str) -> set[str]:
@@ -43,13 +17,15 @@ def names(format: str) -> set[str]:
 def formats_block(_: str) -> str:
     """All formats."""
     found = []
-    for format in FORMATS:
-        text, version = FORMAT_TEXTS[format]
-        used = ["alerts"]
-        used += ["names"] if format in OBSERVATION_FORMATS else []
-        used += ["outputs"] if format in RENDERERS else []
-        found.append([code(format), text, version, ", ".join(used)])
-    return table(("format", "what it is", "version", "for"), found)
+    for name, each in FORMATS.items():
+        used = [
+            "alerts",
+            *(["observations"] if each.observations else []),
+            *(["outputs"] if each.render else []),
+        ]
+        text = f"{each.title}, {each.purpose}"
+        found.append([code(name), text, each.specification, ", ".join(used)])
+    return table(("format", "what it is", "specification", "takes"), found)
 
 
 def fields_block(format: str) -> str:
