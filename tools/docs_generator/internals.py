@@ -41,6 +41,8 @@ def parsers_block(_: str) -> str:
     for kind, protocol in PROTOCOLS.items():
         shape = next(each for each in SHAPES if getattr(protocol, each))
         module = getattr(protocol, shape).__module__.removeprefix("netwatch.")
+        if module == "protocols":  # a lambda in the table
+            module = f"protocols.{protocol.name}"
         notes = "persistent" if protocol.persistent else ""
         rows.append(
             [str(kind), protocol.name, code(shape), code(module.replace(".", "/") + ".py"), notes]
