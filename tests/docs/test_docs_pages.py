@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.documents import DOCS, README, anchors, blocks, links, pages
+from support.documents import DOCS, README, anchors, blocks, links, pages, without_code
 from support.paths import ROOT
 
 from netwatch.cli import main as netwatch
@@ -29,6 +29,25 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert there.exists(), target
         if anchor:
             assert anchor in anchors(there.read_text(encoding="utf-8")), target
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "CONTRIBUTING.md", *sorted((DOCS / "internals").glob("*.md"))],
+    ids=lambda path: path.name,
+)
+def test_files_that_pages_name_exist(page: Path) -> None:
+    text = without_code(page.read_text(encoding="utf-8"))
+    named = re.findall(r"`([\w.-]+(?:/[\w.-]*)+)`", text)
+    placeholders = re.compile(r"\b(?:APP|ID|NAME)\b")
+    named = [name for name in named if not placeholders.search(name)]
+    assert named or page.name == "live.md"
+    missing = [
+        name
+        for name in named
+        if not (ROOT / name).exists() and not (ROOT / "netwatch" / name).exists()
+    ]
+    assert missing == []
 
 
 def test_readme_is_short() -> None:
