@@ -137,13 +137,13 @@ def test_every_documented_limit_exists(place: str) -> None:
 
 def test_every_key_is_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, set[str]] = {}
-    raw = Fields.raw
+    value = Fields.value
 
     def noting(self: Fields, key: str, required: str = "") -> object:
         asked.setdefault(self.what, set()).add(key)
-        return raw(self, key, required)
+        return value(self, key, required)
 
-    monkeypatch.setattr(Fields, "raw", noting)
+    monkeypatch.setattr(Fields, "value", noting)
     file = tmp_path / "netwatch.yaml"
     file.write_text(ALL_SECTIONS, encoding="utf-8")
     config = load_config(str(file))
