@@ -299,7 +299,7 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
         ),
         (
             f"bans:\n- {BAN}\nexemptions:\n- {{ban: our-rule, device: 10.0.0.1, until: June}}",
-            "netwatch.yaml:6: 'until': expected a day as YYYY-MM-DD, found 'June'",
+            "netwatch.yaml:6: 'until': expected a date as YYYY-MM-DD, found 'June'",
         ),
         (
             f"bans:\n- {BAN}\nexemptions:\n- {{ban: our-rule, device: 10.0.0.1, apps: [x]}}",

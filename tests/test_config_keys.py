@@ -45,13 +45,13 @@ tests: {match: [clips.example]}
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     """The keys that readers ask for, by the subject of their mapping."""
     keys: dict[str, set[str]] = defaultdict(set)
-    raw = Fields.raw
+    value = Fields.value
 
     def recording(self: Fields, key: str, required: str = "") -> object:
         keys[self.what].add(key)
-        return raw(self, key, required)
+        return value(self, key, required)
 
-    monkeypatch.setattr(Fields, "raw", recording)
+    monkeypatch.setattr(Fields, "value", recording)
     return keys
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from netwatch.config import Config, load
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import CONFIDENCE_RANK, Verdict
 from netwatch.formats.values import escaped, rfc3339
@@ -26,7 +26,7 @@ def explain(args: argparse.Namespace) -> int:
     ip, mac = _client(config, args)
     network, by_range = config.networks.explain(ip, args.vlan)
     device, by_entry = config.devices.explain(ip, mac, network)
-    name = config.strip_search_suffix(normalise(args.name.encode("utf-8", "surrogateescape")))
+    name = config.strip_search_suffix(normalise_name(args.name.encode("utf-8", "surrogateescape")))
     match = config.catalog.match(name)
     where = f"{network.name} (class {network.device_class})" if network else "outside"
     steps = [

@@ -14,7 +14,7 @@ from typing import Any
 from netwatch.cli.group import Group
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.names import normalise
+from netwatch.core.names import normalise_name
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import App
@@ -136,7 +136,7 @@ def _match(args: argparse.Namespace) -> int:
     catalog = _catalog(args)
     unmatched = False
     for given in args.names:
-        name = normalise(given.encode("utf-8", "surrogateescape"))
+        name = normalise_name(given.encode("utf-8", "surrogateescape"))
         rule = next(catalog.matching_rules(name), None)
         unmatched |= rule is None
         record: dict[str, Any] = {"name": name}

@@ -27,7 +27,7 @@ from netwatch.config.sections import (
     signatures_section,
 )
 from netwatch.core.alert import Sensor
-from netwatch.core.user_yaml import Fields, Mapping, Problems, read_yaml
+from netwatch.core.user_yaml import Fields, Problems, YamlMapping, read_yaml
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.networks import Networks
@@ -46,8 +46,8 @@ SEARCH_PATHS = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
 class Config:
     """A configuration without mistakes.
 
-    `path` is None for the built-in defaults. `learn` has the words of `core.message.LEARNABLE`
-    from which devices are learned. `quiet_gap` is in ns. `metrics` is None without an endpoint.
+    `path` is None for the built-in defaults. `learn` has the words of `LEARNING_SOURCES` from which
+    devices are learned. `quiet_gap` is in ns. `metrics` is None without an endpoint.
     `notes` are sentences on what a user may not expect, such as defaults in use. `outputs` are
     the receivers of alerts, which are delivered from `outbox`. `files` are the files and folders
     that the configuration was read from. `version` is a short hash of the configuration, the
@@ -93,9 +93,9 @@ def load(path: str | None = None) -> Config:
     notes: list[str] = []
     if not fields.file:
         notes.append("no configuration file was found: the built-in defaults apply")
-    version = fields.raw("version", required="1, the version of this format")
+    version = fields.value("version", required="1, the version of this format")
     if version is not None and (version != 1 or isinstance(version, bool)):
-        fields.wrong("version", "1")
+        fields.add_mismatch("version", "1")
     scopes = networks_section(fields, notes)
     devices, learn = devices_section(fields, base)
     catalog = signatures_section(fields, base)
@@ -107,7 +107,7 @@ def load(path: str | None = None) -> Config:
     outputs, outbox = outputs_section(fields, base), read_outbox(fields, base)
     sensor_name = sensor_section(fields)
     metrics = metrics_section(fields)
-    fields.done()
+    fields.reject_unknown()
     fields.problems.raise_if_any()
     return Config(
         path=fields.file or None,
@@ -154,7 +154,7 @@ def _open(path: str | None) -> Fields:
     problems = Problems()
     found = path or next((place for place in SEARCH_PATHS if Path(place).exists()), None)
     if found is None:
-        defaults = Mapping(0)
+        defaults = YamlMapping(0)
         defaults["version"] = 1
         return Fields(defaults, "", problems, "the configuration")
     mapping = read_yaml(Path(found), problems)

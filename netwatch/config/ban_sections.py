@@ -32,18 +32,18 @@ def read_bans(
         ban = read_ban(entry, catalog)
         written = str(entry.mapping.get("id") or entry.mapping.get("pack") or "")
         first = lines.get(written)
-        lines.setdefault(written, entry.line())
+        lines.setdefault(written, entry.line_of())
         if ban is None:
             return None
         if first is not None:
-            entry.bad(None, f"duplicate ban '{ban.id}' (first on line {first})")
+            entry.add_problem(None, f"duplicate ban '{ban.id}' (first on line {first})")
         for name in sorted(ban.networks - names):
             expected = "the name of a network of this configuration"
             hint = did_you_mean(name, names)
-            entry.bad("networks", f"'networks': expected {expected}, found '{name}'{hint}")
+            entry.add_problem("networks", f"'networks': expected {expected}, found '{name}'{hint}")
         return ban
 
-    bans = fields.each("bans", build, "a ban")
+    bans = fields.build_each("bans", build, "a ban")
     if not fields.mapping["bans"]:
         notes.append("the list of bans is empty: nothing is forbidden")
     return bans, set(lines)
@@ -57,22 +57,22 @@ def read_exemptions(
     def build(entry: Fields) -> Exemption | None:
         ban = entry.text("ban", required="the id of a ban of this configuration")
         device = entry.text("device", required="an id of the inventory, an IP or a MAC address")
-        start, end = entry.day("from"), entry.day("until")
+        start, end = entry.date("from"), entry.date("until")
         apps = catalog.resolve_apps(entry.texts("apps"), entry.file, entry.problems)
         reason, approved_by = entry.text("reason"), entry.text("approved_by")
         if ban and ban not in ban_ids:
             expected = "the id of a ban of this configuration"
-            entry.bad(
+            entry.add_problem(
                 "ban", f"'ban': expected {expected}, found '{ban}'{did_you_mean(ban, ban_ids)}"
             )
         check_days(entry, start, end)
-        entry.done()
+        entry.reject_unknown()
         if not ban or not device:
             return None
         normalised = _normalise_device(device, devices, notes)
         return Exemption(ban, normalised, start, end, reason, approved_by, apps)
 
-    return fields.each("exemptions", build, "an exemption")
+    return fields.build_each("exemptions", build, "an exemption")
 
 
 def _normalise_device(device: str, devices: Devices, notes: list[str]) -> str:

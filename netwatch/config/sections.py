@@ -10,8 +10,8 @@ import socket
 from pathlib import Path
 
 from netwatch.core.errors import ConfigError
-from netwatch.core.message import LEARNABLE
-from netwatch.core.names import normalise
+from netwatch.core.message import LEARNING_SOURCES
+from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import Fields, did_you_mean
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
@@ -21,8 +21,8 @@ from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN, read_signatures
 from netwatch.sinks.base import Output
 from netwatch.sinks.settings import read_outputs
-from netwatch.watch.health import Thresholds
 from netwatch.watch.endpoint_options import EndpointOptions, parse_listen_address
+from netwatch.watch.health import Thresholds
 
 _SECOND = 1_000_000_000
 _UNITS = {"s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND, "d": 86_400 * _SECOND}
@@ -32,7 +32,7 @@ _SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 def networks_section(fields: Fields, notes: list[str]) -> list[Scope]:
     """The networks; the built-in one where the key is absent."""
-    scopes = fields.each("networks", read_scope, "a network")
+    scopes = fields.build_each("networks", read_scope, "a network")
     if not fields.has("networks"):
         notes.append("no networks are configured: private ranges are one network of class service")
         return built_in()
@@ -44,19 +44,19 @@ def networks_section(fields: Fields, notes: list[str]) -> list[Scope]:
 
 def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...]]:
     """The inventory, and the protocols from which devices are learned."""
-    section = fields.sub("devices", "devices")
+    section = fields.nested("devices", "devices")
     if section is None:
         return Devices(), ()
     path = section.text("inventory")
     entries = read_inventory(base / path, fields.problems) if path else []
     learn = section.texts("learn")
     for line, word in learn:
-        if word not in LEARNABLE:
-            expected = f"one of {', '.join(LEARNABLE)}"
-            hint = did_you_mean(word, LEARNABLE)
+        if word not in LEARNING_SOURCES:
+            expected = f"one of {', '.join(LEARNING_SOURCES)}"
+            hint = did_you_mean(word, LEARNING_SOURCES)
             message = f"'learn': expected {expected}, found '{word}'{hint}"
             fields.problems.add(fields.file, line, message)
-    section.done()
+    section.reject_unknown()
     return Devices(entries), tuple(word for _, word in learn)
 
 
@@ -64,17 +64,19 @@ def signatures_section(fields: Fields, base: Path) -> Catalog:
     """The catalogue of the signatures; not `complete` where one has a mistake."""
     sources = [text for _, text in fields.texts("signatures")]
     if not sources and fields.has("signatures"):
-        fields.bad("signatures", f"'signatures': expected {BUILTIN} or a path, found an empty list")
+        fields.add_problem(
+            "signatures", f"'signatures': expected {BUILTIN} or a path, found an empty list"
+        )
     return read_signatures(sources or [BUILTIN], base, fields.problems)
 
 
 def geoip_section(fields: Fields, base: Path) -> Geo:
     """The databases, opened to see that they can be read."""
-    section = fields.sub("geoip", "geoip")
+    section = fields.nested("geoip", "geoip")
     if section is None:
         return Geo()
     asn, country = section.text("asn"), section.text("country")
-    section.done()
+    section.reject_unknown()
     geo = Geo(base / asn if asn else None, base / country if country else None)
     try:
         geo.check()
@@ -87,7 +89,7 @@ def search_suffixes_section(fields: Fields) -> tuple[str, ...]:
     """The search suffixes, normalised, the longest first."""
     found = []
     for line, text in fields.texts("search_suffixes"):
-        suffix = normalise(text.removeprefix(".").encode())
+        suffix = normalise_name(text.removeprefix(".").encode())
         if _SUFFIX.fullmatch(suffix):
             found.append(suffix)
         else:
@@ -98,17 +100,17 @@ def search_suffixes_section(fields: Fields) -> tuple[str, ...]:
 
 def incidents_section(fields: Fields) -> int:
     """The quiet gap in ns."""
-    section = fields.sub("incidents", "incidents")
+    section = fields.nested("incidents", "incidents")
     if section is None:
         return 30 * _UNITS["m"]
     gap = _duration(section, "quiet_gap", "30m")
-    section.done()
+    section.reject_unknown()
     return gap
 
 
 def metrics_section(fields: Fields) -> EndpointOptions | None:
     """Where the endpoint of a live capture listens, and its thresholds; None without one."""
-    section = fields.sub("metrics", "metrics")
+    section = fields.nested("metrics", "metrics")
     if section is None:
         return None
     text = section.text("listen", required="an address and port, like 127.0.0.1:9477")
@@ -117,18 +119,18 @@ def metrics_section(fields: Fields) -> EndpointOptions | None:
         dropping=_duration(section, "dropping", "60s") / _SECOND,
         stuck=_duration(section, "stuck", "5m") / _SECOND,
     )
-    section.done()
+    section.reject_unknown()
     try:
         return EndpointOptions(*parse_listen_address(text), limits) if text else None
     except ValueError as error:
-        section.bad("listen", f"'listen': {error}")
+        section.add_problem("listen", f"'listen': {error}")
         return None
 
 
 def outputs_section(fields: Fields, base: Path) -> tuple[Output, ...]:
     """The outputs. The formats and sinks are imported only where there are any."""
-    if not fields.raw("outputs"):
-        fields.items("outputs")
+    if not fields.value("outputs"):
+        fields.sequence("outputs")
         return ()
     from netwatch.formats.registry import RENDERERS
     from netwatch.formats.shorten_lists import render_within
@@ -139,10 +141,10 @@ def outputs_section(fields: Fields, base: Path) -> tuple[Output, ...]:
 
 def sensor_section(fields: Fields) -> str:
     """The name of this sensor; the host name where none is written."""
-    section = fields.sub("sensor", "sensor")
+    section = fields.nested("sensor", "sensor")
     name = section.text("name") if section else ""
     if section:
-        section.done()
+        section.reject_unknown()
     return name or socket.gethostname()
 
 
@@ -150,6 +152,6 @@ def _duration(section: Fields, key: str, default: str) -> int:
     """A duration in ns; 0 where it is wrong, which is noted."""
     written = _DURATION.fullmatch(section.text(key, default))
     if not written:
-        section.wrong(key, "a time like 90s, 30m, 2h or 1d")
+        section.add_mismatch(key, "a time like 90s, 30m, 2h or 1d")
         return 0
     return int(written[1]) * _UNITS[written[2]]

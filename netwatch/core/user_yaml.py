@@ -1,10 +1,10 @@
 """YAML files that a user wrote, read safely and with the line of every value.
 
-Configuration, signatures and bans are all read through this module, so that every mistake is
-reported in one style: file, line, what was expected, what was found, and the nearest known word.
-Mistakes are collected in a `Problems` list instead of being raised at the first; whoever started
-the reading raises `ConfigError` at the end if there are any. Duplicate keys, unknown keys and
-aliases (with which a small file can expand to a huge one) are mistakes.
+Configuration, signatures and bans are all read here, so that a mistake in any of them is reported
+in one way: file, line, what was expected, what was found, and the most similar known word. Mistakes
+are collected: a `Problems` object is passed along, and the caller that started the reading raises
+`ConfigError` if it is not empty. Duplicate keys, unknown keys and aliases (with which a small file
+can expand to a huge one) are mistakes.
 """
 
 import datetime
@@ -22,8 +22,8 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 T = TypeVar("T")
 
 
-class Mapping(dict[str, Any]):
-    """A YAML mapping; `line` is where it starts, `lines` has the line of each key."""
+class YamlMapping(dict[str, Any]):
+    """A YAML mapping with the line where it starts, and in `lines` the line of each key."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -31,8 +31,8 @@ class Mapping(dict[str, Any]):
         self.lines: dict[str, int] = {}
 
 
-class Sequence(list[Any]):
-    """A YAML sequence; `line` is where it starts, `lines` has the line of each item."""
+class YamlSequence(list[Any]):
+    """A YAML sequence with the line where it starts, and in `lines` the line of each item."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -47,17 +47,17 @@ class Problems:
         self.found: list[Problem] = []
 
     def add(self, file: str, line: int, message: str, column: int = 0) -> None:
-        """Note a mistake: `message` says what was expected and what was found."""
+        """Add a mistake; `message` says what was expected and what was found."""
         self.found.append(Problem(file, line, column, message))
 
     def raise_if_any(self) -> None:
-        """Raise `ConfigError` with all mistakes, in order of file and line, if there are any."""
+        """Raise `ConfigError` with all mistakes, ordered by file and line, if there are any."""
         if self.found:
             raise ConfigError(sorted(set(self.found)))
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """A hint that names the known word most similar to `word`; empty where none is similar."""
+    """A hint that names the known word most similar to `word`; empty if none is similar."""
     near = difflib.get_close_matches(word, sorted(known), 1, cutoff)
     return f"; did you mean '{near[0]}'?" if near else ""
 
@@ -66,9 +66,9 @@ def describe(value: Any) -> str:
     """A value that was found in a file, as messages show it."""
     if value is None:
         return "nothing"
-    if isinstance(value, Mapping):
+    if isinstance(value, YamlMapping):
         return "a mapping"
-    if isinstance(value, Sequence):
+    if isinstance(value, YamlSequence):
         return "a list"
     if isinstance(value, bool):
         return str(value).lower()
@@ -77,8 +77,11 @@ def describe(value: Any) -> str:
     return f"'{value}'"
 
 
-def read_yaml(path: Path, problems: Problems) -> Mapping | None:
-    """The mapping at the top level of a YAML file, or None with the reason noted."""
+def read_yaml(path: Path, problems: Problems) -> YamlMapping | None:
+    """The mapping at the top level of the YAML file `path`.
+
+    If it cannot be read, the reason is added to `problems` and the result is None.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -87,8 +90,8 @@ def read_yaml(path: Path, problems: Problems) -> Mapping | None:
     return decode_yaml(raw, str(path), problems)
 
 
-def decode_yaml(raw: bytes, file: str, problems: Problems) -> Mapping | None:
-    """Like `read_yaml`, for the bytes of a file; `file` is its name in messages."""
+def decode_yaml(raw: bytes, file: str, problems: Problems) -> YamlMapping | None:
+    """Like `read_yaml`, for the content of a file; `file` is its name in problems."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -98,11 +101,11 @@ def decode_yaml(raw: bytes, file: str, problems: Problems) -> Mapping | None:
     return parse_yaml(text, file, problems)
 
 
-def parse_yaml(text: str, file: str, problems: Problems) -> Mapping | None:
-    """Like `read_yaml`, for the text of a file; `file` is its name in messages."""
+def parse_yaml(text: str, file: str, problems: Problems) -> YamlMapping | None:
+    """Like `read_yaml`, for decoded text; `file` is its name in problems."""
     loader = _Loader(text)
     try:
-        # Aliases are found in a pass of their own, which a file without a * does not need.
+        # Looking for aliases is a second pass over the file, needed only if it contains a '*'.
         for event in yaml.parse(text, Loader=_Loader) if "*" in text else ():
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1 if event.start_mark else 0
@@ -165,10 +168,10 @@ def _convert(loader: Any, node: Any, file: str, problems: Problems) -> Any:
 
 
 class Fields:
-    """The keys of one mapping, read one by one; `done` notes the keys that nobody has read.
+    """The keys of one mapping, read one at a time; keys that nobody read are mistakes.
 
-    Each method returns its default where the key is absent or its value is wrong, and notes a
-    wrong value with its line. `what` is what messages call the mapping.
+    Each method that reads a key returns the default if the key is absent or its value is wrong.
+    A wrong value is added to the problems with its line. `what` is what messages call the mapping.
     """
 
     def __init__(self, mapping: YamlMapping, file: str, problems: Problems, what: str) -> None:
@@ -178,38 +181,40 @@ class Fields:
         self.what = what
         self._read: set[str] = set()
 
-    def line(self, key: str | None = None) -> int:
-        """The line of `key`, or of the start of the mapping."""
+    def line_of(self, key: str | None = None) -> int:
+        """The line of `key`, or the line where the mapping starts if the key is absent."""
         return self.mapping.lines.get(key or "", self.mapping.line)
 
     def add_problem(self, key: str | None, message: str) -> None:
         """Add a mistake at `key`, or at the mapping as a whole."""
         self.problems.add(self.file, self.line_of(key), message)
 
-    def wrong(self, key: str, expected: str) -> None:
-        """Note that the value of `key` is not what was expected."""
-        self.bad(key, f"'{key}': expected {expected}, found {describe(self.mapping.get(key))}")
+    def add_mismatch(self, key: str, expected: str) -> None:
+        """Add a mistake: the value of `key` is not what was expected."""
+        found = describe(self.mapping.get(key))
+        self.add_problem(key, f"'{key}': expected {expected}, found {found}")
 
     def has(self, key: str) -> bool:
-        """Whether the mapping has the key, even with an empty value."""
+        """Whether the key is present, even with an empty value."""
         return key in self.mapping
 
-    def raw(self, key: str, required: str = "") -> Any:
-        """The value as YAML gives it; `required` says what is expected where it must be written."""
-        self._known.add(key)
+    def value(self, key: str, required: str = "") -> Any:
+        """The value as YAML has it; `required` says what is expected if it is absent."""
+        self._read.add(key)
         value = self.mapping.get(key)
         if value is None and required:
-            where = key if key in self.mapping else None
-            self.bad(where, f"{self.what} needs '{key}': expected {required}, found nothing")
+            place = key if key in self.mapping else None
+            message = f"{self.what} needs '{key}': expected {required}, found nothing"
+            self.add_problem(place, message)
         return value
 
     def text(self, key: str, default: str = "", required: str = "") -> str:
-        """A string that is not blank. A number or a date counts as the text it is written as."""
-        value = self.raw(key, required)
+        """A string that is not blank. A number or a date is read as it is written."""
+        value = self.value(key, required)
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, (str, int, float, datetime.date)):
-            self.wrong(key, "text")
+            self.add_mismatch(key, "text")
             return default
         return str(value).strip() or default
 
@@ -222,7 +227,7 @@ class Fields:
         if value not in words:
             hint = did_you_mean(str(value), words)
             expected = f"one of {', '.join(words)}"
-            self.bad(key, f"'{key}': expected {expected}, found {describe(value)}{hint}")
+            self.add_problem(key, f"'{key}': expected {expected}, found {describe(value)}{hint}")
             return default
         return value
 
@@ -233,7 +238,7 @@ class Fields:
             return None
         if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
             return value
-        self.wrong(key, "a day as YYYY-MM-DD")
+        self.add_mismatch(key, "a date as YYYY-MM-DD")
         return None
 
     def sequence(self, key: str, required: str = "") -> list[tuple[int, Any]]:
@@ -241,8 +246,8 @@ class Fields:
         value = self.value(key, required)
         if value is None:
             return []
-        if not isinstance(value, Sequence):
-            self.wrong(key, "a list")
+        if not isinstance(value, YamlSequence):
+            self.add_mismatch(key, "a list")
             return []
         return list(zip(value.lines, value, strict=True))
 
@@ -257,11 +262,11 @@ class Fields:
                 self.problems.add(self.file, line, message)
         return found
 
-    def each(self, key: str, build: Callable[["Fields"], T | None], what: str) -> list[T]:
-        """A sequence of mappings, each converted by `build`; its None is left out."""
+    def build_each(self, key: str, build: Callable[["Fields"], T | None], what: str) -> list[T]:
+        """The results of `build` for each mapping in a sequence, without those that are None."""
         built = []
-        for line, item in self.items(key):
-            if not isinstance(item, Mapping):
+        for line, item in self.sequence(key):
+            if not isinstance(item, YamlMapping):
                 message = f"expected {what} as a mapping (key: value), found {describe(item)}"
                 self.problems.add(self.file, line, message)
                 continue
@@ -275,15 +280,16 @@ class Fields:
         value = self.value(key)
         if value is None:
             return None
-        if not isinstance(value, Mapping):
-            self.wrong(key, "a mapping (key: value)")
+        if not isinstance(value, YamlMapping):
+            self.add_mismatch(key, "a mapping (key: value)")
             return None
         return Fields(value, self.file, self.problems, what)
 
-    def done(self) -> None:
-        """Note every key that nobody has read."""
+    def reject_unknown(self) -> None:
+        """Add a problem for every key that was not read."""
         for key in self.mapping:
-            if key not in self._known:
-                hint = did_you_mean(key, self._known)
-                known = ", ".join(sorted(self._known))
-                self.bad(key, f"unknown key '{key}' in {self.what}: expected one of {known}{hint}")
+            if key not in self._read:
+                known = ", ".join(sorted(self._read))
+                hint = did_you_mean(key, self._read)
+                message = f"unknown key '{key}' in {self.what}: expected one of {known}{hint}"
+                self.add_problem(key, message)

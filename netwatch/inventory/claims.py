@@ -6,7 +6,7 @@ announces of its own addresses in a frame with its own MAC. Everything else is r
 
 from collections.abc import Callable
 
-from netwatch.core.message import Claim
+from netwatch.core.message import AddressClaim
 from netwatch.core.packet import Packet
 from netwatch.inventory.binding_tables import BindingTables
 from netwatch.inventory.bindings import USE_LIFETIME, Address, AddressBinding
@@ -33,37 +33,37 @@ class ClaimRecorder:
         self.requests = DhcpRequests()
         self.refused = 0
 
-    def record(self, packet: Packet, claim: Claim) -> None:
+    def record(self, packet: Packet, claim: AddressClaim) -> None:
         """Record a claim at the time of its packet."""
-        if claim.kind == "asks":
+        if claim.kind == "request":
             self.requests.add(packet, claim)
-        elif claim.kind == "leased":
+        elif claim.kind == "lease":
             self._grant(packet, claim)
-        elif claim.kind == "held":
+        elif claim.kind == "announcement":
             self._announce(packet, claim)
         else:
             self._end(packet, claim)
 
-    def _grant(self, packet: Packet, claim: Claim) -> None:
+    def _grant(self, packet: Packet, claim: AddressClaim) -> None:
         """A DHCP server grants addresses."""
-        request = self.requests.get(claim.transaction)
+        request = self.requests.get(claim.transaction_id)
         mac = claim.mac
         if request is not None and request.mac is not None:
             mac = request.mac
-        elif claim.direct and packet.dst_mac and not packet.dst_mac[0] & 1:
+        elif claim.on_link and packet.dst_mac and not packet.dst_mac[0] & 1:
             mac = packet.dst_mac
-        hostname = claim.name or (request.hostname if request else "")
+        hostname = claim.hostname or (request.hostname if request else "")
         had_before = request.had_before if request else False
         lifetime = USE_LIFETIME if claim.lifetime is None else claim.lifetime * _SECOND
         frames = (*(request.frames if request else ()), *packet.frames)
-        for ip in claim.ips:
+        for ip in claim.addresses:
             network = self._network_of_claim(ip, mac, packet.vlan)
             if network is None or mac is None:
                 continue
             address = self._tables.use_address(network, ip, packet.time)
             until = packet.time + lifetime
-            lease, is_new = address.lease(mac, packet.time, until, claim.server, had_before)
-            lease.client = claim.client
+            lease, is_new = address.lease(mac, packet.time, until, claim.server_id, had_before)
+            lease.client = claim.client_id
             self._tables.evidence.store(lease, frames)
             host = self._tables.use_host(network, mac, packet.time)
             if is_new:
@@ -77,15 +77,15 @@ class ClaimRecorder:
                     lease.reported_by_ip_until = min(lease.reported_by_ip_until, packet.time - 1)
             host.add_lease(lease)
 
-    def _announce(self, packet: Packet, claim: Claim) -> None:
+    def _announce(self, packet: Packet, claim: AddressClaim) -> None:
         """A host shows that it uses addresses: ARP, neighbor discovery, mDNS."""
-        ips = claim.ips or (packet.src,)
+        ips = claim.addresses or (packet.src,)
         mac = claim.mac or packet.src_mac
-        for_other = claim.direct and claim.mac is not None and claim.mac != packet.src_mac
+        for_other = claim.on_link and claim.mac is not None and claim.mac != packet.src_mac
         if mac is None or for_other or (claim.mac is None and packet.src not in ips):
             self.refused += 1
             return
-        if claim.router:
+        if claim.is_router:
             self._tables.add_router(mac)
         for ip in ips:
             network = self._network_of_claim(ip, mac, packet.vlan)
@@ -101,19 +101,19 @@ class ClaimRecorder:
             if is_new:
                 self._begin(address, binding)
             host = self._tables.use_host(network, mac, packet.time)
-            if claim.name:
-                host.set_name(claim.name, packet.time, from_dhcp=False, without_address=False)
-                if host.identity(packet.time)[1] == claim.name:
+            if claim.hostname:
+                host.set_name(claim.hostname, packet.time, from_dhcp=False, without_address=False)
+                if host.identity(packet.time)[1] == claim.hostname:
                     self._tables.evidence.store(host, packet.frames)
 
-    def _end(self, packet: Packet, claim: Claim) -> None:
+    def _end(self, packet: Packet, claim: AddressClaim) -> None:
         """A DHCP server refuses addresses, or a client gives them up."""
-        request = self.requests.get(claim.transaction) if claim.kind == "refused" else None
-        for ip in request.ips if request else claim.ips:
+        request = self.requests.get(claim.transaction_id) if claim.kind == "nak" else None
+        for ip in request.ips if request else claim.addresses:
             network = self._network_of(ip, packet.vlan)
             address = self._tables.find_address(network, ip) if network is not None else None
             if address is not None:
-                address.release(claim.mac, claim.client, packet.time)
+                address.release(claim.mac, claim.client_id, packet.time)
 
     def _begin(self, address: Address, binding: AddressBinding) -> None:
         """A device is known from now on. If contacts of the same device were reported under the

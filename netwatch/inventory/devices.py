@@ -120,11 +120,11 @@ class Devices:
         `sender` is the entry with the MAC of the frame."""
         is_router = sender is not None and sender.device_class == "infrastructure"
         mac = f"MAC {mac_text(binding.mac or bytes(6))}"
-        if binding.shared == "mac":
+        if binding.ambiguity == "mac":
             return f"two devices have {mac} at this time"
-        if binding.shared == "frame" and not is_router:
+        if binding.ambiguity == "frame" and not is_router:
             return f"IP {text} belongs to {mac}, but the frame is from another device"
-        if binding.shared == "address":
+        if binding.ambiguity == "address":
             # The inventory takes precedence: the entry with the frame's MAC is the sender.
             is_known = sender is not None and not is_router
             return "" if is_known else f"two devices have IP {text} at this time"

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from netwatch.core.frame import Frame
-from netwatch.core.message import Claim
+from netwatch.core.message import AddressClaim
 from netwatch.core.packet import Packet
 from netwatch.inventory.binding_evidence import MAX_ENTRY_BYTES, bytes_in
 
@@ -48,23 +48,23 @@ class DhcpRequests:
         """The pending request with this transaction id."""
         return self._pending.get(transaction)
 
-    def add(self, packet: Packet, claim: Claim) -> None:
+    def add(self, packet: Packet, claim: AddressClaim) -> None:
         """Add a request, and evict those that timed out or exceed the limit."""
-        earlier = self._pending.pop(claim.transaction, None)
-        mac = packet.src_mac if claim.direct and packet.src_mac else claim.mac
-        from_client, hostname = claim.direct, claim.name
+        earlier = self._pending.pop(claim.transaction_id, None)
+        mac = packet.src_mac if claim.on_link and packet.src_mac else claim.mac
+        from_client, hostname = claim.on_link, claim.hostname
         if earlier is not None:
-            if earlier.from_client and not claim.direct:
+            if earlier.from_client and not claim.on_link:
                 mac = earlier.mac  # The frame of a relay has the MAC of the relay.
             from_client = from_client or earlier.from_client
             hostname = hostname or earlier.hostname
-        self._pending[claim.transaction] = DhcpRequest(
+        self._pending[claim.transaction_id] = DhcpRequest(
             time=packet.time,
             mac=mac,
             from_client=from_client,
             hostname=hostname,
-            ips=claim.ips,
-            had_before=claim.kept,
+            ips=claim.addresses,
+            had_before=claim.renewal,
             # Larger packets would be dropped when the binding is stored.
             frames=packet.frames if bytes_in(packet.frames) <= MAX_ENTRY_BYTES else (),
         )

@@ -73,7 +73,7 @@ class LearnedBindings:
         if in_order:
             self._tables.use_address(network, ip, time)
         binding = self._binding(network, address, active, mac, time)
-        if binding.shared == "mac":
+        if binding.ambiguity == "mac":
             self.shared_macs += 1
         elif binding.ambiguity is not None:
             self.shared_addresses += 1

@@ -61,15 +61,15 @@ def read_scope(fields: Fields) -> Scope | None:
     vlans = _read_vlans(fields)
     if not fields.has("cidrs") and not fields.has("vlans"):
         expected = "'cidrs', 'vlans' or both"
-        fields.bad(None, f"network '{name}': expected {expected}, found neither")
+        fields.add_problem(None, f"network '{name}': expected {expected}, found neither")
     elif not fields.mapping.get("cidrs") and not fields.mapping.get("vlans"):
         expected = "a range or a VLAN"
-        fields.bad(None, f"network '{name}': expected {expected}, found empty lists")
-    fields.done()
+        fields.add_problem(None, f"network '{name}': expected {expected}, found empty lists")
+    fields.reject_unknown()
     if not name or kind is None or None in ranges:
         return None
     valid = tuple(item for item in ranges if item is not None)
-    return Scope(Network(name, kind, authority), valid, vlans, fields.file, fields.line())
+    return Scope(Network(name, kind, authority), valid, vlans, fields.file, fields.line_of())
 
 
 def _read_range(fields: Fields, line: int, text: str) -> IPv4Network | IPv6Network | None:

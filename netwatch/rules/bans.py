@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, get_args
 
 from netwatch.core.errors import ConfigError
-from netwatch.core.flow import BYPASS
+from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.user_yaml import Fields, Problems, decode_yaml, did_you_mean
 from netwatch.core.verdict import Ban, Confidence, Severity
 from netwatch.rules.catalog import Catalog
@@ -45,7 +45,7 @@ def read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
     if fields.has("pack"):
         return _read_pack_entry(fields, catalog)
     ban = _read_ban(fields, catalog)
-    fields.done()
+    fields.reject_unknown()
     return ban
 
 
@@ -87,7 +87,9 @@ def read_pack(file: Traversable, catalog: Catalog, problems: Problems) -> Pack |
     if ban is None:
         return None
     if f"{ban.id}.yaml" != file.name:
-        fields.bad("id", f"ban '{ban.id}': expected the file name {ban.id}.yaml, found {file.name}")
+        fields.add_problem(
+            "id", f"ban '{ban.id}': expected the file name {ban.id}.yaml, found {file.name}"
+        )
     return Pack(ban, jurisdiction, scope, status, notes, sources)
 
 
@@ -115,7 +117,7 @@ def _read_pack_entry(fields: Fields, catalog: Catalog) -> Ban | None:
     if not ban_id:
         return None
     if ban_id not in _shipped_packs():
-        fields.bad("pack", _unknown_pack(ban_id))
+        fields.add_problem("pack", _unknown_pack(ban_id))
         return None
     try:
         pack = load_pack(ban_id, catalog)
@@ -129,7 +131,7 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
     before = len(fields.problems.found)
     words = fields.texts("apps", required="the banned apps: ids, vendor:… or category:…")
     if fields.mapping.get("apps") == []:
-        fields.bad("apps", "'apps': expected at least one app, found an empty list")
+        fields.add_problem("apps", "'apps': expected at least one app, found an empty list")
     forbids = _classes(fields, "forbids", frozenset({"service"}))
     advises = _classes(fields, "advises", frozenset())
     ban = Ban(
@@ -149,9 +151,13 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
         bypass=_bypass(fields, catalog) or frozenset(),
     )
     if not (forbids or advises or len(fields.problems.found) > before):
-        fields.bad("forbids", "a ban: expected a class in 'forbids' or 'advises', found none")
+        fields.add_problem(
+            "forbids", "a ban: expected a class in 'forbids' or 'advises', found none"
+        )
     for both in sorted(forbids & advises):
-        fields.bad("advises", f"'{both}': expected in 'forbids' or 'advises', found in both")
+        fields.add_problem(
+            "advises", f"'{both}': expected in 'forbids' or 'advises', found in both"
+        )
     check_days(fields, ban.start, ban.end)
     _check_timezone(fields, ban.timezone)
     return ban if len(fields.problems.found) == before else None
@@ -160,7 +166,9 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
 def check_days(fields: Fields, start: datetime.date | None, end: datetime.date | None) -> None:
     """Note where the keys ``from`` and ``until`` are in the wrong order."""
     if start and end and end < start:
-        fields.bad("until", f"'until': expected a day not before 'from' ({start}), found {end}")
+        fields.add_problem(
+            "until", f"'until': expected a day not before 'from' ({start}), found {end}"
+        )
 
 
 def _bypass(fields: Fields, catalog: Catalog) -> frozenset[str] | None:
@@ -169,10 +177,12 @@ def _bypass(fields: Fields, catalog: Catalog) -> frozenset[str] | None:
     word = fields.choice("bypass", ("count", "alert"), None)
     if word != "alert":
         return frozenset() if word else None
-    apps = [app.id for app in catalog.apps().values() if app.category in BYPASS]
+    apps = [app.id for app in catalog.apps().values() if app.category in BYPASS_CATEGORIES]
     if not apps and catalog.complete:
-        expected = f"an app of category {', '.join(BYPASS[:-1])} or {BYPASS[-1]}"
-        fields.bad(
+        expected = (
+            f"an app of category {', '.join(BYPASS_CATEGORIES[:-1])} or {BYPASS_CATEGORIES[-1]}"
+        )
+        fields.add_problem(
             "bypass",
             f"'bypass': expected {expected} in the signatures, found none; add builtin to"
             " 'signatures'",
@@ -199,4 +209,4 @@ def _check_timezone(fields: Fields, name: str) -> None:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         hint = did_you_mean(name, zoneinfo.available_timezones())
         expected = "the IANA name of a time zone, like Europe/Brussels"
-        fields.bad("timezone", f"'timezone': expected {expected}, found '{name}'{hint}")
+        fields.add_problem("timezone", f"'timezone': expected {expected}, found '{name}'{hint}")

@@ -92,7 +92,7 @@ class Signature:
     addresses: tuple[bytes, ...] = ()
 
 
-def read_signature(mapping: Mapping, file: str, problems: Problems) -> Signature | None:
+def read_signature(mapping: YamlMapping, file: str, problems: Problems) -> Signature | None:
     """The signature in the mapping of a file, or None where it has no app id.
 
     Mistakes are noted in `problems`. The signature then has the rules without mistakes, so that
@@ -108,12 +108,14 @@ def read_signature(mapping: Mapping, file: str, problems: Problems) -> Signature
     stem = PurePath(file).stem
     if app.id and app.id != stem:
         found = PurePath(file).name
-        fields.bad("app", f"app '{app.id}': expected the file name {app.id}.yaml, found {found}")
-    fields.items("domains", required="the names of the app, at least one")
+        fields.add_problem(
+            "app", f"app '{app.id}': expected the file name {app.id}.yaml, found {found}"
+        )
+    fields.sequence("domains", required="the names of the app, at least one")
     if fields.mapping.get("domains") == []:
-        fields.bad("domains", "'domains': expected at least one name, found an empty list")
-    rules = fields.each("domains", lambda rule: _rule(rule, app), "a domain")
-    asns = fields.each("asns", _asn, "an AS")
+        fields.add_problem("domains", "'domains': expected at least one name, found an empty list")
+    rules = fields.build_each("domains", lambda rule: _rule(rule, app), "a domain")
+    asns = fields.build_each("asns", _asn, "an AS")
     addresses = _addresses(fields)
     examples = _examples(fields)
     fields.reject_unknown()
@@ -126,7 +128,7 @@ def read_signature(mapping: Mapping, file: str, problems: Problems) -> Signature
 def _slug(fields: Fields, key: str, expected: str) -> str:
     text = fields.text(key, required=expected)
     if text and not _SLUG.match(text):
-        fields.wrong(key, "a-z, 0-9 and single hyphens")
+        fields.add_mismatch(key, "a-z, 0-9 and single hyphens")
         return ""
     return text
 
@@ -142,11 +144,13 @@ def _rule(fields: Fields, app: App) -> Rule | None:
     sources = tuple(tag for _, tag in fields.texts("sources"))
     if not sources:
         expected = "at least one tag of a source that lists the name"
-        fields.bad("sources", f"a domain needs 'sources': expected {expected}, found nothing")
-    fields.done()
+        fields.add_problem(
+            "sources", f"a domain needs 'sources': expected {expected}, found nothing"
+        )
+    fields.reject_unknown()
     if len(kinds) != 1:
         found = " and ".join(kinds) or "none"
-        fields.bad(None, f"a domain: expected one of suffix, host or glob, found {found}")
+        fields.add_problem(None, f"a domain: expected one of suffix, host or glob, found {found}")
         return None
     kind = kinds[0]
     fault = name_fault(names[kind], kind)
@@ -166,7 +170,7 @@ def name_fault(name: str, kind: Kind) -> str:
     use, normalised as by `netwatch.core.names`.
     """
     if not name.isascii():
-        a_label = normalise(name.encode())
+        a_label = normalise_name(name.encode())
         valid = a_label.isascii() and "\\" not in a_label
         return f"is not ASCII: expected its A-label form{f', {a_label}' if valid else ''}"
     if name != name.lower():
@@ -200,13 +204,13 @@ def name_fault(name: str, kind: Kind) -> str:
 
 
 def _asn(fields: Fields) -> Asn | None:
-    number = fields.raw("number", required="the AS number, without AS before it")
+    number = fields.value("number", required="the AS number, without AS before it")
     name = fields.text("name", required="the holder of the AS")
-    fields.done()
+    fields.reject_unknown()
     if number is None:
         return None
     if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 1 << 32:
-        fields.wrong("number", "1 to 4294967295 (RFC 6793)")
+        fields.add_mismatch("number", "1 to 4294967295 (RFC 6793)")
         return None
     return Asn(number, name)
 

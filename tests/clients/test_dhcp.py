@@ -162,9 +162,9 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
     def claimed(packet: Packet, message: Message) -> None:
         learned.record(packet, message)
         for claim in message.claims:
-            kinds.update((claim.kind, len(ip)) for ip in claim.ips)
-            if claim.kind == "leased":
-                binding = learned.binding_at(claim.ips[0], None, None, packet.time)
+            kinds.update((claim.kind, len(ip)) for ip in claim.addresses)
+            if claim.kind == "lease":
+                binding = learned.binding_at(claim.addresses[0], None, None, packet.time)
                 assert binding is not None
                 leased.append((packet.time, claim, binding.hostname))
 

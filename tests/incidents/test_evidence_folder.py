@@ -142,7 +142,7 @@ def test_interfaces_have_name_and_link_type(tmp_path: Path) -> None:
         alert(proof(frame(1)), proof(raw), proof(frame(2, source="eth2")))
     )
     (block,) = open_source(reported.extra["evidence_file"]).blocks()
-    assert [(on.link_type, on.digits, on.name) for on in block.interfaces] == [
+    assert [(on.link_type, on.time_digits, on.name) for on in block.interfaces] == [
         (1, 9, "eth1"),
         (1, 9, "eth2"),
         (101, 9, "tun0"),

@@ -38,11 +38,16 @@ class Wire:
         self.learned.record(packet(time, **fields), Message((), 0, claims=(claim,)))
 
     def request(self, mac, time, name="", *, ips=(), kept=False, xid=b"x"):
-        self.claim(Claim("asks", ips, mac, name=name, transaction=mac + xid, kept=kept), time)
+        self.claim(
+            AddressClaim(
+                "request", ips, mac, hostname=name, transaction_id=mac + xid, renewal=kept
+            ),
+            time,
+        )
 
     def grant(self, mac, time, lifetime=3600, *, ip=IP, server=SERVER, name="", xid=b"x"):
-        claim = Claim(
-            "leased",
+        claim = AddressClaim(
+            "lease",
             (ip,),
             mac,
             hostname=name,
@@ -58,13 +63,13 @@ class Wire:
         self.grant(mac, time, **given)
 
     def announce(self, mac, time, ip=IP, *, router=False, vlan=None):
-        claim = Claim("held", (ip,), mac, direct=True, router=router)
+        claim = AddressClaim("announcement", (ip,), mac, on_link=True, is_router=router)
         self.claim(claim, time, src_mac=mac, vlan=vlan)
 
     def contact(self, time, ip=IP, mac=None, vlan=None, *, in_order=True):
         """The binding of a contact, which is marked as reported if it comes in order."""
         binding = self.learned.binding_at(ip, mac, vlan, time, in_order=in_order)
-        if in_order and (binding is None or (binding.id is None and binding.shared is None)):
+        if in_order and (binding is None or (binding.id is None and binding.ambiguity is None)):
             self.learned.mark_reported(ip, mac, vlan, time)
         return binding
 
@@ -116,7 +121,7 @@ def test_a_name_belongs_to_its_transaction(wire):
 
 def test_a_lease_moves_to_another_device(wire):
     wire.lease(ONE, 10 * S, "alice")
-    wire.claim(Claim("released", (IP,), ONE, client=ONE), 100 * S)
+    wire.claim(AddressClaim("release", (IP,), ONE, client_id=ONE), 100 * S)
     assert wire.contact(99 * S).hostname == "alice"
     assert wire.contact(100 * S) is None
     wire.lease(TWO, 200 * S, "bob")
@@ -141,9 +146,9 @@ def test_two_servers_that_grant_one_address_leave_it_ambiguous(wire):
 def test_a_refused_client_loses_its_address(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.request(ONE, 20 * S, ips=(IP,), kept=True, xid=b"n")
-    wire.claim(Claim("refused", (), TWO, transaction=TWO + b"n"), 21 * S)
+    wire.claim(AddressClaim("nak", (), TWO, transaction_id=TWO + b"n"), 21 * S)
     assert wire.contact(21 * S, in_order=False) is not None
-    wire.claim(Claim("refused", (), ONE, transaction=ONE + b"n"), 22 * S)
+    wire.claim(AddressClaim("nak", (), ONE, transaction_id=ONE + b"n"), 22 * S)
     assert wire.contact(22 * S, in_order=False) is None
 
 
@@ -157,14 +162,14 @@ def test_two_devices_that_announce_one_address_leave_it_ambiguous(wire):
     wire.announce(ONE, 0)
     wire.announce(TWO, 10 * S)
     assert wire.contact(11 * S) == Binding(None, None, None, "address")
-    assert wire.contact(11 * S, mac=TWO).shared == "address"
+    assert wire.contact(11 * S, mac=TWO).ambiguity == "address"
     assert wire.contact(CONFLICT_WINDOW + S) == Binding(MAC2, TWO, None)
 
 
 def test_a_frame_from_the_earlier_owner_is_ambiguous(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 200 * S, "bob")
-    assert wire.contact(201 * S, mac=ONE).shared == "address"
+    assert wire.contact(201 * S, mac=ONE).ambiguity == "address"
     assert wire.contact(201 * S, mac=ROUTER) == Binding(MAC2, TWO, "bob")
 
 
@@ -172,10 +177,10 @@ def test_a_frame_from_another_client_is_ambiguous(wire):
     wire.lease(ONE, 10 * S, "alice")
     wire.lease(TWO, 20 * S, "bob", ip=IP2)
     assert wire.contact(30 * S, mac=TWO) == Binding(MAC1, ONE, "alice", "frame")
-    assert wire.contact(30 * S, mac=ROUTER).shared is None
+    assert wire.contact(30 * S, mac=ROUTER).ambiguity is None
     assert wire.learned.shared_addresses == 1
     wire.announce(TWO, 40 * S, IP2, router=True)
-    assert wire.contact(50 * S, mac=TWO).shared is None
+    assert wire.contact(50 * S, mac=TWO).ambiguity is None
 
 
 def test_two_leases_of_one_mac_with_two_names_are_ambiguous(wire):
@@ -193,7 +198,7 @@ def test_a_router_answers_for_others(wire):
     wire.announce(ROUTER, 20)
     assert wire.contact(30) == Binding(MAC1, ONE, "ws-014")
     wire.announce(TWO, 20)
-    assert wire.contact(30).shared == "address"
+    assert wire.contact(30).ambiguity == "address"
 
 
 def test_an_address_in_two_networks_is_two_addresses(wire):
@@ -218,13 +223,13 @@ MDNS = AddressClaim("announcement", (IP, IP6), on_link=True, hostname="ws-014")
 def test_a_name_counts_where_the_host_itself_announces_it(wire):
     wire.claim(MDNS, 10, src=IP)
     assert wire.contact(11) == wire.contact(11, IP6) == Binding(MAC1, ONE, "ws-014")
-    wire.claim(Claim("held", (IP2,), direct=True, name="other"), 12, src=IP)
+    wire.claim(AddressClaim("announcement", (IP2,), on_link=True, hostname="other"), 12, src=IP)
     assert wire.contact(13, IP2) is None
     assert wire.learned.refused == 1
 
 
 def test_a_claim_without_address_is_about_the_source(wire):
-    wire.claim(Claim("held", (), ONE, direct=True), 10, src=IP)
+    wire.claim(AddressClaim("announcement", (), ONE, on_link=True), 10, src=IP)
     assert wire.contact(11).mac == ONE
 
 
@@ -253,15 +258,17 @@ def test_impossible_claims_are_refused_and_counted(wire, claim, fields):
 
 
 def test_the_mac_is_that_of_the_request_before_the_relay(wire):
-    direct = Claim("asks", (), TWO, direct=True, name="ws-014", transaction=b"t")
+    direct = AddressClaim("request", (), TWO, on_link=True, hostname="ws-014", transaction_id=b"t")
     wire.claim(direct, 10, src_mac=ONE)
-    wire.claim(Claim("asks", (), TWO, name="ws-014", transaction=b"t"), 11, src_mac=ROUTER)
-    wire.claim(Claim("leased", (IP6,), TWO, lifetime=60, transaction=b"t"), 12)
+    wire.claim(
+        AddressClaim("request", (), TWO, hostname="ws-014", transaction_id=b"t"), 11, src_mac=ROUTER
+    )
+    wire.claim(AddressClaim("lease", (IP6,), TWO, lifetime=60, transaction_id=b"t"), 12)
     assert wire.contact(13, IP6) == Binding(MAC1, ONE, "ws-014")
 
 
 def test_an_answer_to_the_client_itself_has_its_mac(wire):
-    wire.claim(Claim("leased", (IP6,), TWO, direct=True, lifetime=60), 12, dst_mac=ONE)
+    wire.claim(AddressClaim("lease", (IP6,), TWO, on_link=True, lifetime=60), 12, dst_mac=ONE)
     assert wire.contact(13, IP6).mac == ONE
 
 
