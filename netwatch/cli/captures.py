@@ -172,12 +172,13 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch.cli import terminal
     from netwatch.cli.summary import Summary
     from netwatch.coverage.counts import Coverage
-    from netwatch.engine import jobs, observe
+    from netwatch.engine import jobs
+    from netwatch.engine.capture_files import group_files
     from netwatch.formats.registry import FORMATS
 
     started, statistics = time.perf_counter(), RunStatistics()
     config = configuration.load(args.config)
-    captures = list(observe.captures(find(args.paths), args.continuous))
+    captures = list(group_files(find(args.paths), args.continuous))
     coverage = Coverage() if args.coverage or not args.quiet else None
     evidence = _evidence(args)
     terminal.warn_interpreted(args)
@@ -185,7 +186,13 @@ def scan(args: argparse.Namespace) -> int:
     with terminal.output(args.output) as stream:
         with terminal.progress(args, captures) as progress:
             incidents = jobs.scan(
-                captures, config, statistics, args.jobs, progress, coverage, evidence is not None
+                captures,
+                config,
+                statistics,
+                workers=args.jobs,
+                progress=progress,
+                coverage=coverage,
+                keep_frames=evidence is not None,
             )
         alerts = incidents.alerts(config.geo, config.sensor)
         if evidence is not None:
@@ -233,16 +240,17 @@ def names(args: argparse.Namespace) -> int:
     from netwatch.capture.files import find
     from netwatch.cli import terminal
     from netwatch.cli.summary import Summary
-    from netwatch.engine import jobs, observe
+    from netwatch.engine import jobs
+    from netwatch.engine.capture_files import group_files
     from netwatch.formats.registry import FORMATS
 
     started, statistics = time.perf_counter(), RunStatistics()
-    captures = list(observe.captures(find(args.paths), args.continuous))
+    captures = list(group_files(find(args.paths), args.continuous))
     terminal.warn_interpreted(args)
     with terminal.output(args.output) as stream, terminal.progress(args, captures) as progress:
         writer = FORMATS[args.format].writer(stream)
         writer.begin("observations")
-        for observation in jobs.names(captures, statistics, args.jobs, progress):
+        for observation in jobs.names(captures, statistics, workers=args.jobs, progress=progress):
             writer.observation(observation)
         writer.end()
     Summary(statistics, time.perf_counter() - started).show(args)

@@ -11,7 +11,7 @@ from netwatch.cli.terminal import print_message
 from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
-from netwatch.coverage.counts import DEVICE_LIMIT, Report
+from netwatch.coverage.counts import DEVICE_LIMIT, CoverageReport
 from netwatch.dissect.loop.anomalies import HARMLESS
 from netwatch.formats.coverage import reasons
 
@@ -43,7 +43,7 @@ class Summary:
     seconds: float
     config: Config | None = None
     incidents: IncidentCounts | None = None
-    coverage: Report | None = None
+    coverage: CoverageReport | None = None
     evidence: "EvidenceFolder | None" = None
 
     def show(self, args: argparse.Namespace) -> None:
@@ -102,7 +102,7 @@ def _incidents(incidents: IncidentCounts, statistics: RunStatistics) -> Iterator
         yield "left out", _counts(incidents.limits)
 
 
-def _coverage(report: Report) -> Iterator[str]:
+def _coverage(report: CoverageReport) -> Iterator[str]:
     """The flows by whether their name could be read, then the packets that are not part of
     any flow."""
     total = report.total

@@ -16,7 +16,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.dissect.loop.loop import COMPILED
-from netwatch.engine.observe import Progress
+from netwatch.engine.capture_files import Progress
 
 
 def print_message(text: str) -> None:

@@ -1,7 +1,7 @@
 """Flows: what the flow table knows of a conversation when it reports it."""
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from netwatch.core.frame import Frame
 
@@ -20,6 +20,14 @@ TTL."""
 BYPASS_CATEGORIES: tuple[NameStatus, ...] = ("encrypted-dns", "vpn", "relay", "tor")
 """Categories of apps that hide from the network which names a device looks up. A flow to such an
 app has the category as its name status."""
+
+
+class FlowClient(NamedTuple):
+    """The client of a flow: its packed address, its VLAN id and its MAC, as far as known."""
+
+    ip: bytes
+    vlan: int | None
+    mac: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,16 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class TableUsage(NamedTuple):
+    """How full a table is: its entries, how many it can have, and how many were evicted or
+    rejected because it was full."""
+
+    entries: int
+    limit: int
+    evicted: int
 
 
 @dataclass

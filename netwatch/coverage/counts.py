@@ -1,9 +1,8 @@
-"""The counts of flows by what is known of their names, and the report that they make.
+"""How many flows had a readable name, by network and device, and the report of it.
 
-Who reads that a device contacted nothing forbidden has to know how much of what it did
-nobody could read. Each flow has exactly one reading, so the counts add up to the flows
-seen; they are kept by network and device, the same to the byte in whatever order flows
-came and however many gathered them.
+Whoever reads that a device contacted nothing forbidden has to know how much of its traffic
+nobody could read. Each flow has exactly one `Visibility`, so the counts add up to the flows
+seen. They are the same in whatever order flows ended and however many processes counted them.
 """
 
 from bisect import insort
@@ -12,15 +11,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from netwatch.core.verdict import DeviceClass, Network
-from netwatch.coverage.readings import READINGS, Reading
+from netwatch.coverage.visibility import VISIBILITIES, Visibility
 
 SCHEMA = "netwatch.coverage/1"
-"""The version of what a report holds, and of its record."""
+"""The schema of the coverage record, with its version."""
 
 DEVICE_LIMIT = 20_000
-"""Devices that are told by themselves; flows of further ones count for their network."""
+"""Devices that are counted separately; flows of further ones count for their network alone."""
 
-CUT = frozenset(
+TRUNCATED_ANOMALIES = frozenset(
     {
         "payload-cut",
         "link-header-cut",
@@ -29,9 +28,9 @@ CUT = frozenset(
         "wrapping-header-cut",
     }
 )
-"""Anomalies of packets that the capture holds in part."""
+"""Anomalies of packets that were captured in part."""
 
-UNREADABLE = frozenset(
+UNREADABLE_ANOMALIES = frozenset(
     {
         "link-type-unknown",
         "wrapping-unknown",
@@ -42,69 +41,70 @@ UNREADABLE = frozenset(
         "ip-fragments-incomplete",
     }
 )
-"""Anomalies of packets whose inside could not be reached."""
+"""Anomalies of packets whose payload could not be reached."""
 
-_PLACES: Mapping[str, int] = {reading: place for place, reading in enumerate(READINGS)}
+_INDEXES: Mapping[str, int] = {visibility: index for index, visibility in enumerate(VISIBILITIES)}
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """Flows by what is known of their names, those readings that were met."""
+class FlowCounts:
+    """Numbers of flows by visibility; those that were never met are left out."""
 
-    counts: Mapping[Reading, int]
+    counts: Mapping[Visibility, int]
 
     @property
     def flows(self) -> int:
-        """All of them."""
+        """The number of all flows."""
         return sum(self.counts.values())
 
     @property
     def named(self) -> int:
-        """Those whose name was read."""
+        """The number of flows whose name was read."""
         return self.counts.get("named", 0)
 
     @property
-    def unnamed(self) -> Mapping[Reading, int]:
-        """The others, by the reason."""
+    def unnamed(self) -> Mapping[Visibility, int]:
+        """The numbers of the other flows, by the reason."""
         return {reason: count for reason, count in self.counts.items() if reason != "named"}
 
     @property
     def percent(self) -> int:
-        """The part of them that is named, rounded down; 0 where there are none."""
+        """The percentage of flows whose name was read, rounded down; 0 without flows."""
         return 100 * self.named // self.flows if self.flows else 0
 
     @classmethod
-    def sum(cls, shares: Iterable["Share"]) -> "Share":
-        """Several shares as one."""
-        total: Counter[Reading] = Counter()
-        for share in shares:
-            total.update(share.counts)
-        return cls({told: total[told] for told in READINGS if total[told]})
+    def sum(cls, parts: Iterable["FlowCounts"]) -> "FlowCounts":
+        """The sum of several counts."""
+        total: Counter[Visibility] = Counter()
+        for part in parts:
+            total.update(part.counts)
+        return cls({each: total[each] for each in VISIBILITIES if total[each]})
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkShare:
-    """A network's flows in all, by device, and of devices beyond `DEVICE_LIMIT` (`rest`)."""
+class NetworkReport:
+    """The flows of a network: all of them, those of each device, and those of devices beyond
+    `DEVICE_LIMIT` (`rest`)."""
 
     name: str
     device_class: DeviceClass
-    total: Share
-    devices: tuple[tuple[str, Share], ...]
-    rest: Share
+    total: FlowCounts
+    devices: tuple[tuple[str, FlowCounts], ...]
+    rest: FlowCounts
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CoverageReport:
     """What could be read in one run.
 
-    `outside` are the flows whose client stands in no network. Of `packets` seen, `cut`
-    were captured in part, and `unreadable` (by anomaly) held what could not be reached;
-    `dropped` more were lost by who captured, as far as the capture says so.
+    `outside` counts the flows whose client is in no configured network. Of the `packets`
+    seen, `cut` were captured in part, and in `unreadable` (by anomaly) the payload could not be
+    reached; `dropped` more were lost during capture, as far as the capture says so.
     """
 
-    total: Share
-    networks: tuple[NetworkShare, ...]
-    outside: Share
+    total: FlowCounts
+    networks: tuple[NetworkReport, ...]
+    outside: FlowCounts
     packets: int
     cut: int
     dropped: int
@@ -112,97 +112,107 @@ class Report:
 
 
 class Coverage:
-    """Counts flows by network, device and reading; at most `limit` devices by themselves.
+    """Counts flows by network, device and visibility, for at most `limit` devices separately.
 
-    Of too many devices those that sort first are kept: one that is dropped has that many
-    before it for ever, so those kept have counted all their flows, in whatever order they
-    came. Holds no file or handle, so that it can be sent between processes and merged.
+    Of too many devices, those whose keys sort first stay. A device that is evicted has that
+    many others before it for good, so each device that stays has all its flows counted, in
+    whatever order they ended. A `Coverage` contains no file or handle: it can be sent
+    between processes and merged.
     """
 
     def __init__(self, limit: int = DEVICE_LIMIT) -> None:
         self._limit = limit
-        self._outside = _empty()
+        self._outside = _zeros()
         self._networks: dict[str, tuple[DeviceClass, list[int]]] = {}
         self._devices: dict[tuple[str, str], list[int]] = {}
-        # the keys of a full table in order, to know the last
-        self._order: list[tuple[str, str]] = []
+        # The keys of a full table in order: the last one is evicted next.
+        self._sorted_keys: list[tuple[str, str]] = []
 
-    def add(self, network: Network | None, device: str, told: Reading, flows: int = 1) -> None:
-        """Count flows of a device (its id) in a network, None where it is outside."""
-        place = _PLACES[told]
+    def add(
+        self, network: Network | None, device: str, visibility: Visibility, flows: int = 1
+    ) -> None:
+        """Count flows of a device (its id) in a network; None is outside of all networks."""
+        index = _INDEXES[visibility]
         if network is None:
-            self._outside[place] += flows
+            self._outside[index] += flows
             return
         name = network.name
         if name not in self._networks:
-            self._networks[name] = network.device_class, _empty()
-        self._networks[name][1][place] += flows
-        row = self._devices.get((name, device)) or self._entered((name, device))
-        if row is not None:
-            row[place] += flows
+            self._networks[name] = network.device_class, _zeros()
+        self._networks[name][1][index] += flows
+        counts = self._devices.get((name, device)) or self._insert((name, device))
+        if counts is not None:
+            counts[index] += flows
 
     def merge(self, other: "Coverage") -> None:
-        """Take in what another counted with the same limit."""
-        _sum(self._outside, other._outside)
-        for name, (kind, counts) in other._networks.items():
-            _sum(self._networks.setdefault(name, (kind, _empty()))[1], counts)
+        """Add the counts of another `Coverage` with the same limit."""
+        _add(self._outside, other._outside)
+        for name, (device_class, counts) in other._networks.items():
+            _add(self._networks.setdefault(name, (device_class, _zeros()))[1], counts)
         for key, counts in other._devices.items():
-            row = self._devices.get(key) or self._entered(key)
-            if row is not None:
-                _sum(row, counts)
+            own = self._devices.get(key) or self._insert(key)
+            if own is not None:
+                _add(own, counts)
 
-    def _entered(self, key: tuple[str, str]) -> list[int] | None:
-        """A row for a device that has none; None where those kept sort before it."""
+    def _insert(self, key: tuple[str, str]) -> list[int] | None:
+        """The counts of a new device; None where the table is full of keys that sort first."""
         if len(self._devices) >= self._limit:
-            if not self._order:
-                self._order = sorted(self._devices)
-            if key > self._order[-1]:
+            if not self._sorted_keys:
+                self._sorted_keys = sorted(self._devices)
+            if key > self._sorted_keys[-1]:
                 return None
-            del self._devices[self._order.pop()]
-            insort(self._order, key)
-        row = self._devices[key] = _empty()
-        return row
+            del self._devices[self._sorted_keys.pop()]
+            insort(self._sorted_keys, key)
+        counts = self._devices[key] = _zeros()
+        return counts
 
-    def total(self) -> Share:
-        """All flows, of whatever device."""
+    def total(self) -> FlowCounts:
+        """The flows of all devices, inside and outside of the networks."""
         total = list(self._outside)
         for _, counts in self._networks.values():
-            _sum(total, counts)
-        return _share(total)
+            _add(total, counts)
+        return _flow_counts(total)
 
-    def report(self, packets: int, anomalies: Mapping[str, int]) -> Report:
-        """All counts, networks and devices in order; `packets` seen in the run and its
-        `anomalies` by name tell what was lost before it became a flow."""
-        devices: dict[str, list[tuple[str, Share]]] = {name: [] for name in self._networks}
+    def report(self, packets: int, anomalies: Mapping[str, int]) -> CoverageReport:
+        """All counts, with networks and devices sorted by name. `packets` seen in the run and
+        its `anomalies` by name tell what was lost before it became part of a flow."""
+        devices: dict[str, list[tuple[str, FlowCounts]]] = {name: [] for name in self._networks}
         rest = {name: list(counts) for name, (_, counts) in self._networks.items()}
         for (name, device), counts in sorted(self._devices.items()):
-            devices[name].append((device, _share(counts)))
-            _sum(rest[name], [-count for count in counts])
-        networks = []
-        for name, (kind, counts) in sorted(self._networks.items()):
-            told = NetworkShare(
-                name, kind, _share(counts), tuple(devices[name]), _share(rest[name])
+            devices[name].append((device, _flow_counts(counts)))
+            _add(rest[name], [-count for count in counts])
+        networks = [
+            NetworkReport(
+                name,
+                device_class,
+                _flow_counts(counts),
+                tuple(devices[name]),
+                _flow_counts(rest[name]),
             )
-            networks.append(told)
-        return Report(
+            for name, (device_class, counts) in sorted(self._networks.items())
+        ]
+        return CoverageReport(
             total=self.total(),
             networks=tuple(networks),
-            outside=_share(self._outside),
+            outside=_flow_counts(self._outside),
             packets=packets,
-            cut=sum(count for name, count in anomalies.items() if name in CUT),
+            cut=sum(count for name, count in anomalies.items() if name in TRUNCATED_ANOMALIES),
             dropped=anomalies.get("capture-dropped", 0),
-            unreadable={name: anomalies[name] for name in sorted(anomalies) if name in UNREADABLE},
+            unreadable={
+                name: anomalies[name] for name in sorted(anomalies) if name in UNREADABLE_ANOMALIES
+            },
         )
 
 
-def _empty() -> list[int]:
-    return [0] * len(READINGS)
+def _zeros() -> list[int]:
+    return [0] * len(VISIBILITIES)
 
 
-def _sum(into: list[int], counts: list[int]) -> None:
-    for place, count in enumerate(counts):
-        into[place] += count
+def _add(total: list[int], counts: list[int]) -> None:
+    """Add `counts` to `total`, in place."""
+    for index, count in enumerate(counts):
+        total[index] += count
 
 
-def _share(counts: list[int]) -> Share:
-    return Share({told: n for told, n in zip(READINGS, counts, strict=True) if n})
+def _flow_counts(counts: list[int]) -> FlowCounts:
+    return FlowCounts({each: n for each, n in zip(VISIBILITIES, counts, strict=True) if n})

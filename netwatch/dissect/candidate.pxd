@@ -1,11 +1,11 @@
 from netwatch.core.packet cimport Packet
 
-cdef class Seen:
+cdef class Candidate:
     cdef tuple _row
     cdef long long _first
     cdef str _source
     cdef long _digits
-    cdef bytes _ends
+    cdef bytes _addresses
     cdef bytes _src_mac
     cdef bytes _dst_mac
     cdef readonly long long time

@@ -1,8 +1,9 @@
 # cython: language_level=3
-"""A row of the kernel as a packet: whose it is, with its bytes cut out of the block.
+"""A packet that the packet loop passed on, because it may carry a name.
 
-Most rows lead to nothing that is told, so a row is first a `Seen`, which holds what the
-block will not hold for long, and becomes a `Packet` with the message that it shows.
+The loop describes it by a row of integers that point into its block. Most candidates show
+nothing that is reported, so a row is first made into a `Candidate`, which copies what would be
+lost with the block; only with a message to report it becomes a `Packet`.
 """
 
 try:
@@ -19,18 +20,21 @@ else:
     from cython.cimports.netwatch.core.packet import Packet
 
 Row = tuple[int, ...]
-"""The integers of `netwatch.dissect.loop.layout` (``ROW_``)."""
+"""A candidate row: its columns are named in `netwatch.dissect.loop.layout` (``ROW_``)."""
 
 
 @cython.cclass
-class Seen:
-    """A row of `block`, whose bytes are copied as far as its packet needs them; `time` in ns
-    since the epoch, `flow` and `side` as in the row."""
+class Candidate:
+    """A candidate row with the addresses of its packet copied from `block`.
+
+    `time` is in ns since the epoch; `flow` and `side` (which end of the flow sent it) are those
+    of the row.
+    """
 
     __slots__ = (
+        "_addresses",
         "_digits",
         "_dst_mac",
-        "_ends",
         "_first",
         "_row",
         "_source",
@@ -51,13 +55,13 @@ class Seen:
         self._first = block.first
         self._source = source
         self._digits = block.interfaces[records[at + 4]].time_digits
-        self._ends = bytes(data[addr : addr + 2 * row[8]])
+        self._addresses = bytes(data[addr : addr + 2 * row[8]])
         self._src_mac = bytes(data[row[9] : row[9] + 6]) if row[9] >= 0 else None
         self._dst_mac = bytes(data[row[10] : row[10] + 6]) if row[10] >= 0 else None
 
-    def packet(self, frames: tuple[Frame, ...] = ()) -> Packet:
-        """The packet that the row tells of, with the frames that prove it."""
-        row, ends = self._row, self._ends
+    def to_packet(self, frames: tuple[Frame, ...] = ()) -> Packet:
+        """The packet of this candidate, with the captured frames that prove what it shows."""
+        row, addresses = self._row, self._addresses
         size: cython.Py_ssize_t = row[8]
         return Packet(
             source=self._source,
@@ -65,9 +69,9 @@ class Seen:
             time=self.time,
             time_digits=self._digits,
             transport="tcp" if row[15] == 6 else "udp",
-            src=ends[:size],
+            src=addresses[:size],
             sport=row[5],
-            dst=ends[size:],
+            dst=addresses[size:],
             dport=row[6],
             src_mac=self._src_mac,
             dst_mac=self._dst_mac,
@@ -77,18 +81,18 @@ class Seen:
         )
 
 
-def frame_of(record: int, block: Block, source: str) -> Frame:
-    """A record of `block` as it was captured; its bytes are copied."""
+def copy_frame(record: int, block: Block, source: str) -> Frame:
+    """A copy of a record of `block`, as it was captured."""
     at = record * FIELDS
     time, offset, captured, wire, interface, tag = tuple(block.records[at : at + FIELDS])
-    on = block.interfaces[interface]
+    captured_on = block.interfaces[interface]
     return Frame(
         source=source,
         number=block.first + record,
         time=time,
-        time_digits=on.time_digits,
-        link_type=on.link_type,
-        interface=on.name or "",
+        time_digits=captured_on.time_digits,
+        link_type=captured_on.link_type,
+        interface=captured_on.name or "",
         wire_length=wire,
         vlan_tci=tag,
         data=bytes(block.data[offset : offset + captured]),

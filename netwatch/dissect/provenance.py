@@ -1,12 +1,11 @@
-"""Which packets prove a message: kept while it is put together, so that they can be written.
+"""The captured frames that prove what a message shows, buffered while it is put together.
 
-A message that is whole in its packet is proven by that packet. One that came in several
-needs them all, and they came earlier, maybe blocks ago: so where proof is wanted, what is
-handed to streams, handshakes and fragments leaves a trail of its packets until the message
-is whole. A TCP message is told with the first packet of its flow, and a flow that may be
-known by its address later is remembered by that. Every trail is bounded by packets, all of
-them by number, bytes and age; what had to go is counted, and its message is told without
-proof.
+A message that is complete in its packet is proven by that packet. One that spans several needs
+all of them, and they may have come blocks ago. So where frames are kept, everything that is
+handed to streams, handshakes and the defragmenter leaves its frames here until the message is
+complete. A TCP message also comes with the first packet of its flow, and a flow that may later
+be identified by its address with its own first packet. All buffers are limited by number, bytes
+and age; evicted entries are counted, and their messages come without proof.
 """
 
 from collections import Counter, OrderedDict
@@ -17,163 +16,182 @@ from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.flow import Flow
 from netwatch.core.frame import Frame
 from netwatch.core.packet import Packet
-from netwatch.dissect.candidate import Row, Seen, frame_of
-from netwatch.dissect.reassembly.fragments import Datagram
+from netwatch.dissect.candidate import Candidate, Row, copy_frame
+from netwatch.dissect.loop import layout
+from netwatch.dissect.reassembly.fragments import DatagramKey
 
 Frames = tuple[Frame, ...]
 
-MAX_OPENINGS = 16384
-"""First packets of flows that are kept: for TCP messages, and for flows by address."""
+MAX_FIRST_PACKETS = 16384
+"""First packets of flows that are buffered: for TCP messages, and for flows by address."""
 
-MAX_OPENING_BYTES = 16 << 20
+MAX_FIRST_PACKET_BYTES = 16 << 20
 """Bytes of either."""
 
 DAY = 86_400_000_000_000
-"""How long the first packet of a flow is kept that may be known by its address, ns."""
+"""How long the first packet of a flow that may be identified by its address is buffered, ns."""
 
 
-class Trails:
-    """Packets by what they are kept for.
+class FrameBuffer:
+    """Captured frames, buffered by what they are part of.
 
-    Limits: trails, bytes in all, packets of one, age in ns of packet time. What was dropped
-    is counted in `lost`. With `whole` a trail that lost packets is not begun anew before it is
-    forgotten: a part of it would prove nothing.
+    Limits: entries, bytes of all entries, frames of one, and ns of packet time since its first
+    frame. `evicted` counts the entries that exceeded a limit; those that time out are not
+    counted. With `complete_only` an entry that lost frames stays empty until it is discarded,
+    because a part of them would prove nothing.
     """
 
     def __init__(
         self,
         *,
-        limit: int = 8192,
-        limit_bytes: int = 32 << 20,
-        limit_frames: int = 256,
-        age: int = 60_000_000_000,
-        whole: bool = False,
+        max_entries: int = 8192,
+        max_bytes: int = 32 << 20,
+        max_frames: int = 256,
+        timeout: int = 60_000_000_000,
+        complete_only: bool = False,
     ) -> None:
-        self._limit = limit
-        self._limit_bytes = limit_bytes
-        self._limit_frames = limit_frames
-        self._age = age
-        self._table: OrderedDict[Hashable, tuple[int, list[Frame]]] = OrderedDict()
-        self._whole = whole
-        self._broken: OrderedDict[Hashable, None] = OrderedDict()
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._max_frames = max_frames
+        self._timeout = timeout
+        self._complete_only = complete_only
+        self._entries: OrderedDict[Hashable, tuple[int, list[Frame]]] = OrderedDict()
+        self._incomplete: OrderedDict[Hashable, None] = OrderedDict()
         self._bytes = 0
-        self.lost = 0
+        self.evicted = 0
 
-    def follow(self, key: Hashable, now: int, frames: Frames) -> None:
-        """Keep these packets behind those that are kept for `key`, each once."""
-        if key in self._broken:
+    def append(self, key: Hashable, now: int, frames: Frames) -> None:
+        """Append frames to an entry, each only once."""
+        if key in self._incomplete:
             return
-        _, kept = self._table.pop(key, (now, []))
-        # the frames of an aggregate are parts of one packet
-        new = [frame for frame in frames if frame not in kept]
-        kept += new
+        _, buffered = self._entries.pop(key, (now, []))
+        # The subframes of an A-MSDU are all in the same captured frame.
+        new = [frame for frame in frames if frame not in buffered]
+        buffered += new
         self._bytes += _size(new)
-        self._table[key] = now, kept
-        if len(kept) > self._limit_frames:
-            self.lose(key)
-        while self._table:
-            then, _ = next(iter(self._table.values()))
-            full = len(self._table) > self._limit or self._bytes > self._limit_bytes
-            if not full and then + self._age >= now:
-                return
-            oldest = next(iter(self._table))
-            if full:
-                self.lose(oldest)
+        self._entries[key] = now, buffered
+        if len(buffered) > self._max_frames:
+            self.evict(key)
+        self._expire(now)
+
+    def _expire(self, now: int) -> None:
+        """Discard entries that time out at `now` or exceed the limits."""
+        while self._entries:
+            oldest, (time, _) = next(iter(self._entries.items()))
+            if len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
+                self.evict(oldest)
+            elif time + self._timeout < now:
+                self.discard(oldest)
             else:
-                self.forget(oldest)
+                return
 
-    def lose(self, key: Hashable) -> None:
-        """Packets of `key` are missing."""
-        self.lost += 1
-        self.forget(key)
-        if self._whole:
-            self._broken[key] = None
-            if len(self._broken) > self._limit:
-                self._broken.popitem(last=False)
+    def evict(self, key: Hashable) -> None:
+        """Discard and count an entry of which frames are lost."""
+        self.evicted += 1
+        self.discard(key)
+        if self._complete_only:
+            self._incomplete[key] = None
+            if len(self._incomplete) > self._max_entries:
+                self._incomplete.popitem(last=False)
 
-    def of(self, key: Hashable) -> Frames:
-        """What is kept for `key`, in the order it came."""
-        _, kept = self._table.get(key, (0, []))
-        return tuple(kept)
+    def frames(self, key: Hashable) -> Frames:
+        """The frames of an entry, in the order they came; none if there is no such entry."""
+        _, buffered = self._entries.get(key, (0, []))
+        return tuple(buffered)
 
-    def forget(self, key: Hashable) -> None:
-        """Nothing more is kept for `key`."""
-        _, kept = self._table.pop(key, (0, []))
-        self._bytes -= _size(kept)
-        self._broken.pop(key, None)
+    def discard(self, key: Hashable) -> None:
+        """Discard an entry, if there is one."""
+        _, buffered = self._entries.pop(key, (0, []))
+        self._bytes -= _size(buffered)
+        self._incomplete.pop(key, None)
 
 
-class Kept:
-    """The packets of one capture that may prove something.
+class PacketProvenance:
+    """The frames of one capture that may prove something.
 
-    `concerns` says whether a flow with a packed address may be known by it later. `within`
-    are the packets of the fragments that are read now, None where a packet itself is.
+    `keeps_frames_for` says whether a flow with a packed address may be identified by it later.
+    `datagram_frames` are the frames of the fragments of the datagram that is read now, None
+    where a packet is read as it was captured.
     """
 
-    def __init__(self, concerns: Callable[[bytes], bool]) -> None:
-        self._concerns = concerns
-        self._messages = Trails(whole=True)
-        self._fragments = Trails(whole=True)
-        self._openings = Trails(limit=MAX_OPENINGS, limit_bytes=MAX_OPENING_BYTES)
-        self._firsts = Trails(limit=MAX_OPENINGS, limit_bytes=MAX_OPENING_BYTES, age=DAY)
-        self.within: Frames | None = None
+    def __init__(self, keeps_frames_for: Callable[[bytes], bool]) -> None:
+        self._keeps_frames_for = keeps_frames_for
+        self._messages = FrameBuffer(complete_only=True)
+        self._fragments = FrameBuffer(complete_only=True)
+        self._flow_starts = FrameBuffer(
+            max_entries=MAX_FIRST_PACKETS, max_bytes=MAX_FIRST_PACKET_BYTES
+        )
+        self._flows_by_address = FrameBuffer(
+            max_entries=MAX_FIRST_PACKETS, max_bytes=MAX_FIRST_PACKET_BYTES, timeout=DAY
+        )
+        self.datagram_frames: Frames | None = None
 
     @property
     def anomalies(self) -> Counter[str]:
-        """How many trails had to go before their message was whole, and first packets of
-        flows before the flow was over."""
-        lost = self._messages.lost + self._fragments.lost
-        return +Counter({"proof-trail-lost": lost, "proof-first-packet-lost": self._firsts.lost})
+        """How many messages lost frames before they were complete, and how many flows their
+        first packet before they ended."""
+        return +Counter(
+            {
+                "proof-trail-lost": self._messages.evicted + self._fragments.evicted,
+                "proof-first-packet-lost": self._flows_by_address.evicted,
+            }
+        )
 
-    def frames(self, row: Row, block: Block, source: str) -> Frames:
-        """What the payload of a row came in."""
-        return (frame_of(row[1], block, source),) if self.within is None else self.within
+    def frames_of(self, row: Row, block: Block, source: str) -> Frames:
+        """The frames that the payload of a candidate row came in."""
+        if self.datagram_frames is not None:
+            return self.datagram_frames
+        return (copy_frame(row[layout.ROW_RECORD], block, source),)
 
-    def opening(self, row: Row, block: Block, source: str) -> None:
-        """Remember the first packet of a flow."""
-        frames, at, size = self.frames(row, block, source), row[7], row[8]
-        now = block.records[row[1] * FIELDS + TIME]
-        self._openings.follow(row[13], now, frames)
-        ends = (bytes(block.data[at + n * size : at + (n + 1) * size]) for n in (0, 1))
-        if any(map(self._concerns, ends)):
-            self._firsts.follow((source, block.first + row[1]), now, frames)
+    def add_first_packet(self, row: Row, block: Block, source: str) -> None:
+        """Buffer the first packet of a flow."""
+        frames, record = self.frames_of(row, block, source), row[layout.ROW_RECORD]
+        at, size = row[layout.ROW_ADDRESSES], row[layout.ROW_ADDRESS_SIZE]
+        now = block.records[record * FIELDS + TIME]
+        self._flow_starts.append(row[layout.ROW_FLOW], now, frames)
+        addresses = (bytes(block.data[at + n * size : at + (n + 1) * size]) for n in (0, 1))
+        if any(map(self._keeps_frames_for, addresses)):
+            self._flows_by_address.append((source, block.first + record), now, frames)
 
-    def first(self, flow: Flow) -> Flow:
-        """A flow that is over, with the first packet that is remembered of it."""
-        frames = self._firsts.of((flow.source, flow.packet))
+    def with_first_packet(self, flow: Flow) -> Flow:
+        """A flow that has ended with its first packet, if that is buffered."""
+        frames = self._flows_by_address.frames((flow.source, flow.packet))
         return replace(flow, frames=frames) if frames else flow
 
-    def follow(self, seen: Seen, frames: Frames) -> None:
-        """Keep what a part of a message came in."""
-        self._messages.follow((seen.flow, seen.side), seen.time, frames)
+    def add(self, candidate: Candidate, frames: Frames) -> None:
+        """Buffer the frames of a part of a message."""
+        self._messages.append((candidate.flow, candidate.side), candidate.time, frames)
 
-    def proven(self, seen: Seen) -> Packet:
-        """The packet that made a message whole, or is told for it, with all that it needs."""
-        trail = self._messages.of((seen.flow, seen.side))
-        packet = seen.packet(trail)
-        if trail and packet.transport == "tcp":
-            known = {(each.source, each.number) for each in trail}
-            first = self._openings.of(seen.flow)
-            new = tuple(each for each in first if (each.source, each.number) not in known)
-            return replace(packet, frames=new + trail)
-        return packet
+    def packet(self, candidate: Candidate) -> Packet:
+        """The packet that completed a message, with all frames that the message needed."""
+        frames = self._messages.frames((candidate.flow, candidate.side))
+        packet = candidate.to_packet(frames)
+        if not frames or packet.transport != "tcp":
+            return packet
+        known = {(frame.source, frame.number) for frame in frames}
+        flow_start = tuple(
+            frame
+            for frame in self._flow_starts.frames(candidate.flow)
+            if (frame.source, frame.number) not in known
+        )
+        return replace(packet, frames=flow_start + frames)
 
-    def lose(self, seen: Seen) -> None:
-        """What the messages to come from the side that sent a packet need is not kept."""
-        self._messages.lose((seen.flow, seen.side))
+    def mark_incomplete(self, candidate: Candidate) -> None:
+        """Frames are missing of the messages to come from the side of this candidate."""
+        self._messages.evict((candidate.flow, candidate.side))
 
-    def forget(self, seen: Seen) -> None:
-        """Nothing more is waited for from the side of its flow that sent a packet."""
-        self._messages.forget((seen.flow, seen.side))
+    def discard(self, candidate: Candidate) -> None:
+        """Discard the frames of the side of this candidate: its messages are complete."""
+        self._messages.discard((candidate.flow, candidate.side))
 
-    def fragment(self, key: Datagram, now: int, frames: Frames) -> None:
-        """Keep what a fragment came in."""
-        self._fragments.follow(key, now, frames)
+    def add_fragment(self, key: DatagramKey, now: int, frames: Frames) -> None:
+        """Buffer the frames of a fragment."""
+        self._fragments.append(key, now, frames)
 
-    def whole(self, key: Datagram) -> Frames:
-        """What the fragments of a datagram came in, which is done with."""
-        frames = self._fragments.of(key)
-        self._fragments.forget(key)
+    def pop_fragments(self, key: DatagramKey) -> Frames:
+        """The frames of all fragments of a datagram; they are discarded here."""
+        frames = self._fragments.frames(key)
+        self._fragments.discard(key)
         return frames
 
 

@@ -1,8 +1,8 @@
-"""Several captures at once, each in a worker of its own.
+"""Several captures at once, by a pool of worker processes.
 
-A worker takes a whole capture and hands back what it gathered; the order of the
-captures, never that of the workers, decides what comes out. Observations, of which
-there can be any number, come back through a file on disk.
+Each worker reads a whole capture and returns its results. They come out in the order of the
+captures, whichever worker finishes first. Observations, of which there can be any number, come
+back through temporary files.
 """
 
 import pickle
@@ -18,36 +18,44 @@ from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
-from netwatch.engine.observe import Progress
+from netwatch.engine.capture_files import Progress
 from netwatch.incidents.aggregate import Incidents
 
 Capture = Sequence[Found]
 
-BATCH = 512
-"""Observations that go to disk together."""
+BATCH_SIZE = 512
+"""Observations that a worker writes to its file at a time."""
 
 
 def scan(
     captures: Sequence[Capture],
     config: Config,
     statistics: RunStatistics,
-    jobs: int = 1,
+    *,
+    workers: int = 1,
     progress: Progress | None = None,
     coverage: Coverage | None = None,
     keep_frames: bool = False,
 ) -> Incidents:
-    """The incidents of all captures together, read by up to `jobs` workers; their flows are
-    counted in `coverage`, where one is given. With `keep_frames` the packets that prove them are
-    kept."""
+    """The incidents of all captures together, read by up to `workers` processes. Their flows are
+    added to `coverage`, if given; with `keep_frames` the contacts come with the captured frames
+    that prove them."""
     incidents = Incidents(config.quiet_gap)
-    if _workers(captures, jobs) == 1:
+    processes = _process_count(captures, workers)
+    if processes == 1:
         for capture in captures:
-            incidents.merge(
-                pipeline.scan(capture, config, statistics, progress, coverage, keep_frames)
+            found = pipeline.scan(
+                capture, config, statistics, progress, coverage=coverage, keep_frames=keep_frames
             )
+            incidents.merge(found)
         return incidents
-    with ProcessPoolExecutor(_workers(captures, jobs)) as pool:
-        work = partial(_scan, config=config, counting=coverage is not None, keep_frames=keep_frames)
+    with ProcessPoolExecutor(processes) as pool:
+        work = partial(
+            _scan_capture,
+            config=config,
+            with_coverage=coverage is not None,
+            keep_frames=keep_frames,
+        )
         for found, counts, flows in pool.map(work, captures):
             incidents.merge(found)
             statistics.merge(counts)
@@ -59,20 +67,24 @@ def scan(
 def names(
     captures: Sequence[Capture],
     statistics: RunStatistics,
-    jobs: int = 1,
+    *,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> Iterator[Observation]:
-    """The observations of all captures, one capture after the other."""
-    if _workers(captures, jobs) == 1:
+    """The observations of all captures, one capture after the other, read by up to `workers`
+    processes."""
+    processes = _process_count(captures, workers)
+    if processes == 1:
         for capture in captures:
             yield from pipeline.names(capture, statistics, progress)
         return
     with (
         tempfile.TemporaryDirectory(prefix="netwatch-") as folder,
-        ProcessPoolExecutor(_workers(captures, jobs)) as pool,
+        ProcessPoolExecutor(processes) as pool,
     ):
         files = [Path(folder, str(number)) for number in range(len(captures))]
-        for file, counts in zip(files, pool.map(_names, captures, files), strict=True):
+        all_counts = pool.map(_write_observations, captures, files)
+        for file, counts in zip(files, all_counts, strict=True):
             statistics.merge(counts)
             with file.open("rb") as stream:
                 while batch := pickle.load(stream):
@@ -80,27 +92,30 @@ def names(
             file.unlink()
 
 
-def _workers(captures: Sequence[Capture], jobs: int) -> int:
+def _process_count(captures: Sequence[Capture], workers: int) -> int:
     if any(found.path == STDIN for capture in captures for found in capture):
-        return 1  # standard input belongs to this process
-    return max(1, min(jobs, len(captures)))
+        return 1  # Only this process can read its standard input.
+    return max(1, min(workers, len(captures)))
 
 
-def _scan(
-    capture: Capture, config: Config, counting: bool, keep_frames: bool
+def _scan_capture(
+    capture: Capture, config: Config, with_coverage: bool, keep_frames: bool
 ) -> tuple[Incidents, RunStatistics, Coverage | None]:
-    statistics, coverage = RunStatistics(), Coverage() if counting else None
+    """Scan one capture, in a worker."""
+    statistics, coverage = RunStatistics(), Coverage() if with_coverage else None
     found = pipeline.scan(capture, config, statistics, coverage=coverage, keep_frames=keep_frames)
     return found, statistics, coverage
 
 
-def _names(capture: Capture, file: Path) -> RunStatistics:
+def _write_observations(capture: Capture, file: Path) -> RunStatistics:
+    """Write the observations of one capture to a file in batches, in a worker; an empty batch is
+    the last."""
     statistics = RunStatistics()
     with file.open("wb") as stream:
         batch: list[Observation] = []
         for observation in pipeline.names(capture, statistics):
             batch.append(observation)
-            if len(batch) == BATCH:
+            if len(batch) == BATCH_SIZE:
                 pickle.dump(batch, stream)
                 batch.clear()
         if batch:

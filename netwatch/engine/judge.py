@@ -1,4 +1,4 @@
-"""From a name to the contacts it makes: catalogue, inventory and bans together."""
+"""From an observed name to contacts: the rule that matches, the device, and what each ban says."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ from netwatch.core.flow import BYPASS_CATEGORIES, NameStatus
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, Match
-from netwatch.coverage.readings import name_status
+from netwatch.coverage.visibility import message_name_status
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.protocols.ech import PUBLIC_NAMES
 
 NAME_CACHE = 65536
-"""Names whose rule is remembered; when there are more, all are forgotten at once."""
+"""Names whose rule is cached; a full cache is emptied as a whole."""
 
 
 class Judge:
-    """From a name to the contacts it makes, by the configuration of one run.
+    """Judges observations by the configuration of one run.
 
-    The rule of a name is looked up once; names repeat. Contacts that no ban says anything
-    of are counted in `without_verdict`, by the reason. `learned` is what the capture tells of its
-    devices, None where that is not wanted.
+    The rule of a name is cached, because names repeat. Contacts to which no ban applies are
+    counted in `without_verdict`, by the reason. `learned` are the devices that were learned
+    from the capture, None where the configuration does not ask for it.
     """
 
     def __init__(
@@ -31,70 +31,74 @@ class Judge:
         self._config = config
         self._learned = learned
         self._without_verdict = without_verdict
-        self._known: dict[str, Match | None] = {}
-        self._covered = _covered(config)
+        self._matches: dict[str, Match | None] = {}
+        self._banned = _banned_apps(config)
 
     def reload(self, config: Config, learned: LearnedBindings | None) -> None:
         """Judge by another configuration from now on."""
         self._config = config
         self._learned = learned
-        self._known.clear()
-        self._covered = _covered(config)
+        self._matches.clear()
+        self._banned = _banned_apps(config)
 
     def match(self, name: str) -> Match | None:
-        """The rule that takes a name, also behind a search suffix of the site."""
+        """The rule that matches a name, also where a search suffix of the site follows it."""
         try:
-            return self._known[name]
+            return self._matches[name]
         except KeyError:
             pass
         match = self._config.catalog.match(self._config.strip_search_suffix(name))
-        if len(self._known) >= NAME_CACHE:
-            self._known.clear()
-        self._known[name] = match
+        if len(self._matches) >= NAME_CACHE:
+            self._matches.clear()
+        self._matches[name] = match
         return match
 
     def wanted(self, message: Message) -> bool:
-        """Whether a message shows a name that a rule takes, or one that stands for others:
-        hellos with it have to be looked at each by itself."""
+        """Whether a message shows a name that a rule matches, or a public name of ECH: each hello
+        with one has to be looked at, because it hides another name."""
         names = [shown.name for shown in message.names]
         return any(self.match(name) is not None or name in PUBLIC_NAMES for name in names)
 
-    def zones(self) -> tuple[bytes, ...]:
-        """The zones that a wanted name is in: those of the rules, also with a search suffix
-        of the site behind them, and the names that stand for others."""
-        zones = {*self._config.catalog.zones(), *PUBLIC_NAMES}
-        behind = ["", *(f".{suffix}" for suffix in self._config.search_suffixes)]
-        return tuple(f"{zone}{suffix}".encode() for zone in zones for suffix in behind)
+    def domains_of_interest(self) -> tuple[bytes, ...]:
+        """The domains that wanted names are in: those of the rules, also followed by a search
+        suffix of the site, and the public names of ECH."""
+        domains = {*self._config.catalog.zones(), *PUBLIC_NAMES}
+        suffixes = ["", *(f".{suffix}" for suffix in self._config.search_suffixes)]
+        return tuple(f"{domain}{suffix}".encode() for domain in domains for suffix in suffixes)
 
-    def answered(self, observation: Observation) -> tuple[str, str] | None:
-        """The id of the app that an answer is for and the name that says so, the one asked
-        or an alias of it; None where no rule takes any."""
-        chain = observation.dns.chain if observation.dns else ()
-        for name in (observation.name, *chain):
+    def app_of_answer(self, observation: Observation) -> tuple[str, str] | None:
+        """The id of the app that a DNS answer is for, and the name that a rule matched: the
+        name asked for or one of its aliases. None where no rule matches any of them."""
+        aliases = observation.dns.chain if observation.dns else ()
+        for name in (observation.name, *aliases):
             match = self.match(name)
             if match is not None:
                 return match.app.id, name
         return None
 
     def name_status(self, message: Message) -> int:
-        """What a message tells of its flow's name, as its number in `core.flow.NAME_STATUSES`."""
-        return name_status(message, self._hides)
+        """What a message tells of the name of its flow, as an index into
+        `core.flow.NAME_STATUSES`."""
+        return message_name_status(message, self._bypass_category)
 
-    def _hides(self, name: str) -> NameStatus | None:
+    def _bypass_category(self, name: str) -> NameStatus | None:
+        """The bypass category of the app that alone uses a name, else None."""
         match = self.match(name)
         if match is None or match.role not in ("exclusive", "vendor"):
             return None
         return next((each for each in BYPASS_CATEGORIES if each == match.app.category), None)
 
     def contacts(self, observation: Observation, *, late: bool = False) -> Iterator[Contact]:
-        """What the bans say of an observation: a contact for each that says something.
-        None where no rule takes the name, nor where it is a bypass that no ban speaks of:
-        that is a blind spot, and counted as one. One that is `late` is of a time before
-        that of others that were judged already."""
+        """A contact for each ban that applies to an observation.
+
+        There are none where no rule matches the name, nor where it is a bypass that no ban
+        mentions: that is a blind spot, and the coverage counts it. An observation is `late`
+        where later ones were judged before it.
+        """
         match = self.match(observation.name)
         if match is None:
             return
-        if match.app.category in BYPASS_CATEGORIES and match.app.id not in self._covered:
+        if match.app.category in BYPASS_CATEGORIES and match.app.id not in self._banned:
             return
         config = self._config
         ip, mac, vlan = observation.client_ip, observation.client_mac, observation.vlan
@@ -102,10 +106,11 @@ class Judge:
         binding = None
         if self._learned is not None:
             binding = self._learned.binding_at(ip, mac, vlan, observation.time, in_order=not late)
-        device = told = config.devices.identify(ip, mac, network, binding)
+        device = reported = config.devices.identify(ip, mac, network, binding)
         if binding is not None and binding.id is None and binding.ambiguity is None:
-            # judged as what it is by now, told under the id that its incident began with
-            told = replace(device, id=device.ip)
+            # It is judged as the device that it is known to be by now, but its incident began
+            # under the address alone and keeps that id.
+            reported = replace(device, id=device.ip)
         if binding is not None and binding.frames and observation.frames:
             observation = replace(observation, frames=(*binding.frames, *observation.frames))
         for verdict in config.policy.decide(
@@ -114,11 +119,11 @@ class Judge:
             if verdict.kind is None or network is None:
                 self._without_verdict[verdict.clause] += 1
             else:
-                if self._learned is not None and not late and told.id == told.ip:
+                if self._learned is not None and not late and reported.id == reported.ip:
                     self._learned.mark_reported(ip, mac, vlan, observation.time)
-                yield Contact(observation, match, told, network, verdict)
+                yield Contact(observation, match, reported, network, verdict)
 
 
-def _covered(config: Config) -> frozenset[str]:
-    """The ids of the apps that some ban speaks of."""
+def _banned_apps(config: Config) -> frozenset[str]:
+    """The ids of the apps that any ban mentions."""
     return frozenset().union(*(ban.apps | ban.bypass for ban in config.policy.bans))

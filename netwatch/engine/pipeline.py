@@ -1,52 +1,64 @@
-"""The street: bytes become packets, packets names, names verdicts, verdicts incidents.
+"""The pipeline: packets become messages, names, verdicts, contacts and incidents.
 
-`netwatch.engine.observe` goes from captures to observations, `netwatch.engine.judge` from a name
-to the contacts it makes; here they are walked one after the other, with what is only known
-later: flows without a readable name, and how much was said. A capture that ends and one
-that goes on for ever take the same way.
+Each walk through the code follows one path:
+
+- **A DNS query.** `capture_files.read_blocks` yields blocks of packets, `Engine.process` takes
+  them one by one. `observe.Observer` hands a block to `dissect.dissector.Dissector`. Its packet
+  loop finds the query, and passes it on if its name is in a domain of interest; a parser of
+  `netwatch.protocols` reads it as a `Message`. `Engine.wanted` says whether a rule matches. The
+  observer makes an `Observation` of each name, and `judge.Judge` a `Contact` for each ban that
+  applies. The contact ends in `netwatch.incidents`.
+- **A TLS hello.** The same path; in the dissector, `dissect.reassembly` puts the hello together
+  where it spans several segments. Because a hello shows that its flow goes to the host of that
+  name, `contact_flows.ContactFlows` reports the flow's bytes. When the flow has ended,
+  `Engine.flow_ended` counts it in the coverage.
+- **An alert.** A `ContactCollector` takes the contacts. For `netwatch scan` it is
+  `netwatch.incidents`, asked for its alerts at the end; in a live capture it sends them to the
+  process that aggregates incidents (`netwatch.live`), whose alerts go through
+  `netwatch.delivery` to a module of `netwatch.sinks`.
+
+Captures that end and live captures take the same path.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from netwatch.capture.block import Block
 from netwatch.capture.files import Found
 from netwatch.config import Config
-from netwatch.core.flow import BYPASS_CATEGORIES, Flow
+from netwatch.core.flow import Flow, FlowClient
 from netwatch.core.message import HANDSHAKES, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
-from netwatch.core.statistics import RunStatistics
-from netwatch.core.verdict import Contact, Network
+from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.coverage.counts import Coverage
-from netwatch.coverage.survey import Survey
-from netwatch.dissect.flows.records import Client
+from netwatch.coverage.flow_counter import FlowCounter
+from netwatch.dissect.consumer import DissectorOptions, WantsEverything
+from netwatch.engine.capture_files import Progress, read_blocks
+from netwatch.engine.contact_flows import ContactCollector, ContactFlows
+from netwatch.engine.directory import ConfiguredDirectory
 from netwatch.engine.judge import Judge
-from netwatch.engine.observe import Progress, Wire
-from netwatch.engine.resolved_addresses import LIMIT, Resolved
+from netwatch.engine.observe import Observer
+from netwatch.engine.resolved_addresses import LIMIT, ResolvedAddresses
 from netwatch.incidents.aggregate import Incidents
-from netwatch.incidents.incident import strip_frames
 from netwatch.inventory.binding_tables import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.learned import LearnedBindings
 
-FLOW_LIMIT = 65536
-"""Conversations of contacts whose bytes are counted at a time."""
-
-FLOW_AGE = 600_000_000_000
-"""Silence after which a flow of a capture that goes on for ever is over, ns."""
+FLOW_TIMEOUT = 600_000_000_000
+"""Time without packets after which a flow of a live capture has ended, in ns."""
 
 
 def names(
     files: Sequence[Found], statistics: RunStatistics, progress: Progress | None = None
 ) -> Iterator[Observation]:
-    """Every observation of one capture, before any rule."""
-    wire = Wire(statistics, progress)
-    for found in files:
-        yield from wire.read(found)
-    yield from wire.flush()
-    wire.close()
+    """Every observation of one capture, whether a rule matches it or not."""
+    observer = None
+    for block, source in read_blocks(files, statistics, progress):
+        observer = observer or Observer(WantsEverything(), statistics, DissectorOptions())
+        yield from observer.observations(block, source)
+    if observer is not None:
+        yield from observer.flush()
+        observer.close()
 
 
 def scan(
@@ -54,247 +66,185 @@ def scan(
     config: Config,
     statistics: RunStatistics,
     progress: Progress | None = None,
+    *,
     coverage: Coverage | None = None,
     keep_frames: bool = False,
 ) -> Incidents:
-    """The incidents of one capture; its flows are counted in `coverage`. With `keep_frames` the
-    packets that prove them are kept."""
+    """The incidents of one capture. Its flows are counted in `coverage`; with `keep_frames` the
+    contacts come with the captured frames that prove them."""
     incidents = Incidents(config.quiet_gap)
-    counted = Coverage() if coverage is None else coverage
-    engine = Engine(config, statistics, incidents, counted, progress, keep_frames=keep_frames)
-    for found in files:
-        engine.read(found)
-    engine.end()
+    coverage = Coverage() if coverage is None else coverage
+    # Without a block there is no engine: its tables take longer to make than to skip a file.
+    engine = None
+    for block, source in read_blocks(files, statistics, progress):
+        engine = engine or Engine(config, statistics, incidents, coverage, keep_frames=keep_frames)
+        engine.process(block, source)
+    if engine is not None:
+        engine.finish()
     return incidents
 
 
-class Gathers(Protocol):
-    """Takes contacts, and what was said in their flows."""
-
-    def add(self, contact: Contact) -> object:
-        """Take a contact."""
-        ...
-
-    def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
-        """Count further payload of the flow of a contact that was added before."""
-        ...
-
-
-@dataclass(slots=True)
-class _Said:
-    """A contact of a handshake, and how much of its flow is counted already."""
-
-    contact: Contact
-    bytes_out: int = 0
-    bytes_in: int = 0
-
-
 class Engine:
-    """One capture on its way down the street: `incidents` get its contacts, `coverage` its
-    flows, `statistics` its counts. With `keep_frames` contacts come with the packets that prove
-    them. `relay` is told what messages claim of addresses, for others to learn from."""
+    """Judges one capture, block by block. Contacts go to `collector`, flows to `coverage`.
+
+    With `keep_frames` contacts come with the captured frames that prove them. `share_claim` is
+    called with each message that claims addresses, so that the engines of other captures can
+    learn it too. The engine is the `netwatch.dissect.consumer.Consumer` of its capture.
+    """
 
     def __init__(
         self,
         config: Config,
         statistics: RunStatistics,
-        incidents: Gathers,
+        collector: ContactCollector,
         coverage: Coverage,
-        progress: Progress | None = None,
         *,
         keep_frames: bool = False,
-        relay: Callable[[Packet, Message], None] = lambda packet, message: None,
+        share_claim: Callable[[Packet, Message], None] | None = None,
     ) -> None:
-        self._incidents = incidents
-        self._statistics = statistics
         self._config = config
+        self._statistics = statistics
+        self._collector = collector
         self._coverage = coverage
-        self._learned = LearnedBindings(self._place, config.quiet_gap) if config.learn else None
-        self._judge = Judge(config, statistics.without_verdict, self._learned)
-        self._survey = _survey(config, coverage, self._learned)
-        self._relay = relay
-        self._wire = Wire(
-            statistics,
-            progress,
-            self._wanted,
-            self._judge.zones(),
-            self._judge.name_status,
-            self._ended,
-            self._named,
-            self._concerned if keep_frames else None,
-            config.learn,
-            self._claimed,
+        self._share_claim = share_claim
+        self._learned = (
+            LearnedBindings(self._network_name, config.quiet_gap) if config.learn else None
         )
-        self._resolved = Resolved(self._wire.answered, self._wire.note)
-        self._flows: dict[int, dict[str, _Said]] = {}
-        self._left_out = 0
+        self._judge = Judge(config, statistics.without_verdict, self._learned)
+        self._flow_counter = FlowCounter(coverage, ConfiguredDirectory(config, self._learned))
+        options = DissectorOptions(
+            domains=self._judge.domains_of_interest(),
+            learn_from=config.learn,
+            record_flows=True,
+            keep_frames=keep_frames,
+        )
+        self._observer = Observer(self, statistics, options)
+        self._dissector = self._observer.dissector
+        self._contact_flows = ContactFlows(self._dissector, collector)
+        self._resolved = ResolvedAddresses(self._dissector.loop.addresses)
         self._counted: Counter[str] = Counter()
 
-    def read(self, found: Found) -> None:
-        """A file of the capture, from its start to its end."""
-        self._take(self._wire.read(found))
-
-    def block(self, block: Block, source: str) -> None:
-        """The next block of `source` (file or interface)."""
-        self._take(self._wire.block(block, source))
+    def process(self, block: Block, source: str) -> None:
+        """Judge the next block of `source` (file or interface)."""
+        self._judge_all(self._observer.observations(block, source))
 
     def reload(self, config: Config) -> None:
-        """Judge by another configuration from here on. Flows, unfinished messages, resolved
+        """Judge by another configuration from now on. Flows, unfinished messages, resolved
         addresses and what was learned of devices stay."""
         self._config = config
         if not config.learn:
             self._learned = None
         elif self._learned is None:
-            self._learned = LearnedBindings(self._place, config.quiet_gap)
+            self._learned = LearnedBindings(self._network_name, config.quiet_gap)
         self._judge.reload(config, self._learned)
-        self._survey = _survey(config, self._coverage, self._learned)
-        self._wire.learn(config.learn)
-        self._wire.interest(self._judge.zones())
+        self._flow_counter = FlowCounter(self._coverage, ConfiguredDirectory(config, self._learned))
+        self._dissector.reload(self._judge.domains_of_interest(), config.learn)
 
-    def settle(self, now: int) -> None:
-        """Count what was said so far, and the flows that were silent for `FLOW_AGE` at `now`
-        (ns of packet time)."""
-        self._say()
-        self._wire.settle(now - FLOW_AGE)
-        self.count()
+    def checkpoint(self, now: int) -> None:
+        """Report the bytes so far, end flows that time out at `now` (ns of packet time), and
+        update the statistics."""
+        self._contact_flows.report()
+        self._observer.end_flows(now - FLOW_TIMEOUT)
+        self.update_statistics()
 
-    def count(self) -> None:
-        """Bring the statistics up to date."""
-        self._wire.count()
-        self._count()
+    def update_statistics(self) -> None:
+        """Add what was counted since the last call to the statistics."""
+        self._observer.update_statistics()
+        anomalies = self._anomalies()
+        self._statistics.anomalies.update(anomalies - self._counted)
+        self._counted = anomalies
 
-    def end(self) -> None:
-        """The capture is over: what messages cut short show, all flows, and all counts."""
-        self._take(self._wire.flush())
-        self._say()
-        self._wire.close()
-        self._count()
-
-    def tables(self) -> dict[str, tuple[int, int, int]]:
-        """How full the tables are, by name: entries now and at most, and how many had to go
-        or were turned away."""
-        learned = len(self._learned) if self._learned is not None else 0
-        return self._wire.tables() | {
-            "learned_addresses": (learned, LEARNED_LIMIT, self._counted["devices-full"]),
-            "contact_flows": (len(self._flows), FLOW_LIMIT, self._left_out),
-            "resolved_addresses": (len(self._resolved), LIMIT, self._resolved.dropped),
-        }
-
-    def _concerned(self, address: bytes) -> bool:
-        return self._resolved.watches(address)
-
-    def _named(self, client: Client, times: list[int]) -> None:
-        self._survey.add_named(client, times)
-
-    def _wanted(self, message: Message) -> bool:
-        return self._judge.wanted(message) or self._resolved.concerns(message)
+    def finish(self) -> None:
+        """Judge incomplete messages, end all flows and update the statistics: the capture has
+        ended."""
+        self._judge_all(self._observer.flush())
+        self._contact_flows.report()
+        self._observer.close()
+        self.update_statistics()
 
     def learn(self, packet: Packet, message: Message) -> None:
-        """Take what a message claims of who has which address."""
+        """Learn which device has which address from a message that claims addresses."""
         if self._learned is not None:
             self._learned.record(packet, message)
 
-    def _claimed(self, packet: Packet, message: Message) -> None:
-        self.learn(packet, message)
-        self._relay(packet, message)
+    def table_usage(self) -> dict[str, TableUsage]:
+        """How full the tables are, by name."""
+        learned = len(self._learned) if self._learned is not None else 0
+        flows, resolved = self._contact_flows, self._resolved
+        return self._dissector.table_usage() | {
+            "learned_addresses": TableUsage(learned, LEARNED_LIMIT, self._counted["devices-full"]),
+            "contact_flows": TableUsage(len(flows), flows.limit, flows.rejected),
+            "resolved_addresses": TableUsage(len(resolved), LIMIT, resolved.evicted),
+        }
 
-    def _place(self, ip: bytes, vlan: int | None) -> str | None:
+    def wanted(self, message: Message) -> bool:
+        """Want messages with a name that a rule matches, and answers with addresses."""
+        return self._judge.wanted(message) or self._resolved.has_addresses(message)
+
+    def name_status(self, message: Message) -> int:
+        """What a message tells of the name of its flow."""
+        return self._judge.name_status(message)
+
+    def keeps_frames_for(self, address: bytes) -> bool:
+        """Keep the first frame of flows to addresses that were resolved for an app."""
+        return self._resolved.is_of_interest(address)
+
+    def address_claimed(self, packet: Packet, message: Message) -> None:
+        """Learn from a message that claims addresses, and share it."""
+        self.learn(packet, message)
+        if self._share_claim is not None:
+            self._share_claim(packet, message)
+
+    def flow_ended(self, flow: Flow) -> None:
+        """Count a flow that has ended; judge it by its server's address if it has no name."""
+        self._contact_flows.flow_ended(flow)
+        self._flow_counter.add(flow)
+        observation = self._resolved.identify(flow, self._is_same_device)
+        if observation is None:
+            return
+        for contact in self._judge.contacts(observation, late=True):
+            self._collector.add(contact)
+            self._collector.add_bytes(contact, flow.bytes_out, flow.bytes_in)
+
+    def named_flows(self, client: FlowClient, times: Sequence[int]) -> None:
+        """Count flows whose name was read."""
+        self._flow_counter.add_named(client, times)
+
+    def _judge_all(self, observations: Iterable[Observation]) -> None:
+        """Collect the contacts of observations, and remember the addresses they resolved."""
+        for observation in observations:
+            for contact in self._judge.contacts(observation):
+                self._collector.add(contact)
+                if observation.evidence in HANDSHAKES:
+                    self._contact_flows.add(contact)
+            if observation.evidence == "dns-answer":
+                self._resolved.add(observation, self._judge.app_of_answer(observation))
+
+    def _network_name(self, ip: bytes, vlan: int | None) -> str | None:
         network = self._config.networks.find(ip, vlan)
         return network.name if network is not None else None
 
-    def _take(self, observations: Iterable[Observation]) -> None:
-        """Judge observations, and keep in mind what they resolved."""
-        for observation in observations:
-            for contact in self._judge.contacts(observation):
-                self._incidents.add(contact)
-                if observation.evidence in HANDSHAKES:
-                    self._follow(contact)
-            if observation.evidence == "dns-answer":
-                answered = self._judge.answered(observation)
-                self._resolved.remember(observation, answered)
-
-    def _follow(self, contact: Contact) -> None:
-        """From now on the bytes of a contact's flow are counted, once for each ban."""
-        flow, ban = contact.observation.flow_id, contact.verdict.ban
-        if ban is None:
-            return
-        if flow not in self._flows and len(self._flows) >= FLOW_LIMIT:
-            self._left_out += 1
-            return
-        self._flows.setdefault(flow, {}).setdefault(ban.id, _Said(strip_frames(contact)))
-        self._wire.follow(flow)
-
-    def _ended(self, flow: Flow) -> None:
-        """Count a flow that is over, and judge it by its address where it has no name."""
-        for said in self._flows.pop(flow.flow_id, {}).values():
-            seen, spoken = said.contact.observation, (flow.bytes_out, flow.bytes_in)
-            asked = (seen.client_ip, seen.client_port) == (flow.client_ip, flow.client_port)
-            self._tell(said, spoken if asked else spoken[::-1])
-        self._survey.add(flow)
-        answer = self._resolved.known(flow, self._stayed)
-        if answer is None:
-            return
-        for contact in self._judge.contacts(answer, late=True):
-            self._incidents.add(contact)
-            self._incidents.add_bytes(contact, flow.bytes_out, flow.bytes_in)
-
-    def _stayed(self, answer: Observation, flow: Flow) -> bool:
-        """Whether a flow is of the device that had got the answer."""
+    def _is_same_device(self, answer: Observation, flow: Flow) -> bool:
+        """Whether the client of a flow is the device that got a DNS answer before."""
         if self._learned is None:
             return True
         ip, mac, vlan = answer.client_ip, answer.client_mac, answer.vlan
         return self._learned.is_same_device(ip, mac, vlan, answer.time, flow.first)
 
-    def _say(self) -> None:
-        """Tell what was said since the last time; flows that the table let go are left."""
-        for flow, contacts in list(self._flows.items()):
-            for said in contacts.values():
-                spoken = self._wire.bytes_of(said.contact.observation)
-                if spoken == (0, 0):
-                    self._flows.pop(flow, None)
-                else:
-                    self._tell(said, spoken)
-
-    def _tell(self, said: _Said, spoken: tuple[int, int]) -> None:
-        further = spoken[0] - said.bytes_out, spoken[1] - said.bytes_in
-        if further != (0, 0):
-            said.bytes_out, said.bytes_in = spoken
-            self._incidents.add_bytes(said.contact, *further)
-
-    def _count(self) -> None:
-        now = Counter(
+    def _anomalies(self) -> Counter[str]:
+        """What the tables of this engine counted so far."""
+        anomalies = Counter(
             {
-                "contact-flows-full": self._left_out,
+                "contact-flows-full": self._contact_flows.rejected,
                 "resolved-address-shared": self._resolved.shared,
-                "resolved-addresses-full": self._resolved.dropped,
+                "resolved-addresses-full": self._resolved.evicted,
             }
         )
         learned = self._learned
         if learned is not None:
-            now["device-address-shared"] = learned.shared_addresses
-            now["device-mac-shared"] = learned.shared_macs
-            now["device-claim-refused"] = learned.refused
-            now["devices-full"] = learned.evicted
-            now["proof-device-lost"] = learned.evidence_dropped
-        self._statistics.anomalies.update(now - self._counted)
-        self._counted = now
-
-
-def _survey(config: Config, coverage: Coverage, learned: LearnedBindings | None) -> Survey:
-    def locate(
-        ip: bytes, vlan: int | None, mac: bytes | None, time: int
-    ) -> tuple[Network | None, str]:
-        network = config.networks.find(ip, vlan)
-        if network is None:
-            return None, ""
-        binding = learned.past_binding(ip, mac, vlan, time) if learned is not None else None
-        return network, config.devices.identify(ip, mac, network, binding).id
-
-    def known(ip: bytes) -> str | None:
-        app = config.catalog.app_of_address(ip)
-        return app.category if app and app.category in BYPASS_CATEGORIES else None
-
-    def lasts(ip: bytes, vlan: int | None) -> bool:
-        return learned is None or not learned.has_bindings(ip, vlan)
-
-    return Survey(coverage, locate, known, lasts)
+            anomalies["device-address-shared"] = learned.shared_addresses
+            anomalies["device-mac-shared"] = learned.shared_macs
+            anomalies["device-claim-refused"] = learned.refused
+            anomalies["devices-full"] = learned.evicted
+            anomalies["proof-device-lost"] = learned.evidence_dropped
+        return anomalies

@@ -1,14 +1,15 @@
-"""Addresses that devices resolved for names of interest, to know a flow by later.
+"""Addresses that clients resolved names of interest to, to identify flows without a name.
 
-A flow that shows no name may go to an address that its device had asked for under one.
-That is the weakest evidence: the address may serve many names, and a name that the
-device resolved to it as well takes the evidence away, whichever was resolved first; those of
-no interest are remembered in the packet loop. Bounded by number and age; time is packet time.
+A flow that shows no name may go to an address that its client got in a DNS answer. That is the
+weakest evidence: many names may share the address. Another name that the client resolved to the
+same address takes the evidence away, whichever was resolved first; answers for uninteresting
+names are remembered by the packet loop. Tables are bounded by number and age, in packet time.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.flow import DNS_TTL_GRACE, Flow
@@ -17,136 +18,156 @@ from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 
 LIMIT = 65536
-"""Addresses of devices that are remembered; the oldest go first."""
+"""Pairs of a client and an address that are remembered; the least recent is evicted first."""
 
-FRAME_BYTES = 16 << 20
-"""Bytes of answers' packets that are kept as proof; answers beyond are remembered without."""
+MAX_FRAME_BYTES = 16 << 20
+"""Bytes of captured frames that are kept with answers; further answers are kept without."""
 
-LATER_FRAMES = 7
-"""Packets of later answers that are kept beside the first one, while that is in use."""
+MAX_ANSWERS = 8
+"""Answers of different apps or times that are remembered of one client and address."""
 
-READABLE = frozenset({"named", "encrypted-dns", "vpn", "relay", "tor"})
-"""Outcomes of flows that say themselves what they are."""
+MAX_RENEWAL_FRAMES = 7
+"""Frames of later answers that are kept beside those of the first, while it is in use."""
+
+SELF_EXPLAINING = frozenset({"named", "encrypted-dns", "vpn", "relay", "tor"})
+"""Name statuses of flows that need no resolved address."""
+
+
+class UninterestingAddresses(Protocol):
+    """Remembers addresses that clients resolved uninteresting names to."""
+
+    def answered(self, client: bytes, address: bytes, time: int) -> bool:
+        """Whether a client had an address for such a name at a time, in ns since the epoch."""
+        ...
+
+    def remember(self, client: bytes, address: bytes, time: int, until: int) -> None:
+        """Remember that a client had an address for such a name from one time to another."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
+    """An answer for a name of `app`; None is a name that no rule matches. `until` is when it
+    is no longer in use, in ns since the epoch."""
+
     observation: Observation
     app: str | None
     until: int
 
 
-Idle = Callable[[bytes, bytes, int], bool]
-"""Whether a client had an address for a name of no interest at a time, ns."""
+class ResolvedAddresses:
+    """The addresses that the clients of one capture resolved.
 
-
-Note = Callable[[bytes, bytes, int, int], None]
-"""Is told of a client and an address that it has for such a name, from when until when."""
-
-
-class Resolved:
-    """What the devices of one capture resolved, beside what `idle` says and `note` is told:
-    a client, an address that it has for a name of no interest, and from when until when.
-
-    `shared` counts flows whose address another app or name had as well, `dropped` what
-    was forgotten because there was too much.
+    `shared` counts flows whose address the client had for another app or name as well,
+    `evicted` the pairs of client and address that did not fit into the table.
     """
 
-    def __init__(
-        self,
-        idle: Idle = lambda client, address, time: False,
-        note: Note = lambda client, address, time, until: None,
-        limit: int = LIMIT,
-    ) -> None:
-        self._idle = idle
-        self._note = note
+    def __init__(self, uninteresting: UninterestingAddresses, limit: int = LIMIT) -> None:
+        self._uninteresting = uninteresting
         self._limit = limit
         self._answers: OrderedDict[tuple[bytes, bytes], list[_Answer]] = OrderedDict()
-        self._watched: set[bytes] = set()
-        self._bytes = 0
+        self._addresses: set[bytes] = set()
+        self._frame_bytes = 0
         self.shared = 0
-        self.dropped = 0
-
-    def remember(self, observation: Observation, answered: tuple[str, str] | None) -> None:
-        """Take an answer: `answered` is the app's id and the name that says so, None where it
-        is no app's, but has an address that one was or may yet be answered with."""
-        app, name = answered or (None, observation.name)
-        seen = observation
-        if name != seen.name:
-            seen = replace(seen, name=name)
-        if seen.frames and (app is None or self._bytes >= FRAME_BYTES):
-            seen = replace(seen, frames=())
-        for text, ttl in observation.dns.answers if observation.dns else ():
-            address = parse_ip(text)
-            assert address is not None
-            key = observation.client_ip, address
-            until = observation.time + ttl * 1_000_000_000 + DNS_TTL_GRACE
-            if app is None and address not in self._watched:
-                self._note(*key, observation.time, until)
-                continue
-            answers = self._answers.setdefault(key, [])
-            self._answers.move_to_end(key)
-            for at, each in enumerate(answers):
-                if each.app == app and observation.time <= each.until:
-                    # Asked again while the answer was in use: one time, from the first on.
-                    first = self._proven(each.observation, seen.frames)
-                    answers[at] = _Answer(first, app, max(until, each.until))
-                    break
-            else:
-                self._bytes += _size(seen) - sum(_size(old.observation) for old in answers[:-7])
-                answers[:] = [*answers[-7:], _Answer(seen, app, until)]
-            self._watched.add(address)
-        while len(self._answers) > self._limit:
-            _, gone = self._answers.popitem(last=False)
-            self._bytes -= sum(_size(old.observation) for old in gone)
-            self.dropped += 1
-        if len(self._watched) > 4 * self._limit:
-            self._watched = {address for _, address in self._answers}
-
-    def _proven(self, first: Observation, frames: tuple[Frame, ...]) -> Observation:
-        """An answer with the packets of a later one, which it takes to prove that it was in
-        use still; of many later ones the last."""
-        known = first.frames
-        if not known or not frames:
-            return first
-        proven = replace(first, frames=(*known[:1], *(*known[1:], *frames)[-LATER_FRAMES:]))
-        self._bytes += _size(proven) - _size(first)
-        return proven
-
-    def watches(self, address: bytes) -> bool:
-        """Whether a packed address was resolved for an app."""
-        return address in self._watched
+        self.evicted = 0
 
     def __len__(self) -> int:
         return len(self._answers)
 
+    def add(self, answer: Observation, matched: tuple[str, str] | None) -> None:
+        """Remember the addresses of a DNS answer.
+
+        `matched` is the id of the app that it is for and the name that a rule matched. Where it
+        is None, no rule matches; such an answer matters only where it has an address that was
+        resolved for an app before.
+        """
+        app, name = matched or (None, answer.name)
+        observation = answer
+        if name != observation.name:
+            observation = replace(observation, name=name)
+        if observation.frames and (app is None or self._frame_bytes >= MAX_FRAME_BYTES):
+            observation = replace(observation, frames=())
+        for text, ttl in answer.dns.answers if answer.dns else ():
+            address = parse_ip(text)
+            assert address is not None
+            until = answer.time + ttl * 1_000_000_000 + DNS_TTL_GRACE
+            if app is None and address not in self._addresses:
+                self._uninteresting.remember(answer.client_ip, address, answer.time, until)
+            else:
+                self._remember((answer.client_ip, address), _Answer(observation, app, until))
+        self._evict()
+
+    def _remember(self, key: tuple[bytes, bytes], new: _Answer) -> None:
+        """Add an answer for a client and an address, or prolong an answer that is in use."""
+        answers = self._answers.setdefault(key, [])
+        self._answers.move_to_end(key)
+        self._addresses.add(key[1])
+        for index, old in enumerate(answers):
+            if old.app == new.app and new.observation.time <= old.until:
+                # The client asked again while the answer was in use: this counts as one answer.
+                first = self._with_renewal(old.observation, new.observation.frames)
+                answers[index] = _Answer(first, old.app, max(new.until, old.until))
+                return
+        evicted = answers[: -(MAX_ANSWERS - 1)]
+        self._frame_bytes += _size(new.observation) - _total_size(evicted)
+        answers[:] = [*answers[-(MAX_ANSWERS - 1) :], new]
+
+    def _with_renewal(self, first: Observation, frames: tuple[Frame, ...]) -> Observation:
+        """The first answer with the frames of a later one, which prove that it was still in
+        use. Of many later frames the last are kept."""
+        known = first.frames
+        if not known or not frames:
+            return first
+        later = (*known[1:], *frames)[-MAX_RENEWAL_FRAMES:]
+        renewed = replace(first, frames=(*known[:1], *later))
+        self._frame_bytes += _size(renewed) - _size(first)
+        return renewed
+
+    def _evict(self) -> None:
+        while len(self._answers) > self._limit:
+            _, evicted = self._answers.popitem(last=False)
+            self._frame_bytes -= _total_size(evicted)
+            self.evicted += 1
+        if len(self._addresses) > 4 * self._limit:
+            self._addresses = {address for _, address in self._answers}
+
+    def is_of_interest(self, address: bytes) -> bool:
+        """Whether a packed address was resolved for an app."""
+        return address in self._addresses
+
     @staticmethod
-    def concerns(message: Message) -> bool:
-        """Whether a message is an answer with addresses."""
+    def has_addresses(message: Message) -> bool:
+        """Whether a message is a DNS answer with addresses."""
         return message.dns is not None and bool(message.dns.answers)
 
-    def known(
+    def identify(
         self,
         flow: Flow,
-        stayed: Callable[[Observation, Flow], bool] = lambda answer, flow: True,
+        is_same_device: Callable[[Observation, Flow], bool] = lambda answer, flow: True,
     ) -> Observation | None:
-        """What a flow without a readable name is known by, None where nothing is, or where
-        another app or name had the address at that time. `stayed` says whether the client's
-        address was still with the device that had got an answer."""
-        if flow.name_status in READABLE:
+        """The name that a flow without one goes to, by its server's address.
+
+        None where no answer was in use when the flow began, or where the client had the address
+        for another app or name as well. `is_same_device` says whether the client of the flow
+        is the device that got an answer.
+        """
+        if flow.name_status in SELF_EXPLAINING:
             return None
         answers = self._answers.get((flow.client_ip, flow.server_ip), ())
-        live = [
-            one
-            for one in answers
-            if one.observation.time <= flow.first <= one.until and stayed(one.observation, flow)
+        in_use = [
+            each
+            for each in answers
+            if each.observation.time <= flow.first <= each.until
+            and is_same_device(each.observation, flow)
         ]
-        if not live or live[0].app is None:
+        if not in_use or in_use[0].app is None:
             return None
-        if len(live) > 1 or self._idle(flow.client_ip, flow.server_ip, flow.first):
+        if len(in_use) > 1 or self._uninteresting.answered(
+            flow.client_ip, flow.server_ip, flow.first
+        ):
             self.shared += 1
             return None
-        answer = live[0].observation
+        answer = in_use[0].observation
         return replace(
             answer,
             time=flow.first,
@@ -164,3 +185,7 @@ class Resolved:
 
 def _size(observation: Observation) -> int:
     return sum(len(frame.data) for frame in observation.frames)
+
+
+def _total_size(answers: list[_Answer]) -> int:
+    return sum(_size(answer.observation) for answer in answers)

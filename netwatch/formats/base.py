@@ -12,7 +12,7 @@ from typing import Any, Protocol, TextIO
 
 from netwatch.core.alert import Alert, AlertRecord, RecordKind
 from netwatch.core.observation import Observation
-from netwatch.coverage.counts import Report
+from netwatch.coverage.counts import CoverageReport
 
 Renderer = Callable[[AlertRecord], str]
 """Renders an alert's record as one line, without a line terminator."""
@@ -36,7 +36,7 @@ class Writer(Protocol):
         """Write one alert."""
         ...
 
-    def coverage(self, report: Report, everything: bool) -> bool:
+    def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write the report of blind spots after all alerts. Returns False if the format cannot
         express it. Formats for people omit most devices unless `everything` is set."""
         ...

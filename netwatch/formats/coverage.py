@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from netwatch.coverage.counts import SCHEMA, Report, Share
+from netwatch.coverage.counts import SCHEMA, CoverageReport, FlowCounts
 
 COLUMNS = ("network", "device", "flows", "named", "share", "not named, by reason")
 """The columns of a row of `report_rows`."""
@@ -12,7 +12,7 @@ DEVICES_SHOWN = 10
 """Devices listed a network, those with most unnamed flows first, unless all are requested."""
 
 
-def report_record(report: Report) -> dict[str, Any]:
+def report_record(report: CoverageReport) -> dict[str, Any]:
     """The JSON record of a report. Reasons that did not occur are omitted from ``unnamed``."""
     return {
         "schema": SCHEMA,
@@ -37,11 +37,11 @@ def report_record(report: Report) -> dict[str, Any]:
     }
 
 
-def _share(share: Share) -> dict[str, Any]:
+def _share(share: FlowCounts) -> dict[str, Any]:
     return {"flows": share.flows, "named": share.named, "unnamed": dict(share.unnamed)}
 
 
-def report_rows(report: Report, everything: bool) -> Iterator[tuple[str, ...]]:
+def report_rows(report: CoverageReport, everything: bool) -> Iterator[tuple[str, ...]]:
     """The rows of a table with the columns `COLUMNS`: each network, followed by its devices with
     most unnamed flows first, then the clients outside all networks. Unless `everything` is set,
     at most `DEVICES_SHOWN` devices a network are listed, and only those with unnamed flows."""
@@ -63,17 +63,17 @@ def report_rows(report: Report, everything: bool) -> Iterator[tuple[str, ...]]:
         yield ("outside", "", *_cells([report.outside]))
 
 
-def _blindest(row: tuple[str, Share]) -> tuple[int, int, str]:
+def _blindest(row: tuple[str, FlowCounts]) -> tuple[int, int, str]:
     device, share = row
     return share.named - share.flows, -share.flows, device
 
 
-def _cells(shares: Sequence[Share]) -> tuple[str, ...]:
-    total = Share.sum(shares)
+def _cells(shares: Sequence[FlowCounts]) -> tuple[str, ...]:
+    total = FlowCounts.sum(shares)
     return f"{total.flows:,}", f"{total.named:,}", f"{total.percent} %", reasons(total)
 
 
-def reasons(share: Share) -> str:
+def reasons(share: FlowCounts) -> str:
     """The numbers of unnamed flows by reason, the most frequent reason first."""
     ranked = sorted(share.unnamed.items(), key=lambda item: -item[1])
     return ", ".join(f"{reason} {count:,}" for reason, count in ranked)

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from netwatch.core.alert import Alert, AlertRecord, RecordKind
 from netwatch.core.observation import Observation
-from netwatch.coverage.counts import Report
+from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
 from netwatch.formats.values import endpoint, epoch_ns, escaped
 
@@ -178,7 +178,7 @@ class CsvWriter:
         self._write_header(ALERT_COLUMNS)
         self._writer.writerow(alert_row(jsonl.alert_record(alert)))
 
-    def coverage(self, report: Report, everything: bool) -> bool:
+    def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write nothing: the rows of the report would not match the header."""
         return False
 

@@ -17,7 +17,7 @@ except ImportError:
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert, EvidenceItem, RecordKind
 from netwatch.core.verdict import Ban, Exemption
-from netwatch.coverage.counts import Report
+from netwatch.coverage.counts import CoverageReport
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line, observation_community_id, rfc3339
 
@@ -207,7 +207,7 @@ class JsonlWriter:
         """Write one alert."""
         self._stream.write(json_line(alert_record(alert)) + "\n")
 
-    def coverage(self, report: Report, everything: bool) -> bool:
+    def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write the complete report, whatever `everything` is."""
         self._stream.write(json_line(report_record(report)) + "\n")
         return True

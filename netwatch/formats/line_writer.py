@@ -4,7 +4,7 @@ from typing import TextIO
 
 from netwatch.core.alert import Alert, RecordKind
 from netwatch.core.observation import Observation
-from netwatch.coverage.counts import Report
+from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
 from netwatch.formats.base import ObservationRenderer, Renderer
 
@@ -33,7 +33,7 @@ class LineWriter:
         """Write one alert."""
         self._stream.write(self._render_alert(jsonl.alert_record(alert)) + "\n")
 
-    def coverage(self, report: Report, everything: bool) -> bool:
+    def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write nothing: the formats for SIEMs express events, not reports."""
         return False
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from netwatch.core.addresses import ip_text
 from netwatch.core.alert import Alert, RecordKind
 from netwatch.core.observation import Observation
-from netwatch.coverage.counts import Report
+from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import coverage
 from netwatch.formats.values import endpoint, escaped, rfc3339
 
@@ -90,7 +90,7 @@ class TableWriter:
         self._has_alerts = True
         console.print(table)
 
-    def coverage(self, report: Report, everything: bool) -> bool:
+    def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write a table of networks and devices, separated from the alerts by an empty line."""
         from rich.table import Table
 

@@ -21,7 +21,7 @@ from netwatch.capture import privileges
 from netwatch.config import Config, load
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
-from netwatch.coverage.counts import Report
+from netwatch.coverage.counts import CoverageReport
 from netwatch.delivery.delivery import Delivery
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.aggregator import Aggregator, Parts
@@ -105,7 +105,7 @@ class RunResult:
 
     statistics: RunStatistics
     incidents: OpenIncidents
-    coverage: Report
+    coverage: CoverageReport
     evidence: EvidenceFolder | None
     losses: Losses
     seconds: float

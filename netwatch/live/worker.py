@@ -101,7 +101,7 @@ class Worker:
             self._findings,
             self._coverage,
             keep_frames=options.keep_frames,
-            relay=self._share_claims if shares_claims else _ignore_claims,
+            share_claim=self._share_claims if shares_claims else None,
         )
         self._clock = PacketClock(options.live)
         self._config_serial = 0
@@ -123,7 +123,7 @@ class Worker:
             error = str(failure)
         except _Stopped:
             pass
-        self._engine.end()
+        self._engine.finish()
         self._send_findings(self._clock.now(time.monotonic_ns()) or 0)
         self._send_report(with_coverage=True, required=True)
         self._channel.send(WorkerEnded(error), required=True)
@@ -172,7 +172,7 @@ class Worker:
         if self._live:
             name = block.interfaces[0].name or name
         # A block without packets is processed too: it ends what waits for further packets.
-        self._engine.block(block, name)
+        self._engine.process(block, name)
         self._send_findings(packet_time)
         self._do_periodic_work(at)
 
@@ -199,11 +199,11 @@ class Worker:
         if now is not None and (
             settle_due or now - (self._settled_at or now) >= SETTLE_PACKET_TIME
         ):
-            self._engine.settle(now)
+            self._engine.checkpoint(now)
             self._settled_at = now
             self._send_findings(now)
         if settle_due or at >= self._next_report:
-            self._engine.count()
+            self._engine.update_statistics()
             self._next_report = at + REPORT_INTERVAL
             self._send_report(with_coverage=settle_due)
         if settle_due:
@@ -238,7 +238,7 @@ class Worker:
                 findings_lost=self._findings_lost,
                 bytes_queued=self._channel.queued,
                 last_packet=self._last_packet,
-                tables=self._engine.tables(),
+                tables=self._engine.table_usage(),
                 coverage=self._coverage if with_coverage else None,
             ),
             required=required,
@@ -255,10 +255,6 @@ def _end_with_parent() -> None:
     block."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-
-def _ignore_claims(packet: Packet, message: Message) -> None:
-    """There is no other worker that could use the claims."""
 
 
 def main(worker: Worker) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
-from netwatch.coverage.counts import Coverage, Share
+from netwatch.coverage.counts import Coverage, FlowCounts
 from netwatch.live.channel import Channel, pair
 from netwatch.live.messages import StatusReport, Stop, WorkerEnded, WorkerOptions
 from netwatch.live.source_openers import SourceOpener
@@ -137,9 +137,9 @@ class WorkerPool:
             total.merge(coverage)
         return total
 
-    def flows(self) -> Share:
+    def flows(self) -> FlowCounts:
         """The flows of all workers by reading alone, as last reported."""
-        return Share.sum(coverage.total() for coverage in self._coverages if coverage)
+        return FlowCounts.sum(coverage.total() for coverage in self._coverages if coverage)
 
     @property
     def dropped(self) -> int:

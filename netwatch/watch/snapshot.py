@@ -83,7 +83,7 @@ class Snapshot:
     `clock_steps` counts how often the clock of the packets was set, `state_failures` how
     often the state file could not be written. `without_verdict` counts contacts to which no
     ban applies, by the reason. `flows` counts ended flows by their reading
-    (`netwatch.coverage.readings`). `incidents` counts the reported incidents by verdict,
+    (`netwatch.coverage.visibility`). `incidents` counts the reported incidents by verdict,
     `open_incidents` those of them that are open now. `recent` has the last alert of each of
     the most recently reported incidents, newest first; `apps` and `devices` those with most
     contacts.

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import bpf_machine
-from support.captures import block, timed
+from support.captures import block, dissector, timed
 from support.frames import ETHERNET, LINKS, tcp, udp
 from support.office import configured
 from support.paths import ROOT, SHARED
@@ -30,11 +30,9 @@ from netwatch.core.alert import Sensor
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
-from netwatch.dissect.dissector import Dissector
 from netwatch.engine import observe as wire
 from netwatch.engine import pipeline
 from netwatch.formats import jsonl
-from netwatch.protocols import PROTOCOLS, looks_like
 
 SNAPLEN = 262144
 SAMPLES = sorted((ROOT / "pcaps").glob("*.pcap"))
@@ -219,9 +217,7 @@ class Filtered:
 
 def told(blocks: list[Block]) -> tuple[list, list, dict]:
     """Observations, flows and names counted of blocks, in full."""
-    reader = Dissector(
-        PROTOCOLS, looks_like, name_status=lambda message: NAME_STATUSES.index("ech")
-    )
+    reader = dissector(name_status=lambda message: NAME_STATUSES.index("ech"))
     names, flows = [], []
     for each in blocks:
         for pair in reader.messages(each, "test"):
@@ -229,8 +225,8 @@ def told(blocks: list[Block]) -> tuple[list, list, dict]:
         flows += reader.flows()
     for pair in reader.flush():
         names += wire.observe(*pair)
-    flows += reader.finish()
-    return names, flows, reader.shown()
+    flows += reader.end_flows()
+    return names, flows, reader.names_by_evidence()
 
 
 def same(blocks: list[Block]) -> tuple[int, int, int]:
@@ -305,7 +301,7 @@ def test_incidents_and_coverage_are_the_same(
         monkeypatch.setattr(wire, "open_source", opener)
         alerts, counts, statistics = [], Coverage(), RunStatistics()
         for path in paths:
-            found = pipeline.scan(find([path]), office, statistics, None, counts)
+            found = pipeline.scan(find([path]), office, statistics, coverage=counts)
             found_alerts = found.alerts(office.geo, Sensor("s", "0"))
             alerts += [jsonl.alert_record(alert) for alert in found_alerts]
         report = counts.report(0, {})

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.captures import CallableConsumer
 from support.loopback import TIMEOUT, needs
 
 from netwatch.capture.files import find
@@ -21,7 +22,9 @@ from netwatch.core.addresses import mac_text, parse_ip
 from netwatch.core.message import LEARNING_SOURCES, AddressClaim, Message
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
-from netwatch.engine.observe import Wire
+from netwatch.dissect.consumer import DissectorOptions
+from netwatch.engine.capture_files import read_blocks
+from netwatch.engine.observe import Observer
 from netwatch.inventory.learned import LearnedBindings
 
 pytestmark = needs("dnsmasq", "udhcpc", "dhclient", "ip", "ping")
@@ -169,10 +172,11 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
                 leased.append((packet.time, claim, binding.hostname))
 
     statistics = RunStatistics()
-    wire = Wire(statistics, learning=LEARNING_SOURCES, claimed=claimed)
-    for found in find([str(network.capture)]):
-        assert list(wire.read(found)) == []
-    wire.close()
+    consumer = CallableConsumer(address_claimed=claimed)
+    observer = Observer(consumer, statistics, DissectorOptions(learn_from=LEARNING_SOURCES))
+    for captured, source in read_blocks(find([str(network.capture)]), statistics):
+        assert list(observer.observations(captured, source)) == []
+    observer.close()
     assert {"dhcp-option", "dhcpv6-option", "nd-option"} & set(statistics.anomalies) == set()
     assert kinds >= {("release", 4), ("release", 16), ("announcement", 4)}
     for ip in (LENT, LENT6):

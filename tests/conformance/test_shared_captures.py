@@ -22,7 +22,7 @@ from support.conformance_scoring import (
 from netwatch.capture.files import find
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
-from netwatch.engine import observe as wire
+from netwatch.engine.capture_files import group_files
 
 pytestmark = pytest.mark.skipif(not EXPECTED.exists(), reason="the captures are not at hand")
 
@@ -98,10 +98,10 @@ def test_all_at_once_ends_well_in_bounded_memory(command: str, jobs_: str) -> No
 
 
 def test_several_workers_read_the_same() -> None:
-    found = list(wire.captures(find([str(CAPTURES)]), continuous=False))
+    found = list(group_files(find([str(CAPTURES)]), continuous=False))
     one, two = RunStatistics(), RunStatistics()
     alone_ = [(each.source, each.packet, each.name) for each in jobs.names(found, one)]
-    both = [(each.source, each.packet, each.name) for each in jobs.names(found, two, 2)]
+    both = [(each.source, each.packet, each.name) for each in jobs.names(found, two, workers=2)]
     assert alone_ == both
     assert one == two
     assert {Path(path).suffix for path in one.skipped} <= {".md", ".jsonl", ".py"}

@@ -12,12 +12,10 @@ from scapy.layers.dhcp6 import DHCP6_Reply, DHCP6_Request
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import IPv6
 from support import tshark
-from support.captures import Frames, block, pcap
+from support.captures import Frames, block, dissector, pcap
 
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.message import LEARNING_SOURCES, AddressClaim
-from netwatch.dissect.dissector import Dissector
-from netwatch.protocols import PROTOCOLS, looks_like
 
 pytestmark = tshark.needed
 
@@ -73,7 +71,7 @@ def relay(link: Segment, client: Host, name: str, hops: int) -> None:
 
 def claims(frames: Frames) -> list[tuple[int, AddressClaim]]:
     """What is claimed, with the number of the packet."""
-    by = Dissector(PROTOCOLS, looks_like, learning=LEARNING_SOURCES)
+    by = dissector(learn_from=LEARNING_SOURCES)
     found = by.messages(block(frames), "test")
     told = [(packet.number, claim) for packet, message in found for claim in message.claims]
     assert set(by.anomalies()) <= {"not-ip", "transport-unknown"}

@@ -1,4 +1,4 @@
-"""Blocks in, messages out: however a message is cut, it is told once, with its ends."""
+"""Blocks in, messages out: however a message is cut, it comes once, with its addresses."""
 
 import itertools
 import random
@@ -23,7 +23,7 @@ RAW = 101
 
 
 def real_hello(name: str) -> bytes:
-    """The first flight of OpenSSL, by way of the ssl module."""
+    """The first flight of OpenSSL, from the ssl module."""
     sent = ssl.MemoryBIO()
     context = ssl.create_default_context()
     client = context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
@@ -50,7 +50,7 @@ LOOKUP = len(QUERY).to_bytes(2, "big") + QUERY
 
 @dataclass
 class Cut:
-    """A message in segments: packets of one link type, and the ends they are between."""
+    """A message in segments: frames of one link type, the client and server, and the port."""
 
     link: Link
     frames: list[bytes]
@@ -61,8 +61,8 @@ class Cut:
 
 @st.composite
 def cut(draw: st.DrawFn, data: bytes, port: int, *, syn: bool | None = None) -> Cut:
-    """`data` cut anywhere, shuffled, some of it twice, with and without the SYN (for sure
-    with or without where `syn` says), on any link type, from any sequence number."""
+    """`data` cut anywhere, shuffled, with retransmissions, with or without the SYN (as `syn`
+    says, if it is given), on any link type, from any sequence number."""
     link = draw(st.sampled_from(LINKS))
     version = draw(st.sampled_from(sorted(link.before)))
     client, server = (CLIENT, SERVER) if version == 4 else (CLIENT6, SERVER6)
@@ -90,19 +90,19 @@ def check(drawn: Cut, evidence: str) -> None:
 
 @settings(max_examples=300)
 @given(st.sampled_from(sorted(HELLOS)).flatmap(lambda name: cut(HELLOS[name], 8443)))
-def test_a_hello_however_cut_is_told_once(drawn: Cut) -> None:
+def test_a_hello_however_cut_comes_once(drawn: Cut) -> None:
     check(drawn, "tls-sni")
 
 
 @settings(max_examples=200)
 @given(st.sampled_from(sorted(REQUESTS)).flatmap(lambda name: cut(REQUESTS[name], 8080)))
-def test_a_request_however_cut_is_told_once(drawn: Cut) -> None:
+def test_a_request_however_cut_comes_once(drawn: Cut) -> None:
     check(drawn, "http-host")
 
 
 @settings(max_examples=200)
 @given(cut(LOOKUP, 53, syn=True))
-def test_a_lookup_over_tcp_however_cut_is_told_once(drawn: Cut) -> None:
+def test_a_lookup_over_tcp_however_cut_comes_once(drawn: Cut) -> None:
     check(drawn, "dns-query")
 
 
@@ -128,7 +128,7 @@ def test_a_hello_byte_by_byte() -> None:
 
 
 @pytest.mark.parametrize("order", [(1, 0, 2), (1, 2, 0), (2, 1, 0)])
-def test_a_byte_of_a_hello_is_not_taken_for_the_start_of_one(order: tuple[int, ...]) -> None:
+def test_a_byte_of_a_hello_is_not_mistaken_for_the_start_of_one(order: tuple[int, ...]) -> None:
     hello = HELLOS["post-quantum"]
     at = hello.index(b"\x16", 100)
     cuts = (0, at, at + 1, len(hello))
@@ -137,7 +137,7 @@ def test_a_byte_of_a_hello_is_not_taken_for_the_start_of_one(order: tuple[int, .
     assert [each.name for each in found] == [NAME]
 
 
-def test_lookups_over_tcp_pipelined_with_lengths_of_their_own() -> None:
+def test_pipelined_lookups_over_tcp_in_segments_of_any_size() -> None:
     names = [f"n{n}.example.org" for n in range(5)]
     queries = [messages.query(n, name, "A") for n, name in enumerate(names)]
     data = b"".join(len(query).to_bytes(2, "big") + query for query in queries)
@@ -149,7 +149,7 @@ def test_lookups_over_tcp_pipelined_with_lengths_of_their_own() -> None:
         assert [each.name for each in observed(timed(packets), RAW)] == names, size
 
 
-def test_requests_one_after_the_other() -> None:
+def test_requests_on_a_persistent_connection() -> None:
     packets, seq = [tcp(flags="S", seq=1000, dport=80)], 1001
     names = [f"n{n}.example.org" for n in range(5)]
     for name in names:
@@ -161,36 +161,36 @@ def test_requests_one_after_the_other() -> None:
     assert [each.name for each in observed(timed(packets), RAW)] == names
 
 
-def test_a_hello_cut_by_the_snap_length_is_told_if_the_name_is_there() -> None:
+def test_a_hello_cut_by_the_snap_length_is_read_if_it_has_the_name() -> None:
     hello = HELLOS["browser"]
-    there = hello.index(NAME.encode()) + len(NAME)
+    end = hello.index(NAME.encode()) + len(NAME)
     for snap in range(40, 40 + len(hello), 7):
         found = observed(timed([tcp(hello)]), RAW, snap=snap)
-        assert [each.name for each in found] == ([NAME] if snap >= 40 + there else [])
+        assert [each.name for each in found] == ([NAME] if snap >= 40 + end else [])
 
 
-def test_a_hello_that_never_ends_is_told_at_the_end_of_the_capture() -> None:
+def test_an_incomplete_hello_is_read_at_the_end_of_the_capture() -> None:
     hello = HELLOS["post-quantum"]
-    there = hello.index(NAME.encode()) + len(NAME)
-    by = dissector()
-    first = list(by.messages(block(timed([tcp(hello[:there])]), RAW), "test"))
-    ((packet, message),) = by.flush()
+    end = hello.index(NAME.encode()) + len(NAME)
+    reader = dissector()
+    first = list(reader.messages(block(timed([tcp(hello[:end])]), RAW), "test"))
+    ((packet, message),) = reader.flush()
     assert first == []
     assert (packet.number, message.names[0].name) == (1, NAME)
-    assert by.anomalies() == {"tls-hello-cut": 1}
+    assert reader.anomalies() == {"tls-hello-cut": 1}
 
 
 def test_a_hello_over_two_blocks() -> None:
     hello = HELLOS["post-quantum"]
-    by = dissector()
+    reader = dissector()
     first = block(timed([tcp(hello[:1400])]), RAW)
     second = block(timed([tcp(hello[1400:], seq=2401)]), RAW, first=2)
-    assert list(by.messages(first, "a")) == []
-    ((packet, message),) = by.messages(second, "b")
+    assert list(reader.messages(first, "a")) == []
+    ((packet, message),) = reader.messages(second, "b")
     assert (packet.source, packet.number, message.names[0].name) == ("b", 2, NAME)
 
 
-def test_bytes_are_those_of_the_client_whichever_end_is_greater() -> None:
+def test_bytes_are_counted_from_the_client_whichever_address_is_greater() -> None:
     for client, server in ((CLIENT, SERVER), (SERVER, CLIENT)):
         back = {"src": server, "sport": 443, "dst": client, "dport": 50000}
         packets = [
@@ -198,31 +198,30 @@ def test_bytes_are_those_of_the_client_whichever_end_is_greater() -> None:
             tcp(HELLOS["browser"], src=client, dst=server),
             tcp(b"\x17" * 700, seq=501, **back),
         ]
-        by = dissector()
-        (found,) = observed(timed(packets), RAW, by=by)
-        assert by.bytes_of(found) == (len(HELLOS["browser"]), 700)
+        reader = dissector()
+        (found,) = observed(timed(packets), RAW, by=reader)
+        assert reader.bytes_of(found) == (len(HELLOS["browser"]), 700)
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
 def test_all_protocols_on_every_link(link: Link) -> None:
     wire = mixed(link=link)
     found = observed(sorted(wire.frames), link.number)
-    told = [(each.evidence, ip_text(each.client_ip), each.name) for each in found]
-    assert sorted(told) == sorted(shown(wire).elements())
+    names = [(each.evidence, ip_text(each.client_ip), each.name) for each in found]
+    assert sorted(names) == sorted(shown(wire).elements())
 
 
-def test_what_is_not_wanted_is_counted_and_not_told() -> None:
+def test_unwanted_messages_are_counted_and_dropped() -> None:
     wire = mixed()
-    plain = observed(wire.frames)
-    by = dissector(lambda message: any(shown.name[:4] == "one." for shown in message.names))
-    wanted = observed(wire.frames, by=by)
+    everything = observed(wire.frames)
+    reader = dissector(lambda message: any(shown.name[:4] == "one." for shown in message.names))
+    wanted = observed(wire.frames, by=reader)
     assert {each.name for each in wanted} == {"one.example.org"}
-    assert [blank(each) for each in plain if each in wanted] == [blank(each) for each in wanted]
-    total = sum(by.shown().values())
-    assert total == len(plain)
+    assert [key(each) for each in everything if each in wanted] == [key(each) for each in wanted]
+    assert sum(reader.names_by_evidence().values()) == len(everything)
 
 
-def blank(each: Observation) -> tuple[object, ...]:
+def key(each: Observation) -> tuple[object, ...]:
     return each.evidence, each.name, each.client_ip, each.packet
 
 
@@ -251,7 +250,7 @@ PAYLOADS = st.one_of(
     ),
     st.sampled_from([1 << 18, 60, 100]),
 )
-def test_any_payload_ends_in_names_or_counts(
+def test_any_payload_gives_valid_names_and_counts(
     packets: list[tuple[str, int, int, bool, bytes]], snap: int
 ) -> None:
     frames = []
@@ -259,37 +258,39 @@ def test_any_payload_ends_in_names_or_counts(
         ends = (CLIENT, 50000, SERVER, port) if not back else (SERVER, port, CLIENT, 50000)
         places = dict(zip(("src", "sport", "dst", "dport"), ends, strict=True))
         frames.append(udp(data, **places) if kind == "u" else tcp(data, seq=seq, **places))
-    by = dissector()
-    found = observed(timed(frames), RAW, snap=snap, by=by)
-    assert by.loop.packets == len(frames)
-    assert sum(by.shown().values()) == len(found)
+    reader = dissector()
+    found = observed(timed(frames), RAW, snap=snap, by=reader)
+    assert reader.kernel.packets == len(frames)
+    assert sum(reader.names_by_evidence().values()) == len(found)
     for each in found:
         assert each.name.isprintable()
         assert each.name.isascii()
 
 
-def test_ten_thousand_half_hellos_stay_within_the_limits() -> None:
+def test_ten_thousand_incomplete_hellos_stay_within_the_limits() -> None:
     head = HELLOS["post-quantum"][:300]
     pattern = tcp(head)
     frames: Frames = timed(
         pattern[:20] + number.to_bytes(2, "big") + pattern[22:] for number in range(10_000)
     )
-    by = dissector()
-    found = [each for pair in by.messages(block(frames, RAW), "test") for each in observe(*pair)]
-    anomalies = by.anomalies()
+    reader = dissector()
+    found = [
+        each for pair in reader.messages(block(frames, RAW), "test") for each in observe(*pair)
+    ]
+    anomalies = reader.anomalies()
     assert anomalies["tcp-streams-full"] == 10_000 - 4096
-    found += [each for pair in by.flush() for each in observe(*pair)]
+    found += [each for pair in reader.flush() for each in observe(*pair)]
     assert {each.name for each in found} <= {NAME}
 
 
-def test_tables_tell_how_full_they_are() -> None:
-    by = dissector()
-    begun = [tcp(HELLOS["post-quantum"][:1000], sport=50000 + number) for number in range(3)]
-    assert list(by.messages(block(list(timed(begun)), RAW), "test")) == []
-    told = by.tables()
-    assert told["flows"] == (3, 65536, 0)
-    assert told["streams"] == (3, 4096, 0)
-    assert told["fragments"] == (0, 1024, 0)
-    assert told["handshakes"][0] == 0
-    list(by.flush())
-    assert by.tables()["streams"][0] == 0
+def test_table_usage() -> None:
+    reader = dissector()
+    incomplete = [tcp(HELLOS["post-quantum"][:1000], sport=50000 + number) for number in range(3)]
+    assert list(reader.messages(block(list(timed(incomplete)), RAW), "test")) == []
+    usage = reader.table_usage()
+    assert usage["flows"] == (3, 65536, 0)
+    assert usage["streams"] == (3, 4096, 0)
+    assert usage["fragments"] == (0, 1024, 0)
+    assert usage["handshakes"].entries == 0
+    list(reader.flush())
+    assert reader.table_usage()["streams"].entries == 0

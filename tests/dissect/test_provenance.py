@@ -1,4 +1,4 @@
-"""Packets that unfinished messages came in: what is kept, for how long, and how much."""
+"""Frames that prove messages: which are buffered, for how long, and how many at most."""
 
 import random
 
@@ -8,81 +8,79 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.alerts import SECOND, frame
-from support.captures import START, block, timed
+from support.captures import START, block, dissector, timed
 from support.frames import SERVER, tcp, udp
 
-from netwatch.dissect.dissector import Dissector
-from netwatch.dissect.provenance import Trails
-from netwatch.protocols import PROTOCOLS, looks_like
+from netwatch.dissect.provenance import FrameBuffer
 
 RAW = 101
 
 
-def test_what_is_kept_comes_back_in_its_order_until_it_is_forgotten() -> None:
-    trails = Trails()
-    trails.follow("a", 0, (frame(2),))
-    trails.follow("b", 0, (frame(3),))
-    trails.follow("a", 1, (frame(1), frame(4)))
-    assert [each.number for each in trails.of("a")] == [2, 1, 4]
-    trails.forget("a")
-    assert trails.of("a") == ()
-    assert len(trails.of("b")) == 1
-    assert trails.lost == 0
+def test_frames_come_back_in_their_order_until_they_are_discarded() -> None:
+    buffer = FrameBuffer()
+    buffer.append("a", 0, (frame(2),))
+    buffer.append("b", 0, (frame(3),))
+    buffer.append("a", 1, (frame(1), frame(4)))
+    assert [each.number for each in buffer.frames("a")] == [2, 1, 4]
+    buffer.discard("a")
+    assert buffer.frames("a") == ()
+    assert len(buffer.frames("b")) == 1
+    assert buffer.evicted == 0
 
 
-def test_a_packet_is_kept_once() -> None:
-    trails = Trails()
-    trails.follow("a", 0, (frame(1),))
-    trails.follow("a", 0, (frame(1), frame(2)))
-    assert [each.number for each in trails.of("a")] == [1, 2]
+def test_a_frame_is_buffered_once() -> None:
+    buffer = FrameBuffer()
+    buffer.append("a", 0, (frame(1),))
+    buffer.append("a", 0, (frame(1), frame(2)))
+    assert [each.number for each in buffer.frames("a")] == [1, 2]
 
 
-def test_more_trails_than_the_limit_lose_the_least_recent() -> None:
-    trails = Trails(limit=2)
+def test_of_too_many_entries_the_least_recent_is_evicted() -> None:
+    buffer = FrameBuffer(max_entries=2)
     for number, key in enumerate("abac"):
-        trails.follow(key, 0, (frame(number),))
-    assert [len(trails.of(key)) for key in "abc"] == [2, 0, 1]
-    assert trails.lost == 1
+        buffer.append(key, 0, (frame(number),))
+    assert [len(buffer.frames(key)) for key in "abc"] == [2, 0, 1]
+    assert buffer.evicted == 1
 
 
-def test_more_bytes_than_the_limit_lose_the_least_recent() -> None:
-    trails = Trails(limit_bytes=250)
+def test_of_too_many_bytes_the_least_recent_entry_is_evicted() -> None:
+    buffer = FrameBuffer(max_bytes=250)
     for key in "abc":
-        trails.follow(key, 0, (frame(1, 100),))
-    assert [len(trails.of(key)) for key in "abc"] == [0, 1, 1]
-    assert trails.lost == 1
+        buffer.append(key, 0, (frame(1, 100),))
+    assert [len(buffer.frames(key)) for key in "abc"] == [0, 1, 1]
+    assert buffer.evicted == 1
 
 
-def test_a_trail_of_too_many_packets_is_given_up() -> None:
-    trails = Trails(limit_frames=3)
+def test_an_entry_with_too_many_frames_is_evicted() -> None:
+    buffer = FrameBuffer(max_frames=3)
     for number in range(4):
-        trails.follow("a", 0, (frame(number),))
-    assert trails.of("a") == ()
-    assert trails.lost == 1
+        buffer.append("a", 0, (frame(number),))
+    assert buffer.frames("a") == ()
+    assert buffer.evicted == 1
 
 
-def test_a_trail_that_lost_packets_is_not_begun_anew_before_it_is_forgotten() -> None:
-    trails = Trails(limit=2, limit_frames=3, whole=True)
+def test_an_incomplete_entry_stays_empty_until_it_is_discarded() -> None:
+    buffer = FrameBuffer(max_entries=2, max_frames=3, complete_only=True)
     for number in range(6):
-        trails.follow("a", 0, (frame(number),))
-    assert trails.of("a") == ()
+        buffer.append("a", 0, (frame(number),))
+    assert buffer.frames("a") == ()
     for key in "bcd":
-        trails.follow(key, 0, (frame(1),))
-    trails.follow("b", 0, (frame(2),))
-    assert [len(trails.of(key)) for key in "abcd"] == [0, 0, 1, 1]
-    assert trails.lost == 2
+        buffer.append(key, 0, (frame(1),))
+    buffer.append("b", 0, (frame(2),))
+    assert [len(buffer.frames(key)) for key in "abcd"] == [0, 0, 1, 1]
+    assert buffer.evicted == 2
     for key in "ab":
-        trails.forget(key)
-        trails.follow(key, 0, (frame(9),))
-    assert [len(trails.of(key)) for key in "ab"] == [1, 1]
+        buffer.discard(key)
+        buffer.append(key, 0, (frame(9),))
+    assert [len(buffer.frames(key)) for key in "ab"] == [1, 1]
 
 
-def test_an_old_trail_goes_without_being_counted() -> None:
-    trails = Trails(age=5 * SECOND)
-    trails.follow("a", 0, (frame(1),))
-    trails.follow("b", 6 * SECOND, (frame(2),))
-    assert trails.of("a") == ()
-    assert trails.lost == 0
+def test_an_entry_that_times_out_is_not_counted() -> None:
+    buffer = FrameBuffer(timeout=5 * SECOND)
+    buffer.append("a", 0, (frame(1),))
+    buffer.append("b", 6 * SECOND, (frame(2),))
+    assert buffer.frames("a") == ()
+    assert buffer.evicted == 0
 
 
 @given(
@@ -91,56 +89,57 @@ def test_an_old_trail_goes_without_being_counted() -> None:
         max_size=80,
     )
 )
-def test_any_packets_keep_within_the_limits(steps: list) -> None:
-    trails = Trails(limit=4, limit_bytes=300, limit_frames=5, age=4, whole=True)
-    for key, now, size, over in steps:
-        trails.follow(key, now, (frame(size, size),))
-        if over:
-            trails.forget(key)
-        held = [kept for _, kept in trails._table.values()]
-        assert len(held) <= 4
-        assert len(trails._broken) <= 4
-        assert all(len(kept) <= 5 for kept in held)
-        assert trails._bytes == sum(len(each.data) for kept in held for each in kept) <= 300
+def test_any_frames_stay_within_the_limits(steps: list) -> None:
+    buffer = FrameBuffer(max_entries=4, max_bytes=300, max_frames=5, timeout=4, complete_only=True)
+    for key, now, size, is_complete in steps:
+        buffer.append(key, now, (frame(size, size),))
+        if is_complete:
+            buffer.discard(key)
+        entries = [frames for _, frames in buffer._entries.values()]
+        assert len(entries) <= 4
+        assert len(buffer._incomplete) <= 4
+        assert all(len(frames) <= 5 for frames in entries)
+        assert buffer._bytes == sum(len(each.data) for frames in entries for each in frames) <= 300
 
 
-def test_what_is_whole_leaves_nothing_behind() -> None:
-    """A lookup, a segment of nothing, and the first packet of a flow to an address of
-    interest, which alone is remembered."""
-    by = Dissector(
-        PROTOCOLS, looks_like, proving=lambda address: address == bytes([203, 0, 113, 10])
-    )
+def test_complete_messages_leave_no_frames_behind() -> None:
+    """Only the first packets of flows stay buffered, and separately those of flows to an address
+    of interest."""
+    reader = dissector(keeps_frames_for=lambda address: address == bytes([203, 0, 113, 10]))
     packets = [
         tcp(flags="S", seq=1000),
-        tcp(b"nothing that is known at all", seq=1001),
+        tcp(b"no protocol that is known here", seq=1001),
         tcp(flags="S", seq=1000, dst="203.0.113.99"),
         udp(b"nothing", dst=SERVER, dport=9999),
     ]
-    assert list(by.messages(block(timed(packets), 101), "test")) == []
-    kept = by._kept
-    assert kept is not None
-    assert list(kept._messages._table) == []
-    assert list(kept._firsts._table) == [("test", 1), ("test", 4)]
-    assert len(kept._openings._table) == 3
-    assert by.loop.candidates.total == 0
+    assert list(reader.messages(block(timed(packets), 101), "test")) == []
+    provenance = reader._provenance
+    assert provenance is not None
+    assert list(provenance._messages._entries) == []
+    assert list(provenance._flows_by_address._entries) == [("test", 1), ("test", 4)]
+    assert len(provenance._flow_starts._entries) == 3
+    assert reader.kernel.candidates == 0
 
 
-def test_what_came_in_fragments_that_grew_old_is_told_with_them() -> None:
-    def begun(name: str, ident: int) -> bytes:
-        """A datagram of which more is to come, and does not."""
+def test_a_datagram_that_times_out_comes_with_its_fragments() -> None:
+    def first_fragment(name: str, ident: int) -> bytes:
+        """The only fragment of a datagram that has more."""
         packet = bytearray(udp(messages.query(1, name, "A")))
         packet[4:8] = ident.to_bytes(2) + b"\x20\x00"
         return bytes(packet)
 
-    frames = [(START, begun("a.example.org", 1)), (START + 120 * SECOND, begun("b.example.org", 2))]
-    by = Dissector(PROTOCOLS, looks_like, proving=lambda address: True)
-    found = [*by.messages(block(frames, RAW), "test"), *by.flush()]
-    told = [(message.names[0].name, [each.number for each in p.frames]) for p, message in found]
-    assert told == [("a.example.org", [1]), ("b.example.org", [2])]
+    frames = [
+        (START, first_fragment("a.example.org", 1)),
+        (START + 120 * SECOND, first_fragment("b.example.org", 2)),
+    ]
+    reader = dissector(keeps_frames_for=lambda address: True)
+    found = [*reader.messages(block(frames, RAW), "test"), *reader.flush()]
+    proven = [(message.names[0].name, [each.number for each in p.frames]) for p, message in found]
+    assert proven == [("a.example.org", [1]), ("b.example.org", [2])]
 
 
-def begun(kind: str, name: str, port: int) -> bytes:
-    """The first packet of a message of which more is to come; the name is in it."""
+def first_part(kind: str, name: str, port: int) -> bytes:
+    """The first packet of a message that has more; the name is in it."""
     if kind == "http":
         head = f"GET / HTTP/1.1\r\nHost: {name}\r\nAccept".encode()
         return tcp(head, sport=port, dport=80)
@@ -155,7 +154,7 @@ def begun(kind: str, name: str, port: int) -> bytes:
             packet = udp(
                 handshakes.quic_initial(1, rng.randbytes(8), b"", 0, part), sport=port, dport=443
             )
-        # extensions stand in any order, that of the name too
+        # The extensions are in any order, so the name may be in the second packet.
         if name.encode() in hello:
             return packet
     raise AssertionError(name)
@@ -163,19 +162,22 @@ def begun(kind: str, name: str, port: int) -> bytes:
 
 @pytest.mark.parametrize("other", ["http", "tls", "quic"])
 @pytest.mark.parametrize("kind", ["http", "tls", "quic"])
-def test_what_waited_until_it_was_too_old_is_told_with_its_packets(kind: str, other: str) -> None:
-    first, second = begun(kind, "a.example.org", 50001), begun(other, "b.example.org", 50002)
-    by = Dissector(PROTOCOLS, looks_like, proving=lambda address: True)
+def test_a_message_that_times_out_comes_with_its_frames(kind: str, other: str) -> None:
+    first, second = (
+        first_part(kind, "a.example.org", 50001),
+        first_part(other, "b.example.org", 50002),
+    )
+    reader = dissector(keeps_frames_for=lambda address: True)
     frames = [(START, first), (START + 120 * SECOND, second)]
-    found = [*by.messages(block(frames, RAW), "test"), *by.flush()]
-    told = [(message.names[0].name, [each.number for each in p.frames]) for p, message in found]
-    assert told == [("a.example.org", [1]), ("b.example.org", [2])]
+    found = [*reader.messages(block(frames, RAW), "test"), *reader.flush()]
+    proven = [(message.names[0].name, [each.number for each in p.frames]) for p, message in found]
+    assert proven == [("a.example.org", [1]), ("b.example.org", [2])]
 
 
-def test_what_goes_on_after_a_while_is_told_with_all_its_packets() -> None:
+def test_a_message_that_continues_after_the_timeout_comes_with_all_its_frames() -> None:
     record = handshakes.records(handshakes.client_hello("a.example.org", random.Random(1)))
-    by = Dissector(PROTOCOLS, looks_like, proving=lambda address: True)
+    reader = dissector(keeps_frames_for=lambda address: True)
     frames = [(START, tcp(record[:99])), (START + 120 * SECOND, tcp(record[99:], seq=1100))]
-    found = [*by.messages(block(frames, RAW), "test"), *by.flush()]
-    told = [(message.names[0].name, [each.number for each in p.frames]) for p, message in found]
-    assert told == [("a.example.org", [1, 2])]
+    found = [*reader.messages(block(frames, RAW), "test"), *reader.flush()]
+    proven = [(message.names[0].name, [each.number for each in p.frames]) for p, message in found]
+    assert proven == [("a.example.org", [1, 2])]

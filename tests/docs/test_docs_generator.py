@@ -17,7 +17,7 @@ from netwatch.config import load as load_config
 from netwatch.core.anomalies import ANOMALIES
 from netwatch.core.message import Evidence
 from netwatch.core.user_yaml import Fields
-from netwatch.coverage.readings import READINGS
+from netwatch.coverage.visibility import VISIBILITIES
 from netwatch.formats.registry import FORMATS
 from netwatch.protocols import PROTOCOLS
 from netwatch.protocols.quic_packet import VERSIONS
@@ -190,7 +190,7 @@ def test_every_output_is_documented() -> None:
 
 def test_every_kind_of_evidence_and_reading_is_documented() -> None:
     assert set(EVIDENCE) == set(get_args(Evidence))
-    assert {kind for kinds, _ in READING_RULES for kind in kinds} == set(READINGS)
+    assert {kind for kinds, _ in READING_RULES for kind in kinds} == set(VISIBILITIES)
 
 
 def test_every_format_is_documented() -> None:

@@ -1,4 +1,4 @@
-"""Several captures at once give what one after the other does, to the byte."""
+"""Several captures at once give the same result as one after the other, to the byte."""
 
 import io
 import sys
@@ -22,11 +22,11 @@ from support.office import (
 from support.traffic import mixed
 
 from netwatch import config
-from netwatch.capture.files import find
+from netwatch.capture.files import Found, find
 from netwatch.core.alert import Sensor
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
-from netwatch.engine import observe as wire
+from netwatch.engine.capture_files import group_files
 from netwatch.formats.registry import FORMATS
 
 SENSOR = Sensor("test", "0")
@@ -34,7 +34,7 @@ SENSOR = Sensor("test", "0")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Captures of different lengths whose incidents touch, one broken, one missing end."""
+    """Captures of different lengths with incidents that overlap; one is broken, one truncated."""
     made = tmp_path / "captures"
     made.mkdir()
     for number in range(4):
@@ -53,8 +53,8 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def captures(folder: Path) -> list[list[wire.Found]]:
-    return [list(files) for files in wire.captures(find([str(folder)]), continuous=False)]
+def captures(folder: Path) -> list[list[Found]]:
+    return [list(files) for files in group_files(find([str(folder)]), continuous=False)]
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "table"])
@@ -63,7 +63,7 @@ def test_names_come_in_the_order_of_the_captures(folder: Path, kind: str) -> Non
     for workers in (1, 2):
         stream, statistics = io.StringIO(), RunStatistics()
         writer = FORMATS[kind].writer(stream)
-        for observation in jobs.names(captures(folder), statistics, workers):
+        for observation in jobs.names(captures(folder), statistics, workers=workers):
             writer.observation(observation)
         writer.end()
         out[workers] = (stream.getvalue(), statistics)
@@ -73,13 +73,13 @@ def test_names_come_in_the_order_of_the_captures(folder: Path, kind: str) -> Non
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "table"])
 def test_alerts_are_the_same(folder: Path, tmp_path: Path, kind: str) -> None:
-    by = config.load(configured(tmp_path))
+    site = config.load(configured(tmp_path))
     out = {}
     for workers in (1, 2, 50):
         stream, statistics = io.StringIO(), RunStatistics()
-        incidents = jobs.scan(captures(folder), by, statistics, workers)
+        incidents = jobs.scan(captures(folder), site, statistics, workers=workers)
         writer = FORMATS[kind].writer(stream)
-        for alert in incidents.alerts(by.geo, SENSOR):
+        for alert in incidents.alerts(site.geo, SENSOR):
             writer.alert(alert)
         writer.end()
         out[workers] = (stream.getvalue(), statistics, incidents.by_verdict)
@@ -88,43 +88,46 @@ def test_alerts_are_the_same(folder: Path, tmp_path: Path, kind: str) -> None:
     assert len(out[1][1].unread) == 1
 
 
-def test_more_observations_than_go_to_disk_together(tmp_path: Path) -> None:
+def test_more_observations_than_a_batch(tmp_path: Path) -> None:
     query = ETHERNET.frame(udp(mixed().frames[0][1][42:]))
     paths = []
-    for number, count in enumerate((jobs.BATCH, 2 * jobs.BATCH + 1, 0)):
+    for number, count in enumerate((jobs.BATCH_SIZE, 2 * jobs.BATCH_SIZE + 1, 0)):
         path = tmp_path / f"{number}.pcap"
         path.write_bytes(pcap(timed([query] * count)))
-        paths.append([wire.Found(str(path))])
+        paths.append([Found(str(path))])
     statistics = RunStatistics()
-    found = list(jobs.names(paths, statistics, 2))
+    found = list(jobs.names(paths, statistics, workers=2))
     assert [each.packet for each in found] == [
-        *range(1, jobs.BATCH + 1),
-        *range(1, 2 * jobs.BATCH + 2),
+        *range(1, jobs.BATCH_SIZE + 1),
+        *range(1, 2 * jobs.BATCH_SIZE + 2),
     ]
-    assert statistics.packets == 3 * jobs.BATCH + 1
+    assert statistics.packets == 3 * jobs.BATCH_SIZE + 1
 
 
-def test_nothing_in_nothing_out(tmp_path: Path) -> None:
-    assert list(jobs.names([], RunStatistics(), 4)) == []
-    assert len(jobs.scan([], config.load(configured(tmp_path)), RunStatistics(), 4)) == 0
+def test_no_captures_give_no_results(tmp_path: Path) -> None:
+    assert list(jobs.names([], RunStatistics(), workers=4)) == []
+    office = config.load(configured(tmp_path))
+    assert len(jobs.scan([], office, RunStatistics(), workers=4)) == 0
 
 
-def test_a_reader_that_stops_early_leaves_nothing_behind(
+def test_a_consumer_that_stops_early_leaves_no_files_behind(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "scratch"
     place.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(place))
-    found = jobs.names(captures(folder), RunStatistics(), 2)
+    found = jobs.names(captures(folder), RunStatistics(), workers=2)
     next(found)
     assert list(place.iterdir()) != []
     found.close()
     assert list(place.iterdir()) == []
 
 
-def test_standard_input_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_read_in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = capture(tmp_path / "a.pcap", one_hello(DURING))
     with Path(path).open() as stream:
         monkeypatch.setattr(sys, "stdin", stream)
-        found = list(jobs.names([find(["-"]), find([path])], RunStatistics(), 2))
+        found = list(jobs.names([find(["-"]), find([path])], RunStatistics(), workers=2))
     assert [each.source for each in found] == ["-", path]

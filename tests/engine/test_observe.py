@@ -1,4 +1,4 @@
-"""From captures to observations: which files are one capture, and what cannot be read."""
+"""Capture files: which are one capture, and what happens to those that cannot be read."""
 
 import random
 from pathlib import Path
@@ -12,19 +12,19 @@ from support.office import DURING, TIKTOK, capture, one_hello
 from netwatch.capture.files import Found, find
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
-from netwatch.engine import observe as wire
 from netwatch.engine import pipeline
+from netwatch.engine.capture_files import group_files, has_capture_name
 
 
 def names(*paths: str, statistics: RunStatistics | None = None) -> list[Observation]:
-    captures = wire.captures(find(paths), continuous=False)
+    captures = group_files(find(paths), continuous=False)
     return [
         each for files in captures for each in pipeline.names(files, statistics or RunStatistics())
     ]
 
 
 def split_hello(folder: Path) -> list[str]:
-    """Two files, in the wrong order by name, with a ClientHello over both."""
+    """Two files that a ClientHello spans, with names in the wrong order."""
     message = handshakes.records(
         handshakes.client_hello(TIKTOK, random.Random(8), post_quantum=True)
     )
@@ -41,27 +41,27 @@ def split_hello(folder: Path) -> list[str]:
     return [str(path) for path in paths]
 
 
-def test_a_hello_over_two_files_is_whole_only_where_they_are_one_capture(tmp_path: Path) -> None:
+def test_a_hello_over_two_files_is_complete_only_if_they_are_one_capture(tmp_path: Path) -> None:
     paths = split_hello(tmp_path)
     for given in (paths, paths[::-1]):
         found = find(given)
-        alone = list(wire.captures(found, continuous=False))
-        assert [len(files) for files in alone] == [1, 1]
-        whole = [
+        separate = list(group_files(found, continuous=False))
+        assert [len(files) for files in separate] == [1, 1]
+        complete = [
             observation
-            for files in alone
+            for files in separate
             for observation in pipeline.names(files, RunStatistics())
             if observation.tls and observation.tls.ja4
         ]
-        assert whole == []
-        ((*files,),) = wire.captures(found, continuous=True)
+        assert complete == []
+        ((*files,),) = group_files(found, continuous=True)
         assert [Path(each.path).name for each in files] == ["z-first.pcap", "a-second.pcap"]
         (observation,) = pipeline.names(files, RunStatistics())
         assert (observation.name, Path(observation.source).name) == (TIKTOK, "a-second.pcap")
         assert observation.packet == 1
 
 
-def test_a_file_without_packets_or_that_is_missing_does_not_disturb_a_capture_in_pieces(
+def test_a_split_capture_with_an_empty_and_a_missing_file(
     tmp_path: Path,
 ) -> None:
     paths = split_hello(tmp_path)
@@ -69,12 +69,12 @@ def test_a_file_without_packets_or_that_is_missing_does_not_disturb_a_capture_in
     empty.write_bytes(pcap([]))
     statistics = RunStatistics()
     found = find([*paths, str(empty), str(tmp_path / "missing.pcap")])
-    ((*files,),) = wire.captures(found, continuous=True)
+    ((*files,),) = group_files(found, continuous=True)
     assert [each.name for each in pipeline.names(files, statistics)] == [TIKTOK]
     assert (statistics.files, len(statistics.unread)) == (3, 1)
 
 
-def test_bad_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
+def test_unreadable_files_are_noted_and_the_others_are_read(tmp_path: Path) -> None:
     good = capture(tmp_path / "good.pcap", one_hello(DURING))
     (tmp_path / "notes.txt").write_text("no capture")
     (tmp_path / "broken.pcap").write_bytes(b"broken")
@@ -92,7 +92,7 @@ def test_bad_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "meant"),
+    ("path", "expected"),
     [
         ("a.pcap", True),
         ("a.PCAPNG.gz", True),
@@ -103,24 +103,24 @@ def test_bad_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
         ("a.gz", False),
     ],
 )
-def test_which_files_are_meant_as_captures(path: str, meant: bool) -> None:
-    assert wire.meant_as_capture(path) == meant
+def test_which_files_have_the_name_of_a_capture(path: str, expected: bool) -> None:
+    assert has_capture_name(path) == expected
 
 
-def test_an_unread_find_is_passed_on() -> None:
+def test_a_file_that_was_not_found_is_noted() -> None:
     statistics = RunStatistics()
     assert list(pipeline.names([Found("x", error="x: no such file")], statistics)) == []
     assert statistics.unread == ["x: no such file"]
 
 
-def test_progress_is_told_after_every_block(tmp_path: Path) -> None:
+def test_progress_is_reported_after_every_block(tmp_path: Path) -> None:
     path = capture(tmp_path / "p.pcap", one_hello(DURING))
-    told: list[tuple[int, str, int]] = []
+    calls: list[tuple[int, str, int]] = []
     list(
         pipeline.names(
             find([path]),
             RunStatistics(),
-            lambda statistics, source, at: told.append((statistics.packets, source.name, at)),
+            lambda statistics, source, at: calls.append((statistics.packets, source.name, at)),
         )
     )
-    assert told == [(1, path, Path(path).stat().st_size)]
+    assert calls == [(1, path, Path(path).stat().st_size)]

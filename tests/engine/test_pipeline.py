@@ -1,4 +1,4 @@
-"""The street as a whole: captures in, names and incidents out, on both sides of every rule."""
+"""The whole pipeline: captures in, names and incidents out, on both sides of every rule."""
 
 import json
 from collections.abc import Callable
@@ -36,8 +36,8 @@ from netwatch.config import Config
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
-from netwatch.engine import observe as wire
 from netwatch.engine import pipeline
+from netwatch.engine.capture_files import group_files
 from netwatch.formats import jsonl
 from netwatch.incidents.aggregate import Incidents
 
@@ -52,26 +52,26 @@ def office(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def scan(office: Config, tmp_path: Path) -> Scan:
-    """Scans wires, each as a capture of its own."""
+    """Scans each wire as a separate capture."""
 
     def _scan(
-        *wires: Wire, statistics: RunStatistics | None = None, by: Config = office
+        *wires: Wire, statistics: RunStatistics | None = None, site: Config = office
     ) -> list[Alert]:
         paths = [capture(tmp_path / f"{n}.pcap", wire) for n, wire in enumerate(wires)]
-        return scanned(paths, by, statistics or RunStatistics())
+        return scanned(paths, site, statistics or RunStatistics())
 
     return _scan
 
 
-def scanned(paths: list[str], by: Config, statistics: RunStatistics) -> list[Alert]:
-    incidents = Incidents(by.quiet_gap)
-    for files in wire.captures(find(paths), continuous=False):
-        incidents.merge(pipeline.scan(files, by, statistics))
-    return incidents.alerts(by.geo, SENSOR)
+def scanned(paths: list[str], site: Config, statistics: RunStatistics) -> list[Alert]:
+    incidents = Incidents(site.quiet_gap)
+    for files in group_files(find(paths), continuous=False):
+        incidents.merge(pipeline.scan(files, site, statistics))
+    return incidents.alerts(site.geo, SENSOR)
 
 
 def names(*paths: str, statistics: RunStatistics | None = None) -> list[Observation]:
-    captures = wire.captures(find(paths), continuous=False)
+    captures = group_files(find(paths), continuous=False)
     return [
         each for files in captures for each in pipeline.names(files, statistics or RunStatistics())
     ]
@@ -115,7 +115,7 @@ def test_first_and_last_moment_of_a_ban(scan: Scan, moment: str, forbidden: bool
     ],
     ids=["service", "service6", "personal", "inventory", "exempt", "guest", "outside"],
 )
-def test_what_becomes_of_a_hello_by_client(
+def test_the_verdict_of_a_hello_depends_on_its_client(
     scan: Scan, client: Host, verdict: str | None, device: str
 ) -> None:
     found = scan(one_hello(DURING, client))
@@ -132,17 +132,17 @@ def test_what_becomes_of_a_hello_by_client(
     ("moment", "verdict"),
     [("2023-06-30T23:59:59+02:00", "exempt"), ("2023-07-01T00:00:00+02:00", "violation")],
 )
-def test_an_exemption_that_is_over(scan: Scan, moment: str, verdict: str) -> None:
+def test_an_exemption_ends(scan: Scan, moment: str, verdict: str) -> None:
     (alert,) = scan(one_hello(moment, LAB))
     assert alert.verdict == verdict
 
 
-def test_a_personal_network_is_range_and_vlan_together(scan: Scan) -> None:
-    elsewhere = Host(PERSONAL.ip, PERSONAL.mac, (31,))
-    assert scan(one_hello(DURING, elsewhere)) == []
+def test_a_network_needs_both_the_range_and_the_vlan(scan: Scan) -> None:
+    other_vlan = Host(PERSONAL.ip, PERSONAL.mac, (31,))
+    assert scan(one_hello(DURING, other_vlan)) == []
 
 
-def test_a_resolver_asks_for_others_and_their_answers_are_theirs(scan: Scan) -> None:
+def test_lookups_of_a_resolver_are_not_charged_to_it(scan: Scan) -> None:
     wire = Wire(DURING, 1)
     lookup(wire, RESOLVER, FAR)
     statistics = RunStatistics()
@@ -153,15 +153,15 @@ def test_a_resolver_asks_for_others_and_their_answers_are_theirs(scan: Scan) -> 
     assert (alert.device.ip, alert.confidence, alert.counts.lookups) == ("10.20.1.7", "probable", 2)
 
 
-def test_a_server_of_ours_that_others_call_is_not_the_client(scan: Scan) -> None:
+def test_an_own_server_is_not_the_client_of_inbound_connections(scan: Scan) -> None:
     wire = Wire(DURING, 1)
     hello(wire, OUTSIDE, OURS)
-    # Nor is the name server of ours that answers them.
+    # Nor is an own name server that answers them.
     lookup(wire, OUTSIDE, OURS)
     assert scan(wire) == []
 
 
-ALIKE = [
+LOOKALIKES = [
     "nottiktok.com",
     "tiktok.com.example.org",
     "tiktok.com.example",
@@ -173,8 +173,8 @@ ALIKE = [
 ]
 
 
-@pytest.mark.parametrize("name", ALIKE)
-def test_names_that_only_look_alike(scan: Scan, name: str) -> None:
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_lookalike_names(scan: Scan, name: str) -> None:
     statistics = RunStatistics()
     assert scan(one_hello(DURING, name=name), statistics=statistics) == []
     assert (statistics.observations, statistics.without_verdict) == ({"tls-sni": 1}, {})
@@ -190,23 +190,23 @@ def test_names_that_only_look_alike(scan: Scan, name: str) -> None:
         ("www.tiktok.com.corp.example.org", False),
     ],
 )
-def test_a_search_suffix_is_taken_off(scan: Scan, name: str, found: bool) -> None:
+def test_a_search_suffix_is_removed(scan: Scan, name: str, found: bool) -> None:
     assert len(scan(query(DURING, SERVICE, name))) == found
 
 
-def test_everybody_in_one_capture(scan: Scan) -> None:
+def test_all_kinds_of_clients_in_one_capture(scan: Scan) -> None:
     wire = Wire(DURING, 3)
     for client in (SERVICE, PERSONAL, STRAY, LAB, GUEST):
         lookup(wire, client)
         hello(wire, client, FAR)
     lookup(wire, RESOLVER, FAR)
     hello(wire, OUTSIDE, OURS)
-    for name in ALIKE:
+    for name in LOOKALIKES:
         hello(wire, SERVICE, FAR, name)
     statistics = RunStatistics()
     found = scan(wire, statistics=statistics)
-    told = {alert.device.id: (alert.verdict, alert.counts.lookups) for alert in found}
-    assert told == {
+    by_device = {alert.device.id: (alert.verdict, alert.counts.lookups) for alert in found}
+    assert by_device == {
         "10.20.1.7": ("violation", 2),
         "10.30.4.8": ("advisory", 2),
         "phone-12": ("violation", 2),
@@ -215,7 +215,7 @@ def test_everybody_in_one_capture(scan: Scan) -> None:
     assert all(alert.counts.handshakes == alert.counts.flows == 1 for alert in found)
     assert statistics.packets == len(wire.frames)
     assert statistics.wire_bytes == sum(len(frame) for _, frame in wire.frames)
-    assert statistics.observations["tls-sni"] == 6 + len(ALIKE)
+    assert statistics.observations["tls-sni"] == 6 + len(LOOKALIKES)
     assert statistics.files == 1
 
 
@@ -228,12 +228,12 @@ def test_an_incident_ends_with_the_quiet_gap(scan: Scan) -> None:
     assert [alert.counts.handshakes for alert in scan(*apart)] == [2, 1]
 
 
-def test_weaker_evidence_than_the_ban_asks_for_is_recorded(tmp_path: Path) -> None:
+def test_weaker_evidence_than_the_ban_requires_is_only_recorded(tmp_path: Path) -> None:
     text = CONFIG.replace("severity: high", "severity: high\n    min_confidence: confirmed")
-    by = config.load(configured(tmp_path, text))
+    site = config.load(configured(tmp_path, text))
     path = capture(tmp_path / "q.pcap", query(DURING, SERVICE, TIKTOK))
-    incidents = pipeline.scan(find([path]), by, RunStatistics())
-    assert incidents.alerts(by.geo, SENSOR) == []
+    incidents = pipeline.scan(find([path]), site, RunStatistics())
+    assert incidents.alerts(site.geo, SENSOR) == []
     assert incidents.recorded == 1
 
 
@@ -252,7 +252,7 @@ def test_bytes_are_those_of_the_flows_that_showed_the_name(scan: Scan) -> None:
     assert alert.counts.flows == 1
 
 
-def test_bytes_of_a_flow_with_several_names_count_once(scan: Scan) -> None:
+def test_bytes_of_a_flow_with_several_names_are_counted_once(scan: Scan) -> None:
     wire = Wire(DURING, 5)
     talk = Conversation(wire, SERVICE, FAR, 80)
     requests = [messages.request("GET", f"/{n}", TIKTOK) for n in range(3)]
@@ -265,7 +265,7 @@ def test_bytes_of_a_flow_with_several_names_count_once(scan: Scan) -> None:
     assert alert.counts.bytes_in == 3 * len(messages.response(b"fine"))
 
 
-def test_a_repeated_hello_counts_once(scan: Scan, tmp_path: Path) -> None:
+def test_a_retransmitted_hello_is_counted_once(scan: Scan, tmp_path: Path) -> None:
     wire = Wire(DURING, 6)
     for large in (False, True):
         message = handshakes.records(handshakes.client_hello(TIKTOK, wire.rng, post_quantum=large))
@@ -281,26 +281,26 @@ def test_a_repeated_hello_counts_once(scan: Scan, tmp_path: Path) -> None:
     assert statistics.anomalies["tcp-retransmission"] >= 2
 
 
-def test_what_is_wanted_changes_no_count(office: Config, tmp_path: Path) -> None:
+def test_dropping_uninteresting_messages_changes_no_count(office: Config, tmp_path: Path) -> None:
     wire = Wire(DURING, 7)
     for number in range(30):
         lookup(wire, SERVICE, name=f"n{number % 3}.example.org")
         hello(wire, SERVICE, FAR, TIKTOK if number % 10 == 0 else f"n{number % 3}.example.org")
     path = capture(tmp_path / "w.pcap", wire)
-    plain, filtered = RunStatistics(), RunStatistics()
-    assert len(names(path, statistics=plain)) == 90
+    everything, filtered = RunStatistics(), RunStatistics()
+    assert len(names(path, statistics=everything)) == 90
     pipeline.scan(find([path]), office, filtered)
     assert (
         filtered.observations
-        == plain.observations
+        == everything.observations
         == {
             "dns-query": 30,
             "dns-answer": 30,
             "tls-sni": 30,
         }
     )
-    assert filtered.anomalies == plain.anomalies
-    assert filtered.packets == plain.packets
+    assert filtered.anomalies == everything.anomalies
+    assert filtered.packets == everything.packets
 
 
 def test_the_order_of_files_changes_no_alert(office: Config, tmp_path: Path) -> None:
@@ -311,12 +311,12 @@ def test_the_order_of_files_changes_no_alert(office: Config, tmp_path: Path) -> 
         one_hello("2023-04-03T10:25:00+02:00", PERSONAL),
     ]
     paths = [capture(tmp_path / f"{n}.pcap", wire) for n, wire in enumerate(wires)]
-    told = set()
+    outputs = set()
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
         alerts = scanned([paths[n] for n in order], office, RunStatistics())
         assert [alert.counts.handshakes for alert in alerts] == [3, 1]
-        told.add(json.dumps([jsonl.alert_record(alert) for alert in alerts]))
-    assert len(told) == 1
+        outputs.add(json.dumps([jsonl.alert_record(alert) for alert in alerts]))
+    assert len(outputs) == 1
 
 
 def test_ids_are_the_same_on_every_replay(scan: Scan) -> None:

@@ -1,5 +1,5 @@
-"""Devices learned from the wire, through the whole street: who is charged, and in how many
-incidents."""
+"""Devices learned from the traffic, in the whole pipeline: which device is charged, and in how
+many incidents."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ from netwatch.core.alert import Alert, Sensor
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import jobs, pipeline
-from netwatch.engine import observe as wire
+from netwatch.engine.capture_files import group_files
 
 ONE = Host("10.20.6.20", "02:00:00:20:06:a1")
 TWO = replace(ONE, mac="02:00:00:20:06:b2")
@@ -30,7 +30,7 @@ LEARN = "  inventory: devices.csv\n"
 Scan = Callable[..., list[Alert]]
 
 
-def by(folder: Path, learn: str = "dhcp, mdns, arp", **replaced: str) -> Config:
+def loaded(folder: Path, learn: str = "dhcp, mdns, arp", **replaced: str) -> Config:
     text = CONFIG.replace(LEARN, f"{LEARN}  learn: [{learn}]\n" if learn else LEARN)
     for old, new in replaced.items():
         text = text.replace(old, new)
@@ -51,7 +51,7 @@ def scan(tmp_path: Path) -> Scan:
         statistics: RunStatistics | None = None,
         coverage: Coverage | None = None,
     ) -> list[Alert]:
-        office = by(tmp_path, learn)
+        office = loaded(tmp_path, learn)
         path = capture(tmp_path / "one.pcap", link.wire)
         found = find([path])
         incidents = pipeline.scan(found, office, statistics or RunStatistics(), coverage=coverage)
@@ -60,11 +60,11 @@ def scan(tmp_path: Path) -> Scan:
     return _scan
 
 
-def who(alerts: list[Alert]) -> list[tuple[str, str | None, int]]:
+def devices(alerts: list[Alert]) -> list[tuple[str, str | None, int]]:
     return [(each.device.id, each.device.hostname, each.counts.handshakes) for each in alerts]
 
 
-def test_the_device_of_a_lease_is_charged(scan: Scan, link: Segment) -> None:
+def test_the_device_with_the_lease_is_charged(scan: Scan, link: Segment) -> None:
     link.obtain(ONE, "alice-pc")
     hello(link.wire, ROUTED, FAR)
     (alert,) = scan(link)
@@ -73,26 +73,28 @@ def test_the_device_of_a_lease_is_charged(scan: Scan, link: Segment) -> None:
     assert (alert.verdict, alert.device.device_class) == ("violation", "service")
 
 
-def test_without_learning_it_is_its_address(scan: Scan, link: Segment) -> None:
+def test_without_learning_a_device_is_its_address(scan: Scan, link: Segment) -> None:
     link.obtain(ONE, "alice-pc")
     link.announce(ONE, "alice-pc")
     hello(link.wire, ROUTED, FAR)
-    assert who(scan(link, learn="")) == [(ONE.ip, None, 1)]
+    assert devices(scan(link, learn="")) == [(ONE.ip, None, 1)]
 
 
 @pytest.mark.parametrize(
-    ("learn", "told"),
+    ("learn", "hostname"),
     [("dhcp", "alice-pc"), ("mdns", "alices-mac"), ("arp", None), ("dhcp, mdns", "alice-pc")],
 )
-def test_each_source_by_itself(scan: Scan, link: Segment, learn: str, told: str | None) -> None:
+def test_each_source_of_learning_separately(
+    scan: Scan, link: Segment, learn: str, hostname: str | None
+) -> None:
     link.obtain(ONE, "alice-pc")
     link.announce(ONE, "alices-mac")
     hello(link.wire, ONE, FAR)
-    assert who(scan(link, learn=learn)) == [(ONE.mac, told, 1)]
+    assert devices(scan(link, learn=learn)) == [(ONE.mac, hostname, 1)]
 
 
 @pytest.mark.parametrize("released", [True, False])
-def test_when_a_lease_moves_each_is_charged_with_its_own(
+def test_when_a_lease_moves_each_device_is_charged_with_its_own_contacts(
     scan: Scan, link: Segment, released: bool
 ) -> None:
     link.obtain(ONE, "alice-pc")
@@ -103,16 +105,16 @@ def test_when_a_lease_moves_each_is_charged_with_its_own(
     link.obtain(TWO, "bob-pc")
     hello(link.wire, TWO, FAR)
     hello(link.wire, replace(TWO, mac=FAR.mac), FAR)
-    assert who(scan(link)) == [(ONE.mac, "alice-pc", 1), (TWO.mac, "bob-pc", 2)]
+    assert devices(scan(link)) == [(ONE.mac, "alice-pc", 1), (TWO.mac, "bob-pc", 2)]
 
 
-def test_when_a_lease_is_over_its_device_is_no_more_charged(scan: Scan, link: Segment) -> None:
+def test_after_a_lease_expired_its_device_is_no_longer_charged(scan: Scan, link: Segment) -> None:
     link.lease = 60
     link.obtain(ONE, "alice-pc")
     hello(link.wire, ROUTED, FAR)
     link.wire.wait(120)
     hello(link.wire, ROUTED, FAR)
-    assert who(scan(link, learn="dhcp")) == [(ONE.mac, "alice-pc", 1), (ONE.ip, None, 1)]
+    assert devices(scan(link, learn="dhcp")) == [(ONE.mac, "alice-pc", 1), (ONE.ip, None, 1)]
 
 
 def test_both_addresses_of_a_device_are_one_incident(scan: Scan, link: Segment) -> None:
@@ -120,21 +122,21 @@ def test_both_addresses_of_a_device_are_one_incident(scan: Scan, link: Segment) 
     link.advertise(SIX)
     hello(link.wire, ONE, FAR)
     hello(link.wire, SIX, FAR6)
-    assert who(scan(link)) == [(ONE.mac, "alice-pc", 2)]
+    assert devices(scan(link)) == [(ONE.mac, "alice-pc", 2)]
 
 
-def test_dhcp_of_ipv6_gives_and_takes(scan: Scan, link: Segment) -> None:
+def test_dhcpv6_leases_and_releases(scan: Scan, link: Segment) -> None:
     link.obtain6(SIX, "alice-pc")
     hello(link.wire, SIX, FAR6)
     link.release6(SIX)
     other = replace(SIX, mac=TWO.mac)
     link.obtain6(other, "bob-pc")
     hello(link.wire, other, FAR6)
-    assert who(scan(link, learn="dhcp")) == [(ONE.mac, "alice-pc", 1), (TWO.mac, "bob-pc", 1)]
+    assert devices(scan(link, learn="dhcp")) == [(ONE.mac, "alice-pc", 1), (TWO.mac, "bob-pc", 1)]
 
 
 @pytest.mark.parametrize("frame", [ONE, ROUTED], ids=["on-link", "routed"])
-def test_a_device_that_is_named_later_makes_one_incident(
+def test_a_device_that_is_learned_later_makes_one_incident(
     scan: Scan, link: Segment, frame: Host
 ) -> None:
     hello(link.wire, frame, FAR)
@@ -145,18 +147,18 @@ def test_a_device_that_is_named_later_makes_one_incident(
     link.wire.wait(1900)
     hello(link.wire, frame, FAR)
     first, second = scan(link)
-    assert who([first, second]) == [(ONE.ip, "alice-pc", 3), (ONE.mac, "alice-pc", 1)]
+    assert devices([first, second]) == [(ONE.ip, "alice-pc", 3), (ONE.mac, "alice-pc", 1)]
     assert first.device.mac == ONE.mac
 
 
-def test_who_comes_after_the_unknown_is_another(scan: Scan, link: Segment) -> None:
+def test_a_device_learned_after_an_unknown_one_is_another(scan: Scan, link: Segment) -> None:
     hello(link.wire, ROUTED, FAR)
     link.obtain(TWO, "bob-pc")
     hello(link.wire, replace(TWO, mac=FAR.mac), FAR)
-    assert who(scan(link)) == [(ONE.ip, None, 1), (TWO.mac, "bob-pc", 1)]
+    assert devices(scan(link)) == [(ONE.ip, None, 1), (TWO.mac, "bob-pc", 1)]
 
 
-def test_the_inventory_stands_over_what_is_learned(scan: Scan, link: Segment) -> None:
+def test_the_inventory_takes_precedence_over_what_is_learned(scan: Scan, link: Segment) -> None:
     fleet = Host("10.30.6.9", "02:00:00:30:00:12", (30,))
     link.obtain(fleet, "android-1")
     hello(link.wire, replace(fleet, mac=FAR.mac), FAR)
@@ -165,7 +167,9 @@ def test_the_inventory_stands_over_what_is_learned(scan: Scan, link: Segment) ->
     assert (alert.verdict, alert.device.owner) == ("violation", "Fleet")
 
 
-def test_an_entry_that_is_recognised_later_makes_one_incident(scan: Scan, link: Segment) -> None:
+def test_an_inventory_entry_that_is_recognised_later_makes_one_incident(
+    scan: Scan, link: Segment
+) -> None:
     fleet = Host("10.20.6.9", "02:00:00:30:00:12")
     hello(link.wire, replace(fleet, mac=FAR.mac), FAR)
     link.renew(fleet, "android-1")
@@ -175,7 +179,7 @@ def test_an_entry_that_is_recognised_later_makes_one_incident(scan: Scan, link: 
     assert (alert.device.hostname, alert.device.owner) == ("phone-12", "Fleet")
 
 
-def test_two_that_share_an_address_are_unknown(scan: Scan, link: Segment) -> None:
+def test_two_devices_that_share_an_address_are_unknown(scan: Scan, link: Segment) -> None:
     for host in (ONE, TWO):
         link.arp(host, RESOLVER.ip)
     statistics = RunStatistics()
@@ -187,7 +191,7 @@ def test_two_that_share_an_address_are_unknown(scan: Scan, link: Segment) -> Non
     ]
 
 
-def test_two_that_share_a_mac_are_unknown(scan: Scan, link: Segment) -> None:
+def test_two_devices_that_share_a_mac_are_unknown(scan: Scan, link: Segment) -> None:
     link.obtain(ONE, "alice-pc")
     link.obtain(replace(ONE, ip="10.20.6.21"), "bob-pc")
     statistics = RunStatistics()
@@ -196,15 +200,15 @@ def test_two_that_share_a_mac_are_unknown(scan: Scan, link: Segment) -> None:
     assert statistics.anomalies["device-mac-shared"] == 1
 
 
-def test_a_flow_is_known_by_the_address_that_its_own_device_resolved(
+def test_a_flow_is_identified_by_an_address_that_its_own_device_resolved(
     scan: Scan, link: Segment
 ) -> None:
     link.obtain(ONE, "alice-pc")
     lookup(link.wire, ONE)
-    opaque(link.wire, ONE)
+    nameless(link.wire, ONE)
     link.release(ONE)
     link.obtain(TWO, "bob-pc")
-    opaque(link.wire, TWO)
+    nameless(link.wire, TWO)
     (alert,) = scan(link)
     assert alert.device.hostname == "alice-pc"
     assert [(each.type, each.count) for each in alert.evidence if each.type == "ip-from-dns"] == [
@@ -212,14 +216,14 @@ def test_a_flow_is_known_by_the_address_that_its_own_device_resolved(
     ]
 
 
-def opaque(wire: Wire, client: Host) -> None:
+def nameless(wire: Wire, client: Host) -> None:
     talk = Conversation(wire, client, FAR, 443)
     talk.say(b"SSH-2.0-x\r\n")
     talk.reply(bytes(40))
     talk.close()
 
 
-def test_flows_count_for_their_device_even_before_it_is_known(scan: Scan, link: Segment) -> None:
+def test_flows_count_for_their_device_even_before_it_is_learned(scan: Scan, link: Segment) -> None:
     coverage = Coverage()
     hello(link.wire, ROUTED, FAR, "www.example.org")
     link.renew(ONE, "alice-pc")
@@ -229,11 +233,11 @@ def test_flows_count_for_their_device_even_before_it_is_known(scan: Scan, link: 
     hello(link.wire, ROUTED, FAR, "www.example.org")
     scan(link, coverage=coverage)
     (network,) = (each for each in coverage.report(1, {}).networks if each.name == "hq")
-    named = {id: share.named for id, share in network.devices if share.named}
+    named = {id: counts.named for id, counts in network.devices if counts.named}
     assert named == {ONE.mac: 2, TWO.mac: 1}
 
 
-def test_it_makes_no_difference_to_the_names_and_flows(link: Segment, tmp_path: Path) -> None:
+def test_learning_does_not_change_names_and_flows(link: Segment, tmp_path: Path) -> None:
     link.obtain(ONE, "alice-pc")
     link.obtain6(SIX, "alice-pc")
     for _ in range(3):
@@ -243,7 +247,7 @@ def test_it_makes_no_difference_to_the_names_and_flows(link: Segment, tmp_path: 
     counted = []
     for learn in ("", "dhcp, mdns, arp"):
         statistics, coverage = RunStatistics(), Coverage()
-        pipeline.scan(find([path]), by(tmp_path, learn), statistics, coverage=coverage)
+        pipeline.scan(find([path]), loaded(tmp_path, learn), statistics, coverage=coverage)
         counted.append(
             (statistics.observations, statistics.anomalies, coverage.report(1, {}).total)
         )
@@ -266,12 +270,12 @@ def cut(link: Segment, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(("continuous", "device"), [(True, ONE.mac), (False, ONE.ip)])
-def test_what_is_learned_belongs_to_its_capture(
+def test_what_is_learned_is_valid_in_its_capture_only(
     link: Segment, tmp_path: Path, continuous: bool, device: str, workers: int
 ) -> None:
-    captures = list(wire.captures(find(cut(link, tmp_path)), continuous))
-    office = by(tmp_path)
-    incidents = jobs.scan(captures, office, RunStatistics(), workers)
+    captures = list(group_files(find(cut(link, tmp_path)), continuous))
+    office = loaded(tmp_path)
+    incidents = jobs.scan(captures, office, RunStatistics(), workers=workers)
     (alert,) = incidents.alerts(office.geo, Sensor("test", "0"))
     assert alert.device.id == device
 

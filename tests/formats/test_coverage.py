@@ -7,15 +7,15 @@ import pytest
 from support.made_records import ALERT, HOSTILE
 
 from netwatch.core.verdict import Network
-from netwatch.coverage.counts import Coverage, Report
-from netwatch.coverage.readings import Reading
+from netwatch.coverage.counts import Coverage, CoverageReport
+from netwatch.coverage.visibility import Visibility
 from netwatch.formats import coverage
 from netwatch.formats.registry import FORMATS
 
 HQ, BYOD = Network("hq", "service"), Network("byod", "personal")
 
 
-def report(devices: int = 12, limit: int = 20_000) -> Report:
+def report(devices: int = 12, limit: int = 20_000) -> CoverageReport:
     """Device n of hq has n flows with ECH and one that is named; one of byod is named."""
     found = Coverage(limit)
     for number in range(devices):
@@ -27,7 +27,7 @@ def report(devices: int = 12, limit: int = 20_000) -> Report:
     return found.report(1234, {"payload-cut": 2, "capture-dropped": 3, "encrypted-ip": 1})
 
 
-def written(kind: str, told: Report, everything: bool = False) -> tuple[str, bool]:
+def written(kind: str, told: CoverageReport, everything: bool = False) -> tuple[str, bool]:
     out = io.StringIO()
     writer = FORMATS[kind].writer(out)
     held = writer.coverage(told, everything)
@@ -117,7 +117,7 @@ def test_a_table_stands_apart_from_alerts() -> None:
 
 def test_reasons_come_by_their_number() -> None:
     found = Coverage()
-    told: list[Reading] = ["ech", "vpn", "vpn", "named", "no-sni"]
+    told: list[Visibility] = ["ech", "vpn", "vpn", "named", "no-sni"]
     for each in told:
         found.add(None, "", each)
     assert coverage.reasons(found.report(0, {}).total) == "vpn 2, ech 1, no-sni 1"

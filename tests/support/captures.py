@@ -1,13 +1,14 @@
-"""Captures as bytes and as blocks, and what is read of them."""
+"""Captures as bytes and as blocks, and what a dissector reads from them."""
 
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from netwatch.capture.block import Block, Interface
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation
+from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.loop.layout import ROW_COLUMNS
 from netwatch.dissect.loop.loop import Loop
@@ -18,7 +19,7 @@ START = 1_679_302_800_000_000_000
 """20 March 2023, 10:00 in Brussels, ns."""
 
 Frames = Sequence[tuple[int, bytes]]
-"""Packets with their times in ns."""
+"""Packets with their times, in ns since the epoch."""
 
 
 def timed(packets: Iterable[bytes], start: int = START, gap: int = 1_000_000) -> Frames:
@@ -27,18 +28,18 @@ def timed(packets: Iterable[bytes], start: int = START, gap: int = 1_000_000) ->
 
 
 def block(frames: Frames, link: int = 1, *, snap: int = 1 << 18, first: int = 1) -> Block:
-    """Frames as a source gives them, cut to `snap` bytes."""
+    """A block with these frames, as a source yields it; `snap` is the snap length."""
     data = bytearray()
     records = array("q")
     for time, frame in frames:
-        kept = frame[:snap]
-        records.extend((time, len(data), len(kept), len(frame), 0, -1))
-        data += kept
+        captured = frame[:snap]
+        records.extend((time, len(data), len(captured), len(frame), 0, -1))
+        data += captured
     return Block(bytes(data), records, len(frames), (Interface(link, 9),), first, len(data))
 
 
 class Row(NamedTuple):
-    """A row of the loop, by the names of `netwatch.dissect.loop.loop.COLUMNS`."""
+    """A candidate row, with names for the columns of `netwatch.dissect.loop.layout` (``ROW_``)."""
 
     kind: int
     record: int
@@ -62,18 +63,48 @@ class Row(NamedTuple):
 def rows(loop: Loop, frames: Frames, link: int = 1) -> list[Row]:
     """The candidates among these frames."""
     parts = loop.walk(block(frames, link))
-    return [Row(*part[at : at + ROW_COLUMNS]) for part in parts for at in range(0, len(part), ROW_COLUMNS)]
+    return [
+        Row(*part[at : at + ROW_COLUMNS])
+        for part in parts
+        for at in range(0, len(part), ROW_COLUMNS)
+    ]
 
 
-def dissector(wanted: Callable[[Message], bool] | None = None) -> Dissector:
-    """One with the real parsers, of messages that are `wanted`."""
-    return Dissector(PROTOCOLS, looks_like, wanted)
+class CallableConsumer(WantsEverything):
+    """A consumer that wants everything, except for the questions that functions answer."""
+
+    def __init__(self, **functions: Callable | None) -> None:
+        for name, function in functions.items():
+            if function is not None:
+                setattr(self, name, function)
+
+
+def dissector(
+    wanted: Callable[[Message], bool] | None = None,
+    *,
+    name_status: Callable[[Message], int] | None = None,
+    keeps_frames_for: Callable[[bytes], bool] | None = None,
+    domains: Sequence[bytes] | None = None,
+    learn_from: Collection[str] = (),
+) -> Dissector:
+    """A dissector with all protocols. With `name_status` it records flows, with
+    `keeps_frames_for` it keeps frames."""
+    consumer = CallableConsumer(
+        wanted=wanted, name_status=name_status, keeps_frames_for=keeps_frames_for
+    )
+    options = DissectorOptions(
+        domains=domains,
+        learn_from=learn_from,
+        record_flows=name_status is not None,
+        keep_frames=keeps_frames_for is not None,
+    )
+    return Dissector(PROTOCOLS, looks_like, consumer, options)
 
 
 def observed(
     frames: Frames, link: int = 1, *, snap: int = 1 << 18, by: Dissector | None = None
 ) -> list[Observation]:
-    """All names of a capture of these frames."""
+    """All observations of a capture with these frames."""
     reader = by or dissector()
     found = list(reader.messages(block(frames, link, snap=snap), "test"))
     found += reader.flush()
@@ -88,8 +119,9 @@ def pcap(
     out = bytearray(struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, snap, link))
     for time, frame in frames:
         seconds, rest = divmod(time, 10**9)
-        kept = frame[:snap]
-        out += struct.pack(order + "4I", seconds, rest // unit, len(kept), len(frame)) + kept
+        captured = frame[:snap]
+        out += struct.pack(order + "4I", seconds, rest // unit, len(captured), len(frame))
+        out += captured
     return bytes(out)
 
 
@@ -101,7 +133,7 @@ def section(order: str = "<") -> bytes:
 def interface(
     link: int = 1, *, order: str = "<", resolution: int = 6, offset: int = 0, snap: int = 0
 ) -> bytes:
-    """A pcapng interface with if_tsresol and, where not 0, if_tsoffset."""
+    """A pcapng interface description block with if_tsresol and, unless it is 0, if_tsoffset."""
     options = struct.pack(order + "HHB3x", 9, 1, resolution)
     if offset:
         options += struct.pack(order + "HHq", 14, 8, offset)
@@ -112,7 +144,7 @@ def interface(
 def enhanced(
     frame: bytes, ticks: int, *, on: int = 0, order: str = "<", obsolete: bool = False
 ) -> bytes:
-    """An enhanced packet block, or the obsolete one before it."""
+    """An enhanced packet block, or the obsolete packet block that it replaced."""
     high, low = ticks >> 32, ticks & 0xFFFFFFFF
     sizes = (len(frame), len(frame))
     if obsolete:
@@ -121,12 +153,12 @@ def enhanced(
 
 
 def simple(frame: bytes, *, order: str = "<") -> bytes:
-    """A simple packet block, which has no time."""
+    """A simple packet block, which has no timestamp."""
     return _block(order, 3, struct.pack(order + "I", len(frame)) + frame)
 
 
 def unknown(order: str = "<") -> bytes:
-    """A block of a type that nobody has assigned."""
+    """A block of an unassigned type."""
     return _block(order, 0x0BAD, b"not for us")
 
 

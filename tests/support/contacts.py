@@ -1,4 +1,4 @@
-"""Contacts for incidents, made up."""
+"""Contacts with given fields."""
 
 from dataclasses import replace
 from datetime import date
@@ -50,7 +50,7 @@ def contact(
     **changed: object,
 ) -> Contact:
     """A contact `at` seconds after noon, of device number `who`."""
-    seen = Observation(
+    observation = Observation(
         time=NOON + int(at * SECOND),
         time_digits=6,
         evidence=evidence,
@@ -67,7 +67,7 @@ def contact(
         flow_id=flow,
     )
     return Contact(
-        replace(seen, **changed),
+        replace(observation, **changed),
         Match(APPS[app], f"suffix {name.partition('.')[2]}", role),
         Device(f"laptop-{who}", f"10.20.{who >> 8}.{who & 255}", None, None, None, "service"),
         HQ,

@@ -7,7 +7,7 @@ from netwatch.config import Config
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
-from netwatch.engine.observe import captures
+from netwatch.engine.capture_files import group_files
 from netwatch.incidents.evidence_folder import EvidenceFolder
 
 SENSOR = Sensor("here", "0")
@@ -22,8 +22,8 @@ def scan_alerts(
 ) -> list[Alert]:
     """The alerts of captures."""
     statistics = RunStatistics()
-    given = list(captures(find([str(path) for path in paths]), continuous))
-    incidents = jobs.scan(given, config, statistics, workers, keep_frames=keep_frames)
+    given = list(group_files(find([str(path) for path in paths]), continuous))
+    incidents = jobs.scan(given, config, statistics, workers=workers, keep_frames=keep_frames)
     assert statistics.unread == statistics.notes == []
     return incidents.alerts(None, SENSOR)
 

@@ -24,6 +24,7 @@ import messages
 from craft import Host, Wire
 from leases import Segment
 from support import layers
+from support.captures import dissector
 from support.frames import CLIENT, CLIENT6, GATEWAY, MAC, SERVER, SERVER6, tcp, udp
 from support.fuzz_corpus import load
 from support.fuzz_targets import hold
@@ -33,13 +34,12 @@ from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import LEARNING_SOURCES, Message
-from netwatch.dissect.dissector import Dissector
-from netwatch.dissect.flows.records import ended
+from netwatch.dissect.flows.records import to_flow
 from netwatch.dissect.loop import layout
 from netwatch.dissect.loop import loop as compiled
 from netwatch.engine.observe import observe
 from netwatch.inventory.learned import LearnedBindings
-from netwatch.protocols import ARP, ND, PROTOCOLS, looks_like
+from netwatch.protocols import ARP, ND, PROTOCOLS
 
 Target = Callable[[bytes], None]
 
@@ -134,7 +134,7 @@ def _walk(module: ModuleType, case: Case) -> tuple[object, ...]:
     hold(openings == loop.flows.total, "flows whose first packet was told twice or never")
     hold(len(words) == layout.FLOW_WORDS * loop.flows.total, "flows that were told twice or never")
     for slot in zip(*[iter(words)] * layout.FLOW_WORDS, strict=True):
-        flow = ended(slot, ["fuzz"])
+        flow = to_flow(slot, ["fuzz"])
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
         hold(0 <= flow.first <= flow.last, "a flow that ends before it starts")
         hold(flow.bytes_out >= 0 <= flow.bytes_in, "less than nothing said")
@@ -217,13 +217,11 @@ def _street(data: bytes) -> None:
 
     case = Case(data)
     sources = [word for bit, word in enumerate(LEARNING_SOURCES) if case.learning >> bit & 1]
-    by = Dissector(
-        PROTOCOLS,
-        looks_like,
-        zones=[b"example.net"] if case.filtering else None,
+    by = dissector(
         name_status=name_status,
-        proving=lambda address: True,
-        learning=sources,
+        keeps_frames_for=lambda address: True,
+        domains=[b"example.net"] if case.filtering else None,
+        learn_from=sources,
     )
     learned = LearnedBindings(lambda ip, vlan: "hq", 60 * SECOND, limit=4)
     block = case.block()
@@ -247,10 +245,10 @@ def _street(data: bytes) -> None:
                 at = FIELDS * (number - 1)
                 start, size = block.records[at + 1 : at + 3]
                 hold(frame.data == bytes(block.data[start : start + size]), f"frame {number}")
-    for flow in (*by.flows(), *by.finish()):
+    for flow in (*by.flows(), *by.end_flows()):
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
         hold(flow.packet in {frame.number for frame in flow.frames}, "no first packet")
-    for (ip, _, mac), times in by.named():
+    for (ip, _, mac), times in by.named_flows():
         hold(len(ip) in (4, 16) and len(mac or bytes(6)) == 6 and times != [], "a count of nobody")
     hold(by.loop.packets == block.count, "packets that were counted twice")
 

@@ -1,4 +1,4 @@
-"""Flows and reports by hand."""
+"""Flows with given fields."""
 
 from ipaddress import ip_address
 from typing import Any
@@ -10,7 +10,7 @@ HQ, BYOD = Network("hq", "service", "BE-FED"), Network("byod", "personal")
 
 
 def flow(client: str = "10.20.1.7", server: str = "203.0.113.10", **fields: Any) -> Flow:
-    """A TCP flow to port 443, opened, with payload both ways, that showed no name."""
+    """A TCP flow to port 443 from its start, with payload in both directions and without a name."""
     values: dict[str, Any] = {
         "first": 1,
         "last": 2,

@@ -1,4 +1,4 @@
-"""A configuration with every kind of client, and single contacts for it."""
+"""A configuration with every kind of client, and traffic of single contacts."""
 
 import random
 from pathlib import Path
@@ -55,7 +55,7 @@ DURING = "2023-04-03T10:00:00+02:00"
 
 
 def configured(folder: Path, text: str = CONFIG) -> str:
-    """Write the configuration; its path."""
+    """Write a configuration; its path."""
     (folder / "devices.csv").write_text(DEVICES)
     path = folder / "netwatch.yaml"
     path.write_text(text)
@@ -70,18 +70,18 @@ def hello(wire: Wire, client: Host, server: Host, name: str = TIKTOK) -> None:
 
 
 def lookup(wire: Wire, client: Host, server: Host = RESOLVER, name: str = TIKTOK) -> None:
-    """A query and its answer."""
+    """A DNS query and its answer."""
     wire.lookup(client, server, name, [(name, "A", 60, FAR.ip)])
 
 
 def capture(path: Path, wire: Wire) -> str:
-    """Write the packets of a wire in time order; the path."""
+    """Write a capture of a wire, in time order; its path."""
     path.write_bytes(pcap(sorted(wire.frames, key=lambda item: item[0])))
     return str(path)
 
 
 def one_hello(when: str, client: Host = SERVICE, name: str = TIKTOK, seed: int = 1) -> Wire:
-    """A wire with a single ClientHello packet at a moment, and nothing else."""
+    """A wire with nothing but one ClientHello, at a moment."""
     wire = Wire(when, seed)
     payload = handshakes.records(handshakes.client_hello(name, random.Random(seed)))
     talk = Conversation(wire, client, FAR6 if ":" in client.ip else FAR, 443)
@@ -92,7 +92,7 @@ def one_hello(when: str, client: Host = SERVICE, name: str = TIKTOK, seed: int =
 
 
 def query(when: str, client: Host, name: str) -> Wire:
-    """A wire with a single query."""
+    """A wire with one DNS query, at a moment."""
     wire = Wire(when, 1)
     wire.udp(client, 50000, RESOLVER, 53, messages.query(1, name, "A"))
     return wire

@@ -1,4 +1,4 @@
-"""Conversations with every protocol that is read, and the names they show."""
+"""Traffic of every protocol that is read, and the names to be observed in it."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ DESK6, RESOLVER6, WEB6 = (
     Host(SERVER6, GATEWAY),
 )
 Shows = Counter[tuple[str, str, str]]
-"""(evidence, client address, name) and how often."""
+"""(evidence, client address, name), with the number of observations."""
 
 
 def lookups(wire: Wire, desk: Host, resolver: Host) -> None:
-    """Queries and answers over UDP: addresses, aliases, HTTPS records, a name that is not."""
+    """Queries and answers over UDP: addresses, aliases, HTTPS records, an NXDOMAIN."""
     wire.lookup(desk, resolver, "a.example.org", [("a.example.org", "A", 60, SERVER)])
     aliases = [
         ("b.example.org", "CNAME", 60, "b.edge.example.net"),
@@ -33,7 +33,7 @@ def lookups(wire: Wire, desk: Host, resolver: Host) -> None:
 
 
 def lookups_over_tcp(wire: Wire, desk: Host, resolver: Host) -> None:
-    """Two queries in one stream, the length of the first in a segment of its own."""
+    """Two queries in one stream, with the length of the first in a separate segment."""
     names = ("t1.example.org", "t2.example.org")
     asked = b"".join(_framed(messages.query(n, name, "A")) for n, name in enumerate(names))
     talk = Conversation(wire, desk, resolver, 53)
@@ -48,8 +48,8 @@ def lookups_over_tcp(wire: Wire, desk: Host, resolver: Host) -> None:
 
 
 def hellos(wire: Wire, desk: Host, web: Host) -> None:
-    """ClientHellos: in one segment, in two in either order, over many records, repeated,
-    and one without a name."""
+    """ClientHellos: in one segment, in several in any order, in many records, retransmitted, and
+    one without a name."""
     wire.tls(desk, web, "one.example.org")
     wire.tls(desk, web, "two.example.org", post_quantum=True)
     rng = wire.rng
@@ -74,7 +74,7 @@ def hellos(wire: Wire, desk: Host, web: Host) -> None:
 
 
 def datagrams(wire: Wire, desk: Host, web: Host) -> None:
-    """QUIC of each version, in one packet and in two, CRYPTO frames in any order."""
+    """QUIC hellos of each version, in one packet and in two, with CRYPTO frames in any order."""
     rng = wire.rng
     wire.quic(desk, web, "q1.example.org", version=handshakes.QUIC_V1)
     wire.quic(desk, web, "q2.example.org", version=handshakes.QUIC_V2, post_quantum=True)
@@ -103,8 +103,8 @@ def datagrams(wire: Wire, desk: Host, web: Host) -> None:
 
 
 def requests(wire: Wire, desk: Host, web: Host) -> None:
-    """HTTP: requests one after the other on a connection, a head in three segments, a
-    body, and CONNECT to a proxy."""
+    """HTTP: several requests on a connection, one of them in three segments and with a body, and
+    CONNECT to a proxy."""
     talk = Conversation(wire, desk, web, 80)
     for name in ("h1.example.org", "h2.example.org"):
         talk.ask(messages.request("GET", "/", name, "Accept: */*"), "http-host", name)
@@ -121,7 +121,7 @@ def requests(wire: Wire, desk: Host, web: Host) -> None:
 
 
 def everything(wire: Wire, *, six: bool) -> None:
-    """All of it, by one client."""
+    """All of this traffic, of one client."""
     desk, resolver, web = (DESK6, RESOLVER6, WEB6) if six else (DESK, RESOLVER, WEB)
     lookups(wire, desk, resolver)
     lookups_over_tcp(wire, desk, resolver)
@@ -131,7 +131,7 @@ def everything(wire: Wire, *, six: bool) -> None:
 
 
 def mixed(seed: int = 7, *, link: Link | None = None) -> Wire:
-    """All of it over both versions of IP, as far as `link` carries them, in its frames."""
+    """All of this traffic over both versions of IP, as far as `link` carries them."""
     wire = Wire("2023-03-20T10:00:00+01:00", seed)
     for six in (False, True):
         if link is None or link.carries(6 if six else 4):
@@ -142,12 +142,12 @@ def mixed(seed: int = 7, *, link: Link | None = None) -> Wire:
 
 
 def shown(wire: Wire) -> Shows:
-    """What the names of a wire come to."""
+    """The names to be observed on a wire."""
     return Counter((name.evidence, name.client, name.name) for name in wire.names)
 
 
 def without_macs(frames: Iterable[tuple[int, bytes]]) -> list[bytes]:
-    """The IP packets in Ethernet frames without tags."""
+    """The IP packets in untagged Ethernet frames."""
     return [frame[14:] for _, frame in frames]
 
 

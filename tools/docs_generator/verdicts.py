@@ -5,7 +5,13 @@ from typing import get_args
 from docs_generator.markdown import code, table
 from netwatch.core.message import Evidence
 from netwatch.core.verdict import Role
-from netwatch.coverage.readings import DNS_PORT, DOH_PORTS, READINGS, VPN_PORTS, Reading
+from netwatch.coverage.visibility import (
+    DOH_PORTS,
+    ENCRYPTED_DNS_PORT,
+    VISIBILITIES,
+    VPN_PORTS,
+    Visibility,
+)
 from netwatch.rules.policy import confidence
 
 EVIDENCE: dict[Evidence, str] = {
@@ -26,7 +32,7 @@ EVIDENCE: dict[Evidence, str] = {
 
 _BY_NAME = "its handshake or request shows a name of an app in that category, by an `exclusive` or"
 
-READING_RULES: tuple[tuple[tuple[Reading, ...], str], ...] = (
+READING_RULES: tuple[tuple[tuple[Visibility, ...], str], ...] = (
     (("tor", "relay", "vpn", "encrypted-dns"), f"{_BY_NAME} `vendor` rule"),
     (("no-data",), "no payload in either direction: the connection was refused, or never used"),
     (("encrypted-dns",), "port {dns}, DNS over TLS or QUIC, whatever name it shows"),
@@ -93,11 +99,11 @@ def readings_block(_: str) -> str:
     for transport, port in sorted(VPN_PORTS, key=lambda each: (each[1], each[0])):
         vpn.setdefault(_SERVICES[port], []).append(f"{transport} {port}")
     values = {
-        "dns": DNS_PORT,
+        "dns": ENCRYPTED_DNS_PORT,
         "doh": ", ".join(map(str, sorted(DOH_PORTS))),
         "vpn": ", ".join(f"{name} ({', '.join(ports)})" for name, ports in vpn.items()),
     }
-    missing = set(READINGS) - {each for kinds, _ in READING_RULES for each in kinds}
+    missing = set(VISIBILITIES) - {each for kinds, _ in READING_RULES for each in kinds}
     if missing:
         raise ValueError(f"readings without a description: {sorted(missing)}")
     return table(

@@ -1,169 +1,193 @@
-"""IP fragments put together again, bounded by number, bytes and age.
+"""IP fragments put together again, with limits on number, bytes and age.
 
-A hello or a DNS answer that is larger than the path comes in fragments of which only the
-first has ports (RFC 791 section 3.2, RFC 8200 section 4.5). They come in any order,
-twice, and from the hostile overlapping; of those the fragment that starts first stands.
-What was put together goes through the kernel again as a packet of its own, so that
-whatever is in it is read as ever; a datagram that never becomes whole is read as far as
-it came.
+A hello or a DNS answer that is larger than the MTU of the path comes in fragments, of which only
+the first has ports (RFC 791 section 3.2, RFC 8200 section 4.5). They come in any order,
+repeated and, from an attacker, overlapping; where they overlap, the fragment with the lowest
+offset is used. A reassembled datagram goes through the packet loop again as a packet, so that
+whatever it contains is read as always. A datagram that never becomes complete is read as far
+as its fragments came.
 """
 
 from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from netwatch.capture.block import Block, Interface
 from netwatch.core.packet import Packet
+from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Row
+from netwatch.dissect.loop import layout
 
-MORE = 1 << 16
-"""The bit of a row's offset that says that more fragments follow."""
+MORE_FRAGMENTS = 1 << 16
+"""The bit in a row's offset that says that more fragments follow (the flag MF)."""
 
-_RAW_IP = 101
-_ETHERNET = 1
-_COOKED = 113
-
-Datagram = tuple[bytes, bytes, int, int]
-"""Source, destination, protocol and identification, which fragments share."""
-
-Whole = tuple[Block, str, Datagram]
-"""A block of one packet, the source that its last fragment came from, and what its
-fragments shared."""
+_LINKTYPE_RAW = 101
+_LINKTYPE_ETHERNET = 1
+_LINKTYPE_LINUX_SLL = 113
 
 
-def datagram(row: Row, packet: Packet) -> Datagram:
-    """What the fragment of a row shares with the others of its datagram."""
-    return packet.src, packet.dst, row[15], row[13]
+class DatagramKey(NamedTuple):
+    """What the fragments of one datagram share; `proto` is the IP protocol."""
+
+    src: bytes
+    dst: bytes
+    proto: int
+    identification: int
 
 
-class _Pieces:
-    """What has come of one datagram: bytes by offset, and the length once it is known."""
+class Reassembled(NamedTuple):
+    """A reassembled datagram: a block with the one packet, the source of its last fragment, and
+    what its fragments shared."""
 
-    __slots__ = ("kept", "length", "packet", "size", "time")
+    block: Block
+    source: str
+    key: DatagramKey
+
+
+def datagram_key(row: Row, packet: Packet) -> DatagramKey:
+    """What the fragment of a candidate row shares with the others of its datagram."""
+    return DatagramKey(packet.src, packet.dst, row[layout.ROW_PROTOCOL], row[layout.ROW_FLOW])
+
+
+class _Fragments:
+    """The fragments of one datagram so far, by offset; `length` is None until the last came."""
+
+    __slots__ = ("by_offset", "length", "packet", "size", "time")
 
     def __init__(self, packet: Packet) -> None:
-        self.kept: dict[int, bytes] = {}
+        self.by_offset: dict[int, bytes] = {}
         self.length: int | None = None
         self.size = 0
         self.time = packet.time
         self.packet = packet
 
-    def whole(self) -> tuple[bytes, bool, bool]:
-        """The bytes from the start up to the first gap; whether there is none, and whether
-        pieces overlap."""
+    def join(self) -> tuple[bytes, bool, bool]:
+        """The bytes up to the first gap, whether the datagram is complete, and whether
+        fragments overlap."""
         data = bytearray()
         overlap = False
-        for offset in sorted(self.kept):
+        for offset in sorted(self.by_offset):
             if offset > len(data):
                 return bytes(data), False, overlap
             overlap = overlap or offset < len(data)
-            data += memoryview(self.kept[offset])[len(data) - offset :]
+            data += memoryview(self.by_offset[offset])[len(data) - offset :]
         return bytes(data), self.length is not None and len(data) >= self.length, overlap
 
 
-class Fragments:
-    """The datagrams of one capture that are not whole yet.
+class Defragmenter:
+    """The incomplete datagrams of one capture.
 
-    Limits: datagrams, bytes in all, pieces of one, age in ns of packet time. What was
-    dropped is counted in `anomalies`.
+    Limits: datagrams, bytes of all of them, fragments of one, and ns of packet time since the
+    first fragment. What was dropped is counted in `anomalies`.
     """
 
     def __init__(
         self,
         *,
-        limit: int = 1024,
-        limit_bytes: int = 16 << 20,
-        limit_pieces: int = 128,
-        age: int = 30_000_000_000,
+        max_datagrams: int = 1024,
+        max_bytes: int = 16 << 20,
+        max_fragments: int = 128,
+        timeout: int = 30_000_000_000,
     ) -> None:
-        self._limit = limit
-        self._limit_bytes = limit_bytes
-        self._limit_pieces = limit_pieces
-        self._age = age
-        self._table: OrderedDict[Datagram, _Pieces] = OrderedDict()
+        self._max_datagrams = max_datagrams
+        self._max_bytes = max_bytes
+        self._max_fragments = max_fragments
+        self._timeout = timeout
+        self._table: OrderedDict[DatagramKey, _Fragments] = OrderedDict()
         self._bytes = 0
         self.anomalies: Counter[str] = Counter()
 
-    def table(self) -> tuple[int, int, int]:
-        """Datagrams now, at most, and how many had to go before they were whole."""
-        return len(self._table), self._limit, self.anomalies["ip-fragments-incomplete"]
+    def usage(self) -> TableUsage:
+        """The number of datagrams; those evicted were incomplete."""
+        evicted = self.anomalies["ip-fragments-incomplete"]
+        return TableUsage(len(self._table), self._max_datagrams, evicted)
 
-    def feed(self, row: Row, payload: bytes, packet: Packet) -> list[Whole]:
-        """Take the fragment of a row; blocks with what became whole or was given up.
+    def feed(self, row: Row, payload: bytes, packet: Packet) -> list[Reassembled]:
+        """The datagrams that became complete, or were dropped, with the fragment of a row.
 
-        `payload` are its bytes behind the IP header, `packet` has its addresses.
+        `payload` is what follows its IP header; `packet` has its addresses.
         """
-        offset, last = row[12] & 0xFFFF, not row[12] & MORE
-        key = datagram(row, packet)
-        done: list[Whole] = []
+        place = row[layout.ROW_SEQUENCE]
+        offset, is_last = place & 0xFFFF, not place & MORE_FRAGMENTS
+        key = datagram_key(row, packet)
+        reassembled: list[Reassembled] = []
         if offset + len(payload) > 0xFFFF:
             self.anomalies["ip-fragment-too-long"] += 1
-            return done
-        pieces = self._table.get(key)
-        if pieces is None:
-            pieces = self._table[key] = _Pieces(packet)
-        known = pieces.kept.get(offset)
-        if known is None or len(known) < len(payload):
-            if known is None and len(pieces.kept) >= self._limit_pieces:
-                self.anomalies["ip-fragments-many"] += 1
-                return done
-            known = known or b""
-            pieces.kept[offset] = known + payload[len(known) :]
-            grown = len(payload) - len(known)
-            pieces.size += grown
-            self._bytes += grown
-        else:
-            self.anomalies["ip-fragment-repeated"] += 1
-        if last:
-            pieces.length = offset + row[4]
-        data, whole, overlap = pieces.whole()
-        if whole:
+            return reassembled
+        fragments = self._table.get(key)
+        if fragments is None:
+            fragments = self._table[key] = _Fragments(packet)
+        if not self._add(fragments, offset, payload):
+            return reassembled
+        if is_last:
+            fragments.length = offset + row[layout.ROW_WIRE]
+        data, is_complete, overlap = fragments.join()
+        if is_complete:
             if overlap:
                 self.anomalies["ip-fragment-overlap"] += 1
-            self._forget(key)
-            done.append(_block(key, data[: pieces.length], pieces.length or 0, packet))
-        self._expire(packet.time, done)
-        return done
+            self._remove(key)
+            length = fragments.length or 0
+            reassembled.append(_rebuild(key, data[:length], length, packet))
+        self._expire(packet.time, reassembled)
+        return reassembled
 
-    def aged(self, now: int) -> list[Whole]:
-        """Blocks with what came of the datagrams that are too old by now, ns."""
-        done: list[Whole] = []
-        self._expire(now, done)
-        return done
+    def expire(self, now: int) -> list[Reassembled]:
+        """What came of the datagrams that time out at `now`, in ns of packet time."""
+        reassembled: list[Reassembled] = []
+        self._expire(now, reassembled)
+        return reassembled
 
-    def flush(self) -> Iterator[Whole]:
-        """The capture is over: blocks with what came of the datagrams still open, and of
-        those that come up while these are read."""
+    def flush(self) -> Iterator[Reassembled]:
+        """What came of the datagrams that are incomplete at the end of the capture, and of those
+        that begin while these are read."""
         while self._table:
-            done: list[Whole] = []
-            self._drop(done)
-            yield from done
+            reassembled: list[Reassembled] = []
+            self._drop_oldest(reassembled)
+            yield from reassembled
 
-    def _expire(self, now: int, done: list[Whole]) -> None:
+    def _add(self, fragments: _Fragments, offset: int, payload: bytes) -> bool:
+        """Add a fragment; of two at one offset the longer is used, with the bytes that came
+        first. False where the datagram has too many fragments."""
+        known = fragments.by_offset.get(offset)
+        if known is not None and len(known) >= len(payload):
+            self.anomalies["ip-fragment-repeated"] += 1
+            return True
+        if known is None and len(fragments.by_offset) >= self._max_fragments:
+            self.anomalies["ip-fragments-many"] += 1
+            return False
+        known = known or b""
+        fragments.by_offset[offset] = known + payload[len(known) :]
+        fragments.size += len(payload) - len(known)
+        self._bytes += len(payload) - len(known)
+        return True
+
+    def _expire(self, now: int, reassembled: list[Reassembled]) -> None:
+        """Drop datagrams that time out at `now` or exceed the limits."""
         while self._table:
             oldest = next(iter(self._table.values()))
-            full = len(self._table) > self._limit or self._bytes > self._limit_bytes
-            if not full and oldest.time + self._age >= now:
+            is_full = len(self._table) > self._max_datagrams or self._bytes > self._max_bytes
+            if not is_full and oldest.time + self._timeout >= now:
                 return
-            self._drop(done)
+            self._drop_oldest(reassembled)
 
-    def _forget(self, key: Datagram) -> _Pieces:
-        pieces = self._table.pop(key)
-        self._bytes -= pieces.size
-        return pieces
+    def _remove(self, key: DatagramKey) -> _Fragments:
+        fragments = self._table.pop(key)
+        self._bytes -= fragments.size
+        return fragments
 
-    def _drop(self, done: list[Whole]) -> None:
+    def _drop_oldest(self, reassembled: list[Reassembled]) -> None:
         key = next(iter(self._table))
-        pieces = self._forget(key)
+        fragments = self._remove(key)
         self.anomalies["ip-fragments-incomplete"] += 1
-        data, _, _ = pieces.whole()
+        data, _, _ = fragments.join()
         if data:
-            done.append(_block(key, data, len(data) + 1, pieces.packet))
+            reassembled.append(_rebuild(key, data, len(data) + 1, fragments.packet))
 
 
-def _block(key: Datagram, data: bytes, length: int, packet: Packet) -> Whole:
-    """A block of one packet, under a header without fragments, with the MACs, VLAN, time
-    and number of the packet that made it whole; `length` is that of the data on the wire."""
+def _rebuild(key: DatagramKey, data: bytes, length: int, packet: Packet) -> Reassembled:
+    """A reassembled datagram with an unfragmented IP header, and the MACs, VLAN, time and number
+    of the packet that completed it; `length` is that of the data on the wire."""
     src, dst, proto, _ = key
     if len(src) == 4:
         total = min(20 + length, 0xFFFF)
@@ -172,16 +196,17 @@ def _block(key: Datagram, data: bytes, length: int, packet: Packet) -> Whole:
     else:
         header = b"\x60\x00\x00\x00" + min(length, 0xFFFF).to_bytes(2) + proto.to_bytes(1)
         header += b"\x40" + src + dst
-    link = _RAW_IP
-    kind = b"\x08\x00" if len(src) == 4 else b"\x86\xdd"
+    link_type = _LINKTYPE_RAW
+    ethertype = b"\x08\x00" if len(src) == 4 else b"\x86\xdd"
     if packet.src_mac and packet.dst_mac:
-        link = _ETHERNET
-        header = packet.dst_mac + packet.src_mac + kind + header
+        link_type = _LINKTYPE_ETHERNET
+        header = packet.dst_mac + packet.src_mac + ethertype + header
     elif packet.src_mac:
-        link = _COOKED
-        header = b"\x00\x00\x00\x01\x00\x06" + packet.src_mac + b"\x00\x00" + kind + header
+        link_type = _LINKTYPE_LINUX_SLL
+        header = b"\x00\x00\x00\x01\x00\x06" + packet.src_mac + b"\x00\x00" + ethertype + header
     frame = header + data
     vlan = -1 if packet.vlan is None else packet.vlan
     records = array("q", [packet.time, 0, len(frame), len(header) + length, 0, vlan])
-    interfaces = (Interface(link, packet.time_digits),)
-    return Block(frame, records, 1, interfaces, packet.number, 0), packet.source, key
+    interfaces = (Interface(link_type, packet.time_digits),)
+    block = Block(frame, records, 1, interfaces, packet.number, 0)
+    return Reassembled(block, packet.source, key)

@@ -1,10 +1,10 @@
-"""QUIC handshakes in flight: which datagrams belong to one client's hello.
+"""Handshakes over UDP (QUIC, Google's QUIC, DTLS): which datagrams contain one client's hello.
 
-A hello may be spread over several Initial packets and datagrams, and a server's look
-the same from outside; so each conversation has a connection, opened by the first
-datagram that decrypts with keys from its own destination connection id (RFC 9001
-section 5.2), and fed with what the same side sends. The table is bounded by number and
-age; what a cut hello shows is told when its connection is dropped.
+A hello may span several datagrams, and those of a server look the same from outside. So each
+flow has one connection: the first datagram that a connection accepts tells which side is the
+client (for QUIC, one that decrypts with keys from its own destination connection id, RFC 9001
+section 5.2), and the connection is fed with what that side sends. The table is limited by
+number and age; what an incomplete hello shows is read when its connection is dropped.
 """
 
 from collections import Counter, OrderedDict
@@ -14,146 +14,156 @@ from typing import Protocol
 
 from netwatch.core.errors import ParseError
 from netwatch.core.message import Message
-from netwatch.dissect.candidate import Seen
+from netwatch.core.statistics import TableUsage
+from netwatch.dissect.candidate import Candidate
 
-Found = tuple[Seen, Message]
+Found = tuple[Candidate, Message]
 
+PORT_REUSE_DELAY = 10_000_000_000
+"""Time without datagrams, in ns, after which the same ports may start another connection."""
 
-AGAIN = 10_000_000_000
-"""Silence, in ns, after which the same ports may start another connection."""
-
-
-Idle = Callable[[bytes], bool]
-"""Whether a hello, from its handshake header on, is of no interest and needs no parsing."""
+IsUninteresting = Callable[[bytes], bool]
+"""Whether a hello, from its handshake header on, shows only uninteresting names; no parser has
+to read it then."""
 
 
 class Connection(Protocol):
-    """The pure state of one client's handshake."""
+    """The state of the handshake of one client; it does no input or output."""
 
     @property
     def done(self) -> bool:
-        """Whether its hello was told, so that nothing more will come."""
+        """Whether its hello was returned, so that nothing more will come."""
         ...
 
     def feed(self, datagram: bytes) -> Message | None:
-        """Take a datagram of the client; its hello once that is whole."""
+        """Take a datagram of the client; the hello once it is complete."""
         ...
 
     def finish(self) -> Message | None:
-        """What the hello shows as far as it came."""
+        """What the hello shows so far: no more datagrams will come."""
         ...
 
 
 class _Handshake:
-    __slots__ = ("connection", "packet", "side", "time")
+    """A connection with the side of the flow that is its client, and its first candidate."""
 
-    def __init__(self, connection: Connection, side: int, packet: Seen) -> None:
+    __slots__ = ("candidate", "connection", "side", "time")
+
+    def __init__(self, connection: Connection, side: int, candidate: Candidate) -> None:
         self.connection = connection
         self.side = side
-        self.packet = packet
-        self.time = packet.time
+        self.candidate = candidate
+        self.time = candidate.time
 
 
-class Handshakes:
-    """The handshakes of one capture.
+class HandshakeTable:
+    """The handshakes of one kind in one capture, by flow.
 
-    `opened` makes a connection, given what says that a hello of its flow is of no
-    interest (`idle`). Limits: how many, and age in ns of packet time. What was
-    dropped or could not be read is counted in `anomalies`.
+    `connect` makes a connection, given a function that says whether its hello is
+    uninteresting. Limits: connections, and ns of packet time without a datagram. What could
+    not be parsed is counted in `anomalies`.
     """
 
     def __init__(
         self,
-        opened: Callable[[Idle], Connection],
-        idle: Callable[[int, bytes], bool] = lambda flow, hello: False,
+        connect: Callable[[IsUninteresting], Connection],
+        is_uninteresting: Callable[[int, bytes], bool] = lambda flow, hello: False,
         *,
-        limit: int = 4096,
-        age: int = 60_000_000_000,
+        max_connections: int = 4096,
+        timeout: int = 60_000_000_000,
     ) -> None:
-        self._opened = opened
-        self._idle = idle
-        self._limit = limit
-        self._age = age
-        self._gone = 0
+        self._connect = connect
+        self._is_uninteresting = is_uninteresting
+        self._max_connections = max_connections
+        self._timeout = timeout
+        self._evicted = 0
         self._table: OrderedDict[int, _Handshake] = OrderedDict()
         self.anomalies: Counter[str] = Counter()
 
-    def table(self) -> tuple[int, int, int]:
-        """Handshakes now, at most, and how many had to go before their hello was whole."""
-        return len(self._table), self._limit, self._gone
+    def usage(self) -> TableUsage:
+        """The number of connections; those evicted had an incomplete hello."""
+        return TableUsage(len(self._table), self._max_connections, self._evicted)
 
-    def answers(self, flow: int, side: int, time: int) -> bool:
-        """Whether a datagram of `side` of `flow` comes from the server, by what was read
-        before, so that it shows nothing."""
+    def is_from_server(self, flow: int, side: int, time: int) -> bool:
+        """Whether a datagram of `side` at a time comes from the server of a known connection,
+        so that it shows nothing."""
         known = self._table.get(flow)
         if known is None or known.side == side:
             return False
-        return not known.connection.done or time - known.time <= AGAIN
+        return not known.connection.done or time - known.time <= PORT_REUSE_DELAY
 
-    def feed(self, flow: int, side: int, datagram: bytes, packet: Seen) -> list[Found]:
-        """Take a datagram with a long header that `side` of `flow` sent, unless that is the
-        server (`answers`)."""
+    def feed(self, flow: int, side: int, datagram: bytes, candidate: Candidate) -> list[Found]:
+        """The hello, if it is complete with a datagram of `side`, which is not the server. Other
+        connections that are dropped to make place add what their hellos show."""
         found: list[Found] = []
         known = self._table.get(flow)
-        if known is not None and known.connection.done and packet.time - known.time > AGAIN:
+        if (
+            known is not None
+            and known.connection.done
+            and candidate.time - known.time > PORT_REUSE_DELAY
+        ):
             del self._table[flow]
             known = None
-        handshake = known or _Handshake(self._opened(partial(self._idle, flow)), side, packet)
+        handshake = known
+        if handshake is None:
+            connection = self._connect(partial(self._is_uninteresting, flow))
+            handshake = _Handshake(connection, side, candidate)
         try:
             message = handshake.connection.feed(datagram)
         except ParseError as error:
             self.anomalies[error.anomaly] += 1
             return found
         if message is not None:
-            found.append((packet, message))
-        handshake.time = packet.time
+            found.append((candidate, message))
+        handshake.time = candidate.time
         if known is None:
             self._table[flow] = handshake
-            self._expire(packet.time, found)
+            self._expire(candidate.time, found)
         else:
             self._table.move_to_end(flow)
         return found
 
-    def aged(self, flow: int, now: int) -> list[Found]:
-        """What those show that waited too long by `now`, ns, but for this flow, in which
-        something was sent now."""
+    def expire(self, flow: int, now: int) -> list[Found]:
+        """What incomplete hellos show that time out at `now` (ns of packet time). That of `flow`
+        is spared, because a datagram of it came now."""
         found: list[Found] = []
         oldest = next(iter(self._table.values()), None)
-        if oldest is None or oldest.time + self._age >= now:
+        if oldest is None or oldest.time + self._timeout >= now:
             return found
-        own = self._table.pop(flow, None)
+        spared = self._table.pop(flow, None)
         self._expire(now, found)
-        if own is not None:
-            self._table[flow] = own
+        if spared is not None:
+            self._table[flow] = spared
             self._table.move_to_end(flow, last=False)
         return found
 
-    def waits(self, flow: int, side: int) -> bool:
-        """Whether a hello that this side of the flow began is not whole."""
+    def expects_more(self, flow: int, side: int) -> bool:
+        """Whether this side of the flow began a hello that is incomplete."""
         known = self._table.get(flow)
         return known is not None and known.side == side and not known.connection.done
 
     def flush(self) -> Iterator[Found]:
-        """The capture is over: what the hellos still open show."""
+        """What hellos show that are incomplete at the end of the capture."""
         found: list[Found] = []
         while self._table:
-            self._drop(found)
+            self._drop_oldest(found)
         yield from found
 
     def _expire(self, now: int, found: list[Found]) -> None:
+        """Drop connections that time out at `now` or exceed the limit."""
         while self._table:
             oldest = next(iter(self._table.values()))
-            if oldest.time + self._age >= now and len(self._table) <= self._limit:
+            if oldest.time + self._timeout >= now and len(self._table) <= self._max_connections:
                 return
-            self._drop(found)
+            self._drop_oldest(found)
 
-    def _drop(self, found: list[Found]) -> None:
+    def _drop_oldest(self, found: list[Found]) -> None:
         _, handshake = self._table.popitem(last=False)
-        self._gone += not handshake.connection.done
+        self._evicted += not handshake.connection.done
         try:
             message = handshake.connection.finish()
         except ParseError as error:
             self.anomalies[error.anomaly] += 1
             return
         if message is not None:
-            found.append((handshake.packet, message))
+            found.append((handshake.candidate, message))

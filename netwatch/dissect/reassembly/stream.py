@@ -1,39 +1,42 @@
 """One side of one TCP flow: segments in any order in, contiguous bytes out.
 
-Positions are counted from an origin (the first segment kept, then the head of the
-first message), so that the wrap of the sequence number (RFC 9293 section 3.4) and
-segments from before the origin need no care behind this module.
+Positions are counted from an origin: the first buffered segment, later the start of the first
+message. Callers therefore need not care about the wrap of sequence numbers (RFC 9293 section
+3.4), nor about segments from before the origin.
 """
 
 from heapq import heapify, heappop, heappush
 
-from netwatch.dissect.candidate import Seen
+from netwatch.dissect.candidate import Candidate
 
-_SEQ = 0xFFFFFFFF
+SEQUENCE_MASK = 0xFFFFFFFF
 _HALF = 0x80000000
 
 
 class Stream:
-    """Kept segments, and the message that is being put together from its head on.
+    """The buffered segments of one side, and the message that is being put together.
 
-    `kind` is the protocol, 0 while no head is known; `data` the contiguous bytes from
-    the head; `need` how many of them are worth a parser's look; `refused` how many heads
-    were none; `size` all bytes held;
-    `heads` the packet and kind of each segment that looked like a head, by position.
+    A *head* is a segment that looks like the start of a message; `heads` has the kind and the
+    candidate of each, by position. `kind` is that of the message, 0 while no head is known.
+    `start` is the position of its first byte and `data` its contiguous bytes so far, of which
+    a parser needs at least `need`. `segments` are those that are not contiguous yet, by
+    position, and `order` is a heap of these positions. `size` counts all buffered bytes,
+    `refused` the heads that turned out to be none. `capture_end` is the position at which a
+    segment was cut by the snap length, None where none was.
     """
 
     __slots__ = (
-        "cut",
+        "capture_end",
         "data",
         "heads",
-        "kept",
         "kind",
         "need",
         "order",
         "origin",
         "refused",
+        "segments",
         "size",
-        "taken",
+        "start",
         "time",
     )
 
@@ -41,75 +44,92 @@ class Stream:
         self.origin = seq
         self.time = time
         self.kind = 0
-        self.taken = 0
+        self.start = 0
         self.data = bytearray()
         self.need = 0
         self.refused = 0
         self.size = 0
-        self.cut: int | None = None
-        self.kept: dict[int, bytes] = {}
+        self.capture_end: int | None = None
+        self.segments: dict[int, bytes] = {}
         self.order: list[int] = []
-        self.heads: dict[int, tuple[int, Seen]] = {}
+        self.heads: dict[int, tuple[int, Candidate]] = {}
 
     def position(self, seq: int) -> int:
         """A sequence number as a position; negative before the origin."""
-        return ((seq - self.origin + _HALF) & _SEQ) - _HALF
+        return ((seq - self.origin + _HALF) & SEQUENCE_MASK) - _HALF
 
-    def keep(self, position: int, payload: bytes) -> None:
-        """Keep a segment; of two at one position the longer. The first byte seen at a
-        position that was already read stands."""
-        if self.kind and position + len(payload) <= self.taken + len(self.data):
+    @property
+    def seq(self) -> int:
+        """The sequence number of the first byte of the message."""
+        return (self.origin + self.start) & SEQUENCE_MASK
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether `data` ends where the snap length cut a segment."""
+        return self.capture_end == self.start + len(self.data)
+
+    def buffer(self, position: int, payload: bytes) -> None:
+        """Buffer a segment; of two at one position the longer. Where segments overlap, the
+        bytes that were read first are used."""
+        if self.kind and position + len(payload) <= self.start + len(self.data):
             return
-        known = self.kept.get(position)
-        if known is None:
+        buffered = self.segments.get(position)
+        if buffered is None:
             heappush(self.order, position)
-        elif len(known) >= len(payload):
+        elif len(buffered) >= len(payload):
             return
-        self.kept[position] = payload
-        self.size += len(payload) - len(known or b"")
+        self.segments[position] = payload
+        self.size += len(payload) - len(buffered or b"")
 
-    def start(self, kind: int, position: int) -> None:
-        """A message starts at `position`; what lay before it is let go."""
-        self.kind, self.taken, self.need = kind, position, 0
+    def start_message(self, kind: int, position: int) -> None:
+        """Expect a message at a position; contiguous bytes before it are discarded."""
+        self.kind, self.start, self.need = kind, position, 0
         self.size -= len(self.data)
         self.data = bytearray()
         self.heads = {at: head for at, head in self.heads.items() if at >= position}
 
-    def grow(self) -> None:
-        """Move kept segments that continue the message into `data`."""
-        order, kept, data = self.order, self.kept, self.data
-        while order and order[0] <= self.taken + len(data):
+    def extend(self) -> None:
+        """Move buffered segments that continue the message into `data`."""
+        order, segments, data = self.order, self.segments, self.data
+        while order and order[0] <= self.start + len(data):
             position = heappop(order)
-            payload = kept.pop(position)
-            known = self.taken + len(data) - position
-            data += memoryview(payload)[known:]
-            self.size -= min(known, len(payload))
+            payload = segments.pop(position)
+            overlap = self.start + len(data) - position
+            data += memoryview(payload)[overlap:]
+            self.size -= min(overlap, len(payload))
 
     def consume(self, size: int) -> None:
-        """A message of `size` bytes was read; the next may start behind it."""
+        """Discard a message of `size` bytes that was read; the next one may follow it."""
         del self.data[:size]
         self.size -= size
-        self.taken += size
+        self.start += size
         self.need = 0
-        self.heads = {at: head for at, head in self.heads.items() if at >= self.taken}
+        self.heads = {at: head for at, head in self.heads.items() if at >= self.start}
 
     def next_head(self) -> int | None:
-        """The lowest position of a segment that looked like a head and was not read."""
+        """The lowest position of a head that was not read yet."""
         return min(self.heads, default=None)
 
     def rewind(self) -> None:
-        """Give `data` back to the kept segments, so that a message may start elsewhere."""
+        """Put `data` back among the segments, so that a message may start elsewhere."""
         if self.data:
-            self.kept[self.taken] = bytes(self.data)
-            self.order.append(self.taken)
+            self.segments[self.start] = bytes(self.data)
+            self.order.append(self.start)
             heapify(self.order)
             self.data = bytearray()
 
-    def opening(self) -> tuple[int, bytes]:
-        """The position of the lowest kept segment, and the first bytes from there on."""
+    def clear(self) -> None:
+        """Discard all buffered segments, and expect no message."""
+        self.kind = 0
+        self.size = 0
+        self.segments.clear()
+
+    def first_bytes(self) -> tuple[int, bytes]:
+        """The position of the lowest buffered segment, and the contiguous bytes from there on
+        (64 or a few more)."""
         position = at = self.order[0]
         data = bytearray()
-        while len(data) < 64 and at in self.kept:
-            data += self.kept[at]
-            at += len(self.kept[at])
+        while len(data) < 64 and at in self.segments:
+            data += self.segments[at]
+            at += len(self.segments[at])
         return position, bytes(data)

@@ -1,17 +1,15 @@
-"""What a flow that is over says of its ends, and of messages that never became whole."""
+"""The client of a flow that has ended, and messages that never became complete."""
 
 import random
 
 import handshakes
 import pytest
 from craft import Conversation, Host, Wire
-from support.captures import block, timed
+from support.captures import block, dissector, timed
 from support.frames import CLIENT, SERVER, udp
 
 from netwatch.core.flow import NAME_STATUSES, Flow
 from netwatch.core.message import Message
-from netwatch.dissect.dissector import Dissector
-from netwatch.protocols import PROTOCOLS, looks_like
 
 RAW = 101
 
@@ -20,16 +18,16 @@ def flows(frames: list[tuple[int, bytes]], link: int = 1, snap: int = 1 << 18) -
     def name_status(message: Message) -> int:
         return NAME_STATUSES.index("ech" if message.names else "no-sni")
 
-    by = Dissector(PROTOCOLS, looks_like, name_status=name_status)
-    for _ in by.messages(block(frames, link, snap=snap), "test"):
+    reader = dissector(name_status=name_status)
+    for _ in reader.messages(block(frames, link, snap=snap), "test"):
         pass
-    for _ in by.flush():
+    for _ in reader.flush():
         pass
-    return [*by.flows(), *by.finish()]
+    return [*reader.flows(), *reader.end_flows()]
 
 
 @pytest.mark.parametrize("greater", [False, True])
-def test_a_client_is_told_with_its_own_mac(greater: bool) -> None:
+def test_a_flow_has_the_mac_of_its_client(greater: bool) -> None:
     ends = ["10.20.0.1", "203.0.113.9"]
     client = Host(ends[greater], "02:00:00:00:00:0a")
     server = Host(ends[not greater], "02:00:00:00:00:0b")
@@ -44,7 +42,7 @@ def test_a_client_is_told_with_its_own_mac(greater: bool) -> None:
     assert flow.bytes_out == len(hello)
 
 
-def test_a_quic_hello_that_never_became_whole_is_waited_for() -> None:
+def test_a_flow_with_an_incomplete_quic_hello_is_waiting() -> None:
     rng = random.Random(2)
     _, second = handshakes.quic_hello(1, "www.example.org", rng, post_quantum=True)
     whole, *_ = handshakes.quic_hello(1, "www.example.org", rng)
@@ -54,7 +52,7 @@ def test_a_quic_hello_that_never_became_whole_is_waited_for() -> None:
     assert flow.name_status == "ech"
 
 
-def test_a_payload_that_was_not_captured_is_truncated() -> None:
+def test_a_payload_that_was_not_captured_makes_its_flow_truncated() -> None:
     wire = Wire("2023-03-20T10:00:00+01:00", 1)
     ends = Host(CLIENT, "02:00:00:00:00:0a"), Host(SERVER, "02:00:00:00:00:0b")
     talk = Conversation(wire, *ends, 22)

@@ -1,4 +1,4 @@
-"""Flows that are over: their two ends, which of them asked, their times and bytes."""
+"""Flows that have ended: their client and server, their times and bytes."""
 
 import random
 from ipaddress import ip_address
@@ -9,17 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import layers
-from support.captures import START, block, timed
+from support.captures import START, block, dissector, timed
 from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, tcp, udp
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.core.flow import NAME_STATUSES, Flow
 from netwatch.core.message import Message
-from netwatch.dissect.dissector import Dissector
-from netwatch.dissect.flows.records import ended
-from netwatch.dissect.loop.layout import FLOW_WORDS
-from netwatch.dissect.loop.loop import Loop
-from netwatch.protocols import PROTOCOLS, looks_like
+from netwatch.dissect.flows.records import to_flow
+from netwatch.dissect.flows.table import FIELDS
+from netwatch.dissect.loop.loop import Kernel
 
 RAW = 101
 NAME = "www.example.org"
@@ -35,13 +33,13 @@ def flows(frames: list[tuple[int, bytes]], link: int = RAW) -> list[Flow]:
     def name_status(message: Message) -> int:
         return NAME_STATUSES.index("ech" if message.names else "no-sni")
 
-    by = Dissector(PROTOCOLS, looks_like, name_status=name_status)
-    for _ in by.messages(block(frames, link), "test"):
+    reader = dissector(name_status=name_status)
+    for _ in reader.messages(block(frames, link), "test"):
         pass
-    for _ in by.flush():
+    for _ in reader.flush():
         pass
-    found = [*by.flows(), *by.finish()]
-    assert list(by.finish()) == []
+    found = [*reader.flows(), *reader.end_flows()]
+    assert list(reader.end_flows()) == []
     return found
 
 
@@ -51,7 +49,7 @@ def of(*packets: bytes, link: int = RAW) -> list[Flow]:
 
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("swapped", [False, True])
-def test_ends_bytes_and_times(version: int, swapped: bool) -> None:
+def test_addresses_bytes_and_times(version: int, swapped: bool) -> None:
     client, server = ENDS[version][:: -1 if swapped else 1]
     out = {"src": client, "dst": server, "sport": 50000, "dport": 443}
     back = {"src": server, "dst": client, "sport": 443, "dport": 50000}
@@ -83,24 +81,24 @@ def test_ends_bytes_and_times(version: int, swapped: bool) -> None:
 @pytest.mark.parametrize(
     ("packets", "client_port", "opened"),
     [
-        pytest.param([tcp(flags="S", **OUT)], 50000, True, id="asked"),
-        pytest.param([tcp(flags="SA", **BACK)], 50000, True, id="answered"),
+        pytest.param([tcp(flags="S", **OUT)], 50000, True, id="syn"),
+        pytest.param([tcp(flags="SA", **BACK)], 50000, True, id="syn-ack"),
         pytest.param(
             [tcp(flags="S", sport=443, dport=50000, src=SERVER, dst=CLIENT)],
             443,
             True,
-            id="asked-from-the-lower-port",
+            id="syn-from-the-lower-port",
         ),
-        pytest.param([tcp(b"x" * 30, **OUT)], 50000, False, id="mid-flow"),
-        pytest.param([tcp(b"x" * 30, **BACK)], 50000, False, id="mid-flow-back"),
+        pytest.param([tcp(b"x" * 30, **OUT)], 50000, False, id="midflow"),
+        pytest.param([tcp(b"x" * 30, **BACK)], 50000, False, id="midflow-from-the-server"),
         pytest.param(
             [tcp(HELLO, src=SERVER, dst=CLIENT, sport=443, dport=50000)],
             443,
             False,
-            id="hello-tells",
+            id="hello-from-the-lower-port",
         ),
         pytest.param(
-            [tcp(HELLO, **OUT), tcp(flags="SA", **BACK)], 50000, True, id="start-comes-late"
+            [tcp(HELLO, **OUT), tcp(flags="SA", **BACK)], 50000, True, id="syn-ack-after-the-hello"
         ),
         pytest.param([udp(b"x" * 30, **OUT)], 50000, True, id="datagram"),
         pytest.param([udp(b"x" * 30, **BACK)], 50000, True, id="datagram-from-a-server"),
@@ -109,30 +107,30 @@ def test_ends_bytes_and_times(version: int, swapped: bool) -> None:
         ),
     ],
 )
-def test_who_asked(packets: list[bytes], client_port: int, opened: bool) -> None:
+def test_which_end_is_the_client(packets: list[bytes], client_port: int, opened: bool) -> None:
     (flow,) = of(*packets)
     assert (flow.client_port, flow.start_seen) == (client_port, opened)
     expected = CLIENT if client_port >= 50000 else SERVER
     assert flow.client_ip == ip_address(expected).packed
 
 
-def test_ports_used_again_are_another_flow() -> None:
+def test_reused_ports_are_another_flow() -> None:
     packets = [tcp(flags="S", seq=1000), tcp(HELLO), tcp(flags="S", seq=90000)]
     packets += [tcp(b"x" * 50, seq=90001)]
     one, two = of(*packets)
     assert (one.bytes_out, one.name_status, one.packet) == (len(HELLO), "ech", 1)
     assert (two.bytes_out, two.name_status, two.first) == (50, "none", START + 2_000_000)
-    assert (two.packet, two.start_seen) == (3, True)
+    assert (two.packet, two.opened) == (3, True)
 
 
-def test_a_repeated_syn_is_no_other_flow() -> None:
+def test_a_retransmitted_syn_is_not_another_flow() -> None:
     syn = tcp(flags="S", seq=1000)
     for packets in ([syn] * 4 + [tcp(HELLO)], [tcp(HELLO), syn], [syn, tcp(HELLO), syn]):
         (flow,) = of(*packets)
         assert flow.name_status == "ech"
 
 
-def test_lookups_are_no_flows() -> None:
+def test_dns_lookups_are_not_flows() -> None:
     query = messages.query(1, NAME, "A")
     framed = len(query).to_bytes(2) + query
     assert of(udp(query), tcp(framed, dport=53), tcp(flags="S", dport=53, sport=50001)) == []
@@ -145,7 +143,7 @@ def test_the_vlan_of_a_flow(link) -> None:
     assert flow.client_mac is not None
 
 
-def test_a_flow_in_a_tunnel_is_that_of_the_inner_ends() -> None:
+def test_a_flow_in_a_tunnel_has_the_inner_addresses() -> None:
     for wrapping in WRAPPINGS:
         wrapped = Wrapped(CARRIERS[0], (wrapping,))
         packet = tcp(HELLO, src=CLIENT6, dst=SERVER6)
@@ -154,28 +152,28 @@ def test_a_flow_in_a_tunnel_is_that_of_the_inner_ends() -> None:
         assert (flow.client_mac, flow.vlan) == (wrapped.mac, wrapped.vlan)
 
 
-def test_a_flow_in_fragments_counts_once() -> None:
+def test_a_flow_in_fragments_is_counted_once() -> None:
     (flow,) = of(*layers.fragments(tcp(HELLO), (10, 20)))
     assert (flow.name_status, flow.bytes_out, flow.packet) == ("ech", len(HELLO), 3)
 
 
-def test_a_hello_without_its_end_is_waited_for() -> None:
+def test_a_flow_with_an_incomplete_hello_is_waiting() -> None:
     (flow,) = of(tcp(flags="S", seq=1000), tcp(HELLO[:300]))
     assert (flow.name_status, flow.incomplete_message) in {("none", True), ("ech", True)}
     (flow,) = of(tcp(flags="S", seq=1000), tcp(HELLO[:20]))
     assert (flow.name_status, flow.incomplete_message) == ("none", True)
 
 
-def test_more_flows_than_the_list_holds_are_all_told() -> None:
+def test_more_flows_than_one_list_has_room_for_are_all_reported() -> None:
     ports = range(1024, 1024 + 9000)
-    told = of(*[tcp(flags="S", sport=port) for port in ports])
-    assert sorted(flow.client_port for flow in told) == list(ports)
+    found = of(*[tcp(flags="S", sport=port) for port in ports])
+    assert sorted(flow.client_port for flow in found) == list(ports)
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.booleans()), max_size=80))
-def test_every_flow_is_told_once_however_small_the_table(packets: list) -> None:
-    """What a small table drops is told when it does, the rest at the end."""
-    loop = Loop(8, recording=True)
+def test_every_flow_is_reported_once_however_small_the_table(packets: list) -> None:
+    """A flow is reported when the table evicts it, or at the end."""
+    kernel = Kernel(8, recording=True)
     frames = [
         tcp(flags="S" if syn else "A", seq=number * 99, sport=2000 + port)
         if syn
@@ -183,18 +181,18 @@ def test_every_flow_is_told_once_however_small_the_table(packets: list) -> None:
         for number, (port, syn, stream) in enumerate(packets)
     ]
     words: list[int] = []
-    for _ in loop.walk(block(timed(frames), RAW)):
-        words += loop.flows.take_closed()
-    assert loop.flows.close_flows()
-    words += loop.flows.take_closed()
-    told = [ended(slot, ["test"]) for slot in zip(*[iter(words)] * FLOW_WORDS, strict=True)]
-    assert len(words) == FLOW_WORDS * len(told)
-    assert len(told) == loop.flows.total
+    for _ in kernel.walk(block(timed(frames), RAW)):
+        words += kernel.flows.take()
+    assert kernel.flows.drain()
+    words += kernel.flows.take()
+    found = [to_flow(slot, ["test"]) for slot in zip(*[iter(words)] * FIELDS, strict=True)]
+    assert len(words) == FIELDS * len(found)
+    assert len(found) == kernel.flows.flows
     sent = sum(9 for _, syn, _ in packets if not syn)
-    assert sum(flow.bytes_out + flow.bytes_in for flow in told) == sent
+    assert sum(flow.bytes_out + flow.bytes_in for flow in found) == sent
 
 
-def test_flows_with_a_name_are_gathered_by_client_and_no_more() -> None:
+def test_named_flows_are_reported_by_client() -> None:
     def name_status(message: Message) -> int:
         return NAME_STATUSES.index("named" if message.names else "no-sni")
 
@@ -203,37 +201,39 @@ def test_flows_with_a_name_are_gathered_by_client_and_no_more() -> None:
     ethernet += [LINKS[0].frame(tcp(HELLO, sport=2003, dport=853))]
     ethernet += [LINKS[0].frame(tcp(HELLO, sport=2004, dport=443, **six))]
     ethernet += [LINKS[0].frame(tcp(b"x" * 9, sport=2005, dport=443))]
-    by = Dissector(PROTOCOLS, looks_like, name_status=name_status)
-    assert list(by.messages(block(timed(ethernet), 1), "test")) != []
-    told = [*by.flows(), *by.finish()]
-    assert sorted(flow.client_port for flow in told) == [2003, 2005]
-    assert list(by.named(enough=4)) == []
-    found = {ip: (times, len(mac or b"")) for (ip, _, mac), times in by.named(enough=3)}
+    reader = dissector(name_status=name_status)
+    assert list(reader.messages(block(timed(ethernet), 1), "test")) != []
+    others = [*reader.flows(), *reader.end_flows()]
+    assert sorted(flow.client_port for flow in others) == [2003, 2005]
+    assert list(reader.named_flows(at_least=4)) == []
+    found = {ip: (times, len(mac or b"")) for (ip, _, mac), times in reader.named_flows(at_least=3)}
     first, second, _, fourth, _ = (time for time, _ in timed(ethernet))
     assert {ip: (sorted(times), size) for ip, (times, size) in found.items()} == {
         ip_address(CLIENT).packed: ([first, second], 6),
         ip_address(CLIENT6).packed: ([fourth], 6),
     }
-    assert list(by.named()) == []
+    assert list(reader.named_flows()) == []
 
 
-def test_a_flow_is_followed_to_its_end_and_not_beyond() -> None:
-    by = Dissector(PROTOCOLS, looks_like, name_status=lambda message: NAME_STATUSES.index("named"))
+def test_a_flow_is_reported_individually_once() -> None:
+    reader = dissector(name_status=lambda message: NAME_STATUSES.index("named"))
     block_ = block(list(timed([tcp(HELLO, **OUT)])), RAW)
-    ((packet, _),) = by.messages(block_, "test")
-    by.follow(packet.flow_id)
-    assert [each.flow_id for each in by.finish()] == [packet.flow_id]
-    by.follow(packet.flow_id)
-    # What comes between the same ports later is another flow.
+    ((packet, _),) = reader.messages(block_, "test")
+    reader.report_end_of(packet.flow_id)
+    assert [each.flow_id for each in reader.end_flows()] == [packet.flow_id]
+    reader.report_end_of(packet.flow_id)
+    # Later packets between the same ports are another flow.
     later = block(list(timed([tcp(HELLO, seq=90000, **OUT)])), RAW)
-    assert len(list(by.messages(later, "test"))) == 1
-    assert list(by.finish()) == []
-    assert len(list(by.named())) == 1
+    assert len(list(reader.messages(later, "test"))) == 1
+    assert list(reader.end_flows()) == []
+    assert len(list(reader.named_flows())) == 1
 
 
-def test_a_flow_is_followed_that_is_over_and_not_told_yet() -> None:
-    by = Dissector(PROTOCOLS, looks_like, name_status=lambda message: NAME_STATUSES.index("named"))
+def test_a_flow_that_has_ended_but_was_not_reported_can_still_be_reported_individually() -> None:
+    reader = dissector(name_status=lambda message: NAME_STATUSES.index("named"))
     again = [tcp(flags="S", seq=7, **OUT), tcp(HELLO, **OUT), tcp(flags="S", seq=90000, **OUT)]
-    (found,) = by.messages(block(list(timed(again)), RAW), "test")
-    by.follow(found[0].flow_id)
-    assert [each.flow_id for each in (*by.flows(), *by.finish())][:1] == [found[0].flow_id]
+    (found,) = reader.messages(block(list(timed(again)), RAW), "test")
+    reader.report_end_of(found[0].flow_id)
+    assert [each.flow_id for each in (*reader.flows(), *reader.end_flows())][:1] == [
+        found[0].flow_id
+    ]

@@ -12,7 +12,7 @@ import handshakes
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.captures import START, Frames, Row, block, rows, timed
+from support.captures import START, Frames, Row, block, dissector, rows, timed
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
 from support.interpreted import interpreted
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
@@ -20,13 +20,12 @@ from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 from netwatch.capture.block import Interface
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import Message
-from netwatch.coverage.readings import reading
-from netwatch.dissect.dissector import Dissector
+from netwatch.coverage.visibility import flow_visibility
 from netwatch.dissect.loop.layout import KIND_MORE as MORE
 from netwatch.dissect.loop.layout import ROW_COLUMNS
 from netwatch.dissect.loop.loop import Loop
 from netwatch.engine.observe import observe
-from netwatch.protocols import PROTOCOLS, QUIC, TLS, looks_like
+from netwatch.protocols import QUIC, TLS
 
 RAW = 101
 SECOND = 1_000_000_000
@@ -265,13 +264,11 @@ def told(
     frames: Frames, parts: Sequence[int], link: int, *, zones: bool
 ) -> tuple[Counter[Any], ...]:
     """All that comes of a capture that is read in blocks of so many packets."""
-    by = Dissector(
-        PROTOCOLS,
-        looks_like,
+    by = dissector(
         wanted,
-        [b"example.com"] if zones else None,
-        name_status,
-        proving=lambda address: True,
+        name_status=name_status,
+        keeps_frames_for=lambda address: True,
+        domains=[b"example.com"] if zones else None,
     )
     found = []
     first = 0
@@ -287,11 +284,11 @@ def told(
         for each in observe(*pair)
     )
     flows = Counter(
-        (flow.first, flow.last, flow.packet, flow.bytes_out, flow.bytes_in, reading(flow))
-        for flow in (*by.flows(), *by.finish())
+        (flow.first, flow.last, flow.packet, flow.bytes_out, flow.bytes_in, flow_visibility(flow))
+        for flow in (*by.flows(), *by.end_flows())
     )
-    named = Counter((client, time) for client, times in by.named() for time in times)
-    return names, by.shown(), flows, named, by.anomalies()
+    named = Counter((client, time) for client, times in by.named_flows() for time in times)
+    return names, by.names_by_evidence(), flows, named, by.anomalies()
 
 
 @st.composite
@@ -402,12 +399,22 @@ def test_both_forms_give_the_same_rows(case: tuple[int, Frames, list[int]]) -> N
         for size in (*parts, len(frames)):
             some = frames[first : first + size]
             for part in by.walk(block(some, link, first=first + 1)) if some else ():
-                each = [tuple(part[at : at + ROW_COLUMNS]) for at in range(0, len(part), ROW_COLUMNS)]
+                each = [
+                    tuple(part[at : at + ROW_COLUMNS]) for at in range(0, len(part), ROW_COLUMNS)
+                ]
                 seen += [by.buffered_packet(row) if row[1] < 0 else row for row in each]
                 seen += by.flows.take_closed()
             first += size
         for part in by.finish():
             each = [tuple(part[at : at + ROW_COLUMNS]) for at in range(0, len(part), ROW_COLUMNS)]
             seen += [by.buffered_packet(row) for row in each]
-        found.append((seen, by.prefilter.names(), by.anomalies(), by.flows.close_flows(), by.flows.take_closed()))
+        found.append(
+            (
+                seen,
+                by.prefilter.names(),
+                by.anomalies(),
+                by.flows.close_flows(),
+                by.flows.take_closed(),
+            )
+        )
     assert found[0] == found[1]

@@ -13,7 +13,7 @@ from netwatch.core.message import AddressClaim, Message
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.loop.loop import Loop
 from netwatch.protocols import ARP as ARP_KIND
-from netwatch.protocols import DHCP, DHCPV6, DNS, MDNS, ND, PROTOCOLS, looks_like
+from netwatch.protocols import DHCP, DHCPV6, DNS, MDNS, ND
 
 HOST = Host("10.20.6.20", "02:00:00:20:06:14")
 SIX = Host("2001:db8:20:6::14", HOST.mac)
@@ -122,10 +122,7 @@ def test_claims_are_told_whether_names_are_wanted_or_not() -> None:
     def unwanted(message: Message) -> bool:
         return False
 
-    wanted = [
-        Dissector(PROTOCOLS, looks_like, which, learning=("dhcp", "mdns", "arp"))
-        for which in (None, unwanted)
-    ]
+    wanted = [dissector(which, learn_from=("dhcp", "mdns", "arp")) for which in (None, unwanted)]
     found = [claims(each) for each in wanted]
     assert found[0] == found[1]
     assert [claim.kind for claim in found[0]] == [
@@ -138,7 +135,7 @@ def test_claims_are_told_whether_names_are_wanted_or_not() -> None:
 
 
 def test_what_cannot_be_read_is_counted() -> None:
-    by = Dissector(PROTOCOLS, looks_like, learning=("dhcp", "arp"))
+    by = dissector(learn_from=("dhcp", "arp"))
     cut = [frame[:60] for _, frame in FRAMES]
     ((_, announcement),) = by.messages(block(timed(cut)), "test")
     assert announcement.claims[0].addresses == (bytes([10, 20, 6, 20]),)

@@ -1,4 +1,4 @@
-"""Fragments put together: any order, twice, overlapping, too many, too old, never whole."""
+"""IP fragments: in any order, repeated, overlapping, too many, too old, never complete."""
 
 import random
 from dataclasses import replace
@@ -17,9 +17,7 @@ from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 from netwatch.core.addresses import ip_text
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.packet import Packet
-from netwatch.dissect.dissector import Dissector
-from netwatch.dissect.reassembly.fragments import MORE, Fragments
-from netwatch.protocols import PROTOCOLS, looks_like
+from netwatch.dissect.reassembly.fragments import MORE_FRAGMENTS, Defragmenter
 
 NAME = "www.example.org"
 RAW = 101
@@ -28,7 +26,7 @@ SECOND = 1_000_000_000
 
 
 def datagrams(version: int) -> dict[str, tuple[list[bytes], str]]:
-    """Packets that show the name, and the evidence: each has to be cut."""
+    """Packets that show the name, with the evidence; each is larger than a fragment."""
     rng = random.Random(version)
     client, server = ENDS[version]
     hello = handshakes.records(handshakes.client_hello(NAME, rng, post_quantum=True))
@@ -49,9 +47,9 @@ KINDS = ("hello", "initial", "answer", "request")
 
 
 def read(packets: list[bytes], link: int = RAW, gap: int = 1_000_000) -> tuple[list, dict]:
-    by = dissector()
-    found = observed(timed(packets, gap=gap), link, by=by)
-    return [(each.evidence, each.name) for each in found], dict(by.anomalies())
+    reader = dissector()
+    found = observed(timed(packets, gap=gap), link, by=reader)
+    return [(each.evidence, each.name) for each in found], dict(reader.anomalies())
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -69,11 +67,11 @@ def test_in_any_order(kind: str, version: int) -> None:
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_cut_anywhere_twice_and_shuffled(kind: str, version: int, data: st.DataObject) -> None:
+def test_cut_anywhere_repeated_and_shuffled(kind: str, version: int, data: st.DataObject) -> None:
     (packet,), evidence = datagrams(version)[kind]
     cuts = data.draw(st.lists(st.integers(1, 130), min_size=1, max_size=9))
     pieces = layers.fragments(packet, cuts)
-    # An answer whose first fragment comes again when all is told, is told again.
+    # An answer whose first fragment is repeated after it was complete is observed again.
     twice = pieces[kind == "answer" :]
     pieces += data.draw(st.lists(st.sampled_from(twice), max_size=4)) if twice else []
     found, _ = read(data.draw(st.permutations(pieces)))
@@ -81,7 +79,7 @@ def test_cut_anywhere_twice_and_shuffled(kind: str, version: int, data: st.DataO
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_packet_that_made_it_whole_is_told(kind: str) -> None:
+def test_the_observation_is_of_the_packet_that_completed_the_datagram(kind: str) -> None:
     (packet,), evidence = datagrams(4)[kind]
     pieces = layers.fragments(packet, (20, 60))
     link = LINKS[1]
@@ -90,12 +88,12 @@ def test_the_packet_that_made_it_whole_is_told(kind: str) -> None:
     (each,) = [each for each in found if each.name == NAME]
     assert (each.packet, each.time) == (3, START + 2_000_000)
     assert (ip_text(each.client_ip), ip_text(each.server_ip)) == (CLIENT, SERVER)
-    # the answer's frame goes the same way here, so its client has the other address
+    # The frame of the answer has the same direction here, so its client has the other MAC.
     assert each.client_mac == layers.mac(GATEWAY if kind == "answer" else MAC)
     assert each.vlan == link.vlan
 
 
-def test_identifications_and_ends_keep_datagrams_apart() -> None:
+def test_datagrams_are_told_apart_by_identification_and_addresses() -> None:
     names = [f"n{number}.example.org" for number in range(4)]
     packets = [udp(messages.query(1, name, "A")) for name in names[:2]]
     packets += [udp(messages.query(1, names[2], "A"), src="10.20.1.8")]
@@ -108,7 +106,7 @@ def test_identifications_and_ends_keep_datagrams_apart() -> None:
     assert sorted(name for _, name in read(mixed)[0]) == names
 
 
-def test_the_same_identification_again_is_another_datagram() -> None:
+def test_a_reused_identification_is_another_datagram() -> None:
     one, two = (
         layers.fragments(udp(messages.query(1, name, "A")), (2,), 5)
         for name in ("one.example.org", "two.example.org")
@@ -118,7 +116,7 @@ def test_the_same_identification_again_is_another_datagram() -> None:
     assert anomalies == {}
 
 
-def test_in_every_wrapping_on_every_link() -> None:
+def test_in_every_encapsulation_on_every_link() -> None:
     (packet,), evidence = datagrams(6)["hello"]
     for carrier in CARRIERS:
         for wrapping in WRAPPINGS[:: 1 if carrier is CARRIERS[0] else 9]:
@@ -128,7 +126,7 @@ def test_in_every_wrapping_on_every_link() -> None:
                 assert read(frames[::-1], carrier.number) == ([(evidence, NAME)], {}), wrapped.name
 
 
-def test_what_is_told_of_the_innermost_stays_so_in_fragments() -> None:
+def test_the_innermost_mac_and_vlan_are_used_in_fragments_too() -> None:
     wrapping = next(each for each in WRAPPINGS if each.name == "vxlan-vlan")
     wrapped = Wrapped(CARRIERS[1], (wrapping,))
     for cut in (0, 1):
@@ -137,11 +135,11 @@ def test_what_is_told_of_the_innermost_stays_so_in_fragments() -> None:
         assert (found.client_mac, found.vlan) == (wrapped.mac, 7)
 
 
-# what never becomes whole
+# incomplete datagrams
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_what_came_is_read_when_the_capture_ends(version: int) -> None:
+def test_an_incomplete_datagram_is_read_when_the_capture_ends(version: int) -> None:
     (packet,), evidence = datagrams(version)["request"]
     pieces = layers.fragments(packet, (20, 60))
     assert read(pieces[:2])[0] == [(evidence, NAME)]
@@ -152,25 +150,25 @@ def test_what_came_is_read_when_the_capture_ends(version: int) -> None:
         assert anomalies["ip-fragments-incomplete"] == 1
 
 
-def test_age_gives_up_and_tells_what_came() -> None:
+def test_a_datagram_that_times_out_is_read_as_far_as_it_came() -> None:
     (packet,), evidence = datagrams(4)["request"]
     first, second = layers.fragments(packet, (60,))
     late = udp(b"", dport=9)
     other = layers.fragments(udp(bytes(64)), (2,), 99)
-    by = dissector()
+    reader = dissector()
     frames = [(START, first), (START + 31 * SECOND, late), (START + 31 * SECOND, other[0])]
-    found = list(by.messages(block(frames, RAW), "test"))
+    found = list(reader.messages(block(frames, RAW), "test"))
     assert [shown.evidence for _, message in found for shown in message.names] == [evidence]
-    assert by.anomalies()["ip-fragments-incomplete"] == 1
+    assert reader.anomalies()["ip-fragments-incomplete"] == 1
     found = observed([(START, first), (START + 29 * SECOND, second)], RAW)
     assert [each.evidence for each in found] == [evidence]
 
 
-# what is bad
+# hostile fragments
 
 
 def piece(packet: bytes, start: int, end: int, ident: int = 7) -> bytes:
-    """The bytes from `start` to `end` behind the IPv4 header of a packet, as a fragment."""
+    """The bytes from `start` to `end` after the IPv4 header of a packet, as a fragment."""
     head, data = packet[:20], packet[20:]
     at = (20 + end - start).to_bytes(2) + ident.to_bytes(2)
     at += ((end < len(data)) << 13 | start >> 3).to_bytes(2)
@@ -183,57 +181,59 @@ SIZE = len(PACKET) - 20
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_of_overlapping_bytes_those_of_the_lower_start_stand(order: tuple[int, int]) -> None:
+def test_where_fragments_overlap_the_lower_offset_is_used(order: tuple[int, int]) -> None:
     parts = [piece(PACKET, 0, 32), piece(EVIL, 24, SIZE)]
     assert read([parts[at] for at in order]) == ([("dns-query", NAME)], {"ip-fragment-overlap": 1})
 
 
-def test_of_two_at_one_place_the_first_stands_and_the_longer_goes_on() -> None:
+def test_of_two_fragments_at_one_offset_the_first_is_used_and_the_longer_extends_it() -> None:
     found, anomalies = read([piece(PACKET, 0, 32), piece(EVIL, 0, 40), piece(PACKET, 40, SIZE)])
     assert (found, anomalies) == ([("dns-query", NAME)], {})
     found, anomalies = read([piece(PACKET, 0, 40), piece(EVIL, 0, 32), piece(PACKET, 40, SIZE)])
     assert (found, anomalies) == ([("dns-query", NAME)], {"ip-fragment-repeated": 1})
 
 
-def ends_of(number: int) -> Packet:
-    """A packet between ends of its own."""
+def packet_from(number: int) -> Packet:
+    """A packet from another source address for each number."""
     ends = number.to_bytes(4), b"\xcb\0\x71\x0a"
     return Packet("test", 1, START, 9, "udp", ends[0], 0, ends[1], 0, None, None, None, 0)
 
 
 def row(offset: int, size: int, ident: int = 1, *, more: bool = True) -> tuple[int, ...]:
-    at = offset | (MORE if more else 0)
+    at = offset | (MORE_FRAGMENTS if more else 0)
     return (7, 0, 0, size, size, 0, 0, 0, 4, -1, -1, -1, at, ident, 0, 17)
 
 
-def test_more_datagrams_than_the_limit_lose_the_oldest() -> None:
-    table = Fragments(limit=3)
-    told = [table.feed(row(0, 8), b"datagram", ends_of(number)) for number in range(5)]
-    assert [len(blocks) for blocks in told] == [0, 0, 0, 1, 1]
+def test_of_too_many_datagrams_the_oldest_is_dropped() -> None:
+    table = Defragmenter(max_datagrams=3)
+    reassembled = [table.feed(row(0, 8), b"datagram", packet_from(number)) for number in range(5)]
+    assert [len(each) for each in reassembled] == [0, 0, 0, 1, 1]
     assert table.anomalies == {"ip-fragments-incomplete": 2}
     assert len(list(table.flush())) == 3
     assert list(table.flush()) == []
 
 
-def test_more_bytes_than_the_limit_lose_the_oldest() -> None:
-    table = Fragments(limit_bytes=2500)
-    told = [table.feed(row(0, 1000), bytes(1000), ends_of(number)) for number in range(4)]
-    assert [len(blocks) for blocks in told] == [0, 0, 1, 1]
+def test_of_too_many_bytes_the_oldest_datagram_is_dropped() -> None:
+    table = Defragmenter(max_bytes=2500)
+    reassembled = [
+        table.feed(row(0, 1000), bytes(1000), packet_from(number)) for number in range(4)
+    ]
+    assert [len(each) for each in reassembled] == [0, 0, 1, 1]
 
 
-def test_a_datagram_in_too_many_pieces_takes_no_more() -> None:
-    table = Fragments(limit_pieces=4)
+def test_a_datagram_with_too_many_fragments_takes_no_more() -> None:
+    table = Defragmenter(max_fragments=4)
     for at in range(6):
-        assert table.feed(row(16 * at, 8), bytes(8), ends_of(1)) == []
+        assert table.feed(row(16 * at, 8), bytes(8), packet_from(1)) == []
     assert table.anomalies == {"ip-fragments-many": 2}
-    assert table.feed(row(0, 16), bytes(16), ends_of(1)) == []
+    assert table.feed(row(0, 16), bytes(16), packet_from(1)) == []
     assert table.anomalies == {"ip-fragments-many": 2}
 
 
-def test_what_ends_behind_64_kib_takes_no_room() -> None:
-    table = Fragments(limit=2)
+def test_a_fragment_that_ends_beyond_64_kib_is_not_buffered() -> None:
+    table = Defragmenter(max_datagrams=2)
     for number in range(100):
-        assert table.feed(row(0xFFF8, 8), bytes(8), ends_of(number)) == []
+        assert table.feed(row(0xFFF8, 8), bytes(8), packet_from(number)) == []
     assert table.anomalies == {"ip-fragment-too-long": 100}
     assert list(table.flush()) == []
 
@@ -250,27 +250,27 @@ def test_what_ends_behind_64_kib_takes_no_room() -> None:
         max_size=60,
     )
 )
-def test_any_fragments_keep_within_the_limits(parts: list) -> None:
-    table = Fragments(limit=2, limit_bytes=200, limit_pieces=5)
+def test_any_fragments_stay_within_the_limits(parts: list) -> None:
+    table = Defragmenter(max_datagrams=2, max_bytes=200, max_fragments=5)
     blocks = []
     for offset, data, number, more, seconds in parts:
-        packet = replace(ends_of(number), time=START + seconds * SECOND)
+        packet = replace(packet_from(number), time=START + seconds * SECOND)
         blocks += table.feed(row(8 * offset, len(data), more=more), data, packet)
         assert len(table._table) <= 2
-        held = [len(kept) for each in table._table.values() for kept in each.kept.values()]
-        assert table._bytes == sum(held) <= 200
-        assert all(len(each.kept) <= 5 for each in table._table.values())
+        pieces = [len(data) for each in table._table.values() for data in each.by_offset.values()]
+        assert table._bytes == sum(pieces) <= 200
+        assert all(len(each.by_offset) <= 5 for each in table._table.values())
     blocks += table.flush()
     assert table._bytes == 0
     assert all(each.count == 1 and len(each.data) <= 20 + 8 * 40 + 40 for each, *_ in blocks)
 
 
-# one in another
+# nested datagrams
 
 
-def within(levels: int) -> list[bytes]:
-    """A query in datagrams whose last fragments are each in the next datagram, so that the
-    last packet makes all of them whole."""
+def nested(levels: int) -> list[bytes]:
+    """A query in datagrams whose last fragments are each in the next datagram, so that the last
+    packet completes all of them."""
     early, last = [], PACKET
     for level in range(levels):
         whole = last if level == 0 else layers.ipv4(4, last)
@@ -282,13 +282,13 @@ def within(levels: int) -> list[bytes]:
 
 @pytest.mark.parametrize(("levels", "anomaly"), [(1, 0), (8, 0), (9, 1), (300, 292)])
 def test_fragments_in_fragments_up_to_a_limit(levels: int, anomaly: int) -> None:
-    found, anomalies = read(within(levels))
+    found, anomalies = read(nested(levels))
     assert len(found) == (anomaly == 0)
     assert anomalies.get("wrapped-too-deep", 0) == min(anomaly, 1)
 
 
-def test_what_comes_up_at_the_end_is_read_too() -> None:
-    """A datagram that never becomes whole, with the first fragment of another in it."""
+def test_a_fragment_in_an_incomplete_datagram_is_read_too() -> None:
+    """An incomplete datagram that contains the first fragment of another one."""
     request = tcp(messages.request("GET", "/", NAME, "Accept: " + "x" * 900), dport=80)
     inner = piece(request, 0, 400, 3)
     outer = layers.ipv4(4, inner + bytes(80))
@@ -297,12 +297,12 @@ def test_what_comes_up_at_the_end_is_read_too() -> None:
     assert anomalies["ip-fragments-incomplete"] == 2
 
 
-def test_flows_keep_their_packet_numbers_behind_a_reassembly() -> None:
-    """More candidates than one list of rows holds, the first a datagram in fragments."""
+def test_flows_have_the_right_packet_numbers_after_a_reassembly() -> None:
+    """More candidates than one list of rows has room for, the first a datagram in fragments."""
     pieces = layers.fragments(PACKET, (2,))
     hello = handshakes.records(handshakes.client_hello(NAME, random.Random(1)))
     packets = [*pieces, *[PACKET] * 5000, tcp(hello)]
-    by = Dissector(PROTOCOLS, looks_like, name_status=lambda message: NAME_STATUSES.index("ech"))
-    for _ in by.messages(block(timed(packets), RAW), "test"):
+    reader = dissector(name_status=lambda message: NAME_STATUSES.index("ech"))
+    for _ in reader.messages(block(timed(packets), RAW), "test"):
         pass
-    assert [flow.packet for flow in (*by.flows(), *by.finish())] == [len(packets)]
+    assert [flow.packet for flow in (*reader.flows(), *reader.end_flows())] == [len(packets)]

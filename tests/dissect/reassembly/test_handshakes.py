@@ -1,4 +1,4 @@
-"""QUIC handshakes in flight: whose datagrams belong together, and when they are let go."""
+"""Handshakes over UDP: which datagrams belong together, and when connections are dropped."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -11,17 +11,17 @@ from support.frames import CLIENT, SERVER, udp
 from netwatch.core.errors import ParseError
 from netwatch.core.message import Message, ShownName
 from netwatch.core.packet import Packet
-from netwatch.dissect.reassembly.handshakes import AGAIN, Handshakes
+from netwatch.dissect.reassembly.handshakes import PORT_REUSE_DELAY, HandshakeTable
 
 RAW = 101
 SECOND = 1_000_000_000
 
 
 class Toy:
-    """``+x`` adds x to the name, ``=x`` ends it, all else is not its own."""
+    """``+x`` adds x to the name, ``=x`` completes it, everything else is refused."""
 
-    def __init__(self, known: Callable[[bytes], bool]) -> None:
-        self.known = known
+    def __init__(self, is_uninteresting: Callable[[bytes], bool]) -> None:
+        self.is_uninteresting = is_uninteresting
         self.name = ""
         self.done = False
 
@@ -32,7 +32,7 @@ class Toy:
             return None
         self.name += datagram[1:].decode()
         self.done = datagram[:1] == b"="
-        if self.done and self.known(self.name.encode()):
+        if self.done and self.is_uninteresting(self.name.encode()):
             return None
         return self._message() if self.done else None
 
@@ -46,51 +46,51 @@ class Toy:
 
 
 class Feeder:
-    """Feeds datagrams and gathers (packet number, name)."""
+    """Feeds datagrams and collects (packet number, name)."""
 
-    def __init__(self, known: tuple[tuple[int, bytes], ...] = (), **limits: int) -> None:
-        self.table = Handshakes(Toy, lambda flow, name: (flow, name) in known, **limits)
+    def __init__(self, uninteresting: tuple[tuple[int, bytes], ...] = (), **limits: int) -> None:
+        self.table = HandshakeTable(Toy, lambda flow, name: (flow, name) in uninteresting, **limits)
         self.number = 0
-        self.told: list[tuple[int, str]] = []
+        self.found: list[tuple[int, str]] = []
 
     def send(self, datagram: bytes, *, flow: int = 256, side: int = 0, at: int = 0) -> None:
         self.number += 1
         ends = (b"a" * 4, 1, b"b" * 4, 443)
         packet = Packet("test", self.number, START + at, 9, "udp", *ends, None, None, None, flow)
-        if not self.table.answers(flow, side, packet.time):
-            self._note(self.table.feed(flow, side, datagram, packet))
+        if not self.table.is_from_server(flow, side, packet.time):
+            self._collect(self.table.feed(flow, side, datagram, packet))
 
     def flush(self) -> None:
-        self._note(list(self.table.flush()))
+        self._collect(list(self.table.flush()))
 
-    def _note(self, found: Sequence[tuple[Packet, Message]]) -> None:
-        self.told += [(by.number, message.names[0].name) for by, message in found]
+    def _collect(self, found: Sequence[tuple[Packet, Message]]) -> None:
+        self.found += [(last.number, message.names[0].name) for last, message in found]
 
 
-def test_a_hello_over_two_datagrams_is_told_with_the_last() -> None:
+def test_a_hello_over_two_datagrams_comes_with_the_last() -> None:
     feeder = Feeder()
     feeder.send(b"+one.")
     feeder.send(b"=two")
     feeder.flush()
-    assert feeder.told == [(2, "one.two")]
+    assert feeder.found == [(2, "one.two")]
 
 
-def test_a_hello_that_is_known_is_not_told() -> None:
-    feeder = Feeder(known=((512, b"one.two"),))
+def test_an_uninteresting_hello_is_not_returned() -> None:
+    feeder = Feeder(uninteresting=((512, b"one.two"),))
     for flow in (256, 512):
         feeder.send(b"+one.", flow=flow)
         feeder.send(b"=two", flow=flow)
     feeder.flush()
-    assert feeder.told == [(2, "one.two")]
+    assert feeder.found == [(2, "one.two")]
 
 
-def test_what_the_server_sends_neither_opens_nor_disturbs() -> None:
+def test_datagrams_of_the_server_are_ignored() -> None:
     feeder = Feeder()
     feeder.send(b"?", side=1)
     feeder.send(b"+one.")
     feeder.send(b"=evil", side=1)
     feeder.send(b"=two")
-    assert feeder.told == [(4, "one.two")]
+    assert feeder.found == [(4, "one.two")]
     assert feeder.table.anomalies == {"not-decrypted": 1}
 
 
@@ -100,52 +100,52 @@ def test_clients_are_told_apart() -> None:
         feeder.send(b"+n%d" % flow, flow=flow << 8)
     for flow in range(5, 0, -1):
         feeder.send(b"=", flow=flow << 8)
-    assert feeder.told == [(6, "n5"), (7, "n4"), (8, "n3"), (9, "n2"), (10, "n1")]
+    assert feeder.found == [(6, "n5"), (7, "n4"), (8, "n3"), (9, "n2"), (10, "n1")]
 
 
-def test_told_once_however_often_it_comes() -> None:
+def test_a_retransmitted_hello_comes_once() -> None:
     feeder = Feeder()
     for _ in range(4):
         feeder.send(b"=one")
-    assert feeder.told == [(1, "one")]
+    assert feeder.found == [(1, "one")]
 
 
-@pytest.mark.parametrize(("later", "told"), [(AGAIN, 1), (AGAIN + 1, 2)])
-def test_the_same_ports_after_a_silence_are_another_connection(later: int, told: int) -> None:
+@pytest.mark.parametrize(("delay", "hellos"), [(PORT_REUSE_DELAY, 1), (PORT_REUSE_DELAY + 1, 2)])
+def test_the_same_ports_after_a_delay_are_another_connection(delay: int, hellos: int) -> None:
     feeder = Feeder()
     feeder.send(b"=one")
-    feeder.send(b"=two", side=1, at=later)
-    assert len(feeder.told) == told
+    feeder.send(b"=two", side=1, at=delay)
+    assert len(feeder.found) == hellos
 
 
-def test_what_was_cut_is_told_at_the_end() -> None:
+def test_incomplete_hellos_are_read_at_the_end() -> None:
     feeder = Feeder()
     feeder.send(b"+one")
     feeder.send(b"+bad!", flow=512)
     feeder.send(b"=whole", flow=768)
     feeder.flush()
-    assert feeder.told == [(3, "whole"), (1, "one")]
+    assert feeder.found == [(3, "whole"), (1, "one")]
     assert feeder.table.anomalies == {"bad": 1}
 
 
-def test_of_too_many_the_least_recent_goes() -> None:
-    feeder = Feeder(limit=3)
+def test_of_too_many_the_least_recent_is_dropped() -> None:
+    feeder = Feeder(max_connections=3)
     for flow in range(1, 5):
         feeder.send(b"+n%d" % flow, flow=flow << 8)
         feeder.send(b"+x", flow=256)
-    assert feeder.told == [(3, "n2")]
+    assert feeder.found == [(3, "n2")]
 
 
-def test_an_old_one_goes() -> None:
-    feeder = Feeder(age=SECOND)
+def test_a_connection_times_out() -> None:
+    feeder = Feeder(timeout=SECOND)
     feeder.send(b"+old")
     feeder.send(b"+new", flow=512, at=SECOND)
-    assert feeder.told == []
+    assert feeder.found == []
     feeder.send(b"+newer", flow=768, at=SECOND + 1)
-    assert feeder.told == [(1, "old")]
+    assert feeder.found == [(1, "old")]
 
 
-def test_real_initials_of_several_clients_with_their_servers_first() -> None:
+def test_real_initials_of_several_clients_in_any_order_with_their_servers() -> None:
     rng = random.Random(5)
     packets, replies = [], []
     for number in range(4):

@@ -1,5 +1,5 @@
-"""TCP reassembly, with a protocol made for it: ``<name>`` once, ``{name}`` any number, and
-a conversation of names that each go on from those before: ``[name|more|``."""
+"""TCP reassembly, with invented protocols: ``<name>`` is a single message, ``{name}`` one of
+several, and in a conversation ``[name|more|`` each name is appended to those before."""
 
 import itertools
 from collections.abc import Callable
@@ -12,12 +12,13 @@ from support.captures import START
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, ShownName
 from netwatch.core.packet import Packet
-from netwatch.dissect.reassembly.streams import MAX_REFUSED, Streams
+from netwatch.dissect.reassembly.stream_parsers import StreamParsers
+from netwatch.dissect.reassembly.streams import MAX_REFUSED, Segment, StreamReassembler
 
-ONCE, AGAIN, TALK = 1, 2, 3
+SINGLE, PERSISTENT, CONVERSATION = 1, 2, 3
 SECOND = 1_000_000_000
 SIDE = (7 << 8, 0)
-HEADS = {b"<": ONCE, b"{": AGAIN, b"[": TALK}
+HEADS = {b"<": SINGLE, b"{": PERSISTENT, b"[": CONVERSATION}
 
 
 def parser(opening: bytes, closing: bytes) -> Callable[[bytes, bool], Message]:
@@ -35,29 +36,34 @@ def parser(opening: bytes, closing: bytes) -> Callable[[bytes, bool], Message]:
     return parse
 
 
-def talk() -> Callable[[bytes, bool], Message]:
-    said = ""
+def conversation() -> Callable[[bytes, bool], Message]:
+    names = ""
 
     def parse(data: bytes, last: bool) -> Message:
-        nonlocal said
+        nonlocal names
         end = data.find(b"|")
-        if b"!" in data or (not said and data[:1] != b"["):
-            raise ParseError("not-a-talk")
+        if b"!" in data or (not names and data[:1] != b"["):
+            raise ParseError("not-a-conversation")
         if end < 0:
             raise ParseError("cut") if last else Incomplete(len(data) + 1)
-        said += data[:end].decode()
-        return Message((ShownName("tls-sni", said),), end + 1)
+        names += data[:end].decode()
+        return Message((ShownName("tls-sni", names),), end + 1)
 
     return parse
 
 
-def looks(data: bytes) -> int:
+def detect_kind(data: bytes) -> int:
     return HEADS.get(data[:1], 0)
 
 
-def streams(**limits: int) -> Streams:
-    parsers = {ONCE: parser(b"<", b">"), AGAIN: parser(b"{", b"}")}
-    return Streams(parsers, frozenset({AGAIN}), looks, converses={TALK: talk}, **limits)
+def streams(**limits: int) -> StreamReassembler:
+    parsers = StreamParsers(
+        {SINGLE: parser(b"<", b">"), PERSISTENT: parser(b"{", b"}")},
+        {CONVERSATION: conversation},
+        frozenset({PERSISTENT}),
+        lambda kind, side, data: False,
+    )
+    return StreamReassembler(parsers, detect_kind, **limits)
 
 
 def packet(number: int, time: int = START) -> Packet:
@@ -65,55 +71,62 @@ def packet(number: int, time: int = START) -> Packet:
 
 
 class Feeder:
-    """Feeds segments and gathers (packet number, name, cut)."""
+    """Feeds segments and collects (packet number, name, whether the message was cut)."""
 
     def __init__(self, **limits: int) -> None:
         self.streams = streams(**limits)
         self.number = 0
-        self.told: list[tuple[int, str, bool]] = []
+        self.found: list[tuple[int, str, bool]] = []
 
     def send(
-        self, seq: int, data: bytes, *, side: tuple[int, int] = SIDE, cut: bool = False, at: int = 0
+        self,
+        seq: int,
+        data: bytes,
+        *,
+        kind: int | None = None,
+        side: tuple[int, int] = SIDE,
+        truncated: bool = False,
+        at: int = 0,
     ) -> None:
         self.number += 1
-        found = self.streams.feed(
-            looks(data), side, seq % 2**32, data, cut, packet(self.number, START + at)
-        )
-        self._note(found)
+        kind = detect_kind(data) if kind is None else kind
+        candidate = packet(self.number, START + at)
+        segment = Segment(kind, side, seq % 2**32, data, truncated, candidate)
+        self._collect(self.streams.feed(segment))
 
     def flush(self) -> None:
-        self._note(list(self.streams.flush()))
+        self._collect(list(self.streams.flush()))
 
-    def _note(self, found: list[tuple[Packet, Message]]) -> None:
-        for by, message in found:
-            self.told += [
-                (by.number, shown.name, bool(message.anomalies)) for shown in message.names
+    def _collect(self, found: list[tuple[Packet, Message]]) -> None:
+        for last, message in found:
+            self.found += [
+                (last.number, shown.name, bool(message.anomalies)) for shown in message.names
             ]
 
     @property
     def names(self) -> list[str]:
-        return [name for _, name, _ in self.told]
+        return [name for _, name, _ in self.found]
 
 
-def test_whole_in_one_segment() -> None:
+def test_a_message_in_one_segment() -> None:
     feeder = Feeder()
     feeder.send(100, b"<one>")
-    assert feeder.told == [(1, "one", False)]
+    assert feeder.found == [(1, "one", False)]
     feeder.flush()
-    assert len(feeder.told) == 1
+    assert len(feeder.found) == 1
     assert not feeder.streams.anomalies
 
 
-def test_told_with_the_packet_that_made_it_whole() -> None:
+def test_a_message_comes_with_the_packet_that_completed_it() -> None:
     feeder = Feeder()
     feeder.send(100, b"<na")
     feeder.send(104, b"e>")
-    assert feeder.told == []
+    assert feeder.found == []
     feeder.send(103, b"m")
-    assert feeder.told == [(3, "name", False)]
+    assert feeder.found == [(3, "name", False)]
 
 
-def test_a_repeated_head_is_counted_and_told_once() -> None:
+def test_a_retransmitted_head_is_counted_and_read_once() -> None:
     feeder = Feeder()
     for _ in range(3):
         feeder.send(100, b"<one>")
@@ -121,18 +134,18 @@ def test_a_repeated_head_is_counted_and_told_once() -> None:
     assert feeder.streams.anomalies == {"tcp-retransmission": 2}
 
 
-def test_what_looks_like_a_head_inside_of_a_message_comes_again() -> None:
+def test_a_retransmitted_segment_inside_of_a_message_that_looks_like_a_head() -> None:
     feeder = Feeder()
     feeder.send(10, b"<na")
     feeder.send(13, b"<me>")
-    assert feeder.told == [(2, "na<me", False)]
+    assert feeder.found == [(2, "na<me", False)]
     feeder.send(13, b"<me>")
     feeder.send(17, b"<new>")
-    assert feeder.told == [(2, "na<me", False), (4, "new", False)]
+    assert feeder.found == [(2, "na<me", False), (4, "new", False)]
     assert feeder.streams.anomalies == {"tcp-retransmission": 1}
 
 
-def test_the_same_on_the_other_side_and_in_another_flow_is_another() -> None:
+def test_the_same_bytes_on_another_side_or_flow_are_another_message() -> None:
     feeder = Feeder()
     for side in ((1 << 8, 0), (1 << 8, 1), (2 << 8, 0), (1 << 8 | 1, 0)):
         feeder.send(100, b"<one>", side=side)
@@ -165,28 +178,28 @@ def test_in_any_order_repeated_and_overlapping(
     for seq, data in pieces:
         feeder.send(seq, data)
     feeder.flush()
-    assert [(told, cut) for _, told, cut in feeder.told] == [(name, False)]
+    assert [(read, cut) for _, read, cut in feeder.found] == [(name, False)]
 
 
 @given(segments(), st.data())
-def test_with_a_hole_what_came_is_told_at_the_end(
+def test_what_came_before_a_gap_is_read_at_the_end(
     drawn: tuple[str, int, list[tuple[int, bytes]]], data: st.DataObject
 ) -> None:
     name, start, pieces = drawn
-    hole = data.draw(st.integers(1, len(name) + 1))
-    kept = [(seq, part) for seq, part in pieces if not seq <= start + hole < seq + len(part)]
+    gap = data.draw(st.integers(1, len(name) + 1))
+    captured = [(seq, part) for seq, part in pieces if not seq <= start + gap < seq + len(part)]
     feeder = Feeder()
-    for seq, part in kept:
+    for seq, part in captured:
         feeder.send(seq, part)
-    assert feeder.told == []
+    assert feeder.found == []
     feeder.flush()
-    there = {seq + n - start for seq, part in kept for n in range(len(part))}
+    there = {seq + n - start for seq, part in captured for n in range(len(part))}
     covered = next(n for n in range(len(name) + 2) if n not in there)
     expected = [(name[: covered - 1], True)] if covered else []
-    assert [(told, cut) for _, told, cut in feeder.told] == expected
+    assert [(read, cut) for _, read, cut in feeder.found] == expected
 
 
-def test_bytes_that_came_first_stand() -> None:
+def test_bytes_that_came_first_are_used() -> None:
     feeder = Feeder()
     feeder.send(100, b"<ab")
     feeder.send(101, b"XYc>")
@@ -194,7 +207,7 @@ def test_bytes_that_came_first_stand() -> None:
 
 
 @pytest.mark.parametrize("pieces", [(b"me", b"me>"), (b"me>", b"me")])
-def test_of_two_segments_at_one_place_the_longer_is_kept(pieces: tuple[bytes, bytes]) -> None:
+def test_of_two_segments_at_one_position_the_longer_is_used(pieces: tuple[bytes, bytes]) -> None:
     feeder = Feeder()
     feeder.send(100, b"<")
     for piece in pieces:
@@ -203,7 +216,7 @@ def test_of_two_segments_at_one_place_the_longer_is_kept(pieces: tuple[bytes, by
     assert feeder.names == ["name"]
 
 
-def test_the_head_that_comes_last_is_looked_for() -> None:
+def test_the_head_may_come_last() -> None:
     feeder = Feeder()
     feeder.send(104, b"me>")
     feeder.send(100, b"<")
@@ -211,7 +224,7 @@ def test_the_head_that_comes_last_is_looked_for() -> None:
     assert feeder.names == ["na-me"]
 
 
-def test_pipelined_in_one_segment_and_over_several() -> None:
+def test_pipelined_messages_in_one_segment_and_over_several() -> None:
     feeder = Feeder()
     feeder.send(100, b"{one}{two}{th")
     feeder.send(113, b"ree}{four}")
@@ -227,7 +240,7 @@ def test_a_later_message_waits_for_the_one_before() -> None:
     assert feeder.names == ["one", "two", "three"]
 
 
-def test_behind_a_hole_that_stays_the_next_head_is_read_at_the_end() -> None:
+def test_a_head_after_a_gap_is_read_at_the_end() -> None:
     feeder = Feeder()
     feeder.send(100, b"{one}")
     feeder.send(110, b"{three}")
@@ -244,7 +257,7 @@ def test_a_second_request_on_the_connection() -> None:
     assert feeder.names == ["one", "two", "three"]
 
 
-def test_what_cannot_be_read_is_counted_and_the_next_is_read() -> None:
+def test_a_refused_message_is_counted_and_the_next_is_read() -> None:
     feeder = Feeder()
     feeder.send(100, b"<!>")
     feeder.send(200, b"<one>")
@@ -253,7 +266,7 @@ def test_what_cannot_be_read_is_counted_and_the_next_is_read() -> None:
 
 
 @pytest.mark.parametrize("head", [b"<one>", b"<o"])
-def test_a_head_that_was_none_does_not_take_the_one_behind_it_along(head: bytes) -> None:
+def test_a_head_that_was_none_does_not_hide_the_one_after_it(head: bytes) -> None:
     feeder = Feeder()
     feeder.send(100, b"{")
     feeder.send(101, b"!")
@@ -268,18 +281,17 @@ def test_a_head_that_was_none_does_not_take_the_one_behind_it_along(head: bytes)
     assert other.streams.anomalies == {"not-a-name": 1}
 
 
-def test_what_looked_like_another_kind_at_first_is_read_as_what_it_is() -> None:
-    """The kernel tells by the first segment; more bytes may tell better."""
+def test_a_message_that_looked_like_another_kind_at_first() -> None:
+    """The packet loop decides by the first segment; more bytes may show another kind."""
     feeder = Feeder()
-    for seq, data, kind in ((100, b"<", AGAIN), (101, b"na", 0), (103, b"me>", 0)):
-        feeder.number += 1
-        feeder._note(feeder.streams.feed(kind, SIDE, seq, data, False, packet(feeder.number)))
+    for seq, data, kind in ((100, b"<", PERSISTENT), (101, b"na", 0), (103, b"me>", 0)):
+        feeder.send(seq, data, kind=kind)
     assert feeder.names == ["name"]
     assert feeder.streams.anomalies == {"not-a-name": 1}
 
 
-def test_heads_that_are_none_are_given_up_at_last() -> None:
-    """Else each of very many could have all behind it read once more."""
+def test_after_too_many_refused_heads_the_stream_is_discarded() -> None:
+    """Otherwise each of many heads could make a parser read all bytes after it again."""
     for count, names in ((MAX_REFUSED, ["one"]), (MAX_REFUSED + 1, [])):
         feeder = Feeder()
         for at in range(count):
@@ -295,12 +307,12 @@ def test_heads_that_are_none_are_given_up_at_last() -> None:
 # conversations
 
 
-def test_each_message_of_a_conversation_goes_on_from_those_before() -> None:
+def test_each_message_of_a_conversation_builds_on_those_before() -> None:
     feeder = Feeder()
     for seq, data in ((109, b"f|"), (100, b"[a|b"), (104, b"c|de"), (104, b"c|"), (108, b"|")):
         feeder.send(seq, data)
     assert feeder.names == ["[a", "[abc", "[abcde", "[abcdef"]
-    assert feeder.streams.waits(SIDE)
+    assert feeder.streams.expects_more(SIDE)
     assert not feeder.streams.anomalies
 
 
@@ -310,16 +322,14 @@ def test_a_conversation_in_any_order(order: list[int], again: list[int]) -> None
     parts = [whole[at : at + 3] for at in range(0, len(whole), 3)]
     feeder = Feeder()
     for at in (*order, *again):
-        kind = TALK if at == 0 else 0
-        feeder.number += 1
-        by = packet(feeder.number)
-        feeder._note(feeder.streams.feed(kind, SIDE, 100 + 3 * at, parts[at], False, by))
+        kind = CONVERSATION if at == 0 else 0
+        feeder.send(100 + 3 * at, parts[at], kind=kind)
     feeder.flush()
     names = whole[:-1].decode().split("|")
     assert feeder.names == ["".join(names[: at + 1]) for at in range(len(names))]
 
 
-def test_what_looks_like_a_head_inside_of_a_conversation_is_none() -> None:
+def test_inside_of_a_conversation_there_are_no_other_heads() -> None:
     feeder = Feeder()
     feeder.send(100, b"[a|b")
     feeder.send(104, b"<one>")
@@ -327,7 +337,7 @@ def test_what_looks_like_a_head_inside_of_a_conversation_is_none() -> None:
     assert feeder.names == ["[a"]
 
 
-def test_a_conversation_that_pauses_is_remembered() -> None:
+def test_a_paused_conversation_is_remembered() -> None:
     feeder = Feeder()
     feeder.send(100, b"[a|")
     feeder.send(100, b"<one>", side=(9 << 8, 0), at=3600 * SECOND)
@@ -336,18 +346,18 @@ def test_a_conversation_that_pauses_is_remembered() -> None:
     assert not feeder.streams.anomalies
 
 
-def test_of_too_many_that_pause_the_least_recent_is_forgotten() -> None:
-    feeder = Feeder(pausing=2)
+def test_of_too_many_paused_conversations_the_least_recent_is_forgotten() -> None:
+    feeder = Feeder(max_paused=2)
     for flow in range(4):
         feeder.send(100, b"[%d|" % flow, side=(flow << 8, 0), at=61 * flow * SECOND)
     for flow in range(4):
         feeder.send(103, b"x|", side=(flow << 8, 0), at=250 * SECOND)
     assert feeder.names == ["[0", "[1", "[2", "[3", "[1x", "[2x", "[3x"]
     assert feeder.streams.anomalies == {"tcp-streams-full": 1}
-    assert len(feeder.streams._talks) == 3
+    assert len(feeder.streams._parsers._conversations) == 3
 
 
-def test_a_conversation_that_breaks_off_leaves_nothing_behind() -> None:
+def test_an_interrupted_conversation_leaves_nothing_behind() -> None:
     feeder = Feeder()
     feeder.send(100, b"[a|")
     feeder.send(103, b"b!")
@@ -355,11 +365,11 @@ def test_a_conversation_that_breaks_off_leaves_nothing_behind() -> None:
     feeder.send(100, b"[cut", side=(9 << 8, 0))
     feeder.flush()
     assert feeder.names == ["[a"]
-    assert feeder.streams.anomalies == {"not-a-talk": 1, "cut": 1}
-    assert feeder.streams._talks == {}
+    assert feeder.streams.anomalies == {"not-a-conversation": 1, "cut": 1}
+    assert feeder.streams._parsers._conversations == {}
 
 
-def test_behind_the_end_strays_are_let_go() -> None:
+def test_segments_after_the_last_message_are_ignored() -> None:
     feeder = Feeder()
     feeder.send(100, b"<one>")
     for n in range(50):
@@ -369,58 +379,58 @@ def test_behind_the_end_strays_are_let_go() -> None:
     assert not feeder.streams.anomalies
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_a_segment_cut_by_the_snap_length_is_read_as_far_as_it_goes(whole: bool) -> None:
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_segment_cut_by_the_snap_length_is_read_as_far_as_it_goes(complete: bool) -> None:
     feeder = Feeder()
-    feeder.send(100, b"<one>" if whole else b"<on", cut=True)
-    assert feeder.told == [(1, "one", False) if whole else (1, "on", True)]
+    feeder.send(100, b"<one>" if complete else b"<on", truncated=True)
+    assert feeder.found == [(1, "one", False) if complete else (1, "on", True)]
 
 
 def test_a_later_segment_cut_by_the_snap_length() -> None:
     feeder = Feeder()
     feeder.send(100, b"<on")
-    feeder.send(103, b"e", cut=True)
+    feeder.send(103, b"e", truncated=True)
     feeder.send(150, b"more")
-    assert feeder.told == [(2, "one", True)]
+    assert feeder.found == [(2, "one", True)]
 
 
-def test_an_old_stream_is_told_and_counted() -> None:
+def test_a_stream_that_times_out_is_read_and_counted() -> None:
     feeder = Feeder()
     feeder.send(100, b"<old")
     feeder.send(100, b"<new", side=(9 << 8, 0), at=60 * SECOND)
-    assert feeder.told == []
+    assert feeder.found == []
     feeder.send(104, b"er>", side=(9 << 8, 0), at=61 * SECOND)
-    assert feeder.told == [(3, "newer", False), (1, "old", True)]
+    assert feeder.found == [(3, "newer", False), (1, "old", True)]
     assert feeder.streams.anomalies["tcp-stream-aged"] == 1
 
 
-def test_of_too_many_the_least_recent_goes() -> None:
-    feeder = Feeder(limit=3)
+def test_of_too_many_streams_the_least_recent_is_dropped() -> None:
+    feeder = Feeder(max_streams=3)
     for n in range(5):
         feeder.send(100, b"<n%d" % n, side=(n << 8, 0))
         feeder.send(103, b"x", side=(0, 0))
     assert feeder.streams.anomalies == {"tcp-streams-full": 2}
-    assert [(name, cut) for _, name, cut in feeder.told] == [("n1", True), ("n2", True)]
+    assert [(name, cut) for _, name, cut in feeder.found] == [("n1", True), ("n2", True)]
 
 
-def test_of_too_many_bytes_the_least_recent_goes() -> None:
-    feeder = Feeder(limit_bytes=100)
+def test_of_too_many_bytes_the_least_recent_stream_is_dropped() -> None:
+    feeder = Feeder(max_bytes=100)
     for n in range(3):
         feeder.send(100, b"<" + b"x" * 45, side=(n << 8, 0))
     assert feeder.streams.anomalies == {"tcp-streams-full": 1}
-    assert len(feeder.told) == 1
+    assert len(feeder.found) == 1
 
 
-def test_a_stream_without_end_is_given_up() -> None:
-    feeder = Feeder(limit_stream=100)
+def test_a_stream_that_is_too_long_is_dropped() -> None:
+    feeder = Feeder(max_stream_bytes=100)
     for n in range(20):
         feeder.send(100 + 10 * n, b"<" + b"x" * 9 if not n else b"y" * 10)
     assert feeder.streams.anomalies == {"tcp-stream-too-long": 1}
-    assert len(feeder.told) == 1
+    assert len(feeder.found) == 1
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    feeder = Feeder(remembered=10)
+def test_remembered_messages_are_bounded() -> None:
+    feeder = Feeder(max_remembered=10)
     for n in range(30):
         feeder.send(100, b"<one>", side=(n << 8, 0))
     feeder.send(100, b"<one>", side=(29 << 8, 0))
@@ -429,16 +439,16 @@ def test_what_is_remembered_is_bounded() -> None:
     assert feeder.streams.anomalies == {"tcp-retransmission": 1}
 
 
-def test_what_comes_again_of_a_conversation_set_apart_brings_no_stream_back() -> None:
-    feeder = Feeder(limit=2, pausing=2)
+def test_a_retransmission_does_not_resume_a_paused_conversation() -> None:
+    feeder = Feeder(max_streams=2, max_paused=2)
     feeder.send(0, b"[|", side=(256, 0))
     for n in (2, 3):
         feeder.send(0, b"<", side=(n << 8, 0))
-    assert feeder.streams.pauses((256, 0))
+    assert feeder.streams.is_paused((256, 0))
     feeder.send(0, b"[|", side=(256, 0))
     assert feeder.streams.anomalies["tcp-retransmission"] == 1
-    assert feeder.streams.table()[0] == 2
-    assert feeder.streams.pauses((256, 0))
+    assert feeder.streams.usage().entries == 2
+    assert feeder.streams.is_paused((256, 0))
 
 
 PIECES = st.tuples(
@@ -454,20 +464,25 @@ PIECES = st.tuples(
 def test_any_segments_stay_within_the_limits(
     pieces: list[tuple[int, int, str, bool, int]],
 ) -> None:
-    feeder = Feeder(limit=2, limit_bytes=60, limit_stream=30, remembered=4, pausing=2)
-    held = feeder.streams
-    for flow, seq, text, cut, at in pieces:
-        feeder.send(seq, text.encode(), side=(flow << 8, 0), cut=cut, at=at)
-        assert held._bytes == sum(stream.size for stream in held._streams.values())
-        for stream in held._streams.values():
-            assert stream.size == len(stream.data) + sum(map(len, stream.kept.values()))
-            assert sorted(stream.order) == sorted(stream.kept)
-        assert held._bytes <= 60
-        assert len(held._streams) <= 2
-        assert len(held._read) <= 4
-        assert len(held._paused) <= 2
-        assert all(stream.size == 0 for stream in held._paused.values())
-        assert held._talks.keys() <= held._streams.keys() | held._paused.keys()
-        assert len(held._over) <= 4
+    feeder = Feeder(
+        max_streams=2, max_bytes=60, max_stream_bytes=30, max_remembered=4, max_paused=2
+    )
+    reassembler = feeder.streams
+    for flow, seq, text, truncated, at in pieces:
+        feeder.send(seq, text.encode(), side=(flow << 8, 0), truncated=truncated, at=at)
+        assert reassembler._bytes == sum(stream.size for stream in reassembler._streams.values())
+        for stream in reassembler._streams.values():
+            assert stream.size == len(stream.data) + sum(map(len, stream.segments.values()))
+            assert sorted(stream.order) == sorted(stream.segments)
+        assert reassembler._bytes <= 60
+        assert len(reassembler._streams) <= 2
+        assert len(reassembler._read_messages._starts) <= 4
+        assert len(reassembler._paused) <= 2
+        assert all(stream.size == 0 for stream in reassembler._paused.values())
+        assert (
+            reassembler._parsers._conversations.keys()
+            <= reassembler._streams.keys() | reassembler._paused.keys()
+        )
+        assert len(reassembler._read_messages._last) <= 4
     feeder.flush()
-    assert (held._bytes, held._streams) == (0, {})
+    assert (reassembler._bytes, reassembler._streams) == (0, {})

@@ -1,4 +1,4 @@
-"""Captures of known proportions: every flow counts once, under the reason it was made for."""
+"""Captures of known content: every flow is counted once, with the visibility it was made for."""
 
 import json
 from collections import Counter
@@ -30,7 +30,7 @@ from netwatch.cli import main
 from netwatch.config import Config
 from netwatch.core.alert import Sensor
 from netwatch.core.statistics import RunStatistics
-from netwatch.coverage.counts import Coverage, Report
+from netwatch.coverage.counts import Coverage, CoverageReport
 from netwatch.engine import jobs
 from netwatch.incidents.aggregate import Incidents
 
@@ -38,15 +38,15 @@ SENSOR = Sensor("test", "0")
 GOOGLE = Host("8.8.8.8", GATEWAY)
 ALERTING = CONFIG.replace("severity: high", "severity: high\n    bypass: alert")
 
-MARK, PLAIN = 0x4A4A, 0x1301
-"""Cipher suites: a reserved value, by which Chromium is known, and one of TLS 1.3."""
+GREASE, PLAIN = 0x4A4A, 0x1301
+"""Cipher suites: a reserved value (RFC 8701), as Chromium sends it, and one of TLS 1.3."""
 
 Make = Callable[[Wire, Host], None]
 
 
 def ech(wire: Wire, name: str = "cloudflare-ech.com", size: int = 128, first: int = 0) -> bytes:
-    """A ClientHello with the extension, whose payload has this size, by default under a name
-    that stands for others; with `first` that is its first cipher suite."""
+    """A ClientHello with the ECH extension, whose payload has this size, by default with the
+    public name of a provider; `first` is its first cipher suite."""
     body = b"\0\0\1\0\1\7\0\x20" + bytes(32) + size.to_bytes(2) + bytes(size)
     plain = handshakes.client_hello(name, wire.rng)
     head = 4 + 2 + 32
@@ -60,7 +60,7 @@ def ech(wire: Wire, name: str = "cloudflare-ech.com", size: int = 128, first: in
     return handshakes.records(b"\1" + len(message).to_bytes(3) + message)
 
 
-def says(client: Host, wire: Wire, data: bytes, port: int = 443, server: Host = FAR) -> None:
+def exchange(client: Host, wire: Wire, data: bytes, port: int = 443, server: Host = FAR) -> None:
     talk = Conversation(wire, client, server, port)
     talk.say(data)
     talk.reply(b"\x17\x03\x03\0\x40" + bytes(64))
@@ -70,13 +70,13 @@ def no_sni(wire: Wire) -> bytes:
     return handshakes.records(handshakes.client_hello(None, wire.rng))
 
 
-def half(wire: Wire) -> bytes:
+def partial_hello(wire: Wire) -> bytes:
     """A hello that ends before its extensions."""
     return handshakes.records(handshakes.client_hello("www.example.org", wire.rng))[:80]
 
 
-def half_of_dtls(wire: Wire, client: Host) -> None:
-    """The first fragment of a hello, and what the server says to it."""
+def partial_dtls_hello(wire: Wire, client: Host) -> None:
+    """The first fragment of a hello, and the alert of the server."""
     piece = b"\1\0\1\x2c\0\0\0\0\0\0\0\x30" + b"\xfe\xfd" + bytes(46)
     sport = wire.port()
     record = b"\x16\xfe\xff" + bytes(8) + len(piece).to_bytes(2) + piece
@@ -90,7 +90,7 @@ def datagrams(client: Host, wire: Wire, port: int, server: Host = FAR) -> None:
     wire.udp(server, port, client, sport, b"\4" + bytes(95))
 
 
-def midway(wire: Wire, client: Host) -> None:
+def midflow(wire: Wire, client: Host) -> None:
     talk = Conversation(wire, client, FAR, 8080)
     del wire.frames[-3:]
     talk.say(bytes(500))
@@ -108,23 +108,25 @@ MADE: dict[str, list[Make]] = {
         lambda wire, client: hello(wire, client, FAR, "www.example.org"),
         lambda wire, client: hello(wire, client, FAR, "www.example.net"),
         lambda wire, client: wire.quic(client, FAR, "www.example.org", version=1),
-        lambda wire, client: says(client, wire, b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", 80),
+        lambda wire, client: exchange(
+            client, wire, b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", 80
+        ),
         lambda wire, client: hello(wire, client, FAR, "mask-canary.icloud.com"),
-        # GREASE of Chromium, and what may be GREASE of Firefox
-        lambda wire, client: says(client, wire, ech(wire, "www.example.org", 176, MARK)),
-        lambda wire, client: says(client, wire, ech(wire, "www.example.org", 239, PLAIN)),
+        # GREASE ECH of Chromium, and what may be that of Firefox
+        lambda wire, client: exchange(client, wire, ech(wire, "www.example.org", 176, GREASE)),
+        lambda wire, client: exchange(client, wire, ech(wire, "www.example.org", 239, PLAIN)),
     ],
     "ech": [
-        lambda wire, client: says(client, wire, ech(wire)),
-        # Chromium has no GREASE of this size
-        lambda wire, client: says(client, wire, ech(wire, "www.example.org", 304, MARK)),
+        lambda wire, client: exchange(client, wire, ech(wire)),
+        # Chromium sends no GREASE ECH of this size
+        lambda wire, client: exchange(client, wire, ech(wire, "www.example.org", 304, GREASE)),
     ],
-    "no-sni": [lambda wire, client: says(client, wire, no_sni(wire))],
+    "no-sni": [lambda wire, client: exchange(client, wire, no_sni(wire))],
     "encrypted-dns": [
         lambda wire, client: hello(wire, client, GOOGLE, "dns.google"),
         lambda wire, client: hello(wire, client, FAR, "one.one.one.one"),
-        lambda wire, client: says(client, wire, no_sni(wire), 443, GOOGLE),
-        lambda wire, client: says(client, wire, no_sni(wire), 853),
+        lambda wire, client: exchange(client, wire, no_sni(wire), 443, GOOGLE),
+        lambda wire, client: exchange(client, wire, no_sni(wire), 853),
         lambda wire, client: datagrams(client, wire, 853),
     ],
     "vpn": [
@@ -135,19 +137,19 @@ MADE: dict[str, list[Make]] = {
     "relay": [lambda wire, client: wire.quic(client, FAR, "mask.icloud.com", version=1)],
     "tor": [lambda wire, client: hello(wire, client, FAR, "bridges.torproject.org")],
     "hello-incomplete": [
-        lambda wire, client: says(client, wire, half(wire)),
-        half_of_dtls,
+        lambda wire, client: exchange(client, wire, partial_hello(wire)),
+        partial_dtls_hello,
     ],
     "one-direction": [one_way],
-    "begun-before-capture": [midway],
+    "begun-before-capture": [midflow],
     "no-data": [lambda wire, client: Conversation(wire, client, FAR, 443).close()],
     "no-hello": [
-        lambda wire, client: says(client, wire, b"SSH-2.0-example\r\n", 22),
+        lambda wire, client: exchange(client, wire, b"SSH-2.0-example\r\n", 22),
         lambda wire, client: datagrams(client, wire, 5060),
-        lambda wire, client: says(client, wire, b"hello", 8080, GOOGLE),
+        lambda wire, client: exchange(client, wire, b"hello", 8080, GOOGLE),
     ],
 }
-"""Flows by the reading that they are made for, `truncated` apart: that takes a snap length."""
+"""Flows by the visibility that they are made for, without `truncated`: that takes a snap length."""
 
 
 @pytest.fixture
@@ -156,27 +158,30 @@ def office(tmp_path: Path) -> Config:
 
 
 def mixed(path: Path, seed: int, clients: dict[Host, int], snap: int = 1 << 18) -> Counter[str]:
-    """A capture of all of `MADE`, as often as each client is to have it; how many of which.
+    """Write a capture with all of `MADE`, repeated as `clients` says; the number of flows by
+    visibility.
 
-    Names are looked up in between, so that some are known to be of no interest.
+    Names are looked up in between, so that some addresses are known as uninteresting.
     """
     wire, made = Wire(DURING, seed), Counter[str]()
     for client, times in clients.items():
         for name in ("www.example.org", "dns.google", "cloudflare-ech.com", "www.example.org"):
             lookup(wire, client, name=name)
         for _ in range(times):
-            for told, makers in MADE.items():
+            for visibility, makers in MADE.items():
                 for make in makers:
                     make(wire, client)
-                    made[told] += 1
+                    made[visibility] += 1
     path.write_bytes(pcap(sorted(wire.frames, key=lambda item: item[0]), snap=snap))
     return made
 
 
-def scanned(folder: Path, by: Config, workers: int = 1) -> tuple[Report, Incidents, RunStatistics]:
+def scanned(
+    folder: Path, site: Config, workers: int = 1
+) -> tuple[CoverageReport, Incidents, RunStatistics]:
     coverage, statistics = Coverage(), RunStatistics()
     files = [(found,) for found in find([str(folder)])]
-    incidents = jobs.scan(files, by, statistics, workers, None, coverage)
+    incidents = jobs.scan(files, site, statistics, workers=workers, coverage=coverage)
     return coverage.report(statistics.packets, statistics.anomalies), incidents, statistics
 
 
@@ -187,34 +192,36 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.mark.parametrize("told", MADE)
-def test_each_reason_by_itself(folder: Path, office: Config, told: str) -> None:
-    for number, make in enumerate(MADE[told]):
+@pytest.mark.parametrize("visibility", MADE)
+def test_each_visibility_separately(folder: Path, office: Config, visibility: str) -> None:
+    for number, make in enumerate(MADE[visibility]):
         wire = Wire(DURING, number)
         for _ in range(3):
             make(wire, SERVICE)
         frames = sorted(wire.frames, key=lambda item: item[0])
         (folder / f"{number}.pcap").write_bytes(pcap(frames))
         report, _, _ = scanned(folder, office)
-        assert report.total.counts == {told: 3}, number
+        assert report.total.counts == {visibility: 3}, number
         (folder / f"{number}.pcap").unlink()
 
 
-def test_counts_are_those_that_were_made(folder: Path, office: Config) -> None:
+def test_every_flow_is_counted_once(folder: Path, office: Config) -> None:
     clients = {SERVICE: 3, PERSONAL: 2, GUEST: 1, OUTSIDE: 1}
     made = mixed(folder / "a.pcap", 1, clients)
     report, incidents, statistics = scanned(folder, office)
     assert report.total.counts == made
     assert report.outside.flows == sum(made.values()) // 7
-    told = {network.name: network.devices for network in report.networks}
-    parts = {name: [(id, share.flows) for id, share in devices] for name, devices in told.items()}
+    by_network = {
+        network.name: [(id, counts.flows) for id, counts in network.devices]
+        for network in report.networks
+    }
     each = sum(map(len, MADE.values()))
-    assert parts == {
+    assert by_network == {
         "byod": [(PERSONAL.ip, 2 * each)],
         "guest": [(GUEST.ip, each)],
         "hq": [(SERVICE.ip, 3 * each)],
     }
-    # What hides names makes no contact that a ban was silent of.
+    # A bypass that no ban mentions is not a contact without a verdict.
     assert len(incidents) == 0
     assert statistics.without_verdict == {}
 
@@ -233,15 +240,19 @@ def test_a_snap_length_cuts_hellos(folder: Path, office: Config) -> None:
     wire = Wire(DURING, 5)
     for _ in range(4):
         hello(wire, SERVICE, FAR, "www.example.org")
-    says(SERVICE, wire, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 40 + b"Host: a.example\r\n\r\n", 80)
-    says(SERVICE, wire, b"GET / HTTP/1.1\r\nHost: a.example\r\n" + b"X: y\r\n" * 40 + b"\r\n", 80)
+    exchange(
+        SERVICE, wire, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 40 + b"Host: a.example\r\n\r\n", 80
+    )
+    exchange(
+        SERVICE, wire, b"GET / HTTP/1.1\r\nHost: a.example\r\n" + b"X: y\r\n" * 40 + b"\r\n", 80
+    )
     frames = sorted(wire.frames, key=lambda item: item[0])
     (folder / "cut.pcap").write_bytes(pcap(frames, snap=110))
     report, _, _ = scanned(folder, office)
     assert report.total.counts == {"truncated": 5, "named": 1}
 
 
-def test_a_server_of_ours_counts_outside(folder: Path, office: Config) -> None:
+def test_an_inbound_connection_counts_outside(folder: Path, office: Config) -> None:
     wire = Wire(DURING, 1)
     hello(wire, OUTSIDE, OURS)
     (folder / "in.pcap").write_bytes(pcap(wire.frames))
@@ -249,11 +260,11 @@ def test_a_server_of_ours_counts_outside(folder: Path, office: Config) -> None:
     assert (report.outside.flows, report.networks) == (1, ())
 
 
-def test_a_ban_that_says_so_alerts_of_what_hides_names(folder: Path, tmp_path: Path) -> None:
+def test_a_ban_can_alert_on_a_bypass(folder: Path, tmp_path: Path) -> None:
     mixed(folder / "a.pcap", 1, {SERVICE: 1, PERSONAL: 1, GUEST: 1})
-    by = config.load(configured(tmp_path, ALERTING))
-    report, incidents, statistics = scanned(folder, by)
-    alerts = incidents.alerts(by.geo, SENSOR)
+    site = config.load(configured(tmp_path, ALERTING))
+    report, incidents, statistics = scanned(folder, site)
+    alerts = incidents.alerts(site.geo, SENSOR)
     found = {(alert.device.ip, alert.app.id, alert.verdict) for alert in alerts}
     apps = ("encrypted-dns", "icloud-private-relay", "vpn", "tor")
     assert found == {
@@ -264,7 +275,7 @@ def test_a_ban_that_says_so_alerts_of_what_hides_names(folder: Path, tmp_path: P
     assert {alert.confidence for alert in alerts} == {"confirmed"}
     reason = "ban 'our-rule' does not apply to devices of class guest"
     assert list(statistics.without_verdict) == [reason]
-    # Alerting changes nothing of what is counted.
+    # Alerting does not change the counts.
     assert report == scanned(folder, config.load(configured(tmp_path)))[0]
 
 
@@ -287,20 +298,20 @@ def run(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> Run
     return _run
 
 
-EACH = 2 * sum(map(len, MADE.values()))
+FLOWS = 2 * sum(map(len, MADE.values()))
 NAMED = 2 * len(MADE["named"])
 
 
-def test_the_summary_tells_blind_spots(run: Run) -> None:
+def test_the_summary_shows_blind_spots(run: Run) -> None:
     _, out, err = run()
     assert out == ""
     (line,) = [line for line in err.splitlines() if line.startswith("blind spots")]
-    told = f"blind spots   flows {EACH}: named {NAMED} ({100 * NAMED // EACH} %)"
-    assert line.startswith(f"{told}, encrypted-dns 10, vpn 6, no-hello 6, ech 4")
+    expected = f"blind spots   flows {FLOWS}: named {NAMED} ({100 * NAMED // FLOWS} %)"
+    assert line.startswith(f"{expected}, encrypted-dns 10, vpn 6, no-hello 6, ech 4")
     assert "blind spots" not in run("-q")[2]
 
 
-def test_packets_that_became_no_flow_are_told(run: Run, folder: Path) -> None:
+def test_the_summary_counts_packets_that_became_no_flow(run: Run, folder: Path) -> None:
     wire = Wire(DURING, 1)
     hello(wire, SERVICE, FAR)
     (folder / "cut.pcap").write_bytes(pcap(wire.frames, snap=50))
@@ -310,12 +321,12 @@ def test_packets_that_became_no_flow_are_told(run: Run, folder: Path) -> None:
     assert "cut " in lines[0]
 
 
-def test_the_record_is_the_last(run: Run) -> None:
+def test_the_coverage_record_comes_last(run: Run) -> None:
     _, out, _ = run("--coverage", "--format", "jsonl", "-q")
     record = json.loads(out.splitlines()[-1])
     assert record["schema"] == "netwatch.coverage/1"
-    assert (record["flows"], record["named"]) == (EACH, NAMED)
-    assert record["named"] + sum(record["unnamed"].values()) == EACH
+    assert (record["flows"], record["named"]) == (FLOWS, NAMED)
+    assert record["named"] + sum(record["unnamed"].values()) == FLOWS
     assert "netwatch.coverage" not in run("--format", "jsonl")[1]
 
 
@@ -325,7 +336,7 @@ def test_the_table_follows_the_alerts(run: Run) -> None:
     assert SERVICE.ip in out
 
 
-def test_csv_says_that_it_cannot(run: Run) -> None:
+def test_csv_warns_that_it_has_no_coverage(run: Run) -> None:
     status, out, err = run("--coverage", "--format", "csv")
     assert status == 0
     assert out.count("\n") == 1  # the header

@@ -1,4 +1,4 @@
-"""Each flow has one reading, on both sides of every rule that leads to it."""
+"""Each flow has exactly one visibility, on both sides of every rule that decides it."""
 
 from typing import Any, get_args
 
@@ -9,9 +9,14 @@ from support.made_flows import flow
 
 from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, Flow, NameStatus
 from netwatch.core.message import Evidence, Message, QuicInfo, ShownName, TlsInfo
-from netwatch.coverage.readings import READINGS, facing, name_status, reading
+from netwatch.coverage.visibility import (
+    VISIBILITIES,
+    correct_direction,
+    flow_visibility,
+    message_name_status,
+)
 
-HIDDEN: dict[str, NameStatus] = {
+CATEGORIES: dict[str, NameStatus] = {
     "dns.example": "encrypted-dns",
     "mask.example": "relay",
     "vpn.example": "vpn",
@@ -23,13 +28,13 @@ def tls(ech: str | None = None, *, cut: bool = False) -> TlsInfo:
     return TlsInfo("1.3", (), ech, None if cut else lambda: "t13d")
 
 
-def told(message: Message) -> NameStatus:
-    return NAME_STATUSES[name_status(message, HIDDEN.get)]
+def name_status(message: Message) -> NameStatus:
+    return NAME_STATUSES[message_name_status(message, CATEGORIES.get)]
 
 
 def message(name: str | None, evidence: Evidence = "tls-sni", **fields: Any) -> Message:
-    by_destination = evidence in ("tls-cert", "dns-answer", "dns-cname")
-    shown = () if name is None else (ShownName(evidence, name, by_destination),)
+    client_is_destination = evidence in ("tls-cert", "dns-answer", "dns-cname")
+    shown = () if name is None else (ShownName(evidence, name, client_is_destination),)
     return Message(shown, 100, **fields)
 
 
@@ -46,7 +51,7 @@ def message(name: str | None, evidence: Evidence = "tls-sni", **fields: Any) -> 
         (message(None, tls=tls("grease")), "no-sni"),
         (message(None, quic=QuicInfo("Q046")), "no-sni"),
         (message("www.example", "quic-sni", quic=QuicInfo("1"), tls=tls()), "named"),
-        # A server's hello has no fingerprint; nor has one that is cut.
+        # Neither the hello of a server nor a truncated one has a fingerprint.
         (message(None, tls=tls(cut=True)), "none"),
         (message(None), "none"),
         (message(None, anomalies=("http-head-cut",)), "none"),
@@ -54,52 +59,52 @@ def message(name: str | None, evidence: Evidence = "tls-sni", **fields: Any) -> 
         (message("mask.example", "quic-sni"), "relay"),
         (message("vpn.example", "http-host"), "vpn"),
         (message("onion.example", "socks-host"), "tor"),
-        # A lookup and a certificate are no way there.
+        # Neither a lookup nor a certificate shows that the client went there.
         (message("vpn.example", "dns-query"), "named"),
         (message("vpn.example", "dns-cname"), "named"),
         (message("vpn.example", "tls-cert", tls=tls(cut=True)), "named"),
     ],
 )
-def test_what_a_message_tells(read: Message, expected: str) -> None:
-    assert told(read) == expected
+def test_name_status_of_a_message(read: Message, expected: str) -> None:
+    assert name_status(read) == expected
 
 
-def test_one_hidden_name_of_several_decides() -> None:
+def test_one_bypass_among_several_names_decides() -> None:
     shown = (ShownName("http-host", "www.example"), ShownName("http-host", "vpn.example"))
-    assert told(Message(shown, 9)) == "vpn"
+    assert name_status(Message(shown, 9)) == "vpn"
 
 
 UDP = {"transport": "udp"}
-ONE_WAY = {"bytes_in": 0}
-OTHER_WAY = {"bytes_out": 0}
-SILENT = {"bytes_in": 0, "bytes_out": 0}
-MIDWAY = {"start_seen": False}
+OUT_ONLY = {"bytes_in": 0}
+IN_ONLY = {"bytes_out": 0}
+NO_PAYLOAD = {"bytes_in": 0, "bytes_out": 0}
+MIDFLOW = {"start_seen": False}
 
 
 @pytest.mark.parametrize(
-    ("fields", "known", "expected"),
+    ("fields", "address_category", "expected"),
     [
         ({"name_status": "named"}, None, "named"),
-        ({"name_status": "named"} | MIDWAY | ONE_WAY, None, "named"),
+        ({"name_status": "named"} | MIDFLOW | OUT_ONLY, None, "named"),
         ({"name_status": "ech"}, None, "ech"),
-        ({"name_status": "vpn"} | SILENT, None, "vpn"),
+        ({"name_status": "vpn"} | NO_PAYLOAD, None, "vpn"),
         ({"name_status": "tor", "server_port": 853}, None, "tor"),
         ({"name_status": "no-sni"}, None, "no-sni"),
         ({"name_status": "no-sni"}, "encrypted-dns", "encrypted-dns"),
         ({"name_status": "named"}, "encrypted-dns", "named"),
         ({"name_status": "truncated"}, None, "truncated"),
         ({"name_status": "truncated", "incomplete_message": True}, None, "truncated"),
-        ({"name_status": "truncated"} | OTHER_WAY, None, "one-direction"),
+        ({"name_status": "truncated"} | IN_ONLY, None, "one-direction"),
         # by port
         ({"server_port": 853}, None, "encrypted-dns"),
         ({"server_port": 853, "name_status": "named"}, None, "encrypted-dns"),
         ({"server_port": 853} | UDP, None, "encrypted-dns"),
-        ({"server_port": 853} | SILENT, None, "no-data"),
+        ({"server_port": 853} | NO_PAYLOAD, None, "no-data"),
         ({"server_port": 854}, None, "no-hello"),
         ({"server_port": 51820} | UDP, None, "vpn"),
         ({"server_port": 51820}, None, "no-hello"),
         ({"server_port": 500} | UDP, None, "vpn"),
-        ({"server_port": 4500} | UDP | ONE_WAY, None, "vpn"),
+        ({"server_port": 4500} | UDP | OUT_ONLY, None, "vpn"),
         ({"server_port": 4500}, None, "no-hello"),
         ({"server_port": 1194} | UDP, None, "vpn"),
         ({"server_port": 1194}, None, "vpn"),
@@ -109,22 +114,24 @@ MIDWAY = {"start_seen": False}
         ({"server_port": 8443} | UDP, "encrypted-dns", "encrypted-dns"),
         ({"server_port": 22}, "encrypted-dns", "no-hello"),
         ({"server_port": 9001}, "tor", "tor"),
-        (SILENT, "encrypted-dns", "no-data"),
-        # why no name came
-        (SILENT, None, "no-data"),
+        (NO_PAYLOAD, "encrypted-dns", "no-data"),
+        # reasons why no name was seen
+        (NO_PAYLOAD, None, "no-data"),
         ({"incomplete_message": True}, None, "hello-incomplete"),
-        ({"incomplete_message": True} | MIDWAY, None, "hello-incomplete"),
-        ({"incomplete_message": True} | OTHER_WAY, None, "one-direction"),
-        (MIDWAY, None, "begun-before-capture"),
-        (MIDWAY | ONE_WAY, None, "begun-before-capture"),
-        (ONE_WAY, None, "one-direction"),
-        (OTHER_WAY, None, "one-direction"),
+        ({"incomplete_message": True} | MIDFLOW, None, "hello-incomplete"),
+        ({"incomplete_message": True} | IN_ONLY, None, "one-direction"),
+        (MIDFLOW, None, "begun-before-capture"),
+        (MIDFLOW | OUT_ONLY, None, "begun-before-capture"),
+        (OUT_ONLY, None, "one-direction"),
+        (IN_ONLY, None, "one-direction"),
         ({}, None, "no-hello"),
         (UDP, None, "no-hello"),
     ],
 )
-def test_what_is_known_of_a_flow(fields: dict[str, Any], known: str | None, expected: str) -> None:
-    assert reading(flow(**fields), known) == expected
+def test_visibility_of_a_flow(
+    fields: dict[str, Any], address_category: str | None, expected: str
+) -> None:
+    assert flow_visibility(flow(**fields), address_category) == expected
 
 
 FLOWS = st.builds(
@@ -141,9 +148,9 @@ FLOWS = st.builds(
 
 
 @given(FLOWS, st.sampled_from([None, *BYPASS_CATEGORIES]))
-def test_every_flow_has_one_reading(each: Flow, known: str | None) -> None:
-    found = reading(facing(each), known)
-    assert found in READINGS
+def test_every_flow_has_one_visibility(each: Flow, address_category: str | None) -> None:
+    found = flow_visibility(correct_direction(each), address_category)
+    assert found in VISIBILITIES
     if each.name_status == "named":
         assert found in ("named", "encrypted-dns", "no-data")
     elif each.name_status in BYPASS_CATEGORIES:
@@ -152,29 +159,29 @@ def test_every_flow_has_one_reading(each: Flow, known: str | None) -> None:
         assert found != "named"
 
 
-def test_readings_hold_all_outcomes_but_none() -> None:
-    assert set(get_args(NameStatus)) - {"none"} <= set(READINGS)
+def test_every_name_status_but_none_is_a_visibility() -> None:
+    assert set(get_args(NameStatus)) - {"none"} <= set(VISIBILITIES)
 
 
-FAR_FIRST = {"transport": "udp", "client_port": 51820, "server_port": 40000}
+SERVER_FIRST = {"transport": "udp", "client_port": 51820, "server_port": 40000}
 
 
-def test_the_far_end_of_a_tunnel_met_first_is_the_server() -> None:
-    seen = flow("203.0.113.10", "10.20.1.7", bytes_out=7, bytes_in=9, **FAR_FIRST)
-    turned = flow(bytes_out=9, bytes_in=7, transport="udp", client_port=40000, server_port=51820)
-    assert facing(seen) == turned
+def test_a_vpn_server_whose_packet_came_first_is_still_the_server() -> None:
+    mistaken = flow("203.0.113.10", "10.20.1.7", bytes_out=7, bytes_in=9, **SERVER_FIRST)
+    corrected = flow(bytes_out=9, bytes_in=7, transport="udp", client_port=40000, server_port=51820)
+    assert correct_direction(mistaken) == corrected
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {**FAR_FIRST, "transport": "tcp"},
-        {**FAR_FIRST, "server_port": 443},
-        {**FAR_FIRST, "server_port": 51820},
-        {**FAR_FIRST, "name_status": "named"},
-        {**FAR_FIRST, "client_port": 51821},
+        {**SERVER_FIRST, "transport": "tcp"},
+        {**SERVER_FIRST, "server_port": 443},
+        {**SERVER_FIRST, "server_port": 51820},
+        {**SERVER_FIRST, "name_status": "named"},
+        {**SERVER_FIRST, "client_port": 51821},
     ],
 )
-def test_other_flows_face_as_they_are(fields: dict[str, Any]) -> None:
-    seen = flow(**fields)
-    assert facing(seen) is seen
+def test_the_direction_of_other_flows_is_unchanged(fields: dict[str, Any]) -> None:
+    original = flow(**fields)
+    assert correct_direction(original) is original

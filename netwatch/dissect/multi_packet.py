@@ -1,0 +1,158 @@
+"""Messages that may span several packets: in TCP segments, or in datagrams of a handshake."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Protocol
+
+from netwatch.capture.block import FIELDS, TIME, Block
+from netwatch.core.message import Message
+from netwatch.core.packet import Packet
+from netwatch.core.statistics import TableUsage
+from netwatch.dissect.candidate import Candidate, Row
+from netwatch.dissect.loop import layout
+from netwatch.dissect.message_filter import MessageFilter
+from netwatch.dissect.provenance import PacketProvenance
+from netwatch.dissect.reassembly.handshakes import Connection, HandshakeTable, IsUninteresting
+from netwatch.dissect.reassembly.stream_parsers import StreamParsers
+from netwatch.dissect.reassembly.streams import Segment, StreamReassembler
+
+Found = tuple[Candidate, Message]
+
+
+class Parser(Protocol):
+    """How one kind of candidate is parsed: a row of the table of protocols.
+
+    Exactly one of the four functions is not None. `parse` reads a datagram that is a message,
+    `parse_stream` the start of a byte stream (true: no more bytes will come), `converse` makes
+    a parser that remembers the messages before, and `connect` makes the state of the handshake
+    of one client.
+    """
+
+    @property
+    def parse(self) -> Callable[[bytes], Message] | None: ...  # noqa: D102
+
+    @property
+    def parse_stream(self) -> Callable[[bytes, bool], Message] | None: ...  # noqa: D102
+
+    @property
+    def converse(self) -> Callable[[], Callable[[bytes, bool], Message]] | None: ...  # noqa: D102
+
+    @property
+    def connect(self) -> Callable[[IsUninteresting], Connection] | None: ...  # noqa: D102
+
+    @property
+    def persistent(self) -> bool:
+        """Whether the next message of a stream starts where one ends."""
+        ...
+
+
+class MultiPacketReader:
+    """Reads the candidates of one capture whose messages may span several packets.
+
+    `parsers` by the kinds that the packet loop gives; `detect_kind` tells the kind of a byte
+    stream from its first bytes, 0 where it is none of them. Where `provenance` is given,
+    packets come with all captured frames that their message needed.
+    """
+
+    def __init__(
+        self,
+        parsers: Mapping[int, Parser],
+        detect_kind: Callable[[bytes], int],
+        message_filter: MessageFilter,
+        provenance: PacketProvenance | None,
+    ) -> None:
+        self._filter = message_filter
+        self._provenance = provenance
+        self._streams = StreamReassembler(
+            StreamParsers(
+                {kind: each.parse_stream for kind, each in parsers.items() if each.parse_stream},
+                {kind: each.converse for kind, each in parsers.items() if each.converse},
+                frozenset(kind for kind, each in parsers.items() if each.persistent),
+                lambda kind, side, data: message_filter.is_uninteresting(kind, side[0], data),
+            ),
+            detect_kind,
+        )
+        self._handshakes = {
+            kind: HandshakeTable(each.connect, partial(message_filter.is_uninteresting, kind))
+            for kind, each in parsers.items()
+            if each.connect
+        }
+
+    def read(self, row: Row, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
+        """The messages that became complete with a candidate.
+
+        The order matters. Messages that time out now are delivered first, because the frames
+        that prove them time out as well as soon as the frame of this candidate is added. That
+        frame is added before the candidate is parsed, and all frames of its message are
+        discarded after the message was delivered.
+        """
+        kind, flow, side = row[layout.ROW_KIND], row[layout.ROW_FLOW], row[layout.ROW_SIDE]
+        handshakes = self._handshakes.get(kind)
+        if handshakes is not None and handshakes.is_from_server(
+            flow, side, block.records[row[layout.ROW_RECORD] * FIELDS + TIME]
+        ):
+            return
+        candidate = Candidate(row, block, source)
+        yield from self._deliver(self._expired(candidate))
+        if self._provenance is not None:
+            if self._streams.is_paused((flow, side)):
+                # The frames of the messages before, on which the next one builds, are gone.
+                self._provenance.mark_incomplete(candidate)
+            self._provenance.add(candidate, self._provenance.frames_of(row, block, source))
+        start, captured = row[layout.ROW_PAYLOAD], row[layout.ROW_CAPTURED]
+        payload = bytes(block.data[start : start + captured])
+        truncated = captured < row[layout.ROW_WIRE]
+        if truncated and kind != layout.KIND_MORE:
+            self._filter.truncated(flow)
+        if handshakes is not None:
+            yield from self._deliver(handshakes.feed(flow, side, payload, candidate))
+            expects_more = handshakes.expects_more(flow, side)
+        else:
+            kind = 0 if kind == layout.KIND_MORE else kind
+            seq = row[layout.ROW_SEQUENCE]
+            segment = Segment(kind, (flow, side), seq, payload, truncated, candidate)
+            yield from self._deliver(self._streams.feed(segment))
+            expects_more = self._streams.expects_more((flow, side))
+        if self._provenance is not None and not expects_more:
+            self._provenance.discard(candidate)
+
+    def flush(self) -> Iterator[tuple[Packet, Message]]:
+        """What messages show that are incomplete at the end of the capture."""
+        yield from self._deliver(self._streams.flush())
+        for handshakes in self._handshakes.values():
+            yield from self._deliver(handshakes.flush())
+
+    def anomalies(self) -> Counter[str]:
+        """What was counted so far, by name."""
+        total = Counter(self._streams.anomalies)
+        for handshakes in self._handshakes.values():
+            total += handshakes.anomalies
+        return total
+
+    def table_usage(self) -> dict[str, TableUsage]:
+        """How full the tables are, by name."""
+        tables = [handshakes.usage() for handshakes in self._handshakes.values()]
+        return {
+            "streams": self._streams.usage(),
+            "handshakes": TableUsage(
+                sum(table.entries for table in tables),
+                sum(table.limit for table in tables),
+                sum(table.evicted for table in tables),
+            ),
+        }
+
+    def _expired(self, candidate: Candidate) -> list[Found]:
+        """What messages show that time out when a candidate comes, except for its own."""
+        found = self._streams.expire((candidate.flow, candidate.side), candidate.time)
+        for handshakes in self._handshakes.values():
+            found += handshakes.expire(candidate.flow, candidate.time)
+        return found
+
+    def _deliver(self, found: Iterable[Found]) -> Iterator[tuple[Packet, Message]]:
+        for candidate, message in found:
+            if self._filter.accepts(message, candidate.flow):
+                if self._provenance is None:
+                    yield candidate.to_packet(), message
+                else:
+                    yield self._provenance.packet(candidate), message

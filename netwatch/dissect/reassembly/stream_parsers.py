@@ -1,0 +1,77 @@
+"""The parsers of byte streams, and what they remember of each stream."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Set
+
+from netwatch.core.errors import ParseError
+from netwatch.core.message import Message
+
+Parse = Callable[[bytes, bool], Message]
+"""Parses one message at the start of the bytes. The second argument is true where no more
+bytes will come; where it is false, `core.errors.Incomplete` asks for more of them."""
+
+Converse = Callable[[], Parse]
+"""Makes a parser that remembers the messages before, for one side of one flow."""
+
+Side = tuple[int, int]
+"""A flow, and which of its two sides sends."""
+
+IsUninteresting = Callable[[int, Side, bytes], bool]
+"""Whether a message of a kind, which one side sent, shows only uninteresting names."""
+
+
+class StreamParsers:
+    """Parses the messages of all streams of one capture, by their kind.
+
+    `parsers` are those of single messages, `converses` makes those of conversations, in which
+    messages build on each other (HTTP/2). In a conversation, and where the kind is in
+    `persistent`, the next message starts where one ends. What could not be parsed is counted
+    in `anomalies`.
+    """
+
+    def __init__(
+        self,
+        parsers: Mapping[int, Parse],
+        converses: Mapping[int, Converse],
+        persistent: Set[int],
+        is_uninteresting: IsUninteresting,
+    ) -> None:
+        self._parsers = parsers
+        self._converses = converses
+        self._persistent = persistent | converses.keys()
+        self._is_uninteresting = is_uninteresting
+        self._conversations: dict[Side, Parse] = {}
+        self.anomalies: Counter[str] = Counter()
+
+    def is_persistent(self, kind: int) -> bool:
+        """Whether the next message of a stream of this kind starts where one ends."""
+        return kind in self._persistent
+
+    def is_conversation(self, kind: int) -> bool:
+        """Whether messages of this kind build on those before."""
+        return kind in self._converses
+
+    def start(self, kind: int, side: Side) -> None:
+        """Begin to parse messages of this kind on a side; a conversation starts anew."""
+        converse = self._converses.get(kind)
+        if converse:
+            self._conversations[side] = converse()
+
+    def forget(self, side: Side) -> None:
+        """Forget the conversation of a side, if there is one."""
+        self._conversations.pop(side, None)
+
+    def parse(self, kind: int, side: Side, data: bytes, last: bool) -> Message | None:
+        """The message at the start of `data`; one without names where they are uninteresting,
+        None (counted) where the bytes are no message of this kind.
+
+        `last` says that no more bytes will come. Raises `Incomplete` where more are needed.
+        """
+        if self._is_uninteresting(kind, side, data):
+            return Message((), len(data))
+        parse = self._parsers.get(kind) or self._conversations[side]
+        try:
+            return parse(data, last)
+        except ParseError as error:
+            self.anomalies[error.anomaly] += 1
+            return None

@@ -1,0 +1,70 @@
+"""Capture files in, blocks of packets out: what belongs together, and what cannot be read."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from netwatch.capture.block import TIME, Block, Source
+from netwatch.capture.files import STDIN, Found, NotACapture, open_source
+from netwatch.core.errors import CaptureError
+from netwatch.core.statistics import RunStatistics
+
+Progress = Callable[[RunStatistics, Source, int], None]
+"""Called after each block with the statistics so far, the source, and the bytes of it read."""
+
+CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar"})
+"""File name suffixes of captures; a file in a folder with one of them has to be readable."""
+
+
+def has_capture_name(path: str) -> bool:
+    """Whether the name of a file, compressed or not, is that of a capture."""
+    return any(suffix in CAPTURE_SUFFIXES for suffix in path.lower().split(".")[-2:])
+
+
+def group_files(files: Iterable[Found], continuous: bool) -> Iterator[Sequence[Found]]:
+    """The files of each capture: one each or, with `continuous`, all files as one capture that
+    was split, in the order of their first packets."""
+    if continuous:
+        yield sorted(files, key=_first_packet_time)
+    else:
+        for file in files:
+            yield (file,)
+
+
+def _first_packet_time(file: Found) -> int:
+    """The time of the first packet in ns since the epoch; 0 where there is none."""
+    if file.error is None and file.path != STDIN:
+        with contextlib.suppress(CaptureError):
+            for block in open_source(file.path).blocks():
+                return block.records[TIME] if block.count else 0
+    return 0
+
+
+def read_blocks(
+    files: Iterable[Found], statistics: RunStatistics, progress: Progress | None = None
+) -> Iterator[tuple[Block, str]]:
+    """The blocks of all files, one file after the other, each with the name of its source.
+
+    A file that cannot be read is noted in `statistics` and the next one is read. So is one that
+    is truncated, after what could be read of it.
+    """
+    for file in files:
+        if file.error:
+            statistics.unread.append(file.error)
+            continue
+        try:
+            source = open_source(file.path)
+            for block in source.blocks():
+                yield block, source.name
+                if progress is not None:
+                    progress(statistics, source, block.position)
+            statistics.anomalies.update(+Counter({"capture-dropped": source.dropped}))
+            statistics.files += 1
+            statistics.notes += [f"{source.name}: {note}" for note in source.notes]
+        except NotACapture as error:
+            if file.named or has_capture_name(file.path):
+                statistics.unread.append(str(error))
+            else:
+                statistics.skipped.append(file.path)
+        except CaptureError as error:
+            statistics.unread.append(str(error))

@@ -1,0 +1,35 @@
+"""Networks, devices and apps by address, as the counts of flows need them."""
+
+from netwatch.config import Config
+from netwatch.core.flow import BYPASS_CATEGORIES, FlowClient
+from netwatch.coverage.flow_counter import Location
+from netwatch.inventory.learned import LearnedBindings
+
+
+class ConfiguredDirectory:
+    """A `netwatch.coverage.flow_counter.Directory` from the configuration and, where devices
+    are learned, from the traffic."""
+
+    def __init__(self, config: Config, learned: LearnedBindings | None) -> None:
+        self._config = config
+        self._learned = learned
+
+    def locate(self, client: FlowClient, time: int) -> Location:
+        """The network and device of a client at a time, in ns since the epoch."""
+        network = self._config.networks.find(client.ip, client.vlan)
+        if network is None:
+            return None, ""
+        binding = None
+        if self._learned is not None:
+            binding = self._learned.past_binding(client.ip, client.mac, client.vlan, time)
+        device = self._config.devices.identify(client.ip, client.mac, network, binding)
+        return network, device.id
+
+    def is_permanent(self, client: FlowClient) -> bool:
+        """Whether nothing was learned of the address, so that its device does not change."""
+        return self._learned is None or not self._learned.has_bindings(client.ip, client.vlan)
+
+    def bypass_category(self, address: bytes) -> str | None:
+        """The category in `BYPASS_CATEGORIES` of the app at a packed address, else None."""
+        app = self._config.catalog.app_of_address(address)
+        return app.category if app and app.category in BYPASS_CATEGORIES else None
