@@ -105,9 +105,9 @@ def flow_visibility(flow: Flow, address_category: str | None = None) -> Visibili
     """Whether the name of a flow could be read, and if not, why.
 
     `address_category` is the category in `BYPASS_CATEGORIES` of the app that, by the signatures,
-    has a server at the flow's server address, else None. In order of precedence: a bypass recognised
-    by its name, the port of DNS over TLS and QUIC, a name, what the port and the address say
-    of a flow without a name, the reason why no name was seen.
+    has a server at the flow's server address, else None. In order of precedence: a bypass
+    recognised by its name, the port of DNS over TLS and QUIC, a name, what the port and the
+    address say of a flow without a name, the reason why no name was seen.
     """
     status = flow.name_status
     if status in BYPASS_CATEGORIES:

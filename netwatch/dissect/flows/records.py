@@ -62,7 +62,7 @@ class FlowRecords:
 
     def collect(self) -> None:
         """Take the flows that have ended from the table; needed after each list of rows."""
-        self._words += self._table.take_closed()
+        self._words.extend(self._table.take_closed())
 
     def report_individually(self, flow: int) -> None:
         """Report this flow by itself, even if nothing matters but that its name was read. A
