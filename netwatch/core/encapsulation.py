@@ -1,9 +1,10 @@
 """What a packet may be wrapped in: link types, EtherTypes, IP protocols and UDP tunnels, as tables.
 
 The packet loop, the kernel filter and the generated reference read these tables. A row names the
-layer that follows (a ``LAYER_`` constant of `netwatch.dissect.loop.layout`, in lower case), or the
-function of `netwatch.dissect.loop.udp_tunnels` that reads the tunnel. A number without a row carries
-nothing that is read: it is counted as ``link-type-unknown``, ``not-ip`` or ``transport-unknown``.
+layer that follows (a ``LAYER_`` constant of `netwatch.dissect.loop.layout`, in lower case), or
+the function of `netwatch.dissect.loop.udp_tunnels` that reads the tunnel. A number without a row
+carries nothing that is read: it is counted as ``link-type-unknown``, ``not-ip`` or
+``transport-unknown``.
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from support.office import configured
 from netwatch.capture import framing, interfaces
 from netwatch.capture import live_sources as live
 from netwatch.cli import main
-from netwatch.dissect.loop import loop as kernel
+from netwatch.dissect.loop import loop
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str]]:

@@ -45,7 +45,8 @@ def test_an_input_is_what_it_was_made_of() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [(0, 99), (1, 7), (2, -1), (3, 999), (7, 90), (8, 5), (9, 90), (14, 2), (16, 2)]
+    ("column", "value"),
+    [(0, 99), (1, 7), (2, -1), (3, 999), (7, 90), (8, 5), (9, 90), (14, 2), (16, 2)],
 )
 def test_a_row_that_reaches_out_of_its_packet_is_a_finding(column: int, value: int) -> None:
     sound = [4, 0, 54, 20, 20, 1, 2, 26, 4, 6, 0, -1, 1, 2, 1, 6, 0]

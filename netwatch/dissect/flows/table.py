@@ -71,7 +71,9 @@ class FlowTable:
         self.evicted = 0
         self.is_new = False
         self.recording = recording
-        self.store = array("q", bytes(8 * layout.FLOW_WORDS * (CAPACITY + MARGIN)) if recording else bytes(8))
+        self.store = array(
+            "q", bytes(8 * layout.FLOW_WORDS * (CAPACITY + MARGIN)) if recording else bytes(8)
+        )
         self.closed_words: Words = self.store
         self.closed = 0
 
@@ -104,7 +106,9 @@ class FlowTable:
             age = self.table[slot + layout.FLOW_LAST]
             if state & 7 == layout.STATE_EXPECTING or (state >> 8) & 7 == layout.STATE_EXPECTING:
                 age += EXPECTING_GRACE
-            elif self.table[slot + layout.FLOW_BYTES] + self.table[slot + layout.FLOW_BYTES + 1] == 0:
+            elif (
+                self.table[slot + layout.FLOW_BYTES] + self.table[slot + layout.FLOW_BYTES + 1] == 0
+            ):
                 age -= EXPECTING_GRACE
             if self.table[slot] == 0:
                 age = -EXPECTING_GRACE - 1
@@ -133,7 +137,11 @@ class FlowTable:
         word: cython.longlong = self.table[slot + layout.FLOW_FLAGS]
         if word & layout.FLAG_CLIENT_KNOWN == 0 or started:
             word &= ~layout.FLAG_CLIENT_1
-            word |= layout.FLAG_CLIENT_KNOWN | (layout.FLAG_CLIENT_1 if side else 0) | (layout.FLAG_START_SEEN if started else 0)
+            word |= (
+                layout.FLAG_CLIENT_KNOWN
+                | (layout.FLAG_CLIENT_1 if side else 0)
+                | (layout.FLAG_START_SEEN if started else 0)
+            )
             self.table[slot + layout.FLOW_FLAGS] = word
 
     def close(self, slot: cython.Py_ssize_t) -> cython.void:
@@ -146,7 +154,9 @@ class FlowTable:
             self.closed_words[at + i] = self.table[slot + i]
         self.closed += 1
 
-    def raise_name_status(self, slot: cython.Py_ssize_t, name_status: cython.longlong) -> cython.void:
+    def raise_name_status(
+        self, slot: cython.Py_ssize_t, name_status: cython.longlong
+    ) -> cython.void:
         """Set the flow's name status, a number, unless it has a greater one."""
         word: cython.longlong = self.table[slot + layout.FLOW_GENERATION]
         if name_status > (word >> 8) & 255:
@@ -157,7 +167,9 @@ class FlowTable:
     ) -> cython.void:
         """The name in the hello that `side` sent in datagrams, from the time `begun` on, was
         counted."""
-        self.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_HELLO_REPORTED | (layout.FLAG_HELLO_1 if side else 0)
+        self.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_HELLO_REPORTED | (
+            layout.FLAG_HELLO_1 if side else 0
+        )
         self.table[slot + layout.FLOW_EXPECTED] = begun
         self.table[slot + layout.FLOW_HELLO_SENT] = self.table[slot + layout.FLOW_LAST]
 
@@ -169,7 +181,9 @@ class FlowTable:
         if about & layout.FLAG_HELLO_REPORTED == 0:
             return False
         if now - self.table[slot + layout.FLOW_HELLO_SENT] > NEW_CONNECTION:
-            self.table[slot + layout.FLOW_FLAGS] = about & ~(layout.FLAG_HELLO_REPORTED | layout.FLAG_HELLO_1)
+            self.table[slot + layout.FLOW_FLAGS] = about & ~(
+                layout.FLAG_HELLO_REPORTED | layout.FLAG_HELLO_1
+            )
             return False
         if side == (1 if about & layout.FLAG_HELLO_1 else 0):
             self.table[slot + layout.FLOW_HELLO_SENT] = now

@@ -1,11 +1,11 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """TCP in the packet loop: of which side of which flow are more bytes expected.
 
-Most ClientHellos and request heads do not fit one segment, and their continuation matches no mask.
-So the flow table has a state for each side: *opened* by its SYN, *expecting* from the first byte of a
-message that is not whole, *midstream* where the capture began amid the connection (the first segments
-may then be the end of a hello that came before its start), and otherwise *ignored*. Only segments of
-sides that are not ignored go to the parsers.
+Most ClientHellos and request heads do not fit one segment, and their continuation matches no
+mask. So the flow table has a state for each side: *opened* by its SYN, *expecting* from the first
+byte of a message that is not whole, *midstream* where the capture began amid the connection (the
+first segments may then be the end of a hello that came before its start), and otherwise
+*ignored*. Only segments of sides that are not ignored go to the parsers.
 """
 
 try:
@@ -57,7 +57,9 @@ class TcpState:
             if known >> 32 and known & SEQ == seq:
                 return False
             self.flows.close(slot)
-            self.flows.table[slot + layout.FLOW_GENERATION] = (self.flows.table[slot + layout.FLOW_GENERATION] + 1) & 255
+            self.flows.table[slot + layout.FLOW_GENERATION] = (
+                self.flows.table[slot + layout.FLOW_GENERATION] + 1
+            ) & 255
             self.flows.table[slot + layout.FLOW_BYTES] = 0
             self.flows.table[slot + layout.FLOW_BYTES + 1] = 0
             self.flows.table[slot + layout.FLOW_FIRST] = self.flows.table[slot + layout.FLOW_LAST]
@@ -75,11 +77,18 @@ class TcpState:
 
     def only_opened(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
         """Whether nothing of `side` but its SYN was seen."""
-        return (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255 == layout.STATE_OPENED
+        return (
+            self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)
+        ) & 255 == layout.STATE_OPENED
 
-    def is_first(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
+    def is_first(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.bint:
         """Whether `seq` is known to be the number of the first byte of `side`."""
-        return self.only_opened(slot, side) and self.flows.table[slot + layout.FLOW_EXPECTED + side] & SEQ == seq
+        return (
+            self.only_opened(slot, side)
+            and self.flows.table[slot + layout.FLOW_EXPECTED + side] & SEQ == seq
+        )
 
     def may_be_first(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
@@ -105,9 +114,13 @@ class TcpState:
     ) -> cython.bint:
         """Whether the last whole message of `side` started at `seq`, too."""
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
-        return state == layout.STATE_IGNORED and self.flows.table[slot + layout.FLOW_EXPECTED + side] == seq | (WHOLE << 32)
+        return state == layout.STATE_IGNORED and self.flows.table[
+            slot + layout.FLOW_EXPECTED + side
+        ] == seq | (WHOLE << 32)
 
-    def is_separate(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
+    def is_separate(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.bint:
         """Whether a message of `side` at `seq` can be read by itself: it is the first one, or it
         begins behind the start of the last one, which was whole."""
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
@@ -132,7 +145,9 @@ class TcpState:
         self.set_state(slot, side, layout.STATE_EXPECTING)
         self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | (size << 32)
 
-    def in_conversation(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.int:
+    def in_conversation(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.int:
         """1 where more than a message is expected of `side` and the segment at `seq` is part of
         it, so that it goes to the parser whatever it looks like; 2 where the segment is the first
         behind that; else 0."""

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """The DNS address cache: which addresses clients were given for names of no interest.
 
-A flow without a name may be known by an address that its client had resolved for a name of interest,
-unless another name led there as well. Names of no interest never leave the packet loop, so their
-addresses are stored here: in a table of fixed size, by client and address, in which a new entry
-evicts an old one.
+A flow without a name may be known by an address that its client had resolved for a name of
+interest, unless another name led there as well. Names of no interest never leave the packet loop,
+so their addresses are stored here: in a table of fixed size, by client and address, in which a
+new entry evicts an old one.
 """
 
 from array import array

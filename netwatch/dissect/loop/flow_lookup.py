@@ -101,15 +101,21 @@ class FlowLookup:
         if self.cursor.source_mac >= 0:
             self.flows.table[slot + layout.FLOW_MACS + side] = self.mac(self.cursor.source_mac)
         if self.cursor.destination_mac >= 0:
-            self.flows.table[slot + layout.FLOW_MACS + 1 - side] = self.mac(self.cursor.destination_mac)
+            self.flows.table[slot + layout.FLOW_MACS + 1 - side] = self.mac(
+                self.cursor.destination_mac
+            )
         while i < self.cursor.address_size >> 2:
             self.flows.table[slot + layout.FLOW_ADDRESSES + i] = self.cursor.u32(low + 4 * i)
             self.flows.table[slot + layout.FLOW_ADDRESSES + 4 + i] = self.cursor.u32(high + 4 * i)
             i += 1
         self.flows.table[slot + layout.FLOW_PACKET] = self.first_packet + self.cursor.record
-        self.flows.table[slot + layout.FLOW_PORTS] = (dst << 16) | src if side else (src << 16) | dst
+        self.flows.table[slot + layout.FLOW_PORTS] = (
+            (dst << 16) | src if side else (src << 16) | dst
+        )
         self.flows.table[slot + layout.FLOW_FLAGS] = (
-            self.cursor.protocol | (layout.FLAG_IPV6 if self.cursor.address_size == 16 else 0) | ((self.cursor.vlan + 1) << 16)
+            self.cursor.protocol
+            | (layout.FLAG_IPV6 if self.cursor.address_size == 16 else 0)
+            | ((self.cursor.vlan + 1) << 16)
         )
         if self.openings:
             self.candidates.emit_opening(self.flows.name(slot))

@@ -1,11 +1,11 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """The hello buffer: ClientHellos that come in several packets and may be of no interest.
 
-With a post-quantum key share a ClientHello takes two packets. Each entry is one such hello: the bytes
-that have come, and copies of the packets that brought them. Once the hello is whole it is either of no
-interest and dropped, or its packets leave the packet loop as rows, as if they came now. They do so,
-too, where anything is unusual, where there are too many, and where the rest does not come. The words
-of an entry are the ``ENTRY_`` constants of `netwatch.dissect.loop.layout`.
+With a post-quantum key share a ClientHello takes two packets. Each entry is one such hello: the
+bytes that have come, and copies of the packets that brought them. Once the hello is whole it is
+either of no interest and dropped, or its packets leave the packet loop as rows, as if they came
+now. They do so, too, where anything is unusual, where there are too many, and where the rest does
+not come. The words of an entry are the ``ENTRY_`` constants of `netwatch.dissect.loop.layout`.
 """
 
 from array import array
@@ -82,7 +82,12 @@ class HelloBuffer:
         span: cython.Py_ssize_t = 2 * layout.MAX_SPANS * entry
         count: cython.Py_ssize_t = self.entries[place + layout.ENTRY_SPANS]
         end: cython.longlong
-        if size <= 0 or size > layout.MAX_HELLO or position < 0 or position > layout.MAX_HELLO - size:
+        if (
+            size <= 0
+            or size > layout.MAX_HELLO
+            or position < 0
+            or position > layout.MAX_HELLO - size
+        ):
             return False
         end = position + size
         if count >= layout.MAX_SPANS:
@@ -141,7 +146,9 @@ class HelloBuffer:
                 i != self.spare
                 and self.entries[layout.ENTRY_WORDS * i + layout.ENTRY_FLOW] != 0
                 and (
-                    found < 0 or self.entries[layout.ENTRY_WORDS * i + layout.ENTRY_TIME] < self.entries[layout.ENTRY_WORDS * found + layout.ENTRY_TIME]
+                    found < 0
+                    or self.entries[layout.ENTRY_WORDS * i + layout.ENTRY_TIME]
+                    < self.entries[layout.ENTRY_WORDS * found + layout.ENTRY_TIME]
                 )
             ):
                 found = i

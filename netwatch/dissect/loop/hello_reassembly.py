@@ -59,15 +59,13 @@ class HelloReassembly:
         self.interfaces = 0
         self.records: Words = array("q")
 
-    def buffered_entry(
-        self, slot: cython.Py_ssize_t, flow: cython.longlong
-    ) -> cython.Py_ssize_t:
+    def buffered_entry(self, slot: cython.Py_ssize_t, flow: cython.longlong) -> cython.Py_ssize_t:
         """The entry of a flow; -1 where it has none."""
         entry: cython.Py_ssize_t = self.flows.table[slot + layout.FLOW_ENTRY] - 1
-        if entry >= 0:
-            if self.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_FLOW] == flow:
-                return entry
-        return -1
+        if entry < 0:
+            return -1
+        place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry
+        return entry if self.buffer.entries[place + layout.ENTRY_FLOW] == flow else -1
 
     def entry(self, slot: cython.Py_ssize_t, flow: cython.longlong) -> cython.Py_ssize_t:
         """The entry of a flow; where it has none, the spare one, made ready."""

@@ -126,7 +126,11 @@ def next_subframe(cursor: Cursor) -> cython.int:
     cursor.subframe = 0
     cursor.start_frame()
     if not cursor.has(14):
-        return cursor.fail(layout.ANOMALY_AMSDU_BAD if cursor.end == cursor.wire_end else layout.ANOMALY_LINK_HEADER_CUT)
+        return cursor.fail(
+            layout.ANOMALY_AMSDU_BAD
+            if cursor.end == cursor.wire_end
+            else layout.ANOMALY_LINK_HEADER_CUT
+        )
     size = cursor.u16(cursor.at + 12)
     if size < 8 or cursor.at + 14 + size > cursor.wire_end:
         return cursor.fail(layout.ANOMALY_AMSDU_BAD)

@@ -160,7 +160,10 @@ class Loop:
         """
         layers = array(
             "i",
-            [LINK_LAYERS.get(each.link_type, layout.LAYER_UNKNOWN_LINK) for each in block.interfaces]
+            [
+                LINK_LAYERS.get(each.link_type, layout.LAYER_UNKNOWN_LINK)
+                for each in block.interfaces
+            ]
             or [layout.LAYER_UNKNOWN_LINK],
         )
         start = 0

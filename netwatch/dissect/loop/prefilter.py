@@ -39,8 +39,8 @@ EVIDENCE = ("dns-query", "dns-answer", "dns-cname", "tls-sni", "quic-sni", "http
 class Prefilter:
     """The masks and prefilters of a packet loop.
 
-    `masks`, `prefaces`, `dns`, `hellos` and `requests` read the packets of a block, `messages` reads
-    messages that parsers have put together, one at a time.
+    `masks`, `prefaces`, `dns`, `hellos` and `requests` read the packets of a block, `messages`
+    reads messages that parsers have put together, one at a time.
     """
 
     def __init__(self, domains: Iterable[bytes] | None = None) -> None:

@@ -130,7 +130,7 @@ class DnsPrefilter(Window):
             return end - pos == 4 and self.add_address(pos, 4, pos - 6)
         if kind == AAAA:
             return end - pos == 16 and self.add_address(pos, 16, pos - 6)
-        if kind == SVCB or kind == HTTPS:
+        if kind in (SVCB, HTTPS):
             if end - pos < 3:
                 return False
             if self.data[pos + 2] != 0:

@@ -120,9 +120,7 @@ class HelloPrefilter(Window):
         ):
             return False
         self.domains.start_name()
-        return (
-            self.domains.hash_name(at + 9, at + 4 + size, True) and self.domains.not_matched()
-        )
+        return self.domains.hash_name(at + 9, at + 4 + size, True) and self.domains.not_matched()
 
     def distinct(self, pos: cython.Py_ssize_t, stop: cython.Py_ssize_t) -> cython.bint:
         """Whether extensions fill the bytes up to `stop`, each of a different type."""

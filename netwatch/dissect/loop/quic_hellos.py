@@ -77,13 +77,14 @@ class QuicHellos:
         side: cython.int = self.hellos.candidates.side
         hello: cython.Py_ssize_t = layout.MAX_HELLO * entry
         total: cython.longlong
+        behind: cython.Py_ssize_t
         size: cython.longlong = self.packets.open(self.cursor.data, at, self.cursor.end)
         if size < 0:
             return False
         # Zeros behind the packet are padding; another packet with a long header is not.
-        if self.packets.packet_end < self.cursor.end:
-            if self.cursor.data[self.packets.packet_end] >= 128:
-                return False
+        behind = self.packets.packet_end
+        if behind < self.cursor.end and self.cursor.data[behind] >= 128:
+            return False
         if not (self.same_keys(entry) and self.add_frames(entry, size)):
             return False
         size = self.hellos.buffer.contiguous(entry)

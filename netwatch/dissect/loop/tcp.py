@@ -11,7 +11,6 @@ except ImportError:
     from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.flows.table import FlowTable
     from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
@@ -21,7 +20,6 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
     from cython.cimports.netwatch.dissect.loop.tls_hellos import TlsHellos
 else:
-    from netwatch.dissect.flows.table import FlowTable
     from netwatch.dissect.flows.tcp_state import TcpState
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.candidates import Candidates
@@ -125,6 +123,7 @@ class TcpSegments:
         possible: cython.bint
         kind: cython.longlong
         expected: cython.longlong
+        whole: cython.bint
         if at >= self.cursor.end:
             self.cursor.fail(layout.ANOMALY_PAYLOAD_CUT)
             self.flows.raise_name_status(slot, layout.NAME_TRUNCATED)
@@ -141,15 +140,16 @@ class TcpSegments:
         if kind == 0:
             return
         expected = self.expected(kind, at)
-        if kind == layout.KIND_TLS or (kind == layout.KIND_HTTP and expected == 0):
-            if self.state.is_repeated(slot, self.candidates.side, self.sequence):
-                self.cursor.fail(layout.ANOMALY_TCP_RETRANSMISSION)
-                return
+        whole = expected == 0 and (kind == layout.KIND_TLS or kind == layout.KIND_HTTP)
+        if (whole or kind == layout.KIND_TLS) and self.state.is_repeated(
+            slot, self.candidates.side, self.sequence
+        ):
+            self.cursor.fail(layout.ANOMALY_TCP_RETRANSMISSION)
+            return
+        if whole and self.is_reported(slot, kind, at):
+            return
         if expected:
             self.state.expect(slot, self.candidates.side, self.sequence, expected)
-        elif kind == layout.KIND_TLS or kind == layout.KIND_HTTP:
-            if self.is_reported(slot, kind, at):
-                return
         self.emit(slot, kind, at, expected == 0)
 
     def kind_of(

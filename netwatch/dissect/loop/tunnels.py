@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Tunnels and labels directly over IP and Ethernet.
 
-Each function reads one header at the cursor and answers which layer follows. Tunnels over UDP are in
-`netwatch.dissect.loop.udp_tunnels`.
+Each function reads one header at the cursor and answers which layer follows. Tunnels over UDP are
+in `netwatch.dissect.loop.udp_tunnels`.
 """
 
 try:
@@ -57,7 +57,11 @@ def mpls(cursor: Cursor) -> cython.int:
         return layout.LAYER_IPV4
     if first == 6 and not (framed and cursor.u16(cursor.at + 4) + 40 > left):
         return layout.LAYER_IPV6
-    if first == 0 and cursor.has(18) and not (framed and not looks_like_frame(cursor, cursor.at + 4)):
+    if (
+        first == 0
+        and cursor.has(18)
+        and not (framed and not looks_like_frame(cursor, cursor.at + 4))
+    ):
         cursor.at += 4
     return layout.LAYER_ETHERNET
 

@@ -7,7 +7,6 @@ except ImportError:
     from netwatch.core import cython_shadow as cython
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.flows.table import FlowTable
     from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
@@ -20,7 +19,6 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.quic_hellos import QuicHellos
     from cython.cimports.netwatch.dissect.loop.udp_tunnels import find_tunnel, read_tunnel
 else:
-    from netwatch.dissect.flows.table import FlowTable
     from netwatch.dissect.flows.tcp_state import TcpState
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.candidates import Candidates
@@ -77,14 +75,7 @@ class UdpDatagrams:
         at = self.cursor.at + 8
         source = self.cursor.u16(self.cursor.at)
         destination = self.cursor.u16(self.cursor.at + 2)
-        if (
-            destination == DNS
-            or source == DNS
-            or destination == MDNS
-            or source == MDNS
-            or destination == LLMNR
-            or source == LLMNR
-        ):
+        if destination in (DNS, MDNS, LLMNR) or source in (DNS, MDNS, LLMNR):
             self.lookup_message(at, source)
             return False
         if self.tunnel(at):
@@ -157,9 +148,8 @@ class UdpDatagrams:
         kind = self.learning.dhcp(source, destination)
         if kind == 0:
             kind = self.kind_of(at)
-            if kind == layout.KIND_QUIC:
-                if self.quic_hellos.datagram(slot, at):
-                    return
+            if kind == layout.KIND_QUIC and self.quic_hellos.datagram(slot, at):
+                return
             if kind == layout.KIND_DNS:
                 # NetBIOS names (RFC 1002) have the same format, and are those of hosts in a
                 # workgroup.

@@ -56,9 +56,7 @@ class InitialPackets:
         self.pos = 0
         self.packet_end = 0
 
-    def varint(
-        self, data: Octets, end: cython.Py_ssize_t
-    ) -> cython.longlong:
+    def varint(self, data: Octets, end: cython.Py_ssize_t) -> cython.longlong:
         """The variable-length integer at `pos` (RFC 9000 section 16); -1 where `end` comes
         first."""
         size: cython.Py_ssize_t
@@ -135,9 +133,7 @@ class InitialPackets:
         self.gcm.expand(self.keys.made, 7, HEADER)
         self.gcm.authenticate(PAYLOAD)
 
-    def unprotect(
-        self, data: Octets, at: cython.Py_ssize_t
-    ) -> cython.Py_ssize_t:
+    def unprotect(self, data: Octets, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Take the protection off the packet at `at` whose number is at `pos` (RFC 9001
         sections 5.3 and 5.4): how many bytes of frames there are, -1 where it is forged."""
         i: cython.Py_ssize_t
@@ -172,9 +168,7 @@ class InitialPackets:
         """A byte of the block that was encrypted first."""
         return (self.gcm.blocks[i >> 2] >> (24 - 8 * (i & 3))) & 255
 
-    def sealed(
-        self, data: Octets, header: cython.Py_ssize_t
-    ) -> cython.bint:
+    def sealed(self, data: Octets, header: cython.Py_ssize_t) -> cython.bint:
         """Whether the tag is that of the `header` bytes of header and of what was decrypted
         from `pos` on (NIST SP 800-38D section 7.2)."""
         i: cython.Py_ssize_t

@@ -38,7 +38,9 @@ def test_constants_with_a_name_elsewhere_are_its_places() -> None:
     for name, at in numbers("NAME").items():
         assert NAME_STATUSES[at] == name
     assert numbers("LEARN") == {
-        name: 1 << bit for bit, name in enumerate(LEARNING_SOURCES) if name in ("dhcp", "mdns", "arp")
+        name: 1 << bit
+        for bit, name in enumerate(LEARNING_SOURCES)
+        if name in ("dhcp", "mdns", "arp")
     }
     for name, at in constants("RECORD_").items():
         assert getattr(block, name.removeprefix("RECORD_")) == at

@@ -167,7 +167,10 @@ def test_whatever_the_seed_and_however_small_the_table(source: ModuleType, seed:
 def test_the_rows_are_handed_over_in_parts(source: ModuleType) -> None:
     query = FRAMES["ethernet"][0]
     many = block(timed([query] * 5000))
-    assert [len(rows) for rows in compiled.Loop(16).walk(many)] == [4096 * ROW_COLUMNS, 904 * ROW_COLUMNS]
+    assert [len(rows) for rows in compiled.Loop(16).walk(many)] == [
+        4096 * ROW_COLUMNS,
+        904 * ROW_COLUMNS,
+    ]
     assert same(source, [many]) > 0
 
 
