@@ -1,16 +1,16 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
 # mypy: disable-error-code="import-untyped,untyped-decorator,valid-type"
-"""Finds the packet records in a buffer: the code that touches every one of them.
+"""Finds the packet records in a buffer. This code touches every packet, so it is compiled.
 
-A walker goes from record to record and writes `FIELDS` integers each into a flat array
-(see `netwatch.capture.block`). It stops where Python has to decide: more bytes wanted,
-array full, a block that opens a section or describes an interface, lengths that cannot
-be. This is an ordinary Python file that Cython compiles; where it could not be compiled
-it runs as it is, slowly, with the same result.
+A walker goes from record to record and writes `FIELDS` integers for each into a flat array (see
+`netwatch.capture.block`). It returns to Python when it cannot continue alone: more bytes are
+needed, the array is full, a block opens a section or describes an interface, or a length is not
+possible. Where this file is not compiled, it runs as ordinary Python, slowly and with the same
+result.
 
-pcap is draft-ietf-opsawg-pcap, the ring that of AF_PACKET on Linux
-(Documentation/networking/packet_mmap); `framing_pcapng.py` walks pcapng. Offsets are in
-bytes from the start of the buffer, times in ns since the epoch, UTC.
+pcap is draft-ietf-opsawg-pcap, the ring is that of AF_PACKET on Linux
+(Documentation/networking/packet_mmap); `framing_pcapng.py` walks pcapng. Offsets are in bytes from
+the start of the buffer, times in ns since the epoch, UTC.
 """
 
 from collections.abc import Sequence
@@ -25,37 +25,49 @@ from netwatch.capture.block import FIELDS
 COMPILED: bool = cython.compiled
 """Whether this file runs as a C extension."""
 
-MORE, FULL, IMPLAUSIBLE, SECTION, DESCRIPTION, PASS, DISAGREE, UNKNOWN, MISFIT = range(9)
-STATISTICS = 9
-"""Why a walker stopped, at `at`, and what its `value` then is:
+(
+    NEEDS_MORE,
+    ARRAY_FULL,
+    BAD_LENGTH,
+    SECTION_HEADER,
+    INTERFACE_DESCRIPTION,
+    SKIPPED_BLOCK,
+    LENGTH_MISMATCH,
+    UNKNOWN_INTERFACE,
+    PACKET_TOO_LONG,
+    INTERFACE_STATISTICS,
+) = range(10)
+"""Why a walker stopped at offset `at`, and what its `value` then means:
 
-- MORE: the record is not whole in the buffer; how many bytes from `at` are wanted.
-- FULL: no room in the array for another record; 0.
-- IMPLAUSIBLE: a length that no capture has; that length.
-- SECTION: a Section Header Block; 0.
-- DESCRIPTION: an Interface Description Block; 0.
-- PASS: another block without a packet, not whole in the buffer; its length.
-- DISAGREE: the two lengths of a block differ; the second one.
-- UNKNOWN: a packet of an interface that its section does not describe; the block's length.
-- MISFIT: a packet longer than its block; the block's length.
-- STATISTICS: an Interface Statistics Block of no more than `LONGEST_STATISTICS`; its length.
+- NEEDS_MORE: the buffer ends within the record; how many bytes from `at` are needed.
+- ARRAY_FULL: the array of records is full.
+- BAD_LENGTH: a length that no capture has; that length.
+- SECTION_HEADER: a Section Header Block.
+- INTERFACE_DESCRIPTION: an Interface Description Block.
+- SKIPPED_BLOCK: a block without a packet that continues beyond the buffer; its length.
+- LENGTH_MISMATCH: the two lengths of a block differ; the second one.
+- UNKNOWN_INTERFACE: a packet of an interface that its section does not describe; the length of
+  its block.
+- PACKET_TOO_LONG: a packet that is longer than its block; the length of the block.
+- INTERFACE_STATISTICS: an Interface Statistics Block of at most `MAX_STATISTICS_BLOCK` bytes; its
+  length.
 """
 
-_MORE = cython.declare(cython.int, MORE)
-_FULL = cython.declare(cython.int, FULL)
-_IMPLAUSIBLE = cython.declare(cython.int, IMPLAUSIBLE)
-_MISFIT = cython.declare(cython.int, MISFIT)
+_NEEDS_MORE = cython.declare(cython.int, NEEDS_MORE)
+_ARRAY_FULL = cython.declare(cython.int, ARRAY_FULL)
+_BAD_LENGTH = cython.declare(cython.int, BAD_LENGTH)
+_PACKET_TOO_LONG = cython.declare(cython.int, PACKET_TOO_LONG)
 _FIELDS = cython.declare(cython.Py_ssize_t, FIELDS)
-_RING_HEADER = cython.declare(cython.Py_ssize_t, 48)
-_TAGGED = cython.declare(cython.longlong, 1 << 4)
-_TAG_TYPED = cython.declare(cython.longlong, 1 << 6)
+_TPACKET3_HEADER = cython.declare(cython.Py_ssize_t, 48)
+_VLAN_VALID = cython.declare(cython.longlong, 1 << 4)
+_VLAN_TPID_VALID = cython.declare(cython.longlong, 1 << 6)
 
 
 if not cython.compiled:
-    # The compiled form takes it from the .pxd, where it is put in place of a call.
+    # Compiled, this is the inline function in the .pxd.
 
     def u32(data: Sequence[int], at: int, big: bool) -> int:
-        """Four bytes as a number, in network order or the other one."""
+        """Four bytes as a number, in big-endian or little-endian order."""
         a, b, c, d = data[at], data[at + 1], data[at + 2], data[at + 3]
         return a << 24 | b << 16 | c << 8 | d if big else d << 24 | c << 16 | b << 8 | a
 
@@ -72,15 +84,15 @@ def walk_pcap(
 ) -> tuple[int, int, int, int]:
     """Find pcap records in ``data[start:end]``; returns (count, at, status, value).
 
-    `header` is the size of a record's header (16 bytes, 24 in Kuznetzov's variant),
-    `limit` the largest captured length taken for plausible. `at` is where the first
-    record stands that was not taken.
+    `header` is the size of a record header (16 bytes, 24 in Kuznetzov's variant), `limit` the
+    largest captured length that is plausible. `at` is the offset of the first record that was not
+    read.
     """
     capacity: cython.Py_ssize_t = len(records) // _FIELDS
     at: cython.Py_ssize_t = start
     to: cython.Py_ssize_t = 0
     count: cython.Py_ssize_t = 0
-    status: cython.int = _MORE
+    status: cython.int = _NEEDS_MORE
     value: cython.longlong = 0
     scale: cython.longlong = 1 if nano else 1000
     captured: cython.longlong
@@ -88,14 +100,14 @@ def walk_pcap(
     with cython.nogil:
         while True:
             if count >= capacity:
-                status = _FULL
+                status = _ARRAY_FULL
                 break
             if end - at < header:
                 value = header
                 break
             captured = u32(data, at + 8, big)
             if captured > limit:
-                status = _IMPLAUSIBLE
+                status = _BAD_LENGTH
                 value = captured
                 break
             if captured > end - at - header:
@@ -121,19 +133,19 @@ def walk_ring(
     records: cython.longlong[::1],
     big: cython.bint,
 ) -> tuple[int, int, int, int]:
-    """Find `packets` packets in a block of a ring, the first at `start`; returns (count,
-    at, status, value) as `walk_pcap` does.
+    """Find `packets` packets in a block of a ring, the first at `start`; returns (count, at,
+    status, value) as `walk_pcap` does.
 
-    Each begins with a tpacket3_hdr (linux/if_packet.h), in the byte order of the machine,
-    that says where the next one is. MORE says here that all are found, MISFIT that one
-    does not lie in the block.
+    Each packet begins with a tpacket3_hdr (linux/if_packet.h) in the byte order of the machine,
+    which contains the offset of the next one. NEEDS_MORE means here that all packets were found,
+    PACKET_TOO_LONG that one is not inside the block.
     """
     capacity: cython.Py_ssize_t = len(records) // _FIELDS
     end: cython.Py_ssize_t = len(data)
     at: cython.Py_ssize_t = start
     to: cython.Py_ssize_t = 0
     count: cython.Py_ssize_t = 0
-    status: cython.int = _MORE
+    status: cython.int = _NEEDS_MORE
     value: cython.longlong = 0
     packet: cython.longlong
     captured: cython.longlong
@@ -143,19 +155,19 @@ def walk_ring(
     with cython.nogil:
         while count < packets:
             if count >= capacity:
-                status = _FULL
+                status = _ARRAY_FULL
                 break
-            if at < 0 or end - at < _RING_HEADER:
-                status = _MISFIT
+            if at < 0 or end - at < _TPACKET3_HEADER:
+                status = _PACKET_TOO_LONG
                 break
             value = u32(data, at, big)
             captured = u32(data, at + 12, big)
             wire = u32(data, at + 16, big)
             flags = u32(data, at + 20, big)
-            word = u32(data, at + 24, big)  # offsets of frame and network header, 16 bits each
+            word = u32(data, at + 24, big)  # tp_mac and tp_net, 16 bits each
             packet = (word >> 16) if big else (word & 0xFFFF)
-            if packet < _RING_HEADER or packet + captured > end - at:
-                status = _MISFIT
+            if packet < _TPACKET3_HEADER or packet + captured > end - at:
+                status = _PACKET_TOO_LONG
                 break
             to = count * _FIELDS
             records[to] = u32(data, at + 4, big) * 1_000_000_000 + u32(data, at + 8, big)
@@ -164,15 +176,15 @@ def walk_ring(
             records[to + 3] = captured if captured > wire else wire
             records[to + 4] = 0
             records[to + 5] = -1
-            if flags & _TAGGED:
+            if flags & _VLAN_VALID:
                 records[to + 5] = u32(data, at + 32, big) & 0xFFFF
-                if flags & _TAG_TYPED:
+                if flags & _VLAN_TPID_VALID:
                     word = u32(data, at + 36, big)
                     word = (word >> 16) if big else (word & 0xFFFF)
                     records[to + 5] |= word << 16
             count += 1
             at += value
             if value == 0 and count < packets:
-                status = _MISFIT
+                status = _PACKET_TOO_LONG
                 break
     return count, at, status, 0

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
 # mypy: disable-error-code="import-untyped,untyped-decorator,valid-type"
-"""Finds the packets in the blocks of pcapng, as `netwatch.capture.framing` those of pcap.
+"""Finds the packets in the blocks of pcapng, as `netwatch.capture.framing` does in pcap.
 
-pcapng is draft-ietf-opsawg-pcapng. Offsets are in bytes from the start of the buffer, times
-in ns since the epoch, UTC.
+pcapng is draft-ietf-opsawg-pcapng; sections named below are its. Offsets are in bytes from the
+start of the buffer, times in ns since the epoch, UTC.
 """
 
 try:
@@ -13,16 +13,16 @@ except ImportError:
 
 from netwatch.capture.block import FIELDS
 from netwatch.capture.framing import (
-    DESCRIPTION,
-    DISAGREE,
-    FULL,
-    IMPLAUSIBLE,
-    MISFIT,
-    MORE,
-    PASS,
-    SECTION,
-    STATISTICS,
-    UNKNOWN,
+    ARRAY_FULL,
+    BAD_LENGTH,
+    INTERFACE_DESCRIPTION,
+    INTERFACE_STATISTICS,
+    LENGTH_MISMATCH,
+    NEEDS_MORE,
+    PACKET_TOO_LONG,
+    SECTION_HEADER,
+    SKIPPED_BLOCK,
+    UNKNOWN_INTERFACE,
 )
 
 if cython.compiled:
@@ -30,40 +30,85 @@ if cython.compiled:
 else:
     from netwatch.capture.framing import u32
 
-LONGEST_STATISTICS = 4096
-"""Bytes of an Interface Statistics Block that is read; a longer one is passed over."""
+MAX_STATISTICS_BLOCK = 4096
+"""Bytes of an Interface Statistics Block that is read; a longer one is skipped."""
 
-CLOCK_FIELDS = 5
-"""Integers an interface in `clocks`: largest captured length (bytes), where Simple Packet
-Blocks are cut (bytes), unit of its time stamps, what is added to them (ns), and, counted up
-here, how many packets those that were found say were lost before them. Unit n >= 0 is
-10^-n s, -1 - n is 2^-n s, and NO_CLOCK says that no time can be told."""
+INTERFACE_FIELDS = 5
+"""Integers per interface in `interfaces`: largest captured length (bytes), length at which Simple
+Packet Blocks are cut (bytes), unit of its time stamps, offset added to them (ns), and, counted by
+the walker, how many packets were lost according to the packet blocks. Unit n >= 0 is 10^-n s,
+-1 - n is 2^-n s, and NO_CLOCK means that the time is not known."""
 
 NO_CLOCK = -1000
 
-_MORE = cython.declare(cython.int, MORE)
-_FULL = cython.declare(cython.int, FULL)
-_IMPLAUSIBLE = cython.declare(cython.int, IMPLAUSIBLE)
-_SECTION = cython.declare(cython.int, SECTION)
-_DESCRIPTION = cython.declare(cython.int, DESCRIPTION)
-_PASS = cython.declare(cython.int, PASS)
-_DISAGREE = cython.declare(cython.int, DISAGREE)
-_UNKNOWN = cython.declare(cython.int, UNKNOWN)
-_MISFIT = cython.declare(cython.int, MISFIT)
-_STATISTICS = cython.declare(cython.int, STATISTICS)
+_PACKET_FOUND = cython.declare(cython.int, -2)
+_NEEDS_MORE = cython.declare(cython.int, NEEDS_MORE)
+_ARRAY_FULL = cython.declare(cython.int, ARRAY_FULL)
+_BAD_LENGTH = cython.declare(cython.int, BAD_LENGTH)
+_SECTION_HEADER = cython.declare(cython.int, SECTION_HEADER)
+_INTERFACE_DESCRIPTION = cython.declare(cython.int, INTERFACE_DESCRIPTION)
+_SKIPPED_BLOCK = cython.declare(cython.int, SKIPPED_BLOCK)
+_LENGTH_MISMATCH = cython.declare(cython.int, LENGTH_MISMATCH)
+_UNKNOWN_INTERFACE = cython.declare(cython.int, UNKNOWN_INTERFACE)
+_PACKET_TOO_LONG = cython.declare(cython.int, PACKET_TOO_LONG)
+_INTERFACE_STATISTICS = cython.declare(cython.int, INTERFACE_STATISTICS)
 _FIELDS = cython.declare(cython.Py_ssize_t, FIELDS)
-_CLOCK_FIELDS = cython.declare(cython.Py_ssize_t, CLOCK_FIELDS)
+_INTERFACE_FIELDS = cython.declare(cython.Py_ssize_t, INTERFACE_FIELDS)
 _NO_CLOCK = cython.declare(cython.longlong, NO_CLOCK)
-_LONGEST_STATISTICS = cython.declare(cython.longlong, LONGEST_STATISTICS)
+_MAX_STATISTICS_BLOCK = cython.declare(cython.longlong, MAX_STATISTICS_BLOCK)
 _EPB_DROPCOUNT = cython.declare(cython.longlong, 4)
-_LAST = cython.declare(cython.ulonglong, 0x7FFF_FFFF_FFFF_FFFF)
+_UNKNOWN_DROPS = cython.declare(cython.longlong, 0xFFFF)
+_MAX_TIME = cython.declare(cython.ulonglong, 0x7FFF_FFFF_FFFF_FFFF)
 _SECOND = cython.declare(cython.ulonglong, 1_000_000_000)
-_SECTION_HEADER = cython.declare(cython.longlong, 0x0A0D0D0A)
-_INTERFACE_DESCRIPTION = cython.declare(cython.longlong, 1)
+
+# Block types (section 11.1)
+_SHB = cython.declare(cython.longlong, 0x0A0D0D0A)
+_IDB = cython.declare(cython.longlong, 1)
 _OBSOLETE_PACKET = cython.declare(cython.longlong, 2)
 _SIMPLE_PACKET = cython.declare(cython.longlong, 3)
-_INTERFACE_STATISTICS = cython.declare(cython.longlong, 5)
+_ISB = cython.declare(cython.longlong, 5)
 _ENHANCED_PACKET = cython.declare(cython.longlong, 6)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _decimal_nanoseconds(ticks: cython.ulonglong, unit: cython.longlong) -> cython.ulonglong:
+    """Ticks of 10^-unit s in ns, more than _MAX_TIME if they do not fit into 63 bits."""
+    factor: cython.ulonglong = 1
+    if unit <= 9:
+        while unit < 9:
+            factor = factor * 10
+            unit += 1
+        return ticks * factor if ticks <= _MAX_TIME // factor else _MAX_TIME + 1
+    if unit > 28:  # 2^64 ticks are less than a nanosecond
+        return 0
+    while unit > 9:
+        factor = factor * 10
+        unit -= 1
+    return ticks // factor
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _binary_nanoseconds(ticks: cython.ulonglong, shift: cython.longlong) -> cython.ulonglong:
+    """Ticks of 2^-shift s in ns, more than _MAX_TIME if they do not fit into 63 bits."""
+    seconds: cython.ulonglong = 0
+    fraction: cython.ulonglong = ticks
+    if shift < 64:
+        seconds = ticks >> shift
+        fraction = ticks - (seconds << shift)
+    # A fraction of 34 bits times 10^9 fits into 64 bits, and what is lost is below 0.1 ns.
+    if shift >= 98:
+        fraction = 0
+        shift = 34
+    elif shift > 34:
+        fraction = fraction >> (shift - 34)
+        shift = 34
+    if seconds > _MAX_TIME // _SECOND:
+        return _MAX_TIME + 1
+    return seconds * _SECOND + ((fraction * _SECOND) >> shift)
 
 
 @cython.cfunc
@@ -72,74 +117,205 @@ _ENHANCED_PACKET = cython.declare(cython.longlong, 6)
 def _nanoseconds(
     ticks: cython.ulonglong, unit: cython.longlong, offset: cython.longlong
 ) -> cython.longlong:
-    """A time stamp in ns, -1 where it is before 1970 or does not fit 63 bits."""
-    factor: cython.ulonglong = 1
-    whole: cython.ulonglong = 0
-    part: cython.ulonglong = ticks
-    shift: cython.longlong = -1 - unit
+    """A time stamp in ns, -1 if it is before 1970 or does not fit into 63 bits."""
+    time: cython.ulonglong
     if unit == _NO_CLOCK:
         return -1
     if unit >= 0:
-        if unit <= 9:
-            while unit < 9:
-                factor = factor * 10
-                unit += 1
-            if ticks > _LAST // factor:
-                return -1
-            part = ticks * factor
-        elif unit > 28:  # 2^64 units are less than a nanosecond
-            part = 0
-        else:
-            while unit > 9:
-                factor = factor * 10
-                unit -= 1
-            part = ticks // factor
+        time = _decimal_nanoseconds(ticks, unit)
     else:
-        if shift < 64:
-            whole = ticks >> shift
-            part = ticks - (whole << shift)
-        # A part of 34 bits times 10^9 fits 64 bits, and what is cut off is below 0.1 ns.
-        if shift >= 98:
-            part = 0
-            shift = 34
-        elif shift > 34:
-            part = part >> (shift - 34)
-            shift = 34
-        if whole > _LAST // _SECOND:
-            return -1
-        part = whole * _SECOND + ((part * _SECOND) >> shift)
-    if part > _LAST or (offset > 0 and part > _LAST - cython.cast(cython.ulonglong, offset)):
+        time = _binary_nanoseconds(ticks, -1 - unit)
+    if time > _MAX_TIME or (
+        offset > 0 and time > _MAX_TIME - cython.cast(cython.ulonglong, offset)
+    ):
         return -1
-    if offset < 0 and part < cython.cast(cython.ulonglong, -offset):
+    if offset < 0 and time < cython.cast(cython.ulonglong, -offset):
         return -1
-    return cython.cast(cython.longlong, part) + offset
+    return cython.cast(cython.longlong, time) + offset
 
 
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(-1, check=True)
-def _lost(
-    data: cython.const[cython.uchar][::1],
-    at: cython.Py_ssize_t,
-    end: cython.Py_ssize_t,
-    big: cython.bint,
-) -> cython.longlong:
-    """Packets that were lost before one, by the option epb_dropcount among those in
-    ``data[at:end]`` (section 4.3); a number beyond 32 bits is not believed."""
-    code: cython.longlong
-    size: cython.longlong
-    high: cython.longlong
-    while end - at >= 12:
-        size = u32(data, at, big)
-        code = size >> 16 if big else size & 0xFFFF
-        size = size & 0xFFFF if big else size >> 16
-        if code == 0:
-            break
-        if code == _EPB_DROPCOUNT and size == 8:
-            high = u32(data, at + (4 if big else 8), big)
-            return u32(data, at + (8 if big else 4), big) if high == 0 else 0
-        at += 4 + ((cython.cast(cython.Py_ssize_t, size) + 3) & ~3)
-    return 0
+@cython.final
+@cython.cclass
+class _Walk:
+    """One call of `walk_pcapng`: where it is in the buffer, and what it has found."""
+
+    data: cython.const[cython.uchar][::1]
+    records: cython.longlong[::1]
+    interfaces: cython.longlong[::1]
+    big: cython.bint
+    at: cython.Py_ssize_t
+    count: cython.Py_ssize_t
+    timeless: cython.Py_ssize_t
+    value: cython.longlong
+
+    def __init__(
+        self,
+        data: cython.const[cython.uchar][::1],
+        records: cython.longlong[::1],
+        interfaces: cython.longlong[::1],
+        big: cython.bint,
+    ) -> None:
+        self.data = data
+        self.records = records
+        self.interfaces = interfaces
+        self.big = big
+        self.at = 0
+        self.count = 0
+        self.timeless = 0
+        self.value = 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=True)
+    def run(self, end: cython.Py_ssize_t, max_block: cython.longlong) -> cython.int:
+        """Go from block to block; returns why it stopped, and sets `value`."""
+        capacity: cython.Py_ssize_t = len(self.records) // _FIELDS
+        kind: cython.longlong
+        length: cython.longlong
+        has_packet: cython.bint
+        status: cython.int
+        while True:
+            if self.count >= capacity:
+                return _ARRAY_FULL
+            if end - self.at < 12:
+                self.value = 12
+                return _NEEDS_MORE
+            kind = u32(self.data, self.at, self.big)
+            if kind == _SHB:
+                return _SECTION_HEADER
+            if kind == _IDB:
+                return _INTERFACE_DESCRIPTION
+            length = u32(self.data, self.at + 4, self.big)
+            self.value = length
+            if length < 12 or length % 4 != 0:
+                return _BAD_LENGTH
+            if kind == _ISB and length <= _MAX_STATISTICS_BLOCK:
+                return _INTERFACE_STATISTICS
+            has_packet = (
+                kind == _ENHANCED_PACKET or kind == _SIMPLE_PACKET or kind == _OBSOLETE_PACKET
+            )
+            if has_packet and (
+                length > max_block or length < (16 if kind == _SIMPLE_PACKET else 32)
+            ):
+                return _BAD_LENGTH
+            if length > end - self.at:
+                return _NEEDS_MORE if has_packet else _SKIPPED_BLOCK
+            self.value = u32(self.data, self.at + length - 4, self.big)
+            if self.value != length:
+                return _LENGTH_MISMATCH
+            if has_packet:
+                status = self.simple(length) if kind == _SIMPLE_PACKET else self.timed(kind, length)
+                if status != _PACKET_FOUND:
+                    return status
+            self.at += length
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=True)
+    def simple(self, length: cython.longlong) -> cython.int:
+        """A Simple Packet Block (section 4.4): always of the first interface, without a time, and
+        cut at the snap length of the interface."""
+        wire: cython.longlong
+        captured: cython.longlong
+        if len(self.interfaces) == 0:
+            return _UNKNOWN_INTERFACE
+        wire = u32(self.data, self.at + 8, self.big)
+        captured = length - 16
+        if wire < captured:
+            captured = wire
+        if captured > self.interfaces[1]:
+            captured = self.interfaces[1]
+        if captured > self.interfaces[0]:
+            self.value = captured
+            return _BAD_LENGTH
+        self.write(-1, self.at + 12, captured, wire, 0)
+        return _PACKET_FOUND
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=True)
+    def timed(self, kind: cython.longlong, length: cython.longlong) -> cython.int:
+        """An Enhanced or an obsolete Packet Block (section 4.3 and appendix A)."""
+        at: cython.Py_ssize_t = self.at
+        interface: cython.longlong = u32(self.data, at + 8, self.big)
+        fields: cython.Py_ssize_t
+        captured: cython.longlong
+        time: cython.longlong
+        lost: cython.longlong = 0
+        if kind == _OBSOLETE_PACKET:  # interface and drop count, 16 bits each
+            lost = (interface & 0xFFFF) if self.big else (interface >> 16)
+            if lost == _UNKNOWN_DROPS:
+                lost = 0
+            interface = (interface >> 16) if self.big else (interface & 0xFFFF)
+        fields = cython.cast(cython.Py_ssize_t, interface) * _INTERFACE_FIELDS
+        if fields >= len(self.interfaces):
+            return _UNKNOWN_INTERFACE
+        captured = u32(self.data, at + 20, self.big)
+        if captured > self.interfaces[fields]:
+            self.value = captured
+            return _BAD_LENGTH
+        if captured > length - 32:
+            return _PACKET_TOO_LONG
+        time = _nanoseconds(
+            (cython.cast(cython.ulonglong, u32(self.data, at + 12, self.big)) << 32)
+            | cython.cast(cython.ulonglong, u32(self.data, at + 16, self.big)),
+            self.interfaces[fields + 2],
+            self.interfaces[fields + 3],
+        )
+        if kind == _ENHANCED_PACKET:
+            lost = self.lost_before(
+                at + 28 + ((cython.cast(cython.Py_ssize_t, captured) + 3) & ~3),
+                at + cython.cast(cython.Py_ssize_t, length) - 4,
+            )
+        self.interfaces[fields + 4] += lost
+        self.write(time, at + 28, captured, u32(self.data, at + 24, self.big), interface)
+        return _PACKET_FOUND
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=True)
+    def lost_before(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+        """How many packets were lost before one, by epb_dropcount among its options in
+        ``data[at:end]`` (section 4.3); a number of more than 32 bits is not believed."""
+        code: cython.longlong
+        size: cython.longlong
+        high: cython.longlong
+        while end - at >= 12:
+            size = u32(self.data, at, self.big)
+            code = size >> 16 if self.big else size & 0xFFFF
+            size = size & 0xFFFF if self.big else size >> 16
+            if code == 0:
+                break
+            if code == _EPB_DROPCOUNT and size == 8:
+                high = u32(self.data, at + (4 if self.big else 8), self.big)
+                return u32(self.data, at + (8 if self.big else 4), self.big) if high == 0 else 0
+            at += 4 + ((cython.cast(cython.Py_ssize_t, size) + 3) & ~3)
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=True)
+    def write(
+        self,
+        time: cython.longlong,
+        packet: cython.Py_ssize_t,
+        captured: cython.longlong,
+        wire: cython.longlong,
+        interface: cython.longlong,
+    ) -> cython.int:
+        """Write the record of a packet; a negative time is not known and written as 0."""
+        to: cython.Py_ssize_t = self.count * _FIELDS
+        if time < 0:
+            time = 0
+            self.timeless += 1
+        self.records[to] = time
+        self.records[to + 1] = packet
+        self.records[to + 2] = captured
+        self.records[to + 3] = captured if captured > wire else wire
+        self.records[to + 4] = interface
+        self.records[to + 5] = -1
+        self.count += 1
+        return 0
 
 
 def walk_pcapng(
@@ -148,134 +324,19 @@ def walk_pcapng(
     end: cython.Py_ssize_t,
     records: cython.longlong[::1],
     big: cython.bint,
-    clocks: cython.longlong[::1],
-    most: cython.longlong,
+    interfaces: cython.longlong[::1],
+    max_block: cython.longlong,
 ) -> tuple[int, int, int, int, int]:
-    """Find the packets of pcapng blocks in ``data[start:end]``; returns (count, at,
-    status, value, timeless).
+    """Find the packets of pcapng blocks in ``data[start:end]``; returns (count, at, status, value,
+    timeless).
 
-    `clocks` holds CLOCK_FIELDS integers for each interface of the section, `most` is the
-    largest block with a packet that is taken for plausible (bytes). `timeless` counts
-    packets that have no time stamp or none that can be told; their time is 0.
+    `interfaces` has INTERFACE_FIELDS integers for each interface of the section, `max_block` is
+    the largest block with a packet that is plausible (bytes). `timeless` counts packets without
+    a time stamp, or with one that cannot be converted; their time is 0.
     """
-    capacity: cython.Py_ssize_t = len(records) // _FIELDS
-    interfaces: cython.Py_ssize_t = len(clocks) // _CLOCK_FIELDS
-    at: cython.Py_ssize_t = start
-    packet: cython.Py_ssize_t = 0
-    to: cython.Py_ssize_t = 0
-    clock: cython.Py_ssize_t = 0
-    count: cython.Py_ssize_t = 0
-    timeless: cython.Py_ssize_t = 0
-    status: cython.int = _MORE
-    value: cython.longlong = 0
-    kind: cython.longlong
-    length: cython.longlong
-    interface: cython.longlong
-    captured: cython.longlong
-    wire: cython.longlong
-    room: cython.longlong
-    time: cython.longlong
-    lost: cython.longlong
+    walk: _Walk = _Walk(data, records, interfaces, big)
+    status: cython.int
+    walk.at = start
     with cython.nogil:
-        while True:
-            if count >= capacity:
-                status = _FULL
-                break
-            if end - at < 12:
-                value = 12
-                break
-            kind = u32(data, at, big)
-            if kind == _SECTION_HEADER:
-                status = _SECTION
-                break
-            if kind == _INTERFACE_DESCRIPTION:
-                status = _DESCRIPTION
-                break
-            length = u32(data, at + 4, big)
-            value = length
-            if length < 12 or length % 4 != 0:
-                status = _IMPLAUSIBLE
-                break
-            if kind == _INTERFACE_STATISTICS and length <= _LONGEST_STATISTICS:
-                status = _STATISTICS
-                break
-            if kind != _ENHANCED_PACKET and kind != _SIMPLE_PACKET and kind != _OBSOLETE_PACKET:
-                if length > end - at:
-                    status = _PASS
-                    break
-                value = u32(data, at + length - 4, big)
-                if value != length:
-                    status = _DISAGREE
-                    break
-                at += length
-                continue
-            if length > most or length < (16 if kind == _SIMPLE_PACKET else 32):
-                status = _IMPLAUSIBLE
-                break
-            if length > end - at:
-                break
-            value = u32(data, at + length - 4, big)
-            if value != length:
-                status = _DISAGREE
-                break
-            lost = 0
-            if kind == _SIMPLE_PACKET:
-                interface = 0
-                packet = at + 12
-                room = length - 16
-                wire = u32(data, at + 8, big)
-            else:
-                interface = u32(data, at + 8, big)
-                if kind == _OBSOLETE_PACKET:  # interface and drop count, 16 bits each
-                    lost = (interface & 0xFFFF) if big else (interface >> 16)
-                    if lost == 0xFFFF:  # nobody knows
-                        lost = 0
-                    interface = (interface >> 16) if big else (interface & 0xFFFF)
-                packet = at + 28
-                room = length - 32
-                wire = u32(data, at + 24, big)
-            if interface >= interfaces:
-                status = _UNKNOWN
-                break
-            clock = cython.cast(cython.Py_ssize_t, interface) * _CLOCK_FIELDS
-            if kind == _SIMPLE_PACKET:
-                captured = wire if wire < room else room
-                if captured > clocks[clock + 1]:
-                    captured = clocks[clock + 1]
-                time = -1
-            else:
-                captured = u32(data, at + 20, big)
-                time = _nanoseconds(
-                    (cython.cast(cython.ulonglong, u32(data, at + 12, big)) << 32)
-                    | cython.cast(cython.ulonglong, u32(data, at + 16, big)),
-                    clocks[clock + 2],
-                    clocks[clock + 3],
-                )
-            if captured > clocks[clock]:
-                status = _IMPLAUSIBLE
-                value = captured
-                break
-            if captured > room:
-                status = _MISFIT
-                break
-            if time < 0:
-                time = 0
-                timeless += 1
-            if kind == _ENHANCED_PACKET:
-                lost = _lost(
-                    data,
-                    packet + ((cython.cast(cython.Py_ssize_t, captured) + 3) & ~3),
-                    at + cython.cast(cython.Py_ssize_t, length) - 4,
-                    big,
-                )
-            clocks[clock + 4] += lost
-            to = count * _FIELDS
-            records[to] = time
-            records[to + 1] = packet
-            records[to + 2] = captured
-            records[to + 3] = captured if captured > wire else wire
-            records[to + 4] = interface
-            records[to + 5] = -1
-            count += 1
-            at += length
-    return count, at, status, value, timeless
+        status = walk.run(end, max_block)
+    return walk.count, walk.at, status, walk.value, walk.timeless

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from netwatch.capture import interfaces
 from netwatch.capture import kernel_filter as bpf
 from netwatch.capture.block import FIELDS, Interface
-from netwatch.capture.framing import FULL, MISFIT, walk_ring
+from netwatch.capture.framing import ARRAY_FULL, PACKET_TOO_LONG, walk_ring
 from netwatch.core.errors import CaptureError
 
 RECORDS = 8192
@@ -168,12 +168,12 @@ class Ring:
         view, words = self._views[self._at], self._words[self._at]
         self._at = (self._at + 1) % len(self._views)
         self.octets += words[_LENGTH]
-        left, at, status = words[_COUNT], words[_FIRST], FULL
+        left, at, status = words[_COUNT], words[_FIRST], ARRAY_FULL
         try:
-            while status == FULL:
+            while status == ARRAY_FULL:
                 count, at, status, _ = walk_ring(view, at, left, self.records, _BIG)
                 left -= count
-                yield view, self.records, count, status == MISFIT
+                yield view, self.records, count, status == PACKET_TOO_LONG
         finally:
             words[_STATUS] = 0
 

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterator
 
 from netwatch.capture.block import FIELDS, Block, Interface
-from netwatch.capture.framing import FULL, IMPLAUSIBLE, walk_pcap
+from netwatch.capture.framing import ARRAY_FULL, BAD_LENGTH, walk_pcap
 from netwatch.capture.stream import LARGEST, Stream, Window
 from netwatch.core.errors import CaptureError
 
@@ -75,12 +75,12 @@ class PcapSource:
                 yield Block(window.buffer, records, count, interfaces, first, self._stream.position)
                 first += count
             where = f"packet {first} at byte {window.offset(at)}"
-            if status == IMPLAUSIBLE:
+            if status == BAD_LENGTH:
                 self.notes.append(
                     f"{where}: a length of {value} bytes is not plausible, the rest is not read"
                 )
                 return
-            if status != FULL and not window.fill(value):
+            if status != ARRAY_FULL and not window.fill(value):
                 if window.left:
                     self.notes.append(
                         f"{where} is cut short: {window.left} of {value} bytes are there"

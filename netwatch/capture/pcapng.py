@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from netwatch.capture import framing
 from netwatch.capture.block import FIELDS, Block, Interface
-from netwatch.capture.framing_pcapng import CLOCK_FIELDS, NO_CLOCK, walk_pcapng
+from netwatch.capture.framing_pcapng import INTERFACE_FIELDS, NO_CLOCK, walk_pcapng
 from netwatch.capture.pcap import RECORDS, SNAPLEN
 from netwatch.capture.stream import LARGEST, Stream, Window
 from netwatch.core.errors import CaptureError
@@ -104,25 +104,25 @@ class PcapngSource:
                     window.buffer, records, count, interfaces, self._first, self._stream.position
                 )
                 self._first += count
-            if status == framing.SECTION:
+            if status == framing.SECTION_HEADER:
                 self._section()
                 interfaces = ()
-            elif status == framing.DESCRIPTION:
+            elif status == framing.INTERFACE_DESCRIPTION:
                 self._interface()
-            elif status == framing.PASS:
+            elif status == framing.SKIPPED_BLOCK:
                 self._pass(value)
-            elif status == framing.STATISTICS:
+            elif status == framing.INTERFACE_STATISTICS:
                 self._statistics(value)
-            elif status in (framing.UNKNOWN, framing.MISFIT):
-                what = "do not fit their block" if status == framing.MISFIT else "name no interface"
+            elif status in (framing.UNKNOWN_INTERFACE, framing.PACKET_TOO_LONG):
+                what = "do not fit their block" if status == framing.PACKET_TOO_LONG else "name no interface"
                 self._note(f"packets that {what} are left out")
                 self._first += 1
                 window.start += value
-            elif status == framing.IMPLAUSIBLE:
+            elif status == framing.BAD_LENGTH:
                 raise self._end(f"a length of {value} bytes is not plausible, the rest is not read")
-            elif status == framing.DISAGREE:
+            elif status == framing.LENGTH_MISMATCH:
                 raise self._disagree(value)
-            elif status == framing.MORE and not window.fill(value):
+            elif status == framing.NEEDS_MORE and not window.fill(value):
                 if not window.left:
                     return
                 raise self._cut(value)
@@ -196,7 +196,7 @@ class PcapngSource:
 
     def _lost(self) -> int:
         """How many packets of the present section were lost, as far as is known."""
-        told = self._clocks[CLOCK_FIELDS - 1 :: CLOCK_FIELDS]
+        told = self._clocks[INTERFACE_FIELDS - 1 :: INTERFACE_FIELDS]
         return sum(max(lost, self._losses.get(each, 0)) for each, lost in enumerate(told))
 
     def _options(self, block: bytes, at: int) -> dict[int, bytes]:

@@ -56,7 +56,7 @@ def test_pcap_fields(walkers):
     data = pcap()
     found = records()
     count, at, status, value = walkers.walk_pcap(data, 24, len(data), found, 0, 0, 16, 262144)
-    assert (count, at, status, value) == (len(PACKETS), len(data), framing.MORE, 16)
+    assert (count, at, status, value) == (len(PACKETS), len(data), framing.NEEDS_MORE, 16)
     size = len(PACKETS[0])
     assert list(found[:FIELDS]) == [1_700_000_000_000_001_000, 40, size, size + 5, 0, -1]
 
@@ -65,8 +65,8 @@ def test_pcap_fields(walkers):
 def test_stops_where_the_array_is_full_and_goes_on(walkers):
     data = pcap()
     found = records(4)
-    counts, at, status = [], 24, framing.FULL
-    while status == framing.FULL:
+    counts, at, status = [], 24, framing.ARRAY_FULL
+    while status == framing.ARRAY_FULL:
         count, at, status, _ = walkers.walk_pcap(data, at, len(data), found, 0, 0, 16, 262144)
         counts.append(count)
     assert counts == [4, 4, 1]
@@ -80,17 +80,17 @@ def test_more_says_how_much(walkers, room):
     count, at, status, value = walkers.walk_pcap(
         data, start, start + room, records(), 0, 0, 16, 262144
     )
-    assert (count, at, status) == (0, start, framing.MORE)
+    assert (count, at, status) == (0, start, framing.NEEDS_MORE)
     assert value == (16 if room < 16 else 16 + len(PACKETS[1]))
 
 
 @pytest.mark.parametrize("walkers", WALKERS)
-@pytest.mark.parametrize(("limit", "status"), [(39, framing.IMPLAUSIBLE), (40, framing.MORE)])
+@pytest.mark.parametrize(("limit", "status"), [(39, framing.BAD_LENGTH), (40, framing.NEEDS_MORE)])
 def test_limit_is_the_largest_that_passes(walkers, limit, status):
     data = pcap([bytes(40)])
     found = walkers.walk_pcap(data, 24, len(data), records(), 0, 0, 16, limit)
     assert found[2] == status
-    assert found[0] == (status == framing.MORE)
+    assert found[0] == (status == framing.NEEDS_MORE)
 
 
 @pytest.mark.parametrize("walkers", WALKERS)
@@ -259,19 +259,19 @@ def test_ring_fields(walkers, order, status, tag):
     )
     found = records()
     told = walkers.walk_ring(bytes(48) + data, 48, 1, found, order == ">")
-    assert told == (1, 48, framing.MORE, 0)
+    assert told == (1, 48, framing.NEEDS_MORE, 0)
     assert list(found[:FIELDS]) == [1_700_000_000_123_456_789, 48 + 82, 5, 99, 0, tag]
 
 
 @pytest.mark.parametrize("walkers", WALKERS)
 def test_ring_stops_where_the_array_is_full_and_goes_on(walkers):
     data = b"".join(ring_packet(bytes([n])) for n in range(9))
-    at, left, status, found, seen = 0, 9, framing.FULL, records(4), []
-    while status == framing.FULL:
+    at, left, status, found, seen = 0, 9, framing.ARRAY_FULL, records(4), []
+    while status == framing.ARRAY_FULL:
         count, at, status, _ = walkers.walk_ring(data, at, left, found, BIG)
         left -= count
         seen += [data[found[n * FIELDS + 1]] for n in range(count)]
-    assert (left, status, seen) == (0, framing.MORE, list(range(9)))
+    assert (left, status, seen) == (0, framing.NEEDS_MORE, list(range(9)))
 
 
 WHOLE = ring_packet(b"whole")
@@ -291,7 +291,7 @@ WHOLE = ring_packet(b"whole")
 def test_a_ring_packet_that_does_not_lie_in_its_block(walkers, bad):
     found = records()
     told = walkers.walk_ring(WHOLE + bad, 0, 2, found, BIG)
-    assert told[:3] == (1, len(WHOLE), framing.MISFIT)
+    assert told[:3] == (1, len(WHOLE), framing.PACKET_TOO_LONG)
 
 
 @pytest.mark.parametrize("walkers", WALKERS)
@@ -299,7 +299,7 @@ def test_a_ring_packet_that_does_not_lie_in_its_block(walkers, bad):
 def test_a_chain_that_leads_nowhere(walkers, following):
     found = records()
     data = ring_packet(b"one", following=following) + WHOLE
-    assert walkers.walk_ring(data, 0, 2, found, BIG)[::2] == (1, framing.MISFIT)
+    assert walkers.walk_ring(data, 0, 2, found, BIG)[::2] == (1, framing.PACKET_TOO_LONG)
 
 
 @given(data=st.binary(max_size=300), start=st.integers(0, 320), packets=st.integers(0, 5))
