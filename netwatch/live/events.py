@@ -63,7 +63,7 @@ class TrafficReport:
 
     seconds: float
     packets: int
-    octets: int
+    wire_bytes: int
     dropped: int
     open_incidents: int
 

@@ -76,7 +76,7 @@ def lines(event: Event) -> list[str]:
         case TrafficReport():
             return [
                 f"{event.packets / event.seconds:,.0f} packets/s,"
-                f" {8e-6 * event.octets / event.seconds:,.1f} Mbit/s,"
+                f" {8e-6 * event.wire_bytes / event.seconds:,.1f} Mbit/s,"
                 f" {event.dropped:,} dropped, {quantity(event.open_incidents, 'open incident')}"
             ]
         case Stopped():

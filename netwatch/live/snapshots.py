@@ -132,7 +132,7 @@ class Snapshots:
             signatures=updates.config.catalog.version,
             compiled=COMPILED,
             packets=statistics.packets,
-            octets=statistics.wire_bytes,
+            wire_bytes=statistics.wire_bytes,
             candidates=statistics.candidates,
             dropped=pool.dropped,
             ring_freezes=pool.ring_freezes,

@@ -32,7 +32,7 @@ _TABLES: dict[str, tuple[Any, Any]] = {
 
 _OBSERVATION: dict[str, Any] = {
     "time": int,
-    "digits": int,
+    "time_digits": int,
     "evidence": Evidence,
     "name": str,
     "client_ip": bytes,
@@ -44,7 +44,7 @@ _OBSERVATION: dict[str, Any] = {
     "vlan": int | None,
     "source": str,
     "packet": int,
-    "flow": int,
+    "flow_id": int,
     "dns": type(None),
     "tls": type(None),
     "quic": type(None),

@@ -26,14 +26,14 @@ class TrafficReporter:
 
     def report_traffic(self) -> None:
         """Report packets, bytes and drops since the last call."""
-        since, packets, octets, dropped = self._last
+        since, packets, wire_bytes, dropped = self._last
         statistics = self._pool.statistics()
         self._last = time.monotonic(), statistics.packets, statistics.wire_bytes, self._pool.dropped
         now, *totals = self._last
         report = TrafficReport(
             seconds=now - since,
             packets=totals[0] - packets,
-            octets=totals[1] - octets,
+            wire_bytes=totals[1] - wire_bytes,
             dropped=totals[2] - dropped,
             open_incidents=len(self._incidents),
         )

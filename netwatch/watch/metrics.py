@@ -91,7 +91,7 @@ METRICS: tuple[Metric, ...] = (
     counter(
         "netwatch_packet_bytes_total",
         "Bytes of the received packets, as they were on the wire.",
-        lambda snapshot: snapshot.octets,
+        lambda snapshot: snapshot.wire_bytes,
     ),
     counter(
         "netwatch_packets_dropped_total",
@@ -200,7 +200,7 @@ METRICS: tuple[Metric, ...] = (
         "netwatch_backlog_bytes",
         "gauge",
         "Bytes queued in memory: `findings` of workers, `records` not written yet.",
-        lambda backlog: backlog.octets,
+        lambda backlog: backlog.bytes_queued,
     ),
     backlog(
         "netwatch_backlog_left_out_total",
@@ -246,7 +246,7 @@ METRICS: tuple[Metric, ...] = (
     counter(
         "netwatch_evidence_bytes_total",
         "Bytes of evidence captures written; a file that is rewritten counts again.",
-        lambda snapshot: snapshot.evidence.octets,
+        lambda snapshot: snapshot.evidence.bytes_written,
     ),
     counts(
         "netwatch_evidence_left_out_total",

@@ -33,7 +33,7 @@ class History:
     """The counters of the last seconds' snapshots."""
 
     def __init__(self) -> None:
-        # Time, packets, octets, names and dropped packets of each snapshot.
+        # Time, packets, wire_bytes, names and dropped packets of each snapshot.
         self._samples: deque[tuple[float, int, int, int, int]] = deque(maxlen=64)
         self._trend: deque[float] = deque(maxlen=TREND)
         self._trend_sample: tuple[float, int] | None = None
@@ -43,7 +43,7 @@ class History:
         back, or where counters fell because another capture has begun."""
         now = snapshot.now
         names = sum(snapshot.observations.values())
-        counts = snapshot.packets, snapshot.octets, names, snapshot.dropped
+        counts = snapshot.packets, snapshot.wire_bytes, names, snapshot.dropped
         if self._samples and (now < self._samples[-1][0] or counts[0] < self._samples[-1][1]):
             self._samples.clear()
             self._trend_sample = None
@@ -54,10 +54,10 @@ class History:
         since, *earlier = self._samples[0]
         if now <= since:
             return Rates(trend=tuple(self._trend))
-        packets, octets, names_rate, dropped = (
+        packets, wire_bytes, names_rate, dropped = (
             (new - old) / (now - since) for new, old in zip(counts, earlier, strict=True)
         )
-        return Rates(packets, octets * 8, names_rate, dropped, tuple(self._trend))
+        return Rates(packets, wire_bytes * 8, names_rate, dropped, tuple(self._trend))
 
     def _update_trend(self, now: float, packets: int) -> None:
         """Add the packet rate since the last call, at most once a second."""

@@ -33,7 +33,7 @@ class Backlog:
     """A queue in memory between two parts of the capture: bytes in it now, and how many items
     were discarded because it was full."""
 
-    octets: int = 0
+    bytes_queued: int = 0
     discarded: int = 0
 
 
@@ -59,7 +59,7 @@ class EvidenceFiles:
     by the reason."""
 
     files: int = 0
-    octets: int = 0
+    bytes_written: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -97,7 +97,7 @@ class Snapshot:
     signatures: str = ""
     compiled: bool = True
     packets: int = 0
-    octets: int = 0
+    wire_bytes: int = 0
     candidates: int = 0
     dropped: int = 0
     ring_freezes: int = 0

@@ -15,7 +15,7 @@ def snapshot_at(second: float, packets: int):
         QUIET,
         now=NOW + second,
         packets=packets,
-        octets=packets * 100,
+        wire_bytes=packets * 100,
         observations={"tls-sni": packets // 10},
         dropped=packets // 100,
     )
