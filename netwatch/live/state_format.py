@@ -53,7 +53,7 @@ _OBSERVATION: dict[str, Any] = {
 """The types of an observation's fields, as far as `without_details` and `strip_frames` leave them.
 They are written out because a compiled class has no type hints."""
 
-_COUNTS = ("first", "last", "digits", "lookups", "handshakes", "bytes_out", "bytes_in")
+_COUNTS = ("first", "last", "time_digits", "lookups", "handshakes", "bytes_out", "bytes_in")
 
 
 class StateError(NetwatchError):
