@@ -147,7 +147,7 @@ def test_the_configuration_in_the_working_directory_is_the_default(
 def test_an_interrupt_ends_quietly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("netwatch.engine.jobs.names", interrupted)
