@@ -215,7 +215,7 @@ def test_a_changed_file_is_reloaded_and_one_with_mistakes_refused(
     Path(site).write_text(CONFIG.replace("apps: [tiktok]", "apps: [tictoc]") + "colour: red\n")
     capture.wait_for_log("reload refused")
     assert "only after a restart" not in capture.log()
-    assert "no app is 'tictoc'" in capture.log()
+    assert "unknown app 'tictoc'" in capture.log()
     assert "unknown key 'colour'" in capture.log()
     pipe.send(frames(one_hello(DURING)))
     capture.wait_for_records(1)
