@@ -28,12 +28,9 @@ from run import machine
 
 from netwatch.core.user_yaml import Fields, Problems, parse_yaml
 from netwatch.delivery import probe
+from netwatch.delivery.configuration import read_outputs
 from netwatch.delivery.delivery import Delivery
-from netwatch.formats.registry import RENDERERS
-from netwatch.formats.shorten_lists import render_within
-from netwatch.sinks.base import Outbox
-from netwatch.sinks.settings import read_outputs
-from netwatch.sinks.table import SINKS
+from netwatch.delivery.output import OutboxOptions
 
 CHUNK = 100
 """Alerts put at once; a live capture puts one, which `single` measures."""
@@ -123,15 +120,15 @@ def cpu() -> float:
 
 def measure(name: str, count: int) -> list[str]:
     """A row: into the outbox by `CHUNK` and one by one, and delivered, for each alert."""
-    alerts = [probe.record(1_700_000_000 + number, "bench", "0") for number in range(count)]
+    alerts = [probe.sample_alert(1_700_000_000 + number, "bench", "0") for number in range(count)]
     with tempfile.TemporaryDirectory() as temporary, RECEIVERS[name](Path(temporary)) as keys:
         problems = Problems()
         mapping = parse_yaml(json.dumps({"outputs": [keys]}), "bench", problems)
         assert mapping is not None
         fields = Fields(mapping, "bench", problems, "bench")
-        outputs = read_outputs(fields, Path(temporary), SINKS, RENDERERS, render_within)
+        outputs = read_outputs(fields, Path(temporary))
         problems.raise_if_any()
-        delivery = Delivery(outputs, Outbox(Path(temporary) / "spool"), print)
+        delivery = Delivery(outputs, OutboxOptions(Path(temporary) / "spool"), print)
         started, used = time.perf_counter(), cpu()
         for at in range(0, count, CHUNK):
             delivery.put(*alerts[at : at + CHUNK])

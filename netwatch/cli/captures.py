@@ -13,7 +13,7 @@ from netwatch.cli import COMMANDS, EXIT_STATUS, HelpFormatter
 from netwatch.core.statistics import RunStatistics
 
 if TYPE_CHECKING:
-    from netwatch.cli.deliver import Delivering
+    from netwatch.cli.deliver import RunDelivery
     from netwatch.config import Config
     from netwatch.incidents.evidence_folder import EvidenceFolder
 
@@ -226,13 +226,13 @@ def _evidence(args: argparse.Namespace) -> "EvidenceFolder | None":
     return EvidenceFolder(args.evidence)
 
 
-def _delivery(args: argparse.Namespace, config: "Config") -> "Delivering | None":
+def _delivery(args: argparse.Namespace, config: "Config") -> "RunDelivery | None":
     """The delivery to the outputs; raises `ConfigError` and `NetwatchError`."""
     if not args.deliver:
         return None
-    from netwatch.cli.deliver import Delivering
+    from netwatch.cli.deliver import RunDelivery
 
-    return Delivering(config)
+    return RunDelivery(config)
 
 
 def names(args: argparse.Namespace) -> int:

@@ -178,7 +178,8 @@ def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
         yield Finding("outbox", False, f"{outbox.folder}: no permission to write to {existing}")
     # In parallel, so that a receiver that hangs does not delay the others.
     with ThreadPoolExecutor(len(outputs)) as pool:
-        for output, (is_ok, text) in zip(outputs, pool.map(probe.reach, outputs), strict=True):
+        results = pool.map(probe.check_connection, outputs)
+        for output, (is_ok, text) in zip(outputs, results, strict=True):
             yield Finding(f"output {output.name}", is_ok, escaped(text))
 
 

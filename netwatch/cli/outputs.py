@@ -1,7 +1,6 @@
-"""``netwatch outputs``: what waits for which receiver, whether each can be reached, and
-dead letters once more.
+"""``netwatch outputs``: the state of the outputs, test alerts, and the replay of dead letters.
 
-The outbox is looked at as it is on disk; ``netwatch live`` may be running on it.
+It reads the outbox on disk; ``netwatch live`` may be using it at the same time.
 """
 
 import argparse
@@ -14,24 +13,30 @@ from dataclasses import asdict
 from typing import Any
 
 from netwatch.cli.group import Group
+from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import ConfigError, NetwatchError
-from netwatch.delivery import dead_letters as deadletters
-from netwatch.delivery.outbox import Spool, Status
+from netwatch.core.text import quantity
+from netwatch.delivery import dead_letters
+from netwatch.delivery.outbox import OutboxDatabase, OutputStatus
+from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.formats.values import escaped, rfc3339
-from netwatch.sinks.base import Outbox, Output, Record
 
-_GROUP = """examples:
-  netwatch outputs status               queued, sent, failed, dead, for each output
-  netwatch outputs test                 send a marked test alert to each, and tell the answers
-  netwatch outputs test siem            to one of them
-  netwatch outputs replay siem          send its dead letters again
+_GROUP_EPILOG = """examples:
+  netwatch outputs status               show queued, sent, failed and dead alerts of each output
+  netwatch outputs test                 send a marked test alert to each output
+  netwatch outputs test siem            send it to the output 'siem' only
+  netwatch outputs replay siem          send the dead letters of 'siem' again
 """
-_STATUS = """exit status: 0 all deliver; 1 one is paused, tries again, or has dead letters
+_STATUS_EPILOG = """exit status:
+  0  all outputs deliver
+  1  an output is paused, is retrying or has dead letters
 """
-_TEST = """exit status: 0 all took the test alert; 1 one did not
+_TEST_EPILOG = """exit status:
+  0  all outputs accepted the test alert
+  1  an output did not
 """
-_REPLAY = """They are put into the outbox again: `netwatch live`, or the next `netwatch scan
---deliver`, sends them.
+_REPLAY_EPILOG = """The dead letters are put into the outbox again. `netwatch live` or the next
+`netwatch scan --deliver` sends them.
 """
 
 
@@ -39,105 +44,113 @@ def add(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Register the group; `parents` hold the common options."""
+    """Register the group of commands; `parents` contain the common options."""
     group = Group(
         groups,
         parents,
         "outputs",
-        help="where alerts are delivered to: status, test, replay",
-        description="Where alerts are delivered to.",
-        epilog=_GROUP,
+        help="receivers of alerts: status, test, replay",
+        description="Receivers of alerts.",
+        epilog=_GROUP_EPILOG,
     )
-    status = "what is queued, sent and dead, for each output"
-    test = "send a marked test alert and tell what the receiver answers"
+    status = "show how many alerts are queued, sent and dead, for each output"
+    test = "send a marked test alert and show the answer of the receiver"
     for parser in (
-        group.command("status", _status, status, _STATUS),
-        group.command("test", _test, test, _TEST),
-        group.command("replay", _replay, "send dead letters again", _REPLAY, table=False),
+        group.command("status", _status, status, _STATUS_EPILOG),
+        group.command("test", _test, test, _TEST_EPILOG),
+        group.command("replay", _replay, "send dead letters again", _REPLAY_EPILOG, table=False),
     ):
-        parser.add_argument("names", metavar="NAME", nargs="*", help="an output (else all)")
+        parser.add_argument("names", metavar="NAME", nargs="*", help="an output (default: all)")
 
 
-def _chosen(args: argparse.Namespace) -> tuple[list[Output], Outbox]:
+def _selected(args: argparse.Namespace) -> tuple[list[Output], OutboxOptions]:
+    """The outputs named on the command line, or all. Raises `NetwatchError`."""
     from netwatch.config import load_outputs
 
-    outputs, outbox = load_outputs(args.config)
+    outputs, outbox_options = load_outputs(args.config)
     names = [output.name for output in outputs]
     for name in args.names:
         if name not in names:
             known = ", ".join(names) or "none"
-            raise NetwatchError(f"no output is '{name}', there are: {known}")
+            raise NetwatchError(f"there is no output '{name}'; configured are: {known}")
     if not outputs:
         raise NetwatchError("the configuration has no outputs")
-    return [output for output in outputs if not args.names or output.name in args.names], outbox
+    selected = [output for output in outputs if not args.names or output.name in args.names]
+    return selected, outbox_options
 
 
 def _status(args: argparse.Namespace) -> int:
-    outputs, outbox = _chosen(args)
-    spool = Spool(outbox, sync=False)
+    outputs, outbox_options = _selected(args)
+    outbox = OutboxDatabase(outbox_options, durable=False)
     try:
-        known = {each.name: each for each in spool.status()}
+        status_by_name = {status.name: status for status in outbox.status()}
     except sqlite3.Error as error:
-        raise NetwatchError(f"the outbox in {outbox.folder}: {error}") from None
+        raise NetwatchError(f"the outbox in {outbox_options.folder}: {error}") from None
     finally:
-        spool.close()
+        outbox.close()
     now = time.time()
-    fine = True
+    all_deliver = True
     records = []
     for output in outputs:
-        each = known.get(output.name)
-        waiting = deadletters.waiting(outbox.folder, output.name)
-        fine = fine and not waiting and (each is None or each.state == "idle")
-        records.append(_record(output, each, waiting, now))
+        status = status_by_name.get(output.name)
+        letters = dead_letters.count(outbox_options.folder, output.name)
+        all_deliver = all_deliver and not letters and (status is None or status.state == "idle")
+        records.append(_status_record(output, status, letters, now))
     if args.format == "jsonl":
         for record in records:
             print(json.dumps(record, separators=(",", ":")))
     else:
-        for line in _table(records):
+        for line in _status_table(records):
             print(line)
-    return 0 if fine else 1
+    return 0 if all_deliver else 1
 
 
-def _record(output: Output, status: Status | None, letters: int, now: float) -> dict[str, Any]:
+def _status_record(
+    output: Output, status: OutputStatus | None, letters: int, now: float
+) -> dict[str, Any]:
     record: dict[str, Any] = {"name": output.name, "type": output.type, "format": output.format}
     if status is None:
         return {**record, "state": "new", "queued": 0, "dead_letters": letters}
-    told = asdict(status)
-    oldest, sent = told.pop("oldest"), told.pop("last_sent")
-    del told["configured"], told["type"], told["format"], told["name"]
-    told["oldest_seconds"] = None if oldest is None else round(max(0, now - oldest), 1)
-    told["last_sent"] = None if sent is None else rfc3339(int(sent * 1000) * 1_000_000, 3)
-    return {**record, **told, "dead_letters": letters}
+    counts = asdict(status)
+    oldest, last_sent = counts.pop("oldest"), counts.pop("last_sent")
+    for key in ("configured", "type", "format", "name"):
+        del counts[key]
+    counts["oldest_seconds"] = None if oldest is None else round(max(0, now - oldest), 1)
+    counts["last_sent"] = (
+        None if last_sent is None else rfc3339(int(last_sent * 1000) * 1_000_000, 3)
+    )
+    return {**record, **counts, "dead_letters": letters}
 
 
 _COLUMNS = ("name", "type", "format", "state", "queued", "oldest", "sent", "failed", "dead")
 
 
-def _table(records: Sequence[Record]) -> Iterator[str]:
+def _status_table(records: Sequence[dict[str, Any]]) -> Iterator[str]:
     rows = [list(_COLUMNS)]
-    for one in records:
-        oldest = one.get("oldest_seconds")
+    for record in records:
+        oldest = record.get("oldest_seconds")
         rows.append(
             [
-                one["name"],
-                one["type"],
-                one["format"] or "-",
-                one["state"],
-                f"{one['queued']:,}",
+                record["name"],
+                record["type"],
+                record["format"] or "-",
+                record["state"],
+                f"{record['queued']:,}",
                 "-" if oldest is None else _age(oldest),
-                f"{one.get('sent', 0):,}",
-                f"{one.get('retried', 0):,}",
-                f"{one['dead_letters']:,}",
+                f"{record.get('sent', 0):,}",
+                f"{record.get('retried', 0):,}",
+                f"{record['dead_letters']:,}",
             ]
         )
-    widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
-    for number, row in enumerate(rows):
-        yield "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
-        told = records[number - 1] if number else {}
-        if told.get("reason"):
-            yield f"    {escaped(told['reason'])}"
-        if told.get("dropped"):
-            yield f"    {told['dropped']:,} dropped: too old, or the outbox was full"
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    for row, record in zip(rows, [{}, *records], strict=True):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+        if record.get("reason"):
+            yield f"    {escaped(record['reason'])}"
+        if record.get("dropped"):
+            dropped = quantity(record["dropped"], "alert")
+            yield f"    {dropped} dropped: too old, or the outbox was full"
 
 
 def _age(seconds: float) -> str:
@@ -153,49 +166,56 @@ def _test(args: argparse.Namespace) -> int:
     from netwatch import __version__
     from netwatch.delivery import probe
 
-    outputs, _ = _chosen(args)
-    wrong = [problem for output in outputs for problem in output.problems()]
-    if wrong:
-        raise ConfigError(wrong)
-    fine = True
+    outputs, _ = _selected(args)
+    problems = [problem for output in outputs for problem in output.problems()]
+    if problems:
+        raise ConfigError(problems)
+    all_accepted = True
     for output in outputs:
         now = time.time()
-        record = probe.record(now, socket.gethostname(), __version__)
+        alert = probe.sample_alert(now, socket.gethostname(), __version__)
         try:
-            result = probe.send(output, record, now)
+            result = probe.send(output, alert, now)
         except NetwatchError as error:
-            took, said = False, str(error)
+            accepted, answer = False, str(error)
         else:
-            took = bool(result.arrived)
+            accepted = bool(result.delivered)
             reasons = [reason for _, reason in result.refused.values()]
-            said = result.answer or result.reason or " ".join(reasons)
-        fine = fine and took
+            answer = result.answer or result.reason or " ".join(reasons)
+        all_accepted = all_accepted and accepted
         if args.format == "jsonl":
-            told = {"name": output.name, "id": record["id"], "delivered": took, "answer": said}
-            print(json.dumps(told, separators=(",", ":")))
+            record = {
+                "name": output.name,
+                "id": alert["id"],
+                "delivered": accepted,
+                "answer": answer,
+            }
+            print(json.dumps(record, separators=(",", ":")))
         else:
-            print(f"{'ok  ' if took else 'FAIL'}  {output.name}: {escaped(said)}")
-    return 0 if fine else 1
+            print(f"{'ok  ' if accepted else 'FAIL'}  {output.name}: {escaped(answer)}")
+    return 0 if all_accepted else 1
 
 
 def _replay(args: argparse.Namespace) -> int:
-    outputs, outbox = _chosen(args)
-    spool = Spool(outbox)
+    outputs, outbox_options = _selected(args)
+    outbox = OutboxDatabase(outbox_options)
     try:
         for output in outputs:
-
-            def put(records: list[Record], name: str = output.name) -> None:
-                spool.put(records, time.time(), name)
-
-            count, bad = deadletters.replay(outbox.folder, output.name, put)
-            print(f"{output.name}: {count:,} put into the outbox again", file=sys.stderr)
-            if bad:
-                kept = deadletters.path_of(outbox.folder, output.name).with_suffix(".unread")
-                print(
-                    f"{output.name}: {bad:,} lines could not be read, see {kept}", file=sys.stderr
-                )
+            _replay_output(output.name, outbox, outbox_options)
     except sqlite3.Error as error:
-        raise NetwatchError(f"the outbox in {outbox.folder}: {error}") from None
+        raise NetwatchError(f"the outbox in {outbox_options.folder}: {error}") from None
     finally:
-        spool.close()
+        outbox.close()
     return 0
+
+
+def _replay_output(name: str, outbox: OutboxDatabase, options: OutboxOptions) -> None:
+    def put(records: list[AlertRecord]) -> None:
+        outbox.put(records, time.time(), name)
+
+    count, unreadable = dead_letters.replay(options.folder, name, put)
+    print(f"{name}: {quantity(count, 'alert')} put into the outbox again", file=sys.stderr)
+    if unreadable:
+        path = dead_letters.path_of(options.folder, name).with_suffix(".unread")
+        lines = quantity(unreadable, "line")
+        print(f"{name}: {lines} could not be read, see {path}", file=sys.stderr)

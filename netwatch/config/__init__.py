@@ -21,21 +21,20 @@ from netwatch.config.sections import (
     incidents_section,
     metrics_section,
     networks_section,
-    outputs_section,
     search_suffixes_section,
     sensor_section,
     signatures_section,
 )
 from netwatch.core.alert import Sensor
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, read_yaml
+from netwatch.delivery.configuration import read_outbox_options, read_outputs
+from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.networks import Networks
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
-from netwatch.sinks.base import Outbox, Output
-from netwatch.sinks.settings import read_outbox
 from netwatch.watch.endpoint_options import EndpointOptions
 
 SEARCH_PATHS = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
@@ -67,7 +66,7 @@ class Config:
     metrics: EndpointOptions | None
     notes: tuple[str, ...]
     outputs: tuple[Output, ...]
-    outbox: Outbox
+    outbox: OutboxOptions
     files: tuple[str, ...] = ()
     version: str = ""
 
@@ -104,7 +103,7 @@ def load(path: str | None = None) -> Config:
     geo = geoip_section(fields, base)
     search_suffixes = search_suffixes_section(fields)
     quiet_gap = incidents_section(fields)
-    outputs, outbox = outputs_section(fields, base), read_outbox(fields, base)
+    outputs, outbox = read_outputs(fields, base), read_outbox_options(fields, base)
     sensor_name = sensor_section(fields)
     metrics = metrics_section(fields)
     fields.reject_unknown()
@@ -138,12 +137,12 @@ def load_catalog(path: str | None = None) -> Catalog:
     return catalog
 
 
-def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], Outbox]:
+def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], OutboxOptions]:
     """The outputs and the outbox of the configuration, which is found as by `load`. Of the other
     sections only the syntax is checked. Raises `ConfigError`."""
     fields = _open(path)
     base = Path(fields.file).parent
-    outputs, outbox = outputs_section(fields, base), read_outbox(fields, base)
+    outputs, outbox = read_outputs(fields, base), read_outbox_options(fields, base)
     fields.problems.raise_if_any()
     return outputs, outbox
 

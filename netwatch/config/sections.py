@@ -19,8 +19,6 @@ from netwatch.inventory.inventory_file import read_inventory
 from netwatch.inventory.networks import Scope, built_in, check, read_scope
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN, read_signatures
-from netwatch.sinks.base import Output
-from netwatch.sinks.settings import read_outputs
 from netwatch.watch.endpoint_options import EndpointOptions, parse_listen_address
 from netwatch.watch.health import Thresholds
 
@@ -125,18 +123,6 @@ def metrics_section(fields: Fields) -> EndpointOptions | None:
     except ValueError as error:
         section.add_problem("listen", f"'listen': {error}")
         return None
-
-
-def outputs_section(fields: Fields, base: Path) -> tuple[Output, ...]:
-    """The outputs. The formats and sinks are imported only where there are any."""
-    if not fields.value("outputs"):
-        fields.sequence("outputs")
-        return ()
-    from netwatch.formats.registry import RENDERERS
-    from netwatch.formats.shorten_lists import render_within
-    from netwatch.sinks.table import SINKS
-
-    return read_outputs(fields, base, SINKS, RENDERERS, render_within)
 
 
 def sensor_section(fields: Fields) -> str:

@@ -1,92 +1,126 @@
-"""One attempt to deliver a batch, and all that can come of it, as one value.
+"""One attempt to deliver a batch, with everything that can come of it in one value.
 
-A sink answers for each alert, or raises for all of them; a format may fail on a record
-that another version wrote. Whatever happened, `attempt` says which alerts arrived, which
-never will, and whether and when to try again.
+A sink returns an outcome for each alert or raises for all of them, and a format may fail on a
+record that another version of netwatch wrote. Whatever happens, `attempt` says which alerts were
+delivered, which were refused, and whether and when to retry.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
-from netwatch.delivery.outbox import Row
+from netwatch.delivery.outbox import QueuedAlert
+from netwatch.delivery.output import Output
 from netwatch.sinks.base import (
-    Again,
+    BatchRefusedError,
     Delivered,
-    DeniedError,
-    Item,
-    Output,
-    Record,
+    MisconfiguredError,
+    OutgoingAlert,
     Refused,
-    RejectedError,
+    Retry,
     Sink,
     UnavailableError,
 )
-from netwatch.sinks.secrets import redacted
+from netwatch.sinks.secrets import redact
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of a batch: `arrived` and `refused` by number in the outbox, the latter
-    as (record, reason) for the dead letters; `state` as in `spool.STATES`, with the reason
-    where it is not ``idle``, and how long the receiver asked to wait, in s. `halve`: the
-    batch was refused as a whole, its halves may not be. `answer` is what the receiver said
-    of the last alert that arrived."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """What became of a batch.
 
-    arrived: frozenset[int]
-    refused: dict[int, tuple[Record, str]]
+    `delivered` has the numbers of alerts in the outbox. `refused` maps such numbers to the record
+    and the reason, for the dead letters. `state` is one of `outbox.STATES`; `reason` explains it
+    unless it is ``idle``, and `retry_after` is how long the receiver asked to wait, in s. With
+    `split_batch`, the batch was refused as a whole and has to be split. `answer` is the receiver's
+    answer to the last alert that it accepted.
+    """
+
+    delivered: frozenset[int] = frozenset()
+    refused: dict[int, tuple[AlertRecord, str]] = field(default_factory=dict)
     state: Literal["idle", "retrying", "paused"] = "idle"
     reason: str = ""
-    after: float | None = None
-    halve: bool = False
+    retry_after: float | None = None
+    split_batch: bool = False
     answer: str = ""
 
 
-def attempt(output: Output, sink: Sink, rows: Sequence[Row]) -> Result:
-    """Send alerts once; never raises for what a receiver, a format or a library does."""
-    refused: dict[int, tuple[Record, str]] = {}
-    items: list[Item] = []
-    for row in rows:
-        try:
-            text = output.render(row.record)
-        except Exception as error:  # a record of another version must not hold up the rest
-            told = f"cannot be written as {output.format}: {type(error).__name__}: {error}"
-            refused[row.seq] = row.record, told
-        else:
-            items.append(Item(row.seq, row.key, row.record, text, output.fit))
+def attempt(output: Output, sink: Sink, queued: Sequence[QueuedAlert]) -> AttemptResult:
+    """Send alerts once. Never raises, whatever a receiver, a format or a library does."""
+    alerts, refused = _render(output, queued)
+    if not alerts:
+        return AttemptResult(refused=refused)
 
     def clean(text: str) -> str:
-        return redacted(text, output.settings.secrets())
+        return redact(text, output.options.secrets())
 
-    nothing: frozenset[int] = frozenset()
     try:
-        outcomes = sink.send(items) if items else ()
-    except RejectedError as error:
-        if len(items) > 1:
-            return Result(nothing, refused, halve=True)
-        refused[items[0].seq] = items[0].record, clean(str(error))
-        return Result(nothing, refused)
-    except DeniedError as error:
-        return Result(nothing, refused, "paused", clean(str(error)))
+        outcomes = sink.send(alerts)
+    except BatchRefusedError as error:
+        if len(alerts) > 1:
+            return AttemptResult(refused=refused, split_batch=True)
+        refused[alerts[0].number] = alerts[0].record, clean(str(error))
+        return AttemptResult(refused=refused)
+    except MisconfiguredError as error:
+        return AttemptResult(refused=refused, state="paused", reason=clean(str(error)))
     except UnavailableError as error:
-        return Result(nothing, refused, "retrying", clean(str(error)), error.after)
+        return AttemptResult(
+            refused=refused,
+            state="retrying",
+            reason=clean(str(error)),
+            retry_after=error.retry_after,
+        )
     except (NetwatchError, OSError) as error:
-        return Result(nothing, refused, "retrying", clean(str(error)))
-    except Exception as error:  # of a receiver's library: the courier must live on
-        return Result(nothing, refused, "retrying", clean(f"{type(error).__name__}: {error}"))
-    arrived: set[int] = set()
+        return AttemptResult(refused=refused, state="retrying", reason=clean(str(error)))
+    except Exception as error:  # From a receiver's library; it must not end the delivery worker.
+        reason = clean(f"{type(error).__name__}: {error}")
+        return AttemptResult(refused=refused, state="retrying", reason=reason)
+    delivered: set[int] = set()
     answer = reason = ""
-    after: float | None = None
-    for item, outcome in zip(items, outcomes, strict=True):
-        if isinstance(outcome, Delivered):
-            arrived.add(item.seq)
-            answer = outcome.answer
-        elif isinstance(outcome, Refused):
-            refused[item.seq] = item.record, clean(outcome.reason)
-        else:
-            assert isinstance(outcome, Again)
-            reason = clean(outcome.reason) or "not taken"
-            after = max(after or 0, outcome.after or 0) or None
-    state: Literal["idle", "retrying"] = "retrying" if reason else "idle"
-    return Result(frozenset(arrived), refused, state, reason, after, answer=clean(answer))
+    retry_after: float | None = None
+    for alert, outcome in zip(alerts, outcomes, strict=True):
+        match outcome:
+            case Delivered():
+                delivered.add(alert.number)
+                answer = outcome.answer
+            case Refused():
+                refused[alert.number] = alert.record, clean(outcome.reason)
+            case Retry():
+                reason = clean(outcome.reason) or "not accepted"
+                retry_after = max(retry_after or 0, outcome.retry_after or 0) or None
+    return AttemptResult(
+        delivered=frozenset(delivered),
+        refused=refused,
+        state="retrying" if reason else "idle",
+        reason=reason,
+        retry_after=retry_after,
+        answer=clean(answer),
+    )
+
+
+def _render(
+    output: Output, queued: Sequence[QueuedAlert]
+) -> tuple[list[OutgoingAlert], dict[int, tuple[AlertRecord, str]]]:
+    """Render alerts in the output's format. A record that it cannot express, for example one of
+    another version, is refused, so that it does not block the others."""
+    alerts: list[OutgoingAlert] = []
+    refused: dict[int, tuple[AlertRecord, str]] = {}
+    for each in queued:
+        try:
+            text = output.render(each.record)
+        except Exception as error:
+            reason = f"cannot be written as {output.format}: {type(error).__name__}: {error}"
+            refused[each.number] = each.record, reason
+            continue
+        alerts.append(
+            OutgoingAlert(
+                number=each.number,
+                key=each.key,
+                record=each.record,
+                text=text,
+                is_json=output.is_json,
+                render_within=output.render_within,
+            )
+        )
+    return alerts, refused

@@ -1,8 +1,9 @@
-"""Alerts that a receiver will never take, with the reason, until a person looks.
+"""Dead letters: alerts that a receiver refused permanently, stored with the reason until somebody
+looks at them.
 
-One file of JSON lines an output, in the folder ``dead`` of the spool. A line is written
-and synced before the cursor moves past its alert. Writers and `replay` lock the file, and
-look after that whether it is still the one of its name: `replay` moves it away.
+There is one file of JSON lines an output, in the folder ``dead`` of the outbox. A line is written
+and synced before the outbox forgets its alert. Writers and `replay` lock the file and then check
+that it still has its name, because `replay` renames it.
 """
 
 import contextlib
@@ -14,33 +15,35 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from netwatch.sinks.base import Record
+from netwatch.core.alert import AlertRecord
 
 MAX_DEAD_BYTES = 100 << 20
-"""Bytes of dead letters of one output; what comes then is dropped and counted."""
+"""Bytes of the dead letters of one output; further ones are dropped and counted."""
 
 FOLDER = "dead"
-"""In the folder of the spool."""
+"""The name of the folder in that of the outbox."""
 
-_CHUNK = 500
-
-
-def path_of(spool: Path, name: str) -> Path:
-    """The file for an output's dead letters."""
-    return spool / FOLDER / f"{name}.jsonl"
+_REPLAY_BATCH = 500
 
 
-def add(spool: Path, name: str, letters: Sequence[tuple[Record, str]], now: float) -> int:
-    """Write alerts with the reasons for which they were refused; how many had place. Raises
-    OSError."""
-    path = path_of(spool, name)
+def path_of(outbox_folder: Path, output: str) -> Path:
+    """The file with the dead letters of an output."""
+    return outbox_folder / FOLDER / f"{output}.jsonl"
+
+
+def append(
+    outbox_folder: Path, output: str, refused: Sequence[tuple[AlertRecord, str]], now: float
+) -> int:
+    """Append alerts with the reasons for which they were refused. Returns how many fitted into the
+    file, always the first ones. Raises OSError."""
+    path = path_of(outbox_folder, output)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     time = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
-    with _locked(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND) as handle:
-        size = kept = os.fstat(handle).st_size
+    with _locked(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND) as descriptor:
+        size = size_before = os.fstat(descriptor).st_size
         lines = []
-        for record, reason in letters:
-            letter = {"time": time, "output": name, "reason": reason, "alert": record}
+        for record, reason in refused:
+            letter = {"time": time, "output": output, "reason": reason, "alert": record}
             line = json.dumps(letter, separators=(",", ":")).encode() + b"\n"
             if size + len(line) > MAX_DEAD_BYTES:
                 break
@@ -49,77 +52,81 @@ def add(spool: Path, name: str, letters: Sequence[tuple[Record, str]], now: floa
         data = memoryview(b"".join(lines))
         try:
             while data:
-                data = data[os.write(handle, data) :]
-            os.fsync(handle)
+                data = data[os.write(descriptor, data) :]
+            os.fsync(descriptor)
         except OSError:
             with contextlib.suppress(OSError):
-                os.ftruncate(handle, kept)
+                os.ftruncate(descriptor, size_before)
             raise
     return len(lines)
 
 
-def waiting(spool: Path, name: str) -> int:
-    """How many dead letters there are."""
+def count(outbox_folder: Path, output: str) -> int:
+    """How many dead letters an output has."""
     try:
-        with path_of(spool, name).open("rb") as stream:
+        with path_of(outbox_folder, output).open("rb") as stream:
             return sum(1 for _ in stream)
     except OSError:
         return 0
 
 
-def replay(spool: Path, name: str, put: Callable[[list[Record]], None]) -> tuple[int, int]:
-    """Hand the alerts in an output's dead letters to `put`, each once, some at a time; how
-    many these were, and how many lines could not be read. The file goes when all is done
-    (one with such lines is kept as ``.unread``); if `put` raises it stays for another
-    time. Raises OSError."""
-    path = path_of(spool, name)
-    moved = path.with_suffix(".replay")
-    if not moved.exists():
+def replay(
+    outbox_folder: Path, output: str, put: Callable[[list[AlertRecord]], None]
+) -> tuple[int, int]:
+    """Pass the dead letters of an output to `put` in batches, duplicates once. Returns how many
+    alerts these were and how many lines could not be read.
+
+    The file is removed at the end; if it has unreadable lines, it is renamed to ``.unread``
+    instead. If `put` raises, the file is retained for the next replay. Raises OSError."""
+    path = path_of(outbox_folder, output)
+    replayed = path.with_suffix(".replay")
+    if not replayed.exists():
         with contextlib.suppress(FileNotFoundError), _locked(path, os.O_RDWR):
-            path.rename(moved)
-    if not moved.exists():
+            path.rename(replayed)
+    if not replayed.exists():
         return 0, 0
-    seen: set[bytes] = set()
-    waiting: list[Record] = []
-    bad = 0
-    with moved.open("rb") as stream:
+    digests: set[bytes] = set()
+    batch: list[AlertRecord] = []
+    unreadable = 0
+    with replayed.open("rb") as stream:
         for line in stream:
             try:
-                alert = json.loads(line)["alert"]
-                text = json.dumps(alert, sort_keys=True)
+                record = json.loads(line)["alert"]
+                text = json.dumps(record, sort_keys=True)
             except (ValueError, KeyError, TypeError, RecursionError):
-                alert = None
-            if not isinstance(alert, dict):
-                bad += 1
+                record = None
+            if not isinstance(record, dict):
+                unreadable += 1
                 continue
             digest = hashlib.sha256(text.encode()).digest()
-            if digest not in seen:
-                seen.add(digest)
-                waiting.append(alert)
-            if len(waiting) == _CHUNK:
-                put(waiting)
-                waiting = []
-    if waiting:
-        put(waiting)
-    if bad:
-        moved.replace(path.with_suffix(".unread"))
+            if digest not in digests:
+                digests.add(digest)
+                batch.append(record)
+            if len(batch) == _REPLAY_BATCH:
+                put(batch)
+                batch = []
+    if batch:
+        put(batch)
+    if unreadable:
+        replayed.replace(path.with_suffix(".unread"))
     else:
-        moved.unlink()
-    return len(seen), bad
+        replayed.unlink()
+    return len(digests), unreadable
 
 
 @contextlib.contextmanager
 def _locked(path: Path, flags: int) -> Iterator[int]:
+    """A descriptor of the file that has this name, locked exclusively."""
     while True:
-        handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             try:
-                same = path.stat().st_ino == os.fstat(handle).st_ino
+                is_current = path.stat().st_ino == os.fstat(descriptor).st_ino
             except FileNotFoundError:
-                same = False
-            if same:
-                yield handle
+                is_current = False
+            if is_current:
+                yield descriptor
                 return
         finally:
-            os.close(handle)
+            os.close(descriptor)

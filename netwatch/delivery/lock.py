@@ -1,7 +1,7 @@
-"""Who delivers from an outbox: one process at a time.
+"""Which process delivers from an outbox: one at a time.
 
-Others may put alerts into it, and take over when that process ends, however it ends:
-the kernel then gives the lock up (flock).
+Other processes may add alerts to the outbox. One of them takes over when the delivering process
+ends, however it ends, because the kernel then releases its lock (flock).
 """
 
 import fcntl
@@ -10,42 +10,44 @@ import threading
 from pathlib import Path
 
 FILE = "lock"
-"""In the folder of the spool."""
+"""The name of the lock file in the folder of the outbox."""
 
 
-class Lock:
-    """The right to deliver from the outbox in `folder`; for all threads of a process."""
+class DeliveryLock:
+    """The exclusive right to deliver from the outbox in `folder`, shared by all threads of a
+    process."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
-        self._handle: int | None = None
+        self._descriptor: int | None = None
         self._mutex = threading.Lock()
 
     @property
-    def held(self) -> bool:
-        """Whether this process has it."""
-        return self._handle is not None
+    def is_held(self) -> bool:
+        """Whether this process has the lock."""
+        return self._descriptor is not None
 
     def acquire(self) -> bool:
-        """Take it if nobody else has it; whether this process has it now. Raises OSError."""
+        """Take the lock unless another process has it; whether this process has it now. Raises
+        OSError."""
         with self._mutex:
-            if self._handle is not None:
+            if self._descriptor is not None:
                 return True
-            handle = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                os.close(handle)
+                os.close(descriptor)
                 return False
             except BaseException:
-                os.close(handle)
+                os.close(descriptor)
                 raise
-            self._handle = handle
+            self._descriptor = descriptor
             return True
 
     def release(self) -> None:
-        """Give it up."""
+        """Release the lock if this process has it."""
         with self._mutex:
-            if self._handle is not None:
-                os.close(self._handle)
-                self._handle = None
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None

@@ -1,24 +1,24 @@
-"""Is a receiver there? A test alert goes the way of all others to it, and is marked as none;
-or it is reached without sending it anything.
+"""Checks of an output for ``netwatch outputs test`` and ``netwatch doctor``: send it a marked test
+alert, or check the connection without sending anything.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
 from netwatch.core.errors import NetwatchError
-from netwatch.delivery.attempt import Result, attempt
-from netwatch.delivery.outbox import Row, key_of
-from netwatch.sinks.base import Output
-from netwatch.sinks.secrets import redacted
+from netwatch.delivery.attempt import AttemptResult, attempt
+from netwatch.delivery.outbox import QueuedAlert, deduplication_key
+from netwatch.delivery.output import Output
+from netwatch.sinks.secrets import redact
 
 MARK = "netwatch-test"
-"""Id of app, ban and device in a test alert."""
+"""The id of app, ban and device in a test alert."""
 
 
-def record(now: float, sensor: str, version: str) -> dict[str, Any]:
-    """A test alert, complete in every field, of the moment `now` in s since the epoch."""
+def sample_alert(now: float, sensor: str, version: str) -> dict[str, Any]:
+    """The record of a test alert with every field, at the time `now` in s since the epoch."""
     time = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    told = "test of an output, no incident"
+    explanation = "test of an output, no incident"
     return {
         "schema": "netwatch.alert/1",
         "id": f"test-{int(now * 1000):x}",
@@ -31,7 +31,7 @@ def record(now: float, sensor: str, version: str) -> dict[str, Any]:
         "app": {"id": MARK, "name": "netwatch test", "vendor": MARK},
         "ban": {
             "id": MARK,
-            "authority": told,
+            "authority": explanation,
             "legal_basis": "",
             "from": None,
             "until": None,
@@ -56,7 +56,7 @@ def record(now: float, sensor: str, version: str) -> dict[str, Any]:
                 "time": time,
                 "type": "tls-sni",
                 "name": "test.example",
-                "rule": told,
+                "rule": explanation,
                 "role": "exclusive",
                 "source": MARK,
                 "packet": 1,
@@ -69,27 +69,28 @@ def record(now: float, sensor: str, version: str) -> dict[str, Any]:
     }
 
 
-def send(output: Output, record: dict[str, Any], now: float) -> Result:
-    """Send an alert to one output at once, past the outbox. Raises `NetwatchError` where the
+def send(output: Output, record: dict[str, Any], now: float) -> AttemptResult:
+    """Send an alert to one output immediately, bypassing the outbox. Raises `NetwatchError` if the
     output cannot even be opened."""
-    sink = output.settings.open()
+    sink = output.options.open()
     try:
-        return attempt(output, sink, [Row(1, key_of(record), now, record)])
+        alert = QueuedAlert(1, deduplication_key(record), now, record)
+        return attempt(output, sink, [alert])
     finally:
         sink.close()
 
 
-def reach(output: Output) -> tuple[bool, str]:
-    """Whether the receiver of an output can be reached, without sending it an alert, and
-    what it said or why not."""
+def check_connection(output: Output) -> tuple[bool, str]:
+    """Whether the receiver of an output can be reached, without sending it an alert, and its answer
+    or the reason why not."""
     try:
-        sink = output.settings.open()
+        sink = output.options.open()
         try:
-            found, told = True, sink.reach()
+            reached, text = True, sink.check_connection()
         finally:
             sink.close()
     except NetwatchError as error:
-        found, told = False, str(error)
-    except Exception as error:  # of a receiver's library
-        found, told = False, f"{type(error).__name__}: {error}"
-    return found, redacted(told, output.settings.secrets())
+        reached, text = False, str(error)
+    except Exception as error:  # From a receiver's library.
+        reached, text = False, f"{type(error).__name__}: {error}"
+    return reached, redact(text, output.options.secrets())

@@ -1,11 +1,11 @@
-"""One output's courier: takes alerts from the outbox to a sink, for as long as it takes.
+"""The delivery worker of one output: takes alerts from the outbox and sends them.
 
-A thread an output, so that none waits for another. It sends what is next, notes what
-became of each alert, and moves the cursor up to the first that is left. What fails is
-tried again without end, ever more slowly and never in step with others (capped backoff
-with jitter), or after what the receiver asked for; what a receiver will never take goes
-to the dead letters; where it refuses the output as such, the output is paused: one
-attempt every so often, and told loudly.
+Each output has a worker thread of its own, so no output waits for another. A worker sends the next
+batch, records what became of each alert, and moves the cursor up to the first one that is not done.
+Failed attempts are retried without limit, with capped exponential backoff and jitter, or after the
+time that the receiver asked for. Alerts that the receiver refuses permanently become dead letters.
+If the receiver rejects the output as such, the output is paused: it is attempted once every few
+minutes, and the log says so prominently.
 """
 
 import random
@@ -17,196 +17,214 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
-from netwatch.delivery import dead_letters as deadletters
-from netwatch.delivery.attempt import Result, attempt
-from netwatch.delivery.lock import Lock
-from netwatch.delivery.outbox import Row, Spool
-from netwatch.sinks.base import Output, Sink
+from netwatch.core.text import quantity
+from netwatch.delivery import dead_letters
+from netwatch.delivery.attempt import AttemptResult, attempt
+from netwatch.delivery.lock import DeliveryLock
+from netwatch.delivery.outbox import OutboxDatabase, QueuedAlert
+from netwatch.delivery.output import Output
+from netwatch.sinks.base import Sink
 
 MAX_RETRY_AFTER = 3600.0
-"""Seconds that a receiver may ask to wait."""
+"""The longest time that a receiver may ask to wait, in s."""
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds: between attempts that fail, at `first` and at most; between those of a paused
-    output; between looks for what others put into the outbox."""
+class RetryTiming:
+    """Durations in s: the delay after the first failed attempt, the longest delay, the delay
+    between attempts of a paused output, and how often to look for alerts that other processes have
+    stored in the outbox."""
 
-    first: float = 1.0
-    cap: float = 300.0
-    pause: float = 300.0
-    poll: float = 1.0
+    first_delay: float = 1.0
+    max_delay: float = 300.0
+    paused_delay: float = 300.0
+    poll_interval: float = 1.0
 
-    def delay(self, attempt: int, after: float | None = None) -> float:
-        """How long to wait behind the failed attempt number `attempt`, from 1; `after` is
+    def delay(self, failures: int, retry_after: float | None = None) -> float:
+        """How long to wait after so many consecutive failed attempts (at least 1). `retry_after` is
         what the receiver asked for."""
-        backoff = min(self.cap, self.first * 2.0 ** min(attempt - 1, 30))
-        return max(backoff * random.uniform(0.5, 1), min(after or 0, MAX_RETRY_AFTER))
+        backoff = min(self.max_delay, self.first_delay * 2.0 ** min(failures - 1, 30))
+        return max(backoff * random.uniform(0.5, 1), min(retry_after or 0, MAX_RETRY_AFTER))
 
 
-class Courier(threading.Thread):
-    """Delivers what the outbox has for one output. `spool` opens a connection to it;
-    `paused` is whether the last attempt said that a person has to mend something."""
+class DeliveryWorker(threading.Thread):
+    """Delivers what the outbox in `folder` has for one output. `open_outbox` opens a connection to
+    it. `log` takes messages for the log. `is_paused` says whether the last attempt was rejected
+    until somebody corrects something."""
 
     def __init__(
         self,
         output: Output,
+        *,
         folder: Path,
-        spool: Callable[[], Spool],
-        lock: Lock,
-        timing: Timing,
-        tell: Callable[[str], None],
+        open_outbox: Callable[[], OutboxDatabase],
+        lock: DeliveryLock,
+        timing: RetryTiming,
+        log: Callable[[str], None],
     ) -> None:
         super().__init__(name=f"netwatch-output-{output.name}", daemon=True)
         self.output = output
-        self.paused = False
+        self.is_paused = False
         self._state = ""
         self._reason = ""
         self._folder = folder
-        self._open_spool = spool
+        self._open_outbox = open_outbox
         self._lock = lock
         self._timing = timing
-        self._tell = tell
+        self._log_line = log
         self._wake = threading.Event()
         self._stopping = False
-        self._reopen = False
-        self._urgent = False
-        self._hurry = False
-        self._failed = 0
-        # Delivered or dead, but behind one that is not: the cursor waits for that one.
+        self._reopen_requested = False
+        self._skip_wait = False
+        self._flush_digest = False
+        self._failures = 0
+        # Numbers of alerts that are delivered or refused while an earlier one is not. The cursor
+        # cannot pass that one yet.
         self._done: set[int] = set()
-        # Fewer at once, while the one is looked for that a batch was refused for.
-        self._size = 0
+        # A smaller batch size while the alert that makes the receiver refuse a batch is searched
+        # for; else 0.
+        self._reduced_batch = 0
 
     def wake(self) -> None:
-        """Something was put into the outbox."""
-        if not self._failed:
+        """Alerts were stored in the outbox."""
+        if not self._failures:
             self._wake.set()
 
-    def hurry(self, wanted: bool) -> None:
-        """Send at once what is gathered for a digest, or gather again."""
-        self._hurry = wanted
+    def flush_digest(self, enabled: bool) -> None:
+        """Send digests immediately from now on, or collect alerts for them again."""
+        self._flush_digest = enabled
         self.wake()
 
     def reopen(self) -> None:
-        """Open the sink anew and try at once."""
-        self.paused = False
-        self._reopen = self._urgent = True
+        """Reopen the sink and make an attempt immediately."""
+        self.is_paused = False
+        self._reopen_requested = self._skip_wait = True
         self._wake.set()
 
     def stop(self) -> None:
-        """Stop after what is being sent."""
+        """Stop after the current attempt."""
         self._stopping = True
         self._wake.set()
 
     def run(self) -> None:
-        """Deliver until stopped."""
-        spool: Spool | None = None
+        """Deliver until `stop` is called."""
+        outbox: OutboxDatabase | None = None
         sink: Sink | None = None
         while not self._stopping:
             self._wake.clear()
-            self._urgent = False
+            self._skip_wait = False
             try:
                 if not self._lock.acquire():
-                    self._wait(self._timing.poll)
+                    self._wait(self._timing.poll_interval)
                     continue
-                spool = spool or self._open_spool()
-                sink = sink or self.output.settings.open()
-                if self._reopen:
-                    self._reopen, self._failed = False, 0
+                outbox = outbox or self._open_outbox()
+                sink = sink or self.output.options.open()
+                if self._reopen_requested:
+                    self._reopen_requested, self._failures = False, 0
                     sink.close()
-                wait = self._turn(spool, sink)
+                delay = self._deliver_next(outbox, sink)
             except (sqlite3.Error, OSError, NetwatchError) as error:
-                self._failed += 1
-                self._say("retrying", str(error), None)
-                wait = self._timing.delay(self._failed)
-                if spool is not None:
-                    spool.shrink()
-            self._wait(wait)
+                self._failures += 1
+                self._set_state("retrying", str(error), None)
+                delay = self._timing.delay(self._failures)
+                if outbox is not None:
+                    outbox.truncate_wal()
+            self._wait(delay)
         if sink is not None:
             sink.close()
-        if spool is not None:
-            spool.close()
+        if outbox is not None:
+            outbox.close()
 
     def _wait(self, seconds: float) -> None:
-        if self._failed:
-            # What was put during the attempt is no reason to try again at once.
+        if self._failures:
+            # Alerts stored during the attempt are no reason to retry immediately.
             self._wake.clear()
-        if seconds > 0 and not self._stopping and not self._urgent:
+        if seconds > 0 and not self._stopping and not self._skip_wait:
             self._wake.wait(seconds)
 
-    def _turn(self, spool: Spool, sink: Sink) -> float:
-        """Send what is next; how long to wait until the next turn, in s."""
-        rows = spool.next(self.output.name, min(sink.batch, self._size or sink.batch))
-        self._done.intersection_update([row.seq for row in rows])
-        left = [row for row in rows if row.seq not in self._done]
-        if not left:
-            if rows:
-                self._advance(spool, rows, Result(frozenset(), {}), 0)
+    def _deliver_next(self, outbox: OutboxDatabase, sink: Sink) -> float:
+        """Send the next batch. Returns how long to wait before the next call, in s."""
+        limit = min(sink.max_batch, self._reduced_batch or sink.max_batch)
+        batch = outbox.next_batch(self.output.name, limit)
+        self._done.intersection_update([alert.number for alert in batch])
+        unsent = [alert for alert in batch if alert.number not in self._done]
+        if not unsent:
+            if batch:
+                self._record(outbox, batch, AttemptResult(), dead=0)
                 return 0
-            sink.rest()
-            self._failed = 0
-            self._say("idle", "", spool)
-            return self._timing.poll
-        if self.output.every and not self._hurry:
-            due = left[0].time + self.output.every - time.time()
-            if due > 0:
-                return min(due, self._timing.poll)
-        result = attempt(self.output, sink, left)
-        kept = self._bury(result)
-        self._done.update(result.arrived, result.refused)
-        self._advance(spool, rows, result, kept)
-        if result.halve:
-            self._size = max(1, len(left) // 2)
+            sink.on_idle()
+            self._failures = 0
+            self._set_state("idle", "", outbox)
+            return self._timing.poll_interval
+        if self.output.digest_interval and not self._flush_digest:
+            due_in = unsent[0].time + self.output.digest_interval - time.time()
+            if due_in > 0:
+                return min(due_in, self._timing.poll_interval)
+        result = attempt(self.output, sink, unsent)
+        dead = self._write_dead_letters(result)
+        self._done.update(result.delivered, result.refused)
+        self._record(outbox, batch, result, dead)
+        if result.split_batch:
+            self._reduced_batch = max(1, len(unsent) // 2)
             return 0
-        self._size = min(self._size * 2, sink.batch) if self._size else 0
-        self._say(result.state, result.reason, spool)
+        if self._reduced_batch:
+            self._reduced_batch = min(self._reduced_batch * 2, sink.max_batch)
+        self._set_state(result.state, result.reason, outbox)
         if result.state == "idle":
-            self._failed = 0
+            self._failures = 0
             return 0
-        self._failed += 1
+        self._failures += 1
         if result.state == "paused":
-            return self._timing.pause
-        return self._timing.delay(self._failed, result.after)
+            return self._timing.paused_delay
+        return self._timing.delay(self._failures, result.retry_after)
 
-    def _bury(self, result: Result) -> int:
-        """Write dead letters; how many had place."""
-        if not result.refused:
+    def _write_dead_letters(self, result: AttemptResult) -> int:
+        """Store refused alerts as dead letters. Returns how many fitted into the file."""
+        refused = list(result.refused.values())
+        if not refused:
             return 0
-        letters = list(result.refused.values())
-        kept = deadletters.add(self._folder, self.output.name, letters, time.time())
-        self._loud(f"{len(letters):,} refused for good, the last because: {letters[-1][1]}")
-        if kept < len(letters):
-            self._loud(f"the dead letters are full: {len(letters) - kept:,} dropped")
-        return kept
+        stored = dead_letters.append(self._folder, self.output.name, refused, time.time())
+        count = quantity(len(refused), "alert")
+        self._log(f"{count} refused permanently, the last one because: {refused[-1][1]}")
+        if stored < len(refused):
+            dropped = quantity(len(refused) - stored, "alert")
+            self._log(f"the file of dead letters is full: {dropped} dropped")
+        return stored
 
-    def _advance(self, spool: Spool, rows: Sequence[Row], result: Result, kept: int) -> None:
-        left = (row.seq for row in rows if row.seq not in self._done)
-        first = next(left, None)
-        spool.advance(
+    def _record(
+        self,
+        outbox: OutboxDatabase,
+        batch: Sequence[QueuedAlert],
+        result: AttemptResult,
+        dead: int,
+    ) -> None:
+        """Move the cursor and add to the counts. `dead` is how many dead letters were stored."""
+        unfinished = (alert.number for alert in batch if alert.number not in self._done)
+        first_unfinished = next(unfinished, None)
+        outbox.record_attempt(
             self.output.name,
-            rows[-1].seq if first is None else first - 1,
-            sent=len(result.arrived),
+            batch[-1].number if first_unfinished is None else first_unfinished - 1,
+            sent=len(result.delivered),
             retried=result.state != "idle",
-            dead=kept,
-            dropped=len(result.refused) - kept,
+            dead=dead,
+            dropped=len(result.refused) - dead,
             now=time.time(),
         )
 
-    def _loud(self, text: str) -> None:
-        self._tell(f"output {self.output.name}: {text}")
+    def _log(self, text: str) -> None:
+        self._log_line(f"output {self.output.name}: {text}")
 
-    def _say(self, state: str, reason: str, spool: Spool | None) -> None:
-        """Note a change of state and tell it; the same trouble is told once."""
-        self.paused = state == "paused"
+    def _set_state(self, state: str, reason: str, outbox: OutboxDatabase | None) -> None:
+        """Store a change of state and log it. The same problem is logged once."""
+        self.is_paused = state == "paused"
         if (state, reason) == (self._state, self._reason):
             return
-        before, self._state, self._reason = self._state, state, reason
+        previous, self._state, self._reason = self._state, state, reason
         if state == "paused":
-            self._loud(f"PAUSED until it is mended: {reason}")
+            self._log(f"PAUSED until this is corrected: {reason}")
         elif state == "retrying":
-            self._loud(f"tries again: {reason}")
-        elif before not in ("", "idle"):
-            self._loud("delivers again")
-        if spool is not None:
-            spool.state(self.output.name, state, reason)
+            self._log(f"delivery failed, will be retried: {reason}")
+        elif previous not in ("", "idle"):
+            self._log("delivers again")
+        if outbox is not None:
+            outbox.set_state(self.output.name, state, reason)

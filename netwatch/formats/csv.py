@@ -1,4 +1,4 @@
-"""RecordKind as CSV (RFC 4180) for spreadsheets: one header, then one flat row a record.
+"""Records as CSV (RFC 4180) for spreadsheets: one header, then one flat row a record.
 
 Lists are joined by a space, and unknown values are empty cells. A cell that a spreadsheet would
 take for a formula (it starts with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return) is

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""RecordKind as JSON lines: the definition of the records of observations and alerts.
+"""Records as JSON lines: the definition of the records of observations and alerts.
 
 Each record is one line of compact UTF-8. Characters that could break a line or control a terminal
 are written as ``\\uXXXX``, so a hostile name is one word of one line and still reads back

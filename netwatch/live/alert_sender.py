@@ -3,18 +3,17 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from netwatch.core.alert import Alert
+from netwatch.core.alert import Alert, AlertRecord
 from netwatch.formats import jsonl
 from netwatch.live.events import AlertSent, Listener
 from netwatch.live.record_output import ReaderGoneError, RecordOutput
-from netwatch.sinks.base import Record
 
 
 class AlertDelivery(Protocol):
     """Queues records for the configured outputs, as
     `netwatch.delivery.delivery.Delivery` does."""
 
-    def put(self, *records: Record) -> None: ...  # noqa: D102
+    def put(self, *records: AlertRecord) -> None: ...  # noqa: D102
 
     def reopen(self) -> None: ...  # noqa: D102
 

@@ -1,8 +1,8 @@
-"""Alerts to where they are read: files, SIEMs, buses, people.
+"""Where alerts are delivered to: files, SIEMs, message buses and mailboxes; one module a type.
 
-    Delivery.put → spool (SQLite) → one courier thread an output → its sink → the receiver
+    Delivery.put -> outbox (SQLite) -> one delivery worker an output -> its sink -> the receiver
 
-A new type of output is one module and a row in `netwatch.sinks.table.SINKS`. What must
-not be lost is in `spool.py`, who tries again is `courier.py`; a sink knows its
-receiver's protocol alone.
+`base` is the contract between delivery and the sinks and the place to start reading. A new type of
+output is one module and one row of `netwatch.sinks.registry.SINKS`. `netwatch.delivery` keeps
+alerts on disk until they are delivered and retries; a sink knows the protocol of its receiver only.
 """

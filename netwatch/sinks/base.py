@@ -1,182 +1,125 @@
-"""What an output is, and how a sink tells what became of alerts.
+"""The contract between delivery and the sinks.
 
-A sink takes alerts to one receiver, knows its protocol and nothing else: no queue, no
-retry, no thread. It answers for each alert with an `Outcome`, or raises for all of them
-what keeps it from delivering. Who waits, tries again and keeps count is
-`netwatch.delivery.worker`.
+A sink delivers alerts to one receiver. It knows the receiver's protocol and nothing else: it has no
+queue, does not retry and starts no thread; all of that is done by `netwatch.delivery.worker`, which
+passes it a batch of alerts. The sink returns one outcome for each alert:
+
+- `Delivered`: the receiver has it.
+- `Refused`: the receiver will never accept it. It becomes a dead letter.
+- `Retry`: the receiver did not accept it now. It is sent again later.
+
+Where one answer applies to the whole batch, the sink raises instead, and no alert counts as
+delivered:
+
+- `UnavailableError`: the receiver is down or busy. The batch is sent again later.
+- `MisconfiguredError`: the receiver rejects this output as such, so somebody has to correct
+  credentials, permissions or an address. The output is paused.
+- `BatchRefusedError`: the receiver will never accept these alerts in one batch. The batch is split
+  until the alert at fault is found.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from netwatch.core.errors import NetwatchError, Problem
-from netwatch.core.user_yaml import Fields
+from netwatch.core.alert import AlertRecord
+from netwatch.core.errors import NetwatchError
 from netwatch.sinks.secrets import Secret
 
-Record = Mapping[str, Any]
-"""An alert as `netwatch.formats.jsonl.alert_record` makes it."""
 
-Renderer = Callable[[Record], str]
-"""An alert as one line of text, without the line end."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingAlert:
+    """One alert to be sent. `number` identifies it in the outbox. `key` is the same whenever the
+    same alert is sent again, so that receivers can drop duplicates. `text` is `record` in the
+    output's format, one JSON object if `is_json`. `render_within` renders a record in at most so
+    many bytes of UTF-8, if shortening its lists can achieve that."""
 
-Fit = Callable[[Record, int], str]
-"""The same in at most so many bytes of UTF-8, where that can be reached."""
-
-VERDICTS = ("exempt", "advisory", "violation")
-"""From the least to the most, as `min_verdict` has them."""
-
-SEVERITIES = ("low", "medium", "high", "critical")
-"""From the least to the most, as `min_severity` has them."""
-
-JSON_FORMATS = ("jsonl", "ecs", "ocsf", "eve", "gelf")
-"""The formats that are one JSON object an alert."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One alert on its way: `key` is the same whenever the same alert is sent, so that a
-    receiver can drop a repetition; `text` is the record in the output's format, `fit` gives
-    a record in at most so many bytes, where that can be reached by shorter lists."""
-
-    seq: int
+    number: int
     key: str
-    record: Record
+    record: AlertRecord
     text: str
-    fit: Fit
+    is_json: bool
+    render_within: Callable[[AlertRecord, int], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver has it; `answer` is what it said, for people."""
+    """The receiver has the alert. `answer` is what it replied, for people."""
 
     answer: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The receiver will never take this alert, because of `reason`."""
+    """The receiver will never accept this alert, for this reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """The receiver did not take this alert now; `after` is how long to wait, in s, where
-    it said so."""
+class Retry:
+    """The receiver did not accept this alert now, for this reason. `retry_after` is how long it
+    asked to wait, in s, if it did."""
 
     reason: str
-    after: float | None = None
+    retry_after: float | None = None
 
 
-Outcome = Delivered | Refused | Again
+Outcome = Delivered | Refused | Retry
 
 
 class UnavailableError(NetwatchError):
-    """The receiver cannot be reached or is busy; `after` as in `Again`."""
+    """The receiver cannot be reached or is busy. `retry_after` is as in `Retry`."""
 
-    def __init__(self, reason: str, after: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
-        self.after = after
+        self.retry_after = retry_after
 
 
-class DeniedError(NetwatchError):
-    """The receiver refuses this output as a whole until a person mends it: credentials,
-    a permission, an address that is none of its own."""
+class MisconfiguredError(NetwatchError):
+    """The receiver rejects this output until somebody corrects its credentials, its permissions
+    or its address."""
 
 
-class RejectedError(NetwatchError):
-    """The receiver will never take these alerts as they were sent together."""
+class BatchRefusedError(NetwatchError):
+    """The receiver will never accept these alerts in one batch."""
 
 
 class Sink(Protocol):
-    """Takes alerts to one receiver. Used by one thread at a time."""
+    """Delivers alerts to one receiver. Used by one thread at a time."""
 
-    batch: int
-    """How many alerts `send` takes at most."""
+    max_batch: int
+    """How many alerts `send` accepts at most."""
 
-    def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
-        """Send alerts; one outcome for each, in their order. Raises `UnavailableError`,
-        `DeniedError` or `RejectedError` where one answer holds for all; then all count as
-        not delivered."""
+    def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
+        """Send alerts and return one outcome for each, in the same order. Raises
+        `UnavailableError`, `MisconfiguredError` or `BatchRefusedError` for all of them."""
         ...
 
-    def reach(self) -> str:
-        """Go as far as a receiver lets one who sends no alert: its name, its certificate, our
-        credentials. How far that was, for people; raises as `send` does."""
+    def check_connection(self) -> str:
+        """Go as far as the receiver allows without sending an alert: resolve its name, connect,
+        verify its certificate, authenticate. Returns how far that was, for people; raises like
+        `send`."""
         ...
 
-    def rest(self) -> None:
-        """Nothing is waiting: give up what should not be held while idle."""
+    def on_idle(self) -> None:
+        """Called when no alert is queued for this output. A sink whose connection cannot be left
+        unattended closes it here."""
         ...
 
     def close(self) -> None:
-        """Give up connections and files; the next `send` opens them again."""
+        """Close connections and files. The next `send` opens them again."""
         ...
 
 
-class Settings(Protocol):
-    """The keys of one type of output, checked."""
+class SinkOptions(Protocol):
+    """The validated options of one output, from which its sink is opened."""
 
     def secrets(self) -> tuple[Secret, ...]:
-        """The secrets that it needs."""
+        """The secrets that the output needs."""
         ...
 
     def open(self) -> Sink:
-        """A sink; connects with the first `send`. Raises `NetwatchError` where a library
-        that it needs is not installed."""
+        """Create the sink, which connects at the first `send`. Raises `NetwatchError` if a
+        library that it needs is not installed."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class SinkType:
-    """A row of `netwatch.sinks.table.SINKS`: `read` takes the type's own keys; paths count from
-    the folder it is given. `formats` are those that the receiver can read (empty: all),
-    `default` the one taken where none is written (empty: the type has a form of its
-    own). `every` is for digests: how long alerts are gathered, in s."""
-
-    read: Callable[[Fields, Path], Settings | None]
-    default: str = "jsonl"
-    formats: tuple[str, ...] = ()
-    every: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One entry of ``outputs`` in netwatch.yaml. `every` is how long alerts are gathered
-    before they are sent, in s; 0 is at once. `file` and `line` are where it stands. Two are
-    equal that deliver the same to the same, wherever they stand."""
-
-    name: str
-    type: str
-    format: str
-    render: Renderer = field(compare=False)
-    fit: Fit = field(compare=False)
-    min_verdict: int
-    min_severity: int
-    every: float
-    settings: Settings
-    file: str = field(compare=False)
-    line: int = field(compare=False)
-
-    def problems(self) -> list[Problem]:
-        """Secrets that cannot be had now."""
-        wrong = (secret.problem() for secret in self.settings.secrets())
-        return [Problem(self.file, self.line, 0, f"output '{self.name}': {e}") for e in wrong if e]
-
-
-@dataclass(frozen=True, slots=True)
-class Outbox:
-    """Where the outbox is and how it is bounded: bytes of the file in use, and the age of an
-    alert in s."""
-
-    folder: Path
-    max_bytes: int = 256 << 20
-    max_age: float = 30 * 86400.0
-
-
-def rank(words: Sequence[str], word: object) -> int:
-    """The place of a word in `VERDICTS` or `SEVERITIES`; what is not known there counts as
-    the most, so that no filter hides it."""
-    return words.index(word) if isinstance(word, str) and word in words else len(words) - 1

@@ -1,8 +1,8 @@
-"""Elasticsearch, OpenSearch and what speaks their ``_bulk``.
+"""Elasticsearch, OpenSearch and other receivers of their ``_bulk`` API.
 
-Each alert is created under an ``_id`` of its own in a data stream, so a repetition is a
-conflict (409) that means success. A bulk is answered item by item, and so is it read: a
-bulk that failed half is delivered half.
+Each alert is created in a data stream under an ``_id`` that is the same whenever it is sent, so a
+duplicate is a conflict (409) and counts as success. The response to a bulk request has a status for
+each item, and each is evaluated on its own: a bulk of which half failed is half delivered.
 """
 
 import json
@@ -13,140 +13,163 @@ from typing import Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
-from netwatch.sinks import web
 from netwatch.sinks.base import (
-    Again,
     Delivered,
-    DeniedError,
-    Item,
+    MisconfiguredError,
     Outcome,
+    OutgoingAlert,
     Refused,
+    Retry,
     UnavailableError,
 )
-from netwatch.sinks.secrets import Secret, take
-from netwatch.sinks.settings import Credentials, credentials, given
-from netwatch.sinks.webhook import authorization
+from netwatch.sinks.http_client import (
+    HTTP_OPTIONS,
+    HttpClient,
+    HttpOptions,
+    Response,
+    raise_for_status,
+    read_http_options,
+)
+from netwatch.sinks.options import (
+    CREDENTIAL_OPTIONS,
+    Credentials,
+    Option,
+    only_secrets,
+    read_credentials,
+)
+from netwatch.sinks.secrets import Secret, read_secret
+from netwatch.sinks.webhook import basic_authentication
 
-STREAM = "logs-netwatch.alert-default"
-"""The data stream, by Elastic's naming scheme: type, dataset, namespace."""
+DATA_STREAM = "logs-netwatch.alert-default"
+"""The default data stream, by Elastic's naming scheme: type, dataset, namespace."""
 
-_ASKED = "filter_path=errors,items.*.status,items.*.error"
-_LATER = {408, 425, 429}
-_DENIED = {401, 403, 404}
+OPTIONS = (
+    Option("url", "URL", "The cluster: scheme, host and port, and a path if any.", required=True),
+    Option("index", "text", "A data stream or an index.", DATA_STREAM),
+    Option("api_key", "secret", "The API key in its encoded form. Excludes `user`."),
+    *CREDENTIAL_OPTIONS,
+    *HTTP_OPTIONS,
+)
+
+_RESPONSE_FILTER = "filter_path=errors,items.*.status,items.*.error"
+_RETRY_STATUSES = {408, 425, 429}
+_MISCONFIGURED_STATUSES = {401, 403, 404}
 
 
 @dataclass(frozen=True, slots=True)
-class ElasticSettings:
-    """`index` is a data stream or an index; `api_key` the encoded one."""
+class ElasticOptions:
+    """`index` is a data stream or an index; `api_key` is the encoded key."""
 
-    web: web.WebSettings
+    http: HttpOptions
     index: str
     api_key: Secret | None
     credentials: Credentials
 
     def secrets(self) -> tuple[Secret, ...]:
         """The API key or the password."""
-        return given(self.api_key, self.credentials.password)
+        return only_secrets(self.api_key, self.credentials.password)
 
     def open(self) -> "ElasticSink":
-        """The sink."""
+        """Create the sink."""
         return ElasticSink(self)
 
 
-def read(fields: Fields, base: Path) -> ElasticSettings:
-    """The keys ``url``, ``index``, ``api_key``, ``user``, ``password``, ``proxy``,
-    ``timeout`` and ``tls``."""
-    settings = web.read(fields, base)
-    index = fields.text("index", STREAM)
+def read(fields: Fields, base: Path) -> ElasticOptions:
+    """Read `OPTIONS`."""
+    http = read_http_options(fields, base)
+    index = fields.text("index", DATA_STREAM)
     # https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-create
     if index != index.lower() or set(index) & set('\\/*?"<>| ,#:') or index[0] in "-_+.":
-        fields.add_problem("index", f"'index' is '{index}', expected the name of a data stream")
-    api_key, user = take(fields, "api_key", base), credentials(fields, base)
-    if api_key and user.user:
-        fields.add_problem("api_key", "'api_key' and 'user' do not stand together")
-    return ElasticSettings(settings, index, api_key, user)
+        fields.add_mismatch("index", "the name of a data stream or index")
+    api_key, credentials = read_secret(fields, "api_key", base), read_credentials(fields, base)
+    if api_key and credentials.user:
+        fields.add_problem("api_key", "'api_key' and 'user' exclude each other")
+    return ElasticOptions(http, index, api_key, credentials)
 
 
 class ElasticSink:
-    """Sends bulks to one cluster."""
+    """Sends bulk requests to one cluster."""
 
-    batch = 500
+    max_batch = 500
 
-    def __init__(self, settings: ElasticSettings) -> None:
-        self._settings = settings
-        self._web = web.Web(settings.web)
-        self._url = f"{settings.web.url.rstrip('/')}/{settings.index}/_bulk?{_ASKED}"
+    def __init__(self, options: ElasticOptions) -> None:
+        self._options = options
+        self._client = HttpClient(options.http)
+        base_url = options.http.url.rstrip("/")
+        self._url = f"{base_url}/{options.index}/_bulk?{_RESPONSE_FILTER}"
 
-    def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
-        """Send one bulk; raises as `netwatch.sinks.web.check` does."""
+    def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
+        """Send one bulk request. Raises as `raise_for_status` does."""
         lines = []
-        for item in items:
-            lines.append(json.dumps({"create": {"_id": item.key}}).encode())
-            lines.append(document(item))
-        answer = web.check(self._post(b"\n".join(lines) + b"\n"))
+        for alert in alerts:
+            lines.append(json.dumps({"create": {"_id": alert.key}}).encode())
+            lines.append(document(alert))
+        response = raise_for_status(self._post(b"\n".join(lines) + b"\n"))
         try:
-            told = json.loads(answer.body)
-            results = [one for each in told["items"] for one in each.values()]
-            statuses = [int(one["status"]) for one in results]
+            answer = json.loads(response.body)
+            results = [result for item in answer["items"] for result in item.values()]
+            statuses = [int(result["status"]) for result in results]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise UnavailableError(f"no answer to a bulk: {answer}") from None
-        if len(results) != len(items):
-            if told.get("errors") is False:
-                # Some tell of all together where nothing went wrong.
-                return [Delivered("no errors")] * len(items)
-            raise UnavailableError(f"{len(results)} answers to a bulk of {len(items)}")
-        return [_outcome(status, one) for status, one in zip(statuses, results, strict=True)]
+            raise UnavailableError(f"not a response to a bulk request: {response}") from None
+        if len(results) != len(alerts):
+            if answer.get("errors") is False:
+                # Some receivers omit the items if all of them succeeded.
+                return [Delivered("no errors")] * len(alerts)
+            raise UnavailableError(f"{len(results)} results for a bulk of {len(alerts)} alerts")
+        return [_outcome(*each) for each in zip(statuses, results, strict=True)]
 
-    def _post(self, body: bytes) -> web.Answer:
-        headers = {"Content-Type": "application/x-ndjson", **self._authorization()}
-        return self._web.post(self._url, body, headers)
+    def _post(self, body: bytes) -> Response:
+        headers = {"Content-Type": "application/x-ndjson", **self._authentication_headers()}
+        return self._client.request(self._url, body, headers)
 
-    def reach(self) -> str:
-        """Send a bulk of nothing, which is refused as such (400) behind the credentials."""
-        answer = self._post(b"\n")
-        if answer.status != 400:
-            web.check(answer)
-        return f"answers a bulk of nothing: HTTP {answer.status}"
+    def check_connection(self) -> str:
+        """Send an empty bulk request, which a cluster answers with 400 once it has accepted the
+        credentials."""
+        response = self._post(b"\n")
+        if response.status != 400:
+            raise_for_status(response)
+        return f"answers an empty bulk request: HTTP {response.status}"
 
-    def _authorization(self) -> dict[str, str]:
+    def _authentication_headers(self) -> dict[str, str]:
         try:
-            if self._settings.api_key is not None:
-                return {"Authorization": f"ApiKey {self._settings.api_key.value()}"}
-            return authorization(self._settings.credentials)
+            if self._options.api_key is not None:
+                return {"Authorization": f"ApiKey {self._options.api_key.value()}"}
+            return basic_authentication(self._options.credentials)
         except NetwatchError as error:
-            raise DeniedError(str(error)) from None
+            raise MisconfiguredError(str(error)) from None
 
-    def rest(self) -> None:
-        """The connection stays."""
+    def on_idle(self) -> None:
+        """Keep the connection: the receiver closes it when it wants to."""
 
     def close(self) -> None:
         """Close the connection."""
-        self._web.close()
+        self._client.close()
 
 
-def document(item: Item) -> bytes:
-    """The alert as a document; a data stream needs ``@timestamp``, which not all formats
-    have."""
-    if '"@timestamp":' not in item.text:
-        found = json.loads(item.text)
-        found.setdefault("@timestamp", item.record.get("last_seen"))
-        return json.dumps(found, separators=(",", ":")).encode()
-    return item.text.encode("utf-8", "backslashreplace")
+def document(alert: OutgoingAlert) -> bytes:
+    """The alert as a document. A data stream requires ``@timestamp``, which is added to formats
+    that do not have it."""
+    if '"@timestamp":' not in alert.text:
+        fields = json.loads(alert.text)
+        fields.setdefault("@timestamp", alert.record.get("last_seen"))
+        return json.dumps(fields, separators=(",", ":")).encode()
+    return alert.text.encode("utf-8", "backslashreplace")
 
 
 def _outcome(status: int, result: Mapping[str, Any]) -> Outcome:
+    """The outcome of one item. Raises `MisconfiguredError` if it applies to all."""
     if 200 <= status < 300:
         return Delivered(f"status {status}, created")
     if status == 409:
-        return Delivered("status 409, was there already")
+        return Delivered("status 409, already present")
+    reason = f"status {status}"
     error = result.get("error")
-    told = f"status {status}"
     if isinstance(error, dict):
-        told += f", {error.get('type')}: {error.get('reason')}"
+        reason += f", {error.get('type')}: {error.get('reason')}"
     elif error:
-        told += f", {error}"
-    if status in _DENIED:
-        raise DeniedError(told)
-    if status in _LATER or status >= 500:
-        return Again(told)
-    return Refused(told)
+        reason += f", {error}"
+    if status in _MISCONFIGURED_STATUSES:
+        raise MisconfiguredError(reason)
+    if status in _RETRY_STATUSES or status >= 500:
+        return Retry(reason)
+    return Refused(reason)

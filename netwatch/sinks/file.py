@@ -1,9 +1,9 @@
-"""Alerts as lines of a file, for whoever follows it (Filebeat, imfile, a forwarder).
+"""Alerts as lines of a file, for programs that follow it (Filebeat, imfile, a forwarder).
 
-Each line is one write behind the end of the file (O_APPEND), so that readers and other
-writers never see half of two. The file is opened anew when it was rotated away, and may
-be rotated here by size. What a full disk took of a line is cut off again; a line that a
-crash had cut is ended before the next, so that it spoils no other.
+Each line is one write in append mode (O_APPEND), so readers and other writers never see a mixture
+of two lines. The file is reopened when it was rotated away, and can be rotated here by size. If the
+disk is full, a partly written line is removed again. A line that a crash cut off is terminated
+before the next one is written, so that it does not corrupt that too.
 """
 
 import contextlib
@@ -16,142 +16,157 @@ from pathlib import Path
 
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
-    Again,
     Delivered,
-    DeniedError,
-    Item,
+    MisconfiguredError,
     Outcome,
+    OutgoingAlert,
+    Retry,
     UnavailableError,
 )
+from netwatch.sinks.options import Option, read_integer, read_size
 from netwatch.sinks.secrets import Secret
-from netwatch.sinks.settings import number, size
 
-MAX_KEPT_FILES = 1000
-"""Rotated files that may be kept."""
+MAX_ROTATED_FILES = 1000
+"""The largest number of rotated files that can be retained."""
+
+MIN_ROTATE_BYTES = 65536
+"""The smallest size at which a file can be rotated."""
+
+OPTIONS = (
+    Option("path", "path", "The file to append to. Its folder must exist.", required=True),
+    Option("rotate", "size", "The size at which the file is rotated; 64k at least.", "never"),
+    Option("keep", "integer", f"Rotated files to retain, 1 to {MAX_ROTATED_FILES}.", "5"),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class FileSettings:
-    """`rotate` is the size in bytes from which the file is rotated, 0 for never; `keep` how
-    many rotated ones stay."""
+class FileOptions:
+    """`rotate_bytes` is the size at which the file is rotated, 0 for never; `keep` the number of
+    rotated files that are retained."""
 
     path: Path
-    rotate: int
+    rotate_bytes: int
     keep: int
 
     def secrets(self) -> tuple[Secret, ...]:
-        """None."""
+        """A file needs no secrets."""
         return ()
 
     def open(self) -> "FileSink":
-        """The sink."""
+        """Create the sink."""
         return FileSink(self)
 
 
-def read(fields: Fields, base: Path) -> FileSettings:
-    """The keys ``path``, ``rotate`` and ``keep``."""
-    path = fields.text("path", required="the file to write to")
-    rotate = size(fields, "rotate", 0, least=65536)
-    keep = number(fields, "keep", 5, 1, MAX_KEPT_FILES)
+def read(fields: Fields, base: Path) -> FileOptions:
+    """Read `OPTIONS`."""
+    path = fields.text("path", required="the file to append to")
+    rotate_bytes = read_size(fields, "rotate", 0, minimum=MIN_ROTATE_BYTES)
+    keep = read_integer(fields, "keep", 5, minimum=1, maximum=MAX_ROTATED_FILES)
     if path and (base / path).is_dir():
-        fields.add_problem("path", f"'path' is the folder {base / path}, expected a file")
+        fields.add_problem("path", f"'path': expected a file, found the folder {base / path}")
     if fields.has("keep") and not fields.has("rotate"):
-        fields.add_problem("keep", "'keep' needs 'rotate', the size from which the file is rotated")
-    return FileSettings(base / path, rotate, keep)
+        fields.add_problem("keep", "'keep' needs 'rotate', the size at which the file is rotated")
+    return FileOptions(base / path, rotate_bytes, keep)
 
 
 class FileSink:
-    """Writes to one file."""
+    """Appends to one file."""
 
-    batch = 500
+    max_batch = 500
 
-    def __init__(self, settings: FileSettings) -> None:
-        self._settings = settings
-        self._handle: int | None = None
+    def __init__(self, options: FileOptions) -> None:
+        self._options = options
+        self._descriptor: int | None = None
 
-    def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
-        """Write and sync lines; what a full disk did not take is for another time."""
+    def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
+        """Write and sync lines. Whatever a full disk did not accept is to be retried."""
         written, reason = 0, ""
         try:
-            handle = self._current()
-            for item in items:
-                if self._settings.rotate and os.fstat(handle).st_size >= self._settings.rotate:
-                    os.fsync(handle)
+            descriptor = self._open_current()
+            for alert in alerts:
+                if self._is_due_for_rotation(descriptor):
+                    os.fsync(descriptor)
                     self._rotate()
-                    handle = self._current()
-                self._write(handle, item.text.encode("utf-8", "backslashreplace") + b"\n")
+                    descriptor = self._open_current()
+                self._write(descriptor, alert.text.encode("utf-8", "backslashreplace") + b"\n")
                 written += 1
         except OSError as error:
-            reason = f"{self._settings.path}: {error.strerror or error}"
+            reason = f"{self._options.path}: {error.strerror or error}"
         try:
-            if written and self._handle is not None:
-                os.fsync(self._handle)
+            if written and self._descriptor is not None:
+                os.fsync(self._descriptor)
         except OSError as error:
             self.close()
-            raise UnavailableError(f"{self._settings.path}: {error.strerror}") from None
+            raise UnavailableError(f"{self._options.path}: {error.strerror}") from None
         if reason:
             self.close()
-        done = [Delivered(f"written to {self._settings.path}")] * written
-        return [*done, *[Again(reason)] * (len(items) - written)]
+        delivered = [Delivered(f"written to {self._options.path}")] * written
+        return [*delivered, *[Retry(reason)] * (len(alerts) - written)]
 
-    def _current(self) -> int:
-        """The file of that name, as it is now."""
-        if self._handle is not None:
+    def _is_due_for_rotation(self, descriptor: int) -> bool:
+        limit = self._options.rotate_bytes
+        return limit > 0 and os.fstat(descriptor).st_size >= limit
+
+    def _open_current(self) -> int:
+        """A descriptor of the file that has the configured name now, which may not be the one that
+        was opened before."""
+        if self._descriptor is not None:
             with contextlib.suppress(FileNotFoundError):
-                there, held = self._settings.path.stat(), os.fstat(self._handle)
-                if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino):
-                    return self._handle
+                named, opened = self._options.path.stat(), os.fstat(self._descriptor)
+                if (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino):
+                    return self._descriptor
             self.close()
         flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-        handle = self._handle = os.open(self._settings.path, flags, 0o640)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            # What a pipe took is gone with its reader.
-            raise OSError(errno.EINVAL, "is no regular file")
-        size = os.fstat(handle).st_size
-        if size and os.pread(handle, 1, size - 1) != b"\n":
-            self._write(handle, b"\n")
-        return handle
+        descriptor = self._descriptor = os.open(self._options.path, flags, 0o640)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            # What a pipe has accepted is lost if its reader ends.
+            raise OSError(errno.EINVAL, "is not a regular file")
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            self._write(descriptor, b"\n")
+        return descriptor
 
-    def _write(self, handle: int, line: bytes) -> None:
+    def _write(self, descriptor: int, line: bytes) -> None:
+        """Append a line completely or, if that fails, not at all."""
         written = 0
         try:
-            written = os.write(handle, line)
+            written = os.write(descriptor, line)
             while written < len(line):
-                more = os.write(handle, line[written:])
-                written += more
+                written += os.write(descriptor, line[written:])
         except OSError:
             if written:
                 with contextlib.suppress(OSError):
-                    os.ftruncate(handle, os.fstat(handle).st_size - written)
+                    os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
             raise
 
     def _rotate(self) -> None:
-        """``alerts.jsonl`` becomes ``alerts.jsonl.1``, and so on; the oldest goes."""
-        path = self._settings.path
+        """Rename ``alerts.jsonl`` to ``alerts.jsonl.1``, that one to ``.2`` and so on. The oldest
+        file is overwritten."""
+        path = self._options.path
         self.close()
-        for old in range(self._settings.keep - 1, 0, -1):
+        for number in range(self._options.keep - 1, 0, -1):
             with contextlib.suppress(FileNotFoundError):
-                path.with_name(f"{path.name}.{old}").rename(
-                    path.with_name(f"{path.name}.{old + 1}")
+                path.with_name(f"{path.name}.{number}").rename(
+                    path.with_name(f"{path.name}.{number + 1}")
                 )
         path.rename(path.with_name(f"{path.name}.1"))
 
-    def reach(self) -> str:
-        """Whether the file can be written, or made in its folder."""
-        path = self._settings.path
-        there = path if path.exists() else path.parent
-        if not there.exists():
-            raise UnavailableError(f"there is no folder {there}")
-        if not os.access(there, os.W_OK):
-            raise DeniedError(f"{there} may not be written")
+    def check_connection(self) -> str:
+        """Check whether the file can be written, or created in its folder."""
+        path = self._options.path
+        target = path if path.exists() else path.parent
+        if not target.exists():
+            raise UnavailableError(f"there is no folder {target}")
+        if not os.access(target, os.W_OK):
+            raise MisconfiguredError(f"no permission to write to {target}")
         return f"{path} can be written"
 
-    def rest(self) -> None:
-        """The file stays open."""
+    def on_idle(self) -> None:
+        """Keep the file open."""
 
     def close(self) -> None:
         """Close the file."""
-        if self._handle is not None:
-            handle, self._handle = self._handle, None
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
             with contextlib.suppress(OSError):
-                os.close(handle)
+                os.close(descriptor)

@@ -1,8 +1,8 @@
 """Kafka, by librdkafka (the extra ``netwatch[kafka]``).
 
-An idempotent producer that waits for all replicas in sync. The key of a message is the
-id of the incident, so that what is told of one incident stays in order in one partition;
-the header ``netwatch-key`` is what a consumer drops repetitions by.
+An idempotent producer that waits for all in-sync replicas. The key of a message is the id of the
+incident, so all reports of an incident stay in order in one partition. The header ``netwatch-key``
+allows a consumer to drop duplicates.
 """
 
 import re
@@ -12,28 +12,43 @@ from pathlib import Path
 from typing import Any
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
-    Again,
     Delivered,
-    DeniedError,
-    Item,
+    MisconfiguredError,
     Outcome,
+    OutgoingAlert,
     Refused,
+    Retry,
     UnavailableError,
 )
-from netwatch.sinks.secrets import Secret, take
-from netwatch.sinks.settings import duration, given, split_host
-from netwatch.sinks.tls import Tls
-from netwatch.sinks.tls import read as read_tls
+from netwatch.sinks.options import Option, only_secrets, parse_host_port, read_duration
+from netwatch.sinks.secrets import Secret, read_secret
+from netwatch.sinks.tls import SERVER_NAME_OPTION, TLS_OPTIONS, TlsOptions, read_tls_options
 
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-"""Of SASL, as librdkafka knows them without other libraries."""
+"""The SASL mechanisms that librdkafka supports without further libraries."""
+
+OPTIONS = (
+    Option(
+        "brokers",
+        "list of host:port",
+        "Brokers to start from; port 9092 if none is given.",
+        required=True,
+    ),
+    Option("topic", "text", "The topic.", required=True),
+    Option("sasl.mechanism", "word", f"One of {', '.join(MECHANISMS)}.", "SCRAM-SHA-512"),
+    Option("sasl.user", "text", "The user to authenticate as. Required with `sasl`."),
+    Option("sasl.password", "secret", "The password. Required with `sasl`."),
+    Option("timeout", "duration", "How long until a batch counts as not delivered.", "30s"),
+    Option("tls", "mapping", "If present, even empty (`{}`), TLS is used.", "no TLS"),
+    *(option for option in TLS_OPTIONS if option is not SERVER_NAME_OPTION),
+)
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _REFUSED = ("MSG_SIZE_TOO_LARGE", "_INVALID_ARG", "INVALID_RECORD", "INVALID_MSG")
-_REFUSAL = "expired, not valid for this name, or not of the CA under 'tls'"
-_DENIED = (
+_MISCONFIGURED = (
     "_AUTHENTICATION",
     "SASL_AUTHENTICATION_FAILED",
     "TOPIC_AUTHORIZATION_FAILED",
@@ -41,11 +56,13 @@ _DENIED = (
     "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
     "TOPIC_EXCEPTION",
 )
+_CERTIFICATE_REASONS = "expired, not valid for this name, or not issued by the CA under 'tls'"
 
 
-@dataclass(frozen=True, slots=True)
-class KafkaSettings:
-    """`brokers` are host:port; `timeout` in s until a batch counts as not delivered."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaOptions:
+    """`brokers` are ``host:port``. `mechanism` and `user` are empty if SASL is not used. `timeout`
+    in s is how long until a batch counts as not delivered."""
 
     brokers: tuple[str, ...]
     topic: str
@@ -53,170 +70,182 @@ class KafkaSettings:
     user: str
     password: Secret | None
     timeout: float
-    tls: Tls | None
+    tls: TlsOptions | None
 
     def secrets(self) -> tuple[Secret, ...]:
         """The password."""
-        return given(self.password)
+        return only_secrets(self.password)
 
     def open(self) -> "KafkaSink":
-        """The sink. Raises `NetwatchError` where the library is not installed."""
+        """Create the sink. Raises `NetwatchError` if the library is not installed."""
         return KafkaSink(self)
 
 
-def read(fields: Fields, base: Path) -> KafkaSettings:
-    """The keys ``brokers``, ``topic``, ``sasl``, ``timeout`` and ``tls``."""
+def read(fields: Fields, base: Path) -> KafkaOptions:
+    """Read `OPTIONS`."""
     brokers = []
     for _, text in fields.texts("brokers", required="a list like [kafka.example:9092]"):
-        host, port = split_host(fields, "brokers", text, 9092)
+        host, port = parse_host_port(fields, "brokers", text, 9092)
         brokers.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     topic = fields.text("topic", required="the name of a topic")
     if topic and not _TOPIC.fullmatch(topic):
-        fields.add_problem(
-            "topic", f"'topic' is '{topic}', expected letters, digits, '.', '_' and '-'"
-        )
+        fields.add_mismatch("topic", "letters, digits, '.', '_' and '-'")
     mechanism, user, password = "", "", None
-    part = fields.nested("sasl", "sasl")
-    if part is not None:
-        mechanism = part.choice("mechanism", MECHANISMS, "SCRAM-SHA-512")
-        user = part.text("user", required="the name to sign in with")
-        password = take(part, "password", base, required="{env: NAME} or {file: path}")
-        part.reject_unknown()
-    timeout, tls = duration(fields, "timeout", 30), read_tls(fields, base)
+    sasl = fields.nested("sasl", "sasl")
+    if sasl is not None:
+        mechanism = sasl.choice("mechanism", MECHANISMS, "SCRAM-SHA-512")
+        user = sasl.text("user", required="the user to authenticate as")
+        password = read_secret(sasl, "password", base, required="{env: NAME} or {file: path}")
+        sasl.reject_unknown()
+    timeout, tls = read_duration(fields, "timeout", 30), read_tls_options(fields, base)
     if tls and tls.server_name:
         fields.add_problem(
-            "tls", "'server_name' has no place here: librdkafka checks the name of each broker"
+            "tls", "'server_name' is not supported: librdkafka verifies the name of each broker"
         )
-    return KafkaSettings(tuple(brokers), topic, mechanism, user, password, timeout, tls)
+    return KafkaOptions(
+        brokers=tuple(brokers),
+        topic=topic,
+        mechanism=mechanism,
+        user=user,
+        password=password,
+        timeout=timeout,
+        tls=tls,
+    )
 
 
 class KafkaSink:
     """Produces to one topic."""
 
-    batch = 500
+    max_batch = 500
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, options: KafkaOptions) -> None:
         try:
             import confluent_kafka
         except ImportError:
-            told = "an output of type kafka needs: pip install 'netwatch[kafka]'"
-            raise NetwatchError(told) from None
+            raise NetwatchError(
+                "an output of type kafka needs an extra: pip install 'netwatch[kafka]'"
+            ) from None
         self._library = confluent_kafka
-        self._settings = settings
+        self._options = options
         self._producer: Any = None
-        self._trouble = ""
-        self._denied = ""
+        self._last_error = ""
+        self._misconfiguration = ""
 
-    def _options(self) -> dict[str, Any]:
-        settings = self._settings
-        options: dict[str, Any] = {
-            "bootstrap.servers": ",".join(settings.brokers),
+    def _producer_configuration(self) -> dict[str, Any]:
+        options = self._options
+        configuration: dict[str, Any] = {
+            "bootstrap.servers": ",".join(options.brokers),
             "client.id": "netwatch",
             "enable.idempotence": True,
             "compression.type": "zstd",
-            "message.timeout.ms": int(settings.timeout * 1000),
-            "error_cb": self._heard,
+            "message.timeout.ms": int(options.timeout * 1000),
+            "error_cb": self._on_error,
             "log_level": 0,
         }
-        if settings.password is not None:
-            options["sasl.mechanism"] = settings.mechanism
-            options["sasl.username"] = settings.user
-            options["sasl.password"] = settings.password.value()
-        tls = settings.tls
+        if options.password is not None:
+            configuration["sasl.mechanism"] = options.mechanism
+            configuration["sasl.username"] = options.user
+            configuration["sasl.password"] = options.password.value()
+        tls = options.tls
         if tls is not None:
             files = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key}
-            options |= {f"ssl.{name}.location": str(at) for name, at in files.items() if at}
-        secured = ("SASL_" if settings.password else "") + ("SSL" if tls else "PLAINTEXT")
-        options["security.protocol"] = secured
-        return options
+            configuration |= {
+                f"ssl.{name}.location": str(path) for name, path in files.items() if path
+            }
+        transport = "SSL" if tls else "PLAINTEXT"
+        configuration["security.protocol"] = f"{'SASL_' if options.password else ''}{transport}"
+        return configuration
 
-    def _heard(self, error: Any) -> None:
-        told = str(error.str())
-        if error.name() == "_ALL_BROKERS_DOWN" and self._trouble:
-            return  # each has said why
-        if "certificate verify failed" in told:
-            # The library guesses at one cause of these.
-            told = f"{told.partition(': ')[0]}: its certificate is refused: {_REFUSAL}"
-        self._trouble = told
-        if error.name() in _DENIED:
-            self._denied = told
+    def _on_error(self, error: Any) -> None:
+        """Note an error that does not belong to a message; librdkafka calls this."""
+        text = str(error.str())
+        if error.name() == "_ALL_BROKERS_DOWN" and self._last_error:
+            return  # Each broker has reported its own reason before.
+        if "certificate verify failed" in text:
+            # librdkafka's text names only one of the possible reasons.
+            text = f"{text.partition(': ')[0]}: certificate rejected: {_CERTIFICATE_REASONS}"
+        self._last_error = text
+        if error.name() in _MISCONFIGURED:
+            self._misconfiguration = text
 
-    def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
-        """Produce a batch and wait for all reports."""
-        outcomes: list[Outcome] = [Again("no report")] * len(items)
+    def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
+        """Produce a batch and wait for all delivery reports."""
+        outcomes: list[Outcome] = [Retry("no delivery report")] * len(alerts)
         self._connect()
-        for number, item in enumerate(items):
-            self._produce(number, item, outcomes)
-        left = self._producer.flush(self._settings.timeout + 1)
-        if self._denied:
+        for index, alert in enumerate(alerts):
+            self._produce(index, alert, outcomes)
+        unreported = self._producer.flush(self._options.timeout + 1)
+        if self._misconfiguration:
             self.close()
-            raise DeniedError(self._denied)
-        if left or any(isinstance(outcome, Again) for outcome in outcomes):
-            # What is still in its queues would be sent behind our back.
+            raise MisconfiguredError(self._misconfiguration)
+        if unreported or any(isinstance(outcome, Retry) for outcome in outcomes):
+            # The producer would go on to send what is still in its queues.
             self.close()
         return outcomes
 
     def _connect(self) -> None:
-        self._denied = self._trouble = ""
+        self._misconfiguration = self._last_error = ""
         if self._producer is None:
             try:
-                self._producer = self._library.Producer(self._options())
+                self._producer = self._library.Producer(self._producer_configuration())
             except NetwatchError as error:
-                raise DeniedError(str(error)) from None
+                raise MisconfiguredError(str(error)) from None
             except self._library.KafkaException as error:
-                raise DeniedError(error.args[0].str()) from None
+                raise MisconfiguredError(error.args[0].str()) from None
 
-    def reach(self) -> str:
-        """Ask the brokers for the topic."""
+    def check_connection(self) -> str:
+        """Ask the brokers for the metadata of the topic."""
         self._connect()
         try:
-            found = self._producer.list_topics(self._settings.topic, self._settings.timeout)
+            metadata = self._producer.list_topics(self._options.topic, self._options.timeout)
         except self._library.KafkaException as error:
             self._producer.poll(0)
-            if self._denied:
-                raise DeniedError(self._denied) from None
-            raise UnavailableError(self._trouble or error.args[0].str()) from None
-        wrong = found.topics[self._settings.topic].error
-        known = "" if wrong is None else f", topic {self._settings.topic}: {wrong.str()}"
-        return f"{len(found.brokers)} brokers answer{known}"
+            if self._misconfiguration:
+                raise MisconfiguredError(self._misconfiguration) from None
+            raise UnavailableError(self._last_error or error.args[0].str()) from None
+        topic_error = metadata.topics[self._options.topic].error
+        topic = f", topic {self._options.topic}: {topic_error.str()}" if topic_error else ""
+        return f"reached {quantity(len(metadata.brokers), 'broker')}{topic}"
 
-    def _produce(self, number: int, item: Item, outcomes: list[Outcome]) -> None:
-        def report(error: Any, message: Any) -> None:
+    def _produce(self, index: int, alert: OutgoingAlert, outcomes: list[Outcome]) -> None:
+        """Queue one message. Its delivery report replaces `outcomes[index]`."""
+
+        def on_delivery(error: Any, message: Any) -> None:
             if error is None:
-                place = f"partition {message.partition()}, offset {message.offset()}"
-                outcomes[number] = Delivered(f"acknowledged: {place}")
+                position = f"partition {message.partition()}, offset {message.offset()}"
+                outcomes[index] = Delivered(f"acknowledged: {position}")
             else:
-                outcomes[number] = self._outcome(error)
+                outcomes[index] = self._outcome(error)
 
         try:
             self._producer.produce(
-                self._settings.topic,
-                key=str(item.record.get("id", "")),
-                value=item.text.encode("utf-8", "backslashreplace"),
-                headers={"netwatch-key": item.key},
-                on_delivery=report,
+                self._options.topic,
+                key=str(alert.record.get("id", "")),
+                value=alert.text.encode("utf-8", "backslashreplace"),
+                headers={"netwatch-key": alert.key},
+                on_delivery=on_delivery,
             )
         except BufferError as error:
-            outcomes[number] = Again(str(error))
+            outcomes[index] = Retry(str(error))
         except self._library.KafkaException as error:
-            outcomes[number] = self._outcome(error.args[0])
+            outcomes[index] = self._outcome(error.args[0])
 
     def _outcome(self, error: Any) -> Outcome:
-        told = str(error.str())
+        text = str(error.str())
         if error.name() in _REFUSED:
-            return Refused(told)
-        if error.name() in _DENIED:
-            self._denied = told
-        return Again(self._trouble or told)
+            return Refused(text)
+        if error.name() in _MISCONFIGURED:
+            self._misconfiguration = text
+        return Retry(self._last_error or text)
 
-    def rest(self) -> None:
-        """Connections stay; errors of those that the brokers closed are of no interest."""
-        self._trouble = ""
+    def on_idle(self) -> None:
+        """Keep the connections. Errors of idle ones that brokers closed do not matter."""
+        self._last_error = ""
         if self._producer is not None:
             self._producer.poll(0)
 
     def close(self) -> None:
-        """Drop the producer with all that it holds."""
+        """Discard the producer with everything in its queues."""
         if self._producer is not None:
             self._producer.purge()
             self._producer.flush(0)

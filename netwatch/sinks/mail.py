@@ -1,7 +1,7 @@
-"""Mail for people: a digest of what came in a while, by the standard library.
+"""Mail for people: a digest of the alerts of a period, sent with the standard library.
 
-The first alert starts the while; when it is over all that waits goes into one message,
-a line an alert, the worst first.
+The first alert starts the period. When it is over, all queued alerts go into one message: one line
+an alert, the most serious first.
 """
 
 import email.policy
@@ -17,217 +17,243 @@ from email.utils import format_datetime, localtime
 from pathlib import Path
 from typing import TypeVar
 
+from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
-    SEVERITIES,
-    VERDICTS,
+    BatchRefusedError,
     Delivered,
-    DeniedError,
-    Item,
+    MisconfiguredError,
     Outcome,
-    Record,
-    RejectedError,
+    OutgoingAlert,
     UnavailableError,
-    rank,
 )
+from netwatch.sinks.options import (
+    CREDENTIAL_OPTIONS,
+    Credentials,
+    Option,
+    only_secrets,
+    read_credentials,
+    read_duration,
+    read_host_port,
+)
+from netwatch.sinks.ranking import severity_rank, verdict_rank
 from netwatch.sinks.secrets import Secret
-from netwatch.sinks.settings import Credentials, credentials, duration, given, host_port
-from netwatch.sinks.tls import Tls, plainly
-from netwatch.sinks.tls import read as read_tls
+from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, describe_error, read_tls_options
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
-"""By how the connection is secured (RFC 8314, RFC 5321)."""
+"""The default port for each way to secure the connection (RFC 8314, RFC 5321)."""
 
 MAX_RECIPIENTS = 100
-"""Addresses that a digest goes to; servers need not take more (RFC 5321 section 4.5.3.1.8)."""
+"""Recipients of a digest. Servers need not accept more (RFC 5321 section 4.5.3.1.8)."""
 
-EVERY = 900.0
-"""Seconds that alerts are gathered where nothing is said."""
+DIGEST_INTERVAL = 900.0
+"""Default length of the period of a digest, in s."""
+
+OPTIONS = (
+    Option(
+        "host",
+        "host:port",
+        "The mail server; the default port depends on `security`: "
+        + ", ".join(f"{port} for `{word}`" for word, port in PORTS.items())
+        + ".",
+        required=True,
+    ),
+    Option("security", "word", f"One of {', '.join(PORTS)}.", "starttls"),
+    Option("from", "address", "The address of the sender.", required=True),
+    Option("to", "list of addresses", f"Up to {MAX_RECIPIENTS} recipients.", required=True),
+    *CREDENTIAL_OPTIONS,
+    Option("timeout", "duration", "Limit for each step of the SMTP session.", "10s"),
+    *TLS_OPTIONS,
+)
 
 _T = TypeVar("_T")
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+", re.ASCII)
-_NAMES = 3
+_MAX_NAMES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class MailSettings:
-    """`security` is a key of `PORTS`; `timeout` in s for each step."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailOptions:
+    """`security` is a key of `PORTS`. `timeout` in s applies to each step of the session."""
 
     host: str
     port: int
     security: str
     sender: str
-    to: tuple[str, ...]
+    recipients: tuple[str, ...]
     credentials: Credentials
     timeout: float
-    tls: Tls
+    tls: TlsOptions
 
     def secrets(self) -> tuple[Secret, ...]:
         """The password."""
-        return given(self.credentials.password)
+        return only_secrets(self.credentials.password)
 
     def open(self) -> "MailSink":
-        """The sink."""
+        """Create the sink."""
         return MailSink(self)
 
 
-def read(fields: Fields, base: Path) -> MailSettings:
-    """The keys ``host``, ``security``, ``from``, ``to``, ``user``, ``password``,
-    ``timeout`` and ``tls``."""
+def read(fields: Fields, base: Path) -> MailOptions:
+    """Read `OPTIONS`."""
     security = fields.choice("security", PORTS, "starttls")
-    host, port = host_port(fields, "host", PORTS[security], "the mail server")
-    sender = fields.text("from", required="the address that sends")
-    to = fields.texts("to", required="a list of addresses")
-    for key, line, text in [
-        ("from", fields.line_of("from"), sender),
-        *(("to", *each) for each in to),
-    ]:
-        if text and not _ADDRESS.fullmatch(text):
-            told = f"'{key}' is '{text}', expected an address like soc@example.org"
-            fields.problems.add(fields.file, line, told)
-    if len(to) > MAX_RECIPIENTS:
+    host, port = read_host_port(fields, "host", PORTS[security], "the mail server")
+    sender = fields.text("from", required="the address of the sender")
+    recipients = fields.texts("to", required="a list of addresses")
+    _check_address(fields, "from", fields.line_of("from"), sender)
+    for line, recipient in recipients:
+        _check_address(fields, "to", line, recipient)
+    if len(recipients) > MAX_RECIPIENTS:
         fields.add_problem("to", f"'to' has more than {MAX_RECIPIENTS} addresses")
-    user = credentials(fields, base)
-    if user.user and security == "none":
+    credentials = read_credentials(fields, base)
+    if credentials.user and security == "none":
         fields.add_problem(
-            "user", "'user' needs 'security: starttls' or 'tls': a password is not sent bare"
+            "user",
+            "'user' needs 'security: starttls' or 'tls': a password is not sent in the clear",
         )
-    timeout, tls = duration(fields, "timeout", 10), read_tls(fields, base)
+    timeout, tls = read_duration(fields, "timeout", 10), read_tls_options(fields, base)
     if tls and security == "none":
         fields.add_problem("tls", "'tls' needs 'security: starttls' or 'tls'")
-    recipients = tuple(text for _, text in to)
-    return MailSettings(host, port, security, sender, recipients, user, timeout, tls or Tls())
+    return MailOptions(
+        host=host,
+        port=port,
+        security=security,
+        sender=sender,
+        recipients=tuple(recipient for _, recipient in recipients),
+        credentials=credentials,
+        timeout=timeout,
+        tls=tls or TlsOptions(),
+    )
+
+
+def _check_address(fields: Fields, key: str, line: int, address: str) -> None:
+    if address and not _ADDRESS.fullmatch(address):
+        message = f"'{key}': expected an address like soc@example.org, found '{address}'"
+        fields.problems.add(fields.file, line, message)
 
 
 class MailSink:
-    """Sends digests by one server."""
+    """Sends digests through one server. It keeps no connection between digests."""
 
-    batch = 500
+    max_batch = 500
 
-    def __init__(self, settings: MailSettings) -> None:
-        self._settings = settings
+    def __init__(self, options: MailOptions) -> None:
+        self._options = options
+        self._server = f"{options.host}:{options.port}"
 
-    def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
-        """Send one message. Raises by the first digit of the server's code (RFC 5321 section
-        4.2.1): 4 is `UnavailableError`, 5 is `RejectedError`; `DeniedError` for credentials."""
-        message = digest(items, self._settings.sender, self._settings.to)
-        refused = self._tried(lambda server: server.send_message(message))
-        some = f", but not for {', '.join(sorted(refused))}" if refused else ""
-        return [Delivered(f"taken by {self._where}{some}")] * len(items)
+    def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
+        """Send one message. The first digit of the server's code decides what is raised (RFC 5321
+        section 4.2.1): `UnavailableError` for 4, `BatchRefusedError` for 5; and
+        `MisconfiguredError` for credentials."""
+        message = digest(alerts, self._options.sender, self._options.recipients)
+        refused = self._in_session(lambda smtp: smtp.send_message(message))
+        exceptions = f", but not for {', '.join(sorted(refused))}" if refused else ""
+        return [Delivered(f"accepted by {self._server}{exceptions}")] * len(alerts)
 
-    def reach(self) -> str:
-        """Connect and sign in."""
-        self._tried(lambda server: server.noop())
-        signed = " and takes our credentials" if self._settings.credentials.user else ""
-        return f"{self._where} answers{signed}"
+    def check_connection(self) -> str:
+        """Connect and authenticate."""
+        self._in_session(lambda smtp: smtp.noop())
+        accepted = " and accepts our credentials" if self._options.credentials.user else ""
+        return f"{self._server} answers{accepted}"
 
-    @property
-    def _where(self) -> str:
-        return f"{self._settings.host}:{self._settings.port}"
-
-    def _tried(self, work: Callable[[smtplib.SMTP], _T]) -> _T:
-        where = self._where
+    def _in_session(self, work: Callable[[smtplib.SMTP], _T]) -> _T:
+        """Do something in a session; its errors are raised as `Sink.send` documents."""
         try:
-            with self._session() as server:
-                return work(server)
+            with self._open_session() as smtp:
+                return work(smtp)
         except smtplib.SMTPAuthenticationError as error:
-            raise DeniedError(f"{where}: {_said(error.smtp_code, error.smtp_error)}") from None
+            reply = _reply(error.smtp_code, error.smtp_error)
+            raise MisconfiguredError(f"{self._server}: {reply}") from None
         except smtplib.SMTPRecipientsRefused as error:
-            raise self._error(*max(error.recipients.values())) from None
+            raise self._error_for(*max(error.recipients.values())) from None
         except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
-            raise self._error(error.smtp_code, error.smtp_error) from None
+            raise self._error_for(error.smtp_code, error.smtp_error) from None
         except smtplib.SMTPResponseException as error:
-            raise self._error(error.smtp_code, error.smtp_error, DeniedError) from None
+            permanent = MisconfiguredError
+            raise self._error_for(error.smtp_code, error.smtp_error, permanent) from None
         except NetwatchError as error:
-            raise DeniedError(str(error)) from None
+            raise MisconfiguredError(str(error)) from None
         except smtplib.SMTPNotSupportedError as error:
-            raise DeniedError(f"{where}: {error}") from None
+            raise MisconfiguredError(f"{self._server}: {error}") from None
         except (smtplib.SMTPException, OSError) as error:
-            raise UnavailableError(f"{where}: {plainly(error)}") from None
+            raise UnavailableError(f"{self._server}: {describe_error(error)}") from None
 
-    def _session(self) -> smtplib.SMTP:
-        settings = self._settings
-        if settings.security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                settings.host,
-                settings.port,
-                timeout=settings.timeout,
-                context=settings.tls.context(),
+    def _open_session(self) -> smtplib.SMTP:
+        options = self._options
+        if options.security == "tls":
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(
+                options.host, options.port, timeout=options.timeout, context=options.tls.context()
             )
         else:
-            server = smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout)
+            smtp = smtplib.SMTP(options.host, options.port, timeout=options.timeout)
         try:
-            if settings.security == "starttls":
-                server.starttls(context=settings.tls.context())
-            if settings.credentials.password is not None:
-                server.login(settings.credentials.user, settings.credentials.password.value())
+            if options.security == "starttls":
+                smtp.starttls(context=options.tls.context())
+            if options.credentials.password is not None:
+                smtp.login(options.credentials.user, options.credentials.password.value())
         except BaseException:
-            server.close()
+            smtp.close()
             raise
-        return server
+        return smtp
 
-    def _error(
-        self, code: int, text: bytes | str, permanent: type[NetwatchError] = RejectedError
+    def _error_for(
+        self, code: int, text: bytes | str, permanent: type[NetwatchError] = BatchRefusedError
     ) -> NetwatchError:
-        told = f"{self._where}: {_said(code, text)}"
-        return permanent(told) if 500 <= code < 600 else UnavailableError(told)
+        reply = f"{self._server}: {_reply(code, text)}"
+        return permanent(reply) if 500 <= code < 600 else UnavailableError(reply)
 
-    def rest(self) -> None:
-        """Nothing is held."""
+    def on_idle(self) -> None:
+        """Nothing is open between digests."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is open between digests."""
 
 
-def _said(code: int, text: bytes | str) -> str:
+def _reply(code: int, text: bytes | str) -> str:
     return f"{code} {text.decode('utf-8', 'replace') if isinstance(text, bytes) else text}"
 
 
-def digest(items: Sequence[Item], sender: str, to: Sequence[str]) -> EmailMessage:
-    """The message; its id is the same for the same alerts."""
-    counts = Counter(str(item.record.get("verdict")) for item in items)
-    order = sorted(counts, key=lambda word: -rank(VERDICTS, word))
-    told = ", ".join(f"{counts[word]} {word}" for word in order)
+def digest(alerts: Sequence[OutgoingAlert], sender: str, recipients: Sequence[str]) -> EmailMessage:
+    """The message for these alerts. Its Message-ID is the same for the same alerts."""
+    counts = Counter(str(alert.record.get("verdict")) for alert in alerts)
+    verdicts = sorted(counts, key=lambda word: -verdict_rank({"verdict": word}))
+    summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in verdicts)
     message = EmailMessage(policy=email.policy.SMTP)
     message["From"] = sender
-    message["To"] = ", ".join(to)
-    message["Subject"] = f"netwatch: {_plain(told)}"
+    message["To"] = ", ".join(recipients)
+    message["Subject"] = f"netwatch: {_printable(summary)}"
     message["Date"] = format_datetime(localtime())
-    keys = hashlib.sha256("\n".join(item.key for item in items).encode()).hexdigest()[:32]
+    keys = hashlib.sha256("\n".join(alert.key for alert in alerts).encode()).hexdigest()[:32]
     message["Message-ID"] = f"<{keys}@{socket.gethostname()}>"
     message["Auto-Submitted"] = "auto-generated"
-    worst = sorted(items, key=lambda item: _weight(item.record))
-    message.set_content("\n".join(line(item.record) for item in worst) + "\n", cte="base64")
+    records = sorted((alert.record for alert in alerts), key=_digest_order)
+    message.set_content("\n".join(map(digest_line, records)) + "\n", cte="base64")
     return message
 
 
-def _weight(record: Record) -> tuple[int, int, str]:
-    verdict = rank(VERDICTS, record.get("verdict"))
-    severity = rank(SEVERITIES, record.get("severity"))
-    return -verdict, -severity, str(record.get("first_seen"))
+def _digest_order(record: AlertRecord) -> tuple[int, int, str]:
+    return -verdict_rank(record), -severity_rank(record), str(record.get("first_seen"))
 
 
-def line(record: Record) -> str:
-    """An alert in a line for people."""
+def digest_line(record: AlertRecord) -> str:
+    """One alert as one line for people."""
 
-    def part(name: str) -> Record:
-        value = record.get(name)
+    def part(key: str) -> AlertRecord:
+        value = record.get(key)
         return value if isinstance(value, dict) else {}
 
     device, app, ban = part("device"), part("app"), part("ban")
     who = " ".join(str(device[key]) for key in ("id", "ip", "owner") if device.get(key))
     names = [str(name) for name in record.get("names") or []]
-    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-    told = (
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return _printable(
         f"{record.get('first_seen')}  {record.get('verdict')} ({record.get('severity')},"
         f" {record.get('confidence')}, {record.get('status')}): {app.get('name')} by {who or '?'},"
-        f" ban {ban.get('id')}; names: {', '.join(names[:_NAMES]) or 'none'}{more}"
+        f" ban {ban.get('id')}; names: {', '.join(names[:_MAX_NAMES]) or 'none'}{more}"
         f"; alert {record.get('id')}"
     )
-    return _plain(told)
 
 
-def _plain(text: str) -> str:
-    """Text with nothing in it that breaks a line or hides others."""
+def _printable(text: str) -> str:
+    """Text in which characters that could break the line or hide others are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

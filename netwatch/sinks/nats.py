@@ -1,8 +1,7 @@
 """NATS JetStream, by nats-py (the extra ``netwatch[nats]``).
 
-Each alert is published with its key as ``Nats-Msg-Id``, by which a stream drops
-repetitions within its duplicate window, and counts as delivered when the stream has
-acknowledged it.
+Each alert is published with its key as ``Nats-Msg-Id``, by which a stream drops duplicates within
+its duplicate window. It counts as delivered when the stream has acknowledged it.
 """
 
 import asyncio
@@ -16,214 +15,241 @@ from urllib.parse import urlsplit
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
-    Again,
     Delivered,
-    DeniedError,
-    Item,
+    MisconfiguredError,
     Outcome,
+    OutgoingAlert,
     Refused,
+    Retry,
     UnavailableError,
 )
-from netwatch.sinks.secrets import Secret, take
-from netwatch.sinks.settings import Credentials, credentials, duration, given, url
-from netwatch.sinks.tls import Tls, plainly
-from netwatch.sinks.tls import read as read_tls
+from netwatch.sinks.options import (
+    CREDENTIAL_OPTIONS,
+    Credentials,
+    Option,
+    only_secrets,
+    read_credentials,
+    read_duration,
+    read_url,
+)
+from netwatch.sinks.secrets import Secret, read_secret
+from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, describe_error, read_tls_options
+
+OPTIONS = (
+    Option("url", "URL", "The server, `nats://` or `tls://`.", required=True),
+    Option("subject", "text", "The subject. A stream must be bound to it.", "netwatch.alert"),
+    Option("token", "secret", "A token. Excludes `user` and `creds`."),
+    *CREDENTIAL_OPTIONS,
+    Option("creds", "path", "A credentials file (JWT and NKey). Excludes `token` and `user`."),
+    Option("timeout", "duration", "Limit for connecting and for each acknowledgement.", "10s"),
+    *TLS_OPTIONS,
+)
 
 _T = TypeVar("_T")
-_DENIALS = ("authorization", "authentication", "permissions", "nkeys", "account")
+_MISCONFIGURATION_WORDS = ("authorization", "authentication", "permissions", "nkeys", "account")
 
 
-@dataclass(frozen=True, slots=True)
-class NatsSettings:
-    """`servers` are addresses with nats or tls; `timeout` in s for each step."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatsOptions:
+    """`url` has the scheme nats or tls. At most one of `token`, `credentials` and `creds_file` is
+    set. `timeout` in s applies to connecting and to each acknowledgement."""
 
-    servers: tuple[str, ...]
+    url: str
     subject: str
     token: Secret | None
     credentials: Credentials
-    creds: Path | None
+    creds_file: Path | None
     timeout: float
-    tls: Tls | None
+    tls: TlsOptions | None
 
     def secrets(self) -> tuple[Secret, ...]:
         """The token or the password."""
-        return given(self.token, self.credentials.password)
+        return only_secrets(self.token, self.credentials.password)
 
     def open(self) -> "NatsSink":
-        """The sink. Raises `NetwatchError` where the library is not installed."""
+        """Create the sink. Raises `NetwatchError` if the library is not installed."""
         return NatsSink(self)
 
 
-def read(fields: Fields, base: Path) -> NatsSettings:
-    """The keys ``url``, ``subject``, ``token``, ``user``, ``password``, ``creds``,
-    ``timeout`` and ``tls``."""
-    address = url(fields, schemes=("nats", "tls"))
+def read(fields: Fields, base: Path) -> NatsOptions:
+    """Read `OPTIONS`."""
+    url = read_url(fields, schemes=("nats", "tls"))
     subject = fields.text("subject", "netwatch.alert")
     tokens = subject.split(".")
     if not all(tokens) or set(subject) & set(" *>\t") or not subject.isprintable():
-        fields.add_problem("subject", f"'subject' is '{subject}', expected one like netwatch.alert")
-    token, user = take(fields, "token", base), credentials(fields, base)
+        fields.add_mismatch("subject", "a subject like netwatch.alert")
+    token, credentials = read_secret(fields, "token", base), read_credentials(fields, base)
     creds = fields.text("creds")
     if creds and not (base / creds).is_file():
         fields.add_problem("creds", f"'creds': there is no file {base / creds}")
-    if sum(map(bool, (token, user.user, creds))) > 1:
+    if sum(map(bool, (token, credentials.user, creds))) > 1:
         fields.add_problem(None, "only one of 'token', 'user' and 'creds' can be used")
-    timeout, tls = duration(fields, "timeout", 10), read_tls(fields, base)
-    path = base / creds if creds else None
-    return NatsSettings((address,), subject, token, user, path, timeout, tls)
+    return NatsOptions(
+        url=url,
+        subject=subject,
+        token=token,
+        credentials=credentials,
+        creds_file=base / creds if creds else None,
+        timeout=read_duration(fields, "timeout", 10),
+        tls=read_tls_options(fields, base),
+    )
 
 
 class NatsSink:
-    """Publishes to one subject; holds no connection while idle, because nobody would answer
-    the server's pings."""
+    """Publishes to one subject. It keeps no connection while idle, because its event loop does not
+    run then and nothing would answer the server's pings."""
 
-    batch = 500
+    max_batch = 500
 
-    def __init__(self, settings: NatsSettings) -> None:
+    def __init__(self, options: NatsOptions) -> None:
         try:
             import nats.aio.client
         except ImportError:
-            told = "an output of type nats needs: pip install 'netwatch[nats]'"
-            raise NetwatchError(told) from None
+            raise NetwatchError(
+                "an output of type nats needs an extra: pip install 'netwatch[nats]'"
+            ) from None
         self._library = nats
-        self._settings = settings
+        self._options = options
         self._runner: asyncio.Runner | None = None
         self._client: Any = None
-        self._error: Exception | None = None
+        self._last_error: Exception | None = None
 
-    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        self._runner = self._runner or asyncio.Runner()
-        return self._runner.run(work)
+    def _connect_arguments(self) -> dict[str, Any]:
+        options = self._options
+        arguments: dict[str, Any] = {}
+        if options.token is not None:
+            arguments["token"] = options.token.value()
+        if options.credentials.password is not None:
+            arguments["user"] = options.credentials.user
+            arguments["password"] = options.credentials.password.value()
+        if options.creds_file is not None:
+            arguments["user_credentials"] = str(options.creds_file)
+        if options.tls is not None or options.url.startswith("tls:"):
+            tls = options.tls or TlsOptions()
+            arguments["tls"] = tls.context()
+            if tls.server_name:
+                arguments["tls_hostname"] = tls.server_name
+        return arguments
 
-    async def _connected(self) -> Any:
+    async def _connect(self) -> Any:
         if self._client is not None and self._client.is_connected:
             return self._client
-        settings = self._settings
-        options: dict[str, Any] = {}
-        if settings.token is not None:
-            options["token"] = settings.token.value()
-        if settings.credentials.password is not None:
-            options["user"] = settings.credentials.user
-            options["password"] = settings.credentials.password.value()
-        if settings.creds is not None:
-            options["user_credentials"] = str(settings.creds)
-        if settings.tls is not None or settings.servers[0].startswith("tls:"):
-            tls = settings.tls or Tls()
-            options["tls"] = tls.context()
-            if tls.server_name:
-                options["tls_hostname"] = tls.server_name
-        self._error = None
+        arguments = self._connect_arguments()
+        self._last_error = None
         if self._client is not None:
-            await self._ended(self._client)
-        self._client = _client(self._library.aio.client.Client, "tls" in options)
+            await self._disconnect(self._client)
+        self._client = _client(self._library.aio.client.Client, require_tls="tls" in arguments)
         await self._client.connect(
-            servers=list(settings.servers),
+            servers=[self._options.url],
             name="netwatch",
-            # Waiting and trying again is the courier's business.
+            # The delivery worker waits and retries, not the library.
             allow_reconnect=False,
             max_reconnect_attempts=1,
             reconnect_time_wait=0.05,
-            connect_timeout=settings.timeout,
-            error_cb=self._heard,
-            **options,
+            connect_timeout=self._options.timeout,
+            error_cb=self._on_error,
+            **arguments,
         )
         return self._client
 
-    async def _ended(self, client: Any) -> None:
-        """Close a connection, or let the library finish doing so."""
+    async def _disconnect(self, client: Any) -> None:
+        """Close a connection and let the library's background tasks finish."""
         with suppress(Exception):
-            await asyncio.wait_for(client.close(), self._settings.timeout)
-        closing = asyncio.all_tasks() - {asyncio.current_task()}
-        if closing:
-            await asyncio.wait(closing, timeout=1)
+            await asyncio.wait_for(client.close(), self._options.timeout)
+        background_tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        if background_tasks:
+            await asyncio.wait(background_tasks, timeout=1)
 
-    async def _heard(self, error: Exception) -> None:
-        self._error = error
+    async def _on_error(self, error: Exception) -> None:
+        self._last_error = error
 
-    def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
+    def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
         """Publish a batch and wait for the acknowledgements."""
-        return self._tried(self._publish(items))
+        return self._run(self._publish(alerts))
 
-    def _tried(self, work: Coroutine[Any, Any, _T]) -> _T:
+    def check_connection(self) -> str:
+        """Connect and ask which stream is bound to the subject."""
+        return self._run(self._find_stream())
+
+    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine to its end; its errors are raised as `Sink.send` documents."""
+        self._runner = self._runner or asyncio.Runner()
         try:
-            return self._run(work)
+            return self._runner.run(work)
         except (self._library.errors.Error, NetwatchError, OSError, TimeoutError) as error:
-            cause = self._error or error
+            cause = self._last_error or error
             self.close()
             if isinstance(error, UnavailableError):
                 raise
-            told = self._told(cause)
-            if isinstance(error, NetwatchError) or any(w in told.lower() for w in _DENIALS):
-                raise DeniedError(told) from None
-            raise UnavailableError(told) from None
+            text = self._describe(cause)
+            words = text.lower()
+            if isinstance(error, NetwatchError) or any(w in words for w in _MISCONFIGURATION_WORDS):
+                raise MisconfiguredError(text) from None
+            raise UnavailableError(text) from None
 
-    def _told(self, cause: Exception) -> str:
-        """Why, in plain words, without the library's around it."""
-        where = urlsplit(self._settings.servers[0]).netloc
-        return f"{where}: {plainly(cause)}" if isinstance(cause, OSError) else str(cause)
+    def _describe(self, cause: Exception) -> str:
+        if isinstance(cause, OSError):
+            return f"{urlsplit(self._options.url).netloc}: {describe_error(cause)}"
+        return str(cause)
 
-    async def _publish(self, items: Sequence[Item]) -> list[Outcome]:
-        client = await self._connected()
-        stream = client.jetstream(timeout=self._settings.timeout)
-        return list(await asyncio.gather(*(self._one(stream, item) for item in items)))
+    async def _publish(self, alerts: Sequence[OutgoingAlert]) -> list[Outcome]:
+        client = await self._connect()
+        jetstream = client.jetstream(timeout=self._options.timeout)
+        return list(await asyncio.gather(*(self._publish_one(jetstream, each) for each in alerts)))
 
-    def reach(self) -> str:
-        """Connect, and ask which stream takes the subject."""
-        return self._tried(self._looked())
-
-    async def _looked(self) -> str:
-        subject = self._settings.subject
-        stream = (await self._connected()).jetstream(timeout=self._settings.timeout)
-        try:
-            name = await stream.find_stream_name_by_subject(subject)
-        except self._library.js.errors.NotFoundError:
-            raise UnavailableError(f"no stream takes the subject {subject}") from None
-        except self._library.js.errors.ServiceUnavailableError:
-            raise UnavailableError("connected, but JetStream is not switched on") from None
-        return f"connected, stream {name} takes the subject {subject}"
-
-    async def _one(self, stream: Any, item: Item) -> Outcome:
+    async def _publish_one(self, jetstream: Any, alert: OutgoingAlert) -> Outcome:
         errors = self._library.errors
-        jetstream = self._library.js.errors
+        jetstream_errors = self._library.js.errors
         try:
-            ack = await stream.publish(
-                self._settings.subject,
-                item.text.encode("utf-8", "backslashreplace"),
-                headers={"Nats-Msg-Id": item.key},
-                timeout=self._settings.timeout,
+            ack = await jetstream.publish(
+                self._options.subject,
+                alert.text.encode("utf-8", "backslashreplace"),
+                headers={"Nats-Msg-Id": alert.key},
+                timeout=self._options.timeout,
             )
         except errors.MaxPayloadError:
-            return Refused("larger than the server takes")
-        except jetstream.NoStreamResponseError:
-            return Again(f"no stream takes the subject {self._settings.subject}")
-        except jetstream.APIError as error:
-            return Again(f"{error.code} {error.description}")
-        again = ", was there already" if ack.duplicate else ""
-        return Delivered(f"acknowledged: stream {ack.stream}, number {ack.seq}{again}")
+            return Refused("larger than the server's maximum payload")
+        except jetstream_errors.NoStreamResponseError:
+            return Retry(f"no stream is bound to the subject {self._options.subject}")
+        except jetstream_errors.APIError as error:
+            return Retry(f"{error.code} {error.description}")
+        duplicate = ", already present" if ack.duplicate else ""
+        return Delivered(f"acknowledged: stream {ack.stream}, number {ack.seq}{duplicate}")
 
-    def rest(self) -> None:
+    async def _find_stream(self) -> str:
+        subject = self._options.subject
+        jetstream = (await self._connect()).jetstream(timeout=self._options.timeout)
+        try:
+            stream = await jetstream.find_stream_name_by_subject(subject)
+        except self._library.js.errors.NotFoundError:
+            raise UnavailableError(f"no stream is bound to the subject {subject}") from None
+        except self._library.js.errors.ServiceUnavailableError:
+            raise UnavailableError("connected, but JetStream is not enabled") from None
+        return f"connected, stream {stream} is bound to the subject {subject}"
+
+    def on_idle(self) -> None:
         """Close the connection."""
         self.close()
 
     def close(self) -> None:
-        """Close the connection and its loop."""
+        """Close the connection and the event loop."""
         if self._runner is None:
             return
         if self._client is not None:
-            self._run(self._ended(self._client))
+            self._runner.run(self._disconnect(self._client))
             self._client = None
         self._runner.close()
         self._runner = None
 
 
-def _client(base: Any, secured: bool) -> Any:
-    """A client that tells nothing in clear where TLS was asked for: the library goes by what
-    the server says of itself, which anybody on the way can say too."""
+def _client(base: Any, *, require_tls: bool) -> Any:
+    """A client that never sends credentials in the clear if TLS was requested. The library alone
+    would follow what the server announces, which anybody on the path can forge."""
 
     class Client(base):  # type: ignore[misc]
         def _connect_command(self) -> Any:
-            if secured and not self._server_info.get("tls_required"):
-                raise UnavailableError("the server speaks no TLS, so it is told nothing")
+            if require_tls and not self._server_info.get("tls_required"):
+                raise UnavailableError("the server does not offer TLS, so nothing was sent to it")
             return super()._connect_command()
 
     return Client()

@@ -1,9 +1,9 @@
-"""Secrets of outputs: named in the configuration, read when needed, never shown.
+"""Secrets of outputs: named in the configuration, read when they are needed, never shown.
 
-A secret is written as ``{env: NAME}`` or ``{file: path}``, never as itself, so that the
-configuration can be shown and kept under version control. It is read anew for each
-connection: what was mended in a file holds without a restart. Whatever text leaves a
-sink goes through `redacted` first, because receivers like to repeat what they were sent.
+A secret is written as ``{env: NAME}`` or ``{file: path}`` and never as its value, so that the
+configuration can be shown and kept under version control. It is read again for every connection, so
+a corrected file takes effect without a restart. Text from receivers and libraries passes through
+`redact` before anybody sees it, because receivers tend to repeat what they were sent.
 """
 
 import base64
@@ -18,28 +18,29 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields, YamlMapping
 
 MAX_SECRET = 65536
-"""Bytes of a file with a secret in it."""
+"""Bytes of a file that contains a secret."""
 
-_EXPECTED = "expected {env: NAME} or {file: path}: a secret is not written in this file"
-_SHOWN = 200
-_LEAST = 6
+_EXPECTED = "expected {env: NAME} or {file: path}: the secret itself must not be in this file"
+_MAX_SHOWN = 200
+_MIN_BASE64 = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a secret is: in the environment variable `env`, else in the file `file`."""
+    """Where a secret is: in the file `file` or, if that is None, in the environment variable
+    `env`."""
 
     env: str
     file: Path | None
 
     def value(self) -> str:
-        """The secret, without white space around it. Raises `NetwatchError` where it cannot
-        be had; the text says why and does not have the secret in it."""
+        """The secret, without surrounding white space. Raises `NetwatchError` with the reason,
+        which never contains the secret, if it cannot be read."""
         if self.file is None:
-            found = os.environ.get(self.env, "").strip()
-            if not found:
+            value = os.environ.get(self.env, "").strip()
+            if not value:
                 raise NetwatchError(f"the environment variable {self.env} is not set")
-            return found
+            return value
         try:
             with self.file.open("rb") as stream:
                 raw = stream.read(MAX_SECRET + 1)
@@ -48,15 +49,15 @@ class Secret:
         if len(raw) > MAX_SECRET:
             raise NetwatchError(f"the secret in {self.file} is larger than {MAX_SECRET} bytes")
         try:
-            found = raw.decode().strip()
+            value = raw.decode().strip()
         except UnicodeDecodeError:
             raise NetwatchError(f"the secret in {self.file} is not UTF-8 text") from None
-        if not found:
+        if not value:
             raise NetwatchError(f"the secret in {self.file} is empty")
-        return found
+        return value
 
     def problem(self) -> str:
-        """Why the secret cannot be had, or nothing."""
+        """Why the secret cannot be read, or an empty text if it can."""
         try:
             self.value()
         except NetwatchError as error:
@@ -64,19 +65,20 @@ class Secret:
         return ""
 
 
-def take(fields: Fields, key: str, base: Path, required: str = "") -> Secret | None:
-    """The secret under `key`; None where it is absent or wrong, which is noted."""
+def read_secret(fields: Fields, key: str, base: Path, required: str = "") -> Secret | None:
+    """The secret under `key`; None if it is absent or not valid, which is noted as a problem.
+    Relative paths count from the folder `base`."""
     value = fields.value(key, required)
     if value is None:
         return None
-    secret = written(value, base)
+    secret = parse_secret(value, base)
     if secret is None:
         fields.add_problem(key, f"'{key}': {_EXPECTED}")
     return secret
 
 
-def written(value: object, base: Path) -> Secret | None:
-    """The secret that a value of the configuration names, or None."""
+def parse_secret(value: object, base: Path) -> Secret | None:
+    """The secret that a value of the configuration names, or None if it names none."""
     if not isinstance(value, YamlMapping) or len(value) != 1:
         return None
     ((kind, name),) = value.items()
@@ -85,30 +87,32 @@ def written(value: object, base: Path) -> Secret | None:
     return Secret(name.strip(), None) if kind == "env" else Secret("", base / name.strip())
 
 
-def redacted(text: str, secrets: Iterable[Secret]) -> str:
-    """Text for people that a receiver or a library wrote: no secret, no line break, not
-    long."""
+def redact(text: str, secrets: Iterable[Secret]) -> str:
+    """Text from a receiver or a library, made fit to show: without secrets and line breaks, and
+    of limited length."""
     for secret in secrets:
         try:
             value = secret.value()
         except NetwatchError:
             continue
-        for form in _forms(value):
-            text = text.replace(form, "***")
+        for encoded in _encodings(value):
+            text = text.replace(encoded, "***")
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
 
-def _forms(value: str) -> Iterator[str]:
-    """A secret as it may come back: as it is, quoted, or somewhere in a text of base64, where
-    its place among three decides which letters it has there; these at its ends, which
-    depend on what stands beside it, stay."""
+def _encodings(value: str) -> Iterator[str]:
+    """The forms in which a secret may be repeated: verbatim, quoted, or inside a base64 text.
+
+    Base64 encodes three bytes as four characters, so a secret looks different at each of the three
+    possible offsets. The characters at its ends also depend on the neighbouring bytes and cannot
+    be predicted; only those between are looked for."""
     yield value
     yield json.dumps(value)[1:-1]
     yield quote(value, safe="")
     raw = value.encode()
-    for before in range(3):
-        whole = base64.b64encode(bytes(before) + raw).decode("ascii")
-        inside = whole[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
-        if len(inside) >= _LEAST:
-            yield inside
+    for offset in range(3):
+        encoded = base64.b64encode(bytes(offset) + raw).decode("ascii")
+        predictable = encoded[-(-offset * 8 // 6) : (offset + len(raw)) * 8 // 6]
+        if len(predictable) >= _MIN_BASE64:
+            yield predictable

@@ -1,7 +1,7 @@
-"""Splunk's HTTP Event Collector, with indexer acknowledgement.
+"""Splunk's HTTP Event Collector (HEC), with indexer acknowledgement.
 
-HEC answers before it has indexed. Where the token has acknowledgement switched on, an
-answer carries an `ackId`, and the batch counts as delivered when that is confirmed.
+HEC responds before it has indexed the events. If the token has indexer acknowledgement enabled, the
+response contains an `ackId`, and the batch counts as delivered when that is confirmed.
 """
 
 import json
@@ -14,168 +14,196 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
-from netwatch.sinks import web
 from netwatch.sinks.base import (
-    JSON_FORMATS,
     Delivered,
-    DeniedError,
-    Item,
+    MisconfiguredError,
     Outcome,
-    Record,
+    OutgoingAlert,
     UnavailableError,
 )
-from netwatch.sinks.secrets import Secret, take
-from netwatch.sinks.settings import duration, flag
+from netwatch.sinks.http_client import (
+    HTTP_OPTIONS,
+    HttpClient,
+    HttpOptions,
+    Response,
+    raise_for_status,
+    read_http_options,
+)
+from netwatch.sinks.options import Option, read_boolean, read_duration
+from netwatch.sinks.secrets import Secret, read_secret
 
-EVENT, ACK = "/services/collector/event", "/services/collector/ack"
-"""The two endpoints."""
+EVENT_PATH, ACK_PATH = "/services/collector/event", "/services/collector/ack"
+"""The endpoints of HEC for events and for acknowledgements."""
 
-# Codes of HEC that stand for the token, the index or the channel, not for an event.
-_CONFIGURATION = {1, 2, 3, 4, 7, 10, 11, 14, 16, 21}
-_NO_DATA = 5
-_POLL = 0.25
-_POLL_MOST = 5.0
+OPTIONS = (
+    Option("url", "URL", "The collector: scheme, host and port.", required=True),
+    Option("token", "secret", "The token of the collector.", required=True),
+    Option("index", "text", "The index.", "that of the token"),
+    Option("source", "text", "The `source` of the events.", "netwatch"),
+    Option("sourcetype", "text", "The `sourcetype` of the events.", "netwatch:alert"),
+    Option(
+        "ack",
+        "boolean",
+        "Whether the token must have indexer acknowledgement. If it has, it is always used.",
+        "false",
+    ),
+    Option("ack_timeout", "duration", "A batch that is not indexed by then is sent again.", "5m"),
+    *HTTP_OPTIONS,
+)
+
+# Error codes of HEC that concern the token, the index or the channel, not an event.
+_MISCONFIGURED_CODES = {1, 2, 3, 4, 7, 10, 11, 14, 16, 21}
+_NO_DATA_CODE = 5
+_FIRST_POLL = 0.25
+_MAX_POLL = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class SplunkSettings:
-    """`ack`: an answer without `ackId` is an error; `ack_timeout` in s is how long to wait
-    until a batch is indexed, then it is sent again."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplunkOptions:
+    """With `require_ack`, a response without `ackId` is an error. `ack_timeout` in s is how long to
+    wait until a batch is indexed before it is sent again."""
 
-    web: web.WebSettings
+    http: HttpOptions
     token: Secret
     index: str
     source: str
     sourcetype: str
-    ack: bool
+    require_ack: bool
     ack_timeout: float
-    json: bool
 
     def secrets(self) -> tuple[Secret, ...]:
         """The token."""
         return (self.token,)
 
     def open(self) -> "SplunkSink":
-        """The sink."""
+        """Create the sink."""
         return SplunkSink(self)
 
 
-def read(fields: Fields, base: Path) -> SplunkSettings | None:
-    """The keys ``url``, ``token``, ``index``, ``source``, ``sourcetype``, ``ack``,
-    ``ack_timeout``, ``proxy``, ``timeout`` and ``tls``."""
-    settings = web.read(fields, base)
-    if urlsplit(settings.url).path.rstrip("/") not in ("", "/services/collector", EVENT):
-        fields.add_problem(
-            "url", f"'url' is '{settings.url}', expected one like https://splunk.example:8088"
-        )
-    token = take(fields, "token", base, required="the token of the collector")
+def read(fields: Fields, base: Path) -> SplunkOptions | None:
+    """Read `OPTIONS`; None if there is no token."""
+    http = read_http_options(fields, base)
+    if urlsplit(http.url).path.rstrip("/") not in ("", "/services/collector", EVENT_PATH):
+        fields.add_mismatch("url", "a URL like https://splunk.example:8088")
+    token = read_secret(fields, "token", base, required="the token of the collector")
     index = fields.text("index")
     source = fields.text("source", "netwatch")
     sourcetype = fields.text("sourcetype", "netwatch:alert")
-    ack, ack_timeout = flag(fields, "ack", False), duration(fields, "ack_timeout", 300)
-    json = str(fields.mapping.get("format", "jsonl")) in JSON_FORMATS
+    require_ack = read_boolean(fields, "ack", False)
+    ack_timeout = read_duration(fields, "ack_timeout", 300)
     if token is None:
         return None
-    return SplunkSettings(settings, token, index, source, sourcetype, ack, ack_timeout, json)
+    return SplunkOptions(
+        http=http,
+        token=token,
+        index=index,
+        source=source,
+        sourcetype=sourcetype,
+        require_ack=require_ack,
+        ack_timeout=ack_timeout,
+    )
 
 
 class SplunkSink:
-    """Sends to one collector."""
+    """Sends batches of events to one collector."""
 
-    batch = 100
+    max_batch = 100
 
-    def __init__(self, settings: SplunkSettings) -> None:
-        self._settings = settings
-        self._web = web.Web(settings.web)
-        parts = urlsplit(settings.web.url)
-        self._base = f"{parts.scheme}://{parts.netloc}"
-        # Acknowledgements belong to a channel; that of another sender must not be ours.
+    def __init__(self, options: SplunkOptions) -> None:
+        self._options = options
+        self._client = HttpClient(options.http)
+        parts = urlsplit(options.http.url)
+        self._base_url = f"{parts.scheme}://{parts.netloc}"
+        # Acknowledgements are numbered per channel, so every sender needs its own.
         self._channel = str(uuid.uuid4())
 
-    def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
-        """Send a batch, and wait until it is indexed where the collector tells that."""
-        answer = self._post(EVENT, b"".join(self._event(item) for item in items))
-        told = _parsed(answer)
-        number = told.get("ackId")
-        if isinstance(number, int) and not isinstance(number, bool):
-            self._await(number)
-            return [Delivered(f"{answer}, indexed")] * len(items)
-        if self._settings.ack:
-            raise DeniedError(f"{answer}: the token has no indexer acknowledgement, expected 'ack'")
-        return [Delivered(str(answer))] * len(items)
+    def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
+        """Send a batch and, if the collector acknowledges, wait until it is indexed."""
+        response = self._post(EVENT_PATH, b"".join(self._event(alert) for alert in alerts))
+        ack_id = _parse(response).get("ackId")
+        if isinstance(ack_id, int) and not isinstance(ack_id, bool):
+            self._wait_until_indexed(ack_id)
+            return [Delivered(f"{response}, indexed")] * len(alerts)
+        if self._options.require_ack:
+            raise MisconfiguredError(
+                f"{response}: the token has no indexer acknowledgement, which 'ack' requires"
+            )
+        return [Delivered(str(response))] * len(alerts)
 
-    def reach(self) -> str:
-        """Send no event at all: a collector looks at the token first, and then misses the
-        event (code 5)."""
-        answer = self._post(EVENT, b"")
-        missed = _parsed(answer).get("code") == _NO_DATA
-        return "takes the token" if missed else f"takes what is no event: {answer}"
+    def check_connection(self) -> str:
+        """Send a request without an event. A collector checks the token first and then complains
+        about the missing event (code 5)."""
+        response = self._post(EVENT_PATH, b"")
+        if _parse(response).get("code") == _NO_DATA_CODE:
+            return "accepts the token"
+        return f"accepts a request without an event: {response}"
 
-    def _event(self, item: Item) -> bytes:
+    def _event(self, alert: OutgoingAlert) -> bytes:
         event: dict[str, Any] = {
-            "time": epoch(item.record),
-            "host": str((item.record.get("sensor") or {}).get("name") or "-"),
-            "source": self._settings.source,
-            "sourcetype": self._settings.sourcetype,
-            "event": json.loads(item.text) if self._settings.json else item.text,
-            "fields": {"netwatch_key": item.key},
+            "time": event_time(alert.record),
+            "host": str((alert.record.get("sensor") or {}).get("name") or "-"),
+            "source": self._options.source,
+            "sourcetype": self._options.sourcetype,
+            "event": json.loads(alert.text) if alert.is_json else alert.text,
+            "fields": {"netwatch_key": alert.key},
         }
-        if self._settings.index:
-            event["index"] = self._settings.index
+        if self._options.index:
+            event["index"] = self._options.index
         return json.dumps(event, separators=(",", ":")).encode()
 
-    def _post(self, path: str, body: bytes) -> web.Answer:
+    def _post(self, path: str, body: bytes) -> Response:
         try:
-            token = self._settings.token.value()
+            token = self._options.token.value()
         except NetwatchError as error:
-            raise DeniedError(str(error)) from None
+            raise MisconfiguredError(str(error)) from None
         headers = {
             "Authorization": f"Splunk {token}",
             "Content-Type": "application/json",
             "X-Splunk-Request-Channel": self._channel,
         }
-        answer = self._web.post(self._base + path, body, headers)
-        code = _parsed(answer).get("code")
-        if answer.status == 400 and code in _CONFIGURATION:
-            raise DeniedError(str(answer))
-        if answer.status == 400 and code == _NO_DATA and not body:
-            return answer
-        return web.check(answer)
+        response = self._client.request(self._base_url + path, body, headers)
+        code = _parse(response).get("code")
+        if response.status == 400 and code in _MISCONFIGURED_CODES:
+            raise MisconfiguredError(str(response))
+        if response.status == 400 and code == _NO_DATA_CODE and not body:
+            return response
+        return raise_for_status(response)
 
-    def _await(self, number: int) -> None:
-        deadline = time.monotonic() + self._settings.ack_timeout
-        body = json.dumps({"acks": [number]}).encode()
-        wait = _POLL
+    def _wait_until_indexed(self, ack_id: int) -> None:
+        deadline = time.monotonic() + self._options.ack_timeout
+        body = json.dumps({"acks": [ack_id]}).encode()
+        delay = _FIRST_POLL
         while True:
-            acks = _parsed(self._post(ACK, body)).get("acks")
-            if isinstance(acks, dict) and acks.get(str(number)) is True:
+            acks = _parse(self._post(ACK_PATH, body)).get("acks")
+            if isinstance(acks, dict) and acks.get(str(ack_id)) is True:
                 return
-            if time.monotonic() + wait > deadline:
-                told = f"not indexed within {self._settings.ack_timeout:g} s"
-                raise UnavailableError(told)
-            time.sleep(wait)
-            wait = min(wait * 2, _POLL_MOST)
+            if time.monotonic() + delay > deadline:
+                raise UnavailableError(f"not indexed within {self._options.ack_timeout:g} s")
+            time.sleep(delay)
+            delay = min(delay * 2, _MAX_POLL)
 
-    def rest(self) -> None:
-        """The connection stays."""
+    def on_idle(self) -> None:
+        """Keep the connection: the receiver closes it when it wants to."""
 
     def close(self) -> None:
         """Close the connection."""
-        self._web.close()
+        self._client.close()
 
 
-def _parsed(answer: web.Answer) -> dict[str, Any]:
+def _parse(response: Response) -> dict[str, Any]:
+    """The JSON object in a response, or an empty one."""
     try:
-        told = json.loads(answer.body)
+        answer = json.loads(response.body)
     except (ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return answer if isinstance(answer, dict) else {}
 
 
-def epoch(record: Record) -> float | None:
-    """`last_seen` in s since the epoch, ms exact; None where it is no time."""
+def event_time(record: AlertRecord) -> float | None:
+    """`last_seen` in s since the epoch, exact to ms; None if it is not a valid time."""
     try:
         return round(datetime.fromisoformat(str(record.get("last_seen"))).timestamp(), 3)
     except ValueError:

@@ -1,7 +1,7 @@
-"""TLS as all outputs speak it: who the receiver has to prove to be, and who we are.
+"""TLS as all outputs use it: how the receiver is verified, and our own certificate.
 
-TLS 1.2 at least; the receiver's certificate is always checked, against the CA that is
-named, else those of the system.
+TLS 1.2 is the minimum. The receiver's certificate is always verified, against the configured CA or
+else the system's.
 """
 
 import os
@@ -12,15 +12,16 @@ from typing import Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
+from netwatch.sinks.options import Option
 
 
-class Connection(ssl.SSLSocket):
-    """Closes itself when the peer resets it. Before Python 3.13 a reset between connect and
-    handshake left a socket that nobody could close: it held its descriptor until the garbage
-    collector came by."""
+class TlsSocket(ssl.SSLSocket):
+    """A TLS socket that closes itself when the peer resets the connection. Before Python 3.13, a
+    reset between connect and handshake left a socket that nothing referred to and whose descriptor
+    stayed open until garbage collection."""
 
     def recv(self, *args: Any) -> bytes:
-        """As that of a socket."""
+        """Receive as `ssl.SSLSocket.recv` does."""
         try:
             return super().recv(*args)
         except ConnectionError:
@@ -29,10 +30,10 @@ class Connection(ssl.SSLSocket):
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
-    """`ca` is a file of certificates in PEM, None for those of the system; `certificate` and
-    `key` are the client's; `server_name` is what the receiver's certificate has to be
-    for, empty for the host that is connected to."""
+class TlsOptions:
+    """`ca` is a PEM file of trusted certificates, None for those of the system. `certificate` and
+    `key` are our own, for client authentication. `server_name` is the name that the receiver's
+    certificate must be valid for; if empty, the host that we connect to."""
 
     ca: Path | None = None
     certificate: Path | None = None
@@ -40,9 +41,9 @@ class Tls:
     server_name: str = ""
 
     def context(self) -> ssl.SSLContext:
-        """A context for clients. Raises `NetwatchError` where a file cannot be used."""
+        """A context for client connections. Raises `NetwatchError` if a file is not usable."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.sslsocket_class = Connection
+        context.sslsocket_class = TlsSocket
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             if self.ca is None:
@@ -50,52 +51,64 @@ class Tls:
             else:
                 context.load_verify_locations(self.ca)
         except (OSError, ssl.SSLError) as error:
-            raise NetwatchError(f"the CA in {self.ca}: {_why(error)}") from None
+            raise NetwatchError(f"the CA in {self.ca}: {_reason(error)}") from None
         if self.certificate is not None:
             try:
-                # An empty password, so that an encrypted key is an error and no question.
+                # With an empty password, an encrypted key is an error instead of a prompt.
                 context.load_cert_chain(self.certificate, self.key, password="")
             except (OSError, ssl.SSLError) as error:
-                told = f"the client certificate in {self.certificate}: {_why(error)}"
-                raise NetwatchError(told) from None
+                raise NetwatchError(
+                    f"the client certificate in {self.certificate}: {_reason(error)}"
+                ) from None
         return context
 
 
-def _why(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def plainly(error: Exception) -> str:
-    """What kept a connection from being made, in words for people."""
+def describe_error(error: Exception) -> str:
+    """Why a connection could not be established, in words for people."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is refused: {error.verify_message}"
+        return f"certificate rejected: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        # What answers in clear is read as a record of a strange version.
+        # OpenSSL reads a plain-text answer as a TLS record of an unknown version.
         reason = getattr(error, "reason", None)
-        bare = reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
-        return "speaks no TLS there" if bare else f"TLS: {reason or error}"
-    told = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, ConnectionError) and told.startswith("Connect call failed"):
-        return os.strerror(error.errno or 0)  # asyncio has words of its own
-    return str(told)
+        plain_text = reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+        return "the server does not speak TLS" if plain_text else f"TLS: {reason or error}"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, ConnectionError) and text.startswith("Connect call failed"):
+        return os.strerror(error.errno or 0)  # asyncio replaces the system's message
+    return str(text)
 
 
-def read(fields: Fields, base: Path) -> Tls | None:
-    """The mapping ``tls`` with ``ca``, ``cert``, ``key`` and ``server_name``; None where it
-    is absent. Files that are named have to be there."""
+SERVER_NAME_OPTION = Option(
+    "tls.server_name", "text", "The name that the certificate must be valid for.", "the host"
+)
+TLS_OPTIONS = (
+    Option("tls.ca", "path", "PEM file of the trusted certificates.", "those of the system"),
+    Option("tls.cert", "path", "PEM file of our client certificate with its chain."),
+    Option("tls.key", "path", "PEM file of the private key of `tls.cert`, not encrypted."),
+    SERVER_NAME_OPTION,
+)
+
+
+def read_tls_options(fields: Fields, base: Path) -> TlsOptions | None:
+    """The mapping ``tls``, or None if it is absent. Files that it names must exist. Relative paths
+    count from the folder `base`."""
     part = fields.nested("tls", "tls")
     if part is None:
         return None
 
-    def file(key: str) -> Path | None:
+    def read_file(key: str) -> Path | None:
         text = part.text(key)
         if text and not (base / text).is_file():
             part.add_problem(key, f"'{key}': there is no file {base / text}")
         return base / text if text else None
 
-    ca, certificate, key = file("ca"), file("cert"), file("key")
+    ca, certificate, key = read_file("ca"), read_file("cert"), read_file("key")
     if key and not certificate:
         part.add_problem("key", "'key' needs 'cert', the certificate that it belongs to")
     server_name = part.text("server_name")
     part.reject_unknown()
-    return Tls(ca, certificate, key, server_name)
+    return TlsOptions(ca, certificate, key, server_name)

@@ -1,7 +1,7 @@
-"""Webhooks: a POST for each alert, signed so that the receiver knows who sent it.
+"""Webhooks: one POST request an alert, signed so that the receiver can verify the sender.
 
-Signatures are those of Standard Webhooks (standardwebhooks.com, version 1.0.0): HMAC
-SHA-256 over id, time and body. `webhook-id` is the same for the same alert.
+Signatures follow Standard Webhooks (standardwebhooks.com, version 1.0.0): HMAC SHA-256 over id,
+timestamp and body. `webhook-id` is the same whenever the same alert is sent.
 """
 
 import base64
@@ -16,152 +16,179 @@ from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields, YamlMapping
-from netwatch.sinks import web
-from netwatch.sinks.base import JSON_FORMATS, Delivered, DeniedError, Item, Outcome
-from netwatch.sinks.secrets import Secret, take, written
-from netwatch.sinks.settings import Credentials, credentials, given
+from netwatch.sinks.base import Delivered, MisconfiguredError, Outcome, OutgoingAlert
+from netwatch.sinks.http_client import (
+    HTTP_OPTIONS,
+    HttpClient,
+    HttpOptions,
+    raise_for_status,
+    read_http_options,
+)
+from netwatch.sinks.options import (
+    CREDENTIAL_OPTIONS,
+    Credentials,
+    Option,
+    only_secrets,
+    read_credentials,
+)
+from netwatch.sinks.secrets import Secret, parse_secret, read_secret
 
 MAX_HEADERS = 32
 """Headers that a configuration may add."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_REFUSALS = {401, 403, 407}
-_OURS = {"content-length", "content-type", "host", "transfer-encoding", "connection"}
+OPTIONS = (
+    Option("url", "URL", "Where to POST to, by http or https.", required=True),
+    Option(
+        "secret",
+        "secret",
+        "The key of the header `webhook-signature`. A secret that starts with `whsec_` is followed"
+        " by the key in base64; any other is the key itself.",
+    ),
+    Option("token", "secret", "Sent as `Authorization: Bearer`. Excludes `user`."),
+    *CREDENTIAL_OPTIONS,
+    Option("headers", "mapping", f"Up to {MAX_HEADERS} additional headers, text or secrets."),
+    *HTTP_OPTIONS,
+)
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_RESERVED_HEADERS = {"content-length", "content-type", "host", "transfer-encoding", "connection"}
+_REJECTED_CREDENTIALS = {401, 403, 407}
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookSettings:
-    """`token` is sent as a bearer's, `credentials` as Basic, `secret` signs; `headers` are
-    added as they are."""
+class WebhookOptions:
+    """`token` is sent as a bearer token, `credentials` by Basic authentication; `signing_key`
+    signs; `headers` are sent as they are."""
 
-    web: web.WebSettings
+    http: HttpOptions
     token: Secret | None
     credentials: Credentials
-    secret: Secret | None
+    signing_key: Secret | None
     headers: tuple[tuple[str, str | Secret], ...]
-    json: bool
 
     def secrets(self) -> tuple[Secret, ...]:
-        """All that authenticate, and the headers that are secrets."""
-        return given(
-            self.token,
-            self.credentials.password,
-            self.secret,
-            *(value for _, value in self.headers),
-        )
+        """Everything that authenticates, and the headers that are secrets."""
+        headers = (value for _, value in self.headers)
+        return only_secrets(self.token, self.credentials.password, self.signing_key, *headers)
 
     def open(self) -> "WebhookSink":
-        """The sink."""
+        """Create the sink."""
         return WebhookSink(self)
 
 
-def read(fields: Fields, base: Path) -> WebhookSettings:
-    """The keys ``url``, ``token``, ``user``, ``password``, ``secret``, ``headers``,
-    ``proxy``, ``timeout`` and ``tls``."""
-    settings = web.read(fields, base)
-    token, user = take(fields, "token", base), credentials(fields, base)
-    if token and user.user:
-        fields.add_problem("token", "'token' and 'user' do not stand together")
-    secret = take(fields, "secret", base)
-    headers: list[tuple[str, str | Secret]] = []
+def read(fields: Fields, base: Path) -> WebhookOptions:
+    """Read `OPTIONS`."""
+    http = read_http_options(fields, base)
+    token, credentials = read_secret(fields, "token", base), read_credentials(fields, base)
+    if token and credentials.user:
+        fields.add_problem("token", "'token' and 'user' exclude each other")
+    signing_key = read_secret(fields, "secret", base)
+    return WebhookOptions(http, token, credentials, signing_key, _read_headers(fields, base))
+
+
+def _read_headers(fields: Fields, base: Path) -> tuple[tuple[str, str | Secret], ...]:
     part = fields.nested("headers", "headers")
-    for name in part.mapping if part else ():
-        assert part is not None
+    if part is None:
+        return ()
+    headers: list[tuple[str, str | Secret]] = []
+    for name in part.mapping:
         value = part.value(name)
-        given_secret = written(value, base) if isinstance(value, YamlMapping) else None
+        secret = parse_secret(value, base) if isinstance(value, YamlMapping) else None
         text = value if isinstance(value, str) else None
-        if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
             part.add_problem(name, f"'{name}' cannot be set, expected the name of another header")
-        elif given_secret is None and (text is None or not text.isprintable()):
+        elif secret is None and (text is None or not text.isprintable()):
             part.add_problem(name, f"'{name}' must be text, {{env: NAME}} or {{file: path}}")
         else:
-            headers.append((name, given_secret or text or ""))
+            headers.append((name, secret or text or ""))
     if len(headers) > MAX_HEADERS:
         fields.add_problem("headers", f"'headers' has more than {MAX_HEADERS} entries")
-    json = str(fields.mapping.get("format", "jsonl")) in JSON_FORMATS
-    return WebhookSettings(settings, token, user, secret, tuple(headers), json)
+    return tuple(headers)
 
 
 class WebhookSink:
-    """Sends to one address."""
+    """POSTs each alert to one URL."""
 
-    batch = 1
+    max_batch = 1
 
-    def __init__(self, settings: WebhookSettings) -> None:
-        self._settings = settings
-        self._web = web.Web(settings.web)
+    def __init__(self, options: WebhookOptions) -> None:
+        self._options = options
+        self._client = HttpClient(options.http)
 
-    def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
-        """Send alerts one by one; raises as `netwatch.sinks.web.check` does."""
+    def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
+        """Send alerts one by one. Raises as `raise_for_status` does."""
         outcomes: list[Outcome] = []
-        for item in items:
-            body = item.text.encode("utf-8", "backslashreplace")
-            kind = "application/json" if self._settings.json else "text/plain; charset=utf-8"
-            headers = {"Content-Type": kind, **self._headers()}
-            headers |= self._signed(item.key, body)
-            answer = web.check(self._web.post(self._settings.web.url, body, headers))
-            outcomes.append(Delivered(str(answer)))
+        for alert in alerts:
+            body = alert.text.encode("utf-8", "backslashreplace")
+            content_type = "application/json" if alert.is_json else "text/plain; charset=utf-8"
+            headers = {"Content-Type": content_type, **self._authentication_headers()}
+            headers |= self._signature_headers(alert.key, body)
+            response = self._client.request(self._options.http.url, body, headers)
+            outcomes.append(Delivered(str(raise_for_status(response))))
         return outcomes
 
-    def reach(self) -> str:
-        """Ask for the head of what is there, with our credentials: any answer but a refusal
-        of these, or a redirect, will do."""
-        answer = self._web.post(self._settings.web.url, b"", self._headers(), "HEAD")
-        if answer.status in _REFUSALS or 300 <= answer.status < 400:
-            raise DeniedError(str(answer))
-        return f"answers: {answer}"
+    def check_connection(self) -> str:
+        """Send a HEAD request with our credentials. Any status is fine except one that rejects
+        these, or a redirect."""
+        headers = self._authentication_headers()
+        response = self._client.request(self._options.http.url, b"", headers, "HEAD")
+        if response.status in _REJECTED_CREDENTIALS or 300 <= response.status < 400:
+            raise MisconfiguredError(str(response))
+        return f"answers: {response}"
 
-    def _headers(self) -> dict[str, str]:
-        settings = self._settings
+    def _authentication_headers(self) -> dict[str, str]:
+        options = self._options
         try:
             headers = {
                 name: value.value() if isinstance(value, Secret) else value
-                for name, value in settings.headers
+                for name, value in options.headers
             }
-            headers |= authorization(settings.credentials)
-            if settings.token is not None:
-                headers["Authorization"] = f"Bearer {settings.token.value()}"
+            headers |= basic_authentication(options.credentials)
+            if options.token is not None:
+                headers["Authorization"] = f"Bearer {options.token.value()}"
         except NetwatchError as error:
-            raise DeniedError(str(error)) from None
+            raise MisconfiguredError(str(error)) from None
         return headers
 
-    def _signed(self, key: str, body: bytes) -> dict[str, str]:
-        moment = str(int(time.time()))
-        headers = {"webhook-id": key, "webhook-timestamp": moment}
-        if self._settings.secret is not None:
+    def _signature_headers(self, key: str, body: bytes) -> dict[str, str]:
+        timestamp = str(int(time.time()))
+        headers = {"webhook-id": key, "webhook-timestamp": timestamp}
+        if self._options.signing_key is not None:
             try:
-                secret = self._settings.secret.value()
+                signing_key = self._options.signing_key.value()
             except NetwatchError as error:
-                raise DeniedError(str(error)) from None
-            headers["webhook-signature"] = signature(secret, key, moment, body)
+                raise MisconfiguredError(str(error)) from None
+            headers["webhook-signature"] = signature(signing_key, key, timestamp, body)
         return headers
 
-    def rest(self) -> None:
-        """The connection stays: receivers close those that idle."""
+    def on_idle(self) -> None:
+        """Keep the connection: the receiver closes it when it wants to."""
 
     def close(self) -> None:
         """Close the connection."""
-        self._web.close()
+        self._client.close()
 
 
-def authorization(who: Credentials) -> dict[str, str]:
-    """The header for Basic authentication (RFC 7617), if there is a user. Raises
-    `NetwatchError` where the password cannot be had."""
-    if who.password is None:
+def basic_authentication(credentials: Credentials) -> dict[str, str]:
+    """The header for Basic authentication (RFC 7617), or none if there is no user. Raises
+    `NetwatchError` if the password cannot be read."""
+    if credentials.password is None:
         return {}
-    pair = f"{who.user}:{who.password.value()}".encode()
+    pair = f"{credentials.user}:{credentials.password.value()}".encode()
     return {"Authorization": f"Basic {base64.b64encode(pair).decode('ascii')}"}
 
 
-def signature(secret: str, key: str, moment: str, body: bytes) -> str:
-    """The header ``webhook-signature``. A secret that starts with ``whsec_`` is base64 behind
-    that, as the standard has it; any other is taken by its letters."""
-    raw = secret.encode()
-    if secret.startswith("whsec_"):
+def signature(signing_key: str, key: str, timestamp: str, body: bytes) -> str:
+    """The value of ``webhook-signature``. A signing key that starts with ``whsec_`` is followed by
+    base64, as the standard defines; any other is used as it is."""
+    raw_key = signing_key.encode()
+    if signing_key.startswith("whsec_"):
         try:
-            raw = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+            raw_key = base64.b64decode(signing_key.removeprefix("whsec_"), validate=True)
         except binascii.Error:
-            raise DeniedError("the secret starts with whsec_ and is not base64") from None
-    signed = f"{key}.{moment}.".encode() + body
-    digest = hmac.digest(raw, signed, hashlib.sha256)
+            raise MisconfiguredError(
+                "the secret starts with whsec_, but what follows is not base64"
+            ) from None
+    signed = f"{key}.{timestamp}.".encode() + body
+    digest = hmac.digest(raw_key, signed, hashlib.sha256)
     return f"v1,{base64.b64encode(digest).decode('ascii')}"

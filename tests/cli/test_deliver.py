@@ -9,8 +9,7 @@ from support.paths import ROOT
 from support.receivers import Http
 
 from netwatch.cli import main
-from netwatch.delivery import dead_letters as deadletters
-from netwatch.delivery import probe
+from netwatch.delivery import dead_letters, probe
 
 CAPTURE = str(ROOT / "pcaps" / "office-day.pcap")
 TOKEN = "s3cr3t"
@@ -53,7 +52,7 @@ def test_scan_delivers_what_it_prints(site, http, capsys, tmp_path):
     ]
 
 
-def test_what_is_left_is_told_with_status_1_and_delivered_later(site, http, capsys):
+def test_undelivered_alerts_give_status_1_and_are_delivered_later(site, http, capsys):
     port = http.server_port
     http.end()
     words = ("scan", "-q", "-c", str(site), CAPTURE, "--deliver")
@@ -75,19 +74,19 @@ def test_what_is_left_is_told_with_status_1_and_delivered_later(site, http, caps
         again.end()
 
 
-def test_a_refused_alert_is_status_1_and_can_be_replayed(site, http, capsys, tmp_path):
+def test_refused_alert_gives_status_1_and_can_be_replayed(site, http, capsys, tmp_path):
     http.faults = [lambda request: request.answer(422, {"no": "thanks"})]
     words = ("scan", "-q", "-c", str(site), CAPTURE, "--deliver")
     status, _, err = run(capsys, *words)
     assert status == 1
-    assert "output hook: 1 refused for good" in err
-    assert deadletters.waiting(tmp_path / "spool", "hook") == 1
+    assert "output hook: 1 alert refused permanently" in err
+    assert dead_letters.count(tmp_path / "spool", "hook") == 1
     status, out, _ = run(capsys, "outputs", "status", "-c", str(site), "hook")
     assert (status, out.splitlines()[1].split()[-1]) == (1, "1")
     status, _, err = run(capsys, "outputs", "replay", "-c", str(site))
     assert (status, err) == (
         0,
-        "file: 0 put into the outbox again\nhook: 1 put into the outbox again\n",
+        "file: 0 alerts put into the outbox again\nhook: 1 alert put into the outbox again\n",
     )
     none = tmp_path / "empty.pcap"
     none.write_bytes(Path(CAPTURE).read_bytes()[:24])
@@ -96,7 +95,7 @@ def test_a_refused_alert_is_status_1_and_can_be_replayed(site, http, capsys, tmp
     assert len((tmp_path / "alerts.jsonl").read_text().splitlines()) == 9
 
 
-def test_test_sends_a_marked_alert_and_tells_the_answer(site, http, capsys):
+def test_command_sends_a_marked_alert_and_prints_the_answer(site, http, capsys):
     status, out, _ = run(capsys, "outputs", "test", "-c", str(site))
     assert status == 0
     assert [line.split(":")[0] for line in out.splitlines()] == ["ok    file", "ok    hook"]
@@ -106,17 +105,17 @@ def test_test_sends_a_marked_alert_and_tells_the_answer(site, http, capsys):
     http.faults = [lambda request: request.answer(403, {"you": request.headers["Authorization"]})]
     status, out, err = run(capsys, "outputs", "test", "-c", str(site), "hook", "--format", "jsonl")
     assert status == 1
-    told = json.loads(out)
-    assert (told["delivered"], told["name"]) == (False, "hook")
-    assert "HTTP 403" in told["answer"]
+    result = json.loads(out)
+    assert (result["delivered"], result["name"]) == (False, "hook")
+    assert "HTTP 403" in result["answer"]
     assert TOKEN not in out + err
 
 
-def test_the_test_alert_is_a_whole_record_in_every_format(site):
+def test_sample_alert_can_be_rendered_in_every_format(site):
     from netwatch.delivery import probe
     from netwatch.formats.registry import RENDERERS
 
-    alert = probe.record(1_700_000_000.5, "s", "0")
+    alert = probe.sample_alert(1_700_000_000.5, "s", "0")
     assert set(alert) == set(record(1))
     assert all(render(alert) for render in RENDERERS.values())
 
@@ -124,13 +123,17 @@ def test_the_test_alert_is_a_whole_record_in_every_format(site):
 @pytest.mark.parametrize(
     ("words", "status", "why"),
     [
-        (("outputs", "test", "nobody"), 1, "no output is 'nobody', there are: file, hook"),
+        (
+            ("outputs", "test", "nobody"),
+            1,
+            "there is no output 'nobody'; configured are: file, hook",
+        ),
         (("outputs", "status"), 1, "has no outbox"),
         (("outputs", "replay"), 1, "has no outbox"),
         (("scan", CAPTURE, "--deliver", "--deliver-timeout", "x"), 2, "number of seconds"),
     ],
 )
-def test_what_cannot_be_done_is_told(words, status, why, site, capsys):
+def test_errors_are_reported_with_their_exit_status(words, status, why, site, capsys):
     try:
         found, _, err = run(capsys, *words, "-c", str(site))
     except SystemExit as caught:
@@ -139,7 +142,7 @@ def test_what_cannot_be_done_is_told(words, status, why, site, capsys):
     assert why in err
 
 
-def test_a_secret_that_is_missing_is_a_mistake_of_the_configuration(site, capsys, monkeypatch):
+def test_missing_secret_is_a_configuration_error(site, capsys, monkeypatch):
     monkeypatch.delenv("NW_TOKEN")
     for words in (("outputs", "test"), ("scan", CAPTURE, "--deliver")):
         status, _, err = run(capsys, *words, "-c", str(site))
@@ -181,7 +184,7 @@ def test_doctor_says_whether_outputs_can_be_reached(site, http, capsys, tmp_path
     assert not (tmp_path / "alerts.jsonl").exists()
 
 
-def test_doctor_says_what_an_output_misses(site, capsys, monkeypatch, tmp_path):
+def test_doctor_reports_what_is_missing_for_an_output(site, capsys, monkeypatch, tmp_path):
     monkeypatch.delenv("NW_TOKEN")
     site.write_text(site.read_text().replace("path: alerts", "path: none/alerts"))
     _, out, _ = run(capsys, "doctor", "-c", str(site))
@@ -192,25 +195,25 @@ def test_doctor_says_what_an_output_misses(site, capsys, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "body", "well", "told"),
+    ("kind", "status", "body", "reached", "answer"),
     [
-        ("splunk_hec", 400, {"text": "No data", "code": 5}, True, "takes the token"),
+        ("splunk_hec", 400, {"text": "No data", "code": 5}, True, "accepts the token"),
         ("splunk_hec", 403, {"text": "Invalid token", "code": 4}, False, "Invalid token"),
         ("splunk_hec", 503, {"text": "Server is busy", "code": 9}, False, "HTTP 503"),
-        ("elastic", 400, {"error": "parse"}, True, "answers a bulk of nothing: HTTP 400"),
+        ("elastic", 400, {"error": "parse"}, True, "answers an empty bulk request: HTTP 400"),
         ("elastic", 401, {"error": "missing credentials"}, False, "HTTP 401 Unauthorized"),
         ("elastic", 404, {}, False, "HTTP 404"),
         ("http", 204, {}, True, "answers: HTTP 204"),
         ("http", 302, {}, False, "HTTP 302"),
     ],
 )
-def test_a_receiver_is_asked_without_an_alert(
-    kind, status, body, well, told, http, tmp_path, monkeypatch
+def test_connection_check_sends_no_alert(
+    kind, status, body, reached, answer, http, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("NW_TOKEN", TOKEN)
     http.faults = [lambda request: request.answer(status, body)]
     more = {"token": {"env": "NW_TOKEN"}} if kind == "splunk_hec" else {}
-    found = probe.reach(output(tmp_path, type=kind, url=http.url, **more))
-    assert found[0] is well
-    assert told in found[1]
-    assert http.taken == []
+    result = probe.check_connection(output(tmp_path, type=kind, url=http.url, **more))
+    assert result[0] is reached
+    assert answer in result[1]
+    assert http.accepted == []

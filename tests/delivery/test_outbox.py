@@ -8,58 +8,59 @@ from hypothesis import strategies as st
 from support.made_alerts import number_of, output, record, records
 
 from netwatch.core.errors import NetwatchError
-from netwatch.delivery.outbox import FILE, DamagedError, Spool, key_of, set_aside
-from netwatch.sinks.base import Outbox
+from netwatch.delivery.outbox import OutboxDatabase, deduplication_key
+from netwatch.delivery.outbox_file import FILE, DamagedError, set_aside
+from netwatch.delivery.output import OutboxOptions
 
 
 @pytest.fixture
-def spool(outbox):
-    opened = Spool(outbox, create=True)
+def outbox_db(outbox):
+    opened = OutboxDatabase(outbox, create=True)
     yield opened
     opened.close()
 
 
-def configured(spool, tmp_path, **more):
-    made = output(tmp_path, type="file", name="one", path="a", **more)
-    spool.configure([made])
-    return made
+def configure_output(outbox_db, tmp_path, **more):
+    configured = output(tmp_path, type="file", name="one", path="a", **more)
+    outbox_db.configure([configured])
+    return configured
 
 
-def note(spool, name, cursor, **counts):
+def record_attempt(outbox_db, name, cursor, **counts):
     zero = dict.fromkeys(("sent", "retried", "dead", "dropped"), 0)
-    spool.advance(name, cursor, now=1.0, **{**zero, **counts})
+    outbox_db.record_attempt(name, cursor, now=1.0, **{**zero, **counts})
 
 
-def test_what_was_put_comes_back_in_order_with_its_key(spool, tmp_path):
-    configured(spool, tmp_path)
+def test_what_was_put_comes_back_in_order_with_its_key(outbox_db, tmp_path):
+    configure_output(outbox_db, tmp_path)
     sent = records(20)
-    spool.put(sent[:12], 5.0)
-    spool.put(sent[12:], 6.0)
-    rows = spool.next("one", 100)
-    assert [row.record for row in rows] == sent
-    assert [row.key for row in rows] == [key_of(each) for each in sent]
-    assert [row.time for row in rows] == [5.0] * 12 + [6.0] * 8
-    assert [row.seq for row in spool.next("one", 3)] == [1, 2, 3]
+    outbox_db.put(sent[:12], 5.0)
+    outbox_db.put(sent[12:], 6.0)
+    batch = outbox_db.next_batch("one", 100)
+    assert [alert.record for alert in batch] == sent
+    assert [alert.key for alert in batch] == [deduplication_key(each) for each in sent]
+    assert [alert.time for alert in batch] == [5.0] * 12 + [6.0] * 8
+    assert [alert.number for alert in outbox_db.next_batch("one", 3)] == [1, 2, 3]
 
 
-def test_cursors_are_apart_and_an_alert_goes_when_all_are_past_it(spool, tmp_path):
+def test_alert_is_deleted_when_all_cursors_have_passed_it(outbox_db, tmp_path):
     outputs = [output(tmp_path, type="file", name=name, path=name) for name in ("one", "two")]
-    spool.configure(outputs)
-    spool.put(records(10), 5.0)
-    note(spool, "one", 10, sent=10)
-    assert spool.next("one", 9) == []
-    assert spool.tidy(0) == 0
-    assert len(spool.next("two", 100)) == 10
-    note(spool, "two", 4, sent=4)
-    assert spool.tidy(0) == 0
-    assert [row.seq for row in spool.next("two", 100)] == [5, 6, 7, 8, 9, 10]
-    by_name = {each.name: each for each in spool.status()}
+    outbox_db.configure(outputs)
+    outbox_db.put(records(10), 5.0)
+    record_attempt(outbox_db, "one", 10, sent=10)
+    assert outbox_db.next_batch("one", 9) == []
+    assert outbox_db.clean_up(0) == 0
+    assert len(outbox_db.next_batch("two", 100)) == 10
+    record_attempt(outbox_db, "two", 4, sent=4)
+    assert outbox_db.clean_up(0) == 0
+    assert [alert.number for alert in outbox_db.next_batch("two", 100)] == [5, 6, 7, 8, 9, 10]
+    by_name = {each.name: each for each in outbox_db.status()}
     assert (by_name["two"].queued, by_name["two"].dropped, by_name["one"].queued) == (6, 0, 0)
 
 
-def test_filters_hold_back_what_is_less_and_pass_what_is_not_known(spool, tmp_path):
-    configured(spool, tmp_path, min_verdict="advisory", min_severity="high")
-    spool.put(
+def test_filters_suppress_lesser_alerts_and_pass_unknown_words(outbox_db, tmp_path):
+    configure_output(outbox_db, tmp_path, min_verdict="advisory", min_severity="high")
+    outbox_db.put(
         [
             record(1, verdict="violation", severity="high"),
             record(2, verdict="exempt", severity="critical"),
@@ -69,143 +70,147 @@ def test_filters_hold_back_what_is_less_and_pass_what_is_not_known(spool, tmp_pa
         ],
         5.0,
     )
-    assert [number_of(row.record["id"]) for row in spool.next("one", 9)] == [1, 4, 5]
+    assert [number_of(alert.record["id"]) for alert in outbox_db.next_batch("one", 9)] == [1, 4, 5]
 
 
-def test_a_cursor_moves_past_what_is_not_wanted(spool, tmp_path):
-    configured(spool, tmp_path, min_verdict="violation")
-    spool.put([record(1, verdict="exempt")] * 3, 5.0)
-    assert spool.next("one", 9) == []
-    spool.tidy(0)
-    assert spool.status()[0].queued == 0
-    assert spool._span() == (None, None)
+def test_cursor_moves_past_filtered_alerts(outbox_db, tmp_path):
+    configure_output(outbox_db, tmp_path, min_verdict="violation")
+    outbox_db.put([record(1, verdict="exempt")] * 3, 5.0)
+    assert outbox_db.next_batch("one", 9) == []
+    outbox_db.clean_up(0)
+    assert outbox_db.status()[0].queued == 0
+    assert outbox_db._number_range() == (None, None)
 
 
-def test_a_new_output_gets_what_comes_from_now_on(spool, tmp_path):
-    one = configured(spool, tmp_path)
-    spool.put(records(3), 5.0)
-    spool.configure([one, replace(one, name="two")])
-    spool.put([record(9)], 5.0)
-    assert len(spool.next("one", 9)) == 4
-    assert [row.record["id"] for row in spool.next("two", 9)] == [record(9)["id"]]
+def test_new_output_receives_alerts_from_now_on(outbox_db, tmp_path):
+    one = configure_output(outbox_db, tmp_path)
+    outbox_db.put(records(3), 5.0)
+    outbox_db.configure([one, replace(one, name="two")])
+    outbox_db.put([record(9)], 5.0)
+    assert len(outbox_db.next_batch("one", 9)) == 4
+    assert [alert.record["id"] for alert in outbox_db.next_batch("two", 9)] == [record(9)["id"]]
 
 
-def test_an_output_that_is_gone_holds_nothing_back_and_counts_what_it_missed(spool, tmp_path):
-    one = configured(spool, tmp_path)
-    spool.put(records(3), 5.0)
-    spool.configure([replace(one, name="two")])
-    spool.put([record(9)], 5.0)
-    note(spool, "two", 4, sent=1)
-    assert spool.tidy(0) == 0
-    spool.configure([one])
-    (gone,) = (each for each in spool.status() if each.name == "one")
-    assert (gone.queued, gone.dropped) == (0, 4)
+def test_removed_output_does_not_block_deletion_and_counts_dropped_alerts(outbox_db, tmp_path):
+    one = configure_output(outbox_db, tmp_path)
+    outbox_db.put(records(3), 5.0)
+    outbox_db.configure([replace(one, name="two")])
+    outbox_db.put([record(9)], 5.0)
+    record_attempt(outbox_db, "two", 4, sent=1)
+    assert outbox_db.clean_up(0) == 0
+    outbox_db.configure([one])
+    (evicted,) = (each for each in outbox_db.status() if each.name == "one")
+    assert (evicted.queued, evicted.dropped) == (0, 4)
 
 
-def test_old_alerts_are_dropped_and_counted(spool, tmp_path):
-    configured(spool, tmp_path)
-    spool.put(records(3), 100.0)
-    spool.put(records(2), 200.0)
-    assert spool.tidy(150.0) == 3
-    status = spool.status()[0]
+def test_expired_alerts_are_dropped_and_counted(outbox_db, tmp_path):
+    configure_output(outbox_db, tmp_path)
+    outbox_db.put(records(3), 100.0)
+    outbox_db.put(records(2), 200.0)
+    assert outbox_db.clean_up(150.0) == 3
+    status = outbox_db.status()[0]
     assert (status.queued, status.dropped, status.oldest) == (2, 3, 200.0)
 
 
-def test_a_full_outbox_drops_the_oldest_and_counts_them(outbox, tmp_path):
-    small = Outbox(outbox.folder, max_bytes=1 << 20)
-    spool = Spool(small, create=True)
-    configured(spool, tmp_path)
-    gone = sum(spool.put(records(100), 5.0) for _ in range(20))
-    assert gone > 0
-    status = spool.status()[0]
+def test_full_outbox_evicts_the_oldest_alerts_and_counts_them(outbox, tmp_path):
+    small = OutboxOptions(outbox.folder, max_bytes=1 << 20)
+    outbox_db = OutboxDatabase(small, create=True)
+    configure_output(outbox_db, tmp_path)
+    evicted = sum(outbox_db.put(records(100), 5.0) for _ in range(20))
+    assert evicted > 0
+    status = outbox_db.status()[0]
     assert status.queued + status.dropped == 2000
-    assert status.dropped == gone
-    assert spool.used() <= 1 << 20
-    # On disk it may be larger by what one transaction holds.
+    assert status.dropped == evicted
+    assert outbox_db.used_bytes() <= 1 << 20
+    # The file may be larger by the size of one transaction.
     assert (outbox.folder / FILE).stat().st_size < 5 << 18
-    assert spool.next("one", 1)[0].seq == gone + 1
-    spool.close()
+    assert outbox_db.next_batch("one", 1)[0].number == evicted + 1
+    outbox_db.close()
 
 
-def test_a_replayed_alert_is_for_its_output_alone_whatever_the_filter(spool, tmp_path):
-    one = configured(spool, tmp_path, min_verdict="violation")
-    spool.configure([one, replace(one, name="two", min_verdict=0)])
-    spool.put([record(1, verdict="exempt")], 5.0, "one")
-    assert len(spool.next("one", 9)) == 1
-    assert spool.next("two", 9) == []
+def test_replayed_alert_is_for_its_output_only_and_bypasses_the_filter(outbox_db, tmp_path):
+    one = configure_output(outbox_db, tmp_path, min_verdict="violation")
+    outbox_db.configure([one, replace(one, name="two", min_verdict=0)])
+    outbox_db.put([record(1, verdict="exempt")], 5.0, "one")
+    assert len(outbox_db.next_batch("one", 9)) == 1
+    assert outbox_db.next_batch("two", 9) == []
 
 
-def test_several_connections_share_one_outbox(spool, outbox, tmp_path):
-    configured(spool, tmp_path)
-    other = Spool(outbox, sync=False)
-    spool.put(records(2), 5.0)
-    assert len(other.next("one", 9)) == 2
-    note(other, "one", 1, sent=1)
-    assert [row.seq for row in spool.next("one", 9)] == [2]
+def test_several_connections_share_one_outbox(outbox_db, outbox, tmp_path):
+    configure_output(outbox_db, tmp_path)
+    other = OutboxDatabase(outbox, durable=False)
+    outbox_db.put(records(2), 5.0)
+    assert len(other.next_batch("one", 9)) == 2
+    record_attempt(other, "one", 1, sent=1)
+    assert [alert.number for alert in outbox_db.next_batch("one", 9)] == [2]
     other.close()
 
 
-def test_nobody_else_can_read_it(spool, outbox):
+def test_outbox_is_readable_by_its_owner_only(outbox_db, outbox):
     assert stat.S_IMODE(outbox.folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((outbox.folder / FILE).stat().st_mode) == 0o600
 
 
-def test_what_is_not_there_or_of_another_version_is_told(outbox):
+def test_missing_outbox_or_other_version_is_reported(outbox):
     with pytest.raises(NetwatchError, match="has no outbox"):
-        Spool(outbox)
-    Spool(outbox, create=True).close()
+        OutboxDatabase(outbox)
+    OutboxDatabase(outbox, create=True).close()
     with sqlite3.connect(outbox.folder / FILE) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(NetwatchError, match="another version"):
-        Spool(outbox)
+        OutboxDatabase(outbox)
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_folder_that_cannot_be_created_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NetwatchError, match="cannot be opened"):
-        Spool(Outbox(tmp_path / "file" / "spool"), create=True)
+        OutboxDatabase(OutboxOptions(tmp_path / "file" / "spool"), create=True)
 
 
 @pytest.mark.parametrize(
     "damage", [b"not a database" * 1000, b"SQLite format 3\0" + b"\xff" * 9000]
 )
-def test_a_damaged_outbox_is_told_and_can_be_set_aside(outbox, damage):
+def test_damaged_outbox_is_reported_and_can_be_set_aside(outbox, damage):
     outbox.folder.mkdir()
     (outbox.folder / FILE).write_bytes(damage)
     with pytest.raises(DamagedError):
-        Spool(outbox, create=True)
+        OutboxDatabase(outbox, create=True)
     aside = set_aside(outbox.folder, 7.0)
     assert aside.read_bytes() == damage
-    Spool(outbox, create=True).close()
+    OutboxDatabase(outbox, create=True).close()
     assert {each.name for each in outbox.folder.iterdir()} == {FILE, aside.name}
 
 
-def test_the_key_is_that_of_the_same_telling_alone():
+def test_deduplication_key_ignores_the_sensor_only():
     one = record(1)
     same = {**one, "sensor": {"name": "other", "version": "9"}}
-    assert key_of(one) == key_of(same) == key_of(dict(reversed(one.items())))
-    assert key_of(one) != key_of({**one, "status": "open"})
-    assert key_of(one) != key_of({**one, "names": []})
-    assert key_of(one).startswith(one["id"])
+    assert (
+        deduplication_key(one)
+        == deduplication_key(same)
+        == deduplication_key(dict(reversed(one.items())))
+    )
+    assert deduplication_key(one) != deduplication_key({**one, "status": "open"})
+    assert deduplication_key(one) != deduplication_key({**one, "names": []})
+    assert deduplication_key(one).startswith(one["id"])
 
 
 @given(st.lists(st.tuples(st.sampled_from(["put", "sent", "tidy"]), st.integers(0, 6))))
 def test_every_alert_is_queued_or_sent_or_dropped(tmp_path_factory, steps):
     folder = tmp_path_factory.mktemp("spool")
-    spool = Spool(Outbox(folder), create=True, sync=False)
-    configured(spool, folder)
+    outbox_db = OutboxDatabase(OutboxOptions(folder), create=True, durable=False)
+    configure_output(outbox_db, folder)
     put = 0
     for step, number in steps:
         if step == "put":
-            spool.put(records(number), float(put))
+            outbox_db.put(records(number), float(put))
             put += number
         elif step == "sent":
-            rows = spool.next("one", number) if number else []
-            if rows:
-                note(spool, "one", rows[-1].seq, sent=len(rows))
+            batch = outbox_db.next_batch("one", number) if number else []
+            if batch:
+                record_attempt(outbox_db, "one", batch[-1].number, sent=len(batch))
         else:
-            spool.tidy(float(number))
-        status = spool.status()[0]
+            outbox_db.clean_up(float(number))
+        status = outbox_db.status()[0]
         assert status.queued + status.sent + status.dropped == put
-    spool.close()
+    outbox_db.close()

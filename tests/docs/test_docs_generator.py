@@ -22,7 +22,7 @@ from netwatch.formats.registry import FORMATS
 from netwatch.protocols import PROTOCOLS
 from netwatch.protocols.quic_packet import VERSIONS
 from netwatch.rules.bans import load_pack
-from netwatch.sinks.table import SINKS
+from netwatch.sinks.registry import SINKS
 
 PARTS = [
     (page, name, arguments)

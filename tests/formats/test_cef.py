@@ -100,7 +100,7 @@ def test_extension_in_full() -> None:
     }
 
 
-def test_keys_are_of_the_standard_or_ours() -> None:
+def test_keys_are_standard_or_prefixed() -> None:
     for alert in (ALERT, FULL_ALERT):
         ours = {key for key in read(alert)[1] if key.startswith("netwatch")}
         assert set(read(alert)[1]) - ours <= DICTIONARY
@@ -116,7 +116,7 @@ def test_ipv6_goes_into_the_custom_addresses() -> None:
 
 
 @pytest.mark.parametrize("key", ["msg", "dvchost", "dhost", "reason", "shost"])
-def test_texts_keep_within_their_limits(key: str) -> None:
+def test_texts_are_truncated_to_their_limits(key: str) -> None:
     long = "y" * 5000
     alert = replace(
         FULL_ALERT,
@@ -131,12 +131,12 @@ def test_texts_keep_within_their_limits(key: str) -> None:
     assert len(header[3]) == 31
 
 
-def test_lists_keep_within_their_limit_and_count_what_is_left_off() -> None:
+def test_lists_are_limited_and_count_omitted_words() -> None:
     names = tuple(f"{number:03d}.{'n' * 250}" for number in range(256))
     _, found = read(replace(FULL_ALERT, names=names))
-    *kept, rest = found["netwatchNames"].split(" ")
-    assert tuple(kept) == names[: len(kept)]
-    assert rest == f"+{256 - len(kept)}"
+    *words, omitted = found["netwatchNames"].split(" ")
+    assert tuple(words) == names[: len(words)]
+    assert omitted == f"+{256 - len(words)}"
     assert 3700 < len(found["netwatchNames"]) <= 4000
 
 
@@ -147,7 +147,7 @@ def test_no_bare_pipe_in_the_extension(text: str) -> None:
 
 
 @given(hostile_records(FULL_ALERT))
-def test_hostile_texts_break_no_record_and_forge_no_field(record) -> None:
+def test_hostile_text_cannot_break_a_record_or_forge_a_field(record) -> None:
     header, found = read_cef(one_line(cef.render(record)))
     assert set(found) == set(read(FULL_ALERT)[1])
     assert header[:3] + header[4:] == ["CEF:0", "netwatch", "netwatch", *read(FULL_ALERT)[0][4:]]

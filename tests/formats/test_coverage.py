@@ -27,17 +27,17 @@ def report(devices: int = 12, limit: int = 20_000) -> CoverageReport:
     return found.report(1234, {"payload-cut": 2, "capture-dropped": 3, "encrypted-ip": 1})
 
 
-def written(kind: str, told: CoverageReport, everything: bool = False) -> tuple[str, bool]:
+def written(kind: str, report: CoverageReport, everything: bool = False) -> tuple[str, bool]:
     out = io.StringIO()
     writer = FORMATS[kind].writer(out)
-    held = writer.coverage(told, everything)
+    expressed = writer.coverage(report, everything)
     writer.end()
-    return out.getvalue(), held
+    return out.getvalue(), expressed
 
 
-def test_the_record_is_whole() -> None:
-    text, held = written("jsonl", report(2))
-    assert held
+def test_record_of_coverage() -> None:
+    text, expressed = written("jsonl", report(2))
+    assert expressed
     assert text.count("\n") == 1
     assert json.loads(text) == {
         "schema": "netwatch.coverage/1",
@@ -72,17 +72,17 @@ def test_the_record_is_whole() -> None:
     }
 
 
-def test_all_devices_stand_in_the_record_whatever_is_wanted() -> None:
+def test_record_lists_all_devices() -> None:
     assert written("jsonl", report(30), False) == written("jsonl", report(30), True)
 
 
-def test_csv_has_no_place_for_it() -> None:
+def test_csv_cannot_express_coverage() -> None:
     assert written("csv", report()) == ("", False)
 
 
-def test_a_table_tells_the_blindest_devices_first() -> None:
-    text, held = written("table", report())
-    assert held
+def test_table_lists_devices_with_most_unnamed_flows_first() -> None:
+    text, expressed = written("table", report())
+    assert expressed
     lines = [line.split() for line in text.splitlines()]
     assert lines[0][:5] == ["network", "device", "flows", "named", "share"]
     assert lines[1] == ["byod", "all", "1", "1", "1", "100", "%"]
@@ -94,20 +94,20 @@ def test_a_table_tells_the_blindest_devices_first() -> None:
     assert len(lines) == 15
 
 
-def test_all_devices_are_told_where_that_is_wanted() -> None:
+def test_table_lists_all_devices_on_request() -> None:
     text, _ = written("table", report(), everything=True)
     assert text.count("10.20.1.") == 12
     assert "10.30.1.1" in text
     assert "more" not in text
 
 
-def test_devices_beyond_the_limit_are_told_together() -> None:
+def test_devices_beyond_the_limit_are_summed_up() -> None:
     rows = list(coverage.report_rows(report(12, 3), everything=False))
     assert ("", "beyond the limit", "75", "10", "13 %", "ech 65") in rows
     assert [row[1] for row in rows if row[0]] == ["all 1", "over 2", ""]
 
 
-def test_a_table_stands_apart_from_alerts() -> None:
+def test_table_is_separated_from_alerts() -> None:
     out = io.StringIO()
     writer = FORMATS["table"].writer(out)
     writer.alert(ALERT)
@@ -115,22 +115,22 @@ def test_a_table_stands_apart_from_alerts() -> None:
     assert "\n\nnetwork  device" in out.getvalue()
 
 
-def test_reasons_come_by_their_number() -> None:
+def test_reasons_are_ordered_by_frequency() -> None:
     found = Coverage()
-    told: list[Visibility] = ["ech", "vpn", "vpn", "named", "no-sni"]
-    for each in told:
+    readings: list[Visibility] = ["ech", "vpn", "vpn", "named", "no-sni"]
+    for each in readings:
         found.add(None, "", each)
     assert coverage.reasons(found.report(0, {}).total) == "vpn 2, ech 1, no-sni 1"
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "table"])
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name.strip()])
-def test_hostile_text_of_an_inventory_breaks_no_line(kind: str, name: str) -> None:
+def test_hostile_text_of_an_inventory_cannot_break_a_line(kind: str, name: str) -> None:
     found = Coverage()
     found.add(HQ, name, "ech")
     text, _ = written(kind, found.report(1, {}))
     unsafe = set("\x1b\x07\r\u202e\u2028\x85\udcff")
     assert not unsafe & set(text)
     if kind == "jsonl":
-        told = name.replace("\udcff", "\\udcff")
-        assert json.loads(text)["networks"][0]["devices"][0]["id"] == told
+        escaped_name = name.replace("\udcff", "\\udcff")
+        assert json.loads(text)["networks"][0]["devices"][0]["id"] == escaped_name

@@ -70,14 +70,14 @@ def test_alerts():
         (ours.ALERT_COLUMNS, jsonl.alert_record(FULL_ALERT)),
     ],
 )
-def test_no_key_of_the_json_record_is_forgotten(columns, record):
+def test_every_key_of_the_json_record_has_a_column(columns, record):
     for key, value in record.items():
         names = [f"{key}_{below}" for below in value] if isinstance(value, dict) else [key]
         assert set(names) <= set(columns)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_stays_one_cell_and_no_formula(text):
+def test_hostile_text_is_one_cell_and_not_a_formula(text):
     (row,) = read([replace(BARE, name=text, source=text)], "observation")
     (alert,) = read([replace(FULL_ALERT, names=(text, "b"), evidence=(EARLIER,))], "alert")
     guard = "'" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and text else ""
@@ -86,13 +86,13 @@ def test_hostile_text_stays_one_cell_and_no_formula(text):
     assert not row["name"].startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
-def test_nothing_written_without_records():
+def test_nothing_is_written_without_records():
     out = io.StringIO()
     ours.CsvWriter(out).end()
     assert out.getvalue() == ""
 
 
-def test_one_stream_holds_one_kind():
+def test_stream_contains_one_kind_of_records():
     writer = ours.CsvWriter(io.StringIO())
     writer.alert(ALERT)
     with pytest.raises(ValueError, match="cannot share"):

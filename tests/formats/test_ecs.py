@@ -110,14 +110,14 @@ def check(document) -> None:
             assert each in ALLOWED.get(path, {each})
 
 
-def told(alert):
+def document_of(alert):
     document = json.loads(one_line(ecs.render(jsonl.alert_record(alert))))
     check(document)
     return document
 
 
 def test_an_alert_in_full() -> None:
-    document = told(FULL_ALERT)
+    document = document_of(FULL_ALERT)
     own = document.pop("netwatch")
     assert document == {
         "@timestamp": "2023-03-10T00:01:40.123456Z",
@@ -193,7 +193,7 @@ def test_an_alert_in_full() -> None:
 
 def test_violations_and_advisories_are_alerts() -> None:
     for verdict in ("violation", "advisory"):
-        document = told(replace(FULL_ALERT, verdict=verdict, exemption=None))
+        document = document_of(replace(FULL_ALERT, verdict=verdict, exemption=None))
         assert document["event"]["kind"] == "alert"
         assert document["event"]["category"] == ["network", "intrusion_detection"]
 
@@ -202,11 +202,11 @@ def test_violations_and_advisories_are_alerts() -> None:
     ("severity", "number"), [("low", 21), ("medium", 47), ("high", 73), ("critical", 99)]
 )
 def test_severities_are_those_that_elastic_maps(severity: str, number: int) -> None:
-    assert told(replace(ALERT, severity=severity))["event"]["severity"] == number
+    assert document_of(replace(ALERT, severity=severity))["event"]["severity"] == number
 
 
-def test_what_is_not_known_is_left_out() -> None:
-    document = told(ALERT)
+def test_unknown_values_are_omitted() -> None:
+    document = document_of(ALERT)
     assert "destination" not in document
     assert "mac" not in document["source"]
     assert "exemption" not in document["netwatch"]
@@ -226,19 +226,19 @@ def test_what_is_not_known_is_left_out() -> None:
         ("tls-cert", "tls.server.x509.alternative_names"),
     ],
 )
-def test_a_name_stands_under_its_protocol(kind, path: str) -> None:
-    document = told(replace(ALERT, evidence=(replace(ITEM, type=kind),)))
+def test_name_is_in_the_field_of_its_protocol(kind, path: str) -> None:
+    document = document_of(replace(ALERT, evidence=(replace(ITEM, type=kind),)))
     assert dict(flat(document))[path] in (ITEM.name, [ITEM.name])
 
 
-def test_an_alias_is_no_question() -> None:
-    assert "dns" not in told(replace(ALERT, evidence=(replace(ITEM, type="dns-cname"),)))
+def test_alias_is_not_a_question() -> None:
+    assert "dns" not in document_of(replace(ALERT, evidence=(replace(ITEM, type="dns-cname"),)))
 
 
-def test_keys_that_are_added_to_the_record_are_told() -> None:
-    assert told(replace(ALERT, extra={"left_out": {"names": 3}}))["netwatch"]["left_out"] == {
-        "names": 3
-    }
+def test_additional_keys_of_the_record_are_included() -> None:
+    assert document_of(replace(ALERT, extra={"left_out": {"names": 3}}))["netwatch"][
+        "left_out"
+    ] == {"names": 3}
 
 
 @pytest.mark.parametrize("obs", [BARE, replace(FULL, dns=None, quic=None), FULL])
@@ -269,10 +269,10 @@ def test_an_observation_of_a_lookup_and_of_a_hello() -> None:
 
 
 @given(hostile_records(FULL_ALERT))
-def test_hostile_texts_break_no_document_and_forge_no_field(record) -> None:
+def test_hostile_text_cannot_break_a_document_or_forge_a_field(record) -> None:
     document = json.loads(one_line(ecs.render(record)))
     check(document)
-    assert dict.fromkeys(dict(flat(document))) == dict.fromkeys(dict(flat(told(FULL_ALERT))))
+    assert dict.fromkeys(dict(flat(document))) == dict.fromkeys(dict(flat(document_of(FULL_ALERT))))
     assert document["event"]["kind"] == "event"
     assert document["netwatch"]["names"] == [shown(name) for name in record["names"]]
     assert document["rule"]["id"] == shown(record["ban"]["id"])

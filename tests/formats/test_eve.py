@@ -62,14 +62,14 @@ RULES = Draft202012Validator(
 root and `alert` are closed, all of `metadata` here are lists of texts as its own are."""
 
 
-def told(alert):
+def event_of(alert):
     event = json.loads(one_line(eve.render(jsonl.alert_record(alert))))
     RULES.validate(event)
     return event
 
 
 def test_an_alert_in_full() -> None:
-    event = told(FULL_ALERT)
+    event = event_of(FULL_ALERT)
     alert = event.pop("alert")
     metadata = alert.pop("metadata")
     assert event == {
@@ -127,11 +127,11 @@ def test_an_alert_in_full() -> None:
 
 def test_severities() -> None:
     severities = ("low", "medium", "high", "critical")
-    found = [told(replace(ALERT, severity=each))["alert"]["severity"] for each in severities]
+    found = [event_of(replace(ALERT, severity=each))["alert"]["severity"] for each in severities]
     assert found == [3, 2, 1, 1]
 
 
-def test_signature_ids_are_from_the_local_range_and_stay() -> None:
+def test_signature_ids_are_local_and_stable() -> None:
     assert eve.signature_id("tiktok", "be-fed-tiktok-2023") == 1319206
     found = {eve.signature_id(app, ban) for app in ("a", "b", "ab") for ban in ("", "b", "bb")}
     assert len(found) == 9
@@ -160,23 +160,23 @@ def test_signature_ids_are_from_the_local_range_and_stay() -> None:
         ("ip-from-dns", {}, None),
     ],
 )
-def test_a_name_stands_under_its_protocol(kind, shows, proto) -> None:
-    event = told(replace(ALERT, evidence=(replace(ITEM, type=kind),)))
+def test_name_is_in_the_field_of_its_protocol(kind, shows, proto) -> None:
+    event = event_of(replace(ALERT, evidence=(replace(ITEM, type=kind),)))
     assert {key: event[key] for key in ("dns", "tls", "quic", "http") if key in event} == shows
     assert event.get("proto") == proto
 
 
-def test_what_is_not_known_is_left_out() -> None:
-    event = told(ALERT)
+def test_unknown_values_are_omitted() -> None:
+    event = event_of(ALERT)
     assert {"vlan", "dest_ip", "community_id", "ether", "tls", "proto"} & set(event) == set()
     assert not any(re.match("exemption|names", key) for key in event["alert"]["metadata"])
 
 
 @given(hostile_records(FULL_ALERT))
-def test_hostile_texts_break_no_event_and_forge_no_field(record) -> None:
+def test_hostile_text_cannot_break_an_event_or_forge_a_field(record) -> None:
     event = json.loads(one_line(eve.render(record)))
     RULES.validate(event)
-    like = told(FULL_ALERT)
+    like = event_of(FULL_ALERT)
     assert list(event) == list(like)
     assert list(event["alert"]["metadata"]) == list(like["alert"]["metadata"])
     assert event["alert"]["severity"] == 3

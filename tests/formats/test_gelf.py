@@ -25,14 +25,14 @@ def check(message) -> None:
         assert len(str(value).encode()) <= 32766
 
 
-def told(alert):
+def message_of(alert):
     message = json.loads(one_line(gelf.render(jsonl.alert_record(alert))))
     check(message)
     return message
 
 
 def test_an_alert_in_full() -> None:
-    message = told(FULL_ALERT)
+    message = message_of(FULL_ALERT)
     assert message["host"] == "sensor-1"
     assert message["timestamp"] == 1678406500.123
     assert message["level"] == 6
@@ -50,8 +50,8 @@ def test_an_alert_in_full() -> None:
     assert message["_netwatch_packet"] == 21
 
 
-def test_what_is_not_known_is_left_out() -> None:
-    message = told(ALERT)
+def test_unknown_values_are_omitted() -> None:
+    message = message_of(ALERT)
     absent = {
         "_source_mac",
         "_destination_ip",
@@ -65,22 +65,27 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def test_levels() -> None:
     severities = ("low", "medium", "high", "critical")
-    assert [told(replace(ALERT, severity=each))["level"] for each in severities] == [5, 4, 3, 2]
+    assert [message_of(replace(ALERT, severity=each))["level"] for each in severities] == [
+        5,
+        4,
+        3,
+        2,
+    ]
 
 
-def test_no_text_is_longer_than_a_term_may_be() -> None:
+def test_texts_are_limited_to_the_length_of_a_term() -> None:
     names = tuple(f"{number:03d}\N{FULLWIDTH LATIN SMALL LETTER N}" * 60 for number in range(256))
     items = tuple(replace(ITEM, name=name) for name in names)
-    message = told(replace(FULL_ALERT, names=names, evidence=items))
+    message = message_of(replace(FULL_ALERT, names=names, evidence=items))
     assert message["_netwatch_names"].startswith(f"{names[0]} {names[1]} ")
     assert re.search(r" \+\d+$", message["_netwatch_names"])
 
 
 @given(hostile_records(FULL_ALERT))
-def test_hostile_texts_break_no_message_and_forge_no_field(record) -> None:
+def test_hostile_text_cannot_break_a_message_or_forge_a_field(record) -> None:
     message = json.loads(one_line(gelf.render(record)))
     check(message)
-    assert list(message) == list(told(FULL_ALERT))
+    assert list(message) == list(message_of(FULL_ALERT))
     assert message["_alert_category"] == "exempt"
     assert message["_netwatch_device_id"] == shown(record["device"]["id"])
     assert message["_netwatch_name"] == shown(record["evidence"][0]["name"])

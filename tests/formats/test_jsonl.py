@@ -10,7 +10,7 @@ from netwatch.formats import jsonl
 from netwatch.formats.values import observation_community_id
 
 
-def test_an_observation_leaves_out_what_is_not_known():
+def test_observation_omits_unknown_values():
     assert jsonl.observation_record(BARE) == {
         "time": "2023-03-10T00:00:00.123456Z",
         "evidence": "dns-query",
@@ -24,7 +24,7 @@ def test_an_observation_leaves_out_what_is_not_known():
     }
 
 
-def test_an_observation_tells_all_that_is_known():
+def test_observation_in_full():
     assert jsonl.observation_record(FULL) == {
         "time": "2023-03-10T00:00:00.123456Z",
         "evidence": "dns-answer",
@@ -53,14 +53,14 @@ def test_an_observation_tells_all_that_is_known():
     }
 
 
-def test_an_observation_leaves_out_what_a_protocol_did_not_tell():
+def test_observation_omits_unknown_protocol_details():
     record = jsonl.observation_record(replace(BARE, dns=DnsInfo("A"), tls=TlsInfo("1.2"), vlan=0))
     assert record["dns"] == {"type": "A"}
     assert record["tls"] == {"version": "1.2"}
     assert record["vlan"] == 0
 
 
-def test_an_alert_has_every_key_in_order():
+def test_alert_has_every_key_in_order():
     record = jsonl.alert_record(ALERT)
     assert list(record) == [
         "schema",
@@ -157,7 +157,7 @@ def test_an_alert_in_full():
     }
 
 
-def test_extra_keys_follow_and_replace_nothing():
+def test_extra_keys_follow_and_replace_none():
     record = jsonl.alert_record(replace(ALERT, extra={"site": "north", "id": "forged"}))
     assert list(record)[-1] == "site"
     assert record["id"] == ALERT.id
@@ -176,18 +176,18 @@ def lines(records, write):
     return text.splitlines()
 
 
-def test_one_compact_line_each():
+def test_each_record_is_one_compact_line():
     first, second = lines([BARE, FULL], "observation")
     assert first.startswith('{"time":"2023-03-10T00:00:00.123456Z","evidence":"dns-query",')
     assert json.loads(second) == jsonl.observation_record(FULL)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_names_come_back_from_one_line(text):
-    told = text.replace("\udcff", "\\udcff")  # strict readers refuse half a surrogate pair
+def test_hostile_names_are_read_back_from_one_line(text):
+    decoded = text.replace("\udcff", "\\udcff")  # strict readers refuse half a surrogate pair
     (line,) = lines([replace(BARE, name=text, source=text)], "observation")
     record = json.loads(line)
-    assert (record["name"], record["source"]) == (told, told)
+    assert (record["name"], record["source"]) == (decoded, decoded)
     hostile = replace(
         FULL_ALERT,
         names=(text,),
@@ -196,10 +196,10 @@ def test_hostile_names_come_back_from_one_line(text):
     )
     (line,) = lines([hostile], "alert")
     record = json.loads(line)
-    assert record["names"] == [told]
-    assert record["evidence"][0]["name"] == record["device"]["hostname"] == told
+    assert record["names"] == [decoded]
+    assert record["evidence"][0]["name"] == record["device"]["hostname"] == decoded
 
 
-def test_letters_of_any_script_stay_readable():
+def test_letters_of_every_script_are_readable():
     (line,) = lines([replace(BARE, source="B\u00fcro.pcap")], "observation")
     assert "B\u00fcro.pcap" in line

@@ -76,21 +76,21 @@ def test_attributes_in_full() -> None:
     }
 
 
-def test_keys_are_predefined_or_ours() -> None:
+def test_keys_are_predefined_or_prefixed() -> None:
     for alert in (ALERT, FULL_ALERT):
         assert {key for key in read(alert)[1] if not key.startswith("nw")} <= PREDEFINED
 
 
 def test_severity_is_that_of_the_ban_unless_exempt() -> None:
-    told = {
+    severities = {
         severity: read(replace(ALERT, severity=severity))[1]["sev"]
         for severity in ("low", "medium", "high", "critical")
     }
-    assert told == {"low": "3", "medium": "5", "high": "8", "critical": "10"}
+    assert severities == {"low": "3", "medium": "5", "high": "8", "critical": "10"}
 
 
 @given(hostile_records(FULL_ALERT))
-def test_hostile_texts_break_no_record_and_forge_no_field(record) -> None:
+def test_hostile_text_cannot_break_a_record_or_forge_a_field(record) -> None:
     header, found = read_leef(one_line(leef.render(record)))
     assert set(found) == set(read(FULL_ALERT)[1])
     assert header[4:] == ["ban-exempt", "^"]

@@ -15,7 +15,7 @@ SIEM = ("ecs", "ocsf", "eve", "cef", "leef", "gelf")
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_what_is_written_is_what_outputs_send(name: str) -> None:
+def test_writers_and_outputs_render_the_same_lines(name: str) -> None:
     out = io.StringIO()
     writer = FORMATS[name].writer(out)
     writer.begin("alerts")
@@ -32,20 +32,20 @@ def test_what_is_written_is_what_outputs_send(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SIEM if name not in OBSERVATION_FORMATS])
-def test_formats_of_alerts_refuse_observations(name: str) -> None:
+def test_formats_for_alerts_only_reject_observations(name: str) -> None:
     with pytest.raises(ValueError, match="alerts only"):
         FORMATS[name].writer(io.StringIO()).observation(BARE)
 
 
 @pytest.mark.parametrize("name", SIEM)
-def test_formats_for_a_siem_have_no_place_for_coverage(name: str) -> None:
+def test_formats_for_siems_cannot_express_coverage(name: str) -> None:
     out = io.StringIO()
     assert not FORMATS[name].writer(out).coverage(Coverage().report(0, {}), everything=False)
     assert out.getvalue() == ""
 
 
 @given(hostile_records(FULL_ALERT))
-def test_a_row_of_csv_keeps_its_columns(record) -> None:
+def test_hostile_text_cannot_shift_csv_columns(record) -> None:
     line = one_line(RENDERERS["csv"](record))
     (row,) = csv.reader([line], strict=True)
     assert len(row) == len(COLUMNS)

@@ -27,22 +27,22 @@ def captions(attribute: str) -> dict[int, str]:
     return {int(number): value["caption"] for number, value in enum.items()}
 
 
-def told(alert):
+def finding_of(alert):
     finding = json.loads(one_line(ocsf.render(jsonl.alert_record(alert))))
     validator().validate(finding)
     return finding
 
 
 @pytest.mark.parametrize("alert", [ALERT, FULL_ALERT], ids=["bare", "full"])
-def test_the_schema_takes_it(alert) -> None:
-    finding = told(alert)
+def test_finding_is_valid_by_the_schema(alert) -> None:
+    finding = finding_of(alert)
     assert finding["type_uid"] == finding["class_uid"] * 100 + finding["activity_id"]
     for attribute in ("activity", "severity", "confidence", "status", "action", "disposition"):
         caption = "activity_name" if attribute == "activity" else attribute
         assert captions(f"{attribute}_id")[finding[f"{attribute}_id"]] == finding[caption]
 
 
-def test_the_schema_refuses_what_is_none_of_its_own() -> None:
+def test_schema_rejects_unknown_keys() -> None:
     assert not validator().is_valid(
         {**ocsf.detection_finding(jsonl.alert_record(ALERT)), "verdict": "x"}
     )
@@ -52,7 +52,7 @@ def test_the_schema_refuses_what_is_none_of_its_own() -> None:
     ("status", "type_uid"), [("open", 200401), ("update", 200402), ("closed", 200403)]
 )
 def test_status_is_the_activity(status, type_uid: int) -> None:
-    finding = told(replace(ALERT, status=status))
+    finding = finding_of(replace(ALERT, status=status))
     assert finding["type_uid"] == type_uid
     assert finding["status"] == "New"
     assert finding["metadata"]["uid"] == f"3f1c-{status}-confirmed"
@@ -61,28 +61,32 @@ def test_status_is_the_activity(status, type_uid: int) -> None:
 
 def test_severity_and_confidence() -> None:
     severities = ("low", "medium", "high", "critical")
-    assert [told(replace(ALERT, severity=each))["severity_id"] for each in severities] == [
+    assert [finding_of(replace(ALERT, severity=each))["severity_id"] for each in severities] == [
         2,
         3,
         4,
         5,
     ]
     grades = ("possible", "probable", "confirmed")
-    assert [told(replace(ALERT, confidence=each))["confidence_id"] for each in grades] == [1, 2, 3]
+    assert [finding_of(replace(ALERT, confidence=each))["confidence_id"] for each in grades] == [
+        1,
+        2,
+        3,
+    ]
 
 
-def test_an_exemption_alerts_nobody() -> None:
-    finding = told(FULL_ALERT)
+def test_exempt_contact_is_not_an_alert() -> None:
+    finding = finding_of(FULL_ALERT)
     assert finding["is_alert"] is False
     assert (finding["severity"], finding["status"]) == ("Informational", "Suppressed")
     assert finding["disposition"] == "Logged"
     assert finding["unmapped"]["exemption"]["approved_by"] == "CISO"
-    assert told(ALERT)["is_alert"] is True
-    assert told(ALERT)["disposition"] == "Detected"
+    assert finding_of(ALERT)["is_alert"] is True
+    assert finding_of(ALERT)["disposition"] == "Detected"
 
 
 def test_who_what_when_and_which_rule() -> None:
-    finding = told(FULL_ALERT)
+    finding = finding_of(FULL_ALERT)
     assert (finding["start_time"], finding["time"]) == (1678406400123, 1678406500123)
     assert finding["duration"] == 100_000
     assert finding["count"] == 5
@@ -110,7 +114,7 @@ def test_who_what_when_and_which_rule() -> None:
 
 
 def test_evidence_servers_and_flows() -> None:
-    finding = told(FULL_ALERT)
+    finding = finding_of(FULL_ALERT)
     by_name: dict[str, list] = {}
     for entry in finding["evidences"]:
         by_name.setdefault(entry["name"], []).append(entry)
@@ -132,7 +136,7 @@ def test_evidence_servers_and_flows() -> None:
 
 def test_personal_devices_and_added_keys() -> None:
     device = replace(ALERT.device, device_class="personal")
-    finding = told(
+    finding = finding_of(
         replace(ALERT, device=device, evidence=(ITEM,), extra={"left_out": {"names": 1}})
     )
     assert finding["device"]["is_personal"] is True
@@ -140,9 +144,9 @@ def test_personal_devices_and_added_keys() -> None:
 
 
 @given(hostile_records(FULL_ALERT))
-def test_hostile_texts_break_no_finding_and_forge_no_field(record) -> None:
+def test_hostile_text_cannot_break_a_finding_or_forge_a_field(record) -> None:
     finding = json.loads(one_line(ocsf.render(record)))
-    assert list(finding) == list(told(FULL_ALERT))
+    assert list(finding) == list(finding_of(FULL_ALERT))
     assert finding["is_alert"] is False
     assert finding["unmapped"]["names"] == [shown(name) for name in record["names"]]
     assert finding["policy"]["uid"] == shown(record["ban"]["id"])
@@ -151,5 +155,5 @@ def test_hostile_texts_break_no_finding_and_forge_no_field(record) -> None:
 
 
 @given(hostile_records(ALERT))
-def test_the_schema_takes_hostile_texts(record) -> None:
+def test_findings_with_hostile_text_are_valid_by_the_schema(record) -> None:
     validator().validate(json.loads(ocsf.render(record)))

@@ -46,7 +46,7 @@ def scanned(*arguments: str, capsys) -> list:
     return [json.loads(line) for line in io.StringIO(capsys.readouterr().out)]
 
 
-def test_samples_are_as_the_schemas_say(capsys) -> None:
+def test_sample_records_are_valid(capsys) -> None:
     *alerts, report = scanned("scan", str(ROOT / "pcaps"), "--coverage", capsys=capsys)
     observations = scanned("names", str(ROOT / "pcaps"), capsys=capsys)
     assert len(alerts) > 10
@@ -63,13 +63,13 @@ def test_alerts(alert, status) -> None:
     validator("alert").validate(record)
 
 
-def test_alerts_that_are_not_whole() -> None:
+def test_shortened_alerts_are_valid() -> None:
     extra = {"left_out": {"names": 3}, "evidence_file": "proof/a.pcapng"}
     names = tuple(f"{number}.tiktok.com" for number in range(200))
     record = jsonl.alert_record(replace(FULL_ALERT, **IDENTIFIED, names=names, extra=extra))
-    told = json.loads(render_within(json_line, record, 3000))
-    assert "shortened" in told
-    validator("alert").validate(told)
+    shortened = json.loads(render_within(json_line, record, 3000))
+    assert "shortened" in shortened
+    validator("alert").validate(shortened)
 
 
 @pytest.mark.parametrize("obs", [BARE, FULL], ids=["bare", "full"])
@@ -89,13 +89,13 @@ def test_coverage() -> None:
     ("key", "value"),
     [("status", "new"), ("first_seen", "2023-03-10 00:00"), ("id", 7), ("names", None)],
 )
-def test_the_schema_refuses_what_is_wrong(key: str, value: object) -> None:
+def test_schema_rejects_invalid_records(key: str, value: object) -> None:
     record = jsonl.alert_record(replace(FULL_ALERT, **IDENTIFIED))
     assert not validator("alert").is_valid({**record, key: value})
     assert not validator("alert").is_valid({k: v for k, v in record.items() if k != key})
 
 
-def test_readers_may_be_given_more_keys() -> None:
+def test_schema_allows_additional_keys() -> None:
     record = jsonl.alert_record(replace(ALERT, **IDENTIFIED, extra={"later": 1}))
     Draft202012Validator(json.loads(text("alert"))).validate(record)
 
@@ -110,7 +110,7 @@ def as_text(value):
 
 
 @given(hostile_records(replace(FULL_ALERT, **IDENTIFIED)))
-def test_hostile_texts_break_no_record_and_forge_no_field(record) -> None:
+def test_hostile_text_cannot_break_a_record_or_forge_a_field(record) -> None:
     found = json.loads(one_line(json_line(record)))
     validator("alert").validate(found)
     assert found == as_text(record)

@@ -24,41 +24,41 @@ LONG = jsonl.alert_record(
 
 @pytest.mark.parametrize("name", RENDERERS)
 @pytest.mark.parametrize("limit", [65_000, 8192, 5000])
-def test_what_is_too_long_is_told_shorter(name: str, limit: int) -> None:
+def test_long_record_is_shortened(name: str, limit: int) -> None:
     line = render_within(RENDERERS[name], LONG, limit)
     assert len(line.encode()) <= limit
     assert NAMES[-1] in line  # the strongest evidence
 
 
-def test_what_fits_is_as_it_was() -> None:
+def test_record_that_fits_is_unchanged() -> None:
     record = jsonl.alert_record(FULL_ALERT)
     line = RENDERERS["jsonl"](record)
     assert render_within(RENDERERS["jsonl"], record, len(line.encode())) == line
 
 
-def test_what_is_left_off_is_counted() -> None:
-    told = json.loads(render_within(RENDERERS["jsonl"], LONG, 8192))
-    left_off = told["shortened"]
+def test_removed_entries_are_counted() -> None:
+    shortened = json.loads(render_within(RENDERERS["jsonl"], LONG, 8192))
+    removed = shortened["shortened"]
     for name in ("names", "evidence", "destinations", "community_ids"):
-        assert len(told[name]) + left_off.get(name, 0) == len(LONG[name])
-    kept = sum(item["count"] for item in told["evidence"])
-    assert kept + left_off["sightings"] == sum(item["count"] for item in LONG["evidence"])
-    assert told["evidence"][0] == LONG["evidence"][0]
-    assert told["evidence"][-1]["name"] == told["names"][-1] == NAMES[-1]
+        assert len(shortened[name]) + removed.get(name, 0) == len(LONG[name])
+    retained = sum(item["count"] for item in shortened["evidence"])
+    assert retained + removed["sightings"] == sum(item["count"] for item in LONG["evidence"])
+    assert shortened["evidence"][0] == LONG["evidence"][0]
+    assert shortened["evidence"][-1]["name"] == shortened["names"][-1] == NAMES[-1]
 
 
-def test_sightings_stay_those_of_the_whole() -> None:
-    told = json.loads(render_within(RENDERERS["ocsf"], LONG, 16_000))
-    assert told["count"] == 200 * EARLIER.count + LEAD.count
+def test_sightings_include_removed_evidence() -> None:
+    shortened = json.loads(render_within(RENDERERS["ocsf"], LONG, 16_000))
+    assert shortened["count"] == 200 * EARLIER.count + LEAD.count
 
 
-def test_what_cannot_be_short_enough_is_as_short_as_it_can_be() -> None:
-    told = json.loads(render_within(RENDERERS["jsonl"], LONG, 10))
-    assert [len(told[name]) for name in ("names", "evidence", "destinations")] == [1, 1, 1]
-    assert told["evidence"][0]["name"] == told["names"][0] == NAMES[-1]
+def test_record_that_cannot_fit_is_as_short_as_possible() -> None:
+    shortened = json.loads(render_within(RENDERERS["jsonl"], LONG, 10))
+    assert [len(shortened[name]) for name in ("names", "evidence", "destinations")] == [1, 1, 1]
+    assert shortened["evidence"][0]["name"] == shortened["names"][0] == NAMES[-1]
 
 
-def test_the_record_itself_is_left_alone() -> None:
+def test_input_record_is_not_modified() -> None:
     before = json.dumps(LONG)
     render_within(RENDERERS["jsonl"], LONG, 4000)
     assert json.dumps(LONG) == before

@@ -55,7 +55,7 @@ def test_observations_line_up():
     ]
 
 
-def test_a_long_cell_moves_what_comes_after_it():
+def test_long_cell_shifts_the_following_cells():
     long = "x" * 60
     lines = write([BARE, replace(FULL, name=long), BARE], "observation").splitlines()
     assert long in lines[1]
@@ -64,7 +64,7 @@ def test_a_long_cell_moves_what_comes_after_it():
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_names_stay_on_their_line(text):
+def test_hostile_name_cannot_break_its_line(text):
     shown = write([replace(BARE, name=text)], "observation")
     assert shown.count("\n") == 1
     assert escaped(text) in shown
@@ -103,7 +103,7 @@ def test_an_alert_in_full():
     }
 
 
-def test_what_is_not_known_or_said_already_is_left_out():
+def test_unknown_and_repeated_values_are_omitted():
     record = replace(
         ALERT, device=replace(ALERT.device, id="10.20.0.7"), last_seen=ALERT.first_seen
     )
@@ -117,7 +117,7 @@ def test_an_open_incident_says_so():
     assert "open" in columns(write([replace(ALERT, status="open")], "alert"))["verdict"]
 
 
-def test_a_table_without_a_terminal_is_plain_and_of_fixed_width(environment):
+def test_table_without_a_terminal_is_plain_and_has_a_fixed_width(environment):
     environment.setenv("COLUMNS", "40")
     text = write([ALERT, FULL_ALERT], "alert")
     assert "\x1b" not in text
@@ -150,13 +150,13 @@ def test_colours_are_for_terminals(environment, kind):
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", write([record], kind, Terminal()))
 
 
-def test_observations_are_the_same_but_for_the_colours():
+def test_colours_are_the_only_difference_on_a_terminal():
     plain = write([BARE, FULL], "observation")
     assert ANSI.sub("", write([BARE, FULL], "observation", Terminal())) == plain
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_writes_while_records_come(name):
+def test_every_format_writes_alerts_immediately(name):
     out = io.StringIO()
     writer = FORMATS[name].writer(out)
     writer.alert(FULL_ALERT)
@@ -164,7 +164,7 @@ def test_every_format_writes_while_records_come(name):
 
 
 @pytest.mark.parametrize("name", OBSERVATION_FORMATS)
-def test_formats_of_observations_write_while_they_come(name):
+def test_every_format_writes_observations_immediately(name):
     out = io.StringIO()
     FORMATS[name].writer(out).observation(BARE)
     assert BARE.name in out.getvalue()

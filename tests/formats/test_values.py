@@ -22,11 +22,11 @@ from netwatch.formats import values
         (9, "2023-03-10T00:00:00.123456789Z"),
     ],
 )
-def test_times_have_the_digits_asked_for(digits, text):
+def test_times_have_the_requested_digits(digits, text):
     assert values.rfc3339(TIME, digits) == text
 
 
-def test_the_ends_of_time():
+def test_extreme_times():
     assert values.rfc3339(0, 9) == "1970-01-01T00:00:00.000000000Z"
     assert values.rfc3339(10**9 - 1, 0) == "1970-01-01T00:00:00Z"
     assert values.rfc3339((1 << 63) - 1, 9) == "2262-04-11T23:47:16.854775807Z"
@@ -53,14 +53,14 @@ DANGEROUS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_tamed(text):
+def test_hostile_text_is_escaped(text):
     shown = values.escaped(text)
     assert not {unicodedata.category(char) for char in shown} & DANGEROUS
     shown.encode("utf-8")
 
 
 @given(st.text())
-def test_what_is_escaped_reads_back_from_json(text):
+def test_escaped_text_decodes_as_json(text):
     encoded = json.dumps(text, ensure_ascii=False)
     shown = values.escaped(encoded)
     assert json.loads(shown) == json.loads(encoded)
@@ -68,17 +68,17 @@ def test_what_is_escaped_reads_back_from_json(text):
 
 
 @pytest.mark.parametrize("text", ["tiktok.com", "B\u00fcro 7", "\u6296\u97f3", "a\\.b", ""])
-def test_ordinary_text_stays_as_it_is(text):
+def test_ordinary_text_is_unchanged(text):
     assert values.escaped(text) == text
 
 
 @given(st.integers(0, 4_102_444_800 * 10**9), st.integers(0, 9))
-def test_times_come_back(time, digits):
+def test_times_are_parsed_back(time, digits):
     assert values.epoch_ns(values.rfc3339(time, digits)) == time - time % 10 ** (9 - digits)
 
 
 @given(st.text() | st.text("\\u0123456789abcdef|^ \n\udcff"))
-def test_plain_text_can_be_told_from_what_was_escaped(text):
+def test_escaped_text_is_unambiguous(text):
     written = values.escape_for(text, "|^")
     assert one_line(f"x{written}")
     assert not set("|^") & set(written)
@@ -86,25 +86,25 @@ def test_plain_text_can_be_told_from_what_was_escaped(text):
     assert unescaped(written) == whole(text)
 
 
-def test_plain_text_stays_readable():
+def test_readable_text_is_unchanged():
     assert values.escape_for("B\u00fcro \\032 x") == "B\u00fcro \\032 x"
     assert values.escape_for("a\nb|c") == "a\\u000ab|c"
     assert values.escape_for("\\u202e") == "\\u005cu202e"
     assert values.escape_for(" ") == "\\u0020"
 
 
-def test_words_that_do_not_fit_are_counted():
+def test_omitted_words_are_counted():
     assert values.join_words(["a", "b c", "|"], 100, "|") == "a b\\u0020c \\u007c"
     assert values.join_words(["aaaa"] * 9, 30) == "aaaa aaaa aaaa aaaa +5"
     assert values.join_words([], 30) == ""
 
 
-def test_a_cut_text_says_so():
+def test_truncated_text_is_marked():
     assert values.truncate("abcdefgh", 8) == "abcdefgh"
     assert values.truncate("abcdefghi", 8) == "abcde..."
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_line_of_json_is_read_by_strict_readers(text):
+def test_json_line_is_valid_for_strict_readers(text):
     line = one_line(values.json_line({"x": [text]}))
     assert json.loads(line) == {"x": [shown(text)]}

@@ -1,5 +1,5 @@
-"""Runs every receiver that is there through every format and every fault, and writes what
-arrived into the tables of ``docs/siem/README.md``.
+"""Runs every installed receiver through every format and every fault, and writes the counts of
+received alerts into the tables of ``docs/siem/README.md``.
 
     python tests/sinks/report.py                # all; needs what `.ci/run` installs
     python tests/sinks/report.py nats bulk      # some, to look at: nothing is written
@@ -15,13 +15,23 @@ from pathlib import Path
 
 import pytest
 import trustme
-from support.delivery_scenarios import FAULTS, SOME, Outcome, Run, applies, down, forms, nothing
+from support.delivery_scenarios import (
+    FAULTS,
+    SOME,
+    Outcome,
+    Run,
+    applies,
+    down,
+    formats_of,
+    no_fault,
+)
 from support.made_deliveries import Certificates, Deliveries
 from support.paths import ROOT
 from support.receiver_harness import RECEIVERS
 
+from netwatch.core.text import quantity
+from netwatch.delivery.output import OutboxOptions
 from netwatch.formats.registry import RENDERERS
-from netwatch.sinks.base import Outbox
 
 PAGE = ROOT / "docs" / "siem" / "README.md"
 MARKS = "<!-- written by tests/sinks/report.py -->", "<!-- to here -->"
@@ -34,12 +44,13 @@ TABLES = (
         *("credentials refused", "one alert refused", "half-failed bulk"),
     ),
 )
-"""The faults of each table, by the heads of their columns."""
+"""The faults of each table, by the titles of their columns."""
 
 
-def attempt(receiver: str, scenario: Callable[[Run], Outcome], form: str) -> tuple[str, str]:
-    """The receiver's name, and alerts in and out, with repetitions and losses where there
-    are any."""
+def run_scenario(
+    receiver_id: str, scenario: Callable[[Run], Outcome], format_name: str
+) -> tuple[str, str]:
+    """The receiver's name and the cell of the table."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "certificates").mkdir()
@@ -48,101 +59,106 @@ def attempt(receiver: str, scenario: Callable[[Run], Outcome], form: str) -> tup
         certificates = Certificates(
             authority, folder / "certificates" / "ca.pem", folder / "certificates"
         )
-        there = RECEIVERS[receiver](folder, certificates)
-        deliver = Deliveries(Outbox(folder / "spool"), [], [])
+        receiver = RECEIVERS[receiver_id](folder, certificates)
+        deliver = Deliveries(OutboxOptions(folder / "spool"), [], [])
         try:
-            outcome = scenario(Run(there, deliver, folder, certificates, form))
+            outcome = scenario(Run(receiver, deliver, folder, certificates, format_name))
         finally:
             for delivery in deliver.made:
                 delivery.stop(60)
-            getattr(there, "end", there.stop)()
-    return there.name, told(outcome)
+            getattr(receiver, "end", receiver.stop)()
+    return receiver.name, cell(outcome)
 
 
-def told(outcome: Outcome) -> str:
-    """``300 → 300``, with what was repeated, refused or strange behind."""
-    text = f"{outcome.put:,} → {outcome.arrived:,}"
+def cell(outcome: Outcome) -> str:
+    """``300 → 300``, followed by dead letters, duplicates and unexpected lines if there are any."""
+    text = f"{outcome.put:,} → {outcome.received:,}"
     if outcome.dead:
-        text += f", {outcome.dead:,} dead"
-    if outcome.repeated:
-        text += f", {outcome.repeated:,} twice"
-    return text + (f", {outcome.strange:,} strange" if outcome.strange else "")
+        text += f", {quantity(outcome.dead, 'dead letter')}"
+    if outcome.duplicates:
+        text += f", {quantity(outcome.duplicates, 'duplicate')}"
+    return text + (f", {outcome.unexpected:,} unexpected" if outcome.unexpected else "")
 
 
 def rows(receivers: Sequence[str]) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """For each receiver its name, the cells of its formats, and those of its faults."""
     for receiver in receivers:
-        first = forms(receiver)[0]
+        first_format = formats_of(receiver)[0]
         try:
-            name, thousand = attempt(receiver, lambda run: nothing(run, THOUSAND), first)
+            name, thousand = run_scenario(
+                receiver, lambda run: no_fault(run, THOUSAND), first_format
+            )
         except pytest.skip.Exception as reason:
             print(f"{receiver}: {reason}", file=sys.stderr)
             continue
         cells = [thousand]
-        for form in list(RENDERERS)[1:]:
-            takes = form in forms(receiver)
-            some = attempt(receiver, lambda run: nothing(run, FEW), form)[1] if takes else "-"
-            cells.append(some)
-        faults = {
-            fault: attempt(receiver, FAULTS[fault], first)[1] if applies(receiver, fault) else "-"
-            for columns in TABLES
-            for fault in columns
-        }
+        for format_name in list(RENDERERS)[1:]:
+            text = "-"
+            if format_name in formats_of(receiver):
+                _, text = run_scenario(receiver, lambda run: no_fault(run, FEW), format_name)
+            cells.append(text)
+        faults = {}
+        for fault in (fault for columns in TABLES for fault in columns):
+            faults[fault] = "-"
+            if applies(receiver, fault):
+                _, faults[fault] = run_scenario(receiver, FAULTS[fault], first_format)
         print(name, *cells, *faults.values(), sep=" | ", file=sys.stderr, flush=True)
         yield name, cells, faults
 
 
-def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *body]
+    lines = [header, ["---"] * len(header), *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def ten_minutes() -> str:
-    """A table of what arrived behind ten minutes, by the usual times between attempts."""
-    found: dict[str, tuple[str, str]] = {}
+    """A table of what was received after ten real minutes, with the default delays."""
+    results: dict[str, tuple[str, str]] = {}
 
-    def one(receiver: str) -> None:
+    def run_one(receiver: str) -> None:
         try:
-            found[receiver] = attempt(receiver, lambda run: down(run, 1), forms(receiver)[0])
+            results[receiver] = run_scenario(
+                receiver, lambda run: down(run, 1), formats_of(receiver)[0]
+            )
         except pytest.skip.Exception as reason:
             print(f"{receiver}: {reason}", file=sys.stderr)
 
-    those = [each for each in RECEIVERS if applies(each, "down for 10 minutes")]
-    threads = [threading.Thread(target=one, args=(each,)) for each in those]
+    receivers = [receiver for receiver in RECEIVERS if applies(receiver, "down for 10 minutes")]
+    threads = [threading.Thread(target=run_one, args=(receiver,)) for receiver in receivers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == len(those), set(those) - set(found)
-    return table(["receiver", f"down for 600 s, {SOME} alerts"], [found[each] for each in those])
+    assert len(results) == len(receivers), set(receivers) - set(results)
+    header = ["receiver", f"down for 600 s, {SOME} alerts"]
+    return table(header, [results[receiver] for receiver in receivers])
 
 
 def write(marks: tuple[str, str], text: str) -> None:
-    """Put a text between two marks of the page."""
-    before, there, rest = PAGE.read_text(encoding="utf-8").partition(marks[0])
+    """Replace the text between two marks of the page."""
+    before, start, rest = PAGE.read_text(encoding="utf-8").partition(marks[0])
     _, end, after = rest.partition(marks[1])
-    assert there, marks
+    assert start, marks
     assert end, marks
-    written = f"{before}{marks[0]}\n\n{text}\n{marks[1]}{after}"
-    PAGE.write_text(written, encoding="utf-8")
+    PAGE.write_text(f"{before}{marks[0]}\n\n{text}\n{marks[1]}{after}", encoding="utf-8")
 
 
-def main(receivers: Sequence[str]) -> None:
-    """Run, and write where all were run."""
+def main(arguments: Sequence[str]) -> None:
+    """Run the scenarios, and write the tables if all receivers were run."""
     os.environ["HEC_TOKEN"] = "secret-of-the-collector"
-    if receivers == ["--ten-minutes"]:
+    if arguments == ["--ten-minutes"]:
         slow = ten_minutes()
         print(slow)
         write(SLOW_MARKS, slow)
         return
-    found = list(rows(receivers or list(RECEIVERS)))
-    tables = [table(["receiver", *RENDERERS], [[name, *cells] for name, cells, _ in found])]
+    results = list(rows(arguments or list(RECEIVERS)))
+    tables = [table(["receiver", *RENDERERS], [[name, *cells] for name, cells, _ in results])]
     for columns in TABLES:
-        body = [[name, *(faults[each] for each in columns)] for name, _, faults in found]
-        met = [line for line in body if set(line[1:]) != {"-"}]
-        tables.append(table(["receiver", *columns], met))
-    if receivers:
+        body = [[name, *(faults[fault] for fault in columns)] for name, _, faults in results]
+        applicable = [line for line in body if set(line[1:]) != {"-"}]
+        tables.append(table(["receiver", *columns], applicable))
+    if arguments:
         print("\n".join(tables))
     else:
         write(MARKS, "\n".join(tables))

@@ -3,13 +3,13 @@ import sys
 
 import pytest
 from support.documents import ROOT, rows
-from support.receivers import needs
+from support.receivers import require_programs
 
 
 @pytest.mark.parametrize("receiver", ["rsyslog", "bulk", "file"])
 def test_the_bench_delivers_all_and_prints_a_row(receiver):
     if receiver == "rsyslog":
-        needs("rsyslogd")
+        require_programs("rsyslogd")
     command = [sys.executable, str(ROOT / "bench" / "delivery.py"), "--alerts", "300"]
     done = subprocess.run(
         [*command, "--receiver", receiver], capture_output=True, text=True, timeout=120

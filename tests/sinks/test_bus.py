@@ -1,15 +1,15 @@
-"""NATS and Kafka: what is particular to them."""
+"""What is particular to NATS and Kafka."""
 
 import json
 
 import pytest
 from support.faulty_proxy import Proxy
 from support.made_alerts import output, record, records
-from support.receiver_harness_bus import Kafka, Nats, Signed, Tansu
-from support.receivers import free_port, until
+from support.receiver_harness_bus import Kafka, Nats, SaslTansu, Tansu
+from support.receivers import free_port, wait_until
 
-from netwatch.delivery.outbox import key_of
-from netwatch.delivery.worker import Timing
+from netwatch.delivery.outbox import deduplication_key
+from netwatch.delivery.worker import RetryTiming
 from netwatch.sinks.kafka import MECHANISMS
 
 
@@ -29,7 +29,7 @@ def kafka(tmp_path, certificates):
     receiver.end()
 
 
-def test_a_stream_drops_what_is_sent_again(nats, deliver, tmp_path):
+def test_stream_drops_duplicates(nats, deliver, tmp_path):
     delivery = deliver(output(tmp_path, **nats.keys(nats.port)))
     delivery.put(*records(20))
     delivery.put(*records(20))
@@ -38,36 +38,38 @@ def test_a_stream_drops_what_is_sent_again(nats, deliver, tmp_path):
     assert [json.loads(each)["id"] for each in nats.lines()] == [e["id"] for e in records(20)]
 
 
-def test_a_subject_that_no_stream_takes_is_told(nats, deliver, tmp_path):
+def test_subject_without_a_stream_is_reported(nats, deliver, tmp_path):
     delivery = deliver(output(tmp_path, **nats.keys(nats.port), subject="other.alert"))
     delivery.put(record(1))
-    until(lambda: delivery.status()[0].retried >= 2)
-    assert delivery.status()[0].reason == "no stream takes the subject other.alert"
+    wait_until(lambda: delivery.status()[0].retried >= 2)
+    assert delivery.status()[0].reason == "no stream is bound to the subject other.alert"
     assert delivery.status()[0].dead == 0
 
 
-def test_credentials_that_nats_refuses_pause_it(tmp_path, certificates, deliver, monkeypatch):
+def test_credentials_that_nats_rejects_pause_the_output(
+    tmp_path, certificates, deliver, monkeypatch
+):
     monkeypatch.setenv("NW_NATS", "wrong")
     receiver = Nats(tmp_path, certificates)
     receiver.options = ["--user", "netwatch", "--pass", "right"]
     receiver.start()
     try:
         keys = {"user": "netwatch", "password": {"env": "NW_NATS"}}
-        timing = Timing(first=0.02, cap=0.1, pause=0.2, poll=0.02)
+        timing = RetryTiming(first_delay=0.02, max_delay=0.1, paused_delay=0.2, poll_interval=0.02)
         delivery = deliver(output(tmp_path, **receiver.keys(receiver.port), **keys), timing=timing)
         delivery.put(*records(5))
-        until(lambda: delivery.status()[0].state == "paused")
+        wait_until(lambda: delivery.status()[0].state == "paused")
         assert "authorization" in delivery.status()[0].reason.lower()
         monkeypatch.setenv("NW_NATS", "right")
-        until(lambda: delivery.status()[0].state != "paused", "it was tried again")
-        until(lambda: delivery.status()[0].reason.startswith("no stream"))
-        assert not any("wrong" in line for line in deliver.said)
+        wait_until(lambda: delivery.status()[0].state != "paused", "it was tried again")
+        wait_until(lambda: delivery.status()[0].reason.startswith("no stream"))
+        assert not any("wrong" in line for line in deliver.log)
     finally:
         receiver.stop()
 
 
 @pytest.mark.parametrize("how", ["address", "key"])
-def test_a_server_without_tls_is_told_nothing_where_tls_was_asked_for(
+def test_nothing_is_sent_to_a_server_without_tls_if_tls_is_configured(
     how, nats, deliver, tmp_path, certificates, monkeypatch
 ):
     monkeypatch.setenv("NW_NATS", "a-token-of-many-letters")
@@ -80,14 +82,19 @@ def test_a_server_without_tls_is_told_nothing_where_tls_was_asked_for(
     try:
         delivery = deliver(output(tmp_path, type="nats", **keys))
         delivery.put(record(1))
-        until(lambda: delivery.status()[0].retried >= 2)
-        assert delivery.status()[0].reason == "the server speaks no TLS, so it is told nothing"
-        assert proxy.passed == 0
+        wait_until(lambda: delivery.status()[0].retried >= 2)
+        assert (
+            delivery.status()[0].reason
+            == "the server does not offer TLS, so nothing was sent to it"
+        )
+        assert proxy.bytes_from_client == 0
     finally:
         proxy.end()
 
 
-def test_messages_have_the_incident_as_key_and_the_telling_as_header(kafka, deliver, tmp_path):
+def test_messages_have_the_incident_as_key_and_the_deduplication_key_as_header(
+    kafka, deliver, tmp_path
+):
     import confluent_kafka as library
 
     delivery = deliver(output(tmp_path, **kafka.keys(kafka.port)))
@@ -104,15 +111,17 @@ def test_messages_have_the_incident_as_key_and_the_telling_as_header(kafka, deli
             found += consumer.consume(high, 5)
     finally:
         consumer.close()
-    told = {(each.key().decode(), dict(each.headers())["netwatch-key"].decode()) for each in found}
+    found_keys = {
+        (each.key().decode(), dict(each.headers())["netwatch-key"].decode()) for each in found
+    }
     alerts = [record(1), record(1, status="open"), record(2)]
-    assert told == {(each["id"], key_of(each)) for each in alerts}
+    assert found_keys == {(each["id"], deduplication_key(each)) for each in alerts}
     partitions = {each.partition() for each in found if each.key() == record(1)["id"].encode()}
     assert len(partitions) == 1
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
-def test_credentials_that_a_broker_refuses_pause_it(
+def test_credentials_that_a_broker_rejects_pause_the_output(
     mechanism, deliver, tmp_path, certificates, monkeypatch
 ):
     monkeypatch.setenv("NW_KAFKA", "a-wrong-password")
@@ -123,63 +132,61 @@ def test_credentials_that_a_broker_refuses_pause_it(
         sasl = {"user": "netwatch", "password": {"env": "NW_KAFKA"}, "mechanism": mechanism}
         delivery = deliver(output(tmp_path, **receiver.keys(receiver.port), sasl=sasl))
         delivery.put(record(1))
-        until(lambda: delivery.status()[0].state == "paused")
+        wait_until(lambda: delivery.status()[0].state == "paused")
         assert "authentication failed" in delivery.status()[0].reason
-        assert not any("a-wrong-password" in line for line in deliver.said)
-        assert delivery.left().queued == {"kafka": 1}
+        assert not any("a-wrong-password" in line for line in deliver.log)
+        assert delivery.undelivered().queued == {"kafka": 1}
     finally:
         receiver.stop()
 
 
 @pytest.fixture
 def signed(tmp_path, certificates):
-    receiver = Signed(tmp_path, certificates)
+    receiver = SaslTansu(tmp_path, certificates)
     receiver.start()
     yield receiver
     receiver.stop()
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
-def test_a_broker_that_has_clients_sign_in_gets_all(
-    mechanism, signed, deliver, tmp_path, monkeypatch
-):
+def test_broker_with_sasl_receives_all_alerts(mechanism, signed, deliver, tmp_path, monkeypatch):
     monkeypatch.setenv("NW_KAFKA", signed.PASSWORD)
     sasl = {"user": "netwatch", "password": {"env": "NW_KAFKA"}, "mechanism": mechanism}
     delivery = deliver(output(tmp_path, **signed.keys(signed.front.port), sasl=sasl))
     delivery.put(*records(300))
     assert not delivery.drain(30)
-    assert ("netwatch", mechanism) in signed.front.signed
+    assert ("netwatch", mechanism) in signed.front.authenticated
     assert {json.loads(each)["id"] for each in signed.lines()} == {e["id"] for e in records(300)}
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
-def test_a_wrong_password_pauses_it_until_it_is_right(
+def test_wrong_password_pauses_the_output_until_it_is_corrected(
     mechanism, signed, deliver, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("NW_KAFKA", "a-wrong-password")
     sasl = {"user": "netwatch", "password": {"env": "NW_KAFKA"}, "mechanism": mechanism}
-    timing = Timing(first=0.02, cap=0.1, pause=0.2, poll=0.02)
+    timing = RetryTiming(first_delay=0.02, max_delay=0.1, paused_delay=0.2, poll_interval=0.02)
     made = output(tmp_path, **signed.keys(signed.front.port), sasl=sasl)
     delivery = deliver(made, timing=timing)
     delivery.put(*records(5))
-    until(lambda: delivery.status()[0].state == "paused")
+    wait_until(lambda: delivery.status()[0].state == "paused")
     assert "uthentication failed" in delivery.status()[0].reason
-    assert not any("a-wrong-password" in line for line in deliver.said)
-    assert ("netwatch", mechanism) not in signed.front.signed
+    assert not any("a-wrong-password" in line for line in deliver.log)
+    assert ("netwatch", mechanism) not in signed.front.authenticated
     monkeypatch.setenv("NW_KAFKA", signed.PASSWORD)
-    until(lambda: delivery.status()[0].sent == 5, "it was tried again")
-    assert ("netwatch", mechanism) in signed.front.signed
+    wait_until(lambda: delivery.status()[0].sent == 5, "it was tried again")
+    assert ("netwatch", mechanism) in signed.front.authenticated
     assert len(signed.lines()) >= 5
 
 
-def test_brokers_that_are_down_are_waited_for(deliver, tmp_path):
+def test_unreachable_brokers_are_retried(deliver, tmp_path):
     pytest.importorskip("confluent_kafka")
     keys = {"type": "kafka", "brokers": [f"127.0.0.1:{free_port()}"], "topic": "alerts"}
     delivery = deliver(output(tmp_path, **keys, timeout="1s"))
     delivery.put(*records(3))
-    until(lambda: delivery.status()[0].retried >= 1)
+    wait_until(lambda: delivery.status()[0].retried >= 1)
     assert delivery.status()[0].reason
-    assert delivery.left().queued == {"kafka": 3}
+    assert delivery.undelivered().queued == {"kafka": 3}
 
 
 def test_a_message_that_is_too_large_is_a_dead_letter(kafka, deliver, tmp_path):

@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.made_alerts import as_read, output, record, records
+from support.made_alerts import as_decoded, output, record, records
 from support.paths import SUPPORT
-from support.receivers import needs, until
+from support.receivers import require_programs, wait_until
 
 from netwatch.core.errors import ConfigError
 
@@ -32,7 +32,7 @@ def test_each_alert_is_a_line(path, deliver, tmp_path):
     delivery = deliver(output(tmp_path, type="file", path="alerts.jsonl"))
     delivery.put(*records(40))
     assert not delivery.drain(30)
-    assert [json.loads(line) for line in lines(path)] == [as_read(each) for each in records(40)]
+    assert [json.loads(line) for line in lines(path)] == [as_decoded(each) for each in records(40)]
 
 
 def test_each_line_is_one_write(path, deliver, tmp_path, monkeypatch):
@@ -52,7 +52,7 @@ def test_each_line_is_one_write(path, deliver, tmp_path, monkeypatch):
     assert all(data.count(b"\n") == 1 and data.endswith(b"\n") for data in lines_written)
 
 
-def test_it_goes_on_behind_what_is_there_and_ends_a_line_that_was_cut(path, deliver, tmp_path):
+def test_existing_content_is_retained_and_an_incomplete_line_is_terminated(path, deliver, tmp_path):
     path.write_text('{"id":"before"}\n{"id":"cut')
     delivery = deliver(output(tmp_path, type="file", path="alerts.jsonl"))
     delivery.put(record(1))
@@ -65,7 +65,7 @@ def test_it_goes_on_behind_what_is_there_and_ends_a_line_that_was_cut(path, deli
 def test_rotation_by_others_loses_nothing(how, path, deliver, tmp_path):
     delivery = deliver(output(tmp_path, type="file", path="alerts.jsonl"))
     aside = tmp_path / "alerts.1"
-    kept = []
+    rotated_ids = []
     for at in range(0, 100, 10):
         delivery.put(*records(100)[at : at + 10])
         assert not delivery.drain(30)
@@ -74,8 +74,8 @@ def test_rotation_by_others_loses_nothing(how, path, deliver, tmp_path):
             os.truncate(path, 0)
         else:
             path.rename(aside)
-        kept += got(aside)
-    assert kept == [each["id"] for each in records(100)]
+        rotated_ids += got(aside)
+    assert rotated_ids == [each["id"] for each in records(100)]
 
 
 def test_rotation_under_load_loses_nothing(path, deliver, tmp_path):
@@ -106,7 +106,7 @@ def test_rotation_under_load_loses_nothing(path, deliver, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-def test_a_file_that_was_rotated_away_is_given_up_when_told_so(path, deliver, tmp_path):
+def test_rotated_file_is_closed_on_reopen(path, deliver, tmp_path):
     def held():
         found = set()
         for each in Path("/proc/self/fd").iterdir():
@@ -121,13 +121,13 @@ def test_a_file_that_was_rotated_away_is_given_up_when_told_so(path, deliver, tm
     path.rename(aside)
     assert aside in held()
     delivery.reopen()
-    until(lambda: aside not in held(), "it was given up")
+    wait_until(lambda: aside not in held(), "it was given up")
     delivery.put(record(2))
     assert not delivery.drain(30)
     assert (got(aside), got(path)) == ([record(1)["id"]], [record(2)["id"]])
 
 
-def test_rotation_by_size_keeps_so_many(path, deliver, tmp_path):
+def test_rotation_by_size_retains_the_configured_number_of_files(path, deliver, tmp_path):
     keys = {"rotate": "64k", "keep": 3}
     delivery = deliver(output(tmp_path, type="file", path="alerts.jsonl", **keys))
     sent = records(600)
@@ -142,20 +142,20 @@ def test_rotation_by_size_keeps_so_many(path, deliver, tmp_path):
     assert len(there) > 100
 
 
-def test_what_cannot_be_written_waits(path, deliver, tmp_path):
+def test_alerts_are_retried_while_the_file_cannot_be_written(path, deliver, tmp_path):
     folder = tmp_path / "later"
     delivery = deliver(output(tmp_path, type="file", path="later/alerts.jsonl"))
     delivery.put(*records(10))
-    until(lambda: delivery.status()[0].retried >= 2)
+    wait_until(lambda: delivery.status()[0].retried >= 2)
     assert "No such file or directory" in delivery.status()[0].reason
     folder.mkdir()
     assert not delivery.drain(30)
     assert len(got(folder / "alerts.jsonl")) == 10
 
 
-def test_a_full_disk_cuts_no_line_and_loses_nothing(deliver, tmp_path):
+def test_full_disk_leaves_no_incomplete_line_and_loses_no_alert(deliver, tmp_path):
     """On a file system of 256 KiB of its own, where the kernel lets one be mounted."""
-    needs("mount", "umount")
+    require_programs("mount", "umount")
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -168,14 +168,14 @@ def test_a_full_disk_cuts_no_line_and_loses_nothing(deliver, tmp_path):
         delivery = deliver(output(tmp_path, type="file", path="disk/alerts.jsonl"))
         sent = records(400)
         delivery.put(*sent)
-        until(lambda: delivery.status()[0].retried >= 2)
+        wait_until(lambda: delivery.status()[0].retried >= 2)
         assert "No space left on device" in delivery.status()[0].reason
         full = (disk / "alerts.jsonl").read_text()
         assert full.endswith("\n")
         shutil.move(disk / "alerts.jsonl", tmp_path / "saved")
         taken = []
-        while delivery.left():
-            until(lambda: (disk / "alerts.jsonl").exists() and delivery.status()[0].retried)
+        while delivery.undelivered():
+            wait_until(lambda: (disk / "alerts.jsonl").exists() and delivery.status()[0].retried)
             if not delivery.drain(0.3):
                 break
             with contextlib.suppress(FileNotFoundError):
@@ -188,7 +188,7 @@ def test_a_full_disk_cuts_no_line_and_loses_nothing(deliver, tmp_path):
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_a_file_that_may_not_grow_cuts_no_line(tmp_path):
+def test_file_size_limit_leaves_no_incomplete_line(tmp_path):
     """RLIMIT_FSIZE in a process of its own: a write is cut short, then refused."""
     script = SUPPORT / "limited_file.py"
     path = tmp_path / "alerts.jsonl"
@@ -204,17 +204,17 @@ def test_a_file_that_may_not_grow_cuts_no_line(tmp_path):
         json.loads(line)
 
 
-def test_what_is_no_file_is_told_at_once(tmp_path):
-    with pytest.raises(ConfigError, match="is the folder"):
+def test_folder_in_place_of_a_file_is_reported_immediately(tmp_path):
+    with pytest.raises(ConfigError, match="found the folder"):
         output(tmp_path, type="file", path=".")
     with pytest.raises(ConfigError, match="'keep' needs 'rotate'"):
         output(tmp_path, type="file", path="a", keep=3)
 
 
-def test_a_pipe_nobody_reads_waits_without_hanging(deliver, tmp_path):
+def test_pipe_without_a_reader_is_retried_and_does_not_hang(deliver, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     delivery = deliver(output(tmp_path, type="file", path="pipe"))
     delivery.put(record(1))
-    until(lambda: delivery.status()[0].retried >= 1)
-    assert "is no regular file" in delivery.status()[0].reason
-    assert delivery.left()
+    wait_until(lambda: delivery.status()[0].retried >= 1)
+    assert "is not a regular file" in delivery.status()[0].reason
+    assert delivery.undelivered()

@@ -1,4 +1,4 @@
-"""Webhook, Splunk collector and bulk: what receivers answer, and what is made of it."""
+"""Webhook, Splunk collector and bulk: how the answers of receivers are handled."""
 
 import base64
 import hashlib
@@ -11,14 +11,14 @@ from email.utils import format_datetime
 
 import pytest
 from support.documents import ROOT, blocks
-from support.made_alerts import as_read, number_of, output, record, records
-from support.receivers import Http, deaf, reset, status, until
+from support.made_alerts import as_decoded, number_of, output, record, records
+from support.receivers import Http, lose_answer, reset, status, wait_until
 
-from netwatch.delivery import dead_letters as deadletters
-from netwatch.delivery.outbox import key_of
-from netwatch.delivery.worker import Timing
-from netwatch.sinks.base import DeniedError, RejectedError, UnavailableError
-from netwatch.sinks.web import Answer, check, retry_after
+from netwatch.delivery import dead_letters
+from netwatch.delivery.outbox import deduplication_key
+from netwatch.delivery.worker import RetryTiming
+from netwatch.sinks.base import BatchRefusedError, MisconfiguredError, UnavailableError
+from netwatch.sinks.http_client import Response, raise_for_status, retry_after
 
 TOKEN = "s3cr3t-of-the-collector"
 
@@ -46,15 +46,13 @@ FAULTS = {
     "429": [status(429), status(429, Retry_After="0")],
     "500": [status(500), status(502), status(503), status(504)],
     "reset": [reset, reset],
-    "answer lost": [deaf, deaf],
+    "answer lost": [lose_answer, lose_answer],
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_fails_for_now_is_tried_again_and_nothing_is_lost(
-    kind, fault, http, deliver, tmp_path
-):
+def test_temporary_failures_are_retried_and_no_alert_is_lost(kind, fault, http, deliver, tmp_path):
     http.faults = list(FAULTS[fault])
     sent = records(120)
     delivery = deliver(of(kind, http, tmp_path, format="jsonl"))
@@ -72,39 +70,50 @@ def test_what_fails_for_now_is_tried_again_and_nothing_is_lost(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("code", [401, 403, 404, 302])
-def test_an_output_that_is_refused_is_paused_loudly_and_goes_on_when_mended(
-    kind, code, http, deliver, tmp_path
-):
+def test_rejected_output_is_paused_and_resumes_when_corrected(kind, code, http, deliver, tmp_path):
     http.faults = [status(code)] * 2
-    timing = Timing(first=0.01, cap=0.01, pause=0.2, poll=0.02)
+    timing = RetryTiming(first_delay=0.01, max_delay=0.01, paused_delay=0.2, poll_interval=0.02)
     delivery = deliver(of(kind, http, tmp_path, format="jsonl"), timing=timing)
     delivery.put(*records(5))
-    left = until(lambda: delivery.status()[0].state == "paused" and delivery.left())
+    left = wait_until(lambda: delivery.status()[0].state == "paused" and delivery.undelivered())
     assert left.queued == {kind: 5}
-    assert any("PAUSED" in line and str(code) in line for line in deliver.said)
-    until(lambda: not delivery.left())
+    assert any("PAUSED" in line and str(code) in line for line in deliver.log)
+    wait_until(lambda: not delivery.undelivered())
     assert delivery.status()[0].dead == 0
-    until(lambda: any("delivers again" in line for line in deliver.said))
+    wait_until(lambda: any("delivers again" in line for line in deliver.log))
 
 
-def test_what_is_put_during_an_attempt_does_not_end_a_pause(http, deliver, tmp_path):
-    held = threading.Event()
-    http.faults = [lambda request: held.wait(30) and status(401)(request)]
-    delivery = deliver(of("http", http, tmp_path), timing=Timing(pause=3600, poll=0.02))
+def test_alerts_put_during_an_attempt_do_not_end_a_pause(http, deliver, tmp_path, monkeypatch):
+    pauses = []
+
+    class RecordingEvent(threading.Event):
+        def wait(self, timeout=None):
+            if timeout == 3600:
+                pauses.append(self.is_set())
+            return super().wait(timeout)
+
+    monkeypatch.setattr("netwatch.delivery.worker.threading.Event", RecordingEvent)
+    answer = threading.Event()
+    http.faults = [lambda request: answer.wait(30) and status(401)(request)]
+    delivery = deliver(
+        of("http", http, tmp_path), timing=RetryTiming(paused_delay=3600, poll_interval=0.02)
+    )
     delivery.put(record(1))
-    until(lambda: http.requests)
+    wait_until(lambda: http.requests)
     delivery.put(record(2))
-    held.set()
-    until(lambda: delivery.status()[0].state == "paused")
-    time.sleep(0.2)
-    assert (http.requests, delivery.left().queued) == (1, {"http": 2})
+    answer.set()
+    wait_until(lambda: pauses, "the pause has begun")
+    assert pauses == [False], "the pause would end immediately"
+    assert (http.requests, delivery.undelivered().queued) == (1, {"http": 2})
     delivery.reopen()
     assert not delivery.drain(60)
 
 
 def test_drain_does_not_wait_for_a_paused_output(http, deliver, tmp_path):
     http.faults = [status(401)]
-    delivery = deliver(of("http", http, tmp_path), timing=Timing(pause=3600, poll=0.02))
+    delivery = deliver(
+        of("http", http, tmp_path), timing=RetryTiming(paused_delay=3600, poll_interval=0.02)
+    )
     delivery.put(record(1))
     assert delivery.drain(60).queued == {"http": 1}
     delivery.reopen()
@@ -112,7 +121,7 @@ def test_drain_does_not_wait_for_a_paused_output(http, deliver, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_poisonous_alert_becomes_a_dead_letter_and_the_others_arrive(
+def test_refused_alert_becomes_a_dead_letter_and_the_others_are_delivered(
     kind, http, deliver, tmp_path
 ):
     poison = record(33)["id"].encode()
@@ -128,14 +137,14 @@ def test_a_poisonous_alert_becomes_a_dead_letter_and_the_others_arrive(
     assert not delivery.drain(30)
     assert set(ids(http, kind)) == {each["id"] for each in sent} - {poison.decode()}
     assert (delivery.status()[0].sent, delivery.status()[0].dead) == (99, 1)
-    (line,) = deadletters.path_of(deliver.outbox.folder, kind).read_text().splitlines()
+    (line,) = dead_letters.path_of(deliver.outbox.folder, kind).read_text().splitlines()
     letter = json.loads(line)
     assert letter["alert"] == record(33)
     assert letter["output"] == kind
     assert "HTTP 400" in letter["reason"]
 
 
-def test_a_bulk_that_failed_half_is_delivered_half(http, deliver, tmp_path):
+def test_items_of_a_bulk_have_outcomes_of_their_own(http, deliver, tmp_path):
     busy = {}
 
     def items(key, document):
@@ -160,15 +169,15 @@ def test_a_bulk_that_failed_half_is_delivered_half(http, deliver, tmp_path):
     assert len(http.events) == 100 + 10 + 10
 
 
-def test_bulk_keys_are_stable_and_a_conflict_is_success(http, deliver, tmp_path):
+def test_bulk_ids_are_stable_and_a_conflict_is_success(http, deliver, tmp_path):
     delivery = deliver(of("elastic", http, tmp_path, format="jsonl"))
     sent = records(20)
     delivery.put(*sent)
     delivery.put(*sent)
     assert not delivery.drain(30)
-    assert set(http.documents) == {key_of(each) for each in sent}
+    assert set(http.documents) == {deduplication_key(each) for each in sent}
     assert delivery.status()[0].sent == 40
-    (path, headers, _) = http.taken[0]
+    (path, headers, _) = http.accepted[0]
     assert path.startswith("/logs-netwatch.alert-default/_bulk?")
     assert headers["Content-Type"] == "application/x-ndjson"
 
@@ -176,7 +185,7 @@ def test_bulk_keys_are_stable_and_a_conflict_is_success(http, deliver, tmp_path)
 @pytest.mark.parametrize(
     "body", [b"[]", b"{}", b"not json", b'{"items":[]}', b'{"items":[{"create":{}}]}', b"[" * 9999]
 )
-def test_a_bulk_that_is_not_answered_as_one_is_tried_again(body, http, deliver, tmp_path):
+def test_response_that_does_not_match_the_bulk_is_retried(body, http, deliver, tmp_path):
     def strange(request):
         request.send_response(200)
         request.send_header("Content-Length", str(len(body)))
@@ -193,11 +202,11 @@ def test_a_bulk_that_is_not_answered_as_one_is_tried_again(body, http, deliver, 
 
 
 @pytest.mark.parametrize(("errors", "retried"), [(False, 0), (True, 1), (None, 1), ("no", 1)])
-def test_one_answer_to_a_bulk_counts_for_all_where_it_says_so(
+def test_bulk_response_without_items_counts_for_all_if_it_reports_no_errors(
     errors, retried, http, deliver, tmp_path
 ):
-    told = {"errors": errors, "items": [{"create": {"status": 201}}]}
-    http.faults = [lambda request: request.answer(200, told)]
+    bulk = {"errors": errors, "items": [{"create": {"status": 201}}]}
+    http.faults = [lambda request: request.answer(200, bulk)]
     delivery = deliver(of("elastic", http, tmp_path))
     delivery.put(*records(20))
     assert not delivery.drain(30)
@@ -215,7 +224,7 @@ def test_documents_have_a_timestamp_in_every_format(http, deliver, tmp_path):
     assert all(event["@timestamp"].startswith("2023-03-20T09:") for event in http.events)
 
 
-def test_hec_events_are_whole_and_acknowledged(http, deliver, tmp_path):
+def test_hec_events_are_complete_and_acknowledged(http, deliver, tmp_path):
     asked = []
 
     def third(number):
@@ -229,37 +238,38 @@ def test_hec_events_are_whole_and_acknowledged(http, deliver, tmp_path):
     assert len(http.events) == 3
     assert http.acked == 3
     event = http.events[1]
-    assert event["event"] == as_read(record(1))
-    assert event["fields"] == {"netwatch_key": key_of(record(1))}
+    assert event["event"] == as_decoded(record(1))
+    assert event["fields"] == {"netwatch_key": deduplication_key(record(1))}
     assert (event["host"], event["index"]) == ("sensor-1", "netops")
     assert event["sourcetype"] == "netwatch:alert"
     assert event["time"] == 1_679_302_801.0
-    headers = http.taken[0][1]
+    headers = http.accepted[0][1]
     assert headers["Authorization"] == f"Splunk {TOKEN}"
     assert len(headers["X-Splunk-Request-Channel"]) == 36
 
 
-def test_a_hec_batch_that_is_never_acknowledged_is_sent_again(http, deliver, tmp_path):
+def test_hec_batch_without_acknowledgement_is_sent_again(http, deliver, tmp_path):
     http.acks = lambda number: number > 1
     delivery = deliver(of("splunk_hec", http, tmp_path, ack_timeout="1s"))
     delivery.put(record(1))
     assert not delivery.drain(30)
     assert len(http.events) == 2
     assert delivery.status()[0].retried == 1
-    assert any("not indexed within 1 s" in line for line in deliver.said)
+    assert any("not indexed within 1 s" in line for line in deliver.log)
 
 
-def test_a_collector_without_acknowledgement_is_told_where_it_is_wanted(http, deliver, tmp_path):
+def test_collector_without_required_acknowledgement_is_reported(http, deliver, tmp_path):
     delivery = deliver(
-        of("splunk_hec", http, tmp_path, ack=True), timing=Timing(pause=99, poll=0.02)
+        of("splunk_hec", http, tmp_path, ack=True),
+        timing=RetryTiming(paused_delay=99, poll_interval=0.02),
     )
     delivery.put(record(1))
     assert delivery.drain(60)
-    assert any("no indexer acknowledgement" in line for line in deliver.said)
+    assert any("no indexer acknowledgement" in line for line in deliver.log)
 
 
 @pytest.mark.parametrize(("code", "state"), [(7, "paused"), (10, "paused"), (6, "idle")])
-def test_hec_codes_of_the_configuration_pause_and_those_of_an_event_do_not(
+def test_hec_codes_about_the_configuration_pause_and_others_do_not(
     code, state, http, deliver, tmp_path
 ):
     def refuse(request):
@@ -267,13 +277,15 @@ def test_hec_codes_of_the_configuration_pause_and_those_of_an_event_do_not(
         return request.answer(400, {"text": "no", "code": code})
 
     http.faults = [refuse]
-    delivery = deliver(of("splunk_hec", http, tmp_path), timing=Timing(pause=99, poll=0.02))
+    delivery = deliver(
+        of("splunk_hec", http, tmp_path), timing=RetryTiming(paused_delay=99, poll_interval=0.02)
+    )
     delivery.put(record(1))
-    until(lambda: delivery.status()[0].state == "paused" or delivery.status()[0].dead)
+    wait_until(lambda: delivery.status()[0].state == "paused" or delivery.status()[0].dead)
     assert delivery.status()[0].state == state
 
 
-def test_webhooks_are_signed_as_the_standard_has_it(http, deliver, tmp_path, monkeypatch):
+def test_webhooks_are_signed_by_the_standard(http, deliver, tmp_path, monkeypatch):
     raw = b"\x01\x02key of 24 bytes or more.."
     monkeypatch.setenv("NW_HMAC", "whsec_" + base64.b64encode(raw).decode())
     keys = {
@@ -284,48 +296,48 @@ def test_webhooks_are_signed_as_the_standard_has_it(http, deliver, tmp_path, mon
     delivery = deliver(of("http", http, tmp_path, **keys))
     delivery.put(record(2))
     assert not delivery.drain(30)
-    ((_, headers, (body,)),) = http.taken
+    ((_, headers, (body,)),) = http.accepted
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     digest = base64.b64encode(hmac.new(raw, signed, hashlib.sha256).digest()).decode()
     assert headers["webhook-signature"] == f"v1,{digest}"
-    assert headers["webhook-id"] == key_of(record(2))
+    assert headers["webhook-id"] == deduplication_key(record(2))
     assert abs(time.time() - int(headers["webhook-timestamp"])) < 60
     assert headers["Authorization"] == f"Bearer {TOKEN}"
     assert (headers["X-Team"], headers["X-Key"]) == ("network", TOKEN)
     assert headers["Content-Type"] == "application/json"
-    assert json.loads(body) == as_read(record(2))
+    assert json.loads(body) == as_decoded(record(2))
 
 
-def test_the_documents_check_a_signature_as_it_is_made(http, deliver, tmp_path, monkeypatch):
+def test_documented_code_verifies_the_signature(http, deliver, tmp_path, monkeypatch):
     monkeypatch.setenv("NW_HMAC", "a secret of letters")
     (code,) = blocks("python", (ROOT / "docs" / "siem" / "README.md").read_text("utf-8"))
     delivery = deliver(of("http", http, tmp_path, secret={"env": "NW_HMAC"}))
     delivery.put(record(2))
     assert not delivery.drain(30)
-    ((_, headers, (body,)),) = http.taken
-    for said, genuine in ((body, True), (body + b" ", False)):
-        known = {"headers": headers, "body": said, "secret": "a secret of letters"}
-        exec(code, known)
-        assert known["genuine"] is genuine
+    ((_, headers, (body,)),) = http.accepted
+    for received, genuine in ((body, True), (body + b" ", False)):
+        variables = {"headers": headers, "body": received, "secret": "a secret of letters"}
+        exec(code, variables)
+        assert variables["genuine"] is genuine
 
 
-def test_no_secret_leaves_in_a_log_or_a_dead_letter(http, deliver, tmp_path):
+def test_no_secret_gets_into_a_log_or_a_dead_letter(http, deliver, tmp_path):
     def parrot(request):
         return request.answer(request.server.code, {"you": request.headers["Authorization"]})
 
-    delivery = deliver(of("splunk_hec", http, tmp_path), timing=Timing(0.01, 0.02, 0.05, 0.02))
+    delivery = deliver(of("splunk_hec", http, tmp_path), timing=RetryTiming(0.01, 0.02, 0.05, 0.02))
     for code in (401, 500, 400):
         http.code = code
         http.faults = [parrot]
         delivery.put(record(code))
-        until(lambda: not delivery.left())
-    told = "\n".join(deliver.said) + str(delivery.status()) + str(delivery.outputs)
-    told += deadletters.path_of(deliver.outbox.folder, "splunk_hec").read_text()
-    assert "***" in told
-    assert TOKEN not in told
+        wait_until(lambda: not delivery.undelivered())
+    text = "\n".join(deliver.log) + str(delivery.status()) + str(delivery.outputs)
+    text += dead_letters.path_of(deliver.outbox.folder, "splunk_hec").read_text()
+    assert "***" in text
+    assert TOKEN not in text
 
 
-def test_a_token_in_a_file_is_read_anew(http, deliver, tmp_path):
+def test_token_in_a_file_is_read_again(http, deliver, tmp_path):
     path = tmp_path / "token"
     path.write_text("wrong\n")
 
@@ -335,12 +347,12 @@ def test_a_token_in_a_file_is_read_anew(http, deliver, tmp_path):
         return not right and request.answer(403, {"text": "Invalid token", "code": 4})
 
     http.faults = [guarded]
-    timing = Timing(pause=0.1, poll=0.02)
+    timing = RetryTiming(paused_delay=0.1, poll_interval=0.02)
     delivery = deliver(of("splunk_hec", http, tmp_path, token={"file": "token"}), timing=timing)
     delivery.put(*records(10))
-    until(lambda: delivery.status()[0].state == "paused")
+    wait_until(lambda: delivery.status()[0].state == "paused")
     path.write_text("right\n")
-    until(lambda: not delivery.left())
+    wait_until(lambda: not delivery.undelivered())
     assert len(http.events) == 10
 
 
@@ -352,7 +364,7 @@ def test_a_token_in_a_file_is_read_anew(http, deliver, tmp_path):
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_certificate_that_is_wrong_is_told_and_mended(
+def test_invalid_certificate_is_reported_until_it_is_replaced(
     kind, names, days, why, certificates, deliver, tmp_path
 ):
     bad = Http(certificates.server(*names, days=days))
@@ -360,7 +372,7 @@ def test_a_certificate_that_is_wrong_is_told_and_mended(
     try:
         delivery = deliver(of(kind, bad, tmp_path, **keys))
         delivery.put(*records(20))
-        until(lambda: delivery.status()[0].retried >= 2)
+        wait_until(lambda: delivery.status()[0].retried >= 2)
         assert why in delivery.status()[0].reason
         assert bad.requests == 0
     finally:
@@ -373,14 +385,14 @@ def test_a_certificate_that_is_wrong_is_told_and_mended(
         good.end()
 
 
-def test_a_client_certificate_and_another_name_are_used(certificates, deliver, tmp_path):
+def test_client_certificate_and_server_name_are_used(certificates, deliver, tmp_path):
     server = Http(certificates.server("siem.example", client=True))
     cert, key = certificates.issue("netwatch.example")
     tls = {"ca": str(certificates.ca), "server_name": "siem.example"}
     try:
         bare = deliver(of("http", server, tmp_path, tls=tls))
         bare.put(record(1))
-        until(lambda: bare.status()[0].retried)
+        wait_until(lambda: bare.status()[0].retried)
         bare.stop()
         tls |= {"cert": str(cert), "key": str(key)}
         delivery = deliver(of("http", server, tmp_path, tls=tls))
@@ -390,14 +402,14 @@ def test_a_client_certificate_and_another_name_are_used(certificates, deliver, t
         server.end()
 
 
-def test_retry_after_is_honoured_to_a_bound():
-    assert retry_after(Answer(429, b"", {"retry-after": "7"})) == 7
-    assert retry_after(Answer(429, b"", {"Retry-After": "9" * 400})) == 999_999_999
+def test_retry_after_is_honoured_up_to_a_limit():
+    assert retry_after(Response(429, b"", {"retry-after": "7"})) == 7
+    assert retry_after(Response(429, b"", {"Retry-After": "9" * 400})) == 999_999_999
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=60))
-    assert 55 < retry_after(Answer(503, b"", {"Retry-After": later})) <= 60
+    assert 55 < retry_after(Response(503, b"", {"Retry-After": later})) <= 60
     for text in ("", "soon", "-1", "1.5", "Mon, 99 Foo 2023"):
-        assert retry_after(Answer(429, b"", {"Retry-After": text})) is None
-    timing = Timing(first=1, cap=10)
+        assert retry_after(Response(429, b"", {"Retry-After": text})) is None
+    timing = RetryTiming(first_delay=1, max_delay=10)
     assert timing.delay(1, 7) == 7
     assert timing.delay(1, 1e9) == 3600
     assert all(0.5 <= timing.delay(1) <= 1 for _ in range(50))
@@ -409,22 +421,22 @@ def test_retry_after_is_honoured_to_a_bound():
     ("code", "raised"),
     [
         *((code, None) for code in (200, 201, 202, 204)),
-        *((code, DeniedError) for code in (301, 302, 401, 403, 404, 405, 407, 410)),
+        *((code, MisconfiguredError) for code in (301, 302, 401, 403, 404, 405, 407, 410)),
         *((code, UnavailableError) for code in (408, 425, 429, 500, 502, 503, 504, 599)),
-        *((code, RejectedError) for code in (400, 409, 411, 413, 415, 422, 431)),
+        *((code, BatchRefusedError) for code in (400, 409, 411, 413, 415, 422, 431)),
     ],
 )
-def test_each_status_means_one_thing(code, raised):
-    answer = Answer(code, b"said", {})
+def test_meaning_of_each_status(code, raised):
+    response = Response(code, b"answer", {})
     if raised is None:
-        assert check(answer) is answer
+        assert raise_for_status(response) is response
     else:
         with pytest.raises(raised, match=f"HTTP {code}"):
-            check(answer)
+            raise_for_status(response)
 
 
-def test_an_answer_without_end_is_given_up(http, deliver, tmp_path, monkeypatch):
-    monkeypatch.setattr("netwatch.sinks.web.MAX_ANSWER", 100_000)
+def test_endless_response_is_aborted(http, deliver, tmp_path, monkeypatch):
+    monkeypatch.setattr("netwatch.sinks.http_client.MAX_ANSWER", 100_000)
 
     def flood(request):
         request.send_response(200)
@@ -439,18 +451,20 @@ def test_an_answer_without_end_is_given_up(http, deliver, tmp_path, monkeypatch)
     delivery = deliver(of("http", http, tmp_path))
     delivery.put(record(1))
     assert not delivery.drain(30)
-    assert any("more than 100,000 bytes" in line for line in deliver.said)
+    assert any("more than 100,000 bytes" in line for line in deliver.log)
 
 
 def test_another_output_does_not_wait_for_one_that_hangs(http, deliver, tmp_path):
     other = Http()
-    http.faults = [lambda _: time.sleep(1.5) or True]
+    answer = threading.Event()
+    http.faults = [lambda _: answer.wait(30) or True]
     try:
         delivery = deliver(
             of("http", http, tmp_path, name="slow"), of("http", other, tmp_path, name="quick")
         )
         delivery.put(*records(20))
-        until(lambda: len(other.events) == 20)
+        wait_until(lambda: len(other.events) == 20)
         assert len(http.events) == 0
     finally:
+        answer.set()
         other.end()

@@ -1,18 +1,18 @@
 import email
 import email.policy
-import threading
 
 import pytest
 from aiosmtpd.smtp import AuthResult
-from support.made_alerts import HOSTILE, QUICK, output, record, records
-from support.receivers import Smtp, free_port, until
+from support.made_alerts import HOSTILE, output, record, records
+from support.receivers import Smtp, free_port, wait_until
 
-from netwatch.delivery import dead_letters as deadletters
-from netwatch.sinks.mail import line
+from netwatch.delivery import dead_letters
+from netwatch.delivery.worker import DeliveryWorker
+from netwatch.sinks.mail import digest_line
 
 
 class Mailbox:
-    """What a mail server has taken; `replies` are given instead, first in, first out."""
+    """What a mail server has accepted. `replies` are answered instead, first in, first out."""
 
     def __init__(self):
         self.messages, self.replies, self.envelopes = [], [], []
@@ -57,7 +57,7 @@ def mail(tmp_path, port, **keys):
     )
 
 
-def test_a_digest_has_a_line_for_each_alert_the_worst_first(mailbox, deliver, tmp_path):
+def test_digest_has_a_line_for_each_alert_most_serious_first(mailbox, deliver, tmp_path):
     box = mailbox()
     delivery = deliver(mail(tmp_path, box.port))
     delivery.put(*records(len(HOSTILE)))
@@ -67,37 +67,46 @@ def test_a_digest_has_a_line_for_each_alert_the_worst_first(mailbox, deliver, tm
     assert message["Subject"] == "netwatch: 6 violation, 5 advisory, 5 exempt"
     lines = message.get_content().splitlines()
     assert len(lines) == len(HOSTILE)
-    assert {line(each) for each in records(len(HOSTILE))} == set(lines)
+    assert {digest_line(each) for each in records(len(HOSTILE))} == set(lines)
     verdicts = [text.split()[1] for text in lines]
     assert verdicts == ["violation"] * 6 + ["advisory"] * 5 + ["exempt"] * 5
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_line_of_a_digest_cannot_be_broken(text):
-    told = line(record(HOSTILE.index(text)))
-    assert told.isprintable()
-    assert len(told.splitlines()) == 1
+    text = digest_line(record(HOSTILE.index(text)))
+    assert text.isprintable()
+    assert len(text.splitlines()) == 1
 
 
-def test_alerts_are_gathered_for_a_while(mailbox, deliver, tmp_path):
+def test_alerts_are_collected_for_the_digest_interval(mailbox, deliver, tmp_path, monkeypatch):
     box = mailbox()
+    batches = []
+    deliver_next = DeliveryWorker._deliver_next
+
+    def recording(worker, outbox, sink):
+        delay = deliver_next(worker, outbox, sink)
+        batches.append(outbox.next_batch(worker.output.name, 1))
+        return delay
+
+    monkeypatch.setattr(DeliveryWorker, "_deliver_next", recording)
     delivery = deliver(mail(tmp_path, box.port, every="1h"))
     delivery.put(record(1))
-    threading.Event().wait(10 * QUICK.poll)
+    wait_until(lambda: len(list(filter(None, batches))) >= 3, "the worker has left it queued")
     assert box.messages == []
     delivery.put(record(2))
     assert not delivery.drain(30)
     assert len(box.messages) == 1
 
 
-def test_the_while_is_that_of_the_oldest(mailbox, deliver, tmp_path):
+def test_digest_interval_starts_with_the_oldest_alert(mailbox, deliver, tmp_path):
     box = mailbox()
     delivery = deliver(mail(tmp_path, box.port, every="1s"))
     delivery.put(record(1))
-    until(lambda: box.messages)
+    wait_until(lambda: box.messages)
 
 
-def test_what_fails_for_now_is_sent_again_under_the_same_id(mailbox, deliver, tmp_path):
+def test_temporary_failure_is_retried_with_the_same_message_id(mailbox, deliver, tmp_path):
     box = mailbox()
     box.replies = ["451 later", "421 busy"]
     delivery = deliver(mail(tmp_path, box.port))
@@ -112,22 +121,22 @@ def test_what_fails_for_now_is_sent_again_under_the_same_id(mailbox, deliver, tm
     assert one["Message-ID"] == two["Message-ID"]
 
 
-def test_what_is_refused_for_good_is_a_dead_letter(mailbox, deliver, tmp_path):
+def test_permanently_refused_mail_becomes_a_dead_letter(mailbox, deliver, tmp_path):
     box = mailbox()
     box.replies = ["554 spam"]
     delivery = deliver(mail(tmp_path, box.port))
     delivery.put(record(1))
     assert not delivery.drain(30)
-    assert deadletters.waiting(deliver.outbox.folder, "email") == 1
+    assert dead_letters.count(deliver.outbox.folder, "email") == 1
     assert (delivery.status()[0].sent, delivery.status()[0].dead) == (0, 1)
 
 
-def test_a_server_that_is_down_is_waited_for(mailbox, deliver, tmp_path):
+def test_unreachable_server_is_retried(mailbox, deliver, tmp_path):
     port = free_port()
     delivery = deliver(mail(tmp_path, port))
     delivery.put(record(1))
     delivery.drain(0.3)
-    until(lambda: delivery.drain(0.05) and delivery.status()[0].retried)
+    wait_until(lambda: delivery.drain(0.05) and delivery.status()[0].retried)
     box = mailbox(port)
     assert not delivery.drain(30)
     assert len(box.messages) == 1
@@ -135,7 +144,7 @@ def test_a_server_that_is_down_is_waited_for(mailbox, deliver, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_it_signs_in_over_tls_alone(
+def test_authentication_requires_tls(
     security, certificates, mailbox, deliver, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("NW_MAIL", "sesame")
@@ -159,15 +168,15 @@ def test_it_signs_in_over_tls_alone(
     assert asked == [(b"netwatch", b"sesame", True)]
     monkeypatch.setenv("NW_MAIL", "wrong")
     delivery.put(record(2))
-    until(lambda: delivery.drain(0.05) and delivery.status()[0].state == "paused")
+    wait_until(lambda: delivery.drain(0.05) and delivery.status()[0].state == "paused")
     assert "535" in delivery.status()[0].reason
-    assert not any("wrong" in said for said in deliver.said)
+    assert not any("wrong" in line for line in deliver.log)
 
 
-def test_a_wrong_certificate_is_told(certificates, mailbox, deliver, tmp_path):
+def test_invalid_certificate_is_reported(certificates, mailbox, deliver, tmp_path):
     box = mailbox(tls_context=certificates.server("127.0.0.1", days=-1))
     keys = {"security": "starttls", "tls": {"ca": str(certificates.ca)}}
     delivery = deliver(mail(tmp_path, box.port, **keys))
     delivery.put(record(1))
-    until(lambda: delivery.drain(0.05) and delivery.status()[0].retried)
+    wait_until(lambda: delivery.drain(0.05) and delivery.status()[0].retried)
     assert "certificate has expired" in delivery.status()[0].reason

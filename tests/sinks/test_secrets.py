@@ -1,4 +1,4 @@
-"""No secret in anything that is told or kept, whatever a receiver does with it."""
+"""No secret is shown or stored, whatever a receiver does with it."""
 
 import base64
 import contextlib
@@ -16,7 +16,7 @@ from support.paths import ROOT
 from support.receivers import Listener, free_port
 
 from netwatch.cli import main
-from netwatch.sinks.secrets import Secret, redacted
+from netwatch.sinks.secrets import Secret, redact
 
 SECRET = 's3cr3t "quoted" \\ & lång'
 PLAIN = "s3cr3t-of-letters-alone"
@@ -33,19 +33,19 @@ HTTP = {
 
 
 class Parrot(BaseHTTPRequestHandler):
-    """Repeats what it was sent, in every answer."""
+    """Repeats what it was sent in every answer."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         known = ("Authorization", "X-Key", "webhook-signature")
         first = {name: self.headers[name] for name in known if name in self.headers}
-        told = json.dumps({**first, "said": body.decode()[:100]}).encode()
+        text = json.dumps({**first, "said": body.decode()[:100]}).encode()
         self.send_response(self.server.status)
         self.send_header("Location", f"/{quote(str(self.headers))}")
-        self.send_header("Content-Length", str(len(told)))
+        self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         if self.command == "POST":
-            self.wfile.write(told)
+            self.wfile.write(text)
 
     do_HEAD = do_POST  # noqa: N815 - the library's name
 
@@ -63,7 +63,7 @@ def parrot():
 
 
 def leaks(text):
-    """The secrets in a text, in any form that gives them away."""
+    """The secrets that a text reveals, in any encoding."""
     forms = {SECRET, PLAIN, json.dumps(SECRET)[1:-1], quote(SECRET), quote(PLAIN)}
     for pair in (f"soc:{SECRET}", SECRET, PLAIN, f"\0soc\0{SECRET}", f"\0soc\0{PLAIN}"):
         forms.add(base64.b64encode(pair.encode()).decode())
@@ -72,7 +72,7 @@ def leaks(text):
 
 @pytest.fixture
 def everything(tmp_path, capfd, monkeypatch):
-    """All that commands print and keep with one output, which fails."""
+    """Everything that commands print and store with one output, which fails."""
     monkeypatch.setenv("NW_SECRET", SECRET)
     monkeypatch.setenv("NW_PLAIN", PLAIN)
     (tmp_path / "secret").write_text(PLAIN)
@@ -91,26 +91,26 @@ def everything(tmp_path, capfd, monkeypatch):
             ("policy", "check"),
         ):
             main([*words, "-c", str(config)])
-        told = "".join(capfd.readouterr())
+        text = "".join(capfd.readouterr())
         for path in (tmp_path / "spool").rglob("*"):
             if path.is_file():
-                told += path.read_bytes().decode("utf-8", "replace")
-        return told
+                text += path.read_bytes().decode("utf-8", "replace")
+        return text
 
     return run
 
 
 @pytest.mark.parametrize("code", [302, 400, 401, 500])
 @pytest.mark.parametrize("case", HTTP)
-def test_what_a_web_server_repeats_is_not_told(case, code, parrot, everything):
+def test_secrets_repeated_by_a_web_server_are_redacted(case, code, parrot, everything):
     parrot.status = code
-    told = everything({**HTTP[case], "url": f"http://127.0.0.1:{parrot.server_port}"})
-    assert f"HTTP {code}" in told
-    assert leaks(told) == []
+    text = everything({**HTTP[case], "url": f"http://127.0.0.1:{parrot.server_port}"})
+    assert f"HTTP {code}" in text
+    assert leaks(text) == []
 
 
 class Chatter(Listener):
-    """Takes a line at a time, and repeats each in its answer; with a context it speaks TLS."""
+    """Repeats each line that it receives in its answer. With a context it uses TLS."""
 
     def __init__(self, greeting, answers, context=None):
         self._greeting, self._answers, self._context = greeting, answers, context
@@ -140,21 +140,21 @@ def nats_answer(line):
 @pytest.mark.parametrize(
     "how", [{"token": {"env": "NW_PLAIN"}}, {"user": "soc", "password": {"env": "NW_SECRET"}}]
 )
-def test_what_a_bus_repeats_is_not_told(how, everything):
+def test_secrets_repeated_by_a_message_bus_are_redacted(how, everything):
     pytest.importorskip("nats")
     info = b'INFO {"server_id":"x","version":"2.10.0","proto":1,"headers":true,'
     info += b'"max_payload":1048576,"auth_required":true}\r\n'
     server = Chatter(info, nats_answer)
     try:
         keys = {"type": "nats", "url": f"nats://127.0.0.1:{server.port}", "timeout": "1s", **how}
-        told = everything(keys)
+        text = everything(keys)
     finally:
         server.end()
-    assert "uthorization" in told
-    assert leaks(told) == []
+    assert "uthorization" in text
+    assert leaks(text) == []
 
 
-def test_what_kafka_logs_is_not_told(everything):
+def test_secrets_logged_by_kafka_are_redacted(everything):
     pytest.importorskip("confluent_kafka")
     keys = {
         "type": "kafka",
@@ -163,12 +163,12 @@ def test_what_kafka_logs_is_not_told(everything):
         "timeout": "1s",
         "sasl": {"user": "soc", "password": {"env": "NW_PLAIN"}, "mechanism": "PLAIN"},
     }
-    told = everything(keys)
-    assert "Connection refused" in told
-    assert leaks(told) == []
+    text = everything(keys)
+    assert "Connection refused" in text
+    assert leaks(text) == []
 
 
-def test_what_a_mail_server_repeats_is_not_told(everything, certificates):
+def test_secrets_repeated_by_a_mail_server_are_redacted(everything, certificates):
     server = Chatter(b"220 parrot\r\n", mail_answer, certificates.server("127.0.0.1"))
     try:
         keys = {
@@ -182,11 +182,11 @@ def test_what_a_mail_server_repeats_is_not_told(everything, certificates):
             "password": {"env": "NW_PLAIN"},
             "timeout": "2s",
         }
-        told = everything(keys)
+        text = everything(keys)
     finally:
         server.end()
-    assert "535" in told
-    assert leaks(told) == []
+    assert "535" in text
+    assert leaks(text) == []
 
 
 def mail_answer(line):
@@ -199,7 +199,7 @@ def mail_answer(line):
     st.text(min_size=8, max_size=60).filter(lambda text: text.strip() == text),
     st.binary(max_size=5),
 )
-def test_a_secret_is_found_in_any_place_of_base64(value, before):
+def test_secret_is_found_at_any_offset_of_base64(value, before):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "secret"
         try:
@@ -207,5 +207,5 @@ def test_a_secret_is_found_in_any_place_of_base64(value, before):
         except UnicodeEncodeError:
             return
         secret = Secret("", path)
-        told = base64.b64encode(before + secret.value().encode() + b"!").decode()
-        assert "***" in redacted(told, [secret])
+        text = base64.b64encode(before + secret.value().encode() + b"!").decode()
+        assert "***" in redact(text, [secret])

@@ -9,15 +9,14 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.made_alerts import HOSTILE, as_read, output, record, records
-from support.receivers import free_port, until
+from support.made_alerts import HOSTILE, as_decoded, output, record, records
+from support.receivers import free_port, wait_until
 
-from netwatch.formats.registry import RENDERERS
-from netwatch.formats.shorten_lists import render_within as shorten
-from netwatch.sinks.base import Item
-from netwatch.sinks.fit import MARK, fit
-from netwatch.sinks.syslog import framed
-from netwatch.sinks.syslog_message import header
+from netwatch.formats.registry import FORMATS, RENDERERS
+from netwatch.formats.shorten_lists import render_within
+from netwatch.sinks.base import OutgoingAlert
+from netwatch.sinks.size_limit import MARK, encode_within
+from netwatch.sinks.syslog_message import frame, header
 
 # RFC 5424 section 6: PRI VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID SD
 HEADER = re.compile(
@@ -102,7 +101,7 @@ def body(message):
 
 
 @pytest.mark.parametrize("framing", ["octet-counting", "lf"])
-def test_messages_are_framed_as_rfc_6587_has_it(framing, server, deliver, tmp_path):
+def test_messages_are_framed_by_rfc_6587(framing, server, deliver, tmp_path):
     there = server()
     delivery = deliver(syslog(tmp_path, there.port, framing=framing))
     delivery.put(*records(len(HOSTILE)))
@@ -110,18 +109,18 @@ def test_messages_are_framed_as_rfc_6587_has_it(framing, server, deliver, tmp_pa
     data = b"".join(there.got)
     messages = counted(data) if framing != "lf" else data.removesuffix(b"\n").split(b"\n")
     alerts = [json.loads(body(message)) for message in messages]
-    assert alerts == [as_read(each) for each in records(len(HOSTILE))]
+    assert alerts == [as_decoded(each) for each in records(len(HOSTILE))]
 
 
-def test_a_line_in_a_stream_of_lines_stays_one():
-    assert framed(b"a\nb", "lf") == b"a b\n"
-    assert framed(b"a\nb", "octet-counting") == b"3 a\nb"
+def test_line_breaks_are_removed_with_lf_framing():
+    assert frame(b"a\nb", "lf") == b"a b\n"
+    assert frame(b"a\nb", "octet-counting") == b"3 a\nb"
 
 
 @pytest.mark.parametrize(
     ("severity", "priority"), [("critical", 130), ("high", 131), ("medium", 132), ("low", 133)]
 )
-def test_the_header_is_that_of_rfc_5424(severity, priority):
+def test_header_follows_rfc_5424(severity, priority):
     alert = record(1, severity=severity, last_seen="2023-03-20T09:00:00.123456789Z")
     head = HEADER.fullmatch(header(alert, 16, "sensor ü\n1"))
     assert head.groups() == (str(priority).encode(), b"2023-03-20T09:00:00.123456Z", b"sensor1")
@@ -130,7 +129,7 @@ def test_the_header_is_that_of_rfc_5424(severity, priority):
 @given(
     st.dictionaries(st.sampled_from(["severity", "last_seen"]), st.text() | st.none()), st.text()
 )
-def test_any_record_and_host_give_a_header(alert, host):
+def test_every_record_and_hostname_give_a_valid_header(alert, host):
     assert HEADER.fullmatch(header(alert, 23, host))
 
 
@@ -140,7 +139,7 @@ def unread(connection, data):
     return True
 
 
-def test_what_was_not_read_to_its_end_is_sent_again(server, deliver, tmp_path):
+def test_batch_that_was_not_read_completely_is_sent_again(server, deliver, tmp_path):
     ways = [unread, unread]
     there = server(lambda *args: ways.pop()(*args) if ways else None)
     delivery = deliver(syslog(tmp_path, there.port))
@@ -150,7 +149,7 @@ def test_what_was_not_read_to_its_end_is_sent_again(server, deliver, tmp_path):
     assert len(counted(b"".join(there.got))) == 50
 
 
-def test_an_end_that_came_before_ours_is_none(deliver, tmp_path):
+def test_connection_closed_before_ours_does_not_confirm(deliver, tmp_path):
     """A receiver that closes at once, in good order: nothing that we write then is read."""
     listener = socket.create_server(("127.0.0.1", 0))
     got = []
@@ -175,9 +174,7 @@ def test_an_end_that_came_before_ours_is_none(deliver, tmp_path):
     assert delivery.status()[0].retried >= 2
 
 
-def test_a_receiver_that_never_closes_is_told_what_to_do_or_is_not_waited_for(
-    server, deliver, tmp_path
-):
+def test_receiver_that_never_closes_is_reported_or_not_waited_for(server, deliver, tmp_path):
     held = threading.Event()
     there = server(lambda *_: held.wait(30) and None)
     delivery = deliver(syslog(tmp_path, there.port, confirm=False))
@@ -186,13 +183,16 @@ def test_a_receiver_that_never_closes_is_told_what_to_do_or_is_not_waited_for(
     delivery.stop()
     waiting = deliver(syslog(tmp_path, there.port, name="waiting"))
     waiting.put(record(2))
-    until(lambda: waiting.status()[0].retried)
-    assert "did not close within 1 s after it had all, see 'confirm'" in waiting.status()[0].reason
+    wait_until(lambda: waiting.status()[0].retried)
+    assert (
+        "did not close the connection within 1 s, see the option 'confirm'"
+        in waiting.status()[0].reason
+    )
     held.set()
     assert not waiting.drain(30)
 
 
-def test_the_last_batch_is_sent_again_where_the_receiver_is_gone_right_after(
+def test_last_batch_is_sent_again_if_the_receiver_disappears_right_after_it(
     server, deliver, tmp_path
 ):
     there = server()
@@ -201,7 +201,7 @@ def test_the_last_batch_is_sent_again_where_the_receiver_is_gone_right_after(
     assert not delivery.drain(30)
     there.end()
     delivery.put(record(2))
-    until(lambda: delivery.status()[0].retried)
+    wait_until(lambda: delivery.status()[0].retried)
     again = server(port=there.port)
     assert not delivery.drain(30)
     ids = [json.loads(body(each))["id"] for each in counted(b"".join(again.got))]
@@ -215,26 +215,26 @@ def test_the_last_batch_is_sent_again_where_the_receiver_is_gone_right_after(
         (("other.example",), 30, "certificate is not valid for '127.0.0.1'"),
     ],
 )
-def test_a_wrong_certificate_is_told_and_no_alert_is_sent(
+def test_invalid_certificate_is_reported_and_no_alert_is_sent(
     names, days, why, certificates, server, deliver, tmp_path
 ):
     there = server(context=certificates.server(*names, days=days))
     delivery = deliver(syslog(tmp_path, there.port, "tls", tls={"ca": str(certificates.ca)}))
     delivery.put(*records(20))
-    until(lambda: delivery.status()[0].retried >= 2)
+    wait_until(lambda: delivery.status()[0].retried >= 2)
     assert why in delivery.status()[0].reason
     there._context = certificates.server("127.0.0.1")
     assert not delivery.drain(30)
     assert len(counted(b"".join(there.got))) == 20
 
 
-def test_a_client_without_certificate_is_told(certificates, server, deliver, tmp_path):
+def test_missing_client_certificate_is_reported(certificates, server, deliver, tmp_path):
     context = certificates.server("siem.example", client=True)
     there = server(context=context)
     tls = {"ca": str(certificates.ca), "server_name": "siem.example"}
     delivery = deliver(syslog(tmp_path, there.port, "tls", tls=tls))
     delivery.put(record(1))
-    until(lambda: delivery.status()[0].retried >= 2)
+    wait_until(lambda: delivery.status()[0].retried >= 2)
     delivery.stop()
     cert, key = certificates.issue("netwatch.example")
     tls |= {"cert": str(cert), "key": str(key)}
@@ -249,15 +249,15 @@ def test_old_versions_of_tls_are_refused(certificates, server, deliver, tmp_path
     there = server(context=context)
     delivery = deliver(syslog(tmp_path, there.port, "tls", tls={"ca": str(certificates.ca)}))
     delivery.put(record(1))
-    until(lambda: delivery.status()[0].retried >= 1)
+    wait_until(lambda: delivery.status()[0].retried >= 1)
     assert there.got == []
 
 
-def test_over_udp_a_closed_port_is_noticed_and_a_message_is_a_datagram(deliver, tmp_path):
+def test_udp_notices_a_closed_port_and_sends_a_datagram_a_message(deliver, tmp_path):
     port = free_port(socket.SOCK_DGRAM)
     delivery = deliver(syslog(tmp_path, port, "udp"))
     delivery.put(*records(3))
-    until(lambda: delivery.status()[0].retried >= 2)
+    wait_until(lambda: delivery.status()[0].retried >= 2)
     assert "refused" in delivery.status()[0].reason
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", port))
@@ -279,33 +279,40 @@ def large(number):
     return made
 
 
-def item(made, form):
-    render = RENDERERS[form]
-    return Item(1, "k", made, render(made), lambda rec, limit: shorten(render, rec, limit))
+def outgoing(alert, form):
+    render = FORMATS[form].render
+    return OutgoingAlert(
+        number=1,
+        key="k",
+        record=alert,
+        text=render(alert),
+        is_json=FORMATS[form].json,
+        render_within=lambda record, limit: render_within(render, record, limit),
+    )
 
 
 @pytest.mark.parametrize("limit", [480, 1024, 2048, 8192, 65536])
 @pytest.mark.parametrize("form", RENDERERS)
-def test_a_long_alert_fits_and_is_cut_at_a_letter(form, limit):
-    data, short = fit(item(large(2), form), limit)
+def test_long_alert_fits_and_is_cut_at_a_character_boundary(form, limit):
+    data, short = encode_within(outgoing(large(2), form), limit)
     assert len(data) <= limit
     text = data.decode()
     assert short is (len(RENDERERS[form](large(2)).encode()) > limit)
     assert "\n" not in text
-    if limit >= 8192 and form in ("jsonl", "ecs", "ocsf", "eve", "gelf"):
+    if limit >= 8192 and FORMATS[form].json:
         json.loads(text)
     else:
         assert large(2)["id"] in text or text.endswith(MARK)
 
 
-def test_what_fits_is_not_touched():
-    one = item(record(3), "cef")
-    assert fit(one, 8192) == (one.text.encode(), False)
+def test_alert_that_fits_is_unchanged():
+    one = outgoing(record(3), "cef")
+    assert encode_within(one, 8192) == (one.text.encode(), False)
 
 
 @given(st.sampled_from(HOSTILE), st.integers(16, 3000))
-def test_any_limit_is_kept(text, limit):
+def test_every_limit_is_observed(text, limit):
     made = record(1, names=[text * 5] * 5)
-    data, _ = fit(item(made, "jsonl"), limit)
+    data, _ = encode_within(outgoing(made, "jsonl"), limit)
     assert len(data) <= limit
     data.decode()

@@ -6,11 +6,11 @@ import re
 import subprocess
 
 import pytest
-from support.delivery_scenarios import drained
+from support.delivery_scenarios import drain_completely
 from support.made_alerts import output, record
 from support.paths import ROOT
-from support.receiver_harness_tenzir import Tenzir, command, timed
-from support.receivers import until
+from support.receiver_harness_tenzir import Tenzir, command, normalize_times
+from support.receivers import wait_until
 from support.siem import read_cef, read_leef
 
 from netwatch.formats.registry import RENDERERS
@@ -92,10 +92,12 @@ def read(folder, lines, reader, stages=""):
         ("gelf", "read_ndjson", ""),
     ],
 )
-def test_documents_come_back_field_by_field(form, reader, stages, tmp_path):
+def test_documents_are_received_unchanged(form, reader, stages, tmp_path):
     lines = [RENDERERS[form](each) for each in list(hostile(1000))]
     got = read(tmp_path, lines, reader, stages)
-    assert [timed(each) for each in got] == [timed(json.loads(line)) for line in lines]
+    assert [normalize_times(each) for each in got] == [
+        normalize_times(json.loads(line)) for line in lines
+    ]
 
 
 @pytest.mark.parametrize(
@@ -111,30 +113,30 @@ def test_messages_by_syslog_are_parsed_field_by_field(
     try:
         delivery = deliver(output(tmp_path, **receiver.keys(receiver.port), format=form))
         delivery.put(*sent)
-        drained(delivery)
-        until(lambda: len(receiver.events()) == len(sent))
+        drain_completely(delivery)
+        wait_until(lambda: len(receiver.events()) == len(sent))
         got = [each["message"] for each in receiver.events()]
     finally:
         receiver.stop()
     expected = {each["id"]: RENDERERS[form](each) for each in sent}
     if form == "jsonl":
-        assert {each["id"]: timed(each) for each in got} == {
-            key: timed(json.loads(line)) for key, line in expected.items()
+        assert {each["id"]: normalize_times(each) for each in got} == {
+            key: normalize_times(json.loads(line)) for key, line in expected.items()
         }
     elif form == "cef":
-        told = {each["extension"]["externalId"]: each for each in got}
-        assert len(told) == len(expected)
+        by_id = {each["extension"]["externalId"]: each for each in got}
+        assert len(by_id) == len(expected)
         for key, line in expected.items():
             header, extension = read_cef(line)
-            assert [told[key][each] for each in CEF] == header[1:]
-            assert told[key]["extension"] == extension
+            assert [by_id[key][each] for each in CEF] == header[1:]
+            assert by_id[key]["extension"] == extension
     else:
-        told = {each["attributes"]["nwAlertId"]: each for each in got}
-        assert len(told) == len(expected)
+        by_id = {each["attributes"]["nwAlertId"]: each for each in got}
+        assert len(by_id) == len(expected)
         for key, line in expected.items():
             header, attributes = read_leef(line)
-            assert [told[key][each] for each in LEEF] == ["2.0", *header[1:5]]
-            assert told[key]["attributes"] == attributes
+            assert [by_id[key][each] for each in LEEF] == ["2.0", *header[1:5]]
+            assert by_id[key]["attributes"] == attributes
 
 
 @pytest.mark.parametrize("verdict", ["violation", "advisory"])

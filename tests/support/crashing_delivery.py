@@ -1,8 +1,8 @@
-"""A process that delivers alerts and kills itself at one step of it.
+"""A process that delivers alerts and kills itself at one step.
 
-Arguments: the folder of the outbox, the keys of an output as JSON, the number of the first
-alert, how many, the step, at which of its turns, and whether delivery starts ``before`` or
-``behind`` all of these are put. Says the number of each alert that `put` has taken.
+Arguments: the folder of the outbox, the keys of an output as JSON, the number of the first alert,
+how many alerts, the step, at which of its calls to die, and whether delivery starts ``before`` or
+``after`` the alerts are put. It prints the number of each alert that `put` has stored.
 """
 
 import json
@@ -16,37 +16,38 @@ from typing import Any
 
 from support.made_alerts import QUICK, output, record
 
-from netwatch.delivery import dead_letters as deadletters
+from netwatch.delivery import dead_letters
 from netwatch.delivery.delivery import Delivery
-from netwatch.delivery.outbox import Row, Spool
-from netwatch.sinks.base import Outbox
+from netwatch.delivery.outbox import OutboxDatabase, QueuedAlert
+from netwatch.delivery.output import OutboxOptions
 
 STEPS: dict[str, tuple[Any, str, bool]] = {
-    "before put": (Spool, "put", False),
-    "after put": (Spool, "put", True),
+    "before put": (OutboxDatabase, "put", False),
+    "after put": (OutboxDatabase, "put", True),
     "before send": (None, "send", False),
     "after send": (None, "send", True),
-    "before dead letter": (deadletters, "add", False),
-    "after dead letter": (deadletters, "add", True),
-    "before cursor": (Spool, "advance", False),
-    "after cursor": (Spool, "advance", True),
-    "before tidying": (Spool, "_forget", False),
-    "after tidying": (Spool, "_forget", True),
+    "before dead letter": (dead_letters, "append", False),
+    "after dead letter": (dead_letters, "append", True),
+    "before cursor": (OutboxDatabase, "record_attempt", False),
+    "after cursor": (OutboxDatabase, "record_attempt", True),
+    "before clean-up": (OutboxDatabase, "_delete_up_to", False),
+    "after clean-up": (OutboxDatabase, "_delete_up_to", True),
 }
-"""Where to die: an owner (None: the class of the sink), its function, and on which side."""
+"""Where to die: the owner of a function (None: the class of the sink), its name, and whether to die
+after it instead of before."""
 
-AT = [step for step in STEPS if "dead" not in step]
-"""Where there are no dead letters."""
-
-
-def ends(step: str) -> bool:
-    """Whether a run may be over before it comes to its turn: tidying is done beside it."""
-    return "tidying" in step
+STEPS_WITHOUT_DEAD_LETTERS = [step for step in STEPS if "dead" not in step]
+"""The steps that are reached even if the receiver refuses nothing."""
 
 
-def dying(function: Callable[..., Any], after: bool, turns: int) -> Callable[..., Any]:
-    """The function, that ends the process at its turn number `turns`."""
-    left = turns
+def may_not_be_reached(step: str) -> bool:
+    """Whether a run may be over before it reaches the step: the clean-up runs in parallel."""
+    return "clean-up" in step
+
+
+def dying(function: Callable[..., Any], after: bool, calls: int) -> Callable[..., Any]:
+    """A function that kills the process at call number `calls`."""
+    left = calls
 
     def wrapped(*args: Any, **keys: Any) -> Any:
         nonlocal left
@@ -61,36 +62,37 @@ def dying(function: Callable[..., Any], after: bool, turns: int) -> Callable[...
     return wrapped
 
 
-def few_at_once() -> None:
-    """So that there is more than one turn, however fast all is put."""
-    all_next = Spool.next
+def limit_batches() -> None:
+    """Make batches small, so that every step is reached more than once, however fast alerts are
+    put."""
+    next_batch = OutboxDatabase.next_batch
 
-    def some(spool: Spool, name: str, limit: int) -> list[Row]:
-        return all_next(spool, name, min(limit, 10))
+    def limited(spool: OutboxDatabase, name: str, limit: int) -> list[QueuedAlert]:
+        return next_batch(spool, name, min(limit, 10))
 
-    Spool.next = some
+    OutboxDatabase.next_batch = limited
 
 
-def main(folder: str, keys: str, first: int, count: int, step: str, turns: int, start: str) -> None:
+def main(folder: str, keys: str, first: int, count: int, step: str, calls: int, start: str) -> None:
     one = output(Path(folder), **json.loads(keys))
     if step in STEPS:
         owner, name, after = STEPS[step]
-        owner = owner or type(one.settings.open())
-        setattr(owner, name, dying(getattr(owner, name), after, turns))
-    few_at_once()
-    delivery = Delivery([one], Outbox(Path(folder) / "spool"), timing=QUICK)
+        owner = owner or type(one.options.open())
+        setattr(owner, name, dying(getattr(owner, name), after, calls))
+    limit_batches()
+    delivery = Delivery([one], OutboxOptions(Path(folder) / "spool"), timing=QUICK)
     if start == "before":
         delivery.start()
     for number in range(first, first + count):
         delivery.put(record(number))
         print(number, flush=True)
-    if start == "behind":
+    if start == "after":
         delivery.start()
-    left = delivery.drain(30)
-    for _ in range(100 if ends(step) and not left else 0):
-        threading.Event().wait(QUICK.poll)
+    undelivered = delivery.drain(30)
+    if may_not_be_reached(step) and not undelivered:
+        threading.Event().wait(100 * QUICK.poll_interval)
     delivery.stop(30)
-    sys.exit(bool(left))
+    sys.exit(bool(undelivered))
 
 
 if __name__ == "__main__":

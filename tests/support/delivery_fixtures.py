@@ -8,7 +8,7 @@ import trustme
 from support.made_deliveries import Certificates, Deliveries
 from support.receivers import Http
 
-from netwatch.sinks.base import Outbox
+from netwatch.delivery.output import OutboxOptions
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def http() -> Iterator[Http]:
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
+def outbox(tmp_path: Path) -> OutboxOptions:
     """A folder for an outbox."""
-    return Outbox(tmp_path / "spool")
+    return OutboxOptions(tmp_path / "spool")
 
 
 @pytest.fixture
-def deliver(outbox: Outbox) -> Iterator[Deliveries]:
+def deliver(outbox: OutboxOptions) -> Iterator[Deliveries]:
     """Starts deliveries, which end with the test."""
     deliveries = Deliveries(outbox, [], [])
     yield deliveries

@@ -1,7 +1,6 @@
-"""What goes wrong between an output and its receiver, counted: alerts in, alerts out.
+"""Faults between an output and its receiver, with counts of the alerts sent and received.
 
-The tests hold each count to "none lost"; `report.py` writes them into the tables of the
-documentation.
+The tests require that no alert is lost; `report.py` writes the counts into the documentation.
 """
 
 import json
@@ -16,105 +15,104 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from support.crashing_delivery import AT, ends
+from support.crashing_delivery import STEPS_WITHOUT_DEAD_LETTERS, may_not_be_reached
 from support.faulty_proxy import Fault, Proxy
 from support.made_alerts import output, record, records
 from support.made_deliveries import Certificates, Deliveries
 from support.paths import SUPPORT
 from support.receiver_harness import Receiver
-from support.receiver_harness_tenzir import Tenzir, timed
-from support.receivers import PATIENCE, until
+from support.receiver_harness_tenzir import Tenzir, normalize_times
+from support.receivers import TIMEOUT, wait_until
 
 from netwatch.delivery.delivery import Delivery
-from netwatch.delivery.worker import Timing
-from netwatch.formats.registry import RENDERERS
+from netwatch.delivery.worker import RetryTiming
+from netwatch.formats.registry import FORMATS, RENDERERS
 from netwatch.sinks import mail
-from netwatch.sinks.base import JSON_FORMATS
 
 SOME = 300
-"""Alerts of a scenario with a fault: more than most sinks send at once."""
+"""Alerts of a scenario with a fault: more than most sinks send in one batch."""
 
 SCALE = 1000
-"""Ten minutes are so many times shorter in the tests: backoff and all."""
+"""The factor by which ten minutes, and all delays between attempts, are shortened in the tests."""
 
 TEN_MINUTES = 600.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Alerts put, different ones of them that arrived as they were sent, repetitions, lines
-    that are none of them, and dead letters."""
+    """Alerts put into the outbox, distinct ones of them that were received as they were sent,
+    duplicates, lines received that are none of them, and dead letters."""
 
     put: int
-    arrived: int
-    repeated: int
-    strange: int
+    received: int
+    duplicates: int
+    unexpected: int
     dead: int = 0
 
     @property
     def lost(self) -> int:
-        return self.put - self.arrived - self.dead
+        return self.put - self.received - self.dead
 
 
 def canonical(line: str, form: str, receiver: Receiver) -> str:
-    """A line as it is compared: JSON by its value, all else by its letters."""
-    if form not in JSON_FORMATS:
+    """A line in the form in which lines are compared: JSON by value, anything else as text."""
+    if not form or not FORMATS[form].json:
         return line
     value = json.loads(line)
     if form != "ecs":
         value.pop("@timestamp", None)
     if isinstance(receiver, Tenzir):
-        value = timed(value)
+        value = normalize_times(value)
     return json.dumps(value, sort_keys=True)
 
 
-def told(alert: dict[str, Any], form: str) -> str:
-    """An alert as it is sent; a mail has a form of its own."""
-    return RENDERERS[form](alert) if form else mail.line(alert)
+def rendered(alert: dict[str, Any], form: str) -> str:
+    """An alert as it is sent. Mail has a form of its own."""
+    return RENDERERS[form](alert) if form else mail.digest_line(alert)
 
 
-def counted(sent: Sequence[dict[str, Any]], form: str, receiver: Receiver) -> Outcome:
-    """What arrived of the alerts that were sent."""
-    expected = {canonical(told(each, form), form, receiver) for each in sent}
+def count_received(sent: Sequence[dict[str, Any]], form: str, receiver: Receiver) -> Outcome:
+    """Compare what the receiver has with the alerts that were sent."""
+    expected = {canonical(rendered(each, form), form, receiver) for each in sent}
     assert len(expected) == len(sent)
     got: Counter[str] = Counter()
-    strange = 0
+    unexpected = 0
     for line in receiver.lines():
         try:
             got[canonical(line, form, receiver)] += 1
         except ValueError:
-            strange += 1
-    strange += sum(count for text, count in got.items() if text not in expected)
-    arrived = sum(1 for text in got if text in expected)
-    repeated = sum(count - 1 for text, count in got.items() if text in expected)
-    return Outcome(len(sent), arrived, repeated, strange)
+            unexpected += 1
+    unexpected += sum(count for text, count in got.items() if text not in expected)
+    received = sum(1 for text in got if text in expected)
+    duplicates = sum(count - 1 for text, count in got.items() if text in expected)
+    return Outcome(len(sent), received, duplicates, unexpected)
 
 
-def drained(delivery: Delivery, patience: float = PATIENCE) -> None:
-    """Wait until nothing is left, not even with an output that was paused for a while."""
-    deadline = time.monotonic() + patience
-    while left := delivery.drain(1):
-        assert time.monotonic() < deadline, (left, delivery.status())
+def drain_completely(delivery: Delivery, timeout: float = TIMEOUT) -> None:
+    """Wait until everything is delivered, even by an output that is paused for a while."""
+    deadline = time.monotonic() + timeout
+    while undelivered := delivery.drain(1):
+        assert time.monotonic() < deadline, (undelivered, delivery.status())
         threading.Event().wait(0.02)
 
 
-def settled(
+def wait_until_received(
     receiver: Receiver, sent: Sequence[dict[str, Any]], form: str, dead: int = 0
 ) -> Outcome:
-    """What the receiver has when it has written all."""
+    """Wait until the receiver has written all alerts that are not dead letters."""
     found: list[Outcome] = []
 
     def all_there() -> bool:
-        found.append(counted(sent, form, receiver))
+        found.append(count_received(sent, form, receiver))
         return found[-1].lost <= dead
 
-    until(all_there, f"{receiver.name} has all")
+    wait_until(all_there, f"{receiver.name} has all alerts")
     return replace(found[-1], dead=dead)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A receiver, and how to deliver to it."""
+    """A receiver and everything that a scenario needs to deliver to it."""
 
     receiver: Receiver
     deliver: Deliveries
@@ -122,51 +120,54 @@ class Run:
     certificates: Certificates
     form: str = "jsonl"
 
-    def made(self, port: int | None = None, **keys: Any) -> dict[str, Any]:
+    def output_keys(self, port: int | None = None, **keys: Any) -> dict[str, Any]:
         """The keys of an output for the receiver."""
         own = self.receiver.keys(self.receiver.port if port is None else port)
         return {**own, **({"format": self.form} if self.form else {}), **keys}
 
     def delivery(
-        self, port: int | None = None, timing: Timing | None = None, **keys: Any
+        self, port: int | None = None, timing: RetryTiming | None = None, **keys: Any
     ) -> Delivery:
-        made = output(self.folder, **self.made(port, **keys))
+        made = output(self.folder, **self.output_keys(port, **keys))
         return self.deliver(made, timing=timing) if timing else self.deliver(made)
 
 
-def nothing(run: Run, count: int = SOME) -> Outcome:
-    """All is well."""
+def no_fault(run: Run, count: int = SOME) -> Outcome:
+    """Deliver without any fault."""
     run.receiver.start()
     sent = records(count)
     delivery = run.delivery()
     delivery.put(*sent)
-    drained(delivery)
-    return settled(run.receiver, sent, run.form)
+    drain_completely(delivery)
+    return wait_until_received(run.receiver, sent, run.form)
 
 
 def down(run: Run, scale: float = SCALE) -> Outcome:
-    """The receiver is down for ten minutes when alerts come, and comes back; with all times
-    of the courier so many times shorter, or as they are."""
+    """The receiver is down for ten minutes when alerts are put, and comes back. All times are
+    shortened by the factor `scale`."""
     run.receiver.start()
     run.receiver.stop()
     sent = records(SOME)
-    usual = Timing()
-    timing = Timing(
-        usual.first / scale, usual.cap / scale, usual.pause / scale, max(0.01, usual.poll / scale)
+    usual = RetryTiming()
+    timing = RetryTiming(
+        usual.first_delay / scale,
+        usual.max_delay / scale,
+        usual.paused_delay / scale,
+        max(0.01, usual.poll_interval / scale),
     )
     back = time.monotonic() + TEN_MINUTES / scale
     delivery = run.delivery(timing=timing)
     delivery.put(*sent)
     delivery.drain(0.1)
-    until(lambda: delivery.status()[0].retried >= 3, "it was tried again and again")
+    wait_until(lambda: delivery.status()[0].retried >= 3, "several attempts failed")
     threading.Event().wait(max(0, back - time.monotonic()))
     run.receiver.start()
-    drained(delivery, PATIENCE + 1.5 * timing.cap)
-    return settled(run.receiver, sent, run.form)
+    drain_completely(delivery, TIMEOUT + 1.5 * timing.max_delay)
+    return wait_until_received(run.receiver, sent, run.form)
 
 
 def restarted(run: Run, how: signal.Signals = signal.SIGTERM) -> Outcome:
-    """The receiver is restarted while alerts come."""
+    """The receiver is restarted while alerts are put."""
     run.receiver.start()
     sent = records(SOME)
     delivery = run.delivery()
@@ -174,15 +175,15 @@ def restarted(run: Run, how: signal.Signals = signal.SIGTERM) -> Outcome:
         delivery.put(*sent[at : at + 10])
         if at in (100, 200):
             delivery.drain(0.5)
-            until(lambda at=at: delivery.status()[0].sent >= at // 2, "some are sent")
+            wait_until(lambda at=at: delivery.status()[0].sent >= at // 2, "some alerts are sent")
             run.receiver.stop(how)
             run.receiver.start()
-    drained(delivery)
-    return settled(run.receiver, sent, run.form)
+    drain_completely(delivery)
+    return wait_until_received(run.receiver, sent, run.form)
 
 
-def _through(run: Run, fault: Fault) -> Outcome:
-    own = getattr(run.receiver, "misbehave", None)
+def _with_connection_fault(run: Run, fault: Fault) -> Outcome:
+    own = getattr(run.receiver, "apply_fault", None)
     proxy = None
     if own is None:
         proxy = Proxy(run.receiver.port)
@@ -197,15 +198,15 @@ def _through(run: Run, fault: Fault) -> Outcome:
         sent = records(SOME)
         delivery = run.delivery(port=None if proxy is None else proxy.port)
         delivery.put(*sent)
-        if proxy is None and fault.hole:
-            until(lambda: delivery.status()[0].retried >= 1, "it was waited for in vain")
-            run.receiver.settle()
-        drained(delivery, 2 * PATIENCE)
+        if proxy is None and fault.black_hole:
+            wait_until(lambda: delivery.status()[0].retried >= 1, "an attempt failed")
+            run.receiver.recover()
+        drain_completely(delivery, 2 * TIMEOUT)
         if proxy is not None:
-            assert proxy.met >= min(fault.connections, 3)
+            assert proxy.faults_applied >= min(fault.connections, 3)
         else:
-            run.receiver.settle()
-        return settled(run.receiver, sent, run.form)
+            run.receiver.recover()
+        return wait_until_received(run.receiver, sent, run.form)
     finally:
         if proxy is not None:
             proxy.end()
@@ -213,153 +214,170 @@ def _through(run: Run, fault: Fault) -> Outcome:
 
 def reset(run: Run) -> Outcome:
     """The connection is reset in the middle of a message, three times."""
-    return _through(run, Fault(reset_after=2500, connections=3))
+    return _with_connection_fault(run, Fault(reset_after=2500, connections=3))
 
 
-def hole(run: Run) -> Outcome:
-    """Connections are taken and nothing is read or answered, twice."""
-    return _through(run, Fault(hole=True, connections=2))
+def black_hole(run: Run) -> Outcome:
+    """The receiver accepts connections but reads and answers nothing, twice."""
+    return _with_connection_fault(run, Fault(black_hole=True, connections=2))
 
 
 def slow(run: Run) -> Outcome:
     """The receiver reads four KiB every few milliseconds."""
-    return _through(run, Fault(pause=0.005, connections=1))
+    return _with_connection_fault(run, Fault(read_delay=0.005, connections=1))
 
 
-def _certified(run: Run, names: Sequence[str], days: int, why: str) -> Outcome:
+def _with_certificate(run: Run, names: Sequence[str], days: int, why: str) -> Outcome:
     receiver: Any = run.receiver
     good = getattr(receiver, "pair", None) or run.certificates.issue("127.0.0.1")
-    receiver.secure(run.certificates.issue(*names, days=days))
+    receiver.set_certificate(run.certificates.issue(*names, days=days))
     receiver.start()
     sent = records(SOME)
     delivery = run.delivery()
     delivery.put(*sent)
     delivery.drain(0.1)
-    until(lambda: delivery.status()[0].retried >= 2, "it was refused")
+    wait_until(lambda: delivery.status()[0].retried >= 2, "two attempts failed")
     assert why in delivery.status()[0].reason, delivery.status()
     assert delivery.status()[0].sent == 0
     receiver.stop()
-    receiver.secure(good)
+    receiver.set_certificate(good)
     receiver.start()
-    drained(delivery)
-    return settled(receiver, sent, run.form)
+    drain_completely(delivery)
+    return wait_until_received(receiver, sent, run.form)
 
 
 def expired(run: Run) -> Outcome:
     """The receiver's certificate has expired, and is renewed."""
-    return _certified(run, ("127.0.0.1", "siem.example"), -1, "expired")
+    return _with_certificate(run, ("127.0.0.1", "siem.example"), -1, "expired")
 
 
-def misnamed(run: Run) -> Outcome:
+def wrong_host_name(run: Run) -> Outcome:
     """The receiver's certificate is for another name, and is replaced."""
-    return _certified(run, ("other.example",), 30, "not valid for")
+    return _with_certificate(run, ("other.example",), 30, "not valid for")
 
 
-def _answered(kind: str) -> Callable[[Run], Outcome]:
+def _with_answers(kind: str) -> Callable[[Run], Outcome]:
     def scenario(run: Run) -> Outcome:
         receiver: Any = run.receiver
         receiver.start()
-        receiver.trouble(kind)
+        receiver.answer_with(kind)
         sent = records(SOME)
         delivery = run.delivery()
         delivery.put(*sent)
         if kind == "busy" and receiver.name.startswith("NATS"):
-            until(lambda: delivery.status()[0].retried >= 2, "it was full")
-            receiver.settle()
-        drained(delivery)
+            wait_until(lambda: delivery.status()[0].retried >= 2, "two attempts failed")
+            receiver.recover()
+        drain_completely(delivery)
         status = delivery.status()[0]
         if kind != "poison" and not receiver.name.startswith("Kafka"):
             assert status.retried >= 1
         if kind == "denied":
-            assert any("PAUSED" in line for line in run.deliver.said)
-        return settled(receiver, sent, run.form, status.dead)
+            assert any("PAUSED" in line for line in run.deliver.log)
+        return wait_until_received(receiver, sent, run.form, status.dead)
 
-    scenario.__doc__ = f"Answers of the kind `{kind}`, then it is as ever."
+    scenario.__doc__ = f"The receiver answers as `{kind}` for a while."
     return scenario
 
 
 def killed(run: Run) -> Outcome:
-    """netwatch is killed (SIGKILL) at each step of a delivery, and started again at last."""
+    """netwatch is killed (SIGKILL) at each step of a delivery and finally started once more."""
     run.receiver.start()
-    taken: list[int] = []
+    stored: list[int] = []
     script = SUPPORT / "crashing_delivery.py"
-    keys = json.dumps(run.made())
-    for turn, step in enumerate([*AT, "none"]):
+    keys = json.dumps(run.output_keys())
+    for number, step in enumerate([*STEPS_WITHOUT_DEAD_LETTERS, "none"]):
         last = step == "none"
-        words = [str(run.folder), keys, str(turn * 20), "0" if last else "20", step, "1", "behind"]
+        words = [str(run.folder), keys, str(number * 20), "0" if last else "20", step, "1", "after"]
         done = subprocess.run(
             [sys.executable, str(script), *words], capture_output=True, text=True, timeout=120
         )
         expected = 0 if last else -signal.SIGKILL
-        assert done.returncode == expected or ends(step), (step, done.returncode, done.stderr)
-        taken += [int(word) for word in done.stdout.split()]
-    sent = [record(number) for number in range(len(AT) * 20)]
-    until(
+        assert done.returncode == expected or may_not_be_reached(step), (
+            step,
+            done.returncode,
+            done.stderr,
+        )
+        stored += [int(word) for word in done.stdout.split()]
+    sent = [record(number) for number in range(len(STEPS_WITHOUT_DEAD_LETTERS) * 20)]
+    wait_until(
         lambda: (
-            {canonical(told(record(n), run.form), run.form, run.receiver) for n in taken}
+            {canonical(rendered(record(n), run.form), run.form, run.receiver) for n in stored}
             <= {canonical(line, run.form, run.receiver) for line in run.receiver.lines()}
         ),
-        "all that was taken is there",
+        "all alerts that were stored are received",
     )
-    found = counted(sent, run.form, run.receiver)
-    # What was not yet said to be taken may have arrived all the same.
-    return replace(found, put=len(taken), arrived=min(found.arrived, len(taken)))
+    found = count_received(sent, run.form, run.receiver)
+    # An alert may be received although its number was not printed yet.
+    return replace(found, put=len(stored), received=min(found.received, len(stored)))
 
 
 FAULTS: dict[str, Callable[[Run], Outcome]] = {
-    "none": nothing,
+    "none": no_fault,
     "down for 10 minutes": down,
     "restarted": restarted,
     "reset": reset,
-    "black hole": hole,
+    "black hole": black_hole,
     "slow reader": slow,
     "expired certificate": expired,
-    "wrong host name": misnamed,
-    "busy (429)": _answered("busy"),
-    "error (500)": _answered("error"),
-    "answer lost": _answered("lost"),
-    "credentials refused": _answered("denied"),
-    "one alert refused": _answered("poison"),
-    "half-failed bulk": _answered("half"),
+    "wrong host name": wrong_host_name,
+    "busy (429)": _with_answers("busy"),
+    "error (500)": _with_answers("error"),
+    "answer lost": _with_answers("lost"),
+    "credentials refused": _with_answers("denied"),
+    "one alert refused": _with_answers("poison"),
+    "half-failed bulk": _with_answers("half"),
     "kill -9": killed,
 }
-"""By the head of the table's column."""
+"""By the title of the column in the table."""
 
-_WAYS = {"down for 10 minutes", "restarted", "reset", "black hole", "slow reader", "kill -9"}
-_CERTIFIED = {"expired certificate", "wrong host name"}
-_STATUS = {"busy (429)", "error (500)", "answer lost", "credentials refused", "one alert refused"}
-_MEETS: dict[str, set[str]] = {
+_CONNECTION = {
+    "down for 10 minutes",
+    "restarted",
+    "reset",
+    "black hole",
+    "slow reader",
+    "kill -9",
+}
+_CERTIFICATE = {"expired certificate", "wrong host name"}
+_ANSWER = {
+    "busy (429)",
+    "error (500)",
+    "answer lost",
+    "credentials refused",
+    "one alert refused",
+}
+_APPLICABLE: dict[str, set[str]] = {
     "file": {"kill -9"},
-    # Nobody can know what a datagram's receiver lost; a closed port is noticed.
+    # A loss of datagrams cannot be noticed, only a closed port.
     "rsyslog-udp": {"down for 10 minutes", "kill -9"},
-    "rsyslog-tcp": _WAYS,
-    "rsyslog-lf": _WAYS,
-    "rsyslog-tls": _WAYS | _CERTIFIED,
-    "syslog-ng-tcp": _WAYS,
-    "syslog-ng-tls": _WAYS | _CERTIFIED,
-    "webhook": _WAYS | _CERTIFIED | _STATUS,
-    "hec": _WAYS | _CERTIFIED | _STATUS,
-    "bulk": _WAYS | _CERTIFIED | _STATUS | {"half-failed bulk"},
-    "mail": _WAYS | _CERTIFIED | {"busy (429)", "error (500)", "one alert refused"},
-    "nats": _WAYS | _CERTIFIED | {"busy (429)"},
-    "kafka": _WAYS | {"busy (429)", "error (500)", "credentials refused"},
-    # It forgets with its process, so what it had must not be before its end.
-    "tansu": (_WAYS | _CERTIFIED) - {"restarted"},
-    "tenzir-syslog": _WAYS,
-    "tenzir-webhook": _WAYS | _CERTIFIED,
-    "tenzir-hec": _WAYS | _CERTIFIED,
-    "tenzir-bulk": _WAYS | _CERTIFIED,
+    "rsyslog-tcp": _CONNECTION,
+    "rsyslog-lf": _CONNECTION,
+    "rsyslog-tls": _CONNECTION | _CERTIFICATE,
+    "syslog-ng-tcp": _CONNECTION,
+    "syslog-ng-tls": _CONNECTION | _CERTIFICATE,
+    "webhook": _CONNECTION | _CERTIFICATE | _ANSWER,
+    "hec": _CONNECTION | _CERTIFICATE | _ANSWER,
+    "bulk": _CONNECTION | _CERTIFICATE | _ANSWER | {"half-failed bulk"},
+    "mail": _CONNECTION | _CERTIFICATE | {"busy (429)", "error (500)", "one alert refused"},
+    "nats": _CONNECTION | _CERTIFICATE | {"busy (429)"},
+    "kafka": _CONNECTION | {"busy (429)", "error (500)", "credentials refused"},
+    # It loses everything when its process ends.
+    "tansu": (_CONNECTION | _CERTIFICATE) - {"restarted"},
+    "tenzir-syslog": _CONNECTION,
+    "tenzir-webhook": _CONNECTION | _CERTIFICATE,
+    "tenzir-hec": _CONNECTION | _CERTIFICATE,
+    "tenzir-bulk": _CONNECTION | _CERTIFICATE,
 }
 
 
 def applies(receiver: str, fault: str) -> bool:
-    """Whether a receiver can meet a fault, and be made to."""
-    return fault == "none" or fault in _MEETS[receiver]
+    """Whether a fault can happen to a receiver, and can be injected."""
+    return fault == "none" or fault in _APPLICABLE[receiver]
 
 
-def forms(receiver: str) -> list[str]:
-    """The formats that a receiver takes; a mail has its own."""
+def formats_of(receiver: str) -> list[str]:
+    """The formats that a receiver accepts. Mail has a form of its own, which is empty here."""
     if receiver == "mail":
         return [""]
     takes_all = receiver not in ("bulk", "tenzir-bulk")
-    return [form for form in RENDERERS if takes_all or form in JSON_FORMATS]
+    return [form for form in RENDERERS if takes_all or FORMATS[form].json]

@@ -1,4 +1,4 @@
-"""A TCP proxy that stands between an output and its receiver and misbehaves on demand."""
+"""A TCP proxy between an output and its receiver that injects faults on demand."""
 
 import contextlib
 import selectors
@@ -14,32 +14,33 @@ CHUNK = 4096
 
 @dataclass
 class Fault:
-    """What the proxy does with new connections: pass everything on where nothing is set.
-    `reset_after` bytes of the client's it resets both; with `hole` it takes no byte;
-    `pause` is the time in s behind each `CHUNK`; `connections` is for how many connections
-    the fault holds, then all is well."""
+    """What the proxy does with new connections; by default it forwards everything.
+
+    After `reset_after` bytes from the client it resets both connections. With `black_hole` it
+    reads nothing. `read_delay` is how long it waits after each `CHUNK`, in s. The fault applies to
+    the next `connections` connections."""
 
     reset_after: int | None = None
-    hole: bool = False
-    pause: float = 0.0
+    black_hole: bool = False
+    read_delay: float = 0.0
     connections: int = 1 << 30
 
 
 class Proxy:
-    """Listens on a port of its own, for the receiver on `target`; with a context it speaks
-    TLS in that one's place."""
+    """Listens on `port` and forwards to the receiver on the port `target`. With a context it
+    terminates TLS. `faults_applied` counts connections with a fault."""
 
     def __init__(self, target: int, context: ssl.SSLContext | None = None, port: int = 0) -> None:
         self._target = target
         self._context = context
         self.fault = Fault()
-        self.met = 0
-        self.passed = 0
+        self.faults_applied = 0
+        self.bytes_from_client = 0
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._ended = False
+        self._ended = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -54,7 +55,7 @@ class Proxy:
             else:
                 fault.connections -= 1
             if fault != Fault(connections=fault.connections):
-                self.met += 1
+                self.faults_applied += 1
             with self._lock:
                 self._open.add(client)
             threading.Thread(target=self._serve, args=(client, fault), daemon=True).start()
@@ -62,16 +63,15 @@ class Proxy:
     def _serve(self, client: socket.socket, fault: Fault) -> None:
         server = None
         try:
-            if fault.hole:
-                while not self._ended:
-                    time.sleep(0.01)
+            if fault.black_hole:
+                self._ended.wait()
                 return
             server = socket.create_connection(("127.0.0.1", self._target), 5)
             if self._context is not None:
                 client = self._context.wrap_socket(client, server_side=True)
             for each in (client, server):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._pass(client, server, fault)
+            self._forward(client, server, fault)
         except OSError:
             pass
         finally:
@@ -81,17 +81,17 @@ class Proxy:
             with self._lock:
                 self._open.discard(client)
 
-    def _pass(self, client: socket.socket, server: socket.socket, fault: Fault) -> None:
-        passed = 0
+    def _forward(self, client: socket.socket, server: socket.socket, fault: Fault) -> None:
+        from_client = 0
         with selectors.DefaultSelector() as ready:
             ready.register(client, selectors.EVENT_READ, server)
             ready.register(server, selectors.EVENT_READ, client)
-            while ready.get_map() and not self._ended:
+            while ready.get_map() and not self._ended.is_set():
                 for key, _ in ready.select(0.05):
-                    source, far = key.fileobj, key.data
+                    source, target = key.fileobj, key.data
                     try:
                         data = source.recv(CHUNK)
-                        # What TLS has unpacked already shows on no selector.
+                        # Data that TLS has already decrypted is not reported by a selector.
                         while isinstance(source, ssl.SSLSocket) and source.pending():
                             data += source.recv(source.pending())
                     except ConnectionError:
@@ -99,20 +99,20 @@ class Proxy:
                     if not data:
                         ready.unregister(source)
                         with contextlib.suppress(OSError):
-                            far.shutdown(socket.SHUT_WR)
+                            target.shutdown(socket.SHUT_WR)
                         continue
                     if source is client:
-                        passed += len(data)
-                        self.passed += len(data)
-                        if fault.reset_after is not None and passed > fault.reset_after:
+                        from_client += len(data)
+                        self.bytes_from_client += len(data)
+                        if fault.reset_after is not None and from_client > fault.reset_after:
                             return reset(client, server)
-                        time.sleep(fault.pause)
-                    far.sendall(data)
+                        time.sleep(fault.read_delay)
+                    target.sendall(data)
         return None
 
     def end(self) -> None:
-        """Close all."""
-        self._ended = True
+        """Close all connections."""
+        self._ended.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -123,7 +123,7 @@ class Proxy:
 
 
 def reset(*sockets: socket.socket) -> None:
-    """Close with a RST, as the crash of a peer does."""
+    """Close with a RST, as if the peer had crashed."""
     for each in sockets:
         with contextlib.suppress(OSError):
             each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,9 +1,9 @@
-"""librdkafka's mock cluster of one broker, driven by lines of the standard input.
+"""librdkafka's mock cluster of one broker, controlled by lines on standard input.
 
-Says the broker's port, then ``done`` behind each command: ``down`` and ``up``, ``rtt MS``
-(how long each answer takes), ``errors CODE…`` (what the next batches are answered with;
-none: no more). Python's client makes such a cluster but cannot steer it, so this calls the
-library itself. Ends with its input.
+It prints the broker's port, then ``done`` after each command: ``down`` and ``up``, ``rtt MS``
+(how long each response takes), ``errors CODE…`` (the error codes of the next responses; without
+codes, no more errors). The Python client can create such a cluster but not control it, so this
+program calls the library itself. It ends at the end of its input.
 """
 
 import ctypes

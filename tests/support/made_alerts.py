@@ -8,13 +8,10 @@ from typing import Any
 
 from netwatch.core.user_yaml import Fields, Problems, parse_yaml
 from netwatch.delivery import probe
-from netwatch.delivery.worker import Timing
-from netwatch.formats.registry import RENDERERS
-from netwatch.formats.shorten_lists import render_within
+from netwatch.delivery.configuration import read_outputs
+from netwatch.delivery.output import Output
+from netwatch.delivery.worker import RetryTiming
 from netwatch.formats.values import json_line
-from netwatch.sinks.base import Output
-from netwatch.sinks.settings import read_outputs
-from netwatch.sinks.table import SINKS
 
 HOSTILE = [
     "plain.example",
@@ -36,15 +33,15 @@ HOSTILE = [
 ]
 """What stands in names, host names and owners."""
 
-QUICK = Timing(first=0.02, cap=0.1, pause=0.1, poll=0.02)
+QUICK = RetryTiming(first_delay=0.02, max_delay=0.1, paused_delay=0.1, poll_interval=0.02)
 """As short as a test can wait."""
 
 
-POISON = 33
+REFUSED_ALERT = 33
 """The alert that some receivers refuse for good."""
 
 
-def ident(number: int) -> str:
+def alert_id(number: int) -> str:
     """The id of alert `number`: none that a receiver takes for a number or a time."""
     return f"{number:08x}feedface"
 
@@ -56,9 +53,9 @@ def number_of(text: str) -> int:
 
 def record(number: int, **changes: Any) -> dict[str, Any]:
     """Alert `number`, complete, with hostile text in every place where a sender has a say."""
-    made = copy.deepcopy(probe.record(1_679_302_800 + number, "sensor-1", "0.1.0"))
+    made = copy.deepcopy(probe.sample_alert(1_679_302_800 + number, "sensor-1", "0.1.0"))
     text = HOSTILE[number % len(HOSTILE)]
-    made["id"] = ident(number)
+    made["id"] = alert_id(number)
     made["verdict"] = ("violation", "advisory", "exempt")[number % 3]
     made["severity"] = ("critical", "high", "medium", "low")[number % 4]
     made["names"] = [text, f"{number}.example"]
@@ -72,7 +69,7 @@ def records(count: int) -> list[dict[str, Any]]:
     return [record(number) for number in range(count)]
 
 
-def as_read(alert: dict[str, Any]) -> dict[str, Any]:
+def as_decoded(alert: dict[str, Any]) -> dict[str, Any]:
     """What a reader of our JSON lines gets: half surrogates, which no encoding takes, are
     text there."""
     return json.loads(json_line(alert))
@@ -84,7 +81,7 @@ def outputs(text: str, base: Path) -> tuple[Output, ...]:
     mapping = parse_yaml(text, "netwatch.yaml", problems)
     assert mapping is not None
     fields = Fields(mapping, "netwatch.yaml", problems, "the configuration")
-    found = read_outputs(fields, base, SINKS, RENDERERS, render_within)
+    found = read_outputs(fields, base)
     fields.reject_unknown()
     problems.raise_if_any()
     return found

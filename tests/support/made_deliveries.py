@@ -1,4 +1,4 @@
-"""Deliveries and certificates as tests make them."""
+"""Deliveries and certificates for tests."""
 
 import ssl
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ import trustme
 from support.made_alerts import QUICK
 
 from netwatch.delivery.delivery import Delivery
-from netwatch.delivery.worker import Timing
-from netwatch.sinks.base import Outbox, Output
-from netwatch.sinks.tls import Connection
+from netwatch.delivery.output import OutboxOptions, Output
+from netwatch.delivery.worker import RetryTiming
+from netwatch.sinks.tls import TlsSocket
 
 
 @dataclass
 class Deliveries:
-    """Makes deliveries; `said` is what all of them told."""
+    """Creates and starts deliveries, which are in `made`. `log` has the messages of all."""
 
-    outbox: Outbox
-    said: list[str]
+    outbox: OutboxOptions
+    log: list[str]
     made: list[Delivery]
 
     def __call__(
-        self, *outputs: Output, timing: Timing = QUICK, outbox: Outbox | None = None
+        self, *outputs: Output, timing: RetryTiming = QUICK, outbox: OutboxOptions | None = None
     ) -> Delivery:
-        delivery = Delivery(outputs, outbox or self.outbox, self.said.append, timing)
+        delivery = Delivery(outputs, outbox or self.outbox, self.log.append, timing)
         self.made.append(delivery)
         delivery.start()
         return delivery
@@ -33,17 +33,20 @@ class Deliveries:
 
 @dataclass
 class Certificates:
-    """A CA in the file `ca`, and what it signs."""
+    """A CA with its certificate in the file `ca`, and certificates that it signs."""
 
     authority: trustme.CA
     ca: Path
     folder: Path
 
     def issue(self, *names: str, days: int = 30) -> tuple[Path, Path]:
-        """Certificate with chain, and key; with negative `days` one that ended then."""
+        """The files of a certificate with its chain and of its key. With negative `days`, it has
+        expired so many days ago."""
         until = datetime.now(UTC) + timedelta(days=days)
         leaf = self.authority.issue_cert(
-            *names, not_before=min(until, datetime.now(UTC)) - timedelta(days=1), not_after=until
+            *names,
+            not_before=min(until, datetime.now(UTC)) - timedelta(days=1),
+            not_after=until,
         )
         stem = "-".join(names).replace("*", "any") + str(days)
         certificate, key = self.folder / f"{stem}.pem", self.folder / f"{stem}.key"
@@ -53,9 +56,9 @@ class Certificates:
         return certificate, key
 
     def server(self, *names: str, days: int = 30, client: bool = False) -> ssl.SSLContext:
-        """A context for a server; `client`: clients have to prove who they are."""
+        """A context for a server. With `client`, clients need a certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.sslsocket_class = Connection
+        context.sslsocket_class = TlsSocket
         context.load_cert_chain(*self.issue(*names, days=days))
         if client:
             context.verify_mode = ssl.CERT_REQUIRED

@@ -1,4 +1,4 @@
-"""Each receiver in one shape: started, stopped, asked what it got, as lines of text."""
+"""All receivers with one interface: start, stop, and read what was received as lines of text."""
 
 import email
 import email.policy
@@ -9,24 +9,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from support.made_alerts import POISON, ident, number_of
+from support.made_alerts import REFUSED_ALERT, alert_id, number_of
 from support.made_deliveries import Certificates
 from support.receiver_harness_bus import Kafka, Nats, Tansu
 from support.receiver_harness_syslog import Rsyslog, SyslogNg
 from support.receiver_harness_tenzir import Tenzir
-from support.receivers import Http, Smtp, deaf, free_port, served, status
+from support.receivers import Http, Smtp, free_port, lose_answer, server_context, status
 
 
 class Receiver(Protocol):
-    """`name` is that of the table, `port` where it listens. Some can do more: `secure`, that
-    is serve TLS; `trouble`, answer the next requests in a way of their protocol, until
-    `settle`; `misbehave`, do themselves what a proxy does for others."""
+    """A receiver with the name `name` in the table, which listens on `port`.
+
+    Some can do more: `set_certificate` makes them use TLS, `answer_with` makes them answer the next
+    requests with errors of their protocol until `recover` is called, and `apply_fault` makes them
+    inject a fault themselves that a proxy injects for others."""
 
     name: str
     port: int
 
     def keys(self, port: int) -> dict[str, Any]:
-        """The keys of an output for it, listening on `port`."""
+        """The keys of an output that delivers to it on `port`."""
         ...
 
     def start(self) -> None: ...
@@ -34,12 +36,12 @@ class Receiver(Protocol):
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None: ...
 
     def lines(self) -> list[str]:
-        """What it got so far."""
+        """What it has received so far."""
         ...
 
 
 class Web:
-    """The suite's own HTTP server, in one of its roles."""
+    """The HTTP server of the test suite in one of its roles."""
 
     def __init__(self, role: str, folder: Path, certificates: Certificates) -> None:
         self.name = {"http": "webhook", "splunk_hec": "HEC", "elastic": "_bulk"}[role]
@@ -58,13 +60,13 @@ class Web:
             keys["tls"] = {"ca": str(self._ca)}
         return keys | ({"token": {"env": "HEC_TOKEN"}} if self._role == "splunk_hec" else {})
 
-    def secure(self, pair: tuple[Path, Path]) -> None:
-        """Prove to be whom this certificate is for, from the next start on."""
-        self._context = served(pair)
+    def set_certificate(self, pair: tuple[Path, Path]) -> None:
+        """Use TLS with this certificate and key from the next start on."""
+        self._context = server_context(pair)
 
-    def trouble(self, kind: str) -> None:
-        """Answer the next requests with a status, or not at all; refuse one alert for good,
-        or some of a bulk."""
+    def answer_with(self, kind: str) -> None:
+        """Answer the next requests with a status or not at all, or refuse one alert or some items
+        of a bulk permanently."""
         assert self.server is not None
         if kind in ("poison", "half"):
             self._spoil(kind)
@@ -72,7 +74,7 @@ class Web:
         self.server.faults = {
             "busy": [status(429), status(429, Retry_After="0"), status(408)],
             "error": [status(500), status(502), status(503), status(504)],
-            "lost": [deaf, deaf],
+            "lost": [lose_answer, lose_answer],
             "denied": [status(401), status(403)],
         }[kind]
 
@@ -83,7 +85,7 @@ class Web:
 
         def items(key: str, document: Any) -> int:
             number = number_of(document["id"])
-            if number == POISON or (kind == "half" and number % 10 == 3):
+            if number == REFUSED_ALERT or (kind == "half" and number % 10 == 3):
                 return 400
             turns[number] = turns.get(number, 0) + 1
             if kind == "half" and number % 10 == 5 and turns[number] < 3:
@@ -92,15 +94,17 @@ class Web:
 
         def refuse(request: Any) -> bool:
             server.faults.insert(0, refuse)
-            return ident(POISON).encode() in request.body and request.answer(400, {"code": 6})
+            return alert_id(REFUSED_ALERT).encode() in request.body and request.answer(
+                400, {"code": 6}
+            )
 
         if self._role == "elastic":
             server.items = items
         else:
             server.faults = [refuse]
 
-    def settle(self) -> None:
-        """Be as ever; what `trouble` asked for has to be over by itself."""
+    def recover(self) -> None:
+        """Answer normally again. The answers of `answer_with` end by themselves."""
 
     def start(self) -> None:
         self.server = Http(self._context, port=self.port)
@@ -138,7 +142,7 @@ def _text(event: Any) -> str:
 
 
 class Mail:
-    """aiosmtpd, in this process; a line of a digest is an alert."""
+    """aiosmtpd in this process. A line of a digest is an alert."""
 
     name = "mail server"
 
@@ -164,28 +168,28 @@ class Mail:
             return keys | {"security": "none"}
         return keys | {"security": "starttls", "tls": {"ca": str(self._ca)}}
 
-    def secure(self, pair: tuple[Path, Path]) -> None:
-        """Prove to be whom this certificate is for, from the next start on."""
-        self._context = served(pair)
+    def set_certificate(self, pair: tuple[Path, Path]) -> None:
+        """Use TLS with this certificate and key from the next start on."""
+        self._context = server_context(pair)
 
-    def trouble(self, kind: str) -> None:
-        """Answer the next messages with codes of SMTP, or refuse one alert for good."""
+    def answer_with(self, kind: str) -> None:
+        """Answer the next messages with SMTP codes, or refuse one alert permanently."""
         self._poison = kind == "poison"
         self._replies = {"busy": ["451 later", "421 busy"], "error": ["452 full"]}.get(kind, [])
 
-    def settle(self) -> None:
-        """Be as ever; what `trouble` asked for has to be over by itself."""
+    def recover(self) -> None:
+        """Answer normally again. The answers of `answer_with` end by themselves."""
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        """Take a message; the library's name."""
+        """Accept a message. The library requires this name."""
         if self._replies:
             return self._replies.pop(0)
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         lines = message.get_content().splitlines()
-        if self._poison and any(ident(POISON) in line for line in lines):
+        if self._poison and any(alert_id(REFUSED_ALERT) in line for line in lines):
             return "554 no"
         self._got += lines
-        return "250 taken"
+        return "250 accepted"
 
     def start(self) -> None:
         self._controller = Smtp(
@@ -203,7 +207,7 @@ class Mail:
 
 
 class File:
-    """A file; what does not go over a network has no proxy and no restart."""
+    """A file. It has no network, so it has no proxy and no restart."""
 
     name, port = "file", 0
 

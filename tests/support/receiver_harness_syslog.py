@@ -1,4 +1,4 @@
-"""Syslog daemons in the shape of a `harness.Receiver`."""
+"""Syslog daemons as a `receiver_harness.Receiver`."""
 
 import signal
 import socket
@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from support.made_deliveries import Certificates
-from support.receivers import Process, free_port, listens, needs
+from support.receivers import Process, free_port, is_listening, require_programs
 
 
 class Syslog(ABC):
-    """A syslog daemon that writes messages as they came into a file."""
+    """A syslog daemon that writes messages unchanged to a file."""
 
     def __init__(self, transport: str, framing: str, folder: Path, certificates: Certificates):
         self.transport, self.framing = transport, framing
@@ -45,13 +45,13 @@ class Syslog(ABC):
             }
         return keys
 
-    def secure(self, pair: tuple[Path, Path]) -> None:
-        """Prove to be whom this certificate is for, from the next start on."""
+    def set_certificate(self, pair: tuple[Path, Path]) -> None:
+        """Use this certificate and key from the next start on."""
         self.pair = pair
 
     @abstractmethod
     def command(self) -> list[str]:
-        """What starts it."""
+        """The command that starts it."""
 
     def start(self) -> None:
         command = self.command()
@@ -62,7 +62,7 @@ class Syslog(ABC):
 
     def _ready(self) -> bool:
         if self.transport != "udp":
-            return listens(self.port)
+            return is_listening(self.port)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
             out.settimeout(0.05)
             out.connect(("127.0.0.1", self.port))
@@ -87,10 +87,10 @@ class Syslog(ABC):
 
 
 class Rsyslog(Syslog):
-    """rsyslogd with a configuration of its own."""
+    """rsyslogd with a configuration for the test."""
 
     def __init__(self, transport: str, framing: str, folder: Path, certificates: Certificates):
-        needs("rsyslogd")
+        require_programs("rsyslogd")
         super().__init__(transport, framing, folder, certificates)
         short = {"octet-counting": "octets", "lf": "LF"}[framing]
         self.name = "rsyslog " + {"udp": "UDP", "tcp": f"TCP {short}", "tls": "TLS"}[transport]
@@ -122,7 +122,7 @@ class Rsyslog(Syslog):
 
 
 class SyslogNg(Syslog):
-    """syslog-ng, unpacked beside rsyslog, since only one of them can be installed."""
+    """syslog-ng from a folder of its own, because it cannot be installed beside rsyslog."""
 
     def __init__(self, transport: str, framing: str, folder: Path, certificates: Certificates):
         super().__init__(transport, framing, folder, certificates)

@@ -1,9 +1,9 @@
-"""Tenzir in the shape of a `harness.Receiver`: a collector, a bulk endpoint, a webhook, a
-syslog daemon, each a pipeline that writes what it got as JSON lines.
+"""Tenzir as a `receiver_harness.Receiver`: a HEC collector, a bulk endpoint, a webhook and a
+syslog daemon, each a pipeline that writes what it receives as JSON lines.
 
-Its readers guess types: a text that is a time becomes one, and is written in its own
-spelling, so times are compared as times. What a format's own parser makes of a message is
-asked for by the tests of Tenzir alone.
+Its readers infer types: a text that looks like a time becomes a time and is written in Tenzir's
+notation, so times are compared as times. What Tenzir's parsers of the formats make of a message is
+checked by the tests of Tenzir only.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from support.made_deliveries import Certificates
-from support.receivers import RECEIVERS, Process, free_port, listens
+from support.receivers import RECEIVERS, Process, free_port, is_listening
 
 PROGRAM = RECEIVERS / "bin" / "tenzir"
 
@@ -31,25 +31,25 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+?))?0*(?:Z|\+0000)
 
 
 def command() -> str:
-    """The program; skips where it is not installed."""
+    """The program; skips the test if it is not installed."""
     found = shutil.which("tenzir") or (str(PROGRAM) if PROGRAM.exists() else None)
     if found is None:
         pytest.skip("Tenzir is not installed (make receivers)")
     return found
 
 
-def timed(value: Any) -> Any:
-    """A value with all times in one spelling, and without what is not known."""
+def normalize_times(value: Any) -> Any:
+    """A value with all times in one notation and without null values."""
     if isinstance(value, str):
         time = _TIME.fullmatch(value)
         return f"{time[1]}.{time[2] or 0}Z" if time else value
     if isinstance(value, dict):
-        return {key: timed(each) for key, each in value.items() if each is not None}
-    return [timed(each) for each in value] if isinstance(value, list) else value
+        return {key: normalize_times(each) for key, each in value.items() if each is not None}
+    return [normalize_times(each) for each in value] if isinstance(value, list) else value
 
 
 class Tenzir:
-    """A pipeline that stands for one type of receiver; `stages` are put behind its source."""
+    """A pipeline that acts as one type of receiver. `stages` follow its source."""
 
     def __init__(
         self, kind: str, folder: Path, certificates: Certificates, stages: str = ""
@@ -72,8 +72,8 @@ class Tenzir:
             keys["tls"] = {"ca": str(self._ca)}
         return keys | ({"token": {"env": "HEC_TOKEN"}} if self._kind == "splunk_hec" else {})
 
-    def secure(self, pair: tuple[Path, Path]) -> None:
-        """Prove to be whom this certificate is for, from the next start on."""
+    def set_certificate(self, pair: tuple[Path, Path]) -> None:
+        """Use TLS with this certificate and key from the next start on."""
         self._pair = pair
 
     def start(self) -> None:
@@ -84,14 +84,16 @@ class Tenzir:
         source = SOURCES[self._kind].replace("PORT", str(self.port)).replace(" TLS", tls)
         path = self._folder / f"got-{self._starts}.ndjson"
         pipeline = f'{source}\n{self._stages}\nto_file "{path}" {{ write_ndjson }}\n'
-        self._process = Process([self._program, pipeline], lambda: listens(self.port), self._folder)
+        self._process = Process(
+            [self._program, pipeline], lambda: is_listening(self.port), self._folder
+        )
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.end(how)
 
     def events(self) -> list[Any]:
-        """What it got, as it wrote it; a line that is not whole yet is left for later."""
+        """What it has written so far, without an incomplete last line."""
         paths = sorted(self._folder.glob("got-*.ndjson"))
         lines = [line for each in paths for line in each.read_text("utf-8").split("\n")[:-1]]
         return [json.loads(line) for line in lines]

@@ -1,6 +1,6 @@
-"""Receivers of the suite's own, and real ones started on loopback.
+"""Receivers of the test suite, and real ones started on loopback.
 
-All listen on ports that are free, and end with the test that started them.
+All listen on free ports and end with the test that started them.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from netwatch.sinks.tls import Connection
+from netwatch.sinks.tls import TlsSocket
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 RECEIVERS = Path(os.environ.get("RECEIVERS", "/opt/netwatch-receivers"))
-"""The environment that `make receivers` makes."""
+"""The environment that `make receivers` creates."""
 
 
-def until(condition: Callable[[], Any], what: str = "it came") -> Any:
-    """Wait until something holds; a test that waits in vain fails."""
-    deadline = time.monotonic() + PATIENCE
+def wait_until(condition: Callable[[], Any], what: str = "it happened") -> Any:
+    """Wait until a condition is true and return its value; the test fails after `TIMEOUT` s."""
+    deadline = time.monotonic() + TIMEOUT
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited in vain until {what}"
         time.sleep(0.01)
@@ -41,8 +41,8 @@ def until(condition: Callable[[], Any], what: str = "it came") -> Any:
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    """A port that nobody listens on now; below those that the kernel gives to clients, so
-    that it is free still when it is used."""
+    """A port on which nothing listens now. It is below the ephemeral ports of clients, so that it
+    is still free when it is used."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)
         with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
@@ -50,29 +50,29 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
             return port
 
 
-def listens(port: int) -> bool:
+def is_listening(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
 
 
-def needs(*commands: str) -> None:
-    """Skip where a receiver is not installed."""
+def require_programs(*commands: str) -> None:
+    """Skip the test if a program is not installed."""
     for command in commands:
         if shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
             pytest.skip(f"{command} is not installed")
 
 
-def served(pair: tuple[Path, Path]) -> ssl.SSLContext:
+def server_context(pair: tuple[Path, Path]) -> ssl.SSLContext:
     """A context for a server with this certificate and key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.sslsocket_class = Connection
+    context.sslsocket_class = TlsSocket
     context.load_cert_chain(*pair)
     return context
 
 
 class Process:
-    """A receiver as a process, that can be killed and started again."""
+    """A receiver as a process, which can be killed and started again."""
 
     def __init__(self, command: list[str], ready: Callable[[], Any], folder: Path) -> None:
         self._command = command
@@ -87,18 +87,20 @@ class Process:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, env={**os.environ, "PATH": path}
             )
-        until(lambda: self._ready() or self._process.poll() is not None, "the receiver is ready")
+        wait_until(
+            lambda: self._ready() or self._process.poll() is not None, "the receiver is ready"
+        )
         assert self._process.poll() is None, (self._folder / "receiver.log").read_text()
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT)
             self._process = None
 
 
 class Listener:
-    """Has `serve` deal with each connection to `port`, in a thread of its own."""
+    """Passes each connection to `port` to `serve`, in a thread of its own."""
 
     def __init__(self, serve: Callable[[socket.socket], None]) -> None:
         self._serve = serve
@@ -115,14 +117,14 @@ class Listener:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def end(self) -> None:
-        """Take no more of them."""
+        """Accept no more connections."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
 
 class Smtp(Controller):  # type: ignore[misc]
-    """aiosmtpd, which by itself leaves connections open when it is stopped."""
+    """aiosmtpd, which leaves connections open when it is stopped; this closes them."""
 
     def __init__(self, *args: Any, **keys: Any) -> None:
         super().__init__(*args, **keys)
@@ -139,15 +141,16 @@ class Smtp(Controller):  # type: ignore[misc]
         await asyncio.sleep(0.01)
 
     def stop(self, no_assert: bool = False) -> None:
-        asyncio.run_coroutine_threadsafe(self._drop(), self.loop).result(PATIENCE)
+        asyncio.run_coroutine_threadsafe(self._drop(), self.loop).result(TIMEOUT)
         super().stop(no_assert)
 
 
 class Http(ThreadingHTTPServer):
     """A webhook, a Splunk collector and a `_bulk` endpoint, with faults on demand.
 
-    `faults` are functions that are given a request, first in, first out: one that returns
-    true has dealt with it. What was taken is in `taken`: (path, headers, parsed events).
+    `faults` are functions, each of which is called with one request, first in, first out; if it
+    returns true, it has handled the request. `accepted` has (path, headers, parsed events) of the
+    other requests.
     """
 
     daemon_threads = True
@@ -160,7 +163,7 @@ class Http(ThreadingHTTPServer):
             self.socket = context.wrap_socket(self.socket, server_side=True)
         self.scheme = "https" if context else "http"
         self.faults: list[Callable[[_Handler], bool]] = []
-        self.taken: list[tuple[str, dict[str, str], list[Any]]] = []
+        self.accepted: list[tuple[str, dict[str, str], list[Any]]] = []
         self.requests = 0
         self.documents: dict[str, Any] = {}
         self.items: Callable[[str, Any], int] = self._create
@@ -175,7 +178,7 @@ class Http(ThreadingHTTPServer):
 
     @property
     def events(self) -> list[Any]:
-        return [event for _, _, events in self.taken for event in events]
+        return [event for _, _, events in self.accepted for event in events]
 
     def _create(self, key: str, document: Any) -> int:
         if key in self.documents:
@@ -195,13 +198,13 @@ class Http(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def end(self) -> None:
-        """Stop, and close the connections that clients keep."""
+        """Stop, and close persistent connections of clients."""
         self.shutdown()
         self.server_close()
         for each in list(self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -216,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
         size = int(self.headers["Content-Length"])
         self.body = body = self.rfile.read(size)
         if len(body) < size:
-            # Who sent it is gone, and so is the request.
+            # The client has gone.
             self.close_connection = True
             return
         self.server.requests += 1
@@ -231,15 +234,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path.startswith("/services/collector") and not body:
             self.answer(400, {"text": "No data", "code": 5})
         elif self.path.startswith("/services/collector"):
-            self.server.taken.append((self.path, headers, list(_concatenated(body.decode()))))
-            told: dict[str, Any] = {"text": "Success", "code": 0}
+            self.server.accepted.append((self.path, headers, list(_concatenated(body.decode()))))
+            answer: dict[str, Any] = {"text": "Success", "code": 0}
             if self.server.acks is not None:
-                told["ackId"] = len(self.server.taken)
-            self.answer(200, told)
+                answer["ackId"] = len(self.server.accepted)
+            self.answer(200, answer)
         elif "/_bulk" in self.path:
             self._bulk(headers, body)
         else:
-            self.server.taken.append((self.path, headers, [body]))
+            self.server.accepted.append((self.path, headers, [body]))
             self.answer(200, {"ok": True})
 
     def do_HEAD(self) -> None:
@@ -256,17 +259,17 @@ class _Handler(BaseHTTPRequestHandler):
         for action, document in zip(lines[::2], lines[1::2], strict=True):
             key = json.loads(action)["create"]["_id"]
             status = self.server.items(key, json.loads(document))
-            told: dict[str, Any] = {"status": status}
+            result: dict[str, Any] = {"status": status}
             if status >= 400:
-                told["error"] = {"type": f"type_{status}", "reason": "because"}
-            items.append({"create": told})
-        self.server.taken.append((self.path, headers, list(map(json.loads, lines[1::2]))))
+                result["error"] = {"type": f"type_{status}", "reason": "because"}
+            items.append({"create": result})
+        self.server.accepted.append((self.path, headers, list(map(json.loads, lines[1::2]))))
         self.answer(
             200, {"errors": any("error" in each["create"] for each in items), "items": items}
         )
 
-    def answer(self, status: int, told: Any, **headers: str) -> bool:
-        data = json.dumps(told).encode()
+    def answer(self, status: int, body: Any, **headers: str) -> bool:
+        data = json.dumps(body).encode()
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -285,12 +288,12 @@ def _concatenated(text: str) -> Iterator[Any]:
 
 
 def status(code: int, **headers: str) -> Callable[[_Handler], bool]:
-    """A fault: the request is answered with a status, and nothing is taken."""
+    """A fault: answer the request with a status, accepting nothing."""
     return lambda request: request.answer(code, {"text": "fault", "code": 0}, **headers)
 
 
 def reset(request: _Handler) -> bool:
-    """A fault: the connection is reset, and nothing is taken."""
+    """A fault: reset the connection, accepting nothing."""
     request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
     request.close_connection = True
     request.rfile.close()
@@ -298,26 +301,26 @@ def reset(request: _Handler) -> bool:
     return True
 
 
-def deaf(request: _Handler) -> bool:
-    """A fault: all is taken, but the answer is lost."""
-    kept = request.wfile
+def lose_answer(request: _Handler) -> bool:
+    """A fault: accept the request, but lose the answer."""
+    original = request.wfile
     request.wfile = open(os.devnull, "wb")  # noqa: PTH123, SIM115 - a handle for a moment
     request.server.faults.insert(0, lambda _: False)
     try:
-        _again(request)
+        _handle_again(request)
     finally:
         request.wfile.close()
-        request.wfile = kept
+        request.wfile = original
     return reset(request)
 
 
-def _again(request: _Handler) -> None:
-    """Deal with a request whose body was read already."""
+def _handle_again(request: _Handler) -> None:
+    """Handle a request whose body was read already."""
     import io
 
-    kept, request.rfile = request.rfile, io.BytesIO(request.body)
+    original, request.rfile = request.rfile, io.BytesIO(request.body)
     request.server.requests -= 1
     try:
         request.do_POST()
     finally:
-        request.rfile = kept
+        request.rfile = original

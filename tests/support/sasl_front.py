@@ -1,7 +1,7 @@
-"""A front of a Kafka broker that has clients sign in before it passes them on.
+"""A proxy in front of a Kafka broker that authenticates clients with SASL.
 
-What is read is SaslHandshake and SaslAuthenticate of the Kafka protocol (KIP-43, KIP-152), and
-in the latter PLAIN (RFC 4616) and SCRAM (RFC 5802, RFC 7677).
+It implements SaslHandshake and SaslAuthenticate of the Kafka protocol (KIP-43, KIP-152), and in
+the latter PLAIN (RFC 4616) and SCRAM (RFC 5802, RFC 7677).
 """
 
 import base64
@@ -22,17 +22,17 @@ ITERATIONS = 4096
 
 
 class RefusedError(Exception):
-    """Who this is, is not proven."""
+    """The client is not authenticated."""
 
 
 class SaslFront:
-    """Listens on `port` for the broker on `target`; `users` have passwords. `signed` are
-    those who signed in, each with the mechanism."""
+    """Listens on `port` and forwards to the broker on the port `target`. `users` maps users to
+    passwords. `authenticated` has those who authenticated, with the mechanism."""
 
     def __init__(self, target: int, users: dict[str, str]) -> None:
         self._target = target
         self._users = users
-        self.signed: set[tuple[str, str]] = set()
+        self.authenticated: set[tuple[str, str]] = set()
         self._open: set[socket.socket] = set()
         self._listener = Listener(self._serve)
         self.port = self._listener.port
@@ -45,7 +45,7 @@ class SaslFront:
         ):
             self._open |= {client, server}
             try:
-                if self._sign_in(client, server):
+                if self._authenticate(client, server):
                     back = threading.Thread(target=copy, args=(server, client), daemon=True)
                     back.start()
                     copy(client, server)
@@ -53,8 +53,8 @@ class SaslFront:
             finally:
                 self._open -= {client, server}
 
-    def _sign_in(self, client: socket.socket, server: socket.socket) -> bool:
-        """Answer until the client has signed in, or is refused."""
+    def _authenticate(self, client: socket.socket, server: socket.socket) -> bool:
+        """Answer requests until the client is authenticated or rejected; whether it is."""
         mechanism, steps = "", None
         while request := frame(client):
             key, version, correlation, named = struct.unpack_from(">hhih", request)
@@ -72,27 +72,27 @@ class SaslFront:
                 if steps:
                     next(steps)
             elif key == SASL_AUTHENTICATE and steps is not None:
-                error, why, told, done = 0, struct.pack(">h", -1), b"", False
+                error, why, reply, done = 0, struct.pack(">h", -1), b"", False
                 try:
-                    told = steps.send(body[4:])
+                    reply = steps.send(body[4:])
                 except RefusedError:
                     error, why = SASL_AUTHENTICATION_FAILED, string("Authentication failed")
                 except StopIteration as end:
-                    user, told = end.value
+                    user, reply = end.value
                     done = True
                 answer = struct.pack(">ih", correlation, error) + why
-                answer += struct.pack(">i", len(told)) + told + (bytes(8) if version else b"")
+                answer += struct.pack(">i", len(reply)) + reply + (bytes(8) if version else b"")
             else:
                 return False
             client.sendall(struct.pack(">i", len(answer)) + answer)
             if key == SASL_AUTHENTICATE and (error or done):
                 if done:
-                    self.signed.add((user, mechanism))
+                    self.authenticated.add((user, mechanism))
                 return done
         return False
 
     def _steps(self, mechanism: str):
-        """What is answered to each message of the client; user and last answer are returned."""
+        """Yields the answer to each message of the client; returns the user and the last answer."""
         if mechanism == "PLAIN":
             _, user, password = (yield b"").decode().split("\0")
             if self._users.get(user) != password:
@@ -117,7 +117,7 @@ class SaslFront:
         return asked["n"], b"v=" + base64.b64encode(ours)
 
     def end(self) -> None:
-        """Close all."""
+        """Close all connections."""
         self._listener.end()
         for each in list(self._open):
             with contextlib.suppress(OSError):
@@ -130,16 +130,16 @@ def string(text: str) -> bytes:
 
 
 def frame(source: socket.socket) -> bytes:
-    """The next request or response, empty at the end."""
+    """The next request or response; empty at the end of the stream."""
     head = source.recv(4, socket.MSG_WAITALL)
     size = struct.unpack(">i", head)[0] if len(head) == 4 else 0
     return source.recv(size, socket.MSG_WAITALL) if size else b""
 
 
-def copy(source: socket.socket, far: socket.socket) -> None:
-    """Pass on all that comes, and the end."""
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Forward all data and the end of the stream."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
-            far.sendall(data)
+            target.sendall(data)
     with contextlib.suppress(OSError):
-        far.shutdown(socket.SHUT_WR)
+        target.shutdown(socket.SHUT_WR)

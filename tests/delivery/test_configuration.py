@@ -8,10 +8,10 @@ from support.made_alerts import output, outputs
 
 from netwatch.config import load, load_outputs
 from netwatch.core.errors import ConfigError, NetwatchError
-from netwatch.sinks.secrets import Secret, redacted
-from netwatch.sinks.table import SINKS
+from netwatch.sinks.registry import SINKS
+from netwatch.sinks.secrets import Secret, redact
 
-SOUND = """\
+VALID = """\
 outputs:
   - {type: file, path: alerts.jsonl, rotate: 10M, keep: 9, min_severity: high}
   - {type: syslog, name: siem, host: "siem.example:6514", transport: tls, format: cef}
@@ -28,14 +28,14 @@ outputs:
 """
 
 
-def told(text, base):
+def problems_of(text, base):
     with pytest.raises(ConfigError) as caught:
         outputs(f"outputs:\n{text}", base)
     return [str(problem) for problem in caught.value.problems]
 
 
 def test_every_type_is_read_with_its_defaults(tmp_path):
-    found = {each.name: each for each in outputs(SOUND, tmp_path)}
+    found = {each.name: each for each in outputs(VALID, tmp_path)}
     assert {each.type for each in found.values()} == set(SINKS)
     assert found["file"].min_severity == 2
     assert found["elastic"].min_verdict == 2
@@ -45,16 +45,16 @@ def test_every_type_is_read_with_its_defaults(tmp_path):
         "elastic": "ecs",
         "email": "",
     }
-    assert (found["siem"].settings.host, found["siem"].settings.port) == ("siem.example", 6514)
-    assert (found["old"].settings.port, found["old"].settings.max_bytes) == (514, 2048)
-    assert (found["six"].settings.host, found["six"].settings.port) == ("2001:db8::1", 601)
-    assert found["kafka"].settings.brokers == ("kafka.example:9092", "[2001:db8::2]:9093")
-    assert found["email"].every == 3600
-    assert found["file"].settings.path == tmp_path / "alerts.jsonl"
+    assert (found["siem"].options.host, found["siem"].options.port) == ("siem.example", 6514)
+    assert (found["old"].options.port, found["old"].options.max_bytes) == (514, 2048)
+    assert (found["six"].options.host, found["six"].options.port) == ("2001:db8::1", 601)
+    assert found["kafka"].options.brokers == ("kafka.example:9092", "[2001:db8::2]:9093")
+    assert found["email"].digest_interval == 3600
+    assert found["file"].options.path == tmp_path / "alerts.jsonl"
 
 
-def test_workers_can_be_given_outputs(tmp_path):
-    found = outputs(SOUND, tmp_path)
+def test_outputs_can_be_pickled_for_worker_processes(tmp_path):
+    found = outputs(VALID, tmp_path)
     assert [each.name for each in pickle.loads(pickle.dumps(found))] == [e.name for e in found]
 
 
@@ -64,55 +64,64 @@ def test_workers_can_be_given_outputs(tmp_path):
         ("{type: fax}", "'type': expected one of file, syslog, http"),
         ("{path: a}", "an output needs 'type'"),
         ("{type: file}", "an output needs 'path'"),
-        ("{type: file, path: a, name: 'a b'}", "'name' is 'a b', expected letters"),
-        ("{type: file, path: a, name: ../x}", "'name' is '../x', expected letters"),
+        ("{type: file, path: a, name: 'a b'}", "'name': expected letters"),
+        ("{type: file, path: a, name: ../x}", "'name': expected letters"),
         ("{type: file, path: a, format: xml}", "'format': expected one of jsonl"),
         ("{type: file, path: a, min_verdict: bad}", "expected one of exempt, advisory, violation"),
         ("{type: file, path: a, min_severity: 3}", "expected one of low, medium, high, critical"),
-        ("{type: file, path: a, rotate: 1k}", "expected a size from 65,536 bytes"),
+        ("{type: file, path: a, rotate: 1k}", "expected a size of at least 65,536 bytes"),
         ("{type: file, path: a, rotate: much}", "like 65536, 64k, 10M, 1G"),
-        ("{type: file, path: a, rotate: 1M, keep: 0}", "a whole number from 1 to 1000"),
+        ("{type: file, path: a, rotate: 1M, keep: 0}", "an integer from 1 to 1000"),
         ("{type: file, path: a, colour: red}", "unknown key 'colour'"),
         ("{type: syslog, host: a}", "an output needs 'transport'"),
         ("{type: syslog, transport: udp}", "an output needs 'host'"),
         ("{type: syslog, transport: udp, host: 'a:b'}", "expected host:port"),
         ("{type: syslog, transport: udp, host: 'a:0'}", "expected host:port"),
         ("{type: syslog, transport: udp, host: 'http://a'}", "expected host:port"),
-        ("{type: syslog, transport: udp, host: a, framing: lf}", "no meaning with"),
-        ("{type: syslog, transport: udp, host: a, max_bytes: 1M}", "what a datagram holds"),
+        ("{type: syslog, transport: udp, host: a, framing: lf}", "has no effect with"),
+        ("{type: syslog, transport: udp, host: a, max_bytes: 1M}", "the limit of a UDP datagram"),
         ("{type: syslog, transport: tcp, host: a, tls: {}}", "'tls' needs 'transport: tls'"),
         ("{type: syslog, transport: tls, host: a, tls: {ca: none.pem}}", "there is no file"),
         ("{type: syslog, transport: tls, host: a, tls: {key: k}}", "'key' needs 'cert'"),
-        ("{type: syslog, transport: tcp, host: a, timeout: 5}", "expected a time like 90s"),
+        ("{type: syslog, transport: tcp, host: a, timeout: 5}", "expected a duration like 90s"),
         ("{type: syslog, transport: tcp, host: a, confirm: maybe}", "expected true or false"),
         ("{type: http}", "an output needs 'url'"),
-        ("{type: http, url: ftp://a/}", "expected an address like https://"),
-        ("{type: http, url: 'https://u:secret@a/'}", "there are keys for these"),
-        ("{type: http, url: 'https://a:x/'}", "expected an address like"),
-        ("{type: http, url: 'http://a/', tls: {}}", "needs an address with https"),
-        ("{type: http, url: 'http://a/', token: sesame}", "a secret is not written in this file"),
+        ("{type: http, url: ftp://a/}", "expected a URL like https://"),
+        ("{type: http, url: 'https://u:secret@a/'}", "use the keys for these"),
+        ("{type: http, url: 'https://a:x/'}", "expected a URL like"),
+        ("{type: http, url: 'http://a/', tls: {}}", "needs an 'url' that starts with https"),
+        (
+            "{type: http, url: 'http://a/', token: sesame}",
+            "the secret itself must not be in this file",
+        ),
         ("{type: http, url: 'http://a/', token: {env: A, file: b}}", "expected {env: NAME}"),
-        ("{type: http, url: 'http://a/', user: u}", "'user' and 'password' stand together"),
+        (
+            "{type: http, url: 'http://a/', user: u}",
+            "'user' and 'password' are used together, but 'password' is missing",
+        ),
         ("{type: http, url: 'http://a/', headers: {Host: b}}", "'Host' cannot be set"),
         ("{type: http, url: 'http://a/', headers: {'A b': c}}", "'A b' cannot be set"),
         ("{type: http, url: 'http://a/', headers: {A: [1]}}", "'A' must be text"),
         ('{type: http, url: "http://a/", headers: {A: "x\\r\\nB: y"}}', "'A' must be text"),
         ("{type: splunk_hec, url: 'http://a'}", "an output needs 'token'"),
-        ("{type: splunk_hec, url: 'http://a/b', token: {env: A}}", "expected one like https://spl"),
+        (
+            "{type: splunk_hec, url: 'http://a/b', token: {env: A}}",
+            "expected a URL like https://spl",
+        ),
         ("{type: elastic, url: 'http://a', format: cef}", "expected one of jsonl, ecs, ocsf"),
         ("{type: elastic, url: 'http://a', index: 'A b'}", "expected the name of a data stream"),
         ("{type: kafka, topic: a}", "an output needs 'brokers'"),
         ("{type: kafka, brokers: [a], topic: 'a b'}", "expected letters, digits"),
-        ("{type: nats, url: 'http://a'}", "expected an address like nats://"),
-        ("{type: nats, url: 'nats://a', subject: 'a.>'}", "expected one like netwatch.alert"),
+        ("{type: nats, url: 'http://a'}", "expected a URL like nats://"),
+        ("{type: nats, url: 'nats://a', subject: 'a.>'}", "expected a subject like netwatch.alert"),
         ("{type: email, host: a, from: b, to: [c@d]}", "expected an address like soc@"),
         ("{type: email, host: a, from: b@c, to: ['d@e, f@g']}", "expected an address like soc@"),
         ('{type: email, host: a, from: "b@c\\nBcc: x@y", to: [c@d]}', "expected an address like"),
         ("{type: email, host: a, from: b@c, to: [c@d], format: cef}", "unknown key 'format'"),
     ],
 )
-def test_mistakes_are_told_with_their_line(entry, expected, tmp_path):
-    problems = told(
+def test_invalid_outputs_are_reported_with_their_line(entry, expected, tmp_path):
+    problems = problems_of(
         f"  - {{type: file, path: sound}}\n  - {entry}\n".replace("sound}", "s, name: s}"), tmp_path
     )
     assert any(expected in problem for problem in problems), problems
@@ -120,15 +129,15 @@ def test_mistakes_are_told_with_their_line(entry, expected, tmp_path):
     assert "sesame" not in str(problems)
 
 
-def test_two_outputs_need_two_names(tmp_path):
-    (problem,) = told("  - {type: file, path: a}\n  - {type: file, path: b}\n", tmp_path)
+def test_duplicate_name_is_reported(tmp_path):
+    (problem,) = problems_of("  - {type: file, path: a}\n  - {type: file, path: b}\n", tmp_path)
     assert problem == (
-        "netwatch.yaml:3: output 'file' stands twice (first in line 2): give it a 'name'"
+        "netwatch.yaml:3: duplicate output 'file' (first on line 2), expected a unique 'name'"
     )
 
 
-def test_all_mistakes_are_told_at_once(tmp_path):
-    problems = told("  - {type: file}\n  - {type: fax}\n  - 7\n", tmp_path)
+def test_all_problems_are_reported_at_once(tmp_path):
+    problems = problems_of("  - {type: file}\n  - {type: fax}\n  - 7\n", tmp_path)
     assert [problem.split(" ")[0] for problem in problems] == [
         "netwatch.yaml:2:",
         "netwatch.yaml:3:",
@@ -136,10 +145,10 @@ def test_all_mistakes_are_told_at_once(tmp_path):
     ]
 
 
-def test_a_configuration_holds_outputs_and_spool(tmp_path, monkeypatch):
+def test_configuration_has_outputs_and_outbox_options(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "netwatch.yaml").write_text(
-        f"version: 1\nspool: {{path: out, max_bytes: 2M, max_age: 2d}}\n{SOUND}"
+        f"version: 1\nspool: {{path: out, max_bytes: 2M, max_age: 2d}}\n{VALID}"
     )
     config = load("netwatch.yaml")
     assert [each.name for each in config.outputs][:2] == ["file", "siem"]
@@ -154,17 +163,17 @@ def test_a_configuration_holds_outputs_and_spool(tmp_path, monkeypatch):
     assert [problem.line for problem in caught.value.problems] == [2, 3]
 
 
-def test_secrets_are_read_when_needed_and_never_shown(tmp_path, monkeypatch):
+def test_secrets_are_read_when_needed_and_redacted(tmp_path, monkeypatch):
     (tmp_path / "token").write_text("  open sesame\n")
     secret = Secret("", tmp_path / "token")
     assert secret.value() == "open sesame"
     assert "sesame" not in repr(secret)
     monkeypatch.setenv("NW_S", "other")
     assert Secret("NW_S", None).value() == "other"
-    assert redacted("say open sesame and other", [secret, Secret("NW_S", None)]) == (
+    assert redact("say open sesame and other", [secret, Secret("NW_S", None)]) == (
         "say *** and ***"
     )
-    assert redacted("a\nb\x1b[2J" + "x" * 999, []) == "a b [2J" + "x" * 192 + "…"
+    assert redact("a\nb\x1b[2J" + "x" * 999, []) == "a b [2J" + "x" * 192 + "…"
 
 
 @pytest.mark.parametrize(
@@ -176,14 +185,14 @@ def test_secrets_are_read_when_needed_and_never_shown(tmp_path, monkeypatch):
         (b"x" * 70000, "larger"),
     ],
 )
-def test_a_secret_that_cannot_be_had_is_told(content, why, tmp_path):
+def test_unreadable_secret_is_reported(content, why, tmp_path):
     if content is not None:
         (tmp_path / "token").write_bytes(content)
     with pytest.raises(NetwatchError, match=why):
         Secret("", tmp_path / "token").value()
 
 
-def test_a_missing_library_is_told_with_what_to_install(tmp_path, monkeypatch):
+def test_missing_library_names_the_extra_to_install(tmp_path, monkeypatch):
     for name, module, keys in (
         ("kafka", "confluent_kafka", {"brokers": ["a"], "topic": "t"}),
         ("nats", "nats.aio.client", {"url": "nats://a"}),
@@ -191,13 +200,13 @@ def test_a_missing_library_is_told_with_what_to_install(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
         one = output(tmp_path, type=name, **keys)
         with pytest.raises(NetwatchError, match=rf"pip install 'netwatch\[{name}\]'"):
-            one.settings.open()
+            one.options.open()
 
 
 @pytest.mark.parametrize(
     "page", sorted((ROOT / "docs" / "siem").glob("*.md")), ids=lambda p: p.name
 )
-def test_outputs_in_the_documents_are_sound(page, tmp_path):
+def test_outputs_in_the_documentation_are_valid(page, tmp_path):
     found = [text for text in blocks("yaml", page.read_text("utf-8")) if "outputs:" in text]
     assert found
     for text in found:
@@ -207,7 +216,7 @@ def test_outputs_in_the_documents_are_sound(page, tmp_path):
         assert outputs(local, tmp_path)
 
 
-def test_a_server_name_has_no_meaning_to_kafka(tmp_path):
+def test_server_name_is_rejected_for_kafka(tmp_path):
     entry = "{type: kafka, brokers: [a], topic: b, tls: {server_name: c}}"
-    (problem,) = told(f"  - {entry}\n", tmp_path)
-    assert "librdkafka checks the name of each broker" in problem
+    (problem,) = problems_of(f"  - {entry}\n", tmp_path)
+    assert "librdkafka verifies the name of each broker" in problem

@@ -1,0 +1,67 @@
+"""One output of the configuration, and where the outbox is."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from netwatch.core.alert import AlertRecord
+from netwatch.core.errors import Problem
+from netwatch.formats.registry import FORMATS, RENDERERS
+from netwatch.formats.shorten_lists import render_within
+from netwatch.sinks.base import SinkOptions
+
+DEFAULT_FOLDER = Path("/var/lib/netwatch/spool")
+"""Where the outbox is unless the configuration names another folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One entry of ``outputs`` in netwatch.yaml.
+
+    `format` is a key of `netwatch.formats.registry.RENDERERS`, or empty if the type has a form of
+    its own. `min_verdict` and `min_severity` are positions in `netwatch.sinks.ranking`.
+    `digest_interval` is how long alerts are collected before they are sent, in s; 0 means
+    immediately. `file` and `line` locate the entry. Two outputs are equal if they deliver the same
+    alerts in the same way to the same receiver, wherever they are written.
+    """
+
+    name: str
+    type: str
+    format: str
+    min_verdict: int
+    min_severity: int
+    digest_interval: float
+    options: SinkOptions
+    file: str = field(compare=False)
+    line: int = field(compare=False)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether `render` gives one JSON object."""
+        return FORMATS[self.format or "jsonl"].json
+
+    def render(self, record: AlertRecord) -> str:
+        """An alert's record as one line in the output's format."""
+        return RENDERERS[self.format or "jsonl"](record)
+
+    def render_within(self, record: AlertRecord, limit: int) -> str:
+        """The same in at most `limit` bytes of UTF-8, if shorter lists can achieve that."""
+        return render_within(RENDERERS[self.format or "jsonl"], record, limit)
+
+    def problems(self) -> list[Problem]:
+        """The secrets that cannot be read now."""
+        reasons = (secret.problem() for secret in self.options.secrets())
+        return [
+            Problem(self.file, self.line, 0, f"output '{self.name}': {reason}")
+            for reason in reasons
+            if reason
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxOptions:
+    """The folder of the outbox, the size of the database in bytes above which the oldest alerts are
+    evicted, and the age in s at which an alert expires."""
+
+    folder: Path
+    max_bytes: int = 256 << 20
+    max_age: float = 30 * 86400.0
