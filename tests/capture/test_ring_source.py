@@ -25,6 +25,7 @@ from support.namespaces import (
 )
 from support.paths import PCAPS
 from support.traffic import mixed
+from support.waiting import wait_until
 
 from netwatch.capture import interfaces
 from netwatch.capture import kernel_filter as bpf
@@ -231,10 +232,7 @@ def test_of_blocks_that_wait_the_oldest_goes_first(net: Namespace) -> None:
     next(blocks)
     for n in (1, 0, 1, 0):
         sent(net, f"in{n}", ETHERNET.frame(udp(bytes(40))))()
-        for _ in range(TURNS):
-            if source._rings[n].ready() and (n or source._rings[1].ready()):
-                break
-            time.sleep(0.001)
+        wait_until(lambda n=n: source._rings[n].ready() and (n or source._rings[1].ready()))
     times = [block.records[TIME] for _, block in zip(range(4), blocks, strict=False)]
     assert times == sorted(times)
     blocks.close()
@@ -428,7 +426,7 @@ def test_closed_while_its_memory_is_held(net: Namespace) -> None:
 # what becomes of interfaces
 
 
-def until(source: RingSource, event: str, blocks: Iterator[Block]) -> list[bytes]:
+def packets_until(source: RingSource, event: str, blocks: Iterator[Block]) -> list[bytes]:
     """The packets that come until something is told."""
     found = []
     for _ in range(TURNS):
@@ -451,10 +449,10 @@ def test_down_and_up_again(own: Namespace, look_often: None) -> None:
     source = opened(own)
     blocks = source.blocks()
     own.ip("link", "set", "out0", "down")
-    until(source, "interface-down", blocks)
+    packets_until(source, "interface-down", blocks)
     own.ip("link", "set", "out0", "up")
     own.wait_for_links("in0", "out0")
-    until(source, "interface-up", blocks)
+    packets_until(source, "interface-up", blocks)
     frame = ETHERNET.frame(udp(b"again"))
     sent(own, "in0", frame)()
     assert come(blocks) == [frame]
@@ -471,7 +469,7 @@ def test_down_when_it_begins(own: Namespace, look_often: None) -> None:
     own.ip("link", "set", "out0", "up")
     own.wait_for_links("in0", "out0")
     blocks = source.blocks()
-    until(source, "interface-up", blocks)
+    packets_until(source, "interface-up", blocks)
     frame = ETHERNET.frame(udp(b"up"))
     sent(own, "in0", frame)()
     assert come(blocks) == [frame]
@@ -482,9 +480,9 @@ def test_a_link_that_is_lost(own: Namespace, look_often: None) -> None:
     source = opened(own)
     blocks = source.blocks()
     own.ip("link", "set", "in0", "down")
-    until(source, "interface-no-link", blocks)
+    packets_until(source, "interface-no-link", blocks)
     own.ip("link", "set", "in0", "up")
-    until(source, "interface-link", blocks)
+    packets_until(source, "interface-link", blocks)
     blocks.close()
 
 
@@ -494,7 +492,7 @@ def test_another_mtu(own: Namespace, look_often: None) -> None:
     for name in ("in0", "out0"):
         own.ip("link", "set", name, "mtu", "9000")
     own.wait_for_links("in0", "out0")
-    until(source, "interface-mtu", blocks)
+    packets_until(source, "interface-mtu", blocks)
     assert "out0: has an MTU of 9000 now, was 1500" in source.notes
     frame = ETHERNET.frame(udp(bytes(8900)))
     sent(own, "in0", frame)()
@@ -507,10 +505,10 @@ def test_removed_and_made_anew(own: Namespace, look_often: None, shared: bool) -
     source = opened(own, fanout={} if shared else None)
     blocks = source.blocks()
     own.ip("link", "del", "out0")
-    until(source, "interface-removed", blocks)
+    packets_until(source, "interface-removed", blocks)
     own.pair("in0", "out0")
     with own.entered():  # where a new socket would be made
-        until(source, "interface-back", blocks)
+        packets_until(source, "interface-back", blocks)
         frame = ETHERNET.frame(udp(b"back"))
         sent(own, "in0", frame)()
         assert come(blocks) == [frame]
@@ -524,11 +522,11 @@ def test_made_anew_it_needs_no_rights(own: Namespace, look_often: None) -> None:
     source = opened(own)
     blocks = source.blocks()
     own.ip("link", "del", "out0")
-    until(source, "interface-removed", blocks)
+    packets_until(source, "interface-removed", blocks)
     own.pair("in0", "out0")
     os.seteuid(65534)
     try:
-        until(source, "interface-back", blocks)
+        packets_until(source, "interface-back", blocks)
     finally:
         os.seteuid(0)
     frame = ETHERNET.frame(udp(b"back"))
@@ -542,10 +540,10 @@ def test_back_as_something_else(own: Namespace, look_often: None) -> None:
     source = opened(own)
     blocks = source.blocks()
     own.ip("link", "del", "out0")
-    until(source, "interface-removed", blocks)
+    packets_until(source, "interface-removed", blocks)
     own.ip("tuntap", "add", "dev", "out0", "mode", "tun")
     with own.entered():
-        until(source, "interface-back", blocks)
+        packets_until(source, "interface-back", blocks)
     assert source._rings[0].interfaces[0].link_type == interfaces.RAW
     blocks.close()
 
@@ -556,10 +554,10 @@ def test_back_as_what_is_not_read(
     source = opened(own)
     blocks = source.blocks()
     own.ip("link", "del", "out0")
-    until(source, "interface-removed", blocks)
+    packets_until(source, "interface-removed", blocks)
     monkeypatch.delitem(interfaces.HARDWARE, 1)
     own.pair("in0", "out0")
-    until(source, "interface-refused", blocks)
+    packets_until(source, "interface-refused", blocks)
     assert source.notes[-1] == (
         "out0: is back, and not captured: is of hardware type 1 now, which is not read"
     )

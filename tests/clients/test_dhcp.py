@@ -9,13 +9,13 @@ import os
 import secrets
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.captures import CallableConsumer
-from support.loopback import TIMEOUT, needs
+from support.loopback import needs
+from support.waiting import wait_until
 
 from netwatch.capture.files import find
 from netwatch.core.addresses import mac_text, parse_ip
@@ -74,7 +74,7 @@ class Network:
         self.ip("-n", self.client, "addr", "flush", "dev", "cli")
         self.ip("-n", self.client, "link", "set", "cli", "address", mac)
         self.ip("-n", self.client, "link", "set", "cli", "up")
-        until(lambda: b"tentative" not in self.addresses() and b"fe80" in self.addresses())
+        wait_until(lambda: b"tentative" not in self.addresses() and b"fe80" in self.addresses())
 
     def addresses(self) -> bytes:
         show = ["ip", "-n", self.client, "-6", "addr", "show", "dev", "cli"]
@@ -94,7 +94,7 @@ class Network:
         log = self.folder / f"{Path(command[0]).name}.log"
         with log.open("wb") as out, subprocess.Popen(inside, stderr=out, stdout=out) as process:
             try:
-                until(lambda: says.encode() in log.read_bytes())
+                wait_until(lambda: says.encode() in log.read_bytes())
                 yield
             finally:
                 while process.poll() is None:
@@ -102,13 +102,6 @@ class Network:
                     process.terminate()
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(2)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + TIMEOUT
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture

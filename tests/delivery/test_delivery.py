@@ -10,7 +10,8 @@ from contextlib import suppress
 import pytest
 from support.made_alerts import QUICK, output, record, records
 from support.paths import SUPPORT
-from support.receivers import Http, require_programs, wait_until
+from support.receivers import Http, require_programs
+from support.waiting import wait_until
 
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.delivery import dead_letters

@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from sigma.processing.pipeline import ProcessingPipeline
 from support.made_records import FULL_ALERT, HOSTILE
 from support.paths import ROOT
 from support.siem import read_cef, unescaped, whole
+from support.waiting import wait_until
 
 from netwatch.formats import ecs, jsonl
 from netwatch.formats.registry import RENDERERS
@@ -82,13 +82,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(true, what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 def reached(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -119,13 +112,13 @@ def test_syslog_daemons_store_alerts_as_they_were_sent(name: str, tmp_path: Path
     lines = [RENDERERS["jsonl"](jsonl.alert_record(alert)) for alert in alerts]
     daemon = subprocess.Popen([*command, *run], env=environment, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: reached(port), "the daemon listens")
+        wait_until(lambda: reached(port), "the daemon listens")
         with socket.create_connection(("127.0.0.1", port)) as connection:
             for line in lines:
                 message = f"<131>1 2026-01-01T00:00:00Z sensor netwatch - alert - {line}".encode()
                 connection.sendall(f"{len(message)} ".encode() + message)
         stored = tmp_path / "alerts.jsonl"
-        until(
+        wait_until(
             lambda: stored.exists() and stored.read_bytes().count(b"\n") >= len(lines),
             "all alerts are stored",
         )

@@ -14,9 +14,10 @@ import pytest
 from messages import query
 from support.captures import pcap, timed
 from support.frames import ETHERNET, tcp, udp
-from support.live import TIMEOUT, Capture, wait_until
+from support.live import Capture
 from support.namespaces import Namespace, frames_of, namespace, needs_namespaces
 from support.paths import ROOT
+from support.waiting import TIMEOUT, wait_until
 
 from netwatch.capture.files import open_source
 from netwatch.cli import main

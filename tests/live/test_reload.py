@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.live import wait_until
 from support.office import CONFIG, configured
+from support.waiting import wait_until
 
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, NetwatchError

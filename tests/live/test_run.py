@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from craft import Wire
 from support.captures import Frames, pcap
-from support.live import TIMEOUT, Capture, Pipe, wait_until
+from support.live import Capture, Pipe
 from support.office import CONFIG, DURING, LAB, PERSONAL, SERVICE, configured, one_hello, query
 from support.paths import ROOT
+from support.waiting import TIMEOUT, wait_until
 
 from netwatch.cli import main
 

@@ -2,16 +2,15 @@
 
 import os
 import pty
-import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from support.live import TIMEOUT, Pipe, wait_until
+from support.live import Pipe
 from support.office import DURING, configured, one_hello
+from support.waiting import TIMEOUT, read_until, wait_until
 
 
 @pytest.fixture
@@ -32,16 +31,6 @@ def shown(tmp_path: Path) -> tuple[subprocess.Popen[bytes], int, Pipe]:
     process.kill()
     process.wait()
     pipe.close()
-
-
-def read_until(main: int, wanted: bytes) -> bytes:
-    """The output of the terminal up to and including a text."""
-    output, deadline = b"", time.monotonic() + TIMEOUT
-    while wanted not in output:
-        assert time.monotonic() < deadline, output[-2000:]
-        if select.select([main], [], [], 1)[0]:
-            output += os.read(main, 65536)
-    return output
 
 
 def test_the_view_shows_an_incident_and_restores_the_terminal(

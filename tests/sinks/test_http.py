@@ -12,7 +12,8 @@ from email.utils import format_datetime
 import pytest
 from support.documents import ROOT, blocks
 from support.made_alerts import as_decoded, number_of, output, record, records
-from support.receivers import Http, lose_answer, reset, status, wait_until
+from support.receivers import Http, lose_answer, reset, status
+from support.waiting import wait_until
 
 from netwatch.delivery import dead_letters
 from netwatch.delivery.outbox import deduplication_key

@@ -10,8 +10,8 @@ from support.delivery_scenarios import drain_completely
 from support.made_alerts import output, record
 from support.paths import ROOT
 from support.receiver_harness_tenzir import Tenzir, command, normalize_times
-from support.receivers import wait_until
 from support.siem import read_cef, read_leef
+from support.waiting import wait_until
 
 from netwatch.formats.registry import RENDERERS
 

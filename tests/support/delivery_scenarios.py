@@ -22,7 +22,8 @@ from support.made_deliveries import Certificates, Deliveries
 from support.paths import SUPPORT
 from support.receiver_harness import Receiver
 from support.receiver_harness_tenzir import Tenzir, normalize_times
-from support.receivers import TIMEOUT, wait_until
+from support.receivers import TIMEOUT
+from support.waiting import wait_until
 
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.worker import RetryTiming

@@ -7,26 +7,12 @@ import signal
 import struct
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from support.captures import Frames, pcap
-
-TIMEOUT = 30.0
-"""Seconds after which a test that waits for something fails."""
-
-POLL_INTERVAL = 0.02
-"""Seconds between two evaluations of a condition that cannot be waited for otherwise."""
-
-
-def wait_until(condition: Callable[[], object], interval: float = POLL_INTERVAL) -> None:
-    """Wait until a condition is true, evaluated every `interval` seconds."""
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(interval)
+from support.waiting import TIMEOUT, wait_until
 
 
 class Capture:

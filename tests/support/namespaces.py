@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.live import wait_until
+from support.waiting import wait_until
 
 from netwatch.capture import interfaces, privileges
 

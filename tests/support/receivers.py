@@ -14,7 +14,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,22 +21,12 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from support.waiting import TIMEOUT, wait_until
 
 from netwatch.sinks.tls import TlsSocket
 
-TIMEOUT = 30.0
-
 RECEIVERS = Path(os.environ.get("RECEIVERS", "/opt/netwatch-receivers"))
 """The environment that `make receivers` creates."""
-
-
-def wait_until(condition: Callable[[], Any], what: str = "it happened") -> Any:
-    """Wait until a condition is true and return its value; the test fails after `TIMEOUT` s."""
-    deadline = time.monotonic() + TIMEOUT
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.01)
-    return found
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
@@ -138,7 +127,7 @@ class Smtp(Controller):  # type: ignore[misc]
         for each in self._made:
             if each.transport is not None:
                 each.transport.abort()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # connections are closed in the next round of the loop
 
     def stop(self, no_assert: bool = False) -> None:
         asyncio.run_coroutine_threadsafe(self._drop(), self.loop).result(TIMEOUT)

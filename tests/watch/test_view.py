@@ -4,18 +4,17 @@ import fcntl
 import os
 import pty
 import re
-import select
 import signal
 import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from rich.console import Console
+from support.waiting import read_until
 
 from netwatch.watch.view import can_show
 
@@ -59,11 +58,7 @@ class Terminal:
 
     def read_until(self, wanted: bytes, start: int = 0) -> None:
         """Read until the output contains `wanted` after the offset `start`."""
-        deadline = time.monotonic() + 30
-        while wanted not in self.output[start:]:
-            assert time.monotonic() < deadline, self.output[-2000:]
-            if select.select([self.main], [], [], 1)[0]:
-                self.output += os.read(self.main, 65536)
+        self.output = read_until(self.main, wanted, self.output, start=start)
 
     def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self.main, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
