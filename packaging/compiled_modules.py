@@ -96,6 +96,7 @@ def translate() -> None:
         [_extension(name, ".py") for name in OPTIONS["compiled"]],
         nthreads=PROCESSORS,
         quiet=True,
+        force=(ROOT / DIGEST).exists(),  # a patch may have left the source older than its C
         shared_utility_qualified_name=SHARED,
         compiler_directives={"show_performance_hints": False, "emit_code_comments": False},
     )
@@ -137,7 +138,7 @@ class BuildAllOrNone(build_ext):
             print(f"netwatch: no module is compiled, the packet loop runs interpreted: {error}")
             for folder in folders:
                 remove_compiled(folder)
-            self.extensions[:] = []
+            self.extensions = []
 
 
 class BuildPyAlone(build_py):
