@@ -22,11 +22,11 @@ def frame(data: bytes, number: int = 1, **fields: object) -> Frame:
         "source": "eth1",
         "number": number,
         "time": START + number,
-        "digits": 9,
+        "time_digits": 9,
         "link_type": 1,
         "interface": "eth1",
-        "wire": len(data),
-        "tag": -1,
+        "wire_length": len(data),
+        "vlan_tci": -1,
         "data": data,
     }
     return Frame(**(made | fields))
@@ -49,7 +49,7 @@ def read(path: Path) -> list[tuple[int, bytes, int, str | None, int]]:
             assert tag == -1
             of = block.interfaces[on]
             found.append(
-                (time, bytes(block.data[offset : offset + size]), wire, of.name, of.digits)
+                (time, bytes(block.data[offset : offset + size]), wire, of.name, of.time_digits)
             )
     assert source.notes == []
     return found
@@ -64,11 +64,11 @@ def read(path: Path) -> list[tuple[int, bytes, int, str | None, int]]:
 )
 def test_any_packets_read_back_as_they_were(packets: list, tmp_path: Path) -> None:
     frames = [
-        frame(data, number, time=time, wire=len(data) + more)
+        frame(data, number, time=time, wire_length=len(data) + more)
         for number, (data, time, more) in enumerate(packets)
     ]
     found = read(written(tmp_path / "a.pcapng", frames))
-    assert found == [(each.time, each.data, each.wire, "eth1", 9) for each in frames]
+    assert found == [(each.time, each.data, each.wire_length, "eth1", 9) for each in frames]
 
 
 def test_packets_larger_than_the_usual_snap_length_are_read(tmp_path: Path) -> None:
@@ -76,21 +76,21 @@ def test_packets_larger_than_the_usual_snap_length_are_read(tmp_path: Path) -> N
     assert len(found[1]) == 300_000
 
 
-def test_a_tag_that_the_card_stripped_is_put_back() -> None:
+def test_a_stripped_vlan_tag_is_inserted_again() -> None:
     bare = ETHERNET.frame(tcp(b"x"))
-    data, wire = with_vlan_tag(frame(bare, tag=0x601E))
+    data, wire = with_vlan_tag(frame(bare, vlan_tci=0x601E))
     assert data == bare[:12] + b"\x81\x00\x60\x1e" + bare[12:]
     assert wire == len(bare) + 4
 
 
-@pytest.mark.parametrize("fields", [{"link_type": 101}, {"data": b"short", "wire": 5}])
-def test_there_is_no_place_for_a_tag(fields: dict) -> None:
+@pytest.mark.parametrize("fields", [{"link_type": 101}, {"data": b"short", "wire_length": 5}])
+def test_no_tag_is_inserted_where_there_is_no_ethernet_header(fields: dict) -> None:
     made = (
-        frame(b"no frame of Ethernet", tag=30, **fields)
+        frame(b"no frame of Ethernet", vlan_tci=30, **fields)
         if "data" not in fields
-        else frame(fields["data"], tag=30)
+        else frame(fields["data"], vlan_tci=30)
     )
-    assert with_vlan_tag(made) == (made.data, made.wire)
+    assert with_vlan_tag(made) == (made.data, made.wire_length)
 
 
 def test_a_long_comment_is_cut_between_characters(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_tshark_reads_comments_names_and_nanoseconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("capinfos") is None, reason="capinfos is not installed")
-def test_capinfos_finds_it_sound(tmp_path: Path) -> None:
+def test_capinfos_reads_it_without_errors(tmp_path: Path) -> None:
     path = written(tmp_path / "a.pcapng", [frame(ETHERNET.frame(tcp(b"abc")))])
     done = subprocess.run(
         ["capinfos", "-M", str(path)], check=True, capture_output=True, text=True, timeout=60
