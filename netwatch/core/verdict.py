@@ -108,10 +108,6 @@ class Ban:
     networks: frozenset[str] = frozenset()
     bypass: frozenset[str] = frozenset()
 
-    def covers(self, app: str) -> bool:
-        """Whether the ban applies to the app with this id."""
-        return app in self.apps or app in self.bypass
-
 
 @dataclass(frozen=True, slots=True)
 class Exemption:

@@ -95,6 +95,10 @@ class Policy:
         self.exemptions = tuple(exemptions)
         zones = {ban.id: ban.timezone for ban in self.bans}
         self._periods = {ban.id: period(ban.start, ban.end, ban.timezone) for ban in self.bans}
+        self._by_app: dict[str, list[Ban]] = {}
+        for ban in self.bans:
+            for app_id in ban.apps | ban.bypass:
+                self._by_app.setdefault(app_id, []).append(ban)
         self._exemptions: dict[str, list[tuple[Exemption, Period]]] = {
             ban.id: [] for ban in self.bans
         }
@@ -115,7 +119,8 @@ class Policy:
 
         `network` is the client's network, None outside of the configured ones.
         """
-        steps = self.explain(evidence, time, match, device, network, covering=True)
+        bans = self._by_app.get(match.app.id, ())
+        steps = self._ask_each(bans, evidence, time, match, device, network)
         verdicts = [step for step in steps if step.kind]
         if verdicts:
             return verdicts
@@ -129,25 +134,11 @@ class Policy:
         match: Match,
         device: Device,
         network: Network | None,
-        *,
-        covering: bool = False,
     ) -> list[Verdict]:
-        """What each ban says of a contact at `time` (ns), in order: its verdict, or one without
-        `kind` whose `clause` says why it has none.
-
-        Where a condition for all bans applies, the only verdict has no ban. With `covering`, bans
-        that do not cover the app are left out.
-        """
-        sure = confidence(evidence, match.role)
-        reason = _why_no_ban_applies(evidence, device, network)
-        if reason or network is None:
-            return [Verdict(None, sure, reason)]
-        question = _Question(time, match, device, network, sure)
-        return [
-            self._ask(ban, question)
-            for ban in self.bans
-            if ban.covers(match.app.id) or not covering
-        ]
+        """The answer of every ban to a contact at `time` (ns), in order: its verdict, or one
+        without `kind` whose `clause` says why it has none. Where a condition for all bans applies,
+        the only verdict has no ban."""
+        return self._ask_each(self.bans, evidence, time, match, device, network)
 
     def state(self, rule: Ban | Exemption, time: int) -> Literal["not yet", "in force", "over"]:
         """Whether a ban or an exemption of this policy is in force at `time` (ns)."""
@@ -156,6 +147,22 @@ class Policy:
         else:
             days = next(days for other, days in self._exemptions[rule.ban] if other == rule)
         return "not yet" if days.is_after(time) else "over" if days.is_before(time) else "in force"
+
+    def _ask_each(
+        self,
+        bans: Iterable[Ban],
+        evidence: Evidence,
+        time: int,
+        match: Match,
+        device: Device,
+        network: Network | None,
+    ) -> list[Verdict]:
+        sure = confidence(evidence, match.role)
+        reason = _why_no_ban_applies(evidence, device, network)
+        if reason or network is None:
+            return [Verdict(None, sure, reason)]
+        question = _Question(time, match, device, network, sure)
+        return [self._ask(ban, question) for ban in bans]
 
     def _ask(self, ban: Ban, question: _Question) -> Verdict:
         reason = self._why_not_applicable(ban, question)
@@ -182,7 +189,7 @@ class Policy:
         """Why a ban has no verdict, as the end of a sentence; empty where it has one."""
         device_class, network = question.device.device_class, question.network
         days = self._periods[ban.id]
-        if not ban.covers(question.match.app.id):
+        if question.match.app.id not in ban.apps | ban.bypass:
             return f"does not cover {question.match.app.name}"
         if ban.networks and network.name not in ban.networks:
             return f"does not apply in network '{network.name}'"
