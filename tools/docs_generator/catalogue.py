@@ -3,12 +3,12 @@
 from docs_generator.markdown import code, table
 from docs_generator.pages import ROOT
 from netwatch.rules.bans import load_pack, pack_ids
-from netwatch.rules.load import BUILTIN, load
+from netwatch.rules.load import BUILTIN, load_signatures
 
 
 def packs_block(_: str) -> str:
     """The shipped ban packs."""
-    catalog = load([BUILTIN], ROOT)
+    catalog = load_signatures([BUILTIN], ROOT)
     rows = []
     for ban_id in pack_ids():
         ban = load_pack(ban_id, catalog).ban
@@ -20,7 +20,7 @@ def packs_block(_: str) -> str:
 
 def apps_block(_: str) -> str:
     """The shipped apps."""
-    signatures = load([BUILTIN], ROOT).signatures.values()
+    signatures = load_signatures([BUILTIN], ROOT).signatures.values()
     return table(
         ("app", "name", "vendor", "category", "rules"),
         (
