@@ -260,7 +260,7 @@ def test_any_payload_gives_valid_names_and_counts(
         frames.append(udp(data, **places) if kind == "u" else tcp(data, seq=seq, **places))
     reader = dissector()
     found = observed(timed(frames), RAW, snap=snap, by=reader)
-    assert reader.kernel.packets == len(frames)
+    assert reader.loop.packets == len(frames)
     assert sum(reader.names_by_evidence().values()) == len(found)
     for each in found:
         assert each.name.isprintable()

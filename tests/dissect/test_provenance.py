@@ -118,7 +118,7 @@ def test_complete_messages_leave_no_frames_behind() -> None:
     assert list(provenance._messages._entries) == []
     assert list(provenance._flows_by_address._entries) == [("test", 1), ("test", 4)]
     assert len(provenance._flow_starts._entries) == 3
-    assert reader.kernel.candidates == 0
+    assert reader.loop.candidates.total == 0
 
 
 def test_a_datagram_that_times_out_comes_with_its_fragments() -> None:

@@ -16,8 +16,8 @@ from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 from netwatch.core.flow import NAME_STATUSES, Flow
 from netwatch.core.message import Message
 from netwatch.dissect.flows.records import to_flow
-from netwatch.dissect.flows.table import FIELDS
-from netwatch.dissect.loop.loop import Kernel
+from netwatch.dissect.loop.layout import FLOW_WORDS
+from netwatch.dissect.loop.loop import Loop
 
 RAW = 101
 NAME = "www.example.org"
@@ -173,7 +173,7 @@ def test_more_flows_than_one_list_has_room_for_are_all_reported() -> None:
 @given(st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.booleans()), max_size=80))
 def test_every_flow_is_reported_once_however_small_the_table(packets: list) -> None:
     """A flow is reported when the table evicts it, or at the end."""
-    kernel = Kernel(8, recording=True)
+    loop = Loop(8, recording=True)
     frames = [
         tcp(flags="S" if syn else "A", seq=number * 99, sport=2000 + port)
         if syn
@@ -181,13 +181,13 @@ def test_every_flow_is_reported_once_however_small_the_table(packets: list) -> N
         for number, (port, syn, stream) in enumerate(packets)
     ]
     words: list[int] = []
-    for _ in kernel.walk(block(timed(frames), RAW)):
-        words += kernel.flows.take()
-    assert kernel.flows.drain()
-    words += kernel.flows.take()
-    found = [to_flow(slot, ["test"]) for slot in zip(*[iter(words)] * FIELDS, strict=True)]
-    assert len(words) == FIELDS * len(found)
-    assert len(found) == kernel.flows.flows
+    for _ in loop.walk(block(timed(frames), RAW)):
+        words += loop.flows.take_closed()
+    assert loop.flows.close_flows()
+    words += loop.flows.take_closed()
+    found = [to_flow(slot, ["test"]) for slot in zip(*[iter(words)] * FLOW_WORDS, strict=True)]
+    assert len(words) == FLOW_WORDS * len(found)
+    assert len(found) == loop.flows.total
     sent = sum(9 for _, syn, _ in packets if not syn)
     assert sum(flow.bytes_out + flow.bytes_in for flow in found) == sent
 
