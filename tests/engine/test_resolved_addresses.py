@@ -91,7 +91,7 @@ class Uninteresting:
     def answered(self, client: bytes, address: bytes, time: int) -> bool:
         return False
 
-    def note(self, client: bytes, address: bytes, time: int, until: int) -> None:
+    def remember(self, client: bytes, address: bytes, time: int, until: int) -> None:
         self.noted.append((client, address, time, until))
 
 

@@ -120,7 +120,7 @@ def test_reused_ports_are_another_flow() -> None:
     one, two = of(*packets)
     assert (one.bytes_out, one.name_status, one.packet) == (len(HELLO), "ech", 1)
     assert (two.bytes_out, two.name_status, two.first) == (50, "none", START + 2_000_000)
-    assert (two.packet, two.opened) == (3, True)
+    assert (two.packet, two.start_seen) == (3, True)
 
 
 def test_a_retransmitted_syn_is_not_another_flow() -> None:
