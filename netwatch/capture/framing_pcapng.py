@@ -121,10 +121,7 @@ def _nanoseconds(
     time: cython.ulonglong
     if unit == _NO_CLOCK:
         return -1
-    if unit >= 0:
-        time = _decimal_nanoseconds(ticks, unit)
-    else:
-        time = _binary_nanoseconds(ticks, -1 - unit)
+    time = _decimal_nanoseconds(ticks, unit) if unit >= 0 else _binary_nanoseconds(ticks, -1 - unit)
     if time > _MAX_TIME or (
         offset > 0 and time > _MAX_TIME - cython.cast(cython.ulonglong, offset)
     ):
@@ -191,9 +188,7 @@ class _Walk:
                 return _BAD_LENGTH
             if kind == _ISB and length <= _MAX_STATISTICS_BLOCK:
                 return _INTERFACE_STATISTICS
-            has_packet = (
-                kind == _ENHANCED_PACKET or kind == _SIMPLE_PACKET or kind == _OBSOLETE_PACKET
-            )
+            has_packet = kind in (_ENHANCED_PACKET, _SIMPLE_PACKET, _OBSOLETE_PACKET)
             if has_packet and (
                 length > max_block or length < (16 if kind == _SIMPLE_PACKET else 32)
             ):

@@ -114,7 +114,8 @@ class PcapngSource:
             elif status == framing.INTERFACE_STATISTICS:
                 self._statistics(value)
             elif status in (framing.UNKNOWN_INTERFACE, framing.PACKET_TOO_LONG):
-                what = "do not fit their block" if status == framing.PACKET_TOO_LONG else "name no interface"
+                too_long = status == framing.PACKET_TOO_LONG
+                what = "do not fit their block" if too_long else "name no interface"
                 self._note(f"packets that {what} are left out")
                 self._first += 1
                 window.start += value

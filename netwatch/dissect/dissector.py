@@ -67,7 +67,9 @@ class Dissector:
             consumer, self.loop, self._flow_records if options.record_flows else None
         )
         self._datagram_parsers = {
-            kind: each.parse for kind, each in parsers.items() if each.parse is not None
+            kind: each.parse_datagram
+            for kind, each in parsers.items()
+            if each.parse_datagram is not None
         }
         self._multi_packet = MultiPacketReader(parsers, detect_kind, self._filter, self._provenance)
         self._defragmenter = Defragmenter()

@@ -23,23 +23,23 @@ Found = tuple[Candidate, Message]
 class Parser(Protocol):
     """How one kind of candidate is parsed: a row of the table of protocols.
 
-    Exactly one of the four functions is not None. `parse` reads a datagram that is a message,
-    `parse_stream` the start of a byte stream (true: no more bytes will come), `converse` makes
-    a parser that remembers the messages before, and `connect` makes the state of the handshake
-    of one client.
+    Exactly one of the four functions is not None. `parse_datagram` parses a datagram of whole
+    messages, `parse_stream` the start of a byte stream (true: no more bytes will come),
+    `new_conversation` makes a parser that remembers the previous messages, and `new_handshake`
+    makes the state of the handshake of one client.
     """
 
     @property
-    def parse(self) -> Callable[[bytes], Message] | None: ...  # noqa: D102
+    def parse_datagram(self) -> Callable[[bytes], Message] | None: ...  # noqa: D102
 
     @property
     def parse_stream(self) -> Callable[[bytes, bool], Message] | None: ...  # noqa: D102
 
     @property
-    def converse(self) -> Callable[[], Callable[[bytes, bool], Message]] | None: ...  # noqa: D102
+    def new_conversation(self) -> Callable[[], Callable[[bytes, bool], Message]] | None: ...  # noqa: D102
 
     @property
-    def connect(self) -> Callable[[IsUninteresting], Connection] | None: ...  # noqa: D102
+    def new_handshake(self) -> Callable[[IsUninteresting], Connection] | None: ...  # noqa: D102
 
     @property
     def persistent(self) -> bool:
@@ -67,16 +67,20 @@ class MultiPacketReader:
         self._streams = StreamReassembler(
             StreamParsers(
                 {kind: each.parse_stream for kind, each in parsers.items() if each.parse_stream},
-                {kind: each.converse for kind, each in parsers.items() if each.converse},
+                {
+                    kind: each.new_conversation
+                    for kind, each in parsers.items()
+                    if each.new_conversation
+                },
                 frozenset(kind for kind, each in parsers.items() if each.persistent),
                 lambda kind, side, data: message_filter.is_uninteresting(kind, side[0], data),
             ),
             detect_kind,
         )
         self._handshakes = {
-            kind: HandshakeTable(each.connect, partial(message_filter.is_uninteresting, kind))
+            kind: HandshakeTable(each.new_handshake, partial(message_filter.is_uninteresting, kind))
             for kind, each in parsers.items()
-            if each.connect
+            if each.new_handshake
         }
 
     def read(self, row: Row, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:

@@ -18,7 +18,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.dissect.consumer import Consumer, DissectorOptions
 from netwatch.dissect.dissector import END_OF_TIME, Dissector
 from netwatch.dissect.flows.records import NAMED_BATCH
-from netwatch.protocols import PROTOCOLS, looks_like
+from netwatch.protocols import PROTOCOLS, detect_stream_kind
 
 if not cython.compiled:
     from netwatch.core.message import Message, ShownName
@@ -42,7 +42,7 @@ class Observer:
         self, consumer: Consumer, statistics: RunStatistics, options: DissectorOptions
     ) -> None:
         seed = secrets.randbits(62)
-        self.dissector = Dissector(PROTOCOLS, looks_like, consumer, options, seed=seed)
+        self.dissector = Dissector(PROTOCOLS, detect_stream_kind, consumer, options, seed=seed)
         self._consumer = consumer
         self._statistics = statistics
         self._counted_names: Counter[str] = Counter()

@@ -1,17 +1,24 @@
-"""Payload bytes in, names out: one parser a protocol, and the table that lists them.
+"""Parsers: payload bytes in, names out. One module a protocol, and the table that lists them.
 
-`PROTOCOLS` is keyed by the kinds that the kernel gives its candidates. A new protocol is
-a module here and a row in it. Each row has one of four shapes: `parse` takes a datagram
-that stands alone; `parse_stream` takes the bytes of a stream from the start of a message
-on, is called again with more when it raises `Incomplete`, and with ``last=True`` when no
-more will come; `converse` makes one that remembers the messages before, for one side of a
-connection; `connect` makes the state of one client whose message may be spread over
-datagrams. All raise `ParseError` for what is not theirs, and nothing else.
+The packet loop gives each candidate a kind, a number by which `PROTOCOLS` is keyed. A new protocol
+is a module in this package and a row in the table. A parser has one of four shapes:
+
+- ``datagram``: a function that parses one datagram, which contains whole messages.
+- ``stream``: a function that parses the bytes of a TCP stream from the start of a message on. It
+  raises `Incomplete` until the message is complete, and is then called again with more bytes; with
+  ``last=True`` no more bytes will come.
+- ``conversation``: makes a parser like that of a stream, which remembers the previous messages of
+  one direction of a connection.
+- ``handshake``: makes the state of the handshake of one client, whose first message may be spread
+  over several datagrams.
+
+All parsers raise `ParseError` for bytes that are not of their protocol, and no other error.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from netwatch.core.message import Message
 from netwatch.protocols import (
@@ -34,54 +41,83 @@ from netwatch.protocols import (
 DNS, TLS, QUIC, HTTP, DNS_TCP = 1, 2, 3, 4, 5
 DTLS, SOCKS, TLS_SERVER, HTTP2, GQUIC = 8, 9, 10, 11, 12
 DHCP, DHCPV6, MDNS, ARP, ND = 13, 14, 15, 16, 17
-"""Kinds of candidates, as the kernel numbers them; 6 and 7 are its own, and those from
-13 on it gives only where devices are to be learned."""
+"""The kinds of candidates, as the packet loop numbers them. The loop uses 6 and 7 itself, and it
+passes on kinds from 13 on only if devices are learned from them."""
 
 _REQUEST_LINE = re.compile(rb"[A-Z][A-Z_-]{2,23} [!-~]")
 
-Parse = Callable[[bytes], Message]
+Shape = Literal["datagram", "stream", "conversation", "handshake"]
+ParseDatagram = Callable[[bytes], Message]
 ParseStream = Callable[[bytes, bool], Message]
-Converse = Callable[[], ParseStream]
-Known = Callable[[bytes], bool]
-Connect = Callable[[Known | None], quic.Connection | dtls.Connection | gquic.Connection]
+NewConversation = Callable[[], ParseStream]
+IsUninteresting = Callable[[bytes], bool]
+"""Whether a complete ClientHello contains no name of interest, so that it need not be parsed."""
+NewHandshake = Callable[
+    [IsUninteresting | None], quic.Connection | dtls.Connection | gquic.Connection
+]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """How one kind of candidate is read: exactly one of the four is not None.
-    `persistent` says that the next message of a stream starts where one ends."""
+    """One row of the table: the kind of the candidates, the name of the protocol, and its parser.
 
+    Exactly one of the four parsers is not None; it determines the `shape`. `persistent` is true
+    if a stream contains one message after another, so that parsing continues behind each.
+    """
+
+    kind: int
     name: str
-    parse: Parse | None = None
+    parse_datagram: ParseDatagram | None = None
     parse_stream: ParseStream | None = None
-    converse: Converse | None = None
-    connect: Connect | None = None
+    new_conversation: NewConversation | None = None
+    new_handshake: NewHandshake | None = None
     persistent: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        """Which of the four shapes the parser has."""
+        if self.parse_datagram is not None:
+            return "datagram"
+        if self.parse_stream is not None:
+            return "stream"
+        return "handshake" if self.new_conversation is None else "conversation"
+
+    @property
+    def module(self) -> str:
+        """The full name of the module that contains the parser."""
+        parsers = self.parse_datagram, self.parse_stream, self.new_conversation, self.new_handshake
+        return next(parser for parser in parsers if parser is not None).__module__
 
 
 PROTOCOLS: Mapping[int, Protocol] = {
-    DNS: Protocol("dns", parse=dns.parse),
-    TLS: Protocol("tls", parse_stream=tls.parse),
-    QUIC: Protocol("quic", connect=quic.Connection),
-    HTTP: Protocol("http", parse_stream=http.parse),
-    DNS_TCP: Protocol("dns-tcp", parse_stream=dns.parse_stream, persistent=True),
-    DTLS: Protocol("dtls", connect=dtls.Connection),
-    SOCKS: Protocol("socks", parse_stream=socks.parse),
-    TLS_SERVER: Protocol("tls-server", parse_stream=tls_server.parse),
-    HTTP2: Protocol("http2", converse=lambda: http2.Connection().read),
-    GQUIC: Protocol("gquic", connect=gquic.Connection),
-    DHCP: Protocol("dhcp", parse=dhcp.parse),
-    DHCPV6: Protocol("dhcpv6", parse=dhcpv6.parse),
-    MDNS: Protocol("mdns", parse=mdns.parse),
-    ARP: Protocol("arp", parse=arp.parse),
-    ND: Protocol("nd", parse=neighbor.parse),
+    row.kind: row
+    for row in (
+        Protocol(kind=DNS, name="dns", parse_datagram=dns.parse),
+        Protocol(kind=TLS, name="tls", parse_stream=tls.parse),
+        Protocol(kind=QUIC, name="quic", new_handshake=quic.Connection),
+        Protocol(kind=HTTP, name="http", parse_stream=http.parse),
+        Protocol(kind=DNS_TCP, name="dns-tcp", parse_stream=dns.parse_stream, persistent=True),
+        Protocol(kind=DTLS, name="dtls", new_handshake=dtls.Connection),
+        Protocol(kind=SOCKS, name="socks", parse_stream=socks.parse),
+        Protocol(kind=TLS_SERVER, name="tls-server", parse_stream=tls_server.parse),
+        Protocol(kind=HTTP2, name="http2", new_conversation=http2.new_conversation),
+        Protocol(kind=GQUIC, name="gquic", new_handshake=gquic.Connection),
+        Protocol(kind=DHCP, name="dhcp", parse_datagram=dhcp.parse),
+        Protocol(kind=DHCPV6, name="dhcpv6", parse_datagram=dhcpv6.parse),
+        Protocol(kind=MDNS, name="mdns", parse_datagram=mdns.parse),
+        Protocol(kind=ARP, name="arp", parse_datagram=arp.parse),
+        Protocol(kind=ND, name="nd", parse_datagram=neighbor.parse),
+    )
 }
-"""The protocols by kind."""
+"""The protocols by the kind of their candidates."""
 
 
-def looks_like(data: bytes) -> int:
-    """The kind of stream that `data` starts, 0 where it looks like none: for bytes whose
-    first segment was too short, or came too late, for the kernel to tell."""
+def detect_stream_kind(data: bytes) -> int:
+    """The kind of the stream that starts with `data`, 0 if it is none of them.
+
+    This is for streams whose first segment was too short for the packet loop to decide, or
+    arrived too late.
+    """
     if data[:2] == b"\x16\x03":
         return {b"\x01": TLS, b"\x02": TLS_SERVER}.get(data[5:6], 0)
     if data.startswith(http2.PREFACE[:16]):

@@ -6,6 +6,7 @@ which the `hpack` package undoes. Its table runs through the connection, so that
 can be read only after all that came before it: `Connection` is what has to be remembered.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from netwatch.core.errors import Incomplete, ParseError
@@ -35,6 +36,11 @@ MAX_NAME = 255
 
 _HEADERS, _CONTINUATION = 1, 9
 _END_HEADERS, _PADDED, _PRIORITY = 0x04, 0x08, 0x20
+
+
+def new_conversation() -> Callable[[bytes, bool], Message]:
+    """A parser for the client's side of a new connection: `Connection.read`."""
+    return Connection().read
 
 
 class Connection:

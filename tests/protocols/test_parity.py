@@ -85,13 +85,13 @@ def reading(parser: Any, data: bytes) -> str:
         ja4 = found.tls.ja4 if found is not None and found.tls is not None else None
         return f"{found!r} {ja4}"
 
-    if parser.parse is not None:
-        return said(lambda: parser.parse(data))
+    if parser.parse_datagram is not None:
+        return said(lambda: parser.parse_datagram(data))
     if parser.parse_stream is not None:
         return said(lambda: parser.parse_stream(data, False)) + said(
             lambda: parser.parse_stream(data, True)
         )
-    connection = parser.connect(None)
+    connection = parser.new_handshake(None)
     return said(lambda: connection.feed(data)) + said(connection.finish)
 
 

@@ -1,10 +1,12 @@
 import pytest
 from support.protocol_samples import real_hello
 
-from netwatch.protocols import HTTP, HTTP2, PROTOCOLS, TLS, TLS_SERVER, looks_like
+from netwatch.protocols import HTTP, HTTP2, PROTOCOLS, TLS, TLS_SERVER, detect_stream_kind
+
+MODULES = {"dns-tcp": "dns", "tls-server": "tls_server", "nd": "neighbor"}
 
 
-def test_kinds_are_those_of_the_kernel():
+def test_kinds_are_those_of_the_packet_loop():
     assert {kind: row.name for kind, row in PROTOCOLS.items()} == {
         1: "dns",
         2: "tls",
@@ -26,7 +28,11 @@ def test_kinds_are_those_of_the_kernel():
 
 @pytest.mark.parametrize("row", PROTOCOLS.values(), ids=lambda row: row.name)
 def test_each_row_has_one_shape(row):
-    assert [row.parse, row.parse_stream, row.converse, row.connect].count(None) == 3
+    parsers = row.parse_datagram, row.parse_stream, row.new_conversation, row.new_handshake
+    assert parsers.count(None) == 3
+    shapes = ("datagram", "stream", "conversation", "handshake")
+    assert row.shape == dict(zip(parsers, shapes, strict=True))[next(filter(None, parsers))]
+    assert row.module == f"netwatch.protocols.{MODULES.get(row.name, row.name)}"
     assert row.parse_stream or not row.persistent
 
 
@@ -54,5 +60,5 @@ def test_a_row_reads_its_protocol():
         (b"", 0),
     ],
 )
-def test_what_a_stream_looks_like(data, kind):
-    assert looks_like(data) == kind
+def test_a_stream_is_recognised_by_its_first_bytes(data, kind):
+    assert detect_stream_kind(data) == kind

@@ -13,7 +13,7 @@ from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.loop.layout import ROW_COLUMNS
 from netwatch.dissect.loop.loop import Loop
 from netwatch.engine.observe import observe
-from netwatch.protocols import PROTOCOLS, looks_like
+from netwatch.protocols import PROTOCOLS, detect_stream_kind
 
 START = 1_679_302_800_000_000_000
 """20 March 2023, 10:00 in Brussels, ns."""
@@ -98,7 +98,7 @@ def dissector(
         record_flows=name_status is not None,
         keep_frames=keeps_frames_for is not None,
     )
-    return Dissector(PROTOCOLS, looks_like, consumer, options)
+    return Dissector(PROTOCOLS, detect_stream_kind, consumer, options)
 
 
 def observed(

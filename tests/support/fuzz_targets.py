@@ -19,6 +19,7 @@ from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo
 from netwatch.protocols import (
     arp,
+    detect_stream_kind,
     dhcp,
     dhcpv6,
     dns,
@@ -26,7 +27,6 @@ from netwatch.protocols import (
     gquic,
     http,
     http2,
-    looks_like,
     mdns,
     neighbor,
     quic,
@@ -91,7 +91,7 @@ def _stream(parse: Callable[[bytes, bool], Message]) -> Target:
     """The first byte says where the stream is cut first and whether it ends there."""
 
     def target(data: bytes) -> None:
-        looks_like(data[1:])
+        detect_stream_kind(data[1:])
         cut = data[0] >> 1 if data else 0
         for given, last in ((data[1 : 1 + cut], False), (data[1:], bool(data[:1] > b"\x7f"))):
             try:
@@ -130,11 +130,11 @@ def _connection(connect: Callable[[], Handshake]) -> Target:
     return target
 
 
-def _conversation(converse: Callable[[], Callable[[bytes, bool], Message]]) -> Target:
+def _conversation(new_conversation: Callable[[], Callable[[bytes, bool], Message]]) -> Target:
     """The first byte says how many bytes come at a time, the second whether it ends there."""
 
     def target(data: bytes) -> None:
-        read, stream = converse(), data[2:]
+        read, stream = new_conversation(), data[2:]
         step, done = 1 + (data[0] if data else 0), 0
         for end in range(step, len(stream) + step, step):
             given = stream[:end]

@@ -9,8 +9,6 @@ from docs_generator.markdown import code, table
 from docs_generator.pages import ROOT
 from netwatch.protocols import PROTOCOLS
 
-SHAPES = ("parse", "parse_stream", "converse", "connect")
-
 
 def layers() -> list[list[str]]:
     """The packages of each layer, from the top, as ``.importlinter`` has them."""
@@ -39,12 +37,7 @@ def parsers_block(_: str) -> str:
     """The parsers by the kind of their candidates."""
     rows = []
     for kind, protocol in PROTOCOLS.items():
-        shape = next(each for each in SHAPES if getattr(protocol, each))
-        module = getattr(protocol, shape).__module__.removeprefix("netwatch.")
-        if module == "protocols":  # a lambda in the table
-            module = f"protocols.{protocol.name}"
+        file = protocol.module.removeprefix("netwatch.").replace(".", "/") + ".py"
         notes = "persistent" if protocol.persistent else ""
-        rows.append(
-            [str(kind), protocol.name, code(shape), code(module.replace(".", "/") + ".py"), notes]
-        )
+        rows.append([str(kind), protocol.name, protocol.shape, code(file), notes])
     return table(("kind", "protocol", "shape", "parser", ""), rows)

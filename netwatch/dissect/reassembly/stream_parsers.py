@@ -10,7 +10,7 @@ Parse = Callable[[bytes, bool], Message]
 """Parses one message at the start of the bytes. The second argument is true where no more
 bytes will come; where it is false, `core.errors.Incomplete` asks for more of them."""
 
-Converse = Callable[[], Parse]
+NewConversation = Callable[[], Parse]
 """Makes a parser that remembers the messages before, for one side of one flow."""
 
 Side = tuple[int, int]
@@ -23,7 +23,7 @@ IsUninteresting = Callable[[int, Side, bytes], bool]
 class StreamParsers:
     """Parses the messages of all streams of one capture, by their kind.
 
-    `parsers` are those of single messages, `converses` makes those of conversations, in which
+    `parsers` are those of single messages, `new_conversations` makes those of conversations, in which
     messages build on each other (HTTP/2). In a conversation, and where the kind is in
     `persistent`, the next message starts where one ends. What could not be parsed is counted
     in `anomalies`.
@@ -32,13 +32,13 @@ class StreamParsers:
     def __init__(
         self,
         parsers: Mapping[int, Parse],
-        converses: Mapping[int, Converse],
+        new_conversations: Mapping[int, NewConversation],
         persistent: Set[int],
         is_uninteresting: IsUninteresting,
     ) -> None:
         self._parsers = parsers
-        self._converses = converses
-        self._persistent = persistent | converses.keys()
+        self._new_conversations = new_conversations
+        self._persistent = persistent | new_conversations.keys()
         self._is_uninteresting = is_uninteresting
         self._conversations: dict[Side, Parse] = {}
         self.anomalies: Counter[str] = Counter()
@@ -49,13 +49,13 @@ class StreamParsers:
 
     def is_conversation(self, kind: int) -> bool:
         """Whether messages of this kind build on those before."""
-        return kind in self._converses
+        return kind in self._new_conversations
 
     def start(self, kind: int, side: Side) -> None:
         """Begin to parse messages of this kind on a side; a conversation starts anew."""
-        converse = self._converses.get(kind)
-        if converse:
-            self._conversations[side] = converse()
+        new_conversation = self._new_conversations.get(kind)
+        if new_conversation:
+            self._conversations[side] = new_conversation()
 
     def forget(self, side: Side) -> None:
         """Forget the conversation of a side, if there is one."""
