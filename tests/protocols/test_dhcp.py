@@ -66,9 +66,9 @@ BY = option(54, SERVER)
 )
 def test_what_each_message_claims(payload, kind, ips, kept):
     found = claim(payload)
-    assert (found.kind, found.ips, found.kept) == (kind, ips, kept)
-    assert (found.mac, found.transaction, found.client) == (MAC, MAC + XID, MAC)
-    assert not found.direct
+    assert (found.kind, found.addresses, found.renewal) == (kind, ips, kept)
+    assert (found.mac, found.transaction_id, found.client_id) == (MAC, MAC + XID, MAC)
+    assert not found.on_link
     assert dhcp.parse(payload).anomalies == ()
     assert dhcp.parse(payload).size == len(payload)
 
@@ -121,9 +121,9 @@ def test_options_go_on_in_file_and_sname():
     file = (HOST + b"\xff").ljust(128, b"\0")
     sname = (LEASE + BY + b"\xff").ljust(64, b"\0")
     found = claim(message(5, option(52, b"\3"), yiaddr=IP, file=file, sname=sname))
-    assert (found.name, found.lifetime, found.server) == ("ws-014", 3600, SERVER)
+    assert (found.hostname, found.lifetime, found.server_id) == ("ws-014", 3600, SERVER)
     alone = claim(message(5, option(52, b"\1"), yiaddr=IP, file=file, sname=sname))
-    assert (alone.name, alone.lifetime) == ("ws-014", None)
+    assert (alone.hostname, alone.lifetime) == ("ws-014", None)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_reads_what_dpkt_reads(kind, name, lifetime):
     ours = claim(payload)
     told = dict(theirs.opts)
     assert ours.name.encode() == told[12]
-    assert ours.transaction == theirs.chaddr[:6] + theirs.xid.to_bytes(4)
+    assert ours.transaction_id == theirs.chaddr[:6] + theirs.xid.to_bytes(4)
     if kind == 5:
-        assert (ours.ips, ours.lifetime) == ((theirs.yiaddr.to_bytes(4),), lifetime)
+        assert (ours.addresses, ours.lifetime) == ((theirs.yiaddr.to_bytes(4),), lifetime)
         assert told[51] == lifetime.to_bytes(4)
