@@ -13,6 +13,7 @@ cdef class Cursor(Window):
     cdef Py_ssize_t at
     cdef Py_ssize_t end
     cdef Py_ssize_t wire_end
+    cdef long long ether_type
     cdef int protocol
     cdef Py_ssize_t addresses
     cdef Py_ssize_t address_size
@@ -38,13 +39,33 @@ cdef class Cursor(Window):
     cdef inline bint has(self, Py_ssize_t size) noexcept nogil:
         return self.end - self.at >= size
 
+    cdef inline void start_packet(
+        self, long long record, long long time, Py_ssize_t at, Py_ssize_t size, long long wire,
+        long long vlan) noexcept nogil:
+        self.record = record
+        self.time = time
+        self.at = at
+        self.end = at + size
+        self.wire_end = at + max(size, wire)
+        self.vlan = vlan & 0xFFF if vlan >= 0 else -1
+        self.source_mac = -1
+        self.destination_mac = -1
+        self.subframe = 0
+        self.start_frame()
+
     cdef inline void start_frame(self) noexcept nogil:
         self.ip_headers = 0
         self.other_headers = 0
         self.fragment = -1
         self.non_ip = -1
 
-    cdef bint deeper_ip(self) noexcept nogil
+    cdef inline bint deeper_ip(self) noexcept nogil:
+        self.ip_headers += 1
+        if self.ip_headers > layout.MAX_IP_HEADERS:
+            self.fail(layout.ANOMALY_WRAPPED_TOO_DEEP)
+            return False
+        return True
+
     cdef bint deeper(self) noexcept nogil
     cdef void save(self) noexcept nogil
     cdef void restore(self) noexcept nogil

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Where the packet loop is in a packet.
 
-The functions of `link_types`, `headers`, `tunnels` and `udp_tunnels` read one layer each: they move
+The functions of `headers`, `link_types`, `tunnels` and `udp_tunnels` read one layer each: they move
 `Cursor.at` behind its header, narrow `Cursor.end` by its length field, and answer which layer
-follows (`layout.LAYER_ETHERNET` and the like). `netwatch.dissect.loop.layers` calls one after the
+follows (`layout.LAYER_ETHERNET` and the like). `headers.read_layers` calls one after the
 other. Where a layer cannot be read, an anomaly is counted and the packet ends there.
 """
 
@@ -88,6 +88,7 @@ class Cursor(Window):
         self.at = 0
         self.end = 0
         self.wire_end = 0
+        self.ether_type = 0
         self.protocol = 0
         self.addresses = 0
         self.address_size = 0
@@ -116,6 +117,21 @@ class Cursor(Window):
             """Whether `size` bytes are left from `at` on."""
             return self.end - self.at >= size
 
+        def start_packet(
+            self, record: int, time: int, at: int, size: int, wire: int, vlan: int
+        ) -> None:
+            """Be at the start of another packet: `size` bytes at `at`, of `wire` on the wire."""
+            self.record = record
+            self.time = time
+            self.at = at
+            self.end = at + size
+            self.wire_end = at + max(size, wire)
+            self.vlan = vlan & 0xFFF if vlan >= 0 else -1
+            self.source_mac = -1
+            self.destination_mac = -1
+            self.subframe = 0
+            self.start_frame()
+
         def start_frame(self) -> None:
             """No header of a frame was read yet."""
             self.ip_headers = 0
@@ -123,13 +139,13 @@ class Cursor(Window):
             self.fragment = -1
             self.non_ip = -1
 
-    def deeper_ip(self) -> cython.bint:
-        """Count an IP header; false where it is one too many."""
-        self.ip_headers += 1
-        if self.ip_headers > layout.MAX_IP_HEADERS:
-            self.fail(layout.ANOMALY_WRAPPED_TOO_DEEP)
-            return False
-        return True
+        def deeper_ip(self) -> bool:
+            """Count an IP header; false where it is one too many."""
+            self.ip_headers += 1
+            if self.ip_headers > layout.MAX_IP_HEADERS:
+                self.fail(layout.ANOMALY_WRAPPED_TOO_DEEP)
+                return False
+            return True
 
     def deeper(self) -> cython.bint:
         """Count a header that wraps something and is not IP; false where it is one too many."""

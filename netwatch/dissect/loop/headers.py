@@ -1,9 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""Ethernet and IP: the headers that nearly every packet has.
+"""The headers of a packet, one after the other: Ethernet and IP here, the others in their modules.
 
 Each function reads one header at the cursor and answers which layer follows (see
-`netwatch.dissect.loop.cursor`). What is wrapped in a tunnel comes through here again, so addresses,
-VLAN and MACs are those of the innermost header that has them.
+`netwatch.dissect.loop.cursor`); `read_layers` calls them until a transport header is reached. What
+is wrapped in a tunnel comes through here again, so addresses, VLAN and MACs are those of the
+innermost header that has them.
 """
 
 try:
@@ -14,9 +15,92 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.link_types import (
+        fddi,
+        linux_sll,
+        linux_sll2,
+        loopback,
+        mpacket,
+        nflog,
+        radiotap,
+        wlan,
+    )
+    from cython.cimports.netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh, ppp, pppoe
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.link_types import (
+        fddi,
+        linux_sll,
+        linux_sll2,
+        loopback,
+        mpacket,
+        nflog,
+        radiotap,
+        wlan,
+    )
+    from netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh, ppp, pppoe
+
+
+def read_layers(cursor: Cursor, layer: cython.int) -> cython.bint:
+    """Read layers from this one on, which is at the cursor: whether a TCP or UDP header, or a
+    fragment, is there then."""
+    while layer > layout.LAYER_TRANSPORT:
+        layer = read_layer(cursor, layer)
+    return layer == layout.LAYER_TRANSPORT
+
+
+def read_layer(cursor: Cursor, layer: cython.int) -> cython.int:
+    """Read one layer: the one that follows, or why none does."""
+    if layer == layout.LAYER_ETHERNET:
+        return ethernet(cursor)
+    if layer == layout.LAYER_IPV4:
+        return ipv4(cursor)
+    if layer == layout.LAYER_IPV6:
+        return ipv6(cursor)
+    if layer == layout.LAYER_ETHER_TYPE:
+        return ether_type(cursor)
+    if layer == layout.LAYER_IP:
+        return ip(cursor)
+    if layer == layout.LAYER_LLC:
+        return llc(cursor)
+    if layer == layout.LAYER_MPLS:
+        return mpls(cursor)
+    if layer == layout.LAYER_PPPOE:
+        return pppoe(cursor)
+    if layer == layout.LAYER_PPP:
+        return ppp(cursor)
+    if layer == layout.LAYER_NSH:
+        return nsh(cursor)
+    if layer == layout.LAYER_GRE:
+        return gre(cursor)
+    if layer == layout.LAYER_ETHERIP:
+        return etherip(cursor)
+    if layer == layout.LAYER_AH:
+        return ah(cursor)
+    if layer == layout.LAYER_ESP:
+        return cursor.fail(layout.ANOMALY_ENCRYPTED_IP)
+    if layer == layout.LAYER_MACSEC:
+        return cursor.fail(layout.ANOMALY_ENCRYPTED_LINK)
+    if layer == layout.LAYER_UNSUPPORTED:
+        return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+    if layer == layout.LAYER_LOOPBACK:
+        return loopback(cursor)
+    if layer == layout.LAYER_LINUX_SLL:
+        return linux_sll(cursor)
+    if layer == layout.LAYER_LINUX_SLL2:
+        return linux_sll2(cursor)
+    if layer == layout.LAYER_RADIOTAP:
+        return radiotap(cursor)
+    if layer == layout.LAYER_WLAN:
+        return wlan(cursor)
+    if layer == layout.LAYER_NFLOG:
+        return nflog(cursor)
+    if layer == layout.LAYER_FDDI:
+        return fddi(cursor)
+    if layer == layout.LAYER_MPACKET:
+        return mpacket(cursor)
+    return cursor.fail(layout.ANOMALY_LINK_TYPE_UNKNOWN)
 
 
 def ethernet(cursor: Cursor) -> cython.int:
@@ -26,7 +110,8 @@ def ethernet(cursor: Cursor) -> cython.int:
     cursor.destination_mac = cursor.at
     cursor.source_mac = cursor.at + 6
     cursor.at += 14
-    return ether_type(cursor, cursor.u16(cursor.at - 2))
+    cursor.ether_type = cursor.u16(cursor.at - 2)
+    return ether_type(cursor)
 
 
 def llc(cursor: Cursor) -> cython.int:
@@ -38,27 +123,28 @@ def llc(cursor: Cursor) -> cython.int:
     if cursor.u16(cursor.at) != 0xAAAA or cursor.data[cursor.at + 2] != 3:
         return cursor.fail(layout.ANOMALY_NOT_IP)
     cursor.at += 8
-    return ether_type(cursor, cursor.u16(cursor.at - 2))
+    cursor.ether_type = cursor.u16(cursor.at - 2)
+    return ether_type(cursor)
 
 
-def ether_type(cursor: Cursor, kind: cython.longlong) -> cython.int:
-    """The layer behind an EtherType, with VLAN tags (802.1Q, 802.1ad, 0x9100) stepped over."""
-    layer: cython.int = cursor.ether_types[kind]
+def ether_type(cursor: Cursor) -> cython.int:
+    """The layer of an EtherType, with VLAN tags (802.1Q, 802.1ad, 0x9100) stepped over."""
+    layer: cython.int = cursor.ether_types[cursor.ether_type]
     while layer == layout.LAYER_VLAN:
         if not cursor.has(4):
             return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
         cursor.vlan = cursor.u16(cursor.at) & 0xFFF
-        kind = cursor.u16(cursor.at + 2)
+        cursor.ether_type = cursor.u16(cursor.at + 2)
         cursor.at += 4
-        layer = cursor.ether_types[kind]
+        layer = cursor.ether_types[cursor.ether_type]
     if layer == layout.LAYER_IPV4 or layer == layout.LAYER_IPV6 or layer == layout.LAYER_PPPOE:
         return layer
-    if kind < 0x600:
+    if cursor.ether_type < 0x600:
         return layout.LAYER_LLC
     if not cursor.deeper():
         return layout.LAYER_STOPPED
     if layer == layout.LAYER_STOPPED:
-        cursor.non_ip = kind
+        cursor.non_ip = cursor.ether_type
         return cursor.fail(layout.ANOMALY_NOT_IP)
     return layer
 

@@ -13,11 +13,9 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
-    from cython.cimports.netwatch.dissect.loop.headers import ether_type
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
-    from netwatch.dissect.loop.headers import ether_type
 
 
 def loopback(cursor: Cursor) -> cython.int:
@@ -36,7 +34,8 @@ def linux_sll(cursor: Cursor) -> cython.int:
     if cursor.u16(cursor.at + 4) == 6:
         cursor.source_mac = cursor.at + 6
     cursor.at += 16
-    return ether_type(cursor, cursor.u16(cursor.at - 2))
+    cursor.ether_type = cursor.u16(cursor.at - 2)
+    return layout.LAYER_ETHER_TYPE
 
 
 def linux_sll2(cursor: Cursor) -> cython.int:
@@ -46,7 +45,8 @@ def linux_sll2(cursor: Cursor) -> cython.int:
     if cursor.data[cursor.at + 11] == 6:
         cursor.source_mac = cursor.at + 12
     cursor.at += 20
-    return ether_type(cursor, cursor.u16(cursor.at - 20))
+    cursor.ether_type = cursor.u16(cursor.at - 20)
+    return layout.LAYER_ETHER_TYPE
 
 
 def fddi(cursor: Cursor) -> cython.int:

@@ -26,8 +26,8 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
+    from cython.cimports.netwatch.dissect.loop.headers import read_layers
     from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
-    from cython.cimports.netwatch.dissect.loop.layers import read_layers
     from cython.cimports.netwatch.dissect.loop.learning import Learning
     from cython.cimports.netwatch.dissect.loop.link_types import next_subframe
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
@@ -43,8 +43,8 @@ else:
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
     from netwatch.dissect.loop.flow_lookup import FlowLookup
+    from netwatch.dissect.loop.headers import read_layers
     from netwatch.dissect.loop.hello_reassembly import HelloReassembly
-    from netwatch.dissect.loop.layers import read_layers
     from netwatch.dissect.loop.learning import Learning
     from netwatch.dissect.loop.link_types import next_subframe
     from netwatch.dissect.loop.prefilter import Prefilter
@@ -241,17 +241,15 @@ class Loop:
             i = start
             while i < stop and self.candidates.count < FULL and self.flows.closed < FULL:
                 at = i * layout.RECORD_FIELDS
-                self.cursor.record = i
-                i += 1
-                self.cursor.time = records[at + layout.RECORD_TIME]
-                self.cursor.at = records[at + layout.RECORD_OFFSET]
-                self.cursor.end = self.cursor.at + records[at + layout.RECORD_CAPTURED]
-                self.cursor.wire_end = self.cursor.at + max(
-                    records[at + layout.RECORD_CAPTURED], records[at + layout.RECORD_WIRE]
+                self.cursor.start_packet(
+                    i,
+                    records[at + layout.RECORD_TIME],
+                    records[at + layout.RECORD_OFFSET],
+                    records[at + layout.RECORD_CAPTURED],
+                    records[at + layout.RECORD_WIRE],
+                    records[at + layout.RECORD_VLAN],
                 )
-                self.cursor.vlan = records[at + layout.RECORD_VLAN]
-                if self.cursor.vlan >= 0:
-                    self.cursor.vlan &= 0xFFF
+                i += 1
                 self.packets += 1
                 self.octets += records[at + layout.RECORD_WIRE]
                 self.packet(layers[records[at + layout.RECORD_INTERFACE]])
@@ -259,10 +257,6 @@ class Loop:
 
     def packet(self, layer: cython.int) -> cython.void:
         """Read the packet at the cursor, whose outermost layer is `layer`."""
-        self.cursor.source_mac = -1
-        self.cursor.destination_mac = -1
-        self.cursor.subframe = 0
-        self.cursor.start_frame()
         self.layers(layer)
         while self.cursor.subframe:
             if self.candidates.count >= FULL_IN_FRAME or self.flows.closed >= FULL_IN_FRAME:

@@ -6,6 +6,9 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython
 
+if cython.compiled:
+    from cython.cimports.libc.string import memcpy
+
 from netwatch.core.buffers import Buffer, Octets
 
 
@@ -49,6 +52,9 @@ def copy(
     i: cython.Py_ssize_t
     if size < 0 or at < 0 or to < 0 or at > len(data) - size or to > len(out) - size:
         return False
-    for i in range(size):
-        out[to + i] = data[at + i]
+    if cython.compiled:
+        memcpy(cython.address(out[to]), cython.address(data[at]), size)
+    else:
+        for i in range(size):
+            out[to + i] = data[at + i]
     return True

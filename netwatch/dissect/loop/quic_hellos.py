@@ -124,23 +124,23 @@ class QuicHellos:
         hello; false where there are none, or others than CRYPTO, PADDING and PING."""
         offset: cython.longlong
         length: cython.longlong
+        kind: cython.int
+        at: cython.Py_ssize_t = 0
         found: cython.bint = False
-        self.packets.pos = 0
-        while self.packets.pos < size:
-            if self.packets.plain[self.packets.pos] == CRYPTO:
-                self.packets.pos += 1
+        while at < size:
+            kind = self.packets.plain[at]
+            at += 1
+            if kind == CRYPTO:
+                self.packets.pos = at
                 offset = self.packets.varint(self.packets.plain, size)
                 length = self.packets.varint(self.packets.plain, size)
-                if offset < 0 or length < 0 or length > size - self.packets.pos:
+                at = self.packets.pos
+                if offset < 0 or length < 0 or length > size - at:
                     return False
-                if not self.hellos.buffer.place(
-                    entry, offset, self.packets.plain, self.packets.pos, length
-                ):
+                if not self.hellos.buffer.place(entry, offset, self.packets.plain, at, length):
                     return False
-                self.packets.pos += length
+                at += length
                 found = True
-            elif self.packets.plain[self.packets.pos] > 1:
+            elif kind > 1:
                 return False
-            else:
-                self.packets.pos += 1
         return found

@@ -13,11 +13,9 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
-    from cython.cimports.netwatch.dissect.loop.headers import ether_type
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
-    from netwatch.dissect.loop.headers import ether_type
 
 
 def pppoe(cursor: Cursor) -> cython.int:
@@ -165,5 +163,6 @@ def gre(cursor: Cursor) -> cython.int:
         or kind == 0x894F
         or kind == 0x8100
     ):
-        return ether_type(cursor, kind)
+        cursor.ether_type = kind
+        return layout.LAYER_ETHER_TYPE
     return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)

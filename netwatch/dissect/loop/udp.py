@@ -13,7 +13,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
-    from cython.cimports.netwatch.dissect.loop.layers import read_layers
+    from cython.cimports.netwatch.dissect.loop.headers import read_layers
     from cython.cimports.netwatch.dissect.loop.learning import Learning
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
     from cython.cimports.netwatch.dissect.loop.quic_hellos import QuicHellos
@@ -25,7 +25,7 @@ else:
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
     from netwatch.dissect.loop.flow_lookup import FlowLookup
-    from netwatch.dissect.loop.layers import read_layers
+    from netwatch.dissect.loop.headers import read_layers
     from netwatch.dissect.loop.learning import Learning
     from netwatch.dissect.loop.prefilter import Prefilter
     from netwatch.dissect.loop.quic_hellos import QuicHellos

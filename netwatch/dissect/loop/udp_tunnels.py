@@ -15,11 +15,9 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
-    from cython.cimports.netwatch.dissect.loop.headers import ether_type
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
-    from netwatch.dissect.loop.headers import ether_type
 
 from netwatch.core.encapsulation import tunnel_number
 
@@ -108,7 +106,8 @@ def geneve(cursor: Cursor) -> cython.int:
     if not cursor.has(size):
         return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
     cursor.at += size
-    return ether_type(cursor, kind)
+    cursor.ether_type = kind
+    return layout.LAYER_ETHER_TYPE
 
 
 def gtp(cursor: Cursor) -> cython.int:
