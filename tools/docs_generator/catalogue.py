@@ -3,6 +3,7 @@
 from docs_generator.markdown import code, table
 from docs_generator.pages import ROOT
 from netwatch.rules.bans import load_pack, pack_ids
+from netwatch.rules.lint import LINT_RULES
 from netwatch.rules.load import BUILTIN, load_signatures
 
 
@@ -33,4 +34,12 @@ def apps_block(_: str) -> str:
             ]
             for each in sorted(signatures, key=lambda each: each.app.id)
         ),
+    )
+
+
+def lint_block(_: str) -> str:
+    """The rules of ``netwatch signatures lint``."""
+    return table(
+        ("rule", "severity", "it finds"),
+        ([code(rule.id), rule.severity, rule.description] for rule in LINT_RULES),
     )

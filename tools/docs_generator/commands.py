@@ -1,31 +1,26 @@
 """Commands and options, from the argument parsers."""
 
 import argparse
-import importlib
 from collections.abc import Iterator
 
 from docs_generator.markdown import code, table
-from netwatch.cli import COMMANDS, _common
+from netwatch.cli import build_parser
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command, by its words: ``scan``, ``policy check``."""
-    top = argparse.ArgumentParser(prog="netwatch")
-    groups = top.add_subparsers()
-    for module in COMMANDS:
-        importlib.import_module(module).add(groups, [_common()])
-    return dict(_leaves("", groups))
+    return dict(_leaves("", build_parser()))
 
 
 def _leaves(
-    path: str, groups: "argparse._SubParsersAction[argparse.ArgumentParser]"
+    path: str, parser: argparse.ArgumentParser
 ) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    for name, parser in groups.choices.items():
-        below = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-        for group in below:
-            yield from _leaves(f"{path}{name} ", group)
-        if not below:
-            yield f"{path}{name}", parser
+    groups = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
+    for group in groups:
+        for name, below in group.choices.items():
+            yield from _leaves(f"{path} {name}".strip(), below)
+    if not groups:
+        yield path, parser
 
 
 def block(command: str) -> str:

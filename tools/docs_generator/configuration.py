@@ -2,27 +2,50 @@
 
 from docs_generator.data import rows
 from docs_generator.markdown import code, table
+from netwatch.config.keys import CONFIGURATION_KEYS
+from netwatch.core.file_keys import Section
+from netwatch.rules.ban_keys import BAN_KEYS, PACK_ENTRY_KEYS, PACK_FILE_KEYS
+from netwatch.rules.signature_keys import SIGNATURE_KEYS
+
+_OF_PACKS_ALONE = tuple(key for key in PACK_FILE_KEYS.keys if key not in BAN_KEYS.keys)
+
+SECTIONS: dict[str, tuple[Section, ...]] = {
+    **{section.path.removesuffix("[]") or "top": (section,) for section in CONFIGURATION_KEYS},
+    "pack": (PACK_ENTRY_KEYS,),
+    "bans": (BAN_KEYS,),
+    "pack-file": (Section("", "a pack", _OF_PACKS_ALONE),),
+    "signature": SIGNATURE_KEYS,
+}
+"""The mappings of a part, by its name: the path of the mapping in most cases."""
 
 
 def keys() -> set[str]:
-    """Every key that is described, without the path before it."""
-    tables = [*rows("configuration").values(), *rows("outputs").values()]
-    spelled = {key for part in tables for row in part for key in _split(row[0])}
-    return {part.removesuffix("[]") for key in spelled for part in key.split(".")}
+    """Every key that is described."""
+    found = {key.name for sections in SECTIONS.values() for each in sections for key in each.keys}
+    spelled = {key for part in rows("outputs").values() for row in part for key in _split(row[0])}
+    return found | {part for key in spelled for part in key.split(".")}
 
 
 def output_types() -> set[str]:
     """The types of outputs that are described."""
-    return set(rows("outputs")) - {"every", "tls"}
+    return set(rows("outputs")) - {"tls"}
 
 
-def keys_block(section: str) -> str:
+def keys_block(name: str) -> str:
     """The keys of a section of netwatch.yaml, of a signature file or a ban."""
-    return _table(rows("configuration")[section])
+    sections = SECTIONS[name]
+    return _table(
+        [
+            [f"{section.path}.{key.name}" if len(sections) > 1 and section.path else key.name,
+             key.type, key.default, key.description]
+            for section in sections
+            for key in section.keys
+        ]
+    )  # fmt: skip
 
 
 def output_block(kind: str) -> str:
-    """The keys of a type of output, of all of them (``every``) or of ``tls``."""
+    """The keys of a type of output, or of ``tls``."""
     return _table(rows("outputs")[kind])
 
 

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from docs_generator.data import rows
 from docs_generator.markdown import code, duration, size, table
@@ -62,26 +63,30 @@ def value(place: str | int) -> float:
 def constants(module: str) -> dict[str, object]:
     """What a module assigns at its top level; for compiled code, which hides its constants, the
     literal in their declaration."""
-    file = ROOT / f"{module.replace('.', '/')}.py"
     there = vars(importlib.import_module(module))
     found: dict[str, object] = {}
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if not isinstance(node, ast.Assign):
-            continue
-        for target in node.targets:
-            name, given = ast.unparse(target), node.value
-            if isinstance(given, ast.Call) and ast.unparse(given.func) == "cython.declare":
-                literal = given.args[1]
-                found[name] = literal.value if isinstance(literal, ast.Constant) else None
-            else:
-                found[name] = there.get(name)
+    for name, given in assignments(ROOT / f"{module.replace('.', '/')}.py"):
+        if isinstance(given, ast.Call) and ast.unparse(given.func) == "cython.declare":
+            literal = given.args[1]
+            found[name] = literal.value if isinstance(literal, ast.Constant) else None
+        else:
+            found[name] = there.get(name)
     return found
+
+
+def assignments(file: Path) -> Iterator[tuple[str, ast.expr]]:
+    """The assignments at the top level of a module: name and expression."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                yield ast.unparse(target), node.value
 
 
 def named() -> Iterator[str]:
     """Every constant of the code that is a limit by its name."""
-    for file in sorted((ROOT / "netwatch").rglob("[a-z]*.py")):
-        module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
-        for name in constants(module):
+    package = ROOT / "netwatch"
+    for file in sorted(package.rglob("*.py")):
+        module = ".".join(file.relative_to(package).with_suffix("").parts)
+        for name, _ in assignments(file):
             if re.match(r"MAX_|([A-Z]+_)*LIMIT$", name):
-                yield f"{module}.{name}".removeprefix("netwatch.")
+                yield f"{module.removesuffix('.__init__')}.{name}"

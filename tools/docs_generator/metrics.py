@@ -1,7 +1,7 @@
 """Metrics and health, from the tables of the code."""
 
 from docs_generator.markdown import code, duration, table
-from netwatch.watch.health import CHECKS, Thresholds
+from netwatch.watch.health import TROUBLES, Thresholds
 from netwatch.watch.metrics import METRICS
 
 
@@ -17,10 +17,15 @@ def troubles_block(_: str) -> str:
     """What makes a live capture unhealthy, with the default thresholds."""
     defaults = Thresholds()
     rows = []
-    for check in CHECKS:
-        key = check.threshold
+    for trouble in TROUBLES:
+        key = trouble.threshold
         default = duration(getattr(defaults, key)) if key else ""
         rows.append(
-            [code(check.kind), check.description, default, code(f"metrics.{key}") if key else ""]
+            [
+                code(trouble.kind),
+                trouble.description,
+                default,
+                code(f"metrics.{key}") if key else "",
+            ]
         )
     return table(("trouble", "when", "default", "key"), rows)
