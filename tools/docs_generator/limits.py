@@ -88,5 +88,5 @@ def named() -> Iterator[str]:
     for file in sorted(package.rglob("*.py")):
         module = ".".join(file.relative_to(package).with_suffix("").parts)
         for name, _ in assignments(file):
-            if re.match(r"MAX_|([A-Z]+_)*LIMIT$", name):
+            if re.match(r"MAX_|(?!ANOMALY_)([A-Z0-9]+_)*LIMIT$", name):
                 yield f"{module.removesuffix('.__init__')}.{name}"
