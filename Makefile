@@ -72,7 +72,7 @@ lint: $(VENV)/test
 # of date; `make docs-tables` rewrites those tables.
 docs: $(VENV)/docs
 	PYTHONPATH=tools $(BIN)/python -m docs_generator --check
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs-tables: $(VENV)/docs
 	PYTHONPATH=tools $(BIN)/python -m docs_generator
@@ -81,8 +81,8 @@ docs-tables: $(VENV)/docs
 clean:
 	rm -rf $(VENV) build dist site *.egg-info
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find bench netwatch packaging pcaps tests -name '*.so' -delete -o -name '*.c' -delete -o -name '*.py[co]' -delete
-	find bench netwatch packaging pcaps tests -name __pycache__ -empty -delete
+	find bench netwatch packaging pcaps tests tools -name '*.so' -delete -o -name '*.c' -delete -o -name '*.py[co]' -delete
+	find bench netwatch packaging pcaps tests tools -name __pycache__ -empty -delete
 
 # The files whose change requires another build: the compiled modules and their declarations.
 COMPILED := $(shell sed -n '/^compiled = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproject.toml)
@@ -107,6 +107,7 @@ $(VENV)/fuzz: $(VENV)/test
 	$(PIP) 'atheris>=2.3'
 	@touch $@
 
-$(VENV)/docs: $(VENV)/python $(BUILT)
-	$(PIP) --editable '.[docs]'
+# Only what the extra `docs` adds: to install netwatch once more would compile it once more.
+$(VENV)/docs: $(VENV)/demo
+	$(PIP) $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
 	@touch $@

@@ -15,6 +15,7 @@ from support.paths import ROOT
 
 from netwatch.config import load as load_config
 from netwatch.core.anomalies import ANOMALIES
+from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import Evidence
 from netwatch.core.user_yaml import Fields
 from netwatch.coverage.visibility import VISIBILITIES
@@ -105,7 +106,7 @@ def test_every_anomaly_is_described_and_occurs() -> None:
     files += package.glob("engine/*.py")
     there = set().union(*map(literals, files))
     others = {*get_args(Evidence), *(each.name for each in PROTOCOLS.values())}
-    others |= {version.text for version in VERSIONS.values()}
+    others |= {*NAME_STATUSES, *(version.text for version in VERSIONS.values())}
     assert list(ANOMALIES) == sorted(ANOMALIES)
     assert there - others == set(ANOMALIES)
 
