@@ -1,6 +1,7 @@
 """Runs every installed receiver through every format and every fault, and writes the counts of
 received alerts into the tables of ``docs/siem/README.md``.
 
+    export PYTHONPATH=tests:pcaps
     python tests/sinks/report.py                # all; needs what `.ci/run` installs
     python tests/sinks/report.py nats bulk      # some, to look at: nothing is written
     python tests/sinks/report.py --ten-minutes  # all at once, down for ten real minutes
