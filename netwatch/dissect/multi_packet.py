@@ -115,7 +115,14 @@ class MultiPacketReader:
         else:
             kind = 0 if kind == layout.KIND_MORE else kind
             seq = row[layout.ROW_SEQUENCE]
-            segment = Segment(kind, (flow, side), seq, payload, truncated, candidate)
+            segment = Segment(
+                candidate,
+                payload,
+                kind=kind,
+                side=(flow, side),
+                seq=seq,
+                truncated=truncated,
+            )
             yield from self._deliver(self._streams.feed(segment))
             expects_more = self._streams.expects_more((flow, side))
         if self._provenance is not None and not expects_more:

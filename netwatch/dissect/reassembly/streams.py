@@ -10,7 +10,6 @@ are too many, are dropped; what their incomplete messages show is read all the s
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from netwatch.core.errors import Incomplete
 from netwatch.core.message import Message
@@ -26,16 +25,28 @@ MAX_REFUSED = 8
 """Heads of one stream that may turn out to be none before all its bytes are discarded."""
 
 
-class Segment(NamedTuple):
+class Segment:
     """The payload of a TCP segment: `kind` is what it looks like (0: nothing known), `seq` its
     sequence number, `truncated` whether the snap length cut it."""
 
-    kind: int
-    side: Side
-    seq: int
-    payload: bytes
-    truncated: bool
-    candidate: Candidate
+    __slots__ = ("candidate", "kind", "payload", "seq", "side", "truncated")
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        payload: bytes,
+        *,
+        kind: int,
+        side: Side,
+        seq: int,
+        truncated: bool,
+    ) -> None:
+        self.candidate = candidate
+        self.payload = payload
+        self.kind = kind
+        self.side = side
+        self.seq = seq
+        self.truncated = truncated
 
 
 class StreamReassembler:
@@ -155,18 +166,18 @@ class StreamReassembler:
     def _read_at_once(self, segment: Segment, found: list[Found]) -> Segment | None:
         """Read a message that is complete in the first segment of a stream; the segment, or the
         part of it that has to be buffered, None where there is none."""
-        kind, side, seq, payload, truncated, candidate = segment
+        kind, side, seq, payload = segment.kind, segment.side, segment.seq, segment.payload
         if not kind:
             return None if self._read_messages.has_ended(side) else segment
         if self._parsers.is_persistent(kind):
             return segment
         try:
-            message = self._parse(kind, side, seq, payload, truncated)
+            message = self._parse(kind, side, seq, payload, segment.truncated)
         except Incomplete:
             return segment
         size = len(payload)
         if message is not None:
-            found.append((candidate, message))
+            found.append((segment.candidate, message))
             size = message.size
         self._read_messages.end(side, seq, size)
         if not size:
@@ -175,22 +186,29 @@ class StreamReassembler:
         kind = self._detect_kind(rest)
         if not kind:
             return None
-        return Segment(kind, side, (seq + size) & SEQUENCE_MASK, rest, truncated, candidate)
+        return Segment(
+            segment.candidate,
+            rest,
+            kind=kind,
+            side=side,
+            seq=(seq + size) & SEQUENCE_MASK,
+            truncated=segment.truncated,
+        )
 
     def _buffer(self, stream: Stream, segment: Segment) -> None:
         """Buffer a segment, and note if it looks like a head."""
-        kind, side, seq, payload, truncated, candidate = segment
-        position = stream.position(seq)
-        stream.buffer(position, payload)
-        if truncated:
-            stream.capture_end = position + len(payload)
+        kind, side = segment.kind, segment.side
+        position = stream.position(segment.seq)
+        stream.buffer(position, segment.payload)
+        if segment.truncated:
+            stream.capture_end = position + len(segment.payload)
         if not kind:
             return
         if not stream.kind:
-            stream.heads[position] = (kind, candidate)
+            stream.heads[position] = (kind, segment.candidate)
             self._start(side, stream, kind, position)
         elif position >= stream.start and not self._parsers.is_conversation(stream.kind):
-            stream.heads[position] = (kind, candidate)
+            stream.heads[position] = (kind, segment.candidate)
 
     def _start(self, side: Side, stream: Stream, kind: int, position: int) -> None:
         """Expect a message of this kind at a position."""

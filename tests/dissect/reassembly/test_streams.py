@@ -91,7 +91,9 @@ class Feeder:
         self.number += 1
         kind = detect_kind(data) if kind is None else kind
         candidate = packet(self.number, START + at)
-        segment = Segment(kind, side, seq % 2**32, data, truncated, candidate)
+        segment = Segment(
+            candidate, data, kind=kind, side=side, seq=seq % 2**32, truncated=truncated
+        )
         self._collect(self.streams.feed(segment))
 
     def flush(self) -> None:
