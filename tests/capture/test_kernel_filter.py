@@ -30,8 +30,8 @@ from netwatch.core.alert import Sensor
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
+from netwatch.engine import capture_files, pipeline
 from netwatch.engine import observe as wire
-from netwatch.engine import pipeline
 from netwatch.formats import jsonl
 
 SNAPLEN = 262144
@@ -298,7 +298,7 @@ def test_incidents_and_coverage_are_the_same(
     paths = [str(path) for path in [*SAMPLES, *WILD]]
     outcomes = []
     for opener in (open_source, Filtered):
-        monkeypatch.setattr(wire, "open_source", opener)
+        monkeypatch.setattr(capture_files, "open_source", opener)
         alerts, counts, statistics = [], Coverage(), RunStatistics()
         for path in paths:
             found = pipeline.scan(find([path]), office, statistics, coverage=counts)
