@@ -62,7 +62,9 @@ class Candidates:
         flow: cython.longlong,
     ) -> cython.void:
         """Write a row of `kind` for the payload at `at`, to the place `row` of `out`."""
-        ported: cython.bint = kind != layout.KIND_FRAGMENT and kind < layout.KIND_ARP
+        ported: cython.bint = (
+            kind != layout.KIND_FRAGMENT and kind != layout.KIND_ARP and kind != layout.KIND_ND
+        )
         out[row + layout.ROW_KIND] = kind
         out[row + layout.ROW_RECORD] = self.cursor.record
         out[row + layout.ROW_PAYLOAD] = at
