@@ -1,18 +1,18 @@
-"""The kernel filter: what of the packets is not worth carrying into the ring.
+"""The kernel filter: which packets are not worth carrying into the ring.
 
-Programs of classic BPF (Documentation/networking/filter.rst), which answer with the
-bytes of a packet to keep, 0 for none. What `program` keeps out changes no name, no
-flow and no count but those of packets and bytes read:
+It is a program of classic BPF (Documentation/networking/filter.rst), which answers with the
+number of bytes of a packet to keep, 0 for none. What `program` drops changes no name, no flow and
+no count but those of packets and bytes read:
 
-- TCP segments without data and without SYN are dropped. The packet loop does nothing
-  with them; flows are counted by their bytes of data.
-- UDP datagrams that no mask of the packet loop takes are cut behind 48 bytes of their
-  data. Nothing of UDP is kept from one datagram for the next, so their bytes can belong
-  to no message; their length on the wire, which flows are counted by, stays known.
+- TCP segments without data and without SYN are dropped. The packet loop does nothing with them, and
+  flows count bytes of data.
+- UDP datagrams that no protocol mask of the packet loop matches are truncated behind 48 bytes of
+  their data. The loop stores nothing of one datagram for the next, so these bytes belong to no
+  message, and their length on the wire, which flows count, stays known.
 
-All else is kept whole: TCP data, of which any segment may hold a hello's end or a
-certificate's, and no filter without a memory can tell; ports that carry names or wrap
-packets; fragments; whatever is wrapped in more than two VLAN tags.
+All other packets are kept whole: TCP data, of which any segment may contain the end of a hello or
+of a certificate, which no filter without memory can tell; ports that carry names or tunnels;
+fragments; and what is wrapped in more than two VLAN tags.
 """
 
 import ctypes
@@ -21,6 +21,7 @@ import struct
 from collections.abc import Sequence
 
 from netwatch.capture.interfaces import ETHERNET, RAW
+from netwatch.core.encapsulation import UDP_TUNNELS
 
 Instruction = tuple[int, int, int, int]
 """Code, jumps where true and where false, operand (struct sock_filter)."""
@@ -28,13 +29,16 @@ Instruction = tuple[int, int, int, int]
 _Line = tuple[str, int, str, str]
 
 KEPT_DATA = 48
-"""Bytes of data that are kept of a datagram that is cut: more than any mask looks at."""
+"""Bytes of data that are kept of a truncated datagram: more than any mask reads."""
 
 WHOLE_BELOW = 1024
 """UDP ports below this are kept whole, but for 443."""
 
-WHOLE_PORTS = (1701, 2152, 3544, 4754, 4789, 4790, 5353, 5355, 6081, 6635, 8472)
-"""UDP ports of wrappings, and of names in clear, that are kept whole as well."""
+NAME_PORTS = (5353, 5355)
+"""UDP ports from `WHOLE_BELOW` on that carry names in clear: mDNS and LLMNR."""
+
+WHOLE_PORTS = tuple(sorted({*NAME_PORTS, *(row.port for row in UDP_TUNNELS)}))
+"""UDP ports of tunnels, and of names in clear, that are kept whole as well."""
 
 _CODES = {
     "ld": 0x20,
@@ -69,26 +73,26 @@ _OUTGOING = 4
 _SO_ATTACH_FILTER = 26
 
 NOTHING: tuple[Instruction, ...] = ((0x06, 0, 0, 0),)
-"""The program that keeps no packet."""
+"""The program that drops all packets."""
 
 
 class _Assembler:
-    """Lines with names for places; a jump without a name goes on with the next line."""
+    """Collects lines with labels; a jump without a label continues with the next line."""
 
     def __init__(self) -> None:
         self._lines: list[_Line] = []
-        self._places: dict[str, int] = {}
+        self._labels: dict[str, int] = {}
 
     def __call__(self, word: str, value: int = 0, true: str = "", false: str = "") -> None:
         self._lines.append((word, value, true, false))
 
-    def here(self, place: str) -> None:
-        self._places[place] = len(self._lines)
+    def label(self, name: str) -> None:
+        self._labels[name] = len(self._lines)
 
     def instructions(self) -> list[Instruction]:
         found = []
         for number, (word, value, true, false) in enumerate(self._lines):
-            ahead = [self._places[to] - number - 1 if to else 0 for to in (true, false)]
+            ahead = [self._labels[to] - number - 1 if to else 0 for to in (true, false)]
             assert all(0 <= distance < 256 for distance in ahead)
             found.append((_CODES[word], ahead[0], ahead[1], value))
         return found
@@ -97,9 +101,9 @@ class _Assembler:
 def program(
     link_type: int, snaplen: int, *, filtered: bool = True, outgoing: bool = True
 ) -> list[Instruction]:
-    """The program for an interface of this LINKTYPE_: packets are kept up to `snaplen`
-    bytes, those that the host itself sends only with `outgoing`, and with `filtered`
-    what is told above is kept out (of Ethernet and raw IP; other links are kept)."""
+    """The program for an interface of this LINKTYPE_. It keeps up to `snaplen` bytes of a packet,
+    and packets that the host itself sends only with `outgoing`. With `filtered` it drops and
+    truncates as described above, on Ethernet and raw IP alone."""
     do = _Assembler()
     if not outgoing:
         do("ldb", _PACKET_TYPE)
@@ -109,16 +113,16 @@ def program(
         _ipv4(do)
         _ipv6(do)
         _transport(do)
-    do.here("keep")
+    do.label("keep")
     do("ret", snaplen)
-    do.here("drop")
+    do.label("drop")
     do("ret", 0)
     return do.instructions()
 
 
 def _link(do: _Assembler, link_type: int) -> None:
-    """X becomes the offset of the IP header. A load behind the end of a packet drops it,
-    so the length is looked at before each."""
+    """Set X to the offset of the IP header. A load behind the end of a packet would drop it, so the
+    length is checked before."""
     do("len")
     if link_type == RAW:
         do("jge", 40, "", "keep")
@@ -137,14 +141,14 @@ def _link(do: _Assembler, link_type: int) -> None:
         if tags < 2:
             do("jeq", 0x8100, f"tag{tags}")
             do("jeq", 0x88A8, f"tag{tags}", "keep")
-            do.here(f"tag{tags}")
+            do.label(f"tag{tags}")
     do("jge", 0, "keep")
 
 
 def _ipv4(do: _Assembler) -> None:
-    """M[0] becomes the length of what IP carries, M[1] the protocol, X its offset. 20
-    bytes are there from X on."""
-    do.here("ipv4")
+    """Set M[0] to the length of the IP payload, M[1] to its protocol and X to its offset. There are
+    20 bytes from X on."""
+    do.label("ipv4")
     do("ldb[x]", 0)
     do("rsh", 4)
     do("jeq", 4, "", "keep")
@@ -157,7 +161,7 @@ def _ipv4(do: _Assembler) -> None:
     do("lsh", 2)
     do("jge", 20, "", "keep")
     do("st", 2)
-    do("ldh[x]", 2)  # 0 where the card is yet to cut it into segments
+    do("ldh[x]", 2)  # 0 where the card has not yet cut it into segments
     do("st", 0)
     do("txa")
     do("st", 3)
@@ -173,8 +177,8 @@ def _ipv4(do: _Assembler) -> None:
 
 
 def _ipv6(do: _Assembler) -> None:
-    """The same; what stands behind extension headers is kept."""
-    do.here("ipv6")
+    """The same for IPv6. Packets with extension headers are kept."""
+    do.label("ipv6")
     do("ldb[x]", 0)
     do("rsh", 4)
     do("jeq", 6, "", "keep")
@@ -188,8 +192,8 @@ def _ipv6(do: _Assembler) -> None:
 
 
 def _transport(do: _Assembler) -> None:
-    """M[2] becomes the bytes that are there from X on."""
-    do.here("transport")
+    """Set M[2] to the number of bytes from X on, and decide."""
+    do.label("transport")
     do("len")
     do("jgex", 0, "", "keep")
     do("subx")
@@ -198,7 +202,7 @@ def _transport(do: _Assembler) -> None:
     do("jeq", 6, "tcp")
     do("jeq", 17, "udp", "keep")
 
-    do.here("tcp")
+    do.label("tcp")
     do("ldm", 2)
     do("jge", 20, "", "keep")
     do("ldb[x]", 13)
@@ -210,7 +214,7 @@ def _transport(do: _Assembler) -> None:
     do("ldxm", 0)
     do("jeqx", 0, "drop", "keep")
 
-    do.here("udp")
+    do.label("udp")
     do("ldm", 2)
     do("jge", 8 + KEPT_DATA, "", "keep")
     for at in (0, 2):
@@ -219,7 +223,7 @@ def _transport(do: _Assembler) -> None:
         do("jge", WHOLE_BELOW, "", "keep")
         for port in WHOLE_PORTS:
             do("jeq", port, "keep")
-        do.here(f"port{at}")
+        do.label(f"port{at}")
     do("ldh[x]", 4)
     do("jge", 8 + KEPT_DATA, "", "keep")
     do("ldb[x]", 8)
@@ -239,11 +243,11 @@ def _transport(do: _Assembler) -> None:
 
 
 def attach(to: socket.socket, instructions: Sequence[Instruction]) -> None:
-    """Have the kernel run a program on each packet for a socket; raises `OSError`."""
+    """Have the kernel run a program on each packet of a socket; raises `OSError`."""
     code = b"".join(struct.pack("=HBBI", *each) for each in instructions)
-    held = ctypes.create_string_buffer(code, len(code))
+    buffer = ctypes.create_string_buffer(code, len(code))
     to.setsockopt(
         socket.SOL_SOCKET,
         _SO_ATTACH_FILTER,
-        struct.pack("@HP", len(instructions), ctypes.addressof(held)),
+        struct.pack("@HP", len(instructions), ctypes.addressof(buffer)),
     )

@@ -1,7 +1,6 @@
 """What the kernel filter keeps out: nothing that a name, a flow or an incident needs."""
 
 import random
-import re
 import subprocess
 import sys
 from array import array
@@ -27,6 +26,7 @@ from netwatch.capture import kernel_filter as bpf
 from netwatch.capture.block import CAPTURED, FIELDS, OFFSET, WIRE, Block
 from netwatch.capture.files import find, open_source
 from netwatch.core.alert import Sensor
+from netwatch.core.encapsulation import UDP_TUNNELS
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
@@ -97,12 +97,9 @@ def test_ports_with_names_and_wrappings_are_whole(port) -> None:
         assert kept(packet) == len(packet)
 
 
-def test_every_port_of_a_wrapping_is_whole() -> None:
-    """Those that the packet loop knows are here too, or below `WHOLE_BELOW`."""
-    source = (ROOT / "netwatch" / "dissect" / "overlays.py").read_text(encoding="utf-8")
-    known = {int(word) for word in re.findall(r"(?:src|dst) == (\d+)", source)}
-    assert len(known) > 8
-    assert {port for port in known if port >= bpf.WHOLE_BELOW} <= set(bpf.WHOLE_PORTS)
+def test_every_port_of_a_tunnel_is_whole() -> None:
+    assert {row.port for row in UDP_TUNNELS} <= set(bpf.WHOLE_PORTS)
+    assert all(row.port >= bpf.WHOLE_BELOW for row in UDP_TUNNELS)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def read_tunnel(cursor: Cursor, tunnel: cython.int) -> cython.int:
     if tunnel == GRE_IN_UDP:
         return gre_in_udp(cursor)
     if tunnel == MPLS_IN_UDP:
-        return layout.LAYER_MPLS if cursor.has(8) else cut_short(cursor)
+        return mpls_in_udp(cursor)
     if tunnel == TEREDO_RELAY:
         return layout.LAYER_IPV6
     return layout.LAYER_STOPPED
@@ -164,6 +164,11 @@ def gre_in_udp(cursor: Cursor) -> cython.int:
     if cursor.u16(cursor.at) & 0x4FFF:
         return layout.LAYER_STOPPED
     return layout.LAYER_GRE
+
+
+def mpls_in_udp(cursor: Cursor) -> cython.int:
+    """MPLS in UDP (RFC 7510)."""
+    return layout.LAYER_MPLS if cursor.has(8) else cut_short(cursor)
 
 
 def l2tp(cursor: Cursor) -> cython.int:
