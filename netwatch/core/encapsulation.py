@@ -114,6 +114,7 @@ UDP_TUNNELS: tuple[UdpTunnel, ...] = (
     UdpTunnel(1701, "L2TP version 2", "RFC 2661", "l2tp"),
     UdpTunnel(4754, "GRE in UDP", "RFC 8086", "gre_in_udp"),
     UdpTunnel(6635, "MPLS in UDP", "RFC 7510", "mpls_in_udp"),
+    UdpTunnel(4341, "LISP", "RFC 9300", "lisp"),
 )
 """By port. Where both ports of a datagram are listed, the first of the two rows applies. Teredo
 between a client and a relay uses any ports and is recognized by its addresses."""

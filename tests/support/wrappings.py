@@ -166,6 +166,8 @@ WRAPPINGS: tuple[Wrapping, ...] = (
     Wrapping("l2tp-all", _udp(1701, lambda p, n: l2tp(ppp(p), 0x4A00))),
     Wrapping("gre-in-udp", _udp(4754, lambda p, n: gre(_typed(p), 0x2000))),
     Wrapping("gre-in-udp-ethernet", _udp(4754, lambda p, n: gre(frame(p, n))), framed=True),
+    Wrapping("lisp", _udp(4341, lambda p, n: bytes(8) + p)),
+    Wrapping("lisp-ipv6", _udp(4341, lambda p, n: b"\xc8\0\0\7\0\0\0\1" + p, six=True)),
     Wrapping("mpls-in-udp", _udp(6635, lambda p, n: mpls(_typed(p), 3)[1])),
 )
 """Every wrapping over IP that is read."""

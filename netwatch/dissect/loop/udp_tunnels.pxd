@@ -9,5 +9,6 @@ cdef int gtp(Cursor cursor) noexcept nogil
 cdef int teredo(Cursor cursor) noexcept nogil
 cdef bint is_teredo(Cursor cursor, Py_ssize_t payload) noexcept nogil
 cdef int gre_in_udp(Cursor cursor) noexcept nogil
+cdef int lisp(Cursor cursor) noexcept nogil
 cdef int mpls_in_udp(Cursor cursor) noexcept nogil
 cdef int l2tp(Cursor cursor) noexcept nogil

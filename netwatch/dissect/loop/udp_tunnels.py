@@ -28,6 +28,7 @@ TEREDO = cython.declare(cython.int, tunnel_number("teredo"))
 L2TP = cython.declare(cython.int, tunnel_number("l2tp"))
 GRE_IN_UDP = cython.declare(cython.int, tunnel_number("gre_in_udp"))
 MPLS_IN_UDP = cython.declare(cython.int, tunnel_number("mpls_in_udp"))
+LISP = cython.declare(cython.int, tunnel_number("lisp"))
 TEREDO_RELAY = cython.declare(cython.int, 127)
 
 
@@ -59,6 +60,8 @@ def read_tunnel(cursor: Cursor, tunnel: cython.int) -> cython.int:
         return gre_in_udp(cursor)
     if tunnel == MPLS_IN_UDP:
         return mpls_in_udp(cursor)
+    if tunnel == LISP:
+        return lisp(cursor)
     if tunnel == TEREDO_RELAY:
         return layout.LAYER_IPV6
     return layout.LAYER_STOPPED
@@ -164,6 +167,19 @@ def gre_in_udp(cursor: Cursor) -> cython.int:
     if cursor.u16(cursor.at) & 0x4FFF:
         return layout.LAYER_STOPPED
     return layout.LAYER_GRE
+
+
+def lisp(cursor: Cursor) -> cython.int:
+    """LISP data packets (RFC 9300 section 5): flags, nonce or map version, and locator status
+    bits or instance ID in eight bytes, then IPv4 or IPv6."""
+    if not cursor.has(8 + 20):
+        return cut_short(cursor)
+    cursor.at += 8
+    if cursor.data[cursor.at] >> 4 == 4:
+        return layout.LAYER_IPV4
+    if cursor.data[cursor.at] >> 4 == 6:
+        return layout.LAYER_IPV6
+    return layout.LAYER_STOPPED
 
 
 def mpls_in_udp(cursor: Cursor) -> cython.int:
