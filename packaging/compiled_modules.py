@@ -98,7 +98,12 @@ def translate() -> None:
         quiet=True,
         force=(ROOT / DIGEST).exists(),  # a patch may have left the source older than its C
         shared_utility_qualified_name=SHARED,
-        compiler_directives={"show_performance_hints": False, "emit_code_comments": False},
+        compiler_directives={
+            "show_performance_hints": False,
+            "emit_code_comments": False,
+            # A memoryview that is not initialized has no bytes: the bounds check rejects any index.
+            "initializedcheck": False,
+        },
     )
 
 
