@@ -18,7 +18,7 @@ from collections.abc import Sequence
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.capture.block import FIELDS
 

@@ -9,7 +9,7 @@ start of the buffer, times in ns since the epoch, UTC.
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.capture.block import FIELDS
 from netwatch.capture.framing import (

@@ -7,7 +7,7 @@ from typing import Literal
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.frame import Frame
 from netwatch.core.message import Evidence

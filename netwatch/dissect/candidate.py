@@ -9,7 +9,7 @@ lost with the block; only with a message to report it becomes a `Packet`.
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.capture.block import FIELDS, Block
 from netwatch.core.frame import Frame

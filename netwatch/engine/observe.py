@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.capture.block import Block
 from netwatch.core.statistics import RunStatistics

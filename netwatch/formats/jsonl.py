@@ -12,7 +12,7 @@ from typing import Any, TextIO
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert, EvidenceItem, RecordKind

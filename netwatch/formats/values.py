@@ -11,7 +11,7 @@ from typing import Any
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 import orjson
 
 from netwatch.core.community_id import community_id

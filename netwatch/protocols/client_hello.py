@@ -13,7 +13,7 @@ from functools import lru_cache
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.names import normalise_name

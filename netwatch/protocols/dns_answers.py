@@ -14,7 +14,7 @@ from socket import AF_INET, AF_INET6, AddressFamily, inet_ntop
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.errors import ParseError
 from netwatch.core.names import normalise_name

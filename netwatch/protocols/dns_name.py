@@ -11,7 +11,7 @@ from functools import lru_cache
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.errors import ParseError
 from netwatch.core.names import escape_bytes

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo

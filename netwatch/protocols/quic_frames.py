@@ -9,7 +9,7 @@ or more packets. `CryptoStream` puts them together again, within bounds.
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.errors import ParseError
 

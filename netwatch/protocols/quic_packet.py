@@ -12,7 +12,7 @@ from dataclasses import dataclass
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if not cython.compiled:
     from netwatch.protocols.reader import Reader

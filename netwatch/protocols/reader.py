@@ -9,7 +9,7 @@ under the name that the parser gave the reader. All numbers are in network byte 
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.errors import ParseError
 

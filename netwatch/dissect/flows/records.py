@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.flow import NAME_STATUSES, Flow, FlowClient
 from netwatch.dissect.flows.table import FlowTable

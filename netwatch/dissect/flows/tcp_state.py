@@ -11,7 +11,7 @@ first segments may then be the end of a hello that came before its start), and o
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.flows.table import FlowTable

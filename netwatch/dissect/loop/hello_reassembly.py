@@ -9,7 +9,7 @@ later, so that one reader alone, the parser, has the whole of it.
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.flows.table import FlowTable

@@ -8,7 +8,7 @@ may contain several packets (A-MSDU): the loop asks for them one after the other
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.capture.block import FIELDS, TIME, Block, Interface
 

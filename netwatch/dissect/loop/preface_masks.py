@@ -8,7 +8,7 @@ As in `netwatch.dissect.loop.protocol_masks`, each looks at a few bytes and answ
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.buffers import Octets
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.domain_filter import DomainFilter, DomainSet

@@ -8,7 +8,7 @@ head that fills its segment, with a path as target and one Host field. All other
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout

@@ -10,7 +10,7 @@ wrongly is lost, so masks are only as strict as the RFCs.
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout

@@ -8,7 +8,7 @@ remains becomes a row.
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState

@@ -10,7 +10,7 @@ tunnel, add a row to that table, a function here, and its line in `read_tunnel`.
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout

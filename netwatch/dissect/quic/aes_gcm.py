@@ -13,7 +13,7 @@ from array import array
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.quic.instructions import (
@@ -108,8 +108,8 @@ class Gcm:
     ) -> cython.void:
         """Expand the four words at `at` as key number `key` (FIPS 197 section 5.2)."""
         i: cython.Py_ssize_t
-        box: cython.uint[::1] = self.boxes  # type: ignore[valid-type]
-        k: cython.uint[::1] = self.rounds  # type: ignore[valid-type]
+        box = self.boxes
+        k = self.rounds
         place: cython.Py_ssize_t = WORDS * key
         word: cython.uint
         constant: cython.uint = 1
@@ -131,10 +131,10 @@ class Gcm:
 
     def encrypt(self, key: cython.Py_ssize_t, count: cython.Py_ssize_t) -> cython.void:
         """Encrypt the first `count` blocks by key number `key` (FIPS 197 section 5.1)."""
-        t: cython.uint[::1] = self.steps  # type: ignore[valid-type]
-        k: cython.uint[::1] = self.rounds  # type: ignore[valid-type]
-        box: cython.uint[::1] = self.boxes  # type: ignore[valid-type]
-        out: cython.uint[::1] = self.blocks  # type: ignore[valid-type]
+        t = self.steps
+        k = self.rounds
+        box = self.boxes
+        out = self.blocks
         first: cython.Py_ssize_t = WORDS * key
         at: cython.Py_ssize_t
         i: cython.Py_ssize_t = 0
@@ -188,7 +188,7 @@ class Gcm:
         instructions need the middle alone; nothing is in its sum yet."""
         i: cython.Py_ssize_t = 128
         j: cython.Py_ssize_t
-        table: cython.ulonglong[::1] = self.products  # type: ignore[valid-type]
+        table = self.products
         high: cython.ulonglong
         low: cython.ulonglong
         out: cython.ulonglong
@@ -230,8 +230,8 @@ class Gcm:
         x: cython.ulonglong = self.low ^ low
         up: cython.ulonglong = 0
         down: cython.ulonglong = 0
-        products: cython.ulonglong[::1] = self.products  # type: ignore[valid-type]
-        folds: cython.ulonglong[::1] = self.folds  # type: ignore[valid-type]
+        products = self.products
+        folds = self.folds
         if cython.compiled and self.native:
             netwatch_ghash_block(
                 cython.address(products[2 * 128]),
@@ -302,7 +302,7 @@ class Gcm:
     ) -> cython.bint:
         """Decrypt into `out`; `nonce` is of three words. The first block is then what the
         sum of GHASH has to be added to for the tag. False where there is no room."""
-        stream: cython.uint[::1] = self.blocks  # type: ignore[valid-type]
+        stream = self.blocks
         size: cython.Py_ssize_t = end - at
         count: cython.Py_ssize_t = (size + 15) // 16 + 1
         i: cython.Py_ssize_t

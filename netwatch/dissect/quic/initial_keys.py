@@ -13,7 +13,7 @@ from math import isqrt
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.buffers import Octets, Words
 
@@ -111,8 +111,8 @@ class Keys:
         """SHA-256's step (FIPS 180-4 section 6.2.2): state `to` is state `start` after a
         block. All of them are numbers of this class."""
         i: cython.Py_ssize_t
-        w: cython.uint[::1] = self.schedule  # type: ignore[valid-type]
-        k: cython.uint[::1] = self.constants  # type: ignore[valid-type]
+        w = self.schedule
+        k = self.constants
         m: cython.uint = 0xFFFFFFFF
         state: cython.Py_ssize_t = 8 * start
         a: cython.uint

@@ -12,7 +12,7 @@ from array import array
 try:
     import cython
 except ImportError:
-    from netwatch.core import cython_shadow as cython
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.quic.aes_gcm import Gcm
