@@ -171,7 +171,7 @@ class Ring:
         left, at, status = words[_COUNT], words[_FIRST], ARRAY_FULL
         try:
             while status == ARRAY_FULL:
-                count, at, status, _ = walk_ring(view, at, left, self.records, _BIG)
+                count, at, status, _ = walk_ring(view, at, left, self.records, _BIG)  # type: ignore[arg-type]
                 left -= count
                 yield view, self.records, count, status == PACKET_TOO_LONG
         finally:

@@ -64,7 +64,7 @@ class PcapSource:
                 window.buffer,
                 window.start,
                 window.end,
-                records,
+                records,  # type: ignore[arg-type]
                 order == ">",
                 digits == 9,
                 header,

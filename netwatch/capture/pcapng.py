@@ -89,9 +89,9 @@ class PcapngSource:
                 window.buffer,
                 window.start,
                 window.end,
-                records,
+                records,  # type: ignore[arg-type]
                 self._order == ">",
-                self._clocks,
+                self._clocks,  # type: ignore[arg-type]
                 self._most,
             )
             window.start = at
