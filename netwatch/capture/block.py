@@ -1,8 +1,8 @@
-"""A buffer of packets and how they lie in it: what every source yields.
+"""Blocks of packets: a buffer and the positions of the packets in it. Every source yields them.
 
-The records are one flat array, so that the kernel walks them without an object a
-packet. A block is a window: its buffer and records are valid until the source is asked
-for the next block, so whoever wants to keep bytes slices (copies) them first.
+The records are one flat array, so that the packet loop can walk them without creating an object
+per packet. A block is only valid until the source is asked for the next one, because its buffer and
+records are reused: who wants to keep bytes copies (slices) them first.
 """
 
 from array import array
@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 FIELDS = 6
-"""Integers a record: time (ns since the epoch), offset of the packet in the buffer,
-captured length, length on the wire, index of its interface, VLAN tag that the card had
-stripped (its TCI, above it from bit 16 on its TPID where that is known; -1 for none)."""
+"""Integers per record: time (ns since the epoch), offset of the packet in the buffer, captured
+length, length on the wire, index of its interface, and the VLAN tag that the NIC removed (the TCI
+in the lower 16 bits and the TPID, if known, above them; -1 for none)."""
 
 TIME, OFFSET, CAPTURED, WIRE, INTERFACE, VLAN = range(FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """Where packets were taken: link type (LINKTYPE_ number of tcpdump.org), digits of
-    the second's fraction in its times (0 to 9), and name where the capture has one."""
+    """Where packets were captured.
+
+    `link_type` is a LINKTYPE_ number of tcpdump.org, `time_digits` the number of significant
+    digits after the second in its times (0 to 9), `name` the name in the capture, if it has one.
+    """
 
     link_type: int
     time_digits: int
@@ -30,10 +33,10 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`count` packets in `data`; `records` holds at least ``count * FIELDS`` integers.
+    """`count` packets in `data`; `records` has at least ``count * FIELDS`` integers.
 
-    `first` is the number of its first packet in the source, from 1. `position` is how
-    many bytes of the source (compressed ones, where it is) were read so far.
+    `first` is the number of its first packet in the source, from 1. `position` is the number of
+    bytes of the source that were read so far (compressed bytes, if it is compressed).
     """
 
     data: bytes | bytearray | memoryview
@@ -45,14 +48,13 @@ class Block:
 
 
 class Source(Protocol):
-    """A capture: iterate once over its blocks, then look at what went wrong.
+    """A capture: iterate over its blocks once, then look at `notes` and `dropped`.
 
-    `size` is the bytes that `position` runs up to, None where unknown (a pipe).
-    `notes` are sentences on what could not be read, filled while iterating: a file cut
-    short yields all whole packets and leaves a note. `dropped` are the packets that the
-    capturing side says it lost, so far. A capture that cannot be read at
-    all raises `CaptureError` at the first block. The end of the iteration closes the
-    source; `close` is for those who never begin it, and may be called twice.
+    `size` is the number of bytes that `position` runs up to, None if unknown (a pipe). `notes`
+    are sentences about what could not be read, added while iterating: a truncated file yields all
+    complete packets and a note. A capture that cannot be read at all raises `CaptureError` at the
+    first block. The end of the iteration closes the source; `close` is for a caller that never
+    starts it, and may be called twice.
     """
 
     name: str
@@ -61,13 +63,13 @@ class Source(Protocol):
 
     @property
     def dropped(self) -> int:
-        """Packets lost before they came here."""
+        """How many packets were lost while capturing, so far, according to the capture."""
         ...
 
     def blocks(self) -> Iterator[Block]:
-        """The capture, block by block, in its own order."""
+        """The packets of the capture, block by block, in the order of the capture."""
         ...
 
     def close(self) -> None:
-        """Give back the file or device."""
+        """Close the file or device."""
         ...

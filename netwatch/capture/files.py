@@ -1,10 +1,10 @@
-"""Which files a user means, and what each of them is.
+"""Finds the capture files that a user named, and opens them.
 
-Paths become a list of files; a file becomes a source by what it holds, never by its name.
-The tables say what is read: a new format is one class and one row.
+The format of a file is recognised by its content, never by its name. `SOURCES` lists the formats
+that are read: a new one is a class and a row.
 """
 
-# Paths stay as the user wrote them, which pathlib does not keep.
+# Paths are reported as the user wrote them. pathlib would change them.
 # ruff: noqa: PTH112, PTH113, PTH116, PTH118, PTH123, PTH206, PTH207
 
 import errno
@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from netwatch.capture import pcap, pcapng
 from netwatch.capture.block import Source
-from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise
+from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
 from netwatch.capture.stream import FileStream, Stream
 from netwatch.core.errors import CaptureError
 
@@ -29,9 +29,9 @@ SOURCES: dict[bytes, Callable[[str, Stream, int | None], Source]] = {
     **dict.fromkeys(pcap.MAGICS, pcap.PcapSource),
     pcapng.MAGIC: pcapng.PcapngSource,
 }
-"""How a capture starts, and the class that reads it."""
+"""The first four bytes of a capture, and the class that reads it."""
 
-OTHERS: dict[bytes, str] = {
+UNSUPPORTED_FORMATS: dict[bytes, str] = {
     b"PK\x03\x04": "a zip archive, unpack it first",
     b"7z\xbc\xaf": "a 7-Zip archive, unpack it first",
     b"Rar!": "a RAR archive, unpack it first",
@@ -40,35 +40,34 @@ OTHERS: dict[bytes, str] = {
     b"RTSS": "a Network Monitor capture, convert it with editcap",
     b"TRSN": "a Sniffer capture, convert it with editcap",
 }
-"""Files that people take for captures, by their first four bytes."""
+"""Formats that are not read, by their first four bytes, and what to do about it."""
 
 
-class NotACapture(CaptureError):  # noqa: N818 - it tells what the file is
-    """A file that can be read and is no capture, as folders hold many."""
+class NotACaptureError(CaptureError):
+    """A file can be read but is not a capture, as most files in a folder."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A file to read, or why there is none.
+class CaptureFile:
+    """A file to read, or the reason why a path leads to none.
 
-    `path` is as the user gave it or as found below; `named` is whether the user named it,
-    rather than a folder that holds it. `error` is a sentence with the path, or None.
+    `path` is written as the user wrote it or its folder. `named_by_user` is false if the user
+    named a folder that contains it. `error` is a sentence with the path, or None.
     """
 
     path: str
-    named: bool = True
+    named_by_user: bool = True
     error: str | None = None
 
 
-def find(paths: Sequence[str]) -> list[Found]:
-    """The files that `paths` mean, in their order: files, folders, globs, ``-``.
+def find_captures(paths: Sequence[str]) -> list[CaptureFile]:
+    """The files that `paths` refer to, in this order: files, folders, globs, ``-``.
 
-    A folder gives the regular files in and below it, sorted, without those whose name
-    starts with a dot; links to folders below it are not followed. A glob (``**`` goes
-    through folders) is expanded where no file has that very name. No file comes twice,
-    by whatever path.
+    A folder stands for all regular files below it, sorted, except those whose name starts with a
+    dot; symbolic links to folders are not followed. A glob (with ``**`` for folders of any depth)
+    is expanded if no file has exactly that name. A file that several paths lead to is listed once.
     """
-    found: dict[str, Found] = {}
+    found: dict[str, CaptureFile] = {}
     for path in paths:
         for entry in _expand(path):
             keep = entry.path == STDIN or entry.error
@@ -77,15 +76,15 @@ def find(paths: Sequence[str]) -> list[Found]:
 
 
 def open_source(path: str) -> Source:
-    """The capture at `path` (``-`` is standard input) as a source, named by the path.
+    """Open the capture at `path` (``-`` is standard input); the source has the path as its name.
 
-    Raises `NotACapture` for what can be read but is no capture, and `CaptureError` for
-    what cannot be read; the text starts with the path and says what was expected.
+    Raises `NotACaptureError` for a file that is not a capture and `CaptureError` for one that
+    cannot be read. The text starts with the path and says what was expected.
     """
     notes: list[str] = []
     try:
         file = _stdin() if path == STDIN else open(path, "rb", buffering=0)  # noqa: SIM115
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         raise CaptureError(f"{path}: {_reason(error)}") from None
     stream: Stream = FileStream(file, notes, close=path != STDIN)
     try:
@@ -98,7 +97,7 @@ def open_source(path: str) -> Source:
 def _recognise(path: str, stream: Stream, size: int | None) -> Source:
     head = stream.peek(8)
     inside = ""
-    compression = recognise(head)
+    compression = recognise_compression(head)
     if compression:
         inside = f" inside {compression}"
         stream = DecompressedStream(stream, compression)
@@ -107,18 +106,18 @@ def _recognise(path: str, stream: Stream, size: int | None) -> Source:
     if build:
         return build(path, stream, size)
     if stream.notes:
-        raise CaptureError(f"{path}: nothing can be read, {'; '.join(stream.notes)}")
+        raise CaptureError(f"{path}: nothing can be read: {'; '.join(stream.notes)}")
     if not head:
-        raise NotACapture(f"{path}: is empty{inside}")
-    what = OTHERS.get(head[:4]) or (
-        f"not a capture (starts with {_shown(head)}){inside}; "
-        f"pcap and pcapng are read, also compressed by {', '.join(COMPRESSIONS)}"
+        raise NotACaptureError(f"{path}: is empty{inside}")
+    what = UNSUPPORTED_FORMATS.get(head[:4]) or (
+        f"not a capture (starts with {_printable(head)}){inside}; "
+        f"expected pcap or pcapng, optionally compressed with {', '.join(COMPRESSIONS)}"
     )
-    raise NotACapture(f"{path}: is {what}")
+    raise NotACaptureError(f"{path}: is {what}")
 
 
-def _shown(head: bytes) -> str:
-    """The first bytes for people: as text where they are, else in hexadecimal."""
+def _printable(head: bytes) -> str:
+    """The first bytes of a file as text, or in hexadecimal if they are not printable."""
     text = head.decode("ascii", "replace")
     return repr(text) if text.isprintable() and head.isascii() else head.hex(" ")
 
@@ -126,11 +125,13 @@ def _shown(head: bytes) -> str:
 def _stdin() -> BinaryIO:
     if sys.stdin is None:
         raise OSError(errno.EBADF, "standard input is closed")
-    return getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)  # no buffer that waits to be full
+    return getattr(
+        sys.stdin.buffer, "raw", sys.stdin.buffer
+    )  # a buffered reader would wait until its buffer is full
 
 
 def _size(file: BinaryIO) -> int | None:
-    """Bytes of a regular file, else None."""
+    """The size of a regular file in bytes, else None."""
     try:
         status = os.fstat(file.fileno())
     except OSError:
@@ -142,42 +143,42 @@ def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file or folder"
     if isinstance(error, IsADirectoryError):
-        return "is a folder; a file is expected"
+        return "is a folder, expected a file"
     if isinstance(error, OSError):
         return f"cannot be opened: {error.strerror}"
-    return "cannot be opened: a null byte in its name"
+    return "cannot be opened: its name contains a NUL character"
 
 
-def _expand(path: str) -> Iterator[Found]:
+def _expand(path: str) -> Iterator[CaptureFile]:
     if path == STDIN:
-        yield Found(path)
+        yield CaptureFile(path)
         return
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         yield from _glob(path)
     except (OSError, ValueError) as error:
-        yield Found(path, error=f"{path}: {_reason(error)}")
+        yield CaptureFile(path, error=f"{path}: {_reason(error)}")
     else:
         if stat.S_ISDIR(mode):
             yield from _folder(path)
         else:
-            yield Found(path)
+            yield CaptureFile(path)
 
 
-def _glob(path: str) -> Iterator[Found]:
+def _glob(path: str) -> Iterator[CaptureFile]:
     if not glob.has_magic(path):
-        yield Found(path, error=f"{path}: no such file or folder")
+        yield CaptureFile(path, error=f"{path}: no such file or folder")
         return
-    found: list[Found] = []
+    found: list[CaptureFile] = []
     for match in sorted(set(_matches(path))):
-        found.extend(_folder(match) if os.path.isdir(match) else [Found(match)])
-    yield from found or [Found(path, error=f"{path}: no file matches")]
+        found.extend(_folder(match) if os.path.isdir(match) else [CaptureFile(match)])
+    yield from found or [CaptureFile(path, error=f"{path}: no file matches")]
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    """Files and folders that a glob takes. Unlike in `glob.glob`, ``**`` does not go
-    through links, which may lead back to where they are."""
+    """Files and folders that match a glob. Unlike `glob.glob`, ``**`` does not follow symbolic
+    links, which may lead back to a parent folder."""
     parts = pattern.split(os.sep)
     if "**" not in parts:
         yield from glob.glob(pattern)
@@ -193,7 +194,7 @@ def _matches(pattern: str) -> Iterator[str]:
             yield from _matches(os.path.join(glob.escape(folder), rest))
 
 
-def _folder(path: str) -> Iterator[Found]:
+def _folder(path: str) -> Iterator[CaptureFile]:
     errors: list[OSError] = []
     files: list[str] = []
     for folder, below, names in os.walk(path, onerror=errors.append):
@@ -203,8 +204,10 @@ def _folder(path: str) -> Iterator[Found]:
             if not name.startswith(".") and os.path.isfile(file):
                 files.append(file)
     for file in sorted(files, key=lambda file: file.split(os.sep)):
-        yield Found(file, named=False)
+        yield CaptureFile(file, named_by_user=False)
     for error in errors:
-        yield Found(error.filename, error=f"{error.filename}: cannot be opened: {error.strerror}")
+        yield CaptureFile(
+            error.filename, error=f"{error.filename}: cannot be opened: {error.strerror}"
+        )
     if not files and not errors:
-        yield Found(path, error=f"{path}: no files in this folder")
+        yield CaptureFile(path, error=f"{path}: no files in this folder")

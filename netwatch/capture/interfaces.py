@@ -1,7 +1,7 @@
-"""Network interfaces of Linux: what they are called, what they carry, how they are.
+"""The network interfaces of Linux: their names, link types and states.
 
-A socket is asked, not the system's files, so that the answers are those of the network
-namespace that the socket was opened in (netdevice(7)).
+The queries are ioctls on a socket (netdevice(7)) and not files below /sys, so that the answers are
+those of the network namespace in which the socket was opened.
 """
 
 import errno
@@ -16,12 +16,13 @@ ETHERNET, RAW, RADIOTAP, WLAN, FDDI = 1, 101, 127, 105, 10
 """LINKTYPE_ numbers (tcpdump.org)."""
 
 LOOPBACK = 772
+"""ARPHRD_LOOPBACK (linux/if_arp.h)."""
 
-HARDWARE: dict[int, int] = {
+LINK_TYPES: dict[int, int] = {
     1: ETHERNET,
-    LOOPBACK: ETHERNET,  # in Ethernet frames without addresses
-    512: RAW,  # PPP; the kernel has taken its header off
-    519: RAW,  # raw IP of modems
+    LOOPBACK: ETHERNET,  # Ethernet frames with addresses of zeros
+    512: RAW,  # PPP; the kernel removes its header
+    519: RAW,  # raw IP of mobile modems
     768: RAW,  # IP in IP
     769: RAW,  # IPv6 tunnels
     774: FDDI,
@@ -32,19 +33,22 @@ HARDWARE: dict[int, int] = {
     823: RAW,  # GRE over IPv6
     65534: RAW,  # tun, WireGuard
 }
-"""ARPHRD_ (linux/if_arp.h) to LINKTYPE_. Of tunnels the IP packets inside are taken:
-what stands before them differs by direction."""
+"""LINKTYPE_ numbers by ARPHRD_ number (linux/if_arp.h). Tunnels are captured without their headers,
+which differ by direction."""
 
 _SIOCGIFFLAGS, _SIOCGIFMTU, _SIOCGIFHWADDR, _SIOCGIFINDEX = 0x8913, 0x8921, 0x8927, 0x8933
 _UP, _RUNNING = 0x1, 0x40
-_LONGEST = 15
+_MAX_NAME = 15
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """An interface as it is now: `index` changes when it is made anew; `hardware` is its
-    ARPHRD_ number, `mtu` in bytes; `up` is whether it was set up, `running` whether its
-    link is there too."""
+class InterfaceState:
+    """The state of an interface.
+
+    `index` changes when an interface is created again under the same name. `hardware` is its
+    ARPHRD_ number, `mtu` is in bytes. `up` is its administrative state, `running` is true if it
+    also has a link.
+    """
 
     index: int
     hardware: int
@@ -54,40 +58,40 @@ class State:
 
     @property
     def link_type(self) -> int | None:
-        """Its LINKTYPE_ number; None where it is not read."""
-        return HARDWARE.get(self.hardware)
+        """The LINKTYPE_ number, None if such interfaces are not supported."""
+        return LINK_TYPES.get(self.hardware)
 
 
-def carries(state: State | None) -> bool:
-    """Whether packets can come: it is there, set up, and has a link."""
+def can_receive(state: InterfaceState | None) -> bool:
+    """Whether packets can arrive: the interface exists, is up, and has a link."""
     return state is not None and state.up and state.running
 
 
-def names() -> list[str]:
-    """The interfaces there are, in the system's order."""
+def interface_names() -> list[str]:
+    """The names of all interfaces, in the order of the system."""
     return [name for _, name in socket.if_nameindex()]
 
 
-def asked() -> socket.socket:
-    """A socket to ask through, in the namespace of who calls; it takes no rights."""
+def open_query_socket() -> socket.socket:
+    """A socket for queries, in the network namespace of the caller; it needs no privileges."""
     return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
 
-def look(asked: socket.socket, name: str) -> State | None:
-    """The state of the interface `name` in the namespace of any socket; None where there
-    is none of that name. Raises `CaptureError` where the system does not tell."""
+def query_state(query_socket: socket.socket, name: str) -> InterfaceState | None:
+    """The state of the interface `name` in the network namespace of the socket, None if it does
+    not exist. Raises `CaptureError` if the query fails."""
     encoded = name.encode()
-    if not encoded or len(encoded) > _LONGEST or b"\0" in encoded:
+    if not encoded or len(encoded) > _MAX_NAME or b"\0" in encoded:
         return None
     request = struct.pack("16s24x", encoded)
 
     def ask(what: int, form: str) -> int:
-        answer = fcntl.ioctl(asked, what, request)
+        answer = fcntl.ioctl(query_socket, what, request)
         return int(struct.unpack_from(form, answer, 16)[0])
 
     try:
         flags = ask(_SIOCGIFFLAGS, "=H")
-        return State(
+        return InterfaceState(
             index=ask(_SIOCGIFINDEX, "=i"),
             hardware=ask(_SIOCGIFHWADDR, "=H"),
             mtu=ask(_SIOCGIFMTU, "=i"),
@@ -97,20 +101,23 @@ def look(asked: socket.socket, name: str) -> State | None:
     except OSError as error:
         if error.errno == errno.ENODEV:
             return None
-        raise CaptureError(f"{name}: cannot be looked at: {error.strerror}") from None
+        raise CaptureError(f"{name}: cannot be queried: {error.strerror}") from None
 
 
-def need(asked: socket.socket, name: str) -> tuple[State, int]:
-    """State and LINKTYPE_ number of an interface that can be read; else raises
-    `CaptureError` with what there is instead."""
-    state = look(asked, name)
+def require_state(query_socket: socket.socket, name: str) -> tuple[InterfaceState, int]:
+    """The state and the LINKTYPE_ number of an interface.
+
+    Raises `CaptureError` if there is no such interface, with the names of those that exist, or if
+    its link type is not supported.
+    """
+    state = query_state(query_socket, name)
     if state is None:
-        there = ", ".join(names()) or "none"
-        raise CaptureError(f"{name}: no such interface, expected one of: {there}")
+        existing = ", ".join(interface_names()) or "none"
+        raise CaptureError(f"{name}: no such interface, expected one of: {existing}")
     link_type = state.link_type
     if link_type is None:
         raise CaptureError(
-            f"{name}: is of hardware type {state.hardware} (ARPHRD_ of linux/if_arp.h), which is"
-            " not read; expected Ethernet, loopback, WLAN, FDDI, PPP or a tunnel of IP"
+            f"{name}: hardware type {state.hardware} (ARPHRD_ of linux/if_arp.h) is not supported,"
+            " expected Ethernet, loopback, WLAN, FDDI, PPP or an IP tunnel"
         )
     return state, link_type

@@ -1,4 +1,4 @@
-"""What sources have in common that never end by themselves."""
+"""The interface of live sources, which capture from network interfaces until they are stopped."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,23 +6,23 @@ from typing import Protocol
 
 from netwatch.capture.block import Block
 
-IDLE = 100
-"""Milliseconds after which a live source yields a block without packets where none came,
-so that whoever asks can see to other things."""
+IDLE_INTERVAL = 100
+"""Milliseconds without packets after which a live source yields an empty block, so that the caller
+can attend to other things."""
 
 MAX_NOTES = 256
-"""Notes that a live source holds; who wants all takes them out in time."""
+"""Notes that a live source stores. The oldest are evicted if the caller does not remove them."""
 
 
 class LiveSource(Protocol):
-    """A `netwatch.capture.block.Source` of interfaces.
+    """A `netwatch.capture.block.Source` for network interfaces.
 
-    Its blocks are of one interface each, whose name is ``block.interfaces[0].name``, and
-    may be without packets. `notes` are sentences on what became of the interfaces, newest
-    last, which may be taken out (``pop(0)``); `events` counts the same by name. `down` are
-    those of the interfaces from which nothing can come now. `received` are packets that
-    came in, `dropped` those that came and found no room, `freezes` how often there was
-    none. The counters may be read from any thread, and when closed.
+    Each block is of one interface, whose name is ``block.interfaces[0].name``, and may be without
+    packets. `notes` are sentences about changes of the interfaces, newest last, which the caller
+    may remove (``pop(0)``); `events` counts the same changes by name. `down` are the interfaces
+    that cannot receive packets at present. `received` counts the packets that arrived, `dropped`
+    those for which there was no space, `freezes` how often the ring became full. The counters
+    may be read from any thread, and after `close`.
     """
 
     name: str
@@ -43,27 +43,27 @@ class LiveSource(Protocol):
     def freezes(self) -> int: ...  # noqa: D102
 
     def blocks(self) -> Iterator[Block]:
-        """What comes, until `stop`; then what had come before it, and the end."""
+        """Packets as they arrive, until `stop`; then those that arrived before it, and the end."""
         ...
 
     def stop(self) -> None:
-        """End the iteration soon; may be called from a signal handler or another thread."""
+        """End the iteration soon. It may be called from a signal handler or another thread."""
         ...
 
     def close(self) -> None:
-        """Give back the interfaces; may be called twice."""
+        """Close the interfaces; may be called twice."""
         ...
 
-    def release(self) -> None:
-        """Let go of it in this process, and change nothing for the one that was forked and
-        goes on with it."""
+    def detach(self) -> None:
+        """Close the file descriptors of this process only, after a fork: the other process
+        continues the capture."""
         ...
 
 
-class Notes(list[str]):
-    """The last `MAX_NOTES` sentences."""
+class RecentNotes(list[str]):
+    """A list of notes that stores the last `MAX_NOTES`."""
 
     def append(self, sentence: str) -> None:
-        """Add a sentence; the oldest goes where there are too many."""
+        """Append a sentence; the oldest is evicted if there are too many."""
         super().append(sentence)
         del self[:-MAX_NOTES]

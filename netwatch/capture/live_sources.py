@@ -1,4 +1,4 @@
-"""The live sources by their names."""
+"""The table of live sources."""
 
 import importlib
 import sys
@@ -9,29 +9,23 @@ from netwatch.capture.live_source import LiveSource
 
 
 def _ring(interfaces: Sequence[str], **options: object) -> LiveSource:
-    return cast(
-        LiveSource,
-        importlib.import_module("netwatch.capture.ring_source").RingSource(interfaces, **options),
-    )
+    module = importlib.import_module("netwatch.capture.ring_source")
+    return cast(LiveSource, module.RingSource(interfaces, **options))
 
 
 def _scapy(interfaces: Sequence[str], **options: object) -> LiveSource:
-    return cast(
-        LiveSource,
-        importlib.import_module("netwatch.capture.scapy_source").PortableSource(
-            interfaces, **options
-        ),
-    )
+    module = importlib.import_module("netwatch.capture.scapy_source")
+    return cast(LiveSource, module.ScapySource(interfaces, **options))
 
 
-Opener = Callable[..., LiveSource]
-"""Takes the names of interfaces and the options of the source; raises `CaptureError`."""
+OpenSource = Callable[..., LiveSource]
+"""Opens interfaces, given their names and the options of the source. Raises `CaptureError`."""
 
-SOURCES: dict[str, Opener] = {"ring": _ring, "scapy": _scapy}
-"""The live sources by the name that users give them. Their modules are imported when they
-are asked for: one is of Linux alone, the other takes long."""
+SOURCES: dict[str, OpenSource] = {"ring": _ring, "scapy": _scapy}
+"""The live sources by the name that users give them. Their modules are imported on first use: one
+works on Linux only, the import of the other takes long."""
 
 
-def usual() -> str:
-    """The source that is taken where none is named."""
+def default_source() -> str:
+    """The name of the source that is used unless the user names another."""
     return "ring" if sys.platform == "linux" else "scapy"

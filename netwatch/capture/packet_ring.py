@@ -1,9 +1,9 @@
-"""One ring of AF_PACKET (packet(7), Documentation/networking/packet_mmap.rst).
+"""The receive ring of one AF_PACKET socket (packet(7), Documentation/networking/packet_mmap.rst).
 
-Memory that the kernel writes packets to and we read them from, in blocks that go to and
-fro (TPACKET_V3): the kernel hands one over when it is full or its time is up, and has it
-back when we are through. A ring belongs to one interface; when that was removed and made
-anew, the same socket is bound to the new one, for which nobody needs any rights.
+The kernel writes packets into memory that it shares with this process, in blocks (TPACKET_V3). It
+passes a block to the process when the block is full or its timeout expires, and gets it back after
+the packets were read. A ring belongs to one interface. If the interface is removed and created
+again, the same socket is bound to the new one, which needs no privileges.
 """
 
 import contextlib
@@ -23,33 +23,36 @@ from netwatch.capture.framing import ARRAY_FULL, PACKET_TOO_LONG, walk_ring
 from netwatch.core.errors import CaptureError
 
 RECORDS = 8192
-"""Packets handed on at once at most."""
+"""Maximum number of packets that are returned at once."""
 
 MAX_SNAPLEN = 262144
-"""Bytes kept of a packet at most (libpcap's MAXIMUM_SNAPLEN)."""
+"""Maximum captured length of a packet in bytes (MAXIMUM_SNAPLEN of libpcap)."""
 
 # linux/if_packet.h
 _SOL_PACKET = 263
 _ADD_MEMBERSHIP, _DROP_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION, _FANOUT = 1, 2, 5, 6, 10, 18
 _TPACKET_V3 = 2
 _PROMISC = 1
-_EVERYTHING = 3  # ETH_P_ALL
+_ALL_PROTOCOLS = 3  # ETH_P_ALL
 _FRAME = 2048
 _HASH = 0
 _FANOUT_DEFRAG, _FANOUT_UNIQUE = 0x8000, 0x2000
-_USER = 1
+_BLOCK_IS_READABLE = 1  # TP_STATUS_USER
 
-# Words of struct tpacket_block_desc, 32 bits each.
-_STATUS, _COUNT, _FIRST, _LENGTH = 2, 3, 4, 5
+# Indexes into struct tpacket_block_desc, as words of 32 bits.
+_STATUS, _PACKET_COUNT, _FIRST_PACKET, _USED_BYTES = 2, 3, 4, 5
 
-_BIG = sys.byteorder == "big"
+_BIG_ENDIAN = sys.byteorder == "big"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """How rings are set up: number and size (bytes) of their blocks, after how many
-    milliseconds a block is handed over that is not full, and what is captured (see
-    `netwatch.capture.ring_source.RingSource`)."""
+class RingOptions:
+    """How rings are set up.
+
+    `blocks` is the number of their blocks and `block_size` the size of each in bytes; a block that
+    is not full is passed on after `timeout` milliseconds. The other options are those of
+    `netwatch.capture.ring_source.RingSource`.
+    """
 
     blocks: int
     block_size: int
@@ -60,47 +63,52 @@ class Options:
     filtered: bool
 
 
-class Ring:
-    """The ring of the interface `name`. `groups` are the fanout groups by interface that
-    this process's workers share, None for a ring of its own. Raises `CaptureError`.
+class PacketRing:
+    """The ring of the interface `name`. Raises `CaptureError`.
 
-    `received`, `dropped` and `freezes` are sums of what the kernel tells: packets that
-    passed the filter and found room, those that found none, and how often there was none.
-    `octets` are the bytes of all blocks that were taken.
+    `fanout_groups` are the numbers of the fanout groups by interface, which the rings of several
+    workers share; None for a ring that shares no packets. `received`, `dropped` and `freezes` are
+    totals of the counters of the kernel: packets that passed the filter and were stored, those for
+    which there was no space, and how often the ring became full. `bytes_read` is the number of
+    bytes in all blocks that were read.
     """
 
     def __init__(
-        self, name: str, state: interfaces.State, options: Options, groups: dict[str, int] | None
+        self,
+        name: str,
+        state: interfaces.InterfaceState,
+        options: RingOptions,
+        fanout_groups: dict[str, int] | None,
     ) -> None:
         self.name = name
         self.received = 0
         self.dropped = 0
         self.freezes = 0
         self._options = options
-        self._groups = groups
-        self.octets = 0
+        self._fanout_groups = fanout_groups
+        self.bytes_read = 0
         self.records = array("q", bytes(8 * FIELDS * RECORDS))
         self.open(state)
 
     def fileno(self) -> int:
-        """The socket, for poll; -1 when there is none."""
+        """The file descriptor of the socket for poll(), -1 if the ring is closed."""
         return self._socket.fileno()
 
-    def open(self, state: interfaces.State) -> None:
-        """Make socket and ring. Raises `CaptureError`, and leaves nothing open then."""
+    def open(self, state: interfaces.InterfaceState) -> None:
+        """Open the socket and map the ring. Raises `CaptureError` and then leaves nothing open."""
         options = self._options
-        self._kind = _kind(state)
+        self._socket_type = _socket_type(state)
         self._memory: mmap.mmap | None = None
         self._views: list[memoryview] = []
         self._words: list[memoryview] = []
         self._at = 0
         self._index = 0
-        self._socket = _socket(self.name, self._kind)
+        self._socket = _open_socket(self.name, self._socket_type)
         try:
-            step = "has no TPACKET_V3, Linux 3.2 or newer is needed"
+            step = "has no TPACKET_V3, expected Linux 3.2 or newer"
             self._socket.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
             size = options.blocks * options.block_size
-            step = f"gives no ring of {size:,} bytes, take fewer or smaller blocks"
+            step = f"cannot allocate a ring of {size:,} bytes (use fewer or smaller blocks)"
             frames = size // _FRAME
             request = (options.block_size, options.blocks, _FRAME, frames, options.timeout, 0, 0)
             self._socket.setsockopt(_SOL_PACKET, _RX_RING, struct.pack("=7I", *request))
@@ -110,109 +118,118 @@ class Ring:
                 whole[at : at + options.block_size] for at in range(0, size, options.block_size)
             ]
             self._words = [view.cast("I") for view in self._views]
-            step = "refuses the capture"
+            step = "refuses to capture"
             self._bind(state)
-            if self._groups is not None:
-                step = "makes no fanout group of it (older ones want it to be up)"
-                self._join(self._groups)
+            if self._fanout_groups is not None:
+                step = "cannot create a fanout group (older kernels need the interface to be up)"
+                self._join_fanout(self._fanout_groups)
         except OSError as error:
             self.close()
             raise CaptureError(f"{self.name}: the kernel {step}: {error.strerror}") from None
 
-    def bind(self, state: interfaces.State) -> bool:
-        """Go on with an interface of the same name; false where that takes a new ring.
-        Raises `OSError`."""
-        if self._groups is not None or self.fileno() < 0 or _kind(state) != self._kind:
+    def bind(self, state: interfaces.InterfaceState) -> bool:
+        """Continue with a new interface of the same name; false if that needs a new ring. Raises
+        `OSError`."""
+        if (
+            self._fanout_groups is not None
+            or self.fileno() < 0
+            or _socket_type(state) != self._socket_type
+        ):
             return False
         self._bind(state)
         return True
 
-    def _bind(self, state: interfaces.State) -> None:
+    def _bind(self, state: interfaces.InterfaceState) -> None:
         options = self._options
         link_type = state.link_type or 0
         outgoing = options.outgoing and state.hardware != interfaces.LOOPBACK
         code = bpf.program(link_type, options.snaplen, filtered=options.filtered, outgoing=outgoing)
         bpf.attach(self._socket, code)
-        self._socket.bind((self.name, _EVERYTHING))
+        self._socket.bind((self.name, _ALL_PROTOCOLS))
         self._index = state.index
         self.interfaces = (Interface(link_type, 9, self.name),)
         if options.promiscuous:
-            self._membership(_ADD_MEMBERSHIP)
+            self._change_membership(_ADD_MEMBERSHIP)
 
-    def _membership(self, what: int) -> None:
-        self._socket.setsockopt(_SOL_PACKET, what, struct.pack("=iHH8x", self._index, _PROMISC, 0))
+    def _change_membership(self, action: int) -> None:
+        self._socket.setsockopt(
+            _SOL_PACKET, action, struct.pack("=iHH8x", self._index, _PROMISC, 0)
+        )
 
-    def _join(self, groups: dict[str, int]) -> None:
-        """Share the interface's packets with other sockets by flow: both directions of
-        one go to the same, and fragments of IPv4 are put together before."""
+    def _join_fanout(self, groups: dict[str, int]) -> None:
+        """Join a fanout group, which distributes the packets of the interface to its sockets by
+        flow: both directions of a flow go to the same socket. The kernel reassembles fragments of
+        IPv4 before."""
         known = groups.get(self.name)
         flags = _HASH | _FANOUT_DEFRAG | (_FANOUT_UNIQUE if known is None else 0)
         request = struct.pack("=I", (known or 0) | flags << 16)
         self._socket.setsockopt(_SOL_PACKET, _FANOUT, request)
         groups[self.name] = self._socket.getsockopt(_SOL_PACKET, _FANOUT) & 0xFFFF
 
-    def ready(self) -> int | None:
-        """The time (ns) of the first packet in the next block, None where none is ours. A
-        block may be without packets, where the first one was too large for its rest."""
-        if not self._words or not self._words[self._at][_STATUS] & _USER:
+    def next_block_time(self) -> int | None:
+        """The time (ns) of the first packet in the next block, None if no block is readable. A
+        block may be without packets, if the first one was too large for the space in it."""
+        if not self._words or not self._words[self._at][_STATUS] & _BLOCK_IS_READABLE:
             return None
         words = self._words[self._at]
-        # The block's own time of its first packet is that when it was begun.
-        first = words[_FIRST] // 4
+        # The block descriptor has a time too, but it is that at which the block was opened.
+        first = words[_FIRST_PACKET] // 4
         return words[first + 1] * 1_000_000_000 + words[first + 2]
 
-    def take(self) -> Iterator[tuple[memoryview, "array[int]", int, bool]]:
-        """The next block, which must be ready, in pieces: its memory, the records of a
-        piece, how many, and whether what follows in the block could not be read. It goes
-        back to the kernel when the iteration ends."""
+    def read_block(self) -> Iterator[tuple[memoryview, "array[int]", int, bool]]:
+        """Read the next block, which must be readable, in parts.
+
+        Yields the memory of the block, the records of a part, their number, and whether the rest
+        of the block is damaged. The block returns to the kernel when the iteration ends.
+        """
         view, words = self._views[self._at], self._words[self._at]
         self._at = (self._at + 1) % len(self._views)
-        self.octets += words[_LENGTH]
-        left, at, status = words[_COUNT], words[_FIRST], ARRAY_FULL
+        self.bytes_read += words[_USED_BYTES]
+        left, at, status = words[_PACKET_COUNT], words[_FIRST_PACKET], ARRAY_FULL
         try:
             while status == ARRAY_FULL:
-                count, at, status, _ = walk_ring(view, at, left, self.records, _BIG)  # type: ignore[arg-type]
+                count, at, status, _ = walk_ring(view, at, left, self.records, _BIG_ENDIAN)  # type: ignore[arg-type]
                 left -= count
                 yield view, self.records, count, status == PACKET_TOO_LONG
         finally:
             words[_STATUS] = 0
 
-    def count(self) -> None:
-        """Add up the kernel's counters, which begin anew each time they are read."""
+    def update_counters(self) -> None:
+        """Add the counters of the kernel, which it resets whenever they are read."""
         if self.fileno() >= 0:
             with contextlib.suppress(OSError):
-                told = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12)
-                received, dropped, freezes = struct.unpack("=3I", told)
+                counters = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12)
+                received, dropped, freezes = struct.unpack("=3I", counters)
                 self.received += received - dropped
                 self.dropped += dropped
                 self.freezes += freezes
 
-    def clear(self) -> None:
-        """Take note of the socket's error, which poll would tell of again and again."""
+    def clear_socket_error(self) -> None:
+        """Clear the error of the socket, which poll() would otherwise report again."""
         if self.fileno() >= 0:
             self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
-    def deafen(self) -> None:
-        """Let no more packets in."""
+    def stop_receiving(self) -> None:
+        """Attach a filter that rejects all packets."""
         if self.fileno() >= 0:
             with contextlib.suppress(OSError):
                 bpf.attach(self._socket, bpf.NOTHING)
 
     def close(self) -> None:
-        """Give back socket and memory; may be called twice.
+        """Close the socket and unmap the ring; may be called twice.
 
-        Where somebody still holds a view of the memory, the kernel keeps the socket: so
-        it is made deaf before, and leaves promiscuous mode.
+        The kernel keeps the socket as long as a view of the memory exists. The socket therefore
+        stops receiving and leaves promiscuous mode first.
         """
-        self.count()
-        self.deafen()
+        self.update_counters()
+        self.stop_receiving()
         if self._options.promiscuous and self.fileno() >= 0:
             with contextlib.suppress(OSError):
-                self._membership(_DROP_MEMBERSHIP)
-        self.release()
+                self._change_membership(_DROP_MEMBERSHIP)
+        self.detach()
 
-    def release(self) -> None:
-        """Give back this process's hold of socket and memory alone."""
+    def detach(self) -> None:
+        """Close the socket and unmap the ring in this process only, after a fork."""
         for view in [*self._words, *self._views]:
             with contextlib.suppress(BufferError):
                 view.release()
@@ -224,19 +241,19 @@ class Ring:
         self._socket.close()
 
 
-def _kind(state: interfaces.State) -> int:
-    """Whether the kernel is to take off what stands before IP."""
+def _socket_type(state: interfaces.InterfaceState) -> int:
+    """The type of the socket: for raw IP, the kernel removes the headers before IP."""
     return socket.SOCK_DGRAM if state.link_type == interfaces.RAW else socket.SOCK_RAW
 
 
-def _socket(name: str, kind: int) -> socket.socket:
+def _open_socket(name: str, socket_type: int) -> socket.socket:
     family = getattr(socket, "AF_PACKET", None)
     if family is None:
-        raise CaptureError(f"{name}: this system has no AF_PACKET, take the source scapy")
+        raise CaptureError(f"{name}: this system has no AF_PACKET, use --source scapy")
     try:
-        return socket.socket(family, kind, 0)
+        return socket.socket(family, socket_type, 0)
     except OSError as error:
-        told = error.strerror
+        reason = error.strerror
         if error.errno in (errno.EPERM, errno.EACCES):
-            told = "it takes the capability CAP_NET_RAW, `netwatch doctor` says how to grant it"
-        raise CaptureError(f"{name}: cannot be captured: {told}") from None
+            reason = "CAP_NET_RAW is required (`netwatch doctor` shows how to grant it)"
+        raise CaptureError(f"{name}: cannot be captured: {reason}") from None

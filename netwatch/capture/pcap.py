@@ -1,8 +1,8 @@
 """Classic pcap files (draft-ietf-opsawg-pcap).
 
-Both byte orders, times in µs and ns, and the variant with larger record headers that
-A. Kuznetzov's libpcap patch wrote. Nothing in a record says that it is one, so a length
-that no capture has ends the file: what follows would be noise.
+Both byte orders are read, times in µs and ns, and the variant with larger record headers that
+A. Kuznetzov's patch of libpcap wrote. A record has no magic number by which it could be found
+again, so reading stops at a length that is not plausible.
 """
 
 import struct
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.framing import ARRAY_FULL, BAD_LENGTH, walk_pcap
-from netwatch.capture.stream import LARGEST, Stream, Window
+from netwatch.capture.stream import MAX_BUFFER_SIZE, Stream, StreamBuffer
 from netwatch.core.errors import CaptureError
 
 RECORDS = 8192
-"""Packets in a block at most: their array is then small enough for the same cache."""
+"""Maximum number of packets per block: the array of their records then fits into the cache."""
 
 SNAPLEN = 262144
-"""Bytes of a packet that are plausible where the file does not say more (libpcap's
-MAXIMUM_SNAPLEN)."""
+"""The largest plausible captured length of a packet in bytes, unless the file header has a larger
+snap length (MAXIMUM_SNAPLEN of libpcap)."""
 
 MAGICS: dict[bytes, tuple[str, int, int]] = {
     bytes.fromhex("a1b2c3d4"): (">", 6, 16),
@@ -29,7 +29,7 @@ MAGICS: dict[bytes, tuple[str, int, int]] = {
     bytes.fromhex("a1b2cd34"): (">", 6, 24),
     bytes.fromhex("34cdb2a1"): ("<", 6, 24),
 }
-"""First four bytes: byte order, digits of the second's fraction, size of a record header."""
+"""By the first four bytes: byte order, digits after the second, bytes of a record header."""
 
 
 class PcapSource:
@@ -43,64 +43,65 @@ class PcapSource:
         self._stream = stream
 
     def close(self) -> None:
-        """Give back the file."""
+        """Close the file."""
         self._stream.close()
 
     def blocks(self) -> Iterator[Block]:
-        """The packets, up to RECORDS a block; raises `CaptureError` for a bad header."""
+        """The packets, at most RECORDS per block. Raises `CaptureError` for an invalid header."""
         try:
             yield from self._blocks()
         finally:
             self.close()
 
     def _blocks(self) -> Iterator[Block]:
-        window = Window(self._stream)
-        order, digits, header, limit, link_type = self._header(window)
+        buffer = StreamBuffer(self._stream)
+        order, digits, header, limit, link_type = self._read_header(buffer)
         interfaces = (Interface(link_type, digits),)
         records = array("q", bytes(8 * FIELDS * RECORDS))
         first = 1
         while True:
             count, at, status, value = walk_pcap(
-                window.buffer,
-                window.start,
-                window.end,
+                buffer.buffer,
+                buffer.start,
+                buffer.end,
                 records,  # type: ignore[arg-type]
                 order == ">",
                 digits == 9,
                 header,
                 limit,
             )
-            window.start = at
+            buffer.start = at
             if count:
-                yield Block(window.buffer, records, count, interfaces, first, self._stream.position)
+                yield Block(buffer.buffer, records, count, interfaces, first, self._stream.position)
                 first += count
-            where = f"packet {first} at byte {window.offset(at)}"
+            where = f"packet {first} at byte {buffer.stream_offset(at)}"
             if status == BAD_LENGTH:
                 self.notes.append(
-                    f"{where}: a length of {value} bytes is not plausible, the rest is not read"
+                    f"{where}: the length {value} is not plausible, the rest is not read"
                 )
                 return
-            if status != ARRAY_FULL and not window.fill(value):
-                if window.left:
+            if status != ARRAY_FULL and not buffer.read_more(value):
+                if buffer.available:
                     self.notes.append(
-                        f"{where} is cut short: {window.left} of {value} bytes are there"
+                        f"{where} is truncated: {buffer.available} of {value} bytes are in the file"
                     )
                 return
 
-    def _header(self, window: Window) -> tuple[str, int, int, int, int]:
-        """Byte order, digits, size of a record header, largest length, link type."""
-        if not window.want(24):
-            raise CaptureError(f"{self.name}: is cut short in its pcap header")
-        magic = bytes(window.buffer[:4])
+    def _read_header(self, buffer: StreamBuffer) -> tuple[str, int, int, int, int]:
+        """Read the file header. Returns byte order, digits after the second, size of a record
+        header, largest plausible length of a packet, and link type."""
+        if not buffer.ensure(24):
+            raise CaptureError(f"{self.name}: is truncated within its pcap header")
+        magic = bytes(buffer.buffer[:4])
         if magic not in MAGICS:
-            raise CaptureError(f"{self.name}: is not a pcap file (starts with {magic.hex(' ')})")
+            raise CaptureError(f"{self.name}: expected a pcap file (starts with {magic.hex(' ')})")
         order, digits, header = MAGICS[magic]
         major, minor, _, _, snaplen, network = struct.unpack_from(
-            order + "HHIIII", window.buffer, 4
+            order + "HHIIII", buffer.buffer, 4
         )
         if major != 2 or minor not in (3, 4):
-            raise CaptureError(f"{self.name}: is pcap version {major}.{minor}, 2.4 is read")
-        window.start = 24
-        # The upper half of the last field tells of frame check sequences.
-        limit = min(max(snaplen, SNAPLEN), LARGEST - header)
+            raise CaptureError(f"{self.name}: expected pcap version 2.4, found {major}.{minor}")
+        buffer.start = 24
+        # The upper half of the last field describes frame check sequences.
+        limit = min(max(snaplen, SNAPLEN), MAX_BUFFER_SIZE - header)
         return order, digits, header, limit, network & 0xFFFF

@@ -1,10 +1,10 @@
 """pcapng files (draft-ietf-opsawg-pcapng).
 
-Any number of sections, each with its own byte order and interfaces; Enhanced, Simple and
-obsolete Packet Blocks; what Interface Statistics Blocks say was dropped; other blocks are
-passed over. Compiled code walks the packets and
-comes back for the blocks that change how they are read. A packet that cannot be placed is
-left out but numbered, and told in the notes, one sentence for all of a kind.
+A file has any number of sections, each with a byte order and interfaces of its own. Enhanced,
+Simple and obsolete Packet Blocks are read, and the drop counts in Interface Statistics Blocks;
+other blocks are skipped. Compiled code walks the packets and returns here for the blocks that
+change how they are read. Packets that cannot be read are skipped, but they count in the packet
+numbers, and one note per kind of problem describes them.
 """
 
 import math
@@ -16,25 +16,25 @@ from netwatch.capture import framing
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.framing_pcapng import INTERFACE_FIELDS, NO_CLOCK, walk_pcapng
 from netwatch.capture.pcap import RECORDS, SNAPLEN
-from netwatch.capture.stream import LARGEST, Stream, Window
+from netwatch.capture.stream import MAX_BUFFER_SIZE, Stream, StreamBuffer
 from netwatch.core.errors import CaptureError
 
 MAGIC = bytes.fromhex("0a0d0d0a")
 """Block type of a section header, the same in both byte orders (section 4.1)."""
 
 INTERFACES = 4096
-"""Interfaces of a section that are kept; packets of further ones are left out."""
+"""Maximum number of interfaces of a section; packets of further ones are skipped."""
 
-OPTIONS = 1 << 20
-"""Bytes of options in a packet block that are plausible."""
+MAX_OPTIONS = 1 << 20
+"""Largest plausible size of the options in a packet block, in bytes."""
 
-NAME = 256
-"""Bytes of an interface's name that are kept."""
+MAX_NAME = 256
+"""Bytes of the name of an interface that are read."""
 
 _ORDERS = {bytes.fromhex("1a2b3c4d"): ">", bytes.fromhex("4d3c2b1a"): "<"}
 _IF_NAME, _IF_TSRESOL, _IF_TSOFFSET = 2, 9, 14
 _ISB_IFDROP, _ISB_OSDROP = 5, 7
-_LAST = (1 << 63) - 1
+_MAX_TIME = (1 << 63) - 1
 
 
 class PcapngSource:
@@ -45,122 +45,122 @@ class PcapngSource:
         self.size = size
         self.notes = stream.notes
         self._stream = stream
-        self._window = Window(stream)
+        self._buffer = StreamBuffer(stream)
         self._order = ""
         self._first = 1
         self._interfaces: list[Interface] = []
-        self._clocks = array("q")
-        self._most = SNAPLEN + OPTIONS
-        self._odd: dict[str, tuple[int, int]] = {}
-        self._losses: dict[int, int] = {}
-        self._lost_before = 0
+        self._walker_interfaces = array("q")
+        self._max_block = SNAPLEN + MAX_OPTIONS
+        self._problems: dict[str, tuple[int, int]] = {}
+        self._dropped_by_statistics: dict[int, int] = {}
+        self._dropped_in_previous_sections = 0
 
     @property
     def dropped(self) -> int:
-        """Packets that who captured says it lost: by the last statistics of each interface,
-        or by what its packets say, whichever is more."""
-        return self._lost_before + self._lost()
+        """How many packets were lost while capturing: by the last Interface Statistics Block of
+        each interface, or by its packet blocks, whichever is more."""
+        return self._dropped_in_previous_sections + self._dropped_in_section()
 
     def close(self) -> None:
-        """Give back the file."""
+        """Close the file."""
         self._stream.close()
 
     def blocks(self) -> Iterator[Block]:
-        """The packets, up to RECORDS a block and never of two sections in one; raises
-        `CaptureError` where the first section cannot be read."""
+        """The packets, at most RECORDS per block, all of one section. Raises `CaptureError` if the
+        first section cannot be read."""
         try:
             yield from self._blocks()
-        except _EndOfSense as end:
+        except _UnreadableRestError as end:
             if not self._order:
                 raise CaptureError(f"{self.name}: {end}") from None
             self.notes.append(str(end))
         finally:
             self.close()
-            for what, (count, packet) in self._odd.items():
+            for what, (count, packet) in self._problems.items():
                 self.notes.append(f"{what} ({count} of them, from packet {packet} on)")
 
     def _blocks(self) -> Iterator[Block]:
-        window = self._window
+        buffer = self._buffer
         records = array("q", bytes(8 * FIELDS * RECORDS))
         interfaces: tuple[Interface, ...] = ()
-        self._section()
+        self._read_section_header()
         while True:
             count, at, status, value, timeless = walk_pcapng(
-                window.buffer,
-                window.start,
-                window.end,
+                buffer.buffer,
+                buffer.start,
+                buffer.end,
                 records,  # type: ignore[arg-type]
                 self._order == ">",
-                self._clocks,  # type: ignore[arg-type]
-                self._most,
+                self._walker_interfaces,  # type: ignore[arg-type]
+                self._max_block,
             )
-            window.start = at
+            buffer.start = at
             if timeless:
-                self._note("packets without a time stamp count as of 1970-01-01", timeless)
+                self._add_problem("packets without a time stamp are dated 1970-01-01", timeless)
             if count:
                 if len(interfaces) != len(self._interfaces):
                     interfaces = tuple(self._interfaces)
                 yield Block(
-                    window.buffer, records, count, interfaces, self._first, self._stream.position
+                    buffer.buffer, records, count, interfaces, self._first, self._stream.position
                 )
                 self._first += count
             if status == framing.SECTION_HEADER:
-                self._section()
+                self._read_section_header()
                 interfaces = ()
             elif status == framing.INTERFACE_DESCRIPTION:
-                self._interface()
+                self._read_interface()
             elif status == framing.SKIPPED_BLOCK:
-                self._pass(value)
+                self._skip(value)
             elif status == framing.INTERFACE_STATISTICS:
-                self._statistics(value)
+                self._read_statistics(value)
             elif status in (framing.UNKNOWN_INTERFACE, framing.PACKET_TOO_LONG):
                 too_long = status == framing.PACKET_TOO_LONG
                 what = "do not fit their block" if too_long else "name no interface"
-                self._note(f"packets that {what} are left out")
+                self._add_problem(f"packets that {what} are skipped")
                 self._first += 1
-                window.start += value
+                buffer.start += value
             elif status == framing.BAD_LENGTH:
-                raise self._end(f"a length of {value} bytes is not plausible, the rest is not read")
+                raise self._unreadable(f"the length {value} is not plausible, the rest is not read")
             elif status == framing.LENGTH_MISMATCH:
-                raise self._disagree(value)
-            elif status == framing.NEEDS_MORE and not window.fill(value):
-                if not window.left:
+                raise self._length_mismatch(value)
+            elif status == framing.NEEDS_MORE and not buffer.read_more(value):
+                if not buffer.available:
                     return
-                raise self._cut(value)
+                raise self._truncated(value)
 
-    def _section(self) -> None:
+    def _read_section_header(self) -> None:
         """Read a Section Header Block: byte order and version (section 4.1)."""
-        window = self._window
-        if not window.want(28):
-            raise self._cut(28)
-        order = _ORDERS.get(bytes(window.buffer[window.start + 8 : window.start + 12]))
+        buffer = self._buffer
+        if not buffer.ensure(28):
+            raise self._truncated(28)
+        order = _ORDERS.get(bytes(buffer.buffer[buffer.start + 8 : buffer.start + 12]))
         if order is None:
-            raise self._end("a section header without a byte-order magic")
+            raise self._unreadable("expected a byte-order magic in the section header")
         length, _, major, minor = struct.unpack_from(
-            order + "IIHH", window.buffer, window.start + 4
+            order + "IIHH", buffer.buffer, buffer.start + 4
         )
-        self._whole(order, length, 28)
+        self._load_block(order, length, 28)
         if major != 1:
-            raise self._end(f"pcapng version {major}.{minor}, 1.0 is read")
-        window.start += length
-        self._lost_before += self._lost()
-        self._losses = {}
+            raise self._unreadable(f"expected pcapng version 1.0, found {major}.{minor}")
+        buffer.start += length
+        self._dropped_in_previous_sections += self._dropped_in_section()
+        self._dropped_by_statistics = {}
         self._order = order
         self._interfaces = []
-        self._clocks = array("q")
-        self._most = SNAPLEN + OPTIONS
+        self._walker_interfaces = array("q")
+        self._max_block = SNAPLEN + MAX_OPTIONS
 
-    def _interface(self) -> None:
+    def _read_interface(self) -> None:
         """Read an Interface Description Block (section 4.2)."""
-        window = self._window
-        at = window.start
-        length = struct.unpack_from(self._order + "I", window.buffer, at + 4)[0]
-        self._whole(self._order, length, 20)
-        at = window.start
-        block = bytes(window.buffer[at : at + length])
-        window.start += length
+        buffer = self._buffer
+        at = buffer.start
+        length = struct.unpack_from(self._order + "I", buffer.buffer, at + 4)[0]
+        self._load_block(self._order, length, 20)
+        at = buffer.start
+        block = bytes(buffer.buffer[at : at + length])
+        buffer.start += length
         if len(self._interfaces) >= INTERFACES:
-            self._note(f"interfaces beyond {INTERFACES} in a section are not kept")
+            self._add_problem(f"interfaces beyond {INTERFACES} in a section are ignored")
             return
         link_type, _, snaplen = struct.unpack_from(self._order + "HHI", block, 8)
         options = self._options(block, 16)
@@ -170,38 +170,41 @@ class PcapngSource:
         if len(options.get(_IF_TSOFFSET, b"")) == 8:
             seconds = struct.unpack(self._order + "q", options[_IF_TSOFFSET])[0]
             offset = seconds * 1_000_000_000
-            if abs(offset) > _LAST:
+            if abs(offset) > _MAX_TIME:
                 unit, offset = NO_CLOCK, 0
-        name = options.get(_IF_NAME, b"")[:NAME].rstrip(b"\0").decode("utf-8", "replace")
-        largest = min(max(snaplen, SNAPLEN), LARGEST - OPTIONS)
-        self._most = max(self._most, largest + OPTIONS)
+        name = options.get(_IF_NAME, b"")[:MAX_NAME].rstrip(b"\0").decode("utf-8", "replace")
+        largest = min(max(snaplen, SNAPLEN), MAX_BUFFER_SIZE - MAX_OPTIONS)
+        self._max_block = max(self._max_block, largest + MAX_OPTIONS)
         self._interfaces.append(Interface(link_type, digits, name or None))
-        self._clocks.extend((largest, snaplen or largest, unit, offset, 0))
+        self._walker_interfaces.extend((largest, snaplen or largest, unit, offset, 0))
 
-    def _statistics(self, length: int) -> None:
-        """Read an Interface Statistics Block (section 4.6), whose counts run from the start
-        of the capture."""
-        window = self._window
-        self._whole(self._order, length, 24)
-        block = bytes(window.buffer[window.start : window.start + length])
-        window.start += length
+    def _read_statistics(self, length: int) -> None:
+        """Read an Interface Statistics Block (section 4.6). Its counts include all packets since
+        the start of the capture."""
+        buffer = self._buffer
+        self._load_block(self._order, length, 24)
+        block = bytes(buffer.buffer[buffer.start : buffer.start + length])
+        buffer.start += length
         interface = struct.unpack_from(self._order + "I", block, 8)[0]
         if interface < len(self._interfaces):
             options = self._options(block, 20)
             counts = [options.get(code, b"") for code in (_ISB_IFDROP, _ISB_OSDROP)]
             counts = [count for count in counts if len(count) == 8]
             if counts:
-                self._losses[interface] = sum(
+                self._dropped_by_statistics[interface] = sum(
                     struct.unpack(self._order + "Q", count)[0] for count in counts
                 )
 
-    def _lost(self) -> int:
-        """How many packets of the present section were lost, as far as is known."""
-        told = self._clocks[INTERFACE_FIELDS - 1 :: INTERFACE_FIELDS]
-        return sum(max(lost, self._losses.get(each, 0)) for each, lost in enumerate(told))
+    def _dropped_in_section(self) -> int:
+        """How many packets of the current section were lost."""
+        by_packets = self._walker_interfaces[INTERFACE_FIELDS - 1 :: INTERFACE_FIELDS]
+        return sum(
+            max(lost, self._dropped_by_statistics.get(each, 0))
+            for each, lost in enumerate(by_packets)
+        )
 
     def _options(self, block: bytes, at: int) -> dict[int, bytes]:
-        """The options of a block from `at` on by code, the first of each (section 3.5)."""
+        """The options of a block from `at` on, the first of each code (section 3.5)."""
         found: dict[int, bytes] = {}
         end = len(block) - 4
         while end - at >= 4:
@@ -209,57 +212,59 @@ class PcapngSource:
             if code == 0:
                 break
             if size > end - at - 4:
-                self._note("options that run past their block are not read")
+                self._add_problem("options that exceed their block are ignored")
                 break
             found.setdefault(code, block[at + 4 : at + 4 + size])
             at += 4 + (size + 3) // 4 * 4
         return found
 
-    def _whole(self, order: str, length: int, least: int) -> None:
-        """Have the block at the window's start in memory, or raise."""
-        window = self._window
-        if length < least or length % 4 or length > LARGEST:
-            raise self._end(f"a length of {length} bytes is not plausible, the rest is not read")
-        if not window.want(length):
-            raise self._cut(length)
-        again = struct.unpack_from(order + "I", window.buffer, window.start + length - 4)[0]
-        if again != length:
-            raise self._disagree(again)
+    def _load_block(self, order: str, length: int, smallest: int) -> None:
+        """Read the block at the start of the buffer into memory as a whole, or raise."""
+        buffer = self._buffer
+        if length < smallest or length % 4 or length > MAX_BUFFER_SIZE:
+            raise self._unreadable(f"the length {length} is not plausible, the rest is not read")
+        if not buffer.ensure(length):
+            raise self._truncated(length)
+        second = struct.unpack_from(order + "I", buffer.buffer, buffer.start + length - 4)[0]
+        if second != length:
+            raise self._length_mismatch(second)
 
-    def _pass(self, length: int) -> None:
-        """Drop a block that may be larger than any window."""
-        window = self._window
-        end = self._end(f"the file ends inside this block of {length} bytes")
-        if not window.skip(length - 4) or not window.want(4):
+    def _skip(self, length: int) -> None:
+        """Skip a block, which may be larger than any buffer."""
+        buffer = self._buffer
+        end = self._unreadable(f"the file ends within this block of {length} bytes")
+        if not buffer.skip(length - 4) or not buffer.ensure(4):
             raise end
-        again = struct.unpack_from(self._order + "I", window.buffer, window.start)[0]
-        if again != length:
-            raise self._disagree(again, length - 4)
-        window.start += 4
+        second = struct.unpack_from(self._order + "I", buffer.buffer, buffer.start)[0]
+        if second != length:
+            raise self._length_mismatch(second, length - 4)
+        buffer.start += 4
 
-    def _note(self, what: str, times: int = 1) -> None:
-        count, first = self._odd.get(what, (0, self._first))
-        self._odd[what] = (count + times, first)
+    def _add_problem(self, what: str, times: int = 1) -> None:
+        count, first = self._problems.get(what, (0, self._first))
+        self._problems[what] = (count + times, first)
 
-    def _end(self, what: str, back: int = 0) -> "_EndOfSense":
-        at = self._window.offset(self._window.start) - back
-        return _EndOfSense(f"block at byte {at} (next packet: {self._first}): {what}")
+    def _unreadable(self, what: str, back: int = 0) -> "_UnreadableRestError":
+        at = self._buffer.stream_offset(self._buffer.start) - back
+        return _UnreadableRestError(f"block at byte {at} (next packet: {self._first}): {what}")
 
-    def _cut(self, need: int) -> "_EndOfSense":
-        return self._end(f"is cut short, {self._window.left} of {need} bytes are there")
+    def _truncated(self, needed: int) -> "_UnreadableRestError":
+        return self._unreadable(
+            f"is truncated, {self._buffer.available} of {needed} bytes are in the file"
+        )
 
-    def _disagree(self, again: int, back: int = 0) -> "_EndOfSense":
-        return self._end(
-            f"its two lengths differ (the second is {again}), the rest is not read", back
+    def _length_mismatch(self, second: int, back: int = 0) -> "_UnreadableRestError":
+        return self._unreadable(
+            f"its two lengths differ (the second is {second}), the rest is not read", back
         )
 
 
-class _EndOfSense(Exception):  # noqa: N818 - the state of a file, told in a note
-    """Why no more of the file can be read."""
+class _UnreadableRestError(Exception):
+    """The reason why the rest of the file cannot be read."""
 
 
 def _clock(resolution: int) -> tuple[int, int]:
-    """if_tsresol as the unit that `framing_pcapng` takes, and digits of the second's fraction."""
+    """if_tsresol as a unit of `framing_pcapng`, and as a number of digits after the second."""
     power = resolution & 0x7F
     if resolution & 0x80:
         return -1 - power, min(9, math.ceil(power * math.log10(2)))

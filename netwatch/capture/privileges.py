@@ -1,8 +1,8 @@
-"""What it takes to capture, what of it is there, and how it is given up.
+"""The privileges that capturing needs: how to check, grant and drop them.
 
-Capturing takes one right, CAP_NET_RAW (capabilities(7)), and only while sockets are
-opened. So a program that was started as root opens its sources first and then becomes
-another user for good. What is imported later has to be readable for that user.
+Capturing needs one capability, CAP_NET_RAW (capabilities(7)), and only while sockets are opened. A
+process that was started as root therefore opens its sources first and then permanently becomes
+another user. Modules that are imported later must be readable for that user.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ NET_RAW = 13
 """CAP_NET_RAW (linux/capability.h)."""
 
 _STATUS = Path("/proc/self/status")
-_NO_NEW_PRIVS = 38
+_PR_SET_NO_NEW_PRIVS = 38
 
 
-def capabilities() -> int | None:
-    """The capabilities in force, bit by bit; None where the system has none to tell of."""
+def effective_capabilities() -> int | None:
+    """The effective capabilities as a bit mask, None on a system without capabilities."""
     with contextlib.suppress(OSError):
         for line in _STATUS.read_bytes().splitlines():
             key, _, value = line.partition(b":")
@@ -32,48 +32,51 @@ def capabilities() -> int | None:
     return None
 
 
-def may_capture() -> bool:
-    """Whether the rights are there: CAP_NET_RAW, or root where there are no capabilities."""
-    held = capabilities()
-    return os.geteuid() == 0 if held is None else bool(held >> NET_RAW & 1)
+def can_capture() -> bool:
+    """Whether this process has CAP_NET_RAW, or is root on a system without capabilities."""
+    effective = effective_capabilities()
+    return os.geteuid() == 0 if effective is None else bool(effective >> NET_RAW & 1)
 
 
-def grants(program: str | None = None) -> list[str]:
-    """What an admin does to grant the right, a way a line: the exact command or setting.
-    `program` is the file that is to have it, else the interpreter that runs."""
+def grant_instructions(program: str | None = None) -> list[str]:
+    """The ways to grant CAP_NET_RAW, one per line, with the exact command or setting.
+
+    `program` is the file that is to have the capability, by default the running interpreter.
+    """
     found = str(Path(program or sys.executable).resolve())
     if sys.platform != "linux":
         return ["start it as root (sudo)"]
+    warning = _shared_interpreter_warning(found)
     return [
-        f"setcap cap_net_raw=ep {found} (for whoever may run that file{_whose(found)})",
+        f"setcap cap_net_raw=ep {found} (for everybody who may run that file{warning})",
         "systemd unit: AmbientCapabilities=CAP_NET_RAW, CapabilityBoundingSet=CAP_NET_RAW",
         "docker: --cap-add NET_RAW --network host",
-        "or start it as root with a user to become when the interfaces are open",
+        "or start it as root with --user, the user to become after opening the interfaces",
     ]
 
 
-def _whose(file: str) -> str:
-    """A warning where the file of the interpreter is not that of this environment alone."""
+def _shared_interpreter_warning(file: str) -> str:
+    """A warning if the file of the interpreter does not belong to this environment only."""
     if sys.prefix == sys.base_prefix or Path(file).is_relative_to(sys.prefix):
         return ""
-    return "; every Python program runs it, `python3 -m venv --copies` makes one for netwatch alone"
+    return "; every Python program uses it, `python3 -m venv --copies` makes one for netwatch only"
 
 
-def drop(user: str, group: str | None = None) -> None:
-    """Become `user` for good, in `group` (else the user's own) and no other; called by
-    root when all sources are open. No capability is kept, and none can be got again.
+def drop_privileges(user: str, group: str | None = None) -> None:
+    """Permanently become `user`, with `group` (by default the group of the user) as only group.
 
-    Raises `NetwatchError` where that cannot be or did not take; who calls must not go on
-    then. A process that runs as the user already keeps what it has.
+    Called as root after all sources were opened. All capabilities are dropped, and none can be
+    regained. Does nothing if the process already runs as that user. Raises `NetwatchError` if the
+    privileges cannot be dropped; the caller must not continue then.
     """
     try:
         entry = pwd.getpwnam(user)
         gid = entry.pw_gid if group is None else grp.getgrnam(group).gr_gid
     except KeyError:
-        missing = f"group '{group}'" if _known(user) else f"user '{user}'"
+        missing = f"group '{group}'" if _user_exists(user) else f"user '{user}'"
         raise NetwatchError(f"there is no {missing} on this machine") from None
     if entry.pw_uid == 0:
-        raise NetwatchError(f"user '{user}' is root, expected one with fewer rights")
+        raise NetwatchError(f"user '{user}' is root, expected an unprivileged user")
     if os.getresuid() == (entry.pw_uid,) * 3:
         return
     try:
@@ -82,35 +85,35 @@ def drop(user: str, group: str | None = None) -> None:
         os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
     except PermissionError:
         raise NetwatchError(f"only root can become user '{user}'") from None
-    _shut()
-    _check(entry.pw_uid, gid)
+    _forbid_new_privileges()
+    _verify_dropped(entry.pw_uid, gid)
 
 
-def _known(user: str) -> bool:
+def _user_exists(user: str) -> bool:
     with contextlib.suppress(KeyError):
         return bool(pwd.getpwnam(user))
     return False
 
 
-def _shut() -> None:
-    """Let no program that is started from here have more rights (prctl(2))."""
+def _forbid_new_privileges() -> None:
+    """Set PR_SET_NO_NEW_PRIVS (prctl(2)): no program started from here gains privileges."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _check(uid: int, gid: int) -> None:
-    """Raise `NetwatchError` unless the rights are really gone."""
-    back = True
+def _verify_dropped(uid: int, gid: int) -> None:
+    """Raise `NetwatchError` unless the privileges were dropped."""
+    can_regain_root = True
     try:
         os.setuid(0)
     except PermissionError:
-        back = False
-    held = capabilities()
+        can_regain_root = False
+    remaining = effective_capabilities()
     if (
-        back
+        can_regain_root
         or os.getresuid() != (uid,) * 3
         or os.getresgid() != (gid,) * 3
         or os.getgroups() not in ([], [gid])
-        or held
+        or remaining
     ):
-        raise NetwatchError("rights of root are still there after they were dropped")
+        raise NetwatchError("privileges of root remain after they were dropped")

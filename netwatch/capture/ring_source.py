@@ -1,8 +1,9 @@
-"""Live capture on Linux: rings of AF_PACKET as a source that never ends by itself.
+"""Live capture on Linux from AF_PACKET rings.
 
 Each interface has a ring (`netwatch.capture.packet_ring`), whose memory is the buffer of the
-blocks: nothing is copied. Where several have packets, the one whose packets are oldest
-goes first. Interfaces that go down, change or disappear are told and waited for.
+blocks, so that packets are not copied. If several rings have packets, the one with the oldest
+packets is read first. Changes of the interfaces are noted, and an interface that disappears is
+captured again when it returns.
 """
 
 import contextlib
@@ -15,37 +16,37 @@ from typing import Any
 
 from netwatch.capture import interfaces as links
 from netwatch.capture.block import Block
-from netwatch.capture.live_source import IDLE, Notes
-from netwatch.capture.packet_ring import MAX_SNAPLEN, Options, Ring
+from netwatch.capture.live_source import IDLE_INTERVAL, RecentNotes
+from netwatch.capture.packet_ring import MAX_SNAPLEN, PacketRing, RingOptions
 from netwatch.core.errors import CaptureError
 
 BLOCKS, BLOCK_SIZE = 256, 1 << 18
-"""Blocks of a ring and bytes of each, 64 MiB together. Small ones, so that a ring of which
-few bytes are used holds a second or more when nobody takes its blocks."""
+"""Number of blocks of a ring and their size in bytes, 64 MiB in total. The blocks are small, so
+that a ring stores at least a second of sparse traffic when its blocks are not read."""
 
 MEMORY_SHARE = 2
-"""Rings may take one part in so many of the machine's memory: the kernel gives what is
-asked for, at the cost of whatever else runs."""
+"""Rings may use one part in so many of the memory of the machine. The kernel itself has no limit
+and would allocate them at the expense of all other programs."""
 
 TIMEOUT = 20
-"""Milliseconds after which a block is handed over that is not full."""
+"""Milliseconds after which the kernel passes on a block that is not full."""
 
-_LOOK = 1.0
-"""Seconds between looks at the interfaces."""
+_STATE_INTERVAL = 1.0
+"""Seconds between queries of the states of the interfaces."""
 
 
 class RingSource:
     """Packets of `interfaces` as a `netwatch.capture.live_source.LiveSource`.
 
-    `blocks` of `block_size` bytes (a power of two, 4096 at least) are each interface's
-    ring. Of a packet up to `snaplen` bytes are kept. `promiscuous` takes packets that are
-    for others, which a mirror port needs. Packets that this host sends are taken too with
-    `outgoing`, on loopback never: there each comes in again. `filtered` keeps out of the
-    ring what can carry no name (see `netwatch.capture.kernel_filter`). `fanout` are the group
-    numbers by interface that the sources of several workers share (see `workers`).
+    The ring of each interface has `blocks` blocks of `block_size` bytes (a power of two, at least
+    4096). Packets are truncated to `snaplen` bytes. `promiscuous` captures packets for other hosts
+    too, as a mirror port needs. `outgoing` captures packets that this host sends, except on
+    loopback, where each of them is received as well. `filtered` attaches a kernel filter for
+    packets that cannot carry a name (see `netwatch.capture.kernel_filter`). `fanout` has the
+    fanout groups by interface that several workers share (see `open_worker_sources`).
 
-    A block is of one interface, `block.interfaces[0]`. All is open when the source is
-    made, so rights may be dropped then. Raises `CaptureError`.
+    Each block is of one interface, `block.interfaces[0]`. The constructor opens everything, so that
+    privileges may be dropped afterwards. Raises `CaptureError`.
     """
 
     size = None
@@ -63,53 +64,53 @@ class RingSource:
         filtered: bool = True,
         fanout: dict[str, int] | None = None,
     ) -> None:
-        _check(interfaces, blocks, block_size, timeout, snaplen)
+        _check_options(interfaces, blocks, block_size, timeout, snaplen)
         self.name = ",".join(interfaces)
-        self.notes = Notes()
+        self.notes = RecentNotes()
         self.events: Counter[str] = Counter()
-        self._options = Options(
+        self._options = RingOptions(
             blocks, block_size, timeout, snaplen, promiscuous, outgoing, filtered
         )
-        self._asked = links.asked()
+        self._query_socket = links.open_query_socket()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._rings: list[Ring] = []
-        self._states: dict[str, links.State | None] = {}
+        self._rings: list[PacketRing] = []
+        self._states: dict[str, links.InterfaceState | None] = {}
         self._stopping = False
         self._closed = False
-        self._looked = time.monotonic()
+        self._last_check = time.monotonic()
         try:
             for name in interfaces:
-                state, _ = links.need(self._asked, name)
-                self._rings.append(Ring(name, state, self._options, fanout))
+                state, _ = links.require_state(self._query_socket, name)
+                self._rings.append(PacketRing(name, state, self._options, fanout))
                 self._states[name] = state
                 if not state.up:
-                    self._tell(name, "interface-down", "is down, packets come when it is set up")
+                    self._note(name, "interface-down", "is down, it will be captured when it is up")
         except BaseException:
             self.close()
             raise
 
     @property
     def down(self) -> tuple[str, ...]:
-        """The interfaces that are gone, set down or without a link."""
-        return tuple(name for name, state in self._states.items() if not links.carries(state))
+        """The interfaces that do not exist, are down or have no link."""
+        return tuple(name for name, state in self._states.items() if not links.can_receive(state))
 
     @property
     def received(self) -> int:
-        """Packets that came into the rings."""
+        """Packets that were stored in the rings."""
         return sum(ring.received for ring in self._rings)
 
     @property
     def dropped(self) -> int:
-        """Packets for which a ring had no room."""
+        """Packets that were lost because a ring was full."""
         return sum(ring.dropped for ring in self._rings)
 
     @property
     def freezes(self) -> int:
-        """How often a ring was full."""
+        """How often a ring became full."""
         return sum(ring.freezes for ring in self._rings)
 
     def stop(self) -> None:
-        """End the iteration when what is in the rings was yielded. May be called from a
+        """End the iteration after the packets in the rings were yielded. It may be called from a
         signal handler or another thread, and twice."""
         self._stopping = True
         if not self._closed:
@@ -117,28 +118,31 @@ class RingSource:
                 os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
-        """Give back the interfaces; the counters stay."""
+        """Close all sockets; the counters stay."""
         if self._closed:
             return
         self._closed = True
         for ring in self._rings:
             ring.close()
-        self._asked.close()
+        self._query_socket.close()
         os.close(self._wake)
 
-    def release(self) -> None:
-        """Let go of it in this process: another one goes on with it. A socket that somebody
-        holds stays in its fanout group, which nobody joins on an interface made anew."""
+    def detach(self) -> None:
+        """Close the file descriptors of this process only, after a fork.
+
+        Otherwise the sockets would stay in their fanout group when the other process closes them,
+        and a fanout group cannot be joined again on an interface that was created anew.
+        """
         if not self._closed:
             self._closed = True
             for ring in self._rings:
-                ring.release()
-            self._asked.close()
+                ring.detach()
+            self._query_socket.close()
             os.close(self._wake)
 
     def blocks(self) -> Iterator[Block]:
-        """What comes, block by block, until `stop`; a block without packets at least every
-        `IDLE` milliseconds where nothing comes."""
+        """The packets that arrive, block by block, until `stop`; an empty block every
+        `IDLE_INTERVAL` milliseconds without packets."""
         try:
             yield from self._blocks()
         finally:
@@ -146,45 +150,47 @@ class RingSource:
 
     def _blocks(self) -> Iterator[Block]:
         first = 1
-        poll = self._poll()
-        deaf = False
+        poll = self._new_poll()
+        draining = False
         while not self._closed:
-            if self._stopping and not deaf:
-                deaf = True
+            if self._stopping and not draining:
+                draining = True
                 for ring in self._rings:
-                    ring.deafen()
-                poll = self._poll()
-            if time.monotonic() - self._looked >= _LOOK and self._look():
-                poll = self._poll()
-            found = self._next()
-            if found is None:
-                # The kernel hands a block over when its time was up twice at the latest.
-                if self._waited(poll, 3 * self._options.timeout + 10 if deaf else IDLE):
-                    poll = self._poll()
-                found = self._next()
-            if found is not None:
-                for view, records, count, broken in found.take():
-                    position = sum(ring.octets for ring in self._rings)
-                    if broken:
-                        self._tell(found.name, "ring-block-bad", "the kernel gave a bad block")
-                    yield Block(view, records, count, found.interfaces, first, position)
+                    ring.stop_receiving()
+                poll = self._new_poll()
+            if time.monotonic() - self._last_check >= _STATE_INTERVAL and self._check_interfaces():
+                poll = self._new_poll()
+            ready = self._next_ring()
+            if ready is None:
+                # The kernel passes on a block after two timeouts at the latest.
+                if self._wait(poll, 3 * self._options.timeout + 10 if draining else IDLE_INTERVAL):
+                    poll = self._new_poll()
+                ready = self._next_ring()
+            if ready is not None:
+                for view, records, count, is_damaged in ready.read_block():
+                    position = sum(ring.bytes_read for ring in self._rings)
+                    if is_damaged:
+                        self._note(
+                            ready.name, "ring-block-bad", "the kernel passed a damaged block"
+                        )
+                    yield Block(view, records, count, ready.interfaces, first, position)
                     first += count
-                found.count()
-            elif deaf:
+                ready.update_counters()
+            elif draining:
                 return
             else:
                 for ring in self._rings:
-                    ring.count()
-                some, position = self._rings[0], sum(ring.octets for ring in self._rings)
+                    ring.update_counters()
+                some, position = self._rings[0], sum(ring.bytes_read for ring in self._rings)
                 yield Block(b"", some.records, 0, some.interfaces, first, position)
 
-    def _next(self) -> Ring | None:
-        """Of the rings with a block the one whose packets are oldest."""
-        ready = [(ring.ready(), n) for n, ring in enumerate(self._rings)]
+    def _next_ring(self) -> PacketRing | None:
+        """The ring with the oldest packets, None if no ring has any."""
+        ready = [(ring.next_block_time(), n) for n, ring in enumerate(self._rings)]
         times = [(when, n) for when, n in ready if when is not None]
         return self._rings[min(times)[1]] if times else None
 
-    def _poll(self) -> select.poll:
+    def _new_poll(self) -> select.poll:
         poll = select.poll()
         for ring in self._rings:
             if ring.fileno() >= 0:
@@ -193,115 +199,122 @@ class RingSource:
             poll.register(self._wake, select.POLLIN)
         return poll
 
-    def _waited(self, poll: select.poll, milliseconds: int) -> bool:
-        """Wait until something happens; whether `poll` is to be made anew."""
+    def _wait(self, poll: select.poll, milliseconds: int) -> bool:
+        """Wait for packets or an event; returns whether `poll` has to be created again."""
         found = poll.poll(milliseconds)
         if any(event & ~select.POLLIN for _, event in found):
             for ring in self._rings:
-                ring.clear()
-            return self._look()
+                ring.clear_socket_error()
+            return self._check_interfaces()
         return any(number == self._wake for number, _ in found)
 
-    def _look(self) -> bool:
-        """See what became of the interfaces; whether sockets changed with it."""
-        self._looked = time.monotonic()
+    def _check_interfaces(self) -> bool:
+        """Query the states of the interfaces; returns whether sockets changed."""
+        self._last_check = time.monotonic()
         changed = False
         for ring in self._rings:
             name, before = ring.name, self._states[ring.name]
-            now = links.look(self._asked, name)
+            now = links.query_state(self._query_socket, name)
             if now == before:
                 continue
             self._states[name] = now
             if now is None:
-                self._tell(name, "interface-removed", "is gone, waits for it to come back")
+                self._note(name, "interface-removed", "was removed, waiting for it to return")
             elif before is None or now.index != before.index:
-                changed |= self._again(ring, now)
+                changed |= self._reopen(ring, now)
             else:
-                self._compare(name, before, now)
+                self._note_changes(name, before, now)
         return changed
 
-    def _again(self, ring: Ring, state: links.State) -> bool:
-        """An interface was made anew: capture it as before; whether its socket changed."""
+    def _reopen(self, ring: PacketRing, state: links.InterfaceState) -> bool:
+        """Capture an interface that was created again; returns whether its socket changed."""
         try:
             if state.link_type is None:
-                raise CaptureError(f"is of hardware type {state.hardware} now, which is not read")
+                raise CaptureError(f"its new hardware type {state.hardware} is not supported")
             changed = not ring.bind(state)
             if changed:
                 ring.close()
                 ring.open(state)
         except (CaptureError, OSError) as error:
-            self._states[ring.name] = None  # looked at again
-            told = str(error).removeprefix(f"{ring.name}: ")
+            self._states[ring.name] = None  # so that the next check tries again
+            reason = str(error).removeprefix(f"{ring.name}: ")
             if isinstance(error, OSError):
-                told = error.strerror or told
+                reason = error.strerror or reason
             if not self.events["interface-refused"]:
-                self._tell(ring.name, "interface-refused", f"is back, and not captured: {told}")
+                self._note(
+                    ring.name, "interface-refused", f"has returned but cannot be captured: {reason}"
+                )
             return True
-        self._tell(ring.name, "interface-back", "is back and captured again")
+        self._note(ring.name, "interface-back", "has returned and is captured again")
         if not state.up:
-            self._tell(ring.name, "interface-down", "is down, packets come when it is set up")
+            self._note(ring.name, "interface-down", "is down, it will be captured when it is up")
         return changed
 
-    def _compare(self, name: str, before: links.State, now: links.State) -> None:
+    def _note_changes(
+        self, name: str, before: links.InterfaceState, now: links.InterfaceState
+    ) -> None:
         if before.up != now.up:
             event = "up" if now.up else "down"
-            self._tell(name, f"interface-{event}", f"was set {event}")
+            self._note(name, f"interface-{event}", f"is {event} now")
         elif before.running != now.running:
             event = "link" if now.running else "no-link"
-            self._tell(name, f"interface-{event}", f"has {'a' if now.running else 'no'} link")
+            self._note(name, f"interface-{event}", f"has {'a' if now.running else 'no'} link")
         if before.mtu != now.mtu:
-            self._tell(name, "interface-mtu", f"has an MTU of {now.mtu} now, was {before.mtu}")
+            self._note(name, "interface-mtu", f"its MTU changed from {before.mtu} to {now.mtu}")
 
-    def _tell(self, name: str, event: str, sentence: str) -> None:
+    def _note(self, name: str, event: str, sentence: str) -> None:
         self.events[event] += 1
         self.notes.append(f"{name}: {sentence}")
 
 
-def workers(interfaces: Sequence[str], count: int, **options: Any) -> list[RingSource]:
-    """`count` sources that share the packets of `interfaces` by flow (PACKET_FANOUT), each
-    for a process or thread of its own. `options` are those of `RingSource`. Both
-    directions of a flow come to the same one, unless UDP ports that differ by direction
-    are wrapped round it. Raises `CaptureError`."""
+def open_worker_sources(interfaces: Sequence[str], count: int, **options: Any) -> list[RingSource]:
+    """Open `count` sources that share the packets of `interfaces` by flow (PACKET_FANOUT), one for
+    each worker process. `options` are those of `RingSource`.
+
+    Both directions of a flow go to the same source, unless the flow is in a UDP tunnel whose ports
+    differ by direction. Raises `CaptureError`.
+    """
     blocks, block_size = options.get("blocks", BLOCKS), options.get("block_size", BLOCK_SIZE)
-    _afford(count * len(interfaces) * blocks * block_size)
+    _require_memory(count * len(interfaces) * blocks * block_size)
     groups: dict[str, int] = {}
-    with contextlib.ExitStack() as open_ones:
-        made = []
+    with contextlib.ExitStack() as stack:
+        sources = []
         for _ in range(count):
             source = RingSource(interfaces, **options, fanout=groups)
-            open_ones.callback(source.close)
-            made.append(source)
-        open_ones.pop_all()
-    return made
+            stack.callback(source.close)
+            sources.append(source)
+        stack.pop_all()
+    return sources
 
 
-def _check(
+def _check_options(
     interfaces: Sequence[str], blocks: int, block_size: int, timeout: int, snaplen: int
 ) -> None:
-    """Raise `CaptureError` for what no ring can be made of."""
-    doubled = [name for name, count in Counter(interfaces).items() if count > 1]
+    """Raise `CaptureError` for options that are not possible."""
+    duplicates = [name for name, count in Counter(interfaces).items() if count > 1]
     if not interfaces:
-        raise CaptureError("no interface is named")
-    if doubled:
-        raise CaptureError(f"{doubled[0]}: is named twice")
+        raise CaptureError("expected at least one interface")
+    if duplicates:
+        raise CaptureError(f"duplicate interface {duplicates[0]}")
     if block_size < 4096 or block_size & (block_size - 1):
-        raise CaptureError(f"blocks of {block_size} bytes, expected a power of two from 4096 on")
-    for what, value, least, most in (
-        ("blocks", blocks, 2, 1 << 16),
-        ("milliseconds of a block", timeout, 1, 1000),
-        ("bytes of a packet", snaplen, 64, MAX_SNAPLEN),
-    ):
-        if not least <= value <= most:
-            raise CaptureError(f"{what}: {value}, expected {least} to {most}")
-    _afford(len(interfaces) * blocks * block_size)
-
-
-def _afford(size: int) -> None:
-    """Raise `CaptureError` where the machine has not the memory for rings of `size` bytes
-    together."""
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEMORY_SHARE
-    if size > there:
         raise CaptureError(
-            f"rings of {size:,} bytes together, expected at most {there:,}, half of the memory"
-            " of this machine: take fewer or smaller blocks"
+            f"block size: expected a power of two of at least 4096, found {block_size}"
+        )
+    for what, value, low, high in (
+        ("blocks", blocks, 2, 1 << 16),
+        ("milliseconds until a block is passed on", timeout, 1, 1000),
+        ("captured bytes of a packet", snaplen, 64, MAX_SNAPLEN),
+    ):
+        if not low <= value <= high:
+            raise CaptureError(f"{what}: expected {low} to {high}, found {value}")
+    _require_memory(len(interfaces) * blocks * block_size)
+
+
+def _require_memory(size: int) -> None:
+    """Raise `CaptureError` if rings of `size` bytes in total are too large for this machine."""
+    limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEMORY_SHARE
+    if size > limit:
+        raise CaptureError(
+            f"rings of {size:,} bytes in total, expected at most {limit:,}, half of the memory of"
+            " this machine: use fewer or smaller blocks"
         )

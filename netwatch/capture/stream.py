@@ -1,9 +1,9 @@
-"""Bytes in, from a file or a pipe, through a window of bounded size.
+"""Bytes from a file or a pipe, buffered in memory of bounded size.
 
-A `Stream` gives bytes in order and can be peeked into, so that a format is recognised by
-its content where nothing can be rewound. A `Window` is the piece of a stream that is
-being looked at: records are found and read in place, and only the tail of one that is not
-whole is ever moved. Memory stays the same whatever the size of the file.
+A `Stream` yields bytes in order and can be peeked into, so that a format is recognised by its
+content even where seeking is impossible. A `StreamBuffer` is the part of a stream that is in
+memory: records are found and read in place, and only an incomplete record at the end is moved.
+Memory does not depend on the size of the file.
 """
 
 import select
@@ -11,55 +11,55 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import BinaryIO
 
-WINDOW = 1 << 20
-"""Bytes of a window at first: small enough for a processor's second-level cache."""
+BUFFER_SIZE = 1 << 20
+"""Initial size of a stream buffer in bytes: it fits into the second-level cache of a CPU."""
 
-LARGEST = 1 << 24
-"""Bytes that no window outgrows, and so the largest record that is read."""
+MAX_BUFFER_SIZE = 1 << 24
+"""Maximum size of a stream buffer in bytes, and so of the largest record that is read."""
 
 
 class Stream(ABC):
-    """Bytes in order; subclasses fill `_read`. Trouble ends a stream early and is told
-    in `notes`, which all layers of one capture share."""
+    """Bytes in order. A read error ends the stream early and is described in `notes`, a list that
+    all layers of a capture share."""
 
     def __init__(self, notes: list[str]) -> None:
         self.notes = notes
-        self._head = b""
+        self._peeked = b""
 
     @property
     @abstractmethod
     def position(self) -> int:
-        """Bytes read of the file itself, compressed where it is."""
+        """Bytes read from the file itself, compressed if the file is."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give back the file."""
+        """Close the file."""
 
     @abstractmethod
     def _read(self, buffer: memoryview) -> int: ...
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill `buffer` from its start with what is there; 0 bytes only at the end."""
-        if self._head:
-            size = min(len(self._head), len(buffer))
-            buffer[:size] = self._head[:size]
-            self._head = self._head[size:]
+        """Read available bytes into `buffer`; returns their number, 0 only at the end."""
+        if self._peeked:
+            size = min(len(self._peeked), len(buffer))
+            buffer[:size] = self._peeked[:size]
+            self._peeked = self._peeked[size:]
             return size
         return self._read(buffer)
 
     def peek(self, size: int) -> bytes:
-        """The next `size` bytes, fewer only where the stream ends; they stay unread."""
+        """The next `size` bytes, which stay unread; fewer only at the end of the stream."""
         piece = bytearray(size)
-        while len(self._head) < size:
-            got = self._read(memoryview(piece)[: size - len(self._head)])
+        while len(self._peeked) < size:
+            got = self._read(memoryview(piece)[: size - len(self._peeked)])
             if not got:
                 break
-            self._head += piece[:got]
-        return self._head[:size]
+            self._peeked += piece[:got]
+        return self._peeked[:size]
 
 
 class FileStream(Stream):
-    """A file, pipe or device opened for reading without a buffer of its own."""
+    """A file, pipe or device that was opened for unbuffered reading."""
 
     def __init__(self, file: BinaryIO, notes: list[str], close: bool = True) -> None:
         super().__init__(notes)
@@ -73,14 +73,14 @@ class FileStream(Stream):
         return self._position
 
     def close(self) -> None:
-        """Close the file, unless it is not ours to close."""
+        """Close the file, unless it belongs to somebody else."""
         if self._close:
             self._file.close()
 
     def _read(self, buffer: memoryview) -> int:
         readinto: Callable[[memoryview], int | None] = self._file.readinto  # type: ignore[attr-defined]
         try:
-            while (got := readinto(buffer)) is None:  # a pipe that does not block, and is empty
+            while (got := readinto(buffer)) is None:  # an empty pipe in non-blocking mode
                 select.select([self._file], [], [])
         except OSError as error:
             self.notes.append(f"reading stopped at byte {self._position}: {error.strerror}")
@@ -89,66 +89,68 @@ class FileStream(Stream):
         return got
 
 
-class Window:
-    """What of a stream is in memory: ``buffer[start:end]``.
+class StreamBuffer:
+    """The part of a stream that is in memory: ``buffer[start:end]``.
 
-    The buffer is never resized, only replaced, so views into it stay safe. `grow` bounds
-    its size in bytes.
+    A caller moves `start` behind the bytes that it has processed. The buffer is never resized,
+    only replaced, so that views of it stay valid. It grows to at most `max_size` bytes.
     """
 
-    def __init__(self, stream: Stream, size: int = WINDOW, grow: int = LARGEST) -> None:
+    def __init__(
+        self, stream: Stream, size: int = BUFFER_SIZE, max_size: int = MAX_BUFFER_SIZE
+    ) -> None:
         self.stream = stream
         self.buffer = bytearray(size)
         self.start = 0
         self.end = 0
-        self._base = 0
-        self._grow = max(size, grow)
+        self._stream_position = 0
+        self._max_size = max(size, max_size)
 
-    def offset(self, at: int) -> int:
-        """Where ``buffer[at]`` stands in the stream (bytes, decompressed)."""
-        return self._base + at
+    def stream_offset(self, at: int) -> int:
+        """The offset of ``buffer[at]`` in the (decompressed) stream, in bytes."""
+        return self._stream_position + at
 
     @property
-    def left(self) -> int:
-        """Bytes in memory that were not taken."""
+    def available(self) -> int:
+        """Bytes in memory that are not processed yet."""
         return self.end - self.start
 
-    def fill(self, need: int) -> bool:
-        """Read once more, with room for `need` bytes from `start`; false at the end.
+    def read_more(self, needed: int) -> bool:
+        """Read once, with space for `needed` bytes from `start`; false at the end of the stream.
 
-        What was taken is dropped, so offsets into the buffer change. The buffer grows
-        step by step with the bytes that do come, not with what a record claims.
+        Processed bytes are discarded, so offsets in the buffer change. The buffer grows gradually,
+        with the bytes that arrive and not with the length that a record claims.
         """
         size = len(self.buffer)
-        left = self.left
-        if left == size:
-            size = min(2 * size, max(size, need), self._grow)
-            if left == size:
+        available = self.available
+        if available == size:
+            size = min(2 * size, max(size, needed), self._max_size)
+            if available == size:
                 return False
             larger = bytearray(size)
-            larger[:left] = self.buffer[self.start : self.end]
+            larger[:available] = self.buffer[self.start : self.end]
             self.buffer = larger
         elif self.start:
-            self.buffer[:left] = self.buffer[self.start : self.end]
-        self._base += self.start
-        self.start, self.end = 0, left
-        got = self.stream.readinto(memoryview(self.buffer)[left:])
+            self.buffer[:available] = self.buffer[self.start : self.end]
+        self._stream_position += self.start
+        self.start, self.end = 0, available
+        got = self.stream.readinto(memoryview(self.buffer)[available:])
         self.end += got
         return got > 0
 
-    def want(self, need: int) -> bool:
-        """Read until `need` bytes from `start` are in memory; false if they never are."""
-        while self.left < need:
-            if not self.fill(need):
+    def ensure(self, needed: int) -> bool:
+        """Read until `needed` bytes from `start` are in memory; false if the stream ends before."""
+        while self.available < needed:
+            if not self.read_more(needed):
                 return False
         return True
 
     def skip(self, size: int) -> bool:
-        """Drop `size` bytes, however many; false if the stream ends before."""
-        while size > self.left:
-            size -= self.left
+        """Discard `size` bytes, in memory or not; false if the stream ends before."""
+        while size > self.available:
+            size -= self.available
             self.start = self.end
-            if not self.fill(1):
+            if not self.read_more(1):
                 return False
         self.start += size
         return True

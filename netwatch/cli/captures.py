@@ -168,7 +168,7 @@ def _seconds(text: str) -> int:
 def scan(args: argparse.Namespace) -> int:
     """Run ``netwatch scan``; the exit status."""
     from netwatch import config as configuration
-    from netwatch.capture.files import find
+    from netwatch.capture.files import find_captures
     from netwatch.cli import terminal
     from netwatch.cli.summary import Summary
     from netwatch.coverage.counts import Coverage
@@ -178,7 +178,7 @@ def scan(args: argparse.Namespace) -> int:
 
     started, statistics = time.perf_counter(), RunStatistics()
     config = configuration.load(args.config)
-    captures = list(group_files(find(args.paths), args.continuous))
+    captures = list(group_files(find_captures(args.paths), args.continuous))
     coverage = Coverage() if args.coverage or not args.quiet else None
     evidence = _evidence(args)
     terminal.warn_interpreted(args)
@@ -237,7 +237,7 @@ def _delivery(args: argparse.Namespace, config: "Config") -> "RunDelivery | None
 
 def names(args: argparse.Namespace) -> int:
     """Run ``netwatch names``; the exit status."""
-    from netwatch.capture.files import find
+    from netwatch.capture.files import find_captures
     from netwatch.cli import terminal
     from netwatch.cli.summary import Summary
     from netwatch.engine import jobs
@@ -245,7 +245,7 @@ def names(args: argparse.Namespace) -> int:
     from netwatch.formats.registry import FORMATS
 
     started, statistics = time.perf_counter(), RunStatistics()
-    captures = list(group_files(find(args.paths), args.continuous))
+    captures = list(group_files(find_captures(args.paths), args.continuous))
     terminal.warn_interpreted(args)
     with terminal.output(args.output) as stream, terminal.progress(args, captures) as progress:
         writer = FORMATS[args.format].writer(stream)

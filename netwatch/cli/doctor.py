@@ -93,26 +93,29 @@ def _privileges(args: argparse.Namespace) -> Iterator[Finding]:
     """Does this process have the privilege to capture?"""
     from netwatch.capture import privileges
 
-    if privileges.may_capture():
+    if privileges.can_capture():
         yield Finding("privileges", True, "CAP_NET_RAW: interfaces can be opened")
     else:
         text = "CAP_NET_RAW is missing: no interface can be opened; grant it by one of"
-        yield Finding("privileges", False, text, tuple(privileges.grants()))
+        yield Finding("privileges", False, text, tuple(privileges.grant_instructions()))
 
 
 def _interfaces(args: argparse.Namespace) -> Iterator[Finding]:
     """Can each interface be opened with the default source?"""
     from netwatch.capture import interfaces, live_sources, privileges
 
-    source = live_sources.usual()
-    if not privileges.may_capture():
+    source = live_sources.default_source()
+    if not privileges.can_capture():
         for name in args.interface:
             yield Finding(name, False, "cannot be tried without CAP_NET_RAW")
         return
     states = {}
     if sys.platform == "linux":
-        with interfaces.asked() as query_socket:
-            states = {name: interfaces.look(query_socket, name) for name in interfaces.names()}
+        with interfaces.open_query_socket() as query_socket:
+            states = {
+                name: interfaces.query_state(query_socket, name)
+                for name in interfaces.interface_names()
+            }
     wanted = args.interface or [name for name, state in states.items() if state and state.up]
     if not wanted:
         todo = ("give one with -i, or set one up: ip link set IFACE up",)
@@ -128,7 +131,7 @@ def _try_interface(name: str, source: str, state: object) -> Finding:
         live_sources.SOURCES[source]([name]).close()
     except NetwatchError as error:
         return Finding(name, False, str(error).removeprefix(f"{name}: "))
-    if not isinstance(state, interfaces.State):
+    if not isinstance(state, interfaces.InterfaceState):
         return Finding(name, True, f"capture works ({source})")
     if not state.up:
         todo = (f"ip link set {name} up",)

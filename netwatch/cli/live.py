@@ -169,14 +169,14 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 
 def live(args: argparse.Namespace) -> int:
     """Run ``netwatch live``; the exit status."""
-    from netwatch.capture.live_sources import usual
+    from netwatch.capture.live_sources import default_source
     from netwatch.cli import terminal
     from netwatch.cli.summary import Summary
     from netwatch.live.display import Display
     from netwatch.live.run import LiveOptions, run
 
     terminal.warn_interpreted(args)
-    source = args.source or usual()
+    source = args.source or default_source()
     options = LiveOptions(
         interfaces=tuple(args.interface),
         source=source,

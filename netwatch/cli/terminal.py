@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from netwatch.capture.block import Source
-from netwatch.capture.files import Found
+from netwatch.capture.files import CaptureFile
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
@@ -72,7 +72,7 @@ def output(path: str | None) -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def progress(
-    args: argparse.Namespace, captures: Sequence[Sequence[Found]]
+    args: argparse.Namespace, captures: Sequence[Sequence[CaptureFile]]
 ) -> Iterator[Progress | None]:
     """Shows a progress bar with bytes, packets, rate and time left. None where it is not shown:
     without a terminal, with ``--quiet``, and with several jobs."""
@@ -111,7 +111,7 @@ def progress(
         yield update
 
 
-def _size(found: Found) -> int | None:
+def _size(found: CaptureFile) -> int | None:
     try:
         return Path(found.path).stat().st_size if found.error is None else 0
     except OSError:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from netwatch.capture.block import TIME, Block, Source
-from netwatch.capture.files import STDIN, Found, NotACapture, open_source
+from netwatch.capture.files import STDIN, CaptureFile, NotACaptureError, open_source
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
 
@@ -21,7 +21,7 @@ def has_capture_name(path: str) -> bool:
     return any(suffix in CAPTURE_SUFFIXES for suffix in path.lower().split(".")[-2:])
 
 
-def group_files(files: Iterable[Found], continuous: bool) -> Iterator[Sequence[Found]]:
+def group_files(files: Iterable[CaptureFile], continuous: bool) -> Iterator[Sequence[CaptureFile]]:
     """The files of each capture: one each or, with `continuous`, all files as one capture that
     was split, in the order of their first packets."""
     if continuous:
@@ -31,7 +31,7 @@ def group_files(files: Iterable[Found], continuous: bool) -> Iterator[Sequence[F
             yield (file,)
 
 
-def _first_packet_time(file: Found) -> int:
+def _first_packet_time(file: CaptureFile) -> int:
     """The time of the first packet in ns since the epoch; 0 where there is none."""
     if file.error is None and file.path != STDIN:
         with contextlib.suppress(CaptureError):
@@ -41,7 +41,7 @@ def _first_packet_time(file: Found) -> int:
 
 
 def read_blocks(
-    files: Iterable[Found], statistics: RunStatistics, progress: Progress | None = None
+    files: Iterable[CaptureFile], statistics: RunStatistics, progress: Progress | None = None
 ) -> Iterator[tuple[Block, str]]:
     """The blocks of all files, one file after the other, each with the name of its source.
 
@@ -61,8 +61,8 @@ def read_blocks(
             statistics.anomalies.update(+Counter({"capture-dropped": source.dropped}))
             statistics.files += 1
             statistics.notes += [f"{source.name}: {note}" for note in source.notes]
-        except NotACapture as error:
-            if file.named or has_capture_name(file.path):
+        except NotACaptureError as error:
+            if file.named_by_user or has_capture_name(file.path):
                 statistics.unread.append(str(error))
             else:
                 statistics.skipped.append(file.path)

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from netwatch.capture.files import STDIN, Found
+from netwatch.capture.files import STDIN, CaptureFile
 from netwatch.config import Config
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
@@ -21,7 +21,7 @@ from netwatch.engine import pipeline
 from netwatch.engine.capture_files import Progress
 from netwatch.incidents.aggregate import Incidents
 
-Capture = Sequence[Found]
+Capture = Sequence[CaptureFile]
 
 BATCH_SIZE = 512
 """Observations that a worker writes to its file at a time."""

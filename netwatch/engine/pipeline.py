@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from netwatch.capture.block import Block
-from netwatch.capture.files import Found
+from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
 from netwatch.core.flow import Flow, FlowClient
 from netwatch.core.message import HANDSHAKES, Message
@@ -49,7 +49,7 @@ FLOW_TIMEOUT = 600_000_000_000
 
 
 def names(
-    files: Sequence[Found], statistics: RunStatistics, progress: Progress | None = None
+    files: Sequence[CaptureFile], statistics: RunStatistics, progress: Progress | None = None
 ) -> Iterator[Observation]:
     """Every observation of one capture, whether a rule matches it or not."""
     observer = None
@@ -62,7 +62,7 @@ def names(
 
 
 def scan(
-    files: Sequence[Found],
+    files: Sequence[CaptureFile],
     config: Config,
     statistics: RunStatistics,
     progress: Progress | None = None,

@@ -124,7 +124,7 @@ def run(options: LiveOptions, listener: Listener, show_view: ShowView | None = N
         options.source, options.interfaces, options.fanout, options.source_options
     )
     if options.user:
-        privileges.drop(options.user)
+        privileges.drop_privileges(options.user)
     # Each worker would write what is in the buffers now once more.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -48,7 +48,7 @@ class InterfaceOpener:
 
     def release(self) -> None:
         """Close the descriptors of this process; the worker has its own."""
-        self.source.release()
+        self.source.detach()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ def source_openers(
     if fanout > 1:
         if source != "ring":
             raise CaptureError(f"--source {source} does not support --fanout, only ring does")
-        from netwatch.capture.ring_source import workers
+        from netwatch.capture.ring_source import open_worker_sources
 
-        sources = workers(interfaces, fanout, **options)
+        sources = open_worker_sources(interfaces, fanout, **options)
         return [InterfaceOpener(cast(LiveSource, ring)) for ring in sources]
     return [InterfaceOpener(live_sources.SOURCES[source](interfaces, **options))]
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.made_captures import PACKETS, pcap, read
 
-from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise
+from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
 from netwatch.capture.stream import FileStream
 from netwatch.core.errors import CaptureError
 
@@ -56,7 +56,7 @@ def unpack(data, name, piece=1000):
 @pytest.mark.parametrize("name", COMPRESS)
 def test_whole(made, name):
     data = COMPRESS[name](pcap(MANY))
-    assert recognise(data[:8]) == name
+    assert recognise_compression(data[:8]) == name
     rows, notes = read(made(data))
     assert notes == []
     assert [row.data for row in rows] == MANY
@@ -145,7 +145,7 @@ def test_every_prefix(made, name):
             assert "made: " in str(error)  # noqa: PT017 - most prefixes do not raise
         else:
             assert [row.data for row in rows] == list(PACKETS[: len(rows)])
-            assert any(note.startswith(f"{name} data are cut short") for note in notes)
+            assert any(note.startswith(f"{name} data are truncated") for note in notes)
 
 
 @pytest.mark.parametrize("name", COMPRESS)
@@ -154,7 +154,7 @@ def test_most_of_a_long_cut_file_is_read(made, name):
     rows, notes = read(made(data[: len(data) * 9 // 10]))
     assert [row.data for row in rows] == MANY[: len(rows)]
     assert len(rows) > len(MANY) * 0.8
-    assert notes[0].startswith(f"{name} data are cut short")
+    assert notes[0].startswith(f"{name} data are truncated")
 
 
 @pytest.mark.parametrize("name", COMPRESS)

@@ -11,10 +11,16 @@ from hypothesis import strategies as st
 from support.made_captures import PACKETS, pcap, pcapng, read
 
 import netwatch
-from netwatch.capture.files import OTHERS, Found, NotACapture, find, open_source
+from netwatch.capture.files import (
+    UNSUPPORTED_FORMATS,
+    CaptureFile,
+    NotACaptureError,
+    find_captures,
+    open_source,
+)
 from netwatch.core.errors import CaptureError
 
-EXPECTED = "pcap and pcapng are read, also compressed by gzip, bzip2, xz, zstd, lz4"
+EXPECTED = "expected pcap or pcapng, optionally compressed with gzip, bzip2, xz, zstd, lz4"
 
 
 @pytest.fixture
@@ -49,9 +55,9 @@ IN_FOLDER = [
 @pytest.mark.usefixtures("tree")
 @pytest.mark.parametrize("folder", ["captures", "captures/"])
 def test_a_folder_gives_regular_files_below_it(folder):
-    found = find([folder])
+    found = find_captures([folder])
     assert paths(found) == IN_FOLDER
-    assert not any(entry.named for entry in found)
+    assert not any(entry.named_by_user for entry in found)
 
 
 @pytest.mark.usefixtures("tree")
@@ -70,28 +76,28 @@ def test_a_folder_gives_regular_files_below_it(folder):
     ],
 )
 def test_globs(pattern, matches):
-    assert paths(find([pattern])) == matches
+    assert paths(find_captures([pattern])) == matches
 
 
 @pytest.mark.usefixtures("tree")
 def test_two_stars_alone_give_every_file_once():
-    found = paths(find(["captures/a-b/**"]))
+    found = paths(find_captures(["captures/a-b/**"]))
     assert found == ["captures/a-b/d"]
 
 
 def test_a_file_whose_name_is_a_pattern(tree):
     (tree / "x[1].pcap").write_bytes(b"")
     (tree / "x1.pcap").write_bytes(b"")
-    assert paths(find(["x[1].pcap"])) == ["x[1].pcap"]
+    assert paths(find_captures(["x[1].pcap"])) == ["x[1].pcap"]
 
 
 @pytest.mark.usefixtures("tree")
 def test_named_files_come_in_the_order_given_and_once():
     given = ["captures/b.pcap", "-", "captures/.hidden", "./captures/b.pcap", "captures", "-"]
-    found = find(given)
+    found = find_captures(given)
     assert paths(found)[:3] == ["captures/b.pcap", "-", "captures/.hidden"]
     assert paths(found)[3:] == [path for path in IN_FOLDER if path != "captures/b.pcap"]
-    assert [entry.named for entry in found[:3]] == [True] * 3
+    assert [entry.named_by_user for entry in found[:3]] == [True] * 3
 
 
 @pytest.mark.usefixtures("tree")
@@ -102,15 +108,18 @@ def test_named_files_come_in_the_order_given_and_once():
         ("*.gone", "*.gone: no file matches"),
         ("captures/a.pcap/x", "captures/a.pcap/x: cannot be opened: Not a directory"),
         ("captures/a/self", "captures/a/self: cannot be opened: Too many levels of symbolic links"),
-        ("nul\0", "nul\0: cannot be opened: a null byte in its name"),
+        ("nul\0", "nul\0: cannot be opened: its name contains a NUL character"),
     ],
 )
 def test_what_matches_nothing_is_an_error(path, error):
-    assert find(["captures/b.pcap", path]) == [Found("captures/b.pcap"), Found(path, error=error)]
+    assert find_captures(["captures/b.pcap", path]) == [
+        CaptureFile("captures/b.pcap"),
+        CaptureFile(path, error=error),
+    ]
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
-    (entry,) = find([str(tmp_path)])
+    (entry,) = find_captures([str(tmp_path)])
     assert entry.error == f"{tmp_path}: no files in this folder"
 
 
@@ -124,7 +133,7 @@ def test_a_folder_that_cannot_be_opened(tree, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    found = find(["captures"])
+    found = find_captures(["captures"])
     assert [entry.path for entry in found if entry.error is None] == [
         path for path in IN_FOLDER if "a-b" not in path
     ]
@@ -160,31 +169,31 @@ def test_content_tells_and_not_the_name(tmp_path, data):
 def test_what_is_no_capture_is_told(tmp_path, data, error):
     path = tmp_path / "x.txt"
     path.write_bytes(data)
-    with pytest.raises(NotACapture) as raised:
+    with pytest.raises(NotACaptureError) as raised:
         open_source(str(path))
     assert str(raised.value) == f"{path}: {error}"
 
 
 def test_known_others_are_told_by_four_bytes():
-    assert {len(magic) for magic in OTHERS} == {4}
+    assert {len(magic) for magic in UNSUPPORTED_FORMATS} == {4}
 
 
 def test_damage_that_leaves_nothing_is_not_called_another_format(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(gzip.compress(pcap())[:11])
     with pytest.raises(
-        CaptureError, match="nothing can be read, gzip data are cut short"
+        CaptureError, match="nothing can be read: gzip data are truncated"
     ) as raised:
         open_source(str(path))
-    assert not isinstance(raised.value, NotACapture)
+    assert not isinstance(raised.value, NotACaptureError)
 
 
 def test_what_cannot_be_opened_is_told(tmp_path, monkeypatch):
     with pytest.raises(CaptureError, match=r"gone: no such file or folder$"):
         open_source(str(tmp_path / "gone"))
-    with pytest.raises(CaptureError, match=r": is a folder; a file is expected$"):
+    with pytest.raises(CaptureError, match=r": is a folder, expected a file$"):
         open_source(str(tmp_path))
-    with pytest.raises(CaptureError, match=r": cannot be opened: a null byte in its name$"):
+    with pytest.raises(CaptureError, match=r": cannot be opened: its name contains a NUL char"):
         open_source("a\0b")
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(CaptureError, match=r"^-: cannot be opened: standard input is closed$"):

@@ -24,7 +24,7 @@ from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 from netwatch import config
 from netwatch.capture import kernel_filter as bpf
 from netwatch.capture.block import CAPTURED, FIELDS, OFFSET, WIRE, Block
-from netwatch.capture.files import find, open_source
+from netwatch.capture.files import find_captures, open_source
 from netwatch.core.alert import Sensor
 from netwatch.core.encapsulation import UDP_TUNNELS
 from netwatch.core.flow import NAME_STATUSES
@@ -298,7 +298,7 @@ def test_incidents_and_coverage_are_the_same(
         monkeypatch.setattr(capture_files, "open_source", opener)
         alerts, counts, statistics = [], Coverage(), RunStatistics()
         for path in paths:
-            found = pipeline.scan(find([path]), office, statistics, coverage=counts)
+            found = pipeline.scan(find_captures([path]), office, statistics, coverage=counts)
             found_alerts = found.alerts(office.geo, Sensor("s", "0"))
             alerts += [jsonl.alert_record(alert) for alert in found_alerts]
         report = counts.report(0, {})

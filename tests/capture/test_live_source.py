@@ -4,7 +4,7 @@ from netwatch.capture import live_source as endless
 
 
 def test_notes_are_the_last_ones() -> None:
-    notes = endless.Notes()
+    notes = endless.RecentNotes()
     for number in range(endless.MAX_NOTES + 10):
         notes.append(str(number))
     assert len(notes) == endless.MAX_NOTES

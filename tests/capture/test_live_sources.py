@@ -35,5 +35,5 @@ def test_every_source_refuses_in_words(name: str) -> None:
 @pytest.mark.parametrize(("system", "name"), [("linux", "ring"), ("darwin", "scapy")])
 def test_the_usual_source(monkeypatch: pytest.MonkeyPatch, system: str, name: str) -> None:
     monkeypatch.setattr(sys, "platform", system)
-    assert live.usual() == name
+    assert live.default_source() == name
     assert name in live.SOURCES

@@ -9,7 +9,7 @@ from support.made_captures import PACKETS, SECOND, pcap, read
 
 from netwatch.capture.block import Interface
 from netwatch.capture.pcap import RECORDS
-from netwatch.capture.stream import WINDOW
+from netwatch.capture.stream import BUFFER_SIZE
 from netwatch.core.errors import CaptureError
 
 
@@ -75,7 +75,7 @@ def test_every_prefix_yields_what_is_whole(made, magic):
             assert notes == []
         else:
             (note,) = notes
-            assert f"packet {complete + 1} at byte {ends[complete]} is cut short" in note
+            assert f"packet {complete + 1} at byte {ends[complete]} is truncated" in note
 
 
 @pytest.mark.parametrize("length", [262145, 0x7FFFFFFF, 0xFFFFFFFF])
@@ -113,7 +113,7 @@ def test_length_on_the_wire_is_never_below_the_captured_one(made):
 def test_more_than_a_window_and_more_than_a_block(made):
     packets = [bytes([n & 0xFF]) * (n * 37 % 1500) for n in range(4000)] + [b""] * (RECORDS + 5)
     whole = pcap(packets)
-    assert len(whole) > 2 * WINDOW
+    assert len(whole) > 2 * BUFFER_SIZE
     rows, notes = read(made(whole))
     assert notes == []
     assert [row.data for row in rows] == packets

@@ -23,7 +23,7 @@ from support.made_captures import (
 from netwatch.capture.block import Interface
 from netwatch.capture.files import open_source
 from netwatch.capture.pcapng import INTERFACES
-from netwatch.capture.stream import WINDOW
+from netwatch.capture.stream import BUFFER_SIZE
 from netwatch.core.errors import CaptureError
 
 TICKS = SECOND * 1_000_000 + 7
@@ -148,7 +148,7 @@ def test_sections_have_their_own_order_and_interfaces(made):
 
 
 def test_unknown_blocks_are_passed_over(made):
-    big = block(0x0000_0ABC, bytes(3 * WINDOW))
+    big = block(0x0000_0ABC, bytes(3 * BUFFER_SIZE))
     rows, notes = read(
         made(
             section(),
@@ -224,13 +224,13 @@ def test_statistics_of_all_sections_add_up(made):
 
 def test_a_large_unknown_block_cut_or_wrong(made):
     start = section() + interface() + enhanced(b"a", TICKS)
-    big = block(0xABC, bytes(3 * WINDOW))
-    for cut in (2 * WINDOW, len(big) - 4, len(big) - 1):
+    big = block(0xABC, bytes(3 * BUFFER_SIZE))
+    for cut in (2 * BUFFER_SIZE, len(big) - 4, len(big) - 1):
         rows, (note,) = read(made(start, big[:cut]))
         assert len(rows) == 1
         assert f"block at byte {len(start)} " in note
         assert "ends inside this block" in note
-    rows, (note,) = read(made(start, block(0xABC, bytes(3 * WINDOW), second=20)))
+    rows, (note,) = read(made(start, block(0xABC, bytes(3 * BUFFER_SIZE), second=20)))
     assert f"block at byte {len(start)} " in note
     assert "two lengths differ (the second is 20)" in note
 
@@ -305,7 +305,7 @@ def test_options_that_run_past_their_block(made):
     [
         (section(version=2), "pcapng version 2.0, 1.0 is read"),
         (block(0x0A0D0D0A, bytes(16)), "without a byte-order magic"),
-        (section()[:20], "cut short"),
+        (section()[:20], "is truncated"),
         (section()[:4] + struct.pack("<I", 24) + section()[8:], "24 bytes is not plausible"),
     ],
 )
@@ -339,7 +339,7 @@ def test_every_prefix_yields_what_is_whole(made):
             assert notes == []
         else:
             (note,) = notes
-            assert f"(next packet: {complete + 1}): is cut short" in note
+            assert f"(next packet: {complete + 1}): is truncated" in note
 
 
 @given(packets=st.lists(st.binary(max_size=100), max_size=20), big=st.booleans())

@@ -21,9 +21,9 @@ from netwatch.capture.ring_source import RingSource
 from netwatch.core.errors import CaptureError
 
 source = RingSource(["lo"], filtered=False)
-rights.drop("nobody")
-assert not rights.may_capture()
-assert rights.capabilities() == 0
+rights.drop_privileges("nobody")
+assert not rights.can_capture()
+assert rights.effective_capabilities() == 0
 assert os.getgroups() == []
 try:
     RingSource(["lo"])
@@ -37,7 +37,7 @@ for gain in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0
     except PermissionError:
         continue
     raise SystemExit("root came back")
-rights.drop("nobody")  # a second time changes nothing
+rights.drop_privileges("nobody")  # a second time changes nothing
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as talk:
     talk.bind(("127.0.0.1", 0))
     talk.sendto(b"still captured", talk.getsockname())
@@ -68,7 +68,7 @@ def test_a_group_may_be_named() -> None:
     group = grp.getgrall()[-1]
     script = (
         "import os; from netwatch.capture import privileges;"
-        f"privileges.drop('nobody', {group.gr_name!r}); print(os.getresgid())"
+        f"privileges.drop_privileges('nobody', {group.gr_name!r}); print(os.getresgid())"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60
@@ -81,13 +81,13 @@ def test_a_group_may_be_named() -> None:
     [
         ("no-such-user", None, "there is no user 'no-such-user'"),
         ("nobody", "no-such-group", "there is no group 'no-such-group'"),
-        ("root", None, "user 'root' is root, expected one with fewer rights"),
+        ("root", None, "user 'root' is root, expected an unprivileged user"),
     ],
 )
 def test_users_that_cannot_be(user: str, group: str | None, told: str) -> None:
     before = os.getresuid(), os.getresgid(), os.getgroups()
     with pytest.raises(NetwatchError, match=told):
-        rights.drop(user, group)
+        rights.drop_privileges(user, group)
     assert (os.getresuid(), os.getresgid(), os.getgroups()) == before
 
 
@@ -97,7 +97,7 @@ def test_only_root_can_become_another() -> None:
     os.seteuid(65534)
     try:
         with pytest.raises(NetwatchError, match=f"only root can become user '{other}'"):
-            rights.drop(other)
+            rights.drop_privileges(other)
     finally:
         os.seteuid(0)
 
@@ -105,10 +105,10 @@ def test_only_root_can_become_another() -> None:
 def test_a_drop_that_did_not_take_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("setgroups", "setresgid", "setresuid", "setuid"):
         monkeypatch.setattr(os, name, lambda *_: None)
-    monkeypatch.setattr(rights, "_shut", lambda: None)
+    monkeypatch.setattr(rights, "_forbid_new_privileges", lambda: None)
     monkeypatch.setattr(os, "getresuid", lambda: (0, 0, 0))
-    with pytest.raises(NetwatchError, match="rights of root are still there"):
-        rights.drop("nobody")
+    with pytest.raises(NetwatchError, match="privileges of root remain"):
+        rights.drop_privileges("nobody")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_who_may_capture(
         file.write_text(status)
     monkeypatch.setattr(rights, "_STATUS", file)
     monkeypatch.setattr(os, "geteuid", lambda: euid)
-    assert rights.may_capture() is may
+    assert rights.can_capture() is may
 
 
 def test_grants_name_the_exact_file(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_grants_name_the_exact_file(tmp_path: Path) -> None:
     file.touch()
     link = tmp_path / "link"
     link.symlink_to(file)
-    told = rights.grants(str(link))
+    told = rights.grant_instructions(str(link))
     assert told[0].startswith(f"setcap cap_net_raw=ep {file} ")
     assert any("AmbientCapabilities=CAP_NET_RAW" in line for line in told)
     assert any("--cap-add NET_RAW" in line for line in told)
@@ -149,12 +149,12 @@ def test_an_interpreter_that_others_use_is_told(
 ) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     own = tmp_path / "bin" / "python3"
-    assert "--copies" not in rights.grants(str(own))[0]
-    assert "--copies" in rights.grants("/usr/bin/python3")[0]
+    assert "--copies" not in rights.grant_instructions(str(own))[0]
+    assert "--copies" in rights.grant_instructions("/usr/bin/python3")[0]
     monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
-    assert "--copies" not in rights.grants("/usr/bin/python3")[0]
+    assert "--copies" not in rights.grant_instructions("/usr/bin/python3")[0]
 
 
 def test_elsewhere_it_takes_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert rights.grants() == ["start it as root (sudo)"]
+    assert rights.grant_instructions() == ["start it as root (sudo)"]

@@ -32,14 +32,14 @@ from netwatch.capture import kernel_filter as bpf
 from netwatch.capture import ring_source as rings
 from netwatch.capture.block import CAPTURED, FIELDS, TIME, VLAN, WIRE, Block
 from netwatch.capture.files import open_source
-from netwatch.capture.live_source import IDLE
-from netwatch.capture.ring_source import RingSource, workers
+from netwatch.capture.live_source import IDLE_INTERVAL
+from netwatch.capture.ring_source import RingSource, open_worker_sources
 from netwatch.core.errors import CaptureError
 from netwatch.engine import observe as wire
 
 SAMPLES = sorted(PCAPS.glob("*.pcap"))
 TURNS = 300
-"""Turns of at most `IDLE` milliseconds that a test waits for something."""
+"""Turns of at most `IDLE_INTERVAL` milliseconds that a test waits for something."""
 
 pytestmark = needs_namespaces
 
@@ -64,7 +64,7 @@ def own() -> Iterator[Namespace]:
 
 @pytest.fixture
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rings, "_LOOK", 0.01)
+    monkeypatch.setattr(rings, "_STATE_INTERVAL", 0.01)
 
 
 def opened(net: Namespace, *names: str, **options: object) -> RingSource:
@@ -232,7 +232,7 @@ def test_of_blocks_that_wait_the_oldest_goes_first(net: Namespace) -> None:
     next(blocks)
     for n in (1, 0, 1, 0):
         sent(net, f"in{n}", ETHERNET.frame(udp(bytes(40))))()
-        wait_until(lambda n=n: source._rings[n].ready() and (n or source._rings[1].ready()))
+        wait_until(lambda n=n: source._rings[n].next_block_time() and (n or source._rings[1].next_block_time()))
     times = [block.records[TIME] for _, block in zip(range(4), blocks, strict=False)]
     assert times == sorted(times)
     blocks.close()
@@ -287,7 +287,7 @@ def test_workers_share_by_flow(net: Namespace) -> None:
         for (src, sport), (dst, dport) in ((client, server), (server, client)):
             frames.append(ETHERNET.frame(tcp(b"data", src=src, sport=sport, dst=dst, dport=dport)))
     with net.entered():
-        sources = workers(["out0"], 3, filtered=False)
+        sources = open_worker_sources(["out0"], 3, filtered=False)
     sent(net, "in0", *frames)()
     shares = [frames_of(taken(source)) for source in sources]
     assert sorted(frame for share in shares for frame in share) == sorted(frames)
@@ -298,7 +298,7 @@ def test_workers_share_by_flow(net: Namespace) -> None:
 
 def test_a_worker_is_a_process_of_its_own(net: Namespace) -> None:
     with net.entered():
-        sources = workers(["out0", "out1"], 2, filtered=False)
+        sources = open_worker_sources(["out0", "out1"], 2, filtered=False)
     frames = [ETHERNET.frame(udp(bytes([n]) * 9, sport=30000 + n)) for n in range(64)]
     ends = []
     for source in sources:
@@ -345,7 +345,7 @@ def test_a_group_of_another_interface_is_refused(net: Namespace) -> None:
 
 def test_no_more_workers_than_memory_for_their_rings(net: Namespace) -> None:
     with net.entered(), pytest.raises(CaptureError, match="half of the memory"):
-        workers(["out0"], 1 << 30)
+        open_worker_sources(["out0"], 1 << 30)
 
 
 # how it runs
@@ -380,7 +380,7 @@ def test_nothing_comes_and_the_caller_has_its_turn(net: Namespace) -> None:
     blocks = source.blocks()
     before = time.monotonic()
     assert [next(blocks).count for _ in range(3)] == [0, 0, 0]
-    assert time.monotonic() - before >= 2 * IDLE / 1000
+    assert time.monotonic() - before >= 2 * IDLE_INTERVAL / 1000
     blocks.close()
 
 
@@ -393,7 +393,7 @@ def test_stop_from_another_thread_wakes_it(net: Namespace) -> None:
     sent(net, "in0", frame)()
     source.stop()
     source.stop()
-    reader.join(IDLE)
+    reader.join(IDLE_INTERVAL)
     assert not reader.is_alive()
     assert frames_of(found) == [frame]
     source.stop()
@@ -555,7 +555,7 @@ def test_back_as_what_is_not_read(
     blocks = source.blocks()
     own.ip("link", "del", "out0")
     packets_until(source, "interface-removed", blocks)
-    monkeypatch.delitem(interfaces.HARDWARE, 1)
+    monkeypatch.delitem(interfaces.LINK_TYPES, 1)
     own.pair("in0", "out0")
     packets_until(source, "interface-refused", blocks)
     assert source.notes[-1] == (
@@ -576,7 +576,7 @@ def test_no_such_interface(name: str) -> None:
 
 
 def test_hardware_that_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(interfaces.HARDWARE, interfaces.LOOPBACK)
+    monkeypatch.delitem(interfaces.LINK_TYPES, interfaces.LOOPBACK)
     with pytest.raises(CaptureError, match=r"lo: is of hardware type 772 .* which is not read"):
         RingSource(["lo"])
 
@@ -584,7 +584,7 @@ def test_hardware_that_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_rights() -> None:
     os.seteuid(65534)
     try:
-        with pytest.raises(CaptureError, match="CAP_NET_RAW, `netwatch doctor` says how"):
+        with pytest.raises(CaptureError, match="CAP_NET_RAW is required"):
             RingSource(["lo"])
     finally:
         os.seteuid(0)

@@ -16,7 +16,7 @@ from support.paths import PCAPS
 from netwatch.capture import interfaces
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.capture.files import open_source
-from netwatch.capture.scapy_source import PortableSource
+from netwatch.capture.scapy_source import ScapySource
 from netwatch.core.errors import CaptureError
 from netwatch.engine import observe as wire
 
@@ -34,9 +34,9 @@ def net() -> Iterator[Namespace]:
         yield made
 
 
-def opened(net: Namespace, *names: str, **options: object) -> PortableSource:
+def opened(net: Namespace, *names: str, **options: object) -> ScapySource:
     with net.entered():
-        return PortableSource(names or ("out0",), **options)
+        return ScapySource(names or ("out0",), **options)
 
 
 def send(net: Namespace, into: str, *frames: bytes) -> None:
@@ -44,7 +44,7 @@ def send(net: Namespace, into: str, *frames: bytes) -> None:
         sender.send(*frames)
 
 
-def taken(source: PortableSource) -> list[Block]:
+def taken(source: ScapySource) -> list[Block]:
     source.stop()
     return [block for block in source.blocks() if block.count]
 
@@ -140,7 +140,7 @@ def test_nothing_comes_and_the_caller_has_its_turn(net: Namespace) -> None:
 
 
 def test_drops_are_told(net: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netwatch.capture.scapy_source.BUFFER", 4096)
+    monkeypatch.setattr("netwatch.capture.scapy_source.RECEIVE_BUFFER", 4096)
     source = opened(net)
     send(net, "in0", *[ETHERNET.frame(udp(bytes(1000)))] * 100)
     got = len(frames_of(taken(source)))
@@ -179,7 +179,7 @@ def test_let_go_of_in_one_process_it_goes_on_in_another(net: Namespace) -> None:
     source = opened(net)
     child = os.fork()
     if not child:
-        source.release()
+        source.detach()
         source.close()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
@@ -190,13 +190,13 @@ def test_let_go_of_in_one_process_it_goes_on_in_another(net: Namespace) -> None:
 
 def test_what_cannot_be(net: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CaptureError, match="no interface is named"):
-        PortableSource([])
+        ScapySource([])
     with pytest.raises(CaptureError, match="none0: no such interface"):
         opened(net, "none0")
     os.seteuid(65534)
     try:
         with pytest.raises(CaptureError, match="`netwatch doctor` says how"):
-            PortableSource(["lo"])
+            ScapySource(["lo"])
     finally:
         os.seteuid(0)
     monkeypatch.setattr("netwatch.capture.scapy_source._TUNNELS", {1})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.capture.stream import FileStream, Window
+from netwatch.capture.stream import FileStream, StreamBuffer
 
 
 class Dribble(io.RawIOBase):
@@ -70,12 +70,12 @@ def test_closes_only_what_is_ours(ours):
 
 @given(data=st.binary(max_size=200), most=st.integers(1, 50), steps=st.lists(st.integers(0, 40)))
 def test_window_gives_every_byte_in_order(data, most, steps):
-    window = Window(FileStream(Dribble(data, most), []), size=8, grow=64)
+    window = StreamBuffer(FileStream(Dribble(data, most), []), size=8, grow=64)
     taken = 0
     for step in steps:
-        assert window.offset(window.start) == taken
-        assert window.want(step) == (len(data) - taken >= step)
-        have = min(step, window.left)
+        assert window.stream_offset(window.start) == taken
+        assert window.ensure(step) == (len(data) - taken >= step)
+        have = min(step, window.available)
         piece = bytes(window.buffer[window.start : window.start + have])
         assert piece == data[taken : taken + have]
         window.start += have
@@ -84,22 +84,22 @@ def test_window_gives_every_byte_in_order(data, most, steps):
 
 @given(data=st.binary(max_size=200), most=st.integers(1, 50), steps=st.lists(st.integers(0, 90)))
 def test_window_skips(data, most, steps):
-    window = Window(FileStream(Dribble(data, most), []), size=8, grow=8)
+    window = StreamBuffer(FileStream(Dribble(data, most), []), size=8, grow=8)
     taken = 0
     for step in steps:
         if not window.skip(step):
             assert len(data) - taken < step
             return
         taken += step
-        assert window.offset(window.start) == taken
+        assert window.stream_offset(window.start) == taken
         assert len(window.buffer) == 8
 
 
 def test_window_grows_with_what_comes_and_not_beyond():
-    window = Window(FileStream(io.BytesIO(bytes(100)), []), size=8, grow=32)
-    assert not window.want(1000)
-    assert len(window.buffer) == window.left == 32
-    window = Window(FileStream(io.BytesIO(bytes(10)), []), size=8, grow=1 << 40)
-    assert not window.want(1 << 39)
+    window = StreamBuffer(FileStream(io.BytesIO(bytes(100)), []), size=8, grow=32)
+    assert not window.ensure(1000)
+    assert len(window.buffer) == window.available == 32
+    window = StreamBuffer(FileStream(io.BytesIO(bytes(10)), []), size=8, grow=1 << 40)
+    assert not window.ensure(1 << 39)
     assert len(window.buffer) == 16
-    assert window.left == 10
+    assert window.available == 10

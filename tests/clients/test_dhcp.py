@@ -17,7 +17,7 @@ from support.captures import CallableConsumer
 from support.loopback import needs
 from support.waiting import wait_until
 
-from netwatch.capture.files import find
+from netwatch.capture.files import find_captures
 from netwatch.core.addresses import mac_text, parse_ip
 from netwatch.core.message import LEARNING_SOURCES, AddressClaim, Message
 from netwatch.core.packet import Packet
@@ -167,7 +167,7 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
     statistics = RunStatistics()
     consumer = CallableConsumer(address_claimed=claimed)
     observer = Observer(consumer, statistics, DissectorOptions(learn_from=LEARNING_SOURCES))
-    for captured, source in read_blocks(find([str(network.capture)]), statistics):
+    for captured, source in read_blocks(find_captures([str(network.capture)]), statistics):
         assert list(observer.observations(captured, source)) == []
     observer.close()
     assert {"dhcp-option", "dhcpv6-option", "nd-option"} & set(statistics.anomalies) == set()

@@ -19,7 +19,7 @@ from support.conformance_scoring import (
     spelled,
 )
 
-from netwatch.capture.files import find
+from netwatch.capture.files import find_captures
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
@@ -98,7 +98,7 @@ def test_all_at_once_ends_well_in_bounded_memory(command: str, jobs_: str) -> No
 
 
 def test_several_workers_read_the_same() -> None:
-    found = list(group_files(find([str(CAPTURES)]), continuous=False))
+    found = list(group_files(find_captures([str(CAPTURES)]), continuous=False))
     one, two = RunStatistics(), RunStatistics()
     alone_ = [(each.source, each.packet, each.name) for each in jobs.names(found, one)]
     both = [(each.source, each.packet, each.name) for each in jobs.names(found, two, workers=2)]

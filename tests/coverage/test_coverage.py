@@ -25,7 +25,7 @@ from support.office import (
 )
 
 from netwatch import config
-from netwatch.capture.files import find
+from netwatch.capture.files import find_captures
 from netwatch.cli import main
 from netwatch.config import Config
 from netwatch.core.alert import Sensor
@@ -180,7 +180,7 @@ def scanned(
     folder: Path, site: Config, workers: int = 1
 ) -> tuple[CoverageReport, Incidents, RunStatistics]:
     coverage, statistics = Coverage(), RunStatistics()
-    files = [(found,) for found in find([str(folder)])]
+    files = [(found,) for found in find_captures([str(folder)])]
     incidents = jobs.scan(files, site, statistics, workers=workers, coverage=coverage)
     return coverage.report(statistics.packets, statistics.anomalies), incidents, statistics
 

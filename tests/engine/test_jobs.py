@@ -22,7 +22,7 @@ from support.office import (
 from support.traffic import mixed
 
 from netwatch import config
-from netwatch.capture.files import Found, find
+from netwatch.capture.files import CaptureFile, find_captures
 from netwatch.core.alert import Sensor
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
@@ -53,8 +53,8 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def captures(folder: Path) -> list[list[Found]]:
-    return [list(files) for files in group_files(find([str(folder)]), continuous=False)]
+def captures(folder: Path) -> list[list[CaptureFile]]:
+    return [list(files) for files in group_files(find_captures([str(folder)]), continuous=False)]
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "table"])
@@ -94,7 +94,7 @@ def test_more_observations_than_a_batch(tmp_path: Path) -> None:
     for number, count in enumerate((jobs.BATCH_SIZE, 2 * jobs.BATCH_SIZE + 1, 0)):
         path = tmp_path / f"{number}.pcap"
         path.write_bytes(pcap(timed([query] * count)))
-        paths.append([Found(str(path))])
+        paths.append([CaptureFile(str(path))])
     statistics = RunStatistics()
     found = list(jobs.names(paths, statistics, workers=2))
     assert [each.packet for each in found] == [
@@ -129,5 +129,7 @@ def test_standard_input_is_read_in_this_process(
     path = capture(tmp_path / "a.pcap", one_hello(DURING))
     with Path(path).open() as stream:
         monkeypatch.setattr(sys, "stdin", stream)
-        found = list(jobs.names([find(["-"]), find([path])], RunStatistics(), workers=2))
+        found = list(
+            jobs.names([find_captures(["-"]), find_captures([path])], RunStatistics(), workers=2)
+        )
     assert [each.source for each in found] == ["-", path]

@@ -9,7 +9,7 @@ from support.captures import pcap, timed
 from support.frames import ETHERNET, tcp
 from support.office import DURING, TIKTOK, capture, one_hello
 
-from netwatch.capture.files import Found, find
+from netwatch.capture.files import CaptureFile, find_captures
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
@@ -17,7 +17,7 @@ from netwatch.engine.capture_files import group_files, has_capture_name
 
 
 def names(*paths: str, statistics: RunStatistics | None = None) -> list[Observation]:
-    captures = group_files(find(paths), continuous=False)
+    captures = group_files(find_captures(paths), continuous=False)
     return [
         each for files in captures for each in pipeline.names(files, statistics or RunStatistics())
     ]
@@ -44,7 +44,7 @@ def split_hello(folder: Path) -> list[str]:
 def test_a_hello_over_two_files_is_complete_only_if_they_are_one_capture(tmp_path: Path) -> None:
     paths = split_hello(tmp_path)
     for given in (paths, paths[::-1]):
-        found = find(given)
+        found = find_captures(given)
         separate = list(group_files(found, continuous=False))
         assert [len(files) for files in separate] == [1, 1]
         complete = [
@@ -68,7 +68,7 @@ def test_a_split_capture_with_an_empty_and_a_missing_file(
     empty = tmp_path / "empty.pcap"
     empty.write_bytes(pcap([]))
     statistics = RunStatistics()
-    found = find([*paths, str(empty), str(tmp_path / "missing.pcap")])
+    found = find_captures([*paths, str(empty), str(tmp_path / "missing.pcap")])
     ((*files,),) = group_files(found, continuous=True)
     assert [each.name for each in pipeline.names(files, statistics)] == [TIKTOK]
     assert (statistics.files, len(statistics.unread)) == (3, 1)
@@ -109,7 +109,7 @@ def test_which_files_have_the_name_of_a_capture(path: str, expected: bool) -> No
 
 def test_a_file_that_was_not_found_is_noted() -> None:
     statistics = RunStatistics()
-    assert list(pipeline.names([Found("x", error="x: no such file")], statistics)) == []
+    assert list(pipeline.names([CaptureFile("x", error="x: no such file")], statistics)) == []
     assert statistics.unread == ["x: no such file"]
 
 
@@ -118,7 +118,7 @@ def test_progress_is_reported_after_every_block(tmp_path: Path) -> None:
     calls: list[tuple[int, str, int]] = []
     list(
         pipeline.names(
-            find([path]),
+            find_captures([path]),
             RunStatistics(),
             lambda statistics, source, at: calls.append((statistics.packets, source.name, at)),
         )

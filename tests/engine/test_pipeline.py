@@ -31,7 +31,7 @@ from support.office import (
 )
 
 from netwatch import config
-from netwatch.capture.files import find
+from netwatch.capture.files import find_captures
 from netwatch.config import Config
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.observation import Observation
@@ -65,13 +65,13 @@ def scan(office: Config, tmp_path: Path) -> Scan:
 
 def scanned(paths: list[str], site: Config, statistics: RunStatistics) -> list[Alert]:
     incidents = Incidents(site.quiet_gap)
-    for files in group_files(find(paths), continuous=False):
+    for files in group_files(find_captures(paths), continuous=False):
         incidents.merge(pipeline.scan(files, site, statistics))
     return incidents.alerts(site.geo, SENSOR)
 
 
 def names(*paths: str, statistics: RunStatistics | None = None) -> list[Observation]:
-    captures = group_files(find(paths), continuous=False)
+    captures = group_files(find_captures(paths), continuous=False)
     return [
         each for files in captures for each in pipeline.names(files, statistics or RunStatistics())
     ]
@@ -232,7 +232,7 @@ def test_weaker_evidence_than_the_ban_requires_is_only_recorded(tmp_path: Path) 
     text = CONFIG.replace("severity: high", "severity: high\n    min_confidence: confirmed")
     site = config.load(configured(tmp_path, text))
     path = capture(tmp_path / "q.pcap", query(DURING, SERVICE, TIKTOK))
-    incidents = pipeline.scan(find([path]), site, RunStatistics())
+    incidents = pipeline.scan(find_captures([path]), site, RunStatistics())
     assert incidents.alerts(site.geo, SENSOR) == []
     assert incidents.recorded == 1
 
@@ -289,7 +289,7 @@ def test_dropping_uninteresting_messages_changes_no_count(office: Config, tmp_pa
     path = capture(tmp_path / "w.pcap", wire)
     everything, filtered = RunStatistics(), RunStatistics()
     assert len(names(path, statistics=everything)) == 90
-    pipeline.scan(find([path]), office, filtered)
+    pipeline.scan(find_captures([path]), office, filtered)
     assert (
         filtered.observations
         == everything.observations

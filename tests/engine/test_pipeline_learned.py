@@ -12,7 +12,7 @@ from support.captures import pcap
 from support.office import CONFIG, FAR, FAR6, OURS, RESOLVER, capture, configured, hello, lookup
 
 from netwatch import config
-from netwatch.capture.files import find
+from netwatch.capture.files import find_captures
 from netwatch.config import Config
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.statistics import RunStatistics
@@ -53,7 +53,7 @@ def scan(tmp_path: Path) -> Scan:
     ) -> list[Alert]:
         office = loaded(tmp_path, learn)
         path = capture(tmp_path / "one.pcap", link.wire)
-        found = find([path])
+        found = find_captures([path])
         incidents = pipeline.scan(found, office, statistics or RunStatistics(), coverage=coverage)
         return incidents.alerts(office.geo, Sensor("test", "0"))
 
@@ -247,7 +247,7 @@ def test_learning_does_not_change_names_and_flows(link: Segment, tmp_path: Path)
     counted = []
     for learn in ("", "dhcp, mdns, arp"):
         statistics, coverage = RunStatistics(), Coverage()
-        pipeline.scan(find([path]), loaded(tmp_path, learn), statistics, coverage=coverage)
+        pipeline.scan(find_captures([path]), loaded(tmp_path, learn), statistics, coverage=coverage)
         counted.append(
             (statistics.observations, statistics.anomalies, coverage.report(1, {}).total)
         )
@@ -273,7 +273,7 @@ def cut(link: Segment, folder: Path) -> list[str]:
 def test_what_is_learned_is_valid_in_its_capture_only(
     link: Segment, tmp_path: Path, continuous: bool, device: str, workers: int
 ) -> None:
-    captures = list(group_files(find(cut(link, tmp_path)), continuous))
+    captures = list(group_files(find_captures(cut(link, tmp_path)), continuous))
     office = loaded(tmp_path)
     incidents = jobs.scan(captures, office, RunStatistics(), workers=workers)
     (alert,) = incidents.alerts(office.geo, Sensor("test", "0"))

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 
 from support.paths import SHARED
 
-from netwatch.capture.files import find
+from netwatch.capture.files import find_captures
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
 
@@ -67,7 +67,7 @@ class Capture:
 
     def read(self) -> None:
         """Read the capture as ``netwatch names`` does."""
-        for each in pipeline.names(find([str(CAPTURES / self.name)]), self.statistics):
+        for each in pipeline.names(find_captures([str(CAPTURES / self.name)]), self.statistics):
             self.told.setdefault(each.evidence, set()).add(spelled(each.name))
             self.ech = self.ech or bool(each.tls and each.tls.ech)
             if each.evidence == "dns-answer" and each.dns:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from netwatch.capture.files import find
+from netwatch.capture.files import find_captures
 from netwatch.config import Config
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.statistics import RunStatistics
@@ -22,7 +22,7 @@ def scan_alerts(
 ) -> list[Alert]:
     """The alerts of captures."""
     statistics = RunStatistics()
-    given = list(group_files(find([str(path) for path in paths]), continuous))
+    given = list(group_files(find_captures([str(path) for path in paths]), continuous))
     incidents = jobs.scan(given, config, statistics, workers=workers, keep_frames=keep_frames)
     assert statistics.unread == statistics.notes == []
     return incidents.alerts(None, SENSOR)

@@ -24,7 +24,7 @@ from typing import Any, Self
 import dpkt
 import pytest
 
-from netwatch.capture.files import find
+from netwatch.capture.files import find_captures
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.pipeline import names
 from netwatch.formats import jsonl
@@ -123,7 +123,8 @@ class Capture:
         self.path.write_bytes(self._data)
         statistics = RunStatistics()
         self.records = [
-            jsonl.observation_record(each) for each in names(find([str(self.path)]), statistics)
+            jsonl.observation_record(each)
+            for each in names(find_captures([str(self.path)]), statistics)
         ]
         self.anomalies = statistics.anomalies
         assert not statistics.unread

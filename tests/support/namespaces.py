@@ -23,7 +23,7 @@ _NUMBERS = itertools.count(1)
 
 def missing_requirements() -> str:
     """Why namespaces cannot be created here; empty where they can."""
-    effective = privileges.capabilities()
+    effective = privileges.effective_capabilities()
     if effective is None or effective & _CAPABILITIES != _CAPABILITIES:
         return "namespaces need Linux and root with all its capabilities"
     if shutil.which("ip") is None:
@@ -71,9 +71,9 @@ class Namespace:
 
     def wait_for_links(self, *names: str) -> None:
         """Wait until interfaces have a link; packets sent earlier would be lost."""
-        with self.entered(), interfaces.asked() as query_socket:
+        with self.entered(), interfaces.open_query_socket() as query_socket:
             wait_until(
-                lambda: all(interfaces.look(query_socket, name).running for name in names),
+                lambda: all(interfaces.query_state(query_socket, name).running for name in names),
                 interval=0.002,
             )
 

@@ -23,7 +23,7 @@ IsUninteresting = Callable[[int, Side, bytes], bool]
 class StreamParsers:
     """Parses the messages of all streams of one capture, by their kind.
 
-    `parsers` are those of single messages, `new_conversations` makes those of conversations, in
+    `parsers` parse single messages, `new_conversations` makes the parsers of conversations, in
     which messages build on each other (HTTP/2). In a conversation, and where the kind is in
     `persistent`, the next message starts where one ends. What could not be parsed is counted
     in `anomalies`.
