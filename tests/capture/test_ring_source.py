@@ -232,7 +232,11 @@ def test_of_blocks_that_wait_the_oldest_goes_first(net: Namespace) -> None:
     next(blocks)
     for n in (1, 0, 1, 0):
         sent(net, f"in{n}", ETHERNET.frame(udp(bytes(40))))()
-        wait_until(lambda n=n: source._rings[n].next_block_time() and (n or source._rings[1].next_block_time()))
+        wait_until(
+            lambda n=n: (
+                source._rings[n].next_block_time() and (n or source._rings[1].next_block_time())
+            )
+        )
     times = [block.records[TIME] for _, block in zip(range(4), blocks, strict=False)]
     assert times == sorted(times)
     blocks.close()
@@ -456,15 +460,15 @@ def test_down_and_up_again(own: Namespace, look_often: None) -> None:
     frame = ETHERNET.frame(udp(b"again"))
     sent(own, "in0", frame)()
     assert come(blocks) == [frame]
-    assert "out0: was set down" in source.notes
-    assert "out0: was set up" in source.notes
+    assert "out0: is down now" in source.notes
+    assert "out0: is up now" in source.notes
     blocks.close()
 
 
 def test_down_when_it_begins(own: Namespace, look_often: None) -> None:
     own.ip("link", "set", "out0", "down")
     source = opened(own)
-    assert source.notes == ["out0: is down, packets come when it is set up"]
+    assert source.notes == ["out0: is down, it will be captured when it is up"]
     assert source.events == {"interface-down": 1}
     own.ip("link", "set", "out0", "up")
     own.wait_for_links("in0", "out0")
@@ -493,7 +497,7 @@ def test_another_mtu(own: Namespace, look_often: None) -> None:
         own.ip("link", "set", name, "mtu", "9000")
     own.wait_for_links("in0", "out0")
     packets_until(source, "interface-mtu", blocks)
-    assert "out0: has an MTU of 9000 now, was 1500" in source.notes
+    assert "out0: its MTU changed from 1500 to 9000" in source.notes
     frame = ETHERNET.frame(udp(bytes(8900)))
     sent(own, "in0", frame)()
     assert come(blocks) == [frame]
@@ -513,8 +517,8 @@ def test_removed_and_made_anew(own: Namespace, look_often: None, shared: bool) -
         sent(own, "in0", frame)()
         assert come(blocks) == [frame]
     assert "promiscuity 1 " in own.ip("-d", "link", "show", "out0")
-    assert "out0: is gone, waits for it to come back" in source.notes
-    assert "out0: is back and captured again" in source.notes
+    assert "out0: was removed, waiting for it to return" in source.notes
+    assert "out0: has returned and is captured again" in source.notes
     blocks.close()
 
 
@@ -559,7 +563,7 @@ def test_back_as_what_is_not_read(
     own.pair("in0", "out0")
     packets_until(source, "interface-refused", blocks)
     assert source.notes[-1] == (
-        "out0: is back, and not captured: is of hardware type 1 now, which is not read"
+        "out0: has returned but cannot be captured: its new hardware type 1 is not supported"
     )
     assert [next(blocks).count for _ in range(3)] == [0, 0, 0]
     assert source.events["interface-refused"] == 1
@@ -577,7 +581,7 @@ def test_no_such_interface(name: str) -> None:
 
 def test_hardware_that_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(interfaces.LINK_TYPES, interfaces.LOOPBACK)
-    with pytest.raises(CaptureError, match=r"lo: is of hardware type 772 .* which is not read"):
+    with pytest.raises(CaptureError, match=r"lo: hardware type 772 .* is not supported"):
         RingSource(["lo"])
 
 
@@ -593,14 +597,14 @@ def test_no_rights() -> None:
 @pytest.mark.parametrize(
     ("names", "options", "told"),
     [
-        ([], {}, "no interface is named"),
-        (["lo", "lo"], {}, "lo: is named twice"),
-        (["lo"], {"block_size": 5000}, "a power of two from 4096 on"),
-        (["lo"], {"block_size": 2048}, "a power of two from 4096 on"),
+        ([], {}, "expected at least one interface"),
+        (["lo", "lo"], {}, "duplicate interface lo"),
+        (["lo"], {"block_size": 5000}, "a power of two of at least 4096"),
+        (["lo"], {"block_size": 2048}, "a power of two of at least 4096"),
         (["lo"], {"blocks": 1 << 16, "block_size": 1 << 40}, "half of the memory"),
-        (["lo"], {"blocks": 1}, "blocks: 1, expected 2 to 65536"),
-        (["lo"], {"timeout": 0}, "milliseconds of a block: 0, expected 1 to 1000"),
-        (["lo"], {"snaplen": 63}, "bytes of a packet: 63, expected 64 to 262144"),
+        (["lo"], {"blocks": 1}, "blocks: expected 2 to 65536, found 1"),
+        (["lo"], {"timeout": 0}, "until a block is passed on: expected 1 to 1000, found 0"),
+        (["lo"], {"snaplen": 63}, "bytes of a packet: expected 64 to 262144, found 63"),
     ],
 )
 def test_options_that_cannot_be(names: list[str], options: dict[str, int], told: str) -> None:

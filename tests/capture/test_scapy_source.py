@@ -189,7 +189,7 @@ def test_let_go_of_in_one_process_it_goes_on_in_another(net: Namespace) -> None:
 
 
 def test_what_cannot_be(net: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CaptureError, match="no interface is named"):
+    with pytest.raises(CaptureError, match="expected at least one interface"):
         ScapySource([])
     with pytest.raises(CaptureError, match="none0: no such interface"):
         opened(net, "none0")

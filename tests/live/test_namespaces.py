@@ -117,9 +117,9 @@ def test_an_interface_that_goes_down_and_up_is_logged(place: Namespace, tmp_path
     try:
         live.wait_for_log("started on in")
         place.ip("link", "set", "in", "down")
-        live.wait_for_log("in: was set down")
+        live.wait_for_log("in: is down now")
         place.ip("link", "set", "in", "up")
-        live.wait_for_log("in: was set up")
+        live.wait_for_log("in: is up now")
         replay(place, "vlan-mirror")
         live.wait_for_records(1)
         assert live.stop() == 0
@@ -140,15 +140,15 @@ def test_an_interface_that_is_removed_and_created_again_is_captured_again(
         replay(place, "vlan-mirror")
         live.wait_for_records(1)
         place.ip("link", "del", "in")
-        live.wait_for_log("in: is gone, waits for it to come back")
+        live.wait_for_log("in: was removed, waiting for it to return")
         place.pair("out", "in", mtu=9000)
-        live.wait_for_log("in: is back and captured again")
+        live.wait_for_log("in: has returned and is captured again")
         replay(place, "http-host")
         live.wait_for_records(2)
         assert live.stop() == 0
     finally:
         live.kill()
-    assert live.log().count("is gone") == live.log().count("captured again") == 1
+    assert live.log().count("was removed") == live.log().count("captured again") == 1
     assert "not captured" not in live.log()
 
 
@@ -168,7 +168,7 @@ def test_jumbo_frames_and_another_mtu(place: Namespace, tmp_path: Path) -> None:
         live.wait_for_log("started on in")
         for name in ("out", "in"):
             place.ip("link", "set", name, "mtu", "9000")
-        live.wait_for_log("in: has an MTU of 9000 now, was 1500")
+        live.wait_for_log("in: its MTU changed from 1500 to 9000")
         frame = long_request(9014)
         assert len(frame) == 9014
         sender = place.sender("out")
