@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from measure import ROOT
+from shared import ROOT
 
 BENCH = Path(__file__).parent
 MAKERS = ("flows", "population", "stock", "traffic", "wire")

@@ -13,7 +13,6 @@ import json
 import multiprocessing
 import resource
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -25,6 +24,7 @@ from typing import Any
 
 import page
 from run import machine
+from shared import free_port, is_listening, wait_until
 
 from netwatch.core.user_yaml import Fields, Problems, parse_yaml
 from netwatch.delivery import probe
@@ -75,9 +75,7 @@ def bulk(_: Path) -> Iterator[dict[str, Any]]:
 @contextlib.contextmanager
 def rsyslog(folder: Path) -> Iterator[dict[str, Any]]:
     """rsyslogd, as the keys of an output."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     config = folder / "rsyslog.conf"
     config.write_text(
         f'global(workDirectory="{folder}" maxMessageSize="64k")\nmodule(load="imtcp")\n'
@@ -86,10 +84,7 @@ def rsyslog(folder: Path) -> Iterator[dict[str, Any]]:
     )
     command = ["/usr/sbin/rsyslogd", "-n", "-f", str(config), "-i", str(folder / "pid")]
     process = subprocess.Popen(command)
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            break
-        time.sleep(0.01)
+    wait_until(lambda: is_listening(port), "rsyslogd listens")
     keys = {"type": "syslog", "host": f"127.0.0.1:{port}", "transport": "tcp", "format": "cef"}
     yield keys
     process.terminate()

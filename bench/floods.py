@@ -8,15 +8,10 @@ in a hello of one segment, in one of two with flood between them, in a QUIC hell
 
 import random
 import struct
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from measure import ROOT
-
-sys.path.insert(0, str(ROOT / "pcaps"))
-import handshakes
-import messages
+from shared import handshakes, messages
 
 BANNED = "www.tiktok.com"
 START = 1679299200 * 10**6

@@ -4,17 +4,12 @@ Every flow has `step`, which writes its next packet and says whether more come; 
 plays the flows chooses whose turn it is.
 """
 
-import sys
 from collections import deque
-from pathlib import Path
 from typing import Protocol
 
+from shared import handshakes, messages
 from stock import RESOLVER_FOUR, RESOLVER_SIX, Stock, cut
 from wire import ACK, EMPTY, FIN_ACK, OPTIONS, PSH_ACK, SYN, SYN_ACK, Writer, piece
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pcaps"))
-import handshakes
-import messages
 
 
 class Flow(Protocol):

@@ -20,8 +20,9 @@ from typing import Any
 import veth
 from compare import Settings, say
 from floods import FLOODS, Load, address
-from measure import ENVIRONMENT, ROOT, netwatch
+from measure import ENVIRONMENT, netwatch
 from peers import CONFIG
+from shared import ROOT
 
 MEMORY = 300
 """MB that a capture may take in all, with its Python and beside its ring."""
@@ -60,18 +61,18 @@ def run(load: Load, work: Path, pps: int | None = None) -> dict[str, Any]:
     else:
         with veth.pair() as place:
             with err.open("wb") as log:
-                live = place.start(netwatch("live", "-i", "in", *common), stderr=log)
-            veth.says(err, "started on in", live)
+                live = veth.start(place, netwatch("live", "-i", "in", *common), stderr=log)
+            veth.wait_for_log(err, "started on in", live)
             peak = Peak(live.pid)
             send = [sys.executable, str(ROOT / "bench" / "send.py"), "out", "--pps", str(pps)]
-            sender = place.start(send, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            sender = veth.start(place, send, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
             assert sender.stdin is not None
             for piece in load.capture():
                 sender.stdin.write(piece)
             sender.stdin.close()
             sender.wait()
             time.sleep(1.0)
-            status = veth.end(live)
+            status = veth.stop(live)
     seconds = time.monotonic() - started
     marks = {".".join(map(str, address(mark))) for mark in range(load.marks)}
     told = {json.loads(line)["device"]["ip"] for line in out.read_text().splitlines()}

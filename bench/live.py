@@ -24,13 +24,13 @@ from typing import Any
 
 import floods
 import hostile
-import messages
 import suricata
 import veth
 from captures import Traffic, capture
 from compare import Settings, say
 from measure import netwatch
 from peers import CONFIG
+from shared import Namespace, messages
 
 RATES = (25_000, 50_000, 100_000, 200_000, 300_000, None)
 """Packets a second; None is as fast as it goes."""
@@ -113,13 +113,13 @@ READERS = (
 
 def loss(settings: Settings) -> dict[str, Any]:
     """Each reader at each rate; raises `veth.MissingError`."""
-    veth.need("tcpreplay", "taskset", "tcpdump")
+    veth.require("tcpreplay", "taskset", "tcpdump")
     path, manifest = capture(Traffic("office", PACKETS), settings.work)
     rows = []
     for rate in RATES:
         for reader in READERS:
             try:
-                veth.need(reader.program)
+                veth.require(reader.program)
             except veth.MissingError as error:
                 say(f"left out, {error}")
                 continue
@@ -132,13 +132,13 @@ def _row(reader: Reader, rate: int | None, path: Path, work: Path) -> dict[str, 
     log = work / "reader.err"
     with veth.pair() as place:
         with log.open("wb") as err:
-            process = place.start([*on(1), *reader.command(work)], stdout=err, stderr=err)
-        veth.says(log, reader.ready, process)
+            process = veth.start(place, [*on(1), *reader.command(work)], stdout=err, stderr=err)
+        veth.wait_for_log(log, reader.ready, process)
         used = veth.cpu(process.pid)
         sent, pps = replay(place, path, rate, SECONDS)
         time.sleep(0.5)
         spent = veth.cpu(process.pid) - used
-        veth.end(process, reader.ending)
+        veth.stop(process, reader.ending)
     text = log.read_text(errors="replace")
     saw, lost = _count(reader.saw, text), _count(reader.lost, text)
     if reader.sees_all and not 0 <= sent - saw - (0 if "tcpdump" in reader.name else lost) <= 5:
@@ -153,7 +153,7 @@ def on(core: int) -> list[str]:
     return ["taskset", "-c", str(cores[core])] if len(cores) > 1 else []
 
 
-def replay(place: veth.Place, path: Path, rate: int | None, seconds: float) -> tuple[int, float]:
+def replay(place: Namespace, path: Path, rate: int | None, seconds: float) -> tuple[int, float]:
     """Replay a capture at a rate for so long; how many packets went out, and how many a
     second that were."""
     speed = ["--topspeed"] if rate is None else [f"--pps={rate}"]
@@ -179,7 +179,7 @@ def _count(pattern: str, text: str) -> int:
 def latency(settings: Settings) -> dict[str, Any]:
     """From the moment when a lookup is sent to the moment when its alert can be read from a
     pipe, with office traffic all the time; raises `veth.MissingError`."""
-    veth.need("tcpreplay", "taskset")
+    veth.require("tcpreplay", "taskset")
     path, _ = capture(Traffic("office", PACKETS), settings.work)
     log = settings.work / "latency.err"
     heard: dict[str, float] = {}
@@ -187,8 +187,8 @@ def latency(settings: Settings) -> dict[str, Any]:
         with log.open("wb") as err:
             config = str(hostile.configured(settings.work))
             command = netwatch("live", "-i", "in", "-c", config, "--format", "jsonl")
-            live = place.start(command, stdout=subprocess.PIPE, stderr=err)
-        veth.says(log, "started on in", live)
+            live = veth.start(place, command, stdout=subprocess.PIPE, stderr=err)
+        veth.wait_for_log(log, "started on in", live)
         reading = threading.Thread(target=_listen, args=(live, heard))
         reading.start()
         traffic: list[tuple[int, float]] = []
@@ -198,7 +198,7 @@ def latency(settings: Settings) -> dict[str, Any]:
         time.sleep(1.0)
         sent = dict(_marks(place))
         replaying.join()
-        veth.end(live)
+        veth.stop(live)
         reading.join()
     waits = sorted(heard[ip] - at for ip, at in sent.items() if ip in heard)
     lost = _count(r"^lost +packets ([\d,]+)", log.read_text())
@@ -221,7 +221,7 @@ def _listen(live: "subprocess.Popen[bytes]", heard: dict[str, float]) -> None:
         heard.setdefault(record["device"]["ip"], now)
 
 
-def _marks(place: veth.Place) -> Iterator[tuple[str, float]]:
+def _marks(place: Namespace) -> Iterator[tuple[str, float]]:
     """Send the lookups, evenly; each device with the moment when it was about to go out."""
     with place.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
         out.bind(("out", 0))

@@ -13,9 +13,9 @@ import hostile
 import live
 from compare import BASE
 from goals import Results
-from measure import ROOT
+from shared import PERFORMANCE_PAGE
 
-PAGE = ROOT / "docs" / "performance.md"
+PAGE = PERFORMANCE_PAGE
 
 
 def write(results: Results, machine: dict[str, str]) -> list[str]:

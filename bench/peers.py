@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import suricata
-from measure import ROOT, lines, netwatch
+from measure import lines, netwatch
+from shared import ROOT
 
 CONFIG = ROOT / "pcaps" / "netwatch.yaml"
 """The configuration by which netwatch judges: all shipped signatures, TikTok banned."""

@@ -28,8 +28,8 @@ import live
 import page
 import veth
 from compare import Settings, say
-from measure import ROOT
 from peers import PEERS
+from shared import ROOT
 
 SECTIONS: dict[str, tuple[Callable[[Settings], dict[str, Any]], Callable[[dict[str, Any]], str]]]
 SECTIONS = {

@@ -8,6 +8,7 @@ in the work folder. It needs root. Status 1 where something does not hold.
 """
 
 import argparse
+import contextlib
 import json
 import signal
 import statistics
@@ -22,8 +23,9 @@ from typing import Any
 
 import veth
 from compare import say
-from measure import ROOT, netwatch
+from measure import netwatch
 from peers import CONFIG
+from shared import ROOT, Namespace, TimedOutError, wait_until
 
 RELOADS = 20
 EVERY = 10.0
@@ -53,7 +55,7 @@ class Sample:
 class Soak:
     """One soak in `work` for so many seconds."""
 
-    def __init__(self, place: veth.Place, work: Path, seconds: float, pps: int) -> None:
+    def __init__(self, place: Namespace, work: Path, seconds: float, pps: int) -> None:
         self._place = place
         self._work = work
         self._seconds = seconds
@@ -86,7 +88,7 @@ class Soak:
         finally:
             sender.terminate()
             sender.wait()
-            status = veth.end(live)
+            status = veth.stop(live)
         return self._judge(status)
 
     def _answered(self) -> int:
@@ -131,8 +133,8 @@ class Soak:
             *where,
         )
         with log.open("wb") as err:
-            live = self._place.start(netwatch("live", *map(str, options)), stderr=err)
-        veth.says(log, "started on in", live)
+            live = veth.start(self._place, netwatch("live", *map(str, options)), stderr=err)
+        veth.wait_for_log(log, "started on in", live)
         return live
 
     def _traffic(self) -> subprocess.Popen[bytes]:
@@ -144,7 +146,7 @@ class Soak:
         )
         send = [sys.executable, str(here / "send.py"), "out", "--pps", str(self._pps)]
         with (self._work / "send.err").open("wb") as err:
-            sender = self._place.start(send, stdin=made.stdout, stderr=err)
+            sender = veth.start(self._place, send, stdin=made.stdout, stderr=err)
         assert made.stdout is not None
         made.stdout.close()
         return sender
@@ -159,11 +161,16 @@ class Soak:
 
     def _crash(self, live: subprocess.Popen[bytes]) -> None:
         """Kill the keeper; the worker has to end by itself."""
-        workers = veth.family(live.pid)[1:]
+        workers = veth.process_tree(live.pid)[1:]
         live.kill()
         live.wait()
-        time.sleep(2.0)
-        self.found["left behind"] = sum(Path(f"/proc/{each}/exe").exists() for each in workers)
+
+        def alive() -> int:
+            return sum(Path(f"/proc/{each}/exe").exists() for each in workers)
+
+        with contextlib.suppress(TimedOutError):
+            wait_until(lambda: not alive(), timeout=5.0)
+        self.found["left behind"] = alive()
         opened = {}
         for record in self._records(1):
             opened[record["id"]] = record
@@ -249,7 +256,7 @@ def main() -> int:
     work = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     try:
-        veth.need()
+        veth.require()
     except veth.MissingError as error:
         say(f"soak: {error}")
         return 1

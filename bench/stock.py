@@ -7,16 +7,11 @@ where the capture ends in between.
 """
 
 import random
-import sys
 from collections import Counter
-from pathlib import Path
 
 from population import Population, Site
+from shared import handshakes, messages
 from wire import Piece, Way, piece
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pcaps"))
-import handshakes
-import messages
 
 MSS = 1460
 GATEWAY_MAC = bytes.fromhex("02005e002001")

@@ -1,43 +1,37 @@
 """The measurements: costs of a process, medians and ratios, goals, and the page that tells them."""
 
-import importlib
 import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import compare
+import goals
+import growth
+import measure
+import page
+import peers
 import pytest
-from support.paths import ROOT
+import veth
+from support.paths import BENCH, ROOT
 
 from netwatch.config import load
 
-BENCH = ROOT / "bench"
-Bench = Callable[[str], ModuleType]
 
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A module of the benchmark by its name."""
-    monkeypatch.syspath_prepend(str(BENCH))
-    return importlib.import_module
-
-
-def peer(bench: Bench, script: str, share: float = 1.0) -> Any:
+def peer(script: str, share: float = 1.0) -> Any:
     command = [sys.executable, "-c", script]
-    return bench("peers").Peer(
-        "some one", "sh", "-", "", lambda job: command, bench("peers").printed, "reads", share=share
+    return peers.Peer(
+        "some one", "sh", "-", "", lambda job: command, peers.printed, "reads", share=share
     )
 
 
-def test_row_subtracts_the_start_and_scales_a_share(bench: Bench) -> None:
-    compare, run = bench("compare"), bench("measure").Run
+def test_row_subtracts_the_start_and_scales_a_share() -> None:
+    run = measure.Run
     runs = [run(cpu, 1.0, 5_000_000, 0, 7) for cpu in (1.2, 1.1, 9.0)]
     empty = [run(0.2, 0.5, 1, 0, 0)] * 3
-    entry = compare.row(peer(bench, "", 0.1), runs, empty, 7)
+    entry = compare.row(peer("", 0.1), runs, empty, 7)
     assert entry["beyond"] == pytest.approx(10.0)
     assert entry["cpu"] == pytest.approx(10.2)
     assert entry["wall"] == pytest.approx(5.5)
@@ -46,39 +40,38 @@ def test_row_subtracts_the_start_and_scales_a_share(bench: Bench) -> None:
     assert "some one           10.20         10.00     5.50        5    5.10" in text
 
 
-def test_a_peer_that_fails_or_tells_too_little_is_told(bench: Bench, tmp_path: Path) -> None:
-    compare, job = bench("compare"), bench("peers").Job(tmp_path / "none", 1, tmp_path)
+def test_a_peer_that_fails_or_tells_too_little_is_told(tmp_path: Path) -> None:
+    job = peers.Job(tmp_path / "none", 1, tmp_path)
     script = "import sys; print('no such thing', file=sys.stderr); sys.exit(3)"
-    result = compare.run(peer(bench, script), job, 60)
+    result = compare.run(peer(script), job, 60)
     assert (result.status, result.told, result.error) == (3, None, "no such thing")
     assert result.rss > 1_000_000
-    row = compare.row(peer(bench, script), [result], [], None)
+    row = compare.row(peer(script), [result], [], None)
     assert "failed: no such thing" in compare.table([row])
-    two = compare.run(peer(bench, "print(1); print(2)"), job, 60)
+    two = compare.run(peer("print(1); print(2)"), job, 60)
     assert (two.status, two.told) == (0, 2)
-    assert compare.row(peer(bench, ""), [two], [two], 3)["failed"] == "told 2 of 3"
-    assert "failed" not in compare.row(peer(bench, ""), [two], [two], 2)
+    assert compare.row(peer(""), [two], [two], 3)["failed"] == "told 2 of 3"
+    assert "failed" not in compare.row(peer(""), [two], [two], 2)
 
 
-def test_a_command_is_fed_and_ended_in_time(bench: Bench, tmp_path: Path) -> None:
-    measure, output = bench("measure").measure, tmp_path / "some.out"
+def test_a_command_is_fed_and_ended_in_time(tmp_path: Path) -> None:
+    output = tmp_path / "some.out"
     copy = [sys.executable, "-c", "import sys; sys.stdout.write(sys.stdin.read())"]
     feed = [
         sys.executable,
         "-c",
         "import sys; print('one'); print('two'); print(3, file=sys.stderr)",
     ]
-    assert measure(copy, output, 60, feed=feed).told == 2
+    assert measure.measure(copy, output, 60, feed=feed).told == 2
     assert output.with_suffix(".fed").read_text() == "3\n"
-    assert measure(copy, output, 60).told == 0
+    assert measure.measure(copy, output, 60).told == 0
     broken = [sys.executable, "-c", "import sys; print('one'); sys.exit(4)"]
-    assert measure(copy, output, 60, feed=broken).error == "what it was fed broke off"
+    assert measure.measure(copy, output, 60, feed=broken).error == "what it was fed broke off"
     endless = [sys.executable, "-c", "import time; time.sleep(600)"]
-    assert measure(endless, output, 0.1).status == -signal.SIGKILL
+    assert measure.measure(endless, output, 0.1).status == -signal.SIGKILL
 
 
-def test_interpreter_is_smaller_than_netwatch(bench: Bench, tmp_path: Path) -> None:
-    measure = bench("measure")
+def test_interpreter_is_smaller_than_netwatch(tmp_path: Path) -> None:
     there = measure.measure(
         measure.netwatch("names", "-q", str(ROOT / "pcaps")), tmp_path / "o", 60
     )
@@ -120,8 +113,7 @@ CPU |= {"suricata eve": 9.0, "nfstream": 15.0, "tshark": 40.0}
 MACHINE = {"processor": "some", "cpus": "2", "system": "Linux 6.1", "python": "3.11"}
 
 
-def test_goals_hold_or_do_not(bench: Bench) -> None:
-    goals = bench("goals")
+def test_goals_hold_or_do_not() -> None:
     found = {goal.work: goal for goal in goals.goals(results(CPU))}
     holds = {work: goal.holds for work, goal in found.items()}
     assert holds == {
@@ -149,25 +141,24 @@ def test_goals_hold_or_do_not(bench: Bench) -> None:
     assert [line.split()[-1] for line in text.splitlines()[1:4]] == ["holds", "measured", "hold"]
 
 
-def test_goals_that_were_not_measured(bench: Bench) -> None:
-    found = bench("goals").goals({})
+def test_goals_that_were_not_measured() -> None:
+    found = goals.goals({})
     assert len(found) == 17
     assert {goal.holds for goal in found} == {None}
 
 
-def test_memory_that_grows_and_alerts_that_differ_do_not_hold(bench: Bench) -> None:
+def test_memory_that_grows_and_alerts_that_differ_do_not_hold() -> None:
     some = results(CPU)
     for row in some["memory"]["rows"]:
         row["rss"] += row["octets"] / 10
     some["jobs"]["same"] = False
-    found = {goal.work: goal for goal in bench("goals").goals(some)}
+    found = {goal.work: goal for goal in goals.goals(some)}
     flat = found["scan, peak at 1 GB / at a quarter or less"]
     assert (flat.measured, flat.holds) == (pytest.approx(160 / 70), False)
     assert not found["two captures, same alerts, wall s with --jobs 1 / 2"].holds
 
 
-def test_page_keeps_its_text_and_takes_what_was_measured(bench: Bench, tmp_path: Path) -> None:
-    page = bench("page")
+def test_page_keeps_its_text_and_takes_what_was_measured(tmp_path: Path) -> None:
     text = "# Some\n\n<!-- one -->\nold\n<!-- /one -->\nkept\n<!-- two -->\n<!-- /two -->\n"
     filled = page.fill(text, {"one": "new"})
     assert filled == text.replace("old", "new")
@@ -189,7 +180,7 @@ def live_results() -> dict[str, Any]:
     }
 
 
-def test_loss_counts_where_tcpdump_has_none(bench: Bench) -> None:
+def test_loss_counts_where_tcpdump_has_none() -> None:
     def row(reader: str, rate: int | None, lost: int) -> dict[str, Any]:
         return {"reader": reader, "rate": rate, "lost": lost}
 
@@ -201,30 +192,29 @@ def test_loss_counts_where_tcpdump_has_none(bench: Bench) -> None:
         row("netwatch live", None, 99),
         row("suricata --af-packet", 100, 50),
     ]
-    goals = bench("goals").goals({"loss": {"rows": rows}, "latency": {"p99": 0.3}})
-    told = {goal.work: (goal.measured, goal.holds) for goal in goals if goal.measured is not None}
+    measured = goals.goals({"loss": {"rows": rows}, "latency": {"p99": 0.3}})
+    told = {
+        goal.work: (goal.measured, goal.holds) for goal in measured if goal.measured is not None
+    }
     assert told == {
         "packets dropped at rates at which tcpdump drops none": (7, False),
         "from a packet to its alert, 99 % at 100,000 packets/s": (0.3, False),
     }
 
 
-def test_a_measurement_that_takes_root_is_left_out_without(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+def test_a_measurement_without_its_requirements_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    veth = bench("veth")
-    monkeypatch.setattr(veth.os, "geteuid", lambda: 1000)
-    with pytest.raises(veth.MissingError, match="take root"):
-        veth.need()
-    monkeypatch.setattr(veth.os, "geteuid", lambda: 0)
-    with pytest.raises(veth.MissingError, match="not installed:"):
-        veth.need("no-such-program")
+    monkeypatch.setattr(veth, "missing_requirements", lambda: "namespaces need root")
+    with pytest.raises(veth.MissingError, match="need root"):
+        veth.require()
+    monkeypatch.setattr(veth, "missing_requirements", lambda: "")
+    with pytest.raises(veth.MissingError, match="not installed: no-such-program"):
+        veth.require("ip", "no-such-program")
 
 
-def test_every_part_has_its_place(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page, copy = bench("page"), tmp_path / "performance.md"
+def test_every_part_has_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "performance.md"
     copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(page, "PAGE", copy)
     some = results(CPU) | live_results()
@@ -244,8 +234,8 @@ def test_every_part_has_its_place(
     assert copy.read_text(encoding="utf-8") == told
 
 
-def test_signatures_have_so_many_domains(bench: Bench, tmp_path: Path) -> None:
-    config = bench("growth").signatures(1500, tmp_path)
+def test_signatures_have_so_many_domains(tmp_path: Path) -> None:
+    config = growth.signatures(1500, tmp_path)
     loaded = load(config)
     assert len(loaded.catalog.signatures) == 3
     rules = [rule for signature in loaded.catalog.signatures.values() for rule in signature.rules]
@@ -254,9 +244,8 @@ def test_signatures_have_so_many_domains(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_step_is_measured_and_its_capture_removed(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    growth, compare = bench("growth"), bench("compare")
     monkeypatch.setattr(growth, "FLOWS", (100,))
     monkeypatch.setattr(growth, "NAMES", ())
     monkeypatch.setattr(growth, "DOMAINS", (10,))

@@ -1,7 +1,6 @@
 """The generated traffic is what its manifest says."""
 
 import hashlib
-import importlib
 import io
 import json
 import subprocess
@@ -10,11 +9,12 @@ from collections import Counter
 from pathlib import Path
 
 import dpkt
+import flows
 import pytest
+import stock
+import wire
 from scapy.layers.dns import DNS
-from support.paths import ROOT
-
-BENCH = ROOT / "bench"
+from support.paths import BENCH
 
 
 def traffic(tmp_path: Path, *options: str) -> tuple[Path, dict[str, object]]:
@@ -128,14 +128,12 @@ def test_office_hellos_are_those_of_the_manifest(tmp_path: Path) -> None:
     assert dict(hosts) == manifest["names"]["http-host"]
 
 
-def test_a_hello_counts_when_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCH))
-    flows, stock, wire = map(importlib.import_module, ("flows", "stock", "wire"))
-    shared = stock.Stock(1, None, clients=10)
+def test_a_hello_counts_when_it_is_whole() -> None:
+    common = stock.Stock(1, None, clients=10)
     seen = set()
     for _ in range(20):
-        writer, flow = wire.Writer(io.BytesIO()), flows.Stream(shared, 4, http=False)
-        names = shared.ledger.names.setdefault("tls-sni", Counter())
+        writer, flow = wire.Writer(io.BytesIO()), flows.Stream(common, 4, http=False)
+        names = common.ledger.names.setdefault("tls-sni", Counter())
         before, two = names.total(), flow.parts == 2
         expected = [None] * 3 + [("tls-sni", flow.site.name)] * two + [None]
         told = []

@@ -22,6 +22,7 @@ from sigma.collection import SigmaCollection
 from sigma.processing.pipeline import ProcessingPipeline
 from support.made_records import FULL_ALERT, HOSTILE
 from support.paths import ROOT
+from support.ports import free_port, is_listening
 from support.siem import read_cef, unescaped, whole
 from support.waiting import wait_until
 
@@ -76,17 +77,6 @@ def program(name: str) -> tuple[list[str], dict[str, str]]:
     pytest.skip(f"{name} is not installed")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def reached(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.mark.parametrize("name", ["rsyslog", "syslog-ng"])
 def test_syslog_daemons_store_alerts_as_they_were_sent(name: str, tmp_path: Path) -> None:
     command, environment = program("rsyslogd" if name == "rsyslog" else name)
@@ -112,7 +102,7 @@ def test_syslog_daemons_store_alerts_as_they_were_sent(name: str, tmp_path: Path
     lines = [RENDERERS["jsonl"](jsonl.alert_record(alert)) for alert in alerts]
     daemon = subprocess.Popen([*command, *run], env=environment, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: reached(port), "the daemon listens")
+        wait_until(lambda: is_listening(port), "the daemon listens")
         with socket.create_connection(("127.0.0.1", port)) as connection:
             for line in lines:
                 message = f"<131>1 2026-01-01T00:00:00Z sensor netwatch - alert - {line}".encode()

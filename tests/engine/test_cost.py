@@ -5,21 +5,19 @@ the machine. A limit is half a call above what there was when it was set: it is 
 down with what it holds, and to go up only for a reason.
 """
 
-import importlib
 import random
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import handshakes
 import messages
 import pytest
+import wire
 from support.cost import Cost, cost
 from support.office import configured
-from support.paths import BENCH
 
 from netwatch.cli import main as netwatch
 from netwatch.dissect.loop.loop import COMPILED
@@ -55,35 +53,28 @@ def test_what_is_counted() -> None:
 # captures
 
 
-@pytest.fixture(scope="module")
-def wire() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCH))
-        yield importlib.import_module("wire")
-
-
 class Capture:
     """Packets of one client, as a pcap."""
 
-    def __init__(self, wire: ModuleType, path: Path) -> None:
-        self.wire, self.path, self.time = wire, path, START
+    def __init__(self, path: Path) -> None:
+        self.path, self.time = path, START
         self.file = path.open("wb")
         self.writer = wire.Writer(self.file)
 
     def ways(self, far: bytes, sport: int, dport: int, protocol: int) -> tuple[Any, Any]:
         """Out and back."""
-        out = self.wire.Way(GATEWAY + MAC, None, CLIENT, far, (sport, dport), protocol, 1000)
-        back = self.wire.Way(MAC + GATEWAY, None, far, CLIENT, (dport, sport), protocol, 5000)
+        out = wire.Way(GATEWAY + MAC, None, CLIENT, far, (sport, dport), protocol, 1000)
+        back = wire.Way(MAC + GATEWAY, None, far, CLIENT, (dport, sport), protocol, 5000)
         return out, back
 
     def udp(self, way: Any, payload: bytes) -> None:
         self.time += 100
-        self.writer.udp(way, self.time, self.wire.piece(payload))
+        self.writer.udp(way, self.time, wire.piece(payload))
 
     def tcp(self, way: Any, payload: bytes, flags: int = 0x5018) -> None:
         self.time += 100
-        self.writer.tcp(way, self.time, flags, self.wire.piece(payload), way.seq, 1)
-        way.seq += 1 if flags == self.wire.SYN else len(payload)
+        self.writer.tcp(way, self.time, flags, wire.piece(payload), way.seq, 1)
+        way.seq += 1 if flags == wire.SYN else len(payload)
 
     def close(self) -> str:
         self.writer.flush()
@@ -126,7 +117,7 @@ def hellos(capture: Capture, number: int, names: str, *, cut: bool = False) -> N
     hello = handshakes.records(handshakes.client_hello(names.format(0), rng, post_quantum=cut))
     for at in range(number):
         out, _ = capture.ways(FAR, 1024 + at, 443, 6)
-        capture.tcp(out, capture.wire.SYN_OPTIONS, capture.wire.SYN)
+        capture.tcp(out, wire.SYN_OPTIONS, wire.SYN)
         payload = hello.replace(*renamed(at))
         for part in (payload[:1400], payload[1400:]) if cut else (payload,):
             capture.tcp(out, part)
@@ -145,7 +136,7 @@ def requests(capture: Capture, number: int) -> None:
     """HTTP requests, each in a connection of its own."""
     for at in range(number):
         out, _ = capture.ways(FAR, 1024 + at, 80, 6)
-        capture.tcp(out, capture.wire.SYN_OPTIONS, capture.wire.SYN)
+        capture.tcp(out, wire.SYN_OPTIONS, wire.SYN)
         capture.tcp(out, f"GET / HTTP/1.1\r\nHost: {OTHER.format(at)}\r\n\r\n".encode())
 
 
@@ -171,9 +162,7 @@ KINDS: dict[str, tuple[Fill, int, int]] = {
 """Packets; how many more of them are counted, and how many names each shows."""
 
 
-def more(
-    command: str, kind: str, wire: ModuleType, folder: Path, patch: pytest.MonkeyPatch
-) -> Cost:
+def more(command: str, kind: str, folder: Path, patch: pytest.MonkeyPatch) -> Cost:
     """What a packet, a message or a flow with a hello costs."""
     # The places of flows and names in their tables, else by chance.
     patch.setattr("netwatch.engine.observe.secrets.randbits", lambda bits: 1)
@@ -184,7 +173,7 @@ def more(
     costs = []
     # The first time there are imports in it.
     for times in (1, 1, 2):
-        capture = Capture(wire, folder / "some.pcap")
+        capture = Capture(folder / "some.pcap")
         fill(capture, times * number)
         path = capture.close()
         costs.append(cost(lambda: netwatch([command, path, *options])))  # noqa: B023
@@ -220,12 +209,11 @@ def test_no_call_more(
     command: str,
     kind: str,
     limit: Cost,
-    wire: ModuleType,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    found = more(command, kind, wire, tmp_path, monkeypatch)
+    found = more(command, kind, tmp_path, monkeypatch)
     assert found.calls <= limit.calls, found
     assert found.lines <= limit.lines, found
     # The last of three readings, of twice as many: nothing was spared by not being read.

@@ -1,14 +1,12 @@
 """Floods: memory stays bounded, evictions are counted, and every banned name is reported
 nevertheless. Longer floods are in bench/hostile.py."""
 
-import importlib
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
+import floods
+import hostile
 import pytest
 from support.namespaces import needs_namespaces
-from support.paths import ROOT
 
 FLOODS = (
     "syn",
@@ -21,17 +19,8 @@ FLOODS = (
 )
 
 
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    return importlib.import_module
-
-
 @pytest.mark.parametrize("kind", FLOODS)
-def test_a_flood_hides_no_banned_name(
-    kind: str, bench: Callable[[str], ModuleType], tmp_path: Path
-) -> None:
-    hostile, floods = bench("hostile"), bench("floods")
+def test_a_flood_hides_no_banned_name(kind: str, tmp_path: Path) -> None:
     assert set(floods.FLOODS) == set(FLOODS)
     found = hostile.run(floods.Load(kind, floods.FLOODS[kind].short, marks=40), tmp_path)
     assert found["peak"] > 20_000_000
@@ -40,18 +29,15 @@ def test_a_flood_hides_no_banned_name(
 
 @needs_namespaces
 @pytest.mark.parametrize("kind", ["half-open", "fragments", "initials"])
-def test_a_flood_on_an_interface_hides_no_banned_name(
-    kind: str, bench: Callable[[str], ModuleType], tmp_path: Path
-) -> None:
-    hostile, floods = bench("hostile"), bench("floods")
+def test_a_flood_on_an_interface_hides_no_banned_name(kind: str, tmp_path: Path) -> None:
     found = hostile.run(floods.Load(kind, 10_000, marks=40), tmp_path, pps=2_000)
     assert hostile.wrong(found) == []
     assert "capture-dropped" not in found["counters"]
 
 
-def test_failed_expectations_are_listed(bench: Callable[[str], ModuleType]) -> None:
+def test_failed_expectations_are_listed() -> None:
     bad = {"kind": "syn", "status": 1, "missed": 2, "peak": 10**9, "counters": {}}
-    assert bench("hostile").wrong(bad) == [
+    assert hostile.wrong(bad) == [
         "syn: status 1",
         "syn: 2 banned names were missed",
         "syn: 1000 MB",

@@ -5,8 +5,8 @@ import json
 import pytest
 from support.faulty_proxy import Proxy
 from support.made_alerts import output, record, records
+from support.ports import free_port
 from support.receiver_harness_bus import Kafka, Nats, SaslTansu, Tansu
-from support.receivers import free_port
 from support.waiting import wait_until
 
 from netwatch.delivery.outbox import deduplication_key

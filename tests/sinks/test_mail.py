@@ -4,7 +4,8 @@ import email.policy
 import pytest
 from aiosmtpd.smtp import AuthResult
 from support.made_alerts import HOSTILE, output, record, records
-from support.receivers import Smtp, free_port
+from support.ports import free_port
+from support.receivers import Smtp
 from support.waiting import wait_until
 
 from netwatch.delivery import dead_letters

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.paths import ROOT
-from support.receivers import Listener, free_port
+from support.ports import free_port
+from support.receivers import Listener
 
 from netwatch.cli import main
 from netwatch.sinks.secrets import Secret, redact

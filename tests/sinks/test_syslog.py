@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.made_alerts import HOSTILE, as_decoded, output, record, records
-from support.receivers import free_port
+from support.ports import free_port
 from support.waiting import wait_until
 
 from netwatch.formats.registry import FORMATS, RENDERERS

@@ -9,7 +9,7 @@ import ssl
 import pytest
 from support.faulty_proxy import reset
 from support.made_alerts import output
-from support.receivers import free_port
+from support.ports import free_port
 
 from netwatch.delivery import probe
 from netwatch.sinks.tls import TlsOptions, describe_error

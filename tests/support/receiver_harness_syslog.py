@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from support.made_deliveries import Certificates
-from support.receivers import Process, free_port, is_listening, require_programs
+from support.ports import free_port, is_listening
+from support.receivers import Process, require_programs
 
 
 class Syslog(ABC):

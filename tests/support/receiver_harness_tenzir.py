@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from support.made_deliveries import Certificates
-from support.receivers import RECEIVERS, Process, free_port, is_listening
+from support.ports import free_port, is_listening
+from support.receivers import RECEIVERS, Process
 
 PROGRAM = RECEIVERS / "bin" / "tenzir"
 

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -27,22 +26,6 @@ from netwatch.sinks.tls import TlsSocket
 
 RECEIVERS = Path(os.environ.get("RECEIVERS", "/opt/netwatch-receivers"))
 """The environment that `make receivers` creates."""
-
-
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    """A port on which nothing listens now. It is below the ephemeral ports of clients, so that it
-    is still free when it is used."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
-def is_listening(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
 
 
 def require_programs(*commands: str) -> None:
