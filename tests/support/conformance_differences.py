@@ -9,8 +9,8 @@ from collections.abc import Mapping
 Differences = Mapping[tuple[str, str], tuple[int, str]]
 
 MDNS = (
-    "Answers of multicast DNS that nobody asked for tell what a device is called, not what it "
-    "looked up; only queries are told."
+    "Answers of multicast DNS that nobody asked for say what a device is called, not what it "
+    "looked up; only queries are reported."
 )
 GLUE = (
     "Addresses of name servers in the additional section. Only records that lead from the name "
@@ -18,7 +18,7 @@ GLUE = (
 )
 SSDP = (
     "SSDP: a search for devices of the own network, in datagrams like HTTP to a multicast "
-    "address; no host is asked for."
+    "address; no host is requested."
 )
 INVERSE = (
     "Inverse queries (RFC 1035 section 6.4, obsoleted by RFC 3425) ask with an address, here in "
@@ -49,12 +49,12 @@ LEFT: Differences = {
     ("ndpi__anyconnect-vpn.pcap", "http_host"): (1, SSDP),
     ("ndpi__dns_ambiguous_names.pcap", "dns_qry"): (
         1,
-        "nDPI writes the label `*` as `_`. It is told as it is asked.",
+        "nDPI writes the label `*` as `_`. netwatch reports it as it was asked.",
     ),
     ("ndpi__fuzz-2006-09-29-28586.pcap", "http_host"): (
         2,
-        "A fuzzed Host with a zero byte in it. It is told whole, the byte as `\\000`; others stop "
-        "there, and nDPI's test data has the name from before the fuzzing.",
+        "A fuzzed Host with a zero byte in it. netwatch reports it completely, the byte as "
+        "`\\000`; others stop there, and nDPI's test data has the name from before the fuzzing.",
     ),
     ("ndpi__gnutella.pcap", "http_host"): (2, SSDP),
     ("ndpi__rdp2.pcap", "sni_dtls"): (1, RDP),
