@@ -51,7 +51,7 @@ def test_no_packets_is_no_mistake(made):
 
 @pytest.mark.parametrize("version", [(2, 2), (2, 5), (1, 4), (543, 0)])
 def test_other_versions_are_refused(made, version):
-    with pytest.raises(CaptureError, match=rf"version {version[0]}\.{version[1]}, 2.4 is read"):
+    with pytest.raises(CaptureError, match=rf"version 2.4, found {version[0]}\.{version[1]}"):
         read(made(pcap(version=version)))
 
 
@@ -84,7 +84,7 @@ def test_absurd_length_ends_the_file(made, length):
     bad = struct.pack("<IIII", SECOND, 0, length, length) + bytes(1000)
     rows, (note,) = read(made(data + bad))
     assert len(rows) == 2
-    assert note.startswith(f"packet 3 at byte {len(data)}: a length of {length} bytes")
+    assert note.startswith(f"packet 3 at byte {len(data)}: the length {length} is not plausible")
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,7 @@ def test_simple_packets(made, order, snaplen, wire, captured):
         made(section(order), interface(order, snaplen=snaplen), simple(data, wire, order))
     )
     assert [(row.data, row.time, row.wire) for row in rows] == [(data[:captured], 0, wire)]
-    assert (
-        note == "packets without a time stamp count as of 1970-01-01 (1 of them, from packet 1 on)"
-    )
+    assert note == "packets without a time stamp are dated 1970-01-01 (1 of them, from packet 1 on)"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +227,7 @@ def test_a_large_unknown_block_cut_or_wrong(made):
         rows, (note,) = read(made(start, big[:cut]))
         assert len(rows) == 1
         assert f"block at byte {len(start)} " in note
-        assert "ends inside this block" in note
+        assert "ends within this block" in note
     rows, (note,) = read(made(start, block(0xABC, bytes(3 * BUFFER_SIZE), second=20)))
     assert f"block at byte {len(start)} " in note
     assert "two lengths differ (the second is 20)" in note
@@ -252,14 +250,14 @@ def test_lengths_that_cannot_be_end_the_file(made, length, kind):
     start = section() + interface() + enhanced(b"a", TICKS)
     rows, (note,) = read(made(start, struct.pack("<II", kind, length) + bytes(100)))
     assert len(rows) == 1
-    assert f"a length of {length} bytes is not plausible" in note
+    assert f"the length {length} is not plausible" in note
 
 
 def test_captured_length_that_cannot_be(made):
     body = struct.pack("<IIIII", 0, 0, 0, 262145, 0) + bytes(262148)
     rows, (note,) = read(made(section(), interface(), block(6, body)))
     assert rows == []
-    assert "a length of 262145 bytes is not plausible" in note
+    assert "the length 262145 is not plausible" in note
     rows, notes = read(made(section(), interface(snaplen=262145), block(6, body)))
     assert ([len(row.data) for row in rows], notes) == ([262145], [])
 
@@ -280,8 +278,8 @@ def test_packets_that_cannot_be_placed_are_left_out_but_numbered(made):
     )
     assert [(row.number, row.data) for row in rows] == [(2, b"a"), (6, b"b")]
     assert notes == [
-        "packets that name no interface are left out (3 of them, from packet 1 on)",
-        "packets that do not fit their block are left out (1 of them, from packet 4 on)",
+        "packets that name no interface are skipped (3 of them, from packet 1 on)",
+        "packets that do not fit their block are skipped (1 of them, from packet 4 on)",
     ]
 
 
@@ -290,23 +288,23 @@ def test_interfaces_are_bounded(made):
     blocks += [enhanced(b"a", TICKS, on=INTERFACES - 1), enhanced(b"b", TICKS, on=INTERFACES)]
     rows, notes = read(made(*blocks))
     assert [row.data for row in rows] == [b"a"]
-    assert notes[0].startswith(f"interfaces beyond {INTERFACES} in a section are not kept (3 ")
+    assert notes[0].startswith(f"interfaces beyond {INTERFACES} in a section are ignored (3 ")
 
 
 def test_options_that_run_past_their_block(made):
     body = struct.pack("<HHI", 1, 0, 0) + option(2, b"eth0") + struct.pack("<HH", 9, 400)
     rows, (note,) = read(made(section(), block(1, body), enhanced(b"a", TICKS)))
     assert rows[0].interface == Interface(1, 6, "eth0")
-    assert note.startswith("options that run past their block")
+    assert note.startswith("options that exceed their block")
 
 
 @pytest.mark.parametrize(
     ("start", "why"),
     [
-        (section(version=2), "pcapng version 2.0, 1.0 is read"),
-        (block(0x0A0D0D0A, bytes(16)), "without a byte-order magic"),
+        (section(version=2), "expected pcapng version 1.0, found 2.0"),
+        (block(0x0A0D0D0A, bytes(16)), "expected a byte-order magic"),
         (section()[:20], "is truncated"),
-        (section()[:4] + struct.pack("<I", 24) + section()[8:], "24 bytes is not plausible"),
+        (section()[:4] + struct.pack("<I", 24) + section()[8:], "the length 24 is not plausible"),
     ],
 )
 def test_a_bad_first_section_is_no_capture(made, start, why):
@@ -318,7 +316,7 @@ def test_a_bad_first_section_is_no_capture(made, start, why):
 def test_a_bad_later_section_is_a_note(made):
     rows, (note,) = read(made(pcapng(), section(version=2)))
     assert len(rows) == len(PACKETS)
-    assert "version 2.0" in note
+    assert "version 1.0, found 2.0" in note
 
 
 def test_every_prefix_yields_what_is_whole(made):

@@ -342,7 +342,10 @@ def test_a_worker_is_a_process_of_its_own(net: Namespace) -> None:
 def test_a_group_of_another_interface_is_refused(net: Namespace) -> None:
     groups: dict[str, int] = {}
     source = opened(net, "out0", fanout=groups)
-    with net.entered(), pytest.raises(CaptureError, match="out1: the kernel makes no fanout group"):
+    with (
+        net.entered(),
+        pytest.raises(CaptureError, match="out1: the kernel cannot create a fanout group"),
+    ):
         RingSource(["out1"], fanout={"out1": groups["out0"]})
     source.close()
 
@@ -618,7 +621,10 @@ def test_a_ring_that_finds_no_memory_leaves_nothing_open(net: Namespace) -> None
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (held + (8 << 20), limits[1]))
     try:
-        with net.entered(), pytest.raises(CaptureError, match="gives no ring of 67,108,864 bytes"):
+        with (
+            net.entered(),
+            pytest.raises(CaptureError, match="cannot allocate a ring of 67,108,864 bytes"),
+        ):
             RingSource(["out0"])
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)

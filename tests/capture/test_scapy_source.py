@@ -195,10 +195,10 @@ def test_what_cannot_be(net: Namespace, monkeypatch: pytest.MonkeyPatch) -> None
         opened(net, "none0")
     os.seteuid(65534)
     try:
-        with pytest.raises(CaptureError, match="`netwatch doctor` says how"):
+        with pytest.raises(CaptureError, match="`netwatch doctor` shows how"):
             ScapySource(["lo"])
     finally:
         os.seteuid(0)
     monkeypatch.setattr("netwatch.capture.scapy_source._TUNNELS", {1})
-    with pytest.raises(CaptureError, match="out0: is a tunnel, which the source ring reads"):
+    with pytest.raises(CaptureError, match="out0: is a tunnel, which only the source ring"):
         opened(net, "out0")

@@ -69,37 +69,37 @@ def test_closes_only_what_is_ours(ours):
 
 
 @given(data=st.binary(max_size=200), most=st.integers(1, 50), steps=st.lists(st.integers(0, 40)))
-def test_window_gives_every_byte_in_order(data, most, steps):
-    window = StreamBuffer(FileStream(Dribble(data, most), []), size=8, grow=64)
+def test_buffer_gives_every_byte_in_order(data, most, steps):
+    buffer = StreamBuffer(FileStream(Dribble(data, most), []), size=8, max_size=64)
     taken = 0
     for step in steps:
-        assert window.stream_offset(window.start) == taken
-        assert window.ensure(step) == (len(data) - taken >= step)
-        have = min(step, window.available)
-        piece = bytes(window.buffer[window.start : window.start + have])
+        assert buffer.stream_offset(buffer.start) == taken
+        assert buffer.ensure(step) == (len(data) - taken >= step)
+        have = min(step, buffer.available)
+        piece = bytes(buffer.buffer[buffer.start : buffer.start + have])
         assert piece == data[taken : taken + have]
-        window.start += have
+        buffer.start += have
         taken += have
 
 
 @given(data=st.binary(max_size=200), most=st.integers(1, 50), steps=st.lists(st.integers(0, 90)))
-def test_window_skips(data, most, steps):
-    window = StreamBuffer(FileStream(Dribble(data, most), []), size=8, grow=8)
+def test_buffer_skips(data, most, steps):
+    buffer = StreamBuffer(FileStream(Dribble(data, most), []), size=8, max_size=8)
     taken = 0
     for step in steps:
-        if not window.skip(step):
+        if not buffer.skip(step):
             assert len(data) - taken < step
             return
         taken += step
-        assert window.stream_offset(window.start) == taken
-        assert len(window.buffer) == 8
+        assert buffer.stream_offset(buffer.start) == taken
+        assert len(buffer.buffer) == 8
 
 
-def test_window_grows_with_what_comes_and_not_beyond():
-    window = StreamBuffer(FileStream(io.BytesIO(bytes(100)), []), size=8, grow=32)
-    assert not window.ensure(1000)
-    assert len(window.buffer) == window.available == 32
-    window = StreamBuffer(FileStream(io.BytesIO(bytes(10)), []), size=8, grow=1 << 40)
-    assert not window.ensure(1 << 39)
-    assert len(window.buffer) == 16
-    assert window.available == 10
+def test_buffer_grows_with_what_comes_and_not_beyond():
+    buffer = StreamBuffer(FileStream(io.BytesIO(bytes(100)), []), size=8, max_size=32)
+    assert not buffer.ensure(1000)
+    assert len(buffer.buffer) == buffer.available == 32
+    buffer = StreamBuffer(FileStream(io.BytesIO(bytes(10)), []), size=8, max_size=1 << 40)
+    assert not buffer.ensure(1 << 39)
+    assert len(buffer.buffer) == 16
+    assert buffer.available == 10

@@ -107,6 +107,6 @@ def test_every_mistake_in_the_configuration(
 @needs_namespaces
 def test_other_systems(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "default_source", lambda: "scapy")
-    monkeypatch.setattr(interfaces, "names", list)
+    monkeypatch.setattr(interfaces, "interface_names", list)
     _, lines = doctor(capsys, "-i", "lo")
     assert "ok  lo            capture works (scapy)" in lines
