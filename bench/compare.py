@@ -1,7 +1,7 @@
-"""Netwatch and its peers side by side on the same capture.
+"""netwatch and its peers side by side on the same capture.
 
-Every peer that is installed reads it in turn, some rounds over, so that whatever else the
-machine does meets all of them. What a capture of one packet costs is told as its start.
+In every round each installed peer reads the capture once, so that other load on the machine
+affects all of them. The cost of a capture with one packet is reported as the start of a peer.
 """
 
 import statistics
@@ -18,10 +18,10 @@ BASE = "netwatch scan"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How much is measured: packets of the office and messages of DNS, rounds of each
-    measurement, the size in bytes up to which memory is looked at, the peers' names or
-    their starts, a folder to work in, seconds until a process is killed."""
+class Options:
+    """How much is measured: packets of office traffic, DNS messages, rounds of a measurement, the
+    size in bytes of the largest capture for memory, the peers by name or prefix, the work folder,
+    and the seconds after which a process is killed."""
 
     office: int
     dns: int
@@ -32,30 +32,30 @@ class Settings:
     timeout: float
 
 
-def say(text: str) -> None:
-    """Progress, on standard error."""
+def progress(text: str) -> None:
+    """Print progress on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
-ENOUGH = 0.9
-"""How much of what the traffic shows a peer has to tell, to be one; netwatch has to tell all."""
+MIN_SHARE = 0.9
+"""The share of the names in the traffic that a peer has to report; netwatch has to report all."""
 
 
 def run(peer: Peer, job: Job, timeout: float) -> Run:
-    """Run a peer once on the job's capture."""
+    """Run a peer once on the capture of the job."""
     output = job.work / f"{peer.name.replace(' ', '-')}.out"
-    return measure(peer.command(job), output, timeout, lambda out: peer.told(out, job))
+    return measure(peer.command(job), output, timeout, lambda out: peer.reported(out, job))
 
 
 def row(peer: Peer, runs: list[Run], empty: list[Run], expected: int | None) -> dict[str, Any]:
-    """Medians of the rounds, scaled where the peer got a part of the packets."""
+    """Medians of the rounds, scaled up if the peer read only a part of the packets."""
     failed = next((run.error for run in runs + empty if run.status), None)
     if failed is not None:
         return {"peer": peer.name, "failed": failed}
-    told = runs[-1].told
-    short = told is not None and expected is not None and told < expected
-    if short and (peer.name.startswith("netwatch") or told < ENOUGH * expected):
-        return {"peer": peer.name, "failed": f"told {told} of {expected}"}
+    reported = runs[-1].reported
+    short = reported is not None and expected is not None and reported < expected
+    if short and (peer.name.startswith("netwatch") or reported < MIN_SHARE * expected):
+        return {"peer": peer.name, "failed": f"reported {reported} of {expected}"}
     start = statistics.median(run.cpu for run in empty)
     beyond = (statistics.median(run.cpu for run in runs) - start) / peer.share
     waiting = statistics.median(run.wall for run in empty)
@@ -67,29 +67,29 @@ def row(peer: Peer, runs: list[Run], empty: list[Run], expected: int | None) -> 
         "start": start,
         "wall": wall,
         "rss": max(run.rss for run in runs),
-        "told": told,
+        "reported": reported,
         "what": peer.what
         + (f"; {peer.share:.0%} read, scaled" if peer.share < 1 else "")
-        + (f"; told {told} of {expected}" if short else ""),
+        + (f"; reported {reported} of {expected}" if short else ""),
     }
 
 
-def compare(traffic: Traffic, settings: Settings) -> dict[str, Any]:
-    """One kind of traffic, read by all."""
-    wanted = tuple(settings.only or [""])
+def compare(traffic: Traffic, options: Options) -> dict[str, Any]:
+    """Let all peers read one kind of traffic."""
+    wanted = tuple(options.only or [""])
     chosen = [each for each in PEERS if each.name.startswith(wanted) and traffic.kind in each.kinds]
     for peer in (peer for peer in chosen if peer.missing()):
-        say(f"left out, not installed: {peer.name} ({peer.install})")
+        progress(f"left out, not installed: {peer.name} ({peer.install})")
     present = [peer for peer in chosen if not peer.missing()]
-    work, timeout = settings.work, settings.timeout
+    work, timeout = options.work, options.timeout
     path, manifest = capture(traffic, work)
-    # Suricata waits a minute for its own threads where a capture has no packet at all.
+    # With an empty capture Suricata waits a minute for its own threads.
     first, _ = capture(Traffic(traffic.kind, 1), work)
     runs: dict[str, list[Run]] = {peer.name: [] for peer in present}
     starts: dict[str, list[Run]] = {peer.name: [] for peer in present}
-    for number in range(1, settings.rounds + 1):
+    for number in range(1, options.rounds + 1):
         for peer in present:
-            say(f"{traffic.kind}, round {number} of {settings.rounds}: {peer.name}")
+            progress(f"{traffic.kind}, round {number} of {options.rounds}: {peer.name}")
             starts[peer.name].append(run(peer, Job(first, 1, work), timeout))
             job = Job(path, traffic.packets, work)
             part = replace(job, packets=max(1, round(job.packets * peer.share)))
@@ -102,7 +102,7 @@ def compare(traffic: Traffic, settings: Settings) -> dict[str, Any]:
     return {
         "manifest": manifest,
         "size": path.stat().st_size,
-        "rounds": settings.rounds,
+        "rounds": options.rounds,
         "rows": rows,
         "missing": {peer.name: peer.install for peer in chosen if peer.missing()},
         "runs": {name: [asdict(run) for run in found] for name, found in runs.items()},
@@ -110,20 +110,29 @@ def compare(traffic: Traffic, settings: Settings) -> dict[str, Any]:
     }
 
 
-def office(settings: Settings) -> dict[str, Any]:
-    """What a mirror port of an office sees."""
-    return compare(Traffic("office", settings.office), settings)
+def office(options: Options) -> dict[str, Any]:
+    """Office traffic as on a mirror port."""
+    return compare(Traffic("office", options.office), options)
 
 
-def dns(settings: Settings) -> dict[str, Any]:
-    """Lookups alone."""
-    return compare(Traffic("dns", settings.dns), settings)
+def dns(options: Options) -> dict[str, Any]:
+    """DNS lookups only."""
+    return compare(Traffic("dns", options.dns), options)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows for people, each beside netwatch where that ran."""
+    """The rows as text, each relative to netwatch if that ran."""
     base = next((row["cpu"] for row in rows if row["peer"] == BASE and "cpu" in row), None)
-    head = ("peer", "CPU s", "beyond start", "wall s", "peak MB", "times", "told", "what it does")
+    head = (
+        "peer",
+        "CPU s",
+        "beyond start",
+        "wall s",
+        "peak MB",
+        "times",
+        "reported",
+        "what it does",
+    )
     shape = "{:<15} {:>8} {:>13} {:>8} {:>8} {:>7} {:>8}  {}"
     text = [shape.format(*head)]
     for entry in rows:
@@ -132,21 +141,21 @@ def table(rows: list[dict[str, Any]]) -> str:
             continue
         numbers = [f"{entry[key]:.2f}" for key in ("cpu", "beyond", "wall")]
         times = f"{entry['cpu'] / base:.2f}" if base else "-"
-        told = "-" if entry["told"] is None else entry["told"]
+        reported = "-" if entry["reported"] is None else entry["reported"]
         memory = f"{entry['rss'] / 1e6:.0f}"
-        text.append(shape.format(entry["peer"], *numbers, memory, times, told, entry["what"]))
+        text.append(shape.format(entry["peer"], *numbers, memory, times, reported, entry["what"]))
     return "\n".join(text)
 
 
 def text(found: dict[str, Any]) -> str:
-    """What was compared, for people."""
+    """The comparison as text."""
     manifest = found["manifest"]
     return "\n".join(
         [
             f"{manifest['kind']}: {manifest['packets']} packets, {found['size'] / 1e6:.0f} MB,"
             f" {manifest['distinct_names']} different names, median of {found['rounds']} rounds",
-            f"in it: {sum(manifest['observations'].values())} names shown,"
-            f" {manifest['banned_clients']} clients with banned ones",
+            f"contains {sum(manifest['observations'].values())} names,"
+            f" {manifest['banned_clients']} clients with banned names",
             table(found["rows"]),
         ]
     )

@@ -1,10 +1,10 @@
-"""What it costs to deliver alerts: into the outbox, and on to a receiver.
+"""The cost of delivering alerts: into the outbox, and from there to a receiver.
 
     python bench/delivery.py [--alerts N] [--receiver rsyslog|bulk|file] [--write]
 
-With ``--write`` all are measured, into ``docs/performance.md``. Receivers are on loopback:
-rsyslogd over TCP, and a `_bulk` endpoint in a process of its own that reads everything and
-keeps nothing. CPU is that of netwatch alone.
+With ``--write`` all receivers are measured and the table goes into ``docs/performance.md``. The
+receivers are on loopback: rsyslogd over TCP, and a `_bulk` endpoint in a separate process that
+discards what it reads. The CPU time is that of netwatch only.
 """
 
 import argparse
@@ -33,11 +33,11 @@ from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.output import OutboxOptions
 
 CHUNK = 100
-"""Alerts put at once; a live capture puts one, which `single` measures."""
+"""Alerts put in one call. A live capture puts one, which `single` measures."""
 
 
 class Bulk(BaseHTTPRequestHandler):
-    """Takes every bulk."""
+    """Accepts every bulk request."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -54,16 +54,16 @@ class Bulk(BaseHTTPRequestHandler):
         pass
 
 
-def serve(told: Connection) -> None:
-    """A bulk endpoint until the process is ended."""
+def serve(performance_part: Connection) -> None:
+    """Run a bulk endpoint until the process is terminated."""
     server = HTTPServer(("127.0.0.1", 0), Bulk)
-    told.send(server.server_port)
+    performance_part.send(server.server_port)
     server.serve_forever()
 
 
 @contextlib.contextmanager
 def bulk(_: Path) -> Iterator[dict[str, Any]]:
-    """A bulk endpoint, as the keys of an output."""
+    """A bulk endpoint; yields the keys of its output."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.Process(target=serve, args=(there,), daemon=True)
     process.start()
@@ -74,7 +74,7 @@ def bulk(_: Path) -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def rsyslog(folder: Path) -> Iterator[dict[str, Any]]:
-    """rsyslogd, as the keys of an output."""
+    """rsyslogd; yields the keys of its output."""
     port = free_port()
     config = folder / "rsyslog.conf"
     config.write_text(
@@ -93,7 +93,7 @@ def rsyslog(folder: Path) -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def file(folder: Path) -> Iterator[dict[str, Any]]:
-    """A file, as the keys of an output."""
+    """A file; yields the keys of its output."""
     yield {"type": "file", "path": str(folder / "alerts.jsonl")}
 
 
@@ -108,13 +108,13 @@ NAMES = {"rsyslog": "rsyslog, TCP, `cef`", "bulk": "bulk, `ecs`", "file": "file,
 
 
 def cpu() -> float:
-    """CPU seconds of this process so far."""
+    """CPU seconds that this process has used."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def measure(name: str, count: int) -> list[str]:
-    """A row: into the outbox by `CHUNK` and one by one, and delivered, for each alert."""
+    """A row of the table: the cost of an alert put in chunks and alone, and of its delivery."""
     alerts = [probe.sample_alert(1_700_000_000 + number, "bench", "0") for number in range(count)]
     with tempfile.TemporaryDirectory() as temporary, RECEIVERS[name](Path(temporary)) as keys:
         problems = Problems()
@@ -149,11 +149,11 @@ def measure(name: str, count: int) -> list[str]:
     ]
 
 
-HEAD = ("receiver", "put, µs", "its CPU, µs", "put alone, ms", "sent a s", "CPU of sending, µs")
+HEAD = ("receiver", "put, µs", "CPU of put, µs", "put alone, ms", "sent/s", "CPU of sending, µs")
 
 
-def told(rows: list[list[str]], count: int) -> str:
-    """The part of the page."""
+def performance_part(rows: list[list[str]], count: int) -> str:
+    """The text of the page."""
     known = machine()
     said = (
         f"{known['processor']}, {known['cpus']} cores, {known['system']}, Python"
@@ -164,11 +164,13 @@ def told(rows: list[list[str]], count: int) -> str:
 
 
 def main() -> None:
-    """Print a table, or write it."""
+    """Print the table, or write it into the page."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
     parser.add_argument("--alerts", type=int, default=20_000, metavar="N")
     parser.add_argument("--receiver", choices=RECEIVERS, action="append")
-    parser.add_argument("--write", action="store_true", help=f"all of them, into {page.PAGE.name}")
+    parser.add_argument(
+        "--write", action="store_true", help=f"measure all and update {page.PAGE.name}"
+    )
     args = parser.parse_args()
     rows = []
     for name in list(RECEIVERS) if args.write else args.receiver or RECEIVERS:
@@ -179,7 +181,7 @@ def main() -> None:
     print(page.table(HEAD, rows))
     if args.write and len(rows) == len(RECEIVERS):
         text = page.PAGE.read_text(encoding="utf-8")
-        filled = page.fill(text, {"delivery": told(rows, args.alerts)})
+        filled = page.fill(text, {"delivery": performance_part(rows, args.alerts)})
         page.PAGE.write_text(filled, encoding="utf-8")
 
 

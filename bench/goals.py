@@ -1,7 +1,7 @@
-"""How fast is fast enough: one row a goal, held against what was measured.
+"""Performance goals, compared with what was measured.
 
-CPU seconds are those of whole processes with their start. What a missing peer or a
-section that did not run leaves open is told as not measured.
+CPU seconds are those of whole processes including their start. A goal is reported as not measured
+if a peer is missing or a section did not run.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,16 +11,16 @@ from typing import Any
 from compare import BASE
 
 Results = Mapping[str, Any]
-"""What each section found, by its name."""
+"""The results of each section by its name."""
 
 FLAT = 1.1
-"""How much more memory four times as many bytes may take, at most, once the tables are full."""
+"""The most by which memory may grow with four times as many bytes, once the tables are full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A ratio or amount, its bound (`most`: it is an upper one), and what was measured:
-    None where nothing was."""
+    """A bound for a ratio or an amount (an upper bound if `most`), and the measured value, which is
+    None if it was not measured."""
 
     work: str
     unit: str
@@ -29,20 +29,20 @@ class Goal:
     measured: float | None
 
     @property
-    def holds(self) -> bool | None:
-        """Whether it does; None where it was not measured."""
+    def is_met(self) -> bool | None:
+        """Whether the goal is met; None if it was not measured."""
         if self.measured is None:
             return None
         return self.measured <= self.bound if self.most else self.measured >= self.bound
 
     @property
     def goal(self) -> str:
-        """The bound, for people."""
+        """The bound as text."""
         return f"{'≤' if self.most else '≥'} {self.bound:g}{self.unit}"
 
     @property
     def found(self) -> str:
-        """What was measured, for people."""
+        """The measured value as text."""
         if self.measured is None:
             return "not measured"
         digits = 0 if abs(self.measured) >= 100 else 1 if abs(self.measured) >= 10 else 2
@@ -50,31 +50,31 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """Whether it holds, for people."""
-        return {True: "holds", False: "does not hold", None: ""}[self.holds]
+        """Whether the goal is met, as text."""
+        return {True: "met", False: "missed", None: ""}[self.is_met]
 
-    def told(self) -> dict[str, Any]:
-        """The row as JSON holds it."""
-        return asdict(self) | {"holds": self.holds}
+    def as_json(self) -> dict[str, Any]:
+        """The goal as JSON."""
+        return asdict(self) | {"met": self.is_met}
 
 
 def goals(results: Results) -> list[Goal]:
-    """Every goal, in the order of the table."""
+    """All goals in the order of the table."""
     return [*_peers(results), *_memory(results), *_rest(results), *_live(results)]
 
 
 def _live(results: Results) -> Iterator[Goal]:
-    """Where they were measured: they take root."""
+    """Goals of a live capture, if it was measured: that needs root."""
     if "loss" in results:
-        told = "packets dropped at rates at which tcpdump drops none"
-        yield Goal(told, "", 0, True, _dropped(results["loss"]["rows"]))
+        reported = "packets dropped at rates at which tcpdump drops none"
+        yield Goal(reported, "", 0, True, _dropped(results["loss"]["rows"]))
     if "latency" in results:
-        told = "from a packet to its alert, 99 % at 100,000 packets/s"
-        yield Goal(told, " s", 0.25, True, results["latency"]["p99"])
+        reported = "from a packet to its alert, 99 % at 100,000 packets/s"
+        yield Goal(reported, " s", 0.25, True, results["latency"]["p99"])
 
 
 def _dropped(rows: Iterable[Mapping[str, Any]]) -> float:
-    """The most that netwatch lost at such a rate."""
+    """The most packets that netwatch lost at a rate at which tcpdump lost none."""
     free = {row["rate"] for row in rows if row["reader"].startswith("tcpdump") and not row["lost"]}
     ours = [row for row in rows if row["reader"].startswith("netwatch")]
     return float(max((row["lost"] for row in ours if row["rate"] in free), default=0))
@@ -96,10 +96,10 @@ def _memory(results: Results) -> Iterator[Goal]:
     found = results.get("memory")
     for command in ("scan", "names"):
         rows = [row for row in found["rows"] if row["command"] == command] if found else []
-        size = f"{rows[-1]['octets'] / 1e9:.2g} GB" if rows else "any size"
+        size = f"{rows[-1]['bytes'] / 1e9:.2g} GB" if rows else "any size"
         peak = max(row["rss"] - found["interpreter"] for row in rows) / 1e6 if found else None
         yield Goal(f"{command} of up to {size}, memory beyond Python's", " MB", 200, True, peak)
-        less = [row["rss"] for row in rows if row["octets"] * 3.9 <= rows[-1]["octets"]]
+        less = [row["rss"] for row in rows if row["bytes"] * 3.9 <= rows[-1]["bytes"]]
         more = rows[-1]["rss"] / less[-1] if less else None
         yield Goal(f"{command}, peak at {size} / at a quarter or less", "", FLAT, True, more)
 
@@ -109,7 +109,7 @@ def _rest(results: Results) -> Iterator[Goal]:
     for name, bound in (("--version", 0.15), ("scan of an empty capture", 0.4)):
         yield Goal(name, " s", bound, True, cpu.get(name))
     jobs = results.get("jobs")
-    # What is not the same answer was not answered faster.
+    # A different answer is not a faster one.
     times = (jobs["times"] if jobs["same"] else 0.0) if jobs else None
     work = "two captures, same alerts, wall s with --jobs 1 / 2"
     yield Goal(work, "", 1.7, False, times)
@@ -130,7 +130,7 @@ CELLS: tuple[Callable[[Goal], str], ...] = (
 
 
 def text(found: Iterable[Goal]) -> str:
-    """The goals for people."""
+    """The goals as text."""
     shape = "{:<54} {:>9} {:>13}  {}"
     rows = (shape.format(*(cell(goal) for cell in CELLS)) for goal in found)
     return "\n".join([shape.format("work", "goal", "measured", ""), *rows])

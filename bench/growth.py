@@ -1,8 +1,8 @@
-"""How cost grows: with packets, with flows, with different names, with signature domains.
+"""How the cost grows with packets, flows, different names and domains of signatures.
 
-One thing grows at a time, in steps, while the rest stays as it is. Each step is a
-`netwatch scan`, with what it costs beyond an empty capture and that start by itself;
-where names grow, Suricata reads the same, since its cost does not depend on them.
+One of them grows in steps while the others are constant. Each step is a `netwatch scan`; its cost
+is given without the start, which an empty capture measures. For different names, Suricata reads the
+same capture, since its cost does not depend on them.
 """
 
 import shutil
@@ -14,24 +14,24 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from alone import good, whole
-from captures import Traffic, capture, empty, forget
-from compare import Settings, run, say
+from captures import Traffic, capture, empty, remove
+from compare import Options, progress, run
 from measure import Run, measure, netwatch
-from peers import CONFIG, PEERS, Job, clients
+from netwatch_only import require_complete, require_success
+from peers import CONFIG, PEERS, Job, banned_clients
 from population import BANNED_DOMAINS
 
 FLOWS = (1_000, 10_000, 100_000, 300_000)
 NAMES = (100, 1_000, 10_000, 100_000, 300_000)
 DOMAINS = (10, 100, 1_000, 10_000, 100_000)
-A_FILE = 1_000
-"""Domains of a generated signature."""
+DOMAINS_PER_SIGNATURE = 1_000
+"""Domains in a generated signature."""
 ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A point: what grows, how far, the traffic that shows it, and the configuration."""
+    """A measurement: what grows, its size, the traffic, and the configuration."""
 
     what: str
     size: int
@@ -39,11 +39,11 @@ class Step:
     config: Path = CONFIG
 
 
-def steps(settings: Settings) -> Iterator[Step]:
-    """All points, in the order of the table."""
-    base = max(16, settings.office // 5)
+def steps(options: Options) -> Iterator[Step]:
+    """All steps in the order of the table."""
+    base = max(16, options.office // 5)
     for part in (64, 16, 4, 1):
-        packets = max(1, settings.office // part)
+        packets = max(1, options.office // part)
         yield Step("packets", packets, Traffic("office", packets))
     for flows in FLOWS:
         if flows <= max(base // 2, FLOWS[0]):
@@ -51,21 +51,21 @@ def steps(settings: Settings) -> Iterator[Step]:
     for names in NAMES:
         yield Step("names", names, Traffic("dns", base, names=names))
     for domains in DOMAINS:
-        config = signatures(domains, settings.work)
+        config = signatures(domains, options.work)
         yield Step("domains", domains, Traffic("office", base // 4), config)
 
 
 def signatures(domains: int, work: Path) -> Path:
-    """A configuration with so many domains in signatures, made anew: the banned ones, and
-    others of which no traffic shows any."""
+    """Write a configuration with this number of domains in its signatures: the banned ones,
+    and others that no traffic contains."""
     folder = work / f"domains-{domains}"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "signatures").mkdir(parents=True)
     others = [f"zone-{number}.filler-{number % 97}.example" for number in range(domains)]
     names = {"tiktok": [*BANNED_DOMAINS]}
     left = others[: domains - len(BANNED_DOMAINS)]
-    for number, at in enumerate(range(0, len(left), A_FILE)):
-        names[f"filler-{number}"] = left[at : at + A_FILE]
+    for number, at in enumerate(range(0, len(left), DOMAINS_PER_SIGNATURE)):
+        names[f"filler-{number}"] = left[at : at + DOMAINS_PER_SIGNATURE]
     for app, zones in names.items():
         text = [f"app: {app}", f"name: {app}", "vendor: example", "category: video", "domains:"]
         text += [f"  - {{suffix: {zone}, role: exclusive, sources: [bench]}}" for zone in zones]
@@ -79,32 +79,32 @@ def signatures(domains: int, work: Path) -> Path:
     return config
 
 
-def growth(settings: Settings) -> dict[str, Any]:
-    """Every step, some rounds over."""
-    rounds, rows = min(ROUNDS, settings.rounds), []
-    kept = Traffic("office", settings.office)
-    for traffic, some in groupby(steps(settings), attrgetter("traffic")):
-        rows += [point(step, rounds, settings) for step in some]
-        # What others read too stays; all of them together would fill a disk.
-        if traffic != kept:
-            forget(traffic, settings.work)
+def growth(options: Options) -> dict[str, Any]:
+    """Measure all steps in some rounds."""
+    rounds, rows = min(ROUNDS, options.rounds), []
+    shared = Traffic("office", options.office)
+    for traffic, some in groupby(steps(options), attrgetter("traffic")):
+        rows += [measure_step(step, rounds, options) for step in some]
+        # Captures that other sections read stay; all of them would fill the disk.
+        if traffic != shared:
+            remove(traffic, options.work)
     return {"rounds": rounds, "rows": rows}
 
 
-def point(step: Step, rounds: int, settings: Settings) -> dict[str, Any]:
-    """What a step costs."""
-    say(f"growth: {step.size} {step.what}")
-    work = settings.work
+def measure_step(step: Step, rounds: int, options: Options) -> dict[str, Any]:
+    """Measure the cost of a step."""
+    progress(f"growth: {step.size} {step.what}")
+    work = options.work
     path, manifest = capture(step.traffic, work)
     call = netwatch("scan", "-q", "-c", str(step.config), "--format", "jsonl")
-    nothing, output = str(empty(work)), work / "growth.out"
+    empty_capture, output = str(empty(work)), work / "growth.out"
     starts, runs, others = [], [], []
     for _ in range(rounds):
-        starts.append(good(measure([*call, nothing], output, settings.timeout)))
-        runs.append(good(measure([*call, str(path)], output, settings.timeout)))
-        whole(runs[-1], clients(manifest))
+        starts.append(require_success(measure([*call, empty_capture], output, options.timeout)))
+        runs.append(require_success(measure([*call, str(path)], output, options.timeout)))
+        require_complete(runs[-1], banned_clients(manifest))
         if step.what == "names":
-            others += suricata(Job(path, step.traffic.packets, work), settings)
+            others += suricata(Job(path, step.traffic.packets, work), options)
     start = _cpu(starts)
     beyond = _cpu(runs) - start
     return {
@@ -119,10 +119,10 @@ def point(step: Step, rounds: int, settings: Settings) -> dict[str, Any]:
     }
 
 
-def suricata(job: Job, settings: Settings) -> list[Run]:
-    """One run of it, where it is installed."""
+def suricata(job: Job, options: Options) -> list[Run]:
+    """One run of Suricata if it is installed."""
     peer = next(peer for peer in PEERS if peer.name == "suricata")
-    return [] if peer.missing() else [good(run(peer, job, settings.timeout))]
+    return [] if peer.missing() else [require_success(run(peer, job, options.timeout))]
 
 
 def _cpu(runs: list[Run]) -> float:
@@ -131,10 +131,10 @@ def _cpu(runs: list[Run]) -> float:
 
 COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("what grows", lambda row: row["what"]),
-    ("to", lambda row: f"{row['size']:,}"),
+    ("size", lambda row: f"{row['size']:,}"),
     ("packets read", lambda row: f"{row['packets']:,}"),
     ("start, CPU s", lambda row: f"{row['start']:.2f}"),
-    ("beyond, CPU s", lambda row: f"{row['beyond']:.2f}"),
+    ("rest, CPU s", lambda row: f"{row['beyond']:.2f}"),
     ("µs a packet", lambda row: f"{row['each'] * 1e6:.2f}"),
     ("peak MB", lambda row: f"{row['rss'] / 1e6:.0f}"),
     ("Suricata, CPU s", lambda row: "" if row["suricata"] is None else f"{row['suricata']:.2f}"),
@@ -142,8 +142,8 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
 
 
 def text(found: dict[str, Any]) -> str:
-    """The steps for people."""
+    """The steps as text."""
     shape = "{:<10} {:>9} {:>12} {:>12} {:>13} {:>11} {:>7} {:>15}"
     rows = [[shows(row) for _, shows in COLUMNS] for row in found["rows"]]
-    told = [shape.format(*(name for name, _ in COLUMNS)), *(shape.format(*row) for row in rows)]
-    return "\n".join([f"growth, median of {found['rounds']} rounds", *told])
+    reported = [shape.format(*(name for name, _ in COLUMNS)), *(shape.format(*row) for row in rows)]
+    return "\n".join([f"growth, median of {found['rounds']} rounds", *reported])

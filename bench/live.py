@@ -1,10 +1,10 @@
-"""A live capture beside its peers on one veth pair: what is lost at rising rates, and how
-long it takes from a packet to its alert.
+"""A live capture beside its peers on a veth pair: packet loss at rising rates, and the latency from
+a packet to its alert.
 
-Office traffic is replayed by tcpreplay from memory. Each reader stands on the interface
-alone, one after the other at each rate: the sender and the reader share the cores. What a
-reader lost is what it says itself that the kernel dropped; what it saw has to add up with
-what was sent where it sees all.
+tcpreplay replays office traffic from memory. At each rate one reader after the other captures
+alone, since sender and reader share the cores. The loss of a reader is the number of packets that
+it reports as dropped by the kernel. If a reader receives all packets, received and lost packets
+have to add up to the sent ones.
 """
 
 import json
@@ -27,23 +27,23 @@ import hostile
 import suricata
 import veth
 from captures import Traffic, capture
-from compare import Settings, say
+from compare import Options, progress
 from measure import netwatch
 from peers import CONFIG
 from shared import Namespace, messages
 
 RATES = (25_000, 50_000, 100_000, 200_000, 300_000, None)
-"""Packets a second; None is as fast as it goes."""
+"""Packets per second; None is as fast as possible."""
 SECONDS = 3.0
-"""How long each rate is held."""
+"""Duration of each rate."""
 RING = 64
-"""MiB of each reader's ring, as netwatch has it where nothing is said."""
+"""MiB of the ring of each reader, the default of netwatch."""
 PACKETS = 200_000
-"""Packets of office traffic that are replayed, over and over."""
+"""Packets of office traffic, replayed in a loop."""
 LATENCY_RATE = 100_000
 LATENCY_SECONDS = 20.0
-MARKS = 400
-"""Lookups of a banned name, each by a device of its own, that latency is taken of."""
+PROBES = 400
+"""DNS queries for a banned name, each by another device, for which the latency is measured."""
 
 SURICATA = """af-packet:
   - {interface: in, cluster-id: 99, cluster-type: cluster_flow, defrag: yes, use-mmap: yes,
@@ -53,8 +53,8 @@ SURICATA = """af-packet:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who stands on the interface: how it is called in a work folder, what it says when it is
-    ready, the signal that ends it, and what it lost and saw by what it said."""
+    """A program that captures: its command in a work folder, the text in its output when it is
+    ready, the signal that ends it, and the patterns of lost and received packets in its output."""
 
     name: str
     command: Callable[[Path], list[str]]
@@ -111,56 +111,60 @@ READERS = (
 )  # fmt: skip
 
 
-def loss(settings: Settings) -> dict[str, Any]:
-    """Each reader at each rate; raises `veth.MissingError`."""
+def loss(options: Options) -> dict[str, Any]:
+    """Measure each reader at each rate; raises `veth.MissingError`."""
     veth.require("tcpreplay", "taskset", "tcpdump")
-    path, manifest = capture(Traffic("office", PACKETS), settings.work)
+    path, manifest = capture(Traffic("office", PACKETS), options.work)
     rows = []
     for rate in RATES:
         for reader in READERS:
             try:
                 veth.require(reader.program)
             except veth.MissingError as error:
-                say(f"left out, {error}")
+                progress(f"skipped: {error}")
                 continue
-            say(f"loss: {reader.name} at {rate or 'all'} packets/s")
-            rows.append(_row(reader, rate, path, settings.work))
-    return {"rows": rows, "octets": manifest["bytes"] / manifest["packets"]}
+            progress(f"loss: {reader.name} at {rate or 'all'} packets/s")
+            rows.append(_measure_reader(reader, rate, path, options.work))
+    return {"rows": rows, "bytes": manifest["bytes"] / manifest["packets"]}
 
 
-def _row(reader: Reader, rate: int | None, path: Path, work: Path) -> dict[str, Any]:
+def _measure_reader(reader: Reader, rate: int | None, path: Path, work: Path) -> dict[str, Any]:
     log = work / "reader.err"
-    with veth.pair() as place:
+    with veth.pair() as namespace:
         with log.open("wb") as err:
-            process = veth.start(place, [*on(1), *reader.command(work)], stdout=err, stderr=err)
+            process = veth.start(
+                namespace, [*pinned_to(1), *reader.command(work)], stdout=err, stderr=err
+            )
         veth.wait_for_log(log, reader.ready, process)
         used = veth.cpu(process.pid)
-        sent, pps = replay(place, path, rate, SECONDS)
-        time.sleep(0.5)
+        sent, pps = replay(namespace, path, rate, SECONDS)
+        time.sleep(0.5)  # no reader reports that it has read everything in its ring
         spent = veth.cpu(process.pid) - used
         veth.stop(process, reader.ending)
     text = log.read_text(errors="replace")
     saw, lost = _count(reader.saw, text), _count(reader.lost, text)
     if reader.sees_all and not 0 <= sent - saw - (0 if "tcpdump" in reader.name else lost) <= 5:
-        say(f"{reader.name}: {sent:,} sent, {saw:,} seen, {lost:,} lost do not add up")
+        progress(f"{reader.name}: {sent:,} sent, {saw:,} received and {lost:,} lost do not add up")
     return {"reader": reader.name, "rate": rate, "pps": pps, "sent": sent, "lost": lost,
             "saw": saw, "cpu": spent}  # fmt: skip
 
 
-def on(core: int) -> list[str]:
-    """What has a command run on a core of its own: sender and reader are not to share one."""
+def pinned_to(core: int) -> list[str]:
+    """The prefix that runs a command on one core, so that sender and reader do not share it."""
     cores = sorted(os.sched_getaffinity(0))
     return ["taskset", "-c", str(cores[core])] if len(cores) > 1 else []
 
 
-def replay(place: Namespace, path: Path, rate: int | None, seconds: float) -> tuple[int, float]:
-    """Replay a capture at a rate for so long; how many packets went out, and how many a
-    second that were."""
+def replay(namespace: Namespace, path: Path, rate: int | None, seconds: float) -> tuple[int, float]:
+    """Replay a capture at a rate for some seconds; returns the sent packets, and the packets per
+    second."""
     speed = ["--topspeed"] if rate is None else [f"--pps={rate}"]
     packets = round((rate or 300_000) * seconds)
     call = ["tcpreplay", "--preload-pcap", "-i", "out", *speed, "--loop=1000000"]
     done = subprocess.run(
-        place.inside(*on(0), *call, f"--limit={packets}", str(path)), capture_output=True, text=True
+        namespace.inside(*pinned_to(0), *call, f"--limit={packets}", str(path)),
+        capture_output=True,
+        text=True,
     )
     sent = re.search(r"Actual: (\d+) packets", done.stdout)
     pps = re.search(r"([\d.]+) pps", done.stdout)
@@ -172,39 +176,39 @@ def replay(place: Namespace, path: Path, rate: int | None, seconds: float) -> tu
 def _count(pattern: str, text: str) -> int:
     found = re.findall(pattern, text, re.MULTILINE)
     if not found:
-        raise RuntimeError(f"{pattern!r} is not in what was said:\n{text[-2000:]}")
+        raise RuntimeError(f"{pattern!r} is not in the output:\n{text[-2000:]}")
     return int(found[-1].replace(",", ""))
 
 
-def latency(settings: Settings) -> dict[str, Any]:
-    """From the moment when a lookup is sent to the moment when its alert can be read from a
-    pipe, with office traffic all the time; raises `veth.MissingError`."""
+def latency(options: Options) -> dict[str, Any]:
+    """The time from sending a DNS query until its alert is read from a pipe, during office traffic;
+    raises `veth.MissingError`."""
     veth.require("tcpreplay", "taskset")
-    path, _ = capture(Traffic("office", PACKETS), settings.work)
-    log = settings.work / "latency.err"
-    heard: dict[str, float] = {}
-    with veth.pair() as place:
+    path, _ = capture(Traffic("office", PACKETS), options.work)
+    log = options.work / "latency.err"
+    reported_at: dict[str, float] = {}
+    with veth.pair() as namespace:
         with log.open("wb") as err:
-            config = str(hostile.configured(settings.work))
+            config = str(hostile.write_config(options.work))
             command = netwatch("live", "-i", "in", "-c", config, "--format", "jsonl")
-            live = veth.start(place, command, stdout=subprocess.PIPE, stderr=err)
+            live = veth.start(namespace, command, stdout=subprocess.PIPE, stderr=err)
         veth.wait_for_log(log, "started on in", live)
-        reading = threading.Thread(target=_listen, args=(live, heard))
+        reading = threading.Thread(target=_read_alerts, args=(live, reported_at))
         reading.start()
         traffic: list[tuple[int, float]] = []
-        arguments = (place, path, LATENCY_RATE, LATENCY_SECONDS + 2)
+        arguments = (namespace, path, LATENCY_RATE, LATENCY_SECONDS + 2)
         replaying = threading.Thread(target=lambda: traffic.append(replay(*arguments)))
         replaying.start()
-        time.sleep(1.0)
-        sent = dict(_marks(place))
+        time.sleep(1.0)  # tcpreplay does not report when it starts to send
+        sent = dict(_send_probes(namespace))
         replaying.join()
         veth.stop(live)
         reading.join()
-    waits = sorted(heard[ip] - at for ip, at in sent.items() if ip in heard)
+    waits = sorted(reported_at[ip] - at for ip, at in sent.items() if ip in reported_at)
     lost = _count(r"^lost +packets ([\d,]+)", log.read_text())
     return {
-        "marks": len(sent),
-        "told": len(waits),
+        "probes": len(sent),
+        "reported": len(waits),
         "pps": traffic[0][1],
         "lost": lost,
         "median": statistics.median(waits),
@@ -213,24 +217,24 @@ def latency(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _listen(live: "subprocess.Popen[bytes]", heard: dict[str, float]) -> None:
+def _read_alerts(live: "subprocess.Popen[bytes]", reported_at: dict[str, float]) -> None:
     assert live.stdout is not None
     for line in live.stdout:
         now = time.monotonic()
         record = json.loads(line)
-        heard.setdefault(record["device"]["ip"], now)
+        reported_at.setdefault(record["device"]["ip"], now)
 
 
-def _marks(place: Namespace) -> Iterator[tuple[str, float]]:
-    """Send the lookups, evenly; each device with the moment when it was about to go out."""
-    with place.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
+def _send_probes(namespace: Namespace) -> Iterator[tuple[str, float]]:
+    """Send the queries at a constant rate; yields each device and the time of its query."""
+    with namespace.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
         out.bind(("out", 0))
         begin = time.monotonic()
-        for mark in range(MARKS):
-            time.sleep(max(0.0, begin + mark * LATENCY_SECONDS / MARKS - time.monotonic()))
-            # Addresses that the office has none of.
-            src = bytes([10, 77, mark // 250, 1 + mark % 250])
-            query = messages.query(mark, floods.BANNED, "A")
+        for probe in range(PROBES):
+            time.sleep(max(0.0, begin + probe * LATENCY_SECONDS / PROBES - time.monotonic()))
+            # Addresses that the office traffic does not contain.
+            src = bytes([10, 77, probe // 250, 1 + probe % 250])
+            query = messages.query(probe, floods.BANNED, "A")
             frame = floods.udp(src, 40000, 53, query)
             at = time.monotonic()
             out.send(frame)
@@ -248,17 +252,17 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
 
 
 def loss_text(found: dict[str, Any]) -> str:
-    """The table for people."""
+    """The table as text."""
     shape = "{:<27} {:>9} {:>10} {:>10} {:>6} {:>15}"
     rows = [[shows(row) for _, shows in COLUMNS] for row in found["rows"]]
     return "\n".join(shape.format(*cells) for cells in ([name for name, _ in COLUMNS], *rows))
 
 
 def latency_text(found: dict[str, Any]) -> str:
-    """The figures for people."""
+    """The latency as text."""
     return (
         f"from packet to alert at {found['pps']:,.0f} packets/s: median"
-        f" {1e3 * found['median']:.0f} ms, 99 % {1e3 * found['p99']:.0f} ms, most"
-        f" {1e3 * found['most']:.0f} ms; {found['told']} of {found['marks']} told,"
+        f" {1e3 * found['median']:.0f} ms, 99 % {1e3 * found['p99']:.0f} ms, maximum"
+        f" {1e3 * found['most']:.0f} ms; {found['reported']} of {found['probes']} reported,"
         f" {found['lost']:,} packets dropped"
     )

@@ -1,7 +1,7 @@
-"""One process measured: CPU seconds, seconds on the clock, peak memory, what it told.
+"""Measure one process: CPU seconds, wall-clock seconds, peak memory, and how much it reported.
 
-Whole processes are what users pay for, so nothing is measured from inside. This process
-stays small: what a child has at its peak counts from that of its parent (wait4(2)).
+Users pay for whole processes, so nothing is measured from inside. The measuring process has to
+stay small, since the peak memory of a child includes that of its parent at the fork (wait4(2)).
 """
 
 import contextlib
@@ -17,11 +17,16 @@ from typing import Any
 
 from shared import ROOT
 
-_OWN = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONDEVMODE", "PYTHONTRACEMALLOC")
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in _OWN}
-"""What commands run in: without what a developer may have set and users have not."""
+_DEVELOPER_VARIABLES = (
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUNBUFFERED",
+    "PYTHONDEVMODE",
+    "PYTHONTRACEMALLOC",
+)
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in _DEVELOPER_VARIABLES}
+"""The environment of measured commands, without variables that only developers set."""
 
-_BARE = """
+_EMPTY_PROGRAM = """
 import resource, sys
 try:
     with open("/proc/self/status") as status:
@@ -34,29 +39,32 @@ except OSError:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One process: seconds, peak resident set in bytes, exit status, what it told."""
+    """One process: CPU and wall-clock seconds, peak resident set in bytes, exit status, how much it
+    reported (None if that is unknown), and the error if it failed."""
 
     cpu: float
     wall: float
     rss: int
     status: int
-    told: int | None
+    reported: int | None
     error: str = ""
 
 
 def netwatch(*arguments: str) -> list[str]:
-    """The call of a netwatch command of this tree."""
+    """The command line of a netwatch command of this checkout."""
     return [sys.executable, "-m", "netwatch", *arguments]
 
 
 def lines(output: Path) -> int:
-    """Lines of a file."""
+    """The number of lines in a file."""
     with output.open("rb") as file:
         return sum(1 for _ in file)
 
 
-def popen(command: Sequence[str], stdin: Any, stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:
-    """Begin a command in the root of the project."""
+def start_process(
+    command: Sequence[str], stdin: Any, stdout: Any, stderr: Any
+) -> subprocess.Popen[bytes]:
+    """Start a command in the root of the project."""
     return subprocess.Popen(
         command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=ROOT, env=ENVIRONMENT
     )
@@ -66,25 +74,26 @@ def measure(
     command: Sequence[str],
     output: Path,
     timeout: float,
-    told: Callable[[Path], int | None] = lines,
+    reported: Callable[[Path], int | None] = lines,
     feed: Sequence[str] | None = None,
 ) -> Run:
-    """Run a command once; it is killed after `timeout` seconds.
+    """Run a command once and kill it after `timeout` seconds.
 
-    Its standard output goes to `output`, of which `told` says what it told, errors beside it
-    (``.err``). Its standard input is what `feed` prints, whose own costs do not count and
-    whose errors go to ``.fed``; else it is empty.
+    Its standard output goes to the file `output`, in which `reported` counts the results, and its
+    standard error to the same name with ``.err``. Its standard input is the output of the command
+    `feed`, whose own costs do not count and whose errors go to ``.fed``; without `feed` it is
+    empty.
     """
     errors = output.with_suffix(".err")
     with contextlib.ExitStack() as stack:
         out, err = stack.enter_context(output.open("wb")), stack.enter_context(errors.open("wb"))
-        source, fed_well = None, True
+        source, feed_succeeded = None, True
         if feed is not None:
-            fed = stack.enter_context(output.with_suffix(".fed").open("wb"))
-            source = popen(feed, subprocess.DEVNULL, subprocess.PIPE, fed)
+            feed_errors = stack.enter_context(output.with_suffix(".fed").open("wb"))
+            source = start_process(feed, subprocess.DEVNULL, subprocess.PIPE, feed_errors)
         stdin = source.stdout if source else subprocess.DEVNULL
         begin = time.perf_counter()
-        process = popen(command, stdin, out, err)
+        process = start_process(command, stdin, out, err)
         if source and source.stdout:
             source.stdout.close()
         timer = threading.Timer(timeout, process.kill)
@@ -94,21 +103,21 @@ def measure(
         timer.cancel()
         process.returncode = status = os.waitstatus_to_exitcode(wait_status)
         if source:
-            # Its reader is gone, so it ends by itself.
-            fed_well = source.wait() == 0
+            # Its reader has ended, so it ends too.
+            feed_succeeded = source.wait() == 0
     # Linux counts kilobytes, macOS bytes (getrusage(2)).
     rss = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     cpu = usage.ru_utime + usage.ru_stime
-    if status == 0 and not fed_well:
-        return Run(cpu, wall, rss, 1, None, "what it was fed broke off")
+    if status == 0 and not feed_succeeded:
+        return Run(cpu, wall, rss, 1, None, "the command that fed its standard input failed")
     if status == 0:
-        return Run(cpu, wall, rss, 0, told(output))
+        return Run(cpu, wall, rss, 0, reported(output))
     last = errors.read_text(errors="replace").strip().splitlines() or [f"status {status}"]
     return Run(cpu, wall, rss, status, None, last[-1])
 
 
 def interpreter() -> int:
-    """Peak resident set in bytes of a Python that does nothing."""
-    command = [sys.executable, "-c", _BARE]
+    """Peak resident set in bytes of a Python interpreter that runs an empty program."""
+    command = [sys.executable, "-c", _EMPTY_PROGRAM]
     done = subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)
     return int(done.stdout)

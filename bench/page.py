@@ -1,7 +1,6 @@
-"""The measured parts of ``docs/performance.md``, each between two marks in its text.
+"""The measured tables of ``docs/performance.md``, each between two markers.
 
-A part is written where all that it tells was measured in one run; the text around it is
-written by people and stays.
+A table is written if all of it was measured in this run. The text around it is not changed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +18,7 @@ PAGE = PERFORMANCE_PAGE
 
 
 def write(results: Results, machine: dict[str, str]) -> list[str]:
-    """Put into the page what was measured; the names of the parts."""
+    """Write what was measured into the page; returns the names of the tables."""
     ran = {name: part for name, (needs, part) in PARTS.items() if needs(results)}
     parts = {name: part(results, machine) for name, part in ran.items()}
     PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), parts), encoding="utf-8")
@@ -29,7 +28,7 @@ def write(results: Results, machine: dict[str, str]) -> list[str]:
 def fill(page: str, parts: dict[str, str]) -> str:
     """The page with the text of each part between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
 
-    Raises `ValueError` where a part has no place.
+    Raises `ValueError` if the page has no markers for a table.
     """
     for name, text in parts.items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
@@ -62,7 +61,7 @@ def _peers(kind: str) -> Callable[[Results, dict[str, str]], str]:
     def part(results: Results, machine: dict[str, str]) -> str:
         rows = results[kind]["rows"]
         base = next((row.get("cpu") for row in rows if row["peer"] == BASE), None)
-        head = ("who", "what it does", "CPU s", f"by {BASE}", "wall s", "peak MB")
+        head = ("program", "what it does", "CPU s", f"by {BASE}", "wall s", "peak MB")
         return f"\n{table(head, [_peer(row, base) for row in rows], 2)}\n"
 
     return part
@@ -82,7 +81,7 @@ def _memory(results: Results, machine: dict[str, str]) -> str:
     rows = [
         (
             f"`{row['command']}`",
-            f"{row['octets'] / 1e9:.2f}",
+            f"{row['bytes'] / 1e9:.2f}",
             f"{row['packets']:,}",
             f"{row['rss'] / 1e6:.0f}",
             f"{(row['rss'] - found['interpreter']) / 1e6:.0f}",
@@ -130,4 +129,4 @@ PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, s
     "latency": (_ran("latency"), _latency),
     "floods": (_ran("floods"), _floods),
 }
-"""By name: whether it was measured, and its text."""
+"""By name: whether a table was measured, and its text."""

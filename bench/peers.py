@@ -1,7 +1,7 @@
-"""Who is measured, one row a peer: what it needs, how it is called, what it told.
+"""The programs that are measured, one row each: requirements, command, and how to count results.
 
-Each does the nearest thing to netwatch's work that it can: pick the names, or the banned
-ones, out of a capture, on one thread. A peer that is not installed is named and left out.
+Each does what is closest to the work of netwatch: extract the names, or the banned ones, from a
+capture in one thread. A peer that is not installed is named and skipped.
 """
 
 import importlib.metadata
@@ -20,7 +20,7 @@ from measure import lines, netwatch
 from shared import ROOT
 
 CONFIG = ROOT / "pcaps" / "netwatch.yaml"
-"""The configuration by which netwatch judges: all shipped signatures, TikTok banned."""
+"""The configuration of netwatch: all shipped signatures, and a ban of TikTok."""
 
 TCPDUMP_FILTER = (
     "port 53 or (tcp[((tcp[12] & 0xf0) >> 2):1] = 0x16) or (udp port 443 and udp[8] & 0xc0 = 0xc0)"
@@ -54,7 +54,7 @@ for flow in nfstream.NFStreamer(source=sys.argv[1], n_meters=1, statistical_anal
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A capture to read, its packets, and a folder for what the peer needs and writes."""
+    """A capture to read, its number of packets, and a work folder for the peer."""
 
     capture: Path
     packets: int
@@ -63,31 +63,32 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A row: `needs` is a command or, with a colon before it, a Python module; `version` how
-    to call the command so that it says its own; `told` counts what it found from its standard
-    output; `expected` is the least of that by the manifest of the traffic. Where `share` is
-    below 1 the peer gets this part of the packets and its times are scaled up. `kinds` is the
-    traffic that it gets."""
+    """A program to measure.
+
+    `needs` is a command or, with a leading colon, a Python module. `version` are the arguments that
+    print the version of the command. `reported` counts the results in the standard output, of which
+    the manifest of the traffic has at least `expected`. With a `share` below 1 the peer reads that
+    part of the packets and its times are scaled up. `kinds` are the kinds of traffic it reads."""
 
     name: str
     needs: str
     install: str
     version: str
     command: Callable[[Job], list[str]]
-    told: Callable[[Path, Job], int | None]
+    reported: Callable[[Path, Job], int | None]
     what: str
     expected: Callable[[dict[str, Any]], int] | None = None
     share: float = 1.0
     kinds: tuple[str, ...] = ("office", "dns")
 
     def missing(self) -> bool:
-        """Whether it is not installed here."""
+        """Whether it is not installed."""
         if self.needs.startswith(":"):
             return importlib.util.find_spec(self.needs[1:]) is None
         return shutil.which(self.needs) is None
 
     def release(self) -> str:
-        """The version that is installed here."""
+        """The installed version."""
         if self.needs.startswith(":"):
             return importlib.metadata.version(self.needs[1:])
         done = subprocess.run(
@@ -97,32 +98,32 @@ class Peer:
         return found[0] if found else "unknown"
 
 
-def printed(output: Path, job: Job) -> int:
-    """Lines of standard output."""
+def count_lines(output: Path, job: Job) -> int:
+    """The number of lines on standard output."""
     return lines(output)
 
 
-def nothing(output: Path, job: Job) -> None:
-    """It tells nothing that can be counted."""
+def count_nothing(output: Path, job: Job) -> None:
+    """Its output has no results that can be counted."""
 
 
-def clients(manifest: dict[str, Any]) -> int:
-    """Clients with banned names, each an incident."""
+def banned_clients(manifest: dict[str, Any]) -> int:
+    """Clients that contacted banned names; each is an incident."""
     return int(manifest["banned_clients"])
 
 
-def shown(manifest: dict[str, Any]) -> int:
-    """Names that are shown."""
+def all_names(manifest: dict[str, Any]) -> int:
+    """All observed names."""
     return sum(manifest["observations"].values())
 
 
-def asked(manifest: dict[str, Any]) -> int:
-    """Banned names in queries and handshakes."""
+def banned_requests(manifest: dict[str, Any]) -> int:
+    """Banned names in DNS queries and in handshakes."""
     return sum(count for kind, count in manifest["banned"].items() if kind != "dns-answer")
 
 
 def tshark(job: Job) -> list[str]:
-    """Fields of the packets that carry a name."""
+    """The command that prints fields of the packets with names."""
     fields = [part for field in TSHARK_FIELDS for part in ("-e", field)]
     names = "dns or tls.handshake.type == 1 or http.request"
     read = ["tshark", "-n", "-r", str(job.capture), "-c", str(job.packets)]
@@ -138,9 +139,9 @@ PEERS = (
         lambda job: netwatch(
             "scan", "-c", str(CONFIG), "--format", "jsonl", "-q", str(job.capture)
         ),
-        printed,
+        count_lines,
         "alerts by the sample configuration, all shipped signatures",
-        clients,
+        banned_clients,
     ),
     Peer(
         "netwatch names",
@@ -148,9 +149,9 @@ PEERS = (
         "pip install .",
         "-m netwatch --version",
         lambda job: netwatch("names", "--format", "jsonl", "-q", str(job.capture)),
-        printed,
+        count_lines,
         "every name as a JSON line",
-        shown,
+        all_names,
     ),
     Peer(
         "tcpdump",
@@ -158,8 +159,8 @@ PEERS = (
         "apt-get install tcpdump",
         "--version",
         lambda job: ["tcpdump", "-r", str(job.capture), "-w", "/dev/null", TCPDUMP_FILTER],
-        nothing,
-        "a filter alone: the floor",
+        count_nothing,
+        "a filter only: the lower bound",
     ),
     Peer(
         "suricata",
@@ -169,7 +170,7 @@ PEERS = (
         lambda job: suricata.alerts(job.capture, job.work / "suricata"),
         lambda output, job: lines(job.work / "suricata" / "fast.log"),
         "alerts by rules for the banned domains, one thread",
-        asked,
+        banned_requests,
     ),
     Peer(
         "suricata eve",
@@ -187,7 +188,7 @@ PEERS = (
         "apt-get install libndpi-bin",
         "-h",
         lambda job: ["ndpiReader", "-i", str(job.capture), "-n", "1", "-q"],
-        nothing,
+        count_nothing,
         "protocols of all flows, one thread",
     ),
     Peer(
@@ -196,7 +197,7 @@ PEERS = (
         "pip install nfstream",
         "",
         lambda job: [sys.executable, "-c", NFSTREAM_LOOP, str(job.capture)],
-        printed,
+        count_lines,
         "server names of all flows, one meter",
     ),
     Peer(
@@ -205,7 +206,7 @@ PEERS = (
         "apt-get install tshark",
         "--version",
         tshark,
-        printed,
+        count_lines,
         "fields of packets with a name",
         share=0.2,
     ),
@@ -215,9 +216,9 @@ PEERS = (
         "pip install dpkt",
         "",
         lambda job: [sys.executable, "-c", DPKT_LOOP, str(job.capture), str(job.packets)],
-        nothing,
-        "Ethernet() of each packet and nothing else",
+        count_nothing,
+        "only Ethernet() of each packet",
         share=0.1,
     ),
 )
-"""In the order of the table."""
+"""The peers in the order of the table."""

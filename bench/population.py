@@ -1,9 +1,8 @@
-"""Who talks to whom in generated traffic: names, their servers and their rank.
+"""The sites of generated traffic: their names, servers and popularity.
 
-Invented names of sites follow Zipf's law, so that some come all the time
-and many once; a fixed list of banned ones is met by a chosen share of contacts. Every
-name has one server, so that answers, handshakes and data agree. Servers have
-documentation addresses (RFC 5737, RFC 3849).
+The popularity of the invented names follows Zipf's law: some are contacted all the time, many
+once. A fixed share of contacts goes to a list of banned names. Every name has one server, so that
+DNS answers, handshakes and data agree. Servers have documentation addresses (RFC 5737, RFC 3849).
 """
 
 import itertools
@@ -40,22 +39,22 @@ thistle timber topaz tundra velvet violet walnut willow winter zephyr
 LABELS = ("www", "api", "cdn", "static", "mail", "img", "login", "assets", "edge-7", "eu-west-1")
 APEXES = ("example.com", "example.net", "example.org", "site.test", "cloud.example", "corp.test")
 MAX_NAMES = len(LABELS) * len(WORDS) ** 2 * len(APEXES) // 2
-"""More would take long to draw: half of all that can be put together."""
+"""Half of all combinations; drawing more different ones at random would take long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A name with its servers' addresses, packed, and the aliases that lead there."""
+    """A name with the packed addresses of its server, and its aliases (CNAMEs)."""
 
     name: str
-    four: bytes
-    six: bytes
+    ipv4: bytes
+    ipv6: bytes
     aliases: tuple[str, ...]
     banned: bool
 
 
 class Population:
-    """All sites, drawn by rank; `banned` is the share of contacts that a ban is about."""
+    """All sites, drawn by popularity; `banned` is the share of contacts to banned names."""
 
     def __init__(self, rng: random.Random, names: int = 4000, banned: float = 0.005) -> None:
         self.rng, self.share = rng, banned
@@ -69,15 +68,15 @@ class Population:
 
     def _site(self, number: int, name: str, banned: bool = False) -> Site:
         net = (b"\xc0\x00\x02", b"\xc6\x33\x64", b"\xcb\x00\x71")[number % 3]
-        four = net + bytes([1 + number // 3 % 250])
-        six = ip_address("2001:db8:ffff::").packed[:12] + (number + 1).to_bytes(4, "big")
+        ipv4 = net + bytes([1 + number // 3 % 250])
+        ipv6 = ip_address("2001:db8:ffff::").packed[:12] + (number + 1).to_bytes(4, "big")
         hops = 0 if self.rng.random() < 0.75 else self.rng.randint(1, 3)
         stem = name.replace(".", "-")
         aliases = tuple(f"{stem}.pop{hop}.delivery.example" for hop in range(hops))
-        return Site(name, four, six, aliases, banned)
+        return Site(name, ipv4, ipv6, aliases, banned)
 
     def draw(self) -> Site:
-        """The site of one contact."""
+        """A random site for a contact."""
         if self.rng.random() < self.share:
             return self.rng.choice(self.banned)
         return self.sites[bisect(self.ranks, self.rng.random() * self.ranks[-1])]

@@ -1,8 +1,8 @@
-"""Packets of a capture on standard input into an interface, at a steady rate.
+"""Send the packets of a capture from standard input to an interface, at a constant rate.
 
-``python bench/traffic.py office -o - | python bench/send.py out --pps 8000`` sends traffic
-that never repeats, which replaying a file cannot. The capture is a pcap as `wire.Writer`
-writes it. Only ever into an interface of a network namespace that nothing leaves.
+``python bench/traffic.py office -o - | python bench/send.py out --pps 8000`` sends traffic that
+never repeats, unlike a replayed file. The capture is a pcap as written by `wire.Writer`. Use it
+only with an interface in a network namespace, from which no packet leaves.
 """
 
 import argparse
@@ -15,20 +15,20 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 BURST = 0.002
-"""Seconds of packets that are sent at once."""
+"""Packets of this many seconds are sent in one burst."""
 
 
 def packets(file: BinaryIO) -> Iterator[bytes]:
     """The packets of a little-endian pcap."""
     if file.read(24)[:4] != b"\xd4\xc3\xb2\xa1":
-        raise SystemExit("send.py takes a little-endian pcap with microseconds")
+        raise SystemExit("send.py reads only little-endian pcap with microseconds")
     while head := file.read(16):
         yield file.read(struct.unpack_from("<I", head, 8)[0])
 
 
 def send(file: BinaryIO, interface: str, pps: float) -> tuple[int, int]:
-    """Send until the capture ends or whoever started it says so; how many packets went out,
-    and how many the kernel had no room for."""
+    """Send until the capture ends or the program is interrupted; returns the number of packets that
+    were sent, and that the kernel refused for lack of buffers."""
     sent = refused = 0
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
         out.bind((interface, 0))
@@ -44,13 +44,13 @@ def send(file: BinaryIO, interface: str, pps: float) -> tuple[int, int]:
                 if ahead > 0:
                     time.sleep(ahead)
                 elif ahead < -1:
-                    # What it is behind it does not make up in one burst.
+                    # After a delay of more than a second, do not catch up in one burst.
                     begin -= ahead
     return sent - refused, refused
 
 
 def main() -> None:
-    """Arguments in, how many went out on standard error."""
+    """Send, and print the counts on standard error."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("interface")

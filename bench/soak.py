@@ -1,10 +1,10 @@
-"""A live capture left running: memory, reloads under load, a crash and what comes after.
+"""A long live capture: memory, reloads under load, a crash and the restart.
 
-``python bench/soak.py --minutes 30`` sends ever new office traffic at a steady rate through
-a veth pair, has `netwatch live` judge it with state, evidence, an output and the endpoint,
-reads a changed configuration twenty times, kills it (SIGKILL) at six tenths of the time,
-starts it again, and ends it (SIGTERM). Every ten seconds memory is written to ``soak.csv``
-in the work folder. It needs root. Status 1 where something does not hold.
+``python bench/soak.py --minutes 30`` sends new office traffic at a constant rate through a veth
+pair to `netwatch live` with state, evidence, an output and metrics. It reloads a changed
+configuration twenty times, kills netwatch (SIGKILL) after 60 % of the time, starts it again, and
+stops it (SIGTERM) at the end. Every ten seconds the memory is appended to ``soak.csv`` in the work
+folder. It needs root. The exit status is 1 if an expectation failed.
 """
 
 import argparse
@@ -22,66 +22,66 @@ from pathlib import Path
 from typing import Any
 
 import veth
-from compare import say
+from compare import progress
 from measure import netwatch
 from peers import CONFIG
 from shared import ROOT, Namespace, TimedOutError, wait_until
 
 RELOADS = 20
-EVERY = 10.0
-"""Seconds between looks at memory."""
-CRASH = 0.6
-"""Part of the time after which it is killed."""
-QUIET = 120
-"""Seconds of the quiet gap."""
-GROWTH = 1.05
-"""What is resident at the crash may be so much of what was half the time before, once tables
-had the time to fill."""
-FILLED = 20 * 60.0
-"""Seconds that a soak takes for that."""
+SAMPLE_INTERVAL = 10.0
+"""Seconds between samples of the memory."""
+CRASH_AT = 0.6
+"""The part of the time after which netwatch is killed."""
+QUIET_GAP = 120
+"""The quiet gap of incidents in seconds."""
+MAX_GROWTH = 1.05
+"""The most by which memory at the crash may exceed that at half of the time before it, if the
+tables had time to fill."""
+MIN_SECONDS_FOR_GROWTH = 20 * 60.0
+"""The shortest soak in which they have, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Memory at one moment: seconds since the start, which run, resident bytes of the keeper
-    and of the worker, of their own memory."""
+    """A sample of memory: seconds since the start, the run, and resident anonymous bytes of the
+    aggregator and of the workers."""
 
     at: float
     run: int
-    keeper: int
+    aggregator: int
     worker: int
 
 
 class Soak:
-    """One soak in `work` for so many seconds."""
+    """One soak of some seconds, with its files in `work`."""
 
-    def __init__(self, place: Namespace, work: Path, seconds: float, pps: int) -> None:
-        self._place = place
+    def __init__(self, namespace: Namespace, work: Path, seconds: float, pps: int) -> None:
+        self._namespace = namespace
         self._work = work
         self._seconds = seconds
         self._pps = pps
         self._runs = 0
         self._reloads = 0
         self.samples: list[Sample] = []
-        self.found: dict[str, Any] = {}
+        self.results: dict[str, Any] = {}
 
     def run(self) -> dict[str, Any]:
-        """All of it; what was found."""
+        """Run the soak; returns its results."""
         self._configure(0)
         live, sender = self._start(), self._traffic()
         begin = time.monotonic()
         restarted = False
         try:
-            for _ in self._moments(begin):
+            for _ in self._sample_times(begin):
                 at = time.monotonic() - begin
                 self._sample(at, live)
                 due = at >= self._seconds * (self._reloads + 0.5) / RELOADS
-                if due and self._answered() == self._reloads:
+                if due and self._reloads_done() == self._reloads:
                     self._reloads += 1
                     self._configure(self._reloads)
                     live.send_signal(signal.SIGHUP)
-                crash = at >= CRASH * self._seconds and not restarted
-                if crash and self._answered() == self._reloads:
+                crash = at >= CRASH_AT * self._seconds and not restarted
+                if crash and self._reloads_done() == self._reloads:
                     restarted = True
                     self._crash(live)
                     live = self._start()
@@ -89,14 +89,14 @@ class Soak:
             sender.terminate()
             sender.wait()
             status = veth.stop(live)
-        return self._judge(status)
+        return self._evaluate(status)
 
-    def _answered(self) -> int:
-        """Configurations that were read again, by what it says."""
+    def _reloads_done(self) -> int:
+        """The number of reloads that the logs report."""
         return sum(log.read_text().count(" reloaded: ") for log in self._work.glob("live-*.err"))
 
-    def _moments(self, begin: float) -> Iterator[int]:
-        step = min(EVERY, self._seconds / 60)
+    def _sample_times(self, begin: float) -> Iterator[int]:
+        step = min(SAMPLE_INTERVAL, self._seconds / 60)
         for number in range(1, round(self._seconds / step) + 1):
             time.sleep(max(0.0, begin + number * step - time.monotonic()))
             yield number
@@ -104,8 +104,8 @@ class Soak:
     def _configure(self, number: int) -> None:
         text = CONFIG.read_text(encoding="utf-8")
         text = text.replace("inventory: devices.csv", f"inventory: {CONFIG.parent / 'devices.csv'}")
-        # Incidents end as often as they begin, so that what is held for them comes to rest.
-        text = text.replace("quiet_gap: 30m", f"quiet_gap: {QUIET}s")
+        # With a short quiet gap incidents end as often as they begin: their memory stays constant.
+        text = text.replace("quiet_gap: 30m", f"quiet_gap: {QUIET_GAP}s")
         outputs = f"outputs:\n  - {{type: file, name: siem, path: {self._work / 'siem.jsonl'}}}\n"
         rest = f"spool: {{path: {self._work / 'outbox'}}}\nmetrics: {{listen: 127.0.0.1:9477}}\n"
         new = self._work / "netwatch.yaml.new"
@@ -133,7 +133,7 @@ class Soak:
             *where,
         )
         with log.open("wb") as err:
-            live = veth.start(self._place, netwatch("live", *map(str, options)), stderr=err)
+            live = veth.start(self._namespace, netwatch("live", *map(str, options)), stderr=err)
         veth.wait_for_log(log, "started on in", live)
         return live
 
@@ -146,7 +146,7 @@ class Soak:
         )
         send = [sys.executable, str(here / "send.py"), "out", "--pps", str(self._pps)]
         with (self._work / "send.err").open("wb") as err:
-            sender = veth.start(self._place, send, stdin=made.stdout, stderr=err)
+            sender = veth.start(self._namespace, send, stdin=made.stdout, stderr=err)
         assert made.stdout is not None
         made.stdout.close()
         return sender
@@ -157,10 +157,10 @@ class Soak:
         sample = Sample(at, self._runs, sizes.get(live.pid, 0), worker)
         self.samples.append(sample)
         with (self._work / "soak.csv").open("a", encoding="ascii") as file:
-            print(f"{at:.0f},{sample.run},{sample.keeper},{sample.worker}", file=file)
+            print(f"{at:.0f},{sample.run},{sample.aggregator},{sample.worker}", file=file)
 
     def _crash(self, live: subprocess.Popen[bytes]) -> None:
-        """Kill the keeper; the worker has to end by itself."""
+        """Kill the aggregator; its workers have to end by themselves."""
         workers = veth.process_tree(live.pid)[1:]
         live.kill()
         live.wait()
@@ -170,13 +170,13 @@ class Soak:
 
         with contextlib.suppress(TimedOutError):
             wait_until(lambda: not alive(), timeout=5.0)
-        self.found["left behind"] = alive()
+        self.results["left behind"] = alive()
         opened = {}
         for record in self._records(1):
             opened[record["id"]] = record
             if record["status"] == "closed":
                 del opened[record["id"]]
-        self.found["open at the crash"] = len(opened)
+        self.results["open at the crash"] = len(opened)
         self._open = {key(record): each for each, record in opened.items()}
 
     def _records(self, run: int) -> Iterator[dict[str, Any]]:
@@ -184,67 +184,71 @@ class Soak:
         for line in text.splitlines():
             yield json.loads(line)
 
-    def _judge(self, status: int) -> dict[str, Any]:
+    def _evaluate(self, status: int) -> dict[str, Any]:
         logs = [(self._work / f"live-{run}.err").read_text() for run in (1, 2)]
-        again = list(self._records(2))
-        closed = {record["id"]: record for record in again if record["status"] == "closed"}
-        # What follows a closed one after the quiet gap is new.
-        told = [
+        second_run = list(self._records(2))
+        closed = {record["id"]: record for record in second_run if record["status"] == "closed"}
+        # A contact after the quiet gap is a new incident.
+        reopened = [
             record["id"]
-            for record in again
+            for record in second_run
             if record["status"] == "open" and record["id"] not in self._open.values()
             if (before := closed.get(self._open.get(key(record), "")))
-            and seconds(record["first_seen"]) - seconds(before["last_seen"]) <= QUIET
+            and seconds(record["first_seen"]) - seconds(before["last_seen"]) <= QUIET_GAP
         ]
-        found = self.found | {
+        results = self.results | {
             "exit status": status,
-            "told twice as new": len(told),
+            "reported twice as new": len(reopened),
             "closed at the end of those open at the crash": len(
                 closed.keys() & set(self._open.values())
             ),
-            "reloads": [self._reloads, self._answered()],
+            "reloads": [self._reloads, self._reloads_done()],
             "refused": sum(text.count("reload refused") for text in logs),
-            "drops told": sum(text.count(" netwatch: dropped ") for text in logs),
+            "reported drops": sum(text.count(" netwatch: dropped ") for text in logs),
             "incidents": sum(text.count(" opened ") for text in logs),
         }
-        for name in ("keeper", "worker"):
+        for name in ("aggregator", "worker"):
             sizes = [getattr(each, name) for each in self.samples if each.run == 1]
             third = max(1, len(sizes) // 3)
             early, late = (
                 statistics.median(part) for part in (sizes[third:-third] or sizes, sizes[-third:])
             )
-            found[f"{name}, MB in the middle and at the crash"] = [early / 1e6, late / 1e6]
-            found[f"{name} grew"] = late / early if self._seconds >= FILLED else None
-        return found
+            results[f"{name}, MB in the middle and at the crash"] = [early / 1e6, late / 1e6]
+            results[f"{name} grew"] = (
+                late / early if self._seconds >= MIN_SECONDS_FOR_GROWTH else None
+            )
+        return results
 
 
 def key(record: dict[str, Any]) -> tuple[str, str, str]:
-    """Device, app and ban, by which a record is of the same story as another."""
+    """Device, app and ban, which identify the incident of a record."""
     return record["device"]["id"], record["app"]["id"], record["ban"]["id"]
 
 
-def seconds(told: str) -> float:
-    """A time of a record."""
-    return datetime.fromisoformat(told).timestamp()
+def seconds(reopened: str) -> float:
+    """A time of a record in seconds since the epoch."""
+    return datetime.fromisoformat(reopened).timestamp()
 
 
-def wrong(found: dict[str, Any]) -> list[str]:
-    """What does not hold."""
+def failures(results: dict[str, Any]) -> list[str]:
+    """The failed expectations."""
     checks = {
-        "it did not end well": found["exit status"] != 0,
-        "a worker outlived its keeper": found["left behind"] > 0,
-        "incidents were told twice as new": found["told twice as new"] != 0,
-        "incidents were lost": found["closed at the end of those open at the crash"]
-        != found["open at the crash"],
-        "reloads were lost": found["reloads"][0] != found["reloads"][1] or found["refused"] > 0,
-        "packets were dropped": found["drops told"] > 0,
-        "memory grows": max(found[f"{name} grew"] or 0 for name in ("keeper", "worker")) > GROWTH,
+        "it failed": results["exit status"] != 0,
+        "a worker outlived its aggregator": results["left behind"] > 0,
+        "incidents were reported twice as new": results["reported twice as new"] != 0,
+        "incidents were lost": results["closed at the end of those open at the crash"]
+        != results["open at the crash"],
+        "reloads were lost": results["reloads"][0] != results["reloads"][1]
+        or results["refused"] > 0,
+        "packets were dropped": results["reported drops"] > 0,
+        "memory grows": max(results[f"{name} grew"] or 0 for name in ("aggregator", "worker"))
+        > MAX_GROWTH,
     }
     return [text for text, holds in checks.items() if holds]
 
 
 def main() -> int:
-    """Arguments in, what was found on standard output."""
+    """Run a soak and print its results; exit status 1 if an expectation failed."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=30.0, metavar="N")
@@ -258,14 +262,14 @@ def main() -> int:
     try:
         veth.require()
     except veth.MissingError as error:
-        say(f"soak: {error}")
+        progress(f"soak: {error}")
         return 1
-    with veth.pair() as place:
-        found = Soak(place, work, args.minutes * 60, args.pps).run()
-    print(json.dumps(found, indent=1))
-    for text in wrong(found):
-        say(f"does not hold: {text}")
-    return 1 if wrong(found) else 0
+    with veth.pair() as namespace:
+        results = Soak(namespace, work, args.minutes * 60, args.pps).run()
+    print(json.dumps(results, indent=1))
+    for text in failures(results):
+        progress(f"failed: {text}")
+    return 1 if failures(results) else 0
 
 
 if __name__ == "__main__":

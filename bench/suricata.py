@@ -1,7 +1,8 @@
-"""Suricata as a peer: configuration and rules that ask of it what netwatch is asked.
+"""Suricata as a peer: a configuration and rules for the same task that netwatch has.
 
-Rules: one for each banned domain and each buffer that holds a name, alerts alone are
-logged. Events: no rule, every DNS message, TLS handshake and QUIC handshake in its EVE log.
+For alerts there is a rule for each banned domain and each buffer that contains a name, and only
+alerts are logged. For events there are no rules, and every DNS message, TLS handshake and QUIC
+handshake is in the EVE log.
 """
 
 from pathlib import Path
@@ -32,7 +33,7 @@ app-layer:
     http: {enabled: yes, libhtp: {default-config: {personality: IDS}}}
 """
 _ALERTS = "  - fast: {enabled: yes, filename: fast.log, append: no}\n"
-# As in the configuration that it ships.
+# As in the default configuration of Suricata.
 _EVENTS = """  - eve-log:
       enabled: yes
       filetype: regular
@@ -43,7 +44,7 @@ _EVENTS = """  - eve-log:
 
 
 def alerts(capture: Path, folder: Path) -> list[str]:
-    """The call that logs an alert for each banned name in `folder`/fast.log."""
+    """The command that logs an alert for each banned name to `folder`/fast.log."""
     rules: list[str] = []
     for buffer in BUFFERS:
         for domain in BANNED_DOMAINS:
@@ -54,7 +55,7 @@ def alerts(capture: Path, folder: Path) -> list[str]:
 
 
 def events(capture: Path, folder: Path) -> list[str]:
-    """The call that logs every name in `folder`/eve.json."""
+    """The command that logs every name to `folder`/eve.json."""
     return _call(capture, folder, _EVENTS, [])
 
 

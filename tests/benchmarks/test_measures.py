@@ -23,7 +23,7 @@ from netwatch.config import load
 def peer(script: str, share: float = 1.0) -> Any:
     command = [sys.executable, "-c", script]
     return peers.Peer(
-        "some one", "sh", "-", "", lambda job: command, peers.printed, "reads", share=share
+        "some one", "sh", "-", "", lambda job: command, peers.count_lines, "reads", share=share
     )
 
 
@@ -40,21 +40,21 @@ def test_row_subtracts_the_start_and_scales_a_share() -> None:
     assert "some one           10.20         10.00     5.50        5    5.10" in text
 
 
-def test_a_peer_that_fails_or_tells_too_little_is_told(tmp_path: Path) -> None:
+def test_a_peer_that_fails_or_reports_too_little_is_marked_as_failed(tmp_path: Path) -> None:
     job = peers.Job(tmp_path / "none", 1, tmp_path)
     script = "import sys; print('no such thing', file=sys.stderr); sys.exit(3)"
     result = compare.run(peer(script), job, 60)
-    assert (result.status, result.told, result.error) == (3, None, "no such thing")
+    assert (result.status, result.reported, result.error) == (3, None, "no such thing")
     assert result.rss > 1_000_000
     row = compare.row(peer(script), [result], [], None)
     assert "failed: no such thing" in compare.table([row])
     two = compare.run(peer("print(1); print(2)"), job, 60)
-    assert (two.status, two.told) == (0, 2)
-    assert compare.row(peer(""), [two], [two], 3)["failed"] == "told 2 of 3"
+    assert (two.status, two.reported) == (0, 2)
+    assert compare.row(peer(""), [two], [two], 3)["failed"] == "reported 2 of 3"
     assert "failed" not in compare.row(peer(""), [two], [two], 2)
 
 
-def test_a_command_is_fed_and_ended_in_time(tmp_path: Path) -> None:
+def test_a_command_gets_its_input_and_is_killed_after_the_timeout(tmp_path: Path) -> None:
     output = tmp_path / "some.out"
     copy = [sys.executable, "-c", "import sys; sys.stdout.write(sys.stdin.read())"]
     feed = [
@@ -62,11 +62,14 @@ def test_a_command_is_fed_and_ended_in_time(tmp_path: Path) -> None:
         "-c",
         "import sys; print('one'); print('two'); print(3, file=sys.stderr)",
     ]
-    assert measure.measure(copy, output, 60, feed=feed).told == 2
+    assert measure.measure(copy, output, 60, feed=feed).reported == 2
     assert output.with_suffix(".fed").read_text() == "3\n"
-    assert measure.measure(copy, output, 60).told == 0
+    assert measure.measure(copy, output, 60).reported == 0
     broken = [sys.executable, "-c", "import sys; print('one'); sys.exit(4)"]
-    assert measure.measure(copy, output, 60, feed=broken).error == "what it was fed broke off"
+    assert (
+        measure.measure(copy, output, 60, feed=broken).error
+        == "the command that fed its standard input failed"
+    )
     endless = [sys.executable, "-c", "import time; time.sleep(600)"]
     assert measure.measure(endless, output, 0.1).status == -signal.SIGKILL
 
@@ -81,7 +84,7 @@ def test_interpreter_is_smaller_than_netwatch(tmp_path: Path) -> None:
 def results(cpu: dict[str, float]) -> dict[str, Any]:
     """What a whole run would find, with CPU seconds of the peers by name."""
     rows = [
-        {"peer": name, "cpu": value, "wall": value, "rss": 5e7, "told": 1, "what": "reads"}
+        {"peer": name, "cpu": value, "wall": value, "rss": 5e7, "reported": 1, "what": "reads"}
         | {"version": "1.2"}
         for name, value in cpu.items()
     ]
@@ -92,7 +95,7 @@ def results(cpu: dict[str, float]) -> dict[str, Any]:
     }
     sizes = [(size, 60e6) for size in (1e7, 1e8, 1e9)]
     memory = [
-        {"command": name, "octets": size, "packets": 1, "rss": rss, "cpu": 1.0, "told": 1}
+        {"command": name, "bytes": size, "packets": 1, "rss": rss, "cpu": 1.0, "reported": 1}
         for name in ("scan", "names")
         for size, rss in sizes
     ]
@@ -113,10 +116,10 @@ CPU |= {"suricata eve": 9.0, "nfstream": 15.0, "tshark": 40.0}
 MACHINE = {"processor": "some", "cpus": "2", "system": "Linux 6.1", "python": "3.11"}
 
 
-def test_goals_hold_or_do_not() -> None:
+def test_goals_are_met_or_missed() -> None:
     found = {goal.work: goal for goal in goals.goals(results(CPU))}
-    holds = {work: goal.holds for work, goal in found.items()}
-    assert holds == {
+    is_met = {work: goal.is_met for work, goal in found.items()}
+    assert is_met == {
         "office, suricata / netwatch scan": True,
         "office, ndpiReader / netwatch scan": None,
         "office, nfstream / netwatch scan": False,
@@ -138,27 +141,27 @@ def test_goals_hold_or_do_not() -> None:
     assert found["office, suricata / netwatch scan"].measured == 4.0
     assert found["scan of up to 1 GB, memory beyond Python's"].measured == 50.0
     text = goals.text(found.values())
-    assert [line.split()[-1] for line in text.splitlines()[1:4]] == ["holds", "measured", "hold"]
+    assert [line.split()[-1] for line in text.splitlines()[1:4]] == ["met", "measured", "missed"]
 
 
-def test_goals_that_were_not_measured() -> None:
+def test_goals_without_a_measurement() -> None:
     found = goals.goals({})
     assert len(found) == 17
-    assert {goal.holds for goal in found} == {None}
+    assert {goal.is_met for goal in found} == {None}
 
 
-def test_memory_that_grows_and_alerts_that_differ_do_not_hold() -> None:
+def test_growing_memory_and_different_alerts_miss_their_goals() -> None:
     some = results(CPU)
     for row in some["memory"]["rows"]:
-        row["rss"] += row["octets"] / 10
+        row["rss"] += row["bytes"] / 10
     some["jobs"]["same"] = False
     found = {goal.work: goal for goal in goals.goals(some)}
     flat = found["scan, peak at 1 GB / at a quarter or less"]
-    assert (flat.measured, flat.holds) == (pytest.approx(160 / 70), False)
-    assert not found["two captures, same alerts, wall s with --jobs 1 / 2"].holds
+    assert (flat.measured, flat.is_met) == (pytest.approx(160 / 70), False)
+    assert not found["two captures, same alerts, wall s with --jobs 1 / 2"].is_met
 
 
-def test_page_keeps_its_text_and_takes_what_was_measured(tmp_path: Path) -> None:
+def test_the_page_keeps_its_text_and_gets_the_measured_tables(tmp_path: Path) -> None:
     text = "# Some\n\n<!-- one -->\nold\n<!-- /one -->\nkept\n<!-- two -->\n<!-- /two -->\n"
     filled = page.fill(text, {"one": "new"})
     assert filled == text.replace("old", "new")
@@ -171,16 +174,16 @@ def test_page_keeps_its_text_and_takes_what_was_measured(tmp_path: Path) -> None
 
 def live_results() -> dict[str, Any]:
     row = {"reader": "netwatch live", "rate": None, "pps": 9990.0, "sent": 1000, "lost": 10}
-    flood = {"kind": "syn", "packets": 2000, "seconds": 2.0, "peak": 50_000_000, "marks": 4}
+    flood = {"kind": "syn", "packets": 2000, "seconds": 2.0, "peak": 50_000_000, "probes": 4}
     times = {"median": 0.01, "p99": 0.02, "most": 0.03, "pps": 9990.0, "lost": 0}
     return {
         "loss": {"rows": [row | {"saw": 990, "cpu": 0.5}]},
-        "latency": times | {"marks": 4, "told": 4},
+        "latency": times | {"probes": 4, "reported": 4},
         "floods": {"rows": [flood | {"missed": 1, "counters": {"flow-table-full": 1500}}]},
     }
 
 
-def test_loss_counts_where_tcpdump_has_none() -> None:
+def test_loss_counts_at_rates_at_which_tcpdump_drops_nothing() -> None:
     def row(reader: str, rate: int | None, lost: int) -> dict[str, Any]:
         return {"reader": reader, "rate": rate, "lost": lost}
 
@@ -194,7 +197,7 @@ def test_loss_counts_where_tcpdump_has_none() -> None:
     ]
     measured = goals.goals({"loss": {"rows": rows}, "latency": {"p99": 0.3}})
     told = {
-        goal.work: (goal.measured, goal.holds) for goal in measured if goal.measured is not None
+        goal.work: (goal.measured, goal.is_met) for goal in measured if goal.measured is not None
     }
     assert told == {
         "packets dropped at rates at which tcpdump drops none": (7, False),
@@ -213,20 +216,22 @@ def test_a_measurement_without_its_requirements_is_left_out(
         veth.require("ip", "no-such-program")
 
 
-def test_every_part_has_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_table_has_its_markers_in_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy = tmp_path / "performance.md"
     copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(page, "PAGE", copy)
     some = results(CPU) | live_results()
     assert page.write(some, MACHINE) == list(page.PARTS)
     told = copy.read_text(encoding="utf-8")
-    assert "| office, suricata / netwatch scan | ≥ 3 | 4.00 | holds |" in told
+    assert "| office, suricata / netwatch scan | ≥ 3 | 4.00 | met |" in told
     assert "| suricata 1.2 | reads | 8.00 | 4.00 | 8.00 | 50 |" in told
     assert "| dpkt 1.9 | failed: no such thing |  |  |  |  |" in told
     assert "| `names` | 1.00 | 1 | 60 | 50 | 1.00 |" in told
     assert "| flows | 1,000 | 10 | 0.10 | 1.00 | 100000.00 | 10 |  |" in told
     assert "| netwatch live | 9,990 | 1,000 | 10 | 1.00 | 500.00 |" in told
-    assert "at 9,990 packets/s: median 10 ms, 99 % 20 ms, most 30 ms; 4 of 4 told" in told
+    assert "at 9,990 packets/s: median 10 ms, 99 % 20 ms, maximum 30 ms; 4 of 4 reported" in told
     assert "| syn | 2,000 | 1,000 | 50 | 3 of 4 | `flow-table-full` 1,500 |" in told
     del some["office"], some["loss"]
     left = ["dns", "memory", "growth", "latency", "floods"]
@@ -234,7 +239,7 @@ def test_every_part_has_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert copy.read_text(encoding="utf-8") == told
 
 
-def test_signatures_have_so_many_domains(tmp_path: Path) -> None:
+def test_generated_signatures_have_the_requested_number_of_domains(tmp_path: Path) -> None:
     config = growth.signatures(1500, tmp_path)
     loaded = load(config)
     assert len(loaded.catalog.signatures) == 3
@@ -249,8 +254,8 @@ def test_a_step_is_measured_and_its_capture_removed(
     monkeypatch.setattr(growth, "FLOWS", (100,))
     monkeypatch.setattr(growth, "NAMES", ())
     monkeypatch.setattr(growth, "DOMAINS", (10,))
-    settings = compare.Settings(8000, 0, 1, 0, (), tmp_path, 60)
-    rows = growth.growth(settings)["rows"]
+    options = compare.Options(8000, 0, 1, 0, (), tmp_path, 60)
+    rows = growth.growth(options)["rows"]
     assert [(row["what"], row["size"], row["packets"]) for row in rows] == [
         ("packets", 125, 125),
         ("packets", 500, 500),
@@ -268,7 +273,7 @@ def test_a_step_is_measured_and_its_capture_removed(
     assert len(growth.text({"rounds": 1, "rows": rows}).splitlines()) == 2 + len(rows)
 
 
-def test_one_command_measures_and_tells(tmp_path: Path) -> None:
+def test_one_command_measures_and_prints(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCH / "run.py"), "start", "office", "jobs", "memory"]
     command += ["--packets", "20000", "--rounds", "1", "--gigabytes", "0.002"]
     command += ["--only", "netwatch", "--work", str(tmp_path)]
@@ -287,12 +292,12 @@ def test_one_command_measures_and_tells(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["offices"], "no section offices"),
-        (["--only", "snort"], "--only takes: netwatch scan"),
-        (["--rounds", "0"], "1 or more"),
+        (["offices"], "unknown section offices"),
+        (["--only", "snort"], "--only must be one of: netwatch scan"),
+        (["--rounds", "0"], "must be 1 or more"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(options: list[str], said: str, tmp_path: Path) -> None:
+def test_invalid_options_are_refused(options: list[str], said: str, tmp_path: Path) -> None:
     command = [sys.executable, str(BENCH / "run.py"), "--work", str(tmp_path), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")

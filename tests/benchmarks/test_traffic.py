@@ -132,7 +132,7 @@ def test_a_hello_counts_when_it_is_whole() -> None:
     common = stock.Stock(1, None, clients=10)
     seen = set()
     for _ in range(20):
-        writer, flow = wire.Writer(io.BytesIO()), flows.Stream(common, 4, http=False)
+        writer, flow = wire.Writer(io.BytesIO()), flows.TcpConnection(common, 4, http=False)
         names = common.ledger.names.setdefault("tls-sni", Counter())
         before, two = names.total(), flow.parts == 2
         expected = [None] * 3 + [("tls-sni", flow.site.name)] * two + [None]
@@ -140,7 +140,7 @@ def test_a_hello_counts_when_it_is_whole() -> None:
         for time in range(len(expected)):
             assert names.total() == before
             assert flow.step(writer, time)
-            told.append(flow.cut())
+            told.append(flow.incomplete_message())
         assert told == expected
         assert names.total() == before + 1
         seen.add(two)
@@ -183,4 +183,4 @@ def test_traffic_that_cannot_be_is_refused(options: tuple[str, ...]) -> None:
     command = [sys.executable, str(BENCH / "traffic.py"), "data", "--packets", "1", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "names are 1 to" in done.stderr
+    assert "--names must be 1 to" in done.stderr

@@ -61,20 +61,20 @@ class Capture:
         self.file = path.open("wb")
         self.writer = wire.Writer(self.file)
 
-    def ways(self, far: bytes, sport: int, dport: int, protocol: int) -> tuple[Any, Any]:
+    def directions(self, far: bytes, sport: int, dport: int, protocol: int) -> tuple[Any, Any]:
         """Out and back."""
-        out = wire.Way(GATEWAY + MAC, None, CLIENT, far, (sport, dport), protocol, 1000)
-        back = wire.Way(MAC + GATEWAY, None, far, CLIENT, (dport, sport), protocol, 5000)
+        out = wire.Direction(GATEWAY + MAC, None, CLIENT, far, (sport, dport), protocol, 1000)
+        back = wire.Direction(MAC + GATEWAY, None, far, CLIENT, (dport, sport), protocol, 5000)
         return out, back
 
-    def udp(self, way: Any, payload: bytes) -> None:
+    def udp(self, direction: Any, payload: bytes) -> None:
         self.time += 100
-        self.writer.udp(way, self.time, wire.piece(payload))
+        self.writer.udp(direction, self.time, wire.payload_of(payload))
 
-    def tcp(self, way: Any, payload: bytes, flags: int = 0x5018) -> None:
+    def tcp(self, direction: Any, payload: bytes, flags: int = 0x5018) -> None:
         self.time += 100
-        self.writer.tcp(way, self.time, flags, wire.piece(payload), way.seq, 1)
-        way.seq += 1 if flags == wire.SYN else len(payload)
+        self.writer.tcp(direction, self.time, flags, wire.payload_of(payload), direction.seq, 1)
+        direction.seq += 1 if flags == wire.SYN else len(payload)
 
     def close(self) -> str:
         self.writer.flush()
@@ -86,18 +86,18 @@ def data(capture: Capture, number: int) -> None:
     """Packets in the middle of one connection that look like nothing."""
     rng = random.Random(1)
     payloads = [b"\x90" + rng.randbytes(rng.randrange(40, 200)) for _ in range(50)]
-    ways = capture.ways(FAR, 40000, 443, 6)
+    directions = capture.directions(FAR, 40000, 443, 6)
     for at in range(number):
-        capture.tcp(ways[at % 3 > 0], payloads[at % 50])
+        capture.tcp(directions[at % 3 > 0], payloads[at % 50])
 
 
 def short(capture: Capture, number: int) -> None:
     """Packets of one QUIC connection with short headers."""
     rng = random.Random(1)
     payloads = [handshakes.quic_data(rng, rng.randrange(30, 300)) for _ in range(50)]
-    ways = capture.ways(FAR, 40000, 443, 17)
+    directions = capture.directions(FAR, 40000, 443, 17)
     for at in range(number):
-        capture.udp(ways[at % 3 > 0], payloads[at % 50])
+        capture.udp(directions[at % 3 > 0], payloads[at % 50])
 
 
 def lookups(capture: Capture, number: int, names: str) -> None:
@@ -105,7 +105,7 @@ def lookups(capture: Capture, number: int, names: str) -> None:
     first = names.format(0)
     asked = messages.query(7, first, "A")
     answered = messages.answer(7, first, "A", [(first, "A", 60, "203.0.113.10")])
-    out, back = capture.ways(RESOLVER, 40000, 53, 17)
+    out, back = capture.directions(RESOLVER, 40000, 53, 17)
     for at in range(number // 2):
         capture.udp(out, asked.replace(*renamed(at)))
         capture.udp(back, answered.replace(*renamed(at)))
@@ -116,7 +116,7 @@ def hellos(capture: Capture, number: int, names: str, *, cut: bool = False) -> N
     rng = random.Random(1)
     hello = handshakes.records(handshakes.client_hello(names.format(0), rng, post_quantum=cut))
     for at in range(number):
-        out, _ = capture.ways(FAR, 1024 + at, 443, 6)
+        out, _ = capture.directions(FAR, 1024 + at, 443, 6)
         capture.tcp(out, wire.SYN_OPTIONS, wire.SYN)
         payload = hello.replace(*renamed(at))
         for part in (payload[:1400], payload[1400:]) if cut else (payload,):
@@ -127,7 +127,7 @@ def initials(capture: Capture, number: int) -> None:
     """QUIC Initials, each opening a connection of its own."""
     rng = random.Random(1)
     for at in range(number):
-        out, _ = capture.ways(FAR, 1024 + at, 443, 17)
+        out, _ = capture.directions(FAR, 1024 + at, 443, 17)
         for datagram in handshakes.quic_hello(handshakes.QUIC_V1, OTHER.format(at), rng):
             capture.udp(out, datagram)
 
@@ -135,7 +135,7 @@ def initials(capture: Capture, number: int) -> None:
 def requests(capture: Capture, number: int) -> None:
     """HTTP requests, each in a connection of its own."""
     for at in range(number):
-        out, _ = capture.ways(FAR, 1024 + at, 80, 6)
+        out, _ = capture.directions(FAR, 1024 + at, 80, 6)
         capture.tcp(out, wire.SYN_OPTIONS, wire.SYN)
         capture.tcp(out, f"GET / HTTP/1.1\r\nHost: {OTHER.format(at)}\r\n\r\n".encode())
 

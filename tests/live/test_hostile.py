@@ -22,22 +22,22 @@ FLOODS = (
 @pytest.mark.parametrize("kind", FLOODS)
 def test_a_flood_hides_no_banned_name(kind: str, tmp_path: Path) -> None:
     assert set(floods.FLOODS) == set(FLOODS)
-    found = hostile.run(floods.Load(kind, floods.FLOODS[kind].short, marks=40), tmp_path)
+    found = hostile.run(floods.Load(kind, floods.FLOODS[kind].short, probes=40), tmp_path)
     assert found["peak"] > 20_000_000
-    assert hostile.wrong(found) == []
+    assert hostile.failures(found) == []
 
 
 @needs_namespaces
 @pytest.mark.parametrize("kind", ["half-open", "fragments", "initials"])
 def test_a_flood_on_an_interface_hides_no_banned_name(kind: str, tmp_path: Path) -> None:
-    found = hostile.run(floods.Load(kind, 10_000, marks=40), tmp_path, pps=2_000)
-    assert hostile.wrong(found) == []
+    found = hostile.run(floods.Load(kind, 10_000, probes=40), tmp_path, pps=2_000)
+    assert hostile.failures(found) == []
     assert "capture-dropped" not in found["counters"]
 
 
 def test_failed_expectations_are_listed() -> None:
     bad = {"kind": "syn", "status": 1, "missed": 2, "peak": 10**9, "counters": {}}
-    assert hostile.wrong(bad) == [
+    assert hostile.failures(bad) == [
         "syn: status 1",
         "syn: 2 banned names were missed",
         "syn: 1000 MB",

@@ -1,0 +1,140 @@
+"""Measurements of netwatch without peers: start, the gain of a second core, and memory.
+
+Memory is measured with a pipe into which `traffic.py` writes new flows all the time, so that a
+capture can be larger than the disk.
+"""
+
+import json
+import statistics
+from dataclasses import asdict
+from typing import Any
+
+from captures import Traffic, capture, empty
+from compare import Options, progress
+from measure import Run, interpreter, measure, netwatch
+from peers import CONFIG, all_names, banned_clients
+
+SIZES = (10**7, 10**8, 10**9, 4 * 10**9, 20 * 10**9)
+"""Bytes of the captures with which memory is measured, up to the requested maximum."""
+BYTES_PER_PACKET = 860
+"""Bytes of an average packet of office traffic in a capture."""
+
+
+class MeasurementError(Exception):
+    """A measurement failed; the text says why."""
+
+
+def require_success(run: Run) -> Run:
+    """The run; raises `MeasurementError` if it failed."""
+    if run.status:
+        raise MeasurementError(run.error)
+    return run
+
+
+def require_complete(run: Run, expected: int) -> None:
+    """Raise `MeasurementError` if a run reported less than the traffic contains."""
+    if run.reported is None or run.reported < expected:
+        raise MeasurementError(f"reported {run.reported} of {expected}")
+
+
+def start(options: Options) -> dict[str, Any]:
+    """CPU seconds of commands without work."""
+    empty_capture = str(empty(options.work))
+    commands = {
+        "--version": netwatch("--version"),
+        "scan of an empty capture": netwatch("scan", "-q", "-c", str(CONFIG), empty_capture),
+        "names of an empty capture": netwatch("names", "-q", empty_capture),
+    }
+    output = options.work / "start.out"
+    runs: dict[str, list[Run]] = {name: [] for name in commands}
+    for number in range(options.rounds + 1):
+        for name, command in commands.items():
+            run = require_success(measure(command, output, options.timeout))
+            # The first run may have to write bytecode.
+            if number:
+                runs[name].append(run)
+    progress("start: done")
+    return {
+        "rounds": options.rounds,
+        "cpu": {name: statistics.median(run.cpu for run in found) for name, found in runs.items()},
+        "rss": {name: max(run.rss for run in found) for name, found in runs.items()},
+    }
+
+
+def jobs(options: Options) -> dict[str, Any]:
+    """Two captures, read one after the other and in parallel."""
+    packets = max(1, options.office // 2)
+    paths = [str(capture(Traffic("office", packets, seed), options.work)[0]) for seed in (1, 2)]
+    runs: dict[int, list[Run]] = {1: [], 2: []}
+    reported: dict[int, set[bytes]] = {1: set(), 2: set()}
+    for number in range(1, options.rounds + 1):
+        for count, found in runs.items():
+            progress(f"jobs, round {number} of {options.rounds}: {count}")
+            output = options.work / f"jobs-{count}.out"
+            arguments = ["-q", "-c", str(CONFIG), "--format", "jsonl", "--jobs", str(count)]
+            command = netwatch("scan", *arguments, *paths)
+            found.append(require_success(measure(command, output, options.timeout)))
+            reported[count].add(output.read_bytes())
+    walls = {count: statistics.median(run.wall for run in found) for count, found in runs.items()}
+    return {
+        "packets": [packets, packets],
+        "rounds": options.rounds,
+        "wall": {str(count): wall for count, wall in walls.items()},
+        "times": walls[1] / walls[2],
+        "alerts": runs[1][-1].reported,
+        "same": len(reported[1] | reported[2]) == 1 and reported[1] != {b""},
+    }
+
+
+def memory(options: Options) -> dict[str, Any]:
+    """Peak memory by the size of a capture from a pipe."""
+    sizes = [size for size in SIZES if size < options.largest] + [options.largest]
+    scan = netwatch("scan", "-q", "-c", str(CONFIG), "--format", "jsonl", "-")
+    names = netwatch("names", "-q", "--format", "jsonl", "-")
+    rows = []
+    for size in sizes:
+        packets = max(1, size // BYTES_PER_PACKET)
+        for name, command, expected in (
+            ("scan", scan, banned_clients),
+            ("names", names, all_names),
+        ):
+            progress(f"memory: {name} of {size / 1e6:.0f} MB through a pipe")
+            output = options.work / f"memory-{name}.out"
+            feed = Traffic("office", packets, seed=3).command()
+            run = require_success(measure(command, output, options.timeout, feed=feed))
+            output.unlink()
+            manifest = json.loads(output.with_suffix(".fed").read_text(encoding="ascii"))
+            require_complete(run, expected(manifest))
+            # A pcap has a header of 24 bytes, and one of 16 bytes for each packet.
+            size = 24 + 16 * packets + manifest["bytes"]
+            rows.append({"command": name, "bytes": size, "packets": packets, **asdict(run)})
+    return {"interpreter": interpreter(), "rows": rows}
+
+
+def start_text(found: dict[str, Any]) -> str:
+    """The start as text."""
+    cpu, rss = found["cpu"], found["rss"]
+    reported = [f"{name:<27} {cpu[name]:.2f} s CPU, {rss[name] / 1e6:.0f} MB" for name in cpu]
+    return "\n".join([f"start, median of {found['rounds']} rounds", *reported])
+
+
+def jobs_text(found: dict[str, Any]) -> str:
+    """The gain of a second core as text."""
+    one, two = found["wall"]["1"], found["wall"]["2"]
+    same = "the same" if found["same"] else "NOT the same"
+    return (
+        f"two captures of {found['packets'][0]} packets: {one:.2f} s, with --jobs 2 {two:.2f} s,"
+        f" {found['times']:.2f} times faster; {found['alerts']} alerts, {same} bytes"
+    )
+
+
+def memory_text(found: dict[str, Any]) -> str:
+    """Memory by size as text."""
+    text = [f"memory beyond the {found['interpreter'] / 1e6:.0f} MB of an interpreter"]
+    for row in found["rows"]:
+        beyond = (row["rss"] - found["interpreter"]) / 1e6
+        text.append(
+            f"{row['command']:<6} {row['bytes'] / 1e9:8.2f} GB {beyond:6.0f} MB"
+            f" {row['cpu']:8.2f} s CPU {row['reported']:8} lines"
+        )
+    return "\n".join(text)
