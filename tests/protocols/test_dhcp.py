@@ -108,7 +108,7 @@ def test_the_answer_to_an_inform_leases_nothing():
     ],
 )
 def test_names(options, name):
-    assert claim(message(1, *options)).name == name
+    assert claim(message(1, *options)).hostname == name
 
 
 def test_a_name_that_cannot_be_read_leaves_the_other():
@@ -194,7 +194,7 @@ def test_reads_what_dpkt_reads(kind, name, lifetime):
     theirs = dpkt.dhcp.DHCP(payload)
     ours = claim(payload)
     told = dict(theirs.opts)
-    assert ours.name.encode() == told[12]
+    assert ours.hostname.encode() == told[12]
     assert ours.transaction_id == theirs.chaddr[:6] + theirs.xid.to_bytes(4)
     if kind == 5:
         assert (ours.addresses, ours.lifetime) == ((theirs.yiaddr.to_bytes(4),), lifetime)
