@@ -1,14 +1,16 @@
-"""What all tests share: their fixtures, what programs that they start can import, and how long
-hypothesis looks."""
+"""Shared by all tests: fixtures, the import path of started programs, the hypothesis profile, and a
+check that compiled modules are up to date."""
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+from support.interpreted import stale
 from support.paths import PCAPS, ROOT
 
 pytest_plugins = ["support.delivery_fixtures"]
 
-# Programs that tests start import the same helpers, by the paths that pytest has of pyproject.toml.
+# Programs that tests start import the same helpers as the tests, whose path pytest sets.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests"), str(PCAPS)])
 
 settings.register_profile(
@@ -16,7 +18,16 @@ settings.register_profile(
     max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
-    # where a change is let in or not, the same code gets the same answer twice
+    # In CI the same code has to get the same result twice.
     derandomize="CI" in os.environ,
 )
 settings.load_profile("netwatch")
+
+
+def pytest_sessionstart() -> None:
+    """Refuse to test compiled modules that were built from an older source."""
+    if names := stale():
+        raise pytest.UsageError(
+            f"{len(names)} compiled modules are older than their source, such as {names[0]};"
+            " run: make build"
+        )

@@ -1,6 +1,6 @@
-"""How much Python runs: calls of functions and lines, counted, so the same on any machine.
+"""Count the Python calls and lines that run, which are the same on every machine.
 
-What is compiled does not count, nor what the interpreter does in C.
+Compiled code does not count, nor does what the interpreter does in C.
 """
 
 import gc
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Calls of Python functions (a generator that goes on is one too), and lines."""
+    """Calls of Python functions, of which each resumption of a generator is one, and lines."""
 
     calls: float
     lines: float
@@ -26,7 +26,7 @@ class Cost:
 
 
 def cost(work: Callable[[], object]) -> Cost:
-    """What runs in this thread while `work` does."""
+    """The calls and lines of this thread during `work`."""
     calls = lines = 0
 
     def local(frame: FrameType, event: str, arg: Any) -> Any:
@@ -39,7 +39,7 @@ def cost(work: Callable[[], object]) -> Cost:
         calls += 1
         return local
 
-    # Callbacks of the collector come when they like.
+    # The garbage collector may call back at any time.
     collecting, before = gc.isenabled(), sys.gettrace()
     gc.collect()
     gc.disable()
@@ -50,5 +50,5 @@ def cost(work: Callable[[], object]) -> Cost:
         sys.settrace(before)
         if collecting:
             gc.enable()
-    # The call of `work` itself is none of its own.
+    # The call of `work` itself does not count.
     return Cost(calls - 1, lines)
