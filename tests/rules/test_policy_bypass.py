@@ -4,24 +4,14 @@ from dataclasses import replace
 from datetime import date, datetime
 
 import pytest
+from support import bans
 
 from netwatch.core.message import Evidence
 from netwatch.core.verdict import App, Ban, Device, Exemption, Match, Network, Role, Verdict
 from netwatch.rules.policy import Policy
 
-SILENT = Ban(
-    id="rule",
-    authority="City of Example",
-    apps=frozenset({"tiktok"}),
-    forbids=frozenset({"service"}),
-    advises=frozenset({"personal"}),
-    start=date(2023, 3, 10),
-    end=date(2023, 9, 10),
-    review=None,
-    timezone="Europe/Brussels",
-    legal_basis="",
-    min_confidence="probable",
-    severity="high",
+SILENT = replace(
+    bans.BAN, id="rule", authority="City of Example", end=date(2023, 9, 10), legal_basis=""
 )
 ALERTING = replace(SILENT, bypass=frozenset({"tor", "vpn"}))
 TOR = App("tor", "Tor", "tor-project", "tor")

@@ -1,30 +1,17 @@
 """Alerts, and the packets that prove them."""
 
 from dataclasses import replace
-from datetime import date
+
+from support.bans import BAN
 
 from netwatch.core.alert import Alert, IncidentCounts, Sensor
 from netwatch.core.frame import EvidenceFrames, Frame
-from netwatch.core.verdict import App, Ban, Device, Network
+from netwatch.core.verdict import App, Device, Network
 from netwatch.incidents.incident import incident_id
 
 START = 1_679_302_800_000_000_000
 SECOND = 1_000_000_000
 
-BAN = Ban(
-    id="be-fed-tiktok-2023",
-    authority="BE-FED",
-    apps=frozenset({"tiktok"}),
-    forbids=frozenset({"service"}),
-    advises=frozenset({"personal"}),
-    start=date(2023, 3, 10),
-    end=None,
-    review=None,
-    timezone="Europe/Brussels",
-    legal_basis="Decision 2023/12 art. 3",
-    min_confidence="probable",
-    severity="high",
-)
 ALERT = Alert(
     id="0" * 32,
     status="closed",

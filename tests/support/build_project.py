@@ -25,7 +25,6 @@ compiled = [
     "netwatch.one",
     "netwatch.two",
 ]
-per-packet = ["netwatch.one"]
 """
 MODULES = {
     "__init__.py": "",

@@ -1,7 +1,8 @@
 """Contacts with given fields."""
 
 from dataclasses import replace
-from datetime import date
+
+from support import bans
 
 from netwatch.core.alert import Sensor
 from netwatch.core.observation import Observation
@@ -17,20 +18,7 @@ APPS = {
     "capcut": App("capcut", "CapCut", "bytedance", "video"),
 }
 HQ = Network("hq", "service", "City of Example")
-BAN = Ban(
-    id="rule",
-    authority="City of Example",
-    apps=frozenset(APPS),
-    forbids=frozenset({"service"}),
-    advises=frozenset({"personal"}),
-    start=date(2023, 3, 10),
-    end=None,
-    review=None,
-    timezone="Europe/Brussels",
-    legal_basis="Decision 2023/12 art. 3",
-    min_confidence="probable",
-    severity="high",
-)
+BAN = replace(bans.BAN, id="rule", authority="City of Example", apps=frozenset(APPS))
 
 
 def contact(

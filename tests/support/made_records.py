@@ -3,10 +3,12 @@
 from dataclasses import replace
 from datetime import date
 
+from support import bans
+
 from netwatch.core.alert import Alert, Destination, EvidenceItem, IncidentCounts, Sensor
 from netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
 from netwatch.core.observation import Observation
-from netwatch.core.verdict import App, Ban, Device, Exemption, Network
+from netwatch.core.verdict import App, Device, Exemption, Network
 
 TIME = 1_678_406_400_123_456_789  # 2023-03-10T00:00:00.123456789Z
 
@@ -44,20 +46,7 @@ FULL = replace(
     quic=QuicInfo("1"),
 )
 
-BAN = Ban(
-    id="be-fed-tiktok-2023",
-    authority="BE-FED",
-    apps=frozenset({"tiktok"}),
-    forbids=frozenset({"service"}),
-    advises=frozenset({"personal"}),
-    start=date(2023, 3, 10),
-    end=None,
-    review=date(2023, 9, 1),
-    timezone="Europe/Brussels",
-    legal_basis="Decision 2023/12 art. 3",
-    min_confidence="probable",
-    severity="high",
-)
+BAN = replace(bans.BAN, review=date(2023, 9, 1))
 
 ITEM = EvidenceItem(
     time=TIME + 10**9,
