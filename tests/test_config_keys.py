@@ -11,6 +11,7 @@ from netwatch.config import load
 from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Section
 from netwatch.core.user_yaml import Fields, Problems, parse_yaml
+from netwatch.delivery.configuration import OUTBOX_OPTIONS, OUTPUT_OPTIONS
 from netwatch.rules import bans as packs
 from netwatch.rules.ban_keys import BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS, PACK_FILE_KEYS
 from netwatch.rules.load import BUILTIN, load_signatures
@@ -73,9 +74,8 @@ def test_the_configuration_has_exactly_the_keys_of_the_table(
     )
     with pytest.raises(Exception, match="unknown key"):
         load("netwatch.yaml")
-    table = described(CONFIGURATION_KEYS)
-    outputs = table.pop("an output")
-    assert outputs <= asked["an output"]
+    table = described(CONFIGURATION_KEYS) | {"spool": {each.key for each in OUTBOX_OPTIONS}}
+    assert {each.key for each in OUTPUT_OPTIONS} <= asked["an output"]
     assert {subject: asked[subject] for subject in table} == table
 
 

@@ -113,33 +113,6 @@ _METRICS = Section(
     ),
 )
 
-_OUTPUT = Section(
-    "outputs[]",
-    "an output",
-    (
-        Key("type", "word", REQUIRED, "the type of the receiver"),
-        Key(
-            "name",
-            "text",
-            "the type",
-            "a unique name for status, log and metrics: letters, digits, `_`, `.` and `-`",
-        ),
-        Key("format", "word", "depends on the type", "the format of the records"),
-        Key("min_verdict", "word", "`exempt`", "`exempt`, `advisory` or `violation`"),
-        Key("min_severity", "word", "`low`", "`low`, `medium`, `high` or `critical`"),
-    ),
-)
-
-_SPOOL = Section(
-    "spool",
-    "spool",
-    (
-        Key("path", "path", "`/var/lib/netwatch/spool`", "the folder of the outbox"),
-        Key("max_bytes", "size", "`256M`", "at least 1M; of more the oldest alerts are dropped"),
-        Key("max_age", "time", "`30d`", "older alerts are dropped"),
-    ),
-)
-
 CONFIGURATION_KEYS = (
     _TOP,
     _NETWORK,
@@ -151,7 +124,6 @@ CONFIGURATION_KEYS = (
     _INCIDENTS,
     _SENSOR,
     _METRICS,
-    _OUTPUT,
-    _SPOOL,
 )
-"""The mappings of netwatch.yaml, with their keys, in the order of the reference."""
+"""The mappings of netwatch.yaml, with their keys, in the order of the reference. The keys of
+`outputs` and `spool` are in `netwatch.delivery.configuration` and beside each type of output."""

@@ -10,11 +10,7 @@ from netwatch.rules.signature_keys import SIGNATURE_KEYS
 _OF_PACKS_ALONE = tuple(key for key in PACK_FILE_KEYS.keys if key not in BAN_KEYS.keys)
 
 SECTIONS: dict[str, tuple[Section, ...]] = {
-    **{
-        section.path.removesuffix("[]") or "top": (section,)
-        for section in CONFIGURATION_KEYS
-        if section.path not in ("outputs[]", "spool")  # see `outputs`
-    },
+    **{section.path.removesuffix("[]") or "top": (section,) for section in CONFIGURATION_KEYS},
     "pack": (PACK_ENTRY_KEYS,),
     "bans": (BAN_KEYS,),
     "pack-file": (Section("", "a pack", _OF_PACKS_ALONE),),
