@@ -53,7 +53,7 @@ NewConversation = Callable[[], ParseStream]
 IsUninteresting = Callable[[bytes], bool]
 """Whether a complete ClientHello contains no name of interest, so that it need not be parsed."""
 NewHandshake = Callable[
-    [IsUninteresting | None], quic.Connection | dtls.Connection | gquic.Connection
+    [IsUninteresting | None], quic.ClientHandshake | dtls.ClientHandshake | gquic.ClientHandshake
 ]
 
 
@@ -94,14 +94,14 @@ PROTOCOLS: Mapping[int, Protocol] = {
     for row in (
         Protocol(kind=DNS, name="dns", parse_datagram=dns.parse),
         Protocol(kind=TLS, name="tls", parse_stream=tls.parse),
-        Protocol(kind=QUIC, name="quic", new_handshake=quic.Connection),
+        Protocol(kind=QUIC, name="quic", new_handshake=quic.ClientHandshake),
         Protocol(kind=HTTP, name="http", parse_stream=http.parse),
         Protocol(kind=DNS_TCP, name="dns-tcp", parse_stream=dns.parse_stream, persistent=True),
-        Protocol(kind=DTLS, name="dtls", new_handshake=dtls.Connection),
+        Protocol(kind=DTLS, name="dtls", new_handshake=dtls.ClientHandshake),
         Protocol(kind=SOCKS, name="socks", parse_stream=socks.parse),
         Protocol(kind=TLS_SERVER, name="tls-server", parse_stream=tls_server.parse),
         Protocol(kind=HTTP2, name="http2", new_conversation=http2.new_conversation),
-        Protocol(kind=GQUIC, name="gquic", new_handshake=gquic.Connection),
+        Protocol(kind=GQUIC, name="gquic", new_handshake=gquic.ClientHandshake),
         Protocol(kind=DHCP, name="dhcp", parse_datagram=dhcp.parse),
         Protocol(kind=DHCPV6, name="dhcpv6", parse_datagram=dhcpv6.parse),
         Protocol(kind=MDNS, name="mdns", parse_datagram=mdns.parse),

@@ -1,8 +1,8 @@
 """The host names in an X.509 certificate (RFC 5280, RFC 6125).
 
-The `cryptography` package reads it; what it refuses has no names here. Servers send the
-same certificate to every client, and reading one takes longer than a packet should, so
-that the names of those seen last are kept under their SHA-256.
+The `cryptography` package parses the certificate; one that it rejects has no names here. Servers
+send the same certificate to every client, and parsing is slow, so the names of recent certificates
+are cached by their SHA-256.
 """
 
 import re
@@ -16,14 +16,14 @@ from cryptography.x509.oid import NameOID
 from netwatch.core.names import normalise_name
 
 MAX_NAMES = 256
-"""Names taken from one certificate."""
+"""Maximum number of names that are read from one certificate."""
 MAX_NAME = 255
-"""The longest name that is taken, in bytes."""
-MAX_KEPT = 1024
-"""Certificates whose names are kept."""
+"""The longest name that is accepted, in bytes."""
+MAX_CACHED = 1024
+"""Maximum number of certificates whose names are cached."""
 
 _HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
-_FAULTS = (
+_ERRORS = (
     ValueError,
     TypeError,
     x509.DuplicateExtension,
@@ -32,35 +32,34 @@ _FAULTS = (
 )
 
 Names = tuple[tuple[str, ...], tuple[str, ...]]
-"""Names, and anomalies."""
+"""The names in a certificate, and its anomalies."""
 
-_kept: OrderedDict[bytes, Names] = OrderedDict()
+_cache: OrderedDict[bytes, Names] = OrderedDict()
 
 
 def host_names(der: bytes) -> Names:
-    """The host names in the certificate `der`, each once, and what was odd about it.
+    """The host names in the DER-encoded certificate, each once, and its anomalies.
 
-    They are the common names of its subject that look like one, and the dNSNames of its
-    subjectAltName (RFC 5280 section 4.2.1.6). A wildcard stays as it is written:
-    ``*.example.com``. Anomalies: ``tls-certificate`` (it cannot be read, or only its
-    subject), ``tls-certificate-names`` (there are more than `MAX_NAMES`).
+    The names are the common names of the subject that have the form of a host name, and the
+    dNSNames of the subjectAltName (RFC 5280 section 4.2.1.6). Wildcards are not changed:
+    ``*.example.com``. Anomalies: ``tls-certificate`` (nothing, or only the subject, can be read),
+    ``tls-certificate-names`` (there are more than `MAX_NAMES`).
     """
     digest = sha256(der).digest()
-    known = _kept.get(digest)
-    if known is None:
-        known = _kept[digest] = _read(der)
-        if len(_kept) > MAX_KEPT:
-            _kept.popitem(last=False)
+    cached = _cache.get(digest)
+    if cached is None:
+        cached = _cache[digest] = _parse(der)
+        if len(_cache) > MAX_CACHED:
+            _cache.popitem(last=False)
     else:
-        _kept.move_to_end(digest)
-    return known
+        _cache.move_to_end(digest)
+    return cached
 
 
-def _read(der: bytes) -> Names:
+def _parse(der: bytes) -> Names:
     names: dict[str, None] = {}
     anomalies: list[str] = []
-    # It warns of serial numbers and dates that are not as they should be, which are no
-    # business of a reader of names.
+    # The warnings are about invalid serial numbers and dates, which do not matter here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -74,9 +73,9 @@ def _read(der: bytes) -> Names:
                 names[normalise_name(text.encode())] = None
         except x509.ExtensionNotFound:
             pass
-        except _FAULTS:
+        except _ERRORS:
             anomalies.append("tls-certificate")
-    kept = [name for name in names if 0 < len(name) <= MAX_NAME]
-    if len(kept) > MAX_NAMES:
+    accepted = [name for name in names if 0 < len(name) <= MAX_NAME]
+    if len(accepted) > MAX_NAMES:
         anomalies.append("tls-certificate-names")
-    return tuple(kept[:MAX_NAMES]), tuple(anomalies)
+    return tuple(accepted[:MAX_NAMES]), tuple(anomalies)

@@ -1,10 +1,10 @@
-"""CHLO: the client's hello of Google's own QUIC crypto, before QUIC took TLS.
+"""CHLO: the client hello of QUIC Crypto, which Google QUIC up to Q050 used instead of TLS.
 
-A message of that crypto is a table of tags with their values ("QUIC Crypto", Langley and
-Chang, 2016, section "Handshake messages"): the message's tag, the number of entries in
-two bytes and two of padding, then for each entry its tag and the offset at which its
-value ends, and then the values. Numbers are little-endian in every version. Google QUIC
-up to Q050 speaks it; the server's name stands under the tag ``SNI``.
+A message of QUIC Crypto is a table of tags with values ("QUIC Crypto", Langley and Chang, 2016,
+section "Handshake messages"): the tag of the message, the number of entries in two bytes and two
+bytes of padding, then for each entry its tag and the offset of the end of its value, and then the
+values. Numbers are little-endian in every version. The value of the tag ``SNI`` is the name of the
+server.
 """
 
 import struct
@@ -15,10 +15,10 @@ from netwatch.core.names import normalise_name
 from netwatch.protocols.client_hello import MAX_HELLO, MAX_NAME
 
 MAX_ENTRIES = 128
-"""Entries of a table that are read, as many as Chromium takes."""
+"""Maximum number of entries of a table, the same as in Chromium."""
 
 TAG = b"CHLO"
-"""What a client's hello starts with."""
+"""The first bytes of a client hello."""
 
 _HEAD = 8
 _ENTRY = struct.Struct("<4sI")
@@ -27,13 +27,13 @@ _ENTRY = struct.Struct("<4sI")
 def chlo(
     data: bytes, last: bool, size: int, quic: QuicInfo, anomalies: tuple[str, ...] = ()
 ) -> Message:
-    """The CHLO at the start of `data` as a message of `size` bytes.
+    """Parse the CHLO at the start of `data` as a message of `size` bytes.
 
-    Shows ``quic-sni`` for the value of ``SNI``; a hello without shows nothing. Raises
-    `Incomplete` while values are missing. With `last` a hello that breaks off is given,
-    with the anomaly ``gquic-hello-cut``, if its name is wholly there, and else that is a
-    `ParseError`, as are ``gquic-not-a-client-hello`` and ``gquic-tag-table`` (too many
-    entries, or ends that do not rise, or that lead beyond 64 KiB).
+    It shows ``quic-sni`` for the value of ``SNI``, if there is one. Raises `Incomplete` while
+    values are missing. With `last`, a truncated hello with a complete name is returned with the
+    anomaly ``gquic-hello-cut``; without a complete name, that is a `ParseError`. Other errors:
+    ``gquic-not-a-client-hello``, ``gquic-tag-table`` (too many entries, or end offsets that
+    decrease or exceed 64 KiB).
     """
     if data[:4] != TAG[: len(data)]:
         raise ParseError("gquic-not-a-client-hello")
@@ -51,7 +51,7 @@ def chlo(
 
 
 def _names(data: bytes) -> tuple[list[str], int]:
-    """The names that are wholly there, and where the message ends as far as it is known."""
+    """The complete names, and the offset of the end of the message as far as it is known."""
     if len(data) < _HEAD:
         return [], _HEAD
     entries = int.from_bytes(data[4:6], "little")
@@ -60,7 +60,7 @@ def _names(data: bytes) -> tuple[list[str], int]:
     values = _HEAD + _ENTRY.size * entries
     names: list[str] = []
     start = end = values
-    for tag, offset in _ENTRY.iter_unpack(data[_HEAD : min(values, _whole(len(data)))]):
+    for tag, offset in _ENTRY.iter_unpack(data[_HEAD : min(values, _end_of_last_entry(len(data)))]):
         start, end = end, values + offset
         if not start <= end <= MAX_HELLO:
             raise ParseError("gquic-tag-table")
@@ -71,6 +71,6 @@ def _names(data: bytes) -> tuple[list[str], int]:
     return names, end
 
 
-def _whole(size: int) -> int:
-    """Where the last entry ends that is wholly within `size` bytes."""
+def _end_of_last_entry(size: int) -> int:
+    """The offset of the end of the last entry that is complete within `size` bytes."""
     return size - (size - _HEAD) % _ENTRY.size

@@ -1,25 +1,25 @@
 cdef class ClientHello:
-    cdef readonly int version
-    cdef readonly tuple ciphers
-    cdef readonly tuple extensions
+    cdef readonly int legacy_version
+    cdef readonly tuple cipher_suites
+    cdef readonly tuple extension_types
     cdef readonly tuple server_names
     cdef readonly tuple alpn
-    cdef readonly tuple versions
-    cdef readonly tuple signatures
+    cdef readonly tuple supported_versions
+    cdef readonly tuple signature_algorithms
     cdef readonly str ech
-    cdef readonly bint cut
+    cdef readonly bint truncated
     cdef readonly tuple anomalies
 
 cdef class _Extensions:
-    cdef bint cut
+    cdef bint truncated
     cdef list anomalies
     cdef list types
     cdef list server_names
     cdef tuple alpn
-    cdef tuple versions
-    cdef tuple signatures
+    cdef tuple supported_versions
+    cdef tuple signature_algorithms
     cdef bytes ech
 
     cdef read(self, bytes data, Py_ssize_t pos, Py_ssize_t end)
-    cdef open(self, int kind, bytes data)
-    cdef server_name(self, bytes data)
+    cdef read_body(self, int kind, bytes data)
+    cdef read_server_name(self, bytes data)

@@ -1,9 +1,9 @@
-"""DHCP for IPv4: who asks for an address under which name, and what a server gives.
+"""DHCP for IPv4: the requests of clients, with their host names, and the leases of servers.
 
-The format is that of RFC 2131 section 2, options are those of RFC 2132 and RFC 4702.
-Options may go on in the file and sname fields (option 52), and one that comes several
-times is one value (RFC 3396). The client is told by its hardware address, which stays
-the same through relays; nothing of the IP header is used.
+The format is that of RFC 2131 section 2, the options are those of RFC 2132 and RFC 4702. Options
+may continue in the file and sname fields (option 52), and the values of a repeated option are
+concatenated (RFC 3396). The client is identified by its hardware address, which relays do not
+change; nothing in the IP header is used.
 """
 
 from netwatch.core.errors import ParseError
@@ -12,11 +12,11 @@ from netwatch.protocols.host_name import from_labels, from_text
 from netwatch.protocols.reader import Reader
 
 MAX_OPTIONS = 256
-"""Options read of one message; what stands behind is named ``dhcp-many-options``."""
+"""Maximum number of options per message; further ones are the anomaly ``dhcp-many-options``."""
 
 _COOKIE = b"\x63\x82\x53\x63"
-_HARDWARE = frozenset({1, 6})  # Ethernet and IEEE 802 have the same addresses
-_NOBODY = bytes(4)
+_HARDWARE_TYPES = frozenset({1, 6})  # Ethernet and IEEE 802, with the same address format
+_UNSPECIFIED = bytes(4)
 
 _PAD, _HOST_NAME, _REQUESTED, _LEASE, _OVERLOAD, _TYPE, _SERVER = 0, 12, 50, 51, 52, 53, 54
 _CLIENT_ID, _FQDN, _END = 61, 81, 255
@@ -24,35 +24,35 @@ _SIZES = {_REQUESTED: 4, _LEASE: 4, _OVERLOAD: 1, _TYPE: 1, _SERVER: 4}
 
 _DISCOVER, _REQUEST, _DECLINE, _ACK, _NAK, _RELEASE, _INFORM = 1, 3, 4, 5, 6, 7, 8
 _FROM_SERVER = frozenset({2, _ACK, _NAK})
-_LAST_TYPE = 18  # RFC 7724, the highest of the registry
+_LAST_TYPE = 18  # RFC 7724, the highest number in the registry
 _MESSAGES = frozenset(range(1, _INFORM + 1))
 
 
 def parse(payload: bytes) -> Message:
-    """One DHCP message, the payload of one UDP datagram; it shows no name, it claims.
+    """Parse one DHCP message, the payload of a UDP datagram. It shows no names, but makes claims:
 
-    DISCOVER and REQUEST claim ``request``, ACK ``lease``, NAK ``nak``, RELEASE and
-    DECLINE ``release``, INFORM ``announcement`` (the client has its address from elsewhere);
-    OFFER and what is newer claim nothing. Anomalies: ``dhcp-option`` (one whose size
-    cannot be; it is left out), ``dhcp-name``, ``dhcp-many-options``, ``dhcp-cut`` (options
-    that run out of the message; what was whole is taken). Raises `ParseError`:
-    ``dhcp-cut``, ``dhcp-cookie`` (plain BOOTP), ``dhcp-hardware`` (no Ethernet address),
-    ``dhcp-type`` (none, or one that does not go with the direction).
+    a ``request`` for DISCOVER and REQUEST, a ``lease`` for ACK, a ``nak`` for NAK, a ``release``
+    for RELEASE and DECLINE, and an ``announcement`` for INFORM (the address of the client does not
+    come from DHCP). OFFER and newer types make no claim. Anomalies: ``dhcp-option`` (an option
+    with an invalid length, which is ignored), ``dhcp-name``, ``dhcp-many-options``, ``dhcp-cut``
+    (the options are truncated; complete ones are read). Raises `ParseError`: ``dhcp-cut``,
+    ``dhcp-cookie`` (plain BOOTP), ``dhcp-hardware`` (not an Ethernet address), ``dhcp-type``
+    (missing, or not valid for the direction).
     """
     reader = Reader(payload, "dhcp-cut")
     op, hardware, size = reader.uint(1), reader.uint(1), reader.uint(1)
-    reader.take(1)
-    xid = reader.take(4)
-    reader.take(4)
-    client_ip, your_ip = reader.take(4), reader.take(4)
-    reader.take(8)
-    mac = reader.take(16)[:6]
-    name_field, file_field = reader.take(64), reader.take(128)
-    if reader.take(4) != _COOKIE:
+    reader.read(1)
+    xid = reader.read(4)
+    reader.read(4)
+    client_ip, your_ip = reader.read(4), reader.read(4)
+    reader.read(8)
+    mac = reader.read(16)[:6]
+    name_field, file_field = reader.read(64), reader.read(128)
+    if reader.read(4) != _COOKIE:
         raise ParseError("dhcp-cookie")
     anomalies: list[str] = []
     options: dict[int, bytes] = {}
-    _options(reader.take(reader.left), options, anomalies)
+    _options(reader.read(reader.remaining), options, anomalies)
     overload = (options.get(_OVERLOAD) or b"\0")[0]
     if overload & 1:
         _options(file_field, options, anomalies)
@@ -67,7 +67,7 @@ def parse(payload: bytes) -> Message:
         raise ParseError("dhcp-type")
     if kind in _MESSAGES and (op == 2) != (kind in _FROM_SERVER):
         raise ParseError("dhcp-type")
-    if hardware not in _HARDWARE or size != 6:
+    if hardware not in _HARDWARE_TYPES or size != 6:
         raise ParseError("dhcp-hardware")
     claim = _claim(kind, mac, xid, client_ip, your_ip, options, _name(options, anomalies))
     claims = (claim,) if claim else ()
@@ -75,11 +75,11 @@ def parse(payload: bytes) -> Message:
 
 
 def _options(data: bytes, options: dict[int, bytes], anomalies: list[str]) -> None:
-    """Read the options of one field into `options`, as far as they are whole."""
+    """Read the complete options of one field into `options`."""
     reader = Reader(data, "dhcp-cut")
     count = 0
     try:
-        while reader.left:
+        while reader.remaining:
             code = reader.uint(1)
             if code == _PAD:
                 continue
@@ -95,8 +95,7 @@ def _options(data: bytes, options: dict[int, bytes], anomalies: list[str]) -> No
 
 
 def _name(options: dict[int, bytes], anomalies: list[str]) -> str:
-    """The host name: the FQDN (RFC 4702) where there is one that can be read, else that of
-    option 12."""
+    """The host name: the client FQDN (RFC 4702) if there is a valid one, else option 12."""
     fqdn = options.get(_FQDN, b"")
     in_labels = bool(fqdn[:1] > b"" and fqdn[0] & 4)
     for read, raw in (
@@ -122,41 +121,41 @@ def _claim(
     options: dict[int, bytes],
     name: str,
 ) -> AddressClaim | None:
-    """What a message of the type `kind` says (RFC 2131 sections 4.3 and 4.4)."""
+    """The claim of a message of the type `kind` (RFC 2131 sections 4.3 and 4.4)."""
     server = options.get(_SERVER, b"")
-    wanted = options.get(_REQUESTED, client_ip)
-    told: AddressClaimKind
-    ip, lifetime, kept = wanted, None, False
+    requested = options.get(_REQUESTED, client_ip)
+    claim_kind: AddressClaimKind
+    ip, lifetime, renewal = requested, None, False
     if kind in (_DISCOVER, _REQUEST):
-        told = "request"
-        # A client that renews fills in its address; one that reboots asks for it again
-        # without naming a server (RFC 2131 table 4).
-        kept = kind == _REQUEST and (client_ip != _NOBODY or not server)
+        claim_kind = "request"
+        # A client that renews its lease fills in its address; after a reboot it requests the
+        # address without a server identifier (RFC 2131 table 4).
+        renewal = kind == _REQUEST and (client_ip != _UNSPECIFIED or not server)
         server = b""
     elif kind == _ACK:
-        told, ip = "lease", your_ip
+        claim_kind, ip = "lease", your_ip
         if _LEASE in options:
             lifetime = int.from_bytes(options[_LEASE])
-        if ip == _NOBODY:
-            return None  # answers an INFORM
+        if ip == _UNSPECIFIED:
+            return None  # the answer to an INFORM
     elif kind == _NAK:
-        told, ip = "nak", _NOBODY
+        claim_kind, ip = "nak", _UNSPECIFIED
     elif kind == _RELEASE:
-        told, ip = "release", client_ip
+        claim_kind, ip = "release", client_ip
     elif kind == _DECLINE:
-        told = "release"
+        claim_kind = "release"
     elif kind == _INFORM:
-        told, ip = "announcement", client_ip
+        claim_kind, ip = "announcement", client_ip
     else:
         return None
     return AddressClaim(
-        told,
-        (ip,) if ip != _NOBODY else (),
+        claim_kind,
+        (ip,) if ip != _UNSPECIFIED else (),
         mac,
         hostname=name,
         lifetime=lifetime,
         transaction_id=mac + xid,
         client_id=options.get(_CLIENT_ID, mac),
         server_id=server,
-        renewal=kept,
+        renewal=renewal,
     )

@@ -1,9 +1,9 @@
-"""DHCP for IPv6: who asks for addresses under which name, and what a server gives.
+"""DHCP for IPv6: the requests of clients, with their host names, and the leases of servers.
 
-The format is that of RFC 8415 sections 8 and 9, the client's name that of RFC 4704. A
-client is told by its DUID. Its hardware address is that of its frame where it is heard
-itself; behind a relay it is what the relay says (RFC 6939), else what the DUID holds
-(RFC 8415 sections 11.2 and 11.4), which may be that of another interface.
+The format is that of RFC 8415 sections 8 and 9, the name of the client that of RFC 4704. A client
+is identified by its DUID. Its hardware address is that of its frame if it is on the same link.
+Behind a relay it is the one that the relay adds (RFC 6939), else the one in the DUID (RFC 8415
+sections 11.2 and 11.4), which may belong to another interface of the client.
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ from netwatch.protocols.host_name import from_labels
 from netwatch.protocols.reader import Reader
 
 MAX_RELAYS = 8
-"""Relays that a message may have come through: HOP_COUNT_LIMIT of RFC 8415 section 7.6."""
+"""Maximum number of relays of a message: HOP_COUNT_LIMIT of RFC 8415 section 7.6."""
 
 MAX_OPTIONS = 256
-"""Options read of one message, all levels together; of further ones
-``dhcpv6-many-options`` tells."""
+"""Maximum number of options per message on all levels; further ones are the anomaly
+``dhcpv6-many-options``."""
 
 _SOLICIT, _REQUEST, _CONFIRM, _RENEW, _REBIND, _REPLY, _RELEASE, _DECLINE = 1, 3, 4, 5, 6, 7, 8, 9
 _RELAY_FORWARD, _RELAY_REPLY, _LAST_TYPE = 12, 13, 36
-_ASKS = frozenset({_SOLICIT, _REQUEST, _CONFIRM, _RENEW, _REBIND})
-_KEPT = frozenset({_CONFIRM, _RENEW, _REBIND})
+_REQUESTS = frozenset({_SOLICIT, _REQUEST, _CONFIRM, _RENEW, _REBIND})
+_RENEWALS = frozenset({_CONFIRM, _RENEW, _REBIND})
 
 _CLIENT_ID, _SERVER_ID, _IA_NA, _IA_TA, _IA_ADDRESS = 1, 2, 3, 4, 5
 _RELAY_MESSAGE, _STATUS, _FQDN, _LINK_LAYER = 9, 13, 39, 79
@@ -32,8 +32,8 @@ _DUID_LLT, _DUID_LL, _ETHERNET = 1, 3, 1
 
 
 @dataclass(slots=True)
-class _Read:
-    """What was read so far; addresses with their valid lifetimes in seconds."""
+class _Fields:
+    """What was read so far; `addresses` with their valid lifetimes in seconds."""
 
     anomalies: list[str] = field(default_factory=list)
     count: int = 0
@@ -45,136 +45,136 @@ class _Read:
 
 
 def parse(payload: bytes) -> Message:
-    """One DHCPv6 message, the payload of one UDP datagram; it shows no name, it claims.
+    """Parse one DHCPv6 message, the payload of a UDP datagram. It shows no names, but makes claims:
 
-    SOLICIT, REQUEST, CONFIRM, RENEW and REBIND claim ``request``, RELEASE and DECLINE
-    ``release``, a REPLY ``lease`` for each lifetime of its addresses and ``release``
-    for those whose lifetime is 0; other messages claim nothing. Anomalies:
-    ``dhcpv6-option`` (one that does not fit together; it is left out), ``dhcpv6-name``,
-    ``dhcpv6-many-options``, ``dhcpv6-cut`` (what was whole is taken). Raises `ParseError`:
-    ``dhcpv6-cut``, ``dhcpv6-type``, ``dhcpv6-relays`` (more than 8, or a relay's message
-    with none inside), ``dhcpv6-no-client``.
+    a ``request`` for SOLICIT, REQUEST, CONFIRM, RENEW and REBIND, a ``release`` for RELEASE and
+    DECLINE, and for a REPLY a ``lease`` per lifetime of its addresses, or a ``release`` if the
+    lifetime is 0. Other messages make no claim. Anomalies: ``dhcpv6-option`` (an invalid option,
+    which is ignored), ``dhcpv6-name``, ``dhcpv6-many-options``, ``dhcpv6-cut`` (complete options
+    are read). Raises `ParseError`: ``dhcpv6-cut``, ``dhcpv6-type``, ``dhcpv6-relays`` (more than 8,
+    or a relay message without a message in it), ``dhcpv6-no-client``.
     """
-    read = _Read()
+    fields = _Fields()
     data, relayed = payload, False
     for _ in range(MAX_RELAYS + 1):
         if data[:1] not in (b"\x0c", b"\x0d"):
             break
-        data, relayed = _relay(data, read), True
+        data, relayed = _relay(data, fields), True
     else:
         raise ParseError("dhcpv6-relays")
     reader = Reader(data, "dhcpv6-cut")
-    kind, transaction = reader.uint(1), reader.take(3)
+    kind, transaction = reader.uint(1), reader.read(3)
     if not 1 <= kind <= _LAST_TYPE:
         raise ParseError("dhcpv6-type")
-    for code, value in _options(reader, read):
-        _take(code, value, read)
+    for code, value in _options(reader, fields):
+        _read_option(code, value, fields)
     claims: tuple[AddressClaim, ...] = ()
-    if kind in _ASKS or kind in (_REPLY, _RELEASE, _DECLINE):
-        if not read.duid:
+    if kind in _REQUESTS or kind in (_REPLY, _RELEASE, _DECLINE):
+        if not fields.duid:
             raise ParseError("dhcpv6-no-client")
-        claims = tuple(_claims(kind, transaction, relayed, read))
-    anomalies = tuple(dict.fromkeys(read.anomalies))
+        claims = tuple(_claims(kind, transaction, relayed, fields))
+    anomalies = tuple(dict.fromkeys(fields.anomalies))
     return Message((), len(payload), anomalies=anomalies, claims=claims)
 
 
-def _relay(data: bytes, read: _Read) -> bytes:
-    """The message that a relay passes on (RFC 8415 section 9); the link-layer address of
-    the client is told by the relay next to it, the innermost."""
+def _relay(data: bytes, fields: _Fields) -> bytes:
+    """The message inside a relay message (RFC 8415 section 9). The innermost relay message has
+    the link-layer address of the client."""
     reader = Reader(data, "dhcpv6-cut")
-    reader.take(34)
+    reader.read(34)
     inside = b""
-    for code, value in _options(reader, read):
+    for code, value in _options(reader, fields):
         if code == _RELAY_MESSAGE:
             inside = value
         elif code == _LINK_LAYER:
             if len(value) == 8 and value[:2] == b"\0\1":
-                read.mac = value[2:]
+                fields.mac = value[2:]
             else:
-                read.anomalies.append("dhcpv6-option")
+                fields.anomalies.append("dhcpv6-option")
     if not inside:
         raise ParseError("dhcpv6-relays")
     return inside
 
 
-def _options(reader: Reader, read: _Read) -> Iterator[tuple[int, bytes]]:
-    """Code and value of each option, as far as they are whole."""
+def _options(reader: Reader, fields: _Fields) -> Iterator[tuple[int, bytes]]:
+    """Code and value of each complete option."""
     try:
-        while reader.left:
-            read.count += 1
-            if read.count > MAX_OPTIONS:
-                read.anomalies.append("dhcpv6-many-options")
+        while reader.remaining:
+            fields.count += 1
+            if fields.count > MAX_OPTIONS:
+                fields.anomalies.append("dhcpv6-many-options")
                 return
             yield reader.uint(2), reader.vector(2)
     except ParseError as error:
-        read.anomalies.append(error.anomaly)
+        fields.anomalies.append(error.anomaly)
 
 
-def _take(code: int, value: bytes, read: _Read) -> None:
+def _read_option(code: int, value: bytes, fields: _Fields) -> None:
     try:
         if code == _CLIENT_ID:
             # RFC 8415 section 11.1: a type of two bytes, then at most 128
             if not 3 <= len(value) <= 130:
                 raise ParseError("dhcpv6-option")
-            read.duid = value
+            fields.duid = value
         elif code == _SERVER_ID:
-            read.server = value[:130]
+            fields.server = value[:130]
         elif code == _FQDN:
-            Reader(value, "dhcpv6-name").take(1)
-            read.name = from_labels(value[1:], "dhcpv6-name")
+            Reader(value, "dhcpv6-name").read(1)
+            fields.name = from_labels(value[1:], "dhcpv6-name")
         elif code in (_IA_NA, _IA_TA):
             reader = Reader(value, "dhcpv6-option")
-            reader.take(12 if code == _IA_NA else 4)
-            for inner, content in _options(reader, read):
+            reader.read(12 if code == _IA_NA else 4)
+            for inner, content in _options(reader, fields):
                 if inner == _IA_ADDRESS:
-                    _address(content, read)
+                    _read_address(content, fields)
     except ParseError as error:
-        read.anomalies.append(error.anomaly)
+        fields.anomalies.append(error.anomaly)
 
 
-def _address(value: bytes, read: _Read) -> None:
-    """An IA Address option (RFC 8415 section 21.6); one whose status is no success is
-    not given."""
+def _read_address(value: bytes, fields: _Fields) -> None:
+    """Read an IA Address option (RFC 8415 section 21.6), unless its status is a failure."""
     reader = Reader(value, "dhcpv6-option")
-    address = reader.take(16)
-    reader.take(4)
+    address = reader.read(16)
+    reader.read(4)
     valid = reader.uint(4)
-    for code, content in _options(reader, read):
+    for code, content in _options(reader, fields):
         if code == _STATUS and content[:2] != b"\0\0":
             return
-    read.addresses.append((address, valid))
+    fields.addresses.append((address, valid))
 
 
-def _claims(kind: int, transaction: bytes, relayed: bool, read: _Read) -> Iterator[AddressClaim]:
+def _claims(
+    kind: int, transaction: bytes, relayed: bool, fields: _Fields
+) -> Iterator[AddressClaim]:
     def claim(
-        told: AddressClaimKind, ips: list[bytes], lifetime: int | None = None
+        claim_kind: AddressClaimKind, ips: list[bytes], lifetime: int | None = None
     ) -> AddressClaim:
         return AddressClaim(
-            told,
+            claim_kind,
             tuple(ips),
-            read.mac or _hardware(read.duid),
+            fields.mac or _hardware_address(fields.duid),
             on_link=not relayed,
-            hostname=read.name,
+            hostname=fields.name,
             lifetime=lifetime,
-            transaction_id=read.duid + transaction,
-            client_id=read.duid,
-            server_id=read.server if told == "lease" else b"",
-            renewal=kind in _KEPT,
+            transaction_id=fields.duid + transaction,
+            client_id=fields.duid,
+            server_id=fields.server if claim_kind == "lease" else b"",
+            renewal=kind in _RENEWALS,
         )
 
-    ips = [ip for ip, _ in read.addresses]
-    if kind in _ASKS:
+    ips = [ip for ip, _ in fields.addresses]
+    if kind in _REQUESTS:
         yield claim("request", ips)
     elif kind != _REPLY:
         yield claim("release", ips)
     else:
-        for lifetime in dict.fromkeys(valid for _, valid in read.addresses):
-            given = [ip for ip, valid in read.addresses if valid == lifetime]
-            yield claim("lease" if lifetime else "release", given, lifetime)
+        for lifetime in dict.fromkeys(valid for _, valid in fields.addresses):
+            leased = [ip for ip, valid in fields.addresses if valid == lifetime]
+            yield claim("lease" if lifetime else "release", leased, lifetime)
 
 
-def _hardware(duid: bytes) -> bytes | None:
-    """The Ethernet address in a DUID-LLT or DUID-LL, None where there is none."""
+def _hardware_address(duid: bytes) -> bytes | None:
+    """The Ethernet address in a DUID-LLT or DUID-LL, None if there is none."""
     kind, link = int.from_bytes(duid[:2]), int.from_bytes(duid[2:4])
     start = {_DUID_LLT: 8, _DUID_LL: 4}.get(kind, 0)
     mac = duid[start:]

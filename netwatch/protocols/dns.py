@@ -1,10 +1,10 @@
 # cython: language_level=3
-"""DNS messages: which name was asked for, and what it is an alias of.
+"""DNS messages: the names that are looked up, and their aliases and addresses.
 
-The format is that of RFC 1035 section 4 for DNS over UDP and TCP, and the same for mDNS
-(RFC 6762) and LLMNR (RFC 4795). Only the questions and the answer section are walked:
-the other two say nothing of what the client wanted. A message that breaks off gives
-what was whole before, and says so.
+The format is that of RFC 1035 section 4 for DNS over UDP and TCP, and the same for mDNS (RFC 6762)
+and LLMNR (RFC 4795). Only the question and the answer section are read: the other two do not tell
+what the client looked up. A truncated message yields everything before the truncation, with an
+anomaly.
 """
 
 import struct
@@ -28,8 +28,8 @@ else:
     from cython.cimports.netwatch.protocols.dns_answers import Answers
 
 MAX_QUESTIONS = 64
-"""Questions read of one message (mDNS asks several at once); what stands behind is named
-``dns-many-questions``."""
+"""Maximum number of questions per message (mDNS queries may have several); further ones are the
+anomaly ``dns-many-questions``."""
 
 _OPT = 41
 _RESPONSE = cython.declare(cython.int, 0x8000)
@@ -39,31 +39,32 @@ _header = struct.Struct(">HHHHHH").unpack_from
 
 
 def parse(payload: bytes) -> Message:
-    """One DNS message, the payload of one UDP datagram.
+    """Parse one DNS message, the payload of a UDP datagram.
 
-    A query shows ``dns-query`` for each name asked; a response shows ``dns-answer`` for
-    each, whatever its code, and ``dns-cname`` for each alias target (CNAME, and SVCB and
-    HTTPS of RFC 9460) that the answer section leads to from there. Addresses are those
-    of these names, hints of SVCB and HTTPS among them; of ECH keys in these the public
-    names are told. A response without a question is
-    taken to answer the owner of its first record where there are aliases; else (mDNS) it
-    shows nothing, and its addresses are those of all its records. The root shows nothing,
-    nor does any opcode but QUERY (``dns-opcode-5``): a zone update is not a lookup.
+    A query shows ``dns-query`` for each queried name. A response shows ``dns-answer`` for each,
+    whatever the response code, and ``dns-cname`` for each alias target (CNAME, and SVCB and HTTPS
+    of RFC 9460) that the names lead to in the answer section. The addresses are those of these
+    names, including the hints in SVCB and HTTPS records; of the ECH configurations in these
+    records, the public names are read. If a response has no question but aliases, its question is
+    assumed to be the owner of the first record. If it has neither (mDNS), it shows no names, and
+    the addresses are those of all records. The root shows nothing, nor do messages with another
+    opcode than QUERY (``dns-opcode-5``): an update of a zone is not a lookup.
 
-    Anomalies: ``dns-truncated`` (the TC bit of a response), ``dns-cut``, and what stopped
-    the reading behind the first question. Raises `ParseError` where not even that can be
-    read: ``dns-cut``, ``dns-label-type``, ``dns-label-loop``, ``dns-name-length``.
+    Anomalies: ``dns-truncated`` (the TC bit of a response), ``dns-cut``, and whatever ended the
+    parsing after the first question. Raises `ParseError` if the first question cannot be read:
+    ``dns-cut``, ``dns-label-type``, ``dns-label-loop``, ``dns-name-length``.
     """
     return _message(payload, len(payload))
 
 
 def parse_stream(data: bytes, last: bool = False) -> Message:
-    """The DNS message at the start of a TCP stream, behind its length (RFC 1035 4.2.2).
+    """Parse the DNS message at the start of a TCP stream, after its length (RFC 1035 section
+    4.2.2).
 
-    `size` of the result includes the two bytes of the length. Raises `Incomplete` while
-    the message goes on behind `data`; with `last` it is read as far as it came, with
-    the anomaly ``dns-cut``. Raises `ParseError` as `parse` does, and ``dns-tcp-length``
-    for a length that holds no header.
+    `size` of the result includes the two bytes of the length. Raises `Incomplete` while the
+    message is not complete; with `last`, its beginning is parsed, with the anomaly ``dns-cut``.
+    Raises `ParseError` as `parse` does, and ``dns-tcp-length`` if the length is less than that of
+    a header.
     """
     size = 14
     if len(data) >= 2:
@@ -73,11 +74,11 @@ def parse_stream(data: bytes, last: bool = False) -> Message:
     if len(data) >= size:
         return _message(data[2:size], size)
     if last:
-        return _message(data[2:], len(data), cut=True)
+        return _message(data[2:], len(data), truncated=True)
     raise Incomplete(size)
 
 
-def _message(data: bytes, size: int, cut: bool = False) -> Message:
+def _message(data: bytes, size: int, truncated: bool = False) -> Message:
     if len(data) < 12:
         raise ParseError("dns-cut")
     flags: cython.int
@@ -88,49 +89,51 @@ def _message(data: bytes, size: int, cut: bool = False) -> Message:
     kind: cython.int = 0
     pos: cython.Py_ssize_t = 12
     _, flags, questions, answers, authorities, additionals = _header(data)
-    anomalies = ["dns-cut"] if cut else []
+    anomalies = ["dns-cut"] if truncated else []
     opcode = flags >> 11 & 0xF
     if opcode:
         return Message((), size, anomalies=(*anomalies, f"dns-opcode-{opcode}"))
-    asked: list[str] = []
+    queried: list[str] = []
     if questions:
-        kind, pos = _questions(data, questions, asked, anomalies)
+        kind, pos = _questions(data, questions, queried, anomalies)
     if not flags & _RESPONSE:
-        shown = tuple([ShownName("dns-query", name) for name in asked if name])
-        return Message(shown, size, _asked(kind), anomalies=tuple(anomalies))
+        shown = tuple([ShownName("dns-query", name) for name in queried if name])
+        return Message(shown, size, _query_info(kind), anomalies=tuple(anomalies))
 
     if flags & _TRUNCATED:
         anomalies.append("dns-truncated")
     section: Answers = Answers()
     if answers and pos:
-        section.read(data, pos, answers, asked[0] if asked else None)
+        section.read(data, pos, answers, queried[0] if queried else None)
         anomalies += section.anomalies
     rcode = flags & 0xF
     if additionals and pos and not answers and not authorities:
         rcode |= _extended_rcode(data, pos)
-    if not asked and section.has_aliases():
-        asked.append(section.first_owner)
-    chain = section.chain(asked)
-    names = {*asked, *chain} if asked else None
+    if not queried and section.has_aliases():
+        queried.append(section.first_owner)
+    chain = section.chain(queried)
+    names = {*queried, *chain} if queried else None
     info = DnsInfo(
         type_text(kind or section.first_type),
         rcode_text(rcode),
         section.addresses(names),
         chain,
-        section.ech(),
+        section.ech_public_names(),
     )
     shown = tuple(
-        [ShownName("dns-answer", name, True) for name in asked if name]
+        [ShownName("dns-answer", name, True) for name in queried if name]
         + [ShownName("dns-cname", name, True) for name in chain]
     )
     return Message(shown, size, info, anomalies=tuple(dict.fromkeys(anomalies)))
 
 
-def _questions(data: bytes, count: int, asked: list[str], anomalies: list[str]) -> tuple[int, int]:
-    """Read the questions into `asked`, each name once.
+def _questions(
+    data: bytes, count: int, queried: list[str], anomalies: list[str]
+) -> tuple[int, int]:
+    """Read the questions into `queried`, each name once.
 
-    Returns the type of the first and the offset behind the last, 0 where that is not
-    known because the section breaks off or goes on beyond the limit.
+    Returns the type of the first question and the offset behind the last one; 0 if that is not
+    known because the section is truncated or exceeds the limit.
     """
     number: cython.Py_ssize_t
     end: cython.Py_ssize_t
@@ -157,18 +160,18 @@ def _questions(data: bytes, count: int, asked: list[str], anomalies: list[str]) 
         if number == 0:
             kind = data[pos] << 8 | data[pos + 1]
         pos += 4
-        if name not in asked:
-            asked.append(name)
+        if name not in queried:
+            queried.append(name)
     return kind, pos
 
 
 @lru_cache(maxsize=256)
-def _asked(kind: int) -> DnsInfo | None:
+def _query_info(kind: int) -> DnsInfo | None:
     return DnsInfo(type_text(kind)) if kind else None
 
 
 def _extended_rcode(data: bytes, pos: int) -> int:
-    """The upper bits of the response code from an OPT record at `pos` (RFC 6891 6.1.3)."""
+    """The upper bits of the response code in an OPT record at `pos` (RFC 6891 section 6.1.3)."""
     try:
         kind, _, ttl, _ = record(data, pos + 1)
     except struct.error:

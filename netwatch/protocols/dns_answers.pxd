@@ -6,5 +6,5 @@ cdef class Answers:
     cdef readonly int first_type
     cdef readonly list anomalies
 
-    cdef _address(self, str owner, object family, bytes packed, long long ttl)
-    cdef _binding(self, str owner, bytes data, Py_ssize_t start, Py_ssize_t end, long long ttl)
+    cdef _add_address(self, str owner, object family, bytes packed, long long ttl)
+    cdef _read_service_binding(self, str owner, bytes data, Py_ssize_t start, Py_ssize_t end, long long ttl)

@@ -1,10 +1,10 @@
 # cython: language_level=3
-"""The answer section of a DNS response: aliases, and the addresses they end at.
+"""The answer section of a DNS response: aliases, and the addresses they lead to.
 
-Records are read in any order; which of them answer the question is decided afterwards,
-by following the aliases from the name asked. Hints in SVCB and HTTPS records are
-addresses like any other (RFC 9460 section 7.3): a client connects to them. ECH keys in
-them say under which names hellos will go that stand for others.
+Records may have any order. Which of them answer the question is decided after reading all of them,
+by following the aliases from the queried name. The hints in SVCB and HTTPS records count as
+addresses (RFC 9460 section 7.3), because clients connect to them. Their ECH configurations have the
+public names that outer ClientHellos will show.
 """
 
 import struct
@@ -26,25 +26,25 @@ else:
     from cython.cimports.netwatch.protocols.reader import Reader
 
 MAX_RECORDS = 512
-"""Records read of one section; what stands behind is named ``dns-many-records``."""
+"""Maximum number of records per section; further ones are the anomaly ``dns-many-records``."""
 
 A, CNAME, AAAA, SVCB, HTTPS = 1, 5, 28, 64, 65
 _HINTS = {4: (AF_INET, 4), 6: (AF_INET6, 16)}
 _ECH, _ECH_VERSION = 5, 0xFE0D
 _IN = cython.declare(cython.int, 1)
-# mDNS keeps the top bit for itself (RFC 6762 section 10.2).
-_CLASS = cython.declare(cython.int, 0x7FFF)
+# mDNS uses the top bit of the class as a flag (RFC 6762 section 10.2).
+_CLASS_MASK = cython.declare(cython.int, 0x7FFF)
 
 record = struct.Struct(">HHIH").unpack_from
-"""Type, class, TTL and RDLENGTH, which follow the owner name (RFC 1035 3.2.1)."""
+"""Type, class, TTL and RDLENGTH, which follow the owner name (RFC 1035 section 3.2.1)."""
 
 
 @cython.cclass
 class Answers:
-    """What one answer section says.
+    """The content of one answer section, as `read` reads it.
 
-    `read` fills it; `anomalies` names what ended or disturbed the reading. `first_owner`
-    and `first_type` are those of the first record, ``""`` and 0 where there is none.
+    `first_owner` and `first_type` are those of the first record, ``""`` and 0 if there is none.
+    `anomalies` are those of the section.
     """
 
     __slots__ = ("_addresses", "_aliases", "_ech", "anomalies", "first_owner", "first_type")
@@ -58,12 +58,12 @@ class Answers:
         self._ech: dict[str, None] = {}
 
     def read(
-        self, data: bytes, pos: cython.Py_ssize_t, count: cython.Py_ssize_t, asked: str | None
+        self, data: bytes, pos: cython.Py_ssize_t, count: cython.Py_ssize_t, queried: str | None
     ) -> None:
-        """Read `count` records at `pos` of the message `data`, as far as they are whole.
+        """Read the complete ones of the `count` records at `pos` of the message `data`.
 
-        `asked` is the name at offset 12, where most owners point; None where the message
-        has no question.
+        `queried` is the name at offset 12, to which most owner names point; None if the message has
+        no question.
         """
         if count > MAX_RECORDS:
             self.anomalies.append("dns-many-records")
@@ -74,7 +74,7 @@ class Answers:
         klass: cython.int
         ttl: cython.longlong
         start: cython.Py_ssize_t
-        known = {} if asked is None else {0xC00C: asked}
+        known = {} if queried is None else {0xC00C: queried}
         try:
             for number in range(count):
                 pointer = data[pos] << 8 | data[pos + 1]
@@ -94,15 +94,15 @@ class Answers:
                 if number == 0:
                     self.first_owner = owner
                     self.first_type = kind
-                if klass & _CLASS != _IN:
+                if klass & _CLASS_MASK != _IN:
                     continue
-                if ttl > 0x7FFFFFFF:  # RFC 2181 section 8: to be taken for zero
+                if ttl > 0x7FFFFFFF:  # to be treated as zero (RFC 2181 section 8)
                     ttl = 0
                 try:
                     if kind == A:
-                        self._address(owner, AF_INET, data[start:pos], ttl)
+                        self._add_address(owner, AF_INET, data[start:pos], ttl)
                     elif kind == AAAA:
-                        self._address(owner, AF_INET6, data[start:pos], ttl)
+                        self._add_address(owner, AF_INET6, data[start:pos], ttl)
                     elif kind == CNAME:
                         target, end = name_at(data, start)
                         if end != pos:
@@ -110,8 +110,8 @@ class Answers:
                         known[0xC000 | start] = target
                         self._aliases.setdefault(owner, []).append(target)
                     elif kind in (SVCB, HTTPS):
-                        self._binding(owner, data, start, pos, ttl)
-                except ParseError as error:  # RDLENGTH says where the next record is
+                        self._read_service_binding(owner, data, start, pos, ttl)
+                except ParseError as error:  # the next record is found by RDLENGTH
                     self.anomalies.append(error.anomaly)
         except (IndexError, struct.error):
             self.anomalies.append("dns-cut")
@@ -119,46 +119,45 @@ class Answers:
             self.anomalies.append(error.anomaly)
 
     def has_aliases(self) -> bool:
-        """Whether any record leads to another name."""
+        """Whether any record is an alias."""
         return bool(self._aliases)
 
-    def chain(self, asked: list[str]) -> tuple[str, ...]:
-        """The alias targets that the names `asked` (distinct) lead to, nearest first, each
-        once."""
+    def chain(self, queried: list[str]) -> tuple[str, ...]:
+        """The alias targets that the distinct names `queried` lead to, each once, nearest first."""
         if not self._aliases:
             return ()
-        reached = set(asked)
-        queue = list(asked)
-        for name in queue:  # grows while walked
+        reached = set(queried)
+        queue = list(queried)
+        for name in queue:  # which grows in this loop
             for target in self._aliases.get(name, ()):
                 if target and target not in reached:
                     reached.add(target)
                     queue.append(target)
-        return tuple(queue[len(asked) :])
+        return tuple(queue[len(queried) :])
 
     def addresses(self, names: set[str] | None) -> tuple[tuple[str, int], ...]:
-        """Address text and TTL in seconds of each A, AAAA and hint of `names`, None for
-        those of every record, each address once."""
+        """Address and TTL (seconds) of each A and AAAA record and each hint of `names`, or of all
+        records for None; each address once."""
         found: dict[str, int] = {}
         for owner, text, ttl in self._addresses:
             if names is None or owner in names:
                 found.setdefault(text, ttl)
         return tuple(found.items())
 
-    def ech(self) -> tuple[str, ...]:
+    def ech_public_names(self) -> tuple[str, ...]:
         """The public names of the ECH configurations, each once."""
         return tuple(self._ech)
 
     @cython.cfunc
-    def _address(
+    def _add_address(
         self, owner: str, family: AddressFamily, packed: bytes, ttl: cython.longlong
     ) -> None:
         if len(packed) != (4 if family == AF_INET else 16):
             raise ParseError("dns-rdata-length")
-        self._addresses.append((owner, _text(family, packed), ttl))
+        self._addresses.append((owner, _address_text(family, packed), ttl))
 
     @cython.cfunc
-    def _binding(
+    def _read_service_binding(
         self,
         owner: str,
         data: bytes,
@@ -166,8 +165,8 @@ class Answers:
         end: cython.Py_ssize_t,
         ttl: cython.longlong,
     ) -> None:
-        # RFC 9460 section 2.2: priority, target, then the parameters. A target of "."
-        # is the owner itself, and nobody where the priority is 0 (section 2.5).
+        # Priority, target, then the parameters (RFC 9460 section 2.2). A target of "." is the
+        # owner itself; with priority 0 it means that there is no service (section 2.5).
         target, pos = name_at(data, start + 2)
         if pos > end:
             raise ParseError("dns-rdata-length")
@@ -180,28 +179,27 @@ class Answers:
             if key in _HINTS:
                 family, size = _HINTS[key]
                 for at in range(0, len(value), size):
-                    self._address(target or owner, family, value[at : at + size], ttl)
+                    self._add_address(target or owner, family, value[at : at + size], ttl)
             elif key == _ECH:
-                self._configurations(value)
+                self._read_ech_configurations(value)
 
-    def _configurations(self, value: bytes) -> None:
-        """Read an ECHConfigList (RFC 9849 section 4); versions that are not known are passed
-        over."""
+    def _read_ech_configurations(self, value: bytes) -> None:
+        """Read an ECHConfigList (RFC 9849 section 4); unknown versions are skipped."""
         configurations: Reader = Reader(Reader(value, "dns-svcb").vector(2), "dns-svcb")
-        while configurations.left:
+        while configurations.remaining:
             version = configurations.uint(2)
             reader: Reader = Reader(configurations.vector(2), "dns-svcb")
             if version != _ECH_VERSION:
                 continue
-            reader.take(3)  # configuration id, KEM
+            reader.read(3)  # configuration id, KEM
             reader.vector(2)
             reader.vector(2)
-            reader.take(1)
+            reader.read(1)
             name = normalise_name(reader.vector(1))
             if name:
                 self._ech[name] = None
 
 
 @lru_cache(16384)
-def _text(family: AddressFamily, packed: bytes) -> str:
+def _address_text(family: AddressFamily, packed: bytes) -> str:
     return inet_ntop(family, packed)

@@ -1,4 +1,4 @@
-"""The words for numbers in DNS messages, as IANA registers them.
+"""The names of numbers in DNS messages, as registered by IANA.
 
 Types (RFC 1035 section 3.2.2 and later) and response codes (RFC 6895 section 2.3).
 """
@@ -84,10 +84,10 @@ RCODES = {
 
 
 def type_text(number: int) -> str:
-    """The name of a record type, ``TYPE123`` where it has none (RFC 3597 section 5)."""
+    """The name of a record type, ``TYPE123`` if it has none (RFC 3597 section 5)."""
     return TYPES.get(number) or f"TYPE{number}"
 
 
 def rcode_text(number: int) -> str:
-    """The name of a response code, ``RCODE12`` where it has none."""
+    """The name of a response code, ``RCODE12`` if it has none."""
     return RCODES.get(number) or f"RCODE{number}"

@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""Domain names as they lie in a DNS message: labels, and pointers to earlier labels.
+"""Domain names in DNS messages: labels, and compression pointers to earlier labels.
 
-The same few names come again and again, so the spelling of a name without pointers is
-kept by its bytes: a name seen before costs one look-up. Pointers may only go backwards
-(RFC 1035 section 4.1.4 speaks of a *prior* occurrence), which makes a loop impossible.
+The same names occur again and again, so the text of names without pointers is cached by their
+bytes. Pointers may only go backwards (RFC 1035 section 4.1.4 requires a *prior* occurrence), so
+that loops are impossible.
 """
 
 from functools import lru_cache
@@ -17,29 +17,30 @@ from netwatch.core.errors import ParseError
 from netwatch.core.names import escape_bytes
 
 MAX_NAME = 254
-"""The longest name in bytes of length octets and labels, its root label left out
-(RFC 1035 section 2.3.4)."""
+"""The longest name in bytes, as length octets and labels without the root label (RFC 1035 section
+2.3.4)."""
 
-_MAX_JUMPS = 127
-_HOST = b"abcdefghijklmnopqrstuvwxyz0123456789-_"
+_MAX_POINTERS = 127
+_HOST_NAME_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
-def spell(labels: list[bytes]) -> str:
-    """Labels as one name: lower-case, without the root dot, a dot inside a label ``\\.``.
+def join_labels(labels: list[bytes]) -> str:
+    """The name that consists of these labels: lower case, without trailing dot.
 
-    Bytes that no host name holds are escaped as in a zone file (RFC 1035 section 5.1).
+    A dot within a label and bytes that cannot be part of a host name are escaped as in a zone file
+    (RFC 1035 section 5.1).
     """
     raw = b".".join(labels).lower()
-    if not raw.translate(None, _HOST + b".") and raw.count(b".") == len(labels) - 1:
+    if not raw.translate(None, _HOST_NAME_BYTES + b".") and raw.count(b".") == len(labels) - 1:
         return raw.decode("ascii")
     return ".".join(escape_bytes(label.lower()).replace(".", "\\.") for label in labels)
 
 
 @lru_cache(maxsize=8192)
 def plain_name(raw: bytes) -> str | None:
-    """The name that `raw`, length octets and labels without the root label, spells.
+    """The name in `raw`, which has length octets and labels without the root label.
 
-    None where `raw` is not a row of whole labels; a pointer is not one.
+    None if `raw` is not a sequence of complete labels, for example because it has a pointer.
     """
     labels = []
     start: cython.Py_ssize_t
@@ -51,15 +52,15 @@ def plain_name(raw: bytes) -> str | None:
         if not start < pos <= end or pos - start > 63:
             return None
         labels.append(raw[start:pos])
-    return spell(labels)
+    return join_labels(labels)
 
 
 def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
-    """The name at `pos` of the message `data`, and the offset behind it.
+    """The name at offset `pos` of the message `data`, and the offset behind it.
 
-    The root is the empty name. Raises `ParseError`: ``dns-cut`` where the message ends
-    first, ``dns-label-type`` for the label types that RFC 6891 section 5 buried,
-    ``dns-label-loop`` for a pointer that does not go backwards, ``dns-name-length``.
+    The root is the empty name. Raises `ParseError`: ``dns-cut`` (the message ends first),
+    ``dns-label-type`` (one of the label types that RFC 6891 section 5 deprecates),
+    ``dns-label-loop`` (a pointer that does not go backwards), ``dns-name-length``.
     """
     labels: list[bytes] = []
     length: cython.Py_ssize_t = 0
@@ -68,13 +69,13 @@ def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
     size: cython.Py_ssize_t
     target: cython.Py_ssize_t
     try:
-        for _ in range(_MAX_JUMPS):
+        for _ in range(_MAX_POINTERS):
             while True:
                 size = data[pos]
                 if size >= 0x40:
                     break
                 if size == 0:
-                    return spell(labels), behind or pos + 1
+                    return join_labels(labels), behind or pos + 1
                 label = data[pos + 1 : pos + 1 + size]
                 if len(label) < size:
                     raise ParseError("dns-cut")

@@ -1,8 +1,8 @@
-"""Google QUIC with its own crypto, Q024 to Q050: the CHLO in a client's first packets.
+"""Google QUIC with QUIC Crypto, Q024 to Q050: the CHLO in the first packets of a client.
 
-Up to Q046 those packets are in clear (`netwatch.protocols.gquic_packet`); in Q050 they
-are protected as IETF QUIC's are, and `netwatch.protocols.quic` opens them. T050 and T051
-carry TLS and are wholly its own. Q047 to Q049 were never deployed and are not read.
+Up to Q046 these packets are unencrypted (`netwatch.protocols.gquic_packet`). In Q050 they are
+protected like those of IETF QUIC, and `netwatch.protocols.quic` decrypts them. T050 and T051 carry
+TLS and are read by that module alone. Q047 to Q049 were never deployed and are not read.
 """
 
 from collections.abc import Callable
@@ -15,23 +15,23 @@ from netwatch.protocols.gquic_packet import clear_packet, handshake_pieces, vers
 from netwatch.protocols.quic_frames import MAX_CRYPTO, CryptoStream
 
 MAX_PIECES = 16
-"""Pieces of the handshake that wait for the one that the hello starts with."""
+"""Maximum number of pieces of the handshake that are stored before the start of the hello."""
 
 _PROTECTED = b"Q050"
 
 
-class Connection:
-    """The handshake of one client, from the datagrams that it sends.
+class ClientHandshake:
+    """The handshake of one client, read from the datagrams that it sends.
 
-    No clock, no socket. It holds at most 64 KiB of handshake in order and as much that
-    waits, and for Q050 what a `quic.Connection` does.
+    It has no clock and no socket. It stores at most 64 KiB of handshake bytes in order and 64 KiB
+    out of order, and for Q050 what a `quic.ClientHandshake` stores.
     """
 
     __slots__ = ("_anomalies", "_base", "_done", "_early", "_protected", "_stream", "_version")
 
-    def __init__(self, known: Callable[[bytes], bool] | None = None) -> None:
-        """`known` is as of `quic.Connection`, and is not asked here."""
-        self._protected: quic.Connection | None = None
+    def __init__(self, is_uninteresting: Callable[[bytes], bool] | None = None) -> None:
+        """`is_uninteresting` is that of `quic.ClientHandshake`, and is not used here."""
+        self._protected: quic.ClientHandshake | None = None
         self._stream = CryptoStream("gquic-stream-limit", "gquic-stream-overlap")
         self._early: list[tuple[int, bytes]] = []
         self._base = -1
@@ -41,25 +41,24 @@ class Connection:
 
     @property
     def done(self) -> bool:
-        """Whether its CHLO was told, so that nothing more will come."""
+        """Whether its CHLO was returned or rejected, so that no message will follow."""
         return self._done
 
     def feed(self, datagram: bytes) -> Message | None:
         """Read the packet in one UDP payload of the client.
 
-        Returns the message when its CHLO is whole, once; None before and after. It shows
-        ``quic-sni`` for the server's name; `size` is that of the datagram. A client sends
-        a CHLO for each answer that rejects one; all have the same name, and the first
-        that is seen is told.
+        Returns the message once, when the CHLO is complete, else None. It shows ``quic-sni`` for
+        the name of the server; `size` is the size of the datagram. A client sends another CHLO
+        after each rejection; all have the same name, and the first one in the capture is returned.
 
-        Raises `ParseError` where the datagram gives nothing: ``gquic-header``,
-        ``gquic-no-handshake`` (most often because it is encrypted), those of
-        `quic.Connection` for Q050, or those of `chlo`, after which it is done.
+        Raises `ParseError` if nothing in the datagram can be read: ``gquic-header``,
+        ``gquic-no-handshake`` (most often because it is encrypted), an error of
+        `quic.ClientHandshake` for Q050, or an error of `chlo`, which ends the handshake.
         """
         if self._done:
             return None
         if version_of(datagram) == _PROTECTED:
-            self._protected = self._protected or quic.Connection()
+            self._protected = self._protected or quic.ClientHandshake()
             found = self._protected.feed(datagram)
             self._done = self._protected.done
             return found
@@ -73,8 +72,8 @@ class Connection:
         return self._hello(len(datagram), last=False) if self._base >= 0 else None
 
     def finish(self) -> Message | None:
-        """What a CHLO that was never whole shows: its message, of size 0 and with the
-        anomaly ``gquic-hello-cut``, if its name is there; else None."""
+        """The message of a CHLO that never became complete, of size 0 and with the anomaly
+        ``gquic-hello-cut``; None if its name is missing."""
         found = None
         if not self._done and self._protected is not None:
             found = self._protected.finish()
@@ -87,8 +86,8 @@ class Connection:
         return found
 
     def _add(self, offset: int, data: bytes) -> None:
-        """Take bytes of the handshake. The capture may have started behind the first CHLO,
-        so that the hello starts where one is seen first, not at offset 0."""
+        """Add bytes of the handshake. The capture may have started after the first CHLO, so the
+        hello starts at the first CHLO in the capture and not necessarily at offset 0."""
         if self._base < 0:
             start = data[: len(TAG)]
             if start != TAG and (offset or not TAG.startswith(start)):
@@ -109,7 +108,7 @@ class Connection:
     def _hello(self, size: int, last: bool) -> Message | None:
         try:
             found = chlo(
-                bytes(self._stream.head),
+                bytes(self._stream.contiguous),
                 last,
                 size,
                 QuicInfo(self._version),

@@ -1,10 +1,9 @@
-"""Google QUIC packets in clear, Q024 to Q046: headers, and the frames of a client's hello.
+"""Unencrypted packets of Google QUIC, Q024 to Q046: headers, and the frames of a client hello.
 
-Before Q050 the packets of a handshake are not encrypted but hashed: behind the header
-stand 12 bytes of hash, then frames. Up to Q043 the header is Google's public one ("QUIC
-Wire Layout Specification", Hamilton et al., 2016), in Q044 and Q046 a long header of the
-IETF's drafts of their time. Numbers are little-endian up to Q038. A handshake's messages
-go over stream 1.
+Before Q050, the packets of a handshake are not encrypted but hashed: the header is followed by 12
+bytes of hash, then frames. Up to Q043 the header is Google's public header ("QUIC Wire Layout
+Specification", Hamilton et al., 2016), in Q044 and Q046 it is a long header of the IETF drafts of
+that time. Numbers are little-endian up to Q038. Handshake messages are sent on stream 1.
 """
 
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from netwatch.core.errors import ParseError
 from netwatch.protocols.reader import Reader
 
 HANDSHAKE_STREAM = 1
-"""The stream that carries the messages of the crypto."""
+"""The stream of handshake messages."""
 
 _HASH = 12
 _NUMBER_SIZES = (1, 2, 4, 6)
@@ -29,8 +28,8 @@ _CLEAR = frozenset({*range(24, 44), 44, 46})
 
 @dataclass(frozen=True, slots=True)
 class ClearPacket:
-    """A packet of a client in clear: its version (46 of Q046), the bytes of its packet
-    number, and where in the datagram its frames start."""
+    """An unencrypted packet of a client: the number of its version (46 for Q046), the size of its
+    packet number in bytes, and the offset of its frames in the datagram."""
 
     version: int
     number_size: int
@@ -38,8 +37,8 @@ class ClearPacket:
 
 
 def version_of(datagram: bytes) -> bytes:
-    """The four bytes of the version that a datagram of a client states, in either header;
-    fewer, or any four, where it states none."""
+    """The four bytes of the version in a datagram of a client, with either header; fewer, or
+    arbitrary, bytes if it has no version."""
     if datagram[:1] >= b"\x80":
         return datagram[1:5]
     start = 9 if datagram[:1] and datagram[0] & _ID_BIT else 1
@@ -47,9 +46,9 @@ def version_of(datagram: bytes) -> bytes:
 
 
 def clear_packet(datagram: bytes) -> ClearPacket:
-    """The packet in `datagram`, which a client sent with its version.
+    """The packet in `datagram`, which has a version because a client sent it.
 
-    Raises `ParseError` ``gquic-header`` where it is none of a version in clear.
+    Raises `ParseError` ``gquic-header`` if it is not of a version with unencrypted packets.
     """
     text = version_of(datagram)
     version = int(text[1:]) if text[:2] == b"Q0" and text[2:].isdigit() and len(text) == 4 else 0
@@ -58,37 +57,37 @@ def clear_packet(datagram: bytes) -> ClearPacket:
         raise ParseError("gquic-header")
     reader = Reader(datagram, "gquic-header", 1)
     if version >= _FIRST_LONG:
-        if version == 46 and flags & 0x30:  # 0-RTT and the like, which are encrypted
+        if version == 46 and flags & 0x30:  # 0-RTT and other types, which are encrypted
             raise ParseError("gquic-header")
-        reader.take(4)
+        reader.read(4)
         sizes = reader.uint(1)
-        reader.take(sum([size + 3 for size in (sizes >> 4, sizes & 15) if size]))
+        reader.read(sum([size + 3 for size in (sizes >> 4, sizes & 15) if size]))
         number_size = (flags & 3) + 1
     else:
         if not flags & _VERSION_BIT or flags & _RESET_BIT:
             raise ParseError("gquic-header")
-        reader.take(12 if flags & _ID_BIT else 4)
+        reader.read(12 if flags & _ID_BIT else 4)
         number_size = _NUMBER_SIZES[flags >> 4 & 3]
-    reader.take(number_size + _HASH)
+    reader.read(number_size + _HASH)
     if version <= _LAST_WITH_ENTROPY:
         private = reader.uint(1)
         if private & _FEC:
             raise ParseError("gquic-header")
         if private & _FEC_GROUP:
-            reader.take(1)
+            reader.read(1)
     return ClearPacket(version, number_size, reader.pos)
 
 
 def handshake_pieces(datagram: bytes, packet: ClearPacket) -> list[tuple[int, bytes]]:
-    """What the STREAM frames of the handshake's stream carry: each an offset and bytes.
+    """Offset and content of each STREAM frame of the handshake stream.
 
-    The walk ends at the first frame that is unknown or leads out of the packet; that is
-    how encrypted packets look, so that it is no anomaly.
+    The iteration ends at the first frame that is unknown or exceeds the packet. That is no
+    anomaly, because encrypted packets look like this.
     """
     reader = _FrameReader(datagram, packet)
     pieces: list[tuple[int, bytes]] = []
     try:
-        while reader.left:
+        while reader.remaining:
             piece = reader.frame()
             if piece is not None:
                 pieces.append(piece)
@@ -98,7 +97,7 @@ def handshake_pieces(datagram: bytes, packet: ClearPacket) -> list[tuple[int, by
 
 
 class _FrameReader(Reader):
-    """Walks frames; numbers are in the byte order of the packet's version."""
+    """Reads frames; numbers have the byte order of the version of the packet."""
 
     __slots__ = ("_entropy", "_number_size", "_order")
 
@@ -111,22 +110,22 @@ class _FrameReader(Reader):
         self._number_size = packet.number_size
 
     def number(self, size: int) -> int:
-        return int.from_bytes(self.take(size), self._order)
+        return int.from_bytes(self.read(size), self._order)
 
     def frame(self) -> tuple[int, bytes] | None:
-        """Read one frame; what it carries if it belongs to the handshake."""
+        """Read one frame; returns offset and content if it belongs to the handshake stream."""
         kind = self.uint(1)
         if kind & 0x80:
             return self._stream(kind)
         if kind & 0x40:
             self._skip_ack(kind)
         elif kind in _FIXED:
-            self.take(_FIXED[kind])
+            self.read(_FIXED[kind])
         elif kind in _REASONED:
-            self.take(_REASONED[kind])
-            self.take(self.number(2))
+            self.read(_REASONED[kind])
+            self.read(self.number(2))
         elif kind == _STOP_WAITING:
-            self.take(self._number_size + self._entropy)
+            self.read(self._number_size + self._entropy)
         else:
             raise ParseError(self.anomaly)
         return None
@@ -135,24 +134,24 @@ class _FrameReader(Reader):
         stream = self.number((kind & 3) + 1)
         size = kind >> 2 & 7
         offset = self.number(size + 1) if size else 0
-        data = self.take(self.number(2) if kind & 0x20 else self.left)
+        data = self.read(self.number(2) if kind & 0x20 else self.remaining)
         return (offset, data) if stream == HANDSHAKE_STREAM else None
 
     def _skip_ack(self, kind: int) -> None:
         largest, block = _NUMBER_SIZES[kind >> 2 & 3], _NUMBER_SIZES[kind & 3]
         if self._entropy:
-            self.take(1 + largest + 2)
+            self.read(1 + largest + 2)
             self._skip_times()
             if kind & 0x20:
-                self.take(self.uint(1) * (block + 1))
-                self.take(self.uint(1) * largest)
+                self.read(self.uint(1) * (block + 1))
+                self.read(self.uint(1) * largest)
         else:
-            self.take(largest + 2)
+            self.read(largest + 2)
             blocks = self.uint(1) if kind & 0x20 else 0
-            self.take(block + blocks * (1 + block))
+            self.read(block + blocks * (1 + block))
             self._skip_times()
 
     def _skip_times(self) -> None:
         times = self.uint(1)
         if times:
-            self.take(5 + 3 * (times - 1))
+            self.read(5 + 3 * (times - 1))

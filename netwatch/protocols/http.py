@@ -1,7 +1,7 @@
-"""HTTP/1.x requests: the host that a client asks for.
+"""HTTP/1.x requests: the host that a client requests.
 
-Only heads are read, as RFC 9112 lays them out, with what recipients let pass in practice
-(bare line feeds, folded fields, a space before the colon) named as anomalies: a client
+Only the head of a request is read (RFC 9112). Deviations that servers accept in practice (bare line
+feeds, folded fields, a space before the colon) are accepted as anomalies, so that every request
 that the server understands is understood here too.
 """
 
@@ -14,13 +14,13 @@ from netwatch.core.names import normalise_name
 MAX_HEAD = 65536
 """The longest head that is read, in bytes."""
 MAX_METHOD = 32
-"""The longest method that is believed, in bytes."""
+"""The longest plausible method, in bytes."""
 MAX_REQUESTS = 64
-"""Requests read at one go from what was pipelined; the next call reads on."""
+"""Maximum number of pipelined requests per call; the next call continues."""
 MAX_HOSTS = 8
-"""Names taken from the fields of one head."""
+"""Maximum number of names in the fields of one head."""
 MAX_NAME = 255
-"""The longest host that is taken, in bytes."""
+"""The longest host that is accepted, in bytes."""
 
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
 _FIELD = re.compile(rb"(?im)^(host|content-length|transfer-encoding)([ \t]*):([^\n]*)")
@@ -32,27 +32,26 @@ _IPV6 = re.compile(rb"[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
 
 
 def parse(data: bytes, last: bool = False) -> Message:
-    """The HTTP/1.x requests at the start of `data`, up to the end of the last whole one.
+    """Parse the HTTP/1.x requests at the start of `data`, up to the end of the last complete one.
 
-    Shows ``http-host`` for each Host, for the target of CONNECT (RFC 9110 section 9.3.6)
-    and for the authority of a target in absolute form, each name once: without port,
-    user information and the brackets of an IPv6 literal. Literals stay as written.
-    Requests that were pipelined are read too, past bodies whose Content-Length lies
-    within `data`; `size` runs to the next request, to the end of `data` where a body
-    goes on behind it, and to the end of the head of a CONNECT.
+    They show ``http-host`` for each Host, for the target of CONNECT (RFC 9110 section 9.3.6) and
+    for the authority of a target in absolute form; each name once, without port, user information
+    and the brackets of an IPv6 literal. Address literals are not changed. Pipelined requests are
+    read too, if the body before them is within `data` by its Content-Length. `size` is the offset
+    of the next request, the end of `data` if a body continues, and the end of the head of a
+    CONNECT.
 
-    Raises `Incomplete` until the first head's blank line is there; with `last`, or beyond
-    64 KiB, what its whole lines show is given, with the anomaly ``http-head-cut`` or
-    ``http-head-limit``, and where that is not even a request line raised as `ParseError`.
-    Raises `ParseError` ``http-not-a-request`` as soon as the bytes cannot be one,
-    ``http2-preface`` for HTTP/2 in clear (RFC 9113 section 3.4).
+    Raises `Incomplete` until the first head is complete. With `last`, or beyond 64 KiB, its
+    complete lines are read, with the anomaly ``http-head-cut`` or ``http-head-limit``; if there is
+    not even a request line, that is a `ParseError`. Other errors: ``http-not-a-request``, as soon
+    as the bytes cannot be a request, and ``http2-preface`` for HTTP/2 (RFC 9113 section 3.4).
     """
     names: dict[str, None] = {}
     anomalies: dict[str, None] = {}
     pos = 0
     for number in range(MAX_REQUESTS):
         try:
-            head = _head(data, pos, last)
+            head = _parse_head(data, pos, last)
         except (Incomplete, ParseError):
             if number:
                 break
@@ -71,8 +70,8 @@ def parse(data: bytes, last: bool = False) -> Message:
 
 
 class _Head:
-    """One request's head: the offset behind it, the hosts it names, how many bytes of
-    body follow (None where that cannot be told), and whether a tunnel does."""
+    """The head of one request: the offset of its end, its hosts, the number of bytes of its body
+    (None if unknown), and whether a tunnel follows."""
 
     __slots__ = ("anomalies", "body", "end", "hosts", "tunnel")
 
@@ -84,7 +83,7 @@ class _Head:
         self.tunnel = False
 
     def add_host(self, authority: bytes) -> None:
-        """Take the host of an authority."""
+        """Add the host of an authority."""
         raw = host_of(authority)
         if len(raw) > MAX_NAME:
             self.anomalies.append("http-host-length")
@@ -94,15 +93,15 @@ class _Head:
             self.hosts.append(name)
 
 
-def _head(data: bytes, pos: int, last: bool) -> _Head:
-    """The head at `pos`, behind empty lines that RFC 9112 section 2.2 lets pass."""
+def _parse_head(data: bytes, pos: int, last: bool) -> _Head:
+    """Parse the head at `pos`, which empty lines may precede (RFC 9112 section 2.2)."""
     breaks = _BREAKS.match(data, pos)
     start = breaks.end() if breaks else pos
     limit = start + MAX_HEAD
     stop = "http-head-limit" if len(data) > limit else "http-head-cut" if last else None
     line_end = data.find(b"\n", start, limit)
     if line_end < 0:
-        _refuse_others(data, start)
+        _reject_other_protocols(data, start)
         if stop:
             raise ParseError(stop)
         raise Incomplete(len(data) + 1)
@@ -114,8 +113,8 @@ def _head(data: bytes, pos: int, last: bool) -> _Head:
     elif blank >= 0:
         fields, head = data[line_end + 1 : blank + 1], _Head(blank + 3)
     elif stop:
-        whole = data.rfind(b"\n", line_end, limit) + 1
-        fields, head = data[line_end + 1 : whole], _Head(len(data))
+        end = data.rfind(b"\n", line_end, limit) + 1
+        fields, head = data[line_end + 1 : end], _Head(len(data))
         head.body = None
         head.anomalies.append(stop)
     else:
@@ -131,8 +130,8 @@ def _head(data: bytes, pos: int, last: bool) -> _Head:
     return head
 
 
-def _refuse_others(data: bytes, start: int) -> None:
-    """Raise where the one unfinished line at `start` cannot become a request line."""
+def _reject_other_protocols(data: bytes, start: int) -> None:
+    """Raise if the incomplete line at `start` cannot become a request line."""
     method = _METHOD.match(data, start, start + MAX_METHOD + 1)
     end = method.end() if method else start
     if end - start > MAX_METHOD or (end < len(data) and (end == start or data[end] != 0x20)):
@@ -140,15 +139,15 @@ def _refuse_others(data: bytes, start: int) -> None:
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes]:
-    """Method and target of a request line, without its line feed (RFC 9112 section 3)."""
+    """Method and target in a request line without its line feed (RFC 9112 section 3)."""
     method, _, rest = line.partition(b" ")
     target, _, version = rest.strip(b" \t\r").rpartition(b" ")
     target = target.strip(b" ")
-    sound = _METHOD.fullmatch(method) and 0 < len(method) <= MAX_METHOD
-    if sound and target and _VERSION.fullmatch(version):
+    is_method = _METHOD.fullmatch(method) and 0 < len(method) <= MAX_METHOD
+    if is_method and target and _VERSION.fullmatch(version):
         return method, target
-    preface = method == b"PRI" and version == b"HTTP/2.0"
-    raise ParseError("http2-preface" if preface else "http-not-a-request")
+    is_preface = method == b"PRI" and version == b"HTTP/2.0"
+    raise ParseError("http2-preface" if is_preface else "http-not-a-request")
 
 
 def _read_fields(fields: bytes, head: _Head) -> None:
@@ -174,11 +173,11 @@ def _read_fields(fields: bytes, head: _Head) -> None:
 
 
 def host_of(authority: bytes) -> bytes:
-    """The host in an authority (RFC 3986 section 3.2): without user information, port,
-    and the brackets of an IPv6 literal."""
+    """The host in an authority (RFC 3986 section 3.2), without user information, port and the
+    brackets of an IPv6 literal."""
     host = authority.rpartition(b"@")[2]
     if host.startswith(b"["):
         inside, bracket, _ = host[1:].partition(b"]")
         return inside if bracket else host
-    # An IPv6 literal without brackets has no place here, but some clients send it.
+    # An IPv6 literal without brackets is invalid, but some clients send it.
     return host if _IPV6.fullmatch(host) else host.partition(b":")[0]

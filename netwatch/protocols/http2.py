@@ -1,9 +1,9 @@
-"""HTTP/2 in clear (RFC 9113): the host of each request of a connection.
+"""Unencrypted HTTP/2 (RFC 9113): the host of each request of a connection.
 
-A client that knows its server speaks HTTP/2 starts with a preface, then frames; requests
-are header blocks in HEADERS and CONTINUATION frames, compressed with HPACK (RFC 7541),
-which the `hpack` package undoes. Its table runs through the connection, so that a request
-can be read only after all that came before it: `Connection` is what has to be remembered.
+A client with prior knowledge of HTTP/2 starts with a preface, then frames. Requests are field
+blocks in HEADERS and CONTINUATION frames, compressed with HPACK (RFC 7541), which the `hpack`
+package decompresses. The dynamic table of HPACK spans the connection, so that a request can only be
+read after all requests before it: `Connection` is this state.
 """
 
 from collections.abc import Callable
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from hpack import Decoder
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""What a client's side of a connection starts with (RFC 9113 section 3.4)."""
+"""The first bytes that a client sends (RFC 9113 section 3.4)."""
 MAX_FRAME = 65536
-"""The longest frame that is passed over, in bytes; 16,384 unless the server grants more."""
+"""The longest frame that is accepted, in bytes; the default maximum of HTTP/2 is 16,384."""
 MAX_BLOCK = 16384
-"""The longest compressed header block that is read, in bytes."""
+"""The longest compressed field block that is read, in bytes."""
 MAX_HEADERS = 65536
-"""The longest header list that a block may grow to, in bytes (RFC 9113 section 6.5.2)."""
+"""The longest decompressed field section, in bytes (RFC 9113 section 6.5.2)."""
 MAX_TABLE = 65536
-"""The largest table that a client may ask for, in bytes (RFC 7541 section 4.2)."""
+"""The largest dynamic table that a client may use, in bytes (RFC 7541 section 4.2)."""
 MAX_FRAMES = 256
-"""Frames without a request that are read; clients send a handful before their first."""
+"""Maximum number of frames before the first request; clients send a handful."""
 MAX_REQUESTS = 1024
-"""Requests that are read from one connection."""
+"""Maximum number of requests that are read per connection."""
 MAX_NAME = 255
-"""The longest host that is taken, in bytes."""
+"""The longest host that is accepted, in bytes."""
 
 _HEADERS, _CONTINUATION = 1, 9
 _END_HEADERS, _PADDED, _PRIORITY = 0x04, 0x08, 0x20
@@ -44,7 +44,8 @@ def new_conversation() -> Callable[[bytes, bool], Message]:
 
 
 class Connection:
-    """One client's side of a connection, from its preface on. No clock, no socket."""
+    """The bytes that the client of one connection sends, from its preface on. It has no clock and
+    no socket."""
 
     __slots__ = (
         "_block",
@@ -63,26 +64,26 @@ class Connection:
         self._stream: int | None = None
         self._names: dict[str, None] = {}
         self._requests = self._frames = 0
-        # how many of the bytes that are not done with are read
+        # The offset of the next frame in the bytes that `read` has not reported as processed.
         self._pos = 0
         self._done = False
 
     def read(self, data: bytes, last: bool = False) -> Message:
-        """The whole frames at the start of `data`, which starts at the preface, later where
-        the message before ended, and may have grown since that was not done with.
+        """Parse the complete frames at the start of `data`.
 
-        Shows ``http-host`` for the host of each ``:authority``, which CONNECT has too
-        (RFC 9113 sections 8.3.1 and 8.5), or of ``host`` where there is none; each name
-        once a connection, without port. `size` runs to the end of the last whole frame.
-        Raises `Incomplete` until the first header block is whole, later until a frame is.
+        `data` starts at the preface, in later calls at the end of the previous message; after
+        `Incomplete` it is the same data with more bytes. The frames show ``http-host`` for the
+        host of each ``:authority``, which CONNECT has too (RFC 9113 sections 8.3.1 and 8.5), or
+        else of ``host``; each name once per connection, without port. `size` is the offset of the
+        end of the last complete frame. Raises `Incomplete` until the first field block is
+        complete, in later calls until a frame is.
 
-        What goes wrong ends the reading: behind a request in `data` as an anomaly, else as a
-        `ParseError`: ``http2-preface``, ``http2-frame-size``, ``http2-padding``,
-        ``http2-continuation`` (another frame inside of a header block), ``http2-block``
-        (longer than `MAX_BLOCK`), ``http2-hpack`` (not HPACK, or grows beyond
-        `MAX_HEADERS`), ``http2-frames`` (no request in the first `MAX_FRAMES`),
-        ``http2-cut`` (no request is whole, with `last`). The last request that is read of a
-        connection has the anomaly ``http2-requests``.
+        An error ends the reading of the connection. After a request in `data` it is an anomaly,
+        else a `ParseError`: ``http2-preface``, ``http2-frame-size``, ``http2-padding``,
+        ``http2-continuation`` (another frame within a field block), ``http2-block`` (longer than
+        `MAX_BLOCK`), ``http2-hpack`` (invalid, or larger than `MAX_HEADERS`), ``http2-frames`` (no
+        request in the first `MAX_FRAMES`), ``http2-cut`` (no complete request, with `last`). The
+        last request that is read of a connection has the anomaly ``http2-requests``.
         """
         before, known = self._requests, len(self._names)
         anomalies: dict[str, None] = {}
@@ -124,8 +125,8 @@ class Connection:
         stream = int.from_bytes(head[5:]) & 0x7FFFFFFF
         if length > MAX_FRAME:
             raise ParseError("http2-frame-size")
-        goes_on = self._stream is not None
-        if goes_on != (kind == _CONTINUATION) or (goes_on and stream != self._stream):
+        continues = self._stream is not None
+        if continues != (kind == _CONTINUATION) or (continues and stream != self._stream):
             raise ParseError("http2-continuation")
         end = start + length
         if len(data) < end:
@@ -143,9 +144,8 @@ class Connection:
         self._pos = end
 
     def _request(self, anomalies: dict[str, None]) -> None:
-        """Read the header block that is whole now; trailers come the same way, without an
-        authority."""
-        # Its import is dear, and not every capture has HTTP/2 in clear.
+        """Read a complete field block. Trailers are field blocks too, without an authority."""
+        # The import is slow, and few captures contain unencrypted HTTP/2.
         from hpack import Decoder, HPACKError
 
         if self._decoder is None:
@@ -175,7 +175,7 @@ class Connection:
 
 
 def _fragment(payload: bytes, kind: int, flags: int) -> bytes:
-    """The piece of a header block in a frame's payload (RFC 9113 sections 6.2, 6.10)."""
+    """The fragment of a field block in the payload of a frame (RFC 9113 sections 6.2 and 6.10)."""
     if kind == _CONTINUATION:
         return payload
     start, end = 0, len(payload)

@@ -1,11 +1,11 @@
 # cython: language_level=3
 """JA4: a fingerprint of the TLS client from its ClientHello.
 
-The method is FoxIO's, BSD-3-Clause, as described in ``technical_details/JA4.md`` of
-github.com/FoxIO-LLC/ja4: what the client offers, counted and hashed in an order that
-does not depend on how it shuffles. GREASE counts for nothing anywhere. Clients of one
-make offer the same, so what follows from each part is kept; what no client offers is
-not, lest it fill the memory.
+The method is that of FoxIO (BSD-3-Clause), as described in ``technical_details/JA4.md`` of
+github.com/FoxIO-LLC/ja4: what the client offers is counted, and hashed in sorted order, so that the
+fingerprint does not depend on the order in which a client shuffles its extensions. GREASE is
+ignored. Clients of one make offer the same, so the intermediate results are cached, except for
+offers that are larger than those of any client.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ else:
 
 _SERVER_NAME = cython.declare(cython.int, 0)
 _ALPN = cython.declare(cython.int, 16)
-_KEPT = cython.declare(cython.Py_ssize_t, 256)
+_MAX_CACHED = cython.declare(cython.Py_ssize_t, 256)
 _VERSIONS = {
     0x0304: "13",
     0x0303: "12",
@@ -42,41 +42,42 @@ _VERSIONS = {
 
 
 def ja4(hello: ClientHello, transport: Literal["t", "q", "d"]) -> str:
-    """The JA4 of a whole `hello`, carried by TCP (``t``), QUIC (``q``) or DTLS (``d``).
+    """The JA4 of a complete `hello`, carried by TCP (``t``), QUIC (``q``) or DTLS (``d``).
 
-    The versions of DTLS count down, so that the highest is the lowest number. 36
-    characters, such as ``t13d1516h2_8daaf6152771_e5627efa2ab1``.
+    It has 36 characters, for example ``t13d1516h2_8daaf6152771_e5627efa2ab1``.
     """
-    extensions = [kind for kind in hello.extensions if kind not in GREASE]
+    extensions = [kind for kind in hello.extension_types if kind not in GREASE]
     target = "d" if _SERVER_NAME in extensions else "i"
     kinds = sorted([kind for kind in extensions if kind != _SERVER_NAME and kind != _ALPN])
-    short: cython.bint = len(hello.ciphers) + len(kinds) + len(hello.signatures) <= _KEPT
-    ciphers = _ciphers if short else _ciphers.__wrapped__
-    count, digest = ciphers(hello.ciphers)
-    rest = _rest if short else _rest.__wrapped__
+    is_cached: cython.bint = (
+        len(hello.cipher_suites) + len(kinds) + len(hello.signature_algorithms) <= _MAX_CACHED
+    )
+    ciphers = _ciphers if is_cached else _ciphers.__wrapped__
+    count, digest = ciphers(hello.cipher_suites)
+    extensions_hash = _extensions_hash if is_cached else _extensions_hash.__wrapped__
     return (
         f"{transport}{_version(hello, transport)}{target}{count}"
-        f"{min(len(extensions), 99):02}{_ends(hello.alpn)}"
-        f"_{digest}_{rest(tuple(kinds), hello.signatures)}"
+        f"{min(len(extensions), 99):02}{_alpn_characters(hello.alpn)}"
+        f"_{digest}_{extensions_hash(tuple(kinds), hello.signature_algorithms)}"
     )
 
 
 def _version(hello: ClientHello, transport: str) -> str:
-    offered = [version for version in hello.versions if version not in GREASE]
-    newest = min if transport == "d" else max
-    return _VERSIONS.get(newest(offered, default=hello.version), "00")
+    offered = [version for version in hello.supported_versions if version not in GREASE]
+    newest = min if transport == "d" else max  # the version numbers of DTLS decrease
+    return _VERSIONS.get(newest(offered, default=hello.legacy_version), "00")
 
 
 @lru_cache(maxsize=1024)
 def _ciphers(offered: tuple[int, ...]) -> tuple[str, str]:
-    """How many cipher suites, and the hash of them."""
-    meant = sorted([cipher for cipher in offered if cipher not in GREASE])
-    return f"{min(len(meant), 99):02}", _hash(meant, [])
+    """The number of cipher suites, and their hash."""
+    suites = sorted([cipher for cipher in offered if cipher not in GREASE])
+    return f"{min(len(suites), 99):02}", _hash(suites, [])
 
 
 @lru_cache(maxsize=1024)
-def _rest(kinds: tuple[int, ...], signatures: tuple[int, ...]) -> str:
-    """The hash of the extensions, in order, and of the signature algorithms."""
+def _extensions_hash(kinds: tuple[int, ...], signatures: tuple[int, ...]) -> str:
+    """The hash of the extension types and of the signature algorithms."""
     return _hash(kinds, [each for each in signatures if each not in GREASE] if kinds else ())
 
 
@@ -89,13 +90,14 @@ def _hash(numbers: Sequence[int], more: Sequence[int]) -> str:
     return sha256(text.encode("ascii")).hexdigest()[:12]
 
 
-def _ends(alpn: tuple[bytes, ...]) -> str:
-    """First and last character of the first protocol, of its hex where one is odd."""
+def _alpn_characters(alpn: tuple[bytes, ...]) -> str:
+    """The first and last character of the first ALPN protocol, or of its hexadecimal form if one of
+    them is not alphanumeric."""
     first = alpn[0] if alpn else b""
     if not first:
         return "00"
     ends = first[:1] + first[-1:]
-    if ends.isalnum():  # of bytes: ASCII letters and digits alone
+    if ends.isalnum():  # of bytes: only ASCII letters and digits
         return ends.decode("ascii")
     text = first.hex()
     return text[0] + text[-1]

@@ -1,10 +1,9 @@
-"""Multicast DNS: the names of a link, and who announces which address under one.
+"""Multicast DNS: names on the local link, and the hosts that announce addresses for them.
 
-A message is read like any other of DNS for the names that it shows; this adds what its
-address records claim (RFC 6762). A host answers for its own name with all of its
-addresses, among the answers or the additional records. Records with a TTL of 0 say
-goodbye and claim nothing (section 10.1); a query, with the records that it probes for
-or knows already, neither.
+A message is parsed like other DNS messages for the names that it shows. This module adds the claims
+of its address records (RFC 6762): a host responds for its own name with all its addresses, among
+the answers or the additional records. Goodbye records (a TTL of 0, section 10.1) make no claim, nor
+do queries with the records that they probe for or already know.
 """
 
 import struct
@@ -23,30 +22,31 @@ _RESPONSE = 0x80
 
 
 def parse(payload: bytes) -> Message:
-    """One message of mDNS, the payload of one UDP datagram from port 5353.
+    """Parse one mDNS message, the payload of a UDP datagram from port 5353.
 
-    It shows what `dns.parse` says and raises the same. A response claims ``announcement`` once
-    for each name below ``.local`` of one label (section 3), with all its addresses.
+    It shows the same names as with `dns.parse`, and raises the same errors. A response makes an
+    ``announcement`` for each name of one label below ``.local`` (section 3), with all its
+    addresses.
     """
     message = dns.parse(payload)
     if len(payload) < 12 or not payload[2] & _RESPONSE or payload[2] & 0x78:
         return message
-    held: dict[str, list[bytes]] = {}
+    addresses: dict[str, list[bytes]] = {}
     try:
-        _records(payload, held)
+        _read_addresses(payload, addresses)
     except (ParseError, IndexError, struct.error):
         anomalies = message.anomalies
         if "dns-cut" not in anomalies:
             message = replace(message, anomalies=(*anomalies, "dns-cut"))
     claims = tuple(
         AddressClaim("announcement", tuple(ips), on_link=True, hostname=name.removesuffix(_LOCAL))
-        for name, ips in held.items()
+        for name, ips in addresses.items()
     )
     return replace(message, claims=claims) if claims else message
 
 
-def _records(data: bytes, held: dict[str, list[bytes]]) -> None:
-    """Read the addresses of all records into `held`, as far as they are whole."""
+def _read_addresses(data: bytes, addresses: dict[str, list[bytes]]) -> None:
+    """Read the addresses in all complete records into `addresses`, by name."""
     questions, answers, authorities, additionals = struct.unpack_from(">4H", data, 4)
     pos = 12
     for _ in range(min(questions, dns.MAX_QUESTIONS)):
@@ -62,6 +62,6 @@ def _records(data: bytes, held: dict[str, list[bytes]]) -> None:
         if klass & _CLASS != _IN or _SIZES.get(kind) != length or not 0 < ttl <= 0x7FFFFFFF:
             continue
         if owner.endswith(_LOCAL) and owner.count(".") == 1:
-            ips = held.setdefault(owner, [])
+            ips = addresses.setdefault(owner, [])
             if data[start:pos] not in ips:
                 ips.append(data[start:pos])

@@ -1,9 +1,9 @@
-"""IPv6 neighbour discovery: who says that it has which address (RFC 4861 section 4).
+"""IPv6 neighbor discovery: which host uses which address (RFC 4861 section 4).
 
-The loop has seen to it that the hop limit is 255, so that no router passed the message
-on. The source address, which solicitations speak for, is that of the packet. A
-solicitation for duplicate address detection (RFC 4862 section 5.4.2) comes from no
-address and has no link-layer address to claim.
+The packet loop has verified that the hop limit is 255, which means that no router forwarded the
+message. A solicitation makes a claim for the source address of the packet. In duplicate address
+detection (RFC 4862 section 5.4.2) the source address is unspecified and there is no link-layer
+address, so that there is no claim.
 """
 
 from netwatch.core.errors import ParseError
@@ -11,46 +11,46 @@ from netwatch.core.message import AddressClaim, Message
 from netwatch.protocols.reader import Reader
 
 MAX_OPTIONS = 64
-"""Options read of one message; of further ones ``nd-many-options`` tells."""
+"""Maximum number of options per message; further ones are the anomaly ``nd-many-options``."""
 
 _ROUTER_ADVERTISEMENT, _SOLICITATION, _ADVERTISEMENT = 134, 135, 136
-_BEFORE_OPTIONS = {133: 4, 134: 12, 135: 20, 136: 20, 137: 36}
+_HEADER_SIZES = {133: 4, 134: 12, 135: 20, 136: 20, 137: 36}
 _SOURCE, _TARGET = 1, 2
 _ROUTER_FLAG, _OVERRIDE_FLAG = 0x80, 0x20
 
 
 def parse(payload: bytes) -> Message:
-    """One message of ICMPv6 of type 133 to 137, from its type on.
+    """Parse one ICMPv6 message of type 133 to 137, which starts at its type.
 
-    Solicitations of routers and neighbours, and advertisements of routers, claim
-    ``announcement`` for the source of the packet where they carry its link-layer address, and
-    advertisements of neighbours for their target. One that must not override what is
-    known speaks for others (a proxy, an anycast address) and claims nothing, nor does a
-    redirect. Anomalies: ``nd-many-options``. Raises `ParseError`: ``nd-cut``, ``nd-type``
-    (another type, or a code other than 0), ``nd-option`` (an option of length 0, or one
-    that runs out of the message): RFC 4861 section 7.1 has such messages thrown away.
+    Router and neighbor solicitations and router advertisements make an ``announcement`` of the
+    source of the packet, if they have its link-layer address. Neighbor advertisements make one of
+    their target, unless the override flag is not set: then the sender may answer for another host
+    (a proxy) or an anycast address. Redirects make no claim. Anomalies: ``nd-many-options``. Raises
+    `ParseError`: ``nd-cut``, ``nd-type`` (another type, or a code other than 0), ``nd-option`` (an
+    option of length 0, or one that exceeds the message). Receivers discard such messages too
+    (RFC 4861 section 7.1).
     """
     reader = Reader(payload, "nd-cut")
     kind, code = reader.uint(1), reader.uint(1)
-    if kind not in _BEFORE_OPTIONS or code:
+    if kind not in _HEADER_SIZES or code:
         raise ParseError("nd-type")
-    reader.take(2)
-    head = reader.take(_BEFORE_OPTIONS[kind])
+    reader.read(2)
+    head = reader.read(_HEADER_SIZES[kind])
     reader.anomaly = "nd-option"
-    found: dict[int, bytes] = {}
+    options: dict[int, bytes] = {}
     anomalies: tuple[str, ...] = ()
     count = 0
-    while reader.left:
+    while reader.remaining:
         count += 1
         if count > MAX_OPTIONS:
             anomalies = ("nd-many-options",)
             break
         option, units = reader.uint(1), reader.uint(1)
-        value = reader.take(8 * units - 2) if units else None
+        value = reader.read(8 * units - 2) if units else None
         if value is None:
             raise ParseError("nd-option")
-        found[option] = value
-    claims = tuple(_claims(kind, head, found.get(_SOURCE), found.get(_TARGET)))
+        options[option] = value
+    claims = tuple(_claims(kind, head, options.get(_SOURCE), options.get(_TARGET)))
     return Message((), len(payload), anomalies=anomalies, claims=claims)
 
 

@@ -3,11 +3,11 @@ from netwatch.protocols.quic_packet cimport Initial
 
 cdef class _Attempt:
     cdef object version
-    cdef object opener
+    cdef object decryptor
     cdef CryptoStream stream
 
-cdef class Connection:
-    cdef object _idle
+cdef class ClientHandshake:
+    cdef object _is_uninteresting
     cdef list _attempts
     cdef Py_ssize_t _failures
     cdef bint _done

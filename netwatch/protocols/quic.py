@@ -1,11 +1,11 @@
 # cython: language_level=3
-"""QUIC: the ClientHello in a client's Initial packets.
+"""QUIC: the ClientHello in the Initial packets of a client.
 
-Unlike the other protocols this one has a state between datagrams: keys that follow from
-the first, and CRYPTO frames that come in any order over several. `Connection` is that
-state, of one client; when it is dropped is for the caller to say, who has the clock.
-Versions 1 (RFC 9000, RFC 9001), 2 (RFC 9369), what was deployed of the drafts, and
-Google's Q050, T050 and T051, whose packets are protected in the same way.
+QUIC needs state between datagrams: keys that are derived from the first one, and CRYPTO frames that
+arrive in any order in several of them. `ClientHandshake` is this state for one client. It has no
+clock: the caller decides when to discard it. Versions 1 (RFC 9000, RFC 9001) and 2 (RFC 9369) are
+read, the deployed drafts, and Google's Q050, T050 and T051, whose packets are protected in the same
+way.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from netwatch.protocols.client_hello import client_hello
 from netwatch.protocols.quic_frames import read_frames
 from netwatch.protocols.quic_packet import Version, initials
 from netwatch.protocols.quic_packet import is_initial as is_initial
-from netwatch.protocols.tls import message
+from netwatch.protocols.tls import hello_message
 
 if not cython.compiled:
     from netwatch.protocols.quic_frames import CryptoStream
@@ -33,43 +33,43 @@ else:
     from cython.cimports.netwatch.protocols.quic_packet import Initial
 
 if TYPE_CHECKING:
-    from netwatch.protocols.quic_keys import Opener
+    from netwatch.protocols.quic_keys import Decryptor
 
 MAX_KEYS = 3
-"""Sets of keys that a client may need: its first, one after a Retry, one after a Version
+"""Maximum number of key sets per client: the first, one after a Retry, and one after a Version
 Negotiation."""
 MAX_FAILURES = 8
-"""Packets whose own Destination Connection ID is tried in vain before only the known keys
-are."""
+"""After so many packets that keys from their own Destination Connection ID did not decrypt, only
+the known keys are tried."""
 
 
 @cython.cclass
 class _Attempt:
-    """One set of keys and the handshake that came under it: a Retry starts it anew."""
+    """One set of keys, and the handshake bytes received under it; a Retry starts both anew."""
 
-    __slots__ = ("opener", "stream", "version")
+    __slots__ = ("decryptor", "stream", "version")
 
-    def __init__(self, version: Version, opener: "Opener") -> None:
+    def __init__(self, version: Version, decryptor: "Decryptor") -> None:
         self.version = version
-        self.opener = opener
+        self.decryptor = decryptor
         self.stream = CryptoStream()
 
 
 @cython.cclass
-class Connection:
-    """The handshake of one client, from the datagrams that it sends.
+class ClientHandshake:
+    """The handshake of one client, read from the datagrams that it sends.
 
-    No clock, no socket. It holds at most `MAX_KEYS` sets of keys and, for each, 64 KiB of
-    handshake in order and as much that waits.
+    It has no clock and no socket. It stores at most `MAX_KEYS` sets of keys, and for each at most
+    64 KiB of handshake bytes in order and 64 KiB out of order.
     """
 
-    __slots__ = ("_anomalies", "_attempts", "_done", "_failures", "_idle")
+    __slots__ = ("_anomalies", "_attempts", "_done", "_failures", "_is_uninteresting")
 
-    def __init__(self, idle: Callable[[bytes], bool] | None = None) -> None:
-        """`idle` is asked of a whole ClientHello, from its handshake header on; where it
-        is true the hello is of no interest, and is neither parsed nor told. One that came
-        oddly is told all the same, with what was odd."""
-        self._idle = idle
+    def __init__(self, is_uninteresting: Callable[[bytes], bool] | None = None) -> None:
+        """`is_uninteresting` is called with a complete ClientHello, which starts at its handshake
+        header. If it returns true, the hello is neither parsed nor reported, unless it has
+        anomalies."""
+        self._is_uninteresting = is_uninteresting
         self._attempts: list[_Attempt] = []
         self._failures = 0
         self._done = False
@@ -77,21 +77,21 @@ class Connection:
 
     @property
     def done(self) -> bool:
-        """Whether its ClientHello was told, so that nothing more will come."""
+        """Whether its ClientHello was returned or rejected, so that no message will follow."""
         return self._done
 
     def feed(self, datagram: bytes) -> Message | None:
         """Read the Initial packets in one UDP payload of the client.
 
-        Returns the message when its ClientHello is whole, once; None before and after.
-        It shows ``quic-sni`` for the host_name of server_name; `size` is that of the
-        datagram. After a Retry or a Version Negotiation the keys are those of the new
-        Destination Connection ID (RFC 9001 section 5.2).
+        Returns the message once, when the ClientHello is complete, else None. It shows
+        ``quic-sni`` for the host_name of server_name; `size` is the size of the datagram. After a
+        Retry or a Version Negotiation, the keys are derived from the new Destination Connection ID
+        (RFC 9001 section 5.2).
 
-        Raises `ParseError` where the datagram gives nothing: ``quic-not-decrypted`` (no
-        packet of this client, most often the server's), ``quic-header``, ``quic-short``,
-        or those of `client_hello` or `chlo`, after which it is done. A datagram that goes wrong
-        behind a packet that could be read leaves that as an anomaly of the message.
+        Raises `ParseError` if nothing in the datagram can be read: ``quic-not-decrypted`` (not a
+        packet of this client; most often it is one of the server), ``quic-header``,
+        ``quic-short``, or an error of `client_hello` or `chlo`, which ends the handshake. An error
+        behind a packet that could be read becomes an anomaly of the message.
         """
         if self._done:
             return None
@@ -99,14 +99,16 @@ class Connection:
         attempt: _Attempt
         try:
             for packet in initials(datagram):
-                attempt, frames = self._open(datagram, packet)
-                self._note(read_frames(frames, attempt.stream, packet.version.crypto))
+                attempt, frames = self._decrypt(datagram, packet)
+                self._add_anomalies(
+                    read_frames(frames, attempt.stream, packet.version.crypto_frame_type)
+                )
                 if attempt not in read:
                     read.append(attempt)
         except ParseError as error:
             if not read:
                 raise
-            self._note([error.anomaly])
+            self._add_anomalies([error.anomaly])
         for attempt in read:
             found = self._hello(attempt, len(datagram), last=False)
             if found:
@@ -114,8 +116,8 @@ class Connection:
         return None
 
     def finish(self) -> Message | None:
-        """What a ClientHello that was never whole shows: its message, of size 0 and with
-        the anomaly ``tls-hello-cut``, if its server_name is there; else None."""
+        """The message of a ClientHello that never became complete, of size 0 and with the anomaly
+        ``tls-hello-cut``; None if its server_name is missing."""
         attempt: _Attempt
         for attempt in [] if self._done else self._attempts:
             try:
@@ -126,17 +128,17 @@ class Connection:
         return None
 
     def _hello(self, attempt: _Attempt, size: int, last: bool) -> Message | None:
-        head = bytes(attempt.stream.head)
-        info = QuicInfo(attempt.version.text)
+        head = bytes(attempt.stream.contiguous)
+        info = QuicInfo(attempt.version.name)
         try:
-            if attempt.version.tls:
-                whole = 4 <= len(head) == 4 + int.from_bytes(head[1:4])
-                if self._idle and whole and not self._anomalies:
-                    self._done = self._idle(head)
+            if attempt.version.uses_tls:
+                complete = 4 <= len(head) == 4 + int.from_bytes(head[1:4])
+                if self._is_uninteresting and complete and not self._anomalies:
+                    self._done = self._is_uninteresting(head)
                     if self._done:
                         return None
                 hello = client_hello(head, last)
-                found = message(hello, size, "quic-sni", info, tuple(self._anomalies))
+                found = hello_message(hello, size, "quic-sni", info, tuple(self._anomalies))
             else:
                 found = chlo(head, last, size, info, tuple(self._anomalies))
         except Incomplete:
@@ -147,24 +149,24 @@ class Connection:
         self._done = True
         return found
 
-    def _open(self, datagram: bytes, packet: Initial) -> tuple[_Attempt, bytes]:
+    def _decrypt(self, datagram: bytes, packet: Initial) -> tuple[_Attempt, bytes]:
         attempt: _Attempt
         for attempt in reversed(self._attempts):
             if attempt.version is packet.version:
-                frames = attempt.opener.open(datagram, packet)
+                frames = attempt.decryptor.decrypt(datagram, packet)
                 if frames is not None:
                     return attempt, frames
         if len(self._attempts) < MAX_KEYS and self._failures < MAX_FAILURES:
-            from netwatch.protocols.quic_keys import Opener
+            from netwatch.protocols.quic_keys import Decryptor
 
-            for version in (packet.version, *packet.version.instead):
-                attempt = _Attempt(packet.version, Opener(version, packet.dcid))
-                frames = attempt.opener.open(datagram, packet)
+            for version in (packet.version, *packet.version.alternatives):
+                attempt = _Attempt(packet.version, Decryptor(version, packet.dcid))
+                frames = attempt.decryptor.decrypt(datagram, packet)
                 if frames is not None:
                     self._attempts.append(attempt)
                     return attempt, frames
             self._failures += 1
         raise ParseError("quic-not-decrypted")
 
-    def _note(self, anomalies: list[str]) -> None:
+    def _add_anomalies(self, anomalies: list[str]) -> None:
         self._anomalies.update(dict.fromkeys(anomalies))

@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""What an opened Initial packet holds: frames, and the handshake bytes among them.
+"""The frames in a decrypted Initial packet, and the handshake bytes in them.
 
-An Initial may carry PADDING, PING, ACK, CRYPTO and CONNECTION_CLOSE (RFC 9000 section
-17.2.2), and Chromium cuts its ClientHello into CRYPTO frames in shuffled order, over two
-or more packets. `CryptoStream` puts them together again, within bounds.
+An Initial packet may contain PADDING, PING, ACK, CRYPTO and CONNECTION_CLOSE frames (RFC 9000
+section 17.2.2). Chromium splits its ClientHello into CRYPTO frames in shuffled order, in two or
+more packets. `CryptoStream` reassembles them, with limited memory.
 """
 
 try:
@@ -19,9 +19,9 @@ else:
     from cython.cimports.netwatch.protocols.reader import Reader
 
 MAX_CRYPTO = 65536
-"""Bytes of handshake that are kept in order, and as many that wait for some before them."""
+"""Maximum number of handshake bytes that are stored in order, and out of order."""
 MAX_PIECES = 256
-"""Pieces that may wait."""
+"""Maximum number of pieces that are stored out of order."""
 
 _PING = cython.declare(cython.int, 1)
 _ACK = cython.declare(cython.int, 2)
@@ -31,62 +31,76 @@ _CLOSE = cython.declare(cython.int, 0x1C)
 
 @cython.cclass
 class CryptoStream:
-    """The bytes that CRYPTO frames carry, in order of their offsets, as far as there is
-    no gap: `head`. Bytes that come twice count as they came first. `limit` and `overlap`
-    are its anomalies, which another protocol that it serves calls by names of its own."""
+    """The bytes in CRYPTO frames, ordered by their offsets; `contiguous` has those up to the first
+    gap. Of bytes that arrive twice, the first ones count.
 
-    __slots__ = ("_held", "_limit", "_overlap", "_waiting", "head")
+    `limit_anomaly` and `overlap_anomaly` are the names of its anomalies, which are different for
+    other protocols that use this class.
+    """
+
+    __slots__ = (
+        "_limit_anomaly",
+        "_out_of_order",
+        "_out_of_order_bytes",
+        "_overlap_anomaly",
+        "contiguous",
+    )
 
     def __init__(
-        self, limit: str = "quic-crypto-limit", overlap: str = "quic-crypto-overlap"
+        self,
+        limit_anomaly: str = "quic-crypto-limit",
+        overlap_anomaly: str = "quic-crypto-overlap",
     ) -> None:
-        self.head = bytearray()
-        self._limit = limit
-        self._overlap = overlap
-        self._waiting: dict[int, bytes] = {}
-        self._held = 0
+        self.contiguous = bytearray()
+        self._limit_anomaly = limit_anomaly
+        self._overlap_anomaly = overlap_anomaly
+        self._out_of_order: dict[int, bytes] = {}
+        self._out_of_order_bytes = 0
 
     def add(self, offset: int, data: bytes) -> str | None:
-        """Take `data`, which belongs at `offset`; returns an anomaly where there is one: that
-        of the limit (not taken), or of an overlap (other bytes were there before)."""
+        """Add the bytes at `offset`. Returns an anomaly if the limit was exceeded (the bytes are
+        not added) or if other bytes were received for the same offset before, else None."""
         if offset + len(data) > MAX_CRYPTO:
-            return self._limit
-        if offset > len(self.head):
-            more = len(data) - len(self._waiting.get(offset, b""))
+            return self._limit_anomaly
+        if offset > len(self.contiguous):
+            more = len(data) - len(self._out_of_order.get(offset, b""))
             if more > 0:
-                if len(self._waiting) >= MAX_PIECES or self._held + more > MAX_CRYPTO:
-                    return self._limit
-                self._waiting[offset] = data
-                self._held += more
+                if (
+                    len(self._out_of_order) >= MAX_PIECES
+                    or self._out_of_order_bytes + more > MAX_CRYPTO
+                ):
+                    return self._limit_anomaly
+                self._out_of_order[offset] = data
+                self._out_of_order_bytes += more
             return None
-        agrees = self.append(offset, data)
-        while self._waiting:
-            first = min(self._waiting)
-            if first > len(self.head):
+        consistent = self.append(offset, data)
+        while self._out_of_order:
+            first = min(self._out_of_order)
+            if first > len(self.contiguous):
                 break
-            piece = self._waiting.pop(first)
-            self._held -= len(piece)
-            agrees &= self.append(first, piece)
-        return None if agrees else self._overlap
+            piece = self._out_of_order.pop(first)
+            self._out_of_order_bytes -= len(piece)
+            consistent &= self.append(first, piece)
+        return None if consistent else self._overlap_anomaly
 
     @cython.cfunc
     @cython.exceptval(-1, check=False)
     def append(self, offset: cython.Py_ssize_t, data: bytes) -> cython.bint:
-        """Take bytes that leave no gap; false where others were there before."""
-        if offset == len(self.head):
-            self.head += data
+        """Append bytes without a gap; false if they differ from bytes received before."""
+        if offset == len(self.contiguous):
+            self.contiguous += data
             return True
-        had = self.head[offset : offset + len(data)]
-        self.head += data[len(had) :]
-        return data.startswith(had)
+        before = self.contiguous[offset : offset + len(data)]
+        self.contiguous += data[len(before) :]
+        return data.startswith(before)
 
 
-def read_frames(frames: bytes, stream: CryptoStream, crypto: int = 6) -> list[str]:
-    """Put what the CRYPTO frames (type `crypto`) in one packet's `frames` carry into `stream`.
+def read_frames(frames: bytes, stream: CryptoStream, crypto_type: int = 6) -> list[str]:
+    """Add the content of the CRYPTO frames (of type `crypto_type`) in `frames` to `stream`.
 
-    Returns anomalies: those of `CryptoStream.add`, ``quic-frame`` for a frame that runs
-    out of the packet, ``quic-frame-type`` for one that an Initial must not carry; both
-    end the walk, and what was before them counts.
+    Returns anomalies: those of `CryptoStream.add`, ``quic-frame`` for a frame that exceeds the
+    packet, ``quic-frame-type`` for a frame that an Initial packet must not contain. The last two
+    end the reading; frames before them are added.
     """
     anomalies: list[str] = []
     reader: Reader = Reader(frames, "quic-frame")
@@ -99,9 +113,9 @@ def read_frames(frames: bytes, stream: CryptoStream, crypto: int = 6) -> list[st
             if reader.pos >= reader.end:
                 break
             kind = reader.varint()
-            if kind == crypto:
+            if kind == crypto_type:
                 offset = reader.varint()
-                anomaly = stream.add(offset, reader.take(reader.varint()))
+                anomaly = stream.add(offset, reader.read(reader.varint()))
                 if anomaly:
                     anomalies.append(anomaly)
             elif kind in (_ACK, _ACK_ECN):
@@ -109,7 +123,7 @@ def read_frames(frames: bytes, stream: CryptoStream, crypto: int = 6) -> list[st
             elif kind == _CLOSE:
                 reader.varint()
                 reader.varint()
-                reader.take(reader.varint())
+                reader.read(reader.varint())
             else:
                 raise ParseError("quic-frame-type")
     except ParseError as error:

@@ -1,11 +1,11 @@
 # cython: language_level=3
-"""Keys of QUIC Initial packets, and the opening of packets with them.
+"""The keys of QUIC Initial packets, and the decryption of packets with them.
 
-Initial packets are encrypted with keys that follow from the client's first Destination
-Connection ID, so that anybody on the path can open them (RFC 9001 section 5.2). HKDF
-needs but one block a key here and is written out by HMAC, and that by its hash, which
-costs half of what the standard library's takes; AES is that of `cryptography`, whose
-import is dear: this module is loaded with the first packet.
+The keys of Initial packets are derived from the first Destination Connection ID of the client, so
+that everybody on the path can decrypt them (RFC 9001 section 5.2). Each key needs only one block of
+HKDF. HKDF and HMAC are written out here with SHA-256, which takes half the time of the standard
+library. AES is that of `cryptography`, whose import is slow: this module is only imported with the
+first packet.
 """
 
 from hashlib import sha256
@@ -33,8 +33,8 @@ _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
 def _label(size: int, label: bytes) -> bytes:
-    """The `info` of HKDF-Expand-Label (RFC 8446 section 7.1) and the counter of HKDF's
-    first and only block."""
+    """The `info` of HKDF-Expand-Label (RFC 8446 section 7.1), followed by the counter of the only
+    block of HKDF-Expand."""
     full = b"tls13 " + label
     return size.to_bytes(2) + bytes([len(full)]) + full + b"\0\x01"
 
@@ -47,29 +47,30 @@ _LABELS = {
 
 
 def client_keys(version: Version, dcid: bytes) -> tuple[bytes, bytes, bytes]:
-    """Key (16 bytes), IV (12) and header protection key (16) of a client's Initials.
+    """The key (16 bytes), IV (12) and header protection key (16) of the Initial packets of a
+    client.
 
-    `dcid` is the Destination Connection ID of its first one (RFC 9001 sections 5.1, 5.2).
+    `dcid` is the Destination Connection ID of the first one (RFC 9001 sections 5.1 and 5.2).
     """
-    secret = _mac(_mac(version.salt, dcid), _CLIENT_IN)
-    key, iv, hp = _LABELS[version.label]
+    secret = _hmac(_hmac(version.salt, dcid), _CLIENT_IN)
+    key, iv, hp = _LABELS[version.label_prefix]
     return (
-        _mac(secret, key)[:16],
-        _mac(secret, iv)[:12],
-        _mac(secret, hp)[:16],
+        _hmac(secret, key)[:16],
+        _hmac(secret, iv)[:12],
+        _hmac(secret, hp)[:16],
     )
 
 
-def _mac(key: bytes, data: bytes) -> bytes:
-    """HMAC (RFC 2104) by SHA-256; `key` has no more than the 64 bytes of a block."""
+def _hmac(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA-256 (RFC 2104); `key` has at most the 64 bytes of a block."""
     block = key.ljust(64, b"\0")
     inner = sha256(block.translate(_INNER) + data).digest()
     return sha256(block.translate(_OUTER) + inner).digest()
 
 
 @cython.cclass
-class Opener:
-    """Opens the Initial packets of one client under one set of keys."""
+class Decryptor:
+    """Decrypts the Initial packets of one client with one set of keys."""
 
     __slots__ = ("_aead", "_iv", "_largest", "_mask")
 
@@ -81,14 +82,14 @@ class Opener:
         self._largest = -1
 
     @cython.ccall
-    def open(self, datagram: bytes, packet: Initial) -> bytes | None:
-        """The frames of `packet`, None where these are not its keys.
+    def decrypt(self, datagram: bytes, packet: Initial) -> bytes | None:
+        """The frames of `packet`, None if it was encrypted with other keys.
 
-        Raises `ParseError` ``quic-short`` where it is too short to be protected
-        (RFC 9001 section 5.4.2).
+        Raises `ParseError` ``quic-short`` if it is too short for header protection (RFC 9001
+        section 5.4.2).
         """
         at: cython.Py_ssize_t
-        start: cython.Py_ssize_t = packet.number
+        start: cython.Py_ssize_t = packet.number_offset
         sample = datagram[start + 4 : start + 4 + 16]
         if start + 4 + len(sample) > packet.end or len(sample) < 16:
             raise ParseError("quic-short")
@@ -101,7 +102,7 @@ class Opener:
         for at in range(size):
             header[start - packet.start + at] ^= mask[1 + at]
             number = number << 8 | header[start - packet.start + at]
-        number = self._whole(number, size)
+        number = self._full_number(number, size)
         nonce = (self._iv ^ number).to_bytes(12)
         try:
             frames: bytes = self._aead.decrypt(
@@ -112,8 +113,8 @@ class Opener:
         self._largest = max(self._largest, number)
         return frames
 
-    def _whole(self, number: int, size: int) -> int:
-        """The packet number whose last `size` bytes are `number` (RFC 9000 A.3)."""
+    def _full_number(self, number: int, size: int) -> int:
+        """The packet number whose last `size` bytes are `number` (RFC 9000 appendix A.3)."""
         window = 1 << (8 * size)
         expected = self._largest + 1
         candidate = expected & ~(window - 1) | number

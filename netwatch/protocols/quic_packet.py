@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""QUIC packets as they lie in a datagram: versions, long headers, coalescing.
+"""QUIC packets in a datagram: versions, long headers, coalesced packets.
 
-The layout is that of RFC 9000 section 17.2, which all drafts from 22 on share; versions
-differ in their salt, in the labels of their keys, and QUIC version 2 (RFC 9369) in the
-numbers of its packet types. Versions that netwatch has no salt for are not looked into.
+The layout is that of RFC 9000 section 17.2, which all drafts since 22 share. Versions differ in
+their salt and in the labels of their keys, and QUIC version 2 (RFC 9369) also in the numbers of its
+packet types. Packets of versions without a known salt are not read.
 """
 
 from collections.abc import Iterator
@@ -22,19 +22,21 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of QUIC: its name, the salt of its Initial secrets (20 bytes), the
-    prefix of its key labels, the type bits of its Initial, 0-RTT, Handshake and Retry
-    packets, in this order, the type of its CRYPTO frame, whether that carries TLS or
-    Google's own crypto (see `netwatch.protocols.chlo`), and the versions whose keys may
-    have been taken instead."""
+    """A version of QUIC.
 
-    text: str
+    `salt` is that of its Initial secrets (20 bytes). `packet_types` are the type bits of its
+    Initial, 0-RTT, Handshake and Retry packets, in this order. If `uses_tls` is false, its CRYPTO
+    frames carry QUIC Crypto (see `netwatch.protocols.chlo`). `alternatives` are versions whose
+    keys clients may have used instead.
+    """
+
+    name: str
     salt: bytes
-    label: bytes = b"quic "
-    types: tuple[int, int, int, int] = (0, 1, 2, 3)
-    crypto: int = 6
-    tls: bool = True
-    instead: tuple["Version", ...] = ()
+    label_prefix: bytes = b"quic "
+    packet_types: tuple[int, int, int, int] = (0, 1, 2, 3)
+    crypto_frame_type: int = 6
+    uses_tls: bool = True
+    alternatives: tuple["Version", ...] = ()
 
 
 _DRAFT_22 = bytes.fromhex("7fbcdb0e7c66bbe9193a96cd21519ebd7a02644a")
@@ -55,27 +57,27 @@ VERSIONS = {
     **{0xFF000000 | draft: Version(f"draft-{draft}", _DRAFT_23) for draft in range(23, 29)},
     **{0xFF000000 | draft: Version(f"draft-{draft}", _DRAFT_29) for draft in range(29, 33)},
     **{0xFF000000 | draft: Version(f"draft-{draft}", _V1) for draft in range(33, 35)},
-    # Meta's own numbers for what it deployed of the drafts.
+    # Meta's own numbers for the drafts that it deployed.
     0xFACEB001: Version("mvfst-1", _DRAFT_22),
     0xFACEB002: Version("mvfst-2", _DRAFT_23),
     0xFACEB00E: Version("mvfst-e", _DRAFT_23),
-    # Google's own, with an older numbering of frames.
-    0x51303530: Version("Q050", _Q050, crypto=8, tls=False),
-    0x54303530: Version("T050", _T050, crypto=8),
-    0x54303531: Version("T051", _T051, crypto=8),
+    # Google's own versions, with an older numbering of frames.
+    0x51303530: Version("Q050", _Q050, crypto_frame_type=8, uses_tls=False),
+    0x54303530: Version("T050", _T050, crypto_frame_type=8),
+    0x54303531: Version("T051", _T051, crypto_frame_type=8),
 }
 """The versions that can be read, by their number on the wire (RFC 9001 section 5.2,
 RFC 9369 section 3.3.1, and the drafts of quic-tls and quic-v2)."""
 
-RESERVED = Version("reserved", _V1, instead=(Version("reserved", _DRAFT_29),))
-"""A version that only makes the server negotiate (RFC 9000 section 15). It has no keys of
-its own; clients protect its Initial packets as those of the version that they prefer."""
+RESERVED = Version("reserved", _V1, alternatives=(Version("reserved", _DRAFT_29),))
+"""A version that only forces version negotiation (RFC 9000 section 15). It has no keys: clients
+protect its Initial packets like those of the version that they prefer."""
 
-_MAX_ID = 20
+_MAX_CONNECTION_ID = 20
 
 
 def version_of(number: int) -> Version | None:
-    """The version of a number on the wire, None where it cannot be read."""
+    """The version with this number on the wire, None if it is unknown."""
     if number & 0x0F0F0F0F == 0x0A0A0A0A:
         return RESERVED
     return VERSIONS.get(number)
@@ -84,39 +86,40 @@ def version_of(number: int) -> Version | None:
 @cython.cclass
 @dataclass(frozen=True)
 class Initial:
-    """Where an Initial packet lies in its datagram: its first byte at `start`, its packet
-    number at `number`, the first byte behind it at `end`. `dcid` is its Destination
-    Connection ID, 0 to 20 bytes."""
+    """The position of an Initial packet in its datagram.
+
+    `start`, `number_offset` and `end` are the offsets of its first byte, of its packet number, and
+    of the first byte behind it. `dcid` is its Destination Connection ID, 0 to 20 bytes.
+    """
 
     version: Version
     dcid: bytes
     start: int
-    number: int
+    number_offset: int
     end: int
 
 
 def is_initial(datagram: bytes) -> bool:
-    """Whether `datagram` starts with what can be an Initial packet of a known version.
+    """Whether `datagram` starts with a possible Initial packet of a known version.
 
-    The Fixed Bit is not asked for: RFC 9287 lets a client clear it.
+    The Fixed Bit is not checked, because a client may clear it (RFC 9287).
     """
-    if len(datagram) < 7 or datagram[0] < 0x80 or datagram[5] > _MAX_ID:
+    if len(datagram) < 7 or datagram[0] < 0x80 or datagram[5] > _MAX_CONNECTION_ID:
         return False
     version = version_of(int.from_bytes(datagram[1:5]))
-    return version is not None and datagram[0] >> 4 & 3 == version.types[0]
+    return version is not None and datagram[0] >> 4 & 3 == version.packet_types[0]
 
 
 def initials(datagram: bytes) -> Iterator[Initial]:
     """The Initial packets that are coalesced in `datagram` (RFC 9000 section 12.2).
 
-    Packets of other types with a length are passed over. The walk ends where nothing
-    more can be told apart: a short header, a Retry, an unknown version, padding. Raises
-    `ParseError` ``quic-header`` where a header or the length in it leads out of the
-    datagram.
+    Packets of other types are skipped by their length. The iteration ends at anything without a
+    length: a short header, a Retry, an unknown version, padding. Raises `ParseError`
+    ``quic-header`` if a header exceeds the datagram, or the length in it does.
     """
     reader: Reader = Reader(datagram, "quic-header")
     start: cython.Py_ssize_t
-    number: cython.Py_ssize_t
+    number_offset: cython.Py_ssize_t
     first: cython.int
     kind: cython.int
     while reader.end - reader.pos >= 7:
@@ -125,16 +128,16 @@ def initials(datagram: bytes) -> Iterator[Initial]:
         version = version_of(reader.uint(4))
         if first < 0x80 or version is None:
             return
-        initial, early, handshake, _ = version.types
+        initial, early, handshake, _ = version.packet_types
         kind = first >> 4 & 3
         dcid = reader.vector(1)
         reader.vector(1)
-        if len(dcid) > _MAX_ID or kind not in (initial, early, handshake):
+        if len(dcid) > _MAX_CONNECTION_ID or kind not in (initial, early, handshake):
             return
         if kind == initial:
-            reader.take(reader.varint())  # the token
+            reader.read(reader.varint())  # the token
         length = reader.varint()
-        number = reader.pos
-        reader.take(length)
+        number_offset = reader.pos
+        reader.read(length)
         if kind == initial:
-            yield Initial(version, dcid, start, number, reader.pos)
+            yield Initial(version, dcid, start, number_offset, reader.pos)

@@ -5,6 +5,6 @@ cdef class Reader:
     cdef readonly Py_ssize_t end
 
     cpdef long long uint(self, Py_ssize_t size) except -1
-    cpdef bytes take(self, long long size)
+    cpdef bytes read(self, long long size)
     cpdef bytes vector(self, Py_ssize_t size)
     cpdef long long varint(self) except -1

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The bounded cursor that the parsers read through.
+"""The bounded cursor through which the parsers read.
 
-A message says how long its own parts are, and a hostile one lies. A `Reader` stands on
-a span of bytes and never leaves it: whatever would run past its end is a `ParseError`
-under the name that the parser gave the reader. All numbers are in network byte order.
+A message contains the lengths of its parts, and a malicious message contains wrong ones. A `Reader`
+never leaves its range of bytes: reading beyond the end raises a `ParseError` with the anomaly that
+the parser gave to the reader. All numbers are in network byte order.
 """
 
 try:
@@ -16,12 +16,11 @@ from netwatch.core.errors import ParseError
 
 @cython.cclass
 class Reader:
-    """A cursor over ``data[pos:end]``; `anomaly` names a read past `end`.
+    """A cursor over ``data[pos:end]``; `anomaly` is the anomaly of a read beyond `end`.
 
-    `data` is not copied. `pos` is the offset of the next byte to read and `end` that of
-    the first byte out of bounds, both in bytes from the start of `data`; an `end` behind
-    the data is taken back to it. Every method raises `ParseError` where the span ends
-    first, and then has not moved.
+    `data` is not copied. `pos` is the offset of the next byte to read and `end` that of the first
+    byte out of bounds, both in bytes from the start of `data`; `end` is limited to the length of
+    the data. Every method raises `ParseError` if the range ends first, and then does not move.
     """
 
     __slots__ = ("anomaly", "data", "end", "pos")
@@ -33,8 +32,8 @@ class Reader:
         self.end = len(data) if end is None else min(end, len(data))
 
     @property
-    def left(self) -> int:
-        """How many bytes are left, never negative."""
+    def remaining(self) -> int:
+        """The number of bytes that are not read yet, never negative."""
         return max(0, self.end - self.pos)
 
     @cython.ccall
@@ -52,7 +51,7 @@ class Reader:
         return value
 
     @cython.ccall
-    def take(self, size: cython.longlong) -> bytes:
+    def read(self, size: cython.longlong) -> bytes:
         """The next `size` bytes."""
         pos: cython.Py_ssize_t = self.pos
         if size > self.end - pos:
@@ -62,7 +61,7 @@ class Reader:
 
     @cython.ccall
     def vector(self, size: cython.Py_ssize_t) -> bytes:
-        """The bytes behind a length of `size` bytes: ``opaque<0..n>`` of RFC 8446 3.4."""
+        """The bytes after a length of `size` bytes: ``opaque<0..n>`` of RFC 8446 section 3.4."""
         pos: cython.Py_ssize_t = self.pos
         length: cython.longlong = self.uint(size)
         if length > self.end - self.pos:

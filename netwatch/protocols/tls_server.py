@@ -1,9 +1,8 @@
-"""The server's first flight of TLS: the names in its certificate.
+"""The first flight of a TLS server: the names in its certificate.
 
-Up to TLS 1.2 a server shows its certificate in clear (RFC 5246 section 7.4.2), behind its
-ServerHello, in as many records as it likes. From TLS 1.3 on everything behind the
-ServerHello is encrypted, and a handshake that resumes another has no certificate: then
-there is nothing to wait for.
+Up to TLS 1.2, a server sends its certificate unencrypted after its ServerHello (RFC 5246 section
+7.4.2), in any number of records. Since TLS 1.3 everything after the ServerHello is encrypted, and a
+resumed session has no certificate; in these cases the ServerHello is the whole message.
 """
 
 from netwatch.core.errors import Incomplete, ParseError
@@ -13,9 +12,10 @@ from netwatch.protocols.reader import Reader
 from netwatch.protocols.tls import MAX_RECORD, version_text
 
 MAX_FLIGHT = 65536
-"""Handshake bytes that are read, at most."""
+"""Maximum number of handshake bytes that are read."""
 MAX_BETWEEN = 4
-"""Messages that are passed over between ServerHello and Certificate; the RFCs know none."""
+"""Maximum number of messages that are skipped between ServerHello and Certificate; the RFCs allow
+none."""
 
 _HANDSHAKE = 22
 _SERVER_HELLO, _NEW_SESSION_TICKET, _CERTIFICATE, _STATUS = 2, 4, 11, 22
@@ -23,25 +23,24 @@ _ALPN, _VERSIONS = 16, 43
 _TLS_13, _TLS_13_DRAFT = 0x0304, 0x7F
 
 _Names = tuple[tuple[str, ...], tuple[str, ...]]
-_NOTHING: _Names = ((), ())
+_NO_NAMES: _Names = ((), ())
 
 
 def parse(data: bytes, last: bool = False) -> Message:
-    """The server's handshake in the records at the start of `data`, as far as it is of use.
+    """Parse the handshake of a server in the records at the start of `data`.
 
-    Shows ``tls-cert`` for each name in the server's own certificate, the first of its
-    list (see `netwatch.protocols.certificate`), to the client that the packet goes to.
-    The message is given as soon as that certificate is whole; at once, and with no name,
-    for a ServerHello or HelloRetryRequest of TLS 1.3; with no name, where something else
-    comes in the certificate's place. `size` runs to the end of the records read, or of
-    `data`.
+    It shows ``tls-cert`` for each name in the certificate of the server, the first one in its list
+    (see `netwatch.protocols.certificate`); the client is the destination of the packet. The message
+    is returned when this certificate is complete. It has no names if the ServerHello or
+    HelloRetryRequest is of TLS 1.3, and if another message takes the place of the certificate.
+    `size` is the offset of the end of the records read, or the end of `data`.
 
-    Raises `Incomplete` while bytes are missing; with `last` what is there is given with
-    the anomaly ``tls-server-cut`` if the ServerHello is whole, and that is a `ParseError`
-    if not. Other errors: ``tls-not-a-server-hello``, ``tls-server-hello`` and
-    ``tls-certificate-list`` (their parts do not fit), ``tls-record-length``,
-    ``tls-interleaved`` (another record within the ServerHello), ``tls-server-flight``
-    (longer than `MAX_FLIGHT`).
+    Raises `Incomplete` while bytes are missing. With `last`, a message without names is returned
+    with the anomaly ``tls-server-cut`` if the ServerHello is complete; if not, that is a
+    `ParseError`. Other errors: ``tls-not-a-server-hello``, ``tls-server-hello`` and
+    ``tls-certificate-list`` (their parts exceed the message), ``tls-record-length``,
+    ``tls-interleaved`` (another record within the ServerHello), ``tls-server-flight`` (longer than
+    `MAX_FLIGHT`).
     """
     flight = _Flight(data)
     info: TlsInfo | None = None
@@ -51,10 +50,12 @@ def parse(data: bytes, last: bool = False) -> Message:
         kind, start, end = flight.message(0)
         if kind != _SERVER_HELLO:
             raise ParseError("tls-not-a-server-hello")
-        flight.want(end)
+        flight.require(end)
         hello = Reader(bytes(flight.handshake), "tls-server-hello", start, end)
         version, info = _server_hello(hello)
-        names, anomalies = _NOTHING if _encrypts(version) else _certificate(flight, end)
+        names, anomalies = (
+            _NO_NAMES if _is_encrypted_after_hello(version) else _certificate(flight, end)
+        )
     except Incomplete:
         if not last:
             raise
@@ -66,12 +67,12 @@ def parse(data: bytes, last: bool = False) -> Message:
 
 
 class _InterleavedError(ParseError):
-    """Another kind of record comes before the handshake bytes that are wanted."""
+    """A record of another type precedes the required handshake bytes."""
 
 
 class _Flight:
-    """The handshake bytes in the records of `data`, taken out as they are wanted: `pos` is
-    where the record behind those taken starts."""
+    """The handshake bytes in the records of `data`, extracted when they are needed; `pos` is the
+    offset of the next record."""
 
     __slots__ = ("data", "handshake", "pos")
 
@@ -80,9 +81,9 @@ class _Flight:
         self.handshake = bytearray()
         self.pos = 0
 
-    def want(self, size: int) -> None:
-        """Have `size` bytes of handshake at hand. Raises `Incomplete`, `ParseError`, or
-        `_InterleavedError` where a record of another kind comes first."""
+    def require(self, size: int) -> None:
+        """Extract at least `size` bytes. Raises `Incomplete`, `ParseError`, or `_InterleavedError`
+        if a record of another type comes first."""
         if size > MAX_FLIGHT:
             raise ParseError("tls-server-flight")
         while len(self.handshake) < size:
@@ -104,8 +105,8 @@ class _Flight:
             self.pos += 5 + length
 
     def message(self, start: int) -> tuple[int, int, int]:
-        """Type, start of the body and end of the handshake message at `start`."""
-        self.want(start + 4)
+        """Type, offset of the body, and end of the handshake message at `start`."""
+        self.require(start + 4)
         return (
             self.handshake[start],
             start + 4,
@@ -114,53 +115,52 @@ class _Flight:
 
 
 def _server_hello(reader: Reader) -> tuple[int, TlsInfo]:
-    """The version that a ServerHello selects (RFC 8446 section 4.1.3), and what it tells."""
+    """The version that a ServerHello selects (RFC 8446 section 4.1.3), and its content."""
     version = reader.uint(2)
-    reader.take(32)
+    reader.read(32)
     reader.vector(1)
-    reader.take(3)
+    reader.read(3)
     alpn: tuple[str, ...] = ()
-    if reader.left:
+    if reader.remaining:
         extensions = Reader(reader.vector(2), reader.anomaly)
-        while extensions.left:
+        while extensions.remaining:
             kind = extensions.uint(2)
             body = Reader(extensions.vector(2), reader.anomaly)
             if kind == _VERSIONS:
                 version = body.uint(2)
             elif kind == _ALPN:
-                body.take(2)
+                body.read(2)
                 alpn = (escape_bytes(body.vector(1)),)
     return version, TlsInfo(version_text(version), alpn)
 
 
-def _encrypts(version: int) -> bool:
-    """Whether all behind the ServerHello is encrypted: in TLS 1.3 and its drafts."""
+def _is_encrypted_after_hello(version: int) -> bool:
+    """Whether everything after the ServerHello is encrypted: in TLS 1.3 and its drafts."""
     return version == _TLS_13 or version >> 8 == _TLS_13_DRAFT
 
 
 def _certificate(flight: _Flight, start: int) -> _Names:
-    """Names and anomalies of the certificate that follows at `start`; none where another
-    message comes in its place."""
+    """Names and anomalies of the certificate at `start`; none if there is another message."""
     try:
         kind, body, end = flight.message(start)
         for _ in range(MAX_BETWEEN):
             if kind not in (_NEW_SESSION_TICKET, _STATUS):
                 break
-            flight.want(end)
+            flight.require(end)
             kind, body, end = flight.message(end)
         if kind != _CERTIFICATE:
-            return _NOTHING
-        flight.want(min(end, body + 6))
+            return _NO_NAMES
+        flight.require(min(end, body + 6))
         reader = Reader(bytes(flight.handshake[body : body + 6]), "tls-certificate-list")
         if reader.uint(3) == 0:
-            return _NOTHING
+            return _NO_NAMES
         leaf = body + 6 + reader.uint(3)
         if leaf > end:
             raise ParseError("tls-certificate-list")
-        flight.want(leaf)
+        flight.require(leaf)
     except _InterleavedError:
-        return _NOTHING
-    # What it imports is dear, and not every capture has a certificate.
+        return _NO_NAMES
+    # The import is slow, and not every capture contains a certificate.
     from netwatch.protocols.certificate import host_names
 
     return host_names(bytes(flight.handshake[body + 6 : leaf]))

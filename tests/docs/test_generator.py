@@ -106,7 +106,7 @@ def test_every_anomaly_is_described_and_occurs() -> None:
     files += package.glob("engine/*.py")
     there = set().union(*map(literals, files))
     others = {*get_args(Evidence), *(each.name for each in PROTOCOLS.values())}
-    others |= {*NAME_STATUSES, *(version.text for version in VERSIONS.values())}
+    others |= {*NAME_STATUSES, *(version.name for version in VERSIONS.values())}
     assert list(ANOMALIES) == sorted(ANOMALIES)
     assert there - others == set(ANOMALIES)
 

@@ -41,7 +41,7 @@ def streams(path: Path) -> list[bytes]:
     "ndpi__youtubeupload.pcap",
 )
 def test_captured_hellos_over_google_quic(path):
-    connections: dict[tuple[str, str], gquic.Connection] = defaultdict(gquic.Connection)
+    connections: dict[tuple[str, str], gquic.ClientHandshake] = defaultdict(gquic.ClientHandshake)
     ours = set()
     for stream, port, payload in read(path, "udp", "udp.stream", "udp.srcport", "udp.payload"):
         datagram = bytes.fromhex(payload)
@@ -61,7 +61,7 @@ def test_captured_hellos_over_google_quic(path):
 
 @captured("ndpi__anyconnect-vpn.pcap")
 def test_captured_hellos_over_dtls(path):
-    connections: dict[str, dtls.Connection] = defaultdict(dtls.Connection)
+    connections: dict[str, dtls.ClientHandshake] = defaultdict(dtls.ClientHandshake)
     ours = []
     fields = ("udp.stream", "udp.payload")
     for stream, payload in read(path, "dtls.handshake.type == 1", *fields):

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from support.handshake_samples import certificate
 
 from netwatch.protocols import certificate as module
-from netwatch.protocols.certificate import MAX_KEPT, MAX_NAMES, host_names
+from netwatch.protocols.certificate import MAX_CACHED, MAX_NAMES, host_names
 
 DER = certificate("www.example.com", "www.example.com", "*.Example.com", "xn--mnchen-3ya.example")
 
 
 @pytest.fixture(autouse=True)
 def _nothing_kept(monkeypatch):
-    monkeypatch.setattr(module, "_kept", type(module._kept)())
+    monkeypatch.setattr(module, "_cache", type(module._cache)())
 
 
 def test_common_name_and_alternatives():
@@ -72,17 +72,17 @@ def test_what_is_no_certificate_is_an_anomaly(der):
 
 def test_what_is_kept_has_a_limit_and_the_last_seen_stay(monkeypatch):
     read = []
-    monkeypatch.setattr(module, "_read", lambda der: read.append(der) or ((), ()))
-    for at in range(MAX_KEPT):
+    monkeypatch.setattr(module, "_parse", lambda der: read.append(der) or ((), ()))
+    for at in range(MAX_CACHED):
         host_names(b"%d" % at)
     host_names(b"0")
     host_names(b"one more")
-    assert len(module._kept) == MAX_KEPT
-    assert len(read) == MAX_KEPT + 1
+    assert len(module._cache) == MAX_CACHED
+    assert len(read) == MAX_CACHED + 1
     host_names(b"0")
-    assert len(read) == MAX_KEPT + 1
+    assert len(read) == MAX_CACHED + 1
     host_names(b"1")
-    assert len(read) == MAX_KEPT + 2
+    assert len(read) == MAX_CACHED + 2
 
 
 @given(st.lists(st.tuples(st.integers(0, len(DER) - 1), st.integers(0, 255)), max_size=4))

@@ -14,19 +14,19 @@ SIGNATURES = extension(13, vector(2, bytes.fromhex("04030804")))
 def test_what_stands_in_it_is_told_in_its_order():
     parts = extension(0x0A0A, b"") + server_name(b"WWW.Example.com") + VERSIONS + ALPN + SIGNATURES
     found = client_hello(hello(parts, (0x1A1A, 0x1301), legacy=bytes(32)))
-    assert found.version == 0x0303
-    assert found.ciphers == (0x1A1A, 0x1301)
-    assert found.extensions == (0x0A0A, 0, 43, 16, 13)
+    assert found.legacy_version == 0x0303
+    assert found.cipher_suites == (0x1A1A, 0x1301)
+    assert found.extension_types == (0x0A0A, 0, 43, 16, 13)
     assert found.server_names == ("www.example.com",)
     assert found.alpn == (b"h2", b"http/1.1")
-    assert found.versions == (0xFAFA, 0x0304, 0x0303)
-    assert found.signatures == (0x0403, 0x0804)
-    assert (found.ech, found.cut, found.anomalies) == (None, False, ())
+    assert found.supported_versions == (0xFAFA, 0x0304, 0x0303)
+    assert found.signature_algorithms == (0x0403, 0x0804)
+    assert (found.ech, found.truncated, found.anomalies) == (None, False, ())
 
 
 def test_a_hello_without_extensions():
     found = client_hello(hello(None, version=0x0301))
-    assert found.server_names == found.extensions == found.anomalies == ()
+    assert found.server_names == found.extension_types == found.anomalies == ()
 
 
 def test_a_real_hello_waits_until_it_is_whole():
@@ -49,7 +49,7 @@ def test_a_cut_hello_is_given_once_its_name_is_whole():
         else:
             found = client_hello(handshake[:size], last=True)
             assert found.server_names == ("www.example.com",)
-            assert found.cut
+            assert found.truncated
             assert found.anomalies == ("tls-hello-cut",)
 
 
@@ -124,4 +124,4 @@ def test_what_is_no_hello(raw, anomaly):
 def test_any_extension_bytes_are_read_without_a_surprise(data, framed):
     found = client_hello(hello(extension(0, data) if framed else data))
     assert len(found.server_names) <= MAX_SERVER_NAMES
-    assert len(found.extensions) <= len(data) + 1
+    assert len(found.extension_types) <= len(data) + 1

@@ -7,7 +7,7 @@ from support.protocol_samples import vector
 
 from netwatch.core.errors import ParseError
 from netwatch.protocols import dns
-from netwatch.protocols.dns_name import name_at, plain_name, spell
+from netwatch.protocols.dns_name import join_labels, name_at, plain_name
 
 
 @pytest.mark.parametrize(
@@ -62,21 +62,21 @@ def test_the_longest_name_is_read():
     ],
 )
 def test_names_are_spelled_so_that_none_can_pose_as_another(labels, text):
-    assert spell(labels) == text
+    assert join_labels(labels) == text
 
 
 @given(st.lists(st.binary(min_size=1, max_size=12), max_size=12))
 def test_both_ways_of_reading_agree(labels):
     raw = b"".join(vector(1, label) for label in labels)
-    assert plain_name(raw.lower()) == spell(labels)
-    assert name_at(raw + b"\0", 0) == (spell(labels), len(raw) + 1)
-    assert name_at(raw + b"\0" + b"\xc0\0", len(raw) + 1) == (spell(labels), len(raw) + 3)
+    assert plain_name(raw.lower()) == join_labels(labels)
+    assert name_at(raw + b"\0", 0) == (join_labels(labels), len(raw) + 1)
+    assert name_at(raw + b"\0" + b"\xc0\0", len(raw) + 1) == (join_labels(labels), len(raw) + 3)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=6), max_size=4), st.lists(st.binary(min_size=1)))
 def test_distinct_names_have_distinct_spellings(one, other):
     lowered = [[label.lower() for label in labels] for labels in (one, other)]
-    assert (spell(one) == spell(other)) == (lowered[0] == lowered[1])
+    assert (join_labels(one) == join_labels(other)) == (lowered[0] == lowered[1])
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def name(found) -> str:
 
 
 def test_a_hello_in_one_datagram():
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     found = connection.feed(whole())
     assert name(found) == "www.example.com"
     assert (found.size, found.anomalies, found.quic) == (len(whole()), (), None)
@@ -44,7 +44,7 @@ def test_a_hello_in_one_datagram():
 def test_the_newest_version_offered():
     offer = extension(43, vector(1, bytes.fromhex("fefcfefd")))
     body = dtls_hello(hello(server_name(b"a.example") + offer))
-    found = dtls.Connection().feed(whole(body))
+    found = dtls.ClientHandshake().feed(whole(body))
     assert found.tls.version == "dtls1.3"
     assert found.tls.ja4.startswith("dd3d")
 
@@ -52,12 +52,12 @@ def test_the_newest_version_offered():
 @pytest.mark.parametrize("version", [0xFEFF, 0xFEFD, 0x0100])
 def test_record_versions(version):
     record = dtls_record(fragment(BODY, 0, len(BODY)), version=version)
-    assert name(dtls.Connection().feed(record)) == "www.example.com"
+    assert name(dtls.ClientHandshake().feed(record)) == "www.example.com"
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_a_hello_sent_again_with_a_cookie_or_without_is_told_once(order):
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     sent = [whole(), whole(AGAIN, 1), whole(RETRIED, 1)]
     found = [connection.feed(sent[at]) for at in (*order, *order)]
     assert [one is not None for one in found] == [True, *[False] * 5]
@@ -65,17 +65,17 @@ def test_a_hello_sent_again_with_a_cookie_or_without_is_told_once(order):
 
 
 def test_a_hello_of_which_a_part_was_lost_is_told_with_the_cookie():
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     assert connection.feed(dtls_record(fragment(BODY, 0, 60))) is None
     assert name(connection.feed(whole(AGAIN, 1))) == "www.example.com"
     assert connection.finish() is None
 
 
 def test_the_same_ports_may_start_anew():
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     assert connection.feed(whole())
     assert connection.feed(whole(ANEW))
-    half = dtls.Connection()
+    half = dtls.ClientHandshake()
     assert half.feed(dtls_record(fragment(BODY, 0, 60))) is None
     assert name(half.feed(whole(ANEW))) == "www.example.com"
 
@@ -89,7 +89,7 @@ def test_fragments_in_any_order(order, per_record, together):
     datagrams = [dtls_record(piece) for piece in pieces]
     if together:
         datagrams = [b"".join(datagrams) if per_record else dtls_record(b"".join(pieces))]
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     found = [one for one in map(connection.feed, datagrams) if one]
     assert [name(one) for one in found] == ["www.example.com"]
     assert found[0].anomalies == ()
@@ -103,13 +103,13 @@ def test_fragments_that_overlap_and_repeat(data):
         for start, end in itertools.pairwise([0, *sorted(ends), len(BODY)])
     ]
     order = data.draw(st.permutations(spans + data.draw(st.lists(st.sampled_from(spans)))))
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     found = [one for span in order if (one := connection.feed(dtls_record(fragment(BODY, *span))))]
     assert [name(one) for one in found] == ["www.example.com"]
 
 
 def test_fragments_that_disagree_are_named():
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     other = BODY[:60] + b"?" + BODY[61:]
     assert connection.feed(dtls_record(fragment(BODY, 0, 70))) is None
     assert connection.feed(dtls_record(fragment(other, 50, 80))) is None
@@ -120,7 +120,7 @@ def test_fragments_that_disagree_are_named():
 def test_other_records_and_messages_are_passed_over():
     other = dtls_record(b"\1", content=20) + dtls_record(bytes(40), epoch=1)
     certificate = dtls_record(fragment(bytes(30), 0, 30, 2, kind=11))
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     assert name(connection.feed(other + certificate + whole() + b"\x2f" + bytes(40)))
     with pytest.raises(ParseError) as raised:
         connection.feed(other + certificate)
@@ -128,7 +128,7 @@ def test_other_records_and_messages_are_passed_over():
 
 
 def test_a_cut_hello_shows_its_name_at_the_end():
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     end = BODY.index(b"www") + 15
     assert connection.feed(dtls_record(fragment(BODY, 0, end))) is None
     found = connection.finish()
@@ -138,23 +138,23 @@ def test_a_cut_hello_shows_its_name_at_the_end():
 
 
 def test_a_datagram_that_the_capture_cut():
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     end = whole().index(b"www") + 15
     assert connection.feed(whole()[:end]) is None
     assert connection.finish().anomalies == ("tls-hello-cut", "dtls-record-cut")
 
 
 def test_a_gap_before_the_name_shows_nothing():
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     assert connection.feed(dtls_record(fragment(BODY, 20, len(BODY)))) is None
     assert connection.finish() is None
-    other = dtls.Connection()
+    other = dtls.ClientHandshake()
     assert other.feed(dtls_record(fragment(BODY, 0, 40))) is None
     assert other.finish() is None
 
 
 def test_no_more_hellos_are_kept_than_the_limit():
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     for sequence in range(dtls.MAX_HELLOS + 1):
         assert connection.feed(dtls_record(fragment(BODY, 0, 40, sequence))) is None
     assert connection.feed(dtls_record(fragment(BODY, 40, len(BODY), 0))) is None
@@ -180,20 +180,20 @@ def test_no_more_hellos_are_kept_than_the_limit():
 )
 def test_datagrams_that_give_nothing(datagram, anomaly):
     with pytest.raises(ParseError) as raised:
-        dtls.Connection().feed(datagram)
+        dtls.ClientHandshake().feed(datagram)
     assert raised.value.anomaly == anomaly
 
 
 def test_a_datagram_cut_at_every_byte():
     for end in range(len(whole())):
-        connection = dtls.Connection()
+        connection = dtls.ClientHandshake()
         with contextlib.suppress(ParseError):
             assert connection.feed(whole()[:end]) is None
         found = connection.finish()
         assert found is None or name(found) == "www.example.com"
 
 
-def sound_feed(connection: dtls.Connection, data: bytes) -> bool:
+def sound_feed(connection: dtls.ClientHandshake, data: bytes) -> bool:
     try:
         found = connection.feed(data)
     except ParseError as error:
@@ -203,7 +203,7 @@ def sound_feed(connection: dtls.Connection, data: bytes) -> bool:
 
 @given(st.lists(st.binary(max_size=120), max_size=4), st.booleans())
 def test_any_bytes_are_a_message_or_a_named_error(datagrams, framed):
-    connection = dtls.Connection()
+    connection = dtls.ClientHandshake()
     for data in datagrams:
         raw = dtls_record(b"\1\0\0" + data) if framed else data
         assert sound_feed(connection, raw)
@@ -215,7 +215,7 @@ def test_a_sound_datagram_with_some_bytes_changed(changes):
     data = bytearray(whole())
     for at, value in changes:
         data[at] = value
-    assert sound_feed(dtls.Connection(), bytes(data))
+    assert sound_feed(dtls.ClientHandshake(), bytes(data))
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
@@ -232,7 +232,7 @@ def test_a_real_client(mtu):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        connection = dtls.Connection()
+        connection = dtls.ClientHandshake()
         datagrams = 0
         found = None
         try:

@@ -24,7 +24,7 @@ def outer(size: int, key: int = 32, suite: bytes = b"\0\1\0\1") -> bytes:
     ],
 )
 def test_what_an_extension_says(body, names, kind):
-    assert ech.kind(body, names) == kind
+    assert ech.classify(body, names) == kind
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_what_an_extension_says(body, names, kind):
     ],
 )
 def test_what_it_says_in_a_hello_with_the_mark_of_boringssl(body, names, kind):
-    assert ech.kind(body, names, True) == kind
+    assert ech.classify(body, names, True) == kind
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_it_says_in_a_hello_with_the_mark_of_boringssl(body, names, kind):
 )
 def test_what_is_no_outer_extension(body, anomaly):
     with pytest.raises(ParseError) as raised:
-        ech.kind(body, ())
+        ech.classify(body, ())
     assert raised.value.anomaly == anomaly
 
 
@@ -68,7 +68,7 @@ def test_an_extension_cut_at_every_byte():
     body = outer(144)
     for end in range(len(body)):
         with pytest.raises(ParseError):
-            ech.kind(body[:end], ("a.example",))
+            ech.classify(body[:end], ("a.example",))
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -101,7 +101,7 @@ def test_a_malformed_one_is_there_all_the_same():
 )
 def test_any_bytes_have_a_kind_or_a_named_error(body, names, greased):
     try:
-        told = ech.kind(body, tuple(names), greased)
+        told = ech.classify(body, tuple(names), greased)
     except ParseError as error:
         told = error.anomaly
     assert told in ("outer", "grease", "present", "tls-ech", "tls-ech-inner")

@@ -36,7 +36,7 @@ def protected(data: bytes, number: int = 0, offset: int = 0) -> bytes:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("number_size", [1, 2, 4])
 def test_every_version_in_clear(version, number_size):
-    connection = gquic.Connection()
+    connection = gquic.ClientHandshake()
     datagram = whole(version, number_size) + bytes(50)
     found = connection.feed(datagram)
     assert name(found) == "www.example.com"
@@ -47,7 +47,7 @@ def test_every_version_in_clear(version, number_size):
 
 
 def test_a_packet_number_of_six_bytes():
-    assert name(gquic.Connection().feed(whole(43, 6))) == "www.example.com"
+    assert name(gquic.ClientHandshake().feed(whole(43, 6))) == "www.example.com"
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -58,14 +58,14 @@ def test_a_hello_over_packets_in_any_order(order, version):
         clear_packet_of(version, stream_frame(version, HELLO[cut[at] : cut[at + 1]], cut[at]))
         for at in range(3)
     ]
-    connection = gquic.Connection()
+    connection = gquic.ClientHandshake()
     found = [one for one in [connection.feed(packets[at]) for at in order] if one]
     assert [name(one) for one in found] == ["www.example.com"]
 
 
 def test_a_later_hello_is_read_where_the_capture_starts_with_it():
     packet = clear_packet_of(43, stream_frame(43, HELLO, 1024))
-    assert name(gquic.Connection().feed(packet)) == "www.example.com"
+    assert name(gquic.ClientHandshake().feed(packet)) == "www.example.com"
 
 
 @pytest.mark.parametrize(
@@ -90,26 +90,26 @@ def test_a_later_hello_is_read_where_the_capture_starts_with_it():
     ],
 )
 def test_frames_before_the_hello_are_passed_over(version, frame):
-    assert name(gquic.Connection().feed(whole(version, before=frame))) == "www.example.com"
+    assert name(gquic.ClientHandshake().feed(whole(version, before=frame))) == "www.example.com"
 
 
 def test_a_hello_to_the_end_of_its_packet():
     packet = clear_packet_of(43, b"\x80\x01" + HELLO)
-    assert name(gquic.Connection().feed(packet)) == "www.example.com"
+    assert name(gquic.ClientHandshake().feed(packet)) == "www.example.com"
 
 
 def test_packets_of_an_fec_group():
     packet = bytearray(whole(25))
     at = len(whole(25)) - len(stream_frame(25, HELLO)) - 1
     packet[at : at + 1] = b"\x02\x01"
-    assert name(gquic.Connection().feed(bytes(packet))) == "www.example.com"
+    assert name(gquic.ClientHandshake().feed(bytes(packet))) == "www.example.com"
     packet[at] = 0x04
     with pytest.raises(ParseError):
-        gquic.Connection().feed(bytes(packet))
+        gquic.ClientHandshake().feed(bytes(packet))
 
 
 def test_q050_is_opened_and_put_together():
-    connection = gquic.Connection()
+    connection = gquic.ClientHandshake()
     assert connection.feed(protected(HELLO[:700])) is None
     assert not connection.done
     found = connection.feed(protected(HELLO[700:], 1, 700))
@@ -118,13 +118,13 @@ def test_q050_is_opened_and_put_together():
     assert connection.done
     assert connection.feed(protected(HELLO)) is None
     with pytest.raises(ParseError) as raised:
-        gquic.Connection().feed(protected(b"REJ\0" + bytes(40)))
+        gquic.ClientHandshake().feed(protected(b"REJ\0" + bytes(40)))
     assert raised.value.anomaly == "gquic-not-a-client-hello"
 
 
 @pytest.mark.parametrize("packet", [clear_packet_of(43, stream_frame(43, HELLO[:-2])), None])
 def test_a_cut_hello_shows_its_name_at_the_end(packet):
-    connection = gquic.Connection()
+    connection = gquic.ClientHandshake()
     assert connection.feed(packet or protected(HELLO[:-1])) is None
     found = connection.finish()
     assert name(found) == "www.example.com"
@@ -133,16 +133,16 @@ def test_a_cut_hello_shows_its_name_at_the_end(packet):
 
 
 def test_nothing_comes_of_a_hello_without_its_start():
-    connection = gquic.Connection()
+    connection = gquic.ClientHandshake()
     assert connection.feed(clear_packet_of(43, stream_frame(43, HELLO[30:], 30))) is None
     assert connection.finish() is None
-    other = gquic.Connection()
+    other = gquic.ClientHandshake()
     assert other.feed(clear_packet_of(43, stream_frame(43, HELLO[:30]))) is None
     assert other.finish() is None
 
 
 def test_pieces_that_come_early_have_a_limit():
-    connection = gquic.Connection()
+    connection = gquic.ClientHandshake()
     for at in range(gquic.MAX_PIECES + 1):
         piece = stream_frame(43, b"x", 5000 + 2 * at)
         assert connection.feed(clear_packet_of(43, piece)) is None
@@ -168,7 +168,7 @@ def test_pieces_that_come_early_have_a_limit():
 )
 def test_datagrams_that_give_nothing(datagram, anomaly):
     with pytest.raises(ParseError) as raised:
-        gquic.Connection().feed(datagram)
+        gquic.ClientHandshake().feed(datagram)
     assert raised.value.anomaly == anomaly
 
 
@@ -176,7 +176,7 @@ def test_datagrams_that_give_nothing(datagram, anomaly):
 def test_a_packet_cut_at_every_byte(version):
     datagram = whole(version)
     for end in range(len(datagram)):
-        connection = gquic.Connection()
+        connection = gquic.ClientHandshake()
         with pytest.raises(ParseError) as raised:
             connection.feed(datagram[:end])
         assert raised.value.anomaly.startswith("gquic-")
@@ -186,7 +186,7 @@ def test_a_packet_cut_at_every_byte(version):
 @given(st.binary(max_size=300), st.sampled_from(VERSIONS), st.booleans())
 def test_any_bytes_are_a_message_or_a_named_error(data, version, framed):
     raw = clear_packet_of(version, data) if framed else data
-    connection = gquic.Connection()
+    connection = gquic.ClientHandshake()
     assert sound_outcome(connection.feed, raw, "gquic-")
     assert sound_outcome(lambda _: connection.finish(), raw, "gquic-")
 
@@ -199,7 +199,7 @@ def test_a_sound_packet_with_some_bytes_changed(version, changes):
     data = bytearray(whole(version))
     for at, value in changes:
         data[at % len(data)] = value
-    assert sound_outcome(gquic.Connection().feed, bytes(data), "gquic-")
+    assert sound_outcome(gquic.ClientHandshake().feed, bytes(data), "gquic-")
 
 
 @given(st.binary(max_size=200))

@@ -72,7 +72,7 @@ def test_hellos_over_quic(tmp_path):
     write_capture(tmp_path / "quic.pcap", [(17, 443, raw) for raw in raws])
     fields = ("tls.handshake.extensions_server_name", "tls.handshake.ja4")
     theirs = read(tmp_path / "quic.pcap", "tls.handshake.type == 1", *fields)
-    ours = [quic.Connection().feed(raw) for raw in raws]
+    ours = [quic.ClientHandshake().feed(raw) for raw in raws]
     assert [sni_and_ja4(one) for one in ours if one] == theirs
 
 
@@ -108,7 +108,7 @@ def test_captured_hellos_over_tcp(path):
     "zeek__ppp__quic-interop-retry.pcap",
 )
 def test_captured_hellos_over_quic(path):
-    connections: dict[tuple[str, str], quic.Connection] = defaultdict(quic.Connection)
+    connections: dict[tuple[str, str], quic.ClientHandshake] = defaultdict(quic.ClientHandshake)
     ours = []
     for stream, port, payload in read(path, "udp", "udp.stream", "udp.srcport", "udp.payload"):
         datagram = bytes.fromhex(payload)

@@ -41,7 +41,7 @@ def name(found) -> str:
     return shown.name
 
 
-def feed_all(connection: quic.Connection, datagrams: list[bytes]):
+def feed_all(connection: quic.ClientHandshake, datagrams: list[bytes]):
     found = [connection.feed(datagram) for datagram in datagrams]
     return [one for one in found if one]
 
@@ -76,7 +76,7 @@ def test_keys_of_the_rfcs(version, key, iv, hp):
 @pytest.mark.parametrize(("rfc", "version"), [("rfc9001", "1"), ("rfc9369", "2")])
 def test_packets_of_the_rfcs(rfc, version):
     packets = rfc_packets(rfc)
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     assert is_initial(packets["client"])
     found = connection.feed(packets["client"])
     assert name(found) == "example.com"
@@ -89,9 +89,9 @@ def test_packets_of_the_rfcs(rfc, version):
     assert connection.done
     assert connection.feed(packets["client"]) is None
     assert not is_initial(packets["retry"])
-    assert quic.Connection().feed(packets["retry"]) is None
+    assert quic.ClientHandshake().feed(packets["retry"]) is None
     with pytest.raises(ParseError) as raised:
-        quic.Connection().feed(packets["server"])
+        quic.ClientHandshake().feed(packets["server"])
     assert raised.value.anomaly == "quic-not-decrypted"
 
 
@@ -99,22 +99,22 @@ def test_packets_of_the_rfcs(rfc, version):
 @pytest.mark.parametrize("number_size", [1, 2, 3, 4])
 def test_versions_and_packet_numbers(version, number_size):
     packet = sealed(crypto(0, HELLO), DCID, 3, version=version, number_size=number_size)
-    found = quic.Connection().feed(packet)
+    found = quic.ClientHandshake().feed(packet)
     assert name(found) == "www.example.com"
-    assert found.quic.version == VERSIONS[version].text
+    assert found.quic.version == VERSIONS[version].name
 
 
 @pytest.mark.parametrize("keys_of", [V1, 0xFF00001D])
 @pytest.mark.parametrize("reserved", [0x0A0A0A0A, 0x1A2A3A4A, 0xFAFAFAFA])
 def test_a_version_that_makes_the_server_negotiate_has_the_keys_of_another(keys_of, reserved):
     datagram = sealed(crypto(0, HELLO), DCID, version=reserved, like=keys_of)
-    found = quic.Connection().feed(datagram)
+    found = quic.ClientHandshake().feed(datagram)
     assert (name(found), found.quic.version) == ("www.example.com", "reserved")
     assert is_initial(datagram)
 
 
 def test_a_packet_number_is_told_from_its_last_bytes():
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     assert connection.feed(sealed(crypto(0, HELLO[:20]), DCID, 254)) is None
     assert connection.feed(sealed(crypto(20, HELLO[20:40]), DCID, 257)) is None
     assert connection.feed(sealed(crypto(40, HELLO[40:60]), DCID, 255)) is None
@@ -123,7 +123,7 @@ def test_a_packet_number_is_told_from_its_last_bytes():
 
 def test_tokens_source_ids_and_trailing_padding():
     packet = sealed(crypto(0, HELLO), DCID, token=b"t" * 70, scid=b"s" * 20) + bytes(100)
-    assert name(quic.Connection().feed(packet)) == "www.example.com"
+    assert name(quic.ClientHandshake().feed(packet)) == "www.example.com"
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
@@ -133,7 +133,7 @@ def test_a_hello_over_datagrams_in_any_order(order):
         sealed(crypto(cut[at], HELLO[cut[at] : cut[at + 1]]), DCID, at, pad_to=1200)
         for at in range(4)
     ]
-    found = feed_all(quic.Connection(), [packets[at] for at in order])
+    found = feed_all(quic.ClientHandshake(), [packets[at] for at in order])
     assert [name(one) for one in found] == ["www.example.com"]
 
 
@@ -155,7 +155,7 @@ def test_a_hello_in_shuffled_overlapping_repeated_frames(data):
         order = order[count:]
     if data.draw(st.booleans()):
         packets = [b"".join(packets)]
-    found = feed_all(quic.Connection(), packets)
+    found = feed_all(quic.ClientHandshake(), packets)
     assert [name(one) for one in found] == ["www.example.com"]
     assert found[0].anomalies == ()
 
@@ -169,13 +169,13 @@ def long_packet(kind: int, version: int = V1) -> bytes:
 def test_packets_of_other_types_are_passed_over(version, kinds):
     early, handshake = (long_packet(kind, version) for kind in kinds)
     initial = sealed(crypto(0, HELLO), DCID, version=version)
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     assert connection.feed(early + handshake) is None
     assert name(connection.feed(early + initial + handshake)) == "www.example.com"
 
 
 def test_after_a_retry_the_keys_follow_from_the_new_id():
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     assert connection.feed(sealed(crypto(0, HELLO[:40]), DCID)) is None
     again = b"retried!"
     assert connection.feed(sealed(crypto(0, HELLO[:40]), again, 1, token=b"token")) is None
@@ -184,21 +184,21 @@ def test_after_a_retry_the_keys_follow_from_the_new_id():
 
 
 def test_the_id_of_the_server_does_not_change_the_keys():
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     assert connection.feed(sealed(crypto(0, HELLO[:40]), DCID)) is None
     found = connection.feed(sealed(crypto(40, HELLO[40:]), b"srv", 1, keys_of=DCID))
     assert name(found) == "www.example.com"
 
 
 def test_after_a_version_negotiation_the_handshake_starts_anew():
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     assert connection.feed(sealed(crypto(0, HELLO[:40]), DCID, version=DRAFT_29)) is None
     found = connection.feed(sealed(crypto(0, HELLO), b"anew-id-", version=V1))
     assert found.quic.version == "1"
 
 
 def test_what_the_server_sends_is_not_decrypted_and_changes_nothing():
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     assert connection.feed(sealed(crypto(0, HELLO[:40]), DCID)) is None
     answer = sealed(crypto(0, b"\2" + bytes(60)), b"", keys_of=DCID, sender=b"server in")
     for _ in range(20):
@@ -209,7 +209,7 @@ def test_what_the_server_sends_is_not_decrypted_and_changes_nothing():
 
 
 def test_no_more_keys_are_kept_than_the_limit():
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     for at in range(quic.MAX_KEYS):
         assert connection.feed(sealed(crypto(0, HELLO[:40]), b"client-%d" % at)) is None
     with pytest.raises(ParseError):
@@ -217,7 +217,7 @@ def test_no_more_keys_are_kept_than_the_limit():
 
 
 def test_no_more_ids_are_tried_than_the_limit():
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     for at in range(quic.MAX_FAILURES):
         with pytest.raises(ParseError):
             connection.feed(sealed(b"\1", b"server-%d" % at, sender=b"server in"))
@@ -226,13 +226,13 @@ def test_no_more_ids_are_tried_than_the_limit():
 
 
 def test_a_packet_without_handshake_is_fine():
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     assert connection.feed(sealed(b"\2\0\0\0\0", DCID, pad_to=1200)) is None
     assert connection.finish() is None
 
 
 def test_a_cut_hello_shows_its_name_at_the_end():
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     cut = HELLO.index(b"www.example.com") + 15
     assert connection.feed(sealed(crypto(0, HELLO[:cut]), DCID)) is None
     found = connection.finish()
@@ -243,14 +243,14 @@ def test_a_cut_hello_shows_its_name_at_the_end():
 
 
 def test_a_gap_before_the_name_shows_nothing():
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     assert connection.feed(sealed(crypto(10, HELLO[10:]), DCID)) is None
     assert connection.finish() is None
     assert connection.feed(sealed(crypto(0, HELLO), DCID, 1)) is None
 
 
 def test_no_hello_is_an_error_once():
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     with pytest.raises(ParseError) as raised:
         connection.feed(sealed(crypto(0, b"\2\0\0\1\0"), DCID))
     assert raised.value.anomaly == "tls-not-a-client-hello"
@@ -270,16 +270,16 @@ def test_no_hello_is_an_error_once():
     ],
 )
 def test_what_is_odd_behind_the_hello_is_named(frames, anomalies):
-    found = quic.Connection().feed(sealed(crypto(0, HELLO) + frames, DCID))
+    found = quic.ClientHandshake().feed(sealed(crypto(0, HELLO) + frames, DCID))
     assert name(found) == "www.example.com"
     assert found.anomalies == anomalies
 
 
 def test_a_packet_that_goes_wrong_behind_one_that_does_not_is_named():
     packet = sealed(crypto(0, HELLO), DCID)
-    assert quic.Connection().feed(packet + packet[:-5]).anomalies == ("quic-header",)
+    assert quic.ClientHandshake().feed(packet + packet[:-5]).anomalies == ("quic-header",)
     other = packet[:-1] + bytes([packet[-1] ^ 1])
-    assert quic.Connection().feed(packet + other).anomalies == ("quic-not-decrypted",)
+    assert quic.ClientHandshake().feed(packet + other).anomalies == ("quic-not-decrypted",)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_a_packet_that_goes_wrong_behind_one_that_does_not_is_named():
 )
 def test_datagrams_that_give_nothing(datagram, anomaly):
     with pytest.raises(ParseError) as raised:
-        quic.Connection().feed(datagram)
+        quic.ClientHandshake().feed(datagram)
     assert raised.value.anomaly == anomaly
 
 
@@ -312,7 +312,7 @@ def test_datagrams_that_give_nothing(datagram, anomaly):
 def test_what_is_no_initial(datagram):
     assert not is_initial(datagram)
     assert list(initials(datagram)) == []
-    assert quic.Connection().feed(datagram) is None
+    assert quic.ClientHandshake().feed(datagram) is None
 
 
 def test_a_cleared_fixed_bit_is_let_pass():
@@ -325,7 +325,7 @@ def test_pieces_that_wait_have_a_limit():
         assert stream.add(2 * at + 2, b"x") is None
     assert stream.add(1000, b"x") == "quic-crypto-limit"
     assert stream.add(0, b"xx") is None
-    assert bytes(stream.head) == b"xxx"
+    assert bytes(stream.contiguous) == b"xxx"
     wide = CryptoStream()
     assert wide.add(1, bytes(MAX_CRYPTO - 1)) is None
     assert wide.add(2, bytes(2)) == "quic-crypto-limit"
@@ -336,7 +336,7 @@ def test_a_longer_piece_takes_the_place_of_a_shorter():
     for data in (b"cd", b"cdef", b"c"):
         assert stream.add(2, data) is None
     assert stream.add(0, b"ab") is None
-    assert bytes(stream.head) == b"abcdef"
+    assert bytes(stream.contiguous) == b"abcdef"
 
 
 @given(st.binary(max_size=300))
@@ -344,13 +344,13 @@ def test_any_frames_are_walked_without_a_surprise(frames):
     stream = CryptoStream()
     for anomaly in read_frames(frames, stream):
         assert anomaly.startswith("quic-")
-    assert len(stream.head) <= len(frames)
+    assert len(stream.contiguous) <= len(frames)
 
 
 @given(st.binary(max_size=300), st.sampled_from(sorted(VERSIONS)), st.booleans())
 def test_any_bytes_are_a_message_or_a_named_error(data, version, framed):
     raw = b"\xc0" + version.to_bytes(4) + data if framed else data
-    connection = quic.Connection()
+    connection = quic.ClientHandshake()
     assert sound_outcome(connection.feed, raw, "quic-")
     assert sound_outcome(lambda _: connection.finish(), raw, "quic-")
 
@@ -363,7 +363,7 @@ def test_a_sound_datagram_with_some_bytes_changed(changes):
     data = bytearray(SOUND)
     for at, value in changes:
         data[at] = value
-    assert sound_outcome(quic.Connection().feed, bytes(data), "quic-")
+    assert sound_outcome(quic.ClientHandshake().feed, bytes(data), "quic-")
 
 
 def test_cryptography_is_loaded_with_the_first_packet_only():

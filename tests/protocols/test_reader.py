@@ -11,16 +11,16 @@ def test_numbers_bytes_and_vectors_in_turn():
     reader = Reader(bytes.fromhex("01 0203 040506 02aabb 0001cc"), "odd")
     assert [reader.uint(1), reader.uint(2), reader.uint(3)] == [1, 0x0203, 0x040506]
     assert reader.vector(1) == b"\xaa\xbb"
-    assert reader.left == 3
+    assert reader.remaining == 3
     assert reader.vector(2) == b"\xcc"
-    assert reader.left == 0
+    assert reader.remaining == 0
 
 
 @pytest.mark.parametrize(
     "read",
     [
         lambda reader: reader.uint(4),
-        lambda reader: reader.take(4),
+        lambda reader: reader.read(4),
         lambda reader: reader.vector(1),
         lambda reader: reader.vector(4),
         lambda reader: reader.varint(),
@@ -31,12 +31,12 @@ def test_no_read_past_the_end_of_the_span(read):
     with pytest.raises(ParseError) as raised:
         read(reader)
     assert raised.value.anomaly == "odd"
-    assert (reader.pos, reader.left) == (1, 3)
+    assert (reader.pos, reader.remaining) == (1, 3)
 
 
 def test_a_span_ends_with_the_data():
-    assert Reader(b"abc", "odd", 1, 99).left == 2
-    assert Reader(b"abc", "odd", 7).left == 0
+    assert Reader(b"abc", "odd", 1, 99).remaining == 2
+    assert Reader(b"abc", "odd", 7).remaining == 0
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_span_ends_with_the_data():
 def test_variable_length_integers_of_the_rfc(raw, number):
     reader = Reader(bytes.fromhex(raw), "odd")
     assert reader.varint() == number
-    assert reader.left == 0
+    assert reader.remaining == 0
 
 
 @given(st.integers(0, (1 << 62) - 1))

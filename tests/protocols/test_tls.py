@@ -36,8 +36,8 @@ def test_dpkt_reads_the_same_hello():
     raw = real_hello()
     theirs = dpkt.ssl.TLSHandshake(dpkt.ssl.TLSRecord(raw).data).data
     ours = tls.client_hello(raw[5:])
-    assert [suite.code for suite in theirs.ciphersuites] == list(ours.ciphers)
-    assert [kind for kind, _ in theirs.extensions] == list(ours.extensions)
+    assert [suite.code for suite in theirs.ciphersuites] == list(ours.cipher_suites)
+    assert [kind for kind, _ in theirs.extensions] == list(ours.extension_types)
     assert dict(theirs.extensions)[0][5:].decode() == ours.server_names[0]
 
 

@@ -185,8 +185,8 @@ def _frames(data: bytes) -> None:
     stream = CryptoStream()
     for anomaly in read_frames(data, stream):
         hold(anomaly.startswith("quic-"), anomaly)
-    hold(len(stream.head) <= len(data), "more handshake than bytes")
-    _handshake(client_hello)(bytes(stream.head))
+    hold(len(stream.contiguous) <= len(data), "more handshake than bytes")
+    _handshake(client_hello)(bytes(stream.contiguous))
 
 
 TARGETS: Mapping[str, Target] = {
@@ -199,13 +199,13 @@ TARGETS: Mapping[str, Target] = {
     "dhcpv6": _datagram(dhcpv6.parse),
     "dns": _datagram(dns.parse),
     "dns-tcp": _stream(dns.parse_stream),
-    "dtls": _connection(dtls.Connection),
-    "gquic": _connection(gquic.Connection),
+    "dtls": _connection(dtls.ClientHandshake),
+    "gquic": _connection(gquic.ClientHandshake),
     "http": _stream(http.parse),
     "http2": _conversation(lambda: http2.Connection().read),
     "mdns": _datagram(mdns.parse),
     "nd": _datagram(neighbor.parse),
-    "quic": _connection(quic.Connection),
+    "quic": _connection(quic.ClientHandshake),
     "quic-frames": _frames,
     "socks": _stream(socks.parse),
     "tls": _stream(tls.parse),

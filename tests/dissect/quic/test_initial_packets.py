@@ -20,7 +20,7 @@ from support.protocol_samples import (
 
 from netwatch.core.errors import ParseError
 from netwatch.dissect.loop import loop as compiled
-from netwatch.protocols.quic_keys import Opener
+from netwatch.protocols.quic_keys import Decryptor
 from netwatch.protocols.quic_packet import initials as packets
 
 RAW = 101
@@ -112,7 +112,7 @@ def test_what_is_not_as_it_was_sealed_is_not_opened(data: st.DataObject) -> None
     datagram = bytes(sent)
     size = OPENS.open(datagram, 0, len(datagram))
     try:
-        known = [(p, Opener(p.version, p.dcid).open(datagram, p)) for p in packets(datagram)]
+        known = [(p, Decryptor(p.version, p.dcid).decrypt(datagram, p)) for p in packets(datagram)]
     except ParseError:
         known = []
     if size >= 0:
