@@ -58,8 +58,8 @@ def parse(payload: bytes) -> Message:
         _options(file_field, options, anomalies)
     if overload & 2:
         _options(name_field, options, anomalies)
-    for code, wanted in _SIZES.items():
-        if code in options and len(options[code]) != wanted:
+    for code, length in _SIZES.items():
+        if code in options and len(options[code]) != length:
             anomalies.append("dhcp-option")
             del options[code]
     kind = options.get(_TYPE, b"\0")[0]

@@ -82,10 +82,10 @@ class Answers:
                     owner = known[pointer]
                     pos += 2
                 else:
-                    owner, behind = name_at(data, pos)
+                    owner, end = name_at(data, pos)
                     if pointer >= 0xC000:
                         known[pointer] = owner
-                    pos = behind
+                    pos = end
                 kind, klass, ttl, length = record(data, pos)
                 start = pos + 10
                 pos = start + length

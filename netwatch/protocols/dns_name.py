@@ -64,7 +64,7 @@ def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
     """
     labels: list[bytes] = []
     length: cython.Py_ssize_t = 0
-    behind: cython.Py_ssize_t = 0
+    end: cython.Py_ssize_t = 0
     floor: cython.Py_ssize_t = pos
     size: cython.Py_ssize_t
     target: cython.Py_ssize_t
@@ -75,7 +75,7 @@ def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
                 if size >= 0x40:
                     break
                 if size == 0:
-                    return join_labels(labels), behind or pos + 1
+                    return join_labels(labels), end or pos + 1
                 label = data[pos + 1 : pos + 1 + size]
                 if len(label) < size:
                     raise ParseError("dns-cut")
@@ -87,7 +87,7 @@ def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
             if size < 0xC0:
                 raise ParseError("dns-label-type")
             target = (size & 0x3F) << 8 | data[pos + 1]
-            behind = behind or pos + 2
+            end = end or pos + 2
             if target >= floor:
                 raise ParseError("dns-label-loop")
             pos = floor = target

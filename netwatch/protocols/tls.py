@@ -117,14 +117,14 @@ def _records(data: bytes) -> tuple[bytes, int, int, str | None, bool]:
     """
     fragments: list[bytes] = []
     size: cython.Py_ssize_t = len(data)
-    have: cython.Py_ssize_t = 0
-    wanted: cython.Py_ssize_t = 4
+    received: cython.Py_ssize_t = 0
+    needed: cython.Py_ssize_t = 4
     pos: cython.Py_ssize_t = 0
     empty: cython.Py_ssize_t = 0
     length: cython.Py_ssize_t
     before: cython.Py_ssize_t
-    behind: cython.Py_ssize_t
-    while have < wanted <= MAX_HELLO:
+    next_header: cython.Py_ssize_t
+    while received < needed <= MAX_HELLO:
         anomaly = _record_anomaly(data, pos)
         length = data[pos + 3] << 8 | data[pos + 4] if pos + 5 <= size else -1
         if length == 0:
@@ -136,21 +136,21 @@ def _records(data: bytes) -> tuple[bytes, int, int, str | None, bool]:
                 raise ParseError(anomaly)
             return b"".join(fragments), pos, 0, anomaly, True
         if length < 0:
-            return b"".join(fragments), size, pos + 5 + wanted - have, None, False
+            return b"".join(fragments), size, pos + 5 + needed - received, None, False
         fragment = data[pos + 5 : min(pos + 5 + length, size)]
         fragments.append(fragment)
-        before, have = have, have + len(fragment)
+        before, received = received, received + len(fragment)
         pos += 5 + length
-        if before < 4 <= have:
+        if before < 4 <= received:
             header = b"".join(fragments)
             fragments = [header]
             if header[0] != 1:
                 break
-            wanted += header[1] << 16 | header[2] << 8 | header[3]
+            needed += header[1] << 16 | header[2] << 8 | header[3]
         if pos > size:
             # If the hello does not end within this record, the header of another one follows.
-            behind = 5 if wanted - have > pos - size else 0
-            return b"".join(fragments), size, size + wanted - have + behind, None, False
+            next_header = 5 if needed - received > pos - size else 0
+            return b"".join(fragments), size, size + needed - received + next_header, None, False
     return b"".join(fragments), pos, pos, "tls-empty-record" if empty else None, False
 
 
