@@ -337,7 +337,7 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
         ("incidents: {quiet: 1m}", "netwatch.yaml:3: unknown key 'quiet' in incidents"),
         (
             "outputs:\n- {type: file}",
-            "netwatch.yaml:4: an output needs 'path': expected the file to write to",
+            "netwatch.yaml:4: an output needs 'path': expected the file to append to",
         ),
         ("outputs: all", "netwatch.yaml:3: 'outputs': expected a list, found 'all'"),
         ("sensor: {nmae: x}", "netwatch.yaml:3: unknown key 'nmae' in sensor"),

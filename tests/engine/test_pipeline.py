@@ -1,5 +1,6 @@
 """The whole pipeline: captures in, names and incidents out, on both sides of every rule."""
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from support.office import (
     one_hello,
     query,
 )
+from support.paths import PCAPS
 
 from netwatch import config
 from netwatch.capture.files import find_captures
@@ -36,6 +38,7 @@ from netwatch.config import Config
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
+from netwatch.dissect.dissector import Dissector
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import group_files
 from netwatch.formats import jsonl
@@ -324,3 +327,14 @@ def test_ids_are_the_same_on_every_replay(scan: Scan) -> None:
     assert [alert.id for alert in first] == [alert.id for alert in second]
     (later,) = scan(one_hello("2023-05-03T10:00:00+02:00"))
     assert later.id != first[0].id
+
+
+def test_tables_of_a_scanned_capture_are_freed_at_once(office: Config) -> None:
+    path = str(PCAPS / "office-day.pcap")
+    gc.collect()
+    gc.disable()
+    try:
+        scanned([path], office, RunStatistics())
+        assert [each for each in gc.get_objects() if isinstance(each, Dissector)] == []
+    finally:
+        gc.enable()
