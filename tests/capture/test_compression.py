@@ -99,7 +99,7 @@ class Slow(FileStream):
 
 
 @pytest.mark.parametrize("name", COMPRESS)
-def test_a_window_is_filled_with_what_is_there_and_does_not_wait_for_more(name):
+def test_a_buffer_is_filled_with_what_is_there_and_does_not_wait_for_more(name):
     data = random.Random(1).randbytes(200_000) + bytes(200_000)
     below = Slow(io.BytesIO(COMPRESS[name](data)), [])
     stream = DecompressedStream(below, name)
@@ -123,7 +123,7 @@ def unpack_noted(data, name):
 
 
 @pytest.mark.parametrize("name", ["zstd", "lz4"])
-def test_skippable_frames_are_passed_over(name):
+def test_skippable_frames_are_skipped(name):
     one, two = COMPRESS[name](b"one"), COMPRESS[name](b"two")
     skip = b"\x5a\x2a\x4d\x18" + struct.pack("<I", 100_000) + bytes(range(250)) * 400
     assert unpack(one + skip + two + skip, name) == (b"onetwo", [])
@@ -149,7 +149,7 @@ def test_every_prefix(made, name):
 
 
 @pytest.mark.parametrize("name", COMPRESS)
-def test_most_of_a_long_cut_file_is_read(made, name):
+def test_most_of_a_long_truncated_file_is_read(made, name):
     data = COMPRESS[name](pcap(MANY))
     rows, notes = read(made(data[: len(data) * 9 // 10]))
     assert [row.data for row in rows] == MANY[: len(rows)]

@@ -143,7 +143,7 @@ def test_a_folder_that_cannot_be_opened(tree, monkeypatch):
 
 
 @pytest.mark.parametrize("data", [pcap(), pcapng(), gzip.compress(pcapng())])
-def test_content_tells_and_not_the_name(tmp_path, data):
+def test_the_content_decides_and_not_the_name(tmp_path, data):
     path = tmp_path / "notes.txt"
     path.write_bytes(data)
     rows, notes = read(path)
@@ -169,7 +169,7 @@ def test_content_tells_and_not_the_name(tmp_path, data):
         (b"PK\x03\x04....", "is a zip archive, unpack it first"),
     ],
 )
-def test_what_is_no_capture_is_told(tmp_path, data, error):
+def test_a_file_that_is_no_capture_is_reported(tmp_path, data, error):
     path = tmp_path / "x.txt"
     path.write_bytes(data)
     with pytest.raises(NotACaptureError) as raised:
@@ -177,7 +177,7 @@ def test_what_is_no_capture_is_told(tmp_path, data, error):
     assert str(raised.value) == f"{path}: {error}"
 
 
-def test_known_others_are_told_by_four_bytes():
+def test_known_others_are_recognised_by_four_bytes():
     assert {len(magic) for magic in UNSUPPORTED_FORMATS} == {4}
 
 
@@ -191,7 +191,7 @@ def test_damage_that_leaves_nothing_is_not_called_another_format(tmp_path):
     assert not isinstance(raised.value, NotACaptureError)
 
 
-def test_what_cannot_be_opened_is_told(tmp_path, monkeypatch):
+def test_what_cannot_be_opened_is_reported(tmp_path, monkeypatch):
     with pytest.raises(CaptureError, match=r"gone: no such file or folder$"):
         open_source(str(tmp_path / "gone"))
     with pytest.raises(CaptureError, match=r": is a folder, expected a file$"):

@@ -74,7 +74,7 @@ def test_stops_where_the_array_is_full_and_goes_on(walkers):
 
 @pytest.mark.parametrize("walkers", WALKERS)
 @pytest.mark.parametrize("room", [15, 16, 17, 16 + len(PACKETS[1]) - 1])
-def test_more_says_how_much(walkers, room):
+def test_incomplete_says_how_many_bytes(walkers, room):
     data = pcap()
     start = 24 + 16 + len(PACKETS[0])
     count, at, status, value = walkers.walk_pcap(
@@ -258,8 +258,8 @@ def test_ring_fields(walkers, order, status, tag):
         b"frame", status=status, tci=0x5005, tpid=0x88A8, wire=99, following=0, order=order
     )
     found = records()
-    told = walkers.walk_ring(bytes(48) + data, 48, 1, found, order == ">")
-    assert told == (1, 48, framing.NEEDS_MORE, 0)
+    reported = walkers.walk_ring(bytes(48) + data, 48, 1, found, order == ">")
+    assert reported == (1, 48, framing.NEEDS_MORE, 0)
     assert list(found[:FIELDS]) == [1_700_000_000_123_456_789, 48 + 82, 5, 99, 0, tag]
 
 
@@ -290,8 +290,8 @@ WHOLE = ring_packet(b"whole")
 )
 def test_a_ring_packet_that_does_not_lie_in_its_block(walkers, bad):
     found = records()
-    told = walkers.walk_ring(WHOLE + bad, 0, 2, found, BIG)
-    assert told[:3] == (1, len(WHOLE), framing.PACKET_TOO_LONG)
+    reported = walkers.walk_ring(WHOLE + bad, 0, 2, found, BIG)
+    assert reported[:3] == (1, len(WHOLE), framing.PACKET_TOO_LONG)
 
 
 @pytest.mark.parametrize("walkers", WALKERS)

@@ -27,13 +27,13 @@ def test_every_source_is_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", live.SOURCES)
-def test_every_source_refuses_in_words(name: str) -> None:
+def test_every_source_explains_its_refusal(name: str) -> None:
     with pytest.raises(CaptureError, match="none0: no such interface, expected one of"):
         live.SOURCES[name](["none0"])
 
 
 @pytest.mark.parametrize(("system", "name"), [("linux", "ring"), ("darwin", "scapy")])
-def test_the_usual_source(monkeypatch: pytest.MonkeyPatch, system: str, name: str) -> None:
+def test_the_default_source(monkeypatch: pytest.MonkeyPatch, system: str, name: str) -> None:
     monkeypatch.setattr(sys, "platform", system)
     assert live.default_source() == name
     assert name in live.SOURCES

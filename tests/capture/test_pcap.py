@@ -56,7 +56,7 @@ def test_other_versions_are_refused(made, version):
 
 
 @pytest.mark.parametrize("magic", [0xA1B2C3D4, 0xA1B2CD34])
-def test_every_prefix_yields_what_is_whole(made, magic):
+def test_every_prefix_yields_what_is_complete(made, magic):
     whole = pcap(magic=magic)
     header = 24 if magic == 0xA1B2CD34 else 16
     ends = [24]
@@ -110,7 +110,7 @@ def test_length_on_the_wire_is_never_below_the_captured_one(made):
     assert rows[0].wire == 4
 
 
-def test_more_than_a_window_and_more_than_a_block(made):
+def test_more_than_a_buffer_and_more_than_a_block(made):
     packets = [bytes([n & 0xFF]) * (n * 37 % 1500) for n in range(4000)] + [b""] * (RECORDS + 5)
     whole = pcap(packets)
     assert len(whole) > 2 * BUFFER_SIZE

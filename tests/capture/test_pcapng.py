@@ -105,7 +105,7 @@ def test_offset_of_time_stamps(made, order, offset):
 
 
 @pytest.mark.parametrize("offset", [1 << 62, -(1 << 62), -(1 << 63), -SECOND - 1])
-def test_times_that_cannot_be_told(made, offset):
+def test_times_that_are_not_known(made, offset):
     options = [(14, struct.pack("<q", offset))]
     rows, (note,) = read(made(section(), interface(options=options), enhanced(b"x", TICKS)))
     assert rows[0].time == 0
@@ -145,7 +145,7 @@ def test_sections_have_their_own_order_and_interfaces(made):
     ]
 
 
-def test_unknown_blocks_are_passed_over(made):
+def test_unknown_blocks_are_skipped(made):
     big = block(0x0000_0ABC, bytes(3 * BUFFER_SIZE))
     rows, notes = read(
         made(
@@ -169,7 +169,7 @@ def statistics(on, dropped, lost, order):
 
 
 @pytest.mark.parametrize("order", "<>")
-def test_statistics_tell_what_was_dropped(made, order):
+def test_statistics_count_what_was_dropped(made, order):
     path = made(
         section(order),
         interface(order),
@@ -187,7 +187,7 @@ def test_statistics_tell_what_was_dropped(made, order):
 
 
 @pytest.mark.parametrize("order", "<>")
-def test_packets_tell_what_was_lost_before_them(made, order):
+def test_packets_count_what_was_lost_before_them(made, order):
     def lost(*behind):
         blocks = [
             section(order),
@@ -220,7 +220,7 @@ def test_statistics_of_all_sections_add_up(made):
     assert (source.dropped, source.notes) == (10, [])
 
 
-def test_a_large_unknown_block_cut_or_wrong(made):
+def test_a_large_unknown_block_truncated_or_wrong(made):
     start = section() + interface() + enhanced(b"a", TICKS)
     big = block(0xABC, bytes(3 * BUFFER_SIZE))
     for cut in (2 * BUFFER_SIZE, len(big) - 4, len(big) - 1):
@@ -246,14 +246,14 @@ def test_lengths_that_differ_end_the_file(made, bad):
 
 @pytest.mark.parametrize("length", [0, 8, 11, 30, 0xFFFFFFFC, (1 << 24) + 4])
 @pytest.mark.parametrize("kind", [1, 2, 3, 6])
-def test_lengths_that_cannot_be_end_the_file(made, length, kind):
+def test_implausible_lengths_end_the_file(made, length, kind):
     start = section() + interface() + enhanced(b"a", TICKS)
     rows, (note,) = read(made(start, struct.pack("<II", kind, length) + bytes(100)))
     assert len(rows) == 1
     assert f"the length {length} is not plausible" in note
 
 
-def test_captured_length_that_cannot_be(made):
+def test_implausible_captured_length(made):
     body = struct.pack("<IIIII", 0, 0, 0, 262145, 0) + bytes(262148)
     rows, (note,) = read(made(section(), interface(), block(6, body)))
     assert rows == []
@@ -262,7 +262,7 @@ def test_captured_length_that_cannot_be(made):
     assert ([len(row.data) for row in rows], notes) == ([262145], [])
 
 
-def test_packets_that_cannot_be_placed_are_left_out_but_numbered(made):
+def test_packets_without_a_known_interface_are_skipped_but_numbered(made):
     misfit = block(6, struct.pack("<IIIII", 0, 0, 0, 9, 9) + b"12345678")
     rows, notes = read(
         made(
@@ -319,7 +319,7 @@ def test_a_bad_later_section_is_a_note(made):
     assert "version 1.0, found 2.0" in note
 
 
-def test_every_prefix_yields_what_is_whole(made):
+def test_every_prefix_yields_what_is_complete(made):
     whole = pcapng()
     ends = [len(section()), len(section()) + len(interface())]
     for data in PACKETS:

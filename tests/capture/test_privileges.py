@@ -1,4 +1,4 @@
-"""Rights that are missing are told with what grants them; those given up are gone."""
+"""Rights that are missing are reported with what grants them; those given up are gone."""
 
 import grp
 import os
@@ -48,7 +48,7 @@ print(found.count(b"still captured"), os.getresuid(), os.getresgid())
 
 
 @needs_namespaces
-def test_what_was_opened_before_goes_on_without_rights() -> None:
+def test_what_was_opened_before_continues_without_privileges() -> None:
     nobody = pwd.getpwnam("nobody")
     with namespace() as net:
         done = subprocess.run(
@@ -77,16 +77,16 @@ def test_a_group_may_be_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "group", "told"),
+    ("user", "group", "reported"),
     [
         ("no-such-user", None, "there is no user 'no-such-user'"),
         ("nobody", "no-such-group", "there is no group 'no-such-group'"),
         ("root", None, "user 'root' is root, expected an unprivileged user"),
     ],
 )
-def test_users_that_cannot_be(user: str, group: str | None, told: str) -> None:
+def test_users_that_are_invalid(user: str, group: str | None, reported: str) -> None:
     before = os.getresuid(), os.getresgid(), os.getgroups()
-    with pytest.raises(NetwatchError, match=told):
+    with pytest.raises(NetwatchError, match=reported):
         rights.drop_privileges(user, group)
     assert (os.getresuid(), os.getresgid(), os.getgroups()) == before
 
@@ -102,7 +102,7 @@ def test_only_root_can_become_another() -> None:
         os.seteuid(0)
 
 
-def test_a_drop_that_did_not_take_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_privileges_that_remain_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("setgroups", "setresgid", "setresuid", "setuid"):
         monkeypatch.setattr(os, name, lambda *_: None)
     monkeypatch.setattr(rights, "_forbid_new_privileges", lambda: None)
@@ -122,7 +122,7 @@ def test_a_drop_that_did_not_take_is_an_error(monkeypatch: pytest.MonkeyPatch) -
         (None, 1000, False),
     ],
 )
-def test_who_may_capture(
+def test_who_can_capture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str | None, euid: int, may: bool
 ) -> None:
     file = tmp_path / "status"
@@ -133,18 +133,18 @@ def test_who_may_capture(
     assert rights.can_capture() is may
 
 
-def test_grants_name_the_exact_file(tmp_path: Path) -> None:
+def test_instructions_name_the_exact_file(tmp_path: Path) -> None:
     file = tmp_path / "python3"
     file.touch()
     link = tmp_path / "link"
     link.symlink_to(file)
-    told = rights.grant_instructions(str(link))
-    assert told[0].startswith(f"setcap cap_net_raw=ep {file} ")
-    assert any("AmbientCapabilities=CAP_NET_RAW" in line for line in told)
-    assert any("--cap-add NET_RAW" in line for line in told)
+    reported = rights.grant_instructions(str(link))
+    assert reported[0].startswith(f"setcap cap_net_raw=ep {file} ")
+    assert any("AmbientCapabilities=CAP_NET_RAW" in line for line in reported)
+    assert any("--cap-add NET_RAW" in line for line in reported)
 
 
-def test_an_interpreter_that_others_use_is_told(
+def test_an_interpreter_that_is_shared_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path))

@@ -127,7 +127,7 @@ def test_names_are_those_of_the_file(net: Namespace, path: Path) -> None:
     whole = observed(timed(frames))
     assert len(found) > 0
 
-    def told(each):
+    def reported(each):
         return (
             each.evidence,
             each.name,
@@ -137,7 +137,7 @@ def test_names_are_those_of_the_file(net: Namespace, path: Path) -> None:
             each.flow_id and 1,
         )
 
-    assert list(map(told, found)) == list(map(told, whole))
+    assert list(map(reported, found)) == list(map(reported, whole))
     assert {each.source for each in found} == {"out0"}
 
 
@@ -170,7 +170,7 @@ def test_largest_packets_of_loopback(net: Namespace) -> None:
     assert frames_of(taken(opened(net, "lo"), sent(net, "lo", frame))) == [frame]
 
 
-def test_a_packet_larger_than_a_block_is_cut(net: Namespace) -> None:
+def test_a_packet_larger_than_a_block_is_truncated(net: Namespace) -> None:
     source = opened(net, block_size=4096, blocks=64)
     frame = ETHERNET.frame(udp(bytes(6000)))
     (block,) = taken(source, sent(net, "in0", frame))
@@ -261,7 +261,7 @@ def test_loopback_shows_each_packet_once(net: Namespace) -> None:
 
 
 @pytest.mark.parametrize("promiscuous", [True, False])
-def test_promiscuous_mode_comes_and_goes(net: Namespace, promiscuous: bool) -> None:
+def test_promiscuous_mode_is_entered_and_left(net: Namespace, promiscuous: bool) -> None:
     source = opened(net, promiscuous=promiscuous)
     assert f"promiscuity {int(promiscuous)} " in net.ip("-d", "link", "show", "out0")
     source.close()
@@ -358,7 +358,7 @@ def test_no_more_workers_than_memory_for_their_rings(net: Namespace) -> None:
 # how it runs
 
 
-def test_drops_and_freezes_are_told(net: Namespace) -> None:
+def test_drops_and_freezes_are_reported(net: Namespace) -> None:
     source = opened(net, block_size=4096, blocks=2)
     frames = [ETHERNET.frame(udp(bytes(500)))] * 200
     blocks = taken(source, sent(net, "in0", *frames))
@@ -367,7 +367,7 @@ def test_drops_and_freezes_are_told(net: Namespace) -> None:
     assert source.received == sum(block.count for block in blocks) == 200 - source.dropped
 
 
-def test_the_ring_goes_round(net: Namespace) -> None:
+def test_the_ring_wraps_around(net: Namespace) -> None:
     source = opened(net, block_size=4096, blocks=4, timeout=1)
     sender = net.sender("in0")
     frames = [ETHERNET.frame(udp(n.to_bytes(2) * 200)) for n in range(60)]
@@ -382,7 +382,7 @@ def test_the_ring_goes_round(net: Namespace) -> None:
     sender.close()
 
 
-def test_nothing_comes_and_the_caller_has_its_turn(net: Namespace) -> None:
+def test_empty_blocks_are_yielded_without_packets(net: Namespace) -> None:
     source = opened(net)
     blocks = source.blocks()
     before = time.monotonic()
@@ -434,13 +434,13 @@ def test_closed_while_its_memory_is_held(net: Namespace) -> None:
 
 
 def packets_until(source: RingSource, event: str, blocks: Iterator[Block]) -> list[bytes]:
-    """The packets that come until something is told."""
+    """The packets that come until something is reported."""
     found = []
     for _ in range(TURNS):
         if source.events[event]:
             return found
         found += frames_of([next(blocks)])
-    raise AssertionError(f"never told: {event}, but {source.notes}")
+    raise AssertionError(f"never reported: {event}, but {source.notes}")
 
 
 def come(blocks: Iterator[Block]) -> list[bytes]:
@@ -508,7 +508,7 @@ def test_another_mtu(own: Namespace, look_often: None) -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["alone", "fanout"])
-def test_removed_and_made_anew(own: Namespace, look_often: None, shared: bool) -> None:
+def test_removed_and_created_again(own: Namespace, look_often: None, shared: bool) -> None:
     source = opened(own, fanout={} if shared else None)
     blocks = source.blocks()
     own.ip("link", "del", "out0")
@@ -525,7 +525,7 @@ def test_removed_and_made_anew(own: Namespace, look_often: None, shared: bool) -
     blocks.close()
 
 
-def test_made_anew_it_needs_no_rights(own: Namespace, look_often: None) -> None:
+def test_created_again_it_needs_no_privileges(own: Namespace, look_often: None) -> None:
     source = opened(own)
     blocks = source.blocks()
     own.ip("link", "del", "out0")
@@ -588,7 +588,7 @@ def test_hardware_that_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
         RingSource(["lo"])
 
 
-def test_no_rights() -> None:
+def test_without_privileges() -> None:
     os.seteuid(65534)
     try:
         with pytest.raises(CaptureError, match="CAP_NET_RAW is required"):
@@ -598,7 +598,7 @@ def test_no_rights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "options", "told"),
+    ("names", "options", "reported"),
     [
         ([], {}, "expected at least one interface"),
         (["lo", "lo"], {}, "duplicate interface lo"),
@@ -610,8 +610,8 @@ def test_no_rights() -> None:
         (["lo"], {"snaplen": 63}, "bytes of a packet: expected 64 to 262144, found 63"),
     ],
 )
-def test_options_that_cannot_be(names: list[str], options: dict[str, int], told: str) -> None:
-    with pytest.raises(CaptureError, match=told):
+def test_options_that_are_invalid(names: list[str], options: dict[str, int], reported: str) -> None:
+    with pytest.raises(CaptureError, match=reported):
         RingSource(names, **options)
 
 

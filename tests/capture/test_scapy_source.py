@@ -90,12 +90,12 @@ def test_names_are_those_of_the_file(net: Namespace) -> None:
             found += wire.observe(*pair)
     found += [each for pair in reader.flush() for each in wire.observe(*pair)]
 
-    def told(each):
+    def reported(each):
         return each.evidence, each.name, each.client_ip, each.vlan
 
     expected = observed(timed([frame for _, frame in whole]))
     assert len(expected) > 0
-    assert list(map(told, found)) == list(map(told, expected))
+    assert list(map(reported, found)) == list(map(reported, expected))
 
 
 def test_several_interfaces(net: Namespace) -> None:
@@ -128,7 +128,7 @@ def test_snap_length(net: Namespace) -> None:
     assert [len(packet) for packet in frames_of(taken(source))] == [60]
 
 
-def test_nothing_comes_and_the_caller_has_its_turn(net: Namespace) -> None:
+def test_empty_blocks_are_yielded_without_packets(net: Namespace) -> None:
     source = opened(net)
     blocks = source.blocks()
     assert [next(blocks).count for _ in range(2)] == [0, 0]
@@ -139,7 +139,7 @@ def test_nothing_comes_and_the_caller_has_its_turn(net: Namespace) -> None:
     source.close()
 
 
-def test_drops_are_told(net: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drops_are_reported(net: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netwatch.capture.scapy_source.RECEIVE_BUFFER", 4096)
     source = opened(net)
     send(net, "in0", *[ETHERNET.frame(udp(bytes(1000)))] * 100)
@@ -175,7 +175,7 @@ def test_down_and_up_again() -> None:
         blocks.close()
 
 
-def test_let_go_of_in_one_process_it_goes_on_in_another(net: Namespace) -> None:
+def test_detached_in_one_process_it_continues_in_another(net: Namespace) -> None:
     source = opened(net)
     child = os.fork()
     if not child:
@@ -188,7 +188,7 @@ def test_let_go_of_in_one_process_it_goes_on_in_another(net: Namespace) -> None:
     assert frames_of(taken(source)) == [frame]
 
 
-def test_what_cannot_be(net: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_arguments(net: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CaptureError, match="expected at least one interface"):
         ScapySource([])
     with pytest.raises(CaptureError, match="none0: no such interface"):

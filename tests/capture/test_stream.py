@@ -62,7 +62,7 @@ def test_an_empty_pipe_that_does_not_block_is_waited_for():
 
 
 @pytest.mark.parametrize("ours", [True, False])
-def test_closes_only_what_is_ours(ours):
+def test_closes_only_its_own_files(ours):
     file = io.BytesIO()
     FileStream(file, [], close=ours).close()
     assert file.closed == ours

@@ -56,7 +56,7 @@ def test_tls(
     server = tls(certificate.context(ssl.TLSVersion.TLSv1_3, alpn), http())
     with serving(server, segment) as port, watch(port) as seen:
         assert "it works" in browse(f"https://{NAME}/", port, "--disable-quic")
-    assert set(seen.told) == {("tls-sni", NAME, port)}
+    assert set(seen.reported) == {("tls-sni", NAME, port)}
     assert {each["tls"]["ech"] for each in seen.records} == {"grease"}
     assert {each["tls"]["version"] for each in seen.records} == {"1.3"}
     assert seen.records[0]["tls"]["alpn"] == ["h2", "http/1.1"]
@@ -73,15 +73,15 @@ def test_tls_1_2_shows_the_certificate_too(
     with serving(server) as port, watch(port) as seen:
         assert "it works" in browse(f"https://{NAME}/", port, "--disable-quic")
     shown = {("tls-cert", name, port) for name in certificate.names}
-    assert set(seen.told) == {("tls-sni", NAME, port), *shown}
+    assert set(seen.reported) == {("tls-sni", NAME, port), *shown}
     assert not seen.anomalies
 
 
-def test_http_in_clear(watch: Watch, browse: Browse) -> None:
+def test_http_unencrypted(watch: Watch, browse: Browse) -> None:
     off = "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable"
     with serving(http()) as port, watch(port) as seen:
         assert "it works" in browse(f"http://{NAME}/", port, off)
-    assert set(seen.told) == {("http-host", NAME, port)}
+    assert set(seen.reported) == {("http-host", NAME, port)}
     assert not seen.anomalies
 
 
@@ -92,7 +92,7 @@ def test_a_page_of_two_hosts(watch: Watch, certificate: Certificate, browse: Bro
     )
     with serving(server) as port, watch(port) as seen:
         assert "it works" in browse(f"https://{NAME}/", port, "--disable-quic")
-    assert set(seen.told) == {("tls-sni", NAME, port), ("tls-sni", OTHER, port)}
+    assert set(seen.reported) == {("tls-sni", NAME, port), ("tls-sni", OTHER, port)}
     assert not seen.anomalies
 
 
@@ -101,7 +101,7 @@ def test_quic(watch: Watch, certificate: Certificate, browse: Browse) -> None:
     forced = ["--enable-quic", f"--origin-to-force-quic-on={NAME}:443"]
     with quic_serving(certificate) as port, watch(port) as seen:
         assert "it works" in browse(f"https://{NAME}/", port, *forced)
-    assert set(seen.told) == {("quic-sni", NAME, port)}
+    assert set(seen.reported) == {("quic-sni", NAME, port)}
     assert seen.records[0]["quic"] == {"version": "1"}
     assert seen.records[0]["tls"]["alpn"] == ["h3"]
     assert seen.records[0]["tls"]["ech"] == "grease"

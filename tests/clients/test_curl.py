@@ -40,7 +40,7 @@ def test_tls_1_3(
     server = tls(certificate.context(ssl.TLSVersion.TLSv1_3, alpn), http())
     with serving(server, segment) as port, watch(port) as seen:
         curl(*at(NAME, port), f"https://{NAME}:{port}/")
-    assert seen.told == [("tls-sni", NAME, port)]
+    assert seen.reported == [("tls-sni", NAME, port)]
     assert seen.records[0]["tls"]["version"] == "1.3"
     assert seen.records[0]["tls"]["alpn"] == ["h2", "http/1.1"]
     assert (len(seen.flight(port)) > 1) == (segment is not None)
@@ -55,7 +55,7 @@ def test_tls_1_2_shows_the_certificate_too(
     with serving(server, segment) as port, watch(port) as seen:
         curl("--http1.1", "--tls-max", "1.2", *at(NAME, port), f"https://{NAME}:{port}/")
     shown = [("tls-cert", name, port) for name in certificate.names]
-    assert seen.told == [("tls-sni", NAME, port), *shown]
+    assert seen.reported == [("tls-sni", NAME, port), *shown]
     assert seen.records[0]["tls"]["version"] == "1.2"
     assert seen.records[0]["tls"]["alpn"] == ["http/1.1"]
     assert not seen.anomalies
@@ -64,7 +64,7 @@ def test_tls_1_2_shows_the_certificate_too(
 def test_tls_to_an_address_has_no_name(watch: Watch, certificate: Certificate, curl: Curl) -> None:
     with serving(tls(certificate.context(), http())) as port, watch(port) as seen:
         curl(f"https://{HOST}:{port}/")
-    assert seen.told == []
+    assert seen.reported == []
     assert not seen.anomalies
 
 
@@ -72,28 +72,28 @@ def test_each_connection_counts(watch: Watch, certificate: Certificate, curl: Cu
     with serving(tls(certificate.context(), http())) as port, watch(port) as seen:
         for name in (NAME, OTHER, NAME):
             curl(*at(name, port), f"https://{name}:{port}/")
-    assert seen.told == [("tls-sni", name, port) for name in (NAME, OTHER, NAME)]
+    assert seen.reported == [("tls-sni", name, port) for name in (NAME, OTHER, NAME)]
     assert len({each["client"]["port"] for each in seen.records}) == 3
 
 
 @pytest.mark.parametrize("segment", [None, SEVERAL])
-def test_http_in_clear(watch: Watch, curl: Curl, segment: int | None) -> None:
+def test_http_unencrypted(watch: Watch, curl: Curl, segment: int | None) -> None:
     fields = ["-H", f"Cookie: {'c' * 2000}"]
     with serving(http(), segment) as port, watch(port) as seen:
         curl("--http1.1", *fields, *at(NAME, port), f"http://{NAME}:{port}/page?host={OTHER}")
-    assert seen.told == [("http-host", NAME, port)]
+    assert seen.reported == [("http-host", NAME, port)]
     assert (len(seen.flight(port)) > 1) == (segment is not None)
     assert not seen.anomalies
 
 
 @pytest.mark.parametrize("segment", [None, SEVERAL])
-def test_http_2_in_clear(watch: Watch, curl: Curl, segment: int | None, tmp_path: Path) -> None:
+def test_http_2_unencrypted(watch: Watch, curl: Curl, segment: int | None, tmp_path: Path) -> None:
     """Three requests of one connection; its second name comes out of HPACK's table too."""
     with serving(http2(), segment) as port, watch(port) as seen:
         first, second = f"http://{NAME}:{port}/", f"http://{OTHER}:{port}/"
         connect = ["--connect-to", f"::{HOST}:{port}", "-o", str(tmp_path / "second")]
         curl("--http2-prior-knowledge", *connect, first, second)
-    assert sorted(seen.told) == [("http-host", OTHER, port), ("http-host", NAME, port)]
+    assert sorted(seen.reported) == [("http-host", OTHER, port), ("http-host", NAME, port)]
     assert not seen.anomalies
 
 
@@ -101,19 +101,19 @@ def test_http_upgrade_to_2(watch: Watch, curl: Curl) -> None:
     """A server that does not know the upgrade answers as if it was not asked for."""
     with serving(http()) as port, watch(port) as seen:
         curl("--http2", *at(NAME, port), f"http://{NAME}:{port}/")
-    assert seen.told == [("http-host", NAME, port)]
+    assert seen.reported == [("http-host", NAME, port)]
     assert not seen.anomalies
 
 
 def test_connect_through_a_proxy(watch: Watch, certificate: Certificate, curl: Curl) -> None:
-    """The proxy is told the name, and the hello behind its answer has it once more."""
+    """The proxy is reported the name, and the hello behind its answer has it once more."""
     with (
         serving(tls(certificate.context(), http())) as port,
         serving(connect_proxy) as proxy,
         watch(proxy) as seen,
     ):
         curl("-x", f"http://{HOST}:{proxy}", f"https://{NAME}:{port}/")
-    assert seen.told == [("http-host", NAME, proxy), ("tls-sni", NAME, proxy)]
+    assert seen.reported == [("http-host", NAME, proxy), ("tls-sni", NAME, proxy)]
     assert not seen.anomalies
 
 
@@ -126,5 +126,5 @@ def test_socks_with_host_names(
     with serving(server) as port, serving(socks) as proxy, watch(proxy) as seen:
         curl(option, f"{HOST}:{proxy}", f"{'https' if secure else 'http'}://{NAME}:{port}/")
     behind = "tls-sni" if secure else "http-host"
-    assert seen.told == [("socks-host", NAME, proxy), (behind, NAME, proxy)]
+    assert seen.reported == [("socks-host", NAME, proxy), (behind, NAME, proxy)]
     assert not seen.anomalies

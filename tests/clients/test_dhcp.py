@@ -175,9 +175,9 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
     for ip in (LENT, LENT6):
         packed = parse_ip(ip)
         assert packed is not None
-        told = [(time, name) for time, claim, name in leased if packed in claim.addresses]
-        assert {name for _, name in told} == {"alice-pc", "bob-pc"}  # as the server has them
-        for time_, name in told:
+        reported = [(time, name) for time, claim, name in leased if packed in claim.addresses]
+        assert {name for _, name in reported} == {"alice-pc", "bob-pc"}  # as the server has them
+        for time_, name in reported:
             binding = learned.past_binding(packed, None, None, time_)
             assert binding is not None
             assert binding.mac is not None

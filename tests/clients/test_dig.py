@@ -98,7 +98,7 @@ def lookup(port: int) -> list[Told]:
 def test_addresses_over_udp(watch: Watch, dig: Dig) -> None:
     with resolver() as port, watch(port) as seen:
         assert "192.0.2.8" in dig(port, NAME, "A")
-    assert seen.told == lookup(port)
+    assert seen.reported == lookup(port)
     query, said = seen.records[:2]
     assert query["dns"] == {"type": "A"}
     assert said["dns"] == {
@@ -113,7 +113,7 @@ def test_addresses_over_udp(watch: Watch, dig: Dig) -> None:
 def test_each_case_is_one_name(watch: Watch, dig: Dig) -> None:
     with resolver() as port, watch(port) as seen:
         dig(port, "WWW.Shop.Example.COM.", "AAAA")
-    assert seen.told == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
+    assert seen.reported == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
     assert seen.records[1]["dns"]["answers"] == ["2001:db8::7"]
 
 
@@ -127,7 +127,7 @@ def test_an_unknown_name_was_asked_for(watch: Watch, dig: Dig) -> None:
 def test_https_record(watch: Watch, dig: Dig) -> None:
     with resolver() as port, watch(port) as seen:
         assert EDGE in dig(port, NAME, "TYPE65")
-    assert seen.told[:2] == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
+    assert seen.reported[:2] == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
     assert {each["dns"]["type"] for each in seen.records} == {"HTTPS"}
     assert not seen.anomalies
 
@@ -136,14 +136,14 @@ def test_https_record(watch: Watch, dig: Dig) -> None:
 def test_options_of_a_query(watch: Watch, dig: Dig, option: str) -> None:
     with resolver() as port, watch(port) as seen:
         assert "192.0.2.8" in dig(port, option, NAME, "A")
-    assert seen.told == lookup(port)
+    assert seen.reported == lookup(port)
     assert not seen.anomalies
 
 
 def test_over_tcp(watch: Watch, dig: Dig) -> None:
     with serving(over_stream) as port, watch(port) as seen:
         assert "192.0.2.8" in dig(port, "+tcp", NAME, "A")
-    assert seen.told == lookup(port)
+    assert seen.reported == lookup(port)
     assert {each["transport"] for each in seen.records} == {"tcp"}
     assert not seen.anomalies
 
@@ -153,7 +153,7 @@ def test_several_queries_of_one_connection(watch: Watch, dig: Dig) -> None:
         dig(port, "+tcp", "+keepopen", NAME, "A", "no.example.org", "A", NAME, "AAAA")
     again = [("dns-query", NAME, port), ("dns-answer", NAME, port)]
     other = [("dns-query", "no.example.org", port), ("dns-answer", "no.example.org", port)]
-    assert seen.told == [*lookup(port), *other, *again]
+    assert seen.reported == [*lookup(port), *other, *again]
     assert len({each["client"]["port"] for each in seen.records}) == 1
     assert not seen.anomalies
 
@@ -161,14 +161,14 @@ def test_several_queries_of_one_connection(watch: Watch, dig: Dig) -> None:
 def test_a_long_answer_over_tcp(watch: Watch, dig: Dig) -> None:
     with serving(over_stream) as port, watch(port) as seen:
         assert "host-039" in dig(port, "+tcp", NAME, "TXT")
-    assert seen.told == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
+    assert seen.reported == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
     assert not seen.anomalies
 
 
-def test_an_answer_cut_over_udp(watch: Watch, dig: Dig) -> None:
+def test_an_answer_truncated_over_udp(watch: Watch, dig: Dig) -> None:
     with resolver() as port, watch(port) as seen:
         dig(port, "+ignore", NAME, "TXT")
-    assert seen.told == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
+    assert seen.reported == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
     assert seen.anomalies == {"dns-truncated": 1}
 
 
@@ -198,13 +198,13 @@ def test_encrypted(
         assert "192.0.2.8" in dig(port, *options, NAME, "A")
     # BIND's dig sends a server name since 9.20 only.
     assert set(heard) <= ({certificate.names[0]} if named else set())
-    assert seen.told == [("tls-sni", name, port) for name in heard]
+    assert seen.reported == [("tls-sni", name, port) for name in heard]
     assert not seen.anomalies
 
 
-def test_over_http_in_clear(watch: Watch, dig: Dig) -> None:
+def test_over_http_unencrypted(watch: Watch, dig: Dig) -> None:
     """The host of the request is in clear; what is asked in its body stays unread."""
     with serving(http2(over_http)) as port, watch(port) as seen:
         assert "192.0.2.8" in dig(port, "+http-plain", NAME, "A")
-    assert seen.told == [("http-host", HOST, port)]
+    assert seen.reported == [("http-host", HOST, port)]
     assert not seen.anomalies

@@ -73,7 +73,7 @@ def test_tls_1_2(
     with s_server("-tls1_2") as port, watch(port) as seen:
         assert "TLSv1.2" in client(port, "-servername", NAME)
     shown = [("tls-cert", name, port) for name in certificate.names]
-    assert seen.told == [("tls-sni", NAME, port), *shown]
+    assert seen.reported == [("tls-sni", NAME, port), *shown]
     assert not seen.anomalies
 
 
@@ -82,7 +82,7 @@ def test_tls_1_2_without_a_name_shows_the_certificate(
 ) -> None:
     with s_server("-tls1_2") as port, watch(port) as seen:
         client(port, "-noservername")
-    assert seen.told == [("tls-cert", name, port) for name in certificate.names]
+    assert seen.reported == [("tls-cert", name, port) for name in certificate.names]
     assert not seen.anomalies
 
 
@@ -93,7 +93,7 @@ def test_a_resumed_handshake_has_no_certificate(
         assert client(port, "-servername", NAME, "-reconnect").count("Reused") == 5
     hello = [("tls-sni", NAME, port)]
     shown = [("tls-cert", name, port) for name in certificate.names]
-    assert seen.told == [*hello, *shown, *hello * 5]
+    assert seen.reported == [*hello, *shown, *hello * 5]
     assert not seen.anomalies
 
 
@@ -102,7 +102,7 @@ def test_tls_1_3(watch: Watch, client: Client, s_server: Listening, group: str) 
     with s_server("-tls1_3") as port, watch(port) as seen:
         options = ["-groups", group, "-alpn", "h2,http/1.1"]
         assert "TLSv1.3" in client(port, "-servername", NAME, *options)
-    assert seen.told == [("tls-sni", NAME, port)]
+    assert seen.reported == [("tls-sni", NAME, port)]
     assert seen.records[0]["tls"]["alpn"] == ["h2", "http/1.1"]
     assert not seen.anomalies
 
@@ -115,7 +115,7 @@ def test_post_quantum_hello(
     """The server may know the group or not: it is the hello that counts."""
     with serving(tls(certificate.context(), http()), segment) as port, watch(port) as seen:
         client(port, "-groups", POST_QUANTUM, "-servername", NAME)
-    assert seen.told == [("tls-sni", NAME, port)]
+    assert seen.reported == [("tls-sni", NAME, port)]
     flight = seen.flight(port)
     assert sum(flight) > 1200
     assert (len(flight) > 1) == (segment is not None)
@@ -127,7 +127,7 @@ def test_a_second_hello_counts_once(watch: Watch, client: Client, s_server: List
     with s_server("-tls1_3", "-groups", "P-256") as port, watch(port) as seen:
         done = client(port, "-servername", NAME, "-groups", "X25519:P-256", "-msg")
     assert done.count("ClientHello") == 2
-    assert seen.told == [("tls-sni", NAME, port)]
+    assert seen.reported == [("tls-sni", NAME, port)]
     assert not seen.anomalies
 
 
@@ -139,7 +139,7 @@ def test_dtls_1_2(watch: Watch, client: Client, s_server: Listening, mtu: int | 
     padding = ["-alpn", ",".join(f"protocol-{number:03}" for number in range(40))]
     with s_server("-dtls1_2") as port, watch(port) as seen:
         assert "DTLSv1.2" in client(port, *asked, *padding)
-    assert seen.told == [("dtls-sni", NAME, port)]
+    assert seen.reported == [("dtls-sni", NAME, port)]
     assert seen.records[0]["transport"] == "udp"
     first = [size for size in seen.flight(port) if size > 100]
     assert len(first) == (1 if mtu is None else 3), first
@@ -206,5 +206,5 @@ def test_starttls(
         assert "Cipher" in client(port, "-starttls", protocol, "-servername", NAME)
     shown = [("tls-cert", name, port) for name in certificate.names]
     clear = version == ssl.TLSVersion.TLSv1_2
-    assert seen.told == [("tls-sni", NAME, port), *(shown if clear else [])]
+    assert seen.reported == [("tls-sni", NAME, port), *(shown if clear else [])]
     assert not seen.anomalies

@@ -31,7 +31,7 @@ def versions(seen: Capture, port: int) -> list[int]:
 def test_each_version(watch: Watch, certificate: Certificate, version: int, text: str) -> None:
     with quic_serving(certificate, version) as port, watch(port) as seen:
         quic_handshake(port, NAME, version)
-    assert seen.told == [("quic-sni", NAME, port)]
+    assert seen.reported == [("quic-sni", NAME, port)]
     assert seen.records[0]["transport"] == "udp"
     assert seen.records[0]["quic"] == {"version": text}
     assert seen.records[0]["tls"]["version"] == "1.3"
@@ -44,7 +44,7 @@ def test_upgrade_in_flight(watch: Watch, certificate: Certificate) -> None:
     with quic_serving(certificate, V2, V1) as port, watch(port) as seen:
         quic_handshake(port, NAME, V2, V1, original_version=V1)
     assert versions(seen, port) == [V1, V2]
-    assert seen.told == [("quic-sni", NAME, port)]
+    assert seen.reported == [("quic-sni", NAME, port)]
     assert seen.records[0]["quic"] == {"version": "1"}
     assert not seen.anomalies
 
@@ -54,7 +54,7 @@ def test_version_negotiation(watch: Watch, certificate: Certificate) -> None:
     with quic_serving(certificate, V1) as port, watch(port) as seen:
         quic_handshake(port, NAME, V2, V1)
     assert versions(seen, port) == [V2, V1]
-    assert seen.told == [("quic-sni", NAME, port)]
+    assert seen.reported == [("quic-sni", NAME, port)]
     assert not seen.anomalies
 
 
@@ -62,7 +62,7 @@ def test_retry(watch: Watch, certificate: Certificate) -> None:
     """The hello that comes back with the server's token counts once."""
     with quic_serving(certificate, V1, retry=True) as port, watch(port) as seen:
         quic_handshake(port, NAME, V1)
-    assert seen.told == [("quic-sni", NAME, port)]
+    assert seen.reported == [("quic-sni", NAME, port)]
     assert not seen.anomalies
 
 
@@ -70,7 +70,7 @@ def test_hello_over_several_datagrams(watch: Watch, certificate: Certificate) ->
     protocols = [f"protocol-{number:04}" for number in range(300)]
     with quic_serving(certificate, V1) as port, watch(port) as seen:
         quic_handshake(port, NAME, V1, alpn_protocols=[*protocols, "h3"])
-    assert seen.told == [("quic-sni", NAME, port)]
+    assert seen.reported == [("quic-sni", NAME, port)]
     assert sum(to_server for to_server, data in seen.payloads(port) if data[0] >> 4 == 0xC) > 3
     assert seen.records[0]["tls"]["alpn"] == [*protocols, "h3"]
     assert not seen.anomalies
@@ -79,7 +79,7 @@ def test_hello_over_several_datagrams(watch: Watch, certificate: Certificate) ->
 def test_no_name(watch: Watch, certificate: Certificate) -> None:
     with quic_serving(certificate) as port, watch(port) as seen:
         quic_handshake(port, None, V1)
-    assert seen.told == []
+    assert seen.reported == []
     assert not seen.anomalies
 
 
@@ -87,7 +87,7 @@ def test_each_connection_counts(watch: Watch, certificate: Certificate) -> None:
     with quic_serving(certificate) as port, watch(port) as seen:
         for name in (NAME, "other.example.com", NAME):
             quic_handshake(port, name, V1)
-    assert [name for _, name, _ in seen.told] == [NAME, "other.example.com", NAME]
+    assert [name for _, name, _ in seen.reported] == [NAME, "other.example.com", NAME]
 
 
 @pytest.mark.skipif("HTTP3" not in says("curl", "--version"), reason="curl has no HTTP/3")
@@ -96,7 +96,7 @@ def test_curl(watch: Watch, certificate: Certificate, tmp_path: Path) -> None:
         place = ["--resolve", f"{NAME}:{port}:{HOST}", f"https://{NAME}:{port}/"]
         done = run("curl", "-q", "-sS", "-k", "-m", "10", "--http3-only", *place, home=tmp_path)
     assert b"it works" in done.stdout, done.stderr.decode()
-    assert seen.told == [("quic-sni", NAME, port)]
+    assert seen.reported == [("quic-sni", NAME, port)]
     assert seen.records[0]["tls"]["alpn"] == ["h3"]
     assert not seen.anomalies
 
@@ -107,5 +107,5 @@ def test_openssl(watch: Watch, certificate: Certificate, tmp_path: Path) -> None
         options = ["-quic", "-alpn", "h3", "-servername", NAME, "-connect", f"{HOST}:{port}"]
         done = run("openssl", "s_client", *options, home=tmp_path)
     assert b"QUICv1" in done.stdout, done.stdout.decode()
-    assert seen.told == [("quic-sni", NAME, port)]
+    assert seen.reported == [("quic-sni", NAME, port)]
     assert not seen.anomalies

@@ -36,7 +36,7 @@ TIERS = {
 def page(captures: list[scoring.Capture]) -> str:
     """The whole page."""
     packets = sum(capture.statistics.packets for capture in captures)
-    told = scoring.told(captures)
+    reported = scoring.reported(captures)
     only = Counter[str]()
     for (_, evidence), number in scoring.alone(captures).items():
         only[evidence] += number
@@ -78,7 +78,7 @@ def page(captures: list[scoring.Capture]) -> str:
         "",
         "| evidence | reported | by netwatch only |",
         "| --- | ---: | ---: |",
-        *(f"| `{each}` | {told[each]} | {only[each]} |" for each in sorted(told)),
+        *(f"| `{each}` | {reported[each]} | {only[each]} |" for each in sorted(reported)),
         "",
         "Reported by netwatch only:",
         "",

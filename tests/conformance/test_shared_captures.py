@@ -1,4 +1,4 @@
-"""Captures of the wild, where they are at hand: every name is told, none that is not there,
+"""Captures of the wild, where they are at hand: every name is reported, none that is not there,
 what differs from others is explained, and nothing breaks or grows."""
 
 import subprocess
@@ -46,18 +46,18 @@ def test_all_captures_are_read(captures: list[Capture]) -> None:
         assert capture.statistics.packets == capture.entry["packets"], capture.name
 
 
-def test_every_required_name_is_told_but_those_explained(captures: list[Capture]) -> None:
+def test_every_required_name_is_reported_but_those_explained(captures: list[Capture]) -> None:
     assert missed(captures, "required") == numbers(MISSED)
     assert sum(each.asked - each.found for each in scores(captures)) == sum(
         numbers(MISSED).values()
     )
 
 
-def test_what_others_claim_and_is_not_told_is_explained(captures: list[Capture]) -> None:
+def test_what_others_claim_and_netwatch_does_not_is_explained(captures: list[Capture]) -> None:
     assert missed(captures, "optional") == numbers(LEFT)
 
 
-def test_nothing_is_told_that_nobody_else_sees_but_what_is_explained(
+def test_nothing_is_reported_that_nobody_else_sees_but_what_is_explained(
     captures: list[Capture],
 ) -> None:
     assert alone(captures) == numbers(ALONE)
@@ -76,7 +76,7 @@ def test_names_are_compared_by_their_bytes() -> None:
 
 
 def test_a_difference_that_is_not_explained_is_found(captures: list[Capture]) -> None:
-    capture = next(each for each in captures if each.told.get("tls-sni"))
+    capture = next(each for each in captures if each.reported.get("tls-sni"))
     changed = Capture(capture.name, capture.entry, {"tls-sni": {"nobody.example"}})
     assert alone([changed])[(capture.name, "tls-sni")] == 1
     assert missed([changed], "required")[(capture.name, "sni_tcp")] > 0

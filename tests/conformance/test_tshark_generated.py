@@ -32,9 +32,9 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
 
     def _printed(path: Path) -> Shows:
         assert main(["names", str(path), "--format", "jsonl", "-q"]) == 0
-        told = capsys.readouterr()
-        assert told.err == ""
-        records = [json.loads(line) for line in told.out.splitlines()]
+        reported = capsys.readouterr()
+        assert reported.err == ""
+        records = [json.loads(line) for line in reported.out.splitlines()]
         assert all(record["source"] == str(path) for record in records)
         return Counter(
             (record["evidence"], record["client"]["ip"], record["name"]) for record in records
@@ -192,11 +192,11 @@ def test_times_are_the_same_in_every_format(
 ) -> None:
     wire = mixed()
     wire.frames = [(time // 1000 * 1000, frame) for time, frame in wire.frames]
-    told = set()
+    reported = set()
     for kind in FORMATS.keys() - {"pcapng-simple"}:
         path = tmp_path / kind
         path.write_bytes(FORMATS[kind](wire))
         assert main(["names", str(path), "--format", "jsonl", "-q"]) == 0
         records = map(json.loads, capsys.readouterr().out.splitlines())
-        told.add(tuple(record["time"].rstrip("Z").rstrip("0") for record in records))
-    assert len(told) == 1
+        reported.add(tuple(record["time"].rstrip("Z").rstrip("0") for record in records))
+    assert len(reported) == 1

@@ -62,9 +62,9 @@ def relay(link: Segment, client: Host, name: str, hops: int) -> None:
     for kind, reply in ((DHCP6_Request, False), (DHCP6_Reply, True)):
         message = leases.dhcpv6(kind, client.mac, options=options)
         for hop in range(hops + 1):
-            told = client.mac if hop == 0 and not reply else None
+            reported = client.mac if hop == 0 and not reply else None
             near = leases.link_local(client.mac)
-            message = leases.relayed(message, near, RELAY.ip, told, reply=reply)
+            message = leases.relayed(message, near, RELAY.ip, reported, reply=reply)
         ports = UDP(sport=547, dport=547)
         link.put(SERVER, SERVER.mac, IPv6(src=RELAY.ip, dst=RELAY.ip) / ports / message)
 
@@ -73,9 +73,9 @@ def claims(frames: Frames) -> list[tuple[int, AddressClaim]]:
     """What is claimed, with the number of the packet."""
     by = dissector(learn_from=LEARNING_SOURCES)
     found = by.messages(block(frames), "test")
-    told = [(packet.number, claim) for packet, message in found for claim in message.claims]
+    reported = [(packet.number, claim) for packet, message in found for claim in message.claims]
     assert set(by.anomalies()) <= {"not-ip", "transport-unknown"}
-    return told
+    return reported
 
 
 def read(path: Path, which: str, *fields: str) -> list[list[str]]:
@@ -103,7 +103,7 @@ def test_leases_of_ipv4(made: tuple[Path, Frames]) -> None:
     same(ours, read(path, "dhcp.option.dhcp == 5", *fields))
 
 
-def test_names_that_clients_tell(made: tuple[Path, Frames]) -> None:
+def test_names_of_clients(made: tuple[Path, Frames]) -> None:
     path, frames = made
     ours = [
         (number, mac_text(claim.mac), claim.hostname)

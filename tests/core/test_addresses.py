@@ -27,7 +27,7 @@ def test_addresses_agree_with_the_standard_library(packed: bytes) -> None:
         ("::ffff:c000:201", "::ffff:192.0.2.1"),
     ],
 )
-def test_one_spelling(address: str, text: str) -> None:
+def test_one_text_form(address: str, text: str) -> None:
     assert ip_text(ip_address(address).packed) == text
 
 

@@ -46,7 +46,7 @@ def test_what_is_claimed(payload, claims):
         (packet(8), "arp-operation"),
     ],
 )
-def test_what_is_no_arp_of_these(payload, anomaly):
+def test_bytes_that_are_no_arp_of_these(payload, anomaly):
     with pytest.raises(ParseError) as caught:
         arp.parse(payload)
     assert caught.value.anomaly == anomaly

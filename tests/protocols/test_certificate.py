@@ -48,7 +48,7 @@ def test_names_have_a_limit():
     assert anomalies == ("tls-certificate-names",)
 
 
-def test_a_serial_number_of_zero_is_no_business_of_ours():
+def test_a_serial_number_of_zero_does_not_matter():
     # What `cryptography` refuses to make but reads with a warning.
     der = certificate("a.example", serial=0x2A).replace(b"\x02\x01\x2a", b"\x02\x01\x00", 1)
     with warnings.catch_warnings(record=True) as caught:
@@ -66,11 +66,11 @@ def test_the_subject_counts_where_the_extensions_cannot_be_read():
 
 
 @pytest.mark.parametrize("der", [b"", b"\x30\x80", DER[:-1], DER + b"\0", bytes(1000)])
-def test_what_is_no_certificate_is_an_anomaly(der):
+def test_an_invalid_certificate_is_an_anomaly(der):
     assert host_names(der) == ((), ("tls-certificate",))
 
 
-def test_what_is_kept_has_a_limit_and_the_last_seen_stay(monkeypatch):
+def test_the_cache_evicts_the_least_recently_used(monkeypatch):
     read = []
     monkeypatch.setattr(module, "_parse", lambda der: read.append(der) or ((), ()))
     for at in range(MAX_CACHED):
@@ -86,7 +86,7 @@ def test_what_is_kept_has_a_limit_and_the_last_seen_stay(monkeypatch):
 
 
 @given(st.lists(st.tuples(st.integers(0, len(DER) - 1), st.integers(0, 255)), max_size=4))
-def test_a_sound_certificate_with_some_bytes_changed(changes):
+def test_a_valid_certificate_with_some_bytes_changed(changes):
     data = bytearray(DER)
     for at, value in changes:
         data[at] = value

@@ -16,20 +16,20 @@ def read(data: bytes, last: bool = False):
     return chlo(data, last, len(data), INFO)
 
 
-def test_the_name_stands_under_its_tag():
+def test_the_name_is_under_its_tag():
     found = read(HELLO)
     assert [(one.evidence, one.name) for one in found.names] == [("quic-sni", "www.example.com")]
     assert (found.quic, found.tls, found.size, found.anomalies) == (INFO, None, len(HELLO), ())
 
 
-def test_a_hello_cut_at_every_byte_waits():
+def test_a_hello_truncated_at_every_byte_waits():
     for end in range(len(HELLO)):
         with pytest.raises(Incomplete) as raised:
             read(HELLO[:end])
         assert end < raised.value.bytes_needed <= len(HELLO)
 
 
-def test_a_cut_hello_shows_its_name_once_that_is_there():
+def test_a_truncated_hello_shows_its_name_once_that_is_there():
     behind = HELLO.index(b"WWW") + 16
     for end in range(len(HELLO)):
         if end >= behind:
@@ -63,7 +63,7 @@ def test_two_names_are_both_shown():
         (b"CHLO\1\0\0\0SNI\0\xff\xff\xff\xff", "gquic-tag-table"),
     ],
 )
-def test_what_is_no_hello_is_refused(data, anomaly):
+def test_bytes_that_are_no_hello_are_rejected(data, anomaly):
     with pytest.raises(ParseError) as raised:
         read(data)
     assert raised.value.anomaly == anomaly
@@ -76,7 +76,7 @@ def test_any_bytes_are_a_message_or_a_named_error(data, framed, last):
 
 
 @given(st.lists(st.tuples(st.integers(0, len(HELLO) - 1), st.integers(0, 255)), max_size=6))
-def test_a_sound_hello_with_some_bytes_changed(changes):
+def test_a_valid_hello_with_some_bytes_changed(changes):
     data = bytearray(HELLO)
     for at, value in changes:
         data[at] = value

@@ -11,7 +11,7 @@ ALPN = extension(16, vector(2, vector(1, b"h2") + vector(1, b"http/1.1")))
 SIGNATURES = extension(13, vector(2, bytes.fromhex("04030804")))
 
 
-def test_what_stands_in_it_is_told_in_its_order():
+def test_its_content_is_reported_in_its_order():
     parts = extension(0x0A0A, b"") + server_name(b"WWW.Example.com") + VERSIONS + ALPN + SIGNATURES
     found = client_hello(hello(parts, (0x1A1A, 0x1301), legacy=bytes(32)))
     assert found.legacy_version == 0x0303
@@ -29,7 +29,7 @@ def test_a_hello_without_extensions():
     assert found.server_names == found.extension_types == found.anomalies == ()
 
 
-def test_a_real_hello_waits_until_it_is_whole():
+def test_a_real_hello_waits_until_it_is_complete():
     handshake = real_hello()[5:]
     for size in range(len(handshake)):
         with pytest.raises(Incomplete) as raised:
@@ -38,7 +38,7 @@ def test_a_real_hello_waits_until_it_is_whole():
     assert client_hello(handshake + b"more").server_names == ("www.example.com",)
 
 
-def test_a_cut_hello_is_given_once_its_name_is_whole():
+def test_a_truncated_hello_is_given_once_its_name_is_complete():
     handshake = hello(VERSIONS + server_name(b"www.example.com") + ALPN)
     whole = handshake.index(b"www.example.com") + len(b"www.example.com")
     for size in range(len(handshake)):
@@ -76,19 +76,19 @@ def test_a_cut_hello_is_given_once_its_name_is_whole():
         (server_name(b"a.example") + b"\0\x10\0\x09x", ("tls-extension-length",), 1),
     ],
 )
-def test_what_is_odd_is_named_and_the_rest_still_read(extensions, anomalies, names):
+def test_anomalies_do_not_prevent_parsing(extensions, anomalies, names):
     found = client_hello(hello(extensions))
     assert len(found.server_names) == names
     if anomalies is not None:
         assert found.anomalies == anomalies
 
 
-def test_names_are_spelled_in_the_one_way():
+def test_names_are_spelled_in_one_way():
     found = client_hello(hello(server_name("bücher.example".encode(), b"x\n.example")))
     assert found.server_names == ("xn--bcher-kva.example", "x\\010.example")
 
 
-def test_an_outer_ech_extension_is_told():
+def test_an_outer_ech_extension_is_reported():
     body = b"\0\0\1\0\1\7" + vector(2, bytes(32)) + vector(2, bytes(144))
     public = server_name(b"cloudflare-ech.com")
     # The name may stand behind it: Chromium shuffles its extensions.
@@ -114,14 +114,14 @@ def test_lengths_that_do_not_fit():
         (b"\1\0\0\x28" + bytes(34) + b"\xff" + bytes(5), "tls-hello"),
     ],
 )
-def test_what_is_no_hello(raw, anomaly):
+def test_bytes_that_are_no_hello(raw, anomaly):
     with pytest.raises(ParseError) as raised:
         client_hello(raw)
     assert raised.value.anomaly == anomaly
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_any_extension_bytes_are_read_without_a_surprise(data, framed):
+def test_any_extension_bytes_are_read_without_another_error(data, framed):
     found = client_hello(hello(extension(0, data) if framed else data))
     assert len(found.server_names) <= MAX_SERVER_NAMES
     assert len(found.extension_types) <= len(data) + 1

@@ -88,11 +88,11 @@ def test_a_lease_as_a_whole():
 
 
 @pytest.mark.parametrize("kind", [2, 9, 13, 18])
-def test_offers_and_newer_messages_claim_nothing(kind):
+def test_offers_and_newer_messages_make_no_claim(kind):
     assert dhcp.parse(message(kind, BY, LEASE, yiaddr=IP)).claims == ()
 
 
-def test_the_answer_to_an_inform_leases_nothing():
+def test_the_answer_to_an_inform_makes_no_lease():
     assert dhcp.parse(message(5, BY)).claims == ()
 
 
@@ -142,20 +142,20 @@ def test_options_go_on_in_file_and_sname():
         (message(1, hlen=16), "dhcp-hardware"),
     ],
 )
-def test_what_is_no_dhcp_message(payload, anomaly):
+def test_bytes_that_are_no_dhcp_message(payload, anomaly):
     with pytest.raises(ParseError) as caught:
         dhcp.parse(payload)
     assert caught.value.anomaly == anomaly
 
 
 @pytest.mark.parametrize("code", [50, 51, 52, 54])
-def test_an_option_of_the_wrong_size_is_left_out(code):
+def test_an_option_of_the_wrong_size_is_skipped(code):
     found = dhcp.parse(message(5, option(code, b""), yiaddr=IP))
     assert found.anomalies == ("dhcp-option",)
     assert found.claims[0].lifetime is None
 
 
-def test_options_that_run_out_are_read_as_far_as_they_are_whole():
+def test_options_that_run_out_are_read_as_far_as_they_are_complete():
     found = dhcp.parse(message(1, HOST, end=b"\x0c\x09cut"))
     assert (found.anomalies, found.claims[0].hostname) == (("dhcp-cut",), "ws-014")
     assert dhcp.parse(message(1, HOST, end=b"")).anomalies == ()
@@ -193,9 +193,9 @@ def test_reads_what_dpkt_reads(kind, name, lifetime):
     payload = message(kind, *options, yiaddr=IP if kind == 5 else bytes(4))
     theirs = dpkt.dhcp.DHCP(payload)
     ours = claim(payload)
-    told = dict(theirs.opts)
-    assert ours.hostname.encode() == told[12]
+    reported = dict(theirs.opts)
+    assert ours.hostname.encode() == reported[12]
     assert ours.transaction_id == theirs.chaddr[:6] + theirs.xid.to_bytes(4)
     if kind == 5:
         assert (ours.addresses, ours.lifetime) == ((theirs.yiaddr.to_bytes(4),), lifetime)
-        assert told[51] == lifetime.to_bytes(4)
+        assert reported[51] == lifetime.to_bytes(4)

@@ -49,7 +49,7 @@ SERVER = option(2, b"\0\3\0\1" + OTHER)
 
 
 @pytest.mark.parametrize(
-    ("kind", "told", "kept"),
+    ("kind", "reported", "kept"),
     [
         (1, "request", False),
         (3, "request", False),
@@ -61,9 +61,9 @@ SERVER = option(2, b"\0\3\0\1" + OTHER)
     ],
     ids=["solicit", "request", "confirm", "renew", "rebind", "release", "decline"],
 )
-def test_what_a_client_claims(kind, told, kept):
+def test_what_a_client_claims(kind, reported, kept):
     (claim,) = dhcpv6.parse(message(kind, FQDN, SERVER, ia(address()))).claims
-    assert (claim.kind, claim.addresses, claim.renewal) == (told, (IP,), kept)
+    assert (claim.kind, claim.addresses, claim.renewal) == (reported, (IP,), kept)
     assert (claim.hostname, claim.mac, claim.on_link) == ("ws-014.corp.example", MAC, True)
     assert (claim.transaction_id, claim.client_id) == (DUID_LL + XID, DUID_LL)
 
@@ -90,7 +90,7 @@ def test_an_address_with_an_error_is_not_given():
 
 
 @pytest.mark.parametrize("kind", [2, 10, 11, 14, 36])
-def test_other_messages_claim_nothing(kind):
+def test_other_messages_make_no_claim(kind):
     assert dhcpv6.parse(message(kind, ia(address()))).claims == ()
 
 
@@ -102,7 +102,7 @@ def test_the_hardware_address_in_a_duid(duid, mac):
     assert (claim.mac, claim.client_id) == (mac, duid)
 
 
-def test_a_relay_tells_the_hardware_address():
+def test_a_relay_adds_the_hardware_address():
     inside = message(3, FQDN)
     (claim,) = dhcpv6.parse(relay(inside, option(79, b"\0\1" + OTHER))).claims
     assert (claim.mac, claim.on_link, claim.hostname) == (OTHER, False, "ws-014.corp.example")
@@ -134,7 +134,7 @@ def test_relays_are_bounded():
         (relay(b"\1\2"), "dhcpv6-cut"),
     ],
 )
-def test_what_is_no_message(payload, anomaly):
+def test_bytes_that_are_no_message(payload, anomaly):
     with pytest.raises(ParseError) as caught:
         dhcpv6.parse(payload)
     assert caught.value.anomaly == anomaly
@@ -154,13 +154,13 @@ def test_what_is_no_message(payload, anomaly):
         (b"\0\x06\0\0" * 300, "dhcpv6-many-options"),
     ],
 )
-def test_what_can_be_read_all_the_same(odd, anomaly):
+def test_what_can_be_read_anyway(odd, anomaly):
     found = dhcpv6.parse(message(3, ia(address()), odd))
     assert found.anomalies == (anomaly,)
     assert (found.claims[0].client_id, found.claims[0].addresses) == (DUID_LL, (IP,))
 
 
-def test_an_odd_address_of_a_relay_is_left_out():
+def test_an_invalid_address_of_a_relay_is_skipped():
     found = dhcpv6.parse(relay(message(3), option(79, b"\0\1\2")))
     assert (found.anomalies, found.claims[0].mac) == (("dhcpv6-option",), MAC)
 

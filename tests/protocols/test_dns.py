@@ -178,7 +178,7 @@ def configurations(*names: bytes, version: int = 0xFE0D) -> bytes:
     return vector(2, made)
 
 
-def test_ech_keys_tell_their_public_names():
+def test_ech_keys_show_their_public_names():
     list_ = configurations(b"Public.example", b"other.example", b"public.example")
     keys = param(5, list_[:2] + configurations(b"old.example", version=0xFE0A)[2:] + list_[2:])
     keys = keys[:4] + (len(keys) - 6).to_bytes(2) + keys[6:]
@@ -189,7 +189,7 @@ def test_ech_keys_tell_their_public_names():
     assert found.anomalies == ()
 
 
-def test_ech_keys_cut_at_every_byte_are_named():
+def test_ech_keys_truncated_at_every_byte_are_named():
     whole = configurations(b"public.example")
     for end in range(len(whole)):
         for keys in (whole[:end], vector(2, whole[2:end])):
@@ -254,7 +254,7 @@ def test_truncation_is_noted_in_responses_alone():
     assert dns.parse(message(QUERY | 0x0200, [question("a.local")])).anomalies == ()
 
 
-def test_a_message_cut_anywhere_gives_what_was_whole():
+def test_a_message_truncated_anywhere_gives_what_was_complete():
     first = question("www.example.com")
     second = record(OWNER, 5, name("b.example.net"))
     third = record("b.example.net", 1, ADDRESS)
@@ -272,7 +272,7 @@ def test_a_message_cut_anywhere_gives_what_was_whole():
         assert found.dns.answers == ()
 
 
-def test_a_second_question_that_is_cut_leaves_the_first():
+def test_a_second_question_that_is_truncated_leaves_the_first():
     raw = message(QUERY, [question("a.example"), question("b.example")])[:-3]
     found = dns.parse(raw)
     assert shown(found) == [("dns-query", "a.example")]
@@ -306,7 +306,7 @@ def test_a_ttl_with_its_top_bit_set_is_zero():
     assert found.dns.answers == (("192.0.2.1", 0),)
 
 
-def test_over_tcp_a_message_waits_until_it_is_whole():
+def test_over_tcp_a_message_waits_until_it_is_complete():
     raw = message(QUERY, [question("www.example.com")])
     stream = vector(2, raw)
     for size in range(len(stream)):
@@ -375,7 +375,7 @@ SOUND = message(
 
 
 @given(st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), max_size=8))
-def test_a_sound_message_with_some_bytes_changed(changes):
+def test_a_valid_message_with_some_bytes_changed(changes):
     data = bytearray(SOUND)
     for at, value in changes:
         data[at] = value

@@ -61,7 +61,7 @@ def test_the_longest_name_is_read():
         ([], ""),
     ],
 )
-def test_names_are_spelled_so_that_none_can_pose_as_another(labels, text):
+def test_names_are_spelled_so_that_they_cannot_imitate_another(labels, text):
     assert join_labels(labels) == text
 
 
@@ -82,5 +82,5 @@ def test_distinct_names_have_distinct_spellings(one, other):
 @pytest.mark.parametrize(
     "raw", [b"\x05abc", b"\x40" + b"a" * 64, b"\x01a\xc0", b"\x00", b"\x01a\x00"]
 )
-def test_what_is_no_row_of_labels_is_left_to_the_slow_way(raw):
+def test_bytes_that_are_no_labels_are_not_cached(raw):
     assert plain_name(raw) is None

@@ -56,7 +56,7 @@ def test_record_versions(version):
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_a_hello_sent_again_with_a_cookie_or_without_is_told_once(order):
+def test_a_hello_retransmitted_with_a_cookie_or_without_is_reported_once(order):
     connection = dtls.ClientHandshake()
     sent = [whole(), whole(AGAIN, 1), whole(RETRIED, 1)]
     found = [connection.feed(sent[at]) for at in (*order, *order)]
@@ -64,7 +64,7 @@ def test_a_hello_sent_again_with_a_cookie_or_without_is_told_once(order):
     assert connection.finish() is None
 
 
-def test_a_hello_of_which_a_part_was_lost_is_told_with_the_cookie():
+def test_a_hello_of_which_a_part_was_lost_is_reported_with_the_cookie():
     connection = dtls.ClientHandshake()
     assert connection.feed(dtls_record(fragment(BODY, 0, 60))) is None
     assert name(connection.feed(whole(AGAIN, 1))) == "www.example.com"
@@ -117,7 +117,7 @@ def test_fragments_that_disagree_are_named():
     assert found.anomalies == ("dtls-fragment-overlap",)
 
 
-def test_other_records_and_messages_are_passed_over():
+def test_other_records_and_messages_are_skipped():
     other = dtls_record(b"\1", content=20) + dtls_record(bytes(40), epoch=1)
     certificate = dtls_record(fragment(bytes(30), 0, 30, 2, kind=11))
     connection = dtls.ClientHandshake()
@@ -127,7 +127,7 @@ def test_other_records_and_messages_are_passed_over():
     assert raised.value.anomaly == "dtls-no-hello"
 
 
-def test_a_cut_hello_shows_its_name_at_the_end():
+def test_a_truncated_hello_shows_its_name_at_the_end():
     connection = dtls.ClientHandshake()
     end = BODY.index(b"www") + 15
     assert connection.feed(dtls_record(fragment(BODY, 0, end))) is None
@@ -137,7 +137,7 @@ def test_a_cut_hello_shows_its_name_at_the_end():
     assert connection.finish() is None
 
 
-def test_a_datagram_that_the_capture_cut():
+def test_a_datagram_that_the_capture_truncated():
     connection = dtls.ClientHandshake()
     end = whole().index(b"www") + 15
     assert connection.feed(whole()[:end]) is None
@@ -153,7 +153,7 @@ def test_a_gap_before_the_name_shows_nothing():
     assert other.finish() is None
 
 
-def test_no_more_hellos_are_kept_than_the_limit():
+def test_no_more_hellos_are_stored_than_the_limit():
     connection = dtls.ClientHandshake()
     for sequence in range(dtls.MAX_HELLOS + 1):
         assert connection.feed(dtls_record(fragment(BODY, 0, 40, sequence))) is None
@@ -184,7 +184,7 @@ def test_datagrams_that_give_nothing(datagram, anomaly):
     assert raised.value.anomaly == anomaly
 
 
-def test_a_datagram_cut_at_every_byte():
+def test_a_datagram_truncated_at_every_byte():
     for end in range(len(whole())):
         connection = dtls.ClientHandshake()
         with contextlib.suppress(ParseError):
@@ -211,7 +211,7 @@ def test_any_bytes_are_a_message_or_a_named_error(datagrams, framed):
 
 
 @given(st.lists(st.tuples(st.integers(0, len(whole()) - 1), st.integers(0, 255)), max_size=4))
-def test_a_sound_datagram_with_some_bytes_changed(changes):
+def test_a_valid_datagram_with_some_bytes_changed(changes):
     data = bytearray(whole())
     for at, value in changes:
         data[at] = value

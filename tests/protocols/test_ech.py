@@ -44,7 +44,7 @@ def test_what_an_extension_says(body, names, kind):
         (outer(240, suite=b"\0\2\0\1"), ("www.example.com",), "outer"),
     ],
 )
-def test_what_it_says_in_a_hello_with_the_mark_of_boringssl(body, names, kind):
+def test_what_it_says_in_a_hello_of_boringssl(body, names, kind):
     assert ech.classify(body, names, True) == kind
 
 
@@ -58,13 +58,13 @@ def test_what_it_says_in_a_hello_with_the_mark_of_boringssl(body, names, kind):
         (outer(0), "tls-ech"),
     ],
 )
-def test_what_is_no_outer_extension(body, anomaly):
+def test_not_an_outer_extension(body, anomaly):
     with pytest.raises(ParseError) as raised:
         ech.classify(body, ())
     assert raised.value.anomaly == anomaly
 
 
-def test_an_extension_cut_at_every_byte():
+def test_an_extension_truncated_at_every_byte():
     body = outer(144)
     for end in range(len(body)):
         with pytest.raises(ParseError):
@@ -72,7 +72,7 @@ def test_an_extension_cut_at_every_byte():
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_hello_tells_it_whatever_the_order_of_its_extensions(first):
+def test_a_hello_shows_it_whatever_the_order_of_its_extensions(first):
     parts = [server_name(b"www.example.com"), extension(0xFE0D, outer(176))]
     extensions = b"".join(parts if first else reversed(parts))
     settings = (extension(17513, b"\0\3\2h2"), extension(17613, b"\0\3\2h2"))
@@ -89,7 +89,7 @@ def test_a_hello_tells_it_whatever_the_order_of_its_extensions(first):
         assert (found.tls.ech, found.anomalies) == (kind, ())
 
 
-def test_a_malformed_one_is_there_all_the_same():
+def test_a_malformed_one_is_there_anyway():
     found = tls.parse(records(hello(server_name(b"a.example") + extension(0xFE0D, b"\0"))))
     assert (found.tls.ech, found.anomalies) == ("present", ("tls-ech",))
 
@@ -101,7 +101,7 @@ def test_a_malformed_one_is_there_all_the_same():
 )
 def test_any_bytes_have_a_kind_or_a_named_error(body, names, greased):
     try:
-        told = ech.classify(body, tuple(names), greased)
+        reported = ech.classify(body, tuple(names), greased)
     except ParseError as error:
-        told = error.anomaly
-    assert told in ("outer", "grease", "present", "tls-ech", "tls-ech-inner")
+        reported = error.anomaly
+    assert reported in ("outer", "grease", "present", "tls-ech", "tls-ech-inner")

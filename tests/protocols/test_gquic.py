@@ -35,7 +35,7 @@ def protected(data: bytes, number: int = 0, offset: int = 0) -> bytes:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("number_size", [1, 2, 4])
-def test_every_version_in_clear(version, number_size):
+def test_every_version_unencrypted(version, number_size):
     connection = gquic.ClientHandshake()
     datagram = whole(version, number_size) + bytes(50)
     found = connection.feed(datagram)
@@ -89,7 +89,7 @@ def test_a_later_hello_is_read_where_the_capture_starts_with_it():
         (43, stream_frame(43, b"abc", stream=5)),
     ],
 )
-def test_frames_before_the_hello_are_passed_over(version, frame):
+def test_frames_before_the_hello_are_skipped(version, frame):
     assert name(gquic.ClientHandshake().feed(whole(version, before=frame))) == "www.example.com"
 
 
@@ -123,7 +123,7 @@ def test_q050_is_opened_and_put_together():
 
 
 @pytest.mark.parametrize("packet", [clear_packet_of(43, stream_frame(43, HELLO[:-2])), None])
-def test_a_cut_hello_shows_its_name_at_the_end(packet):
+def test_a_truncated_hello_shows_its_name_at_the_end(packet):
     connection = gquic.ClientHandshake()
     assert connection.feed(packet or protected(HELLO[:-1])) is None
     found = connection.finish()
@@ -141,7 +141,7 @@ def test_nothing_comes_of_a_hello_without_its_start():
     assert other.finish() is None
 
 
-def test_pieces_that_come_early_have_a_limit():
+def test_pieces_before_the_start_have_a_limit():
     connection = gquic.ClientHandshake()
     for at in range(gquic.MAX_PIECES + 1):
         piece = stream_frame(43, b"x", 5000 + 2 * at)
@@ -173,7 +173,7 @@ def test_datagrams_that_give_nothing(datagram, anomaly):
 
 
 @pytest.mark.parametrize("version", [33, 43, 46])
-def test_a_packet_cut_at_every_byte(version):
+def test_a_packet_truncated_at_every_byte(version):
     datagram = whole(version)
     for end in range(len(datagram)):
         connection = gquic.ClientHandshake()
@@ -195,7 +195,7 @@ def test_any_bytes_are_a_message_or_a_named_error(data, version, framed):
     st.sampled_from(VERSIONS),
     st.lists(st.tuples(st.integers(0, 1100), st.integers(0, 255)), max_size=6),
 )
-def test_a_sound_packet_with_some_bytes_changed(version, changes):
+def test_a_valid_packet_with_some_bytes_changed(version, changes):
     data = bytearray(whole(version))
     for at, value in changes:
         data[at % len(data)] = value

@@ -89,14 +89,14 @@ def test_many_hosts_are_each_shown_once():
         (get(b"Host: a.example", b"Host: " + b"b" * 256), "http-host-length"),
     ],
 )
-def test_what_is_odd_is_named_and_read_all_the_same(raw, anomaly):
+def test_anomalies_do_not_prevent_parsing(raw, anomaly):
     found = http.parse(raw)
     assert [one.name for one in found.names] == ["a.example"]
     assert anomaly in found.anomalies
     assert found.size == len(raw)
 
 
-def test_a_request_cut_at_every_byte():
+def test_a_request_truncated_at_every_byte():
     raw = get(b"Host: a.example", b"Accept: */*")
     line_whole, host_whole = raw.index(b"Host"), raw.index(b"Accept")
     for size in range(len(raw)):
@@ -152,13 +152,13 @@ def test_empty_lines_before_a_request_pass():
         b"GE\x00T /",
     ],
 )
-def test_what_is_no_request_is_refused_at_once(raw):
+def test_bytes_that_are_no_request_are_rejected_at_once(raw):
     with pytest.raises(ParseError) as raised:
         http.parse(raw)
     assert raised.value.anomaly == "http-not-a-request"
 
 
-def test_http2_in_clear_is_told_apart():
+def test_http2_unencrypted_is_reported_apart():
     with pytest.raises(ParseError) as raised:
         http.parse(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert raised.value.anomaly == "http2-preface"

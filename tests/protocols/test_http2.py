@@ -59,7 +59,7 @@ def test_a_request_without_a_host_shows_nothing():
     assert read(block_of(None)).names == ()
 
 
-def test_a_connection_cut_at_every_byte_waits_for_the_first_request():
+def test_a_connection_truncated_at_every_byte_waits_for_the_first_request():
     for end in range(len(WHOLE)):
         with pytest.raises(Incomplete) as raised:
             read(WHOLE[:end])
@@ -119,7 +119,7 @@ def test_requests_however_their_bytes_come(cuts, size):
     assert grown(ends, data) == ["a.example", "b.example", "c.example", "d.example"]
 
 
-def test_what_went_wrong_ends_the_connection():
+def test_an_error_ends_the_connection():
     connection = http2.Connection()
     assert connection.read(WHOLE).size == len(WHOLE)
     with pytest.raises(ParseError) as raised:
@@ -131,7 +131,7 @@ def test_what_went_wrong_ends_the_connection():
     assert other.read(rest) == Message((), len(rest))
 
 
-def test_a_request_that_the_capture_cut_ends_it_too():
+def test_a_request_that_the_capture_truncated_ends_it_too():
     connection = http2.Connection()
     assert names(connection.read(WHOLE + b"\0\0\5", last=True)) == ["www.example.com"]
     assert connection.read(WHOLE[len(PREFACE) :]).names == ()
@@ -149,7 +149,7 @@ def test_padding_and_priority(flags, payload):
     assert names(read(PREFACE + http2_frame(1, payload, flags, 1))) == ["www.example.com"]
 
 
-def test_frames_between_are_passed_over():
+def test_frames_between_are_skipped():
     between = http2_frame(8, b"\0\0\1\0") + http2_frame(0, bytes(3000), 1, 1)
     between += http2_frame(0xBE, b"unknown")
     rest = http2_requests("www.example.com")[len(PREFACE) :]
@@ -209,7 +209,7 @@ def bomb() -> bytes:
         (http2_frame(1, BLOCK, 0, 1) + http2_frame(9, b"", 4, 3), "http2-continuation"),
     ],
 )
-def test_what_goes_wrong_is_an_error_first_and_an_anomaly_later(frames, anomaly):
+def test_an_error_before_a_request_and_an_anomaly_after(frames, anomaly):
     with pytest.raises(ParseError) as raised:
         read(PREFACE + frames)
     assert raised.value.anomaly == anomaly
@@ -236,7 +236,7 @@ def test_any_bytes_are_a_message_or_a_named_error(data, framed, last):
     st.lists(st.tuples(st.integers(24, len(TWO) - 1), st.integers(0, 255)), max_size=6),
     st.booleans(),
 )
-def test_a_sound_connection_with_some_bytes_changed(changes, last):
+def test_a_valid_connection_with_some_bytes_changed(changes, last):
     data = bytearray(TWO)
     for at, value in changes:
         data[at] = value

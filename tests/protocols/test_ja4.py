@@ -42,7 +42,7 @@ def test_neither_order_nor_grease_matters(extensions, ciphers, grease):
     assert ja4(client_hello(raw), "t") == "t13d1516h2_8daaf6152771_e5627efa2ab1"
 
 
-def test_without_signature_algorithms_the_extensions_stand_alone():
+def test_without_signature_algorithms_the_extensions_are_hashed_alone():
     kinds = [kind for kind in numbers(EXTENSIONS) if kind != 13]
     text = ",".join(f"{kind:04x}" for kind in sorted(kinds) if kind not in (0, 16))
     found = ja4(client_hello(example(kinds, numbers(CIPHERS))), "t")

@@ -53,11 +53,11 @@ def test_addresses_among_the_additional_records_count():
     ],
     ids=["goodbye", "other-domain", "below", "chaos", "other-class"],
 )
-def test_what_claims_nothing(record):
+def test_what_makes_no_claim(record):
     assert mdns.parse(response(record)).claims == ()
 
 
-def test_a_query_with_what_it_probes_for_claims_nothing():
+def test_a_query_with_what_it_probes_for_makes_no_claim():
     query = DNS(id=0, qr=0, qd=[DNSQR(qname="ws-014.local.", qtype=255)], an=[a()], ns=[a()])
     found = mdns.parse(bytes(query))
     assert (found.claims, [each.name for each in found.names]) == ((), ["ws-014.local"])
@@ -69,7 +69,7 @@ def test_names_are_shown_as_ever():
     assert len(mdns.parse(data).claims) == 1
 
 
-def test_what_was_whole_before_the_cut_counts():
+def test_what_was_complete_before_the_truncation_counts():
     data = response(a(), aaaa())
     found = mdns.parse(data[:-3])
     assert (found.anomalies, found.claims[0].addresses) == (("dns-cut",), (IP,))

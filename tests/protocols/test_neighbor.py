@@ -65,7 +65,7 @@ NS = bytes(ICMPv6ND_NS(tgt=TARGET))
         (NS + b"\1", "nd-option"),
     ],
 )
-def test_what_has_to_be_thrown_away(payload, anomaly):
+def test_messages_that_must_be_discarded(payload, anomaly):
     with pytest.raises(ParseError) as caught:
         neighbor.parse(payload)
     assert caught.value.anomaly == anomaly

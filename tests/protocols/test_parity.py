@@ -80,8 +80,8 @@ def reading(parser: Any, data: bytes) -> str:
         try:
             found = read()
         except Exception as error:
-            told = getattr(error, "anomaly", getattr(error, "bytes_needed", error))
-            return f"{type(error).__name__} {told}"
+            reported = getattr(error, "anomaly", getattr(error, "bytes_needed", error))
+            return f"{type(error).__name__} {reported}"
         ja4 = found.tls.ja4 if found is not None and found.tls is not None else None
         return f"{found!r} {ja4}"
 
@@ -104,7 +104,7 @@ def test_the_source_is_interpreted(source: Source) -> None:
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
-def test_sound_messages(source: Source, kind: int) -> None:
+def test_valid_messages(source: Source, kind: int) -> None:
     for data in SAMPLES[kind]:
         mine = reading(protocols.PROTOCOLS[kind], data)
         assert mine == source.reading(kind, data)
@@ -113,7 +113,7 @@ def test_sound_messages(source: Source, kind: int) -> None:
 
 @pytest.mark.parametrize("kind", SAMPLES)
 @given(data=st.data())
-def test_messages_with_bytes_changed_and_ends_cut(source: Source, kind: int, data: Any) -> None:
+def test_messages_with_bytes_changed_and_truncated(source: Source, kind: int, data: Any) -> None:
     sound = bytearray(data.draw(st.sampled_from(SAMPLES[kind])))
     places = st.tuples(st.integers(0, len(sound) - 1), st.integers(0, 255))
     for at, value in data.draw(st.lists(places, max_size=4)):

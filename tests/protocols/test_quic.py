@@ -113,7 +113,7 @@ def test_a_version_that_makes_the_server_negotiate_has_the_keys_of_another(keys_
     assert is_initial(datagram)
 
 
-def test_a_packet_number_is_told_from_its_last_bytes():
+def test_a_packet_number_is_reported_from_its_last_bytes():
     connection = quic.ClientHandshake()
     assert connection.feed(sealed(crypto(0, HELLO[:20]), DCID, 254)) is None
     assert connection.feed(sealed(crypto(20, HELLO[20:40]), DCID, 257)) is None
@@ -166,7 +166,7 @@ def long_packet(kind: int, version: int = V1) -> bytes:
 
 
 @pytest.mark.parametrize(("version", "kinds"), [(V1, (1, 2)), (V2, (2, 3))])
-def test_packets_of_other_types_are_passed_over(version, kinds):
+def test_packets_of_other_types_are_skipped(version, kinds):
     early, handshake = (long_packet(kind, version) for kind in kinds)
     initial = sealed(crypto(0, HELLO), DCID, version=version)
     connection = quic.ClientHandshake()
@@ -208,7 +208,7 @@ def test_what_the_server_sends_is_not_decrypted_and_changes_nothing():
     assert name(connection.feed(sealed(crypto(40, HELLO[40:]), DCID, 1))) == "www.example.com"
 
 
-def test_no_more_keys_are_kept_than_the_limit():
+def test_no_more_keys_are_stored_than_the_limit():
     connection = quic.ClientHandshake()
     for at in range(quic.MAX_KEYS):
         assert connection.feed(sealed(crypto(0, HELLO[:40]), b"client-%d" % at)) is None
@@ -231,7 +231,7 @@ def test_a_packet_without_handshake_is_fine():
     assert connection.finish() is None
 
 
-def test_a_cut_hello_shows_its_name_at_the_end():
+def test_a_truncated_hello_shows_its_name_at_the_end():
     connection = quic.ClientHandshake()
     cut = HELLO.index(b"www.example.com") + 15
     assert connection.feed(sealed(crypto(0, HELLO[:cut]), DCID)) is None
@@ -269,7 +269,7 @@ def test_no_hello_is_an_error_once():
         (crypto(MAX_CRYPTO, b"x"), ("quic-crypto-limit",)),
     ],
 )
-def test_what_is_odd_behind_the_hello_is_named(frames, anomalies):
+def test_anomalies_behind_the_hello_are_named(frames, anomalies):
     found = quic.ClientHandshake().feed(sealed(crypto(0, HELLO) + frames, DCID))
     assert name(found) == "www.example.com"
     assert found.anomalies == anomalies
@@ -309,17 +309,17 @@ def test_datagrams_that_give_nothing(datagram, anomaly):
         b"\xc0\x6b\x33\x43\xcf\x08" + bytes(60),  # a Retry of version 2
     ],
 )
-def test_what_is_no_initial(datagram):
+def test_bytes_that_are_no_initial(datagram):
     assert not is_initial(datagram)
     assert list(initials(datagram)) == []
     assert quic.ClientHandshake().feed(datagram) is None
 
 
-def test_a_cleared_fixed_bit_is_let_pass():
+def test_a_cleared_fixed_bit_is_accepted():
     assert is_initial(b"\x80\0\0\0\1\x08" + bytes(60))
 
 
-def test_pieces_that_wait_have_a_limit():
+def test_pieces_out_of_order_have_a_limit():
     stream = CryptoStream()
     for at in range(MAX_PIECES):
         assert stream.add(2 * at + 2, b"x") is None
@@ -340,7 +340,7 @@ def test_a_longer_piece_takes_the_place_of_a_shorter():
 
 
 @given(st.binary(max_size=300))
-def test_any_frames_are_walked_without_a_surprise(frames):
+def test_any_frames_are_walked_without_another_error(frames):
     stream = CryptoStream()
     for anomaly in read_frames(frames, stream):
         assert anomaly.startswith("quic-")
@@ -359,7 +359,7 @@ SOUND = sealed(crypto(0, real_hello()[5:]), DCID) + sealed(b"\1", DCID, 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), max_size=4))
-def test_a_sound_datagram_with_some_bytes_changed(changes):
+def test_a_valid_datagram_with_some_bytes_changed(changes):
     data = bytearray(SOUND)
     for at, value in changes:
         data[at] = value

@@ -50,7 +50,7 @@ def test_the_host_of_a_request(data, host):
 
 
 @pytest.mark.parametrize("data", [request for request, _ in REQUESTS])
-def test_a_request_cut_at_every_byte_waits(data):
+def test_a_request_truncated_at_every_byte_waits(data):
     for end in range(len(data)):
         with pytest.raises(Incomplete) as raised:
             socks.parse(data[:end])
@@ -82,7 +82,7 @@ def test_nothing_that_is_asked_for_shows_nothing(data):
         b"\x05\x01\x01" + b"\x01\x01\0\x04gsss",
     ],
 )
-def test_what_is_no_request_is_refused(data):
+def test_bytes_that_are_no_request_are_rejected(data):
     with pytest.raises(ParseError) as raised:
         socks.parse(data)
     assert raised.value.anomaly == "socks-request"
@@ -97,7 +97,7 @@ def test_any_bytes_are_a_message_or_a_named_error(data, head, last):
     st.sampled_from([request for request, _ in REQUESTS]),
     st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=4),
 )
-def test_a_sound_request_with_some_bytes_changed(request_bytes, changes):
+def test_a_valid_request_with_some_bytes_changed(request_bytes, changes):
     data = bytearray(request_bytes)
     for at, value in changes:
         data[at % len(data)] = value
@@ -109,7 +109,7 @@ def test_a_sound_request_with_some_bytes_changed(request_bytes, changes):
     st.binary(max_size=255),
     st.sets(st.integers(0, 255), max_size=20).map(lambda methods: methods | {2}),
 )
-def test_any_login_is_passed_over(user, password, methods):
+def test_any_login_is_skipped(user, password, methods):
     greeting = b"\x05" + vector(1, bytes(sorted(methods)))
     login = b"\x01" + vector(1, user) + vector(1, password)
     assert socks.parse(greeting + login + DOMAIN).names[0].name == "www.example.com"

@@ -48,7 +48,7 @@ def test_a_hello_without_a_name_shows_nothing():
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 100, 16384])
-def test_a_hello_in_records_of_any_size_waits_until_it_is_whole(size):
+def test_a_hello_in_records_of_any_size_waits_until_it_is_complete(size):
     raw = records(HELLO, size)
     for end in range(len(raw)):
         with pytest.raises(Incomplete) as raised:
@@ -60,7 +60,7 @@ def test_a_hello_in_records_of_any_size_waits_until_it_is_whole(size):
     assert found.anomalies == ()
 
 
-def test_a_real_hello_cut_at_every_byte():
+def test_a_real_hello_truncated_at_every_byte():
     raw = real_hello()
     for end in range(len(raw)):
         with pytest.raises(Incomplete) as raised:
@@ -100,13 +100,13 @@ def test_the_last_bytes_are_read_as_far_as_they_go():
         (b"\x16\3\1\0\2\1\0\x15\3\1\0\2\1\0", "tls-interleaved"),
     ],
 )
-def test_what_is_no_hello_is_refused_at_once(raw, anomaly):
+def test_bytes_that_are_no_hello_are_rejected_at_once(raw, anomaly):
     with pytest.raises(ParseError) as raised:
         tls.parse(raw)
     assert raised.value.anomaly == anomaly
 
 
-def test_empty_records_are_passed_over_and_named():
+def test_empty_records_are_skipped_and_named():
     raw = records(HELLO[:9]) + b"\x16\3\1\0\0" * 3 + records(HELLO[9:])
     found = tls.parse(raw)
     assert found.names[0].name == "www.example.com"
@@ -142,7 +142,7 @@ def test_protocol_names_cannot_break_a_line():
     assert tls.parse(raw).tls.alpn == ("h\\0102",)
 
 
-def test_ech_is_told():
+def test_ech_is_reported():
     assert tls.parse(records(hello(extension(0xFE0D, bytes(40))))).tls.ech == "present"
 
 
@@ -157,7 +157,7 @@ def test_any_bytes_are_a_message_or_a_named_error(data, framed, last):
     st.integers(1, 400),
     st.booleans(),
 )
-def test_a_sound_hello_with_some_bytes_changed(changes, size, last):
+def test_a_valid_hello_with_some_bytes_changed(changes, size, last):
     data = bytearray(records(real_hello()[5:], size))
     for at, value in changes:
         data[at % len(data)] = value

@@ -32,7 +32,7 @@ def test_the_names_of_the_first_certificate():
 @pytest.mark.parametrize(
     ("version", "text"), [(0x0303, "1.2"), (0x0302, "1.1"), (0x0301, "1.0"), (0x0300, "ssl3")]
 )
-def test_versions_in_clear(version, text):
+def test_versions_unencrypted(version, text):
     raw = records(server_hello(version) + certificates(LEAF))
     assert tls_server.parse(raw).tls.version == text
     assert names(tls_server.parse(raw))
@@ -94,12 +94,12 @@ def test_a_handshake_that_resumes_ends_at_the_change_of_keys():
     assert tls_server.parse(raw + ticket + CHANGE).size == len(raw + ticket)
 
 
-def test_a_status_before_the_certificate_is_passed_over():
+def test_a_certificate_status_before_the_certificate_is_skipped():
     raw = records(server_hello() + message(22, b"ocsp") + certificates(LEAF))
     assert names(tls_server.parse(raw))
 
 
-def test_what_is_passed_over_has_a_limit():
+def test_what_is_skipped_has_a_limit():
     between = message(4, b"") * tls_server.MAX_BETWEEN
     raw = records(server_hello() + between + certificates(LEAF))
     assert names(tls_server.parse(raw))
@@ -139,7 +139,7 @@ def test_a_certificate_that_cannot_be_read_is_named():
         (records(server_hello() + message(11, b"\0\0")), "tls-certificate-list"),
     ],
 )
-def test_what_is_no_flight_is_refused(raw, anomaly):
+def test_bytes_that_are_no_flight_are_rejected(raw, anomaly):
     with pytest.raises(ParseError) as raised:
         tls_server.parse(raw)
     assert raised.value.anomaly == anomaly
@@ -156,7 +156,7 @@ def test_any_bytes_are_a_message_or_a_named_error(data, framed, last):
     st.sampled_from([50, 16384]),
     st.booleans(),
 )
-def test_a_sound_flight_with_some_bytes_changed(changes, size, last):
+def test_a_valid_flight_with_some_bytes_changed(changes, size, last):
     data = bytearray(records(FLIGHT, size))
     for at, value in changes:
         data[at % len(data)] = value
