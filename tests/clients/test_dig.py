@@ -10,7 +10,7 @@ from pathlib import Path
 import dpkt
 import pytest
 from messages import Record, answer
-from support.loopback import HOST, Certificate, Told, Watch, needs, run
+from support.loopback import HOST, Certificate, Reported, Watch, needs, run
 from support.loopback_servers import Server, exactly, http, http2, serving, tls
 
 pytestmark = needs("dig")
@@ -89,7 +89,7 @@ def dig(tmp_path: Path) -> Dig:
     return _dig
 
 
-def lookup(port: int) -> list[Told]:
+def lookup(port: int) -> list[Reported]:
     """What a lookup of the alias chain shows."""
     aliases = [("dns-cname", name, port) for name in (EDGE, LAST)]
     return [("dns-query", NAME, port), ("dns-answer", NAME, port), *aliases]

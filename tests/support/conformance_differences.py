@@ -1,4 +1,4 @@
-"""What is told differently from others, each looked at in the packets.
+"""Names that netwatch reports and others do not, or the reverse, each verified in the packets.
 
 By capture and kind: how many names it is about, and why. The names themselves stay in
 the captures, some of which show devices of real people.

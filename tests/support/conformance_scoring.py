@@ -56,11 +56,11 @@ def _key(kind: str, name: str | list[str]) -> str:
 
 @dataclass
 class Capture:
-    """One capture: what was expected of it, and what is told."""
+    """One capture: what was expected of it, and what is reported."""
 
     name: str
     entry: dict
-    told: dict[str, set[str]] = field(default_factory=dict)
+    reported: dict[str, set[str]] = field(default_factory=dict)
     addresses: set[str] = field(default_factory=set)
     ech: bool = False
     statistics: RunStatistics = field(default_factory=RunStatistics)
@@ -68,7 +68,7 @@ class Capture:
     def read(self) -> None:
         """Read the capture as ``netwatch names`` does."""
         for each in pipeline.names(find_captures([str(CAPTURES / self.name)]), self.statistics):
-            self.told.setdefault(each.evidence, set()).add(spelled(each.name))
+            self.reported.setdefault(each.evidence, set()).add(spelled(each.name))
             self.ech = self.ech or bool(each.tls and each.tls.ech)
             if each.evidence == "dns-answer" and each.dns:
                 owner = spelled((each.dns.chain or (each.name,))[-1])
@@ -82,10 +82,10 @@ class Capture:
             yield tier, _key(kind, name)
 
     def found(self, kind: str) -> set[str]:
-        """What is told that counts for a kind."""
+        """What is reported that counts for a kind."""
         if kind == "dns_a":
             return self.addresses
-        return set().union(*(self.told.get(evidence, ()) for evidence in KINDS[kind]))
+        return set().union(*(self.reported.get(evidence, ()) for evidence in KINDS[kind]))
 
     def known(self) -> set[str]:
         """Every name that anyone saw in this capture, in any way."""
@@ -101,7 +101,7 @@ class Capture:
 
 @dataclass(frozen=True)
 class Score:
-    """Required names of a kind and tier, and those that are told."""
+    """Required names of a kind and tier, and those that are reported."""
 
     kind: str
     tier: str
@@ -133,7 +133,7 @@ def scores(captures: list[Capture]) -> list[Score]:
 
 
 def missed(captures: list[Capture], which: str) -> Counter[tuple[str, str]]:
-    """How many names of each capture and kind are not told: `which` is ``required`` or
+    """How many names of each capture and kind are not reported: `which` is ``required`` or
     ``optional``."""
     return Counter(
         (capture.name, kind)
@@ -149,13 +149,16 @@ def alone(captures: list[Capture]) -> Counter[tuple[str, str]]:
     return Counter(
         (capture.name, evidence)
         for capture in captures
-        for evidence, names in capture.told.items()
+        for evidence, names in capture.reported.items()
         for _ in names - capture.known()
     )
 
 
-def told(captures: list[Capture]) -> Counter[str]:
-    """How many different names of each capture are told, by evidence."""
+def reported(captures: list[Capture]) -> Counter[str]:
+    """How many different names of each capture are reported, by evidence."""
     return Counter(
-        evidence for capture in captures for evidence, names in capture.told.items() for _ in names
+        evidence
+        for capture in captures
+        for evidence, names in capture.reported.items()
+        for _ in names
     )

@@ -34,7 +34,7 @@ TIMEOUT = 12
 """Seconds after which a client or a capture counts as hanging."""
 MARK = b"the capture ends here"
 
-Told = tuple[str, str, int]
+Reported = tuple[str, str, int]
 """Evidence, name and the server's port."""
 
 
@@ -146,8 +146,8 @@ class Capture:
         self._marker.close()
 
     @property
-    def told(self) -> list[Told]:
-        """What was told, in its order; the client is where no server of the test is."""
+    def reported(self) -> list[Reported]:
+        """What was reported, in this order; the client is the side without a server of the test."""
         assert all(each["client"]["ip"] == each["server"]["ip"] == HOST for each in self.records)
         return [(each["evidence"], each["name"], each["server"]["port"]) for each in self.records]
 
