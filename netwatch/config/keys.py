@@ -1,7 +1,8 @@
 """The keys of netwatch.yaml, from which the reference of the configuration is generated.
 
-A test compares this table with the keys that the readers in `netwatch.config` ask for. The keys
-that only one type of output has are not here, but with that type in `netwatch.sinks`.
+A test compares this table with the keys that the readers in `netwatch.config` ask for. The keys of
+outputs and of the spool are beside their readers, in `netwatch.delivery.configuration` and
+`netwatch.sinks`.
 """
 
 from netwatch.core.file_keys import REQUIRED, Key, Section

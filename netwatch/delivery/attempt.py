@@ -109,7 +109,7 @@ def _render(
     for each in queued:
         try:
             text = output.render(each.record)
-        except Exception as error:
+        except Exception as error:  # Whatever fails, the record becomes a dead letter with why.
             reason = f"cannot be written as {output.format}: {type(error).__name__}: {error}"
             refused[each.number] = each.record, reason
             continue
