@@ -7,6 +7,7 @@ errors go to standard error.
 import argparse
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netwatch.cli import COMMANDS, EXIT_STATUS, HelpFormatter
@@ -15,6 +16,7 @@ from netwatch.core.statistics import RunStatistics
 if TYPE_CHECKING:
     from netwatch.cli.deliver import RunDelivery
     from netwatch.config import Config
+    from netwatch.core.alert import Alert
     from netwatch.incidents.evidence_folder import EvidenceFolder
 
 _SCAN_EXAMPLES = f"""examples:
@@ -175,6 +177,7 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch.engine import jobs
     from netwatch.engine.capture_files import group_files
     from netwatch.formats.registry import FORMATS
+    from netwatch.incidents.scan import ScanIncidents
 
     started, statistics = time.perf_counter(), RunStatistics()
     config = configuration.load(args.config)
@@ -183,35 +186,41 @@ def scan(args: argparse.Namespace) -> int:
     evidence = _evidence(args)
     terminal.warn_interpreted(args)
     delivery = _delivery(args, config)
-    with terminal.output(args.output) as stream:
+    verdicts: set[str] = set()
+    to_deliver: list[Alert] = []
+    with terminal.output(args.output) as stream, ScanIncidents(config.quiet_gap) as incidents:
         with terminal.progress(args, captures) as progress:
-            incidents = jobs.scan(
+            jobs.scan(
                 captures,
                 config,
                 statistics,
+                incidents,
                 workers=args.jobs,
                 progress=progress,
                 coverage=coverage,
                 keep_frames=evidence is not None,
             )
-        alerts = incidents.alerts(config.geo, config.sensor)
-        if evidence is not None:
-            alerts = [evidence.write(alert) for alert in alerts]
+        result = incidents.result(config.geo, config.sensor)
         writer = FORMATS[args.format].writer(stream)
         writer.begin("alerts")
-        for alert in alerts:
+        for alert in result.alerts:
+            if evidence is not None:
+                alert = evidence.write(alert)
             writer.alert(alert)
+            verdicts.add(alert.verdict)
+            if delivery is not None:
+                to_deliver.append(replace(alert, evidence_frames=()))
         report = coverage.report(statistics.packets, statistics.anomalies) if coverage else None
         if args.coverage and report and not writer.coverage(report, args.verbose):
             terminal.note(args, f"--format {args.format} has no coverage; use table or jsonl")
         writer.end()
     seconds = time.perf_counter() - started
     summary = Summary(
-        statistics, seconds, config, incidents=incidents, coverage=report, evidence=evidence
+        statistics, seconds, config, incidents=result, coverage=report, evidence=evidence
     )
     summary.show(args)
-    undelivered = delivery.deliver(alerts, args.deliver_timeout) if delivery else False
-    if args.fail_on and _FAIL_ON[args.fail_on] & {alert.verdict for alert in alerts}:
+    undelivered = delivery.deliver(to_deliver, args.deliver_timeout) if delivery else False
+    if args.fail_on and _FAIL_ON[args.fail_on] & verdicts:
         return 3
     return 1 if statistics.unread or undelivered else 0
 

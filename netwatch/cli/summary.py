@@ -23,7 +23,7 @@ SKIPPED_LISTED = 8
 
 
 class IncidentCounts(Protocol):
-    """What is counted of incidents, as `netwatch.incidents.aggregate.Incidents` does."""
+    """What is counted of incidents, as `netwatch.incidents.scan.ScanResult` does."""
 
     @property
     def by_verdict(self) -> Mapping[str, int]: ...  # noqa: D102

@@ -1,10 +1,11 @@
 """Capture files in, blocks of packets out: what belongs together, and what cannot be read."""
 
 import contextlib
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from netwatch.capture.block import TIME, Block, Source
+from netwatch.capture.block import CAPTURED, OFFSET, TIME, Block, Source
 from netwatch.capture.files import STDIN, CaptureFile, NotACaptureError, open_source
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
@@ -14,6 +15,10 @@ Progress = Callable[[RunStatistics, Source, int], None]
 
 CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar"})
 """File name suffixes of captures; a file in a folder with one of them has to be readable."""
+
+
+SEED_BYTES = 2048
+"""Bytes of the first packet that the seed of a capture depends on."""
 
 
 def has_capture_name(path: str) -> bool:
@@ -38,6 +43,19 @@ def _first_packet_time(file: CaptureFile) -> int:
             for block in open_source(file.path).blocks():
                 return block.records[TIME] if block.count else 0
     return 0
+
+
+def capture_seed(block: Block) -> int:
+    """A number of 62 bits for the hash tables of a capture, from the first packet of its first
+    block.
+
+    Each capture is read in the same way every time. Nobody who sends packets can choose those that
+    collide in a table, because the time and the content of the first packet are not known.
+    """
+    time, offset, captured = block.records[TIME], block.records[OFFSET], block.records[CAPTURED]
+    packet = bytes(block.data[offset : offset + min(captured, SEED_BYTES)])
+    digest = hashlib.blake2b(time.to_bytes(8, signed=True) + packet, digest_size=8).digest()
+    return int.from_bytes(digest) >> 2
 
 
 def read_blocks(

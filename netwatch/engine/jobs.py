@@ -19,7 +19,8 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import Progress
-from netwatch.incidents.aggregate import Incidents
+from netwatch.incidents.scan import ScanIncidents
+from netwatch.incidents.spill import SpillFolder
 
 Capture = Sequence[CaptureFile]
 
@@ -31,28 +32,34 @@ def scan(
     captures: Sequence[Capture],
     config: Config,
     statistics: RunStatistics,
+    incidents: ScanIncidents,
     *,
     workers: int = 1,
     progress: Progress | None = None,
     coverage: Coverage | None = None,
     keep_frames: bool = False,
-) -> Incidents:
-    """The incidents of all captures together, read by up to `workers` processes. Their flows are
-    added to `coverage`, if given; with `keep_frames` the contacts come with the captured frames
-    that prove them."""
-    incidents = Incidents(config.quiet_gap)
+) -> None:
+    """Judge all captures, read by up to `workers` processes. Their contacts are added to
+    `incidents`, their flows to `coverage`, if given; with `keep_frames` the contacts come with the
+    captured frames that prove them."""
     processes = _process_count(captures, workers)
     if processes == 1:
         for capture in captures:
-            found = pipeline.scan(
-                capture, config, statistics, progress, coverage=coverage, keep_frames=keep_frames
+            pipeline.scan(
+                capture,
+                config,
+                statistics,
+                incidents,
+                progress=progress,
+                coverage=coverage,
+                keep_frames=keep_frames,
             )
-            incidents.merge(found)
-        return incidents
+        return
     with ProcessPoolExecutor(processes) as pool:
         work = partial(
             _scan_capture,
             config=config,
+            folder=incidents.folder,
             with_coverage=coverage is not None,
             keep_frames=keep_frames,
         )
@@ -61,7 +68,6 @@ def scan(
             statistics.merge(counts)
             if coverage is not None and flows is not None:
                 coverage.merge(flows)
-    return incidents
 
 
 def names(
@@ -99,11 +105,12 @@ def _process_count(captures: Sequence[Capture], workers: int) -> int:
 
 
 def _scan_capture(
-    capture: Capture, config: Config, with_coverage: bool, keep_frames: bool
-) -> tuple[Incidents, RunStatistics, Coverage | None]:
+    capture: Capture, config: Config, folder: SpillFolder, with_coverage: bool, keep_frames: bool
+) -> tuple[ScanIncidents, RunStatistics, Coverage | None]:
     """Scan one capture, in a worker."""
     statistics, coverage = RunStatistics(), Coverage() if with_coverage else None
-    found = pipeline.scan(capture, config, statistics, coverage=coverage, keep_frames=keep_frames)
+    found = ScanIncidents(config.quiet_gap, folder)
+    pipeline.scan(capture, config, statistics, found, coverage=coverage, keep_frames=keep_frames)
     return found, statistics, coverage
 
 

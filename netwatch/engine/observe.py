@@ -4,7 +4,6 @@
 Here the dissector meets the protocols. Nothing is known of apps and bans yet.
 """
 
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -35,13 +34,17 @@ class Observer:
 
     What the packets show beside names goes to `consumer`: flows that have ended, and messages
     that claim addresses. Flows and unfinished messages continue from one block to the next
-    until `close`.
+    until `close`. `seed` (62 bits) varies how flows and addresses spread over tables.
     """
 
     def __init__(
-        self, consumer: Consumer, statistics: RunStatistics, options: DissectorOptions
+        self,
+        consumer: Consumer,
+        statistics: RunStatistics,
+        options: DissectorOptions,
+        *,
+        seed: int,
     ) -> None:
-        seed = secrets.randbits(62)
         self.dissector = Dissector(PROTOCOLS, detect_stream_kind, consumer, options, seed=seed)
         self._consumer = consumer
         self._statistics = statistics

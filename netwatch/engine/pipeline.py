@@ -34,13 +34,12 @@ from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.flow_counter import FlowCounter
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
-from netwatch.engine.capture_files import Progress, read_blocks
+from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
 from netwatch.engine.contact_flows import ContactCollector, ContactFlows
 from netwatch.engine.directory import ConfiguredDirectory
 from netwatch.engine.judge import Judge
 from netwatch.engine.observe import Observer
 from netwatch.engine.resolved_addresses import LIMIT, ResolvedAddresses
-from netwatch.incidents.aggregate import Incidents
 from netwatch.inventory.binding_tables import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.learned import LearnedBindings
 
@@ -54,7 +53,9 @@ def names(
     """Every observation of one capture, whether a rule matches it or not."""
     observer = None
     for block, source in read_blocks(files, statistics, progress):
-        observer = observer or Observer(WantsEverything(), statistics, DissectorOptions())
+        observer = observer or Observer(
+            WantsEverything(), statistics, DissectorOptions(), seed=capture_seed(block)
+        )
         yield from observer.observations(block, source)
     if observer is not None:
         yield from observer.flush()
@@ -65,32 +66,40 @@ def scan(
     files: Sequence[CaptureFile],
     config: Config,
     statistics: RunStatistics,
-    progress: Progress | None = None,
+    collector: ContactCollector,
     *,
+    progress: Progress | None = None,
     coverage: Coverage | None = None,
     keep_frames: bool = False,
-) -> Incidents:
-    """The incidents of one capture. Its flows are counted in `coverage`; with `keep_frames` the
-    contacts come with the captured frames that prove them."""
-    incidents = Incidents(config.quiet_gap)
+) -> None:
+    """Judge one capture. Its contacts go to `collector`, its flows are counted in `coverage`; with
+    `keep_frames` the contacts come with the captured frames that prove them."""
     coverage = Coverage() if coverage is None else coverage
     # Without a block there is no engine: its tables take longer to make than to skip a file.
     engine = None
     for block, source in read_blocks(files, statistics, progress):
-        engine = engine or Engine(config, statistics, incidents, coverage, keep_frames=keep_frames)
+        engine = engine or Engine(
+            config,
+            statistics,
+            collector,
+            coverage,
+            seed=capture_seed(block),
+            keep_frames=keep_frames,
+        )
         engine.process(block, source)
     if engine is not None:
         engine.finish()
         engine.free_tables()
-    return incidents
 
 
 class Engine:
     """Judges one capture, block by block. Contacts go to `collector`, flows to `coverage`.
 
-    With `keep_frames` contacts come with the captured frames that prove them. `share_claim` is
-    called with each message that claims addresses, so that the engines of other captures can
-    learn it too. The engine is the `netwatch.dissect.consumer.Consumer` of its capture.
+    `seed` (62 bits) varies how flows and addresses spread over tables, so that nobody can send
+    packets that fill one part of a table. With `keep_frames` contacts come with the captured
+    frames that prove them. `share_claim` is called with each message that claims addresses, so that
+    the engines of other captures can learn it too. The engine is the
+    `netwatch.dissect.consumer.Consumer` of its capture.
     """
 
     def __init__(
@@ -100,6 +109,7 @@ class Engine:
         collector: ContactCollector,
         coverage: Coverage,
         *,
+        seed: int,
         keep_frames: bool = False,
         share_claim: Callable[[Packet, Message], None] | None = None,
     ) -> None:
@@ -119,7 +129,7 @@ class Engine:
             record_flows=True,
             keep_frames=keep_frames,
         )
-        self._observer = Observer(self, statistics, options)
+        self._observer = Observer(self, statistics, options, seed=seed)
         self._dissector = self._observer.dissector
         self._contact_flows = ContactFlows(self._dissector, collector)
         self._resolved = ResolvedAddresses(self._dissector.loop.addresses)

@@ -2,8 +2,9 @@
 
 Two contacts whose distance is at most the quiet gap belong to the same incident, so a late contact
 may join two incidents. The result depends neither on the order of the contacts nor on how many
-workers aggregated them: it is the same to the byte. Only the limits depend on the order of arrival,
-and what they drop is counted.
+workers aggregated them: it is the same to the byte. Only which contacts are dropped at a limit
+depends on the order of arrival. They are counted; a scan avoids the limits by writing incidents to
+disk (`netwatch.incidents.spill`).
 """
 
 from bisect import bisect_left
@@ -23,22 +24,29 @@ INCIDENT_LIMIT = 20_000
 class Incidents:
     """Aggregates contacts into incidents; `quiet_gap` is in ns.
 
-    It has no open file, so that it can be sent between processes and merged. `dropped` counts
-    contacts that were dropped because there were `INCIDENT_LIMIT` incidents, `frames_dropped`
-    contacts whose packets exceeded the memory budget of `evidence_bytes`.
+    It has no open file, so that it can be sent between processes and merged. There are `count`
+    incidents, at most `limit`; `dropped` counts contacts that were dropped at this limit,
+    `frames_dropped` contacts whose packets exceeded the memory budget of `evidence_bytes`.
     """
 
-    def __init__(self, quiet_gap: int, evidence_bytes: int = EVIDENCE_BYTES) -> None:
+    def __init__(
+        self,
+        quiet_gap: int,
+        *,
+        limit: int | None = None,
+        evidence_bytes: int = EVIDENCE_BYTES,
+    ) -> None:
         self.quiet_gap = quiet_gap
+        self.limit = INCIDENT_LIMIT if limit is None else limit
         self.dropped = 0
         self.frames_dropped = 0
-        self._budget = MemoryBudget(self._evidence_bytes, evidence_bytes)
+        self._budget = MemoryBudget(self.evidence_bytes, evidence_bytes)
         # The incidents of one key are sorted by time and lie further apart than the quiet gap.
         self._incidents: dict[Key, list[Incident]] = {}
-        self._count = 0
+        self.count = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     def __iter__(self) -> Iterator[tuple[Key, Incident]]:
         for key, incidents in self._incidents.items():
@@ -52,7 +60,7 @@ class Incidents:
         if key is None:
             return None
         frames = contact.observation.frames
-        if frames and not self._budget.reserve(sum(len(frame.data) for frame in frames)):
+        if frames and not self._budget.reserve(frame_bytes(contact)):
             contact = strip_frames(contact)
             self.frames_dropped += 1
         time = contact.observation.time
@@ -64,26 +72,28 @@ class Incidents:
         incident = Incident(contact, self.quiet_gap)
         return incident if self.insert(key, incident) else None
 
-    def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
+    def add_bytes(self, key: Key, time: int, bytes_out: int, bytes_in: int) -> bool:
         """Count bytes of transport payload, from and to the device, of the flow of a contact that
-        was added before. Bytes of a contact that was dropped are not counted."""
-        key = key_of(contact)
-        if key is None:
-            return
-        time = contact.observation.time
+        was added before. False where no incident of this key has a contact at this time (ns)."""
         incidents = self._incidents.get(key, [])
         low, high = self._within_gap(incidents, time, time)
         for incident in incidents[low:high]:
             if incident.first <= time <= incident.last:
                 incident.bytes_out += bytes_out
                 incident.bytes_in += bytes_in
+                return True
+        return False
+
+    def has_room(self, incidents: int, evidence_bytes: int) -> bool:
+        """Whether so many more incidents, with so many bytes of packets, reach no limit."""
+        return self.count + incidents <= self.limit and self._budget.fits(evidence_bytes)
 
     def merge(self, other: "Incidents") -> None:
         """Add the incidents of another aggregation with the same quiet gap, which must not be used
         afterwards."""
         self.dropped += other.dropped
         self.frames_dropped += other.frames_dropped
-        if not self._budget.reserve(other._evidence_bytes()):
+        if not self._budget.reserve(other.evidence_bytes()):
             self.frames_dropped += other._drop_frames()
         for key, incident in other:
             self.insert(key, incident)
@@ -93,14 +103,14 @@ class Incidents:
         limit of incidents is reached."""
         incidents = self._incidents.get(key, [])
         low, high = self._within_gap(incidents, incident.first, incident.last)
-        if low == high and self._count >= INCIDENT_LIMIT:
+        if low == high and self.count >= self.limit:
             self.dropped += incident.names.total
             return False
         for near in incidents[low:high]:
             incident.merge(near)
         incidents[low:high] = [incident]
         self._incidents[key] = incidents
-        self._count += 1 - (high - low)
+        self.count += 1 - (high - low)
         return True
 
     def with_key(self, key: Key) -> Sequence[Incident]:
@@ -110,7 +120,7 @@ class Incidents:
     def remove(self, key: Key, incident: Incident) -> None:
         """Remove an incident; `KeyError` where there is none with this key."""
         remaining = [other for other in self._incidents[key] if other is not incident]
-        self._count -= len(self._incidents[key]) - len(remaining)
+        self.count -= len(self._incidents[key]) - len(remaining)
         if remaining:
             self._incidents[key] = remaining
         else:
@@ -124,7 +134,7 @@ class Incidents:
     @property
     def recorded(self) -> int:
         """The number of incidents below the `min_confidence` of their ban."""
-        return self._count - sum(self.by_verdict.values())
+        return self.count - sum(self.by_verdict.values())
 
     @property
     def limits(self) -> dict[str, int]:
@@ -136,10 +146,10 @@ class Incidents:
         return dict(sorted((+found).items()))
 
     def alerts(self, geo: GeoLookup | None, sensor: Sensor) -> list[Alert]:
-        """One alert of status `closed` for each incident to report, ordered by the first contact
-        and then by id."""
+        """One alert of status `closed` for each incident to report, in the order of
+        `alert_order`."""
         alerts = [incident.alert(key, geo, sensor) for key, incident in self._reportable()]
-        return sorted(alerts, key=lambda alert: (alert.first_seen, alert.id))
+        return sorted(alerts, key=alert_order)
 
     def _reportable(self) -> Iterator[tuple[Key, Incident]]:
         return ((key, incident) for key, incident in self if incident.reportable)
@@ -152,7 +162,8 @@ class Incidents:
             high += 1
         return low, high
 
-    def _evidence_bytes(self) -> int:
+    def evidence_bytes(self) -> int:
+        """The bytes of the packets of all incidents."""
         return sum(len(frame.data) for _, incident in self for frame in incident.frames.distinct())
 
     def _drop_frames(self) -> int:
@@ -162,6 +173,16 @@ class Incidents:
             dropped += sum(1 for _ in incident.frames)
             incident.frames = IncidentFrames(self.quiet_gap)
         return dropped
+
+
+def alert_order(alert: Alert) -> tuple[int, str]:
+    """Alerts are ordered by the first contact and then by id."""
+    return alert.first_seen, alert.id
+
+
+def frame_bytes(contact: Contact) -> int:
+    """The bytes of the packets of a contact."""
+    return sum(len(frame.data) for frame in contact.observation.frames)
 
 
 def key_of(contact: Contact) -> Key | None:

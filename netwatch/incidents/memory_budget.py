@@ -21,11 +21,15 @@ class MemoryBudget:
         self._used = 0
         self._requested = 0
 
+    def fits(self, size: int) -> bool:
+        """Whether `size` more bytes are within the budget."""
+        if self._used + size > self._limit and self._requested > self._limit // 16:
+            self._used, self._requested = self._measure(), 0
+        return self._used + size <= self._limit
+
     def reserve(self, size: int) -> bool:
         """Reserve `size` bytes; False where they exceed the budget, and nothing is reserved."""
         self._requested += size
-        if self._used + size > self._limit and self._requested > self._limit // 16:
-            self._used, self._requested = self._measure(), 0
-        fits = self._used + size <= self._limit
+        fits = self.fits(size)
         self._used += size if fits else 0
         return fits

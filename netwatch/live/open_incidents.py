@@ -154,9 +154,11 @@ class OpenIncidents:
 
     def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
         """Count further payload of the flow of a contact that was added before."""
-        self._incidents.add_bytes(contact, bytes_out, bytes_in)
         key = key_of(contact)
-        for entry in self._open.get(key, ()) if key else ():
+        if key is None:
+            return
+        self._incidents.add_bytes(key, contact.observation.time, bytes_out, bytes_in)
+        for entry in self._open.get(key, ()):
             entry.is_changed = True
 
     def restore(self, entry: OpenIncident) -> bool:

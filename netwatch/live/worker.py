@@ -7,6 +7,7 @@ end of its channel.
 
 import ctypes
 import os
+import secrets
 import signal
 import sys
 import time
@@ -100,6 +101,7 @@ class Worker:
             self._statistics,
             self._findings,
             self._coverage,
+            seed=secrets.randbits(62),
             keep_frames=options.keep_frames,
             share_claim=self._share_claims if shares_claims else None,
         )

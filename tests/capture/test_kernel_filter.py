@@ -33,6 +33,7 @@ from netwatch.coverage.counts import Coverage
 from netwatch.engine import capture_files, pipeline
 from netwatch.engine import observe as wire
 from netwatch.formats import jsonl
+from netwatch.incidents.scan import ScanIncidents
 
 SNAPLEN = 262144
 SAMPLES = sorted((ROOT / "pcaps").glob("*.pcap"))
@@ -298,9 +299,10 @@ def test_incidents_and_coverage_are_the_same(
         monkeypatch.setattr(capture_files, "open_source", opener)
         alerts, counts, statistics = [], Coverage(), RunStatistics()
         for path in paths:
-            found = pipeline.scan(find_captures([path]), office, statistics, coverage=counts)
-            found_alerts = found.alerts(office.geo, Sensor("s", "0"))
-            alerts += [jsonl.alert_record(alert) for alert in found_alerts]
+            found = ScanIncidents(office.quiet_gap)
+            pipeline.scan(find_captures([path]), office, statistics, found, coverage=counts)
+            result = found.result(office.geo, Sensor("s", "0"))
+            alerts += [jsonl.alert_record(alert) for alert in result.alerts]
         report = counts.report(0, {})
         outcomes.append((alerts, report, statistics.observations, statistics.without_verdict))
     assert Filtered.dropped > 100

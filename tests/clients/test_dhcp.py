@@ -166,7 +166,7 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
 
     statistics = RunStatistics()
     consumer = CallableConsumer(address_claimed=claimed)
-    observer = Observer(consumer, statistics, DissectorOptions(learn_from=LEARNING_SOURCES))
+    observer = Observer(consumer, statistics, DissectorOptions(learn_from=LEARNING_SOURCES), seed=0)
     for captured, source in read_blocks(find_captures([str(network.capture)]), statistics):
         assert list(observer.observations(captured, source)) == []
     observer.close()

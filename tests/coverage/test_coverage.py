@@ -32,7 +32,7 @@ from netwatch.core.alert import Sensor
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage, CoverageReport
 from netwatch.engine import jobs
-from netwatch.incidents.aggregate import Incidents
+from netwatch.incidents.scan import ScanIncidents, ScanResult
 
 SENSOR = Sensor("test", "0")
 GOOGLE = Host("8.8.8.8", GATEWAY)
@@ -178,11 +178,13 @@ def mixed(path: Path, seed: int, clients: dict[Host, int], snap: int = 1 << 18) 
 
 def scanned(
     folder: Path, site: Config, workers: int = 1
-) -> tuple[CoverageReport, Incidents, RunStatistics]:
+) -> tuple[CoverageReport, ScanResult, RunStatistics]:
     coverage, statistics = Coverage(), RunStatistics()
     files = [(found,) for found in find_captures([str(folder)])]
-    incidents = jobs.scan(files, site, statistics, workers=workers, coverage=coverage)
-    return coverage.report(statistics.packets, statistics.anomalies), incidents, statistics
+    incidents = ScanIncidents(site.quiet_gap)
+    jobs.scan(files, site, statistics, incidents, workers=workers, coverage=coverage)
+    report = coverage.report(statistics.packets, statistics.anomalies)
+    return report, incidents.result(site.geo, SENSOR), statistics
 
 
 @pytest.fixture
@@ -222,7 +224,7 @@ def test_every_flow_is_counted_once(folder: Path, office: Config) -> None:
         "hq": [(SERVICE.ip, 3 * each)],
     }
     # A bypass that no ban mentions is not a contact without a verdict.
-    assert len(incidents) == 0
+    assert (list(incidents.alerts), incidents.recorded) == ([], 0)
     assert statistics.without_verdict == {}
 
 
@@ -264,7 +266,7 @@ def test_a_ban_can_alert_on_a_bypass(folder: Path, tmp_path: Path) -> None:
     mixed(folder / "a.pcap", 1, {SERVICE: 1, PERSONAL: 1, GUEST: 1})
     site = config.load(configured(tmp_path, ALERTING))
     report, incidents, statistics = scanned(folder, site)
-    alerts = incidents.alerts(site.geo, SENSOR)
+    alerts = list(incidents.alerts)
     found = {(alert.device.ip, alert.app.id, alert.verdict) for alert in alerts}
     apps = ("encrypted-dns", "icloud-private-relay", "vpn", "tor")
     assert found == {

@@ -28,6 +28,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
 from netwatch.formats.registry import FORMATS
+from netwatch.incidents.scan import ScanIncidents
 
 SENSOR = Sensor("test", "0")
 
@@ -77,12 +78,14 @@ def test_alerts_are_the_same(folder: Path, tmp_path: Path, kind: str) -> None:
     out = {}
     for workers in (1, 2, 50):
         stream, statistics = io.StringIO(), RunStatistics()
-        incidents = jobs.scan(captures(folder), site, statistics, workers=workers)
+        incidents = ScanIncidents(site.quiet_gap)
+        jobs.scan(captures(folder), site, statistics, incidents, workers=workers)
+        result = incidents.result(site.geo, SENSOR)
         writer = FORMATS[kind].writer(stream)
-        for alert in incidents.alerts(site.geo, SENSOR):
+        for alert in result.alerts:
             writer.alert(alert)
         writer.end()
-        out[workers] = (stream.getvalue(), statistics, incidents.by_verdict)
+        out[workers] = (stream.getvalue(), statistics, result.by_verdict)
     assert out[1] == out[2] == out[50]
     assert out[1][2] == {"advisory": 1, "violation": 1}
     assert len(out[1][1].unread) == 1
@@ -107,7 +110,9 @@ def test_more_observations_than_a_batch(tmp_path: Path) -> None:
 def test_no_captures_give_no_results(tmp_path: Path) -> None:
     assert list(jobs.names([], RunStatistics(), workers=4)) == []
     office = config.load(configured(tmp_path))
-    assert len(jobs.scan([], office, RunStatistics(), workers=4)) == 0
+    incidents = ScanIncidents(office.quiet_gap)
+    jobs.scan([], office, RunStatistics(), incidents, workers=4)
+    assert list(incidents.result(None, SENSOR).alerts) == []
 
 
 def test_a_consumer_that_stops_early_leaves_no_files_behind(

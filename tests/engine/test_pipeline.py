@@ -42,7 +42,7 @@ from netwatch.dissect.dissector import Dissector
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import group_files
 from netwatch.formats import jsonl
-from netwatch.incidents.aggregate import Incidents
+from netwatch.incidents.scan import ScanIncidents
 
 SENSOR = Sensor("test", "0")
 Scan = Callable[..., list[Alert]]
@@ -67,10 +67,10 @@ def scan(office: Config, tmp_path: Path) -> Scan:
 
 
 def scanned(paths: list[str], site: Config, statistics: RunStatistics) -> list[Alert]:
-    incidents = Incidents(site.quiet_gap)
+    incidents = ScanIncidents(site.quiet_gap)
     for files in group_files(find_captures(paths), continuous=False):
-        incidents.merge(pipeline.scan(files, site, statistics))
-    return incidents.alerts(site.geo, SENSOR)
+        pipeline.scan(files, site, statistics, incidents)
+    return list(incidents.result(site.geo, SENSOR).alerts)
 
 
 def names(*paths: str, statistics: RunStatistics | None = None) -> list[Observation]:
@@ -235,9 +235,11 @@ def test_weaker_evidence_than_the_ban_requires_is_only_recorded(tmp_path: Path) 
     text = CONFIG.replace("severity: high", "severity: high\n    min_confidence: confirmed")
     site = config.load(configured(tmp_path, text))
     path = capture(tmp_path / "q.pcap", query(DURING, SERVICE, TIKTOK))
-    incidents = pipeline.scan(find_captures([path]), site, RunStatistics())
-    assert incidents.alerts(site.geo, SENSOR) == []
-    assert incidents.recorded == 1
+    incidents = ScanIncidents(site.quiet_gap)
+    pipeline.scan(find_captures([path]), site, RunStatistics(), incidents)
+    result = incidents.result(site.geo, SENSOR)
+    assert list(result.alerts) == []
+    assert result.recorded == 1
 
 
 def test_bytes_are_those_of_the_flows_that_showed_the_name(scan: Scan) -> None:
@@ -292,7 +294,7 @@ def test_dropping_uninteresting_messages_changes_no_count(office: Config, tmp_pa
     path = capture(tmp_path / "w.pcap", wire)
     everything, filtered = RunStatistics(), RunStatistics()
     assert len(names(path, statistics=everything)) == 90
-    pipeline.scan(find_captures([path]), office, filtered)
+    pipeline.scan(find_captures([path]), office, filtered, ScanIncidents(office.quiet_gap))
     assert (
         filtered.observations
         == everything.observations

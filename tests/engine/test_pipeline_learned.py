@@ -19,6 +19,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import jobs, pipeline
 from netwatch.engine.capture_files import group_files
+from netwatch.incidents.scan import ScanIncidents
 
 ONE = Host("10.20.6.20", "02:00:00:20:06:a1")
 TWO = replace(ONE, mac="02:00:00:20:06:b2")
@@ -54,8 +55,10 @@ def scan(tmp_path: Path) -> Scan:
         office = loaded(tmp_path, learn)
         path = capture(tmp_path / "one.pcap", link.wire)
         found = find_captures([path])
-        incidents = pipeline.scan(found, office, statistics or RunStatistics(), coverage=coverage)
-        return incidents.alerts(office.geo, Sensor("test", "0"))
+        statistics = statistics or RunStatistics()
+        incidents = ScanIncidents(office.quiet_gap)
+        pipeline.scan(found, office, statistics, incidents, coverage=coverage)
+        return list(incidents.result(office.geo, Sensor("test", "0")).alerts)
 
     return _scan
 
@@ -275,8 +278,9 @@ def test_what_is_learned_is_valid_in_its_capture_only(
 ) -> None:
     captures = list(group_files(find_captures(cut(link, tmp_path)), continuous))
     office = loaded(tmp_path)
-    incidents = jobs.scan(captures, office, RunStatistics(), workers=workers)
-    (alert,) = incidents.alerts(office.geo, Sensor("test", "0"))
+    incidents = ScanIncidents(office.quiet_gap)
+    jobs.scan(captures, office, RunStatistics(), incidents, workers=workers)
+    (alert,) = incidents.result(office.geo, Sensor("test", "0")).alerts
     assert alert.device.id == device
 
 

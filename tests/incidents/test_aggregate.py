@@ -14,7 +14,7 @@ from netwatch.core.verdict import Exemption, Network
 from netwatch.formats import jsonl
 from netwatch.incidents import aggregate as incidents
 from netwatch.incidents import incident
-from netwatch.incidents.aggregate import Incidents
+from netwatch.incidents.aggregate import Incidents, key_of
 
 
 def gather(contacts, gap=GAP):
@@ -94,7 +94,6 @@ def test_what_separates_incidents(other):
 
 def test_a_contact_without_verdict_is_not_added():
     gathered = gather([contact(kind=None, ban=None)])
-    gathered.add_bytes(contact(kind=None, ban=None), 1, 1)
     assert len(gathered) == 0
 
 
@@ -217,9 +216,11 @@ def test_alerts_are_in_order_of_their_start():
 def test_bytes_are_added_to_the_incident_of_the_contact():
     early, late = contact(0), contact(9000)
     gathered = gather([early, late])
-    gathered.add_bytes(early, 100, 2000)
-    gathered.add_bytes(early, 1, 2)
-    gathered.add_bytes(contact(0, who=9), 5, 5)
+    key, time = key_of(early), early.observation.time
+    assert gathered.add_bytes(key, time, 100, 2000)
+    assert gathered.add_bytes(key, time, 1, 2)
+    assert not gathered.add_bytes(key, time - 1, 5, 5)
+    assert not gathered.add_bytes(key_of(contact(0, who=9)), time, 5, 5)
     first, second = gathered.alerts(None, SENSOR)
     assert (first.counts.bytes_out, first.counts.bytes_in) == (101, 2002)
     assert (second.counts.bytes_out, second.counts.bytes_in) == (0, 0)

@@ -9,6 +9,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
 from netwatch.incidents.evidence_folder import EvidenceFolder
+from netwatch.incidents.scan import ScanIncidents
 
 SENSOR = Sensor("here", "0")
 
@@ -23,9 +24,10 @@ def scan_alerts(
     """The alerts of captures."""
     statistics = RunStatistics()
     given = list(group_files(find_captures([str(path) for path in paths]), continuous))
-    incidents = jobs.scan(given, config, statistics, workers=workers, keep_frames=keep_frames)
+    incidents = ScanIncidents(config.quiet_gap)
+    jobs.scan(given, config, statistics, incidents, workers=workers, keep_frames=keep_frames)
     assert statistics.unread == statistics.notes == []
-    return incidents.alerts(None, SENSOR)
+    return list(incidents.result(None, SENSOR).alerts)
 
 
 def write_evidence(folder: EvidenceFolder, alerts: list[Alert]) -> dict[str, str]:

@@ -1,0 +1,140 @@
+"""The incidents of a scan: any number of them, the same in whatever order contacts arrive.
+
+Up to a limit they are in memory. Beyond it they are written to disk and merged at the end, so that
+neither an incident nor the packets that prove it are dropped.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from netwatch.core.alert import Alert, Sensor
+from netwatch.core.verdict import Contact
+from netwatch.incidents.aggregate import INCIDENT_LIMIT, Incidents, alert_order, frame_bytes, key_of
+from netwatch.incidents.incident import GeoLookup
+from netwatch.incidents.memory_budget import EVIDENCE_BYTES
+from netwatch.incidents.spill import LateBytes, MergedAlerts, SpillFile, SpillFolder
+
+LATE_BYTES_LIMIT = 100_000
+"""Counts of payload for incidents on disk that are in memory at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What a scan found. `alerts` are those of the incidents to report, of status `closed`,
+    ordered by the first contact and then by id; `by_verdict` is their number by kind of verdict.
+    `recorded` incidents are below the `min_confidence` of their ban. `limits` counts contacts
+    that tables of an incident left out, by the name of the limit."""
+
+    alerts: Iterable[Alert]
+    by_verdict: Mapping[str, int]
+    recorded: int
+    limits: Mapping[str, int]
+
+
+class ScanIncidents:
+    """Aggregates contacts into incidents; `quiet_gap` is in ns.
+
+    At most `limit` incidents, with `evidence_bytes` of packets, are in memory; `folder` gets the
+    others. Other processes can aggregate into the same folder, and send what they have to be
+    merged; the one that created the folder deletes it when its own object is closed.
+    """
+
+    def __init__(
+        self,
+        quiet_gap: int,
+        folder: SpillFolder | None = None,
+        *,
+        limit: int = INCIDENT_LIMIT,
+        evidence_bytes: int = EVIDENCE_BYTES,
+    ) -> None:
+        self.folder = folder or SpillFolder()
+        self._options: dict[str, int] = {
+            "quiet_gap": quiet_gap,
+            "limit": limit,
+            "evidence_bytes": evidence_bytes,
+        }
+        self._incidents = Incidents(**self._options)
+        self._late_bytes: list[LateBytes] = []
+        self._files: list[SpillFile] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Delete the files on disk; no alert can be read from them any more."""
+        self.folder.remove()
+
+    def add(self, contact: Contact) -> None:
+        """Add a contact, unless the ban gives no verdict."""
+        incidents = self._incidents
+        if incidents.count >= incidents.limit or (
+            contact.observation.frames and not incidents.has_room(1, frame_bytes(contact))
+        ):
+            self._spill()
+        self._incidents.add(contact)
+
+    def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
+        """Count bytes of transport payload, from and to the device, of the flow of a contact that
+        was added before."""
+        key, time = key_of(contact), contact.observation.time
+        if key is None or self._incidents.add_bytes(key, time, bytes_out, bytes_in):
+            return
+        self._late_bytes.append(LateBytes(key, time, bytes_out, bytes_in))
+        if len(self._late_bytes) >= LATE_BYTES_LIMIT:
+            self._spill()
+
+    def merge(self, other: "ScanIncidents") -> None:
+        """Add the incidents of another object with the same options, which must not be used
+        afterwards."""
+        if not self._incidents.has_room(len(other._incidents), other._incidents.evidence_bytes()):
+            self._spill()
+        self._incidents.merge(other._incidents)
+        self._late_bytes += other._late_bytes
+        self._files += other._files
+
+    def result(self, geo: GeoLookup | None, sensor: Sensor) -> ScanResult:
+        """What was found. Its alerts can be read until this object is closed."""
+        if not self._files:
+            found = self._incidents
+            alerts = found.alerts(geo, sensor)
+            return ScanResult(alerts, found.by_verdict, found.recorded, found.limits)
+        self._spill()
+        by_verdict: Counter[str] = Counter()
+        limits: Counter[str] = Counter()
+        recorded, alert_files = 0, []
+        for partition in range(len(self._files[0].offsets)):
+            found = self._read(partition)
+            alert_files.append(self.folder.write_alerts(found.alerts(geo, sensor)))
+            by_verdict.update(found.by_verdict)
+            limits.update(found.limits)
+            recorded += found.recorded
+        return ScanResult(
+            alerts=MergedAlerts(alert_files, alert_order),
+            by_verdict=dict(sorted(by_verdict.items())),
+            recorded=recorded,
+            limits=dict(sorted(limits.items())),
+        )
+
+    def _spill(self) -> None:
+        """Write everything in memory to disk."""
+        self._files.append(self.folder.write_incidents([*self._incidents, *self._late_bytes]))
+        self._incidents = Incidents(**self._options)
+        self._late_bytes = []
+
+    def _read(self, partition: int) -> Incidents:
+        """The incidents of one partition of all files."""
+        unlimited = {"limit": sys.maxsize, "evidence_bytes": sys.maxsize}
+        found = Incidents(**self._options | unlimited)
+        late_bytes = []
+        for file in self._files:
+            for entry in file.read(partition):
+                if isinstance(entry, LateBytes):
+                    late_bytes.append(entry)
+                else:
+                    found.insert(*entry)
+        for late in late_bytes:
+            found.add_bytes(late.key, late.time, late.bytes_out, late.bytes_in)
+        return found

@@ -1,0 +1,129 @@
+"""Incidents on disk, where a scan finds more of them than fit into memory.
+
+All incidents in memory are written to a file at once, in partitions by a hash of their key, and
+memory is free again. At the end one partition after the other is read from all files and merged,
+because incidents of one key are always in the same partition. This is external aggregation as
+databases do it: the incidents are the same, however many files were written and by whom.
+
+The files are in a folder in the temporary directory (``TMPDIR``), which only their owner can read.
+It is created when the first file is written.
+"""
+
+import hashlib
+import heapq
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netwatch.core.alert import Alert
+from netwatch.core.errors import NetwatchError
+from netwatch.incidents.incident import Incident, Key
+
+PARTITIONS = 64
+"""Partitions of a file. One of them has to fit into memory, and one alert of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateBytes:
+    """Payload, from and to the device, of the flow of a contact at `time` (ns) whose incident is
+    in a file already."""
+
+    key: Key
+    time: int
+    bytes_out: int
+    bytes_in: int
+
+
+Entry = tuple[Key, Incident] | LateBytes
+"""What a partition consists of."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpillFile:
+    """A file of incidents; partition `n` starts at ``offsets[n]``."""
+
+    path: Path
+    offsets: tuple[int, ...]
+
+    def read(self, partition: int) -> Sequence[Entry]:
+        """The entries of a partition."""
+        with self.path.open("rb") as stream:
+            stream.seek(self.offsets[partition])
+            entries: Sequence[Entry] = pickle.load(stream)
+        return entries
+
+
+class SpillFolder:
+    """The folder of the files of one scan. All its processes write into it; the process that
+    created this object removes it."""
+
+    def __init__(self) -> None:
+        # The name cannot be guessed, so nobody else can create the folder before.
+        self._path = Path(tempfile.gettempdir(), f"netwatch-{os.urandom(12).hex()}")
+
+    def write_incidents(self, entries: Iterable[Entry]) -> SpillFile:
+        """Write entries to a new file. Raises `NetwatchError` where it cannot be written."""
+        partitions: list[list[Entry]] = [[] for _ in range(PARTITIONS)]
+        for entry in entries:
+            key = entry.key if isinstance(entry, LateBytes) else entry[0]
+            partitions[_partition(key)].append(entry)
+        path, offsets = self._write("incidents", partitions)
+        return SpillFile(path, offsets)
+
+    def write_alerts(self, alerts: Iterable[Alert]) -> Path:
+        """Write alerts, which are in order, to a new file. Raises `NetwatchError` where it cannot
+        be written."""
+        return self._write("alerts", alerts)[0]
+
+    def remove(self) -> None:
+        """Delete all files."""
+        shutil.rmtree(self._path, ignore_errors=True)
+
+    def _write(self, name: str, values: Iterable[Any]) -> tuple[Path, tuple[int, ...]]:
+        try:
+            self._path.mkdir(mode=0o700, exist_ok=True)
+            handle, path = tempfile.mkstemp(prefix=f"{name}-", dir=self._path)
+            offsets = []
+            with os.fdopen(handle, "wb") as stream:
+                for value in values:
+                    offsets.append(stream.tell())
+                    pickle.dump(value, stream)
+        except OSError as error:
+            raise NetwatchError(
+                f"{self._path}: cannot store incidents that do not fit into memory:"
+                f" {error.strerror}; the variable TMPDIR names the folder for temporary files"
+            ) from error
+        return Path(path), tuple(offsets)
+
+
+class MergedAlerts:
+    """The alerts of several files, each of which is in order, in one order. They can be iterated
+    more than once, while the files exist."""
+
+    def __init__(self, files: Sequence[Path], order: Callable[[Alert], Any]) -> None:
+        self._files = files
+        self._order = order
+
+    def __iter__(self) -> Iterator[Alert]:
+        return heapq.merge(*(_read_alerts(file) for file in self._files), key=self._order)
+
+
+def _read_alerts(path: Path) -> Iterator[Alert]:
+    with path.open("rb") as stream:
+        while True:
+            try:
+                alert: Alert = pickle.load(stream)
+            except EOFError:
+                return
+            yield alert
+
+
+def _partition(key: Key) -> int:
+    digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % PARTITIONS

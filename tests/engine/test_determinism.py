@@ -1,0 +1,54 @@
+"""A scan gives the same records and the same counts in every process."""
+
+import ipaddress
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from craft import Wire
+from support.office import DURING, FAR, RESOLVER, SERVICE, capture, configured, hello
+
+ANSWERS = 6_000
+"""So many that some of their addresses evict others from the table of addresses."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("captures")
+    for number in range(2):
+        wire = Wire(DURING, number)
+        for index in range(ANSWERS):
+            address = str(ipaddress.ip_address((198 << 24) + (18 << 16) + number * ANSWERS + index))
+            name = f"n{index}.example.org"
+            wire.lookup(SERVICE, RESOLVER, name, [(name, "A", 3600, address)])
+        hello(wire, SERVICE, FAR)
+        capture(made / f"{number}.pcap", wire)
+    return made
+
+
+def scan(folder: Path, config: str, hash_seed: int, jobs: int) -> tuple[str, str]:
+    """The records and the summary, without the duration, of a scan by another process."""
+    options = ["--format", "jsonl", "-v", "--jobs", str(jobs)]
+    done = subprocess.run(
+        [sys.executable, "-m", "netwatch", "scan", "-c", config, *options, str(folder)],
+        env=os.environ | {"PYTHONHASHSEED": str(hash_seed)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout, re.sub(r" in [\d.]+ s", "", done.stderr)
+
+
+def test_neither_the_hash_seed_nor_the_number_of_jobs_changes_a_scan(
+    folder: Path, tmp_path: Path
+) -> None:
+    config = configured(tmp_path)
+    first = scan(folder, config, 0, 1)
+    evicted = re.search(r"resolved-addresses-full ([\d,]+)", first[1])
+    assert evicted is not None
+    assert int(evicted[1].replace(",", "")) > 100
+    assert scan(folder, config, 1, 2) == first
+    assert scan(folder, config, 2, 1) == first
