@@ -80,7 +80,7 @@ def open_query_socket() -> socket.socket:
 def query_state(query_socket: socket.socket, name: str) -> InterfaceState | None:
     """The state of the interface `name` in the network namespace of the socket, None if it does
     not exist. Raises `CaptureError` if the query fails."""
-    encoded = name.encode()
+    encoded = name.encode("utf-8", "surrogateescape")
     if not encoded or len(encoded) > _MAX_NAME or b"\0" in encoded:
         return None
     request = struct.pack("16s24x", encoded)

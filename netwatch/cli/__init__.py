@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from netwatch import __version__
+from netwatch.cli.printing import escape_unencodable, print_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,9 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit with status 2."""
         self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: error: {message}\nTry '{self.prog} --help'.\n")
+        print_message(f"{self.prog}: error: {message}")
+        print_message(f"Try '{self.prog} --help'.")
+        self.exit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,6 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.set_threshold(GC_THRESHOLD)
     # The system frees the memory faster than a last run of the garbage collector would.
     atexit.register(gc.freeze)
+    escape_unencodable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in arguments if not word.startswith("-")), None)
     args = build_parser((command,)).parse_args(arguments)
@@ -114,10 +118,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.func(args))
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        for problem in error.problems:
+            print_message(str(problem))
         return 2
     except NetwatchError as error:
-        print(f"netwatch: {error}", file=sys.stderr)
+        print_message(f"netwatch: {error}")
         return 1
     except BrokenPipeError:
         # The reader of the records has ended (`| head`), which is no error.
@@ -126,10 +131,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _discard_output()
         place = f"{error.filename}: " if error.filename else ""
-        print(f"netwatch: {place}{error.strerror or error}", file=sys.stderr)
+        print_message(f"netwatch: {place}{error.strerror or error}")
         return 1
     except KeyboardInterrupt:
-        print("netwatch: interrupted", file=sys.stderr)
+        print_message("netwatch: interrupted")
         return 130
 
 

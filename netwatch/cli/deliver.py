@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from netwatch.cli.terminal import print_message
+from netwatch.cli.printing import print_message
 from netwatch.config import Config
 from netwatch.core.alert import Alert
 from netwatch.core.errors import ConfigError, Problem

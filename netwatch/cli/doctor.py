@@ -65,13 +65,15 @@ def add(
 
 def doctor(args: argparse.Namespace) -> int:
     """Run ``netwatch doctor``; the exit status."""
+    from netwatch.cli.printing import print_line
+
     all_ok = True
     for check in CHECKS:
         for finding in check(args):
             all_ok = all_ok and finding.is_ok
-            print(f"{'ok ' if finding.is_ok else 'bad'} {finding.subject:<13} {finding.text}")
+            print_line(f"{'ok ' if finding.is_ok else 'bad'} {finding.subject:<13} {finding.text}")
             for line in finding.todo:
-                print(f"    {'':<13} {line}")
+                print_line(f"    {'':<13} {line}")
     return 0 if all_ok else 1
 
 
@@ -165,7 +167,6 @@ def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
     from netwatch.config import load_outputs
     from netwatch.core.errors import ConfigError
     from netwatch.delivery import probe
-    from netwatch.formats.values import escaped
 
     try:
         outputs, outbox = load_outputs(args.config)
@@ -183,7 +184,7 @@ def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
     with ThreadPoolExecutor(len(outputs)) as pool:
         results = pool.map(probe.check_connection, outputs)
         for output, (is_ok, text) in zip(outputs, results, strict=True):
-            yield Finding(f"output {output.name}", is_ok, escaped(text))
+            yield Finding(f"output {output.name}", is_ok, text)
 
 
 CHECKS: tuple[Callable[[argparse.Namespace], Iterator[Finding]], ...] = (

@@ -171,6 +171,7 @@ def live(args: argparse.Namespace) -> int:
     """Run ``netwatch live``; the exit status."""
     from netwatch.capture.live_sources import default_source
     from netwatch.cli import terminal
+    from netwatch.cli.printing import print_message
     from netwatch.cli.summary import Summary
     from netwatch.live.display import Display
     from netwatch.live.run import LiveOptions, run
@@ -190,7 +191,7 @@ def live(args: argparse.Namespace) -> int:
         evidence=args.evidence,
         metrics=args.metrics,
     )
-    display = Display(terminal.print_message, quiet=args.quiet, view=not args.no_view)
+    display = Display(print_message, quiet=args.quiet, view=not args.no_view)
     if display.has_view and args.output is None and sys.stdout.isatty():
         # Records would be written over the view.
         options = replace(options, output=os.devnull)
@@ -205,7 +206,7 @@ def live(args: argparse.Namespace) -> int:
     )
     summary.show(args)
     if options.live and not args.quiet:
-        terminal.print_message(f"{'lost':<13} {_describe(result.losses)}")
+        print_message(f"{'lost':<13} {_describe(result.losses)}")
     if result.reader_gone:
         return 141
     return 1 if result.error else 0

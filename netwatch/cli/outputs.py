@@ -4,22 +4,21 @@ It reads the outbox on disk; ``netwatch live`` may be using it at the same time.
 """
 
 import argparse
-import json
 import sqlite3
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from netwatch.cli.group import Group
+from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
 from netwatch.delivery import dead_letters
 from netwatch.delivery.outbox import OutboxDatabase, OutputStatus
 from netwatch.delivery.output import OutboxOptions, Output
-from netwatch.formats.values import escaped, rfc3339
+from netwatch.formats.values import rfc3339
 
 _GROUP_EPILOG = """examples:
   netwatch outputs status               show queued, sent, failed and dead alerts of each output
@@ -98,10 +97,10 @@ def _status(args: argparse.Namespace) -> int:
         records.append(_status_record(output, status, letters, now))
     if args.format == "jsonl":
         for record in records:
-            print(json.dumps(record, separators=(",", ":")))
+            print_record(record)
     else:
         for line in _status_table(records):
-            print(line)
+            print_line(line)
     return 0 if all_deliver else 1
 
 
@@ -147,7 +146,7 @@ def _status_table(records: Sequence[dict[str, Any]]) -> Iterator[str]:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         yield "  ".join(cells).rstrip()
         if record.get("reason"):
-            yield f"    {escaped(record['reason'])}"
+            yield f"    {record['reason']}"
         if record.get("dropped"):
             dropped = quantity(record["dropped"], "alert")
             yield f"    {dropped} dropped: too old, or the outbox was full"
@@ -190,9 +189,9 @@ def _test(args: argparse.Namespace) -> int:
                 "delivered": accepted,
                 "answer": answer,
             }
-            print(json.dumps(record, separators=(",", ":")))
+            print_record(record)
         else:
-            print(f"{'ok  ' if accepted else 'FAIL'}  {output.name}: {escaped(answer)}")
+            print_line(f"{'ok  ' if accepted else 'FAIL'}  {output.name}: {answer}")
     return 0 if all_accepted else 1
 
 
@@ -214,8 +213,8 @@ def _replay_output(name: str, outbox: OutboxDatabase, options: OutboxOptions) ->
         outbox.put(records, time.time(), name)
 
     count, unreadable = dead_letters.replay(options.folder, name, put)
-    print(f"{name}: {quantity(count, 'alert')} put into the outbox again", file=sys.stderr)
+    print_message(f"{name}: {quantity(count, 'alert')} put into the outbox again")
     if unreadable:
         path = dead_letters.path_of(options.folder, name).with_suffix(".unread")
         lines = quantity(unreadable, "line")
-        print(f"{name}: {lines} could not be read, see {path}", file=sys.stderr)
+        print_message(f"{name}: {lines} could not be read, see {path}")

@@ -1,15 +1,16 @@
 """``netwatch policy check``: the parts of the configuration, and which of them are in force."""
 
 import argparse
-import json
 from collections.abc import Iterator
+from datetime import date
 from time import time_ns
 from typing import Any
 
+from netwatch.cli.printing import print_line, print_record
 from netwatch.config import Config, load
 from netwatch.core.text import quantity
 from netwatch.core.verdict import Ban, Exemption
-from netwatch.formats.values import escaped, rfc3339
+from netwatch.formats.values import rfc3339
 from netwatch.inventory.networks import CLASSES, Scope
 from netwatch.rules.period import days_text
 
@@ -20,12 +21,12 @@ def check(args: argparse.Namespace) -> int:
     now = time_ns() if args.time is None else args.time
     if args.format == "jsonl":
         for record, _ in _rows(config, now):
-            print(json.dumps(record, default=str))
+            print_record(record)
         return 0
-    print(f"{config.path or 'built-in defaults'}: valid; in force at {rfc3339(now, 0)}:")
+    print_line(f"{config.path or 'built-in defaults'}: valid; in force at {rfc3339(now, 0)}:")
     for record, cells in _rows(config, now):
         text = "  ".join(cell for cell in cells if cell)
-        print(escaped(f"{record['kind']:<11} {text}"))
+        print_line(f"{record['kind']:<11} {text}")
     return 0
 
 
@@ -76,8 +77,8 @@ def _ban(ban: Ban, state: str) -> Row:
         "state": state,
         "id": ban.id,
         "authority": ban.authority,
-        "from": ban.start,
-        "until": ban.end,
+        "from": _day(ban.start),
+        "until": _day(ban.end),
         "timezone": ban.timezone,
         "forbids": sorted(ban.forbids),
         "advises": sorted(ban.advises),
@@ -107,8 +108,8 @@ def _exemption(exemption: Exemption, state: str, timezone: str) -> Row:
         "state": state,
         "device": exemption.device,
         "ban": exemption.ban,
-        "from": exemption.start,
-        "until": exemption.end,
+        "from": _day(exemption.start),
+        "until": _day(exemption.end),
         "timezone": timezone,
         "apps": sorted(exemption.apps),
         "reason": exemption.reason,
@@ -118,3 +119,7 @@ def _exemption(exemption: Exemption, state: str, timezone: str) -> Row:
     days = days_text(exemption.start, exemption.end, timezone)
     what = f"{exemption.device} from {exemption.ban}"
     return record, [f"{state:<14}", what, days, apps, exemption.reason, exemption.approved_by]
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()

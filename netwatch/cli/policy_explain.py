@@ -1,18 +1,18 @@
 """``netwatch policy explain``: which verdict applies to a contact, and each step towards it."""
 
 import argparse
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from netwatch.cli.printing import print_line, print_record
 from netwatch.config import Config, load
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import CONFIDENCE_RANK, Verdict
-from netwatch.formats.values import escaped, rfc3339
+from netwatch.formats.values import rfc3339
 from netwatch.rules.explain import explain_name
 from netwatch.rules.period import days_text
 from netwatch.rules.policy import confidence
@@ -50,17 +50,17 @@ def explain(args: argparse.Namespace) -> int:
             "verdicts": [_record(verdict) for verdict in verdicts],
             "steps": [{"step": step, "says": text} for step, text in steps],
         }
-        print(json.dumps(record))
+        print_record(record)
         return 0
     for verdict in verdicts:
         below = " (recorded, not reported: below the min_confidence of the ban)"
         note = "" if _alerted(verdict) else below
         words = [verdict.kind or "no verdict", *filter(None, [verdict.confidence])]
-        print(", ".join(words) + note)
-        print(escaped(f"  {verdict.clause}"))
-    print()
+        print_line(", ".join(words) + note)
+        print_line(f"  {verdict.clause}")
+    print_line()
     for step, text in steps:
-        print(escaped(f"{step:<9} {text}"))
+        print_line(f"{step:<9} {text}")
     return 0
 
 

@@ -5,13 +5,12 @@ that of grep: 1 where a name matches no rule. Mistakes in a file give exit statu
 """
 
 import argparse
-import json
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from netwatch.cli.group import Group
+from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.names import normalise_name
@@ -105,7 +104,7 @@ def _show(args: argparse.Namespace) -> int:
     if signature is None:
         expected = "expected an app id (see netwatch signatures list)"
         hint = did_you_mean(args.app, catalog.signatures, cutoff=0.5)
-        print(f"netwatch: {expected}, found '{args.app}'{hint}", file=sys.stderr)
+        print_message(f"netwatch: {expected}, found '{args.app}'{hint}")
         return 2
     ban_ids = _bans(catalog, args.app)
     if args.format == "jsonl":
@@ -119,16 +118,18 @@ def _show(args: argparse.Namespace) -> int:
         _jsonl([record])
         return 0
     app = signature.app
-    print(f"{app.id}: {app.name} ({app.vendor}, {app.category})")
-    print(f"{signature.file}\n")
+    print_line(f"{app.id}: {app.name} ({app.vendor}, {app.category})")
+    print_line(signature.file)
+    print_line()
     rows = [("RULE", "ROLE", "SOURCES")]
     rows += [(rule.text, rule.role, ", ".join(rule.sources)) for rule in signature.rules]
     _columns(rows)
     for asn in signature.asns:
-        print(f"AS{asn.number}  {asn.name}")
+        print_line(f"AS{asn.number}  {asn.name}")
     if signature.addresses:
-        print(f"addresses: {' '.join(map(ip_text, signature.addresses))}")
-    print(f"\nbans: {', '.join(ban_ids) or 'no pack names this app'}")
+        print_line(f"addresses: {' '.join(map(ip_text, signature.addresses))}")
+    print_line()
+    print_line(f"bans: {', '.join(ban_ids) or 'no pack names this app'}")
     return 0
 
 
@@ -146,13 +147,13 @@ def _match(args: argparse.Namespace) -> int:
         if args.format == "jsonl":
             _jsonl([record])
         elif rule:
-            print(f"{name}: {rule.app.id} ({rule.app.name}), {rule.role}, by {rule.text}")
-            print(f"  where    {rule.file}:{rule.line}")
-            print(f"  sources  {', '.join(rule.sources)}")
-            print(f"  why      {record['why']}")
+            print_line(f"{name}: {rule.app.id} ({rule.app.name}), {rule.role}, by {rule.text}")
+            print_line(f"  where    {rule.file}:{rule.line}")
+            print_line(f"  sources  {', '.join(rule.sources)}")
+            print_line(f"  why      {record['why']}")
         else:
-            print(f"{name}: no rule matches")
-            print(f"  why      {record['why']}")
+            print_line(f"{name}: no rule matches")
+            print_line(f"  why      {record['why']}")
     return 1 if unmatched else 0
 
 
@@ -184,9 +185,9 @@ def _read(args: argparse.Namespace) -> tuple[Catalog, set[Problem]]:
 
 def _report(problems: set[Problem], checked: str) -> int:
     for problem in sorted(problems):
-        print(problem)
+        print_line(str(problem))
     count = quantity(len(problems), "problem") if problems else "no problems"
-    print(f"netwatch: {checked}, {count}", file=sys.stderr)
+    print_message(f"netwatch: {checked}, {count}")
     return 2 if problems else 0
 
 
@@ -218,7 +219,7 @@ def _count(items: Iterable[object]) -> int:
 
 def _jsonl(records: Iterable[dict[str, Any]]) -> None:
     for record in records:
-        print(json.dumps(record, ensure_ascii=False))
+        print_record(record)
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> None:
@@ -227,4 +228,4 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> None:
     is_number = all(row[-1].isdigit() for row in rows[1:])
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
-        print("  ".join([*cells, row[-1].rjust(widths[-1]) if is_number else row[-1]]))
+        print_line("  ".join([*cells, row[-1].rjust(widths[-1]) if is_number else row[-1]]))

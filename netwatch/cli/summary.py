@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from netwatch import __version__
-from netwatch.cli.terminal import print_message
+from netwatch.cli.printing import print_message
 from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity

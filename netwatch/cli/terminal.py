@@ -12,17 +12,12 @@ from typing import TextIO
 
 from netwatch.capture.block import Source
 from netwatch.capture.files import CaptureFile
+from netwatch.cli.printing import print_message
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.dissect.loop.loop import COMPILED
 from netwatch.engine.capture_files import Progress
-
-
-def print_message(text: str) -> None:
-    """Print a line on standard error. Nothing fails where that was closed."""
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr)
 
 
 def note(args: argparse.Namespace, text: str) -> None:

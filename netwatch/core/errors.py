@@ -7,6 +7,8 @@ shown at once.
 
 from dataclasses import dataclass
 
+from netwatch.core.text import escaped
+
 
 class NetwatchError(Exception):
     """The base class of all errors that netwatch raises on purpose."""
@@ -44,7 +46,8 @@ class Incomplete(NetwatchError):  # noqa: N818 - not an error of the input: more
 class Problem:
     """One mistake in a file that a user wrote.
 
-    `line` and `column` start at 1; 0 means that the mistake has no position.
+    `line` and `column` start at 1; 0 means that the mistake has no position. As text it is one
+    line, whatever the file contains.
     """
 
     file: str
@@ -54,7 +57,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.message}"
+        return escaped(f"{place}: {self.message}")
 
 
 class ConfigError(NetwatchError):

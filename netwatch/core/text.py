@@ -1,4 +1,52 @@
-"""Numbers with their nouns, as messages and summaries show them to people."""
+"""Text for people: numbers with their nouns, and text of a sender that must not do harm.
+
+File names, interface names, host names, values of a configuration and texts of exceptions can all
+contain characters that move the cursor, recolour the screen, begin a new line or reverse what is
+beside them. `escaped` makes them visible; every text that is shown to people goes through it.
+"""
+
+import codecs
+import re
+
+ESCAPE_UNENCODABLE = "netwatch.escape"
+"""The name of the error handler (see `codecs.register_error`) that writes characters which an
+encoding does not have as `escaped` writes unsafe ones."""
+
+# Control characters, characters that reorder or hide surrounding text (Unicode TR 36 and TR 9),
+# line and paragraph separators, and unpaired surrogates, which UTF-8 cannot encode: Python has them
+# in file names for bytes that are not UTF-8 (PEP 383).
+UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""The characters that `escaped` escapes, one at a time."""
+
+
+def escaped(text: str) -> str:
+    """Text in which every character that could break a line, control a terminal or reorder
+    surrounding text is written as in JSON: ``\\u202e``, and as a surrogate pair above U+FFFF.
+    Escaping a text twice gives the same as escaping it once."""
+    if text.isascii() and text.isprintable():
+        return text
+    return UNSAFE.sub(lambda match: escape_character(match.group()), text)
+
+
+def escape_character(character: str) -> str:
+    """A character as JSON escapes it: ``\\u001b``, and as a surrogate pair above U+FFFF."""
+    code = ord(character)
+    if code > 0xFFFF:
+        code -= 0x10000
+        return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+    return f"\\u{code:04x}"
+
+
+def _escape_unencodable(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(escape_character, error.object[error.start : error.end])), error.end
+
+
+codecs.register_error(ESCAPE_UNENCODABLE, _escape_unencodable)
 
 
 def quantity(count: int, noun: str, plural: str | None = None) -> str:

@@ -13,9 +13,10 @@ from typing import Any, TextIO
 
 from netwatch.core.alert import Alert, AlertRecord, RecordKind
 from netwatch.core.observation import Observation
+from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
-from netwatch.formats.values import endpoint, epoch_ns, escaped
+from netwatch.formats.values import endpoint, epoch_ns
 
 OBSERVATION_COLUMNS: tuple[str, ...] = (
     "time",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TextIO
 from netwatch.core.addresses import ip_text
 from netwatch.core.alert import Alert, RecordKind
 from netwatch.core.observation import Observation
+from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import coverage
-from netwatch.formats.values import endpoint, escaped, rfc3339
+from netwatch.formats.values import endpoint, rfc3339
 
 if TYPE_CHECKING:
     from rich.console import Console

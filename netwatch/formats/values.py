@@ -15,6 +15,7 @@ except ImportError:
 import orjson
 
 from netwatch.core.community_id import community_id
+from netwatch.core.text import UNSAFE, escape_character, escaped
 
 if not cython.compiled:
     from netwatch.core.observation import Observation
@@ -23,13 +24,6 @@ else:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PROTOCOLS = {"tcp": 6, "udp": 17}
-
-# Control characters, characters that reorder or hide surrounding text (Unicode TR 36 and TR 9),
-# line and paragraph separators, and unpaired surrogates, which UTF-8 cannot encode.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
 
 
 def rfc3339(time: cython.longlong, digits: cython.int) -> str:
@@ -82,20 +76,12 @@ def json_line(record: Mapping[str, Any]) -> str:
     try:
         raw = orjson.dumps(record)
     except orjson.JSONEncodeError:
-        return _UNSAFE.sub(_escape_in_json, _encode(record))
+        return UNSAFE.sub(_escape_in_json, _encode(record))
     text = raw.decode()
     # The only unsafe ASCII character that orjson does not escape is DEL.
     if raw.isascii() and b"\x7f" not in raw:
         return text
-    return _UNSAFE.sub(_escape_in_json, text)
-
-
-def escaped(text: str) -> str:
-    """Text in which every character that could break a line, control a terminal or reorder
-    surrounding text is written as in JSON: ``\\u202e``, and as a surrogate pair above U+FFFF."""
-    if text.isascii() and text.isprintable():
-        return text
-    return _UNSAFE.sub(_escape, text)
+    return UNSAFE.sub(_escape_in_json, text)
 
 
 _LOOKALIKE = re.compile(r"\\(?=u[0-9a-f]{4})")
@@ -133,14 +119,7 @@ def truncate(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    if code > 0xFFFF:
-        code -= 0x10000
-        return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
-    return f"\\u{code:04x}"
-
-
 def _escape_in_json(match: re.Match[str]) -> str:
-    unpaired_surrogate = "\ud800" <= match.group() <= "\udfff"
-    return f"\\{_escape(match)}" if unpaired_surrogate else _escape(match)
+    character = match.group()
+    unpaired_surrogate = "\ud800" <= character <= "\udfff"
+    return f"\\{escape_character(character)}" if unpaired_surrogate else escape_character(character)

@@ -18,7 +18,7 @@ from netwatch import __version__
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
 from netwatch.core.frame import Frame
-from netwatch.formats.values import escaped
+from netwatch.core.text import escaped
 from netwatch.incidents.evidence_pcapng import interface, packet, section
 from netwatch.incidents.evidence_selection import Limits, choose
 

@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from netwatch.core.alert import Alert
 from netwatch.core.frame import EvidenceFrames, Frame
-from netwatch.formats.values import escaped
+from netwatch.core.text import escaped
 from netwatch.incidents.incident import incident_id
 
 MAX_PACKETS = 2048

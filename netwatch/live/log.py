@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from netwatch.core.alert import Alert
-from netwatch.core.text import quantity
-from netwatch.formats.values import escaped, rfc3339
+from netwatch.core.text import escaped, quantity
+from netwatch.formats.values import rfc3339
 from netwatch.live.events import (
     AlertSent,
     Event,

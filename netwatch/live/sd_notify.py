@@ -10,6 +10,8 @@ import socket
 import time
 from collections.abc import Mapping
 
+from netwatch.core.text import escaped
+
 
 class ServiceManager:
     """The service manager that `environ` names, if any. `watchdog_interval` is the time in
@@ -26,7 +28,7 @@ class ServiceManager:
 
     def ready(self, status: str) -> None:
         """The capture has started, or a reload has ended."""
-        self._notify("READY=1", f"STATUS={status}")
+        self._notify("READY=1", f"STATUS={escaped(status)}")
 
     def reloading(self) -> None:
         """A reload has begun."""

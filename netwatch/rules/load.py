@@ -50,7 +50,7 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
             except OSError as error:
                 problems.add(str(file), 0, f"cannot be read: {error.strerror}")
                 continue
-            digest.update(hashlib.sha256(file.name.encode()).digest())
+            digest.update(hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).digest())
             digest.update(hashlib.sha256(raw).digest())
             mapping = decode_yaml(raw, str(file), problems)
             signature = mapping and read_signature(mapping, str(file), problems)

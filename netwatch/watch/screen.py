@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from netwatch.core.alert import Alert
+from netwatch.core.text import escaped
 from netwatch.dissect.loop.anomalies import HARMLESS
-from netwatch.formats.values import escaped, rfc3339
+from netwatch.formats.values import rfc3339
 from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.rates import Rates
 from netwatch.watch.snapshot import ContactCount, Snapshot

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 from support.made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
 
+from netwatch.core.text import escaped
 from netwatch.formats import csv as ours
 from netwatch.formats import jsonl
-from netwatch.formats.values import escaped, observation_community_id
+from netwatch.formats.values import observation_community_id
 
 
 def read(records, write):

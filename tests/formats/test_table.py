@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from support.made_records import ALERT, BARE, FULL, FULL_ALERT, HOSTILE, ITEM
 
+from netwatch.core.text import escaped
 from netwatch.formats.registry import FORMATS, OBSERVATION_FORMATS
 from netwatch.formats.table import ALERT_COLUMNS as COLUMNS
 from netwatch.formats.table import WIDTH, TableWriter
-from netwatch.formats.values import escaped
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -1,5 +1,4 @@
 import json
-import unicodedata
 from datetime import UTC, datetime
 
 import pytest
@@ -47,29 +46,6 @@ def test_endpoints():
 def test_flow_has_the_protocol_of_its_transport():
     expected = community_id(BARE.client_ip, BARE.server_ip, 53124, 53, 17)
     assert values.observation_community_id(BARE) == expected
-
-
-DANGEROUS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_escaped(text):
-    shown = values.escaped(text)
-    assert not {unicodedata.category(char) for char in shown} & DANGEROUS
-    shown.encode("utf-8")
-
-
-@given(st.text())
-def test_escaped_text_decodes_as_json(text):
-    encoded = json.dumps(text, ensure_ascii=False)
-    shown = values.escaped(encoded)
-    assert json.loads(shown) == json.loads(encoded)
-    assert shown.splitlines() == [shown]
-
-
-@pytest.mark.parametrize("text", ["tiktok.com", "B\u00fcro 7", "\u6296\u97f3", "a\\.b", ""])
-def test_ordinary_text_is_unchanged(text):
-    assert values.escaped(text) == text
 
 
 @given(st.integers(0, 4_102_444_800 * 10**9), st.integers(0, 9))

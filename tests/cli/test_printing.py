@@ -1,0 +1,189 @@
+"""Nothing that a user names and nothing in a file steers the terminal or forges a line."""
+
+import ast
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from support.office import CONFIG, DURING, capture, configured, one_hello
+from support.paths import ROOT
+
+NAME = "x\x1b[31m\u202e\nnetwatch: forged\r\udcff"
+"""A file name: an escape sequence, an override of the direction, a line that looks like ours,
+and a byte that is not UTF-8."""
+
+ESCAPED = r"x\u001b[31m\u202e\u000anetwatch: forged\u000d\udcff"
+HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def run(
+    *arguments: str | Path, cwd: Path, stdin: bytes = b"", **environment: str
+) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of netwatch. Both have to be text of
+    harmless lines."""
+    command = [sys.executable, "-m", "netwatch", *map(str, arguments)]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run(
+        command, cwd=cwd, input=stdin, capture_output=True, timeout=60, check=False, env=environ
+    )
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert "Traceback" not in err
+    for line in (*out.split("\n"), *err.split("\n")):
+        assert not {unicodedata.category(char) for char in line} & HARMFUL, line
+    assert not any(line.startswith("netwatch: forged") for line in (out + err).split("\n"))
+    return done.returncode, out, err
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a capture, a damaged one and a file that is no capture, all of which have
+    hostile names."""
+    good = capture(tmp_path / "good", one_hello(DURING))
+    shutil.move(good, tmp_path / f"{NAME}.pcap")
+    whole = (tmp_path / f"{NAME}.pcap").read_bytes()
+    (tmp_path / f"{NAME}.cut.pcap").write_bytes(whole[:-3])
+    (tmp_path / f"{NAME}.bad.pcap").write_bytes(b"not a capture")
+    (tmp_path / f"{NAME}.txt").write_bytes(b"neither")
+    return tmp_path
+
+
+@pytest.mark.parametrize("format_", ["table", "jsonl", "csv", "ecs"])
+@pytest.mark.parametrize("command", ["scan", "names"])
+def test_hostile_file_names_in_records_and_summary(
+    command: str, format_: str, folder: Path
+) -> None:
+    status, out, err = run(command, ".", "-v", "--format", format_, cwd=folder)
+    assert status == 1
+    assert f"netwatch: ./{ESCAPED}.bad.pcap: is not a capture" in err
+    assert f"netwatch: ./{ESCAPED}.cut.pcap: packet 1 at byte 24 is truncated" in err
+    assert f"not captures: ./{ESCAPED}.txt" in err
+    if format_ in ("jsonl", "ecs"):
+        for line in out.splitlines():
+            json.loads(line)
+    if (command, format_) == ("names", "jsonl"):
+        sources = [json.loads(line)["source"] for line in out.splitlines()]
+        assert sources == ["./" + NAME.replace("\udcff", "\\udcff") + ".pcap"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("scan", NAME),
+        ("names", f"{NAME}*"),
+        ("scan", "-c", NAME, "."),
+        ("scan", "-o", f"{NAME}/x", "."),
+        ("scan", f"--{NAME}", "."),
+        ("scan", "--jobs", NAME, "."),
+        ("scan", "--evidence", f"{NAME}.pcap", "."),
+        ("live", "--source", "file", "-i", NAME, "--no-view"),
+        ("live", "--source", "file", "-i", f"{NAME}.bad.pcap", "--no-view"),
+        ("signatures", "show", NAME),
+        ("signatures", "match", NAME),
+        ("signatures", "match", "--format", "jsonl", NAME),
+        ("signatures", "lint", NAME),
+        ("signatures", "test", f"{NAME}.txt"),
+        ("policy", "check", "-c", NAME),
+        ("policy", "explain", "--device", NAME, "--name", "a", "--time", "2023-01-01"),
+        ("policy", "explain", "--device", "10.0.0.1", "--name", NAME, "--time", "2023-01-01"),
+        ("policy", "explain", "--device", "10.0.0.1", "--name", "a", "--time", NAME),
+        ("outputs", "status", NAME),
+        ("doctor", "-i", NAME),
+        ("doctor", "-c", NAME),
+        ("schema", NAME),
+        (NAME,),
+    ],
+)
+def test_hostile_arguments(arguments: Sequence[str], folder: Path) -> None:
+    status, out, err = run(*arguments, cwd=folder)
+    assert status in (0, 1, 2)
+    assert out or err
+
+
+def in_yaml(text: str) -> str:
+    return json.dumps(text.replace("\udcff", ""))
+
+
+@pytest.mark.parametrize("format_", ["table", "jsonl"])
+def test_hostile_values_of_a_configuration(format_: str, folder: Path) -> None:
+    name = in_yaml(NAME)
+    configuration = CONFIG.replace("name: hq", f"name: {name}").replace(
+        "legal_basis: Decision 2023/12 art. 3", f"legal_basis: {name}"
+    )
+    configuration = configuration.replace("id: our-rule", f"id: {name}")
+    configuration = configuration.replace("ban: our-rule", f"ban: {name}")
+    configuration += f"outputs: [{{name: {name}, type: file, path: {name}}}]\n"
+    configured(folder, configuration)
+    for arguments in (
+        ("policy", "check", "--format", format_),
+        ("outputs", "status", "--format", format_),
+        ("outputs", "test", "--format", format_),
+        ("signatures", "list", "--format", format_),
+        ("signatures", "match", "www.tiktok.com", "--format", format_),
+        ("scan", f"{NAME}.pcap", "--format", format_),
+    ):
+        _, out, err = run(*arguments, cwd=folder)
+        assert out or err
+        if format_ == "jsonl":
+            for line in out.splitlines():
+                json.loads(line)
+
+
+def test_mistakes_in_a_configuration_are_one_line_each(folder: Path) -> None:
+    configured(folder, CONFIG.replace("class: service", f"class: {in_yaml(NAME)}", 1))
+    status, _, err = run("policy", "check", cwd=folder)
+    assert status == 2
+    assert all(line.startswith(("netwatch.yaml:", "devices.csv:")) for line in err.splitlines())
+    assert r"found 'x\u001b[31m\u202e\u000anetwatch: forged\u000d'" in err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_without_the_characters_of_a_name(encoding: str, folder: Path) -> None:
+    source = capture(folder / "zürich-抖音.pcap", one_hello(DURING))
+    environment = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "netwatch", "names", source, "--format", "jsonl"]
+    done = subprocess.run(
+        command, capture_output=True, timeout=60, check=True, env={**os.environ, **environment}
+    )
+    assert json.loads(done.stdout.decode(encoding))["source"] == source
+
+
+def test_the_progress_bar_does_not_pass_file_names_on(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "netwatch", "scan", ".", "-o", "out"]
+    with subprocess.Popen(command, cwd=folder, stderr=theirs, stdout=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while piece := os.read(ours, 65536):
+                shown += piece
+        except OSError:  # EIO: the other end is closed
+            pass
+        process.wait(timeout=60)
+    os.close(ours)
+    assert b"reading" in shown  # the bar was shown
+    assert b"forged" in shown  # in the messages below it
+    assert b"\x1b[31m\xe2\x80\xae" not in shown
+    assert not any(line.startswith(b"netwatch: forged") for line in shown.splitlines())
+
+
+def test_only_one_module_prints() -> None:
+    """A command that prints by itself would bypass the escaping."""
+    printing = []
+    for path in sorted((ROOT / "netwatch").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if name in ("print", "sys.stderr.write", "sys.stdout.write", "warnings.warn"):
+                printing.append(f"{path.relative_to(ROOT)} {name}")
+    assert printing == [
+        "netwatch/cli/printing.py print",
+        "netwatch/cli/printing.py print",
+        "netwatch/cli/printing.py print",
+        "netwatch/cli/schema.py sys.stdout.write",  # a text of our own
+    ]
