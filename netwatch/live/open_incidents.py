@@ -6,6 +6,9 @@ come from not knowing the future: an incident keeps the id of its first alert ev
 earlier contact arrives later, and a contact that arrives after its incident has ended is
 only counted. Ages are measured in continuous time
 (`netwatch.live.packet_clock`), so that setting a clock ends no incident.
+
+Beyond a limit those without a contact for longest are evicted to disk
+(`netwatch.live.evicted_incidents`), and read again when they get a contact or end.
 """
 
 from collections import Counter, OrderedDict
@@ -18,6 +21,8 @@ from netwatch.core.alert import Alert, Sensor
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import Incidents, key_of
 from netwatch.incidents.incident import GeoLookup, Incident, Key
+from netwatch.live.evicted_incidents import EvictedIncidents
+from netwatch.live.open_incident import OpenIncident
 
 ENDED_LIMIT = 20_000
 """Ended incidents that are remembered, to recognise contacts that arrive too late."""
@@ -29,53 +34,21 @@ CLOSE_DELAY = 2_000_000_000
 """How much longer than the quiet gap an incident stays open, ns: packets and findings may
 still be on their way."""
 
+EVICTED_SHARE = 8
+"""One in so many incidents is evicted when there are too many in memory."""
+
+CLOSED_AT_A_TIME = 1000
+"""Incidents on disk that are read to be closed."""
+
+LATEST = (1 << 63) - 1
+"""Later than all times, ns."""
+
 Status = Literal["open", "update", "closed"]
 
 
-class OpenIncident:
-    """An incident that has not ended yet, and what has been reported and saved of it.
-
-    `id` and `reported_confidence` are those of its last alert, None before the first.
-    `last_contact` is in continuous time (ns), `sensor` names the versions of the rules
-    that judged that contact. The state file has the incident under `number`, once it `is_saved`;
-    `is_changed` says that it differs from what is saved there, `has_new_alert` that an
-    alert was sent since.
-    """
-
-    __slots__ = (
-        "has_new_alert",
-        "id",
-        "incident",
-        "is_changed",
-        "is_saved",
-        "key",
-        "last_contact",
-        "number",
-        "reported_confidence",
-        "sensor",
-    )
-
-    def __init__(
-        self, number: int, key: Key, incident: Incident, last_contact: int, sensor: Sensor
-    ) -> None:
-        self.number = number
-        self.key = key
-        self.incident = incident
-        self.last_contact = last_contact
-        self.sensor = sensor
-        self.id: str | None = None
-        self.reported_confidence: str | None = None
-        self.is_changed = self.has_new_alert = True
-        self.is_saved = False
-
-    def mark_saved(self) -> None:
-        """Note that the state file has the incident as it is now."""
-        self.is_saved = True
-        self.is_changed = self.has_new_alert = False
-
-
 class OpenIncidents:
-    """The open incidents of a capture; `send` gets each alert. `quiet_gap` is in ns.
+    """The open incidents of a capture; `send` gets each alert. `quiet_gap` is in ns. `save`, which
+    may be replaced, saves incidents that are about to be evicted.
 
     `reported` counts the incidents that were reported, by verdict; `recorded` those that
     ended below the confidence that their ban requires; `late_contacts` arrived after the end
@@ -89,20 +62,28 @@ class OpenIncidents:
         self._send = send
         self._incidents = Incidents(quiet_gap)
         self._open: dict[Key, list[OpenIncident]] = {}
+        self._evicted = EvictedIncidents()
         self._ended: OrderedDict[Key, int] = OrderedDict()
         self._left_out: Counter[str] = Counter()
         self._numbers_to_delete: list[int] = []
         self._numbers = count(1)
+        self.save: Callable[[list[OpenIncident]], object] = lambda entries: None
         self.reported: Counter[str] = Counter()
         self.recorded = 0
         self.late_contacts = 0
 
     def __len__(self) -> int:
-        return len(self._incidents)
+        return self._incidents.count + len(self._evicted)
 
     def __iter__(self) -> Iterator[OpenIncident]:
+        """Iterate over the incidents in memory."""
         for entries in self._open.values():
             yield from entries
+
+    @property
+    def in_memory(self) -> int:
+        """How many incidents are in memory."""
+        return self._incidents.count
 
     @property
     def rejected_contacts(self) -> int:
@@ -122,9 +103,9 @@ class OpenIncidents:
     @property
     def limits(self) -> dict[str, int]:
         """What was left out because of a limit, by its name."""
-        late = Counter({"incident-over": self.late_contacts})
+        late = Counter({"incident-over": self.late_contacts, "incident-lost": self._evicted.lost})
         now = Counter(self._incidents.limits) + self._left_out + late
-        return dict(sorted(now.items()))
+        return dict(sorted((+now).items()))
 
     def reload(self, quiet_gap: int, geo: GeoLookup | None) -> None:
         """Use another quiet gap (ns) and GeoIP database, also for the incidents that are open
@@ -142,6 +123,9 @@ class OpenIncidents:
         if time <= self._ended.get(key, time - 1):
             self.late_contacts += 1
             return
+        if len(self._evicted):
+            self._read_evicted(key)
+        self._make_room(key)
         incident = self._incidents.add(contact)
         if incident is None:
             return
@@ -157,6 +141,8 @@ class OpenIncidents:
         key = key_of(contact)
         if key is None:
             return
+        if len(self._evicted):
+            self._read_evicted(key)
         self._incidents.add_bytes(key, contact.observation.time, bytes_out, bytes_in)
         for entry in self._open.get(key, ()):
             entry.is_changed = True
@@ -164,10 +150,10 @@ class OpenIncidents:
     def restore(self, entry: OpenIncident) -> bool:
         """Add an incident that was open when an earlier run ended; False where there are too
         many incidents."""
-        if not self._incidents.insert(entry.key, entry.incident):
+        self._make_room(entry.key)
+        if not self._insert(entry):
             return False
         self._numbers = count(max(entry.number + 1, next(self._numbers)))
-        self._open.setdefault(entry.key, []).append(entry)
         return True
 
     def close_quiet(self, now: int) -> None:
@@ -176,6 +162,7 @@ class OpenIncidents:
         quiet_since = now - self._incidents.quiet_gap - CLOSE_DELAY
         for entry in [entry for entry in self if entry.last_contact < quiet_since]:
             self._close(entry)
+        self._close_evicted(quiet_since)
         while self._ended:
             key, until = next(iter(self._ended.items()))
             if until + ENDED_AGE >= now and len(self._ended) <= ENDED_LIMIT:
@@ -186,6 +173,8 @@ class OpenIncidents:
         """Close all incidents, since the capture has ended."""
         for entry in sorted(self, key=lambda entry: entry.incident.first):
             self._close(entry)
+        self._close_evicted(LATEST)
+        self._evicted.close()
 
     def take_numbers_to_delete(self) -> list[int]:
         """The numbers of the saved incidents that ended since the last call."""
@@ -227,18 +216,59 @@ class OpenIncidents:
                 self._report(entry, "closed")
         return found
 
+    def _insert(self, entry: OpenIncident) -> bool:
+        if not self._incidents.insert(entry.key, entry.incident):
+            return False
+        self._open.setdefault(entry.key, []).append(entry)
+        return True
+
+    def _make_room(self, key: Key) -> None:
+        """If there are too many incidents in memory, move those to disk whose last contact was
+        longest ago, but none of `key`, which is about to get another contact."""
+        if self._incidents.count < self._incidents.limit:
+            return
+        oldest = sorted(
+            (entry for entry in self if entry.key != key), key=lambda entry: entry.last_contact
+        )
+        evicted = oldest[: max(1, len(oldest) // EVICTED_SHARE)]
+        self.save([entry for entry in evicted if entry.is_changed])
+        if self._evicted.write(evicted):
+            for entry in evicted:
+                self._remove(entry)
+
+    def _read_evicted(self, key: Key) -> None:
+        """Move the incidents of a key from disk back to memory."""
+        for entry in self._evicted.take(key):
+            self._make_room(key)
+            if not self._insert(entry):
+                self._end(entry)
+
+    def _close_evicted(self, before: int) -> None:
+        """Close the incidents on disk whose last contact was earlier than `before`."""
+        while entries := self._evicted.take_quiet(before, CLOSED_AT_A_TIME):
+            for entry in entries:
+                self._end(entry)
+
     def _close(self, entry: OpenIncident) -> None:
+        self._remove(entry)
+        self._end(entry)
+
+    def _remove(self, entry: OpenIncident) -> None:
+        """Remove an incident from memory."""
+        self._incidents.remove(entry.key, entry.incident)
+        entries = self._open[entry.key]
+        entries.remove(entry)
+        if not entries:
+            del self._open[entry.key]
+
+    def _end(self, entry: OpenIncident) -> None:
+        """Report the end of an incident that is not in memory any more."""
         if entry.id:
             self._report(entry, "closed")
         else:
             self.recorded += 1
         for name, contacts in entry.incident.left_out.items():
             self._left_out[f"incident-{name}"] += contacts
-        self._incidents.remove(entry.key, entry.incident)
-        entries = self._open[entry.key]
-        entries.remove(entry)
-        if not entries:
-            del self._open[entry.key]
         until = entry.last_contact + self._incidents.quiet_gap
         self._ended[entry.key] = max(until, self._ended.pop(entry.key, until))
         self._delete_saved(entry)

@@ -192,7 +192,9 @@ def _tables(reports: Sequence[StatusReport], incidents: OpenIncidents) -> dict[s
             limits[name] += limit
             evicted[name] += removed
     tables = {name: TableUsage(entries[name], limits[name], evicted[name]) for name in entries}
-    tables["incidents"] = TableUsage(len(incidents), INCIDENT_LIMIT, incidents.rejected_contacts)
+    tables["incidents"] = TableUsage(
+        incidents.in_memory, INCIDENT_LIMIT, incidents.rejected_contacts
+    )
     tables["ended_incidents"] = TableUsage(incidents.ended_count, ENDED_LIMIT)
     return tables
 

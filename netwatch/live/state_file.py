@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
-from netwatch.live.open_incidents import OpenIncident
+from netwatch.live.open_incident import OpenIncident
 from netwatch.live.state_format import StateError, decode, encode
 
 VERSION = 2

@@ -19,7 +19,7 @@ from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, VerdictKind
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.incident import Incident, Key, strip_frames
-from netwatch.live.open_incidents import OpenIncident
+from netwatch.live.open_incident import OpenIncident
 
 _TABLES: dict[str, tuple[Any, Any]] = {
     "names": (tuple[int, str], tuple[()]),

@@ -1,5 +1,6 @@
 """Keeps the state file up to date with the open incidents."""
 
+from netwatch.live.open_incident import OpenIncident
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.state_file import StateFile
 
@@ -13,6 +14,7 @@ class StateSaver:
     def __init__(self, state_file: StateFile | None, incidents: OpenIncidents) -> None:
         self._state_file = state_file
         self._incidents = incidents
+        incidents.save = self._save_evicted
 
     @property
     def failures(self) -> int:
@@ -48,3 +50,9 @@ class StateSaver:
                 entry.mark_saved()
         else:
             self._incidents.put_back_numbers_to_delete(ended)
+
+    def _save_evicted(self, entries: list[OpenIncident]) -> None:
+        """Save incidents before they leave the memory, where `save` would not find them."""
+        if self._state_file is not None and self._state_file.save(entries, ()):
+            for entry in entries:
+                entry.mark_saved()

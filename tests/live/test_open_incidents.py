@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.contacts import GAP, NOON, SECOND, SENSOR, contact
 
@@ -11,7 +11,10 @@ from netwatch.core.alert import Alert
 from netwatch.core.verdict import Contact
 from netwatch.incidents import aggregate
 from netwatch.incidents.aggregate import Incidents
+from netwatch.incidents.scan import ScanIncidents
+from netwatch.live import evicted_incidents
 from netwatch.live import open_incidents as module
+from netwatch.live.open_incident import OpenIncident
 from netwatch.live.open_incidents import CLOSE_DELAY, OpenIncidents
 
 
@@ -158,21 +161,104 @@ def test_an_alert_names_the_rules_that_judged_last() -> None:
     assert [alert.sensor.policy for alert in sent] == ["c0ff", "c0fe"]
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded_and_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aggregate, "INCIDENT_LIMIT", 50)
     monkeypatch.setattr(module, "ENDED_LIMIT", 20)
     incidents, sent = open_incidents()
     for round_ in range(5):
         start = round_ * 3 * GAP / SECOND
         add(incidents, *(contact(start, who=who) for who in range(round_ * 100, round_ * 100 + 80)))
-        assert len(incidents) == 50
+        assert len(incidents) == 80
+        assert incidents.in_memory <= 50
         incidents.close_quiet(NOON + int((start + 2 * GAP / SECOND) * SECOND))
         assert len(incidents) == 0
         assert incidents.ended_count <= 20
-    assert incidents.limits == {"incident-limit": 150}
-    assert len(sent) == 2 * 250
+    assert incidents.limits == {}
+    assert len(sent) == 2 * 400
     incidents.close_quiet(NOON + 100 * module.ENDED_AGE)
     assert incidents.ended_count == 0
+
+
+@pytest.mark.parametrize("limit", [1, 3, 20_000])
+@settings(deadline=None)
+@given(
+    contacts=st.lists(
+        st.builds(
+            contact,
+            at=st.integers(0, 30).map(lambda n: n * 400),
+            evidence=st.sampled_from(["dns-query", "tls-sni"]),
+            who=st.integers(1, 5),
+            app=st.sampled_from(["tiktok", "capcut"]),
+            kind=st.sampled_from(["violation", "exempt"]),
+        ),
+        max_size=40,
+    ),
+)
+def test_eviction_changes_no_incident(limit: int, contacts: list[Contact]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aggregate, "INCIDENT_LIMIT", limit)
+        incidents, sent = open_incidents()
+    scanned = ScanIncidents(GAP)
+    for made in sorted(contacts, key=lambda made: made.observation.time):
+        incidents.close_quiet(made.observation.time)
+        add(incidents, made)
+        incidents.add_bytes(made, 3, 5)
+        assert incidents.in_memory <= limit
+        scanned.add(made)
+        scanned.add_bytes(made, 3, 5)
+    incidents.close_all()
+    closed = sorted((a for a in sent if a.status == "closed"), key=lambda a: (a.first_seen, a.id))
+    assert closed == scanned.result(None, SENSOR).alerts
+    assert len(sent) - len(closed) >= len(closed)
+    assert incidents.limits == {}
+
+
+def test_incidents_are_saved_before_they_are_evicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aggregate, "INCIDENT_LIMIT", 8)
+    incidents, _ = open_incidents()
+    saved: dict[int, str] = {}
+
+    def save(entries: list[OpenIncident]) -> None:
+        for entry in entries:
+            saved[entry.number] = entry.key[0]
+            entry.mark_saved()
+
+    incidents.save = save
+    add(incidents, *(contact(who, who=who) for who in range(20)))
+    assert saved == {number: f"laptop-{number - 1}" for number in range(1, 13)}
+    assert {entry.number for entry in incidents.changed(100)} == set(range(13, 21))
+    add(incidents, contact(21, who=0))
+    assert 1 in {entry.number for entry in incidents.changed(100)}
+    incidents.close_all()
+    assert set(incidents.take_numbers_to_delete()) == set(range(1, 21)) & set(saved)
+
+
+def test_without_room_on_disk_contacts_are_rejected_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aggregate, "INCIDENT_LIMIT", 8)
+    monkeypatch.setattr(evicted_incidents, "EVICTED_LIMIT", 4)
+    incidents, sent = open_incidents()
+    add(incidents, *(contact(who, who=who) for who in range(20)))
+    assert len(incidents) == 12
+    assert incidents.limits == {"incident-limit": 8}
+    incidents.close_all()
+    assert [alert.status for alert in sent].count("closed") == 12
+
+
+def test_incidents_that_cannot_be_read_again_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aggregate, "INCIDENT_LIMIT", 8)
+    incidents, _ = open_incidents()
+    add(incidents, *(contact(who, who=who) for who in range(12)))
+    database = incidents._evicted._database
+    assert database is not None
+    database.execute("DROP TABLE incident")
+    add(incidents, contact(13, who=0))
+    assert incidents.limits == {"incident-lost": 4}
+    add(incidents, *(contact(who, who=who) for who in range(20, 40)))
+    assert incidents.limits == {"incident-lost": 4}
 
 
 def test_changed_incidents_are_saved_and_ended_ones_deleted() -> None:

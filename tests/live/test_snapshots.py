@@ -29,7 +29,7 @@ def aggregator(*reports: StatusReport | None) -> Any:
         ring_freezes=sum(report.ring_freezes for report in received),
         findings_lost=sum(report.findings_lost for report in received),
     )
-    fields = {"rejected_contacts": 3, "ended_count": 5, "by_verdict": {}}
+    fields = {"in_memory": 4, "rejected_contacts": 3, "ended_count": 5, "by_verdict": {}}
     return SimpleNamespace(
         pool=pool,
         incidents=type("OpenIncidents", (list,), fields)(),

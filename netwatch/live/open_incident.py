@@ -1,0 +1,46 @@
+"""An open incident: what was reported and saved of it beside what is known of it."""
+
+from netwatch.core.alert import Sensor
+from netwatch.incidents.incident import Incident, Key
+
+
+class OpenIncident:
+    """An incident that has not ended yet, and what has been reported and saved of it.
+
+    `id` and `reported_confidence` are those of its last alert, None before the first.
+    `last_contact` is in continuous time (ns), `sensor` names the versions of the rules
+    that judged that contact. The state file has the incident under `number`, once it `is_saved`;
+    `is_changed` says that it differs from what is saved there, `has_new_alert` that an
+    alert was sent since.
+    """
+
+    __slots__ = (
+        "has_new_alert",
+        "id",
+        "incident",
+        "is_changed",
+        "is_saved",
+        "key",
+        "last_contact",
+        "number",
+        "reported_confidence",
+        "sensor",
+    )
+
+    def __init__(
+        self, number: int, key: Key, incident: Incident, last_contact: int, sensor: Sensor
+    ) -> None:
+        self.number = number
+        self.key = key
+        self.incident = incident
+        self.last_contact = last_contact
+        self.sensor = sensor
+        self.id: str | None = None
+        self.reported_confidence: str | None = None
+        self.is_changed = self.has_new_alert = True
+        self.is_saved = False
+
+    def mark_saved(self) -> None:
+        """Note that the state file has the incident as it is now."""
+        self.is_saved = True
+        self.is_changed = self.has_new_alert = False
