@@ -2,18 +2,17 @@
 
 Both the input of one call of a decompressor and its output are limited, so that a small file that
 expands to terabytes takes time but no memory. Several members one after another are one stream, as
-the compression tools define it; zeros and skippable frames between them are skipped. Damaged or
-truncated data yield everything up to the damage.
+the compression tools define it; zeros and skippable frames between them are skipped. What gives no
+output, padding and empty members, costs next to nothing. Damaged or truncated data yield
+everything up to the damage.
+
+A library for a compression is imported when the first file has it.
 """
 
-import bz2
-import lzma
+import re
 import zlib
 from collections.abc import Callable
-from typing import Protocol
-
-import lz4.frame  # type: ignore[import-untyped]
-import zstandard
+from typing import Any, NamedTuple, Protocol
 
 from netwatch.capture.stream import Stream
 
@@ -26,12 +25,19 @@ OUTPUT_SIZE = 1 << 18
 XZ_MEMORY_LIMIT = 1 << 28
 """Memory that an xz decompressor may use for its dictionary, in bytes (``xz -9`` uses 64 MiB)."""
 
-_DECOMPRESSION_ERRORS = (OSError, RuntimeError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+MAX_KNOWN = 16
+"""Empty members and frames that are recognised where they are repeated."""
+
+MAX_KNOWN_SIZE = 256
+"""Bytes of such a member or frame. Those of all compression tools are far smaller."""
+
 _SKIPPABLE = bytes.fromhex("2a4d18")
+_ZEROS = re.compile(rb"\0*")
 
 
 class Decompressor(Protocol):
-    """The decompressor of one member, with the interface of `bz2.BZ2Decompressor`."""
+    """The decompressor of one member, with the interface of `bz2.BZ2Decompressor`. It raises
+    OSError, RuntimeError, EOFError or ValueError, or an error of its library, for damaged data."""
 
     @property
     def eof(self) -> bool:
@@ -45,7 +51,7 @@ class Decompressor(Protocol):
 
     @property
     def unused_data(self) -> bytes | None:
-        """The input that follows the member."""
+        """The end of the last input, which follows the member."""
         ...
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
@@ -83,41 +89,86 @@ class _Zstd:
 
     needs_input = True
 
-    def __init__(self) -> None:
-        self._zstd = zstandard.ZstdDecompressor().decompressobj()
+    def __init__(self, member: Any) -> None:
+        self._zstd = member
 
     @property
     def eof(self) -> bool:
-        return self._zstd.eof
+        return bool(self._zstd.eof)
 
     @property
     def unused_data(self) -> bytes:
-        return self._zstd.unused_data
+        return bytes(self._zstd.unused_data)
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self._zstd.decompress(data)
+        return bytes(self._zstd.decompress(data))
 
 
-def _xz() -> Decompressor:
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_LIMIT)
+class Library(NamedTuple):
+    """What decompresses a format: `new_member` returns a decompressor for the next member,
+    `errors` are raised for damaged data."""
+
+    new_member: Callable[[], Decompressor]
+    errors: tuple[type[Exception], ...]
 
 
-COMPRESSIONS: dict[str, tuple[bytes, Callable[[], Decompressor], int]] = {
-    "gzip": (bytes.fromhex("1f8b08"), _Gzip, 4096),
-    "bzip2": (b"BZh", bz2.BZ2Decompressor, 4096),
-    "xz": (bytes.fromhex("fd377a585a00"), _xz, 4096),
-    "zstd": (bytes.fromhex("28b52ffd"), _Zstd, 256),
-    "lz4": (bytes.fromhex("04224d18"), lz4.frame.LZ4FrameDecompressor, 4096),
+def _gzip() -> Library:
+    return Library(_Gzip, (zlib.error,))
+
+
+def _bzip2() -> Library:
+    import bz2
+
+    return Library(bz2.BZ2Decompressor, (OSError, ValueError))
+
+
+def _xz() -> Library:
+    import lzma
+
+    def new_member() -> Decompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_LIMIT)
+
+    return Library(new_member, (lzma.LZMAError,))
+
+
+def _zstd() -> Library:
+    import zstandard
+
+    context = zstandard.ZstdDecompressor()  # reused for all members, of which one is read at a time
+    return Library(lambda: _Zstd(context.decompressobj()), (zstandard.ZstdError,))
+
+
+def _lz4() -> Library:
+    import lz4.frame  # type: ignore[import-untyped]
+
+    return Library(lz4.frame.LZ4FrameDecompressor, (RuntimeError,))
+
+
+class Compression(NamedTuple):
+    """A format: the first bytes of each member (`magic`), the function that imports its library,
+    and the largest input of one call of its decompressor, in bytes."""
+
+    magic: bytes
+    load: Callable[[], Library]
+    max_input: int
+
+
+COMPRESSIONS: dict[str, Compression] = {
+    "gzip": Compression(bytes.fromhex("1f8b08"), _gzip, 4096),
+    "bzip2": Compression(b"BZh", _bzip2, 4096),
+    "xz": Compression(bytes.fromhex("fd377a585a00"), _xz, 4096),
+    "zstd": Compression(bytes.fromhex("28b52ffd"), _zstd, 256),
+    "lz4": Compression(bytes.fromhex("04224d18"), _lz4, 4096),
 }
-"""By name: the first bytes of a member, its decompressor, and the largest input of one call."""
+"""The formats, by name."""
 
 
 def recognise_compression(head: bytes) -> str | None:
     """The compression of a file with these first bytes, None if they are of none."""
     if _is_skippable(head):  # pzstd writes one first; lz4 has them too, but no tool does
         return "zstd"
-    for name, (magic, _, _) in COMPRESSIONS.items():
-        if head.startswith(magic):
+    for name, compression in COMPRESSIONS.items():
+        if head.startswith(compression.magic):
             return name
     return None
 
@@ -129,13 +180,16 @@ class DecompressedStream(Stream):
         super().__init__(compressed.notes)
         self._compressed = compressed
         self._name = compression
-        self._magic, self._new_decompressor, self._max_input = COMPRESSIONS[compression]
+        self._magic, load, self._max_input = COMPRESSIONS[compression]
+        self._new_member, self._errors = load()
         self._decompressor: Decompressor | None = None
         self._input = b""
         self._at = 0
-        self._consumed = 0
+        self._discarded = 0  # bytes before those in self._input
+        self._empty = -1  # where in self._input a member began that gave no output so far
         self._output = memoryview(b"")
         self._members = 0
+        self._known: tuple[bytes, ...] = ()
         self._ended = False
 
     @property
@@ -155,7 +209,7 @@ class DecompressedStream(Stream):
                     return filled  # the file may be a pipe, and reading more would wait
                 try:
                     self._step()
-                except _DECOMPRESSION_ERRORS as error:
+                except self._errors as error:
                     self._stop(f"are damaged ({error})")
             size = min(len(self._output), len(buffer) - filled)
             if not size:
@@ -169,6 +223,11 @@ class DecompressedStream(Stream):
         self._ended = True
         self.notes.append(f"{self._name} data {what} at about byte {self._consumed} of the file")
 
+    @property
+    def _consumed(self) -> int:
+        """Bytes of the file that were passed to a decompressor or skipped."""
+        return self._discarded + self._at
+
     def _step(self) -> None:
         """Begin a member, or pass more input to the decompressor of the present one."""
         decompressor = self._decompressor
@@ -181,37 +240,69 @@ class DecompressedStream(Stream):
             if not piece:
                 self._stop("are truncated")
                 return
-        self._output = memoryview(decompressor.decompress(piece, OUTPUT_SIZE))
+        output = decompressor.decompress(piece, OUTPUT_SIZE)
+        if output:
+            self._output = memoryview(output)
+            self._empty = -1
         if decompressor.eof:
-            unused = decompressor.unused_data or b""  # lz4 has None for none
-            self._input = unused + self._input[self._at :]
-            self._consumed -= len(unused)
-            self._at = 0
+            self._at -= len(decompressor.unused_data or b"")  # lz4 has None for none
             self._decompressor = None
             self._members += 1
+            if self._empty >= 0:
+                self._remember(self._empty)
 
     def _begin_member(self) -> None:
         """Find the start of the next member, or the end of the file."""
         while self._ensure(8):
-            head = self._input[self._at : self._at + 8]
-            padding = len(head) - len(head.lstrip(b"\0"))
-            if padding:
-                self._consume(padding)
-            elif _is_skippable(head) and self._name in ("zstd", "lz4"):
-                size = 8 + int.from_bytes(head[4:], "little")
-                while size and self._ensure(1):
-                    size -= len(self._consume(size))
-            else:
+            start = self._consumed
+            self._skip_known()
+            if self._name in ("zstd", "lz4"):
+                self._skip_frame()
+            if self._consumed == start:
                 break
         rest = self._input[self._at : self._at + 8]
         if rest.startswith(self._magic):
-            self._decompressor = self._new_decompressor()
+            self._decompressor = self._new_member()
+            self._empty = self._at
         elif not rest.strip(b"\0"):
+            self._at += len(rest)
             self._ended = True
         elif self._members:
             self._stop("are followed by something else")
         else:
             self._stop("are truncated")
+
+    def _skip_known(self) -> None:
+        """Skip zeros, and what is equal to an empty member or frame before it. A file of nothing
+        else would otherwise take a new decompressor for every few bytes."""
+        data = self._input
+        zeros = _ZEROS.match(data, self._at)
+        at = zeros.end() if zeros is not None else self._at
+        while data.startswith(self._known, at):
+            for member in self._known:
+                while data.startswith(member, at):
+                    at += len(member)
+        self._at = at
+
+    def _remember(self, start: int) -> None:
+        """Remember what began at `start` and gave no output, to recognise it where it is
+        repeated."""
+        if self._at - start <= MAX_KNOWN_SIZE:
+            self._known = (*self._known[1 - MAX_KNOWN :], self._input[start : self._at])
+
+    def _skip_frame(self) -> None:
+        """Skip the skippable frame that follows, if one does (RFC 8878 section 3.1.2)."""
+        if not self._ensure(8) or not _is_skippable(self._input[self._at : self._at + 4]):
+            return
+        size = 8 + int.from_bytes(self._input[self._at + 4 : self._at + 8], "little")
+        if size <= len(self._input) - self._at:
+            self._at += size
+            self._remember(self._at - size)
+            return
+        while size and self._ensure(1):
+            piece = min(size, len(self._input) - self._at)
+            self._at += piece
+            size -= piece
 
     def _ensure(self, size: int) -> bool:
         """Have at least `size` bytes of input in memory; false if the file ends before."""
@@ -221,15 +312,10 @@ class DecompressedStream(Stream):
             if not got:
                 return False
             self._input = self._input[self._at :] + buffer[:got]
+            self._discarded += self._at
             self._at = 0
+            self._empty = -1
         return True
-
-    def _consume(self, size: int) -> bytes:
-        """The next bytes of the input in memory, at most `size`."""
-        piece = self._input[self._at : self._at + size]
-        self._at += len(piece)
-        self._consumed += len(piece)
-        return piece
 
     def _next_input(self) -> bytes:
         """The next piece of input for the decompressor, empty at the end of the file.
@@ -241,7 +327,10 @@ class DecompressedStream(Stream):
         if not self._ensure(1):
             return b""
         left = len(self._input) - self._at
-        return self._consume(max(1, min(self._max_input, self._consumed // 64, left - 64)))
+        size = max(1, min(self._max_input, self._consumed // 64, left - 64))
+        piece = self._input[self._at : self._at + size]
+        self._at += size
+        return piece
 
 
 def _is_skippable(head: bytes) -> bool:

@@ -4,6 +4,9 @@ import io
 import lzma
 import random
 import struct
+import subprocess
+import sys
+import time
 import tracemalloc
 from itertools import pairwise
 
@@ -14,7 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.made_captures import PACKETS, pcap, read
 
-from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
+from netwatch.capture.compression import (
+    COMPRESSIONS,
+    DecompressedStream,
+    Library,
+    recognise_compression,
+)
 from netwatch.capture.stream import FileStream
 from netwatch.core.errors import CaptureError
 
@@ -252,3 +260,108 @@ class _Lz4:
 
     def flush(self):
         return self._lz4.flush()
+
+
+def skippable(size, number=0):
+    return bytes([0x50 | number % 16]) + b"\x2a\x4d\x18" + struct.pack("<I", size) + bytes(size)
+
+
+FILLERS = {
+    "empty members": lambda name: COMPRESS[name](b""),
+    "empty members and zeros": lambda name: COMPRESS[name](b"") + bytes(5),
+    "zeros": lambda name: bytes(1000),
+    "skippable frames": lambda name: skippable(3) if name in ("zstd", "lz4") else b"\0",
+    "both": lambda name: COMPRESS[name](b"") + (skippable(0) if name in ("zstd", "lz4") else b""),
+}
+
+
+@pytest.mark.parametrize("filler", FILLERS)
+@pytest.mark.parametrize("name", COMPRESS)
+def test_padding_takes_next_to_no_work(name, filler, monkeypatch):
+    """Each call of `_begin_member` and each new decompressor is work; a MiB of padding may take
+    only a few of them."""
+    made, begun = [], []
+    new_member, errors = COMPRESSIONS[name].load()
+
+    def counted():
+        made.append(name)
+        return new_member()
+
+    begin = DecompressedStream._begin_member
+    monkeypatch.setattr(
+        DecompressedStream, "_begin_member", lambda stream: (begun.append(name), begin(stream))
+    )
+    monkeypatch.setitem(
+        COMPRESSIONS, name, COMPRESSIONS[name]._replace(load=lambda: Library(counted, errors))
+    )
+    piece = FILLERS[filler](name)
+    padding = piece * ((3 << 20) // len(piece))
+    compressed = COMPRESS[name](b"one") + padding + COMPRESS[name](b"two") + padding
+    assert unpack(compressed, name) == (b"onetwo", [])
+    assert len(made) < 50
+    assert len(begun) < 50
+
+
+@pytest.mark.parametrize("name", COMPRESS)
+def test_many_members_take_no_longer_where_much_is_read_at_once(name):
+    """A member may cost time, but not a copy of everything that was read ahead."""
+    members = b"".join(COMPRESS[name](bytes([n % 256])) for n in range(4000))
+
+    def seconds(at_once):
+        stream = DecompressedStream(Limited(io.BytesIO(members * 6), [], at_once), name)
+        buffer = memoryview(bytearray(1 << 16))
+        started = time.process_time()
+        total = 0
+        while got := stream.readinto(buffer):
+            total += got
+        assert total == 24_000
+        return time.process_time() - started
+
+    much, little = (min(seconds(size) for _ in range(3)) for size in (1 << 20, 1 << 13))
+    assert much < 2.5 * little
+
+
+class Limited(FileStream):
+    """A file of which at most `at_once` bytes are read at once."""
+
+    def __init__(self, file, notes, at_once):
+        super().__init__(file, notes)
+        self._at_once = at_once
+
+    def _read(self, buffer):
+        return super()._read(buffer[: self._at_once])
+
+
+def pieces(name):
+    """Members and padding, each with what it contains."""
+    members = [(COMPRESS[name](content), content) for content in (b"", b"x", b"longer" * 50)]
+    frames = [skippable(size) for size in (0, 1, 300)] if name in ("zstd", "lz4") else []
+    return [*members, *((padding, b"") for padding in (b"\0", bytes(7), bytes(300), *frames))]
+
+
+@given(
+    name=st.sampled_from(sorted(COMPRESS)),
+    order=st.lists(st.integers(0, 99), max_size=60),
+    at_once=st.sampled_from([1, 7, 8, 9, 100, 5000]),
+)
+def test_padding_between_members_changes_nothing(name, order, at_once):
+    known = pieces(name)
+    chosen = [known[0], *(known[number % len(known)] for number in order)]
+    compressed = b"".join(piece for piece, _ in chosen)
+    stream = DecompressedStream(Limited(io.BytesIO(compressed), [], at_once), name)
+    buffer, out = memoryview(bytearray(100)), []
+    while got := stream.readinto(buffer):
+        out.append(bytes(buffer[:got]))
+    expected = b"".join(content for _, content in chosen)
+    assert (b"".join(out), stream.notes) == (expected, [])
+
+
+def test_libraries_are_imported_only_when_they_are_used():
+    code = (
+        "import sys, netwatch.engine.capture_files\n"
+        "print([name for name in ('lz4', 'zstandard', 'bz2', 'lzma') if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
