@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from netwatch import __version__
 from netwatch.cli.printing import print_message
 from netwatch.config import Config
+from netwatch.core.anomalies import limit_ether_types
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import DEVICE_LIMIT, CoverageReport
@@ -80,10 +81,11 @@ class Summary:
         if self.coverage is not None:
             for text in _coverage(self.coverage):
                 yield "blind spots", text
-        faults = {n: count for n, count in statistics.anomalies.items() if n not in HARMLESS}
+        anomalies = limit_ether_types(statistics.anomalies)
+        faults = {n: count for n, count in anomalies.items() if n not in HARMLESS}
         yield "anomalies", _counts(faults) or "none"
         if verbose:
-            innocent = statistics.anomalies - Counter(faults)
+            innocent = anomalies - Counter(faults)
             yield "no names in", _counts(innocent) or "no packet"
             yield "candidates", f"{quantity(statistics.candidates, 'packet')} that may carry a name"
         if statistics.skipped:
@@ -104,9 +106,12 @@ def _incidents(incidents: IncidentCounts, statistics: RunStatistics) -> Iterator
 
 def _coverage(report: CoverageReport) -> Iterator[str]:
     """The flows by whether their name could be read, then the packets that are not part of
-    any flow."""
+    any flow. Where many could not be read, the share of named flows says so."""
     total = report.total
-    named = f": named {total.named:,} ({total.percent} %)" if total.flows else ""
+    share = f"{total.percent} %"
+    if report.unreadable_percent:
+        share += f", but {report.unreadable_percent} % of the packets could not be read"
+    named = f": named {total.named:,} ({share})" if total.flows else ""
     yield ", ".join(filter(None, [f"flows {total.flows:,}{named}", reasons(total)]))
     lost = Counter({"dropped": report.dropped, "cut": report.cut}) + Counter(report.unreadable)
     if lost:

@@ -8,6 +8,7 @@ documentation. A test keeps the literals and this mapping the same, in both dire
 The names are part of the summary, of metrics and of coverage records: they never change.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 ANOMALIES: Mapping[str, str] = {
@@ -119,8 +120,8 @@ ANOMALIES: Mapping[str, str] = {
     " read.",
     "nd-option": "A neighbour discovery option has length 0 or exceeds its message.",
     "nd-type": "A neighbour discovery message has an unknown type or code.",
-    "not-ip": "The frame contains no IP: ARP, LLDP, control frames and others. Shown with `-v`"
-    " only, as `no names in`.",
+    "not-ip": "The frame contains no IP but a known protocol: ARP, LLDP, control frames and"
+    " others. Shown with `-v` only, as `no names in`.",
     "payload-cut": "The payload of a packet was not captured.",
     "proof-device-lost": "Packets that prove which device had an address could not be stored: an"
     " evidence capture may report another device.",
@@ -191,6 +192,30 @@ ANOMALIES: Mapping[str, str] = {
     "wrapping-header-cut": "A packet ends inside a tunnel header or label.",
     "wrapping-unknown": "The content of a tunnel is not supported, or the frame is a later"
     " fragment of a WLAN frame.",
+    "wrapping-unknown-N": "The frame has the EtherType N (`wrapping-unknown-0x9999`), which is in"
+    " no table: a tag or tunnel that is not known, or a protocol that is not IP. Of more than 32"
+    " such EtherTypes those with the least numbers are named, the others are counted as"
+    " `wrapping-unknown`.",
 }
 """Names of anomalies, sorted, each with its description in Markdown. ``dns-opcode-N`` stands
-for ``dns-opcode-`` with any number."""
+for ``dns-opcode-`` with any number, and ``wrapping-unknown-N`` likewise."""
+
+ETHER_TYPE_LIMIT = 32
+"""EtherTypes of ``wrapping-unknown-N`` that are named in a report."""
+
+
+def is_unknown_ether_type(anomaly: str) -> bool:
+    """Whether an anomaly is that of an EtherType which is in no table."""
+    return anomaly.startswith("wrapping-unknown-0x")
+
+
+def limit_ether_types(anomalies: Mapping[str, int]) -> Counter[str]:
+    """The counts with at most `ETHER_TYPE_LIMIT` EtherTypes named, those with the least numbers.
+
+    The others are counted as ``wrapping-unknown``. The packet loop limits each capture in the same
+    way, so the counts are the same in whatever order captures were read.
+    """
+    limited = Counter(anomalies)
+    for name in sorted(filter(is_unknown_ether_type, anomalies))[ETHER_TYPE_LIMIT:]:
+        limited["wrapping-unknown"] += limited.pop(name)
+    return limited

@@ -3,7 +3,7 @@
 The packet loop, the kernel filter and the generated reference read these tables. A row names the
 layer that follows (a ``LAYER_`` constant of `netwatch.dissect.loop.layout`, in lower case), or
 the function of `netwatch.dissect.loop.udp_tunnels` that reads the tunnel. A number without a row
-carries nothing that is read: it is counted as ``link-type-unknown``, ``not-ip`` or
+carries nothing that is read: it is counted as ``link-type-unknown``, ``wrapping-unknown-N`` or
 ``transport-unknown``.
 """
 
@@ -39,7 +39,8 @@ _READ_TRANSPORT = "its payload is read"
 _STEPPED_OVER = "it is stepped over"
 _UNSUPPORTED = "counted as `wrapping-unknown`"
 _ENCRYPTED = "counted as `encrypted-ip`"
-_ENCRYPTED_LINK = "counted as `encrypted-link`"
+_INTEGRITY = "the packet inside is read; if it is encrypted, it is counted as `encrypted-link`"
+_NOT_IP = "counted as `not-ip`"
 _DEVICES = "counted as `not-ip`; devices may be learned from it"
 
 LINK_TYPES: tuple[Encapsulation, ...] = (
@@ -64,21 +65,137 @@ LINK_TYPES: tuple[Encapsulation, ...] = (
 )
 """By LINKTYPE_ number."""
 
+NOT_IP: tuple[tuple[int, str, str], ...] = (
+    (0x0600, "XNS", "Xerox"),
+    (0x0807, "XNS compatible", "Xerox"),
+    (0x0842, "Wake-on-LAN", "AMD, Magic Packet"),
+    (0x08F0, "M2M over Ethernet", "vendor"),
+    (0x0BAD, "Banyan VINES", "vendor"),
+    (0x0BAF, "Banyan VINES echo", "vendor"),
+    (0x2000, "CDP", "Cisco"),
+    (0x2001, "CGMP", "Cisco"),
+    (0x2004, "DTP", "Cisco"),
+    (0x22EA, "MSRP", "IEEE 802.1Qat"),
+    (0x22F0, "audio and video transport", "IEEE 1722"),
+    (0x22F4, "IS-IS", "RFC 7042, appendix B"),
+    (0x6000, "DEC", "DEC"),
+    (0x6001, "DEC MOP dump and load", "DEC"),
+    (0x6002, "DEC MOP remote console", "DEC"),
+    (0x6003, "DECnet", "DEC"),
+    (0x6004, "DEC LAT", "DEC"),
+    (0x6005, "DEC diagnostics", "DEC"),
+    (0x6006, "DEC customer use", "DEC"),
+    (0x6007, "DEC LAVC", "DEC"),
+    (0x8035, "RARP", "RFC 903"),
+    (0x8038, "DEC spanning tree", "DEC"),
+    (0x809B, "AppleTalk", "Apple"),
+    (0x80D5, "SNA over Ethernet", "IBM"),
+    (0x80F3, "AARP", "Apple"),
+    (0x8102, "SLPP", "Nortel"),
+    (0x8103, "VLACP", "Nortel"),
+    (0x8137, "IPX", "Novell"),
+    (0x8138, "IPX", "Novell"),
+    (0x81FD, "ISMP", "Enterasys"),
+    (0x8783, "MiNT", "Motorola"),
+    (0x8808, "MAC control (pause)", "IEEE 802.3, annex 31"),
+    (0x8809, "slow protocols (LACP, OAM)", "IEEE 802.3, annex 57"),
+    (0x8819, "CobraNet", "vendor"),
+    (0x8863, "PPPoE discovery", "RFC 2516"),
+    (0x886C, "HomePNA, Broadcom", "vendor"),
+    (0x886D, "Intel ANS probes", "vendor"),
+    (0x886F, "Microsoft NLB heartbeat", "vendor"),
+    (0x887B, "HomePlug", "HomePlug 1.0"),
+    (0x888E, "EAPOL", "IEEE 802.1X"),
+    (0x8890, "Fortinet HA heartbeat", "vendor"),
+    (0x8891, "Fortinet HA telnet", "vendor"),
+    (0x8892, "PROFINET", "IEC 61158"),
+    (0x8899, "Realtek remote control", "vendor"),
+    (0x889A, "HyperSCSI", "vendor"),
+    (0x88A2, "ATA over Ethernet", "Coraid"),
+    (0x88A4, "EtherCAT", "IEC 61158"),
+    (0x88AB, "Ethernet Powerlink", "IEC 61158"),
+    (0x88B4, "WAPI", "GB 15629.11"),
+    (0x88B8, "GOOSE", "IEC 61850"),
+    (0x88B9, "GSE management", "IEC 61850"),
+    (0x88BA, "sampled values", "IEC 61850"),
+    (0x88C7, "WLAN pre-authentication", "IEEE 802.11"),
+    (0x88CA, "TIPC", "Linux"),
+    (0x88CC, "LLDP", "IEEE 802.1AB"),
+    (0x88CD, "SERCOS III", "IEC 61784"),
+    (0x88D8, "circuit emulation", "MEF 8"),
+    (0x88D9, "LLTD", "Microsoft"),
+    (0x88DC, "WAVE short messages", "IEEE 1609"),
+    (0x88E1, "HomePlug AV", "HomePlug"),
+    (0x88E3, "media redundancy", "IEC 62439-2"),
+    (0x88EE, "E-LMI", "MEF 16"),
+    (0x88F5, "MVRP", "IEEE 802.1Q"),
+    (0x88F6, "MMRP", "IEEE 802.1Q"),
+    (0x88F7, "PTP", "IEEE 1588"),
+    (0x88F8, "NC-SI", "DMTF DSP0222"),
+    (0x88FB, "PRP supervision", "IEC 62439-3"),
+    (0x8902, "connectivity fault management", "IEEE 802.1ag"),
+    (0x8906, "Fibre Channel over Ethernet", "INCITS T11"),
+    (0x890D, "IEEE 802.11 over Ethernet (TDLS, fast transition)", "IEEE 802.11"),
+    (0x8911, "LINX", "vendor"),
+    (0x8914, "FCoE initialization", "INCITS T11"),
+    (0x8915, "RDMA over converged Ethernet", "InfiniBand"),
+    (0x8917, "media independent handover", "IEEE 802.21"),
+    (0x891D, "TTEthernet", "SAE AS6802"),
+    (0x8929, "MIRP", "IEEE 802.1Q"),
+    (0x892D, "bluecom", "vendor"),
+    (0x893A, "IEEE 1905.1", "IEEE 1905.1"),
+    (0x8940, "ECP", "IEEE 802.1Q"),
+    (0x8942, "LLDP over two ports", "IEEE 802.1"),
+    (0x8946, "TRILL RBridge channel", "RFC 7178"),
+    (0x8947, "GeoNetworking", "ETSI EN 302 636"),
+    (0x9000, "configuration test", "Ethernet v2"),
+    (0x9003, "Cisco loopback", "vendor"),
+    (0xAEFE, "eCPRI", "eCPRI"),
+    (0xB4E3, "CableLabs layer 3", "CableLabs"),
+    (0xCAFE, "Veritas LLT", "vendor"),
+    (0xD00D, "TDM over Ethernet", "vendor"),
+    (0xFBAC, "Allied Telesis", "vendor"),
+)
+"""EtherTypes of protocols that carry no IP: number, name, and where it is specified."""
+
 ETHER_TYPES: tuple[Encapsulation, ...] = (
     Encapsulation(0x0800, "IPv4", "RFC 894", "ipv4"),
     Encapsulation(0x0806, "ARP", "RFC 826", "stopped", _DEVICES),
-    Encapsulation(0x22F3, "TRILL", "RFC 6325", "unsupported", _UNSUPPORTED),
+    Encapsulation(0x0805, "X.25 layer 3", "ITU-T X.25", "unsupported", _UNSUPPORTED),
+    Encapsulation(0x08FF, "AX.25 over Ethernet", "G8BPQ", "unsupported", _UNSUPPORTED),
+    Encapsulation(0x22E5, "Gigamon header", "vendor", "gigamon"),
+    Encapsulation(0x22F3, "TRILL", "RFC 6325", "trill", _READ_FRAME),
+    Encapsulation(
+        0x2452, "IEEE 802.11 as an old driver captured it", "vendor", "wlan", _READ_FRAME
+    ),
+    Encapsulation(0x4305, "B.A.T.M.A.N. advanced", "Linux, batadv_packet.h", "batman", _READ_FRAME),
     Encapsulation(0x6558, "transparent Ethernet bridging", "RFC 1701", "ethernet", _READ_FRAME),
     Encapsulation(0x8100, "VLAN tag", "IEEE 802.1Q", "vlan"),
     Encapsulation(0x86DD, "IPv6", "RFC 2464", "ipv6"),
+    Encapsulation(0x880B, "PPP", "RFC 7042, appendix B", "ppp"),
     Encapsulation(0x8847, "MPLS", "RFC 3032", "mpls"),
     Encapsulation(0x8848, "MPLS with upstream-assigned label", "RFC 5332", "mpls"),
     Encapsulation(0x8864, "PPPoE session", "RFC 2516", "pppoe"),
+    Encapsulation(0x8870, "LLC in a jumbo frame", "draft-ietf-isis-ext-eth", "llc"),
     Encapsulation(0x88A8, "VLAN service tag", "IEEE 802.1ad", "vlan"),
-    Encapsulation(0x88E5, "MACsec", "IEEE 802.1AE", "macsec", _ENCRYPTED_LINK),
-    Encapsulation(0x88E7, "provider backbone bridge", "IEEE 802.1ah", "unsupported", _UNSUPPORTED),
+    Encapsulation(0x88BB, "LWAPP", "RFC 5412", "unsupported", _UNSUPPORTED),
+    Encapsulation(0x88DE, "VMware Lab Manager", "vendor", "lab_manager"),
+    Encapsulation(0x88E5, "MACsec", "IEEE 802.1AE", "macsec", _INTEGRITY),
+    Encapsulation(0x88E7, "provider backbone bridge", "IEEE 802.1ah", "pbb", _READ_FRAME),
+    Encapsulation(0x8903, "Cisco FabricPath", "vendor", "fabricpath", _READ_FRAME),
+    Encapsulation(0x8909, "Cisco MetaData (security group tag)", "vendor", "cisco_metadata"),
+    Encapsulation(0x8926, "VN-Tag", "Cisco, VNTag 101", "tag_4"),
+    Encapsulation(0x892F, "HSR", "IEC 62439-3", "tag_4"),
+    Encapsulation(0x893B, "TRILL fine-grained label", "RFC 7172", "tag_2"),
+    Encapsulation(0x893F, "E-TAG", "IEEE 802.1BR", "tag_6"),
     Encapsulation(0x894F, "network service header", "RFC 8300", "nsh"),
     Encapsulation(0x9100, "VLAN tag of Q-in-Q before 802.1ad", "vendors", "vlan"),
+    Encapsulation(0x9200, "VLAN tag of Q-in-Q before 802.1ad", "vendors", "vlan"),
+    Encapsulation(0x9300, "VLAN tag of Q-in-Q before 802.1ad", "vendors", "vlan"),
+    Encapsulation(0xA0ED, "6LoWPAN over Ethernet", "RFC 7973", "unsupported", _UNSUPPORTED),
+    Encapsulation(0xD28B, "Arista time stamp", "vendor", "arista"),
+    Encapsulation(0xF1C1, "R-TAG (frame replication)", "IEEE 802.1CB", "tag_4"),
+    *(Encapsulation(number, name, source, "stopped", _NOT_IP) for number, name, source in NOT_IP),
 )
 """By EtherType."""
 

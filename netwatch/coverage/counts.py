@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from netwatch.core.anomalies import is_unknown_ether_type, limit_ether_types
 from netwatch.core.verdict import DeviceClass, Network
 from netwatch.coverage.visibility import VISIBILITIES, Visibility
 
@@ -41,7 +42,7 @@ UNREADABLE_ANOMALIES = frozenset(
         "ip-fragments-incomplete",
     }
 )
-"""Anomalies of packets whose payload could not be reached."""
+"""Anomalies of packets whose payload could not be reached, beside those of unknown EtherTypes."""
 
 _INDEXES: Mapping[str, int] = {visibility: index for index, visibility in enumerate(VISIBILITIES)}
 
@@ -110,6 +111,13 @@ class CoverageReport:
     dropped: int
     unreadable: Mapping[str, int]
 
+    @property
+    def unreadable_percent(self) -> int:
+        """The percentage of packets whose payload could not be reached, rounded down. They are in
+        no flow, so the share of named flows says nothing of them."""
+        unreadable = min(sum(self.unreadable.values()), self.packets)
+        return 100 * unreadable // self.packets if self.packets else 0
+
 
 class Coverage:
     """Counts flows by network, device and visibility, for at most `limit` devices separately.
@@ -176,6 +184,7 @@ class Coverage:
     def report(self, packets: int, anomalies: Mapping[str, int]) -> CoverageReport:
         """All counts, with networks and devices sorted by name. `packets` seen in the run and
         its `anomalies` by name tell what was lost before it became part of a flow."""
+        anomalies = limit_ether_types(anomalies)
         devices: dict[str, list[tuple[str, FlowCounts]]] = {name: [] for name in self._networks}
         rest = {name: list(counts) for name, (_, counts) in self._networks.items()}
         for (name, device), counts in sorted(self._devices.items()):
@@ -199,7 +208,9 @@ class Coverage:
             cut=sum(count for name, count in anomalies.items() if name in TRUNCATED_ANOMALIES),
             dropped=anomalies.get("capture-dropped", 0),
             unreadable={
-                name: anomalies[name] for name in sorted(anomalies) if name in UNREADABLE_ANOMALIES
+                name: anomalies[name]
+                for name in sorted(anomalies)
+                if name in UNREADABLE_ANOMALIES or is_unknown_ether_type(name)
             },
         )
 

@@ -1,5 +1,6 @@
 """The report of blind spots, as a JSON record for programs and as table rows for people."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -43,8 +44,9 @@ def _share(share: FlowCounts) -> dict[str, Any]:
 
 def report_rows(report: CoverageReport, everything: bool) -> Iterator[tuple[str, ...]]:
     """The rows of a table with the columns `COLUMNS`: each network, followed by its devices with
-    most unnamed flows first, then the clients outside all networks. Unless `everything` is set,
-    at most `DEVICES_SHOWN` devices a network are listed, and only those with unnamed flows."""
+    most unnamed flows first, then the clients outside all networks, and the packets that could not
+    be read, which belong to no flow. Unless `everything` is set, at most `DEVICES_SHOWN` devices a
+    network are listed, and only those with unnamed flows."""
     for network in report.networks:
         word = "over" if network.rest.flows else "all"
         yield (network.name, f"{word} {len(network.devices):,}", *_cells([network.total]))
@@ -61,6 +63,11 @@ def report_rows(report: CoverageReport, everything: bool) -> Iterator[tuple[str,
             yield ("", "beyond the limit", *_cells([network.rest]))
     if report.outside.flows:
         yield ("outside", "", *_cells([report.outside]))
+    if report.unreadable:
+        counts = Counter(report.unreadable)
+        packets = f"{counts.total():,} of {report.packets:,} packets"
+        why = ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
+        yield ("unreadable", packets, "", "", "", why)
 
 
 def _blindest(row: tuple[str, FlowCounts]) -> tuple[int, int, str]:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from netwatch import __version__
 from netwatch.core.alert import Alert
+from netwatch.core.anomalies import limit_ether_types
 from netwatch.delivery.outbox import OutputStatus
 from netwatch.dissect.loop.loop import COMPILED
 from netwatch.incidents.aggregate import INCIDENT_LIMIT
@@ -145,7 +146,7 @@ class Snapshots:
             refused_reloads=updates.refused,
             last_reload=updates.last_applied,
             observations=statistics.observations,
-            anomalies=statistics.anomalies,
+            anomalies=limit_ether_types(statistics.anomalies),
             without_verdict=statistics.without_verdict,
             flows={str(reading): count for reading, count in pool.flows().counts.items()},
             incidents=incidents.by_verdict,

@@ -323,6 +323,26 @@ def test_the_summary_counts_packets_that_became_no_flow(run: Run, folder: Path) 
     assert "cut " in lines[0]
 
 
+def test_tags_that_are_not_known_are_in_summary_and_coverage(run: Run, folder: Path) -> None:
+    """A mirror port that shows unknown tags does not count as well named."""
+    wire = Wire(DURING, 1)
+    hello(wire, SERVICE, FAR)
+    hidden = [(time, frame[:12] + b"\x99\x99\0\1" + frame[12:]) for time, frame in wire.frames]
+    (folder / "tagged.pcap").write_bytes(pcap(hidden * 200))
+    _, out, err = run("--coverage", "--format", "jsonl")
+    packets = json.loads(out.splitlines()[-1])["packets"]
+    count = 200 * len(hidden)
+    assert packets["unreadable"] == {"wrapping-unknown-0x9999": count}
+    percent = 100 * count // packets["seen"]
+    lines = [line for line in err.splitlines() if line.startswith("blind spots")]
+    assert f"%, but {percent} % of the packets could not be read)" in lines[0]
+    assert f"wrapping-unknown-0x9999 {count:,}" in lines[1]
+    assert f"wrapping-unknown-0x9999 {count:,}" in err.split("anomalies")[1]
+    row = run("--coverage", "-q")[1].splitlines()[-1].split()
+    assert row[0] == "unreadable"
+    assert row[-2:] == ["wrapping-unknown-0x9999", f"{count:,}"]
+
+
 def test_the_coverage_record_comes_last(run: Run) -> None:
     _, out, _ = run("--coverage", "--format", "jsonl", "-q")
     record = json.loads(out.splitlines()[-1])

@@ -91,7 +91,8 @@ def test_table_lists_devices_with_most_unnamed_flows_first() -> None:
     assert [line[0] for line in lines[3:13]] == [f"10.20.1.{n}" for n in range(11, 1, -1)]
     assert lines[13] == ["2", "more", "3", "2", "66", "%", "ech", "1"]
     assert lines[14] == ["outside", "1", "0", "0", "%", "no-hello", "1"]
-    assert len(lines) == 15
+    assert lines[15] == ["unreadable", "1", "of", "1,234", "packets", "encrypted-ip", "1"]
+    assert len(lines) == 16
 
 
 def test_table_lists_all_devices_on_request() -> None:
@@ -104,7 +105,7 @@ def test_table_lists_all_devices_on_request() -> None:
 def test_devices_beyond_the_limit_are_summed_up() -> None:
     rows = list(coverage.report_rows(report(12, 3), everything=False))
     assert ("", "beyond the limit", "75", "10", "13 %", "ech 65") in rows
-    assert [row[1] for row in rows if row[0]] == ["all 1", "over 2", ""]
+    assert [row[1] for row in rows if row[0]] == ["all 1", "over 2", "", "1 of 1,234 packets"]
 
 
 def test_table_is_separated_from_alerts() -> None:
@@ -112,7 +113,7 @@ def test_table_is_separated_from_alerts() -> None:
     writer = FORMATS["table"].writer(out)
     writer.alert(ALERT)
     writer.coverage(report(), False)
-    assert "\n\nnetwork  device" in out.getvalue()
+    assert "\n\nnetwork     device" in out.getvalue()
 
 
 def test_reasons_are_ordered_by_frequency() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from support import tags
 from support.frames import LINKS
 from support.layers import (
     CLIENT_MAC,
@@ -202,6 +203,59 @@ def _wlans() -> list[Carrier]:
     return found
 
 
+Tag = Callable[[Typed], Typed]
+
+TAGS: dict[str, tuple[Tag, bytes | None]] = {
+    "metadata": (tags.metadata, None),
+    "fabricpath": (tags.fabricpath, inner_mac(90)),
+    "vn-tag": (tags.vn_tag, None),
+    "e-tag": (tags.e_tag, None),
+    "pbb": (tags.pbb, inner_mac(91)),
+    "macsec": (tags.macsec, None),
+    "macsec-sci": (lambda inside: tags.macsec(inside, 0x20), None),
+    "trill": (tags.trill, inner_mac(92)),
+    "trill-options": (lambda inside: tags.trill(inside, 2), inner_mac(92)),
+    "hsr": (tags.redundancy, None),
+    "r-tag": (lambda inside: tags.redundancy(inside, 0xF1C1), None),
+    "batman": (tags.batman, inner_mac(93)),
+    "batman-4": (lambda inside: tags.batman(inside, 0x42), inner_mac(93)),
+    "batman-broadcast": (lambda inside: tags.batman(inside, 0x01), inner_mac(93)),
+    "gigamon": (tags.gigamon, None),
+    "arista-64": (tags.arista, None),
+    "arista-48": (lambda inside: tags.arista(inside, 0x0120), None),
+    "lab-manager": (tags.lab_manager, inner_mac(94)),
+    "jumbo": (tags.jumbo, None),
+    "centrino": (tags.centrino, None),
+}
+"""Tags and headers before the content of an Ethernet frame, and the sender inside where they tell
+one."""
+
+
+def _tagged() -> list[Carrier]:
+    """Ethernet with each tag alone, and with others around it: a carrier for each."""
+    found = [
+        Carrier(name, 1, lambda p, tag=tag: on_ethernet(tag(_typed(p))), mac or CLIENT_MAC)
+        for name, (tag, mac) in TAGS.items()
+    ]
+    return [
+        *found,
+        Carrier("isl", 1, lambda p: tags.isl(_typed(p)), inner_mac(95), 21),
+        Carrier(
+            "snap-bridged",
+            1,
+            lambda p: tags.bridged(_typed(p), padded=True),
+            inner_mac(96),
+        ),
+        Carrier("snap-tunnel", 1, lambda p: tags.snap_of(0x0000F8, tags.typed(_typed(p)))),
+        Carrier("llc-ip", 1, lambda p: tags.by_length(b"\6\6\3" + p)),
+        Carrier(
+            "llc-nlpid",
+            1,
+            lambda p: tags.by_length(b"\xfe\xfe\3" + (b"\xcc" if p[0] >> 4 == 4 else b"\x8e") + p),
+        ),
+    ]
+
+
 CARRIERS: tuple[Carrier, ...] = (
     *(
         Carrier(
@@ -240,6 +294,7 @@ CARRIERS: tuple[Carrier, ...] = (
     Carrier("ppp-short", 9, lambda p: ppp(p, control=False, short=True), None),
     Carrier("ppp-hdlc", 50, ppp, None),
     Carrier("ppp-ether", 51, lambda p: pppoe(ppp(p, control=False))[1], None),
+    *_tagged(),
     *_wlans(),
     Carrier("wlan-amsdu", 105, lambda p: wlan(amsdu(p), qos=0x80)),
     Carrier("wlan-amsdu-4", 105, lambda p: wlan(amsdu(p), to=True, fro=True, qos=0x80)),

@@ -27,3 +27,8 @@ ANOMALIES = (
 
 HARMLESS = frozenset({"not-ip", "transport-unknown"})
 """What is counted and is no fault: ARP, ICMP and the like, which carry no name."""
+
+
+def unknown_ether_type(number: int) -> str:
+    """The name under which frames with an EtherType are counted that is in no table."""
+    return f"wrapping-unknown-{number:#06x}"

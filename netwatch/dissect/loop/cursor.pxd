@@ -29,6 +29,7 @@ cdef class Cursor(Window):
     cdef Py_ssize_t frame_end
     cdef Py_ssize_t frame_wire_end
     cdef long long frame_vlan
+    cdef long long[::1] unknown_ether_types
     cdef long long[::1] saved
 
     @cython.boundscheck(True)

@@ -42,9 +42,11 @@ def layer_number(name: str) -> int:
     return number
 
 
-def layers_by_number(rows: Iterable[Encapsulation], size: int) -> bytes:
-    """The layer that follows each of `size` numbers."""
-    layers = bytearray(size)
+def layers_by_number(
+    rows: Iterable[Encapsulation], size: int, missing: int = numbers.LAYER_STOPPED
+) -> bytes:
+    """The layer that follows each of `size` numbers; `missing` is that of numbers without a row."""
+    layers = bytearray([missing]) * size
     for row in rows:
         layers[row.number] = layer_number(row.layer)
     return bytes(layers)
@@ -73,15 +75,19 @@ class Cursor(Window):
     set where more fragments follow. `non_ip` is -1 unless the packet ended at something that
     carries no names: then its EtherType, or 0 for an IP protocol (`protocol`). `subframe` is where
     the next frame of an A-MSDU starts, 0 where there is none; the fields of `frame_` are those of
-    the frame around it. `anomalies` counts by ``ANOMALY_`` number.
+    the frame around it. `anomalies` counts by ``ANOMALY_`` number, `unknown_ether_types` has pairs
+    of an EtherType and its count (0: the pair is free).
     """
 
     def __init__(self) -> None:
         Window.__init__(self)
         self.anomalies: Words = array("q", bytes(8 * len(ANOMALIES)))
-        self.ether_types: Octets = layers_by_number(ETHER_TYPES, 65536)
+        self.ether_types: Octets = layers_by_number(
+            ETHER_TYPES, 65536, numbers.LAYER_UNKNOWN_ETHER_TYPE
+        )
         self.ip_protocols: Octets = layers_by_number(IP_PROTOCOLS, 256)
         self.udp_tunnels: Octets = tunnels_by_port()
+        self.unknown_ether_types: Words = array("q", bytes(16 * layout.MAX_ETHER_TYPES))
         self.saved: Words = array("q", bytes(8 * SAVED))
         self.record = 0
         self.time = 0

@@ -3,7 +3,6 @@ from netwatch.dissect.loop.cursor cimport Cursor
 cdef bint read_layers(Cursor cursor, int layer) noexcept nogil
 cdef int read_layer(Cursor cursor, int layer) noexcept nogil
 cdef int ethernet(Cursor cursor) noexcept nogil
-cdef int llc(Cursor cursor) noexcept nogil
 cdef int ether_type(Cursor cursor) noexcept nogil
 cdef int ip(Cursor cursor) noexcept nogil
 cdef int ipv4(Cursor cursor) noexcept nogil

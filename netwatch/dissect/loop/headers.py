@@ -15,6 +15,7 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.frame_tags import read_tag
     from cython.cimports.netwatch.dissect.loop.link_types import (
         fddi,
         linux_sll,
@@ -25,10 +26,12 @@ if cython.compiled:
         radiotap,
         wlan,
     )
+    from cython.cimports.netwatch.dissect.loop.llc import llc
     from cython.cimports.netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh, ppp, pppoe
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.frame_tags import read_tag
     from netwatch.dissect.loop.link_types import (
         fddi,
         linux_sll,
@@ -39,6 +42,7 @@ else:
         radiotap,
         wlan,
     )
+    from netwatch.dissect.loop.llc import llc
     from netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh, ppp, pppoe
 
 
@@ -80,8 +84,10 @@ def read_layer(cursor: Cursor, layer: cython.int) -> cython.int:
         return ah(cursor)
     if layer == layout.LAYER_ESP:
         return cursor.fail(layout.ANOMALY_ENCRYPTED_IP)
-    if layer == layout.LAYER_MACSEC:
-        return cursor.fail(layout.ANOMALY_ENCRYPTED_LINK)
+    if layer == layout.LAYER_MACSEC or (
+        layout.LAYER_UNKNOWN_ETHER_TYPE <= layer <= layout.LAYER_LAB_MANAGER
+    ):
+        return read_tag(cursor, layer)
     if layer == layout.LAYER_UNSUPPORTED:
         return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
     if layer == layout.LAYER_LOOPBACK:
@@ -110,19 +116,6 @@ def ethernet(cursor: Cursor) -> cython.int:
     cursor.destination_mac = cursor.at
     cursor.source_mac = cursor.at + 6
     cursor.at += 14
-    cursor.ether_type = cursor.u16(cursor.at - 2)
-    return ether_type(cursor)
-
-
-def llc(cursor: Cursor) -> cython.int:
-    """IEEE 802.2 with SNAP, which says the EtherType."""
-    if not cursor.deeper():
-        return layout.LAYER_STOPPED
-    if not cursor.has(8):
-        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
-    if cursor.u16(cursor.at) != 0xAAAA or cursor.data[cursor.at + 2] != 3:
-        return cursor.fail(layout.ANOMALY_NOT_IP)
-    cursor.at += 8
     cursor.ether_type = cursor.u16(cursor.at - 2)
     return ether_type(cursor)
 

@@ -96,6 +96,10 @@ cdef enum:
     MAX_EXTENSIONS = 12
 
 cdef enum:
+    # Limit of the counts of a capture.
+    MAX_ETHER_TYPES = 32
+
+cdef enum:
     # Limits of the hello buffer.
     MAX_HELLOS = 128
     MAX_PIECES = 4
@@ -201,3 +205,18 @@ cdef enum:
     LAYER_FDDI = 27
     LAYER_MPACKET = 28
     LAYER_UNKNOWN_LINK = 29
+
+cdef enum:
+    # What follows an EtherType that is a tag or a header before the frame (`frame_tags`).
+    LAYER_UNKNOWN_ETHER_TYPE = 40
+    LAYER_TAG_2 = 41
+    LAYER_TAG_4 = 42
+    LAYER_TAG_6 = 43
+    LAYER_CISCO_METADATA = 44
+    LAYER_FABRICPATH = 45
+    LAYER_PBB = 46
+    LAYER_TRILL = 47
+    LAYER_BATMAN = 48
+    LAYER_GIGAMON = 49
+    LAYER_ARISTA = 50
+    LAYER_LAB_MANAGER = 51

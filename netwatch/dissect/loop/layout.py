@@ -95,6 +95,9 @@ MAX_IP_HEADERS = 8  # IP headers, the outermost counted
 MAX_OTHER_HEADERS = 16  # EtherTypes other than IP, LLC, and authentication headers
 MAX_EXTENSIONS = 12  # IPv6 extension headers behind one another
 
+# Limit of the counts of a capture.
+MAX_ETHER_TYPES = 32  # EtherTypes that are in no table and are counted each by its number
+
 # Limits of the hello buffer.
 MAX_HELLOS = 128  # hellos in several packets that are buffered
 MAX_PIECES = 4  # packets of one of them
@@ -182,7 +185,7 @@ LAYER_GRE = 13
 LAYER_ETHERIP = 14
 LAYER_AH = 15
 LAYER_ESP = 16  # encrypted
-LAYER_MACSEC = 17  # encrypted
+LAYER_MACSEC = 17
 LAYER_EXTENSION = 18  # an IPv6 extension header
 LAYER_FRAGMENT = 19  # an IPv6 fragment header
 LAYER_UNSUPPORTED = 20  # a wrapping that is known and not read
@@ -195,3 +198,17 @@ LAYER_NFLOG = 26
 LAYER_FDDI = 27
 LAYER_MPACKET = 28
 LAYER_UNKNOWN_LINK = 29  # a link type that is not read
+
+# What follows an EtherType that is a tag or a header before the frame (`frame_tags`).
+LAYER_UNKNOWN_ETHER_TYPE = 40  # an EtherType that is in no table
+LAYER_TAG_2 = 41  # a tag of two bytes, and the EtherType of what follows
+LAYER_TAG_4 = 42
+LAYER_TAG_6 = 43
+LAYER_CISCO_METADATA = 44
+LAYER_FABRICPATH = 45
+LAYER_PBB = 46
+LAYER_TRILL = 47
+LAYER_BATMAN = 48
+LAYER_GIGAMON = 49
+LAYER_ARISTA = 50
+LAYER_LAB_MANAGER = 51

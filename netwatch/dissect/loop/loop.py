@@ -55,7 +55,7 @@ else:
 
 from netwatch.core.buffers import Octets, Words
 from netwatch.core.encapsulation import LINK_TYPES
-from netwatch.dissect.loop.anomalies import ANOMALIES
+from netwatch.dissect.loop.anomalies import ANOMALIES, unknown_ether_type
 from netwatch.dissect.loop.cursor import layer_number
 
 COMPILED: bool = cython.compiled
@@ -202,9 +202,15 @@ class Loop:
         return (row[0], 0, *row[2:]), block, number >> 40
 
     def anomalies(self) -> dict[str, int]:
-        """How often each of `anomalies.ANOMALIES` was met; without those that never were."""
+        """How often each of `anomalies.ANOMALIES` was met, and each EtherType that is in no table;
+        without those that never were."""
         counts = self.cursor.anomalies
-        return {name: counts[i] for i, name in enumerate(ANOMALIES) if counts[i]}
+        found = {name: counts[i] for i, name in enumerate(ANOMALIES) if counts[i]}
+        unknown = self.cursor.unknown_ether_types
+        for i in range(0, 2 * layout.MAX_ETHER_TYPES, 2):
+            if unknown[i + 1]:
+                found[unknown_ether_type(unknown[i])] = unknown[i + 1]
+        return found
 
     def _released_before(self, before: int) -> Iterator[list[int]]:
         """Yield rows for hellos that began before a time (ns) and are not whole."""

@@ -145,7 +145,8 @@ def test_a_netfilter_log_without_a_packet(fields: bytes, anomaly: str) -> None:
 
 OTHERS = {
     "fddi-cut": (b"\x50" + bytes(11), FDDI, "link-header-cut"),
-    "fddi-llc-cut": (b"\x50" + bytes(19), FDDI, "link-header-cut"),
+    "fddi-snap-cut": (b"\x50" + bytes(12) + b"\xaa\xaa\3" + bytes(4), FDDI, "link-header-cut"),
+    "fddi-llc-cut": (b"\x50" + bytes(14), FDDI, "link-header-cut"),
     "mpackets-cut": (b"\x55" * 7, MPACKETS, "link-header-cut"),
     "ppp-cut": (b"\xff\3\0", PPP, "link-header-cut"),
     "ppp-lcp": (b"\xff\3\xc0\x21" + bytes(8), PPP, "not-ip"),

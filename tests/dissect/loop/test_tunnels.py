@@ -247,23 +247,6 @@ def test_what_is_bad_is_named(packet: bytes, anomaly: str) -> None:
     assert carried(packet) == ([], {anomaly: 1})
 
 
-@pytest.mark.parametrize(
-    ("kind", "anomaly"),
-    [
-        (0x88E5, "encrypted-link"),
-        (0x88E7, "wrapping-unknown"),
-        (0x22F3, "wrapping-unknown"),
-        (0x88CC, "not-ip"),
-    ],
-)
-@pytest.mark.parametrize("tagged", [False, True])
-def test_what_is_not_read_behind_an_ethertype(kind: int, anomaly: str, tagged: bool) -> None:
-    inside = (kind, bytes(60))
-    if tagged:
-        inside = (0x8100, b"\0\x2a" + kind.to_bytes(2) + bytes(60))
-    assert read([layers.on_ethernet(inside)]) == ([], {anomaly: 1})
-
-
 @pytest.mark.parametrize("version", [4, 6])
 def test_an_authentication_header_before_tcp(version: int) -> None:
     segment = tcp(messages.request("GET", "/", NAME), dport=80)[20:]
