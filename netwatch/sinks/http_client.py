@@ -1,38 +1,33 @@
 """An HTTP request to a receiver, and what the status of its response means for delivery.
 
 urllib3 does the work. Redirects are not followed and nothing is retried here. Whatever the receiver
-sends, its response is read up to a maximum size and within the timeout.
+sends, a request with its response is one `exchange`, limited in time and size.
 """
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from netwatch import __version__
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import BatchRefusedError, MisconfiguredError, UnavailableError
+from netwatch.sinks.exchange import TooLongError, check_size, exchange
 from netwatch.sinks.options import Option, read_duration, read_url
 from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, describe_error, read_tls_options
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
-MAX_ANSWER = 16 << 20
-"""Bytes of a receiver's response; a longer one is an error."""
-
 _CHUNK = 65536
-_URLLIB3_PREFIX = re.compile(
-    r"^(<.*?>|HTTPS?Connection\(.*?\)): (Failed to establish a new connection: )?"
-    r"(\[Errno -?\d+\] )?"
-)
+_URLLIB3_PREFIX = re.compile(r"^(<.*?>|_?\w*Connection\(.*?\)): ")
 _RETRY_STATUSES = {408, 425, 429}
 _MISCONFIGURED_STATUSES = {401, 403, 404, 405, 407, 410}
 
@@ -41,7 +36,7 @@ HTTP_OPTIONS = (
     Option(
         "timeout",
         "duration",
-        "Limit for connecting, between two reads, and for a complete response.",
+        "Limit for a request, from connecting until its response is complete.",
         "10s",
     ),
     *TLS_OPTIONS,
@@ -50,8 +45,8 @@ HTTP_OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
-    """The receiver's URL, the proxy (empty: none), the TLS options, and `timeout` in s: to connect,
-    between two reads, and for a complete response."""
+    """The receiver's URL, the proxy (empty: none), the TLS options, and the `timeout` in s of a
+    request, from connecting until its response is complete."""
 
     url: str
     proxy: str
@@ -102,63 +97,40 @@ class HttpClient:
 
         receiver = urlsplit(url).netloc
         try:
-            pool = self._pool = self._pool or self._open_pool()
-            response = pool.request(
-                method,
-                url,
-                body=body or None,
-                headers={"User-Agent": f"netwatch/{__version__}", **headers},
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
-            try:
-                data = self._read(response)
-            except BaseException:
-                response.close()
-                raise
-            response.release_conn()
-        except urllib3.exceptions.NewConnectionError as error:
-            # This is a subclass of TimeoutError in urllib3, so it has to come first.
-            raise UnavailableError(f"{receiver}: {_reason(error)}") from None
-        except urllib3.exceptions.TimeoutError:
-            raise UnavailableError(
-                f"{receiver}: no answer within {self._options.timeout:g} s"
-            ) from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UnavailableError(f"{receiver}: {_reason(error)}") from None
+            with exchange(self._options.timeout):
+                return self._exchange(method, url, body, headers)
+        except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
+            cause = _cause(error)
         except NetwatchError as error:
             raise UnavailableError(f"{receiver}: {error}") from None
+        if isinstance(cause, TimeoutError):
+            raise UnavailableError(f"{receiver}: no answer within {self._options.timeout:g} s")
+        raise UnavailableError(f"{receiver}: {_reason(cause)}")
+
+    def _exchange(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
+        pool = self._pool = self._pool or self._open_pool()
+        response = pool.request(
+            method,
+            url,
+            body=body or None,
+            headers={"User-Agent": f"netwatch/{__version__}", **headers},
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            data = _read(response)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
         return Response(response.status, data, dict(response.headers))
 
     def _open_pool(self) -> "PoolManager":
-        import urllib3
+        from netwatch.sinks.http_pool import open_pool
 
         options = self._options
-        tls = options.tls or TlsOptions()
-        server_name = tls.server_name or None
-        arguments: dict[str, Any] = {
-            "timeout": urllib3.Timeout(connect=options.timeout, read=options.timeout),
-            "ssl_context": tls.context() if options.url.startswith("https:") else None,
-            "server_hostname": server_name,
-            "assert_hostname": server_name,
-            "maxsize": 1,
-        }
-        if options.proxy:
-            return urllib3.ProxyManager(options.proxy, **arguments)
-        return urllib3.PoolManager(**arguments)
-
-    def _read(self, response: "BaseHTTPResponse") -> bytes:
-        deadline = time.monotonic() + self._options.timeout
-        chunks, size = [], 0
-        while chunk := response.read1(_CHUNK):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > MAX_ANSWER:
-                raise UnavailableError(f"an answer of more than {MAX_ANSWER:,} bytes")
-            if time.monotonic() > deadline:
-                raise TimeoutError("the answer does not end")
-        return b"".join(chunks)
+        return open_pool(options.url, options.proxy, options.timeout, options.tls or TlsOptions())
 
     def close(self) -> None:
         """Close the connection. The next request opens it again."""
@@ -167,18 +139,43 @@ class HttpClient:
             self._pool = None
 
 
-def _reason(error: Exception) -> str:
-    """The cause of an error, without the names of urllib3's pools and connections."""
+def _read(response: "BaseHTTPResponse") -> bytes:
+    """The body of a response. It may be compressed, so its size is limited again here."""
+    chunks, size = [], 0
+    while chunk := response.read1(_CHUNK):
+        chunks.append(chunk)
+        size += len(chunk)
+        check_size(size)
+    return b"".join(chunks)
+
+
+def _cause(error: Exception) -> Exception:
+    """The error that urllib3 wrapped, a builtin TimeoutError for all of its own."""
     import urllib3
 
-    while isinstance(error, (urllib3.exceptions.ProxyError, urllib3.exceptions.SSLError)):
+    wrapping = (
+        urllib3.exceptions.ProxyError,
+        urllib3.exceptions.SSLError,
+        urllib3.exceptions.ProtocolError,
+    )
+    while isinstance(error, wrapping):
         inner = getattr(error, "original_error", None) or (error.args[-1] if error.args else None)
         if not isinstance(inner, Exception):
             break
         error = inner
-    if isinstance(error, OSError):
-        return describe_error(error)
-    return _URLLIB3_PREFIX.sub("", str(error)) or type(error).__name__
+    timeouts = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ReadTimeoutError)
+    # A refused connection is a ConnectTimeoutError in urllib3, too.
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+    return TimeoutError() if isinstance(error, timeouts) and not refused else error
+
+
+def _reason(cause: Exception) -> str:
+    """A cause in words, without the names of urllib3's pools and connections."""
+    if isinstance(cause, TooLongError):
+        return str(cause)
+    if isinstance(cause, OSError):
+        return describe_error(cause)
+    return _URLLIB3_PREFIX.sub("", str(cause)) or type(cause).__name__
 
 
 def raise_for_status(response: Response) -> Response:

@@ -41,7 +41,7 @@ OPTIONS = (
     Option("sasl.mechanism", "word", f"One of {', '.join(MECHANISMS)}.", "SCRAM-SHA-512"),
     Option("sasl.user", "text", "The user to authenticate as. Required with `sasl`."),
     Option("sasl.password", "secret", "The password. Required with `sasl`."),
-    Option("timeout", "duration", "How long until a batch counts as not delivered.", "30s"),
+    Option("timeout", "duration", "Limit for a batch: to connect, send and acknowledge.", "30s"),
     Option("tls", "mapping", "If present, even empty (`{}`), TLS is used.", "no TLS"),
     *(option for option in TLS_OPTIONS if option is not SERVER_NAME_OPTION),
 )
@@ -170,17 +170,21 @@ class KafkaSink:
 
     def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
         """Produce a batch and wait for all delivery reports."""
-        outcomes: list[Outcome] = [Retry("no delivery report")] * len(alerts)
+        no_report = Retry(f"no acknowledgement within {self._options.timeout:g} s")
+        outcomes: list[Outcome] = [no_report] * len(alerts)
         self._connect()
         for index, alert in enumerate(alerts):
             self._produce(index, alert, outcomes)
-        unreported = self._producer.flush(self._options.timeout + 1)
+        unreported = self._producer.flush(self._options.timeout)
         if self._misconfiguration:
             self.close()
             raise MisconfiguredError(self._misconfiguration)
         if unreported or any(isinstance(outcome, Retry) for outcome in outcomes):
             # The producer would go on to send what is still in its queues.
             self.close()
+        if self._last_error:
+            cause = Retry(self._last_error)
+            outcomes = [cause if outcome is no_report else outcome for outcome in outcomes]
         return outcomes
 
     def _connect(self) -> None:

@@ -7,27 +7,18 @@ an alert, the most serious first.
 import email.policy
 import hashlib
 import re
-import smtplib
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime
 from pathlib import Path
-from typing import TypeVar
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
-from netwatch.sinks.base import (
-    BatchRefusedError,
-    Delivered,
-    MisconfiguredError,
-    Outcome,
-    OutgoingAlert,
-    UnavailableError,
-)
+from netwatch.sinks.base import Delivered, Outcome, OutgoingAlert
+from netwatch.sinks.mail_session import MailServer, in_session
 from netwatch.sinks.options import (
     CREDENTIAL_OPTIONS,
     Credentials,
@@ -39,7 +30,7 @@ from netwatch.sinks.options import (
 )
 from netwatch.sinks.ranking import severity_rank, verdict_rank
 from netwatch.sinks.secrets import Secret
-from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, describe_error, read_tls_options
+from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, read_tls_options
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 """The default port for each way to secure the connection (RFC 8314, RFC 5321)."""
@@ -63,18 +54,17 @@ OPTIONS = (
     Option("from", "address", "The address of the sender.", required=True),
     Option("to", "list of addresses", f"Up to {MAX_RECIPIENTS} recipients.", required=True),
     *CREDENTIAL_OPTIONS,
-    Option("timeout", "duration", "Limit for each step of the SMTP session.", "10s"),
+    Option("timeout", "duration", "Limit for a session, from connecting to the last reply.", "60s"),
     *TLS_OPTIONS,
 )
 
-_T = TypeVar("_T")
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+", re.ASCII)
 _MAX_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailOptions:
-    """`security` is a key of `PORTS`. `timeout` in s applies to each step of the session."""
+    """`security` is a key of `PORTS`. `timeout` in s applies to a whole session."""
 
     host: str
     port: int
@@ -111,7 +101,7 @@ def read(fields: Fields, base: Path) -> MailOptions:
             "user",
             "'user' needs 'security: starttls' or 'tls': a password is not sent in the clear",
         )
-    timeout, tls = read_duration(fields, "timeout", 10), read_tls_options(fields, base)
+    timeout, tls = read_duration(fields, "timeout", 60), read_tls_options(fields, base)
     if tls and security == "none":
         fields.add_problem("tls", "'tls' needs 'security: starttls' or 'tls'")
     return MailOptions(
@@ -139,78 +129,33 @@ class MailSink:
 
     def __init__(self, options: MailOptions) -> None:
         self._options = options
-        self._server = f"{options.host}:{options.port}"
+        self._server = MailServer(
+            options.host,
+            options.port,
+            options.security,
+            options.credentials,
+            options.timeout,
+            options.tls,
+        )
 
     def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
-        """Send one message. The first digit of the server's code decides what is raised (RFC 5321
-        section 4.2.1): `UnavailableError` for 4, `BatchRefusedError` for 5; and
-        `MisconfiguredError` for credentials."""
+        """Send one message. Raises as `in_session` does."""
         message = digest(alerts, self._options.sender, self._options.recipients)
-        refused = self._in_session(lambda smtp: smtp.send_message(message))
+        refused = in_session(self._server, lambda smtp: smtp.send_message(message))
         exceptions = f", but not for {', '.join(sorted(refused))}" if refused else ""
         return [Delivered(f"accepted by {self._server}{exceptions}")] * len(alerts)
 
     def check_connection(self) -> str:
         """Connect and authenticate."""
-        self._in_session(lambda smtp: smtp.noop())
+        in_session(self._server, lambda smtp: smtp.noop())
         accepted = " and accepts our credentials" if self._options.credentials.user else ""
         return f"{self._server} answers{accepted}"
-
-    def _in_session(self, work: Callable[[smtplib.SMTP], _T]) -> _T:
-        """Do something in a session; its errors are raised as `Sink.send` documents."""
-        try:
-            with self._open_session() as smtp:
-                return work(smtp)
-        except smtplib.SMTPAuthenticationError as error:
-            reply = _reply(error.smtp_code, error.smtp_error)
-            raise MisconfiguredError(f"{self._server}: {reply}") from None
-        except smtplib.SMTPRecipientsRefused as error:
-            raise self._error_for(*max(error.recipients.values())) from None
-        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
-            raise self._error_for(error.smtp_code, error.smtp_error) from None
-        except smtplib.SMTPResponseException as error:
-            permanent = MisconfiguredError
-            raise self._error_for(error.smtp_code, error.smtp_error, permanent) from None
-        except NetwatchError as error:
-            raise MisconfiguredError(str(error)) from None
-        except smtplib.SMTPNotSupportedError as error:
-            raise MisconfiguredError(f"{self._server}: {error}") from None
-        except (smtplib.SMTPException, OSError) as error:
-            raise UnavailableError(f"{self._server}: {describe_error(error)}") from None
-
-    def _open_session(self) -> smtplib.SMTP:
-        options = self._options
-        if options.security == "tls":
-            smtp: smtplib.SMTP = smtplib.SMTP_SSL(
-                options.host, options.port, timeout=options.timeout, context=options.tls.context()
-            )
-        else:
-            smtp = smtplib.SMTP(options.host, options.port, timeout=options.timeout)
-        try:
-            if options.security == "starttls":
-                smtp.starttls(context=options.tls.context())
-            if options.credentials.password is not None:
-                smtp.login(options.credentials.user, options.credentials.password.value())
-        except BaseException:
-            smtp.close()
-            raise
-        return smtp
-
-    def _error_for(
-        self, code: int, text: bytes | str, permanent: type[NetwatchError] = BatchRefusedError
-    ) -> NetwatchError:
-        reply = f"{self._server}: {_reply(code, text)}"
-        return permanent(reply) if 500 <= code < 600 else UnavailableError(reply)
 
     def on_idle(self) -> None:
         """Nothing is open between digests."""
 
     def close(self) -> None:
         """Nothing is open between digests."""
-
-
-def _reply(code: int, text: bytes | str) -> str:
-    return f"{code} {text.decode('utf-8', 'replace') if isinstance(text, bytes) else text}"
 
 
 def digest(alerts: Sequence[OutgoingAlert], sender: str, recipients: Sequence[str]) -> EmailMessage:

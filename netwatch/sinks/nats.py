@@ -23,6 +23,7 @@ from netwatch.sinks.base import (
     Retry,
     UnavailableError,
 )
+from netwatch.sinks.nats_loop import Loop
 from netwatch.sinks.options import (
     CREDENTIAL_OPTIONS,
     Credentials,
@@ -41,18 +42,19 @@ OPTIONS = (
     Option("token", "secret", "A token. Excludes `user` and `creds`."),
     *CREDENTIAL_OPTIONS,
     Option("creds", "path", "A credentials file (JWT and NKey). Excludes `token` and `user`."),
-    Option("timeout", "duration", "Limit for connecting and for each acknowledgement.", "10s"),
+    Option("timeout", "duration", "Limit for a batch: to connect, send and acknowledge.", "10s"),
     *TLS_OPTIONS,
 )
 
 _T = TypeVar("_T")
+_CLOSE_TIMEOUT = 0.5
 _MISCONFIGURATION_WORDS = ("authorization", "authentication", "permissions", "nkeys", "account")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatsOptions:
     """`url` has the scheme nats or tls. At most one of `token`, `credentials` and `creds_file` is
-    set. `timeout` in s applies to connecting and to each acknowledgement."""
+    set. `timeout` in s applies to a whole batch."""
 
     url: str
     subject: str
@@ -110,6 +112,7 @@ class NatsSink:
             ) from None
         self._library = nats
         self._options = options
+        self._server = urlsplit(options.url).netloc
         self._runner: asyncio.Runner | None = None
         self._client: Any = None
         self._last_error: Exception | None = None
@@ -155,10 +158,13 @@ class NatsSink:
     async def _disconnect(self, client: Any) -> None:
         """Close a connection and let the library's background tasks finish."""
         with suppress(Exception):
-            await asyncio.wait_for(client.close(), self._options.timeout)
+            await asyncio.wait_for(client.close(), _CLOSE_TIMEOUT)
         background_tasks = asyncio.all_tasks() - {asyncio.current_task()}
         if background_tasks:
-            await asyncio.wait(background_tasks, timeout=1)
+            await asyncio.wait(background_tasks, timeout=_CLOSE_TIMEOUT)
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, Loop):
+            await loop.abort()
 
     async def _on_error(self, error: Exception) -> None:
         self._last_error = error
@@ -173,9 +179,9 @@ class NatsSink:
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine to its end; its errors are raised as `Sink.send` documents."""
-        self._runner = self._runner or asyncio.Runner()
+        self._runner = self._runner or asyncio.Runner(loop_factory=Loop)
         try:
-            return self._runner.run(work)
+            return self._runner.run(self._in_time(work))
         except (self._library.errors.Error, NetwatchError, OSError, TimeoutError) as error:
             cause = self._last_error or error
             self.close()
@@ -187,9 +193,16 @@ class NatsSink:
                 raise MisconfiguredError(text) from None
             raise UnavailableError(text) from None
 
+    async def _in_time(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Await a coroutine. Everything that it waits for shares one deadline."""
+        async with asyncio.timeout(self._options.timeout):
+            return await work
+
     def _describe(self, cause: Exception) -> str:
+        if isinstance(cause, TimeoutError):
+            return f"{self._server}: no answer within {self._options.timeout:g} s"
         if isinstance(cause, OSError):
-            return f"{urlsplit(self._options.url).netloc}: {describe_error(cause)}"
+            return f"{self._server}: {describe_error(cause)}"
         return str(cause)
 
     async def _publish(self, alerts: Sequence[OutgoingAlert]) -> list[Outcome]:

@@ -65,7 +65,7 @@ OPTIONS = (
         "Limit of a message with its header. A longer alert is shortened, never split.",
         "8k",
     ),
-    Option("timeout", "duration", "Limit for each step: connect, send, confirm.", "10s"),
+    Option("timeout", "duration", "Limit for a batch: to connect, send and confirm.", "10s"),
     *TLS_OPTIONS,
 )
 
@@ -75,7 +75,7 @@ class SyslogOptions:
     """`transport` is a key of `PORTS` and `framing` one of `syslog_message.FRAMINGS`. With
     `confirm`, the receiver has to close the connection before a batch counts as delivered.
     `facility` is the numerical code. `max_bytes` limits a message with its header. `timeout` in s
-    applies to each step. `tls` is None unless the transport is ``tls``."""
+    applies to a whole batch. `tls` is None unless the transport is ``tls``."""
 
     host: str
     port: int
@@ -199,8 +199,7 @@ class SyslogSink:
         """Resolve the name and, except for UDP, connect. With TLS both sides are verified."""
         try:
             if self._options.transport == "udp":
-                host, port = self._options.host, self._options.port
-                socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+                syslog_transport.resolve_udp(self._receiver)
                 return f"{self._receiver}: the name resolves; UDP is not acknowledged"
             with self._describing_errors():
                 return syslog_transport.check_connection(self._receiver)

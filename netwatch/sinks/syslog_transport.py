@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from netwatch.core.errors import NetwatchError
 from netwatch.sinks.base import UnavailableError
+from netwatch.sinks.exchange import Address, connect, exchange, resolve, time_left
 from netwatch.sinks.tls import TlsOptions
 
 # A receiver's UDP buffer is some 200 KiB and drops silently, so it gets time after each burst.
@@ -32,8 +33,8 @@ _READ_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Where to send to. `tls` is None for plain TCP. `timeout` in s applies to each step. As text:
-    ``host:port``."""
+    """Where to send to. `tls` is None for plain TCP. `timeout` in s applies to a whole batch: to
+    connect, send and confirm. As text: ``host:port``."""
 
     host: str
     port: int
@@ -44,12 +45,16 @@ class Receiver:
         return f"{self.host}:{self.port}"
 
 
+def resolve_udp(receiver: Receiver) -> list[Address]:
+    """The addresses of a receiver of datagrams. Raises OSError."""
+    with exchange(receiver.timeout):
+        return resolve(receiver.host, receiver.port, socket.SOCK_DGRAM)
+
+
 def send_datagrams(receiver: Receiver, messages: Sequence[bytes]) -> None:
     """Send each message as a UDP datagram. Raises OSError if the receiver's port is closed, as far
     as the network reports that in time."""
-    ((family, kind, protocol, _, address), *_) = socket.getaddrinfo(
-        receiver.host, receiver.port, type=socket.SOCK_DGRAM
-    )
+    (family, kind, protocol, address), *_ = resolve_udp(receiver)
     with socket.socket(family, kind, protocol) as sock:
         sock.settimeout(_BURST_PAUSE)
         sock.connect(address)
@@ -67,7 +72,7 @@ def send_datagrams(receiver: Receiver, messages: Sequence[bytes]) -> None:
 def send_stream(receiver: Receiver, data: bytes, *, confirm: bool) -> None:
     """Send data over one connection. With `confirm`, return only after the receiver has read
     everything and closed the connection. Raises OSError or `UnavailableError`."""
-    with connect(receiver) as sock:
+    with exchange(receiver.timeout), open_stream(receiver) as sock:
         sock.sendall(data)
         if isinstance(sock, ssl.SSLSocket):
             if confirm:
@@ -81,11 +86,10 @@ def send_stream(receiver: Receiver, data: bytes, *, confirm: bool) -> None:
 
 
 @contextmanager
-def connect(receiver: Receiver) -> Iterator[socket.socket]:
+def open_stream(receiver: Receiver) -> Iterator[socket.socket]:
     """A connection to the receiver, with TLS if it is configured. Raises OSError or
     `UnavailableError`."""
-    address = (receiver.host, receiver.port)
-    with socket.create_connection(address, receiver.timeout) as sock:
+    with connect(receiver.host, receiver.port) as sock:
         if receiver.tls is None:
             yield sock
             return
@@ -102,11 +106,10 @@ def check_connection(receiver: Receiver) -> str:
     """Connect without sending anything; what was found, for people. A TLS 1.3 server that rejects
     our certificate says so only after the handshake, so it gets a moment for that. Raises OSError
     or `UnavailableError`."""
-    with connect(receiver) as sock:
+    with exchange(receiver.timeout), open_stream(receiver) as sock:
         if not isinstance(sock, ssl.SSLSocket):
             return f"{receiver} accepts connections"
-        sock.settimeout(_CERTIFICATE_VERDICT_TIMEOUT)
-        with suppress(TimeoutError):
+        with suppress(TimeoutError), exchange(_CERTIFICATE_VERDICT_TIMEOUT):
             sock.recv(1)
         return f"{receiver} accepts connections, {sock.version()}"
 
@@ -126,12 +129,9 @@ def _wait_for_close(sock: socket.socket, receiver: Receiver) -> None:
     """Wait until the receiver closes the connection. If it closed before it had read everything, it
     answers our data with a reset. That shows as an error of the socket only, possibly later, so
     wait also until all data is acknowledged."""
-    deadline = time.monotonic() + receiver.timeout
     try:
         while sock.recv(_READ_BYTES):
             pass
-        while _unacknowledged_bytes(sock) and time.monotonic() < deadline:
-            time.sleep(_ACK_POLL)
     except TimeoutError:
         if not _unacknowledged_bytes(sock):
             raise UnavailableError(
@@ -139,6 +139,9 @@ def _wait_for_close(sock: socket.socket, receiver: Receiver) -> None:
                 f" {receiver.timeout:g} s, see the option 'confirm'"
             ) from None
         raise
+    with suppress(TimeoutError):
+        while _unacknowledged_bytes(sock):
+            time.sleep(min(_ACK_POLL, time_left()))
     error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if error or _unacknowledged_bytes(sock):
         raise ConnectionResetError(

@@ -5,6 +5,7 @@ else the system's.
 """
 
 import os
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
+from netwatch.sinks.exchange import Bounded, time_left
 from netwatch.sinks.options import Option
 
 
@@ -29,6 +31,20 @@ class TlsSocket(ssl.SSLSocket):
             raise
 
 
+class BoundedTlsSocket(Bounded, TlsSocket):
+    """A TLS socket whose operations end with the exchange that they belong to."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands as `ssl.SSLSocket.do_handshake` does."""
+        self.settimeout(time_left())
+        super().do_handshake(block)
+
+    def unwrap(self) -> socket.socket:
+        """End TLS as `ssl.SSLSocket.unwrap` does."""
+        self.settimeout(time_left())
+        return super().unwrap()
+
+
 @dataclass(frozen=True, slots=True)
 class TlsOptions:
     """`ca` is a PEM file of trusted certificates, None for those of the system. `certificate` and
@@ -41,9 +57,10 @@ class TlsOptions:
     server_name: str = ""
 
     def context(self) -> ssl.SSLContext:
-        """A context for client connections. Raises `NetwatchError` if a file is not usable."""
+        """A context for client connections, whose sockets end with the exchange that they belong
+        to. Raises `NetwatchError` if a file is not usable."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.sslsocket_class = TlsSocket
+        context.sslsocket_class = BoundedTlsSocket
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             if self.ca is None:

@@ -12,6 +12,7 @@ from support.made_alerts import output
 from support.ports import free_port
 
 from netwatch.delivery import probe
+from netwatch.sinks.exchange import exchange
 from netwatch.sinks.tls import TlsOptions, describe_error
 
 
@@ -48,7 +49,7 @@ def test_reset_before_the_handshake_leaves_no_socket_open():
         reset(listener.accept()[0])
     select.select([plain], [], [], 5)
     # A socket that is left open gives a warning when it is collected, which fails the test.
-    with pytest.raises(ConnectionResetError):
+    with exchange(5), pytest.raises(ConnectionResetError):
         context.wrap_socket(plain, server_hostname="127.0.0.1")
     gc.collect()
 

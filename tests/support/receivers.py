@@ -72,11 +72,14 @@ class Process:
 
 
 class Listener:
-    """Passes each connection to `port` to `serve`, in a thread of its own."""
+    """Passes each connection to `port` to `serve`, in a thread of its own. `receive_buffer` is the
+    size of the kernel's buffer in bytes, 0 for its default."""
 
-    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+    def __init__(self, serve: Callable[[socket.socket], None], receive_buffer: int = 0) -> None:
         self._serve = serve
         self._socket = socket.create_server(("127.0.0.1", 0))
+        if receive_buffer:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.port = int(self._socket.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
