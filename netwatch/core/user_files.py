@@ -1,0 +1,82 @@
+"""Files that a user names, read whole and within bounds.
+
+The name may be that of anything: a folder, a device that never ends, a pipe into which nobody
+writes. So a file is opened without waiting, it must be a regular file or a pipe (shells give a
+pipe for ``<(command)``), and size and waiting time are limited.
+"""
+
+import os
+import select
+import stat
+import time
+from pathlib import Path
+
+from netwatch.core.errors import NetwatchError
+from netwatch.core.text import quantity
+
+MAX_FILE_BYTES = 256 << 20
+"""Bytes of a file that a user wrote. A million domains or devices take some 90 MB."""
+
+MAX_PIPE_SECONDS = 10.0
+"""How long a pipe may take until its writer has closed it, in s."""
+
+_CHUNK = 1 << 20
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def read_user_file(path: Path, limit: int | None = None) -> bytes:
+    """The content of a file or pipe; `limit` in bytes is `MAX_FILE_BYTES` unless given.
+
+    Raises `NetwatchError` if there is no such file, it is of another kind, larger, or a pipe that
+    is not closed in time; its text continues a sentence: ``cannot be read: ...``.
+    """
+    limit = MAX_FILE_BYTES if limit is None else limit
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise NetwatchError(f"cannot be read: {error.strerror}") from None
+    except ValueError:  # a NUL character, or a character that is not in the file system's encoding
+        raise NetwatchError("cannot be read: no file has such a name") from None
+    try:
+        status = os.fstat(descriptor)
+        kind = next((words for is_kind, words in _KINDS if is_kind(status.st_mode)), None)
+        if kind:
+            raise NetwatchError(f"cannot be read: expected a file, found {kind}")
+        if status.st_size > limit:
+            raise _too_large(limit)
+        return _read(descriptor, limit, is_pipe=stat.S_ISFIFO(status.st_mode))
+    except OSError as error:
+        raise NetwatchError(f"cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, limit: int, *, is_pipe: bool) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    end = time.monotonic() + MAX_PIPE_SECONDS
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while True:
+        # A pipe without a writer reads as empty until it had one, so it is waited for.
+        if is_pipe and not poll.poll(max(0.0, 1000 * (end - time.monotonic()))):
+            seconds = quantity(int(MAX_PIPE_SECONDS), "second")
+            raise NetwatchError(
+                f"cannot be read: expected a pipe whose writer closes it within {seconds}"
+            )
+        chunk = os.read(descriptor, min(_CHUNK, limit + 1 - size))
+        if not chunk:
+            return b"".join(chunks)
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+
+
+def _too_large(limit: int) -> NetwatchError:
+    return NetwatchError(f"cannot be read: expected at most {limit:,} bytes, found more")
