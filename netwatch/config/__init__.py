@@ -10,7 +10,7 @@ policy, databases and outputs. Relative paths in a file count from the folder of
 
 import hashlib
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from netwatch import __version__
@@ -172,7 +172,6 @@ def _named_files(fields: Fields, base: Path) -> list[str]:
 
 
 def _version(fields: Fields, devices: Devices, catalog: Catalog) -> str:
-    entries = [astuple(entry) for entry in devices.entries]
-    content = [catalog.version, fields.mapping, entries]
+    content = [catalog.version, fields.mapping, devices.entries.digest()]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

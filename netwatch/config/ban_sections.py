@@ -86,7 +86,7 @@ def _normalise_device(device: str, devices: Devices, notes: list[str]) -> str:
         return ip_text(ip)
     if mac:
         return mac_text(mac)
-    ids = [entry.id for entry in devices.entries]
+    ids = (entry.id for entry in devices.entries)
     notes.append(
         f"exemption of '{device}': no device of the inventory has this id, so it never"
         f" applies{did_you_mean(device, ids)}"

@@ -14,6 +14,7 @@ from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import Fields, did_you_mean
 from netwatch.inventory.devices import Devices
+from netwatch.inventory.entry_table import EntryTable
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.inventory_file import read_inventory
 from netwatch.inventory.networks import Scope, built_in, check, read_scope
@@ -46,7 +47,7 @@ def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...
     if section is None:
         return Devices(), ()
     path = section.text("inventory")
-    entries = read_inventory(base / path, fields.problems) if path else []
+    entries = read_inventory(base / path, fields.problems) if path else EntryTable()
     learn = section.texts("learn")
     for line, word in learn:
         if word not in LEARNING_SOURCES:

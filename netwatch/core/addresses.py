@@ -37,5 +37,5 @@ def parse_mac(text: str) -> bytes | None:
     """
     lower = text.lower()
     if _MAC.fullmatch(lower) or _BARE_MAC.fullmatch(lower):
-        return bytes.fromhex(re.sub("[^0-9a-f]", "", lower))
+        return bytes.fromhex(lower.replace(":", "").replace("-", "").replace(".", ""))
     return None

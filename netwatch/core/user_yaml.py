@@ -10,12 +10,19 @@ can expand to a huge one) are mistakes.
 import datetime
 import difflib
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
 from netwatch.core.errors import ConfigError, Problem
+
+MAX_SIMILAR_WORDS = 10_000
+"""Known words among which one is searched for that is similar to a wrong one."""
+
+MAX_SIMILAR_LENGTH = 256
+"""Characters of a wrong word for which a similar one is searched."""
 
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -57,8 +64,12 @@ class Problems:
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """A hint that names the known word most similar to `word`; empty if none is similar."""
-    near = difflib.get_close_matches(word, sorted(known), 1, cutoff)
+    """A hint that names the known word most similar to `word`; empty if none is similar, and if
+    the search would take long because they are too many or `word` is too long."""
+    words = sorted(islice(known, MAX_SIMILAR_WORDS + 1))
+    if len(words) > MAX_SIMILAR_WORDS or len(word) > MAX_SIMILAR_LENGTH:
+        return ""
+    near = difflib.get_close_matches(word, words, 1, cutoff)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 

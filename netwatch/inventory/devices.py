@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.verdict import Binding, Device, DeviceClass, Network
+from netwatch.inventory.entry_table import Entry, EntryTable
 from netwatch.inventory.hosts import are_different_hosts
-from netwatch.inventory.inventory_file import Entry
 
 CACHE_LIMIT = 65_536
 """Devices of clients in the cache; when it is full, it is cleared (and the entries are counted as
@@ -26,17 +26,9 @@ class Devices:
     """Identifies the device of a client. `entries` is the inventory; `evictions` counts the cache
     entries that were evicted."""
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self.entries = tuple(entries)
+    def __init__(self, entries: EntryTable | Iterable[Entry] = ()) -> None:
+        self.entries = entries if isinstance(entries, EntryTable) else EntryTable(entries)
         self.evictions = 0
-        self._by_id = {entry.id: entry for entry in self.entries}
-        self._by_ip = {ip: entry for entry in self.entries for ip in entry.ips}
-        self._by_mac = {entry.mac: entry for entry in self.entries if entry.mac}
-        # Entries that have a host name alone, by its first label.
-        self._by_label: dict[str, list[Entry]] = {}
-        for entry in self.entries:
-            if entry.hostname and not entry.mac and not entry.ips:
-                self._by_label.setdefault(entry.hostname.partition(".")[0], []).append(entry)
         self._cache: dict[tuple[bytes, bytes | None, Network | None, Binding | None], Device] = {}
 
     def __len__(self) -> int:
@@ -46,9 +38,9 @@ class Devices:
         """The entry with this id, IP address or MAC in text form, or None."""
         ip, mac = parse_ip(word), parse_mac(word)
         return (
-            self._by_id.get(word)
-            or (self._by_ip.get(ip) if ip else None)
-            or (self._by_mac.get(mac) if mac else None)
+            self.entries.with_id(word)
+            or (self.entries.with_ip(ip) if ip else None)
+            or (self.entries.with_mac(mac) if mac else None)
         )
 
     def identify(
@@ -82,7 +74,7 @@ class Devices:
     ) -> tuple[Device, str]:
         """Like `identify`, with the reason in words."""
         text = ip_text(ip)
-        by_ip = self._by_ip.get(ip)
+        by_ip = self.entries.with_ip(ip)
         if binding is not None:
             conflict = self._conflict(text, by_ip, self._entry_of_mac(mac), binding)
             if conflict:
@@ -94,7 +86,7 @@ class Devices:
         if by_mac and by_mac.device_class == "infrastructure" and by_mac.ips and by_mac != by_ip:
             by_mac = None
         mac_words = f"MAC {mac_text(mac)}" if mac else ""
-        if by_mac and by_ip and by_mac is not by_ip:
+        if by_mac and by_ip and by_mac != by_ip:
             reason = f"{mac_words} belongs to '{by_mac.id}', but IP {text} to '{by_ip.id}'"
             return _unknown(text, mac), reason
         hostname = binding.hostname if binding else None
@@ -130,20 +122,20 @@ class Devices:
             return "" if is_known else f"two devices have IP {text} at this time"
         if binding.mac is None:
             return ""
-        owner = self._by_mac.get(binding.mac)
-        if sender is not None and not is_router and sender is not owner:
+        owner = self.entries.with_mac(binding.mac)
+        if sender is not None and not is_router and sender != owner:
             return f"the frame is from '{sender.id}', but IP {text} was learned to belong to {mac}"
         if by_ip and by_ip.mac and by_ip.mac != binding.mac and owner is None:
             return f"IP {text} belongs to '{by_ip.id}', but was learned to belong to {mac}"
         return ""
 
     def _entry_of_mac(self, mac: bytes | None) -> Entry | None:
-        return self._by_mac.get(mac) if mac else None
+        return self.entries.with_mac(mac) if mac else None
 
     def _entry_of_hostname(self, name: str) -> Entry | None:
         """The only entry that has this host name, with or without its domain, and neither a MAC
         nor an address; None where there is none or more than one."""
-        candidates = self._by_label.get(name.partition(".")[0], [])
+        candidates = self.entries.with_label(name.partition(".")[0])
         equal = [entry for entry in candidates if entry.hostname == name]
         found = equal or [
             entry for entry in candidates if not are_different_hosts(entry.hostname or "", name)

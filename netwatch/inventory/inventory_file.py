@@ -1,15 +1,18 @@
 """The inventory file: a CSV table of devices that the organisation maintains."""
 
 import csv
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
-from netwatch.core.user_yaml import Problems, did_you_mean
-from netwatch.core.verdict import DeviceClass
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import Problems, describe, did_you_mean
+from netwatch.inventory.entry_table import EntryTable, Fields
 from netwatch.inventory.networks import CLASSES
 
 COLUMNS: Mapping[str, str] = MappingProxyType(
@@ -28,52 +31,41 @@ row needs a MAC, an IP address or a host name."""
 _EXPECTED_COLUMNS = f"columns of {', '.join(COLUMNS)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of the inventory. `id` is the one that is written, else the first of MAC, IP address
-    and host name. MAC (6 bytes) and addresses (4 or 16 bytes) are packed."""
-
-    id: str
-    mac: bytes | None
-    ips: tuple[bytes, ...]
-    hostname: str | None
-    owner: str | None
-    device_class: DeviceClass | None
-    line: int
-
-
-def read_inventory(path: Path, problems: Problems) -> list[Entry]:
+def read_inventory(path: Path, problems: Problems) -> EntryTable:
     """The rows of a UTF-8 CSV file with a header; mistakes are noted."""
     file = str(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        problems.add(file, 0, f"the inventory cannot be read: {error.strerror}")
-        return []
+        text = read_user_file(path).decode("utf-8-sig")
+    except NetwatchError as error:
+        problems.add(file, 0, f"the inventory {error}")
+        return EntryTable()
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         problems.add(file, line, "the inventory: expected UTF-8 text, found other bytes")
-        return []
+        return EntryTable()
     return parse_inventory(text, file, problems)
 
 
-def parse_inventory(text: str, file: str, problems: Problems) -> list[Entry]:
+def parse_inventory(text: str, file: str, problems: Problems) -> EntryTable:
     """Like `read_inventory`, for the text of a file; `file` is its name in messages."""
-    lines = ["" if line.lstrip().startswith("#") else line for line in text.split("\n")]
-    header_line = next((number for number, line in enumerate(lines, 1) if line.strip()), 0)
+    numbered = enumerate(_lines(text), 1)
+    header_line, header = next(((at, line) for at, line in numbered if line.strip()), (0, ""))
     if not header_line:
         message = f"the inventory: expected a header with {_EXPECTED_COLUMNS}, found an empty file"
         problems.add(file, 0, message)
-        return []
-    header = lines[header_line - 1]
+        return EntryTable()
     # Spreadsheets write semicolons in locales where the comma is the decimal separator.
     delimiter = ";" if ";" in header and "," not in header else ","
-    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+    reader = csv.reader(_lines(text), delimiter=delimiter, strict=True, skipinitialspace=True)
     rows = _rows(reader, file, problems)
     columns = [cell.strip().lower() for cell in next(rows, (0, [""]))[1]]
     if not _check_columns(columns, file, header_line, problems):
-        return []
-    entries = []
+        return EntryTable()
+    table = EntryTable(expected=text.count("\n"))
+    row_lines = array("L")
+    # The cells of a row by column; those of a column that is absent are the empty one behind it.
+    place = {column: at for at, column in enumerate(columns)}
+    cells_of = itemgetter(*(place.get(column, len(columns)) for column in COLUMNS))
     for line, row in rows:
         if len(row) > len(columns):
             message = (
@@ -82,12 +74,25 @@ def parse_inventory(text: str, file: str, problems: Problems) -> list[Entry]:
             )
             problems.add(file, line, message)
             continue
-        cells = {column: cell.strip() for column, cell in zip(columns, row, strict=False)}
-        entry = _entry(cells, file, line, problems)
-        if entry:
-            entries.append(entry)
-    _check_duplicates(entries, file, problems)
-    return entries
+        row += [""] * (len(columns) + 1 - len(row))
+        fields = _read_fields(cells_of(row), file, line, problems)
+        if fields is None:
+            continue
+        row_lines.append(line)
+        for what, earlier in table.add(fields):
+            problems.add(file, line, f"duplicate {what} (first on line {row_lines[earlier]})")
+    return table
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of a text, one at a time, since a list of them would take twice its memory.
+    Comments are empty lines."""
+    start = 0
+    while start <= len(text):
+        end = text.find("\n", start)
+        line = text[start : end if end >= 0 else None]
+        yield "" if "#" in line and line.lstrip().startswith("#") else line
+        start = end + 1 if end >= 0 else len(text) + 1
 
 
 def _check_columns(columns: Sequence[str], file: str, line: int, problems: Problems) -> bool:
@@ -115,56 +120,44 @@ def _rows(
             return
         if row is None:
             return
-        if any(cell.strip() for cell in row):
+        if any(map(str.strip, row)):
             yield line, row
         line = reader.line_num + 1  # type: ignore[attr-defined]
 
 
-def _entry(cells: dict[str, str], file: str, line: int, problems: Problems) -> Entry | None:
+def _read_fields(cells: tuple[str, ...], file: str, line: int, problems: Problems) -> Fields | None:
+    """The fields of an entry, from the cells of a row in the order of `COLUMNS`; None with the
+    mistakes noted."""
+    identity, mac_cell, ip_cell, hostname, owner, kind = map(str.strip, cells)
     before = len(problems.found)
-    mac = parse_mac(cells["mac"]) if cells.get("mac") else None
-    if cells.get("mac") and mac is None:
+    mac = parse_mac(mac_cell) if mac_cell else None
+    if mac_cell and mac is None:
         expected = "a MAC address like 02:00:00:00:00:01"
-        problems.add(file, line, f"'mac': expected {expected}, found '{cells['mac']}'")
-    ips: list[bytes] = []
-    for text in cells.get("ip", "").replace(";", " ").split():
-        ip = parse_ip(text)
-        if ip is None:
-            expected = "IP addresses like 10.20.0.7, separated by spaces"
-            problems.add(file, line, f"'ip': expected {expected}, found '{text}'")
-        elif ip not in ips:
-            ips.append(ip)
-    kind = cells.get("class", "").lower()
-    if kind and kind not in CLASSES:
+        problems.add(file, line, f"'mac': expected {expected}, found {describe(mac_cell)}")
+    ip = parse_ip(ip_cell) if ip_cell else None
+    ips = (ip,) if ip else _read_addresses(ip_cell, file, line, problems) if ip_cell else ()
+    if kind and kind not in CLASSES and kind.lower() not in CLASSES:
         expected = f"one of {', '.join(CLASSES)}, or nothing"
-        hint = did_you_mean(kind, CLASSES)
-        problems.add(file, line, f"'class': expected {expected}, found '{cells['class']}'{hint}")
-    hostname = cells.get("hostname", "").rstrip(".").lower()
-    if not (cells.get("mac") or cells.get("ip") or hostname):
+        hint = did_you_mean(kind.lower(), CLASSES)
+        problems.add(file, line, f"'class': expected {expected}, found {describe(kind)}{hint}")
+    hostname = hostname.rstrip(".").lower()
+    if not (mac_cell or ip_cell or hostname):
         problems.add(file, line, "expected a mac, an ip or a hostname in each row, found none")
     if len(problems.found) > before:
         return None
-    ids = [cells.get("id", ""), mac_text(mac) if mac else "", *map(ip_text, ips), hostname]
-    return Entry(
-        id=next(filter(None, ids)),
-        mac=mac,
-        ips=tuple(ips),
-        hostname=hostname or None,
-        owner=cells.get("owner") or None,
-        device_class=kind or None,  # type: ignore[arg-type]
-        line=line,
-    )
+    if not identity:
+        identity = mac_text(mac) if mac else ip_text(ips[0]) if ips else hostname
+    device_class: Any = kind.lower() or None
+    return identity, mac, ips, hostname or None, owner or None, device_class, line
 
 
-def _check_duplicates(entries: Sequence[Entry], file: str, problems: Problems) -> None:
-    lines: dict[Any, int] = {}
-    for entry in entries:
-        keys: list[tuple[str, object, str]] = [("id", entry.id, entry.id)]
-        if entry.mac:
-            keys.append(("MAC", entry.mac, mac_text(entry.mac)))
-        keys += [("IP", ip, ip_text(ip)) for ip in entry.ips]
-        for what, value, text in keys:
-            first = lines.setdefault((what, value), entry.line)
-            if first != entry.line:
-                message = f"duplicate {what} '{text}' (first on line {first})"
-                problems.add(file, entry.line, message)
+def _read_addresses(cell: str, file: str, line: int, problems: Problems) -> tuple[bytes, ...]:
+    ips: list[bytes] = []
+    for text in cell.replace(";", " ").split():
+        ip = parse_ip(text)
+        if ip is None:
+            expected = "IP addresses like 10.20.0.7, separated by spaces"
+            problems.add(file, line, f"'ip': expected {expected}, found {describe(text)}")
+        elif ip not in ips:
+            ips.append(ip)
+    return tuple(ips)

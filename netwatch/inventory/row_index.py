@@ -1,0 +1,80 @@
+"""Finds the row of a large table by a key, in 16 to 32 bytes of memory a row.
+
+A hash table with open addressing in one array. It has no keys, only their checksums: whether a row
+has a key, the table says. A dictionary with the keys would take some 120 bytes a row, and an
+inventory of a million devices needs three.
+"""
+
+from array import array
+from collections.abc import Callable
+from zlib import crc32
+
+_MIN_SLOTS = 64
+_CHECKSUM = 0xFFFF_FFFF
+
+
+class RowIndex:
+    """An index of rows by keys of bytes; each key has one row.
+
+    `has_key` says whether a row of the table has a key. `rows` is the number of rows that are
+    expected; the index grows where there are more.
+    """
+
+    __slots__ = ("_has_key", "_mask", "_slots", "_spare")
+
+    def __init__(self, has_key: Callable[[int, bytes], bool], rows: int = 0) -> None:
+        self._has_key = has_key
+        self._allocate(max(_MIN_SLOTS, 1 << (2 * rows).bit_length()))
+
+    def _allocate(self, slots: int) -> None:
+        # A slot is 0 where it is empty, else the row + 1, and below it the checksum of the key.
+        self._slots = array("Q", bytes(8 * slots))
+        self._mask = slots - 1
+        self._spare = slots // 2
+
+    def _place(self, key: bytes, checksum: int) -> int:
+        """The slot of a key, or the empty one where it belongs."""
+        slots, mask = self._slots, self._mask
+        at = checksum & mask
+        while value := slots[at]:
+            if value & _CHECKSUM == checksum and self._has_key((value >> 32) - 1, key):
+                break
+            at = at + 1 & mask
+        return at
+
+    def find(self, key: bytes) -> int | None:
+        """The row that has this key, or None."""
+        value = self._slots[self._place(key, crc32(key))]
+        return (value >> 32) - 1 if value else None
+
+    def add(self, key: bytes, row: int) -> int | None:
+        """Let `row` have this key, unless another row has it, which is the result."""
+        checksum = crc32(key)
+        at = self._place(key, checksum)
+        value = self._slots[at]
+        if value:
+            return (value >> 32) - 1
+        self._slots[at] = row + 1 << 32 | checksum
+        self._spare -= 1
+        if not self._spare:
+            self._grow()
+        return None
+
+    def replace(self, key: bytes, row: int) -> int | None:
+        """Let `row` have this key; the result is the row that had it before, or None."""
+        earlier = self.add(key, row)
+        if earlier is not None:
+            checksum = crc32(key)
+            self._slots[self._place(key, checksum)] = row + 1 << 32 | checksum
+        return earlier
+
+    def _grow(self) -> None:
+        before = self._slots
+        self._allocate(2 * len(before))
+        slots, mask = self._slots, self._mask
+        for value in filter(None, before):
+            at = value & mask
+            while slots[at]:
+                at = at + 1 & mask
+            slots[at] = value
+            self._spare -= 1
