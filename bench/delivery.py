@@ -26,7 +26,8 @@ import page
 from run import machine
 from shared import free_port, is_listening, wait_until
 
-from netwatch.core.user_yaml import Fields, Problems, parse_yaml
+from netwatch.core.user_yaml import Fields, Problems
+from netwatch.core.yaml_reader import parse_yaml
 from netwatch.delivery import probe
 from netwatch.delivery.configuration import read_outputs
 from netwatch.delivery.delivery import Delivery

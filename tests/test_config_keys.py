@@ -10,7 +10,8 @@ from support.paths import ROOT
 from netwatch.config import load
 from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Section
-from netwatch.core.user_yaml import Fields, Problems, parse_yaml
+from netwatch.core.user_yaml import Fields, Problems
+from netwatch.core.yaml_reader import parse_yaml
 from netwatch.delivery.configuration import OUTBOX_OPTIONS, OUTPUT_OPTIONS
 from netwatch.rules import bans as packs
 from netwatch.rules.ban_keys import BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS, PACK_FILE_KEYS

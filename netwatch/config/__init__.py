@@ -26,7 +26,8 @@ from netwatch.config.sections import (
     signatures_section,
 )
 from netwatch.core.alert import Sensor
-from netwatch.core.user_yaml import Fields, Problems, YamlMapping, read_yaml
+from netwatch.core.user_yaml import Fields, Problems, YamlMapping
+from netwatch.core.yaml_reader import read_yaml
 from netwatch.delivery.configuration import read_outbox_options, read_outputs
 from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices

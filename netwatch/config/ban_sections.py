@@ -2,7 +2,7 @@
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.errors import ConfigError
-from netwatch.core.user_yaml import Fields, did_you_mean
+from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.core.verdict import Ban, Exemption
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.networks import Scope
@@ -40,7 +40,8 @@ def read_bans(
         for name in sorted(ban.networks - names):
             expected = "the name of a network of this configuration"
             hint = did_you_mean(name, names)
-            entry.add_problem("networks", f"'networks': expected {expected}, found '{name}'{hint}")
+            found = f"{describe(name)}{hint}"
+            entry.add_problem("networks", f"'networks': expected {expected}, found {found}")
         return ban
 
     bans = fields.build_each("bans", build, "a ban")
@@ -62,9 +63,8 @@ def read_exemptions(
         reason, approved_by = entry.text("reason"), entry.text("approved_by")
         if ban and ban not in ban_ids:
             expected = "the id of a ban of this configuration"
-            entry.add_problem(
-                "ban", f"'ban': expected {expected}, found '{ban}'{did_you_mean(ban, ban_ids)}"
-            )
+            found = f"{describe(ban)}{did_you_mean(ban, ban_ids)}"
+            entry.add_problem("ban", f"'ban': expected {expected}, found {found}")
         check_days(entry, start, end)
         entry.reject_unknown()
         if not ban or not device:

@@ -12,7 +12,7 @@ from pathlib import Path
 from netwatch.core.errors import ConfigError
 from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
-from netwatch.core.user_yaml import Fields, did_you_mean
+from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.entry_table import EntryTable
 from netwatch.inventory.geo import Geo
@@ -53,7 +53,7 @@ def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...
         if word not in LEARNING_SOURCES:
             expected = f"one of {', '.join(LEARNING_SOURCES)}"
             hint = did_you_mean(word, LEARNING_SOURCES)
-            message = f"'learn': expected {expected}, found '{word}'{hint}"
+            message = f"'learn': expected {expected}, found {describe(word)}{hint}"
             fields.problems.add(fields.file, line, message)
     section.reject_unknown()
     return Devices(entries), tuple(word for _, word in learn)
@@ -92,7 +92,10 @@ def search_suffixes_section(fields: Fields) -> tuple[str, ...]:
         if _SUFFIX.fullmatch(suffix):
             found.append(suffix)
         else:
-            message = f"'search_suffixes': expected a domain name like corp.example, found '{text}'"
+            message = (
+                f"'search_suffixes': expected a domain name like corp.example, found"
+                f" {describe(text)}"
+            )
             fields.problems.add(fields.file, line, message)
     return tuple(sorted(set(found), key=lambda suffix: (-len(suffix), suffix)))
 

@@ -56,6 +56,21 @@ def read_user_file(path: Path, limit: int | None = None) -> bytes:
         os.close(descriptor)
 
 
+def require_regular_file(path: Path) -> None:
+    """For a file that a library opens: raises `NetwatchError` if there is something else, such as
+    a pipe, for which it would wait."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise NetwatchError(f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise NetwatchError("cannot be read: no file has such a name") from None
+    kinds = (*_KINDS, (stat.S_ISFIFO, "a pipe"))
+    kind = next((words for is_kind, words in kinds if is_kind(mode)), None)
+    if kind:
+        raise NetwatchError(f"cannot be read: expected a file, found {kind}")
+
+
 def _read(descriptor: int, limit: int, *, is_pipe: bool) -> bytes:
     chunks: list[bytes] = []
     size = 0

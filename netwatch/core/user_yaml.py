@@ -1,20 +1,17 @@
-"""YAML files that a user wrote, read safely and with the line of every value.
+"""The values of YAML files that a user wrote, each with its line, and the mistakes in them.
 
-Configuration, signatures and bans are all read here, so that a mistake in any of them is reported
-in one way: file, line, what was expected, what was found, and the most similar known word. Mistakes
-are collected: a `Problems` object is passed along, and the caller that started the reading raises
-`ConfigError` if it is not empty. Duplicate keys, unknown keys and aliases (with which a small file
-can expand to a huge one) are mistakes.
+Configuration, signatures and bans are all checked with these classes, so that a mistake in any of
+them is reported in one way: file, line, what was expected, what was found, and the most similar
+known word. Mistakes are collected: a `Problems` object is passed along, and the caller that started
+the reading raises `ConfigError` if it is not empty. `netwatch.core.yaml_reader` reads the files.
 """
 
 import datetime
 import difflib
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
-
-import yaml
 
 from netwatch.core.errors import ConfigError, Problem
 
@@ -24,27 +21,37 @@ MAX_SIMILAR_WORDS = 10_000
 MAX_SIMILAR_LENGTH = 256
 """Characters of a wrong word for which a similar one is searched."""
 
-_TEXT_TAG = "tag:yaml.org,2002:str"
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_MESSAGE = 1000
+"""Characters of a message about a mistake."""
+
+MAX_SHOWN = 80
+"""Characters of a value that a message shows."""
+
 T = TypeVar("T")
 
 
 class YamlMapping(dict[str, Any]):
-    """A YAML mapping with the line where it starts, and in `lines` the line of each key."""
+    """A YAML mapping with the line where it starts, and in `lines` the line of each key. `written`
+    has the values that are not text (numbers, dates) as they are written."""
+
+    __slots__ = ("line", "lines", "written")
 
     def __init__(self, line: int) -> None:
         super().__init__()
         self.line = line
         self.lines: dict[str, int] = {}
+        self.written: dict[str, str] = {}
 
 
 class YamlSequence(list[Any]):
     """A YAML sequence with the line where it starts, and in `lines` the line of each item."""
 
+    __slots__ = ("line", "lines")
+
     def __init__(self, line: int) -> None:
         super().__init__()
         self.line = line
-        self.lines: list[int] = []
+        self.lines = array("L")
 
 
 class Problems:
@@ -54,7 +61,11 @@ class Problems:
         self.found: list[Problem] = []
 
     def add(self, file: str, line: int, message: str, column: int = 0) -> None:
-        """Add a mistake; `message` says what was expected and what was found."""
+        """Add a mistake; `message` says what was expected and what was found. Of a long message,
+        the middle is left out."""
+        if len(message) > MAX_MESSAGE:
+            half = MAX_MESSAGE // 2
+            message = f"{message[:half]} … {message[-half:]}"
         self.found.append(Problem(file, line, column, message))
 
     def raise_if_any(self) -> None:
@@ -85,97 +96,10 @@ def describe(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return str(value)
-    return f"'{value}'"
-
-
-def read_yaml(path: Path, problems: Problems) -> YamlMapping | None:
-    """The mapping at the top level of the YAML file `path`.
-
-    If it cannot be read, the reason is added to `problems` and the result is None.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        problems.add(str(path), 0, f"cannot be read: {error.strerror}")
-        return None
-    return decode_yaml(raw, str(path), problems)
-
-
-def decode_yaml(raw: bytes, file: str, problems: Problems) -> YamlMapping | None:
-    """Like `read_yaml`, for the content of a file; `file` is its name in problems."""
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        problems.add(file, line, "expected UTF-8 text, found other bytes")
-        return None
-    return parse_yaml(text, file, problems)
-
-
-def parse_yaml(text: str, file: str, problems: Problems) -> YamlMapping | None:
-    """Like `read_yaml`, for decoded text; `file` is its name in problems."""
-    loader = _Loader(text)
-    try:
-        # Looking for aliases is a second pass over the file, needed only if it contains a '*'.
-        for event in yaml.parse(text, Loader=_Loader) if "*" in text else ():
-            if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1 if event.start_mark else 0
-                problems.add(file, line, "expected values written out, found an alias (*name)")
-                return None
-        node = loader.get_single_node()
-        if node is None:
-            problems.add(file, 0, "expected a mapping (key: value), found an empty file")
-            return None
-        if not isinstance(node, yaml.MappingNode):
-            found = "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
-            message = f"expected a mapping (key: value), found {found}"
-            problems.add(file, node.start_mark.line + 1, message)
-            return None
-        value = _convert(loader, node, file, problems)
-        assert isinstance(value, YamlMapping)
-        return value
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        problems.add(file, line, f"is not valid YAML: {error.problem}", column)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problems.add(file, 0, f"is not valid YAML: {str(error).splitlines()[0]}")
-    finally:
-        loader.dispose()
-    return None
-
-
-def _convert(loader: Any, node: Any, file: str, problems: Problems) -> Any:
-    if node.tag == _TEXT_TAG:
-        return node.value
-    line = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        mapping = YamlMapping(line)
-        for key_node, value_node in node.value:
-            key_line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
-                problems.add(file, key_line, "expected a word as key, found a list or a mapping")
-                continue
-            key = key_node.value
-            if key in mapping:
-                first = mapping.lines[key]
-                problems.add(file, key_line, f"duplicate key '{key}' (first on line {first})")
-                continue
-            mapping.lines[key] = key_line
-            mapping[key] = _convert(loader, value_node, file, problems)
-        return mapping
-    if isinstance(node, yaml.SequenceNode):
-        sequence = YamlSequence(line)
-        for item in node.value:
-            sequence.lines.append(item.start_mark.line + 1)
-            sequence.append(_convert(loader, item, file, problems))
-        return sequence
-    try:
-        return loader.construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
-        reason = getattr(error, "problem", None) or error
-        problems.add(file, line, f"expected a valid value, found '{node.value}': {reason}")
-        return None
+    text = str(value)
+    if len(text) > MAX_SHOWN:
+        return f"'{text[:MAX_SHOWN]}…' ({len(text):,} characters)"
+    return f"'{text}'"
 
 
 class Fields:
@@ -227,7 +151,7 @@ class Fields:
         if isinstance(value, bool) or not isinstance(value, (str, int, float, datetime.date)):
             self.add_mismatch(key, "text")
             return default
-        return str(value).strip() or default
+        return self.mapping.written.get(key, str(value)).strip() or default
 
     def choice(self, key: str, choices: Iterable[str], default: T, required: str = "") -> Any | T:
         """One of the words in `choices`."""
@@ -254,13 +178,17 @@ class Fields:
 
     def sequence(self, key: str, required: str = "") -> list[tuple[int, Any]]:
         """A sequence as (line, item) pairs, empty if the key is absent."""
+        return list(self.items(key, required))
+
+    def items(self, key: str, required: str = "") -> Iterator[tuple[int, Any]]:
+        """Like `sequence`, for a long one whose pairs are needed one at a time."""
         value = self.value(key, required)
         if value is None:
-            return []
+            return iter(())
         if not isinstance(value, YamlSequence):
             self.add_mismatch(key, "a list")
-            return []
-        return list(zip(value.lines, value, strict=True))
+            return iter(())
+        return zip(value.lines, value, strict=True)
 
     def texts(self, key: str, required: str = "") -> list[tuple[int, str]]:
         """A sequence of strings as (line, text) pairs."""
@@ -276,15 +204,21 @@ class Fields:
     def build_each(self, key: str, build: Callable[["Fields"], T | None], what: str) -> list[T]:
         """The results of `build` for each mapping in a sequence, without those that are None."""
         built = []
-        for line, item in self.sequence(key):
-            if not isinstance(item, YamlMapping):
-                message = f"expected {what} as a mapping (key: value), found {describe(item)}"
-                self.problems.add(self.file, line, message)
-                continue
-            result = build(Fields(item, self.file, self.problems, what))
+        for line, item in self.items(key):
+            result = self.build_item(line, item, build, what)
             if result is not None:
                 built.append(result)
         return built
+
+    def build_item(
+        self, line: int, item: Any, build: Callable[["Fields"], T | None], what: str
+    ) -> T | None:
+        """The result of `build` for an item of a sequence, which has to be a mapping."""
+        if isinstance(item, YamlMapping):
+            return build(Fields(item, self.file, self.problems, what))
+        message = f"expected {what} as a mapping (key: value), found {describe(item)}"
+        self.problems.add(self.file, line, message)
+        return None
 
     def nested(self, key: str, what: str) -> "Fields | None":
         """The fields of the mapping under `key`."""
@@ -302,5 +236,5 @@ class Fields:
             if key not in self._read:
                 known = ", ".join(sorted(self._read))
                 hint = did_you_mean(key, self._read)
-                message = f"unknown key '{key}' in {self.what}: expected one of {known}{hint}"
-                self.add_problem(key, message)
+                found = f"unknown key {describe(key)} in {self.what}"
+                self.add_problem(key, f"{found}: expected one of {known}{hint}")

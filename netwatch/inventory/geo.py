@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.user_files import require_regular_file
 
 Location = tuple[int | None, str | None, str | None]
 """AS number, AS organisation and ISO 3166-1 country code; None where unknown."""
@@ -105,10 +106,13 @@ def _reader(path: Path, what: str, kinds: dict[str, str], problems: list[Problem
 
     expected = f"expected a MaxMind-format database of type {' or '.join(kinds)}"
     try:
+        require_regular_file(path)
         reader = geoip2.database.Reader(path)
+    except NetwatchError as error:
+        problems.append(Problem(str(path), 0, 0, f"{error}; {expected}"))
+        return None
     except OSError as error:
-        reason = error.strerror or "no such file"
-        problems.append(Problem(str(path), 0, 0, f"cannot be read: {reason}; {expected}"))
+        problems.append(Problem(str(path), 0, 0, f"cannot be read: {error.strerror}; {expected}"))
         return None
     except Exception:  # The decoder raises many types for damaged bytes.
         problems.append(

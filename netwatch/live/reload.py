@@ -82,6 +82,11 @@ class Reloader:
             self._result = error
         except OSError as error:
             self._result = NetwatchError(f"{error.filename}: {error.strerror}")
+        except Exception as error:
+            # A defect of netwatch. Unless it is reported, a reload would end without a word.
+            self._result = NetwatchError(
+                f"the configuration cannot be read: {type(error).__name__}: {error}"
+            )
 
 
 def fingerprint(files: Sequence[str]) -> Fingerprint:

@@ -14,8 +14,9 @@ from typing import Any, get_args
 
 from netwatch.core.errors import ConfigError
 from netwatch.core.flow import BYPASS_CATEGORIES
-from netwatch.core.user_yaml import Fields, Problems, decode_yaml, did_you_mean
+from netwatch.core.user_yaml import Fields, Problems, describe, did_you_mean
 from netwatch.core.verdict import Ban, Confidence, Severity
+from netwatch.core.yaml_reader import decode_yaml
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import shipped
 
@@ -102,7 +103,7 @@ def _unknown_pack(ban_id: str) -> str:
     ids = pack_ids()
     near = difflib.get_close_matches(ban_id, ids, 3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else f" (known: {', '.join(ids)})"
-    return f"expected the id of a shipped ban, found '{ban_id}'{hint}"
+    return f"expected the id of a shipped ban, found {describe(ban_id)}{hint}"
 
 
 def _read_pack_entry(fields: Fields, catalog: Catalog) -> Ban | None:
@@ -198,7 +199,7 @@ def _classes(fields: Fields, key: str, default: frozenset[str]) -> frozenset[str
         else:
             expected = ", ".join(BANNED_CLASSES)
             hint = did_you_mean(name, BANNED_CLASSES)
-            message = f"'{key}': expected classes of {expected}, found '{name}'{hint}"
+            message = f"'{key}': expected classes of {expected}, found {describe(name)}{hint}"
             fields.problems.add(fields.file, line, message)
     return frozenset(found) if fields.has(key) else default
 
@@ -209,4 +210,5 @@ def _check_timezone(fields: Fields, name: str) -> None:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         hint = did_you_mean(name, zoneinfo.available_timezones())
         expected = "the IANA name of a time zone, like Europe/Brussels"
-        fields.add_problem("timezone", f"'timezone': expected {expected}, found '{name}'{hint}")
+        found = f"{describe(name)}{hint}"
+        fields.add_problem("timezone", f"'timezone': expected {expected}, found {found}")

@@ -11,11 +11,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.user_yaml import Problems, decode_yaml
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import Problems
+from netwatch.core.yaml_reader import decode_yaml
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.signature import Rule, Signature, read_signature
+from netwatch.rules.signature import KINDS, Kind, Rule, Signature, read_signature
 
 BUILTIN = "builtin"
 """The word that stands for the shipped signatures."""
@@ -45,14 +49,7 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
     for source in sources:
         layer: dict[str, Signature] = {}
         for file in _files(source, base, problems):
-            try:
-                raw = file.read_bytes()
-            except OSError as error:
-                problems.add(str(file), 0, f"cannot be read: {error.strerror}")
-                continue
-            digest.update(hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).digest())
-            digest.update(hashlib.sha256(raw).digest())
-            mapping = decode_yaml(raw, str(file), problems)
+            mapping = _read_file(file, digest, problems)
             signature = mapping and read_signature(mapping, str(file), problems)
             if signature:
                 _add(layer, signature, problems)
@@ -60,6 +57,18 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
         _merge_layer(merged, layer, problems)
     complete = len(problems.found) == before
     return Catalog(list(merged.values()), digest.hexdigest()[:12], complete)
+
+
+def _read_file(file: Traversable, digest: "hashlib._Hash", problems: Problems) -> Any:
+    """The mapping of a file, or None; `digest` is updated with name and content."""
+    try:
+        raw = read_user_file(file) if isinstance(file, Path) else file.read_bytes()
+    except NetwatchError as error:
+        problems.add(str(file), 0, str(error))
+        return None
+    digest.update(hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).digest())
+    digest.update(hashlib.sha256(raw).digest())
+    return decode_yaml(raw, str(file), problems, rows_of="domains")
 
 
 def _files(source: str | Path, base: Path, problems: Problems) -> list[Traversable]:
@@ -70,7 +79,7 @@ def _files(source: str | Path, base: Path, problems: Problems) -> list[Traversab
         if not path.exists():
             problems.add(str(path), 0, "expected a file or folder of signatures, found nothing")
             return []
-        if path.is_file():
+        if not path.is_dir():
             return [path]
         place = path / "apps" if (path / "apps").is_dir() else path
     try:
@@ -96,7 +105,7 @@ def _add(layer: dict[str, Signature], signature: Signature, problems: Problems) 
 def _check_duplicates(layer: dict[str, Signature], problems: Problems) -> None:
     """Note rules that one source has twice, in one app or in two, and addresses that it gives to
     two apps."""
-    rules: dict[tuple[str, str], Rule] = {}
+    rules: dict[Kind, dict[str, Rule]] = {kind: {} for kind in KINDS}
     owners: dict[bytes, Signature] = {}
     for signature in layer.values():
         for address in signature.addresses:
@@ -109,7 +118,7 @@ def _check_duplicates(layer: dict[str, Signature], problems: Problems) -> None:
                     f" ({owner.file}); expected each address in one app only",
                 )
         for rule in signature.rules:
-            first = rules.setdefault((rule.kind, rule.name), rule)
+            first = rules[rule.kind].setdefault(rule.name, rule)
             if first is not rule:
                 problems.add(
                     rule.file,
@@ -123,7 +132,10 @@ def _merge_layer(
     merged: dict[str, Signature], layer: dict[str, Signature], problems: Problems
 ) -> None:
     """Merge a later source into the earlier ones; its rules and addresses replace theirs."""
-    replaced = {(rule.kind, rule.name) for each in layer.values() for rule in each.rules}
+    # The layer may be far larger than what is below it.
+    known = {(rule.kind, rule.name) for each in merged.values() for rule in each.rules}
+    new = (rule for each in layer.values() for rule in each.rules)
+    replaced = {key for rule in new if (key := (rule.kind, rule.name)) in known}
     addresses = {address for each in layer.values() for address in each.addresses}
     for app_id, below in merged.items():
         merged[app_id] = replace(

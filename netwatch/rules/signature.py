@@ -6,6 +6,7 @@ needs other files or the public suffix list is checked by `netwatch.rules.lint`.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import PurePath
@@ -14,8 +15,10 @@ from typing import Literal, get_args
 import idna
 
 from netwatch.core.names import normalise_name
-from netwatch.core.user_yaml import Fields, Problems, YamlMapping
+from netwatch.core.user_yaml import Fields, Problems, YamlMapping, describe
 from netwatch.core.verdict import App, Match, Role
+from netwatch.core.yaml_reader import row_mapping
+from netwatch.core.yaml_rows import Row, read_word
 
 Kind = Literal["host", "glob", "suffix"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -31,32 +34,27 @@ _GLOB_LABEL = re.compile(r"(?!-)[a-z0-9_*-]{1,63}(?<!-)\Z")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of a signature: the names that it matches, and the sources that list them.
-
-    `match` is the result for a name that it matches; `file` and `line` are where it is written.
-    """
+    """One rule of a signature: the names that it matches with their role, and the sources that
+    list them. `file` and `line` are where it is written."""
 
     kind: Kind
     name: str
-    match: Match
+    app: App
+    role: Role
     sources: tuple[str, ...]
     file: str
     line: int
 
     @property
-    def app(self) -> App:
-        """The app that the rule belongs to."""
-        return self.match.app
-
-    @property
-    def role(self) -> Role:
-        """The role of a name that the rule matches."""
-        return self.match.role
-
-    @property
     def text(self) -> str:
         """The rule as messages and records show it, such as ``suffix tiktok.com``."""
-        return self.match.rule
+        return f"{self.kind} {self.name}"
+
+    @property
+    def match(self) -> Match:
+        """The result for a name that the rule matches. It is made when it is needed, since of a
+        million rules a capture needs a few."""
+        return Match(self.app, self.text, self.role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +109,10 @@ def read_signature(mapping: YamlMapping, file: str, problems: Problems) -> Signa
         fields.add_problem(
             "app", f"app '{app.id}': expected the file name {app.id}.yaml, found {found}"
         )
-    fields.sequence("domains", required="the names of the app, at least one")
+    fields.items("domains", required="the names of the app, at least one")
     if fields.mapping.get("domains") == []:
         fields.add_problem("domains", "'domains': expected at least one name, found an empty list")
-    rules = fields.build_each("domains", lambda rule: _rule(rule, app), "a domain")
+    rules = tuple(_read_rules(fields, app))
     asns = fields.build_each("asns", _asn, "an AS")
     addresses = _addresses(fields)
     examples = _examples(fields)
@@ -122,7 +120,7 @@ def read_signature(mapping: YamlMapping, file: str, problems: Problems) -> Signa
     if not app.id:
         return None
     line = fields.line_of("app")
-    return Signature(app, tuple(rules), tuple(asns), examples, file, line, addresses)
+    return Signature(app, rules, tuple(asns), examples, file, line, addresses)
 
 
 def _slug(fields: Fields, key: str, expected: str) -> str:
@@ -134,7 +132,53 @@ def _slug(fields: Fields, key: str, expected: str) -> str:
 
 
 _ROLES: tuple[str, ...] = get_args(Role)
+_ROLE_OF: dict[str, Role] = {role: role for role in get_args(Role)}
+_KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
 _ROLE_EXPECTED = f"one of {', '.join(_ROLES)}"
+
+# The usual form of a domain with a name that has no fault. Other forms mean the same, and take some
+# five times longer to read.
+_USUAL_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}+(?<!-))?+\."
+_USUAL_ROW = re.compile(
+    rf"\{{(host|suffix): ((?:{_USUAL_LABEL}){{1,126}}+[a-z][a-z0-9]{{0,62}}+),"
+    rf" role: ({'|'.join(_ROLES)}),"
+    r" sources: \[([a-z][a-z0-9-]*+(?:, [a-z][a-z0-9-]*+)*+)\]\}"
+)
+
+
+def _read_rules(fields: Fields, app: App) -> Iterator[Rule]:
+    """The rules of an app without mistakes."""
+    file, problems = fields.file, fields.problems
+    source_tags: dict[str, tuple[str, ...] | None] = {}
+    for line, item in fields.items("domains"):
+        rule = None
+        if isinstance(item, Row):
+            rule = _usual_rule(item, app, file, line, source_tags)
+            item = item if rule else row_mapping(item, file, line, problems)
+        rule = rule or fields.build_item(line, item, lambda entry: _rule(entry, app), "a domain")
+        if rule:
+            yield rule
+
+
+def _usual_rule(
+    row: Row, app: App, file: str, line: int, source_tags: dict[str, tuple[str, ...] | None]
+) -> Rule | None:
+    """The rule of a row that is written in the usual form, None for any other. `source_tags` has
+    the sources of earlier rows by how they are written, None where they are not all texts."""
+    match = _USUAL_ROW.fullmatch(row.text)
+    if match is None:
+        return None
+    kind, name, role, written = match.groups()
+    if len(name) > MAX_NAME or "xn--" in name:
+        return None
+    if written not in source_tags:
+        words = [read_word(word) for word in written.split(", ")]
+        texts = tuple(word for word in words if isinstance(word, str))
+        source_tags[written] = texts if len(texts) == len(words) else None
+    sources = source_tags[written]
+    if sources is None:
+        return None
+    return Rule(_KIND_OF[kind], name, app, _ROLE_OF[role], sources, file, line)
 
 
 def _rule(fields: Fields, app: App) -> Rule | None:
@@ -155,12 +199,11 @@ def _rule(fields: Fields, app: App) -> Rule | None:
     kind = kinds[0]
     fault = name_fault(names[kind], kind)
     if fault:
-        fields.add_problem(kind, f"{kind} '{names[kind]}' {fault}")
+        fields.add_problem(kind, f"{kind} {describe(names[kind])} {fault}")
         return None
     if role is None:
         return None
-    match = Match(app, f"{kind} {names[kind]}", role)
-    return Rule(kind, names[kind], match, sources, fields.file, fields.line_of(kind))
+    return Rule(kind, names[kind], app, role, sources, fields.file, fields.line_of(kind))
 
 
 def name_fault(name: str, kind: Kind) -> str:
@@ -188,12 +231,12 @@ def name_fault(name: str, kind: Kind) -> str:
     for label in labels:
         if not shape.match(label):
             expected = "1 to 63 letters, digits, _ and inner hyphens"
-            return f"is not a host name: expected labels of {expected}, found '{label}'"
+            return f"is not a host name: expected labels of {expected}, found {describe(label)}"
         if label.startswith("xn--") and "*" not in label:
             try:
                 idna.decode(label)
             except UnicodeError:
-                return f"is not a host name: expected a valid A-label, found '{label}'"
+                return f"is not a host name: expected a valid A-label, found {describe(label)}"
     if "*" in "".join(labels[-2:]):
         return "has a * in its registrable domain: expected the last two labels written out"
     if len(labels) < 2:
@@ -221,7 +264,8 @@ def _addresses(fields: Fields) -> tuple[bytes, ...]:
         try:
             packed = ip_address(text).packed
         except ValueError:
-            message = f"expected an IP address like 192.0.2.53 or 2001:db8::53, found '{text}'"
+            expected = "an IP address like 192.0.2.53 or 2001:db8::53"
+            message = f"expected {expected}, found {describe(text)}"
             fields.problems.add(fields.file, line, message)
             continue
         if packed in found:

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Fields, YamlMapping
 
 MAX_SECRET = 65536
@@ -42,12 +43,9 @@ class Secret:
                 raise NetwatchError(f"the environment variable {self.env} is not set")
             return value
         try:
-            with self.file.open("rb") as stream:
-                raw = stream.read(MAX_SECRET + 1)
-        except OSError as error:
-            raise NetwatchError(f"the secret in {self.file}: {error.strerror}") from None
-        if len(raw) > MAX_SECRET:
-            raise NetwatchError(f"the secret in {self.file} is larger than {MAX_SECRET} bytes")
+            raw = read_user_file(self.file, MAX_SECRET)
+        except NetwatchError as error:
+            raise NetwatchError(f"the secret in {self.file} {error}") from None
         try:
             value = raw.decode().strip()
         except UnicodeDecodeError:

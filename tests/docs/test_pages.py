@@ -11,7 +11,8 @@ from support.paths import ROOT
 
 from netwatch.cli import main as netwatch
 from netwatch.config import load as load_config
-from netwatch.core.user_yaml import Problems, parse_yaml
+from netwatch.core.user_yaml import Problems
+from netwatch.core.yaml_reader import parse_yaml
 from netwatch.rules.signature import read_signature
 
 GETTING_STARTED = DOCS / "getting-started.md"

@@ -1,4 +1,5 @@
 import contextlib
+import os
 import pickle
 import subprocess
 import sys
@@ -129,8 +130,14 @@ def test_a_folder_is_reported(folder):
     (problem,) = problems_of(None, folder)
     assert problem.file == str(folder)
     assert problem.message.startswith(
-        "'country': expected a MaxMind-format database of type Country"
+        "cannot be read: expected a file, found a folder; expected a MaxMind-format database of"
     )
+
+
+def test_a_pipe_is_not_waited_for(folder):
+    os.mkfifo(folder / "pipe")
+    (problem,) = problems_of(folder / "pipe", None)
+    assert problem.message.startswith("cannot be read: expected a file, found a pipe; expected")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database", bytes(5000)])

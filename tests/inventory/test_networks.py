@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.core.user_yaml import Fields, Problems, YamlMapping, parse_yaml
+from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.core.verdict import Network
+from netwatch.core.yaml_reader import parse_yaml
 from netwatch.inventory import networks
 from netwatch.inventory.networks import Networks, Scope, built_in, check, read_scope
 

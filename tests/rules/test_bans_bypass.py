@@ -8,8 +8,9 @@ import pytest
 
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.flow import BYPASS_CATEGORIES
-from netwatch.core.user_yaml import Fields, Problems, parse_yaml
+from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.verdict import Ban
+from netwatch.core.yaml_reader import parse_yaml
 from netwatch.rules.bans import load_pack, read_ban
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import load_signatures

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.core.user_yaml import Problems
-from netwatch.core.verdict import App, Match
+from netwatch.core.verdict import App
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import load_signatures
 from netwatch.rules.signature import Kind, Rule, Signature
@@ -19,7 +19,7 @@ LABELS = ("a", "b", "ab", "a-b", "ba", "x")
 def catalog_of(*rules: tuple[Kind, str]) -> Catalog:
     app = App("clips", "Clips", "maker", "video")
     made = tuple(
-        Rule(kind, name, Match(app, f"{kind} {name}", "exclusive"), ("test",), "clips.yaml", line)
+        Rule(kind, name, app, "exclusive", ("test",), "clips.yaml", line)
         for line, (kind, name) in enumerate(rules, 1)
     )
     return Catalog([Signature(app, made, (), (), "clips.yaml", 1)], "v")

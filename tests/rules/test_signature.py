@@ -1,7 +1,10 @@
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from netwatch.core.errors import Problem
-from netwatch.core.user_yaml import Problems, parse_yaml
+from netwatch.core.user_yaml import Problems
+from netwatch.core.yaml_reader import parse_yaml
 from netwatch.rules.signature import Asn, Signature, name_fault, read_signature
 
 GOOD = """\
@@ -20,7 +23,7 @@ tests: {match: [WWW.clips.example.], ignore: [notclips.example]}
 
 def read(text: str, file: str = "apps/clips.yaml") -> tuple[Signature | None, list[Problem]]:
     problems = Problems()
-    mapping = parse_yaml(text, file, problems)
+    mapping = parse_yaml(text, file, problems, rows_of="domains")
     signature = read_signature(mapping, file, problems) if mapping is not None else None
     return signature, sorted(problems.found)
 
@@ -146,3 +149,73 @@ def test_a_name_that_cannot_match_is_rejected(kind: str, name: str, expected: st
 )
 def test_a_valid_name_is_accepted(kind: str, name: str) -> None:
     assert name_fault(name, kind) == ""  # type: ignore[arg-type]
+
+
+HEAD = "app: clips\nname: Clips\nvendor: maker\ncategory: video\ndomains:\n"
+NAMES = st.sampled_from(
+    [
+        *("a.example", "a_b.c-d.example", "_x.example", "x_.example", "-a.example", "a-.example"),
+        *("a", "example", "1.5", "1.5e-3", "1.example", "10.0.0.1", "2023-01-02", "a.b1", "a.1b"),
+        *("xn--nxasmq6b.example", "xn--.example", "a.xn--nxasmq6b", "a..example", ".example"),
+        *("a" * 63 + ".example", "a" * 64 + ".example", "a.example-", "a.-example", "a.ex_ample"),
+        *("a." * 123 + "example", "a." * 122 + "example", "a.b." * 61 + "example", "example."),
+        *("A.example", "yes", "null", "on.example", ".inf", "a.*.example", "a-*.b.example"),
+    ]
+) | st.text(alphabet="ab-_.1x*", min_size=1, max_size=12)
+SOURCES = st.sampled_from(["one", "one, two", "yes", "null", "1", "1e3", "", "a-b, 2x", "One"])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["host", "suffix", "glob", "sufix"]),
+            NAMES,
+            st.sampled_from(["exclusive", "vendor", "embed", "cdn", "mine", "yes"]),
+            SOURCES,
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+@example([("suffix", "1.5e-3", "exclusive", "one")])
+def test_the_usual_form_means_the_same_as_any_other(
+    domains: list[tuple[str, str, str, str]],
+) -> None:
+    rows = "".join(
+        f"  - {{{kind}: {name}, role: {role}, sources: [{sources}]}}\n"
+        for kind, name, role, sources in domains
+    )
+    others = "".join(
+        f"  - {{role: {role}, {kind}: {name}, sources: [{sources}] , }}\n"
+        for kind, name, role, sources in domains
+    )
+    usual, other = read(HEAD + rows), read(HEAD + others)
+    assert usual[0] == other[0]
+    assert [str(problem) for problem in usual[1]] == [str(problem) for problem in other[1]]
+
+
+def test_a_long_signature_has_all_rules_and_all_mistakes_with_their_lines() -> None:
+    count = 20_000
+    rows = [
+        f"  - {{suffix: d{n}.example, role: exclusive, sources: [a, b]}}\n" for n in range(count)
+    ]
+    rows[7] = "  # a comment\n\n  - {glob: 'a-*.x.example', role: cdn, sources: [a]}\n"
+    rows[9_000] = "  - {suffix: D9000.example, role: exclusive, sources: [a, b]}\n"
+    rows[9_001] = "  - suffix: d9001.example\n    role: exclusiv\n    sources: [a]\n"
+    rows[19_999] = "  - {suffix: d19999.example, role: exclusive, sources: [a, b], more: 1}\n"
+    signature, problems = read(HEAD + "".join(rows) + "tests: {match: [d1.example, 5]}\n")
+    assert signature
+    assert len(signature.rules) == count - 2
+    assert [(rule.name, rule.line) for rule in signature.rules[6:9]] == [
+        ("d6.example", 12),
+        ("a-*.x.example", 15),
+        ("d8.example", 16),
+    ]
+    assert signature.rules[-1].line == 5 + 20_000 + 4
+    assert signature.rules[0].sources is signature.rules[-2].sources
+    assert [(problem.line, problem.message[:30]) for problem in problems] == [
+        (9_008, "suffix 'D9000.example' has cap"),
+        (9_010, "'role': expected one of exclus"),
+        (20_009, "unknown key 'more' in a domain"),
+        (20_010, "'match': expected a list of te"),
+    ]

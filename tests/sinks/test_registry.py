@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from netwatch.core.user_yaml import Fields, Problems, parse_yaml
+from netwatch.core.user_yaml import Fields, Problems
+from netwatch.core.yaml_reader import parse_yaml
 from netwatch.delivery import configuration
 from netwatch.delivery.configuration import DIGEST_OPTION, OUTBOX_OPTIONS, OUTPUT_OPTIONS
 from netwatch.formats.registry import RENDERERS

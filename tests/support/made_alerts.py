@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from netwatch.core.user_yaml import Fields, Problems, parse_yaml
+from netwatch.core.user_yaml import Fields, Problems
+from netwatch.core.yaml_reader import parse_yaml
 from netwatch.delivery import probe
 from netwatch.delivery.configuration import read_outputs
 from netwatch.delivery.output import Output

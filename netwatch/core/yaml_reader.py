@@ -1,0 +1,319 @@
+"""YAML files, read safely and with the line of every value.
+
+Of YAML, the files of a user need mappings with words as keys, lists, and single values. Aliases
+(with which a small file can expand to a huge one), deep nesting, several documents in a file,
+duplicate keys and tags that ask for other types are mistakes. The values are built from the events
+of the parser, without recursion, so that nesting costs no stack.
+"""
+
+from array import array
+from pathlib import Path
+from re import compile as compile_pattern
+from typing import Any
+
+import yaml
+
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_files import read_user_file
+from netwatch.core.user_yaml import Problems, YamlMapping, YamlSequence, describe
+from netwatch.core.yaml_rows import PLACEHOLDER, Row, read_word, take_rows
+from netwatch.core.yaml_scalars import ScalarError, is_tag_of, read_scalar, short_tag
+
+MAX_NESTING = 32
+"""Lists and mappings inside one another."""
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+# Everything that YAML 1.1 does not accept in a file (section 5.1).
+_UNPRINTABLE = compile_pattern(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
+
+
+class _RowsNotFoundError(Exception):
+    """What looks like a row is part of something else, such as a text over several lines."""
+
+
+class _UnreadableError(Exception):
+    """The file cannot be read any further. `line` is where, and the text says why."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def read_yaml(path: Path, problems: Problems) -> YamlMapping | None:
+    """The mapping at the top level of the YAML file `path`.
+
+    If it cannot be read, the reason is added to `problems` and the result is None.
+    """
+    try:
+        raw = read_user_file(path)
+    except NetwatchError as error:
+        problems.add(str(path), 0, str(error))
+        return None
+    return decode_yaml(raw, str(path), problems)
+
+
+def decode_yaml(raw: bytes, file: str, problems: Problems, rows_of: str = "") -> YamlMapping | None:
+    """Like `read_yaml`, for the content of a file; `file` is its name in problems. For `rows_of`
+    see `parse_yaml`."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problems.add(file, line, "expected UTF-8 text, found other bytes")
+        return None
+    return parse_yaml(text, file, problems, rows_of)
+
+
+def parse_yaml(text: str, file: str, problems: Problems, rows_of: str = "") -> YamlMapping | None:
+    """Like `read_yaml`, for decoded text.
+
+    In the list under the key `rows_of` of the top level, mappings that are rows stay a `Row`, for
+    a caller that reads so many of them that each as a `YamlMapping` would take too much memory.
+    """
+    unprintable = _UNPRINTABLE.search(text)
+    if unprintable:
+        line = text.count("\n", 0, unprintable.start()) + 1
+        message = f"expected text, found the character U+{ord(unprintable[0]):04X}"
+        problems.add(file, line, message)
+        return None
+    text = text.replace("\r\n", "\n")
+    try:
+        return _build(text, file, problems, rows_of)
+    except _UnreadableError as error:
+        problems.add(file, error.line, str(error))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        problems.add(file, line, f"is not valid YAML: {error.problem}", column)
+    except yaml.YAMLError as error:
+        problems.add(file, 0, f"is not valid YAML: {str(error).splitlines()[0]}")
+    return None
+
+
+def _build(text: str, file: str, problems: Problems, rows_of: str) -> YamlMapping:
+    without_rows, lines, rows = take_rows(text)
+    if not rows:
+        return _Builder(file, problems, None).build(text)
+    found = Problems()
+    taken = _Rows(lines, rows, rows_of)
+    try:
+        mapping = _Builder(file, found, taken).build(without_rows)
+    except _RowsNotFoundError:
+        return _Builder(file, problems, None).build(text)
+    except _UnreadableError as error:
+        if not taken.are_all_before(error.line):
+            return _Builder(file, problems, None).build(text)
+        problems.found += found.found
+        raise
+    except yaml.YAMLError as error:
+        # Lines that look like rows may be part of a text over several lines. It is a mistake of
+        # the file if the parser finds the same one in the file as it is.
+        if not _is_same_error(error, text):
+            return _Builder(file, problems, None).build(text)
+        problems.found += found.found
+        raise
+    problems.found += found.found
+    return mapping
+
+
+def _is_same_error(error: yaml.YAMLError, text: str) -> bool:
+    try:
+        for _ in yaml.parse(text, Loader=_Loader):
+            pass
+    except yaml.YAMLError as other:
+        return str(error) == str(other)
+    return False
+
+
+class _Rows:
+    """The rows that were taken out of a text, in their order."""
+
+    def __init__(self, lines: "array[int]", rows: list[Row], key: str) -> None:
+        self.key = key
+        self._lines = lines
+        self._rows = rows
+        self._next = 0
+
+    def take(self, line: int) -> Row | None:
+        """The row of this line if it is the next one."""
+        at = self._next
+        if at == len(self._lines) or self._lines[at] != line:
+            return None
+        self._next += 1
+        return self._rows[at]
+
+    def are_all_before(self, line: int) -> bool:
+        """Whether all rows before a line were taken."""
+        return self._next == len(self._lines) or self._lines[self._next] >= line
+
+    def is_empty(self) -> bool:
+        """Whether all rows were taken."""
+        return self._next == len(self._lines)
+
+
+class _Frame:
+    """A collection that has begun. In a mapping, `key` is the one whose value is next, and
+    `has_key` whether there is one; None stands for a key whose value is not wanted."""
+
+    __slots__ = ("collection", "has_key", "key")
+
+    def __init__(self, collection: YamlMapping | YamlSequence) -> None:
+        self.collection = collection
+        self.has_key = False
+        self.key: str | None = None
+
+
+class _Builder:
+    """Builds the mapping of a file from the events of the parser."""
+
+    def __init__(self, file: str, problems: Problems, rows: _Rows | None) -> None:
+        self._file = file
+        self._problems = problems
+        self._rows = rows
+        self._stack: list[_Frame] = []
+        self._root: YamlMapping | None = None
+
+    def build(self, text: str) -> YamlMapping:
+        """The mapping of a text. Raises `yaml.YAMLError`, `_UnreadableError` and, if rows are not
+        where they were taken, `_RowsNotFoundError`."""
+        documents = 0
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.ScalarEvent):
+                self._scalar(event)
+            elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+                self._begin(event)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                self._stack.pop()
+            elif isinstance(event, yaml.AliasEvent):
+                message = "expected values written out, found an alias (*name)"
+                raise _UnreadableError(_line(event), message)
+            elif isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    message = "expected one document in the file, found a second one (---)"
+                    raise _UnreadableError(_line(event), message)
+        if self._rows is not None and not self._rows.is_empty():
+            raise _RowsNotFoundError
+        if self._root is None:
+            message = "expected a mapping (key: value), found an empty file"
+            raise _UnreadableError(0, message)
+        return self._root
+
+    def _begin(self, event: Any) -> None:
+        line = _line(event)
+        is_mapping = isinstance(event, yaml.MappingStartEvent)
+        if not is_tag_of(event.tag, "map" if is_mapping else "seq"):
+            message = f"expected a value without the tag {short_tag(event.tag)}"
+            self._problems.add(self._file, line, message)
+        if len(self._stack) == MAX_NESTING:
+            message = f"expected at most {MAX_NESTING} lists and mappings inside one another"
+            raise _UnreadableError(line, message)
+        collection = YamlMapping(line) if is_mapping else YamlSequence(line)
+        frame = self._stack[-1] if self._stack else None
+        if frame is None:
+            self._start(collection, line)
+        elif isinstance(frame.collection, YamlMapping) and not frame.has_key:
+            message = "expected a word as key, found a list or a mapping"
+            self._problems.add(self._file, line, message)
+            frame.has_key, frame.key = True, None
+        else:
+            self._put(frame, collection, line)
+        self._stack.append(_Frame(collection))
+
+    def _start(self, value: object, line: int) -> None:
+        if not isinstance(value, YamlMapping):
+            found = "a list" if isinstance(value, YamlSequence) else "a single value"
+            if value is None:
+                found, line = "an empty file", 0
+            raise _UnreadableError(line, f"expected a mapping (key: value), found {found}")
+        self._root = value
+
+    def _scalar(self, event: Any) -> None:
+        line = _line(event)
+        frame = self._stack[-1] if self._stack else None
+        if frame is None:
+            self._start(event.value or None, line)
+            return
+        if isinstance(frame.collection, YamlMapping) and not frame.has_key:
+            self._key(frame, event.value, line)
+            return
+        if isinstance(frame.collection, YamlSequence) and self._rows is not None:
+            row = self._rows.take(line)
+            if row is not None:
+                self._row(frame, row, event, line)
+                return
+        try:
+            value = read_scalar(event.value, event.tag, is_plain=event.implicit[0])
+        except ScalarError as error:
+            self._problems.add(self._file, line, f"{error}, found {describe(event.value)}")
+            value = None
+        self._put(frame, value, line, event.value)
+
+    def _key(self, frame: _Frame, key: str, line: int) -> None:
+        mapping = frame.collection
+        assert isinstance(mapping, YamlMapping)
+        frame.has_key, frame.key = True, key
+        if key in mapping.lines:
+            first = mapping.lines[key]
+            message = f"duplicate key {describe(key)} (first on line {first})"
+            self._problems.add(self._file, line, message)
+            frame.key = None
+        else:
+            mapping.lines[key] = line
+
+    def _put(self, frame: _Frame, value: Any, line: int, written: str = "") -> None:
+        """Put a value into a collection. `written` is how a single value is written."""
+        collection = frame.collection
+        if isinstance(collection, YamlSequence):
+            collection.lines.append(line)
+            collection.append(value)
+            return
+        if frame.key is not None:
+            collection[frame.key] = value
+            if not isinstance(value, str) and written:
+                collection.written[frame.key] = written
+        frame.has_key = False
+
+    def _row(self, frame: _Frame, row: Row, event: Any, line: int) -> None:
+        if event.value != PLACEHOLDER or not event.implicit[0]:
+            raise _RowsNotFoundError
+        assert self._rows is not None
+        stays = len(self._stack) == 2 and self._stack[0].key == self._rows.key
+        self._put(frame, row if stays else row_mapping(row, self._file, line, self._problems), line)
+
+
+def row_mapping(row: Row, file: str, line: int, problems: Problems) -> YamlMapping:
+    """The mapping that is written in a row; mistakes are noted."""
+    mapping = YamlMapping(line)
+    for key, written in row.pairs():
+        if key in mapping.lines:
+            message = f"duplicate key {describe(key)} (first on line {line})"
+            problems.add(file, line, message)
+            continue
+        mapping.lines[key] = line
+        value: Any
+        if isinstance(written, list):
+            value = YamlSequence(line)
+            value.extend(_row_word(word, file, line, problems) for word in written)
+            value.lines.extend([line] * len(value))
+        else:
+            value = _row_word(written, file, line, problems)
+            if not isinstance(value, str):
+                mapping.written[key] = written
+        mapping[key] = value
+    return mapping
+
+
+def _row_word(written: str, file: str, line: int, problems: Problems) -> Any:
+    try:
+        return read_word(written)
+    except ScalarError as error:
+        problems.add(file, line, f"{error}, found {describe(written)}")
+        return None
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1 if event.start_mark else 0

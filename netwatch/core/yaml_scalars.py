@@ -1,0 +1,74 @@
+"""Single values of YAML: which type a written word has, and the value that it stands for.
+
+The types are those of YAML 1.1 (text, nothing, true and false, integers, numbers, dates), which the
+resolver of PyYAML tells apart. A tag may name the type that a word has anyway, or make text of it;
+any other tag is a mistake, since PyYAML raises all kinds of exceptions for values that do not fit
+their tag.
+"""
+
+import yaml
+
+MAX_NUMBER = 100
+"""Characters of a number or date. Longer ones take time that grows with the square."""
+
+Scalar = str | bool | int | float | object | None
+
+_PREFIX = "tag:yaml.org,2002:"
+_TEXT = f"{_PREFIX}str"
+_RESOLVERS = yaml.SafeLoader.yaml_implicit_resolvers
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()
+_CONSTRUCT = {
+    f"{_PREFIX}null": (_CONSTRUCTOR.construct_yaml_null, "nothing"),
+    f"{_PREFIX}bool": (_CONSTRUCTOR.construct_yaml_bool, "true or false"),
+    f"{_PREFIX}int": (_CONSTRUCTOR.construct_yaml_int, "an integer"),
+    f"{_PREFIX}float": (_CONSTRUCTOR.construct_yaml_float, "a number"),
+    f"{_PREFIX}timestamp": (_CONSTRUCTOR.construct_yaml_timestamp, "a date"),
+}
+
+
+class ScalarError(ValueError):
+    """A written word has no value; the text says what was expected."""
+
+
+def read_scalar(text: str, tag: str | None, *, is_plain: bool) -> Scalar:
+    """The value of a written word. `tag` is the explicit one or None; `is_plain` says that the
+    word is not quoted, so that it may be something other than text. Raises `ScalarError`."""
+    if tag is None or tag == "!":
+        if not is_plain:
+            return text
+        tag = _resolve(text)
+        if tag == _TEXT:
+            return text
+    elif tag == _TEXT:
+        return text
+    elif tag not in _CONSTRUCT:
+        raise ScalarError(f"expected a value without the tag {short_tag(tag)}")
+    construct, expected = _CONSTRUCT[tag]
+    if len(text) > MAX_NUMBER:
+        raise ScalarError(f"expected a number or date of at most {MAX_NUMBER} characters")
+    found = _resolve(text)
+    if found != tag and not (tag.endswith(":float") and found.endswith(":int")):
+        raise ScalarError(f"expected {expected}, as the tag {short_tag(tag)} says")
+    try:
+        return construct(yaml.ScalarNode(tag, text))
+    except (ValueError, OverflowError) as error:  # the 30th of February, digits that are all '_'
+        raise ScalarError(f"expected {expected}: {error}") from None
+
+
+def is_tag_of(tag: str | None, kind: str) -> bool:
+    """Whether the explicit tag of a collection is that of its kind: ``map`` or ``seq``."""
+    return tag in (None, "!", f"{_PREFIX}{kind}")
+
+
+def short_tag(tag: str) -> str:
+    """A tag as it is usually written: ``!!binary``, ``!own``."""
+    return f"!!{tag.removeprefix(_PREFIX)}" if tag.startswith(_PREFIX) else tag
+
+
+def _resolve(text: str) -> str:
+    """The tag of an unquoted word. The tags of ``<<`` and ``=``, which have a meaning only as a
+    key, are those of text."""
+    for tag, pattern in _RESOLVERS.get(text[:1], ()):
+        if tag in _CONSTRUCT and pattern.fullmatch(text):
+            return str(tag)
+    return _TEXT
