@@ -197,6 +197,11 @@ class DecompressedStream(Stream):
         """Bytes read from the compressed file."""
         return self._compressed.position
 
+    def left(self, size: int | None) -> int:
+        """The decompressed bytes that were not read, and the compressed ones behind them."""
+        ahead = len(self._input) - self._at + self._compressed.left(size)
+        return len(self._peeked) + len(self._output) + ahead
+
     def close(self) -> None:
         """Close the file."""
         self._compressed.close()
@@ -220,7 +225,7 @@ class DecompressedStream(Stream):
         return filled
 
     def _stop(self, what: str) -> None:
-        self._ended = True
+        self._ended = self.damaged = True
         self.notes.append(f"{self._name} data {what} at about byte {self._consumed} of the file")
 
     @property
@@ -310,6 +315,7 @@ class DecompressedStream(Stream):
             buffer = bytearray(INPUT_SIZE)
             got = self._compressed.readinto(memoryview(buffer))
             if not got:
+                self.damaged = self.damaged or self._compressed.damaged
                 return False
             self._input = self._input[self._at :] + buffer[:got]
             self._discarded += self._at

@@ -39,6 +39,7 @@ class PcapSource:
         self.name = name
         self.size = size
         self.notes = stream.notes
+        self.unread: int | None = None
         self.dropped = 0
         self._stream = stream
 
@@ -79,12 +80,15 @@ class PcapSource:
                 self.notes.append(
                     f"{where}: the length {value} is not plausible, the rest is not read"
                 )
+                self.unread = buffer.left(self.size)
                 return
             if status != ARRAY_FULL and not buffer.read_more(value):
                 if buffer.available:
                     self.notes.append(
                         f"{where} is truncated: {buffer.available} of {value} bytes are in the file"
                     )
+                if buffer.available or self._stream.damaged:
+                    self.unread = buffer.left(self.size)
                 return
 
     def _read_header(self, buffer: StreamBuffer) -> tuple[str, int, int, int, int]:

@@ -44,6 +44,7 @@ class PcapngSource:
         self.name = name
         self.size = size
         self.notes = stream.notes
+        self.unread: int | None = None
         self._stream = stream
         self._buffer = StreamBuffer(stream)
         self._order = ""
@@ -74,6 +75,7 @@ class PcapngSource:
             if not self._order:
                 raise CaptureError(f"{self.name}: {end}") from None
             self.notes.append(str(end))
+            self._add_unread(self._buffer.left(self.size))
         finally:
             self.close()
             for what, (count, packet) in self._problems.items():
@@ -119,12 +121,15 @@ class PcapngSource:
                 self._add_problem(f"packets that {what} are skipped")
                 self._first += 1
                 buffer.start += value
+                self._add_unread(value)
             elif status == framing.BAD_LENGTH:
                 raise self._unreadable(f"the length {value} is not plausible, the rest is not read")
             elif status == framing.LENGTH_MISMATCH:
                 raise self._length_mismatch(value)
             elif status == framing.NEEDS_MORE and not buffer.read_more(value):
                 if not buffer.available:
+                    if self._stream.damaged:
+                        self._add_unread(buffer.left(self.size))
                     return
                 raise self._truncated(value)
 
@@ -232,13 +237,18 @@ class PcapngSource:
     def _skip(self, length: int) -> None:
         """Skip a block, which may be larger than any buffer."""
         buffer = self._buffer
+        start = buffer.stream_offset(buffer.start)
         end = self._unreadable(f"the file ends within this block of {length} bytes")
         if not buffer.skip(length - 4) or not buffer.ensure(4):
+            self._add_unread(buffer.stream_offset(buffer.start) - start)
             raise end
         second = struct.unpack_from(self._order + "I", buffer.buffer, buffer.start)[0]
         if second != length:
             raise self._length_mismatch(second, length - 4)
         buffer.start += 4
+
+    def _add_unread(self, size: int) -> None:
+        self.unread = (self.unread or 0) + size
 
     def _add_problem(self, what: str, times: int = 1) -> None:
         count, first = self._problems.get(what, (0, self._first))

@@ -20,16 +20,22 @@ MAX_BUFFER_SIZE = 1 << 24
 
 class Stream(ABC):
     """Bytes in order. A read error ends the stream early and is described in `notes`, a list that
-    all layers of a capture share."""
+    all layers of a capture share; the stream is then `damaged`."""
 
     def __init__(self, notes: list[str]) -> None:
         self.notes = notes
+        self.damaged = False
         self._peeked = b""
 
     @property
     @abstractmethod
     def position(self) -> int:
         """Bytes read from the file itself, compressed if the file is."""
+
+    @abstractmethod
+    def left(self, size: int | None) -> int:
+        """Bytes that are left to read in a file of `size` bytes. Of a pipe (None), what it has not
+        delivered yet is not counted; what is compressed counts as it is in the file."""
 
     @abstractmethod
     def close(self) -> None:
@@ -72,6 +78,10 @@ class FileStream(Stream):
         """Bytes read so far."""
         return self._position
 
+    def left(self, size: int | None) -> int:
+        """The bytes of the file that were not read."""
+        return len(self._peeked) + max(0, (size or 0) - self._position)
+
     def close(self) -> None:
         """Close the file, unless it belongs to somebody else."""
         if self._close:
@@ -83,6 +93,7 @@ class FileStream(Stream):
             while (got := readinto(buffer)) is None:  # an empty pipe in non-blocking mode
                 select.select([self._file], [], [])
         except OSError as error:
+            self.damaged = True
             self.notes.append(f"reading stopped at byte {self._position}: {error.strerror}")
             return 0
         self._position += got
@@ -114,6 +125,11 @@ class StreamBuffer:
     def available(self) -> int:
         """Bytes in memory that are not processed yet."""
         return self.end - self.start
+
+    def left(self, size: int | None) -> int:
+        """Bytes that were not processed, in memory or in a file of `size` bytes (see
+        `Stream.left`)."""
+        return self.available + self.stream.left(size)
 
     def read_more(self, needed: int) -> bool:
         """Read once, with space for `needed` bytes from `start`; false at the end of the stream.

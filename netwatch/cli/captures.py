@@ -117,6 +117,12 @@ def _add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str]
         help="the files are pieces of one capture; they are read in the order of their time",
     )
     parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with status 1 also if a capture is damaged or truncated and was read only in"
+        " part",
+    )
+    parser.add_argument(
         "-q", "--quiet", action="store_true", help="print errors only, no progress and no summary"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="print a longer summary")
@@ -216,13 +222,19 @@ def scan(args: argparse.Namespace) -> int:
         writer.end()
     seconds = time.perf_counter() - started
     summary = Summary(
-        statistics, seconds, config, incidents=result, coverage=report, evidence=evidence
+        statistics,
+        seconds,
+        config,
+        incidents=result,
+        coverage=report,
+        evidence=evidence,
+        strict=args.strict,
     )
     summary.show(args)
     undelivered = delivery.deliver(to_deliver, args.deliver_timeout) if delivery else False
     if args.fail_on and _FAIL_ON[args.fail_on] & verdicts:
         return 3
-    return 1 if statistics.unread or undelivered else 0
+    return 1 if undelivered or _is_incomplete(statistics, args) else 0
 
 
 def _evidence(args: argparse.Namespace) -> "EvidenceFolder | None":
@@ -262,5 +274,11 @@ def names(args: argparse.Namespace) -> int:
         for observation in jobs.names(captures, statistics, workers=args.jobs, progress=progress):
             writer.observation(observation)
         writer.end()
-    Summary(statistics, time.perf_counter() - started).show(args)
-    return 1 if statistics.unread else 0
+    seconds = time.perf_counter() - started
+    Summary(statistics, seconds, strict=args.strict).show(args)
+    return 1 if _is_incomplete(statistics, args) else 0
+
+
+def _is_incomplete(statistics: RunStatistics, args: argparse.Namespace) -> bool:
+    """Whether a capture was not read; with ``--strict`` also whether one was not read whole."""
+    return bool(statistics.unread or (args.strict and statistics.damaged))

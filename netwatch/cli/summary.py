@@ -46,17 +46,19 @@ class Summary:
     incidents: IncidentCounts | None = None
     coverage: CoverageReport | None = None
     evidence: "EvidenceFolder | None" = None
+    strict: bool = False
 
     def show(self, args: argparse.Namespace) -> None:
-        """Print the errors; without ``--quiet`` also the notes and the summary itself."""
+        """Print the errors; without ``--quiet`` also the notes and the summary itself. With
+        `strict`, notes on captures that were read only in part are errors."""
         for error in self.statistics.unread:
             print_message(f"netwatch: {error}")
         for problem in self.evidence.notes if self.evidence else ():
             print_message(f"netwatch: {problem}")
+        for note in self.statistics.notes if self.strict or not args.quiet else ():
+            print_message(f"netwatch: {note}")
         if args.quiet:
             return
-        for note in self.statistics.notes:
-            print_message(f"netwatch: {note}")
         for note in self.config.notes if self.config else ():
             print_message(f"netwatch: {note}")
         for label, text in self._lines(args.verbose):
@@ -90,6 +92,10 @@ class Summary:
             yield "candidates", f"{quantity(statistics.candidates, 'packet')} that may carry a name"
         if statistics.skipped:
             yield "skipped", f"not captures: {_skipped(statistics.skipped, verbose)}"
+        if statistics.damaged:
+            captures = quantity(len(statistics.damaged), "capture")
+            unread = quantity(sum(statistics.damaged.values()), "byte")
+            yield "damaged", f"{captures} (see above), {unread} not read"
         if statistics.unread:
             yield "not read", f"{quantity(len(statistics.unread), 'capture')} (listed above)"
 

@@ -22,7 +22,8 @@ class RunStatistics:
     carry a name. `observations` is by kind of evidence, `anomalies` by name, and
     `without_verdict` counts contacts that no ban applies to, by reason. `notes` are sentences
     about captures that were read only in part, `unread` about those that could not be read at
-    all. `skipped` are the files in folders that are not captures.
+    all. `damaged` are those of the former that are damaged or truncated, each with the bytes that
+    were not read. `skipped` are the files in folders that are not captures.
     """
 
     files: int = 0
@@ -34,6 +35,7 @@ class RunStatistics:
     without_verdict: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
+    damaged: dict[str, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
     def merge(self, other: "RunStatistics") -> None:
@@ -47,4 +49,5 @@ class RunStatistics:
         self.without_verdict.update(other.without_verdict)
         self.notes += other.notes
         self.unread += other.unread
+        self.damaged |= other.damaged
         self.skipped += other.skipped

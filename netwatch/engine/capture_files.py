@@ -79,6 +79,8 @@ def read_blocks(
             statistics.anomalies.update(+Counter({"capture-dropped": source.dropped}))
             statistics.files += 1
             statistics.notes += [f"{source.name}: {note}" for note in source.notes]
+            if source.unread is not None:
+                statistics.damaged[source.name] = source.unread
         except NotACaptureError as error:
             if file.named_by_user or has_capture_name(file.path):
                 statistics.unread.append(str(error))

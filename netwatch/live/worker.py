@@ -156,6 +156,9 @@ class Worker:
         finally:
             self._reading = False
             self._source.close()
+            unread = getattr(self._source, "unread", None)
+            if unread is not None:
+                self._statistics.damaged[self._source.name] = unread
 
     def _process(self, block: Block) -> None:
         assert self._source is not None

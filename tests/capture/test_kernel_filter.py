@@ -197,6 +197,7 @@ class Filtered:
     """A source as the filter leaves it."""
 
     dropped = cut = 0
+    unread = None
 
     def __init__(self, path: str) -> None:
         self._source = open_source(path)

@@ -1,5 +1,11 @@
+import bz2
+import gzip
 import io
+import lzma
+import os
+import random
 import struct
+import threading
 
 import dpkt
 import pytest
@@ -8,6 +14,7 @@ from hypothesis import strategies as st
 from support.made_captures import PACKETS, SECOND, pcap, read
 
 from netwatch.capture.block import Interface
+from netwatch.capture.files import open_source
 from netwatch.capture.pcap import RECORDS
 from netwatch.capture.stream import BUFFER_SIZE
 from netwatch.core.errors import CaptureError
@@ -139,3 +146,58 @@ def test_any_bytes_behind_a_header(tmp_path_factory, tail, big):
     assert sum(16 + len(row.data) for row in rows) <= len(tail)
     assert len(notes) <= 1
     assert notes or sum(16 + len(row.data) for row in rows) == len(tail)
+
+
+def unread(path):
+    source = open_source(str(path))
+    for _ in source.blocks():
+        pass
+    return source.unread
+
+
+def test_bytes_behind_damage_are_counted(made):
+    whole = pcap([bytes(100)] * 50_000)
+    assert unread(made(whole)) is None
+    assert unread(made(whole[:-1])) == 115
+    at = 24 + 20_000 * 116
+    damaged = whole[: at + 8] + b"\xff" * 8 + whole[at + 16 :]
+    assert unread(made(damaged)) == len(whole) - at
+
+
+@pytest.mark.parametrize(
+    "compress", [gzip.compress, lambda raw: bz2.compress(raw, 1), lzma.compress]
+)
+def test_bytes_behind_damage_inside_a_compressed_file_are_counted(made, compress):
+    chance = random.Random(1)
+    whole = pcap([chance.randbytes(100) for _ in range(30_000)])
+    at = 24 + 10_000 * 116
+    damaged = whole[: at + 8] + b"\xff" * 8 + whole[at + 16 :]
+    count = unread(made(compress(damaged)))
+    # What is still compressed is counted as it is in the file, and random bytes stay as long.
+    assert 0.8 * (len(whole) - at) < count < 1.1 * (len(whole) - at)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_bytes_behind_damage_of_the_compression_are_counted(made, compress):
+    chance = random.Random(1)
+    packed = bytearray(compress(pcap([chance.randbytes(1000) for _ in range(4_000)])))
+    middle = len(packed) // 2
+    packed[middle : middle + 2000] = bytes(2000)
+    count = unread(made(bytes(packed)))
+    assert 0.2 * len(packed) < count < 0.8 * len(packed)
+    assert unread(made(compress(pcap()) + b"something else")) == len(b"something else")
+
+
+def test_what_a_pipe_delivers_after_damage_is_not_awaited(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    content = pcap([b"x"]) + b"\xff" * 500
+
+    def write():
+        with pipe.open("wb") as end:
+            end.write(content)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert unread(pipe) == 500
+    writer.join()

@@ -382,3 +382,42 @@ def test_any_blocks_behind_a_section(tmp_path_factory, pieces):
     assert sum(16 + len(row.data) for row in rows) <= len(data)
     assert len(notes) <= 6
     assert all(0 <= row.time < 1 << 63 for row in rows)
+
+
+def unread(path):
+    source = open_source(str(path))
+    for _ in source.blocks():
+        pass
+    return source.unread
+
+
+def test_a_whole_file_has_nothing_unread(made):
+    assert unread(made(pcapng())) is None
+    timeless = interface(options=[(9, b"\xff")])
+    assert unread(made(section(), timeless, enhanced(b"a", TICKS))) is None
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        struct.pack("<II", 6, 0xFFFFFFFC) + bytes(100),
+        struct.pack("<II", 99, 8) + bytes(100),
+        struct.pack("<II", 99, 4_000_000) + bytes(100),  # a block that would go on behind the file
+        block(99, bytes(92), second=48),
+        struct.pack("<III", 0x0A0D0D0A, 28, 7) + bytes(16),
+    ],
+)
+def test_bytes_behind_damage_are_counted(made, bad):
+    rest = bad + enhanced(b"b", TICKS) * 1000
+    assert unread(made(section(), interface(), enhanced(b"a", TICKS), rest)) == len(rest)
+
+
+def test_packets_that_are_skipped_are_unread(made):
+    stray = enhanced(b"?", TICKS, on=1)
+    path = made(section(), interface(), stray, enhanced(b"a", TICKS), stray, stray)
+    assert unread(path) == 3 * len(stray)
+
+
+def test_bytes_of_an_incomplete_block_are_unread(made):
+    whole = pcapng()
+    assert unread(made(whole[:-5])) == len(enhanced(PACKETS[-1], TICKS)) - 5

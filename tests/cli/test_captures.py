@@ -4,12 +4,14 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from craft import Host, Wire
 from support.captures import pcap
+from support.made_captures import enhanced, interface, section
 from support.office import (
     DURING,
     FAR,
@@ -161,6 +163,56 @@ def test_a_missing_file_is_reported_and_the_others_are_read(
     assert (status, out) == (1, alone)
     assert "netwatch: missing.pcap: no such file or folder" in err
     assert "not read      1 capture (listed above)" in err
+
+
+def damaged_pcap(day: str) -> bytes:
+    """The capture of a day, with 8 wrong bytes in the header of its third packet, and the bytes
+    from there on."""
+    whole = Path(day).read_bytes()
+    at = 24
+    for _ in range(2):
+        at += 16 + int.from_bytes(whole[at + 8 : at + 12], "little")
+    return whole[: at + 8] + b"\xff" * 8 + whole[at + 16 :]
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "pcap": lambda damaged: damaged,
+    "gzip": gzip.compress,
+    "pcapng": lambda damaged: section() + interface() + enhanced(b"x" * 60, 0) + bytes(400),
+    "truncated": lambda damaged: damaged[:30],
+}
+
+
+@pytest.mark.parametrize("command", ["scan", "names"])
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_capture_is_in_the_summary(
+    run: Run, day: str, tmp_path: Path, command: str, kind: str
+) -> None:
+    damaged = tmp_path / "damaged.pcap"
+    damaged.write_bytes(DAMAGES[kind](damaged_pcap(day)))
+    status, out, err = run(command, str(damaged), day)
+    assert status == 0
+    (line,) = [line for line in err.splitlines() if line.startswith("damaged ")]
+    found = re.fullmatch(r"damaged       1 capture \(see above\), ([\d,]+) bytes not read", line)
+    assert found
+    unread = {"pcapng": "400", "truncated": "6"}.get(kind)
+    assert unread in (None, found[1])
+    assert f"netwatch: {damaged}: " in err
+
+    assert run(command, str(damaged), day, "--strict")[:2] == (1, out)
+    status, out, err = run(command, str(damaged), day, "--strict", "-q")
+    assert status == 1
+    assert [line.startswith(f"netwatch: {damaged}: ") for line in err.splitlines()] == [True]
+    assert run(command, day, "--strict", "-q")[::2] == (0, "")
+
+
+def test_damaged_captures_of_several_jobs_are_in_the_summary(
+    run: Run, day: str, tmp_path: Path
+) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.damaged.pcap").write_bytes(Path(day).read_bytes()[:-1])
+    *_, err = run("scan", str(tmp_path), "--jobs", "2")
+    assert re.search(r"(?m)^damaged       3 captures \(see above\), [\d,]+ bytes not read$", err)
 
 
 def test_other_files_in_a_folder_are_skipped_and_listed(run: Run, day: str, tmp_path: Path) -> None:
