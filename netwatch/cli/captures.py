@@ -159,6 +159,11 @@ def _add_scan_options(parser: argparse.ArgumentParser) -> None:
         help=f"how long to wait (default {DELIVER_TIMEOUT}); alerts that are not delivered by"
         " then stay in the outbox",
     )
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="with --deliver: do not send to an output what it has delivered before",
+    )
 
 
 def _jobs(text: str) -> int:
@@ -179,12 +184,15 @@ def scan(args: argparse.Namespace) -> int:
     from netwatch.capture.files import find_captures
     from netwatch.cli import terminal
     from netwatch.cli.summary import Summary
+    from netwatch.core.errors import ConfigError, Problem
     from netwatch.coverage.counts import Coverage
     from netwatch.engine import jobs
     from netwatch.engine.capture_files import group_files
     from netwatch.formats.registry import FORMATS
     from netwatch.incidents.scan import ScanIncidents
 
+    if args.once and not args.deliver:
+        raise ConfigError([Problem("netwatch scan", 0, 0, "--once needs --deliver")])
     started, statistics = time.perf_counter(), RunStatistics()
     config = configuration.load(args.config)
     captures = list(group_files(find_captures(args.paths), args.continuous))
@@ -231,7 +239,9 @@ def scan(args: argparse.Namespace) -> int:
         strict=args.strict,
     )
     summary.show(args)
-    undelivered = delivery.deliver(to_deliver, args.deliver_timeout) if delivery else False
+    undelivered = False
+    if delivery is not None:
+        undelivered = delivery.deliver(to_deliver, args.deliver_timeout, quiet=args.quiet)
     if args.fail_on and _FAIL_ON[args.fail_on] & verdicts:
         return 3
     return 1 if undelivered or _is_incomplete(statistics, args) else 0
@@ -253,7 +263,7 @@ def _delivery(args: argparse.Namespace, config: "Config") -> "RunDelivery | None
         return None
     from netwatch.cli.deliver import RunDelivery
 
-    return RunDelivery(config)
+    return RunDelivery(config, once=args.once)
 
 
 def names(args: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.core.errors import NetwatchError
@@ -175,16 +176,29 @@ def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
         return
     if not outputs:
         return
-    existing = next(path for path in (outbox.folder, *outbox.folder.parents) if path.exists())
-    if os.access(existing, os.W_OK):
-        yield Finding("outbox", True, f"{outbox.folder} can be written")
-    else:
-        yield Finding("outbox", False, f"{outbox.folder}: no permission to write to {existing}")
+    yield _outbox(outbox.folder)
     # In parallel, so that a receiver that hangs does not delay the others.
     with ThreadPoolExecutor(len(outputs)) as pool:
         results = pool.map(probe.check_connection, outputs)
         for output, (is_ok, text) in zip(outputs, results, strict=True):
             yield Finding(f"output {output.name}", is_ok, text)
+
+
+def _outbox(folder: Path) -> Finding:
+    """Can the outbox be written, and by nobody else?"""
+    from netwatch.core.owned_database import identify
+    from netwatch.delivery.outbox_file import FILE, KIND, folder_warning
+
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        return Finding("outbox", False, f"{folder}: no permission to write to {existing}")
+    try:
+        identify(folder / FILE, KIND)
+    except NetwatchError as error:
+        return Finding("outbox", False, str(error))
+    if warning := folder_warning(folder):
+        return Finding("outbox", False, warning)
+    return Finding("outbox", True, f"{folder} can be written")
 
 
 CHECKS: tuple[Callable[[argparse.Namespace], Iterator[Finding]], ...] = (

@@ -4,10 +4,11 @@ It reads the outbox on disk; ``netwatch live`` may be using it at the same time.
 """
 
 import argparse
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from netwatch.cli.group import Group
@@ -16,7 +17,9 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
 from netwatch.delivery import dead_letters
+from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase, OutputStatus
+from netwatch.delivery.outbox_file import FILE
 from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.formats.values import rfc3339
 
@@ -27,8 +30,8 @@ _GROUP_EPILOG = """examples:
   netwatch outputs replay siem          send the dead letters of 'siem' again
 """
 _STATUS_EPILOG = """exit status:
-  0  all outputs deliver
-  1  an output is paused, is retrying or has dead letters
+  0  all outputs deliver, or nothing was to be delivered yet
+  1  an output is paused, is retrying, is stopped with alerts in its queue, or has dead letters
 """
 _TEST_EPILOG = """exit status:
   0  all outputs accepted the test alert
@@ -80,13 +83,7 @@ def _selected(args: argparse.Namespace) -> tuple[list[Output], OutboxOptions]:
 
 def _status(args: argparse.Namespace) -> int:
     outputs, outbox_options = _selected(args)
-    outbox = OutboxDatabase(outbox_options, durable=False)
-    try:
-        status_by_name = {status.name: status for status in outbox.status()}
-    except sqlite3.Error as error:
-        raise NetwatchError(f"the outbox in {outbox_options.folder}: {error}") from None
-    finally:
-        outbox.close()
+    status_by_name = {status.name: status for status in _stored_status(outbox_options)}
     now = time.time()
     all_deliver = True
     records = []
@@ -102,6 +99,33 @@ def _status(args: argparse.Namespace) -> int:
         for line in _status_table(records):
             print_line(line)
     return 0 if all_deliver else 1
+
+
+def _stored_status(options: OutboxOptions) -> list[OutputStatus]:
+    """The outputs that the outbox knows; none before the first delivery. One that has alerts left
+    is stopped if there is no process that delivers them."""
+    if not _has_outbox(options):
+        return []
+    try:
+        outbox = OutboxDatabase(options, durable=False)
+        try:
+            found = outbox.status()
+        finally:
+            outbox.close()
+        is_served = not DeliveryLock(options.folder).is_free()
+    except (sqlite3.Error, OSError) as error:
+        raise NetwatchError(f"the outbox in {options.folder}: {error}") from None
+    reason = "no netwatch process delivers from this outbox now"
+    return [
+        replace(status, state="stopped", reason=reason)
+        if status.queued and status.state == "idle" and not is_served
+        else status
+        for status in found
+    ]
+
+
+def _has_outbox(options: OutboxOptions) -> bool:
+    return os.path.lexists(options.folder / FILE)
 
 
 def _status_record(
@@ -149,7 +173,7 @@ def _status_table(records: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield f"    {record['reason']}"
         if record.get("dropped"):
             dropped = quantity(record["dropped"], "alert")
-            yield f"    {dropped} dropped: too old, or the outbox was full"
+            yield f"    {dropped} dropped: too old, too many, or lost in a damaged outbox"
 
 
 def _age(seconds: float) -> str:
@@ -171,10 +195,9 @@ def _test(args: argparse.Namespace) -> int:
         raise ConfigError(problems)
     all_accepted = True
     for output in outputs:
-        now = time.time()
-        alert = probe.sample_alert(now, socket.gethostname(), __version__)
+        alert = probe.sample_alert(time.time(), socket.gethostname(), __version__)
         try:
-            result = probe.send(output, alert, now)
+            result = probe.send(output, alert)
         except NetwatchError as error:
             accepted, answer = False, str(error)
         else:
@@ -196,25 +219,36 @@ def _test(args: argparse.Namespace) -> int:
 
 
 def _replay(args: argparse.Namespace) -> int:
-    outputs, outbox_options = _selected(args)
-    outbox = OutboxDatabase(outbox_options)
-    try:
+    outputs, options = _selected(args)
+    if not _has_outbox(options) and not any(
+        dead_letters.count(options.folder, output.name) for output in outputs
+    ):
         for output in outputs:
-            _replay_output(output.name, outbox, outbox_options)
+            _report_replayed(output.name, 0)
+        return 0
+    try:
+        outbox = OutboxDatabase(options)
+        try:
+            for output in outputs:
+                _replay_output(output.name, outbox, options)
+        finally:
+            outbox.close()
     except sqlite3.Error as error:
-        raise NetwatchError(f"the outbox in {outbox_options.folder}: {error}") from None
-    finally:
-        outbox.close()
+        raise NetwatchError(f"the outbox in {options.folder}: {error}") from None
     return 0
 
 
 def _replay_output(name: str, outbox: OutboxDatabase, options: OutboxOptions) -> None:
     def put(records: list[AlertRecord]) -> None:
-        outbox.put(records, time.time(), name)
+        outbox.put(records, output=name)
 
     count, unreadable = dead_letters.replay(options.folder, name, put)
-    print_message(f"{name}: {quantity(count, 'alert')} put into the outbox again")
+    _report_replayed(name, count)
     if unreadable:
         path = dead_letters.path_of(options.folder, name).with_suffix(".unread")
         lines = quantity(unreadable, "line")
         print_message(f"{name}: {lines} could not be read, see {path}")
+
+
+def _report_replayed(name: str, count: int) -> None:
+    print_message(f"{name}: {quantity(count, 'alert')} put into the outbox again")

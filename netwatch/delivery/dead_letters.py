@@ -1,5 +1,5 @@
-"""Dead letters: alerts that a receiver refused permanently, stored with the reason until somebody
-looks at them.
+"""Dead letters: alerts that a receiver refused permanently, and records that can no longer be read,
+stored with the reason until somebody looks at them.
 
 There is one file of JSON lines an output, in the folder ``dead`` of the outbox. A line is written
 and synced before the outbox forgets its alert. Writers and `replay` lock the file and then check
@@ -7,11 +7,13 @@ that it still has its name, because `replay` renames it.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,24 +28,36 @@ FOLDER = "dead"
 _REPLAY_BATCH = 500
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An alert that cannot be delivered, and why. Without a `record`, it is the text that was
+    stored in place of one."""
+
+    reason: str
+    record: AlertRecord | None = None
+    unreadable: str = ""
+
+
 def path_of(outbox_folder: Path, output: str) -> Path:
     """The file with the dead letters of an output."""
     return outbox_folder / FOLDER / f"{output}.jsonl"
 
 
-def append(
-    outbox_folder: Path, output: str, refused: Sequence[tuple[AlertRecord, str]], now: float
-) -> int:
-    """Append alerts with the reasons for which they were refused. Returns how many fitted into the
-    file, always the first ones. Raises OSError."""
+def append(outbox_folder: Path, output: str, letters: Sequence[DeadLetter], now: float) -> int:
+    """Append dead letters. Returns how many fitted into the file, always the first ones. Raises
+    OSError."""
     path = path_of(outbox_folder, output)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.parent.is_symlink():
+        raise OSError(errno.ELOOP, "is a symbolic link", str(path.parent))
     time = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
     with _locked(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND) as descriptor:
         size = size_before = os.fstat(descriptor).st_size
         lines = []
-        for record, reason in refused:
-            letter = {"time": time, "output": output, "reason": reason, "alert": record}
+        for each in letters:
+            letter = {"time": time, "output": output, "reason": each.reason, "alert": each.record}
+            if each.record is None:
+                letter["unreadable"] = each.unreadable
             line = json.dumps(letter, separators=(",", ":")).encode() + b"\n"
             if size + len(line) > MAX_DEAD_BYTES:
                 break
@@ -118,7 +132,7 @@ def replay(
 def _locked(path: Path, flags: int) -> Iterator[int]:
     """A descriptor of the file that has this name, locked exclusively."""
     while True:
-        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             try:

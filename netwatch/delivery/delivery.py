@@ -1,30 +1,27 @@
 """Delivery as the rest of netwatch sees it: alerts are put in and delivered in the background.
 
 Everything that waits for a receiver runs in threads of its own; `Delivery.put` costs one
-transaction on the local disk. If even that fails (a full disk), a limited number of alerts is
-buffered in memory until the outbox can be written again, and the log says so.
+transaction on the local disk. If even that fails (a full or broken disk), a limited number of
+alerts is buffered in memory until the outbox can be written again, and `Delivery.problem` says so.
 """
 
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
+from netwatch.delivery.age_clock import steady_seconds
+from netwatch.delivery.alert_buffer import AlertBuffer, BufferedAlert
 from netwatch.delivery.lock import DeliveryLock
-from netwatch.delivery.outbox import OutboxDatabase, OutputStatus
-from netwatch.delivery.outbox_file import DamagedError, set_aside
+from netwatch.delivery.outbox import OutputStatus
 from netwatch.delivery.output import OutboxOptions, Output
+from netwatch.delivery.shared_outbox import Connection, NoOutboxError, SharedOutbox
 from netwatch.delivery.worker import DeliveryWorker, RetryTiming
-
-MAX_UNWRITTEN = 10_000
-"""Alerts buffered in memory while the outbox cannot be written; then the oldest are evicted."""
 
 _WRITE_BATCH = 500
 _BUSY_TIMEOUT = 0.25
@@ -46,10 +43,10 @@ class Undelivered:
 class Delivery:
     """Outputs that share one outbox. `log` takes messages for the log, from several threads.
 
-    Raises `ConfigError` if a secret of an output cannot be read and `NetwatchError` if the outbox
-    cannot be opened. Several processes with the same outputs may share an outbox: one of them
-    delivers for all, and another takes over when it ends. `lost` counts alerts that could be stored
-    neither on disk nor in memory.
+    Raises `ConfigError` if a secret of an output cannot be read, or if a file of another program
+    is in the place of the outbox. If the outbox cannot be opened for another reason, alerts wait in
+    memory, and it is tried again. Several processes with the same outputs may share an outbox: one
+    of them delivers for all, and another takes over when it ends.
     """
 
     def __init__(
@@ -63,48 +60,55 @@ class Delivery:
         if problems:
             raise ConfigError(problems)
         self.outputs = tuple(outputs)
-        self._outbox_options = outbox
         self._log = log
         self._timing = timing or RetryTiming()
         self._lock = DeliveryLock(outbox.folder)
-        self._writer = self._open_writer()
-        try:
-            self._writer.configure(self.outputs)
-            self._reader = OutboxDatabase(outbox, durable=False)
-        except (sqlite3.Error, NetwatchError) as error:
-            self._writer.close()
-            raise NetwatchError(f"the outbox in {outbox.folder}: {error}") from None
+        self._outbox = SharedOutbox(outbox, self.outputs, self._lock, self._timing.delay, log)
+        self._writer = Connection(self._outbox, durable=True, busy_timeout=_BUSY_TIMEOUT)
+        self._reader = Connection(self._outbox, busy_timeout=_BUSY_TIMEOUT)
         self._writer_mutex = threading.Lock()
         self._reader_mutex = threading.Lock()
-        self._unwritten: deque[AlertRecord] = deque()
-        self.lost = 0
-        self._write_failed = False
+        self._buffer = AlertBuffer(self.outputs, log)
+        self._write_problem = ""
+        self._known_status = [_unknown(output) for output in self.outputs]
         self._stopping = threading.Event()
         self._workers: list[DeliveryWorker] = []
         self._maintenance = threading.Thread(
             target=self._maintain, name="netwatch-outbox", daemon=True
         )
-
-    def _open_writer(self) -> OutboxDatabase:
-        def open_outbox() -> OutboxDatabase:
-            return OutboxDatabase(self._outbox_options, create=True, busy_timeout=_BUSY_TIMEOUT)
-
         try:
-            return open_outbox()
-        except DamagedError as error:
-            if not self._lock.acquire():
-                raise
-            aside = set_aside(self._outbox_options.folder, time.time())
-            self._log(f"{error}; it was renamed to {aside} and a new one was created")
-            return open_outbox()
+            self._outbox.open()
+        except ConfigError:
+            self._lock.release()
+            raise
+
+    def open(self) -> bool:
+        """Open the outbox now if it is not open, instead of soon; whether it is open. Raises
+        `ConfigError` if a file of another program is in its place."""
+        return self._outbox.open()
+
+    @property
+    def problem(self) -> str:
+        """Why alerts cannot be stored on disk now; empty if they can."""
+        return self._outbox.problem or self._write_problem
+
+    @property
+    def unwritten(self) -> int:
+        """How many alerts are in memory only."""
+        return len(self._buffer)
+
+    @property
+    def lost(self) -> int:
+        """How many alerts could be stored neither on disk nor in memory."""
+        return self._buffer.lost
 
     def start(self) -> None:
         """Start to deliver what is in the outbox and what is put into it. To be called once."""
         for output in self.outputs:
             worker = DeliveryWorker(
                 output,
-                folder=self._outbox_options.folder,
-                open_outbox=lambda: OutboxDatabase(self._outbox_options, durable=False),
+                folder=self._outbox.options.folder,
+                connection=Connection(self._outbox),
                 lock=self._lock,
                 timing=self._timing,
                 log=self._log,
@@ -113,79 +117,146 @@ class Delivery:
             worker.start()
         self._maintenance.start()
 
-    def put(self, *records: AlertRecord) -> None:
-        """Store alerts in the outbox. Never waits for a receiver and never raises for an error of
-        the disk."""
+    def put(self, *records: AlertRecord, once: bool = False) -> None:
+        """Store alerts in the outbox. With `once`, each output leaves out those that it has
+        delivered before. Never waits for a receiver, nor long for the disk, and never raises for an
+        error of either."""
         if not self.outputs:
             return
-        with self._writer_mutex:
-            self._unwritten.extend(records)
-            if not self._write_failed:
+        self._buffer.add(records, once)
+        if not self.problem and self._writer_mutex.acquire(timeout=_BUSY_TIMEOUT):
+            try:
                 self._write()
-            self._limit_memory()
+            finally:
+                self._writer_mutex.release()
+        self._buffer.limit()
         self._wake_workers()
-
-    def _limit_memory(self) -> None:
-        for _ in range(len(self._unwritten) - MAX_UNWRITTEN):
-            self._unwritten.popleft()
-            if not self.lost:
-                self._log("outbox: the buffer in memory is full too, alerts are lost")
-            self.lost += 1
 
     def _write(self) -> None:
         """Write the alerts buffered in memory to the outbox. After a failure, the maintenance
         thread tries again."""
         try:
-            while self._unwritten:
-                batch = list(islice(self._unwritten, _WRITE_BATCH))
-                evicted = self._writer.put(batch, time.time())
-                for _ in batch:
-                    self._unwritten.popleft()
-                if evicted:
-                    count = quantity(evicted, "undelivered alert")
-                    self._log(f"outbox: full, {count} evicted, oldest first")
-        except (sqlite3.Error, OSError) as error:
-            if not self._write_failed:
-                count = quantity(len(self._unwritten), "alert")
+            while batch := self._buffer.take(_WRITE_BATCH):
+                self._write_batch(batch)
+        except (sqlite3.Error, OSError, NetwatchError) as error:
+            self._buffer.put_back()
+            self._buffer.limit()
+            self._writer.failed(error)
+            if self._outbox.problem:
+                return
+            if not self._write_problem:
+                count = quantity(len(self._buffer), "alert")
                 self._log(f"outbox: cannot be written ({error}), {count} buffered in memory")
-            self._write_failed = True
-            self._writer.truncate_wal()
+            self._write_problem = f"it cannot be written: {error}"
+            self._truncate_wal()
         else:
-            if self._write_failed:
+            if self._write_problem:
                 self._log("outbox: can be written again")
-            self._write_failed = False
+            self._write_problem = ""
+        finally:
+            self._writer.release()
+
+    def _write_batch(self, batch: Sequence[BufferedAlert]) -> None:
+        outbox, now = self._writer.get(), steady_seconds()
+        evicted = 0
+        for once in (False, True):
+            alerts = [alert for alert in batch if alert.once is once]
+            if alerts:
+                evicted += outbox.put(
+                    [alert.record for alert in alerts],
+                    once=once,
+                    waited=[now - alert.since for alert in alerts],
+                )
+        if lost := self._buffer.lost_by_output():
+            outbox.add_dropped(lost)
+            self._buffer.counted(lost)
+        if not self._outbox.is_current():
+            # It was removed, perhaps before these alerts were in it.
+            raise NoOutboxError(self._outbox.problem)
+        self._buffer.written()
+        if evicted:
+            count = quantity(evicted, "undelivered alert")
+            self._log(f"outbox: full, {count} evicted, oldest first")
+
+    def _truncate_wal(self) -> None:
+        with suppress(sqlite3.Error, NetwatchError):
+            self._writer.get().truncate_wal()
 
     def _maintain(self) -> None:
-        """Write what could not be written before; delete what is delivered or has expired."""
-        outbox = OutboxDatabase(self._outbox_options, durable=False)
-        try:
-            while not self._stopping.wait(self._timing.poll_interval):
-                if self._unwritten:
+        """Open or replace the outbox if necessary, write what could not be written before, and
+        delete what is delivered or has expired."""
+        connection = Connection(self._outbox)
+        while not self._stopping.wait(self._timing.poll_interval):
+            try:
+                if not self._outbox.is_current() and not self._outbox.open():
+                    continue
+                if len(self._buffer) or self._write_problem:
                     with self._writer_mutex:
                         self._write()
                     self._wake_workers()
-                with suppress(sqlite3.Error):
-                    expired = outbox.clean_up(time.time() - self._outbox_options.max_age)
-                    if expired:
-                        count = quantity(expired, "undelivered alert")
-                        self._log(f"outbox: {count} expired and dropped")
-        finally:
-            outbox.close()
+                expired = connection.get().clean_up(self._outbox.options.max_age)
+            except Exception as error:
+                # Whatever it is, this thread must go on: without it nothing is written again.
+                connection.failed(error)
+                continue
+            finally:
+                connection.release()
+            if expired:
+                count = quantity(expired, "undelivered alert")
+                self._log(f"outbox: {count} expired and dropped")
+        connection.close()
 
     def _wake_workers(self) -> None:
         for worker in self._workers:
             worker.wake()
 
     def status(self) -> list[OutputStatus]:
-        """The state of the outputs of this configuration, from the outbox."""
-        names = {output.name for output in self.outputs}
+        """The state of the outputs of this configuration: from the outbox, and from memory what it
+        does not have yet. If it cannot be read, the counts are those of the last time."""
+        workers = {worker.output.name: worker for worker in self._workers}
+        return [
+            self._complete(status, output, workers.get(status.name))
+            for status, output in zip(self._stored_status(), self.outputs, strict=True)
+        ]
+
+    def _stored_status(self) -> list[OutputStatus]:
+        """The state of the outputs as the outbox has it, in the order of the configuration."""
         with self._reader_mutex:
-            return [status for status in self._reader.status() if status.name in names]
+            try:
+                found = {status.name: status for status in self._reader.get().status()}
+            except (sqlite3.Error, NetwatchError) as error:
+                self._reader.failed(error)
+            else:
+                self._known_status = [
+                    found.get(output.name) or _unknown(output) for output in self.outputs
+                ]
+            finally:
+                self._reader.release()
+            return self._known_status
+
+    def _complete(
+        self, status: OutputStatus, output: Output, worker: DeliveryWorker | None
+    ) -> OutputStatus:
+        """The state of an output with what is in memory only."""
+        waiting, waited = self._buffer.waiting_for(output)
+        if waited is not None:
+            oldest = min(time.time() - waited, status.oldest or float("inf"))
+            status = replace(status, queued=status.queued + waiting, oldest=oldest)
+        if problem := self._outbox.problem:
+            reason = f"the outbox cannot be used: {problem}"
+            return replace(status, state="retrying", reason=reason)
+        if worker is None or not self._lock.is_held:
+            return status
+        if not worker.is_alive() and not self._stopping.is_set():
+            return replace(status, state="stopped", reason="its delivery worker has ended")
+        if worker.state:
+            return replace(status, state=worker.state, reason=worker.reason)
+        return status
 
     def undelivered(self) -> Undelivered:
         """How many alerts are not delivered yet."""
-        queued = {status.name: status.queued for status in self.status()}
-        return Undelivered(queued, len(self._unwritten))
+        queued = {status.name: status.queued for status in self._stored_status()}
+        return Undelivered(queued, len(self._buffer))
 
     def drain(self, timeout: float) -> Undelivered:
         """Wait until everything is delivered or only paused outputs have alerts left, at most
@@ -211,7 +282,8 @@ class Delivery:
         if self._lock.is_held:
             paused = {worker.output.name for worker in self._workers if worker.is_paused}
         else:
-            paused = {status.name for status in self.status() if status.state == "paused"}
+            stored = self._stored_status()
+            paused = {status.name for status in stored if status.state == "paused"}
         return all(name in paused for name, queued in undelivered.queued.items() if queued)
 
     def reopen(self) -> None:
@@ -232,10 +304,31 @@ class Delivery:
             if thread.is_alive():
                 thread.join(max(0, deadline - time.monotonic()))
         with self._writer_mutex:
-            if self._unwritten:
+            if len(self._buffer):
                 self._write()
             self._writer.close()
         with self._reader_mutex:
             self._reader.close()
         if not any(thread.is_alive() for thread in threads):
             self._lock.release()
+
+
+def _unknown(output: Output) -> OutputStatus:
+    """The state of an output of which the outbox knows nothing."""
+    return OutputStatus(
+        name=output.name,
+        type=output.type,
+        format=output.format,
+        configured=True,
+        queued=0,
+        oldest=None,
+        sent=0,
+        retried=0,
+        dead=0,
+        dropped=0,
+        repeated=0,
+        skipped=0,
+        state="idle",
+        reason="",
+        last_sent=None,
+    )

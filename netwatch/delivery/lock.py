@@ -1,16 +1,57 @@
-"""Which process delivers from an outbox: one at a time.
+"""Which process delivers from an outbox, one at a time, and who has the outbox open.
 
 Other processes may add alerts to the outbox. One of them takes over when the delivering process
-ends, however it ends, because the kernel then releases its lock (flock).
+ends, however it ends, because the kernel then releases its lock (flock). To replace a damaged
+outbox, the delivering process waits until nobody has it open.
 """
 
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from netwatch.core.errors import NetwatchError
 
 FILE = "lock"
 """The name of the lock file in the folder of the outbox."""
+
+USE_FILE = "lock.use"
+"""The name of the file that everybody locks, shared, who has the outbox open."""
+
+
+def lock_use(folder: Path) -> int:
+    """Note that the outbox in `folder` is open. Returns a descriptor, to be closed afterwards.
+    Raises `NetwatchError` while the outbox is being replaced."""
+    return _flock_now(folder, fcntl.LOCK_SH, "it is being replaced")
+
+
+@contextmanager
+def unused(folder: Path) -> Iterator[None]:
+    """A context within which nobody has the outbox in `folder` open. Raises `NetwatchError` if
+    somebody has."""
+    descriptor = _flock_now(folder, fcntl.LOCK_EX, "it is open in another process")
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _flock_now(folder: Path, operation: int, taken: str) -> int:
+    path = folder / USE_FILE
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    except BlockingIOError:
+        raise NetwatchError(f"the outbox in {folder} cannot be opened: {taken}") from None
+    except OSError as error:
+        raise NetwatchError(f"{path} cannot be locked: {error.strerror}") from None
+    return descriptor
 
 
 class DeliveryLock:
@@ -33,7 +74,8 @@ class DeliveryLock:
         with self._mutex:
             if self._descriptor is not None:
                 return True
-            descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(self._path, flags, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -44,6 +86,22 @@ class DeliveryLock:
                 raise
             self._descriptor = descriptor
             return True
+
+    def is_free(self) -> bool:
+        """Whether no process has the lock. Raises OSError."""
+        if self._descriptor is not None:
+            return False
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
 
     def release(self) -> None:
         """Release the lock if this process has it."""

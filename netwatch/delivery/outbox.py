@@ -4,29 +4,41 @@
 need not be synced: a cursor lost in a power failure causes a duplicate, not a loss. An alert is
 deleted when all outputs have passed it. The outbox is limited in size and age: if it is full or an
 alert expires, the oldest alerts are evicted, and every output that still had to send them counts
-them as dropped.
+them as dropped. Ages are those of `netwatch.delivery.age_clock`.
 """
 
 import contextlib
-import hashlib
-import json
+import functools
+import os
 import sqlite3
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar, cast
 
 from netwatch.core.alert import AlertRecord
-from netwatch.delivery.outbox_file import open_database, transaction
+from netwatch.core.errors import NetwatchError
+from netwatch.core.owned_database import DamagedFileError, quick_check, transaction
+from netwatch.delivery import delivered
+from netwatch.delivery.age_clock import AgeClock
+from netwatch.delivery.lock import lock_use
+from netwatch.delivery.outbox_file import FILE, open_database, prepare_folder
 from netwatch.delivery.output import OutboxOptions, Output
+from netwatch.delivery.stored_record import decode, deduplication_key, encode
 from netwatch.sinks.ranking import severity_rank, verdict_rank
 
 MAX_BATCH_BYTES = 4 << 20
 """Bytes of alerts that `OutboxDatabase.next_batch` returns at once."""
 
-STATES = ("idle", "retrying", "paused")
-"""The state of an output: its last attempt succeeded, it will be retried automatically, or somebody
-has to correct something first."""
+STATES = ("idle", "retrying", "paused", "stopped")
+"""The state of an output: its last attempt succeeded, it will be retried automatically, somebody
+has to correct something first, or nothing delivers its alerts now."""
 
 _EVICTION_STEPS = 50
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 # An alert for one output only was replayed by a person, so no filter applies to it.
 _PENDING = """alert.seq > output.cursor AND (alert.output = output.name OR (
@@ -37,20 +49,33 @@ _PENDING = """alert.seq > output.cursor AND (alert.output = output.name OR (
 @dataclass(frozen=True, slots=True)
 class QueuedAlert:
     """An alert in the outbox. `number` increases with every alert, `key` identifies duplicates, and
-    `time` is when the alert was stored, in s since the epoch."""
+    `waited` is how long ago the alert was stored, in s. With `is_repeat`, the output has delivered
+    it before, and must not send it again."""
 
     number: int
     key: str
-    time: float
+    waited: float
     record: AlertRecord
+    is_repeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableAlert:
+    """What is stored in place of an alert's record, and why it is none."""
+
+    number: int
+    text: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class OutputStatus:
     """An output as the outbox knows it: how many alerts are queued, when the oldest of these was
     stored (s since the epoch), and how many alerts were delivered, attempts failed, alerts became
-    dead letters and alerts were dropped because they were too old or too many. `state` is one of
-    `STATES`, `reason` explains it, and `last_sent` is when the receiver last accepted an alert."""
+    dead letters, and alerts were dropped because they were too old, too many or lost in a damaged
+    outbox. `repeated` of the delivered ones had been delivered before, and so many repeats were
+    `skipped`. `state` is one of `STATES`, `reason` explains it, and `last_sent` is when the
+    receiver last accepted an alert."""
 
     name: str
     type: str
@@ -62,25 +87,31 @@ class OutputStatus:
     retried: int
     dead: int
     dropped: int
+    repeated: int
+    skipped: int
     state: str
     reason: str
     last_sent: float | None
 
 
-def deduplication_key(record: AlertRecord) -> str:
-    """The key by which receivers recognise a duplicate: the id of the incident and a hash of the
-    rest of the record except the sensor, so only a record that says the same is a duplicate."""
-    content = {name: value for name, value in record.items() if name != "sensor"}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return f"{record.get('id', '')}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+def _exclusive(method: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """A method of `OutboxDatabase` that waits for one that another thread has called."""
+
+    @functools.wraps(method)
+    def wrapped(*args: Parameters.args, **keys: Parameters.kwargs) -> Result:
+        with cast(OutboxDatabase, args[0]).mutex:
+            return method(*args, **keys)
+
+    return wrapped
 
 
 class OutboxDatabase:
-    """One connection to the outbox, for one thread at a time. Several connections, from several
-    processes too, may be open at once.
+    """One connection to the outbox. Several connections, from several processes too, may be open at
+    once. Another thread may close it at any time; then methods raise `sqlite3.ProgrammingError`.
 
-    The constructor raises what `open_database` raises; all methods raise `sqlite3.Error`. `durable`
-    and `busy_timeout` are explained there.
+    The constructor raises what `open_database` raises; all methods raise `sqlite3.Error`, and
+    `DamagedFileError` for content that netwatch has not written. `durable` and `busy_timeout` are
+    explained there.
     """
 
     def __init__(
@@ -91,20 +122,49 @@ class OutboxDatabase:
         durable: bool = True,
         busy_timeout: float = 5.0,
     ) -> None:
+        self.mutex = threading.RLock()
         self._max_bytes = options.max_bytes
-        self._db = open_database(
-            options.folder, create=create, durable=durable, busy_timeout=busy_timeout
-        )
-        self._page_size = int(self._db.execute("PRAGMA page_size").fetchone()[0])
+        if create:
+            prepare_folder(options.folder)
+        elif not (options.folder / FILE).exists():
+            raise NetwatchError(
+                f"{options.folder} has no outbox: nothing was delivered from there yet"
+            )
+        self._use_lock = lock_use(options.folder)
+        try:
+            self._db = open_database(
+                options.folder, create=create, durable=durable, busy_timeout=busy_timeout
+            )
+            try:
+                self._page_size = int(self._db.execute("PRAGMA page_size").fetchone()[0])
+                self._clock = AgeClock(self._db)
+            except BaseException:
+                self._db.close()
+                raise
+        except BaseException:
+            os.close(self._use_lock)
+            raise
 
     def close(self) -> None:
-        """Close the connection."""
-        self._db.close()
+        """Close the connection. Never raises, not for a damaged file either."""
+        with self.mutex:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+            if self._use_lock >= 0:
+                os.close(self._use_lock)
+                self._use_lock = -1
 
+    @_exclusive
+    def check(self) -> None:
+        """Verify all pages. Raises `DamagedFileError` if one is damaged."""
+        quick_check(self._db)
+
+    @_exclusive
     def configure(self, outputs: Sequence[Output]) -> None:
         """Set the outputs that alerts are stored for. A new output receives alerts from now on. One
         that was removed retains its counts, but alerts are no longer stored for it."""
         with transaction(self._db):
+            self._clock.save()
             self._db.execute("UPDATE output SET configured = 0")
             for output in outputs:
                 self._db.execute(
@@ -122,33 +182,55 @@ class OutboxDatabase:
                     ),
                 )
 
-    def put(self, records: Sequence[AlertRecord], now: float, output: str | None = None) -> int:
-        """Store alerts, for all outputs or for one only, in one transaction. Returns how many older
-        alerts were evicted to make room and would still have been sent."""
+    @_exclusive
+    def put(
+        self,
+        records: Sequence[AlertRecord],
+        *,
+        output: str | None = None,
+        once: bool = False,
+        waited: Sequence[float] = (),
+    ) -> int:
+        """Store alerts, for all outputs or for one only, in one transaction. With `once`, an output
+        does not send those that it has delivered before. `waited` is how long each has waited
+        already, in s. Returns how many older alerts were evicted to make room and would still have
+        been sent."""
+        now = self._clock.now()
         rows = [
             (
                 deduplication_key(record),
-                now,
+                now - (waited[position] if waited else 0.0),
                 verdict_rank(record),
                 severity_rank(record),
                 output,
-                json.dumps(record, separators=(",", ":")),
+                once,
+                encode(record),
             )
-            for record in records
+            for position, record in enumerate(records)
         ]
         evicted = 0
         with transaction(self._db):
             self._db.executemany(
-                "INSERT INTO alert (key, time, verdict, severity, output, record)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO alert (key, stored, verdict, severity, output, once, record)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
+            self._clock.save()
             while self.used_bytes() > self._max_bytes:
                 first, last = self._number_range()
                 if first is None or last is None:
                     break
                 evicted += self._delete_up_to(first + (last - first) // _EVICTION_STEPS)
         return evicted
+
+    @_exclusive
+    def add_dropped(self, lost: Mapping[str, int]) -> None:
+        """Count alerts, by output, that were lost before they could be stored."""
+        with transaction(self._db):
+            self._db.executemany(
+                "UPDATE output SET dropped = dropped + ? WHERE name = ?",
+                [(count, name) for name, count in lost.items()],
+            )
 
     def used_bytes(self) -> int:
         """Bytes of the database that are in use."""
@@ -176,36 +258,56 @@ class OutboxDatabase:
         self._db.execute("DELETE FROM alert WHERE seq <= ?", (number,))
         return int(pending)
 
-    def clean_up(self, expired_before: float) -> int:
-        """Delete the alerts that all outputs have passed and those stored before the time
-        `expired_before`. Returns how many of the latter an output still had to send."""
+    @_exclusive
+    def clean_up(self, max_age: float) -> int:
+        """Delete the alerts that all outputs have passed and those that have waited longer than
+        `max_age`, in s. Returns how many of the latter an output still had to send."""
+        self._clock.save()
         passed = self._db.execute("SELECT min(cursor) FROM output WHERE configured").fetchone()[0]
-        expired = self._db.execute(
-            "SELECT max(seq) FROM alert WHERE time < ?", (expired_before,)
-        ).fetchone()[0]
-        first, _ = self._number_range()
-        last = max(passed or 0, expired or 0)
-        if first is None or last < first:
+        first, newest = self._number_range()
+        if first is None or newest is None:
+            return 0
+        if not isinstance(passed, int | None):
+            raise DamagedFileError("the cursor of an output is no number")
+        # Alerts expire in their order: a single wrong time must not take others with it.
+        first_to_keep = self._db.execute(
+            "SELECT seq FROM alert WHERE stored >= ? ORDER BY seq LIMIT 1",
+            (self._clock.now() - max_age,),
+        ).fetchone()
+        expired = newest if first_to_keep is None else first_to_keep[0] - 1
+        last = max(passed or 0, expired)
+        if last < first:
             return 0
         with transaction(self._db):
             return self._delete_up_to(last)
 
-    def next_batch(self, output: str, limit: int) -> list[QueuedAlert]:
+    @_exclusive
+    def next_batch(self, output: str, limit: int) -> list[QueuedAlert | UnreadableAlert]:
         """The next alerts for an output in the order in which they were stored: at most `limit`,
         and at most `MAX_BATCH_BYTES` unless a single one is larger. If there is none, the cursor
         moves past the alerts that the output's filter excludes."""
         newest = self._db.execute("SELECT max(seq) FROM alert").fetchone()[0]
-        batch: list[QueuedAlert] = []
+        now = self._clock.now()
+        batch: list[QueuedAlert | UnreadableAlert] = []
         size = 0
-        for number, key, time, text in self._db.execute(
-            "SELECT alert.seq, alert.key, alert.time, alert.record FROM alert, output"
+        for number, key, stored, once, text in self._db.execute(
+            "SELECT alert.seq, alert.key, alert.stored, alert.once, alert.record FROM alert, output"
             f" WHERE output.name = ? AND {_PENDING} ORDER BY alert.seq LIMIT ?",
             (output, limit),
         ):
+            text = str(text)
             size += len(text)
             if batch and size > MAX_BATCH_BYTES:
                 break
-            batch.append(QueuedAlert(number, key, time, json.loads(text)))
+            try:
+                record = decode(text, key)
+            except ValueError as error:
+                batch.append(UnreadableAlert(number, text, str(error)))
+                continue
+            if not isinstance(stored, float):
+                raise DamagedFileError(f"the time of alert {number} is no number")
+            is_repeat = bool(once) and delivered.is_delivered(self._db, output, key)
+            batch.append(QueuedAlert(number, key, max(0.0, now - stored), record, is_repeat))
         if not batch and newest is not None:
             self._db.execute(
                 "UPDATE output SET cursor = ? WHERE name = ? AND cursor < ?",
@@ -213,45 +315,68 @@ class OutboxDatabase:
             )
         return batch
 
+    @_exclusive
     def record_attempt(
         self,
         output: str,
         cursor: int,
         *,
-        sent: int,
-        retried: int,
-        dead: int,
-        dropped: int,
-        now: float,
+        sent: Sequence[str] = (),
+        retried: int = 0,
+        dead: int = 0,
+        dropped: int = 0,
+        skipped: int = 0,
     ) -> None:
-        """Move an output's cursor to the number `cursor`, up to which nothing is left to send, and
-        add to its counts."""
-        self._db.execute(
-            "UPDATE output SET cursor = max(cursor, ?), sent = sent + ?, retried = retried + ?,"
-            " dead = dead + ?, dropped = dropped + ?, last_sent = CASE WHEN ? THEN ? ELSE"
-            " last_sent END WHERE name = ?",
-            (cursor, sent, retried, dead, dropped, sent, now, output),
-        )
+        """Move an output's cursor to the number `cursor`, up to which nothing is left to send, note
+        the keys of the alerts that were `sent`, and add to the output's counts."""
+        limit = delivered.limit_for(self._max_bytes)
+        with transaction(self._db):
+            repeated = delivered.remember(self._db, output, sent, limit) if sent else 0
+            self._db.execute(
+                "UPDATE output SET cursor = max(cursor, ?), sent = sent + ?, retried = retried + ?,"
+                " dead = dead + ?, dropped = dropped + ?, repeated = repeated + ?,"
+                " skipped = skipped + ?, last_sent = CASE WHEN ? THEN ? ELSE last_sent END"
+                " WHERE name = ?",
+                (
+                    cursor,
+                    len(sent),
+                    retried,
+                    dead,
+                    dropped,
+                    repeated,
+                    skipped,
+                    bool(sent),
+                    time.time(),
+                    output,
+                ),
+            )
 
+    @_exclusive
     def set_state(self, output: str, state: str, reason: str) -> None:
         """Set an output's state, one of `STATES`, and the reason for it."""
         self._db.execute(
             "UPDATE output SET state = ?, reason = ? WHERE name = ?", (state, reason, output)
         )
 
+    @_exclusive
     def truncate_wal(self) -> None:
         """Release the space of the write-ahead log when the disk is full, as far as possible."""
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
+    @_exclusive
     def status(self) -> list[OutputStatus]:
         """All outputs that were ever configured, by name."""
         rows = self._db.execute(
             "SELECT name, type, format, configured, (SELECT count(*) FROM alert WHERE"
-            f" {_PENDING}), (SELECT min(time) FROM alert WHERE {_PENDING}), sent, retried, dead,"
-            " dropped, state, reason, last_sent FROM output ORDER BY name"
+            f" {_PENDING}), (SELECT min(stored) FROM alert WHERE {_PENDING}), sent, retried, dead,"
+            " dropped, repeated, skipped, state, reason, last_sent FROM output ORDER BY name"
         )
-        return [
-            OutputStatus(name, kind, form, bool(configured), *counts)
-            for name, kind, form, configured, *counts in rows
-        ]
+        now, age_now = time.time(), self._clock.now()
+        found = []
+        for name, kind, form, configured, queued, stored, *counts in rows:
+            if not all(isinstance(count, int) for count in counts[:6]):
+                raise DamagedFileError(f"the counts of the output {name} are not numbers")
+            oldest = None if stored is None else now - max(0.0, age_now - stored)
+            found.append(OutputStatus(name, kind, form, bool(configured), queued, oldest, *counts))
+        return found

@@ -1,133 +1,123 @@
-"""The file of the outbox: its tables, opening it, and setting it aside if it is damaged.
+"""The file of the outbox: its folder, its tables, and connections to it.
 
-It is an SQLite database in WAL mode. Every connection is opened here; `outbox` works with them.
+It is an SQLite database in WAL mode, see `netwatch.core.owned_database`. Every connection is opened
+here; `outbox` works with them.
 """
 
-import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import stat
 from pathlib import Path
 
+from netwatch.core import owned_database
 from netwatch.core.errors import NetwatchError
+from netwatch.core.owned_database import DamagedFileError, FileKind
 
 FILE = "outbox.sqlite"
 """The name of the database in the folder of the outbox."""
 
-VERSION = 1
-"""The version of the tables below, stored as SQLite's ``user_version``."""
-
-_TABLES = """
+KIND = FileKind(
+    "outbox",
+    0x4E576F62,  # "NWob"
+    2,
+    """
 CREATE TABLE alert (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL,
-    time REAL NOT NULL,
-    verdict INTEGER NOT NULL,
-    severity INTEGER NOT NULL,
+    key TEXT NOT NULL CHECK (typeof(key) = 'text'),
+    stored REAL NOT NULL CHECK (typeof(stored) = 'real'),
+    verdict INTEGER NOT NULL CHECK (typeof(verdict) = 'integer'),
+    severity INTEGER NOT NULL CHECK (typeof(severity) = 'integer'),
     output TEXT,
+    once INTEGER NOT NULL CHECK (once IN (0, 1)),
     record TEXT NOT NULL
 );
 CREATE TABLE output (
     name TEXT PRIMARY KEY,
     type TEXT NOT NULL,
     format TEXT NOT NULL,
-    verdict INTEGER NOT NULL,
-    severity INTEGER NOT NULL,
-    cursor INTEGER NOT NULL,
-    configured INTEGER NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0,
-    retried INTEGER NOT NULL DEFAULT 0,
-    dead INTEGER NOT NULL DEFAULT 0,
-    dropped INTEGER NOT NULL DEFAULT 0,
-    state TEXT NOT NULL DEFAULT 'idle',
-    reason TEXT NOT NULL DEFAULT '',
-    last_sent REAL
+    verdict INTEGER NOT NULL CHECK (typeof(verdict) = 'integer'),
+    severity INTEGER NOT NULL CHECK (typeof(severity) = 'integer'),
+    cursor INTEGER NOT NULL CHECK (typeof(cursor) = 'integer'),
+    configured INTEGER NOT NULL CHECK (configured IN (0, 1)),
+    sent INTEGER NOT NULL DEFAULT 0 CHECK (typeof(sent) = 'integer'),
+    retried INTEGER NOT NULL DEFAULT 0 CHECK (typeof(retried) = 'integer'),
+    dead INTEGER NOT NULL DEFAULT 0 CHECK (typeof(dead) = 'integer'),
+    dropped INTEGER NOT NULL DEFAULT 0 CHECK (typeof(dropped) = 'integer'),
+    repeated INTEGER NOT NULL DEFAULT 0 CHECK (typeof(repeated) = 'integer'),
+    skipped INTEGER NOT NULL DEFAULT 0 CHECK (typeof(skipped) = 'integer'),
+    state TEXT NOT NULL DEFAULT 'idle' CHECK (typeof(state) = 'text'),
+    reason TEXT NOT NULL DEFAULT '' CHECK (typeof(reason) = 'text'),
+    last_sent REAL CHECK (last_sent IS NULL OR typeof(last_sent) = 'real')
 );
-"""
+CREATE TABLE delivered (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest BLOB NOT NULL UNIQUE
+);
+CREATE TABLE clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    boot TEXT NOT NULL,
+    steady REAL NOT NULL CHECK (typeof(steady) = 'real'),
+    age REAL NOT NULL CHECK (typeof(age) = 'real')
+)
+""",
+)
+"""How the file is recognised, and its tables. ``stored`` and ``clock`` are explained in
+`netwatch.delivery.age_clock`, ``delivered`` in `netwatch.delivery.delivered`."""
+
 _MAX_WAL_BYTES = 4 << 20
 _CHECKPOINT_PAGES = 250
 
 
-class DamagedError(NetwatchError):
-    """The file exists but is not a valid database."""
+def prepare_folder(folder: Path) -> None:
+    """Create the folder of the outbox, for its owner only, if it is absent. Raises
+    `NetwatchError`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise NetwatchError(f"{folder} cannot be created: {error.strerror}") from None
+
+
+def folder_warning(folder: Path) -> str:
+    """Why other users can tamper with the outbox in a folder; empty if they cannot."""
+    try:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+    except OSError:
+        return ""
+    if not mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return ""
+    return (
+        f"{folder} has mode {mode:04o}, so other users can replace or remove the outbox and its"
+        f" dead letters: chmod 700 {folder}"
+    )
 
 
 def open_database(
     folder: Path, *, create: bool, durable: bool, busy_timeout: float
 ) -> sqlite3.Connection:
-    """Connect to the outbox in `folder`, which is created if `create` is set.
+    """Connect to the outbox in `folder`, where it is created if `create` is set.
 
     With `durable`, a commit survives a power failure. `busy_timeout` is how long to wait for
-    another writer, in s. Raises `DamagedError`, or `NetwatchError` if there is no outbox or it
-    cannot be opened."""
+    another writer, in s. Raises `ForeignFileError` for a file that is none of netwatch,
+    `DamagedFileError`, and `NetwatchError` if there is no outbox or it cannot be opened."""
     path = folder / FILE
+    condition = owned_database.identify(path, KIND)
+    if condition == "damaged":
+        raise DamagedFileError(f"the first page of {path} is damaged")
     try:
-        if create:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        elif not path.exists():
-            raise NetwatchError(f"{folder} has no outbox: nothing was delivered from there yet")
-        database = sqlite3.connect(
-            path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
-        )
+        if condition == "missing":
+            if not create:
+                raise NetwatchError(f"{folder} has no outbox")
+            owned_database.create(path, KIND)
+        database = owned_database.connect(path, busy_timeout)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            database.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}")
+            database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        except BaseException:
+            database.close()
+            raise
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise NetwatchError(f"the outbox in {folder} cannot be opened: {reason}") from None
-    try:
-        _prepare(database, path, durable)
-    except sqlite3.Error as error:
-        database.close()
-        damaged = error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT")
-        error_type = DamagedError if damaged else NetwatchError
-        raise error_type(f"the outbox in {folder} cannot be opened: {error}") from None
-    except BaseException:
-        database.close()
-        raise
+        error_type = DamagedFileError if owned_database.is_damage(error) else NetwatchError
+        raise error_type(f"the outbox in {folder} cannot be opened: {reason}") from None
     return database
-
-
-def _prepare(database: sqlite3.Connection, path: Path, durable: bool) -> None:
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-    database.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}")
-    database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-    if _version(database) == VERSION:
-        return
-    with transaction(database):
-        version = _version(database)
-        if version == 0:
-            for statement in _TABLES.split(";"):
-                database.execute(statement)
-            database.execute(f"PRAGMA user_version = {VERSION}")
-        elif version != VERSION:
-            raise NetwatchError(f"{path} was written by another version of netwatch")
-
-
-def _version(database: sqlite3.Connection) -> int:
-    return int(database.execute("PRAGMA user_version").fetchone()[0])
-
-
-@contextmanager
-def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """A write transaction, which an exception rolls back."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        # On a full disk SQLite may have rolled back already.
-        if database.in_transaction:
-            database.execute("ROLLBACK")
-        raise
-
-
-def set_aside(folder: Path, now: float) -> Path:
-    """Rename a damaged database with its auxiliary files, so that a new one can be created. Returns
-    its new path."""
-    path = folder / FILE
-    aside = path.with_name(f"{FILE}.damaged-{int(now)}")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(FILE + suffix).rename(aside.with_name(aside.name + suffix))
-    return aside

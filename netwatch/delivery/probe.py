@@ -7,8 +7,9 @@ from typing import Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.delivery.attempt import AttemptResult, attempt
-from netwatch.delivery.outbox import QueuedAlert, deduplication_key
+from netwatch.delivery.outbox import QueuedAlert
 from netwatch.delivery.output import Output
+from netwatch.delivery.stored_record import deduplication_key
 from netwatch.sinks.secrets import redact
 
 MARK = "netwatch-test"
@@ -69,12 +70,12 @@ def sample_alert(now: float, sensor: str, version: str) -> dict[str, Any]:
     }
 
 
-def send(output: Output, record: dict[str, Any], now: float) -> AttemptResult:
+def send(output: Output, record: dict[str, Any]) -> AttemptResult:
     """Send an alert to one output immediately, bypassing the outbox. Raises `NetwatchError` if the
     output cannot even be opened."""
     sink = output.options.open()
     try:
-        alert = QueuedAlert(1, deduplication_key(record), now, record)
+        alert = QueuedAlert(1, deduplication_key(record), 0.0, record)
         return attempt(output, sink, [alert])
     finally:
         sink.close()

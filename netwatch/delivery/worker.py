@@ -5,7 +5,7 @@ batch, records what became of each alert, and moves the cursor up to the first o
 Failed attempts are retried without limit, with capped exponential backoff and jitter, or after the
 time that the receiver asked for. Alerts that the receiver refuses permanently become dead letters.
 If the receiver rejects the output as such, the output is paused: it is attempted once every few
-minutes, and the log says so prominently.
+minutes, and the log says so prominently. No error ends a worker, whatever it is.
 """
 
 import random
@@ -13,17 +13,22 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.owned_database import is_damage
 from netwatch.core.text import quantity
 from netwatch.delivery import dead_letters
 from netwatch.delivery.attempt import AttemptResult, attempt
+from netwatch.delivery.dead_letters import DeadLetter
 from netwatch.delivery.lock import DeliveryLock
-from netwatch.delivery.outbox import OutboxDatabase, QueuedAlert
+from netwatch.delivery.outbox import OutboxDatabase, QueuedAlert, UnreadableAlert
 from netwatch.delivery.output import Output
+from netwatch.delivery.shared_outbox import Connection, NoOutboxError
 from netwatch.sinks.base import Sink
+from netwatch.sinks.secrets import redact
 
 MAX_RETRY_AFTER = 3600.0
 """The longest time that a receiver may ask to wait, in s."""
@@ -47,28 +52,41 @@ class RetryTiming:
         return max(backoff * random.uniform(0.5, 1), min(retry_after or 0, MAX_RETRY_AFTER))
 
 
+@dataclass(slots=True)
+class _Counts:
+    """What became of a batch: the keys of alerts that were sent, failed attempts, alerts that
+    became dead letters, that could not be stored as such, and repeats that were left out."""
+
+    sent: list[str] = field(default_factory=list)
+    retried: int = 0
+    dead: int = 0
+    dropped: int = 0
+    skipped: int = 0
+
+
 class DeliveryWorker(threading.Thread):
-    """Delivers what the outbox in `folder` has for one output. `open_outbox` opens a connection to
-    it. `log` takes messages for the log. `is_paused` says whether the last attempt was rejected
-    until somebody corrects something."""
+    """Delivers what the outbox has for one output. `folder` is that of the outbox, `connection`
+    leads to it. `log` takes messages for the log. `state` is one of `outbox.STATES`, empty before
+    the first attempt, and `reason` explains it."""
 
     def __init__(
         self,
         output: Output,
         *,
         folder: Path,
-        open_outbox: Callable[[], OutboxDatabase],
+        connection: Connection,
         lock: DeliveryLock,
         timing: RetryTiming,
         log: Callable[[str], None],
     ) -> None:
         super().__init__(name=f"netwatch-output-{output.name}", daemon=True)
         self.output = output
-        self.is_paused = False
-        self._state = ""
-        self._reason = ""
+        self.state = ""
+        self.reason = ""
+        self._stored_state = ("", "")
         self._folder = folder
-        self._open_outbox = open_outbox
+        self._connection = connection
+        self._sink: Sink | None = None
         self._lock = lock
         self._timing = timing
         self._log_line = log
@@ -85,6 +103,11 @@ class DeliveryWorker(threading.Thread):
         # for; else 0.
         self._reduced_batch = 0
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether the last attempt was rejected until somebody corrects something."""
+        return self.state == "paused"
+
     def wake(self) -> None:
         """Alerts were stored in the outbox."""
         if not self._failures:
@@ -97,7 +120,6 @@ class DeliveryWorker(threading.Thread):
 
     def reopen(self) -> None:
         """Reopen the sink and make an attempt immediately."""
-        self.is_paused = False
         self._reopen_requested = self._skip_wait = True
         self._wake.set()
 
@@ -108,32 +130,51 @@ class DeliveryWorker(threading.Thread):
 
     def run(self) -> None:
         """Deliver until `stop` is called."""
-        outbox: OutboxDatabase | None = None
-        sink: Sink | None = None
         while not self._stopping:
             self._wake.clear()
             self._skip_wait = False
             try:
-                if not self._lock.acquire():
-                    self._wait(self._timing.poll_interval)
-                    continue
-                outbox = outbox or self._open_outbox()
-                sink = sink or self.output.options.open()
-                if self._reopen_requested:
-                    self._reopen_requested, self._failures = False, 0
-                    sink.close()
-                delay = self._deliver_next(outbox, sink)
-            except (sqlite3.Error, OSError, NetwatchError) as error:
-                self._failures += 1
-                self._set_state("retrying", str(error), None)
-                delay = self._timing.delay(self._failures)
-                if outbox is not None:
-                    outbox.truncate_wal()
+                delay = self._work()
+            except BaseException as error:
+                # A library may raise anything, and whatever it is, later alerts must be delivered.
+                delay = self._handle(error)
             self._wait(delay)
-        if sink is not None:
-            sink.close()
-        if outbox is not None:
-            outbox.close()
+        if self._sink is not None:
+            with suppress(Exception):
+                self._sink.close()
+        self._connection.close()
+
+    def _work(self) -> float:
+        """Make the next attempt if this process delivers. Returns how long to wait, in s."""
+        if not self._lock.acquire():
+            return self._timing.poll_interval
+        outbox = self._connection.get()
+        self._sink = self._sink or self.output.options.open()
+        if self._reopen_requested:
+            self._reopen_requested, self._failures = False, 0
+            self._sink.close()
+        return self._deliver_next(outbox, self._sink)
+
+    def _handle(self, error: BaseException) -> float:
+        """Note an error that is none of the receiver's. Returns how long to wait, in s."""
+        self._failures += 1
+        text = str(error)
+        if isinstance(error, sqlite3.Error):
+            text = f"the outbox: {error}"
+        elif not isinstance(error, (NetwatchError, OSError)):
+            text = f"{type(error).__name__}: {error}"
+        if isinstance(error, Exception):
+            self._connection.failed(error)
+        outbox = None
+        if not isinstance(error, NoOutboxError) and not is_damage(error):
+            with suppress(sqlite3.Error, NetwatchError):
+                outbox = self._connection.get()
+                outbox.truncate_wal()
+        self._set_state("retrying", redact(text, self.output.options.secrets()), outbox)
+        if isinstance(error, NoOutboxError) or is_damage(error):
+            # It is opened again, or replaced, soon.
+            return self._timing.poll_interval
+        return self._timing.delay(self._failures)
 
     def _wait(self, seconds: float) -> None:
         if self._failures:
@@ -147,23 +188,21 @@ class DeliveryWorker(threading.Thread):
         limit = min(sink.max_batch, self._reduced_batch or sink.max_batch)
         batch = outbox.next_batch(self.output.name, limit)
         self._done.intersection_update([alert.number for alert in batch])
-        unsent = [alert for alert in batch if alert.number not in self._done]
-        if not unsent:
-            if batch:
-                self._record(outbox, batch, AttemptResult(), dead=0)
-                return 0
+        if not batch:
             sink.on_idle()
             self._failures = 0
             self._set_state("idle", "", outbox)
             return self._timing.poll_interval
+        unsent = self._settle_unsendable(outbox, batch)
+        if not unsent:
+            self._record(outbox, batch, _Counts())
+            return 0
         if self.output.digest_interval and not self._flush_digest:
-            due_in = unsent[0].time + self.output.digest_interval - time.time()
+            due_in = self.output.digest_interval - unsent[0].waited
             if due_in > 0:
                 return min(due_in, self._timing.poll_interval)
         result = attempt(self.output, sink, unsent)
-        dead = self._write_dead_letters(result)
-        self._done.update(result.delivered, result.refused)
-        self._record(outbox, batch, result, dead)
+        self._record_result(outbox, batch, unsent, result)
         if result.split_batch:
             self._reduced_batch = max(1, len(unsent) // 2)
             return 0
@@ -178,53 +217,99 @@ class DeliveryWorker(threading.Thread):
             return self._timing.paused_delay
         return self._timing.delay(self._failures, result.retry_after)
 
-    def _write_dead_letters(self, result: AttemptResult) -> int:
-        """Store refused alerts as dead letters. Returns how many fitted into the file."""
-        refused = list(result.refused.values())
-        if not refused:
-            return 0
-        stored = dead_letters.append(self._folder, self.output.name, refused, time.time())
-        count = quantity(len(refused), "alert")
-        self._log(f"{count} refused permanently, the last one because: {refused[-1][1]}")
-        if stored < len(refused):
-            dropped = quantity(len(refused) - stored, "alert")
+    def _settle_unsendable(
+        self, outbox: OutboxDatabase, batch: Sequence[QueuedAlert | UnreadableAlert]
+    ) -> list[QueuedAlert]:
+        """Make dead letters of what is not readable, and pass over what must not be sent again.
+        Returns the alerts to send."""
+        new = [alert for alert in batch if alert.number not in self._done]
+        unreadable = [alert for alert in new if isinstance(alert, UnreadableAlert)]
+        alerts = [alert for alert in new if isinstance(alert, QueuedAlert)]
+        repeats = [alert.number for alert in alerts if alert.is_repeat]
+        if unreadable or repeats:
+            counts = _Counts(skipped=len(repeats))
+            letters = [
+                DeadLetter(f"cannot be read from the outbox: {each.reason}", unreadable=each.text)
+                for each in unreadable
+            ]
+            self._write_dead_letters(letters, counts)
+            self._done.update(repeats, (alert.number for alert in unreadable))
+            self._record(outbox, batch, counts)
+        return [alert for alert in alerts if not alert.is_repeat]
+
+    def _record_result(
+        self,
+        outbox: OutboxDatabase,
+        batch: Sequence[QueuedAlert | UnreadableAlert],
+        unsent: Sequence[QueuedAlert],
+        result: AttemptResult,
+    ) -> None:
+        """Record what became of the alerts that were sent, what was delivered first: if an error
+        follows, it is not sent again."""
+        self._done.update(result.delivered)
+        counts = _Counts(
+            sent=[alert.key for alert in unsent if alert.number in result.delivered],
+            retried=int(result.state != "idle"),
+        )
+        letters = [DeadLetter(reason, record) for record, reason in result.refused.values()]
+        try:
+            self._write_dead_letters(letters, counts)
+            self._done.update(result.refused)
+        finally:
+            self._record(outbox, batch, counts)
+
+    def _write_dead_letters(self, letters: Sequence[DeadLetter], counts: _Counts) -> None:
+        """Store dead letters, and count those that fit into the file and the others. Raises
+        OSError."""
+        if not letters:
+            return
+        try:
+            stored = dead_letters.append(self._folder, self.output.name, letters, time.time())
+        except OSError as error:
+            path = dead_letters.path_of(self._folder, self.output.name)
+            raise NetwatchError(f"{path} cannot be written: {error.strerror}") from None
+        count = quantity(len(letters), "alert")
+        self._log(f"{count} refused permanently, the last one because: {letters[-1].reason}")
+        if stored < len(letters):
+            dropped = quantity(len(letters) - stored, "alert")
             self._log(f"the file of dead letters is full: {dropped} dropped")
-        return stored
+        counts.dead = stored
+        counts.dropped = len(letters) - stored
 
     def _record(
         self,
         outbox: OutboxDatabase,
-        batch: Sequence[QueuedAlert],
-        result: AttemptResult,
-        dead: int,
+        batch: Sequence[QueuedAlert | UnreadableAlert],
+        counts: _Counts,
     ) -> None:
-        """Move the cursor and add to the counts. `dead` is how many dead letters were stored."""
+        """Move the cursor and add to the counts."""
         unfinished = (alert.number for alert in batch if alert.number not in self._done)
         first_unfinished = next(unfinished, None)
         outbox.record_attempt(
             self.output.name,
             batch[-1].number if first_unfinished is None else first_unfinished - 1,
-            sent=len(result.delivered),
-            retried=result.state != "idle",
-            dead=dead,
-            dropped=len(result.refused) - dead,
-            now=time.time(),
+            sent=counts.sent,
+            retried=counts.retried,
+            dead=counts.dead,
+            dropped=counts.dropped,
+            skipped=counts.skipped,
         )
 
     def _log(self, text: str) -> None:
         self._log_line(f"output {self.output.name}: {text}")
 
     def _set_state(self, state: str, reason: str, outbox: OutboxDatabase | None) -> None:
-        """Store a change of state and log it. The same problem is logged once."""
-        self.is_paused = state == "paused"
-        if (state, reason) == (self._state, self._reason):
-            return
-        previous, self._state, self._reason = self._state, state, reason
-        if state == "paused":
-            self._log(f"PAUSED until this is corrected: {reason}")
-        elif state == "retrying":
-            self._log(f"delivery failed, will be retried: {reason}")
-        elif previous not in ("", "idle"):
-            self._log("delivers again")
-        if outbox is not None:
-            outbox.set_state(self.output.name, state, reason)
+        """Store a change of state, as soon as that is possible, and log it. The same problem is
+        logged once."""
+        if (state, reason) != (self.state, self.reason):
+            previous, self.state, self.reason = self.state, state, reason
+            if state == "paused":
+                self._log(f"PAUSED until this is corrected: {reason}")
+            elif state == "retrying":
+                self._log(f"delivery failed, will be retried: {reason}")
+            elif previous not in ("", "idle"):
+                self._log("delivers again")
+        if outbox is not None and self._stored_state != (state, reason):
+            with suppress(sqlite3.Error):
+                outbox.set_state(self.output.name, state, reason)
+                self._stored_state = (state, reason)

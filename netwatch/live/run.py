@@ -207,6 +207,7 @@ class _Resources:
             return None
         delivery = Delivery(self._config.outputs, self._config.outbox, self._warn)
         delivery.start()
+        self._stack.callback(self._report_unwritten, delivery)
         self._stack.callback(delivery.stop)
         self._stack.callback(self._drain, delivery)
         return delivery
@@ -220,6 +221,11 @@ class _Resources:
                     f"output {name}: {quantity(queued, 'alert')} {verb} in the outbox"
                     " until the next start"
                 )
+
+    def _report_unwritten(self, delivery: Delivery) -> None:
+        if lost := delivery.unwritten + delivery.lost:
+            reason = f" ({delivery.problem})" if delivery.problem else ""
+            self._warn(f"{quantity(lost, 'alert')} lost: the outbox could not be written{reason}")
 
     def _start_monitoring(self, take_snapshot: TakeSnapshot, show_view: ShowView | None) -> None:
         """Start the metrics endpoint and the view, where they are wanted."""

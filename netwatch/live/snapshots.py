@@ -25,6 +25,7 @@ from netwatch.watch.snapshot import (
     Backlog,
     ContactCount,
     EvidenceFiles,
+    OutboxBacklog,
     OutputQueue,
     Snapshot,
     TableUsage,
@@ -63,7 +64,16 @@ class Ranking:
 
 
 class DeliveryStatus(Protocol):
-    """The state of each output, as `netwatch.delivery.delivery.Delivery` has it."""
+    """The state of outputs and outbox, as `netwatch.delivery.delivery.Delivery` has it."""
+
+    @property
+    def problem(self) -> str: ...  # noqa: D102
+
+    @property
+    def unwritten(self) -> int: ...  # noqa: D102
+
+    @property
+    def lost(self) -> int: ...  # noqa: D102
 
     def status(self) -> Sequence[OutputStatus]: ...  # noqa: D102
 
@@ -157,6 +167,7 @@ class Snapshots:
                 "records": Backlog(output.buffered, output.discarded),
             },
             outputs=self._outputs(),
+            outbox=self._outbox(),
             evidence=self._evidence_files(),
             recent=tuple(reversed(self._recent)),
             apps=self._apps.top(),
@@ -168,6 +179,12 @@ class Snapshots:
         if evidence is None:
             return EvidenceFiles()
         return EvidenceFiles(evidence.files, evidence.octets, dict(evidence.left_out))
+
+    def _outbox(self) -> OutboxBacklog:
+        delivery = self._delivery
+        if delivery is None:
+            return OutboxBacklog()
+        return OutboxBacklog(delivery.problem, delivery.unwritten, delivery.lost)
 
     def _outputs(self) -> dict[str, OutputQueue]:
         if self._delivery is None:

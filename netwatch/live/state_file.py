@@ -1,88 +1,141 @@
 """The state file: the open incidents on disk, so that a restart does not report them again.
 
-It is one small SQLite database that a single process locks. The capture works without it:
-where it cannot be read it is renamed and a new one is begun, where it cannot be written the
-failure is counted, and either is reported as a warning.
+It is one small SQLite database that a single process locks, see `netwatch.core.owned_database`. The
+capture works without it: where it is damaged it is renamed and a new one gets what can be read of
+it, where it cannot be written the failure is counted, and either is reported as a warning.
 """
 
 import contextlib
+import errno
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from netwatch.core import owned_database, sqlite_pages
 from netwatch.core.errors import NetwatchError
+from netwatch.core.owned_database import (
+    FileKind,
+    OtherVersionError,
+    is_busy,
+    is_damage,
+    transaction,
+)
+from netwatch.core.text import quantity
 from netwatch.live.open_incident import OpenIncident
 from netwatch.live.state_format import StateError, decode, encode
 
-VERSION = 2
-"""The version of the file, kept as the database's ``user_version``. It has to be raised
-whenever the text that `netwatch.live.state_format.encode` writes gets other names."""
+KIND = FileKind(
+    "state file",
+    0x4E577374,  # "NWst"
+    2,
+    "CREATE TABLE incident (number INTEGER PRIMARY KEY, state TEXT NOT NULL)",
+)
+"""How the file is recognised, and its table. The version has to be raised whenever the text that
+`netwatch.live.state_format.encode` writes gets other names."""
 
-_CREATE_TABLE = "CREATE TABLE incident (number INTEGER PRIMARY KEY, state TEXT NOT NULL)"
+_LOCK_TIMEOUT = 1.0
+_MAY_PASS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 class StateFile:
     """The open incidents in the file `path`; `warn` takes sentences about problems.
 
-    `failures` counts how often the file could not be written. Raises `NetwatchError` where
-    another process uses the file, or where it cannot be created.
+    `failures` counts how often the file could not be written, `replacements` how often a damaged
+    file was replaced by a new one. Raises `ForeignFileError` for a file that is none of netwatch,
+    and `NetwatchError` where another process uses the file, or where it cannot be created, unless
+    that may pass, as a full disk.
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self._path = path
         self._warn = warn
         self.failures = 0
+        self.replacements = 0
         self._failing = False
+        self._database: sqlite3.Connection | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._database = self._open()
-        except StateError as error:
-            renamed = self._set_aside()
-            warn(f"state file {path}: {error}; renamed to {renamed}, and a new one was begun")
-            self._database = self._open()
+        except sqlite3.Error as error:
+            self._failed(str(error))
         except OSError as error:
-            raise NetwatchError(f"state file {path}: cannot be written: {error.strerror}") from None
+            if error.errno not in _MAY_PASS:
+                raise NetwatchError(f"{self}: cannot be written: {error.strerror}") from None
+            self._failed(str(error.strerror))
+
+    def __str__(self) -> str:
+        return f"state file {self._path}"
 
     def _open(self) -> sqlite3.Connection:
-        """Open and lock the file, which is created where it does not exist. Raises
-        `StateError` where it cannot be read."""
-        database = None
+        """Open and lock the file, which is created where it does not exist, and replaced where it
+        is damaged. Raises `OSError`, `sqlite3.Error` and `NetwatchError`."""
         try:
-            database = sqlite3.connect(self._path, isolation_level=None, timeout=1)
-            database.execute("PRAGMA locking_mode=EXCLUSIVE")
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=NORMAL")
-            _check(database)
-        except (sqlite3.Error, StateError) as error:
-            if database is not None:
-                database.close()
-            if isinstance(error, StateError):
+            condition = owned_database.identify(self._path, KIND)
+        except OtherVersionError as error:
+            renamed = owned_database.set_aside(self._path)
+            self._warn(f"{error}; renamed to {renamed}, and a new one was begun")
+            condition = "missing"
+        if condition == "damaged":
+            return self._replace("its first page is damaged")
+        if condition == "missing":
+            owned_database.create(self._path, KIND)
+        try:
+            return self._connect()
+        except (sqlite3.Error, NetwatchError) as error:
+            if not is_damage(error):
                 raise
-            if "locked" in str(error):
+            return self._replace(str(error))
+
+    def _connect(self) -> sqlite3.Connection:
+        """Connect to the file, lock it and verify it."""
+        database = owned_database.connect(self._path, _LOCK_TIMEOUT)
+        try:
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            # What is read of a damaged file must not contain incidents that have ended.
+            database.execute("PRAGMA secure_delete = ON")
+            with transaction(database):
+                owned_database.quick_check(database)
+                database.execute("SELECT number, state FROM incident LIMIT 1").fetchone()
+        except sqlite3.Error as error:
+            database.close()
+            if is_busy(error):
                 reason = "is in use by another netwatch process; each needs a file of its own"
-                raise NetwatchError(f"state file {self._path}: {reason}") from None
-            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-                raise NetwatchError(
-                    f"state file {self._path}: cannot be written: {error}"
-                ) from None
-            raise StateError(f"cannot be read ({error})") from None
+                raise NetwatchError(f"{self}: {reason}") from None
+            raise
+        except BaseException:
+            database.close()
+            raise
         return database
 
-    def _set_aside(self) -> Path:
-        """Rename the file, so that nothing is lost; the path that it now has."""
-        number = 1
-        while (renamed := self._path.with_name(f"{self._path.name}.damaged-{number}")).exists():
-            number += 1
-        self._path.replace(renamed)
-        for suffix in ("-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                self._path.with_name(self._path.name + suffix).unlink()
-        return renamed
+    def _replace(self, reason: str) -> sqlite3.Connection:
+        """Rename the damaged file, so that nothing is lost, and begin a new one with what can be
+        read of it."""
+        renamed = owned_database.set_aside(self._path)
+        rows: dict[int, str] = {}
+        with sqlite_pages.Pages(renamed) as pages:
+            for number, values in sqlite_pages.rows(pages):
+                match values:
+                    case (None, str(state)):
+                        rows[number] = state
+
+        def fill(database: sqlite3.Connection) -> None:
+            database.executemany("INSERT INTO incident VALUES (?, ?)", rows.items())
+
+        owned_database.create(self._path, KIND, fill)
+        self.replacements += 1
+        self._warn(
+            f"{self}: damaged ({reason}); renamed to {renamed}, and a new one was begun with"
+            f" {quantity(len(rows), 'incident')} of it"
+        )
+        return self._connect()
 
     def load(self, quiet_gap: int) -> list[OpenIncident]:
         """The saved incidents; `quiet_gap` is in ns. One that cannot be read is left out with
         a warning."""
-        incidents = []
+        incidents: list[OpenIncident] = []
+        if self._database is None:
+            return incidents
         try:
             for number, state in self._database.execute(
                 "SELECT number, state FROM incident ORDER BY number"
@@ -90,9 +143,9 @@ class StateFile:
                 try:
                     incidents.append(decode(number, state, quiet_gap))
                 except StateError as error:
-                    self._warn(f"state file {self._path}: {error}")
+                    self._warn(f"{self}: {error}")
         except sqlite3.Error as error:
-            self._warn(f"state file {self._path}: could only be read in part ({error})")
+            self._warn(f"{self}: could only be read in part ({error})")
         return incidents
 
     def save(self, changed: Iterable[OpenIncident], numbers_to_delete: Iterable[int]) -> bool:
@@ -101,43 +154,31 @@ class StateFile:
         rows = [(entry.number, encode(entry)) for entry in changed]
         ended = [(number,) for number in numbers_to_delete]
         try:
-            self._database.execute("BEGIN")
-            try:
+            if self._database is None:
+                self._database = self._open()
+            with transaction(self._database):
                 self._database.executemany("DELETE FROM incident WHERE number=?", ended)
                 self._database.executemany("INSERT OR REPLACE INTO incident VALUES (?, ?)", rows)
-                self._database.execute("COMMIT")
-            except sqlite3.Error:
-                with contextlib.suppress(sqlite3.Error):
-                    self._database.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            self.failures += 1
-            if not self._failing:
-                self._warn(f"state file {self._path}: cannot be written ({error})")
-            self._failing = True
+        except (sqlite3.Error, OSError, NetwatchError) as error:
+            if is_damage(error):
+                # The next call opens it, which finds the damage, and replaces it.
+                self.close()
+            self._failed(str(error))
             return False
         if self._failing:
-            self._warn(f"state file {self._path}: writing works again")
+            self._warn(f"{self}: writing works again")
         self._failing = False
         return True
 
+    def _failed(self, reason: str) -> None:
+        self.failures += 1
+        if not self._failing:
+            self._warn(f"{self}: cannot be written ({reason}); it is tried again")
+        self._failing = True
+
     def close(self) -> None:
         """Close and unlock the file."""
-        self._database.close()
-
-
-def _check(database: sqlite3.Connection) -> None:
-    """Create the table in a new file; raise `StateError` or `sqlite3.Error` where an existing
-    file has another version or is damaged."""
-    database.execute("BEGIN EXCLUSIVE")
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        database.execute(_CREATE_TABLE)
-        database.execute(f"PRAGMA user_version={VERSION}")
-    database.execute("COMMIT")
-    if version not in (0, VERSION):
-        raise StateError(f"has version {version}, expected {VERSION}")
-    (result,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    if result != "ok":
-        raise StateError(f"is damaged ({result})")
-    database.execute("SELECT number, state FROM incident LIMIT 1").fetchone()
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.close()
+            self._database = None

@@ -15,6 +15,7 @@ class StateSaver:
         self._state_file = state_file
         self._incidents = incidents
         incidents.save = self._save_evicted
+        self._replacements = state_file.replacements if state_file is not None else 0
 
     @property
     def failures(self) -> int:
@@ -50,6 +51,11 @@ class StateSaver:
                 entry.mark_saved()
         else:
             self._incidents.put_back_numbers_to_delete(ended)
+        if self._state_file.replacements != self._replacements:
+            # A new file may lack incidents that the damaged one had.
+            self._replacements = self._state_file.replacements
+            for entry in self._incidents:
+                entry.is_changed = True
 
     def _save_evicted(self, entries: list[OpenIncident]) -> None:
         """Save incidents before they leave the memory, where `save` would not find them."""

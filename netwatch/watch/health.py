@@ -79,6 +79,14 @@ def _stuck(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, st
             yield name, f"output {name}: {waiting} waiting, the oldest for {_seconds(age)}"
 
 
+def _outbox(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    outbox = snapshot.outbox
+    if outbox.problem:
+        waiting = quantity(outbox.waiting, "alert")
+        lost = f", {quantity(outbox.lost, 'alert')} lost" if outbox.lost else ""
+        yield "", f"outbox: {outbox.problem}; {waiting} in memory only{lost}"
+
+
 def _down(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
     for name in snapshot.interfaces_down:
         yield name, f"interface {name} is down"
@@ -99,6 +107,7 @@ TROUBLES: tuple[TroubleKind, ...] = (
         "dropping", "The kernel dropped a packet less than this ago.", "dropping", _dropping
     ),
     TroubleKind("stuck", "An alert has waited for its output longer than this.", "stuck", _stuck),
+    TroubleKind("outbox", "Alerts cannot be stored on disk, and wait in memory.", None, _outbox),
     TroubleKind("down", "An interface was removed, is down, or has no link.", None, _down),
 )
 """All kinds of trouble, in the order in which they are reported."""

@@ -235,8 +235,19 @@ METRICS: tuple[Metric, ...] = (
     output(
         "netwatch_output_lost_total",
         "counter",
-        "Alerts that the receiver refused for good, or that a full outbox evicted.",
+        "Alerts that the receiver refused for good, or that were too old, too many, or lost in a"
+        " damaged outbox.",
         lambda queue, now: queue.lost,
+    ),
+    gauge(
+        "netwatch_outbox_unwritten",
+        "Alerts that are in memory only, because the outbox cannot be written.",
+        lambda snapshot: snapshot.outbox.waiting,
+    ),
+    counter(
+        "netwatch_outbox_lost_total",
+        "Alerts that could be stored neither in the outbox nor in memory.",
+        lambda snapshot: snapshot.outbox.lost,
     ),
     counter(
         "netwatch_evidence_files_total",

@@ -54,6 +54,16 @@ class OutputQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxBacklog:
+    """Alerts that the outbox does not have: why it cannot store them now (empty if it can), how
+    many wait in memory, and how many were lost because there were too many."""
+
+    problem: str = ""
+    waiting: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceFiles:
     """The evidence captures of incidents: files and bytes written, and what limits left out,
     by the reason."""
@@ -118,6 +128,7 @@ class Snapshot:
     tables: Mapping[str, TableUsage] = field(default_factory=dict)
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
     outputs: Mapping[str, OutputQueue] = field(default_factory=dict)
+    outbox: OutboxBacklog = field(default_factory=OutboxBacklog)
     evidence: EvidenceFiles = field(default_factory=EvidenceFiles)
     recent: tuple[Alert, ...] = ()
     apps: tuple[ContactCount, ...] = ()

@@ -9,7 +9,10 @@ from support.paths import ROOT
 from support.receivers import Http
 
 from netwatch.cli import main
+from netwatch.config import load_outputs
 from netwatch.delivery import dead_letters, probe
+from netwatch.delivery.lock import DeliveryLock
+from netwatch.delivery.outbox import OutboxDatabase
 
 CAPTURE = str(ROOT / "pcaps" / "office-day.pcap")
 TOKEN = "s3cr3t"
@@ -128,8 +131,7 @@ def test_sample_alert_can_be_rendered_in_every_format(site):
             1,
             "there is no output 'nobody'; configured are: file, hook",
         ),
-        (("outputs", "status"), 1, "has no outbox"),
-        (("outputs", "replay"), 1, "has no outbox"),
+        (("scan", CAPTURE, "--once"), 2, "netwatch scan: --once needs --deliver"),
         (("scan", CAPTURE, "--deliver", "--deliver-timeout", "x"), 2, "number of seconds"),
     ],
 )
@@ -140,6 +142,100 @@ def test_errors_are_reported_with_their_exit_status(words, status, why, site, ca
         found, err = caught.code, capsys.readouterr().err
     assert found == status
     assert why in err
+
+
+def test_status_and_replay_before_the_first_delivery(site, capsys, tmp_path):
+    status, out, err = run(capsys, "outputs", "status", "-c", str(site))
+    assert (status, err) == (0, "")
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        ["file", "file", "jsonl", "new", "0", "-", "0", "0", "0"],
+        ["hook", "http", "jsonl", "new", "0", "-", "0", "0", "0"],
+    ]
+    status, _, err = run(capsys, "outputs", "replay", "-c", str(site))
+    assert status == 0
+    assert err.splitlines()[0] == "file: 0 alerts put into the outbox again"
+    assert not (tmp_path / "spool").exists()
+
+
+def test_output_that_nobody_delivers_to_is_stopped_not_idle(site, capsys, tmp_path):
+    outputs, options = load_outputs(str(site))
+    database = OutboxDatabase(options, create=True)
+    database.configure(outputs)
+    database.put([record(1)])
+    words = ("outputs", "status", "-c", str(site), "hook", "--format", "jsonl")
+    status, out, _ = run(capsys, *words)
+    assert status == 1
+    assert (json.loads(out)["state"], json.loads(out)["queued"]) == ("stopped", 1)
+    assert "no netwatch process delivers" in json.loads(out)["reason"]
+    lock = DeliveryLock(options.folder)
+    assert lock.acquire()
+    status, out, _ = run(capsys, *words)
+    assert (status, json.loads(out)["state"]) == (0, "idle")
+    lock.release()
+    database.close()
+
+
+@pytest.mark.parametrize("words", [("outputs", "status"), ("scan", CAPTURE, "--deliver")])
+def test_file_of_another_program_in_place_of_the_outbox_gives_status_2(
+    words, site, capsys, tmp_path
+):
+    (tmp_path / "spool").mkdir()
+    path = tmp_path / "spool" / "outbox.sqlite"
+    path.write_text("not ours")
+    status, out, err = run(capsys, *words, "-c", str(site))
+    assert (status, out) == (2, "")
+    assert f"{path}: is another file and was left as it is" in err
+    assert path.read_text() == "not ours"
+
+
+def test_outbox_that_cannot_be_created_is_reported_before_the_scan(site, capsys, tmp_path):
+    (tmp_path / "spool").write_text("")
+    status, out, err = run(capsys, "scan", CAPTURE, "--deliver", "-c", str(site))
+    assert (status, out) == (1, "")
+    assert "spool" in err
+    assert "cannot be created" in err
+
+
+def test_repeats_are_reported_and_left_out_with_once(site, http, capsys, tmp_path):
+    words = ("scan", "-c", str(site), CAPTURE, "--deliver")
+    assert "delivered before" not in run(capsys, *words)[2]
+    status, _, err = run(capsys, *words)
+    assert status == 0
+    text = "9 alerts sent again, delivered before; --once sends each only once"
+    assert f"netwatch: output file: {text}" in err
+    assert f"netwatch: output hook: {text}" in err
+    assert len(http.events) == 18
+    status, _, err = run(capsys, *words, "--once")
+    assert status == 0
+    assert "output hook: 9 alerts not sent again, delivered before" in err
+    assert len(http.events) == 18
+    assert "delivered before" not in run(capsys, *words, "--once", "-q")[2]
+    lines = (tmp_path / "alerts.jsonl").read_text().splitlines()
+    assert len(lines) == 18
+
+
+def test_once_sends_what_was_not_delivered_yet(site, http, capsys, tmp_path):
+    http.faults = [lambda request: request.answer(422, {"no": "thanks"})]
+    words = ("scan", "-c", str(site), CAPTURE, "--deliver", "--once")
+    assert run(capsys, *words)[0] == 1
+    status, _, err = run(capsys, *words)
+    assert status == 0
+    assert "output hook: 8 alerts not sent again" in err
+    assert len(set(http.events)) == len(http.events) == 9
+    # What waits in the outbox from an earlier run is not sent twice either.
+    port = http.server_port
+    http.end()
+    other = tmp_path / "other.yaml"
+    other.write_text(site.read_text().replace("name: hook", "name: new"))
+    words = ("scan", "-q", "-c", str(other), CAPTURE, "--deliver", "--once")
+    for _ in range(2):
+        assert run(capsys, *words, "--deliver-timeout", "0")[0] == 1
+    again = Http(port=port)
+    try:
+        assert run(capsys, *words)[0] == 0
+        assert len(again.events) == 9
+    finally:
+        again.end()
 
 
 def test_missing_secret_is_a_configuration_error(site, capsys, monkeypatch):
@@ -182,6 +278,17 @@ def test_doctor_says_whether_outputs_can_be_reached(site, http, capsys, tmp_path
     assert http.events == []
     assert not (tmp_path / "spool").exists()
     assert not (tmp_path / "alerts.jsonl").exists()
+
+
+def test_doctor_says_why_an_outbox_cannot_be_used(site, capsys, tmp_path):
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    folder.chmod(0o777)
+    _, out, _ = run(capsys, "doctor", "-c", str(site))
+    assert outputs_of(out)[0].startswith(f"bad outbox        {folder} has mode 0777")
+    (folder / "outbox.sqlite").symlink_to(tmp_path / "elsewhere")
+    _, out, _ = run(capsys, "doctor", "-c", str(site))
+    assert "is a symbolic link" in outputs_of(out)[0]
 
 
 def test_doctor_reports_what_is_missing_for_an_output(site, capsys, monkeypatch, tmp_path):

@@ -5,16 +5,18 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 
 import pytest
+from support.limited_disk import fill_up, limited_disk
 from support.made_alerts import QUICK, output, record, records
 from support.paths import SUPPORT
-from support.receivers import Http, require_programs
+from support.receivers import Http
 from support.waiting import wait_until
 
-from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.core.errors import ConfigError
+from netwatch.core.owned_database import PAGE_SIZE, DamagedFileError
 from netwatch.delivery import dead_letters
+from netwatch.delivery.dead_letters import DeadLetter
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.outbox_file import FILE
@@ -70,24 +72,13 @@ def test_one_process_delivers_and_another_takes_over(http, deliver, tmp_path):
     assert sorted(ids(http)) == [each["id"] for each in records(21)]
 
 
-def test_damaged_outbox_is_renamed_and_logged(http, deliver, tmp_path):
-    folder = deliver.outbox.folder
-    folder.mkdir()
-    (folder / FILE).write_bytes(b"what a broken disk leaves" * 500)
-    delivery = deliver(webhook(http, tmp_path))
-    delivery.put(record(1))
-    assert not delivery.drain(30)
-    assert any("was renamed to" in line for line in deliver.log)
-    assert any("damaged" in each.name for each in folder.iterdir())
-
-
 def test_alerts_are_buffered_in_memory_while_the_outbox_cannot_be_written(
     http, deliver, tmp_path, monkeypatch
 ):
     delivery = deliver(webhook(http, tmp_path))
     put = OutboxDatabase.put
 
-    def full(*_):
+    def full(*_, **__):
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(OutboxDatabase, "put", full)
@@ -103,10 +94,10 @@ def test_alerts_are_buffered_in_memory_while_the_outbox_cannot_be_written(
 
 
 def test_buffer_in_memory_is_limited_and_losses_are_counted(http, deliver, tmp_path, monkeypatch):
-    monkeypatch.setattr("netwatch.delivery.delivery.MAX_UNWRITTEN", 10)
+    monkeypatch.setattr("netwatch.delivery.alert_buffer.MAX_UNWRITTEN", 10)
     delivery = deliver(webhook(http, tmp_path))
 
-    def full(*_):
+    def full(*_, **__):
         raise sqlite3.OperationalError("database or disk is full")
 
     put = OutboxDatabase.put
@@ -119,28 +110,311 @@ def test_buffer_in_memory_is_limited_and_losses_are_counted(http, deliver, tmp_p
 
 
 def test_temporarily_full_disk_loses_no_alert(http, deliver, tmp_path):
-    require_programs("mount", "umount")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "netwatch-test", str(disk)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted: {mounted.stderr.decode().strip()}")
-    try:
+    with limited_disk(tmp_path / "disk", "4m") as disk:
         delivery = deliver(webhook(http, tmp_path), outbox=OutboxOptions(disk / "spool"))
-        ballast = disk / "ballast"
-        with ballast.open("wb", buffering=0) as stream, suppress(OSError):
-            while stream.write(b"x" * 4096):
-                pass
+        ballast = fill_up(disk)
         delivery.put(*records(200))
         assert delivery.undelivered().unwritten > 0
+        assert "full" in delivery.problem
         ballast.unlink()
         assert not delivery.drain(30)
         assert sorted(ids(http)) == [each["id"] for each in records(200)]
+        assert not delivery.problem
         delivery.stop()
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_full_disk_at_the_start_loses_no_alert(http, deliver, tmp_path):
+    with limited_disk(tmp_path / "disk", "4m") as disk:
+        ballast = fill_up(disk)
+        delivery = deliver(webhook(http, tmp_path), outbox=OutboxOptions(disk / "spool"))
+        delivery.put(*records(50))
+        (status,) = delivery.status()
+        assert (status.state, status.queued, delivery.unwritten) == ("retrying", 50, 50)
+        assert "the outbox cannot be used" in status.reason
+        assert delivery.problem
+        ballast.unlink()
+        assert not delivery.drain(30)
+        assert ids(http) == [each["id"] for each in records(50)]
+        assert (delivery.problem, delivery.lost, delivery.unwritten) == ("", 0, 0)
+        delivery.stop()
+
+
+def test_limit_of_the_size_of_files_loses_no_alert(tmp_path):
+    script = SUPPORT / "limited_outbox.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    problem, *delivered = done.stdout.splitlines()
+    assert "cannot be written" in problem
+    assert delivered == [each["id"] for each in records(300)]
+
+
+def stop_sending(http):
+    """Make the receiver refuse everything for now."""
+    http.faults = [lambda request: request.answer(500, {}) or True] * 10_000
+
+
+def overwrite(path, first_page):
+    """Overwrite a database from a page on, as a disk does behind the back of a process. That is
+    done in another process: one that closes the file would lose the locks of its connections."""
+    script = (
+        "import sys, sqlite3\n"
+        "database = sqlite3.connect(sys.argv[1])\n"
+        "database.execute('PRAGMA wal_checkpoint(TRUNCATE)')\n"
+        "database.close()\n"
+        "with open(sys.argv[1], 'r+b') as stream:\n"
+        "    size = stream.seek(0, 2)\n"
+        "    stream.seek(int(sys.argv[2]))\n"
+        "    stream.write(b'\\xff' * (size - stream.tell()))\n"
+    )
+    command = [sys.executable, "-c", script, str(path), str(first_page * PAGE_SIZE)]
+    subprocess.run(command, check=True)
+
+
+@pytest.mark.parametrize("first_page", [0, 2, 30])
+def test_outbox_that_is_damaged_while_it_is_used_is_replaced(first_page, http, deliver, tmp_path):
+    stop_sending(http)
+    delivery = deliver(webhook(http, tmp_path))
+    delivery.put(*records(60))
+    overwrite(deliver.outbox.folder / FILE, first_page)
+    delivery.put(*[record(number) for number in range(60, 80)])
+    wait_until(lambda: any("damaged" in line for line in deliver.log), "it is replaced")
+    http.faults = []
+    delivery.put(record(80))
+    assert not delivery.drain(30)
+    arrived = set(ids(http))
+    (status,) = delivery.status()
+    # What was put after the damage is there, or was with the rest in the damaged file.
+    assert record(80)["id"] in arrived
+    assert len(arrived) + status.dropped >= 81 or any("is unknown" in line for line in deliver.log)
+    assert (status.state, delivery.problem) == ("idle", "")
+    assert (deliver.outbox.folder / f"{FILE}.damaged-1").exists()
+
+
+def test_database_that_fails_later_is_replaced_with_all_that_can_be_read(
+    http, deliver, tmp_path, monkeypatch
+):
+    """An error that only the second process sees, in the middle of its work."""
+    stop_sending(http)
+    delivery = deliver(webhook(http, tmp_path))
+    delivery.put(*records(30))
+    next_batch, calls = OutboxDatabase.next_batch, []
+
+    def failing(database, name, limit):
+        calls.append(name)
+        if len(calls) == 1:
+            database._db.execute("SELECT * FROM no_such_table")
+        return next_batch(database, name, limit)
+
+    monkeypatch.setattr(OutboxDatabase, "next_batch", failing)
+    http.faults = []
+    delivery.reopen()
+    assert not delivery.drain(30)
+    assert ids(http) == [each["id"] for each in records(30)]
+    assert sum("a new outbox has 30 alerts of it" in line for line in deliver.log) == 1
+
+
+def test_outbox_that_was_removed_is_created_again(http, deliver, tmp_path):
+    delivery = deliver(webhook(http, tmp_path))
+    delivery.put(record(0))
+    assert not delivery.drain(30)
+    for path in deliver.outbox.folder.glob(f"{FILE}*"):
+        path.unlink()
+    delivery.put(*records(5)[1:])
+    assert not delivery.drain(30)
+    assert set(ids(http)) == {each["id"] for each in records(5)}
+    assert (deliver.outbox.folder / FILE).exists()
+
+
+def test_process_that_only_adds_alerts_lets_the_other_replace_the_outbox(http, deliver, tmp_path):
+    stop_sending(http)
+    one = webhook(http, tmp_path)
+    first, second = deliver(one), deliver(one)
+    second.put(*records(3))
+    assert second.status()[0].queued == 3
+    first._outbox.failed(DamagedFileError("a page"), first._outbox.generation)
+    wait_until(lambda: (deliver.outbox.folder / f"{FILE}.damaged-1").exists(), "it is replaced")
+    for number in range(3, 20):
+        second.put(record(number))
+    http.faults = []
+    first.reopen()
+    assert not second.drain(30)
+    assert not first.drain(30)
+    assert sorted(set(ids(http))) == [each["id"] for each in records(20)]
+    assert not second._lock.is_held
+
+
+def test_outbox_is_not_replaced_while_another_process_has_it_open(http, deliver, tmp_path):
+    stop_sending(http)
+    delivery = deliver(webhook(http, tmp_path))
+    delivery.put(*records(3))
+    other = OutboxDatabase(deliver.outbox)
+    delivery._outbox.failed(DamagedFileError("a page"), delivery._outbox.generation)
+    wait_until(lambda: any("is open in another process" in line for line in deliver.log))
+    delivery.put(*records(6)[3:])
+    assert delivery.unwritten == 3
+    assert len(other.next_batch("http", 9)) == 3
+    other.close()
+    http.faults = []
+    assert not delivery.drain(30)
+    assert ids(http) == [each["id"] for each in records(6)]
+
+
+def test_file_of_another_program_in_place_of_the_outbox_is_a_configuration_error(
+    http, tmp_path, outbox
+):
+    outbox.folder.mkdir()
+    (outbox.folder / FILE).write_text("not ours")
+    with pytest.raises(ConfigError, match="was left as it is"):
+        Delivery([webhook(http, tmp_path)], outbox)
+    assert (outbox.folder / FILE).read_text() == "not ours"
+    assert {each.name for each in outbox.folder.iterdir()} == {FILE, "lock"}
+
+
+def test_folder_that_others_can_write_to_is_warned_of_once(http, deliver, tmp_path, outbox):
+    outbox.folder.mkdir()
+    outbox.folder.chmod(0o777)
+    delivery = deliver(webhook(http, tmp_path))
+    delivery.put(record(1))
+    assert not delivery.drain(30)
+    assert sum("has mode 0777" in line for line in deliver.log) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("of a library"), SystemExit(3), MemoryError()])
+def test_no_error_ends_a_worker(error, http, deliver, tmp_path, monkeypatch):
+    broken, next_batch = threading.Event(), OutboxDatabase.next_batch
+    broken.set()
+
+    def failing(*arguments):
+        if broken.is_set():
+            raise error
+        return next_batch(*arguments)
+
+    monkeypatch.setattr(OutboxDatabase, "next_batch", failing)
+    delivery = deliver(webhook(http, tmp_path))
+    delivery.put(*records(3))
+    wait_until(lambda: delivery.status()[0].state == "retrying")
+    assert type(error).__name__ in delivery.status()[0].reason
+    # Other processes see it too.
+    with OutboxReader(deliver.outbox) as stored:
+        assert stored.state == "retrying"
+    broken.clear()
+    assert not delivery.drain(30)
+    assert delivery.status()[0].state == "idle"
+
+
+class OutboxReader:
+    """The state of the only output, as another process reads it."""
+
+    def __init__(self, outbox):
+        self._database = OutboxDatabase(outbox, durable=False)
+
+    def __enter__(self):
+        (status,) = self._database.status()
+        return status
+
+    def __exit__(self, *_):
+        self._database.close()
+
+
+def test_worker_that_has_ended_is_not_idle(http, deliver, tmp_path):
+    delivery = deliver(webhook(http, tmp_path))
+    (worker,) = delivery._workers
+    wait_until(lambda: delivery.status()[0].state == "idle")
+    worker.stop()
+    worker.join(30)
+    (status,) = delivery.status()
+    assert (status.state, status.reason) == ("stopped", "its delivery worker has ended")
+
+
+def test_unreadable_record_becomes_a_dead_letter_for_each_output(http, deliver, tmp_path):
+    outputs = [webhook(http, tmp_path), webhook(http, tmp_path, name="two")]
+    database = OutboxDatabase(deliver.outbox, create=True)
+    database.configure(outputs)
+    database.put(records(5))
+    database._db.execute("UPDATE alert SET record = '{cut' WHERE seq IN (2, 3)")
+    database.close()
+    delivery = deliver(*outputs)
+    assert not delivery.drain(30)
+    assert sorted(ids(http)) == sorted([each["id"] for each in records(5) if each not in
+                                        records(3)[1:]] * 2)  # fmt: skip
+    for name in ("http", "two"):
+        lines = dead_letters.path_of(deliver.outbox.folder, name).read_text().splitlines()
+        letters = [json.loads(line) for line in lines]
+        assert [(letter["alert"], letter["unreadable"]) for letter in letters] == [
+            (None, "{cut")
+        ] * 2
+        assert (
+            "cannot be read from the outbox: its record is not valid JSON" in letters[0]["reason"]
+        )
+    assert [(each.sent, each.dead, each.state) for each in delivery.status()] == [
+        (3, 2, "idle")
+    ] * 2
+    assert dead_letters.replay(deliver.outbox.folder, "http", pytest.fail) == (0, 2)
+
+
+def test_delivered_alerts_are_not_sent_again_while_dead_letters_cannot_be_written(
+    http, deliver, tmp_path, monkeypatch
+):
+    append, full = dead_letters.append, threading.Event()
+    full.set()
+
+    def failing(*arguments):
+        if full.is_set():
+            raise OSError(28, "No space left on device")
+        return append(*arguments)
+
+    monkeypatch.setattr(dead_letters, "append", failing)
+    refused = record(1)["id"]
+    http.items = lambda key, document: (
+        400 if document["id"] == refused else http._create(key, document)
+    )
+    delivery = deliver(output(tmp_path, type="elastic", url=http.url, format="jsonl"))
+    delivery.put(*records(3))
+    wait_until(lambda: http.requests > 2, "it is tried again")
+    (status,) = delivery.status()
+    assert (status.sent, status.state) == (2, "retrying")
+    assert "elastic.jsonl cannot be written: No space left" in status.reason
+    full.clear()
+    assert not delivery.drain(30)
+    assert [delivery.status()[0].sent, delivery.status()[0].dead] == [2, 1]
+
+
+@pytest.mark.parametrize("name", ["lock", "dead", "dead/http.jsonl"])
+def test_links_in_the_folder_are_not_followed(name, http, deliver, tmp_path):
+    target = tmp_path / "elsewhere"
+    deliver.outbox.folder.mkdir()
+    (deliver.outbox.folder / name).parent.mkdir(exist_ok=True)
+    if name == "dead":
+        target.mkdir()
+    (deliver.outbox.folder / name).symlink_to(target)
+    http.faults = [lambda request: request.answer(400, {})] * 100
+    delivery = deliver(webhook(http, tmp_path))
+    delivery.put(record(1))
+    wait_until(lambda: delivery.status()[0].state == "retrying")
+    assert "symbolic link" in delivery.status()[0].reason
+    assert not target.exists() or not list(target.iterdir())
+
+
+def test_alerts_lost_in_memory_are_counted_for_their_outputs(http, deliver, tmp_path, monkeypatch):
+    monkeypatch.setattr("netwatch.delivery.alert_buffer.MAX_UNWRITTEN", 10)
+    outputs = [
+        webhook(http, tmp_path),
+        webhook(http, tmp_path, name="two", min_verdict="violation"),
+    ]
+    delivery = deliver(*outputs)
+    put = OutboxDatabase.put
+
+    def full(*_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(OutboxDatabase, "put", full)
+    delivery.put(*records(40))
+    monkeypatch.setattr(OutboxDatabase, "put", put)
+    assert not delivery.drain(30)
+    assert [each.dropped for each in delivery.status()] == [30, 10]
+    assert delivery.lost == 30
 
 
 def test_status_counts_by_output(http, deliver, tmp_path):
@@ -174,12 +448,6 @@ def test_missing_secret_is_reported_with_its_location(http, tmp_path, outbox, mo
         Delivery([one], outbox)
 
 
-def test_outbox_that_cannot_be_created_is_reported(http, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(NetwatchError, match="cannot be opened"):
-        Delivery([webhook(http, tmp_path)], OutboxOptions(tmp_path / "file" / "spool"))
-
-
 def test_without_outputs_nothing_is_stored(outbox):
     delivery = Delivery([], outbox, timing=QUICK)
     delivery.start()
@@ -205,8 +473,8 @@ def test_stop_does_not_wait_for_a_receiver_that_hangs(http, deliver, tmp_path):
 def test_dead_letters_are_replayed_once_each(http, deliver, tmp_path):
     folder = deliver.outbox.folder
     folder.mkdir()
-    dead_letters.append(folder, "http", [(each, "no") for each in records(3)], 5.0)
-    dead_letters.append(folder, "http", [(record(0), "no, again")], 6.0)
+    dead_letters.append(folder, "http", [DeadLetter("no", each) for each in records(3)], 5.0)
+    dead_letters.append(folder, "http", [DeadLetter("no, again", record(0))], 6.0)
     with dead_letters.path_of(folder, "http").open("a") as stream:
         stream.write('not json\n{"alert":7}\n')
     assert dead_letters.count(folder, "http") == 6
@@ -218,7 +486,7 @@ def test_dead_letters_are_replayed_once_each(http, deliver, tmp_path):
 
 
 def test_dead_letters_are_retained_if_a_replay_fails(outbox):
-    dead_letters.append(outbox.folder, "http", [(record(1), "no")], 5.0)
+    dead_letters.append(outbox.folder, "http", [DeadLetter("no", record(1))], 5.0)
 
     def fails(_):
         raise OSError("disk")
@@ -231,7 +499,7 @@ def test_dead_letters_are_retained_if_a_replay_fails(outbox):
 
 def test_dead_letters_are_limited_in_size(outbox, monkeypatch):
     monkeypatch.setattr(dead_letters, "MAX_DEAD_BYTES", 10_000)
-    letters = [(each, "no") for each in records(20)]
+    letters = [DeadLetter("no", each) for each in records(20)]
     stored = dead_letters.append(outbox.folder, "http", letters, 5.0)
     assert 0 < stored < 20
     assert dead_letters.count(outbox.folder, "http") == stored
@@ -243,7 +511,7 @@ def test_dead_letters_written_during_a_replay_are_retained(outbox):
 
     def write():
         for number in range(200):
-            dead_letters.append(outbox.folder, "http", [(record(number), "no")], 5.0)
+            dead_letters.append(outbox.folder, "http", [DeadLetter("no", record(number))], 5.0)
         written.set()
 
     thread = threading.Thread(target=write)

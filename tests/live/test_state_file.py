@@ -2,6 +2,10 @@
 
 import json
 import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,15 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.contacts import GAP, NOON, SECOND, SENSOR, contact
+from support.limited_disk import fill_up, limited_disk
 
+from netwatch.core import owned_database
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
 from netwatch.core.message import DnsInfo
 from netwatch.core.observation import Observation
+from netwatch.core.owned_database import PAGE_SIZE, ForeignFileError
 from netwatch.core.verdict import Exemption
+from netwatch.delivery.outbox_file import KIND as OUTBOX_KIND
 from netwatch.live.open_incidents import OpenIncident, OpenIncidents
 from netwatch.live.state_file import StateFile
 from netwatch.live.state_format import _OBSERVATION, StateError, decode, encode
+from netwatch.live.state_saver import StateSaver
 
 
 def filled(sent: list[Alert]) -> OpenIncidents:
@@ -100,30 +109,145 @@ def test_an_exempt_incident_that_was_not_reported_yet() -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [b"not a database" * 1000, b"SQLite format 3\0" + b"\xff" * 8000, b"\0" * 5000]
+    "content",
+    [b"not a database" * 1000, b"SQLite format 3\0" + b"\xff" * 8000, b"\0" * 5000, b"", b"x"],
 )
-def test_a_damaged_file_is_renamed_with_a_warning(tmp_path: Path, damage: bytes) -> None:
+def test_a_file_of_another_program_is_refused_and_left_as_it_is(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "state"
+    path.write_bytes(content)
+    with pytest.raises(ForeignFileError, match=r"state: is .* and was left as it is"):
+        StateFile(path, pytest.fail)
+    assert path.read_bytes() == content
+    assert [each.name for each in tmp_path.iterdir()] == ["state"]
+
+
+def test_a_database_of_another_program_gets_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE theirs (a)")
+    before = path.read_bytes()
+    with pytest.raises(ForeignFileError, match="is an SQLite database of another program"):
+        StateFile(path, pytest.fail)
+    assert path.read_bytes() == before
+
+
+def test_the_outbox_is_no_state_file(tmp_path: Path) -> None:
+    owned_database.create(tmp_path / "outbox.sqlite", OUTBOX_KIND)
+    with pytest.raises(ForeignFileError):
+        StateFile(tmp_path / "outbox.sqlite", pytest.fail)
+
+
+def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ForeignFileError, match="is a symbolic link"):
+        StateFile(tmp_path / "state", pytest.fail)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_folders_are_not_created(tmp_path: Path) -> None:
+    with pytest.raises(NetwatchError, match=r"state: cannot be written: No such file"):
+        StateFile(tmp_path / "none" / "state", pytest.fail)
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_file_is_its_owners_only(tmp_path: Path) -> None:
+    StateFile(tmp_path / "state", pytest.fail).close()
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o600
+
+
+def saved(path: Path) -> OpenIncidents:
+    """A state file with so many incidents that they take several pages."""
+    incidents = filled([])
+    for who in range(60):
+        incidents.add(contact(1, who=who), SENSOR, 0)
+    state_file = StateFile(path, pytest.fail)
+    assert state_file.save(list(incidents), [])
+    state_file.close()
+    return incidents
+
+
+@pytest.mark.parametrize("fill", [b"\0", b"\xff", b"garbage "])
+def test_a_damaged_file_is_renamed_and_what_can_be_read_of_it_continues(
+    tmp_path: Path, fill: bytes
+) -> None:
     path, warnings = tmp_path / "state", list[str]()
-    path.write_bytes(damage)
-    for number in (1, 2):
+    incidents = saved(path)
+    octets = path.read_bytes()
+    pages = len(octets) // PAGE_SIZE
+    assert pages > 20
+    for number in range(pages):
+        at = number * PAGE_SIZE
+        damaged = octets[:at] + (fill * PAGE_SIZE)[:PAGE_SIZE] + octets[at + PAGE_SIZE :]
+        path.write_bytes(damaged)
         state_file = StateFile(path, warnings.append)
-        assert state_file.load(GAP) == []
+        loaded = {entry.number: alert_of(entry) for entry in state_file.load(GAP)}
+        # Rows of the page, and one that continues there, are lost.
+        assert len(loaded) >= len(incidents) - 5
+        expected = {entry.number: alert_of(entry) for entry in incidents}
+        assert all(expected[number] == alert for number, alert in loaded.items())
         assert state_file.save(list(filled([])), [])
         state_file.close()
-        renamed = tmp_path / f"state.damaged-{number}"
-        assert renamed.read_bytes() == damage
-        assert str(renamed) in warnings[-1]
-        path.write_bytes(damage)
-    assert len(warnings) == 2
+        renamed = tmp_path / "state.damaged-1"
+        if renamed.exists():
+            assert renamed.read_bytes() == damaged
+            assert str(renamed) in "".join(warnings)
+            renamed.unlink()
+        else:
+            # An overflow page: the incident in it has a warning of its own.
+            assert len(loaded) < len(incidents) or number == 1
+        warnings.clear()
+
+
+def test_a_file_that_is_damaged_while_it_is_used_is_replaced_with_all_incidents(
+    tmp_path: Path,
+) -> None:
+    path, warnings = tmp_path / "state", list[str]()
+    incidents = filled([])
+    for who in range(60):
+        incidents.add(contact(1, who=who), SENSOR, 0)
+    state_file = StateFile(path, warnings.append)
+    saver = StateSaver(state_file, incidents)
+    saver.save()
+    assert state_file._database is not None
+    state_file._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    state_file._database.execute("PRAGMA shrink_memory")
+    size = path.stat().st_size
+    command = [sys.executable, "-c", OVERWRITE, str(path), str(2 * PAGE_SIZE), str(size)]
+    subprocess.run(command, check=True)
+    for who in range(60):
+        incidents.add(contact(2, who=who), SENSOR, 0)
+    for _ in range(4):
+        saver.save()
+    assert (tmp_path / "state.damaged-1").exists()
+    assert any("damaged" in text for text in warnings)
+    state_file.close()
+    state_file = StateFile(path, pytest.fail)
+    loaded = state_file.load(GAP)
+    assert [alert_of(entry) for entry in loaded] == [alert_of(entry) for entry in incidents]
+    state_file.close()
+
+
+OVERWRITE = (
+    "import sys\n"
+    "with open(sys.argv[1], 'r+b') as stream:\n"
+    "    stream.seek(int(sys.argv[2]))\n"
+    "    stream.write(b'\\xff' * (int(sys.argv[3]) - stream.tell()))\n"
+)
+"""Overwrites a file in another process: one that closes it would lose the locks of SQLite."""
 
 
 def test_a_file_of_another_version_is_renamed(tmp_path: Path) -> None:
     path, warnings = tmp_path / "state", list[str]()
-    database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version=99")
-    database.close()
-    StateFile(path, warnings.append).close()
-    assert "has version 99, expected 2" in warnings[0]
+    saved(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version=99")
+    state_file = StateFile(path, warnings.append)
+    assert state_file.load(GAP) == []
+    state_file.close()
+    assert "another version of netwatch (schema 99, expected 2)" in warnings[0]
+    assert (tmp_path / "state.damaged-1").exists()
 
 
 def test_an_incident_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
@@ -166,15 +290,35 @@ def test_a_file_is_used_by_one_process(tmp_path: Path) -> None:
 
 def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(NetwatchError, match="cannot be written"):
+    with pytest.raises(NetwatchError, match="cannot be opened: Not a directory"):
         StateFile(tmp_path / "file" / "state", print)
-    with pytest.raises(NetwatchError, match="cannot be written"):
+    with pytest.raises(NetwatchError, match="is not a regular file"):
         StateFile(tmp_path, print)
+
+
+def test_a_full_disk_at_the_start_is_survived(tmp_path: Path) -> None:
+    warnings = list[str]()
+    with limited_disk(tmp_path / "disk", "1m") as disk:
+        ballast = fill_up(disk)
+        state_file = StateFile(disk / "state", warnings.append)
+        saver = StateSaver(state_file, filled([]))
+        assert saver.restore(GAP) == 0
+        saver.save()
+        saver.save()
+        assert state_file.failures == 4
+        assert len(warnings) == 1
+        assert "full" in warnings[0]
+        ballast.unlink()
+        saver.save()
+        assert "writing works again" in warnings[1]
+        assert len(state_file.load(GAP)) == 3
+        state_file.close()
 
 
 def test_a_full_disk_is_reported_once_and_survived(tmp_path: Path) -> None:
     warnings = list[str]()
     state_file = StateFile(tmp_path / "state", warnings.append)
+    assert state_file._database is not None
     pages = state_file._database.execute("PRAGMA max_page_count=4").fetchone()
     assert pages
     incidents = filled([])

@@ -9,7 +9,7 @@ from support.ports import free_port
 from support.receiver_harness_bus import Kafka, Nats, SaslTansu, Tansu
 from support.waiting import wait_until
 
-from netwatch.delivery.outbox import deduplication_key
+from netwatch.delivery.stored_record import deduplication_key
 from netwatch.delivery.worker import RetryTiming
 from netwatch.sinks.kafka import MECHANISMS
 

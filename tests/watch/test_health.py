@@ -6,7 +6,7 @@ import pytest
 from support.snapshots import BUSY, NOW, QUIET
 
 from netwatch.watch.health import TROUBLES, Thresholds, troubles
-from netwatch.watch.snapshot import OutputQueue, Snapshot
+from netwatch.watch.snapshot import OutboxBacklog, OutputQueue, Snapshot
 
 
 def kinds(snapshot: Snapshot, **limits: float) -> list[tuple[str, str]]:
@@ -38,6 +38,14 @@ def test_a_stuck_output(ago: float, found: list) -> None:
 
 def test_an_interface_that_is_down() -> None:
     assert kinds(replace(BUSY, interfaces_down=("eth2",))) == [("down", "eth2")]
+
+
+def test_an_outbox_that_cannot_be_written() -> None:
+    outbox = OutboxBacklog("the disk is full", waiting=1, lost=2)
+    assert kinds(replace(BUSY, outbox=outbox)) == [("outbox", "")]
+    (trouble,) = troubles(replace(BUSY, outbox=outbox), Thresholds())
+    assert trouble.message == "outbox: the disk is full; 1 alert in memory only, 2 alerts lost"
+    assert kinds(replace(BUSY, outbox=replace(outbox, problem=""))) == []
 
 
 def test_thresholds_can_be_set_and_every_trouble_is_reported() -> None:

@@ -1,0 +1,172 @@
+"""Replaces a damaged outbox: it is set aside, and what can be read of it goes into a new one.
+
+The steps can be interrupted at any point, and continued at the next start:
+
+1. ``outbox.sqlite`` is renamed to ``outbox.sqlite.replacing``, with the files beside it.
+2. A new outbox gets what can be read, see `netwatch.core.sqlite_pages`, and then its name.
+3. ``outbox.sqlite.replacing`` is renamed to ``outbox.sqlite.damaged-N``, and is kept.
+
+Nobody may have the outbox open meanwhile, see `netwatch.delivery.lock.unused`. Numbers of alerts
+and cursors of outputs stay as they were. An output whose cursor cannot be read
+gets all alerts again, which is better than none. Only the process that has the lock of the outbox
+may do this.
+"""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from netwatch.core import owned_database, sqlite_pages
+from netwatch.core.sqlite_pages import Pages, Value
+from netwatch.core.text import quantity
+from netwatch.delivery.outbox_file import FILE, KIND
+from netwatch.delivery.output import Output
+
+_IN_PROGRESS = f"{FILE}.replacing"
+_COLUMNS = {"alert": 8, "output": 16, "clock": 4, "delivered": 2}
+_INSERT = {
+    table: f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * count)})"
+    for table, count in _COLUMNS.items()
+}
+
+
+@dataclass(slots=True)
+class Replacement:
+    """What became of a damaged outbox: where it is now, how many alerts were carried over, and how
+    many of those that an output still had to send could not be read, unless that is unknown."""
+
+    aside: Path = Path()
+    carried_over: int = 0
+    lost: int = 0
+    is_lost_known: bool = True
+
+    def __str__(self) -> str:
+        text = (
+            f"it was renamed to {self.aside}, and a new outbox has"
+            f" {quantity(self.carried_over, 'alert')} of it"
+        )
+        if not self.is_lost_known:
+            text += "; how many undelivered alerts could not be read is unknown"
+        elif self.lost:
+            text += f"; {quantity(self.lost, 'undelivered alert')} could not be read"
+        return text
+
+
+def is_interrupted(folder: Path) -> bool:
+    """Whether a replacement has begun and not ended."""
+    return os.path.lexists(folder / _IN_PROGRESS)
+
+
+def replace(folder: Path, outputs: Sequence[Output]) -> Replacement:
+    """Replace the damaged outbox in `folder`, which has alerts for these outputs. Raises `OSError`,
+    `sqlite3.Error` and `NetwatchError`; then nothing is lost, and `resume` continues."""
+    owned_database.move(folder / FILE, folder / _IN_PROGRESS)
+    return resume(folder, outputs)
+
+
+def resume(folder: Path, outputs: Sequence[Output]) -> Replacement:
+    """Continue a replacement that was interrupted. Raises the same."""
+    path, damaged = folder / FILE, folder / _IN_PROGRESS
+    replacement = Replacement()
+
+    def fill(database: sqlite3.Connection) -> None:
+        sequence = _copy_rows(damaged, database)
+        _complete(database, outputs, sequence, replacement)
+
+    if not os.path.lexists(path):
+        # Files beside the database may not have been renamed yet.
+        owned_database.move(path, damaged)
+        owned_database.create(path, KIND, fill)
+    replacement.aside = owned_database.set_aside(damaged, FILE)
+    return replacement
+
+
+def _copy_rows(damaged: Path, database: sqlite3.Connection) -> int:
+    """Copy what can be read into a new database. Returns the highest number that an alert is known
+    to have had, 0 if that cannot be read."""
+    sequence = 0
+    with Pages(damaged) as pages:
+        for number, values in sqlite_pages.rows(pages):
+            table = _table_of(values)
+            if table == "sqlite_sequence" and values[0] == "alert":
+                sequence = max(sequence, _integer(values[1]))
+            elif table in _INSERT:
+                _insert(database, table, number, values)
+    return sequence
+
+
+def _complete(
+    database: sqlite3.Connection,
+    outputs: Sequence[Output],
+    sequence: int,
+    replacement: Replacement,
+) -> None:
+    """Add outputs that could not be read, delete remains of alerts that all outputs have passed,
+    and count what was lost."""
+    replacement.is_lost_known = bool(sequence)
+    first = database.execute("SELECT coalesce(min(seq), 1) FROM alert").fetchone()[0]
+    database.executemany(
+        "INSERT OR IGNORE INTO output (name, type, format, verdict, severity, cursor, configured)"
+        " VALUES (?, ?, ?, ?, ?, ?, 1)",
+        [
+            (each.name, each.type, each.format, each.min_verdict, each.min_severity, first - 1)
+            for each in outputs
+        ],
+    )
+    passed = database.execute("SELECT min(cursor) FROM output WHERE configured").fetchone()[0]
+    database.execute("DELETE FROM alert WHERE seq <= ?", (passed or 0,))
+    newest = max(
+        sequence,
+        database.execute("SELECT coalesce(max(seq), 0) FROM alert").fetchone()[0],
+        database.execute("SELECT coalesce(max(cursor), 0) FROM output").fetchone()[0],
+    )
+    # New alerts get numbers above all that cursors may have passed.
+    database.execute("DELETE FROM sqlite_sequence WHERE name = 'alert'")
+    database.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('alert', ?)", (newest,))
+    database.execute(
+        "UPDATE output SET dropped = dropped + max(0, :newest - cursor - (SELECT count(*) FROM"
+        " alert WHERE seq > cursor)) WHERE configured",
+        {"newest": newest},
+    )
+    replacement.carried_over = database.execute("SELECT count(*) FROM alert").fetchone()[0]
+    replacement.lost = max(0, newest - (passed or 0) - replacement.carried_over)
+
+
+def _table_of(values: tuple[Value, ...]) -> str:
+    """The table that a row with these values belongs to, by their number and types; empty for
+    another one. The primary key is stored as null if it is the row's number."""
+    match values:
+        case (None, str(), int() | float(), int(), int(), None | str(), 0 | 1, str() | bytes()):
+            return "alert"
+        case (str(), str(), str(), int(), int(), int(), 0 | 1, *_) if len(values) == 16:
+            return "output"
+        case (None, str(), int() | float(), int() | float()):
+            return "clock"
+        case (None, bytes()):
+            return "delivered"
+        case (str(), int()):
+            return "sqlite_sequence"
+    return ""
+
+
+def _insert(
+    database: sqlite3.Connection, table: str, number: int, values: tuple[Value, ...]
+) -> None:
+    if values[0] is None:
+        values = (number, *values[1:])
+    try:
+        if table == "output":
+            # A page that was freed may have an earlier state of the row.
+            database.execute(
+                "DELETE FROM output WHERE name = ? AND cursor < ?", (values[0], values[5])
+            )
+        database.execute(_INSERT[table], values)
+    except sqlite3.IntegrityError:
+        # The row violates a check of its table, so it was damaged.
+        return
+
+
+def _integer(value: Value) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,245 @@
+"""The outbox as the threads of a process share it: opened, replaced if it fails, opened again.
+
+Each thread has a `Connection`, which leads to whatever database is the outbox now. A thread that
+gets an error of SQLite reports it. If the database is damaged, all connections are closed, and it
+is replaced, see `recovery`. While no outbox can be opened, `problem` says why, and it is tried
+again.
+"""
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from netwatch.core.errors import NetwatchError
+from netwatch.core.owned_database import Condition, ForeignFileError, create, identify, is_damage
+from netwatch.delivery import recovery
+from netwatch.delivery.lock import DeliveryLock, unused
+from netwatch.delivery.outbox import OutboxDatabase
+from netwatch.delivery.outbox_file import FILE, KIND, folder_warning, prepare_folder
+from netwatch.delivery.output import OutboxOptions, Output
+
+
+class NoOutboxError(NetwatchError):
+    """No outbox is open at the moment; the text says why."""
+
+
+class SharedOutbox:
+    """The outbox of a process for these outputs. Only the process that has `lock` creates or
+    replaces the database. `retry_delay` says how long to wait after so many consecutive failures,
+    in s; `log` takes messages for the log.
+
+    `problem` is why no outbox is open, else empty. `generation` increases whenever another database
+    becomes the outbox.
+    """
+
+    def __init__(
+        self,
+        options: OutboxOptions,
+        outputs: Sequence[Output],
+        lock: DeliveryLock,
+        retry_delay: Callable[[int], float],
+        log: Callable[[str], None],
+    ) -> None:
+        self.options = options
+        self.problem = "it has not been opened yet"
+        self.generation = 0
+        self._outputs = tuple(outputs)
+        self._lock = lock
+        self._retry_delay = retry_delay
+        self._log = log
+        self._mutex = threading.Lock()
+        self._path = options.folder / FILE
+        self._identity: tuple[int, int] | None = None
+        self._damage = ""
+        self._replaced = 0
+        self._not_before = 0.0
+        self._warned = self._reported = False
+        self._connections: list[Connection] = []
+
+    def open(self) -> bool:
+        """Open the outbox unless it is open; create or replace it if necessary. Returns whether it
+        is open now. Raises `ForeignFileError` if a file of another program is in its place."""
+        with self._mutex:
+            if not self.problem or time.monotonic() < self._not_before:
+                return not self.problem
+            for connection in self._connections:
+                connection.close()
+            try:
+                self._open()
+            except ForeignFileError as error:
+                self._fail(str(error))
+                raise
+            except (NetwatchError, OSError, sqlite3.Error) as error:
+                self._fail(str(error))
+                return False
+            self.generation += 1
+            self.problem = ""
+            if self._reported:
+                self._log("outbox: can be used again")
+                self._reported = False
+            return True
+
+    def _fail(self, problem: str) -> None:
+        if problem != self.problem or not self._reported:
+            self._log(f"outbox: {problem}; alerts wait in memory, and it is tried again")
+        self.problem, self._reported = problem, True
+
+    def _open(self) -> None:
+        folder = self.options.folder
+        prepare_folder(folder)
+        self._warn_of_folder(folder)
+        is_deliverer = self._lock.acquire()
+        if is_deliverer:
+            self._resume_replacement(folder)
+        condition = self._condition()
+        if condition == "missing":
+            if not is_deliverer:
+                raise NetwatchError("another process has to create it, and has not done so yet")
+            create(self._path, KIND)
+        elif condition == "damaged" or self._damage:
+            self._replace(self._damage or "its first page is damaged")
+        try:
+            self._check_and_configure()
+        except (sqlite3.Error, NetwatchError) as error:
+            if not is_damage(error):
+                raise
+            self._replace(str(error))
+            self._check_and_configure()
+        self._identity = _identity(self._path)
+
+    def _resume_replacement(self, folder: Path) -> None:
+        if not recovery.is_interrupted(folder):
+            return
+        with unused(folder):
+            replacement = recovery.resume(folder, self._outputs)
+        self._log(f"outbox: its replacement was interrupted: {replacement}")
+
+    def _condition(self) -> Condition:
+        try:
+            return identify(self._path, KIND)
+        except ForeignFileError:
+            # Where nothing can be recognised any more, it is still the file that was opened.
+            if self._identity is None or _identity(self._path) != self._identity:
+                raise
+            return "damaged"
+
+    def _warn_of_folder(self, folder: Path) -> None:
+        if not self._warned and (warning := folder_warning(folder)):
+            self._log(f"outbox: {warning}")
+        self._warned = True
+
+    def _check_and_configure(self) -> None:
+        database = OutboxDatabase(self.options)
+        try:
+            database.check()
+            database.configure(self._outputs)
+        finally:
+            database.close()
+
+    def _replace(self, reason: str) -> None:
+        if not self._lock.acquire():
+            raise NetwatchError(
+                f"damaged ({reason}); the process that delivers from it has to replace it"
+            )
+        # A database that fails again and again must not fill the disk with copies.
+        self._replaced += 1
+        self._not_before = time.monotonic() + self._retry_delay(self._replaced)
+        with unused(self.options.folder):
+            replacement = recovery.replace(self.options.folder, self._outputs)
+        self._damage = ""
+        self._log(f"outbox: damaged ({reason}); {replacement}")
+
+    def failed(self, error: Exception, generation: int) -> None:
+        """A connection of this generation got an error. A damaged database is replaced by the next
+        call of `open`."""
+        if is_damage(error):
+            with self._mutex:
+                if generation == self.generation and not self.problem:
+                    self._damage = self.problem = f"damaged ({error})"
+
+    def is_current(self) -> bool:
+        """Whether the file that was opened is still in its place. If not, it is opened anew."""
+        if self.problem:
+            return False
+        if _identity(self._path) == self._identity:
+            return True
+        with self._mutex:
+            if not self.problem and _identity(self._path) != self._identity:
+                self.problem = f"{self._path} was removed or replaced"
+        return False
+
+    def connect(self, *, durable: bool, busy_timeout: float) -> OutboxDatabase:
+        """A connection to the outbox as it is now. Raises `NetwatchError` and `sqlite3.Error`."""
+        if self.problem:
+            raise NoOutboxError(f"the outbox cannot be used: {self.problem}")
+        if not self._mutex.acquire(timeout=busy_timeout):
+            raise NoOutboxError("the outbox cannot be used: it is being opened")
+        try:
+            return OutboxDatabase(self.options, durable=durable, busy_timeout=busy_timeout)
+        finally:
+            self._mutex.release()
+
+    def add(self, connection: "Connection") -> None:
+        """Close this connection before the outbox is opened again."""
+        self._connections.append(connection)
+
+    @property
+    def is_deliverer(self) -> bool:
+        """Whether this process delivers from the outbox."""
+        return self._lock.is_held
+
+
+class Connection:
+    """One thread's connection to the outbox. `durable` and `busy_timeout` are those of
+    `OutboxDatabase`. Another thread may close it."""
+
+    def __init__(
+        self, shared: SharedOutbox, *, durable: bool = False, busy_timeout: float = 5.0
+    ) -> None:
+        self._shared = shared
+        self._durable = durable
+        self._busy_timeout = busy_timeout
+        self._database: OutboxDatabase | None = None
+        self._generation = 0
+        shared.add(self)
+
+    def get(self) -> OutboxDatabase:
+        """The outbox as it is now. Raises `NetwatchError` and `sqlite3.Error`."""
+        shared = self._shared
+        database = self._database
+        if database is not None and self._generation == shared.generation and not shared.problem:
+            return database
+        self.close()
+        self._generation = shared.generation
+        database = shared.connect(durable=self._durable, busy_timeout=self._busy_timeout)
+        self._database = database
+        return database
+
+    def release(self) -> None:
+        """The connection is not used for now. Unless this process delivers, it is closed: it must
+        not keep the process that does from replacing a damaged outbox."""
+        if not self._shared.is_deliverer:
+            self.close()
+
+    def failed(self, error: Exception) -> None:
+        """Report an error of the outbox. The connection is opened again, since a transaction may
+        be open that could not be rolled back."""
+        self._shared.failed(error, self._generation)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; `get` opens it again."""
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path, follow_symlinks=False)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,300 @@
+"""A damaged outbox is replaced, whatever is damaged: what can be read is carried over, the rest is
+counted, and alerts keep their numbers and outputs their cursors."""
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from support.limited_disk import fill_up, limited_disk
+from support.made_alerts import number_of, output, record
+from support.paths import SUPPORT
+
+from netwatch.core import owned_database
+from netwatch.core.owned_database import PAGE_SIZE, DamagedFileError
+from netwatch.delivery import recovery
+from netwatch.delivery.lock import DeliveryLock
+from netwatch.delivery.outbox import OutboxDatabase, UnreadableAlert
+from netwatch.delivery.outbox_file import FILE
+from netwatch.delivery.output import OutboxOptions
+from netwatch.delivery.shared_outbox import SharedOutbox
+
+COUNT, SENT = 40, 12
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    return [output(tmp_path, type="file", name=name, path=name) for name in ("one", "two")]
+
+
+def large(number):
+    """Every fifth alert continues on pages of its own."""
+    return record(number, names=[f"{n}.example" for n in range(800)]) if number % 5 == 0 else None
+
+
+@pytest.fixture
+def filled(outbox, outputs):
+    """An outbox with `COUNT` alerts, the first `SENT` of which one of two outputs has sent."""
+    database = OutboxDatabase(outbox, create=True)
+    database.configure(outputs)
+    database.put([large(number) or record(number) for number in range(COUNT)])
+    keys = [alert.key for alert in database.next_batch("one", SENT)]
+    database.record_attempt("one", SENT, sent=keys)
+    database.close()
+    return outbox.folder / FILE
+
+
+class Opened:
+    """An outbox that was opened after it was damaged, with the messages of that."""
+
+    def __init__(self, options: OutboxOptions, outputs) -> None:
+        self.log: list[str] = []
+        lock = DeliveryLock(options.folder)
+        shared = SharedOutbox(options, outputs, lock, lambda _: 0, self.log.append)
+        assert shared.open(), shared.problem
+        self.database = OutboxDatabase(options)
+        lock.release()
+
+    def numbers(self, name: str) -> list[int]:
+        """The numbers of the alerts that an output has left, unreadable ones too."""
+        return [alert.number for alert in self.database.next_batch(name, 1000)]
+
+    def check(self, unread: int) -> None:
+        """Every alert is there or counted, and new ones get higher numbers."""
+        status = {each.name: each for each in self.database.status()}
+        for name, sent in (("one", SENT), ("two", 0)):
+            numbers = self.numbers(name)
+            assert numbers == sorted(set(numbers))
+            # Where no cursor can be read, the output gets all alerts again.
+            assert set(numbers) <= set(range(1, COUNT + 1))
+            assert len(numbers) + status[name].dropped >= COUNT - sent
+            assert status[name].dropped <= unread
+            for alert in self.database.next_batch(name, 1000):
+                if not isinstance(alert, UnreadableAlert):
+                    expected = number_of(alert.record["id"])
+                    assert alert.number == expected + 1
+                    assert alert.record == (large(expected) or record(expected))
+        self.database.put([record(COUNT)])
+        assert self.numbers("one")[-1] == COUNT + 1
+        self.database.close()
+
+
+FILLS = {"zeros": b"\0", "ones": b"\xff", "text": b"garbage ", "leaf": b"\x0d\0\0\0\xff\x01"}
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_any_damaged_page_costs_its_own_alerts_only(fill, filled, outbox, outputs):
+    octets = filled.read_bytes()
+    pages = len(octets) // PAGE_SIZE
+    assert pages > 30
+    for number in range(pages):
+        at = number * PAGE_SIZE
+        damage = (FILLS[fill] * PAGE_SIZE)[:PAGE_SIZE]
+        shutil.rmtree(outbox.folder)
+        outbox.folder.mkdir(mode=0o700)
+        filled.write_bytes(octets[:at] + damage + octets[at + PAGE_SIZE :])
+        opened = Opened(outbox, outputs)
+        unreadable = sum(
+            isinstance(alert, UnreadableAlert) for alert in opened.database.next_batch("two", 1000)
+        )
+        assert unreadable <= 1
+        opened.check(unread=4)
+        asides = [each.name for each in outbox.folder.iterdir() if "damaged" in each.name]
+        assert asides in ([], [f"{FILE}.damaged-1"])
+        # An overflow page is not verified by SQLite; the record has its own hash.
+        assert asides or unreadable == 1
+
+
+@pytest.mark.parametrize("pages", ["first", "all but the mark", "half", "every third"])
+def test_many_damaged_pages(pages, filled, outbox, outputs):
+    octets = bytearray(filled.read_bytes())
+    count = len(octets) // PAGE_SIZE
+    chosen = {
+        "first": [0],
+        "all but the mark": [0, *range(2, count)],
+        "half": range(count // 2, count),
+        "every third": range(0, count, 3),
+    }[pages]
+    for number in chosen:
+        octets[number * PAGE_SIZE : (number + 1) * PAGE_SIZE] = random.Random(1).randbytes(
+            PAGE_SIZE
+        )
+    filled.write_bytes(octets)
+    opened = Opened(outbox, outputs)
+    assert len(opened.log) == 1
+    assert "damaged" in opened.log[0]
+    left = len(opened.numbers("two"))
+    assert left == COUNT if pages == "first" else left < COUNT
+    opened.database.put([record(99)])
+    assert len(opened.numbers("two")) == left + 1
+    opened.database.close()
+
+
+def test_truncated_file(filled, outbox, outputs):
+    size = filled.stat().st_size
+    os.truncate(filled, size // 2 + 100)
+    opened = Opened(outbox, outputs)
+    assert 0 < len(opened.numbers("one")) < COUNT - SENT
+    opened.check(unread=COUNT)
+
+
+def kill_with_log(outbox, outputs) -> None:
+    """Leave alerts in the write-ahead log, as a killed process does."""
+    pid = os.fork()
+    if not pid:
+        database = OutboxDatabase(outbox)
+        database.put([record(number) for number in range(COUNT, COUNT + 6)])
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 8])
+def test_alerts_in_the_log_of_a_damaged_database_are_carried_over(number, filled, outbox, outputs):
+    kill_with_log(outbox, outputs)
+    assert filled.with_name(f"{FILE}-wal").stat().st_size > PAGE_SIZE
+    with filled.open("r+b") as stream:
+        stream.seek(number * PAGE_SIZE)
+        stream.write(b"\xff" * PAGE_SIZE)
+    opened = Opened(outbox, outputs)
+    assert set(range(COUNT + 1, COUNT + 7)) <= set(opened.numbers("two"))
+    assert len(opened.numbers("two")) >= COUNT
+    opened.database.close()
+
+
+def test_lost_row_of_an_output_makes_it_get_all_alerts(filled, outbox, outputs):
+    with sqlite3.connect(filled) as database:
+        database.execute("DELETE FROM output WHERE name = 'one'")
+    database.close()
+    recovery.replace(outbox.folder, outputs)
+    opened = Opened(outbox, outputs)
+    assert len(opened.numbers("one")) == len(opened.numbers("two")) == COUNT
+    opened.check(unread=0)
+
+
+def test_delivered_alerts_and_the_clock_are_carried_over(filled, outbox, outputs):
+    database = OutboxDatabase(outbox)
+    before = [alert.waited for alert in database.next_batch("two", 9)]
+    sent = [alert.record for alert in database.next_batch("two", SENT)]
+    database.close()
+    recovery.replace(outbox.folder, outputs)
+    opened = Opened(outbox, outputs)
+    after = [alert.waited for alert in opened.database.next_batch("two", 9)]
+    assert all(0 <= new - old < 60 for old, new in zip(before, after, strict=True))
+    opened.database.put(sent, once=True)
+    batch = opened.database.next_batch("one", 1000)
+    assert [alert.is_repeat for alert in batch] == [False] * (COUNT - SENT) + [True] * SENT
+    opened.database.close()
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_replacement_continues_after_kill_at_every_step(log, filled, outbox, outputs, tmp_path):
+    if log:
+        kill_with_log(outbox, outputs)
+    with filled.open("r+b") as stream:
+        stream.write(bytes(PAGE_SIZE))
+    expected = list(range(1, COUNT + 1 + 6 * log))
+    template = tmp_path / "template"
+    shutil.copytree(outbox.folder, template)
+    script = SUPPORT / "crashing_recovery.py"
+    killed = 0
+    for number in range(1, 13):
+        shutil.rmtree(outbox.folder)
+        shutil.copytree(template, outbox.folder)
+        command = [sys.executable, str(script), str(outbox.folder), str(number)]
+        status = subprocess.run(command, timeout=60).returncode
+        assert status in (0, -signal.SIGKILL)
+        killed += status != 0
+        opened = Opened(outbox, outputs)
+        assert opened.numbers("two") == expected, number
+        opened.database.close()
+        names = {each.name for each in outbox.folder.iterdir()}
+        assert f"{FILE}.damaged-1" in names, number
+        assert f"{FILE}.replacing" not in names
+        assert f"{FILE}.damaged-2" not in names
+    assert killed >= 8
+
+
+def test_replacement_waits_for_space_on_the_disk(tmp_path, outputs):
+    with limited_disk(tmp_path / "disk", "2m") as disk:
+        options = OutboxOptions(disk / "spool")
+        database = OutboxDatabase(options, create=True)
+        database.configure(outputs)
+        database.put([record(number) for number in range(COUNT)])
+        database.close()
+        with (options.folder / FILE).open("r+b") as stream:
+            stream.write(bytes(PAGE_SIZE))
+        ballast = fill_up(disk)
+        log: list[str] = []
+        lock = DeliveryLock(options.folder)
+        shared = SharedOutbox(options, outputs, lock, lambda _: 0, log.append)
+        for _ in range(3):
+            assert not shared.open()
+        assert "full" in shared.problem
+        assert len(log) == 1
+        ballast.unlink()
+        assert shared.open()
+        lock.release()
+        opened = Opened(options, outputs)
+        assert opened.numbers("one") == list(range(1, COUNT + 1))
+        opened.database.close()
+
+
+def test_damaged_files_of_a_disk_that_fails_again_and_again_are_limited(filled, outbox, outputs):
+    log: list[str] = []
+    delays: list[int] = []
+    lock = DeliveryLock(outbox.folder)
+
+    def delay(failures: int) -> float:
+        delays.append(failures)
+        return 0
+
+    shared = SharedOutbox(outbox, outputs, lock, delay, log.append)
+    assert shared.open()
+    for _ in range(owned_database.MAX_SET_ASIDE):
+        shared.failed(DamagedFileError("a page"), shared.generation)
+        assert shared.open()
+    assert delays == list(range(1, owned_database.MAX_SET_ASIDE + 1))
+    shared.failed(DamagedFileError("a page"), shared.generation)
+    assert not shared.open()
+    assert "remove them" in shared.problem
+    for each in outbox.folder.glob("*.damaged-*"):
+        each.unlink()
+    assert shared.open()
+    database = OutboxDatabase(outbox)
+    assert len(database.next_batch("two", 1000)) == COUNT
+    database.close()
+    lock.release()
+
+
+def test_only_the_process_with_the_lock_replaces(filled, outbox, outputs):
+    with filled.open("r+b") as stream:
+        stream.write(bytes(PAGE_SIZE))
+    other = DeliveryLock(outbox.folder)
+    assert other.acquire()
+    log: list[str] = []
+    shared = SharedOutbox(outbox, outputs, DeliveryLock(outbox.folder), lambda _: 0, log.append)
+    assert not shared.open()
+    assert "the process that delivers from it has to replace it" in shared.problem
+    assert [each.name for each in outbox.folder.iterdir() if "damaged" in each.name] == []
+    other.release()
+    assert shared.open()
+    shared._lock.release()
+
+
+def test_folder_that_cannot_be_used_is_reported_and_tried_again(tmp_path, outputs):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    log: list[str] = []
+    options = OutboxOptions(blocked / "spool")
+    lock = DeliveryLock(options.folder)
+    shared = SharedOutbox(options, outputs, lock, lambda _: 0, log.append)
+    assert not shared.open()
+    assert "cannot be created: Not a directory" in shared.problem
+    blocked.unlink()
+    assert shared.open()
+    assert log[-1] == "outbox: can be used again"
+    lock.release()
