@@ -4,22 +4,28 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from craft import Wire
 from support.captures import Frames, pcap
+from support.limited_disk import fill_up, limited_disk
 from support.live import Capture, Pipe
 from support.office import CONFIG, DURING, LAB, PERSONAL, SERVICE, configured, one_hello, query
 from support.paths import ROOT
+from support.ports import free_port
 from support.waiting import TIMEOUT, wait_until
 
 from netwatch.cli import main
+from netwatch.core.owned_database import PAGE_SIZE
 
 Launch = Callable[..., Capture]
 
@@ -178,14 +184,84 @@ def test_after_a_crash_no_incident_is_reported_as_new_again(
     assert {record["first_seen"] for record in closed} == {closed[0]["first_seen"]}
 
 
-def test_a_damaged_state_file_is_renamed_with_a_warning(
-    tmp_path: Path, piped: Launch, pipe: Pipe
+def test_a_damaged_state_file_is_renamed_and_continued(
+    tmp_path: Path, capture: Capture, piped: Launch, pipe: Pipe
 ) -> None:
-    (tmp_path / "state").write_bytes(b"no database" * 500)
-    live = piped()
+    pipe.send(frames(one_hello(DURING), query(DURING, PERSONAL, "www.tiktok.com")))
+    capture.wait_for_records(2)
+    wait_until(lambda: (tmp_path / "state-wal").stat().st_size > 2 * PAGE_SIZE)
+    capture.kill()
+    with (tmp_path / "state").open("r+b") as stream:
+        stream.write(bytes(PAGE_SIZE))
+    again = piped(name="two")
+    assert "its first page is damaged" in again.log()
+    assert f"renamed to {tmp_path / 'state.damaged-1'}" in again.log()
+    assert "restored 2 open incidents" in again.log()
     pipe.close()
-    assert live.wait() == 0
-    assert "renamed to" in live.log()
+    assert again.wait() == 0
+
+
+@pytest.mark.parametrize("place", ["state", "outbox"])
+def test_a_file_of_another_program_ends_the_capture_with_status_2(
+    tmp_path: Path, site: str, launch: Launch, place: str
+) -> None:
+    path = tmp_path / "theirs" / "outbox.sqlite"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE theirs (a)")
+    before = path.read_bytes()
+    with Path(site).open("a") as config:
+        config.write("outputs: [{type: file, path: delivered.jsonl}]\n")
+        folder = path.parent if place == "outbox" else tmp_path / "spool"
+        config.write(f"spool: {{path: {folder}}}\n")
+    arguments = ("--state", str(path)) if place == "state" else ()
+    live = launch("--source", "file", "-i", str(SAMPLES[0]), "-c", site, *arguments)
+    assert live.wait() == 2
+    assert f"{path}: is an SQLite database of another program" in live.log()
+    assert path.read_bytes() == before
+    assert "Traceback" not in live.log()
+
+
+def test_without_an_outbox_the_capture_runs_and_is_unhealthy(
+    tmp_path: Path, site: str, launch: Launch, pipe: Pipe
+) -> None:
+    with limited_disk(tmp_path / "disk", "4m") as disk:
+        ballast = fill_up(disk)
+        with Path(site).open("a") as config:
+            config.write("outputs: [{type: file, path: delivered.jsonl}]\n")
+            config.write(f"spool: {{path: {disk / 'spool'}}}\n")
+        address = f"127.0.0.1:{free_port()}"
+        live = launch(
+            *("--source", "file", "-i", str(pipe.path), "-c", site, "--metrics", address),
+            *("--state", str(disk / "state")),
+        )
+        live.wait_for_log("started on")
+        pipe.open()
+        pipe.send(frames(one_hello(DURING), one_hello(DURING, PERSONAL, seed=2)))
+        live.wait_for_records(2)
+        assert "outbox: database or disk is full; alerts wait in memory" in live.log()
+
+        wait_until(lambda: "netwatch_outbox_unwritten 2" in fetch(address, "metrics")[1])
+        status, health = fetch(address, "healthz")
+        assert status == 503
+        assert "database or disk is full; 2 alerts in memory only" in health
+        ballast.unlink()
+        delivered = tmp_path / "delivered.jsonl"
+        wait_until(lambda: delivered.exists() and len(delivered.read_text().splitlines()) == 2)
+        wait_until(lambda: fetch(address, "healthz")[0] == 200)
+        pipe.close()
+        assert live.wait() == 0
+        assert "writing works again" in live.log()
+
+
+def fetch(address: str, path: str) -> tuple[int, str]:
+    """Status and text of an answer of the endpoint."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/{path}", timeout=TIMEOUT) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
 
 
 def test_a_new_configuration_is_used_without_missing_a_packet(
