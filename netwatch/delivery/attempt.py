@@ -5,7 +5,7 @@ record that another version of netwatch wrote. Whatever happens, `attempt` says 
 delivered, which were refused, and whether and when to retry.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,7 +23,7 @@ from netwatch.sinks.base import (
     Sink,
     UnavailableError,
 )
-from netwatch.sinks.secrets import redact
+from netwatch.sinks.redaction import redact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +48,13 @@ class AttemptResult:
 
 def attempt(output: Output, sink: Sink, queued: Sequence[QueuedAlert]) -> AttemptResult:
     """Send alerts once. Never raises, whatever a receiver, a format or a library does."""
-    alerts, refused = _render(output, queued)
-    if not alerts:
-        return AttemptResult(refused=refused)
 
     def clean(text: str) -> str:
         return redact(text, output.options.secrets())
+
+    alerts, refused = _render(output, queued, clean)
+    if not alerts:
+        return AttemptResult(refused=refused)
 
     try:
         outcomes = sink.send(alerts)
@@ -100,7 +101,7 @@ def attempt(output: Output, sink: Sink, queued: Sequence[QueuedAlert]) -> Attemp
 
 
 def _render(
-    output: Output, queued: Sequence[QueuedAlert]
+    output: Output, queued: Sequence[QueuedAlert], clean: Callable[[str], str]
 ) -> tuple[list[OutgoingAlert], dict[int, tuple[AlertRecord, str]]]:
     """Render alerts in the output's format. A record that it cannot express, for example one of
     another version, is refused, so that it does not block the others."""
@@ -111,7 +112,7 @@ def _render(
             text = output.render(each.record)
         except Exception as error:  # Whatever fails, the record becomes a dead letter with why.
             reason = f"cannot be written as {output.format}: {type(error).__name__}: {error}"
-            refused[each.number] = each.record, reason
+            refused[each.number] = each.record, clean(reason)
             continue
         alerts.append(
             OutgoingAlert(

@@ -10,7 +10,7 @@ from netwatch.delivery.attempt import AttemptResult, attempt
 from netwatch.delivery.outbox import QueuedAlert
 from netwatch.delivery.output import Output
 from netwatch.delivery.stored_record import deduplication_key
-from netwatch.sinks.secrets import redact
+from netwatch.sinks.redaction import redact
 
 MARK = "netwatch-test"
 """The id of app, ban and device in a test alert."""

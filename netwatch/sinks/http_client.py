@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 _URLLIB3_PREFIX = re.compile(r"^(<.*?>|_?\w*Connection\(.*?\)): ")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _RETRY_STATUSES = {408, 425, 429}
 _MISCONFIGURED_STATUSES = {401, 403, 404, 405, 407, 410}
 
@@ -66,7 +67,8 @@ def read_http_options(fields: Fields, base: Path) -> HttpOptions:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a receiver answered. As text: the status and the start of the body."""
+    """What a receiver answered. As text: the status and the body, which may repeat secrets. It is
+    not shortened here, because what is left of a secret that was cut is not recognised."""
 
     status: int
     body: bytes
@@ -77,7 +79,7 @@ class Response:
             phrase = f" {HTTPStatus(self.status).phrase}"
         except ValueError:
             phrase = ""
-        body = self.body[:500].decode("utf-8", "replace").strip()
+        body = self.body.decode("utf-8", "replace").strip()
         return f"HTTP {self.status}{phrase}" + (f": {body}" if body else "")
 
 
@@ -92,10 +94,12 @@ class HttpClient:
         self, url: str, body: bytes, headers: Mapping[str, str], method: str = "POST"
     ) -> Response:
         """Send a request and return the response, whatever its status. Raises
-        `UnavailableError` if there is none."""
+        `UnavailableError` if there is none, and `MisconfiguredError` if a header cannot be
+        sent."""
         import urllib3
 
         receiver = urlsplit(url).netloc
+        _check_headers(headers)
         try:
             with exchange(self._options.timeout):
                 return self._exchange(method, url, body, headers)
@@ -137,6 +141,22 @@ class HttpClient:
         if self._pool is not None:
             self._pool.clear()
             self._pool = None
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse values that a header cannot have (RFC 9110 section 5.5). The error of the library
+    would contain the value, which may be a secret."""
+    for name, value in headers.items():
+        if not is_header_value(value):
+            raise MisconfiguredError(
+                f"the value of the header {name} has a line break, a control character or a"
+                " character outside of Latin-1, so nothing was sent"
+            )
+
+
+def is_header_value(value: str) -> bool:
+    """Whether a header can have this value."""
+    return _HEADER_VALUE.fullmatch(value) is not None
 
 
 def _read(response: "BaseHTTPResponse") -> bytes:

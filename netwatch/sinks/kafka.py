@@ -7,7 +7,7 @@ allows a consumer to drop duplicates.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,7 @@ def read(fields: Fields, base: Path) -> KafkaOptions:
         mechanism = sasl.choice("mechanism", MECHANISMS, "SCRAM-SHA-512")
         user = sasl.text("user", required="the user to authenticate as")
         password = read_secret(sasl, "password", base, required="{env: NAME} or {file: path}")
+        password = password and replace(password, user=user)
         sasl.reject_unknown()
     timeout, tls = read_duration(fields, "timeout", 30), read_tls_options(fields, base)
     if tls and tls.server_name:

@@ -31,6 +31,7 @@ from netwatch.sinks.options import (
     only_secrets,
     read_credentials,
     read_duration,
+    read_file_path,
     read_url,
 )
 from netwatch.sinks.secrets import Secret, read_secret
@@ -65,8 +66,9 @@ class NatsOptions:
     tls: TlsOptions | None
 
     def secrets(self) -> tuple[Secret, ...]:
-        """The token or the password."""
-        return only_secrets(self.token, self.credentials.password)
+        """The token, the password or the credentials file."""
+        creds = Secret("", self.creds_file) if self.creds_file else None
+        return only_secrets(self.token, self.credentials.password, creds)
 
     def open(self) -> "NatsSink":
         """Create the sink. Raises `NetwatchError` if the library is not installed."""
@@ -81,17 +83,15 @@ def read(fields: Fields, base: Path) -> NatsOptions:
     if not all(tokens) or set(subject) & set(" *>\t") or not subject.isprintable():
         fields.add_mismatch("subject", "a subject like netwatch.alert")
     token, credentials = read_secret(fields, "token", base), read_credentials(fields, base)
-    creds = fields.text("creds")
-    if creds and not (base / creds).is_file():
-        fields.add_problem("creds", f"'creds': there is no file {base / creds}")
-    if sum(map(bool, (token, credentials.user, creds))) > 1:
+    creds_file = read_file_path(fields, "creds", base)
+    if sum(map(bool, (token, credentials.user, creds_file))) > 1:
         fields.add_problem(None, "only one of 'token', 'user' and 'creds' can be used")
     return NatsOptions(
         url=url,
         subject=subject,
         token=token,
         credentials=credentials,
-        creds_file=base / creds if creds else None,
+        creds_file=creds_file,
         timeout=read_duration(fields, "timeout", 10),
         tls=read_tls_options(fields, base),
     )

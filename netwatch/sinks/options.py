@@ -5,7 +5,7 @@ is not valid, and then returns the default. `Option` describes a key for the doc
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -56,6 +56,20 @@ def read_duration(fields: Fields, key: str, default: float) -> float:
     return float(int(match[1]) * _SECONDS[match[2]])
 
 
+def read_file_path(fields: Fields, key: str, base: Path) -> Path | None:
+    """The path of a file, which must exist; None if there is none. What has several lines is not a
+    path but the contents of the file, which may be secret and is not repeated."""
+    text = fields.text(key)
+    if not text:
+        return None
+    if not text.isprintable():
+        fields.add_problem(key, f"'{key}': expected the path of a file, found its contents")
+        return None
+    if not (base / text).is_file():
+        fields.add_problem(key, f"'{key}': there is no file {base / text}")
+    return base / text
+
+
 def read_integer(fields: Fields, key: str, default: int, *, minimum: int, maximum: int) -> int:
     """An integer from `minimum` to `maximum`."""
     value = fields.value(key)
@@ -83,7 +97,7 @@ def read_url(fields: Fields, key: str = "url", schemes: tuple[str, ...] = ("http
     """A URL of one of the schemes, without user and password in it. Required."""
     example = f"{schemes[0]}://siem.example/path"
     text = fields.text(key, required=f"a URL like {example}")
-    if not text:
+    if not text or _has_userinfo(fields, key, text):
         return ""
     try:
         parts = urlsplit(text)
@@ -93,12 +107,17 @@ def read_url(fields: Fields, key: str = "url", schemes: tuple[str, ...] = ("http
     if not valid or not text.isascii() or not text.isprintable() or " " in text:
         fields.add_mismatch(key, f"a URL like {example}")
         return ""
-    if "@" in parts.netloc:
-        fields.add_problem(
-            key, f"'{key}' contains a user or password: use the keys for these instead"
-        )
-        return ""
     return text
+
+
+def _has_userinfo(fields: Fields, key: str, text: str) -> bool:
+    """Whether an address has a user or a password in it, which is noted as a problem that does not
+    repeat them."""
+    authority = re.split(r"[/?#]", text.partition("://")[2] or text, maxsplit=1)[0]
+    if "@" not in authority:
+        return False
+    fields.add_problem(key, f"'{key}' contains a user or password: use the keys for these instead")
+    return True
 
 
 def read_host_port(fields: Fields, key: str, default_port: int, required: str) -> tuple[str, int]:
@@ -110,11 +129,13 @@ def read_host_port(fields: Fields, key: str, default_port: int, required: str) -
 def parse_host_port(fields: Fields, key: str, text: str, default_port: int) -> tuple[str, int]:
     """Host and port of ``host``, ``host:port``, an IPv6 address or ``[address]:port``. A problem
     is noted at `key`."""
+    if _has_userinfo(fields, key, text):
+        return "", 0
     try:
         bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
         parts = urlsplit(f"//[{text}]" if bare_ipv6 else f"//{text}")
         host, port = parts.hostname or "", parts.port
-        valid = bool(host) and parts.path == "" and "@" not in text and port != 0
+        valid = bool(host) and parts.path == "" and port != 0
     except ValueError:
         valid = False
     if not valid:
@@ -147,7 +168,7 @@ def read_credentials(fields: Fields, base: Path) -> Credentials:
             "user" if user else "password",
             f"'user' and 'password' are used together, but '{missing}' is missing",
         )
-    return Credentials(user, password)
+    return Credentials(user, password and replace(password, user=user))
 
 
 def only_secrets(*secrets: Secret | str | None) -> tuple[Secret, ...]:

@@ -2,17 +2,15 @@
 
 A secret is written as ``{env: NAME}`` or ``{file: path}`` and never as its value, so that the
 configuration can be shown and kept under version control. It is read again for every connection, so
-a corrected file takes effect without a restart. Text from receivers and libraries passes through
-`redact` before anybody sees it, because receivers tend to repeat what they were sent.
+a corrected file takes effect without a restart. `redaction` removes it from text of others.
 """
 
-import base64
-import json
 import os
-from collections.abc import Iterable, Iterator
+import re
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_files import read_user_file
@@ -21,22 +19,47 @@ from netwatch.core.user_yaml import Fields, YamlMapping
 MAX_SECRET = 65536
 """Bytes of a file that contains a secret."""
 
+MAX_SECRET_LINES = 256
+"""Lines of a secret. Each is looked for in text that is shown."""
+
 _EXPECTED = "expected {env: NAME} or {file: path}: the secret itself must not be in this file"
-_MAX_SHOWN = 200
-_MIN_BASE64 = 6
+_NAME = re.compile(r"[^\x00-\x1f\x7f]+")
+_MAX_REMEMBERED = 4
+_remembered: dict[tuple[str, Path | None], list[str]] = {}
+_remembered_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
     """Where a secret is: in the file `file` or, if that is None, in the environment variable
-    `env`."""
+    `env`. `user` is the user whose password it is, if it is one: the two are sent together."""
 
     env: str
     file: Path | None
+    user: str = ""
 
     def value(self) -> str:
         """The secret, without surrounding white space. Raises `NetwatchError` with the reason,
         which never contains the secret, if it cannot be read."""
+        value = self._read()
+        if len(value.splitlines()) > MAX_SECRET_LINES:
+            where = self.file or f"the environment variable {self.env}"
+            raise NetwatchError(f"the secret in {where} has more than {MAX_SECRET_LINES} lines")
+        with _remembered_lock:
+            values = _remembered.setdefault((self.env, self.file), [])
+            if value not in values:
+                values[:] = [value, *values[: _MAX_REMEMBERED - 1]]
+        return value
+
+    def known_values(self) -> tuple[str, ...]:
+        """The values that were read last, newest first. An answer may repeat a secret that was
+        replaced or removed while it was under way."""
+        with suppress(NetwatchError):
+            self.value()
+        with _remembered_lock:
+            return tuple(_remembered.get((self.env, self.file), ()))
+
+    def _read(self) -> str:
         if self.file is None:
             value = os.environ.get(self.env, "").strip()
             if not value:
@@ -80,37 +103,8 @@ def parse_secret(value: object, base: Path) -> Secret | None:
     if not isinstance(value, YamlMapping) or len(value) != 1:
         return None
     ((kind, name),) = value.items()
-    if kind not in ("env", "file") or not isinstance(name, str) or not name.strip():
+    if kind not in ("env", "file") or not isinstance(name, str):
+        return None
+    if not _NAME.fullmatch(name.strip()):  # a secret of several lines, written here by mistake
         return None
     return Secret(name.strip(), None) if kind == "env" else Secret("", base / name.strip())
-
-
-def redact(text: str, secrets: Iterable[Secret]) -> str:
-    """Text from a receiver or a library, made fit to show: without secrets and line breaks, and
-    of limited length."""
-    for secret in secrets:
-        try:
-            value = secret.value()
-        except NetwatchError:
-            continue
-        for encoded in _encodings(value):
-            text = text.replace(encoded, "***")
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
-
-
-def _encodings(value: str) -> Iterator[str]:
-    """The forms in which a secret may be repeated: verbatim, quoted, or inside a base64 text.
-
-    Base64 encodes three bytes as four characters, so a secret looks different at each of the three
-    possible offsets. The characters at its ends also depend on the neighbouring bytes and cannot
-    be predicted; only those between are looked for."""
-    yield value
-    yield json.dumps(value)[1:-1]
-    yield quote(value, safe="")
-    raw = value.encode()
-    for offset in range(3):
-        encoded = base64.b64encode(bytes(offset) + raw).decode("ascii")
-        predictable = encoded[-(-offset * 8 // 6) : (offset + len(raw)) * 8 // 6]
-        if len(predictable) >= _MIN_BASE64:
-            yield predictable

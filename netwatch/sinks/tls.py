@@ -14,7 +14,7 @@ from typing import Any
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.exchange import Bounded, time_left
-from netwatch.sinks.options import Option
+from netwatch.sinks.options import Option, read_file_path
 
 
 class TlsSocket(ssl.SSLSocket):
@@ -116,14 +116,7 @@ def read_tls_options(fields: Fields, base: Path) -> TlsOptions | None:
     part = fields.nested("tls", "tls")
     if part is None:
         return None
-
-    def read_file(key: str) -> Path | None:
-        text = part.text(key)
-        if text and not (base / text).is_file():
-            part.add_problem(key, f"'{key}': there is no file {base / text}")
-        return base / text if text else None
-
-    ca, certificate, key = read_file("ca"), read_file("cert"), read_file("key")
+    ca, certificate, key = (read_file_path(part, name, base) for name in ("ca", "cert", "key"))
     if key and not certificate:
         part.add_problem("key", "'key' needs 'cert', the certificate that it belongs to")
     server_name = part.text("server_name")

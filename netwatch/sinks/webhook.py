@@ -21,6 +21,7 @@ from netwatch.sinks.http_client import (
     HTTP_OPTIONS,
     HttpClient,
     HttpOptions,
+    is_header_value,
     raise_for_status,
     read_http_options,
 )
@@ -97,8 +98,10 @@ def _read_headers(fields: Fields, base: Path) -> tuple[tuple[str, str | Secret],
         text = value if isinstance(value, str) else None
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
             part.add_problem(name, f"'{name}' cannot be set, expected the name of another header")
-        elif secret is None and (text is None or not text.isprintable()):
-            part.add_problem(name, f"'{name}' must be text, {{env: NAME}} or {{file: path}}")
+        elif secret is None and (text is None or not is_header_value(text)):
+            part.add_problem(
+                name, f"'{name}' must be text in Latin-1, {{env: NAME}} or {{file: path}}"
+            )
         else:
             headers.append((name, secret or text or ""))
     if len(headers) > MAX_HEADERS:
