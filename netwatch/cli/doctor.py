@@ -157,6 +157,9 @@ def _configuration(args: argparse.Namespace) -> Iterator[Finding]:
         yield Finding("configuration", False, text, problems)
         return
     yield Finding("configuration", True, f"{config.path or 'built-in defaults'}: no mistakes")
+    for output in config.outputs:
+        for warning in output.warnings():
+            yield Finding("configuration", True, f"warning: {warning}")
     for note in config.notes:
         yield Finding("configuration", True, f"note: {note}")
 

@@ -48,6 +48,9 @@ def _rows(config: Config, now: int) -> Iterator[Row]:
     apps, version = len(config.catalog.signatures), config.catalog.version
     record = {"kind": "signatures", "apps": apps, "version": version}
     yield record, [quantity(apps, "app"), f"version {version}"]
+    for output in config.outputs:
+        for warning in map(str, output.warnings()):
+            yield {"kind": "warning", "warning": warning}, [warning]
     for note in config.notes:
         yield {"kind": "note", "note": note}, [note]
 

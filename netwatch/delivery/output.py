@@ -47,6 +47,11 @@ class Output:
         """The same in at most `limit` bytes of UTF-8, if shorter lists can achieve that."""
         return render_within(RENDERERS[self.format or "jsonl"], record, limit)
 
+    def warnings(self) -> list[Problem]:
+        """What a person should know of the output, although it is accepted."""
+        text = self.options.warning()
+        return [Problem(self.file, self.line, 0, f"output '{self.name}': {text}")] if text else []
+
     def problems(self) -> list[Problem]:
         """The secrets that cannot be read now."""
         reasons = (secret.problem() for secret in self.options.secrets())

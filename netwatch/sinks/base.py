@@ -119,6 +119,11 @@ class SinkOptions(Protocol):
         """The secrets that the output needs."""
         ...
 
+    def warning(self) -> str:
+        """What the output sends in the clear, because its configuration accepts that; empty if
+        nothing."""
+        ...
+
     def open(self) -> Sink:
         """Create the sink, which connects at the first `send`. Raises `NetwatchError` if a
         library that it needs is not installed."""

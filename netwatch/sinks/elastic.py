@@ -34,6 +34,7 @@ from netwatch.sinks.options import (
     CREDENTIAL_OPTIONS,
     Credentials,
     Option,
+    first_present,
     only_secrets,
     read_credentials,
 )
@@ -69,6 +70,10 @@ class ElasticOptions:
         """The API key or the password."""
         return only_secrets(self.api_key, self.credentials.password)
 
+    def warning(self) -> str:
+        """What is sent in the clear."""
+        return self.http.warning
+
     def open(self) -> "ElasticSink":
         """Create the sink."""
         return ElasticSink(self)
@@ -76,7 +81,7 @@ class ElasticOptions:
 
 def read(fields: Fields, base: Path) -> ElasticOptions:
     """Read `OPTIONS`."""
-    http = read_http_options(fields, base)
+    http = read_http_options(fields, base, first_present(fields, "api_key", "password"))
     index = fields.text("index", DATA_STREAM)
     # https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-create
     if index != index.lower() or set(index) & set('\\/*?"<>| ,#:') or index[0] in "-_+.":

@@ -52,6 +52,10 @@ class FileOptions:
         """A file needs no secrets."""
         return ()
 
+    def warning(self) -> str:
+        """Nothing is sent."""
+        return ""
+
     def open(self) -> "FileSink":
         """Create the sink."""
         return FileSink(self)

@@ -19,6 +19,7 @@ from netwatch import __version__
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import BatchRefusedError, MisconfiguredError, UnavailableError
+from netwatch.sinks.cleartext import INSECURE_OPTION, read_insecure
 from netwatch.sinks.exchange import TooLongError, check_size, exchange
 from netwatch.sinks.options import Option, read_duration, read_url
 from netwatch.sinks.tls import TLS_OPTIONS, TlsOptions, describe_error, read_tls_options
@@ -40,6 +41,7 @@ HTTP_OPTIONS = (
         "Limit for a request, from connecting until its response is complete.",
         "10s",
     ),
+    INSECURE_OPTION,
     *TLS_OPTIONS,
 )
 
@@ -47,22 +49,29 @@ HTTP_OPTIONS = (
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
     """The receiver's URL, the proxy (empty: none), the TLS options, and the `timeout` in s of a
-    request, from connecting until its response is complete."""
+    request, from connecting until its response is complete. `warning` says what is sent in the
+    clear, empty if nothing is."""
 
     url: str
     proxy: str
     timeout: float
     tls: TlsOptions | None
+    warning: str
 
 
-def read_http_options(fields: Fields, base: Path) -> HttpOptions:
-    """The keys ``url`` and `HTTP_OPTIONS`."""
+def read_http_options(fields: Fields, base: Path, credential: str) -> HttpOptions:
+    """The keys ``url`` and `HTTP_OPTIONS`. `credential` is the key of what is sent in a header,
+    empty if nothing is."""
     url = read_url(fields)
     proxy = read_url(fields, "proxy", ("http", "https")) if fields.has("proxy") else ""
     tls = read_tls_options(fields, base)
     if tls and url.startswith("http:"):
         fields.add_problem("tls", "'tls' needs an 'url' that starts with https")
-    return HttpOptions(url, proxy, read_duration(fields, "timeout", 10), tls)
+    is_clear = url.startswith("http:")
+    # A proxy forwards such a request, which it can read.
+    hosts = [urlsplit(each).hostname or "" for each in (url, proxy) if each]
+    warning = read_insecure(fields, credential if is_clear else "", hosts, "use https")
+    return HttpOptions(url, proxy, read_duration(fields, "timeout", 10), tls, warning)
 
 
 @dataclass(frozen=True, slots=True)

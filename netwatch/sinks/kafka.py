@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import quantity
@@ -23,6 +24,7 @@ from netwatch.sinks.base import (
     Retry,
     UnavailableError,
 )
+from netwatch.sinks.cleartext import INSECURE_OPTION, read_insecure
 from netwatch.sinks.options import Option, only_secrets, parse_host_port, read_duration
 from netwatch.sinks.secrets import Secret, read_secret
 from netwatch.sinks.tls import SERVER_NAME_OPTION, TLS_OPTIONS, TlsOptions, read_tls_options
@@ -42,6 +44,7 @@ OPTIONS = (
     Option("sasl.user", "text", "The user to authenticate as. Required with `sasl`."),
     Option("sasl.password", "secret", "The password. Required with `sasl`."),
     Option("timeout", "duration", "Limit for a batch: to connect, send and acknowledge.", "30s"),
+    INSECURE_OPTION,
     Option("tls", "mapping", "If present, even empty (`{}`), TLS is used.", "no TLS"),
     *(option for option in TLS_OPTIONS if option is not SERVER_NAME_OPTION),
 )
@@ -62,7 +65,8 @@ _CERTIFICATE_REASONS = "expired, not valid for this name, or not issued by the C
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaOptions:
     """`brokers` are ``host:port``. `mechanism` and `user` are empty if SASL is not used. `timeout`
-    in s is how long until a batch counts as not delivered."""
+    in s is how long until a batch counts as not delivered. `cleartext` says what is sent in the
+    clear, empty if nothing is."""
 
     brokers: tuple[str, ...]
     topic: str
@@ -71,10 +75,15 @@ class KafkaOptions:
     password: Secret | None
     timeout: float
     tls: TlsOptions | None
+    cleartext: str
 
     def secrets(self) -> tuple[Secret, ...]:
         """The password."""
         return only_secrets(self.password)
+
+    def warning(self) -> str:
+        """What is sent in the clear."""
+        return self.cleartext
 
     def open(self) -> "KafkaSink":
         """Create the sink. Raises `NetwatchError` if the library is not installed."""
@@ -103,7 +112,11 @@ def read(fields: Fields, base: Path) -> KafkaOptions:
         fields.add_problem(
             "tls", "'server_name' is not supported: librdkafka verifies the name of each broker"
         )
+    # SCRAM proves that the password is known, without sending it (RFC 5802).
+    credential = "sasl" if mechanism == "PLAIN" and tls is None else ""
+    hosts = [urlsplit(f"//{broker}").hostname or "" for broker in brokers]
     return KafkaOptions(
+        cleartext=read_insecure(fields, credential, hosts, "use 'tls' or SCRAM"),
         brokers=tuple(brokers),
         topic=topic,
         mechanism=mechanism,

@@ -79,6 +79,10 @@ class MailOptions:
         """The password."""
         return only_secrets(self.credentials.password)
 
+    def warning(self) -> str:
+        """A password is never sent in the clear."""
+        return ""
+
     def open(self) -> "MailSink":
         """Create the sink."""
         return MailSink(self)

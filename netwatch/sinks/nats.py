@@ -23,11 +23,13 @@ from netwatch.sinks.base import (
     Retry,
     UnavailableError,
 )
+from netwatch.sinks.cleartext import INSECURE_OPTION, read_insecure
 from netwatch.sinks.nats_loop import Loop
 from netwatch.sinks.options import (
     CREDENTIAL_OPTIONS,
     Credentials,
     Option,
+    first_present,
     only_secrets,
     read_credentials,
     read_duration,
@@ -44,6 +46,7 @@ OPTIONS = (
     *CREDENTIAL_OPTIONS,
     Option("creds", "path", "A credentials file (JWT and NKey). Excludes `token` and `user`."),
     Option("timeout", "duration", "Limit for a batch: to connect, send and acknowledge.", "10s"),
+    INSECURE_OPTION,
     *TLS_OPTIONS,
 )
 
@@ -55,7 +58,8 @@ _MISCONFIGURATION_WORDS = ("authorization", "authentication", "permissions", "nk
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatsOptions:
     """`url` has the scheme nats or tls. At most one of `token`, `credentials` and `creds_file` is
-    set. `timeout` in s applies to a whole batch."""
+    set. `timeout` in s applies to a whole batch. `cleartext` says what is sent in the clear, empty
+    if nothing is."""
 
     url: str
     subject: str
@@ -64,11 +68,16 @@ class NatsOptions:
     creds_file: Path | None
     timeout: float
     tls: TlsOptions | None
+    cleartext: str
 
     def secrets(self) -> tuple[Secret, ...]:
         """The token, the password or the credentials file."""
         creds = Secret("", self.creds_file) if self.creds_file else None
         return only_secrets(self.token, self.credentials.password, creds)
+
+    def warning(self) -> str:
+        """What is sent in the clear."""
+        return self.cleartext
 
     def open(self) -> "NatsSink":
         """Create the sink. Raises `NetwatchError` if the library is not installed."""
@@ -86,14 +95,20 @@ def read(fields: Fields, base: Path) -> NatsOptions:
     creds_file = read_file_path(fields, "creds", base)
     if sum(map(bool, (token, credentials.user, creds_file))) > 1:
         fields.add_problem(None, "only one of 'token', 'user' and 'creds' can be used")
+    tls = read_tls_options(fields, base)
+    is_clear = tls is None and url.startswith("nats:")
+    # A credentials file signs a challenge of the server; its key is not sent.
+    credential = first_present(fields, "token", "password") if is_clear else ""
+    hosts = [urlsplit(url).hostname or ""]
     return NatsOptions(
+        cleartext=read_insecure(fields, credential, hosts, "use tls:// or 'tls'"),
         url=url,
         subject=subject,
         token=token,
         credentials=credentials,
         creds_file=creds_file,
         timeout=read_duration(fields, "timeout", 10),
-        tls=read_tls_options(fields, base),
+        tls=tls,
     )
 
 

@@ -171,6 +171,11 @@ def read_credentials(fields: Fields, base: Path) -> Credentials:
     return Credentials(user, password and replace(password, user=user))
 
 
+def first_present(fields: Fields, *keys: str) -> str:
+    """The first of the keys that is in the mapping, empty if none is."""
+    return next((key for key in keys if fields.has(key)), "")
+
+
 def only_secrets(*secrets: Secret | str | None) -> tuple[Secret, ...]:
     """Those of the values that are secrets: optional ones may be None, headers may be text."""
     return tuple(secret for secret in secrets if isinstance(secret, Secret))

@@ -25,18 +25,20 @@ MAX_SECRET_LINES = 256
 _EXPECTED = "expected {env: NAME} or {file: path}: the secret itself must not be in this file"
 _NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 _MAX_REMEMBERED = 4
-_remembered: dict[tuple[str, Path | None], list[str]] = {}
+_remembered: dict[tuple[str, Path | None, str], list[str]] = {}
 _remembered_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
     """Where a secret is: in the file `file` or, if that is None, in the environment variable
-    `env`. `user` is the user whose password it is, if it is one: the two are sent together."""
+    `env`. `user` is the user whose password it is, if it is one: the two are sent together.
+    `literal` is a credential that a header of the configuration contains as text."""
 
     env: str
     file: Path | None
     user: str = ""
+    literal: str = ""
 
     def value(self) -> str:
         """The secret, without surrounding white space. Raises `NetwatchError` with the reason,
@@ -46,7 +48,7 @@ class Secret:
             where = self.file or f"the environment variable {self.env}"
             raise NetwatchError(f"the secret in {where} has more than {MAX_SECRET_LINES} lines")
         with _remembered_lock:
-            values = _remembered.setdefault((self.env, self.file), [])
+            values = _remembered.setdefault((self.env, self.file, self.literal), [])
             if value not in values:
                 values[:] = [value, *values[: _MAX_REMEMBERED - 1]]
         return value
@@ -57,9 +59,11 @@ class Secret:
         with suppress(NetwatchError):
             self.value()
         with _remembered_lock:
-            return tuple(_remembered.get((self.env, self.file), ()))
+            return tuple(_remembered.get((self.env, self.file, self.literal), ()))
 
     def _read(self) -> str:
+        if self.literal:
+            return self.literal
         if self.file is None:
             value = os.environ.get(self.env, "").strip()
             if not value:

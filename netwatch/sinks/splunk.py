@@ -32,7 +32,7 @@ from netwatch.sinks.http_client import (
     raise_for_status,
     read_http_options,
 )
-from netwatch.sinks.options import Option, read_boolean, read_duration
+from netwatch.sinks.options import Option, first_present, read_boolean, read_duration
 from netwatch.sinks.secrets import Secret, read_secret
 
 EVENT_PATH, ACK_PATH = "/services/collector/event", "/services/collector/ack"
@@ -78,6 +78,10 @@ class SplunkOptions:
         """The token."""
         return (self.token,)
 
+    def warning(self) -> str:
+        """What is sent in the clear."""
+        return self.http.warning
+
     def open(self) -> "SplunkSink":
         """Create the sink."""
         return SplunkSink(self)
@@ -85,7 +89,7 @@ class SplunkOptions:
 
 def read(fields: Fields, base: Path) -> SplunkOptions | None:
     """Read `OPTIONS`; None if there is no token."""
-    http = read_http_options(fields, base)
+    http = read_http_options(fields, base, first_present(fields, "token"))
     if urlsplit(http.url).path.rstrip("/") not in ("", "/services/collector", EVENT_PATH):
         fields.add_mismatch("url", "a URL like https://splunk.example:8088")
     token = read_secret(fields, "token", base, required="the token of the collector")

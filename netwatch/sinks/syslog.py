@@ -92,6 +92,10 @@ class SyslogOptions:
         """None: a client authenticates with its certificate."""
         return ()
 
+    def warning(self) -> str:
+        """No credential is sent."""
+        return ""
+
     def open(self) -> "SyslogSink":
         """Create the sink."""
         return SyslogSink(self)

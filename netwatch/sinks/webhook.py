@@ -29,6 +29,7 @@ from netwatch.sinks.options import (
     CREDENTIAL_OPTIONS,
     Credentials,
     Option,
+    first_present,
     only_secrets,
     read_credentials,
 )
@@ -53,6 +54,7 @@ OPTIONS = (
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _RESERVED_HEADERS = {"content-length", "content-type", "host", "transfer-encoding", "connection"}
+_CREDENTIAL_HEADERS = {"authorization", "proxy-authorization", "cookie"}
 _REJECTED_CREDENTIALS = {401, 403, 407}
 
 
@@ -69,8 +71,17 @@ class WebhookOptions:
 
     def secrets(self) -> tuple[Secret, ...]:
         """Everything that authenticates, and the headers that are secrets."""
-        headers = (value for _, value in self.headers)
+        headers = [
+            Secret("", None, literal=value.rpartition(" ")[2])
+            if isinstance(value, str) and _is_credential(name, value)
+            else value
+            for name, value in self.headers
+        ]
         return only_secrets(self.token, self.credentials.password, self.signing_key, *headers)
+
+    def warning(self) -> str:
+        """What is sent in the clear."""
+        return self.http.warning
 
     def open(self) -> "WebhookSink":
         """Create the sink."""
@@ -79,12 +90,20 @@ class WebhookOptions:
 
 def read(fields: Fields, base: Path) -> WebhookOptions:
     """Read `OPTIONS`."""
-    http = read_http_options(fields, base)
+    headers = _read_headers(fields, base)
+    credential = first_present(fields, "token", "password")
+    if not credential and any(_is_credential(*header) for header in headers):
+        credential = "headers"
+    http = read_http_options(fields, base, credential)
     token, credentials = read_secret(fields, "token", base), read_credentials(fields, base)
     if token and credentials.user:
         fields.add_problem("token", "'token' and 'user' exclude each other")
     signing_key = read_secret(fields, "secret", base)
-    return WebhookOptions(http, token, credentials, signing_key, _read_headers(fields, base))
+    return WebhookOptions(http, token, credentials, signing_key, headers)
+
+
+def _is_credential(name: str, value: str | Secret) -> bool:
+    return isinstance(value, Secret) or name.lower() in _CREDENTIAL_HEADERS
 
 
 def _read_headers(fields: Fields, base: Path) -> tuple[tuple[str, str | Secret], ...]:
