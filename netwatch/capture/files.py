@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from netwatch.capture import pcap, pcapng
+from netwatch.capture import pcap, pcap_variants, pcapng
 from netwatch.capture.block import Source
 from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
 from netwatch.capture.stream import FileStream, Stream
@@ -26,7 +26,7 @@ STDIN = "-"
 """The path that means standard input."""
 
 SOURCES: dict[bytes, Callable[[str, Stream, int | None], Source]] = {
-    **dict.fromkeys(pcap.MAGICS, pcap.PcapSource),
+    **dict.fromkeys(pcap_variants.MAGICS, pcap.PcapSource),
     pcapng.MAGIC: pcapng.PcapngSource,
 }
 """The first four bytes of a capture, and the class that reads it."""

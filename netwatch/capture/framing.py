@@ -81,12 +81,14 @@ def walk_pcap(
     nano: cython.bint,
     header: cython.Py_ssize_t,
     limit: cython.longlong,
+    lengths: cython.int = 0,
+    padding: cython.longlong = 0,
 ) -> tuple[int, int, int, int]:
     """Find pcap records in ``data[start:end]``; returns (count, at, status, value).
 
-    `header` is the size of a record header (16 bytes, 24 in Kuznetzov's variant), `limit` the
-    largest captured length that is plausible. `at` is the offset of the first record that was not
-    read.
+    `header` is the size of a record header, `limit` the largest captured length that is plausible;
+    `lengths` and `padding` are those of `netwatch.capture.pcap_variants.Variant`. `at` is the
+    offset of the first record that was not read.
     """
     capacity: cython.Py_ssize_t = len(records) // _FIELDS
     at: cython.Py_ssize_t = start
@@ -106,6 +108,9 @@ def walk_pcap(
                 value = header
                 break
             captured = u32(data, at + 8, big)
+            wire = u32(data, at + 12, big)
+            if lengths and (lengths == 1 or captured > wire):
+                captured, wire = wire, captured
             if captured > limit:
                 status = _BAD_LENGTH
                 value = captured
@@ -113,7 +118,6 @@ def walk_pcap(
             if captured > end - at - header:
                 value = header + captured
                 break
-            wire = u32(data, at + 12, big)
             to = count * _FIELDS
             records[to] = u32(data, at, big) * 1_000_000_000 + u32(data, at + 4, big) * scale
             records[to + 1] = at + header
@@ -121,6 +125,10 @@ def walk_pcap(
             records[to + 3] = captured if captured > wire else wire
             records[to + 4] = 0
             records[to + 5] = -1
+            if padding and captured >= padding:
+                records[to + 1] += padding
+                records[to + 2] -= padding
+                records[to + 3] -= padding
             count += 1
             at += header + captured
     return count, at, status, value

@@ -1,35 +1,19 @@
-"""Classic pcap files (draft-ietf-opsawg-pcap).
+"""Classic pcap files (draft-ietf-opsawg-pcap), and their variants (`pcap_variants`).
 
-Both byte orders are read, times in µs and ns, and the variant with larger record headers that
-A. Kuznetzov's patch of libpcap wrote. A record has no magic number by which it could be found
-again, so reading stops at a length that is not plausible.
+A record has no magic number by which it could be found again, so reading stops at a length that is
+not plausible.
 """
 
-import struct
 from array import array
 from collections.abc import Iterator
 
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.framing import ARRAY_FULL, BAD_LENGTH, walk_pcap
+from netwatch.capture.pcap_variants import SNAPLEN, read_header
 from netwatch.capture.stream import MAX_BUFFER_SIZE, Stream, StreamBuffer
-from netwatch.core.errors import CaptureError
 
 RECORDS = 8192
 """Maximum number of packets per block: the array of their records then fits into the cache."""
-
-SNAPLEN = 262144
-"""The largest plausible captured length of a packet in bytes, unless the file header has a larger
-snap length (MAXIMUM_SNAPLEN of libpcap)."""
-
-MAGICS: dict[bytes, tuple[str, int, int]] = {
-    bytes.fromhex("a1b2c3d4"): (">", 6, 16),
-    bytes.fromhex("d4c3b2a1"): ("<", 6, 16),
-    bytes.fromhex("a1b23c4d"): (">", 9, 16),
-    bytes.fromhex("4d3cb2a1"): ("<", 9, 16),
-    bytes.fromhex("a1b2cd34"): (">", 6, 24),
-    bytes.fromhex("34cdb2a1"): ("<", 6, 24),
-}
-"""By the first four bytes: byte order, digits after the second, bytes of a record header."""
 
 
 class PcapSource:
@@ -56,8 +40,9 @@ class PcapSource:
 
     def _blocks(self) -> Iterator[Block]:
         buffer = StreamBuffer(self._stream)
-        order, digits, header, limit, link_type = self._read_header(buffer)
-        interfaces = (Interface(link_type, digits),)
+        variant = read_header(buffer, self.name, whole=self.size is not None)
+        interfaces = (Interface(variant.link_type, variant.digits),)
+        limit = min(max(variant.snaplen, SNAPLEN), MAX_BUFFER_SIZE - variant.header)
         records = array("q", bytes(8 * FIELDS * RECORDS))
         first = 1
         while True:
@@ -66,10 +51,12 @@ class PcapSource:
                 buffer.start,
                 buffer.end,
                 records,  # type: ignore[arg-type]
-                order == ">",
-                digits == 9,
-                header,
+                variant.order == ">",
+                variant.digits == 9,
+                variant.header,
                 limit,
+                variant.lengths,
+                variant.padding,
             )
             buffer.start = at
             if count:
@@ -90,22 +77,3 @@ class PcapSource:
                 if buffer.available or self._stream.damaged:
                     self.unread = buffer.left(self.size)
                 return
-
-    def _read_header(self, buffer: StreamBuffer) -> tuple[str, int, int, int, int]:
-        """Read the file header. Returns byte order, digits after the second, size of a record
-        header, largest plausible length of a packet, and link type."""
-        if not buffer.ensure(24):
-            raise CaptureError(f"{self.name}: is truncated within its pcap header")
-        magic = bytes(buffer.buffer[:4])
-        if magic not in MAGICS:
-            raise CaptureError(f"{self.name}: expected a pcap file (starts with {magic.hex(' ')})")
-        order, digits, header = MAGICS[magic]
-        major, minor, _, _, snaplen, network = struct.unpack_from(
-            order + "HHIIII", buffer.buffer, 4
-        )
-        if major != 2 or minor not in (3, 4):
-            raise CaptureError(f"{self.name}: expected pcap version 2.4, found {major}.{minor}")
-        buffer.start = 24
-        # The upper half of the last field describes frame check sequences.
-        limit = min(max(snaplen, SNAPLEN), MAX_BUFFER_SIZE - header)
-        return order, digits, header, limit, network & 0xFFFF

@@ -16,6 +16,7 @@ from support.made_captures import PACKETS, SECOND, pcap, read
 from netwatch.capture.block import Interface
 from netwatch.capture.files import open_source
 from netwatch.capture.pcap import RECORDS
+from netwatch.capture.pcap_variants import MAX_RECORDS_TRIED
 from netwatch.capture.stream import BUFFER_SIZE
 from netwatch.core.errors import CaptureError
 
@@ -56,9 +57,10 @@ def test_no_packets_is_no_mistake(made):
     assert read(made(pcap([]))) == ([], [])
 
 
-@pytest.mark.parametrize("version", [(2, 2), (2, 5), (1, 4), (543, 0)])
+@pytest.mark.parametrize("version", [(2, 5), (1, 4), (3, 0), (543, 1)])
 def test_other_versions_are_refused(made, version):
-    with pytest.raises(CaptureError, match=rf"version 2.4, found {version[0]}\.{version[1]}"):
+    found = rf"version 2.0 to 2.4, or 543.0, found {version[0]}\.{version[1]}"
+    with pytest.raises(CaptureError, match=found):
         read(made(pcap(version=version)))
 
 
@@ -77,6 +79,8 @@ def test_every_prefix_yields_what_is_complete(made, magic):
             continue
         rows, notes = read(path)
         complete = sum(end <= cut for end in ends) - 1
+        if magic == 0xA1B2CD34 and complete < MAX_RECORDS_TRIED:
+            continue  # what is cut so early may be whole in another variant with this magic
         assert [row.data for row in rows] == list(PACKETS[:complete])
         if cut in ends:
             assert notes == []

@@ -28,14 +28,33 @@ def pcap(
     snaplen: int = 262144,
     network: int = 1,
     version: tuple[int, int] = (2, 4),
+    *,
+    extra: bytes | None = None,
+    swapped: bool = False,
+    behind: bytes = b"",
 ) -> bytes:
-    """Packet n is taken n seconds and n + 1 units after SECOND, 5 bytes longer on the wire."""
-    extra = struct.pack(order + "IHBB", 2, 0x0800, 0, 0) if magic == 0xA1B2CD34 else b""
-    out = [struct.pack(order + "IHHiIII", magic, *version, 0, 0, snaplen, network)]
+    """Packet n is taken n seconds and n + 1 units after SECOND, 5 bytes longer on the wire.
+
+    `extra` is what a record header has besides, for the magic 0xA1B2CD34 that of A. Kuznetzov's
+    patch; `swapped` puts the length on the wire first."""
+    if extra is None:
+        extra = kuznetzov(order) if magic == 0xA1B2CD34 else b""
+    out = [struct.pack(order + "IHHiIII", magic, *version, 0, 0, snaplen, network), behind]
     for n, data in enumerate(packets):
-        out += [struct.pack(order + "IIII", SECOND + n, n + 1, len(data), len(data) + 5)]
+        lengths = (len(data) + 5, len(data)) if swapped else (len(data), len(data) + 5)
+        out += [struct.pack(order + "IIII", SECOND + n, n + 1, *lengths)]
         out += [extra, data]
     return b"".join(out)
+
+
+def kuznetzov(order: str = "<", *, more: bytes = b"\0") -> bytes:
+    """Index of the interface, EtherType, kind of packet, and padding; five bytes in SuSE 6.3."""
+    return struct.pack(order + "IHB", 2, 0x0800, 0) + more
+
+
+def nokia(order: str = "<") -> bytes:
+    """The four bytes of Nokia's routers."""
+    return struct.pack(order + "I", 0x9FBFB601)
 
 
 def block(kind: int, body: bytes, order: str = "<", second: int | None = None) -> bytes:
