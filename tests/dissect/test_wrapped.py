@@ -20,7 +20,7 @@ from support import handshake_samples, layers, tshark
 from support import protocol_samples as samples
 from support.captures import dissector, enhanced, interface, observed, section, timed
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
-from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
+from support.wrappings import CARRIER_FORMS, CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.anomalies import ANOMALIES
@@ -249,13 +249,15 @@ def test_any_bytes_give_no_or_documented_anomalies(case: Case, data: st.DataObje
 UNREAD_BY_TSHARK = {
     "ethernet gre-vlan": "it does not know VLAN tags in GRE",
     "nflog-big": "it assumes the byte order of its own machine",
+    "hdlc-directed": "it does not know the link type",
+    "frame-relay-directed": "it does not know the link type",
 }
 """What tshark does not read, with the reason."""
 
 
 @tshark.needed
 def test_tshark_reads_every_wrapping(tmp_path: Path) -> None:
-    given_ = [Wrapped(carrier, ()) for carrier in CARRIERS]
+    given_ = [Wrapped(carrier, ()) for carrier in (*CARRIERS, *CARRIER_FORMS)]
     given_ += [Wrapped(CARRIERS[0], (each,)) for each in WRAPPINGS]
     links = sorted({each.carrier.number for each in given_})
     out = [section(), *(interface(link) for link in links)]

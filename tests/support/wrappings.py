@@ -48,6 +48,7 @@ from support.layers import (
     vxlan,
     wlan,
 )
+from support.link_headers import FORMS, RARE_LINKS
 
 NOWHERE: Mapping[int, Sequence[int]] = MappingProxyType({})
 """No fragments."""
@@ -301,10 +302,20 @@ CARRIERS: tuple[Carrier, ...] = (
     Carrier("radiotap", 127, lambda p: radiotap(wlan(snap(p), qos=0))),
     Carrier("nflog-little", 239, nflog, None),
     Carrier("nflog-big", 239, lambda p: nflog(p, ">"), None),
+    *(
+        Carrier(name, link.number, link.frame, link.mac, takes=link.takes)
+        for name, link in RARE_LINKS.items()
+    ),
     Carrier("fddi", 10, lambda p: b"\x50" + GATEWAY_MAC + CLIENT_MAC + snap(p)),
     Carrier("mpackets", 274, lambda p: b"\x55" * 7 + b"\xd5" + checked(on_ethernet(_typed(p)))),
 )
 """Every link that is read, and what an Ethernet link carries beside IP."""
+
+CARRIER_FORMS: tuple[Carrier, ...] = tuple(
+    Carrier(name, link.number, link.frame, link.mac, takes=link.takes)
+    for name, link in FORMS.items()
+)
+"""Further forms of links."""
 
 
 @dataclass(frozen=True)

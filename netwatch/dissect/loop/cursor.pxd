@@ -6,6 +6,7 @@ from netwatch.dissect.loop.octets cimport Window
 cdef class Cursor(Window):
     cdef long long[::1] anomalies
     cdef const unsigned char[::1] ether_types
+    cdef const unsigned char[::1] link_types
     cdef const unsigned char[::1] ip_protocols
     cdef const unsigned char[::1] udp_tunnels
     cdef long long record

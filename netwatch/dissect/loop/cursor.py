@@ -26,6 +26,7 @@ from netwatch.core.buffers import Octets, Words
 from netwatch.core.encapsulation import (
     ETHER_TYPES,
     IP_PROTOCOLS,
+    LINK_TYPES,
     UDP_TUNNELS,
     Encapsulation,
     tunnel_number,
@@ -85,6 +86,7 @@ class Cursor(Window):
         self.ether_types: Octets = layers_by_number(
             ETHER_TYPES, 65536, numbers.LAYER_UNKNOWN_ETHER_TYPE
         )
+        self.link_types: Octets = layers_by_number(LINK_TYPES, 512, numbers.LAYER_UNKNOWN_LINK)
         self.ip_protocols: Octets = layers_by_number(IP_PROTOCOLS, 256)
         self.udp_tunnels: Octets = tunnels_by_port()
         self.unknown_ether_types: Words = array("q", bytes(16 * layout.MAX_ETHER_TYPES))

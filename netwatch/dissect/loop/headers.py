@@ -14,8 +14,11 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.capture_headers import read_capture_header
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.frame_tags import read_tag
+    from cython.cimports.netwatch.dissect.loop.juniper import read_juniper
+    from cython.cimports.netwatch.dissect.loop.lan_links import read_lan
     from cython.cimports.netwatch.dissect.loop.link_types import (
         fddi,
         linux_sll,
@@ -27,11 +30,15 @@ if cython.compiled:
         wlan,
     )
     from cython.cimports.netwatch.dissect.loop.llc import llc
+    from cython.cimports.netwatch.dissect.loop.serial_links import read_serial
     from cython.cimports.netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh, ppp, pppoe
 else:
     from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.capture_headers import read_capture_header
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.frame_tags import read_tag
+    from netwatch.dissect.loop.juniper import read_juniper
+    from netwatch.dissect.loop.lan_links import read_lan
     from netwatch.dissect.loop.link_types import (
         fddi,
         linux_sll,
@@ -43,6 +50,7 @@ else:
         wlan,
     )
     from netwatch.dissect.loop.llc import llc
+    from netwatch.dissect.loop.serial_links import read_serial
     from netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh, ppp, pppoe
 
 
@@ -106,6 +114,19 @@ def read_layer(cursor: Cursor, layer: cython.int) -> cython.int:
         return fddi(cursor)
     if layer == layout.LAYER_MPACKET:
         return mpacket(cursor)
+    return read_rare_link(cursor, layer)
+
+
+def read_rare_link(cursor: Cursor, layer: cython.int) -> cython.int:
+    """Read the header of a link type that few captures have."""
+    if layout.LAYER_CISCO_HDLC <= layer <= layout.LAYER_SUN_ATM:
+        return read_serial(cursor, layer)
+    if layout.LAYER_TOKEN_RING <= layer <= layout.LAYER_IEEE1394:
+        return read_lan(cursor, layer)
+    if layout.LAYER_PKTAP <= layer <= layout.LAYER_SYMANTEC:
+        return read_capture_header(cursor, layer)
+    if layout.LAYER_JUNIPER_ETHERNET <= layer <= layout.LAYER_JUNIPER_VN:
+        return read_juniper(cursor, layer)
     return cursor.fail(layout.ANOMALY_LINK_TYPE_UNKNOWN)
 
 

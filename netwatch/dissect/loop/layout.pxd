@@ -220,3 +220,55 @@ cdef enum:
     LAYER_GIGAMON = 49
     LAYER_ARISTA = 50
     LAYER_LAB_MANAGER = 51
+
+cdef enum:
+    # Serial and carrier links (`serial_links`).
+    LAYER_CISCO_HDLC = 70
+    LAYER_FRAME_RELAY = 71
+    LAYER_SERIAL_PPP = 72
+    LAYER_DIRECTED_PPP = 73
+    LAYER_DIRECTED_HDLC = 74
+    LAYER_DIRECTED_FRAME_RELAY = 75
+    LAYER_GFP = 76
+    LAYER_CLASSICAL_IP = 77
+    LAYER_SUN_ATM = 78
+
+cdef enum:
+    # Local networks other than Ethernet (`lan_links`).
+    LAYER_TOKEN_RING = 90
+    LAYER_ARCNET = 91
+    LAYER_ARCNET_LINUX = 92
+    LAYER_IPOIB = 93
+    LAYER_IP_OVER_FC = 94
+    LAYER_IEEE1394 = 95
+
+cdef enum:
+    # Headers of the capturing system (`capture_headers`).
+    LAYER_PKTAP = 110
+    LAYER_PPI = 111
+    LAYER_PFLOG = 112
+    LAYER_ENC = 113
+    LAYER_IPNET = 114
+    LAYER_EPON = 115
+    LAYER_PRISM = 116
+    LAYER_AVS = 117
+    LAYER_ERF = 118
+    LAYER_NETANALYZER = 119
+    LAYER_REDBACK = 120
+    LAYER_SYMANTEC = 121
+
+cdef enum:
+    # Captures of Juniper routers (`juniper`).
+    LAYER_JUNIPER_ETHERNET = 130
+    LAYER_JUNIPER_PPP = 131
+    LAYER_JUNIPER_FRAME_RELAY = 132
+    LAYER_JUNIPER_HDLC = 133
+    LAYER_JUNIPER_GGSN = 134
+    LAYER_JUNIPER_SERVICES = 135
+    LAYER_JUNIPER_VOICE = 136
+    LAYER_JUNIPER_TUNNEL = 137
+    LAYER_JUNIPER_ATM1 = 138
+    LAYER_JUNIPER_ATM2 = 139
+    LAYER_JUNIPER_MLPPP = 140
+    LAYER_JUNIPER_MLFR = 141
+    LAYER_JUNIPER_VN = 142

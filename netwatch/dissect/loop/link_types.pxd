@@ -3,6 +3,7 @@ from netwatch.dissect.loop.cursor cimport Cursor
 cdef int loopback(Cursor cursor) noexcept nogil
 cdef int linux_sll(Cursor cursor) noexcept nogil
 cdef int linux_sll2(Cursor cursor) noexcept nogil
+cdef int by_protocol(Cursor cursor, long long kind) noexcept nogil
 cdef int fddi(Cursor cursor) noexcept nogil
 cdef int mpacket(Cursor cursor) noexcept nogil
 cdef int radiotap(Cursor cursor) noexcept nogil

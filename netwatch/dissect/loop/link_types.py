@@ -34,8 +34,7 @@ def linux_sll(cursor: Cursor) -> cython.int:
     if cursor.u16(cursor.at + 4) == 6:
         cursor.source_mac = cursor.at + 6
     cursor.at += 16
-    cursor.ether_type = cursor.u16(cursor.at - 2)
-    return layout.LAYER_ETHER_TYPE
+    return by_protocol(cursor, cursor.u16(cursor.at - 2))
 
 
 def linux_sll2(cursor: Cursor) -> cython.int:
@@ -45,7 +44,17 @@ def linux_sll2(cursor: Cursor) -> cython.int:
     if cursor.data[cursor.at + 11] == 6:
         cursor.source_mac = cursor.at + 12
     cursor.at += 20
-    cursor.ether_type = cursor.u16(cursor.at - 20)
+    return by_protocol(cursor, cursor.u16(cursor.at - 20))
+
+
+def by_protocol(cursor: Cursor, kind: cython.longlong) -> cython.int:
+    """The layer of a protocol of Linux (linux/if_ether.h): an EtherType, or a number below all of
+    them."""
+    cursor.ether_type = kind
+    if kind == 3:  # all protocols: the frame is that of the device
+        return layout.LAYER_ETHERNET
+    if kind == 7:
+        return layout.LAYER_PPP
     return layout.LAYER_ETHER_TYPE
 
 

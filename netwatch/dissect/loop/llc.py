@@ -75,7 +75,9 @@ def nlpid(cursor: Cursor) -> cython.int:
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     kind = cursor.data[cursor.at]
     cursor.at += 1
-    if kind == 0 and cursor.has(1):  # padding
+    if kind == 0:  # padding
+        if not cursor.has(1):
+            return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
         kind = cursor.data[cursor.at]
         cursor.at += 1
     if kind == 0xCC:

@@ -4,12 +4,13 @@ import struct
 
 import messages
 import pytest
-from support import layers
+from support import layers, link_headers
 from support.captures import block, dissector, observed, timed
 from support.frames import CLIENT6, SERVER6, tcp, udp
-from support.wrappings import CARRIERS, Carrier, Wrapped
+from support.wrappings import CARRIER_FORMS, CARRIERS, Carrier, Wrapped
 
 NAMES = ("one.example.org", "two.example.org", "three.example.org", "four.example.org")
+QUERY = messages.query(0, NAMES[0], "A")
 PACKETS = [udp(messages.query(number, name, "A")) for number, name in enumerate(NAMES)]
 WLAN, RADIOTAP, NFLOG, FDDI, MPACKETS, PPP, PPPOE = 105, 127, 239, 10, 274, 9, 51
 SOURCE, OTHER = b"\2\0\0\0\0\x0a", b"\2\0\0\0\0\x0b"
@@ -21,7 +22,7 @@ def read(frame: bytes, link: int, snap: int = 1 << 18) -> tuple[list[str], dict[
     return [each.name for each in found], dict(by.anomalies())
 
 
-@pytest.mark.parametrize("carrier", CARRIERS, ids=lambda each: each.name)
+@pytest.mark.parametrize("carrier", [*CARRIERS, *CARRIER_FORMS], ids=lambda each: each.name)
 def test_cut_anywhere_by_the_snap_length(carrier: Carrier) -> None:
     six = carrier.takes == (layers.IPV6,)
     query = messages.query(1, NAMES[0], "A")
@@ -143,11 +144,78 @@ def test_a_netfilter_log_without_a_packet(fields: bytes, anomaly: str) -> None:
     assert read(b"\2\0\0\0" + fields, NFLOG) == ([], {anomaly: 1})
 
 
+@pytest.mark.parametrize("carrier", CARRIER_FORMS, ids=lambda each: each.name)
+def test_further_forms_of_links(carrier: Carrier) -> None:
+    kinds = {layers.IPV4: PACKETS[0], layers.IPV6: udp(QUERY, src=CLIENT6, dst=SERVER6)}
+    for kind in carrier.takes:
+        (found,) = observed(timed([carrier.frame(kinds[kind])]), carrier.number)
+        assert (found.name, found.client_mac) == (NAMES[0], carrier.mac)
+
+
 OTHERS = {
     "fddi-cut": (b"\x50" + bytes(11), FDDI, "link-header-cut"),
     "fddi-snap-cut": (b"\x50" + bytes(12) + b"\xaa\xaa\3" + bytes(4), FDDI, "link-header-cut"),
     "fddi-llc-cut": (b"\x50" + bytes(14), FDDI, "link-header-cut"),
     "mpackets-cut": (b"\x55" * 7, MPACKETS, "link-header-cut"),
+    "hdlc-cut": (b"\x0f\0\x08", 104, "link-header-cut"),
+    "hdlc-keepalive": (b"\x8f\0\x80\x35" + bytes(14), 104, "not-ip"),
+    "hdlc-discovery": (b"\x0f\0\x20\0" + bytes(14), 104, "not-ip"),
+    "hdlc-udld": (b"\x0f\0\1\x11" + bytes(14), 104, "not-ip"),
+    "hdlc-spanning-tree": (b"\x0f\0\x42\x42" + bytes(14), 104, "not-ip"),
+    "hdlc-isis": (b"\x0f\0\xfe\xfe\3\x83" + bytes(14), 104, "not-ip"),
+    "hdlc-unknown": (b"\x0f\0\x77\x77" + bytes(14), 104, "wrapping-unknown-0x7777"),
+    "frame-relay-fragment": (b"\x19\x41\3\xcc" + bytes(14), 107, "wrapping-unknown"),
+    "frame-relay-endless": (b"\x18\x40\2\2\2\2" + bytes(14), 107, "wrapping-unknown"),
+    "frame-relay-lmi": (b"\0\1\3\x09" + bytes(14), 107, "not-ip"),
+    "frame-relay-signalling": (b"\0\1\0\0" + bytes(14), 107, "not-ip"),
+    "frame-relay-xid": (b"\x18\x41\xaf\x82" + bytes(14), 107, "not-ip"),
+    "frame-relay-nlpid": (b"\x18\x41\3\x81" + bytes(14), 107, "not-ip"),
+    "token-ring-maintenance": (b"\x10\0" + bytes(30), 6, "not-ip"),
+    "token-ring-route-short": (
+        b"\x10\x40" + b"\x80" * 12 + b"\1\0" + bytes(9),
+        6,
+        "link-header-cut",
+    ),
+    "arcnet-later-part": (b"\1\2\xd4\2\0\1" + bytes(40), 7, "wrapping-unknown"),
+    "arcnet-arp": (b"\1\2\xd5" + bytes(40), 7, "not-ip"),
+    "ipoib-arp": (bytes(40) + b"\x08\6\0\0" + bytes(56), 242, "not-ip"),
+    "ipoib-unknown": (bytes(40) + b"\x77\x77\0\0" + bytes(56), 242, "wrapping-unknown-0x7777"),
+    "pktap-short": (link_headers.pktap(1, bytes(60), 20), 258, "link-type-unknown"),
+    "pktap-without-packet": (link_headers.pktap(1, b"", record=0), 258, "not-ip"),
+    "pktap-unknown": (link_headers.pktap(147, bytes(60)), 258, "link-type-unknown"),
+    "pktap-large": (link_headers.pktap(0xFFFFFFFF, bytes(60)), 258, "link-type-unknown"),
+    "pktap-beyond": (b"\xff\xff\xff\xff\1\0\0\0\1\0\0\0" + bytes(99), 258, "link-header-cut"),
+    "ppi-short": (b"\0\0\7\0\1\0\0\0" + bytes(60), 192, "link-header-cut"),
+    "ppi-in-ppi": (b"\0\0\x08\0\xc0\0\0\0" * 99, 192, "wrapped-too-deep"),
+    "erf-counters": (link_headers.erf(14, bytes(60)), 197, "not-ip"),
+    "erf-cells": (link_headers.erf(3, bytes(60)), 197, "wrapping-unknown"),
+    "erf-extensions-endless": (link_headers.erf(2, b"\xff" * 80), 197, "wrapping-unknown-0xffff"),
+    "netanalyzer-event": (b"\0\x05\0\0" + bytes(60), 240, "not-ip"),
+    "netanalyzer-version": (b"\0\x08\0\0" + bytes(60), 240, "wrapping-unknown"),
+    "redback-clnp": (link_headers.redback(2, bytes(60)), 32, "not-ip"),
+    "redback-offset": (bytes(60), 32, "link-header-cut"),
+    "symantec-nothing": (bytes(80), 99, "not-ip"),
+    "gfp-management": (link_headers.gfp(0x8001, bytes(60)), 171, "not-ip"),
+    "gfp-ring": (link_headers.gfp(0x0201, bytes(60)), 171, "wrapping-unknown"),
+    "gfp-storage": (link_headers.gfp(3, bytes(60)), 171, "wrapping-unknown"),
+    "sun-atm-signalling": (b"\6\0\0\5" + bytes(60), 123, "not-ip"),
+    "clip-neither": (b"\x10" + bytes(60), 106, "not-ip"),
+    "pflog-nothing": (bytes(60), 117, "link-header-cut"),
+    "prism-length": (struct.pack("<II", 0x44, 5) + bytes(60), 119, "link-header-cut"),
+    "avs-length": (struct.pack(">II", 0x80211001, 4000) + bytes(60), 163, "link-header-cut"),
+    "juniper-cut": (b"MGC", 178, "link-header-cut"),
+    "juniper-extensions-beyond": (b"MGC\x81\xff\xff" + bytes(60), 178, "link-header-cut"),
+    "juniper-protocol": (b"MGC\3\x63\0\0\0" + bytes(60), 178, "wrapping-unknown"),
+    "juniper-protocol-large": (b"MGC\3\2\0\1\0" + bytes(60), 178, "wrapping-unknown"),
+    "juniper-atm-maintenance": (b"MGC\1" + bytes(7) + b"\x10" + bytes(60), 135, "not-ip"),
+    "juniper-atm1-maintenance": (b"MGC\1\x80" + bytes(60), 137, "not-ip"),
+    "juniper-atm-unknown": (b"MGC\1" + bytes(8) + b"\x99" * 60, 135, "wrapping-unknown"),
+    "juniper-bundle-unknown": (b"MGC\1" + b"\x99" * 60, 130, "wrapping-unknown"),
+    "juniper-bundle-mlfr-unknown": (b"MGC\1" + b"\x99" * 60, 131, "wrapping-unknown"),
+    "juniper-cookie-kind": (b"MGC\1\x47\0\0\0\0\x70\0\0" + bytes(60), 130, "wrapping-unknown"),
+    "juniper-network-field": (b"\7\4" + bytes(60), 184, "wrapping-unknown"),
+    "juniper-network-endless": (b"\1\0" * 60, 184, "link-header-cut"),
+    "juniper-tunnel-other": (b"MGC\1" + bytes(80), 200, "wrapping-unknown"),
     "ppp-cut": (b"\xff\3\0", PPP, "link-header-cut"),
     "ppp-lcp": (b"\xff\3\xc0\x21" + bytes(8), PPP, "not-ip"),
     "pppoe-cut": (bytes(7), PPPOE, "link-header-cut"),

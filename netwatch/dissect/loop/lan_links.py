@@ -1,0 +1,101 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""Local networks other than Ethernet: token ring, ARCnet, InfiniBand, Fibre Channel, IEEE 1394.
+
+Each function reads one header at the cursor and answers which layer follows.
+"""
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+else:
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.cursor import Cursor
+
+
+def read_lan(cursor: Cursor, layer: cython.int) -> cython.int:
+    """Read the header of this layer."""
+    if layer == layout.LAYER_TOKEN_RING:
+        return token_ring(cursor)
+    if layer == layout.LAYER_ARCNET:
+        return arcnet(cursor, 2)
+    if layer == layout.LAYER_ARCNET_LINUX:
+        return arcnet(cursor, 4)
+    if layer == layout.LAYER_IPOIB:
+        return by_type(cursor, 40, 44)
+    if layer == layout.LAYER_IP_OVER_FC:
+        return ip_over_fc(cursor)
+    return by_type(cursor, 16, 18)
+
+
+def token_ring(cursor: Cursor) -> cython.int:
+    """Token ring (IEEE 802.5): access and frame control, both addresses, a route where the highest
+    bit of the sender's address says so, LLC."""
+    size: cython.Py_ssize_t = 14
+    if not cursor.has(14):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    if cursor.data[cursor.at + 1] & 0xC0 != 0x40:
+        return cursor.fail(layout.ANOMALY_NOT_IP)  # a frame that maintains the ring
+    cursor.destination_mac = cursor.at + 2
+    cursor.source_mac = cursor.at + 8
+    if cursor.data[cursor.at + 8] & 0x80:
+        cursor.source_mac = -1  # its address is changed by that bit
+        if not cursor.has(16):
+            return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+        size += cursor.data[cursor.at + 14] & 31
+        if size < 16 or not cursor.has(size):
+            return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    cursor.at += size
+    return layout.LAYER_LLC
+
+
+def arcnet(cursor: Cursor, size: cython.Py_ssize_t) -> cython.int:
+    """ARCnet: both addresses, on Linux the offset of the packet, and its protocol (RFC 1051), with
+    a split flag and a sequence number (RFC 1201) behind that of the later protocols."""
+    kind: cython.int
+    flag: cython.int
+    if not cursor.has(size + 1):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    kind = cursor.data[cursor.at + size]
+    cursor.at += size + 1
+    if kind == 0xF0:
+        return layout.LAYER_IPV4
+    if kind != 0xD4 and kind != 0xC4:
+        return cursor.fail(layout.ANOMALY_NOT_IP)
+    if not cursor.has(3):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    # A frame that would be too short for its size begins with 0xFF, and repeats the protocol.
+    if size == 2 and cursor.data[cursor.at] == 0xFF:
+        cursor.at += 4
+        if not cursor.has(3):
+            return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    flag = cursor.data[cursor.at]
+    cursor.at += 3
+    # The first part of a packet has an odd number there, and is read as far as it goes.
+    if flag != 0 and flag & 1 == 0:
+        return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+    return layout.LAYER_IPV4 if kind == 0xD4 else layout.LAYER_IPV6
+
+
+def by_type(cursor: Cursor, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.int:
+    """A header of `size` bytes with an EtherType at `at`: that of IP over InfiniBand (RFC 4391
+    section 6) behind the addresses of LINKTYPE_IPOIB, and Apple's IP over IEEE 1394."""
+    if not cursor.has(size):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    cursor.ether_type = cursor.u16(cursor.at + at)
+    cursor.at += size
+    return layout.LAYER_ETHER_TYPE
+
+
+def ip_over_fc(cursor: Cursor) -> cython.int:
+    """IP over Fibre Channel (RFC 2625 section 3): names of both ports, LLC."""
+    if not cursor.has(16):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    cursor.destination_mac = cursor.at + 2
+    cursor.source_mac = cursor.at + 10
+    cursor.at += 16
+    return layout.LAYER_LLC

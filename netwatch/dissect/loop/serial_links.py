@@ -1,0 +1,151 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""Serial and carrier links: Cisco HDLC, PPP on the line, frame relay, generic framing, ATM.
+
+Each function reads one header at the cursor and answers which layer follows.
+"""
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.llc import nlpid
+else:
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.llc import nlpid
+
+
+def read_serial(cursor: Cursor, layer: cython.int) -> cython.int:
+    """Read the header of this layer."""
+    if layer == layout.LAYER_CISCO_HDLC:
+        return cisco_hdlc(cursor)
+    if layer == layout.LAYER_FRAME_RELAY:
+        return frame_relay(cursor)
+    if layer == layout.LAYER_SERIAL_PPP:
+        return serial_ppp(cursor)
+    if layer == layout.LAYER_DIRECTED_PPP:
+        return directed(cursor, layout.LAYER_PPP)
+    if layer == layout.LAYER_DIRECTED_HDLC:
+        return directed(cursor, layout.LAYER_CISCO_HDLC)
+    if layer == layout.LAYER_DIRECTED_FRAME_RELAY:
+        return directed(cursor, layout.LAYER_FRAME_RELAY)
+    if layer == layout.LAYER_GFP:
+        return gfp(cursor)
+    if layer == layout.LAYER_CLASSICAL_IP:
+        return classical_ip(cursor)
+    return sun_atm(cursor)
+
+
+def cisco_hdlc(cursor: Cursor) -> cython.int:
+    """Cisco HDLC: address, control, and an EtherType (RFC 1547 section 4.3.1), or the number of a
+    protocol that is not IP: UDLD, spanning tree, IS-IS."""
+    kind: cython.longlong
+    if not cursor.has(4):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    kind = cursor.u16(cursor.at + 2)
+    cursor.at += 4
+    if kind < 0x600 or kind == 0x4242 or kind == 0xFEFE:
+        return cursor.fail(layout.ANOMALY_NOT_IP)
+    cursor.ether_type = kind
+    return layout.LAYER_ETHER_TYPE
+
+
+def serial_ppp(cursor: Cursor) -> cython.int:
+    """PPP on a serial line, or Cisco HDLC, by its first two bytes (RFC 1547 section 4.3.1)."""
+    if not cursor.has(4):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    if cursor.data[cursor.at] & 0x7F == 0x0F and cursor.data[cursor.at + 1] == 0:
+        return layout.LAYER_CISCO_HDLC
+    return layout.LAYER_PPP
+
+
+def directed(cursor: Cursor, layer: cython.int) -> cython.int:
+    """A byte that says who sent the packet, before the header of a layer."""
+    if not cursor.has(1):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    cursor.at += 1
+    return layer
+
+
+def frame_relay(cursor: Cursor) -> cython.int:
+    """Frame relay (ITU-T Q.922): an address of two to four bytes, then an NLPID in an unnumbered
+    frame (RFC 2427), or an EtherType as Cisco writes it."""
+    size: cython.Py_ssize_t = 1
+    control: cython.int
+    # The lowest bit of each byte of the address says that it is the last one.
+    while size <= 4 and cursor.has(size) and cursor.data[cursor.at + size - 1] & 1 == 0:
+        size += 1
+    if not cursor.has(size + 2):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    if size < 2 or size > 4:  # a fragment (FRF.12), or none
+        return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+    control = cursor.data[cursor.at + size]
+    if control == 3:
+        cursor.at += size + 1
+        return nlpid(cursor)
+    # Signalling, and frames with another control field, carry no IP.
+    if control == 0xAF or cursor.u16(cursor.at) & 0xFCF0 == 0:
+        return cursor.fail(layout.ANOMALY_NOT_IP)
+    # The EtherType stands where Cisco HDLC has it.
+    cursor.at += size - 2
+    return cisco_hdlc(cursor)
+
+
+def gfp(cursor: Cursor) -> cython.int:
+    """The generic framing procedure (ITU-T G.7041): core header, type, and an extension header
+    where the type says so."""
+    kind: cython.longlong
+    size: cython.Py_ssize_t = 8
+    if not cursor.has(8):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    kind = cursor.u16(cursor.at + 4)
+    if kind & 0xE000:  # management of the client
+        return cursor.fail(layout.ANOMALY_NOT_IP)
+    if kind & 0x0F00 == 0x0100:
+        size = 12
+    elif kind & 0x0F00:
+        return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+    if not cursor.has(size):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    cursor.at += size
+    kind = kind & 0xFF
+    if kind == 1:
+        return layout.LAYER_ETHERNET
+    if kind == 2:
+        return layout.LAYER_PPP
+    if kind == 0x0D:
+        return layout.LAYER_MPLS
+    if kind == 0x10:
+        return layout.LAYER_IPV4
+    if kind == 0x11:
+        return layout.LAYER_IPV6
+    return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+
+
+def classical_ip(cursor: Cursor) -> cython.int:
+    """IP over ATM as Linux captures it (RFC 2225): LLC and SNAP, or neither."""
+    if not cursor.has(1):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    return layout.LAYER_LLC if cursor.data[cursor.at] == 0xAA else layout.LAYER_IP
+
+
+def sun_atm(cursor: Cursor) -> cython.int:
+    """ATM as SunATM captures it: flags with the kind of traffic, path and circuit, then the packet
+    of AAL5 with LLC (RFC 2684), or of LAN emulation behind two bytes of its own."""
+    kind: cython.int
+    if not cursor.has(4):
+        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+    kind = cursor.data[cursor.at] & 15
+    cursor.at += 4
+    if kind == 2 or kind == 0:
+        return layout.LAYER_LLC
+    if kind == 1:
+        if not cursor.has(2):
+            return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
+        cursor.at += 2
+        return layout.LAYER_ETHERNET
+    return cursor.fail(layout.ANOMALY_NOT_IP)  # signalling and management
