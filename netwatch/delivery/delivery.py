@@ -77,7 +77,8 @@ class Delivery:
             target=self._maintain, name="netwatch-outbox", daemon=True
         )
         try:
-            self._outbox.open()
+            # To replace a large one may take a minute, for which no capture should wait.
+            self._outbox.open(may_replace=False)
         except ConfigError:
             self._lock.release()
             raise

@@ -16,7 +16,7 @@ from pathlib import Path
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import Condition, ForeignFileError, create, identify, is_damage
 from netwatch.delivery import recovery
-from netwatch.delivery.lock import DeliveryLock, unused
+from netwatch.delivery.lock import DeliveryLock, lock_use, unused
 from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.outbox_file import FILE, KIND, folder_warning, prepare_folder
 from netwatch.delivery.output import OutboxOptions, Output
@@ -51,18 +51,24 @@ class SharedOutbox:
         self._retry_delay = retry_delay
         self._log = log
         self._mutex = threading.Lock()
+        # For `problem` and `generation` only: to open the outbox may take long, and the thread that
+        # puts alerts must not wait for that.
+        self._state = threading.Lock()
         self._path = options.folder / FILE
         self._identity: tuple[int, int] | None = None
         self._damage = ""
         self._replaced = 0
         self._not_before = 0.0
         self._warned = self._reported = False
+        self._may_replace = True
         self._connections: list[Connection] = []
 
-    def open(self) -> bool:
-        """Open the outbox unless it is open; create or replace it if necessary. Returns whether it
-        is open now. Raises `ForeignFileError` if a file of another program is in its place."""
+    def open(self, *, may_replace: bool = True) -> bool:
+        """Open the outbox unless it is open; create it, or replace it with `may_replace`, if that
+        is necessary. Returns whether it is open now. Raises `ForeignFileError` if a file of another
+        program is in its place."""
         with self._mutex:
+            self._may_replace = may_replace
             if not self.problem or time.monotonic() < self._not_before:
                 return not self.problem
             for connection in self._connections:
@@ -75,8 +81,9 @@ class SharedOutbox:
             except (NetwatchError, OSError, sqlite3.Error) as error:
                 self._fail(str(error))
                 return False
-            self.generation += 1
-            self.problem = ""
+            with self._state:
+                self.generation += 1
+                self.problem = ""
             if self._reported:
                 self._log("outbox: can be used again")
                 self._reported = False
@@ -94,6 +101,8 @@ class SharedOutbox:
         is_deliverer = self._lock.acquire()
         if is_deliverer:
             self._resume_replacement(folder)
+        # Files are renamed while another process replaces the outbox.
+        os.close(lock_use(folder))
         condition = self._condition()
         if condition == "missing":
             if not is_deliverer:
@@ -113,6 +122,8 @@ class SharedOutbox:
     def _resume_replacement(self, folder: Path) -> None:
         if not recovery.is_interrupted(folder):
             return
+        if not self._may_replace:
+            raise NetwatchError("its replacement was interrupted")
         with unused(folder):
             replacement = recovery.resume(folder, self._outputs)
         self._log(f"outbox: its replacement was interrupted: {replacement}")
@@ -140,6 +151,8 @@ class SharedOutbox:
             database.close()
 
     def _replace(self, reason: str) -> None:
+        if not self._may_replace:
+            raise NetwatchError(f"damaged ({reason})")
         if not self._lock.acquire():
             raise NetwatchError(
                 f"damaged ({reason}); the process that delivers from it has to replace it"
@@ -156,7 +169,7 @@ class SharedOutbox:
         """A connection of this generation got an error. A damaged database is replaced by the next
         call of `open`."""
         if is_damage(error):
-            with self._mutex:
+            with self._state:
                 if generation == self.generation and not self.problem:
                     self._damage = self.problem = f"damaged ({error})"
 
@@ -166,7 +179,7 @@ class SharedOutbox:
             return False
         if _identity(self._path) == self._identity:
             return True
-        with self._mutex:
+        with self._state:
             if not self.problem and _identity(self._path) != self._identity:
                 self.problem = f"{self._path} was removed or replaced"
         return False

@@ -67,7 +67,8 @@ class _Counts:
 class DeliveryWorker(threading.Thread):
     """Delivers what the outbox has for one output. `folder` is that of the outbox, `connection`
     leads to it. `log` takes messages for the log. `state` is one of `outbox.STATES`, empty before
-    the first attempt, and `reason` explains it."""
+    the first attempt, and `reason` explains it. `is_paused` says whether the last attempt was
+    rejected until somebody corrects something, and no further one is due."""
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class DeliveryWorker(threading.Thread):
     ) -> None:
         super().__init__(name=f"netwatch-output-{output.name}", daemon=True)
         self.output = output
+        self.is_paused = False
         self.state = ""
         self.reason = ""
         self._stored_state = ("", "")
@@ -103,11 +105,6 @@ class DeliveryWorker(threading.Thread):
         # for; else 0.
         self._reduced_batch = 0
 
-    @property
-    def is_paused(self) -> bool:
-        """Whether the last attempt was rejected until somebody corrects something."""
-        return self.state == "paused"
-
     def wake(self) -> None:
         """Alerts were stored in the outbox."""
         if not self._failures:
@@ -120,6 +117,7 @@ class DeliveryWorker(threading.Thread):
 
     def reopen(self) -> None:
         """Reopen the sink and make an attempt immediately."""
+        self.is_paused = False
         self._reopen_requested = self._skip_wait = True
         self._wake.set()
 
@@ -301,6 +299,7 @@ class DeliveryWorker(threading.Thread):
     def _set_state(self, state: str, reason: str, outbox: OutboxDatabase | None) -> None:
         """Store a change of state, as soon as that is possible, and log it. The same problem is
         logged once."""
+        self.is_paused = state == "paused"
         if (state, reason) != (self.state, self.reason):
             previous, self.state, self.reason = self.state, state, reason
             if state == "paused":

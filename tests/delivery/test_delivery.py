@@ -18,6 +18,7 @@ from netwatch.core.owned_database import PAGE_SIZE, DamagedFileError
 from netwatch.delivery import dead_letters
 from netwatch.delivery.dead_letters import DeadLetter
 from netwatch.delivery.delivery import Delivery
+from netwatch.delivery.lock import USE_FILE
 from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.outbox_file import FILE
 from netwatch.delivery.output import OutboxOptions
@@ -269,7 +270,7 @@ def test_file_of_another_program_in_place_of_the_outbox_is_a_configuration_error
     with pytest.raises(ConfigError, match="was left as it is"):
         Delivery([webhook(http, tmp_path)], outbox)
     assert (outbox.folder / FILE).read_text() == "not ours"
-    assert {each.name for each in outbox.folder.iterdir()} == {FILE, "lock"}
+    assert {each.name for each in outbox.folder.iterdir()} == {FILE, "lock", USE_FILE}
 
 
 def test_folder_that_others_can_write_to_is_warned_of_once(http, deliver, tmp_path, outbox):
@@ -297,25 +298,20 @@ def test_no_error_ends_a_worker(error, http, deliver, tmp_path, monkeypatch):
     wait_until(lambda: delivery.status()[0].state == "retrying")
     assert type(error).__name__ in delivery.status()[0].reason
     # Other processes see it too.
-    with OutboxReader(deliver.outbox) as stored:
-        assert stored.state == "retrying"
+    wait_until(lambda: stored_status(deliver.outbox).state == "retrying")
     broken.clear()
     assert not delivery.drain(30)
     assert delivery.status()[0].state == "idle"
 
 
-class OutboxReader:
+def stored_status(outbox):
     """The state of the only output, as another process reads it."""
-
-    def __init__(self, outbox):
-        self._database = OutboxDatabase(outbox, durable=False)
-
-    def __enter__(self):
-        (status,) = self._database.status()
+    database = OutboxDatabase(outbox, durable=False)
+    try:
+        (status,) = database.status()
         return status
-
-    def __exit__(self, *_):
-        self._database.close()
+    finally:
+        database.close()
 
 
 def test_worker_that_has_ended_is_not_idle(http, deliver, tmp_path):
