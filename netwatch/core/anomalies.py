@@ -67,6 +67,8 @@ ANOMALIES: Mapping[str, str] = {
     "dtls-record-cut": "A DTLS record exceeds its datagram.",
     "encrypted-ip": "The packet is IPsec ESP; its content cannot be read.",
     "encrypted-link": "The frame is encrypted by MACsec; its content cannot be read.",
+    "encrypted-tunnel": "The content of a tunnel is encrypted (CAPWAP over DTLS, LISP with a key)"
+    " and cannot be read.",
     "flow-table-full": "A flow that had been silent for less than 60 s was evicted from the flow"
     " table for a newer one: its later packets count as another flow.",
     "gquic-frame": "A frame of Google QUIC exceeds its packet.",
@@ -104,9 +106,10 @@ ANOMALIES: Mapping[str, str] = {
     " used.",
     "ip-fragment-repeated": "An IP fragment was received twice.",
     "ip-fragment-too-long": "An IP fragment ends beyond 64 KiB.",
-    "ip-fragments-incomplete": "Fragments of an IP datagram are missing; it is read as far as it"
-    " is contiguous.",
-    "ip-fragments-many": "An IP datagram has more than 128 fragments; the rest is ignored.",
+    "ip-fragments-incomplete": "Fragments of an IP datagram or of a CAPWAP packet are missing; it"
+    " is read as far as it is contiguous.",
+    "ip-fragments-many": "An IP datagram or a CAPWAP packet has more than 128 fragments; the rest"
+    " is ignored.",
     "ip-header-bad": "An IP header has the wrong version or length.",
     "ip-header-cut": "A packet ends inside its IP header.",
     "ip-length-bad": "The length field of an IP packet is smaller than its header.",

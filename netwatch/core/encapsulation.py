@@ -1,4 +1,5 @@
-"""What a packet may be wrapped in: link types, EtherTypes, IP protocols and UDP tunnels, as tables.
+"""What a packet may be wrapped in: link types, EtherTypes, IP protocols, GRE and UDP tunnels, as
+tables.
 
 The packet loop, the kernel filter and the generated reference read these tables. A row names the
 layer that follows (a ``LAYER_`` constant of `netwatch.dissect.loop.layout`, in lower case), or
@@ -284,14 +285,40 @@ IP_PROTOCOLS: tuple[Encapsulation, ...] = (
     Encapsulation(51, "authentication header", "RFC 4302", "ah"),
     Encapsulation(60, "IPv6 destination options", "RFC 8200", "extension", _STEPPED_OVER),
     Encapsulation(97, "EtherIP", "RFC 3378", "etherip", _READ_FRAME),
+    Encapsulation(55, "minimal encapsulation", "RFC 2004", "unsupported", _UNSUPPORTED),
     Encapsulation(108, "IPComp", "RFC 3173", "unsupported", _UNSUPPORTED),
-    Encapsulation(115, "L2TP version 3", "RFC 3931", "unsupported", _UNSUPPORTED),
+    Encapsulation(115, "L2TP version 3", "RFC 3931", "l2tpv3"),
     Encapsulation(135, "IPv6 mobility header", "RFC 6275", "extension", _STEPPED_OVER),
     Encapsulation(137, "MPLS in IP", "RFC 4023", "mpls"),
     Encapsulation(139, "host identity protocol", "RFC 7401", "extension", _STEPPED_OVER),
     Encapsulation(140, "Shim6", "RFC 5533", "extension", _STEPPED_OVER),
+    Encapsulation(143, "Ethernet", "RFC 8986", "ethernet", _READ_FRAME),
+    Encapsulation(145, "network service header", "RFC 9491", "nsh"),
 )
 """By IP protocol number. Extension headers are read behind an IPv6 header alone."""
+
+GRE_PROTOCOLS: tuple[Encapsulation, ...] = (
+    Encapsulation(0x00FE, "OSI", "RFC 1701", "control", _NOT_IP),
+    Encapsulation(0x0101, "GRE tunnel bonding", "RFC 8157", "control", _NOT_IP),
+    Encapsulation(0x0806, "ARP", "RFC 826", "ether_type", _DEVICES),
+    Encapsulation(0x2000, "Cisco discovery protocol", "vendors", "control", _NOT_IP),
+    Encapsulation(0x2001, "next hop resolution protocol", "RFC 2332", "control", _NOT_IP),
+    Encapsulation(0x22EB, "ERSPAN III", "draft-foschiano-erspan", "erspan_3"),
+    Encapsulation(0x6400, "EoIP", "MikroTik", "ethernet", _READ_FRAME),
+    Encapsulation(0x6559, "frame relay", "RFC 1701", "frame_relay"),
+    *(
+        Encapsulation(number, "802.11 of access points", "Aruba", "wlan", _READ_FRAME)
+        for number in range(0x8200, 0x8380, 0x10)
+    ),
+    Encapsulation(0x880B, "PPP", "RFC 2637", "ppp"),
+    Encapsulation(0x8881, "CDMA2000 byte stream", "3GPP2 A.S0008", "unsupported", _UNSUPPORTED),
+    Encapsulation(0x883E, "WCCP", "draft-wilson-wrec-wccp-v2", "wccp"),
+    Encapsulation(0x88BE, "ERSPAN I and II", "draft-foschiano-erspan", "erspan", _READ_FRAME),
+    Encapsulation(0x88D2, "CDMA2000 3GPP2 packet", "3GPP2 A.S0008", "unsupported", _UNSUPPORTED),
+    Encapsulation(0xB7EA, "GRE tunnel bonding", "RFC 8157", "control", _NOT_IP),
+)
+"""By protocol type of GRE, beside the EtherTypes above, which mean the same there (RFC 2784 section
+2.4)."""
 
 UDP_TUNNELS: tuple[UdpTunnel, ...] = (
     UdpTunnel(4789, "VXLAN", "RFC 7348", "vxlan"),
@@ -300,10 +327,19 @@ UDP_TUNNELS: tuple[UdpTunnel, ...] = (
     UdpTunnel(6081, "Geneve", "RFC 8926", "geneve"),
     UdpTunnel(2152, "GTP-U", "3GPP TS 29.281", "gtp", either=True),
     UdpTunnel(3544, "Teredo", "RFC 4380", "teredo", either=True),
-    UdpTunnel(1701, "L2TP version 2", "RFC 2661", "l2tp"),
+    UdpTunnel(1701, "L2TP versions 2 and 3", "RFC 2661, RFC 3931", "l2tp", either=True),
     UdpTunnel(4754, "GRE in UDP", "RFC 8086", "gre_in_udp"),
     UdpTunnel(6635, "MPLS in UDP", "RFC 7510", "mpls_in_udp"),
-    UdpTunnel(4341, "LISP", "RFC 9300", "lisp"),
+    UdpTunnel(4341, "LISP, LISP-GPE", "RFC 9300, RFC 9305", "lisp"),
+    UdpTunnel(6080, "GUE", "draft-ietf-intarea-gue", "gue"),
+    UdpTunnel(5247, "CAPWAP data", "RFC 5415, RFC 5416", "capwap", either=True),
+    UdpTunnel(12222, "LWAPP data", "RFC 5412", "lwapp", either=True),
+    UdpTunnel(37008, "TZSP", "Network Chemistry", "tzsp"),
+    UdpTunnel(5072, "AYIYA", "draft-massar-v6ops-ayiya", "ayiya", either=True),
+    UdpTunnel(2268, "AMT", "RFC 7450", "amt", either=True),
+    UdpTunnel(30030, "packet mirroring of Juniper", "Juniper", "jmirror"),
+    UdpTunnel(5000, "remote capture of access points", "OmniPeek, Aruba", "remote_capture"),
+    UdpTunnel(5555, "remote capture of access points", "OmniPeek, Aruba", "remote_capture"),
 )
 """By port. Where both ports of a datagram are listed, the first of the two rows applies. Teredo
 between a client and a relay uses any ports and is recognized by its addresses."""

@@ -38,6 +38,7 @@ UNREADABLE_ANOMALIES = frozenset(
         "wrapped-too-deep",
         "encrypted-ip",
         "encrypted-link",
+        "encrypted-tunnel",
         "wlan-protected",
         "ip-fragments-incomplete",
     }

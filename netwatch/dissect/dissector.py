@@ -178,7 +178,7 @@ class Dissector:
                 found = self._read_datagram(row, row_block, row_source)
                 if found is not None:
                     yield found
-            elif kind == layout.KIND_FRAGMENT:
+            elif kind in (layout.KIND_FRAGMENT, layout.KIND_TUNNEL_FRAGMENT):
                 yield from self._read_fragment(row, row_block, row_source)
             elif kind != layout.KIND_OPENING:
                 yield from self._multi_packet.read(row, row_block, row_source)

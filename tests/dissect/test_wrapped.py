@@ -1,5 +1,5 @@
 """Any message in any encapsulation on any link, cut, shuffled, retransmitted and in IP fragments,
-is observed exactly once, with its own client; and tshark reads the same in every encapsulation.
+is observed exactly once, with its own client.
 
 Hypothesis draws the message and what carries it (TLS records, QUIC CRYPTO frames, DTLS
 fragments, HTTP/2 frames), the segments or datagrams, IP fragments at any depth, up to five
@@ -10,17 +10,16 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import handshakes
 import messages
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import handshake_samples, layers, tshark
+from support import handshake_samples
 from support import protocol_samples as samples
-from support.captures import dissector, enhanced, interface, observed, section, timed
+from support.captures import dissector, observed, timed
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
-from support.wrappings import CARRIER_FORMS, CARRIERS, WRAPPINGS, Wrapped
+from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.anomalies import ANOMALIES
@@ -242,36 +241,3 @@ def test_any_bytes_give_no_or_documented_anomalies(case: Case, data: st.DataObje
     unknown = [name for name in reader.anomalies() if name not in ANOMALIES]
     numbered = ("dns-opcode-", "wrapping-unknown-0x")
     assert [name for name in unknown if not name.startswith(numbered)] == []
-
-
-# tshark
-
-UNREAD_BY_TSHARK = {
-    "ethernet gre-vlan": "it does not know VLAN tags in GRE",
-    "nflog-big": "it assumes the byte order of its own machine",
-    "hdlc-directed": "it does not know the link type",
-    "frame-relay-directed": "it does not know the link type",
-}
-"""What tshark does not read, with the reason."""
-
-
-@tshark.needed
-def test_tshark_reads_every_wrapping(tmp_path: Path) -> None:
-    given_ = [Wrapped(carrier, ()) for carrier in (*CARRIERS, *CARRIER_FORMS)]
-    given_ += [Wrapped(CARRIERS[0], (each,)) for each in WRAPPINGS]
-    links = sorted({each.carrier.number for each in given_})
-    out = [section(), *(interface(link) for link in links)]
-    for number, wrapped in enumerate(given_):
-        query = messages.query(number, f"n{number}.example.org", "A")
-        six = wrapped.carrier.takes == (layers.IPV6,)
-        packet = udp(query, src=CLIENT6, dst=SERVER6) if six else udp(query)
-        (frame,) = wrapped.frames(packet)
-        out.append(enhanced(frame, number, on=links.index(wrapped.carrier.number)))
-    path = tmp_path / "wrappings.pcapng"
-    path.write_bytes(b"".join(out))
-    names = [name for (name,) in tshark.fields(path, ["dns.qry.name"])]
-    assert len(names) == len(given_)
-    unread = {
-        given_[number].name for number, name in enumerate(names) if name != f"n{number}.example.org"
-    }
-    assert unread == set(UNREAD_BY_TSHARK)

@@ -1,8 +1,8 @@
-"""The documented contents of GRE and PPP are those that the packet loop reads."""
+"""The documented contents of PPP are those that the packet loop reads."""
 
 import ast
 
-from docs_generator.protocols import GRE, PPP
+from docs_generator.protocols import PPP
 from support.paths import ROOT
 
 
@@ -22,10 +22,6 @@ def compared(function: str, name: str) -> set[int]:
         and isinstance(node.ops[0], ast.Eq)
         and isinstance(node.comparators[0], ast.Constant)
     }
-
-
-def test_contents_of_gre_are_those_of_the_code() -> None:
-    assert {number for numbers, _ in GRE for number in numbers} == compared("gre", "kind")
 
 
 def test_contents_of_ppp_are_those_of_the_code() -> None:

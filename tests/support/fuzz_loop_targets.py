@@ -46,7 +46,8 @@ Target = Callable[[bytes], None]
 LINKS = (*sorted({carrier.number for carrier in CARRIERS}), 147)
 """Every link type that is read, and one that is not."""
 
-KINDS = {*PROTOCOLS, layout.KIND_OPENING, layout.KIND_MORE, layout.KIND_FRAGMENT}
+FRAGMENTS = {layout.KIND_FRAGMENT, layout.KIND_TUNNEL_FRAGMENT}
+KINDS = {*PROTOCOLS, layout.KIND_OPENING, layout.KIND_MORE, *FRAGMENTS}
 NAME = "www.example.org"
 SECOND = 1_000_000_000
 
@@ -180,7 +181,7 @@ def _hold_row(row: list[int], block: Block) -> None:
     hold(addr_size in (4, 16) or kind == ARP, f"addresses of {addr_size} bytes")
     hold(all(mac == -1 or start <= mac <= at - 6 for mac in (src, dst)), f"MACs {src}, {dst}")
     hold(0 <= sport < 65536 and 0 <= dport < 65536 and -1 <= vlan < 4096, "ports or VLAN")
-    fragment = kind == layout.KIND_FRAGMENT
+    fragment = kind in FRAGMENTS
     hold(0 <= row[12] < (1 << 17 if fragment else 1 << 32), f"sequence number {row[12]}")
     hold(row[13] >= 0 and row[14] in (0, 1), f"flow {row[13]}, side {row[14]}")
     hold(row[16] in (0, 1), f"prefiltered {row[16]}")
@@ -304,5 +305,11 @@ def seeds() -> list[bytes]:
         some = packets[number % 4 :: 4]
         made.append(encoded(1, [frame for packet in some for frame in wrapped.frames(packet)]))
     aggregate = layers.wlan(layers.amsdu(*packets), qos=0x80)
+    air = layers.swapped_control(layers.wlan(layers.snap(packets[1]), qos=0))
+    parts = [
+        layers.on_ethernet((layers.IPV4, layers.ipv4(17, layers.datagram(5247, part))))
+        for part in layers.capwap_fragments(air, (4, 9), 1)
+    ]
+    made.append(encoded(1, parts))
     made.append(encoded(105, [aggregate, layers.wlan(b"x" * 40, protected=True)]))
     return [*made, *(each for name in TARGETS for each in load(name))]

@@ -78,7 +78,7 @@ def pppoe(content: bytes) -> Typed:
 
 def nsh(inside: Typed, context: int = 4) -> Typed:
     """RFC 8300 section 2 with `context` words behind base and service path header."""
-    following = {IPV4: 1, IPV6: 2, ETHERNET: 3}[inside[0]]
+    following = {IPV4: 1, IPV6: 2, ETHERNET: 3, NSH: 4, MPLS: 5}[inside[0]]
     head = struct.pack(">HBBI", 2 + context, 1 + (context != 4), following, 0x000001FF)
     return NSH, head + bytes(4 * context) + inside[1]
 
@@ -100,13 +100,14 @@ def pptp(content: bytes, flags: int = 0x3081) -> bytes:
     return struct.pack(">HH", flags, 0x880B) + fields + content
 
 
-def erspan(inside: Typed, kind: int, *, platform: bool = False) -> bytes:
-    """ERSPAN I, II and III (draft-foschiano-erspan-03), III with its platform header."""
+def erspan(inside: Typed, kind: int, *, platform: bool = False, ip: bool = False) -> bytes:
+    """ERSPAN I, II and III (draft-foschiano-erspan-03), III with its platform header, and around
+    IP instead of Ethernet."""
     if kind == 1:
         return gre(inside, kind=0x88BE)
     if kind == 2:
         return gre((0, struct.pack(">II", 0x1001_0001, 0) + inside[1]), 0x1000, kind=0x88BE)
-    head = struct.pack(">IIHH", 0x2001_0001, 12345, 0, 0x0009 if platform else 0x0008)
+    head = struct.pack(">IIHH", 0x2001_0001, 12345, 0, 0x0008 | platform | ip << 11)
     return gre((0, head + bytes(8 * platform) + inside[1]), 0x1000, kind=0x22EB)
 
 
@@ -117,7 +118,7 @@ def ah(following: int, data: bytes, words: int = 6) -> bytes:
 
 def vxlan(inside: Typed, flags: int = 8) -> bytes:
     """RFC 7348 section 5; with flag 4 the protocol of draft-ietf-nvo3-vxlan-gpe-13."""
-    following = {IPV4: 1, IPV6: 2, ETHERNET: 3, NSH: 4}[inside[0]] if flags & 4 else 0
+    following = {IPV4: 1, IPV6: 2, ETHERNET: 3, NSH: 4, MPLS: 5}[inside[0]] if flags & 4 else 0
     return struct.pack(">BHBI", flags, 0, following, 77 << 8) + inside[1]
 
 
@@ -233,3 +234,87 @@ def fragments(packet: bytes, cuts: Sequence[int], ident: int = 1) -> list[bytes]
             size = struct.pack(">HB", 8 + len(piece), 44)
             out.append(head[:4] + size + head[7:] + extra + piece)
     return out
+
+
+def eoip(content: bytes) -> bytes:
+    """GRE as MikroTik's EoIP has it: version 1 with a key of length and tunnel id, the latter
+    with its lowest byte first."""
+    return b"\x20\x01\x64\x00" + struct.pack(">H", len(content)) + b"\x07\0" + content
+
+
+def capwap(
+    content: bytes, *, native: bool = True, fragment: tuple[int, int, bool] | None = None
+) -> bytes:
+    """A data message of CAPWAP (RFC 5415 section 4.3), around IEEE 802.11 if `native`, with
+    information about the radio. `fragment` is its id, offset in bytes, and if it is the last."""
+    words = 4 << 19 | 1 << 14 | 1 << 9 | native << 8 | 0x20
+    ident = offset = 0
+    if fragment is not None:
+        ident, offset, last = fragment
+        words |= 0x80 | last << 6
+    return struct.pack(">IHH", words, ident, offset) + b"\4\xcf\x28\0\x6c\0\0\0" + content
+
+
+def swapped_control(content: bytes) -> bytes:
+    """An IEEE 802.11 frame with the bytes of its frame control field swapped."""
+    return content[1::-1] + content[2:]
+
+
+def lwapp(content: bytes) -> bytes:
+    """A data message of LWAPP (RFC 5412 section 3.1)."""
+    return struct.pack(">BBHH", 0x08, 0, len(content), 0x2020) + content
+
+
+def tzsp(content: bytes, kind: int = 1) -> bytes:
+    """TZSP with a padding, a signal strength, and a channel before its end tag."""
+    return struct.pack(">BBH", 1, 0, kind) + b"\0\x0a\1\xc4\x12\1\6\1" + content
+
+
+def ayiya(following: int, packet: bytes) -> bytes:
+    """draft-massar-v6ops-ayiya-02 section 4.3: an identity of 16 bytes, a signature of 20."""
+    return struct.pack(">BBBBI", 0x41, 0x52, 0x11, following, 1) + bytes(16) + bytes(20) + packet
+
+
+def gue(following: int, packet: bytes, words: int = 0) -> bytes:
+    """Variant 0 of draft-ietf-intarea-gue-09, with `words` of fields."""
+    return struct.pack(">BBH", words, following, 0x8000 if words else 0) + bytes(4 * words) + packet
+
+
+def l2tpv3(content: bytes, cookie: int = 0, *, sublayer: bool = False, udp: bool = False) -> bytes:
+    """A data message of L2TP version 3 (RFC 3931 section 4.1)."""
+    head = (
+        (b"\0\3\0\0" if udp else b"") + b"\0\0\x12\x34" + b"\xc0\x0c\x1e\0\x80\0\x21\x45"[:cookie]
+    )
+    return head + (b"\x40\0\0\5" if sublayer else b"") + content
+
+
+def pcap_record(content: bytes, radio: bytes = b"") -> bytes:
+    """The header of a record of pcap before what Aruba mirrors, and what its radio adds."""
+    return struct.pack(">IIII", 1700000000, 5, len(content), len(content)) + radio + content
+
+
+def peekremote(content: bytes) -> bytes:
+    """The older header of OmniPeek's remote capture."""
+    size = len(content)
+    return struct.pack(">BBHHBBQBBBB", 200, 160, size, size, 0, 0, 1, 12, 6, 80, 0) + content
+
+
+def peekremote_ng(content: bytes) -> bytes:
+    """The newer header of OmniPeek's remote capture, which begins with a number of its own."""
+    return struct.pack(">IBI", 0x00FFABCD, 2, 55) + bytes(46) + content
+
+
+def ppi(content: bytes) -> bytes:
+    """A header of per-packet information without fields, for IEEE 802.11."""
+    return struct.pack("<BBHI", 0, 0, 8, 105) + content
+
+
+def capwap_fragments(
+    content: bytes, cuts: Sequence[int], ident: int, *, native: bool = True
+) -> list[bytes]:
+    """Data messages of CAPWAP with a frame that is cut at these eighths."""
+    edges = sorted({8 * cut for cut in cuts if 0 < 8 * cut < len(content)})
+    return [
+        capwap(content[start:end], native=native, fragment=(ident, start, end == len(content)))
+        for start, end in zip([0, *edges], [*edges, len(content)], strict=True)
+    ]

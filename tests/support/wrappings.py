@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from support import tags
 from support.frames import LINKS
@@ -22,29 +23,41 @@ from support.layers import (
     Typed,
     ah,
     amsdu,
+    ayiya,
+    capwap,
     datagram,
+    eoip,
     erspan,
     fragments,
     frame,
     geneve,
     gre,
     gtp,
+    gue,
     inner_mac,
     ipv4,
     ipv6,
     kind_of,
     l2tp,
+    l2tpv3,
+    lwapp,
     mac,
     mpls,
     nflog,
     nsh,
     on_ethernet,
+    pcap_record,
+    peekremote,
+    peekremote_ng,
+    ppi,
     ppp,
     pppoe,
     pptp,
     radiotap,
     snap,
+    swapped_control,
     teredo,
+    tzsp,
     vxlan,
     wlan,
 )
@@ -90,6 +103,141 @@ def _gre() -> list[Wrapping]:
 def _udp(dport: int, make: Callable[[bytes, int], bytes], *, six: bool = False) -> Callable:
     over = ipv6 if six else ipv4
     return lambda packet, number: over(17, datagram(dport, make(packet, number)))
+
+
+def _air(packet: bytes, number: int, **way: Any) -> bytes:
+    """A data frame of IEEE 802.11 around an IP packet, from the station of this number."""
+    return wlan(snap(packet), source=inner_mac(number), **way)
+
+
+def _protocol(packet: bytes) -> int:
+    return 4 if kind_of(packet) == IPV4 else 41
+
+
+def _pseudowires() -> list[Wrapping]:
+    """L2TP version 3 with each cookie and sublayer, over IP and UDP, around each link."""
+    found = []
+    for number, cookie in enumerate((0, 4, 8, 0, 4, 8)):
+        sublayer, over = number > 2, (ipv4, ipv6)[number % 2]
+        found += [
+            Wrapping(
+                f"l2tpv3-{cookie}{'-sublayer' * sublayer}",
+                lambda p, n, c=cookie, s=sublayer, o=over: o(
+                    115, l2tpv3(frame(p, n)[1], c, sublayer=s)
+                ),
+                framed=True,
+            ),
+            Wrapping(
+                f"l2tpv3-udp-{cookie}{'-sublayer' * sublayer}",
+                _udp(
+                    1701,
+                    lambda p, n, c=cookie, s=sublayer: l2tpv3(
+                        frame(p, n)[1], c, sublayer=s, udp=True
+                    ),
+                ),
+                framed=True,
+            ),
+        ]
+    return [
+        *found,
+        Wrapping(
+            "l2tpv3-vlans",
+            lambda p, n: ipv4(115, l2tpv3(frame(p, n, vlans=(9, 8))[1], 4)),
+            framed=True,
+            vlan=8,
+        ),
+        Wrapping("l2tpv3-ppp", lambda p, n: ipv4(115, l2tpv3(ppp(p), 8, sublayer=True))),
+        Wrapping("l2tpv3-ppp-bare", lambda p, n: ipv4(115, l2tpv3(ppp(p, control=False)))),
+        Wrapping(
+            "l2tpv3-hdlc",
+            lambda p, n: ipv4(115, l2tpv3(b"\x0f\0" + struct.pack(">H", kind_of(p)) + p, 4)),
+        ),
+        Wrapping("l2tpv3-ip", lambda p, n: ipv4(115, l2tpv3(p, 8))),
+    ]
+
+
+def _controllers() -> list[Wrapping]:
+    """What access points send to their controllers, and mirror to a capturing host."""
+    return [
+        *(
+            Wrapping(
+                f"aruba-{kind:04x}",
+                lambda p, n, k=kind: ipv4(47, gre((k, _air(p, n, qos=0)))),
+                framed=True,
+            )
+            for kind in (0x8200, 0x8210, 0x8370, 0x83A0, 0x9000)
+        ),
+        Wrapping(
+            "aruba-key",
+            lambda p, n: ipv6(47, gre((0x8300, _air(p, n, to=False, fro=True)), 0x2000)),
+            framed=True,
+        ),
+        Wrapping(
+            "capwap",
+            _udp(5247, lambda p, n: capwap(swapped_control(_air(p, n, qos=0)))),
+            framed=True,
+        ),
+        Wrapping(
+            "capwap-4-addresses",
+            _udp(
+                5247,
+                lambda p, n: capwap(
+                    swapped_control(_air(p, n, to=True, fro=True, qos=3, control=True))
+                ),
+                six=True,
+            ),
+            framed=True,
+        ),
+        Wrapping(
+            "capwap-aggregate",
+            _udp(
+                5247,
+                lambda p, n: capwap(swapped_control(wlan(amsdu(p, source=inner_mac(n)), qos=0x80))),
+            ),
+            framed=True,
+        ),
+        Wrapping(
+            "capwap-as-on-air", _udp(5247, lambda p, n: capwap(_air(p, n, qos=0))), framed=True
+        ),
+        Wrapping(
+            "capwap-ethernet",
+            _udp(5247, lambda p, n: capwap(frame(p, n)[1], native=False)),
+            framed=True,
+        ),
+        Wrapping(
+            "capwap-from-controller",
+            lambda p, n: ipv4(
+                17,
+                datagram(40123, capwap(swapped_control(_air(p, n, to=False, fro=True))), 5247),
+            ),
+            framed=True,
+        ),
+        Wrapping("lwapp", _udp(12222, lambda p, n: lwapp(_air(p, n))), framed=True),
+        Wrapping(
+            "lwapp-swapped",
+            _udp(12222, lambda p, n: lwapp(swapped_control(_air(p, n, qos=0)))),
+            framed=True,
+        ),
+        Wrapping("tzsp", _udp(37008, lambda p, n: tzsp(frame(p, n)[1])), framed=True),
+        Wrapping("tzsp-air", _udp(37008, lambda p, n: tzsp(_air(p, n), 18)), framed=True),
+        *(
+            Wrapping(
+                f"mirror-{name}",
+                _udp((5555, 5000)[number % 2], lambda p, n, m=make: m(_air(p, n, qos=0))),
+                framed=True,
+            )
+            for number, (name, make) in enumerate(
+                {
+                    "pcap": pcap_record,
+                    "pcap-radio": lambda air: pcap_record(air, b"\0\x0c\6\x50"),
+                    "peek": peekremote,
+                    "peek-ng": peekremote_ng,
+                    "ppi": ppi,
+                    "radiotap": radiotap,
+                }.items()
+            )
+        ),
+    ]
 
 
 def _typed(packet: bytes) -> Typed:
@@ -170,6 +318,44 @@ WRAPPINGS: tuple[Wrapping, ...] = (
     Wrapping("gre-in-udp-ethernet", _udp(4754, lambda p, n: gre(frame(p, n))), framed=True),
     Wrapping("lisp", _udp(4341, lambda p, n: bytes(8) + p)),
     Wrapping("lisp-ipv6", _udp(4341, lambda p, n: b"\xc8\0\0\7\0\0\0\1" + p, six=True)),
+    Wrapping(
+        "lisp-gpe-ip",
+        _udp(4341, lambda p, n: bytes((12, 0, 0, 1 + (p[0] >> 4 == 6))) + bytes(4) + p),
+    ),
+    Wrapping(
+        "lisp-gpe-ethernet",
+        _udp(4341, lambda p, n: b"\x0c\0\0\3\0\0\1\0" + frame(p, n)[1]),
+        framed=True,
+    ),
+    Wrapping("lisp-gpe-nsh", _udp(4341, lambda p, n: b"\x0c\0\0\4\0\0\1\0" + nsh(_typed(p))[1])),
+    Wrapping("vxlan-gpe-mpls", _udp(4790, lambda p, n: vxlan(mpls(_typed(p), 2), 12))),
+    Wrapping("geneve-mpls", _udp(6081, lambda p, n: geneve(mpls(_typed(p))))),
+    Wrapping("gue-ip", _udp(6080, lambda p, n: p)),
+    Wrapping("gue", _udp(6080, lambda p, n: gue(_protocol(p), p))),
+    Wrapping("gue-fields", _udp(6080, lambda p, n: gue(_protocol(p), p, 3), six=True)),
+    Wrapping("gue-gre", _udp(6080, lambda p, n: gue(47, gre(frame(p, n)))), framed=True),
+    Wrapping("ayiya", _udp(5072, lambda p, n: ayiya(_protocol(p), p))),
+    Wrapping("ayiya-ethernet", _udp(5072, lambda p, n: ayiya(143, frame(p, n)[1])), framed=True),
+    Wrapping("amt", _udp(2268, lambda p, n: b"\6\0" + p)),
+    Wrapping("jmirror", _udp(30030, lambda p, n: b"\0\0\0\7\0\0\0\5" + p)),
+    Wrapping("eoip", lambda p, n: ipv4(47, eoip(frame(p, n)[1])), framed=True),
+    Wrapping("wccp-1", lambda p, n: ipv4(47, gre((0x883E, p))), takes=(IPV4,)),
+    Wrapping("wccp-2", lambda p, n: ipv4(47, gre((0x883E, b"\x80\x5b\0\x11" + p)))),
+    Wrapping("wccp-ipv6", lambda p, n: ipv4(47, gre((0x883E, p))), takes=(IPV6,)),
+    Wrapping("gre-ppp", lambda p, n: ipv4(47, gre((0x880B, ppp(p))))),
+    Wrapping(
+        "gre-source-routes",
+        lambda p, n: ipv4(
+            47, gre((kind_of(p), b"\0\0\0\0" + b"\x08\0\0\4\x0a\0\0\1" + bytes(4) + p), 0x4000)
+        ),
+    ),
+    Wrapping("erspan-3-ip", lambda p, n: ipv4(47, erspan((0, p), 3, ip=True))),
+    Wrapping("ethernet-in-ip", lambda p, n: ipv6(143, frame(p, n)[1]), framed=True),
+    Wrapping("nsh-in-ip", lambda p, n: ipv4(145, nsh(_typed(p))[1])),
+    Wrapping("nsh-nsh", lambda p, n: ipv4(47, gre(nsh(nsh(_typed(p)), 0)))),
+    Wrapping("nsh-mpls", lambda p, n: ipv4(47, gre(nsh(mpls(_typed(p)))))),
+    *_pseudowires(),
+    *_controllers(),
     Wrapping("mpls-in-udp", _udp(6635, lambda p, n: mpls(_typed(p), 3)[1])),
 )
 """Every wrapping over IP that is read."""
@@ -369,7 +555,7 @@ class Wrapped:
 
 
 def _fitting(wrapping: Wrapping, packet: bytes, number: int) -> bytes:
-    """The packet in the wrapping, in IPv6 first where it takes nothing else."""
+    """The packet in the wrapping, in the version of IP first that it takes if it takes only one."""
     if kind_of(packet) not in wrapping.takes:
-        packet = ipv6(4, packet)
+        packet = {IPV4: ipv4, IPV6: ipv6}[wrapping.takes[0]](_protocol(packet), packet)
     return wrapping.wrap(packet, number)

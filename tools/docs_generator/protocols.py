@@ -1,26 +1,17 @@
 """What is read: link types and encapsulations, from the tables of the packet loop."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from docs_generator.markdown import table
 from netwatch.core.encapsulation import (
     ETHER_TYPES,
+    GRE_PROTOCOLS,
     IP_PROTOCOLS,
     LINK_TYPES,
     UDP_TUNNELS,
     Encapsulation,
 )
-
-GRE: tuple[tuple[tuple[int, ...], str], ...] = (
-    ((0x0800, 0x86DD), "IPv4, IPv6"),
-    ((0x6558,), "Ethernet"),
-    ((0x8100,), "a VLAN tag"),
-    ((0x8847, 0x8848), "MPLS"),
-    ((0x894F,), "NSH"),
-    ((0x880B,), "PPP, in GRE version 1 (PPTP, RFC 2637)"),
-    ((0x88BE, 0x22EB), "Ethernet (ERSPAN I and II, ERSPAN III)"),
-)
-"""Protocol types of GRE, and what they mean."""
 
 PPP: tuple[tuple[tuple[int, ...], str], ...] = (
     ((0x0021,), "IPv4"),
@@ -57,8 +48,13 @@ def udp_tunnels_block(_: str) -> str:
 
 
 def gre_block(_: str) -> str:
-    """The protocol types of GRE that are read."""
-    return _inside("GRE protocol type", GRE)
+    """The protocol types of GRE that the packet loop knows beside the EtherTypes; those in a row
+    with the same meaning together."""
+    groups = groupby(GRE_PROTOCOLS, key=lambda row: (row.name, row.source, row.action))
+    return table(
+        ("GRE protocol type", "name", "specification", "what is done"),
+        ([_range([row.number for row in rows]), *texts] for texts, rows in groups),
+    )
 
 
 def ppp_block(_: str) -> str:
@@ -71,6 +67,11 @@ def _encapsulations(what: str, rows: Iterable[Encapsulation], form: str) -> str:
         (what, "name", "specification", "what is done"),
         ([form.format(row.number), row.name, row.source, row.action] for row in rows),
     )
+
+
+def _range(numbers: Sequence[int]) -> str:
+    """A number, or the first and the last of several."""
+    return " to ".join(dict.fromkeys(f"0x{number:04X}" for number in (numbers[0], numbers[-1])))
 
 
 def _inside(what: str, rows: Iterable[tuple[tuple[int, ...], str]]) -> str:

@@ -23,6 +23,7 @@ ANOMALIES = (
     "nd-hop-limit",
     "encrypted-link",
     "http2-long",
+    "encrypted-tunnel",
 )
 
 HARMLESS = frozenset({"not-ip", "transport-unknown"})

@@ -8,6 +8,7 @@ cdef class Cursor(Window):
     cdef const unsigned char[::1] ether_types
     cdef const unsigned char[::1] link_types
     cdef const unsigned char[::1] ip_protocols
+    cdef const unsigned char[::1] gre_protocols
     cdef const unsigned char[::1] udp_tunnels
     cdef long long record
     cdef long long time
@@ -31,6 +32,8 @@ cdef class Cursor(Window):
     cdef Py_ssize_t frame_wire_end
     cdef long long frame_vlan
     cdef long long[::1] unknown_ether_types
+    cdef int frame_ip_headers
+    cdef int frame_other_headers
     cdef long long[::1] saved
 
     @cython.boundscheck(True)
@@ -69,5 +72,7 @@ cdef class Cursor(Window):
         return True
 
     cdef bint deeper(self) noexcept nogil
+    cdef int cut_short(self) noexcept nogil
+    cdef bint fills(self) noexcept nogil
     cdef void save(self) noexcept nogil
     cdef void restore(self) noexcept nogil

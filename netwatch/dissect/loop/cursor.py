@@ -25,6 +25,7 @@ else:
 from netwatch.core.buffers import Octets, Words
 from netwatch.core.encapsulation import (
     ETHER_TYPES,
+    GRE_PROTOCOLS,
     IP_PROTOCOLS,
     LINK_TYPES,
     UDP_TUNNELS,
@@ -49,6 +50,18 @@ def layers_by_number(
     """The layer that follows each of `size` numbers; `missing` is that of numbers without a row."""
     layers = bytearray([missing]) * size
     for row in rows:
+        layers[row.number] = layer_number(row.layer)
+    return bytes(layers)
+
+
+def layers_by_gre_protocol() -> bytes:
+    """The layer that follows each protocol type of GRE, which may be an EtherType that carries
+    packets."""
+    layers = bytearray(65536)
+    for row in ETHER_TYPES:
+        if row.layer != "stopped":
+            layers[row.number] = layout.LAYER_ETHER_TYPE
+    for row in GRE_PROTOCOLS:
         layers[row.number] = layer_number(row.layer)
     return bytes(layers)
 
@@ -88,6 +101,7 @@ class Cursor(Window):
         )
         self.link_types: Octets = layers_by_number(LINK_TYPES, 512, numbers.LAYER_UNKNOWN_LINK)
         self.ip_protocols: Octets = layers_by_number(IP_PROTOCOLS, 256)
+        self.gre_protocols: Octets = layers_by_gre_protocol()
         self.udp_tunnels: Octets = tunnels_by_port()
         self.unknown_ether_types: Words = array("q", bytes(16 * layout.MAX_ETHER_TYPES))
         self.saved: Words = array("q", bytes(8 * SAVED))
@@ -112,6 +126,8 @@ class Cursor(Window):
         self.frame_end = 0
         self.frame_wire_end = 0
         self.frame_vlan = -1
+        self.frame_ip_headers = 0
+        self.frame_other_headers = 0
 
     if not cython.compiled:
         # as `Window.u16`
@@ -162,6 +178,23 @@ class Cursor(Window):
             self.fail(layout.ANOMALY_WRAPPED_TOO_DEEP)
             return False
         return True
+
+    def cut_short(self) -> cython.int:
+        """Give up a tunnel with too few bytes, which is counted where the snap length cut them
+        off; the answer that no layer follows."""
+        if self.end < self.wire_end:
+            return self.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
+        return layout.LAYER_STOPPED
+
+    def fills(self) -> cython.bint:
+        """Whether there is an IP packet at `at` that ends exactly where the bytes on the wire
+        do."""
+        left: cython.Py_ssize_t = self.wire_end - self.at
+        if not self.has(6):
+            return False
+        if self.data[self.at] >> 4 == 4:
+            return self.u16(self.at + 2) == left
+        return self.data[self.at] >> 4 == 6 and self.u16(self.at + 4) + 40 == left
 
     def save(self) -> cython.void:
         """Remember the position, before what may be a tunnel is read."""

@@ -19,6 +19,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.frame_tags import read_tag
     from cython.cimports.netwatch.dissect.loop.juniper import read_juniper
     from cython.cimports.netwatch.dissect.loop.lan_links import read_lan
+    from cython.cimports.netwatch.dissect.loop.l2tp import l2tpv3
     from cython.cimports.netwatch.dissect.loop.link_types import (
         fddi,
         linux_sll,
@@ -39,6 +40,7 @@ else:
     from netwatch.dissect.loop.frame_tags import read_tag
     from netwatch.dissect.loop.juniper import read_juniper
     from netwatch.dissect.loop.lan_links import read_lan
+    from netwatch.dissect.loop.l2tp import l2tpv3
     from netwatch.dissect.loop.link_types import (
         fddi,
         linux_sll,
@@ -114,6 +116,8 @@ def read_layer(cursor: Cursor, layer: cython.int) -> cython.int:
         return fddi(cursor)
     if layer == layout.LAYER_MPACKET:
         return mpacket(cursor)
+    if layer == layout.LAYER_L2TPV3:
+        return l2tpv3(cursor)
     return read_rare_link(cursor, layer)
 
 

@@ -127,6 +127,7 @@ cdef enum:
     KIND_MDNS = 15
     KIND_ARP = 16
     KIND_ND = 17
+    KIND_TUNNEL_FRAGMENT = 18
 
 cdef enum:
     # What devices are learned from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.
@@ -172,6 +173,7 @@ cdef enum:
     ANOMALY_ND_HOP_LIMIT = 19
     ANOMALY_ENCRYPTED_LINK = 20
     ANOMALY_HTTP2_LONG = 21
+    ANOMALY_ENCRYPTED_TUNNEL = 22
 
 cdef enum:
     # Layers: what follows at the cursor. The rows of `netwatch.core.encapsulation` name them.
@@ -205,6 +207,15 @@ cdef enum:
     LAYER_FDDI = 27
     LAYER_MPACKET = 28
     LAYER_UNKNOWN_LINK = 29
+    LAYER_CONTROL = 30
+    LAYER_ERSPAN = 31
+    LAYER_ERSPAN_3 = 32
+    LAYER_WCCP = 33
+    LAYER_L2TPV3 = 34
+
+cdef enum:
+    WLAN_TO_PACKET = 58
+    PROTOCOL_TUNNEL_FRAGMENT = 256
 
 cdef enum:
     # What follows an EtherType that is a tag or a header before the frame (`frame_tags`).

@@ -125,6 +125,7 @@ KIND_DHCPV6 = 14
 KIND_MDNS = 15
 KIND_ARP = 16
 KIND_ND = 17
+KIND_TUNNEL_FRAGMENT = 18  # a fragment that a tunnel over UDP made
 
 # What devices are learned from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.
 LEARN_DHCP = 1
@@ -166,6 +167,7 @@ ANOMALY_AMSDU_BAD = 18
 ANOMALY_ND_HOP_LIMIT = 19
 ANOMALY_ENCRYPTED_LINK = 20
 ANOMALY_HTTP2_LONG = 21
+ANOMALY_ENCRYPTED_TUNNEL = 22
 
 # Layers: what follows at the cursor. The rows of `netwatch.core.encapsulation` name them.
 LAYER_STOPPED = 0  # nothing that can be read
@@ -198,6 +200,11 @@ LAYER_NFLOG = 26
 LAYER_FDDI = 27
 LAYER_MPACKET = 28
 LAYER_UNKNOWN_LINK = 29  # a link type that is not read
+LAYER_CONTROL = 30  # a message of the tunnel's ends, which carries no packet
+LAYER_ERSPAN = 31  # ERSPAN I or II
+LAYER_ERSPAN_3 = 32
+LAYER_WCCP = 33
+LAYER_L2TPV3 = 34  # a session header of L2TP version 3 directly over IP
 
 # What follows an EtherType that is a tag or a header before the frame (`frame_tags`).
 LAYER_UNKNOWN_ETHER_TYPE = 40  # an EtherType that is in no table
@@ -260,3 +267,6 @@ LAYER_JUNIPER_ATM2 = 139
 LAYER_JUNIPER_MLPPP = 140
 LAYER_JUNIPER_MLFR = 141
 LAYER_JUNIPER_VN = 142
+WLAN_TO_PACKET = 58  # bytes of a data frame of IEEE 802.11 before its packet, at most
+
+PROTOCOL_TUNNEL_FRAGMENT = 256  # `Cursor.protocol` at a fragment that a tunnel over UDP made

@@ -8,5 +8,6 @@ cdef int fddi(Cursor cursor) noexcept nogil
 cdef int mpacket(Cursor cursor) noexcept nogil
 cdef int radiotap(Cursor cursor) noexcept nogil
 cdef int wlan(Cursor cursor) noexcept nogil
+cdef int wlan_frame(Cursor cursor, long long control, long long fragment) noexcept nogil
 cdef int next_subframe(Cursor cursor) noexcept nogil
 cdef int nflog(Cursor cursor) noexcept nogil

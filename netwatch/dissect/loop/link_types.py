@@ -91,16 +91,20 @@ def radiotap(cursor: Cursor) -> cython.int:
 def wlan(cursor: Cursor) -> cython.int:
     """A data frame of IEEE 802.11 (section 9.3.2) that is not protected: the addresses
     by direction, QoS and HT control stepped over, LLC or an A-MSDU behind."""
-    control: cython.longlong
-    amsdu: cython.bint = False
     if not cursor.has(24):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
-    control = cursor.u16(cursor.at)
+    return wlan_frame(cursor, cursor.u16(cursor.at), cursor.data[cursor.at + 22] & 15)
+
+
+def wlan_frame(cursor: Cursor, control: cython.longlong, fragment: cython.longlong) -> cython.int:
+    """The same with this frame control field and number of the fragment, which the sender of a
+    tunnel may store differently; 24 bytes are there."""
+    amsdu: cython.bint = False
     if control & 0x0C00 != 0x0800 or control & 0x4000:
         return cursor.fail(layout.ANOMALY_NOT_IP)  # management, control, or no data in it
     if control & 0x0040:
         return cursor.fail(layout.ANOMALY_WLAN_PROTECTED)
-    if cursor.u16(cursor.at + 22) & 0x0F00:
+    if fragment:
         return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)  # a later fragment of a frame
     cursor.destination_mac = cursor.at + 16 if control & 1 else cursor.at + 4
     cursor.source_mac = cursor.at + 16 if control & 2 else cursor.at + 10
@@ -116,7 +120,12 @@ def wlan(cursor: Cursor) -> cython.int:
         amsdu = cursor.data[cursor.at] & 0x80 != 0
         cursor.at += 6 if control & 0x0080 else 2
     if amsdu:
+        if cursor.subframe:
+            # An aggregate in a tunnel in an aggregate: only one is walked.
+            return cursor.fail(layout.ANOMALY_WRAPPED_TOO_DEEP)
         cursor.subframe = cursor.at
+        cursor.frame_ip_headers = cursor.ip_headers
+        cursor.frame_other_headers = cursor.other_headers
         cursor.frame_end = cursor.end
         cursor.frame_wire_end = cursor.wire_end
         cursor.frame_vlan = cursor.vlan
@@ -134,6 +143,8 @@ def next_subframe(cursor: Cursor) -> cython.int:
     cursor.vlan = cursor.frame_vlan
     cursor.subframe = 0
     cursor.start_frame()
+    cursor.ip_headers = cursor.frame_ip_headers
+    cursor.other_headers = cursor.frame_other_headers
     if not cursor.has(14):
         return cursor.fail(
             layout.ANOMALY_AMSDU_BAD

@@ -291,8 +291,16 @@ class Loop:
                 return
 
     def fragment(self) -> cython.void:
-        """Emit a row for a fragment of an IP packet."""
+        """Emit a row for a fragment of an IP packet, or for one that a tunnel over UDP made."""
+        at: cython.Py_ssize_t = self.cursor.at
         self.candidates.side = 0
+        if self.cursor.protocol == layout.PROTOCOL_TUNNEL_FRAGMENT:
+            self.cursor.protocol = 17
+            self.cursor.at = self.cursor.saved[0]  # the header with the ports
+            self.candidates.emit(
+                layout.KIND_TUNNEL_FRAGMENT, at, self.cursor.fragment, self.cursor.fragment_id
+            )
+            return
         self.candidates.emit(
-            layout.KIND_FRAGMENT, self.cursor.at, self.cursor.fragment, self.cursor.fragment_id
+            layout.KIND_FRAGMENT, at, self.cursor.fragment, self.cursor.fragment_id
         )

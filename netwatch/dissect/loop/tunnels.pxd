@@ -7,3 +7,8 @@ cdef bint looks_like_frame(Cursor cursor, Py_ssize_t at) noexcept nogil
 cdef int ppp(Cursor cursor) noexcept nogil
 cdef int nsh(Cursor cursor) noexcept nogil
 cdef int gre(Cursor cursor) noexcept nogil
+cdef bint source_routes(Cursor cursor) noexcept nogil
+cdef int gre_payload(Cursor cursor, long long kind, bint sequenced) noexcept nogil
+cdef int further_aruba(Cursor cursor, long long kind) noexcept nogil
+cdef int wccp(Cursor cursor) noexcept nogil
+cdef int erspan_3(Cursor cursor) noexcept nogil

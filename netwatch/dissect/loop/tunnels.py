@@ -13,9 +13,11 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.wlan_tunnels import has_packet
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.wlan_tunnels import has_packet
 
 
 def pppoe(cursor: Cursor) -> cython.int:
@@ -119,12 +121,16 @@ def nsh(cursor: Cursor) -> cython.int:
         return layout.LAYER_IPV6
     if kind == 3:
         return layout.LAYER_ETHERNET
+    if kind == 4 or kind == 5:
+        if not cursor.deeper():
+            return layout.LAYER_STOPPED
+        return layout.LAYER_NSH if kind == 4 else layout.LAYER_MPLS
     return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
 
 
 def gre(cursor: Cursor) -> cython.int:
-    """GRE (RFC 2784, RFC 2890) with IP, Ethernet, ERSPAN I to III, MPLS or NSH in it;
-    version 1 as PPTP has it (RFC 2637), with PPP."""
+    """GRE (RFC 2784, RFC 2890) with its source routes (RFC 1701); version 1 as PPTP (RFC 2637) and
+    EoIP have it."""
     flags: cython.longlong
     kind: cython.longlong
     if not cursor.has(8):
@@ -141,28 +147,82 @@ def gre(cursor: Cursor) -> cython.int:
     if flags & 7 == 1:
         if flags & 0x0080:
             cursor.at += 4
-        return layout.LAYER_PPP if kind == 0x880B else cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
-    if flags & 0x4007:
-        return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)  # source routes (RFC 1701) are history
-    if kind == 0x88BE:
-        # Type I has no header of its own and no sequence number, type II has both.
-        if flags & 0x1000:
-            cursor.at += 8
-        return layout.LAYER_ETHERNET
-    if kind == 0x22EB:
-        if not cursor.has(12):
-            return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
-        cursor.at += 20 if cursor.data[cursor.at + 11] & 1 else 12
-        return layout.LAYER_ETHERNET
-    if (
-        kind == 0x0800
-        or kind == 0x86DD
-        or kind == 0x6558
-        or kind == 0x8847
-        or kind == 0x8848
-        or kind == 0x894F
-        or kind == 0x8100
-    ):
+        if kind == 0x880B:
+            return layout.LAYER_PPP
+        if kind != 0x6400:
+            return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+    elif flags & 7:
+        return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+    if flags & 0x4000 and not source_routes(cursor):
+        return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
+    return gre_payload(cursor, kind, flags & 0x1000 != 0)
+
+
+def source_routes(cursor: Cursor) -> cython.bint:
+    """Step over the routing field of GRE (RFC 1701 section 4); false where it does not end."""
+    last: cython.bint
+    while cursor.has(4):
+        last = cursor.u16(cursor.at) == 0 and cursor.data[cursor.at + 3] == 0
+        cursor.at += 4 + cursor.data[cursor.at + 3]
+        if last:
+            return True
+    return False
+
+
+def gre_payload(cursor: Cursor, kind: cython.longlong, sequenced: cython.bint) -> cython.int:
+    """What a protocol type of GRE says; `sequenced` where there was a sequence number."""
+    layer: cython.int = cursor.gre_protocols[kind]
+    if layer == layout.LAYER_ETHER_TYPE:
         cursor.ether_type = kind
-        return layout.LAYER_ETHER_TYPE
+    elif layer == layout.LAYER_ERSPAN:
+        # Type I has no header of its own and no sequence number, type II has both.
+        cursor.at += 8 if sequenced else 0
+        return layout.LAYER_ETHERNET
+    elif layer == layout.LAYER_ERSPAN_3:
+        return erspan_3(cursor)
+    elif layer == layout.LAYER_WCCP:
+        return wccp(cursor)
+    elif layer == layout.LAYER_CONTROL or (kind == 0x6400 and cursor.at == cursor.wire_end):
+        return cursor.fail(layout.ANOMALY_NOT_IP)  # among them the keep-alive of EoIP
+    elif layer == layout.LAYER_STOPPED:
+        return further_aruba(cursor, kind)
+    return layer
+
+
+def further_aruba(cursor: Cursor, kind: cython.longlong) -> cython.int:
+    """A data frame of IEEE 802.11 behind one of the numbers that Aruba uses beside those of the
+    table."""
+    if kind < 0x8200 or kind > 0x9000 or kind & 0xF:
+        return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+    if cursor.end < cursor.wire_end and not cursor.has(layout.WLAN_TO_PACKET):
+        return cursor.cut_short()
+    if cursor.has(24) and has_packet(cursor, cursor.at, cursor.u16(cursor.at), True):
+        return layout.LAYER_WLAN
+    return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+
+
+def wccp(cursor: Cursor) -> cython.int:
+    """A packet that WCCP redirects (draft-wilson-wrec-wccp-v2-01 section 4.12.2). Version 2 puts a
+    redirect header of four bytes before it, whose first byte has no more than three bits, the
+    highest, set."""
+    first: cython.int
+    if not cursor.has(6):
+        return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
+    first = cursor.data[cursor.at]
+    if not (0x45 <= first <= 0x4F or (first >> 4 == 6 and cursor.fills())):
+        cursor.at += 4
+    return layout.LAYER_IP
+
+
+def erspan_3(cursor: Cursor) -> cython.int:
+    """ERSPAN III (draft-foschiano-erspan-03 section 4.3) with Ethernet or IP."""
+    kind: cython.longlong
+    if not cursor.has(12):
+        return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
+    kind = (cursor.u16(cursor.at + 10) >> 10) & 31
+    cursor.at += 20 if cursor.data[cursor.at + 11] & 1 else 12
+    if kind == 0:
+        return layout.LAYER_ETHERNET
+    if kind == 2:
+        return layout.LAYER_IP
     return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)

@@ -15,9 +15,20 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.l2tp import l2tp
+    from cython.cimports.netwatch.dissect.loop.udp_ip_tunnels import amt, ayiya, gue, jmirror
+    from cython.cimports.netwatch.dissect.loop.wlan_tunnels import (
+        capwap,
+        lwapp,
+        remote_capture,
+        tzsp,
+    )
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.l2tp import l2tp
+    from netwatch.dissect.loop.udp_ip_tunnels import amt, ayiya, gue, jmirror
+    from netwatch.dissect.loop.wlan_tunnels import capwap, lwapp, remote_capture, tzsp
 
 from netwatch.core.encapsulation import tunnel_number
 
@@ -29,6 +40,14 @@ L2TP = cython.declare(cython.int, tunnel_number("l2tp"))
 GRE_IN_UDP = cython.declare(cython.int, tunnel_number("gre_in_udp"))
 MPLS_IN_UDP = cython.declare(cython.int, tunnel_number("mpls_in_udp"))
 LISP = cython.declare(cython.int, tunnel_number("lisp"))
+GUE = cython.declare(cython.int, tunnel_number("gue"))
+CAPWAP = cython.declare(cython.int, tunnel_number("capwap"))
+LWAPP = cython.declare(cython.int, tunnel_number("lwapp"))
+TZSP = cython.declare(cython.int, tunnel_number("tzsp"))
+AYIYA = cython.declare(cython.int, tunnel_number("ayiya"))
+AMT = cython.declare(cython.int, tunnel_number("amt"))
+JMIRROR = cython.declare(cython.int, tunnel_number("jmirror"))
+REMOTE_CAPTURE = cython.declare(cython.int, tunnel_number("remote_capture"))
 TEREDO_RELAY = cython.declare(cython.int, 127)
 
 
@@ -62,35 +81,39 @@ def read_tunnel(cursor: Cursor, tunnel: cython.int) -> cython.int:
         return mpls_in_udp(cursor)
     if tunnel == LISP:
         return lisp(cursor)
+    if tunnel == GUE:
+        return gue(cursor)
+    if tunnel == CAPWAP:
+        return capwap(cursor)
+    if tunnel == LWAPP:
+        return lwapp(cursor)
+    if tunnel == TZSP:
+        return tzsp(cursor)
+    if tunnel == AYIYA:
+        return ayiya(cursor)
+    if tunnel == AMT:
+        return amt(cursor)
+    if tunnel == JMIRROR:
+        return jmirror(cursor)
+    if tunnel == REMOTE_CAPTURE:
+        return remote_capture(cursor)
     if tunnel == TEREDO_RELAY:
         return layout.LAYER_IPV6
     return layout.LAYER_STOPPED
-
-
-def cut_short(cursor: Cursor) -> cython.int:
-    """A tunnel with too few bytes, which is counted where the snap length cut them off."""
-    return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT) if cursor.end < cursor.wire_end else 0
 
 
 def vxlan(cursor: Cursor) -> cython.int:
     """VXLAN (RFC 7348) and its generic protocol extension. Reserved bits are let be:
     some senders set them."""
     flags: cython.int
-    kind: cython.int = 3
     if not cursor.has(8 + 14):
-        return cut_short(cursor)
+        return cursor.cut_short()
     flags = cursor.data[cursor.at]
     if flags & 8 == 0:
         return layout.LAYER_STOPPED
-    if flags & 4:
-        kind = cursor.data[cursor.at + 3]
     cursor.at += 8
-    if kind == 1:
-        return layout.LAYER_IPV4
-    if kind == 2:
-        return layout.LAYER_IPV6
-    if kind == 4:
-        return layout.LAYER_NSH
+    if flags & 4 and 1 <= cursor.data[cursor.at - 5] <= 5:
+        return next_protocol(cursor, cursor.data[cursor.at - 5])
     return layout.LAYER_ETHERNET
 
 
@@ -99,12 +122,12 @@ def geneve(cursor: Cursor) -> cython.int:
     size: cython.Py_ssize_t
     kind: cython.longlong
     if not cursor.has(8):
-        return cut_short(cursor)
+        return cursor.cut_short()
     if cursor.data[cursor.at] >> 6:
         return layout.LAYER_STOPPED
     size = 8 + 4 * (cursor.data[cursor.at] & 63)
     kind = cursor.u16(cursor.at + 2)
-    if kind != 0x6558 and kind != 0x0800 and kind != 0x86DD:
+    if cursor.gre_protocols[kind] != layout.LAYER_ETHER_TYPE:
         return layout.LAYER_STOPPED
     if not cursor.has(size):
         return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
@@ -119,7 +142,7 @@ def gtp(cursor: Cursor) -> cython.int:
     following: cython.int
     size: cython.Py_ssize_t
     if not cursor.has(8 + 20):
-        return cut_short(cursor)
+        return cursor.cut_short()
     flags = cursor.data[cursor.at]
     if flags & 0xF0 != 0x30 or cursor.data[cursor.at + 1] != 255:
         return layout.LAYER_STOPPED
@@ -146,7 +169,7 @@ def teredo(cursor: Cursor) -> cython.int:
     if cursor.has(8) and cursor.u16(cursor.at) == 0:
         cursor.at += 8
     if not cursor.has(40):
-        return cut_short(cursor)
+        return cursor.cut_short()
     if cursor.data[cursor.at] >> 4 != 6:
         return layout.LAYER_STOPPED
     return layout.LAYER_IPV6
@@ -163,7 +186,7 @@ def is_teredo(cursor: Cursor, payload: cython.Py_ssize_t) -> cython.bint:
 def gre_in_udp(cursor: Cursor) -> cython.int:
     """GRE in UDP (RFC 8086)."""
     if not cursor.has(8):
-        return cut_short(cursor)
+        return cursor.cut_short()
     if cursor.u16(cursor.at) & 0x4FFF:
         return layout.LAYER_STOPPED
     return layout.LAYER_GRE
@@ -171,10 +194,19 @@ def gre_in_udp(cursor: Cursor) -> cython.int:
 
 def lisp(cursor: Cursor) -> cython.int:
     """LISP data packets (RFC 9300 section 5): flags, nonce or map version, and locator status
-    bits or instance ID in eight bytes, then IPv4 or IPv6."""
-    if not cursor.has(8 + 20):
-        return cut_short(cursor)
+    bits or instance ID in eight bytes, then IPv4 or IPv6, or what the next protocol of LISP-GPE
+    (RFC 9305 section 3) says."""
+    flags: cython.int
+    kind: cython.int
+    if not cursor.has(8 + 14):
+        return cursor.cut_short()
+    flags = cursor.data[cursor.at]
+    kind = cursor.data[cursor.at + 3]
     cursor.at += 8
+    if flags & 3 and not cursor.fills():
+        return cursor.fail(layout.ANOMALY_ENCRYPTED_TUNNEL)  # with the key of RFC 8061
+    if flags & 4:
+        return next_protocol(cursor, kind)
     if cursor.data[cursor.at] >> 4 == 4:
         return layout.LAYER_IPV4
     if cursor.data[cursor.at] >> 4 == 6:
@@ -182,29 +214,21 @@ def lisp(cursor: Cursor) -> cython.int:
     return layout.LAYER_STOPPED
 
 
+def next_protocol(cursor: Cursor, kind: cython.int) -> cython.int:
+    """The layer of a next protocol of VXLAN-GPE and LISP-GPE (RFC 9305 section 6.1)."""
+    if kind == 1:
+        return layout.LAYER_IPV4
+    if kind == 2:
+        return layout.LAYER_IPV6
+    if kind == 3:
+        return layout.LAYER_ETHERNET
+    if kind == 4:
+        return layout.LAYER_NSH
+    if kind == 5:
+        return layout.LAYER_MPLS
+    return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+
+
 def mpls_in_udp(cursor: Cursor) -> cython.int:
     """MPLS in UDP (RFC 7510)."""
-    return layout.LAYER_MPLS if cursor.has(8) else cut_short(cursor)
-
-
-def l2tp(cursor: Cursor) -> cython.int:
-    """A data message of L2TP version 2 (RFC 2661 section 3.1), with PPP."""
-    flags: cython.longlong
-    size: cython.Py_ssize_t = 6
-    if not cursor.has(8):
-        return cut_short(cursor)
-    flags = cursor.u16(cursor.at)
-    if flags & 0x800F != 2:
-        return layout.LAYER_STOPPED
-    if flags & 0x4000:
-        size += 2
-    if flags & 0x0800:
-        size += 4
-    if flags & 0x0200:
-        if not cursor.has(size + 2):
-            return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
-        size += 2 + cursor.u16(cursor.at + size)
-    if not cursor.has(size):
-        return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
-    cursor.at += size
-    return layout.LAYER_PPP
+    return layout.LAYER_MPLS if cursor.has(8) else cursor.cut_short()

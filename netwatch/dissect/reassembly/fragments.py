@@ -1,4 +1,4 @@
-"""IP fragments put together again, with limits on number, bytes and age.
+"""Fragments put together again, with limits on number, bytes and age.
 
 A hello or a DNS answer that is larger than the MTU of the path comes in fragments, of which only
 the first has ports (RFC 791 section 3.2, RFC 8200 section 4.5). They come in any order,
@@ -6,6 +6,9 @@ repeated and, from an attacker, overlapping; where they overlap, the fragment wi
 offset is used. A reassembled datagram goes through the packet loop again as a packet, so that
 whatever it contains is read as always. A datagram that never becomes complete is read as far
 as its fragments came.
+
+An access point that sends frames to its controller in CAPWAP makes fragments of its own (RFC 5415
+section 3.4), with the same fields; they are put together in the same way.
 """
 
 from array import array
@@ -28,12 +31,15 @@ _LINKTYPE_LINUX_SLL = 113
 
 
 class DatagramKey(NamedTuple):
-    """What the fragments of one datagram share; `proto` is the IP protocol."""
+    """What the fragments of one datagram share; `proto` is the IP protocol. Those of a CAPWAP
+    packet share their UDP `ports`, from 1 on, and in the upper bits of `identification` the format
+    of the frame as well."""
 
     src: bytes
     dst: bytes
     proto: int
     identification: int
+    ports: tuple[int, int] = (0, 0)
 
 
 class Reassembled(NamedTuple):
@@ -47,7 +53,13 @@ class Reassembled(NamedTuple):
 
 def datagram_key(row: Row, packet: Packet) -> DatagramKey:
     """What the fragment of a candidate row shares with the others of its datagram."""
-    return DatagramKey(packet.src, packet.dst, row[layout.ROW_PROTOCOL], row[layout.ROW_FLOW])
+    return DatagramKey(
+        packet.src,
+        packet.dst,
+        row[layout.ROW_PROTOCOL],
+        row[layout.ROW_FLOW],
+        (row[layout.ROW_SOURCE_PORT], row[layout.ROW_DESTINATION_PORT]),
+    )
 
 
 class _Fragments:
@@ -185,10 +197,21 @@ class Defragmenter:
             reassembled.append(_rebuild(key, data, len(data) + 1, fragments.packet))
 
 
+def _capwap(ports: tuple[int, int], identification: int, length: int) -> bytes:
+    """The headers of UDP and CAPWAP (RFC 5415 section 4.3) before a reassembled packet of this
+    length; the CAPWAP header is as short as it may be, and not that of a fragment."""
+    udp = b"".join(port.to_bytes(2) for port in ports) + min(16 + length, 0xFFFF).to_bytes(2)
+    words = 2 << 19 | (identification >> 8) & 0x3F00
+    return udp + b"\x00\x00" + words.to_bytes(4) + bytes(4)
+
+
 def _rebuild(key: DatagramKey, data: bytes, length: int, packet: Packet) -> Reassembled:
     """A reassembled datagram with an unfragmented IP header, and the MACs, VLAN, time and number
     of the packet that completed it; `length` is that of the data on the wire."""
-    src, dst, proto, _ = key
+    src, dst, proto, identification, ports = key
+    if any(ports):
+        data = _capwap(ports, identification, length) + data
+        length += 16
     if len(src) == 4:
         total = min(20 + length, 0xFFFF)
         header = b"\x45\x00" + total.to_bytes(2) + b"\x00\x00\x00\x00\x40"

@@ -12,6 +12,7 @@ from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, ip, tcp, udp
 from support.wrappings import CARRIERS, WRAPPINGS, Carrier, Wrapped, Wrapping
 
 from netwatch.core.addresses import ip_text
+from netwatch.core.encapsulation import UDP_TUNNELS
 from netwatch.core.observation import Observation
 
 NAME = "www.example.org"
@@ -142,7 +143,7 @@ def test_wrappings_that_never_end_are_given_up(unit: bytes) -> None:
 # what a datagram on a tunnel's port may be besides
 
 
-PORTS = (4789, 4790, 8472, 6081, 2152, 3544, 1701, 4754, 6635)
+PORTS = tuple(row.port for row in UDP_TUNNELS)
 
 
 @pytest.mark.parametrize("port", PORTS)
@@ -176,6 +177,22 @@ def test_teredo_between_any_ports(ends: tuple[str, str]) -> None:
         assert found == []
 
 
+IP_INSIDE = {
+    6080: (b"", b"\1\4\0\1\0\0\0\0"),
+    2268: (b"\6\0",),
+    30030: (bytes(8),),
+}
+
+
+@pytest.mark.parametrize("port", IP_INSIDE)
+def test_what_only_looks_like_ip_in_a_datagram_is_not_read(port: int) -> None:
+    """Datagrams to a client whose port is one of these: without the lengths being right."""
+    for head in IP_INSIDE[port]:
+        for behind in (b"\0", b"more"):
+            packet = layers.ipv4(17, layers.datagram(port, head + asked() + behind))
+            assert carried(packet)[0] == []
+
+
 # MPLS, where only bytes tell what is in it
 
 
@@ -203,11 +220,44 @@ BAD = {
     "ah-cut": (layers.ipv4(51, bytes(11)), "wrapping-header-cut"),
     "ah-beyond": (layers.ipv4(51, b"\x11\xff" + bytes(40)), "wrapping-header-cut"),
     "gre-cut": (layers.ipv4(47, bytes(7)), "wrapping-header-cut"),
-    "gre-routing": (gre(0x4000, 0x0800), "wrapping-unknown"),
+    "gre-routing-without-end": (
+        gre(0x4000, 0x0800, bytes(4) + b"\x08\0\0\4" * 9),
+        "wrapping-header-cut",
+    ),
     "gre-version-1-no-ppp": (gre(0x2001, 0x0800), "wrapping-unknown"),
     "gre-version-2": (gre(0x0002, 0x0800), "wrapping-unknown"),
     "gre-kind": (gre(0, 0x9000), "wrapping-unknown"),
+    "gre-aruba-unlike-a-frame": (gre(0, 0x83A0, b"\x08\1" + bytes(60)), "wrapping-unknown"),
+    "gre-cdma2000": (gre(0, 0x88D2), "wrapping-unknown"),
+    "gre-frame-relay": (gre(0, 0x6559), "wrapping-unknown"),
+    "gre-nhrp": (gre(0, 0x2001), "not-ip"),
+    "gre-arp": (gre(0, 0x0806), "not-ip"),
     "gre-keepalive": (gre(0, 0), "wrapping-unknown"),
+    "eoip-keepalive": (layers.ipv4(47, layers.eoip(b"")), "not-ip"),
+    "eoip-cut": (layers.ipv4(47, layers.eoip(bytes(13))), "link-header-cut"),
+    "wccp-cut": (gre(0, 0x883E, bytes(5)), "wrapping-header-cut"),
+    "wccp-no-packet": (gre(0, 0x883E), "not-ip"),
+    "erspan-3-kind": (
+        gre(0, 0x22EB, bytes(10) + b"\x04\0" + bytes(40)),
+        "wrapping-unknown",
+    ),
+    "minimal-encapsulation": (layers.ipv4(55, bytes(40)), "wrapping-unknown"),
+    "lisp-encrypted": (
+        layers.ipv4(17, layers.datagram(4341, b"\x0b\0\0\1\0\0\1\0" + b"\x45" * 40)),
+        "encrypted-tunnel",
+    ),
+    "lisp-gpe-kind": (
+        layers.ipv4(17, layers.datagram(4341, b"\x0c\0\0\x09\0\0\1\0" + bytes(40))),
+        "wrapping-unknown",
+    ),
+    "gue-fragment": (
+        layers.ipv4(17, layers.datagram(6080, b"\1\4\x08\0\0\0\0\1\x45" + bytes(40))),
+        "wrapping-unknown",
+    ),
+    "gue-ipcomp": (
+        layers.ipv4(17, layers.datagram(6080, b"\0\x6c\0\0" + bytes(40))),
+        "wrapping-unknown",
+    ),
     "erspan-3-cut": (gre(0, 0x22EB, bytes(11)), "wrapping-header-cut"),
     "etherip-cut": (layers.ipv4(97, b"\x30"), "wrapping-header-cut"),
     "mpls-cut": (layers.ipv4(137, b"\0\0\1"), "wrapping-header-cut"),
@@ -216,9 +266,11 @@ BAD = {
     "ppp-cut": (layers.ipv4(47, layers.pptp(b"\xff\3\0")), "link-header-cut"),
     "nsh-size": (gre(0, layers.NSH, b"\0\1\0\1" + bytes(40)), "wrapping-header-cut"),
     "nsh-beyond": (gre(0, layers.NSH, b"\0\x3f\0\1" + bytes(40)), "wrapping-header-cut"),
-    "nsh-kind": (gre(0, layers.NSH, b"\0\2\0\4" + bytes(40)), "wrapping-unknown"),
+    "nsh-kind": (gre(0, layers.NSH, b"\0\2\0\6" + bytes(40)), "wrapping-unknown"),
     "ipcomp": (layers.ipv4(108, b"\6\0\0\2" + bytes(40)), "wrapping-unknown"),
     "l2tp-3": (layers.ipv4(115, b"\0\0\0\7" + bytes(40)), "wrapping-unknown"),
+    "l2tp-3-control": (layers.ipv4(115, bytes(4) + b"\xc8\3" + bytes(40)), "not-ip"),
+    "l2tp-3-cut": (layers.ipv4(115, b"\0\0\7"), "wrapping-header-cut"),
     "ppp-multilink": (
         layers.ipv4(47, layers.pptp(b"\0\x3d\xc0\0" + bytes(30))),
         "wrapping-unknown",
@@ -257,5 +309,13 @@ def test_an_authentication_header_before_tcp(version: int) -> None:
 def test_control_messages_of_tunnels_are_no_names() -> None:
     echo = b"\x32\1\0\4" + bytes(30)
     control = b"\xc8\2\0\x20" + bytes(30)
-    for port, data in ((2152, echo), (1701, control), (3544, b"\0\1\0\0" + bytes(9))):
+    heartbeat = b"\x41\x52\x10\x3b" + bytes(60)
+    for port, data in (
+        (2152, echo),
+        (1701, control),
+        (3544, b"\0\1\0\0" + bytes(9)),
+        (6080, b"\x20\1\0\0" + bytes(40)),
+        (5072, heartbeat),
+        (2268, b"\3\0" + bytes(20)),
+    ):
         assert carried(layers.ipv4(17, layers.datagram(port, data))) == ([], {})
