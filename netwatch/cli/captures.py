@@ -224,6 +224,8 @@ def scan(args: argparse.Namespace) -> int:
             verdicts.add(alert.verdict)
             if delivery is not None:
                 to_deliver.append(replace(alert, evidence_frames=()))
+        if evidence is not None:
+            evidence.close()
         report = coverage.report(statistics.packets, statistics.anomalies) if coverage else None
         if args.coverage and report and not writer.coverage(report, args.verbose):
             terminal.note(args, f"--format {args.format} has no coverage; use table or jsonl")
@@ -244,7 +246,8 @@ def scan(args: argparse.Namespace) -> int:
         undelivered = delivery.deliver(to_deliver, args.deliver_timeout, quiet=args.quiet)
     if args.fail_on and _FAIL_ON[args.fail_on] & verdicts:
         return 3
-    return 1 if undelivered or _is_incomplete(statistics, args) else 0
+    missing = evidence is not None and evidence.missing
+    return 1 if undelivered or missing or _is_incomplete(statistics, args) else 0
 
 
 def _evidence(args: argparse.Namespace) -> "EvidenceFolder | None":
@@ -252,9 +255,10 @@ def _evidence(args: argparse.Namespace) -> "EvidenceFolder | None":
     is better known before the first capture is read."""
     if not args.evidence:
         return None
+    from netwatch.cli.printing import print_message
     from netwatch.incidents.evidence_folder import EvidenceFolder
 
-    return EvidenceFolder(args.evidence)
+    return EvidenceFolder(args.evidence, lambda text: print_message(f"netwatch: {text}"))
 
 
 def _delivery(args: argparse.Namespace, config: "Config") -> "RunDelivery | None":

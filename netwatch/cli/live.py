@@ -25,7 +25,8 @@ signals:
 
 exit status:
   0    ended by a signal, or at the end of the file
-  1    an interface or file could not be read, or a worker failed
+  1    an interface or file could not be read, a worker failed, or records or evidence
+       could not be written
   2    the command line or the configuration is wrong
   141  the reader of the records went away
 """
@@ -191,25 +192,34 @@ def live(args: argparse.Namespace) -> int:
         evidence=args.evidence,
         metrics=args.metrics,
     )
-    display = Display(print_message, quiet=args.quiet, view=not args.no_view)
-    if display.has_view and args.output is None and sys.stdout.isatty():
-        # Records would be written over the view.
-        options = replace(options, output=os.devnull)
-    result = run(options, display.log, display.show if display.has_view else None)
-    display.end()
-    summary = Summary(
-        result.statistics,
-        result.seconds,
-        incidents=result.incidents,
-        coverage=result.coverage,
-        evidence=result.evidence,
-    )
-    summary.show(args)
-    if options.live and not args.quiet:
-        print_message(f"{'lost':<13} {_describe(result.losses)}")
+    with Display(quiet=args.quiet, view=not args.no_view) as display:
+        if display.has_view and args.output is None and sys.stdout.isatty():
+            # Records would be written over the view.
+            options = replace(options, output=os.devnull)
+        try:
+            result = run(
+                options, display.log, display.messages, display.show if display.has_view else None
+            )
+        except KeyboardInterrupt:
+            # Standard error may be a pipe that nobody reads, which only `display` can write to.
+            print_message("netwatch: interrupted")
+            return 130
+        summary = Summary(
+            result.statistics,
+            result.seconds,
+            incidents=result.incidents,
+            coverage=result.coverage,
+            evidence=result.evidence,
+        )
+        summary.show(args)
+        if options.live and not args.quiet:
+            print_message(f"{'lost':<13} {_describe(result.losses)}")
     if result.reader_gone:
         return 141
-    return 1 if result.error else 0
+    unwritten = result.losses.records + result.losses.unwritten
+    if result.evidence is not None:
+        unwritten += result.evidence.missing
+    return 1 if result.error or unwritten else 0
 
 
 def _describe(losses: "Losses") -> str:

@@ -53,8 +53,6 @@ class Summary:
         `strict`, notes on captures that were read only in part are errors."""
         for error in self.statistics.unread:
             print_message(f"netwatch: {error}")
-        for problem in self.evidence.notes if self.evidence else ():
-            print_message(f"netwatch: {problem}")
         for note in self.statistics.notes if self.strict or not args.quiet else ():
             print_message(f"netwatch: {note}")
         if args.quiet:

@@ -3,13 +3,15 @@
 A file is written when its incident is first reported, and again with each update, always as a
 whole: under a temporary name that is then renamed, so that a reader never finds half a file. Each
 file is limited in packets, bytes and age, and the folder in files and bytes. What exceeds a limit
-is counted, and a failure to write never delays or loses an alert.
+is counted. A failure to write never delays or loses an alert: it is reported at once, and the
+capture is kept in memory and tried again.
 """
 
 import contextlib
 import os
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +20,8 @@ from netwatch import __version__
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
 from netwatch.core.frame import Frame
-from netwatch.core.text import escaped
+from netwatch.core.private_files import FOLDER_MODE, MODE
+from netwatch.core.text import escaped, quantity
 from netwatch.incidents.evidence_pcapng import interface, packet, section
 from netwatch.incidents.evidence_selection import Limits, choose
 
@@ -28,9 +31,8 @@ MAX_FILES = 10_000
 MAX_FOLDER_BYTES = 4 << 30
 """Bytes of all evidence captures in the folder."""
 
-MODE = 0o640
-"""Permissions of an evidence capture. It contains personal traffic, so only the owner and the
-group may read it."""
+MAX_UNWRITTEN = 64 << 20
+"""Bytes of evidence captures that are kept in memory while they cannot be written."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FILE_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.pcapng")
@@ -39,15 +41,17 @@ _FILE_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.pcapng")
 class EvidenceFolder:
     """Writes the packets of incidents into `folder`, which is created if it does not exist.
 
-    With `resuming`, packets are appended to the file of an incident that an earlier process
-    wrote; without it, such a file is replaced. Raises `NetwatchError` where the folder cannot be
-    used. `files` and `octets` count the files and bytes written, `left_out` counts by reason what
-    a limit or an error kept out, and `notes` are sentences about errors.
+    `warn` takes sentences about problems. With `resuming`, packets are appended to the file of an
+    incident that an earlier process wrote; without it, such a file is replaced. Raises
+    `NetwatchError` where the folder cannot be used. `files` and `octets` count the files and bytes
+    written, `left_out` counts by reason what a limit or an error kept out. `problem` says why
+    captures cannot be written now, empty where they can.
     """
 
     def __init__(
         self,
         folder: str | Path,
+        warn: Callable[[str], None],
         *,
         resuming: bool = False,
         limits: Limits | None = None,
@@ -55,6 +59,7 @@ class EvidenceFolder:
         max_bytes: int = MAX_FOLDER_BYTES,
     ) -> None:
         self._folder = Path(folder)
+        self._warn = warn
         self._resuming = resuming
         self._limits = limits or Limits()
         self._max_files = max_files
@@ -63,9 +68,10 @@ class EvidenceFolder:
         self.files = 0
         self.octets = 0
         self.left_out: Counter[str] = Counter()
-        self.notes: list[str] = []
+        self.problem = ""
+        self._unwritten: dict[str, bytes] = {}
         try:
-            self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self._folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             self._sizes = {
                 entry.name: entry.stat().st_size
                 for entry in os.scandir(self._folder)
@@ -87,44 +93,76 @@ class EvidenceFolder:
         name = self._names.get(alert.id) or file_name(alert)
         chosen, left_out = choose(alert, self._limits)
         self.left_out.update(left_out)
-        written = bool(chosen) and self._write_file(name, alert, chosen)
+        if chosen:
+            self._write_file(name, alert, chosen)
         extra = dict(alert.extra)
-        if written or name in self._sizes:
+        if name in self._sizes:
             extra["evidence_file"] = str(self._folder / name)
         if alert.status == "closed":
             self._earlier_data.pop(name, None)
         return replace(alert, evidence_frames=(), extra=extra)
 
-    def _write_file(self, name: str, alert: Alert, chosen: list[tuple[Frame, list[str]]]) -> bool:
+    def retry(self) -> None:
+        """Try again to write what could not be written."""
+        for name, data in list(self._unwritten.items()):
+            if not self._try_to_write(name, data):
+                return
+
+    def close(self) -> None:
+        """Try again for the last time; what still cannot be written is counted and reported."""
+        self.retry()
+        self.left_out["evidence-not-written"] += len(self._unwritten)
+        self._unwritten.clear()
+        if self.missing:
+            captures = quantity(self.missing, "evidence capture")
+            self._warn(f"{self._folder}: {captures} could not be written")
+        self.left_out = +self.left_out
+
+    @property
+    def missing(self) -> int:
+        """The captures that are lost, because they could not be written."""
+        return self.left_out["evidence-not-written"]
+
+    def _write_file(self, name: str, alert: Alert, chosen: list[tuple[Frame, list[str]]]) -> None:
         data = self._earlier(name) + capture(alert, chosen)
+        self._unwritten.pop(name, None)
+        waiting = sum(map(len, self._unwritten.values()))
+        others = len(self._sizes.keys() | self._unwritten.keys() if waiting else self._sizes)
         known = self._sizes.get(name)
-        if known is None and len(self._sizes) >= self._max_files:
+        if known is None and others >= self._max_files:
             self.left_out["evidence-files"] += 1
-            return False
-        if self._total - (known or 0) + len(data) > self._max_bytes:
+            return
+        if self._total - (known or 0) + waiting + len(data) > self._max_bytes:
             self.left_out["evidence-folder-bytes"] += 1
-            return False
-        path, temporary = self._folder / name, self._folder / f".{name}.part"
-        try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, MODE)
-            with open(handle, "wb") as stream:  # noqa: PTH123 - a handle
-                os.fchmod(handle, MODE)
-                stream.write(data)
-            temporary.replace(path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+            return
+        self._names[alert.id] = name
+        if self._try_to_write(name, data):
+            return
+        if waiting + len(data) > MAX_UNWRITTEN:
             self.left_out["evidence-not-written"] += 1
-            note = f"{path.parent}: evidence cannot be written: {error.strerror}"
-            if note not in self.notes:
-                self.notes.append(note)
+        else:
+            self._unwritten[name] = data
+
+    def _try_to_write(self, name: str, data: bytes) -> bool:
+        """Write a whole file; False where that is impossible now, which is reported once."""
+        path = self._folder / name
+        try:
+            _replace(path, data)
+        except OSError as error:
+            if not self.problem:
+                self._warn(f"{path}: evidence cannot be written: {error.strerror}")
+            self.problem = f"{path}: {error.strerror}"
             return False
+        known = self._sizes.get(name)
         self.files += known is None or name in self._from_earlier_process
         self._from_earlier_process.discard(name)
         self.octets += len(data)
         self._total += len(data) - (known or 0)
         self._sizes[name] = len(data)
-        self._names[alert.id] = name
+        self._unwritten.pop(name, None)
+        if self.problem and not self._unwritten:
+            self.problem = ""
+            self._warn(f"{self._folder}: evidence is written again")
         return True
 
     def _earlier(self, name: str) -> bytes:
@@ -136,6 +174,21 @@ class EvidenceFolder:
         except OSError:
             self._earlier_data[name] = b""
         return self._earlier_data[name]
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file as a whole, readable for its owner and group only. Raises `OSError`."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, MODE)
+        with open(handle, "wb") as stream:  # noqa: PTH123 - a handle
+            os.fchmod(handle, MODE)
+            stream.write(data)
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def _id_in(name: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from netwatch.config import Config
 from netwatch.core.alert import Alert
-from netwatch.live.alert_sender import AlertDelivery, AlertSender
+from netwatch.live.alert_sender import AlertDelivery, AlertEvidence, AlertSender
 from netwatch.live.config_update import ConfigUpdate
 from netwatch.live.events import Event, Listener, Note, Started, Stopped
 from netwatch.live.findings_receiver import FindingsReceiver
@@ -39,7 +39,7 @@ STOP_TIMEOUT = 60.0
 class Parts:
     """What an aggregator works with.
 
-    `keep_evidence` writes an alert's packets, see `netwatch.live.alert_sender`.
+    `evidence` writes the packets of alerts, see `netwatch.live.alert_sender`.
     `listeners` get every event; `watchers` are called once a second with the aggregator.
     """
 
@@ -49,7 +49,7 @@ class Parts:
     service_manager: ServiceManager
     state_file: StateFile | None = None
     delivery: AlertDelivery | None = None
-    keep_evidence: Callable[[Alert], Alert] | None = None
+    evidence: AlertEvidence | None = None
     listeners: Sequence[Listener] = ()
     watchers: Sequence[Callable[["Aggregator"], None]] = ()
 
@@ -65,7 +65,7 @@ class Aggregator:
         self, parts: Parts, config: Config, interfaces: Sequence[str], *, live: bool
     ) -> None:
         self.pool = parts.pool
-        self.alerts = AlertSender(parts.output, parts.delivery, parts.keep_evidence, self._emit)
+        self.alerts = AlertSender(parts.output, parts.delivery, parts.evidence, self._emit)
         self.incidents = OpenIncidents(config.quiet_gap, config.geo, self._send)
         self.receiver = FindingsReceiver(
             parts.pool, self.incidents, self._emit, config.sensor, live=live
@@ -135,6 +135,8 @@ class Aggregator:
         schedule.every(1.0, self._save, now)
         schedule.every(1.0, self._call_watchers, now)
         schedule.every(5.0, self._traffic.report_drops, now)
+        if self._parts.evidence is not None:
+            schedule.every(5.0, self._parts.evidence.retry, now)
         schedule.every(60.0, self._traffic.report_traffic, now)
         watchdog_interval = self._parts.service_manager.watchdog_interval
         if watchdog_interval is not None:

@@ -1,6 +1,5 @@
 """Sends an alert wherever it has to go: evidence capture, records, outputs, listeners."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from netwatch.core.alert import Alert, AlertRecord
@@ -18,30 +17,39 @@ class AlertDelivery(Protocol):
     def reopen(self) -> None: ...  # noqa: D102
 
 
+class AlertEvidence(Protocol):
+    """Writes the packets of alerts, as
+    `netwatch.incidents.evidence_folder.EvidenceFolder` does."""
+
+    def write(self, alert: Alert) -> Alert: ...  # noqa: D102
+
+    def retry(self) -> None: ...  # noqa: D102
+
+
 class AlertSender:
     """Sends alerts to `output`, to `delivery` and as events to `emit`.
 
-    `keep_evidence` writes the packets of an alert and returns it with the path of their
-    file. `reader_gone` becomes True when the reader of the records has gone away.
+    `evidence` writes the packets of an alert and returns it with the path of their file.
+    `reader_gone` becomes True when the reader of the records has gone away.
     """
 
     def __init__(
         self,
         output: RecordOutput,
         delivery: AlertDelivery | None,
-        keep_evidence: Callable[[Alert], Alert] | None,
+        evidence: AlertEvidence | None,
         emit: Listener,
     ) -> None:
         self.output = output
         self.reader_gone = False
         self._delivery = delivery
-        self._keep_evidence = keep_evidence
+        self._evidence = evidence
         self._emit = emit
 
     def send(self, alert: Alert) -> None:
         """Send one alert."""
-        if self._keep_evidence is not None:
-            alert = self._keep_evidence(alert)
+        if self._evidence is not None:
+            alert = self._evidence.write(alert)
         try:
             self.output.write(alert)
         except ReaderGoneError:

@@ -1,58 +1,87 @@
 """What a live capture shows on standard error: a view on a terminal, log lines elsewhere.
 
-While the view is shown no line may be written to the terminal. Warnings are buffered, and
-written when the view has ended.
+Within the context of a `Display`, `sys.stderr` is a stream that never blocks, so that whatever a
+thread prints (a warning, a traceback, the summary at the end) cannot delay the capture.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator
+import contextlib
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
+from typing import IO, cast
 
 from rich.console import Console
 
 from netwatch.live.events import Event
 from netwatch.live.log import Log
+from netwatch.live.message_stream import MESSAGE_LIMIT, MessageStream, ScreenStream
+from netwatch.live.stream_writer import StreamWriter
 from netwatch.watch.health import Thresholds
 from netwatch.watch.snapshot import TakeSnapshot
 from netwatch.watch.view import View, can_show
 
-BUFFERED_LINES = 200
-"""Warnings that are buffered while the view is shown: the most recent ones."""
+END_TIMEOUT = 2.0
+"""Seconds that the reader of standard error has at the end to accept the next piece."""
 
 
 class Display:
-    """Logs events by `write`. `has_view` says whether there is a terminal and `view` was
-    asked for; then only warnings are logged."""
+    """Logs events on standard error. `has_view` says whether there is a terminal and `view` was
+    asked for; then only warnings are logged, when the view has ended. `messages` is the stream
+    of all messages."""
 
-    def __init__(self, write: Callable[[str], None], *, quiet: bool, view: bool) -> None:
-        self._write = write
-        self._console = Console(stderr=True)
+    def __init__(self, *, quiet: bool, view: bool) -> None:
+        descriptor, terminal = _standard_error()
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+        self._writer = None if descriptor is None else StreamWriter(descriptor, MESSAGE_LIMIT)
+        self.messages = MessageStream(self._writer, encoding)
+        self._screen = ScreenStream(self._writer, encoding, terminal=terminal)
+        self._console = Console(file=cast(IO[str], self._screen))
+        self._redirection = contextlib.redirect_stderr(self.messages)
         self.has_view = view and not quiet and can_show(self._console)
         self._log = Log(self._line, quiet or self.has_view)
-        self._buffered: deque[str] = deque(maxlen=BUFFERED_LINES)
-        self._view_shown = False
+
+    def __enter__(self) -> "Display":
+        self._redirection.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._redirection.__exit__(kind, error, trace)
+        if self._writer is not None:
+            self._writer.close(END_TIMEOUT)
 
     def log(self, event: Event) -> None:
-        """Log an event of the capture."""
+        """Log an event of the capture; may be called by any thread."""
         self._log(event)
 
     @contextmanager
     def show(self, snapshot: TakeSnapshot, thresholds: Thresholds) -> Iterator[None]:
         """Show the view within the context."""
-        with View(snapshot, self._console, thresholds):
-            self._view_shown = True
-            try:
-                yield
-            finally:
-                self._view_shown = False
-
-    def end(self) -> None:
-        """Write the buffered lines; the view has ended."""
-        while self._buffered:
-            self._write(self._buffered.popleft())
+        self.messages.hold()
+        try:
+            with View(snapshot, self._console, thresholds):
+                try:
+                    yield
+                finally:
+                    self._screen.end()
+        finally:
+            self.messages.release()
 
     def _line(self, text: str) -> None:
-        if self._view_shown:
-            self._buffered.append(text)
-        else:
-            self._write(text)
+        self.messages.write(f"{text}\n")
+
+
+def _standard_error() -> tuple[int | None, bool]:
+    """The descriptor of standard error, None where that is closed, and whether it is a
+    terminal."""
+    if sys.stderr is None:
+        return None, False
+    try:
+        return sys.stderr.fileno(), sys.stderr.isatty()
+    except (OSError, ValueError):
+        return None, False

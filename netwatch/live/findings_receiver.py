@@ -72,6 +72,8 @@ class FindingsReceiver:
             self._pool.forward(worker, message)
         elif isinstance(message, WorkerEnded) and message.error:
             self.worker_error = message.error
+            for line in message.traceback:
+                self._emit(Note(line))
 
     def release(self, now: float) -> None:
         """Add the findings to the incidents that have been delayed long enough at `now`, in

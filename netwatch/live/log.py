@@ -44,14 +44,15 @@ class Log:
 
     def __call__(self, event: Event) -> None:
         """Log an event."""
-        if self._quiet and not _is_warning(event):
+        if self._quiet and not is_warning(event):
             return
         timestamp = "" if self._journal else f"{rfc3339(self._clock(), 0)} "
         for text in lines(event):
             self._write(f"{timestamp}netwatch: {escaped(text)}")
 
 
-def _is_warning(event: Event) -> bool:
+def is_warning(event: Event) -> bool:
+    """Whether an event is logged with ``--quiet`` too."""
     if isinstance(event, Note):
         return event.warning
     return isinstance(event, PacketsDropped | ReloadRefused)

@@ -93,9 +93,11 @@ class AddressClaims:
 
 @dataclass(frozen=True, slots=True)
 class WorkerEnded:
-    """The last message of a worker; `error` gives the reason where it failed."""
+    """The last message of a worker; `error` gives the reason where it failed, and `traceback` the
+    lines that locate a defect."""
 
     error: str | None = None
+    traceback: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,28 +5,40 @@ cannot be written yet is buffered in memory up to a limit and written later. A f
 log rotation has moved away is reopened.
 """
 
-import contextlib
 import io
 import os
-import select
-import stat
 from collections.abc import Callable
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
+from netwatch.core.private_files import open_for_append
 from netwatch.core.text import quantity
 from netwatch.formats.registry import FORMATS
+from netwatch.live.file_appender import FileAppender, is_regular
+from netwatch.live.stream_writer import StreamWriter
 
 BUFFER_LIMIT = 16 << 20
 """Bytes of records that are buffered; further records are discarded and counted."""
 
-_WRITE_SIZE = 4096
-"""Bytes that a writable pipe accepts without blocking (PIPE_BUF, pipe(7))."""
-
 
 class ReaderGoneError(NetwatchError):
     """The process that read the records has ended."""
+
+
+class _Target(Protocol):
+    """Where the bytes of records go: `FileAppender` or `StreamWriter`."""
+
+    error: OSError | None
+
+    @property
+    def queued(self) -> int: ...
+
+    def put(self, data: bytes, *, required: bool = False) -> bool: ...
+
+    def flush(self) -> None: ...
+
+    def close(self, timeout: float) -> int: ...
 
 
 class RecordOutput:
@@ -34,112 +46,106 @@ class RecordOutput:
     is None.
 
     `warn` takes sentences about problems, `discarded` counts the records that did not fit
-    into the buffer. Raises `NetwatchError` where the file cannot be opened.
+    into the buffer, and `unwritten` the bytes that could not be written to the end. Raises
+    `NetwatchError` where the file cannot be opened.
     """
 
     def __init__(
         self, format_: str, path: str | None, stream: TextIO, warn: Callable[[str], None]
     ) -> None:
-        self._path = path
         self._warn = warn
         self._name = path or "standard output"
+        self._is_own = path is not None
         self._failing = False
         self.discarded = 0
-        self._descriptor = stream.fileno() if path is None else -1
+        self.unwritten = 0
         self._text = io.StringIO()
-        self._buffer = bytearray()
         if path is None:
             stream.flush()
+            self._descriptor = stream.fileno()
         else:
             self._descriptor = _open(path)
         self._writer = FORMATS[format_].writer(self._text)
         self._writer.begin("alerts")
-        if path is not None and os.fstat(self._descriptor).st_size:
-            # The file has the header of its format already.
-            self._text.seek(0)
-            self._text.truncate()
-        self._collect()
+        header = self._take_text()
+        self._target: _Target
+        if path is None or not is_regular(self._descriptor):
+            self._target = StreamWriter(self._descriptor, BUFFER_LIMIT)
+            self._target.put(header)
+        else:
+            self._target = FileAppender(path, self._descriptor)
+            if not os.fstat(self._descriptor).st_size:
+                self._target.put(header)
 
     @property
     def buffered(self) -> int:
         """Bytes of records that have not been written yet."""
-        return len(self._buffer)
+        return self._target.queued
+
+    @property
+    def problem(self) -> str:
+        """Why records cannot be written now, empty where they can."""
+        error = self._target.error
+        return f"{self._name}: {error.strerror}" if error is not None else ""
 
     def write(self, alert: Alert) -> None:
         """Write one alert, now or later. Raises `ReaderGoneError`."""
-        if len(self._buffer) >= BUFFER_LIMIT:
+        if self.buffered >= BUFFER_LIMIT:
             self.discarded += 1
             return
         self._writer.alert(alert)
-        self._collect()
-        self.flush()
+        self._target.put(self._take_text(), required=True)
+        self._look_for_errors()
 
     def flush(self) -> None:
         """Write as much of the buffer as is possible without blocking. Raises
         `ReaderGoneError`."""
-        try:
-            while self._buffer and self._is_writable():
-                written = os.write(self._descriptor, self._buffer[:_WRITE_SIZE])
-                del self._buffer[:written]
-        except BrokenPipeError:
-            raise ReaderGoneError("the reader of the records has gone away") from None
-        except OSError as error:
-            if not self._failing:
-                self._warn(f"{self._name}: {error.strerror}; records are buffered")
+        if self.buffered:
+            self._target.flush()
+        self._look_for_errors()
+
+    def _look_for_errors(self) -> None:
+        error = self._target.error
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGoneError("the reader of the records has gone away")
+        if error is not None and not self._failing:
             self._failing = True
-            return
-        if self._failing and not self._buffer:
-            self._warn(f"{self._name}: writing works again")
+            self._warn(f"{self._name}: {error.strerror}; records are buffered")
+        elif error is None and self._failing and not self.buffered:
             self._failing = False
+            self._warn(f"{self._name}: writing works again")
 
     def reopen(self) -> None:
         """Reopen the file where its path now leads to another file or to none, as after a
         log rotation."""
-        if self._path is None:
-            return
-        with contextlib.suppress(OSError):
-            if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):  # noqa: PTH116
-                return
-        previous = self._descriptor
-        try:
-            self._descriptor = _open(self._path)
-        except NetwatchError as error:
-            self._warn(str(error))
-        else:
-            os.close(previous)
+        if isinstance(self._target, FileAppender):
+            try:
+                self._target.reopen()
+            except OSError as error:
+                self._warn(f"{self._name}: cannot be written: {error.strerror}")
 
     def close(self, timeout: float) -> None:
         """Write the rest of the buffer, waiting at most `timeout` seconds for a slow reader
         to accept the next piece."""
-        with contextlib.suppress(ReaderGoneError):
-            self._writer.end()
-            self._collect()
-            self.flush()
-            while self._buffer and not self._failing:
-                if not select.select([], [self._descriptor], [], timeout)[1]:
-                    break
-                self.flush()
-        if self._buffer:
-            lost = quantity(len(self._buffer), "byte")
-            self._warn(f"{self._name}: {lost} of records could not be written")
-        if self._path is not None:
+        self._writer.end()
+        self._target.put(self._take_text(), required=True)
+        self.unwritten = self._target.close(timeout)
+        if isinstance(self._target, StreamWriter) and self._is_own and not self.unwritten:
             os.close(self._descriptor)
+        if self.unwritten:
+            lost = quantity(self.unwritten, "byte")
+            self._warn(f"{self._name}: {lost} of records could not be written")
 
-    def _collect(self) -> None:
-        """Move what the format's writer wrote into the buffer."""
-        self._buffer += self._text.getvalue().encode(errors="backslashreplace")
+    def _take_text(self) -> bytes:
+        """What the writer of the format has written since the last call."""
+        data = self._text.getvalue().encode(errors="backslashreplace")
         self._text.seek(0)
         self._text.truncate()
-
-    def _is_writable(self) -> bool:
-        if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            return True
-        return bool(select.select([], [self._descriptor], [], 0)[1])
+        return data
 
 
 def _open(path: str) -> int:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:
-        return os.open(path, flags, 0o640)
+        return open_for_append(path)
     except OSError as error:
         raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None

@@ -26,6 +26,7 @@ from netwatch.delivery.delivery import Delivery
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.aggregator import Aggregator, Parts
 from netwatch.live.events import Listener, Note
+from netwatch.live.message_stream import MessageStream
 from netwatch.live.messages import WorkerOptions
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.record_output import RecordOutput
@@ -90,12 +91,14 @@ class LiveOptions:
 @dataclass(frozen=True, slots=True)
 class Losses:
     """What a capture lost: packets that the kernel dropped, how often a ring was full, and
-    findings and records that were discarded because their queues were full."""
+    findings and records that were discarded because their queues were full. `unwritten` are
+    bytes of further records that could not be written until the end."""
 
     packets: int
     ring_freezes: int
     findings: int
     records: int
+    unwritten: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,15 @@ class RunResult:
     error: str | None
 
 
-def run(options: LiveOptions, listener: Listener, show_view: ShowView | None = None) -> RunResult:
-    """Capture until a signal or the end of the file; `listener` gets every event. Raises
-    `ConfigError`, `CaptureError`, and `NetwatchError` where something cannot be opened."""
+def run(
+    options: LiveOptions,
+    listener: Listener,
+    messages: MessageStream,
+    show_view: ShowView | None = None,
+) -> RunResult:
+    """Capture until a signal or the end of the file; `listener` gets every event, and what does
+    not fit into `messages` is counted. Raises `ConfigError`, `CaptureError`, and `NetwatchError`
+    where something cannot be opened."""
     started = time.monotonic()
     config = load(options.config)
     for module in LAZY_MODULES:
@@ -132,8 +141,8 @@ def run(options: LiveOptions, listener: Listener, show_view: ShowView | None = N
     with ExitStack() as stack:
         pool = WorkerPool(sources, config, worker_options)
         stack.callback(pool.close)
-        evidence = EvidenceFolder(options.evidence, resuming=True) if options.evidence else None
-        resources = _Resources(options, config, listener, stack)
+        resources = _Resources(options, config, listener, messages, stack)
+        evidence = resources.open_evidence()
         aggregator = resources.aggregator(pool, evidence, show_view)
         with signal_handlers(aggregator):
             aggregator.run()
@@ -149,6 +158,7 @@ def run(options: LiveOptions, listener: Listener, show_view: ShowView | None = N
             ring_freezes=pool.ring_freezes,
             findings=pool.findings_lost,
             records=aggregator.alerts.output.discarded,
+            unwritten=aggregator.alerts.output.unwritten,
         ),
         seconds=time.monotonic() - started,
         reader_gone=aggregator.alerts.reader_gone,
@@ -160,11 +170,17 @@ class _Resources:
     """Opens what has threads, files and locks, and has `stack` close it in reverse order."""
 
     def __init__(
-        self, options: LiveOptions, config: Config, listener: Listener, stack: ExitStack
+        self,
+        options: LiveOptions,
+        config: Config,
+        listener: Listener,
+        messages: MessageStream,
+        stack: ExitStack,
     ) -> None:
         self._options = options
         self._config = config
         self._listener = listener
+        self._messages = messages
         self._stack = stack
 
     def aggregator(
@@ -176,7 +192,7 @@ class _Resources:
         output = RecordOutput(options.format, options.output, sys.stdout, self._warn)
         self._stack.callback(output.close, FINAL_WRITE_TIMEOUT)
         delivery = self._start_delivery()
-        snapshots = Snapshots(options.interfaces, delivery, evidence)
+        snapshots = Snapshots(options.interfaces, delivery, evidence, self._messages)
         self._start_monitoring(snapshots.last, show_view)
         parts = Parts(
             pool=pool,
@@ -185,11 +201,19 @@ class _Resources:
             service_manager=ServiceManager(),
             state_file=state_file,
             delivery=delivery,
-            keep_evidence=evidence.write if evidence is not None else None,
+            evidence=evidence,
             listeners=(self._listener, snapshots),
             watchers=(snapshots.take,),
         )
         return Aggregator(parts, config, options.interfaces, live=options.live)
+
+    def open_evidence(self) -> EvidenceFolder | None:
+        """The folder of evidence captures, if one is wanted."""
+        if self._options.evidence is None:
+            return None
+        evidence = EvidenceFolder(self._options.evidence, self._warn, resuming=True)
+        self._stack.callback(evidence.close)
+        return evidence
 
     def _open_state_file(self) -> StateFile | None:
         path = _state_path(self._options)

@@ -16,15 +16,18 @@ from netwatch.delivery.outbox import OutputStatus
 from netwatch.dissect.loop.loop import COMPILED
 from netwatch.incidents.aggregate import INCIDENT_LIMIT
 from netwatch.live.aggregator import Aggregator
-from netwatch.live.events import AlertSent, Event
+from netwatch.live.events import AlertSent, Event, PacketsDropped, Reloaded, ReloadRefused
+from netwatch.live.log import is_warning, lines
 from netwatch.live.messages import StatusReport
 from netwatch.live.open_incidents import ENDED_LIMIT, OpenIncidents
 from netwatch.watch.snapshot import (
+    MESSAGES,
     RECENT,
     TOP,
     Backlog,
     ContactCount,
     EvidenceFiles,
+    Message,
     OutboxBacklog,
     OutputQueue,
     Snapshot,
@@ -85,6 +88,19 @@ class EvidenceCounters(Protocol):
     octets: int
     left_out: Counter[str]
 
+    @property
+    def problem(self) -> str: ...  # noqa: D102
+
+
+class MessageCounters(Protocol):
+    """What waits in the queue of messages and did not fit, as
+    `netwatch.live.message_stream.MessageStream` counts it."""
+
+    discarded: int
+
+    @property
+    def queued(self) -> int: ...  # noqa: D102
+
 
 class Snapshots:
     """Has the last snapshot of an aggregator, whose events it has to get."""
@@ -94,9 +110,13 @@ class Snapshots:
         interfaces: Sequence[str],
         delivery: DeliveryStatus | None = None,
         evidence: EvidenceCounters | None = None,
+        messages: MessageCounters | None = None,
     ) -> None:
         self._delivery = delivery
         self._evidence = evidence
+        self._message_counters = messages
+        self._messages: deque[Message] = deque(maxlen=MESSAGES)
+        self._reload_error = ""
         self._recent: deque[Alert] = deque(maxlen=RECENT)
         self._apps, self._devices = Ranking(), Ranking()
         self._counted_contacts: dict[str, int] = {}
@@ -110,10 +130,18 @@ class Snapshots:
         return replace(self._last, now=time.time())
 
     def __call__(self, event: Event) -> None:
+        """Take an event. Notes may come from any thread, all others from that of the
+        aggregator."""
+        if isinstance(event, AlertSent):
+            self._count_contacts(event.alert)
+        elif _is_shown(event):
+            # One call, because `take` may iterate in another thread.
+            self._messages.extend([Message(time.time(), text) for text in lines(event)])
+        if isinstance(event, Reloaded | ReloadRefused):
+            self._reload_error = event.error if isinstance(event, ReloadRefused) else ""
+
+    def _count_contacts(self, alert: Alert) -> None:
         """Count the contacts of a reported incident."""
-        if not isinstance(event, AlertSent):
-            return
-        alert = event.alert
         others = [recent for recent in self._recent if recent.id != alert.id]
         self._recent.clear()
         self._recent.extend([*others, alert][-RECENT:])
@@ -165,10 +193,14 @@ class Snapshots:
             backlogs={
                 "findings": Backlog(queued, pool.findings_lost),
                 "records": Backlog(output.buffered, output.discarded),
+                **self._message_backlog(),
             },
             outputs=self._outputs(),
             outbox=self._outbox(),
             evidence=self._evidence_files(),
+            records_problem=output.problem,
+            reload_error=self._reload_error,
+            messages=tuple(self._messages),
             recent=tuple(reversed(self._recent)),
             apps=self._apps.top(),
             devices=self._devices.top(),
@@ -178,7 +210,13 @@ class Snapshots:
         evidence = self._evidence
         if evidence is None:
             return EvidenceFiles()
-        return EvidenceFiles(evidence.files, evidence.octets, dict(evidence.left_out))
+        return EvidenceFiles(
+            evidence.files, evidence.octets, dict(evidence.left_out), evidence.problem
+        )
+
+    def _message_backlog(self) -> dict[str, Backlog]:
+        counters = self._message_counters
+        return {"messages": Backlog(counters.queued, counters.discarded)} if counters else {}
 
     def _outbox(self) -> OutboxBacklog:
         delivery = self._delivery
@@ -199,6 +237,13 @@ class Snapshots:
             )
             for output in self._delivery.status()
         }
+
+
+def _is_shown(event: Event) -> bool:
+    """Whether the view shows an event as a message. It shows dropped packets as a rate."""
+    return isinstance(event, Reloaded) or (
+        is_warning(event) and not isinstance(event, PacketsDropped)
+    )
 
 
 def _tables(reports: Sequence[StatusReport], incidents: OpenIncidents) -> dict[str, TableUsage]:

@@ -11,6 +11,7 @@ import secrets
 import signal
 import sys
 import time
+import traceback
 from dataclasses import replace
 from types import FrameType
 
@@ -129,6 +130,14 @@ class Worker:
         self._send_findings(self._clock.now(time.monotonic_ns()) or 0)
         self._send_report(with_coverage=True, required=True)
         self._channel.send(WorkerEnded(error), required=True)
+        self._channel.finish(FINAL_SEND_TIMEOUT)
+
+    def report_failure(self, error: Exception) -> None:
+        """Send the traceback of a defect as the last message. The aggregator writes it: standard
+        error may be a pipe that nobody reads, and then this process would never end."""
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        text = f"a worker failed: {type(error).__name__}: {error}"
+        self._channel.send(WorkerEnded(text, tuple(lines)), required=True)
         self._channel.finish(FINAL_SEND_TIMEOUT)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -269,5 +278,9 @@ def main(worker: Worker) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, worker.stop)
     _end_with_parent()
-    worker.run()
+    try:
+        worker.run()
+    except Exception as error:
+        worker.report_failure(error)
+        os._exit(1)
     os._exit(0)

@@ -10,6 +10,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.popen_fork
 import selectors
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -178,6 +179,8 @@ def _run_worker(
     """The main function of a worker process. It closes what it inherited but does not use:
     the aggregator's ends of the channels, so that the death of the aggregator is noticed,
     and the sources of other workers."""
+    # The stream in its place has a thread, which this process does not have.
+    sys.stderr = sys.__stderr__
     for end in parent_channels:
         end.close()
     for other, opener in enumerate(openers):

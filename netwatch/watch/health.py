@@ -92,6 +92,16 @@ def _down(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str
         yield name, f"interface {name} is down"
 
 
+def _records(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    if snapshot.records_problem:
+        yield "", f"records cannot be written: {snapshot.records_problem}"
+
+
+def _evidence(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    if snapshot.evidence.problem:
+        yield "", f"evidence cannot be written: {snapshot.evidence.problem}"
+
+
 def _seconds(seconds: float) -> str:
     return f"{max(0, round(seconds))} s"
 
@@ -109,5 +119,17 @@ TROUBLES: tuple[TroubleKind, ...] = (
     TroubleKind("stuck", "An alert has waited for its output longer than this.", "stuck", _stuck),
     TroubleKind("outbox", "Alerts cannot be stored on disk, and wait in memory.", None, _outbox),
     TroubleKind("down", "An interface was removed, is down, or has no link.", None, _down),
+    TroubleKind(
+        "records",
+        "Records cannot be written, because the disk is full for example.",
+        None,
+        _records,
+    ),
+    TroubleKind(
+        "evidence",
+        "An evidence capture cannot be written, because the disk is full for example.",
+        None,
+        _evidence,
+    ),
 )
 """All kinds of trouble, in the order in which they are reported."""

@@ -199,13 +199,13 @@ METRICS: tuple[Metric, ...] = (
     backlog(
         "netwatch_backlog_bytes",
         "gauge",
-        "Bytes queued in memory: `findings` of workers, `records` not written yet.",
+        "Bytes queued in memory: `findings` of workers, `records` and `messages` not written yet.",
         lambda backlog: backlog.bytes_queued,
     ),
     backlog(
         "netwatch_backlog_left_out_total",
         "counter",
-        "Findings and records that were discarded because their queue was full.",
+        "Findings, records and messages that were discarded because their queue was full.",
         lambda backlog: backlog.discarded,
     ),
     output(

@@ -1,9 +1,9 @@
 """The screen of the view: a snapshot at a glance, as wide and high as the terminal.
 
-At the top are the health and the rates; below are the incidents, newest first, then apps,
-devices and blind spots, then outputs and anomalies. Where the terminal is low, the parts at
-the bottom are left out first; where it is narrow, columns are. All text that comes from
-packets is escaped, and none of it is interpreted as markup.
+At the top are the health and the rates; below are the incidents, newest first, then the last
+messages, apps, devices and blind spots, then outputs and anomalies. Where the terminal is low,
+the parts at the bottom are left out first; where it is narrow, columns are. All text that comes
+from packets is escaped, and none of it is interpreted as markup.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netwatch.core.alert import Alert
-from netwatch.core.text import escaped
+from netwatch.core.text import escaped, quantity
 from netwatch.dissect.loop.anomalies import HARMLESS
 from netwatch.formats.values import rfc3339
 from netwatch.watch.health import Thresholds, troubles
@@ -27,8 +27,12 @@ SIDE_BY_SIDE_WIDTH = 72
 PANE_HEIGHT = 6
 """Lines of a pane (apps, devices, blind spots), with its title and an empty line."""
 
+MESSAGE_HEIGHT = 4
+"""Lines of messages, the most recent ones."""
+
 MIN_TABLE_HEIGHT = 4
-"""Lines that the table of incidents needs; panes and footer are left out in its favour."""
+"""Lines that the table of incidents needs; panes, footer and messages are left out in its
+favour."""
 
 _VERDICTS = {"violation": "bold red", "advisory": "yellow", "exempt": "green"}
 _BARS = "▁▂▃▄▅▆▇█"
@@ -65,15 +69,21 @@ def screen(
     parts += [(1, _line(text)) for text in _rates(snapshot, rates, width)]
     left = height - sum(lines for lines, _ in parts)
     footer = [(1, _line(text)) for text in _footer(snapshot)]
+    messages = [(1, _line(text)) for text in _messages(snapshot)]
     panes = _panes(snapshot, width)
-    while panes and left - sum(lines for lines, _ in panes) - len(footer) < MIN_TABLE_HEIGHT:
+    # Messages are rarer than what panes show, so panes give way to them.
+    needed = MIN_TABLE_HEIGHT + len(messages)
+    while panes and left - sum(lines for lines, _ in panes) - len(footer) < needed:
         panes.pop()
     while footer and left - sum(lines for lines, _ in panes) - len(footer) < MIN_TABLE_HEIGHT:
         footer.pop()
     left -= sum(lines for lines, _ in panes) + len(footer)
+    while messages and left - len(messages) < MIN_TABLE_HEIGHT:
+        messages.pop(0)
+    left -= len(messages)
     if left >= 3:
         parts.append((left, _incidents(snapshot, width, left - 2)))
-    parts += panes + footer
+    parts += messages + panes + footer
     return Group(*(part for _, part in parts[:height]))
 
 
@@ -103,6 +113,13 @@ def _health(snapshot: Snapshot, thresholds: Thresholds) -> Iterable[Text]:
         yield Text(f"UNHEALTHY  {messages}", style="bold white on red")
     else:
         yield Text("healthy", style="green")
+    if snapshot.reload_error:
+        mistakes = snapshot.reload_error.splitlines()
+        text = Text("RELOAD REFUSED  ", style="bold yellow")
+        text.append(escaped(mistakes[0]), style="not bold")
+        if len(mistakes) > 1:
+            text.append(f" (and {quantity(len(mistakes) - 1, 'more mistake')})", style="not bold")
+        yield text
 
 
 def _rates(snapshot: Snapshot, rates: Rates, width: int) -> Iterable[Text]:
@@ -193,6 +210,13 @@ def _blind_spots(flows: Mapping[str, int]) -> tuple[str, list[tuple[str, str]]]:
     total, blind = sum(flows.values()), -sum(count for count, _ in unnamed)
     title = f"blind spots: {-(-100 * blind // total)} %" if total else "blind spots"
     return title, [(name, f"{-count:,}") for count, name in unnamed] or [("none yet", "")]
+
+
+def _messages(snapshot: Snapshot) -> Iterable[Text]:
+    """The last messages, the newest at the bottom."""
+    for message in snapshot.messages[-MESSAGE_HEIGHT:]:
+        clock = rfc3339(int(message.time) * 10**9, 0)[11:19]
+        yield Text(f"{clock}  ", style="dim").append(escaped(message.text), style="not dim")
 
 
 def _footer(snapshot: Snapshot) -> Iterable[Text]:

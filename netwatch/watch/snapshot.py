@@ -18,6 +18,10 @@ TOP = 64
 """The apps, and the devices, with most contacts that a snapshot contains."""
 
 
+MESSAGES = 16
+"""The most recent lines of messages that a snapshot contains."""
+
+
 @dataclass(frozen=True, slots=True)
 class TableUsage:
     """How full a bounded table is. `evicted` counts the entries that were removed because the
@@ -66,11 +70,20 @@ class OutboxBacklog:
 @dataclass(frozen=True, slots=True)
 class EvidenceFiles:
     """The evidence captures of incidents: files and bytes written, and what limits left out,
-    by the reason."""
+    by the reason. `problem` says why captures cannot be written now, empty where they can."""
 
     files: int = 0
     bytes_written: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A line of the log for the view, and when it was logged."""
+
+    time: float
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,10 @@ class Snapshot:
     often the state file could not be written. `without_verdict` counts contacts to which no
     ban applies, by the reason. `flows` counts ended flows by their reading
     (`netwatch.coverage.visibility`). `incidents` counts the reported incidents by verdict,
-    `open_incidents` those of them that are open now. `recent` has the last alert of each of
+    `open_incidents` those of them that are open now. `records_problem` says why records cannot
+    be written now, empty where they can; `reload_error` has the mistakes of the configuration
+    that was refused, one a line, empty where the last reload was applied. `messages` are the
+    last warnings and reloads, the newest last. `recent` has the last alert of each of
     the most recently reported incidents, newest first; `apps` and `devices` those with most
     contacts.
     """
@@ -130,6 +146,9 @@ class Snapshot:
     outputs: Mapping[str, OutputQueue] = field(default_factory=dict)
     outbox: OutboxBacklog = field(default_factory=OutboxBacklog)
     evidence: EvidenceFiles = field(default_factory=EvidenceFiles)
+    records_problem: str = ""
+    reload_error: str = ""
+    messages: tuple[Message, ...] = ()
     recent: tuple[Alert, ...] = ()
     apps: tuple[ContactCount, ...] = ()
     devices: tuple[ContactCount, ...] = ()

@@ -57,7 +57,7 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> Config:
 def proven(site: Config, path: str | Path, folder: Path, **options: object) -> list[Alert]:
     """The alerts of a capture, which each file of proof gives again, and no other."""
     alerts = scan_alerts(site, path, keep_frames=True, **options)
-    files = write_evidence(EvidenceFolder(folder), alerts)
+    files = write_evidence(EvidenceFolder(folder, print), alerts)
     assert rescan(site, files) == {alert.id: [alert.id] for alert in alerts}
     for alert in alerts:
         (read,) = scan_alerts(site, files[alert.id])
@@ -187,7 +187,7 @@ def test_a_datagram_that_never_becomes_whole(site: Config, tmp_path: Path) -> No
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap(timed(frames[:2])))
     alerts = scan_alerts(site, path, keep_frames=True)
-    files = write_evidence(EvidenceFolder(tmp_path / "proof"), alerts)
+    files = write_evidence(EvidenceFolder(tmp_path / "proof", print), alerts)
     assert rescan(site, files) == {alert.id: [alert.id] for alert in alerts}
 
 
@@ -263,7 +263,7 @@ def test_a_capture_cut_in_pieces(site: Config, tmp_path: Path) -> None:
     for number, packet in enumerate(packets):
         (tmp_path / f"{number}.pcap").write_bytes(pcap([packet], 101))
     alerts = scan_alerts(site, *sorted(tmp_path.glob("*.pcap")), keep_frames=True, continuous=True)
-    files = write_evidence(EvidenceFolder(tmp_path / "proof"), alerts)
+    files = write_evidence(EvidenceFolder(tmp_path / "proof", print), alerts)
     assert len(alerts) == 1
     assert rescan(site, files) == {alert.id: [alert.id] for alert in alerts}
 
@@ -273,7 +273,7 @@ def test_an_incident_over_several_files(site: Config, tmp_path: Path) -> None:
     for number, moment in enumerate(moments):
         capture(tmp_path / f"{number}.pcap", one_hello(moment, seed=number))
     alerts = scan_alerts(site, *sorted(tmp_path.glob("*.pcap")), keep_frames=True)
-    files = write_evidence(EvidenceFolder(tmp_path / "proof"), alerts)
+    files = write_evidence(EvidenceFolder(tmp_path / "proof", print), alerts)
     assert rescan(site, files) == {alert.id: [alert.id] for alert in alerts}
     (alert,) = scan_alerts(site, *files.values())
     assert alert.counts.handshakes == 2
@@ -284,7 +284,7 @@ def test_no_packets_are_kept_by_default(site: Config, tmp_path: Path) -> None:
     lookup(wire, SERVICE, RESOLVER)
     (alert,) = scan_alerts(site, capture(tmp_path / "a.pcap", wire))
     assert alert.evidence_frames == ()
-    reported = EvidenceFolder(tmp_path / "proof").write(alert)
+    reported = EvidenceFolder(tmp_path / "proof", print).write(alert)
     assert "evidence_file" not in reported.extra
     assert list((tmp_path / "proof").iterdir()) == []
 

@@ -3,11 +3,16 @@
 import io
 import json
 import os
+import resource
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 import pytest
 from support.contacts import GAP, SENSOR, contact
+from support.waiting import wait_until
 
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
@@ -87,7 +92,9 @@ def test_a_slow_reader_does_not_block(
         came += os.read(reading, 1 << 16)
         output.flush()
     ids = [json.loads(line)["id"] for line in came.splitlines()]
-    assert ids == [alert.id for alert in sent][: 1000 - output.discarded]
+    # Each record is whole, and they are in order.
+    assert len(ids) == 1000 - output.discarded
+    assert ids == [alert.id for alert in sent if alert.id in set(ids)]
     output.close(0)
     os.close(reading)
     stream.close()
@@ -95,28 +102,122 @@ def test_a_slow_reader_does_not_block(
 
 def test_a_reader_that_has_gone_is_an_error(pipe: tuple[int, TextIO]) -> None:
     reading, stream = pipe
-    output = RecordOutput("jsonl", None, stream, print)
-    os.close(reading)
-    with pytest.raises(ReaderGoneError):
-        output.write(alerts(1)[0])
     warnings: list[str] = []
-    output._warn = warnings.append
+    output = RecordOutput("jsonl", None, stream, warnings.append)
+    os.close(reading)
+
+    def has_gone() -> bool:
+        try:
+            output.flush()
+        except ReaderGoneError:
+            return True
+        return False
+
+    output.write(alerts(1)[0])
+    wait_until(has_gone)
     output.close(0)
     assert "could not be written" in warnings[0]
+    assert output.unwritten > 0
     stream.close()
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Files of this process cannot become larger than `size` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_is_reported_once_and_nothing_is_lost(tmp_path: Path) -> None:
     warnings: list[str] = []
-    output = RecordOutput("jsonl", "/dev/full", io.StringIO(), warnings.append)
-    first, second = alerts(2)
-    output.write(first)
-    output.write(second)
-    assert warnings == ["/dev/full: No space left on device; records are buffered"]
-    # Stands for a log rotation: the path leads to another file now.
-    output._path = str(tmp_path / "alerts")
-    output.reopen()
+    path = tmp_path / "alerts"
+    output = RecordOutput("jsonl", str(path), io.StringIO(), warnings.append)
+    sent = alerts(4)
+    with full_disk(100):
+        for alert in sent[:2]:
+            output.write(alert)
+        assert warnings == [f"{path}: File too large; records are buffered"]
+        assert output.problem == f"{path}: File too large"
     output.flush()
-    assert len(lines(tmp_path / "alerts")) == 2
-    assert "writing works again" in warnings[1]
+    assert warnings[1:] == [f"{path}: writing works again"]
+    assert output.problem == ""
+    for alert in sent[2:]:
+        output.write(alert)
     output.close(0)
+    assert [json.loads(line)["id"] for line in lines(path)] == [alert.id for alert in sent]
+    assert output.unwritten == 0
+
+
+def test_what_a_full_disk_refuses_until_the_end_is_counted(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    path = tmp_path / "alerts"
+    output = RecordOutput("jsonl", str(path), io.StringIO(), warnings.append)
+    with full_disk(100):
+        output.write(alerts(1)[0])
+        output.close(0)
+    assert output.unwritten > 100
+    assert warnings[1] == f"{path}: {output.unwritten:,} bytes of records could not be written"
+
+
+def test_a_device_that_is_full_is_reported() -> None:
+    warnings: list[str] = []
+    output = RecordOutput("jsonl", "/dev/full", io.StringIO(), warnings.append)
+    output.write(alerts(1)[0])
+
+    def is_reported() -> bool:
+        output.flush()
+        return bool(warnings)
+
+    wait_until(is_reported)
+    assert warnings == ["/dev/full: No space left on device; records are buffered"]
+    output.close(0)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_new_file_is_readable_for_owner_and_group_only(tmp_path: Path, umask: int) -> None:
+    path = tmp_path / "alerts"
+    before = os.umask(umask)
+    try:
+        RecordOutput("jsonl", str(path), io.StringIO(), print).close(0)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o666])
+def test_an_existing_file_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "alerts"
+    path.touch()
+    path.chmod(mode)
+    RecordOutput("jsonl", str(path), io.StringIO(), print).close(0)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_file_after_a_rotation_is_readable_for_owner_and_group_only(tmp_path: Path) -> None:
+    path = tmp_path / "alerts"
+    output = RecordOutput("jsonl", str(path), io.StringIO(), print)
+    path.rename(tmp_path / "alerts.1")
+    before = os.umask(0)
+    try:
+        output.reopen()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    output.close(0)
+
+
+def test_a_pipe_in_place_of_the_file_does_not_block(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    path = tmp_path / "alerts"
+    output = RecordOutput("jsonl", str(path), io.StringIO(), warnings.append)
+    path.rename(tmp_path / "alerts.1")
+    os.mkfifo(path)
+    output.reopen()
+    assert warnings[0].startswith(f"{path}: cannot be written: ")
+    output.write(alerts(1)[0])
+    output.close(0)
+    assert len(lines(tmp_path / "alerts.1")) == 1

@@ -35,7 +35,7 @@ def aggregator(*reports: StatusReport | None) -> Any:
         incidents=type("OpenIncidents", (list,), fields)(),
         receiver=SimpleNamespace(clock=SimpleNamespace(steps=2)),
         state=SimpleNamespace(failures=4),
-        alerts=SimpleNamespace(output=SimpleNamespace(buffered=100, discarded=7)),
+        alerts=SimpleNamespace(output=SimpleNamespace(buffered=100, discarded=7, problem="")),
         updates=SimpleNamespace(
             config=SimpleNamespace(catalog=SimpleNamespace(version="v")),
             applied=1,

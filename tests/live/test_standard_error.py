@@ -1,0 +1,147 @@
+"""A capture goes on, and ends when it is told to, while nobody reads its standard error."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from craft import Host
+from support.live import Pipe
+from support.office import DURING, PERSONAL, configured, one_hello
+from support.waiting import TIMEOUT, read_until, wait_until
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Pipe]:
+    pipe = Pipe(tmp_path / "pipe")
+    yield pipe
+    pipe.close()
+
+
+def client(number: int) -> Host:
+    """One of many devices."""
+    return Host(f"10.20.1.{number + 30}", f"02:00:00:20:02:{number:02x}")
+
+
+def full_pipe() -> tuple[int, int]:
+    """The ends of a pipe into which nothing more fits."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x")
+    os.set_blocking(writing, True)
+    return reading, writing
+
+
+@contextmanager
+def capture(
+    folder: Path, pipe: Pipe, *arguments: str, stdout: int, stderr: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A capture that reads the pipe, and is killed at the end."""
+    command = [sys.executable, "-m", "netwatch", "live", "--source", "file", "-i", str(pipe.path)]
+    process = subprocess.Popen(
+        [*command, "-c", configured(folder), "--format", "jsonl", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env={**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def statuses(path: Path) -> list[str]:
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line)["status"] for line in lines]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_pipe_that_nobody_reads_delays_neither_records_nor_the_end(
+    tmp_path: Path, pipe: Pipe, number: signal.Signals
+) -> None:
+    reading, writing = full_pipe()
+    out = tmp_path / "out"
+    with capture(tmp_path, pipe, "-o", str(out), stdout=writing, stderr=writing) as live:
+        pipe.open()
+        pipe.send(one_hello(DURING).frames)
+        wait_until(lambda: statuses(out) == ["open"])
+        pipe.send(one_hello(DURING, PERSONAL).frames)
+        wait_until(lambda: statuses(out) == ["open", "open"])
+        live.send_signal(number)
+        assert live.wait(TIMEOUT) == 0
+    assert sorted(statuses(out)) == ["closed", "closed", "open", "open"]
+    os.close(reading)
+    os.close(writing)
+
+
+def test_records_and_messages_in_one_full_pipe(tmp_path: Path, pipe: Pipe) -> None:
+    reading, writing = full_pipe()
+    with capture(tmp_path, pipe, stdout=writing, stderr=writing) as live:
+        pipe.open()
+        for number in range(20):
+            pipe.send(one_hello(DURING, client(number)).frames)
+        output = b""
+        while output.count(b'"status":"open"') < 20:
+            output += os.read(reading, 65536)
+        live.send_signal(signal.SIGTERM)
+        output = read_until(reading, b"incidents     violation 20", output)
+        assert live.wait(TIMEOUT) == 0
+    assert output.count(b"netwatch: opened violation") == 20
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path, pipe: Pipe) -> None:
+    reading, writing = full_pipe()
+    with capture(tmp_path, pipe, stdout=writing, stderr=writing) as live:
+        pipe.open()
+        pipe.send(one_hello(DURING).frames)
+        status = Path(f"/proc/{live.pid}/status")
+        # SIGTERM is caught (bit 14 of the mask) from the moment the capture runs.
+        wait_until(lambda: int(status.read_text().split("SigCgt:")[1].split()[0], 16) >> 14 & 1)
+        begun = time.monotonic()
+        live.send_signal(signal.SIGTERM)
+        live.send_signal(signal.SIGTERM)
+        live.wait(TIMEOUT)
+        assert time.monotonic() - begun < TIMEOUT
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_terminal_that_stalls_does_not_delay_the_end(tmp_path: Path, pipe: Pipe) -> None:
+    main, other = pty.openpty()
+    # Each frame of the view fills the whole screen, so a few fill the buffer of the terminal.
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("4H", 120, 400, 0, 0))
+    out = tmp_path / "out"
+    with capture(tmp_path, pipe, "-o", str(out), stdout=other, stderr=other) as live:
+        output = read_until(main, b"packets")
+        pipe.open()
+        # Nobody reads the terminal from now on, so it fills up with frames of the view.
+        for number in range(10):
+            pipe.send(one_hello(DURING, client(number)).frames)
+            wait_until(lambda number=number: len(statuses(out)) > number)
+            time.sleep(0.5)
+        live.send_signal(signal.SIGTERM)
+        assert live.wait(TIMEOUT) == 0
+    assert statuses(out).count("closed") == 10
+    assert b"\x1b[?1049h" in output
+    os.close(main)
+    os.close(other)
