@@ -7,6 +7,7 @@ takes longer than scanning a small capture.
 import argparse
 import atexit
 import contextlib
+import errno
 import gc
 import importlib
 import os
@@ -47,6 +48,9 @@ COMMANDS: Mapping[str, Command] = {
 GC_THRESHOLD = 50_000
 """Allocations between two runs of the garbage collector: a scan allocates many objects and
 creates next to no reference cycles."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The errors of a write to a disk without room."""
 
 EXIT_STATUS = """exit status:
   0  done
@@ -129,8 +133,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 141
     except OSError as error:
+        # Whatever else is written names its file in its own error.
+        is_output = error.filename is None and error.errno in _FULL
+        place = "standard output" if is_output else error.filename
+        place = f"{place}: " if place else ""
         _discard_output()
-        place = f"{error.filename}: " if error.filename else ""
         print_message(f"netwatch: {place}{error.strerror or error}")
         return 1
     except KeyboardInterrupt:

@@ -26,7 +26,10 @@ def print_record(record: Mapping[str, Any]) -> None:
 
 
 def print_message(text: str) -> None:
-    """Print one line on standard error. Nothing fails where that was closed."""
+    """Print one line on standard error. Nothing fails where that was closed, and nothing is
+    printed: without a file `print` would write to standard output."""
+    if sys.stderr is None:
+        return
     with contextlib.suppress(OSError):
         print(escaped(text), file=sys.stderr)
 

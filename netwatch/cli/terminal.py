@@ -3,21 +3,25 @@ bar to standard error. The progress bar is shown only on a terminal."""
 
 import argparse
 import contextlib
-import os
+import io
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from netwatch.capture.block import Source
 from netwatch.capture.files import CaptureFile
 from netwatch.cli.printing import print_message
 from netwatch.core.errors import NetwatchError
+from netwatch.core.private_files import set_permissions
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.dissect.loop.loop import COMPILED
 from netwatch.engine.capture_files import Progress
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def note(args: argparse.Namespace, text: str) -> None:
@@ -38,31 +42,71 @@ def warn_interpreted(args: argparse.Namespace) -> None:
 @contextlib.contextmanager
 def output(path: str | None) -> Iterator[TextIO]:
     """Standard output, or the file `path`. An existing file is replaced only when the context
-    ends without an error; pipes and devices are written directly. Raises `NetwatchError`
-    where the file cannot be written."""
+    ends without an error, and keeps its permissions; pipes and devices are written directly.
+    Raises `NetwatchError` where the file cannot be written."""
     if path is None:
-        yield sys.stdout
-        sys.stdout.flush()
+        with _standard_output() as stream:
+            yield stream
         return
     target = Path(path)
     try:
         if target.exists() and not target.is_file():
-            with target.open("w", encoding="utf-8", newline="") as stream:
+            with _text(_NamedFile(path, path)) as stream:
                 yield stream
             return
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
         raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
     try:
-        with open(handle, "w", encoding="utf-8", newline="") as stream:  # noqa: PTH123 - a handle
+        with _text(_NamedFile(handle, path)) as stream:
             yield stream
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
+            set_permissions(handle, target)
         Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[TextIO]:
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    sys.stdout.flush()
+    named = _NamedFile(descriptor, "standard output", closefd=False)
+    with _text(named, sys.stdout.encoding, sys.stdout.errors) as stream:
+        yield stream
+
+
+def _text(file: "_NamedFile", encoding: str = "utf-8", errors: str | None = None) -> TextIO:
+    buffered = io.BufferedWriter(file)
+    return io.TextIOWrapper(buffered, encoding, errors, newline="", line_buffering=file.isatty())
+
+
+class _NamedFile(io.FileIO):
+    """A file whose errors name it. After an error nothing is written any more, so that the error
+    is not raised again when the file is closed."""
+
+    def __init__(self, file: str | int, name: str, *, closefd: bool = True) -> None:
+        super().__init__(file, "w", closefd=closefd)
+        self._name = name
+        self._failed = False
+
+    def write(self, data: "ReadableBuffer") -> int:
+        """Write bytes. Raises `NetwatchError`, and `BrokenPipeError` where the reader has gone."""
+        if self._failed:
+            return len(memoryview(data))
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            self._failed = True
+            raise
+        except OSError as error:
+            self._failed = True
+            raise NetwatchError(f"{self._name}: cannot be written: {error.strerror}") from None
 
 
 @contextlib.contextmanager

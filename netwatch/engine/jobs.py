@@ -14,6 +14,7 @@ from pathlib import Path
 
 from netwatch.capture.files import STDIN, CaptureFile
 from netwatch.config import Config
+from netwatch.core.errors import NetwatchError
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
@@ -116,16 +117,19 @@ def _scan_capture(
 
 def _write_observations(capture: Capture, file: Path) -> RunStatistics:
     """Write the observations of one capture to a file in batches, in a worker; an empty batch is
-    the last."""
+    the last. Raises `NetwatchError` where the file cannot be written."""
     statistics = RunStatistics()
-    with file.open("wb") as stream:
-        batch: list[Observation] = []
-        for observation in pipeline.names(capture, statistics):
-            batch.append(observation)
-            if len(batch) == BATCH_SIZE:
+    try:
+        with file.open("wb") as stream:
+            batch: list[Observation] = []
+            for observation in pipeline.names(capture, statistics):
+                batch.append(observation)
+                if len(batch) == BATCH_SIZE:
+                    pickle.dump(batch, stream)
+                    batch.clear()
+            if batch:
                 pickle.dump(batch, stream)
-                batch.clear()
-        if batch:
-            pickle.dump(batch, stream)
-        pickle.dump([], stream)
+            pickle.dump([], stream)
+    except OSError as error:
+        raise NetwatchError(f"{file}: cannot be written: {error.strerror}") from None
     return statistics

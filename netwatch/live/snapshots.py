@@ -135,8 +135,12 @@ class Snapshots:
         if isinstance(event, AlertSent):
             self._count_contacts(event.alert)
         elif _is_shown(event):
+            texts = lines(event)
+            if isinstance(event, ReloadRefused):
+                # The mistakes are shown apart, until a configuration is applied.
+                del texts[1:]
             # One call, because `take` may iterate in another thread.
-            self._messages.extend([Message(time.time(), text) for text in lines(event)])
+            self._messages.extend([Message(time.time(), text) for text in texts])
         if isinstance(event, Reloaded | ReloadRefused):
             self._reload_error = event.error if isinstance(event, ReloadRefused) else ""
 

@@ -75,7 +75,8 @@ def screen(
     needed = MIN_TABLE_HEIGHT + len(messages)
     while panes and left - sum(lines for lines, _ in panes) - len(footer) < needed:
         panes.pop()
-    while footer and left - sum(lines for lines, _ in panes) - len(footer) < MIN_TABLE_HEIGHT:
+    needed = MIN_TABLE_HEIGHT + min(1, len(messages))
+    while footer and left - sum(lines for lines, _ in panes) - len(footer) < needed:
         footer.pop()
     left -= sum(lines for lines, _ in panes) + len(footer)
     while messages and left - len(messages) < MIN_TABLE_HEIGHT:
@@ -116,7 +117,10 @@ def _health(snapshot: Snapshot, thresholds: Thresholds) -> Iterable[Text]:
     if snapshot.reload_error:
         mistakes = snapshot.reload_error.splitlines()
         text = Text("RELOAD REFUSED  ", style="bold yellow")
-        text.append(escaped(mistakes[0]), style="not bold")
+        # The folder would leave no room for the mistake.
+        place, colon, mistake = mistakes[0].partition(": ")
+        place = place.rpartition("/")[2]
+        text.append(escaped(f"{place}{colon}{mistake}"), style="not bold")
         if len(mistakes) > 1:
             text.append(f" (and {quantity(len(mistakes) - 1, 'more mistake')})", style="not bold")
         yield text

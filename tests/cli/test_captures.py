@@ -4,7 +4,12 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
+import resource
+import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +30,7 @@ from support.office import (
     lookup,
     one_hello,
 )
+from support.waiting import TIMEOUT
 
 from netwatch.cli import main
 from netwatch.core.observation import Observation
@@ -313,15 +319,103 @@ def test_output_to_a_file_is_the_same(run: Run, day: str, tmp_path: Path) -> Non
         status, out, _ = run(command, day, "--format", "jsonl", "-o", str(target))
         assert (status, out) == (0, "")
         assert target.read_text() == plain
-        assert target.stat().st_mode & 0o777 == 0o666 & ~umask()
         assert [path.name for path in tmp_path.glob("*out.jsonl*")] == ["out.jsonl"]
 
 
-def umask() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("Umask:"):
-            return int(line.split()[1], 8)
-    return 0o022
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize("command", ["scan", "names"])
+def test_a_new_file_is_readable_for_owner_and_group_only(
+    run: Run, day: str, tmp_path: Path, command: str, umask: int
+) -> None:
+    target = tmp_path / "out.jsonl"
+    before = os.umask(umask)
+    try:
+        assert run(command, day, "-o", str(target))[0] == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
+def test_a_file_that_is_replaced_keeps_its_permissions(
+    run: Run, day: str, tmp_path: Path, mode: int
+) -> None:
+    target = tmp_path / "out.jsonl"
+    target.write_text("old")
+    target.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(target, 65534, 65534)
+    owner = target.stat().st_uid, target.stat().st_gid
+    assert run("scan", day, "-o", str(target))[0] == 0
+    assert target.read_text() != "old"
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+    assert (target.stat().st_uid, target.stat().st_gid) == owner
+
+
+def limited(
+    day: str, folder: Path, *arguments: str, size: int, stdout: int = subprocess.DEVNULL
+) -> subprocess.CompletedProcess[str]:
+    """Run a command that cannot write files of more than `size` bytes, as on a full disk."""
+    return subprocess.run(
+        [sys.executable, "-m", "netwatch", *arguments, day, "-c", str(folder / "netwatch.yaml")],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=TIMEOUT,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+    )
+
+
+@pytest.mark.parametrize("command", ["scan", "names"])
+def test_a_full_disk_names_the_file(run: Run, day: str, tmp_path: Path, command: str) -> None:
+    target = tmp_path / "out.jsonl"
+    done = limited(day, tmp_path, command, "-q", "--format", "jsonl", "-o", str(target), size=10)
+    assert done.stderr == f"netwatch: {target}: cannot be written: File too large\n"
+    assert done.returncode == 1
+    assert not [path for path in tmp_path.iterdir() if "out.jsonl" in path.name]
+    with (tmp_path / "redirected").open("wb") as stream:
+        done = limited(
+            day, tmp_path, command, "-q", "--format", "jsonl", size=10, stdout=stream.fileno()
+        )
+    assert done.stderr == "netwatch: standard output: cannot be written: File too large\n"
+    assert done.returncode == 1
+
+
+def test_a_full_folder_of_temporary_files_is_named(run: Run, day: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.pcap"
+    other.write_bytes(Path(day).read_bytes())
+    done = limited(day, tmp_path, "names", "-q", "--jobs", "2", str(other), size=100)
+    assert "cannot be written: File too large" in done.stderr
+    assert "/netwatch-" in done.stderr
+    assert "standard output" not in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_full_standard_output_is_named_by_other_commands() -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "netwatch", "signatures", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT,
+        )
+    assert done.stderr == "netwatch: standard output: No space left on device\n"
+    assert done.returncode == 1
+
+
+def test_evidence_on_a_full_disk(run: Run, day: str, tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    done = limited(day, tmp_path, "scan", "--evidence", str(proof), size=100)
+    first = done.stderr.splitlines()[0]
+    assert first.startswith(f"netwatch: {proof}/2023")
+    assert first.endswith(".pcapng: evidence cannot be written: File too large")
+    assert f"netwatch: {proof}: 3 evidence captures could not be written" in done.stderr
+    assert "left out      evidence-not-written 3" in done.stderr
+    assert done.returncode == 1
+    assert list(proof.iterdir()) == []
+    assert run("scan", day, "--evidence", str(proof))[0] == 0
+    assert len(list(proof.iterdir())) == 3
 
 
 def test_a_failed_run_leaves_the_existing_file_unchanged(

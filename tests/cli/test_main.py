@@ -195,4 +195,5 @@ def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "netwatch", "names", path]
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (1, b"netwatch: No space left on device\n")
+    expected = b"netwatch: standard output: cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, expected)

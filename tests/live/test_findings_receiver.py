@@ -110,3 +110,10 @@ def test_address_claims_are_forwarded_and_errors_noted() -> None:
     assert received.receiver.worker_error is None
     received.receiver.receive(0, WorkerEnded("eth1: has gone"), 0)
     assert received.receiver.worker_error == "eth1: has gone"
+
+
+def test_the_traceback_of_a_worker_is_logged() -> None:
+    received = Received()
+    received.receiver.receive(0, WorkerEnded("a worker failed: KeyError: 1", ("line 1", "x")), 0)
+    assert received.receiver.worker_error == "a worker failed: KeyError: 1"
+    assert received.events == [Note("line 1"), Note("x")]

@@ -8,11 +8,11 @@ import pytest
 from support.alerts import ALERT
 
 from netwatch.core.statistics import RunStatistics
-from netwatch.live.events import AlertSent
+from netwatch.live.events import AlertSent, Note, PacketsDropped, Reloaded, ReloadRefused
 from netwatch.live.messages import StatusReport
 from netwatch.live.snapshots import Ranking, Snapshots
 from netwatch.watch.health import Thresholds, troubles
-from netwatch.watch.snapshot import Backlog, TableUsage
+from netwatch.watch.snapshot import MESSAGES, Backlog, TableUsage
 
 
 def aggregator(*reports: StatusReport | None) -> Any:
@@ -122,3 +122,49 @@ def test_a_ranking_is_bounded_and_never_too_low(many: int) -> None:
     (first, *rest) = ranking.top(10)
     assert (first.name, first.contacts >= 2 * many) == ("often", True)
     assert len(rest) <= 3
+
+
+def test_warnings_and_reloads_become_messages() -> None:
+    snapshots = Snapshots(("eth1",))
+    snapshots(Note("eth1: interface is down"))
+    snapshots(Note("nothing important", warning=False))
+    snapshots(PacketsDropped(1, 1))
+    snapshots(ReloadRefused("netwatch.yaml:3: wrong\nnetwatch.yaml:4: wrong too"))
+    snapshots.take(aggregator(report()))
+    snapshot = snapshots.last()
+    assert [message.text for message in snapshot.messages] == [
+        "eth1: interface is down",
+        "reload refused, the previous configuration stays in use",
+    ]
+    assert snapshot.reload_error == "netwatch.yaml:3: wrong\nnetwatch.yaml:4: wrong too"
+    snapshots(Reloaded("p", "s"))
+    for number in range(MESSAGES):
+        snapshots(Note(f"{number}"))
+    snapshots.take(aggregator(report()))
+    assert snapshots.last().reload_error == ""
+    assert [message.text for message in snapshots.last().messages] == [
+        str(number) for number in range(MESSAGES)
+    ]
+
+
+def test_what_cannot_be_written_is_a_trouble() -> None:
+    folder = SimpleNamespace(files=0, octets=0, left_out={}, problem="proof/1: File too large")
+    snapshots = Snapshots(("eth1",), evidence=folder)
+    failing = aggregator(report())
+    failing.alerts.output.problem = "out: No space left on device"
+    snapshots.take(failing)
+    found = troubles(snapshots.last(), Thresholds())
+    assert [trouble.message for trouble in found] == [
+        "records cannot be written: out: No space left on device",
+        "evidence cannot be written: proof/1: File too large",
+    ]
+    folder.problem = ""
+    snapshots.take(aggregator(report()))
+    assert troubles(snapshots.last(), Thresholds()) == []
+
+
+def test_messages_that_wait_are_a_backlog() -> None:
+    counters = SimpleNamespace(queued=12, discarded=3)
+    snapshots = Snapshots(("eth1",), messages=counters)
+    snapshots.take(aggregator(report()))
+    assert snapshots.last().backlogs["messages"] == Backlog(12, 3)

@@ -49,6 +49,26 @@ def test_the_view_shows_an_incident_and_restores_the_terminal(
     os.close(main)
 
 
+def test_the_view_shows_that_a_configuration_was_refused(
+    shown: tuple[subprocess.Popen[bytes], int, Pipe], tmp_path: Path
+) -> None:
+    process, main, pipe = shown
+    output = read_until(main, b"packets")
+    pipe.open()
+    site = tmp_path / "netwatch.yaml"
+    before = site.read_text()
+    site.write_text(before + "colour: red\n")
+    process.send_signal(signal.SIGHUP)
+    output = read_until(main, b"RELOAD REFUSED", output)
+    output = read_until(main, b"unknown key 'colour'", output)
+    site.write_text(before)
+    process.send_signal(signal.SIGHUP)
+    read_until(main, b"reloaded: policy", output)
+    pipe.close()
+    assert process.wait(TIMEOUT) == 0
+    os.close(main)
+
+
 def test_the_capture_ends_when_the_terminal_is_closed(
     shown: tuple[subprocess.Popen[bytes], int, Pipe], tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from support.snapshots import BUSY, ITEM, NOW, OPEN, QUIET
 from netwatch.core.verdict import App, Device, Network
 from netwatch.watch.rates import Rates
 from netwatch.watch.screen import screen
-from netwatch.watch.snapshot import ContactCount, OutputQueue, Snapshot
+from netwatch.watch.snapshot import ContactCount, Message, OutputQueue, Snapshot
 
 RATES = Rates(98_234.0, 7.81e8, 312.4, 0.0, tuple(float(number) for number in range(120)))
 HOSTILE = [
@@ -132,3 +132,34 @@ def test_no_color_disables_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[1;31m" in coloured()
     plain = coloured(NO_COLOR="1")
     assert not any(f"\x1b[{code}" in plain for code in ("31", "1;31", "33", "36"))
+
+
+@pytest.mark.parametrize("height", [10, 24, 60])
+def test_a_refused_configuration_is_shown_until_one_is_applied(height: int) -> None:
+    error = (
+        "/etc/netwatch/netwatch.yaml:3: unknown key 'colour'\nnetwatch.yaml:9: unknown app 'tictoc'"
+    )
+    text = shown(replace(BUSY, reload_error=error), RATES, 110, height)
+    assert "RELOAD REFUSED  netwatch.yaml:3: unknown key 'colour' (and 1 more mistake)" in text
+    assert len(text.splitlines()) <= height
+    assert "RELOAD" not in shown(BUSY, RATES, 110, height)
+
+
+def test_the_last_messages_are_shown() -> None:
+    messages = tuple(Message(NOW + number, f"output siem: failure {number}") for number in range(9))
+    text = shown(replace(BUSY, messages=messages), RATES, 110, 40)
+    assert "failure 4" not in text
+    for number in range(5, 9):
+        assert f"09:00:0{number}  output siem: failure {number}" in text
+    assert len(text.splitlines()) <= 40
+    low = shown(replace(BUSY, messages=messages), RATES, 110, 10)
+    assert "failure 8" in low
+    assert len(low.splitlines()) <= 10
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_messages_cannot_control_the_terminal(text: str) -> None:
+    messages = (Message(NOW, text),)
+    output = shown(replace(BUSY, messages=messages, reload_error=text + "!"), RATES, 80, 30)
+    assert all(character == "\n" or character.isprintable() for character in output)
+    assert len(output.splitlines()) <= 30
