@@ -9,7 +9,7 @@ import io
 import threading
 from collections import deque
 
-from netwatch.core.text import quantity
+from netwatch.core.text import ESCAPE_UNENCODABLE, quantity
 from netwatch.live.stream_writer import StreamWriter
 
 MESSAGE_LIMIT = 1 << 20
@@ -102,7 +102,7 @@ class MessageStream(io.TextIOBase):
         self._unreported += 1
 
     def _put(self, line: str) -> bool:
-        data = f"{line}\n".encode(self._encoding, "backslashreplace")
+        data = f"{line}\n".encode(self._encoding, ESCAPE_UNENCODABLE)
         return self._writer is not None and self._writer.put(data)
 
 
@@ -136,7 +136,7 @@ class ScreenStream(io.TextIOBase):
         """Write a frame, unless the terminal stalls."""
         writer = self._writer
         if writer is not None and (self._ending or writer.queued < SCREEN_BACKLOG):
-            writer.put(text.encode(self._encoding, "backslashreplace"), required=self._ending)
+            writer.put(text.encode(self._encoding, ESCAPE_UNENCODABLE), required=self._ending)
         return len(text)
 
     def end(self) -> None:

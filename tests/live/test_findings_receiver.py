@@ -11,6 +11,7 @@ from netwatch.live.events import Event, Note
 from netwatch.live.findings_receiver import DUPLICATE_NOTE_WINDOW, FindingsReceiver
 from netwatch.live.messages import AddressClaims, Findings, FlowBytes, StatusReport, WorkerEnded
 from netwatch.live.open_incidents import OpenIncidents
+from netwatch.live.packet_clock import PacketClock
 
 OTHER_SENSOR = Sensor("probe-1", "0.1.0", "5e1b", "c0fe")
 
@@ -95,7 +96,11 @@ def test_the_same_note_of_several_workers_is_emitted_once() -> None:
 
 def test_a_step_of_the_clock_is_noted() -> None:
     received = Received(workers=1)
+    first = contact(0).observation.time
+    wall = [first]
+    received.receiver.clock = PacketClock(True, lambda: wall[0])
     received.receiver.receive(0, findings(contact(0)), 0)
+    wall[0] += 3600 * SECOND
     received.receiver.receive(0, findings(contact(3600)), SECOND)
     assert received.receiver.clock.steps == 1
     assert received.events == [Note("the clock of the packets was set; open incidents stay open")]

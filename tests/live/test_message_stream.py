@@ -5,6 +5,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netwatch.core.text import ESCAPE_UNENCODABLE
 from netwatch.live.message_stream import (
     HELD_LINES,
     LINE_LIMIT,
@@ -110,7 +111,7 @@ def test_any_text_arrives_as_it_was_written(texts: list[str]) -> None:
     for text in texts:
         messages.write(text)
     messages.write("\n")
-    expected = ("".join(texts) + "\n").encode("utf-8", "backslashreplace")
+    expected = ("".join(texts) + "\n").encode("utf-8", ESCAPE_UNENCODABLE)
     assert b"".join(writer.data) == expected
 
 

@@ -183,18 +183,24 @@ def test_jumbo_frames_and_another_mtu(place: Namespace, tmp_path: Path) -> None:
 
 PROGRAM_WITH_STEPS = """
 import sys
+import time
 from pathlib import Path
 from netwatch.capture import live_sources as live
 from netwatch.capture import ring_source as ring
 from netwatch.capture.block import FIELDS, TIME
 from netwatch.cli import main
 
+def step():
+    return int(Path(sys.argv[1]).read_text()) * 10**9
+
+wall = time.time_ns
+time.time_ns = lambda: wall() + step()
+
 class Stepped(ring.RingSource):
     def blocks(self):
         for block in super().blocks():
-            step = int(Path(sys.argv[1]).read_text()) * 10**9
             for at in range(TIME, block.count * FIELDS, FIELDS):
-                block.records[at] += step
+                block.records[at] += step()
             yield block
 
 live.SOURCES["ring"] = lambda interfaces, **options: Stepped(interfaces, **options)
