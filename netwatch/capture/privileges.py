@@ -19,17 +19,30 @@ NET_RAW = 13
 """CAP_NET_RAW (linux/capability.h)."""
 
 _STATUS = Path("/proc/self/status")
+
+# linux/prctl.h and linux/capability.h
+_PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+_CAPABILITY_VERSION = 0x20080522
+_SETPCAP = 8
 
 
 def effective_capabilities() -> int | None:
     """The effective capabilities as a bit mask, None on a system without capabilities."""
+    return _capabilities().get("CapEff")
+
+
+def _capabilities() -> dict[str, int]:
+    """The sets of capabilities of this process (proc(5)) as bit masks: ``CapInh``, ``CapPrm``,
+    ``CapEff``, ``CapBnd``, ``CapAmb``. Empty on a system without capabilities."""
+    sets = {}
     with contextlib.suppress(OSError):
-        for line in _STATUS.read_bytes().splitlines():
-            key, _, value = line.partition(b":")
-            if key == b"CapEff":
-                return int(value, 16)
-    return None
+        for line in _STATUS.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.startswith("Cap"):
+                sets[key] = int(value, 16)
+    return sets
 
 
 def can_capture() -> bool:
@@ -66,8 +79,11 @@ def drop_privileges(user: str, group: str | None = None) -> None:
     """Permanently become `user`, with `group` (by default the group of the user) as only group.
 
     Called as root after all sources were opened. All capabilities are dropped, and none can be
-    regained. Does nothing if the process already runs as that user. Raises `NetwatchError` if the
-    privileges cannot be dropped; the caller must not continue then.
+    regained: every set of them is emptied, also the bounding set, which limits what a program
+    with file capabilities gets. Without CAP_SETPCAP, in a container for example, the bounding set
+    stays, and only PR_SET_NO_NEW_PRIVS guards against that. If the process already runs as that
+    user, only its capabilities are dropped. Raises `NetwatchError` if the privileges cannot be
+    dropped; the caller must not continue then.
     """
     try:
         entry = pwd.getpwnam(user)
@@ -78,15 +94,22 @@ def drop_privileges(user: str, group: str | None = None) -> None:
     if entry.pw_uid == 0:
         raise NetwatchError(f"user '{user}' is root, expected an unprivileged user")
     if os.getresuid() == (entry.pw_uid,) * 3:
+        _empty_capability_sets()
+        _verify_capabilities(bounding=False)
         return
+    # Only a process with this capability may empty the bounding set (capabilities(7)).
+    bounding = bool((effective_capabilities() or 0) >> _SETPCAP & 1)
+    if bounding:
+        _empty_bounding_set()
     try:
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
     except PermissionError:
         raise NetwatchError(f"only root can become user '{user}'") from None
-    _forbid_new_privileges()
+    _empty_capability_sets()
     _verify_dropped(entry.pw_uid, gid)
+    _verify_capabilities(bounding=bounding)
 
 
 def _user_exists(user: str) -> bool:
@@ -95,25 +118,55 @@ def _user_exists(user: str) -> bool:
     return False
 
 
-def _forbid_new_privileges() -> None:
-    """Set PR_SET_NO_NEW_PRIVS (prctl(2)): no program started from here gains privileges."""
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _empty_bounding_set() -> None:
+    """Remove all capabilities that this kernel knows from the bounding set; it needs
+    CAP_SETPCAP. Whether it worked is verified at the end."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        prctl, capability = _libc().prctl, 0
+        while prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) >= 0:
+            prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+            capability += 1
+
+
+def _empty_capability_sets() -> None:
+    """Empty the effective, permitted, inheritable and ambient set, and set PR_SET_NO_NEW_PRIVS
+    (prctl(2)), so that no program started from here gains privileges. Becoming another user does
+    not empty the inheritable set, and a process that is not root may have any of them."""
+    if sys.platform != "linux":
+        return
+    libc = _libc()
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    # struct __user_cap_header_struct, and two empty struct __user_cap_data_struct (capset(2)).
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    libc.capset(header, (ctypes.c_uint32 * 6)())
+
+
+def _verify_capabilities(*, bounding: bool) -> None:
+    """Raise `NetwatchError` unless all sets of capabilities are empty; the bounding set only
+    where that is wanted."""
+    left = [name for name, mask in _capabilities().items() if mask]
+    if not bounding and "CapBnd" in left:
+        left.remove("CapBnd")
+    if left:
+        raise NetwatchError(f"capabilities remain after they were dropped: {', '.join(left)}")
 
 
 def _verify_dropped(uid: int, gid: int) -> None:
-    """Raise `NetwatchError` unless the privileges were dropped."""
+    """Raise `NetwatchError` unless the privileges of root were dropped."""
     can_regain_root = True
     try:
         os.setuid(0)
     except PermissionError:
         can_regain_root = False
-    remaining = effective_capabilities()
     if (
         can_regain_root
         or os.getresuid() != (uid,) * 3
         or os.getresgid() != (gid,) * 3
         or os.getgroups() not in ([], [gid])
-        or remaining
     ):
         raise NetwatchError("privileges of root remain after they were dropped")

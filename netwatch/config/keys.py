@@ -108,6 +108,13 @@ _METRICS = Section(
             "address and port of the endpoint, such as `127.0.0.1:9477` or `[::1]:9477`. Without "
             "an address it is 127.0.0.1; port 0 is any free port",
         ),
+        Key(
+            "hosts",
+            "list of texts",
+            "`[]`",
+            "host names under which the endpoint may be asked, besides `localhost`, addresses and "
+            "the host name of this machine",
+        ),
         Key("silence", "time", "`60s`", "unhealthy after this time without a packet"),
         Key("dropping", "time", "`60s`", "unhealthy for this time after a drop by the kernel"),
         Key("stuck", "time", "`5m`", "unhealthy once an alert waits longer for its output"),

@@ -121,9 +121,10 @@ def metrics_section(fields: Fields) -> EndpointOptions | None:
         dropping=_duration(section, "dropping", "60s") / _SECOND,
         stuck=_duration(section, "stuck", "5m") / _SECOND,
     )
+    hosts = tuple(name for _, name in section.texts("hosts"))
     section.reject_unknown()
     try:
-        return EndpointOptions(*parse_listen_address(text), limits) if text else None
+        return EndpointOptions(*parse_listen_address(text), limits, hosts) if text else None
     except ValueError as error:
         section.add_problem("listen", f"'listen': {error}")
         return None

@@ -256,7 +256,8 @@ class _Resources:
         configured = self._config.metrics
         thresholds = configured.thresholds if configured is not None else Thresholds()
         if self._options.metrics is not None:
-            configured = EndpointOptions(*self._options.metrics, thresholds)
+            hosts = configured.hosts if configured is not None else ()
+            configured = EndpointOptions(*self._options.metrics, thresholds, hosts)
         if configured is not None:
             self._stack.enter_context(Endpoint(configured, take_snapshot))
         if show_view is not None:

@@ -2,8 +2,7 @@
 
 It is disabled unless it is configured, and listens on loopback by default, because it has no
 authentication. Each request is answered in its own thread, so that a client that hangs
-delays no other; the number of concurrent requests is limited, and so is the time that a
-client may send nothing.
+delays no other; the number of concurrent requests is limited, and so is the time of each.
 """
 
 import json
@@ -20,16 +19,21 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.process_collector import ProcessCollector
 
 from netwatch.core.errors import NetwatchError
+from netwatch.watch.connections import Connections
 from netwatch.watch.endpoint_options import EndpointOptions
 from netwatch.watch.health import Thresholds, Trouble, troubles
+from netwatch.watch.host_header import is_accepted, own_names
 from netwatch.watch.metrics import Metrics
 from netwatch.watch.snapshot import TakeSnapshot
 
 MAX_REQUESTS = 16
-"""Concurrent requests; further connections are closed."""
+"""Concurrent requests; beyond that the oldest connection is closed."""
 
-TIMEOUT = 10
-"""Seconds that a client may send nothing in the middle of a request."""
+MAX_SECONDS = 10
+"""Seconds from the beginning of a connection to the end of its answer."""
+
+_THREAD_TIMEOUT = 1.0
+"""Seconds that a new connection waits until the thread of one that was closed has ended."""
 
 _INDEX = "netwatch: /metrics for Prometheus, /healthz for the health of the capture\n"
 
@@ -47,6 +51,7 @@ class Endpoint:
         registry.register(Metrics(take_snapshot, thresholds))
         ProcessCollector(registry=registry)
         application = _application(make_wsgi_app(registry), take_snapshot, thresholds)
+        application = _only_for(own_names(host, options.hosts), application)
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             server = _Server6 if family == socket.AF_INET6 else _Server
@@ -80,7 +85,9 @@ class _Server(ThreadingMixIn, WSGIServer):
     request_queue_size = 64
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
+        self._connections = Connections(MAX_REQUESTS, MAX_SECONDS)
+        # A connection that was closed may still have a thread.
+        self._thread_slots = threading.BoundedSemaphore(2 * MAX_REQUESTS)
         super().__init__(*args, **kwargs)
 
     def server_bind(self) -> None:
@@ -91,7 +98,9 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._slots.acquire(blocking=False):
+        self._connections.add(request)
+        if not self._thread_slots.acquire(timeout=_THREAD_TIMEOUT):
+            self._connections.remove(request)
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
@@ -100,7 +109,12 @@ class _Server(ThreadingMixIn, WSGIServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._slots.release()
+            self._connections.remove(request)
+            self._thread_slots.release()
+
+    def service_actions(self) -> None:
+        """Called several times a second."""
+        self._connections.close_overdue()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore clients that close the connection or time out."""
@@ -113,13 +127,26 @@ class _Server6(_Server):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = TIMEOUT
+    timeout = MAX_SECONDS
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log no requests: standard error is the log of the capture."""
 
 
 Application = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
+
+
+def _only_for(names: frozenset[str], application: Application) -> Application:
+    """The application for requests to one of `names` or to an address, see
+    `netwatch.watch.host_header`."""
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if is_accepted(environ.get("HTTP_HOST"), names):
+            return application(environ, start)
+        start("421 Misdirected Request", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"this host name is not known here; add it to 'hosts' under 'metrics'\n"]
+
+    return answer
 
 
 def _application(

@@ -8,11 +8,13 @@ from netwatch.watch.health import Thresholds
 
 @dataclass(frozen=True, slots=True)
 class EndpointOptions:
-    """The address and port to listen on, and when the capture counts as unhealthy."""
+    """The address and port to listen on, when the capture counts as unhealthy, and the host names
+    under which the endpoint may be asked, besides those of this machine."""
 
     host: str
     port: int
     thresholds: Thresholds = field(default_factory=Thresholds)
+    hosts: tuple[str, ...] = ()
 
 
 def parse_listen_address(text: str) -> tuple[str, int]:

@@ -105,10 +105,97 @@ def test_only_root_can_become_another() -> None:
 def test_privileges_that_remain_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("setgroups", "setresgid", "setresuid", "setuid"):
         monkeypatch.setattr(os, name, lambda *_: None)
-    monkeypatch.setattr(rights, "_forbid_new_privileges", lambda: None)
+    for name in ("_empty_bounding_set", "_empty_capability_sets"):
+        monkeypatch.setattr(rights, name, lambda: None)
     monkeypatch.setattr(os, "getresuid", lambda: (0, 0, 0))
     with pytest.raises(NetwatchError, match="privileges of root remain"):
         rights.drop_privileges("nobody")
+
+
+CAPABILITIES = """
+import ctypes, os, sys
+from pathlib import Path
+from netwatch.capture import privileges as rights
+
+def sets():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return {key: int(value, 16) for key, _, value in (line.partition(":") for line in lines)
+            if key.startswith("Cap")}
+
+PREPARE
+assert sets()["CapBnd"] != 0
+rights.drop_privileges(sys.argv[1])
+print(sorted(key for key, value in sets().items() if value))
+child = os.fork()
+if not child:
+    assert sets() == rights._capabilities()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+INHERITABLE = """
+libc = ctypes.CDLL(None)
+header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+libc.capget(header, data)
+data[2] = data[1]
+assert libc.capset(header, data) == 0
+assert sets()["CapInh"] != 0
+"""
+AMBIENT = (
+    INHERITABLE
+    + """
+assert libc.prctl(8, 1, 0, 0, 0) == 0  # PR_SET_KEEPCAPS
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+assert libc.capset(header, data) == 0
+assert libc.prctl(47, 2, 13, 0, 0) == 0  # PR_CAP_AMBIENT_RAISE
+assert sets()["CapAmb"] == 1 << 13
+"""
+)
+NO_SETPCAP = """
+libc = ctypes.CDLL(None)
+header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+libc.capget(header, data)
+data[0] &= ~(1 << 8)
+data[1] &= ~(1 << 8)
+assert libc.capset(header, data) == 0
+"""
+
+
+@needs_namespaces
+@pytest.mark.parametrize(
+    ("prepare", "left"),
+    [
+        ("", []),
+        (INHERITABLE, []),
+        # Such a process may not empty its bounding set.
+        (NO_SETPCAP, ["CapBnd"]),
+        (AMBIENT, ["CapBnd"]),
+    ],
+    ids=["root", "inheritable", "without CAP_SETPCAP", "ambient, already that user"],
+)
+def test_every_set_of_capabilities_is_emptied(prepare: str, left: list[str]) -> None:
+    nobody = pwd.getpwuid(65534).pw_name
+    done = subprocess.run(
+        [sys.executable, "-c", CAPABILITIES.replace("PREPARE", prepare), nobody],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    assert done.stdout.strip() == str(left)
+
+
+def test_capabilities_that_remain_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = tmp_path / "status"
+    status.write_text("CapInh:\t0\nCapEff:\t0\nCapBnd:\t2000\n")
+    monkeypatch.setattr(rights, "_STATUS", status)
+    rights._verify_capabilities(bounding=False)
+    with pytest.raises(NetwatchError, match="capabilities remain after they were dropped: CapBnd"):
+        rights._verify_capabilities(bounding=True)
 
 
 @pytest.mark.parametrize(

@@ -425,11 +425,11 @@ def test_a_failed_run_leaves_the_existing_file_unchanged(
     target.write_text("old")
 
     def full(self: object, observation: Observation) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("netwatch.formats.jsonl.JsonlWriter.observation", full)
     status, out, err = run("names", day, "--format", "jsonl", "-o", str(target))
-    assert (status, out, err) == (1, "", "netwatch: No space left on device\n")
+    assert (status, out, err) == (1, "", "netwatch: Input/output error\n")
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir() if "out.jsonl" in path.name] == ["out.jsonl"]
 

@@ -3,13 +3,16 @@
 import http.client
 import json
 import socket
+import time
 from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.snapshots import BUSY, QUIET
+from support.waiting import TIMEOUT, wait_until
 
 from netwatch.core.errors import NetwatchError
+from netwatch.watch import endpoint as module
 from netwatch.watch.endpoint import MAX_REQUESTS, Endpoint
 from netwatch.watch.endpoint_options import EndpointOptions
 from netwatch.watch.health import Thresholds
@@ -101,12 +104,58 @@ def test_silent_clients_delay_no_other(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == ""
 
 
-def test_connections_beyond_the_limit_are_closed() -> None:
+@pytest.mark.parametrize("count", [MAX_REQUESTS, 4 * MAX_REQUESTS])
+def test_slow_connections_do_not_shut_out_the_health_check(count: int) -> None:
     with Endpoint(EndpointOptions("127.0.0.1", 0), lambda: QUIET) as endpoint:
-        idle = [socket.create_connection(("127.0.0.1", endpoint.port)) for _ in range(MAX_REQUESTS)]
-        with pytest.raises((ConnectionError, http.client.HTTPException)):
-            ask(endpoint.port, "/healthz")
-        for connection in idle:
+        slow = [socket.create_connection(("127.0.0.1", endpoint.port)) for _ in range(count)]
+        for connection in slow:
+            connection.sendall(b"GET /healthz HT")
+        for _ in range(3):
+            assert ask(endpoint.port, "/healthz")[0] == 200
+        # The oldest one was closed.
+        slow[0].settimeout(TIMEOUT)
+        assert slow[0].recv(1) == b""
+        for connection in slow:
             connection.close()
     with pytest.raises(ConnectionError):
         ask(endpoint.port, "/healthz")
+
+
+def test_a_request_that_drips_is_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SECONDS", 0.5)
+    with (
+        Endpoint(EndpointOptions("127.0.0.1", 0), lambda: QUIET) as endpoint,
+        socket.create_connection(("127.0.0.1", endpoint.port)) as connection,
+    ):
+        begun = time.monotonic()
+        connection.settimeout(0.05)
+
+        def is_closed() -> bool:
+            try:
+                connection.sendall(b"G")
+                return connection.recv(1) == b""
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+
+        wait_until(is_closed)
+        assert time.monotonic() - begun >= 0.5
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/", "/nothing"])
+def test_other_host_names_are_refused(path: str) -> None:
+    options = EndpointOptions("127.0.0.1", 0, hosts=("probe.example.org",))
+    with Endpoint(options, lambda: QUIET) as endpoint:
+
+        def status(host: str | None) -> int:
+            with socket.create_connection(("127.0.0.1", endpoint.port), TIMEOUT) as connection:
+                header = f"Host: {host}\r\n" if host is not None else ""
+                connection.sendall(f"GET {path} HTTP/1.1\r\n{header}\r\n".encode())
+                return int(connection.makefile("rb").readline().split()[1])
+
+        found = 404 if path == "/nothing" else 200
+        for host in (f"127.0.0.1:{endpoint.port}", "localhost", "probe.example.org:80", None):
+            assert status(host) == found
+        assert status("rebound.example.net") == 421
+        assert status(f"rebound.example.net:{endpoint.port}") == 421
