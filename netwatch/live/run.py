@@ -1,13 +1,12 @@
 """Starts a live capture in the only order that is safe, and ends it.
 
-1. Read the configuration, since its mistakes cost nothing yet.
+1. Read the configuration, since its mistakes cost nothing yet, and import all modules.
 2. Open the interfaces, while the process has the privileges to do so.
 3. Drop the privileges.
 4. Fork the workers, while no thread runs.
 5. Open what has threads, files and locks: state file, records, outputs, metrics, view.
 """
 
-import importlib
 import os
 import sys
 import time
@@ -29,6 +28,7 @@ from netwatch.live.events import Listener, Note
 from netwatch.live.message_stream import MessageStream
 from netwatch.live.messages import WorkerOptions
 from netwatch.live.open_incidents import OpenIncidents
+from netwatch.live.preload import preload
 from netwatch.live.record_output import RecordOutput
 from netwatch.live.reload import Reloader
 from netwatch.live.sd_notify import ServiceManager
@@ -50,11 +50,6 @@ FINAL_WRITE_TIMEOUT = 5.0
 
 DRAIN_TIMEOUT = 10.0
 """Seconds that outputs have at the end; alerts not delivered by then stay in the outbox."""
-
-LAZY_MODULES = ("hpack", "netwatch.protocols.certificate", "netwatch.protocols.quic_keys")
-"""Modules that parsers import when they first need them. They are imported before the
-privileges are dropped that may be needed to read them, and before the first packet, which
-would otherwise be delayed."""
 
 ShowView = Callable[[TakeSnapshot, Thresholds], AbstractContextManager[object]]
 """Shows the view of a capture for as long as the context lasts."""
@@ -127,8 +122,7 @@ def run(
     where something cannot be opened."""
     started = time.monotonic()
     config = load(options.config)
-    for module in LAZY_MODULES:
-        importlib.import_module(module)
+    preload(options.format, config.outputs)
     sources = source_openers(
         options.source, options.interfaces, options.fanout, options.source_options
     )

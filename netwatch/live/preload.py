@@ -1,0 +1,64 @@
+"""Loads what a live capture needs later from the installation of Python.
+
+After the privileges were dropped, the user may not be able to read that installation: it may be in
+the home folder of root, for example. So every module that is otherwise imported when it is first
+needed is imported before, and with it every codec. This also keeps the first packet from waiting
+for an import.
+"""
+
+import codecs
+import contextlib
+import importlib
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from netwatch.core.errors import NetwatchError
+from netwatch.delivery.output import Output
+from netwatch.formats.registry import FORMATS
+
+MODULES = ("hpack", "netwatch.protocols.certificate", "netwatch.protocols.quic_keys", "rich.pretty")
+"""Modules that are imported when a parser or the view first needs them."""
+
+OPTIONAL_MODULES = ("geoip2.database", "geoip2.errors")
+"""Modules of extras that may be missing."""
+
+OUTPUT_MODULES = ("concurrent.futures.thread", "urllib3")
+"""Modules that outputs need when they send, besides those that they import when they are opened."""
+
+OPTIONAL_OUTPUT_MODULES = ("nkeys",)
+"""Such modules of extras that may be missing."""
+
+CODECS = ("ascii", "idna", "latin-1", "punycode", "utf-8")
+"""Codecs that sockets, addresses and texts need; ``idna`` is that of `socket.getaddrinfo`."""
+
+
+def preload(format_: str, outputs: Sequence[Output]) -> None:
+    """Import all modules and codecs that a capture with this format of records and these outputs
+    may need."""
+    for codec in CODECS:
+        codecs.lookup(codec)
+    for module in MODULES:
+        importlib.import_module(module)
+    _import_optional(OPTIONAL_MODULES)
+    FORMATS[format_].writer(io.StringIO()).begin("alerts")
+    # rich imports its tables of emoji and of the widths of characters with the first text that
+    # needs them, and more with the first table.
+    Console(file=io.StringIO()).print(Table(":x: \u65e5"))
+    if not outputs:
+        return
+    for output in outputs:
+        # A library that is not installed is reported by the delivery.
+        with contextlib.suppress(NetwatchError):
+            output.options.open().close()
+    for module in OUTPUT_MODULES:
+        importlib.import_module(module)
+    _import_optional(OPTIONAL_OUTPUT_MODULES)
+
+
+def _import_optional(modules: Sequence[str]) -> None:
+    for module in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)

@@ -1,0 +1,198 @@
+"""After `--user` nothing is needed that only root may read: no module, codec or other file of
+Python. Where Python is installed in the home of root, for example, the user cannot read it."""
+
+import contextlib
+import fcntl
+import http.server
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.frames import ETHERNET, tcp
+from support.live import Capture
+from support.namespaces import Namespace, namespace, needs_namespaces
+from support.office import CONFIG, DEVICES
+from support.ports import free_port
+from support.waiting import TIMEOUT, read_until, wait_until
+
+pytestmark = needs_namespaces
+
+PROGRAM = """
+import os, sys
+
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+prefixes = {os.path.realpath(each) for each in (sys.prefix, sys.base_prefix)}
+
+def hook(event, args):
+    if event not in ("import", "open") or os.geteuid() == 0:
+        return
+    what = args[0]
+    if event == "open":
+        if not isinstance(what, str) or not any(os.path.realpath(what).startswith(f"{prefix}/")
+                                                for prefix in prefixes):
+            return
+    os.write(log, f"{event} {what}\\n".encode())
+
+sys.addaudithook(hook)
+from netwatch.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+OUTPUTS = """outputs:
+  - {{type: file, name: file, path: {folder}/delivered}}
+  - {{type: syslog, name: syslog, host: "localhost:9", transport: tcp}}
+  - {{type: http, name: http, url: "http://localhost:{port}/", timeout: 2s}}
+  - {{type: splunk_hec, name: splunk, url: "http://localhost:{port}/", token: {{file: {token}}}}}
+  - {{type: elastic, name: elastic, url: "http://localhost:{port}/", index: netwatch}}
+  - {{type: kafka, name: kafka, brokers: ["localhost:9"], topic: netwatch, timeout: 2s}}
+  - {{type: nats, name: nats, url: "nats://localhost:9", subject: netwatch, timeout: 2s}}
+  - {{type: email, name: mail, host: "localhost:9", security: none, from: a@example.org,
+     to: [b@example.org], every: 1s, timeout: 2s}}
+spool: {{path: {folder}/outbox}}
+"""
+
+
+class _Receiver(http.server.BaseHTTPRequestHandler):
+    """Accepts every request."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"text":"Success","code":0,"errors":false,"items":[{"create":{"status":201}}]}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture
+def place() -> Iterator[Namespace]:
+    with namespace() as made:
+        made.pair("out", "in", mtu=9000)
+        made.ip("link", "set", "lo", "up")
+        yield made
+
+
+@pytest.fixture
+def receiver(place: Namespace) -> Iterator[int]:
+    with place.entered():
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,))
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def shared_folder(tmp_path: Path) -> Path:
+    """A folder that every user may write to."""
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
+            parent.chmod(0o755)
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
+def ask(url: str) -> None:
+    """Ask as Prometheus does."""
+    accepted = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
+    headers = {"Accept": accepted, "Accept-Encoding": "gzip"}
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(urllib.request.Request(url, headers=headers)).close()
+
+
+@pytest.mark.parametrize("source", ["ring", "scapy"])
+def test_nothing_of_python_is_read_without_privileges(
+    place: Namespace, receiver: int, tmp_path: Path, source: str
+) -> None:
+    folder, trace, port = shared_folder(tmp_path), tmp_path / "trace", free_port()
+    (folder / "devices.csv").write_text(DEVICES)
+    (folder / "token").write_text("secret")
+    site = folder / "netwatch.yaml"
+    text = CONFIG.replace("    until: 2023-09-10\n", "")
+    text += OUTPUTS.format(folder=folder, port=receiver, token=folder / "token")
+    site.write_text(text)
+    trace.touch()
+    trace.chmod(0o666)
+    with place.entered():
+        live = Capture(
+            folder, "-i", "in", "--source", source, "-c", str(site), "--user", "nobody",
+            "--state", str(folder / "state"), "--evidence", str(folder / "proof"),
+            "--metrics", f"127.0.0.1:{port}", program=("-c", PROGRAM, str(trace)),
+        )  # fmt: skip
+    try:
+        live.wait_for_log("started on in")
+        send(place)
+        live.wait_for_records(1)
+        with place.entered():
+            for path in ("metrics", "healthz", "nothing"):
+                ask(f"http://127.0.0.1:{port}/{path}")
+        wait_until(lambda: (folder / "delivered").exists() and (folder / "delivered").read_text())
+        site.write_text(text + "colour: red\n")
+        live.process.send_signal(signal.SIGHUP)
+        live.wait_for_log("unknown key 'colour'")
+        site.write_text(text)
+        live.process.send_signal(signal.SIGHUP)
+        live.wait_for_log("reloaded: policy")
+        for name in ("kafka", "nats", "mail", "syslog"):
+            live.wait_for_log(f"output {name}: ")
+        assert live.stop() == 0
+    finally:
+        live.kill()
+    assert trace.read_text() == ""
+
+
+def command(folder: Path, trace: Path, *options: str) -> list[str]:
+    """The command of a capture without privileges whose imports are traced."""
+    trace.touch()
+    trace.chmod(0o666)
+    devices = DEVICES + "\u76e3\u8996,,10.20.1.7,\u7aef\u672b,,service\n"
+    (folder / "devices.csv").write_text(devices)
+    (folder / "netwatch.yaml").write_text(CONFIG.replace("    until: 2023-09-10\n", ""))
+    live = ["live", "-i", "in", "-c", str(folder / "netwatch.yaml"), "--user", "nobody"]
+    return [sys.executable, "-c", PROGRAM, str(trace), *live, *options]
+
+
+def test_the_view_is_shown_without_privileges(place: Namespace, tmp_path: Path) -> None:
+    folder, trace = shared_folder(tmp_path), tmp_path / "trace"
+    main, other = pty.openpty()
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("4H", 40, 160, 0, 0))
+    with place.entered():
+        live = subprocess.Popen(
+            command(folder, trace), stdin=other, stdout=other, stderr=other,
+            env={**os.environ, "TERM": "xterm-256color"},
+        )  # fmt: skip
+    os.close(other)
+    try:
+        output = read_until(main, b"packets")
+        send(place)
+        output = read_until(main, "\u7aef\u672b".encode(), output)
+        live.send_signal(signal.SIGTERM)
+        read_until(main, b"lost ", output)
+        assert live.wait(TIMEOUT) == 0
+    finally:
+        live.kill()
+        live.wait()
+        os.close(main)
+    assert trace.read_text() == ""
+
+
+def send(place: Namespace) -> None:
+    """Send a request of a banned app."""
+    sender = place.sender("out")
+    sender.send(ETHERNET.frame(tcp(b"GET / HTTP/1.1\r\nHost: www.tiktok.com\r\n\r\n", dport=80)))
+    sender.close()
