@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 import urllib.error
@@ -96,15 +97,12 @@ def receiver(place: Namespace) -> Iterator[int]:
     thread.join()
 
 
-def shared_folder(tmp_path: Path) -> Path:
-    """A folder that every user may write to."""
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(0o755)
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    folder.chmod(0o777)
-    return folder
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every user may write to. Those of pytest are for one user only."""
+    with tempfile.TemporaryDirectory(prefix="netwatch-test-") as made:
+        Path(made).chmod(0o777)
+        yield Path(made)
 
 
 def ask(url: str) -> None:
@@ -117,9 +115,9 @@ def ask(url: str) -> None:
 
 @pytest.mark.parametrize("source", ["ring", "scapy"])
 def test_nothing_of_python_is_read_without_privileges(
-    place: Namespace, receiver: int, tmp_path: Path, source: str
+    place: Namespace, receiver: int, folder: Path, source: str
 ) -> None:
-    folder, trace, port = shared_folder(tmp_path), tmp_path / "trace", free_port()
+    trace, port = folder / "trace", free_port()
     (folder / "devices.csv").write_text(DEVICES)
     (folder / "token").write_text("secret")
     site = folder / "netwatch.yaml"
@@ -167,8 +165,8 @@ def command(folder: Path, trace: Path, *options: str) -> list[str]:
     return [sys.executable, "-c", PROGRAM, str(trace), *live, *options]
 
 
-def test_the_view_is_shown_without_privileges(place: Namespace, tmp_path: Path) -> None:
-    folder, trace = shared_folder(tmp_path), tmp_path / "trace"
+def test_the_view_is_shown_without_privileges(place: Namespace, folder: Path) -> None:
+    trace = folder / "trace"
     main, other = pty.openpty()
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("4H", 40, 160, 0, 0))
     with place.entered():
