@@ -289,21 +289,20 @@ def row_mapping(row: Row, file: str, line: int, problems: Problems) -> YamlMappi
     """The mapping that is written in a row; mistakes are noted."""
     mapping = YamlMapping(line)
     for key, written in row.pairs():
-        if key in mapping.lines:
+        if key in mapping:
             message = f"duplicate key {describe(key)} (first on line {line})"
             problems.add(file, line, message)
-            continue
-        mapping.lines[key] = line
-        value: Any
-        if isinstance(written, list):
-            value = YamlSequence(line)
-            value.extend(_row_word(word, file, line, problems) for word in written)
-            value.lines.extend([line] * len(value))
+        elif isinstance(written, list):
+            sequence = YamlSequence(line)
+            for word in written:
+                sequence.append(_row_word(word, file, line, problems))
+                sequence.lines.append(line)
+            mapping[key] = sequence
         else:
-            value = _row_word(written, file, line, problems)
+            value = mapping[key] = _row_word(written, file, line, problems)
             if not isinstance(value, str):
                 mapping.written[key] = written
-        mapping[key] = value
+    mapping.lines = dict.fromkeys(mapping, line)
     return mapping
 
 

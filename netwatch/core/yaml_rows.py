@@ -11,7 +11,7 @@ import re
 from array import array
 from collections.abc import Iterator
 
-from netwatch.core.yaml_scalars import Scalar, read_scalar
+from netwatch.core.yaml_scalars import Scalar, read_plain
 
 PLACEHOLDER = "0"
 """What is left in the text for a row. Unlike quotes, it does not end a quoted text that goes over
@@ -47,9 +47,7 @@ class Row:
 
 def read_word(written: str) -> Scalar:
     """The value of a word of a row. Raises `netwatch.core.yaml_scalars.ScalarError`."""
-    if written[0] == '"':
-        return written[1:-1]
-    return read_scalar(written, None, is_plain=True)
+    return written[1:-1] if written[0] == '"' else read_plain(written)
 
 
 def take_rows(text: str) -> tuple[str, "array[int]", list[Row]]:

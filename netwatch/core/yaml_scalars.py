@@ -15,7 +15,6 @@ Scalar = str | bool | int | float | object | None
 
 _PREFIX = "tag:yaml.org,2002:"
 _TEXT = f"{_PREFIX}str"
-_RESOLVERS = yaml.SafeLoader.yaml_implicit_resolvers
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
 _CONSTRUCT = {
     f"{_PREFIX}null": (_CONSTRUCTOR.construct_yaml_null, "nothing"),
@@ -23,6 +22,11 @@ _CONSTRUCT = {
     f"{_PREFIX}int": (_CONSTRUCTOR.construct_yaml_int, "an integer"),
     f"{_PREFIX}float": (_CONSTRUCTOR.construct_yaml_float, "a number"),
     f"{_PREFIX}timestamp": (_CONSTRUCTOR.construct_yaml_timestamp, "a date"),
+}
+# The types that a word may have, by its first character.
+_PATTERNS = {
+    first: [(str(tag), pattern.fullmatch) for tag, pattern in resolvers if tag in _CONSTRUCT]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
 
@@ -34,21 +38,28 @@ def read_scalar(text: str, tag: str | None, *, is_plain: bool) -> Scalar:
     """The value of a written word. `tag` is the explicit one or None; `is_plain` says that the
     word is not quoted, so that it may be something other than text. Raises `ScalarError`."""
     if tag is None or tag == "!":
-        if not is_plain:
-            return text
-        tag = _resolve(text)
-        if tag == _TEXT:
-            return text
-    elif tag == _TEXT:
+        return read_plain(text) if is_plain else text
+    if tag == _TEXT:
         return text
-    elif tag not in _CONSTRUCT:
+    if tag not in _CONSTRUCT:
         raise ScalarError(f"expected a value without the tag {short_tag(tag)}")
+    found = _resolve(text)
+    if found != tag and not (tag.endswith(":float") and found.endswith(":int")):
+        expected = _CONSTRUCT[tag][1]
+        raise ScalarError(f"expected {expected}, as the tag {short_tag(tag)} says")
+    return _construct(text, tag)
+
+
+def read_plain(text: str) -> Scalar:
+    """The value of a word that is not quoted and has no tag. Raises `ScalarError`."""
+    tag = _resolve(text)
+    return text if tag == _TEXT else _construct(text, tag)
+
+
+def _construct(text: str, tag: str) -> Scalar:
     construct, expected = _CONSTRUCT[tag]
     if len(text) > MAX_NUMBER:
         raise ScalarError(f"expected a number or date of at most {MAX_NUMBER} characters")
-    found = _resolve(text)
-    if found != tag and not (tag.endswith(":float") and found.endswith(":int")):
-        raise ScalarError(f"expected {expected}, as the tag {short_tag(tag)} says")
     try:
         return construct(yaml.ScalarNode(tag, text))
     except (ValueError, OverflowError) as error:  # the 30th of February, digits that are all '_'
@@ -68,7 +79,7 @@ def short_tag(tag: str) -> str:
 def _resolve(text: str) -> str:
     """The tag of an unquoted word. The tags of ``<<`` and ``=``, which have a meaning only as a
     key, are those of text."""
-    for tag, pattern in _RESOLVERS.get(text[:1], ()):
-        if tag in _CONSTRUCT and pattern.fullmatch(text):
-            return str(tag)
+    for tag, fullmatch in _PATTERNS.get(text[:1], ()):
+        if fullmatch(text):
+            return tag
     return _TEXT

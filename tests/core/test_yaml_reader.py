@@ -173,7 +173,11 @@ def test_an_alias_bomb_is_refused_at_its_first_alias() -> None:
     ],
 )
 def test_a_number_of_thousands_of_digits_is_not_shown_whole(number: str) -> None:
-    for text in (f"k: {number}", f"l:\n  - {{k: {number.replace(':', '')}}}", f"k: !!int {number}"):
+    for text in (
+        f"k: {number}",
+        f"l:\n  - {{k: {number.replace(':', '')}}}",
+        f"k: !!{'float' if '.' in number else 'int'} {number}",
+    ):
         _, messages = read(text)
         assert len(messages) == 1
         assert "expected a number or date of at most 100 characters" in messages[0]

@@ -255,3 +255,56 @@ def test_a_network_with_mistakes_is_left_out():
     mapping = YamlMapping(1)
     assert read_scope(Fields(mapping, "n.yaml", problems, "a network")) is None
     assert len(problems.found) == 3
+
+
+ADDRESSES = st.sampled_from(
+    ["10.0.0.0", "10.0.0.1", "0.0.0.0", "01.2.3.4", "1.2.3", "::", "2001:db8::"]
+)
+LENGTHS = st.sampled_from(
+    ["", "/", "/0", "/08", "/24", "/32", "/33", "/128", "/129", "/0255", "/-1"]
+)
+OTHERS = st.sampled_from(
+    ["/255.0.0.0", "/0.0.0.255", "%1/64", "/٣", "/ 8", "/8 ", "::ffff:10.0.0.0/104"]
+)
+
+
+@given(st.tuples(ADDRESSES, LENGTHS | OTHERS).map("".join) | st.text(max_size=6))
+def test_a_range_is_what_the_standard_library_says(text: str) -> None:
+    problems = Problems()
+    fields = Fields(YamlMapping(1), "n.yaml", problems, "a network")
+    found = networks._read_range(fields, 1, text)
+    try:
+        expected = ip_network(text)
+    except ValueError:
+        assert found is None
+        assert len(problems.found) == 1
+    else:
+        assert (found, type(found)) == (expected, type(expected))
+        assert problems.found == []
+
+
+def test_many_networks_are_read_with_their_lines_and_mistakes() -> None:
+    count = 5_000
+    row = "  - {{name: net-{0}, cidrs: [10.{1}.{2}.0/28], class: service, authority: HQ}}\n"
+    rows = [row.format(n, n >> 8, n & 255) for n in range(count)]
+    rows[4_000] = "  - {name: net-4000, cidrs: [10.0.3.0/28], class: guest}\n"
+    rows[4_001] = "  - {name: net-4001, cidrs: [10.0.3.1/28], class: service}\n"
+    scopes, messages = read("networks:\n" + "".join(rows))
+    assert len(scopes) == count - 1
+    assert [message.split(",")[0].split(" (")[0] for message in messages] == [
+        "n.yaml:4003: 'cidrs': expected a range of addresses like 10.20.0.0/16",
+        "n.yaml:4002: duplicate range 10.0.3.0/28",
+    ]
+    assert "found '10.0.3.1/28'" in messages[0]
+    network, why = Networks(scopes).explain(bytes((10, 19, 135, 5)), None)
+    assert network is not None
+    assert (network.name, why) == ("net-4999", "range 10.19.135.0/28")
+
+
+def test_one_range_in_all_networks_costs_no_more_than_different_ones() -> None:
+    """Each is compared with the first alone: with all others it would take minutes."""
+    rows = [f"  - {{name: n{n}, cidrs: [10.0.0.0/8], class: guest}}\n" for n in range(5_000)]
+    _, messages = read("networks:\n" + "".join(rows))
+    assert len(messages) == 4_999
+    where = "first in network 'n0' on line 2, again in 'n4999'"
+    assert messages[-1] == f"n.yaml:5001: duplicate range 10.0.0.0/8 ({where})"

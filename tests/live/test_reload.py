@@ -143,3 +143,47 @@ def test_requests_during_a_read_cause_one_more_read(place: Path) -> None:
 
 def test_built_in_defaults_have_no_files() -> None:
     assert fingerprint(()) == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("sensor: {name: !!timestamp x}", "expected a date, as the tag !!timestamp says"),
+        ("sensor: {name: !!bool x}", "expected true or false, as the tag !!bool says"),
+        ('sensor: {name: !!int ""}', "expected an integer, as the tag !!int says"),
+        ('sensor: {name: !!float ""}', "expected a number, as the tag !!float says"),
+        ("sensor: !!str {name: x}", "expected a value without the tag !!str"),
+        ("sensor: {name: *x}", "expected values written out, found an alias"),
+        ("sensor: " + "[" * 5_000, "exceeded maximum nesting depth"),
+        ("sensor: {name: \0}", "expected text, found the character U+0000"),
+        (f"version: {'9' * 5_000}", "expected a number or date of at most 100 characters"),
+        ('devices: {inventory: "a\\0b"}', "cannot be read: no file has such a name"),
+        ("devices: {inventory: /dev/zero}", "cannot be read: expected a file, found a device"),
+        ("signatures: [/dev/zero]", "cannot be read: expected a file, found a device"),
+        ("geoip: {asn: /dev/zero}", "cannot be read: expected a file, found a device"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_refused_and_the_next_one_is_read(
+    place: Path, line: str, message: str
+) -> None:
+    good = place.read_text()
+    reloader = Reloader(str(place), load(str(place)))
+    place.write_text(line if line.startswith("version") else f"version: 1\n{line}\n")
+    reloader.start()
+    result = wait_for_result(reloader)
+    assert isinstance(result, ConfigError)
+    assert message in str(result)
+    assert len(str(result)) < 1_000
+    place.write_text(good)
+    reloader.start()
+    assert isinstance(wait_for_result(reloader), Config)
+
+
+def test_a_defect_is_reported_as_the_reason(place: Path) -> None:
+    def fail(_: str | None) -> Config:
+        raise KeyError("a defect")
+
+    reloader = Reloader(str(place), load(str(place)), fail)
+    reloader.start()
+    result = wait_for_result(reloader)
+    assert str(result) == "the configuration cannot be read: KeyError: 'a defect'"
