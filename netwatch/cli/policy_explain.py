@@ -35,12 +35,12 @@ def explain(args: argparse.Namespace) -> int:
         ("device", f"{device.id} (class {device.device_class}): {by_entry}"),
     ]
     if match is None:
-        steps.append(("name", f"{name}: {explain_name(config.catalog, name)}"))
+        steps.append(("name", f"{name}: {explain_name(config.catalog, name)[1]}"))
         verdicts = [Verdict(None, None, "no rule matches the name")]
     else:
         by_rule = f"{match.app.name}, {match.role}, by {match.rule}"
         grade = confidence(args.evidence, match.role)
-        steps.append(("name", f"{name}: {by_rule}: {explain_name(config.catalog, name)}"))
+        steps.append(("name", f"{name}: {by_rule}: {explain_name(config.catalog, name)[1]}"))
         steps.append(("evidence", f"{args.evidence} of a domain of role {match.role}: {grade}"))
         contact = args.evidence, args.time, match, device, network
         verdicts = config.policy.decide(*contact)

@@ -5,7 +5,8 @@ that of grep: 1 where a name matches no rule. Mistakes in a file give exit statu
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from netwatch.rules.lint import check_examples, lint
 from netwatch.rules.load import read_signatures
 from netwatch.rules.signature import Rule
 
+MAX_LINE = 4096
+"""Bytes of a line of names on standard input."""
+
 _GROUP = """examples:
   netwatch signatures list                     list all known apps
   netwatch signatures show tiktok              show the rules of one app, and the bans that name it
@@ -33,6 +37,7 @@ _GROUP = """examples:
 _MATCH = """examples:
   netwatch signatures match nottiktok.com tiktok.com.example.org
   netwatch signatures match --format jsonl www.tiktok.com | jq .rule
+  netwatch signatures match - <names.txt         names from standard input, one a line
 
 exit status: 0 every name matches a rule; 1 a name matches none; 2 usage or configuration error
 """
@@ -69,7 +74,12 @@ def add(
         "test", _test, "check the example names in signature files", tests, table=False
     )
     showing.add_argument("app", metavar="APP", help="the id of an app, as shown by list")
-    matching.add_argument("names", metavar="NAME", nargs="+", help="a host name")
+    matching.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="+",
+        help="a host name, or - for names from standard input, one a line",
+    )
     for parser in (linting, testing):
         parser.add_argument(
             "paths",
@@ -136,25 +146,55 @@ def _show(args: argparse.Namespace) -> int:
 def _match(args: argparse.Namespace) -> int:
     catalog = _catalog(args)
     unmatched = False
-    for given in args.names:
-        name = normalise_name(given.encode("utf-8", "surrogateescape"))
-        rule = next(catalog.matching_rules(name), None)
+    problems: list[Problem] = []
+    for raw in _given_names(args.names, problems):
+        name = normalise_name(raw)
+        rule, why = explain_name(catalog, name)
         unmatched |= rule is None
-        record: dict[str, Any] = {"name": name}
-        if rule:
-            record |= {**_app(rule.app), **_rule(rule), "file": rule.file, "line": rule.line}
-        record["why"] = explain_name(catalog, name)
         if args.format == "jsonl":
-            _jsonl([record])
+            record: dict[str, Any] = {"name": name}
+            if rule:
+                record |= {**_app(rule.app), **_rule(rule), "file": rule.file, "line": rule.line}
+            record["why"] = why
+            print_record(record)
         elif rule:
             print_line(f"{name}: {rule.app.id} ({rule.app.name}), {rule.role}, by {rule.text}")
             print_line(f"  where    {rule.file}:{rule.line}")
             print_line(f"  sources  {', '.join(rule.sources)}")
-            print_line(f"  why      {record['why']}")
+            print_line(f"  why      {why}")
         else:
             print_line(f"{name}: no rule matches")
-            print_line(f"  why      {record['why']}")
-    return 1 if unmatched else 0
+            print_line(f"  why      {why}")
+    for problem in problems:
+        print_message(str(problem))
+    return 2 if problems else 1 if unmatched else 0
+
+
+def _given_names(words: Iterable[str], problems: list[Problem]) -> Iterator[bytes]:
+    """The names of the command line, with those of standard input in place of ``-``. Lines that are
+    too long are noted."""
+    for word in words:
+        if word == "-":
+            yield from _lines_of_input(problems)
+        else:
+            yield word.encode("utf-8", "surrogateescape")
+
+
+def _lines_of_input(problems: list[Problem]) -> Iterator[bytes]:
+    """The lines of standard input that are neither empty nor comments, without white space."""
+    stream = sys.stdin.buffer
+    number = 0
+    while line := stream.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE and not line.endswith(b"\n"):
+            message = f"expected a name of at most {MAX_LINE:,} bytes, found a longer line"
+            problems.append(Problem("standard input", number, 0, message))
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(MAX_LINE)
+            continue
+        name = line.strip()
+        if name and not name.startswith(b"#"):
+            yield name
 
 
 def _lint(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import App, Match
+from netwatch.rules.names_inside import NamesInside
 from netwatch.rules.signature import MAX_NAME, Rule, Signature
 
 
@@ -27,6 +28,7 @@ class Catalog:
     __slots__ = (
         "_addresses",
         "_asns",
+        "_contained",
         "_globs",
         "_hosts",
         "_suffixes",
@@ -49,6 +51,7 @@ class Catalog:
         self._hosts: dict[str, Rule] = {}
         self._suffixes: dict[str, Rule] = {}
         self._globs: dict[str, list[tuple[re.Pattern[str], Rule]]] = {}
+        self._contained: NamesInside | None = None
         self._asns: dict[int, tuple[App, ...]] = {}
         self._addresses: dict[bytes, App] = {}
         for signature in self.signatures.values():
@@ -99,6 +102,13 @@ class Catalog:
         for tail in tails:
             if (rule := self._suffixes.get(tail)) is not None:
                 yield rule
+
+    def longest_inside(self, name: str) -> Rule | None:
+        """The host or suffix with the longest name that is anywhere in `name`, also across label
+        boundaries; None where there is none. Of names of one length it is the first in order."""
+        if self._contained is None:
+            self._contained = NamesInside([*self._hosts.values(), *self._suffixes.values()])
+        return self._contained.longest(name)
 
     def zones(self) -> frozenset[str]:
         """A set of domains such that every name that a rule matches is one of them, or below."""

@@ -7,17 +7,18 @@ _MIN_ID = 4
 """Letters of an app's id from which a name that contains it is more than chance."""
 
 
-def explain_name(catalog: Catalog, name: str) -> str:
-    """One sentence on which rule of the catalogue matches a normalised name, and why."""
+def explain_name(catalog: Catalog, name: str) -> tuple[Rule | None, str]:
+    """The rule of the catalogue that matches a normalised name, or None, and one sentence that
+    says why."""
     matching = list(catalog.matching_rules(name))
     if not matching:
-        return _why_no_match(catalog, name)
+        return None, _why_no_match(catalog, name)
     winner, *losers = matching
     reason = _why_match(winner, name)
     if losers:
         lost = ", ".join(f"{rule.text} ({rule.app.id}, {rule.role})" for rule in losers)
         reason += f"; more specific than {lost}"
-    return reason
+    return winner, reason
 
 
 def _why_match(rule: Rule, name: str) -> str:
@@ -32,10 +33,9 @@ def _why_match(rule: Rule, name: str) -> str:
 
 def _why_no_match(catalog: Catalog, name: str) -> str:
     """The rule with the longest name that the given name contains, and why it does not match."""
-    contained = [rule for rule in catalog.rules() if rule.kind != "glob" and rule.name in name]
-    if not contained:
+    near = catalog.longest_inside(name)
+    if near is None:
         return _why_nothing_similar(catalog, name)
-    near = max(contained, key=lambda rule: len(rule.name))
     if not name.endswith(near.name):
         return f"it contains {near.name} ({near.app.id}), but the end of a name tells its owner"
     if name.endswith(f".{near.name}"):

@@ -27,6 +27,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 MAX_NAME = 253
 """The length of the longest host name in text form (RFC 1035 section 2.3.4)."""
 
+MAX_LABEL = 63
+"""The length of the longest label of a host name (RFC 1035 section 2.3.4)."""
+
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
 _GLOB_LABEL = re.compile(r"(?!-)[a-z0-9_*-]{1,63}(?<!-)\Z")

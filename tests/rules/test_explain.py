@@ -24,4 +24,4 @@ from netwatch.rules.explain import explain_name
     ],
 )
 def test_the_reason_is_given(shipped_catalog: Catalog, name: str, expected: str) -> None:
-    assert expected in explain_name(shipped_catalog, name)
+    assert expected in explain_name(shipped_catalog, name)[1]

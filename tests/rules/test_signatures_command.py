@@ -1,4 +1,5 @@
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -197,3 +198,54 @@ def test_help_teaches_by_examples(
         run(*words)
     assert caught.value.code == 0
     assert "examples:\n  netwatch signatures" in capsys.readouterr().out
+
+
+@pytest.fixture
+def standard_input(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    def give(content: bytes) -> None:
+        stream = SimpleNamespace(buffer=io.BytesIO(content))
+        monkeypatch.setattr(sys, "stdin", stream)
+
+    return give
+
+
+def test_match_reads_names_from_standard_input(
+    run: Run, standard_input: Callable[[bytes], None]
+) -> None:
+    lines = [f"v{number}.tiktok.com\n".encode() for number in range(5_000)]
+    standard_input(
+        b"# names\n\n  WWW.TikTok.com. \r\n\xff.example\n" + b"".join(lines) + b"zoom.us"
+    )
+    code, out, err = run("match", "--format", "jsonl", "bytedance.com", "-", "nottiktok.com")
+    found = records(out)
+    assert (code, err) == (1, "")
+    assert [record["name"] for record in found[:4]] == [
+        "bytedance.com",
+        "www.tiktok.com",
+        "\\255.example",
+        "v0.tiktok.com",
+    ]
+    assert [record["name"] for record in found[-3:]] == [
+        "v4999.tiktok.com",
+        "zoom.us",
+        "nottiktok.com",
+    ]
+    assert {record.get("rule") for record in found[3:-2]} == {"suffix tiktok.com"}
+    standard_input(b"")
+    assert run("match", "-") == (0, "", "")
+
+
+def test_match_names_lines_of_standard_input_that_are_too_long(
+    run: Run, standard_input: Callable[[bytes], None]
+) -> None:
+    longest = b"a." * 2_046 + b"zoom"
+    assert len(longest) == signatures.MAX_LINE
+    lines = [b"zoom.us", b"a" * 100_000, longest, b"a" * 4_097, b"b" * 4_097, b"zoom.us"]
+    standard_input(b"\n".join(lines))
+    code, out, err = run("match", "--format", "jsonl", "-")
+    assert [len(record["name"]) for record in records(out)] == [7, 4_096, 7]
+    assert code == 2
+    assert err.splitlines() == [
+        f"standard input:{line}: expected a name of at most 4,096 bytes, found a longer line"
+        for line in (2, 4, 5)
+    ]
