@@ -17,6 +17,7 @@ from netwatch.core.owned_database import PAGE_SIZE
 Value = int | float | str | bytes | None
 
 _LEAF = 0x0D
+_PAGE_HEADER = 8
 _MAX_COLUMNS = 64
 _MAX_LOCAL = PAGE_SIZE - 35
 _MIN_LOCAL = (PAGE_SIZE - 12) * 32 // 255 - 23
@@ -31,6 +32,7 @@ class Pages:
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         self.count = self._file.seek(0, 2) // PAGE_SIZE
+        self._futile_reads = 0
         self._wal: BinaryIO | None = None
         self._wal_offsets: dict[int, int] = {}
         try:
@@ -60,6 +62,23 @@ class Pages:
             return stream.read(PAGE_SIZE)
         except OSError:
             return b""
+
+    def read_chain(self, first: int, size: int) -> bytes:
+        """So many octets on a chain of overflow pages, fewer if it ends before. In a damaged file,
+        chains may lead anywhere: there is a limit to the pages of all those that do not end where
+        they should."""
+        parts: list[bytes] = []
+        number = first
+        while size > 0 and 1 < number <= self.count and self._futile_reads < 4 * self.count:
+            page = self.read(number)
+            parts.append(page[4 : 4 + size])
+            size -= PAGE_SIZE - 4
+            number = int.from_bytes(page[:4], "big")
+            if len(parts) > self.count:
+                break
+        if size > 0 or number:
+            self._futile_reads += len(parts)
+        return b"".join(parts)
 
 
 def _committed_frames(wal: BinaryIO, pages_in_file: int) -> dict[int, int]:
@@ -95,13 +114,17 @@ def rows(pages: Pages) -> Iterator[tuple[int, tuple[Value, ...]]]:
 
 def leaf_rows(page: bytes, pages: Pages | None) -> Iterator[tuple[int, tuple[Value, ...]]]:
     """The rows of one leaf page of a table; `pages` has the overflow pages."""
-    cells = int.from_bytes(page[3:5], "big")
-    for at in range(8, min(8 + 2 * cells, PAGE_SIZE - 1), 2):
+    content = _PAGE_HEADER + 2 * int.from_bytes(page[3:5], "big")
+    if content > PAGE_SIZE:
+        return
+    for at in range(_PAGE_HEADER, content, 2):
         start = int.from_bytes(page[at : at + 2], "big")
+        if start < content:
+            continue
         try:
             size, after_size = _varint(page, start)
-            rowid, content = _varint(page, after_size)
-            payload = _payload(page, content, size, pages)
+            rowid, payload_at = _varint(page, after_size)
+            payload = _payload(page, payload_at, size, pages)
             row = rowid - (1 << 64) if rowid >> 63 else rowid, _record(payload)
         except (IndexError, ValueError):
             continue
@@ -109,22 +132,17 @@ def leaf_rows(page: bytes, pages: Pages | None) -> Iterator[tuple[int, tuple[Val
 
 
 def _payload(page: bytes, at: int, size: int, pages: Pages | None) -> bytes:
+    """The payload of a cell, as far as it can be read."""
     if size <= _MAX_LOCAL:
         return page[at : at + size]
     local = _MIN_LOCAL + (size - _MIN_LOCAL) % (PAGE_SIZE - 4)
     if local > _MAX_LOCAL:
         local = _MIN_LOCAL
-    parts = [page[at : at + local]]
-    left = size - local
-    following = int.from_bytes(page[at + local : at + local + 4], "big")
-    while left > 0 and pages is not None and 1 < following <= pages.count:
-        overflow = pages.read(following)
-        parts.append(overflow[4 : 4 + left])
-        left -= PAGE_SIZE - 4
-        following = int.from_bytes(overflow[:4], "big")
-        if len(parts) > pages.count:
-            raise ValueError("a chain of overflow pages is longer than the file")
-    return b"".join(parts)
+    octets = page[at : at + local]
+    if pages is not None:
+        following = int.from_bytes(page[at + local : at + local + 4], "big")
+        octets += pages.read_chain(following, size - local)
+    return octets
 
 
 def _record(payload: bytes) -> tuple[Value, ...]:

@@ -146,6 +146,21 @@ def test_a_chain_of_pages_that_leads_to_itself_ends(path: Path) -> None:
     assert [row[0] for row in pages_read(path)] == [1]
 
 
+def test_many_chains_that_lead_nowhere_are_read_in_linear_time(tmp_path: Path) -> None:
+    """Each of 400 cells on each of 200 pages claims a chain of 256 pages that leads to itself."""
+    cell = bytes([0xC0, 0x80, 0x00, 0x01, 0, 0, 0, 202])
+    path = tmp_path / "file"
+    loop = (202).to_bytes(4, "big") + bytes(PAGE_SIZE - 4)
+    path.write_bytes(bytes(PAGE_SIZE) + leaf(*[cell] * 400) * 200 + loop)
+    with Pages(path) as pages:
+        read: list[int] = []
+        read_page = pages.read
+        pages.read = lambda number: read.append(number) or read_page(number)  # type: ignore
+        for _ in rows(pages):
+            pass
+    assert pages.count < len(read) < 10 * pages.count
+
+
 @given(st.binary(max_size=PAGE_SIZE), st.integers(0, 200))
 @example(b"\x0d\0\0\xff\xff" + b"\0" * 4000, 0)
 def test_any_page_is_read_without_an_error(octets: bytes, cells: int) -> None:
