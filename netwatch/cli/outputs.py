@@ -239,8 +239,11 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _replay_output(name: str, outbox: OutboxDatabase, options: OutboxOptions) -> None:
-    def put(records: list[AlertRecord]) -> None:
-        outbox.put(records, output=name)
+    def put(records: list[AlertRecord], recipients: tuple[str, ...]) -> None:
+        if recipients:
+            outbox.put_deferred(records, name, recipients)
+        else:
+            outbox.put(records, output=name)
 
     count, unreadable = dead_letters.replay(options.folder, name, put)
     _report_replayed(name, count)

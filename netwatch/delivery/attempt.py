@@ -5,7 +5,7 @@ record that another version of netwatch wrote. Whatever happens, `attempt` says 
 delivered, which were refused, and whether and when to retry.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +18,7 @@ from netwatch.sinks.base import (
     Delivered,
     MisconfiguredError,
     OutgoingAlert,
+    PerRecipient,
     Refused,
     Retry,
     Sink,
@@ -35,6 +36,10 @@ class AttemptResult:
     unless it is ``idle``, and `retry_after` is how long the receiver asked to wait, in s. With
     `split_batch`, the batch was refused as a whole and has to be split. `answer` is the receiver's
     answer to the last alert that it accepted.
+
+    An alert that a receiver took for some recipients only is in `delivered`, if anybody has it.
+    `deferred` has the recipients for which it is to be sent again, for the reason `deferral`, and
+    `refused_for` those for which it was refused.
     """
 
     delivered: frozenset[int] = frozenset()
@@ -44,6 +49,9 @@ class AttemptResult:
     retry_after: float | None = None
     split_batch: bool = False
     answer: str = ""
+    deferred: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    refused_for: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    deferral: str = ""
 
 
 def attempt(output: Output, sink: Sink, queued: Sequence[QueuedAlert]) -> AttemptResult:
@@ -78,7 +86,9 @@ def attempt(output: Output, sink: Sink, queued: Sequence[QueuedAlert]) -> Attemp
         reason = clean(f"{type(error).__name__}: {error}")
         return AttemptResult(refused=refused, state="retrying", reason=reason)
     delivered: set[int] = set()
-    answer = reason = ""
+    deferred: dict[int, tuple[str, ...]] = {}
+    refused_for: dict[int, tuple[str, ...]] = {}
+    answer = reason = deferral = ""
     retry_after: float | None = None
     for alert, outcome in zip(alerts, outcomes, strict=True):
         match outcome:
@@ -87,6 +97,17 @@ def attempt(output: Output, sink: Sink, queued: Sequence[QueuedAlert]) -> Attemp
                 answer = outcome.answer
             case Refused():
                 refused[alert.number] = alert.record, clean(outcome.reason)
+            case PerRecipient():
+                if outcome.accepted:
+                    delivered.add(alert.number)
+                    answer = outcome.answer
+                if outcome.refused:
+                    reasons = clean(_reasons(outcome.refused))
+                    refused[alert.number] = alert.record, reasons
+                    refused_for[alert.number] = tuple(outcome.refused)
+                if outcome.deferred:
+                    deferred[alert.number] = tuple(outcome.deferred)
+                    deferral = clean(_reasons(outcome.deferred))
             case Retry():
                 reason = clean(outcome.reason) or "not accepted"
                 retry_after = max(retry_after or 0, outcome.retry_after or 0) or None
@@ -97,7 +118,14 @@ def attempt(output: Output, sink: Sink, queued: Sequence[QueuedAlert]) -> Attemp
         reason=reason,
         retry_after=retry_after,
         answer=clean(answer),
+        deferred=deferred,
+        refused_for=refused_for,
+        deferral=deferral,
     )
+
+
+def _reasons(by_recipient: Mapping[str, str]) -> str:
+    return "; ".join(f"{recipient}: {reason}" for recipient, reason in by_recipient.items())
 
 
 def _render(
@@ -122,6 +150,7 @@ def _render(
                 text=text,
                 is_json=output.is_json,
                 render_within=output.render_within,
+                recipients=each.recipients,
             )
         )
     return alerts, refused

@@ -31,11 +31,12 @@ _REPLAY_BATCH = 500
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """An alert that cannot be delivered, and why. Without a `record`, it is the text that was
-    stored in place of one."""
+    stored in place of one. `recipients` are those that did not get it, empty if nobody did."""
 
     reason: str
     record: AlertRecord | None = None
     unreadable: str = ""
+    recipients: tuple[str, ...] = ()
 
 
 def path_of(outbox_folder: Path, output: str) -> Path:
@@ -55,9 +56,12 @@ def append(outbox_folder: Path, output: str, letters: Sequence[DeadLetter], now:
         size = size_before = os.fstat(descriptor).st_size
         lines = []
         for each in letters:
-            letter = {"time": time, "output": output, "reason": each.reason, "alert": each.record}
+            letter: dict[str, object] = {"time": time, "output": output, "reason": each.reason}
+            letter["alert"] = each.record
             if each.record is None:
                 letter["unreadable"] = each.unreadable
+            if each.recipients:
+                letter["recipients"] = each.recipients
             line = json.dumps(letter, separators=(",", ":")).encode() + b"\n"
             if size + len(line) > MAX_DEAD_BYTES:
                 break
@@ -85,10 +89,10 @@ def count(outbox_folder: Path, output: str) -> int:
 
 
 def replay(
-    outbox_folder: Path, output: str, put: Callable[[list[AlertRecord]], None]
+    outbox_folder: Path, output: str, put: Callable[[list[AlertRecord], tuple[str, ...]], None]
 ) -> tuple[int, int]:
-    """Pass the dead letters of an output to `put` in batches, duplicates once. Returns how many
-    alerts these were and how many lines could not be read.
+    """Pass the dead letters of an output to `put` in batches with the same recipients, duplicates
+    once. Returns how many alerts these were and how many lines could not be read.
 
     The file is removed at the end; if it has unreadable lines, it is renamed to ``.unread``
     instead. If `put` raises, the file is retained for the next replay. Raises OSError."""
@@ -101,26 +105,30 @@ def replay(
         return 0, 0
     digests: set[bytes] = set()
     batch: list[AlertRecord] = []
+    batch_recipients: tuple[str, ...] = ()
     unreadable = 0
     with replayed.open("rb") as stream:
         for line in stream:
             try:
-                record = json.loads(line)["alert"]
-                text = json.dumps(record, sort_keys=True)
+                letter = json.loads(line)
+                record, recipients = letter["alert"], tuple(letter.get("recipients", ()))
+                text = json.dumps([record, recipients], sort_keys=True)
             except (ValueError, KeyError, TypeError, RecursionError):
                 record = None
             if not isinstance(record, dict):
                 unreadable += 1
                 continue
             digest = hashlib.sha256(text.encode()).digest()
-            if digest not in digests:
-                digests.add(digest)
-                batch.append(record)
-            if len(batch) == _REPLAY_BATCH:
-                put(batch)
+            if digest in digests:
+                continue
+            digests.add(digest)
+            if batch and (len(batch) == _REPLAY_BATCH or recipients != batch_recipients):
+                put(batch, batch_recipients)
                 batch = []
+            batch.append(record)
+            batch_recipients = recipients
     if batch:
-        put(batch)
+        put(batch, batch_recipients)
     if unreadable:
         replayed.replace(path.with_suffix(".unread"))
     else:

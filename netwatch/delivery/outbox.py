@@ -13,15 +13,17 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar, cast
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import DamagedFileError, quick_check, transaction
-from netwatch.delivery import delivered
+from netwatch.delivery import deferred, delivered, eviction
 from netwatch.delivery.age_clock import AgeClock
+from netwatch.delivery.deferred import DeferredAlert
+from netwatch.delivery.eviction import PENDING
 from netwatch.delivery.lock import lock_use
 from netwatch.delivery.outbox_file import FILE, open_database, prepare_folder
 from netwatch.delivery.output import OutboxOptions, Output
@@ -35,28 +37,23 @@ STATES = ("idle", "retrying", "paused", "stopped")
 """The state of an output: its last attempt succeeded, it will be retried automatically, somebody
 has to correct something first, or nothing delivers its alerts now."""
 
-_EVICTION_STEPS = 50
-
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-
-# An alert for one output only was replayed by a person, so no filter applies to it.
-_PENDING = """alert.seq > output.cursor AND (alert.output = output.name OR (
-    alert.output IS NULL AND alert.verdict >= output.verdict
-    AND alert.severity >= output.severity))"""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedAlert:
     """An alert in the outbox. `number` increases with every alert, `key` identifies duplicates, and
     `waited` is how long ago the alert was stored, in s. With `is_repeat`, the output has delivered
-    it before, and must not send it again."""
+    it before, and must not send it again. `recipients` are those that are to get it, empty for all
+    of the output."""
 
     number: int
     key: str
     waited: float
     record: AlertRecord
     is_repeat: bool = False
+    recipients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +213,44 @@ class OutboxDatabase:
                 rows,
             )
             self._clock.save()
-            while self.used_bytes() > self._max_bytes:
-                first, last = self._number_range()
-                if first is None or last is None:
-                    break
-                evicted += self._delete_up_to(first + (last - first) // _EVICTION_STEPS)
+            while (
+                self.used_bytes() > self._max_bytes
+                and (count := eviction.evict(self._db)) is not None
+            ):
+                evicted += count
         return evicted
+
+    @_exclusive
+    def put_deferred(
+        self, records: Sequence[AlertRecord], output: str, recipients: tuple[str, ...]
+    ) -> None:
+        """Store alerts for some recipients of an output."""
+        now = self._clock.now()
+        with transaction(self._db):
+            each = [deferred.Deferral(record, now, recipients) for record in records]
+            deferred.add(self._db, output, each)
+
+    @_exclusive
+    def deferred_batches(self, output: str, limit: int) -> list[list[DeferredAlert]]:
+        """The alerts of an output that wait for single recipients, see `deferred.batches`."""
+        return deferred.batches(self._db, output, limit, self._clock.now())
+
+    @_exclusive
+    def settle_deferred(
+        self,
+        output: str,
+        finished: Collection[int],
+        restricted: Sequence[tuple[int, tuple[str, ...]]],
+        *,
+        sent: Sequence[str],
+        **counts: int,
+    ) -> None:
+        """Record an attempt for single recipients. `sent` are the keys of alerts that somebody got;
+        one that others had got before counts no more. `counts` are those of `record_attempt`."""
+        with transaction(self._db):
+            deferred.settle(self._db, finished, restricted)
+            new = [key for key in sent if not delivered.is_delivered(self._db, output, key)]
+            self._count_attempt(output, 0, new, bool(sent), **counts)
 
     @_exclusive
     def add_dropped(self, lost: Mapping[str, int]) -> None:
@@ -238,48 +267,12 @@ class OutboxDatabase:
         free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
         return int(pages - free) * self._page_size
 
-    def _number_range(self) -> tuple[int | None, int | None]:
-        first, last = self._db.execute("SELECT min(seq), max(seq) FROM alert").fetchone()
-        return first, last
-
-    def _delete_up_to(self, number: int) -> int:
-        """Delete all alerts up to `number`. Returns how many of these an output still had to send;
-        it counts them as dropped."""
-        pending = self._db.execute(
-            "SELECT count(DISTINCT alert.seq) FROM alert, output WHERE alert.seq <= ?"
-            f" AND output.configured AND {_PENDING}",
-            (number,),
-        ).fetchone()[0]
-        self._db.execute(
-            "UPDATE output SET dropped = dropped + (SELECT count(*) FROM alert WHERE"
-            f" alert.seq <= :number AND {_PENDING}), cursor = max(cursor, :number)",
-            {"number": number},
-        )
-        self._db.execute("DELETE FROM alert WHERE seq <= ?", (number,))
-        return int(pending)
-
     @_exclusive
     def clean_up(self, max_age: float) -> int:
         """Delete the alerts that all outputs have passed and those that have waited longer than
         `max_age`, in s. Returns how many of the latter an output still had to send."""
         self._clock.save()
-        passed = self._db.execute("SELECT min(cursor) FROM output WHERE configured").fetchone()[0]
-        first, newest = self._number_range()
-        if first is None or newest is None:
-            return 0
-        if not isinstance(passed, int | None):
-            raise DamagedFileError("the cursor of an output is no number")
-        # Alerts expire in their order: a single wrong time must not take others with it.
-        first_to_keep = self._db.execute(
-            "SELECT seq FROM alert WHERE stored >= ? ORDER BY seq LIMIT 1",
-            (self._clock.now() - max_age,),
-        ).fetchone()
-        expired = newest if first_to_keep is None else first_to_keep[0] - 1
-        last = max(passed or 0, expired)
-        if last < first:
-            return 0
-        with transaction(self._db):
-            return self._delete_up_to(last)
+        return eviction.clean_up(self._db, self._clock.now() - max_age)
 
     @_exclusive
     def next_batch(self, output: str, limit: int) -> list[QueuedAlert | UnreadableAlert]:
@@ -292,7 +285,7 @@ class OutboxDatabase:
         size = 0
         for number, key, stored, once, text in self._db.execute(
             "SELECT alert.seq, alert.key, alert.stored, alert.once, alert.record FROM alert, output"
-            f" WHERE output.name = ? AND {_PENDING} ORDER BY alert.seq LIMIT ?",
+            f" WHERE output.name = ? AND {PENDING} ORDER BY alert.seq LIMIT ?",
             (output, limit),
         ):
             text = str(text)
@@ -326,30 +319,53 @@ class OutboxDatabase:
         dead: int = 0,
         dropped: int = 0,
         skipped: int = 0,
+        for_others: Sequence[tuple[QueuedAlert, tuple[str, ...]]] = (),
     ) -> None:
         """Move an output's cursor to the number `cursor`, up to which nothing is left to send, note
-        the keys of the alerts that were `sent`, and add to the output's counts."""
-        limit = delivered.limit_for(self._max_bytes)
+        the keys of the alerts that were `sent`, and add to the output's counts. `for_others` are
+        alerts that wait for some recipients only, and for which."""
+        now = self._clock.now()
+        deferrals = [
+            deferred.Deferral(alert.record, now - alert.waited, recipients)
+            for alert, recipients in for_others
+        ]
+        counts = {"retried": retried, "dead": dead, "dropped": dropped, "skipped": skipped}
         with transaction(self._db):
-            repeated = delivered.remember(self._db, output, sent, limit) if sent else 0
-            self._db.execute(
-                "UPDATE output SET cursor = max(cursor, ?), sent = sent + ?, retried = retried + ?,"
-                " dead = dead + ?, dropped = dropped + ?, repeated = repeated + ?,"
-                " skipped = skipped + ?, last_sent = CASE WHEN ? THEN ? ELSE last_sent END"
-                " WHERE name = ?",
-                (
-                    cursor,
-                    len(sent),
-                    retried,
-                    dead,
-                    dropped,
-                    repeated,
-                    skipped,
-                    bool(sent),
-                    time.time(),
-                    output,
-                ),
-            )
+            deferred.add(self._db, output, deferrals)
+            self._count_attempt(output, cursor, sent, bool(sent), **counts)
+
+    def _count_attempt(
+        self,
+        output: str,
+        cursor: int,
+        sent: Sequence[str],
+        was_accepted: bool,
+        *,
+        retried: int = 0,
+        dead: int = 0,
+        dropped: int = 0,
+        skipped: int = 0,
+    ) -> None:
+        limit = delivered.limit_for(self._max_bytes)
+        repeated = delivered.remember(self._db, output, sent, limit) if sent else 0
+        self._db.execute(
+            "UPDATE output SET cursor = max(cursor, ?), sent = sent + ?, retried = retried + ?,"
+            " dead = dead + ?, dropped = dropped + ?, repeated = repeated + ?,"
+            " skipped = skipped + ?, last_sent = CASE WHEN ? THEN ? ELSE last_sent END"
+            " WHERE name = ?",
+            (
+                cursor,
+                len(sent),
+                retried,
+                dead,
+                dropped,
+                repeated,
+                skipped,
+                was_accepted,
+                time.time(),
+                output,
+            ),
+        )
 
     @_exclusive
     def set_state(self, output: str, state: str, reason: str) -> None:
@@ -368,9 +384,11 @@ class OutboxDatabase:
     def status(self) -> list[OutputStatus]:
         """All outputs that were ever configured, by name."""
         rows = self._db.execute(
-            "SELECT name, type, format, configured, (SELECT count(*) FROM alert WHERE"
-            f" {_PENDING}), (SELECT min(stored) FROM alert WHERE {_PENDING}), sent, retried, dead,"
-            " dropped, repeated, skipped, state, reason, last_sent FROM output ORDER BY name"
+            f"SELECT name, type, format, configured, (SELECT count(*) FROM alert WHERE {PENDING})"
+            " + (SELECT count(*) FROM deferred WHERE deferred.output = name), (SELECT min(stored)"
+            f" FROM (SELECT stored FROM alert WHERE {PENDING} UNION ALL SELECT stored FROM deferred"
+            " WHERE deferred.output = name)), sent, retried, dead, dropped, repeated, skipped,"
+            " state, reason, last_sent FROM output ORDER BY name"
         )
         now, age_now = time.time(), self._clock.now()
         found = []

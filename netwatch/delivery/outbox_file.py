@@ -11,6 +11,7 @@ from pathlib import Path
 from netwatch.core import owned_database
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import DamagedFileError, FileKind
+from netwatch.delivery import deferred
 
 FILE = "outbox.sqlite"
 """The name of the database in the folder of the outbox."""
@@ -57,8 +58,8 @@ CREATE TABLE clock (
     boot TEXT NOT NULL,
     steady REAL NOT NULL CHECK (typeof(steady) = 'real'),
     age REAL NOT NULL CHECK (typeof(age) = 'real')
-)
-""",
+);"""
+    + deferred.TABLE,
 )
 """How the file is recognised, and its tables. ``stored`` and ``clock`` are explained in
 `netwatch.delivery.age_clock`, ``delivered`` in `netwatch.delivery.delivered`."""

@@ -25,7 +25,7 @@ from netwatch.delivery.outbox_file import FILE, KIND
 from netwatch.delivery.output import Output
 
 _IN_PROGRESS = f"{FILE}.replacing"
-_COLUMNS = {"alert": 8, "output": 16, "clock": 4, "delivered": 2}
+_COLUMNS = {"alert": 8, "output": 16, "clock": 4, "delivered": 2, "deferred": 6}
 _INSERT = {
     table: f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * count)})"
     for table, count in _COLUMNS.items()
@@ -146,6 +146,8 @@ def _table_of(values: tuple[Value, ...]) -> str:
             return "clock"
         case (None, bytes()):
             return "delivered"
+        case (None, str(), str(), int() | float(), str(), str() | bytes()):
+            return "deferred"
         case (str(), int()):
             return "sqlite_sequence"
     return ""

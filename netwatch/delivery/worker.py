@@ -23,6 +23,7 @@ from netwatch.core.text import quantity
 from netwatch.delivery import dead_letters
 from netwatch.delivery.attempt import AttemptResult, attempt
 from netwatch.delivery.dead_letters import DeadLetter
+from netwatch.delivery.deferral import Deferral
 from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase, QueuedAlert, UnreadableAlert
 from netwatch.delivery.output import Output
@@ -55,13 +56,15 @@ class RetryTiming:
 @dataclass(slots=True)
 class _Counts:
     """What became of a batch: the keys of alerts that were sent, failed attempts, alerts that
-    became dead letters, that could not be stored as such, and repeats that were left out."""
+    became dead letters, that could not be stored as such, repeats that were left out, and alerts
+    that wait for some recipients, with these."""
 
     sent: list[str] = field(default_factory=list)
     retried: int = 0
     dead: int = 0
     dropped: int = 0
     skipped: int = 0
+    for_others: list[tuple[QueuedAlert, tuple[str, ...]]] = field(default_factory=list)
 
 
 class DeliveryWorker(threading.Thread):
@@ -104,6 +107,10 @@ class DeliveryWorker(threading.Thread):
         # A smaller batch size while the alert that makes the receiver refuse a batch is searched
         # for; else 0.
         self._reduced_batch = 0
+        self._due = 0.0
+        self._deferral = Deferral(
+            output, self._store_dead_letters, timing.delay, timing.paused_delay
+        )
 
     def wake(self) -> None:
         """Alerts were stored in the outbox."""
@@ -150,8 +157,20 @@ class DeliveryWorker(threading.Thread):
         self._sink = self._sink or self.output.options.open()
         if self._reopen_requested:
             self._reopen_requested, self._failures = False, 0
+            self._due = 0.0
+            self._deferral.retry_now()
             self._sink.close()
-        return self._deliver_next(outbox, self._sink)
+        if not self._deferral.due_in():
+            self._deferral.retry(outbox, self._sink)
+            self._report(outbox)
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + self._deliver_next(outbox, self._sink)
+        return min(max(0.0, self._due - time.monotonic()), self._deferral.due_in())
+
+    def _report(self, outbox: OutboxDatabase) -> None:
+        """Show that alerts wait for single recipients, or no longer, unless all alerts wait."""
+        if not self._failures and (self.state or self._deferral.reason):
+            self._set_state("idle", "", outbox)
 
     def _handle(self, error: BaseException) -> float:
         """Note an error that is none of the receiver's. Returns how long to wait, in s."""
@@ -178,8 +197,8 @@ class DeliveryWorker(threading.Thread):
         if self._failures:
             # Alerts stored during the attempt are no reason to retry immediately.
             self._wake.clear()
-        if seconds > 0 and not self._stopping and not self._skip_wait:
-            self._wake.wait(seconds)
+        if seconds > 0 and not self._stopping and not self._skip_wait and self._wake.wait(seconds):
+            self._due = 0.0
 
     def _deliver_next(self, outbox: OutboxDatabase, sink: Sink) -> float:
         """Send the next batch. Returns how long to wait before the next call, in s."""
@@ -189,6 +208,7 @@ class DeliveryWorker(threading.Thread):
         if not batch:
             sink.on_idle()
             self._failures = 0
+            self._deferral.look_for_more(outbox)
             self._set_state("idle", "", outbox)
             return self._timing.poll_interval
         unsent = self._settle_unsendable(outbox, batch)
@@ -244,23 +264,37 @@ class DeliveryWorker(threading.Thread):
     ) -> None:
         """Record what became of the alerts that were sent, what was delivered first: if an error
         follows, it is not sent again."""
-        self._done.update(result.delivered)
-        counts = _Counts(
-            sent=[alert.key for alert in unsent if alert.number in result.delivered],
-            retried=int(result.state != "idle"),
-        )
-        letters = [DeadLetter(reason, record) for record, reason in result.refused.values()]
+        counts = _Counts(retried=int(result.state != "idle" or bool(result.deferred)))
+        letters = [
+            DeadLetter(reason, record, recipients=result.refused_for.get(number, ()))
+            for number, (record, reason) in result.refused.items()
+        ]
+        settled = (result.delivered | result.deferred.keys()) - result.refused.keys()
         try:
             self._write_dead_letters(letters, counts)
-            self._done.update(result.refused)
+            settled |= result.refused.keys()
         finally:
+            self._done |= settled
+            finished = [alert for alert in unsent if alert.number in settled]
+            counts.sent = [alert.key for alert in finished if alert.number in result.delivered]
+            counts.for_others = [
+                (alert, result.deferred[alert.number])
+                for alert in finished
+                if alert.number in result.deferred
+            ]
             self._record(outbox, batch, counts)
+        if result.deferral:
+            self._deferral.begin(result.deferral)
 
     def _write_dead_letters(self, letters: Sequence[DeadLetter], counts: _Counts) -> None:
         """Store dead letters, and count those that fit into the file and the others. Raises
-        OSError."""
-        if not letters:
-            return
+        `NetwatchError`."""
+        if letters:
+            counts.dead = self._store_dead_letters(letters)
+            counts.dropped = len(letters) - counts.dead
+
+    def _store_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
+        """Store dead letters. Returns how many fitted into the file. Raises `NetwatchError`."""
         try:
             stored = dead_letters.append(self._folder, self.output.name, letters, time.time())
         except OSError as error:
@@ -271,8 +305,7 @@ class DeliveryWorker(threading.Thread):
         if stored < len(letters):
             dropped = quantity(len(letters) - stored, "alert")
             self._log(f"the file of dead letters is full: {dropped} dropped")
-        counts.dead = stored
-        counts.dropped = len(letters) - stored
+        return stored
 
     def _record(
         self,
@@ -291,6 +324,7 @@ class DeliveryWorker(threading.Thread):
             dead=counts.dead,
             dropped=counts.dropped,
             skipped=counts.skipped,
+            for_others=counts.for_others,
         )
 
     def _log(self, text: str) -> None:
@@ -298,8 +332,14 @@ class DeliveryWorker(threading.Thread):
 
     def _set_state(self, state: str, reason: str, outbox: OutboxDatabase | None) -> None:
         """Store a change of state, as soon as that is possible, and log it. The same problem is
-        logged once."""
+        logged once. As long as alerts wait for single recipients, an output is not idle."""
+        if state == "idle" and self._deferral.reason:
+            state, reason = "retrying", self._deferral.reason
         self.is_paused = state == "paused"
+        if outbox is not None and self._stored_state != (state, reason):
+            with suppress(sqlite3.Error):
+                outbox.set_state(self.output.name, state, reason)
+                self._stored_state = (state, reason)
         if (state, reason) != (self.state, self.reason):
             previous, self.state, self.reason = self.state, state, reason
             if state == "paused":
@@ -308,7 +348,3 @@ class DeliveryWorker(threading.Thread):
                 self._log(f"delivery failed, will be retried: {reason}")
             elif previous not in ("", "idle"):
                 self._log("delivers again")
-        if outbox is not None and self._stored_state != (state, reason):
-            with suppress(sqlite3.Error):
-                outbox.set_state(self.output.name, state, reason)
-                self._stored_state = (state, reason)

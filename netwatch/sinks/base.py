@@ -7,6 +7,7 @@ passes it a batch of alerts. The sink returns one outcome for each alert:
 - `Delivered`: the receiver has it.
 - `Refused`: the receiver will never accept it. It becomes a dead letter.
 - `Retry`: the receiver did not accept it now. It is sent again later.
+- `PerRecipient`: the receiver answered differently for each of several recipients.
 
 Where one answer applies to the whole batch, the sink raises instead, and no alert counts as
 delivered:
@@ -18,7 +19,7 @@ delivered:
   until the alert at fault is found.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,7 +33,8 @@ class OutgoingAlert:
     """One alert to be sent. `number` identifies it in the outbox. `key` is the same whenever the
     same alert is sent again, so that receivers can drop duplicates. `text` is `record` in the
     output's format, one JSON object if `is_json`. `render_within` renders a record in at most so
-    many bytes of UTF-8, if shortening its lists can achieve that."""
+    many bytes of UTF-8, if shortening its lists can achieve that. `recipients` are those that are
+    to get it, the same for all alerts of a batch; empty for all of the output."""
 
     number: int
     key: str
@@ -40,6 +42,7 @@ class OutgoingAlert:
     text: str
     is_json: bool
     render_within: Callable[[AlertRecord, int], str]
+    recipients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,19 @@ class Retry:
     retry_after: float | None = None
 
 
-Outcome = Delivered | Refused | Retry
+@dataclass(frozen=True, slots=True)
+class PerRecipient:
+    """What became of the alert for each recipient. Some may have it: `accepted`. For others it is
+    to be sent again, `deferred`, or they will never get it, `refused`; both have the reasons, by
+    recipient. `answer` is what the receiver replied, for people."""
+
+    answer: str
+    accepted: frozenset[str]
+    deferred: Mapping[str, str]
+    refused: Mapping[str, str]
+
+
+Outcome = Delivered | Refused | Retry | PerRecipient
 
 
 class UnavailableError(NetwatchError):

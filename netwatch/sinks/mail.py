@@ -1,15 +1,17 @@
 """Mail for people: a digest of the alerts of a period, sent with the standard library.
 
 The first alert starts the period. When it is over, all queued alerts go into one message: one line
-an alert, the most serious first.
+an alert, the most serious first. The server answers for each recipient (RFC 5321 section 3.3), so
+each has an outcome of its own.
 """
 
 import email.policy
 import hashlib
 import re
+import smtplib
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime
@@ -17,8 +19,15 @@ from pathlib import Path
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.user_yaml import Fields
-from netwatch.sinks.base import Delivered, Outcome, OutgoingAlert
-from netwatch.sinks.mail_session import MailServer, in_session
+from netwatch.sinks.base import (
+    Delivered,
+    Outcome,
+    OutgoingAlert,
+    PerRecipient,
+    Refused,
+    Retry,
+)
+from netwatch.sinks.mail_session import MailServer, in_session, reply_text
 from netwatch.sinks.options import (
     CREDENTIAL_OPTIONS,
     Credentials,
@@ -143,11 +152,48 @@ class MailSink:
         )
 
     def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
-        """Send one message. Raises as `in_session` does."""
+        """Send one message to the recipients of the alerts. Raises as `in_session` does."""
+        configured = self._options.recipients
+        wanted = alerts[0].recipients or configured
+        refused = {each: "is no longer configured" for each in wanted if each not in configured}
+        deferred: dict[str, str] = {}
+        recipients = [each for each in wanted if each in configured]
+        for recipient, (code, text) in self._send_to(alerts, recipients).items():
+            reasons = refused if _is_permanent(code) else deferred
+            reasons[recipient] = reply_text(code, text)
+        return [self._outcome(wanted, deferred, refused)] * len(alerts)
+
+    def _send_to(
+        self, alerts: Sequence[OutgoingAlert], recipients: list[str]
+    ) -> dict[str, tuple[int, bytes]]:
+        """Send one message. Returns the server's replies for recipients that it does not accept."""
+        if not recipients:
+            return {}
         message = digest(alerts, self._options.sender, self._options.recipients)
-        refused = in_session(self._server, lambda smtp: smtp.send_message(message))
-        exceptions = f", but not for {', '.join(sorted(refused))}" if refused else ""
-        return [Delivered(f"accepted by {self._server}{exceptions}")] * len(alerts)
+
+        def work(smtp: smtplib.SMTP) -> dict[str, tuple[int, bytes]]:
+            return smtp.send_message(message, to_addrs=recipients)
+
+        try:
+            return in_session(self._server, work)
+        except smtplib.SMTPRecipientsRefused as error:
+            # Nobody gets the message. With 421 the server leaves, so it was not asked for all.
+            last_reply = list(error.recipients.values())[-1]
+            return {each: error.recipients.get(each, last_reply) for each in recipients}
+
+    def _outcome(
+        self, wanted: Sequence[str], deferred: Mapping[str, str], refused: Mapping[str, str]
+    ) -> Outcome:
+        accepted = frozenset(wanted) - deferred.keys() - refused.keys()
+        if not deferred and not refused:
+            return Delivered(f"accepted by {self._server}")
+        if not accepted and not refused:
+            return Retry(f"{self._server}: {_listed(deferred)}")
+        if not accepted and not deferred:
+            return Refused(f"{self._server}: {_listed(refused)}")
+        others = ", ".join(sorted({*deferred, *refused}))
+        answer = f"accepted by {self._server}, but not for {others}"
+        return PerRecipient(answer, accepted, deferred, refused)
 
     def check_connection(self) -> str:
         """Connect and authenticate."""
@@ -160,6 +206,16 @@ class MailSink:
 
     def close(self) -> None:
         """Nothing is open between digests."""
+
+
+def _is_permanent(code: int) -> bool:
+    """Whether a reply to RCPT is final. 552 is not: it says that there are too many recipients
+    (RFC 5321 section 4.5.3.1.10)."""
+    return 500 <= code < 600 and code != 552
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{recipient}: {reason}" for recipient, reason in reasons.items())
 
 
 def digest(alerts: Sequence[OutgoingAlert], sender: str, recipients: Sequence[str]) -> EmailMessage:

@@ -466,6 +466,16 @@ def test_stop_does_not_wait_for_a_receiver_that_hangs(http, deliver, tmp_path):
     assert not other.drain(30)
 
 
+def into(found):
+    """Collects replayed alerts that are for all recipients."""
+
+    def put(records, recipients):
+        assert recipients == ()
+        found.extend(records)
+
+    return put
+
+
 def test_dead_letters_are_replayed_once_each(http, deliver, tmp_path):
     folder = deliver.outbox.folder
     folder.mkdir()
@@ -475,22 +485,28 @@ def test_dead_letters_are_replayed_once_each(http, deliver, tmp_path):
         stream.write('not json\n{"alert":7}\n')
     assert dead_letters.count(folder, "http") == 6
     replayed = []
-    assert dead_letters.replay(folder, "http", replayed.extend) == (3, 2)
+    assert dead_letters.replay(folder, "http", into(replayed)) == (
+        3,
+        2,
+    )
     assert replayed == records(3)
-    assert dead_letters.replay(folder, "http", replayed.extend) == (0, 0)
+    assert dead_letters.replay(folder, "http", into(replayed)) == (
+        0,
+        0,
+    )
     assert dead_letters.path_of(folder, "http").with_suffix(".unread").exists()
 
 
 def test_dead_letters_are_retained_if_a_replay_fails(outbox):
     dead_letters.append(outbox.folder, "http", [DeadLetter("no", record(1))], 5.0)
 
-    def fails(_):
+    def fails(*_):
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):
         dead_letters.replay(outbox.folder, "http", fails)
     replayed = []
-    assert dead_letters.replay(outbox.folder, "http", replayed.extend) == (1, 0)
+    assert dead_letters.replay(outbox.folder, "http", into(replayed)) == (1, 0)
 
 
 def test_dead_letters_are_limited_in_size(outbox, monkeypatch):
@@ -513,9 +529,9 @@ def test_dead_letters_written_during_a_replay_are_retained(outbox):
     thread = threading.Thread(target=write)
     thread.start()
     while not written.is_set():
-        dead_letters.replay(outbox.folder, "http", replayed.extend)
+        dead_letters.replay(outbox.folder, "http", into(replayed))
     thread.join()
-    dead_letters.replay(outbox.folder, "http", replayed.extend)
+    dead_letters.replay(outbox.folder, "http", into(replayed))
     assert [each["id"] for each in replayed] == [each["id"] for each in records(200)]
 
 

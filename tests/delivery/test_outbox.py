@@ -12,7 +12,7 @@ from support.made_alerts import number_of, output, record, records
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import ForeignFileError, OtherVersionError
-from netwatch.delivery import age_clock, delivered
+from netwatch.delivery import age_clock, delivered, eviction, recovery
 from netwatch.delivery.lock import USE_FILE
 from netwatch.delivery.outbox import OutboxDatabase, UnreadableAlert
 from netwatch.delivery.outbox_file import FILE, folder_warning
@@ -102,7 +102,7 @@ def test_cursor_moves_past_filtered_alerts(outbox_db, tmp_path):
     assert outbox_db.next_batch("one", 9) == []
     outbox_db.clean_up(1e9)
     assert outbox_db.status()[0].queued == 0
-    assert outbox_db._number_range() == (None, None)
+    assert eviction._number_range(outbox_db._db) == (None, None)
 
 
 def test_new_output_receives_alerts_from_now_on(outbox_db, tmp_path):
@@ -396,3 +396,85 @@ def test_every_alert_is_queued_or_sent_or_dropped(tmp_path_factory, steps):
         status = outbox_db.status()[0]
         assert status.queued + status.sent + status.dropped == put
     outbox_db.close()
+
+
+def defer(outbox_db, tmp_path, count, recipients=("b@example.org",)):
+    """Store alerts and defer them for some recipients."""
+    configure_output(outbox_db, tmp_path)
+    outbox_db.put(records(count))
+    batch = outbox_db.next_batch("one", count)
+    outbox_db.record_attempt(
+        "one",
+        batch[-1].number,
+        sent=[alert.key for alert in batch],
+        for_others=[(alert, recipients) for alert in batch],
+    )
+
+
+def test_deferred_alerts_are_queued_and_keep_their_age(outbox_db, tmp_path, monkeypatch):
+    defer(outbox_db, tmp_path, 3)
+    steady = age_clock.steady_seconds
+    monkeypatch.setattr(age_clock, "steady_seconds", lambda: steady() + 100)
+    (batch,) = outbox_db.deferred_batches("one", 9)
+    assert [alert.record["id"] for alert in batch] == [each["id"] for each in records(3)]
+    assert all(alert.waited >= 100 for alert in batch)
+    status = outbox_db.status()[0]
+    assert (status.queued, status.sent) == (3, 3)
+    assert time.time() - status.oldest >= 100
+    assert outbox_db.next_batch("one", 9) == []
+
+
+def test_recipients_do_not_wait_for_each_other(outbox_db, tmp_path):
+    defer(outbox_db, tmp_path, 3)
+    outbox_db.put_deferred(records(2), "one", ("c@example.org",))
+    found = outbox_db.deferred_batches("one", 2)
+    assert [[alert.recipients for alert in batch] for batch in found] == [
+        [("b@example.org",)] * 2,
+        [("c@example.org",)] * 2,
+    ]
+    (first, _), (other, _) = found
+    outbox_db.settle_deferred("one", [first.number], [(other.number, ("d",))], sent=[])
+    assert {a.recipients for b in outbox_db.deferred_batches("one", 9) for a in b} == {
+        ("b@example.org",),
+        ("c@example.org",),
+        ("d",),
+    }
+    assert outbox_db.status()[0].queued == 4
+
+
+def test_deferred_alerts_are_evicted_oldest_first_and_counted(outbox, tmp_path):
+    small = OutboxDatabase(replace(outbox, max_bytes=1 << 20), create=True)
+    try:
+        defer(small, tmp_path, 300)
+        evicted = small.put([record(1000 + number) for number in range(700)])
+        assert evicted
+        assert small.used_bytes() <= 1 << 20
+        status = small.status()[0]
+        assert status.dropped == evicted
+        assert status.queued == 1000 - evicted
+        (batch,) = small.deferred_batches("one", 1) or [[]]
+        assert not batch or batch[0].record["id"] != record(0)["id"]
+    finally:
+        small.close()
+
+
+def test_deferred_record_that_cannot_be_read_is_marked(outbox_db, tmp_path):
+    defer(outbox_db, tmp_path, 2)
+    outbox_db._db.execute("UPDATE deferred SET record = '{' WHERE number = 1")
+    ((first, second),) = outbox_db.deferred_batches("one", 9)
+    assert "not valid JSON" in first.reason
+    assert (first.text, second.reason) == ("{", "")
+
+
+def test_deferred_alerts_survive_the_replacement_of_a_damaged_outbox(outbox, tmp_path):
+    database = OutboxDatabase(outbox, create=True)
+    defer(database, tmp_path, 5)
+    database.close()
+    recovery.replace(outbox.folder, [output(tmp_path, type="file", path="a", name="one")])
+    again = OutboxDatabase(outbox)
+    try:
+        (batch,) = again.deferred_batches("one", 9)
+        assert [alert.record["id"] for alert in batch] == [each["id"] for each in records(5)]
+        assert {alert.recipients for alert in batch} == {("b@example.org",)}
+    finally:
+        again.close()

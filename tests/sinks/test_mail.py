@@ -1,13 +1,16 @@
 import email
 import email.policy
+import json
+from dataclasses import replace
 
 import pytest
 from aiosmtpd.smtp import AuthResult
-from support.made_alerts import HOSTILE, output, record, records
+from support.made_alerts import HOSTILE, as_decoded, output, record, records
 from support.ports import free_port
 from support.receivers import Smtp
 from support.waiting import wait_until
 
+from netwatch.cli import main
 from netwatch.delivery import dead_letters
 from netwatch.delivery.worker import DeliveryWorker
 from netwatch.sinks.mail import digest_line
@@ -17,15 +20,28 @@ class Mailbox:
     """What a mail server has accepted. `replies` are answered instead, first in, first out."""
 
     def __init__(self):
-        self.messages, self.replies, self.envelopes = [], [], []
+        self.messages, self.replies, self.envelopes, self.asked = [], [], [], []
+        self.recipient_replies = {}
+        self.refuse = lambda message: False
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        """Answers with the reply for the recipient: a text, or a list of texts in turn."""
+        self.asked.append(address)
+        reply = self.recipient_replies.get(address, "250 ok")
+        if isinstance(reply, list):
+            reply = reply.pop(0) if reply else "250 ok"
+        if reply.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return reply
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802 - the library's name
         if self.replies:
             return self.replies.pop(0)
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        if self.refuse(message):
+            return "554 spam"
         self.envelopes.append((envelope.mail_from, envelope.rcpt_tos))
-        self.messages.append(
-            email.message_from_bytes(envelope.content, policy=email.policy.default)
-        )
+        self.messages.append(message)
         return "250 taken"
 
 
@@ -182,3 +198,209 @@ def test_invalid_certificate_is_reported(certificates, mailbox, deliver, tmp_pat
     delivery.put(record(1))
     wait_until(lambda: delivery.drain(0.05) and delivery.status()[0].retried)
     assert "certificate has expired" in delivery.status()[0].reason
+
+
+SOC, CISO = "soc@example.org", "ciso@example.org"
+
+
+def received_by(box, recipient):
+    """The lines of all digests that a recipient got."""
+    return [
+        line
+        for message, (_, recipients) in zip(box.messages, box.envelopes, strict=True)
+        if recipient in recipients
+        for line in message.get_content().splitlines()
+    ]
+
+
+def lines_of(alerts):
+    return sorted(map(digest_line, alerts))
+
+
+def test_temporary_failure_for_one_recipient_is_retried_for_that_one(mailbox, deliver, tmp_path):
+    box = mailbox()
+    box.recipient_replies[CISO] = ["452 mailbox full", "451 later", "250 ok"]
+    delivery = deliver(mail(tmp_path, box.port))
+    delivery.put(*records(3))
+    assert not delivery.drain(30)
+    assert [recipients for _, recipients in box.envelopes] == [[SOC], [CISO]]
+    assert lines_of(records(3)) == sorted(received_by(box, CISO)) == sorted(received_by(box, SOC))
+    assert len({message["Message-ID"] for message in box.messages}) == 1
+    assert box.messages[1]["To"] == f"{SOC}, {CISO}"
+    wait_until(lambda: delivery.status()[0].state == "idle")
+    status = delivery.status()[0]
+    assert (status.sent, status.dead, status.dropped, status.queued) == (3, 0, 0, 0)
+    assert status.retried == 2
+    assert any(f"{CISO}: 452 mailbox full" in line for line in deliver.log)
+
+
+def test_later_alerts_do_not_wait_for_one_recipient(mailbox, deliver, tmp_path):
+    box = mailbox()
+    box.recipient_replies[CISO] = "452 mailbox full"
+    delivery = deliver(mail(tmp_path, box.port, every="1s"))
+    for number in range(3):
+        delivery.put(record(number))
+        wait_until(lambda number=number: len(received_by(box, SOC)) == number + 1)
+    wait_until(lambda: delivery.status()[0].queued == 3)
+    assert received_by(box, CISO) == []
+    status = delivery.status()[0]
+    assert (status.state, status.sent) == ("retrying", 3)
+    assert status.reason == f"{CISO}: 452 mailbox full"
+    box.recipient_replies[CISO] = "250 ok"
+    assert not delivery.drain(30)
+    assert sorted(received_by(box, CISO)) == lines_of(records(3))
+    assert sorted(received_by(box, SOC)) == lines_of(records(3))
+    wait_until(lambda: any("delivers again" in line for line in deliver.log))
+
+
+def test_more_alerts_than_a_batch_do_not_block_the_other_recipient(mailbox, deliver, tmp_path):
+    box = mailbox()
+    box.recipient_replies[CISO] = "450 busy"
+    delivery = deliver(mail(tmp_path, box.port, every="1s"))
+    delivery.put(*records(1200))
+    wait_until(lambda: len(received_by(box, SOC)) == 1200)
+    delivery.put(record(1200))
+    wait_until(lambda: len(received_by(box, SOC)) == 1201)
+    box.recipient_replies[CISO] = "250 ok"
+    assert not delivery.drain(30)
+    assert sorted(received_by(box, CISO)) == lines_of(records(1201))
+    assert len(received_by(box, SOC)) == 1201
+
+
+def test_recipient_still_waits_after_a_restart(mailbox, deliver, tmp_path):
+    box = mailbox()
+    box.recipient_replies[CISO] = "452 mailbox full"
+    first = deliver(mail(tmp_path, box.port))
+    first.put(*records(5))
+    wait_until(lambda: first.drain(0.05) and box.messages and first.status()[0].retried >= 2)
+    first.stop()
+    box.recipient_replies.clear()
+    again = deliver(mail(tmp_path, box.port))
+    assert not again.drain(30)
+    assert [recipients for _, recipients in box.envelopes] == [[SOC], [CISO]]
+    assert sorted(received_by(box, CISO)) == lines_of(records(5))
+
+
+def test_refused_recipient_is_reported_and_the_others_get_the_mail(mailbox, deliver, tmp_path):
+    box = mailbox()
+    box.recipient_replies[CISO] = "550 no such user"
+    delivery = deliver(mail(tmp_path, box.port))
+    delivery.put(*records(2))
+    assert not delivery.drain(30)
+    assert [recipients for _, recipients in box.envelopes] == [[SOC]]
+    status = delivery.status()[0]
+    assert (status.sent, status.dead, status.state) == (2, 2, "idle")
+    path = dead_letters.path_of(deliver.outbox.folder, "email")
+    letters = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {letter["reason"] for letter in letters} == {f"{CISO}: 550 no such user"}
+    assert [letter["recipients"] for letter in letters] == [[CISO]] * 2
+    assert [letter["alert"] for letter in letters] == [as_decoded(each) for each in records(2)]
+    assert any(f"{CISO}: 550 no such user" in line for line in deliver.log)
+
+
+def test_replayed_dead_letter_goes_to_the_recipient_that_did_not_get_it(
+    mailbox, deliver, tmp_path, capsys
+):
+    box = mailbox()
+    box.recipient_replies[CISO] = "550 no such user"
+    delivery = deliver(mail(tmp_path, box.port))
+    delivery.put(*records(2))
+    assert not delivery.drain(30)
+    box.recipient_replies.clear()
+    keys = json.dumps({"type": "email", "host": "a", "from": SOC, "to": [SOC, CISO]})
+    config = tmp_path / "netwatch.yaml"
+    config.write_text(f"version: 1\nspool: {{path: spool}}\noutputs: [{keys}]\n")
+    assert main(["outputs", "replay", "-c", str(config)]) == 0
+    assert "2 alerts put into the outbox again" in capsys.readouterr().err
+    wait_until(lambda: len(box.messages) == 2)
+    assert [recipients for _, recipients in box.envelopes] == [[SOC], [CISO]]
+
+
+def test_each_recipient_has_an_outcome_of_its_own(mailbox, deliver, tmp_path):
+    box = mailbox()
+    box.recipient_replies = {SOC: ["450 busy"], CISO: "550 no such user"}
+    delivery = deliver(mail(tmp_path, box.port, to=[SOC, CISO]))
+    delivery.put(record(1))
+    assert not delivery.drain(30)
+    assert [recipients for _, recipients in box.envelopes] == [[SOC]]
+    status = delivery.status()[0]
+    assert (status.sent, status.dead, status.retried) == (1, 1, 1)
+    assert box.asked.count(CISO) == 1
+
+
+@pytest.mark.parametrize(
+    ("replies", "dead"), [(["552 too many recipients"], 0), (["421 closing"], 0), ("550 no", 1)]
+)
+def test_outcome_if_nobody_is_accepted(replies, dead, mailbox, deliver, tmp_path):
+    box = mailbox()
+    others = replies if isinstance(replies, str) else list(replies)
+    box.recipient_replies = {SOC: replies, CISO: others}
+    delivery = deliver(mail(tmp_path, box.port))
+    delivery.put(record(1))
+    assert not delivery.drain(30)
+    assert delivery.status()[0].dead == dead
+    for recipient in (SOC, CISO):
+        assert len(received_by(box, recipient)) == 1 - dead
+
+
+def test_server_that_takes_few_recipients_gets_the_others_later(mailbox, deliver, tmp_path):
+    everybody = [f"person-{number}@example.org" for number in range(10)]
+    box = mailbox()
+
+    async def three(server, session, envelope, address, options):
+        if len(envelope.rcpt_tos) == 3:
+            return "452 too many recipients"
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
+
+    box.handle_RCPT = three
+    delivery = deliver(mail(tmp_path, box.port, to=everybody))
+    delivery.put(record(1))
+    assert not delivery.drain(30)
+    assert [len(recipients) for _, recipients in box.envelopes] == [3, 3, 3, 1]
+    assert sorted(each for _, recipients in box.envelopes for each in recipients) == everybody
+
+
+def test_recipient_that_is_removed_from_the_configuration_is_given_up(mailbox, deliver, tmp_path):
+    box = mailbox()
+    box.recipient_replies[CISO] = "452 mailbox full"
+    first = deliver(mail(tmp_path, box.port))
+    first.put(record(1))
+    wait_until(lambda: first.drain(0.05) and box.messages)
+    first.stop()
+    delivery = deliver(mail(tmp_path, box.port, to=[SOC]))
+    assert not delivery.drain(30)
+    path = dead_letters.path_of(deliver.outbox.folder, "email")
+    assert json.loads(path.read_text())["recipients"] == [CISO]
+    assert "is no longer configured" in path.read_text()
+
+
+def test_message_that_is_refused_for_one_recipient_is_split(mailbox, deliver, tmp_path):
+    box = mailbox()
+    box.recipient_replies[CISO] = ["452 mailbox full"]
+    poison = record(2)["id"]
+
+    def refuse(message):
+        return len(box.messages) and poison in message.get_content()
+
+    box.refuse = refuse
+    delivery = deliver(mail(tmp_path, box.port))
+    delivery.put(*records(4))
+    assert not delivery.drain(30)
+    assert delivery.status()[0].dead == 1
+    assert len(received_by(box, SOC)) == 4
+    expected = lines_of(each for each in records(4) if each["id"] != poison)
+    assert sorted(received_by(box, CISO)) == expected
+
+
+def test_alert_for_one_recipient_expires_and_is_counted(mailbox, deliver, tmp_path):
+    box = mailbox()
+    box.recipient_replies[CISO] = "452 mailbox full"
+    outbox = replace(deliver.outbox, max_age=1.0)
+    delivery = deliver(mail(tmp_path, box.port), outbox=outbox)
+    delivery.put(*records(3))
+    delivery.drain(0.2)
+    wait_until(lambda: delivery.status()[0].dropped == 3)
+    assert not delivery.drain(30)
+    assert len(received_by(box, SOC)) == 3
+    wait_until(lambda: delivery.status()[0].state == "idle")

@@ -1,0 +1,150 @@
+"""Alerts that a receiver accepted for some of its recipients, and that wait for the others.
+
+Mail has several recipients, and the server answers for each. An alert that some of them cannot get
+now leaves the queue of its output, so that later alerts do not wait, and is stored here with the
+recipients that are still to get it, until they have it, until it is too old, or until it is evicted
+because the outbox is full. Functions of this module work on the connection of `outbox`, and raise
+`sqlite3.Error`.
+"""
+
+import json
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from netwatch.core.alert import AlertRecord
+from netwatch.core.owned_database import DamagedFileError
+from netwatch.delivery.stored_record import decode, deduplication_key, encode
+
+TABLE = """
+CREATE TABLE deferred (
+    number INTEGER PRIMARY KEY,
+    output TEXT NOT NULL,
+    key TEXT NOT NULL,
+    stored REAL NOT NULL CHECK (typeof(stored) = 'real'),
+    recipients TEXT NOT NULL,
+    record TEXT NOT NULL
+)"""
+"""``stored`` is explained in `netwatch.delivery.age_clock`; ``recipients`` is a JSON list."""
+
+_EVICTED_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """An alert to be stored: the time `stored` by the clock of the outbox, and the recipients that
+    are still to get it."""
+
+    record: AlertRecord
+    stored: float
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeferredAlert:
+    """A stored one. `number` identifies it here. `reason` says why its record cannot be read, empty
+    if it can; then `text` is what is stored in its place."""
+
+    number: int
+    key: str
+    waited: float
+    record: AlertRecord
+    recipients: tuple[str, ...]
+    reason: str = ""
+    text: str = ""
+
+
+def add(database: sqlite3.Connection, output: str, deferrals: Sequence[Deferral]) -> None:
+    """Store alerts of an output."""
+    database.executemany(
+        "INSERT INTO deferred (output, key, stored, recipients, record) VALUES (?, ?, ?, ?, ?)",
+        [
+            (
+                output,
+                deduplication_key(each.record),
+                each.stored,
+                json.dumps(each.recipients),
+                encode(each.record),
+            )
+            for each in deferrals
+        ],
+    )
+
+
+def batches(
+    database: sqlite3.Connection, output: str, limit: int, now: float
+) -> list[list[DeferredAlert]]:
+    """The oldest alerts of an output, at most `limit` for each set of recipients: a batch has one
+    set, and no set waits for another."""
+    found = []
+    sets = database.execute(
+        "SELECT recipients FROM deferred WHERE output = ? GROUP BY recipients ORDER BY min(number)",
+        (output,),
+    ).fetchall()
+    for (recipients,) in sets:
+        rows = database.execute(
+            "SELECT number, key, stored, record FROM deferred WHERE output = ? AND recipients = ?"
+            " ORDER BY number LIMIT ?",
+            (output, recipients, limit),
+        )
+        found.append(
+            [
+                _decoded(number, key, stored, text, recipients, now)
+                for number, key, stored, text in rows
+            ]
+        )
+    return found
+
+
+def _decoded(
+    number: int, key: str, stored: float, text: str, recipients: str, now: float
+) -> DeferredAlert:
+    try:
+        names = tuple(map(str, json.loads(recipients)))
+    except (ValueError, TypeError):
+        raise DamagedFileError(f"the recipients of the deferred alert {number} are none") from None
+    waited = max(0.0, now - stored)
+    try:
+        return DeferredAlert(number, key, waited, decode(str(text), key), names)
+    except ValueError as error:
+        return DeferredAlert(number, key, waited, {}, names, str(error), str(text))
+
+
+def settle(
+    database: sqlite3.Connection,
+    finished: Collection[int],
+    restricted: Sequence[tuple[int, tuple[str, ...]]],
+) -> None:
+    """Delete the alerts that are done, and set the recipients of others that still wait."""
+    database.executemany("DELETE FROM deferred WHERE number = ?", [(each,) for each in finished])
+    database.executemany(
+        "UPDATE deferred SET recipients = ? WHERE number = ?",
+        [(json.dumps(recipients), number) for number, recipients in restricted],
+    )
+
+
+def oldest(database: sqlite3.Connection) -> float | None:
+    """When the oldest one was stored, None if there is none."""
+    stored: float | None = database.execute("SELECT min(stored) FROM deferred").fetchone()[0]
+    return stored
+
+
+def expire(database: sqlite3.Connection, stored_before: float) -> int:
+    """Delete the alerts that were stored before this time; their outputs count them as dropped.
+    Returns how many these were."""
+    return _drop(database, "stored < ?", stored_before)
+
+
+def evict_oldest(database: sqlite3.Connection) -> int:
+    """Delete some of the oldest alerts in the same way, to make room."""
+    chosen = "number IN (SELECT number FROM deferred ORDER BY stored, number LIMIT ?)"
+    return _drop(database, chosen, _EVICTED_AT_ONCE)
+
+
+def _drop(database: sqlite3.Connection, condition: str, value: float) -> int:
+    database.execute(
+        "UPDATE output SET dropped = dropped + (SELECT count(*) FROM deferred WHERE"
+        f" deferred.output = output.name AND {condition})",
+        (value,),
+    )
+    return database.execute(f"DELETE FROM deferred WHERE {condition}", (value,)).rowcount
