@@ -41,7 +41,7 @@ def test_an_input_is_what_it_was_made_of() -> None:
     case = Case(encoded(105, frames, 3 | 5 << 2))
     assert [frame for _, frame in case.frames] == frames
     assert (case.link, case.slots, case.filtering, case.snap) == (105, 64, True, 40)
-    assert {Case(bytes([link])).link for link in range(256)} == set(LINKS)
+    assert {Case(link.to_bytes(2)).link for link in range(512)} == set(LINKS)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """What the fuzzer calls of the packet loop, in both its forms, and of all behind it.
 
-The input is a small capture: a byte that picks the link type and what devices are learned
-from, one of options (size of the flow table, whether known names are filtered, snap
-length), then packets, each behind its length in two bytes, whose highest bit lets two
+The input is a small capture: two bytes with the link type, one of options (size of the flow
+table, whether known names are filtered, snap length), one with what devices are learned
+from, then packets, each behind its length in two bytes, whose highest bit lets two
 minutes pass. A target raises where a
 promise of the loop is broken: an exception, a row that reaches out of its packet, a flow
 that is told twice or never, two forms that differ.
@@ -56,13 +56,14 @@ class Case:
     """An input as what it stands for."""
 
     def __init__(self, data: bytes) -> None:
-        head = data[:2].ljust(2, b"\0")
-        self.link = LINKS[head[0] % len(LINKS)]
-        self.learning = head[0] // len(LINKS) & 7
-        self.slots = (8, 64)[head[1] & 1]
-        self.filtering = bool(head[1] & 2)
-        self.snap = 8 * (head[1] >> 2) or 1 << 18
-        self.frames = list(self._frames(data[2:]))
+        head = data[:4].ljust(4, b"\0")
+        number = int.from_bytes(head[:2])
+        self.link = number if number in LINKS else LINKS[number % len(LINKS)]
+        self.slots = (8, 64)[head[2] & 1]
+        self.filtering = bool(head[2] & 2)
+        self.snap = 8 * (head[2] >> 2) or 1 << 18
+        self.learning = head[3] & 7
+        self.frames = list(self._frames(data[4:]))
 
     @staticmethod
     def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -85,7 +86,7 @@ class Case:
 
 def encoded(link: int, frames: list[bytes], options: int = 0, learning: int = 0) -> bytes:
     """The input that stands for these frames."""
-    out = bytes([LINKS.index(link) + learning * len(LINKS), options])
+    out = link.to_bytes(2) + bytes([options, learning])
     return out + b"".join(len(frame).to_bytes(2) + frame for frame in frames)
 
 
