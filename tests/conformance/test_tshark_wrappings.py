@@ -115,7 +115,10 @@ def on_ethernet(names: Sequence[str]) -> list[Wrapped]:
 def test_every_wrapping_that_it_knows(tmp_path: Path) -> None:
     told = {name for _, names in TOLD for name in names}
     names = [each for each in BY_NAME if each not in told and each not in L2TP]
-    given = [*(Wrapped(carrier, ()) for carrier in (*CARRIERS, *CARRIER_FORMS)), *on_ethernet(names)]
+    given = [
+        *(Wrapped(carrier, ()) for carrier in (*CARRIERS, *CARRIER_FORMS)),
+        *on_ethernet(names),
+    ]
     assert unread(tmp_path / "wrappings.pcapng", given) == set(UNREAD)
     assert unread(tmp_path / "l2tp.pcapng", on_ethernet(L2TP)) == set()
 

@@ -219,6 +219,22 @@ def _controllers() -> list[Wrapping]:
             framed=True,
         ),
         Wrapping("tzsp", _udp(37008, lambda p, n: tzsp(frame(p, n)[1])), framed=True),
+        Wrapping(
+            "tzsp-prism",
+            _udp(
+                37008,
+                lambda p, n: tzsp(struct.pack("<II", 0x44, 144) + bytes(136) + _air(p, n), 119),
+            ),
+            framed=True,
+        ),
+        Wrapping(
+            "tzsp-avs",
+            _udp(
+                37008,
+                lambda p, n: tzsp(struct.pack(">II", 0x80211001, 64) + bytes(56) + _air(p, n), 127),
+            ),
+            framed=True,
+        ),
         Wrapping("tzsp-air", _udp(37008, lambda p, n: tzsp(_air(p, n), 18)), framed=True),
         *(
             Wrapping(
@@ -342,6 +358,10 @@ WRAPPINGS: tuple[Wrapping, ...] = (
     Wrapping("wccp-1", lambda p, n: ipv4(47, gre((0x883E, p))), takes=(IPV4,)),
     Wrapping("wccp-2", lambda p, n: ipv4(47, gre((0x883E, b"\x80\x5b\0\x11" + p)))),
     Wrapping("wccp-ipv6", lambda p, n: ipv4(47, gre((0x883E, p))), takes=(IPV6,)),
+    Wrapping(
+        "gre-frame-relay",
+        lambda p, n: ipv4(47, gre((0x6559, RARE_LINKS["frame-relay"].frame(p)))),
+    ),
     Wrapping("gre-ppp", lambda p, n: ipv4(47, gre((0x880B, ppp(p))))),
     Wrapping(
         "gre-source-routes",

@@ -18,8 +18,8 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.frame_tags import read_tag
     from cython.cimports.netwatch.dissect.loop.juniper import read_juniper
-    from cython.cimports.netwatch.dissect.loop.lan_links import read_lan
     from cython.cimports.netwatch.dissect.loop.l2tp import l2tpv3
+    from cython.cimports.netwatch.dissect.loop.lan_links import read_lan
     from cython.cimports.netwatch.dissect.loop.link_types import (
         fddi,
         linux_sll,
@@ -39,8 +39,8 @@ else:
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.frame_tags import read_tag
     from netwatch.dissect.loop.juniper import read_juniper
-    from netwatch.dissect.loop.lan_links import read_lan
     from netwatch.dissect.loop.l2tp import l2tpv3
+    from netwatch.dissect.loop.lan_links import read_lan
     from netwatch.dissect.loop.link_types import (
         fddi,
         linux_sll,

@@ -6,6 +6,7 @@ from support import layers
 from support.captures import dissector, observed, timed
 from support.frames import udp
 from support.interpreted import interpreted_loop
+from support.link_headers import RARE_LINKS
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.core.encapsulation import (
@@ -45,6 +46,7 @@ def test_what_gre_carries_is_read_or_counted_as_said(row: Encapsulation) -> None
         "erspan_3": bytes(12) + layers.frame(ASKED)[1],
         "wlan": frame,
         "ppp": layers.ppp(ASKED),
+        "frame_relay": RARE_LINKS["frame-relay"].frame(ASKED),
         "wccp": ASKED,
     }
     packet = layers.ipv4(47, layers.gre((row.number, contents.get(row.layer, ASKED))))
@@ -52,7 +54,9 @@ def test_what_gre_carries_is_read_or_counted_as_said(row: Encapsulation) -> None
     found = observed(timed([layers.on_ethernet((layers.IPV4, packet))]), by=by)
     counted = {f"counted as `{name}`" for name in by.anomalies()}
     assert ([each.name for each in found], counted) == (
-        (["www.example.org"], set()) if row.layer in contents else ([], {row.action.partition(";")[0]})
+        (["www.example.org"], set())
+        if row.layer in contents
+        else ([], {row.action.partition(";")[0]})
     )
 
 

@@ -229,7 +229,6 @@ BAD = {
     "gre-kind": (gre(0, 0x9000), "wrapping-unknown"),
     "gre-aruba-unlike-a-frame": (gre(0, 0x83A0, b"\x08\1" + bytes(60)), "wrapping-unknown"),
     "gre-cdma2000": (gre(0, 0x88D2), "wrapping-unknown"),
-    "gre-frame-relay": (gre(0, 0x6559), "wrapping-unknown"),
     "gre-nhrp": (gre(0, 0x2001), "not-ip"),
     "gre-arp": (gre(0, 0x0806), "not-ip"),
     "gre-keepalive": (gre(0, 0), "wrapping-unknown"),

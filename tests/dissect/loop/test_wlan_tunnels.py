@@ -220,7 +220,7 @@ OTHERS = {
     "tzsp-keep-alive": (over_udp(37008, b"\1\4\0\0"), {}),
     "tzsp-version": (over_udp(37008, b"\2\0\0\1\1" + bytes(40)), {}),
     "tzsp-without-end": (over_udp(37008, b"\1\0\0\1" + b"\x0a\1\0" * 20), {}),
-    "tzsp-other-link": (over_udp(37008, b"\1\0\0\x77\1" + bytes(40)), {"wrapping-unknown": 1}),
+    "tzsp-other-link": (over_udp(37008, b"\1\0\0\x02\1" + bytes(40)), {"wrapping-unknown": 1}),
     "mirror-header-beyond": (over_udp(5555, b"\0\xff\xab\xcd\2\0\0\1\0" + bytes(60)), {}),
     "mirror-of-a-beacon": (over_udp(5555, layers.radiotap(b"\x80\0" + bytes(60))), {}),
     "mirror-record-too-long": (
