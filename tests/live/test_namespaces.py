@@ -2,6 +2,7 @@
 of the same packets in a file."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from support.waiting import TIMEOUT, wait_until
 
 from netwatch.capture.files import open_source
 from netwatch.cli import main
+from netwatch.live.packet_clock import STEP_TOLERANCE
 
 pytestmark = needs_namespaces
 CONFIG = ("-c", str(ROOT / "pcaps" / "netwatch.yaml"))
@@ -231,6 +233,30 @@ def test_setting_the_clock_ends_no_incident(place: Namespace, tmp_path: Path, st
         live.kill()
     closed = {record["id"] for record in live.closed()}
     assert closed == {record["id"] for record in live.records()}
+
+
+def test_a_worker_that_gets_no_cpu_shows_no_step_of_the_clock(
+    place: Namespace, tmp_path: Path
+) -> None:
+    """Packets wait in the ring for longer than a step has to be, and are then read in a burst."""
+    with place.entered():
+        live = Capture(tmp_path, "-i", "in", *CONFIG)
+    try:
+        live.wait_for_log("started on in")
+        replay(place, "http-host")
+        live.wait_for_records(1)
+        (worker,) = live.workers()
+        os.kill(worker, signal.SIGSTOP)
+        replay(place, "vlan-mirror")
+        time.sleep(STEP_TOLERANCE / 1e9 + 1.5)
+        os.kill(worker, signal.SIGCONT)
+        live.wait_for_records(2)
+        replay(place, "office-day")
+        live.wait_for_records(4)
+        assert live.stop() == 0
+    finally:
+        live.kill()
+    assert "the clock of the packets was set" not in live.log()
 
 
 def test_reloads_under_load_miss_no_packet(place: Namespace, tmp_path: Path) -> None:
