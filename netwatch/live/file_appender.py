@@ -22,7 +22,8 @@ class FileAppender:
     def __init__(self, path: str, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
-        self._queue = bytearray()
+        # A crash or a full disk may have cut the last line, which the next one must not continue.
+        self._queue = bytearray(b"\n" if _ends_within_a_line(path) else b"")
         self.error: OSError | None = None
 
     @property
@@ -64,6 +65,15 @@ class FileAppender:
         self.flush()
         os.close(self._descriptor)
         return len(self._queue)
+
+
+def _ends_within_a_line(path: str) -> bool:
+    """Whether the last byte of a file is not the end of a line; False where it cannot be read."""
+    with contextlib.suppress(OSError), open(path, "rb") as stream:  # noqa: PTH123
+        if stream.seek(0, os.SEEK_END):
+            stream.seek(-1, os.SEEK_END)
+            return stream.read(1) != b"\n"
+    return False
 
 
 def is_regular(descriptor: int) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from netwatch.capture.compression import COMPRESSIONS
 from netwatch.core.errors import NetwatchError
 from netwatch.delivery.output import Output
 from netwatch.formats.registry import FORMATS
@@ -35,13 +36,16 @@ CODECS = ("ascii", "idna", "latin-1", "punycode", "utf-8")
 """Codecs that sockets, addresses and texts need; ``idna`` is that of `socket.getaddrinfo`."""
 
 
-def preload(format_: str, outputs: Sequence[Output]) -> None:
+def preload(format_: str, outputs: Sequence[Output], *, from_file: bool) -> None:
     """Import all modules and codecs that a capture with this format of records and these outputs
-    may need."""
+    may need. `from_file`: packets are read from a file, not from interfaces."""
     for codec in CODECS:
         codecs.lookup(codec)
     for module in MODULES:
         importlib.import_module(module)
+    if from_file:
+        for compression in COMPRESSIONS.values():
+            compression.load()
     _import_optional(OPTIONAL_MODULES)
     FORMATS[format_].writer(io.StringIO()).begin("alerts")
     # rich imports its tables of emoji and of the widths of characters with the first text that

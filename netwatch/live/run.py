@@ -122,7 +122,7 @@ def run(
     where something cannot be opened."""
     started = time.monotonic()
     config = load(options.config)
-    preload(options.format, config.outputs)
+    preload(options.format, config.outputs, from_file=not options.live)
     sources = source_openers(
         options.source, options.interfaces, options.fanout, options.source_options
     )

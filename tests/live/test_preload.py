@@ -15,7 +15,7 @@ from support.alerts import ALERT
 from netwatch.formats.registry import FORMATS
 from netwatch.live.preload import preload
 
-preload(sys.argv[1], ())
+preload(sys.argv[1], (), from_file=False)
 imported = []
 sys.addaudithook(lambda event, args: imported.append(args[0]) if event == "import" else None)
 writer = FORMATS[sys.argv[1]].writer(io.StringIO())

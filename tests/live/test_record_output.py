@@ -44,6 +44,16 @@ def test_records_are_appended_to_a_file(tmp_path: Path) -> None:
     assert lines(path)[0] == "before"
 
 
+def test_a_line_that_was_cut_is_not_continued(tmp_path: Path) -> None:
+    path = tmp_path / "alerts"
+    path.write_text('{"id":"one"}\n{"id":"tw')
+    output = RecordOutput("jsonl", str(path), io.StringIO(), print)
+    output.write(alerts(1)[0])
+    output.close(0)
+    assert lines(path)[:2] == ['{"id":"one"}', '{"id":"tw']
+    assert [json.loads(line)["status"] for line in lines(path)[2:]] == ["open"]
+
+
 def test_the_header_is_written_once(tmp_path: Path) -> None:
     path = tmp_path / "alerts"
     for alert in alerts(2):

@@ -1,9 +1,12 @@
 """After `--user` nothing is needed that only root may read: no module, codec or other file of
 Python. Where Python is installed in the home of root, for example, the user cannot read it."""
 
+import bz2
 import contextlib
 import fcntl
+import gzip
 import http.server
+import lzma
 import os
 import pty
 import signal
@@ -18,13 +21,18 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import lz4.frame
 import pytest
+import zstandard
+from support.captures import pcap
 from support.frames import ETHERNET, tcp
 from support.live import Capture
 from support.namespaces import Namespace, namespace, needs_namespaces
-from support.office import CONFIG, DEVICES
+from support.office import CONFIG, DEVICES, DURING, one_hello
 from support.ports import free_port
 from support.waiting import TIMEOUT, read_until, wait_until
+
+from netwatch.capture.compression import COMPRESSIONS
 
 pytestmark = needs_namespaces
 
@@ -154,6 +162,24 @@ def test_nothing_of_python_is_read_without_privileges(
     assert trace.read_text() == ""
 
 
+@pytest.mark.parametrize("name", COMPRESSIONS)
+def test_a_compressed_file_is_read_without_privileges(folder: Path, name: str) -> None:
+    trace, path = folder / "trace", folder / "capture"
+    compress = {
+        "gzip": gzip.compress,
+        "bzip2": bz2.compress,
+        "xz": lzma.compress,
+        "zstd": zstandard.compress,
+        "lz4": lz4.frame.compress,
+    }[name]
+    path.write_bytes(compress(pcap(one_hello(DURING).frames)))
+    call = command(folder, trace, "--source", "file", "-i", str(path), "-q")
+    done = subprocess.run(call, capture_output=True, timeout=TIMEOUT)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"TikTok" in done.stdout
+    assert trace.read_text() == ""
+
+
 def command(folder: Path, trace: Path, *options: str) -> list[str]:
     """The command of a capture without privileges whose imports are traced."""
     trace.touch()
@@ -161,7 +187,7 @@ def command(folder: Path, trace: Path, *options: str) -> list[str]:
     devices = DEVICES + "\u76e3\u8996,,10.20.1.7,\u7aef\u672b,,service\n"
     (folder / "devices.csv").write_text(devices)
     (folder / "netwatch.yaml").write_text(CONFIG.replace("    until: 2023-09-10\n", ""))
-    live = ["live", "-i", "in", "-c", str(folder / "netwatch.yaml"), "--user", "nobody"]
+    live = ["live", "-c", str(folder / "netwatch.yaml"), "--user", "nobody"]
     return [sys.executable, "-c", PROGRAM, str(trace), *live, *options]
 
 
@@ -171,7 +197,7 @@ def test_the_view_is_shown_without_privileges(place: Namespace, folder: Path) ->
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("4H", 40, 160, 0, 0))
     with place.entered():
         live = subprocess.Popen(
-            command(folder, trace), stdin=other, stdout=other, stderr=other,
+            command(folder, trace, "-i", "in"), stdin=other, stdout=other, stderr=other,
             env={**os.environ, "TERM": "xterm-256color"},
         )  # fmt: skip
     os.close(other)
