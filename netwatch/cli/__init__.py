@@ -115,12 +115,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)
     escape_unencodable()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = next((word for word in arguments if not word.startswith("-")), None)
+    command, arguments = _command_first(arguments)
     args = build_parser((command,)).parse_args(arguments)
     from netwatch.core.errors import ConfigError, NetwatchError
 
     try:
-        return int(args.func(args))
+        status = int(args.func(args))
+        sys.stdout.flush()  # here, where an error is reported, and not when Python exits
+        return status
     except ConfigError as error:
         for problem in error.problems:
             print_message(str(problem))
@@ -143,6 +145,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print_message("netwatch: interrupted")
         return 130
+
+
+def _command_first(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The command, and the arguments with the options that precede it moved behind it, so that
+    it accepts them, or reports them with its own usage. ``--help`` and ``--version`` stay."""
+    at = next((at for at, word in enumerate(arguments) if word in COMMANDS), None)
+    if at is None:
+        return None, arguments
+    command, before, after = arguments[at], arguments[:at], arguments[at + 1 :]
+    if {"-h", "--help", "--version"} & {*before}:
+        return command, arguments
+    end = after.index("--") if "--" in after else len(after)
+    return command, [command, *after[:end], *before, *after[end:]]
 
 
 def build_parser(commands: Container[str | None] = COMMANDS) -> CommandParser:

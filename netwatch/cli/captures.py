@@ -131,8 +131,10 @@ def _add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str]
 def _add_scan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on",
+        type=str.lower,
         choices=tuple(_FAIL_ON),
-        help="exit with status 3 if there is a violation; with advisory, also if there is an"
+        metavar="VERDICT",
+        help="violation: exit with status 3 if there is a violation; advisory: also if there is an"
         " advisory incident",
     )
     parser.add_argument(

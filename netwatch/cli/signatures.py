@@ -23,7 +23,7 @@ from netwatch.rules.catalog import Catalog
 from netwatch.rules.explain import explain_name
 from netwatch.rules.lint import check_examples, lint
 from netwatch.rules.load import read_signatures
-from netwatch.rules.signature import Rule
+from netwatch.rules.signature import Rule, Signature
 
 MAX_LINE = 4096
 """Bytes of a line of names on standard input."""
@@ -73,7 +73,7 @@ def add(
     testing = group.command(
         "test", _test, "check the example names in signature files", tests, table=False
     )
-    showing.add_argument("app", metavar="APP", help="the id of an app, as shown by list")
+    showing.add_argument("app", metavar="APP", help="the id or name of an app, as shown by list")
     matching.add_argument(
         "names",
         metavar="NAME",
@@ -110,13 +110,13 @@ def _list(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     catalog = _catalog(args)
-    signature = catalog.signatures.get(args.app)
+    signature = _find_signature(catalog, args.app)
     if signature is None:
         expected = "expected an app id (see netwatch signatures list)"
-        hint = did_you_mean(args.app, catalog.signatures, cutoff=0.5)
+        hint = did_you_mean(args.app.lower(), catalog.signatures, cutoff=0.5)
         print_message(f"netwatch: {expected}, found '{args.app}'{hint}")
         return 2
-    ban_ids = _bans(catalog, args.app)
+    ban_ids = _bans(catalog, signature.app.id)
     if args.format == "jsonl":
         record = {
             **_app(signature.app),
@@ -141,6 +141,13 @@ def _show(args: argparse.Namespace) -> int:
     print_line()
     print_line(f"bans: {', '.join(ban_ids) or 'no pack names this app'}")
     return 0
+
+
+def _find_signature(catalog: Catalog, word: str) -> Signature | None:
+    """The signature of the app that has this id or this name, in upper or lower case."""
+    folded = word.casefold()
+    named = (each for each in catalog.signatures.values() if each.app.name.casefold() == folded)
+    return catalog.signatures.get(folded) or next(named, None)
 
 
 def _match(args: argparse.Namespace) -> int:

@@ -84,6 +84,49 @@ def test_wrong_usage_ends_with_status_2(
     assert captured.err.startswith(f"usage: netwatch{command} [-h]")
 
 
+@pytest.mark.parametrize("command", ["scan", "names", "live", "doctor"])
+def test_an_unknown_option_before_a_command_shows_its_usage(command: str, capsys: Captured) -> None:
+    assert usage(["--no-such", command]) == 2
+    assert capsys.readouterr().err.startswith(f"usage: netwatch {command} [-h]")
+
+
+def test_options_may_precede_the_command(tmp_path: Path, capsys: Captured) -> None:
+    path = capture(tmp_path / "a.pcap", one_hello(DURING))
+    place = configured(tmp_path)
+    outs = []
+    for arguments in (
+        ["-q", "-c", place, "--format", "jsonl", "scan", path],
+        ["scan", path, "-q", "-c", place, "--format", "jsonl"],
+        ["-q", "-c", place, "--format", "jsonl", "scan", "--", path],
+    ):
+        assert main(arguments) == 0
+        outs.append(capsys.readouterr().out)
+    assert outs[0] == outs[1] == outs[2] != ""
+    assert main(["-c", place, "policy", "check"]) == 0
+    assert capsys.readouterr().out.startswith(f"{place}: valid")
+
+
+@pytest.mark.parametrize("word", ["tiktok", "TikTok", "TIKTOK"])
+def test_an_app_is_found_in_upper_and_lower_case(word: str, capsys: Captured) -> None:
+    assert main(["signatures", "show", word]) == 0
+    assert capsys.readouterr().out.startswith("tiktok: TikTok (bytedance, ")
+
+
+def test_an_app_is_found_by_its_name(capsys: Captured) -> None:
+    assert main(["signatures", "show", "qq / qzone"]) == 0
+    assert capsys.readouterr().out.startswith("qq: QQ / Qzone")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("arguments", [["schema", "alert"], ["signatures", "show", "qq"]])
+def test_a_full_disk_names_what_was_written(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "netwatch", *arguments]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    expected = b"netwatch: standard output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, expected)
+
+
 def test_an_unknown_option_of_a_subcommand_shows_its_usage(capsys: Captured) -> None:
     assert usage(["outputs", "test", "--no-such"]) == 2
     assert capsys.readouterr().err.startswith("usage: netwatch outputs test [-h]")
@@ -197,3 +240,22 @@ def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
     expected = b"netwatch: standard output: cannot be written: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, expected)
+
+
+def test_a_file_that_cannot_grow_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "big.pcap"
+    path.write_bytes(pcap(mixed().frames * 50))
+    target = tmp_path / "out.jsonl"
+    script = 'ulimit -f 1; trap "" XFSZ; exec "$@"'
+    command = [sys.executable, "-m", "netwatch", "names", str(path), "--format", "jsonl"]
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *command, "-o", str(target)],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"netwatch: {target}: cannot be written: File too large\n".encode(),
+    )
+    assert not target.exists()
