@@ -25,8 +25,8 @@ signals:
 
 exit status:
   0    ended by a signal, or at the end of the file
-  1    an interface or file could not be read, a worker failed, or records or evidence
-       could not be written
+  1    an interface or file could not be read, a worker failed, or records, evidence or
+       alerts could not be written
   2    the command line or the configuration is wrong
   141  the reader of the records went away
 """
@@ -216,7 +216,8 @@ def live(args: argparse.Namespace) -> int:
             print_message(f"{'lost':<13} {_describe(result.losses)}")
     if result.reader_gone:
         return 141
-    unwritten = result.losses.records + result.losses.unwritten
+    losses = result.losses
+    unwritten = losses.records + losses.unwritten + losses.alerts
     if result.evidence is not None:
         unwritten += result.evidence.missing
     return 1 if result.error or unwritten else 0
@@ -229,7 +230,7 @@ def _describe(losses: "Losses") -> str:
     full = f" (the ring was full {freezes})" if losses.ring_freezes else ""
     return (
         f"{quantity(losses.packets, 'packet')}{full}, {quantity(losses.findings, 'finding')},"
-        f" {quantity(losses.records, 'record')}"
+        f" {quantity(losses.records, 'record')}, {quantity(losses.alerts, 'alert')}"
     )
 
 

@@ -169,7 +169,7 @@ def create(
 ) -> None:
     """Create a file of this kind for its owner only, unless there is a file at `path`. `fill` may
     write rows into it first. Raises `OSError` and `sqlite3.Error`."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=temporary_prefix(path), dir=path.parent)
     os.close(descriptor)
     try:
         with closing(sqlite3.connect(temporary, isolation_level=None)) as database:
@@ -191,6 +191,11 @@ def create(
         for suffix in ("", *_SUFFIXES):
             with suppress(OSError):
                 os.unlink(temporary + suffix)  # noqa: PTH108
+
+
+def temporary_prefix(path: Path) -> str:
+    """How the name begins that a file has until it is complete. It stays if netwatch is killed."""
+    return f".{path.name}."
 
 
 def _link(temporary: str, path: Path) -> None:

@@ -70,6 +70,8 @@ def resume(folder: Path, outputs: Sequence[Output]) -> Replacement:
     """Continue a replacement that was interrupted. Raises the same."""
     path, damaged = folder / FILE, folder / _IN_PROGRESS
     replacement = Replacement()
+    for abandoned in folder.glob(f"{owned_database.temporary_prefix(path)}*"):
+        abandoned.unlink()
 
     def fill(database: sqlite3.Connection) -> None:
         sequence = _copy_rows(damaged, database)

@@ -87,13 +87,15 @@ class LiveOptions:
 class Losses:
     """What a capture lost: packets that the kernel dropped, how often a ring was full, and
     findings and records that were discarded because their queues were full. `unwritten` are
-    bytes of further records that could not be written until the end."""
+    bytes of further records, and `alerts` are alerts for outputs, that could not be written until
+    the end."""
 
     packets: int
     ring_freezes: int
     findings: int
     records: int
     unwritten: int
+    alerts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ def run(
             findings=pool.findings_lost,
             records=aggregator.alerts.output.discarded,
             unwritten=aggregator.alerts.output.unwritten,
+            alerts=resources.alerts_lost,
         ),
         seconds=time.monotonic() - started,
         reader_gone=aggregator.alerts.reader_gone,
@@ -176,6 +179,7 @@ class _Resources:
         self._listener = listener
         self._messages = messages
         self._stack = stack
+        self._delivery: Delivery | None = None
 
     def aggregator(
         self, pool: WorkerPool, evidence: EvidenceFolder | None, show_view: ShowView | None
@@ -225,7 +229,8 @@ class _Resources:
             return None
         delivery = Delivery(self._config.outputs, self._config.outbox, self._warn)
         delivery.start()
-        self._stack.callback(self._report_unwritten, delivery)
+        self._delivery = delivery
+        self._stack.callback(self._report_lost_alerts)
         self._stack.callback(delivery.stop)
         self._stack.callback(self._drain, delivery)
         return delivery
@@ -240,10 +245,17 @@ class _Resources:
                     " until the next start"
                 )
 
-    def _report_unwritten(self, delivery: Delivery) -> None:
-        if lost := delivery.unwritten + delivery.lost:
-            reason = f" ({delivery.problem})" if delivery.problem else ""
-            self._warn(f"{quantity(lost, 'alert')} lost: the outbox could not be written{reason}")
+    @property
+    def alerts_lost(self) -> int:
+        """Alerts that are not in the outbox; while the capture runs, they may get there yet."""
+        return self._delivery.unwritten + self._delivery.lost if self._delivery else 0
+
+    def _report_lost_alerts(self) -> None:
+        if self._delivery is not None and self.alerts_lost:
+            problem = self._delivery.problem
+            reason = f" ({problem})" if problem else ""
+            lost = quantity(self.alerts_lost, "alert")
+            self._warn(f"{lost} lost: the outbox could not be written{reason}")
 
     def _start_monitoring(self, take_snapshot: TakeSnapshot, show_view: ShowView | None) -> None:
         """Start the metrics endpoint and the view, where they are wanted."""

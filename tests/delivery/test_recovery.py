@@ -214,6 +214,7 @@ def test_replacement_continues_after_kill_at_every_step(log, filled, outbox, out
         names = {each.name for each in outbox.folder.iterdir()}
         assert f"{FILE}.damaged-1" in names, number
         assert f"{FILE}.replacing" not in names
+        assert not [name for name in names if name.startswith(f".{FILE}.")], number
         assert f"{FILE}.damaged-2" not in names
     assert killed >= 8
 

@@ -25,6 +25,7 @@ from support.ports import free_port
 from support.waiting import TIMEOUT, wait_until
 
 from netwatch.cli import main
+from netwatch.core import sqlite_pages
 from netwatch.core.owned_database import PAGE_SIZE
 
 Launch = Callable[..., Capture]
@@ -169,7 +170,7 @@ def test_after_a_crash_no_incident_is_reported_as_new_again(
     pipe.send(frames(one_hello(DURING), query(DURING, PERSONAL, "www.tiktok.com")))
     capture.wait_for_records(2)
     ids = {record["id"] for record in capture.records()}
-    wait_until(lambda: (tmp_path / "state-wal").exists() or (tmp_path / "state").exists())
+    wait_until(lambda: saved_incidents(tmp_path / "state") == 2)
     capture.kill()
     again = piped(name="two")
     assert "restored 2 open incidents" in again.log()
@@ -184,12 +185,19 @@ def test_after_a_crash_no_incident_is_reported_as_new_again(
     assert {record["first_seen"] for record in closed} == {closed[0]["first_seen"]}
 
 
+def saved_incidents(path: Path) -> int:
+    """How many incidents a state file has that a capture has locked."""
+    with sqlite_pages.Pages(path) as pages:
+        found = [number for number, values in sqlite_pages.rows(pages) if len(values) == 2]
+    return len(found)
+
+
 def test_a_damaged_state_file_is_renamed_and_continued(
     tmp_path: Path, capture: Capture, piped: Launch, pipe: Pipe
 ) -> None:
     pipe.send(frames(one_hello(DURING), query(DURING, PERSONAL, "www.tiktok.com")))
     capture.wait_for_records(2)
-    wait_until(lambda: (tmp_path / "state-wal").stat().st_size > 2 * PAGE_SIZE)
+    wait_until(lambda: saved_incidents(tmp_path / "state") == 2)
     capture.kill()
     with (tmp_path / "state").open("r+b") as stream:
         stream.write(bytes(PAGE_SIZE))
@@ -252,6 +260,21 @@ def test_without_an_outbox_the_capture_runs_and_is_unhealthy(
         pipe.close()
         assert live.wait() == 0
         assert "writing works again" in live.log()
+
+
+def test_alerts_that_never_fit_on_the_disk_give_status_1(
+    tmp_path: Path, site: str, launch: Launch
+) -> None:
+    with limited_disk(tmp_path / "disk", "1m") as disk:
+        fill_up(disk)
+        with Path(site).open("a") as config:
+            config.write("outputs: [{type: file, path: delivered.jsonl}]\n")
+            config.write(f"spool: {{path: {disk / 'spool'}}}\n")
+        capture = tmp_path / "one.pcap"
+        capture.write_bytes(pcap(frames(one_hello(DURING)), nanos=True))
+        live = launch("--source", "file", "-i", str(capture), "-c", site)
+        assert live.wait() == 1
+        assert "2 alerts lost: the outbox could not be written" in live.log()
 
 
 def fetch(address: str, path: str) -> tuple[int, str]:
