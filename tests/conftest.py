@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.interpreted import stale
 from support.paths import PCAPS, ROOT
+from support.programs import require_programs
 
 pytest_plugins = ["support.delivery_fixtures"]
 
@@ -22,6 +23,18 @@ settings.register_profile(
     derandomize="CI" in os.environ,
 )
 settings.load_profile("netwatch")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Describe the marker of `support.programs`."""
+    config.addinivalue_line("markers", "needs(*programs): skip where one of these does not work")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose programs do not work here, before its fixtures start any."""
+    for mark in item.iter_markers("needs"):
+        require_programs(*mark.args)
 
 
 def pytest_sessionstart() -> None:

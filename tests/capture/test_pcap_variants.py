@@ -3,7 +3,6 @@ and tshark and tcpdump as further readers."""
 
 import contextlib
 import io
-import shutil
 import struct
 import subprocess
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from support import tshark
 from support.frames import ETHERNET, udp
 from support.made_captures import PACKETS, SECOND, kuznetzov, nokia, pcap, read
+from support.programs import needs
 
 from netwatch.capture.block import Interface
 from netwatch.capture.pcap_variants import MAX_RECORDS_TRIED, read_header
@@ -175,7 +175,7 @@ def test_tshark_reads_the_same(tmp_path, name, order):
     assert told == expected
 
 
-@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")
+@needs("tcpdump")
 @pytest.mark.parametrize("name", sorted(set(VARIANTS) - UNREAD_BY_TCPDUMP))
 def test_tcpdump_reads_the_same(tmp_path, name):
     path = tmp_path / "made.pcap"

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.loopback import HOST, Certificate, Watch, needs, run
+from support.loopback import HOST, Certificate, Watch, run
 from support.loopback_quic import quic_serving
 from support.loopback_servers import SEVERAL, http, serving, tls
+from support.programs import needs
 
-pytestmark = needs("chromium")
+pytestmark = needs("tcpdump", "chromium")
 
 Browse = Callable[..., str]
 NAME = "www.shop.example.com"

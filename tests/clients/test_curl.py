@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.loopback import HOST, Certificate, Watch, needs, run
+from support.loopback import HOST, Certificate, Watch, run
 from support.loopback_servers import SEVERAL, connect_proxy, http, http2, serving, socks, tls
+from support.programs import needs
 
-pytestmark = needs("curl")
+pytestmark = needs("tcpdump", "curl")
 
 Curl = Callable[..., None]
 NAME = "www.shop.example.com"

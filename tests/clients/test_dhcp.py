@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.captures import CallableConsumer
-from support.loopback import needs
+from support.programs import needs
 from support.waiting import wait_until
 
 from netwatch.capture.files import find_captures
@@ -27,7 +27,7 @@ from netwatch.engine.capture_files import read_blocks
 from netwatch.engine.observe import Observer
 from netwatch.inventory.learned import LearnedBindings
 
-pytestmark = needs("dnsmasq", "udhcpc", "dhclient", "ip", "ping")
+pytestmark = needs("tcpdump", "dnsmasq", "udhcpc", "dhclient", "ip", "ping")
 
 ALICE, BOB = "02:00:00:20:06:a1", "02:00:00:20:06:b2"
 SERVER, SERVER6 = "10.20.6.1", "2001:db8:20:6::1"
@@ -94,14 +94,20 @@ class Network:
         log = self.folder / f"{Path(command[0]).name}.log"
         with log.open("wb") as out, subprocess.Popen(inside, stderr=out, stdout=out) as process:
             try:
-                wait_until(lambda: says.encode() in log.read_bytes())
+                wait_until(
+                    lambda: says.encode() in log.read_bytes(),
+                    lambda: f"{command[0]} says {says}; it said {log.read_text(errors='replace')}",
+                )
                 yield
             finally:
-                while process.poll() is None:
+                for _ in range(10):
                     # tcpdump may miss one that comes just before it waits for a packet
                     process.terminate()
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(2)
+                        break
+                else:
+                    process.kill()
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from pathlib import Path
 import dpkt
 import pytest
 from messages import Record, answer
-from support.loopback import HOST, Certificate, Reported, Watch, needs, run
+from support.loopback import HOST, Certificate, Reported, Watch, run
 from support.loopback_servers import Server, exactly, http, http2, serving, tls
+from support.programs import needs
 
-pytestmark = needs("dig")
+pytestmark = needs("tcpdump", "dig")
 
 Dig = Callable[..., str]
 NAME = "www.shop.example.com"

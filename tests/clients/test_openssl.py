@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.loopback import HOST, TIMEOUT, Certificate, Watch, needs, run
+from support.loopback import HOST, TIMEOUT, Certificate, Watch, run
 from support.loopback_servers import SEVERAL, http, script, serving, skip, tls
+from support.programs import needs
 
-pytestmark = needs("openssl")
+pytestmark = needs("tcpdump", "openssl")
 
 Client = Callable[..., str]
 Listening = Callable[..., contextlib.AbstractContextManager[int]]
@@ -45,15 +46,16 @@ def s_server(certificate: Certificate) -> Listening:
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
         ) as server:
             try:
                 assert server.stdout is not None
-                line = b""
+                line = said = b""
                 while not line.startswith(b"ACCEPT "):
-                    assert select.select([server.stdout], [], [], TIMEOUT)[0]
+                    assert select.select([server.stdout], [], [], TIMEOUT)[0], said
                     line = server.stdout.readline()
-                    assert line, "s_server ended"
+                    said += line
+                    assert line, f"s_server has ended: {said.decode()}"
                 yield int(line.rsplit(b":", 1)[1])
             finally:
                 server.kill()

@@ -4,10 +4,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.loopback import HOST, Capture, Certificate, Watch, needs, run
+from support.loopback import HOST, Capture, Certificate, Watch, run
 from support.loopback_quic import V1, V2, quic_handshake, quic_serving
+from support.programs import needs
 
-pytestmark = needs()
+pytestmark = needs("tcpdump")
 
 NAME = "www.shop.example.com"
 

@@ -23,6 +23,7 @@ from sigma.processing.pipeline import ProcessingPipeline
 from support.made_records import FULL_ALERT, HOSTILE
 from support.paths import ROOT
 from support.ports import free_port, is_listening
+from support.programs import Process, require_programs, search_path
 from support.siem import read_cef, unescaped, whole
 from support.waiting import wait_until
 
@@ -67,12 +68,15 @@ def test_outputs_that_are_shown_are_yaml_with_formats_that_there_are() -> None:
 def program(name: str) -> tuple[list[str], dict[str, str]]:
     """How to start a syslog daemon; skips where it is not installed."""
     environment = dict(os.environ)
-    if found := shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
+    if found := shutil.which(name, path=search_path()):
+        require_programs(name)
         return [found], environment
     if name == "syslog-ng" and (SYSLOG_NG / "sbin" / name).exists():
         place = SYSLOG_NG / "lib" / "syslog-ng"
         environment["LD_LIBRARY_PATH"] = str(place)
-        modules = next(path for path in place.iterdir() if path.is_dir())
+        modules = next((path for path in place.glob("[0-9]*") if path.is_dir()), None)
+        if modules is None:
+            pytest.skip(f"syslog-ng has no modules in {place}")
         return [str(SYSLOG_NG / "sbin" / name), "--module-path", str(modules)], environment
     pytest.skip(f"{name} is not installed")
 
@@ -100,9 +104,10 @@ def test_syslog_daemons_store_alerts_as_they_were_sent(name: str, tmp_path: Path
     alerts = [replace(FULL_ALERT, names=(hostile,)) for hostile in HOSTILE]
     alerts.append(replace(FULL_ALERT, names=names, verdict="violation"))
     lines = [RENDERERS["jsonl"](jsonl.alert_record(alert)) for alert in alerts]
-    daemon = subprocess.Popen([*command, *run], env=environment, stderr=subprocess.DEVNULL)
+    environ = [f"{key}={value}" for key, value in environment.items() if key == "LD_LIBRARY_PATH"]
+    words = ["env", *environ, *command, *run]
+    daemon = Process(words, lambda: is_listening(port), tmp_path)
     try:
-        wait_until(lambda: is_listening(port), "the daemon listens")
         with socket.create_connection(("127.0.0.1", port)) as connection:
             for line in lines:
                 message = f"<131>1 2026-01-01T00:00:00Z sensor netwatch - alert - {line}".encode()
@@ -113,8 +118,7 @@ def test_syslog_daemons_store_alerts_as_they_were_sent(name: str, tmp_path: Path
             "all alerts are stored",
         )
     finally:
-        daemon.terminate()
-        daemon.wait(30)
+        daemon.end()
     assert stored.read_text(encoding="utf-8").splitlines() == lines
     if name == "syslog-ng":
         violations = (tmp_path / "violations.jsonl").read_text(encoding="utf-8").splitlines()
@@ -245,8 +249,7 @@ def test_wazuh_reads_the_file_as_json() -> None:
 
 
 def test_xmllint_takes_what_is_xml() -> None:
-    if not shutil.which("xmllint"):
-        pytest.skip("xmllint is not installed")
+    require_programs("xmllint")
     for path in SIEM.rglob("*.xml"):
         subprocess.run(["xmllint", "--noout", str(path)], check=True, timeout=60)
 

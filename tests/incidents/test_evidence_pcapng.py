@@ -1,6 +1,5 @@
 """What is written as pcapng reads back as it was, here and in the tools of others."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from support import tshark
 from support.captures import START, timed
 from support.frames import ETHERNET, tcp, udp
+from support.programs import needs
 
 from netwatch.capture.block import FIELDS
 from netwatch.capture.files import open_source
@@ -114,7 +114,7 @@ def test_tshark_reads_comments_names_and_nanoseconds(tmp_path: Path) -> None:
     assert all("tls-sni www.tiktok.com" in row[3] and "and another" in row[3] for row in rows)
 
 
-@pytest.mark.skipif(shutil.which("capinfos") is None, reason="capinfos is not installed")
+@needs("capinfos")
 def test_capinfos_reads_it_without_errors(tmp_path: Path) -> None:
     path = written(tmp_path / "a.pcapng", [frame(ETHERNET.frame(tcp(b"abc")))])
     done = subprocess.run(

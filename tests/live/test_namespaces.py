@@ -3,7 +3,6 @@ of the same packets in a file."""
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -18,6 +17,7 @@ from support.frames import ETHERNET, tcp, udp
 from support.live import Capture
 from support.namespaces import Namespace, frames_of, namespace, needs_namespaces
 from support.paths import ROOT
+from support.programs import needs, require_programs
 from support.waiting import TIMEOUT, wait_until
 
 from netwatch.capture.files import open_source
@@ -94,8 +94,8 @@ def test_the_same_incidents_as_scan(
     how: tuple[str, ...],
     send: Callable[..., None],
 ) -> None:
-    if send is tcpreplay and shutil.which("tcpreplay") is None:
-        pytest.skip("not installed: tcpreplay")
+    if send is tcpreplay:
+        require_programs("tcpreplay")
     with place.entered():
         live = Capture(tmp_path, "-i", "in", *how, *CONFIG, "--state", str(tmp_path / "state"))
     try:
@@ -313,7 +313,7 @@ def test_privileges_are_dropped_and_packets_still_captured(
         live.kill()
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="not installed: setpriv")
+@needs("setpriv")
 def test_cap_net_raw_is_enough(place: Namespace, tmp_path: Path) -> None:
     rights = "-all,+net_raw"
     under = ("setpriv", f"--inh-caps={rights}", f"--bounding-set={rights}", "--no-new-privs")

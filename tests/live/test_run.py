@@ -1,5 +1,6 @@
 """A live capture from its start to its end, fed from files and pipes."""
 
+import contextlib
 import json
 import os
 import signal
@@ -59,9 +60,10 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Capture]]:
         launched.append(Capture(tmp_path, *arguments, **more))
         return launched[-1]
 
-    yield start
-    for capture in launched:
-        capture.kill()
+    with contextlib.ExitStack() as ends:
+        yield start
+        for capture in launched:
+            ends.callback(capture.kill)
 
 
 @pytest.fixture

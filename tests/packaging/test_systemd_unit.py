@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 from support.paths import ROOT
+from support.programs import needs
 
 from netwatch.cli import build_parser
 from netwatch.live.aggregator import STOP_TIMEOUT, WORKER_SILENCE_LIMIT
@@ -17,9 +17,7 @@ UNIT = ROOT / "packaging" / "netwatch.service"
 TEXT = UNIT.read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "guides" / "mirror-port.md").read_text(encoding="utf-8")
 
-needs_systemd_analyze = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="not installed: systemd-analyze"
-)
+needs_systemd_analyze = needs("systemd-analyze")
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,5 @@
 import contextlib
 import itertools
-import shutil
 import socket
 import subprocess
 
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.handshake_samples import dtls_hello, dtls_record, fragment
+from support.programs import needs
 from support.protocol_samples import extension, hello, server_name, vector
 
 from netwatch.core.errors import ParseError
@@ -218,7 +218,7 @@ def test_a_valid_datagram_with_some_bytes_changed(changes):
     assert sound_feed(dtls.ClientHandshake(), bytes(data))
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+@needs("openssl")
 @pytest.mark.parametrize("mtu", [[], ["-mtu", "256"]])
 def test_a_real_client(mtu):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 from support.documents import ROOT, rows
-from support.receivers import require_programs
+from support.programs import require_programs
 
 
 @pytest.mark.parametrize("receiver", ["rsyslog", "bulk", "file"])

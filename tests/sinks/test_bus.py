@@ -6,6 +6,7 @@ import pytest
 from support.faulty_proxy import Proxy
 from support.made_alerts import output, record, records
 from support.ports import free_port
+from support.programs import running
 from support.receiver_harness_bus import Kafka, Nats, SaslTansu, Tansu
 from support.waiting import wait_until
 
@@ -16,18 +17,14 @@ from netwatch.sinks.kafka import MECHANISMS
 
 @pytest.fixture
 def nats(tmp_path, certificates):
-    receiver = Nats(tmp_path, certificates)
-    receiver.start()
-    yield receiver
-    receiver.stop()
+    with running(Nats(tmp_path, certificates)) as receiver:
+        yield receiver
 
 
 @pytest.fixture
 def kafka(tmp_path, certificates):
-    receiver = Kafka(tmp_path, certificates)
-    receiver.start()
-    yield receiver
-    receiver.end()
+    with running(Kafka(tmp_path, certificates)) as receiver:
+        yield receiver
 
 
 def test_stream_drops_duplicates(nats, deliver, tmp_path):
@@ -143,10 +140,8 @@ def test_credentials_that_a_broker_rejects_pause_the_output(
 
 @pytest.fixture
 def signed(tmp_path, certificates):
-    receiver = SaslTansu(tmp_path, certificates)
-    receiver.start()
-    yield receiver
-    receiver.stop()
+    with running(SaslTansu(tmp_path, certificates)) as receiver:
+        yield receiver
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)

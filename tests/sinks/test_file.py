@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.made_alerts import as_decoded, output, record, records
 from support.paths import SUPPORT
-from support.receivers import require_programs
+from support.programs import require_programs
 from support.waiting import wait_until
 
 from netwatch.core.errors import ConfigError

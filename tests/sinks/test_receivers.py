@@ -1,5 +1,7 @@
 """Alerts with hostile text through real receivers, in every format and under every fault."""
 
+import contextlib
+
 import pytest
 from support.delivery_scenarios import FAULTS, Run, applies, formats_of, no_fault
 from support.made_alerts import output
@@ -12,10 +14,12 @@ from netwatch.delivery import probe
 def run(request, deliver, tmp_path, certificates, monkeypatch):
     monkeypatch.setenv("HEC_TOKEN", "secret-of-the-collector")
     receiver = RECEIVERS[request.param](tmp_path, certificates)
-    yield Run(receiver, deliver, tmp_path, certificates, formats_of(request.param)[0])
-    for delivery in deliver.made:
-        delivery.stop(60)
-    getattr(receiver, "end", receiver.stop)()
+    with contextlib.ExitStack() as ends:
+        # A receiver ends whatever happens, even if a delivery does not.
+        ends.callback(getattr(receiver, "end", receiver.stop))
+        yield Run(receiver, deliver, tmp_path, certificates, formats_of(request.param)[0])
+        for delivery in deliver.made:
+            delivery.stop(60)
 
 
 @pytest.mark.parametrize("run", RECEIVERS, indirect=True)

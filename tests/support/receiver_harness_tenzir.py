@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from support.made_deliveries import Certificates
 from support.ports import free_port, is_listening
-from support.receivers import RECEIVERS, Process
+from support.programs import Process, require_programs
+from support.receivers import RECEIVERS
 
 PROGRAM = RECEIVERS / "bin" / "tenzir"
 
@@ -36,6 +37,7 @@ def command() -> str:
     found = shutil.which("tenzir") or (str(PROGRAM) if PROGRAM.exists() else None)
     if found is None:
         pytest.skip("Tenzir is not installed (make receivers)")
+    require_programs(found)
     return found
 
 

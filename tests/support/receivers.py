@@ -7,32 +7,21 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
-import signal
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pytest
 from aiosmtpd.controller import Controller
-from support.waiting import TIMEOUT, wait_until
+from support.waiting import TIMEOUT
 
 from netwatch.sinks.tls import TlsSocket
 
 RECEIVERS = Path(os.environ.get("RECEIVERS", "/opt/netwatch-receivers"))
 """The environment that `make receivers` creates."""
-
-
-def require_programs(*commands: str) -> None:
-    """Skip the test if a program is not installed."""
-    for command in commands:
-        if shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            pytest.skip(f"{command} is not installed")
 
 
 def server_context(pair: tuple[Path, Path]) -> ssl.SSLContext:
@@ -41,34 +30,6 @@ def server_context(pair: tuple[Path, Path]) -> ssl.SSLContext:
     context.sslsocket_class = TlsSocket
     context.load_cert_chain(*pair)
     return context
-
-
-class Process:
-    """A receiver as a process, which can be killed and started again."""
-
-    def __init__(self, command: list[str], ready: Callable[[], Any], folder: Path) -> None:
-        self._command = command
-        self._ready = ready
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    def start(self) -> None:
-        path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-        with (self._folder / "receiver.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env={**os.environ, "PATH": path}
-            )
-        wait_until(
-            lambda: self._ready() or self._process.poll() is not None, "the receiver is ready"
-        )
-        assert self._process.poll() is None, (self._folder / "receiver.log").read_text()
-
-    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(TIMEOUT)
-            self._process = None
 
 
 class Listener:

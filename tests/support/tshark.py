@@ -1,14 +1,13 @@
 """tshark as a second reader of captures."""
 
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
+from support.programs import needs
 
-needed = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
-"""Skips where tshark is missing."""
+needed = needs("tshark")
+"""Skips where tshark is missing or does not work."""
 
 
 def fields(
