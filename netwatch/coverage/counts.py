@@ -45,6 +45,16 @@ UNREADABLE_ANOMALIES = frozenset(
 )
 """Anomalies of packets whose payload could not be reached, beside those of unknown EtherTypes."""
 
+
+def unreadable(anomalies: Mapping[str, int]) -> dict[str, int]:
+    """The anomalies of packets whose payload could not be reached, by name in order."""
+    return {
+        name: anomalies[name]
+        for name in sorted(anomalies)
+        if name in UNREADABLE_ANOMALIES or is_unknown_ether_type(name)
+    }
+
+
 _INDEXES: Mapping[str, int] = {visibility: index for index, visibility in enumerate(VISIBILITIES)}
 
 
@@ -208,11 +218,7 @@ class Coverage:
             packets=packets,
             cut=sum(count for name, count in anomalies.items() if name in TRUNCATED_ANOMALIES),
             dropped=anomalies.get("capture-dropped", 0),
-            unreadable={
-                name: anomalies[name]
-                for name in sorted(anomalies)
-                if name in UNREADABLE_ANOMALIES or is_unknown_ether_type(name)
-            },
+            unreadable=unreadable(anomalies),
         )
 
 

@@ -5,8 +5,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from netwatch.capture.block import CAPTURED, OFFSET, TIME, Block, Source
+from netwatch.capture.block import CAPTURED, OFFSET, TIME, Block, Interface, Source
 from netwatch.capture.files import STDIN, CaptureFile, NotACaptureError, open_source
+from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
 
@@ -16,6 +17,11 @@ Progress = Callable[[RunStatistics, Source, int], None]
 CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar"})
 """File name suffixes of captures; a file in a folder with one of them has to be readable."""
 
+
+LINK_TYPES_NAMED = 8
+"""Link types of a capture that a note names."""
+
+_READ_LINK_TYPES = frozenset(row.number for row in LINK_TYPES)
 
 SEED_BYTES = 2048
 """Bytes of the first packet that the seed of a capture depends on."""
@@ -58,6 +64,30 @@ def capture_seed(block: Block) -> int:
     return int.from_bytes(digest) >> 2
 
 
+class _LinkTypes:
+    """The link types of a capture that are not read."""
+
+    def __init__(self) -> None:
+        self._interfaces: tuple[Interface, ...] = ()
+        self._unknown: set[int] = set()
+
+    def add(self, interfaces: tuple[Interface, ...]) -> None:
+        """Look at the interfaces of a block, which most often are those of the one before."""
+        if interfaces is not self._interfaces:
+            self._interfaces = interfaces
+            self._unknown |= {each.link_type for each in interfaces} - _READ_LINK_TYPES
+
+    def notes(self) -> Iterator[str]:
+        """A sentence where there are any."""
+        if self._unknown:
+            numbers = sorted(self._unknown)
+            more = f" and {len(numbers) - LINK_TYPES_NAMED} more" * (
+                len(numbers) > LINK_TYPES_NAMED
+            )
+            named = ", ".join(map(str, numbers[:LINK_TYPES_NAMED]))
+            yield f"packets of link type {named}{more} are not read (numbers of tcpdump.org)"
+
+
 def read_blocks(
     files: Iterable[CaptureFile], statistics: RunStatistics, progress: Progress | None = None
 ) -> Iterator[tuple[Block, str]]:
@@ -72,13 +102,16 @@ def read_blocks(
             continue
         try:
             source = open_source(file.path)
+            link_types = _LinkTypes()
             for block in source.blocks():
+                link_types.add(block.interfaces)
                 yield block, source.name
                 if progress is not None:
                     progress(statistics, source, block.position)
             statistics.anomalies.update(+Counter({"capture-dropped": source.dropped}))
             statistics.files += 1
-            statistics.notes += [f"{source.name}: {note}" for note in source.notes]
+            notes = [*source.notes, *link_types.notes()]
+            statistics.notes += [f"{source.name}: {note}" for note in notes]
             if source.unread is not None:
                 statistics.damaged[source.name] = source.unread
         except NotACaptureError as error:

@@ -6,7 +6,7 @@ the parts at the bottom are left out first; where it is narrow, columns are. All
 from packets is escaped, and none of it is interpreted as markup.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from netwatch.core.alert import Alert
 from netwatch.core.text import escaped, quantity
+from netwatch.coverage.counts import unreadable
 from netwatch.dissect.loop.anomalies import HARMLESS
 from netwatch.formats.values import rfc3339
 from netwatch.watch.health import Thresholds, troubles
@@ -183,7 +184,7 @@ def _panes(snapshot: Snapshot, width: int) -> list[Part]:
     panes = [
         _pane("apps", _contact_rows(snapshot.apps)),
         _pane("devices", _contact_rows(snapshot.devices)),
-        _pane(*_blind_spots(snapshot.flows)),
+        _pane(*_blind_spots(snapshot)),
     ]
     if width >= SIDE_BY_SIDE_WIDTH:
         table = Table.grid(expand=True, padding=(0, 2, 0, 0))
@@ -207,13 +208,17 @@ def _contact_rows(rows: Sequence[ContactCount]) -> list[tuple[str, str]]:
     return [(row.name, f"{row.contacts:,}") for row in rows] or [("none yet", "")]
 
 
-def _blind_spots(flows: Mapping[str, int]) -> tuple[str, list[tuple[str, str]]]:
-    """Title and rows: the share of flows without a name in percent, rounded up, and their
-    number by reason."""
+def _blind_spots(snapshot: Snapshot) -> tuple[str, list[tuple[str, str]]]:
+    """Title and rows: the share of flows without a name in percent, rounded up, and their number
+    by reason, below the packets that could not be read, which are in no flow."""
+    flows = snapshot.flows
     unnamed = sorted((-count, name) for name, count in flows.items() if name != "named" and count)
     total, blind = sum(flows.values()), -sum(count for count, _ in unnamed)
     title = f"blind spots: {-(-100 * blind // total)} %" if total else "blind spots"
-    return title, [(name, f"{-count:,}") for count, name in unnamed] or [("none yet", "")]
+    packets = sum(unreadable(snapshot.anomalies).values())
+    rows = [("packets not read", f"{packets:,}")] if packets else []
+    rows += [(name, f"{-count:,}") for count, name in unnamed]
+    return title, rows or [("none yet", "")]
 
 
 def _messages(snapshot: Snapshot) -> Iterable[Text]:

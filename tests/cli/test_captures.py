@@ -269,6 +269,19 @@ def test_a_truncated_capture_is_read_in_part_with_a_note(
     assert f"netwatch: {path}: " in err
 
 
+def test_link_types_that_are_not_read_are_named(run: Run, tmp_path: Path) -> None:
+    """By number, once for each capture; how many packets they are is among the anomalies."""
+    links = [1, *range(147, 160), 1]
+    packets = [enhanced(b"x" * 60, number, on=number) for number in range(len(links))]
+    path = tmp_path / "links.pcapng"
+    path.write_bytes(b"".join([section(), *(interface(link=link) for link in links), *packets]))
+    _, _, err = run("names", str(path))
+    note = "packets of link type 147, 148, 150, 151, 152, 153, 154, 155 and 4 more are not read"
+    assert err.count("are not read") == 1
+    assert f"{path}: {note}" in err
+    assert "link-type-unknown 12" in err
+
+
 def test_a_compressed_capture_found_by_a_glob(run: Run, day: str, tmp_path: Path) -> None:
     plain = run("names", day, "--format", "csv")[1]
     (tmp_path / "x1.dat").write_bytes(gzip.compress(Path(day).read_bytes()))

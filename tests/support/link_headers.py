@@ -251,6 +251,8 @@ FORMS: dict[str, RareLink] = {
     "erf-ppp": RareLink(197, lambda p: erf(1, ppp(p) + bytes(4))),
     "erf-ip": RareLink(197, lambda p: erf(22 if kind_of(p) == IPV4 else 23, p)),
     "erf-multichannel": RareLink(197, lambda p: erf(5, bytes(4) + hdlc(p) + bytes(4))),
+    "erf-aal5": RareLink(197, lambda p: erf(4, bytes(4) + snap(p))),
+    "erf-multichannel-aal5": RareLink(197, lambda p: erf(9, bytes(8) + snap(p))),
     "sll-ethernet": RareLink(
         113, lambda p: struct.pack(">HHH8xH", 0, 1, 6, 3) + framed(p), CLIENT_MAC
     ),

@@ -1,6 +1,7 @@
 """The screen: complete, within its size, and safe against control characters from packets."""
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -46,6 +47,13 @@ def test_every_part_is_shown(width: int, height: int) -> None:
     for part in ("siem: 5 waiting, 1 lost", "tcp-retransmission 1,200"):
         assert part in text
     assert "not-ip" not in text
+
+
+def test_packets_that_could_not_be_read_are_a_blind_spot() -> None:
+    counts = {"wrapping-unknown-0x9999": 4_000, "encrypted-link": 321, "not-ip": 99}
+    text = shown(replace(BUSY, anomalies=counts), RATES, 130, 40)
+    assert re.search(r"packets not read +4,321", text)
+    assert "packets not read" not in shown(BUSY, RATES, 130, 40)
 
 
 def test_a_low_terminal_shows_the_newest_incidents() -> None:

@@ -164,11 +164,13 @@ def erf(cursor: Cursor) -> cython.int:
         return layout.LAYER_SERIAL_PPP
     if kind == 5 or kind == 17:
         return fixed(cursor, 4, layout.LAYER_SERIAL_PPP)
+    if kind == 4 or kind == 9:  # a packet of AAL5 behind the header of its cells
+        return fixed(cursor, 4 if kind == 4 else 8, layout.LAYER_LLC)
     if kind == 22:
         return layout.LAYER_IPV4
     if kind == 23:
         return layout.LAYER_IPV6
-    if kind == 0 or kind == 14 or kind == 27 or kind == 48:
+    if kind == 0 or kind == 13 or kind == 14 or kind == 27 or kind == 48:
         return cursor.fail(layout.ANOMALY_NOT_IP)  # padding, counters, metadata
     return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
 
