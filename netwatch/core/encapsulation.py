@@ -85,6 +85,7 @@ LINK_TYPES: tuple[Encapsulation, ...] = (
     Encapsulation(122, "IP over Fibre Channel", "RFC 2625", "ip_over_fc"),
     Encapsulation(123, "SunATM", "tcpdump.org, LINKTYPE_SUNATM", "sun_atm"),
     Encapsulation(127, "IEEE 802.11 with radiotap", "radiotap.org", "radiotap", _READ_FRAME),
+    Encapsulation(128, "TZSP", "Network Chemistry", "tzsp"),
     Encapsulation(129, "ARCnet as Linux captures it", "RFC 1051, RFC 1201", "arcnet_linux"),
     Encapsulation(130, "Juniper multilink PPP", "vendor", "juniper_mlppp"),
     Encapsulation(131, "Juniper multilink frame relay", "vendor", "juniper_mlfr"),

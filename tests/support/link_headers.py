@@ -179,6 +179,7 @@ RARE_LINKS: dict[str, RareLink] = {
         122, lambda p: b"\x10\0" + GATEWAY_MAC + b"\x10\0" + CLIENT_MAC + snap(p), CLIENT_MAC
     ),
     "sun-atm": RareLink(123, lambda p: b"\2\0\0\x20" + snap(p)),
+    "tzsp": RareLink(128, lambda p: b"\1\0\0\1\0\x0a\1\0\1" + framed(p), CLIENT_MAC),
     "ieee1394": RareLink(138, lambda p: bytes(16) + typed(p)),
     "pktap-149": RareLink(149, lambda p: pktap(1, framed(p)), CLIENT_MAC),
     "pktap": RareLink(258, lambda p: pktap(1, framed(p), 156), CLIENT_MAC),
@@ -229,6 +230,7 @@ FORMS: dict[str, RareLink] = {
     "frame-relay-four-cisco": RareLink(107, lambda p: b"\x18\x40\x80\x01" + typed(p)),
     "ppp-as-hdlc": RareLink(9, hdlc),
     "ppp-serial-as-hdlc": RareLink(50, lambda p: hdlc(p, 0x8F)),
+    "tzsp-wlan": RareLink(128, lambda p: b"\1\0\0\x12\1" + wlan(snap(p)), CLIENT_MAC),
     "enc-little": RareLink(109, lambda p: struct.pack("<III", 2, 0, 0) + p),
     "pflog-old": RareLink(117, lambda p: bytes([45, 2]) + bytes(46) + p),
     "prism-as-avs": RareLink(

@@ -10,6 +10,8 @@ cdef int pflog(Cursor cursor) noexcept nogil
 cdef int prism(Cursor cursor) noexcept nogil
 cdef int avs(Cursor cursor) noexcept nogil
 cdef int erf(Cursor cursor) noexcept nogil
+cdef int tzsp_link(Cursor cursor) noexcept nogil
+cdef long long tzsp_faults(Cursor cursor) noexcept nogil
 cdef int netanalyzer(Cursor cursor) noexcept nogil
 cdef int redback(Cursor cursor) noexcept nogil
 cdef int symantec(Cursor cursor) noexcept nogil

@@ -13,9 +13,11 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.wlan_tunnels import tzsp
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.wlan_tunnels import tzsp
 
 
 def read_capture_header(cursor: Cursor, layer: cython.int) -> cython.int:
@@ -42,6 +44,8 @@ def read_capture_header(cursor: Cursor, layer: cython.int) -> cython.int:
         return netanalyzer(cursor)
     if layer == layout.LAYER_REDBACK:
         return redback(cursor)
+    if layer == layout.LAYER_TZSP:
+        return tzsp_link(cursor)
     return symantec(cursor)
 
 
@@ -173,6 +177,23 @@ def erf(cursor: Cursor) -> cython.int:
     if kind == 0 or kind == 13 or kind == 14 or kind == 27 or kind == 48:
         return cursor.fail(layout.ANOMALY_NOT_IP)  # padding, counters, metadata
     return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+
+
+def tzsp_link(cursor: Cursor) -> cython.int:
+    """TZSP as a link type, where what is none is counted too."""
+    counted: cython.longlong = tzsp_faults(cursor)
+    layer: cython.int = tzsp(cursor)
+    if layer == layout.LAYER_STOPPED and counted == tzsp_faults(cursor):
+        return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
+    return layer
+
+
+def tzsp_faults(cursor: Cursor) -> cython.longlong:
+    """What was counted of headers such as those of TZSP so far."""
+    return (
+        cursor.anomalies[layout.ANOMALY_WRAPPING_UNKNOWN]
+        + cursor.anomalies[layout.ANOMALY_WRAPPING_HEADER_CUT]
+    )
 
 
 def netanalyzer(cursor: Cursor) -> cython.int:

@@ -127,7 +127,7 @@ def read_rare_link(cursor: Cursor, layer: cython.int) -> cython.int:
         return read_serial(cursor, layer)
     if layout.LAYER_TOKEN_RING <= layer <= layout.LAYER_IEEE1394:
         return read_lan(cursor, layer)
-    if layout.LAYER_PKTAP <= layer <= layout.LAYER_SYMANTEC:
+    if layout.LAYER_PKTAP <= layer <= layout.LAYER_TZSP:
         return read_capture_header(cursor, layer)
     if layout.LAYER_JUNIPER_ETHERNET <= layer <= layout.LAYER_JUNIPER_VN:
         return read_juniper(cursor, layer)

@@ -267,6 +267,7 @@ cdef enum:
     LAYER_NETANALYZER = 119
     LAYER_REDBACK = 120
     LAYER_SYMANTEC = 121
+    LAYER_TZSP = 122
 
 cdef enum:
     # Captures of Juniper routers (`juniper`).
