@@ -56,6 +56,7 @@ def _pseudowire(cookie: int, sublayer: str, link: str) -> list[str]:
 TOLD: Sequence[tuple[Sequence[str], Sequence[str]]] = (
     (["-o", "capwap.swap_fc:FALSE"], ["capwap-as-on-air"]),
     (["-o", "lwapp.swap_fc:TRUE"], ["lwapp-swapped"]),
+    (["-o", "mp.short_seqno:TRUE"], ["pptp-multilink-short"]),
     *(
         ([*_CAPTURING, "-d", f"aruba_erm.type,aruba_erm_type{number}"], [f"mirror-{name}"])
         for number, name in (

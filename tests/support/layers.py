@@ -318,3 +318,11 @@ def capwap_fragments(
         capwap(content[start:end], native=native, fragment=(ident, start, end == len(content)))
         for start, end in zip([0, *edges], [*edges, len(content)], strict=True)
     ]
+
+
+def bier(inside: Typed, length: int = 1) -> bytes:
+    """The header of BIER behind its label (RFC 8296 section 2.1), with a string of bits of this
+    code for its length."""
+    following = {IPV4: 4, IPV6: 6, ETHERNET: 3, MPLS: 1}[inside[0]]
+    head = struct.pack(">IHH", 5 << 28 | length << 20, following, 1)
+    return head + bytes((4 << length) - 1) + b"\1" + inside[1]

@@ -16,6 +16,8 @@ from netwatch.core.encapsulation import (
 PPP: tuple[tuple[tuple[int, ...], str], ...] = (
     ((0x0021,), "IPv4"),
     ((0x0057,), "IPv6"),
+    ((0x0031,), "a bridged frame of Ethernet (RFC 3518)"),
+    ((0x003D,), "a packet of multilink PPP that is not in fragments (RFC 1990)"),
     ((0x0281, 0x0283), "MPLS"),
 )
 """Protocol numbers of PPP, and what they mean."""

@@ -31,8 +31,9 @@ if cython.compiled:
         wlan,
     )
     from cython.cimports.netwatch.dissect.loop.llc import llc
+    from cython.cimports.netwatch.dissect.loop.ppp import ppp, pppoe
     from cython.cimports.netwatch.dissect.loop.serial_links import read_serial
-    from cython.cimports.netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh, ppp, pppoe
+    from cython.cimports.netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.capture_headers import read_capture_header
@@ -52,8 +53,9 @@ else:
         wlan,
     )
     from netwatch.dissect.loop.llc import llc
+    from netwatch.dissect.loop.ppp import ppp, pppoe
     from netwatch.dissect.loop.serial_links import read_serial
-    from netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh, ppp, pppoe
+    from netwatch.dissect.loop.tunnels import etherip, gre, mpls, nsh
 
 
 def read_layers(cursor: Cursor, layer: cython.int) -> cython.bint:

@@ -1,10 +1,9 @@
 from netwatch.dissect.loop.cursor cimport Cursor
 
-cdef int pppoe(Cursor cursor) noexcept nogil
 cdef int etherip(Cursor cursor) noexcept nogil
 cdef int mpls(Cursor cursor) noexcept nogil
+cdef int bier(Cursor cursor) noexcept nogil
 cdef bint looks_like_frame(Cursor cursor, Py_ssize_t at) noexcept nogil
-cdef int ppp(Cursor cursor) noexcept nogil
 cdef int nsh(Cursor cursor) noexcept nogil
 cdef int gre(Cursor cursor) noexcept nogil
 cdef bint source_routes(Cursor cursor) noexcept nogil

@@ -20,16 +20,6 @@ else:
     from netwatch.dissect.loop.wlan_tunnels import has_packet
 
 
-def pppoe(cursor: Cursor) -> cython.int:
-    """A PPPoE session (RFC 2516): version and type, code, session, length."""
-    if not cursor.deeper():
-        return layout.LAYER_STOPPED
-    if not cursor.has(8):
-        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
-    cursor.at += 6
-    return layout.LAYER_PPP
-
-
 def etherip(cursor: Cursor) -> cython.int:
     """EtherIP (RFC 3378)."""
     if not cursor.has(2):
@@ -57,6 +47,10 @@ def mpls(cursor: Cursor) -> cython.int:
         return layout.LAYER_IPV4
     if first == 6 and not (framed and cursor.u16(cursor.at + 4) + 40 > left):
         return layout.LAYER_IPV6
+    if first == 5 and not framed:
+        return bier(cursor)
+    if first == 1 and not framed:
+        return cursor.fail(layout.ANOMALY_NOT_IP)  # an associated channel (RFC 5586)
     if (
         first == 0
         and cursor.has(18)
@@ -64,6 +58,34 @@ def mpls(cursor: Cursor) -> cython.int:
     ):
         cursor.at += 4
     return layout.LAYER_ETHERNET
+
+
+def bier(cursor: Cursor) -> cython.int:
+    """A header of bit index explicit replication behind its label (RFC 8296 section 2.1): lengths,
+    next protocol, and a string of bits."""
+    size: cython.Py_ssize_t
+    kind: cython.int
+    if not cursor.has(8):
+        return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
+    size = cursor.data[cursor.at + 1] >> 4
+    kind = cursor.data[cursor.at + 5] & 63
+    if cursor.data[cursor.at] & 15 or size < 1 or size > 7:
+        return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)  # another version or length
+    size = 8 + (4 << size)
+    if not cursor.has(size):
+        return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
+    if not cursor.deeper():
+        return layout.LAYER_STOPPED
+    cursor.at += size
+    if kind == 1 or kind == 2:
+        return layout.LAYER_MPLS
+    if kind == 3:
+        return layout.LAYER_ETHERNET
+    if kind == 4:
+        return layout.LAYER_IPV4
+    if kind == 6:
+        return layout.LAYER_IPV6
+    return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
 
 
 def looks_like_frame(cursor: Cursor, at: cython.Py_ssize_t) -> cython.bint:
@@ -77,31 +99,6 @@ def looks_like_frame(cursor: Cursor, at: cython.Py_ssize_t) -> cython.bint:
     if kind == 0x86DD:
         return cursor.data[at + 14] >> 4 == 6
     return kind == 0x8100 or kind == 0x88A8 or kind == 0x8847 or kind == 0x8864
-
-
-def ppp(cursor: Cursor) -> cython.int:
-    """PPP (RFC 1661), with or without address and control, its protocol field in one
-    byte or two."""
-    kind: cython.longlong
-    if not cursor.has(4):
-        return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
-    if cursor.u16(cursor.at) == 0xFF03:
-        cursor.at += 2
-    if cursor.data[cursor.at] & 1:
-        kind = cursor.data[cursor.at]
-        cursor.at += 1
-    else:
-        kind = cursor.u16(cursor.at)
-        cursor.at += 2
-    if kind == 0x21:
-        return layout.LAYER_IPV4
-    if kind == 0x57:
-        return layout.LAYER_IPV6
-    if kind == 0x281 or kind == 0x283:
-        return layout.LAYER_MPLS
-    if kind == 0x3D or kind == 0x53 or kind == 0xFD:  # multilink, encrypted, compressed
-        return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
-    return cursor.fail(layout.ANOMALY_NOT_IP)
 
 
 def nsh(cursor: Cursor) -> cython.int:

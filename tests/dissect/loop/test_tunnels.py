@@ -274,6 +274,28 @@ BAD = {
         layers.ipv4(47, layers.pptp(b"\0\x3d\xc0\0" + bytes(30))),
         "wrapping-unknown",
     ),
+    "ppp-multilink-fragment": (
+        layers.ipv4(47, layers.pptp(b"\0\x3d\x80\0\0\1" + layers.ppp(asked()))),
+        "wrapping-unknown",
+    ),
+    "ppp-header-compressed": (
+        layers.ipv4(47, layers.pptp(b"\0\x2d" + bytes(30))),
+        "wrapping-unknown",
+    ),
+    "ppp-bridged-other": (
+        layers.ipv4(47, layers.pptp(b"\0\x31\0\4" + bytes(30))),
+        "wrapping-unknown",
+    ),
+    "bier-length": (layers.ipv4(137, b"\0\0\1\x40\x50\x80" + bytes(80)), "wrapping-unknown"),
+    "bier-beyond": (
+        layers.ipv4(137, b"\0\0\1\x40\x50\x70" + bytes(80)),
+        "wrapping-header-cut",
+    ),
+    "bier-kind": (
+        layers.ipv4(137, b"\0\0\1\x40\x50\x10\0\0\0\5" + bytes(80)),
+        "wrapping-unknown",
+    ),
+    "mpls-channel": (layers.ipv4(137, b"\0\0\1\x40\x10\0\0\7" + bytes(40)), "not-ip"),
     "ppp-encrypted": (layers.ipv4(47, layers.pptp(b"\x53" + bytes(30))), "wrapping-unknown"),
     "ppp-compressed": (layers.ipv4(47, layers.pptp(b"\0\xfd" + bytes(30))), "wrapping-unknown"),
     "sctp": (layers.ipv4(132, bytes(40)), "transport-unknown"),
