@@ -75,6 +75,14 @@ def tunnels_by_port() -> bytes:
     return bytes(tunnels)
 
 
+# All cursors of a process share these tables: they never change.
+_ETHER_TYPES = layers_by_number(ETHER_TYPES, 65536, numbers.LAYER_UNKNOWN_ETHER_TYPE)
+_LINK_TYPES = layers_by_number(LINK_TYPES, 512, numbers.LAYER_UNKNOWN_LINK)
+_IP_PROTOCOLS = layers_by_number(IP_PROTOCOLS, 256)
+_GRE_PROTOCOLS = layers_by_gre_protocol()
+_UDP_TUNNELS = tunnels_by_port()
+
+
 @cython.final
 @cython.cclass
 class Cursor(Window):
@@ -96,13 +104,11 @@ class Cursor(Window):
     def __init__(self) -> None:
         Window.__init__(self)
         self.anomalies: Words = array("q", bytes(8 * len(ANOMALIES)))
-        self.ether_types: Octets = layers_by_number(
-            ETHER_TYPES, 65536, numbers.LAYER_UNKNOWN_ETHER_TYPE
-        )
-        self.link_types: Octets = layers_by_number(LINK_TYPES, 512, numbers.LAYER_UNKNOWN_LINK)
-        self.ip_protocols: Octets = layers_by_number(IP_PROTOCOLS, 256)
-        self.gre_protocols: Octets = layers_by_gre_protocol()
-        self.udp_tunnels: Octets = tunnels_by_port()
+        self.ether_types: Octets = _ETHER_TYPES
+        self.link_types: Octets = _LINK_TYPES
+        self.ip_protocols: Octets = _IP_PROTOCOLS
+        self.gre_protocols: Octets = _GRE_PROTOCOLS
+        self.udp_tunnels: Octets = _UDP_TUNNELS
         self.unknown_ether_types: Words = array("q", bytes(16 * layout.MAX_ETHER_TYPES))
         self.saved: Words = array("q", bytes(8 * SAVED))
         self.record = 0
