@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from netwatch import __version__
-from netwatch.cli.printing import escape_unencodable, print_message
+from netwatch.cli.printing import escape_unencodable, print_message, replace_closed_streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.set_threshold(GC_THRESHOLD)
     # The system frees the memory faster than a last run of the garbage collector would.
     atexit.register(gc.freeze)
+    replace_closed_streams()
     escape_unencodable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     command, arguments = _command_first(arguments)

@@ -6,6 +6,7 @@ a name from a packet, a value of the configuration or the text of an exception.
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -26,12 +27,22 @@ def print_record(record: Mapping[str, Any]) -> None:
 
 
 def print_message(text: str) -> None:
-    """Print one line on standard error. Nothing fails where that was closed, and nothing is
-    printed: without a file `print` would write to standard output."""
-    if sys.stderr is None:
-        return
+    """Print one line on standard error. Nothing fails where that was closed."""
     with contextlib.suppress(OSError):
         print(escaped(text), file=sys.stderr)
+
+
+def replace_closed_streams() -> None:
+    """Open the null device in place of standard input, output and error where they were closed, so
+    that no file or socket gets their descriptors. What is printed on standard error is discarded
+    then. `sys.stdout` stays None, because records must not be discarded without a word."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def escape_unencodable() -> None:

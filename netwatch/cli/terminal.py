@@ -69,6 +69,8 @@ def output(path: str | None) -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[TextIO]:
+    if sys.stdout is None:
+        raise NetwatchError("standard output is closed; -o writes the records to a file")
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):

@@ -18,6 +18,7 @@ from typing import Any
 
 from netwatch.capture import privileges
 from netwatch.config import Config, load
+from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import CoverageReport
@@ -130,9 +131,11 @@ def run(
     )
     if options.user:
         privileges.drop_privileges(options.user)
+    if options.output is None and sys.stdout is None:
+        raise NetwatchError("standard output is closed; -o writes the records to a file")
     # Each worker would write what is in the buffers now once more.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
     worker_options = WorkerOptions(live=options.live, keep_frames=options.evidence is not None)
     with ExitStack() as stack:
         pool = WorkerPool(sources, config, worker_options)

@@ -1,5 +1,6 @@
 """The command line as a whole: help, wrong usage, errors and exit statuses."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -259,3 +260,32 @@ def test_a_file_that_cannot_grow_is_named(tmp_path: Path) -> None:
         f"netwatch: {target}: cannot be written: File too large\n".encode(),
     )
     assert not target.exists()
+
+
+def closed(streams: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run netwatch with streams closed, such as ``2>&-``."""
+    call = ["sh", "-c", f'exec "$@" {streams}', "sh", sys.executable, "-m", "netwatch", *arguments]
+    return subprocess.run(call, capture_output=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("command", ["scan", "names", "live"])
+def test_without_standard_error_only_records_are_printed(tmp_path: Path, command: str) -> None:
+    path = capture(tmp_path / "a.pcap", one_hello(DURING))
+    source = ("--source", "file", "-i", path) if command == "live" else (path,)
+    done = closed("2>&- <&-", command, *source, "--format", "jsonl")
+    assert done.returncode == 0
+    assert all(json.loads(line) for line in done.stdout.splitlines())
+    assert b"www.tiktok.com" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["scan", "names", "live"])
+def test_without_standard_output_records_need_a_file(tmp_path: Path, command: str) -> None:
+    path = capture(tmp_path / "a.pcap", one_hello(DURING))
+    source = ("--source", "file", "-i", path) if command == "live" else (path,)
+    done = closed(">&-", command, *source, "-q")
+    expected = b"netwatch: standard output is closed; -o writes the records to a file\n"
+    assert (done.returncode, done.stderr) == (1, expected)
+    target = tmp_path / "out"
+    done = closed(">&-", command, *source, "-q", "-o", str(target))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "www.tiktok.com" in target.read_text()
