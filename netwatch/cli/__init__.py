@@ -122,7 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         status = int(args.func(args))
-        sys.stdout.flush()  # here, where an error is reported, and not when Python exits
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where an error is reported, and not when Python exits
         return status
     except ConfigError as error:
         for problem in error.problems:
