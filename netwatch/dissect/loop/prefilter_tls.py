@@ -61,7 +61,9 @@ class HelloPrefilter(Window):
     def record_uninteresting(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
         """Whether a ClientHello that is whole in the one TLS record at `at` shows nothing but a
         name of no interest. If so the name is counted."""
-        if end - at < 52 or self.u16(at + 3) != 4 + self.u32(at + 5) % 16777216:
+        if end - at < 52 or self.data[at] != 22 or self.data[at + 1] != 3:
+            return False
+        if self.u16(at + 3) != 4 + self.u32(at + 5) % 16777216 or self.u16(at + 3) > 16384 + 2048:
             return False
         if not self.hello_uninteresting(at + 5, end):
             return False
@@ -76,7 +78,7 @@ class HelloPrefilter(Window):
         size: cython.Py_ssize_t
         first: cython.longlong
         found: cython.bint = False
-        if not self.domains.domains.active or end - at < 47:
+        if not self.domains.domains.active or end - at < 47 or self.data[at] != 1:
             return False
         stop = pos + self.u32(at) % 16777216
         if stop > end or stop - at < 47:
@@ -170,11 +172,18 @@ class HelloPrefilter(Window):
         client connects to: it is no encrypted_client_hello, or may be GREASE. The `first` cipher
         suite and some extensions tell which clients send GREASE (`netwatch.protocols.ech`)."""
         payload: cython.longlong
-        marked: cython.bint = first & 0x0F0F == 0x0A0A and first >> 8 == first & 255
+        boringssl: cython.bint = first & 0x0F0F == 0x0A0A and first >> 8 == first & 255
         i: cython.Py_ssize_t
         if self.u16(at) != 0xFE0D:
             return True
         for i in range(self.extensions):
-            marked = marked or self.types[i] == 17513 or self.types[i] == 17613
-        payload = size - 10 - self.u16(at + 10)
-        return not marked or payload == 144 or payload == 176 or payload == 208 or payload == 240
+            boringssl = boringssl or self.types[i] == 17513 or self.types[i] == 17613
+        if not boringssl:
+            return True
+        # KDF HKDF-SHA256, and AEAD AES-128-GCM or ChaCha20Poly1305 (RFC 9180 section 7).
+        if self.u16(at + 5) != 1 or (self.u16(at + 7) != 1 and self.u16(at + 7) != 3):
+            return False
+        if self.u16(at + 10) != 32:
+            return False
+        payload = size - 10 - 32
+        return payload == 144 or payload == 176 or payload == 208 or payload == 240

@@ -4,14 +4,16 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_address
+from itertools import product
 
 import handshakes
 import messages
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import protocol_samples as samples
 from support.captures import rows, timed
+from support.examples import examples
 from support.frames import CLIENT, SERVER, tcp, udp
 
 from netwatch.core.errors import Incomplete, ParseError
@@ -194,7 +196,7 @@ def mangled(draw: st.DrawFn, payloads: list[bytes]) -> bytes:
 MESSAGES = [payload for payload, _ in DATAGRAMS.values()] + list(OF_INTEREST.values())
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(mangled(MESSAGES), st.binary(max_size=3))
 def test_whatever_the_datagram_the_parser_agrees(payload: bytes, behind: bytes) -> None:
     by = new_loop()
@@ -210,36 +212,123 @@ def test_whatever_the_datagram_the_parser_agrees(payload: bytes, behind: bytes) 
         assert by.prefilter.names() == {}
 
 
-def with_ech(size: int, first: int = 0x2A2A, key: int = 32, more: int = 0) -> bytes:
-    """A hello with an encrypted_client_hello whose payload has this size, and with another
-    extension of this type."""
-    body = b"\0\0\1\0\1\7" + samples.vector(2, bytes(key)) + samples.vector(2, bytes(size))
+def with_ech(
+    size: int, first: int = 0x2A2A, key: int = 32, more: int = 0, suite: tuple[int, int] = (1, 1)
+) -> bytes:
+    """A hello with an encrypted_client_hello of this KDF and AEAD whose payload has this size, and
+    with another extension of type `more`."""
+    kdf, aead = (number.to_bytes(2) for number in suite)
+    body = b"\0" + kdf + aead + b"\7" + samples.vector(2, bytes(key))
+    body += samples.vector(2, bytes(size))
     parts = samples.server_name(IDLE[0].encode()) + samples.extension(0xFE0D, body)
     parts += samples.extension(more, b"\0\3\2h3") if more else b""
     return samples.records(samples.hello(parts, (first, 0x1301)))
 
 
-@pytest.mark.parametrize("size", [0, 1, 143, 144, 145, 176, 207, 208, 239, 240, 272])
+PAYLOAD_SIZES = (0, 1, 143, 144, 145, 176, 207, 208, 239, 240, 272)
+
+
 @pytest.mark.parametrize("first", [0x2A2A, 0x2A3A, 0x1A2B, 0x1301])
-@pytest.mark.parametrize("key", [0, 32])
 @pytest.mark.parametrize("more", [0, 17513, 17613, 17514])
+@pytest.mark.parametrize("suite", [(1, 1), (1, 3), (1, 2), (0, 1), (2, 3), (257, 1), (1, 513)])
 def test_a_dummy_is_idle_and_what_stands_for_another_is_not(
-    size: int, first: int, key: int, more: int
+    first: int, more: int, suite: tuple[int, int]
 ) -> None:
-    by = new_loop()
-    payload = with_ech(size, first, key, more)
-    held = not rows(by, timed([tcp(payload)]), RAW)
-    message = tls.parse(payload)
-    assert message.tls is not None
-    assert held == (message.tls.ech != "outer" and message.anomalies == ())
+    made = new_loop().prefilter.messages
+    for size, key in product(PAYLOAD_SIZES, (0, 31, 32, 33)):
+        payload = with_ech(size, first, key, more, suite)
+        message = tls.parse(payload)
+        assert message.tls is not None
+        known = message.tls.ech != "outer" and message.anomalies == ()
+        assert made.uninteresting(2, payload) is known, (size, key)
+
+
+def test_a_hello_whose_suite_is_not_one_of_grease_goes_to_the_parser() -> None:
+    for suite, held in (((1, 1), True), ((0, 1), False)):
+        payload = with_ech(176, suite=suite)
+        assert (rows(new_loop(), timed([tcp(payload)]), RAW) == []) is held
+        message = tls.parse(payload)
+        assert message.tls is not None
+        assert message.tls.ech == ("grease" if held else "outer")
 
 
 HELLOS = [hello(name, post_quantum=large) for name in (IDLE[0], OTHER) for large in (False, True)]
 HELLOS += [with_ech(176), with_ech(207), with_ech(207, 0x1301), with_ech(176, 0x1301, 0)]
+HELLOS += [with_ech(176, suite=(1, 3)), with_ech(176, key=33), with_ech(144, 0x1301, 32, 17613)]
 
 
-@settings(max_examples=500)
-@given(mangled(HELLOS))
+NOT_HELLOS = {
+    "another handshake message": (0, 5, b"\2"),
+    "another content type": (1, 0, b"\x17"),
+    "another major version": (1, 1, b"\2"),
+}
+
+
+@pytest.mark.parametrize(("first", "at", "octet"), NOT_HELLOS.values(), ids=NOT_HELLOS.keys())
+def test_what_the_first_segment_was_too_short_to_rule_out_is_not_a_hello(
+    first: int, at: int, octet: bytes
+) -> None:
+    payload = hello(IDLE[0])
+    other = payload[:at] + octet + payload[at + 1 :]
+    with pytest.raises(ParseError):
+        tls.parse(other)
+    made = new_loop().prefilter.messages
+    assert made.uninteresting(2, payload)
+    assert not made.uninteresting(2, other)
+    assert not made.uninteresting(3, other[5:]) or first
+
+
+def test_a_hello_in_a_longer_record_than_tls_allows_is_left_to_the_parser() -> None:
+    made = new_loop().prefilter.messages
+    for padding, known in ((16384 + 2048 - 200, True), (16384 + 2048, False)):
+        parts = samples.server_name(IDLE[0].encode()) + samples.extension(21, bytes(padding))
+        body = samples.hello(parts, (0x1301,))
+        payload = b"\x16\3\1" + len(body).to_bytes(2) + body
+        assert made.uninteresting(2, payload) is known
+        assert (read(payload, tls.parse) is not None) is known
+
+
+ECH = st.builds(
+    lambda kind, kdf, aead, key, payload, behind: (
+        bytes([kind]) + kdf.to_bytes(2) + aead.to_bytes(2) + b"\7" + key + payload + behind
+    ),
+    st.sampled_from([0, 0, 0, 1, 2]),
+    st.sampled_from([1, 1, 0, 2, 257]),
+    st.sampled_from([1, 3, 2, 0, 513]),
+    st.sampled_from([0, 31, 32, 32, 32, 33]).map(lambda size: samples.vector(2, bytes(size))),
+    st.sampled_from([0, 1, 143, 144, 176, 207, 208, 240]).map(
+        lambda size: samples.vector(2, bytes(size))
+    ),
+    st.sampled_from([b"", b"", b"", b"\0"]),
+)
+EXTENSION = st.one_of(
+    st.sampled_from([IDLE[0], IDLE[3], IDLE[1].upper(), OTHER, "a." + OTHER, "192.0.2.1", ""]).map(
+        lambda name: samples.server_name(name.encode())
+    ),
+    st.just(samples.server_name(IDLE[0].encode(), OTHER.encode())),
+    ECH.map(lambda body: samples.extension(0xFE0D, body)),
+    st.builds(
+        samples.extension,
+        st.sampled_from([10, 13, 16, 43, 51, 17513, 17613, 0x0A0A, 0x1A1A]),
+        st.one_of(
+            st.binary(max_size=8),
+            st.sampled_from([b"\0\3\2h3", b"\2\3\4", b"\0\2\4\3", b"\3\3\4", b"\0\4\2h3"]),
+        ),
+    ),
+)
+BUILT_HELLOS = st.builds(
+    lambda extensions, ciphers, session, size: samples.records(
+        samples.hello(b"".join(extensions), ciphers, legacy=session), size
+    ),
+    st.lists(EXTENSION, max_size=6),
+    st.lists(st.sampled_from([0x1301, 0x1302, 0x0A0A, 0x2A2A, 0x1A2B]), max_size=3).map(tuple),
+    st.binary(max_size=32),
+    st.sampled_from([16384, 16384, 16384, 60]),
+)
+
+
+@examples(1000)
+@given(st.one_of(mangled(HELLOS), BUILT_HELLOS))
 def test_whatever_the_hello_the_parser_agrees(payload: bytes) -> None:
     by = new_loop()
     if not rows(by, timed([tcp(payload)]), RAW) and by.prefilter.names():
