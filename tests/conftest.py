@@ -14,13 +14,12 @@ pytest_plugins = ["support.delivery_fixtures"]
 # Programs that tests start import the same helpers as the tests, whose path pytest sets.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests"), str(PCAPS)])
 
+# What a property is tested with is the same in every run, so that a change that breaks one is the
+# change that is tested. `make test-long` loads the other profile, whose examples are random.
+_OPTIONS = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("netwatch", max_examples=100, derandomize=True, **_OPTIONS)
 settings.register_profile(
-    "netwatch",
-    max_examples=100,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    # In CI the same code has to get the same result twice.
-    derandomize="CI" in os.environ,
+    "long", max_examples=int(os.environ.get("NETWATCH_EXAMPLES", "10000")), **_OPTIONS
 )
 settings.load_profile("netwatch")
 

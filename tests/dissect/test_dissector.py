@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import handshakes
 import messages
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import Frames, block, dissector, observed, timed
+from support.examples import examples
 from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, Link, tcp, udp
 from support.traffic import mixed, shown
 
@@ -88,19 +89,19 @@ def check(drawn: Cut, evidence: str) -> None:
     assert found.vlan == drawn.link.vlan
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.sampled_from(sorted(HELLOS)).flatmap(lambda name: cut(HELLOS[name], 8443)))
 def test_a_hello_however_cut_comes_once(drawn: Cut) -> None:
     check(drawn, "tls-sni")
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.sampled_from(sorted(REQUESTS)).flatmap(lambda name: cut(REQUESTS[name], 8080)))
 def test_a_request_however_cut_comes_once(drawn: Cut) -> None:
     check(drawn, "http-host")
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(cut(LOOKUP, 53, syn=True))
 def test_a_lookup_over_tcp_however_cut_comes_once(drawn: Cut) -> None:
     check(drawn, "dns-query")
@@ -236,7 +237,7 @@ PAYLOADS = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     st.lists(
         st.tuples(

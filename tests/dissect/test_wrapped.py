@@ -13,11 +13,12 @@ from itertools import pairwise
 
 import handshakes
 import messages
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import handshake_samples
 from support import protocol_samples as samples
 from support.captures import dissector, observed, timed
+from support.examples import examples
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
@@ -209,7 +210,7 @@ def cases(draw: Draw) -> Case:
     )
 
 
-@settings(max_examples=600)
+@examples(600)
 @given(cases())
 def test_observed_exactly_once(case: Case) -> None:
     reader = dissector()
@@ -224,7 +225,7 @@ def test_observed_exactly_once(case: Case) -> None:
         assert (each.client_mac, each.vlan) == (case.wrapped.mac, case.wrapped.vlan)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(cases(), st.data())
 def test_any_bytes_give_no_or_documented_anomalies(case: Case, data: st.DataObject) -> None:
     """The frames of a case with bytes changed, removed and inserted anywhere, or cut."""

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import block, timed
+from support.examples import examples
 from support.fuzz_loop_targets import LINKS, TARGETS, Case, _hold_row, encoded, seeds
 from support.fuzz_targets import BrokenPromiseError
 
@@ -27,7 +28,7 @@ def test_seeds_keep_the_promises(name: str) -> None:
 
 
 @pytest.mark.skipif(not COMPILED, reason="the loop was not compiled")
-@settings(max_examples=300)
+@examples(300)
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 4000), st.binary(max_size=6))))
 def test_seeds_gone_bad_keep_the_promises(seed: bytes, changes: list[tuple[int, bytes]]) -> None:
     data = bytearray(seed)

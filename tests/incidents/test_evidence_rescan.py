@@ -8,11 +8,12 @@ import handshakes
 import messages
 import pytest
 from craft import Conversation, Host, Wire
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from leases import Segment
 from support.captures import pcap, timed
 from support.evidence import rescan, scan_alerts, write_evidence
+from support.examples import examples
 from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, tcp, udp
 from support.handshake_samples import http2_frame, http2_requests
 from support.office import (
@@ -112,7 +113,7 @@ def check_wrapped(wrapped: Wrapped, site: Config, folder: Path, cuts: tuple = ()
     assert [item.type for item in alert.evidence] == ["tls-sni"]
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_message_however_cut(data: st.DataObject, site: Config, tmp_path_factory) -> None:
     link = data.draw(st.sampled_from(LINKS))

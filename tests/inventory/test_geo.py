@@ -7,10 +7,11 @@ from ipaddress import ip_address
 
 import maxminddb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
+from support.examples import examples
 
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.inventory import geo as geo_module
@@ -179,9 +180,7 @@ def test_the_cache_is_bounded(geo, monkeypatch):
     assert len(geo._cache) <= 2
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_anywhere_is_reported_or_counted(asn, tmp_path, data):
     content = bytearray(asn.read_bytes())

@@ -10,9 +10,10 @@ from typing import Any
 
 import handshakes
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import START, Frames, Row, block, dissector, rows, timed
+from support.examples import examples
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
 from support.interpreted import interpreted
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
@@ -366,7 +367,7 @@ def conversations(draw: st.DrawFn, fragments: bool = False) -> tuple[int, Frames
     return carrier.number, frames_, parts
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(conversations())
 def test_the_same_is_told_whether_hellos_wait_in_the_loop_or_not(
     case: tuple[int, Frames, list[int]],
@@ -387,7 +388,7 @@ def test_the_same_is_told_of_fragments(case: tuple[int, Frames, list[int]]) -> N
     assert shown == known
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(conversations())
 def test_both_forms_give_the_same_rows(case: tuple[int, Frames, list[int]]) -> None:
     link, frames, parts = case

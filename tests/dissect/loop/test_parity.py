@@ -6,10 +6,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import layers
 from support.captures import block, timed
+from support.examples import examples
 from support.frames import LINKS, Link
 from support.interpreted import SOURCES, interpreted
 from support.paths import PCAPS
@@ -197,7 +198,7 @@ def mutated(draw: st.DrawFn) -> tuple[int, list[bytes]]:
     return NUMBERS[name], frames
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(mutated(), st.sampled_from([1 << 18, 20, 40, 60, 96, 200]))
 def test_on_packets_that_went_bad(
     source: ModuleType, packets: tuple[int, list[bytes]], snap: int

@@ -1,9 +1,10 @@
 """HTTP/1 requests for hosts of no interest are counted in the packet loop, and nothing else."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import block, rows, timed
+from support.examples import examples
 from support.frames import tcp
 
 from netwatch.core.errors import Incomplete, ParseError
@@ -145,7 +146,7 @@ def mangled(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(mangled())
 def test_whatever_the_request_the_parser_agrees(payload: bytes) -> None:
     by = new_loop()

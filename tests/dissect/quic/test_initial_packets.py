@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import rows, timed
+from support.examples import examples
 from support.frames import udp
 from support.interpreted import interpreted
 from support.protocol_samples import (
@@ -71,7 +72,7 @@ def test_frames_of_the_rfcs(rfc: str) -> None:
     assert not any(OPENS.plain[245:1162])
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.binary(max_size=20),
     st.binary(max_size=20),
