@@ -111,6 +111,10 @@ def _rest(results: Results) -> Iterator[Goal]:
     jobs = results.get("jobs")
     # A different answer is not a faster one.
     times = (jobs["times"] if jobs["same"] else 0.0) if jobs else None
+    small = results.get("small")
+    for row in small["rows"] if small else ():
+        work = f"{small['files']:,} small captures, {row['command']}, system s / user s"
+        yield Goal(work, "", 0.5, True, row["many"]["system"] / row["many"]["user"])
     work = "two captures, same alerts, wall s with --jobs 1 / 2"
     yield Goal(work, "", 1.7, False, times)
 

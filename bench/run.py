@@ -25,6 +25,7 @@ import hostile
 import live
 import netwatch_only
 import page
+import small_captures
 import veth
 from compare import Options, progress
 from peers import PEERS
@@ -36,6 +37,7 @@ SECTIONS = {
     "office": (compare.office, compare.text),
     "dns": (compare.dns, compare.text),
     "jobs": (netwatch_only.jobs, netwatch_only.jobs_text),
+    "small": (small_captures.small_captures, small_captures.text),
     "memory": (netwatch_only.memory, netwatch_only.memory_text),
     "growth": (growth.growth, growth.text),
     "loss": (live.loss, live.loss_text),

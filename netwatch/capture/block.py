@@ -5,10 +5,11 @@ per packet. A block is only valid until the source is asked for the next one, be
 records are reused: who wants to keep bytes copies (slices) them first.
 """
 
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
+
+from netwatch.core.buffers import Words
 
 FIELDS = 6
 """Integers per record: time (ns since the epoch), offset of the packet in the buffer, captured
@@ -40,7 +41,7 @@ class Block:
     """
 
     data: bytes | bytearray | memoryview
-    records: "array[int]"
+    records: Words
     count: int
     interfaces: tuple[Interface, ...]
     first: int

@@ -4,13 +4,13 @@ A record has no magic number by which it could be found again, so reading stops 
 not plausible.
 """
 
-from array import array
 from collections.abc import Iterator
 
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.framing import ARRAY_FULL, BAD_LENGTH, walk_pcap
 from netwatch.capture.pcap_variants import SNAPLEN, read_header
 from netwatch.capture.stream import MAX_BUFFER_SIZE, Stream, StreamBuffer
+from netwatch.core.buffers import zeroed
 
 RECORDS = 8192
 """Maximum number of packets per block: the array of their records then fits into the cache."""
@@ -43,7 +43,7 @@ class PcapSource:
         variant = read_header(buffer, self.name, whole=self.size is not None)
         interfaces = (Interface(variant.link_type, variant.digits),)
         limit = min(max(variant.snaplen, SNAPLEN), MAX_BUFFER_SIZE - variant.header)
-        records = array("q", bytes(8 * FIELDS * RECORDS))
+        records = zeroed("q", FIELDS * RECORDS)
         first = 1
         while True:
             count, at, status, value = walk_pcap(

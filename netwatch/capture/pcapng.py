@@ -18,6 +18,7 @@ from netwatch.capture.framing_pcapng import INTERFACE_FIELDS, NO_CLOCK, walk_pca
 from netwatch.capture.pcap import RECORDS
 from netwatch.capture.pcap_variants import SNAPLEN
 from netwatch.capture.stream import MAX_BUFFER_SIZE, Stream, StreamBuffer
+from netwatch.core.buffers import zeroed
 from netwatch.core.errors import CaptureError
 
 MAGIC = bytes.fromhex("0a0d0d0a")
@@ -84,7 +85,7 @@ class PcapngSource:
 
     def _blocks(self) -> Iterator[Block]:
         buffer = self._buffer
-        records = array("q", bytes(8 * FIELDS * RECORDS))
+        records = zeroed("q", FIELDS * RECORDS)
         interfaces: tuple[Interface, ...] = ()
         self._read_section_header()
         while True:

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import BinaryIO
 
+from netwatch.core.buffers import zeroed
+
 BUFFER_SIZE = 1 << 20
 """Initial size of a stream buffer in bytes: it fits into the second-level cache of a CPU."""
 
@@ -111,7 +113,7 @@ class StreamBuffer:
         self, stream: Stream, size: int = BUFFER_SIZE, max_size: int = MAX_BUFFER_SIZE
     ) -> None:
         self.stream = stream
-        self.buffer = bytearray(size)
+        self.buffer = zeroed("B", size)
         self.start = 0
         self.end = 0
         self._stream_position = 0
@@ -143,14 +145,14 @@ class StreamBuffer:
             size = min(2 * size, max(size, needed), self._max_size)
             if available == size:
                 return False
-            larger = bytearray(size)
+            larger = zeroed("B", size)
             larger[:available] = self.buffer[self.start : self.end]
             self.buffer = larger
         elif self.start:
             self.buffer[:available] = self.buffer[self.start : self.end]
         self._stream_position += self.start
         self.start, self.end = 0, available
-        got = self.stream.readinto(memoryview(self.buffer)[available:])
+        got = self.stream.readinto(self.buffer[available:])
         self.end += got
         return got > 0
 

@@ -1,12 +1,14 @@
-"""Types of the memory that compiled code reads and writes, for the type checker.
+"""The memory that compiled code reads and writes: its types, and how large tables get theirs.
 
 The compiled form declares the same as typed memoryviews in its ``.pxd``: ``const unsigned
 char[::1]`` for `Octets`, ``unsigned char[::1]`` for `Buffer`, ``long long[::1]`` and the like for
 `Words`.
 """
 
+import mmap
+import struct
 from array import array
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 Octets: TypeAlias = "bytes | bytearray | memoryview | array[int]"
 """Bytes that are only read."""
@@ -17,4 +19,17 @@ Buffer: TypeAlias = "bytearray | memoryview | array[int]"
 Words: TypeAlias = "array[int] | memoryview"
 """Integers of one size."""
 
-__all__ = ["Buffer", "Octets", "Words", "array"]
+__all__ = ["Buffer", "Octets", "Words", "array", "zeroed"]
+
+
+def zeroed(typecode: Literal["B", "q"], count: int) -> memoryview:
+    """`count` zeros of the type that `array.array` has by this code, at the start of a page.
+
+    The system provides each page of it when it is first written, so that a table that is sized for
+    a large capture costs a small one no more than what it uses. An array of the same size would
+    write all of its pages. The memory goes back to the system with the last view of it.
+    """
+    size = max(count, 1) * struct.calcsize(typecode)
+    # Private, so that a worker that was forked does not write into the tables of its parent.
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return memoryview(pages).cast(typecode)[:count]

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -340,3 +341,28 @@ def test_tables_of_a_scanned_capture_are_freed_at_once(office: Config) -> None:
         assert [each for each in gc.get_objects() if isinstance(each, Dissector)] == []
     finally:
         gc.enable()
+
+
+def page_faults() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+@pytest.mark.parametrize("command", ["scan", "names"])
+def test_a_small_capture_touches_only_the_memory_that_it_uses(
+    command: str, office: Config, tmp_path: Path
+) -> None:
+    files = find_captures([capture(tmp_path / "one.pcap", one_hello(DURING))])
+
+    def read() -> None:
+        if command == "scan":
+            assert len(pipeline.scan(files, office, RunStatistics())) == 1
+        else:
+            assert list(pipeline.names(files, RunStatistics()))
+
+    for _ in range(3):
+        read()
+    before = page_faults()
+    for _ in range(20):
+        read()
+    # Its tables and buffers have 20 MB, which are 5,000 pages.
+    assert (page_faults() - before) / 20 < 500

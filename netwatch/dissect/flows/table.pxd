@@ -4,6 +4,8 @@ cimport cython
 cdef class FlowTable:
     cdef long long[::1] table
     cdef long long[::1] index
+    cdef unsigned char[::1] used
+    cdef Py_ssize_t slots
     cdef long long mask
     cdef readonly long long total
     cdef readonly long long evicted
@@ -15,6 +17,8 @@ cdef class FlowTable:
 
     cdef Py_ssize_t find(self, long long key, long long now) noexcept nogil
     cdef Py_ssize_t seek(self, long long key) noexcept nogil
+    cdef Py_ssize_t seek_free(self, long long key) noexcept nogil
+    cdef Py_ssize_t least_recent(self, long long key) noexcept nogil
     cdef void set_client(self, Py_ssize_t slot, int side, bint started) noexcept nogil
     cdef void close(self, Py_ssize_t slot) noexcept nogil
     cdef void raise_name_status(self, Py_ssize_t slot, long long name_status) noexcept nogil

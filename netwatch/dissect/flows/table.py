@@ -19,13 +19,13 @@ if cython.compiled:
 else:
     from netwatch.dissect.loop import layout
 
-from netwatch.core.buffers import Words
+from netwatch.core.buffers import Buffer, Words, zeroed
 
 WAYS = cython.declare(cython.Py_ssize_t, 8)
 """Slots in a set."""
 
-LINE = cython.declare(cython.Py_ssize_t, 8)
-"""Words in a line of the processor's cache."""
+REGION = cython.declare(cython.Py_ssize_t, 512)
+"""Slots of which it is known together whether any was used: their keys fill a page of memory."""
 
 EXPECTING_GRACE = cython.declare(cython.longlong, 30_000_000_000)
 """A flow of which more bytes are expected is evicted so much later than others, ns."""
@@ -52,28 +52,28 @@ class FlowTable:
     """A table of `slots` conversations (a power of two), both sides of each in one slot.
 
     A key has 63 bits and is the same for both directions; its low 8 bits are not used. A side is 0
-    or 1, by which end sends. `index` contains the keys alone, close together. `is_new` says
-    whether `find` has created the slot that it returned. `total` counts all conversations,
-    `evicted` those whose slot was reused while they may have been alive. With `recording`,
-    `closed` flows wait in a list, each with the words of its slot.
+    or 1, by which end sends. `index` contains the keys alone, close together, 0 where a slot is
+    free; `used` is 1 for each region of slots of which any was used. `is_new` says whether `find`
+    has created the slot that it returned. `total` counts all conversations, `evicted` those whose
+    slot was reused while they may have been alive. With `recording`, `closed` flows wait in a list,
+    each with the words of its slot.
     """
 
     def __init__(self, slots: int, recording: bool = False) -> None:
         if slots < 8 or slots & (slots - 1):
             raise ValueError("slots must be a power of two, at least eight")
-        table = array("q", bytes(8 * (layout.FLOW_WORDS * slots + LINE)))
-        # The first words of a slot share one line of the processor's cache.
-        start = -(table.buffer_info()[0] // 8) % LINE
-        self.table: Words = memoryview(table)[start : start + layout.FLOW_WORDS * slots]
-        self.index: Words = array("q", bytes(8 * slots))
+        # It starts at a page, so that the first words of a slot share one line of the processor's
+        # cache.
+        self.table: Words = zeroed("q", layout.FLOW_WORDS * slots)
+        self.index: Words = zeroed("q", slots)
+        self.used: Buffer = bytearray(-(-slots // REGION))
+        self.slots = slots
         self.mask = slots // 8 - 1
         self.total = 0
         self.evicted = 0
         self.is_new = False
         self.recording = recording
-        self.store = array(
-            "q", bytes(8 * layout.FLOW_WORDS * (CAPACITY + MARGIN)) if recording else bytes(8)
-        )
+        self.store = zeroed("q", layout.FLOW_WORDS * (CAPACITY + MARGIN) if recording else 1)
         self.closed_words: Words = self.store
         self.closed = 0
 
@@ -90,17 +90,48 @@ class FlowTable:
         """Where the slot of `key` starts. It is created where there was none, and replaces the
         slot of its set that was silent longest where all are used."""
         slot: cython.Py_ssize_t = self.seek(key)
-        victim: cython.Py_ssize_t
         way: cython.Py_ssize_t
-        age: cython.longlong
-        oldest: cython.longlong = 0
-        state: cython.longlong
         if slot >= 0:
             self.table[slot + layout.FLOW_LAST] = now
             self.is_new = False
             return slot
-        slot = ((key >> 9) & self.mask) * WAYS * layout.FLOW_WORDS
-        victim = slot
+        # Keys are looked at alone: most sets have a free slot, and a slot that was never used is
+        # not in memory yet.
+        slot = self.seek_free(key)
+        if slot < 0:
+            slot = self.least_recent(key)
+            if now - self.table[slot + layout.FLOW_LAST] < ALIVE:
+                self.evicted += 1
+            self.close(slot)
+        self.total += 1
+        for way in range(layout.FLOW_WORDS):
+            self.table[slot + way] = 0
+        self.table[slot] = key
+        self.index[slot // layout.FLOW_WORDS] = key
+        self.used[slot // layout.FLOW_WORDS // REGION] = 1
+        self.table[slot + layout.FLOW_LAST] = now
+        self.table[slot + layout.FLOW_FIRST] = now
+        self.is_new = True
+        return slot
+
+    def seek_free(self, key: cython.longlong) -> cython.Py_ssize_t:
+        """Where the first free slot in the set of `key` starts; -1 where all are used."""
+        first: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS
+        place: cython.Py_ssize_t
+        for place in range(first, first + WAYS):
+            if self.index[place] == 0:
+                return place * layout.FLOW_WORDS
+        return -1
+
+    def least_recent(self, key: cython.longlong) -> cython.Py_ssize_t:
+        """Where the slot that was silent longest starts, of the set of `key`, which is full. A
+        flow of which more bytes are expected counts as less silent, one without data as more."""
+        slot: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS * layout.FLOW_WORDS
+        victim: cython.Py_ssize_t = slot
+        way: cython.Py_ssize_t
+        age: cython.longlong
+        oldest: cython.longlong = 0
+        state: cython.longlong
         for way in range(WAYS):
             state = self.table[slot + layout.FLOW_STATE]
             age = self.table[slot + layout.FLOW_LAST]
@@ -110,24 +141,10 @@ class FlowTable:
                 self.table[slot + layout.FLOW_BYTES] + self.table[slot + layout.FLOW_BYTES + 1] == 0
             ):
                 age -= EXPECTING_GRACE
-            if self.table[slot] == 0:
-                age = -EXPECTING_GRACE - 1
             if way == 0 or age < oldest:
                 oldest = age
                 victim = slot
             slot += layout.FLOW_WORDS
-        if self.table[victim] != 0:
-            if now - self.table[victim + layout.FLOW_LAST] < ALIVE:
-                self.evicted += 1
-            self.close(victim)
-        self.total += 1
-        for way in range(layout.FLOW_WORDS):
-            self.table[victim + way] = 0
-        self.table[victim] = key
-        self.index[victim // layout.FLOW_WORDS] = key
-        self.table[victim + layout.FLOW_LAST] = now
-        self.table[victim + layout.FLOW_FIRST] = now
-        self.is_new = True
         return victim
 
     def set_client(
@@ -235,28 +252,33 @@ class FlowTable:
     def take_closed(self) -> Words:
         """The flows that were closed since the last call, in order: the words of their slots,
         `layout.FLOW_WORDS` integers each."""
-        words = self.store[: self.closed * layout.FLOW_WORDS]
+        words = array("q")
+        words.frombytes(self.store[: self.closed * layout.FLOW_WORDS].cast("B"))
         self.closed = 0
         return words
 
     def usage(self) -> tuple[int, int]:
         """How many slots are used, and how many there are."""
-        slot: cython.Py_ssize_t
+        place: cython.Py_ssize_t
         count: cython.longlong = 0
-        for slot in range(0, len(self.table), layout.FLOW_WORDS):
-            if self.table[slot] != 0:
+        for place in range(self.slots):
+            if self.used[place // REGION] != 0 and self.index[place] != 0:
                 count += 1
-        return count, len(self.table) // layout.FLOW_WORDS
+        return count, self.slots
 
     def close_flows(self, before: cython.longlong = LATEST) -> bool:
         """Close all flows whose last packet came earlier than `before` (ns), by default all
         there are; false where the list is full, to be called again once it was taken."""
+        place: cython.Py_ssize_t
         slot: cython.Py_ssize_t
-        for slot in range(0, len(self.table), layout.FLOW_WORDS):
-            if self.table[slot] != 0 and self.table[slot + layout.FLOW_LAST] < before:
+        for place in range(self.slots):
+            if self.used[place // REGION] == 0 or self.index[place] == 0:
+                continue
+            slot = place * layout.FLOW_WORDS
+            if self.table[slot + layout.FLOW_LAST] < before:
                 if self.closed >= CAPACITY:
                     return False
                 self.close(slot)
                 self.table[slot] = 0
-                self.index[slot // layout.FLOW_WORDS] = 0
+                self.index[place] = 0
         return True

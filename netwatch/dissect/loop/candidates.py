@@ -6,8 +6,6 @@ packet that was copied to the hello buffer has a negative number as its record, 
 is found there, and its offsets count from the packet's start.
 """
 
-from array import array
-
 try:
     import cython
 except ImportError:
@@ -20,7 +18,7 @@ else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
 
-from netwatch.core.buffers import Words
+from netwatch.core.buffers import Words, zeroed
 
 FULL = cython.declare(cython.longlong, 4096)
 """Rows after which a list is handed over, with the next packet to go on with."""
@@ -45,7 +43,7 @@ class Candidates:
     def __init__(self, cursor: Cursor) -> None:
         size = FULL + MARGIN + BUFFERED
         self.cursor = cursor
-        self.buffer = array("q", bytes(8 * size * layout.ROW_COLUMNS))
+        self.buffer = zeroed("q", size * layout.ROW_COLUMNS)
         self.rows: Words = self.buffer
         self.count = 0
         self.total = 0

@@ -7,8 +7,6 @@ so their addresses are stored here: in a table of fixed size, by client and addr
 new entry evicts an old one.
 """
 
-from array import array
-
 try:
     import cython
 except ImportError:
@@ -23,7 +21,7 @@ else:
     from netwatch.dissect.loop.octets import Window
     from netwatch.dissect.loop.prefilter_dns import DnsPrefilter
 
-from netwatch.core.buffers import Words
+from netwatch.core.buffers import Words, zeroed
 from netwatch.core.flow import DNS_TTL_GRACE
 
 SLOTS = cython.declare(cython.ulonglong, 65536)
@@ -70,7 +68,7 @@ class DnsAddresses:
 
     def __init__(self, salt: int) -> None:
         assert STORED == DNS_TTL_GRACE
-        self.answers: Words = array("q", bytes(8 * 3 * SLOTS))
+        self.answers: Words = zeroed("q", 3 * SLOTS)
         self.salt = salt
         self.packets = AddressHash()
         self.pair = AddressHash()

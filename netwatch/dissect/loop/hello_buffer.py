@@ -22,7 +22,7 @@ else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.octets import copy
 
-from netwatch.core.buffers import Buffer, Octets, Words
+from netwatch.core.buffers import Buffer, Octets, Words, zeroed
 
 
 @cython.final
@@ -37,11 +37,11 @@ class HelloBuffer:
 
     def __init__(self) -> None:
         size = layout.MAX_HELLOS + 1
-        self.entries: Words = array("q", bytes(8 * layout.ENTRY_WORDS * size))
-        self.spans: Words = array("q", bytes(8 * 2 * layout.MAX_SPANS * size))
-        self.hellos: Buffer = array("B", bytes(layout.MAX_HELLO * size))
-        self.packets: Buffer = array("B", bytes(layout.MAX_PACKET * layout.MAX_PIECES * size))
-        self.rows: Words = array("q", bytes(8 * layout.BUFFERED_COLUMNS * layout.MAX_PIECES * size))
+        self.entries: Words = zeroed("q", layout.ENTRY_WORDS * size)
+        self.spans: Words = zeroed("q", 2 * layout.MAX_SPANS * size)
+        self.hellos: Buffer = zeroed("B", layout.MAX_HELLO * size)
+        self.packets: Buffer = zeroed("B", layout.MAX_PACKET * layout.MAX_PIECES * size)
+        self.rows: Words = zeroed("q", layout.BUFFERED_COLUMNS * layout.MAX_PIECES * size)
         self.free: Words = array("q", range(layout.MAX_HELLOS))
         self.count_free = layout.MAX_HELLOS
         self.released: Words = array("q", bytes(8 * size))
