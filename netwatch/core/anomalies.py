@@ -147,6 +147,7 @@ ANOMALIES: Mapping[str, str] = {
     "resolved-addresses-full": "A resolved address was evicted because the table was full.",
     "socks-cut": "A SOCKS request is truncated.",
     "socks-request": "A message looked like a SOCKS request and is not one.",
+    "tcp-gap": "Bytes are missing in a connection with several messages.",
     "tcp-header-bad": "The header length of a TCP segment is invalid.",
     "tcp-message-incomplete": "Segments of a message are missing.",
     "tcp-retransmission": "A hello or request head was retransmitted; it counts once.",

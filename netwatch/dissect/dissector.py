@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from netwatch.capture.block import Block
+from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.errors import ParseError
 from netwatch.core.flow import Flow, FlowClient
 from netwatch.core.message import LEARNING_SOURCES, Message
@@ -74,6 +74,7 @@ class Dissector:
         self._multi_packet = MultiPacketReader(parsers, detect_kind, self._filter, self._provenance)
         self._defragmenter = Defragmenter()
         self._nested = 0
+        self._latest = 0
         self._anomalies: Counter[str] = Counter()
 
     def reload(self, domains: Sequence[bytes], learn_from: Collection[str]) -> None:
@@ -87,6 +88,9 @@ class Dissector:
         if number is None:
             number = self._source_numbers[source] = len(self._sources)
             self._sources.append(source)
+        if block.count:
+            last = block.records[(block.count - 1) * FIELDS + TIME]
+            self._latest = max(self._latest, last)
         return self._read(self.loop.walk(block, number), block, source)
 
     def flush(self) -> Iterator[tuple[Packet, Message]]:
@@ -94,7 +98,7 @@ class Dissector:
         for datagram in self._defragmenter.flush():
             yield from self._read_reassembled(datagram)
         yield from self._read(self.loop.finish(), None, "")
-        yield from self._multi_packet.flush()
+        yield from self._multi_packet.flush(self._latest)
 
     def flows(self) -> Iterator[Flow]:
         """The flows that have ended since the last call, except for those that `named_flows`

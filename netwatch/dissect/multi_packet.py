@@ -128,9 +128,10 @@ class MultiPacketReader:
         if self._provenance is not None and not expects_more:
             self._provenance.discard(candidate)
 
-    def flush(self) -> Iterator[tuple[Packet, Message]]:
-        """What messages show that are incomplete at the end of the capture."""
-        yield from self._deliver(self._streams.flush())
+    def flush(self, now: int) -> Iterator[tuple[Packet, Message]]:
+        """What messages show that are incomplete at the end of the capture, whose last packet
+        came at `now` (ns)."""
+        yield from self._deliver(self._streams.flush(now))
         for handshakes in self._handshakes.values():
             yield from self._deliver(handshakes.flush())
 

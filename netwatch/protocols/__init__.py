@@ -122,4 +122,6 @@ def detect_stream_kind(data: bytes) -> int:
         return {b"\x01": TLS, b"\x02": TLS_SERVER}.get(data[5:6], 0)
     if data.startswith(http2.PREFACE[:16]):
         return HTTP2
-    return HTTP if _REQUEST_LINE.match(data) else 0
+    if _REQUEST_LINE.match(data):
+        return HTTP
+    return DNS_TCP if dns.begins_stream(data) else 0

@@ -18,7 +18,7 @@ except ImportError:
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.protocols.dns_answers import record
 from netwatch.protocols.dns_code import rcode_text, type_text
-from netwatch.protocols.dns_name import MAX_NAME, name_at, plain_name
+from netwatch.protocols.dns_name import HOST_NAME_BYTES, MAX_NAME, name_at, plain_name
 
 if not cython.compiled:
     from netwatch.core.message import DnsInfo, Message, ShownName
@@ -55,6 +55,29 @@ def parse(payload: bytes) -> Message:
     ``dns-cut``, ``dns-label-type``, ``dns-label-loop``, ``dns-name-length``.
     """
     return _message(payload, len(payload))
+
+
+def begins_stream(data: bytes) -> bool:
+    """Whether these bytes look like the beginning of a TCP stream of DNS messages: the length of a
+    message that has one question of class IN, with a name of letters, digits, ``-`` and ``_``. As
+    much of the question is looked at as there is."""
+    if len(data) < 19 or (data[0] << 8 | data[1]) < 17:
+        return False
+    _, flags, questions, answers, authorities, _ = _header(data, 2)
+    if questions != 1 or flags & 0x7840 or flags & 0xF > 10:
+        return False
+    if not flags & _RESPONSE and (answers or authorities):
+        return False
+    pos: cython.Py_ssize_t = 14
+    size: cython.Py_ssize_t
+    while pos < len(data) and data[pos]:
+        size = data[pos]
+        label = data[pos + 1 : pos + 1 + size]
+        if size > 63 or label.lower().translate(None, HOST_NAME_BYTES) or pos > 14 + MAX_NAME:
+            return False
+        pos += 1 + size
+    # Type and class follow the root label, or are not there yet.
+    return pos > 14 and data[pos + 3 : pos + 5] in (b"\0\1", b"\x80\1", b"\0", b"\x80", b"")
 
 
 def parse_stream(data: bytes, last: bool = False) -> Message:

@@ -21,7 +21,8 @@ MAX_NAME = 254
 2.3.4)."""
 
 _MAX_POINTERS = 127
-_HOST_NAME_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_"
+HOST_NAME_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_"
+"""What the labels of host names consist of, in lower case."""
 
 
 def join_labels(labels: list[bytes]) -> str:
@@ -31,7 +32,7 @@ def join_labels(labels: list[bytes]) -> str:
     (RFC 1035 section 5.1).
     """
     raw = b".".join(labels).lower()
-    if not raw.translate(None, _HOST_NAME_BYTES + b".") and raw.count(b".") == len(labels) - 1:
+    if not raw.translate(None, HOST_NAME_BYTES + b".") and raw.count(b".") == len(labels) - 1:
         return raw.decode("ascii")
     return ".".join(escape_bytes(label.lower()).replace(".", "\\.") for label in labels)
 

@@ -138,6 +138,80 @@ def test_a_byte_of_a_hello_is_not_mistaken_for_the_start_of_one(order: tuple[int
     assert [each.name for each in found] == [NAME]
 
 
+SECOND = 1_000_000_000
+START = 1_680_508_800 * SECOND
+
+
+def lookup_segments(*segments: tuple[int, bytes, int]) -> Frames:
+    """Segments of a client to a resolver: sequence number, payload, and seconds since the SYN."""
+    port = {"sport": 50000, "dport": 53}
+    frames = [(START, tcp(flags="S", seq=999, **port))]
+    frames += [(START + at * SECOND, tcp(data, seq=seq, **port)) for seq, data, at in segments]
+    return frames
+
+
+def lookup(name: str) -> bytes:
+    query = messages.query(9, name, "A")
+    return len(query).to_bytes(2) + query
+
+
+SECOND_LOOKUP = lookup("second.example.org")
+END = 1000 + len(LOOKUP)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5, 13, 20])
+@pytest.mark.parametrize("others", [False, True])
+def test_a_lookup_over_tcp_after_a_silence_is_found(cut: int, others: bool) -> None:
+    frames = lookup_segments(
+        (1000, LOOKUP, 1),
+        (END, SECOND_LOOKUP[:cut], 1000),
+        (END + cut, SECOND_LOOKUP[cut:], 1000),
+    )
+    if others:
+        request = REQUESTS["get"].replace(NAME.encode(), b"other.example.org")
+        frames[2:2] = [(START + 500 * SECOND, tcp(request, sport=50001, dport=80))]
+    by = dissector()
+    names = [each.name for each in observed(frames, RAW, by=by)]
+    assert [name for name in names if not name.startswith("other")] == [NAME, "second.example.org"]
+    assert by.anomalies() == {}
+
+
+@pytest.mark.parametrize("silence", [0, 1000])
+@pytest.mark.parametrize("missing", [1, 40, 2000])
+def test_a_lookup_over_tcp_behind_missing_bytes_is_found(missing: int, silence: int) -> None:
+    """Of what is missing nothing is known; the length of the message comes alone."""
+    at = END + missing
+    frames = lookup_segments(
+        (1000, LOOKUP, 1),
+        (at, SECOND_LOOKUP[:2], 2 + silence),
+        (at + 2, SECOND_LOOKUP[2:], 2 + silence),
+        (at + len(SECOND_LOOKUP), lookup("third.example.org"), 3 + silence),
+    )
+    by = dissector()
+    found = observed(frames, RAW, by=by)
+    assert [each.name for each in found] == [NAME, "second.example.org", "third.example.org"]
+    assert by.anomalies() == {"tcp-gap": 1}
+
+
+@pytest.mark.parametrize("cut", [2, 9, 18])
+def test_a_lookup_over_tcp_whose_connection_began_before_the_capture(cut: int) -> None:
+    frames = lookup_segments((1000, LOOKUP[:cut], 1), (1000 + cut, LOOKUP[cut:], 2))
+    by = dissector()
+    assert [each.name for each in observed(frames[1:], RAW, by=by)] == [NAME]
+    assert by.anomalies() == {}
+
+
+def test_what_is_left_of_a_lookup_over_tcp_is_read_at_the_end() -> None:
+    by = dissector()
+    frames = lookup_segments((1000, LOOKUP, 1), (END, SECOND_LOOKUP[:-3], 2))
+    assert [each.name for each in observed(frames, RAW, by=by)] == [NAME, "second.example.org"]
+    assert by.anomalies() == {"dns-cut": 1}
+    by = dissector()
+    frames = lookup_segments((1000, LOOKUP, 1), (END, SECOND_LOOKUP[:2], 2))
+    assert [each.name for each in observed(frames, RAW, by=by)] == [NAME]
+    assert by.anomalies() == {"dns-cut": 1}
+
+
 def test_pipelined_lookups_over_tcp_in_segments_of_any_size() -> None:
     names = [f"n{n}.example.org" for n in range(5)]
     queries = [messages.query(n, name, "A") for n, name in enumerate(names)]

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import random
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import handshakes
 import messages
 import pytest
 from craft import Conversation, Host, Wire
+from support.captures import START, pcap
+from support.frames import tcp
 from support.office import (
     CONFIG,
     DURING,
@@ -351,13 +354,13 @@ def page_faults() -> int:
 def test_a_small_capture_touches_only_the_memory_that_it_uses(
     command: str, office: Config, tmp_path: Path
 ) -> None:
-    files = find_captures([capture(tmp_path / "one.pcap", one_hello(DURING))])
+    path = capture(tmp_path / "one.pcap", one_hello(DURING))
 
     def read() -> None:
         if command == "scan":
-            assert len(pipeline.scan(files, office, RunStatistics())) == 1
+            scanned([path], office, RunStatistics())
         else:
-            assert list(pipeline.names(files, RunStatistics()))
+            assert list(pipeline.names(find_captures([path]), RunStatistics()))
 
     for _ in range(3):
         read()
@@ -366,3 +369,48 @@ def test_a_small_capture_touches_only_the_memory_that_it_uses(
         read()
     # Its tables and buffers have 20 MB, which are 5,000 pages.
     assert (page_faults() - before) / 20 < 500
+
+
+SECOND = 1_000_000_000
+WAITING = b"GET / HTTP/1.1\r\nUser-Agent: a"
+OTHER_HELLO = handshakes.records(
+    handshakes.client_hello("www.example.org", random.Random(1), post_quantum=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("segments", "aged"),
+    [
+        # What has no name of interest ends in the packet loop, or goes to a parser in `names`.
+        ([(0, 1, WAITING), (100, 2, OTHER_HELLO)], 1),
+        ([(0, 1, WAITING), (100, 2, OTHER_HELLO[:1400]), (101, 2, OTHER_HELLO[1400:])], 1),
+        ([(0, 1, WAITING), (60, 2, OTHER_HELLO)], 0),
+        ([(0, 1, WAITING), (100, 2, OTHER_HELLO), (110, 1, b"\r\n")], 1),
+        ([(0, 1, WAITING), (110, 1, b"\r\n")], 1),
+        ([(0, 1, OTHER_HELLO[:1400]), (70, 1, OTHER_HELLO[1400:])], 1),
+        ([(0, 1, OTHER_HELLO[:1400]), (65, 2, WAITING), (70, 1, OTHER_HELLO[1400:])], 1),
+        ([(0, 1, OTHER_HELLO[:1400]), (3, 1, OTHER_HELLO[1400:])], 0),
+        # The last packet, which shows nothing, is the one by which it has timed out.
+        ([(0, 1, WAITING), (100, 2, b"\x17\3\3\0\1a")], 1),
+    ],
+)
+def test_scan_and_names_count_the_same_messages_as_timed_out(
+    segments: list[tuple[int, int, bytes]], aged: int, office: Config, tmp_path: Path
+) -> None:
+    sequence = {1: 1000, 2: 1000}
+    frames = []
+    for at, flow, data in segments:
+        frame = tcp(data, seq=sequence[flow], sport=50000 + flow)
+        frames.append((START + at * SECOND, frame))
+        sequence[flow] += len(data)
+    path = tmp_path / "aged.pcap"
+    path.write_bytes(pcap(frames, 101))
+    counted = {}
+    for command in ("scan", "names"):
+        statistics = RunStatistics()
+        if command == "scan":
+            scanned([str(path)], office, statistics)
+        else:
+            list(pipeline.names(find_captures([str(path)]), statistics))
+        counted[command] = statistics.anomalies["tcp-stream-aged"]
+    assert counted == {"scan": aged, "names": aged}

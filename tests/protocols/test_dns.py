@@ -2,6 +2,7 @@ import struct
 from itertools import pairwise
 
 import dpkt
+import messages
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -380,3 +381,31 @@ def test_a_valid_message_with_some_bytes_changed(changes):
     for at, value in changes:
         data[at] = value
     assert sound_outcome(dns.parse, bytes(data), "dns-")
+
+
+def test_what_begins_a_stream_of_messages():
+    query = messages.query(7, "www.example.org", "A")
+    answer = messages.answer(7, "www.example.org", "A", [("www.example.org", "A", 60, "192.0.2.1")])
+    for message in (query, answer, messages.query(7, "a.b", "HTTPS")):
+        data = len(message).to_bytes(2) + message
+        assert all(dns.begins_stream(data[:size]) for size in range(19, len(data) + 1))
+        assert not any(dns.begins_stream(data[:size]) for size in range(19))
+    data = len(query).to_bytes(2) + query
+    others = {
+        "length": b"\0\x10" + query,
+        "opcode": data[:4] + b"\x29" + data[5:],
+        "response code": data[:5] + b"\x0b" + data[6:],
+        "questions": data[:6] + b"\0\2" + data[8:],
+        "answers to a query": data[:8] + b"\0\1" + data[10:],
+        "the root": data[:14] + b"\0" + data[15:],
+        "a long label": data[:14] + b"\x40" + data[15:],
+        "letters": data.replace(b"www", b"w w"),
+        "class": data[:34] + b"\3" + data[35:],
+        "behind the length": query,
+    }
+    assert [what for what, each in others.items() if dns.begins_stream(each)] == []
+
+
+@given(st.binary(max_size=80))
+def test_most_bytes_begin_no_stream_of_messages(data):
+    assert not dns.begins_stream(data) or data[6:8] == b"\0\1"

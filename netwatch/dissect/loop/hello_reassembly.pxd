@@ -19,6 +19,7 @@ cdef class HelloReassembly:
 
     cdef Py_ssize_t entry(self, Py_ssize_t slot, long long flow) noexcept nogil
     cdef Py_ssize_t buffered_entry(self, Py_ssize_t slot, long long flow) noexcept nogil
+    cdef bint is_aged(self, Py_ssize_t entry) noexcept nogil
     cdef bint is_handled_by_parser(self, Py_ssize_t slot) noexcept nogil
     cdef bint is_untouched(self, Py_ssize_t slot) noexcept nogil
     cdef void hand_to_parser(self, Py_ssize_t slot, long long flow) noexcept nogil

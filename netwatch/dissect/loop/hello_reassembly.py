@@ -75,6 +75,12 @@ class HelloReassembly:
         self.buffer.begin(flow, self.candidates.side, 0, self.cursor.time)
         return self.buffer.spare
 
+    def is_aged(self, entry: cython.Py_ssize_t) -> cython.bint:
+        """Whether the packet at the cursor came later than an entry is buffered. Such entries are
+        released between blocks; within one, what is told must not depend on its size."""
+        begun: cython.longlong = self.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_TIME]
+        return self.cursor.time - begun > layout.MAX_AGE
+
     def is_handled_by_parser(self, slot: cython.Py_ssize_t) -> cython.bint:
         """Whether hellos of a flow go to the parsers."""
         return self.flows.table[slot + layout.FLOW_FLAGS] & layout.FLAG_HANDLED_BY_PARSER != 0

@@ -105,6 +105,7 @@ cdef enum:
     MAX_PIECES = 4
     MAX_PACKET = 2048
     MAX_HELLO = 4096
+    MAX_AGE = 2000000000
     MAX_SPANS = 32
 
 cdef enum:

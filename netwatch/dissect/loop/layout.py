@@ -103,6 +103,7 @@ MAX_HELLOS = 128  # hellos in several packets that are buffered
 MAX_PIECES = 4  # packets of one of them
 MAX_PACKET = 2048  # bytes of one of these packets as it was captured
 MAX_HELLO = 4096  # bytes of a hello
+MAX_AGE = 2_000_000_000  # ns of packet time that a hello is buffered
 MAX_SPANS = 32  # parts that a hello comes in, of which a packet may contain several
 
 # Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and three more.

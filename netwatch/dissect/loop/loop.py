@@ -79,9 +79,6 @@ FULL = cython.declare(cython.longlong, 4096)
 FULL_IN_FRAME = cython.declare(cython.longlong, 4096 + 64)
 """The same amid a frame with several packets, the rest of which is then dropped."""
 
-AGE = cython.declare(cython.longlong, 2_000_000_000)
-"""How long a hello in several packets is buffered, ns of packet time."""
-
 COUNTED = cython.declare(cython.longlong, (1 << 39) - 1)
 
 
@@ -172,7 +169,9 @@ class Loop:
             if self.hellos.buffer.used:
                 # A block without packets means that none have come for a while.
                 early = block.count and len(self.interface_lists) < MAX_LISTS
-                yield from self._released_before(block.records[TIME] - AGE if early else LATEST)
+                yield from self._released_before(
+                    block.records[TIME] - layout.MAX_AGE if early else LATEST
+                )
             if self.hellos.buffer.is_empty():
                 self.interface_lists.clear()
             if block.interfaces not in self.interface_lists:

@@ -64,7 +64,11 @@ class QuicHellos:
         if self.hellos.buffer.entries[place + layout.ENTRY_SIDE] != side:
             # A datagram that was sent before the hello, and reassembled later, answers nothing.
             return self.cursor.time >= self.hellos.buffer.entries[place + layout.ENTRY_TIME]
-        if self.cursor.end == self.cursor.wire_end and self.add(slot, entry, at):
+        if (
+            self.cursor.end == self.cursor.wire_end
+            and not self.hellos.is_aged(entry)
+            and self.add(slot, entry, at)
+        ):
             return True
         self.hellos.hand_to_parser(slot, flow)
         return False

@@ -72,7 +72,9 @@ class TlsHellos:
         if entry == self.hellos.buffer.spare:
             if not self.start(slot, kind, sequence):
                 return False
-        elif self.hellos.buffer.entries[place + layout.ENTRY_SIDE] != self.hellos.candidates.side:
+        elif self.hellos.buffer.entries[
+            place + layout.ENTRY_SIDE
+        ] != self.hellos.candidates.side or self.hellos.is_aged(entry):
             return False
         base = self.hellos.buffer.entries[place + layout.ENTRY_BASE]
         position = (sequence - base) & SEQ

@@ -124,17 +124,16 @@ class HandshakeTable:
         return found
 
     def expire(self, flow: int, now: int) -> list[Found]:
-        """What incomplete hellos show that time out at `now` (ns of packet time). That of `flow`
-        is spared, because a datagram of it came now."""
+        """What incomplete hellos show that time out at `now` (ns of packet time), when a datagram
+        of `flow` came. That of `flow` is among them whether or not a datagram of another flow
+        came before."""
         found: list[Found] = []
-        oldest = next(iter(self._table.values()), None)
-        if oldest is None or oldest.time + self._timeout >= now:
-            return found
-        spared = self._table.pop(flow, None)
-        self._expire(now, found)
-        if spared is not None:
-            self._table[flow] = spared
+        own = self._table.get(flow)
+        if own is not None and own.time + self._timeout < now:
             self._table.move_to_end(flow, last=False)
+        oldest = next(iter(self._table.values()), None)
+        if oldest is not None and oldest.time + self._timeout < now:
+            self._expire(now, found)
         return found
 
     def expects_more(self, flow: int, side: int) -> bool:

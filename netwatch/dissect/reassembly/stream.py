@@ -5,9 +5,12 @@ message. Callers therefore need not care about the wrap of sequence numbers (RFC
 3.4), nor about segments from before the origin.
 """
 
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, nsmallest
 
 from netwatch.dissect.candidate import Candidate
+
+MAX_POSSIBLE_HEADS = 64
+"""Short segments behind missing bytes that are tried as the start of a message."""
 
 SEQUENCE_MASK = 0xFFFFFFFF
 _HALF = 0x80000000
@@ -17,7 +20,8 @@ class Stream:
     """The buffered segments of one side, and the message that is being put together.
 
     A *head* is a segment that looks like the start of a message; `heads` has the kind and the
-    candidate of each, by position. `kind` is that of the message, 0 while no head is known.
+    candidate of each, by position. `possible_heads` has the candidates of segments that are too
+    short to look like one. `kind` is that of the message, 0 while no head is known.
     `start` is the position of its first byte and `data` its contiguous bytes so far, of which
     a parser needs at least `need`. `segments` are those that are not contiguous yet, by
     position, and `order` is a heap of these positions. `size` counts all buffered bytes,
@@ -33,6 +37,7 @@ class Stream:
         "need",
         "order",
         "origin",
+        "possible_heads",
         "refused",
         "segments",
         "size",
@@ -53,6 +58,7 @@ class Stream:
         self.segments: dict[int, bytes] = {}
         self.order: list[int] = []
         self.heads: dict[int, tuple[int, Candidate]] = {}
+        self.possible_heads: dict[int, Candidate] = {}
 
     def position(self, seq: int) -> int:
         """A sequence number as a position; negative before the origin."""
@@ -124,12 +130,21 @@ class Stream:
         self.size = 0
         self.segments.clear()
 
-    def first_bytes(self) -> tuple[int, bytes]:
-        """The position of the lowest buffered segment, and the contiguous bytes from there on
-        (64 or a few more)."""
-        position = at = self.order[0]
+    def add_possible_head(self, position: int, candidate: Candidate) -> None:
+        """Note a segment that may start a message, but is too short to look like one."""
+        if len(self.possible_heads) < MAX_POSSIBLE_HEADS:
+            self.possible_heads.setdefault(position, candidate)
+
+    def first_positions(self, limit: int) -> list[int]:
+        """The positions of the lowest buffered segments, at most `limit` of them."""
+        return nsmallest(limit, self.order)
+
+    def bytes_at(self, position: int) -> bytes:
+        """The contiguous bytes of the segment at a position and of those that follow it (64 or a
+        few more)."""
         data = bytearray()
-        while len(data) < 64 and at in self.segments:
-            data += self.segments[at]
-            at += len(self.segments[at])
-        return position, bytes(data)
+        while len(data) < 64 and position in self.segments:
+            segment = self.segments[position]
+            data += segment
+            position += len(segment)
+        return bytes(data)

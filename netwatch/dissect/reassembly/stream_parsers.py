@@ -47,6 +47,11 @@ class StreamParsers:
         """Whether the next message of a stream of this kind starts where one ends."""
         return kind in self._persistent
 
+    def is_sequence(self, kind: int) -> bool:
+        """Whether a stream of this kind has one message after another, each of which can be read
+        by itself."""
+        return kind in self._persistent and kind not in self._new_conversations
+
     def is_conversation(self, kind: int) -> bool:
         """Whether messages of this kind build on those before."""
         return kind in self._new_conversations

@@ -24,6 +24,10 @@ Found = tuple[Candidate, Message]
 MAX_REFUSED = 8
 """Heads of one stream that may turn out to be none before all its bytes are discarded."""
 
+SHORT = 20
+"""Bytes of a segment behind missing bytes in which a message of several may start that the packet
+loop does not recognise."""
+
 
 class Segment:
     """The payload of a TCP segment: `kind` is what it looks like (0: nothing known), `seq` its
@@ -106,6 +110,8 @@ class StreamReassembler:
         if side in self._paused:
             self._streams[side] = self._paused.pop(side)
         if stream is None:
+            stream = self._resumed(segment)
+        if stream is None:
             rest = self._read_at_once(segment, found)
             if rest is None:
                 return found
@@ -127,17 +133,16 @@ class StreamReassembler:
         return found
 
     def expire(self, side: Side, now: int) -> list[Found]:
-        """What incomplete messages show whose streams time out at `now` (ns of packet time). The
-        stream of `side` is spared, because a segment of it came now."""
+        """What incomplete messages show whose streams time out at `now` (ns of packet time), when
+        a segment of `side` came. The stream of `side` is among them whether or not a segment of
+        another stream came before, so that what is read does not depend on other traffic."""
         found: list[Found] = []
+        own = self._streams.get(side)
+        if own is not None and self._is_aged(own, now):
+            self._end(side, "tcp-stream-aged", found)
         oldest = next(iter(self._streams.values()), None)
-        if oldest is None or oldest.time + self._timeout >= now:
-            return found
-        spared = self._streams.pop(side, None)
-        self._expire(now, found)
-        if spared is not None:
-            self._streams[side] = spared
-            self._streams.move_to_end(side, last=False)
+        if oldest is not None and self._is_aged(oldest, now):
+            self._expire(now, found)
         return found
 
     def expects_more(self, side: Side) -> bool:
@@ -151,12 +156,35 @@ class StreamReassembler:
         """Whether this side has a conversation without a segment for longer than the timeout."""
         return side in self._paused
 
-    def flush(self) -> Iterator[Found]:
-        """What messages show that are incomplete at the end of the capture."""
+    def flush(self, now: int) -> Iterator[Found]:
+        """What messages show that are incomplete at the end of the capture, whose last packet
+        came at `now` (ns)."""
         found: list[Found] = []
         while self._streams:
-            self._drop(next(iter(self._streams)), found)
+            side, stream = next(iter(self._streams.items()))
+            self._end(side, "tcp-stream-aged" if self._is_aged(stream, now) else None, found)
         yield from found
+
+    def _is_aged(self, stream: Stream, now: int) -> bool:
+        return stream.time + self._timeout < now
+
+    def _resumed(self, segment: Segment) -> Stream | None:
+        """The stream of a side that was forgotten between two messages and goes on with a
+        segment, None where there is none."""
+        side, seq = segment.side, segment.seq
+        between = self._read_messages.between(side)
+        if between is None:
+            return None
+        kind, expected = between
+        ahead = (seq - expected) & SEQUENCE_MASK
+        if segment.kind:
+            # It looks like a message, so nothing that may be missing before it is waited for.
+            if 0 < ahead <= SEQUENCE_MASK >> 1:
+                self._anomalies["tcp-gap"] += 1
+            return None
+        stream = self._streams[side] = Stream(expected, segment.candidate.time)
+        self._start(side, stream, kind, 0)
+        return stream
 
     def _is_retransmission(self, segment: Segment, stream: Stream | None) -> bool:
         """Whether a segment that looks like a head is part of a message that was read."""
@@ -197,18 +225,22 @@ class StreamReassembler:
 
     def _buffer(self, stream: Stream, segment: Segment) -> None:
         """Buffer a segment, and note if it looks like a head."""
-        kind, side = segment.kind, segment.side
+        kind, side, candidate = segment.kind, segment.side, segment.candidate
         position = stream.position(segment.seq)
         stream.buffer(position, segment.payload)
         if segment.truncated:
             stream.capture_end = position + len(segment.payload)
         if not kind:
+            # Behind missing bytes a message may start with a segment that is too short to tell.
+            gap = position > stream.start + len(stream.data)
+            if gap and len(segment.payload) < SHORT and self._parsers.is_sequence(stream.kind):
+                stream.add_possible_head(position, candidate)
             return
         if not stream.kind:
-            stream.heads[position] = (kind, segment.candidate)
+            stream.heads[position] = (kind, candidate)
             self._start(side, stream, kind, position)
         elif position >= stream.start and not self._parsers.is_conversation(stream.kind):
-            stream.heads[position] = (kind, segment.candidate)
+            stream.heads[position] = (kind, candidate)
 
     def _start(self, side: Side, stream: Stream, kind: int, position: int) -> None:
         """Expect a message of this kind at a position."""
@@ -228,8 +260,7 @@ class StreamReassembler:
         """Read the messages that are contiguous; a stream from which nothing more can be read
         is left with kind 0 and no bytes."""
         if not stream.kind:
-            position, data = stream.first_bytes()
-            kind = self._detect_kind(data)
+            position, kind = self._beginning(stream)
             if not kind:
                 return
             stream.heads[position] = (kind, candidate)
@@ -243,6 +274,8 @@ class StreamReassembler:
                 message = self._parse(stream.kind, side, seq, bytes(stream.data), stream.is_cut)
             except Incomplete as more:
                 stream.need = more.bytes_needed
+                if self._parsers.is_sequence(stream.kind):
+                    stream.heads.setdefault(stream.start, (stream.kind, candidate))
                 return
             if message is not None:
                 found.append((candidate, message))
@@ -259,6 +292,15 @@ class StreamReassembler:
                 return
             stream.rewind()
             self._start(side, stream, stream.heads[head][0], head)
+
+    def _beginning(self, stream: Stream) -> tuple[int, int]:
+        """The position of the first buffered segment that begins a message, and its kind; 0 where
+        none of the first few does."""
+        for position in stream.first_positions(MAX_REFUSED):
+            kind = self._detect_kind(stream.bytes_at(position))
+            if kind:
+                return position, kind
+        return 0, 0
 
     def _try_other_kind(self, side: Side, stream: Stream, candidate: Candidate) -> bool:
         """After a parser refused the message: whether its bytes look like another kind, now that
@@ -282,18 +324,24 @@ class StreamReassembler:
         """Drop or pause streams that time out at `now` or exceed the limits."""
         while self._streams:
             side, stream = next(iter(self._streams.items()))
-            if stream.time + self._timeout < now:
+            if self._is_aged(stream, now):
                 anomaly = "tcp-stream-aged"
             elif len(self._streams) > self._max_streams or self._bytes > self._max_bytes:
                 anomaly = "tcp-streams-full"
             else:
                 return
-            if self._parsers.is_conversation(stream.kind) and not stream.size:
-                self._pause(side)
-                continue
-            if stream.kind and stream.size:
-                self._anomalies[anomaly] += 1
-            self._drop(side, found)
+            self._end(side, anomaly, found)
+
+    def _end(self, side: Side, anomaly: str | None, found: list[Found]) -> None:
+        """Drop the stream of a side, counting `anomaly` if bytes of a message are in it; a
+        conversation that is between two messages is paused unless the capture is over."""
+        stream = self._streams[side]
+        if anomaly and self._parsers.is_conversation(stream.kind) and not stream.size:
+            self._pause(side)
+            return
+        if anomaly and stream.kind and stream.size:
+            self._anomalies[anomaly] += 1
+        self._drop(side, found)
 
     def _pause(self, side: Side) -> None:
         """Set a conversation aside that is between two messages; the least recent of too many
@@ -313,20 +361,43 @@ class StreamReassembler:
         """Forget a stream, and read what its incomplete messages show."""
         stream = self._streams[side]
         self._forget(side)
-        self._read_messages.end(side, 0, 0)
-        head = stream.next_head()
-        while head is not None:
-            kind, candidate = stream.heads[head]
+        if self._parsers.is_sequence(stream.kind) and not stream.size:
+            self._read_messages.pause(side, stream.kind, stream.seq)
+        else:
+            self._read_messages.end(side, 0, 0)
+        if self._parsers.is_persistent(stream.kind):
+            stream.extend()
+            if stream.order:
+                self._anomalies["tcp-gap"] += 1
+            for position, candidate in stream.possible_heads.items():
+                if self._detect_kind(stream.bytes_at(position)) == stream.kind:
+                    stream.heads.setdefault(position, (stream.kind, candidate))
+        while (head := stream.next_head()) is not None:
+            kind, candidate = stream.heads.pop(head)
             stream.rewind()
             self._start(side, stream, kind, head)
             stream.extend()
-            try:
-                message = self._parse(kind, side, stream.seq, bytes(stream.data), True)
-            except Incomplete:
-                message = None
-                self._anomalies["tcp-message-incomplete"] += 1
-            if message is not None:
-                found.append((candidate, message))
-            del stream.heads[head]
-            head = stream.next_head()
+            self._read_rest(side, stream, candidate, found)
         self._parsers.forget(side)
+
+    def _read_rest(
+        self, side: Side, stream: Stream, candidate: Candidate, found: list[Found]
+    ) -> None:
+        """Read the message that was started, of which no more bytes will come, and those that
+        follow it in its bytes if its kind is one of several messages."""
+        while True:
+            seq, data = stream.seq, bytes(stream.data)
+            try:
+                message = self._parse(stream.kind, side, seq, data, True)
+            except Incomplete:
+                self._anomalies["tcp-message-incomplete"] += 1
+                return
+            if message is None:
+                return
+            found.append((candidate, message))
+            if not self._parsers.is_sequence(stream.kind):
+                return
+            stream.consume(message.size)
+            if not stream.data:
+                return
+            _, candidate = stream.heads.pop(stream.start, (stream.kind, candidate))

@@ -76,6 +76,7 @@ class Feeder:
     def __init__(self, **limits: int) -> None:
         self.streams = streams(**limits)
         self.number = 0
+        self.now = START
         self.found: list[tuple[int, str, bool]] = []
 
     def send(
@@ -94,10 +95,12 @@ class Feeder:
         segment = Segment(
             candidate, data, kind=kind, side=side, seq=seq % 2**32, truncated=truncated
         )
+        self.now = START + at
+        self._collect(self.streams.expire(side, self.now))
         self._collect(self.streams.feed(segment))
 
-    def flush(self) -> None:
-        self._collect(list(self.streams.flush()))
+    def flush(self, at: int = 0) -> None:
+        self._collect(list(self.streams.flush(max(self.now, START + at))))
 
     def _collect(self, found: list[tuple[Packet, Message]]) -> None:
         for last, message in found:
@@ -353,7 +356,7 @@ def test_of_too_many_paused_conversations_the_least_recent_is_forgotten() -> Non
     for flow in range(4):
         feeder.send(100, b"[%d|" % flow, side=(flow << 8, 0), at=61 * flow * SECOND)
     for flow in range(4):
-        feeder.send(103, b"x|", side=(flow << 8, 0), at=250 * SECOND)
+        feeder.send(103, b"x|", side=(flow << 8, 0), at=240 * SECOND)
     assert feeder.names == ["[0", "[1", "[2", "[3", "[1x", "[2x", "[3x"]
     assert feeder.streams.anomalies == {"tcp-streams-full": 1}
     assert len(feeder.streams._parsers._conversations) == 3
@@ -402,8 +405,98 @@ def test_a_stream_that_times_out_is_read_and_counted() -> None:
     feeder.send(100, b"<new", side=(9 << 8, 0), at=60 * SECOND)
     assert feeder.found == []
     feeder.send(104, b"er>", side=(9 << 8, 0), at=61 * SECOND)
-    assert feeder.found == [(3, "newer", False), (1, "old", True)]
+    assert feeder.found == [(1, "old", True), (3, "newer", False)]
     assert feeder.streams.anomalies["tcp-stream-aged"] == 1
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_whether_a_stream_times_out_does_not_depend_on_other_traffic(others: bool) -> None:
+    feeder = Feeder()
+    feeder.send(100, b"<ol")
+    if others:
+        feeder.send(100, b"<other>", side=(9 << 8, 0), at=61 * SECOND)
+    feeder.send(103, b"d>", at=62 * SECOND)
+    feeder.flush()
+    assert [name for name in feeder.names if name != "other"] == ["ol"]
+    assert feeder.streams.anomalies == {"tcp-stream-aged": 1}
+
+
+@pytest.mark.parametrize(("at", "aged"), [(60, 0), (61, 1)])
+def test_a_stream_that_times_out_before_the_last_packet_is_counted(at: int, aged: int) -> None:
+    feeder = Feeder()
+    feeder.send(100, b"<old")
+    feeder.flush(at * SECOND)
+    assert feeder.found == [(1, "old", True)]
+    assert feeder.streams.anomalies["tcp-stream-aged"] == aged
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_side_that_was_silent_between_two_messages_goes_on(others: bool) -> None:
+    feeder = Feeder()
+    feeder.send(100, b"{one}")
+    for at in range(61, 1000, 300) if others else ():
+        feeder.send(at, b"<other>", side=(9 << 8, 0), at=at * SECOND)
+    feeder.send(105, b"{", kind=0, at=1000 * SECOND)
+    feeder.send(106, b"two}", kind=0, at=1000 * SECOND)
+    # A message that waits for its first bytes.
+    feeder.send(112, b"hree}", kind=0, at=2000 * SECOND)
+    feeder.send(110, b"{t", kind=0, at=2000 * SECOND)
+    assert [name for name in feeder.names if name != "other"] == ["one", "two", "three"]
+    assert not feeder.streams.anomalies
+
+
+def test_a_retransmission_after_a_silence_is_not_read_again() -> None:
+    feeder = Feeder()
+    feeder.send(100, b"{one}")
+    feeder.send(102, b"ne}", kind=0, at=100 * SECOND)
+    feeder.send(105, b"{two}", kind=0, at=101 * SECOND)
+    feeder.flush()
+    assert feeder.names == ["one", "two"]
+    assert not feeder.streams.anomalies
+
+
+def test_bytes_that_are_missing_after_a_silence_are_counted() -> None:
+    feeder = Feeder()
+    feeder.send(100, b"{one}")
+    feeder.send(120, b"{two}", at=100 * SECOND)
+    assert feeder.names == ["one", "two"]
+    assert feeder.streams.anomalies == {"tcp-gap": 1}
+
+
+@pytest.mark.parametrize("opening", [b"{", b"["])
+def test_bytes_that_are_missing_between_messages_are_counted(opening: bytes) -> None:
+    feeder = Feeder()
+    closing = b"}" if opening == b"{" else b"|"
+    feeder.send(100, opening + b"one" + closing)
+    feeder.send(110, b"lost" + closing, kind=0)
+    feeder.send(120, b"more" + closing, kind=0)
+    feeder.flush()
+    assert len(feeder.names) == 1
+    assert feeder.streams.anomalies == {"tcp-gap": 1}
+
+
+def test_messages_behind_missing_bytes_are_read() -> None:
+    feeder = Feeder()
+    feeder.send(100, b"{one}")
+    feeder.send(110, b"{two}{three}{fo")
+    feeder.send(125, b"ur}", kind=0)
+    feeder.flush()
+    assert feeder.found == [
+        (1, "one", False),
+        (2, "two", False),
+        (2, "three", False),
+        (2, "four", False),
+    ]
+    assert feeder.streams.anomalies == {"tcp-gap": 1}
+
+
+def test_a_second_message_that_is_incomplete_at_the_end_is_read() -> None:
+    feeder = Feeder()
+    feeder.send(100, b"{one}")
+    feeder.send(105, b"{", kind=0)
+    feeder.send(106, b"tw", kind=0)
+    feeder.flush()
+    assert feeder.found == [(1, "one", False), (2, "tw", True)]
 
 
 def test_of_too_many_streams_the_least_recent_is_dropped() -> None:
@@ -486,5 +579,6 @@ def test_any_segments_stay_within_the_limits(
             <= reassembler._streams.keys() | reassembler._paused.keys()
         )
         assert len(reassembler._read_messages._last) <= 4
+        assert len(reassembler._read_messages._between) <= 4
     feeder.flush()
     assert (reassembler._bytes, reassembler._streams) == (0, {})
