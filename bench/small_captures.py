@@ -111,9 +111,7 @@ def text(found: dict[str, Any]) -> str:
             (row["many"][part] - row["one file"][part]) / found["files"]
             for part in ("user", "system", "faults")
         )
-        lines.append(
-            f"{row['command']:<8} {'a file':<9} {user:8.5f} {system:9.5f} {faults:10,.0f}"
-        )
+        lines.append(f"{row['command']:<8} {'a file':<9} {user:8.5f} {system:9.5f} {faults:10,.0f}")
     return "\n".join(lines)
 
 

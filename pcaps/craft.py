@@ -115,8 +115,8 @@ class Wire:
         """Note what an answer with these records shows."""
         self.shows(client, "dns-answer", name)
         for _, kind, _, value in records:
-            target = value.partition(" ")[2] if kind == "HTTPS" else value
-            if kind in ("CNAME", "HTTPS") and target != ".":
+            priority, _, target = value.partition(" ") if " " in value else ("0", "", value)
+            if kind in ("CNAME", "SVCB", "HTTPS") and priority == "0" and target != ".":
                 self.shows(client, "dns-cname", target)
 
     def quic(

@@ -9,12 +9,12 @@ import ipaddress
 import struct
 from collections.abc import Sequence
 
-TYPES = {"A": 1, "NS": 2, "CNAME": 5, "PTR": 12, "TXT": 16, "AAAA": 28, "HTTPS": 65}
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "PTR": 12, "TXT": 16, "AAAA": 28, "SVCB": 64, "HTTPS": 65}
 """Record types by name (IANA registry)."""
 
 Record = tuple[str, str, int, str]
 """Owner, type, TTL in seconds, and the value in text form: an address for A and AAAA, a
-name for CNAME and PTR, ``priority target`` for HTTPS, any text for TXT."""
+name for CNAME and PTR, ``priority target`` for SVCB and HTTPS, any text for TXT."""
 
 
 class _Message:
@@ -44,7 +44,7 @@ class _Message:
             self.data += ipaddress.ip_address(value).packed
         elif kind == "TXT":
             self.data += bytes([len(value)]) + value.encode("ascii")
-        elif kind == "HTTPS":
+        elif kind in ("SVCB", "HTTPS"):
             priority, target = value.split(" ")
             self.data += struct.pack(">H", int(priority))
             # A target is never compressed (RFC 9460 section 2.2).

@@ -83,15 +83,20 @@ def test_readme_names_are_in_the_capture(capture: Path) -> None:
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
 def test_tshark_reads_the_claimed_names(capture: Path) -> None:
     read: Counter[tuple[str, str]] = Counter()
-    for response, *columns in tshark.fields(
-        capture, ["dns.flags.response", *TSHARK_FIELDS.values()]
+    for response, priorities, *columns in tshark.fields(
+        capture, ["dns.flags.response", "dns.svcb.svcpriority", *TSHARK_FIELDS.values()]
     ):
         for evidence, column in zip(TSHARK_FIELDS, columns, strict=True):
             kind = {"svcb": "dns-cname"}.get(evidence, evidence)
             # Pipelined messages share a packet, and queries and answers never do here.
             if evidence == "dns-query" and response.startswith(("1", "True")):
                 kind = "dns-answer"
-            for name in column.split(","):
+            hosts = column.split(",")
+            if evidence == "svcb":
+                # Only with priority 0 the target is an alias.
+                both = zip(hosts, priorities.split(","), strict=True)
+                hosts = [host for host, priority in both if priority == "0"]
+            for name in hosts:
                 host = name.lower().partition(":")[0].rstrip(".")
                 if host and host != "<root>":
                     read[kind, host] += 1

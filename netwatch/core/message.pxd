@@ -9,6 +9,7 @@ cdef class DnsInfo:
     cdef readonly tuple answers
     cdef readonly tuple chain
     cdef readonly tuple ech_public_names
+    cdef readonly tuple service_targets
 
 cdef class TlsInfo:
     cdef readonly str version

@@ -53,7 +53,10 @@ class DnsInfo:
     `type` is the type queried, `rcode` the response code (None in a query), `answers` the
     addresses with their TTL in seconds, and `chain` the aliases from the queried name to the last
     target. `ech_public_names` are the public names of the ECH configurations in the answer, which
-    appear in outer ClientHellos instead of the real name.
+    appear in outer ClientHellos instead of the real name. `service_targets` are the targets of
+    SVCB and HTTPS records in service mode (RFC 9460 section 2.4.3): hosts that provide the service
+    under the queried name, or the resolvers that an answer for ``_dns.resolver.arpa`` designates
+    (RFC 9462).
     """
 
     type: str
@@ -61,6 +64,7 @@ class DnsInfo:
     answers: tuple[tuple[str, int], ...] = ()
     chain: tuple[str, ...] = ()
     ech_public_names: tuple[str, ...] = ()
+    service_targets: tuple[str, ...] = ()
 
 
 @cython.cclass

@@ -42,6 +42,7 @@ OBSERVATION_COLUMNS: tuple[str, ...] = (
     "tls_ech",
     "quic_version",
     "dns_ech",
+    "dns_service_targets",
 )
 """The columns of an observation: the keys of its JSON record, nested ones joined by ``_``."""
 

@@ -67,6 +67,8 @@ def _dns(dns: DnsInfo) -> dict[str, Any]:
         record["answers"] = [address for address, _ in dns.answers]
     if dns.chain:
         record["chain"] = list(dns.chain)
+    if dns.service_targets:
+        record["service_targets"] = list(dns.service_targets)
     if dns.ech_public_names:
         record["ech"] = list(dns.ech_public_names)
     return record

@@ -43,12 +43,13 @@ def parse(payload: bytes) -> Message:
 
     A query shows ``dns-query`` for each queried name. A response shows ``dns-answer`` for each,
     whatever the response code, and ``dns-cname`` for each alias target (CNAME, and SVCB and HTTPS
-    of RFC 9460) that the names lead to in the answer section. The addresses are those of these
-    names, including the hints in SVCB and HTTPS records; of the ECH configurations in these
-    records, the public names are read. If a response has no question but aliases, its question is
-    assumed to be the owner of the first record. If it has neither (mDNS), it shows no names, and
-    the addresses are those of all records. The root shows nothing, nor do messages with another
-    opcode than QUERY (``dns-opcode-5``): an update of a zone is not a lookup.
+    of RFC 9460 in alias mode) that the names lead to in the answer section. The addresses are those
+    of these names and of the hosts that provide their services, including the hints in SVCB and
+    HTTPS records; of the ECH configurations in these records, the public names are read. If a
+    response has no question but aliases or services, its question is assumed to be the owner of
+    the first record. If it has none of these (mDNS), it shows no names, and the addresses are those
+    of all records. The root shows nothing, nor do messages with another opcode than QUERY
+    (``dns-opcode-5``): an update of a zone is not a lookup.
 
     Anomalies: ``dns-truncated`` (the TC bit of a response), ``dns-cut``, and whatever ended the
     parsing after the first question. Raises `ParseError` if the first question cannot be read:
@@ -135,13 +136,15 @@ def _message(data: bytes, size: int, truncated: bool = False) -> Message:
     if not queried and section.has_aliases():
         queried.append(section.first_owner)
     chain = section.chain(queried)
-    names = {*queried, *chain} if queried else None
+    names = {*queried, *chain}
+    targets = section.service_targets(names)
     info = DnsInfo(
         type_text(kind or section.first_type),
         rcode_text(rcode),
-        section.addresses(names),
+        section.addresses({*names, *targets} if queried else None),
         chain,
         section.ech_public_names(),
+        targets,
     )
     shown = tuple(
         [ShownName("dns-answer", name, True) for name in queried if name]

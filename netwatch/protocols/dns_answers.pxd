@@ -1,6 +1,7 @@
 cdef class Answers:
     cdef list _addresses
     cdef dict _aliases
+    cdef dict _targets
     cdef dict _ech
     cdef readonly str first_owner
     cdef readonly int first_type

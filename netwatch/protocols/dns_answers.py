@@ -1,9 +1,11 @@
 # cython: language_level=3
-"""The answer section of a DNS response: aliases, and the addresses they lead to.
+"""The answer section of a DNS response: aliases, services, and the addresses they lead to.
 
 Records may have any order. Which of them answer the question is decided after reading all of them,
-by following the aliases from the queried name. The hints in SVCB and HTTPS records count as
-addresses (RFC 9460 section 7.3), because clients connect to them. Their ECH configurations have the
+by following the aliases from the queried name. SVCB and HTTPS records of priority 0 are aliases
+(RFC 9460 section 2.4.2); those of another priority say which host provides the service, and whether
+a client goes there is not known yet. Their hints count as addresses (section 7.3), because clients
+connect to them. Their ECH configurations have the
 public names that outer ClientHellos will show.
 """
 
@@ -47,13 +49,22 @@ class Answers:
     `anomalies` are those of the section.
     """
 
-    __slots__ = ("_addresses", "_aliases", "_ech", "anomalies", "first_owner", "first_type")
+    __slots__ = (
+        "_addresses",
+        "_aliases",
+        "_ech",
+        "_targets",
+        "anomalies",
+        "first_owner",
+        "first_type",
+    )
 
     def __init__(self) -> None:
         self.first_owner = ""
         self.first_type = 0
         self.anomalies: list[str] = []
         self._aliases: dict[str, list[str]] = {}
+        self._targets: dict[str, list[str]] = {}
         self._addresses: list[tuple[str, str, int]] = []
         self._ech: dict[str, None] = {}
 
@@ -119,8 +130,8 @@ class Answers:
             self.anomalies.append(error.anomaly)
 
     def has_aliases(self) -> bool:
-        """Whether any record is an alias."""
-        return bool(self._aliases)
+        """Whether any record is an alias or names the host of a service."""
+        return bool(self._aliases or self._targets)
 
     def chain(self, queried: list[str]) -> tuple[str, ...]:
         """The alias targets that the distinct names `queried` lead to, each once, nearest first."""
@@ -134,6 +145,20 @@ class Answers:
                     reached.add(target)
                     queue.append(target)
         return tuple(queue[len(queried) :])
+
+    def service_targets(self, names: set[str]) -> tuple[str, ...]:
+        """The hosts that provide the services of `names`, except for these names themselves, each
+        once."""
+        if not self._targets:
+            return ()
+        found = [
+            target
+            for owner, targets in self._targets.items()
+            if owner in names
+            for target in targets
+            if target not in names
+        ]
+        return tuple(dict.fromkeys(found))
 
     def addresses(self, names: set[str] | None) -> tuple[tuple[str, int], ...]:
         """Address and TTL (seconds) of each A and AAAA record and each hint of `names`, or of all
@@ -167,11 +192,13 @@ class Answers:
     ) -> None:
         # Priority, target, then the parameters (RFC 9460 section 2.2). A target of "." is the
         # owner itself; with priority 0 it means that there is no service (section 2.5).
+        in_alias_mode = data[start : start + 2] == b"\0\0"
         target, pos = name_at(data, start + 2)
         if pos > end:
             raise ParseError("dns-rdata-length")
         if target:
-            self._aliases.setdefault(owner, []).append(target)
+            links = self._aliases if in_alias_mode else self._targets
+            links.setdefault(owner, []).append(target)
         params: Reader = Reader(data, "dns-svcb", pos, end)
         while params.pos < params.end:
             key = params.uint(2)

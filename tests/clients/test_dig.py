@@ -128,8 +128,9 @@ def test_an_unknown_name_was_asked_for(watch: Watch, dig: Dig) -> None:
 def test_https_record(watch: Watch, dig: Dig) -> None:
     with resolver() as port, watch(port) as seen:
         assert EDGE in dig(port, NAME, "TYPE65")
-    assert seen.reported[:2] == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
+    assert seen.reported == [("dns-query", NAME, port), ("dns-answer", NAME, port)]
     assert {each["dns"]["type"] for each in seen.records} == {"HTTPS"}
+    assert seen.records[1]["dns"]["service_targets"] == [EDGE]
     assert not seen.anomalies
 
 

@@ -18,7 +18,9 @@ from support.office import (
     OURS,
     OUTSIDE,
     PERSONAL,
+    RESOLVER,
     SERVICE,
+    capture,
     configured,
     hello,
     lookup,
@@ -279,6 +281,29 @@ def test_a_ban_can_alert_on_a_bypass(folder: Path, tmp_path: Path) -> None:
     assert list(statistics.without_verdict) == [reason]
     # Alerting does not change the counts.
     assert report == scanned(folder, config.load(configured(tmp_path)))[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "priority", "alerts"),
+    [
+        # Discovery of the resolvers that a network designates (RFC 9462) is not their use.
+        ("SVCB", "_dns.resolver.arpa", 1, 0),
+        ("SVCB", "_dns.resolver.arpa", 0, 1),
+        ("HTTPS", "www.example.org", 1, 0),
+        ("HTTPS", "www.example.org", 0, 1),
+    ],
+)
+def test_of_service_bindings_only_an_alias_raises_an_alert(
+    kind: str, name: str, priority: int, alerts: int, tmp_path: Path
+) -> None:
+    folder = tmp_path / "captures"
+    folder.mkdir()
+    wire = Wire(DURING, 1)
+    wire.lookup(SERVICE, RESOLVER, name, [(name, kind, 60, f"{priority} dns.google")], kind=kind)
+    capture(folder / "a.pcap", wire)
+    _, incidents, _ = scanned(folder, config.load(configured(tmp_path, ALERTING)))
+    found = [(alert.app.id, alert.confidence, alert.names) for alert in incidents.alerts]
+    assert found == [("encrypted-dns", "probable", ("dns.google",))] * alerts
 
 
 # the command line

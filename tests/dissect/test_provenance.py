@@ -174,10 +174,22 @@ def test_a_message_that_times_out_comes_with_its_frames(kind: str, other: str) -
     assert proven == [("a.example.org", [1]), ("b.example.org", [2])]
 
 
-def test_a_message_that_continues_after_the_timeout_comes_with_all_its_frames() -> None:
+@pytest.mark.parametrize("pause", [60, 61])
+def test_a_message_comes_with_all_its_frames_or_has_timed_out(pause: int) -> None:
+    """Whether it has does not depend on other packets."""
     record = handshakes.records(handshakes.client_hello("a.example.org", random.Random(1)))
-    reader = dissector(keeps_frames_for=lambda address: True)
-    frames = [(START, tcp(record[:99])), (START + 120 * SECOND, tcp(record[99:], seq=1100))]
-    found = [*reader.messages(block(frames, RAW), "test"), *reader.flush()]
-    proven = [(message.names[0].name, [each.number for each in p.frames]) for p, message in found]
-    assert proven == [("a.example.org", [1, 2])]
+    other = tcp(
+        handshakes.records(handshakes.client_hello("b.example.org", random.Random(2))), sport=50003
+    )
+    for between in ([], [(START + 60 * SECOND, other)]):
+        reader = dissector(keeps_frames_for=lambda address: True)
+        last = START + pause * SECOND, tcp(record[99:], seq=1100)
+        frames = [(START, tcp(record[:99])), *between, last]
+        found = [*reader.messages(block(frames, RAW), "test"), *reader.flush()]
+        proven = [
+            [each.number for each in packet.frames]
+            for packet, message in found
+            if message.names[0].name == "a.example.org"
+        ]
+        assert proven == ([[1, len(frames)]] if pause == 60 else [])
+        assert reader.anomalies().get("tcp-stream-aged", 0) == (pause > 60)

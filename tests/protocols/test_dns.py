@@ -148,8 +148,37 @@ def test_a_service_binding_leads_to_its_target_and_hints():
     params = param(1, b"\x02h2") + param(4, ADDRESS + bytes([192, 0, 2, 2])) + param(6, ADDRESS6)
     answers = [record(OWNER, 65, b"\0\1" + name("svc.example.net") + params, 300)]
     found = dns.parse(message(RESPONSE, [question("www.example.com", 65)], answers))
-    assert shown(found)[1:] == [("dns-cname", "svc.example.net")]
+    assert shown(found) == [("dns-answer", "www.example.com")]
+    assert (found.dns.chain, found.dns.service_targets) == ((), ("svc.example.net",))
     assert found.dns.answers == (("192.0.2.1", 300), ("192.0.2.2", 300), ("2001:db8::1", 300))
+
+
+def test_the_resolvers_that_an_answer_designates_are_no_aliases():
+    """RFC 9462 section 4, with the records of its example."""
+    params = param(1, b"\x02h2") + param(7, b"/dns-query{?dns}")
+    answers = [
+        record("_dns.resolver.arpa", 64, b"\0\1" + name("doh.example.net") + params),
+        record("_dns.resolver.arpa", 64, b"\0\2" + name("dot.example.net") + param(1, b"\x03dot")),
+        record("_dns.resolver.arpa", 64, b"\0\3" + name("doh.example.net") + params),
+        record("_dns.resolver.arpa", 64, b"\0\4\0" + params),
+        record("elsewhere.example", 64, b"\0\1" + name("other.example.net")),
+    ]
+    found = dns.parse(message(RESPONSE, [question("_dns.resolver.arpa", 64)], answers))
+    assert shown(found) == [("dns-answer", "_dns.resolver.arpa")]
+    assert found.dns.service_targets == ("doh.example.net", "dot.example.net")
+    assert found.dns.chain == ()
+
+
+def test_a_service_behind_an_alias_is_a_service_of_the_queried_name():
+    answers = [
+        record(OWNER, 65, b"\0\0" + name("pool.example.net")),
+        record("pool.example.net", 65, b"\0\1" + name("svc.example.net") + param(4, ADDRESS)),
+        record("svc.example.net", 5, name("far.example.net")),
+    ]
+    found = dns.parse(message(RESPONSE, [question("www.example.com", 65)], answers))
+    assert found.dns.chain == ("pool.example.net",)
+    assert found.dns.service_targets == ("svc.example.net",)
+    assert found.dns.answers == (("192.0.2.1", 60),)
 
 
 def test_a_service_binding_to_the_owner_shows_no_other_name():

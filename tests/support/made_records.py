@@ -41,6 +41,7 @@ FULL = replace(
         (("192.0.2.1", 60), ("192.0.2.2", 60)),
         ("a.example", "b.example"),
         ("public.example",),
+        ("service.example",),
     ),
     tls=TlsInfo("1.3", ("h2", "http/1.1"), "outer", lambda: "t13d1516h2_8daaf6152771_e5627efa2ab1"),
     quic=QuicInfo("1"),

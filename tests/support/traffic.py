@@ -27,7 +27,7 @@ def lookups(wire: Wire, desk: Host, resolver: Host) -> None:
         ("b.cdn.example.com", "AAAA", 20, SERVER6),
     ]
     wire.lookup(desk, resolver, "b.example.org", aliases, kind="AAAA")
-    service = [("c.example.org", "HTTPS", 60, "1 svc.example.org")]
+    service = [("c.example.org", "HTTPS", 60, "0 svc.example.org")]
     wire.lookup(desk, resolver, "c.example.org", service, kind="HTTPS")
     wire.lookup(desk, resolver, "gone.example.org", [], rcode=3)
 

@@ -134,9 +134,13 @@ class DnsPrefilter(Window):
             if end - pos < 3:
                 return False
             if self.data[pos + 2] != 0:
-                if not (self.domains.hash_labels(at, pos + 2, end) and self.domains.not_matched()):
+                if not self.domains.hash_labels(at, pos + 2, end):
                     return False
-                self.aliases += 1
+                # Only with priority 0 it is an alias, and shows its target (RFC 9460 section 2.4).
+                if self.u16(pos) == 0:
+                    if not self.domains.not_matched():
+                        return False
+                    self.aliases += 1
                 return self.parameters(self.domains.name_end, end, pos - 6)
             return self.parameters(pos + 3, end, pos - 6)
         return kind != DNAME

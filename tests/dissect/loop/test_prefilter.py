@@ -31,9 +31,9 @@ def query(name: str, kind: str = "A") -> bytes:
     return messages.query(1, name, kind)
 
 
-def answer(name: str, *targets: str, kind: str = "CNAME") -> bytes:
+def answer(name: str, *targets: str, kind: str = "CNAME", priority: int = 0) -> bytes:
     owners = (name, *targets)
-    prefix = "1 " if kind == "HTTPS" else ""
+    prefix = "" if kind == "CNAME" else f"{priority} "
     records = [
         (owner, kind, 60, prefix + target) for owner, target in zip(owners, targets, strict=False)
     ]
@@ -91,6 +91,14 @@ DATAGRAMS = {
     "https": (
         answer("www.example.org", "cdn.example.net", kind="HTTPS"),
         {"dns-answer": 1, "dns-cname": 1},
+    ),
+    "service": (
+        answer("www.example.org", "cdn.example.net", kind="HTTPS", priority=1),
+        {"dns-answer": 1},
+    ),
+    "service of interest": (
+        answer("_dns.resolver.arpa", OTHER, kind="SVCB", priority=1),
+        {"dns-answer": 1},
     ),
     "above": (query("example.com"), {"dns-query": 1}),
     "beside": (query("wwww.example.com"), {"dns-query": 1}),
