@@ -1,6 +1,7 @@
 """``netwatch policy explain``: which verdict applies to a contact, and each step towards it."""
 
 import argparse
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ from netwatch.core.verdict import CONFIDENCE_RANK, Verdict
 from netwatch.formats.values import rfc3339
 from netwatch.rules.explain import explain_name
 from netwatch.rules.period import days_text
-from netwatch.rules.policy import confidence
+from netwatch.rules.policy import OUTSIDE, confidence
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,8 +44,10 @@ def explain(args: argparse.Namespace) -> int:
         steps.append(("name", f"{name}: {by_rule}: {explain_name(config.catalog, name)[1]}"))
         steps.append(("evidence", f"{args.evidence} of a domain of role {match.role}: {grade}"))
         contact = args.evidence, args.time, match, device, network
-        verdicts = config.policy.decide(*contact)
-        steps += [_ban_step(step, args.time) for step in config.policy.explain(*contact)]
+        missed = "" if network else config.networks.missed(ip, args.vlan)
+        verdicts = _with_reason(config.policy.decide(*contact), missed)
+        explained = _with_reason(config.policy.explain(*contact), missed)
+        steps += [_ban_step(step, args.time) for step in explained]
     if args.format == "jsonl":
         record = {
             "verdicts": [_record(verdict) for verdict in verdicts],
@@ -85,6 +88,16 @@ def _client(config: Config, args: argparse.Namespace) -> tuple[bytes, bytes | No
         assert ip is not None
         return ip, mac
     return entry.ips[0], mac or entry.mac
+
+
+def _with_reason(verdicts: list[Verdict], missed: str) -> list[Verdict]:
+    """The verdicts, where one says that the client is outside with what it missed."""
+    if not missed:
+        return verdicts
+    return [
+        replace(verdict, clause=f"{OUTSIDE}: {missed}") if verdict.clause == OUTSIDE else verdict
+        for verdict in verdicts
+    ]
 
 
 def _ban_step(verdict: Verdict, time: int) -> tuple[str, str]:

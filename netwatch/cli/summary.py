@@ -23,6 +23,11 @@ SKIPPED_LISTED = 8
 """Skipped files that are listed without --verbose; the others are only counted."""
 
 
+MISSED_LISTED = 5
+"""Reasons that are listed why flows are outside all networks because of their VLAN tag; all are in
+the report of `--coverage`."""
+
+
 class IncidentCounts(Protocol):
     """What is counted of incidents, as `netwatch.incidents.scan.ScanResult` does."""
 
@@ -120,6 +125,8 @@ def _coverage(report: CoverageReport) -> Iterator[str]:
     lost = Counter({"dropped": report.dropped, "cut": report.cut}) + Counter(report.unreadable)
     if lost:
         yield f"packets {report.packets:,}: {_counts(lost)}"
+    for reason, count in [*report.missed.items()][:MISSED_LISTED]:
+        yield f"outside all networks, {quantity(count, 'flow')}: {reason}"
     further = sum(network.rest.flows for network in report.networks)
     if further:
         flows = quantity(further, "flow")

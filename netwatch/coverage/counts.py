@@ -109,7 +109,8 @@ class NetworkReport:
 class CoverageReport:
     """What could be read in one run.
 
-    `outside` counts the flows whose client is in no configured network. Of the `packets`
+    `outside` counts the flows whose client is in no configured network, `missed` those of them
+    that a network would match with another VLAN tag, by the reason in words. Of the `packets`
     seen, `cut` were captured in part, and in `unreadable` (by anomaly) the payload could not be
     reached; `dropped` more were lost during capture, as far as the capture says so.
     """
@@ -117,6 +118,7 @@ class CoverageReport:
     total: FlowCounts
     networks: tuple[NetworkReport, ...]
     outside: FlowCounts
+    missed: Mapping[str, int]
     packets: int
     cut: int
     dropped: int
@@ -142,6 +144,7 @@ class Coverage:
     def __init__(self, limit: int = DEVICE_LIMIT) -> None:
         self._limit = limit
         self._outside = _zeros()
+        self._missed: Counter[str] = Counter()
         self._networks: dict[str, tuple[DeviceClass, list[int]]] = {}
         self._devices: dict[tuple[str, str], list[int]] = {}
         # The keys of a full table in order: the last one is evicted next.
@@ -163,9 +166,15 @@ class Coverage:
         if counts is not None:
             counts[index] += flows
 
+    def add_missed(self, reason: str, flows: int) -> None:
+        """Note why the client of flows, which were added, is in no network. There are at most two
+        reasons for each network of the configuration."""
+        self._missed[reason] += flows
+
     def merge(self, other: "Coverage") -> None:
         """Add the counts of another `Coverage` with the same limit."""
         _add(self._outside, other._outside)
+        self._missed.update(other._missed)
         for name, (device_class, counts) in other._networks.items():
             _add(self._networks.setdefault(name, (device_class, _zeros()))[1], counts)
         for key, counts in other._devices.items():
@@ -215,6 +224,7 @@ class Coverage:
             total=self.total(),
             networks=tuple(networks),
             outside=_flow_counts(self._outside),
+            missed=dict(sorted(self._missed.items(), key=lambda item: (-item[1], item[0]))),
             packets=packets,
             cut=sum(count for name, count in anomalies.items() if name in TRUNCATED_ANOMALIES),
             dropped=anomalies.get("capture-dropped", 0),

@@ -22,6 +22,11 @@ class Directory(Protocol):
         """The network and device of a client at a time, in ns since the epoch."""
         ...
 
+    def missed(self, client: FlowClient) -> str:
+        """For a client outside of all networks, which one it would be in with another VLAN tag, in
+        words; empty where there is none."""
+        ...
+
     def is_permanent(self, client: FlowClient) -> bool:
         """Whether the location of a client is the same at any time, by what is known now."""
         ...
@@ -47,6 +52,8 @@ class FlowCounter:
         network, device = self._locate(client, flow.first)
         category = self._directory.bypass_category(flow.server_ip)
         self._coverage.add(network, device, flow_visibility(flow, category))
+        if network is None:
+            self._count_missed(client, 1)
 
     def add_named(self, client: FlowClient, times: Sequence[int]) -> None:
         """Count flows of a client whose name was read, by the times of their first packets, in
@@ -54,10 +61,19 @@ class FlowCounter:
         if self._directory.is_permanent(client):
             network, device = self._locate(client, times[0])
             self._coverage.add(network, device, "named", len(times))
+            if network is None:
+                self._count_missed(client, len(times))
             return
         for time in times:
             network, device = self._directory.locate(client, time)
             self._coverage.add(network, device, "named")
+            if network is None:
+                self._count_missed(client, 1)
+
+    def _count_missed(self, client: FlowClient, flows: int) -> None:
+        missed = self._directory.missed(client)
+        if missed:
+            self._coverage.add_missed(missed, flows)
 
     def _locate(self, client: FlowClient, time: int) -> Location:
         """The location of a client at a time, from the cache where it is permanent."""

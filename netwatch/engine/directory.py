@@ -25,6 +25,10 @@ class ConfiguredDirectory:
         device = self._config.devices.identify(client.ip, client.mac, network, binding)
         return network, device.id
 
+    def missed(self, client: FlowClient) -> str:
+        """Which range or VLAN would match a client outside of all networks with another tag."""
+        return self._config.networks.missed(client.ip, client.vlan)
+
     def is_permanent(self, client: FlowClient) -> bool:
         """Whether nothing was learned of the address, so that its device does not change."""
         return self._learned is None or not self._learned.has_bindings(client.ip, client.vlan)

@@ -12,6 +12,7 @@ from netwatch.core.verdict import Contact, Match
 from netwatch.coverage.visibility import message_name_status
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.protocols.ech import PUBLIC_NAMES
+from netwatch.rules.policy import OUTSIDE
 
 NAME_CACHE = 65536
 """Names whose rule is cached; a full cache is emptied as a whole."""
@@ -117,7 +118,8 @@ class Judge:
             observation.evidence, observation.time, match, device, network
         ):
             if verdict.kind is None or network is None:
-                self._without_verdict[verdict.clause] += 1
+                missed = config.networks.missed(ip, vlan) if verdict.clause == OUTSIDE else ""
+                self._without_verdict[f"{OUTSIDE}: {missed}" if missed else verdict.clause] += 1
             else:
                 if self._learned is not None and not late and reported.id == reported.ip:
                     self._learned.mark_reported(ip, mac, vlan, observation.time)

@@ -34,7 +34,7 @@ def report_record(report: CoverageReport) -> dict[str, Any]:
             }
             for network in report.networks
         ],
-        "outside": _share(report.outside),
+        "outside": {**_share(report.outside), "missed": dict(report.missed)},
     }
 
 
@@ -63,6 +63,8 @@ def report_rows(report: CoverageReport, everything: bool) -> Iterator[tuple[str,
             yield ("", "beyond the limit", *_cells([network.rest]))
     if report.outside.flows:
         yield ("outside", "", *_cells([report.outside]))
+        for reason, flows in report.missed.items():
+            yield ("", "by its tag", f"{flows:,}", "", "", reason)
     if report.unreadable:
         counts = Counter(report.unreadable)
         packets = f"{counts.total():,} of {report.packets:,} packets"

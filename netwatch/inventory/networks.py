@@ -28,6 +28,9 @@ CACHE_LIMIT = 65_536
 """Networks of clients in the cache; when it is full, it is cleared (and the entries are counted as
 evicted)."""
 
+MAX_SPANS_SHOWN = 10
+"""Spans of VLANs that a message shows."""
+
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 """The ranges of the built-in network (RFC 1918, RFC 4193)."""
 
@@ -161,6 +164,7 @@ class Networks:
         self.scopes = tuple(scopes)
         self.evictions = 0
         self._cache: dict[tuple[bytes, int | None], Network | None] = {}
+        self._misses: dict[tuple[bytes, int | None], str] = {}
         self._vlans: dict[int, Scope] = {}
         # Address length -> prefix length -> prefix -> scopes, those with VLANs first.
         tables: dict[int, dict[int, dict[int, list[Scope]]]] = {4: {}, 16: {}}
@@ -192,14 +196,54 @@ class Networks:
     def explain(self, ip: bytes, vlan: int | None) -> tuple[Network | None, str]:
         """Like `find`, with the range or VLAN that decided, in words."""
         decided = self._decide(ip, vlan)
+        missed = self._missed_range(ip, vlan, decided)
         if decided is None:
             tagged = "" if vlan is None else f" in VLAN {vlan}"
-            return None, f"no range or VLAN of the configuration matches the address{tagged}"
+            nothing = f"no range or VLAN of the configuration matches the address{tagged}"
+            return None, self.missed(ip, vlan) or nothing
         scope, length = decided
         if length is None:
-            return scope.network, f"VLAN {vlan}"
-        span = ip_network((ip, length), strict=False)
-        return scope.network, f"range {span}" + (f" in VLAN {vlan}" if scope.vlans else "")
+            reason = f"VLAN {vlan}"
+        else:
+            span = ip_network((ip, length), strict=False)
+            reason = f"range {span}" + (f" in VLAN {vlan}" if scope.vlans else "")
+        return scope.network, f"{reason}; the more specific {missed}" if missed else reason
+
+    def missed(self, ip: bytes, vlan: int | None) -> str:
+        """For a client outside of all networks: which range or VLAN would match with another VLAN
+        tag, in words; empty where none would. A mirror port often removes the tags."""
+        key = (ip, vlan)
+        text = self._misses.get(key)
+        if text is None:
+            if len(self._misses) >= CACHE_LIMIT:
+                self.evictions += len(self._misses)
+                self._misses.clear()
+            text = self._misses[key] = self._missed_range(ip, vlan, None) or self._missed_vlan(vlan)
+        return text
+
+    def _missed_range(
+        self, ip: bytes, vlan: int | None, decided: tuple[Scope, int | None] | None
+    ) -> str:
+        """The most specific range that has the address but other VLANs, if it is more specific
+        than what decided; in words."""
+        width = len(ip) * 8
+        address = int.from_bytes(ip)
+        least = -1 if decided is None else width if decided[1] is None else decided[1]
+        for length, prefixes in self._tables.get(len(ip), ()):
+            if length <= least:
+                return ""
+            for scope in prefixes.get(address >> (width - length), ()):
+                if scope.vlans and vlan not in scope.vlans:
+                    span = ip_network((ip, length), strict=False)
+                    what = f"range {span} of network '{scope.network.name}'"
+                    return f"{what} matches only in {_vlans_text(scope.vlans)}, {_tag_text(vlan)}"
+        return ""
+
+    def _missed_vlan(self, vlan: int | None) -> str:
+        """For a packet without a tag, the VLANs that are networks without ranges, in words."""
+        if vlan is not None or not self._vlans:
+            return ""
+        return f"{_vlans_text(self._vlans)} would match without a range, {_tag_text(vlan)}"
 
     def _decide(self, ip: bytes, vlan: int | None) -> tuple[Scope, int | None] | None:
         """The scope that matches an address, with the length of the prefix that matched; None for
@@ -218,3 +262,21 @@ class Networks:
 
     def __len__(self) -> int:
         return len(self.scopes)
+
+
+def _tag_text(vlan: int | None) -> str:
+    return "but the packet has no VLAN tag" if vlan is None else "but the packet has another tag"
+
+
+def _vlans_text(vlans: Iterable[int]) -> str:
+    """VLANs in words, those in a row as a span: ``VLAN 30``, ``VLANs 7, 30-39``."""
+    spans: list[list[int]] = []
+    for vlan in sorted(vlans):
+        if spans and vlan == spans[-1][1] + 1:
+            spans[-1][1] = vlan
+        else:
+            spans.append([vlan, vlan])
+    shown = [f"{low}-{high}" if low != high else f"{low}" for low, high in spans[:MAX_SPANS_SHOWN]]
+    more = len(spans) - len(shown)
+    text = ", ".join(shown) + (f" and {more} more" if more else "")
+    return f"VLANs {text}" if len(spans) > 1 or "-" in text else f"VLAN {text}"

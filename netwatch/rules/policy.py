@@ -61,6 +61,9 @@ from netwatch.core.verdict import (
 )
 from netwatch.rules.period import Period, period
 
+OUTSIDE = "the client is outside the configured networks"
+"""The clause of a verdict on a client that no network matches."""
+
 
 def confidence(evidence: Evidence, role: Role) -> Confidence | None:
     """The confidence of a contact; None for evidence that never raises an alert (``ip-asn``)."""
@@ -212,7 +215,7 @@ def _why_no_ban_applies(evidence: Evidence, device: Device, network: Network | N
     if evidence == "ip-asn":
         return "an address in the app's network alone proves no contact with the app"
     if network is None:
-        return "the client is outside the configured networks"
+        return OUTSIDE
     if device.device_class == "infrastructure" and evidence in LOOKUPS:
         return "a resolver (class infrastructure) asks for others"
     return ""

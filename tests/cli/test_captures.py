@@ -125,6 +125,14 @@ def test_the_summary(run: Run, day: str) -> None:
     assert "candidates" in run("scan", day, "-v")[2]
 
 
+def test_the_summary_says_which_tag_is_missing(run: Run, tmp_path: Path) -> None:
+    wire = one_hello(DURING, Host(PERSONAL.ip, PERSONAL.mac))
+    _, _, err = run("scan", capture(tmp_path / "untagged.pcap", wire))
+    miss = "range 10.30.0.0/16 of network 'byod' matches only in VLAN 30, but the packet has no"
+    assert f"no verdict    1 contact: the client is outside the configured networks: {miss}" in err
+    assert f"blind spots   outside all networks, 1 flow: {miss}" in err
+
+
 @pytest.mark.parametrize("command", ["scan", "names"])
 def test_quiet_prints_only_errors(run: Run, day: str, command: str) -> None:
     status, out, err = run(command, day, "-q")

@@ -7,6 +7,7 @@ from support.paths import ROOT
 from netwatch.cli import main
 from netwatch.rules import bans as packs
 from netwatch.rules import load as catalog_load
+from netwatch.rules.policy import OUTSIDE
 
 CONFIG = """\
 version: 1
@@ -177,7 +178,9 @@ def test_explain_says_when_a_verdict_is_only_recorded(run):
     [
         ("10.20.0.1", [], "violation", "network", "hq (class service): range 10.20.0.0/16"),
         ("10.30.0.1", ["--vlan", "30"], "advisory", "network", "byod (class personal): range 10.3"),
-        ("10.30.0.1", [], None, "network", "outside: no range or VLAN"),
+        ("10.30.0.1", [], None, "network", "outside: range 10.30.0.0/16 of network 'byod' matches"),
+        ("10.30.0.1", ["--vlan", "9"], None, "all bans", f"{OUTSIDE}: range 10.30.0.0/16 of netwo"),
+        ("192.0.2.1", ["--vlan", "9"], None, "network", "outside: no range or VLAN"),
         ("10.30.0.1", ["--vlan", "40"], None, "network", "guests (class guest): VLAN 40"),
         ("10.20.0.53", ["--evidence", "dns-query"], None, "all bans", "a resolver (class infra"),
         ("lab-07", [], "exempt", "device", "lab-07 (class service): inventory line 2 by MAC"),
@@ -190,7 +193,7 @@ def test_explain_says_when_a_verdict_is_only_recorded(run):
             "device",
             "unknown:10.20.0.7 (class unknown): MAC 02:00:00:00:00:01 belongs to 'phone-1'",
         ),
-        ("192.0.2.1", [], None, "all bans", "the client is outside the configured networks"),
+        ("192.0.2.1", [], None, "all bans", f"{OUTSIDE}: VLAN 40 would match"),
         ("10.20.0.1", ["--evidence", "ip-asn"], None, "evidence", "ip-asn of a domain of role"),
     ],
 )

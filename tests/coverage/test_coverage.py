@@ -264,6 +264,30 @@ def test_an_inbound_connection_counts_outside(folder: Path, office: Config) -> N
     assert (report.outside.flows, report.networks) == (1, ())
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_mirror_without_tags_is_named_as_the_reason(
+    folder: Path, office: Config, workers: int
+) -> None:
+    for number in range(2):
+        wire = Wire(DURING, number)
+        hello(wire, Host(PERSONAL.ip, PERSONAL.mac), FAR, "www.tiktok.com")
+        hello(wire, Host(PERSONAL.ip, PERSONAL.mac, (31,)), FAR, "www.tiktok.com")
+        hello(wire, OUTSIDE, FAR, "www.tiktok.com")
+        frames = sorted(wire.frames, key=lambda item: item[0])
+        (folder / f"{number}.pcap").write_bytes(pcap(frames))
+    report, incidents, statistics = scanned(folder, office, workers)
+    assert list(incidents.alerts) == []
+    miss = "range 10.30.0.0/16 of network 'byod' matches only in VLAN 30, but the packet has"
+    assert report.outside.flows == 6
+    assert report.missed == {f"{miss} another tag": 2, f"{miss} no VLAN tag": 2}
+    outside = "the client is outside the configured networks"
+    assert statistics.without_verdict == {
+        outside: 2,
+        f"{outside}: {miss} another tag": 2,
+        f"{outside}: {miss} no VLAN tag": 2,
+    }
+
+
 def test_a_ban_can_alert_on_a_bypass(folder: Path, tmp_path: Path) -> None:
     mixed(folder / "a.pcap", 1, {SERVICE: 1, PERSONAL: 1, GUEST: 1})
     site = config.load(configured(tmp_path, ALERTING))

@@ -19,8 +19,11 @@ class Directory:
         self.located.append(client)
         return (HQ, "ws-1") if client.ip[0] == 10 else (None, "far")
 
+    def missed(self, client: FlowClient) -> str:
+        return "only in VLAN 30" if client.ip[0] == 172 else ""
+
     def is_permanent(self, client: FlowClient) -> bool:
-        return True
+        return client.ip[0] != 172
 
     def bypass_category(self, address: bytes) -> str | None:
         return "encrypted-dns" if address == RESOLVER else None
@@ -81,3 +84,16 @@ def test_the_cache_of_locations_is_bounded() -> None:
     for vlan in range(CACHE_LIMIT + 1):
         counter.add(flow(vlan=vlan))
     assert len(counter._locations) == 1
+
+
+def test_flows_that_only_their_tag_puts_outside_are_counted_by_the_reason() -> None:
+    coverage, other = Coverage(), Coverage()
+    counter = FlowCounter(coverage, Directory())
+    counter.add(flow("172.16.0.9"))
+    counter.add(flow("192.0.2.9"))
+    counter.add_named(FlowClient(bytes((172, 16, 0, 9)), None, None), [1, 2])
+    FlowCounter(other, Directory()).add(flow("172.16.0.9", "10.20.1.7"))
+    coverage.merge(other)
+    report = coverage.report(5, {})
+    assert report.outside.flows == 5
+    assert report.missed == {"only in VLAN 30": 4}

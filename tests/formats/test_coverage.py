@@ -12,6 +12,7 @@ from netwatch.coverage.visibility import Visibility
 from netwatch.formats import coverage
 from netwatch.formats.registry import FORMATS
 
+MISSED = "range 10.30.0.0/16 matches only in VLAN 30"
 HQ, BYOD = Network("hq", "service"), Network("byod", "personal")
 
 
@@ -24,6 +25,7 @@ def report(devices: int = 12, limit: int = 20_000) -> CoverageReport:
         found.add(HQ, f"10.20.1.{number}", "named")
     found.add(BYOD, "10.30.1.1", "named")
     found.add(None, "203.0.113.9", "no-hello")
+    found.add_missed(MISSED, 1)
     return found.report(1234, {"payload-cut": 2, "capture-dropped": 3, "encrypted-ip": 1})
 
 
@@ -68,7 +70,7 @@ def test_record_of_coverage() -> None:
                 "rest": {"flows": 0, "named": 0, "unnamed": {}},
             },
         ],
-        "outside": {"flows": 1, "named": 0, "unnamed": {"no-hello": 1}},
+        "outside": {"flows": 1, "named": 0, "unnamed": {"no-hello": 1}, "missed": {MISSED: 1}},
     }
 
 
@@ -91,8 +93,9 @@ def test_table_lists_devices_with_most_unnamed_flows_first() -> None:
     assert [line[0] for line in lines[3:13]] == [f"10.20.1.{n}" for n in range(11, 1, -1)]
     assert lines[13] == ["2", "more", "3", "2", "66", "%", "ech", "1"]
     assert lines[14] == ["outside", "1", "0", "0", "%", "no-hello", "1"]
-    assert lines[15] == ["unreadable", "1", "of", "1,234", "packets", "encrypted-ip", "1"]
-    assert len(lines) == 16
+    assert lines[15] == ["by", "its", "tag", "1", *MISSED.split()]
+    assert lines[16] == ["unreadable", "1", "of", "1,234", "packets", "encrypted-ip", "1"]
+    assert len(lines) == 17
 
 
 def test_table_lists_all_devices_on_request() -> None:

@@ -308,3 +308,71 @@ def test_one_range_in_all_networks_costs_no_more_than_different_ones() -> None:
     assert len(messages) == 4_999
     where = "first in network 'n0' on line 2, again in 'n4999'"
     assert messages[-1] == f"n.yaml:5001: duplicate range 10.0.0.0/8 ({where})"
+
+
+TAGGED = [
+    scope("byod", "10.30.0.0/16", vlans=[40, 30, 31], kind="personal"),
+    scope("hq", "10.0.0.0/9"),
+    scope("lab", "192.0.2.0/24", vlans=[7]),
+    scope("lab-hosts", "192.0.2.128/25", vlans=[8]),
+    scope("v6", "2001:db8::/32", vlans=[7]),
+]
+NO_TAG, OTHER_TAG = "but the packet has no VLAN tag", "but the packet has another tag"
+
+
+@pytest.mark.parametrize(
+    ("address", "vlan", "why"),
+    [
+        (
+            "192.0.2.1",
+            None,
+            f"range 192.0.2.0/24 of network 'lab' matches only in VLAN 7, {NO_TAG}",
+        ),
+        (
+            "192.0.2.1",
+            8,
+            f"range 192.0.2.0/24 of network 'lab' matches only in VLAN 7, {OTHER_TAG}",
+        ),
+        (
+            "192.0.2.129",
+            9,
+            f"range 192.0.2.128/25 of network 'lab-hosts' matches only in VLAN 8, {OTHER_TAG}",
+        ),
+        (
+            "2001:db8::1",
+            0,
+            f"range 2001:db8::/32 of network 'v6' matches only in VLAN 7, {OTHER_TAG}",
+        ),
+        ("203.0.113.1", None, ""),
+        ("203.0.113.1", 7, ""),
+    ],
+)
+def test_says_which_tag_a_client_outside_is_missing(
+    address: str, vlan: int | None, why: str
+) -> None:
+    table = Networks(TAGGED)
+    ip = ip_address(address).packed
+    assert table.missed(ip, vlan) == table.missed(ip, vlan) == why
+    network, explained = table.explain(ip, vlan)
+    tagged = "" if vlan is None else f" in VLAN {vlan}"
+    nothing = f"no range or VLAN of the configuration matches the address{tagged}"
+    assert (network, explained) == (None, why or nothing)
+
+
+def test_says_that_a_more_specific_range_needs_another_tag() -> None:
+    table = Networks(TAGGED)
+    ip = bytes((10, 30, 0, 9))
+    specific = "range 10.30.0.0/16 of network 'byod' matches only in VLANs 30-31, 40"
+    assert table.explain(ip, None)[1] == f"range 10.0.0.0/9; the more specific {specific}, {NO_TAG}"
+    assert table.explain(ip, 5)[1] == f"range 10.0.0.0/9; the more specific {specific}, {OTHER_TAG}"
+    assert table.explain(ip, 31)[1] == "range 10.30.0.0/16 in VLAN 31"
+    assert table.explain(bytes((10, 31, 0, 9)), None)[1] == "range 10.0.0.0/9"
+
+
+def test_says_which_vlans_are_networks_where_a_packet_has_no_tag() -> None:
+    table = Networks([scope("v", vlans=[5]), scope("w", vlans=[1, 9, *range(20, 60, 2)])])
+    shown = "1, 5, 9, 20, 22, 24, 26, 28, 30, 32 and 13 more"
+    expected = f"VLANs {shown} would match without a range, {NO_TAG}"
+    assert table.missed(bytes((192, 0, 2, 1)), None) == expected
+    assert table.missed(bytes((192, 0, 2, 1)), 6) == ""
+    assert table.explain(bytes((192, 0, 2, 1)), 5)[1] == "VLAN 5"
