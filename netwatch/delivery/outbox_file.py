@@ -102,7 +102,9 @@ def open_database(
     path = folder / FILE
     condition = owned_database.identify(path, KIND)
     if condition == "damaged":
-        raise DamagedFileError(f"the first page of {path} is damaged")
+        raise DamagedFileError(
+            f"the first page of {path} is damaged; the next delivery replaces it"
+        )
     try:
         if condition == "missing":
             if not create:

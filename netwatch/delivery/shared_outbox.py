@@ -76,7 +76,10 @@ class SharedOutbox:
             try:
                 self._open()
             except ForeignFileError as error:
-                self._fail(str(error))
+                if self.generation:
+                    self._fail(str(error))
+                # At the start, the caller ends with this error, and says so.
+                self.problem = str(error)
                 raise
             except (NetwatchError, OSError, sqlite3.Error) as error:
                 self._fail(str(error))

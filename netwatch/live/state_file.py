@@ -34,7 +34,7 @@ KIND = FileKind(
 `netwatch.live.state_format.encode` writes gets other names."""
 
 _LOCK_TIMEOUT = 1.0
-_MAY_PASS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 class StateFile:
@@ -55,12 +55,11 @@ class StateFile:
         self._database: sqlite3.Connection | None = None
         try:
             self._database = self._open()
-        except sqlite3.Error as error:
-            self._failed(str(error))
-        except OSError as error:
-            if error.errno not in _MAY_PASS:
-                raise NetwatchError(f"{self}: cannot be written: {error.strerror}") from None
-            self._failed(str(error.strerror))
+        except (OSError, sqlite3.Error) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            if not _may_pass(error):
+                raise NetwatchError(f"{self}: cannot be written: {reason}") from None
+            self._failed(str(reason))
 
     def __str__(self) -> str:
         return f"state file {self._path}"
@@ -182,3 +181,11 @@ class StateFile:
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
             self._database = None
+
+
+def _may_pass(error: OSError | sqlite3.Error) -> bool:
+    """Whether the disk is full or fails, which no user has to correct before a capture."""
+    if isinstance(error, OSError):
+        return error.errno in _DISK_ERRORS
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)

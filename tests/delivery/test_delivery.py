@@ -267,8 +267,10 @@ def test_file_of_another_program_in_place_of_the_outbox_is_a_configuration_error
 ):
     outbox.folder.mkdir()
     (outbox.folder / FILE).write_text("not ours")
+    log = []
     with pytest.raises(ConfigError, match="was left as it is"):
-        Delivery([webhook(http, tmp_path)], outbox)
+        Delivery([webhook(http, tmp_path)], outbox, log.append)
+    assert log == []
     assert (outbox.folder / FILE).read_text() == "not ours"
     assert {each.name for each in outbox.folder.iterdir()} == {FILE, "lock", USE_FILE}
 

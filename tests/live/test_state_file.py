@@ -296,6 +296,23 @@ def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         StateFile(tmp_path, print)
 
 
+def test_a_file_that_may_only_be_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root, who may run the tests, can write to any file, so the error is that of another one."""
+    (tmp_path / "other").touch()
+
+    def connect(path: Path, timeout: float) -> None:
+        uri = f"{(tmp_path / 'other').as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            database.execute("CREATE TABLE one (number)")
+
+    StateFile(tmp_path / "state", pytest.fail).close()
+    monkeypatch.setattr(owned_database, "connect", connect)
+    with pytest.raises(NetwatchError, match="cannot be written: attempt to write a readonly"):
+        StateFile(tmp_path / "state", pytest.fail)
+
+
 def test_a_full_disk_at_the_start_is_survived(tmp_path: Path) -> None:
     warnings = list[str]()
     with limited_disk(tmp_path / "disk", "1m") as disk:
