@@ -125,7 +125,8 @@ class Delivery:
         if not self.outputs:
             return
         self._buffer.add(records, once)
-        if not self.problem and self._writer_mutex.acquire(timeout=_BUSY_TIMEOUT):
+        # If the maintenance thread is writing, it writes these alerts too.
+        if not self.problem and self._writer_mutex.acquire(blocking=False):
             try:
                 self._write()
             finally:
