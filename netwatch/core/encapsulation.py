@@ -299,6 +299,7 @@ IP_PROTOCOLS: tuple[Encapsulation, ...] = (
 """By IP protocol number. Extension headers are read behind an IPv6 header alone."""
 
 GRE_PROTOCOLS: tuple[Encapsulation, ...] = (
+    Encapsulation(0x0000, "keep-alive", "Cisco", "control", _NOT_IP),
     Encapsulation(0x00FE, "OSI", "RFC 1701", "control", _NOT_IP),
     Encapsulation(0x0101, "GRE tunnel bonding", "RFC 8157", "control", _NOT_IP),
     Encapsulation(0x0806, "ARP", "RFC 826", "ether_type", _DEVICES),

@@ -130,7 +130,7 @@ def gre(cursor: Cursor) -> cython.int:
     EoIP have it."""
     flags: cython.longlong
     kind: cython.longlong
-    if not cursor.has(8):
+    if not cursor.has(4):
         return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
     flags = cursor.u16(cursor.at)
     kind = cursor.u16(cursor.at + 2)

@@ -125,7 +125,7 @@ def lwapp(cursor: Cursor) -> cython.int:
     if not cursor.has(6):
         return cursor.cut_short()
     flags = cursor.data[cursor.at]
-    if flags & 0xC4 or cursor.u16(cursor.at + 2) > cursor.wire_end - cursor.at - 6:
+    if flags & 0xC4 or cursor.u16(cursor.at + 2) != cursor.wire_end - cursor.at - 6:
         return layout.LAYER_STOPPED  # another version, a control message, or not LWAPP
     if flags & 0x02:
         return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)  # a fragment

@@ -219,7 +219,8 @@ BAD = {
     "esp": (bytes(ip(proto=50)) + bytes(40), "encrypted-ip"),
     "ah-cut": (layers.ipv4(51, bytes(11)), "wrapping-header-cut"),
     "ah-beyond": (layers.ipv4(51, b"\x11\xff" + bytes(40)), "wrapping-header-cut"),
-    "gre-cut": (layers.ipv4(47, bytes(7)), "wrapping-header-cut"),
+    "gre-cut": (layers.ipv4(47, bytes(3)), "wrapping-header-cut"),
+    "gre-fields-cut": (layers.ipv4(47, b"\x20\0\x08\0\0\0\0"), "ip-header-cut"),
     "gre-routing-without-end": (
         gre(0x4000, 0x0800, bytes(4) + b"\x08\0\0\4" * 9),
         "wrapping-header-cut",
@@ -231,7 +232,7 @@ BAD = {
     "gre-cdma2000": (gre(0, 0x88D2), "wrapping-unknown"),
     "gre-nhrp": (gre(0, 0x2001), "not-ip"),
     "gre-arp": (gre(0, 0x0806), "not-ip"),
-    "gre-keepalive": (gre(0, 0), "wrapping-unknown"),
+    "gre-keepalive": (layers.ipv4(47, bytes(4)), "not-ip"),
     "eoip-keepalive": (layers.ipv4(47, layers.eoip(b"")), "not-ip"),
     "eoip-cut": (layers.ipv4(47, layers.eoip(bytes(13))), "link-header-cut"),
     "wccp-cut": (gre(0, 0x883E, bytes(5)), "wrapping-header-cut"),

@@ -216,6 +216,7 @@ OTHERS = {
     ),
     "lwapp-control": (over_udp(12222, b"\x04\0\0\x28\0\0" + bytes(40)), {}),
     "lwapp-fragment": (over_udp(12222, b"\x02\0\0\x28\0\0" + bytes(40)), {"wrapping-unknown": 1}),
+    "lwapp-of-another-length": (over_udp(12222, b"\0\0\0\x27\0\0" + bytes(40)), {}),
     "lwapp-beyond": (over_udp(12222, b"\0\0\1\0\0\0" + bytes(40)), {}),
     "tzsp-keep-alive": (over_udp(37008, b"\1\4\0\0"), {}),
     "tzsp-version": (over_udp(37008, b"\2\0\0\1\1" + bytes(40)), {}),
