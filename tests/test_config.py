@@ -329,6 +329,10 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
             "netwatch.yaml:3: 'quiet_gap': expected a time like 90s, 30m, 2h or 1d, found 30",
         ),
         ("metrics: {}", "netwatch.yaml:3: metrics needs 'listen'"),
+        (
+            "metrics: {listen: ':1', hosts: ['probe.example.org:1']}",
+            "netwatch.yaml:3: 'hosts': expected a host name without a port",
+        ),
         ("metrics: {listen: 9477}", "netwatch.yaml:3: 'listen': '9477' is not an address and port"),
         (
             "metrics: {listen: ':1', silence: 5}",

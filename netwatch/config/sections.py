@@ -23,6 +23,7 @@ from netwatch.rules.load import BUILTIN, read_signatures
 from netwatch.watch.endpoint_options import EndpointOptions, parse_listen_address
 from netwatch.watch.health import Thresholds
 
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _SECOND = 1_000_000_000
 _UNITS = {"s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND, "d": 86_400 * _SECOND}
 _DURATION = re.compile(r"([1-9]\d{0,8})([smhd])")
@@ -122,6 +123,11 @@ def metrics_section(fields: Fields) -> EndpointOptions | None:
         stuck=_duration(section, "stuck", "5m") / _SECOND,
     )
     hosts = tuple(name for _, name in section.texts("hosts"))
+    for name in hosts:
+        if not _HOST.fullmatch(name):
+            section.add_problem(
+                "hosts", f"'hosts': expected a host name without a port, not '{name}'"
+            )
     section.reject_unknown()
     try:
         return EndpointOptions(*parse_listen_address(text), limits, hosts) if text else None

@@ -28,19 +28,26 @@ def open_for_append(path: str | Path, flags: int = 0) -> int:
         descriptor = os.open(path, append | os.O_CREAT, MODE)
         if not is_new:
             return descriptor
-    os.fchmod(descriptor, MODE)
+    restrict(descriptor)
     return descriptor
+
+
+def restrict(descriptor: int, mode: int = MODE) -> None:
+    """Give a new file these permissions, whatever the umask was. On a file system without
+    permissions (FAT, some network shares) its mount options decide, and nothing fails."""
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, mode)
 
 
 def set_permissions(descriptor: int, replaced: Path) -> None:
     """Give a new file the permissions of the file `replaced` that it will replace, with its owner
-    and group as far as this process may; `MODE` where there is no such file. Raises `OSError`."""
+    and group as far as this process may; `MODE` where there is no such file."""
     try:
         status = replaced.stat()
-    except FileNotFoundError:
-        os.fchmod(descriptor, MODE)
+    except OSError:
+        restrict(descriptor)
         return
-    with contextlib.suppress(PermissionError):
+    with contextlib.suppress(OSError):
         os.fchown(descriptor, status.st_uid, status.st_gid)
     # After the change of the owner, which clears set-user-id bits.
-    os.fchmod(descriptor, status.st_mode & 0o777)
+    restrict(descriptor, status.st_mode & 0o777)

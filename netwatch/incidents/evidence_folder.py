@@ -20,7 +20,7 @@ from netwatch import __version__
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
 from netwatch.core.frame import Frame
-from netwatch.core.private_files import FOLDER_MODE, MODE
+from netwatch.core.private_files import FOLDER_MODE, MODE, restrict
 from netwatch.core.text import escaped, quantity
 from netwatch.incidents.evidence_pcapng import interface, packet, section
 from netwatch.incidents.evidence_selection import Limits, choose
@@ -182,7 +182,7 @@ def _replace(path: Path, data: bytes) -> None:
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, MODE)
         with open(handle, "wb") as stream:  # noqa: PTH123 - a handle
-            os.fchmod(handle, MODE)
+            restrict(handle)
             stream.write(data)
         temporary.replace(path)
     except OSError:

@@ -54,3 +54,18 @@ def test_a_replacement_has_the_permissions_of_the_file(tmp_path: Path) -> None:
         old.chmod(0o604)
         set_permissions(stream.fileno(), old)
     assert mode(new) == 0o604
+
+
+def test_a_file_system_without_permissions_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    monkeypatch.setattr(os, "fchown", refuse)
+    path = tmp_path / "file"
+    append(path, b"one")
+    with (tmp_path / "new").open("wb") as stream:
+        set_permissions(stream.fileno(), path)
+    assert path.read_bytes() == b"one"
