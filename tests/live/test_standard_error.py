@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,10 +50,15 @@ def full_pipe() -> tuple[int, int]:
 
 @contextmanager
 def capture(
-    folder: Path, pipe: Pipe, *arguments: str, stdout: int, stderr: int
+    folder: Path,
+    pipe: Pipe,
+    *arguments: str,
+    stdout: int,
+    stderr: int,
+    program: Sequence[str] = ("-m", "netwatch"),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A capture that reads the pipe, and is killed at the end."""
-    command = [sys.executable, "-m", "netwatch", "live", "--source", "file", "-i", str(pipe.path)]
+    command = [sys.executable, *program, "live", "--source", "file", "-i", str(pipe.path)]
     process = subprocess.Popen(
         [*command, "-c", configured(folder), "--format", "jsonl", *arguments],
         stdin=subprocess.DEVNULL,
@@ -145,3 +150,41 @@ def test_a_terminal_that_stalls_does_not_delay_the_end(tmp_path: Path, pipe: Pip
     assert b"\x1b[?1049h" in output
     os.close(main)
     os.close(other)
+
+
+DEFECT = """
+import sys
+from netwatch.cli import main
+from netwatch.live.worker import Worker
+
+def process(self, block):
+    raise KeyError("on purpose")
+
+Worker._process = process
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_defect_in_a_worker_ends_the_capture(tmp_path: Path, pipe: Pipe) -> None:
+    reading, writing = full_pipe()
+    program = ("-c", DEFECT)
+    with capture(tmp_path, pipe, stdout=writing, stderr=writing, program=program) as live:
+        pipe.open()
+        pipe.send(one_hello(DURING).frames)
+        assert live.wait(TIMEOUT) == 1
+    os.close(reading)
+    os.close(writing)
+
+
+def test_the_traceback_of_a_worker_is_in_the_log(tmp_path: Path, pipe: Pipe) -> None:
+    reading, writing = os.pipe()
+    program = ("-c", DEFECT)
+    with capture(tmp_path, pipe, stdout=writing, stderr=writing, program=program) as live:
+        pipe.open()
+        pipe.send(one_hello(DURING).frames)
+        log = read_until(reading, b"stopped: a worker failed: KeyError: 'on purpose'")
+        assert live.wait(TIMEOUT) == 1
+    assert b"Traceback (most recent call last):" in log
+    assert b", in process" in log
+    os.close(reading)
+    os.close(writing)
