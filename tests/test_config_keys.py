@@ -22,7 +22,11 @@ from netwatch.rules.signature_keys import SIGNATURE_KEYS
 CONFIGURATION = """\
 version: 1
 networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]
-devices: {learn: [dhcp]}
+devices:
+  inventory: devices.csv
+  columns: {hostname: "Device Name"}
+  leases: [{path: dnsmasq.leases, format: dnsmasq, lease_time: 12h}]
+  learn: [dhcp]
 bans: [{id: rule, authority: City, apps: [tiktok]}]
 exemptions: [{ban: rule, device: 10.0.0.1}]
 geoip: {}
@@ -68,6 +72,8 @@ def test_the_configuration_has_exactly_the_keys_of_the_table(
     asked: dict[str, set[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("devices.csv").write_text("Device Name\nlab-07\n")
+    Path("dnsmasq.leases").write_text("")
     Path("netwatch.yaml").write_text(CONFIGURATION)
     load("netwatch.yaml")
     Path("netwatch.yaml").write_text(

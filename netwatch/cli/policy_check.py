@@ -44,7 +44,10 @@ def _rows(config: Config, now: int) -> Iterator[Row]:
         state = config.policy.state(exemption, now)
         yield _exemption(exemption, state, zones[exemption.ban])
     count = len(config.devices)
-    yield {"kind": "devices", "count": count}, [f"{count} in the inventory"]
+    leases = len(config.devices.leases)
+    record = {"kind": "devices", "count": count, "leases": leases}
+    in_files = [f"{quantity(leases, 'lease')} in lease files"] if leases else []
+    yield record, [f"{count} in the inventory", *in_files]
     apps, version = len(config.catalog.signatures), config.catalog.version
     record = {"kind": "signatures", "apps": apps, "version": version}
     yield record, [quantity(apps, "app"), f"version {version}"]

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from netwatch.cli.printing import print_line, print_record
 from netwatch.config import Config, load
-from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.addresses import mac_text, parse_ip, parse_mac
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import did_you_mean
-from netwatch.core.verdict import CONFIDENCE_RANK, Verdict
+from netwatch.core.verdict import CONFIDENCE_RANK, BindingPeriod, Verdict
 from netwatch.formats.values import rfc3339
 from netwatch.rules.explain import explain_name
 from netwatch.rules.period import days_text
@@ -26,7 +26,8 @@ def explain(args: argparse.Namespace) -> int:
     config = load(args.config)
     ip, mac = _client(config, args)
     network, by_range = config.networks.explain(ip, args.vlan)
-    device, by_entry = config.devices.explain(ip, mac, network)
+    binding = config.devices.leases.binding_at(ip, mac, args.time)
+    device, by_entry = config.devices.explain(ip, mac, network, binding)
     name = config.strip_search_suffix(normalise_name(args.name.encode("utf-8", "surrogateescape")))
     match = config.catalog.match(name)
     where = f"{network.name} (class {network.device_class})" if network else "outside"
@@ -35,6 +36,8 @@ def explain(args: argparse.Namespace) -> int:
         ("network", f"{where}: {by_range}"),
         ("device", f"{device.id} (class {device.device_class}): {by_entry}"),
     ]
+    if binding is not None and binding.period is not None:
+        steps.insert(2, ("lease", _lease(binding.mac, binding.period)))
     if match is None:
         steps.append(("name", f"{name}: {explain_name(config.catalog, name)[1]}"))
         verdicts = [Verdict(None, None, "no rule matches the name")]
@@ -65,6 +68,12 @@ def explain(args: argparse.Namespace) -> int:
     for step, text in steps:
         print_line(f"{step:<9} {text}")
     return 0
+
+
+def _lease(mac: bytes | None, period: BindingPeriod) -> str:
+    since = "an unknown time" if period.since is None else rfc3339(period.since, 0)
+    until = "for ever" if period.until is None else f"until {rfc3339(period.until, 0)}"
+    return f"leased to {mac_text(mac or bytes(6))} from {since} {until} ({period.source})"
 
 
 def _client(config: Config, args: argparse.Namespace) -> tuple[bytes, bytes | None]:

@@ -66,12 +66,50 @@ _DEVICES = Section(
     "devices",
     (
         Key("inventory", "path", "none", "a CSV file of devices"),
+        Key("columns", "mapping", "their own names", "what its columns are called"),
+        Key("leases", "list of mappings", "none", "lease files of DHCP servers"),
         Key(
             "learn",
             "list of words",
             "none",
             "protocols from which devices are learned: `dhcp` (DHCPv4 and DHCPv6), `mdns`, `arp` "
             "(ARP and IPv6 neighbor discovery)",
+        ),
+    ),
+)
+
+_COLUMNS = Section(
+    "devices.columns",
+    "columns",
+    tuple(
+        Key(column, "text", f"`{column}`", f"the header of the column with {meaning}")
+        for column, meaning in {
+            "id": "the id of the device",
+            "mac": "its MAC address",
+            "ip": "its IP addresses",
+            "hostname": "its host name",
+            "owner": "its owner",
+            "class": "its class",
+        }.items()
+    ),
+)
+
+_LEASES = Section(
+    "devices.leases[]",
+    "a lease file",
+    (
+        Key("path", "path", REQUIRED, "the file; it is read when the configuration is"),
+        Key(
+            "format",
+            "word",
+            "recognised",
+            "`dhcpd` (ISC, DHCPv4 and DHCPv6), `kea` (memfile, both) or `dnsmasq`",
+        ),
+        Key(
+            "lease_time",
+            "time",
+            "`1h`",
+            "for how long dnsmasq grants a lease: its file has the end of a lease alone",
         ),
     ),
 )
@@ -125,6 +163,8 @@ CONFIGURATION_KEYS = (
     _TOP,
     _NETWORK,
     _DEVICES,
+    _COLUMNS,
+    _LEASES,
     PACK_ENTRY_KEYS,
     BAN_KEYS,
     EXEMPTION_KEYS,

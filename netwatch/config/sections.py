@@ -14,9 +14,13 @@ from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.inventory.devices import Devices
+from netwatch.inventory.dnsmasq_leases import DEFAULT_LEASE_TIME
 from netwatch.inventory.entry_table import EntryTable
 from netwatch.inventory.geo import Geo
+from netwatch.inventory.inventory_columns import COLUMNS
 from netwatch.inventory.inventory_file import read_inventory
+from netwatch.inventory.lease_files import FORMATS, LeaseFile, read_leases
+from netwatch.inventory.lease_table import LEASE_LIMIT, LeaseTable
 from netwatch.inventory.networks import Scope, built_in, check, read_scope
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN, read_signatures
@@ -48,7 +52,9 @@ def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...
     if section is None:
         return Devices(), ()
     path = section.text("inventory")
-    entries = read_inventory(base / path, fields.problems) if path else EntryTable()
+    columns = _columns(section)
+    entries = read_inventory(base / path, fields.problems, columns) if path else EntryTable()
+    leases = _leases(section, base)
     learn = section.texts("learn")
     for line, word in learn:
         if word not in LEARNING_SOURCES:
@@ -57,7 +63,39 @@ def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...
             message = f"'learn': expected {expected}, found {describe(word)}{hint}"
             fields.problems.add(fields.file, line, message)
     section.reject_unknown()
-    return Devices(entries), tuple(word for _, word in learn)
+    return Devices(entries, leases), tuple(word for _, word in learn)
+
+
+def _columns(devices: Fields) -> dict[str, str]:
+    """The headers of the inventory for our columns, as ``columns`` maps them."""
+    section = devices.nested("columns", "columns")
+    if section is None:
+        return {}
+    headers = {column: section.text(column) for column in COLUMNS}
+    section.reject_unknown()
+    if not devices.has("inventory"):
+        devices.add_problem("columns", "'columns': expected 'inventory' beside it, found none")
+    return {column: header for column, header in headers.items() if header}
+
+
+def _leases(devices: Fields, base: Path) -> LeaseTable:
+    """The leases of all lease files."""
+    files = devices.build_each("leases", lambda fields: _lease_file(fields, base), "a lease file")
+    found = [lease for file in files for lease in read_leases(file, devices.problems)]
+    if len(found) > LEASE_LIMIT:
+        message = f"'leases': expected at most {LEASE_LIMIT:,} leases together, found more"
+        devices.add_problem("leases", message)
+    return LeaseTable(found[:LEASE_LIMIT])
+
+
+def _lease_file(fields: Fields, base: Path) -> LeaseFile | None:
+    path = fields.text("path", required="the path of a lease file")
+    format_ = fields.choice("format", FORMATS, None)
+    lease_time = DEFAULT_LEASE_TIME
+    if fields.has("lease_time"):
+        lease_time = _duration(fields, "lease_time", "")
+    fields.reject_unknown()
+    return LeaseFile(base / path, format_, lease_time) if path else None
 
 
 def signatures_section(fields: Fields, base: Path) -> Catalog:

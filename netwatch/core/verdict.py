@@ -51,6 +51,20 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class BindingPeriod:
+    """How it is known that an address belonged to a device, and when.
+
+    `source` is ``dhcp`` for a lease and ``announcement`` for anything else (ARP, mDNS) in the
+    traffic, and the format of a lease file (``dhcpd``, ``kea``, ``dnsmasq``). It begins at `since`
+    and ends before `until`, both in ns; None means unknown and never.
+    """
+
+    source: str
+    since: int | None
+    until: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """The device that had an address at some time, as learned from the network.
 
@@ -58,6 +72,7 @@ class Binding:
     two devices had in common at that time, so that they cannot be distinguished: the ``address``,
     the ``mac``, or the ``frame`` (the packet came in a frame of another device that is not known
     to be a router). `frames` are the frames that prove the binding, if frames are stored.
+    `period` is how it is known, and when it was so.
     """
 
     id: str | None
@@ -65,6 +80,7 @@ class Binding:
     hostname: str | None
     ambiguity: Literal["address", "mac", "frame"] | None = None
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
+    period: BindingPeriod | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +88,8 @@ class Device:
     """The client of a contact.
 
     `id` is the id of the inventory, else the MAC if the address is known to belong to it, else
-    the address.
+    the address. `binding` says how and when the address belonged to it, where that was learned
+    or is in a lease file.
     """
 
     id: str
@@ -81,6 +98,7 @@ class Device:
     hostname: str | None
     owner: str | None
     device_class: DeviceClass
+    binding: BindingPeriod | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

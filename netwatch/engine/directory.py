@@ -22,6 +22,8 @@ class ConfiguredDirectory:
         binding = None
         if self._learned is not None:
             binding = self._learned.past_binding(client.ip, client.mac, client.vlan, time)
+        if binding is None:
+            binding = self._config.devices.leases.binding_at(client.ip, client.mac, time)
         device = self._config.devices.identify(client.ip, client.mac, network, binding)
         return network, device.id
 
@@ -30,7 +32,10 @@ class ConfiguredDirectory:
         return self._config.networks.missed(client.ip, client.vlan)
 
     def is_permanent(self, client: FlowClient) -> bool:
-        """Whether nothing was learned of the address, so that its device does not change."""
+        """Whether nothing was learned of the address and no lease has it, so that its device does
+        not change."""
+        if self._config.devices.leases.has_address(client.ip):
+            return False
         return self._learned is None or not self._learned.has_bindings(client.ip, client.vlan)
 
     def bypass_category(self, address: bytes) -> str | None:

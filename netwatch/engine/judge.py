@@ -107,7 +107,12 @@ class Judge:
         binding = None
         if self._learned is not None:
             binding = self._learned.binding_at(ip, mac, vlan, observation.time, in_order=not late)
-        device = reported = config.devices.identify(ip, mac, network, binding)
+        if binding is None:
+            binding = config.devices.leases.binding_at(ip, mac, observation.time)
+        device = config.devices.identify(ip, mac, network, binding)
+        if binding is not None and binding.period is not None and binding.ambiguity is None:
+            device = replace(device, binding=binding.period)
+        reported = device
         if binding is not None and binding.id is None and binding.ambiguity is None:
             # It is judged as the device that it is known to be by now, but its incident began
             # under the address alone and keeps that id.

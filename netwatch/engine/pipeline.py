@@ -245,9 +245,11 @@ class Engine:
 
     def _is_same_device(self, answer: Observation, flow: Flow) -> bool:
         """Whether the client of a flow is the device that got a DNS answer before."""
+        ip, mac, vlan = answer.client_ip, answer.client_mac, answer.vlan
+        if not self._config.devices.leases.is_same_device(ip, answer.time, flow.first):
+            return False
         if self._learned is None:
             return True
-        ip, mac, vlan = answer.client_ip, answer.client_mac, answer.vlan
         return self._learned.is_same_device(ip, mac, vlan, answer.time, flow.first)
 
     def _anomalies(self) -> Counter[str]:

@@ -97,6 +97,9 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "sensor_version",
     "sensor_signatures",
     "sensor_policy",
+    "binding_source",
+    "binding_from",
+    "binding_until",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings

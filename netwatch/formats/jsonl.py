@@ -16,7 +16,7 @@ except ImportError:
 
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert, EvidenceItem, RecordKind
-from netwatch.core.verdict import Ban, Exemption
+from netwatch.core.verdict import Ban, BindingPeriod, Exemption
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line, observation_community_id, rfc3339
@@ -145,9 +145,19 @@ def alert_record(alert: Alert) -> dict[str, Any]:
             "policy": alert.sensor.policy,
         },
     }
+    if alert.device.binding is not None:
+        record["binding"] = _binding(alert.device.binding, alert.time_digits)
     for key, value in alert.extra.items():
         record.setdefault(key, value)
     return record
+
+
+def _binding(binding: BindingPeriod, digits: int) -> dict[str, Any]:
+    return {
+        "source": binding.source,
+        "from": None if binding.since is None else rfc3339(binding.since, digits),
+        "until": None if binding.until is None else rfc3339(binding.until, digits),
+    }
 
 
 def _ban(ban: Ban) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.verdict import Binding, Device, DeviceClass, Network
 from netwatch.inventory.entry_table import Entry, EntryTable
 from netwatch.inventory.hosts import are_different_hosts
+from netwatch.inventory.lease_table import LeaseTable
 
 CACHE_LIMIT = 65_536
 """Devices of clients in the cache; when it is full, it is cleared (and the entries are counted as
@@ -23,11 +24,14 @@ evicted)."""
 
 
 class Devices:
-    """Identifies the device of a client. `entries` is the inventory; `evictions` counts the cache
-    entries that were evicted."""
+    """Identifies the device of a client. `entries` is the inventory, and `leases` are those of the
+    lease files; `evictions` counts the cache entries that were evicted."""
 
-    def __init__(self, entries: EntryTable | Iterable[Entry] = ()) -> None:
+    def __init__(
+        self, entries: EntryTable | Iterable[Entry] = (), leases: LeaseTable | None = None
+    ) -> None:
         self.entries = entries if isinstance(entries, EntryTable) else EntryTable(entries)
+        self.leases = leases or LeaseTable()
         self.evictions = 0
         self._cache: dict[tuple[bytes, bytes | None, Network | None, Binding | None], Device] = {}
 

@@ -1,11 +1,11 @@
 """The inventory file: a CSV table of devices that the organisation maintains."""
 
+import codecs
 import csv
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
@@ -13,40 +13,41 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems, describe, did_you_mean
 from netwatch.inventory.entry_table import EntryTable, Fields
+from netwatch.inventory.inventory_columns import (
+    COLUMNS,
+    NO_HEADERS,
+    find_columns,
+    find_delimiter,
+)
 from netwatch.inventory.networks import CLASSES
 
-COLUMNS: Mapping[str, str] = MappingProxyType(
-    {
-        "id": "the id of the device in alerts and exemptions; else its first of MAC, IP, host name",
-        "mac": "six bytes: `02:00:00:00:00:01`, with hyphens, as `0200.0000.0001`, or bare",
-        "ip": "IP addresses, separated by spaces",
-        "hostname": "shown in alerts; alone in a row it identifies devices that are learned",
-        "owner": "shown in alerts",
-        "class": "`service`, `personal`, `guest` or `infrastructure`; else that of the network",
-    }
-)
-"""The columns of an inventory, each with a description. Any column or cell may be left out, but a
-row needs a MAC, an IP address or a host name."""
-
 _EXPECTED_COLUMNS = f"columns of {', '.join(COLUMNS)}"
+_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-def read_inventory(path: Path, problems: Problems) -> EntryTable:
-    """The rows of a UTF-8 CSV file with a header; mistakes are noted."""
+def read_inventory(
+    path: Path, problems: Problems, headers: Mapping[str, str] = NO_HEADERS
+) -> EntryTable:
+    """The rows of a CSV file with a header, in UTF-8 or UTF-16; mistakes are noted. `headers` are
+    what columns are called in the file, where that is not their own name."""
     file = str(path)
     try:
-        text = read_user_file(path).decode("utf-8-sig")
+        raw = read_user_file(path)
+        text = raw.decode(_encoding(raw))
     except NetwatchError as error:
         problems.add(file, 0, f"the inventory {error}")
         return EntryTable()
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        problems.add(file, line, "the inventory: expected UTF-8 text, found other bytes")
+        expected = "UTF-8, or UTF-16 with a byte order mark"
+        problems.add(file, line, f"the inventory: expected {expected}, found other bytes")
         return EntryTable()
-    return parse_inventory(text, file, problems)
+    return parse_inventory(text, file, problems, headers)
 
 
-def parse_inventory(text: str, file: str, problems: Problems) -> EntryTable:
+def parse_inventory(
+    text: str, file: str, problems: Problems, headers: Mapping[str, str] = NO_HEADERS
+) -> EntryTable:
     """Like `read_inventory`, for the text of a file; `file` is its name in messages."""
     numbered = enumerate(_lines(text), 1)
     header_line, header = next(((at, line) for at, line in numbered if line.strip()), (0, ""))
@@ -54,27 +55,28 @@ def parse_inventory(text: str, file: str, problems: Problems) -> EntryTable:
         message = f"the inventory: expected a header with {_EXPECTED_COLUMNS}, found an empty file"
         problems.add(file, 0, message)
         return EntryTable()
-    # Spreadsheets write semicolons in locales where the comma is the decimal separator.
-    delimiter = ";" if ";" in header and "," not in header else ","
+    delimiter = find_delimiter(header)
     reader = csv.reader(_lines(text), delimiter=delimiter, strict=True, skipinitialspace=True)
     rows = _rows(reader, file, problems)
-    columns = [cell.strip().lower() for cell in next(rows, (0, [""]))[1]]
-    if not _check_columns(columns, file, header_line, problems):
+    written = next(rows, (0, [""]))[1]
+    place = find_columns(written, headers, file, header_line, problems)
+    if place is None:
         return EntryTable()
+    width = len(written)
     table = EntryTable(expected=text.count("\n"))
     row_lines = array("L")
     # The cells of a row by column; those of a column that is absent are the empty one behind it.
-    place = {column: at for at, column in enumerate(columns)}
-    cells_of = itemgetter(*(place.get(column, len(columns)) for column in COLUMNS))
+    cells_of = itemgetter(*(place.get(column, width) for column in COLUMNS))
     for line, row in rows:
-        if len(row) > len(columns):
+        if len(row) > width and any(map(str.strip, row[width:])):
             message = (
-                f"expected at most {len(columns)} values, one a column, found {len(row)}; quote a"
+                f"expected at most {width} values, one a column, found {len(row)}; quote a"
                 " value that contains a comma"
             )
             problems.add(file, line, message)
             continue
-        row += [""] * (len(columns) + 1 - len(row))
+        del row[width:]
+        row += [""] * (width + 1 - len(row))
         fields = _read_fields(cells_of(row), file, line, problems)
         if fields is None:
             continue
@@ -84,27 +86,20 @@ def parse_inventory(text: str, file: str, problems: Problems) -> EntryTable:
     return table
 
 
+def _encoding(raw: bytes) -> str:
+    """The encoding of a file by its byte order mark, UTF-8 where it has none."""
+    return next((name for bom, name in _BOMS.items() if raw.startswith(bom)), "utf-8")
+
+
 def _lines(text: str) -> Iterator[str]:
     """The lines of a text, one at a time, since a list of them would take twice its memory.
     Comments are empty lines."""
     start = 0
     while start <= len(text):
         end = text.find("\n", start)
-        line = text[start : end if end >= 0 else None]
+        line = text[start : end + 1 if end >= 0 else None]
         yield "" if "#" in line and line.lstrip().startswith("#") else line
         start = end + 1 if end >= 0 else len(text) + 1
-
-
-def _check_columns(columns: Sequence[str], file: str, line: int, problems: Problems) -> bool:
-    before = len(problems.found)
-    for column in dict.fromkeys(columns):
-        if column not in COLUMNS:
-            hint = did_you_mean(column, COLUMNS)
-            message = f"unknown column '{column}': expected {_EXPECTED_COLUMNS}{hint}"
-            problems.add(file, line, message)
-        elif columns.count(column) > 1:
-            problems.add(file, line, f"duplicate column '{column}'")
-    return len(problems.found) == before
 
 
 def _rows(
@@ -153,7 +148,7 @@ def _read_fields(cells: tuple[str, ...], file: str, line: int, problems: Problem
 
 def _read_addresses(cell: str, file: str, line: int, problems: Problems) -> tuple[bytes, ...]:
     ips: list[bytes] = []
-    for text in cell.replace(";", " ").split():
+    for text in cell.replace(";", " ").replace(",", " ").split():
         ip = parse_ip(text)
         if ip is None:
             expected = "IP addresses like 10.20.0.7, separated by spaces"

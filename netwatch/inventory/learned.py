@@ -10,9 +10,11 @@ were reported under its address before it was known keeps that identity until it
 a while, so that no incident is split in two when its name is learned.
 """
 
+from dataclasses import replace
+
 from netwatch.core.message import Message
 from netwatch.core.packet import Packet
-from netwatch.core.verdict import Binding
+from netwatch.core.verdict import Binding, BindingPeriod
 from netwatch.inventory.binding_tables import ENTRY_LIMIT, BindingTables, mac_id
 from netwatch.inventory.bindings import Address, AddressBinding
 from netwatch.inventory.claims import ClaimRecorder, NetworkOf
@@ -78,7 +80,7 @@ class LearnedBindings:
         elif binding.ambiguity is not None:
             self.shared_addresses += 1
         elif time <= active[-1].reported_by_ip_until:
-            return Binding(None, binding.mac, binding.hostname, frames=binding.frames)
+            return replace(binding, id=None)
         return binding
 
     def mark_reported(self, ip: bytes, mac: bytes | None, vlan: int | None, time: int) -> None:
@@ -160,7 +162,9 @@ class LearnedBindings:
         id, name = host.identity(time) if host else (mac_id(last.mac), last.hostname or None)
         frames = self._tables.evidence.frames_of(host, last)
         from_other = mac is not None and mac != last.mac and self._is_client(network, mac, time)
-        return Binding(id, last.mac, name, "frame" if from_other else None, frames)
+        source = "dhcp" if last.is_lease else "announcement"
+        period = BindingPeriod(source, last.since, last.until)
+        return Binding(id, last.mac, name, "frame" if from_other else None, frames, period)
 
     def _is_client(self, network: str, mac: bytes, time: int) -> bool:
         """Whether a MAC address has an active lease, and is not known to be a router."""

@@ -197,7 +197,12 @@ def test_reads_files(tmp_path):
     assert list(read_inventory(bad, problems)) == []
     assert list(read_inventory(tmp_path / "none.csv", problems)) == []
     assert problems.found == [
-        Problem(str(bad), 2, 0, "the inventory: expected UTF-8 text, found other bytes"),
+        Problem(
+            str(bad),
+            2,
+            0,
+            "the inventory: expected UTF-8, or UTF-16 with a byte order mark, found other bytes",
+        ),
         Problem(
             str(tmp_path / "none.csv"),
             0,

@@ -8,7 +8,7 @@ from support import bans
 from netwatch.core.alert import Alert, Destination, EvidenceItem, IncidentCounts, Sensor
 from netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
 from netwatch.core.observation import Observation
-from netwatch.core.verdict import App, Device, Exemption, Network
+from netwatch.core.verdict import App, BindingPeriod, Device, Exemption, Network
 
 TIME = 1_678_406_400_123_456_789  # 2023-03-10T00:00:00.123456789Z
 
@@ -98,7 +98,15 @@ FULL_ALERT = replace(
         approved_by="CISO",
         apps=frozenset({"tiktok", "capcut"}),
     ),
-    device=Device("lab-07", "10.20.0.7", "02:00:00:00:00:ab", "lab07", "R. Doe", "service"),
+    device=Device(
+        "lab-07",
+        "10.20.0.7",
+        "02:00:00:00:00:ab",
+        "lab07",
+        "R. Doe",
+        "service",
+        BindingPeriod("kea", TIME - 10**9, TIME + 10**9),
+    ),
     vlan=30,
     destinations=(
         Destination("192.0.2.80", 443, 64496, "Example", "BE"),

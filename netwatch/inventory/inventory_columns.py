@@ -1,0 +1,79 @@
+"""The columns of an inventory: what they mean, and where a file has them.
+
+A file that was written for us has our names as its header, and nothing else. One that a spreadsheet
+or another program exported has its own headers, which the configuration maps to ours; columns that
+are not mapped are then ignored.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from netwatch.core.user_yaml import Problems, did_you_mean
+
+COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "id": "the id of the device in alerts and exemptions; else its first of MAC, IP, host name",
+        "mac": "six bytes: `02:00:00:00:00:01`, with hyphens, as `0200.0000.0001`, or bare",
+        "ip": "IP addresses, separated by spaces",
+        "hostname": "shown in alerts; alone in a row it identifies devices that are learned",
+        "owner": "shown in alerts",
+        "class": "`service`, `personal`, `guest` or `infrastructure`; else that of the network",
+    }
+)
+"""The columns of an inventory, each with a description. Any column or cell may be left out, but a
+row needs a MAC, an IP address or a host name."""
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+"""The headers of a file whose columns have our names."""
+
+DELIMITERS = ("\t", ";", ",")
+"""What separates cells. Spreadsheets write semicolons in locales where the comma is the decimal
+separator, and tabs as "Unicode text"."""
+
+
+def find_delimiter(header: str) -> str:
+    """The delimiter of a file with this header line: the one that is in it outside of quotes, of
+    several the first of `DELIMITERS` unless there are more commas."""
+    bare = "".join(header.split('"')[::2])
+    if "," in bare and bare.count(",") >= bare.count(";") and "\t" not in bare:
+        return ","
+    return next((each for each in DELIMITERS if each in bare), ",")
+
+
+def find_columns(
+    written: Sequence[str],
+    headers: Mapping[str, str],
+    file: str,
+    line: int,
+    problems: Problems,
+) -> dict[str, int] | None:
+    """Where our columns are in a file with these headers (`written`), from 0; None with the
+    mistakes noted. `headers` maps our columns to those of the file."""
+    before = len(problems.found)
+    keys = [_key(cell) for cell in written]
+    wanted = {column: _key(headers.get(column, column)) for column in COLUMNS}
+    for column, header in headers.items():
+        if _key(header) not in keys:
+            shown = ", ".join(f"'{cell.strip()}'" for cell in written if cell.strip())
+            hint = did_you_mean(header, [cell.strip() for cell in written])
+            message = f"expected a column '{header}' for '{column}', found {shown}{hint}"
+            problems.add(file, line, message)
+    for key in dict.fromkeys(keys):
+        is_known = key in wanted.values()
+        if is_known and keys.count(key) > 1:
+            problems.add(file, line, f"duplicate column '{key}'")
+        elif key and not is_known and not headers:
+            expected = f"columns of {', '.join(COLUMNS)}"
+            hint = did_you_mean(key, COLUMNS)
+            message = (
+                f"unknown column '{key}': expected {expected}{hint}; 'columns' in the"
+                " configuration says what they are called"
+            )
+            problems.add(file, line, message)
+    if len(problems.found) > before:
+        return None
+    return {column: keys.index(key) for column, key in wanted.items() if key in keys}
+
+
+def _key(header: str) -> str:
+    return " ".join(header.split()).lower()

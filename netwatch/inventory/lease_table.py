@@ -1,0 +1,134 @@
+"""Leases that a DHCP server wrote to its lease file: which device had an address, and when.
+
+The files are logs: a renewal, a release or a lease to another client is a further declaration of
+the same address, and the later one counts. `LeaseRecorder` turns the declarations of a file into
+periods, and `LeaseTable` finds the device of an address at a time. All times are in ns since the
+epoch.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from netwatch.core.verdict import Binding, BindingPeriod
+from netwatch.inventory.binding_tables import mac_id
+
+LEASE_LIMIT = 500_000
+"""Periods of all lease files together."""
+
+NEVER = (1 << 63) - 1
+"""The end of a lease that does not expire, and the largest time there is, in ns."""
+
+
+class Declaration(NamedTuple):
+    """What a lease file says of an address: it was leased to `mac` from `since` up to, but
+    without, `until`. The client called itself `hostname`. Where `mac` is None, nobody has the
+    address from `since` on. `line` is where it is written."""
+
+    ip: bytes
+    mac: bytes | None
+    since: int
+    until: int
+    hostname: str
+    line: int
+
+
+class Lease(NamedTuple):
+    """A period in which one device had one address; `source` is the format of the lease file."""
+
+    ip: bytes
+    mac: bytes
+    since: int
+    until: int
+    hostname: str
+    source: str
+
+
+class LeaseRecorder:
+    """The periods of one lease file, from its declarations in their order; `source` is its
+    format."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._periods: dict[bytes, list[Lease]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, declared: Declaration) -> None:
+        """Add a declaration. It supersedes what the last one of the same address says of the
+        time from its own start on; a renewal prolongs the period of its device."""
+        periods = self._periods.setdefault(declared.ip, [])
+        last = periods[-1] if periods else None
+        if last is not None and last.mac == declared.mac and declared.since <= last.until:
+            hostname = declared.hostname or last.hostname
+            since = min(last.since, declared.since)
+            periods[-1] = last._replace(since=since, until=declared.until, hostname=hostname)
+        else:
+            if last is not None and declared.since < last.until:
+                periods[-1] = last._replace(until=declared.since)
+                self._drop_empty(periods)
+            if declared.mac is not None:
+                period = declared.since, declared.until, declared.hostname, self._source
+                periods.append(Lease(declared.ip, declared.mac, *period))
+                self._count += 1
+        self._drop_empty(periods)
+
+    def _drop_empty(self, periods: list[Lease]) -> None:
+        if periods and periods[-1].until <= periods[-1].since:
+            periods.pop()
+            self._count -= 1
+
+    def leases(self) -> Iterable[Lease]:
+        """The periods of all addresses."""
+        return (lease for periods in self._periods.values() for lease in periods)
+
+
+class LeaseTable:
+    """The leases of all lease files, found by address and by MAC."""
+
+    def __init__(self, leases: Iterable[Lease] = ()) -> None:
+        self._by_ip: dict[bytes, list[Lease]] = {}
+        self._by_mac: dict[bytes, list[Lease]] = {}
+        self._count = 0
+        for lease in leases:
+            self._by_ip.setdefault(lease.ip, []).append(lease)
+            self._by_mac.setdefault(lease.mac, []).append(lease)
+            self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def has_address(self, ip: bytes) -> bool:
+        """Whether an address was leased at any time."""
+        return ip in self._by_ip
+
+    def binding_at(self, ip: bytes, mac: bytes | None, time: int) -> Binding | None:
+        """The device that had an address at a time; None where nobody had a lease. `mac` is that
+        of the frame of a contact."""
+        active = [each for each in self._by_ip.get(ip, ()) if each.since <= time < each.until]
+        if not active:
+            return None
+        lease = active[-1]
+        if any(other.mac != lease.mac for other in active):
+            return Binding(None, None, None, "address")
+        # Behind a router every frame has the router's MAC, but one that has a lease for another
+        # address is a client's.
+        is_other = mac is not None and mac != lease.mac and self._is_client(mac, time)
+        return Binding(
+            mac_id(lease.mac),
+            lease.mac,
+            lease.hostname or None,
+            "frame" if is_other else None,
+            period=BindingPeriod(
+                lease.source, lease.since or None, None if lease.until == NEVER else lease.until
+            ),
+        )
+
+    def is_same_device(self, ip: bytes, first: int, second: int) -> bool:
+        """Whether no lease says that an address changed its device between two times."""
+        before, after = self.binding_at(ip, None, first), self.binding_at(ip, None, second)
+        return before is None or after is None or before.mac == after.mac
+
+    def _is_client(self, mac: bytes, time: int) -> bool:
+        return any(lease.since <= time < lease.until for lease in self._by_mac.get(mac, ()))
