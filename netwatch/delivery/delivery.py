@@ -125,12 +125,9 @@ class Delivery:
         if not self.outputs:
             return
         self._buffer.add(records, once)
-        # If the maintenance thread is writing, it writes these alerts too.
-        if not self.problem and self._writer_mutex.acquire(blocking=False):
-            try:
+        if not self.problem:
+            with self._writer_mutex:
                 self._write()
-            finally:
-                self._writer_mutex.release()
         self._buffer.limit()
         self._wake_workers()
 
