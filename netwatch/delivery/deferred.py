@@ -16,7 +16,7 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.owned_database import DamagedFileError
 from netwatch.delivery.stored_record import decode, deduplication_key, encode
 
-TABLE = """
+TABLES = """
 CREATE TABLE deferred (
     number INTEGER PRIMARY KEY,
     output TEXT NOT NULL,
@@ -24,8 +24,12 @@ CREATE TABLE deferred (
     stored REAL NOT NULL CHECK (typeof(stored) = 'real'),
     recipients TEXT NOT NULL,
     record TEXT NOT NULL
-)"""
-"""``stored`` is explained in `netwatch.delivery.age_clock`; ``recipients`` is a JSON list."""
+);
+CREATE INDEX deferred_by_recipients ON deferred (output, recipients, number);
+CREATE INDEX deferred_by_age ON deferred (stored)
+"""
+"""``stored`` is explained in `netwatch.delivery.age_clock`; ``recipients`` is a JSON list. The
+indexes are for what is asked every second, however many alerts wait."""
 
 _EVICTED_AT_ONCE = 50
 

@@ -59,7 +59,7 @@ CREATE TABLE clock (
     steady REAL NOT NULL CHECK (typeof(steady) = 'real'),
     age REAL NOT NULL CHECK (typeof(age) = 'real')
 );"""
-    + deferred.TABLE,
+    + deferred.TABLES,
 )
 """How the file is recognised, and its tables. ``stored`` and ``clock`` are explained in
 `netwatch.delivery.age_clock`, ``delivered`` in `netwatch.delivery.delivered`."""

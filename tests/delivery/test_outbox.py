@@ -478,3 +478,16 @@ def test_deferred_alerts_survive_the_replacement_of_a_damaged_outbox(outbox, tmp
         assert {alert.recipients for alert in batch} == {("b@example.org",)}
     finally:
         again.close()
+
+
+def test_deferred_alerts_are_found_by_an_index(outbox_db, tmp_path):
+    configure_output(outbox_db, tmp_path)
+    for query in (
+        "SELECT min(stored) FROM deferred",
+        "SELECT count(*) FROM deferred WHERE deferred.output = 'one'",
+        "SELECT number, record FROM deferred WHERE output = 'one' AND recipients = '[]'"
+        " ORDER BY number LIMIT 5",
+    ):
+        (*_, plan), *more = outbox_db._db.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+        assert "INDEX deferred_by_" in plan
+        assert not more
