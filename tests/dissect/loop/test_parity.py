@@ -15,7 +15,7 @@ from support.frames import LINKS, Link
 from support.interpreted import SOURCES, interpreted
 from support.paths import PCAPS
 from support.traffic import mixed
-from support.wrappings import CARRIERS, WRAPPINGS, Carrier, Wrapped
+from support.wrappings import CARRIER_FORMS, CARRIERS, TAGS, WRAPPINGS, Carrier, Wrapped
 
 from netwatch.capture.block import Block
 from netwatch.capture.files import open_source
@@ -116,6 +116,30 @@ def test_in_every_wrapping_on_every_link(source: ModuleType, name: str) -> None:
 def test_where_wrappings_are_cut(source: ModuleType, snap: int) -> None:
     for name in list(WRAPPED)[::6]:
         same(source, [block(timed(FRAMES[name]), NUMBERS[name], snap=snap)])
+
+
+@pytest.mark.parametrize("carrier", CARRIER_FORMS, ids=lambda each: each.name)
+@pytest.mark.parametrize("snap", [1 << 18, 30, 70])
+def test_in_further_forms_of_links(source: ModuleType, carrier: Carrier, snap: int) -> None:
+    packets = [frame[14:] for frame in FRAMES["ethernet"][::29]]
+    frames = [frame for packet in packets for frame in Wrapped(carrier, ()).frames(packet)]
+    assert same(source, [block(timed(frames), carrier.number, snap=snap)]) > 0 or snap < 100
+
+
+@pytest.mark.parametrize("snap", [1 << 18, 24, 33, 60])
+def test_in_tags_in_tags(source: ModuleType, snap: int) -> None:
+    packet = FRAMES["ethernet"][0][14:]
+    frames = [
+        layers.on_ethernet(outer(inner((layers.kind_of(packet), packet))))
+        for outer, _ in TAGS.values()
+        for inner, _ in TAGS.values()
+    ]
+    frames += [
+        layers.on_ethernet(tag((number, bytes(40))))
+        for number in range(0x7700, 0x7740)
+        for tag, _ in list(TAGS.values())[::5]
+    ]
+    assert same(source, [block(timed(frames), snap=snap)]) > 0 or snap < 100
 
 
 def test_in_aggregates(source: ModuleType) -> None:
