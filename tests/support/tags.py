@@ -125,9 +125,9 @@ def centrino(inside: Typed) -> Typed:
 # What an Ethernet frame has instead of an EtherType.
 
 
-def by_length(content: bytes, *, ends: bytes | None = None) -> bytes:
-    """An IEEE 802.3 frame: its length instead of an EtherType."""
-    frame = on_ethernet((len(content), content))
+def by_length(content: bytes, *, ends: bytes | None = None, most: int = 0x05FF) -> bytes:
+    """An IEEE 802.3 frame: its length instead of an EtherType, `most` where it is longer."""
+    frame = on_ethernet((min(len(content), most), content))
     return frame if ends is None else ends + frame[12:]
 
 
@@ -136,12 +136,14 @@ def snap_of(oui: int, content: bytes) -> bytes:
     return by_length(b"\xaa\xaa\3" + oui.to_bytes(3) + content)
 
 
-def isl(inside: Typed, kind: int = 0, prefix: bytes = b"\1\0\x0c\0\0") -> bytes:
+def isl(
+    inside: Typed, kind: int = 0, prefix: bytes = b"\1\0\x0c\0\0", *, most: int = 0x05FF
+) -> bytes:
     """Cisco's inter-switch link with VLAN 21 before the frame 95, with both checksums."""
     content = ethernet(inside, 95)[1] + bytes(4)
     head = b"\xaa\xaa\3" + b"\2\0\0" + struct.pack(">HHH", 21 << 1, 0, 0)
     ends = prefix + bytes([kind << 4]) + b"\2\0\0\0\0\7"
-    return by_length(head + content, ends=ends) + bytes(4)
+    return by_length(head + content, ends=ends, most=most) + bytes(4)
 
 
 def bridged(inside: Typed, *, padded: bool) -> bytes:

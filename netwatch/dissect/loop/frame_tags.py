@@ -14,9 +14,11 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.llc import is_isl, isl
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.llc import is_isl, isl
 
 ICV = cython.declare(cython.Py_ssize_t, 16)
 """Bytes of the integrity check value of MACsec, in every cipher suite that leaves text clear."""
@@ -48,6 +50,8 @@ def read_tag(cursor: Cursor, layer: cython.int) -> cython.int:
         return arista(cursor)
     if layer == layout.LAYER_LAB_MANAGER:
         return lab_manager(cursor)
+    if is_isl(cursor):  # a giant frame, whose length looks like an EtherType
+        return isl(cursor)
     return unknown_ether_type(cursor)
 
 

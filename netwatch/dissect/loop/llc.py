@@ -23,7 +23,7 @@ def llc(cursor: Cursor) -> cython.int:
     points: cython.longlong
     if not cursor.deeper():
         return layout.LAYER_STOPPED
-    if cursor.destination_mac >= 0 and cursor.destination_mac + 14 == cursor.at and is_isl(cursor):
+    if is_isl(cursor):
         return isl(cursor)
     # A frame of three bytes is whole, but no frame that was cut within the header of SNAP is.
     if not cursor.has(8) and (cursor.end < cursor.wire_end or not cursor.has(3)):
@@ -92,8 +92,11 @@ def nlpid(cursor: Cursor) -> cython.int:
 
 
 def is_isl(cursor: Cursor) -> cython.bint:
-    """Whether the frame is addressed as an inter-switch link of Cisco addresses it."""
+    """Whether an Ethernet header that ends at the cursor is addressed as an inter-switch link of
+    Cisco addresses its frames."""
     at: cython.Py_ssize_t = cursor.destination_mac
+    if at < 0 or at + 14 != cursor.at:
+        return False
     return (
         cursor.u16(at) & 0xFDFF == 0x0100
         and cursor.u16(at + 2) == 0x0C00

@@ -8,7 +8,7 @@ import messages
 import pytest
 from support import layers, tags
 from support.captures import dissector, observed, timed
-from support.frames import udp
+from support.frames import tcp, udp
 from support.wrappings import TAGS
 
 from netwatch.core.encapsulation import ETHER_TYPES, NOT_IP
@@ -123,6 +123,14 @@ def test_what_is_not_read_behind_a_known_type(inside: layers.Typed, tagged: bool
 
 def test_what_maintains_a_mesh_is_no_ip() -> None:
     assert read(layers.on_ethernet((0x4305, b"\0\x0f" + bytes(60)))) == ([], {"not-ip": 1})
+
+
+def test_a_giant_frame_of_an_inter_switch_link() -> None:
+    """Its length is one that only an EtherType has elsewhere."""
+    large = tcp(messages.request("GET", "/" + "x" * 1700, NAME), dport=80)
+    frame = tags.isl((layers.IPV4, large), most=0xFFFF)
+    assert int.from_bytes(frame[12:14]) > 0x600
+    assert read(frame) == ([NAME], {})
 
 
 def test_an_inter_switch_link_of_another_medium_is_not_read() -> None:
