@@ -8,6 +8,7 @@
 """
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -33,9 +34,9 @@ from netwatch.live.preload import preload
 from netwatch.live.record_output import RecordOutput
 from netwatch.live.reload import Reloader
 from netwatch.live.sd_notify import ServiceManager
-from netwatch.live.signals import signal_handlers
+from netwatch.live.signals import hang_ups_noted, signal_handlers
 from netwatch.live.snapshots import Snapshots
-from netwatch.live.source_openers import FILE, source_openers
+from netwatch.live.source_openers import FILE, SourceOpener, source_openers
 from netwatch.live.state_file import StateFile
 from netwatch.live.worker_pool import WorkerPool
 from netwatch.watch.endpoint import Endpoint
@@ -124,26 +125,19 @@ def run(
     not fit into `messages` is counted. Raises `ConfigError`, `CaptureError`, and `NetwatchError`
     where something cannot be opened."""
     started = time.monotonic()
-    config = load(options.config)
-    preload(options.format, config.outputs, from_file=not options.live)
-    sources = source_openers(
-        options.source, options.interfaces, options.fanout, options.source_options
-    )
-    if options.user:
-        privileges.drop_privileges(options.user)
-    if options.output is None and sys.stdout is None:
-        raise NetwatchError("standard output is closed; -o writes the records to a file")
-    # Each worker would write what is in the buffers now once more.
-    for stream in filter(None, (sys.stdout, sys.stderr)):
-        stream.flush()
-    worker_options = WorkerOptions(live=options.live, keep_frames=options.evidence is not None)
     with ExitStack() as stack:
+        was_hung_up = stack.enter_context(hang_ups_noted())
+        config = load(options.config)
+        sources = _open_sources(options, config)
+        worker_options = WorkerOptions(live=options.live, keep_frames=options.evidence is not None)
         pool = WorkerPool(sources, config, worker_options)
         stack.callback(pool.close)
         resources = _Resources(options, config, listener, messages, stack)
         evidence = resources.open_evidence()
         aggregator = resources.aggregator(pool, evidence, show_view)
         with signal_handlers(aggregator):
+            if was_hung_up():
+                signal.raise_signal(signal.SIGHUP)
             aggregator.run()
     statistics = pool.statistics()
     statistics.files = len(options.interfaces)
@@ -164,6 +158,22 @@ def run(
         reader_gone=aggregator.alerts.reader_gone,
         error=aggregator.receiver.worker_error,
     )
+
+
+def _open_sources(options: LiveOptions, config: Config) -> list[SourceOpener]:
+    """Steps 1 to 3: import all modules, open the interfaces and drop the privileges."""
+    preload(options.format, config.outputs, from_file=not options.live)
+    sources = source_openers(
+        options.source, options.interfaces, options.fanout, options.source_options
+    )
+    if options.user:
+        privileges.drop_privileges(options.user)
+    if options.output is None and sys.stdout is None:
+        raise NetwatchError("standard output is closed; -o writes the records to a file")
+    # Each worker would write what is in the buffers now once more.
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
+    return sources
 
 
 class _Resources:

@@ -53,6 +53,24 @@ def signal_handlers(target: SignalTarget) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def hang_ups_noted() -> Iterator[Callable[[], bool]]:
+    """Within the context, and outside of `signal_handlers`, a SIGHUP is only noted: it would end
+    a process that is about to start or to end. The function that is yielded says whether there
+    was one."""
+    noted = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal noted
+        noted = True
+
+    previous = signal.signal(signal.SIGHUP, note)
+    try:
+        yield lambda: noted
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+
+
 def _has_terminal() -> bool:
     """Whether standard error is a terminal that still exists."""
     try:

@@ -125,7 +125,7 @@ class Worker:
         except CaptureError as failure:
             error = str(failure)
         except _Stopped:
-            pass
+            self._reading = False
         self._engine.finish()
         self._send_findings(self._clock.now(time.monotonic_ns()) or 0)
         self._send_report(with_coverage=True, required=True)
@@ -150,7 +150,12 @@ class Worker:
             raise _Stopped
 
     def _capture(self) -> None:
+        # Opening a named pipe waits until somebody opens it for writing.
+        self._reading = not self._live
+        if self._stopping and self._reading:
+            raise _Stopped
         self._source = self._opener.open()
+        self._reading = False
         blocks = iter(self._source.blocks())
         try:
             while not self._stopping or self._live:

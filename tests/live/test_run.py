@@ -331,6 +331,25 @@ def test_a_changed_file_is_reloaded_and_one_with_mistakes_refused(
     assert verdicts == {"10.20.1.7": "violation", "desk-7": "exempt"}
 
 
+def test_a_hang_up_before_the_capture_runs_is_noted(
+    tmp_path: Path, site: str, launch: Launch
+) -> None:
+    """A log rotation may come at any time, also while the configuration is read for the first
+    time, or while a pipe waits for its reader."""
+    fifo = tmp_path / "one.jsonl"
+    os.mkfifo(fifo)
+    os.mkfifo(tmp_path / "never-written")
+    live = launch("--source", "file", "-i", str(tmp_path / "never-written"), "-c", site)
+    status = Path(f"/proc/{live.process.pid}/status")
+    # SIGHUP is caught (bit 0 of the mask), but SIGTERM (bit 14) is not yet.
+    wait_until(lambda: int(status.read_text().split("SigCgt:")[1].split()[0], 16) & 1)
+    assert not int(status.read_text().split("SigCgt:")[1].split()[0], 16) >> 14 & 1
+    live.process.send_signal(signal.SIGHUP)
+    with fifo.open("rb"):
+        live.wait_for_log("reloaded: policy")
+        assert live.stop() == 0
+
+
 def test_many_reloads_miss_no_packet(site: str, capture: Capture, pipe: Pipe) -> None:
     start = one_hello(DURING).frames[0][0]
     for number in range(20):
