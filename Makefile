@@ -20,7 +20,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 # Programs of the tests import the helpers of the tests.
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
-.PHONY: demo docs docs-tables test test-receivers receivers fuzz fuzz-corpus report-conformance
+.PHONY: demo docs docs-tables test test-long test-receivers receivers fuzz fuzz-corpus report-conformance
 .PHONY: report-delivery build lint clean
 
 demo: $(VENV)/demo
@@ -30,6 +30,19 @@ demo: $(VENV)/demo
 test: $(VENV)/test
 	$(PARALLEL) $(addprefix --ignore=,$(ALONE))
 	$(PYTEST) $(ALONE)
+
+# The properties with many random examples, and the tests in tests/long, which `make test` leaves
+# out. It prints the seed; `make test-long SEED=...` repeats a run, EXAMPLES=... sets its length.
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+EXAMPLES ?= 10000
+LONG := tests/dissect tests/protocols tests/formats tests/long
+
+test-long: SEED := $(SEED)
+test-long: $(VENV)/test
+	@echo 'To repeat this run: make test-long SEED=$(SEED) EXAMPLES=$(EXAMPLES)'
+	NETWATCH_EXAMPLES=$(EXAMPLES) $(PYTEST) --hypothesis-profile=long --hypothesis-seed=$(SEED) \
+		-m 'hypothesis or long' $(LONG) || \
+		{ echo 'Failed. To repeat it: make test-long SEED=$(SEED) EXAMPLES=$(EXAMPLES)'; exit 1; }
 
 test-receivers: $(VENV)/test receivers
 	$(PARALLEL) tests/sinks/test_receivers.py tests/sinks/test_tenzir.py

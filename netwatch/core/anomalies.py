@@ -91,6 +91,7 @@ ANOMALIES: Mapping[str, str] = {
     "http-not-a-request": "A message looked like an HTTP request and is not one.",
     "http-obs-fold": "A header field is folded over several lines (RFC 9112 section 5.2).",
     "http-space-before-colon": "There is a space between the name of a header field and its colon.",
+    "http-version": "The version in an HTTP request line is not one of HTTP/1.",
     "http2-block": "An HTTP/2 header block is too large.",
     "http2-continuation": "Another frame interrupts an HTTP/2 header block.",
     "http2-cut": "An HTTP/2 connection is cut off before its first request is complete.",

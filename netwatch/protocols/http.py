@@ -1,8 +1,8 @@
 """HTTP/1.x requests: the host that a client requests.
 
 Only the head of a request is read (RFC 9112). Deviations that servers accept in practice (bare line
-feeds, folded fields, a space before the colon) are accepted as anomalies, so that every request
-that the server understands is understood here too.
+feeds, folded fields, a space before the colon, a version like ``HTTP/1.0.8``) are accepted as
+anomalies, so that every request that the server understands is understood here too.
 """
 
 import re
@@ -27,6 +27,7 @@ _FIELD = re.compile(rb"(?im)^(host|content-length|transfer-encoding)([ \t]*):([^
 _BREAKS = re.compile(rb"(?:\r?\n){0,8}")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _VERSION = re.compile(rb"HTTP/1\.[0-9]")
+_ODD_VERSION = re.compile(rb"(?i)HTTP/[0-9a-z.]{1,16}")
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*://([^/?#]*)")
 _IPV6 = re.compile(rb"[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
 
@@ -105,7 +106,7 @@ def _parse_head(data: bytes, pos: int, last: bool) -> _Head:
         if stop:
             raise ParseError(stop)
         raise Incomplete(len(data) + 1)
-    method, target = _request_line(data[start:line_end])
+    method, target, is_odd = _request_line(data[start:line_end])
     blank = data.find(b"\n\r\n", line_end, limit)
     bare = data.find(b"\n\n", line_end, limit if blank < 0 else blank + 1)
     if bare >= 0:
@@ -119,6 +120,8 @@ def _parse_head(data: bytes, pos: int, last: bool) -> _Head:
         head.anomalies.append(stop)
     else:
         raise Incomplete(len(data) + 1)
+    if is_odd:
+        head.anomalies.append("http-version")
     if bare >= 0 or fields.count(b"\n") != fields.count(b"\r\n"):
         head.anomalies.append("http-bare-lf")
     _read_fields(fields, head)
@@ -138,15 +141,16 @@ def _reject_other_protocols(data: bytes, start: int) -> None:
         raise ParseError("http-not-a-request")
 
 
-def _request_line(line: bytes) -> tuple[bytes, bytes]:
-    """Method and target in a request line without its line feed (RFC 9112 section 3)."""
+def _request_line(line: bytes) -> tuple[bytes, bytes, bool]:
+    """Method and target in a request line without its line feed (RFC 9112 section 3), and whether
+    its version is another one than those of HTTP/1 (RFC 9112 section 2.3)."""
     method, _, rest = line.partition(b" ")
     target, _, version = rest.strip(b" \t\r").rpartition(b" ")
     target = target.strip(b" ")
     is_method = _METHOD.fullmatch(method) and 0 < len(method) <= MAX_METHOD
-    if is_method and target and _VERSION.fullmatch(version):
-        return method, target
     is_preface = method == b"PRI" and version == b"HTTP/2.0"
+    if is_method and target and not is_preface and _ODD_VERSION.fullmatch(version):
+        return method, target, not _VERSION.fullmatch(version)
     raise ParseError("http2-preface" if is_preface else "http-not-a-request")
 
 

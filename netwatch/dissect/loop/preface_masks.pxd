@@ -10,6 +10,7 @@ cdef class PrefaceMasks(Window):
         return self.first_bytes[self.data[at]] != 0
 
     cdef Py_ssize_t proxy(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef bint tds_hello(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef int socks(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef int server_hello(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef int http2(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil

@@ -19,9 +19,9 @@ else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.octets import Window
 
-FIRST_BYTES = bytes(byte in b"\x04\x05\r\x16 " or 65 <= byte <= 90 for byte in range(256))
+FIRST_BYTES = bytes(byte in b"\x04\x05\r\x12\x16 " or 65 <= byte <= 90 for byte in range(256))
 """For each byte, 1 if a stream that a mask other than that of DNS matches may begin with it: SOCKS,
-version 2 of the PROXY protocol, TLS, the SSLRequest of MySQL, and capital letters."""
+version 2 of the PROXY protocol, TDS, TLS, the SSLRequest of MySQL, and capital letters."""
 
 
 @cython.final
@@ -42,8 +42,9 @@ class PrefaceMasks(Window):
 
     def proxy(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Where the bytes behind a PROXY protocol header start, version 1 or 2 (HAProxy's
-        proxy-protocol.txt), or those behind the SSLRequest of a MySQL client that sent its
-        ClientHello in the same segment; `at` where there is neither."""
+        proxy-protocol.txt), behind the SSLRequest of a MySQL client that sent its ClientHello in
+        the same segment, or behind the header of a TDS packet; `at` where there is none of
+        these."""
         i: cython.Py_ssize_t = at + 8
         if end - at < 15:
             return at
@@ -68,7 +69,24 @@ class PrefaceMasks(Window):
             and self.data[at + 36] == 22
         ):
             return at + 36
+        elif self.tds_hello(at, end):
+            return at + 8
         return at
+
+    def tds_hello(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+        """Whether a pre-login packet of TDS, as it is sent to SQL Server, has a ClientHello behind
+        its header of eight bytes (MS-TDS sections 2.2.3.1 and 2.2.6.5): type 18, the status "end
+        of message", and a length that the TLS record fits into."""
+        return (
+            end - at > 13
+            and self.data[at] == 18
+            and self.data[at + 1] & 1 == 1
+            and self.data[at + 7] == 0
+            and self.data[at + 8] == 22
+            and self.data[at + 9] == 3
+            and self.data[at + 13] == 1
+            and self.u16(at + 2) >= 13 + self.u16(at + 11)
+        )
 
     def socks(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
         """A request of SOCKS 4a or 5 (RFC 1928 section 4) for a host name, alone or behind its

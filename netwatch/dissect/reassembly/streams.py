@@ -135,11 +135,16 @@ class StreamReassembler:
     def expire(self, side: Side, now: int) -> list[Found]:
         """What incomplete messages show whose streams time out at `now` (ns of packet time), when
         a segment of `side` came. The stream of `side` is among them whether or not a segment of
-        another stream came before, so that what is read does not depend on other traffic."""
+        another stream came before, so that what is read does not depend on other traffic. Only a
+        conversation, in which hours may pass, goes on."""
         found: list[Found] = []
         own = self._streams.get(side)
         if own is not None and self._is_aged(own, now):
-            self._end(side, "tcp-stream-aged", found)
+            if self._parsers.is_conversation(own.kind):
+                own.time = now
+                self._streams.move_to_end(side)
+            else:
+                self._end(side, "tcp-stream-aged", found)
         oldest = next(iter(self._streams.values()), None)
         if oldest is not None and self._is_aged(oldest, now):
             self._expire(now, found)

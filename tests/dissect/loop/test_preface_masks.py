@@ -2,6 +2,7 @@
 
 import random
 from itertools import pairwise
+from pathlib import Path
 
 import handshakes
 import messages
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import handshake_samples as samples
-from support.captures import dissector, observed, rows, timed
+from support import tshark
+from support.captures import dissector, observed, pcap, rows, timed
 from support.frames import CLIENT, SERVER, tcp, udp
 from support.interpreted import interpreted
 
@@ -152,6 +154,71 @@ def test_a_proxy_length_may_be_anything(size: int, rest: bytes) -> None:
 
 
 # what stands before a hello and is none of it
+
+
+def tds(data: bytes, kind: int = 18, status: int = 1, size: int | None = None) -> bytes:
+    """A TDS packet (MS-TDS section 2.2.3.1)."""
+    size = 8 + len(data) if size is None else size
+    return bytes([kind, status]) + size.to_bytes(2) + b"\0\0\1\0" + data
+
+
+OPTIONS = "00001a0006 0100200001 0200210001 0300220004 0400260001 ff"
+PRELOGIN = tds(bytes.fromhex(OPTIONS) + bytes.fromhex("0c0007d00000 00 00 00001234 00"))
+"""The options of a client, of which encryption is one (MS-TDS section 2.2.6.5)."""
+
+
+@pytest.mark.parametrize("message", [HELLO, LARGE], ids=["hello", "large"])
+@pytest.mark.parametrize("started", [True, False])
+@pytest.mark.parametrize("port", [1433, 50123])
+def test_a_hello_inside_of_tds(message: bytes, started: bool, port: int) -> None:
+    """A client of SQL Server up to version TDS 7.4 wraps its handshake (MS-TDS section 2.2.6.5)."""
+    wrapped = tds(message)
+    for parts in (
+        (PRELOGIN, wrapped),
+        (wrapped,),
+        (PRELOGIN, wrapped[:8], wrapped[8:]),
+        (PRELOGIN, wrapped[:100], wrapped[100:]),
+        (PRELOGIN, wrapped[:30], wrapped[30:300], wrapped[300:]),
+    ):
+        start, packets = 1001, [tcp(flags="S", seq=1000, dport=port)] if started else []
+        for part in parts:
+            packets.append(tcp(part, seq=start, dport=port))
+            start += len(part)
+        found = told(*packets)
+        assert [(each.evidence, each.name) for each in found] == [("tls-sni", NAME)], parts
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        PRELOGIN,
+        tds(HELLO, kind=16),
+        tds(HELLO, status=0),
+        tds(HELLO, size=20),
+        tds(b"\x17" + HELLO[1:]),
+        tds(HELLO[:5] + b"\2" + HELLO[6:]),
+    ],
+    ids=["options", "login", "more to come", "too short", "data", "another message"],
+)
+def test_what_is_like_a_hello_inside_of_tds(packet: bytes) -> None:
+    assert [row for row in kinds(tcp(packet, dport=1433)) if row == TLS] == []
+
+
+@tshark.needed
+def test_tshark_reads_the_same_name_inside_of_tds(tmp_path: Path) -> None:
+    path = tmp_path / "tds.pcap"
+    server = {"src": SERVER, "sport": 1433, "dst": CLIENT, "dport": 50000}
+    packets = [
+        tcp(flags="S", seq=1000, dport=1433),
+        tcp(flags="SA", seq=5000, **server),
+        tcp(PRELOGIN, seq=1001, dport=1433),
+        tcp(tds(PRELOGIN[8:], kind=4), seq=5001, **server),
+        tcp(tds(HELLO), seq=1001 + len(PRELOGIN), dport=1433),
+    ]
+    path.write_bytes(pcap(timed(packets), RAW))
+    read = tshark.fields(path, ["tls.handshake.extensions_server_name"])
+    assert [name for (name,) in read if name] == [NAME]
+    assert [each.name for each in told(*packets)] == [NAME]
 
 
 SSL_REQUEST = b"\x20\0\0\1\x85\xae\xff\x19\0\0\0\1\xff" + bytes(23)
