@@ -445,3 +445,89 @@ def test_packs_may_be_changed_and_limited_to_networks():
     (ban,) = load().policy.bans
     assert (ban.start, ban.timezone) == (datetime.date(2023, 3, 10), "Europe/Brussels")
     assert (ban.severity, ban.min_confidence, ban.networks) == ("low", "confirmed", {"hq"})
+
+
+def test_a_mistake_does_not_hide_others_in_the_same_entry():
+    """A network, ban, exemption, output or device with a mistake still counts as present: its name,
+    its ranges and its references are checked as well."""
+    Path("devices.csv").write_text("id,ip,class\na,10.0.0.300,servce,x,y\na,10.0.0.1,,\n")
+    found = messages(
+        f"""networks:
+  - {{name: a, class: servce, cidrs: [10.0.0.0/8], vlan: 3}}
+  - {{name: a, class: service, cidrs: [10.0.0.0/8]}}
+  - {{name: b, class: guest, cidrs: [10.0.0.0/8, 10.0.0.1/8]}}
+  - {{name: b, class: guest, vlans: [3, 9999, 1{"0" * 5000}-3]}}
+devices: {{inventory: devices.csv}}
+bans:
+  - {{pack: nosuch, networks: [a, nowhere], severity: severe}}
+  - {{id: x, networks: [nowhere], apps: [tiktok], review: soon}}
+  - {{id: x, authority: City, networks: [c], apps: [tiktok], until: 2023-02-30}}
+  - {{pack: nosuch}}
+exemptions:
+  - {{ban: y, apps: [nosuch], until: 2022-01-01, from: 2023-01-01}}
+outputs:
+  - {{type: http, url: x, token: {{env: NOT_SET}}, format: no}}
+  - {{type: no, format: no}}
+"""
+    )
+    expected = [
+        "devices.csv:2: 'class': expected one of",
+        "devices.csv:2: 'ip': expected IP addresses",
+        "devices.csv:2: expected at most 3 values",
+        "netwatch.yaml:4: 'class': expected one of",
+        "netwatch.yaml:4: unknown key 'vlan'",
+        "netwatch.yaml:5: duplicate network 'a' (first on line 4)",
+        "netwatch.yaml:5: duplicate range 10.0.0.0/8 (first in network 'a' on line 4",
+        "netwatch.yaml:6: 'cidrs': expected a range",
+        "netwatch.yaml:7: 'vlans': expected a number from 1 to 4094",
+        "netwatch.yaml:7: 'vlans': expected a number from 1 to 4094",
+        "netwatch.yaml:7: duplicate network 'b' (first on line 6)",
+        "netwatch.yaml:10: 'networks': expected the name of a network",
+        "netwatch.yaml:10: 'severity': expected one of",
+        "netwatch.yaml:10: expected the id of a shipped ban",
+        "netwatch.yaml:11: 'networks': expected the name of a network",
+        "netwatch.yaml:11: 'review': expected a date",
+        "netwatch.yaml:11: a ban needs 'authority'",
+        "netwatch.yaml:12: 'networks': expected the name of a network",
+        "netwatch.yaml:12: duplicate ban 'x' (first on line 11)",
+        "netwatch.yaml:12: expected a date: day is out of range",
+        "netwatch.yaml:13: duplicate ban 'nosuch' (first on line 10)",
+        "netwatch.yaml:13: expected the id of a shipped ban",
+        "netwatch.yaml:15: 'ban': expected the id of a ban",
+        "netwatch.yaml:15: 'until': expected a day not before",
+        "netwatch.yaml:15: an exemption needs 'device'",
+        "netwatch.yaml:15: expected an app id",
+        "netwatch.yaml:17: 'format': expected one of",
+        "netwatch.yaml:17: 'url': expected a URL",
+        "netwatch.yaml:18: 'format': expected one of",
+        "netwatch.yaml:18: 'type': expected one of",
+    ]
+    assert [text[: len(start)] for text, start in zip(found, expected, strict=True)] == expected
+
+
+def test_a_secret_that_cannot_be_read_is_a_mistake_on_request(monkeypatch):
+    monkeypatch.delenv("NETWATCH_TEST_TOKEN", raising=False)
+    Path("empty").write_text("")
+    name = write(
+        """outputs:
+  - {type: http, url: "https://siem.example/", token: {env: NETWATCH_TEST_TOKEN}}
+  - {type: splunk_hec, url: "https://siem.example/", token: {file: empty}, more: 1}
+"""
+    )
+    text = Path(name).read_text()
+    Path(name).write_text(text.replace(", more: 1", ""))
+    assert len(load(name).outputs) == 2
+    Path(name).write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(name, with_secrets=True)
+    first, *others = map(str, caught.value.problems)
+    variable = "the environment variable NETWATCH_TEST_TOKEN is not set"
+    assert first == f"netwatch.yaml:4: output 'http': {variable}"
+    assert [text[:40] for text in others] == [
+        "netwatch.yaml:5: output 'splunk_hec': th",
+        "netwatch.yaml:5: unknown key 'more' in a",
+    ]
+    monkeypatch.setenv("NETWATCH_TEST_TOKEN", "secret")
+    Path("empty").write_text("secret")
+    Path(name).write_text(text.replace(", more: 1", ""))
+    assert len(load(name, with_secrets=True).outputs) == 2

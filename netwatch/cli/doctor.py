@@ -150,7 +150,7 @@ def _configuration(args: argparse.Namespace) -> Iterator[Finding]:
     from netwatch.core.errors import ConfigError
 
     try:
-        config = load(args.config)
+        config = load(args.config, with_secrets=True)
     except ConfigError as error:
         problems = tuple(str(problem) for problem in error.problems)
         text = f"{quantity(len(problems), 'mistake')}:"

@@ -17,7 +17,7 @@ from netwatch.rules.period import days_text
 
 def check(args: argparse.Namespace) -> int:
     """Run ``netwatch policy check`` and return the exit status."""
-    config = load(args.config)
+    config = load(args.config, with_secrets=True)
     now = time_ns() if args.time is None else args.time
     if args.format == "jsonl":
         for record, _ in _rows(config, now):

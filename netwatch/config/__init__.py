@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from netwatch import __version__
 from netwatch.config.ban_sections import read_bans, read_exemptions
@@ -42,6 +42,7 @@ from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
 from netwatch.watch.endpoint_options import EndpointOptions
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 SEARCH_PATHS = ("netwatch.yaml", "/etc/netwatch/netwatch.yaml")
@@ -91,16 +92,16 @@ class Config:
         return name
 
 
-def _without_collection(read: Callable[[str | None], T]) -> Callable[[str | None], T]:
+def _without_collection(read: Callable[P, T]) -> Callable[P, T]:
     """Suspends the garbage collector while `read` runs. Of the values that it makes none is
     garbage, and to find that out takes a third of its time where there are very many."""
 
     @functools.wraps(read)
-    def suspended(path: str | None = None) -> T:
+    def suspended(*args: P.args, **kwargs: P.kwargs) -> T:
         was_enabled = gc.isenabled()
         gc.disable()
         try:
-            return read(path)
+            return read(*args, **kwargs)
         finally:
             if was_enabled:
                 gc.enable()
@@ -109,9 +110,10 @@ def _without_collection(read: Callable[[str | None], T]) -> Callable[[str | None
 
 
 @_without_collection
-def load(path: str | None = None) -> Config:
+def load(path: str | None = None, *, with_secrets: bool = False) -> Config:
     """The configuration in `path`, else in the first of `SEARCH_PATHS` that exists, else the
-    built-in defaults. Raises `ConfigError` with all mistakes in all files that it names."""
+    built-in defaults. Raises `ConfigError` with all mistakes in all files that it names; if
+    `with_secrets`, a secret that cannot be read now is one, as it is for delivery."""
     fields = _open(path)
     base = Path(fields.file).parent
     notes: list[str] = []
@@ -128,7 +130,8 @@ def load(path: str | None = None) -> Config:
     geo = geoip_section(fields, base)
     search_suffixes = search_suffixes_section(fields)
     quiet_gap = incidents_section(fields)
-    outputs, outbox = read_outputs(fields, base), read_outbox_options(fields, base)
+    outputs = read_outputs(fields, base, with_secrets=with_secrets)
+    outbox = read_outbox_options(fields, base)
     sensor_name = sensor_section(fields)
     metrics = metrics_section(fields)
     fields.reject_unknown()

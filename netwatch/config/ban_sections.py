@@ -30,18 +30,17 @@ def read_bans(
 
     def build(entry: Fields) -> Ban | None:
         ban = read_ban(entry, catalog)
-        written = str(entry.mapping.get("id") or entry.mapping.get("pack") or "")
-        first = lines.get(written)
-        lines.setdefault(written, entry.line_of())
-        if ban is None:
-            return None
-        if first is not None:
-            entry.add_problem(None, f"duplicate ban '{ban.id}' (first on line {first})")
-        for name in sorted(ban.networks - names):
-            expected = "the name of a network of this configuration"
-            hint = did_you_mean(name, names)
-            found = f"{describe(name)}{hint}"
-            entry.add_problem("networks", f"'networks': expected {expected}, found {found}")
+        written = entry.text("pack" if entry.has("pack") else "id")
+        if written in lines:
+            entry.add_problem(None, f"duplicate ban '{written}' (first on line {lines[written]})")
+        elif written:
+            lines[written] = entry.line_of()
+        for line, name in entry.texts("networks"):
+            if name not in names:
+                expected = "the name of a network of this configuration"
+                found = f"{describe(name)}{did_you_mean(name, names)}"
+                message = f"'networks': expected {expected}, found {found}"
+                entry.problems.add(entry.file, line, message)
         return ban
 
     bans = fields.build_each("bans", build, "a ban")

@@ -67,8 +67,9 @@ OUTBOX_OPTIONS = (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
-def read_outputs(fields: Fields, base: Path) -> tuple[Output, ...]:
-    """The valid entries of ``outputs``."""
+def read_outputs(fields: Fields, base: Path, *, with_secrets: bool = False) -> tuple[Output, ...]:
+    """The valid entries of ``outputs``. If `with_secrets`, a secret that cannot be read now is a
+    mistake, also in an entry with others."""
     if not fields.sequence("outputs"):
         return ()
     # Imported here, because a configuration without outputs needs none of the sinks.
@@ -83,6 +84,7 @@ def read_outputs(fields: Fields, base: Path) -> tuple[Output, ...]:
         min_verdict = entry.choice("min_verdict", VERDICTS, VERDICTS[0])
         min_severity = entry.choice("min_severity", SEVERITIES, SEVERITIES[0])
         if not type_name:
+            entry.choice("format", FORMATS, "")
             return None
         sink_type = SINKS[type_name]
         format_name = _read_format(entry, sink_type)
@@ -91,6 +93,10 @@ def read_outputs(fields: Fields, base: Path) -> tuple[Output, ...]:
             digest_interval = read_duration(entry, "every", digest_interval)
         options = sink_type.read(entry, base)
         entry.reject_unknown()
+        for secret in options.secrets() if options is not None and with_secrets else ():
+            reason = secret.problem()
+            if reason:
+                entry.add_problem(None, f"output '{name}': {reason}")
         if options is None or len(entry.problems.found) > problems_before:
             return None
         return Output(

@@ -74,7 +74,6 @@ def parse_inventory(
                 " value that contains a comma"
             )
             problems.add(file, line, message)
-            continue
         del row[width:]
         row += [""] * (width + 1 - len(row))
         fields = _read_fields(cells_of(row), file, line, problems)

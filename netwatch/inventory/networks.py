@@ -34,7 +34,7 @@ MAX_SPANS_SHOWN = 10
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 """The ranges of the built-in network (RFC 1918, RFC 4193)."""
 
-_VLAN_SPAN = re.compile(r"(\d+)\s*-\s*(\d+)")
+_VLAN_SPAN = re.compile(r"(\d{1,4})\s*-\s*(\d{1,4})")
 _LAST_VLAN = 4094
 _PREFIX_LENGTH = re.compile("[0-9]{1,3}")
 
@@ -57,13 +57,19 @@ def built_in() -> list[Scope]:
     return [Scope(Network("private", "service"), ranges)]
 
 
-def read_scope(fields: Fields) -> Scope | None:
-    """An entry of ``networks`` in netwatch.yaml, or None with the mistakes noted."""
+def read_scope(fields: Fields) -> Scope:
+    """An entry of ``networks`` in netwatch.yaml. Mistakes are noted; the result has what is right,
+    so that `check` compares it with others: the class is ``unknown`` if it is wrong, and if one
+    of its ranges or VLANs is, it has none."""
     name = fields.text("name", required="a unique name, which bans use and alerts show")
     kind = fields.choice("class", CLASSES, None, required=f"one of {', '.join(CLASSES)}")
     authority = fields.text("authority")
-    ranges = [_read_range(fields, line, text) for line, text in fields.texts("cidrs")]
+    before = len(fields.problems.found)
+    found = (_read_range(fields, line, text) for line, text in fields.texts("cidrs"))
+    ranges = tuple(item for item in found if item is not None)
     vlans = _read_vlans(fields)
+    if len(fields.problems.found) > before:
+        ranges, vlans = (), frozenset()
     if not fields.has("cidrs") and not fields.has("vlans"):
         expected = "'cidrs', 'vlans' or both"
         fields.add_problem(None, f"network '{name}': expected {expected}, found neither")
@@ -71,10 +77,8 @@ def read_scope(fields: Fields) -> Scope | None:
         expected = "a range or a VLAN"
         fields.add_problem(None, f"network '{name}': expected {expected}, found empty lists")
     fields.reject_unknown()
-    valid = tuple(item for item in ranges if item is not None)
-    if not name or kind is None or len(valid) < len(ranges):
-        return None
-    return Scope(Network(name, kind, authority), valid, vlans, fields.file, fields.line_of())
+    network = Network(name, kind or "unknown", authority)
+    return Scope(network, ranges, vlans, fields.file, fields.line_of())
 
 
 def _read_range(fields: Fields, line: int, text: str) -> IPv4Network | IPv6Network | None:
@@ -129,12 +133,14 @@ def check(scopes: Sequence[Scope], problems: Problems) -> None:
     owners: dict[tuple[object, int | None], Scope] = {}
     for scope in scopes:
         name = scope.network.name
-        if name in names:
+        if not name:
+            pass
+        elif name in names:
             first = names[name].line
             message = f"duplicate network '{name}' (first on line {first})"
             problems.add(scope.file, scope.line, message)
         names.setdefault(name, scope)
-        for span in scope.ranges or (None,):
+        for span in scope.ranges or ((None,) if scope.vlans else ()):
             clashes: dict[int, Scope] = {}
             for vlan in scope.vlans or (None,):
                 other = owners.get((span, vlan))
@@ -150,7 +156,8 @@ def _clash(scope: Scope, other: Scope, span: object) -> str:
     what = f"range {span}" if span else f"VLAN {min(scope.vlans & other.vlans)}"
     first, second = other.network, scope.network
     where = f"first in network '{first.name}' on line {other.line}, again in '{second.name}'"
-    if first.device_class != second.device_class:
+    known = {first.device_class, second.device_class} - {"unknown"}
+    if len(known) > 1:
         classes = f"classes {first.device_class} and {second.device_class}"
         return f"duplicate {what} ({where}): expected one class, found {classes}"
     return f"duplicate {what} ({where})"

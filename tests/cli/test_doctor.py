@@ -110,3 +110,17 @@ def test_other_systems(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     monkeypatch.setattr(interfaces, "interface_names", list)
     _, lines = doctor(capsys, "-i", "lo")
     assert "ok  lo            capture works (scapy)" in lines
+
+
+def test_a_secret_that_is_not_set_is_bad(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NETWATCH_TEST_TOKEN", raising=False)
+    output = '{type: http, url: "https://127.0.0.1:9/", token: {env: NETWATCH_TEST_TOKEN}}'
+    place = tmp_path / "netwatch.yaml"
+    place.write_text(f"version: 1\noutputs:\n  - {output}\n")
+    status, lines = doctor(capsys, "-c", str(place))
+    assert status == 1
+    at = next(n for n, line in enumerate(lines) if line.startswith("bad configuration"))
+    assert lines[at].endswith("1 mistake:")
+    assert "the environment variable NETWATCH_TEST_TOKEN is not set" in lines[at + 1]

@@ -268,3 +268,16 @@ def test_help_teaches_with_examples(run, words):
     status, out, _ = run(*words)
     assert status == 0
     assert "examples:" in out
+
+
+def test_check_reports_a_secret_that_is_not_set(run, monkeypatch):
+    monkeypatch.delenv("NETWATCH_TEST_TOKEN", raising=False)
+    output = '{type: http, url: "https://siem.example/", token: {env: NETWATCH_TEST_TOKEN}}'
+    Path("netwatch.yaml").write_text(f"{CONFIG}outputs:\n  - {output}\n")
+    line = len(CONFIG.splitlines()) + 2
+    status, out, err = run("check")
+    assert (status, out) == (2, "")
+    variable = "the environment variable NETWATCH_TEST_TOKEN is not set"
+    assert f"netwatch.yaml:{line}: output 'http': {variable}" in err
+    monkeypatch.setenv("NETWATCH_TEST_TOKEN", "token")
+    assert run("check")[0] == 0

@@ -250,10 +250,13 @@ def test_one_range_may_be_in_several_vlans():
     assert messages == []
 
 
-def test_a_network_with_mistakes_is_left_out():
+def test_a_network_with_mistakes_is_nobodys():
     problems = Problems()
     mapping = YamlMapping(1)
-    assert read_scope(Fields(mapping, "n.yaml", problems, "a network")) is None
+    found = read_scope(Fields(mapping, "n.yaml", problems, "a network"))
+    assert found == Scope(Network("", "unknown"), (), frozenset(), "n.yaml", 1)
+    assert len(problems.found) == 3
+    check([found, found], problems)
     assert len(problems.found) == 3
 
 
@@ -290,7 +293,7 @@ def test_many_networks_are_read_with_their_lines_and_mistakes() -> None:
     rows[4_000] = "  - {name: net-4000, cidrs: [10.0.3.0/28], class: guest}\n"
     rows[4_001] = "  - {name: net-4001, cidrs: [10.0.3.1/28], class: service}\n"
     scopes, messages = read("networks:\n" + "".join(rows))
-    assert len(scopes) == count - 1
+    assert len(scopes) == count
     assert [message.split(",")[0].split(" (")[0] for message in messages] == [
         "n.yaml:4003: 'cidrs': expected a range of addresses like 10.20.0.0/16",
         "n.yaml:4002: duplicate range 10.0.3.0/28",
