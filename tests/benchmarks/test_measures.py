@@ -14,6 +14,7 @@ import measure
 import page
 import peers
 import pytest
+import user_files
 import veth
 from support.paths import BENCH, ROOT
 
@@ -302,3 +303,24 @@ def test_invalid_options_are_refused(options: list[str], said: str, tmp_path: Pa
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+def test_user_files_of_every_kind_are_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The marks are those of the default sizes, which small files are far below."""
+    sizes = [f"--{task.what}=300" for task in user_files.TASKS]
+    monkeypatch.setattr(sys, "argv", ["user_files.py", *sizes])
+    assert user_files.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [[task.what, "300"] for task in user_files.TASKS]
+
+
+def test_user_files_says_which_mark_is_missed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing = user_files.Task("devices", 5, 10, 400, lambda folder, size: ["false"])
+    monkeypatch.setattr(user_files, "TASKS", (failing,))
+    monkeypatch.setattr(sys, "argv", ["user_files.py"])
+    assert user_files.main() == 1
+    assert "missed" in capsys.readouterr().out
