@@ -7,7 +7,7 @@ with each change. Times are UTC, or seconds since the epoch with ``db-time-forma
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from netwatch.core.addresses import parse_ip, parse_mac
@@ -151,8 +151,10 @@ def _time(statement: _Statement | None) -> int | None:
         if words[0] == "epoch":
             seconds = int(words[1])
         else:
-            moment = datetime.strptime(" ".join(words[1:3]), "%Y/%m/%d %H:%M:%S")
-            seconds = int(moment.replace(tzinfo=UTC).timestamp())
+            day, clock = words[1:3]
+            # A tenth of the time of strptime, which would be half of that of a file.
+            moment = datetime.fromisoformat(f"{day.replace('/', '-')}T{clock}+00:00")
+            seconds = int(moment.timestamp())
     except (ValueError, IndexError):
         expected = "a time like '4 2023/03/20 09:00:00', 'epoch 1679302800' or 'never'"
         found = describe(" ".join(words))

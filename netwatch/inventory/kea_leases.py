@@ -37,6 +37,8 @@ def read_declarations(text: str) -> Iterator[Declaration | LeaseSyntaxError]:
     end = text.rfind("\n") + 1
     reader = csv.reader(io.StringIO(text[:end]))
     columns = next(reader, [])
+    if not columns:
+        return
     missing = [column for column in _NEEDED if column not in columns]
     if missing:
         expected = f"columns of {', '.join(_NEEDED)}"

@@ -77,6 +77,10 @@ def test_example_configurations_are_valid(place: str, example: str, tmp_path: Pa
     file = tmp_path / "netwatch.yaml"
     version = "" if "version: 1" in example else "version: 1\n"
     example = example.replace("/etc/netwatch/", f"{tmp_path}/")
+    for path in re.findall(r"/var/lib/[\w/]+/[\w.-]*leases[\w.]*", example):
+        (tmp_path / Path(path).name).touch()
+        example = example.replace(path, Path(path).name)
+    (tmp_path / "assets.csv").write_text("Device Name,Ethernet MAC,Department\nlab-07,,\n")
     file.write_text(version + example, encoding="utf-8")
     shutil.copy(ROOT / "pcaps" / "devices.csv", tmp_path)
     for name in re.findall(rf"{re.escape(str(tmp_path))}/([\w-]+\.pem)", example):

@@ -273,8 +273,9 @@ def test_a_file_that_is_being_written(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing yet\n"])
 def test_a_file_without_leases(tmp_path: Path, text: str) -> None:
-    table, mistakes = read(text, tmp_path)
-    assert (len(table), mistakes) == (0, [])
+    for format_ in (None, *FORMATS) if not text.strip() else (None, "dhcpd"):
+        table, mistakes = read(text, tmp_path, format=format_)
+        assert (len(table), mistakes) == (0, [])
 
 
 def test_another_file_is_a_mistake(tmp_path: Path) -> None:
