@@ -40,8 +40,8 @@ LONG := tests/dissect tests/protocols tests/formats tests/long
 test-long: SEED := $(SEED)
 test-long: $(VENV)/test
 	@echo 'To repeat this run: make test-long SEED=$(SEED) EXAMPLES=$(EXAMPLES)'
-	NETWATCH_EXAMPLES=$(EXAMPLES) $(PYTEST) --hypothesis-profile=long --hypothesis-seed=$(SEED) \
-		-m 'hypothesis or long' $(LONG) || \
+	NETWATCH_EXAMPLES=$(EXAMPLES) $(PYTEST) \
+		--hypothesis-profile=long --hypothesis-seed=$(SEED) -m 'hypothesis or long' $(LONG) || \
 		{ echo 'Failed. To repeat it: make test-long SEED=$(SEED) EXAMPLES=$(EXAMPLES)'; exit 1; }
 
 test-receivers: $(VENV)/test receivers
