@@ -1,17 +1,22 @@
 """What is there only in part skips its tests, and a server that does not start is ended."""
 
+import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
+from aiosmtpd.handlers import Sink
 from support import receiver_harness_bus
 from support.paths import ROOT
 from support.programs import Process, problem_of, require_programs, running
 from support.receiver_harness_bus import Kafka
 from support.receiver_harness_syslog import Rsyslog
+from support.receivers import Smtp
 
 BROKEN = {
     "library": "echo 'error while loading shared libraries: libx.so.1' >&2; exit 127",
@@ -187,3 +192,13 @@ def test_kafka_cluster_that_does_not_start_is_ended(
     with pytest.raises(raised, match=f"(?s){why}"):
         cluster.start()
     assert cluster._process is None
+
+
+def test_mail_server_that_does_not_start_leaves_nothing_behind():
+    before = set(threading.enumerate())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = Smtp(Sink(), hostname="127.0.0.1", port=taken.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            server.start()
+    gc.collect()
+    assert set(threading.enumerate()) <= before

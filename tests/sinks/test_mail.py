@@ -1,3 +1,4 @@
+import contextlib
 import email
 import email.policy
 import json
@@ -47,19 +48,16 @@ class Mailbox:
 
 @pytest.fixture
 def mailbox():
-    made = []
-
     def make(port=0, **keys):
         box = Mailbox()
         box.port = port or free_port()
         controller = Smtp(box, hostname="127.0.0.1", port=box.port, **keys)
         controller.start()
-        made.append(controller)
+        ends.callback(controller.stop)
         return box
 
-    yield make
-    for controller in made:
-        controller.stop()
+    with contextlib.ExitStack() as ends:
+        yield make
 
 
 def mail(tmp_path, port, **keys):

@@ -70,6 +70,18 @@ class Smtp(Controller):  # type: ignore[misc]
         self._made.append(super().factory())
         return self._made[-1]
 
+    def start(self) -> None:
+        """Start it. If it does not become ready, its thread and its socket are ended."""
+        try:
+            super().start()
+        except BaseException:
+            if self.loop.is_running():
+                super().stop(no_assert=True)
+            else:
+                self._thread.join(TIMEOUT)
+                self.loop.close()
+            raise
+
     async def _drop(self) -> None:
         for each in self._made:
             if each.transport is not None:
