@@ -42,6 +42,7 @@ def read_inventory(
         expected = "UTF-8, or UTF-16 with a byte order mark"
         problems.add(file, line, f"the inventory: expected {expected}, found other bytes")
         return EntryTable()
+    del raw  # As large as the text, which is needed until the last row.
     return parse_inventory(text, file, problems, headers)
 
 
