@@ -25,6 +25,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{};]|[^\s{};"#]+|#[^\n]*|\n', re.DOTALL
 _BEGINNING = re.compile(
     r"(?m)^\s*(lease\s+\S+\s*\{|ia-(na|ta|pd)\s|server-duid\s|authoring-byte-order\s)"
 )
+_DAY_AND_CLOCK = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d", re.ASCII)
 _ESCAPE = re.compile(r"\\([0-7]{3}|.)", re.DOTALL)
 _NOT_HELD = frozenset({"abandoned", "reset"})
 """States in which nobody has the address; in the others its last client had it until `ends`."""
@@ -152,6 +153,8 @@ def _time(statement: _Statement | None) -> int | None:
             seconds = int(words[1])
         else:
             day, clock = words[1:3]
+            if not _DAY_AND_CLOCK.fullmatch(f"{day} {clock}"):
+                raise ValueError
             # A tenth of the time of strptime, which would be half of that of a file.
             moment = datetime.fromisoformat(f"{day.replace('/', '-')}T{clock}+00:00")
             seconds = int(moment.timestamp())

@@ -43,8 +43,8 @@ def day(tmp_path: Path, sender: str = ROUTER) -> str:
     lease, in none, and in the second."""
     client = Host(IP, sender)
     frames = []
-    for clock in ("08:30", "09:30", "10:30"):
-        wire = Wire(f"2023-04-03T{clock}:00+00:00", 1)
+    for seed, clock in enumerate(("08:30", "09:30", "10:30")):
+        wire = Wire(f"2023-04-03T{clock}:00+00:00", seed)
         hello(wire, client, FAR)
         frames += wire.frames
     wire.frames = frames
