@@ -106,7 +106,10 @@ class LeaseTable:
     def binding_at(self, ip: bytes, mac: bytes | None, time: int) -> Binding | None:
         """The device that had an address at a time; None where nobody had a lease. `mac` is that
         of the frame of a contact."""
-        active = [each for each in self._by_ip.get(ip, ()) if each.since <= time < each.until]
+        leases = self._by_ip.get(ip)
+        if leases is None:
+            return None
+        active = [each for each in leases if each.since <= time < each.until]
         if not active:
             return None
         lease = active[-1]

@@ -49,14 +49,14 @@ def test_columns_of_csv_are_fields_of_the_records() -> None:
     assert flat == set(csv.OBSERVATION_COLUMNS)
     flat = {path.replace(".", "_") for path in documented("alert") if "[]" not in path}
     of_csv_alone = {"evidence_count", "first_source", "first_packet"}
-    of_records_alone = {"exemption", "left_out", "evidence_file", "shortened"}
+    of_records_alone = {"binding", "exemption", "left_out", "evidence_file", "shortened"}
     assert flat == set(csv.ALERT_COLUMNS) - of_csv_alone | of_records_alone
 
 
 def test_fields_of_alerts_are_documented() -> None:
     found = set().union(*(leaves(each) for each in RECORDS))
     found = {path for path in found if not path.startswith("left_out.")} | {"left_out"}
-    assert documented("alert") - {"evidence_file", "shortened"} == found
+    assert documented("alert") - {"binding", "evidence_file", "shortened"} == found
 
 
 def test_fields_of_coverage_are_documented() -> None:

@@ -250,7 +250,9 @@ def test_learning_does_not_change_names_and_flows(link: Segment, tmp_path: Path)
     counted = []
     for learn in ("", "dhcp, mdns, arp"):
         statistics, coverage = RunStatistics(), Coverage()
-        pipeline.scan(find_captures([path]), loaded(tmp_path, learn), statistics, coverage=coverage)
+        office = loaded(tmp_path, learn)
+        incidents = ScanIncidents(office.quiet_gap)
+        pipeline.scan(find_captures([path]), office, statistics, incidents, coverage=coverage)
         counted.append(
             (statistics.observations, statistics.anomalies, coverage.report(1, {}).total)
         )

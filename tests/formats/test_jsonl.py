@@ -42,6 +42,7 @@ def test_observation_in_full():
             "answers": ["192.0.2.1", "192.0.2.2"],
             "chain": ["a.example", "b.example"],
             "ech": ["public.example"],
+            "service_targets": ["service.example"],
         },
         "tls": {
             "version": "1.3",

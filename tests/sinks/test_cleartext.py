@@ -118,7 +118,8 @@ def test_commands_say_what_is_sent_in_the_clear(command, accepted, tmp_path, cap
     assert ("'insecure: true'" in text) is not accepted
 
 
-def test_policy_check_has_a_record_of_each_warning(tmp_path, capsys):
+def test_policy_check_has_a_record_of_each_warning(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("NW_TOKEN", "t0ken")
     config = tmp_path / "netwatch.yaml"
     keys = {**CLEAR["nats"], "insecure": True}
     config.write_text(f"version: 1\noutputs:\n  - {json.dumps(keys)}\n")

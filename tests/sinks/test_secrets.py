@@ -127,7 +127,7 @@ def test_secrets_are_redacted_before_an_answer_is_cut(padding, parrot, tmp_path,
     monkeypatch.setenv("NW_PLAIN", PLAIN)
     parrot.status, parrot.padding = 500, padding
     keys = {**HTTP["bearer"], "url": f"http://127.0.0.1:{parrot.server_port}"}
-    reason = probe.send(output(tmp_path, **keys), record(1), time.time()).reason
+    reason = probe.send(output(tmp_path, **keys), record(1)).reason
     assert reason.startswith("HTTP 500")
     assert not any(PLAIN[:length] in reason for length in range(4, len(PLAIN) + 1))
 
