@@ -14,8 +14,9 @@ from netwatch.dissect.loop import layout
 from netwatch.dissect.message_filter import MessageFilter
 from netwatch.dissect.provenance import PacketProvenance
 from netwatch.dissect.reassembly.handshakes import Connection, HandshakeTable, IsUninteresting
+from netwatch.dissect.reassembly.segment import Segment
 from netwatch.dissect.reassembly.stream_parsers import StreamParsers
-from netwatch.dissect.reassembly.streams import Segment, StreamReassembler
+from netwatch.dissect.reassembly.streams import StreamReassembler
 
 Found = tuple[Candidate, Message]
 

@@ -77,7 +77,7 @@ class HelloReassembly:
 
     def is_aged(self, entry: cython.Py_ssize_t) -> cython.bint:
         """Whether the packet at the cursor came later than an entry is buffered. Such entries are
-        released between blocks; within one, what is told must not depend on its size."""
+        released between blocks; within one, what is found must not depend on its size."""
         begun: cython.longlong = self.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_TIME]
         return self.cursor.time - begun > layout.MAX_AGE
 

@@ -16,6 +16,7 @@ from netwatch.core.message import Message
 from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate
 from netwatch.dissect.reassembly.retransmissions import ReadMessages
+from netwatch.dissect.reassembly.segment import Segment
 from netwatch.dissect.reassembly.stream import SEQUENCE_MASK, Stream
 from netwatch.dissect.reassembly.stream_parsers import Side, StreamParsers
 
@@ -27,30 +28,6 @@ MAX_REFUSED = 8
 SHORT = 20
 """Bytes of a segment behind missing bytes in which a message of several may start that the packet
 loop does not recognise."""
-
-
-class Segment:
-    """The payload of a TCP segment: `kind` is what it looks like (0: nothing known), `seq` its
-    sequence number, `truncated` whether the snap length cut it."""
-
-    __slots__ = ("candidate", "kind", "payload", "seq", "side", "truncated")
-
-    def __init__(
-        self,
-        candidate: Candidate,
-        payload: bytes,
-        *,
-        kind: int,
-        side: Side,
-        seq: int,
-        truncated: bool,
-    ) -> None:
-        self.candidate = candidate
-        self.payload = payload
-        self.kind = kind
-        self.side = side
-        self.seq = seq
-        self.truncated = truncated
 
 
 class StreamReassembler:

@@ -12,8 +12,9 @@ from support.captures import START
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, ShownName
 from netwatch.core.packet import Packet
+from netwatch.dissect.reassembly.segment import Segment
 from netwatch.dissect.reassembly.stream_parsers import StreamParsers
-from netwatch.dissect.reassembly.streams import MAX_REFUSED, Segment, StreamReassembler
+from netwatch.dissect.reassembly.streams import MAX_REFUSED, StreamReassembler
 
 SINGLE, PERSISTENT, CONVERSATION = 1, 2, 3
 SECOND = 1_000_000_000
