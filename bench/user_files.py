@@ -10,6 +10,7 @@ with other work, CPU seconds are too high.
 """
 
 import argparse
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
@@ -77,7 +78,7 @@ def _names(folder: Path, size: int) -> list[str]:
     made = ("host%d.tiktok.com", "www.example%d.org", "a.nottiktok%d.com", "cdn-%d.site.example")
     with (folder / "names").open("w", encoding="utf-8") as file:
         file.writelines(f"{made[number % 4] % number}\n" for number in range(size))
-    match = f"{sys.executable} -m netwatch signatures match --format jsonl -"
+    match = f"{shlex.quote(sys.executable)} -m netwatch signatures match --format jsonl -"
     # Names without a rule give exit status 1.
     script = f'{match} <"$1" >/dev/null; test $? -le 1'
     return ["sh", "-c", script, "match", str(folder / "names")]
