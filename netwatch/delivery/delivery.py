@@ -185,6 +185,7 @@ class Delivery:
         """Open or replace the outbox if necessary, write what could not be written before, and
         delete what is delivered or has expired."""
         connection = Connection(self._outbox)
+        reported = ""
         while not self._stopping.wait(self._timing.poll_interval):
             try:
                 if not self._outbox.is_current() and not self._outbox.open():
@@ -197,6 +198,11 @@ class Delivery:
             except Exception as error:
                 # Whatever it is, this thread must go on: without it nothing is written again.
                 connection.failed(error)
+                text = f"{type(error).__name__}: {error}"
+                # What the outbox reports itself, or what passes by itself, is not reported here.
+                if not isinstance(error, (NetwatchError, sqlite3.Error)) and text != reported:
+                    reported = text
+                    self._log(f"outbox: it cannot be maintained ({text})")
                 continue
             finally:
                 connection.release()

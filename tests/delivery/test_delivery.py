@@ -560,3 +560,21 @@ def test_terminated_process_leaves_its_alerts_to_the_next_one(tmp_path):
         assert len(server.documents) == 20
     finally:
         server.end()
+
+
+def test_an_unforeseen_error_of_the_maintenance_is_reported_once(deliver, tmp_path, monkeypatch):
+    attempts = []
+
+    def clean_up(self, max_age):
+        attempts.append(max_age)
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(OutboxDatabase, "clean_up", clean_up)
+    delivery = deliver(
+        output(tmp_path, type="file", path="alerts.jsonl"), timing=RetryTiming(poll_interval=0.02)
+    )
+    wait_until(lambda: len(attempts) > 3)
+    delivery.put(record(1))
+    assert not delivery.drain(60)
+    expected = "outbox: it cannot be maintained (ValueError: no such thing)"
+    assert [line for line in deliver.log if "maintained" in line] == [expected]
