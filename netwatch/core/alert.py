@@ -13,6 +13,7 @@ from netwatch.core.verdict import (
     Device,
     Exemption,
     Network,
+    Outcome,
     Role,
     Severity,
     VerdictKind,
@@ -20,6 +21,10 @@ from netwatch.core.verdict import (
 
 RecordKind = Literal["observations", "alerts"]
 """The two kinds of records that a run can write."""
+
+IncidentKind = Literal["session", "background", "embed", "lookup"]
+"""What an incident looks like: the app was used, an installed app kept in touch, a page or another
+app loaded a part of it, or a name was only asked for."""
 
 AlertRecord = Mapping[str, Any]
 """An alert as a JSON object, as `netwatch.formats.jsonl.alert_record` makes it."""
@@ -63,7 +68,8 @@ class IncidentCounts:
     """How many contacts an incident consists of.
 
     `flows` counts distinct flows with a name in their handshake. The bytes are the transport
-    payload of those flows, sent and received by the device.
+    payload of those flows, sent and received by the device. `reached`, `attempted`, `blocked` and
+    `unknown` count contacts by their outcome.
     """
 
     lookups: int = 0
@@ -71,6 +77,18 @@ class IncidentCounts:
     flows: int = 0
     bytes_out: int = 0
     bytes_in: int = 0
+    reached: int = 0
+    attempted: int = 0
+    blocked: int = 0
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedKind:
+    """What an incident looks like, and the reasons, as sentences with the numbers they rest on."""
+
+    value: IncidentKind
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +111,8 @@ class Alert:
 
     Times are in ns with `time_digits` significant digits after the second. `evidence_frames`
     contains the packets that prove the incident, the strongest evidence first; it is empty unless
-    packets are stored as evidence.
+    packets are stored as evidence. `outcome` is the strongest one of its contacts.
+    `confidence_reasons` are sentences that say why the confidence is what it is.
     """
 
     id: str
@@ -116,5 +135,8 @@ class Alert:
     counts: IncidentCounts
     community_ids: tuple[str, ...]
     sensor: Sensor
+    kind: JudgedKind = JudgedKind("lookup", ())
+    outcome: Outcome = "unknown"
+    confidence_reasons: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     evidence_frames: tuple[EvidenceFrames, ...] = field(default=(), compare=False, repr=False)

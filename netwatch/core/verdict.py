@@ -18,6 +18,8 @@ Confidence = Literal["confirmed", "probable", "possible"]
 
 Severity = Literal["low", "medium", "high", "critical"]
 
+Outcome = Literal["reached", "attempted", "blocked", "unknown"]
+
 CONFIDENCE_RANK: Mapping[str, int] = {"possible": 1, "probable": 2, "confirmed": 3}
 """Numbers by which confidences compare; stronger evidence has a higher number."""
 
@@ -34,11 +36,16 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The rule that matches a name; `rule` is written as in the signature: `suffix tiktok.com`."""
+    """The rule that matches a name; `rule` is written as in the signature: `suffix tiktok.com`.
+
+    `grade` is the confidence of a handshake with the name; no contact has a higher one. None means
+    that it follows from the role alone.
+    """
 
     app: App
     rule: str
     role: Role
+    grade: Confidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +167,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """An observation that matches a rule of an app, with its client and the verdict of one ban."""
+    """An observation that matches a rule of an app, with its client and the verdict of one ban.
+
+    `outcome` is what came of it as far as the observation itself shows; the flow of a handshake
+    tells more when it ends.
+    """
 
     observation: Observation
     match: Match
     device: Device
     network: Network
     verdict: Verdict
+    outcome: Outcome = "attempted"
