@@ -39,13 +39,24 @@ class Match:
     """The rule that matches a name; `rule` is written as in the signature: `suffix tiktok.com`.
 
     `grade` is the confidence of a handshake with the name; no contact has a higher one. None means
-    that it follows from the role alone.
+    that it follows from the role alone. `grade_reasons` say why, as sentences. `embed_reachable` is
+    whether pages or other apps call the name too, `lone_family` the only family of sources that
+    lists it where nothing but that takes its grade down.
     """
 
     app: App
     rule: str
     role: Role
     grade: Confidence | None = None
+    grade_reasons: tuple[str, ...] = ()
+    embed_reachable: bool = False
+    lone_family: str = ""
+
+    @property
+    def app_only(self) -> bool:
+        """Whether only the app calls the name, as far as is known: neither a page nor another app
+        does. A name that rests on one source is one too."""
+        return self.role == "exclusive" and not self.embed_reachable
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems
 from netwatch.core.yaml_reader import decode_yaml
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.signature import KINDS, Kind, Rule, Signature, read_signature
+from netwatch.rules.signature import KINDS, Alias, Kind, Rule, Signature, read_signature
 
 BUILTIN = "builtin"
 """The word that stands for the shipped signatures."""
@@ -50,7 +50,9 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
         layer: dict[str, Signature] = {}
         for file in _files(source, base, problems):
             mapping = _read_file(file, digest, problems)
-            signature = mapping and read_signature(mapping, str(file), problems)
+            signature = mapping and read_signature(
+                mapping, str(file), problems, shipped=source == BUILTIN
+            )
             if signature:
                 _add(layer, signature, problems)
         _check_duplicates(layer, problems)
@@ -161,4 +163,9 @@ def _merge_layer(
             asns=tuple(dict.fromkeys(earlier.asns + above.asns)),
             examples=earlier.examples + above.examples,
             addresses=earlier.addresses + above.addresses,
+            aliases=_merge_aliases(earlier.aliases, above.aliases),
         )
+
+
+def _merge_aliases(below: tuple[Alias, ...], above: tuple[Alias, ...]) -> tuple[Alias, ...]:
+    return tuple({alias.tail: alias for alias in (*above, *below)}.values())

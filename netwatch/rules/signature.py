@@ -16,9 +16,10 @@ import idna
 
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, describe
-from netwatch.core.verdict import App, Match, Role
+from netwatch.core.verdict import App, Confidence, Match, Role
 from netwatch.core.yaml_reader import row_mapping
 from netwatch.core.yaml_rows import Row, read_word
+from netwatch.rules.grade import UNMARKED, Grade, Marks, grade, marks
 
 Kind = Literal["host", "glob", "suffix"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -30,6 +31,9 @@ MAX_NAME = 253
 MAX_LABEL = 63
 """The length of the longest label of a host name (RFC 1035 section 2.3.4)."""
 
+MAX_ALIASES = 64
+"""CDN tails of one app. Each name of its zones may be followed by each of them."""
+
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
 _GLOB_LABEL = re.compile(r"(?!-)[a-z0-9_*-]{1,63}(?<!-)\Z")
@@ -38,7 +42,8 @@ _GLOB_LABEL = re.compile(r"(?!-)[a-z0-9_*-]{1,63}(?<!-)\Z")
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule of a signature: the names that it matches with their role, and the sources that
-    list them. `file` and `line` are where it is written."""
+    list them. `file` and `line` are where it is written, `marks` what else it says about the
+    weight of its names."""
 
     kind: Kind
     name: str
@@ -47,6 +52,7 @@ class Rule:
     sources: tuple[str, ...]
     file: str
     line: int
+    marks: Marks = UNMARKED
 
     @property
     def text(self) -> str:
@@ -54,10 +60,24 @@ class Rule:
         return f"{self.kind} {self.name}"
 
     @property
+    def grade(self) -> Grade:
+        """The confidence that a handshake with a name of the rule gives, and why."""
+        return grade(self.role, self.marks, self.sources, self.app.id)
+
+    @property
     def match(self) -> Match:
         """The result for a name that the rule matches. It is made when it is needed, since of a
         million rules a capture needs a few."""
-        return Match(self.app, self.text, self.role)
+        graded = self.grade
+        return Match(
+            self.app,
+            self.text,
+            self.role,
+            graded.value,
+            graded.reasons,
+            self.marks.embed_reachable,
+            graded.lone_family,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,16 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Alias:
+    """A CDN tail under which the zones of an app appear: with ``edgesuite.net``, names at and below
+    ``tiktokcdn.com.edgesuite.net`` are those of the suffix ``tiktokcdn.com``."""
+
+    tail: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """An app with its rules, autonomous systems and examples; `file` and `line` are where its id
     is written. `addresses` are packed addresses of its servers: they classify flows without a
@@ -91,10 +121,14 @@ class Signature:
     file: str
     line: int
     addresses: tuple[bytes, ...] = ()
+    aliases: tuple[Alias, ...] = ()
 
 
-def read_signature(mapping: YamlMapping, file: str, problems: Problems) -> Signature | None:
-    """The signature in the mapping of a file, or None where it has no app id.
+def read_signature(
+    mapping: YamlMapping, file: str, problems: Problems, shipped: bool = False
+) -> Signature | None:
+    """The signature in the mapping of a file, or None where it has no app id. `shipped` is whether
+    the file came with netwatch.
 
     Mistakes are noted in `problems`. The signature then has the rules without mistakes, so that
     one run finds the mistakes between files too.
@@ -115,7 +149,8 @@ def read_signature(mapping: YamlMapping, file: str, problems: Problems) -> Signa
     fields.items("domains", required="the names of the app, at least one")
     if fields.mapping.get("domains") == []:
         fields.add_problem("domains", "'domains': expected at least one name, found an empty list")
-    rules = tuple(_read_rules(fields, app))
+    rules = tuple(_read_rules(fields, app, shipped))
+    aliases = _aliases(fields)
     asns = fields.build_each("asns", _asn, "an AS")
     addresses = _addresses(fields)
     examples = _examples(fields)
@@ -123,7 +158,7 @@ def read_signature(mapping: YamlMapping, file: str, problems: Problems) -> Signa
     if not app.id:
         return None
     line = fields.line_of("app")
-    return Signature(app, rules, tuple(asns), examples, file, line, addresses)
+    return Signature(app, rules, tuple(asns), examples, file, line, addresses, aliases)
 
 
 def _slug(fields: Fields, key: str, expected: str) -> str:
@@ -138,6 +173,7 @@ _ROLES: tuple[str, ...] = get_args(Role)
 _ROLE_OF: dict[str, Role] = {role: role for role in get_args(Role)}
 _KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
 _ROLE_EXPECTED = f"one of {', '.join(_ROLES)}"
+_CAP_OF: dict[str, Confidence] = {"probable": "probable", "possible": "possible"}
 
 # The usual form of a domain with a name that has no fault. Other forms mean the same, and take some
 # five times longer to read.
@@ -145,33 +181,44 @@ _USUAL_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}+(?<!-))?+\."
 _USUAL_ROW = re.compile(
     rf"\{{(host|suffix): ((?:{_USUAL_LABEL}){{1,126}}+[a-z][a-z0-9]{{0,62}}+),"
     rf" role: ({'|'.join(_ROLES)}),"
+    rf"((?: confidence: ({'|'.join(_CAP_OF)}),)?"
+    r"(?: verified: (false),)?(?: embed_reachable: (true),)?)"
     r" sources: \[([a-z][a-z0-9-]*+(?:, [a-z][a-z0-9-]*+)*+)\]\}"
 )
 
 
-def _read_rules(fields: Fields, app: App) -> Iterator[Rule]:
+def _read_rules(fields: Fields, app: App, shipped: bool) -> Iterator[Rule]:
     """The rules of an app without mistakes."""
     file, problems = fields.file, fields.problems
+    unmarked = marks(shipped=shipped)
     source_tags: dict[str, tuple[str, ...] | None] = {}
     for line, item in fields.items("domains"):
         rule = None
         if isinstance(item, Row):
-            rule = _usual_rule(item, app, file, line, source_tags)
+            rule = _usual_rule(item, app, file, line, source_tags, unmarked)
             item = item if rule else row_mapping(item, file, line, problems)
-        rule = rule or fields.build_item(line, item, lambda entry: _rule(entry, app), "a domain")
+        rule = rule or fields.build_item(
+            line, item, lambda entry: _rule(entry, app, unmarked), "a domain"
+        )
         if rule:
             yield rule
 
 
 def _usual_rule(
-    row: Row, app: App, file: str, line: int, source_tags: dict[str, tuple[str, ...] | None]
+    row: Row,
+    app: App,
+    file: str,
+    line: int,
+    source_tags: dict[str, tuple[str, ...] | None],
+    unmarked: Marks,
 ) -> Rule | None:
     """The rule of a row that is written in the usual form, None for any other. `source_tags` has
-    the sources of earlier rows by how they are written, None where they are not all texts."""
+    the sources of earlier rows by how they are written, None where they are not all texts.
+    `unmarked` are the marks of a rule that says nothing else."""
     match = _USUAL_ROW.fullmatch(row.text)
     if match is None:
         return None
-    kind, name, role, written = match.groups()
+    kind, name, role, marked, cap, unverified, reachable, written = match.groups()
     if len(name) > MAX_NAME or "xn--" in name:
         return None
     if written not in source_tags:
@@ -181,13 +228,18 @@ def _usual_rule(
     sources = source_tags[written]
     if sources is None:
         return None
-    return Rule(_KIND_OF[kind], name, app, _ROLE_OF[role], sources, file, line)
+    chosen = unmarked
+    if marked:
+        chosen = marks(_CAP_OF.get(cap), not unverified, bool(reachable), unmarked.shipped)
+    return Rule(_KIND_OF[kind], name, app, _ROLE_OF[role], sources, file, line, chosen)
 
 
-def _rule(fields: Fields, app: App) -> Rule | None:
+def _rule(fields: Fields, app: App, unmarked: Marks) -> Rule | None:
     kinds = [kind for kind in KINDS if fields.has(kind)]
     names = {kind: fields.text(kind) for kind in KINDS}
     role = fields.choice("role", _ROLES, None, required=_ROLE_EXPECTED)
+    cap = fields.choice("confidence", _CAP_OF, None)
+    verified, reachable = _flag(fields, "verified", True), _flag(fields, "embed_reachable", False)
     sources = tuple(tag for _, tag in fields.texts("sources"))
     if not sources:
         expected = "at least one tag of a source that lists the name"
@@ -206,7 +258,17 @@ def _rule(fields: Fields, app: App) -> Rule | None:
         return None
     if role is None:
         return None
-    return Rule(kind, names[kind], app, role, sources, fields.file, fields.line_of(kind))
+    chosen = marks(cap, verified, reachable, unmarked.shipped)
+    return Rule(kind, names[kind], app, role, sources, fields.file, fields.line_of(kind), chosen)
+
+
+def _flag(fields: Fields, key: str, default: bool) -> bool:
+    value = fields.value(key)
+    if isinstance(value, bool):
+        return value
+    if value is not None:
+        fields.add_mismatch(key, "true or false")
+    return default
 
 
 def name_fault(name: str, kind: Kind) -> str:
@@ -276,6 +338,23 @@ def _addresses(fields: Fields) -> tuple[bytes, ...]:
             fields.problems.add(fields.file, line, message)
         found.setdefault(packed, line)
     return tuple(found)
+
+
+def _aliases(fields: Fields) -> tuple[Alias, ...]:
+    found: dict[str, Alias] = {}
+    for line, tail in fields.texts("aliases"):
+        fault = name_fault(tail, "suffix")
+        if fault:
+            fields.problems.add(fields.file, line, f"CDN tail {describe(tail)} {fault}")
+            continue
+        if tail in found:
+            message = f"duplicate CDN tail {tail} (first on line {found[tail].line})"
+            fields.problems.add(fields.file, line, message)
+        found.setdefault(tail, Alias(tail, fields.file, line))
+    if len(found) > MAX_ALIASES:
+        expected = f"expected at most {MAX_ALIASES} CDN tails, found {len(found)}"
+        fields.add_problem("aliases", f"'aliases': {expected}")
+    return tuple(found.values())[:MAX_ALIASES]
 
 
 def _examples(fields: Fields) -> tuple[Example, ...]:

@@ -13,6 +13,14 @@ SIGNATURE_KEYS = (
             Key("category", "id", REQUIRED, "the group that bans name as `category:…`"),
             Key("domains", "list of mappings", REQUIRED, "the rules, at least one"),
             Key(
+                "aliases",
+                "list of names",
+                "none",
+                "CDN tails under which the zones of the app appear: with `edgesuite.net`, the "
+                "suffix `tiktokcdn.com` also matches `tiktokcdn.com.edgesuite.net` and all names "
+                "below it. Only a `suffix` whose role is `exclusive` or `vendor` has aliases",
+            ),
+            Key(
                 "asns",
                 "list of mappings",
                 "none",
@@ -42,6 +50,26 @@ SIGNATURE_KEYS = (
                 "allowed in the last two labels",
             ),
             Key("role", "word", REQUIRED, "`exclusive`, `vendor`, `embed` or `cdn`"),
+            Key(
+                "confidence",
+                "`probable` or `possible`",
+                "none",
+                "the highest [grade](../concepts/confidence.md#the-grade-of-a-rule) of the rule",
+            ),
+            Key(
+                "verified",
+                "true or false",
+                "true",
+                "`false` where nobody confirmed whose the name is; the grade is then at most "
+                "`probable`",
+            ),
+            Key(
+                "embed_reachable",
+                "true or false",
+                "false",
+                "`true` where pages or other apps call the name too; the grade is then one step "
+                "less",
+            ),
             Key("sources", "list of texts", REQUIRED, "tags of the sources that list this name"),
         ),
     ),

@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 from netwatch.core.errors import Problem
 from netwatch.core.user_yaml import Problems
 from netwatch.core.yaml_reader import parse_yaml
-from netwatch.rules.signature import Asn, Signature, name_fault, read_signature
+from netwatch.rules.grade import Marks, marks
+from netwatch.rules.signature import (
+    MAX_ALIASES,
+    Alias,
+    Asn,
+    Signature,
+    name_fault,
+    read_signature,
+)
 
 GOOD = """\
 app: clips
@@ -70,6 +78,13 @@ def test_a_signature_becomes_values() -> None:
             "found host and suffix",
         ),
         ("sources: [one, two]", "source: one, sources: [two]", 6, "unknown key 'source'"),
+        ("role: exclusive,", "role: exclusive, confidence: confirmed,", 6, "probable, possible"),
+        ("role: exclusive,", "role: exclusive, verified: perhaps,", 6, "expected true or false"),
+        ("role: exclusive,", "role: exclusive, embed_reachable: 1,", 6, "expected true or false"),
+        ("asns: [", "aliases: [net]\nasns: [", 9, "CDN tail 'net' is a single label"),
+        ("asns: [", "aliases: [A.net]\nasns: [", 9, "CDN tail 'A.net' has capitals"),
+        ("asns: [", "aliases: [a.net, b.net, a.net]\nasns: [", 9, "duplicate CDN tail a.net"),
+        ("asns: [", "aliases: edgesuite.net\nasns: [", 9, "expected a list"),
         ("number: 64496", "number: AS64496", 9, "expected 1 to 4294967295"),
         ("number: 64496, ", "", 9, "needs 'number'"),
         ("number: 64496", "number: 0", 9, "expected 1 to 4294967295"),
@@ -82,6 +97,55 @@ def test_a_mistake_is_reported_with_its_line(old: str, new: str, line: int, expe
     assert old in GOOD
     _, problems = read(GOOD.replace(old, new, 1))
     assert any(each.line == line and expected in each.message for each in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("", marks()),
+        ("confidence: possible, ", marks("possible")),
+        ("verified: false, ", marks(verified=False)),
+        ("embed_reachable: true, ", marks(embed_reachable=True)),
+        (
+            "confidence: probable, verified: false, embed_reachable: true, ",
+            marks("probable", verified=False, embed_reachable=True),
+        ),
+        ("embed_reachable: false, verified: true, ", marks()),
+    ],
+)
+def test_a_rule_has_marks(written: str, expected: Marks) -> None:
+    signature, problems = read(GOOD.replace("sources: [one, two]", f"{written}sources: [one]"))
+    assert (signature and signature.rules[0].marks, problems) == (expected, [])
+
+
+def test_rules_with_the_same_marks_share_them() -> None:
+    rows = "".join(
+        f"  - {{suffix: d{n}.example, role: exclusive, verified: false, sources: [a]}}\n"
+        for n in range(2)
+    )
+    signature, _ = read(HEAD + rows)
+    assert signature
+    assert signature.rules[0].marks is signature.rules[1].marks
+
+
+def test_an_app_has_cdn_tails() -> None:
+    signature, problems = read(GOOD + "aliases:\n  - edgesuite.net\n  - c.footprint.net\n")
+    assert not problems
+    assert signature
+    assert signature.aliases == (
+        Alias("edgesuite.net", "apps/clips.yaml", 12),
+        Alias("c.footprint.net", "apps/clips.yaml", 13),
+    )
+
+
+def test_an_app_has_a_limited_number_of_cdn_tails() -> None:
+    tails = ", ".join(f"t{number}.net" for number in range(MAX_ALIASES + 1))
+    signature, problems = read(f"{GOOD}aliases: [{tails}]\n")
+    assert signature
+    assert len(signature.aliases) == MAX_ALIASES
+    assert [each.message for each in problems] == [
+        "'aliases': expected at most 64 CDN tails, found 65"
+    ]
 
 
 def test_all_mistakes_are_reported_at_once() -> None:
@@ -162,6 +226,14 @@ NAMES = st.sampled_from(
         *("A.example", "yes", "null", "on.example", ".inf", "a.*.example", "a-*.b.example"),
     ]
 ) | st.text(alphabet="ab-_.1x*", min_size=1, max_size=12)
+MARKS = st.sampled_from(
+    [
+        *("", "", "confidence: probable, ", "confidence: possible, ", "confidence: confirmed, "),
+        *("verified: false, ", "verified: true, ", "verified: maybe, ", "embed_reachable: true, "),
+        *("embed_reachable: 1, ", "confidence: probable, verified: false, embed_reachable: true, "),
+        *("embed_reachable: true, verified: false, ", "verified: false, confidence: possible, "),
+    ]
+)
 SOURCES = st.sampled_from(["one", "one, two", "yes", "null", "1", "1e3", "", "a-b, 2x", "One"])
 
 
@@ -171,23 +243,24 @@ SOURCES = st.sampled_from(["one", "one, two", "yes", "null", "1", "1e3", "", "a-
             st.sampled_from(["host", "suffix", "glob", "sufix"]),
             NAMES,
             st.sampled_from(["exclusive", "vendor", "embed", "cdn", "mine", "yes"]),
+            MARKS,
             SOURCES,
         ),
         min_size=1,
         max_size=3,
     )
 )
-@example([("suffix", "1.5e-3", "exclusive", "one")])
+@example([("suffix", "1.5e-3", "exclusive", "", "one")])
 def test_the_usual_form_means_the_same_as_any_other(
-    domains: list[tuple[str, str, str, str]],
+    domains: list[tuple[str, str, str, str, str]],
 ) -> None:
     rows = "".join(
-        f"  - {{{kind}: {name}, role: {role}, sources: [{sources}]}}\n"
-        for kind, name, role, sources in domains
+        f"  - {{{kind}: {name}, role: {role}, {marks}sources: [{sources}]}}\n"
+        for kind, name, role, marks, sources in domains
     )
     others = "".join(
-        f"  - {{role: {role}, {kind}: {name}, sources: [{sources}] , }}\n"
-        for kind, name, role, sources in domains
+        f"  - {{{marks}role: {role}, {kind}: {name}, sources: [{sources}] , }}\n"
+        for kind, name, role, marks, sources in domains
     )
     usual, other = read(HEAD + rows), read(HEAD + others)
     assert usual[0] == other[0]

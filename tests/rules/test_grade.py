@@ -1,0 +1,85 @@
+import pytest
+
+from netwatch.core.verdict import Confidence, Role
+from netwatch.rules.grade import Marks, grade, marks
+
+TWO = ("v2fly", "nextdns")
+ONE = ("danhorton7", "blocklistproject")
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "sources", "expected"),
+    [
+        ("exclusive", marks(), TWO, "confirmed"),
+        ("vendor", marks(), TWO, "probable"),
+        ("embed", marks(), TWO, "possible"),
+        ("cdn", marks(), TWO, "possible"),
+        # pages or other apps call it too
+        ("exclusive", marks(embed_reachable=True), TWO, "probable"),
+        ("vendor", marks(embed_reachable=True), TWO, "possible"),
+        ("embed", marks(embed_reachable=True), TWO, "possible"),
+        ("cdn", marks(embed_reachable=True), TWO, "possible"),
+        # a cap never raises
+        ("exclusive", marks("probable"), TWO, "probable"),
+        ("exclusive", marks("possible"), TWO, "possible"),
+        ("vendor", marks("possible"), TWO, "possible"),
+        ("vendor", marks("probable"), TWO, "probable"),
+        ("embed", marks("probable"), TWO, "possible"),
+        # nobody confirmed the owner
+        ("exclusive", marks(verified=False), TWO, "probable"),
+        ("vendor", marks(verified=False), TWO, "probable"),
+        ("cdn", marks(verified=False), TWO, "possible"),
+        # one independent source
+        ("exclusive", marks(shipped=True), TWO, "confirmed"),
+        ("exclusive", marks(shipped=True), ONE, "probable"),
+        ("vendor", marks(shipped=True), ONE, "probable"),
+        ("embed", marks(shipped=True), ONE, "possible"),
+        ("exclusive", marks(), ONE, "confirmed"),
+        ("exclusive", marks(), ("mine",), "confirmed"),
+        # several conditions
+        ("exclusive", marks("probable", False, True, True), ONE, "probable"),
+        ("exclusive", marks("possible", False, True, True), TWO, "possible"),
+        ("vendor", marks("probable", False, True), TWO, "possible"),
+    ],
+)
+def test_the_decision_table(
+    role: Role, given: Marks, sources: tuple[str, ...], expected: Confidence
+) -> None:
+    assert grade(role, given, sources).value == expected
+
+
+def test_the_reasons_are_the_role_and_what_takes_it_down() -> None:
+    assert grade("exclusive", marks(), TWO).reasons == (
+        "only the app uses the domain (role exclusive): confirmed",
+    )
+    found = grade("exclusive", marks("possible", False, True, True), ONE).reasons
+    assert found[1:] == (
+        "pages or other apps call the domain too (embed_reachable): at most probable",
+        "the rule says so (confidence: possible): at most possible",
+        "nobody confirmed whose the domain is (verified: false): at most probable",
+        "the shipped rule rests on one independent source (danhorton7, blocklistproject):"
+        " at most probable",
+    )
+    assert len(grade("embed", marks("possible", False, True, True), ONE).reasons) == 1
+    vendor = grade("vendor", marks("probable", False, True, True), ONE).reasons
+    assert [reason.rpartition(" ")[2] for reason in vendor] == ["probable", "possible"]
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "sources", "app", "expected"),
+    [
+        ("exclusive", marks(shipped=True), ONE, "", "blocklistproject"),
+        ("exclusive", marks(shipped=True), ("hagezi", "adguard"), "", "adguard"),
+        ("exclusive", marks(shipped=True), ("v2fly", "adguard"), "telegram", "v2fly"),
+        ("exclusive", marks(shipped=True), ("v2fly", "adguard"), "vk", ""),
+        ("exclusive", marks(), ONE, "", ""),
+        ("exclusive", marks(shipped=True), TWO, "", ""),
+        ("exclusive", marks(shipped=True, verified=False), ONE, "", ""),
+        ("exclusive", marks(shipped=True, embed_reachable=True), ONE, "", ""),
+        ("vendor", marks(shipped=True), ONE, "", ""),
+    ],
+)
+def test_a_lone_family_is_named_where_nothing_else_weighs_on_an_app_only_name(
+    role: Role, given: Marks, sources: tuple[str, ...], app: str, expected: str
+) -> None:
+    assert grade(role, given, sources, app).lone_family == expected
