@@ -43,9 +43,10 @@ def explain(args: argparse.Namespace) -> int:
         verdicts = [Verdict(None, None, "no rule matches the name")]
     else:
         by_rule = f"{match.app.name}, {match.role}, by {match.rule}"
-        grade = confidence(args.evidence, match.role)
+        weight = confidence(args.evidence, match)
         steps.append(("name", f"{name}: {by_rule}: {explain_name(config.catalog, name)[1]}"))
-        steps.append(("evidence", f"{args.evidence} of a domain of role {match.role}: {grade}"))
+        steps.append(("grade", f"{match.grade}: {'; '.join(match.grade_reasons)}"))
+        steps.append(("evidence", f"{args.evidence} of a domain of role {match.role}: {weight}"))
         contact = args.evidence, args.time, match, device, network
         missed = "" if network else config.networks.missed(ip, args.vlan)
         verdicts = _with_reason(config.policy.decide(*contact), missed)

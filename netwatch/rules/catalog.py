@@ -5,16 +5,32 @@ names below it, a `glob` names with as many labels as it has, where each ``*`` i
 one label. Of several matching rules the most specific one wins: host, then glob, then suffix; of
 globs the one with the most letters beside its wildcards, of suffixes the longest. A lookup walks
 the labels of the name, never the rules, so its cost does not grow with the number of rules.
+
+An app may name CDN tails under which its zones appear (`aliases`). A name at or below a zone of the
+app followed by such a tail is matched as if the tail were not there: whatever is more specific than
+the zone (an ``embed`` host in it, say) is so under the tail too. As a suffix it is as long as the
+zone and the tail together, so a rule that is written out for such a name comes first.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import App, Match
 from netwatch.rules.names_inside import NamesInside
 from netwatch.rules.signature import MAX_NAME, Rule, Signature
+
+_ROLES_WITH_ALIASES = ("exclusive", "vendor")
+
+
+class Hit(NamedTuple):
+    """A rule that matches a name, and the CDN tail of the name that it does not contain itself;
+    empty where the rule matches the whole name."""
+
+    rule: Rule
+    tail: str = ""
 
 
 class Catalog:
@@ -27,6 +43,7 @@ class Catalog:
 
     __slots__ = (
         "_addresses",
+        "_apps_of_tail",
         "_asns",
         "_contained",
         "_globs",
@@ -54,10 +71,14 @@ class Catalog:
         self._contained: NamesInside | None = None
         self._asns: dict[int, tuple[App, ...]] = {}
         self._addresses: dict[bytes, App] = {}
+        self._apps_of_tail: dict[str, tuple[str, ...]] = {}
         for signature in self.signatures.values():
             for rule in signature.rules:
                 self._index(rule)
             self._addresses.update(dict.fromkeys(signature.addresses, signature.app))
+            for alias in signature.aliases:
+                apps = self._apps_of_tail.get(alias.tail, ())
+                self._apps_of_tail[alias.tail] = (*apps, signature.app.id)
             for asn in signature.asns:
                 self._asns[asn.number] = (*self._asns.get(asn.number, ()), signature.app)
 
@@ -74,11 +95,17 @@ class Catalog:
     def match(self, name: str) -> Match | None:
         """The match of the most specific rule for a name that `netwatch.core.names` normalised;
         None where no rule matches."""
-        rule = next(self.matching_rules(name), None)
-        return rule.match if rule else None
+        hit = next(self.hits(name), None)
+        return hit.rule.match if hit else None
 
     def matching_rules(self, name: str) -> Iterator[Rule]:
-        """All rules that match a name, the most specific first.
+        """All rules that match a name, the most specific first."""
+        for hit in self.hits(name):
+            yield hit.rule
+
+    def hits(self, name: str) -> Iterator[Hit]:
+        """All rules that match a name, each with the CDN tail that it is under, the most specific
+        first.
 
         Of a name longer than any host name only the end is compared, which bounds the work; it is
         still below the zone that a suffix names.
@@ -86,9 +113,12 @@ class Catalog:
         fits = len(name) <= MAX_NAME
         if not fits:
             name = name[-MAX_NAME - 1 :].partition(".")[2]
-        tails = [name]
-        while "." in tails[-1]:
-            tails.append(tails[-1].partition(".")[2])
+        tails = _tails(name)
+        if self._apps_of_tail.keys().isdisjoint(tails):
+            return map(Hit, self._rules_of(name, tails, fits))
+        return iter(self._hits_under_tails(name, tails, fits))
+
+    def _rules_of(self, name: str, tails: Sequence[str], fits: bool) -> Iterator[Rule]:
         if fits:
             if (rule := self._hosts.get(name)) is not None:
                 yield rule
@@ -103,6 +133,30 @@ class Catalog:
             if (rule := self._suffixes.get(tail)) is not None:
                 yield rule
 
+    def _hits_under_tails(self, name: str, tails: Sequence[str], fits: bool) -> list[Hit]:
+        """The hits for a name that ends with a CDN tail of some app, in their order."""
+        ordered: list[tuple[int, bool, Hit]] = []
+        for rule in self._rules_of(name, tails, fits):
+            length = len(rule.name) if rule.kind == "suffix" else MAX_NAME + 1
+            ordered.append((-length, False, Hit(rule)))
+        for tail in tails:
+            apps = self._apps_of_tail.get(tail)
+            if not apps:
+                continue
+            before = name[: -len(tail) - 1]
+            for rule in self._rules_in_zones(before, apps, fits):
+                length = len(f"{rule.name}.{tail}") if rule.kind == "suffix" else len(name)
+                ordered.append((-length, True, Hit(rule, tail)))
+        return [hit for *_, hit in sorted(ordered, key=lambda each: each[:2])]
+
+    def _rules_in_zones(self, name: str, apps: Sequence[str], fits: bool) -> Sequence[Rule]:
+        """The rules that match a name which a CDN tail of these apps follows: those for their
+        zones, and all that are more specific."""
+        rules = list(self._rules_of(name, _tails(name), fits))
+        while rules and not (_has_aliases(rules[-1]) and rules[-1].app.id in apps):
+            rules.pop()
+        return rules
+
     def longest_inside(self, name: str) -> Rule | None:
         """The host or suffix with the longest name that is anywhere in `name`, also across label
         boundaries; None where there is none. Of names of one length it is the first in order."""
@@ -112,7 +166,14 @@ class Catalog:
 
     def zones(self) -> frozenset[str]:
         """A set of domains such that every name that a rule matches is one of them, or below."""
-        return frozenset().union(self._hosts, self._suffixes, self._globs)
+        under_tails = {
+            f"{rule.name}.{alias.tail}"
+            for signature in self.signatures.values()
+            for alias in signature.aliases
+            for rule in signature.rules
+            if _has_aliases(rule)
+        }
+        return frozenset().union(self._hosts, self._suffixes, self._globs, under_tails)
 
     def apps(self) -> Mapping[str, App]:
         """The apps by their ids, sorted."""
@@ -156,6 +217,18 @@ class Catalog:
                     f" found unknown app '{word}'{did_you_mean(word, groups, cutoff=0.5)}",
                 )
         return frozenset(chosen)
+
+
+def _tails(name: str) -> list[str]:
+    """A name and its parent domains, the longest first."""
+    tails = [name]
+    while "." in tails[-1]:
+        tails.append(tails[-1].partition(".")[2])
+    return tails
+
+
+def _has_aliases(rule: Rule) -> bool:
+    return rule.kind == "suffix" and rule.role in _ROLES_WITH_ALIASES
 
 
 def literal_tail(glob: str) -> str:

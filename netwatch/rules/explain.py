@@ -1,6 +1,6 @@
 """Why a rule matches a name, or why no rule does, in words for people."""
 
-from netwatch.rules.catalog import Catalog
+from netwatch.rules.catalog import Catalog, Hit
 from netwatch.rules.signature import Rule
 
 _MIN_ID = 4
@@ -10,18 +10,25 @@ _MIN_ID = 4
 def explain_name(catalog: Catalog, name: str) -> tuple[Rule | None, str]:
     """The rule of the catalogue that matches a normalised name, or None, and one sentence that
     says why."""
-    matching = list(catalog.matching_rules(name))
+    matching = list(catalog.hits(name))
     if not matching:
         return None, _why_no_match(catalog, name)
     winner, *losers = matching
     reason = _why_match(winner, name)
     if losers:
-        lost = ", ".join(f"{rule.text} ({rule.app.id}, {rule.role})" for rule in losers)
-        reason += f"; more specific than {lost}"
-    return winner, reason
+        reason += f"; more specific than {', '.join(map(_rule_text, losers))}"
+    return winner.rule, reason
 
 
-def _why_match(rule: Rule, name: str) -> str:
+def _rule_text(hit: Hit) -> str:
+    under = f" under {hit.tail}" if hit.tail else ""
+    return f"{hit.rule.text}{under} ({hit.rule.app.id}, {hit.rule.role})"
+
+
+def _why_match(hit: Hit, name: str) -> str:
+    if hit.tail:
+        return _why_alias(hit, name)
+    rule = hit.rule
     if rule.kind == "host":
         return "the name is exactly this host"
     if rule.kind == "glob":
@@ -29,6 +36,16 @@ def _why_match(rule: Rule, name: str) -> str:
     if name == rule.name:
         return "the name is the zone itself"
     return f"the name is below {rule.name} at a label boundary"
+
+
+def _why_alias(hit: Hit, name: str) -> str:
+    rule, tail = hit
+    if rule.kind != "suffix":
+        host = name.removesuffix(f".{tail}")
+        return f"the name is {host} under the CDN tail {tail}"
+    place = "is" if name == f"{rule.name}.{tail}" else "is below"
+    under = f"zone {rule.name} under the CDN tail {tail}"
+    return f"the name {place} {rule.name}.{tail}: {under}"
 
 
 def _why_no_match(catalog: Catalog, name: str) -> str:

@@ -18,7 +18,8 @@ that list. A site's own files count as their authors wrote them.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Role
 from netwatch.rules.sources import families
@@ -59,11 +60,15 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """The grade of a rule, and the reasons as sentences: the role, then each condition that alone
-    would take it down. `lone_family` is the only family of sources where nothing but that takes
-    down a name which only the app calls; such a rule gives more beside another one."""
+    """The grade of a rule and the reasons: the role, then each condition that alone would take it
+    down. `conditions` has them in a few words (``one source``), `reasons` as sentences.
+
+    `lone_family` is the only family of sources where nothing but that takes down a name which only
+    the app calls; such a rule gives more beside another one.
+    """
 
     value: Confidence
+    conditions: tuple[str, ...]
     reasons: tuple[str, ...]
     lone_family: str = ""
 
@@ -83,39 +88,49 @@ UNMARKED = marks()
 """The marks of a rule of a site's own file that says nothing else."""
 
 
+@lru_cache(maxsize=4096)
 def grade(role: Role, marks: Marks, sources: tuple[str, ...], app_id: str = "") -> Grade:
     """The grade of a rule with this role, these marks and the tags of these sources."""
     start = GRADE_OF_ROLE[role]
     limits = [
-        (limit, reason)
-        for limit, reason in _limits(role, marks, sources, app_id)
-        if CONFIDENCE_RANK[limit] < CONFIDENCE_RANK[start]
+        limit
+        for limit in _limits(role, marks, sources, app_id)
+        if CONFIDENCE_RANK[limit.value] < CONFIDENCE_RANK[start]
     ]
-    value = min((limit for limit, _ in limits), key=CONFIDENCE_RANK.__getitem__, default=start)
-    reasons = (
-        f"{_USERS[role]} (role {role}): {start}",
-        *(f"{reason}: at most {limit}" for limit, reason in limits),
-    )
+    value = min((limit.value for limit in limits), key=CONFIDENCE_RANK.__getitem__, default=start)
     lone = ""
-    if role == "exclusive" and len(limits) == 1 and _has_lone_family(marks, sources, app_id):
+    if role == "exclusive" and [limit.condition for limit in limits] == [_ONE_SOURCE]:
         (lone,) = families(sources, app_id)
-    return Grade(value, reasons, lone)
+    return Grade(
+        value,
+        tuple(limit.condition for limit in limits) or (f"role {role}",),
+        (
+            f"{_USERS[role]} (role {role}): {start}",
+            *(f"{limit.reason}: at most {limit.value}" for limit in limits),
+        ),
+        lone,
+    )
 
 
-def _limits(
-    role: Role, marks: Marks, sources: tuple[str, ...], app_id: str
-) -> Iterator[tuple[Confidence, str]]:
+class _Limit(NamedTuple):
+    value: Confidence
+    condition: str
+    reason: str
+
+
+_ONE_SOURCE = "one source"
+
+
+def _limits(role: Role, marks: Marks, sources: tuple[str, ...], app_id: str) -> Iterator[_Limit]:
     if marks.embed_reachable:
-        limit = _ONE_STEP_LESS[GRADE_OF_ROLE[role]]
-        yield limit, "pages or other apps call the domain too (embed_reachable)"
+        reason = "pages or other apps call the domain too (embed_reachable)"
+        yield _Limit(_ONE_STEP_LESS[GRADE_OF_ROLE[role]], "embed_reachable", reason)
     if marks.cap:
-        yield marks.cap, f"the rule says so (confidence: {marks.cap})"
+        condition = f"confidence: {marks.cap}"
+        yield _Limit(marks.cap, condition, f"the rule says so ({condition})")
     if not marks.verified:
-        yield "probable", "nobody confirmed whose the domain is (verified: false)"
-    if _has_lone_family(marks, sources, app_id):
-        tags = ", ".join(sources)
-        yield "probable", f"the shipped rule rests on one independent source ({tags})"
-
-
-def _has_lone_family(marks: Marks, sources: tuple[str, ...], app_id: str) -> bool:
-    return marks.shipped and len(families(sources, app_id)) == 1
+        reason = "nobody confirmed whose the domain is (verified: false)"
+        yield _Limit("probable", "verified: false", reason)
+    if marks.shipped and len(families(sources, app_id)) == 1:
+        reason = f"the shipped rule rests on one independent source ({', '.join(sources)})"
+        yield _Limit("probable", _ONE_SOURCE, reason)

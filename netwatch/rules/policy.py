@@ -26,7 +26,9 @@ Then for each ban, in the order of the configuration and independently of the ot
 10. The class of the device is in ``forbids``: ``violation``.
 11. The class of the device is in ``advises``: ``advisory``.
 
-**Confidence** follows from the evidence and the role of the domain:
+**Confidence** follows from the evidence and the rule that matches. A handshake gives the grade of
+the rule (`netwatch.rules.grade`); no other evidence gives more than that. Where nothing takes down
+the grade that follows from the role:
 
 ==========================  =========  ========  ========  ========
 evidence                    exclusive  vendor    embed     cdn
@@ -37,6 +39,9 @@ certificate                 probable   possible  possible  possible
 flow to a resolved address  possible   possible  possible  possible
 address in the app's AS     none       none      none      none
 ==========================  =========  ========  ========  ========
+
+A lookup of a name whose grade is ``probable`` therefore gives ``probable`` if only this app uses
+the domain, and ``possible`` in every other case; where the grade is ``possible``, everything is.
 
 A certificate names everything that its server could serve, not what the device asked for, so it
 weighs no more than a lookup. Whether a confidence is high enough to report is decided for the
@@ -55,25 +60,24 @@ from netwatch.core.verdict import (
     Exemption,
     Match,
     Network,
-    Role,
     Verdict,
     VerdictKind,
 )
+from netwatch.rules.grade import GRADE_OF_ROLE
 from netwatch.rules.period import Period, period
 
 OUTSIDE = "the client is outside the configured networks"
 """The clause of a verdict on a client that no network matches."""
 
 
-def confidence(evidence: Evidence, role: Role) -> Confidence | None:
+def confidence(evidence: Evidence, match: Match) -> Confidence | None:
     """The confidence of a contact; None for evidence that never raises an alert (``ip-asn``)."""
     if evidence == "ip-asn":
         return None
-    if evidence in HANDSHAKES and role == "exclusive":
-        return "confirmed"
-    if evidence in HANDSHAKES and role == "vendor":
-        return "probable"
-    if evidence != "ip-from-dns" and role == "exclusive":
+    grade = match.grade or GRADE_OF_ROLE[match.role]
+    if evidence in HANDSHAKES:
+        return grade
+    if evidence != "ip-from-dns" and match.role == "exclusive" and grade != "possible":
         return "probable"
     return "possible"
 
@@ -128,7 +132,7 @@ class Policy:
         if verdicts:
             return verdicts
         clause = "; ".join(step.clause for step in steps) or f"no ban covers {match.app.name}"
-        return [Verdict(None, confidence(evidence, match.role), clause)]
+        return [Verdict(None, confidence(evidence, match), clause)]
 
     def explain(
         self,
@@ -160,7 +164,7 @@ class Policy:
         device: Device,
         network: Network | None,
     ) -> list[Verdict]:
-        sure = confidence(evidence, match.role)
+        sure = confidence(evidence, match)
         reason = _why_no_ban_applies(evidence, device, network)
         if reason or network is None:
             return [Verdict(None, sure, reason)]

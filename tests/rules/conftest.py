@@ -6,7 +6,7 @@ import pytest
 from support.paths import ROOT
 
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.load import load_signatures
+from netwatch.rules.load import BUILTIN, load_signatures
 
 SIGNATURES = ROOT / "signatures"
 
@@ -15,15 +15,21 @@ HEAD = "app: {app}\nname: {app}\nvendor: {vendor}\ncategory: video\n"
 
 @pytest.fixture(autouse=True)
 def _shipped_from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("load", "bans"):
-        monkeypatch.setattr(
-            importlib.import_module(f"netwatch.rules.{module}"), "shipped", lambda: SIGNATURES
-        )
+    _ship_the_checkout(monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def shipped_catalog() -> Catalog:
-    return load_signatures([SIGNATURES], Path())
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _ship_the_checkout(monkeypatch)
+        return load_signatures([BUILTIN], Path())
+
+
+def _ship_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("load", "bans"):
+        monkeypatch.setattr(
+            importlib.import_module(f"netwatch.rules.{module}"), "shipped", lambda: SIGNATURES
+        )
 
 
 @pytest.fixture

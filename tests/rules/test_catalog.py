@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.core.user_yaml import Problems
-from netwatch.core.verdict import App
+from netwatch.core.verdict import App, Role
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import load_signatures
-from netwatch.rules.signature import Kind, Rule, Signature
+from netwatch.rules.signature import Alias, Kind, Rule, Signature
 
 LABELS = ("a", "b", "ab", "a-b", "ba", "x")
 
@@ -129,6 +129,141 @@ def test_only_the_end_of_an_overlong_name_counts() -> None:
     assert matched_rule(catalog, "x" * 300 + ".b.example") is None
     longest = "abcdefg." * 31 + "abcde"
     assert matched_rule(catalog_of(("suffix", longest)), f"a.{longest}") == f"suffix {longest}"
+
+
+TAILS = ("b.x", "x", "a.b.x")
+
+
+def naive_under_tails(
+    rules: list[tuple[Kind, str, Role]], aliases: set[str], name: str
+) -> list[tuple[str, str]]:
+    """All rules that take the name with its tail, by a look at each rule under each tail."""
+    plain = [(kind, rule) for kind, rule, _ in rules]
+    zones = {rule for kind, rule, role in rules if kind == "suffix" and role in ALIASED}
+    found = [(text, "", len(text.split(" ")[1])) for text in naive(plain, name)]
+    for tail in TAILS:
+        if tail not in aliases or not name.endswith(f".{tail}"):
+            continue
+        before = naive(plain, name.removesuffix(f".{tail}"))
+        while before and before[-1].split(" ")[0] + before[-1].split(" ")[1] not in {
+            f"suffix{zone}" for zone in zones
+        }:
+            before.pop()
+        for text in before:
+            kind, rule = text.split(" ")
+            whole = kind != "suffix"
+            found.append((text, tail, len(name) if whole else len(rule) + 1 + len(tail)))
+
+    def place(each: tuple[str, str, int]) -> tuple[int, bool]:
+        text, tail, length = each
+        written_out = not tail and not text.startswith("suffix")
+        return -1000 if written_out else -length, bool(tail)
+
+    # `sorted` is stable: rules of one place stay in the order of `naive`.
+    return [(text, tail) for text, tail, _ in sorted(found, key=place)]
+
+
+ALIASED: tuple[Role, ...] = ("exclusive", "vendor")
+roled = st.tuples(any_rule, st.sampled_from(("exclusive", "vendor", "embed", "cdn"))).map(
+    lambda each: (*each[0], each[1])
+)
+
+
+@given(
+    st.lists(roled, max_size=30, unique_by=lambda each: each[:2]),
+    st.sets(st.sampled_from(TAILS)),
+    any_name,
+    st.sampled_from(("", *TAILS)),
+)
+def test_lookups_under_tails_find_what_a_scan_finds(
+    rules: list[tuple[Kind, str, Role]], aliases: set[str], name: str, tail: str
+) -> None:
+    app = App("clips", "Clips", "maker", "video")
+    made = tuple(Rule(kind, rule, app, role, ("a",), "f", 1) for kind, rule, role in rules)
+    tails = tuple(Alias(each, "f", 1) for each in TAILS if each in aliases)
+    catalog = Catalog([Signature(app, made, (), (), "f", 1, aliases=tails)], "v")
+    name = f"{name}.{tail}" if tail else name
+    found = [(hit.rule.text, hit.tail) for hit in catalog.hits(name)]
+    assert found == naive_under_tails(rules, aliases, name)
+    parents = {name.split(".", number)[-1] for number in range(name.count(".") + 1)}
+    assert not found or not catalog.zones().isdisjoint(parents)
+
+
+@pytest.fixture
+def under_tails(write: Callable[..., Path]) -> Catalog:
+    write(
+        "clips",
+        "suffix: clips.com, role: exclusive",
+        "suffix: pixel.clips.com, role: embed",
+        'glob: "ads-*.clips.com", role: embed',
+        "suffix: play.clips.com.edgesuite.net, role: cdn",
+        "host: x.own.com, role: exclusive",
+        vendor="maker",
+        rest="aliases: [edgesuite.net, c.footprint.net]\n",
+    )
+    write("shop", "suffix: shop.clips.com, role: exclusive", vendor="maker")
+    return load_signatures([write("chat", "suffix: chat.com, role: exclusive").parent], Path())
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "role"),
+    [
+        ("clips.com.edgesuite.net", "suffix clips.com", "exclusive"),
+        ("v1.clips.com.edgesuite.net", "suffix clips.com", "exclusive"),
+        ("v1.clips.com.c.footprint.net", "suffix clips.com", "exclusive"),
+        # whatever pages embed is so under the tail, too
+        ("pixel.clips.com.edgesuite.net", "suffix pixel.clips.com", "embed"),
+        ("a.pixel.clips.com.edgesuite.net", "suffix pixel.clips.com", "embed"),
+        ("ads-eu.clips.com.edgesuite.net", "glob ads-*.clips.com", "embed"),
+        # and another app of the vendor in the zone is that app
+        ("a.shop.clips.com.edgesuite.net", "suffix shop.clips.com", "exclusive"),
+        # what is written out comes first
+        ("play.clips.com.edgesuite.net", "suffix play.clips.com.edgesuite.net", "cdn"),
+        # neither the tail alone, nor other customers, nor other tails, nor hosts
+        ("edgesuite.net", None, None),
+        ("notclips.com.edgesuite.net", None, None),
+        ("clips.com.edgesuite.net.example", None, None),
+        ("clips.com.footprint.net", None, None),
+        ("clips.com.edgekey.net", None, None),
+        ("x.own.com.edgesuite.net", None, None),
+        ("clips.comedgesuite.net", None, None),
+        # the tails of one app are not those of another
+        ("chat.com.edgesuite.net", None, None),
+    ],
+)
+def test_a_zone_is_found_under_the_tails_of_its_app(
+    under_tails: Catalog, name: str, rule: str | None, role: str | None
+) -> None:
+    match = under_tails.match(name)
+    assert (match and match.rule, match and match.role) == (rule, role)
+
+
+def test_the_zones_of_aliases_are_names_and_not_whole_tails(under_tails: Catalog) -> None:
+    zones = under_tails.zones()
+    assert {"clips.com.edgesuite.net", "clips.com.c.footprint.net"} <= zones
+    assert zones.isdisjoint({"edgesuite.net", "c.footprint.net", "chat.com.edgesuite.net"})
+    assert pickle.loads(pickle.dumps(under_tails)).zones() == zones
+
+
+def test_only_the_end_of_an_overlong_name_under_a_tail_counts(under_tails: Catalog) -> None:
+    name = "a." * 50_000 + "pixel.clips.com.edgesuite.net"
+    assert matched_rule(under_tails, name) == "suffix pixel.clips.com"
+
+
+def test_tails_of_several_sources_are_merged(write: Callable[..., Path], tmp_path: Path) -> None:
+    tails = "aliases: [edgesuite.net, a.net]\n"
+    write("clips", "suffix: clips.com, role: exclusive", rest=tails)
+    write(
+        "clips",
+        "suffix: more.com, role: vendor",
+        folder="more",
+        rest="aliases: [a.net, b.net]\n",
+    )
+    catalog = load_signatures(["mine", "more"], tmp_path)
+    for zone in ("clips.com", "more.com"):
+        for tail in ("edgesuite.net", "a.net", "b.net"):
+            assert matched_rule(catalog, f"{zone}.{tail}") == f"suffix {zone}"
+    assert len(catalog.signatures["clips"].aliases) == 3
 
 
 def test_many_rules_are_found() -> None:

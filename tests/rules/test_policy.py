@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from support import bans
 
 from netwatch.core.message import Evidence
-from netwatch.core.verdict import App, Device, Exemption, Match, Network, Role
+from netwatch.core.verdict import (
+    CONFIDENCE_RANK,
+    App,
+    Confidence,
+    Device,
+    Exemption,
+    Match,
+    Network,
+    Role,
+)
 from netwatch.rules.period import period
 from netwatch.rules.policy import Policy, confidence
 
@@ -79,10 +88,37 @@ def test_the_table_names_every_evidence_and_role():
 
 @pytest.mark.parametrize(("evidence", "role"), TABLE)
 def test_confidence(evidence, role):
-    assert confidence(evidence, role) == TABLE[evidence, role]
-    verdict = only(evidence=evidence, match=replace(MATCH, role=role))
+    match = replace(MATCH, role=role)
+    assert confidence(evidence, match) == TABLE[evidence, role]
+    verdict = only(evidence=evidence, match=match)
     assert verdict.confidence == TABLE[evidence, role]
     assert verdict.kind == (None if evidence == "ip-asn" else "violation")
+
+
+GRADES: tuple[Confidence, ...] = get_args(Confidence)
+
+
+@pytest.mark.parametrize("grade", GRADES)
+@pytest.mark.parametrize(("evidence", "role"), TABLE)
+def test_no_evidence_gives_more_than_the_grade(evidence, role, grade):
+    found = confidence(evidence, replace(MATCH, role=role, grade=grade))
+    usual = TABLE[evidence, role]
+    if evidence in HANDSHAKES:
+        assert found == grade
+    elif usual is None:
+        assert found is None
+    else:
+        assert found == min(usual, grade, key=CONFIDENCE_RANK.__getitem__)
+
+
+@pytest.mark.parametrize(("grade", "alerted"), [("probable", True), ("possible", False)])
+def test_an_app_that_carries_the_sdk_of_a_banned_vendor_is_only_recorded(grade, alerted):
+    sdk = Match(
+        App("sdk", "SDK", "bytedance", "infrastructure"), "suffix s.example", "vendor", grade
+    )
+    verdict = only(bans=(replace(BAN, apps=frozenset({"sdk"})),), match=sdk)
+    assert verdict.kind == "violation"
+    assert (CONFIDENCE_RANK[verdict.confidence] >= CONFIDENCE_RANK[BAN.min_confidence]) is alerted
 
 
 def test_an_address_in_the_as_of_an_app_never_gives_a_verdict():

@@ -1,6 +1,7 @@
 import argparse
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,11 @@ def records(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def lines_of(out: str, start: str) -> list[list[str]]:
+    """The cells of the lines that begin like this."""
+    return [re.split("  +", line) for line in out.splitlines() if line.startswith(start)]
+
+
 def test_list_shows_each_app_in_a_line(run: Run) -> None:
     code, out, err = run("list")
     lines = out.splitlines()
@@ -65,7 +71,9 @@ def test_show_prints_rules_and_bans(run: Run) -> None:
     code, out, _ = run("show", "zoom")
     assert code == 0
     assert out.startswith("zoom: Zoom (zoom, meetings)\n")
-    assert "suffix zoom.us      exclusive  v2fly, nextdns, ndpi\n" in out
+    assert lines_of(out, "suffix zoom.us ") == [
+        ["suffix zoom.us", "exclusive", "confirmed", "role exclusive", "v2fly, nextdns, ndpi"]
+    ]
     assert "AS30103  Zoom Video Communications, Inc\n" in out
     assert out.endswith("bans: tw-gov-zoom-2020\n")
 
@@ -76,6 +84,8 @@ def test_show_as_jsonl(run: Run) -> None:
     rule = {
         "rule": "suffix deepseek.com",
         "role": "exclusive",
+        "grade": "confirmed",
+        "grade_reasons": ["only the app uses the domain (role exclusive): confirmed"],
         "sources": ["v2fly", "adguard", "public-code"],
     }
     assert rule in found["domains"]
@@ -99,7 +109,9 @@ def test_match_prints_app_file_and_reason(run: Run) -> None:
     assert lines[0] == "v16-webapp.tiktok.com: tiktok (TikTok), exclusive, by suffix tiktok.com"
     assert "tiktok.yaml:" in lines[1]
     assert "v2fly" in lines[2]
-    assert "at a label boundary" in lines[3]
+    grade = "  grade    confirmed: only the app uses the domain (role exclusive): confirmed"
+    assert lines[3] == grade
+    assert "at a label boundary" in lines[4]
 
 
 def test_match_of_a_name_that_no_rule_matches(run: Run) -> None:
@@ -114,9 +126,45 @@ def test_match_as_jsonl(run: Run) -> None:
     taken, missed = records(out)
     assert code == 1
     assert (taken["app"]["id"], taken["rule"]) == ("bytedance-infra", "suffix byteoversea.com")
-    assert taken["role"] == "vendor"
+    assert (taken["role"], taken["grade"]) == ("vendor", "probable")
+    assert taken["grade_reasons"] == [
+        "several apps of the vendor use the domain (role vendor): probable"
+    ]
     assert taken["line"] > 0
     assert missed == {"name": "x.example", "why": "no rule has a similar name"}
+
+
+def test_grades_are_shown_with_their_reasons(
+    run: Run, config: SimpleNamespace, write: Callable[..., Path]
+) -> None:
+    path = write(
+        "clips",
+        "suffix: clips.example, role: exclusive, verified: false, embed_reachable: true",
+        "suffix: b.example, role: vendor, confidence: possible",
+        rest="aliases: [edgesuite.net, c.footprint.net]\n",
+    )
+    catalog = load_signatures([path], Path("/"))
+    config.load_catalog = lambda path: catalog
+    _, out, _ = run("show", "clips")
+    assert [cells[2:4] for cells in lines_of(out, "suffix")] == [
+        ["probable", "embed_reachable, verified: false"],
+        ["possible", "confidence: possible"],
+    ]
+    assert "CDN tails of its zones: edgesuite.net, c.footprint.net\n" in out
+    (shown,) = records(run("show", "--format", "jsonl", "clips")[1])
+    assert shown["aliases"] == ["edgesuite.net", "c.footprint.net"]
+    (found,) = records(run("match", "--format", "jsonl", "a.clips.example.edgesuite.net")[1])
+    assert found["rule"] == "suffix clips.example"
+    assert found["grade"] == "probable"
+    assert found["grade_reasons"] == [
+        "only the app uses the domain (role exclusive): confirmed",
+        "pages or other apps call the domain too (embed_reachable): at most probable",
+        "nobody confirmed whose the domain is (verified: false): at most probable",
+    ]
+    assert found["why"] == (
+        "the name is below clips.example.edgesuite.net:"
+        " zone clips.example under the CDN tail edgesuite.net"
+    )
 
 
 def test_the_configuration_decides_the_catalogue(

@@ -54,10 +54,11 @@ def contact(
         packet=packet,
         flow_id=flow,
     )
+    match = Match(APPS[app], f"suffix {name.partition('.')[2]}", role)
     return Contact(
         replace(observation, **changed),
-        Match(APPS[app], f"suffix {name.partition('.')[2]}", role),
+        match,
         Device(f"laptop-{who}", f"10.20.{who >> 8}.{who & 255}", None, None, None, "service"),
         HQ,
-        Verdict(kind, confidence(evidence, role), "", ban),
+        Verdict(kind, confidence(evidence, match), "", ban),
     )

@@ -4,7 +4,7 @@ from typing import get_args
 
 from docs_generator.markdown import code, table
 from netwatch.core.message import Evidence
-from netwatch.core.verdict import Role
+from netwatch.core.verdict import App, Match, Role
 from netwatch.coverage.visibility import (
     DOH_PORTS,
     ENCRYPTED_DNS_PORT,
@@ -29,6 +29,8 @@ EVIDENCE: dict[Evidence, str] = {
     "ip-from-dns": "a flow without a name to an address that its device had resolved for the app",
     "ip-asn": "an address in a network (AS) of the app's vendor",
 }
+
+_APP = App("", "", "", "")
 
 _BY_NAME = "its handshake or request shows a name of an app in that category, by an `exclusive` or"
 
@@ -87,7 +89,7 @@ def confidence_block(_: str) -> str:
     return table(
         ("evidence", *(f"`{role}`" for role in roles)),
         (
-            [code(kind), *(confidence(kind, role) or "none" for role in roles)]
+            [code(kind), *(confidence(kind, Match(_APP, "", role)) or "none" for role in roles)]
             for kind in get_args(Evidence)
         ),
     )
