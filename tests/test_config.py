@@ -531,3 +531,21 @@ def test_a_secret_that_cannot_be_read_is_a_mistake_on_request(monkeypatch):
     Path("empty").write_text("secret")
     Path(name).write_text(text.replace(", more: 1", ""))
     assert len(load(name, with_secrets=True).outputs) == 2
+
+
+def test_versions_change_with_what_they_are_of():
+    def versions(text):
+        sensor = load(write(NETWORKS + text)).sensor
+        return sensor.signatures, sensor.bans, sensor.policy
+
+    ban = "bans: [{id: r, authority: C, apps: [tiktok]%s}]\n"
+    plain, again = versions(ban % ""), versions(ban % "")
+    later, renamed = versions(ban % ", until: 2030-01-01"), versions(ban % "" + "sensor: {name: x}")
+    assert plain == again
+    assert later[0] == plain[0]
+    assert later[1] != plain[1]
+    assert later[2] != plain[2]
+    assert renamed[:2] == plain[:2]
+    assert renamed[2] != plain[2]
+    exempt = ban % "" + "exemptions: [{ban: r, device: 10.0.0.1}]\n"
+    assert versions(exempt)[1] != plain[1]

@@ -12,8 +12,8 @@ import functools
 import gc
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -31,6 +31,7 @@ from netwatch.config.sections import (
 )
 from netwatch.core.alert import Sensor
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
+from netwatch.core.verdict import Ban, Exemption
 from netwatch.core.yaml_reader import read_yaml
 from netwatch.delivery.configuration import read_outbox_options, read_outputs
 from netwatch.delivery.output import OutboxOptions, Output
@@ -58,7 +59,7 @@ class Config:
     `notes` are sentences on what a user may not expect, such as defaults in use. `outputs` are
     the receivers of alerts, which are delivered from `outbox`. `files` are the files and folders
     that the configuration was read from. `version` is a short hash of the configuration, the
-    inventory and the signatures.
+    inventory and the signatures, `bans_version` one of bans and exemptions.
     """
 
     path: str | None
@@ -77,11 +78,18 @@ class Config:
     outbox: OutboxOptions
     files: tuple[str, ...] = ()
     version: str = ""
+    bans_version: str = ""
 
     @property
     def sensor(self) -> Sensor:
         """The sensor of alerts that are decided by this configuration."""
-        return Sensor(self.sensor_name, __version__, self.catalog.version, self.version)
+        return Sensor(
+            self.sensor_name,
+            __version__,
+            signatures=self.catalog.version,
+            policy=self.version,
+            bans=self.bans_version,
+        )
 
     def strip_search_suffix(self, name: str) -> str:
         """A name without the search suffix that a resolver appended: the longest that fits. A
@@ -153,6 +161,7 @@ def load(path: str | None = None, *, with_secrets: bool = False) -> Config:
         outbox=outbox,
         files=tuple(fields.file and [fields.file, *_named_files(fields, base)]),
         version=_version(fields, devices, catalog),
+        bans_version=_bans_version(bans, exemptions),
     )
 
 
@@ -198,6 +207,16 @@ def _named_files(fields: Fields, base: Path) -> list[str]:
     sources = [source for source in fields.mapping.get("signatures") or () if source != BUILTIN]
     named = [devices.get("inventory"), geoip.get("asn"), geoip.get("country"), *sources]
     return [str(base / str(text)) for text in named if text]
+
+
+def _bans_version(bans: Sequence[Ban], exemptions: Sequence[Exemption]) -> str:
+    content = [[asdict(ban) for ban in bans], [asdict(exemption) for exemption in exemptions]]
+    text = json.dumps(content, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def _plain(value: object) -> object:
+    return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
 def _version(fields: Fields, devices: Devices, catalog: Catalog) -> str:

@@ -92,17 +92,31 @@ class JudgedKind:
 
 
 @dataclass(frozen=True, slots=True)
+class SetIdentity:
+    """An installed set of signatures and bans: its version, a short hash of its content, and until
+    when it is valid (RFC 3339, UTC)."""
+
+    version: int
+    hash: str
+    expires: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sensor:
     """The netwatch that reports an alert.
 
-    `name` is the name of this host, `version` that of netwatch. `signatures` and `policy` are
-    versions (content hashes) of the signatures and of the configuration as a whole.
+    `name` is the name of this host, `version` that of netwatch. `signatures`, `bans` and `policy`
+    are versions (content hashes) of the signatures, of the bans and exemptions, and of the
+    configuration as a whole. `installed_set` is None where the shipped signatures and bans are in
+    use.
     """
 
     name: str
     version: str
     signatures: str = ""
     policy: str = ""
+    bans: str = ""
+    installed_set: SetIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ def decode(text: str, key: str) -> AlertRecord:
 
 def deduplication_key(record: AlertRecord) -> str:
     """The key by which receivers recognise a duplicate: the id of the incident and a hash of the
-    rest of the record except the sensor, so only a record that says the same is a duplicate."""
-    content = {name: value for name, value in record.items() if name != "sensor"}
+    rest of the record except the sensor and the versions, so only a record that says the same is a
+    duplicate."""
+    content = {name: value for name, value in record.items() if name not in ("sensor", "versions")}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return f"{record.get('id', '')}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -118,6 +118,16 @@ def event_uid(record: AlertRecord) -> str:
     return f"{record['id']}-{record['status']}-{record['confidence']}"
 
 
+def version_words(record: AlertRecord) -> list[str]:
+    """The versions by which an alert was judged, as words ``signatures=5e1a``. A set is
+    ``set=12`` and ``set_hash=…``. Empty for a record that an earlier netwatch stored."""
+    versions = dict(record.get("versions") or {})
+    installed = versions.pop("set", None)
+    if installed:
+        versions |= {"set": installed["version"], "set_hash": installed["hash"]}
+    return [f"{key}={value}" for key, value in versions.items() if value]
+
+
 def without_empty(value: Any) -> Any:
     """A copy of a value without what is not known: None, empty lists, empty texts and empty
     mappings are removed from mappings at any depth."""

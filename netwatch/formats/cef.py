@@ -15,7 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from netwatch.core.alert import AlertRecord
-from netwatch.formats.alert_summary import PRODUCT, AlertSummary, EventSeverity, summarize
+from netwatch.formats.alert_summary import (
+    PRODUCT,
+    AlertSummary,
+    EventSeverity,
+    summarize,
+    version_words,
+)
 from netwatch.formats.values import epoch_ns, escape_for, join_words, truncate
 
 SEVERITIES: Mapping[EventSeverity, int] = {
@@ -118,6 +124,7 @@ def _extension(record: AlertRecord, summary: AlertSummary) -> Iterator[Field]:
     yield from _custom("deviceCustomDate1", "Ban From", _day(ban["from"]))
     yield from _custom("deviceCustomDate2", "Ban Until", _day(ban["until"]))
     yield "netwatchStatus", record["status"]
+    yield "netwatchVersions", version_words(record)
     yield "netwatchConfidence", record["confidence"]
     yield "netwatchSeverity", record["severity"]
     yield "netwatchDevice", device["id"]

@@ -100,6 +100,13 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "binding_source",
     "binding_from",
     "binding_until",
+    "versions_netwatch",
+    "versions_signatures",
+    "versions_bans",
+    "versions_configuration",
+    "versions_set_version",
+    "versions_set_hash",
+    "versions_set_expires",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings
@@ -140,7 +147,7 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in record.items():
         if isinstance(value, dict):
-            for below, inner in value.items():
+            for below, inner in _flat(value).items():
                 flat[f"{key}_{below}"] = inner
         else:
             flat[key] = value

@@ -15,6 +15,7 @@ from netwatch.formats.alert_summary import (
     AlertSummary,
     EventSeverity,
     summarize,
+    version_words,
     without_empty,
 )
 from netwatch.formats.values import endpoint, join_words, json_line, truncate
@@ -85,12 +86,15 @@ def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, An
     become words separated by spaces."""
     fields: dict[str, Any] = {}
     for key, value in record.items():
+        if key == "versions":
+            continue  # words, because one of its values is a mapping
         if isinstance(value, Mapping):
             fields |= {f"{key}_{below}": inner for below, inner in value.items()}
         else:
             fields[key] = value
     fields["destinations"] = [endpoint(to["ip"], to["port"]) for to in record["destinations"]]
     fields["evidence"] = [f"{item['type']}={item['name']}" for item in record["evidence"]]
+    fields["versions"] = version_words(record)
     fields["sightings"] = summary.sightings
     if summary.strongest_evidence is not None:
         fields |= {

@@ -15,7 +15,7 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.addresses import ip_text, mac_text
-from netwatch.core.alert import Alert, EvidenceItem, RecordKind
+from netwatch.core.alert import Alert, EvidenceItem, RecordKind, Sensor
 from netwatch.core.verdict import Ban, BindingPeriod, Exemption
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats.coverage import report_record
@@ -144,12 +144,30 @@ def alert_record(alert: Alert) -> dict[str, Any]:
             "signatures": alert.sensor.signatures,
             "policy": alert.sensor.policy,
         },
+        "versions": _versions(alert.sensor),
     }
     if alert.device.binding is not None:
         record["binding"] = _binding(alert.device.binding, alert.time_digits)
     for key, value in alert.extra.items():
         record.setdefault(key, value)
     return record
+
+
+def _versions(sensor: Sensor) -> dict[str, Any]:
+    installed = sensor.installed_set
+    return {
+        "netwatch": sensor.version,
+        "signatures": sensor.signatures,
+        "bans": sensor.bans,
+        "configuration": sensor.policy,
+        "set": None
+        if installed is None
+        else {
+            "version": installed.version,
+            "hash": installed.hash,
+            "expires": installed.expires,
+        },
+    }
 
 
 def _binding(binding: BindingPeriod, digits: int) -> dict[str, Any]:

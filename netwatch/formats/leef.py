@@ -12,7 +12,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from netwatch.core.alert import AlertRecord
-from netwatch.formats.alert_summary import PRODUCT, AlertSummary, EventSeverity, summarize
+from netwatch.formats.alert_summary import (
+    PRODUCT,
+    AlertSummary,
+    EventSeverity,
+    summarize,
+    version_words,
+)
 from netwatch.formats.values import escape_for, join_words, truncate
 
 SEVERITIES: Mapping[EventSeverity, int] = {
@@ -116,3 +122,4 @@ def _attributes(
         yield "nwExemption", exemption["reason"]
         yield "nwApprovedBy", exemption["approved_by"]
     yield "nwSensor", record["sensor"]["name"]
+    yield "nwVersions", version_words(record)

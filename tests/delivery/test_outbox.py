@@ -364,9 +364,10 @@ def test_memory_of_delivered_alerts_takes_an_eighth_of_the_outbox_at_most(outbox
     outbox_db.close()
 
 
-def test_deduplication_key_ignores_the_sensor_only():
+def test_deduplication_key_ignores_sensor_and_versions_only():
     one = record(1)
     same = {**one, "sensor": {"name": "other", "version": "9"}}
+    same["versions"] = {"netwatch": "9", "set": {"version": 2}}
     assert (
         deduplication_key(one)
         == deduplication_key(same)

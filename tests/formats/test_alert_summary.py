@@ -4,7 +4,8 @@ import pytest
 from support.made_records import ALERT, EARLIER, FULL_ALERT, ITEM
 
 from netwatch.formats import jsonl
-from netwatch.formats.alert_summary import event_uid, summarize, without_empty
+from netwatch.formats.alert_summary import event_uid, summarize, version_words, without_empty
+from netwatch.formats.registry import RENDERERS
 
 
 def summary_of(*evidence, **changes):
@@ -84,6 +85,23 @@ def test_each_report_of_an_incident_has_its_own_uid() -> None:
     ]
     found = {event_uid({**record, "status": s, "confidence": c}) for s, c in reports}
     assert len(found) == len(reports)
+
+
+def test_versions_are_words() -> None:
+    record = jsonl.alert_record(ALERT)
+    assert version_words(record) == [
+        *("netwatch=0.1.0", "signatures=5e1a", "bans=ba25", "configuration=c0ff")
+    ]
+    assert version_words(jsonl.alert_record(FULL_ALERT))[4:] == ["set=12", "set_hash=0a1b2c3d4e5f"]
+
+
+@pytest.mark.parametrize("name", sorted(RENDERERS))
+def test_records_without_versions_are_rendered(name: str) -> None:
+    # They were stored in an outbox by a netwatch that did not write versions yet.
+    record = jsonl.alert_record(FULL_ALERT)
+    del record["versions"]
+    assert version_words(record) == []
+    assert RENDERERS[name](record)
 
 
 def test_empty_values_are_removed_at_any_depth() -> None:

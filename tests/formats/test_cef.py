@@ -87,6 +87,8 @@ def test_extension_in_full() -> None:
         "deviceCustomDate1": "1678406400000",
         "deviceCustomDate1Label": "Ban From",
         "netwatchStatus": "closed",
+        "netwatchVersions": "netwatch=0.1.0 signatures=5e1a bans=ba25 configuration=c0ff set=12"
+        " set_hash=0a1b2c3d4e5f",
         "netwatchConfidence": "confirmed",
         "netwatchSeverity": "high",
         "netwatchDevice": "lab-07",

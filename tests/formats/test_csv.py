@@ -60,6 +60,9 @@ def test_alerts():
     assert full["evidence"] == "tls-sni=v16-webapp.tiktok.com dns-query=tiktok.com"
     assert full["evidence_count"] == "5"
     assert (full["first_source"], full["first_packet"]) == ("office.pcap", "17")
+    assert (full["versions_bans"], full["versions_configuration"]) == ("ba25", "c0ff")
+    assert (full["versions_set_version"], full["versions_set_hash"]) == ("12", "0a1b2c3d4e5f")
+    assert bare["versions_set_version"] == ""
     empty = {key for key, value in full.items() if not value}
     assert empty == {"ban_until", "exemption_from"}
 
@@ -72,9 +75,12 @@ def test_alerts():
     ],
 )
 def test_every_key_of_the_json_record_has_a_column(columns, record):
-    for key, value in record.items():
-        names = [f"{key}_{below}" for below in value] if isinstance(value, dict) else [key]
-        assert set(names) <= set(columns)
+    def names(value, prefix):
+        if not isinstance(value, dict):
+            return {prefix}
+        return set().union(*(names(below, f"{prefix}_{key}") for key, below in value.items()))
+
+    assert {name.removeprefix("_") for name in names(record, "")} <= set(columns)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

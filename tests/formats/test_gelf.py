@@ -48,6 +48,9 @@ def test_an_alert_in_full() -> None:
     assert message["_netwatch_exemption_approved_by"] == "CISO"
     assert message["_netwatch_sightings"] == 5
     assert message["_netwatch_packet"] == 21
+    assert message["_netwatch_versions"].endswith(
+        "bans=ba25 configuration=c0ff set=12 set_hash=0a1b2c3d4e5f"
+    )
 
 
 def test_unknown_values_are_omitted() -> None:

@@ -83,6 +83,7 @@ def test_alert_has_every_key_in_order():
         "counts",
         "community_ids",
         "sensor",
+        "versions",
     ]
     assert record["schema"] == "netwatch.alert/1"
     assert record["exemption"] is None
@@ -156,6 +157,14 @@ def test_an_alert_in_full():
         "signatures": "5e1a",
         "policy": "c0ff",
     }
+    assert record["versions"] == {
+        "netwatch": "0.1.0",
+        "signatures": "5e1a",
+        "bans": "ba25",
+        "configuration": "c0ff",
+        "set": {"version": 12, "hash": "0a1b2c3d4e5f", "expires": "2023-06-01T00:00:00Z"},
+    }
+    assert jsonl.alert_record(ALERT)["versions"] == {**record["versions"], "set": None}
 
 
 def test_extra_keys_follow_and_replace_none():

@@ -46,6 +46,8 @@ def test_attributes_in_full() -> None:
         "(confirmed: tls-sni v16-webapp.tiktok.com)",
         "nwAlertId": "3f1c",
         "nwStatus": "closed",
+        "nwVersions": "netwatch=0.1.0 signatures=5e1a bans=ba25 configuration=c0ff set=12"
+        " set_hash=0a1b2c3d4e5f",
         "nwVerdict": "exempt",
         "nwSeverity": "high",
         "nwConfidence": "confirmed",

@@ -5,7 +5,14 @@ from datetime import date
 
 from support import bans
 
-from netwatch.core.alert import Alert, Destination, EvidenceItem, IncidentCounts, Sensor
+from netwatch.core.alert import (
+    Alert,
+    Destination,
+    EvidenceItem,
+    IncidentCounts,
+    Sensor,
+    SetIdentity,
+)
 from netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import App, BindingPeriod, Device, Exemption, Network
@@ -83,7 +90,7 @@ ALERT = Alert(
     evidence=(),
     counts=IncidentCounts(),
     community_ids=(),
-    sensor=Sensor("sensor-1", "0.1.0", "5e1a", "c0ff"),
+    sensor=Sensor("sensor-1", "0.1.0", "5e1a", "c0ff", "ba25"),
 )
 
 FULL_ALERT = replace(
@@ -116,6 +123,9 @@ FULL_ALERT = replace(
     evidence=(ITEM, EARLIER),
     counts=IncidentCounts(2, 3, 1, 4000, 90000),
     community_ids=("1:abc", "1:def"),
+    sensor=replace(
+        ALERT.sensor, installed_set=SetIdentity(12, "0a1b2c3d4e5f", "2023-06-01T00:00:00Z")
+    ),
 )
 
 HOSTILE = [
