@@ -99,6 +99,8 @@ def alert_record(alert: Alert) -> dict[str, Any]:
         "verdict": alert.verdict,
         "severity": alert.severity,
         "confidence": alert.confidence,
+        "kind": {"value": alert.kind.value, "reasons": list(alert.kind.reasons)},
+        "outcome": alert.outcome,
         "first_seen": rfc3339(alert.first_seen, alert.time_digits),
         "last_seen": rfc3339(alert.last_seen, alert.time_digits),
         "app": {"id": alert.app.id, "name": alert.app.name, "vendor": alert.app.vendor},
@@ -136,6 +138,12 @@ def alert_record(alert: Alert) -> dict[str, Any]:
             "flows": alert.counts.flows,
             "bytes_out": alert.counts.bytes_out,
             "bytes_in": alert.counts.bytes_in,
+            "outcomes": {
+                "reached": alert.counts.reached,
+                "attempted": alert.counts.attempted,
+                "blocked": alert.counts.blocked,
+                "unknown": alert.counts.unknown,
+            },
         },
         "community_ids": list(alert.community_ids),
         "sensor": {
