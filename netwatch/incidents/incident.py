@@ -17,6 +17,7 @@ from netwatch.core.community_id import community_id
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact, Device, VerdictKind
 from netwatch.incidents.bounded_table import BoundedTable
+from netwatch.incidents.confidence import IncidentConfidence
 from netwatch.incidents.evidence_frames import IncidentFrames
 
 SCHEMA = "netwatch.alert/1"
@@ -71,7 +72,7 @@ class Incident:
         self.named_order = _named_order(contact)
         self.named_device = contact.device
         self.time_digits = 0
-        self.confidence: Confidence | None = None
+        self.grounds = IncidentConfidence()
         self.lookups = self.handshakes = self.bytes_out = self.bytes_in = 0
         self.names = BoundedTable(NAME_LIMIT)
         self.evidence = BoundedTable(EVIDENCE_LIMIT)
@@ -92,7 +93,7 @@ class Incident:
             self._set_first(observation.time, _order(contact), contact)
         self._set_named(_named_order(contact), contact.device)
         self.time_digits = max(self.time_digits, observation.time_digits)
-        self._raise_confidence(contact.verdict.confidence)
+        self.grounds.add(contact)
         strength = -CONFIDENCE_RANK.get(contact.verdict.confidence or "", 0)
         first = (
             observation.time,
@@ -132,7 +133,7 @@ class Incident:
             self._set_first(other.first, other.first_order, other.first_contact)
         self._set_named(other.named_order, other.named_device)
         self.time_digits = max(self.time_digits, other.time_digits)
-        self._raise_confidence(other.confidence)
+        self.grounds.merge(other.grounds)
         self.lookups += other.lookups
         self.handshakes += other.handshakes
         self.bytes_out += other.bytes_out
@@ -153,9 +154,10 @@ class Incident:
         if order < self.named_order:
             self.named_order, self.named_device = order, device
 
-    def _raise_confidence(self, confidence: Confidence | None) -> None:
-        if CONFIDENCE_RANK.get(confidence or "", 0) > CONFIDENCE_RANK.get(self.confidence or "", 0):
-            self.confidence = confidence
+    @property
+    def confidence(self) -> Confidence | None:
+        """The confidence of all contacts together; None where no contact has one."""
+        return self.grounds.value
 
     @property
     def reportable(self) -> bool:
@@ -191,14 +193,15 @@ class Incident:
         verdict, ban = contact.verdict, contact.verdict.ban
         assert verdict.kind is not None
         assert ban is not None
-        assert self.confidence is not None
+        confidence = self.confidence
+        assert confidence is not None
         left_out = self.left_out
         return Alert(
             id=incident_id(key, self.first),
             status="closed",
             verdict=verdict.kind,
             severity=ban.severity,
-            confidence=self.confidence,
+            confidence=confidence,
             first_seen=self.first,
             last_seen=self.last,
             time_digits=self.time_digits,
@@ -225,6 +228,7 @@ class Incident:
             ),
             community_ids=tuple(sorted({text for _, text in self.communities.items})),
             sensor=sensor,
+            confidence_reasons=self.grounds.reasons,
             extra={"left_out": left_out} if left_out else {},
             evidence_frames=tuple(self.frames),
         )

@@ -16,8 +16,9 @@ from netwatch.core.alert import Sensor
 from netwatch.core.errors import NetwatchError
 from netwatch.core.message import Evidence
 from netwatch.core.observation import Observation
-from netwatch.core.verdict import Contact, VerdictKind
+from netwatch.core.verdict import Confidence, Contact, VerdictKind
 from netwatch.incidents.bounded_table import BoundedTable
+from netwatch.incidents.confidence import Ground
 from netwatch.incidents.incident import Incident, Key, strip_frames
 from netwatch.live.open_incident import OpenIncident
 
@@ -53,6 +54,9 @@ _OBSERVATION: dict[str, Any] = {
 """The types of an observation's fields, as far as `without_details` and `strip_frames` leave them.
 They are written out because a compiled class has no type hints."""
 
+_GROUNDS: dict[str, Any] = {"strongest": Confidence, "lone": str}
+"""The grounds for the confidence of an incident, with the types of their keys."""
+
 _COUNTS = ("first", "last", "time_digits", "lookups", "handshakes", "bytes_out", "bytes_in")
 
 
@@ -80,7 +84,7 @@ def encode(entry: OpenIncident) -> str:
         "key": entry.key,
         "sensor": entry.sensor,
         "contact": strip_frames(without_details(incident.first_contact)),
-        "confidence": incident.confidence,
+        "grounds": {name: getattr(incident.grounds, name) for name in _GROUNDS},
         "counts": {name: getattr(incident, name) for name in _COUNTS},
         "tables": tables,
     }
@@ -93,7 +97,12 @@ def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
     try:
         state = json.loads(text)
         incident = Incident(_value(Contact, state["contact"]), quiet_gap)
-        incident.confidence = _value(str | None, state["confidence"])
+        for name, kind in _GROUNDS.items():
+            grounds = {
+                _value(kind, key): _value(Ground, ground)
+                for key, ground in state["grounds"][name].items()
+            }
+            setattr(incident.grounds, name, grounds)
         for name in _COUNTS:
             setattr(incident, name, _value(int, state["counts"][name]))
         for name, (key_type, first_type) in _TABLES.items():

@@ -1,0 +1,144 @@
+"""The confidence of an incident: what its contacts together give, and why.
+
+It is that of the strongest contact. Weak contacts do not add up: ten names that pages embed are no
+more than one. There is one exception, for names that only the app calls and whose grade is
+``probable`` for nothing but that one independent source lists them. Handshakes with two such names,
+each listed by another family of sources, are ``confirmed``: both lists would have to be wrong, and
+about the same device. Names that pages call, and names whose owner nobody confirmed, lift nothing.
+
+Contacts may arrive in any order, and of each kind the first in time is kept, so the result is the
+same in any order. There are at most as many kinds as confidences and families of sources.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from netwatch.core.message import HANDSHAKES, LOOKUPS
+from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
+
+LIFTED: Confidence = "confirmed"
+"""The confidence of handshakes with two names that only the app calls, of independent sources."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ground:
+    """A contact as far as it is a reason for a confidence; the earlier one is the smaller.
+
+    `time` is in ns. `grade` is that of the rule, with its reasons.
+    """
+
+    time: int
+    source: str
+    packet: int
+    name: str
+    evidence: str
+    rule: str
+    grade: str
+    reasons: tuple[str, ...]
+
+
+class IncidentConfidence:
+    """The grounds for the confidence of an incident.
+
+    `strongest` has the first contact of each confidence, `lone` the first handshake with a name
+    that only the app calls and one family of sources lists, by that family.
+    """
+
+    def __init__(self) -> None:
+        self.strongest: dict[Confidence, Ground] = {}
+        self.lone: dict[str, Ground] = {}
+
+    def add(self, contact: Contact) -> None:
+        """Add a contact."""
+        confidence = contact.verdict.confidence
+        if confidence is None:
+            return
+        observation, match = contact.observation, contact.match
+        ground = Ground(
+            observation.time,
+            observation.source,
+            observation.packet,
+            observation.name,
+            observation.evidence,
+            match.rule,
+            match.grade or "",
+            match.grade_reasons,
+        )
+        _keep_first(self.strongest, confidence, ground)
+        if match.lone_family and match.app_only and observation.evidence in HANDSHAKES:
+            _keep_first(self.lone, match.lone_family, ground)
+
+    def merge(self, other: "IncidentConfidence") -> None:
+        """Add the grounds of another incident."""
+        for confidence, ground in other.strongest.items():
+            _keep_first(self.strongest, confidence, ground)
+        for family, ground in other.lone.items():
+            _keep_first(self.lone, family, ground)
+
+    @property
+    def value(self) -> Confidence | None:
+        """The confidence of the incident; None where no contact has one."""
+        if len(self.lone) > 1:
+            return LIFTED
+        return max(self.strongest, key=CONFIDENCE_RANK.__getitem__, default=None)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the confidence is what it is, as sentences: the contact that gives it, what took
+        down the grade of its name, and what lifted it above other contacts."""
+        return tuple(self._reasons())
+
+    def _reasons(self) -> Iterator[str]:
+        ranked = sorted(self.strongest, key=CONFIDENCE_RANK.__getitem__, reverse=True)
+        if not ranked:
+            return
+        best, *weaker = ranked
+        ground = self.strongest[best]
+        contact = _contact(ground)
+        yield f"{contact[0].upper()}{contact[1:]} gives {best}."
+        yield from _limits(ground, best)
+        if best != LIFTED and len(self.lone) > 1:
+            yield _lift(self.lone)
+        elif weaker:
+            second = self.strongest[weaker[0]]
+            yield f"That lifts it from {weaker[0]}, which {_contact(second)} gives."
+
+
+Key = TypeVar("Key", Confidence, str)
+
+
+def _keep_first(grounds: dict[Key, Ground], key: Key, ground: Ground) -> None:
+    grounds[key] = min(ground, grounds.get(key, ground))
+
+
+def _contact(ground: Ground) -> str:
+    if ground.evidence in HANDSHAKES:
+        what = "a handshake with"
+    elif ground.evidence in LOOKUPS:
+        what = "a lookup of"
+    elif ground.evidence == "tls-cert":
+        what = "a certificate for"
+    else:
+        what = "a flow to an address of"
+    return f"{what} {ground.name} ({ground.evidence}, {ground.rule})"
+
+
+def _limits(ground: Ground, confidence: str) -> Iterator[str]:
+    """What took down the confidence of a contact: its evidence, then the grade of its rule."""
+    if ground.evidence not in HANDSHAKES:
+        more = f", which would give {ground.grade}" if ground.grade != confidence else ""
+        yield f"It is no handshake{more}: it does not prove that the device reached the app."
+    for reason in ground.reasons:
+        yield f"For {ground.rule}: {reason}."
+
+
+def _lift(lone: dict[str, Ground]) -> str:
+    (first_family, first), (family, second) = sorted(
+        lone.items(), key=lambda each: (each[1], each[0])
+    )[:2]
+    return (
+        f"Handshakes with two names that only the app calls, {first.name} (listed by"
+        f" {first_family}) and {second.name} (listed by {family}), lift it to {LIFTED}, because"
+        " their sources are independent."
+    )
