@@ -49,7 +49,8 @@ class EvidenceItem:
     """The first observation of a name by one kind of evidence, and how often it was observed.
 
     `time` is in ns with `time_digits` significant digits after the second, `source` and `packet`
-    identify the packet.
+    identify the packet. `app_only` says that only the app itself asks for this name: no page
+    and no other app does.
     """
 
     time: int
@@ -61,6 +62,7 @@ class EvidenceItem:
     source: str
     packet: int
     count: int
+    app_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,8 @@ class Alert:
 
     Times are in ns with `time_digits` significant digits after the second. `evidence_frames`
     contains the packets that prove the incident, the strongest evidence first; it is empty unless
-    packets are stored as evidence. `outcome` is the strongest one of its contacts.
+    packets are stored as evidence. `outcome` is the strongest one of its contacts, `blocked_by` are
+    the answers that blocked some of them: ``NXDOMAIN``, an address, ``reset``.
     `confidence_reasons` are sentences that say why the confidence is what it is.
     """
 
@@ -151,6 +154,7 @@ class Alert:
     sensor: Sensor
     kind: JudgedKind = JudgedKind("lookup", ())
     outcome: Outcome = "unknown"
+    blocked_by: tuple[str, ...] = ()
     confidence_reasons: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     evidence_frames: tuple[EvidenceFrames, ...] = field(default=(), compare=False, repr=False)

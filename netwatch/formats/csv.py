@@ -16,6 +16,7 @@ from netwatch.core.observation import Observation
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
+from netwatch.formats.judgement import sentences
 from netwatch.formats.values import endpoint, epoch_ns
 
 OBSERVATION_COLUMNS: tuple[str, ...] = (
@@ -107,6 +108,15 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "versions_set_version",
     "versions_set_hash",
     "versions_set_expires",
+    "kind_value",
+    "kind_reasons",
+    "outcome",
+    "blocked_by",
+    "confidence_reasons",
+    "counts_outcomes_reached",
+    "counts_outcomes_attempted",
+    "counts_outcomes_blocked",
+    "counts_outcomes_unknown",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings
@@ -128,6 +138,8 @@ def alert_row(record: AlertRecord) -> list[str]:
         endpoint(server["ip"], server["port"]) for server in record["destinations"]
     ]
     flat["evidence"] = [f"{item['type']}={item['name']}" for item in evidence]
+    flat["kind_reasons"] = sentences(flat.get("kind_reasons") or ())
+    flat["confidence_reasons"] = sentences(flat.get("confidence_reasons") or ())
     flat["evidence_count"] = sum(item["count"] for item in evidence)
     if evidence:
         first = min(evidence, key=lambda item: epoch_ns(item["time"]))
@@ -143,14 +155,13 @@ def render(record: AlertRecord) -> str:
     return line.getvalue()
 
 
-def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(record: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in record.items():
         if isinstance(value, dict):
-            for below, inner in _flat(value).items():
-                flat[f"{key}_{below}"] = inner
+            flat |= _flat(value, f"{path}{key}_")
         else:
-            flat[key] = value
+            flat[f"{path}{key}"] = value
     return flat
 
 

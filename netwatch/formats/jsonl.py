@@ -101,6 +101,8 @@ def alert_record(alert: Alert) -> dict[str, Any]:
         "confidence": alert.confidence,
         "kind": {"value": alert.kind.value, "reasons": list(alert.kind.reasons)},
         "outcome": alert.outcome,
+        "blocked_by": list(alert.blocked_by),
+        "confidence_reasons": list(alert.confidence_reasons),
         "first_seen": rfc3339(alert.first_seen, alert.time_digits),
         "last_seen": rfc3339(alert.last_seen, alert.time_digits),
         "app": {"id": alert.app.id, "name": alert.app.name, "vendor": alert.app.vendor},
@@ -221,6 +223,7 @@ def _evidence(item: EvidenceItem) -> dict[str, Any]:
         "source": item.source,
         "packet": item.packet,
         "count": item.count,
+        "app_only": item.app_only,
     }
 
 

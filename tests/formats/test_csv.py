@@ -3,7 +3,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from support.made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
+from support.made_records import ALERT, BARE, BLOCKED, EARLIER, FULL, FULL_ALERT, HOSTILE
 
 from netwatch.core.text import escaped
 from netwatch.formats import csv as ours
@@ -75,12 +75,27 @@ def test_alerts():
     ],
 )
 def test_every_key_of_the_json_record_has_a_column(columns, record):
-    def names(value, prefix):
-        if not isinstance(value, dict):
-            return {prefix}
-        return set().union(*(names(below, f"{prefix}_{key}") for key, below in value.items()))
+    assert set(leaves(record)) <= set(columns)
 
-    assert {name.removeprefix("_") for name in names(record, "")} <= set(columns)
+
+def leaves(record, path=""):
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{path}{key}_")
+        else:
+            yield f"{path}{key}"
+
+
+def test_kind_and_outcome_are_the_last_columns():
+    (row,) = read([BLOCKED], "alert")
+    assert list(row)[-9:] == [
+        *("kind_value", "kind_reasons", "outcome", "blocked_by", "confidence_reasons"),
+        *(f"counts_outcomes_{word}" for word in ("reached", "attempted", "blocked", "unknown")),
+    ]
+    assert list(row.values())[-9:] == [
+        *("lookup", "Only lookups, no handshake.", "blocked", "NXDOMAIN", ""),
+        *("0", "0", "6", "6"),
+    ]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

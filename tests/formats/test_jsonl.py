@@ -70,6 +70,10 @@ def test_alert_has_every_key_in_order():
         "verdict",
         "severity",
         "confidence",
+        "kind",
+        "outcome",
+        "blocked_by",
+        "confidence_reasons",
         "first_seen",
         "last_seen",
         "app",
@@ -142,6 +146,7 @@ def test_an_alert_in_full():
         "source": "office.pcap",
         "packet": 17,
         "count": 2,
+        "app_only": False,
     }
     assert record["counts"] == {
         "lookups": 2,
@@ -149,7 +154,14 @@ def test_an_alert_in_full():
         "flows": 1,
         "bytes_out": 4000,
         "bytes_in": 90000,
+        "outcomes": {"reached": 3, "attempted": 1, "blocked": 1, "unknown": 2},
     }
+    assert record["kind"] == {
+        "value": "background",
+        "reasons": ["3 handshakes in 1 h 40 min.", "4,000 bytes were sent"],
+    }
+    assert (record["outcome"], record["blocked_by"]) == ("reached", ["NXDOMAIN", "10.20.0.80"])
+    assert record["confidence_reasons"] == ["v16-webapp.tiktok.com is called by the app alone."]
     assert record["community_ids"] == ["1:abc", "1:def"]
     assert record["sensor"] == {
         "name": "sensor-1",

@@ -10,6 +10,7 @@ from netwatch.core.alert import (
     Destination,
     EvidenceItem,
     IncidentCounts,
+    JudgedKind,
     Sensor,
     SetIdentity,
 )
@@ -66,9 +67,12 @@ ITEM = EvidenceItem(
     source="office.pcap",
     packet=21,
     count=3,
+    app_only=True,
 )
 
-EARLIER = replace(ITEM, time=TIME, type="dns-query", name="tiktok.com", packet=17, count=2)
+EARLIER = replace(
+    ITEM, time=TIME, type="dns-query", name="tiktok.com", packet=17, count=2, app_only=False
+)
 
 ALERT = Alert(
     id="3f1c",
@@ -91,6 +95,21 @@ ALERT = Alert(
     counts=IncidentCounts(),
     community_ids=(),
     sensor=Sensor("sensor-1", "0.1.0", "5e1a", "c0ff", "ba25"),
+    kind=JudgedKind("session", ("3 handshakes to names that only the app calls.",)),
+    outcome="reached",
+)
+
+BLOCKED = replace(
+    ALERT,
+    severity="medium",
+    confidence="probable",
+    evidence=(
+        replace(ITEM, type="dns-query", name="api16-normal-c-useast1a.tiktokv.com", count=6),
+    ),
+    counts=IncidentCounts(lookups=12, blocked=6, unknown=6),
+    kind=JudgedKind("lookup", ("Only lookups, no handshake.",)),
+    outcome="blocked",
+    blocked_by=("NXDOMAIN",),
 )
 
 FULL_ALERT = replace(
@@ -121,7 +140,11 @@ FULL_ALERT = replace(
     ),
     names=("tiktok.com", "v16-webapp.tiktok.com"),
     evidence=(ITEM, EARLIER),
-    counts=IncidentCounts(2, 3, 1, 4000, 90000),
+    counts=IncidentCounts(2, 3, 1, 4000, 90000, reached=3, attempted=1, blocked=1, unknown=2),
+    kind=JudgedKind("background", ("3 handshakes in 1 h 40 min.", "4,000 bytes were sent")),
+    outcome="reached",
+    blocked_by=("NXDOMAIN", "10.20.0.80"),
+    confidence_reasons=("v16-webapp.tiktok.com is called by the app alone.",),
     community_ids=("1:abc", "1:def"),
     sensor=replace(
         ALERT.sensor, installed_set=SetIdentity(12, "0a1b2c3d4e5f", "2023-06-01T00:00:00Z")
