@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.message import HANDSHAKES, LOOKUPS
+from netwatch.formats.judgement import TITLES, kind_of, note, sentences, situation, verb
 from netwatch.formats.values import epoch_ns
 
 EventSeverity = Literal["informational", "low", "medium", "high", "critical"]
-"""The severity of the ban, or ``informational`` where an exemption covers the contact."""
+"""The severity of the record, or ``informational`` where an exemption covers the contact."""
 
 PRODUCT = "netwatch"
 """The vendor and product name, where a format requires one."""
@@ -37,13 +38,10 @@ _SERVICES = {
     "quic-sni": "quic",
     "dtls-sni": "dtls",
 }
-_VERDICTS = {
-    "violation": ("Banned app contacted", "contacted {app}, which {ban} forbids"),
-    "advisory": (
-        "App contacted that is advised against",
-        "contacted {app}, which {ban} advises against",
-    ),
-    "exempt": ("Banned app contacted under an exemption", "contacted {app}, exempt from {ban}"),
+_PHRASES = {
+    "violation": "{app}, which {ban} forbids",
+    "advisory": "{app}, which {ban} advises against",
+    "exempt": "{app}, exempt from {ban}",
 }
 
 
@@ -51,7 +49,9 @@ _VERDICTS = {
 class AlertSummary:
     """One alert as the formats for SIEMs describe it.
 
-    `title` is one of three fixed texts and `message` a sentence that contains names.
+    `title` is one of the fixed texts of `netwatch.formats.judgement.TITLES`, and `message` is a
+    sentence that contains names. `kind` and `outcome` are empty where the record has none, because
+    it was stored by an earlier version; `kind_reasons` and `confidence_reasons` are sentences.
     `strongest_evidence` is an entry of the record's ``evidence``, or None if that is empty;
     `transport` and `service` follow from its type and are None if it leaves them open.
     `destination` is the first server contacted, or None if there were lookups only.
@@ -61,6 +61,10 @@ class AlertSummary:
 
     title: str
     message: str
+    kind: str
+    kind_reasons: str
+    outcome: str
+    confidence_reasons: str
     severity: EventSeverity
     strongest_evidence: AlertRecord | None
     transport: str | None
@@ -79,19 +83,17 @@ class AlertSummary:
 def summarize(record: AlertRecord) -> AlertSummary:
     """Read an alert's record."""
     verdict, evidence = record["verdict"], record["evidence"]
-    title, phrase = _VERDICTS[verdict]
     strongest = min(evidence, key=_weakness, default=None)
-    message = f"{record['device']['id']} " + phrase.format(
-        app=record["app"]["name"], ban=f"ban {record['ban']['id']}"
-    )
-    if strongest is not None:
-        message += f" ({record['confidence']}: {strongest['type']} {strongest['name']})"
     kind = "" if strongest is None else strongest["type"]
     removed = record.get("left_out", {}).get("evidence", 0)
     removed += record.get("shortened", {}).get("sightings", 0)
     return AlertSummary(
-        title=title,
-        message=message,
+        title=TITLES[verdict][situation(record)],
+        message=_message(record, strongest),
+        kind=kind_of(record) or "",
+        kind_reasons=sentences((record.get("kind") or {}).get("reasons", ())),
+        outcome=record.get("outcome") or "",
+        confidence_reasons=sentences(record.get("confidence_reasons") or ()),
         severity="informational" if verdict == "exempt" else record["severity"],
         strongest_evidence=strongest,
         transport=_TRANSPORTS.get(kind),
@@ -101,6 +103,19 @@ def summarize(record: AlertRecord) -> AlertSummary:
         last_seen=epoch_ns(record["last_seen"]),
         sightings=sum(item["count"] for item in evidence) + removed,
     )
+
+
+def _message(record: AlertRecord, strongest: AlertRecord | None) -> str:
+    """A sentence: who did what with which app, under which ban, by which evidence, and what that
+    means by its kind and outcome."""
+    phrase = _PHRASES[record["verdict"]].format(
+        app=record["app"]["name"], ban=f"ban {record['ban']['id']}"
+    )
+    message = f"{record['device']['id']} {verb(record)} {phrase}"
+    if strongest is not None:
+        message += f" ({record['confidence']}: {strongest['type']} {strongest['name']})"
+    meaning = note(record)
+    return f"{message}; {meaning}" if meaning else message
 
 
 def _weakness(item: AlertRecord) -> tuple[bool, int, int, int]:

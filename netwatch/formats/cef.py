@@ -33,6 +33,13 @@ SEVERITIES: Mapping[EventSeverity, int] = {
 }
 """CEF calls 0 to 3 low, 4 to 6 medium, 7 and 8 high, 9 and 10 very high."""
 
+ACTIONS: Mapping[str, str] = {"reached": "allowed", "blocked": "blocked"}
+"""`act` by the outcome of the record; for any other it is absent."""
+
+OUTCOMES: Mapping[str, str] = {"reached": "success", "blocked": "failure"}
+"""`outcome` by the outcome of the record, in the words of the dictionary; for any other it is
+``unknown``."""
+
 MAX_LENGTHS: Mapping[str, int] = {
     "app": 31,
     "cat": 1023,
@@ -95,6 +102,8 @@ def _extension(record: AlertRecord, summary: AlertSummary) -> Iterator[Field]:
     yield "externalId", record["id"]
     yield "cnt", str(summary.sightings)
     yield "cat", record["app"]["id"]
+    yield "act", ACTIONS.get(summary.outcome, "")
+    yield "outcome", OUTCOMES.get(summary.outcome, "unknown")
     yield "msg", summary.message
     yield "dvchost", record["sensor"]["name"]
     yield from _address("src", "c6a2", "Source IPv6 Address", device["ip"])
@@ -127,6 +136,11 @@ def _extension(record: AlertRecord, summary: AlertSummary) -> Iterator[Field]:
     yield "netwatchVersions", version_words(record)
     yield "netwatchConfidence", record["confidence"]
     yield "netwatchSeverity", record["severity"]
+    yield "netwatchKind", summary.kind
+    yield "netwatchOutcome", summary.outcome
+    yield "netwatchBlockedBy", record.get("blocked_by") or ()
+    yield "netwatchKindReasons", summary.kind_reasons
+    yield "netwatchConfidenceReasons", summary.confidence_reasons
     yield "netwatchDevice", device["id"]
     yield "netwatchDeviceClass", device["class"]
     yield "netwatchOwner", device["owner"] or ""

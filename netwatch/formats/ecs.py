@@ -32,6 +32,15 @@ SEVERITIES: Mapping[EventSeverity, int] = {
     "critical": 99,
 }
 
+OUTCOMES: Mapping[str, str] = {"reached": "success", "blocked": "failure"}
+"""`event.outcome` by the outcome of the record; any other is ``unknown``."""
+
+TYPES: Mapping[str, tuple[str, ...]] = {
+    "reached": ("info", "allowed"),
+    "blocked": ("info", "denied"),
+}
+"""`event.type` by the outcome of the record; for any other it is ``info`` alone."""
+
 _IN_ECS_FIELDS = frozenset({"schema", "id", "first_seen", "last_seen", "community_ids", "sensor"})
 """Keys of the record that ECS fields express completely; they are not repeated."""
 
@@ -55,7 +64,8 @@ def alert_document(record: AlertRecord) -> dict[str, Any]:
             "event": {
                 "kind": "event" if exempt else "alert",
                 "category": ["network"] if exempt else ["network", "intrusion_detection"],
-                "type": ["info"],
+                "type": TYPES.get(summary.outcome, ("info",)),
+                "outcome": OUTCOMES.get(summary.outcome, "unknown"),
                 "action": f"{record['verdict']}-{record['status']}",
                 "module": PRODUCT,
                 "dataset": f"{PRODUCT}.alert",

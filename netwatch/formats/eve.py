@@ -78,7 +78,7 @@ def alert_event(record: AlertRecord) -> dict[str, Any]:
     )
     ban = record["ban"]["id"]
     event["alert"] = {
-        "action": "allowed",
+        "action": "blocked" if summary.outcome == "blocked" else "allowed",
         "gid": GENERATOR,
         "signature_id": signature_id(record["app"]["id"], ban),
         "rev": 1,

@@ -63,6 +63,7 @@ def alert_message(record: AlertRecord) -> dict[str, Any]:
         "alert_severity": summary.severity,
         "event_source_product": PRODUCT,
         "vendor_event_action": f"{record['verdict']}-{record['status']}",
+        "vendor_event_outcome": summary.outcome,
     }
     fields |= {
         f"{PRODUCT}_{key}": value for key, value in _netwatch_fields(record, summary).items()
@@ -83,15 +84,13 @@ def alert_message(record: AlertRecord) -> dict[str, Any]:
 
 def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, Any]:
     """The record as a flat mapping: keys of nested mappings are joined by an underscore, lists
-    become words separated by spaces."""
+    become words separated by spaces, and lists of reasons sentences."""
     fields: dict[str, Any] = {}
     for key, value in record.items():
-        if key == "versions":
-            continue  # words, because one of its values is a mapping
-        if isinstance(value, Mapping):
-            fields |= {f"{key}_{below}": inner for below, inner in value.items()}
-        else:
-            fields[key] = value
+        if key != "versions":  # written as words
+            _flatten(key, value, fields)
+    fields["kind_reasons"] = summary.kind_reasons
+    fields["confidence_reasons"] = summary.confidence_reasons
     fields["destinations"] = [endpoint(to["ip"], to["port"]) for to in record["destinations"]]
     fields["evidence"] = [f"{item['type']}={item['name']}" for item in record["evidence"]]
     fields["versions"] = version_words(record)
@@ -105,3 +104,11 @@ def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, An
         key: join_words(value, _MAX_LENGTH) if isinstance(value, list | tuple) else value
         for key, value in fields.items()
     }
+
+
+def _flatten(key: str, value: Any, fields: dict[str, Any]) -> None:
+    if isinstance(value, Mapping):
+        for below, inner in value.items():
+            _flatten(f"{key}_{below}", inner, fields)
+    else:
+        fields[key] = value

@@ -95,6 +95,11 @@ def _attributes(
     yield "nwVerdict", record["verdict"]
     yield "nwSeverity", record["severity"]
     yield "nwConfidence", record["confidence"]
+    yield "nwKind", summary.kind
+    yield "nwOutcome", summary.outcome
+    yield "nwBlockedBy", record.get("blocked_by") or ()
+    yield "nwKindReasons", summary.kind_reasons
+    yield "nwConfidenceReasons", summary.confidence_reasons
     yield "nwFirstSeen", record["first_seen"]
     yield "nwLastSeen", record["last_seen"]
     yield "nwCount", str(summary.sightings)

@@ -1,8 +1,9 @@
 """Open Cybersecurity Schema Framework 1.8 (schema.ocsf.io): a Detection Finding, class 2004.
 
-It uses the profile ``security_control`` as an observer that takes no action. Each piece of
-evidence, each server and each flow is an entry of ``evidences``; the ban is the ``policy``. The
-class allows no keys except its own, so whatever it cannot express is in ``unmapped``.
+It uses the profile ``security_control`` as an observer that takes no action; where something else
+blocked the contact, the finding says so. Each piece of evidence, each server and each flow is an
+entry of ``evidences``; the ban is the ``policy``. The class allows no keys except its own, so
+whatever it cannot express is in ``unmapped``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -61,7 +62,8 @@ _IN_OCSF_FIELDS = frozenset(
 )
 """Keys of the record that attributes of the class express completely."""
 
-_OBSERVED, _DETECTED, _LOGGED = (3, "Observed"), (15, "Detected"), (17, "Logged")
+_DENIED, _OBSERVED = (2, "Denied"), (3, "Observed")
+_BLOCKED, _DETECTED, _LOGGED = (2, "Blocked"), (15, "Detected"), (17, "Logged")
 _NEW, _SUPPRESSED = (1, "New"), (3, "Suppressed")
 _HOSTNAME, _ADDRESS, _MAC = (1, "Hostname"), (2, "IP Address"), (3, "MAC Address")
 _RULE = (1, "Rule")
@@ -77,7 +79,7 @@ def render(record: AlertRecord) -> str:
 def detection_finding(record: AlertRecord) -> dict[str, Any]:
     """An alert's record as a Detection Finding. Times are ms since the epoch."""
     summary = summarize(record)
-    exempt = record["verdict"] == "exempt"
+    exempt, blocked = record["verdict"] == "exempt", summary.outcome == "blocked"
     activity = ACTIVITIES[record["status"]]
     type_uid = CLASS[0] * 100 + activity[0]
     finding: dict[str, Any] = without_empty(
@@ -101,8 +103,8 @@ def detection_finding(record: AlertRecord) -> dict[str, Any]:
             # "Status" is the progress of whoever handles the finding, which netwatch cannot know.
             **_enum("status", _SUPPRESSED if exempt else _NEW),
             "status_detail": record["status"],
-            **_enum("action", _OBSERVED),
-            **_enum("disposition", _LOGGED if exempt else _DETECTED),
+            **_enum("action", _DENIED if blocked else _OBSERVED),
+            **_enum("disposition", _BLOCKED if blocked else _LOGGED if exempt else _DETECTED),
             "is_alert": not exempt,
             "metadata": {
                 "version": VERSION,
@@ -142,7 +144,7 @@ def _finding_info(record: AlertRecord, summary: AlertSummary) -> dict[str, Any]:
         "uid": record["id"],
         "title": f"{summary.title}: {app['name']}",
         "desc": summary.message,
-        "types": [record["verdict"]],
+        "types": [record["verdict"], *filter(None, [summary.kind])],
         "analytic": {
             **_enum("type", _RULE),
             "uid": app["id"],

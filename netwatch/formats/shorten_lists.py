@@ -3,8 +3,9 @@
 An alert that is too long for one message is never split over two, because the receiver would
 take the second half for a message of its own. What makes an alert long are its lists: the longest
 one is halved until the line fits. The strongest evidence and the name that it shows are always
-retained, and the key ``shortened`` counts the entries removed from each list and the sightings
-that the removed evidence stood for.
+retained. Where that is not enough, the reasons of kind and confidence are removed, which never
+decide anything. The key ``shortened`` counts the entries removed from each list, the sightings
+that the removed evidence stood for, and the reasons.
 """
 
 from collections.abc import Mapping
@@ -24,10 +25,23 @@ def render_within(render: Renderer, record: AlertRecord, limit: int) -> str:
     while len(line.encode(errors="surrogatepass")) > limit:
         longest = max(_LISTS, key=lambda name: len(record[name]))
         if len(record[longest]) <= 1:
-            break
+            return render(_without_reasons(record))
         record = _with_half_of(record, longest)
         line = render(record)
     return line
+
+
+def _without_reasons(record: AlertRecord) -> AlertRecord:
+    kind, of_confidence = record.get("kind") or {}, record.get("confidence_reasons") or ()
+    removed = len(kind.get("reasons", ())) + len(of_confidence)
+    if not removed:
+        return record
+    return {
+        **record,
+        "kind": {**kind, "reasons": []},
+        "confidence_reasons": [],
+        "shortened": {**record.get("shortened", {}), "reasons": removed},
+    }
 
 
 def _with_half_of(record: AlertRecord, list_name: str) -> dict[str, Any]:

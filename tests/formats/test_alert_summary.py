@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from support.made_records import ALERT, EARLIER, FULL_ALERT, ITEM
+from support.made_records import ALERT, BLOCKED, EARLIER, FULL_ALERT, ITEM
 
 from netwatch.formats import jsonl
 from netwatch.formats.alert_summary import event_uid, summarize, version_words, without_empty
@@ -37,7 +37,10 @@ def test_summary_without_evidence() -> None:
     assert summary.strongest_evidence is None
     assert (summary.name, summary.transport, summary.service) == (None, None, None)
     assert summary.sightings == 0
-    assert summary.message == "lab-07 contacted TikTok, which ban be-fed-tiktok-2023 forbids"
+    assert summary.message == (
+        "lab-07 contacted TikTok, which ban be-fed-tiktok-2023 forbids;"
+        " this looks like use of the app"
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,58 @@ def test_summary_without_evidence() -> None:
 def test_message_of_each_verdict(verdict, severity: str, message: str) -> None:
     summary = summary_of(ITEM, verdict=verdict)
     assert summary.severity == severity
-    assert summary.message == f"lab-07 {message} (confirmed: tls-sni v16-webapp.tiktok.com)"
+    assert summary.message == (
+        f"lab-07 {message} (confirmed: tls-sni v16-webapp.tiktok.com);"
+        " this looks like use of the app"
+    )
+
+
+def test_message_says_that_a_block_worked_and_that_the_app_is_there() -> None:
+    assert summarize(jsonl.alert_record(BLOCKED)).message == (
+        "lab-07 looked up TikTok, which ban be-fed-tiktok-2023 forbids (probable: dns-query"
+        " api16-normal-c-useast1a.tiktokv.com); blocked (NXDOMAIN), the app is probably still"
+        " installed"
+    )
+
+
+def test_judgement_of_the_record() -> None:
+    summary = summarize(jsonl.alert_record(FULL_ALERT))
+    assert (summary.kind, summary.outcome) == ("background", "reached")
+    assert summary.kind_reasons == "3 handshakes in 1 h 40 min. 4,000 bytes were sent."
+    assert summary.confidence_reasons == "v16-webapp.tiktok.com is called by the app alone."
+
+
+def test_record_of_a_version_without_kinds_reads_as_before() -> None:
+    record = without_judgement(jsonl.alert_record(FULL_ALERT))
+    summary = summarize(record)
+    assert summary.title == "Banned app contacted under an exemption"
+    assert summary.message == (
+        "lab-07 contacted TikTok, exempt from ban be-fed-tiktok-2023"
+        " (confirmed: tls-sni v16-webapp.tiktok.com)"
+    )
+    assert (summary.kind, summary.outcome, summary.kind_reasons) == ("", "", "")
+
+
+@pytest.mark.parametrize("name", RENDERERS)
+def test_every_format_renders_a_record_without_kind_and_outcome(name: str) -> None:
+    line = RENDERERS[name](without_judgement(jsonl.alert_record(FULL_ALERT)))
+    assert "lab-07" in line
+    assert "background" not in line
+
+
+def without_judgement(record):
+    """The record as a version before kinds and outcomes had stored it in its outbox."""
+    added = {"kind", "outcome", "blocked_by", "confidence_reasons"}
+    record = {key: value for key, value in record.items() if key not in added}
+    counts = {key: value for key, value in record["counts"].items() if key != "outcomes"}
+    return {
+        **record,
+        "counts": counts,
+        "evidence": [
+            {key: value for key, value in item.items() if key != "app_only"}
+            for item in record["evidence"]
+        ],
+    }
 
 
 def test_braces_in_a_name_are_literal() -> None:

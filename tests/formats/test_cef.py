@@ -3,19 +3,31 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from support.made_records import ALERT, FULL_ALERT, HOSTILE, ITEM
+from support.made_records import ALERT, BLOCKED, FULL_ALERT, HOSTILE, ITEM
 from support.siem import hostile_records, one_line, read_cef, unescaped, whole
 
 from netwatch.formats import cef, jsonl
 from netwatch.formats.cef import MAX_LENGTHS
 
 DICTIONARY = {
-    *("app", "c6a2", "c6a2Label", "c6a3", "c6a3Label", "cat", "cn1", "cn1Label", "cn2"),
+    *("act", "app", "c6a2", "c6a2Label", "c6a3", "c6a3Label", "cat", "cn1", "cn1Label", "cn2"),
     *("cn2Label", "cn3", "cn3Label", "cnt", "cs1", "cs1Label", "cs2", "cs2Label", "cs3"),
     *("cs3Label", "cs4", "cs4Label", "cs5", "cs5Label", "cs6", "cs6Label", "deviceCustomDate1"),
     *("deviceCustomDate1Label", "deviceCustomDate2", "deviceCustomDate2Label", "dhost", "dpt"),
     *("dst", "dvchost", "end", "externalId", "flexString1", "flexString1Label", "flexString2"),
-    *("flexString2Label", "in", "msg", "out", "proto", "reason", "rt", "shost", "smac", "src"),
+    *(
+        "flexString2Label",
+        "in",
+        "msg",
+        "out",
+        "outcome",
+        "proto",
+        "reason",
+        "rt",
+        "shost",
+        "smac",
+        "src",
+    ),
     "start",
 }
 """Keys of the standard that are used."""
@@ -49,7 +61,10 @@ def test_extension_in_full() -> None:
         "cnt": "5",
         "cat": "tiktok",
         "msg": "lab-07 contacted TikTok, exempt from ban be-fed-tiktok-2023 "
-        "(confirmed: tls-sni v16-webapp.tiktok.com)",
+        "(confirmed: tls-sni v16-webapp.tiktok.com); "
+        "this looks like an installed app that keeps in touch",
+        "act": "allowed",
+        "outcome": "success",
         "dvchost": "sensor-1",
         "src": "10.20.0.7",
         "smac": "02:00:00:00:00:ab",
@@ -91,6 +106,11 @@ def test_extension_in_full() -> None:
         " set_hash=0a1b2c3d4e5f",
         "netwatchConfidence": "confirmed",
         "netwatchSeverity": "high",
+        "netwatchKind": "background",
+        "netwatchOutcome": "reached",
+        "netwatchBlockedBy": "NXDOMAIN 10.20.0.80",
+        "netwatchKindReasons": "3 handshakes in 1 h 40 min. 4,000 bytes were sent.",
+        "netwatchConfidenceReasons": "v16-webapp.tiktok.com is called by the app alone.",
         "netwatchDevice": "lab-07",
         "netwatchDeviceClass": "service",
         "netwatchOwner": "R. Doe",
@@ -106,6 +126,23 @@ def test_keys_are_standard_or_prefixed() -> None:
     for alert in (ALERT, FULL_ALERT):
         ours = {key for key in read(alert)[1] if key.startswith("netwatch")}
         assert set(read(alert)[1]) - ours <= DICTIONARY
+
+
+@pytest.mark.parametrize(
+    ("outcome", "action", "result"),
+    [
+        ("reached", "allowed", "success"),
+        ("blocked", "blocked", "failure"),
+        ("attempted", None, "unknown"),
+        ("unknown", None, "unknown"),
+    ],
+)
+def test_outcome_in_the_words_of_the_dictionary(outcome, action, result: str) -> None:
+    header, found = read(replace(BLOCKED, outcome=outcome))
+    assert (found.get("act"), found["outcome"]) == (action, result)
+    assert (found["netwatchOutcome"], found["netwatchKind"]) == (outcome, "lookup")
+    blocked = header[5] == "Contact with a banned app blocked"
+    assert blocked is (outcome == "blocked")
 
 
 def test_ipv6_goes_into_the_custom_addresses() -> None:

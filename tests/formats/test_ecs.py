@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from support.made_records import ALERT, BARE, FULL, FULL_ALERT, ITEM
+from support.made_records import ALERT, BARE, BLOCKED, FULL, FULL_ALERT, ITEM
 from support.siem import hostile_records, one_line, shown
 
 from netwatch.core.message import TlsInfo
@@ -33,6 +33,7 @@ FIELDS = {
     "event.id": "keyword",
     "event.kind": "keyword",
     "event.module": "keyword",
+    "event.outcome": "keyword",
     "event.reason": "keyword",
     "event.severity": "long",
     "event.start": "date",
@@ -73,7 +74,8 @@ FIELDS = {
 ALLOWED = {
     "event.kind": {"alert", "event"},
     "event.category": {"network", "intrusion_detection"},
-    "event.type": {"info", "protocol"},
+    "event.type": {"info", "protocol", "allowed", "denied"},
+    "event.outcome": {"success", "failure", "unknown"},
     "event.severity": {21, 47, 73, 99},
 }
 """Of what ECS, and for severity Elastic Security, allows."""
@@ -123,12 +125,14 @@ def test_an_alert_in_full() -> None:
         "@timestamp": "2023-03-10T00:01:40.123456Z",
         "ecs": {"version": "9.4.0"},
         "message": "lab-07 contacted TikTok, exempt from ban be-fed-tiktok-2023 "
-        "(confirmed: tls-sni v16-webapp.tiktok.com)",
+        "(confirmed: tls-sni v16-webapp.tiktok.com); "
+        "this looks like an installed app that keeps in touch",
         "tags": ["netwatch", "exempt"],
         "event": {
             "kind": "event",
             "category": ["network"],
-            "type": ["info"],
+            "type": ["info", "allowed"],
+            "outcome": "success",
             "action": "exempt-closed",
             "module": "netwatch",
             "dataset": "netwatch.alert",
@@ -184,6 +188,9 @@ def test_an_alert_in_full() -> None:
         },
     }
     assert own["count"] == 5
+    assert own["kind"] == jsonl.alert_record(FULL_ALERT)["kind"]
+    assert own["outcome"] == "reached"
+    assert own["counts"]["outcomes"]["unknown"] == 2
     assert own["verdict"] == "exempt"
     assert own["exemption"]["approved_by"] == "CISO"
     assert own["device"]["owner"] == "R. Doe"
@@ -203,6 +210,20 @@ def test_violations_and_advisories_are_alerts() -> None:
 )
 def test_severities_are_those_that_elastic_maps(severity: str, number: int) -> None:
     assert document_of(replace(ALERT, severity=severity))["event"]["severity"] == number
+
+
+@pytest.mark.parametrize(
+    ("outcome", "result", "types"),
+    [
+        ("reached", "success", ["info", "allowed"]),
+        ("blocked", "failure", ["info", "denied"]),
+        ("attempted", "unknown", ["info"]),
+        ("unknown", "unknown", ["info"]),
+    ],
+)
+def test_outcome_in_the_words_of_ecs(outcome, result: str, types: list[str]) -> None:
+    event = document_of(replace(BLOCKED, outcome=outcome))["event"]
+    assert (event["outcome"], event["type"]) == (result, types)
 
 
 def test_unknown_values_are_omitted() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
-from support.made_records import ALERT, FULL_ALERT, ITEM
+from support.made_records import ALERT, BLOCKED, FULL_ALERT, ITEM
 from support.siem import hostile_records, one_line, shown
 
 from netwatch.formats import eve, jsonl
@@ -121,8 +121,21 @@ def test_an_alert_in_full() -> None:
         "counts_bytes_in": ["90000"],
         "sightings": ["5"],
         "network_vlan": ["30"],
+        "kind_value": ["background"],
+        "kind_reasons": ["3 handshakes in 1 h 40 min.", "4,000 bytes were sent"],
+        "outcome": ["reached"],
+        "blocked_by": ["NXDOMAIN", "10.20.0.80"],
+        "confidence_reasons": ["v16-webapp.tiktok.com is called by the app alone."],
+        "counts_outcomes_unknown": ["2"],
     }
     assert {key: metadata.get(key) for key in expected} == expected
+
+
+@pytest.mark.parametrize("outcome", ["reached", "attempted", "blocked", "unknown"])
+def test_action_says_whether_the_contact_was_blocked(outcome) -> None:
+    alert = event_of(replace(BLOCKED, outcome=outcome))["alert"]
+    assert alert["action"] == ("blocked" if outcome == "blocked" else "allowed")
+    assert alert["metadata"]["outcome"] == [outcome]
 
 
 def test_severities() -> None:

@@ -51,6 +51,14 @@ def test_an_alert_in_full() -> None:
     assert message["_netwatch_versions"].endswith(
         "bans=ba25 configuration=c0ff set=12 set_hash=0a1b2c3d4e5f"
     )
+    assert message["_netwatch_kind_value"] == "background"
+    reasons = "3 handshakes in 1 h 40 min. 4,000 bytes were sent."
+    assert message["_netwatch_kind_reasons"] == reasons
+    reasons = "v16-webapp.tiktok.com is called by the app alone."
+    assert message["_netwatch_confidence_reasons"] == reasons
+    assert message["_netwatch_outcome"] == message["_vendor_event_outcome"] == "reached"
+    assert message["_netwatch_blocked_by"] == "NXDOMAIN 10.20.0.80"
+    assert message["_netwatch_counts_outcomes_unknown"] == 2
 
 
 def test_unknown_values_are_omitted() -> None:

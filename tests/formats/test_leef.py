@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from hypothesis import given
-from support.made_records import ALERT, FULL_ALERT
+from support.made_records import ALERT, BLOCKED, FULL_ALERT
 from support.siem import hostile_records, one_line, read_leef, unescaped, whole
 
 from netwatch.formats import jsonl, leef
@@ -43,7 +43,13 @@ def test_attributes_in_full() -> None:
         "nwDestinationOrganisation": "Example",
         "nwDestinationCountry": "BE",
         "nwMessage": "lab-07 contacted TikTok, exempt from ban be-fed-tiktok-2023 "
-        "(confirmed: tls-sni v16-webapp.tiktok.com)",
+        "(confirmed: tls-sni v16-webapp.tiktok.com); "
+        "this looks like an installed app that keeps in touch",
+        "nwKind": "background",
+        "nwOutcome": "reached",
+        "nwBlockedBy": "NXDOMAIN 10.20.0.80",
+        "nwKindReasons": "3 handshakes in 1 h 40 min. 4,000 bytes were sent.",
+        "nwConfidenceReasons": "v16-webapp.tiktok.com is called by the app alone.",
         "nwAlertId": "3f1c",
         "nwStatus": "closed",
         "nwVersions": "netwatch=0.1.0 signatures=5e1a bans=ba25 configuration=c0ff set=12"
@@ -83,7 +89,15 @@ def test_keys_are_predefined_or_prefixed() -> None:
         assert {key for key in read(alert)[1] if not key.startswith("nw")} <= PREDEFINED
 
 
-def test_severity_is_that_of_the_ban_unless_exempt() -> None:
+def test_a_blocked_attempt_says_so() -> None:
+    _, found = read(BLOCKED)
+    assert (found["nwKind"], found["nwOutcome"]) == ("lookup", "blocked")
+    assert found["nwBlockedBy"] == "NXDOMAIN"
+    assert found["sev"] == "5"
+    assert found["nwMessage"].endswith("blocked (NXDOMAIN), the app is probably still installed")
+
+
+def test_severity_is_that_of_the_record_unless_exempt() -> None:
     severities = {
         severity: read(replace(ALERT, severity=severity))[1]["sev"]
         for severity in ("low", "medium", "high", "critical")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
-from support.made_records import ALERT, FULL_ALERT, ITEM
+from support.made_records import ALERT, BLOCKED, FULL_ALERT, ITEM
 from support.siem import hostile_records, one_line, shown
 
 from netwatch.formats import jsonl, ocsf
@@ -33,7 +33,7 @@ def finding_of(alert):
     return finding
 
 
-@pytest.mark.parametrize("alert", [ALERT, FULL_ALERT], ids=["bare", "full"])
+@pytest.mark.parametrize("alert", [ALERT, FULL_ALERT, BLOCKED], ids=["bare", "full", "blocked"])
 def test_finding_is_valid_by_the_schema(alert) -> None:
     finding = finding_of(alert)
     assert finding["type_uid"] == finding["class_uid"] * 100 + finding["activity_id"]
@@ -83,6 +83,23 @@ def test_exempt_contact_is_not_an_alert() -> None:
     assert finding["unmapped"]["exemption"]["approved_by"] == "CISO"
     assert finding_of(ALERT)["is_alert"] is True
     assert finding_of(ALERT)["disposition"] == "Detected"
+
+
+def test_blocked_contact_was_denied_by_something_else() -> None:
+    finding = finding_of(BLOCKED)
+    assert (finding["action"], finding["disposition"]) == ("Denied", "Blocked")
+    assert finding["finding_info"]["types"] == ["violation", "lookup"]
+    assert finding["finding_info"]["title"] == "Contact with a banned app blocked: TikTok"
+    assert finding["unmapped"]["outcome"] == "blocked"
+    assert finding["unmapped"]["blocked_by"] == ["NXDOMAIN"]
+    assert finding["unmapped"]["kind"]["reasons"] == ["Only lookups, no handshake."]
+    assert finding_of(replace(BLOCKED, verdict="exempt"))["disposition"] == "Blocked"
+
+
+@pytest.mark.parametrize("outcome", ["reached", "attempted", "unknown"])
+def test_contact_that_was_not_blocked_was_observed(outcome) -> None:
+    finding = finding_of(replace(BLOCKED, outcome=outcome))
+    assert (finding["action"], finding["disposition"]) == ("Observed", "Detected")
 
 
 def test_who_what_when_and_which_rule() -> None:

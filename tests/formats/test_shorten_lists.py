@@ -56,6 +56,15 @@ def test_record_that_cannot_fit_is_as_short_as_possible() -> None:
     shortened = json.loads(render_within(RENDERERS["jsonl"], LONG, 10))
     assert [len(shortened[name]) for name in ("names", "evidence", "destinations")] == [1, 1, 1]
     assert shortened["evidence"][0]["name"] == shortened["names"][0] == NAMES[-1]
+    assert shortened["kind"] == {"value": "background", "reasons": []}
+    assert shortened["confidence_reasons"] == []
+    assert shortened["shortened"]["reasons"] == 3
+
+
+def test_reasons_are_removed_last() -> None:
+    short = RENDERERS["jsonl"](jsonl.alert_record(FULL_ALERT))
+    line = render_within(RENDERERS["jsonl"], LONG, len(short.encode()) + 400)
+    assert json.loads(line)["kind"]["reasons"] == LONG["kind"]["reasons"]
 
 
 def test_input_record_is_not_modified() -> None:
