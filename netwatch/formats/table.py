@@ -14,27 +14,32 @@ from netwatch.core.observation import Observation
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import coverage
+from netwatch.formats.judgement import table_note
 from netwatch.formats.values import endpoint, rfc3339
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 WIDTH = 120
 """Width of the table of alerts, in characters, where the output is not a terminal."""
 
 ALERT_COLUMNS: dict[str, int] = {
     "verdict": 9,
-    "app": 10,
-    "device": 18,
-    "network": 10,
+    "kind": 11,
+    "app and ban": 18,
+    "device": 17,
+    "network": 9,
     "first and last seen": 20,
-    "evidence": 27,
-    "ban": 14,
+    "evidence": 24,
 }
 """The columns of the table of alerts with their widths at `WIDTH`. A wider terminal widens them; on
-a narrower one, each alert is a list with one line a column."""
+a narrower one, each alert is a list with one line a column. The column of the kind has the outcome
+too: ``session, reached``."""
 
+_OUTCOME_COLOURS = {"blocked": "cyan", "attempted": "yellow", "unknown": "dim"}
+_KIND_COLOURS = {"session": "bold red", "background": "magenta"}
 _VERDICT_COLOURS = {"violation": "bold red", "advisory": "yellow", "exempt": "green"}
 _EVIDENCE_COLOURS = {"dns": "cyan", "tls": "magenta", "qui": "magenta", "htt": "blue"}
 
@@ -73,23 +78,34 @@ class TableWriter:
 
     def alert(self, alert: Alert) -> None:
         """Write one alert as a row of several lines, preceded by the header if it is the first.
-        On a terminal that is too narrow for the table, write it as a list."""
+        Below it is a note if its kind or outcome needs one. On a terminal that is too narrow for
+        the table, write it as a list."""
+        from rich.padding import Padding
         from rich.text import Text
 
         console = self._rich()
-        verdict, *others = (Text("\n".join(map(escaped, lines))) for lines in alert_cells(alert))
+        cells = [Text("\n".join(map(escaped, lines))) for lines in alert_cells(alert)]
+        verdict, kind, *_ = cells
         verdict.stylize(_VERDICT_COLOURS[alert.verdict])
-        if console.width < WIDTH:
+        _colour_kind(kind, alert)
+        note = Text(escaped(table_note(alert)))
+        is_list = console.width < WIDTH
+        if is_list:
             table = _list()
-            for title, cell in zip(ALERT_COLUMNS, [verdict, *others], strict=True):
+            for title, cell in zip(ALERT_COLUMNS, cells, strict=True):
                 table.add_row(title, cell)
+                if title == "kind" and note:
+                    table.add_row("", note)
         else:
             table = _table(console.width, header=not self._has_alerts)
-            table.add_row(verdict, *others)
+            table.add_row(*cells)
         if self._has_alerts:
             self._stream.write("\n")
         self._has_alerts = True
         console.print(table)
+        if note and not is_list:
+            indent = _widths(console.width)["verdict"] + 2
+            console.print(Padding(note, (0, 0, 0, indent), expand=False))
 
     def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write a table of networks and devices, separated from the alerts by an empty line."""
@@ -131,12 +147,12 @@ def alert_cells(alert: Alert) -> list[list[str]]:
         evidence += [f"{first.type} {first.name}", f"{first.source}#{first.packet}"]
     return [
         [alert.verdict, alert.confidence] + ([alert.status] if alert.status != "closed" else []),
-        [alert.app.name],
+        [f"{alert.kind.value}, {alert.outcome}"],
+        [alert.app.name, alert.ban.id],
         _distinct(device.id, device.hostname, device.ip),
         _distinct(alert.network.name, None if alert.vlan is None else f"VLAN {alert.vlan}"),
         _distinct(rfc3339(alert.first_seen, 0), rfc3339(alert.last_seen, 0)),
         evidence,
-        [alert.ban.id],
     ]
 
 
@@ -148,12 +164,24 @@ def _table(width: int, header: bool) -> "Table":
     """A table for one alert. All have the same column widths, so that their rows line up."""
     from rich.table import Table
 
+    table = Table(box=None, show_header=header, pad_edge=False, padding=(0, 2, 0, 0))
+    for title, column in _widths(width).items():
+        table.add_column(title, width=column, overflow="fold")
+    return table
+
+
+def _widths(width: int) -> dict[str, int]:
+    """The widths of the columns of a table of `width` characters."""
     available = width - 2 * (len(ALERT_COLUMNS) - 1)
     total = sum(ALERT_COLUMNS.values())
-    table = Table(box=None, show_header=header, pad_edge=False, padding=(0, 2, 0, 0))
-    for title, share in ALERT_COLUMNS.items():
-        table.add_column(title, width=available * share // total, overflow="fold")
-    return table
+    return {title: available * share // total for title, share in ALERT_COLUMNS.items()}
+
+
+def _colour_kind(cell: "Text", alert: Alert) -> None:
+    """Colour kind and outcome: use stands out, and so does a block that worked."""
+    kind, _, outcome = cell.plain.partition(", ")
+    cell.stylize(_KIND_COLOURS.get(alert.kind.value, "none"), 0, len(kind))
+    cell.stylize(_OUTCOME_COLOURS.get(alert.outcome, "none"), len(cell.plain) - len(outcome))
 
 
 def _list() -> "Table":

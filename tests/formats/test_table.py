@@ -3,8 +3,9 @@ import re
 from dataclasses import replace
 
 import pytest
-from support.made_records import ALERT, BARE, FULL, FULL_ALERT, HOSTILE, ITEM
+from support.made_records import ALERT, BARE, BLOCKED, FULL, FULL_ALERT, HOSTILE, ITEM
 
+from netwatch.core.alert import JudgedKind
 from netwatch.core.text import escaped
 from netwatch.formats.registry import FORMATS, OBSERVATION_FORMATS
 from netwatch.formats.table import ALERT_COLUMNS as COLUMNS
@@ -94,12 +95,12 @@ def test_no_part_of_an_alert_is_cut(text, out):
 def test_an_alert_in_full():
     assert columns(write([FULL_ALERT], "alert")) == {
         "verdict": "exemptconfirmed",
-        "app": "TikTok",
+        "kind": "background,reached",
+        "app and ban": "TikTokbe-fed-tiktok-2023",
         "device": "lab-07lab0710.20.0.7",
         "network": "hqVLAN 30",
         "first and last seen": "2023-03-10T00:00:00Z2023-03-10T00:01:40Z",
         "evidence": "5 in all, first:dns-query tiktok.comoffice.pcap#17",
-        "ban": "be-fed-tiktok-2023",
     }
 
 
@@ -111,6 +112,34 @@ def test_unknown_and_repeated_values_are_omitted():
     assert cells["device"] == "10.20.0.7"
     assert cells["first and last seen"] == "2023-03-10T00:00:00Z"
     assert cells["evidence"] == "0 in all"
+
+
+NOTE = "blocked (NXDOMAIN), the app is probably still installed"
+
+
+def test_a_blocked_attempt_is_told_from_use_at_a_glance():
+    header, first, second, *_, note = write([BLOCKED], "alert").splitlines()
+    at = header.index("kind")
+    assert first[at:].startswith("lookup,")
+    assert second[at:].startswith("blocked ")
+    assert note == " " * at + NOTE
+
+
+def test_that_the_app_is_there_is_said_only_if_a_name_of_the_app_alone_was_asked_for():
+    items = tuple(replace(item, app_only=False) for item in BLOCKED.evidence)
+    text = write([replace(BLOCKED, evidence=items, blocked_by=())], "alert")
+    assert text.splitlines()[-1].strip() == "blocked"
+    assert "installed" not in text
+
+
+def test_an_embed_says_that_a_page_may_have_embedded_it():
+    text = write([replace(ALERT, kind=JudgedKind("embed", ()))], "alert")
+    assert "a page may have embedded it" in text
+    assert "embed, " in text
+
+
+def test_what_was_reached_has_no_note():
+    assert len(write([ALERT], "alert").splitlines()) == 3
 
 
 def test_an_open_incident_says_so():
@@ -138,6 +167,23 @@ def test_a_narrow_terminal_gets_a_list(environment):
     assert max(map(len, text.splitlines())) <= 50
     assert text.count("first and last seen") == 2
     assert text.count("be-fed-tiktok-2023") == 2
+    assert re.search(r"^kind +session, reached *$", text, re.M)
+
+
+@pytest.mark.parametrize("width", ["50", "119"])
+def test_a_list_has_the_note_below_the_kind(environment, width):
+    environment.setenv("COLUMNS", width)
+    text = ANSI.sub("", write([BLOCKED], "alert", Terminal()))
+    assert re.search(r"^kind +lookup, blocked *$", text, re.M)
+    squeezed = re.sub(r"\s+", " ", text)
+    assert f"lookup, blocked {NOTE} app and ban" in squeezed
+
+
+@pytest.mark.parametrize("width", [120, 133, 200])
+def test_note_begins_in_the_column_of_the_kind(environment, width):
+    environment.setenv("COLUMNS", str(width))
+    header, *_, note = ANSI.sub("", write([BLOCKED], "alert", Terminal())).splitlines()
+    assert len(note) - len(note.lstrip()) == header.index("kind")
 
 
 @pytest.mark.parametrize("kind", ["alert", "observation"])
