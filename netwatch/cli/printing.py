@@ -8,7 +8,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from netwatch.core.text import ESCAPE_UNENCODABLE, escaped
@@ -17,6 +17,18 @@ from netwatch.core.text import ESCAPE_UNENCODABLE, escaped
 def print_line(text: str = "") -> None:
     """Print one line of a result on standard output."""
     print(escaped(text))
+
+
+def print_columns(rows: Sequence[tuple[str, ...]], indent: int = 0) -> None:
+    """Print rows in aligned columns; a last column of numbers is right-aligned. Each line begins
+    with `indent` spaces."""
+    escaped_rows = [tuple(map(escaped, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*escaped_rows, strict=True)]
+    is_number = all(row[-1].isdigit() for row in escaped_rows[1:])
+    for row in escaped_rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
+        last = row[-1].rjust(widths[-1]) if is_number else row[-1]
+        print(" " * indent + "  ".join([*cells, last]))
 
 
 def print_record(record: Mapping[str, Any]) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from netwatch.cli import signature_lists
 from netwatch.cli.group import Group
-from netwatch.cli.printing import print_line, print_message, print_record
+from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.names import normalise_name
@@ -33,6 +34,7 @@ _GROUP = """examples:
   netwatch signatures show tiktok              show the rules of one app, and the bans that name it
   netwatch signatures match v16.tiktok.com     show which rule matches a name, and why
   netwatch signatures lint ./signatures/       check your own files before you use them
+  netwatch signatures drift --app vk list.txt  how a public list and the signatures differ
 """
 _MATCH = """examples:
   netwatch signatures match nottiktok.com tiktok.com.example.org
@@ -73,6 +75,7 @@ def add(
     testing = group.command(
         "test", _test, "check the example names in signature files", tests, table=False
     )
+    signature_lists.add(group, _catalog)
     showing.add_argument("app", metavar="APP", help="the id or name of an app, as shown by list")
     matching.add_argument(
         "names",
@@ -104,7 +107,7 @@ def _list(args: argparse.Namespace) -> int:
     for item in signatures:
         app = item.app
         rows.append((app.id, app.name, app.vendor, app.category, str(len(item.rules))))
-    _columns(rows)
+    print_columns(rows)
     return 0
 
 
@@ -121,7 +124,6 @@ def _show(args: argparse.Namespace) -> int:
         record = {
             **_app(signature.app),
             "domains": [_rule(rule) for rule in signature.rules],
-            "aliases": [alias.tail for alias in signature.aliases],
             "asns": [{"number": asn.number, "name": asn.name} for asn in signature.asns],
             "addresses": list(map(ip_text, signature.addresses)),
             "bans": ban_ids,
@@ -132,15 +134,9 @@ def _show(args: argparse.Namespace) -> int:
     print_line(f"{app.id}: {app.name} ({app.vendor}, {app.category})")
     print_line(signature.file)
     print_line()
-    rows = [("RULE", "ROLE", "GRADE", "BECAUSE OF", "SOURCES")]
-    for rule in signature.rules:
-        grade = rule.grade
-        sources = ", ".join(rule.sources)
-        rows.append((rule.text, rule.role, grade.value, ", ".join(grade.conditions), sources))
-    _columns(rows)
-    if signature.aliases:
-        tails = ", ".join(alias.tail for alias in signature.aliases)
-        print_line(f"CDN tails of its zones: {tails}")
+    rows = [("RULE", "ROLE", "SOURCES")]
+    rows += [(rule.text, rule.role, ", ".join(rule.sources)) for rule in signature.rules]
+    print_columns(rows)
     for asn in signature.asns:
         print_line(f"AS{asn.number}  {asn.name}")
     if signature.addresses:
@@ -175,7 +171,6 @@ def _match(args: argparse.Namespace) -> int:
             print_line(f"{name}: {rule.app.id} ({rule.app.name}), {rule.role}, by {rule.text}")
             print_line(f"  where    {rule.file}:{rule.line}")
             print_line(f"  sources  {', '.join(rule.sources)}")
-            print_line(f"  grade    {rule.grade.value}: {'; '.join(rule.grade.reasons)}")
             print_line(f"  why      {why}")
         else:
             print_line(f"{name}: no rule matches")
@@ -265,13 +260,7 @@ def _app(app: App) -> dict[str, Any]:
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
-    return {
-        "rule": rule.text,
-        "role": rule.role,
-        "grade": rule.grade.value,
-        "grade_reasons": list(rule.grade.reasons),
-        "sources": list(rule.sources),
-    }
+    return {"rule": rule.text, "role": rule.role, "sources": list(rule.sources)}
 
 
 def _count(items: Iterable[object]) -> int:
@@ -281,12 +270,3 @@ def _count(items: Iterable[object]) -> int:
 def _jsonl(records: Iterable[dict[str, Any]]) -> None:
     for record in records:
         print_record(record)
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows in aligned columns; a last column of numbers is right-aligned."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    is_number = all(row[-1].isdigit() for row in rows[1:])
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
-        print_line("  ".join([*cells, row[-1].rjust(widths[-1]) if is_number else row[-1]]))

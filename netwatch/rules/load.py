@@ -61,6 +61,16 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
     return Catalog(list(merged.values()), digest.hexdigest()[:12], complete)
 
 
+def with_signature(catalog: Catalog, signature: Signature, problems: Problems) -> Catalog:
+    """The catalogue with one more signature as its last layer; mistakes between the two are noted
+    in `problems`. It has the version of `catalog`."""
+    merged = dict(catalog.signatures)
+    layer = {signature.app.id: signature}
+    _check_duplicates(layer, problems)
+    _merge_layer(merged, layer, problems)
+    return Catalog(list(merged.values()), catalog.version, catalog.complete)
+
+
 def _read_file(file: Traversable, digest: "hashlib._Hash", problems: Problems) -> Any:
     """The mapping of a file, or None; `digest` is updated with name and content."""
     try:

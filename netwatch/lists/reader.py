@@ -1,0 +1,120 @@
+"""A list is read: its bytes, its format, its entries, and the files that it includes.
+
+Only files beside a list are included, by a name without a slash, each of them once; the whole is
+bounded in bytes, files and names.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.listed_name import NameList
+from netwatch.core.text import quantity
+from netwatch.core.user_files import read_user_file
+from netwatch.lists.findings import Findings
+from netwatch.lists.lines import MAX_LINE, Lines, split_lines
+from netwatch.lists.registry import LIST_FORMATS, recognise_format
+
+MAX_LIST_BYTES = 128 << 20
+"""Bytes of a list, and of all files that it includes together."""
+
+MAX_INCLUDES = 1000
+"""Files that a list includes, also through other files."""
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9!_][A-Za-z0-9!_.-]{0,127}\Z")
+
+
+def read_list(path: str, format: str | None = None, raw: bytes | None = None) -> NameList:
+    """The list in the file `path`, or in `raw`, which then came from elsewhere and cannot include
+    files. `format` is an id of `LIST_FORMATS`; without it, the content decides.
+
+    Raises `ConfigError` if the file cannot be read, or is of no known format.
+    """
+    return _Reading(path, raw).read(format)
+
+
+class _Reading:
+    """One list while it is read."""
+
+    def __init__(self, path: str, raw: bytes | None) -> None:
+        self._path = path
+        self._raw = raw
+        self._digest = hashlib.sha256()
+        self._left = MAX_LIST_BYTES
+        self._included: dict[tuple[str, tuple[str, ...], tuple[str, ...]], None] = {}
+        self._pending: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
+        self._findings = Findings(path, self._include)
+
+    def read(self, format: str | None) -> NameList:
+        findings = self._findings
+        text = self._decode(self._bytes(Path(self._path)) if self._raw is None else self._raw)
+        word = format or recognise_format(text)
+        if word is None:
+            known = ", ".join(LIST_FORMATS)
+            message = f"expected a list of one of the formats {known}, found none of them"
+            raise ConfigError([Problem(self._path, 0, 0, message)])
+        form = LIST_FORMATS[word]
+        form.read(self._lines(text), findings)
+        while self._pending:
+            name, findings.wanted, findings.unwanted = self._pending.pop()
+            included = Path(self._path).parent / name
+            findings.file = str(included)
+            form.read(self._lines(self._decode(self._bytes(included))), findings)
+        findings.finish(exceptions_prevail=form.exceptions_prevail)
+        return NameList(
+            self._path,
+            word,
+            self._digest.hexdigest(),
+            tuple(findings.names.values()),
+            tuple(findings.exceptions.values()),
+            form.exceptions_prevail,
+            dict(findings.skipped),
+            tuple(findings.problems),
+            findings.bad_lines,
+        )
+
+    def _bytes(self, path: Path) -> bytes:
+        try:
+            raw = read_user_file(path, self._left)
+        except NetwatchError as error:
+            raise ConfigError([Problem(str(path), 0, 0, str(error))]) from None
+        self._left -= len(raw)
+        return raw
+
+    def _decode(self, raw: bytes) -> str:
+        """The text of a file. Bytes that are not UTF-8 stay visible, and are no part of a name."""
+        self._digest.update(raw)
+        return raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+
+    def _lines(self, text: str) -> Lines:
+        for number, line in split_lines(text):
+            if len(line) > MAX_LINE:
+                self._findings.fault(number, f"a line of at most {MAX_LINE:,} characters", line)
+            else:
+                yield number, line
+
+    def _include(
+        self, name: str, line: int, wanted: tuple[str, ...], unwanted: tuple[str, ...]
+    ) -> None:
+        """Note that a file is included. What an including file chooses by attributes, it also
+        chooses from the files that these include."""
+        findings = self._findings
+        if not _FILE_NAME.match(name):
+            findings.fault(line, "the name of a file beside the list", name)
+            return
+        if self._raw is not None:
+            findings.fault(line, "a list from a file, beside which others can be included", name)
+            return
+        if not (Path(self._path).parent / name).is_file():
+            findings.fault(line, "the name of a file beside the list", name)
+            return
+        key = (name, (*findings.wanted, *wanted), (*findings.unwanted, *unwanted))
+        if key in self._included or (name == Path(self._path).name and not wanted + unwanted):
+            return
+        if len(self._included) >= MAX_INCLUDES:
+            limit = quantity(MAX_INCLUDES, "included file")
+            findings.fault(line, f"at most {limit}", name)
+            return
+        self._included[key] = None
+        self._pending.append(key)

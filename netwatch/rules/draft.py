@@ -1,0 +1,142 @@
+"""A public list as the draft of a signature file, with where each name comes from.
+
+A list says that names go together, and not whose they are. So every rule of a draft is exclusive with
+``verified: false``, which caps what it proves, and a name that cannot belong to one app is left out
+with its reason. A list's host stays a host: that everything below a domain belongs to the app is
+written only where the list says so.
+"""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import yaml
+
+from netwatch.core.errors import Problem
+from netwatch.core.listed_name import ListedName, NameList
+from netwatch.core.text import escaped, quantity
+from netwatch.core.user_yaml import Problems
+from netwatch.core.verdict import App
+from netwatch.core.yaml_reader import parse_yaml
+from netwatch.rules.catalog import Catalog, literal_tail
+from netwatch.rules.drift import tails, why_shared
+from netwatch.rules.lint import lint
+from netwatch.rules.load import with_signature
+from netwatch.rules.signature import name_fault, read_signature
+
+MAX_EXAMPLES = 3
+"""Names of a draft under ``tests``, of those that match and of look-alikes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A signature file as text. `left_out` has the entries that are not in it, each with the
+    reason; `open_questions` what a person must decide before `signatures lint` accepts it."""
+
+    text: str
+    rules: int
+    left_out: tuple[tuple[ListedName, str], ...]
+    open_questions: tuple[Problem, ...]
+
+
+def make_draft(
+    catalog: Catalog, listing: NameList, app: App, source: str, day: datetime.date
+) -> Draft:
+    """The draft of a file for `app` with the names of a list that no rule takes yet. `source` is
+    the tag of the list, `day` is when it was read."""
+    left_out: list[tuple[ListedName, str]] = []
+    chosen: list[ListedName] = []
+    for listed in listing.names:
+        reason = _why_not(catalog, listed, app)
+        if reason is None:
+            chosen.append(listed)
+        elif reason:
+            left_out.append((listed, reason))
+    chosen = _without_covered(chosen)
+    text = "".join(_lines(chosen, listing, app, source, day, len(left_out)))
+    questions = _check(catalog, text, app) if chosen else ()
+    return Draft(text, len(chosen), tuple(left_out), questions)
+
+
+def _why_not(catalog: Catalog, listed: ListedName, app: App) -> str | None:
+    """Why a listed name is not in the draft, None where it is; empty where we have it already."""
+    if listed.kind == "pattern":
+        return "a pattern, which names no domain"
+    if listed.kind == "glob":
+        fault = name_fault(listed.name, "glob")
+        if fault or why_shared(literal_tail(listed.name)):
+            return fault or "its zone belongs to many owners"
+        probe = literal_tail(listed.name)
+    else:
+        probe = listed.name
+        fault = name_fault(probe, listed.kind)
+        shared = fault or why_shared(probe)
+        if shared:
+            return shared
+    matching = catalog.matching_rules(probe)
+    if listed.kind != "host":
+        matching = (rule for rule in matching if rule.kind == "suffix")
+    taking = next(matching, None)
+    if taking is None:
+        return None
+    if taking.app.id == app.id:
+        return ""
+    return f"{taking.text} gives it to the app '{taking.app.id}' ({taking.file}:{taking.line})"
+
+
+def _without_covered(chosen: list[ListedName]) -> list[ListedName]:
+    """The names without those that a suffix of the list covers."""
+    zones = {listed.name for listed in chosen if listed.kind == "suffix"}
+    kept = []
+    for listed in chosen:
+        above = tails(literal_tail(listed.name) if listed.kind == "glob" else listed.name)
+        if listed.kind == "suffix":
+            next(above)
+        if not any(tail in zones for tail in above):
+            kept.append(listed)
+    return sorted(kept, key=lambda listed: (listed.kind != "suffix", listed.kind, listed.name))
+
+
+def _lines(
+    chosen: list[ListedName],
+    listing: NameList,
+    app: App,
+    source: str,
+    day: datetime.date,
+    left_out: int,
+) -> Iterator[str]:
+    path = escaped(listing.path)
+    yield f"# A draft from the list {path} ({listing.format}), source {source}, read on {day}.\n"
+    yield f"# SHA-256 of the list: {listing.digest}\n"
+    yield f"# {quantity(left_out, 'entry was', 'entries were')} left out. Nobody has verified that\n"
+    yield "# these names belong to the app alone: a person must, before verified: false goes.\n"
+    yield f"app: {app.id}\n"
+    yield f"name: {_quoted(app.name)}\n"
+    yield f"vendor: {app.vendor}\ncategory: {app.category}\ndomains:\n"
+    for listed in chosen:
+        name = f'"{listed.name}"' if listed.kind == "glob" else listed.name
+        yield f"  - {{{listed.kind}: {name}, role: exclusive, verified: false,"
+        yield f" sources: [{source}]}}\n"
+    names = [listed.name for listed in chosen if listed.kind != "glob"][:MAX_EXAMPLES]
+    if names:
+        lookalikes = [f"not{name}" for name in names if name.count(".") == 1]
+        lookalikes += [f"{name}.example.org" for name in names]
+        yield f"tests:\n  match: [{', '.join(names)}]\n"
+        yield f"  ignore: [{', '.join(lookalikes)}]\n"
+
+
+def _quoted(text: str) -> str:
+    dumped: str = yaml.safe_dump(text, allow_unicode=True, default_style='"', width=1 << 20)
+    return dumped.strip()
+
+
+def _check(catalog: Catalog, text: str, app: App) -> tuple[Problem, ...]:
+    """What lint finds with the draft on top of the catalogue and does not find without it."""
+    problems = Problems()
+    mapping = parse_yaml(text, f"{app.id}.yaml", problems, rows_of="domains")
+    signature = mapping and read_signature(mapping, f"{app.id}.yaml", problems)
+    if not signature:
+        return tuple(problems.found)
+    together = with_signature(catalog, signature, problems)
+    found = {*problems.found, *lint(together)}
+    return tuple(sorted(found - {*lint(catalog)}))
