@@ -28,7 +28,7 @@ def print_columns(rows: Sequence[tuple[str, ...]], indent: int = 0) -> None:
     for row in escaped_rows:
         cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
         last = row[-1].rjust(widths[-1]) if is_number else row[-1]
-        print(" " * indent + "  ".join([*cells, last]))
+        print_line(" " * indent + "  ".join([*cells, last]))
 
 
 def print_record(record: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """``netwatch signatures drift`` and ``import``: the catalogue beside public lists.
 
-Results go to standard output; what was read of each list, bad lines and what a person must decide go
-to standard error. Lists come from files, never from the network.
+Results go to standard output; what was read of each list, bad lines and what a person must decide
+go to standard error. Lists come from files, never from the network.
 """
 
 import argparse
@@ -32,8 +32,8 @@ from netwatch.rules.sources import SOURCES, families
 SHOWN = 20
 """Differences of a kind that the table shows for an app, unless the user says otherwise."""
 
-_LISTS = """LIST is a file, or - for standard input. Its format is recognised by its content. A URL is
-not fetched: download the list, and look at it, first.
+_LISTS = """LIST is a file, or - for standard input. Its format is recognised by its content. A
+URL is not fetched: download the list, and look at it, first.
 """
 _DRIFT = f"""{_LISTS}
 examples:
@@ -41,14 +41,16 @@ examples:
   netwatch signatures drift hosts.txt filter.txt        whichever apps the lists name
   netwatch signatures drift --format jsonl --app vk vk.txt | jq 'select(.change == "lacking")'
 
-exit status: 0 done, whatever the differences; 1 a list could not be read; 2 usage or configuration error
+exit status: 0 done, whatever the differences; 1 a list could not be read; 2 usage or
+configuration error
 """
 _IMPORT = f"""{_LISTS}
 examples:
   netwatch signatures import data/tiktok --app tiktok --source v2fly -o tiktok.yaml
-  netwatch signatures import list.txt --app acme --name Acme --vendor acme --category video -o acme.yaml
+  netwatch signatures import list.txt --app acme \\
+    --name Acme --vendor acme --category video -o acme.yaml
 
-exit status: 0 done; 1 the list could not be read; 2 usage or configuration error, or the file exists
+exit status: 0 done; 1 the list could not be read; 2 usage or configuration error, or FILE exists
 """
 _TITLES: dict[Change, str] = {
     "lacking": "listed, and no rule takes it",
@@ -78,7 +80,9 @@ def add(group: Group, catalog: Callable[[argparse.Namespace], Catalog]) -> None:
         _IMPORT,
         table=False,
     )
-    drifting.add_argument("lists", metavar="LIST", nargs="+", help="a file, or - for standard input")
+    drifting.add_argument(
+        "lists", metavar="LIST", nargs="+", help="a file, or - for standard input"
+    )
     drifting.add_argument("--app", metavar="ID", help="the app that all names of the lists are of")
     drifting.add_argument(
         "--limit",
@@ -185,10 +189,10 @@ def _describe_list(listing: NameList, patterns: int) -> None:
         parts.append(quantity(len(listing.exceptions), "exception"))
     if patterns:
         parts.append(f"{quantity(patterns, 'pattern')} not compared")
-    parts += [f"{count:,} × {what}" for what, count in sorted(listing.skipped.items())]
+    parts += [f"{what}: {count:,}" for what, count in sorted(listing.skipped.items())]
     if listing.bad_lines:
         parts.append(quantity(listing.bad_lines, "bad line"))
-    print_message(f"netwatch: {listing.path}: {', '.join(parts)}")
+    print_message(f"netwatch: {listing.path}: {'; '.join(parts)}")
     if listing.format == "plain" and all(listed.kind == "host" for listed in listing.names):
         hint = "every name is read as one host; --as domain-list reads it with all names below it"
         print_message(f"netwatch: {listing.path}: {hint}")
@@ -272,8 +276,7 @@ def _records(drifts: Sequence[Drift], merged: Iterable[_Merged]) -> Iterator[dic
             "name": each.name,
             "families": each.families,
             "places": [
-                {"source": source, "file": file, "line": line}
-                for source, file, line in each.places
+                {"source": source, "file": file, "line": line} for source, file, line in each.places
             ],
         }
         if each.rule is not None:
@@ -303,7 +306,8 @@ def _counts(app: AppDrift) -> dict[str, Any]:
 
 
 def _print_table(drifts: Sequence[Drift], merged: Sequence[_Merged], limit: int) -> None:
-    rows = [("LIST", "FAMILY", "APP", "LISTED", "HAVE", "COVERAGE", "RULES", "CONFIRMED")]
+    rows: list[tuple[str, ...]] = []
+    rows.append(("LIST", "FAMILY", "APP", "LISTED", "HAVE", "COVERAGE", "RULES", "CONFIRMED"))
     for drift in drifts:
         for app in drift.apps:
             counts = (app.listed, app.have, _percent(app.coverage), app.rules, app.confirmed)
@@ -396,7 +400,9 @@ def _app(args: argparse.Namespace, catalog: Catalog) -> App:
 def _report_draft(draft: Draft, args: argparse.Namespace, app: App, source: str) -> None:
     """Say on standard error what is not in a draft, and what a person must decide."""
     for listed, reason in draft.left_out:
-        print_message(f"{listed.file}:{listed.line}: left out {listed.kind} {listed.name}: {reason}")
+        print_message(
+            f"{listed.file}:{listed.line}: left out {listed.kind} {listed.name}: {reason}"
+        )
     if not draft.rules:
         print_message("netwatch: the list has no new name for this app; nothing was written")
         return

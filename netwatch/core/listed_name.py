@@ -1,7 +1,7 @@
 """Names as public lists have them: blocklists, routing lists, response policy zones.
 
-`netwatch.lists` reads the lists, `netwatch.rules.drift` and `netwatch.rules.draft` compare them with
-the catalogue.
+`netwatch.lists` reads the lists, `netwatch.rules.drift` and `netwatch.rules.draft` compare them
+with the catalogue.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,10 @@
 """Filter lists of AdGuard and uBlock Origin, as far as they name whole hosts.
 
-``||name^`` is a name with all below it, ``|https://name^`` that name, ``@@`` before it an exception,
-which wins over every filter that covers the same name. A line that is a name alone is that name, and
-a line of a hosts file is one too (AdGuard's syntax for DNS filters). Modifiers (``$third-party``)
-become attributes. Filters of paths and of parts of pages say nothing about a whole name.
+``||name^`` is a name with all below it, ``|https://name^`` that name, ``@@`` before it makes an
+exception, which wins over every filter that covers the same name. A line that is a name alone is
+that name, and a line of a hosts file is one too (AdGuard's syntax for DNS filters). Modifiers
+(``$third-party``) become attributes. Filters of paths and of parts of pages say nothing about a
+whole name.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Rules of Clash, Surge and Quantumult: ``DOMAIN-SUFFIX,name``, also as the items of a YAML list.
 
-``DOMAIN`` is one name, ``DOMAIN-SUFFIX`` a name with all below it, other kinds are patterns, or rules
-about addresses and programs. Items without a kind are those of a ``behavior: domain`` provider, in
-which ``+.name`` is a name with all below it.
+``DOMAIN`` is one name, ``DOMAIN-SUFFIX`` a name with all below it, other kinds are patterns, or
+rules about addresses and programs. Items without a kind are those of a ``behavior: domain``
+provider, in which ``+.name`` is a name with all below it.
 """
 
 import re

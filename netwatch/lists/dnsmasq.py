@@ -1,4 +1,4 @@
-"""Options of dnsmasq(8) that name domains: ``address=/name/…``, ``server=/name/…``, ``local=/name/``.
+"""Options of dnsmasq(8) that name domains: ``address=/name/…``, ``server=/name/…``, ``local=``.
 
 Each name stands for itself and all below it. ``server=/name/#`` sends a name to the usual servers,
 which makes it an exception. Other options of a configuration file name no domain.

@@ -57,7 +57,9 @@ LIST_FORMATS: Mapping[str, ListFormat] = MappingProxyType(
         "rpz": ListFormat(
             "response policy zones: `name CNAME .`, `*.name CNAME .`", rpz.recognises, rpz.read
         ),
-        "plain": ListFormat("names, one a line; `*.name` and `.name`", plain.recognises, plain.read),
+        "plain": ListFormat(
+            "names, one a line; `*.name` and `.name`", plain.recognises, plain.read
+        ),
     }
 )
 """The formats by their ids, which ``--as`` takes."""

@@ -1,7 +1,8 @@
 """Response policy zones (draft-vixie-dnsop-dns-rpz), as zone files (RFC 1035 section 5).
 
-An owner below the zone is the name that a rule is about: itself, and with ``*.`` before it the names
-below it. ``rpz-passthru`` is an exception. Rules about addresses and name servers name no host.
+An owner below the zone is the name that a rule is about: itself, and with ``*.`` before it the
+names below it. ``rpz-passthru`` is an exception. Rules about addresses and name servers name no
+host.
 """
 
 import re
@@ -14,7 +15,9 @@ _RECORD = re.compile(
     r"(?P<type>CNAME|DNAME|A|AAAA|TXT|MX|SRV|NS|SOA)\s+(?P<data>\S.*)\Z",
     re.IGNORECASE,
 )
-_DIRECTIVE = re.compile(r"\$(?P<word>TTL|ORIGIN|INCLUDE|GENERATE)\b\s*(?P<value>\S*)", re.IGNORECASE)
+_DIRECTIVE = re.compile(
+    r"\$(?P<word>TTL|ORIGIN|INCLUDE|GENERATE)\b\s*(?P<value>\S*)", re.IGNORECASE
+)
 _TRIGGERS = (".rpz-ip", ".rpz-client-ip", ".rpz-nsip", ".rpz-nsdname")
 
 

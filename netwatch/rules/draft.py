@@ -1,9 +1,9 @@
 """A public list as the draft of a signature file, with where each name comes from.
 
-A list says that names go together, and not whose they are. So every rule of a draft is exclusive with
-``verified: false``, which caps what it proves, and a name that cannot belong to one app is left out
-with its reason. A list's host stays a host: that everything below a domain belongs to the app is
-written only where the list says so.
+A list says that names go together, and not whose they are. So every rule of a draft is exclusive
+with ``verified: false``, which caps what it proves, and a name that cannot belong to one app is
+left out with its reason. A list's host stays a host: that everything below a domain belongs to the app
+is written only where the list says so.
 """
 
 import datetime
@@ -108,8 +108,9 @@ def _lines(
     path = escaped(listing.path)
     yield f"# A draft from the list {path} ({listing.format}), source {source}, read on {day}.\n"
     yield f"# SHA-256 of the list: {listing.digest}\n"
-    yield f"# {quantity(left_out, 'entry was', 'entries were')} left out. Nobody has verified that\n"
-    yield "# these names belong to the app alone: a person must, before verified: false goes.\n"
+    were = quantity(left_out, "entry was", "entries were")
+    yield f"# {were} left out. Nobody has verified that these names belong to the app\n"
+    yield "# alone: a person must, before verified: false goes.\n"
     yield f"app: {app.id}\n"
     yield f"name: {_quoted(app.name)}\n"
     yield f"vendor: {app.vendor}\ncategory: {app.category}\ndomains:\n"

@@ -19,7 +19,14 @@ from netwatch.rules.signature import Rule
 from netwatch.rules.sources import families
 
 Change = Literal[
-    "lacking", "partial", "other-app", "shared", "ours-only", "stale-source", "excepted", "unsourced"
+    "lacking",
+    "partial",
+    "other-app",
+    "shared",
+    "ours-only",
+    "stale-source",
+    "excepted",
+    "unsourced",
 ]
 CHANGES: tuple[Change, ...] = get_args(Change)
 """The kinds of differences, in the order of reports.
@@ -166,7 +173,8 @@ class _Comparison:
         else:
             change = "lacking"
         concerned = taking or below
-        self._add(drift, change, listed.kind, listed.name, listed, concerned and concerned.rule)
+        rule = concerned.rule if concerned else None
+        self._add(drift, change, listed.kind, listed.name, listed, rule)
 
     def _taking_rule(self, listed: ListedName) -> "tuple[_Owner | None, bool]":
         """The rule that takes a listed name, and whether it takes all that the entry means."""
@@ -207,9 +215,9 @@ class _Comparison:
             self._add(drift, "excepted", rule.kind, rule.name, rule, rule)
         elif state == "listed" or is_named:
             drift.confirmed += 1
-            family, known = families([self._source], rule.app.id), families(rule.sources, rule.app.id)
+            family = families([self._source], rule.app.id)
             # A zone above the name says nothing about a rule that tells this name from the others.
-            if is_named and not family <= known:
+            if is_named and not family <= families(rule.sources, rule.app.id):
                 self._add(drift, "unsourced", rule.kind, rule.name, rule, rule)
         else:
             is_stale = self._source in rule.sources
@@ -226,9 +234,7 @@ class _Comparison:
         rule: Rule | None,
     ) -> None:
         drift.changes[change] += 1
-        self._differences.append(
-            Difference(change, drift.app, kind, name, at.file, at.line, rule)
-        )
+        self._differences.append(Difference(change, drift.app, kind, name, at.file, at.line, rule))
 
 
 class _Owner:

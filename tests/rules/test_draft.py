@@ -16,7 +16,7 @@ from netwatch.rules.load import load_signatures
 Write = Callable[..., Path]
 
 DAY = datetime.date(2024, 2, 29)
-VIDEO = App("video", "Video: \"the\" app\u2028", "acme", "video")
+VIDEO = App("video", 'Video: "the" app\u2028', "acme", "video")
 
 
 @pytest.fixture
@@ -40,7 +40,10 @@ def test_a_draft_has_new_names_only_and_says_where_they_are_from(catalog: Catalo
     result = draft(catalog, text, app)
     assert rules(result) == ["suffix: new.com", "host: one.example.net"]
     assert result.left_out == ()
-    assert "# A draft from the list list (domain-list), source v2fly, read on 2024-02-29." in result.text
+    assert (
+        "# A draft from the list list (domain-list), source v2fly, read on 2024-02-29."
+        in result.text
+    )
     assert f"# SHA-256 of the list: {read_list('', None, text.encode()).digest}" in result.text
     row = "{suffix: new.com, role: exclusive, verified: false, sources: [v2fly]}"
     assert row in result.text
@@ -96,7 +99,9 @@ def test_what_a_person_must_decide_is_said(catalog: Catalog, write: Write) -> No
                            Path())  # fmt: skip
     result = draft(both, "domain:wide.com\nfull:a.example.net\n", both.signatures["video"].app)
     (question,) = result.open_questions
-    assert question.message.startswith("suffix wide.com also matches host mail.wide.com of app 'mail'")
+    assert question.message.startswith(
+        "suffix wide.com also matches host mail.wide.com of app 'mail'"
+    )
     assert question.file == "video.yaml"
 
 

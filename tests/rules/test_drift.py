@@ -94,7 +94,8 @@ def test_an_exception_holds_below_a_longer_listed_name_only_in_filters(catalog: 
 
 
 def test_without_an_app_names_go_to_the_app_of_their_domain(catalog: Catalog) -> None:
-    text = "0.0.0.0 www.chat.com\n0.0.0.0 v1.videocdn.com\n0.0.0.0 x.akamaized.net\n0.0.0.0 a.example\n"
+    names = ("www.chat.com", "v1.videocdn.com", "x.akamaized.net", "a.example")
+    text = "".join(f"0.0.0.0 {name}\n" for name in names)
     result = drift(catalog, text, None)
     assert [(app.app, app.listed, app.have) for app in result.apps] == [
         ("chat", 1, 1),
