@@ -2,19 +2,21 @@
 
 The form of a file is checked where it is read (`netwatch.rules.signature`). Here rules are checked
 against the public suffix list, against zones that many owners share, against the other apps, and
-against the names that the file itself says it must and must not match. A new lint rule is one
-function and one row of `LINT_RULES`.
+against the names that the file itself says it must and must not match. What only the shipped files
+must keep is in `netwatch.rules.lint_shipped`. A new lint rule is one function and one row of
+`LINT_RULES`.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
 from netwatch.core.errors import Problem
+from netwatch.rules import lint_shipped
 from netwatch.rules.catalog import Catalog, literal_tail
+from netwatch.rules.lint_rule import Finding, LintRule
 from netwatch.rules.shared_zones import SHARED_ZONES
-from netwatch.rules.signature import Example, Rule
+from netwatch.rules.signature import Rule
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
@@ -24,20 +26,6 @@ MIN_LABEL = 4
 
 _TOP_LABELS = frozenset({"com", "net", "org"})
 """Last labels of customers' names that a network puts in front of its own zone."""
-
-Finding = tuple[Rule | Example, str]
-"""The rule or example that is at fault, and what is wrong with it, in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class LintRule:
-    """One lint rule. `id` follows each of its messages in brackets, `check` yields its findings.
-    Findings of severity ``error`` make `signatures lint` fail with exit status 2."""
-
-    id: str
-    severity: str
-    description: str
-    check: Callable[[Catalog], Iterator[Finding]]
 
 
 def lint(catalog: Catalog) -> list[Problem]:
@@ -155,6 +143,25 @@ def _wider_rules(catalog: Catalog, rule: Rule) -> Iterator[Rule]:
     return (wider for wider in catalog.matching_rules(rule.name) if wider.name != rule.name)
 
 
+def _foreign_tails(catalog: Catalog) -> Iterator[Finding]:
+    for signature in catalog.signatures.values():
+        for alias in signature.aliases:
+            if public_suffixes(only_icann=True).is_public(alias.tail):
+                yield (
+                    alias,
+                    f"CDN tail {alias.tail} is a public suffix, below which anybody can register;"
+                    " expected the zone of a CDN",
+                )
+            for rule in catalog.matching_rules(alias.tail):
+                if rule.app.vendor != signature.app.vendor:
+                    yield (
+                        alias,
+                        f"CDN tail {alias.tail} is a name of app '{rule.app.id}'"
+                        f" ({rule.file}:{rule.line}), which is of another vendor; expected the"
+                        " zone of a CDN",
+                    )
+
+
 def _unmatched_examples(catalog: Catalog) -> Iterator[Finding]:
     for app_id, signature in catalog.signatures.items():
         for example in signature.examples:
@@ -243,7 +250,44 @@ LINT_RULES = (
         "a rule also matches a name of an app of another vendor",
         _foreign_vendors,
     ),
+    LintRule(
+        "alias-tail",
+        "error",
+        "an entry of `aliases` is a public suffix (`com.cn`), or a name of another vendor's app",
+        _foreign_tails,
+    ),
     *EXAMPLE_RULES,
+    LintRule(
+        "unknown-source",
+        "error",
+        "a shipped rule names a source that is not among the [sources](#sources)",
+        lint_shipped.unknown_sources,
+    ),
+    LintRule(
+        "verified-by-many",
+        "error",
+        "a shipped rule has `verified: false`, and several independent sources",
+        lint_shipped.verified_by_many,
+    ),
+    LintRule(
+        "few-ignore-tests",
+        "error",
+        f"a shipped app has fewer than {lint_shipped.MIN_IGNORED} names under `tests: ignore`",
+        lint_shipped.few_ignored_names,
+    ),
+    LintRule(
+        "alias-covered",
+        "error",
+        "a shipped rule is not needed, because a zone of the app and its `aliases` give the same",
+        lint_shipped.covered_by_aliases,
+    ),
+    LintRule(
+        "embedded-host",
+        "error",
+        "a shipped rule gives a host that pages, other apps or servers call without the app a "
+        "higher grade than a contact with it can prove",
+        lint_shipped.embedded_hosts,
+    ),
 )
 """All lint rules, in the order of the reference."""
 

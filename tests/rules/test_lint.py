@@ -104,6 +104,31 @@ def test_examples_are_checked(write: Write, rest: str, expected: str) -> None:
     assert all(expected in message for _, _, message in found)
 
 
+@pytest.mark.parametrize(
+    ("tail", "expected"),
+    [
+        ("com.cn", "is a public suffix"),
+        ("chat.com", "is a name of app 'chat'"),
+        ("a.chat.com", "is a name of app 'chat'"),
+        ("cdn.maker.com", ""),
+        ("edgesuite.net", ""),
+        ("tail.example", ""),
+    ],
+)
+def test_a_cdn_tail_must_not_be_anybodys_name(write: Write, tail: str, expected: str) -> None:
+    write("chat", "suffix: chat.com, role: exclusive")
+    write("infra", "suffix: maker.com, role: vendor", vendor="maker")
+    folder = write(
+        "clips",
+        "suffix: clips.com, role: exclusive",
+        vendor="maker",
+        rest=f"aliases: [{tail}]\n",
+    ).parent
+    found = faults(folder)
+    assert [(file, line) for file, line, _ in found] == [("clips.yaml", 7)] * bool(expected)
+    assert all(expected in message and "[alias-tail]" in message for _, _, message in found)
+
+
 def test_each_lint_rule_has_an_id_and_a_description() -> None:
     ids = [rule.id for rule in LINT_RULES]
     assert len(set(ids)) == len(ids)

@@ -48,6 +48,7 @@ BLOCKS: Mapping[str, Block] = {
     "readings": verdicts.readings_block,
     "record": records.block,
     "severities": siem_formats.severities_block,
+    "sources": catalogue.sources_block,
     "troubles": metrics.troubles_block,
     "udp-tunnels": protocols.udp_tunnels_block,
 }

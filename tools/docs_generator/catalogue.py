@@ -5,6 +5,7 @@ from docs_generator.pages import ROOT
 from netwatch.rules.bans import load_pack, pack_ids
 from netwatch.rules.lint import LINT_RULES
 from netwatch.rules.load import BUILTIN, load_signatures
+from netwatch.rules.sources import SOURCES, Source
 
 
 def packs_block(_: str) -> str:
@@ -35,6 +36,24 @@ def apps_block(_: str) -> str:
             for each in sorted(signatures, key=lambda each: each.app.id)
         ),
     )
+
+
+def sources_block(_: str) -> str:
+    """The sources of the shipped signatures."""
+    return table(
+        ("tag", "family", "what it is"),
+        (
+            [code(source.tag), _family(source), source.description]
+            for source in sorted(SOURCES.values(), key=lambda each: each.tag)
+        ),
+    )
+
+
+def _family(source: Source) -> str:
+    copied = "".join(
+        f", {code(family)} for {code(app)}" for app, family in sorted(source.copied.items())
+    )
+    return code(source.family) + copied
 
 
 def lint_block(_: str) -> str:
