@@ -124,6 +124,7 @@ def _show(args: argparse.Namespace) -> int:
         record = {
             **_app(signature.app),
             "domains": [_rule(rule) for rule in signature.rules],
+            "aliases": [alias.tail for alias in signature.aliases],
             "asns": [{"number": asn.number, "name": asn.name} for asn in signature.asns],
             "addresses": list(map(ip_text, signature.addresses)),
             "bans": ban_ids,
@@ -134,9 +135,15 @@ def _show(args: argparse.Namespace) -> int:
     print_line(f"{app.id}: {app.name} ({app.vendor}, {app.category})")
     print_line(signature.file)
     print_line()
-    rows = [("RULE", "ROLE", "SOURCES")]
-    rows += [(rule.text, rule.role, ", ".join(rule.sources)) for rule in signature.rules]
+    rows = [("RULE", "ROLE", "GRADE", "BECAUSE OF", "SOURCES")]
+    for rule in signature.rules:
+        grade = rule.grade
+        sources = ", ".join(rule.sources)
+        rows.append((rule.text, rule.role, grade.value, ", ".join(grade.conditions), sources))
     print_columns(rows)
+    if signature.aliases:
+        tails = ", ".join(alias.tail for alias in signature.aliases)
+        print_line(f"CDN tails of its zones: {tails}")
     for asn in signature.asns:
         print_line(f"AS{asn.number}  {asn.name}")
     if signature.addresses:
@@ -171,6 +178,7 @@ def _match(args: argparse.Namespace) -> int:
             print_line(f"{name}: {rule.app.id} ({rule.app.name}), {rule.role}, by {rule.text}")
             print_line(f"  where    {rule.file}:{rule.line}")
             print_line(f"  sources  {', '.join(rule.sources)}")
+            print_line(f"  grade    {rule.grade.value}: {'; '.join(rule.grade.reasons)}")
             print_line(f"  why      {why}")
         else:
             print_line(f"{name}: no rule matches")
@@ -260,7 +268,13 @@ def _app(app: App) -> dict[str, Any]:
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
-    return {"rule": rule.text, "role": rule.role, "sources": list(rule.sources)}
+    return {
+        "rule": rule.text,
+        "role": rule.role,
+        "grade": rule.grade.value,
+        "grade_reasons": list(rule.grade.reasons),
+        "sources": list(rule.sources),
+    }
 
 
 def _count(items: Iterable[object]) -> int:
