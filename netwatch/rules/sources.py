@@ -44,6 +44,7 @@ _ROWS = (
     Source("maltrail", "maltrail", "Maltrail's lists of malicious and suspicious names"),
     Source("ndpi", "ndpi", "nDPI's table of names by protocol"),
     Source("nextdns", "nextdns", "NextDNS's lists of names by service"),
+    Source("ooni-probe", "ooni-probe", "tests of the OONI probe for Telegram and WhatsApp"),
     Source("public-code", "public-code", "public source code that calls the host"),
     Source("sukka", "sukka", "rule sets for proxy clients of Sukka"),
     Source("third-party-web", "third-party-web", "a table of third parties on web sites"),

@@ -57,14 +57,14 @@ def test_list_shows_each_app_in_a_line(run: Run) -> None:
     assert lines[0].split() == ["APP", "NAME", "VENDOR", "CATEGORY", "RULES"]
     assert len(lines) == 39
     zoom = next(line for line in lines if line.startswith("zoom "))
-    assert zoom.split() == ["zoom", "Zoom", "zoom", "meetings", "3"]
+    assert zoom.split() == ["zoom", "Zoom", "zoom", "meetings", "21"]
     assert len({len(line) for line in lines}) == 1
 
 
 def test_list_as_jsonl(run: Run) -> None:
     found = records(run("list", "--format", "jsonl")[1])
     app = {"id": "zoom", "name": "Zoom", "vendor": "zoom", "category": "meetings"}
-    assert {"app": app, "rules": 3} in found
+    assert {"app": app, "rules": 21} in found
 
 
 def test_show_prints_rules_and_bans(run: Run) -> None:
@@ -72,7 +72,13 @@ def test_show_prints_rules_and_bans(run: Run) -> None:
     assert code == 0
     assert out.startswith("zoom: Zoom (zoom, meetings)\n")
     assert lines_of(out, "suffix zoom.us ") == [
-        ["suffix zoom.us", "exclusive", "confirmed", "role exclusive", "v2fly, nextdns, ndpi"]
+        [
+            "suffix zoom.us",
+            "exclusive",
+            "probable",
+            "embed_reachable",
+            "v2fly, nextdns, ndpi, acl4ssr, ddg-radar",
+        ]
     ]
     assert "AS30103  Zoom Video Communications, Inc\n" in out
     assert out.endswith("bans: tw-gov-zoom-2020\n")
