@@ -4,7 +4,7 @@ It is a program of classic BPF (Documentation/networking/filter.rst), which answ
 number of bytes of a packet to keep, 0 for none. What `program` drops changes no name, no flow and
 no count but those of packets and bytes read:
 
-- TCP segments without data and without SYN are dropped. The packet loop does nothing with them, and
+- TCP segments without data, SYN and RST are dropped. The packet loop does nothing with them, and
   flows count bytes of data.
 - UDP datagrams that no protocol mask of the packet loop matches are truncated behind 48 bytes of
   their data. The loop stores nothing of one datagram for the next, so these bytes belong to no
@@ -206,7 +206,7 @@ def _transport(do: _Assembler) -> None:
     do("ldm", 2)
     do("jge", 20, "", "keep")
     do("ldb[x]", 13)
-    do("jset", 2, "keep")
+    do("jset", 2 | 4, "keep")  # SYN, RST
     do("ldb[x]", 12)
     do("rsh", 4)
     do("lsh", 2)

@@ -13,7 +13,7 @@ import gc
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -28,6 +28,7 @@ from netwatch.config.sections import (
     search_suffixes_section,
     sensor_section,
     signatures_section,
+    sinkholes_section,
 )
 from netwatch.core.alert import Sensor
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
@@ -38,6 +39,7 @@ from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.networks import Networks
+from netwatch.inventory.sinkholes import Sinkholes
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
@@ -57,7 +59,8 @@ class Config:
     `path` is None for the built-in defaults. `learn` has the words of `LEARNING_SOURCES` from which
     devices are learned. `quiet_gap` is in ns. `metrics` is None without an endpoint.
     `notes` are sentences on what a user may not expect, such as defaults in use. `outputs` are
-    the receivers of alerts, which are delivered from `outbox`. `files` are the files and folders
+    the receivers of alerts, which are delivered from `outbox`. `sinkholes` are the addresses that
+    filters answer with. `files` are the files and folders
     that the configuration was read from. `version` is a short hash of the configuration, the
     inventory and the signatures, `bans_version` one of bans and exemptions.
     """
@@ -76,6 +79,7 @@ class Config:
     notes: tuple[str, ...]
     outputs: tuple[Output, ...]
     outbox: OutboxOptions
+    sinkholes: Sinkholes = field(default_factory=Sinkholes)
     files: tuple[str, ...] = ()
     version: str = ""
     bans_version: str = ""
@@ -137,6 +141,7 @@ def load(path: str | None = None, *, with_secrets: bool = False) -> Config:
     exemptions = read_exemptions(fields, catalog, ban_ids, devices, notes)
     geo = geoip_section(fields, base)
     search_suffixes = search_suffixes_section(fields)
+    sinkholes = sinkholes_section(fields)
     quiet_gap = incidents_section(fields)
     outputs = read_outputs(fields, base, with_secrets=with_secrets)
     outbox = read_outbox_options(fields, base)
@@ -159,6 +164,7 @@ def load(path: str | None = None, *, with_secrets: bool = False) -> Config:
         notes=tuple(notes),
         outputs=outputs,
         outbox=outbox,
+        sinkholes=sinkholes,
         files=tuple(fields.file and [fields.file, *_named_files(fields, base)]),
         version=_version(fields, devices, catalog),
         bans_version=_bans_version(bans, exemptions),

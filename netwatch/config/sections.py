@@ -21,7 +21,8 @@ from netwatch.inventory.inventory_columns import COLUMNS
 from netwatch.inventory.inventory_file import read_inventory
 from netwatch.inventory.lease_files import FORMATS, LeaseFile, read_leases
 from netwatch.inventory.lease_table import LEASE_LIMIT, LeaseTable
-from netwatch.inventory.networks import Scope, built_in, check, read_scope
+from netwatch.inventory.networks import Scope, built_in, check, read_range, read_scope
+from netwatch.inventory.sinkholes import Sinkholes
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN, read_signatures
 from netwatch.watch.endpoint_options import EndpointOptions, parse_listen_address
@@ -137,6 +138,12 @@ def search_suffixes_section(fields: Fields) -> tuple[str, ...]:
             )
             fields.problems.add(fields.file, line, message)
     return tuple(sorted(set(found), key=lambda suffix: (-len(suffix), suffix)))
+
+
+def sinkholes_section(fields: Fields) -> Sinkholes:
+    """The addresses that filters answer with."""
+    ranges = (read_range(fields, "sinkholes", line, text) for line, text in fields.texts("sinkholes"))
+    return Sinkholes(each for each in ranges if each is not None)
 
 
 def incidents_section(fields: Fields) -> int:

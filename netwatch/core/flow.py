@@ -22,6 +22,27 @@ BYPASS_CATEGORIES: tuple[NameStatus, ...] = ("encrypted-dns", "vpn", "relay", "t
 app has the category as its name status."""
 
 
+Sent = Literal["payload", "refusal", "headers", "nothing"]
+"""What one side of a flow was seen to send: payload; a refusal (TCP RST, or an ICMP error in its
+name) before any payload; packets without payload, such as a SYN-ACK; or no packet that the flow
+table looks at. Acknowledgements without data are not looked at."""
+
+INITIAL_WINDOW = 14_600
+"""Payload that a server may send before its client acknowledges any of it, bytes (RFC 6928). So
+much may still arrive behind a reset that a middlebox has sent in the name of the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowProgress:
+    """A flow so far, as the client of an observation in it sees it: payload sent and received,
+    the time of its last packet (ns), and what its server was seen to send."""
+
+    bytes_out: int
+    bytes_in: int
+    last: int
+    server_sent: Sent
+
+
 class FlowClient(NamedTuple):
     """The client of a flow: its packed address, its VLAN id and its MAC, as far as known."""
 
@@ -39,7 +60,8 @@ class Flow:
     the transport payload that the client sent and received. The client is the side that opened
     the flow; if the capture started in the middle of the flow (`start_seen` is false), it is the
     side with the higher port. `incomplete_message` is true if a message began in the flow and
-    never became complete. `source` and `packet` identify the first packet, `flow_id` is the
+    never became complete. `client_sent` and `server_sent` are what the two sides were seen to
+    send. `source` and `packet` identify the first packet, `flow_id` is the
     number of the flow in observations. `frames` are the frames of the first packet, if frames
     are stored.
     """
@@ -57,6 +79,8 @@ class Flow:
     name_status: NameStatus
     start_seen: bool
     incomplete_message: bool
+    client_sent: Sent = "nothing"
+    server_sent: Sent = "nothing"
     source: str = ""
     packet: int = 0
     client_mac: bytes | None = None

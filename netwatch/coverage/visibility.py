@@ -97,6 +97,8 @@ def correct_direction(flow: Flow) -> Flow:
         server_port=flow.client_port,
         bytes_out=flow.bytes_in,
         bytes_in=flow.bytes_out,
+        client_sent=flow.server_sent,
+        server_sent=flow.client_sent,
         client_mac=None,
     )
 

@@ -10,14 +10,14 @@ from itertools import chain
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.errors import ParseError
-from netwatch.core.flow import Flow, FlowClient
+from netwatch.core.flow import Flow, FlowClient, FlowProgress
 from netwatch.core.message import LEARNING_SOURCES, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate, Row
 from netwatch.dissect.consumer import Consumer, DissectorOptions
-from netwatch.dissect.flows.records import FlowRecords
+from netwatch.dissect.flows.records import FlowRecords, side_sent
 from netwatch.dissect.loop import layout
 from netwatch.dissect.loop.loop import Loop
 from netwatch.dissect.message_filter import MessageFilter
@@ -124,13 +124,17 @@ class Dissector:
             self._flow_records.collect()
             yield from self.flows()
 
-    def bytes_of(self, observation: Observation) -> tuple[int, int]:
-        """The transport payload of the flow of an observation so far, out of and into its
-        client; zeros where the flow table has evicted the flow."""
-        low, high = self.loop.flows.bytes_of(observation.flow_id)
+    def progress_of(self, observation: Observation) -> FlowProgress | None:
+        """The flow of an observation so far; None where it has no payload, as where the flow table
+        has evicted it."""
+        counts = self.loop.flows.bytes_of(observation.flow_id)
+        if counts == (0, 0):
+            return None
+        last, state = self.loop.flows.condition_of(observation.flow_id)
         client = observation.client_ip, observation.client_port
-        is_high = client > (observation.server_ip, observation.server_port)
-        return (high, low) if is_high else (low, high)
+        side = int(client > (observation.server_ip, observation.server_port))
+        bytes_in = counts[1 - side]
+        return FlowProgress(counts[side], bytes_in, last, side_sent(1 - side, bytes_in, state))
 
     def names_by_evidence(self) -> Counter[str]:
         """How many names the packets showed, wanted or not, by evidence."""

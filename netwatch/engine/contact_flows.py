@@ -1,50 +1,66 @@
-"""How many bytes went through the flows in which contacts were made."""
+"""What becomes of contacts: the bytes of their flows, and what their servers answered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from netwatch.core.flow import Flow
-from netwatch.core.verdict import Contact
+from netwatch.core.flow import Flow, FlowProgress, Sent
+from netwatch.core.verdict import Contact, Outcome
 from netwatch.dissect.dissector import Dissector
-from netwatch.incidents.incident import strip_frames
+from netwatch.incidents.aggregate import key_of
+from netwatch.incidents.incident import Key, first_tally, strip_frames
+from netwatch.incidents.progress import Progress, Tally
 
 FLOW_LIMIT = 65536
-"""Flows with contacts whose bytes are counted at a time."""
+"""Flows with contacts whose progress is followed at a time."""
+
+UDP_WINDOW = 14_720
+"""Payload that a QUIC client may send before its server acknowledges any of it, bytes (RFC 9002
+section 7.2). Where it sends more, the server has answered outside of the capture."""
 
 
 class ContactCollector(Protocol):
-    """Takes contacts, and the bytes of their flows."""
+    """Takes contacts, and what became of them."""
 
     def add(self, contact: Contact) -> object:
         """Take a contact."""
         ...
 
-    def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
-        """Add further payload of the flow of a contact that was added before."""
+    def add_progress(self, contact: Contact, progress: Progress) -> None:
+        """Take what became of contacts that were added before; `contact` is one of them."""
         ...
 
 
 @dataclass(slots=True)
-class _Reported:
-    """The first contact of a flow with a ban, and the payload that was reported for it."""
+class _Group:
+    """Contacts of one flow that are in the same incident, because each is within the quiet gap of
+    the one before: the first, how many are counted as what, and the payload that was reported for
+    it."""
 
     contact: Contact
+    last: int
+    counts: dict[Tally, int] = field(default_factory=dict)
     bytes_out: int = 0
     bytes_in: int = 0
 
 
 class ContactFlows:
-    """Reports the payload of flows with contacts to a collector, once for each ban.
+    """Reports the progress of flows with contacts to a collector, payload once for each ban.
 
-    Flows beyond `limit` are not counted; `rejected` is their number.
+    `quiet_gap` is that of incidents, in ns. Flows beyond `limit` are not followed; `rejected` is
+    their number.
     """
 
     def __init__(
-        self, dissector: Dissector, collector: ContactCollector, limit: int = FLOW_LIMIT
+        self,
+        dissector: Dissector,
+        collector: ContactCollector,
+        quiet_gap: int,
+        limit: int = FLOW_LIMIT,
     ) -> None:
         self._dissector = dissector
         self._collector = collector
-        self._flows: dict[int, dict[str, _Reported]] = {}
+        self._flows: dict[int, dict[Key, list[_Group]]] = {}
+        self.quiet_gap = quiet_gap
         self.limit = limit
         self.rejected = 0
 
@@ -52,40 +68,100 @@ class ContactFlows:
         return len(self._flows)
 
     def add(self, contact: Contact) -> None:
-        """Count the payload of a contact's flow from its start to its end."""
-        flow, ban = contact.observation.flow_id, contact.verdict.ban
-        if ban is None:
+        """Follow a contact from now to the end of its flow."""
+        flow, key = contact.observation.flow_id, key_of(contact)
+        if key is None:
             return
         if flow not in self._flows and len(self._flows) >= self.limit:
             self.rejected += 1
             return
-        self._flows.setdefault(flow, {}).setdefault(ban.id, _Reported(strip_frames(contact)))
+        groups = self._flows.setdefault(flow, {}).setdefault(key, [])
+        time = contact.observation.time
+        if not groups or time - groups[-1].last > self.quiet_gap:
+            groups.append(_Group(strip_frames(contact), time))
+        group, tally = groups[-1], first_tally(contact)
+        group.last = max(group.last, time)
+        group.counts[tally] = group.counts.get(tally, 0) + 1
         self._dissector.report_end_of(flow)
 
     def flow_ended(self, flow: Flow) -> None:
-        """Report what was not reported yet of a flow that has ended, if it is counted."""
-        for reported in self._flows.pop(flow.flow_id, {}).values():
-            observation = reported.contact.observation
-            client = observation.client_ip, observation.client_port
-            if client == (flow.client_ip, flow.client_port):
-                self._report(reported, flow.bytes_out, flow.bytes_in)
+        """Report what was not reported yet of a flow that has ended, if it is followed."""
+        followed = self._flows.pop(flow.flow_id, {})
+        for groups in followed.values():
+            observation = groups[0].contact.observation
+            if (observation.client_ip, observation.client_port) == (
+                flow.client_ip,
+                flow.client_port,
+            ):
+                counts = flow.bytes_out, flow.bytes_in
+                progress = FlowProgress(*counts, flow.last, flow.server_sent)
             else:
-                self._report(reported, flow.bytes_in, flow.bytes_out)
+                counts = flow.bytes_in, flow.bytes_out
+                progress = FlowProgress(*counts, flow.last, flow.client_sent)
+            self._report(followed, groups, progress)
 
     def report(self) -> None:
         """Report what was not reported yet of all flows; forget those that the flow table has
         evicted."""
-        for flow, contacts in list(self._flows.items()):
-            for reported in contacts.values():
-                counts = self._dissector.bytes_of(reported.contact.observation)
-                if counts == (0, 0):
+        for flow, followed in list(self._flows.items()):
+            for groups in followed.values():
+                progress = self._dissector.progress_of(groups[0].contact.observation)
+                if progress is None:
                     self._flows.pop(flow, None)
                 else:
-                    self._report(reported, *counts)
+                    self._report(followed, groups, progress)
 
-    def _report(self, reported: _Reported, bytes_out: int, bytes_in: int) -> None:
-        """Report how much more there is than was reported before."""
-        more_out, more_in = bytes_out - reported.bytes_out, bytes_in - reported.bytes_in
-        if more_out or more_in:
-            reported.bytes_out, reported.bytes_in = bytes_out, bytes_in
-            self._collector.add_bytes(reported.contact, more_out, more_in)
+    def _report(
+        self, followed: dict[Key, list[_Group]], groups: list[_Group], flow: FlowProgress
+    ) -> None:
+        """Report what there is more than was reported before to the incidents of one key."""
+        transport = groups[0].contact.observation.transport
+        now = tally_of(flow.server_sent, transport, flow.bytes_out)
+        first = groups[0]
+        if _counts_bytes(followed, first):
+            more_out, more_in = flow.bytes_out - first.bytes_out, flow.bytes_in - first.bytes_in
+            if more_out or more_in:
+                first.bytes_out, first.bytes_in = flow.bytes_out, flow.bytes_in
+                self._collector.add_progress(
+                    first.contact, Progress(more_out, more_in, flow.last)
+                )
+        for group in groups:
+            if first_tally(group.contact) != "silent":
+                continue  # The address of the server has decided.
+            for was, contacts in group.counts.items():
+                if was != now:
+                    self._collector.add_progress(
+                        group.contact, Progress(0, 0, group.last, was, now, contacts)
+                    )
+            group.counts = {now: sum(group.counts.values())}
+
+
+def _counts_bytes(followed: dict[Key, list[_Group]], group: _Group) -> bool:
+    """Whether a group is the first of its flow with its ban, whose incident gets the bytes."""
+    ban = group.contact.verdict.ban
+    return next(groups[0] for groups in followed.values() if groups[0].contact.verdict.ban == ban) is (
+        group
+    )
+
+
+def tally_of(server_sent: Sent, transport: str, bytes_out: int) -> Tally:
+    """What a contact counts as by what its server was seen to send.
+
+    A client that has sent payload over TCP has received a SYN-ACK; where none was seen, the capture
+    lacks one direction. A datagram needs no answer.
+    """
+    if server_sent == "payload":
+        return "reached"
+    if server_sent == "refusal":
+        return "blocked"
+    if server_sent == "headers":
+        return "attempted"
+    if transport == "tcp":
+        return "unknown" if bytes_out else "silent"
+    return "unknown" if bytes_out > UDP_WINDOW else "silent"
+
+
+def outcome_of(flow: Flow) -> Outcome:
+    """The outcome of a contact that is a flow without a name."""
+    tally = tally_of(flow.server_sent, flow.transport, flow.bytes_out)
+    return "attempted" if tally == "silent" else tally

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from netwatch.config import Config
+from netwatch.core.addresses import parse_ip
 from netwatch.core.flow import BYPASS_CATEGORIES, NameStatus
-from netwatch.core.message import Message
+from netwatch.core.message import LOOKUPS, Message
 from netwatch.core.observation import Observation
-from netwatch.core.verdict import Contact, Match
+from netwatch.core.verdict import Contact, Match, Outcome
 from netwatch.coverage.visibility import message_name_status
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.protocols.ech import PUBLIC_NAMES
@@ -119,6 +120,7 @@ class Judge:
             reported = replace(device, id=device.ip)
         if binding is not None and binding.frames and observation.frames:
             observation = replace(observation, frames=(*binding.frames, *observation.frames))
+        outcome = observed_outcome(observation, config)
         for verdict in config.policy.decide(
             observation.evidence, observation.time, match, device, network
         ):
@@ -128,7 +130,31 @@ class Judge:
             else:
                 if self._learned is not None and not late and reported.id == reported.ip:
                     self._learned.mark_reported(ip, mac, vlan, observation.time)
-                yield Contact(observation, match, reported, network, verdict)
+                yield Contact(observation, match, reported, network, verdict, outcome)
+
+
+def observed_outcome(observation: Observation, config: Config) -> Outcome:
+    """The outcome of a contact as far as its observation shows it.
+
+    An answer is ``blocked``, or ``attempted`` if it has an address that the device could go to, or
+    ``unknown`` if it decides nothing: no data of the type asked for, or a failure. Where a search
+    suffix follows the name, no such domain is what the resolver answers without any filter.
+    """
+    evidence, dns = observation.evidence, observation.dns
+    if evidence in ("dns-answer", "dns-cname") and dns is not None:
+        if dns.rcode == "REFUSED" or (
+            dns.rcode == "NXDOMAIN"
+            and config.strip_search_suffix(observation.name) == observation.name
+        ):
+            return "blocked"
+        if not dns.answers:
+            return "unknown"
+        addresses = [parse_ip(text) for text, _ in dns.answers]
+        usable = any(packed is not None and packed not in config.sinkholes for packed in addresses)
+        return "attempted" if usable else "blocked"
+    if evidence not in LOOKUPS and observation.server_ip in config.sinkholes:
+        return "blocked"
+    return "reached" if evidence == "tls-cert" else "attempted"
 
 
 def _banned_apps(config: Config) -> frozenset[str]:

@@ -10,7 +10,7 @@ Each walk through the code follows one path:
   applies. The contact ends in `netwatch.incidents`.
 - **A TLS hello.** The same path; in the dissector, `dissect.reassembly` puts the hello together
   where it spans several segments. Because a hello shows that its flow goes to the host of that
-  name, `contact_flows.ContactFlows` reports the flow's bytes. When the flow has ended,
+  name, `contact_flows.ContactFlows` reports the flow's bytes and what its server answered. When the flow has ended,
   `Engine.flow_ended` counts it in the coverage.
 - **An alert.** A `ContactCollector` takes the contacts. For `netwatch scan` it is
   `netwatch.incidents`, asked for its alerts at the end; in a live capture it sends them to the
@@ -22,6 +22,7 @@ Captures that end and live captures take the same path.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from netwatch.capture.block import Block
 from netwatch.capture.files import CaptureFile
@@ -35,11 +36,13 @@ from netwatch.coverage.counts import Coverage
 from netwatch.coverage.flow_counter import FlowCounter
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
-from netwatch.engine.contact_flows import ContactCollector, ContactFlows
+from netwatch.engine.contact_flows import ContactCollector, ContactFlows, outcome_of
 from netwatch.engine.directory import ConfiguredDirectory
 from netwatch.engine.judge import Judge
 from netwatch.engine.observe import Observer
 from netwatch.engine.resolved_addresses import LIMIT, ResolvedAddresses
+from netwatch.incidents.incident import strip_frames
+from netwatch.incidents.progress import Progress
 from netwatch.inventory.binding_tables import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.learned import LearnedBindings
 
@@ -131,7 +134,7 @@ class Engine:
         )
         self._observer = Observer(self, statistics, options, seed=seed)
         self._dissector = self._observer.dissector
-        self._contact_flows = ContactFlows(self._dissector, collector)
+        self._contact_flows = ContactFlows(self._dissector, collector, config.quiet_gap)
         self._resolved = ResolvedAddresses(self._dissector.loop.addresses)
         self._counted: Counter[str] = Counter()
 
@@ -143,6 +146,7 @@ class Engine:
         """Judge by another configuration from now on. Flows, unfinished messages, resolved
         addresses and what was learned of devices stay."""
         self._config = config
+        self._contact_flows.quiet_gap = config.quiet_gap
         if not config.learn:
             self._learned = None
         elif self._learned is None:
@@ -222,8 +226,12 @@ class Engine:
         if observation is None:
             return
         for contact in self._judge.contacts(observation, late=True):
+            if contact.outcome == "attempted":
+                contact = replace(contact, outcome=outcome_of(flow))
             self._collector.add(contact)
-            self._collector.add_bytes(contact, flow.bytes_out, flow.bytes_in)
+            self._collector.add_progress(
+                strip_frames(contact), Progress(flow.bytes_out, flow.bytes_in, flow.last)
+            )
 
     def named_flows(self, client: FlowClient, times: Sequence[int]) -> None:
         """Count flows whose name was read."""

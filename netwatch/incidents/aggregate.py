@@ -16,6 +16,7 @@ from netwatch.core.verdict import Contact
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.incident import GeoLookup, Incident, Key, strip_frames
 from netwatch.incidents.memory_budget import EVIDENCE_BYTES, MemoryBudget
+from netwatch.incidents.progress import Progress
 
 INCIDENT_LIMIT = 20_000
 """Incidents in memory; contacts that would begin another one are dropped and counted."""
@@ -72,15 +73,15 @@ class Incidents:
         incident = Incident(contact, self.quiet_gap)
         return incident if self.insert(key, incident) else None
 
-    def add_bytes(self, key: Key, time: int, bytes_out: int, bytes_in: int) -> bool:
-        """Count bytes of transport payload, from and to the device, of the flow of a contact that
-        was added before. False where no incident of this key has a contact at this time (ns)."""
-        incidents = self._incidents.get(key, [])
+    def add_progress(self, contact: Contact, progress: Progress) -> bool:
+        """Add what became of contacts that were added before; `contact` is one of them. False where
+        no incident of its key has a contact at its time."""
+        key, time = key_of(contact), contact.observation.time
+        incidents = self._incidents.get(key, []) if key is not None else []
         low, high = self._within_gap(incidents, time, time)
         for incident in incidents[low:high]:
             if incident.first <= time <= incident.last:
-                incident.bytes_out += bytes_out
-                incident.bytes_in += bytes_in
+                incident.add_progress(contact, progress)
                 return True
         return False
 

@@ -7,18 +7,39 @@ order of arrival.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Protocol
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.alert import Alert, Destination, EvidenceItem, IncidentCounts, Sensor
+from netwatch.core.alert import (
+    Alert,
+    Destination,
+    EvidenceItem,
+    IncidentCounts,
+    JudgedKind,
+    Sensor,
+)
 from netwatch.core.community_id import community_id
 from netwatch.core.message import HANDSHAKES, LOOKUPS
-from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact, Device, VerdictKind
+from netwatch.core.verdict import (
+    CONFIDENCE_RANK,
+    Confidence,
+    Contact,
+    Device,
+    Outcome,
+    VerdictKind,
+)
+from netwatch.incidents.activity import ActivityTable
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.confidence import IncidentConfidence
 from netwatch.incidents.evidence_frames import IncidentFrames
+from netwatch.incidents.kind import judge
+from netwatch.incidents.lookup_answers import LookupAnswers
+from netwatch.incidents.outcomes import settled, strongest
+from netwatch.incidents.progress import Progress, Tally
+from netwatch.incidents.severity import severity_of
 
 SCHEMA = "netwatch.alert/1"
 """The version of the alert record, and of the values that an alert's id is computed from."""
@@ -80,6 +101,10 @@ class Incident:
         self.communities = BoundedTable(COMMUNITY_LIMIT)
         self.flows = BoundedTable(FLOW_LIMIT)
         self.frames = IncidentFrames(gap)
+        # What contacts other than lookups are counted as; of lookups, the answers tell.
+        self.tallies: Counter[Tally] = Counter()
+        self.lookup_answers = LookupAnswers()
+        self.activity = ActivityTable()
         self.add(contact)
 
     def add(self, contact: Contact) -> None:
@@ -107,6 +132,11 @@ class Incident:
         self.evidence.add((strength, observation.evidence, observation.name), first)
         is_lookup = observation.evidence in LOOKUPS
         self.lookups += is_lookup
+        if is_lookup:
+            self.lookup_answers.add(contact)
+        else:
+            self.tallies[first_tally(contact)] += 1
+        self.activity.add(contact)
         community = community_id(
             observation.client_ip,
             observation.server_ip,
@@ -126,6 +156,14 @@ class Incident:
                 (len(observation.server_ip), observation.server_ip, observation.server_port)
             )
 
+    def add_progress(self, contact: Contact, progress: Progress) -> None:
+        """Add what became of contacts that were added before; `contact` is one of them."""
+        self.bytes_out += progress.bytes_out
+        self.bytes_in += progress.bytes_in
+        self.tallies[progress.was] -= progress.contacts
+        self.tallies[progress.now] += progress.contacts
+        self.activity.add_progress(contact, progress)
+
     def merge(self, other: "Incident") -> None:
         """Add all contacts of another incident with the same key."""
         self.last = max(self.last, other.last)
@@ -143,6 +181,9 @@ class Incident:
         self.destinations.merge(other.destinations)
         self.communities.merge(other.communities)
         self.flows.merge(other.flows)
+        self.tallies.update(other.tallies)
+        self.lookup_answers.merge(other.lookup_answers)
+        self.activity.merge(other.activity)
         self.frames.merge(other.frames)
 
     def _set_first(self, time: int, order: tuple[Any, ...], contact: Contact) -> None:
@@ -165,6 +206,25 @@ class Incident:
         ban = self.first_contact.verdict.ban
         assert ban is not None
         return CONFIDENCE_RANK.get(self.confidence or "", 0) >= CONFIDENCE_RANK[ban.min_confidence]
+
+    @property
+    def outcomes(self) -> dict[Outcome, int]:
+        """How many contacts have which outcome."""
+        return settled(self.tallies, self.lookup_answers.tallies())
+
+    @property
+    def outcome(self) -> Outcome:
+        """The strongest outcome of the contacts."""
+        return strongest(self.outcomes)
+
+    def judged_kind(self, outcome: Outcome) -> JudgedKind:
+        """What the incident looks like, given its outcome."""
+        return judge(
+            self.activity,
+            outcome,
+            lookups=self.lookups,
+            blocked_lookups=self.lookup_answers.are_blocked,
+        )
 
     @property
     def flow_count(self) -> int:
@@ -196,11 +256,14 @@ class Incident:
         confidence = self.confidence
         assert confidence is not None
         left_out = self.left_out
+        outcomes = self.outcomes
+        outcome = strongest(outcomes)
+        kind = self.judged_kind(outcome)
         return Alert(
             id=incident_id(key, self.first),
             status="closed",
             verdict=verdict.kind,
-            severity=ban.severity,
+            severity=severity_of(ban.severity, outcome, kind.value),
             confidence=confidence,
             first_seen=self.first,
             last_seen=self.last,
@@ -225,9 +288,12 @@ class Incident:
                 flows=self.flow_count,
                 bytes_out=self.bytes_out,
                 bytes_in=self.bytes_in,
+                **outcomes,
             ),
             community_ids=tuple(sorted({text for _, text in self.communities.items})),
             sensor=sensor,
+            kind=kind,
+            outcome=outcome,
             confidence_reasons=self.grounds.reasons,
             extra={"left_out": left_out} if left_out else {},
             evidence_frames=tuple(self.frames),
@@ -242,6 +308,13 @@ class Incident:
         for _, ip, port in sorted(self.destinations.items):
             location = geo.lookup(ip) if geo else (None, None, None)
             yield Destination(ip_text(ip), port, *location)
+
+
+def first_tally(contact: Contact) -> Tally:
+    """What a contact other than a lookup is counted as when it is seen. Of the server of a handshake
+    nothing is known then, unless its address or message tells."""
+    is_open = contact.outcome == "attempted" and contact.observation.evidence in HANDSHAKES
+    return "silent" if is_open else contact.outcome
 
 
 def strip_frames(contact: Contact) -> Contact:

@@ -15,10 +15,11 @@ from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import INCIDENT_LIMIT, Incidents, alert_order, frame_bytes, key_of
 from netwatch.incidents.incident import GeoLookup
 from netwatch.incidents.memory_budget import EVIDENCE_BYTES
-from netwatch.incidents.spill import LateBytes, MergedAlerts, SpillFile, SpillFolder
+from netwatch.incidents.progress import Progress
+from netwatch.incidents.spill import LateProgress, MergedAlerts, SpillFile, SpillFolder
 
-LATE_BYTES_LIMIT = 100_000
-"""Counts of payload for incidents on disk that are in memory at a time."""
+LATE_PROGRESS_LIMIT = 100_000
+"""Progress of contacts whose incidents are on disk that is in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class ScanIncidents:
             "evidence_bytes": evidence_bytes,
         }
         self._incidents = Incidents(**self._options)
-        self._late_bytes: list[LateBytes] = []
+        self._late: list[LateProgress] = []
         self._files: list[SpillFile] = []
 
     def __enter__(self) -> Self:
@@ -76,14 +77,13 @@ class ScanIncidents:
             self._spill()
         self._incidents.add(contact)
 
-    def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
-        """Count bytes of transport payload, from and to the device, of the flow of a contact that
-        was added before."""
-        key, time = key_of(contact), contact.observation.time
-        if key is None or self._incidents.add_bytes(key, time, bytes_out, bytes_in):
+    def add_progress(self, contact: Contact, progress: Progress) -> None:
+        """Add what became of contacts that were added before; `contact` is one of them."""
+        key = key_of(contact)
+        if key is None or self._incidents.add_progress(contact, progress):
             return
-        self._late_bytes.append(LateBytes(key, time, bytes_out, bytes_in))
-        if len(self._late_bytes) >= LATE_BYTES_LIMIT:
+        self._late.append(LateProgress(key, contact, progress))
+        if len(self._late) >= LATE_PROGRESS_LIMIT:
             self._spill()
 
     def merge(self, other: "ScanIncidents") -> None:
@@ -92,7 +92,7 @@ class ScanIncidents:
         if not self._incidents.has_room(len(other._incidents), other._incidents.evidence_bytes()):
             self._spill()
         self._incidents.merge(other._incidents)
-        self._late_bytes += other._late_bytes
+        self._late += other._late
         self._files += other._files
 
     def result(self, geo: GeoLookup | None, sensor: Sensor) -> ScanResult:
@@ -120,21 +120,21 @@ class ScanIncidents:
 
     def _spill(self) -> None:
         """Write everything in memory to disk."""
-        self._files.append(self.folder.write_incidents([*self._incidents, *self._late_bytes]))
+        self._files.append(self.folder.write_incidents([*self._incidents, *self._late]))
         self._incidents = Incidents(**self._options)
-        self._late_bytes = []
+        self._late = []
 
     def _read(self, partition: int) -> Incidents:
         """The incidents of one partition of all files."""
         unlimited = {"limit": sys.maxsize, "evidence_bytes": sys.maxsize}
         found = Incidents(**self._options | unlimited)
-        late_bytes = []
+        late = []
         for file in self._files:
             for entry in file.read(partition):
-                if isinstance(entry, LateBytes):
-                    late_bytes.append(entry)
+                if isinstance(entry, LateProgress):
+                    late.append(entry)
                 else:
                     found.insert(*entry)
-        for late in late_bytes:
-            found.add_bytes(late.key, late.time, late.bytes_out, late.bytes_in)
+        for each in late:
+            found.add_progress(each.contact, each.progress)
         return found

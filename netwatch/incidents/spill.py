@@ -23,24 +23,24 @@ from typing import Any
 
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
+from netwatch.core.verdict import Contact
 from netwatch.incidents.incident import Incident, Key
+from netwatch.incidents.progress import Progress
 
 PARTITIONS = 64
 """Partitions of a file. One of them has to fit into memory, and one alert of each."""
 
 
 @dataclass(frozen=True, slots=True)
-class LateBytes:
-    """Payload, from and to the device, of the flow of a contact at `time` (ns) whose incident is
-    in a file already."""
+class LateProgress:
+    """What became of a contact whose incident is in a file already."""
 
     key: Key
-    time: int
-    bytes_out: int
-    bytes_in: int
+    contact: Contact
+    progress: Progress
 
 
-Entry = tuple[Key, Incident] | LateBytes
+Entry = tuple[Key, Incident] | LateProgress
 """What a partition consists of."""
 
 
@@ -71,7 +71,7 @@ class SpillFolder:
         """Write entries to a new file. Raises `NetwatchError` where it cannot be written."""
         partitions: list[list[Entry]] = [[] for _ in range(PARTITIONS)]
         for entry in entries:
-            key = entry.key if isinstance(entry, LateBytes) else entry[0]
+            key = entry.key if isinstance(entry, LateProgress) else entry[0]
             partitions[_partition(key)].append(entry)
         path, offsets = self._write("incidents", partitions)
         return SpillFile(path, offsets)

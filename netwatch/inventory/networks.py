@@ -65,7 +65,7 @@ def read_scope(fields: Fields) -> Scope:
     kind = fields.choice("class", CLASSES, None, required=f"one of {', '.join(CLASSES)}")
     authority = fields.text("authority")
     before = len(fields.problems.found)
-    found = (_read_range(fields, line, text) for line, text in fields.texts("cidrs"))
+    found = (read_range(fields, "cidrs", line, text) for line, text in fields.texts("cidrs"))
     ranges = tuple(item for item in found if item is not None)
     vlans = _read_vlans(fields)
     if len(fields.problems.found) > before:
@@ -81,7 +81,11 @@ def read_scope(fields: Fields) -> Scope:
     return Scope(network, ranges, vlans, fields.file, fields.line_of())
 
 
-def _read_range(fields: Fields, line: int, text: str) -> IPv4Network | IPv6Network | None:
+def read_range(
+    fields: Fields, key: str, line: int, text: str
+) -> IPv4Network | IPv6Network | None:
+    """A range, or a single address, in the list under `key`; None where it is none, which is
+    noted."""
     try:
         return _range(text)
     except ValueError:
@@ -91,7 +95,7 @@ def _read_range(fields: Fields, line: int, text: str) -> IPv4Network | IPv6Netwo
         found = f"{describe(text)}, which has bits set behind its prefix; did you mean '{masked}'?"
     except ValueError:
         found = describe(text)
-    message = f"'cidrs': expected a range of addresses like 10.20.0.0/16, found {found}"
+    message = f"'{key}': expected a range of addresses like 10.20.0.0/16, found {found}"
     fields.problems.add(fields.file, line, message)
     return None
 

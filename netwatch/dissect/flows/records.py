@@ -16,7 +16,7 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.flow import NAME_STATUSES, Flow, FlowClient
+from netwatch.core.flow import INITIAL_WINDOW, NAME_STATUSES, Flow, FlowClient, Sent
 from netwatch.dissect.flows.table import FlowTable
 from netwatch.dissect.loop.layout import FLOW_WORDS as FIELDS
 
@@ -39,6 +39,8 @@ _CLIENT_1 = cython.declare(cython.longlong, 1 << 10)
 _STARTED = cython.declare(cython.longlong, 1 << 11)
 _FOLLOWED = cython.declare(cython.longlong, 1 << 15)
 _WAITING = cython.declare(cython.longlong, 2)
+_REFUSED_0 = cython.declare(cython.longlong, 1 << 16)
+_REFUSED_1 = cython.declare(cython.longlong, 1 << 17)
 
 Slot = tuple[int, ...]
 """The integers of a slot of the flow table."""
@@ -170,11 +172,23 @@ def to_flow(slot: Slot, sources: Sequence[str]) -> Flow:
         name_status=NAME_STATUSES[slot[_TOLD] >> 8],
         start_seen=bool(about & _STARTED),
         incomplete_message=_WAITING in (slot[6] & 7, (slot[6] >> 8) & 7),
+        client_sent=side_sent(side, out, slot[6]),
+        server_sent=side_sent(1 - side, in_, slot[6]),
         client_mac=_mac(slot[_MACS + side]),
         source=sources[slot[19] >> 40],
         packet=slot[19] & 0xFFFFFFFFFF,
         flow_id=slot[0] | slot[_TOLD] & 255,
     )
+
+
+def side_sent(side: int, payload: int, state: int) -> Sent:
+    """What a side (0 or 1) of a flow was seen to send, by its bytes of payload and the word
+    `FLOW_STATE` of the flow table."""
+    if state & (_REFUSED_1 if side else _REFUSED_0) and payload <= INITIAL_WINDOW:
+        return "refusal"
+    if payload:
+        return "payload"
+    return "headers" if (state >> 8 * side) & 255 else "nothing"
 
 
 @cython.cfunc

@@ -8,6 +8,7 @@ cdef class TcpState:
     cdef void set_state(self, Py_ssize_t slot, int side, long long state) noexcept nogil
     cdef bint syn(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void syn_ack(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef void refuse(self, Py_ssize_t slot, int side) noexcept nogil
     cdef bint only_opened(self, Py_ssize_t slot, int side) noexcept nogil
     cdef bint is_first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint may_be_first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil

@@ -45,7 +45,7 @@ class TcpState:
     ) -> cython.void:
         """Set the state of one side, with its count of early segments."""
         shift: cython.int = 8 * side
-        keep: cython.longlong = self.flows.table[slot + layout.FLOW_STATE] & (255 << (8 - shift))
+        keep: cython.longlong = self.flows.table[slot + layout.FLOW_STATE] & ~(255 << shift)
         self.flows.table[slot + layout.FLOW_STATE] = keep | (state << shift)
 
     def syn(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
@@ -74,6 +74,14 @@ class TcpState:
         """A SYN with ACK: the first byte of `side` will have the number `seq`."""
         self.set_state(slot, side, layout.STATE_OPENED)
         self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | (WINDOW << 32)
+
+    def refuse(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
+        """The connection was refused or reset in the name of `side`; this matters only before
+        `side` has sent payload."""
+        if self.flows.table[slot + layout.FLOW_BYTES + side] == 0:
+            self.flows.table[slot + layout.FLOW_STATE] |= (
+                layout.REFUSED_1 if side else layout.REFUSED_0
+            )
 
     def only_opened(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
         """Whether nothing of `side` but its SYN was seen."""

@@ -39,6 +39,11 @@ cdef enum:
     STATE_IGNORED = 4
 
 cdef enum:
+    # Bits of FLOW_STATE beside the states of the sides.
+    REFUSED_0 = 1 << 16
+    REFUSED_1 = 1 << 17
+
+cdef enum:
     # Columns of a candidate row, and those behind them of a row in the hello buffer.
     ROW_KIND = 0
     ROW_RECORD = 1

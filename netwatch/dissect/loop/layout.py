@@ -11,7 +11,9 @@ FLOW_LAST = 1  # time of the last packet, ns
 # datagrams, when the hello that was reported began:
 FLOW_EXPECTED = 2
 FLOW_BYTES = 4  # a word a side: payload bytes sent
-FLOW_STATE = 6  # a byte a side: TCP state, and in its upper five bits a count of early segments
+# A byte a side: TCP state, and in its upper five bits a count of early segments; from bit 16 on
+# REFUSED_ bits:
+FLOW_STATE = 6
 # Connections that used these ports before, modulo 256; from bit 8 on the name status:
 FLOW_GENERATION = 7
 FLOW_FIRST = 8  # time of the first packet, ns
@@ -40,6 +42,11 @@ STATE_OPENED = 1  # its SYN was seen, and nothing behind it
 STATE_EXPECTING = 2  # it began a message and more of it is expected
 STATE_MIDSTREAM = 3  # the capture began amid the connection: its first segments may end a message
 STATE_IGNORED = 4  # nothing more of it is of interest
+
+# Bits of FLOW_STATE beside the states of the sides: the connection was refused in the name of a side
+# before that side had sent payload.
+REFUSED_0 = 1 << 16
+REFUSED_1 = 1 << 17
 
 # Columns of a candidate row, and those behind them of a row in the hello buffer.
 ROW_KIND = 0  # KIND_

@@ -22,6 +22,7 @@ cdef class TcpSegments:
     cdef bint dns_port
 
     cdef void segment(self) noexcept nogil
+    cdef void reset(self) noexcept nogil
     cdef void opening(self, Py_ssize_t slot, int flags) noexcept nogil
     cdef void payload(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
     cdef long long kind_of(self, Py_ssize_t slot, Py_ssize_t at, bint possible) noexcept nogil

@@ -30,6 +30,8 @@ else:
     from netwatch.dissect.loop.tls_hellos import TlsHellos
 
 SYN = cython.declare(cython.int, 2)
+RST = cython.declare(cython.int, 4)
+SYN_OR_RST = cython.declare(cython.int, 6)
 ACK = cython.declare(cython.int, 16)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 
@@ -86,8 +88,12 @@ class TcpSegments:
             self.cursor.fail(layout.ANOMALY_TCP_HEADER_BAD)
             return
         flags = self.cursor.data[self.cursor.at + 13]
-        if flags & SYN == 0 and size == 0:
+        if flags & SYN_OR_RST == 0 and size == 0:
             return
+        if flags & RST:
+            self.reset()
+            if size == 0:
+                return
         self.sequence = self.cursor.u32(self.cursor.at + 4)
         slot = self.flows.find(self.lookup.key(), self.cursor.time)
         if self.flows.is_new:
@@ -100,6 +106,12 @@ class TcpSegments:
         if size > 0:
             self.flows.add_bytes(slot, self.candidates.side, size)
             self.payload(slot, self.cursor.at + header)
+
+    def reset(self) -> cython.void:
+        """A segment with RST: the end of a connection, or its refusal (RFC 9293 section 3.5.3)."""
+        slot: cython.Py_ssize_t = self.flows.seek(self.lookup.key())
+        if slot >= 0:
+            self.state.refuse(slot, self.candidates.side)
 
     def opening(self, slot: cython.Py_ssize_t, flags: cython.int) -> cython.void:
         """A segment with SYN: its payload starts one number later."""

@@ -1,0 +1,152 @@
+"""When an incident was active: its contacts and their bytes by minute, and by what hosts they went to.
+
+This is what the kind of an incident is judged by (`netwatch.incidents.kind`). Entries are sums,
+minima and maxima, so that they do not depend on the order of arrival. Of more entries than the
+limit the earliest stay, some hours of use without a pause; the totals always count all.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from netwatch.core.message import LOOKUPS
+from netwatch.core.verdict import Contact, Match
+from netwatch.incidents.bounded_table import BoundedTable
+from netwatch.incidents.progress import Progress
+
+ENTRY_LIMIT = 2048
+"""Entries of an incident, each of one minute and one class of hosts."""
+
+HOST_LIMIT = 64
+"""Hosts of an incident that are named with the number of their contacts."""
+
+MINUTE = 60_000_000_000
+"""A minute, ns."""
+
+HostClass = Literal["app-only", "page", "shared", "asked"]
+"""What a host is: one that only the app calls; one of the app that pages call as well; one that is
+shared with other apps (roles ``vendor``, ``embed`` and ``cdn``). ``asked`` are lookups of hosts that
+only the app calls; lookups of others say nothing, because browsers look up names in advance."""
+
+CLASSES: tuple[HostClass, ...] = get_args(HostClass)
+
+APP_ONLY, PAGE, SHARED, ASKED = range(4)
+"""Places in `CLASSES`."""
+
+
+def class_of(match: Match) -> int:
+    """The class of a host that a rule matches, as a place in `CLASSES`."""
+    if match.app_only:
+        return APP_ONLY
+    return PAGE if match.role == "exclusive" else SHARED
+
+
+@dataclass(slots=True)
+class Activity:
+    """Contacts of one class of hosts in some time: their number, the payload of their flows sent
+    and received, the times of the first and the last of them, and that of the last packet of their
+    flows (ns)."""
+
+    first: int
+    last: int
+    until: int
+    contacts: int = 0
+    bytes_out: int = 0
+    bytes_in: int = 0
+
+    def add(self, other: "Activity") -> None:
+        """Add further contacts, or what became of some."""
+        self.first = min(self.first, other.first)
+        self.last = max(self.last, other.last)
+        self.until = max(self.until, other.until)
+        self.contacts += other.contacts
+        self.bytes_out += other.bytes_out
+        self.bytes_in += other.bytes_in
+
+    def copy(self) -> "Activity":
+        """An activity that changes independently of this one."""
+        return Activity(
+            self.first, self.last, self.until, self.contacts, self.bytes_out, self.bytes_in
+        )
+
+
+class ActivityTable:
+    """The activity of one incident. `entries` has it by minute and class, `totals` by class;
+    `hosts` counts contacts by class and name."""
+
+    def __init__(self) -> None:
+        self.limit = ENTRY_LIMIT
+        self.entries: dict[tuple[int, int], Activity] = {}
+        self.totals: dict[int, Activity] = {}
+        self.hosts = BoundedTable(HOST_LIMIT)
+        self._last: tuple[int, int] | None = None
+
+    def add(self, contact: Contact) -> None:
+        """Count a contact, unless it is a lookup of a host that is not the app's alone."""
+        kind, contacts = class_of(contact.match), 1
+        evidence, time = contact.observation.evidence, contact.observation.time
+        if evidence in LOOKUPS:
+            if kind != APP_ONLY:
+                return
+            # An answer is the other half of a query, and alone where queries are not captured.
+            kind, contacts = ASKED, int(evidence == "dns-query")
+        self._count((time // MINUTE, kind), Activity(time, time, time, contacts))
+        self.hosts.add((kind, contact.observation.name))
+
+    def add_progress(self, contact: Contact, progress: Progress) -> None:
+        """Add what became of a contact that was added before."""
+        time = contact.observation.time
+        more = Activity(
+            time,
+            time,
+            max(time, progress.last),
+            bytes_out=progress.bytes_out,
+            bytes_in=progress.bytes_in,
+        )
+        self._count((time // MINUTE, class_of(contact.match)), more)
+
+    def merge(self, other: "ActivityTable") -> None:
+        """Add everything that another part of the incident counted."""
+        for key, activity in other.entries.items():
+            self._enter(key, activity)
+        for kind, activity in other.totals.items():
+            self._total(kind, activity)
+        self.hosts.merge(other.hosts)
+
+    def of_class(self, kind: int) -> Iterator[Activity]:
+        """The entries of a class, in order of time."""
+        return (self.entries[key] for key in sorted(self.entries) if key[1] == kind)
+
+    def total(self, kind: int) -> Activity:
+        """All activity of a class; without contacts where there was none."""
+        return self.totals.get(kind) or Activity(0, 0, 0)
+
+    def names(self, kind: int) -> list[str]:
+        """The hosts of a class that are stored, sorted."""
+        return sorted(name for of, name in self.hosts.items if of == kind)
+
+    def _count(self, key: tuple[int, int], activity: Activity) -> None:
+        self._enter(key, activity)
+        self._total(key[1], activity)
+
+    def _total(self, kind: int, activity: Activity) -> None:
+        known = self.totals.get(kind)
+        if known is None:
+            self.totals[kind] = activity.copy()
+        else:
+            known.add(activity)
+
+    def _enter(self, key: tuple[int, int], activity: Activity) -> None:
+        known = self.entries.get(key)
+        if known is not None:
+            known.add(activity)
+            return
+        if len(self.entries) >= self.limit:
+            if self._last is None:
+                self._last = max(self.entries)
+            # An entry that was evicted has so many before it that it never comes back.
+            if key > self._last:
+                return
+            del self.entries[self._last]
+        self._last = None
+        self.entries[key] = activity.copy()
