@@ -45,9 +45,9 @@ _TOP = Section(
             "sinkholes",
             "list of ranges",
             "none",
-            "addresses and ranges, such as `10.20.0.80`, that a filter answers with or redirects to: "
-            "a lookup answered with one of them, or a connection to it, is `blocked`, as with "
-            "`0.0.0.0` and `::` without being listed",
+            "addresses and ranges, such as `10.20.0.80`, that a filter answers with: a lookup "
+            "answered with one of them, or a connection to it, is `blocked`, as with `0.0.0.0` and "
+            "`::` without being listed",
         ),
         Key("incidents", "mapping", "see below", "how contacts become incidents"),
         Key("sensor", "mapping", "see below", "how this sensor is called in alerts"),

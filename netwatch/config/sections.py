@@ -142,7 +142,9 @@ def search_suffixes_section(fields: Fields) -> tuple[str, ...]:
 
 def sinkholes_section(fields: Fields) -> Sinkholes:
     """The addresses that filters answer with."""
-    ranges = (read_range(fields, "sinkholes", line, text) for line, text in fields.texts("sinkholes"))
+    ranges = (
+        read_range(fields, "sinkholes", line, text) for line, text in fields.texts("sinkholes")
+    )
     return Sinkholes(each for each in ranges if each is not None)
 
 

@@ -8,7 +8,7 @@ from netwatch.core.verdict import Contact, Outcome
 from netwatch.dissect.dissector import Dissector
 from netwatch.incidents.aggregate import key_of
 from netwatch.incidents.incident import Key, first_tally, strip_frames
-from netwatch.incidents.progress import Progress, Tally
+from netwatch.incidents.progress import ContactProgress, Tally
 
 FLOW_LIMIT = 65536
 """Flows with contacts whose progress is followed at a time."""
@@ -25,7 +25,7 @@ class ContactCollector(Protocol):
         """Take a contact."""
         ...
 
-    def add_progress(self, contact: Contact, progress: Progress) -> None:
+    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
         """Take what became of contacts that were added before; `contact` is one of them."""
         ...
 
@@ -33,11 +33,14 @@ class ContactCollector(Protocol):
 @dataclass(slots=True)
 class _Group:
     """Contacts of one flow that are in the same incident, because each is within the quiet gap of
-    the one before: the first, how many are counted as what, and the payload that was reported for
-    it."""
+    the one before: the first, the time of the last, and how many are counted as what. With
+    `counts_bytes` the incident gets the payload of the flow, of which `bytes_out` and `bytes_in`
+    were reported; `is_settled` if the address of the server has decided."""
 
     contact: Contact
     last: int
+    counts_bytes: bool
+    is_settled: bool
     counts: dict[Tally, int] = field(default_factory=dict)
     bytes_out: int = 0
     bytes_in: int = 0
@@ -75,12 +78,18 @@ class ContactFlows:
         if flow not in self._flows and len(self._flows) >= self.limit:
             self.rejected += 1
             return
-        groups = self._flows.setdefault(flow, {}).setdefault(key, [])
-        time = contact.observation.time
+        followed = self._flows.setdefault(flow, {})
+        groups = followed.setdefault(key, [])
+        time, tally = contact.observation.time, first_tally(contact)
         if not groups or time - groups[-1].last > self.quiet_gap:
-            groups.append(_Group(strip_frames(contact), time))
-        group, tally = groups[-1], first_tally(contact)
-        group.last = max(group.last, time)
+            # The ban's first contact of the flow gets its bytes; key[2] is the id of the ban.
+            is_first = not groups and not any(
+                other[2] == key[2] for other in followed if other != key
+            )
+            groups.append(_Group(strip_frames(contact), time, is_first, tally != "silent"))
+        group = groups[-1]
+        if time > group.last:
+            group.last = time
         group.counts[tally] = group.counts.get(tally, 0) + 1
         self._dissector.report_end_of(flow)
 
@@ -98,7 +107,7 @@ class ContactFlows:
             else:
                 counts = flow.bytes_in, flow.bytes_out
                 progress = FlowProgress(*counts, flow.last, flow.client_sent)
-            self._report(followed, groups, progress)
+            self._report(groups, progress)
 
     def report(self) -> None:
         """Report what was not reported yet of all flows; forget those that the flow table has
@@ -109,39 +118,28 @@ class ContactFlows:
                 if progress is None:
                     self._flows.pop(flow, None)
                 else:
-                    self._report(followed, groups, progress)
+                    self._report(groups, progress)
 
-    def _report(
-        self, followed: dict[Key, list[_Group]], groups: list[_Group], flow: FlowProgress
-    ) -> None:
+    def _report(self, groups: list[_Group], flow: FlowProgress) -> None:
         """Report what there is more than was reported before to the incidents of one key."""
         transport = groups[0].contact.observation.transport
         now = tally_of(flow.server_sent, transport, flow.bytes_out)
-        first = groups[0]
-        if _counts_bytes(followed, first):
-            more_out, more_in = flow.bytes_out - first.bytes_out, flow.bytes_in - first.bytes_in
-            if more_out or more_in:
-                first.bytes_out, first.bytes_in = flow.bytes_out, flow.bytes_in
-                self._collector.add_progress(
-                    first.contact, Progress(more_out, more_in, flow.last)
-                )
         for group in groups:
-            if first_tally(group.contact) != "silent":
-                continue  # The address of the server has decided.
+            more_out = more_in = 0
+            if group.counts_bytes:
+                more_out, more_in = flow.bytes_out - group.bytes_out, flow.bytes_in - group.bytes_in
+                group.bytes_out, group.bytes_in = flow.bytes_out, flow.bytes_in
+            last = flow.last if group.counts_bytes else group.last
             for was, contacts in group.counts.items():
-                if was != now:
+                to = was if group.is_settled else now
+                if was != to or more_out or more_in:
                     self._collector.add_progress(
-                        group.contact, Progress(0, 0, group.last, was, now, contacts)
+                        group.contact,
+                        ContactProgress(more_out, more_in, last, was, to, contacts),
                     )
-            group.counts = {now: sum(group.counts.values())}
-
-
-def _counts_bytes(followed: dict[Key, list[_Group]], group: _Group) -> bool:
-    """Whether a group is the first of its flow with its ban, whose incident gets the bytes."""
-    ban = group.contact.verdict.ban
-    return next(groups[0] for groups in followed.values() if groups[0].contact.verdict.ban == ban) is (
-        group
-    )
+                    more_out = more_in = 0
+            if not group.is_settled:
+                group.counts = {now: sum(group.counts.values())}
 
 
 def tally_of(server_sent: Sent, transport: str, bytes_out: int) -> Tally:

@@ -10,8 +10,8 @@ Each walk through the code follows one path:
   applies. The contact ends in `netwatch.incidents`.
 - **A TLS hello.** The same path; in the dissector, `dissect.reassembly` puts the hello together
   where it spans several segments. Because a hello shows that its flow goes to the host of that
-  name, `contact_flows.ContactFlows` reports the flow's bytes and what its server answered. When the flow has ended,
-  `Engine.flow_ended` counts it in the coverage.
+  name, `contact_flows.ContactFlows` reports the flow's bytes and what its server answered. When
+  the flow has ended, `Engine.flow_ended` counts it in the coverage.
 - **An alert.** A `ContactCollector` takes the contacts. For `netwatch scan` it is
   `netwatch.incidents`, asked for its alerts at the end; in a live capture it sends them to the
   process that aggregates incidents (`netwatch.live`), whose alerts go through
@@ -42,7 +42,7 @@ from netwatch.engine.judge import Judge
 from netwatch.engine.observe import Observer
 from netwatch.engine.resolved_addresses import LIMIT, ResolvedAddresses
 from netwatch.incidents.incident import strip_frames
-from netwatch.incidents.progress import Progress
+from netwatch.incidents.progress import ContactProgress
 from netwatch.inventory.binding_tables import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.learned import LearnedBindings
 
@@ -230,7 +230,7 @@ class Engine:
                 contact = replace(contact, outcome=outcome_of(flow))
             self._collector.add(contact)
             self._collector.add_progress(
-                strip_frames(contact), Progress(flow.bytes_out, flow.bytes_in, flow.last)
+                strip_frames(contact), ContactProgress(flow.bytes_out, flow.bytes_in, flow.last)
             )
 
     def named_flows(self, client: FlowClient, times: Sequence[int]) -> None:

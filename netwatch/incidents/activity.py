@@ -1,4 +1,4 @@
-"""When an incident was active: its contacts and their bytes by minute, and by what hosts they went to.
+"""When an incident was active: its contacts and their bytes, by minute and by class of hosts.
 
 This is what the kind of an incident is judged by (`netwatch.incidents.kind`). Entries are sums,
 minima and maxima, so that they do not depend on the order of arrival. Of more entries than the
@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from netwatch.core.message import LOOKUPS
 from netwatch.core.verdict import Contact, Match
 from netwatch.incidents.bounded_table import BoundedTable
-from netwatch.incidents.progress import Progress
+from netwatch.incidents.progress import ContactProgress
 
 ENTRY_LIMIT = 2048
 """Entries of an incident, each of one minute and one class of hosts."""
@@ -25,8 +25,8 @@ MINUTE = 60_000_000_000
 
 HostClass = Literal["app-only", "page", "shared", "asked"]
 """What a host is: one that only the app calls; one of the app that pages call as well; one that is
-shared with other apps (roles ``vendor``, ``embed`` and ``cdn``). ``asked`` are lookups of hosts that
-only the app calls; lookups of others say nothing, because browsers look up names in advance."""
+shared with other apps (roles ``vendor``, ``embed`` and ``cdn``). ``asked`` are lookups of hosts
+that only the app calls; lookups of others say nothing: browsers look up names in advance."""
 
 CLASSES: tuple[HostClass, ...] = get_args(HostClass)
 
@@ -76,6 +76,10 @@ class ActivityTable:
 
     def __init__(self) -> None:
         self.limit = ENTRY_LIMIT
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all activity."""
         self.entries: dict[tuple[int, int], Activity] = {}
         self.totals: dict[int, Activity] = {}
         self.hosts = BoundedTable(HOST_LIMIT)
@@ -90,20 +94,19 @@ class ActivityTable:
                 return
             # An answer is the other half of a query, and alone where queries are not captured.
             kind, contacts = ASKED, int(evidence == "dns-query")
-        self._count((time // MINUTE, kind), Activity(time, time, time, contacts))
+        self._count(kind, time, time, contacts, 0, 0)
         self.hosts.add((kind, contact.observation.name))
 
-    def add_progress(self, contact: Contact, progress: Progress) -> None:
+    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
         """Add what became of a contact that was added before."""
-        time = contact.observation.time
-        more = Activity(
-            time,
-            time,
-            max(time, progress.last),
-            bytes_out=progress.bytes_out,
-            bytes_in=progress.bytes_in,
+        self._count(
+            class_of(contact.match),
+            contact.observation.time,
+            progress.last,
+            0,
+            progress.bytes_out,
+            progress.bytes_in,
         )
-        self._count((time // MINUTE, class_of(contact.match)), more)
 
     def merge(self, other: "ActivityTable") -> None:
         """Add everything that another part of the incident counted."""
@@ -121,13 +124,45 @@ class ActivityTable:
         """All activity of a class; without contacts where there was none."""
         return self.totals.get(kind) or Activity(0, 0, 0)
 
+    @property
+    def is_app_seen(self) -> bool:
+        """Whether a host that only the app calls was contacted."""
+        return self.total(APP_ONLY).contacts > 0
+
+    @property
+    def has_contacts(self) -> bool:
+        """Whether any host of the app was contacted."""
+        return any(self.total(kind).contacts for kind in (APP_ONLY, PAGE, SHARED))
+
     def names(self, kind: int) -> list[str]:
         """The hosts of a class that are stored, sorted."""
         return sorted(name for of, name in self.hosts.items if of == kind)
 
-    def _count(self, key: tuple[int, int], activity: Activity) -> None:
-        self._enter(key, activity)
-        self._total(key[1], activity)
+    def _count(
+        self, kind: int, time: int, until: int, contacts: int, bytes_out: int, bytes_in: int
+    ) -> None:
+        """Count contacts at a time, or bytes of their flows. This runs for each contact, so it
+        calls nothing where the entry exists."""
+        key = time // MINUTE, kind
+        entry = self.entries.get(key)
+        if entry is None:
+            self._enter(key, Activity(time, time, time))
+            entry = self.entries.get(key)
+        total = self.totals.get(kind)
+        if total is None:
+            total = self.totals[kind] = Activity(time, time, time)
+        for part in (entry, total):
+            if part is None:
+                continue
+            part.contacts += contacts
+            part.bytes_out += bytes_out
+            part.bytes_in += bytes_in
+            if time < part.first:
+                part.first = time
+            if time > part.last:
+                part.last = time
+            if until > part.until:
+                part.until = until
 
     def _total(self, kind: int, activity: Activity) -> None:
         known = self.totals.get(kind)

@@ -16,7 +16,7 @@ from netwatch.core.verdict import Contact
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.incident import GeoLookup, Incident, Key, strip_frames
 from netwatch.incidents.memory_budget import EVIDENCE_BYTES, MemoryBudget
-from netwatch.incidents.progress import Progress
+from netwatch.incidents.progress import ContactProgress
 
 INCIDENT_LIMIT = 20_000
 """Incidents in memory; contacts that would begin another one are dropped and counted."""
@@ -73,7 +73,7 @@ class Incidents:
         incident = Incident(contact, self.quiet_gap)
         return incident if self.insert(key, incident) else None
 
-    def add_progress(self, contact: Contact, progress: Progress) -> bool:
+    def add_progress(self, contact: Contact, progress: ContactProgress) -> bool:
         """Add what became of contacts that were added before; `contact` is one of them. False where
         no incident of its key has a contact at its time."""
         key, time = key_of(contact), contact.observation.time

@@ -38,7 +38,7 @@ from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.kind import judge
 from netwatch.incidents.lookup_answers import LookupAnswers
 from netwatch.incidents.outcomes import settled, strongest
-from netwatch.incidents.progress import Progress, Tally
+from netwatch.incidents.progress import ContactProgress, Tally
 from netwatch.incidents.severity import severity_of
 
 SCHEMA = "netwatch.alert/1"
@@ -156,7 +156,7 @@ class Incident:
                 (len(observation.server_ip), observation.server_ip, observation.server_port)
             )
 
-    def add_progress(self, contact: Contact, progress: Progress) -> None:
+    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
         """Add what became of contacts that were added before; `contact` is one of them."""
         self.bytes_out += progress.bytes_out
         self.bytes_in += progress.bytes_in
@@ -311,8 +311,8 @@ class Incident:
 
 
 def first_tally(contact: Contact) -> Tally:
-    """What a contact other than a lookup is counted as when it is seen. Of the server of a handshake
-    nothing is known then, unless its address or message tells."""
+    """What a contact other than a lookup is counted as when it is seen. Of the server of a
+    handshake nothing is known then, unless its address tells."""
     is_open = contact.outcome == "attempted" and contact.observation.evidence in HANDSHAKES
     return "silent" if is_open else contact.outcome
 

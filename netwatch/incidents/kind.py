@@ -1,13 +1,14 @@
 """What an incident looks like: was the app used, or does something else explain the contacts.
 
 A judgement by numbers, with its reasons; it is never part of the verdict. The hosts that were
-contacted say most: what only the app calls proves that the app is there. Whether it was used is then
-a question of volume both ways over time. Hosts that pages call as well prove no app, unless so much
-was transferred for so long that no embedded player explains it.
+contacted say most: what only the app calls proves that the app is there. Whether it was used is
+then a question of volume both ways over time. Hosts that pages call as well prove no app, unless so
+much was transferred for so long that no embedded player explains it.
 
 All thresholds are in `THRESHOLDS`.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -201,7 +202,7 @@ def judge(
     reasons = _session(activity, bursts, outcome)
     if reasons:
         return JudgedKind("session", (*reasons, *notes))
-    if activity.total(APP_ONLY).contacts:
+    if activity.is_app_seen:
         return JudgedKind("background", (*_background_reasons(activity, bursts), *notes))
     return JudgedKind("embed", (*_embed_reasons(activity, bursts), *notes))
 
@@ -240,9 +241,7 @@ def _burst(parts: dict[int, Activity], minutes: int) -> Burst:
     return Burst(parts.get(APP_ONLY, nothing), parts.get(PAGE, nothing), whole, minutes)
 
 
-def _session(
-    activity: ActivityTable, bursts: Sequence[Burst], outcome: Outcome
-) -> tuple[str, ...]:
+def _session(activity: ActivityTable, bursts: Sequence[Burst], outcome: Outcome) -> tuple[str, ...]:
     """The reasons to call an incident a session; empty where there are none."""
     if outcome == "unknown" and not any(burst.all.bytes_in for burst in bursts):
         return next((found for burst in bursts if (found := _one_way(activity, burst))), ())
@@ -273,10 +272,10 @@ def _in_use(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
         f"{_contacts(own)} with {_hosts(activity, APP_ONLY)}, which only the app calls, within"
         f" {_time(seconds)} (threshold: {_limit('session_app_only')} within"
         f" {_limit('session_seconds')})",
-        f"in this time the device received {whole.bytes_in:,} bytes and sent {whole.bytes_out:,} in"
-        f" {whole.contacts:,} contacts with the app, {rate:,.0f} bytes received a minute (threshold:"
-        f" {_limit('session_bytes_in')}, {_limit('session_bytes_out')},"
-        f" {_limit('session_contacts')}, {_limit('session_rate')})",
+        f"in this time the device received {whole.bytes_in:,} bytes and sent"
+        f" {whole.bytes_out:,} in {whole.contacts:,} contacts with the app, {rate:,.0f} bytes"
+        f" received a minute (threshold: {_limit('session_bytes_in')},"
+        f" {_limit('session_bytes_out')}, {_limit('session_contacts')}, {_limit('session_rate')})",
     )
 
 
@@ -342,7 +341,9 @@ def _background_reasons(activity: ActivityTable, bursts: Sequence[Burst]) -> Ite
         f"{_contacts(own)} with {_hosts(activity, APP_ONLY)}, which only the app calls: it is"
         " installed, or was used in a browser"
     )
-    yield from _intervals([burst.all.first for burst in bursts if burst.app_only.contacts], "bursts")
+    yield from _intervals(
+        [burst.all.first for burst in bursts if burst.app_only.contacts], "bursts"
+    )
     most = max(bursts, key=lambda burst: burst.all.bytes_in)
     received, sent = (
         sum(burst.all.bytes_in for burst in bursts),
@@ -350,7 +351,7 @@ def _background_reasons(activity: ActivityTable, bursts: Sequence[Burst]) -> Ite
     )
     yield (
         f"the device received {received:,} bytes and sent {sent:,},"
-        f" at most {most.all.bytes_in:,} received in {most.all.contacts:,} contacts within"
+        f" at most {most.all.bytes_in:,} received in {_contacts(most.all)} within"
         f" {_time(_span(most.all.first, most.all.last))}: too little for a session (threshold:"
         f" {_limit('session_bytes_in')} in {_limit('session_contacts')} within"
         f" {_limit('session_seconds')}, {_limit('session_rate')}; or {_limit('long_bytes_in')} in"
@@ -362,7 +363,7 @@ def _embed_reasons(activity: ActivityTable, bursts: Sequence[Burst]) -> Iterator
     page, shared = activity.total(PAGE), activity.total(SHARED)
     yield "no host that only the app calls was contacted"
     if page.contacts:
-        yield f"{_contacts(page)} with {_hosts(activity, PAGE)}, which pages call as well as the app"
+        yield f"{_contacts(page)} with {_hosts(activity, PAGE)}, which pages call too"
     if shared.contacts:
         yield (
             f"{_contacts(shared)} with {_hosts(activity, SHARED)}, which other pages or apps call"
@@ -379,14 +380,10 @@ def _embed_reasons(activity: ActivityTable, bursts: Sequence[Burst]) -> Iterator
 
 
 def _lookup_reasons(activity: ActivityTable, lookups: int) -> Iterator[str]:
-    yield (
-        f"{_number(lookups, 'lookup')}, and no handshake and no flow to a server of the app"
-    )
+    yield (f"{_number(lookups, 'lookup')}, and no handshake and no flow to a server of the app")
 
 
-def _notes(
-    activity: ActivityTable, outcome: Outcome, *, blocked_lookups: bool
-) -> Iterator[str]:
+def _notes(activity: ActivityTable, outcome: Outcome, *, blocked_lookups: bool) -> Iterator[str]:
     """What else a reader should know of the judgement."""
     asked = activity.total(ASKED)
     if blocked_lookups:
@@ -396,10 +393,12 @@ def _notes(
             regular = " at regular intervals" if _is_regular(starts) else ""
             times = f" {_number(asked.contacts, 'time')}" if asked.contacts else ""
             yield (
-                f"the app is probably still installed: app-only names were asked for{times}{regular}"
-                f" ({_hosts(activity, ASKED)})"
+                "the app is probably still installed: app-only names were asked for"
+                f"{times}{regular} ({_hosts(activity, ASKED)})"
             )
             yield from _intervals(starts, "bursts of lookups")
+    elif not activity.has_contacts:
+        return
     elif outcome == "blocked":
         yield "every connection was refused or reset before the server answered, or led to a filter"
     elif outcome == "attempted":
@@ -439,7 +438,7 @@ def _is_regular(starts: Sequence[int]) -> bool:
 
 def _spread(starts: Sequence[int]) -> tuple[float, float]:
     """The mean interval (s) of times in order (ns), and its coefficient of variation."""
-    gaps = [(later - earlier) / SECOND for earlier, later in zip(starts, starts[1:], strict=False)]
+    gaps = [(later - earlier) / SECOND for earlier, later in itertools.pairwise(starts)]
     mean = math.fsum(gaps) / len(gaps)
     variance = math.fsum((gap - mean) ** 2 for gap in gaps) / len(gaps)
     return mean, math.sqrt(variance) / mean

@@ -10,9 +10,7 @@ ORDER: tuple[Outcome, ...] = ("reached", "attempted", "blocked", "unknown")
 """Outcomes, the strongest first. An incident has the strongest one of its contacts."""
 
 
-def settled(
-    flows: Mapping[Tally, int], lookups: Iterable[tuple[Tally, int]]
-) -> dict[Outcome, int]:
+def settled(flows: Mapping[Tally, int], lookups: Iterable[tuple[Tally, int]]) -> dict[Outcome, int]:
     """How many contacts have which outcome, by what flows and lookups were counted as.
 
     Contacts of whose servers nothing was seen were attempts without an answer, unless only one

@@ -1,23 +1,20 @@
 """What became of a contact after it was observed: the bytes of its flow, and its outcome.
 
 A contact is counted when its name is seen; what its server did shows later, and when the flow has
-ended at the latest. What is known then is a difference to what was counted before, so that it can be
-added in any order, and to an incident that was written to disk in the meantime.
+ended at the latest. What is known then is a difference to what was counted before, so that it can
+be added in any order, and to an incident that was written to disk in the meantime.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from netwatch.core.verdict import Outcome
-
-Tally = Outcome | Literal["silent"]
-"""What contacts are counted as. ``silent`` is a contact of whose server nothing was seen: the
-incident as a whole tells whether that is ``attempted`` or, in a capture of one direction,
-``unknown``."""
+Tally = Literal["reached", "attempted", "blocked", "unknown", "silent"]
+"""An outcome, or ``silent``, for contacts of whose server nothing was seen: the incident as a whole
+tells whether these are ``attempted`` or, in a capture of one direction, ``unknown``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ContactProgress:
     """What became of `contacts` contacts of one flow: they were counted as `was` and are to be
     counted as `now`. Their device sent and received further payload in the flow, `bytes_out` and
     `bytes_in`; the flow's last packet so far was at `last` (ns)."""

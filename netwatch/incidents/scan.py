@@ -15,11 +15,11 @@ from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import INCIDENT_LIMIT, Incidents, alert_order, frame_bytes, key_of
 from netwatch.incidents.incident import GeoLookup
 from netwatch.incidents.memory_budget import EVIDENCE_BYTES
-from netwatch.incidents.progress import Progress
+from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.spill import LateProgress, MergedAlerts, SpillFile, SpillFolder
 
-LATE_PROGRESS_LIMIT = 100_000
-"""Progress of contacts whose incidents are on disk that is in memory at a time."""
+LATE_PROGRESS_LIMIT = 20_000
+"""ContactProgress of contacts whose incidents are on disk that is in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class ScanIncidents:
             self._spill()
         self._incidents.add(contact)
 
-    def add_progress(self, contact: Contact, progress: Progress) -> None:
+    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
         """Add what became of contacts that were added before; `contact` is one of them."""
         key = key_of(contact)
         if key is None or self._incidents.add_progress(contact, progress):

@@ -25,7 +25,7 @@ from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
 from netwatch.core.verdict import Contact
 from netwatch.incidents.incident import Incident, Key
-from netwatch.incidents.progress import Progress
+from netwatch.incidents.progress import ContactProgress
 
 PARTITIONS = 64
 """Partitions of a file. One of them has to fit into memory, and one alert of each."""
@@ -37,7 +37,7 @@ class LateProgress:
 
     key: Key
     contact: Contact
-    progress: Progress
+    progress: ContactProgress
 
 
 Entry = tuple[Key, Incident] | LateProgress

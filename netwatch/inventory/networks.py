@@ -81,9 +81,7 @@ def read_scope(fields: Fields) -> Scope:
     return Scope(network, ranges, vlans, fields.file, fields.line_of())
 
 
-def read_range(
-    fields: Fields, key: str, line: int, text: str
-) -> IPv4Network | IPv6Network | None:
+def read_range(fields: Fields, key: str, line: int, text: str) -> IPv4Network | IPv6Network | None:
     """A range, or a single address, in the list under `key`; None where it is none, which is
     noted."""
     try:

@@ -7,7 +7,7 @@ the packets is followed here too, because all workers' findings and reports pass
 from netwatch.core.alert import Sensor
 from netwatch.core.verdict import Contact
 from netwatch.live.events import Listener, Note
-from netwatch.live.messages import AddressClaims, Findings, FlowBytes, StatusReport, WorkerEnded
+from netwatch.live.messages import AddressClaims, Findings, FollowUp, StatusReport, WorkerEnded
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.packet_clock import PacketClock
 from netwatch.live.reorder_buffer import DELAY, ReorderBuffer
@@ -42,7 +42,7 @@ class FindingsReceiver:
         self._emit = emit
         self._sensors = {0: sensor}
         self._config_serials = [0] * len(pool)
-        self._buffer: ReorderBuffer[tuple[Sensor, Contact | FlowBytes]] = ReorderBuffer(
+        self._buffer: ReorderBuffer[tuple[Sensor, Contact | FollowUp]] = ReorderBuffer(
             DELAY if len(pool) > 1 else 0
         )
         self._recent_notes: dict[str, tuple[int, float]] = {}
@@ -60,7 +60,7 @@ class FindingsReceiver:
             self._update_clock(message.packet_time, at)
             sensor = self._sensors[message.config_serial]
             for item in message.items:
-                contact = item.contact if isinstance(item, FlowBytes) else item
+                contact = item.contact if isinstance(item, FollowUp) else item
                 self._buffer.add(contact.observation.time, (sensor, item), at / 1e9)
         elif isinstance(message, StatusReport):
             if message.packet_time is not None:
@@ -79,8 +79,8 @@ class FindingsReceiver:
         """Add the findings to the incidents that have been delayed long enough at `now`, in
         seconds of the monotonic clock."""
         for sensor, item in self._buffer.release(now):
-            if isinstance(item, FlowBytes):
-                self._incidents.add_bytes(item.contact, item.bytes_out, item.bytes_in)
+            if isinstance(item, FollowUp):
+                self._incidents.add_progress(item.contact, item.progress)
             else:
                 self._incidents.add(item, sensor, self.clock.offset)
 

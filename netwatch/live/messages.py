@@ -14,6 +14,7 @@ from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
+from netwatch.incidents.progress import ContactProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,11 @@ class WorkerOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class FlowBytes:
-    """Further transport payload in the flow of a contact that was sent before: bytes that
-    the device sent (`bytes_out`) and received (`bytes_in`)."""
+class FollowUp:
+    """What became of contacts that were sent before; `contact` is one of them."""
 
     contact: Contact
-    bytes_out: int
-    bytes_in: int
+    progress: ContactProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Findings:
 
     config_serial: int
     packet_time: int
-    items: tuple[Contact | FlowBytes, ...]
+    items: tuple[Contact | FollowUp, ...]
 
 
 @dataclass(frozen=True, slots=True)

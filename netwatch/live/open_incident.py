@@ -7,7 +7,8 @@ from netwatch.incidents.incident import Incident, Key
 class OpenIncident:
     """An incident that has not ended yet, and what has been reported and saved of it.
 
-    `id` and `reported_confidence` are those of its last alert, None before the first.
+    `id`, `reported_confidence`, `reported_outcome` and `reported_kind` are those of its last
+    alert, None before the first.
     `last_contact` is in continuous time (ns), `sensor` names the versions of the rules
     that judged that contact. The state file has the incident under `number`, once it `is_saved`;
     `is_changed` says that it differs from what is saved there, `has_new_alert` that an
@@ -24,6 +25,8 @@ class OpenIncident:
         "last_contact",
         "number",
         "reported_confidence",
+        "reported_kind",
+        "reported_outcome",
         "sensor",
     )
 
@@ -37,8 +40,17 @@ class OpenIncident:
         self.sensor = sensor
         self.id: str | None = None
         self.reported_confidence: str | None = None
+        self.reported_outcome: str | None = None
+        self.reported_kind: str | None = None
         self.is_changed = self.has_new_alert = True
         self.is_saved = False
+
+    def is_graver(self) -> bool:
+        """Whether the last alert had a severity that was lowered for a reason that no longer holds:
+        nothing was reached, or only an embed was seen."""
+        if self.reported_outcome == "blocked" and self.incident.outcome == "reached":
+            return True
+        return self.reported_kind == "embed" and self.incident.activity.is_app_seen
 
     def mark_saved(self) -> None:
         """Note that the state file has the incident as it is now."""

@@ -1,6 +1,7 @@
 """The open incidents of a running capture.
 
-An incident is reported when it opens, when its confidence rises, and when it ends. These are
+An incident is reported when it opens, when its confidence rises, when it turns out to be graver
+than was reported (a block that did not hold, an embed that is the app), and when it ends. These are
 the same incidents that a scan of the whole capture would give, with two differences that
 come from not knowing the future: an incident keeps the id of its first alert even where an
 earlier contact arrives later, and a contact that arrives after its incident has ended is
@@ -21,6 +22,7 @@ from netwatch.core.alert import Alert, Sensor
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import Incidents, key_of
 from netwatch.incidents.incident import GeoLookup, Incident, Key
+from netwatch.incidents.progress import ContactProgress
 from netwatch.live.evicted_incidents import EvictedIncidents
 from netwatch.live.open_incident import OpenIncident
 
@@ -133,19 +135,23 @@ class OpenIncidents:
         entry.last_contact = max(entry.last_contact, time)
         entry.sensor = sensor
         entry.is_changed = True
-        if incident.reportable and incident.confidence != entry.reported_confidence:
+        if incident.reportable and (
+            incident.confidence != entry.reported_confidence or entry.is_graver()
+        ):
             self._report(entry, "update" if entry.id else "open")
 
-    def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
-        """Count further payload of the flow of a contact that was added before."""
+    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
+        """Add what became of contacts that were added before; `contact` is one of them."""
         key = key_of(contact)
         if key is None:
             return
         if len(self._evicted):
             self._read_evicted(key)
-        self._incidents.add_bytes(key, contact.observation.time, bytes_out, bytes_in)
+        self._incidents.add_progress(contact, progress)
         for entry in self._open.get(key, ()):
             entry.is_changed = True
+            if entry.is_graver():
+                self._report(entry, "update")
 
     def restore(self, entry: OpenIncident) -> bool:
         """Add an incident that was open when an earlier run ended; False where there are too
@@ -212,6 +218,8 @@ class OpenIncidents:
             found.last_contact = max(found.last_contact, entry.last_contact)
             if entry.id and not found.id:
                 found.id, found.reported_confidence = entry.id, entry.reported_confidence
+                found.reported_outcome = entry.reported_outcome
+                found.reported_kind = entry.reported_kind
             elif entry.id:
                 self._report(entry, "closed")
         return found
@@ -283,5 +291,6 @@ class OpenIncidents:
             entry.id = alert.id
             self.reported[alert.verdict] += 1
         entry.reported_confidence = alert.confidence
+        entry.reported_outcome, entry.reported_kind = alert.outcome, alert.kind.value
         entry.is_changed = entry.has_new_alert = True
         self._send(replace(alert, id=entry.id, status=status))

@@ -7,20 +7,27 @@ match them is a `StateError`.
 
 import json
 import types
-from dataclasses import fields, is_dataclass, replace
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import astuple, fields, is_dataclass, replace
 from datetime import date
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import NetwatchError
 from netwatch.core.message import Evidence
 from netwatch.core.observation import Observation
 from netwatch.core.verdict import Confidence, Contact, VerdictKind
+from netwatch.incidents.activity import CLASSES, Activity, ActivityTable
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.confidence import Ground
 from netwatch.incidents.incident import Incident, Key, strip_frames
+from netwatch.incidents.lookup_answers import NameAnswers
+from netwatch.incidents.progress import Tally
 from netwatch.live.open_incident import OpenIncident
+
+T = TypeVar("T")
 
 _TABLES: dict[str, tuple[Any, Any]] = {
     "names": (tuple[int, str], tuple[()]),
@@ -75,17 +82,19 @@ def encode(entry: OpenIncident) -> str:
     incident = entry.incident
     tables = {}
     for name in _TABLES:
-        bounded: BoundedTable = getattr(incident, name)
-        items = [[key, count, first] for key, (count, first) in bounded.items.items()]
-        tables[name] = {"total": bounded.total, "items": items}
+        tables[name] = _table(getattr(incident, name))
     state = {
         "id": entry.id,
         "reported_confidence": entry.reported_confidence,
+        "reported_outcome": entry.reported_outcome,
+        "reported_kind": entry.reported_kind,
         "key": entry.key,
         "sensor": entry.sensor,
         "contact": strip_frames(without_details(incident.first_contact)),
         "grounds": {name: getattr(incident.grounds, name) for name in _GROUNDS},
         "counts": {name: getattr(incident, name) for name in _COUNTS},
+        "outcomes": _outcomes(incident),
+        "activity": _activity(incident.activity),
         "tables": tables,
     }
     return _to_json(state)
@@ -105,25 +114,81 @@ def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
             setattr(incident.grounds, name, grounds)
         for name in _COUNTS:
             setattr(incident, name, _value(int, state["counts"][name]))
-        for name, (key_type, first_type) in _TABLES.items():
-            bounded: BoundedTable = getattr(incident, name)
-            table = state["tables"][name]
-            bounded.total = _value(int, table["total"])
-            bounded.worst = None
-            bounded.items = {
-                _value(key_type, key): (_value(int, count), _value(first_type, first))
-                for key, count, first in table["items"][: bounded.limit]
-            }
+        for name, types_ in _TABLES.items():
+            _fill_table(getattr(incident, name), state["tables"][name], *types_)
+        _restore_outcomes(incident, state["outcomes"])
+        _restore_activity(incident.activity, state["activity"])
         key: Key = _value(tuple[str, str, str, VerdictKind], state["key"])
         # Continuous time begins anew with each process: packet time is the best there is.
         sensor = _value(Sensor, state["sensor"])
         entry = OpenIncident(number, key, incident, incident.last, sensor)
         entry.id = _value(str | None, state["id"])
         entry.reported_confidence = _value(str | None, state["reported_confidence"])
+        entry.reported_outcome = _value(str | None, state["reported_outcome"])
+        entry.reported_kind = _value(str | None, state["reported_kind"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StateError(f"a saved incident cannot be read ({error})") from None
     entry.mark_saved()
     return entry
+
+
+def _table(table: BoundedTable) -> dict[str, Any]:
+    items = [[key, count, first] for key, (count, first) in table.items.items()]
+    return {"total": table.total, "items": items}
+
+
+def _fill_table(table: BoundedTable, state: Any, key_type: Any, first_type: Any) -> None:
+    table.total = _value(int, state["total"])
+    table.worst = None
+    table.items = {
+        _value(key_type, key): (_value(int, count), _value(first_type, first))
+        for key, count, first in state["items"][: table.limit]
+    }
+
+
+def _outcomes(incident: Incident) -> dict[str, Any]:
+    answers = incident.lookup_answers
+    return {
+        "tallies": dict(incident.tallies),
+        "names": {name: astuple(counts) for name, counts in answers.names.items()},
+        "others": astuple(answers.others),
+    }
+
+
+def _restore_outcomes(incident: Incident, state: Any) -> None:
+    incident.tallies = Counter(
+        {_value(Tally, tally): _value(int, count) for tally, count in state["tallies"].items()}
+    )
+    answers = incident.lookup_answers
+    names = list(state["names"].items())[: answers.limit]
+    answers.names = {_value(str, name): _counts(NameAnswers, counts) for name, counts in names}
+    answers.others = _counts(NameAnswers, state["others"])
+
+
+def _activity(activity: ActivityTable) -> dict[str, Any]:
+    return {
+        "entries": [[*key, *astuple(part)] for key, part in activity.entries.items()],
+        "totals": [[kind, *astuple(part)] for kind, part in activity.totals.items()],
+        "hosts": _table(activity.hosts),
+    }
+
+
+def _restore_activity(activity: ActivityTable, state: Any) -> None:
+    places = range(len(CLASSES))
+    activity.clear()
+    for minute, kind, *counts in state["entries"][: activity.limit]:
+        activity.entries[_value(int, minute), places[kind]] = _counts(Activity, counts)
+    for kind, *counts in state["totals"][: len(places)]:
+        activity.totals[places[kind]] = _counts(Activity, counts)
+    _fill_table(activity.hosts, state["hosts"], tuple[int, str], tuple[()])
+
+
+def _counts(kind: Callable[..., T], state: Any) -> T:
+    """A dataclass of nothing but integers."""
+    size = len(_field_names(kind))
+    if len(state) != size:
+        raise ValueError(f"{state!r} is not a list of {size}")
+    return kind(*(_value(int, count) for count in state))
 
 
 def _plain(value: Any) -> Any:

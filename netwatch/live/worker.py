@@ -25,11 +25,12 @@ from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.pipeline import Engine
 from netwatch.incidents.incident import strip_frames
+from netwatch.incidents.progress import ContactProgress
 from netwatch.live.channel import Channel
 from netwatch.live.messages import (
     AddressClaims,
     Findings,
-    FlowBytes,
+    FollowUp,
     Reload,
     StatusReport,
     Stop,
@@ -63,19 +64,17 @@ class _FindingsBuffer:
     `netwatch.incidents.aggregate.Incidents` as the receiver of the engine's contacts."""
 
     def __init__(self) -> None:
-        self.items: list[Contact | FlowBytes] = []
+        self.items: list[Contact | FollowUp] = []
 
     def add(self, contact: Contact) -> None:
         """Take a contact, unless no ban applies to it."""
         if contact.verdict.kind is not None:
             self.items.append(without_details(contact))
 
-    def add_bytes(self, contact: Contact, bytes_out: int, bytes_in: int) -> None:
-        """Take further payload of a contact's flow."""
+    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
+        """Take what became of contacts."""
         if contact.verdict.kind is not None:
-            self.items.append(
-                FlowBytes(strip_frames(without_details(contact)), bytes_out, bytes_in)
-            )
+            self.items.append(FollowUp(strip_frames(without_details(contact)), progress))
 
 
 class Worker:

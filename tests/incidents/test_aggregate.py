@@ -14,7 +14,8 @@ from netwatch.core.verdict import Exemption, Network
 from netwatch.formats import jsonl
 from netwatch.incidents import aggregate as incidents
 from netwatch.incidents import incident
-from netwatch.incidents.aggregate import Incidents, key_of
+from netwatch.incidents.aggregate import Incidents
+from netwatch.incidents.progress import ContactProgress
 
 
 def gather(contacts, gap=GAP):
@@ -216,11 +217,10 @@ def test_alerts_are_in_order_of_their_start():
 def test_bytes_are_added_to_the_incident_of_the_contact():
     early, late = contact(0), contact(9000)
     gathered = gather([early, late])
-    key, time = key_of(early), early.observation.time
-    assert gathered.add_bytes(key, time, 100, 2000)
-    assert gathered.add_bytes(key, time, 1, 2)
-    assert not gathered.add_bytes(key, time - 1, 5, 5)
-    assert not gathered.add_bytes(key_of(contact(0, who=9)), time, 5, 5)
+    assert gathered.add_progress(early, ContactProgress(100, 2000, NOON))
+    assert gathered.add_progress(early, ContactProgress(1, 2, NOON))
+    assert not gathered.add_progress(contact(-1), ContactProgress(5, 5, NOON))
+    assert not gathered.add_progress(contact(0, who=9), ContactProgress(5, 5, NOON))
     first, second = gathered.alerts(None, SENSOR)
     assert (first.counts.bytes_out, first.counts.bytes_in) == (101, 2002)
     assert (second.counts.bytes_out, second.counts.bytes_in) == (0, 0)

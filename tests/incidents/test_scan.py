@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.alerts import frame
-from support.contacts import GAP, SENSOR, contact
+from support.contacts import GAP, NOON, SENSOR, contact
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.verdict import Contact
 from netwatch.formats import jsonl
 from netwatch.incidents import scan
+from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.scan import ScanIncidents
 
 BYTES = {7: (100, 2000), 8: (1, 0), 9: (0, 50)}
@@ -33,7 +34,8 @@ def collect(incidents: ScanIncidents, contacts: Sequence[Contact]) -> None:
     for each in contacts:
         incidents.add(each)
     for each in contacts:
-        incidents.add_bytes(each, *BYTES[int(each.device.id.removeprefix("laptop-"))])
+        sent, received = BYTES[int(each.device.id.removeprefix("laptop-"))]
+        incidents.add_progress(each, ContactProgress(sent, received, NOON))
 
 
 def outcome(incidents: ScanIncidents) -> tuple[object, ...]:
@@ -113,14 +115,14 @@ def test_nothing_is_written_where_all_incidents_fit(temporary: Path) -> None:
 def test_payload_of_incidents_on_disk_is_bounded_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(scan, "LATE_BYTES_LIMIT", 3)
+    monkeypatch.setattr(scan, "LATE_PROGRESS_LIMIT", 3)
     with ScanIncidents(GAP, limit=1) as incidents:
         first = contact(who=7)
         incidents.add(first)
         incidents.add(contact(who=8))
         for _ in range(10):
-            incidents.add_bytes(first, 5, 7)
-            assert len(incidents._late_bytes) < 3
+            incidents.add_progress(first, ContactProgress(5, 7, NOON))
+            assert len(incidents._late) < 3
         counts = {a.device.id: a.counts for a in incidents.result(None, SENSOR).alerts}
     assert (counts["laptop-7"].bytes_out, counts["laptop-7"].bytes_in) == (50, 70)
     assert counts["laptop-8"].bytes_out == 0

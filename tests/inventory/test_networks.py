@@ -275,7 +275,7 @@ OTHERS = st.sampled_from(
 def test_a_range_is_what_the_standard_library_says(text: str) -> None:
     problems = Problems()
     fields = Fields(YamlMapping(1), "n.yaml", problems, "a network")
-    found = networks._read_range(fields, 1, text)
+    found = networks.read_range(fields, "cidrs", 1, text)
     try:
         expected = ip_network(text)
     except ValueError:

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from support.contacts import GAP, SECOND, SENSOR, contact
+from support.contacts import GAP, NOON, SECOND, SENSOR, contact
 
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.message import Message
 from netwatch.core.statistics import RunStatistics
+from netwatch.incidents.progress import ContactProgress
 from netwatch.live.events import Event, Note
 from netwatch.live.findings_receiver import DUPLICATE_NOTE_WINDOW, FindingsReceiver
-from netwatch.live.messages import AddressClaims, Findings, FlowBytes, StatusReport, WorkerEnded
+from netwatch.live.messages import AddressClaims, Findings, FollowUp, StatusReport, WorkerEnded
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.packet_clock import PacketClock
 
@@ -44,7 +45,7 @@ class Received:
 
 
 def findings(*items: Any, serial: int = 0) -> Findings:
-    contacts = [item.contact if isinstance(item, FlowBytes) else item for item in items]
+    contacts = [item.contact if isinstance(item, FollowUp) else item for item in items]
     return Findings(serial, max(made.observation.time for made in contacts), items)
 
 
@@ -68,7 +69,7 @@ def test_findings_of_several_workers_are_added_in_the_order_of_packet_time() -> 
 def test_one_worker_needs_no_delay() -> None:
     received = Received(workers=1)
     made = contact(0)
-    received.receiver.receive(0, findings(made, FlowBytes(made, 10, 20)), 0)
+    received.receiver.receive(0, findings(made, FollowUp(made, ContactProgress(10, 20, NOON))), 0)
     received.receiver.release(0.0)
     assert len(received.alerts) == 1
     received.incidents.close_all()

@@ -11,6 +11,7 @@ from netwatch.core.alert import Alert
 from netwatch.core.verdict import Contact
 from netwatch.incidents import aggregate
 from netwatch.incidents.aggregate import Incidents
+from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.live import evicted_incidents
 from netwatch.live import open_incidents as module
@@ -202,10 +203,10 @@ def test_eviction_changes_no_incident(limit: int, contacts: list[Contact]) -> No
     for made in sorted(contacts, key=lambda made: made.observation.time):
         incidents.close_quiet(made.observation.time)
         add(incidents, made)
-        incidents.add_bytes(made, 3, 5)
+        incidents.add_progress(made, ContactProgress(3, 5, NOON))
         assert incidents.in_memory <= limit
         scanned.add(made)
-        scanned.add_bytes(made, 3, 5)
+        scanned.add_progress(made, ContactProgress(3, 5, NOON))
     incidents.close_all()
     closed = sorted((a for a in sent if a.status == "closed"), key=lambda a: (a.first_seen, a.id))
     assert closed == scanned.result(None, SENSOR).alerts

@@ -23,6 +23,7 @@ from netwatch.core.observation import Observation
 from netwatch.core.owned_database import PAGE_SIZE, ForeignFileError
 from netwatch.core.verdict import Exemption
 from netwatch.delivery.outbox_file import KIND as OUTBOX_KIND
+from netwatch.incidents.progress import ContactProgress
 from netwatch.live.open_incidents import OpenIncident, OpenIncidents
 from netwatch.live.state_file import StateFile
 from netwatch.live.state_format import _OBSERVATION, StateError, decode, encode
@@ -36,7 +37,7 @@ def filled(sent: list[Alert]) -> OpenIncidents:
         dns = DnsInfo("A", "NOERROR", (("192.0.2.1", 60),))
         made = contact(n, kind, f"n{n % 7}.tiktok.com", who=n % 3, packet=n, dns=dns)
         incidents.add(made, SENSOR, 0)
-        incidents.add_bytes(made, 10, 20)
+        incidents.add_progress(made, ContactProgress(10, 20, NOON))
     return incidents
 
 
@@ -246,7 +247,7 @@ def test_a_file_of_another_version_is_renamed(tmp_path: Path) -> None:
     state_file = StateFile(path, warnings.append)
     assert state_file.load(GAP) == []
     state_file.close()
-    assert "another version of netwatch (schema 99, expected 2)" in warnings[0]
+    assert "another version of netwatch (schema 99, expected 3)" in warnings[0]
     assert (tmp_path / "state.damaged-1").exists()
 
 

@@ -43,8 +43,8 @@ STATE_EXPECTING = 2  # it began a message and more of it is expected
 STATE_MIDSTREAM = 3  # the capture began amid the connection: its first segments may end a message
 STATE_IGNORED = 4  # nothing more of it is of interest
 
-# Bits of FLOW_STATE beside the states of the sides: the connection was refused in the name of a side
-# before that side had sent payload.
+# Bits of FLOW_STATE beside the states of the sides: the connection was refused in the name of a
+# side before that side had sent payload.
 REFUSED_0 = 1 << 16
 REFUSED_1 = 1 << 17
 

@@ -73,6 +73,8 @@ def test_addresses_bytes_and_times(version: int, swapped: bool) -> None:
         name_status="ech",
         start_seen=True,
         incomplete_message=False,
+        client_sent="payload",
+        server_sent="payload",
         source="test",
         packet=1,
     )
