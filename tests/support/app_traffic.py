@@ -5,8 +5,8 @@ from pathlib import Path
 import handshakes
 import messages
 from craft import Conversation, Host, Wire
-from support.office import DURING, FAR, RESOLVER, SERVICE
 from support.frames import GATEWAY
+from support.office import DURING, FAR, RESOLVER, SERVICE
 
 API, LOG, WEB, CDN = "api.app.example", "log.app.example", "www.app.example", "img.cdn.example"
 """Two hosts that only the app calls, one that pages call too, and one that is shared."""
