@@ -156,10 +156,10 @@ def test_explain_in_words(run):
     assert (status, err) == (0, "")
     clause = "ban 'our-rule' forbids TikTok on devices of class service, in force from 2023-03-10"
     lines = out.splitlines()
-    assert lines[0] == "violation, confirmed"
+    assert lines[0] == "violation, probable"
     assert lines[1].startswith(f"  {clause}")
     assert "network   hq (class service): range 10.20.0.0/16" in lines
-    assert "evidence  tls-sni of a domain of role exclusive: confirmed" in lines
+    assert "evidence  tls-sni of a domain of role exclusive: probable" in lines
     assert any(line.endswith("it was 2023-04-03 02:00:00 there]") for line in lines)
 
 

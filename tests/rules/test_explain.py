@@ -14,7 +14,7 @@ from netwatch.rules.load import load_signatures
         ("tiktok.com", "the name is the zone itself"),
         ("www.tiktok.com", "the name is below tiktok.com at a label boundary"),
         (
-            "analytics.tiktok.com",
+            "seller.tiktok.com",
             "exactly this host; more specific than suffix tiktok.com (tiktok, exclusive)",
         ),
         ("ads-eu.tiktok.com", "same labels"),

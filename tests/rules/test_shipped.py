@@ -30,7 +30,7 @@ def test_all_shipped_files_are_clean(shipped_catalog: Catalog) -> None:
 
 
 def test_every_app_has_examples_of_each_role(shipped_catalog: Catalog) -> None:
-    assert len(shipped_catalog.signatures) == 38
+    assert len(shipped_catalog.signatures) == 39
     for signature in shipped_catalog.signatures.values():
         assert _sampled(shipped_catalog, signature) == {rule.role for rule in signature.rules}
         assert sum(example.wanted for example in signature.examples) >= 3
@@ -45,13 +45,15 @@ def _sampled(catalog: Catalog, signature: Signature) -> set[str]:
 @pytest.mark.parametrize(
     ("name", "app", "role"),
     [
-        ("v16-webapp.tiktok.com", "tiktok", "exclusive"),
+        ("www.tiktok.com", "tiktok", "exclusive"),
+        ("v16-webapp.tiktok.com", "tiktok", "embed"),
         ("p16-tiktokcdn-com.akamaized.net", "tiktok", "exclusive"),
         ("tiktokcdn.com.c.bytefcdn-oversea.com", "tiktok", "exclusive"),
-        ("p16-tiktok-sign-sg.ibyteimg.com", "tiktok", "exclusive"),
+        ("p16-tiktok-sign-sg.ibyteimg.com", "tiktok", "embed"),
         ("analytics.tiktok.com", "tiktok", "embed"),
         ("seller.tiktok.com", "tiktok-shop", "exclusive"),
-        ("mon.byteoversea.com", "bytedance-infra", "vendor"),
+        ("mon.byteoversea.com", "bytedance-infra", "embed"),
+        ("internal-api-lark-api.feishu.cn", "lark", "exclusive"),
         ("short.weixin.qq.com", "wechat", "exclusive"),
         ("mail.qq.com", "qq", "vendor"),
         ("img.kwcdn.com", "temu", "embed"),
@@ -79,6 +81,23 @@ def test_every_name_of_the_evidence_goes_to_its_vendor(
             assert match.app.vendor == apps[app["id"]].vendor or match.role == "embed", name
             if domain["role"] == "app-exclusive":
                 assert match.role in ("exclusive", "embed"), name
+
+
+def test_what_the_evidence_says_of_callers_and_owners_is_marked(
+    shipped_catalog: Catalog, evidence: Any
+) -> None:
+    """A name that others reach without the app is never confirmed, and neither is one whose owner
+    nobody confirmed and that one family of sources lists."""
+    wrong = []
+    for app in evidence["apps"]:
+        for domain in app["domains"]:
+            name = re.sub(r"\[.*\]", "1", domain["name"].replace("*", "x"))
+            match = shipped_catalog.match(name)
+            if match is None or match.grade != "confirmed":
+                continue
+            if domain.get("embed_reachable") or not domain["verified"]:
+                wrong.append((name, match.rule))
+    assert wrong == []
 
 
 def test_a_shared_zone_of_the_evidence_is_no_app(shipped_catalog: Catalog, evidence: Any) -> None:

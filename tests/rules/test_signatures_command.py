@@ -55,7 +55,7 @@ def test_list_shows_each_app_in_a_line(run: Run) -> None:
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert lines[0].split() == ["APP", "NAME", "VENDOR", "CATEGORY", "RULES"]
-    assert len(lines) == 39
+    assert len(lines) == 40
     zoom = next(line for line in lines if line.startswith("zoom "))
     assert zoom.split() == ["zoom", "Zoom", "zoom", "meetings", "21"]
     assert len({len(line) for line in lines}) == 1
@@ -109,15 +109,16 @@ def test_show_of_an_unknown_app_is_a_usage_error(run: Run, app: str, expected: s
 
 
 def test_match_prints_app_file_and_reason(run: Run) -> None:
-    code, out, _ = run("match", "V16-Webapp.TikTok.com.")
+    code, out, _ = run("match", "API16-Normal-C-USEast1a.TikTokV.com.")
     assert code == 0
     lines = out.splitlines()
-    assert lines[0] == "v16-webapp.tiktok.com: tiktok (TikTok), exclusive, by suffix tiktok.com"
+    name, rule = "api16-normal-c-useast1a.tiktokv.com", "glob api*.tiktokv.com"
+    assert lines[0] == f"{name}: tiktok (TikTok), exclusive, by {rule}"
     assert "tiktok.yaml:" in lines[1]
     assert "v2fly" in lines[2]
     grade = "  grade    confirmed: only the app uses the domain (role exclusive): confirmed"
     assert lines[3] == grade
-    assert "at a label boundary" in lines[4]
+    assert "more specific than suffix tiktokv.com (tiktok, exclusive)" in lines[4]
 
 
 def test_match_of_a_name_that_no_rule_matches(run: Run) -> None:
@@ -132,9 +133,10 @@ def test_match_as_jsonl(run: Run) -> None:
     taken, missed = records(out)
     assert code == 1
     assert (taken["app"]["id"], taken["rule"]) == ("bytedance-infra", "suffix byteoversea.com")
-    assert (taken["role"], taken["grade"]) == ("vendor", "probable")
+    assert (taken["role"], taken["grade"]) == ("vendor", "possible")
     assert taken["grade_reasons"] == [
-        "several apps of the vendor use the domain (role vendor): probable"
+        "several apps of the vendor use the domain (role vendor): probable",
+        "pages or other apps call the domain too (embed_reachable): at most possible",
     ]
     assert taken["line"] > 0
     assert missed == {"name": "x.example", "why": "no rule has a similar name"}
@@ -193,7 +195,7 @@ def test_the_configuration_decides_the_catalogue(
 def test_the_shipped_files_pass(run: Run, command: str) -> None:
     code, out, err = run(command)
     assert (code, out) == (0, "")
-    assert "38 apps" in err
+    assert "39 apps" in err
     assert "no problems" in err
     assert run(command, "builtin") == (code, out, err)
 
@@ -266,7 +268,7 @@ def standard_input(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
 def test_match_reads_names_from_standard_input(
     run: Run, standard_input: Callable[[bytes], None]
 ) -> None:
-    lines = [f"v{number}.tiktok.com\n".encode() for number in range(5_000)]
+    lines = [f"u{number}.tiktok.com\n".encode() for number in range(5_000)]
     standard_input(
         b"# names\n\n  WWW.TikTok.com. \r\n\xff.example\n" + b"".join(lines) + b"zoom.us"
     )
@@ -277,10 +279,10 @@ def test_match_reads_names_from_standard_input(
         "bytedance.com",
         "www.tiktok.com",
         "\\255.example",
-        "v0.tiktok.com",
+        "u0.tiktok.com",
     ]
     assert [record["name"] for record in found[-3:]] == [
-        "v4999.tiktok.com",
+        "u4999.tiktok.com",
         "zoom.us",
         "nottiktok.com",
     ]
