@@ -97,6 +97,7 @@ _POSSIBLE: Mapping[str, tuple[str, ...]] = {
         "api-maps.yandex.ru",
     ),
     "other apps that carry an SDK of the vendor": (
+        "apm.volccdn.com",
         "api16-access-sg.pangle.io",
         "log.sgsnssdk.com",
         "mon-va.byteoversea.com",
@@ -129,7 +130,6 @@ _POSSIBLE: Mapping[str, tuple[str, ...]] = {
         "sun9-1.userapi.com",
         "img.kwcdn.com",
         "aimg.kwcdn.com",
-        "bstatic.kwcdn.com",
         "img.ltwebstatic.com",
         "p16-va.lemon8cdn.com",
         "p16-oec-general-useast5.ttcdn-us.com",

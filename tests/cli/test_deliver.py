@@ -15,6 +15,8 @@ from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase
 
 CAPTURE = str(ROOT / "pcaps" / "office-day.pcap")
+ALERTS = 8
+"""Alerts of that capture."""
 TOKEN = "s3cr3t"
 
 
@@ -43,15 +45,15 @@ def test_scan_delivers_what_it_prints(site, http, capsys, tmp_path):
     status, out, err = run(capsys, *words)
     assert status == 0, err
     printed = [json.loads(line) for line in out.splitlines()]
-    assert len(printed) == 8
+    assert len(printed) == ALERTS
     assert list(map(json.loads, (tmp_path / "alerts.jsonl").read_text().splitlines())) == printed
     assert [json.loads(body) for body in http.events] == printed
     status, out, _ = run(capsys, "outputs", "status", "-c", str(site))
     assert status == 0
     assert [line.split() for line in out.splitlines()] == [
         ["name", "type", "format", "state", "queued", "oldest", "sent", "failed", "dead"],
-        ["file", "file", "jsonl", "idle", "0", "-", "8", "0", "0"],
-        ["hook", "http", "jsonl", "idle", "0", "-", "8", "0", "0"],
+        ["file", "file", "jsonl", "idle", "0", "-", str(ALERTS), "0", "0"],
+        ["hook", "http", "jsonl", "idle", "0", "-", str(ALERTS), "0", "0"],
     ]
 
 
@@ -61,18 +63,23 @@ def test_undelivered_alerts_give_status_1_and_are_delivered_later(site, http, ca
     words = ("scan", "-q", "-c", str(site), CAPTURE, "--deliver")
     status, _, err = run(capsys, *words, "--deliver-timeout", "1")
     assert status == 1
-    assert "output hook: 8 alerts left in the outbox" in err
+    assert f"output hook: {ALERTS} alerts left in the outbox" in err
     assert "output file" not in err
     status, out, _ = run(capsys, "outputs", "status", "-c", str(site), "--format", "jsonl")
     assert status == 1
     hook = json.loads(out.splitlines()[1])
-    assert (hook["name"], hook["state"], hook["queued"], hook["sent"]) == ("hook", "retrying", 8, 0)
+    assert (hook["name"], hook["state"], hook["queued"], hook["sent"]) == (
+        "hook",
+        "retrying",
+        ALERTS,
+        0,
+    )
     assert "refused" in hook["reason"].lower()
     assert hook["oldest_seconds"] >= 0
     again = Http(port=port)
     try:
         assert run(capsys, *words)[0] == 0
-        assert len(again.events) == 16
+        assert len(again.events) == 2 * ALERTS
     finally:
         again.end()
 
@@ -94,8 +101,8 @@ def test_refused_alert_gives_status_1_and_can_be_replayed(site, http, capsys, tm
     none = tmp_path / "empty.pcap"
     none.write_bytes(Path(CAPTURE).read_bytes()[:24])
     assert run(capsys, "scan", "-q", "-c", str(site), str(none), "--deliver")[0] == 0
-    assert len(set(http.events)) == 8
-    assert len((tmp_path / "alerts.jsonl").read_text().splitlines()) == 8
+    assert len(set(http.events)) == ALERTS
+    assert len((tmp_path / "alerts.jsonl").read_text().splitlines()) == ALERTS
 
 
 def test_command_sends_a_marked_alert_and_prints_the_answer(site, http, capsys):
@@ -201,17 +208,17 @@ def test_repeats_are_reported_and_left_out_with_once(site, http, capsys, tmp_pat
     assert "delivered before" not in run(capsys, *words)[2]
     status, _, err = run(capsys, *words)
     assert status == 0
-    text = "8 alerts sent again, delivered before; --once sends each only once"
+    text = f"{ALERTS} alerts sent again, delivered before; --once sends each only once"
     assert f"netwatch: output file: {text}" in err
     assert f"netwatch: output hook: {text}" in err
-    assert len(http.events) == 16
+    assert len(http.events) == 2 * ALERTS
     status, _, err = run(capsys, *words, "--once")
     assert status == 0
-    assert "output hook: 8 alerts not sent again, delivered before" in err
-    assert len(http.events) == 16
+    assert f"output hook: {ALERTS} alerts not sent again, delivered before" in err
+    assert len(http.events) == 2 * ALERTS
     assert "delivered before" not in run(capsys, *words, "--once", "-q")[2]
     lines = (tmp_path / "alerts.jsonl").read_text().splitlines()
-    assert len(lines) == 16
+    assert len(lines) == 2 * ALERTS
 
 
 def test_once_sends_what_was_not_delivered_yet(site, http, capsys, tmp_path):
@@ -220,8 +227,8 @@ def test_once_sends_what_was_not_delivered_yet(site, http, capsys, tmp_path):
     assert run(capsys, *words)[0] == 1
     status, _, err = run(capsys, *words)
     assert status == 0
-    assert "output hook: 7 alerts not sent again" in err
-    assert len(set(http.events)) == len(http.events) == 8
+    assert f"output hook: {ALERTS - 1} alerts not sent again" in err
+    assert len(set(http.events)) == len(http.events) == ALERTS
     # What waits in the outbox from an earlier run is not sent twice either.
     port = http.server_port
     http.end()
@@ -233,7 +240,7 @@ def test_once_sends_what_was_not_delivered_yet(site, http, capsys, tmp_path):
     again = Http(port=port)
     try:
         assert run(capsys, *words)[0] == 0
-        assert len(again.events) == 8
+        assert len(again.events) == ALERTS
     finally:
         again.end()
 

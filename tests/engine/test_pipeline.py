@@ -130,7 +130,7 @@ def test_the_verdict_of_a_hello_depends_on_its_client(
         assert found == []
         return
     (alert,) = found
-    assert (alert.verdict, alert.confidence, alert.device.id) == (verdict, "confirmed", device)
+    assert (alert.verdict, alert.confidence, alert.device.id) == (verdict, "probable", device)
     assert (alert.ban.id, alert.app.id) == ("our-rule", "tiktok")
     assert (alert.exemption is not None) == (verdict == "exempt")
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import yaml
-from support.paths import SHARED
+from support.paths import ROOT, SHARED
 
 from netwatch.core.names import normalise_name
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.lint import lint
 from netwatch.rules.signature import Signature
 
+SIGNATURES = ROOT / "signatures"
 EVIDENCE = SHARED / "research" / "signature-evidence.yaml"
 ROLES = {"app-exclusive": "exclusive", "vendor-shared": "vendor", "third-party-embed": "embed"}
 HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z-]+\Z")
@@ -30,7 +31,8 @@ def test_all_shipped_files_are_clean(shipped_catalog: Catalog) -> None:
 
 
 def test_every_app_has_examples_of_each_role(shipped_catalog: Catalog) -> None:
-    assert len(shipped_catalog.signatures) == 39
+    files = (SIGNATURES / "apps").glob("*.yaml")
+    assert sorted(shipped_catalog.signatures) == sorted(file.stem for file in files)
     for signature in shipped_catalog.signatures.values():
         assert _sampled(shipped_catalog, signature) == {rule.role for rule in signature.rules}
         assert sum(example.wanted for example in signature.examples) >= 3
@@ -45,6 +47,7 @@ def _sampled(catalog: Catalog, signature: Signature) -> set[str]:
 @pytest.mark.parametrize(
     ("name", "app", "role"),
     [
+        ("api16-normal.tiktokv.com", "tiktok", "exclusive"),
         ("www.tiktok.com", "tiktok", "exclusive"),
         ("v16-webapp.tiktok.com", "tiktok", "embed"),
         ("p16-tiktokcdn-com.akamaized.net", "tiktok", "exclusive"),
@@ -53,6 +56,7 @@ def _sampled(catalog: Catalog, signature: Signature) -> set[str]:
         ("analytics.tiktok.com", "tiktok", "embed"),
         ("seller.tiktok.com", "tiktok-shop", "exclusive"),
         ("mon.byteoversea.com", "bytedance-infra", "embed"),
+        ("www.byteoversea.com", "bytedance-infra", "vendor"),
         ("internal-api-lark-api.feishu.cn", "lark", "exclusive"),
         ("short.weixin.qq.com", "wechat", "exclusive"),
         ("mail.qq.com", "qq", "vendor"),
@@ -65,6 +69,24 @@ def test_well_known_names(shipped_catalog: Catalog, name: str, app: str, role: s
     match = shipped_catalog.match(name)
     assert match
     assert (match.app.id, match.role) == (app, role)
+
+
+@pytest.mark.parametrize(
+    ("name", "grade", "embed_reachable"),
+    [
+        ("api16-normal.tiktokv.com", "confirmed", False),
+        ("www.tiktok.com", "probable", True),
+        ("analytics.tiktok.com", "possible", False),
+        ("short.weixin.qq.com", "confirmed", False),
+        ("api16-access-sg.pangle.io", "possible", False),
+    ],
+)
+def test_well_known_grades(
+    shipped_catalog: Catalog, name: str, grade: str, embed_reachable: bool
+) -> None:
+    match = shipped_catalog.match(name)
+    assert match
+    assert (match.grade, match.embed_reachable) == (grade, embed_reachable)
 
 
 def test_every_name_of_the_evidence_goes_to_its_vendor(
