@@ -8,15 +8,60 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Self
 
 from netwatch.core.text import ESCAPE_UNENCODABLE, escaped
+
+_BATCH = 512
+"""Lines that are printed at once where very many are."""
 
 
 def print_line(text: str = "") -> None:
     """Print one line of a result on standard output."""
     print(escaped(text))
+
+
+class Lines:
+    """Prints many lines of a result, in batches: a call for each line takes longer than to find
+    out what is in it. On a terminal each line is printed at once. It is a context, at whose end
+    the lines that are left are printed, also where the user interrupts it."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._batch = 1 if sys.stdout is not None and sys.stdout.isatty() else _BATCH
+
+    def line(self, text: str) -> None:
+        """Print a line, as `print_line` does."""
+        self._add(escaped(text))
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Print a record, as `print_record` does."""
+        self._add(self._json_line(record))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind in (None, KeyboardInterrupt):
+            self._print()
+
+    def _add(self, line: str) -> None:
+        self._lines.append(line)
+        if len(self._lines) >= self._batch:
+            self._print()
+
+    def _print(self) -> None:
+        if self._lines:
+            print("\n".join(self._lines))
+            self._lines.clear()
+
+    @cached_property
+    def _json_line(self) -> Callable[[Mapping[str, Any]], str]:
+        from netwatch.formats.values import json_line
+
+        return json_line
 
 
 def print_columns(rows: Sequence[tuple[str, ...]], indent: int = 0) -> None:

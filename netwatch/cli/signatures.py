@@ -12,7 +12,7 @@ from typing import Any
 
 from netwatch.cli import signature_lists
 from netwatch.cli.group import Group
-from netwatch.cli.printing import print_columns, print_line, print_message, print_record
+from netwatch.cli.printing import Lines, print_columns, print_line, print_message, print_record
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.names import normalise_name
@@ -164,28 +164,43 @@ def _match(args: argparse.Namespace) -> int:
     catalog = _catalog(args)
     unmatched = False
     problems: list[Problem] = []
-    for raw in _given_names(args.names, problems):
-        name = normalise_name(raw)
-        rule, why = explain_name(catalog, name)
-        unmatched |= rule is None
-        if args.format == "jsonl":
-            record: dict[str, Any] = {"name": name}
-            if rule:
-                record |= {**_app(rule.app), **_rule(rule), "file": rule.file, "line": rule.line}
-            record["why"] = why
-            print_record(record)
-        elif rule:
-            print_line(f"{name}: {rule.app.id} ({rule.app.name}), {rule.role}, by {rule.text}")
-            print_line(f"  where    {rule.file}:{rule.line}")
-            print_line(f"  sources  {', '.join(rule.sources)}")
-            print_line(f"  grade    {rule.grade.value}: {'; '.join(rule.grade.reasons)}")
-            print_line(f"  why      {why}")
-        else:
-            print_line(f"{name}: no rule matches")
-            print_line(f"  why      {why}")
+    # Many names have the same rule, and a rule is told by its kind and name.
+    abouts: dict[tuple[str, str], _AboutRule] = {}
+    with Lines() as lines:
+        for raw in _given_names(args.names, problems):
+            name = normalise_name(raw)
+            rule, why = explain_name(catalog, name)
+            about = None
+            if rule is None:
+                unmatched = True
+            else:
+                about = abouts.get((rule.kind, rule.name))
+                if about is None:
+                    about = abouts[rule.kind, rule.name] = _AboutRule(rule)
+            if args.format == "jsonl":
+                lines.record({"name": name, **(about.fields if about else {}), "why": why})
+            else:
+                lines.line(f"{name}: {about.headline if about else 'no rule matches'}")
+                for line in about.lines if about else ():
+                    lines.line(line)
+                lines.line(f"  why      {why}")
     for problem in problems:
         print_message(str(problem))
     return 2 if problems else 1 if unmatched else 0
+
+
+class _AboutRule:
+    """What the records and the lines of all names have in common that a rule matches."""
+
+    def __init__(self, rule: Rule) -> None:
+        place = {"file": rule.file, "line": rule.line}
+        self.fields: dict[str, Any] = {**_app(rule.app), **_rule(rule), **place}
+        self.headline = f"{rule.app.id} ({rule.app.name}), {rule.role}, by {rule.text}"
+        self.lines = (
+            f"  where    {rule.file}:{rule.line}",
+            f"  sources  {', '.join(rule.sources)}",
+            f"  grade    {rule.grade.value}: {'; '.join(rule.grade.reasons)}",
+        )
 
 
 def _given_names(words: Iterable[str], problems: list[Problem]) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import App, Match
-from netwatch.rules.names_inside import NamesInside
+from netwatch.rules.names_inside import IdsInside, NamesInside
 from netwatch.rules.signature import MAX_NAME, Rule, Signature
 
 _ROLES_WITH_ALIASES = ("exclusive", "vendor")
@@ -48,6 +48,7 @@ class Catalog:
         "_contained",
         "_globs",
         "_hosts",
+        "_ids",
         "_suffixes",
         "complete",
         "signatures",
@@ -69,6 +70,7 @@ class Catalog:
         self._suffixes: dict[str, Rule] = {}
         self._globs: dict[str, list[tuple[re.Pattern[str], Rule]]] = {}
         self._contained: NamesInside | None = None
+        self._ids: IdsInside | None = None
         self._asns: dict[int, tuple[App, ...]] = {}
         self._addresses: dict[bytes, App] = {}
         self._apps_of_tail: dict[str, tuple[str, ...]] = {}
@@ -122,16 +124,20 @@ class Catalog:
         if fits:
             if (rule := self._hosts.get(name)) is not None:
                 yield rule
-            globs = [
-                rule
-                for tail in tails
-                for pattern, rule in self._globs.get(tail, ())
-                if pattern.fullmatch(name)
-            ]
-            yield from sorted(globs, key=lambda rule: (-_literal_length(rule.name), rule.name))
+            if not self._globs.keys().isdisjoint(tails):
+                yield from self._matching_globs(name, tails)
         for tail in tails:
             if (rule := self._suffixes.get(tail)) is not None:
                 yield rule
+
+    def _matching_globs(self, name: str, tails: Sequence[str]) -> list[Rule]:
+        globs = [
+            rule
+            for tail in tails
+            for pattern, rule in self._globs.get(tail, ())
+            if pattern.fullmatch(name)
+        ]
+        return sorted(globs, key=lambda rule: (-_literal_length(rule.name), rule.name))
 
     def _hits_under_tails(self, name: str, tails: Sequence[str], fits: bool) -> list[Hit]:
         """The hits for a name that ends with a CDN tail of some app, in their order."""
@@ -163,6 +169,12 @@ class Catalog:
         if self._contained is None:
             self._contained = NamesInside([*self._hosts.values(), *self._suffixes.values()])
         return self._contained.longest(name)
+
+    def id_inside(self, name: str) -> str | None:
+        """The first id of an app that is anywhere in `name`; short ids are left out."""
+        if self._ids is None:
+            self._ids = IdsInside(self.signatures)
+        return self._ids.first(name)
 
     def zones(self) -> frozenset[str]:
         """A set of domains such that every name that a rule matches is one of them, or below."""
@@ -222,8 +234,10 @@ class Catalog:
 def _tails(name: str) -> list[str]:
     """A name and its parent domains, the longest first."""
     tails = [name]
-    while "." in tails[-1]:
-        tails.append(tails[-1].partition(".")[2])
+    dot = name.find(".")
+    while dot >= 0:
+        tails.append(name[dot + 1 :])
+        dot = name.find(".", dot + 1)
     return tails
 
 

@@ -3,14 +3,11 @@
 from netwatch.rules.catalog import Catalog, Hit
 from netwatch.rules.signature import Rule
 
-_MIN_ID = 4
-"""Letters of an app's id from which a name that contains it is more than chance."""
-
 
 def explain_name(catalog: Catalog, name: str) -> tuple[Rule | None, str]:
     """The rule of the catalogue that matches a normalised name, or None, and one sentence that
     says why."""
-    matching = list(catalog.hits(name))
+    matching = [*catalog.hits(name)]
     if not matching:
         return None, _why_no_match(catalog, name)
     winner, *losers = matching
@@ -65,7 +62,7 @@ def _why_no_match(catalog: Catalog, name: str) -> str:
 
 
 def _why_nothing_similar(catalog: Catalog, name: str) -> str:
-    for app_id in catalog.signatures:
-        if len(app_id) >= _MIN_ID and app_id in name:
-            return f"it contains '{app_id}', but is not a name of that app"
+    app_id = catalog.id_inside(name)
+    if app_id:
+        return f"it contains '{app_id}', but is not a name of that app"
     return "no rule has a similar name"

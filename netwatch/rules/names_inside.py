@@ -9,20 +9,48 @@ from collections.abc import Iterable
 
 from netwatch.rules.signature import MAX_LABEL, MAX_NAME, Rule
 
+_BEFORE = 3
+"""Letters before a dot by which most dots are told from the first ones of rules."""
+
+MIN_ID = 4
+"""Letters of an app's id from which a name that contains it is more than chance."""
+
+
+class IdsInside:
+    """Finds the id of an app that a name contains. Of several it is the first in their order."""
+
+    __slots__ = ("_ids",)
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._ids = [app_id for app_id in ids if len(app_id) >= MIN_ID]
+
+    def first(self, name: str) -> str | None:
+        """The id that is in `name`, None where there is none."""
+        for app_id in self._ids:
+            if app_id in name:
+                return app_id
+        return None
+
 
 class NamesInside:
     """Finds the longest name of `rules` that another name contains. Every name of a rule has at
     least two labels."""
 
-    __slots__ = ("_first_labels", "_rules")
+    __slots__ = ("_dots", "_first_labels", "_rules", "_sizes")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._first_labels: set[str] = set()
+        # What is around the first dot of a rule. Few other dots have the same around.
+        self._dots: set[str] = set()
+        self._sizes: tuple[int, ...] = ()
         # The rules by their names without the last label.
         self._rules: dict[str, list[Rule]] = {}
         for rule in rules:
-            self._first_labels.add(rule.name.partition(".")[0])
+            label = rule.name.partition(".")[0]
+            self._first_labels.add(label)
+            self._dots.add(rule.name[max(0, len(label) - _BEFORE) : len(label) + 2])
             self._rules.setdefault(rule.name.rpartition(".")[0], []).append(rule)
+        self._sizes = tuple({len(around) - 2 for around in self._dots})
 
     def longest(self, name: str) -> Rule | None:
         """The rule with the longest name that is in `name`; the first in the order of names and
@@ -31,11 +59,14 @@ class NamesInside:
         dot = name.find(".")
         begin = 0
         while dot >= 0:
-            for start in range(max(begin, dot - MAX_LABEL), dot):
-                if name[start:dot] in self._first_labels:
-                    found += self._beginning_at(name, start, dot)
+            for size in self._sizes:
+                if name[dot - size : dot + 2] in self._dots:
+                    for start in range(max(begin, dot - MAX_LABEL), dot):
+                        if name[start:dot] in self._first_labels:
+                            found += self._beginning_at(name, start, dot)
+                    break
             begin, dot = dot + 1, name.find(".", dot + 1)
-        return min(found, key=_order, default=None)
+        return min(found, key=_order, default=None) if found else None
 
     def _beginning_at(self, name: str, start: int, dot: int) -> Iterable[Rule]:
         while 0 <= dot < start + MAX_NAME:

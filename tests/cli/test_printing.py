@@ -15,6 +15,8 @@ import pytest
 from support.office import CONFIG, DURING, capture, configured, one_hello
 from support.paths import ROOT
 
+from netwatch.cli import printing
+
 NAME = "x\x1b[31m\u202e\nnetwatch: forged\r\udcff"
 """A file name: an escape sequence, an override of the direction, a line that looks like ours,
 and a byte that is not UTF-8."""
@@ -185,5 +187,31 @@ def test_only_one_module_prints() -> None:
         "netwatch/cli/printing.py print",
         "netwatch/cli/printing.py print",
         "netwatch/cli/printing.py print",
+        "netwatch/cli/printing.py print",
         "netwatch/cli/schema.py sys.stdout.write",  # a text of our own
     ]
+
+
+def test_lines_in_batches_are_those_that_are_printed_one_at_a_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    texts = [f"line {number} \u202e\x1b[31m" for number in range(1500)]
+    with printing.Lines() as lines:
+        for text in texts:
+            lines.line(text)
+            lines.record({"name": text})
+    batched = capsys.readouterr().out
+    for text in texts:
+        printing.print_line(text)
+        printing.print_record({"name": text})
+    assert batched == capsys.readouterr().out
+    assert "\x1b" not in batched
+
+
+def test_lines_before_an_interruption_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printing.Lines()
+    with lines:
+        lines.line("before")
+        assert capsys.readouterr().out == ""
+        lines.__exit__(KeyboardInterrupt)
+    assert capsys.readouterr().out == "before\n"

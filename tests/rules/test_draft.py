@@ -16,7 +16,7 @@ from netwatch.rules.load import load_signatures
 Write = Callable[..., Path]
 
 DAY = datetime.date(2024, 2, 29)
-VIDEO = App("video", 'Video: "the" app\u2028', "acme", "video")
+VIDEO = App("video", 'Video: "the" app\u2028of Acme', "acme", "video")
 
 
 @pytest.fixture
