@@ -14,6 +14,9 @@ pytest_plugins = ["support.delivery_fixtures"]
 # Programs that tests start import the same helpers as the tests, whose path pytest sets.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests"), str(PCAPS)])
 
+# Tests read signature files, and leave nothing in the home of the user.
+os.environ["NETWATCH_CACHE"] = "off"
+
 # What a property is tested with is the same in every run, so that a change that breaks one is the
 # change that is tested. `make test-long` loads the other profile, whose examples are random.
 _OPTIONS = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

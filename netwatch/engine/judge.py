@@ -64,9 +64,9 @@ class Judge:
     def domains_of_interest(self) -> tuple[bytes, ...]:
         """The domains that wanted names are in: those of the rules, also followed by a search
         suffix of the site, and the public names of ECH."""
-        domains = {*self._config.catalog.zones(), *PUBLIC_NAMES}
-        suffixes = ["", *(f".{suffix}" for suffix in self._config.search_suffixes)]
-        return tuple(f"{domain}{suffix}".encode() for domain in domains for suffix in suffixes)
+        domains = (*self._config.catalog.encoded_zones(), *map(str.encode, PUBLIC_NAMES))
+        suffixes = [f".{suffix}".encode() for suffix in self._config.search_suffixes]
+        return domains + tuple(domain + suffix for suffix in suffixes for domain in domains)
 
     def app_of_answer(self, observation: Observation) -> tuple[str, str] | None:
         """The id of the app that a DNS answer is for, and the name that a rule matched: the

@@ -13,14 +13,19 @@ zone and the tail together, so a rule that is written out for such a name comes 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import App, Match
 from netwatch.rules.names_inside import IdsInside, NamesInside
 from netwatch.rules.signature import MAX_NAME, Rule, Signature
+
+MAX_PATTERNS = 65_536
+"""Globs whose regular expressions are kept, those that were compared last."""
 
 _ROLES_WITH_ALIASES = ("exclusive", "vendor")
 
@@ -33,12 +38,26 @@ class Hit(NamedTuple):
     tail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RuleIndex:
+    """The rules of a catalogue by what lookups compare: hosts and suffixes by their names, globs
+    by their literal tails. `zones` are the domains of `Catalog.encoded_zones`; `rebuild` makes
+    the catalogue in another process. Both are None unless the index was compiled."""
+
+    hosts: Mapping[str, Rule]
+    suffixes: Mapping[str, Rule]
+    globs: Mapping[str, Sequence[Rule]]
+    zones: Sequence[bytes] | None = None
+    rebuild: "Callable[[], Catalog] | None" = None
+
+
 class Catalog:
     """The signatures in use; it does not change after loading.
 
     `signatures` has each app once, by its id. `version` is a short hash of the files that they
     were read from, which does not depend on where the files are. `complete` is False where some
-    files had mistakes: then an app may be missing only because of them.
+    files had mistakes: then an app may be missing only because of them. `index` has the rules of
+    `signatures`; without it, it is made.
     """
 
     __slots__ = (
@@ -49,6 +68,7 @@ class Catalog:
         "_globs",
         "_hosts",
         "_ids",
+        "_index",
         "_suffixes",
         "complete",
         "signatures",
@@ -56,7 +76,11 @@ class Catalog:
     )
 
     def __init__(
-        self, signatures: Sequence[Signature], version: str, complete: bool = True
+        self,
+        signatures: Sequence[Signature],
+        version: str,
+        complete: bool = True,
+        index: RuleIndex | None = None,
     ) -> None:
         self.signatures = MappingProxyType(
             {
@@ -66,17 +90,15 @@ class Catalog:
         )
         self.version = version
         self.complete = complete
-        self._hosts: dict[str, Rule] = {}
-        self._suffixes: dict[str, Rule] = {}
-        self._globs: dict[str, list[tuple[re.Pattern[str], Rule]]] = {}
+        self._index = index or _index_of(self.signatures.values())
+        self._hosts, self._suffixes = self._index.hosts, self._index.suffixes
+        self._globs = self._index.globs
         self._contained: NamesInside | None = None
         self._ids: IdsInside | None = None
         self._asns: dict[int, tuple[App, ...]] = {}
         self._addresses: dict[bytes, App] = {}
         self._apps_of_tail: dict[str, tuple[str, ...]] = {}
         for signature in self.signatures.values():
-            for rule in signature.rules:
-                self._index(rule)
             self._addresses.update(dict.fromkeys(signature.addresses, signature.app))
             for alias in signature.aliases:
                 apps = self._apps_of_tail.get(alias.tail, ())
@@ -84,15 +106,10 @@ class Catalog:
             for asn in signature.asns:
                 self._asns[asn.number] = (*self._asns.get(asn.number, ()), signature.app)
 
-    def __reduce__(self) -> tuple[type["Catalog"], tuple[list[Signature], str, bool]]:
+    def __reduce__(self) -> tuple[Callable[..., "Catalog"], tuple[Any, ...]]:
+        if self._index.rebuild is not None:
+            return self._index.rebuild, ()
         return Catalog, (list(self.signatures.values()), self.version, self.complete)
-
-    def _index(self, rule: Rule) -> None:
-        if rule.kind == "glob":
-            globs = self._globs.setdefault(literal_tail(rule.name), [])
-            globs.append((re.compile(_pattern(rule.name)), rule))
-        else:
-            (self._hosts if rule.kind == "host" else self._suffixes)[rule.name] = rule
 
     def match(self, name: str) -> Match | None:
         """The match of the most specific rule for a name that `netwatch.core.names` normalised;
@@ -134,8 +151,8 @@ class Catalog:
         globs = [
             rule
             for tail in tails
-            for pattern, rule in self._globs.get(tail, ())
-            if pattern.fullmatch(name)
+            for rule in self._globs.get(tail, ())
+            if _pattern(rule.name).fullmatch(name)
         ]
         return sorted(globs, key=lambda rule: (-_literal_length(rule.name), rule.name))
 
@@ -187,6 +204,12 @@ class Catalog:
         }
         return frozenset().union(self._hosts, self._suffixes, self._globs, under_tails)
 
+    def encoded_zones(self) -> Sequence[bytes]:
+        """The domains of `zones` as bytes, for the packet loop."""
+        if self._index.zones is not None:
+            return self._index.zones
+        return [zone.encode() for zone in self.zones()]
+
     def apps(self) -> Mapping[str, App]:
         """The apps by their ids, sorted."""
         return {app_id: signature.app for app_id, signature in self.signatures.items()}
@@ -231,6 +254,19 @@ class Catalog:
         return frozenset(chosen)
 
 
+def _index_of(signatures: Iterable[Signature]) -> RuleIndex:
+    hosts: dict[str, Rule] = {}
+    suffixes: dict[str, Rule] = {}
+    globs: dict[str, list[Rule]] = {}
+    for signature in signatures:
+        for rule in signature.rules:
+            if rule.kind == "glob":
+                globs.setdefault(literal_tail(rule.name), []).append(rule)
+            else:
+                (hosts if rule.kind == "host" else suffixes)[rule.name] = rule
+    return RuleIndex(hosts, suffixes, globs)
+
+
 def _tails(name: str) -> list[str]:
     """A name and its parent domains, the longest first."""
     tails = [name]
@@ -254,7 +290,8 @@ def _literal_length(glob: str) -> int:
     return len(glob) - glob.count("*")
 
 
-def _pattern(glob: str) -> str:
+@lru_cache(MAX_PATTERNS)
+def _pattern(glob: str) -> re.Pattern[str]:
     """A regular expression for a glob whose running time is proportional to the name.
 
     Between two wildcards the first match of a literal is as good as any later one, so atomic
@@ -266,4 +303,4 @@ def _pattern(glob: str) -> str:
         inner = "".join(f"(?>[^.]*?{literal})" for literal in literals[:-1] if literal)
         last = f"[^.]*{literals[-1]}" if literals else ""
         labels.append(first + inner + last)
-    return r"\.".join(labels)
+    return re.compile(r"\.".join(labels))

@@ -5,20 +5,24 @@ A source is the word ``builtin`` for the shipped files, a YAML file, or a folder
 the rules that both have: a site can add a name or change a role without copying a file.
 """
 
+import contextlib
 import hashlib
 import importlib.resources
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
+from netwatch import __version__
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems
 from netwatch.core.yaml_reader import decode_yaml
 from netwatch.rules.catalog import Catalog
+from netwatch.rules.catalog_cache import is_on, read_entry, write_entry
+from netwatch.rules.compiled import LAYOUT, UnpackError, pack, unpack
 from netwatch.rules.signature import KINDS, Alias, Kind, Rule, Signature, read_signature
 
 BUILTIN = "builtin"
@@ -42,21 +46,98 @@ def load_signatures(sources: Sequence[str | Path], base: Path) -> Catalog:
 
 
 def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problems) -> Catalog:
-    """Like `load_signatures`, but notes mistakes in `problems` and leaves out what has some."""
+    """Like `load_signatures`, but notes mistakes in `problems` and leaves out what has some.
+
+    The files are always read, and hashed. Where files with the same content at the same places
+    were read before without mistakes, the catalogue that was made of them then is used.
+    """
     before = len(problems.found)
+    layers = [_Layer(source == BUILTIN, _contents(source, base, problems)) for source in sources]
+    key = _key(layers) if len(problems.found) == before and is_on() else None
+    if key is not None:
+        catalog = _cached(key)
+        if catalog is not None:
+            return catalog
+    catalog = _parse(layers, problems, before)
+    if key is not None and catalog.complete:
+        write_entry(key, pack(catalog))
+    return catalog
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """The files of one source with their contents; `shipped` is whether they came with netwatch."""
+
+    shipped: bool
+    files: list[tuple[Traversable, bytes]]
+
+
+def _contents(
+    source: str | Path, base: Path, problems: Problems
+) -> list[tuple[Traversable, bytes]]:
+    contents = []
+    for file in _files(source, base, problems):
+        try:
+            raw = read_user_file(file) if isinstance(file, Path) else file.read_bytes()
+        except NetwatchError as error:
+            problems.add(str(file), 0, str(error))
+        else:
+            contents.append((file, raw))
+    return contents
+
+
+def _key(layers: Sequence[_Layer]) -> bytes:
+    """The hash of all that a catalogue is made of: the files, in their order, and the code."""
+    digest = hashlib.sha256(f"{__version__} {LAYOUT}".encode() + _code())
+    for layer in layers:
+        digest.update(f"layer {layer.shipped} {len(layer.files)}".encode())
+        for file, raw in layer.files:
+            digest.update(hashlib.sha256(str(file).encode("utf-8", "surrogateescape")).digest())
+            digest.update(hashlib.sha256(raw).digest())
+    return digest.digest()
+
+
+@cache
+def _code() -> bytes:
+    """A hash of the modules that read signatures, so that a change of them makes new entries, also
+    within one version of netwatch. Their bytecode does not count."""
+    digest = hashlib.sha256()
+    for module in ("load", "signature", "grade", "catalog", "compiled"):
+        with contextlib.suppress(OSError):
+            digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+    return digest.digest()
+
+
+def _cached(key: bytes) -> Catalog | None:
+    packed = read_entry(key)
+    if packed is None:
+        return None
+    try:
+        return unpack(packed)
+    except UnpackError:
+        return None
+
+
+def _parse(layers: Sequence[_Layer], problems: Problems, before: int) -> Catalog:
+    """The catalogue of these files. `before` is how many problems there were before the files were
+    read. Contents are dropped once they are parsed."""
     digest = hashlib.sha256()
     merged: dict[str, Signature] = {}
-    for source in sources:
-        layer: dict[str, Signature] = {}
-        for file in _files(source, base, problems):
-            mapping = _read_file(file, digest, problems)
+    for layer in layers:
+        found: dict[str, Signature] = {}
+        layer.files.reverse()
+        while layer.files:
+            file, raw = layer.files.pop()
+            digest.update(hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).digest())
+            digest.update(hashlib.sha256(raw).digest())
+            mapping = decode_yaml(raw, str(file), problems, rows_of="domains")
             signature = mapping and read_signature(
-                mapping, str(file), problems, shipped=source == BUILTIN
+                mapping, str(file), problems, shipped=layer.shipped
             )
             if signature:
-                _add(layer, signature, problems)
-        _check_duplicates(layer, problems)
-        _merge_layer(merged, layer, problems)
+                _add(found, signature, problems)
+        _check_duplicates(found, problems)
+        _merge_layer(merged, found, problems)
     complete = len(problems.found) == before
     return Catalog(list(merged.values()), digest.hexdigest()[:12], complete)
 
@@ -69,18 +150,6 @@ def with_signature(catalog: Catalog, signature: Signature, problems: Problems) -
     _check_duplicates(layer, problems)
     _merge_layer(merged, layer, problems)
     return Catalog(list(merged.values()), catalog.version, catalog.complete)
-
-
-def _read_file(file: Traversable, digest: "hashlib._Hash", problems: Problems) -> Any:
-    """The mapping of a file, or None; `digest` is updated with name and content."""
-    try:
-        raw = read_user_file(file) if isinstance(file, Path) else file.read_bytes()
-    except NetwatchError as error:
-        problems.add(str(file), 0, str(error))
-        return None
-    digest.update(hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).digest())
-    digest.update(hashlib.sha256(raw).digest())
-    return decode_yaml(raw, str(file), problems, rows_of="domains")
 
 
 def _files(source: str | Path, base: Path, problems: Problems) -> list[Traversable]:
@@ -169,7 +238,7 @@ def _merge_layer(
             )
         merged[app_id] = replace(
             earlier,
-            rules=earlier.rules + above.rules,
+            rules=(*earlier.rules, *above.rules),
             asns=tuple(dict.fromkeys(earlier.asns + above.asns)),
             examples=earlier.examples + above.examples,
             addresses=earlier.addresses + above.addresses,

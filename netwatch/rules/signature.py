@@ -6,7 +6,7 @@ needs other files or the public suffix list is checked by `netwatch.rules.lint`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import PurePath
@@ -115,7 +115,7 @@ class Signature:
     name, and are not part of a verdict."""
 
     app: App
-    rules: tuple[Rule, ...]
+    rules: Sequence[Rule]
     asns: tuple[Asn, ...]
     examples: tuple[Example, ...]
     file: str

@@ -1,0 +1,174 @@
+"""The cache of compiled catalogues, in a folder of the user.
+
+An entry is named after the hash of what it was made of: the content and place of every signature
+file, and the code that read them. So no entry is ever out of date, and the folder may be deleted at
+any time. An entry is used only if it belongs to this user, nobody else may write it or its folder,
+and its checksum is right; in any other case it is as if there was none. It contains data only, and
+no code. ``NETWATCH_CACHE=off`` in the environment turns the cache off.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+SWITCH = "NETWATCH_CACHE"
+"""The variable of the environment that turns the cache off."""
+
+SYSTEM_FOLDER = Path("/var/cache/netwatch")
+"""The folder of root, where the administrator has created it."""
+
+MAX_ENTRY_BYTES = 256 << 20
+"""Bytes of an entry; a larger catalogue is not cached."""
+
+MAX_ENTRIES = 8
+"""Entries that are kept, those that were used last."""
+
+MAX_AGE = 90 * 86_400.0
+"""Time without use after which an entry is removed when another is written, in s."""
+
+_MAGIC = b"netwatch compiled catalogue\n"
+_HEAD = len(_MAGIC) + 3 * 32  # the key, the checksum of what follows, and of all of this
+_NAME = re.compile(r"[0-9a-f]{64}\.catalogue\Z")
+_UNFINISHED = re.compile(r"\.[0-9a-f]{64}\.[0-9a-f]{16}\.tmp\Z")
+_UNFINISHED_AGE = 3600.0
+_TOUCH_AFTER = 3600.0
+
+
+def read_entry(key: bytes) -> bytes | None:
+    """What was written under a key of 32 bytes; None where there is nothing that can be trusted."""
+    with contextlib.suppress(OSError), _folder(create=False) as folder:
+        if folder is None:
+            return None
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(_name(key), flags, dir_fd=folder)
+        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or not _is_private(status):
+                return None
+            if status.st_size > MAX_ENTRY_BYTES:
+                return None
+            entry = stream.read(MAX_ENTRY_BYTES + 1)
+            if time.time() - status.st_mtime > _TOUCH_AFTER:
+                os.utime(descriptor)
+        return _content(key, entry)
+    return None
+
+
+def write_entry(key: bytes, content: bytes) -> None:
+    """Write an entry, and remove old ones. Where that is not possible there is none, and nothing
+    fails: a read-only or full disk only costs time."""
+    if _HEAD + len(content) > MAX_ENTRY_BYTES:
+        return
+    with contextlib.suppress(OSError), _folder(create=True) as folder:
+        if folder is not None:
+            _write(folder, _name(key), _entry_head(key, content), content)
+            _remove_old(folder)
+
+
+def is_on() -> bool:
+    """Whether the environment leaves the cache on."""
+    return os.environ.get(SWITCH, "").lower() != "off"
+
+
+def folder_path() -> Path | None:
+    """The folder of the cache: ``$XDG_CACHE_HOME/netwatch``, else for root `SYSTEM_FOLDER` if
+    there is one, else ``~/.cache/netwatch``. None where the user has no home."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    if given.startswith("/"):  # others have to be ignored (XDG Base Directory Specification)
+        return Path(given) / "netwatch"
+    if os.geteuid() == 0 and SYSTEM_FOLDER.is_dir():
+        return SYSTEM_FOLDER
+    home = os.path.expanduser("~")  # noqa: PTH111 - does not fail where there is none
+    return Path(home) / ".cache" / "netwatch" if home.startswith("/") else None
+
+
+@contextlib.contextmanager
+def _folder(*, create: bool) -> Iterator[int | None]:
+    """The descriptor of the folder, None where it is no folder of this user alone."""
+    path = folder_path()
+    if path is None or not is_on():
+        yield None
+        return
+    if create:
+        _create(path)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
+    try:
+        yield descriptor if _is_private(os.fstat(descriptor)) else None
+    finally:
+        os.close(descriptor)
+
+
+def _create(path: Path) -> None:
+    """Create the folder, and the one that it is in, unless that is in the home of somebody else:
+    root, called with sudo, must leave nothing there."""
+    place = path.parent
+    if not place.exists():
+        if place.parent.stat().st_uid != os.geteuid():
+            return
+        place.mkdir(mode=0o700)
+    if place.stat().st_uid == os.geteuid():
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Whether a file belongs to this user, and nobody else may write to it."""
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _name(key: bytes) -> str:
+    return f"{key.hex()}.catalogue"
+
+
+def _entry_head(key: bytes, content: bytes) -> bytes:
+    head = _MAGIC + key + hashlib.sha256(content).digest()
+    return head + hashlib.sha256(head).digest()
+
+
+def _content(key: bytes, entry: bytes) -> bytes | None:
+    content = entry[_HEAD:]
+    return content if entry[:_HEAD] == _entry_head(key, content) else None
+
+
+def _write(folder: int, name: str, *parts: bytes) -> None:
+    """Write a file under a temporary name and give it its own when it is complete."""
+    unfinished = f".{name.partition('.')[0]}.{secrets.token_hex(8)}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(unfinished, flags, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            for part in parts:
+                stream.write(part)
+        os.rename(unfinished, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished, dir_fd=folder)
+        raise
+
+
+def _remove_old(folder: int) -> None:
+    """Remove entries that were not used for long or are too many, and files that a process which
+    was killed left unfinished. Other files are left alone."""
+    now = time.time()
+    ages: list[tuple[float, str]] = []
+    for name in os.listdir(folder):
+        is_entry = _NAME.match(name) is not None
+        if not is_entry and not _UNFINISHED.match(name):
+            continue
+        with contextlib.suppress(OSError):
+            age = now - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+            if is_entry:
+                ages.append((age, name))
+            elif age > _UNFINISHED_AGE:
+                os.unlink(name, dir_fd=folder)
+    ages.sort()
+    for at, (age, name) in enumerate(ages):
+        if at >= MAX_ENTRIES or age > MAX_AGE:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=folder)
