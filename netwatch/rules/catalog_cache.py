@@ -21,7 +21,7 @@ SWITCH = "NETWATCH_CACHE"
 """The variable of the environment that turns the cache off."""
 
 SYSTEM_FOLDER = Path("/var/cache/netwatch")
-"""The folder of root, where the administrator has created it."""
+"""The folder of the user to whom it belongs: root, or that of the service."""
 
 MAX_ENTRY_BYTES = 256 << 20
 """Bytes of an entry; a larger catalogue is not cached."""
@@ -77,13 +77,14 @@ def is_on() -> bool:
 
 
 def folder_path() -> Path | None:
-    """The folder of the cache: ``$XDG_CACHE_HOME/netwatch``, else for root `SYSTEM_FOLDER` if
-    there is one, else ``~/.cache/netwatch``. None where the user has no home."""
+    """The folder of the cache: ``$XDG_CACHE_HOME/netwatch``, else `SYSTEM_FOLDER` if there is one
+    and it belongs to this user, else ``~/.cache/netwatch``. None where the user has no home."""
     given = os.environ.get("XDG_CACHE_HOME", "")
     if given.startswith("/"):  # others have to be ignored (XDG Base Directory Specification)
         return Path(given) / "netwatch"
-    if os.geteuid() == 0 and SYSTEM_FOLDER.is_dir():
-        return SYSTEM_FOLDER
+    with contextlib.suppress(OSError):
+        if SYSTEM_FOLDER.stat().st_uid == os.geteuid():
+            return SYSTEM_FOLDER
     home = os.path.expanduser("~")  # noqa: PTH111 - does not fail where there is none
     return Path(home) / ".cache" / "netwatch" if home.startswith("/") else None
 

@@ -295,9 +295,8 @@ def test_the_folder_is_that_of_the_user(
     monkeypatch.setattr(catalog_cache, "SYSTEM_FOLDER", tmp_path / "system")
     assert catalog_cache.folder_path() == Path("/home/somebody/.cache/netwatch")
     (tmp_path / "system").mkdir()
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert catalog_cache.folder_path() == tmp_path / "system"
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert catalog_cache.folder_path() == Path("/home/somebody/.cache/netwatch")
     monkeypatch.setenv("HOME", "")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
