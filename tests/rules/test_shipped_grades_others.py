@@ -76,7 +76,8 @@ OF_OTHERS = {
     "aliexpress": """cnzz.mmstat.com log.mmstat.com at.alicdn.com g.alicdn.com s.alicdn.com
         img.alicdn.com ae01.alicdn.com ae01.aliexpress-media.com s.click.aliexpress.com""",
     "alibaba-qwen": "aliyun.com account.aliyun.com www.aliyun.com dns.aliyun.com",
-    "temu": "img.kwcdn.com aimg.kwcdn.com commimg.kwcdn.com img.temucdn.com pftk.temu.com",
+    "temu": """img.kwcdn.com aimg.kwcdn.com bstatic.kwcdn.com commimg.kwcdn.com img.temucdn.com
+        pftk.temu.com thtk.temu.com""",
     "shein": "img.ltwebstatic.com assets.ltwebstatic.com www.romwe.com",
     "rednote": "xhslink.com",
     "yandex": """mc.yandex.ru mc.yandex.com mc.yandex.net an.yandex.ru yastatic.net yandex.st
@@ -84,7 +85,9 @@ OF_OTHERS = {
         avatars.mds.yandex.net ads.adfox.ru webvisor.org webvisor.com ymetrica1.com
         yandexadexchange.net clck.ru yandex.kz yango.com yastat.net""",
     "huawei": """metrics-dra.dt.hicloud.com metrics1.data.hicloud.com app.agconnect.link
-        consumer.huawei.com www.vmall.com cloud.huawei.eu""",
+        grs.dbankcloud.com
+        connect-dre.hispace.hicloud.com adx-dre.op.hicloud.com consumer.huawei.com www.vmall.com
+        cloud.huawei.eu""",
     "vpn": """tailscale.com www.tailscale.com pkgs.tailscale.com api.tailscale.com nordvpn.com
         www.nordvpn.com www.expressvpn.com protonvpn.com mullvad.net www.surfshark.com hide.me
         account.nordaccount.com""",
@@ -102,16 +105,18 @@ OF_OTHERS = {
 ALSO_THE_APP = {
     "vk": "vk.com m.vk.com sun9-1.vkuserphoto.ru",
     "whatsapp": "pps.whatsapp.net graph.whatsapp.com graph.whatsapp.net",
-    "temu": "www.temu.com bstatic.kwcdn.com",
+    "temu": "www.temu.com api.temu.com",
     "shein": "www.shein.com sheinsz.ltwebstatic.com",
-    "aliexpress": "www.aliexpress.com m.aliexpress.com",
+    "aliexpress": "www.aliexpress.com m.aliexpress.com acs.aliexpress.com",
     "deepseek": "www.deepseek.com platform.deepseek.com",
     "kimi": "www.kimi.com",
     "alibaba-qwen": "tongyi.aliyun.com www.tongyi.com",
     "rednote": "www.xiaohongshu.com sns-webpic-qc.xhscdn.com",
     "zoom": "us02web.zoom.us",
     "telegram": "td.telegram.org",
-    "tor": "abc.onion.to snowflake-broker.torproject.net",
+    "tor": "abc.onion.to snowflake-broker.torproject.net bridges.torproject.org",
+    "wechat": "www.wechat.com channels.weixin.qq.com support.weixin.qq.com",
+    "manus": "manus.im files.manuscdn.com",
 }
 """Names that others call as well as the app itself, by their app."""
 
@@ -120,13 +125,13 @@ APP_ONLY = {
     "whatsapp": """e1.whatsapp.net e16.whatsapp.net g.whatsapp.net mmg.whatsapp.net v.whatsapp.net
         media-bru2-1.cdn.whatsapp.net web.whatsapp.com""",
     "wechat": """short.weixin.qq.com long.weixin.qq.com szshort.weixin.qq.com sgshort.wechat.com
-        dns.weixin.qq.com""",
+        hkextshort.weixin.qq.com szlong.weixin.qq.com dns.weixin.qq.com wx.qq.com web.wechat.com""",
+    "tor": "aus1.torproject.org",
     "deepseek": "chat.deepseek.com",
     "alibaba-qwen": "chat.qwen.ai",
     "rednote": "edith.xiaohongshu.com",
     "kaspersky": "s00.upd.kaspersky.com dc1.ksn.kaspersky-labs.com activation-v2.kaspersky.com",
     "shein": "api-service.shein.com",
-    "aliexpress": "acs.aliexpress.com",
     "manus": "api.manus.im",
     "moomoo": "api.futunn.com",
     "vpn": "api.protonvpn.ch engage.cloudflareclient.com controlplane.tailscale.com",
