@@ -1,3 +1,5 @@
+import re
+
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.sources import SOURCES, families
 
@@ -22,3 +24,4 @@ def test_every_source_of_the_shipped_rules_is_described(shipped_catalog: Catalog
     used = {tag for rule in shipped_catalog.rules() for tag in rule.sources}
     assert used <= set(SOURCES)
     assert all(source.family and source.description for source in SOURCES.values())
+    assert all(re.fullmatch(r"20\d\d(-\d\d){0,2}", each.state) for each in SOURCES.values())

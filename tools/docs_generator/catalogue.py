@@ -41,9 +41,9 @@ def apps_block(_: str) -> str:
 def sources_block(_: str) -> str:
     """The sources of the shipped signatures."""
     return table(
-        ("tag", "family", "what it is"),
+        ("tag", "family", "what it is", "as of"),
         (
-            [code(source.tag), _family(source), source.description]
+            [code(source.tag), _family(source), source.description, source.state]
             for source in sorted(SOURCES.values(), key=lambda each: each.tag)
         ),
     )
