@@ -114,7 +114,7 @@ ALSO_THE_APP = {
     "rednote": "www.xiaohongshu.com sns-webpic-qc.xhscdn.com",
     "zoom": "us02web.zoom.us",
     "telegram": "td.telegram.org",
-    "tor": "abc.onion.to snowflake-broker.torproject.net bridges.torproject.org",
+    "tor": "abc.onion.to snowflake-broker.torproject.net",
     "wechat": "www.wechat.com channels.weixin.qq.com support.weixin.qq.com",
     "manus": "manus.im files.manuscdn.com",
 }
@@ -126,7 +126,7 @@ APP_ONLY = {
         media-bru2-1.cdn.whatsapp.net web.whatsapp.com""",
     "wechat": """short.weixin.qq.com long.weixin.qq.com szshort.weixin.qq.com sgshort.wechat.com
         hkextshort.weixin.qq.com szlong.weixin.qq.com dns.weixin.qq.com wx.qq.com web.wechat.com""",
-    "tor": "aus1.torproject.org",
+    "tor": "aus1.torproject.org bridges.torproject.org",
     "deepseek": "chat.deepseek.com",
     "alibaba-qwen": "chat.qwen.ai",
     "rednote": "edith.xiaohongshu.com",
@@ -134,7 +134,8 @@ APP_ONLY = {
     "shein": "api-service.shein.com",
     "manus": "api.manus.im",
     "moomoo": "api.futunn.com",
-    "vpn": "api.protonvpn.ch engage.cloudflareclient.com controlplane.tailscale.com",
+    "vpn": """api.protonvpn.ch engage.cloudflareclient.com controlplane.tailscale.com
+        api.nordvpn.com""",
     "encrypted-dns": "dns.google dns.quad9.net mozilla.cloudflare-dns.com us-nyc.doh.sb",
     "yandex-dns": "common.dot.dns.yandex.net",
     "icloud-private-relay": "mask.icloud.com mask-h2.icloud.com",
