@@ -14,7 +14,13 @@ from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.yaml_reader import parse_yaml
 from netwatch.delivery.configuration import OUTBOX_OPTIONS, OUTPUT_OPTIONS
 from netwatch.rules import bans as packs
-from netwatch.rules.ban_keys import BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS, PACK_FILE_KEYS
+from netwatch.rules.ban_keys import (
+    BAN_KEYS,
+    EXEMPTION_KEYS,
+    PACK_ENTRY_KEYS,
+    PACK_FILE_KEYS,
+    PERIOD_KEYS,
+)
 from netwatch.rules.load import BUILTIN, load_signatures
 from netwatch.rules.signature import read_signature
 from netwatch.rules.signature_keys import SIGNATURE_KEYS
@@ -27,7 +33,7 @@ devices:
   columns: {hostname: "Device Name"}
   leases: [{path: dnsmasq.leases, format: dnsmasq, lease_time: 12h}]
   learn: [dhcp]
-bans: [{id: rule, authority: City, apps: [tiktok]}]
+bans: [{id: rule, authority: City, apps: [tiktok], periods: [{from: 2023-03-10}]}]
 exemptions: [{ban: rule, device: 10.0.0.1}]
 geoip: {}
 incidents: {quiet_gap: 1h}
@@ -103,7 +109,7 @@ def test_a_signature_has_exactly_the_keys_of_the_table(asked: dict[str, set[str]
 
 @pytest.mark.parametrize(
     "section",
-    [*CONFIGURATION_KEYS, *SIGNATURE_KEYS, BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS],
+    [*CONFIGURATION_KEYS, *SIGNATURE_KEYS, BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS, PERIOD_KEYS],
     ids=lambda section: f"{section.subject} {section.path}",
 )
 def test_each_key_is_described_once(section: Section) -> None:

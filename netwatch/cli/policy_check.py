@@ -8,11 +8,11 @@ from typing import Any
 
 from netwatch.cli.printing import print_line, print_record
 from netwatch.config import Config, load
+from netwatch.core.period import days_text
 from netwatch.core.text import quantity
 from netwatch.core.verdict import Ban, Exemption
 from netwatch.formats.values import rfc3339
 from netwatch.inventory.networks import CLASSES, Scope
-from netwatch.rules.period import days_text
 
 
 def check(args: argparse.Namespace) -> int:
@@ -85,6 +85,10 @@ def _ban(ban: Ban, state: str) -> Row:
         "authority": ban.authority,
         "from": _day(ban.start),
         "until": _day(ban.end),
+        "periods": [
+            {"from": _day(each.start), "until": _day(each.end), "basis": each.basis}
+            for each in ban.periods
+        ],
         "timezone": ban.timezone,
         "forbids": sorted(ban.forbids),
         "advises": sorted(ban.advises),
@@ -102,7 +106,7 @@ def _ban(ban: Ban, state: str) -> Row:
     return record, [
         f"{state:<14}",
         ban.id,
-        days_text(ban.start, ban.end, ban.timezone),
+        days_text(ban.days, ban.timezone),
         "; ".join(effects),
         apps,
     ]
@@ -122,7 +126,7 @@ def _exemption(exemption: Exemption, state: str, timezone: str) -> Row:
         "approved_by": exemption.approved_by,
     }
     apps = ", ".join(sorted(exemption.apps))
-    days = days_text(exemption.start, exemption.end, timezone)
+    days = days_text([(exemption.start, exemption.end)], timezone)
     what = f"{exemption.device} from {exemption.ban}"
     return record, [f"{state:<14}", what, days, apps, exemption.reason, exemption.approved_by]
 

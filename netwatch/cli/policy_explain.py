@@ -11,11 +11,11 @@ from netwatch.config import Config, load
 from netwatch.core.addresses import mac_text, parse_ip, parse_mac
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.names import normalise_name
+from netwatch.core.period import days_text
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import CONFIDENCE_RANK, BindingPeriod, Verdict
 from netwatch.formats.values import rfc3339
 from netwatch.rules.explain import explain_name
-from netwatch.rules.period import days_text
 from netwatch.rules.policy import OUTSIDE, confidence
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -115,7 +115,7 @@ def _ban_step(verdict: Verdict, time: int) -> tuple[str, str]:
     if ban is None:
         return "all bans", verdict.clause
     local = (_EPOCH + timedelta(seconds=time // 10**9)).astimezone(ZoneInfo(ban.timezone))
-    days = days_text(ban.start, ban.end, ban.timezone)
+    days = days_text(ban.days, ban.timezone)
     return "ban", f"{verdict.clause} [{days}; it was {local:%Y-%m-%d %H:%M:%S} there]"
 
 

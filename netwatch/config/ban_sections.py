@@ -6,7 +6,8 @@ from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.core.verdict import Ban, Exemption
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.networks import Scope
-from netwatch.rules.bans import check_days, load_pack, read_ban
+from netwatch.rules.ban_periods import check_days
+from netwatch.rules.bans import load_pack, read_ban
 from netwatch.rules.catalog import Catalog
 
 DEFAULT_BAN = "default"

@@ -6,7 +6,7 @@ outputs and of the spool are beside their readers, in `netwatch.delivery.configu
 """
 
 from netwatch.core.file_keys import REQUIRED, Key, Section
-from netwatch.rules.ban_keys import BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS
+from netwatch.rules.ban_keys import BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS, PERIOD_KEYS
 
 _TOP = Section(
     "",
@@ -175,6 +175,7 @@ CONFIGURATION_KEYS = (
     _LEASES,
     PACK_ENTRY_KEYS,
     BAN_KEYS,
+    PERIOD_KEYS,
     EXEMPTION_KEYS,
     _GEOIP,
     _INCIDENTS,

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import Literal
 
 from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation
+from netwatch.core.period import period
 
 Role = Literal["exclusive", "vendor", "embed", "cdn"]
 
@@ -19,6 +21,8 @@ Confidence = Literal["confirmed", "probable", "possible"]
 Severity = Literal["low", "medium", "high", "critical"]
 
 Outcome = Literal["reached", "attempted", "blocked", "unknown"]
+
+_DAY = timedelta(days=1)
 
 CONFIDENCE_RANK: Mapping[str, int] = {"possible": 1, "probable": 2, "confirmed": 3}
 """Numbers by which confidences compare; stronger evidence has a higher number."""
@@ -120,10 +124,23 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class BanPeriod:
+    """Days on which a ban is in force, from `start` to `end`, both included; None means no limit.
+
+    `basis` is the decision that this period rests on: the first one, or that of an extension.
+    """
+
+    start: date | None
+    end: date | None
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Ban:
     """A rule of an authority against the use of apps.
 
-    `start` and `end` are the first and the last day in force, in `timezone`; None means no limit.
+    It is in force in its `periods`, of which there is at least one, in order and apart; their days
+    are those of `timezone`. Between two periods it is not in force.
     `apps` contains the ids of the banned apps, `bypass` those of further apps that the ban covers
     because they hide which names a device looks up. The ban applies only in `networks` (names);
     an empty set means all networks.
@@ -134,8 +151,7 @@ class Ban:
     apps: frozenset[str]
     forbids: frozenset[str]
     advises: frozenset[str]
-    start: date | None
-    end: date | None
+    periods: tuple[BanPeriod, ...]
     review: date | None
     timezone: str
     legal_basis: str
@@ -143,6 +159,38 @@ class Ban:
     severity: Severity
     networks: frozenset[str] = frozenset()
     bypass: frozenset[str] = frozenset()
+
+    @property
+    def start(self) -> date | None:
+        """The first day of the first period; None means no limit."""
+        return self.periods[0].start
+
+    @property
+    def end(self) -> date | None:
+        """The last day of the last period; None means no limit."""
+        return self.periods[-1].end
+
+    @property
+    def days(self) -> list[tuple[date | None, date | None]]:
+        """The first and the last day of each period."""
+        return [(each.start, each.end) for each in self.periods]
+
+    @property
+    def gaps(self) -> list[tuple[date, date]]:
+        """The first and the last day of each time between two periods, in which the ban is not in
+        force. Periods that follow one another without a day between them have no gap."""
+        return [
+            (before.end + _DAY, after.start - _DAY)
+            for before, after in pairwise(self.periods)
+            if before.end and after.start and before.end + _DAY < after.start
+        ]
+
+    def period_at(self, time: int) -> BanPeriod | None:
+        """The period that is in force at `time` (ns); None where none is."""
+        for each in self.periods:
+            if time in period(each.start, each.end, self.timezone):
+                return each
+        return None
 
 
 @dataclass(frozen=True, slots=True)

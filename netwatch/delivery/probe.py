@@ -41,6 +41,7 @@ def sample_alert(now: float, sensor: str, version: str) -> dict[str, Any]:
             "from": None,
             "until": None,
             "review": None,
+            "basis": "",
         },
         "exemption": None,
         "device": {

@@ -17,7 +17,7 @@ from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
 from netwatch.formats.judgement import sentences
-from netwatch.formats.values import endpoint, epoch_ns
+from netwatch.formats.values import endpoint, epoch_ns, period_texts
 
 OBSERVATION_COLUMNS: tuple[str, ...] = (
     "time",
@@ -117,10 +117,13 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "counts_outcomes_attempted",
     "counts_outcomes_blocked",
     "counts_outcomes_unknown",
+    "ban_basis",
+    "ban_periods",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings
-there were in all), and `first_source` and `first_packet`, which locate the first of them."""
+there were in all), `first_source` and `first_packet`, which locate the first of them, and
+`ban_periods` (``first day/last day``)."""
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -137,6 +140,7 @@ def alert_row(record: AlertRecord) -> list[str]:
     flat["destinations"] = [
         endpoint(server["ip"], server["port"]) for server in record["destinations"]
     ]
+    flat["ban_periods"] = period_texts(record["ban"])
     flat["evidence"] = [f"{item['type']}={item['name']}" for item in evidence]
     flat["kind_reasons"] = sentences(flat.get("kind_reasons") or ())
     flat["confidence_reasons"] = sentences(flat.get("confidence_reasons") or ())

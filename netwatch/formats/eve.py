@@ -18,7 +18,7 @@ from netwatch.formats.alert_summary import (
     summarize,
     without_empty,
 )
-from netwatch.formats.values import endpoint, json_line, rfc3339
+from netwatch.formats.values import endpoint, json_line, period_texts, rfc3339
 
 GENERATOR = 7100
 """The ``gid``. Suricata's rules use 1 and its built-in events other small numbers."""
@@ -134,6 +134,7 @@ def _metadata(record: AlertRecord, summary: AlertSummary) -> dict[str, list[str]
     for key, value in record.items():
         if key not in _IN_EVE_FIELDS:
             _flatten(key, value, flat)
+    flat["ban_periods"] = period_texts(record["ban"])
     return {
         key: [str(each) for each in (value if isinstance(value, list) else [value])]
         for key, value in without_empty(flat).items()

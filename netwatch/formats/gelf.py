@@ -18,7 +18,7 @@ from netwatch.formats.alert_summary import (
     version_words,
     without_empty,
 )
-from netwatch.formats.values import endpoint, join_words, json_line, truncate
+from netwatch.formats.values import endpoint, join_words, json_line, period_texts, truncate
 
 LEVELS: Mapping[EventSeverity, int] = {
     "informational": 6,
@@ -92,6 +92,7 @@ def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, An
     fields["kind_reasons"] = summary.kind_reasons
     fields["confidence_reasons"] = summary.confidence_reasons
     fields["destinations"] = [endpoint(to["ip"], to["port"]) for to in record["destinations"]]
+    fields["ban_periods"] = period_texts(record["ban"])
     fields["evidence"] = [f"{item['type']}={item['name']}" for item in record["evidence"]]
     fields["versions"] = version_words(record)
     fields["sightings"] = summary.sightings

@@ -106,7 +106,7 @@ def alert_record(alert: Alert) -> dict[str, Any]:
         "first_seen": rfc3339(alert.first_seen, alert.time_digits),
         "last_seen": rfc3339(alert.last_seen, alert.time_digits),
         "app": {"id": alert.app.id, "name": alert.app.name, "vendor": alert.app.vendor},
-        "ban": _ban(alert.ban),
+        "ban": _ban(alert.ban, alert.first_seen),
         "exemption": _exemption(alert.exemption),
         "device": {
             "id": alert.device.id,
@@ -188,15 +188,25 @@ def _binding(binding: BindingPeriod, digits: int) -> dict[str, Any]:
     }
 
 
-def _ban(ban: Ban) -> dict[str, Any]:
-    return {
+def _ban(ban: Ban, first_seen: int) -> dict[str, Any]:
+    """A ban with the period that was in force at the first contact, and all where there are
+    several."""
+    in_force = ban.period_at(first_seen) or ban.periods[0]
+    record: dict[str, Any] = {
         "id": ban.id,
         "authority": ban.authority,
         "legal_basis": ban.legal_basis,
-        "from": _day(ban.start),
-        "until": _day(ban.end),
+        "from": _day(in_force.start),
+        "until": _day(in_force.end),
         "review": _day(ban.review),
+        "basis": in_force.basis,
     }
+    if len(ban.periods) > 1:
+        record["periods"] = [
+            {"from": _day(each.start), "until": _day(each.end), "basis": each.basis}
+            for each in ban.periods
+        ]
+    return record
 
 
 def _exemption(exemption: Exemption | None) -> dict[str, Any] | None:

@@ -54,6 +54,12 @@ def endpoint(ip: str, port: int) -> str:
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
+def period_texts(ban: Mapping[str, Any]) -> list[str]:
+    """The periods of a ban's record, where it has several, as intervals of ISO 8601: first and
+    last day with a slash between them, and ``..`` where there is no limit."""
+    return [f"{each['from'] or '..'}/{each['until'] or '..'}" for each in ban.get("periods", ())]
+
+
 def observation_community_id(observation: Observation) -> str:
     """The Community ID of the flow in which a name was observed."""
     return community_id(

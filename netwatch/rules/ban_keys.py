@@ -45,6 +45,13 @@ BAN_KEYS = Section(
         ),
         Key("from", "day", "open", "first day in force, `YYYY-MM-DD`, in `timezone`"),
         Key("until", "day", "open", "last day in force, `YYYY-MM-DD`, in `timezone`"),
+        Key(
+            "periods",
+            "list of periods",
+            "that of `from` and `until`",
+            "in place of `from` and `until`: the periods in which the ban is in force, in order; "
+            "between two of them it is not",
+        ),
         Key("review", "day", "none", "day on which the ban is to be reviewed, shown in alerts"),
         Key("timezone", "IANA name", "`UTC`", "time zone in which its days begin and end"),
         Key("legal_basis", "text", "empty", "shown in alerts"),
@@ -66,6 +73,17 @@ BAN_KEYS = Section(
     ),
 )
 """The keys of an entry of ``bans`` that is written out."""
+
+PERIOD_KEYS = Section(
+    "bans[].periods[]",
+    "a period",
+    (
+        Key("from", "day", "open", "first day; only the first period may be without"),
+        Key("until", "day", "open", "last day; only the last period may be without"),
+        Key("basis", "text", "empty", "the decision that it rests on, shown in alerts"),
+    ),
+)
+"""The keys of a period of a ban."""
 
 PACK_FILE_KEYS = Section(
     "",

@@ -5,10 +5,12 @@ minimum confidence, networks and bypass, or writes a ban out. The file of a pack
 ban that is written out, and in addition where the ban comes from (`netwatch.rules.ban_keys`).
 """
 
-import datetime
 import difflib
+import hashlib
+import json
 import zoneinfo
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from importlib.resources.abc import Traversable
 from typing import Any, get_args
 
@@ -17,6 +19,7 @@ from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.user_yaml import Fields, Problems, describe, did_you_mean
 from netwatch.core.verdict import Ban, Confidence, Severity
 from netwatch.core.yaml_reader import decode_yaml
+from netwatch.rules.ban_periods import read_periods
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import shipped
 
@@ -141,8 +144,7 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
         apps=catalog.resolve_apps(words, fields.file, fields.problems),
         forbids=forbids,
         advises=advises,
-        start=fields.date("from"),
-        end=fields.date("until"),
+        periods=read_periods(fields),
         review=fields.date("review"),
         timezone=fields.text("timezone", "UTC"),
         legal_basis=fields.text("legal_basis"),
@@ -159,17 +161,20 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
         fields.add_problem(
             "advises", f"'{both}': expected in 'forbids' or 'advises', found in both"
         )
-    check_days(fields, ban.start, ban.end)
     _check_timezone(fields, ban.timezone)
     return ban if len(fields.problems.found) == before else None
 
 
-def check_days(fields: Fields, start: datetime.date | None, end: datetime.date | None) -> None:
-    """Note where the keys ``from`` and ``until`` are in the wrong order."""
-    if start and end and end < start:
-        fields.add_problem(
-            "until", f"'until': expected a day not before 'from' ({start}), found {end}"
-        )
+def bans_version(bans: Iterable[Ban]) -> str:
+    """A hash of what the bans say, 12 hex digits. It depends neither on the order of the bans, nor
+    on the order of the keys in their files, nor on where the files are."""
+    content = sorted(json.dumps(asdict(ban), sort_keys=True, default=_plain) for ban in bans)
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    """A value of a ban that JSON does not have, as one that it has."""
+    return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
 def _bypass(fields: Fields, catalog: Catalog) -> frozenset[str] | None:

@@ -19,7 +19,7 @@ Then for each ban, in the order of the configuration and independently of the ot
 4. The ban does not name the app, and does not cover it by ``bypass: alert``: no verdict.
 5. The ban is limited to networks, and the client's network is not among them: no verdict.
 6. The time is before the first day of the ban, in the ban's time zone: no verdict.
-7. The time is after the last day of the ban: no verdict.
+7. The time is after the last day of the ban, or between two of its periods: no verdict.
 8. The class of the device is neither in ``forbids`` nor in ``advises``: no verdict.
 9. An exemption from the ban covers the device (by its id, address or MAC), the app and the day:
    ``exempt``.
@@ -53,6 +53,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from netwatch.core.message import HANDSHAKES, LOOKUPS, Evidence
+from netwatch.core.period import Period, period
 from netwatch.core.verdict import (
     Ban,
     Confidence,
@@ -64,7 +65,6 @@ from netwatch.core.verdict import (
     VerdictKind,
 )
 from netwatch.rules.grade import GRADE_OF_ROLE
-from netwatch.rules.period import Period, period
 
 OUTSIDE = "the client is outside the configured networks"
 """The clause of a verdict on a client that no network matches."""
@@ -80,6 +80,10 @@ def confidence(evidence: Evidence, match: Match) -> Confidence | None:
     if evidence != "ip-from-dns" and match.role == "exclusive" and grade != "possible":
         return "probable"
     return "possible"
+
+
+State = Literal["not yet", "in force", "gap", "over"]
+"""Whether a rule is in force: ``gap`` means between two of its periods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,6 @@ class Policy:
         self.bans = tuple(bans)
         self.exemptions = tuple(exemptions)
         zones = {ban.id: ban.timezone for ban in self.bans}
-        self._periods = {ban.id: period(ban.start, ban.end, ban.timezone) for ban in self.bans}
         self._by_app: dict[str, list[Ban]] = {}
         for ban in self.bans:
             for app_id in ban.apps | ban.bypass:
@@ -147,12 +150,11 @@ class Policy:
         the only verdict has no ban."""
         return self._ask_each(self.bans, evidence, time, match, device, network)
 
-    def state(self, rule: Ban | Exemption, time: int) -> Literal["not yet", "in force", "over"]:
+    def state(self, rule: Ban | Exemption, time: int) -> State:
         """Whether a ban or an exemption of this policy is in force at `time` (ns)."""
         if isinstance(rule, Ban):
-            days = self._periods[rule.id]
-        else:
-            days = next(days for other, days in self._exemptions[rule.ban] if other == rule)
+            return ban_state(rule, time)
+        days = next(days for other, days in self._exemptions[rule.ban] if other == rule)
         return "not yet" if days.is_after(time) else "over" if days.is_before(time) else "in force"
 
     def _ask_each(
@@ -172,7 +174,7 @@ class Policy:
         return [self._ask(ban, question) for ban in bans]
 
     def _ask(self, ban: Ban, question: _Question) -> Verdict:
-        reason = self._why_not_applicable(ban, question)
+        reason = _why_not_applicable(ban, question)
         if reason:
             return Verdict(None, question.confidence, f"ban '{ban.id}' {reason}", ban)
         device_class = question.device.device_class
@@ -192,26 +194,13 @@ class Policy:
             clause += f"; an exemption of '{exemption.device}' is in force only {when}"
         return Verdict(kind, question.confidence, clause, ban)
 
-    def _why_not_applicable(self, ban: Ban, question: _Question) -> str:
-        """Why a ban has no verdict, as the end of a sentence; empty where it has one."""
-        device_class, network = question.device.device_class, question.network
-        days = self._periods[ban.id]
-        if question.match.app.id not in ban.apps | ban.bypass:
-            return f"does not cover {question.match.app.name}"
-        if ban.networks and network.name not in ban.networks:
-            return f"does not apply in network '{network.name}'"
-        if days.is_after(question.time):
-            return f"is in force only from {ban.start} ({ban.timezone})"
-        if days.is_before(question.time):
-            return f"was in force until {ban.end} ({ban.timezone})"
-        if device_class not in ban.forbids and device_class not in ban.advises:
-            devices = (
-                "whose class is unknown"
-                if device_class == "unknown"
-                else f"of class {device_class}"
-            )
-            return f"does not apply to devices {devices}"
-        return ""
+
+def ban_state(ban: Ban, time: int) -> State:
+    """Whether a ban is in force at `time` (ns); ``gap`` between two of its periods."""
+    if ban.period_at(time):
+        return "in force"
+    days = period(ban.start, ban.end, ban.timezone)
+    return "not yet" if days.is_after(time) else "over" if days.is_before(time) else "gap"
 
 
 def _why_no_ban_applies(evidence: Evidence, device: Device, network: Network | None) -> str:
@@ -225,12 +214,42 @@ def _why_no_ban_applies(evidence: Evidence, device: Device, network: Network | N
     return ""
 
 
+def _why_not_applicable(ban: Ban, question: _Question) -> str:
+    """Why a ban has no verdict, as the end of a sentence; empty where it has one."""
+    device_class, network = question.device.device_class, question.network
+    if question.match.app.id not in ban.apps | ban.bypass:
+        return f"does not cover {question.match.app.name}"
+    if ban.networks and network.name not in ban.networks:
+        return f"does not apply in network '{network.name}'"
+    if reason := _why_not_in_force(ban, question.time):
+        return f"{reason} ({ban.timezone})"
+    if device_class not in ban.forbids and device_class not in ban.advises:
+        devices = (
+            "whose class is unknown" if device_class == "unknown" else f"of class {device_class}"
+        )
+        return f"does not apply to devices {devices}"
+    return ""
+
+
+def _why_not_in_force(ban: Ban, time: int) -> str:
+    match ban_state(ban, time):
+        case "in force":
+            return ""
+        case "not yet":
+            return f"is in force only from {ban.start}"
+        case "over":
+            return f"was in force until {ban.end}"
+    first, last = next(gap for gap in ban.gaps if time in period(*gap, ban.timezone))
+    return f"was not in force between {first} and {last}"
+
+
 def _clause(ban: Ban, question: _Question, kind: VerdictKind) -> str:
     verb = "forbids" if kind == "violation" else "advises against"
     app = question.match.app.name
     if question.match.app.id not in ban.apps:
         app += " (bypass: alert)"
-    since = f", in force from {ban.start} ({ban.timezone})" if ban.start else ""
+    days = ban.period_at(question.time)
+    since = f", in force from {days.start} ({ban.timezone})" if days and days.start else ""
     return f"ban '{ban.id}' {verb} {app} on devices of class {question.device.device_class}{since}"
 
 

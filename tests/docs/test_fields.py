@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from docs_generator import records, siem_formats
@@ -9,7 +10,7 @@ from support.made_records import ALERT, FULL_ALERT, ITEM
 from support.siem import read_cef, read_leef
 
 from netwatch.core.message import Evidence
-from netwatch.core.verdict import Network
+from netwatch.core.verdict import BanPeriod, Network
 from netwatch.coverage.counts import Coverage
 from netwatch.formats import csv, ecs, eve, gelf, jsonl, ocsf, schemas
 from netwatch.formats.coverage import report_record
@@ -19,11 +20,15 @@ KINDS: tuple[Evidence, ...] = (
     *("dns-query", "dns-answer", "dns-cname", "tls-sni", "quic-sni", "dtls-sni"),
     *("http-host", "socks-host", "tls-cert", "ip-from-dns"),
 )
+PERIODS = (
+    BanPeriod(date(2023, 3, 10), date(2023, 9, 10), "the decision"),
+    BanPeriod(date(2023, 9, 20), None, "its extension"),
+)
 IPV6 = replace(
     FULL_ALERT,
     device=replace(FULL_ALERT.device, ip="2001:db8:20::7"),
     destinations=FULL_ALERT.destinations[1:],
-    ban=replace(FULL_ALERT.ban, end=FULL_ALERT.ban.start),
+    ban=replace(FULL_ALERT.ban, periods=PERIODS),
 )
 BY_KIND = (replace(FULL_ALERT, evidence=(replace(ITEM, type=kind),)) for kind in KINDS)
 RECORDS = [jsonl.alert_record(alert) for alert in (ALERT, FULL_ALERT, IPV6, *BY_KIND)]

@@ -130,7 +130,9 @@ def test_syslog_daemons_store_alerts_as_they_were_sent(name: str, tmp_path: Path
 
 def test_the_mappings_are_of_fields_that_there_are() -> None:
     template = json.loads((SIEM / "elastic" / "index-template.json").read_text())["template"]
-    document = ecs.alert_document({**RECORD, "ban": dict.fromkeys(RECORD["ban"], "2023-03-10")})
+    days = dict.fromkeys(RECORD["ban"], "2023-03-10")
+    periods = [{"from": "2023-03-10", "until": "2023-09-10", "basis": "the decision"}]
+    document = ecs.alert_document({**RECORD, "ban": {**days, "periods": periods}})
     document["netwatch"]["exemption"] = dict.fromkeys(RECORD["exemption"], "2023-03-10")
     there = {path.replace("{}", "") for path in paths(document)}
 

@@ -64,7 +64,7 @@ def test_alerts():
     assert (full["versions_set_version"], full["versions_set_hash"]) == ("12", "0a1b2c3d4e5f")
     assert bare["versions_set_version"] == ""
     empty = {key for key, value in full.items() if not value}
-    assert empty == {"ban_until", "exemption_from"}
+    assert empty == {"ban_until", "ban_periods", "exemption_from"}
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 import io
 import json
 from dataclasses import replace
+from datetime import date, datetime
 
 import pytest
 from support.made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
 
 from netwatch.core.message import DnsInfo, TlsInfo
-from netwatch.formats import jsonl
+from netwatch.core.verdict import BanPeriod
+from netwatch.formats import csv, jsonl
 from netwatch.formats.values import observation_community_id
 
 
@@ -108,6 +110,7 @@ def test_an_alert_in_full():
         "from": "2023-03-10",
         "until": None,
         "review": "2023-09-01",
+        "basis": "Circular 7",
     }
     assert record["exemption"] == {
         "ban": "be-fed-tiktok-2023",
@@ -220,6 +223,46 @@ def test_hostile_names_are_read_back_from_one_line(text):
     record = json.loads(line)
     assert record["names"] == [decoded]
     assert record["evidence"][0]["name"] == record["device"]["hostname"] == decoded
+
+
+FIRST = BanPeriod(date(2022, 9, 1), date(2023, 3, 9), "the decision")
+LATER = BanPeriod(date(2023, 3, 10), date(2023, 9, 9), "its extension")
+LAST = BanPeriod(date(2024, 1, 1), None, "a new decision")
+
+
+@pytest.mark.parametrize(
+    ("moment", "in_force"),
+    [
+        ("2023-03-09T22:59:59", FIRST),
+        ("2023-03-09T23:00:00", LATER),
+        ("2023-09-09T21:59:59", LATER),
+        ("2024-06-01T00:00:00", LAST),
+    ],
+)
+def test_the_period_of_a_record_is_the_one_in_force_at_the_first_contact(moment, in_force):
+    time = int(datetime.fromisoformat(f"{moment}+00:00").timestamp()) * 10**9
+    ban = replace(ALERT.ban, periods=(FIRST, LATER, LAST))
+    alert = replace(ALERT, ban=ban, first_seen=time, last_seen=time + 400 * 86400 * 10**9)
+    found = jsonl.alert_record(alert)["ban"]
+    assert found["from"] == in_force.start.isoformat()
+    assert found["until"] == (in_force.end and in_force.end.isoformat())
+    assert found["basis"] == in_force.basis
+    assert found["legal_basis"] == ALERT.ban.legal_basis
+    assert found["periods"] == [
+        {"from": "2022-09-01", "until": "2023-03-09", "basis": "the decision"},
+        {"from": "2023-03-10", "until": "2023-09-09", "basis": "its extension"},
+        {"from": "2024-01-01", "until": None, "basis": "a new decision"},
+    ]
+    assert csv.alert_row(jsonl.alert_record(alert))[-1] == (
+        "2022-09-01/2023-03-09 2023-03-10/2023-09-09 2024-01-01/.."
+    )
+
+
+def test_a_single_period_is_not_listed():
+    ban = replace(ALERT.ban, periods=(LATER,))
+    found = jsonl.alert_record(replace(ALERT, ban=ban))["ban"]
+    assert "periods" not in found
+    assert (found["until"], found["basis"]) == ("2023-09-09", "its extension")
 
 
 def test_letters_of_every_script_are_readable():

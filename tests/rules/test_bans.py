@@ -1,14 +1,17 @@
 import datetime
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.paths import ROOT
 
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.user_yaml import Fields, Problems
-from netwatch.core.verdict import Ban
+from netwatch.core.verdict import Ban, BanPeriod
 from netwatch.core.yaml_reader import parse_yaml
-from netwatch.rules.bans import load_pack, pack_ids, read_ban
+from netwatch.rules.bans import bans_version, load_pack, pack_ids, read_ban
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import load_signatures
 
@@ -46,8 +49,7 @@ def test_a_ban_written_out(shipped_catalog: Catalog) -> None:
         apps=frozenset({"tiktok", "wechat", "qq"}),
         forbids=frozenset({"service"}),
         advises=frozenset({"personal"}),
-        start=datetime.date(2023, 3, 10),
-        end=datetime.date(2023, 9, 10),
+        periods=(BanPeriod(datetime.date(2023, 3, 10), datetime.date(2023, 9, 10)),),
         review=datetime.date(2023, 9, 1),
         timezone="Europe/Brussels",
         legal_basis="Decision 2023/12 art. 3",
@@ -126,6 +128,98 @@ def test_a_mistake_is_reported_with_its_line(
     assert old in OURS
     _, problems = read(OURS.replace(old, new, 1), shipped_catalog)
     assert any(each.line == line and expected in each.message for each in problems), problems
+
+
+LISTED = """\
+id: our-rule
+authority: City of Example
+apps: [tiktok]
+periods:
+  - {from: 2023-03-10, until: 2023-09-16, basis: the decision}
+  - {from: 2023-09-26, basis: its extension}
+"""
+
+
+def test_a_ban_with_periods(shipped_catalog: Catalog) -> None:
+    ban, problems = read(LISTED, shipped_catalog)
+    assert problems == []
+    assert ban
+    assert ban.periods == (
+        BanPeriod(datetime.date(2023, 3, 10), datetime.date(2023, 9, 16), "the decision"),
+        BanPeriod(datetime.date(2023, 9, 26), None, "its extension"),
+    )
+    assert (ban.start, ban.end) == (datetime.date(2023, 3, 10), None)
+
+
+def test_the_first_period_may_be_open_at_its_start(shipped_catalog: Catalog) -> None:
+    ban, problems = read(LISTED.replace("from: 2023-03-10, ", ""), shipped_catalog)
+    assert problems == []
+    assert ban
+    assert ban.periods[0].start is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "expected"),
+    [
+        ("periods:", "from: 2023-03-10\nperiods:", 5, "either 'periods' or 'from' and 'until'"),
+        ("periods:", "until: 2023-03-10\nperiods:", 5, "either 'periods' or 'from' and 'until'"),
+        (", until: 2023-09-16", "", 6, "only the last period without 'until'"),
+        ("{from: 2023-09-26, ", "{", 6, "'from' in every period but the first, found none"),
+        ("2023-09-26", "2023-09-16", 6, "a day after 2023-09-16, on which the one before it ends"),
+        ("2023-09-26", "2023-09-01", 6, "found 2023-09-01"),
+        ("2023-09-26", "2022-09-01", 6, "found 2022-09-01"),
+        ("2023-09-16", "2023-03-09", 5, "expected a day not before 'from' (2023-03-10)"),
+        ("2023-09-16", "in autumn", 5, "YYYY-MM-DD"),
+        ("basis: the decision", "bases: the decision", 5, "did you mean 'basis'"),
+        ("basis: the decision", "basis: [a]", 5, "'basis': expected text"),
+        ("{from: 2023-09-26, basis: its extension}", "2023-09-26", 6, "a period as a mapping"),
+    ],
+)
+def test_a_mistake_in_periods_is_reported_with_its_line(
+    shipped_catalog: Catalog, old: str, new: str, line: int, expected: str
+) -> None:
+    assert old in LISTED
+    ban, problems = read(LISTED.replace(old, new, 1), shipped_catalog)
+    assert ban is None
+    assert any(each.line == line and expected in each.message for each in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("[]", "at least one period, found none"),
+        ("", "at least one period, found none"),
+        ("2023-03-10", "expected a list"),
+    ],
+)
+def test_periods_are_a_list_that_is_not_empty(
+    shipped_catalog: Catalog, value: str, expected: str
+) -> None:
+    ban, problems = read(LISTED.partition("periods:")[0] + f"periods: {value}\n", shipped_catalog)
+    assert ban is None
+    assert [each.line for each in problems] == [4]
+    assert expected in problems[0].message
+
+
+def test_the_version_of_bans_is_that_of_what_they_say(shipped_catalog: Catalog) -> None:
+    ours, _ = read(OURS, shipped_catalog)
+    again, _ = read("".join(reversed(OURS.splitlines(keepends=True))), shipped_catalog)
+    pack = load_pack("be-fed-tiktok-2023", shipped_catalog).ban
+    assert ours
+    assert again
+    version = bans_version([ours, pack])
+    assert re.fullmatch("[0-9a-f]{12}", version)
+    assert version == bans_version([pack, again])
+    assert version != bans_version([ours])
+    changes: dict[str, Any] = {
+        "apps": frozenset({"tiktok"}),
+        "review": None,
+        "severity": "high",
+        "periods": (BanPeriod(datetime.date(2023, 3, 10), datetime.date(2023, 9, 11)),),
+        "authority": "Town of Example",
+    }
+    others = {bans_version([replace(ours, **{key: value}), pack]) for key, value in changes.items()}
+    assert len(others | {version}) == len(changes) + 1
 
 
 def test_an_entry_names_a_pack(shipped_catalog: Catalog) -> None:

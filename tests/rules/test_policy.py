@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from support import bans
 
 from netwatch.core.message import Evidence
+from netwatch.core.period import period
 from netwatch.core.verdict import (
     CONFIDENCE_RANK,
     App,
+    BanPeriod,
     Confidence,
     Device,
     Exemption,
@@ -19,7 +21,6 @@ from netwatch.core.verdict import (
     Network,
     Role,
 )
-from netwatch.rules.period import period
 from netwatch.rules.policy import Policy, confidence
 
 SECOND = 10**9
@@ -27,8 +28,14 @@ TIKTOK = App("tiktok", "TikTok", "bytedance", "video")
 MATCH = Match(TIKTOK, "suffix tiktok.com", "exclusive")
 HQ = Network("hq", "service", "City of Example")
 BAN = replace(
-    bans.BAN, id="rule", authority="City of Example", end=date(2023, 9, 10), review=date(2023, 9, 1)
+    bans.BAN,
+    id="rule",
+    authority="City of Example",
+    periods=bans.until(date(2023, 9, 10)),
+    review=date(2023, 9, 1),
 )
+
+UNTIL_11 = bans.until(date(2023, 3, 11))
 
 
 def ns(text):
@@ -154,7 +161,7 @@ def test_clauses_have_dates():
 
 
 def test_open_ends():
-    ban = replace(BAN, start=None, end=None)
+    ban = replace(BAN, periods=(BanPeriod(None, None),))
     assert only(bans=[ban], time=0).kind == "violation"
     assert only(bans=[ban], time=ns("2100-01-01T00:00:00+00:00")).kind == "violation"
 
@@ -252,7 +259,7 @@ def test_the_clause_of_a_violation_and_an_advisory():
         "ban 'rule' forbids TikTok on devices of class service, in force from 2023-03-10"
         " (Europe/Brussels)"
     )
-    advised = only(who=device("personal"), bans=[replace(BAN, start=None)])
+    advised = only(who=device("personal"), bans=[replace(BAN, periods=(BanPeriod(None, None),))])
     assert advised.clause == "ban 'rule' advises against TikTok on devices of class personal"
 
 
@@ -265,7 +272,7 @@ def test_min_confidence_is_left_to_the_incident():
 def test_each_ban_that_applies_has_its_verdict_in_order():
     bans = [
         replace(BAN, id="b", forbids=frozenset({"personal"}), advises=frozenset()),
-        replace(BAN, id="over", end=date(2023, 3, 11)),
+        replace(BAN, id="over", periods=UNTIL_11),
         replace(BAN, id="a", forbids=frozenset({"guest"})),
     ]
     verdicts = judge(bans=bans, who=device("personal"))
@@ -276,7 +283,7 @@ def test_each_ban_that_applies_has_its_verdict_in_order():
 
 
 def test_without_a_verdict_all_reasons_are_given():
-    bans = [replace(BAN, id="x", end=date(2023, 3, 11)), replace(BAN, id="y", advises=frozenset())]
+    bans = [replace(BAN, id="x", periods=UNTIL_11), replace(BAN, id="y", advises=frozenset())]
     verdict = only(bans=bans, who=device("guest"))
     assert verdict.ban is None
     assert verdict.clause == (
@@ -369,3 +376,71 @@ def test_explain_stops_at_a_condition_for_all_bans():
     (step,) = Policy([BAN, BAN]).explain("tls-sni", NOON, MATCH, device(), None)
     assert step.ban is None
     assert "outside" in step.clause
+
+
+SIX_MONTHS = BanPeriod(date(2023, 3, 10), date(2023, 9, 16), "the decision")
+AGAIN = BanPeriod(date(2023, 9, 26), date(2024, 3, 26), "the first extension")
+WITHOUT_END = BanPeriod(date(2024, 3, 27), None, "the second extension")
+EXTENDED = replace(BAN, periods=(SIX_MONTHS, AGAIN, WITHOUT_END))
+
+
+@pytest.mark.parametrize(
+    ("time", "kind", "state", "clause"),
+    [
+        ("2023-03-09T23:59:59+01:00", None, "not yet", "is in force only from 2023-03-10"),
+        ("2023-03-10T00:00:00+01:00", "violation", "in force", "in force from 2023-03-10"),
+        ("2023-09-16T23:59:59+02:00", "violation", "in force", "in force from 2023-03-10"),
+        (
+            "2023-09-17T00:00:00+02:00",
+            None,
+            "gap",
+            "was not in force between 2023-09-17 and 2023-09-25",
+        ),
+        (
+            "2023-09-25T23:59:59+02:00",
+            None,
+            "gap",
+            "was not in force between 2023-09-17 and 2023-09-25",
+        ),
+        ("2023-09-26T00:00:00+02:00", "violation", "in force", "in force from 2023-09-26"),
+        ("2024-03-26T23:59:59+01:00", "violation", "in force", "in force from 2023-09-26"),
+        ("2024-03-27T00:00:00+01:00", "violation", "in force", "in force from 2024-03-27"),
+        ("2100-01-01T00:00:00+01:00", "violation", "in force", "in force from 2024-03-27"),
+    ],
+)
+def test_a_ban_is_in_force_in_its_periods_and_not_between_them(time, kind, state, clause):
+    verdict = only(bans=[EXTENDED], time=ns(time))
+    assert verdict.kind == kind
+    assert verdict.clause.endswith(f"{clause} (Europe/Brussels)")
+    assert Policy([EXTENDED]).state(EXTENDED, ns(time)) == state
+
+
+def test_after_the_last_of_several_periods_a_ban_is_over():
+    ban = replace(EXTENDED, periods=(SIX_MONTHS, AGAIN))
+    after = ns("2024-03-27T00:00:00+01:00")
+    assert only(bans=[ban], time=after).clause == (
+        "ban 'rule' was in force until 2024-03-26 (Europe/Brussels)"
+    )
+    assert Policy([ban]).state(ban, after) == "over"
+
+
+def test_periods_that_follow_one_another_have_no_gap():
+    assert EXTENDED.gaps == [(date(2023, 9, 17), date(2023, 9, 25))]
+    assert replace(EXTENDED, periods=(AGAIN, WITHOUT_END)).gaps == []
+
+
+DAYS = st.lists(
+    st.dates(date(2023, 1, 1), date(2024, 12, 31)), min_size=2, max_size=8, unique=True
+).map(sorted)
+
+
+@given(DAYS, st.dates(date(2022, 12, 1), date(2025, 1, 31)), st.integers(0, 23))
+def test_the_policy_agrees_with_the_calendar(days, day, hour):
+    periods = tuple(
+        BanPeriod(first, last) for first, last in zip(days[::2], days[1::2], strict=False)
+    )
+    zone = ZoneInfo("Europe/Brussels")
+    time = int(datetime(day.year, day.month, day.day, hour, tzinfo=zone).timestamp()) * SECOND
+    expected = any(each.start <= day <= each.end for each in periods)
+    verdict = only(bans=[replace(BAN, periods=periods)], time=time)
+    assert verdict.kind == ("violation" if expected else None)

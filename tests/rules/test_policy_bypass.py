@@ -11,7 +11,11 @@ from netwatch.core.verdict import App, Ban, Device, Exemption, Match, Network, R
 from netwatch.rules.policy import Policy
 
 SILENT = replace(
-    bans.BAN, id="rule", authority="City of Example", end=date(2023, 9, 10), legal_basis=""
+    bans.BAN,
+    id="rule",
+    authority="City of Example",
+    periods=bans.until(date(2023, 9, 10)),
+    legal_basis="",
 )
 ALERTING = replace(SILENT, bypass=frozenset({"tor", "vpn"}))
 TOR = App("tor", "Tor", "tor-project", "tor")

@@ -1,12 +1,15 @@
 """Periods of whole days in a time zone, as the time that packets have."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
+_CACHED_PERIODS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Period:
         return self.end is not None and time >= self.end
 
 
+@lru_cache(_CACHED_PERIODS)  # a ban is asked about each contact
 def period(first: date | None, last: date | None, timezone: str) -> Period:
     """The period from the beginning of the day `first` to the end of the day `last` in `timezone`
     (IANA name). Days on which clocks change have 23 or 25 hours."""
@@ -37,9 +41,12 @@ def period(first: date | None, last: date | None, timezone: str) -> Period:
     return Period(_start_of_day(first, zone), _start_of_day(after, zone))
 
 
-def days_text(first: date | None, last: date | None, timezone: str) -> str:
-    """The days of a period in words."""
-    return f"from {first or 'the beginning'} until {last or 'further notice'} ({timezone})"
+def days_text(days: Sequence[tuple[date | None, date | None]], timezone: str) -> str:
+    """The first and last days of one or several periods in words."""
+    spans = (
+        f"from {first or 'the beginning'} until {last or 'further notice'}" for first, last in days
+    )
+    return f"{', then '.join(spans)} ({timezone})"
 
 
 def _start_of_day(day: date | None, zone: ZoneInfo) -> int | None:
