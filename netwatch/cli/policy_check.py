@@ -6,6 +6,7 @@ from datetime import date
 from time import time_ns
 from typing import Any
 
+from netwatch.cli.bans_records import period_records
 from netwatch.cli.printing import print_line, print_record
 from netwatch.config import Config, load
 from netwatch.core.period import days_text
@@ -85,10 +86,7 @@ def _ban(ban: Ban, state: str) -> Row:
         "authority": ban.authority,
         "from": _day(ban.start),
         "until": _day(ban.end),
-        "periods": [
-            {"from": _day(each.start), "until": _day(each.end), "basis": each.basis}
-            for each in ban.periods
-        ],
+        "periods": period_records(ban),
         "timezone": ban.timezone,
         "forbids": sorted(ban.forbids),
         "advises": sorted(ban.advises),

@@ -23,7 +23,8 @@ from netwatch.rules import bans
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.explain import explain_name
 from netwatch.rules.lint import check_examples, lint
-from netwatch.rules.load import read_signatures
+from netwatch.rules.load import BUILTIN, load_signatures, read_signatures
+from netwatch.rules.pack_lint import lint_packs
 from netwatch.rules.signature import Rule, Signature
 
 MAX_LINE = 4096
@@ -233,8 +234,17 @@ def _lines_of_input(problems: list[Problem]) -> Iterator[bytes]:
 def _lint(args: argparse.Namespace) -> int:
     catalog, problems = _read(args)
     problems |= {*lint(catalog)}
+    if not args.paths or BUILTIN in args.paths:
+        problems |= _pack_problems()
     apps = quantity(len(catalog.signatures), "app")
     return _report(problems, f"{apps}, {quantity(_count(catalog.rules()), 'rule')}")
+
+
+def _pack_problems() -> set[Problem]:
+    try:
+        return {*lint_packs(load_signatures([BUILTIN], Path()))}
+    except ConfigError as error:
+        return set(error.problems)
 
 
 def _test(args: argparse.Namespace) -> int:

@@ -7,11 +7,8 @@ from netwatch.core.verdict import Ban, Exemption
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.networks import Scope
 from netwatch.rules.ban_periods import check_days
-from netwatch.rules.bans import load_pack, read_ban
+from netwatch.rules.bans import DEFAULT_BAN, load_pack, read_ban
 from netwatch.rules.catalog import Catalog
-
-DEFAULT_BAN = "default"
-"""The shipped ban that applies where a configuration has no ``bans``."""
 
 
 def read_bans(

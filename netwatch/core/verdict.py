@@ -127,12 +127,14 @@ class Device:
 class BanPeriod:
     """Days on which a ban is in force, from `start` to `end`, both included; None means no limit.
 
-    `basis` is the decision that this period rests on: the first one, or that of an extension.
+    `basis` is the decision that this period rests on: the first one, or that of an extension. With
+    `advice` the authority only advised in this period what it forbade before or later.
     """
 
     start: date | None
     end: date | None
     basis: str = ""
+    advice: bool = False
 
 
 @dataclass(frozen=True, slots=True)

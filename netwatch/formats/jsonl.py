@@ -203,7 +203,12 @@ def _ban(ban: Ban, first_seen: int) -> dict[str, Any]:
     }
     if len(ban.periods) > 1:
         record["periods"] = [
-            {"from": _day(each.start), "until": _day(each.end), "basis": each.basis}
+            {
+                "from": _day(each.start),
+                "until": _day(each.end),
+                "basis": each.basis,
+                "kind": "advice" if each.advice else "ban",
+            }
             for each in ban.periods
         ]
     return record

@@ -81,6 +81,12 @@ PERIOD_KEYS = Section(
         Key("from", "day", "open", "first day; only the first period may be without"),
         Key("until", "day", "open", "last day; only the last period may be without"),
         Key("basis", "text", "empty", "the decision that it rests on, shown in alerts"),
+        Key(
+            "kind",
+            "word",
+            "`ban`",
+            "`ban` or `advice`: with `advice` the classes under `forbids` give advisories",
+        ),
     ),
 )
 """The keys of a period of a ban."""
@@ -91,8 +97,22 @@ PACK_FILE_KEYS = Section(
     (
         *BAN_KEYS.keys,
         Key("jurisdiction", "text", "empty", "ISO 3166 code such as `BE` or `US-TX`, or `EU`"),
+        Key("announced", "day", "none", "day on which the ban was announced"),
+        Key("clean_by", "day", "none", "day by which devices had to be without the apps"),
         Key("scope", "text", "empty", "whom the ban covers, in words"),
-        Key("status", "text", "empty", "whether it is still in force, where that is in doubt"),
+        Key(
+            "status",
+            "text",
+            "empty",
+            "whether it is still in force, and what about it is not known or not confirmed",
+        ),
+        Key(
+            "unconfirmed",
+            "list of words",
+            "none",
+            "what no source confirms, as `status` says in words: `announced`, `from`, `until`, "
+            "`in_force`, `legal_basis` or `scope`",
+        ),
         Key("notes", "text", "empty", "further remarks"),
         Key("sources", "list of texts", "none", "where the ban was published or described"),
     ),

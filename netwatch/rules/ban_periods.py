@@ -44,7 +44,9 @@ def check_days(fields: Fields, start: datetime.date | None, end: datetime.date |
 
 
 def _read_period(fields: Fields) -> BanPeriod:
-    period = BanPeriod(fields.date("from"), fields.date("until"), fields.text("basis"))
+    start, end = fields.date("from"), fields.date("until")
+    advice = fields.choice("kind", ("ban", "advice"), "ban") == "advice"
+    period = BanPeriod(start, end, fields.text("basis"), advice)
     check_days(fields, period.start, period.end)
     fields.reject_unknown()
     return period

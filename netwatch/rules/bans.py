@@ -5,6 +5,7 @@ minimum confidence, networks and bypass, or writes a ban out. The file of a pack
 ban that is written out, and in addition where the ban comes from (`netwatch.rules.ban_keys`).
 """
 
+import datetime
 import difflib
 import hashlib
 import json
@@ -28,17 +29,34 @@ BANNED_CLASSES = ("service", "personal", "guest")
 a resolver only asks for others."""
 
 
+DEFAULT_BAN = "default"
+"""The shipped ban that applies where a configuration has no ``bans``."""
+
+UNCONFIRMED = ("announced", "from", "until", "in_force", "legal_basis", "scope")
+"""What a pack can say that no source confirms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A shipped ban with its background: the jurisdiction, whom it covers in words, whether it is
-    still in force, remarks, and where it was published or described."""
+    """A shipped ban with its background.
+
+    `jurisdiction` is an ISO 3166 code or ``EU``; `announced` the day of the announcement and
+    `clean_by` the last day for devices to be without the apps, where they are known; `scope` whom
+    it covers in words. `status` says whether it is still in force and what is not confirmed, which
+    `unconfirmed` lists in words of `UNCONFIRMED`. `sources` are addresses where it was published or
+    described. `file` is the file of the pack.
+    """
 
     ban: Ban
     jurisdiction: str
+    announced: datetime.date | None
+    clean_by: datetime.date | None
     scope: str
     status: str
+    unconfirmed: tuple[str, ...]
     notes: str
     sources: tuple[str, ...]
+    file: str
 
 
 def read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
@@ -86,7 +104,9 @@ def read_pack(file: Traversable, catalog: Catalog, problems: Problems) -> Pack |
     jurisdiction, scope, status, notes = (
         fields.text(key) for key in ("jurisdiction", "scope", "status", "notes")
     )
+    announced, clean_by = fields.date("announced"), fields.date("clean_by")
     sources = tuple(source for _, source in fields.texts("sources"))
+    unconfirmed = _unconfirmed(fields)
     fields.reject_unknown()
     if ban is None:
         return None
@@ -94,7 +114,30 @@ def read_pack(file: Traversable, catalog: Catalog, problems: Problems) -> Pack |
         fields.add_problem(
             "id", f"ban '{ban.id}': expected the file name {ban.id}.yaml, found {file.name}"
         )
-    return Pack(ban, jurisdiction, scope, status, notes, sources)
+    return Pack(
+        ban=ban,
+        jurisdiction=jurisdiction,
+        announced=announced,
+        clean_by=clean_by,
+        scope=scope,
+        status=status,
+        unconfirmed=unconfirmed,
+        notes=notes,
+        sources=sources,
+        file=str(file),
+    )
+
+
+def _unconfirmed(fields: Fields) -> tuple[str, ...]:
+    found = []
+    for line, word in fields.texts("unconfirmed"):
+        if word in UNCONFIRMED:
+            found.append(word)
+        else:
+            expected = f"expected words of {', '.join(UNCONFIRMED)}, found {describe(word)}"
+            message = f"'unconfirmed': {expected}{did_you_mean(word, UNCONFIRMED)}"
+            fields.problems.add(fields.file, line, message)
+    return tuple(found)
 
 
 def _shipped_packs() -> dict[str, Traversable]:

@@ -23,8 +23,9 @@ Then for each ban, in the order of the configuration and independently of the ot
 8. The class of the device is neither in ``forbids`` nor in ``advises``: no verdict.
 9. An exemption from the ban covers the device (by its id, address or MAC), the app and the day:
    ``exempt``.
-10. The class of the device is in ``forbids``: ``violation``.
-11. The class of the device is in ``advises``: ``advisory``.
+10. The class of the device is in ``forbids``, and the period is not one of advice alone:
+    ``violation``.
+11. Otherwise: ``advisory``.
 
 **Confidence** follows from the evidence and the rule that matches. A handshake gives the grade of
 the rule (`netwatch.rules.grade`); no other evidence gives more than that. Where nothing takes down
@@ -178,7 +179,9 @@ class Policy:
         if reason:
             return Verdict(None, question.confidence, f"ban '{ban.id}' {reason}", ban)
         device_class = question.device.device_class
-        kind: VerdictKind = "violation" if device_class in ban.forbids else "advisory"
+        in_force = ban.period_at(question.time)
+        is_forbidden = device_class in ban.forbids and not (in_force and in_force.advice)
+        kind: VerdictKind = "violation" if is_forbidden else "advisory"
         clause = _clause(ban, question, kind)
         for exemption, days in self._exemptions[ban.id]:
             if not _names(exemption, question):

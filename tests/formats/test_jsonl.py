@@ -249,9 +249,9 @@ def test_the_period_of_a_record_is_the_one_in_force_at_the_first_contact(moment,
     assert found["basis"] == in_force.basis
     assert found["legal_basis"] == ALERT.ban.legal_basis
     assert found["periods"] == [
-        {"from": "2022-09-01", "until": "2023-03-09", "basis": "the decision"},
-        {"from": "2023-03-10", "until": "2023-09-09", "basis": "its extension"},
-        {"from": "2024-01-01", "until": None, "basis": "a new decision"},
+        {"from": "2022-09-01", "until": "2023-03-09", "basis": "the decision", "kind": "ban"},
+        {"from": "2023-03-10", "until": "2023-09-09", "basis": "its extension", "kind": "ban"},
+        {"from": "2024-01-01", "until": None, "basis": "a new decision", "kind": "ban"},
     ]
     assert csv.alert_row(jsonl.alert_record(alert))[-1] == (
         "2022-09-01/2023-03-09 2023-03-10/2023-09-09 2024-01-01/.."

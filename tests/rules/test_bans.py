@@ -172,6 +172,7 @@ def test_the_first_period_may_be_open_at_its_start(shipped_catalog: Catalog) -> 
         ("2023-09-16", "in autumn", 5, "YYYY-MM-DD"),
         ("basis: the decision", "bases: the decision", 5, "did you mean 'basis'"),
         ("basis: the decision", "basis: [a]", 5, "'basis': expected text"),
+        ("basis: the decision", "kind: advise", 5, "expected one of ban, advice"),
         ("{from: 2023-09-26, basis: its extension}", "2023-09-26", 6, "a period as a mapping"),
     ],
 )

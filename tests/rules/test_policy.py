@@ -424,6 +424,17 @@ def test_after_the_last_of_several_periods_a_ban_is_over():
     assert Policy([ban]).state(ban, after) == "over"
 
 
+def test_in_a_period_of_advice_what_is_forbidden_is_advised_against():
+    advised = replace(SIX_MONTHS, advice=True)
+    ban = replace(BAN, periods=(advised, AGAIN))
+    first = only(bans=[ban], time=ns("2023-09-16T12:00:00+02:00"))
+    assert first.kind == "advisory"
+    assert first.clause.startswith("ban 'rule' advises against TikTok on devices of class service")
+    assert only(bans=[ban], time=ns("2023-09-26T12:00:00+02:00")).kind == "violation"
+    guest = only(bans=[ban], time=ns("2023-09-16T12:00:00+02:00"), who=device("guest"))
+    assert guest.kind is None
+
+
 def test_periods_that_follow_one_another_have_no_gap():
     assert EXTENDED.gaps == [(date(2023, 9, 17), date(2023, 9, 25))]
     assert replace(EXTENDED, periods=(AGAIN, WITHOUT_END)).gaps == []

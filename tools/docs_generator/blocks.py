@@ -41,6 +41,7 @@ BLOCKS: Mapping[str, Block] = {
     "metrics": metrics.block,
     "output": outputs.block,
     "output-types": outputs.types_block,
+    "pack-lint": catalogue.pack_lint_block,
     "packages": internals.packages_block,
     "packs": catalogue.packs_block,
     "parsers": internals.parsers_block,

@@ -2,9 +2,11 @@
 
 from docs_generator.markdown import code, table
 from docs_generator.pages import ROOT
+from netwatch.core.verdict import BanPeriod
 from netwatch.rules.bans import load_pack, pack_ids
 from netwatch.rules.lint import LINT_RULES
 from netwatch.rules.load import BUILTIN, load_signatures
+from netwatch.rules.pack_lint import PACK_RULES
 from netwatch.rules.sources import SOURCES, Source
 
 
@@ -13,11 +15,24 @@ def packs_block(_: str) -> str:
     catalog = load_signatures([BUILTIN], ROOT)
     rows = []
     for ban_id in pack_ids():
-        ban = load_pack(ban_id, catalog).ban
+        pack = load_pack(ban_id, catalog)
+        ban = pack.ban
         lists = [", ".join(sorted(part)) for part in (ban.apps, ban.forbids, ban.advises)]
-        days = [str(day or "open") for day in (ban.start, ban.end)]
-        rows.append([code(ban_id), ban.authority, *(part or "-" for part in lists), *days])
-    return table(("pack", "authority", "apps", "forbids", "advises", "from", "until"), rows)
+        days = [_period(each) for each in ban.periods]
+        cells = [pack.jurisdiction, ban.authority, *lists, str(pack.announced or "")]
+        rows.append([code(ban_id), *(part or "-" for part in cells), "<br>".join(days)])
+    titles = ("pack", "where", "authority", "apps", "forbids", "advises", "announced", "in force")
+    return table(titles, rows)
+
+
+def _period(period: BanPeriod) -> str:
+    days = f"{period.start or 'open'} to {period.end or 'open'}"
+    return f"{days} (advice)" if period.advice else days
+
+
+def pack_lint_block(_: str) -> str:
+    """The rules for packs of ``netwatch signatures lint``."""
+    return table(("rule", "it finds"), ([code(rule.id), rule.description] for rule in PACK_RULES))
 
 
 def apps_block(_: str) -> str:
