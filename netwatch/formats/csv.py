@@ -101,6 +101,8 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "binding_source",
     "binding_from",
     "binding_until",
+    "ban_basis",
+    "ban_periods",
     "versions_netwatch",
     "versions_signatures",
     "versions_bans",
@@ -117,8 +119,6 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "counts_outcomes_attempted",
     "counts_outcomes_blocked",
     "counts_outcomes_unknown",
-    "ban_basis",
-    "ban_periods",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings

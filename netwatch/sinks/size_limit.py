@@ -16,7 +16,7 @@ MARK = "…"
 _TEXT_LIMITS = (120, 40, 12)
 _FREE_TEXT = {
     *("name", "names", "hostname", "owner", "authority", "legal_basis", "vendor", "as_org"),
-    *("reason", "approved_by", "source", "rule"),
+    *("basis", "reason", "approved_by", "source", "rule"),
 }
 
 
