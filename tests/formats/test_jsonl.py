@@ -254,9 +254,7 @@ def test_the_period_of_a_record_is_the_one_in_force_at_the_first_contact(moment,
         {"from": "2024-01-01", "until": None, "basis": "a new decision", "kind": "ban"},
     ]
     cells = dict(zip(csv.ALERT_COLUMNS, csv.alert_row(jsonl.alert_record(alert)), strict=True))
-    assert cells["ban_periods"] == (
-        "2022-09-01/2023-03-09 2023-03-10/2023-09-09 2024-01-01/.."
-    )
+    assert cells["ban_periods"] == ("2022-09-01/2023-03-09 2023-03-10/2023-09-09 2024-01-01/..")
 
 
 def test_a_single_period_is_not_listed():
