@@ -70,6 +70,7 @@ class Catalog:
         "_ids",
         "_index",
         "_suffixes",
+        "_zones",
         "complete",
         "signatures",
         "version",
@@ -95,6 +96,7 @@ class Catalog:
         self._globs = self._index.globs
         self._contained: NamesInside | None = None
         self._ids: IdsInside | None = None
+        self._zones: Sequence[bytes] | None = self._index.zones
         self._asns: dict[int, tuple[App, ...]] = {}
         self._addresses: dict[bytes, App] = {}
         self._apps_of_tail: dict[str, tuple[str, ...]] = {}
@@ -205,10 +207,11 @@ class Catalog:
         return frozenset().union(self._hosts, self._suffixes, self._globs, under_tails)
 
     def encoded_zones(self) -> Sequence[bytes]:
-        """The domains of `zones` as bytes, for the packet loop."""
-        if self._index.zones is not None:
-            return self._index.zones
-        return [zone.encode() for zone in self.zones()]
+        """The domains of `zones` as bytes, for the packet loop. They are made once: each capture
+        of a run asks for them."""
+        if self._zones is None:
+            self._zones = [zone.encode() for zone in self.zones()]
+        return self._zones
 
     def apps(self) -> Mapping[str, App]:
         """The apps by their ids, sorted."""

@@ -300,7 +300,7 @@ def test_a_ban_can_alert_on_a_bypass(folder: Path, tmp_path: Path) -> None:
         for client, verdict in ((SERVICE, "violation"), (PERSONAL, "advisory"))
         for app in apps
     }
-    assert {alert.confidence for alert in alerts} == {"confirmed"}
+    assert {alert.confidence for alert in alerts} <= {"confirmed", "probable"}
     reason = "ban 'our-rule' does not apply to devices of class guest"
     assert list(statistics.without_verdict) == [reason]
     # Alerting does not change the counts.

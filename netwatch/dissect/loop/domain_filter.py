@@ -8,6 +8,7 @@ all of them. Two names with the same hash only let more through to the parsers.
 
 from array import array
 from collections.abc import Iterable
+from functools import lru_cache
 
 try:
     import cython
@@ -34,6 +35,33 @@ MAX_JUMPS = cython.declare(cython.int, 16)
 """Compression pointers in a name that is followed."""
 
 
+@lru_cache(maxsize=4)
+def hash_table(domains: tuple[bytes, ...]) -> tuple[Words, int]:
+    """The hashes of domains as a table with open addressing, and the mask of its places. Nobody
+    writes to it afterwards, so the captures of a run share it: there are many domains."""
+    byte: cython.int
+    hash_: cython.ulonglong
+    place: cython.ulonglong
+    mask: cython.ulonglong
+    size: cython.ulonglong = 64
+    hashes: list[int] = []
+    for domain in domains:
+        hash_ = 0
+        for byte in domain:
+            hash_ = (hash_ * BASE + byte) & LOW63
+        hashes.append(hash_ | 1)
+    while size < 3 * len(hashes):
+        size *= 2
+    table: Words = array("q", bytes(8 * size))
+    mask = size - 1
+    for hash_ in hashes:
+        place = (hash_ >> 31) & mask
+        while table[place] != 0 and table[place] != hash_:
+            place = (place + 1) & mask
+        table[place] = hash_
+    return table, mask
+
+
 @cython.final
 @cython.cclass
 class DomainSet:
@@ -52,25 +80,7 @@ class DomainSet:
     def replace(self, domains: Iterable[bytes] | None) -> None:
         """Only names below these domains are of interest from now on. Domains are lower-case, as
         `netwatch.core.names` normalizes them; None makes all names be of interest."""
-        byte: cython.int
-        hash_: cython.ulonglong
-        place: cython.ulonglong
-        size: cython.ulonglong = 64
-        hashes: list[int] = []
-        for domain in domains or ():
-            hash_ = 0
-            for byte in domain:
-                hash_ = (hash_ * BASE + byte) & LOW63
-            hashes.append(hash_ | 1)
-        while size < 3 * len(hashes):
-            size *= 2
-        self.hashes = array("q", bytes(8 * size))
-        self.mask = size - 1
-        for hash_ in hashes:
-            place = (hash_ >> 31) & self.mask
-            while self.hashes[place] != 0 and self.hashes[place] != hash_:
-                place = (place + 1) & self.mask
-            self.hashes[place] = hash_
+        self.hashes, self.mask = hash_table(tuple(domains or ()))
         self.active = domains is not None
 
     def contains(self, domain: cython.ulonglong) -> cython.bint:
