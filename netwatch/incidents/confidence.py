@@ -23,11 +23,13 @@ LIFTED: Confidence = "confirmed"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ground:
-    """A contact as far as it is a reason for a confidence; the earlier one is the smaller.
+    """A contact as far as it is a reason for a confidence. The smaller one is the better reason: a
+    handshake before other evidence (`weakness`), then the earlier one.
 
     `time` is in ns. `grade` is that of the rule, with its reasons.
     """
 
+    weakness: int
     time: int
     source: str
     packet: int
@@ -56,6 +58,7 @@ class IncidentConfidence:
             return
         observation, match = contact.observation, contact.match
         ground = Ground(
+            _WEAKNESS[_kind(observation.evidence)],
             observation.time,
             observation.source,
             observation.packet,
@@ -100,9 +103,10 @@ class IncidentConfidence:
         yield from _limits(ground, best)
         if best != LIFTED and len(self.lone) > 1:
             yield _lift(self.lone)
-        elif weaker:
-            second = self.strongest[weaker[0]]
-            yield f"That lifts it from {weaker[0]}, which {_contact(second)} gives."
+        for confidence in weaker[:1]:
+            below = self.strongest[confidence]
+            if below.evidence in HANDSHAKES and below.rule != ground.rule:
+                yield f"That lifts it from {confidence}, which {_contact(below)} gives."
 
 
 Key = TypeVar("Key", Confidence, str)
@@ -112,16 +116,25 @@ def _keep_first(grounds: dict[Key, Ground], key: Key, ground: Ground) -> None:
     grounds[key] = min(ground, grounds.get(key, ground))
 
 
+_WORDS = {
+    "handshake": "a handshake with",
+    "certificate": "a certificate for",
+    "lookup": "a lookup of",
+    "address": "a flow to an address of",
+}
+_WEAKNESS = {kind: number for number, kind in enumerate(_WORDS)}
+
+
+def _kind(evidence: str) -> str:
+    if evidence in HANDSHAKES:
+        return "handshake"
+    if evidence in LOOKUPS:
+        return "lookup"
+    return "certificate" if evidence == "tls-cert" else "address"
+
+
 def _contact(ground: Ground) -> str:
-    if ground.evidence in HANDSHAKES:
-        what = "a handshake with"
-    elif ground.evidence in LOOKUPS:
-        what = "a lookup of"
-    elif ground.evidence == "tls-cert":
-        what = "a certificate for"
-    else:
-        what = "a flow to an address of"
-    return f"{what} {ground.name} ({ground.evidence}, {ground.rule})"
+    return f"{_WORDS[_kind(ground.evidence)]} {ground.name} ({ground.evidence}, {ground.rule})"
 
 
 def _limits(ground: Ground, confidence: str) -> Iterator[str]:
@@ -129,8 +142,8 @@ def _limits(ground: Ground, confidence: str) -> Iterator[str]:
     if ground.evidence not in HANDSHAKES:
         more = f", which would give {ground.grade}" if ground.grade != confidence else ""
         yield f"It is no handshake{more}: it does not prove that the device reached the app."
-    for reason in ground.reasons:
-        yield f"For {ground.rule}: {reason}."
+    if ground.reasons:
+        yield f"The grade of {ground.rule} is {ground.grade}: {'; '.join(ground.reasons)}."
 
 
 def _lift(lone: dict[str, Ground]) -> str:

@@ -39,7 +39,7 @@ _ONE_STEP_LESS: Mapping[Confidence, Confidence] = {
 }
 
 _USERS: Mapping[Role, str] = {
-    "exclusive": "only the app uses the domain",
+    "exclusive": "the domain is this app's own",
     "vendor": "several apps of the vendor use the domain",
     "embed": "other sites and apps load the domain",
     "cdn": "the domain is a shared host that contains the app's name",

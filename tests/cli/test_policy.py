@@ -161,7 +161,7 @@ def test_explain_in_words(run):
     assert "network   hq (class service): range 10.20.0.0/16" in lines
     reason = "pages or other apps call the domain too (embed_reachable): at most probable"
     (grade,) = [line for line in lines if line.startswith("grade ")]
-    assert grade.startswith("grade     probable: only the app uses the domain (role exclusive)")
+    assert grade.startswith("grade     probable: the domain is this app's own (role exclusive)")
     assert grade.endswith(reason)
     assert "evidence  tls-sni of a domain of role exclusive: probable" in lines
     assert any(line.endswith("it was 2023-04-03 02:00:00 there]") for line in lines)
@@ -171,7 +171,7 @@ def test_explain_of_a_name_that_only_the_app_calls(run):
     words = ["--device", "10.20.0.1", "--time", "2023-04-03"]
     _, out, _ = run("explain", *words, "--name", "api16-normal.tiktokv.com")
     assert out.startswith("violation, confirmed\n")
-    assert "\ngrade     confirmed: only the app uses the domain (role exclusive): conf" in out
+    assert "\ngrade     confirmed: the domain is this app's own (role exclusive): conf" in out
 
 
 def test_explain_says_when_a_verdict_is_only_recorded(run):

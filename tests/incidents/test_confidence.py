@@ -96,7 +96,8 @@ def test_a_name_that_only_the_app_calls_lifts_one_that_pages_embed() -> None:
     assert alert.confidence == "confirmed"
     assert alert.confidence_reasons == (
         "A handshake with api.tiktokv.com (tls-sni, suffix api.tiktokv.com) gives confirmed.",
-        "For suffix api.tiktokv.com: only the app uses the domain (role exclusive): confirmed.",
+        "The grade of suffix api.tiktokv.com is confirmed: the domain is this app's own"
+        " (role exclusive): confirmed.",
         "That lifts it from probable, which a handshake with www.tiktok.com"
         " (tls-sni, suffix www.tiktok.com) gives.",
     )
@@ -106,9 +107,9 @@ def test_the_reasons_say_what_took_the_confidence_down() -> None:
     (alert,) = _alerts(EMBED_REACHABLE, PIXEL)
     assert alert.confidence_reasons == (
         "A handshake with www.tiktok.com (tls-sni, suffix www.tiktok.com) gives probable.",
-        "For suffix www.tiktok.com: only the app uses the domain (role exclusive): confirmed.",
-        "For suffix www.tiktok.com: pages or other apps call the domain too (embed_reachable):"
-        " at most probable.",
+        "The grade of suffix www.tiktok.com is probable: the domain is this app's own"
+        " (role exclusive): confirmed; pages or other apps call the domain too"
+        " (embed_reachable): at most probable.",
         "That lifts it from possible, which a handshake with analytics.tiktok.com"
         " (tls-sni, suffix analytics.tiktok.com) gives.",
     )
@@ -118,6 +119,16 @@ def test_the_reasons_say_what_took_the_confidence_down() -> None:
         "It is no handshake, which would give confirmed: it does not prove that the device"
         " reached the app.",
     )
+
+
+def test_a_handshake_is_the_reason_before_earlier_weaker_evidence() -> None:
+    given = marks(embed_reachable=True, shipped=True)
+    earlier = seen(0, "www.tiktok.com", "dns-query", given=given)
+    (alert,) = _alerts(earlier, EMBED_REACHABLE)
+    assert len(alert.confidence_reasons) == 2
+    assert alert.confidence_reasons[0].startswith("A handshake with www.tiktok.com (tls-sni,")
+    (alert,) = _alerts(APP_ONLY, seen(0, "api.tiktokv.com", "dns-query"))
+    assert not any("lifts" in reason for reason in alert.confidence_reasons)
 
 
 def test_the_reasons_name_the_two_sources_that_together_lift_it() -> None:

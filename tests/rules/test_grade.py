@@ -50,7 +50,7 @@ def test_the_decision_table(
 
 def test_the_reasons_are_the_role_and_what_takes_it_down() -> None:
     assert grade("exclusive", marks(), TWO).reasons == (
-        "only the app uses the domain (role exclusive): confirmed",
+        "the domain is this app's own (role exclusive): confirmed",
     )
     found = grade("exclusive", marks("possible", False, True, True), ONE).reasons
     assert found[1:] == (

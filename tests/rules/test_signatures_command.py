@@ -91,7 +91,7 @@ def test_show_as_jsonl(run: Run) -> None:
         "rule": "suffix deepseek.com",
         "role": "exclusive",
         "grade": "confirmed",
-        "grade_reasons": ["only the app uses the domain (role exclusive): confirmed"],
+        "grade_reasons": ["the domain is this app's own (role exclusive): confirmed"],
         "sources": ["v2fly", "adguard", "public-code"],
     }
     assert rule in found["domains"]
@@ -115,7 +115,7 @@ def test_match_prints_app_file_and_reason(run: Run) -> None:
     assert lines[0] == "im-api.tiktokv.com: tiktok (TikTok), exclusive, by glob im*.tiktokv.com"
     assert "tiktok.yaml:" in lines[1]
     assert "v2fly" in lines[2]
-    grade = "  grade    confirmed: only the app uses the domain (role exclusive): confirmed"
+    grade = "  grade    confirmed: the domain is this app's own (role exclusive): confirmed"
     assert lines[3] == grade
     assert "more specific than suffix tiktokv.com (tiktok, exclusive)" in lines[4]
 
@@ -164,7 +164,7 @@ def test_grades_are_shown_with_their_reasons(
     assert found["rule"] == "suffix clips.example"
     assert found["grade"] == "probable"
     assert found["grade_reasons"] == [
-        "only the app uses the domain (role exclusive): confirmed",
+        "the domain is this app's own (role exclusive): confirmed",
         "pages or other apps call the domain too (embed_reachable): at most probable",
         "nobody confirmed whose the domain is (verified: false): at most probable",
     ]
