@@ -6,7 +6,7 @@ from support import bans
 
 from netwatch.core.alert import Sensor
 from netwatch.core.observation import Observation
-from netwatch.core.verdict import App, Ban, Contact, Device, Match, Network, Verdict
+from netwatch.core.verdict import App, Ban, Contact, Device, Match, Network, Outcome, Verdict
 from netwatch.rules.policy import confidence
 
 SECOND = 10**9
@@ -35,6 +35,7 @@ def contact(
     packet: int = 1,
     source: str = "a.pcap",
     flow: int = 1,
+    outcome: Outcome = "attempted",
     **changed: object,
 ) -> Contact:
     """A contact `at` seconds after noon, of device number `who`."""
@@ -61,4 +62,5 @@ def contact(
         Device(f"laptop-{who}", f"10.20.{who >> 8}.{who & 255}", None, None, None, "service"),
         HQ,
         Verdict(kind, confidence(evidence, match), "", ban),
+        outcome,
     )

@@ -1,0 +1,205 @@
+"""What came of the contacts of an incident: each counts once, in any order and any partition."""
+
+import json
+import pickle
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.contacts import GAP, NOON, SECOND, SENSOR, contact
+
+from netwatch.core.alert import Alert
+from netwatch.core.verdict import Contact, Outcome, Severity
+from netwatch.formats import jsonl
+from netwatch.incidents import activity, lookup_answers
+from netwatch.incidents.aggregate import Incidents
+from netwatch.incidents.outcomes import ORDER, settled, strongest
+from netwatch.incidents.progress import ContactProgress, Tally
+from netwatch.incidents.scan import ScanIncidents
+from netwatch.incidents.severity import severity_of
+
+Step = Contact | tuple[Contact, ContactProgress]
+
+
+def became(now: Tally, of: Contact, bytes_in: int = 0) -> Step:
+    """A handshake whose flow has ended."""
+    return of, ContactProgress(10, bytes_in, of.observation.time + SECOND, "silent", now, 1)
+
+
+def alert(*steps: Step) -> Alert:
+    gathered = Incidents(GAP)
+    for step in steps:
+        if isinstance(step, tuple):
+            assert gathered.add_progress(*step)
+        else:
+            gathered.add(step)
+    (found,) = gathered.alerts(None, SENSOR)
+    return found
+
+
+def counts(found: Alert) -> dict[str, int]:
+    every = {outcome: getattr(found.counts, outcome) for outcome in ORDER}
+    return {outcome: count for outcome, count in every.items() if count}
+
+
+QUERY = contact(0, "dns-query", packet=1)
+BLOCKED = contact(0.1, "dns-answer", packet=2, outcome="blocked")
+USABLE = contact(0.1, "dns-answer", packet=2)
+NO_DATA = contact(0.2, "dns-answer", packet=3, outcome="unknown")
+HELLO = contact(1)
+
+
+@pytest.mark.parametrize(
+    ("steps", "outcome", "expected"),
+    [
+        pytest.param([QUERY], "attempted", {"attempted": 1}, id="no-answer"),
+        pytest.param([QUERY, USABLE], "attempted", {"attempted": 2}, id="answer"),
+        pytest.param([QUERY, BLOCKED], "blocked", {"blocked": 2}, id="block"),
+        pytest.param([BLOCKED, QUERY], "blocked", {"blocked": 2}, id="answer-first"),
+        pytest.param([QUERY, QUERY, BLOCKED], "blocked", {"blocked": 3}, id="repeated-query"),
+        pytest.param([QUERY, QUERY, BLOCKED, NO_DATA], "blocked", {"blocked": 4}, id="no-aaaa"),
+        pytest.param([QUERY, NO_DATA], "attempted", {"attempted": 2}, id="no-data"),
+        pytest.param(
+            [QUERY, BLOCKED, USABLE], "attempted", {"attempted": 2, "blocked": 1}, id="both"
+        ),
+        pytest.param([HELLO], "attempted", {"attempted": 1}, id="hello"),
+        pytest.param([HELLO, became("reached", HELLO)], "reached", {"reached": 1}, id="reached"),
+        pytest.param([HELLO, became("blocked", HELLO)], "blocked", {"blocked": 1}, id="reset"),
+        pytest.param([HELLO, became("unknown", HELLO)], "unknown", {"unknown": 1}, id="one-way"),
+        pytest.param(
+            [QUERY, HELLO, became("unknown", HELLO)], "unknown", {"unknown": 2}, id="one-way-query"
+        ),
+        pytest.param(
+            [QUERY, USABLE, HELLO, became("unknown", HELLO)],
+            "attempted",
+            {"attempted": 2, "unknown": 1},
+            id="answers-and-one-way",
+        ),
+        pytest.param(
+            [QUERY, BLOCKED, HELLO, became("reached", HELLO)],
+            "reached",
+            {"reached": 1, "blocked": 2},
+            id="block-evaded",
+        ),
+        pytest.param(
+            [contact(0, "tls-cert", outcome="reached")], "reached", {"reached": 1}, id="certificate"
+        ),
+        pytest.param(
+            [contact(0, "ip-from-dns", name="www.tiktok.com", outcome="blocked"), HELLO],
+            "attempted",
+            {"attempted": 1, "blocked": 1},
+            id="flow",
+        ),
+    ],
+)
+def test_outcomes(steps: Sequence[Step], outcome: str, expected: dict[str, int]) -> None:
+    found = alert(*steps)
+    assert (found.outcome, counts(found)) == (outcome, expected)
+    record = jsonl.alert_record(found)
+    assert record["outcome"] == outcome
+    assert {name: n for name, n in record["counts"]["outcomes"].items() if n} == expected
+
+
+def test_names_are_answered_each_for_itself() -> None:
+    other = contact(2, "dns-query", "b.tiktok.com", packet=5)
+    found = alert(QUERY, BLOCKED, other)
+    assert (found.outcome, counts(found)) == ("attempted", {"attempted": 1, "blocked": 2})
+
+
+def test_what_comes_too_late_makes_no_negative_count() -> None:
+    found = alert(HELLO, became("reached", HELLO), became("reached", HELLO))
+    assert counts(found) == {"reached": 2}
+
+
+@pytest.mark.parametrize("found", ORDER)
+def test_the_strongest_outcome(found: Outcome) -> None:
+    weaker = ORDER[ORDER.index(found) :]
+    assert strongest(settled(dict.fromkeys(weaker, 1), [])) == found
+    assert strongest(settled({}, [])) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("ban", "outcome", "kind", "severity"),
+    [
+        ("high", "reached", "session", "high"),
+        ("high", "attempted", "background", "high"),
+        ("high", "unknown", "lookup", "high"),
+        ("high", "blocked", "lookup", "medium"),
+        ("high", "reached", "embed", "medium"),
+        ("high", "blocked", "embed", "low"),
+        ("critical", "blocked", "background", "high"),
+        ("medium", "blocked", "embed", "low"),
+        ("low", "blocked", "embed", "low"),
+    ],
+)
+def test_severity(ban: Severity, outcome: Outcome, kind: str, severity: Severity) -> None:
+    assert severity_of(ban, outcome, kind) == severity  # type: ignore[arg-type]
+
+
+def test_the_alert_of_a_blocked_lookup_is_less_severe_and_has_the_same_id() -> None:
+    open_, blocked = alert(QUERY), alert(QUERY, BLOCKED)
+    assert (open_.severity, blocked.severity) == ("high", "medium")
+    assert open_.id == blocked.id
+    assert blocked.kind.value == "lookup"
+
+
+hellos = st.builds(
+    contact,
+    at=st.integers(0, 40).map(lambda n: n * 120),
+    evidence=st.sampled_from(["tls-sni", "quic-sni", "http-host"]),
+    name=st.sampled_from([f"{n}.tiktok.com" for n in range(5)]),
+    role=st.sampled_from(["exclusive", "cdn"]),
+    who=st.integers(1, 2),
+    packet=st.integers(1, 9),
+)
+lookups = st.builds(
+    contact,
+    at=st.integers(0, 40).map(lambda n: n * 120),
+    evidence=st.sampled_from(["dns-query", "dns-answer", "dns-cname"]),
+    name=st.sampled_from([f"{n}.tiktok.com" for n in range(5)]),
+    who=st.integers(1, 2),
+    packet=st.integers(1, 9),
+    outcome=st.sampled_from(["attempted", "blocked", "unknown"]),
+)
+fates = st.builds(
+    ContactProgress,
+    st.integers(0, 5000),
+    st.integers(0, 90_000),
+    st.integers(NOON, NOON + 7200 * SECOND),
+    st.just("silent"),
+    st.sampled_from(["reached", "attempted", "blocked", "unknown", "silent"]),
+    st.just(1),
+)
+
+
+@pytest.mark.parametrize("limit", [3, 2048])
+@settings(deadline=None)
+@given(data=st.data())
+def test_neither_order_nor_parts_nor_disk_change_the_alert(limit: int, data: st.DataObject) -> None:
+    followed = data.draw(st.lists(st.tuples(hellos, fates), max_size=12))
+    asked = data.draw(st.lists(lookups, max_size=12))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(activity, "ENTRY_LIMIT", limit)
+        patch.setattr(lookup_answers, "NAME_LIMIT", limit)
+        whole = ScanIncidents(GAP)
+        for made in [*(made for made, _ in followed), *asked]:
+            whole.add(made)
+        for made, fate in followed:
+            whole.add_progress(made, fate)
+        expected = [json.dumps(jsonl.alert_record(a)) for a in whole.result(None, SENSOR).alerts]
+        with ScanIncidents(GAP, limit=data.draw(st.integers(1, 3))) as merged:
+            workers = [ScanIncidents(GAP, merged.folder, limit=1) for _ in range(2)]
+            # A worker has all of a capture: what became of a contact comes from where it was seen.
+            for made, fate in data.draw(st.permutations(followed)):
+                worker = data.draw(st.sampled_from(workers))
+                worker.add(made)
+                worker.add_progress(made, fate)
+            for made in data.draw(st.permutations(asked)):
+                data.draw(st.sampled_from(workers)).add(made)
+            for worker in workers:
+                merged.merge(pickle.loads(pickle.dumps(worker)))
+            found = [json.dumps(jsonl.alert_record(a)) for a in merged.result(None, SENSOR).alerts]
+    assert found == expected
+    total = sum(sum(json.loads(line)["counts"]["outcomes"].values()) for line in found)
+    assert total <= len(followed) + len(asked)
