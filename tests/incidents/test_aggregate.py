@@ -53,7 +53,7 @@ def test_one_contact_is_an_incident_with_all_its_values():
         1,
         1,
     )
-    assert alert.counts == IncidentCounts(lookups=0, handshakes=1, flows=1)
+    assert alert.counts == IncidentCounts(lookups=0, handshakes=1, flows=1, attempted=1)
     assert len(alert.community_ids) == 1
     assert alert.community_ids[0].startswith("1:")
     assert alert.sensor == SENSOR

@@ -1,0 +1,18 @@
+"""How the kind of an incident is judged, and what lowers the severity of its alert."""
+
+from docs_generator.markdown import code, table
+from netwatch.incidents.kind_thresholds import THRESHOLDS
+from netwatch.incidents.severity import LOWERED, LOWERING
+
+
+def thresholds_block(_: str) -> str:
+    """The thresholds of the judgement."""
+    rows = [(code(row.name), f"{row.value:,}", row.unit, row.reason) for row in THRESHOLDS]
+    return table(("threshold", "value", "unit", "what it is, and why"), rows)
+
+
+def lowering_block(_: str) -> str:
+    """What lowers the severity of an alert."""
+    rows = [(code(condition), why) for condition, why in LOWERING.items()]
+    steps = ", ".join(f"{code(high)} becomes {code(low)}" for high, low in LOWERED.items())
+    return f"{table(('where', 'because'), rows)}\n\nOne step: {steps}."
