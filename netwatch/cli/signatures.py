@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from netwatch.cli import signature_lists
+from netwatch.cli import signature_drift, signature_import
 from netwatch.cli.group import Group
 from netwatch.cli.printing import Lines, print_columns, print_line, print_message, print_record
 from netwatch.core.addresses import ip_text
@@ -76,7 +76,8 @@ def add(
     testing = group.command(
         "test", _test, "check the example names in signature files", tests, table=False
     )
-    signature_lists.add(group, _catalog)
+    signature_drift.add(group, _catalog)
+    signature_import.add(group, _catalog)
     showing.add_argument("app", metavar="APP", help="the id or name of an app, as shown by list")
     matching.add_argument(
         "names",
