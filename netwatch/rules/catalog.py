@@ -150,11 +150,13 @@ class Catalog:
                 yield rule
 
     def _matching_globs(self, name: str, tails: Sequence[str]) -> list[Rule]:
+        # A zone may have dozens of globs, of which most begin with another letter.
+        first = (name[:1], "*")
         globs = [
             rule
             for tail in tails
             for rule in self._globs.get(tail, ())
-            if _pattern(rule.name).fullmatch(name)
+            if rule.name[0] in first and _pattern(rule.name).fullmatch(name)
         ]
         return sorted(globs, key=lambda rule: (-_literal_length(rule.name), rule.name))
 
