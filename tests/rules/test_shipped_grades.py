@@ -1,5 +1,8 @@
 """The grades of the shipped rules of ByteDance's apps: hosts that pages, SDKs or other apps call
-prove no use of an app, whatever zone or region they are in; hosts that only an app calls do."""
+prove no use of an app, whatever zone or region they are in; hosts that only an app calls do.
+
+`netwatch.rules.embedded_hosts` has hosts that were seen; here are their siblings in other zones and
+regions, and which app each belongs to."""
 
 import pytest
 
@@ -13,6 +16,7 @@ PROBABLE: dict[str, str] = {
     "www.douyin.com": "douyin",
     "www.toutiao.com": "toutiao",
     "www.capcut.com": "capcut",
+    "seller.tiktok.com": "tiktok-shop",
     "www.lemon8-app.com": "lemon8",
     "www.feishu.cn": "lark",
     "www.larksuite.com": "lark",
@@ -115,7 +119,6 @@ CONFIRMED: dict[str, str] = {
     "frontier-va.tiktokv.com": "tiktok",
     "api2.musical.ly": "tiktok",
     "api.row.tiktokglobalshopv.com": "tiktok-shop",
-    "seller.tiktok.com": "tiktok-shop",
     "editor-api-sg.capcutapi.com": "capcut",
     "api3-normal-c-hl.amemv.com": "douyin",
     "webcast.amemv.com": "douyin",
