@@ -67,11 +67,13 @@ OF_OTHERS = {
         app1.wxcloudrun.com mmbizurl.cn badjs.weixinbridge.com""",
     "qq": """connect.qq.com graph.qq.com ssl.ptlogin2.qq.com wpa.qq.com open.qq.com e.qq.com
         tajs.qq.com pingjs.qq.com bugly.qq.com t.captcha.qq.com v.qq.com player.video.qq.com
-        apis.map.qq.com mail.qq.com url.cn ugdtimg.com foxmail.com""",
-    "vk": """sun9-1.userapi.com mail.ru top-fwz1.mail.ru rs.mail.ru r.mail.ru ad.mail.ru vkvideo.ru
+        apis.map.qq.com mail.qq.com url.cn ugdtimg.com foxmail.com pub.idqqimg.com""",
+    "vk": """sun9-1.userapi.com sun9-1.vkuserphoto.ru
+        vkvd1.vkuservideo.net st.vk-cdn.net mail.ru top-fwz1.mail.ru rs.mail.ru
+        r.mail.ru ad.mail.ru vkvideo.ru ok.ru connect.ok.ru apiok.ru mycdn.me
         api.vk.com login.vk.com oauth.vk.com id.vk.com id.vk.ru ads.vk.com analytics.vk.com
         ms.vk.com
-        target.vk.ru vk.cc vk.ru ok.ru connect.ok.ru apiok.ru mycdn.me imgsmail.ru mradx.net
+        target.vk.ru vk.cc vk.ru imgsmail.ru mradx.net
         vk-analytics.ru""",
     "aliexpress": """cnzz.mmstat.com log.mmstat.com at.alicdn.com g.alicdn.com s.alicdn.com
         img.alicdn.com ae01.alicdn.com ae01.aliexpress-media.com s.click.aliexpress.com""",
@@ -79,14 +81,15 @@ OF_OTHERS = {
     "temu": """img.kwcdn.com aimg.kwcdn.com bstatic.kwcdn.com commimg.kwcdn.com img.temucdn.com
         pftk.temu.com thtk.temu.com""",
     "shein": "img.ltwebstatic.com assets.ltwebstatic.com www.romwe.com",
-    "rednote": "xhslink.com",
+    "rednote": "xhslink.com sns-webpic-qc.xhscdn.com",
     "yandex": """mc.yandex.ru mc.yandex.com mc.yandex.net an.yandex.ru yastatic.net yandex.st
         informer.yandex.ru api-maps.yandex.ru smartcaptcha.yandexcloud.net yandex.ru ya.ru
         avatars.mds.yandex.net ads.adfox.ru webvisor.org webvisor.com ymetrica1.com
         yandexadexchange.net clck.ru yandex.kz yango.com yastat.net""",
     "huawei": """metrics-dra.dt.hicloud.com metrics1.data.hicloud.com app.agconnect.link
         grs.dbankcloud.com
-        connect-dre.hispace.hicloud.com adx-dre.op.hicloud.com consumer.huawei.com www.vmall.com
+        connect-dre.hispace.hicloud.com push-api.cloud.huawei.com
+        token-drcn.push.dbankcloud.com adx-dre.op.hicloud.com consumer.huawei.com www.vmall.com
         cloud.huawei.eu""",
     "vpn": """tailscale.com www.tailscale.com pkgs.tailscale.com api.tailscale.com nordvpn.com
         www.nordvpn.com www.expressvpn.com protonvpn.com mullvad.net www.surfshark.com hide.me
@@ -95,6 +98,8 @@ OF_OTHERS = {
         snowflake.torproject.org""",
     "encrypted-dns": "www.opendns.com nextdns.io my.nextdns.io www.cleanbrowsing.org",
     "icloud-private-relay": "mask-canary.icloud.com",
+    "manus": "files.manuscdn.com",
+    "pinduoduo": "img.pddpic.com",
     "webull": "api.webull.com",
     "tigerbrokers": "openapi.tigerfintech.com",
     "hik-connect": "open.ys7.com ieuopen.ezvizlife.com www.hikvision.com",
@@ -103,7 +108,7 @@ OF_OTHERS = {
 """Names that pages, apps of others, servers or readers of a site call, by their app."""
 
 ALSO_THE_APP = {
-    "vk": "vk.com m.vk.com sun9-1.vkuserphoto.ru",
+    "vk": "vk.com m.vk.com",
     "whatsapp": "pps.whatsapp.net graph.whatsapp.com graph.whatsapp.net",
     "temu": "www.temu.com api.temu.com",
     "shein": "www.shein.com sheinsz.ltwebstatic.com",
@@ -111,12 +116,12 @@ ALSO_THE_APP = {
     "deepseek": "www.deepseek.com platform.deepseek.com",
     "kimi": "www.kimi.com",
     "alibaba-qwen": "tongyi.aliyun.com www.tongyi.com",
-    "rednote": "www.xiaohongshu.com sns-webpic-qc.xhscdn.com",
+    "rednote": "www.xiaohongshu.com",
     "zoom": "us02web.zoom.us",
     "telegram": "td.telegram.org",
     "tor": "abc.onion.to snowflake-broker.torproject.net",
     "wechat": "www.wechat.com channels.weixin.qq.com support.weixin.qq.com",
-    "manus": "manus.im files.manuscdn.com",
+    "manus": "manus.im www.manus.im",
 }
 """Names that others call as well as the app itself, by their app."""
 
