@@ -41,6 +41,12 @@ sensor: {name: here}
 metrics: {listen: ":9477"}
 outputs: [{type: syslog, host: siem.example, transport: udp}]
 spool: {path: spool}
+updates:
+  url: https://updates.example/sets/
+  root: root.json
+  every: 12h
+  folder: sets
+  proxy: http://proxy.example:3128
 """
 SIGNATURE = """\
 app: clips
@@ -80,6 +86,7 @@ def test_the_configuration_has_exactly_the_keys_of_the_table(
     monkeypatch.chdir(tmp_path)
     Path("devices.csv").write_text("Device Name\nlab-07\n")
     Path("dnsmasq.leases").write_text("")
+    Path("root.json").write_text("{}")
     Path("netwatch.yaml").write_text(CONFIGURATION)
     load("netwatch.yaml")
     Path("netwatch.yaml").write_text(

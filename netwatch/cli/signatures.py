@@ -10,7 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from netwatch.cli import signature_drift, signature_import
+from netwatch.cli import (
+    signature_drift,
+    signature_import,
+    signature_publish,
+    signature_update,
+)
 from netwatch.cli.group import Group
 from netwatch.cli.printing import Lines, print_columns, print_line, print_message, print_record
 from netwatch.core.addresses import ip_text
@@ -36,6 +41,7 @@ _GROUP = """examples:
   netwatch signatures match v16.tiktok.com     show which rule matches a name, and why
   netwatch signatures lint ./signatures/       check your own files before you use them
   netwatch signatures drift --app vk list.txt  how a public list and the signatures differ
+  netwatch signatures update                   install the newest signed set
 """
 _MATCH = """examples:
   netwatch signatures match nottiktok.com tiktok.com.example.org
@@ -85,6 +91,8 @@ def add(
         nargs="+",
         help="a host name, or - for names from standard input, one a line",
     )
+    signature_update.add(group)
+    signature_publish.add(group)
     for parser in (linting, testing):
         parser.add_argument(
             "paths",
@@ -102,6 +110,7 @@ def _catalog(args: argparse.Namespace) -> Catalog:
 
 def _list(args: argparse.Namespace) -> int:
     signatures = _catalog(args).signatures.values()
+    signature_update.print_installed(args)
     if args.format == "jsonl":
         _jsonl({**_app(item.app), "rules": len(item.rules)} for item in signatures)
         return 0

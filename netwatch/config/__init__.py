@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from netwatch import __version__
 from netwatch.config.ban_sections import read_bans, read_exemptions
@@ -30,6 +30,7 @@ from netwatch.config.sections import (
     signatures_section,
     sinkholes_section,
 )
+from netwatch.config.updates_section import Updates, updates_section
 from netwatch.core.alert import Sensor
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.core.verdict import Ban, Exemption
@@ -43,7 +44,11 @@ from netwatch.inventory.sinkholes import Sinkholes
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
+from netwatch.updates.options import read_update_options
 from netwatch.watch.endpoint_options import EndpointOptions
+
+if TYPE_CHECKING:
+    from netwatch.updates.store import Installed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,7 +67,8 @@ class Config:
     the receivers of alerts, which are delivered from `outbox`. `sinkholes` are the addresses that
     filters answer with. `files` are the files and folders
     that the configuration was read from. `version` is a short hash of the configuration, the
-    inventory and the signatures, `bans_version` one of bans and exemptions.
+    inventory, the signatures and the bans, `bans_version` one of bans and exemptions. `updates` is
+    None unless the configuration has ``updates``.
     """
 
     path: str | None
@@ -83,6 +89,13 @@ class Config:
     files: tuple[str, ...] = ()
     version: str = ""
     bans_version: str = ""
+    updates: Updates | None = None
+
+    @property
+    def installed(self) -> "Installed | None":
+        """The installed set that ``builtin`` stands for; None where it stands for the files that
+        netwatch ships."""
+        return self.updates.installed if self.updates is not None else None
 
     @property
     def sensor(self) -> Sensor:
@@ -93,6 +106,7 @@ class Config:
             signatures=self.catalog.version,
             policy=self.version,
             bans=self.bans_version,
+            installed_set=self.installed.identity if self.installed else None,
         )
 
     def strip_search_suffix(self, name: str) -> str:
@@ -122,10 +136,13 @@ def _without_collection(read: Callable[P, T]) -> Callable[P, T]:
 
 
 @_without_collection
-def load(path: str | None = None, *, with_secrets: bool = False) -> Config:
+def load(
+    path: str | None = None, *, with_secrets: bool = False, candidate: Path | None = None
+) -> Config:
     """The configuration in `path`, else in the first of `SEARCH_PATHS` that exists, else the
     built-in defaults. Raises `ConfigError` with all mistakes in all files that it names; if
-    `with_secrets`, a secret that cannot be read now is one, as it is for delivery."""
+    `with_secrets`, a secret that cannot be read now is one, as it is for delivery. `candidate` is
+    the folder of a set that takes the place of the installed one."""
     fields = _open(path)
     base = Path(fields.file).parent
     notes: list[str] = []
@@ -136,6 +153,7 @@ def load(path: str | None = None, *, with_secrets: bool = False) -> Config:
         fields.add_mismatch("version", "1")
     scopes = networks_section(fields, notes)
     devices, learn = devices_section(fields, base)
+    updates = updates_section(fields, base, notes, candidate)
     catalog = signatures_section(fields, base)
     bans, ban_ids = read_bans(fields, catalog, scopes, notes)
     exemptions = read_exemptions(fields, catalog, ban_ids, devices, notes)
@@ -149,6 +167,10 @@ def load(path: str | None = None, *, with_secrets: bool = False) -> Config:
     metrics = metrics_section(fields)
     fields.reject_unknown()
     fields.problems.raise_if_any()
+    bans_version = _bans_version(bans, exemptions)
+    files = [fields.file, *_named_files(fields, base)] if fields.file else []
+    if updates is not None:
+        files.append(str(updates.state_file))
     return Config(
         path=fields.file or None,
         networks=Networks(scopes),
@@ -165,9 +187,10 @@ def load(path: str | None = None, *, with_secrets: bool = False) -> Config:
         outputs=outputs,
         outbox=outbox,
         sinkholes=sinkholes,
-        files=tuple(fields.file and [fields.file, *_named_files(fields, base)]),
-        version=_version(fields, devices, catalog),
-        bans_version=_bans_version(bans, exemptions),
+        files=tuple(files),
+        version=_version(fields, devices, catalog, bans_version),
+        bans_version=bans_version,
+        updates=updates,
     )
 
 
@@ -176,9 +199,26 @@ def load_catalog(path: str | None = None) -> Catalog:
     """The catalogue of the signatures that the configuration names, which is found as by `load`.
     Of the other sections only the syntax is checked. Raises `ConfigError`."""
     fields = _open(path)
-    catalog = signatures_section(fields, Path(fields.file).parent)
+    base = Path(fields.file).parent
+    updates_section(fields, base, [])
+    catalog = signatures_section(fields, base)
     fields.problems.raise_if_any()
     return catalog
+
+
+def load_updates(path: str | None = None, *, with_installed: bool = True) -> Updates | None:
+    """``updates`` of the configuration, which is found as by `load`. Of the other sections only
+    the syntax is checked. Raises `ConfigError`. Without `with_installed` the installed set is not
+    read, so that one that is damaged can be replaced."""
+    fields = _open(path)
+    base = Path(fields.file).parent
+    if with_installed:
+        updates = updates_section(fields, base, [])
+    else:
+        options = read_update_options(fields, base)
+        updates = None if options is None else Updates(options)
+    fields.problems.raise_if_any()
+    return updates
 
 
 def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], OutboxOptions]:
@@ -225,7 +265,7 @@ def _plain(value: object) -> object:
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
-def _version(fields: Fields, devices: Devices, catalog: Catalog) -> str:
-    content = [catalog.version, fields.mapping, devices.entries.digest()]
+def _version(fields: Fields, devices: Devices, catalog: Catalog, bans_version: str) -> str:
+    content = [catalog.version, bans_version, fields.mapping, devices.entries.digest()]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

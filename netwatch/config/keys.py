@@ -7,6 +7,7 @@ outputs and of the spool are beside their readers, in `netwatch.delivery.configu
 
 from netwatch.core.file_keys import REQUIRED, Key, Section
 from netwatch.rules.ban_keys import BAN_KEYS, EXEMPTION_KEYS, PACK_ENTRY_KEYS, PERIOD_KEYS
+from netwatch.updates.options import UPDATE_KEYS
 
 _TOP = Section(
     "",
@@ -54,6 +55,13 @@ _TOP = Section(
         Key("metrics", "mapping", "none", "the metrics and health endpoint of a live capture"),
         Key("outputs", "list of mappings", "none", "the receivers of alerts"),
         Key("spool", "mapping", "see below", "the outbox on disk, from which alerts are delivered"),
+        Key(
+            "updates",
+            "mapping",
+            "none",
+            "where signed sets of signatures and bans come from; `builtin` then stands for the "
+            "installed set",
+        ),
     ),
 )
 
@@ -181,6 +189,7 @@ CONFIGURATION_KEYS = (
     _INCIDENTS,
     _SENSOR,
     _METRICS,
+    UPDATE_KEYS,
 )
 """The mappings of netwatch.yaml, with their keys, in the order of the reference. The keys of
 `outputs` and `spool` are in `netwatch.delivery.configuration` and beside each type of output."""

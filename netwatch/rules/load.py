@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import importlib.resources
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources.abc import Traversable
@@ -29,9 +30,19 @@ BUILTIN = "builtin"
 """The word that stands for the shipped signatures."""
 
 
+_BUILTIN: ContextVar[Path | None] = ContextVar("builtin", default=None)
+
+
+def use_builtin(folder: Path | None) -> None:
+    """From now on, in this thread, ``builtin`` and the shipped packs stand for the files in
+    `folder`, an installed set; for those that netwatch ships where it is None."""
+    _BUILTIN.set(folder)
+
+
 def shipped() -> Traversable:
-    """The folder of the shipped files, with the subfolders ``apps`` and ``bans``."""
-    return importlib.resources.files("netwatch.signatures")
+    """The folder that ``builtin`` stands for, with the subfolders ``apps`` and ``bans``: that of
+    the shipped files, unless `use_builtin` named another."""
+    return _BUILTIN.get() or importlib.resources.files("netwatch.signatures")
 
 
 def load_signatures(sources: Sequence[str | Path], base: Path) -> Catalog:

@@ -1,0 +1,178 @@
+"""``netwatch signatures update``: installs a signed set of signatures and bans."""
+
+import argparse
+import contextvars
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwatch.cli.group import Group
+from netwatch.cli.printing import print_line, print_message, print_record
+from netwatch.core.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from netwatch.updates.options import UpdateOptions
+    from netwatch.updates.store import Installed
+    from netwatch.updates.update import UpdateResult
+
+_COMMAND = "netwatch signatures update"
+_EXAMPLES = """examples:
+  netwatch signatures update                        from the repository of the configuration
+  netwatch signatures update --check                is there a newer set?
+  netwatch signatures update --from /media/usb/sets  from a folder or a tar archive, offline
+  netwatch signatures update --rollback             return to the set before
+  netwatch signatures update --url https://updates.example/sets/ --root root.json
+
+exit status: 0 installed, or nothing newer; 1 the set was refused, or the repository could not be
+read; 2 usage or configuration error
+"""
+
+
+def add(group: Group) -> None:
+    """Add the subcommand."""
+    parser = group.command(
+        "update", update, "install the newest signed set of signatures and bans", _EXAMPLES
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--url", metavar="URL", help="the repository (default: that of the configuration)"
+    )
+    source.add_argument(
+        "--from",
+        dest="source",
+        metavar="PATH",
+        help="a folder or a tar archive with a copy of the repository",
+    )
+    source.add_argument(
+        "--rollback", action="store_true", help="return to the set that was in use before"
+    )
+    parser.add_argument(
+        "--root",
+        metavar="FILE",
+        help="the trusted root, as its publisher handed it over (default: that of the"
+        " configuration)",
+    )
+    parser.add_argument(
+        "--sets-folder",
+        metavar="DIR",
+        help="where sets are installed (default: that of the configuration, else"
+        " /var/lib/netwatch/sets, for users in their data folder)",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="say whether there is a newer set, install nothing"
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="install also a set from which --rollback returned",
+    )
+
+
+def update(args: argparse.Namespace) -> int:
+    """Run the command; the exit status. Raises `ConfigError` and `NetwatchError`."""
+    # Not at the top, because most commands of the group need none of it.
+    from netwatch.updates import update as updates
+
+    options, configured = _options(args)
+    if args.rollback:
+        return _rollback(args, options)
+    if not (args.source or args.url or options.url):
+        raise _usage("expected a repository: --url, --from, or 'updates: url' in the configuration")
+    updates.require_tuf(_COMMAND)
+    mode = updates.Mode(
+        only_check=args.check,
+        again=args.again and not args.check,
+        examine=partial(examine, args.config) if configured else None,
+    )
+    result = updates.update(options, args.source or args.url or "", mode)
+    _print(args, result)
+    return 0
+
+
+def _rollback(args: argparse.Namespace, options: "UpdateOptions") -> int:
+    from netwatch.updates.update import rollback
+
+    if args.check or args.again:
+        raise _usage("expected --rollback alone, without --check and --again")
+    installed = rollback(options)
+    if args.format == "jsonl":
+        print_record({"outcome": "rolled-back", "set": _record(installed), "offered": None})
+    else:
+        print_line(f"returned to {installed.describe()}")
+    return 0
+
+
+def _options(args: argparse.Namespace) -> tuple["UpdateOptions", bool]:
+    """The options of the configuration, as the arguments change them, and whether there are such in
+    the configuration."""
+    from netwatch.config import load_updates
+    from netwatch.updates.options import UpdateOptions, default_folder, url_problem
+
+    if args.url and (expected := url_problem(args.url)):
+        raise _usage(f"--url: expected {expected}, found '{args.url}'")
+    found = load_updates(args.config, with_installed=False)
+    if found is None and not (args.root or args.rollback):
+        raise _usage(
+            "expected a root of trust: --root, or 'updates: root' in the configuration; netwatch"
+            " does not trust a root that comes from the repository"
+        )
+    options = found.options if found else UpdateOptions("", Path(), 0, default_folder())
+    if args.root:
+        options = replace(options, root=Path(args.root))
+    if args.sets_folder:
+        options = replace(options, folder=Path(args.sets_folder))
+    return options, found is not None
+
+
+def examine(config: str | None, folder: Path) -> Sequence[Problem]:
+    """What speaks against judging by the set in `folder` with this configuration."""
+    from netwatch.config import load
+
+    try:
+        # In a context of its own, because the set is only being examined.
+        contextvars.copy_context().run(load, config, candidate=folder)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+def _print(args: argparse.Namespace, result: "UpdateResult") -> None:
+    installed = result.installed
+    if args.format == "jsonl":
+        record = _record(installed) if installed else None
+        print_record({"outcome": result.outcome, "set": record, "offered": result.offered})
+        return
+    in_use = installed.describe() if installed else "none"
+    texts = {
+        "installed": f"installed {in_use}",
+        "current": f"up to date: {in_use}",
+        "newer": f"set {result.offered} is available; in use: {in_use}",
+        "rolled-back": f"set {result.offered} was rolled back, and nothing newer is available"
+        f" (--again installs it); in use: {in_use}",
+    }
+    print_line(texts[result.outcome])
+
+
+def _record(installed: "Installed") -> dict[str, Any]:
+    identity = installed.identity
+    return {"version": identity.version, "hash": identity.hash, "expires": identity.expires}
+
+
+def print_installed(args: argparse.Namespace) -> None:
+    """Print which set ``builtin`` stands for, where ``updates`` is configured."""
+    from netwatch.config import load_updates
+
+    updates = load_updates(args.config)
+    if updates is not None:
+        print_message(f"netwatch: builtin is {describe_builtin(updates.installed)}")
+
+
+def describe_builtin(installed: "Installed | None") -> str:
+    """What ``builtin`` stands for, in words."""
+    return installed.describe() if installed else "what netwatch ships: no set is installed"
+
+
+def _usage(message: str) -> ConfigError:
+    return ConfigError([Problem(_COMMAND, 0, 0, message)])

@@ -1,0 +1,169 @@
+"""Files of a repository from where it is: a server, a folder, or one archive.
+
+All of them are `FetcherInterface` of python-tuf, which limits how much of a file is read. A
+file that does not exist is HTTP status 404, by which TUF notices that there is no newer root.
+"""
+
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+from tuf.api.exceptions import DownloadError, DownloadHTTPError
+from tuf.ngclient import FetcherInterface
+
+from netwatch import __version__
+from netwatch.updates.set_format import SetError
+
+MAX_FETCH_SECONDS = 300.0
+"""How long one file may take, in s, however slowly it comes."""
+
+MAX_MEMBERS = 100_000
+"""Members of an archive of a repository. Each set adds some five."""
+
+FETCH_TIMEOUT = 30.0
+"""Seconds to connect, and between two pieces of an answer."""
+
+_CHUNK = 256 << 10
+_NOT_FOUND = 404
+
+
+class Closeable(Protocol):
+    """Something open."""
+
+    def close(self) -> None: ...  # noqa: D102
+
+
+class SourceFetcher(FetcherInterface):
+    """A fetcher with at most one file open, which `close` closes: TUF ends reading in the middle
+    where a file is too long."""
+
+    def __init__(self) -> None:
+        self._file: Closeable | None = None
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._opened(None)
+
+    def _opened(self, file: Closeable | None) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = file
+
+
+class HttpFetcher(SourceFetcher):
+    """Fetches from a server, through the proxy at `proxy` unless that is empty. Redirections are
+    not followed, so that the URL in the configuration is the whole truth."""
+
+    def __init__(self, proxy: str) -> None:
+        super().__init__()
+        self._pool = urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        end = time.monotonic() + MAX_FETCH_SECONDS
+        headers = {"User-Agent": f"netwatch/{__version__}", "Accept-Encoding": "identity"}
+        response = self._pool.request(
+            "GET",
+            url,
+            headers=headers,
+            timeout=urllib3.Timeout(FETCH_TIMEOUT),
+            preload_content=False,
+            redirect=False,
+            retries=urllib3.Retry(connect=1, read=1, redirect=0, status=0, other=0),
+        )
+        self._opened(response)
+        if response.status != 200:
+            # Some servers answer 403 instead, for both of which TUF knows what to do.
+            raise DownloadHTTPError(f"{url}: HTTP status {response.status}", response.status)
+        return _until(response, url, end)
+
+
+def _until(response: Any, url: str, end: float) -> Iterator[bytes]:
+    """The body of a response; an error where it is not complete at `end`."""
+    while chunk := response.read(_CHUNK, decode_content=False):
+        yield chunk
+        if time.monotonic() > end:
+            raise DownloadError(f"{url}: not complete after {MAX_FETCH_SECONDS:.0f} s")
+
+
+class FolderFetcher(SourceFetcher):
+    """Fetches from a folder; URLs are those that `base_url` gives for it."""
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        path = Path(unquote(urlsplit(url).path))
+        try:
+            file = path.open("rb")
+        except (FileNotFoundError, NotADirectoryError):
+            raise DownloadHTTPError(f"there is no file {path}", _NOT_FOUND) from None
+        self._opened(file)
+        if not path.is_file():
+            raise DownloadError(f"{path} is no file")
+        return _pieces(file)
+
+
+class ArchiveFetcher(SourceFetcher):
+    """Fetches from a tar archive of a repository, which is not compressed, so that nothing has to
+    be unpacked before its length is known. Raises `SetError` where it is none."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        try:
+            self._tar = tarfile.open(path, "r:")  # noqa: SIM115 - open until `close`
+        except (tarfile.TarError, OSError) as error:
+            raise SetError(
+                f"{path}: expected a folder or a tar archive of a repository ({error})"
+            ) from None
+        self._members: dict[str, tarfile.TarInfo] = {}
+        try:
+            self._index(path)
+        except BaseException:
+            self._tar.close()
+            raise
+        names = (name for name in self._members if name.endswith("metadata/timestamp.json"))
+        self._prefix = min(names, key=len, default="").removesuffix("metadata/timestamp.json")
+
+    def _index(self, path: Path) -> None:
+        try:
+            while (member := self._tar.next()) is not None:
+                if len(self._members) == MAX_MEMBERS:
+                    raise SetError(f"{path}: expected at most {MAX_MEMBERS:,} members, found more")
+                if member.isreg():
+                    self._members[str(PurePosixPath(member.name))] = member
+        except (tarfile.TarError, OSError) as error:
+            raise SetError(f"{path} is damaged: {error}") from None
+
+    def close(self) -> None:
+        """Close the archive."""
+        super().close()
+        self._tar.close()
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        name = unquote(urlsplit(url).path).lstrip("/")
+        member = self._members.get(self._prefix + name)
+        reader = self._tar.extractfile(member) if member is not None else None
+        if reader is None:
+            raise DownloadHTTPError(f"the archive has no file {name}", _NOT_FOUND)
+        self._opened(reader)
+        return _pieces(reader)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def fetcher_for(source: str, proxy: str) -> tuple[SourceFetcher, str]:
+    """What fetches from a source (a URL, or the path of a folder or of an archive), and the URL
+    under which it has the repository. A server is asked through `proxy`, unless that is empty.
+    Raises `SetError` where there is no such source."""
+    if source.startswith(("https:", "http:")):
+        return HttpFetcher(proxy), source
+    path = Path(unquote(urlsplit(source).path) if source.startswith("file:") else source)
+    if path.is_dir():
+        return FolderFetcher(), path.resolve().as_uri()
+    if path.exists():
+        return ArchiveFetcher(path), "archive:///"
+    raise SetError(f"{path}: expected a folder or an archive of a repository, found nothing")

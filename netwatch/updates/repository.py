@@ -1,0 +1,284 @@
+"""A repository of sets, as its publisher keeps it: a folder that any web server can serve.
+
+::
+
+    metadata/1.root.json        who may sign what; the first one is what subscribers are given
+    metadata/12.targets.json    the manifest and the archive of a set
+    metadata/12.snapshot.json   which targets.json is the newest
+    metadata/timestamp.json     which snapshot is the newest; short-lived
+    targets/HASH.set.json       manifests and archives, named after their hashes
+
+Everything is written under a new name, and `timestamp.json` at last: subscribers see the old state
+as a whole or the new one, also where the publisher is killed in between or uploads in this order.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from securesystemslib.signer import CryptoSigner
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import (
+    Metadata,
+    MetaFile,
+    Root,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+from tuf.api.serialization import DeserializationError
+from tuf.api.serialization.json import JSONSerializer
+
+from netwatch.updates.keys import ROLES, KeyFolder
+from netwatch.updates.set_format import (
+    ARCHIVE,
+    MANIFEST,
+    Content,
+    Manifest,
+    SetError,
+    pack,
+    read_manifest,
+)
+
+ROOT_LIFE = timedelta(days=5 * 365)
+"""How long a root is valid. It is renewed with each rotation of a key."""
+
+ROOT_WARNING = timedelta(days=180)
+"""How long before the expiry of the root a publisher is told."""
+
+_T = TypeVar("_T", Root, Snapshot, Targets, Timestamp)
+
+
+class Repository:
+    """The repository in `folder`, signed by `keys`. `now` is when things are signed.
+
+    Methods raise `SetError`; where they do, subscribers still see what they saw before.
+    """
+
+    def __init__(self, folder: Path, keys: KeyFolder, now: datetime | None = None) -> None:
+        self.folder = folder
+        self._keys = keys
+        self._now = (now or datetime.now(UTC)).replace(microsecond=0)
+
+    def create(self) -> Path:
+        """Make the keys and the first root, whose path is returned. Nothing may exist yet."""
+        if self._root_versions():
+            raise SetError(f"{self.folder}: expected a new repository, found one with a root")
+        if not self._keys.is_empty():
+            raise SetError(f"{self._keys.folder}: expected a folder without keys, found some")
+        root = Root(expires=self._now + ROOT_LIFE, consistent_snapshot=True)
+        signers = {role: self._keys.create(role) for role in ROLES}
+        for role, signer in signers.items():
+            root.add_key(signer.public_key, role)
+        with self._locked():
+            self._write_signed("1.root.json", Metadata(root), [signers["root"]])
+        return self.folder / "metadata" / "1.root.json"
+
+    def publish(
+        self, files: Mapping[str, bytes], life: timedelta, timestamp_life: timedelta, release: str
+    ) -> Manifest:
+        """Add the next set. It is valid for `life`; the timestamp for `timestamp_life`, after
+        which it has to be signed anew. `release` is the least netwatch that can read the set."""
+        root = self.root()
+        signers = {role: self._signer(root, role) for role in ROLES[1:]}
+        with self._locked():
+            last = self.last_manifest()
+            archive = pack(files)
+            manifest = Manifest(
+                version=1 if last is None else last.version + 1,
+                created=self._now,
+                expires=self._now + life,
+                netwatch=release,
+                archive=Content.of(archive),
+                files={name: Content.of(data) for name, data in files.items()},
+            )
+            content = {MANIFEST: manifest.to_bytes(), ARCHIVE: archive}
+            read_manifest(content[MANIFEST])
+            targets = self._next(Targets, self._newest_targets(), self._now + life)
+            targets.signed.targets = {
+                name: TargetFile.from_data(name, data, ["sha256"]) for name, data in content.items()
+            }
+            for name, data in content.items():
+                self._write(self.folder / "targets" / f"{_sha256(data)}.{name}", data)
+            self._sign_all(signers, targets, timestamp_life)
+        return manifest
+
+    def refresh(self, timestamp_life: timedelta) -> datetime:
+        """Sign the timestamp anew, for which its key alone is needed. Returns its expiry."""
+        signer = self._signer(self.root(), "timestamp")
+        with self._locked():
+            old = self._timestamp()
+            if old is None:
+                raise SetError(f"{self.folder}: expected a repository with a set, found none")
+            new = self._next(Timestamp, old, self._now + timestamp_life)
+            new.signed.snapshot_meta = old.signed.snapshot_meta
+            self._write_signed("timestamp.json", new, [signer])
+        return new.signed.expires
+
+    def rotate(self, roles: Sequence[str], timestamp_life: timedelta) -> Path:
+        """Replace the keys of these roles by new ones, in a new root, whose path is returned. The
+        old and the new root key sign it, so that subscribers follow; the current set is signed
+        anew with what is in force now."""
+        old = self.root()
+        old_signer = self._signer(old, "root")
+        current = {
+            role: self._signer(old, role) for role in ROLES if role not in roles or role == "root"
+        }
+        new = self._next(Root, old, self._now + ROOT_LIFE)
+        new.signed.consistent_snapshot = True
+        new.signed.keys, new.signed.roles = dict(old.signed.keys), dict(old.signed.roles)
+        signers = dict(current)
+        with self._locked():
+            for role in roles:
+                signers[role] = self._keys.create(role)
+                for key_id in list(new.signed.roles[role].keyids):
+                    new.signed.revoke_key(key_id, role)
+                new.signed.add_key(signers[role].public_key, role)
+            name = f"{new.signed.version}.root.json"
+            self._write_signed(name, new, [old_signer, signers["root"]])
+            newest = self._newest_targets()
+            if newest is not None:
+                targets = self._next(Targets, newest, newest.signed.expires)
+                targets.signed.targets = newest.signed.targets
+                self._sign_all(signers, targets, timestamp_life)
+        return self.folder / "metadata" / name
+
+    def root(self) -> Metadata[Root]:
+        """The newest root."""
+        versions = self._root_versions()
+        if not versions:
+            raise SetError(f"{self.folder}: expected a repository, found none; --init makes one")
+        return self._read(f"{versions[-1]}.root.json", Root)
+
+    def root_expires_soon(self) -> bool:
+        """Whether the root is close to its expiry."""
+        return self._now > self.root().signed.expires - ROOT_WARNING
+
+    def last_manifest(self) -> Manifest | None:
+        """The manifest of the newest set; None where none was published."""
+        targets = self._newest_targets()
+        if targets is None:
+            return None
+        target = targets.signed.targets[MANIFEST]
+        path = self.folder / "targets" / f"{target.hashes['sha256']}.{MANIFEST}"
+        try:
+            return read_manifest(path.read_bytes())
+        except OSError as error:
+            raise SetError(f"{path} cannot be read: {error.strerror}") from None
+
+    def _sign_all(
+        self,
+        signers: Mapping[str, CryptoSigner],
+        targets: Metadata[Targets],
+        timestamp_life: timedelta,
+    ) -> None:
+        """Write targets, and a snapshot and a timestamp for them."""
+        old = self._timestamp()
+        name = f"{targets.signed.version}.targets.json"
+        data = self._write_signed(name, targets, [signers["targets"]])
+        snapshot = self._next(Snapshot, self._snapshot(old), targets.signed.expires)
+        snapshot.signed.meta = {"targets.json": _meta(targets, data)}
+        name = f"{snapshot.signed.version}.snapshot.json"
+        data = self._write_signed(name, snapshot, [signers["snapshot"]])
+        expires = min(self._now + timestamp_life, targets.signed.expires)
+        timestamp = self._next(Timestamp, old, expires)
+        timestamp.signed.snapshot_meta = _meta(snapshot, data)
+        self._write_signed("timestamp.json", timestamp, [signers["timestamp"]])
+
+    def _signer(self, root: Metadata[Root], role: str) -> CryptoSigner:
+        return self._keys.signer(role, root.signed.roles[role].keyids)
+
+    def _next(self, kind: type[_T], old: Metadata[_T] | None, expires: datetime) -> Metadata[_T]:
+        """Unsigned metadata of the version that follows `old`."""
+        version = 1 if old is None else old.signed.version + 1
+        signed: Any = kind
+        return Metadata(signed(version=version, expires=expires))
+
+    def _timestamp(self) -> Metadata[Timestamp] | None:
+        if not (self.folder / "metadata" / "timestamp.json").exists():
+            return None
+        return self._read("timestamp.json", Timestamp)
+
+    def _snapshot(self, timestamp: Metadata[Timestamp] | None) -> Metadata[Snapshot] | None:
+        if timestamp is None:
+            return None
+        return self._read(f"{timestamp.signed.snapshot_meta.version}.snapshot.json", Snapshot)
+
+    def _newest_targets(self) -> Metadata[Targets] | None:
+        snapshot = self._snapshot(self._timestamp())
+        if snapshot is None:
+            return None
+        return self._read(f"{snapshot.signed.meta['targets.json'].version}.targets.json", Targets)
+
+    def _root_versions(self) -> list[int]:
+        found = (self.folder / "metadata").glob("*.root.json")
+        names = (path.name.partition(".")[0] for path in found)
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def _read(self, name: str, kind: type[_T]) -> Metadata[_T]:
+        path = self.folder / "metadata" / name
+        try:
+            metadata: Metadata[Any] = Metadata.from_bytes(path.read_bytes())
+        except (OSError, DeserializationError, RepositoryError) as error:
+            raise SetError(f"{path} cannot be read: {error}") from None
+        if not isinstance(metadata.signed, kind):
+            raise SetError(f"{path}: expected {kind.__name__}, found another role")
+        return metadata
+
+    def _write_signed(
+        self, name: str, metadata: Metadata[Any], signers: Sequence[CryptoSigner]
+    ) -> bytes:
+        metadata.signatures.clear()
+        for signer in signers:
+            metadata.sign(signer, append=True)
+        data: bytes = metadata.to_bytes(JSONSerializer(compact=False))
+        self._write(self.folder / "metadata" / name, data)
+        return data
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Write a file under its name as a whole."""
+        new = path.with_name(f".{path.name}.new")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with new.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+            descriptor = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise SetError(f"{path} cannot be written: {error.strerror}") from None
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """A context in which nobody else writes to the repository."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise SetError(f"{self.folder} cannot be made: {error.strerror}") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise SetError(f"{self.folder}: another process publishes now") from None
+        finally:
+            os.close(descriptor)
+
+
+def _meta(metadata: Metadata[Any], data: bytes) -> MetaFile:
+    return MetaFile(metadata.signed.version, len(data), {"sha256": _sha256(data)})
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

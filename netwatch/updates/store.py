@@ -1,0 +1,386 @@
+"""The folder with the installed sets.
+
+::
+
+    netwatch-sets       marks the folder as ours
+    state.json          which set is in use, which one it replaced, the highest version so far
+    lock                locked by whoever installs (flock)
+    metadata/           what TUF trusts, kept so that it cannot be rolled back
+    sets/12-0a1b2c3d4e5f/   a set: set.json, apps/, bans/
+    sets/incoming-…     one that is being written
+
+A set takes effect when `state.json` is renamed over the old one, after everything it names is on
+disk. Whoever is killed before leaves an `incoming` folder or a set that nothing names, which the
+next installation removes. The set that was replaced stays, so that `rollback` can return to it.
+
+A set decides who is accused. So the folder must belong to the user who reads it or to root, nobody
+else may write to it, nothing in it may be a symbolic link, and a set is read only if each of its
+files still has the hash in its manifest.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from netwatch.core.alert import SetIdentity
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_files import read_user_file
+from netwatch.updates.set_format import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    MAX_VERSION,
+    Content,
+    Manifest,
+    SetError,
+    parse_time,
+    read_folder,
+    read_manifest,
+    set_hash,
+    time_text,
+)
+
+MARK = "netwatch-sets"
+MARK_TEXT = b"netwatch sets, format 1\n"
+"""The name and the content of the file by which a folder of sets is recognised."""
+
+STATE = "state.json"
+"""The name of the file that says which set is in use."""
+
+MAX_STATE_BYTES = 64 << 10
+"""Bytes of the state of a folder of sets."""
+
+MAX_ROLLED_BACK = 100
+"""Versions that are remembered because somebody returned from them to an earlier set."""
+
+WARNING_BEFORE_EXPIRY = timedelta(days=14)
+"""How long before its expiry a set is warned of; at most a quarter of its life."""
+
+_SETS, _METADATA, _LOCK, _INCOMING = "sets", "metadata", "lock", "incoming-"
+_FOLDER_MODE, _FILE_MODE = 0o750, 0o640
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A set in the folder: its version, short hash, and life. `name` is that of its folder."""
+
+    version: int
+    hash: str
+    created: datetime
+    expires: datetime
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return f"{self.version}-{self.hash}"
+
+    @property
+    def identity(self) -> SetIdentity:
+        """The set as alerts name it."""
+        return SetIdentity(self.version, self.hash, time_text(self.expires))
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether its publisher does not vouch for it any more."""
+        return now >= self.expires
+
+    def expires_soon(self, now: datetime) -> bool:
+        """Whether it is close to its expiry, or past it."""
+        notice = min(WARNING_BEFORE_EXPIRY, (self.expires - self.created) / 4)
+        return now >= self.expires - notice
+
+    def describe(self) -> str:
+        """The set in words."""
+        return f"set {self.version} ({self.hash}), valid until {time_text(self.expires)}"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`current` is in use, `previous` was replaced by it. `highest` is the highest version that was
+    ever in use; `rolled_back` are versions from which somebody returned to an earlier one."""
+
+    current: Installed | None = None
+    previous: Installed | None = None
+    highest: int = 0
+    rolled_back: tuple[int, ...] = ()
+
+
+class SetStore:
+    """The sets in `folder`, which is created by `lock` where it does not exist."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.metadata = folder / _METADATA
+        self.state_file = folder / STATE
+
+    def read_state(self) -> State:
+        """What is installed; an empty state where nothing is. Raises `SetError` where the folder
+        is not safe or not ours."""
+        if not self._exists():
+            return State()
+        self._require_safe(self.folder, for_writing=False)
+        self._require_mark()
+        return self._read_state()
+
+    def open_current(self) -> tuple[Installed, Path] | None:
+        """The set in use and its folder, all of whose files were verified; None where there is
+        none. Raises `SetError`."""
+        current = self.read_state().current
+        return None if current is None else (current, self._open(current))
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[State]:
+        """A context in which nobody else installs, with the state at its beginning. Leftovers of
+        installations that were killed have been removed. Raises `SetError`."""
+        self._create()
+        descriptor = self._open_lock()
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SetError(f"{self.folder}: another process installs a set now") from None
+            state = self._read_state()
+            self._remove_unused(state)
+            yield state
+        except OSError as error:
+            raise SetError(
+                f"{error.filename or self.folder} cannot be written: {error.strerror}"
+            ) from None
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def incoming(self, files: Mapping[str, bytes], manifest: bytes) -> Iterator[Path]:
+        """A folder with these files, on disk, to be examined and then installed. What was not
+        installed at the end of the context is removed."""
+        folder = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self.folder / _SETS))
+        try:
+            os.chmod(folder, _FOLDER_MODE)  # noqa: PTH101 - of a folder that is known to be one
+            for name, data in {**files, MANIFEST: manifest}.items():
+                path = folder / name
+                path.parent.mkdir(_FOLDER_MODE, exist_ok=True)
+                _write(path, data)
+            for below in {(folder / name).parent for name in files}:
+                _sync_folder(below)
+            _sync_folder(folder)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def install(self, incoming: Path, manifest: Manifest, raw: bytes, state: State) -> Installed:
+        """Make the set in the folder `incoming` the one in use. Only within `lock`, whose `state`
+        it was decided by."""
+        new = Installed(manifest.version, set_hash(raw), manifest.created, manifest.expires)
+        place = self.folder / _SETS / new.name
+        if state.current is not None and state.current.name == new.name:
+            return state.current
+        if place.exists():
+            # The set that `state` was rolled back from, or one that nothing names.
+            shutil.rmtree(place)
+        incoming.rename(place)
+        _sync_folder(place.parent)
+        rolled_back = tuple(each for each in state.rolled_back if each != new.version)
+        previous = state.current
+        if previous is not None and previous.version > new.version:
+            previous = None
+        highest = max(state.highest, new.version)
+        self._write_state(State(new, previous, highest, rolled_back))
+        return new
+
+    def rollback(self, state: State) -> Installed:
+        """Return to the previous set. Only within `lock`. Raises `SetError` where there is none."""
+        previous, current = state.previous, state.current
+        if previous is None or current is None:
+            raise SetError(f"{self.folder}: expected a previous set, found none")
+        self._open(previous)
+        rolled_back = tuple(sorted({*state.rolled_back, current.version}))[-MAX_ROLLED_BACK:]
+        self._write_state(State(previous, None, state.highest, rolled_back))
+        return previous
+
+    def _exists(self) -> bool:
+        return os.path.lexists(self.folder)
+
+    def _create(self) -> None:
+        """Make the folder, or take an empty one, and mark it."""
+        try:
+            if not self._exists():
+                self.folder.mkdir(_FOLDER_MODE, parents=True)
+            self._require_safe(self.folder, for_writing=True)
+            if not os.path.lexists(self.folder / MARK):
+                if any(self.folder.iterdir()):
+                    raise SetError(
+                        f"{self.folder}: expected an empty folder or one of netwatch's sets,"
+                        " found other files"
+                    )
+                _write(self.folder / MARK, MARK_TEXT)
+                _sync_folder(self.folder)
+            self._require_mark()
+            for name in (_SETS, _METADATA):
+                (self.folder / name).mkdir(_FOLDER_MODE, exist_ok=True)
+                self._require_safe(self.folder / name, for_writing=True)
+        except OSError as error:
+            place = error.filename or self.folder
+            raise SetError(f"{place} cannot be made: {error.strerror}") from None
+
+    def _require_safe(self, folder: Path, *, for_writing: bool) -> None:
+        """Raise `SetError` unless `folder` is one that nobody else can write to."""
+        try:
+            status = folder.lstat()
+        except OSError as error:
+            raise SetError(f"{folder} cannot be read: {error.strerror}") from None
+        if not stat.S_ISDIR(status.st_mode):
+            kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "something else"
+            raise SetError(f"{folder}: expected a folder, found {kind}")
+        user = os.geteuid()
+        # Root reads for the service user whose folder it is, and drops its privileges then.
+        owners = {user} if for_writing else {user, 0, status.st_uid if user == 0 else 0}
+        if status.st_uid not in owners:
+            raise SetError(
+                f"{folder}: expected a folder of user {user}, found one of user {status.st_uid}"
+            )
+        if status.st_mode & 0o022:
+            raise SetError(
+                f"{folder}: expected a folder that only its owner may write to, found mode"
+                f" {stat.S_IMODE(status.st_mode):o}; chmod 750 restricts it"
+            )
+
+    def _require_mark(self) -> None:
+        try:
+            text = _read(self.folder / MARK, 1024)
+        except NetwatchError:
+            text = b""
+        if text != MARK_TEXT:
+            raise SetError(
+                f"{self.folder}: expected a folder of netwatch's sets, with the file {MARK} in it,"
+                " found another"
+            )
+
+    def _open_lock(self) -> int:
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            return os.open(self.folder / _LOCK, flags, 0o600)
+        except OSError as error:
+            raise SetError(f"{self.folder / _LOCK} cannot be locked: {error.strerror}") from None
+
+    def _read_state(self) -> State:
+        if not os.path.lexists(self.state_file):
+            return State()
+        try:
+            content = json.loads(_read(self.state_file, MAX_STATE_BYTES))
+            return State(
+                _installed(content["current"]),
+                _installed(content["previous"]),
+                _version(content["highest"]),
+                tuple(map(_version, content["rolled_back"][:MAX_ROLLED_BACK])),
+            )
+        except NetwatchError as error:
+            raise SetError(f"{self.state_file} {error}") from None
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise SetError(f"{self.state_file} is damaged ({error}); {_REPAIR}") from None
+
+    def _write_state(self, state: State) -> None:
+        content = {
+            "current": _record(state.current),
+            "previous": _record(state.previous),
+            "highest": state.highest,
+            "rolled_back": list(state.rolled_back),
+        }
+        new = self.folder / f"{STATE}.new"
+        with contextlib.suppress(FileNotFoundError):
+            new.unlink()
+        _write(new, json.dumps(content, indent=1).encode() + b"\n")
+        new.replace(self.state_file)
+        _sync_folder(self.folder)
+
+    def _open(self, installed: Installed) -> Path:
+        """The folder of a set, after all of its files were compared with its manifest."""
+        folder = self.folder / _SETS / installed.name
+        self._require_safe(folder, for_writing=False)
+        try:
+            raw = _read(folder / MANIFEST, MAX_MANIFEST_BYTES)
+            if set_hash(raw) != installed.hash:
+                raise SetError(f"{MANIFEST} was changed")
+            manifest = read_manifest(raw)
+            for below in (path for path in folder.iterdir() if path.name != MANIFEST):
+                if below.is_symlink():
+                    raise SetError(f"{below.name} is a symbolic link")
+            found = {
+                name: Content.of(_read(folder / name, expected.length))
+                for name, expected in manifest.files.items()
+            }
+            if found != dict(manifest.files) or set(read_folder(folder)) != set(found):
+                raise SetError(f"its files differ from {MANIFEST}")
+        except (NetwatchError, OSError) as error:
+            raise SetError(f"{folder}: the installed set is damaged ({error}); {_REPAIR}") from None
+        return folder
+
+    def _remove_unused(self, state: State) -> None:
+        """Remove sets that are neither in use nor the previous one, and halves of sets."""
+        used = {each.name for each in (state.current, state.previous) if each is not None}
+        for path in (self.folder / _SETS).iterdir():
+            if path.is_symlink():
+                path.unlink()
+            elif path.name not in used and path.is_dir():
+                shutil.rmtree(path)
+
+
+_REPAIR = "remove the folder of sets, then install the set again"
+
+
+def _record(installed: Installed | None) -> dict[str, Any] | None:
+    if installed is None:
+        return None
+    return {
+        "version": installed.version,
+        "hash": installed.hash,
+        "created": time_text(installed.created),
+        "expires": time_text(installed.expires),
+    }
+
+
+def _installed(record: Any) -> Installed | None:
+    if record is None:
+        return None
+    text = record["hash"]
+    if not isinstance(text, str) or len(text) != 12 or not text.isalnum():
+        raise ValueError("a hash has 12 hex digits")
+    created, expires = parse_time(record["created"]), parse_time(record["expires"])
+    return Installed(_version(record["version"]), text, created, expires)
+
+
+def _version(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value <= MAX_VERSION:
+        raise ValueError("a version is a number")
+    return value
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """A file that is no symbolic link; raises `NetwatchError`."""
+    if path.is_symlink():
+        raise NetwatchError("is a symbolic link")
+    return read_user_file(path, limit)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a new file to disk; one that exists is an error."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, _FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

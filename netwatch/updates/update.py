@@ -1,0 +1,128 @@
+"""Installs a set: from a repository into the folder of sets, after everything was examined."""
+
+import contextlib
+import importlib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.user_files import read_user_file
+from netwatch.updates.options import UpdateOptions
+from netwatch.updates.set_check import check_set, problem_lines
+from netwatch.updates.set_format import Manifest, SetError, set_hash
+from netwatch.updates.store import Installed, SetStore, State
+
+MAX_ROOT_BYTES = 256 << 10
+"""Bytes of the file of the trusted root."""
+
+Examine = Callable[[Path], Sequence[Problem]]
+"""Says what speaks against the set in a folder besides its own mistakes: a configuration that
+cannot be read with it, for example."""
+
+
+Outcome = Literal["installed", "newer", "current", "rolled-back"]
+"""What came of an update: a set was installed; there is a newer one; there is none; the newest is
+one from which somebody returned to an earlier one."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateResult:
+    """What came of an update. `installed` is the set in use afterwards, None where there is none.
+    `offered` is the version that the repository has."""
+
+    outcome: Outcome
+    installed: Installed | None
+    offered: int
+
+
+def require_tuf(user: str) -> None:
+    """Raise `ConfigError` where python-tuf is not installed; `user` says what needs it."""
+    try:
+        importlib.import_module("tuf.ngclient")
+    except ImportError:
+        message = f"{user} needs an extra: pip install 'netwatch[updates]'"
+        raise ConfigError([Problem("netwatch", 0, 0, message)]) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How an update is made. With `only_check` nothing is installed; with `again` also a set from
+    which somebody returned to an earlier one. `examine` may refuse a set."""
+
+    only_check: bool = False
+    again: bool = False
+    examine: Examine | None = None
+
+
+def update(options: UpdateOptions, source: str = "", mode: Mode = Mode()) -> UpdateResult:
+    """Install the set of the repository at `source`, by default that of `options`, if it is newer
+    than the one in use. Raises `SetError` where the set is refused; the one in use stays in use
+    then."""
+    # Not at the top, because it needs an extra.
+    from netwatch.updates.client import Repository
+
+    source = source or options.url
+    store = SetStore(options.folder)
+    with store.lock() as state, tempfile.TemporaryDirectory(prefix="netwatch-") as place:
+        root, scratch = _read_root(options.root), Path(place)
+        repository = Repository(source, root, store.metadata, proxy=options.proxy)
+        with contextlib.closing(repository):
+            manifest, raw = repository.manifest(scratch)
+            outcome = _decide(source, manifest, set_hash(raw), state, mode)
+            if outcome != "installed":
+                return UpdateResult(outcome, state.current, manifest.version)
+            files = repository.files(manifest, scratch)
+        with store.incoming(files, raw) as incoming:
+            _require_good(source, manifest, incoming, mode.examine)
+            installed = store.install(incoming, manifest, raw, state)
+        return UpdateResult(outcome, installed, manifest.version)
+
+
+def _decide(source: str, manifest: Manifest, hash_: str, state: State, mode: Mode) -> Outcome:
+    """What becomes of the set that a repository has; raises `SetError` unless it may follow those
+    that were in use."""
+    current = state.current
+    if current is not None and current.hash == hash_:
+        return "current"
+    if manifest.version in state.rolled_back:
+        return "installed" if mode.again else "rolled-back"
+    if manifest.version > state.highest:
+        return "newer" if mode.only_check else "installed"
+    if current is not None and manifest.version == current.version:
+        raise SetError(
+            f"{source}: set {manifest.version} has other content than the installed set of the same"
+            " version; expected a new version for new content"
+        )
+    raise SetError(
+        f"{source}: set {manifest.version} is older than set {state.highest}, which was in use"
+        " (rollback); expected a newer one, or another folder for another publisher"
+    )
+
+
+def _require_good(source: str, manifest: Manifest, folder: Path, examine: Examine | None) -> None:
+    """Raise `SetError` with the problems of a set, if it has any."""
+    problems = check_set(folder)
+    if not problems and examine is not None:
+        problems = list(examine(folder))
+    if problems:
+        lines = problem_lines(problems).replace(f"{folder}/", "")
+        raise SetError(
+            f"{source}: set {manifest.version} is not installed, because it has problems:\n{lines}"
+        )
+
+
+def rollback(options: UpdateOptions) -> Installed:
+    """Return to the set that the one in use replaced. Raises `SetError` where there is none."""
+    store = SetStore(options.folder)
+    with store.lock() as state:
+        return store.rollback(state)
+
+
+def _read_root(path: Path) -> bytes:
+    try:
+        return read_user_file(path, MAX_ROOT_BYTES)
+    except NetwatchError as error:
+        raise SetError(f"{path} {error}") from None
