@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from netwatch.cli import COMMANDS, HelpFormatter
@@ -164,6 +165,33 @@ def _configuration(args: argparse.Namespace) -> Iterator[Finding]:
         yield Finding("configuration", True, f"note: {note}")
 
 
+def _set(args: argparse.Namespace) -> Iterator[Finding]:
+    """Is a set installed, is it valid, and can a newer one be installed?"""
+    from netwatch.cli.signature_update import describe_builtin
+    from netwatch.config import load_updates
+    from netwatch.core.errors import ConfigError
+    from netwatch.updates.update import require_tuf
+
+    try:
+        updates = load_updates(args.config)
+    except ConfigError:
+        # The check of the configuration has reported it.
+        return
+    if updates is None:
+        return
+    installed = updates.installed
+    text = f"builtin is {describe_builtin(installed)}"
+    todo = ("netwatch signatures update installs the newest set",)
+    if installed is None or installed.is_expired(datetime.now(UTC)):
+        yield Finding("set", False, text if installed is None else f"expired: {text}", todo)
+    else:
+        yield Finding("set", True, text)
+    try:
+        require_tuf("updates")
+    except ConfigError as error:
+        yield Finding("set", False, error.problems[0].message)
+
+
 def _outputs(args: argparse.Namespace) -> Iterator[Finding]:
     """Can the outbox be written, and every receiver be reached?"""
     from concurrent.futures import ThreadPoolExecutor
@@ -209,6 +237,7 @@ CHECKS: tuple[Callable[[argparse.Namespace], Iterator[Finding]], ...] = (
     _privileges,
     _interfaces,
     _configuration,
+    _set,
     _outputs,
 )
 """All checks, in the order in which they are made."""

@@ -2,12 +2,14 @@
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import date
 from time import time_ns
 from typing import Any
 
 from netwatch.cli.bans_records import period_records
 from netwatch.cli.printing import print_line, print_record
+from netwatch.cli.signature_update import describe_builtin
 from netwatch.config import Config, load
 from netwatch.core.period import days_text
 from netwatch.core.text import quantity
@@ -52,11 +54,21 @@ def _rows(config: Config, now: int) -> Iterator[Row]:
     apps, version = len(config.catalog.signatures), config.catalog.version
     record = {"kind": "signatures", "apps": apps, "version": version}
     yield record, [quantity(apps, "app"), f"version {version}"]
+    if config.updates is not None:
+        yield _set(config)
     for output in config.outputs:
         for warning in map(str, output.warnings()):
             yield {"kind": "warning", "warning": warning}, [warning]
     for note in config.notes:
         yield {"kind": "note", "note": note}, [note]
+
+
+def _set(config: Config) -> Row:
+    identity = config.sensor.installed_set
+    record: dict[str, Any] = {"kind": "set", "version": None, "hash": None, "expires": None}
+    if identity is not None:
+        record |= asdict(identity)
+    return record, [describe_builtin(config.installed)]
 
 
 def _class_order(scope: Scope) -> tuple[int, str]:

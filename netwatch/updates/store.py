@@ -190,8 +190,9 @@ class SetStore:
         previous = state.current
         if previous is not None and previous.version > new.version:
             previous = None
-        highest = max(state.highest, new.version)
-        self._write_state(State(new, previous, highest, rolled_back))
+        now = State(new, previous, max(state.highest, new.version), rolled_back)
+        self._write_state(now)
+        self._remove_unused(now)
         return new
 
     def rollback(self, state: State) -> Installed:

@@ -21,7 +21,9 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch, shipped_catalog: Catalog) -> SimpleNamespace:
     """What the configuration gives: the shipped catalogue, unless a test says otherwise."""
-    fake = SimpleNamespace(load_catalog=lambda path: shipped_catalog)
+    fake = SimpleNamespace(
+        load_catalog=lambda path: shipped_catalog, load_updates=lambda path: None
+    )
     monkeypatch.setitem(sys.modules, "netwatch.config", fake)  # type: ignore[arg-type]
     return fake
 
