@@ -1,8 +1,6 @@
 """``netwatch signatures update``: installs a signed set of signatures and bans."""
 
 import argparse
-import contextvars
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -73,6 +71,7 @@ def add(group: Group) -> None:
 def update(args: argparse.Namespace) -> int:
     """Run the command; the exit status. Raises `ConfigError` and `NetwatchError`."""
     # Not at the top, because most commands of the group need none of it.
+    from netwatch.config import examine_set
     from netwatch.updates import update as updates
 
     options, configured = _options(args)
@@ -84,7 +83,7 @@ def update(args: argparse.Namespace) -> int:
     mode = updates.Mode(
         only_check=args.check,
         again=args.again and not args.check,
-        examine=partial(examine, args.config) if configured else None,
+        examine=partial(examine_set, args.config) if configured else None,
     )
     result = updates.update(options, args.source or args.url or "", mode)
     _print(args, result)
@@ -124,18 +123,6 @@ def _options(args: argparse.Namespace) -> tuple["UpdateOptions", bool]:
     if args.sets_folder:
         options = replace(options, folder=Path(args.sets_folder))
     return options, found is not None
-
-
-def examine(config: str | None, folder: Path) -> Sequence[Problem]:
-    """What speaks against judging by the set in `folder` with this configuration."""
-    from netwatch.config import load
-
-    try:
-        # In a context of its own, because the set is only being examined.
-        contextvars.copy_context().run(load, config, candidate=folder)
-    except ConfigError as error:
-        return error.problems
-    return ()
 
 
 def _print(args: argparse.Namespace, result: "UpdateResult") -> None:

@@ -8,6 +8,7 @@ policy, databases and outputs. Relative paths in a file count from the folder of
 `netwatch.config.keys` describes their keys.
 """
 
+import contextvars
 import functools
 import gc
 import hashlib
@@ -32,6 +33,7 @@ from netwatch.config.sections import (
 )
 from netwatch.config.updates_section import Updates, updates_section
 from netwatch.core.alert import Sensor
+from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.core.verdict import Ban, Exemption
 from netwatch.core.yaml_reader import read_yaml
@@ -204,6 +206,16 @@ def load_catalog(path: str | None = None) -> Catalog:
     catalog = signatures_section(fields, base)
     fields.problems.raise_if_any()
     return catalog
+
+
+def examine_set(path: str | None, folder: Path) -> list[Problem]:
+    """What speaks against judging by the set in `folder` with the configuration at `path`."""
+    try:
+        # In a context of its own, because the set is not in use yet.
+        contextvars.copy_context().run(load, path, candidate=folder)
+    except ConfigError as error:
+        return error.problems
+    return []
 
 
 def load_updates(path: str | None = None, *, with_installed: bool = True) -> Updates | None:

@@ -65,6 +65,8 @@ class ConfigUpdate:
             self._emit(
                 Note("changes of outputs, spool or metrics take effect only after a restart")
             )
+        if (previous.updates is None) != (config.updates is None):
+            self._emit(Note("checks for updates begin and end only with a restart"))
         self._incidents.reload(config.quiet_gap, config.geo)
         previous.geo.close()
         self._emit(Reloaded(config.version, config.catalog.version))

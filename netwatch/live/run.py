@@ -38,6 +38,7 @@ from netwatch.live.signals import hang_ups_noted, signal_handlers
 from netwatch.live.snapshots import Snapshots
 from netwatch.live.source_openers import FILE, SourceOpener, source_openers
 from netwatch.live.state_file import StateFile
+from netwatch.live.update_checker import UpdateChecker, prepare
 from netwatch.live.worker_pool import WorkerPool
 from netwatch.watch.endpoint import Endpoint
 from netwatch.watch.endpoint_options import EndpointOptions
@@ -162,6 +163,7 @@ def run(
 
 def _open_sources(options: LiveOptions, config: Config) -> list[SourceOpener]:
     """Steps 1 to 3: import all modules, open the interfaces and drop the privileges."""
+    prepare(config)
     preload(options.format, config.outputs, from_file=not options.live)
     sources = source_openers(
         options.source, options.interfaces, options.fanout, options.source_options
@@ -203,7 +205,15 @@ class _Resources:
         output = RecordOutput(options.format, options.output, sys.stdout, self._warn)
         self._stack.callback(output.close, FINAL_WRITE_TIMEOUT)
         delivery = self._start_delivery()
-        snapshots = Snapshots(options.interfaces, delivery, evidence, self._messages)
+        checker = UpdateChecker(
+            options.config,
+            lambda: aggregator.updates.config,
+            reload=lambda: aggregator.reload(),
+            emit=self._listener,
+        )
+        snapshots = Snapshots(
+            options.interfaces, delivery, evidence, self._messages, checker.status
+        )
         self._start_monitoring(snapshots.last, show_view)
         parts = Parts(
             pool=pool,
@@ -216,7 +226,11 @@ class _Resources:
             listeners=(self._listener, snapshots),
             watchers=(snapshots.take,),
         )
-        return Aggregator(parts, config, options.interfaces, live=options.live)
+        aggregator = Aggregator(parts, config, options.interfaces, live=options.live)
+        if config.updates is not None:
+            self._stack.callback(checker.stop)
+            checker.start()
+        return aggregator
 
     def open_evidence(self) -> EvidenceFolder | None:
         """The folder of evidence captures, if one is wanted."""

@@ -5,7 +5,7 @@ The aggregator takes one once a second in its own thread; other threads get the 
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -32,6 +32,7 @@ from netwatch.watch.snapshot import (
     OutputQueue,
     Snapshot,
     TableUsage,
+    UpdateStatus,
 )
 
 RANKING_LIMIT = 256
@@ -111,10 +112,12 @@ class Snapshots:
         delivery: DeliveryStatus | None = None,
         evidence: EvidenceCounters | None = None,
         messages: MessageCounters | None = None,
+        updates: Callable[[], UpdateStatus] = UpdateStatus,
     ) -> None:
         self._delivery = delivery
         self._evidence = evidence
         self._message_counters = messages
+        self._update_status = updates
         self._messages: deque[Message] = deque(maxlen=MESSAGES)
         self._reload_error = ""
         self._recent: deque[Alert] = deque(maxlen=RECENT)
@@ -202,6 +205,7 @@ class Snapshots:
             outputs=self._outputs(),
             outbox=self._outbox(),
             evidence=self._evidence_files(),
+            updates=self._update_status(),
             records_problem=output.problem,
             reload_error=self._reload_error,
             messages=tuple(self._messages),

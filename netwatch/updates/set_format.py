@@ -149,8 +149,9 @@ def _manifest(content: dict[str, Any]) -> Manifest:
     contents = {name: _read_content(value, MAX_SET_BYTES) for name, value in files.items()}
     if sum(each.length for each in contents.values()) > MAX_SET_BYTES:
         raise ValueError(f"expected files of at most {MAX_SET_BYTES:,} bytes together")
-    if not any(name.startswith("apps/") for name in files):
-        raise ValueError("expected files of apps, found none")
+    for kind in ("apps", "bans"):
+        if not any(name.startswith(f"{kind}/") for name in files):
+            raise ValueError(f"expected files of {kind}, found none")
     release = content["netwatch"]
     if not isinstance(release, str) or not _RELEASE.fullmatch(release):
         raise ValueError("'netwatch': expected a release like 1.2.0")

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from netwatch.core.text import quantity
 from netwatch.watch.snapshot import Snapshot
 
+MISSED_CHECKS = 3
+"""Intervals of checks for a newer set after which it is a trouble that none succeeded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
@@ -102,6 +105,16 @@ def _evidence(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str,
         yield "", f"evidence cannot be written: {snapshot.evidence.problem}"
 
 
+def _updates(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    updates = snapshot.updates
+    if updates.expires is not None and snapshot.now >= updates.expires:
+        age = _seconds(snapshot.now - updates.expires)
+        yield "", f"set {updates.version} expired {age} ago, and stays in use"
+    since = snapshot.now - (updates.last_check or snapshot.started)
+    if updates.problem and since > MISSED_CHECKS * updates.interval:
+        yield "", f"no check for a newer set succeeded for {_seconds(since)}: {updates.problem}"
+
+
 def _seconds(seconds: float) -> str:
     return f"{max(0, round(seconds))} s"
 
@@ -130,6 +143,13 @@ TROUBLES: tuple[TroubleKind, ...] = (
         "An evidence capture cannot be written, because the disk is full for example.",
         None,
         _evidence,
+    ),
+    TroubleKind(
+        "updates",
+        f"The installed set has expired, or no check for a newer one succeeded for {MISSED_CHECKS}"
+        " times the interval of `updates: every`.",
+        None,
+        _updates,
     ),
 )
 """All kinds of trouble, in the order in which they are reported."""

@@ -82,6 +82,26 @@ METRICS: tuple[Metric, ...] = (
         "When a configuration was last reloaded and applied.",
         lambda snapshot: snapshot.last_reload,
     ),
+    gauge(
+        "netwatch_set_version",
+        "The version of the installed set of signatures and bans.",
+        lambda snapshot: snapshot.updates.version,
+    ),
+    gauge(
+        "netwatch_set_expiry_timestamp_seconds",
+        "When the installed set expires.",
+        lambda snapshot: snapshot.updates.expires,
+    ),
+    gauge(
+        "netwatch_update_last_success_timestamp_seconds",
+        "When a check for a newer set last succeeded, whether there was one or not.",
+        lambda snapshot: snapshot.updates.last_check,
+    ),
+    counter(
+        "netwatch_update_failures_total",
+        "Checks for a newer set that failed.",
+        lambda snapshot: snapshot.updates.failures,
+    ),
     counter(
         "netwatch_state_failures_total",
         "How often the state file could not be written.",

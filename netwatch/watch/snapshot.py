@@ -79,6 +79,23 @@ class EvidenceFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateStatus:
+    """The installed set and the checks for a newer one.
+
+    `version` and `expires` (a time) are None where no set is in use. `interval` is the time between
+    two checks in s, 0 where there are none; `last_check` is when the last one succeeded. `failures`
+    counts checks that failed; `problem` says why the last one did, empty where it succeeded.
+    """
+
+    version: int | None = None
+    expires: float | None = None
+    interval: float = 0.0
+    last_check: float | None = None
+    failures: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A line of the log for the view, and when it was logged."""
 
@@ -146,6 +163,7 @@ class Snapshot:
     outputs: Mapping[str, OutputQueue] = field(default_factory=dict)
     outbox: OutboxBacklog = field(default_factory=OutboxBacklog)
     evidence: EvidenceFiles = field(default_factory=EvidenceFiles)
+    updates: UpdateStatus = field(default_factory=UpdateStatus)
     records_problem: str = ""
     reload_error: str = ""
     messages: tuple[Message, ...] = ()

@@ -282,9 +282,9 @@ def test_a_target_that_is_too_large_is_not_downloaded(
 def test_an_archive_that_unpacks_without_end_is_refused(
     publisher: Publisher, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = {"apps/clips.yaml": b"#" * 3_000_000}
+    files = {"apps/clips.yaml": b"#" * 3_000_000, "bans/clips.yaml": b"#"}
     publisher.publish(files=files)
-    monkeypatch.setattr("netwatch.updates.set_format.MAX_SET_FILES", 1)
+    monkeypatch.setattr("netwatch.updates.set_format.MAX_SET_FILES", 2)
     monkeypatch.setattr("netwatch.updates.set_format.MAX_SET_BYTES", 1_000_000)
     assert "expected" in refused(publisher, serve(publisher.folder))
 
