@@ -44,8 +44,8 @@ MAX_ROOT_ROTATIONS = 64
 MAX_METADATA_BYTES = 256 << 10
 """Bytes of one file of metadata. Each has a few keys and signatures, and two targets."""
 
-MAX_CLOCK_DIFFERENCE = timedelta(days=1)
-"""How far in the future a set may have been made, by the clock of this machine."""
+MAX_CLOCK_DIFFERENCE = 86_400
+"""How far in the future a set may have been made, in s by the clock of this machine."""
 
 _CONFIG = UpdaterConfig(
     max_root_rotations=MAX_ROOT_ROTATIONS,
@@ -110,7 +110,7 @@ class Repository:
             raise SetError(
                 f"{self.source}: set {manifest.version} expired at {time_text(manifest.expires)}"
             )
-        if manifest.created > now + MAX_CLOCK_DIFFERENCE:
+        if manifest.created > now + timedelta(seconds=MAX_CLOCK_DIFFERENCE):
             raise SetError(
                 f"{self.source}: set {manifest.version} was made at {time_text(manifest.created)},"
                 f" after now, {time_text(now)}; expected the clock of this machine to be right"

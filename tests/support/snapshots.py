@@ -12,6 +12,7 @@ from netwatch.watch.snapshot import (
     OutputQueue,
     Snapshot,
     TableUsage,
+    UpdateStatus,
 )
 
 NOW = 1_679_302_800.0
@@ -32,6 +33,7 @@ OPEN = replace(ALERT, status="open", evidence=(ITEM,))
 QUIET = Snapshot(now=NOW, started=NOW - 3, version="0.1.0", interfaces=("eth1",))
 BUSY = Snapshot(
     now=NOW,
+    updates=UpdateStatus(12, NOW + 86_400, 3600.0, NOW - 600, 2),
     started=NOW - 273_912,
     version="0.1.0",
     interfaces=("eth1", "eth2"),
