@@ -39,7 +39,7 @@ def updates_section(
     """Choose what ``builtin`` stands for from now on: the installed set where ``updates`` is
     configured, else the shipped files. The set in the folder `candidate` takes the place of the
     installed one."""
-    use_builtin(candidate)
+    use_builtin(candidate, examined=candidate is not None)
     options = read_update_options(fields, base)
     if options is None:
         return None

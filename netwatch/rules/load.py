@@ -33,10 +33,15 @@ BUILTIN = "builtin"
 _BUILTIN: ContextVar[Path | None] = ContextVar("builtin", default=None)
 
 
-def use_builtin(folder: Path | None) -> None:
+_EXAMINED: ContextVar[bool] = ContextVar("examined", default=False)
+
+
+def use_builtin(folder: Path | None, *, examined: bool = False) -> None:
     """From now on, in this thread, ``builtin`` and the shipped packs stand for the files in
-    `folder`, an installed set; for those that netwatch ships where it is None."""
+    `folder`, an installed set; for those that netwatch ships where it is None. What is read of one
+    that is only being examined is not cached."""
     _BUILTIN.set(folder)
+    _EXAMINED.set(examined)
 
 
 def shipped() -> Traversable:
@@ -64,7 +69,7 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
     """
     before = len(problems.found)
     layers = [_Layer(source == BUILTIN, _contents(source, base, problems)) for source in sources]
-    key = _key(layers) if len(problems.found) == before and is_on() else None
+    key = _key(layers) if len(problems.found) == before and _is_cached() else None
     if key is not None:
         catalog = _cached(key)
         if catalog is not None:
@@ -106,6 +111,10 @@ def _key(layers: Sequence[_Layer]) -> bytes:
             digest.update(hashlib.sha256(str(file).encode("utf-8", "surrogateescape")).digest())
             digest.update(hashlib.sha256(raw).digest())
     return digest.digest()
+
+
+def _is_cached() -> bool:
+    return is_on() and not _EXAMINED.get()
 
 
 @cache

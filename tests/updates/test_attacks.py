@@ -306,9 +306,15 @@ def test_an_archive_that_unpacks_without_end_is_refused(
             "tests: {match: [other.example]}\n",
             "[example-not-matched]",
         ),
+        (
+            "apps/clips.yaml",
+            "app: clips\nname: Clips\nvendor: maker\ncategory: video\n"
+            "domains: [{suffix: tiktokcdn-us.com, role: exclusive, sources: [observed]}]\n",
+            "[embedded-host]",
+        ),
         ("bans/city-clips-2023.yaml", "id: city-clips-2023\napps: [none]\n", "bans/city-clips"),
     ],
-    ids=["form", "lint", "example", "ban"],
+    ids=["form", "lint", "example", "embedded", "ban"],
 )
 def test_a_set_with_problems_is_refused(
     publisher: Publisher, serve: Serve, name: str, text: str, expected: str

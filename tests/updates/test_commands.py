@@ -308,3 +308,15 @@ def test_where_sets_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     if tmp_path.stat().st_uid:
         monkeypatch.setattr("netwatch.updates.options.SYSTEM_FOLDER", tmp_path / "sets")
         assert default_folder() == tmp_path / "sets"
+
+
+def test_what_is_examined_is_not_cached(
+    run: Run, published: str, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    monkeypatch.delenv("NETWATCH_CACHE", raising=False)
+    Path("netwatch.yaml").write_text(CONFIG)
+    assert run("signatures", "update", "--from", "repository")[0] == 0
+    assert not list((folder / "cache").rglob("*.catalogue"))
+    assert run("policy", "check")[0] == 0
+    assert len(list((folder / "cache").rglob("*.catalogue"))) == 1

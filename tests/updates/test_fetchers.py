@@ -77,9 +77,9 @@ def test_a_longer_answer_is_not_read_to_its_end(fetcher: HttpFetcher) -> None:
 
 
 def test_an_answer_that_ends_early_is_an_error(fetcher: HttpFetcher) -> None:
-    with answering(200, b"half", Content_Length="100") as (url, _):
-        with pytest.raises(Exception, match="IncompleteRead|Connection broken"):
-            fetcher.download_bytes(url, 1000)
+    broken = pytest.raises(Exception, match=r"IncompleteRead|Connection broken")
+    with answering(200, b"half", Content_Length="100") as (url, _), broken:
+        fetcher.download_bytes(url, 1000)
 
 
 def test_a_proxy_is_asked_and_the_environment_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
