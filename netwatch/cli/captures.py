@@ -6,6 +6,7 @@ errors go to standard error.
 
 import argparse
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from netwatch.core.statistics import RunStatistics
 if TYPE_CHECKING:
     from netwatch.cli.deliver import RunDelivery
     from netwatch.config import Config
-    from netwatch.core.alert import Alert
+    from netwatch.core.alert import Alert, Judgement
     from netwatch.incidents.evidence_folder import EvidenceFolder
 
 _SCAN_EXAMPLES = f"""examples:
@@ -203,6 +204,7 @@ def scan(args: argparse.Namespace) -> int:
     terminal.warn_interpreted(args)
     delivery = _delivery(args, config)
     verdicts: set[str] = set()
+    judged: Counter[Judgement] = Counter()
     to_deliver: list[Alert] = []
     with terminal.output(args.output) as stream, ScanIncidents(config.quiet_gap) as incidents:
         with terminal.progress(args, captures) as progress:
@@ -224,6 +226,7 @@ def scan(args: argparse.Namespace) -> int:
                 alert = evidence.write(alert)
             writer.alert(alert)
             verdicts.add(alert.verdict)
+            judged[alert.kind.value, alert.outcome] += 1
             if delivery is not None:
                 to_deliver.append(replace(alert, evidence_frames=()))
         if evidence is not None:
@@ -238,6 +241,7 @@ def scan(args: argparse.Namespace) -> int:
         seconds,
         config,
         incidents=result,
+        judged=judged,
         coverage=report,
         evidence=evidence,
         strict=args.strict,

@@ -208,6 +208,7 @@ def live(args: argparse.Namespace) -> int:
             result.statistics,
             result.seconds,
             incidents=result.incidents,
+            judged=result.incidents.judged,
             coverage=result.coverage,
             evidence=result.evidence,
         )

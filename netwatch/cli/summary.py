@@ -3,15 +3,17 @@
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, get_args
 
 from netwatch import __version__
 from netwatch.cli.printing import print_message
 from netwatch.config import Config
+from netwatch.core.alert import IncidentKind, Judgement
 from netwatch.core.anomalies import limit_ether_types
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
+from netwatch.core.verdict import Outcome
 from netwatch.coverage.counts import DEVICE_LIMIT, CoverageReport
 from netwatch.dissect.loop.anomalies import HARMLESS
 from netwatch.formats.coverage import reasons
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
 SKIPPED_LISTED = 8
 """Skipped files that are listed without --verbose; the others are only counted."""
 
+
+_KINDS: Mapping[IncidentKind, str] = {
+    "session": "session",
+    "background": "background contact",
+    "embed": "embed",
+    "lookup": "lookup",
+}
 
 MISSED_LISTED = 5
 """Reasons that are listed why flows are outside all networks because of their VLAN tag; all are in
@@ -43,12 +52,14 @@ class IncidentCounts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run of `seconds` read and found. Where a part is None, the run did not have it."""
+    """What a run of `seconds` read and found. Where a part is None, the run did not have it.
+    `judged` are the incidents by kind and outcome."""
 
     statistics: RunStatistics
     seconds: float
     config: Config | None = None
     incidents: IncidentCounts | None = None
+    judged: Mapping[Judgement, int] = field(default_factory=dict)
     coverage: CoverageReport | None = None
     evidence: "EvidenceFolder | None" = None
     strict: bool = False
@@ -77,7 +88,7 @@ class Summary:
         yield "read", f"{', '.join(read)} in {self.seconds:.2f} s (netwatch {__version__})"
         yield "observations", _counts(statistics.observations) or "none"
         if self.incidents is not None:
-            yield from _incidents(self.incidents, statistics)
+            yield from _incidents(self.incidents, self.judged, statistics)
         if self.evidence is not None:
             files, octets = self.evidence.files, self.evidence.octets
             yield "evidence", f"{quantity(files, 'file')}, {quantity(octets, 'byte')}"
@@ -103,14 +114,34 @@ class Summary:
             yield "not read", f"{quantity(len(statistics.unread), 'capture')} (listed above)"
 
 
-def _incidents(incidents: IncidentCounts, statistics: RunStatistics) -> Iterator[tuple[str, str]]:
+def _incidents(
+    incidents: IncidentCounts, judged: Mapping[Judgement, int], statistics: RunStatistics
+) -> Iterator[tuple[str, str]]:
     yield "incidents", _counts(incidents.by_verdict) or "none"
+    if judged:
+        yield "kinds", _kinds(judged)
     if incidents.recorded:
         yield "recorded", f"{incidents.recorded:,} below the confidence that the ban requires"
     for reason, count in statistics.without_verdict.most_common():
         yield "no verdict", f"{quantity(count, 'contact')}: {reason}"
     if incidents.limits:
         yield "left out", _counts(incidents.limits)
+
+
+def _kinds(judged: Mapping[Judgement, int]) -> str:
+    """What the incidents look like, and what came of them: ``2 sessions (2 reached), 3 lookups (2
+    blocked, 1 unknown)``."""
+    parts = []
+    for kind, word in _KINDS.items():
+        outcomes = [
+            f"{judged[kind, outcome]:,} {outcome}"
+            for outcome in get_args(Outcome)
+            if judged.get((kind, outcome))
+        ]
+        if outcomes:
+            total = sum(judged.get((kind, outcome), 0) for outcome in get_args(Outcome))
+            parts.append(f"{quantity(total, word)} ({', '.join(outcomes)})")
+    return ", ".join(parts)
 
 
 def _coverage(report: CoverageReport) -> Iterator[str]:

@@ -26,6 +26,9 @@ IncidentKind = Literal["session", "background", "embed", "lookup"]
 """What an incident looks like: the app was used, an installed app kept in touch, a page or another
 app loaded a part of it, or a name was only asked for."""
 
+Judgement = tuple[IncidentKind, Outcome]
+"""What an incident looks like and what came of it, as incidents are counted by."""
+
 AlertRecord = Mapping[str, Any]
 """An alert as a JSON object, as `netwatch.formats.jsonl.alert_record` makes it."""
 

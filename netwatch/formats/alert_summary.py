@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from netwatch.core.alert import AlertRecord
+from netwatch.core.judgement import TITLES, kind_of, note, sentences, situation, verb
 from netwatch.core.message import HANDSHAKES, LOOKUPS
-from netwatch.formats.judgement import TITLES, kind_of, note, sentences, situation, verb
 from netwatch.formats.values import epoch_ns
 
 EventSeverity = Literal["informational", "low", "medium", "high", "critical"]
@@ -49,7 +49,7 @@ _PHRASES = {
 class AlertSummary:
     """One alert as the formats for SIEMs describe it.
 
-    `title` is one of the fixed texts of `netwatch.formats.judgement.TITLES`, and `message` is a
+    `title` is one of the fixed texts of `netwatch.core.judgement.TITLES`, and `message` is a
     sentence that contains names. `kind` and `outcome` are empty where the record has none, because
     it was stored by an earlier version; `kind_reasons` and `confidence_reasons` are sentences.
     `strongest_evidence` is an entry of the record's ``evidence``, or None if that is empty;

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from netwatch.core.alert import Alert, AlertRecord, RecordKind
+from netwatch.core.judgement import sentences
 from netwatch.core.observation import Observation
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
-from netwatch.formats.judgement import sentences
 from netwatch.formats.values import endpoint, epoch_ns, period_texts
 
 OBSERVATION_COLUMNS: tuple[str, ...] = (

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.alert import Alert, RecordKind
+from netwatch.core.judgement import table_note
 from netwatch.core.observation import Observation
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import coverage
-from netwatch.formats.judgement import table_note
 from netwatch.formats.values import endpoint, rfc3339
 
 if TYPE_CHECKING:

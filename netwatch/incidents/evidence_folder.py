@@ -20,6 +20,7 @@ from netwatch import __version__
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
 from netwatch.core.frame import Frame
+from netwatch.core.judgement import sentences
 from netwatch.core.private_files import FOLDER_MODE, MODE, restrict
 from netwatch.core.text import escaped, quantity
 from netwatch.incidents.evidence_pcapng import interface, packet, section
@@ -210,7 +211,8 @@ def capture(alert: Alert, chosen: list[tuple[Frame, list[str]]]) -> bytes:
             f"netwatch {__version__}",
             escaped(
                 f"incident {alert.id}: {alert.verdict}, {alert.app.name} by {device.id}"
-                f" ({device.ip}), ban {ban.id} of {ban.authority}"
+                f" ({device.ip}), ban {ban.id} of {ban.authority}; {alert.kind.value},"
+                f" {alert.outcome} ({alert.status}). {sentences(alert.kind.reasons)}".rstrip()
             ),
         )
     ]

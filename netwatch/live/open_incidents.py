@@ -18,7 +18,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Literal
 
-from netwatch.core.alert import Alert, Sensor
+from netwatch.core.alert import Alert, Judgement, Sensor
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import Incidents, key_of
 from netwatch.incidents.incident import GeoLookup, Incident, Key
@@ -52,9 +52,9 @@ class OpenIncidents:
     """The open incidents of a capture; `send` gets each alert. `quiet_gap` is in ns. `save`, which
     may be replaced, saves incidents that are about to be evicted.
 
-    `reported` counts the incidents that were reported, by verdict; `recorded` those that
-    ended below the confidence that their ban requires; `late_contacts` arrived after the end
-    of their incident.
+    `reported` counts the incidents that were reported, by verdict, and `judged` those of them that
+    have ended, by kind and outcome; `recorded` counts those that ended below the confidence that
+    their ban requires; `late_contacts` arrived after the end of their incident.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class OpenIncidents:
         self._numbers = count(1)
         self.save: Callable[[list[OpenIncident]], object] = lambda entries: None
         self.reported: Counter[str] = Counter()
+        self.judged: Counter[Judgement] = Counter()
         self.recorded = 0
         self.late_contacts = 0
 
@@ -290,6 +291,8 @@ class OpenIncidents:
         if entry.id is None:
             entry.id = alert.id
             self.reported[alert.verdict] += 1
+        if status == "closed":
+            self.judged[alert.kind.value, alert.outcome] += 1
         entry.reported_confidence = alert.confidence
         entry.reported_outcome, entry.reported_kind = alert.outcome, alert.kind.value
         entry.is_changed = entry.has_new_alert = True

@@ -195,6 +195,7 @@ class Snapshots:
             without_verdict=statistics.without_verdict,
             flows={str(reading): count for reading, count in pool.flows().counts.items()},
             incidents=incidents.by_verdict,
+            judged=dict(incidents.judged),
             open_incidents=Counter(entry.key[3] for entry in incidents if entry.id),
             tables=_tables(reports, incidents),
             backlogs={

@@ -2,7 +2,7 @@
 
 The first alert starts the period. When it is over, all queued alerts go into one message: one line
 an alert, the most serious first. The server answers for each recipient (RFC 5321 section 3.3), so
-each has an outcome of its own.
+each has an outcome of its own. The subject says how many contacts were blocked: these are no use.
 """
 
 import email.policy
@@ -18,6 +18,7 @@ from email.utils import format_datetime, localtime
 from pathlib import Path
 
 from netwatch.core.alert import AlertRecord
+from netwatch.core.judgement import note
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import (
     Delivered,
@@ -222,7 +223,16 @@ def digest(alerts: Sequence[OutgoingAlert], sender: str, recipients: Sequence[st
     """The message for these alerts. Its Message-ID is the same for the same alerts."""
     counts = Counter(str(alert.record.get("verdict")) for alert in alerts)
     verdicts = sorted(counts, key=lambda word: -verdict_rank({"verdict": word}))
-    summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in verdicts)
+    blocked = Counter(
+        str(alert.record.get("verdict"))
+        for alert in alerts
+        if alert.record.get("outcome") == "blocked"
+    )
+    summary = ", ".join(
+        f"{counts[verdict]} {verdict}"
+        + (f" ({blocked[verdict]} blocked)" if blocked[verdict] else "")
+        for verdict in verdicts
+    )
     message = EmailMessage(policy=email.policy.SMTP)
     message["From"] = sender
     message["To"] = ", ".join(recipients)
@@ -251,10 +261,14 @@ def digest_line(record: AlertRecord) -> str:
     who = " ".join(str(device[key]) for key in ("id", "ip", "owner") if device.get(key))
     names = [str(name) for name in record.get("names") or []]
     more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    grades = [record.get("severity"), record.get("confidence")]
+    if record.get("outcome"):
+        grades += [part("kind").get("value"), record["outcome"]]
+    meaning = f"; {note(record)}" if record.get("outcome") == "blocked" else ""
     return _printable(
-        f"{record.get('first_seen')}  {record.get('verdict')} ({record.get('severity')},"
-        f" {record.get('confidence')}, {record.get('status')}): {app.get('name')} by {who or '?'},"
-        f" ban {ban.get('id')}; names: {', '.join(names[:_MAX_NAMES]) or 'none'}{more}"
+        f"{record.get('first_seen')}  {record.get('verdict')} ({', '.join(map(str, grades))},"
+        f" {record.get('status')}): {app.get('name')} by {who or '?'},"
+        f" ban {ban.get('id')}{meaning}; names: {', '.join(names[:_MAX_NAMES]) or 'none'}{more}"
         f"; alert {record.get('id')}"
     )
 

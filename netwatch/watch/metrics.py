@@ -8,11 +8,15 @@ the table.
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+from netwatch.core.alert import IncidentKind
+from netwatch.core.verdict import Outcome
 from netwatch.watch.health import TROUBLES, Thresholds, troubles
 from netwatch.watch.metric_kinds import (
     Metric,
@@ -45,6 +49,12 @@ def _reloads(snapshot: Snapshot, _: Thresholds) -> Samples:
 def _open_incidents(snapshot: Snapshot, _: Thresholds) -> Samples:
     for verdict, count in sorted(snapshot.open_incidents.items()):
         yield (verdict,), count
+
+
+def _judged(snapshot: Snapshot, _: Thresholds) -> Samples:
+    # All pairs are exposed, so that a rate is known when the first incident of a pair ends.
+    for kind, outcome in product(get_args(IncidentKind), get_args(Outcome)):
+        yield (kind, outcome), snapshot.judged.get((kind, outcome), 0)
 
 
 def _troubles(snapshot: Snapshot, thresholds: Thresholds) -> Samples:
@@ -189,6 +199,13 @@ METRICS: tuple[Metric, ...] = (
         ("verdict",),
         "Reported incidents that are open now.",
         _open_incidents,
+    ),
+    Metric(
+        "netwatch_incidents_closed_total",
+        "counter",
+        ("kind", "outcome"),
+        "Reported incidents that have ended, by what they look like and by what came of them.",
+        _judged,
     ),
     counts(
         "netwatch_contacts_without_verdict_total",

@@ -36,6 +36,7 @@ MIN_TABLE_HEIGHT = 4
 favour."""
 
 _VERDICTS = {"violation": "bold red", "advisory": "yellow", "exempt": "green"}
+_OUTCOMES = {"blocked": "cyan"}
 _BARS = "▁▂▃▄▅▆▇█"
 _PREFIXES = ("", "k", "M", "G", "T")
 
@@ -45,14 +46,16 @@ and the function that gives its text."""
 
 _COLUMNS: tuple[Column, ...] = (
     ("last seen (UTC)", 15, 72, lambda alert: _time_of_day(alert.last_seen)),
-    ("state", 6, 48, lambda alert: alert.status),
+    ("state", 6, 104, lambda alert: alert.status),
     ("verdict", 9, 0, lambda alert: alert.verdict),
-    ("confidence", 10, 110, lambda alert: alert.confidence),
+    ("kind", 10, 96, lambda alert: alert.kind.value),
+    ("outcome", 9, 56, lambda alert: alert.outcome),
+    ("confidence", 10, 124, lambda alert: alert.confidence),
     ("app", 12, 0, lambda alert: alert.app.name),
     ("device", 0, 0, lambda alert: alert.device.hostname or alert.device.id),
-    ("address", 15, 150, lambda alert: alert.device.ip),
-    ("network", 12, 132, lambda alert: alert.network.name),
-    ("contacts", 8, 100, lambda alert: f"{sum(item.count for item in alert.evidence):,}"),
+    ("address", 15, 160, lambda alert: alert.device.ip),
+    ("network", 12, 144, lambda alert: alert.network.name),
+    ("contacts", 8, 116, lambda alert: f"{sum(item.count for item in alert.evidence):,}"),
     ("evidence", 0, 64, lambda alert: _best_evidence(alert)),
 )
 
@@ -159,7 +162,12 @@ def _incidents(snapshot: Snapshot, width: int, rows: int) -> RenderableType:
             justify="right" if title == "contacts" else "left",
         )
     for alert in snapshot.recent[:rows]:
-        cells = [Text(escaped(show(alert))) for *_, show in columns]
+        cells = [
+            Text(escaped(show(alert)), style=_OUTCOMES.get(show(alert), ""))
+            if title == "outcome"
+            else Text(escaped(show(alert)))
+            for title, *_, show in columns
+        ]
         colour = _VERDICTS.get(alert.verdict, "")
         table.add_row(*cells, style=colour if alert.status != "closed" else f"dim {colour}")
     fill = max(0, rows - len(snapshot.recent[:rows]))

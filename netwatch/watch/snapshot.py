@@ -9,7 +9,7 @@ with the time of the snapshot; packet times occur only inside of alerts.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from netwatch.core.alert import Alert
+from netwatch.core.alert import Alert, Judgement
 
 RECENT = 64
 """The most recently reported incidents that a snapshot contains."""
@@ -124,7 +124,8 @@ class Snapshot:
     often the state file could not be written. `without_verdict` counts contacts to which no
     ban applies, by the reason. `flows` counts ended flows by their reading
     (`netwatch.coverage.visibility`). `incidents` counts the reported incidents by verdict,
-    `open_incidents` those of them that are open now. `records_problem` says why records cannot
+    `judged` those of them that have ended by kind and outcome, `open_incidents` those that are
+    open now. `records_problem` says why records cannot
     be written now, empty where they can; `reload_error` has the mistakes of the configuration
     that was refused, one a line, empty where the last reload was applied. `messages` are the
     last warnings and reloads, the newest last. `recent` has the last alert of each of
@@ -157,6 +158,7 @@ class Snapshot:
     without_verdict: Mapping[str, int] = field(default_factory=dict)
     flows: Mapping[str, int] = field(default_factory=dict)
     incidents: Mapping[str, int] = field(default_factory=dict)
+    judged: Mapping[Judgement, int] = field(default_factory=dict)
     open_incidents: Mapping[str, int] = field(default_factory=dict)
     tables: Mapping[str, TableUsage] = field(default_factory=dict)
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import resource
 import stat
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,10 @@ def test_scan_as_json_lines(run: Run, day: str) -> None:
         alert["first_seen"] for alert in alerts
     )
     assert "incidents     advisory 1, exempt 1, violation 1" in err
+    kinds = Counter((alert["kind"]["value"], alert["outcome"]) for alert in alerts)
+    assert len(re.findall(r"^kinds  +(\d.*)$", err, re.MULTILINE)) == 1
+    for (kind, outcome), count in kinds.items():
+        assert re.search(rf"kinds .*{kind}.*\b{count} {outcome}", err)
 
 
 def test_scan_as_csv(run: Run, day: str) -> None:

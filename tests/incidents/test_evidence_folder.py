@@ -9,7 +9,7 @@ import pytest
 from support.alerts import SECOND, START, alert, frame, proof
 
 from netwatch.capture.files import open_source
-from netwatch.core.alert import Alert
+from netwatch.core.alert import Alert, JudgedKind
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import MODE
 from netwatch.incidents import evidence_folder as module
@@ -176,6 +176,17 @@ def test_a_symbolic_link_as_temporary_file_is_not_followed(tmp_path: Path) -> No
     assert evidence.problem != ""
     assert "evidence_file" in evidence.write(ALERT).extra
     assert evidence.problem == ""
+
+
+def test_the_file_says_kind_and_outcome_of_its_incident(tmp_path: Path) -> None:
+    folder = EvidenceFolder(tmp_path, print)
+    kind = JudgedKind("background", ("2 contacts with api.tiktokv.com", "6,000 bytes\nreceived"))
+    folder.write(replace(ALERT, status="open"))
+    reported = folder.write(replace(ALERT, kind=kind, outcome="reached"))
+    text = file_of(reported).read_bytes()
+    assert b"ban be-fed-tiktok-2023 of BE-FED; background, reached (closed)." in text
+    assert b" 2 contacts with api.tiktokv.com. 6,000 bytes\\u000areceived." in text
+    assert b"(open)" not in text
 
 
 def test_interfaces_have_name_and_link_type(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Open incidents are reported when they open, when their confidence rises, and when they end."""
 
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -65,6 +66,8 @@ def test_closed_incidents_are_those_of_a_scan() -> None:
     closed = sorted((a for a in sent if a.status == "closed"), key=lambda a: (a.first_seen, a.id))
     assert closed == scanned.alerts(None, SENSOR)
     assert incidents.by_verdict == scanned.by_verdict
+    assert incidents.judged == Counter((alert.kind.value, alert.outcome) for alert in closed)
+    assert incidents.judged.total() == len(closed) > 0
 
 
 @given(st.permutations(range(8)), st.integers(0, 2**32))

@@ -29,7 +29,8 @@ def aggregator(*reports: StatusReport | None) -> Any:
         ring_freezes=sum(report.ring_freezes for report in received),
         findings_lost=sum(report.findings_lost for report in received),
     )
-    fields = {"in_memory": 4, "rejected_contacts": 3, "ended_count": 5, "by_verdict": {}}
+    fields = {"in_memory": 4, "rejected_contacts": 3, "ended_count": 5}
+    fields |= {"by_verdict": {"violation": 3}, "judged": {("lookup", "blocked"): 2}}
     return SimpleNamespace(
         pool=pool,
         incidents=type("OpenIncidents", (list,), fields)(),
@@ -76,6 +77,7 @@ def test_the_counters_of_workers_are_summed_up() -> None:
     # All workers watch the same interface.
     assert snapshot.interface_events == {"interface-down": 1, "ring-block-bad": 1}
     assert (snapshot.clock_steps, snapshot.state_failures) == (2, 4)
+    assert snapshot.judged == {("lookup", "blocked"): 2}
 
 
 def test_an_interface_that_is_down_is_a_trouble() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from aiosmtpd.smtp import AuthResult
 from support.made_alerts import HOSTILE, as_decoded, output, record, records
+from support.made_records import ALERT, BLOCKED
 from support.ports import free_port
 from support.receivers import Smtp
 from support.waiting import wait_until
@@ -14,6 +15,7 @@ from support.waiting import wait_until
 from netwatch.cli import main
 from netwatch.delivery import dead_letters
 from netwatch.delivery.worker import DeliveryWorker
+from netwatch.formats import jsonl
 from netwatch.sinks.mail import digest_line
 
 
@@ -86,6 +88,27 @@ def test_digest_has_a_line_for_each_alert_most_serious_first(mailbox, deliver, t
     assert {digest_line(each) for each in records(len(HOSTILE))} == set(lines)
     verdicts = [text.split()[1] for text in lines]
     assert verdicts == ["violation"] * 6 + ["advisory"] * 5 + ["exempt"] * 5
+
+
+def test_digest_says_what_was_blocked(mailbox, deliver, tmp_path):
+    box = mailbox()
+    delivery = deliver(mail(tmp_path, box.port))
+    blocked = {**jsonl.alert_record(BLOCKED), "id": "b1"}
+    delivery.put(blocked, jsonl.alert_record(ALERT))
+    assert not delivery.drain(30)
+    (message,) = box.messages
+    assert message["Subject"] == "netwatch: 2 violation (1 blocked)"
+    lines = message.get_content().splitlines()
+    (line,) = (line for line in lines if "alert b1" in line)
+    assert "violation (medium, probable, lookup, blocked, closed): TikTok by lab-07" in line
+    assert "; blocked (NXDOMAIN), the app is probably still installed; names:" in line
+    assert "blocked" not in lines[1 - lines.index(line)]
+
+
+def test_a_line_for_a_record_without_kind_and_outcome():
+    stored = jsonl.alert_record(ALERT)
+    stored = {key: value for key, value in stored.items() if key not in ("kind", "outcome")}
+    assert "violation (high, confirmed, closed): TikTok" in digest_line(stored)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from support.alerts import ALERT, START
 
-from netwatch.core.alert import EvidenceItem
+from netwatch.core.alert import EvidenceItem, JudgedKind
 from netwatch.watch.snapshot import (
     Backlog,
     ContactCount,
@@ -28,7 +28,9 @@ ITEM = EvidenceItem(
     packet=5,
     count=12,
 )
-OPEN = replace(ALERT, status="open", evidence=(ITEM,))
+OPEN = replace(
+    ALERT, status="open", evidence=(ITEM,), kind=JudgedKind("session", ()), outcome="reached"
+)
 
 QUIET = Snapshot(now=NOW, started=NOW - 3, version="0.1.0", interfaces=("eth1",))
 BUSY = Snapshot(
@@ -56,12 +58,17 @@ BUSY = Snapshot(
     without_verdict={"the client is outside the configured networks": 3},
     flows={"named": 8304, "encrypted-dns": 402, "ech": 98},
     incidents={"violation": 9, "advisory": 2},
+    judged={("session", "reached"): 4, ("lookup", "blocked"): 6},
     open_incidents={"violation": 1},
     tables={"flows": TableUsage(4000, 65536, 7)},
     backlogs={"findings": Backlog(512, 3)},
     outputs={"siem": OutputQueue(5, NOW - 20, 100, 2, 1), "mail": OutputQueue(0)},
     evidence=EvidenceFiles(11, 40_000, {"evidence-age": 2}),
-    recent=(OPEN, replace(ALERT, verdict="advisory"), replace(ALERT, verdict="exempt")),
+    recent=(
+        OPEN,
+        replace(ALERT, verdict="advisory", outcome="blocked"),
+        replace(ALERT, verdict="exempt"),
+    ),
     apps=(ContactCount("TikTok", 120, 4), ContactCount("WeChat", 33, 1)),
     devices=tuple(ContactCount(f"ws-{number:03}", 90 - number, 1) for number in range(9)),
 )

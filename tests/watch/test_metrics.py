@@ -51,6 +51,9 @@ def series(snapshot: Snapshot) -> Series:
         ("oddities_total", {"oddity": "tcp-retransmission"}, 1200),
         ("flows_total", {"reading": "encrypted-dns"}, 402),
         ("incidents_total", {"verdict": "violation"}, 9),
+        ("incidents_closed_total", {"kind": "session", "outcome": "reached"}, 4),
+        ("incidents_closed_total", {"kind": "lookup", "outcome": "blocked"}, 6),
+        ("incidents_closed_total", {"kind": "embed", "outcome": "unknown"}, 0),
         ("incidents_open", {"verdict": "violation"}, 1),
         ("interface_events_total", {"event": "interface-down"}, 2),
         ("clock_steps_total", {}, 1),
@@ -84,6 +87,11 @@ def test_build() -> None:
     ((_, labels),) = [key for key in series(BUSY) if key[0] == "netwatch_build_info"]
     expected = {"version": "0.1.0", "signatures": "2024-11-02", "compiled": "true"}
     assert set(labels) > set(expected.items())
+
+
+def test_kinds_and_outcomes_have_all_their_series_from_the_start() -> None:
+    found = [labels for name, labels in series(QUIET) if name == "netwatch_incidents_closed_total"]
+    assert len(found) == 4 * 4
 
 
 def test_troubles_are_counted_by_kind() -> None:

@@ -49,6 +49,14 @@ def test_every_part_is_shown(width: int, height: int) -> None:
     assert "not-ip" not in text
 
 
+@pytest.mark.parametrize("width", [56, 80, 100, 130, 200])
+def test_the_outcome_is_beside_the_verdict(width: int) -> None:
+    text = shown(BUSY, RATES, width, 40)
+    assert re.search(r"violation +(session +)?reached", text)
+    assert re.search(r"advisory +(lookup +)?blocked", text)
+    assert ("session" in text) is (width >= 96)
+
+
 def test_packets_that_could_not_be_read_are_a_blind_spot() -> None:
     counts = {"wrapping-unknown-0x9999": 4_000, "encrypted-link": 321, "not-ip": 99}
     text = shown(replace(BUSY, anomalies=counts), RATES, 130, 40)

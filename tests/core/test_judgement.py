@@ -6,9 +6,9 @@ import pytest
 from support.made_records import ALERT, BLOCKED
 
 from netwatch.core.alert import IncidentCounts, IncidentKind, JudgedKind
+from netwatch.core.judgement import SITUATIONS, TITLES, note, sentences, situation, verb
 from netwatch.core.verdict import Outcome, VerdictKind
 from netwatch.formats import jsonl
-from netwatch.formats.judgement import SITUATIONS, TITLES, note, sentences, situation, verb
 
 
 def record_of(kind, outcome, handshakes: int = 1, **changes):
