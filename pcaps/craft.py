@@ -26,6 +26,13 @@ MSS = 1460
 """Bytes of payload that fit a segment here (RFC 9293 section 3.7.1)."""
 
 
+MAX_RECORD = 16384
+"""Bytes of payload of a TLS record (RFC 8446 section 5.1)."""
+
+HEADERS = 66
+"""Bytes of a packet over IPv4 that hold its headers, TCP options included."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """An end of a conversation: address, MAC on the mirrored link, VLAN tags outermost
@@ -51,12 +58,18 @@ class Name:
 
 
 class Wire:
-    """Packets and the names in them, at times of nanoseconds since the epoch."""
+    """Packets and the names in them, at times of nanoseconds since the epoch.
+
+    While `keep` is set, only so many bytes of each packet are in the capture, as with the snap
+    length of a capture filter; the capture has the length that the packet had on the wire.
+    """
 
     def __init__(self, start: str, seed: int) -> None:
         self.now = int(datetime.fromisoformat(start).timestamp()) * 10**9
         self.rng = random.Random(seed)
+        self.keep: int | None = None
         self.frames: list[tuple[int, bytes]] = []
+        self.cut: dict[int, int] = {}
         self.names: list[Name] = []
 
     def wait(self, seconds: float) -> None:
@@ -77,7 +90,11 @@ class Wire:
             network = IPv6(src=src.ip, dst=dst.ip, hlim=64)
         else:
             network = IP(src=src.ip, dst=dst.ip, ttl=64, id=self.rng.getrandbits(16), flags="DF")
-        self.frames.append((self.now, bytes(frame / network / transport)))
+        data = bytes(frame / network / transport)
+        if self.keep is not None and len(data) > self.keep:
+            self.cut[len(self.frames)] = len(data)
+            data = data[: self.keep]
+        self.frames.append((self.now, data))
         self.wait(self.rng.uniform(0.0001, 0.004))
 
     def shows(self, client: Host, evidence: str, *names: str) -> None:
@@ -157,9 +174,10 @@ class Wire:
     def write(self, path: Path) -> None:
         """The packets in time order as pcap with microseconds, and the names beside it."""
         out = bytearray(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
-        for time, frame in sorted(self.frames, key=lambda item: item[0]):
-            micros = time // 1000
-            out += struct.pack("<4I", *divmod(micros, 10**6), len(frame), len(frame)) + frame
+        for number in sorted(range(len(self.frames)), key=lambda number: self.frames[number][0]):
+            time, frame = self.frames[number]
+            on_wire = self.cut.get(number, len(frame))
+            out += struct.pack("<4I", *divmod(time // 1000, 10**6), len(frame), on_wire) + frame
         path.write_bytes(out)
         lines = ["evidence\tclient\tname"]
         ordered = sorted(self.names, key=lambda name: name.time)
@@ -230,6 +248,20 @@ class Conversation:
             self._back("PA", piece)
             self.theirs = (self.theirs + len(piece)) % 2**32
         self._out("A")
+
+    def exchange(self, sent: int, received: int) -> None:
+        """A request of `sent` and a response of `received` bytes, both encrypted. Of the response
+        the capture has the headers only."""
+        self.say(handshakes.application_data(self.wire.rng, sent))
+        self.wire.keep = HEADERS
+        records = [MAX_RECORD] * (received // MAX_RECORD) + [received % MAX_RECORD]
+        for size in filter(None, records):
+            self.reply(handshakes.application_data(self.wire.rng, size))
+        self.wire.keep = None
+
+    def reset(self) -> None:
+        """The connection is reset in the name of the server (RFC 9293 section 3.5.3)."""
+        self._back("RA")
 
     def close(self) -> None:
         """Both sides finish (RFC 9293 section 3.6)."""

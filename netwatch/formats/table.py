@@ -29,10 +29,9 @@ ALERT_COLUMNS: dict[str, int] = {
     "verdict": 9,
     "kind": 11,
     "app and ban": 18,
-    "device": 17,
-    "network": 9,
+    "device, network": 17,
     "first and last seen": 20,
-    "evidence": 24,
+    "evidence": 35,
 }
 """The columns of the table of alerts with their widths at `WIDTH`. A wider terminal widens them; on
 a narrower one, each alert is a list with one line a column. The column of the kind has the outcome
@@ -139,6 +138,8 @@ class TableWriter:
 def alert_cells(alert: Alert) -> list[list[str]]:
     """The cells of an alert in the order of `ALERT_COLUMNS`, each as a list of lines."""
     device = alert.device
+    vlan = None if alert.vlan is None else f"VLAN {alert.vlan}"
+    network = ", ".join(filter(None, [alert.network.name, vlan]))
     total = sum(item.count for item in alert.evidence)
     evidence = [f"{total} in all"]
     if alert.evidence:
@@ -149,8 +150,7 @@ def alert_cells(alert: Alert) -> list[list[str]]:
         [alert.verdict, alert.confidence] + ([alert.status] if alert.status != "closed" else []),
         [f"{alert.kind.value}, {alert.outcome}"],
         [alert.app.name, alert.ban.id],
-        _distinct(device.id, device.hostname, device.ip),
-        _distinct(alert.network.name, None if alert.vlan is None else f"VLAN {alert.vlan}"),
+        _distinct(device.id, device.hostname, device.ip, network),
         _distinct(rfc3339(alert.first_seen, 0), rfc3339(alert.last_seen, 0)),
         evidence,
     ]

@@ -89,7 +89,7 @@ def test_no_part_of_an_alert_is_cut(text, out):
     else:
         cells = {title: re.sub(r"\s", "", cell) for title, cell in columns(shown).items()}
         assert f"tls-sni{squeezed}office.pcap#21" in cells["evidence"]
-        assert cells["device"] == f"lab-07{squeezed}10.20.0.7"
+        assert cells["device, network"] == f"lab-07{squeezed}10.20.0.7hq,VLAN30"
 
 
 def test_an_alert_in_full():
@@ -97,8 +97,7 @@ def test_an_alert_in_full():
         "verdict": "exemptconfirmed",
         "kind": "background,reached",
         "app and ban": "TikTokbe-fed-tiktok-2023",
-        "device": "lab-07lab0710.20.0.7",
-        "network": "hqVLAN 30",
+        "device, network": "lab-07lab0710.20.0.7hq, VLAN 30",
         "first and last seen": "2023-03-10T00:00:00Z2023-03-10T00:01:40Z",
         "evidence": "5 in all, first:dns-query tiktok.comoffice.pcap#17",
     }
@@ -109,7 +108,7 @@ def test_unknown_and_repeated_values_are_omitted():
         ALERT, device=replace(ALERT.device, id="10.20.0.7"), last_seen=ALERT.first_seen
     )
     cells = columns(write([record], "alert"))
-    assert cells["device"] == "10.20.0.7"
+    assert cells["device, network"] == "10.20.0.7hq"
     assert cells["first and last seen"] == "2023-03-10T00:00:00Z"
     assert cells["evidence"] == "0 in all"
 
@@ -139,7 +138,10 @@ def test_an_embed_says_that_a_page_may_have_embedded_it():
 
 
 def test_what_was_reached_has_no_note():
-    assert len(write([ALERT], "alert").splitlines()) == 3
+    text = write([ALERT], "alert")
+    assert len(text.splitlines()) == 4
+    assert "session,   " in text
+    assert "app is" not in text
 
 
 def test_an_open_incident_says_so():
