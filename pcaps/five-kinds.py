@@ -88,9 +88,9 @@ def embed(wire: Wire) -> None:
     desk = Host("10.20.1.23", "02:00:00:20:01:23")
     wire.go_to("2023-03-21T11:40:27+01:00")
     article = connect(wire, desk, NEWS)
-    article.exchange(820, 48_000)
+    article.exchange(820, 34_000)
     wire.wait(0.3)
-    for name, size in ((SITE, 31_000), (SCRIPTS, 110_000), (IMAGES, 24_000), (PLAYER, 160_000)):
+    for name, size in ((SITE, 31_000), (SCRIPTS, 110_000), (IMAGES, 24_000), (PLAYER, 130_000)):
         talk = connect(wire, desk, name)
         talk.exchange(760, size)
         talk.close()

@@ -53,6 +53,7 @@ BLOCKS: Mapping[str, Block] = {
     "severity-lowering": kinds.lowering_block,
     "severities": siem_formats.severities_block,
     "sources": catalogue.sources_block,
+    "titles": siem_formats.titles_block,
     "troubles": metrics.troubles_block,
     "udp-tunnels": protocols.udp_tunnels_block,
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 from docs_generator.data import rows
 from docs_generator.markdown import code, table
+from netwatch.core.judgement import TITLES
 from netwatch.formats import cef, ecs, eve, gelf, leef, ocsf
 from netwatch.formats.registry import FORMATS
 
@@ -35,6 +36,24 @@ def fields_block(format: str) -> str:
         (
             [code(*(name.strip() for name in row[0].split(","))), row[1]]
             for row in rows("siem_fields")[format]
+        ),
+    )
+
+
+def titles_block(_: str) -> str:
+    """The titles of alerts by verdict and situation, the situation that goes first to the left."""
+    situations = {
+        "blocked": "`outcome` is `blocked`",
+        "embedded": "`kind` is `embed`",
+        "looked-up": "`kind` is `lookup`",
+        "attempted": "`outcome` is `attempted`",
+        "contacted": "any other",
+    }
+    return table(
+        ("verdict", *situations.values()),
+        (
+            [code(verdict), *(of[situation] for situation in situations)]
+            for verdict, of in TITLES.items()
         ),
     )
 
