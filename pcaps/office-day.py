@@ -99,7 +99,7 @@ def violations(wire: Wire) -> None:
     # A service phone among the personal ones: the inventory says what it is.
     stray = Host("10.30.5.12", "02:00:00:20:05:12", (30,))
     wire.go_to("2023-03-20T14:20:03+01:00")
-    name = "v16-webapp.tiktok.com"
+    name = "api16-normal-c-useast1a.tiktokv.com"
     wire.tls(stray, Host(TIKTOK[name], BYOD_GATEWAY), name)
 
 
