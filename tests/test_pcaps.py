@@ -8,11 +8,21 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import dpkt
 import pytest
 from support import tshark
 from support.paths import PCAPS
+
+from netwatch.capture.files import find_captures
+from netwatch.config import load as load_config
+from netwatch.core.statistics import RunStatistics
+from netwatch.engine import jobs
+from netwatch.engine.capture_files import group_files
+from netwatch.formats import jsonl
+from netwatch.formats.alert_summary import summarize
+from netwatch.incidents.scan import ScanIncidents
 
 CAPTURES = sorted(PCAPS.glob("*.pcap"))
 ROWS = dict(re.findall(r"^\| `([\w-]+\.pcap)` (\|.*)$", (PCAPS / "README.md").read_text(), re.M))
@@ -77,6 +87,68 @@ def test_readme_names_are_in_the_capture(capture: Path) -> None:
     in_row = set(re.findall(r"`([\w.-]+\.[a-z]+)`", ROWS[capture.name].split("|")[2]))
     assert len(in_row) >= 5
     assert in_row <= {name for _, _, name in claimed(capture)}
+
+
+def scanned(*captures: Path) -> dict[str, dict[str, Any]]:
+    """The alerts of the captures by device, or by address where it has no other name."""
+    config = load_config(str(PCAPS / "netwatch.yaml"))
+    sources = list(group_files(find_captures([str(path) for path in captures]), False))
+    with ScanIncidents(config.quiet_gap) as incidents:
+        jobs.scan(sources, config, RunStatistics(), incidents, workers=1)
+        alerts = list(incidents.result(config.geo, config.sensor).alerts)
+    records = {alert.device.id: jsonl.alert_record(alert) for alert in alerts}
+    assert len(records) == len(alerts)
+    return records
+
+
+def table_of(heading: str) -> dict[str, str]:
+    """The last column of a table of the README by device."""
+    section = (PCAPS / "README.md").read_text().partition(f"## {heading}\n")[2]
+    rows = re.findall(r"^\| ([\w.-]+) \|.* \| (.*) \|$", section.partition("\n## ")[0], re.M)
+    return {device: text for device, text in rows if device not in ("device", "---")}
+
+
+def test_five_kinds_look_like_what_they_are() -> None:
+    records = scanned(PCAPS / "five-kinds.pcap")
+    expected = table_of("Five kinds")
+    assert len(expected) == 8
+    assert expected == {
+        device: f"{record['kind']['value']}, {record['outcome']}"
+        for device, record in records.items()
+    }
+    assert {record["verdict"] for record in records.values()} == {"violation"}
+    assert {record["blocked_by"][0] for record in records.values() if record["blocked_by"]} == {
+        *("NXDOMAIN", "0.0.0.0", "10.20.0.90", "reset"),
+    }
+    use = records["phone-021"]["counts"]
+    assert use["bytes_in"] > 1_000_000
+
+
+def test_blocked_attempts_say_so_and_are_less_severe() -> None:
+    for device, record in scanned(PCAPS / "five-kinds.pcap").items():
+        message = summarize(record).message
+        is_blocked = record["outcome"] == "blocked"
+        assert is_blocked is (device in ("phone-025", "phone-026", "phone-027", "phone-028"))
+        assert ("the app is probably still installed" in message) is is_blocked
+        assert (record["severity"] == "high") is (not is_blocked and device != "ws-023")
+        assert ("use of the app" in message) is (device == "phone-021")
+        assert ("a page may have embedded it" in message) is (device == "ws-023")
+
+
+def test_office_day_is_what_the_readme_claims() -> None:
+    records = scanned(PCAPS / "office-day.pcap")
+    claimed = {
+        device: text
+        for device, text in table_of("The office day").items()
+        if text.startswith(("violation", "advisory", "exempt"))
+    }
+    assert set(claimed) == set(records)
+    for device, text in claimed.items():
+        record = records[device]
+        verdict, _, judged = text.partition(": ")
+        words = [record["verdict"], record["confidence"]]
+        assert verdict in (words[0], ", ".join(words))
+        assert judged == f"{record['kind']['value']}, {record['outcome']}"
 
 
 @tshark.needed

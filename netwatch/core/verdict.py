@@ -22,6 +22,9 @@ Severity = Literal["low", "medium", "high", "critical"]
 
 Outcome = Literal["reached", "attempted", "blocked", "unknown"]
 
+RESET = "reset"
+"""What blocks a connection that is refused or reset before its server has answered."""
+
 _DAY = timedelta(days=1)
 
 CONFIDENCE_RANK: Mapping[str, int] = {"possible": 1, "probable": 2, "confirmed": 3}
@@ -231,7 +234,8 @@ class Contact:
     """An observation that matches a rule of an app, with its client and the verdict of one ban.
 
     `outcome` is what came of it as far as the observation itself shows; the flow of a handshake
-    tells more when it ends.
+    tells more when it ends. `blocked_by` says by what it was blocked, where it was: a response
+    code, an address, or `RESET`.
     """
 
     observation: Observation
@@ -240,3 +244,4 @@ class Contact:
     network: Network
     verdict: Verdict
     outcome: Outcome = "attempted"
+    blocked_by: str = ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from netwatch.config import Config
-from netwatch.core.addresses import parse_ip
+from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.flow import BYPASS_CATEGORIES, NameStatus
 from netwatch.core.message import LOOKUPS, Message
 from netwatch.core.observation import Observation
@@ -121,6 +121,7 @@ class Judge:
         if binding is not None and binding.frames and observation.frames:
             observation = replace(observation, frames=(*binding.frames, *observation.frames))
         outcome = observed_outcome(observation, config)
+        blocked_by = block_of(observation) if outcome == "blocked" else ""
         for verdict in config.policy.decide(
             observation.evidence, observation.time, match, device, network
         ):
@@ -130,7 +131,7 @@ class Judge:
             else:
                 if self._learned is not None and not late and reported.id == reported.ip:
                     self._learned.mark_reported(ip, mac, vlan, observation.time)
-                yield Contact(observation, match, reported, network, verdict, outcome)
+                yield Contact(observation, match, reported, network, verdict, outcome, blocked_by)
 
 
 def observed_outcome(observation: Observation, config: Config) -> Outcome:
@@ -155,6 +156,15 @@ def observed_outcome(observation: Observation, config: Config) -> Outcome:
     if evidence not in LOOKUPS and observation.server_ip in config.sinkholes:
         return "blocked"
     return "reached" if evidence == "tls-cert" else "attempted"
+
+
+def block_of(observation: Observation) -> str:
+    """By what a contact was blocked whose observation shows that: the first address in the answer,
+    its response code, or the address of the server."""
+    dns = observation.dns
+    if dns is None or observation.evidence not in LOOKUPS:
+        return ip_text(observation.server_ip)
+    return dns.answers[0][0] if dns.answers else dns.rcode or ""
 
 
 def _banned_apps(config: Config) -> frozenset[str]:

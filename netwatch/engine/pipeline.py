@@ -32,6 +32,7 @@ from netwatch.core.message import HANDSHAKES, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics, TableUsage
+from netwatch.core.verdict import RESET
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.flow_counter import FlowCounter
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
@@ -227,7 +228,9 @@ class Engine:
             return
         for contact in self._judge.contacts(observation, late=True):
             if contact.outcome == "attempted":
-                contact = replace(contact, outcome=outcome_of(flow))
+                outcome = outcome_of(flow)
+                blocked_by = RESET if outcome == "blocked" else ""
+                contact = replace(contact, outcome=outcome, blocked_by=blocked_by)
             self._collector.add(contact)
             self._collector.add_progress(
                 strip_frames(contact), ContactProgress(flow.bytes_out, flow.bytes_in, flow.last)

@@ -129,8 +129,12 @@ def _weakness(item: AlertRecord) -> tuple[bool, int, int, int]:
 
 def event_uid(record: AlertRecord) -> str:
     """A unique id of one report of an incident. All reports of an incident share its id: it is
-    reported once as ``open``, once as ``closed``, and as ``update`` once for each confidence."""
-    return f"{record['id']}-{record['status']}-{record['confidence']}"
+    reported once as ``open``, once as ``closed``, and as ``update`` when its confidence, kind or
+    outcome becomes graver."""
+    uid = f"{record['id']}-{record['status']}-{record['confidence']}"
+    if record["status"] == "update" and record.get("outcome"):
+        uid += f"-{kind_of(record)}-{record['outcome']}"
+    return uid
 
 
 def version_words(record: AlertRecord) -> list[str]:

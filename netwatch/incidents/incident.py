@@ -25,6 +25,7 @@ from netwatch.core.community_id import community_id
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import (
     CONFIDENCE_RANK,
+    RESET,
     Confidence,
     Contact,
     Device,
@@ -37,7 +38,7 @@ from netwatch.incidents.confidence import IncidentConfidence
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.kind import judge
 from netwatch.incidents.lookup_answers import LookupAnswers
-from netwatch.incidents.outcomes import settled, strongest
+from netwatch.incidents.outcomes import overall, settled
 from netwatch.incidents.progress import ContactProgress, Tally
 from netwatch.incidents.severity import severity_of
 
@@ -58,6 +59,9 @@ COMMUNITY_LIMIT = 64
 
 FLOW_LIMIT = 1024
 """Flows of one incident that are counted exactly; more are estimated."""
+
+BLOCK_LIMIT = 16
+"""Response codes and addresses stored that contacts of one incident were blocked by."""
 
 _ROLES = {"exclusive": 0, "vendor": 1, "embed": 2, "cdn": 3}
 _PROTOCOLS = {"tcp": 6, "udp": 17}
@@ -104,6 +108,8 @@ class Incident:
         # What contacts other than lookups are counted as; of lookups, the answers tell.
         self.tallies: Counter[Tally] = Counter()
         self.lookup_answers = LookupAnswers()
+        self.blocks = BoundedTable(BLOCK_LIMIT)
+        self.resets = 0
         self.activity = ActivityTable()
         self.add(contact)
 
@@ -127,6 +133,7 @@ class Incident:
             observation.time_digits,
             match.rule,
             match.role,
+            match.app_only,
         )
         self.names.add((_ROLES[match.role], observation.name))
         self.evidence.add((strength, observation.evidence, observation.name), first)
@@ -136,6 +143,10 @@ class Incident:
             self.lookup_answers.add(contact)
         else:
             self.tallies[first_tally(contact)] += 1
+        if contact.blocked_by == RESET:
+            self.resets += 1
+        elif contact.blocked_by:
+            self.blocks.add(contact.blocked_by)
         self.activity.add(contact)
         community = community_id(
             observation.client_ip,
@@ -162,6 +173,9 @@ class Incident:
         self.bytes_in += progress.bytes_in
         self.tallies[progress.was] -= progress.contacts
         self.tallies[progress.now] += progress.contacts
+        self.resets += progress.contacts * (
+            (progress.now == "blocked") - (progress.was == "blocked")
+        )
         self.activity.add_progress(contact, progress)
 
     def merge(self, other: "Incident") -> None:
@@ -182,6 +196,8 @@ class Incident:
         self.communities.merge(other.communities)
         self.flows.merge(other.flows)
         self.tallies.update(other.tallies)
+        self.blocks.merge(other.blocks)
+        self.resets += other.resets
         self.lookup_answers.merge(other.lookup_answers)
         self.activity.merge(other.activity)
         self.frames.merge(other.frames)
@@ -214,8 +230,14 @@ class Incident:
 
     @property
     def outcome(self) -> Outcome:
-        """The strongest outcome of the contacts."""
-        return strongest(self.outcomes)
+        """What the incident came to: the strongest outcome of its flows, else of its lookups."""
+        return overall(self.tallies, self.lookup_answers.tallies())
+
+    @property
+    def blocked_by(self) -> tuple[str, ...]:
+        """By what contacts were blocked."""
+        resets = [RESET] if self.resets > 0 else []
+        return *sorted(self.blocks.items), *resets
 
     def judged_kind(self, outcome: Outcome) -> JudgedKind:
         """What the incident looks like, given its outcome."""
@@ -256,8 +278,7 @@ class Incident:
         confidence = self.confidence
         assert confidence is not None
         left_out = self.left_out
-        outcomes = self.outcomes
-        outcome = strongest(outcomes)
+        outcome = self.outcome
         kind = self.judged_kind(outcome)
         return Alert(
             id=incident_id(key, self.first),
@@ -288,12 +309,13 @@ class Incident:
                 flows=self.flow_count,
                 bytes_out=self.bytes_out,
                 bytes_in=self.bytes_in,
-                **outcomes,
+                **self.outcomes,
             ),
             community_ids=tuple(sorted({text for _, text in self.communities.items})),
             sensor=sensor,
             kind=kind,
             outcome=outcome,
+            blocked_by=self.blocked_by,
             confidence_reasons=self.grounds.reasons,
             extra={"left_out": left_out} if left_out else {},
             evidence_frames=tuple(self.frames),
@@ -301,8 +323,10 @@ class Incident:
 
     def _evidence_items(self) -> Iterator[EvidenceItem]:
         for (_, kind, name), (count, first) in self.evidence.items.items():
-            time, source, packet, digits, rule, role = first
-            yield EvidenceItem(time, digits, kind, name, rule, role, source, packet, count)
+            time, source, packet, digits, rule, role, app_only = first
+            yield EvidenceItem(
+                time, digits, kind, name, rule, role, source, packet, count, app_only
+            )
 
     def _destinations(self, geo: GeoLookup | None) -> Iterator[Destination]:
         for _, ip, port in sorted(self.destinations.items):

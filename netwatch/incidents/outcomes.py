@@ -29,6 +29,16 @@ def settled(flows: Mapping[Tally, int], lookups: Iterable[tuple[Tally, int]]) ->
     return {outcome: max(0, counts[outcome]) for outcome in ORDER}
 
 
+def overall(flows: Mapping[Tally, int], lookups: Iterable[tuple[Tally, int]]) -> Outcome:
+    """The outcome of an incident, by what flows and lookups were counted as.
+
+    A usable answer to a lookup says only that the device could go on. Where it did, what its
+    connections came to decides: if all of them were reset, the block worked.
+    """
+    of_flows = strongest(settled(flows, ()))
+    return strongest(settled(flows, lookups)) if of_flows == "unknown" else of_flows
+
+
 def strongest(counts: Mapping[Outcome, int]) -> Outcome:
     """The outcome of an incident whose contacts have these."""
     return next((outcome for outcome in ORDER if counts[outcome]), "unknown")

@@ -31,10 +31,11 @@ T = TypeVar("T")
 
 _TABLES: dict[str, tuple[Any, Any]] = {
     "names": (tuple[int, str], tuple[()]),
-    "evidence": (tuple[int, str, str], tuple[int, str, int, int, str, str]),
+    "evidence": (tuple[int, str, str], tuple[int, str, int, int, str, str, bool]),
     "destinations": (tuple[int, bytes, int], tuple[()]),
     "communities": (tuple[bool, str], tuple[()]),
     "flows": (int, tuple[()]),
+    "blocks": (str, tuple[()]),
 }
 """The tables of an incident, with the types of their keys and of their first occurrences."""
 
@@ -64,7 +65,16 @@ They are written out because a compiled class has no type hints."""
 _GROUNDS: dict[str, Any] = {"strongest": Confidence, "lone": str}
 """The grounds for the confidence of an incident, with the types of their keys."""
 
-_COUNTS = ("first", "last", "time_digits", "lookups", "handshakes", "bytes_out", "bytes_in")
+_COUNTS = (
+    "first",
+    "last",
+    "time_digits",
+    "lookups",
+    "handshakes",
+    "bytes_out",
+    "bytes_in",
+    "resets",
+)
 
 
 class StateError(NetwatchError):

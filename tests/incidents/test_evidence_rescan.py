@@ -76,7 +76,7 @@ def test_every_sample(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_all_samples_at_once(workers: int, tmp_path: Path) -> None:
-    assert len(proven(load(str(PCAPS / "netwatch.yaml")), PCAPS, tmp_path, workers=workers)) == 16
+    assert len(proven(load(str(PCAPS / "netwatch.yaml")), PCAPS, tmp_path, workers=workers)) == 24
 
 
 @pytest.mark.parametrize("carrier", CARRIERS, ids=lambda carrier: carrier.name)
