@@ -13,8 +13,8 @@ import functools
 import gc
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -35,7 +35,6 @@ from netwatch.config.updates_section import Updates, updates_section
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
-from netwatch.core.verdict import Ban, Exemption
 from netwatch.core.yaml_reader import read_yaml
 from netwatch.delivery.configuration import read_outbox_options, read_outputs
 from netwatch.delivery.output import OutboxOptions, Output
@@ -43,6 +42,7 @@ from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.networks import Networks
 from netwatch.inventory.sinkholes import Sinkholes
+from netwatch.rules.bans import bans_version
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
@@ -169,7 +169,7 @@ def load(
     metrics = metrics_section(fields)
     fields.reject_unknown()
     fields.problems.raise_if_any()
-    bans_version = _bans_version(bans, exemptions)
+    version_of_bans = bans_version(bans, exemptions)
     files = [fields.file, *_named_files(fields, base)] if fields.file else []
     if updates is not None:
         files.append(str(updates.state_file))
@@ -190,8 +190,8 @@ def load(
         outbox=outbox,
         sinkholes=sinkholes,
         files=tuple(files),
-        version=_version(fields, devices, catalog, bans_version),
-        bans_version=bans_version,
+        version=_version(fields, devices, catalog, version_of_bans),
+        bans_version=version_of_bans,
         updates=updates,
     )
 
@@ -267,17 +267,7 @@ def _named_files(fields: Fields, base: Path) -> list[str]:
     return [str(base / str(text)) for text in named if text]
 
 
-def _bans_version(bans: Sequence[Ban], exemptions: Sequence[Exemption]) -> str:
-    content = [[asdict(ban) for ban in bans], [asdict(exemption) for exemption in exemptions]]
-    text = json.dumps(content, sort_keys=True, default=_plain)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-
-
-def _plain(value: object) -> object:
-    return sorted(value) if isinstance(value, frozenset) else str(value)
-
-
-def _version(fields: Fields, devices: Devices, catalog: Catalog, bans_version: str) -> str:
-    content = [catalog.version, bans_version, fields.mapping, devices.entries.digest()]
+def _version(fields: Fields, devices: Devices, catalog: Catalog, of_bans: str) -> str:
+    content = [catalog.version, of_bans, fields.mapping, devices.entries.digest()]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

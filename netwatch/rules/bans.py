@@ -18,7 +18,7 @@ from typing import Any, get_args
 from netwatch.core.errors import ConfigError
 from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.user_yaml import Fields, Problems, describe, did_you_mean
-from netwatch.core.verdict import Ban, Confidence, Severity
+from netwatch.core.verdict import Ban, Confidence, Exemption, Severity
 from netwatch.core.yaml_reader import decode_yaml
 from netwatch.rules.ban_periods import read_periods
 from netwatch.rules.catalog import Catalog
@@ -208,11 +208,13 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
     return ban if len(fields.problems.found) == before else None
 
 
-def bans_version(bans: Iterable[Ban]) -> str:
-    """A hash of what the bans say, 12 hex digits. It depends neither on the order of the bans, nor
+def bans_version(bans: Iterable[Ban], exemptions: Iterable[Exemption] = ()) -> str:
+    """A hash of what bans and exemptions say, 12 hex digits. It depends neither on their order, nor
     on the order of the keys in their files, nor on where the files are."""
-    content = sorted(json.dumps(asdict(ban), sort_keys=True, default=_plain) for ban in bans)
-    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:12]
+    rules: list[Ban | Exemption] = [*bans, *exemptions]
+    content = sorted(json.dumps(asdict(rule), sort_keys=True, default=_plain) for rule in rules)
+    text = "\n".join(content)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def _plain(value: Any) -> Any:
