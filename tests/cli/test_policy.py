@@ -292,3 +292,42 @@ def test_check_reports_a_secret_that_is_not_set(run, monkeypatch):
     assert f"netwatch.yaml:{line}: output 'http': {variable}" in err
     monkeypatch.setenv("NETWATCH_TEST_TOKEN", "token")
     assert run("check")[0] == 0
+
+
+PERIODS = """\
+version: 1
+bans:
+  - id: our-rule
+    authority: City
+    apps: [tiktok]
+    timezone: Europe/Brussels
+    periods:
+      - {from: 2023-03-10, until: 2023-09-16, basis: Decision 12, kind: advice}
+      - {from: 2023-09-26, basis: Decision 34}
+"""
+
+
+def test_check_shows_the_periods_of_a_ban(run):
+    Path("netwatch.yaml").write_text(PERIODS)
+    status, out, _ = run("check", "--time", "2023-09-20T12:00Z")
+    assert status == 0
+    days = "from 2023-03-10 until 2023-09-16, then from 2023-09-26 until further notice"
+    assert f"gap             our-rule  {days} (Europe/Brussels)" in out
+    assert "advice only from 2023-03-10 until 2023-09-16 (Europe/Brussels)" in out
+    _, out, _ = run("check", "--time", "2023-09-20T12:00Z", "--format", "jsonl")
+    (ban,) = (each for each in map(json.loads, out.splitlines()) if each["kind"] == "ban")
+    assert (ban["state"], ban["from"], ban["until"]) == ("gap", "2023-03-10", None)
+    assert ban["periods"] == [
+        {"from": "2023-03-10", "until": "2023-09-16", "basis": "Decision 12", "kind": "advice"},
+        {"from": "2023-09-26", "until": None, "basis": "Decision 34", "kind": "ban"},
+    ]
+
+
+def test_explain_names_the_gap_between_two_periods(run):
+    Path("netwatch.yaml").write_text(PERIODS)
+    status, out, _ = run(
+        "explain", "--device", "10.0.0.1", "--name", "tiktok.com", "--time", "2023-09-20T12:00Z"
+    )
+    assert status == 0
+    assert "was not in force between 2023-09-17 and 2023-09-25 (Europe/Brussels)" in out
+    assert "then from 2023-09-26 until further notice (Europe/Brussels); it was" in out

@@ -2,6 +2,7 @@ import json
 import pickle
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from support.contacts import APPS, BAN, GAP, HQ, NOON, SECOND, SENSOR, contact
 
 from netwatch.core.alert import Destination, IncidentCounts
-from netwatch.core.verdict import Exemption, Network
+from netwatch.core.verdict import BanPeriod, Exemption, Network
 from netwatch.formats import jsonl
 from netwatch.incidents import aggregate as incidents
 from netwatch.incidents import incident
@@ -91,6 +92,14 @@ def test_a_late_contact_joins_two_incidents():
 )
 def test_what_separates_incidents(other):
     assert len(alerts(contact(0), contact(1, **other))) == 2
+
+
+def test_periods_of_a_ban_change_no_id():
+    days = (BanPeriod(None, date(2023, 9, 16)), BanPeriod(date(2023, 9, 26), None, "again"))
+    (alert,) = alerts(contact(0))
+    (extended,) = alerts(contact(0, ban=replace(BAN, periods=days)))
+    assert extended.id == alert.id
+    assert extended.ban != alert.ban
 
 
 def test_a_contact_without_verdict_is_not_added():
