@@ -180,7 +180,7 @@ def test_jumbo_frames_and_another_mtu(place: Namespace, tmp_path: Path) -> None:
         assert live.stop() == 0
     finally:
         live.kill()
-    assert live.states() == ["open confirmed", "closed confirmed"]
+    assert live.states() == ["open probable", "closed probable"]
 
 
 PROGRAM_WITH_STEPS = """

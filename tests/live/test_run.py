@@ -35,6 +35,8 @@ SAMPLES = sorted((ROOT / "pcaps").glob("*.pcap"))
 LATER = "2023-04-03T10:10:00+02:00"
 MUCH_LATER = "2023-04-03T12:00:00+02:00"
 QUIET = "www.example.org"
+APP_ONLY = "api16-normal.tiktokv.com"
+"""A name that no page calls, so that a handshake with it is confirmed."""
 
 
 def frames(*wires: Wire) -> Frames:
@@ -139,7 +141,7 @@ def test_alerts_are_sent_immediately_and_closed_after_the_quiet_gap(
 ) -> None:
     pipe.send(frames(query(DURING, SERVICE, "www.tiktok.com")))
     capture.wait_for_records(1)
-    pipe.send(frames(one_hello(LATER)))
+    pipe.send(frames(one_hello(LATER, name=APP_ONLY)))
     capture.wait_for_records(2)
     assert capture.states() == ["open probable", "update confirmed"]
     pipe.send(frames(one_hello(MUCH_LATER, name=QUIET)))
@@ -169,14 +171,15 @@ def test_a_signal_closes_open_incidents(
 def test_after_a_crash_no_incident_is_reported_as_new_again(
     tmp_path: Path, site: str, piped: Launch, capture: Capture, pipe: Pipe
 ) -> None:
-    pipe.send(frames(one_hello(DURING), query(DURING, PERSONAL, "www.tiktok.com")))
+    hello = one_hello(DURING, name=APP_ONLY)
+    pipe.send(frames(hello, query(DURING, PERSONAL, "www.tiktok.com")))
     capture.wait_for_records(2)
     ids = {record["id"] for record in capture.records()}
     wait_until(lambda: saved_incidents(tmp_path / "state") == 2)
     capture.kill()
     again = piped(name="two")
     assert "restored 2 open incidents" in again.log()
-    pipe.send(frames(one_hello(LATER), one_hello(LATER, PERSONAL)))
+    pipe.send(frames(one_hello(LATER), one_hello(LATER, PERSONAL, name=APP_ONLY)))
     again.wait_for_records(1)
     pipe.close()
     assert again.wait() == 0
@@ -374,11 +377,11 @@ def test_a_worker_that_dies_ends_the_capture_and_incidents_stay_open(
     os.kill(worker, signal.SIGKILL)
     assert capture.wait() == 1
     assert "worker 0 died unexpectedly" in capture.log()
-    assert capture.states() == ["open confirmed"]
+    assert capture.states() == ["open probable"]
     again = piped(name="two")
     pipe.close()
     assert again.wait() == 0
-    assert again.states() == ["closed confirmed"]
+    assert again.states() == ["closed probable"]
 
 
 @pytest.mark.parametrize("path", ["none.pcap", "site"])
