@@ -322,6 +322,13 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
             "none.mmdb: cannot be read: No such file or directory; expected",
         ),
         ("geoip: {city: x}", "netwatch.yaml:3: unknown key 'city' in geoip"),
+        (
+            "sinkholes: [10.20.0.80, filter.example]",
+            "netwatch.yaml:3: 'sinkholes': expected a range of addresses like 10.20.0.0/16, found"
+            " 'filter.example'",
+        ),
+        ("sinkholes: [10.20.0.80/16]", "netwatch.yaml:3: 'sinkholes': expected a range"),
+        ("sinkholes: 10.20.0.80", "netwatch.yaml:3: 'sinkholes': expected a list"),
         ("search_suffixes: [a b]", "netwatch.yaml:3: 'search_suffixes': expected a domain name"),
         ("search_suffixes: ['.']", "netwatch.yaml:3: 'search_suffixes': expected a domain name"),
         (

@@ -2,11 +2,12 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.contacts import GAP, NOON, SECOND, SENSOR, contact
+from support.contacts import BAN, GAP, NOON, SECOND, SENSOR, contact
 
 from netwatch.core.alert import Alert
 from netwatch.core.verdict import Contact
@@ -215,6 +216,31 @@ def test_eviction_changes_no_incident(limit: int, contacts: list[Contact]) -> No
     assert closed == scanned.result(None, SENSOR).alerts
     assert len(sent) - len(closed) >= len(closed)
     assert incidents.limits == {}
+
+
+def test_an_incident_that_turns_out_to_be_graver_is_updated() -> None:
+    incidents, sent = open_incidents()
+    hello = contact(0, outcome="blocked")
+    add(incidents, hello)
+    assert [(a.status, a.outcome, a.severity) for a in sent] == [("open", "blocked", "medium")]
+    other = contact(1, packet=2, flow=2)
+    add(incidents, other)
+    assert len(sent) == 1  # It is not known yet that the second one got through.
+    incidents.add_progress(other, ContactProgress(1, 1, NOON, "silent", "reached", 1))
+    assert [(a.status, a.outcome, a.severity) for a in sent[1:]] == [("update", "reached", "high")]
+    incidents.add_progress(other, ContactProgress(1, 1, NOON))
+    assert len(sent) == 2
+
+
+def test_an_embed_that_turns_out_to_be_the_app_is_updated() -> None:
+    incidents, sent = open_incidents()
+    shared = replace(BAN, min_confidence="possible")
+    add(incidents, contact(0, role="embed", ban=shared))
+    assert [(a.status, a.kind.value, a.severity) for a in sent] == [("open", "embed", "medium")]
+    add(incidents, contact(1, "ip-from-dns", ban=shared, packet=2))
+    assert [(a.status, a.kind.value, a.severity) for a in sent[1:]] == [
+        ("update", "background", "high")
+    ]
 
 
 def test_incidents_are_saved_before_they_are_evicted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,59 @@ def test_which_end_is_the_client(packets: list[bytes], client_port: int, opened:
     assert flow.client_ip == ip_address(expected).packed
 
 
+SYN, SYN_ACK = tcp(flags="S", seq=1000, **OUT), tcp(flags="SA", seq=5000, **BACK)
+RESET = tcp(flags="RA", seq=5001, **BACK)
+HELLO_OUT = tcp(HELLO, seq=1001, **OUT)
+
+
+@pytest.mark.parametrize(
+    ("packets", "client", "server"),
+    [
+        pytest.param([SYN], "headers", "nothing", id="syn"),
+        pytest.param([SYN, RESET], "headers", "refusal", id="refused"),
+        pytest.param([SYN, SYN_ACK], "headers", "headers", id="accepted"),
+        pytest.param([SYN, SYN_ACK, HELLO_OUT], "payload", "headers", id="no-answer"),
+        pytest.param([SYN, HELLO_OUT], "payload", "nothing", id="one-direction"),
+        pytest.param([SYN, SYN_ACK, HELLO_OUT, RESET], "payload", "refusal", id="reset"),
+        pytest.param(
+            [SYN, SYN_ACK, HELLO_OUT, tcp(b"x" * 40, seq=5001, **BACK), RESET],
+            "payload",
+            "payload",
+            id="reset-behind-payload",
+        ),
+        pytest.param(
+            [HELLO_OUT, RESET, *(tcp(bytes(1460), seq=5001 + 1460 * n, **BACK) for n in range(10))],
+            "payload",
+            "refusal",
+            id="an-initial-window-behind-a-reset",
+        ),
+        pytest.param(
+            [HELLO_OUT, RESET, *(tcp(bytes(1460), seq=5001 + 1460 * n, **BACK) for n in range(11))],
+            "payload",
+            "payload",
+            id="more-than-an-initial-window",
+        ),
+        pytest.param(
+            [SYN, SYN_ACK, tcp(flags="R", seq=1001, **OUT)], "refusal", "headers", id="given-up"
+        ),
+        pytest.param([udp(b"x" * 30, **OUT)], "payload", "nothing", id="datagram"),
+    ],
+)
+def test_what_the_sides_sent(packets: list[bytes], client: str, server: str) -> None:
+    (flow,) = of(*packets)
+    assert (flow.client_sent, flow.server_sent) == (client, server)
+
+
+def test_a_reset_opens_no_flow() -> None:
+    assert of(RESET) == []
+
+
+def test_a_reset_of_an_earlier_connection_is_forgotten_when_its_ports_are_used_again() -> None:
+    again = tcp(flags="S", seq=90000, **OUT)
+    first, second = of(SYN, RESET, again, tcp(flags="SA", seq=7000, **BACK))
+    assert (first.server_sent, second.server_sent) == ("refusal", "headers")
+
+
 def test_reused_ports_are_another_flow() -> None:
     packets = [tcp(flags="S", seq=1000), tcp(HELLO), tcp(flags="S", seq=90000)]
     packets += [tcp(b"x" * 50, seq=90001)]
