@@ -8,7 +8,7 @@ import handshakes
 import messages
 import pytest
 from craft import Conversation, Host, Wire
-from scapy.layers.inet import TCP
+from scapy.layers.inet import ICMP, IP, TCP
 from support import app_traffic as app
 from support.app_traffic import API, CDN, SINKHOLE, WEB, asked, visit
 from support.office import FAR, FAR6, RESOLVER, SERVICE, capture
@@ -212,6 +212,12 @@ def quic_hello(wire: Wire) -> None:
         wire.udp(SERVICE, 50000, FAR, 443, datagram)
 
 
+def quic_prohibited(wire: Wire) -> None:
+    quic_hello(wire)
+    quoted = IP(wire.frames[-1][1][14:])
+    wire.send(FAR.at("10.20.0.1"), SERVICE, ICMP(type=3, code=13) / quoted)
+
+
 def quic_one_direction(wire: Wire) -> None:
     quic_hello(wire)
     for _ in range(20):
@@ -242,6 +248,7 @@ CONNECTIONS: dict[str, tuple[Build, dict[str, int]]] = {
         {"reached": 1},
     ),
     "QUIC not answered": (quic_hello, {"attempted": 1}),
+    "QUIC prohibited by a filter": (quic_prohibited, {"blocked": 1}),
     "QUIC of one direction": (quic_one_direction, {"unknown": 1}),
 }
 

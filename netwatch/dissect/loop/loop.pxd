@@ -5,6 +5,7 @@ from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.dns_addresses cimport DnsAddresses
 from netwatch.dissect.loop.flow_lookup cimport FlowLookup
 from netwatch.dissect.loop.hello_reassembly cimport HelloReassembly
+from netwatch.dissect.loop.icmp_errors cimport IcmpErrors
 from netwatch.dissect.loop.learning cimport Learning
 from netwatch.dissect.loop.prefilter cimport Prefilter
 from netwatch.dissect.loop.quic_hellos cimport QuicHellos
@@ -19,6 +20,7 @@ cdef class Loop:
     cdef readonly Candidates candidates
     cdef readonly DnsAddresses addresses
     cdef readonly Learning learning
+    cdef readonly IcmpErrors icmp_errors
     cdef readonly HelloReassembly hellos
     cdef readonly QuicHellos quic_hellos
     cdef readonly TcpSegments tcp

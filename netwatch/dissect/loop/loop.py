@@ -28,6 +28,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
     from cython.cimports.netwatch.dissect.loop.headers import read_layers
     from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
+    from cython.cimports.netwatch.dissect.loop.icmp_errors import IcmpErrors
     from cython.cimports.netwatch.dissect.loop.learning import Learning
     from cython.cimports.netwatch.dissect.loop.link_types import next_subframe
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
@@ -45,6 +46,7 @@ else:
     from netwatch.dissect.loop.flow_lookup import FlowLookup
     from netwatch.dissect.loop.headers import read_layers
     from netwatch.dissect.loop.hello_reassembly import HelloReassembly
+    from netwatch.dissect.loop.icmp_errors import IcmpErrors
     from netwatch.dissect.loop.learning import Learning
     from netwatch.dissect.loop.link_types import next_subframe
     from netwatch.dissect.loop.prefilter import Prefilter
@@ -124,6 +126,7 @@ class Loop:
             self.cursor, self.flows, self.candidates, self.prefilter.hello_prefilter()
         )
         state = TcpState(self.flows)
+        self.icmp_errors = IcmpErrors(self.cursor, self.lookup, state)
         counts = self.prefilter.counts
         self.quic_hellos = QuicHellos(self.cursor, state, self.hellos, counts)
         self.tcp = TcpSegments(
@@ -275,6 +278,8 @@ class Loop:
             self.transport()
         elif self.cursor.non_ip >= 0:
             self.learning.non_ip()
+            if self.cursor.non_ip == 0:
+                self.icmp_errors.packet()
 
     def transport(self) -> cython.void:
         """Read what is at the cursor: a fragment, TCP, or UDP with what may be in a tunnel."""

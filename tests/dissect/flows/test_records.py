@@ -159,6 +159,60 @@ def test_what_the_sides_sent(packets: list[bytes], client: str, server: str) -> 
     assert (flow.client_sent, flow.server_sent) == (client, server)
 
 
+GATEWAY, GATEWAY6 = "10.20.0.1", "2001:db8:20::1"
+
+
+def icmp(kind: int, code: int, quoted: bytes, version: int = 4) -> bytes:
+    """An ICMP error from a router to the client."""
+    error = bytes((kind, code)) + bytes(6) + quoted
+    if version == 6:
+        source, destination = ip_address(GATEWAY6).packed, ip_address(CLIENT6).packed
+        head = b"\x60\0\0\0" + len(error).to_bytes(2) + bytes((58, 64))
+        return head + source + destination + error
+    source, destination = ip_address(GATEWAY).packed, ip_address(CLIENT).packed
+    head = b"\x45\0" + (20 + len(error)).to_bytes(2) + bytes(4) + bytes((64, 1)) + bytes(2)
+    return head + source + destination + error
+
+
+DATAGRAM, DATAGRAM6 = udp(b"x" * 40, **OUT), udp(b"x" * 40, src=CLIENT6, dst=SERVER6, **OUT)
+
+
+@pytest.mark.parametrize(
+    ("packets", "sent"),
+    [
+        pytest.param([DATAGRAM, icmp(3, 3, DATAGRAM[:28])], "refusal", id="port"),
+        pytest.param([DATAGRAM, icmp(3, 13, DATAGRAM)], "refusal", id="prohibited"),
+        pytest.param([DATAGRAM6, icmp(1, 4, DATAGRAM6, 6)], "refusal", id="port6"),
+        pytest.param([DATAGRAM6, icmp(1, 1, DATAGRAM6[:52], 6)], "refusal", id="prohibited6"),
+        pytest.param([SYN, icmp(3, 10, SYN)], "refusal", id="syn"),
+        pytest.param([DATAGRAM, icmp(3, 1, DATAGRAM)], "nothing", id="host"),
+        pytest.param([DATAGRAM, icmp(3, 4, DATAGRAM)], "nothing", id="too-big"),
+        pytest.param([DATAGRAM, icmp(8, 3, DATAGRAM)], "nothing", id="echo"),
+        pytest.param([DATAGRAM6, icmp(3, 3, DATAGRAM6, 6)], "nothing", id="time-exceeded6"),
+        pytest.param([DATAGRAM, icmp(3, 3, DATAGRAM[:23])], "nothing", id="cut"),
+        pytest.param([DATAGRAM, icmp(3, 3, SYN)], "nothing", id="of-another-flow"),
+        pytest.param(
+            [DATAGRAM, icmp(3, 3, b"\x4f" + DATAGRAM[1:])], "nothing", id="header-too-long"
+        ),
+        pytest.param(
+            [DATAGRAM, udp(b"x" * 40, **BACK), icmp(3, 3, DATAGRAM)], "payload", id="answered"
+        ),
+    ],
+)
+def test_icmp_errors_refuse_a_flow(packets: list[bytes], sent: str) -> None:
+    (flow,) = of(*packets)
+    assert flow.server_sent == sent
+
+
+def test_an_icmp_error_opens_no_flow() -> None:
+    assert of(icmp(3, 3, DATAGRAM)) == []
+
+
+@given(st.binary(max_size=60), st.sampled_from([4, 6]), st.sampled_from([1, 3]))
+def test_any_quotation_is_read(quoted: bytes, version: int, kind: int) -> None:
+    assert len(of(DATAGRAM, icmp(kind, 3, quoted, version), DATAGRAM6)) == 2
+
+
 def test_a_reset_opens_no_flow() -> None:
     assert of(RESET) == []
 
