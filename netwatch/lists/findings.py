@@ -94,9 +94,12 @@ class Findings:
             self.problems.append(Problem(self.file, line, 0, message))
 
     def finish(self, *, exceptions_prevail: bool) -> None:
-        """Drop the names that the list takes out itself."""
+        """Drop the names that the list takes out itself, and hosts that a suffix of the same name
+        includes, as in a zone with ``name`` and ``*.name``."""
         for key in self._cancelled:
             self.names.pop(key, None)
+        for _, name in [key for key in self.names if key[0] == "suffix"]:
+            self.names.pop(("host", name), None)
         if not self.exceptions:
             return
         for key in [key for key in self.names if self._is_excepted(key, exceptions_prevail)]:
@@ -132,12 +135,8 @@ class Findings:
         if key in self.exceptions:
             return True
         kind, name = key
-        if kind == "pattern":
-            return False
-        if ("suffix", name) in self.exceptions:
-            return True
-        while prevail and "." in name:
-            name = name.partition(".")[2]
+        while prevail and kind != "pattern" and name:
             if ("suffix", name) in self.exceptions:
                 return True
+            name = name.partition(".")[2]
         return False

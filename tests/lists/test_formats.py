@@ -147,7 +147,6 @@ def test_rpz() -> None:
     listing = read(RPZ)
     assert listing.format == "rpz"
     assert names(listing) == [
-        "host example.com",
         "suffix example.com",
         "host walled.example.net",
         "host full.example.rpz.zone",
@@ -156,6 +155,12 @@ def test_rpz() -> None:
     assert [each.name for each in listing.exceptions] == ["passed.example.net"]
     assert listing.skipped == {"a rule about addresses or name servers": 2}
     assert [problem.line for problem in listing.problems] == [16]
+
+
+def test_an_exception_of_a_zone_is_for_that_record_alone() -> None:
+    text = "bad.example.com. CNAME .\n*.bad.example.com. CNAME rpz-passthru.\n"
+    listing = read(text + "good.example.com CNAME .\ngood.example.com CNAME rpz-passthru.;\n")
+    assert names(listing) == ["host bad.example.com"]
 
 
 def test_rpz_takes_its_zone_from_the_soa_record() -> None:
