@@ -41,13 +41,13 @@ class Hit(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class RuleIndex:
     """The rules of a catalogue by what lookups compare: hosts and suffixes by their names, globs
-    by their literal tails. `zones` are the domains of `Catalog.encoded_zones`; `rebuild` makes
+    by their literal tails. `zones` gives the domains of `Catalog.encoded_zones`, `rebuild` makes
     the catalogue in another process. Both are None unless the index was compiled."""
 
     hosts: Mapping[str, Rule]
     suffixes: Mapping[str, Rule]
     globs: Mapping[str, Sequence[Rule]]
-    zones: Sequence[bytes] | None = None
+    zones: Callable[[], Sequence[bytes]] | None = None
     rebuild: "Callable[[], Catalog] | None" = None
 
 
@@ -96,7 +96,7 @@ class Catalog:
         self._globs = self._index.globs
         self._contained: NamesInside | None = None
         self._ids: IdsInside | None = None
-        self._zones: Sequence[bytes] | None = self._index.zones
+        self._zones: Sequence[bytes] | None = None
         self._asns: dict[int, tuple[App, ...]] = {}
         self._addresses: dict[bytes, App] = {}
         self._apps_of_tail: dict[str, tuple[str, ...]] = {}
@@ -199,6 +199,10 @@ class Catalog:
 
     def zones(self) -> frozenset[str]:
         """A set of domains such that every name that a rule matches is one of them, or below."""
+        return frozenset().union(self._hosts, self._suffixes, self.further_zones())
+
+    def further_zones(self) -> frozenset[str]:
+        """The domains of `zones` that are not the name of a host or suffix."""
         under_tails = {
             f"{rule.name}.{alias.tail}"
             for signature in self.signatures.values()
@@ -206,13 +210,14 @@ class Catalog:
             for rule in signature.rules
             if _has_aliases(rule)
         }
-        return frozenset().union(self._hosts, self._suffixes, self._globs, under_tails)
+        return frozenset().union(self._globs, under_tails)
 
     def encoded_zones(self) -> Sequence[bytes]:
         """The domains of `zones` as bytes, for the packet loop. They are made once: each capture
         of a run asks for them."""
         if self._zones is None:
-            self._zones = [zone.encode() for zone in self.zones()]
+            make = self._index.zones
+            self._zones = make() if make else [zone.encode() for zone in self.zones()]
         return self._zones
 
     def apps(self) -> Mapping[str, App]:

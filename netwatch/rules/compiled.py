@@ -19,12 +19,13 @@ from netwatch.rules.catalog import Catalog, RuleIndex, literal_tail
 from netwatch.rules.grade import Marks, marks
 from netwatch.rules.signature import KINDS, Alias, Asn, Example, Rule, Signature
 
-LAYOUT = 1
+LAYOUT = 2
 """The version of the layout. It changes with the meaning of anything in it."""
 
 _ROLES: tuple[Role, ...] = get_args(Role)
 _HOST, _GLOB, _SUFFIX = map(KINDS.index, ("host", "glob", "suffix"))
 _IS_KIND = [bytes(kind == each for each in range(256)) for kind in range(len(KINDS))]
+_IS_NO_GLOB = bytes(kind != _GLOB for kind in range(256))
 _COLUMNS = (
     ("kinds", "B"),
     ("roles", "B"),
@@ -65,6 +66,7 @@ def pack(catalog: Catalog) -> bytes:
         ],
         "sources": [list(each) for each in tables.of("sources")],
         "files": tables.of("files"),
+        "zones": sorted(catalog.further_zones()),
         "tails": [
             literal_tail(name)
             for name, kind in zip(names, columns["kinds"], strict=True)
@@ -72,7 +74,6 @@ def pack(catalog: Catalog) -> bytes:
         ],
     }
     parts = [json.dumps(head).encode(), "\n".join(names).encode("ascii")]
-    parts.append(b"\n".join(sorted(catalog.encoded_zones())))
     parts += [column.tobytes() for column in columns.values()]
     sizes = array("Q", [len(part) for part in parts])
     return b"".join([sizes.tobytes(), *parts])
@@ -117,7 +118,7 @@ def unpack(packed: bytes) -> Catalog:
 
 
 def _unpack(packed: bytes) -> Catalog:
-    count = 3 + len(_COLUMNS)
+    count = 2 + len(_COLUMNS)
     sizes = array("Q", packed[: 8 * count])
     if 8 * count + sum(sizes) != len(packed):
         raise UnpackError("expected other sizes of the parts")
@@ -127,8 +128,7 @@ def _unpack(packed: bytes) -> Catalog:
         parts.append(view[at : at + size])
         at += size
     head = json.loads(bytes(parts[0]))
-    table = RuleTable(head, bytes(parts[1]).decode("ascii").split("\n"), parts[3:])
-    zones = bytes(parts[2]).split(b"\n") if parts[2] else []
+    table = RuleTable(head, bytes(parts[1]), parts[2:])
     signatures, first = [], 0
     for row in head["apps"]:
         signature = _signature(row, table, first)
@@ -140,7 +140,7 @@ def _unpack(packed: bytes) -> Catalog:
         _ByName(table, _HOST),
         _ByName(table, _SUFFIX),
         _Globs(table, head["tails"]),
-        zones,
+        partial(table.zones, head["zones"]),
         partial(unpack, packed),
     )
     return Catalog(signatures, head["version"], True, index)
@@ -166,11 +166,10 @@ def _signature(row: list[Any], table: "RuleTable", first: int) -> Signature:
 class RuleTable:
     """The columns of all rules; `rule` makes one of them, once."""
 
-    def __init__(
-        self, head: Mapping[str, Any], names: list[str], columns: list[memoryview]
-    ) -> None:
+    def __init__(self, head: Mapping[str, Any], names: bytes, columns: list[memoryview]) -> None:
         count = head["rules"]
-        self.names = names if count else []
+        self._encoded_names = names
+        self.names = names.decode("ascii").split("\n") if count else []
         self.apps: list[App] = []
         self.files: list[str] = head["files"]
         self._marks: list[Marks] = [marks(*each) for each in head["marks"]]
@@ -189,6 +188,13 @@ class RuleTable:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def zones(self, further: Sequence[str]) -> list[bytes]:
+        """The names of hosts and suffixes, and the `further` zones of the catalogue."""
+        zones = self._encoded_names.split(b"\n") if self.names else []
+        if _GLOB in self.kinds:
+            zones = [*compress(zones, self.kinds.translate(_IS_NO_GLOB))]
+        return zones + [zone.encode() for zone in further]
 
     def rule(self, number: int) -> Rule:
         """The rule with this number, in the order of the catalogue."""

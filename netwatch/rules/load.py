@@ -151,6 +151,7 @@ def _parse(layers: Sequence[_Layer], problems: Problems, before: int) -> Catalog
             digest.update(hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).digest())
             digest.update(hashlib.sha256(raw).digest())
             mapping = decode_yaml(raw, str(file), problems, rows_of="domains")
+            del raw  # of a large file much, beside its rules
             signature = mapping and read_signature(
                 mapping, str(file), problems, shipped=layer.shipped
             )

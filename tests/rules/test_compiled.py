@@ -91,7 +91,7 @@ def test_a_compiled_catalogue_gives_the_same_answers(
         assert explain_name(compiled, name) == explain_name(catalog, name)
     assert [*compiled.rules()] == [*catalog.rules()]
     assert compiled.zones() == catalog.zones()
-    assert sorted(compiled.encoded_zones()) == sorted(catalog.encoded_zones())
+    assert {*compiled.encoded_zones()} == {*catalog.encoded_zones()}
     assert lint(compiled) == lint(catalog)
     assert dict(compiled.signatures) == dict(catalog.signatures)
     assert (compiled.version, compiled.complete) == (catalog.version, True)
@@ -114,7 +114,7 @@ def test_a_rule_is_made_when_it_is_found_and_once(shipped_catalog: Catalog) -> N
 def test_the_shipped_catalogue_survives_another_process(shipped_catalog: Catalog) -> None:
     compiled = pickle.loads(pickle.dumps(unpack(pack(shipped_catalog))))
     assert dict(compiled.signatures) == dict(shipped_catalog.signatures)
-    assert compiled.encoded_zones() == sorted(shipped_catalog.encoded_zones())
+    assert {*compiled.encoded_zones()} == {*shipped_catalog.encoded_zones()}
     assert lint(compiled) == lint(shipped_catalog)
 
 
