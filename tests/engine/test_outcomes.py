@@ -154,6 +154,26 @@ LOOKUPS: dict[str, tuple[Build, dict[str, int]]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("key", "blocked_by"),
+    [
+        ("no such name", ("NXDOMAIN",)),
+        ("refused", ("REFUSED",)),
+        ("null", ("0.0.0.0",)),
+        ("null of IPv6", ("::",)),
+        ("sinkhole", ("10.20.0.80",)),
+        ("alias to a filter", (SINKHOLE.ip,)),
+        ("beside the sinkhole", ()),
+        ("null, no data for the other types", ("0.0.0.0",)),
+    ],
+)
+def test_the_answer_that_blocked_a_lookup_is_named(
+    tmp_path: Path, key: str, blocked_by: tuple[str, ...]
+) -> None:
+    (alert,) = scan(tmp_path, LOOKUPS[key][0])
+    assert alert.blocked_by == blocked_by
+
+
 @pytest.mark.parametrize(("build", "expected"), LOOKUPS.values(), ids=LOOKUPS)
 def test_what_lookups_were_answered_with(
     tmp_path: Path, build: Build, expected: dict[str, int]
@@ -289,7 +309,7 @@ def no_name(wire: Wire, _segment: TCP) -> None:
     ("then", "outcome", "flow"),
     [
         (syn, "attempted", {"attempted": 3}),
-        (syn_and_reset, "attempted", {"attempted": 2, "blocked": 1}),
+        (syn_and_reset, "blocked", {"attempted": 2, "blocked": 1}),
         (no_name, "reached", {"attempted": 2, "reached": 1}),
     ],
 )

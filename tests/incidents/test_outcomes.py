@@ -3,6 +3,7 @@
 import json
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 from support.contacts import GAP, NOON, SECOND, SENSOR, contact
 
 from netwatch.core.alert import Alert
-from netwatch.core.verdict import Contact, Outcome, Severity
+from netwatch.core.verdict import RESET, Contact, Outcome, Severity
 from netwatch.formats import jsonl
-from netwatch.incidents import activity, lookup_answers
+from netwatch.incidents import activity, incident, lookup_answers
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.outcomes import ORDER, settled, strongest
 from netwatch.incidents.progress import ContactProgress, Tally
@@ -66,6 +67,18 @@ HELLO = contact(1)
         pytest.param([HELLO], "attempted", {"attempted": 1}, id="hello"),
         pytest.param([HELLO, became("reached", HELLO)], "reached", {"reached": 1}, id="reached"),
         pytest.param([HELLO, became("blocked", HELLO)], "blocked", {"blocked": 1}, id="reset"),
+        pytest.param(
+            [QUERY, USABLE, HELLO, became("blocked", HELLO)],
+            "blocked",
+            {"attempted": 2, "blocked": 1},
+            id="answer-and-reset",
+        ),
+        pytest.param(
+            [QUERY, USABLE, HELLO, contact(2, flow=2), became("blocked", HELLO)],
+            "attempted",
+            {"attempted": 3, "blocked": 1},
+            id="reset-and-no-answer",
+        ),
         pytest.param([HELLO, became("unknown", HELLO)], "unknown", {"unknown": 1}, id="one-way"),
         pytest.param(
             [QUERY, HELLO, became("unknown", HELLO)], "unknown", {"unknown": 2}, id="one-way-query"
@@ -99,6 +112,61 @@ def test_outcomes(steps: Sequence[Step], outcome: str, expected: dict[str, int])
     record = jsonl.alert_record(found)
     assert record["outcome"] == outcome
     assert {name: n for name, n in record["counts"]["outcomes"].items() if n} == expected
+
+
+FILTERED = replace(BLOCKED, blocked_by="10.20.0.80")
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([QUERY, USABLE, HELLO, became("reached", HELLO)], ()),
+        ([QUERY, replace(BLOCKED, blocked_by="NXDOMAIN")], ("NXDOMAIN",)),
+        ([FILTERED, replace(BLOCKED, blocked_by="0.0.0.0"), FILTERED], ("0.0.0.0", "10.20.0.80")),
+        ([FILTERED, HELLO, became("blocked", HELLO)], ("10.20.0.80", "reset")),
+        (
+            [QUERY, replace(contact(1, "ip-from-dns"), outcome="blocked", blocked_by=RESET)],
+            ("reset",),
+        ),
+        # A server whose answer comes after a refusal was reached.
+        (
+            [
+                HELLO,
+                became("blocked", HELLO),
+                (HELLO, ContactProgress(0, 0, HELLO.observation.time, "blocked", "reached", 1)),
+            ],
+            (),
+        ),
+    ],
+)
+def test_by_what_contacts_were_blocked(steps: Sequence[Step], expected: tuple[str, ...]) -> None:
+    assert alert(*steps).blocked_by == expected
+    parts = [Incidents(GAP) for _ in steps]
+    for part, step in zip(parts, steps, strict=True):
+        if not isinstance(step, tuple):
+            part.add(step)
+    whole = parts[0]
+    for part in parts[1:]:
+        whole.merge(part)
+    for step in steps:
+        if isinstance(step, tuple):
+            whole.add_progress(*step)
+    assert whole.alerts(None, SENSOR)[0].blocked_by == expected
+
+
+def test_more_answers_than_the_limit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incident, "BLOCK_LIMIT", 2)
+    steps = [replace(BLOCKED, blocked_by=f"10.20.0.{number}") for number in (9, 7, 8)]
+    assert alert(*steps).blocked_by == ("10.20.0.7", "10.20.0.8")
+
+
+def test_evidence_says_which_names_only_the_app_asks_for() -> None:
+    page = replace(HELLO, match=replace(HELLO.match, embed_reachable=True))
+    shared = replace(HELLO, match=replace(HELLO.match, role="vendor"))
+    found = [
+        jsonl.alert_record(alert(each))["evidence"][0]["app_only"] for each in (HELLO, page, shared)
+    ]
+    assert found == [True, False, False]
 
 
 def test_names_are_answered_each_for_itself() -> None:
