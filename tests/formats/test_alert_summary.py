@@ -141,6 +141,12 @@ def test_each_report_of_an_incident_has_its_own_uid() -> None:
     assert len(found) == len(reports)
 
 
+def test_an_update_for_a_block_that_did_not_hold_has_a_uid_of_its_own() -> None:
+    update = {**jsonl.alert_record(BLOCKED), "status": "update"}
+    assert event_uid(update) != event_uid({**update, "outcome": "reached"})
+    assert event_uid({**update, "kind": None, "outcome": None}).endswith("-update-probable")
+
+
 def test_versions_are_words() -> None:
     record = jsonl.alert_record(ALERT)
     assert version_words(record) == [

@@ -55,7 +55,8 @@ def test_status_is_the_activity(status, type_uid: int) -> None:
     finding = finding_of(replace(ALERT, status=status))
     assert finding["type_uid"] == type_uid
     assert finding["status"] == "New"
-    assert finding["metadata"]["uid"] == f"3f1c-{status}-confirmed"
+    judged = "-session-reached" if status == "update" else ""
+    assert finding["metadata"]["uid"] == f"3f1c-{status}-confirmed{judged}"
     assert finding["finding_info"]["uid"] == finding["metadata"]["correlation_uid"] == "3f1c"
 
 
