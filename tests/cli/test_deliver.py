@@ -15,7 +15,7 @@ from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase
 
 CAPTURE = str(ROOT / "pcaps" / "office-day.pcap")
-ALERTS = 8
+ALERTS = 9
 """Alerts of that capture."""
 TOKEN = "s3cr3t"
 
