@@ -90,6 +90,12 @@ HELLO = contact(1)
             id="answers-and-one-way",
         ),
         pytest.param(
+            [QUERY, USABLE, HELLO, became("blocked", HELLO)],
+            "blocked",
+            {"attempted": 2, "blocked": 1},
+            id="answers-and-reset",
+        ),
+        pytest.param(
             [QUERY, BLOCKED, HELLO, became("reached", HELLO)],
             "reached",
             {"reached": 1, "blocked": 2},
