@@ -61,26 +61,27 @@ def _session(activity: ActivityTable, found: Sequence[Burst], outcome: Outcome) 
 
 
 def _in_use(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
-    """New contacts with the app's own hosts over time, and volume both ways."""
+    """New contacts over time, the app's own hosts in use meanwhile, and volume both ways."""
     own, whole = burst.app_only, burst.all
-    time = seconds(own.first, own.last)
-    rate = whole.bytes_in / max(1.0, seconds(whole.first, whole.last) / 60)
+    time, in_use = seconds(whole.first, whole.last), seconds(own.first, own.until)
+    rate = whole.bytes_in / max(1.0, time / 60)
     if (
         own.contacts < VALUES["session_app_only"]
         or whole.contacts < VALUES["session_contacts"]
-        or time < VALUES["session_seconds"]
+        or min(time, in_use) < VALUES["session_seconds"]
         or whole.bytes_in < VALUES["session_bytes_in"]
         or whole.bytes_out < VALUES["session_bytes_out"]
         or rate < VALUES["session_rate"]
     ):
         return ()
     return (
-        f"{_contacts(own)} with {_hosts(activity, APP_ONLY)}, which only the app calls, within"
-        f" {_time(time)} (threshold: {limit('session_app_only')} over {limit('session_seconds')}).",
-        f"In this burst the device received {whole.bytes_in:,} bytes and sent"
-        f" {whole.bytes_out:,} in {_contacts(whole)} with the app, {rate:,.0f} bytes received a"
-        f" minute (threshold: {limit('session_bytes_in')}, {limit('session_bytes_out')},"
-        f" {limit('session_contacts')}, {limit('session_rate')}).",
+        f"{_contacts(own)} with {_hosts(activity, APP_ONLY)}, which only the app calls, in use for"
+        f" {_time(in_use)} (threshold: {limit('session_app_only')} for"
+        f" {limit('session_seconds')}).",
+        f"In {_contacts(whole)} with the app over {_time(time)} the device received"
+        f" {whole.bytes_in:,} bytes, {rate:,.0f} a minute, and sent {whole.bytes_out:,} (threshold:"
+        f" {limit('session_contacts')} over {limit('session_seconds')},"
+        f" {limit('session_bytes_in')}, {limit('session_rate')}, {limit('session_bytes_out')}).",
     )
 
 

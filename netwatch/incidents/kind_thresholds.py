@@ -46,8 +46,9 @@ THRESHOLDS: tuple[Threshold, ...] = (
         "session_seconds",
         30,
         "s",
-        "between the first and the last contact of the burst with hosts that only the app calls; "
-        "what an app fetches in the background it fetches within seconds",
+        "from the first to the last contact of the burst, and from the first contact with a host "
+        "that only the app calls to the last packet of such a connection; what an app fetches in "
+        "the background it fetches within seconds",
     ),
     Threshold(
         "session_bytes_in",

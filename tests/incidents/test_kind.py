@@ -278,12 +278,28 @@ def test_the_reasons_of_a_session_have_its_numbers() -> None:
         "session",
         (
             "24 contacts with api0.tiktok.com, api1.tiktok.com, api2.tiktok.com and 2 more, which"
-            " only the app calls, within 115 s (threshold: 2 contacts over 30 s).",
-            "In this burst the device received 4,000,000 bytes and sent 90,000 in 24 contacts with"
-            " the app, 2,086,957 bytes received a minute (threshold: 32,768 bytes, 2,048 bytes, 3"
-            " contacts, 6,144 bytes/min).",
+            " only the app calls, in use for 115 s (threshold: 2 contacts for 30 s).",
+            "In 24 contacts with the app over 115 s the device received 4,000,000 bytes, 2,086,957"
+            " a minute, and sent 90,000 (threshold: 3 contacts over 30 s, 32,768 bytes, 6,144"
+            " bytes/min, 2,048 bytes).",
         ),
     )
+
+
+def feed(own_lasts: float) -> list[Visit]:
+    """The app's hosts at the beginning, then videos from a shared host."""
+    own = [visit(0, OWN, 5000, 1000, own_lasts), visit(1, OWN, 5000, 1000, 2)]
+    return [*own, *(visit(10 * n, SHARED, 200_000, 2000) for n in range(1, 9))]
+
+
+def test_videos_are_a_session_while_the_app_itself_is_in_use() -> None:
+    assert judged(feed(VALUES["session_seconds"])).value == "session"
+    assert judged(feed(VALUES["session_seconds"] - 0.001)).value == "background"
+
+
+def test_a_connection_that_idles_behind_a_short_burst_is_no_session() -> None:
+    made = [visit(n, OWN, 20_000, 1000, 90) for n in range(4)]
+    assert judged(made).value == "background"
 
 
 def test_what_was_blocked_or_not_answered_is_no_session() -> None:
