@@ -14,7 +14,7 @@ from netwatch.lists import hosts
 from netwatch.lists.findings import Findings
 from netwatch.lists.lines import Lines
 
-_MARKED = re.compile(r"@@|\|\|?\S|!|\[Adblock|\S*#[@?$%]*#")
+_MARKED = re.compile(r"@@|\|\|?\S|\[Adblock|\S*#[@?$%]*#")
 _FILTER = re.compile(
     r"(?P<exception>@@)?(?P<start>\|\|(?:[a-z]+://)?|\|[a-z]+://|[a-z]+://)?(?P<name>[^/^|$,\s]+)"
     r"(?P<end>\^?\|?|/|\^\*)(?:\$(?P<modifiers>\S*))?\Z"

@@ -257,6 +257,11 @@ def test_names_alone_are_a_plain_list_and_another_format_on_demand(newline: str)
     assert names(read(text, "domain-list")) == ["suffix example.com", "suffix example.net"]
 
 
+def test_comments_make_no_filter_list() -> None:
+    listing = read("! Title: names\n*.wild.example\n")
+    assert (listing.format, names(listing)) == ("plain", ["suffix wild.example"])
+
+
 def test_one_entry_of_another_format_decides() -> None:
     assert recognise_format("example.com\n" * 50 + "full:www.example.net\n") == "domain-list"
 
