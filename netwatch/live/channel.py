@@ -1,12 +1,14 @@
 """A two-way message channel between the aggregator and one worker process.
 
-Neither end ever blocks. Messages that the other end does not read yet are queued in memory
-up to a limit; beyond it they are discarded and counted. Messages are pickled, which is safe
-because both ends are the same program.
+Neither end ever blocks, unless it asks to wait for the rest of a message. Messages that the other
+end does not read yet are queued in memory up to a limit; beyond it they are discarded and counted.
+Messages are pickled, which is safe because both ends are the same program.
 """
 
 import pickle
+import select
 import socket
+import time
 from collections import deque
 from typing import Any
 
@@ -78,8 +80,21 @@ class Channel:
             self._outgoing.clear()
         self.queued = 0
 
-    def receive(self) -> tuple[list[Any], bool]:
-        """The messages that have arrived, and whether the other end is still open."""
+    def receive(self, patience: float = 0.0) -> tuple[list[Any], bool]:
+        """The messages that have arrived, and whether the other end is still open. Where one has
+        arrived in part, because it is larger than the buffer of the socket, its rest is waited for,
+        at most `patience` seconds."""
+        messages, is_open = self._receive()
+        end = time.monotonic() + patience
+        while self._incoming and is_open and (left := end - time.monotonic()) > 0:
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN)
+            poll.poll(left * 1000)
+            more, is_open = self._receive()
+            messages += more
+        return messages, is_open
+
+    def _receive(self) -> tuple[list[Any], bool]:
         is_open = True
         try:
             while len(self._incoming) < self._limit and (data := self._socket.recv(_READ_SIZE)):

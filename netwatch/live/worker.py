@@ -53,6 +53,10 @@ SETTLE_PACKET_TIME = 6 * SETTLE_INTERVAL
 """Packet time after which the same is done even where less real time has passed, ns: a file
 is read much faster than its packets were captured."""
 
+COMMAND_PATIENCE = 2.0
+"""Seconds that a command may take to arrive as a whole. A configuration is larger than the buffer
+of a socket; without waiting, blocks would be judged by the old one meanwhile."""
+
 FINAL_SEND_TIMEOUT = 30.0
 """Seconds that the worker waits at its end for the aggregator to read its last messages."""
 
@@ -196,7 +200,7 @@ class Worker:
 
     def _handle_commands(self) -> None:
         self._channel.flush()
-        messages, is_open = self._channel.receive()
+        messages, is_open = self._channel.receive(COMMAND_PATIENCE)
         for message in messages:
             if isinstance(message, Reload):
                 self._config_serial = message.config_serial

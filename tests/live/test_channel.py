@@ -1,6 +1,7 @@
 """A channel: messages arrive whole and in order, nobody blocks, discarded ones are counted."""
 
 import socket
+import threading
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,4 +68,32 @@ def test_finish_sends_the_rest_or_times_out() -> None:
     one.finish(0.01)
     assert one.queued == 0
     one.close()
+    other.close()
+
+
+def test_the_rest_of_a_message_is_waited_for() -> None:
+    one, other = pair()
+    large = bytes(4 << 20)
+    one.send(large)
+    assert one.queued > 0
+    assert other.receive()[0] == []
+
+    def send_rest() -> None:
+        while one.queued:
+            one.flush()
+
+    sender = threading.Thread(target=send_rest)
+    sender.start()
+    assert other.receive(30.0) == ([large], True)
+    sender.join()
+    one.close()
+    other.close()
+
+
+def test_the_rest_of_a_message_is_waited_for_no_longer_than_that() -> None:
+    one, other = pair()
+    one.send(bytes(4 << 20))
+    assert other.receive(0.01) == ([], True)
+    one.close()
+    assert other.receive(30.0)[1] is False
     other.close()
