@@ -187,8 +187,9 @@ LIMITS = [
     ("scan", "cut-hellos", Cost(0.1, 0.5)),
     ("scan", "initials", Cost(0.1, 0.5)),
     ("scan", "requests", Cost(0.1, 0.5)),
-    ("scan", "banned-lookups", Cost(72, 352)),
-    ("scan", "banned-hellos", Cost(117.6, 623)),
+    # Each contact is judged, and counted for its confidence, its outcome and its kind.
+    ("scan", "banned-lookups", Cost(88.1, 426)),
+    ("scan", "banned-hellos", Cost(135.6, 783)),
     ("names", "data", Cost(0.1, 0.5)),
     ("names", "short", Cost(0.1, 0.5)),
     ("names", "lookups", Cost(4.1, 4.2)),
