@@ -27,6 +27,9 @@ from netwatch.rules.signature import MAX_NAME, Rule, Signature
 MAX_PATTERNS = 65_536
 """Globs whose regular expressions are kept, those that were compared last."""
 
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
+"""What the label of a host name may begin with."""
+
 _ROLES_WITH_ALIASES = ("exclusive", "vendor")
 
 
@@ -66,6 +69,7 @@ class Catalog:
         "_asns",
         "_contained",
         "_globs",
+        "_globs_by_letter",
         "_hosts",
         "_ids",
         "_index",
@@ -94,6 +98,7 @@ class Catalog:
         self._index = index or _index_of(self.signatures.values())
         self._hosts, self._suffixes = self._index.hosts, self._index.suffixes
         self._globs = self._index.globs
+        self._globs_by_letter: dict[str, dict[str, list[Rule]]] = {}
         self._contained: NamesInside | None = None
         self._ids: IdsInside | None = None
         self._zones: Sequence[bytes] | None = None
@@ -151,14 +156,24 @@ class Catalog:
 
     def _matching_globs(self, name: str, tails: Sequence[str]) -> list[Rule]:
         # A zone may have dozens of globs, of which most begin with another letter.
-        first = (name[:1], "*")
+        first = name[:1] if name[:1] in _LETTERS else "*"
         globs = [
             rule
             for tail in tails
-            for rule in self._globs.get(tail, ())
-            if rule.name[0] in first and _pattern(rule.name).fullmatch(name)
+            if tail in self._globs
+            for rule in self._globs_beginning(tail, first)
+            if _pattern(rule.name).fullmatch(name)
         ]
         return sorted(globs, key=lambda rule: (-_literal_length(rule.name), rule.name))
+
+    def _globs_beginning(self, tail: str, first: str) -> list[Rule]:
+        """The globs of a tail that begin with this letter or with their wildcard."""
+        groups = self._globs_by_letter.setdefault(tail, {})
+        if first not in groups:
+            groups[first] = [
+                rule for rule in self._globs.get(tail, ()) if rule.name[0] in (first, "*")
+            ]
+        return groups[first]
 
     def _hits_under_tails(self, name: str, tails: Sequence[str], fits: bool) -> list[Hit]:
         """The hits for a name that ends with a CDN tail of some app, in their order."""
