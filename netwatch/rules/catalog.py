@@ -68,6 +68,7 @@ class Catalog:
         "_apps_of_tail",
         "_asns",
         "_contained",
+        "_glob_tails",
         "_globs",
         "_globs_by_letter",
         "_hosts",
@@ -98,6 +99,7 @@ class Catalog:
         self._index = index or _index_of(self.signatures.values())
         self._hosts, self._suffixes = self._index.hosts, self._index.suffixes
         self._globs = self._index.globs
+        self._glob_tails = frozenset(self._globs)
         self._globs_by_letter: dict[str, dict[str, list[Rule]]] = {}
         self._contained: NamesInside | None = None
         self._ids: IdsInside | None = None
@@ -148,7 +150,7 @@ class Catalog:
         if fits:
             if (rule := self._hosts.get(name)) is not None:
                 yield rule
-            if not self._globs.keys().isdisjoint(tails):
+            if not self._glob_tails.isdisjoint(tails):
                 yield from self._matching_globs(name, tails)
         for tail in tails:
             if (rule := self._suffixes.get(tail)) is not None:
@@ -160,7 +162,7 @@ class Catalog:
         globs = [
             rule
             for tail in tails
-            if tail in self._globs
+            if tail in self._glob_tails
             for rule in self._globs_beginning(tail, first)
             if _pattern(rule.name).fullmatch(name)
         ]
