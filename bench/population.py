@@ -14,16 +14,16 @@ from ipaddress import ip_address
 BANNED = (
     "www.tiktok.com",
     "m.tiktok.com",
-    "v16-webapp.tiktok.com",
+    "vm.tiktok.com",
     "webcast.tiktok.com",
     "api16-normal-no1a.tiktokv.eu",
     "api22-normal-useastred.tiktokv.eu",
     "im-api.tiktokv.eu",
-    "p16-sign-va.tiktokcdn.com",
-    "p77-sign-sg.tiktokcdn.com",
-    "v19.tiktokcdn.com",
+    "aggr16-normal-no1a.tiktokv.eu",
+    "webcast16-normal-no1a.tiktokv.eu",
+    "search16-normal-no1a.tiktokv.eu",
 )
-BANNED_DOMAINS = ("tiktok.com", "tiktokv.eu", "tiktokcdn.com")
+BANNED_DOMAINS = ("tiktok.com", "tiktokv.eu")
 
 WORDS = """
 anchor apple archive arrow atlas autumn badge barrel beacon birch bridge bronze cabin camera

@@ -31,7 +31,7 @@ from netwatch.config.sections import (
     signatures_section,
     sinkholes_section,
 )
-from netwatch.config.updates_section import Updates, updates_section
+from netwatch.config.updates_section import Updates, read_updates
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
@@ -155,7 +155,7 @@ def load(
         fields.add_mismatch("version", "1")
     scopes = networks_section(fields, notes)
     devices, learn = devices_section(fields, base)
-    updates = updates_section(fields, base, notes, candidate)
+    updates = read_updates(fields, base, notes, candidate)
     catalog = signatures_section(fields, base)
     bans, ban_ids = read_bans(fields, catalog, scopes, notes)
     exemptions = read_exemptions(fields, catalog, ban_ids, devices, notes)
@@ -202,7 +202,7 @@ def load_catalog(path: str | None = None) -> Catalog:
     Of the other sections only the syntax is checked. Raises `ConfigError`."""
     fields = _open(path)
     base = Path(fields.file).parent
-    updates_section(fields, base, [])
+    read_updates(fields, base, [])
     catalog = signatures_section(fields, base)
     fields.problems.raise_if_any()
     return catalog
@@ -225,7 +225,7 @@ def load_updates(path: str | None = None, *, with_installed: bool = True) -> Upd
     fields = _open(path)
     base = Path(fields.file).parent
     if with_installed:
-        updates = updates_section(fields, base, [])
+        updates = read_updates(fields, base, [])
     else:
         options = read_update_options(fields, base)
         updates = None if options is None else Updates(options)

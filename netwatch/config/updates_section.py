@@ -33,7 +33,7 @@ class Updates:
         return self.options.folder / STATE
 
 
-def updates_section(
+def read_updates(
     fields: Fields, base: Path, notes: list[str], candidate: Path | None = None
 ) -> Updates | None:
     """Choose what ``builtin`` stands for from now on: the installed set where ``updates`` is
