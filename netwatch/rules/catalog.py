@@ -12,6 +12,7 @@ the zone (an ``embed`` host in it, say) is so under the tail too. As a suffix it
 zone and the tail together, so a rule that is written out for such a name comes first.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -234,7 +235,10 @@ class Catalog:
         of a run asks for them."""
         if self._zones is None:
             make = self._index.zones
-            self._zones = make() if make else [zone.encode() for zone in self.zones()]
+            # A name of both a host and a suffix comes twice, which takes far less memory than a
+            # set of all names.
+            names = itertools.chain(self._hosts, self._suffixes, self.further_zones())
+            self._zones = make() if make else [name.encode() for name in names]
         return self._zones
 
     def apps(self) -> Mapping[str, App]:

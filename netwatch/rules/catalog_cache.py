@@ -14,7 +14,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SWITCH = "NETWATCH_CACHE"
@@ -31,6 +31,9 @@ MAX_ENTRIES = 8
 
 MAX_AGE = 90 * 86_400.0
 """Time without use after which an entry is removed when another is written, in s."""
+
+Part = bytes | bytearray | memoryview
+"""A piece of the content of an entry."""
 
 _MAGIC = b"netwatch compiled catalogue\n"
 _HEAD = len(_MAGIC) + 3 * 32  # the key, the checksum of what follows, and of all of this
@@ -60,14 +63,14 @@ def read_entry(key: bytes) -> bytes | None:
     return None
 
 
-def write_entry(key: bytes, content: bytes) -> None:
-    """Write an entry, and remove old ones. Where that is not possible there is none, and nothing
-    fails: a read-only or full disk only costs time."""
-    if _HEAD + len(content) > MAX_ENTRY_BYTES:
+def write_entry(key: bytes, content: Sequence[Part]) -> None:
+    """Write an entry, whose content comes in parts, and remove old ones. Where that is not possible
+    there is none, and nothing fails: a read-only or full disk only costs time."""
+    if _HEAD + sum(map(len, content)) > MAX_ENTRY_BYTES:
         return
     with contextlib.suppress(OSError), _folder(create=True) as folder:
         if folder is not None:
-            _write(folder, _name(key), _entry_head(key, content), content)
+            _write(folder, _name(key), [_entry_head(key, content), *content])
             _remove_old(folder)
 
 
@@ -127,17 +130,20 @@ def _name(key: bytes) -> str:
     return f"{key.hex()}.catalogue"
 
 
-def _entry_head(key: bytes, content: bytes) -> bytes:
-    head = _MAGIC + key + hashlib.sha256(content).digest()
+def _entry_head(key: bytes, content: Sequence[Part]) -> bytes:
+    digest = hashlib.sha256()
+    for part in content:
+        digest.update(part)
+    head = _MAGIC + key + digest.digest()
     return head + hashlib.sha256(head).digest()
 
 
 def _content(key: bytes, entry: bytes) -> bytes | None:
     content = entry[_HEAD:]
-    return content if entry[:_HEAD] == _entry_head(key, content) else None
+    return content if entry[:_HEAD] == _entry_head(key, [content]) else None
 
 
-def _write(folder: int, name: str, *parts: bytes) -> None:
+def _write(folder: int, name: str, parts: Sequence[Part]) -> None:
     """Write a file under a temporary name and give it its own when it is complete."""
     unfinished = f".{name.partition('.')[0]}.{secrets.token_hex(8)}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -40,16 +40,20 @@ class UnpackError(ValueError):
     """The bytes are not a catalogue."""
 
 
-def pack(catalog: Catalog) -> bytes:
-    """A catalogue without mistakes as bytes."""
+def pack(catalog: Catalog) -> list[bytes | bytearray | memoryview]:
+    """A catalogue without mistakes as bytes, in parts that follow each other: of a million rules
+    they are large, beside the rules, and are written as they are."""
     tables = _Tables()
     columns: dict[str, array[int]] = {name: array(code) for name, code in _COLUMNS}
-    apps = []
-    names: list[str] = []
+    apps: list[Any] = []
+    tails: list[str] = []
+    names = bytearray()
     for signature in catalog.signatures.values():
         apps.append(_packed_signature(signature, tables))
         for rule in signature.rules:
-            names.append(rule.name)
+            names += b"%s\n" % rule.name.encode("ascii")
+            if rule.kind == "glob":
+                tails.append(literal_tail(rule.name))
             columns["kinds"].append(KINDS.index(rule.kind))
             columns["roles"].append(_ROLES.index(rule.role))
             columns["marks"].append(tables.number("marks", rule.marks))
@@ -58,7 +62,7 @@ def pack(catalog: Catalog) -> bytes:
             columns["lines"].append(rule.line)
     head = {
         "version": catalog.version,
-        "rules": len(names),
+        "rules": len(columns["kinds"]),
         "apps": apps,
         "marks": [
             [each.cap, each.verified, each.embed_reachable, each.shipped]
@@ -67,16 +71,12 @@ def pack(catalog: Catalog) -> bytes:
         "sources": [list(each) for each in tables.of("sources")],
         "files": tables.of("files"),
         "zones": sorted(catalog.further_zones()),
-        "tails": [
-            literal_tail(name)
-            for name, kind in zip(names, columns["kinds"], strict=True)
-            if kind == _GLOB
-        ],
+        "tails": tails,
     }
-    parts = [json.dumps(head).encode(), "\n".join(names).encode("ascii")]
-    parts += [column.tobytes() for column in columns.values()]
-    sizes = array("Q", [len(part) for part in parts])
-    return b"".join([sizes.tobytes(), *parts])
+    del names[-1:]  # the last line break
+    parts: list[bytes | bytearray | memoryview] = [json.dumps(head).encode(), names]
+    parts += [memoryview(column).cast("B") for column in columns.values()]
+    return [array("Q", map(len, parts)).tobytes(), *parts]
 
 
 class _Tables:

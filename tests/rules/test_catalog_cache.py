@@ -143,7 +143,7 @@ def test_an_entry_of_another_layout_is_parsed_again(
     folder: Path, write: Write, parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write("video", "suffix: video.com, role: exclusive")
-    monkeypatch.setattr(load, "pack", lambda catalog: b"\0" * 100)
+    monkeypatch.setattr(load, "pack", lambda catalog: [b"\0" * 100])
     load_signatures([path], Path())
     assert load_signatures([path], Path()).match("video.com") is not None
     assert len(parsed) == 2
@@ -151,7 +151,7 @@ def test_an_entry_of_another_layout_is_parsed_again(
 
 @pytest.mark.parametrize("damage", ["cut", "flip"])
 def test_every_byte_of_an_entry_counts(folder: Path, damage: str) -> None:
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     good = entry(folder).read_bytes()
     assert read_entry(KEY) == CONTENT
     for at in range(len(good)):
@@ -163,7 +163,7 @@ def test_every_byte_of_an_entry_counts(folder: Path, damage: str) -> None:
 
 
 def test_an_entry_under_another_name_is_not_used(folder: Path) -> None:
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     other = bytes(32)
     entry(folder).rename(folder / f"{other.hex()}.catalogue")
     assert read_entry(other) is None
@@ -171,34 +171,34 @@ def test_an_entry_under_another_name_is_not_used(folder: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
 def test_an_entry_that_others_may_write_is_not_used(folder: Path, mode: int) -> None:
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     entry(folder).chmod(mode)
     assert read_entry(KEY) is None
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     assert read_entry(KEY) == CONTENT
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o777, 0o1777])
 def test_a_folder_that_others_may_write_is_not_used(folder: Path, mode: int) -> None:
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     folder.chmod(mode)
     assert read_entry(KEY) is None
     entry(folder).unlink()
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     assert [*folder.iterdir()] == []
 
 
 @AS_ROOT
 def test_an_entry_or_a_folder_of_another_user_is_not_used(folder: Path) -> None:
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     os.chown(entry(folder), 65534, 65534)
     assert read_entry(KEY) is None
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     assert read_entry(KEY) == CONTENT
     os.chown(folder, 65534, 65534)
     assert read_entry(KEY) is None
     entry(folder).unlink()
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     assert [*folder.iterdir()] == []
 
 
@@ -211,17 +211,17 @@ def test_nothing_is_created_in_the_home_of_another_user(
     os.chown(home, 65534, 65534)
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(home))
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     assert [*home.iterdir()] == []
 
 
 def test_links_and_pipes_are_not_followed(folder: Path, tmp_path: Path) -> None:
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     place = entry(folder)
     place.rename(tmp_path / "elsewhere")
     place.symlink_to(tmp_path / "elsewhere")
     assert read_entry(KEY) is None
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     assert not place.is_symlink()
     assert read_entry(KEY) == CONTENT
     place.unlink()
@@ -230,7 +230,7 @@ def test_links_and_pipes_are_not_followed(folder: Path, tmp_path: Path) -> None:
     place.unlink()
     place.mkdir()
     assert read_entry(KEY) is None
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     assert [*folder.iterdir()] == [place]
     folder.rename(tmp_path / "moved")
     folder.symlink_to(tmp_path / "moved")
@@ -240,10 +240,10 @@ def test_links_and_pipes_are_not_followed(folder: Path, tmp_path: Path) -> None:
 def test_what_is_too_large_is_neither_written_nor_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     monkeypatch.setattr(catalog_cache, "MAX_ENTRY_BYTES", len(CONTENT))
     assert read_entry(KEY) is None
-    write_entry(bytes(32), CONTENT)
+    write_entry(bytes(32), [CONTENT])
     assert len([*folder.iterdir()]) == 1
 
 
@@ -259,17 +259,17 @@ def test_old_entries_are_removed_and_other_files_stay(folder: Path) -> None:
         path.touch()
     os.utime(unfinished[0], (1, 1))
     for at, key in enumerate(keys[:-1]):
-        write_entry(key, CONTENT)
+        write_entry(key, [CONTENT])
         os.utime(folder / f"{key.hex()}.catalogue", (now, now - 10_000 * (len(keys) - at)))
     assert read_entry(keys[2]) == CONTENT  # is used, so it is not the oldest any more
-    write_entry(keys[-1], CONTENT)
+    write_entry(keys[-1], [CONTENT])
     left = [key for key in keys if (folder / f"{key.hex()}.catalogue").exists()]
     assert left == [keys[2], *keys[-MAX_ENTRIES + 1 :]]
     assert other.exists()
     assert [path.exists() for path in unfinished] == [False, True]
     old = folder / f"{keys[-2].hex()}.catalogue"
     os.utime(old, (now, now - catalog_cache.MAX_AGE - 60))
-    write_entry(keys[-1], CONTENT)
+    write_entry(keys[-1], [CONTENT])
     assert not old.exists()
 
 
@@ -281,7 +281,7 @@ def test_the_cache_can_be_turned_off(
     path = write("video", "suffix: video.com, role: exclusive")
     for _ in range(2):
         load_signatures([path], Path())
-    write_entry(KEY, CONTENT)
+    write_entry(KEY, [CONTENT])
     assert not folder.exists()
     assert len(parsed) == 2
 
@@ -306,7 +306,7 @@ def test_the_folder_is_that_of_the_user(
 def _write_and_read(number: int) -> set[bytes | None]:
     seen = set()
     for turn in range(60):
-        write_entry(KEY, bytes([number]) * (1000 * (turn % 7 + 1)))
+        write_entry(KEY, [bytes([number]) * (1000 * (turn % 7 + 1))])
         content = read_entry(KEY)
         seen.add(content and bytes({*content}))
     return seen
