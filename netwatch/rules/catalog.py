@@ -234,12 +234,15 @@ class Catalog:
         """The domains of `zones` as bytes, for the packet loop. They are made once: each capture
         of a run asks for them."""
         if self._zones is None:
-            make = self._index.zones
-            # A name of both a host and a suffix comes twice, which takes far less memory than a
-            # set of all names.
-            names = itertools.chain(self._hosts, self._suffixes, self.further_zones())
-            self._zones = make() if make else [name.encode() for name in names]
+            make = self._index.zones or self._encode_zones
+            self._zones = make()
         return self._zones
+
+    def _encode_zones(self) -> list[bytes]:
+        # A name of both a host and a suffix comes twice, which takes far less memory than a set of
+        # all names.
+        names = itertools.chain(self._hosts, self._suffixes, self.further_zones())
+        return [name.encode() for name in names]
 
     def apps(self) -> Mapping[str, App]:
         """The apps by their ids, sorted."""
