@@ -175,7 +175,7 @@ def _match(args: argparse.Namespace) -> int:
     catalog = _catalog(args)
     unmatched = False
     problems: list[Problem] = []
-    # Many names have the same rule, and a rule is told by its kind and name.
+    # Many names have the same rule, and a rule is identified by its kind and name.
     abouts: dict[tuple[str, str], _AboutRule] = {}
     with Lines() as lines:
         for raw in _given_names(args.names, problems):

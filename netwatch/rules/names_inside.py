@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from netwatch.rules.signature import MAX_LABEL, MAX_NAME, Rule
 
 _BEFORE = 3
-"""Letters before a dot by which most dots are told from the first ones of rules."""
+"""Letters before a dot by which most dots are distinguished from the first ones of rules."""
 
 MIN_ID = 4
 """Letters of an app's id from which a name that contains it is more than chance."""

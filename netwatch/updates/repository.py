@@ -50,7 +50,7 @@ ROOT_LIFE = timedelta(days=5 * 365)
 """How long a root is valid. It is renewed with each rotation of a key."""
 
 ROOT_WARNING = timedelta(days=180)
-"""How long before the expiry of the root a publisher is told."""
+"""How long before the expiry of the root a publisher is warned."""
 
 _T = TypeVar("_T", Root, Snapshot, Targets, Timestamp)
 
