@@ -45,7 +45,7 @@ Column = tuple[str, int, int, Callable[[Alert], str]]
 and the function that gives its text."""
 
 _COLUMNS: tuple[Column, ...] = (
-    ("last seen (UTC)", 15, 72, lambda alert: _time_of_day(alert.last_seen)),
+    ("last seen (UTC)", 15, 88, lambda alert: _time_of_day(alert.last_seen)),
     ("state", 6, 104, lambda alert: alert.status),
     ("verdict", 9, 0, lambda alert: alert.verdict),
     ("kind", 10, 96, lambda alert: alert.kind.value),

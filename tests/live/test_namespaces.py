@@ -221,7 +221,7 @@ def test_setting_the_clock_ends_no_incident(place: Namespace, tmp_path: Path, st
     try:
         live.wait_for_log("started on in")
         replay(place, "vlan-mirror")
-        live.wait_for_records(2)
+        live.wait_for_records(1)
         before = live.records()
         (tmp_path / "step").write_text(str(step))
         replay(place, "http-host")
