@@ -291,8 +291,9 @@ def names(args: argparse.Namespace) -> int:
     with terminal.output(args.output) as stream, terminal.progress(args, captures) as progress:
         writer = FORMATS[args.format].writer(stream)
         writer.begin("observations")
-        for observation in jobs.names(captures, statistics, workers=args.jobs, progress=progress):
-            writer.observation(observation)
+        for batch in jobs.names(captures, statistics, workers=args.jobs, progress=progress):
+            for observation in batch.observations():
+                writer.observation(observation)
         writer.end()
     seconds = time.perf_counter() - started
     Summary(statistics, seconds, strict=args.strict).show(args)

@@ -22,12 +22,16 @@ class DissectorOptions:
     that every name is of interest. `learn_from` are words of `core.message.LEARNING_SOURCES`: what
     address claims are read from. With `record_flows` each flow is handed over when it has
     ended. With `keep_frames` packets come with the captured frames that prove what they show.
+    Without, the packet loop itself reads messages that are laid out as usual, unless `parse_all`
+    says otherwise; with `fingerprints` the observations of hellos have a JA4.
     """
 
     domains: Sequence[bytes] | None = None
     learn_from: Collection[str] = ()
     record_flows: bool = False
     keep_frames: bool = False
+    parse_all: bool = False
+    fingerprints: bool = False
 
 
 class Consumer(Protocol):

@@ -6,7 +6,7 @@ parsers are given, so that this package knows bytes and flows but no protocol.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from dataclasses import dataclass
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.errors import ParseError
@@ -27,6 +27,20 @@ from netwatch.dissect.reassembly.fragments import Defragmenter, Reassembled, dat
 
 END_OF_TIME = 0x7FFFFFFFFFFFFFFF
 """Later than any packet, in ns since the epoch."""
+
+Found = tuple[Packet, Message]
+"""A message that a parser has read, with its packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopRows:
+    """Rows of the observation batch, from `start` up to `stop`, that the packet loop has written
+    and that come next. If they are the `last` ones, no row that it has written is left."""
+
+    start: int
+    stop: int
+    last: bool
+
 
 MAX_NESTED_DATAGRAMS = 8
 """How many reassembled datagrams may be inside of each other, in tunnels."""
@@ -55,6 +69,8 @@ class Dissector:
             recording=options.record_flows,
             openings=options.keep_frames,
             learning=_learning_bits(options.learn_from),
+            filling=not (options.keep_frames or options.parse_all),
+            fingerprints=options.fingerprints,
         )
         self._records_flows = options.record_flows
         self._provenance = (
@@ -62,6 +78,7 @@ class Dissector:
         )
         self._sources: list[str] = []
         self._source_numbers: dict[str, int] = {}
+        self.loop.batch.sources = self._sources
         self._flow_records = FlowRecords(self.loop.flows, self._sources)
         self._filter = MessageFilter(
             consumer, self.loop, self._flow_records if options.record_flows else None
@@ -82,18 +99,24 @@ class Dissector:
         self.loop.prefilter.domains.replace(domains)
         self.loop.learning.sources = _learning_bits(learn_from)
 
-    def messages(self, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
-        """The messages that became complete with the packets of a block, in their order."""
+    def source_number(self, source: str) -> int:
+        """The number of a file or interface in the observation batch."""
         number = self._source_numbers.get(source)
         if number is None:
             number = self._source_numbers[source] = len(self._sources)
             self._sources.append(source)
+        return number
+
+    def messages(self, block: Block, source: str) -> Iterator[Found | LoopRows]:
+        """The messages that became complete with the packets of a block, in their order; those that
+        the packet loop has read are rows of its batch."""
+        number = self.source_number(source)
         if block.count:
             last = block.records[(block.count - 1) * FIELDS + TIME]
             self._latest = max(self._latest, last)
         return self._read(self.loop.walk(block, number), block, source)
 
-    def flush(self) -> Iterator[tuple[Packet, Message]]:
+    def flush(self) -> Iterator[Found | LoopRows]:
         """What messages show that are incomplete at the end of the capture."""
         for datagram in self._defragmenter.flush():
             yield from self._read_reassembled(datagram)
@@ -165,40 +188,52 @@ class Dissector:
 
     def _read(
         self, lists: Iterable[list[int]], block: Block | None, source: str
-    ) -> Iterator[tuple[Packet, Message]]:
+    ) -> Iterator[Found | LoopRows]:
         """The messages of candidate rows, which are of packets of `block` or, with a negative
-        record, of packets that the loop has buffered since an earlier block."""
+        record, of packets that the loop has buffered since an earlier block; between them what the
+        loop has read itself."""
+        filling, batch = self.loop.rows.active, self.loop.batch
+        for rows in lists:
+            done, stop = self.loop.rows.start, batch.count
+            self._flow_records.collect()
+            for row in zip(*[iter(rows)] * layout.ROW_COLUMNS, strict=True):
+                if filling and row[layout.ROW_OBSERVATIONS] > done:
+                    yield LoopRows(done, row[layout.ROW_OBSERVATIONS], False)
+                    done = row[layout.ROW_OBSERVATIONS]
+                yield from self._read_row(row, block, source)
+            if filling:
+                yield LoopRows(done, stop, self._nested == 0)
+
+    def _read_row(self, row: Row, block: Block | None, source: str) -> Iterator[Found | LoopRows]:
+        """The messages that became complete with the packet of a candidate row."""
         provenance = self._provenance
-        datagram_frames = None if provenance is None else provenance.datagram_frames
-        for row in chain.from_iterable(map(self._rows, lists)):
-            row_block, row_source = block, source
-            if row[layout.ROW_RECORD] < 0:
-                row, row_block, number = self.loop.buffered_packet(row)
-                row_source = self._sources[number]
-            assert row_block is not None
-            if provenance is not None:
-                # A buffered packet was captured as it is, even if the others of this list are
-                # reassembled from fragments.
-                provenance.datagram_frames = datagram_frames if row_block is block else None
-            self._filter.prefiltered = row[layout.ROW_PREFILTERED] != 0
-            kind = row[layout.ROW_KIND]
-            if kind in self._datagram_parsers:
-                found = self._read_datagram(row, row_block, row_source)
-                if found is not None:
-                    yield found
-            elif kind in (layout.KIND_FRAGMENT, layout.KIND_TUNNEL_FRAGMENT):
-                yield from self._read_fragment(row, row_block, row_source)
-            elif kind != layout.KIND_OPENING:
-                yield from self._multi_packet.read(row, row_block, row_source)
-            elif provenance is not None:
-                provenance.add_first_packet(row, row_block, row_source)
+        row_block, row_source = block, source
+        if row[layout.ROW_RECORD] < 0:
+            row, row_block, number = self.loop.buffered_packet(row)
+            row_source = self._sources[number]
+        assert row_block is not None
+        datagram_frames = None
+        if provenance is not None:
+            # A buffered packet was captured as it is, even if the others of this list are
+            # reassembled from fragments.
+            datagram_frames = provenance.datagram_frames
+            provenance.datagram_frames = datagram_frames if row_block is block else None
+        self._filter.prefiltered = row[layout.ROW_PREFILTERED] != 0
+        kind = row[layout.ROW_KIND]
+        if kind in self._datagram_parsers:
+            found = self._read_datagram(row, row_block, row_source)
+            if found is not None:
+                yield found
+        elif kind in (layout.KIND_FRAGMENT, layout.KIND_TUNNEL_FRAGMENT):
+            yield from self._read_fragment(row, row_block, row_source)
+        elif kind != layout.KIND_OPENING:
+            yield from self._multi_packet.read(row, row_block, row_source)
+        elif provenance is not None:
+            provenance.add_first_packet(row, row_block, row_source)
+        if provenance is not None:
+            provenance.datagram_frames = datagram_frames
 
-    def _rows(self, rows: list[int]) -> Iterator[Row]:
-        """The rows of a list, after the flows that ended before it were collected."""
-        self._flow_records.collect()
-        return zip(*[iter(rows)] * layout.ROW_COLUMNS, strict=True)
-
-    def _read_datagram(self, row: Row, block: Block, source: str) -> tuple[Packet, Message] | None:
+    def _read_datagram(self, row: Row, block: Block, source: str) -> Found | None:
         """Parse a candidate that is a message by itself; None where it is not handed over."""
         try:
             message = self._datagram_parsers[row[layout.ROW_KIND]](_payload(row, block))
@@ -211,9 +246,7 @@ class Dissector:
         frames = () if provenance is None else provenance.frames_of(row, block, source)
         return Candidate(row, block, source).to_packet(frames), message
 
-    def _read_fragment(
-        self, row: Row, block: Block, source: str
-    ) -> Iterator[tuple[Packet, Message]]:
+    def _read_fragment(self, row: Row, block: Block, source: str) -> Iterator[Found | LoopRows]:
         """Buffer an IP fragment; the messages of datagrams that became complete with it."""
         packet = Candidate(row, block, source).to_packet()
         # Datagrams that time out now are read before the frames of this fragment are added:
@@ -226,7 +259,7 @@ class Dissector:
         for datagram in self._defragmenter.feed(row, _payload(row, block), packet):
             yield from self._read_reassembled(datagram)
 
-    def _read_reassembled(self, datagram: Reassembled) -> Iterator[tuple[Packet, Message]]:
+    def _read_reassembled(self, datagram: Reassembled) -> Iterator[Found | LoopRows]:
         """Walk the packet of a reassembled datagram. Its fragments were counted as packets, so
         it is not."""
         if self._nested >= MAX_NESTED_DATAGRAMS:

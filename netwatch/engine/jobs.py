@@ -15,7 +15,7 @@ from pathlib import Path
 from netwatch.capture.files import STDIN, CaptureFile
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
-from netwatch.core.observation import Observation
+from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
@@ -24,9 +24,6 @@ from netwatch.incidents.scan import ScanIncidents
 from netwatch.incidents.spill import SpillFolder
 
 Capture = Sequence[CaptureFile]
-
-BATCH_SIZE = 512
-"""Observations that a worker writes to its file at a time."""
 
 
 def scan(
@@ -77,9 +74,9 @@ def names(
     *,
     workers: int = 1,
     progress: Progress | None = None,
-) -> Iterator[Observation]:
+) -> Iterator[ObservationBatch]:
     """The observations of all captures, one capture after the other, read by up to `workers`
-    processes."""
+    processes. A batch is valid until the next one is asked for."""
     processes = _process_count(captures, workers)
     if processes == 1:
         for capture in captures:
@@ -90,12 +87,12 @@ def names(
         ProcessPoolExecutor(processes) as pool,
     ):
         files = [Path(folder, str(number)) for number in range(len(captures))]
-        all_counts = pool.map(_write_observations, captures, files)
+        all_counts = pool.map(_write_batches, captures, files)
         for file, counts in zip(files, all_counts, strict=True):
             statistics.merge(counts)
             with file.open("rb") as stream:
-                while batch := pickle.load(stream):
-                    yield from batch
+                while (batch := pickle.load(stream)) is not None:
+                    yield batch
             file.unlink()
 
 
@@ -115,21 +112,15 @@ def _scan_capture(
     return found, statistics, coverage
 
 
-def _write_observations(capture: Capture, file: Path) -> RunStatistics:
-    """Write the observations of one capture to a file in batches, in a worker; an empty batch is
-    the last. Raises `NetwatchError` where the file cannot be written."""
+def _write_batches(capture: Capture, file: Path) -> RunStatistics:
+    """Write the batches of one capture to a file, in a worker, and None behind the last. Raises
+    `NetwatchError` where the file cannot be written."""
     statistics = RunStatistics()
     try:
         with file.open("wb") as stream:
-            batch: list[Observation] = []
-            for observation in pipeline.names(capture, statistics):
-                batch.append(observation)
-                if len(batch) == BATCH_SIZE:
-                    pickle.dump(batch, stream)
-                    batch.clear()
-            if batch:
+            for batch in pipeline.names(capture, statistics):
                 pickle.dump(batch, stream)
-            pickle.dump([], stream)
+            pickle.dump(None, stream)
     except OSError as error:
         raise NetwatchError(f"{file}: cannot be written: {error.strerror}") from None
     return statistics

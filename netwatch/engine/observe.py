@@ -15,22 +15,21 @@ except ImportError:
 from netwatch.capture.block import Block
 from netwatch.core.statistics import RunStatistics
 from netwatch.dissect.consumer import Consumer, DissectorOptions
-from netwatch.dissect.dissector import END_OF_TIME, Dissector
+from netwatch.dissect.dissector import END_OF_TIME, Dissector, Found, LoopRows
 from netwatch.dissect.flows.records import NAMED_BATCH
 from netwatch.protocols import PROTOCOLS, detect_stream_kind
 
 if not cython.compiled:
-    from netwatch.core.message import Message, ShownName
-    from netwatch.core.observation import Observation
-    from netwatch.core.packet import Packet
+    from netwatch.core.observation_batch import ObservationBatch
 else:
-    from cython.cimports.netwatch.core.message import Message, ShownName
-    from cython.cimports.netwatch.core.observation import Observation
-    from cython.cimports.netwatch.core.packet import Packet
+    from cython.cimports.netwatch.core.observation_batch import ObservationBatch
+
+BATCH_ROWS = 2048
+"""Rows after which a batch is handed over amid a block."""
 
 
 class Observer:
-    """The observations of one capture, block by block.
+    """The observations of one capture, block by block, as rows of `batch`.
 
     What the packets show beside names goes to `consumer`: flows that have ended, and messages
     that claim addresses. Flows and unfinished messages continue from one block to the next
@@ -46,30 +45,36 @@ class Observer:
         seed: int,
     ) -> None:
         self.dissector = Dissector(PROTOCOLS, detect_stream_kind, consumer, options, seed=seed)
+        self.batch: ObservationBatch = self.dissector.loop.batch
+        self._fingerprints = options.fingerprints
         self._consumer = consumer
         self._statistics = statistics
         self._counted_names: Counter[str] = Counter()
         self._counted_anomalies: Counter[str] = Counter()
 
-    def observations(self, block: Block, source: str) -> Iterator[Observation]:
-        """The observations of messages that became complete with the packets of a block.
+    def rows(self, block: Block, source: str) -> Iterator[tuple[int, int]]:
+        """The rows of `batch` that come next, as ranges, of messages that became complete with the
+        packets of a block. A range is valid until the next one is asked for.
 
         `source` is the file or interface of the block. The block's flows that have ended are
         handed over once its observations were consumed.
         """
-        loop, statistics = self.dissector.loop, self._statistics
-        packets, octets, candidates = loop.packets, loop.octets, loop.candidates.total
-        yield from self._observe(self.dissector.messages(block, source))
-        for flow in self.dissector.flows():
-            self._consumer.flow_ended(flow)
-        self._hand_over_named_flows(NAMED_BATCH)
-        statistics.packets += loop.packets - packets
-        statistics.wire_bytes += loop.octets - octets
-        statistics.candidates += loop.candidates.total - candidates
+        for start, stop, _ in self._block_rows(block, source):
+            yield start, stop
 
-    def flush(self) -> Iterator[Observation]:
-        """The observations of messages that are incomplete at the end of the capture."""
-        yield from self._observe(self.dissector.flush())
+    def flush_rows(self) -> Iterator[tuple[int, int]]:
+        """The same of messages that are incomplete at the end of the capture."""
+        for start, stop, _ in self._rows(self.dissector.flush()):
+            yield start, stop
+
+    def batches(self, block: Block, source: str) -> Iterator[ObservationBatch]:
+        """The same as `rows` as batches: the rows of each are its `spans`. A batch is valid until
+        the next one is asked for."""
+        return self._batches(self._block_rows(block, source))
+
+    def flush(self) -> Iterator[ObservationBatch]:
+        """The same of messages that are incomplete at the end of the capture."""
+        return self._batches(self._rows(self.dissector.flush()))
 
     def end_flows(self, before: int) -> None:
         """End and hand over the flows without a packet since `before`, in ns since the epoch."""
@@ -93,38 +98,40 @@ class Observer:
         for client, times in self.dissector.named_flows(at_least):
             self._consumer.named_flows(client, times)
 
-    def _observe(self, messages: Iterable[tuple[Packet, Message]]) -> Iterator[Observation]:
-        for packet, message in messages:
+    def _batches(self, rows: Iterable[tuple[int, int, bool]]) -> Iterator[ObservationBatch]:
+        for start, stop, full in rows:
+            self.batch.add_span(start, stop)
+            if full and self.batch.spans:
+                yield self.batch
+
+    def _block_rows(self, block: Block, source: str) -> Iterator[tuple[int, int, bool]]:
+        """The rows of a block (see `_rows`), whose flows and counts are then handed over."""
+        loop, statistics = self.dissector.loop, self._statistics
+        packets, octets, candidates = loop.packets, loop.octets, loop.candidates.total
+        yield from self._rows(self.dissector.messages(block, source))
+        for flow in self.dissector.flows():
+            self._consumer.flow_ended(flow)
+        self._hand_over_named_flows(NAMED_BATCH)
+        statistics.packets += loop.packets - packets
+        statistics.wire_bytes += loop.octets - octets
+        statistics.candidates += loop.candidates.total - candidates
+
+    def _rows(self, messages: Iterable[Found | LoopRows]) -> Iterator[tuple[int, int, bool]]:
+        """Ranges of rows in the order of packets, and whether the batch is cleared when the next
+        one is asked for."""
+        batch = self.batch
+        for found in messages:
+            if isinstance(found, LoopRows):
+                full = found.last and batch.count >= BATCH_ROWS
+                yield found.start, found.stop, full
+                if full:
+                    batch.clear()
+                continue
+            packet, message = found
             if message.claims:
                 self._consumer.address_claimed(packet, message)
-            yield from observe(packet, message)
-
-
-def observe(packet: Packet, message: Message) -> list[Observation]:
-    """One observation for each name that a message shows."""
-    shown: ShownName
-    observations = []
-    for shown in message.names:
-        to_client = shown.client_is_destination
-        observation = Observation(
-            time=packet.time,
-            time_digits=packet.time_digits,
-            evidence=shown.evidence,
-            name=shown.name,
-            client_ip=packet.dst if to_client else packet.src,
-            client_port=packet.dport if to_client else packet.sport,
-            client_mac=packet.dst_mac if to_client else packet.src_mac,
-            server_ip=packet.src if to_client else packet.dst,
-            server_port=packet.sport if to_client else packet.dport,
-            transport=packet.transport,
-            vlan=packet.vlan,
-            source=packet.source,
-            packet=packet.number,
-            flow_id=packet.flow_id,
-            dns=message.dns,
-            tls=message.tls,
-            quic=message.quic,
-            frames=packet.frames,
-        )
-        observations.append(observation)
-    return observations
+            number = self.dissector.source_number(packet.source)
+            start, stop = batch.append(packet, message, number, self._fingerprints)
+            yield start, stop, False
+        yield batch.count, batch.count, True
+        batch.clear()

@@ -30,6 +30,7 @@ from netwatch.config import Config
 from netwatch.core.flow import Flow, FlowClient
 from netwatch.core.message import HANDSHAKES, Message
 from netwatch.core.observation import Observation
+from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.core.verdict import RESET
@@ -53,14 +54,18 @@ FLOW_TIMEOUT = 600_000_000_000
 
 def names(
     files: Sequence[CaptureFile], statistics: RunStatistics, progress: Progress | None = None
-) -> Iterator[Observation]:
-    """Every observation of one capture, whether a rule matches it or not."""
+) -> Iterator[ObservationBatch]:
+    """Every observation of one capture, whether a rule matches it or not. A batch is valid until
+    the next one is asked for."""
     observer = None
     for block, source in read_blocks(files, statistics, progress):
         observer = observer or Observer(
-            WantsEverything(), statistics, DissectorOptions(), seed=capture_seed(block)
+            WantsEverything(),
+            statistics,
+            DissectorOptions(fingerprints=True),
+            seed=capture_seed(block),
         )
-        yield from observer.observations(block, source)
+        yield from observer.batches(block, source)
     if observer is not None:
         yield from observer.flush()
         observer.close()
@@ -141,7 +146,7 @@ class Engine:
 
     def process(self, block: Block, source: str) -> None:
         """Judge the next block of `source` (file or interface)."""
-        self._judge_all(self._observer.observations(block, source))
+        self._judge_all(self._observer.rows(block, source))
 
     def reload(self, config: Config) -> None:
         """Judge by another configuration from now on. Flows, unfinished messages, resolved
@@ -173,7 +178,7 @@ class Engine:
     def finish(self) -> None:
         """Judge incomplete messages, end all flows and update the statistics: the capture has
         ended."""
-        self._judge_all(self._observer.flush())
+        self._judge_all(self._observer.flush_rows())
         self._contact_flows.report()
         self._observer.close()
         self.update_statistics()
@@ -240,15 +245,19 @@ class Engine:
         """Count flows whose name was read."""
         self._flow_counter.add_named(client, times)
 
-    def _judge_all(self, observations: Iterable[Observation]) -> None:
-        """Collect the contacts of observations, and remember the addresses they resolved."""
-        for observation in observations:
-            for contact in self._judge.contacts(observation):
-                self._collector.add(contact)
-                if observation.evidence in HANDSHAKES:
-                    self._contact_flows.add(contact)
-            if observation.evidence == "dns-answer":
-                self._resolved.add(observation, self._judge.app_of_answer(observation))
+    def _judge_all(self, rows: Iterable[tuple[int, int]]) -> None:
+        """Collect the contacts of rows of the observation batch, and remember the addresses they
+        resolved."""
+        batch = self._observer.batch
+        for start, stop in rows:
+            for row in range(start, stop):
+                observation = batch.observation(row)
+                for contact in self._judge.contacts(observation):
+                    self._collector.add(contact)
+                    if observation.evidence in HANDSHAKES:
+                        self._contact_flows.add(contact)
+                if observation.evidence == "dns-answer":
+                    self._resolved.add(observation, self._judge.app_of_answer(observation))
 
     def _network_name(self, ip: bytes, vlan: int | None) -> str | None:
         network = self._config.networks.find(ip, vlan)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import bpf_machine
+from support import observing as wire
 from support.captures import block, dissector, timed
 from support.frames import ETHERNET, LINKS, tcp, udp
 from support.office import configured
@@ -31,7 +32,6 @@ from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import capture_files, pipeline
-from netwatch.engine import observe as wire
 from netwatch.formats import jsonl
 from netwatch.incidents.scan import ScanIncidents
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support import bpf_machine
+from support import observing as wire
 from support.captures import dissector, observed, timed
 from support.frames import ETHERNET, LINKS, tcp, udp
 from support.namespaces import (
@@ -35,7 +36,6 @@ from netwatch.capture.files import open_source
 from netwatch.capture.live_source import IDLE_INTERVAL
 from netwatch.capture.ring_source import RingSource, open_worker_sources
 from netwatch.core.errors import CaptureError
-from netwatch.engine import observe as wire
 
 SAMPLES = sorted(PCAPS.glob("*.pcap"))
 TURNS = 300

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from support import observing as wire
 from support.captures import dissector, observed, timed
 from support.frames import ETHERNET, LINKS, udp
 from support.namespaces import Namespace, frames_of, namespace, needs_namespaces
@@ -18,7 +19,6 @@ from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.capture.files import open_source
 from netwatch.capture.scapy_source import ScapySource
 from netwatch.core.errors import CaptureError
-from netwatch.engine import observe as wire
 
 SAMPLE = PCAPS / "vlan-mirror.pcap"
 TURNS = 100

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from support.captures import Frames, block, dissector, observed, timed
 from support.examples import examples
 from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, Link, tcp, udp
+from support.observing import observe
 from support.traffic import mixed, shown
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.flow import FlowProgress
 from netwatch.core.observation import Observation
-from netwatch.engine.observe import observe
 
 NAME = "www.example.org"
 RAW = 101

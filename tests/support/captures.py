@@ -5,6 +5,8 @@ from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from support.observing import observe
+
 from netwatch.capture.block import Block, Interface
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation
@@ -12,7 +14,6 @@ from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.loop.layout import ROW_COLUMNS
 from netwatch.dissect.loop.loop import Loop
-from netwatch.engine.observe import observe
 from netwatch.protocols import PROTOCOLS, detect_stream_kind
 
 START = 1_679_302_800_000_000_000

@@ -29,6 +29,7 @@ from support.frames import CLIENT, CLIENT6, GATEWAY, MAC, SERVER, SERVER6, tcp, 
 from support.fuzz_corpus import load
 from support.fuzz_targets import hold
 from support.interpreted import LOOP, interpreted_loop
+from support.observing import observe
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.capture.block import FIELDS, Block, Interface
@@ -37,7 +38,6 @@ from netwatch.core.message import LEARNING_SOURCES, Message
 from netwatch.dissect.flows.records import to_flow
 from netwatch.dissect.loop import layout
 from netwatch.dissect.loop import loop as compiled
-from netwatch.engine.observe import observe
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.protocols import ARP, ND, PROTOCOLS
 

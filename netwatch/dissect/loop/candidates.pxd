@@ -1,9 +1,11 @@
 cimport cython
+from netwatch.core.observation_batch cimport ObservationBatch
 from netwatch.dissect.loop.cursor cimport Cursor
 
 @cython.final
 cdef class Candidates:
     cdef Cursor cursor
+    cdef ObservationBatch batch
     cdef object buffer
     cdef long long[::1] rows
     cdef readonly long long count

@@ -12,9 +12,11 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
+    from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
 else:
+    from netwatch.core.observation_batch import ObservationBatch
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor
 
@@ -37,12 +39,14 @@ class Candidates:
     `total` since the beginning, without those of `layout.KIND_OPENING`.
 
     Of the packet, `side` is which side of its flow sent it, and `prefiltered` whether the
-    prefilter has read the hello that it makes whole, so that nobody does so again.
+    prefilter has read the hello that it makes whole, so that nobody does so again. What the loop
+    reads itself is in `batch`, of which each row says how much comes before it.
     """
 
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, batch: ObservationBatch) -> None:
         size = FULL + MARGIN + BUFFERED
         self.cursor = cursor
+        self.batch = batch
         self.buffer = zeroed("q", size * layout.ROW_COLUMNS)
         self.rows: Words = self.buffer
         self.count = 0
@@ -82,6 +86,7 @@ class Candidates:
         out[row + layout.ROW_SIDE] = self.side
         out[row + layout.ROW_PROTOCOL] = self.cursor.protocol
         out[row + layout.ROW_PREFILTERED] = self.prefiltered
+        out[row + layout.ROW_OBSERVATIONS] = self.batch.count
 
     def emit(
         self,
@@ -106,6 +111,7 @@ class Candidates:
         to: cython.Py_ssize_t = self.count * layout.ROW_COLUMNS
         for i in range(layout.ROW_COLUMNS):
             self.rows[to + i] = rows[row + i]
+        self.rows[to + layout.ROW_OBSERVATIONS] = self.batch.count
         self.count += 1
         self.total += 1
 

@@ -67,15 +67,16 @@ ROW_FLOW = 13  # flow key and generation; of a fragment its identification
 ROW_SIDE = 14  # side of the flow that sent the packet, 0 or 1
 ROW_PROTOCOL = 15  # IP protocol
 ROW_PREFILTERED = 16  # 1 where the prefilter has read the hello that this packet makes whole
-ROW_COLUMNS = 17  # columns of a row
-BUFFERED_TIME = 17  # time of the packet, ns
-BUFFERED_CAPTURED = 18  # bytes of the packet captured
-BUFFERED_WIRE = 19  # bytes of the packet on the wire
-BUFFERED_INTERFACE = 20  # index of its interface
-BUFFERED_VLAN = 21  # VLAN tag that the card had stripped, as in its record
-BUFFERED_PACKET = 22  # number of the packet, and from bit 40 on that of its source
-BUFFERED_INTERFACES = 23  # which list of interfaces the packet came with
-BUFFERED_COLUMNS = 24  # columns of a row in the hello buffer
+ROW_OBSERVATIONS = 17  # rows of the observation batch that come before this one
+ROW_COLUMNS = 18  # columns of a row
+BUFFERED_TIME = 18  # time of the packet, ns
+BUFFERED_CAPTURED = 19  # bytes of the packet captured
+BUFFERED_WIRE = 20  # bytes of the packet on the wire
+BUFFERED_INTERFACE = 21  # index of its interface
+BUFFERED_VLAN = 22  # VLAN tag that the card had stripped, as in its record
+BUFFERED_PACKET = 23  # number of the packet, and from bit 40 on that of its source
+BUFFERED_INTERFACES = 24  # which list of interfaces the packet came with
+BUFFERED_COLUMNS = 25  # columns of a row in the hello buffer
 
 # Fields of a record of a block (`netwatch.capture.block`).
 RECORD_TIME = 0

@@ -1,4 +1,5 @@
 cimport cython
+from netwatch.core.observation_batch cimport ObservationBatch
 from netwatch.dissect.flows.table cimport FlowTable
 from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
@@ -7,6 +8,7 @@ from netwatch.dissect.loop.flow_lookup cimport FlowLookup
 from netwatch.dissect.loop.hello_reassembly cimport HelloReassembly
 from netwatch.dissect.loop.icmp_errors cimport IcmpErrors
 from netwatch.dissect.loop.learning cimport Learning
+from netwatch.dissect.loop.observation_rows cimport ObservationRows
 from netwatch.dissect.loop.prefilter cimport Prefilter
 from netwatch.dissect.loop.quic_hellos cimport QuicHellos
 from netwatch.dissect.loop.tcp cimport TcpSegments
@@ -15,6 +17,8 @@ from netwatch.dissect.loop.udp cimport UdpDatagrams
 @cython.final
 cdef class Loop:
     cdef readonly Cursor cursor
+    cdef readonly ObservationBatch batch
+    cdef readonly ObservationRows rows
     cdef readonly Prefilter prefilter
     cdef readonly FlowTable flows
     cdef readonly Candidates candidates

@@ -19,6 +19,7 @@ except ImportError:
 from netwatch.capture.block import FIELDS, TIME, Block, Interface
 
 if cython.compiled:
+    from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.dissect.flows.table import FlowTable
     from cython.cimports.netwatch.dissect.flows.tcp_state import TcpState
     from cython.cimports.netwatch.dissect.loop import layout
@@ -31,12 +32,14 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.icmp_errors import IcmpErrors
     from cython.cimports.netwatch.dissect.loop.learning import Learning
     from cython.cimports.netwatch.dissect.loop.link_types import next_subframe
+    from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
     from cython.cimports.netwatch.dissect.loop.quic_hellos import QuicHellos
     from cython.cimports.netwatch.dissect.loop.tcp import TcpSegments
     from cython.cimports.netwatch.dissect.loop.tls_hellos import TlsHellos
     from cython.cimports.netwatch.dissect.loop.udp import UdpDatagrams
 else:
+    from netwatch.core.observation_batch import ObservationBatch
     from netwatch.dissect.flows.table import FlowTable
     from netwatch.dissect.flows.tcp_state import TcpState
     from netwatch.dissect.loop import layout
@@ -49,6 +52,7 @@ else:
     from netwatch.dissect.loop.icmp_errors import IcmpErrors
     from netwatch.dissect.loop.learning import Learning
     from netwatch.dissect.loop.link_types import next_subframe
+    from netwatch.dissect.loop.observation_rows import ObservationRows
     from netwatch.dissect.loop.prefilter import Prefilter
     from netwatch.dissect.loop.quic_hellos import QuicHellos
     from netwatch.dissect.loop.tcp import TcpSegments
@@ -94,7 +98,9 @@ class Loop:
     all outside of them are counted and have no row; None wants all names. With `recording`, closed
     flows wait until `flows.take_closed` is called, which must be after each list of rows. With
     `openings` the first packet of each flow has a row. `learning` has a bit for each of
-    `core.message.LEARNING_SOURCES` that devices are learned from.
+    `core.message.LEARNING_SOURCES` that devices are learned from. With `filling`, messages of
+    interest that are laid out as usual have no row: what they show is in `batch`, with
+    `fingerprints` also the JA4 of hellos.
 
     Unset `hellos.buffering` while a block is walked that was reassembled from packets of another.
     """
@@ -108,11 +114,15 @@ class Loop:
         recording: bool = False,
         openings: bool = False,
         learning: int = 0,
+        filling: bool = False,
+        fingerprints: bool = False,
     ) -> None:
         self.cursor = Cursor()
+        self.batch = ObservationBatch()
+        self.rows = ObservationRows(self.cursor, self.batch, filling, fingerprints)
         self.prefilter = Prefilter(domains)
         self.flows = FlowTable(slots, recording)
-        self.candidates = Candidates(self.cursor)
+        self.candidates = Candidates(self.cursor, self.batch)
         self.addresses = DnsAddresses((seed & 0x3FFFFFFFFFFFFFFF) + 1)
         self.learning = Learning(self.cursor, self.candidates, learning)
         self.lookup = FlowLookup(
@@ -168,6 +178,7 @@ class Loop:
         )
         start = 0
         assert layout.RECORD_FIELDS == FIELDS
+        digits = array("i", [each.time_digits for each in block.interfaces] or [0])
         if self.hellos.buffering:
             if self.hellos.buffer.used:
                 # A block without packets means that none have come for a while.
@@ -186,6 +197,8 @@ class Loop:
         while start < block.count:
             self.lookup.first_packet = source << 40 | block.first & COUNTED
             self.hellos.first_packet = self.lookup.first_packet
+            self.rows.first_packet = self.lookup.first_packet
+            self.rows.digits = digits
             start = self._walk(block.data, block.records, layers, start, block.count)
             yield from self._listed()
 
@@ -217,13 +230,14 @@ class Loop:
     def _released_before(self, before: int) -> Iterator[list[int]]:
         """Yield rows for hellos that began before a time (ns) and are not whole."""
         self.candidates.count = 0
+        self.rows.start = self.batch.count
         self.hellos.release_before(before)
         yield from self._listed()
 
     def _listed(self) -> Iterator[list[int]]:
         """Yield the rows that there are; the entries of the hello buffer that are among them are
         free again afterwards."""
-        if self.candidates.count or self.flows.closed:
+        if self.candidates.count or self.flows.closed or self.batch.count > self.rows.start:
             released = self.hellos.buffer.take_released()
             yield self.candidates.listed()
             self.hellos.buffer.free_entries(released)
@@ -244,10 +258,16 @@ class Loop:
         self.prefilter.set_data(data)
         self.addresses.packets.set_data(data)
         self.hellos.records = records
+        self.rows.records = records
         self.candidates.count = 0
+        if self.rows.active:
+            self.batch.reserve()
+        self.rows.start = self.batch.count
         with cython.nogil:
             i = start
             while i < stop and self.candidates.count < FULL and self.flows.closed < FULL:
+                if self.rows.is_full():
+                    break
                 at = i * layout.RECORD_FIELDS
                 self.cursor.start_packet(
                     i,

@@ -16,6 +16,7 @@ from support.captures import START, Frames, Row, block, dissector, rows, timed
 from support.examples import examples
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
 from support.interpreted import interpreted
+from support.observing import observe
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.capture.block import Interface
@@ -25,7 +26,6 @@ from netwatch.coverage.visibility import flow_visibility
 from netwatch.dissect.loop.layout import KIND_MORE as MORE
 from netwatch.dissect.loop.layout import ROW_COLUMNS
 from netwatch.dissect.loop.loop import Loop
-from netwatch.engine.observe import observe
 from netwatch.protocols import QUIC, TLS
 
 RAW = 101

@@ -1,0 +1,487 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""The observation batch: observations as rows of integers, from which every reader takes them.
+
+The packet loop fills it without a Python object a row; what a parser has read is appended to the
+same batch. A row has the words of `netwatch.core.observation_columns`, one row behind the other.
+Texts are stored once, in a dictionary that is the batch's own: packed addresses, and names and
+other texts as ASCII. Objects, JSON lines, CSV, Arrow and Parquet are functions of a batch.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.libc.string import memcmp, memcpy
+    from cython.cimports.netwatch.core import observation_columns as columns
+    from cython.cimports.netwatch.core.message import (
+        DnsInfo,
+        Message,
+        QuicInfo,
+        ShownName,
+        TlsInfo,
+    )
+    from cython.cimports.netwatch.core.observation import Observation
+    from cython.cimports.netwatch.core.packet import Packet
+else:
+    from netwatch.core import observation_columns as columns
+    from netwatch.core.message import DnsInfo, Message, QuicInfo, ShownName, TlsInfo
+    from netwatch.core.observation import Observation
+    from netwatch.core.packet import Packet
+
+from netwatch.core.addresses import ip_text, parse_ip
+from netwatch.core.buffers import Buffer, Octets, Words, zeroed
+from netwatch.core.frame import Frame
+from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
+
+ROWS = 4096
+TEXTS = 8192
+TEXT_BYTES = 262_144
+LIST_WORDS = 16_384
+"""What a batch has room for at first: rows, distinct texts, bytes of them, entries of lists."""
+
+# Room for what one message adds without a parser: a name and the targets of 32 aliases, with a
+# row each, and up to 64 addresses.
+MESSAGE_ROWS = cython.declare(cython.Py_ssize_t, 40)
+MESSAGE_TEXTS = cython.declare(cython.Py_ssize_t, 256)
+MESSAGE_BYTES = cython.declare(cython.Py_ssize_t, 32768)
+MESSAGE_LIST_WORDS = cython.declare(cython.Py_ssize_t, 512)
+
+MAC_BIT = cython.declare(cython.longlong, 1 << 48)
+HASH_BASE = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
+LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
+
+_EVIDENCE_NUMBERS = {name: number for number, name in enumerate(EVIDENCE)}
+_TRANSPORT_NUMBERS = {name: number for number, name in TRANSPORTS.items()}
+
+
+@cython.final
+@cython.cclass
+class ObservationBatch:
+    """Rows of observations; `sources` are the names of files and interfaces by their number.
+
+    There are `count` rows and `texts` distinct texts, of which number 0 is the empty one. The bytes
+    of text `i` are ``octets[starts[i]:starts[i + 1]]``. `lists` has the entries of lists. `frames`
+    has the captured frames that prove a row, for rows that have some. `spans` are the rows in the
+    order of packets, as ranges: rows that a parser has read are behind those of the packet loop. A
+    row is valid until `clear`.
+    """
+
+    def __init__(self, sources: Sequence[str] = ()) -> None:
+        self.sources = sources
+        self.frames: dict[int, tuple[Frame, ...]] = {}
+        self.spans: list[tuple[int, int]] = []
+        self.capacity = 0
+        self.count = 0
+        self.words: Words = zeroed("q", 1)
+        self.lists: Words = zeroed("q", 1)
+        self.list_words = 0
+        self.octets: Buffer = zeroed("B", 1)
+        self.starts: Words = zeroed("q", 2)
+        self.places: Words = zeroed("q", 1)
+        self.slots: Words = zeroed("q", 2)
+        self.mask = 1
+        self.texts = 1
+        self.used = 0
+        self._grow_rows(ROWS)
+        self._grow_lists(LIST_WORDS)
+        self._grow_octets(TEXT_BYTES)
+        self._grow_texts(TEXTS)
+
+    def clear(self) -> None:
+        """Forget all rows and texts."""
+        i: cython.Py_ssize_t
+        for i in range(1, self.texts):
+            self.slots[self.places[i]] = 0
+        self.count = 0
+        self.texts = 1
+        self.used = 0
+        self.list_words = 0
+        self.frames.clear()
+        self.spans.clear()
+
+    def has_room(self) -> cython.bint:
+        """Whether the packet loop can add what one message shows; where it cannot, the message goes
+        to its parser."""
+        return (
+            self.count + MESSAGE_ROWS <= self.capacity
+            and self.texts + MESSAGE_TEXTS < len(self.places)
+            and self.used + MESSAGE_BYTES <= len(self.octets)
+            and self.list_words + MESSAGE_LIST_WORDS <= len(self.lists)
+        )
+
+    def reserve(self) -> None:
+        """Grow where there is no room for what one message shows."""
+        self._reserve(MESSAGE_ROWS, MESSAGE_TEXTS, MESSAGE_BYTES, MESSAGE_LIST_WORDS)
+
+    def new_row(self) -> cython.Py_ssize_t:
+        """Where the words of another row start, all of them 0. There has to be room for it."""
+        at: cython.Py_ssize_t = self.count * columns.WORDS
+        i: cython.Py_ssize_t
+        for i in range(columns.WORDS):
+            self.words[at + i] = 0
+        self.count += 1
+        return at
+
+    def text_of(
+        self, data: Octets, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+    ) -> cython.longlong:
+        """The number of the text in these bytes. There has to be room for it."""
+        i: cython.Py_ssize_t
+        if size <= 0 or at < 0 or at + size > len(data) or self.used + size > len(self.octets):
+            return 0
+        if cython.compiled:
+            memcpy(cython.address(self.octets[self.used]), cython.address(data[at]), size)
+        else:
+            for i in range(size):
+                self.octets[self.used + i] = data[at + i]
+        return self.add_text(size)
+
+    def add_text(self, size: cython.Py_ssize_t) -> cython.longlong:
+        """The number of the text in the `size` bytes that were written behind those `used`."""
+        hash_: cython.ulonglong = size
+        place: cython.Py_ssize_t
+        found: cython.longlong
+        i: cython.Py_ssize_t
+        at: cython.Py_ssize_t = self.used
+        if size == 0:
+            return 0
+        for i in range(at, at + size):
+            hash_ = ((hash_ ^ self.octets[i]) * HASH_BASE) & LOW63
+        place = (hash_ >> 31) & self.mask
+        found = self.slots[place]
+        while found != 0:
+            if self.starts[found + 1] - self.starts[found] == size and self._equal(
+                self.starts[found], at, size
+            ):
+                return found
+            place = (place + 1) & self.mask
+            found = self.slots[place]
+        found = self.texts
+        self.slots[place] = found
+        self.places[found] = place
+        self.starts[found] = at
+        self.used = at + size
+        self.starts[found + 1] = self.used
+        self.texts += 1
+        return found
+
+    def add_to_list(self, word: cython.longlong) -> cython.void:
+        """Add an entry to the list at the end of `lists`."""
+        self.lists[self.list_words] = word
+        self.list_words += 1
+
+    def list_since(self, start: cython.Py_ssize_t, entries: cython.longlong) -> cython.longlong:
+        """The word of a list of `entries` whose words begin at `start` of `lists`."""
+        return start << columns.LIST_SHIFT | entries if entries else 0
+
+    def add_span(self, start: int, stop: int) -> None:
+        """The rows from `start` on, up to `stop`, come next in the order of packets."""
+        if self.spans:
+            before, end = self.spans[len(self.spans) - 1]
+            if end == start:
+                self.spans.pop()
+                start = before
+        if start < stop:
+            self.spans.append((start, stop))
+
+    def observations(self) -> Iterator[Observation]:
+        """The observations of all rows, in the order of packets."""
+        for start, stop in self.spans:
+            for row in range(start, stop):
+                yield self.observation(row)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A batch can be sent to another process. What it proves, its frames, is left out."""
+        state = (
+            list(self.sources),
+            list(self.spans),
+            bytes(memoryview(self.words)[: self.count * columns.WORDS]),
+            bytes(memoryview(self.lists)[: self.list_words]),
+            bytes(memoryview(self.octets)[: self.used]),
+            bytes(memoryview(self.starts)[: self.texts + 1]),
+        )
+        return restored, state
+
+    def text(self, number: int) -> str:
+        """A text by its number, which is not that of an address."""
+        return self.packed(number).decode("ascii")
+
+    def packed(self, number: int) -> bytes:
+        """The bytes of a text by its number."""
+        return bytes(self.octets[self.starts[number] : self.starts[number + 1]])
+
+    def word(self, row: int, word: int) -> int:
+        """A word of a row (``WORD_`` in `netwatch.core.observation_columns`)."""
+        if not 0 <= row < self.count:
+            raise IndexError(row)
+        return self.words[row * columns.WORDS + word]
+
+    def text_list(self, word: int) -> tuple[str, ...]:
+        """The texts of a list by the word of its column."""
+        start = word >> columns.LIST_SHIFT
+        return tuple([self.text(self.lists[start + i]) for i in range(word & columns.LIST_MASK)])
+
+    def answers(self, word: int) -> tuple[tuple[str, int], ...]:
+        """The addresses in an answer with their TTL in seconds, by the word of their column."""
+        start = word >> columns.LIST_SHIFT
+        return tuple(
+            [
+                (ip_text(self.packed(self.lists[start + i])), self.lists[start + i + 1])
+                for i in range(0, 2 * (word & columns.LIST_MASK), 2)
+            ]
+        )
+
+    def append(
+        self, packet: Packet, message: Message, source: int, fingerprint: bool
+    ) -> tuple[int, int]:
+        """Append a row for each name that a message shows: the first of these rows, and the one
+        behind the last. `source` is the number of the packet's source; with `fingerprint` the
+        JA4 of a hello is computed."""
+        shown: ShownName
+        first: cython.Py_ssize_t = self.count
+        at: cython.Py_ssize_t
+        dns_words = tls_words = None
+        names = message.names
+        if not names:
+            return first, first
+        self._reserve(len(names), 4, 64, 0)
+        if message.dns is not None:
+            dns_words = self._dns_words(message.dns)
+        if message.tls is not None:
+            tls_words = self._tls_words(message.tls, fingerprint)
+        quic = self._text(message.quic.version) if message.quic is not None else 0
+        src, dst = self._bytes(packet.src), self._bytes(packet.dst)
+        for shown in names:
+            name = self._text(shown.name)
+            at = self.new_row()
+            to_client: cython.bint = shown.client_is_destination
+            mac = packet.dst_mac if to_client else packet.src_mac
+            self.words[at + columns.WORD_TIME] = packet.time
+            self.words[at + columns.WORD_TIME_DIGITS] = packet.time_digits
+            self.words[at + columns.WORD_EVIDENCE] = _EVIDENCE_NUMBERS[shown.evidence]
+            self.words[at + columns.WORD_NAME] = name
+            self.words[at + columns.WORD_CLIENT_IP] = dst if to_client else src
+            self.words[at + columns.WORD_CLIENT_PORT] = packet.dport if to_client else packet.sport
+            self.words[at + columns.WORD_CLIENT_MAC] = (
+                MAC_BIT | int.from_bytes(mac, "big") if mac is not None else 0
+            )
+            self.words[at + columns.WORD_SERVER_IP] = src if to_client else dst
+            self.words[at + columns.WORD_SERVER_PORT] = packet.sport if to_client else packet.dport
+            self.words[at + columns.WORD_TRANSPORT] = _TRANSPORT_NUMBERS[packet.transport]
+            self.words[at + columns.WORD_VLAN] = -1 if packet.vlan is None else packet.vlan
+            self.words[at + columns.WORD_SOURCE] = source
+            self.words[at + columns.WORD_PACKET] = packet.number
+            self.words[at + columns.WORD_FLOW] = packet.flow_id
+            if dns_words is not None:
+                for word, value in dns_words:
+                    self.words[at + cython.cast(cython.Py_ssize_t, word)] = value
+            if tls_words is not None:
+                for word, value in tls_words:
+                    self.words[at + cython.cast(cython.Py_ssize_t, word)] = value
+            self.words[at + columns.WORD_QUIC_VERSION] = quic
+        if packet.frames:
+            for row in range(first, self.count):
+                self.frames[row] = packet.frames
+        return first, self.count
+
+    def observation(self, row: int) -> Observation:
+        """The observation in a row."""
+        at: cython.Py_ssize_t
+        if not 0 <= row < self.count:
+            raise IndexError(row)
+        at = row * columns.WORDS
+        mac = self.words[at + columns.WORD_CLIENT_MAC]
+        vlan = self.words[at + columns.WORD_VLAN]
+        version = self.words[at + columns.WORD_QUIC_VERSION]
+        return Observation(
+            time=self.words[at + columns.WORD_TIME],
+            time_digits=self.words[at + columns.WORD_TIME_DIGITS],
+            evidence=EVIDENCE[self.words[at + columns.WORD_EVIDENCE]],
+            name=self.text(self.words[at + columns.WORD_NAME]),
+            client_ip=self.packed(self.words[at + columns.WORD_CLIENT_IP]),
+            client_port=self.words[at + columns.WORD_CLIENT_PORT],
+            client_mac=mac.to_bytes(7, "big")[1:] if mac else None,
+            server_ip=self.packed(self.words[at + columns.WORD_SERVER_IP]),
+            server_port=self.words[at + columns.WORD_SERVER_PORT],
+            transport=TRANSPORTS[self.words[at + columns.WORD_TRANSPORT]],
+            vlan=None if vlan < 0 else vlan,
+            source=self.sources[self.words[at + columns.WORD_SOURCE]],
+            packet=self.words[at + columns.WORD_PACKET],
+            flow_id=self.words[at + columns.WORD_FLOW],
+            dns=self._dns(at),
+            tls=self._tls(at),
+            quic=QuicInfo(self.text(version)) if version else None,
+            frames=self.frames.get(row, ()),
+        )
+
+    def restore(self, words: bytes, lists: bytes, octets: bytes, starts: bytes) -> None:
+        """Take rows, lists and texts as another batch had them."""
+        texts = len(starts) // 8 - 1
+        self.clear()
+        self._reserve(len(words) // (8 * columns.WORDS), texts, len(octets), len(lists) // 8)
+        self.count = len(words) // (8 * columns.WORDS)
+        self.list_words = len(lists) // 8
+        memoryview(self.words).cast("B")[: len(words)] = words
+        memoryview(self.lists).cast("B")[: len(lists)] = lists
+        memoryview(self.octets)[: len(octets)] = octets
+        memoryview(self.starts).cast("B")[: len(starts)] = starts
+        self.texts = texts
+        # The hash table is built anew, which numbers the texts as they are.
+        self._grow_texts(len(self.places))
+
+    def _dns(self, at: cython.Py_ssize_t) -> DnsInfo | None:
+        kind = self.words[at + columns.WORD_DNS_TYPE]
+        rcode = self.words[at + columns.WORD_DNS_RCODE]
+        if not kind:
+            return None
+        return DnsInfo(
+            self.text(kind),
+            self.text(rcode) if rcode else None,
+            self.answers(self.words[at + columns.WORD_DNS_ANSWERS]),
+            self.text_list(self.words[at + columns.WORD_DNS_CHAIN]),
+            self.text_list(self.words[at + columns.WORD_DNS_ECH]),
+            self.text_list(self.words[at + columns.WORD_DNS_SERVICE_TARGETS]),
+        )
+
+    def _tls(self, at: cython.Py_ssize_t) -> TlsInfo | None:
+        version = self.words[at + columns.WORD_TLS_VERSION]
+        ja4 = self.words[at + columns.WORD_TLS_JA4]
+        ech = self.words[at + columns.WORD_TLS_ECH]
+        if not version:
+            return None
+        return TlsInfo(
+            self.text(version),
+            self.text_list(self.words[at + columns.WORD_TLS_ALPN]),
+            self.text(ech) if ech else None,
+            partial(self.text, ja4) if ja4 else None,
+        )
+
+    def _dns_words(self, dns: DnsInfo) -> list[tuple[int, int]]:
+        words = [
+            (columns.WORD_DNS_TYPE, self._text(dns.type)),
+            (columns.WORD_DNS_RCODE, self._text(dns.rcode) if dns.rcode is not None else 0),
+        ]
+        if dns.answers:
+            flat: list[int] = []
+            for address, ttl in dns.answers:
+                packed = parse_ip(address)
+                assert packed is not None
+                flat += (self._bytes(packed), ttl)
+            words.append((columns.WORD_DNS_ANSWERS, self._list(flat, len(dns.answers))))
+        for word, texts in (
+            (columns.WORD_DNS_CHAIN, dns.chain),
+            (columns.WORD_DNS_ECH, dns.ech_public_names),
+            (columns.WORD_DNS_SERVICE_TARGETS, dns.service_targets),
+        ):
+            if texts:
+                words.append((word, self._list([self._text(each) for each in texts], len(texts))))
+        return words
+
+    def _tls_words(self, tls: TlsInfo, fingerprint: bool) -> list[tuple[int, int]]:
+        words = [(columns.WORD_TLS_VERSION, self._text(tls.version))]
+        if tls.alpn:
+            alpn = self._list([self._text(each) for each in tls.alpn], len(tls.alpn))
+            words.append((columns.WORD_TLS_ALPN, alpn))
+        if tls.ech is not None:
+            words.append((columns.WORD_TLS_ECH, self._text(tls.ech)))
+        ja4 = tls.ja4 if fingerprint else None
+        if ja4 is not None:
+            words.append((columns.WORD_TLS_JA4, self._text(ja4)))
+        return words
+
+    def _text(self, text: str) -> int:
+        return self._bytes(text.encode("ascii"))
+
+    def _bytes(self, packed: bytes) -> int:
+        self._reserve(0, 1, len(packed), 0)
+        return self.text_of(packed, 0, len(packed))
+
+    def _list(self, entries: list[int], count: int) -> int:
+        """The word of a list of so many entries, whose words are given."""
+        self._reserve(0, 0, 0, len(entries))
+        start = self.list_words
+        for word in entries:
+            self.add_to_list(word)
+        return self.list_since(start, min(count, columns.LIST_MASK))
+
+    def _equal(
+        self, one: cython.Py_ssize_t, other: cython.Py_ssize_t, size: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Whether `size` bytes at two places of `octets` are the same."""
+        i: cython.Py_ssize_t
+        if cython.compiled:
+            i = memcmp(cython.address(self.octets[one]), cython.address(self.octets[other]), size)
+            return i == 0
+        i = 0
+        while i < size and self.octets[one + i] == self.octets[other + i]:
+            i += 1
+        return i == size
+
+    def _reserve(self, rows: int, texts: int, octets: int, list_words: int) -> None:
+        """Grow where there is no room for so many more rows, texts, bytes of texts, or words of
+        lists."""
+        if self.count + rows > self.capacity:
+            self._grow_rows(2 * (self.count + rows))
+        if self.texts + texts >= len(self.places):
+            self._grow_texts(2 * (self.texts + texts))
+        if self.used + octets > len(self.octets):
+            self._grow_octets(2 * (self.used + octets))
+        if self.list_words + list_words > len(self.lists):
+            self._grow_lists(2 * (self.list_words + list_words))
+
+    def _grow_rows(self, rows: int) -> None:
+        words = zeroed("q", rows * columns.WORDS)
+        used = self.count * columns.WORDS
+        words[:used] = self.words[:used]
+        self.words = words
+        self.capacity = rows
+
+    def _grow_lists(self, size: int) -> None:
+        lists = zeroed("q", size)
+        lists[: self.list_words] = self.lists[: self.list_words]
+        self.lists = lists
+
+    def _grow_octets(self, size: int) -> None:
+        octets = zeroed("B", size)
+        octets[: self.used] = self.octets[: self.used]
+        self.octets = octets
+
+    def _grow_texts(self, texts: int) -> None:
+        """Make room for so many texts, in a hash table that is at most half full."""
+        number: cython.Py_ssize_t
+        size: cython.Py_ssize_t
+        starts, places = zeroed("q", texts + 1), zeroed("q", texts)
+        starts[: self.texts + 1] = self.starts[: self.texts + 1]
+        self.starts = starts
+        self.places = places
+        slots = 4
+        while slots < 2 * texts:
+            slots *= 2
+        self.slots = zeroed("q", slots)
+        self.mask = slots - 1
+        known, self.texts, self.used = self.texts, 1, 0
+        # Each text is found where it is already, and gets its number again.
+        for number in range(1, known):
+            size = self.starts[number + 1] - self.starts[number]
+            self.add_text(size)
+
+
+def restored(
+    sources: Sequence[str],
+    spans: Sequence[tuple[int, int]],
+    words: bytes,
+    lists: bytes,
+    octets: bytes,
+    starts: bytes,
+) -> ObservationBatch:
+    """A batch of what `ObservationBatch.__reduce__` has given."""
+    batch: ObservationBatch = ObservationBatch(sources)
+    batch.restore(words, lists, octets, starts)
+    batch.spans.extend(spans)
+    return batch

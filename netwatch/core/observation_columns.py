@@ -1,0 +1,126 @@
+"""The columns of an observation: the one definition of its record, which every reader follows.
+
+An observation batch (`netwatch.core.observation_batch`) has one word of 64 bits a row and column.
+`COLUMNS` says of each key of the record what kind of value it has and in which word it is. From
+this table follow the objects, JSON lines, CSV, Arrow and Parquet: a new column is a word here (and
+in observation_columns.pxd), a row of the table, and the code that fills it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from netwatch.core.message import Evidence
+
+# Words of a row. Texts are ids in the dictionary of the batch, 0 where there is none. Lists are
+# a start in the `lists` of the batch, shifted by `LIST_SHIFT`, and a number of entries.
+WORD_TIME = 0  # ns since the epoch
+WORD_TIME_DIGITS = 1  # significant digits after the second
+WORD_EVIDENCE = 2  # index in EVIDENCE
+WORD_NAME = 3  # text
+WORD_CLIENT_IP = 4  # text: the packed address, 4 or 16 bytes
+WORD_CLIENT_PORT = 5
+WORD_CLIENT_MAC = 6  # the address with bit 48 set; 0 where there is none
+WORD_SERVER_IP = 7
+WORD_SERVER_PORT = 8
+WORD_TRANSPORT = 9  # IP protocol: 6 or 17
+WORD_VLAN = 10  # VLAN id; -1 where there is none
+WORD_SOURCE = 11  # index in the `sources` of the batch
+WORD_PACKET = 12  # number of the packet, from 1
+WORD_FLOW = 13  # the flow within one run, as `core.packet.Packet.flow_id`
+WORD_DNS_TYPE = 14  # text; the message is a DNS message where there is one
+WORD_DNS_RCODE = 15  # text
+WORD_DNS_ANSWERS = 16  # list of pairs: text (a packed address), TTL in seconds
+WORD_DNS_CHAIN = 17  # list of texts
+WORD_DNS_SERVICE_TARGETS = 18  # list of texts
+WORD_DNS_ECH = 19  # list of texts
+WORD_TLS_VERSION = 20  # text; the message is a hello where there is one
+WORD_TLS_ALPN = 21  # list of texts
+WORD_TLS_JA4 = 22  # text
+WORD_TLS_ECH = 23  # text
+WORD_QUIC_VERSION = 24  # text
+WORDS = 25  # words of a row
+
+LIST_SHIFT = 16  # bits of the number of entries of a list
+LIST_MASK = 65535
+
+# Places in EVIDENCE.
+EVIDENCE_DNS_QUERY = 0
+EVIDENCE_DNS_ANSWER = 1
+EVIDENCE_DNS_CNAME = 2
+EVIDENCE_TLS_SNI = 3
+EVIDENCE_QUIC_SNI = 4
+EVIDENCE_HTTP_HOST = 6
+
+EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
+"""The kinds of evidence, in the order of their numbers."""
+
+TRANSPORTS: dict[int, Literal["tcp", "udp"]] = {6: "tcp", 17: "udp"}
+"""The transports by their IP protocol."""
+
+Kind = Literal[
+    "time",
+    "evidence",
+    "text",
+    "address",
+    "number",
+    "optional number",
+    "mac",
+    "transport",
+    "source",
+    "texts",
+    "addresses",
+    "community id",
+]
+"""What a column has: ``text`` and ``address`` are omitted where there is none, ``optional number``
+where it is negative, ``mac`` where it is 0, and the lists ``texts`` and ``addresses`` where they
+are empty. ``community id`` follows from other columns and has no word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A key of the record of an observation: `path` as in JSON, and its value of `kind` in the
+    word `word` of a row. `title` is for the documentation."""
+
+    path: tuple[str, ...]
+    kind: Kind
+    word: int
+    title: str
+
+    @property
+    def name(self) -> str:
+        """The path joined by ``_``, as CSV, Arrow and Parquet name the column."""
+        return "_".join(self.path)
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column(("time",), "time", WORD_TIME, "time of the packet"),
+    Column(("evidence",), "evidence", WORD_EVIDENCE, "how the name was seen"),
+    Column(("name",), "text", WORD_NAME, "the name"),
+    Column(("client", "ip"), "address", WORD_CLIENT_IP, "address of the side that asked"),
+    Column(("client", "port"), "number", WORD_CLIENT_PORT, "its port"),
+    Column(("client", "mac"), "mac", WORD_CLIENT_MAC, "its MAC address in this frame"),
+    Column(("server", "ip"), "address", WORD_SERVER_IP, "address of the other side"),
+    Column(("server", "port"), "number", WORD_SERVER_PORT, "its port"),
+    Column(("transport",), "transport", WORD_TRANSPORT, "`tcp` or `udp`"),
+    Column(("vlan",), "optional number", WORD_VLAN, "innermost VLAN id"),
+    Column(("community_id",), "community id", -1, "Community ID of the flow"),
+    Column(("source",), "source", WORD_SOURCE, "file or interface"),
+    Column(("packet",), "number", WORD_PACKET, "number of the packet in it, from 1"),
+    Column(("dns", "type"), "text", WORD_DNS_TYPE, "type asked for"),
+    Column(("dns", "rcode"), "text", WORD_DNS_RCODE, "response code"),
+    Column(("dns", "answers"), "addresses", WORD_DNS_ANSWERS, "addresses in the answer"),
+    Column(("dns", "chain"), "texts", WORD_DNS_CHAIN, "aliases, from the name asked for"),
+    Column(
+        ("dns", "service_targets"),
+        "texts",
+        WORD_DNS_SERVICE_TARGETS,
+        "targets of SVCB and HTTPS records in service mode",
+    ),
+    Column(("dns", "ech"), "texts", WORD_DNS_ECH, "public names of ECH configurations"),
+    Column(("tls", "version"), "text", WORD_TLS_VERSION, "newest version that is offered"),
+    Column(("tls", "alpn"), "texts", WORD_TLS_ALPN, "protocols that are offered"),
+    Column(("tls", "ja4"), "text", WORD_TLS_JA4, "JA4 fingerprint of the client"),
+    Column(("tls", "ech"), "text", WORD_TLS_ECH, "`outer`, `grease` or `present`"),
+    Column(("quic", "version"), "text", WORD_QUIC_VERSION, "version of QUIC"),
+)
+"""The record of an observation, in the order of its keys."""

@@ -1,0 +1,21 @@
+cimport cython
+from netwatch.core.observation_batch cimport ObservationBatch
+from netwatch.dissect.loop.cursor cimport Cursor
+
+@cython.final
+cdef class ObservationRows:
+    cdef Cursor cursor
+    cdef readonly ObservationBatch batch
+    cdef readonly bint active
+    cdef readonly bint fingerprints
+    cdef const long long[::1] records
+    cdef const int[::1] digits
+    cdef long long first_packet
+    cdef readonly Py_ssize_t start
+
+    cdef bint is_full(self) noexcept nogil
+    cdef bint can_add(self) noexcept nogil
+    cdef long long source_address(self) noexcept nogil
+    cdef long long destination_address(self) noexcept nogil
+    cdef Py_ssize_t add(self, long long evidence, long long name, bint to_client, long long flow) noexcept nogil
+    cdef long long mac(self, Py_ssize_t at) noexcept nogil

@@ -1,0 +1,119 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""Rows of the observation batch that the packet loop writes itself, without a parser.
+
+A message that is laid out as usual is read in the loop; what it shows becomes rows of the batch,
+the same as its parser would give. Any other message is a candidate for its parser.
+"""
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.netwatch.core import observation_columns as columns
+    from cython.cimports.netwatch.core.observation_batch import ObservationBatch
+    from cython.cimports.netwatch.dissect.loop import layout
+    from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+else:
+    from netwatch.core import observation_columns as columns
+    from netwatch.core.observation_batch import ObservationBatch
+    from netwatch.dissect.loop import layout
+    from netwatch.dissect.loop.cursor import Cursor
+
+from netwatch.core.buffers import Words, array
+
+MAC_BIT = cython.declare(cython.longlong, 1 << 48)
+NUMBERS = cython.declare(cython.longlong, 0xFFFFFFFFFF)
+
+
+@cython.final
+@cython.cclass
+class ObservationRows:
+    """Writes rows for the packet at the cursor to `batch`.
+
+    While it is not `active` the loop reads no message itself. With `fingerprints` the rows of
+    hellos have a JA4. Of the block at hand, `records` are its records, `digits` the digits of time
+    by interface, and `first_packet` the number of its first packet, with that of its source from
+    bit 40 on. `start` is the first row of the walk at hand.
+    """
+
+    def __init__(
+        self, cursor: Cursor, batch: ObservationBatch, active: bool, fingerprints: bool
+    ) -> None:
+        self.cursor = cursor
+        self.batch = batch
+        self.active = active
+        self.fingerprints = fingerprints
+        self.records: Words = array("q", [0])
+        self.digits: Words = array("i", [0])
+        self.first_packet = 0
+        self.start = 0
+
+    def is_full(self) -> cython.bint:
+        """Whether the walk has to stop before the next packet, so that the batch can grow."""
+        return self.active and not self.batch.has_room()
+
+    def can_add(self) -> cython.bint:
+        """Whether a message can be read here: there is room for what it shows."""
+        return self.active and self.batch.has_room()
+
+    def source_address(self) -> cython.longlong:
+        """The text of the source address of the packet."""
+        return self.batch.text_of(self.cursor.data, self.cursor.addresses, self.cursor.address_size)
+
+    def destination_address(self) -> cython.longlong:
+        """The text of the destination address of the packet."""
+        return self.batch.text_of(
+            self.cursor.data,
+            self.cursor.addresses + self.cursor.address_size,
+            self.cursor.address_size,
+        )
+
+    def add(
+        self,
+        evidence: cython.longlong,
+        name: cython.longlong,
+        to_client: cython.bint,
+        flow: cython.longlong,
+    ) -> cython.Py_ssize_t:
+        """Add a row for a name (a text) that the packet shows, with what is known of the packet.
+        The result is where its words start. With `to_client` the packet was sent to the client;
+        `flow` is the flow as rows name it."""
+        at: cython.Py_ssize_t = self.batch.new_row()
+        record: cython.Py_ssize_t = self.cursor.record * layout.RECORD_FIELDS
+        source_port: cython.longlong = self.cursor.u16(self.cursor.at)
+        destination_port: cython.longlong = self.cursor.u16(self.cursor.at + 2)
+        source: cython.longlong = self.source_address()
+        destination: cython.longlong = self.destination_address()
+        self.batch.words[at + columns.WORD_TIME] = self.cursor.time
+        self.batch.words[at + columns.WORD_TIME_DIGITS] = self.digits[
+            self.records[record + layout.RECORD_INTERFACE]
+        ]
+        self.batch.words[at + columns.WORD_EVIDENCE] = evidence
+        self.batch.words[at + columns.WORD_NAME] = name
+        self.batch.words[at + columns.WORD_CLIENT_IP] = destination if to_client else source
+        self.batch.words[at + columns.WORD_CLIENT_PORT] = (
+            destination_port if to_client else source_port
+        )
+        self.batch.words[at + columns.WORD_CLIENT_MAC] = self.mac(
+            self.cursor.destination_mac if to_client else self.cursor.source_mac
+        )
+        self.batch.words[at + columns.WORD_SERVER_IP] = source if to_client else destination
+        self.batch.words[at + columns.WORD_SERVER_PORT] = (
+            source_port if to_client else destination_port
+        )
+        self.batch.words[at + columns.WORD_TRANSPORT] = self.cursor.protocol
+        self.batch.words[at + columns.WORD_VLAN] = self.cursor.vlan
+        self.batch.words[at + columns.WORD_SOURCE] = self.first_packet >> 40
+        self.batch.words[at + columns.WORD_PACKET] = (
+            self.first_packet & NUMBERS
+        ) + self.cursor.record
+        self.batch.words[at + columns.WORD_FLOW] = flow
+        return at
+
+    def mac(self, at: cython.Py_ssize_t) -> cython.longlong:
+        """The word of the MAC address at `at`, 0 where it is negative."""
+        if at < 0:
+            return 0
+        return MAC_BIT | (self.cursor.u16(at) << 32) | self.cursor.u32(at + 2)
