@@ -13,13 +13,13 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from netwatch.capture import pcap, pcap_variants, pcapng
 from netwatch.capture.block import Source
 from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
 from netwatch.capture.stream import FileStream, Stream
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 
 STDIN = "-"

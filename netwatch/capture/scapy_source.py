@@ -13,12 +13,12 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from netwatch.capture import interfaces as links
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.live_source import IDLE_INTERVAL, RecentNotes
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 
 SNAPLEN = 262144

@@ -13,11 +13,11 @@ import importlib
 import os
 import sys
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from netwatch import __version__
 from netwatch.cli.printing import escape_unencodable, print_message, replace_closed_streams
+from netwatch.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import gc
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -33,6 +33,7 @@ from netwatch.config.sections import (
 )
 from netwatch.config.updates_section import Updates, read_updates
 from netwatch.core.alert import Sensor
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.core.yaml_reader import read_yaml

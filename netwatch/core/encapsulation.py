@@ -8,7 +8,7 @@ carries nothing that is read: it is counted as ``link-type-unknown``, ``wrapping
 ``transport-unknown``.
 """
 
-from dataclasses import dataclass
+from netwatch.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ They are separate from the values that carry them (packets, observations, alerts
 data, and nothing here knows what it contains.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from netwatch.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -22,10 +22,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 
 PAGE_SIZE = 4096

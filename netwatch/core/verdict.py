@@ -1,11 +1,12 @@
 """Apps, networks, devices and bans, and the verdict of a ban on a contact."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Literal
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
 from netwatch.core.observation import Observation
 from netwatch.core.period import period

@@ -6,10 +6,11 @@ delivered, which were refused, and whether and when to retry.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from netwatch.core.alert import AlertRecord
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.delivery.outbox import QueuedAlert
 from netwatch.delivery.output import Output

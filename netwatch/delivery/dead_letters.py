@@ -13,11 +13,11 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from netwatch.core.alert import AlertRecord
+from netwatch.core.dataclass import dataclass
 
 MAX_DEAD_BYTES = 100 << 20
 """Bytes of the dead letters of one output; further ones are dropped and counted."""

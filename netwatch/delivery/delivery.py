@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from netwatch.core.alert import AlertRecord
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
 from netwatch.delivery.age_clock import steady_seconds

@@ -14,10 +14,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ParamSpec, TypeVar, cast
 
 from netwatch.core.alert import AlertRecord
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import DamagedFileError, quick_check, transaction
 from netwatch.delivery import deferred, delivered, eviction

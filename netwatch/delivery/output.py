@@ -1,9 +1,10 @@
 """One output of the configuration, and where the outbox is."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from netwatch.core.alert import AlertRecord
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import Problem
 from netwatch.formats.registry import FORMATS, RENDERERS
 from netwatch.formats.shorten_lists import render_within

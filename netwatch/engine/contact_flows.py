@@ -1,8 +1,9 @@
 """What becomes of contacts: the bytes of their flows, and what their servers answered."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import Flow, FlowProgress, Sent
 from netwatch.core.verdict import Contact, Outcome
 from netwatch.dissect.dissector import Dissector

@@ -6,11 +6,11 @@ packets are then put back into capture order: by number within a source, by time
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from itertools import accumulate
 from operator import attrgetter
 
 from netwatch.core.alert import Alert
+from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import EvidenceFrames, Frame
 from netwatch.core.text import escaped
 from netwatch.incidents.incident import incident_id

@@ -8,8 +8,8 @@ as one.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Contact
 from netwatch.incidents.progress import Tally
 

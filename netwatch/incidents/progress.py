@@ -5,8 +5,9 @@ ended at the latest. What is known then is a difference to what was counted befo
 be added in any order, and to an incident that was written to disk in the meantime.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from netwatch.core.dataclass import dataclass
 
 Tally = Literal["reached", "attempted", "blocked", "unknown", "silent"]
 """An outcome, or ``silent``, for contacts of whose server nothing was seen: the incident as a whole

@@ -17,11 +17,11 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from netwatch.core.alert import Alert
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.verdict import Contact
 from netwatch.incidents.incident import Incident, Key

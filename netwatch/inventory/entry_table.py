@@ -9,9 +9,9 @@ import hashlib
 import marshal
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from netwatch.core.addresses import ip_text, mac_text
+from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import DeviceClass
 from netwatch.inventory.row_index import RowIndex
 

@@ -14,10 +14,10 @@ matches is outside, and cannot violate a ban.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from netwatch.core.addresses import parse_ip
+from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields, Problems, describe
 from netwatch.core.verdict import Network
 

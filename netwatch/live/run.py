@@ -13,12 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from netwatch.capture import privileges
 from netwatch.config import Config, load
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity

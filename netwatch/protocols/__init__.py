@@ -17,9 +17,9 @@ All parsers raise `ParseError` for bytes that are not of their protocol, and no 
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.message import Message
 from netwatch.protocols import (
     arp,

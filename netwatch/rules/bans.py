@@ -11,10 +11,11 @@ import hashlib
 import json
 import zoneinfo
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.resources.abc import Traversable
 from typing import Any, get_args
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError
 from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.user_yaml import Fields, Problems, describe, did_you_mean

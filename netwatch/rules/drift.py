@@ -8,9 +8,10 @@ since a list of trackers has a million of them.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, get_args
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.listed_name import ListedName, NameList
 from netwatch.rules.catalog import Catalog, literal_tail
 from netwatch.rules.lint import public_suffixes

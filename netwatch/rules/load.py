@@ -10,13 +10,14 @@ import hashlib
 import importlib.resources
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from netwatch import __version__
 from netwatch.core.addresses import ip_text
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems

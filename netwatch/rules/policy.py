@@ -50,9 +50,9 @@ incident as a whole, by the ban's ``min_confidence``, and not here.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES, LOOKUPS, Evidence
 from netwatch.core.period import Period, period
 from netwatch.core.verdict import (

@@ -7,13 +7,13 @@ needs other files or the public suffix list is checked by `netwatch.rules.lint`.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import PurePath
 from typing import Literal, get_args
 
 import idna
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, describe
 from netwatch.core.verdict import App, Confidence, Match, Role

@@ -6,7 +6,7 @@ sends, a request with its response is one `exchange`, limited in time and size.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from netwatch import __version__
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.base import BatchRefusedError, MisconfiguredError, UnavailableError

@@ -8,9 +8,9 @@ import smtplib
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.sinks.base import BatchRefusedError, MisconfiguredError, UnavailableError
 from netwatch.sinks.exchange import BoundedSocket, connect, exchange, in_background

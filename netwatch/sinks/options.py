@@ -5,10 +5,11 @@ is not valid, and then returns the default. `Option` describes a key for the doc
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.secrets import Secret, read_secret
 

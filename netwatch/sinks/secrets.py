@@ -9,9 +9,9 @@ import os
 import re
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Fields, YamlMapping

@@ -16,8 +16,8 @@ import termios
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.sinks.base import UnavailableError
 from netwatch.sinks.exchange import Address, connect, exchange, resolve, time_left

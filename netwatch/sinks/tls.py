@@ -7,10 +7,10 @@ else the system's.
 import os
 import socket
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_yaml import Fields
 from netwatch.sinks.exchange import Bounded, time_left

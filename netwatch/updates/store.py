@@ -26,12 +26,12 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from netwatch.core.alert import SetIdentity
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.user_files import read_user_file
 from netwatch.updates.set_format import (

@@ -4,10 +4,10 @@ import contextlib
 import importlib
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.user_files import read_user_file
 from netwatch.updates.options import UpdateOptions
@@ -57,7 +57,10 @@ class Mode:
     examine: Examine | None = None
 
 
-def update(options: UpdateOptions, source: str = "", mode: Mode = Mode()) -> UpdateResult:
+_INSTALL = Mode()
+
+
+def update(options: UpdateOptions, source: str = "", mode: Mode = _INSTALL) -> UpdateResult:
     """Install the set of the repository at `source`, by default that of `options`, if it is newer
     than the one in use. Raises `SetError` where the set is refused; the one in use stays in use
     then."""

@@ -1,8 +1,9 @@
 """The options of the metrics endpoint. They are apart from the endpoint itself, so that
 reading a configuration does not import an HTTP server."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from netwatch.core.dataclass import dataclass
 from netwatch.watch.health import Thresholds
 
 

@@ -7,9 +7,10 @@ with the time of the snapshot; packet times occur only inside of alerts.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from netwatch.core.alert import Alert, Judgement
+from netwatch.core.dataclass import dataclass
 
 RECENT = 64
 """The most recently reported incidents that a snapshot contains."""

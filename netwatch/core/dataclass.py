@@ -1,0 +1,154 @@
+"""Dataclasses that cost little where they are defined.
+
+`dataclasses.dataclass` writes half a dozen functions of each class as text and compiles them when
+the class is defined: half a millisecond, and a command imports a hundred of such classes, of most
+of which it makes no object. `dataclass` takes the same options and makes the same classes. But the
+methods other than ``__init__`` are the same functions for all classes, and ``__init__``, whose
+parameters are those of the class, is compiled when the first object is made.
+
+To the type checker it is `dataclasses.dataclass`. A class that Cython compiles as a ``cclass`` uses
+that, because Cython writes the methods itself.
+"""
+
+import dataclasses
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from reprlib import recursive_repr
+from typing import TYPE_CHECKING, Any, TypeVar
+
+T = TypeVar("T")
+
+_ORDER = {
+    "__lt__": operator.lt,
+    "__le__": operator.le,
+    "__gt__": operator.gt,
+    "__ge__": operator.ge,
+}
+
+
+def _dataclass(
+    *, frozen: bool = False, slots: bool = False, order: bool = False, kw_only: bool = False
+) -> Callable[[type[T]], type[T]]:
+    """A decorator that makes a dataclass as `dataclasses.dataclass` does with these options. A
+    class may define any of the methods itself, and keeps it."""
+
+    def define(written: type[T]) -> type[T]:
+        # Asked for none of the methods, this compiles nothing.
+        make = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only, slots=slots)
+        cls = make(written)
+        own = {*cls.__dict__}
+        methods = _methods(dataclasses.fields(cls), frozen, order)  # type: ignore[arg-type]
+        methods["__init__"] = _first_init(cls, frozen)
+        if own >= {"__eq__", "__hash__"} and cls.__dict__["__hash__"] is None:
+            own.remove("__hash__")  # Python writes None where only __eq__ is defined
+        for name, method in methods.items():
+            if name not in own:
+                setattr(cls, name, method)
+        return cls
+
+    return define
+
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as dataclass
+else:
+    dataclass = _dataclass
+
+
+def _first_init(cls: type, frozen: bool) -> Callable[..., None]:
+    """The ``__init__`` of a class until its first object is made."""
+
+    def __init__(self: Any, /, *args: Any, **values: Any) -> None:  # noqa: N807 - its name
+        compiled = _compile_init(cls, frozen)
+        cls.__init__ = compiled  # type: ignore[misc]
+        compiled(self, *args, **values)
+
+    return __init__
+
+
+def _compile_init(cls: Any, frozen: bool) -> Callable[..., None]:
+    """The ``__init__`` that takes the fields of a class as its parameters."""
+    names: dict[str, Any] = {"_set": object.__setattr__, "_MISSING": dataclasses.MISSING}
+    positional, by_keyword, lines = ["self"], ["*"], ["pass"]
+    for each in dataclasses.fields(cls):
+        name, default, value = each.name, "", each.name
+        if each.default is not dataclasses.MISSING:
+            names[f"_{name}"], default = each.default, f"=_{name}"
+        elif each.default_factory is not dataclasses.MISSING:
+            names[f"_{name}"], default = each.default_factory, "=_MISSING"
+            value = f"_{name}() if {name} is _MISSING else {name}"
+        (by_keyword if each.kw_only else positional).append(name + default)
+        lines.append(f"_set(self, '{name}', {value})" if frozen else f"self.{name} = {value}")
+    parameters = ", ".join(positional + (by_keyword if len(by_keyword) > 1 else []))
+    exec(f"def __init__({parameters}):\n " + "\n ".join(lines), names)
+    init: Callable[..., None] = names["__init__"]
+    init.__qualname__ = f"{cls.__qualname__}.__init__"
+    return init
+
+
+def _methods(
+    fields: Sequence["dataclasses.Field[Any]"], frozen: bool, order: bool
+) -> dict[str, Any]:
+    """The other methods of a class with these fields, by name."""
+    compared = _values([each.name for each in fields if each.compare])
+    shown = [each.name for each in fields if each.repr]
+
+    def __eq__(self: object, other: object) -> Any:  # noqa: N807
+        if other.__class__ is self.__class__:
+            return compared(self) == compared(other)
+        return NotImplemented
+
+    @recursive_repr()
+    def __repr__(self: Any) -> str:  # noqa: N807
+        written = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
+        return f"{self.__class__.__qualname__}({written})"
+
+    methods: dict[str, Any] = {"__eq__": __eq__, "__repr__": __repr__, "__hash__": None}
+    if frozen:
+        methods |= {
+            "__hash__": lambda self: hash(compared(self)),
+            "__setattr__": _refuse_assignment,
+            "__delattr__": _refuse_deletion,
+            "__getstate__": _state,
+            "__setstate__": _set_state,
+        }
+    if order:
+        methods |= {name: _comparison(compare, compared) for name, compare in _ORDER.items()}
+    return methods
+
+
+def _values(names: Sequence[str]) -> Callable[[object], tuple[Any, ...]]:
+    """A function that returns the attributes of these names."""
+    if not names:
+        return lambda value: ()
+    get = operator.attrgetter(*names)
+    return get if len(names) > 1 else lambda value: (get(value),)
+
+
+def _comparison(
+    compare: Callable[[Any, Any], bool], compared: Callable[[object], tuple[Any, ...]]
+) -> Callable[[object, object], Any]:
+    def method(self: object, other: object) -> Any:
+        if other.__class__ is self.__class__:
+            return compare(compared(self), compared(other))
+        return NotImplemented
+
+    return method
+
+
+def _refuse_assignment(self: object, name: str, value: object) -> None:
+    raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _refuse_deletion(self: object, name: str) -> None:
+    raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+def _state(self: Any) -> list[Any]:
+    """What is pickled of a frozen object, whose attributes `pickle` could not set."""
+    return [getattr(self, each.name) for each in dataclasses.fields(self)]
+
+
+def _set_state(self: Any, state: Iterable[Any]) -> None:
+    for each, value in zip(dataclasses.fields(self), state, strict=True):
+        object.__setattr__(self, each.name, value)
