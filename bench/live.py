@@ -98,11 +98,11 @@ READERS = (
     ),
     Reader(
         "netwatch live", _netwatch(), "started on in", signal.SIGTERM,
-        r"^lost +packets ([\d,]+)", r"^read .* ([\d,]+) packets", sees_all=False,
+        r"^lost +([\d,]+) packets?", r"^read .* ([\d,]+) packets", sees_all=False,
     ),
     Reader(
         "netwatch live --no-filter", _netwatch("--no-filter"), "started on in", signal.SIGTERM,
-        r"^lost +packets ([\d,]+)", r"^read .* ([\d,]+) packets",
+        r"^lost +([\d,]+) packets?", r"^read .* ([\d,]+) packets",
     ),
     Reader(
         "suricata --af-packet", _suricata, "Engine started", signal.SIGINT,
@@ -168,6 +168,9 @@ def replay(namespace: Namespace, path: Path, rate: int | None, seconds: float) -
     )
     sent = re.search(r"Actual: (\d+) packets", done.stdout)
     pps = re.search(r"([\d.]+) pps", done.stdout)
+    failed = re.search(r"Failed packets: +([1-9]\d*)", done.stdout)
+    if failed:
+        raise RuntimeError(f"tcpreplay could not send {failed[1]} packets")
     if done.returncode or not sent or not pps:
         raise RuntimeError(f"tcpreplay: {done.stderr.strip() or done.stdout}")
     return int(sent[1]), float(pps[1])
@@ -205,7 +208,7 @@ def latency(options: Options) -> dict[str, Any]:
         veth.stop(live)
         reading.join()
     waits = sorted(reported_at[ip] - at for ip, at in sent.items() if ip in reported_at)
-    lost = _count(r"^lost +packets ([\d,]+)", log.read_text())
+    lost = _count(r"^lost +([\d,]+) packets?", log.read_text())
     return {
         "probes": len(sent),
         "reported": len(waits),

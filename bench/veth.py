@@ -19,6 +19,9 @@ from shared import ROOT, Namespace, created, missing_requirements, wait_until
 
 STOP_TIMEOUT = 60.0
 """Seconds that a process has to end after a signal; then it is killed."""
+MTU = 2000
+"""Of the pair: segments of the generated traffic have an MSS of 1460 over IPv6 too, and a longer
+packet than the MTU could not be sent."""
 
 
 class MissingError(Exception):
@@ -37,7 +40,7 @@ def require(*programs: str) -> None:
 def pair() -> Iterator[Namespace]:
     """A namespace with the veth pair, removed afterwards."""
     with created() as namespace:
-        namespace.pair("out", "in")
+        namespace.pair("out", "in", MTU)
         yield namespace
 
 
