@@ -19,6 +19,7 @@ run interpreted. Set NETWATCH_COMPILED=required to get an error instead.
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -37,6 +38,8 @@ SHARED = "netwatch._cyutility"
 
 DIGEST = "packaging/translated.sha256"
 """A file of the sdist: the digest of the sources that its C was generated from."""
+
+_MODULE_IMPORT = re.compile(r"^\s*from cython\.cimports\.([\w.]+) import (\w+)$", re.MULTILINE)
 
 PROCESSORS = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -80,6 +83,23 @@ def is_translated() -> bool:
     return recorded.exists() and recorded.read_text(encoding="ascii").strip() == source_digest()
 
 
+def remove_outdated() -> None:
+    """Remove the C of each module that imports another one as a whole
+    (``from cython.cimports.package import module``) whose .pxd is newer. Cython overlooks these
+    dependencies, and the C would keep the old constants."""
+    for name in OPTIONS["compiled"]:
+        translated = ROOT / path_of(name, ".c")
+        source = (ROOT / path_of(name, ".py")).read_text(encoding="utf-8")
+        for package, module in _MODULE_IMPORT.findall(source):
+            declared = ROOT / path_of(f"{package}.{module}", ".pxd")
+            if (
+                translated.exists()
+                and declared.exists()
+                and translated.stat().st_mtime < declared.stat().st_mtime
+            ):
+                translated.unlink()
+
+
 def translate() -> None:
     """Generate the C of every module whose source is newer, or whose C is of another Cython."""
     from Cython.Build import cythonize
@@ -91,6 +111,7 @@ def translate() -> None:
         # compiler, and every module that is translated after it would fail at import.
         command = [sys.executable, "-m", "cython", f"--generate-shared={shared}"]
         subprocess.run(command, check=True)
+    remove_outdated()
     cythonize(
         [_extension(name, ".py") for name in OPTIONS["compiled"]],
         nthreads=PROCESSORS,

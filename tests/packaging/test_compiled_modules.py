@@ -38,6 +38,20 @@ def test_another_build_follows_the_sources_the_list_and_the_version_of_cython(
     assert project.compiled() == {"_cyutility", "one"}
 
 
+def test_constants_of_a_module_that_is_imported_as_a_whole_are_followed(
+    project: Project, fake_compiler: Callable[..., Path]
+) -> None:
+    sizes = project.root / "netwatch" / "sizes.pxd"
+    imported = "import cython\n\nif cython.compiled:\n    from cython.cimports.netwatch import sizes"
+    project.change("one.py", "import cython", imported)
+    project.change("one.py", "data[0]", "sizes.SIZE")
+    generated = project.root / "netwatch" / "one.c"
+    for size in ("0x1267", "0x1268"):
+        sizes.write_text(f"cdef enum:\n    SIZE = {size}\n")
+        project.setup("build_ext", "--inplace", compiler=fake_compiler(), required=True)
+        assert size in generated.read_text()
+
+
 def test_nothing_is_compiled_if_one_module_fails(
     project: Project, fake_compiler: Callable[..., Path]
 ) -> None:
