@@ -18,6 +18,7 @@ from support.conformance_scoring import (
     scores,
     spelled,
 )
+from support.observing import observations
 
 from netwatch.capture.files import find_captures
 from netwatch.core.statistics import RunStatistics
@@ -100,8 +101,13 @@ def test_all_at_once_ends_well_in_bounded_memory(command: str, jobs_: str) -> No
 def test_several_workers_read_the_same() -> None:
     found = list(group_files(find_captures([str(CAPTURES)]), continuous=False))
     one, two = RunStatistics(), RunStatistics()
-    alone_ = [(each.source, each.packet, each.name) for each in jobs.names(found, one)]
-    both = [(each.source, each.packet, each.name) for each in jobs.names(found, two, workers=2)]
+    alone_ = [
+        (each.source, each.packet, each.name) for each in observations(jobs.names(found, one))
+    ]
+    both = [
+        (each.source, each.packet, each.name)
+        for each in observations(jobs.names(found, two, workers=2))
+    ]
     assert alone_ == both
     assert one == two
     assert {Path(path).suffix for path in one.skipped} <= {".md", ".jsonl", ".py"}

@@ -8,6 +8,7 @@ import pytest
 from craft import Wire
 from support.captures import pcap, timed
 from support.frames import ETHERNET, udp
+from support.observing import observations
 from support.office import (
     DURING,
     FAR,
@@ -27,6 +28,7 @@ from netwatch.core.alert import Sensor
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
+from netwatch.engine.observe import BATCH_ROWS
 from netwatch.formats.registry import FORMATS
 from netwatch.incidents.scan import ScanIncidents
 
@@ -64,7 +66,7 @@ def test_names_come_in_the_order_of_the_captures(folder: Path, kind: str) -> Non
     for workers in (1, 2):
         stream, statistics = io.StringIO(), RunStatistics()
         writer = FORMATS[kind].writer(stream)
-        for observation in jobs.names(captures(folder), statistics, workers=workers):
+        for observation in observations(jobs.names(captures(folder), statistics, workers=workers)):
             writer.observation(observation)
         writer.end()
         out[workers] = (stream.getvalue(), statistics)
@@ -94,17 +96,17 @@ def test_alerts_are_the_same(folder: Path, tmp_path: Path, kind: str) -> None:
 def test_more_observations_than_a_batch(tmp_path: Path) -> None:
     query = ETHERNET.frame(udp(mixed().frames[0][1][42:]))
     paths = []
-    for number, count in enumerate((jobs.BATCH_SIZE, 2 * jobs.BATCH_SIZE + 1, 0)):
+    for number, count in enumerate((BATCH_ROWS, 2 * BATCH_ROWS + 1, 0)):
         path = tmp_path / f"{number}.pcap"
         path.write_bytes(pcap(timed([query] * count)))
         paths.append([CaptureFile(str(path))])
     statistics = RunStatistics()
-    found = list(jobs.names(paths, statistics, workers=2))
+    found = list(observations(jobs.names(paths, statistics, workers=2)))
     assert [each.packet for each in found] == [
-        *range(1, jobs.BATCH_SIZE + 1),
-        *range(1, 2 * jobs.BATCH_SIZE + 2),
+        *range(1, BATCH_ROWS + 1),
+        *range(1, 2 * BATCH_ROWS + 2),
     ]
-    assert statistics.packets == 3 * jobs.BATCH_SIZE + 1
+    assert statistics.packets == 3 * BATCH_ROWS + 1
 
 
 def test_no_captures_give_no_results(tmp_path: Path) -> None:
@@ -135,6 +137,10 @@ def test_standard_input_is_read_in_this_process(
     with Path(path).open() as stream:
         monkeypatch.setattr(sys, "stdin", stream)
         found = list(
-            jobs.names([find_captures(["-"]), find_captures([path])], RunStatistics(), workers=2)
+            observations(
+                jobs.names(
+                    [find_captures(["-"]), find_captures([path])], RunStatistics(), workers=2
+                )
+            )
         )
     assert [each.source for each in found] == ["-", path]

@@ -7,6 +7,7 @@ import handshakes
 import pytest
 from support.captures import pcap, timed
 from support.frames import ETHERNET, tcp
+from support.observing import observations
 from support.office import DURING, TIKTOK, capture, one_hello
 
 from netwatch.capture.files import CaptureFile, find_captures
@@ -19,7 +20,9 @@ from netwatch.engine.capture_files import group_files, has_capture_name
 def names(*paths: str, statistics: RunStatistics | None = None) -> list[Observation]:
     captures = group_files(find_captures(paths), continuous=False)
     return [
-        each for files in captures for each in pipeline.names(files, statistics or RunStatistics())
+        each
+        for files in captures
+        for each in observations(pipeline.names(files, statistics or RunStatistics()))
     ]
 
 
@@ -50,13 +53,13 @@ def test_a_hello_over_two_files_is_complete_only_if_they_are_one_capture(tmp_pat
         complete = [
             observation
             for files in separate
-            for observation in pipeline.names(files, RunStatistics())
+            for observation in observations(pipeline.names(files, RunStatistics()))
             if observation.tls and observation.tls.ja4
         ]
         assert complete == []
         ((*files,),) = group_files(found, continuous=True)
         assert [Path(each.path).name for each in files] == ["z-first.pcap", "a-second.pcap"]
-        (observation,) = pipeline.names(files, RunStatistics())
+        (observation,) = observations(pipeline.names(files, RunStatistics()))
         assert (observation.name, Path(observation.source).name) == (TIKTOK, "a-second.pcap")
         assert observation.packet == 1
 
@@ -70,7 +73,7 @@ def test_a_split_capture_with_an_empty_and_a_missing_file(
     statistics = RunStatistics()
     found = find_captures([*paths, str(empty), str(tmp_path / "missing.pcap")])
     ((*files,),) = group_files(found, continuous=True)
-    assert [each.name for each in pipeline.names(files, statistics)] == [TIKTOK]
+    assert [each.name for each in observations(pipeline.names(files, statistics))] == [TIKTOK]
     assert (statistics.files, len(statistics.unread)) == (3, 1)
 
 

@@ -13,6 +13,7 @@ import pytest
 from craft import Conversation, Host, Wire
 from support.captures import START, pcap
 from support.frames import tcp
+from support.observing import observations
 from support.office import (
     CONFIG,
     DURING,
@@ -80,7 +81,9 @@ def scanned(paths: list[str], site: Config, statistics: RunStatistics) -> list[A
 def names(*paths: str, statistics: RunStatistics | None = None) -> list[Observation]:
     captures = group_files(find_captures(paths), continuous=False)
     return [
-        each for files in captures for each in pipeline.names(files, statistics or RunStatistics())
+        each
+        for files in captures
+        for each in observations(pipeline.names(files, statistics or RunStatistics()))
     ]
 
 

@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from support.observing import observe
+from support.observing import read
 
 from netwatch.capture.block import Block, Interface
 from netwatch.core.message import Message
@@ -59,6 +59,7 @@ class Row(NamedTuple):
     side: int
     proto: int
     prefiltered: int
+    observations: int
 
 
 def rows(loop: Loop, frames: Frames, link: int = 1) -> list[Row]:
@@ -87,9 +88,11 @@ def dissector(
     keeps_frames_for: Callable[[bytes], bool] | None = None,
     domains: Sequence[bytes] | None = None,
     learn_from: Collection[str] = (),
+    parse_all: bool = True,
 ) -> Dissector:
     """A dissector with all protocols. With `name_status` it records flows, with
-    `keeps_frames_for` it keeps frames."""
+    `keeps_frames_for` it keeps frames; unless it is to `parse_all`, the packet loop itself reads
+    messages that are laid out as usual."""
     consumer = CallableConsumer(
         wanted=wanted, name_status=name_status, keeps_frames_for=keeps_frames_for
     )
@@ -98,6 +101,8 @@ def dissector(
         learn_from=learn_from,
         record_flows=name_status is not None,
         keep_frames=keeps_frames_for is not None,
+        parse_all=parse_all,
+        fingerprints=True,
     )
     return Dissector(PROTOCOLS, detect_stream_kind, consumer, options)
 
@@ -106,10 +111,9 @@ def observed(
     frames: Frames, link: int = 1, *, snap: int = 1 << 18, by: Dissector | None = None
 ) -> list[Observation]:
     """All observations of a capture with these frames."""
-    reader = by or dissector()
-    found = list(reader.messages(block(frames, link, snap=snap), "test"))
-    found += reader.flush()
-    return [observation for pair in found for observation in observe(*pair)]
+    reader = by or dissector(parse_all=False)
+    found = list(read(reader, reader.messages(block(frames, link, snap=snap), "test")))
+    return [*found, *read(reader, reader.flush())]
 
 
 def pcap(

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from support.observing import observations
 from support.paths import SHARED
 
 from netwatch.capture.files import find_captures
@@ -67,7 +68,8 @@ class Capture:
 
     def read(self) -> None:
         """Read the capture as ``netwatch names`` does."""
-        for each in pipeline.names(find_captures([str(CAPTURES / self.name)]), self.statistics):
+        files = find_captures([str(CAPTURES / self.name)])
+        for each in observations(pipeline.names(files, self.statistics)):
             self.reported.setdefault(each.evidence, set()).add(spelled(each.name))
             self.ech = self.ech or bool(each.tls and each.tls.ech)
             if each.evidence == "dns-answer" and each.dns:

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 import dpkt
 import pytest
+from support.observing import observations
 
 from netwatch.capture.files import find_captures
 from netwatch.core.statistics import RunStatistics
@@ -122,7 +123,7 @@ class Capture:
         statistics = RunStatistics()
         self.records = [
             jsonl.observation_record(each)
-            for each in names(find_captures([str(self.path)]), statistics)
+            for each in observations(names(find_captures([str(self.path)]), statistics))
         ]
         self.anomalies = statistics.anomalies
         assert not statistics.unread
