@@ -203,11 +203,13 @@ class Dissector:
                 yield from self._read_row(row, block, source)
             if filling:
                 yield LoopRows(done, stop, self._nested == 0)
+                self.loop.set_due(self._multi_packet.next_timeout())
 
     def _read_row(self, row: Row, block: Block | None, source: str) -> Iterator[Found | LoopRows]:
         """The messages that became complete with the packet of a candidate row."""
         provenance = self._provenance
         row_block, row_source = block, source
+        self._multi_packet.is_late = row[layout.ROW_RECORD] < 0
         if row[layout.ROW_RECORD] < 0:
             row, row_block, number = self.loop.buffered_packet(row)
             row_source = self._sources[number]
@@ -226,6 +228,8 @@ class Dissector:
                 yield found
         elif kind in (layout.KIND_FRAGMENT, layout.KIND_TUNNEL_FRAGMENT):
             yield from self._read_fragment(row, row_block, row_source)
+        elif kind == layout.KIND_CLOCK:
+            yield from self._multi_packet.expire(row, row_block, row_source)
         elif kind != layout.KIND_OPENING:
             yield from self._multi_packet.read(row, row_block, row_source)
         elif provenance is not None:

@@ -53,7 +53,8 @@ class MultiPacketReader:
 
     `parsers` by the kinds that the packet loop gives; `detect_kind` tells the kind of a byte
     stream from its first bytes, 0 where it is none of them. Where `provenance` is given,
-    packets come with all captured frames that their message needed.
+    packets come with all captured frames that their message needed. While `is_late`, candidates
+    are of packets that the packet loop has buffered, and that came before others.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class MultiPacketReader:
     ) -> None:
         self._filter = message_filter
         self._provenance = provenance
+        self.is_late = False
+        self._unordered = False
         self._streams = StreamReassembler(
             StreamParsers(
                 {kind: each.parse_stream for kind, each in parsers.items() if each.parse_stream},
@@ -93,6 +96,9 @@ class MultiPacketReader:
         discarded after the message was delivered.
         """
         kind, flow, side = row[layout.ROW_KIND], row[layout.ROW_FLOW], row[layout.ROW_SIDE]
+        if self._unordered and not self.is_late:
+            self._restore_order()
+        self._unordered = self.is_late
         handshakes = self._handshakes.get(kind)
         if handshakes is not None and handshakes.is_from_server(
             flow, side, block.records[row[layout.ROW_RECORD] * FIELDS + TIME]
@@ -129,9 +135,23 @@ class MultiPacketReader:
         if self._provenance is not None and not expects_more:
             self._provenance.discard(candidate)
 
+    def expire(self, row: Row, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
+        """What messages show that time out with a message of the flow of a candidate, which the
+        packet loop has read itself."""
+        if self._unordered:
+            self._restore_order()
+        yield from self._deliver(self._expired(Candidate(row, block, source)))
+
+    def next_timeout(self) -> int:
+        """The time (ns) after which the next message may make others time out."""
+        tables = (self._streams, *self._handshakes.values())
+        return min(table.next_timeout() for table in tables)
+
     def flush(self, now: int) -> Iterator[tuple[Packet, Message]]:
         """What messages show that are incomplete at the end of the capture, whose last packet
         came at `now` (ns)."""
+        if self._unordered:
+            self._restore_order()
         yield from self._deliver(self._streams.flush(now))
         for handshakes in self._handshakes.values():
             yield from self._deliver(handshakes.flush())
@@ -154,6 +174,13 @@ class MultiPacketReader:
                 sum(table.evicted for table in tables),
             ),
         }
+
+    def _restore_order(self) -> None:
+        """Sort what waits for packets by its last one, as it would be had the loop buffered none."""
+        self._unordered = False
+        self._streams.sort()
+        for handshakes in self._handshakes.values():
+            handshakes.sort()
 
     def _expired(self, candidate: Candidate) -> list[Found]:
         """What messages show that time out when a candidate comes, except for its own."""

@@ -9,10 +9,10 @@ from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.flow import BYPASS_CATEGORIES, NameStatus
 from netwatch.core.message import LOOKUPS, Message
 from netwatch.core.observation import Observation
+from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
 from netwatch.core.verdict import Contact, Match, Outcome
 from netwatch.coverage.visibility import message_name_status
 from netwatch.inventory.learned import LearnedBindings
-from netwatch.protocols.ech import PUBLIC_NAMES
 from netwatch.rules.policy import OUTSIDE
 
 NAME_CACHE = 65536
@@ -59,12 +59,12 @@ class Judge:
         """Whether a message shows a name that a rule matches, or a public name of ECH: each hello
         with one has to be looked at, because it hides another name."""
         names = [shown.name for shown in message.names]
-        return any(self.match(name) is not None or name in PUBLIC_NAMES for name in names)
+        return any(self.match(name) is not None or name in ECH_PUBLIC_NAMES for name in names)
 
     def domains_of_interest(self) -> tuple[bytes, ...]:
         """The domains that wanted names are in: those of the rules, also followed by a search
         suffix of the site, and the public names of ECH."""
-        domains = (*self._config.catalog.encoded_zones(), *map(str.encode, PUBLIC_NAMES))
+        domains = (*self._config.catalog.encoded_zones(), *map(str.encode, ECH_PUBLIC_NAMES))
         suffixes = [f".{suffix}".encode() for suffix in self._config.search_suffixes]
         return domains + tuple(domain + suffix for suffix in suffixes for domain in domains)
 

@@ -8,15 +8,8 @@ conclusion is wrong.
 """
 
 from netwatch.core.errors import ParseError
+from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
 from netwatch.protocols.reader import Reader
-
-PUBLIC_NAMES = frozenset(
-    {
-        "cloudflare-ech.com",  # of all sites with ECH at Cloudflare
-        "public.tls-ech.dev",  # of a public test service
-    }
-)
-"""Names that are only used in outer hellos: no service is visited under them."""
 
 _OUTER, _INNER = 0, 1
 _APPLICATION_SETTINGS = frozenset({17513, 17613})
@@ -43,7 +36,7 @@ def classify(extension: bytes, server_names: tuple[str, ...], boringssl: bool = 
     `boringssl` is the result of `is_boringssl`.
 
     ``outer``: the unencrypted name is not the real one. This is the result
-    - for a name in `PUBLIC_NAMES`; wrong only for a client that visits such a name itself;
+    - for a name in `ECH_PUBLIC_NAMES`; wrong only for a client that visits such a name itself;
     - without a key, as RFC 9849 section 5 requires in the second hello after a HelloRetryRequest,
       and as GREASE never is (section 6.2);
     - for BoringSSL, if cipher suite, key or payload are not those of its GREASE; wrong for another
@@ -71,7 +64,7 @@ def classify(extension: bytes, server_names: tuple[str, ...], boringssl: bool = 
     key, payload = reader.vector(2), reader.vector(2)
     if reader.remaining or not payload:
         raise ParseError("tls-ech")
-    if not key or not PUBLIC_NAMES.isdisjoint(server_names):
+    if not key or not ECH_PUBLIC_NAMES.isdisjoint(server_names):
         return "outer"
     if not boringssl:
         return "present"

@@ -18,6 +18,7 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
+from netwatch.core.tls_numbers import TLS_VERSIONS
 from netwatch.protocols.client_hello import GREASE
 
 if not cython.compiled:
@@ -28,17 +29,7 @@ else:
 _SERVER_NAME = cython.declare(cython.int, 0)
 _ALPN = cython.declare(cython.int, 16)
 _MAX_CACHED = cython.declare(cython.Py_ssize_t, 256)
-_VERSIONS = {
-    0x0304: "13",
-    0x0303: "12",
-    0x0302: "11",
-    0x0301: "10",
-    0x0300: "s3",
-    0x0002: "s2",
-    0xFEFF: "d1",
-    0xFEFD: "d2",
-    0xFEFC: "d3",
-}
+_VERSIONS = {number: version.ja4 for number, version in TLS_VERSIONS.items()} | {2: "s2"}
 
 
 def ja4(hello: ClientHello, transport: Literal["t", "q", "d"]) -> str:

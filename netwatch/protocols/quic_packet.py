@@ -14,6 +14,8 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
+from netwatch.core.tls_numbers import QUIC_1, QUIC_2
+
 if not cython.compiled:
     from netwatch.protocols.reader import Reader
 else:
@@ -50,8 +52,8 @@ _V2_DRAFT = bytes.fromhex("a707c203a59b47184a1d62ca570406ea7ae3e5d3")
 _V2 = bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9")
 
 VERSIONS = {
-    0x00000001: Version("1", _V1),
-    0x6B3343CF: Version("2", _V2, b"quicv2 ", (1, 2, 3, 0)),
+    0x00000001: Version(QUIC_1, _V1),
+    0x6B3343CF: Version(QUIC_2, _V2, b"quicv2 ", (1, 2, 3, 0)),
     0xFF020000: Version("2-draft-00", _V2_DRAFT, b"quicv2 "),
     0xFF000016: Version("draft-22", _DRAFT_22),
     **{0xFF000000 | draft: Version(f"draft-{draft}", _DRAFT_23) for draft in range(23, 29)},

@@ -18,6 +18,7 @@ except ImportError:
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Evidence
 from netwatch.core.names import escape_bytes
+from netwatch.core.tls_numbers import TLS_VERSIONS
 from netwatch.protocols.client_hello import GREASE, MAX_HELLO, client_hello
 from netwatch.protocols.ja4 import ja4
 
@@ -35,16 +36,6 @@ MAX_EMPTY = 16
 handshakes."""
 
 _HANDSHAKE = cython.declare(cython.int, 22)
-_VERSIONS = {
-    0x0304: "1.3",
-    0x0303: "1.2",
-    0x0302: "1.1",
-    0x0301: "1.0",
-    0x0300: "ssl3",
-    0xFEFC: "dtls1.3",
-    0xFEFD: "dtls1.2",
-    0xFEFF: "dtls1.0",
-}
 _TRANSPORTS: Mapping[Evidence, Literal["t", "q", "d"]] = {"quic-sni": "q", "dtls-sni": "d"}
 
 
@@ -105,7 +96,8 @@ def _version(hello: ClientHello, transport: Literal["t", "q", "d"]) -> str:
 
 def version_text(version: int) -> str:
     """The name of a version number: ``1.2``, ``dtls1.2``, or ``0x7f1c`` if it has none."""
-    return _VERSIONS.get(version) or f"0x{version:04x}"
+    known = TLS_VERSIONS.get(version)
+    return known.text if known else f"0x{version:04x}"
 
 
 def _records(data: bytes) -> tuple[bytes, int, int, str | None, bool]:

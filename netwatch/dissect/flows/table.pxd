@@ -24,6 +24,8 @@ cdef class FlowTable:
     cdef void raise_name_status(self, Py_ssize_t slot, long long name_status) noexcept nogil
     cdef void report_hello(self, Py_ssize_t slot, int side, long long begun) noexcept nogil
     cdef bint hello_reported(self, Py_ssize_t slot, int side) noexcept nogil
+    cdef void report_stream_hello(self, Py_ssize_t slot, int side, long long sequence, long long size) noexcept nogil
+    cdef bint repeats_hello(self, Py_ssize_t slot, int side, long long sequence) noexcept nogil
     cdef void hand_to_parser(self, long long flow) noexcept nogil
     cdef void add_bytes(self, Py_ssize_t slot, int side, long long size) noexcept nogil
     cdef long long name(self, Py_ssize_t slot) noexcept nogil

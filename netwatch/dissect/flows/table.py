@@ -43,6 +43,7 @@ MARGIN = cython.declare(cython.longlong, 128)
 packet may close."""
 
 LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
+SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 KEY_MASK = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFF00)
 
 
@@ -205,6 +206,37 @@ class FlowTable:
         if side == (1 if about & layout.FLAG_HELLO_1 else 0):
             self.table[slot + layout.FLOW_HELLO_SENT] = now
         return True
+
+    def report_stream_hello(
+        self,
+        slot: cython.Py_ssize_t,
+        side: cython.int,
+        sequence: cython.longlong,
+        size: cython.longlong,
+    ) -> cython.void:
+        """What the hello shows was reported that `side` sent in `size` bytes of its stream, from a
+        sequence number on."""
+        self.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_HELLO_REPORTED | (
+            layout.FLAG_HELLO_1 if side else 0
+        )
+        self.table[slot + layout.FLOW_HELLO_SENT] = sequence | (size << 32)
+
+    def repeats_hello(
+        self, slot: cython.Py_ssize_t, side: cython.int, sequence: cython.longlong
+    ) -> cython.bint:
+        """Whether a message that `side` begins at a sequence number is the hello in its stream that
+        was reported or, while nothing else was whole since, a part of it."""
+        about: cython.longlong = self.table[slot + layout.FLOW_FLAGS]
+        hello: cython.longlong = self.table[slot + layout.FLOW_HELLO_SENT]
+        ahead: cython.longlong = (sequence - hello) & SEQ
+        if about & layout.FLAG_HELLO_REPORTED == 0 or side != (
+            1 if about & layout.FLAG_HELLO_1 else 0
+        ):
+            return False
+        return ahead == 0 or (
+            ahead < hello >> 32
+            and self.table[slot + layout.FLOW_EXPECTED + side] & SEQ == hello & SEQ
+        )
 
     def hand_to_parser(self, flow: cython.longlong) -> cython.void:
         """Hellos of the flow that rows name `flow` go to the parsers from now on."""

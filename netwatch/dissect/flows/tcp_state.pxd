@@ -12,6 +12,7 @@ cdef class TcpState:
     cdef bint only_opened(self, Py_ssize_t slot, int side) noexcept nogil
     cdef bint is_first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint may_be_first(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
+    cdef bint begins(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef void ignore(self, Py_ssize_t slot, int side) noexcept nogil
     cdef void complete(self, Py_ssize_t slot, int side, long long seq) noexcept nogil
     cdef bint is_repeated(self, Py_ssize_t slot, int side, long long seq) noexcept nogil

@@ -106,6 +106,14 @@ class TcpState:
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 7
         return state in (layout.STATE_NEW, layout.STATE_MIDSTREAM) or self.is_first(slot, side, seq)
 
+    def begins(
+        self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
+    ) -> cython.bint:
+        """Whether a message at `seq` is the first thing of `side` that is of interest: its parser
+        has nothing of this side."""
+        state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
+        return state == layout.STATE_NEW or self.is_first(slot, side, seq)
+
     def ignore(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
         """Nothing more of `side` is of interest unless it looks like the beginning of a message."""
         self.set_state(slot, side, layout.STATE_IGNORED)

@@ -12,8 +12,14 @@ cdef class Candidates:
     cdef public long long total
     cdef int side
     cdef bint prefiltered
+    cdef bint filling
+    cdef long long due
+    cdef long long full
 
     cdef void write(self, long long[::1] out, Py_ssize_t row, long long kind, Py_ssize_t at, long long sequence, long long flow) noexcept nogil
     cdef void emit(self, long long kind, Py_ssize_t at, long long sequence, long long flow) noexcept nogil
+    cdef void set_due(self, long long due, long long buffered) noexcept nogil
+    cdef bint is_due(self) noexcept nogil
+    cdef void emit_clock(self, long long flow) noexcept nogil
     cdef void emit_opening(self, long long flow) noexcept nogil
     cdef void emit_buffered(self, long long[::1] rows, Py_ssize_t row) noexcept nogil

@@ -28,8 +28,14 @@ FULL = cython.declare(cython.longlong, 4096)
 MARGIN = cython.declare(cython.longlong, 64)
 """Rows that the packets in one A-MSDU may add to a full list."""
 
-BUFFERED = cython.declare(cython.longlong, 16)
+BUFFERED = cython.declare(cython.longlong, layout.MAX_HELLOS * layout.MAX_PIECES + 16)
 """Rows that one packet may add beside, of packets before it in the hello buffer."""
+
+PARSER_TIMEOUT = cython.declare(cython.longlong, 60_000_000_000)
+"""Time without a packet after which the parsers drop a message that is not whole, ns, as in
+`netwatch.dissect.reassembly`."""
+
+LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
 
 
 @cython.final
@@ -41,9 +47,14 @@ class Candidates:
     Of the packet, `side` is which side of its flow sent it, and `prefiltered` whether the
     prefilter has read the hello that it makes whole, so that nobody does so again. What the loop
     reads itself is in `batch`, of which each row says how much comes before it.
+
+    What is incomplete times out in its parser when the next message comes, of which the parser
+    does not hear where the loop reads it. So while the loop is `filling`, `due` is the time (ns)
+    after which something may time out: the parser is then told the time before a message, and the
+    list is `full` with its packet, so that a new `due` can be set.
     """
 
-    def __init__(self, cursor: Cursor, batch: ObservationBatch) -> None:
+    def __init__(self, cursor: Cursor, batch: ObservationBatch, filling: bool) -> None:
         size = FULL + MARGIN + BUFFERED
         self.cursor = cursor
         self.batch = batch
@@ -53,6 +64,9 @@ class Candidates:
         self.total = 0
         self.side = 0
         self.prefiltered = False
+        self.filling = filling
+        self.due = LATEST
+        self.full = FULL
 
     def write(
         self,
@@ -87,6 +101,26 @@ class Candidates:
         out[row + layout.ROW_PROTOCOL] = self.cursor.protocol
         out[row + layout.ROW_PREFILTERED] = self.prefiltered
         out[row + layout.ROW_OBSERVATIONS] = self.batch.count
+        self.due = min(self.due, self.cursor.time + PARSER_TIMEOUT)
+
+    def set_due(self, due: cython.longlong, buffered: cython.longlong) -> cython.void:
+        """Something that the parsers have may time out after the time `due`, and the oldest hello
+        that is buffered began at the time `buffered`."""
+        self.due = due
+        if buffered < due:
+            self.due = min(due, buffered + PARSER_TIMEOUT)
+
+    def is_due(self) -> cython.bint:
+        """Whether something may have timed out in a parser when a message comes now."""
+        return self.filling and self.cursor.time > self.due
+
+    def emit_clock(self, flow: cython.longlong) -> cython.void:
+        """Add a row that tells the parsers the time before a message of a flow. The list is full
+        with this packet."""
+        self.due = LATEST
+        self.emit(layout.KIND_CLOCK, self.cursor.at, 0, flow)
+        self.total -= 1
+        self.full = 0
 
     def emit(
         self,
@@ -112,6 +146,7 @@ class Candidates:
         for i in range(layout.ROW_COLUMNS):
             self.rows[to + i] = rows[row + i]
         self.rows[to + layout.ROW_OBSERVATIONS] = self.batch.count
+        self.due = min(self.due, rows[row + layout.BUFFERED_TIME] + PARSER_TIMEOUT)
         self.count += 1
         self.total += 1
 

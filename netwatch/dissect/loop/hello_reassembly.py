@@ -16,6 +16,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.fill_hello import HelloRows
     from cython.cimports.netwatch.dissect.loop.hello_buffer import HelloBuffer
     from cython.cimports.netwatch.dissect.loop.prefilter_tls import HelloPrefilter
 else:
@@ -23,6 +24,7 @@ else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.candidates import Candidates
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.fill_hello import HelloRows
     from netwatch.dissect.loop.hello_buffer import HelloBuffer
     from netwatch.dissect.loop.prefilter_tls import HelloPrefilter
 
@@ -30,13 +32,15 @@ from array import array
 
 from netwatch.core.buffers import Words
 
+LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
+
 
 @cython.final
 @cython.cclass
 class HelloReassembly:
     """Finds the entry of a flow in `buffer`, stores packets in it and releases them.
 
-    `prefilter` reads the hellos in the buffer. Packets are only buffered while `buffering`. Of
+    `prefilter` reads the hellos in the buffer, and `rows` has what those of interest show. Packets are only buffered while `buffering`. Of
     the block, `records` are its records, `first_packet` is the number of its first packet (from
     bit 40 on that of its source) and `interfaces` the number of its list of interfaces.
     """
@@ -47,6 +51,7 @@ class HelloReassembly:
         flows: FlowTable,
         candidates: Candidates,
         prefilter: HelloPrefilter,
+        rows: HelloRows,
     ) -> None:
         self.cursor = cursor
         self.flows = flows
@@ -54,6 +59,7 @@ class HelloReassembly:
         self.buffer = HelloBuffer()
         self.prefilter = prefilter
         prefilter.set_data(self.buffer.hellos)
+        self.rows = rows
         self.buffering = True
         self.first_packet = 0
         self.interfaces = 0
@@ -80,6 +86,12 @@ class HelloReassembly:
         released between blocks; within one, what is found must not depend on its size."""
         begun: cython.longlong = self.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_TIME]
         return self.cursor.time - begun > layout.MAX_AGE
+
+    def are_read(self, slot: cython.Py_ssize_t) -> cython.bint:
+        """Whether hellos of a flow are read here, as long as they are as usual."""
+        return (
+            self.prefilter.domains.domains.active or self.rows.active
+        ) and not self.is_handled_by_parser(slot)
 
     def is_handled_by_parser(self, slot: cython.Py_ssize_t) -> cython.bint:
         """Whether hellos of a flow go to the parsers."""
@@ -116,6 +128,19 @@ class HelloReassembly:
             row += layout.BUFFERED_COLUMNS
             count -= 1
         self.buffer.release(entry)
+
+    def catch_up(self, flow: cython.longlong) -> cython.void:
+        """Tell the parsers the time before a message of a flow, with all that they would have by
+        now."""
+        self.release_before(self.cursor.time - layout.MAX_AGE)
+        self.candidates.emit_clock(flow)
+
+    def oldest_time(self) -> cython.longlong:
+        """When the oldest hello that is buffered began, ns; `LATEST` where none is."""
+        entry: cython.Py_ssize_t = self.buffer.oldest()
+        if entry < 0:
+            return LATEST
+        return self.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_TIME]
 
     def release_before(self, before: cython.longlong) -> cython.void:
         """Emit the rows of hellos that began before a time, ns."""
@@ -183,19 +208,32 @@ class HelloReassembly:
         self.buffer.rows[row + layout.BUFFERED_INTERFACES] = self.interfaces
         return True
 
-    def is_uninteresting(
-        self, entry: cython.Py_ssize_t, start: cython.Py_ssize_t, stop: cython.Py_ssize_t
+    def needs_no_parser(
+        self,
+        slot: cython.Py_ssize_t,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        quic: cython.Py_ssize_t,
     ) -> cython.bint:
-        """Whether the ClientHello from `start` to `stop` of an entry shows a name of no interest.
-        If not, its packet is marked as prefiltered."""
-        first: cython.Py_ssize_t = layout.MAX_HELLO * entry
-        if self.prefilter.hello_uninteresting(first + start, first + stop):
+        """Whether the ClientHello from `at` to `end` of the buffered bytes shows a name of no
+        interest, or there is a row for it (see `HelloRows.add`, also for `quic`). The name is
+        counted then; if not, its packet is marked as prefiltered."""
+        if self.prefilter.hello.read(at, end) and (
+            self.prefilter.name_uninteresting()
+            or (
+                self.buffering and self.rows.add(self.prefilter.hello, quic, self.flows.name(slot))
+            )
+        ):
+            if self.prefilter.hello.name_size:
+                self.prefilter.counts[
+                    layout.NAMES_TLS_SNI if quic < 0 else layout.NAMES_QUIC_SNI
+                ] += 1
             return True
         self.candidates.prefiltered = True
         return False
 
     def complete(self, slot: cython.Py_ssize_t, entry: cython.Py_ssize_t) -> cython.void:
-        """The name in the hello of an entry was counted."""
+        """The hello of an entry needs no parser."""
         self.flows.raise_name_status(slot, layout.NAME_NAMED)
         self.flows.table[slot + layout.FLOW_ENTRY] = 0
         if entry != self.buffer.spare:

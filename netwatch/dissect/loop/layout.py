@@ -22,7 +22,9 @@ FLOW_PORTS = 17  # port of side 0 from bit 16 on, port of side 1
 FLOW_FLAGS = 18  # IP protocol in eight bits, FLAG_ bits, and from bit 16 on the VLAN id plus 1
 FLOW_PACKET = 19  # number of the first packet, and from bit 40 on that of its source
 FLOW_MACS = 20  # a word a side: MAC address with bit 48 set; 0 where there is none
-FLOW_HELLO_SENT = 22  # when the side whose hello in datagrams was reported sent last, ns
+# When the side whose hello in datagrams was reported sent last, ns; of segments, the sequence number
+# of the hello that was reported and, from bit 32 on, its size:
+FLOW_HELLO_SENT = 22
 FLOW_ENTRY = 23  # the flow's entry of the hello buffer plus 1; 0 where it has none
 FLOW_WORDS = 24  # words of a slot
 
@@ -114,7 +116,7 @@ MAX_HELLO = 4096  # bytes of a hello
 MAX_AGE = 2_000_000_000  # ns of packet time that a hello is buffered
 MAX_SPANS = 32  # parts that a hello comes in, of which a packet may contain several
 
-# Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and three more.
+# Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and four more.
 # The first packet of a flow, where these are asked for; its payload may have another row:
 KIND_OPENING = 0
 KIND_DNS = 1
@@ -135,6 +137,7 @@ KIND_MDNS = 15
 KIND_ARP = 16
 KIND_ND = 17
 KIND_TUNNEL_FRAGMENT = 18  # a fragment that a tunnel over UDP made
+KIND_CLOCK = 19  # no message: time has passed, so that messages may time out
 
 # What devices are learned from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.
 LEARN_DHCP = 1

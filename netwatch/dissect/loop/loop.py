@@ -26,6 +26,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
+    from cython.cimports.netwatch.dissect.loop.fill_hello import HelloRows
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
     from cython.cimports.netwatch.dissect.loop.headers import read_layers
     from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
@@ -46,6 +47,7 @@ else:
     from netwatch.dissect.loop.candidates import Candidates
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
+    from netwatch.dissect.loop.fill_hello import HelloRows
     from netwatch.dissect.loop.flow_lookup import FlowLookup
     from netwatch.dissect.loop.headers import read_layers
     from netwatch.dissect.loop.hello_reassembly import HelloReassembly
@@ -122,7 +124,7 @@ class Loop:
         self.rows = ObservationRows(self.cursor, self.batch, filling, fingerprints)
         self.prefilter = Prefilter(domains)
         self.flows = FlowTable(slots, recording)
-        self.candidates = Candidates(self.cursor, self.batch)
+        self.candidates = Candidates(self.cursor, self.batch, filling and not recording)
         self.addresses = DnsAddresses((seed & 0x3FFFFFFFFFFFFFFF) + 1)
         self.learning = Learning(self.cursor, self.candidates, learning)
         self.lookup = FlowLookup(
@@ -133,12 +135,15 @@ class Loop:
             openings=openings,
         )
         self.hellos = HelloReassembly(
-            self.cursor, self.flows, self.candidates, self.prefilter.hello_prefilter()
+            self.cursor,
+            self.flows,
+            self.candidates,
+            self.prefilter.hello_prefilter(),
+            HelloRows(self.rows, filling and not recording),
         )
         state = TcpState(self.flows)
         self.icmp_errors = IcmpErrors(self.cursor, self.lookup, state)
-        counts = self.prefilter.counts
-        self.quic_hellos = QuicHellos(self.cursor, state, self.hellos, counts)
+        self.quic_hellos = QuicHellos(self.cursor, state, self.hellos)
         self.tcp = TcpSegments(
             self.cursor,
             self.prefilter,
@@ -146,7 +151,7 @@ class Loop:
             candidates=self.candidates,
             hellos=self.hellos,
             state=state,
-            tls_hellos=TlsHellos(self.cursor, state, self.hellos, counts),
+            tls_hellos=TlsHellos(self.cursor, state, self.hellos),
         )
         self.udp = UdpDatagrams(
             self.cursor,
@@ -206,6 +211,10 @@ class Loop:
         """Yield rows for all packets that are buffered: the capture is over."""
         yield from self._released_before(LATEST)
 
+    def set_due(self, due: int) -> None:
+        """Something that the parsers have may time out after this time, ns."""
+        self.candidates.set_due(due, self.hellos.oldest_time())
+
     def buffered_packet(self, row: tuple[int, ...]) -> tuple[tuple[int, ...], Block, int]:
         """A row of a buffered packet, whose record is negative, as one of the first record of a
         block; that block, and the number of the source that it came from. Valid until the next
@@ -260,12 +269,13 @@ class Loop:
         self.hellos.records = records
         self.rows.records = records
         self.candidates.count = 0
+        self.candidates.full = FULL
         if self.rows.active:
             self.batch.reserve()
         self.rows.start = self.batch.count
         with cython.nogil:
             i = start
-            while i < stop and self.candidates.count < FULL and self.flows.closed < FULL:
+            while i < stop and self.candidates.count < self.candidates.full and self.flows.closed < FULL:
                 if self.rows.is_full():
                     break
                 at = i * layout.RECORD_FIELDS

@@ -10,7 +10,6 @@ cdef class QuicHellos:
     cdef TcpState state
     cdef HelloReassembly hellos
     cdef readonly InitialPackets packets
-    cdef long long[::1] counts
     cdef unsigned char[::1] connection_ids
 
     cdef bint datagram(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil

@@ -21,7 +21,7 @@ else:
     from netwatch.dissect.loop.hello_reassembly import HelloReassembly
     from netwatch.dissect.quic.initial_packets import InitialPackets
 
-from netwatch.core.buffers import Buffer, Words
+from netwatch.core.buffers import Buffer
 
 ID_SIZE = cython.declare(cython.Py_ssize_t, 22)
 """A version, and a connection id behind its length, bytes."""
@@ -33,31 +33,26 @@ CRYPTO = cython.declare(cython.int, 6)
 @cython.final
 @cython.cclass
 class QuicHellos:
-    """Opens the Initial packets of clients and reassembles the hellos in them; `counts` as in
-    `DnsPrefilter`. `connection_ids` has what the keys of each buffered hello come from."""
+    """Opens the Initial packets of clients and reassembles the hellos in them. `connection_ids` has
+    what the keys of each buffered hello come from."""
 
-    def __init__(
-        self, cursor: Cursor, state: TcpState, hellos: HelloReassembly, counts: Words
-    ) -> None:
+    def __init__(self, cursor: Cursor, state: TcpState, hellos: HelloReassembly) -> None:
         self.cursor = cursor
         self.state = state
         self.hellos = hellos
         self.packets = InitialPackets()
-        self.counts = counts
         self.connection_ids: Buffer = array("B", bytes(ID_SIZE * (layout.MAX_HELLOS + 1)))
 
     def datagram(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.bint:
-        """Whether a datagram that starts with an Initial packet needs no row: it was buffered, the
-        name in its hello counted, or it is the server's answer to such a hello."""
+        """Whether a datagram that starts with an Initial packet needs no row: it was buffered, its
+        hello read, or it is the server's answer to such a hello."""
         side: cython.int = self.hellos.candidates.side
         flow: cython.longlong = self.hellos.flows.name(slot)
         entry: cython.Py_ssize_t
         place: cython.Py_ssize_t
         if self.hellos.flows.hello_reported(slot, side):
             return True
-        if not self.hellos.prefilter.domains.domains.active or self.hellos.is_handled_by_parser(
-            slot
-        ):
+        if not self.hellos.are_read(slot):
             return False
         entry = self.hellos.entry(slot, flow)
         place = layout.ENTRY_WORDS * entry
@@ -97,7 +92,9 @@ class QuicHellos:
             if self.hellos.buffer.hellos[hello] != 1 or size > total or total > layout.MAX_HELLO:
                 return False
             if size == total:
-                if not self.hellos.is_uninteresting(entry, 0, total):
+                if not self.hellos.needs_no_parser(
+                    slot, hello, hello + total, self.packets.connection[0]
+                ):
                     return False
                 self.state.ignore(slot, side)
                 self.hellos.flows.report_hello(
@@ -105,7 +102,6 @@ class QuicHellos:
                     side,
                     self.hellos.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_TIME],
                 )
-                self.counts[layout.NAMES_QUIC_SNI] += 1
                 self.hellos.complete(slot, entry)
                 return True
         self.state.expect_datagrams(slot, side)

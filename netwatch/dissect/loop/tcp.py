@@ -35,6 +35,8 @@ SYN_OR_RST = cython.declare(cython.int, 6)
 ACK = cython.declare(cython.int, 16)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 
+NO_QUIC = cython.declare(cython.Py_ssize_t, -1)
+
 HTTP2_LIMIT = cython.declare(cython.longlong, 1048576)
 """How much of an HTTP/2 connection in clear is read, bytes of the client's side."""
 
@@ -151,6 +153,11 @@ class TcpSegments:
         kind = self.kind_of(slot, at, possible)
         if kind == 0:
             return
+        if self.candidates.is_due():
+            self.hellos.catch_up(self.flows.name(slot))
+        if self.hellos.rows.active and self.is_known(slot, kind):
+            self.cursor.fail(layout.ANOMALY_TCP_RETRANSMISSION)
+            return
         expected = self.expected(kind, at)
         whole = expected == 0 and (kind == layout.KIND_TLS or kind == layout.KIND_HTTP)
         if (whole or kind == layout.KIND_TLS) and self.state.is_repeated(
@@ -163,6 +170,29 @@ class TcpSegments:
         if expected:
             self.state.expect(slot, self.candidates.side, self.sequence, expected)
         self.emit(slot, kind, at, expected == 0)
+
+    def is_known(self, slot: cython.Py_ssize_t, kind: cython.longlong) -> cython.bint:
+        """Whether a segment is part of a hello that was read here. All that a flow sends goes to
+        the parsers from the first segment on that looks like a hello and is not the first one of
+        its side, or from which something else may be incomplete."""
+        side: cython.int = self.candidates.side
+        if kind == layout.KIND_MORE:
+            return False
+        if self.flows.repeats_hello(slot, side, self.sequence):
+            return True
+        if (
+            kind == layout.KIND_SOCKS
+            or kind == layout.KIND_DNS_TCP
+            or (
+                kind == layout.KIND_TLS
+                and not (
+                    self.flows.table[slot + layout.FLOW_FLAGS] & layout.FLAG_HELLO_REPORTED == 0
+                    and self.state.begins(slot, side, self.sequence)
+                )
+            )
+        ):
+            self.hellos.hand_to_parser(slot, self.flows.name(slot))
+        return False
 
     def kind_of(
         self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t, possible: cython.bint
@@ -233,8 +263,8 @@ class TcpSegments:
     def is_reported(
         self, slot: cython.Py_ssize_t, kind: cython.longlong, at: cython.Py_ssize_t
     ) -> cython.bint:
-        """Whether the hello or request at `at`, which its segment contains all of, shows a name of
-        no interest, which was counted."""
+        """Whether the hello or request at `at`, which its segment contains all of, needs no parser:
+        it shows a name of no interest, which was counted, or there is a row for it."""
         side: cython.int = self.candidates.side
         separate: cython.bint = kind == layout.KIND_TLS or self.state.is_separate(
             slot, side, self.sequence
@@ -244,7 +274,7 @@ class TcpSegments:
             return False
         if kind == layout.KIND_TLS:
             self.candidates.prefiltered = self.prefilter.domains.active
-            if not self.prefilter.hellos.record_uninteresting(at, self.cursor.end):
+            if not self.reads_hello(slot, at):
                 return False
         elif self.cursor.end < self.cursor.wire_end or not self.prefilter.requests.uninteresting(
             at, self.cursor.end
@@ -252,6 +282,31 @@ class TcpSegments:
             return False
         self.flows.set_client(slot, side, False)
         self.flows.raise_name_status(slot, layout.NAME_NAMED)
+        return True
+
+    def reads_hello(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.bint:
+        """Whether the hello at `at` needs no parser. The name that it shows is counted then."""
+        if not (self.prefilter.domains.active or self.hellos.rows.active):
+            return False
+        if not self.prefilter.hellos.read_record(at, self.cursor.end):
+            return False
+        if not self.prefilter.hellos.name_uninteresting():
+            if (
+                not self.hellos.buffering
+                or self.prefilter.hellos.hello.stop != self.cursor.wire_end
+                or not self.hellos.rows.add(
+                    self.prefilter.hellos.hello, NO_QUIC, self.flows.name(slot)
+                )
+            ):
+                return False
+            self.flows.report_stream_hello(
+                slot,
+                self.candidates.side,
+                self.sequence,
+                self.prefilter.hellos.hello.stop - at,
+            )
+        if self.prefilter.hellos.hello.name_size:
+            self.prefilter.hellos.counts[layout.NAMES_TLS_SNI] += 1
         return True
 
     def emit(

@@ -8,7 +8,6 @@ cdef class TlsHellos:
     cdef Cursor cursor
     cdef TcpState tcp
     cdef HelloReassembly hellos
-    cdef long long[::1] counts
 
     cdef bint segment(self, Py_ssize_t slot, long long kind, Py_ssize_t at, long long sequence) noexcept nogil
     cdef bint add(self, Py_ssize_t slot, long long kind, Py_ssize_t at, long long sequence) noexcept nogil

@@ -17,24 +17,18 @@ else:
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.hello_reassembly import HelloReassembly
 
-from netwatch.core.buffers import Words
-
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 
 
 @cython.final
 @cython.cclass
 class TlsHellos:
-    """Reassembles hellos of one TLS record from segments in any order; `counts` as in
-    `DnsPrefilter`."""
+    """Reassembles hellos of one TLS record from segments in any order."""
 
-    def __init__(
-        self, cursor: Cursor, tcp: TcpState, hellos: HelloReassembly, counts: Words
-    ) -> None:
+    def __init__(self, cursor: Cursor, tcp: TcpState, hellos: HelloReassembly) -> None:
         self.cursor = cursor
         self.tcp = tcp
         self.hellos = hellos
-        self.counts = counts
 
     def segment(
         self,
@@ -44,10 +38,8 @@ class TlsHellos:
         sequence: cython.longlong,
     ) -> cython.bint:
         """Whether a segment that starts a ClientHello (`layout.KIND_TLS`), or may continue one
-        (`layout.KIND_MORE`), needs no row: it was buffered, or the name in its hello counted."""
-        if not self.hellos.prefilter.domains.domains.active or self.hellos.is_handled_by_parser(
-            slot
-        ):
+        (`layout.KIND_MORE`), needs no row: it was buffered, or its hello read."""
+        if not self.hellos.are_read(slot):
             return False
         if self.cursor.end == self.cursor.wire_end and self.add(slot, kind, at, sequence):
             return True
@@ -88,10 +80,13 @@ class TlsHellos:
             if total != 9 + self.hellos.number(hello + 6, 3) or total > layout.MAX_HELLO:
                 return False
             if size >= total:
-                if not self.hellos.is_uninteresting(entry, 5, total):
+                if not self.hellos.needs_no_parser(slot, hello + 5, hello + total, -1):
                     return False
                 self.tcp.complete(slot, self.hellos.candidates.side, base)
-                self.counts[layout.NAMES_TLS_SNI] += 1
+                if self.hellos.rows.active:
+                    self.hellos.flows.report_stream_hello(
+                        slot, self.hellos.candidates.side, base, total
+                    )
                 self.hellos.complete(slot, entry)
                 return True
         return self.hellos.store(slot, entry, kind, at, sequence)

@@ -148,6 +148,10 @@ class UdpDatagrams:
         kind = self.learning.dhcp(source, destination)
         if kind == 0:
             kind = self.kind_of(at)
+            if (
+                kind == layout.KIND_QUIC or kind == layout.KIND_GQUIC or kind == layout.KIND_DTLS
+            ) and self.candidates.is_due():
+                self.quic_hellos.hellos.catch_up(key)
             if kind == layout.KIND_QUIC and self.quic_hellos.datagram(slot, at):
                 return
             if kind == layout.KIND_DNS:

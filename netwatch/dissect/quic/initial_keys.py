@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The keys of a QUIC client's Initial packets, by an SHA-256 that the packet loop can call.
+"""The keys of a QUIC client's Initial packets, derived in the packet loop.
 
 They follow from the Destination Connection ID that the client chose (RFC 9001 section
 5.2), so there is no secret to guard here. HKDF (RFC 5869) needs one block a key, and every
@@ -8,12 +8,16 @@ message that is hashed fits one block of SHA-256 (FIPS 180-4) behind the pad of 
 """
 
 from array import array
-from math import isqrt
 
 try:
     import cython
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.quic.sha256 import Sha256
+else:
+    from netwatch.dissect.quic.sha256 import Sha256
 
 from netwatch.core.buffers import Octets, Words
 
@@ -43,25 +47,6 @@ _SALTS = (
 _BLOCK = 64
 
 
-def _primes(count: int) -> list[int]:
-    found: list[int] = []
-    number = 2
-    while len(found) < count:
-        if all(number % prime for prime in found):
-            found.append(number)
-        number += 1
-    return found
-
-
-def _cube_root(number: int) -> int:
-    """The integer part of a cube root, by bisection."""
-    low, high = 0, 1 << 64
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if middle**3 <= number else (low, middle)
-    return low
-
-
 def _words(data: bytes) -> list[int]:
     return [int.from_bytes(data[at : at + 4]) for at in range(0, len(data), 4)]
 
@@ -84,109 +69,46 @@ class Keys:
     """Derives into `made`: key (4 words), IV (3) and header protection key (4)."""
 
     def __init__(self) -> None:
-        primes = _primes(64)
-        roots = [_cube_root(prime << 96) & 0xFFFFFFFF for prime in primes]
-        begin = [isqrt(prime << 64) & 0xFFFFFFFF for prime in primes[:8]]
-        self.constants: Words = array("I", roots)
-        self.schedule: Words = array("I", bytes(4 * 64))
-        self.states: Words = array("I", begin + [0] * 8 * 7)
         blocks = [[0] * 16, _label(32, b"client in")]
         for prefix in (b"quic ", b"quicv2 "):
             parts = ((16, b"key"), (12, b"iv"), (16, b"hp"))
             blocks += [_label(size, prefix + part) for size, part in parts]
-        self.blocks: Words = array("I", [word for block in blocks for word in block])
+        self.sha = Sha256(SECRET + 1, len(blocks))
+        for number, word in enumerate([word for block in blocks for word in block]):
+            self.sha.blocks[number] = word
         self.made: Words = array("I", bytes(4 * 11))
         for version, salt in enumerate(_SALTS):
             for number, word in enumerate(_words(salt.ljust(32, b"\0"))):
-                self.states[8 * SECRET + number] = word
+                self.sha.states[8 * SECRET + number] = word
             self.pad(SECRET)
             for number in range(16):
-                word = self.states[8 * PADS + number]
-                self.states[8 * (SALTED + 2 * version) + number] = word
-
-    @cython.boundscheck(False)
-    def compress(
-        self, block: cython.Py_ssize_t, start: cython.Py_ssize_t, to: cython.Py_ssize_t
-    ) -> cython.void:
-        """SHA-256's step (FIPS 180-4 section 6.2.2): state `to` is state `start` after a
-        block. All of them are numbers of this class."""
-        i: cython.Py_ssize_t
-        w = self.schedule
-        k = self.constants
-        m: cython.uint = 0xFFFFFFFF
-        state: cython.Py_ssize_t = 8 * start
-        a: cython.uint
-        b: cython.uint
-        c: cython.uint
-        d: cython.uint
-        e: cython.uint
-        f: cython.uint
-        g: cython.uint
-        h: cython.uint
-        x: cython.uint
-        y: cython.uint
-        for i in range(16):
-            w[i] = self.blocks[16 * block + i]
-        for i in range(16, 64):
-            x = w[i - 15]
-            y = w[i - 2]
-            x = (((x >> 7) | (x << 25)) ^ ((x >> 18) | (x << 14)) ^ (x >> 3)) & m
-            y = (((y >> 17) | (y << 15)) ^ ((y >> 19) | (y << 13)) ^ (y >> 10)) & m
-            w[i] = (w[i - 16] + x + w[i - 7] + y) & m
-        a = self.states[state]
-        b = self.states[state + 1]
-        c = self.states[state + 2]
-        d = self.states[state + 3]
-        e = self.states[state + 4]
-        f = self.states[state + 5]
-        g = self.states[state + 6]
-        h = self.states[state + 7]
-        for i in range(64):
-            x = (((e >> 6) | (e << 26)) ^ ((e >> 11) | (e << 21)) ^ ((e >> 25) | (e << 7))) & m
-            x = (h + x + ((e & f) ^ (~e & g)) + k[i] + w[i]) & m
-            y = (((a >> 2) | (a << 30)) ^ ((a >> 13) | (a << 19)) ^ ((a >> 22) | (a << 10))) & m
-            y = (y + ((a & b) ^ (a & c) ^ (b & c))) & m
-            h = g
-            g = f
-            f = e
-            e = (d + x) & m
-            d = c
-            c = b
-            b = a
-            a = (x + y) & m
-        self.states[8 * to] = (self.states[state] + a) & m
-        self.states[8 * to + 1] = (self.states[state + 1] + b) & m
-        self.states[8 * to + 2] = (self.states[state + 2] + c) & m
-        self.states[8 * to + 3] = (self.states[state + 3] + d) & m
-        self.states[8 * to + 4] = (self.states[state + 4] + e) & m
-        self.states[8 * to + 5] = (self.states[state + 5] + f) & m
-        self.states[8 * to + 6] = (self.states[state + 6] + g) & m
-        self.states[8 * to + 7] = (self.states[state + 7] + h) & m
+                word = self.sha.states[8 * PADS + number]
+                self.sha.states[8 * (SALTED + 2 * version) + number] = word
 
     def mac(
         self, block: cython.Py_ssize_t, pads: cython.Py_ssize_t, to: cython.Py_ssize_t
     ) -> cython.void:
         """HMAC of a message that is one block, under the key of `pads`, into state `to`."""
         i: cython.Py_ssize_t
-        self.compress(block, pads, to)
+        self.sha.compress(block, pads, to)
         for i in range(8):
-            self.blocks[16 * AT_HAND + i] = self.states[8 * to + i]
-            self.blocks[16 * AT_HAND + 8 + i] = 0
-        self.blocks[16 * AT_HAND + 8] = ONE_BIT
-        self.blocks[16 * AT_HAND + 15] = 8 * (64 + 32)
-        self.compress(AT_HAND, pads + 1, to)
+            self.sha.blocks[16 * AT_HAND + i] = self.sha.states[8 * to + i]
+            self.sha.blocks[16 * AT_HAND + 8 + i] = 0
+        self.sha.blocks[16 * AT_HAND + 8] = ONE_BIT
+        self.sha.blocks[16 * AT_HAND + 15] = 8 * (64 + 32)
+        self.sha.compress(AT_HAND, pads + 1, to)
 
     def pad(self, secret: cython.Py_ssize_t) -> cython.void:
         """Make the pads of a key, which is a state."""
         i: cython.Py_ssize_t
         for i in range(8):
-            self.blocks[16 * AT_HAND + i] = self.states[8 * secret + i] ^ INNER
-            self.blocks[16 * AT_HAND + 8 + i] = INNER
-        self.compress(AT_HAND, START, PADS)
+            self.sha.blocks[16 * AT_HAND + i] = self.sha.states[8 * secret + i] ^ INNER
+            self.sha.blocks[16 * AT_HAND + 8 + i] = INNER
+        self.sha.compress(AT_HAND, START, PADS)
         for i in range(8):
-            self.blocks[16 * AT_HAND + i] = self.states[8 * secret + i] ^ OUTER
-            self.blocks[16 * AT_HAND + 8 + i] = OUTER
-        self.compress(AT_HAND, START, PADS + 1)
+            self.sha.blocks[16 * AT_HAND + i] = self.sha.states[8 * secret + i] ^ OUTER
+            self.sha.blocks[16 * AT_HAND + 8 + i] = OUTER
+        self.sha.compress(AT_HAND, START, PADS + 1)
 
     def derive(
         self,
@@ -201,11 +123,11 @@ class Keys:
         place: cython.Py_ssize_t = 16 * AT_HAND
         byte: cython.uint
         for i in range(16):
-            self.blocks[place + i] = 0
+            self.sha.blocks[place + i] = 0
         for i in range(size + 1):
             byte = data[at + i] if i < size else 128
-            self.blocks[place + (i >> 2)] |= byte << (24 - 8 * (i & 3))
-        self.blocks[place + 15] = 8 * (64 + size)
+            self.sha.blocks[place + (i >> 2)] |= byte << (24 - 8 * (i & 3))
+        self.sha.blocks[place + 15] = 8 * (64 + size)
         self.mac(AT_HAND, SALTED + 2 * version, SECRET)
         self.pad(SECRET)
         self.mac(CLIENT_IN, PADS, SECRET)
@@ -214,4 +136,4 @@ class Keys:
             if i == 0 or i == 4 or i == 7:
                 self.mac(LABELS + 3 * version + (i + 1) // 4, PADS, SECRET)
                 place = 8 * SECRET - i
-            self.made[i] = self.states[place + i]
+            self.made[i] = self.sha.states[place + i]

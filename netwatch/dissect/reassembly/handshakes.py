@@ -16,6 +16,7 @@ from netwatch.core.errors import ParseError
 from netwatch.core.message import Message
 from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate
+from netwatch.dissect.reassembly.stream import NEVER
 
 Found = tuple[Candidate, Message]
 
@@ -135,6 +136,15 @@ class HandshakeTable:
         if oldest is not None and oldest.time + self._timeout < now:
             self._expire(now, found)
         return found
+
+    def next_timeout(self) -> int:
+        """The time (ns) after which the least recent connection times out."""
+        oldest = next(iter(self._table.values()), None)
+        return NEVER if oldest is None else oldest.time + self._timeout
+
+    def sort(self) -> None:
+        """Bring the connections into the order of their last datagrams."""
+        self._table = OrderedDict(sorted(self._table.items(), key=lambda item: item[1].time))
 
     def expects_more(self, flow: int, side: int) -> bool:
         """Whether this side of the flow began a hello that is incomplete."""

@@ -12,6 +12,9 @@ from netwatch.dissect.candidate import Candidate
 MAX_POSSIBLE_HEADS = 64
 """Short segments behind missing bytes that are tried as the start of a message."""
 
+NEVER = 0x7FFFFFFFFFFFFFFF
+"""Later than any packet, in ns since the epoch."""
+
 SEQUENCE_MASK = 0xFFFFFFFF
 _HALF = 0x80000000
 

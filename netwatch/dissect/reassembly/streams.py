@@ -17,7 +17,7 @@ from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate
 from netwatch.dissect.reassembly.retransmissions import ReadMessages
 from netwatch.dissect.reassembly.segment import Segment
-from netwatch.dissect.reassembly.stream import SEQUENCE_MASK, Stream
+from netwatch.dissect.reassembly.stream import NEVER, SEQUENCE_MASK, Stream
 from netwatch.dissect.reassembly.stream_parsers import Side, StreamParsers
 
 Found = tuple[Candidate, Message]
@@ -126,6 +126,15 @@ class StreamReassembler:
         if oldest is not None and self._is_aged(oldest, now):
             self._expire(now, found)
         return found
+
+    def next_timeout(self) -> int:
+        """The time (ns) after which the least recent stream times out."""
+        oldest = next(iter(self._streams.values()), None)
+        return NEVER if oldest is None else oldest.time + self._timeout
+
+    def sort(self) -> None:
+        """Bring the streams into the order of their last segments."""
+        self._streams = OrderedDict(sorted(self._streams.items(), key=lambda item: item[1].time))
 
     def expects_more(self, side: Side) -> bool:
         """Whether a message of this side is incomplete, or a conversation may continue."""

@@ -1,0 +1,222 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""Rows of the observation batch for ClientHellos of TLS and QUIC that are laid out as usual.
+
+A row is the same that the parsers (`netwatch.protocols.tls`, `netwatch.protocols.quic`) and
+`ObservationBatch.append` give. Where flows are recorded the consumer has to be asked what a hello
+tells of its flow, so all hellos of interest go to the parsers.
+"""
+
+from array import array
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.netwatch.core import observation_columns as columns
+    from cython.cimports.netwatch.core.observation_batch import ObservationBatch
+    from cython.cimports.netwatch.dissect.loop.hello_fingerprints import HelloFingerprints
+    from cython.cimports.netwatch.dissect.loop.hello_layout import HelloLayout, is_grease
+    from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
+else:
+    from netwatch.core import observation_columns as columns
+    from netwatch.core.observation_batch import ObservationBatch
+    from netwatch.dissect.loop.hello_fingerprints import HelloFingerprints
+    from netwatch.dissect.loop.hello_layout import HelloLayout, is_grease
+    from netwatch.dissect.loop.observation_rows import ObservationRows
+
+from netwatch.core.buffers import Buffer, Words
+from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES, QUIC_1, QUIC_2, TLS_VERSIONS
+
+MAX_PROTOCOLS = cython.declare(cython.Py_ssize_t, 16)
+"""ALPN protocols of a hello that is read here."""
+
+MAX_NAME = cython.declare(cython.Py_ssize_t, 255)
+TLS_SNI = cython.declare(cython.longlong, columns.EVIDENCE_TLS_SNI)
+QUIC_SNI = cython.declare(cython.longlong, columns.EVIDENCE_QUIC_SNI)
+
+# Texts of the table: versions of QUIC, classes of ECH, then versions of TLS.
+NO_QUIC = cython.declare(cython.Py_ssize_t, -1)
+ECH_PRESENT = cython.declare(cython.Py_ssize_t, 2)
+ECH_OUTER = cython.declare(cython.Py_ssize_t, 3)
+ECH_GREASE = cython.declare(cython.Py_ssize_t, 4)
+FIRST_VERSION = cython.declare(cython.Py_ssize_t, 5)
+
+_HOST_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
+
+
+@cython.final
+@cython.cclass
+class HelloRows:
+    """Writes the rows of hellos, while it is `active`.
+
+    `texts` are texts of a fixed set, one behind the other, which start at `places`. `versions` has
+    the numbers of versions of TLS and, from bit 16 on, their characters in a JA4. `public_names` are
+    the names of outer hellos, each behind its length. `lower` has the bytes of host names in lower
+    case, 0 for any other.
+    """
+
+    def __init__(self, rows: ObservationRows, active: bool) -> None:
+        self.rows = rows
+        self.batch = rows.batch
+        self.active = active
+        self.fingerprints = HelloFingerprints(rows.batch)
+        texts = [QUIC_1, QUIC_2, "present", "outer", "grease"]
+        texts += [version.text for version in TLS_VERSIONS.values()]
+        places = [sum(map(len, texts[:i])) for i in range(len(texts) + 1)]
+        self.texts: Buffer = array("B", "".join(texts).encode())
+        self.places: Words = array("q", places)
+        self.versions: Words = array(
+            "q",
+            [
+                number | int.from_bytes(version.ja4.encode()) << 16
+                for number, version in TLS_VERSIONS.items()
+            ],
+        )
+        names = b"".join(
+            bytes([len(name)]) + name.encode() for name in sorted(ECH_PUBLIC_NAMES)
+        )
+        self.public_names: Buffer = array("B", names)
+        lower = bytearray(256)
+        for byte in _HOST_BYTES:
+            lower[byte] = lower[ord(chr(byte).upper())] = byte
+        self.lower: Buffer = array("B", lower)
+
+    def add(
+        self,
+        hello: HelloLayout,
+        quic: cython.Py_ssize_t,
+        flow: cython.longlong,
+    ) -> cython.bint:
+        """Whether a hello whose parts are known, and which became whole with the packet at the
+        cursor, needs no parser: it shows no name, or there is a row for it. `quic` is 0 and 1 for
+        versions 1 and 2 of QUIC, `NO_QUIC` for TLS; `flow` is the flow as rows name it."""
+        version: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        name: cython.longlong
+        alpn: cython.longlong
+        ech: cython.longlong
+        ja4: cython.longlong = 0
+        if not self.active:
+            return False
+        if hello.name_size == 0:
+            return True
+        version = self.version(hello)
+        if version < 0 or not self.rows.can_add() or not self.are_plain(hello):
+            return False
+        name = self.name(hello)
+        if name < 0:
+            return False
+        if self.rows.fingerprints:
+            ja4 = self.fingerprints.text(
+                hello, 116 if quic < 0 else 113, self.versions[version] >> 16
+            )
+            if ja4 < 0:
+                return False
+        alpn = self.alpn(hello)
+        ech = self.ech(hello, name)
+        at = self.rows.add(TLS_SNI if quic < 0 else QUIC_SNI, name, False, flow)
+        self.batch.words[at + columns.WORD_TLS_VERSION] = self.text(FIRST_VERSION + version)
+        self.batch.words[at + columns.WORD_TLS_ALPN] = alpn
+        self.batch.words[at + columns.WORD_TLS_JA4] = ja4
+        self.batch.words[at + columns.WORD_TLS_ECH] = ech
+        if quic >= 0:
+            self.batch.words[at + columns.WORD_QUIC_VERSION] = self.text(quic)
+        return True
+
+    def text(self, number: cython.Py_ssize_t) -> cython.longlong:
+        """A text of the table as one of the batch."""
+        start: cython.Py_ssize_t = self.places[number]
+        return self.batch.text_of(self.texts, start, self.places[number + 1] - start)
+
+    def version(self, hello: HelloLayout) -> cython.Py_ssize_t:
+        """The number in `versions` of the newest version that is offered; -1 where it is none of
+        them."""
+        newest: cython.longlong = -1
+        number: cython.longlong
+        i: cython.Py_ssize_t = hello.versions
+        end: cython.Py_ssize_t = hello.versions + hello.versions_size - 1
+        if hello.versions_size > 1:
+            while i < end:
+                number = hello.u16(i)
+                if not is_grease(number):
+                    newest = max(newest, number)
+                i += 2
+        if newest < 0:
+            newest = hello.version
+        for i in range(len(self.versions)):
+            if self.versions[i] & 65535 == newest:
+                return i
+        return -1
+
+    def name(self, hello: HelloLayout) -> cython.longlong:
+        """The name as a text, in lower case; -1 where it has bytes that a host name has not."""
+        i: cython.Py_ssize_t
+        byte: cython.int = 0
+        at: cython.Py_ssize_t = self.batch.used
+        if hello.name_size > MAX_NAME:
+            return -1
+        for i in range(hello.name_size):
+            byte = self.lower[hello.data[hello.name + i]]
+            if byte == 0:
+                return -1
+            self.batch.octets[at + i] = byte
+        if byte == 46:
+            return -1
+        return self.batch.add_text(hello.name_size)
+
+    def are_plain(self, hello: HelloLayout) -> cython.bint:
+        """Whether there are few ALPN protocols, and all are of visible ASCII, without a
+        backslash."""
+        count: cython.Py_ssize_t = 0
+        at: cython.Py_ssize_t = hello.alpn
+        end: cython.Py_ssize_t
+        while hello.alpn_size and at < hello.alpn + hello.alpn_size:
+            end = at + 1 + hello.data[at]
+            at += 1
+            count += 1
+            if count > MAX_PROTOCOLS:
+                return False
+            while at < end:
+                if hello.data[at] < 0x21 or hello.data[at] > 0x7E or hello.data[at] == 0x5C:
+                    return False
+                at += 1
+        return True
+
+    def alpn(self, hello: HelloLayout) -> cython.longlong:
+        """The ALPN protocols as a list of texts."""
+        entries: cython.longlong = 0
+        start: cython.Py_ssize_t = self.batch.list_words
+        at: cython.Py_ssize_t = hello.alpn
+        while hello.alpn_size and at < hello.alpn + hello.alpn_size:
+            self.batch.add_to_list(self.batch.text_of(hello.data, at + 1, hello.data[at]))
+            at += 1 + hello.data[at]
+            entries += 1
+        return self.batch.list_since(start, entries)
+
+    def ech(self, hello: HelloLayout, name: cython.longlong) -> cython.longlong:
+        """The class of encrypted_client_hello as a text, 0 where there is none."""
+        if hello.ech_size == 0:
+            return 0
+        if self.is_public(name):
+            return self.text(ECH_OUTER)
+        if not hello.is_boringssl():
+            return self.text(ECH_PRESENT)
+        return self.text(ECH_GREASE if hello.is_ech_grease() else ECH_OUTER)
+
+    def is_public(self, name: cython.longlong) -> cython.bint:
+        """Whether a name, a text of the batch, is one of the public names."""
+        i: cython.Py_ssize_t
+        at: cython.Py_ssize_t = 0
+        start: cython.Py_ssize_t = self.batch.starts[name]
+        size: cython.Py_ssize_t = self.batch.starts[name + 1] - start
+        while at < len(self.public_names):
+            if self.public_names[at] == size:
+                i = 0
+                while i < size and self.public_names[at + 1 + i] == self.batch.octets[start + i]:
+                    i += 1
+                if i == size:
+                    return True
+            at += 1 + self.public_names[at]
+        return False
