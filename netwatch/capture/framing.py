@@ -71,6 +71,9 @@ if not cython.compiled:
         a, b, c, d = data[at], data[at + 1], data[at + 2], data[at + 3]
         return a << 24 | b << 16 | c << 8 | d if big else d << 24 | c << 16 | b << 8 | a
 
+    def expect_packet(data: Sequence[int], at: int, end: int, next_one: int) -> None:
+        """Tell the processor which memory is read soon; nothing where it is interpreted."""
+
 
 def walk_pcap(
     data: cython.const[cython.uchar][::1],
@@ -169,6 +172,7 @@ def walk_ring(
                 status = _PACKET_TOO_LONG
                 break
             value = u32(data, at, big)
+            expect_packet(data, at, end, at + 2 * value)
             captured = u32(data, at + 12, big)
             wire = u32(data, at + 16, big)
             flags = u32(data, at + 20, big)

@@ -42,7 +42,9 @@ def test_constants_of_a_module_that_is_imported_as_a_whole_are_followed(
     project: Project, fake_compiler: Callable[..., Path]
 ) -> None:
     sizes = project.root / "netwatch" / "sizes.pxd"
-    imported = "import cython\n\nif cython.compiled:\n    from cython.cimports.netwatch import sizes"
+    imported = (
+        "import cython\n\nif cython.compiled:\n    from cython.cimports.netwatch import sizes"
+    )
     project.change("one.py", "import cython", imported)
     project.change("one.py", "data[0]", "sizes.SIZE")
     generated = project.root / "netwatch" / "one.c"
