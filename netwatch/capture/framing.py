@@ -20,7 +20,7 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.capture.block import FIELDS
+from netwatch.capture.block import FIELDS, TIME
 
 COMPILED: bool = cython.compiled
 """Whether this file runs as a C extension."""
@@ -58,6 +58,7 @@ _ARRAY_FULL = cython.declare(cython.int, ARRAY_FULL)
 _BAD_LENGTH = cython.declare(cython.int, BAD_LENGTH)
 _PACKET_TOO_LONG = cython.declare(cython.int, PACKET_TOO_LONG)
 _FIELDS = cython.declare(cython.Py_ssize_t, FIELDS)
+_TIME = cython.declare(cython.Py_ssize_t, TIME)
 _TPACKET3_HEADER = cython.declare(cython.Py_ssize_t, 48)
 _VLAN_VALID = cython.declare(cython.longlong, 1 << 4)
 _VLAN_TPID_VALID = cython.declare(cython.longlong, 1 << 6)
@@ -200,3 +201,14 @@ def walk_ring(
                 status = _PACKET_TOO_LONG
                 break
     return count, at, status, 0
+
+
+def latest_time(records: cython.longlong[::1], count: cython.Py_ssize_t) -> int:
+    """The latest time of the first `count` records, ns since the epoch; `count` is 1 or more."""
+    latest: cython.longlong = records[_TIME]
+    i: cython.Py_ssize_t
+    with cython.nogil:
+        for i in range(1, count):
+            if records[i * _FIELDS + _TIME] > latest:
+                latest = records[i * _FIELDS + _TIME]
+    return latest

@@ -20,7 +20,7 @@ from netwatch.capture.live_source import IDLE_INTERVAL, RecentNotes
 from netwatch.capture.packet_ring import MAX_SNAPLEN, PacketRing, RingOptions
 from netwatch.core.errors import CaptureError
 
-BLOCKS, BLOCK_SIZE = 32, 1 << 21
+BLOCKS, BLOCK_SIZE = 16, 1 << 22
 """Number of blocks of a ring and their size in bytes, 64 MiB in total. The blocks are small, so
 that a ring stores at least a second of sparse traffic when its blocks are not read."""
 
@@ -28,7 +28,7 @@ MEMORY_SHARE = 2
 """Rings may use one part in so many of the memory of the machine. The kernel itself has no limit
 and would allocate them at the expense of all other programs."""
 
-TIMEOUT = 50
+TIMEOUT = 64
 """Milliseconds after which the kernel passes on a block that is not full."""
 
 _STATE_INTERVAL = 1.0

@@ -15,7 +15,8 @@ import traceback
 from dataclasses import replace
 from types import FrameType
 
-from netwatch.capture.block import FIELDS, TIME, Block, Source
+from netwatch.capture.block import Block, Source
+from netwatch.capture.framing import latest_time
 from netwatch.config import Config
 from netwatch.core.errors import CaptureError
 from netwatch.core.message import Message
@@ -184,7 +185,7 @@ class Worker:
         at = time.monotonic_ns()
         packet_time = self._clock.now(at)
         if block.count:
-            packet_time = max(block.records[TIME : block.count * FIELDS : FIELDS])
+            packet_time = latest_time(block.records, block.count)  # type: ignore[arg-type]
             self._clock.update(packet_time, at)
             self._last_packet = time.time()
         elif packet_time is None:
