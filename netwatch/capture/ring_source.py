@@ -21,8 +21,14 @@ from netwatch.capture.packet_ring import MAX_SNAPLEN, PacketRing, RingOptions
 from netwatch.core.errors import CaptureError
 
 BLOCKS, BLOCK_SIZE = 16, 1 << 22
-"""Number of blocks of a ring and their size in bytes, 64 MiB in total. The blocks are small, so
-that a ring stores at least a second of sparse traffic when its blocks are not read."""
+"""Number of blocks of a ring and their size in bytes, 64 MiB in total. Each block that is passed on
+wakes the reader up, which costs as much as some hundred packets: so a block holds what arrives
+within `TIMEOUT` at half a gigabit per second. There are enough of them that a ring stores a second
+of sparse traffic, whose blocks are not full, when its blocks are not read."""
+
+SMALLEST_BLOCK = 1 << 18
+"""The size in bytes down to which the blocks of a smaller ring become smaller, so that there are as
+many; a packet of the largest captured length still fits."""
 
 MEMORY_SHARE = 2
 """Rings may use one part in so many of the memory of the machine. The kernel itself has no limit
@@ -265,6 +271,14 @@ class RingSource:
     def _note(self, name: str, event: str, sentence: str) -> None:
         self.events[event] += 1
         self.notes.append(f"{name}: {sentence}")
+
+
+def blocks_of(size: int) -> tuple[int, int]:
+    """The number of blocks, and the size of each, of a ring of about `size` bytes."""
+    block_size = BLOCK_SIZE
+    while block_size > SMALLEST_BLOCK and size // block_size < BLOCKS:
+        block_size //= 2
+    return max(2, size // block_size), block_size
 
 
 def open_worker_sources(interfaces: Sequence[str], count: int, **options: Any) -> list[RingSource]:

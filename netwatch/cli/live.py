@@ -259,9 +259,9 @@ def _source_options(args: argparse.Namespace, source: str) -> dict[str, object]:
     if args.snaplen:
         options["snaplen"] = args.snaplen
     if source == "ring":
-        from netwatch.capture.ring_source import BLOCK_SIZE
+        from netwatch.capture.ring_source import blocks_of
 
         options["filtered"] = not args.no_filter
         if args.buffer:
-            options["blocks"] = max(2, (args.buffer << 20) // BLOCK_SIZE)
+            options["blocks"], options["block_size"] = blocks_of(args.buffer << 20)
     return options

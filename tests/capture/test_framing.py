@@ -319,3 +319,11 @@ def test_compiled_and_interpreted_agree_on_rings_of_packets(pieces, packets):
     assert interpreted.walk_ring(data, 0, packets, theirs, BIG) == first
     assert mine == theirs
     assert first[0] == min(packets, len(pieces))
+
+
+@pytest.mark.parametrize("walkers", WALKERS)
+def test_latest_time_of_records_out_of_order(walkers):
+    found = records(4)
+    for number, time in enumerate((7, 9, 8, 10)):
+        found[FIELDS * number] = time
+    assert [walkers.latest_time(found, count) for count in (1, 2, 3, 4)] == [7, 9, 9, 10]

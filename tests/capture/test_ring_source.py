@@ -226,6 +226,23 @@ def test_several_interfaces(net: Namespace) -> None:
     assert firsts == [1 + sum(each.count for each in blocks[:n]) for n in range(len(blocks))]
 
 
+def test_few_blocks_carry_many_packets(net: Namespace) -> None:
+    """A wake-up costs more than the packets of a small block."""
+    frame = ETHERNET.frame(udp(bytes(1000)))
+    blocks = taken(opened(net), sent(net, "in0", *[frame] * 3000))
+    assert sum(block.count for block in blocks) == 3000
+    assert len(blocks) <= 8
+
+
+@pytest.mark.parametrize(
+    ("size", "blocks", "block_size"),
+    [(64, 16, 4096), (256, 64, 4096), (63, 31, 2048), (8, 16, 512), (2, 8, 256), (1, 4, 256)],
+)
+def test_a_small_ring_has_as_many_blocks(size: int, blocks: int, block_size: int) -> None:
+    assert rings.blocks_of(size << 20) == (blocks, block_size << 10)
+    assert rings.blocks_of(256 << 10) == (2, 256 << 10)
+
+
 def test_of_blocks_that_wait_the_oldest_goes_first(net: Namespace) -> None:
     source = opened(net, "out0", "out1", timeout=1)
     blocks = source.blocks()
