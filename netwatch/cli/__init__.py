@@ -74,6 +74,10 @@ EXAMPLES = f"""examples:
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Wraps descriptions to the width of the terminal, and leaves examples as they are."""
 
+    def __init__(self, prog: str) -> None:
+        # argparse makes a formatter for each option, and imports shutil for the width.
+        super().__init__(prog, width=_terminal_width() - 2)
+
     def add_argument(self, action: argparse.Action) -> None:
         """Count an argument in when the column is computed in which help texts begin."""
         super().add_argument(action)
@@ -85,6 +89,16 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         if "\n" in text:
             return super()._fill_text(text, width, indent)
         return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
+def _terminal_width() -> int:
+    """The columns of the terminal, as `shutil.get_terminal_size` finds them."""
+    with contextlib.suppress(ValueError):
+        if columns := int(os.environ.get("COLUMNS", 0)):
+            return columns
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    return 80
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -118,7 +132,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     escape_unencodable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     command, arguments = _command_first(arguments)
-    args = build_parser((command,)).parse_args(arguments)
+    listed = COMMANDS if command is None or command != arguments[0] else (command,)
+    args = build_parser((command,), listed).parse_args(arguments)
     from netwatch.core.errors import ConfigError, NetwatchError
 
     try:
@@ -163,9 +178,11 @@ def _command_first(arguments: list[str]) -> tuple[str | None, list[str]]:
     return command, [command, *after[:end], *before, *after[end:]]
 
 
-def build_parser(commands: Container[str | None] = COMMANDS) -> CommandParser:
-    """The parser of the command line. `commands` are those whose options are wanted; the
-    others are only listed, and their modules are not imported."""
+def build_parser(
+    commands: Container[str | None] = COMMANDS, listed: Container[str] = COMMANDS
+) -> CommandParser:
+    """The parser of the command line. `commands` are those whose options are wanted; others that
+    are `listed` are in the help, and their modules are not imported."""
     parser = CommandParser(
         prog="netwatch",
         description="Detects in network traffic whether bans on apps are violated: who contacted"
@@ -179,7 +196,7 @@ def build_parser(commands: Container[str | None] = COMMANDS) -> CommandParser:
         if name in commands:
             module, _, function = command.add.partition(":")
             getattr(importlib.import_module(module), function)(groups, [_common_options()])
-        else:
+        elif name in listed:
             groups.add_parser(name, help=command.summary, add_help=False)
     return parser
 

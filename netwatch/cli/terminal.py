@@ -5,7 +5,6 @@ import argparse
 import contextlib
 import io
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -54,6 +53,8 @@ def output(path: str | None) -> Iterator[TextIO]:
             with _text(_NamedFile(path, path)) as stream:
                 yield stream
             return
+        import tempfile
+
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
         raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None

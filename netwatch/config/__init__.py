@@ -37,8 +37,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping
 from netwatch.core.yaml_reader import read_yaml
-from netwatch.delivery.configuration import read_outbox_options, read_outputs
-from netwatch.delivery.output import OutboxOptions, Output
+from netwatch.delivery.output import DEFAULT_FOLDER, OutboxOptions, Output
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.networks import Networks
@@ -47,11 +46,10 @@ from netwatch.rules.bans import bans_version
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
-from netwatch.updates.options import read_update_options
-from netwatch.watch.endpoint_options import EndpointOptions
 
 if TYPE_CHECKING:
     from netwatch.updates.store import Installed
+    from netwatch.watch.endpoint_options import EndpointOptions
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,7 +82,7 @@ class Config:
     search_suffixes: tuple[str, ...]
     quiet_gap: int
     sensor_name: str
-    metrics: EndpointOptions | None
+    metrics: "EndpointOptions | None"
     notes: tuple[str, ...]
     outputs: tuple[Output, ...]
     outbox: OutboxOptions
@@ -164,8 +162,7 @@ def load(
     search_suffixes = search_suffixes_section(fields)
     sinkholes = sinkholes_section(fields)
     quiet_gap = incidents_section(fields)
-    outputs = read_outputs(fields, base, with_secrets=with_secrets)
-    outbox = read_outbox_options(fields, base)
+    outputs, outbox = _delivery(fields, base, with_secrets=with_secrets)
     sensor_name = sensor_section(fields)
     metrics = metrics_section(fields)
     fields.reject_unknown()
@@ -228,6 +225,8 @@ def load_updates(path: str | None = None, *, with_installed: bool = True) -> Upd
     if with_installed:
         updates = read_updates(fields, base, [])
     else:
+        from netwatch.updates.options import read_update_options
+
         options = read_update_options(fields, base)
         updates = None if options is None else Updates(options)
     fields.problems.raise_if_any()
@@ -239,9 +238,21 @@ def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], OutboxOpt
     sections only the syntax is checked. Raises `ConfigError`."""
     fields = _open(path)
     base = Path(fields.file).parent
-    outputs, outbox = read_outputs(fields, base), read_outbox_options(fields, base)
+    outputs, outbox = _delivery(fields, base)
     fields.problems.raise_if_any()
     return outputs, outbox
+
+
+def _delivery(
+    fields: Fields, base: Path, *, with_secrets: bool = False
+) -> tuple[tuple[Output, ...], OutboxOptions]:
+    """The outputs and the outbox."""
+    if [fields.value("outputs"), fields.value("spool")] == [None, None]:
+        return (), OutboxOptions(DEFAULT_FOLDER)
+    from netwatch.delivery.configuration import read_outbox_options, read_outputs
+
+    outputs = read_outputs(fields, base, with_secrets=with_secrets)
+    return outputs, read_outbox_options(fields, base)
 
 
 def _open(path: str | None) -> Fields:

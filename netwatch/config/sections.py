@@ -5,28 +5,30 @@ then. `base` is the folder of the configuration, from which relative paths count
 sentences on what a user may not expect.
 """
 
+import os
 import re
-import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netwatch.core.errors import ConfigError
 from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.inventory.devices import Devices
-from netwatch.inventory.dnsmasq_leases import DEFAULT_LEASE_TIME
 from netwatch.inventory.entry_table import EntryTable
 from netwatch.inventory.geo import Geo
 from netwatch.inventory.inventory_columns import COLUMNS
 from netwatch.inventory.inventory_file import read_inventory
-from netwatch.inventory.lease_files import FORMATS, LeaseFile, read_leases
 from netwatch.inventory.lease_table import LEASE_LIMIT, LeaseTable
 from netwatch.inventory.networks import Scope, built_in, check, read_range, read_scope
 from netwatch.inventory.sinkholes import Sinkholes
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN, read_signatures
-from netwatch.watch.endpoint_options import EndpointOptions, parse_listen_address
-from netwatch.watch.health import Thresholds
+
+# What few configurations have is imported where it is read.
+if TYPE_CHECKING:
+    from netwatch.inventory.lease_files import LeaseFile
+    from netwatch.watch.endpoint_options import EndpointOptions
 
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _SECOND = 1_000_000_000
@@ -81,6 +83,10 @@ def _columns(devices: Fields) -> dict[str, str]:
 
 def _leases(devices: Fields, base: Path) -> LeaseTable:
     """The leases of all lease files."""
+    if devices.value("leases") is None:
+        return LeaseTable()
+    from netwatch.inventory.lease_files import read_leases
+
     files = devices.build_each("leases", lambda fields: _lease_file(fields, base), "a lease file")
     found = [lease for file in files for lease in read_leases(file, devices.problems)]
     if len(found) > LEASE_LIMIT:
@@ -89,7 +95,10 @@ def _leases(devices: Fields, base: Path) -> LeaseTable:
     return LeaseTable(found[:LEASE_LIMIT])
 
 
-def _lease_file(fields: Fields, base: Path) -> LeaseFile | None:
+def _lease_file(fields: Fields, base: Path) -> "LeaseFile | None":
+    from netwatch.inventory.dnsmasq_leases import DEFAULT_LEASE_TIME
+    from netwatch.inventory.lease_files import FORMATS, LeaseFile
+
     path = fields.text("path", required="the path of a lease file")
     format_ = fields.choice("format", FORMATS, None)
     lease_time = DEFAULT_LEASE_TIME
@@ -158,11 +167,14 @@ def incidents_section(fields: Fields) -> int:
     return gap
 
 
-def metrics_section(fields: Fields) -> EndpointOptions | None:
+def metrics_section(fields: Fields) -> "EndpointOptions | None":
     """Where the endpoint of a live capture listens, and its thresholds; None without one."""
     section = fields.nested("metrics", "metrics")
     if section is None:
         return None
+    from netwatch.watch.endpoint_options import EndpointOptions, parse_listen_address
+    from netwatch.watch.health import Thresholds
+
     text = section.text("listen", required="an address and port, like 127.0.0.1:9477")
     limits = Thresholds(
         silence=_duration(section, "silence", "60s") / _SECOND,
@@ -189,7 +201,7 @@ def sensor_section(fields: Fields) -> str:
     name = section.text("name") if section else ""
     if section:
         section.reject_unknown()
-    return name or socket.gethostname()
+    return name or os.uname().nodename
 
 
 def _duration(section: Fields, key: str, default: str) -> int:

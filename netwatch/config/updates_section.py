@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields
 from netwatch.rules.load import use_builtin
-from netwatch.updates.options import UpdateOptions, read_update_options
 
 if TYPE_CHECKING:
+    from netwatch.updates.options import UpdateOptions
     from netwatch.updates.store import Installed
 
 
@@ -22,7 +22,7 @@ class Updates:
     """How sets are updated, and which is installed: None where none is, and where the set is one
     that is only being examined. `state_file` changes with the installed set."""
 
-    options: UpdateOptions
+    options: "UpdateOptions"
     installed: "Installed | None" = None
 
     @property
@@ -40,12 +40,16 @@ def read_updates(
     configured, else the shipped files. The set in the folder `candidate` takes the place of the
     installed one."""
     use_builtin(candidate, examined=candidate is not None)
+    if fields.value("updates") is None:
+        return None
+    # Not at the top, because few configurations need it.
+    from netwatch.updates.options import read_update_options
+
     options = read_update_options(fields, base)
     if options is None:
         return None
     if candidate is not None:
         return Updates(options)
-    # Not at the top, because few configurations need it.
     from netwatch.updates.set_format import SetError, time_text
     from netwatch.updates.store import SetStore
 

@@ -5,8 +5,6 @@ Bytes that cannot be part of a host name are escaped as in a zone file (RFC 1035
 was on the wire remains visible, and can neither break a line of output nor imitate another name.
 """
 
-import idna
-
 _HOST_NAME_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 _VISIBLE = bytes(byte for byte in range(0x21, 0x7F) if byte != 0x5C)
 
@@ -22,6 +20,8 @@ def normalise_name(raw: bytes) -> str:
     if not lower.translate(None, _HOST_NAME_BYTES):
         return lower.decode("ascii")
     if not lower.isascii():
+        import idna  # not at the top: few captures have such a name
+
         try:
             return idna.encode(lower.decode("utf-8"), uts46=True).decode("ascii")
         except UnicodeError:  # the base class of idna.IDNAError

@@ -1,8 +1,10 @@
 """The counts of a run, for the summary at its end."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
+
+from netwatch.core.dataclass import dataclass
 
 
 class TableUsage(NamedTuple):
@@ -14,7 +16,7 @@ class TableUsage(NamedTuple):
     evicted: int
 
 
-@dataclass
+@dataclass()
 class RunStatistics:
     """The counts of one run, or of the part that one worker process did.
 

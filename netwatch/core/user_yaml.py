@@ -7,7 +7,6 @@ the reading raises `ConfigError` if it is not empty. `netwatch.core.yaml_reader`
 """
 
 import datetime
-import difflib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -80,6 +79,8 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     words = sorted(islice(known, MAX_SIMILAR_WORDS + 1))
     if len(words) > MAX_SIMILAR_WORDS or len(word) > MAX_SIMILAR_LENGTH:
         return ""
+    import difflib  # not at the top: most files have no mistake
+
     near = difflib.get_close_matches(word, words, 1, cutoff)
     return f"; did you mean '{near[0]}'?" if near else ""
 

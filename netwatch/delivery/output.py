@@ -7,7 +7,6 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import Problem
 from netwatch.formats.registry import FORMATS, RENDERERS
-from netwatch.formats.shorten_lists import render_within
 from netwatch.sinks.base import SinkOptions
 
 DEFAULT_FOLDER = Path("/var/lib/netwatch/spool")
@@ -46,6 +45,8 @@ class Output:
 
     def render_within(self, record: AlertRecord, limit: int) -> str:
         """The same in at most `limit` bytes of UTF-8, if shorter lists can achieve that."""
+        from netwatch.formats.shorten_lists import render_within  # few outputs need it
+
         return render_within(RENDERERS[self.format or "jsonl"], record, limit)
 
     def warnings(self) -> list[Problem]:

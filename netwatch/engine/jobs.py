@@ -5,10 +5,7 @@ captures, whichever worker finishes first. Observations, of which there can be a
 back through temporary files.
 """
 
-import pickle
-import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +50,8 @@ def scan(
                 keep_frames=keep_frames,
             )
         return
+    from concurrent.futures import ProcessPoolExecutor  # not at the top, because it imports much
+
     with ProcessPoolExecutor(processes) as pool:
         work = partial(
             _scan_capture,
@@ -82,6 +81,10 @@ def names(
         for capture in captures:
             yield from pipeline.names(capture, statistics, progress)
         return
+    import pickle
+    import tempfile
+    from concurrent.futures import ProcessPoolExecutor
+
     with (
         tempfile.TemporaryDirectory(prefix="netwatch-") as folder,
         ProcessPoolExecutor(processes) as pool,
@@ -115,6 +118,8 @@ def _scan_capture(
 def _write_batches(capture: Capture, file: Path) -> RunStatistics:
     """Write the batches of one capture to a file, in a worker, and None behind the last. Raises
     `NetwatchError` where the file cannot be written."""
+    import pickle
+
     statistics = RunStatistics()
     try:
         with file.open("wb") as stream:

@@ -20,9 +20,7 @@ from netwatch.formats.alert_summary import (
     without_empty,
 )
 from netwatch.formats.values import json_line
-
-VERSION = "9.4.0"
-"""The version of ECS that each document states."""
+from netwatch.formats.versions import ECS
 
 SEVERITIES: Mapping[EventSeverity, int] = {
     "informational": 21,
@@ -58,7 +56,7 @@ def alert_document(record: AlertRecord) -> dict[str, Any]:
     document: dict[str, Any] = without_empty(
         {
             "@timestamp": record["last_seen"],
-            "ecs": {"version": VERSION},
+            "ecs": {"version": ECS},
             "message": summary.message,
             "tags": [PRODUCT, record["verdict"]],
             "event": {
@@ -169,7 +167,7 @@ def observation_document(record: AlertRecord) -> dict[str, Any]:
     document: dict[str, Any] = without_empty(
         {
             "@timestamp": record["time"],
-            "ecs": {"version": VERSION},
+            "ecs": {"version": ECS},
             "message": f"{client['ip']} showed {record['name']} ({kind})",
             "tags": [PRODUCT],
             "event": {

@@ -20,9 +20,7 @@ from netwatch.formats.alert_summary import (
     without_empty,
 )
 from netwatch.formats.values import epoch_ns, json_line
-
-VERSION = "1.8.0"
-"""The version of OCSF that each finding states."""
+from netwatch.formats.versions import OCSF
 
 CATEGORY, CLASS = (2, "Findings"), (2004, "Detection Finding")
 
@@ -107,7 +105,7 @@ def detection_finding(record: AlertRecord) -> dict[str, Any]:
             **_enum("disposition", _BLOCKED if blocked else _LOGGED if exempt else _DETECTED),
             "is_alert": not exempt,
             "metadata": {
-                "version": VERSION,
+                "version": OCSF,
                 "profiles": ["security_control"],
                 "product": {
                     "name": PRODUCT,

@@ -1,33 +1,55 @@
 """The table of formats. A new format is one module and one row here.
 
-The command line, the outputs and the documentation read this table.
+The command line, the outputs and the documentation read this table. The module of a format, which
+is named after it, is imported when its first record is written.
 """
 
-from collections.abc import Mapping
-from functools import partial
+import importlib
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any
 
-from netwatch.formats import cef, csv, ecs, eve, gelf, leef, ocsf
 from netwatch.formats.base import Format, Renderer
-from netwatch.formats.csv import CsvWriter
-from netwatch.formats.jsonl import JsonlWriter
-from netwatch.formats.line_writer import LineWriter
-from netwatch.formats.table import TableWriter
-from netwatch.formats.values import json_line
+from netwatch.formats.versions import ECS, OCSF
+
+
+def _later(name: str) -> Callable[..., Any]:
+    """The function ``module:function`` of this package, imported when it is first called."""
+
+    @cache
+    def load() -> Callable[..., Any]:
+        module, _, function = name.partition(":")
+        found: Callable[..., Any] = getattr(
+            importlib.import_module(f"netwatch.formats.{module}"), function
+        )
+        return found
+
+    return lambda *args, **options: load()(*args, **options)
+
+
+def _lines(render: str, observation: str | None = None) -> Callable[..., Any]:
+    """The writer of a format in which a record is one line."""
+    return partial(
+        _later("line_writer:LineWriter"),
+        alert=_later(render),
+        observation=_later(observation) if observation else None,
+    )
+
 
 FORMATS: Mapping[str, Format] = {
     "table": Format(
         title="Table",
         purpose="for people: aligned columns on a terminal or in a text file",
         specification="",
-        writer=TableWriter,
+        writer=_later("table:TableWriter"),
         observations=True,
     ),
     "jsonl": Format(
         title="JSON Lines",
         purpose="the complete record, for programs, log shippers and data lakes",
         specification="netwatch.alert/1, as `netwatch schema` prints it; jsonlines.org",
-        writer=JsonlWriter,
-        render=json_line,
+        writer=_later("jsonl:JsonlWriter"),
+        render=_later("values:json_line"),
         json=True,
         observations=True,
     ),
@@ -35,55 +57,55 @@ FORMATS: Mapping[str, Format] = {
         title="CSV",
         purpose="for spreadsheets: a header and one flat row a record",
         specification="RFC 4180",
-        writer=CsvWriter,
-        render=csv.render,
+        writer=_later("csv:CsvWriter"),
+        render=_later("csv:render"),
         observations=True,
     ),
     "ecs": Format(
         title="Elastic Common Schema",
         purpose="for Elasticsearch, OpenSearch and Kibana",
-        specification=f"ECS {ecs.VERSION}",
-        writer=partial(LineWriter, alert=ecs.render, observation=ecs.render_observation),
-        render=ecs.render,
+        specification=f"ECS {ECS}",
+        writer=_lines("ecs:render", "ecs:render_observation"),
+        render=_later("ecs:render"),
         json=True,
         observations=True,
     ),
     "ocsf": Format(
         title="Open Cybersecurity Schema Framework",
         purpose="for security data lakes: a Detection Finding (class 2004)",
-        specification=f"OCSF {ocsf.VERSION}, profile `security_control`",
-        writer=partial(LineWriter, alert=ocsf.render),
-        render=ocsf.render,
+        specification=f"OCSF {OCSF}, profile `security_control`",
+        writer=_lines("ocsf:render"),
+        render=_later("ocsf:render"),
         json=True,
     ),
     "eve": Format(
         title="Suricata EVE",
         purpose="for whatever reads Suricata: an event of type `alert`",
         specification="Suricata 8, `etc/schema.json`",
-        writer=partial(LineWriter, alert=eve.render),
-        render=eve.render,
+        writer=_lines("eve:render"),
+        render=_later("eve:render"),
         json=True,
     ),
     "cef": Format(
         title="ArcSight Common Event Format",
         purpose="for ArcSight and Microsoft Sentinel",
         specification="CEF:0",
-        writer=partial(LineWriter, alert=cef.render),
-        render=cef.render,
+        writer=_lines("cef:render"),
+        render=_later("cef:render"),
     ),
     "leef": Format(
         title="IBM Log Event Extended Format",
         purpose="for QRadar, with `^` between attributes",
         specification="LEEF:2.0",
-        writer=partial(LineWriter, alert=leef.render),
-        render=leef.render,
+        writer=_lines("leef:render"),
+        render=_later("leef:render"),
     ),
     "gelf": Format(
         title="Graylog Extended Log Format",
         purpose="for Graylog",
         specification="GELF 1.1",
-        writer=partial(LineWriter, alert=gelf.render),
-        render=gelf.render,
+        writer=_lines("gelf:render"),
+        render=_later("gelf:render"),
         json=True,
     ),
 }

@@ -12,7 +12,6 @@ try:
     import cython
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
-import orjson
 
 from netwatch.core.community_id import community_id
 from netwatch.core.text import UNSAFE, escape_character, escaped
@@ -79,6 +78,8 @@ def json_line(record: Mapping[str, Any]) -> str:
     terminal or reorder surrounding text is escaped (``\\u202e``). Unpaired surrogates, for which
     strict readers refuse the whole record (RFC 7493 section 2.1), become literal text: a
     backslash and ``udcff``."""
+    import orjson  # not at the top: the table needs the times and addresses of this module only
+
     try:
         raw = orjson.dumps(record)
     except orjson.JSONEncodeError:

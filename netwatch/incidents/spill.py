@@ -13,10 +13,8 @@ import hashlib
 import heapq
 import json
 import os
-import pickle
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +51,8 @@ class SpillFile:
 
     def read(self, partition: int) -> Sequence[Entry]:
         """The entries of a partition."""
+        import pickle
+
         with self.path.open("rb") as stream:
             stream.seek(self.offsets[partition])
             entries: Sequence[Entry] = pickle.load(stream)
@@ -63,9 +63,15 @@ class SpillFolder:
     """The folder of the files of one scan. All its processes write into it; the process that
     created this object removes it."""
 
-    def __init__(self) -> None:
+    @cached_property
+    def _path(self) -> Path:
+        import tempfile  # not at the top, because few scans need the folder
+
         # The name cannot be guessed, so nobody else can create the folder before.
-        self._path = Path(tempfile.gettempdir(), f"netwatch-{os.urandom(12).hex()}")
+        return Path(tempfile.gettempdir(), f"netwatch-{os.urandom(12).hex()}")
+
+    def __getstate__(self) -> dict[str, Path]:
+        return {"_path": self._path}  # other processes use the same one
 
     def write_incidents(self, entries: Iterable[Entry]) -> SpillFile:
         """Write entries to a new file. Raises `NetwatchError` where it cannot be written."""
@@ -83,9 +89,15 @@ class SpillFolder:
 
     def remove(self) -> None:
         """Delete all files."""
-        shutil.rmtree(self._path, ignore_errors=True)
+        if "_path" in self.__dict__:
+            import shutil
+
+            shutil.rmtree(self._path, ignore_errors=True)
 
     def _write(self, name: str, values: Iterable[Any]) -> tuple[Path, tuple[int, ...]]:
+        import pickle
+        import tempfile
+
         try:
             self._path.mkdir(mode=0o700, exist_ok=True)
             handle, path = tempfile.mkstemp(prefix=f"{name}-", dir=self._path)
@@ -115,6 +127,8 @@ class MergedAlerts:
 
 
 def _read_alerts(path: Path) -> Iterator[Alert]:
+    import pickle
+
     with path.open("rb") as stream:
         while True:
             try:

@@ -20,8 +20,20 @@ from netwatch.core.errors import NetwatchError
 from netwatch.delivery.output import Output
 from netwatch.formats.registry import FORMATS
 
-MODULES = ("hpack", "netwatch.protocols.certificate", "netwatch.protocols.quic_keys", "rich.pretty")
-"""Modules that are imported when a parser or the view first needs them."""
+MODULES = (
+    "difflib",
+    "hpack",
+    "idna",
+    "netwatch.delivery.configuration",
+    "netwatch.inventory.lease_files",
+    "netwatch.protocols.certificate",
+    "netwatch.protocols.quic_keys",
+    "netwatch.updates.options",
+    "netwatch.watch.endpoint_options",
+    "orjson",
+    "rich.pretty",
+)
+"""Modules that are imported when a parser, the view or a configuration first needs them."""
 
 OPTIONAL_MODULES = ("geoip2.database", "geoip2.errors")
 """Modules of extras that may be missing."""
@@ -47,6 +59,8 @@ def preload(format_: str, outputs: Sequence[Output], *, from_file: bool) -> None
         for compression in COMPRESSIONS.values():
             compression.load()
     _import_optional(OPTIONAL_MODULES)
+    for name in {format_, *(output.format for output in outputs)} - {""}:
+        importlib.import_module(f"netwatch.formats.{name}")
     FORMATS[format_].writer(io.StringIO()).begin("alerts")
     # rich imports its tables of emoji and of the widths of characters with the first text that
     # needs them, and more with the first table.

@@ -6,13 +6,12 @@ ban that is written out, and in addition where the ban comes from (`netwatch.rul
 """
 
 import datetime
-import difflib
 import hashlib
 import json
 import zoneinfo
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, get_args
 
 from netwatch.core.dataclass import dataclass
@@ -94,7 +93,7 @@ def pack_ids() -> list[str]:
     return sorted(_shipped_packs())
 
 
-def read_pack(file: Traversable, catalog: Catalog, problems: Problems) -> Pack | None:
+def read_pack(file: Path, catalog: Catalog, problems: Problems) -> Pack | None:
     """The pack in a YAML file, which must be named after the id of the ban; None with the
     mistakes noted."""
     mapping = decode_yaml(file.read_bytes(), str(file), problems)
@@ -141,13 +140,15 @@ def _unconfirmed(fields: Fields) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _shipped_packs() -> dict[str, Traversable]:
+def _shipped_packs() -> dict[str, Path]:
     files = (shipped() / "bans").iterdir()
     return {file.name[:-5]: file for file in files if file.name.endswith(".yaml")}
 
 
 def _unknown_pack(ban_id: str) -> str:
     ids = pack_ids()
+    import difflib
+
     near = difflib.get_close_matches(ban_id, ids, 3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else f" (known: {', '.join(ids)})"
     return f"expected the id of a shipped ban, found {describe(ban_id)}{hint}"

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -56,10 +55,10 @@ def read_entry(key: bytes) -> bytes | None:
                 return None
             if status.st_size > MAX_ENTRY_BYTES:
                 return None
-            entry = stream.read(MAX_ENTRY_BYTES + 1)
+            head, content = stream.read(_HEAD), stream.read(status.st_size)
             if time.time() - status.st_mtime > _TOUCH_AFTER:
                 os.utime(descriptor)
-        return _content(key, entry)
+        return content if head == _entry_head(key, [content]) else None
     return None
 
 
@@ -138,14 +137,9 @@ def _entry_head(key: bytes, content: Sequence[Part]) -> bytes:
     return head + hashlib.sha256(head).digest()
 
 
-def _content(key: bytes, entry: bytes) -> bytes | None:
-    content = entry[_HEAD:]
-    return content if entry[:_HEAD] == _entry_head(key, [content]) else None
-
-
 def _write(folder: int, name: str, parts: Sequence[Part]) -> None:
     """Write a file under a temporary name and give it its own when it is complete."""
-    unfinished = f".{name.partition('.')[0]}.{secrets.token_hex(8)}.tmp"
+    unfinished = f".{name.partition('.')[0]}.{os.urandom(8).hex()}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(unfinished, flags, 0o600, dir_fd=folder)
     try:

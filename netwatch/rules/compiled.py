@@ -1,9 +1,9 @@
 """A catalogue as bytes, from which it is used without reading its files again.
 
-The layout is columns: the names of all rules as one text, and for each rule small numbers for its
-kind, role, marks, sources, file and line. What a catalogue has few of (apps, examples, files) is
-JSON before them. `unpack` makes no object for a rule; a rule is made when a lookup finds it, or
-somebody goes through all of them. The bytes are those that `pack` wrote:
+The layout is columns: the names of all rules as one text, the further zones as another, and for
+each rule small numbers for its kind, role, marks, sources, file and line. What a catalogue has few
+of (apps, examples, files) is JSON before them. `unpack` makes no object for a rule; a rule is made
+when a lookup finds it, or somebody goes through all of them. The bytes are those that `pack` wrote:
 `netwatch.rules.catalog_cache` verifies that before it gives them out.
 """
 
@@ -19,7 +19,7 @@ from netwatch.rules.catalog import Catalog, RuleIndex, literal_tail
 from netwatch.rules.grade import Marks, marks
 from netwatch.rules.signature import KINDS, Alias, Asn, Example, Rule, Signature
 
-LAYOUT = 2
+LAYOUT = 3
 """The version of the layout. It changes with the meaning of anything in it."""
 
 _ROLES: tuple[Role, ...] = get_args(Role)
@@ -70,11 +70,11 @@ def pack(catalog: Catalog) -> list[bytes | bytearray | memoryview]:
         ],
         "sources": [list(each) for each in tables.of("sources")],
         "files": tables.of("files"),
-        "zones": sorted(catalog.further_zones()),
         "tails": tails,
     }
     del names[-1:]  # the last line break
-    parts: list[bytes | bytearray | memoryview] = [json.dumps(head).encode(), names]
+    zones = "\n".join(sorted(catalog.further_zones())).encode()
+    parts: list[bytes | bytearray | memoryview] = [json.dumps(head).encode(), names, zones]
     parts += [memoryview(column).cast("B") for column in columns.values()]
     return [array("Q", map(len, parts)).tobytes(), *parts]
 
@@ -118,7 +118,7 @@ def unpack(packed: bytes) -> Catalog:
 
 
 def _unpack(packed: bytes) -> Catalog:
-    count = 2 + len(_COLUMNS)
+    count = 3 + len(_COLUMNS)
     sizes = array("Q", packed[: 8 * count])
     if 8 * count + sum(sizes) != len(packed):
         raise UnpackError("expected other sizes of the parts")
@@ -128,7 +128,7 @@ def _unpack(packed: bytes) -> Catalog:
         parts.append(view[at : at + size])
         at += size
     head = json.loads(bytes(parts[0]))
-    table = RuleTable(head, bytes(parts[1]), parts[2:])
+    table = RuleTable(head, bytes(parts[1]), parts[3:])
     signatures, first = [], 0
     for row in head["apps"]:
         signature = _signature(row, table, first)
@@ -140,7 +140,7 @@ def _unpack(packed: bytes) -> Catalog:
         _ByName(table, _HOST),
         _ByName(table, _SUFFIX),
         _Globs(table, head["tails"]),
-        partial(table.zones, head["zones"]),
+        partial(table.zones, parts[2]),
         partial(unpack, packed),
     )
     return Catalog(signatures, head["version"], True, index)
@@ -189,12 +189,13 @@ class RuleTable:
     def __len__(self) -> int:
         return len(self.names)
 
-    def zones(self, further: Sequence[str]) -> list[bytes]:
-        """The names of hosts and suffixes, and the `further` zones of the catalogue."""
+    def zones(self, further: memoryview) -> list[bytes]:
+        """The names of hosts and suffixes, and the `further` zones of the catalogue, a line
+        each."""
         zones = self._encoded_names.split(b"\n") if self.names else []
         if _GLOB in self.kinds:
             zones = [*compress(zones, self.kinds.translate(_IS_NO_GLOB))]
-        return zones + [zone.encode() for zone in further]
+        return zones + bytes(further).split(b"\n") if further else zones
 
     def rule(self, number: int) -> Rule:
         """The rule with this number, in the order of the catalogue."""

@@ -7,12 +7,11 @@ the rules that both have: a site can add a name or change a role without copying
 
 import contextlib
 import hashlib
-import importlib.resources
+import importlib
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from netwatch import __version__
@@ -45,10 +44,15 @@ def use_builtin(folder: Path | None, *, examined: bool = False) -> None:
     _EXAMINED.set(examined)
 
 
-def shipped() -> Traversable:
+def shipped() -> Path:
     """The folder that ``builtin`` stands for, with the subfolders ``apps`` and ``bans``: that of
     the shipped files, unless `use_builtin` named another."""
-    return _BUILTIN.get() or importlib.resources.files("netwatch.signatures")
+    return _BUILTIN.get() or _shipped()
+
+
+@cache
+def _shipped() -> Path:
+    return Path(str(importlib.import_module("netwatch.signatures").__file__)).parent
 
 
 def load_signatures(sources: Sequence[str | Path], base: Path) -> Catalog:
@@ -86,16 +90,14 @@ class _Layer:
     """The files of one source with their contents; `shipped` is whether they came with netwatch."""
 
     shipped: bool
-    files: list[tuple[Traversable, bytes]]
+    files: list[tuple[Path, bytes]]
 
 
-def _contents(
-    source: str | Path, base: Path, problems: Problems
-) -> list[tuple[Traversable, bytes]]:
+def _contents(source: str | Path, base: Path, problems: Problems) -> list[tuple[Path, bytes]]:
     contents = []
     for file in _files(source, base, problems):
         try:
-            raw = read_user_file(file) if isinstance(file, Path) else file.read_bytes()
+            raw = read_user_file(file)
         except NetwatchError as error:
             problems.add(str(file), 0, str(error))
         else:
@@ -174,9 +176,9 @@ def with_signature(catalog: Catalog, signature: Signature, problems: Problems) -
     return Catalog(list(merged.values()), catalog.version, catalog.complete)
 
 
-def _files(source: str | Path, base: Path, problems: Problems) -> list[Traversable]:
+def _files(source: str | Path, base: Path, problems: Problems) -> list[Path]:
     if source == BUILTIN:
-        place: Traversable = shipped() / "apps"
+        place = shipped() / "apps"
     else:
         path = base / source
         if not path.exists():

@@ -11,8 +11,6 @@ from ipaddress import ip_address
 from pathlib import PurePath
 from typing import Literal, get_args
 
-import idna
-
 from netwatch.core.dataclass import dataclass
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, describe
@@ -298,6 +296,8 @@ def name_fault(name: str, kind: Kind) -> str:
             expected = "1 to 63 letters, digits, _ and inner hyphens"
             return f"is not a host name: expected labels of {expected}, found {describe(label)}"
         if label.startswith("xn--") and "*" not in label:
+            import idna  # not at the top: a catalogue from the cache is not read again
+
             try:
                 idna.decode(label)
             except UnicodeError:

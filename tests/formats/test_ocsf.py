@@ -10,19 +10,20 @@ from support.made_records import ALERT, BLOCKED, FULL_ALERT, ITEM
 from support.siem import hostile_records, one_line, shown
 
 from netwatch.formats import jsonl, ocsf
+from netwatch.formats.versions import OCSF
 
 
 @cache
 def validator() -> Draft202012Validator:
     """Of the class in 1.8.0 with the profile that findings name."""
-    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=ocsf.VERSION))
+    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=OCSF))
     return Draft202012Validator(schema.get_class_schema("detection_finding", ["security_control"]))
 
 
 @cache
 def captions(attribute: str) -> dict[int, str]:
     """What the schema calls the numbers of an attribute."""
-    found = get_ocsf_schema(version=ocsf.VERSION)["classes"]["detection_finding"]
+    found = get_ocsf_schema(version=OCSF)["classes"]["detection_finding"]
     enum = found["attributes"][attribute]["enum"]
     return {int(number): value["caption"] for number, value in enum.items()}
 
