@@ -292,8 +292,7 @@ def names(args: argparse.Namespace) -> int:
         writer = FORMATS[args.format].writer(stream)
         writer.begin("observations")
         for batch in jobs.names(captures, statistics, workers=args.jobs, progress=progress):
-            for observation in batch.observations():
-                writer.observation(observation)
+            writer.observations(batch)
         writer.end()
     seconds = time.perf_counter() - started
     Summary(statistics, seconds, strict=args.strict).show(args)

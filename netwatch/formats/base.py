@@ -11,25 +11,27 @@ from typing import Any, Protocol, TextIO
 
 from netwatch.core.alert import Alert, AlertRecord, RecordKind
 from netwatch.core.dataclass import dataclass
-from netwatch.core.observation import Observation
+from netwatch.core.observation_batch import ObservationBatch
 from netwatch.coverage.counts import CoverageReport
 
 Renderer = Callable[[AlertRecord], str]
 """Renders an alert's record as one line, without a line terminator."""
 
 ObservationRenderer = Callable[[Mapping[str, Any]], str]
-"""The same for the record of an observation (`netwatch.formats.jsonl.observation_record`)."""
+"""The same for the record of an observation (`netwatch.formats.observation_record`)."""
 
 
 class Writer(Protocol):
-    """Writes records to a text stream one by one and buffers none of them."""
+    """Writes records to a stream as they come, and keeps none of them back unless its format has
+    groups of records."""
 
     def begin(self, records: RecordKind) -> None:
         """Write the header, if the format has one. Called once, even if no record follows."""
         ...
 
-    def observation(self, observation: Observation) -> None:
-        """Write one observation. Raises ValueError if the format is for alerts only."""
+    def observations(self, batch: ObservationBatch) -> None:
+        """Write the observations in the rows of a batch, in the order of packets. The batch is not
+        used any more afterwards. Raises ValueError if the format is for alerts only."""
         ...
 
     def alert(self, alert: Alert) -> None:

@@ -13,39 +13,23 @@ from typing import Any, TextIO
 
 from netwatch.core.alert import Alert, AlertRecord, RecordKind
 from netwatch.core.judgement import sentences
-from netwatch.core.observation import Observation
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import COLUMNS
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
+from netwatch.formats.observation_lines import LineStyle, ObservationLines
 from netwatch.formats.values import endpoint, epoch_ns, period_texts
 
-OBSERVATION_COLUMNS: tuple[str, ...] = (
-    "time",
-    "evidence",
-    "name",
-    "client_ip",
-    "client_port",
-    "client_mac",
-    "server_ip",
-    "server_port",
-    "transport",
-    "vlan",
-    "community_id",
-    "source",
-    "packet",
-    "dns_type",
-    "dns_rcode",
-    "dns_answers",
-    "dns_chain",
-    "tls_version",
-    "tls_alpn",
-    "tls_ja4",
-    "tls_ech",
-    "quic_version",
-    "dns_ech",
-    "dns_service_targets",
+_LATER_COLUMNS = ("dns_ech", "dns_service_targets")
+_ORDERED = (
+    *(each for each in COLUMNS if each.name not in _LATER_COLUMNS),
+    *(each for name in _LATER_COLUMNS for each in COLUMNS if each.name == name),
 )
-"""The columns of an observation: the keys of its JSON record, nested ones joined by ``_``."""
+
+OBSERVATION_COLUMNS: tuple[str, ...] = tuple(column.name for column in _ORDERED)
+"""The columns of an observation: the keys of its JSON record, nested ones joined by ``_``. Columns
+that were added to the record later are at the end, so that those before keep their places."""
 
 ALERT_COLUMNS: tuple[str, ...] = (
     "schema",
@@ -128,11 +112,6 @@ there were in all), `first_source` and `first_packet`, which locate the first of
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def observation_row(observation: Observation) -> list[str]:
-    """The cells of an observation, in the order of `OBSERVATION_COLUMNS`."""
-    return _row(OBSERVATION_COLUMNS, _flat(jsonl.observation_record(observation)))
-
-
 def alert_row(record: AlertRecord) -> list[str]:
     """The cells of an alert's record, in the order of `ALERT_COLUMNS`."""
     flat = _flat(record)
@@ -184,21 +163,50 @@ def cell(value: Any) -> str:
     return prefix + escaped(text)
 
 
+def _quoted_cell(value: Any) -> str:
+    """A cell as it is in a row."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([cell(value), ""])
+    return line.getvalue()[:-1]
+
+
+LINES = LineStyle(
+    columns=_ORDERED,
+    begin="",
+    end="\n",
+    close="",
+    key=lambda column, same_group: "" if column is _ORDERED[0] else ",",
+    quote="",
+    brackets=("", ""),
+    separator=" ",
+    unsafe=b'",',
+    unsafe_start="".join(_FORMULA_STARTS).encode("ascii"),
+    odd_text=_quoted_cell,
+    odd_list=_quoted_cell,
+    cells=True,
+)
+"""How an observation is written."""
+
+
 class CsvWriter:
     """Writes a header and one row a record. A stream contains records of one kind only."""
 
     def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._writer = csv.writer(stream, lineterminator="\n")
+        self._lines: ObservationLines | None = None
         self._columns: tuple[str, ...] = ()
 
     def begin(self, records: RecordKind) -> None:
         """Write the header for this kind of records."""
         self._write_header(OBSERVATION_COLUMNS if records == "observations" else ALERT_COLUMNS)
 
-    def observation(self, observation: Observation) -> None:
-        """Write one observation."""
+    def observations(self, batch: ObservationBatch) -> None:
+        """Write all observations of a batch."""
         self._write_header(OBSERVATION_COLUMNS)
-        self._writer.writerow(observation_row(observation))
+        if self._lines is None:
+            self._lines = ObservationLines(LINES)
+        self._lines.write(batch, self._stream.write)
 
     def alert(self, alert: Alert) -> None:
         """Write one alert."""

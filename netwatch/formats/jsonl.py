@@ -9,84 +9,48 @@ unchanged. The only exception are bytes of a file name that are not UTF-8.
 from datetime import date
 from typing import Any, TextIO
 
-try:
-    import cython
-except ImportError:
-    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
-
-from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert, EvidenceItem, RecordKind, Sensor
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import COLUMNS, Column
 from netwatch.core.verdict import Ban, BindingPeriod, Exemption
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats.coverage import report_record
-from netwatch.formats.values import json_line, observation_community_id, rfc3339
-
-if not cython.compiled:
-    from netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
-    from netwatch.core.observation import Observation
-else:
-    from cython.cimports.netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
-    from cython.cimports.netwatch.core.observation import Observation
+from netwatch.formats.observation_lines import LineStyle, ObservationLines
+from netwatch.formats.values import json_line, rfc3339
 
 SCHEMA = "netwatch.alert/1"
 """The value of ``schema`` in the record of an alert."""
 
 
-def observation_record(observation: Observation) -> dict[str, Any]:
-    """The record of an observation. Keys whose value is not known are omitted."""
-    client: dict[str, Any] = {"ip": ip_text(observation.client_ip), "port": observation.client_port}
-    if observation.client_mac is not None:
-        client["mac"] = mac_text(observation.client_mac)
-    record: dict[str, Any] = {
-        "time": rfc3339(observation.time, observation.time_digits),
-        "evidence": observation.evidence,
-        "name": observation.name,
-        "client": client,
-        "server": {"ip": ip_text(observation.server_ip), "port": observation.server_port},
-        "transport": observation.transport,
-    }
-    if observation.vlan is not None:
-        record["vlan"] = observation.vlan
-    record["community_id"] = observation_community_id(observation)
-    record["source"] = observation.source
-    record["packet"] = observation.packet
-    if observation.dns is not None:
-        record["dns"] = _dns(observation.dns)
-    if observation.tls is not None:
-        record["tls"] = _tls(observation.tls)
-    if observation.quic is not None:
-        record["quic"] = _quic(observation.quic)
-    return record
+def _key(column: Column, same_group: bool) -> str:
+    comma = "" if column is COLUMNS[0] else ","
+    *groups, key = column.path
+    if groups and not same_group:
+        return f'{comma}"{groups[0]}":{{"{key}":'
+    return f'{comma}"{key}":'
 
 
-def _dns(dns: DnsInfo) -> dict[str, Any]:
-    record: dict[str, Any] = {"type": dns.type}
-    if dns.rcode is not None:
-        record["rcode"] = dns.rcode
-    if dns.answers:
-        record["answers"] = [address for address, _ in dns.answers]
-    if dns.chain:
-        record["chain"] = list(dns.chain)
-    if dns.service_targets:
-        record["service_targets"] = list(dns.service_targets)
-    if dns.ech_public_names:
-        record["ech"] = list(dns.ech_public_names)
-    return record
+def _string(text: str) -> str:
+    """A text as a string of JSON."""
+    return json_line({"": text})[4:-1]
 
 
-def _tls(tls: TlsInfo) -> dict[str, Any]:
-    record: dict[str, Any] = {"version": tls.version}
-    if tls.alpn:
-        record["alpn"] = list(tls.alpn)
-    if (ja4 := tls.ja4) is not None:
-        record["ja4"] = ja4
-    if tls.ech is not None:
-        record["ech"] = tls.ech
-    return record
-
-
-def _quic(quic: QuicInfo) -> dict[str, Any]:
-    return {"version": quic.version}
+LINES = LineStyle(
+    columns=COLUMNS,
+    begin="{",
+    end="}\n",
+    close="}",
+    key=_key,
+    quote='"',
+    brackets=("[", "]"),
+    separator=",",
+    unsafe=b'"\\',
+    unsafe_start=b"",
+    odd_text=_string,
+    odd_list=None,
+    cells=False,
+)
+"""How an observation is written."""
 
 
 def alert_record(alert: Alert) -> dict[str, Any]:
@@ -251,13 +215,16 @@ class JsonlWriter:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._lines: ObservationLines | None = None
 
     def begin(self, records: RecordKind) -> None:
         """Write nothing: the format has no header."""
 
-    def observation(self, observation: Observation) -> None:
-        """Write one observation."""
-        self._stream.write(json_line(observation_record(observation)) + "\n")
+    def observations(self, batch: ObservationBatch) -> None:
+        """Write all observations of a batch."""
+        if self._lines is None:
+            self._lines = ObservationLines(LINES)
+        self._lines.write(batch, self._stream.write)
 
     def alert(self, alert: Alert) -> None:
         """Write one alert."""

@@ -3,10 +3,11 @@
 from typing import TextIO
 
 from netwatch.core.alert import Alert, RecordKind
-from netwatch.core.observation import Observation
+from netwatch.core.observation_batch import ObservationBatch
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
 from netwatch.formats.base import ObservationRenderer, Renderer
+from netwatch.formats.observation_record import observation_record
 
 
 class LineWriter:
@@ -22,12 +23,14 @@ class LineWriter:
     def begin(self, records: RecordKind) -> None:
         """Write nothing: these formats have no header."""
 
-    def observation(self, observation: Observation) -> None:
-        """Write one observation. Raises ValueError if the format is for alerts only."""
-        if self._render_observation is None:
+    def observations(self, batch: ObservationBatch) -> None:
+        """Write the observations of a batch. Raises ValueError if the format is for alerts only."""
+        render = self._render_observation
+        if render is None:
             raise ValueError("this format is for alerts only")
-        record = jsonl.observation_record(observation)
-        self._stream.write(self._render_observation(record) + "\n")
+        for start, stop in batch.spans:
+            for row in range(start, stop):
+                self._stream.write(render(observation_record(batch, row)) + "\n")
 
     def alert(self, alert: Alert) -> None:
         """Write one alert."""

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, TextIO
 from netwatch.core.addresses import ip_text
 from netwatch.core.alert import Alert, RecordKind
 from netwatch.core.judgement import table_note
-from netwatch.core.observation import Observation
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import (
+    EVIDENCE,
+    WORD_CLIENT_IP,
+    WORD_CLIENT_PORT,
+    WORD_EVIDENCE,
+    WORD_NAME,
+    WORD_SERVER_IP,
+    WORD_SERVER_PORT,
+    WORD_TIME,
+    WORD_TIME_DIGITS,
+)
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import coverage
@@ -56,24 +67,34 @@ class TableWriter:
     def begin(self, records: RecordKind) -> None:
         """Write nothing: the header of the table comes with the first alert."""
 
-    def observation(self, observation: Observation) -> None:
-        """Write one observation as a line: time, client, evidence, name, server."""
+    def observations(self, batch: ObservationBatch) -> None:
+        """Write each observation of a batch as a line: time, client, evidence, name, server."""
+        lines = [
+            self._line(batch, row) for start, stop in batch.spans for row in range(start, stop)
+        ]
+        self._stream.write("".join(lines))
+
+    def _line(self, batch: ObservationBatch, row: int) -> str:
+        word = batch.word
+        evidence = EVIDENCE[word(row, WORD_EVIDENCE)]
         cells = [
-            rfc3339(observation.time, observation.time_digits),
-            endpoint(ip_text(observation.client_ip), observation.client_port),
-            observation.evidence,
-            escaped(observation.name),
+            rfc3339(word(row, WORD_TIME), word(row, WORD_TIME_DIGITS)),
+            endpoint(ip_text(batch.packed(word(row, WORD_CLIENT_IP))), word(row, WORD_CLIENT_PORT)),
+            evidence,
+            escaped(batch.text(word(row, WORD_NAME))),
         ]
         # Columns only ever get wider, so a line can be written before the next one is known.
         self._widths = [
             max(width, len(cell)) for width, cell in zip(self._widths, cells, strict=True)
         ]
-        time, client, evidence, name = map(str.ljust, cells, self._widths)
+        time, client, kind, name = map(str.ljust, cells, self._widths)
         if self._paint is None:
             self._paint = _painter(self._rich())
-        evidence = self._paint(evidence, _EVIDENCE_COLOURS.get(evidence[:3], "none"))
-        server = endpoint(ip_text(observation.server_ip), observation.server_port)
-        self._stream.write(f"{time}  {client}  {evidence}  {name}  {server}\n")
+        kind = self._paint(kind, _EVIDENCE_COLOURS.get(evidence[:3], "none"))
+        server = endpoint(
+            ip_text(batch.packed(word(row, WORD_SERVER_IP))), word(row, WORD_SERVER_PORT)
+        )
+        return f"{time}  {client}  {kind}  {name}  {server}\n"
 
     def alert(self, alert: Alert) -> None:
         """Write one alert as a row of several lines, preceded by the header if it is the first.

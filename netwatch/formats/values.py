@@ -13,16 +13,9 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
-from netwatch.core.community_id import community_id
 from netwatch.core.text import UNSAFE, escape_character, escaped
 
-if not cython.compiled:
-    from netwatch.core.observation import Observation
-else:
-    from cython.cimports.netwatch.core.observation import Observation
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PROTOCOLS = {"tcp": 6, "udp": 17}
 
 
 def rfc3339(time: cython.longlong, digits: cython.int) -> str:
@@ -57,17 +50,6 @@ def period_texts(ban: Mapping[str, Any]) -> list[str]:
     """The periods of a ban's record, where it has several, as intervals of ISO 8601: first and
     last day with a slash between them, and ``..`` where there is no limit."""
     return [f"{each['from'] or '..'}/{each['until'] or '..'}" for each in ban.get("periods", ())]
-
-
-def observation_community_id(observation: Observation) -> str:
-    """The Community ID of the flow in which a name was observed."""
-    return community_id(
-        observation.client_ip,
-        observation.server_ip,
-        observation.client_port,
-        observation.server_port,
-        _PROTOCOLS[observation.transport],
-    )
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -66,8 +66,8 @@ def test_names_come_in_the_order_of_the_captures(folder: Path, kind: str) -> Non
     for workers in (1, 2):
         stream, statistics = io.StringIO(), RunStatistics()
         writer = FORMATS[kind].writer(stream)
-        for observation in observations(jobs.names(captures(folder), statistics, workers=workers)):
-            writer.observation(observation)
+        for batch in jobs.names(captures(folder), statistics, workers=workers):
+            writer.observations(batch)
         writer.end()
         out[workers] = (stream.getvalue(), statistics)
     assert out[1] == out[2]

@@ -4,18 +4,19 @@ from dataclasses import replace
 
 import pytest
 from support.made_records import ALERT, BARE, BLOCKED, EARLIER, FULL, FULL_ALERT, HOSTILE
+from support.observing import batch_of, record_of
 
+from netwatch.core.community_id import community_id
 from netwatch.core.text import escaped
 from netwatch.formats import csv as ours
 from netwatch.formats import jsonl
-from netwatch.formats.values import observation_community_id
 
 
 def read(records, write):
     out = io.StringIO()
     writer = ours.CsvWriter(out)
     for record in records:
-        getattr(writer, write)(record)
+        getattr(writer, write)(batch_of(record) if write == "observations" else record)
     writer.end()
     text = out.getvalue()
     assert len(text.splitlines()) == len(records) + 1
@@ -24,7 +25,7 @@ def read(records, write):
 
 
 def test_observations():
-    bare, full = read([BARE, FULL], "observation")
+    bare, full = read([BARE, FULL], "observations")
     assert {key: value for key, value in bare.items() if value} == {
         "time": "2023-03-10T00:00:00.123456Z",
         "evidence": "dns-query",
@@ -34,7 +35,7 @@ def test_observations():
         "server_ip": "192.0.2.53",
         "server_port": "53",
         "transport": "udp",
-        "community_id": observation_community_id(BARE),
+        "community_id": community_id(BARE.client_ip, BARE.server_ip, 53124, 53, 17),
         "source": "office.pcap",
         "packet": "17",
     }
@@ -70,7 +71,7 @@ def test_alerts():
 @pytest.mark.parametrize(
     ("columns", "record"),
     [
-        (ours.OBSERVATION_COLUMNS, jsonl.observation_record(FULL)),
+        (ours.OBSERVATION_COLUMNS, record_of(FULL)),
         (ours.ALERT_COLUMNS, jsonl.alert_record(FULL_ALERT)),
     ],
 )
@@ -100,10 +101,12 @@ def test_kind_and_outcome_are_the_last_columns():
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_one_cell_and_not_a_formula(text):
-    (row,) = read([replace(BARE, name=text, source=text)], "observation")
+    name = text if text.isascii() else BARE.name
+    (row,) = read([replace(BARE, name=name, source=text)], "observations")
     (alert,) = read([replace(FULL_ALERT, names=(text, "b"), evidence=(EARLIER,))], "alert")
     guard = "'" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and text else ""
-    assert row["name"] == row["source"] == guard + escaped(text)
+    assert row["source"] == guard + escaped(text)
+    assert row["name"] == (guard + escaped(text) if text.isascii() else BARE.name)
     assert alert["names"] == guard + escaped(f"{text} b")
     assert not row["name"].startswith(("=", "+", "-", "@", "\t", "\r"))
 
@@ -118,4 +121,4 @@ def test_stream_contains_one_kind_of_records():
     writer = ours.CsvWriter(io.StringIO())
     writer.alert(ALERT)
     with pytest.raises(ValueError, match="cannot share"):
-        writer.observation(BARE)
+        writer.observations(batch_of(BARE))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from support.made_records import ALERT, BARE, BLOCKED, FULL, FULL_ALERT, ITEM
+from support.observing import record_of
 from support.siem import hostile_records, one_line, shown
 
 from netwatch.core.message import TlsInfo
@@ -264,7 +265,7 @@ def test_additional_keys_of_the_record_are_included() -> None:
 
 @pytest.mark.parametrize("obs", [BARE, replace(FULL, dns=None, quic=None), FULL])
 def test_observations(obs) -> None:
-    record = jsonl.observation_record(obs)
+    record = record_of(obs)
     document = json.loads(one_line(ecs.render_observation(record)))
     check(document)
     assert document["event"]["kind"] == "event"
@@ -274,7 +275,7 @@ def test_observations(obs) -> None:
 
 
 def test_an_observation_of_a_lookup_and_of_a_hello() -> None:
-    lookup = ecs.observation_document(jsonl.observation_record(replace(FULL, tls=None, quic=None)))
+    lookup = ecs.observation_document(record_of(replace(FULL, tls=None, quic=None)))
     assert lookup["dns"] == {
         "type": "answer",
         "response_code": "NOERROR",
@@ -283,7 +284,7 @@ def test_an_observation_of_a_lookup_and_of_a_hello() -> None:
     }
     assert "domain" not in lookup["destination"]
     hello = ecs.observation_document(
-        jsonl.observation_record(replace(BARE, evidence="tls-sni", tls=TlsInfo("1.3")))
+        record_of(replace(BARE, evidence="tls-sni", tls=TlsInfo("1.3")))
     )
     assert hello["tls"] == {"client": {"server_name": "tiktok.com"}, "version": "1.3"}
     assert hello["destination"]["domain"] == "tiktok.com"

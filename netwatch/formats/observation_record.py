@@ -1,0 +1,71 @@
+"""The record of a row of an observation batch as objects, where a format needs them."""
+
+from typing import Any
+
+from netwatch.core.addresses import ip_text, mac_text
+from netwatch.core.community_id import community_id
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import (
+    COLUMNS,
+    EVIDENCE,
+    TRANSPORTS,
+    WORD_CLIENT_IP,
+    WORD_CLIENT_PORT,
+    WORD_SERVER_IP,
+    WORD_SERVER_PORT,
+    WORD_TIME_DIGITS,
+    WORD_TRANSPORT,
+    Column,
+)
+from netwatch.formats.values import rfc3339
+
+
+def observation_record(batch: ObservationBatch, row: int) -> dict[str, Any]:
+    """The record of a row, in the order of `COLUMNS`. Keys whose value is not known are omitted."""
+    record: dict[str, Any] = {}
+    for column in COLUMNS:
+        value = _value(batch, row, column)
+        if value is None:
+            continue
+        *groups, key = column.path
+        place = record
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[key] = value
+    return record
+
+
+def _value(batch: ObservationBatch, row: int, column: Column) -> Any:
+    """The value of a column in a row, None where there is none."""
+    word = batch.word(row, column.word) if column.word >= 0 else 0
+    match column.kind:
+        case "time":
+            return rfc3339(word, batch.word(row, WORD_TIME_DIGITS))
+        case "evidence":
+            return EVIDENCE[word]
+        case "text":
+            return batch.text(word) if word else None
+        case "address":
+            return ip_text(batch.packed(word)) if word else None
+        case "number":
+            return word
+        case "optional number":
+            return word if word >= 0 else None
+        case "mac":
+            return mac_text(word.to_bytes(7, "big")[1:]) if word else None
+        case "transport":
+            return TRANSPORTS[word]
+        case "source":
+            return batch.sources[word]
+        case "texts":
+            return list(batch.text_list(word)) or None
+        case "addresses":
+            return [address for address, _ in batch.answers(word)] or None
+        case "community id":
+            return community_id(
+                batch.packed(batch.word(row, WORD_CLIENT_IP)),
+                batch.packed(batch.word(row, WORD_SERVER_IP)),
+                batch.word(row, WORD_CLIENT_PORT),
+                batch.word(row, WORD_SERVER_PORT),
+                batch.word(row, WORD_TRANSPORT),
+            )
