@@ -7,6 +7,7 @@ Texts are stored once, in a dictionary that is the batch's own: packed addresses
 other texts as ASCII. Objects, JSON lines, CSV, Arrow and Parquet are functions of a batch.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -17,8 +18,9 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.libc.string import memcmp, memcpy
+    from cython.cimports.libc.string import memcmp, memcpy, memset
     from cython.cimports.netwatch.core import observation_columns as columns
+    from cython.cimports.netwatch.core.host_words import hash_of
     from cython.cimports.netwatch.core.message import (
         DnsInfo,
         Message,
@@ -30,6 +32,7 @@ if cython.compiled:
     from cython.cimports.netwatch.core.packet import Packet
 else:
     from netwatch.core import observation_columns as columns
+    from netwatch.core.host_words import hash_of
     from netwatch.core.message import DnsInfo, Message, QuicInfo, ShownName, TlsInfo
     from netwatch.core.observation import Observation
     from netwatch.core.packet import Packet
@@ -53,8 +56,10 @@ MESSAGE_BYTES = cython.declare(cython.Py_ssize_t, 32768)
 MESSAGE_LIST_WORDS = cython.declare(cython.Py_ssize_t, 512)
 
 MAC_BIT = cython.declare(cython.longlong, 1 << 48)
-HASH_BASE = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
-LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
+
+# A slot of the hash table has the number of a text, and bits of its hash above it.
+NUMBER = cython.declare(cython.longlong, 0xFFFFFFFF)
+HASH_BITS = cython.declare(cython.longlong, 0x7FFFFFFF00000000)
 
 _EVIDENCE_NUMBERS = {name: number for number, name in enumerate(EVIDENCE)}
 _TRANSPORT_NUMBERS = {name: number for number, name in TRANSPORTS.items()}
@@ -69,7 +74,7 @@ class ObservationBatch:
     of text `i` are ``octets[starts[i]:starts[i + 1]]``. `lists` has the entries of lists. `frames`
     has the captured frames that prove a row, for rows that have some. `spans` are the rows in the
     order of packets, as ranges: rows that a parser has read are behind those of the packet loop. A
-    row is valid until `clear`.
+    row is valid until `clear`, and `cleared` counts how often that was.
     """
 
     def __init__(self, sources: Sequence[str] = ()) -> None:
@@ -86,8 +91,11 @@ class ObservationBatch:
         self.places: Words = zeroed("q", 1)
         self.slots: Words = zeroed("q", 2)
         self.mask = 1
+        # Nobody can choose names that collide.
+        self.salt = int.from_bytes(os.urandom(8)) >> 1
         self.texts = 1
         self.used = 0
+        self.cleared = 0
         self._grow_rows(ROWS)
         self._grow_lists(LIST_WORDS)
         self._grow_octets(TEXT_BYTES)
@@ -102,6 +110,7 @@ class ObservationBatch:
         self.texts = 1
         self.used = 0
         self.list_words = 0
+        self.cleared += 1
         self.frames.clear()
         self.spans.clear()
 
@@ -123,8 +132,30 @@ class ObservationBatch:
         """Where the words of another row start, all of them 0. There has to be room for it."""
         at: cython.Py_ssize_t = self.count * columns.WORDS
         i: cython.Py_ssize_t
-        for i in range(columns.WORDS):
-            self.words[at + i] = 0
+        self.words[at + columns.WORDS - 1] = 0
+        if cython.compiled:
+            memset(cython.address(self.words[at]), 0, 8 * columns.WORDS)
+        else:
+            for i in range(columns.WORDS):
+                self.words[at + i] = 0
+        self.count += 1
+        return at
+
+    def copied_row(self, source: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Where the words of another row start, which are those that start at `source`. There has
+        to be room for it."""
+        at: cython.Py_ssize_t = self.count * columns.WORDS
+        i: cython.Py_ssize_t
+        self.words[at + columns.WORDS - 1] = self.words[source + columns.WORDS - 1]
+        if cython.compiled:
+            memcpy(
+                cython.address(self.words[at]),
+                cython.address(self.words[source]),
+                8 * columns.WORDS,
+            )
+        else:
+            for i in range(columns.WORDS):
+                self.words[at + i] = self.words[source + i]
         self.count += 1
         return at
 
@@ -144,26 +175,26 @@ class ObservationBatch:
 
     def add_text(self, size: cython.Py_ssize_t) -> cython.longlong:
         """The number of the text in the `size` bytes that were written behind those `used`."""
-        hash_: cython.ulonglong = size
+        hash_: cython.longlong
         place: cython.Py_ssize_t
         found: cython.longlong
-        i: cython.Py_ssize_t
         at: cython.Py_ssize_t = self.used
-        if size == 0:
+        if size <= 0 or at + size > len(self.octets):
             return 0
-        for i in range(at, at + size):
-            hash_ = ((hash_ ^ self.octets[i]) * HASH_BASE) & LOW63
-        place = (hash_ >> 31) & self.mask
+        if cython.compiled:
+            hash_ = hash_of(cython.address(self.octets[at]), size, self.salt)
+        else:
+            hash_ = hash_of(self.octets, at, size, self.salt)
+        place = hash_ & self.mask
+        hash_ &= HASH_BITS
         found = self.slots[place]
         while found != 0:
-            if self.starts[found + 1] - self.starts[found] == size and self._equal(
-                self.starts[found], at, size
-            ):
-                return found
+            if found & HASH_BITS == hash_ and self._is(found & NUMBER, at, size):
+                return found & NUMBER
             place = (place + 1) & self.mask
             found = self.slots[place]
         found = self.texts
-        self.slots[place] = found
+        self.slots[place] = hash_ | found
         self.places[found] = place
         self.starts[found] = at
         self.used = at + size
@@ -410,16 +441,19 @@ class ObservationBatch:
             self.add_to_list(word)
         return self.list_since(start, min(count, columns.LIST_MASK))
 
-    def _equal(
-        self, one: cython.Py_ssize_t, other: cython.Py_ssize_t, size: cython.Py_ssize_t
+    def _is(
+        self, text: cython.Py_ssize_t, at: cython.Py_ssize_t, size: cython.Py_ssize_t
     ) -> cython.bint:
-        """Whether `size` bytes at two places of `octets` are the same."""
+        """Whether a text is the same as `size` bytes at `at` of `octets`."""
+        start: cython.Py_ssize_t = self.starts[text]
         i: cython.Py_ssize_t
+        if self.starts[text + 1] - start != size:
+            return False
         if cython.compiled:
-            i = memcmp(cython.address(self.octets[one]), cython.address(self.octets[other]), size)
+            i = memcmp(cython.address(self.octets[start]), cython.address(self.octets[at]), size)
             return i == 0
         i = 0
-        while i < size and self.octets[one + i] == self.octets[other + i]:
+        while i < size and self.octets[start + i] == self.octets[at + i]:
             i += 1
         return i == size
 

@@ -15,9 +15,9 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
+from netwatch.core.dns_code import rcode_text, type_text
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.protocols.dns_answers import record
-from netwatch.protocols.dns_code import rcode_text, type_text
 from netwatch.protocols.dns_name import HOST_NAME_BYTES, MAX_NAME, name_at, plain_name
 
 if not cython.compiled:

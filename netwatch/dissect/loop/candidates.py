@@ -41,8 +41,9 @@ LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
 @cython.final
 @cython.cclass
 class Candidates:
-    """Writes rows of the packet at the cursor. There are `count` of them in the list, and were
-    `total` since the beginning, without those of `layout.KIND_OPENING`.
+    """Writes rows of the packet at the cursor. There are `count` of them in the list. `total` counts
+    the packets that may carry a name since the beginning: rows other than `layout.KIND_OPENING`, and
+    messages that the loop has read itself.
 
     Of the packet, `side` is which side of its flow sent it, and `prefiltered` whether the
     prefilter has read the hello that it makes whole, so that nobody does so again. What the loop

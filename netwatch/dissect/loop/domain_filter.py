@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """The domain filter: is a name below any domain that the rules contain.
 
-Domains are stored as hashes. The hash is a polynomial of a name's letters, so that the hash of
-every parent domain follows from the hashes at the dots, and one pass over the letters is enough for
-all of them. Two names with the same hash only let more through to the parsers.
+Domains are stored as hashes. The hash is a polynomial of the hashes of a name's labels, so that the
+hash of every parent domain follows from those before its labels, and one pass over the letters is
+enough for all of them. Two names with the same hash only let more through to the parsers.
 """
 
 from array import array
@@ -16,11 +16,13 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
+    from cython.cimports.netwatch.core.host_words import lowered
     from cython.cimports.netwatch.dissect.loop.octets import Window
 else:
+    from netwatch.core.host_words import lowered
     from netwatch.dissect.loop.octets import Window
 
-from netwatch.core.buffers import Buffer, Words
+from netwatch.core.buffers import Words
 
 BASE = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
 LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
@@ -34,22 +36,50 @@ MOST_LABELS = cython.declare(cython.Py_ssize_t, 32)
 MAX_JUMPS = cython.declare(cython.int, 16)
 """Compression pointers in a name that is followed."""
 
+HYPHENS = cython.declare(cython.ulonglong, 0x2D2D2D2D2D2D2D2D)
+DOT = cython.declare(cython.int, 46)
+
+
+def label_hash(hash_: cython.ulonglong, word: cython.ulonglong) -> cython.ulonglong:
+    """The hash of a label with eight more bytes of it (see `core.host_words`)."""
+    hash_ = ((hash_ ^ word) * BASE) & LOW63
+    return hash_ ^ (hash_ >> 32)
+
+
+def domain_hash(domain: bytes) -> cython.ulonglong:
+    """The hash of a domain in lower case."""
+    byte: cython.ulonglong
+    hash_: cython.ulonglong = 0
+    label: cython.ulonglong = 0
+    word: cython.ulonglong = HYPHENS
+    shift: cython.int = 0
+    for byte in domain:
+        if byte == DOT:
+            label = label_hash(label, word) if shift or label == 0 else label
+            hash_ = (hash_ * BASE + label) & LOW63
+            label = 0
+            word = HYPHENS
+            shift = 0
+            continue
+        word = word ^ ((byte ^ 45) << shift)
+        shift += 8
+        if shift == 64:
+            label = label_hash(label, word)
+            word = HYPHENS
+            shift = 0
+    label = label_hash(label, word) if shift or label == 0 else label
+    return ((hash_ * BASE + label) & LOW63) | 1
+
 
 @lru_cache(maxsize=4)
 def hash_table(domains: tuple[bytes, ...]) -> tuple[Words, int]:
     """The hashes of domains as a table with open addressing, and the mask of its places. Nobody
     writes to it afterwards, so the captures of a run share it: there are many domains."""
-    byte: cython.int
     hash_: cython.ulonglong
     place: cython.ulonglong
     mask: cython.ulonglong
     size: cython.ulonglong = 64
-    hashes: list[int] = []
-    for domain in domains:
-        hash_ = 0
-        for byte in domain:
-            hash_ = (hash_ * BASE + byte) & LOW63
-        hashes.append(hash_ | 1)
+    hashes: list[int] = [domain_hash(domain) for domain in domains]
     while size < 3 * len(hashes):
         size *= 2
     table: Words = array("q", bytes(8 * size))
@@ -104,7 +134,6 @@ class DomainFilter(Window):
 
     def __init__(self, domains: DomainSet) -> None:
         i: cython.Py_ssize_t
-        letter: cython.int
         Window.__init__(self)
         self.domains = domains
         self.name_end = 0
@@ -112,17 +141,10 @@ class DomainFilter(Window):
         self.length = 0
         self.labels = 0
         self.label_hashes: Words = array("Q", bytes(8 * MOST_LABELS))
-        self.label_starts: Words = array("q", bytes(8 * MOST_LABELS))
-        self.powers: Words = array("Q", bytes(8 * 256))
+        self.powers: Words = array("Q", bytes(8 * (MOST_LABELS + 1)))
         self.powers[0] = 1
-        for i in range(1, 256):
+        for i in range(1, MOST_LABELS + 1):
             self.powers[i] = (self.powers[i - 1] * BASE) & LOW63
-        lower = bytearray(256)
-        for letter in b"abcdefghijklmnopqrstuvwxyz0123456789-_.":
-            lower[letter] = letter
-        for letter in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ":
-            lower[letter] = letter + 32
-        self.lower: Buffer = lower
 
     def not_matched(self) -> cython.bint:
         """Whether the name that was hashed is below no domain of the set."""
@@ -131,7 +153,7 @@ class DomainFilter(Window):
         domain: cython.ulonglong
         while i < self.labels:
             before = self.label_hashes[i]
-            domain = self.powers[self.length - self.label_starts[i]]
+            domain = self.powers[self.labels - i]
             domain = ((self.hash - before * domain) & LOW63) | 1
             if self.domains.contains(domain):
                 return False
@@ -144,33 +166,42 @@ class DomainFilter(Window):
         self.length = 0
         self.labels = 0
 
-    def hash_name(
-        self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, dots: cython.bint
-    ) -> cython.bint:
-        """Add letters, digits, ``-`` and ``_`` in lower case to the name, and with `dots` the
-        dots between labels; false where there is any other byte, or the name is too long."""
-        c: cython.int
-        hash_: cython.ulonglong = self.hash
-        length: cython.Py_ssize_t = self.length + end - at
-        if length > LONGEST or self.labels >= MOST_LABELS:
+    def hash_name(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+        """Hash a name in text form; false where it has another byte than letters, digits, ``-``,
+        ``_`` and the dots between labels, or is too long."""
+        start: cython.Py_ssize_t = at
+        self.start_name()
+        if at < 0 or end > len(self.data):
             return False
-        self.label_hashes[self.labels] = hash_
-        self.label_starts[self.labels] = self.length
-        self.labels += 1
         while at < end:
-            c = self.lower[self.data[at]]
-            at += 1
-            if c == 0:
-                return False
-            hash_ = (hash_ * BASE + c) & LOW63
-            if c == 46:
-                if not dots or self.labels >= MOST_LABELS:
+            if self.data[at] == DOT:
+                if not self.hash_label(start, at - start):
                     return False
-                self.label_hashes[self.labels] = hash_
-                self.label_starts[self.labels] = length - (end - at)
-                self.labels += 1
-        self.hash = hash_
-        self.length = length
+                self.length += 1
+                start = at + 1
+            at += 1
+        return self.hash_label(start, end - start)
+
+    def hash_label(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.bint:
+        """Add a label in lower case to the name; false where it has another byte than letters,
+        digits, ``-`` and ``_``, or the name is too long."""
+        label: cython.ulonglong = 0
+        word: cython.ulonglong
+        if self.labels >= MOST_LABELS or self.length + size > LONGEST:
+            return False
+        self.label_hashes[self.labels] = self.hash
+        self.labels += 1
+        self.length += size
+        while True:
+            word = lowered(self.word(at, size))
+            if word == 0:
+                return False
+            label = label_hash(label, word)
+            if size <= 8:
+                break
+            at += 8
+            size -= 8
+        self.hash = (self.hash * BASE + label) & LOW63
         return True
 
     def hash_labels(
@@ -188,7 +219,7 @@ class DomainFilter(Window):
             if size == 0:
                 if jumps == 0:
                     self.name_end = at + 1
-                return self.length > 0
+                return self.labels > 0
             if size >= 192:
                 if at + 1 >= end:
                     return False
@@ -202,10 +233,9 @@ class DomainFilter(Window):
                 continue
             if size > 63 or at + 1 + size >= end:
                 return False
-            if self.length > 0:
-                self.hash = (self.hash * BASE + 46) & LOW63
+            if self.labels > 0:
                 self.length += 1
-            if not self.hash_name(at + 1, at + 1 + size, False):
+            if not self.hash_label(at + 1, size):
                 return False
             at += 1 + size
         return False

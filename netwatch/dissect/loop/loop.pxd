@@ -4,6 +4,7 @@ from netwatch.dissect.flows.table cimport FlowTable
 from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.dns_addresses cimport DnsAddresses
+from netwatch.dissect.loop.fill_dns cimport DnsMessages
 from netwatch.dissect.loop.flow_lookup cimport FlowLookup
 from netwatch.dissect.loop.hello_reassembly cimport HelloReassembly
 from netwatch.dissect.loop.icmp_errors cimport IcmpErrors
@@ -27,6 +28,7 @@ cdef class Loop:
     cdef readonly IcmpErrors icmp_errors
     cdef readonly HelloReassembly hellos
     cdef readonly QuicHellos quic_hellos
+    cdef readonly DnsMessages messages
     cdef readonly TcpSegments tcp
     cdef readonly UdpDatagrams udp
     cdef readonly FlowLookup lookup

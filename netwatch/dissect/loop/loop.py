@@ -26,6 +26,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
+    from cython.cimports.netwatch.dissect.loop.fill_dns import DnsMessages
     from cython.cimports.netwatch.dissect.loop.fill_hello import HelloRows
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
     from cython.cimports.netwatch.dissect.loop.headers import read_layers
@@ -47,6 +48,7 @@ else:
     from netwatch.dissect.loop.candidates import Candidates
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
+    from netwatch.dissect.loop.fill_dns import DnsMessages
     from netwatch.dissect.loop.fill_hello import HelloRows
     from netwatch.dissect.loop.flow_lookup import FlowLookup
     from netwatch.dissect.loop.headers import read_layers
@@ -153,9 +155,12 @@ class Loop:
             state=state,
             tls_hellos=TlsHellos(self.cursor, state, self.hellos),
         )
+        self.messages = DnsMessages(self.rows, counts)
         self.udp = UdpDatagrams(
             self.cursor,
             self.prefilter,
+            rows=self.rows,
+            messages=self.messages,
             lookup=self.lookup,
             candidates=self.candidates,
             state=state,
@@ -265,6 +270,7 @@ class Loop:
         at: cython.longlong
         self.cursor.set_data(data)
         self.prefilter.set_data(data)
+        self.messages.set_data(data)
         self.addresses.packets.set_data(data)
         self.hellos.records = records
         self.rows.records = records

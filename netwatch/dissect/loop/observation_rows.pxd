@@ -17,5 +17,6 @@ cdef class ObservationRows:
     cdef bint can_add(self) noexcept nogil
     cdef long long source_address(self) noexcept nogil
     cdef long long destination_address(self) noexcept nogil
+    cdef long long address_at(self, Py_ssize_t at) noexcept nogil
     cdef Py_ssize_t add(self, long long evidence, long long name, bint to_client, long long flow) noexcept nogil
     cdef long long mac(self, Py_ssize_t at) noexcept nogil

@@ -11,6 +11,7 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
+    from cython.cimports.libc.string import memcpy
     from cython.cimports.netwatch.core import observation_columns as columns
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.dissect.loop import layout
@@ -60,15 +61,27 @@ class ObservationRows:
 
     def source_address(self) -> cython.longlong:
         """The text of the source address of the packet."""
-        return self.batch.text_of(self.cursor.data, self.cursor.addresses, self.cursor.address_size)
+        return self.address_at(self.cursor.addresses)
 
     def destination_address(self) -> cython.longlong:
         """The text of the destination address of the packet."""
-        return self.batch.text_of(
-            self.cursor.data,
-            self.cursor.addresses + self.cursor.address_size,
-            self.cursor.address_size,
-        )
+        return self.address_at(self.cursor.addresses + self.cursor.address_size)
+
+    def address_at(self, at: cython.Py_ssize_t) -> cython.longlong:
+        """The text of an address of the packet."""
+        size: cython.Py_ssize_t = self.cursor.address_size
+        to: cython.Py_ssize_t = self.batch.used
+        i: cython.Py_ssize_t
+        if at + size > len(self.cursor.data) or to + size > len(self.batch.octets):
+            return 0
+        if cython.compiled:
+            memcpy(
+                cython.address(self.batch.octets[to]), cython.address(self.cursor.data[at]), size
+            )
+        else:
+            for i in range(size):
+                self.batch.octets[to + i] = self.cursor.data[at + i]
+        return self.batch.add_text(size)
 
     def add(
         self,

@@ -1,16 +1,38 @@
 cimport cython
+from netwatch.core.host_words cimport word_of
 
 cdef class Window:
     cdef const unsigned char[::1] data
 
-    @cython.final
-    @cython.boundscheck(True)
-    cdef inline long long u16(self, Py_ssize_t at) noexcept nogil:
-        return (self.data[at] << 8) | self.data[at + 1]
+    # Both ends of a read are compared with those of the window, once. The branch that is taken
+    # outside of it is in octets.py, so that it is not part of every caller.
 
     @cython.final
-    @cython.boundscheck(True)
+    @cython.boundscheck(False)
+    cdef inline long long u16(self, Py_ssize_t at) noexcept nogil:
+        cdef const unsigned char *here
+        if at < 0 or at > self.data.shape[0] - 2:
+            return self.outside(at, 2)
+        here = &self.data[at]
+        return (here[0] << 8) | here[1]
+
+    @cython.final
+    @cython.boundscheck(False)
     cdef inline long long u32(self, Py_ssize_t at) noexcept nogil:
-        return (self.u16(at) << 16) | self.u16(at + 2)
+        cdef const unsigned char *here
+        if at < 0 or at > self.data.shape[0] - 4:
+            return self.outside(at, 4)
+        here = &self.data[at]
+        return (<unsigned int>here[0] << 24) | (here[1] << 16) | (here[2] << 8) | here[3]
+
+    @cython.final
+    @cython.boundscheck(False)
+    cdef inline unsigned long long word(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
+        if at < 0 or at > self.data.shape[0] - 8:
+            return self.edge_word(at, size)
+        return word_of(&self.data[at], size)
+
+    cdef long long outside(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil
+    cdef unsigned long long edge_word(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil
 
 cdef bint copy(const unsigned char[::1] data, Py_ssize_t at, Py_ssize_t size, unsigned char[::1] out, Py_ssize_t to) noexcept nogil

@@ -8,8 +8,13 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.libc.string import memcpy
+else:
+    from netwatch.core.host_words import word_of
 
 from netwatch.core.buffers import Buffer, Octets
+
+HYPHEN = cython.declare(cython.ulonglong, 45)
+HYPHENS = cython.declare(cython.ulonglong, 0x2D2D2D2D2D2D2D2D)
 
 
 @cython.cclass
@@ -38,6 +43,26 @@ class Window:
         def u32(self, at: int) -> int:
             """Four bytes in network order."""
             return (self.u16(at) << 16) | self.u16(at + 2)
+
+        def word(self, at: int, size: int) -> int:
+            """The `size` bytes at `at`, at most eight, as `host_words.word_of` gives them."""
+            return word_of(self.data, at, size)
+
+    @cython.boundscheck(True)
+    def outside(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.longlong:
+        """What a number of `size` bytes reads as that is not within the window."""
+        return self.data[at] + self.data[at + size - 1]
+
+    @cython.boundscheck(True)
+    def edge_word(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.ulonglong:
+        """`word` where fewer than eight bytes are left in the window."""
+        word: cython.ulonglong = HYPHENS
+        byte: cython.ulonglong
+        i: cython.Py_ssize_t
+        for i in range(min(size, 8)):
+            byte = self.data[at + i]
+            word ^= (byte ^ HYPHEN) << (8 * i)
+        return word
 
 
 def copy(

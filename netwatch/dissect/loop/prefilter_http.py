@@ -119,5 +119,4 @@ class RequestPrefilter(Window):
             return False
         if end <= at or self.data[end - 1] == 46 or 48 <= self.data[end - 1] <= 57:
             return False
-        self.domains.start_name()
-        return self.domains.hash_name(at, end, True) and self.domains.not_matched()
+        return self.domains.hash_name(at, end) and self.domains.not_matched()

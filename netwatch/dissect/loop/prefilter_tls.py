@@ -83,5 +83,4 @@ class HelloPrefilter(Window):
             )
         ):
             return False
-        self.domains.start_name()
-        return self.domains.hash_name(self.hello.name, end, True) and self.domains.not_matched()
+        return self.domains.hash_name(self.hello.name, end) and self.domains.not_matched()

@@ -4,8 +4,10 @@ from netwatch.dissect.flows.tcp_state cimport TcpState
 from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.dns_addresses cimport DnsAddresses
+from netwatch.dissect.loop.fill_dns cimport DnsMessages
 from netwatch.dissect.loop.flow_lookup cimport FlowLookup
 from netwatch.dissect.loop.learning cimport Learning
+from netwatch.dissect.loop.observation_rows cimport ObservationRows
 from netwatch.dissect.loop.prefilter cimport Prefilter
 from netwatch.dissect.loop.quic_hellos cimport QuicHellos
 
@@ -13,6 +15,8 @@ from netwatch.dissect.loop.quic_hellos cimport QuicHellos
 cdef class UdpDatagrams:
     cdef Cursor cursor
     cdef Prefilter prefilter
+    cdef ObservationRows rows
+    cdef DnsMessages messages
     cdef FlowTable flows
     cdef FlowLookup lookup
     cdef Candidates candidates

@@ -12,9 +12,11 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
+    from cython.cimports.netwatch.dissect.loop.fill_dns import DnsMessages
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
     from cython.cimports.netwatch.dissect.loop.headers import read_layers
     from cython.cimports.netwatch.dissect.loop.learning import Learning
+    from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
     from cython.cimports.netwatch.dissect.loop.quic_hellos import QuicHellos
     from cython.cimports.netwatch.dissect.loop.udp_tunnels import find_tunnel, read_tunnel
@@ -24,9 +26,11 @@ else:
     from netwatch.dissect.loop.candidates import Candidates
     from netwatch.dissect.loop.cursor import Cursor
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
+    from netwatch.dissect.loop.fill_dns import DnsMessages
     from netwatch.dissect.loop.flow_lookup import FlowLookup
     from netwatch.dissect.loop.headers import read_layers
     from netwatch.dissect.loop.learning import Learning
+    from netwatch.dissect.loop.observation_rows import ObservationRows
     from netwatch.dissect.loop.prefilter import Prefilter
     from netwatch.dissect.loop.quic_hellos import QuicHellos
     from netwatch.dissect.loop.udp_tunnels import find_tunnel, read_tunnel
@@ -47,6 +51,8 @@ class UdpDatagrams:
         cursor: Cursor,
         prefilter: Prefilter,
         *,
+        rows: ObservationRows,
+        messages: DnsMessages,
         lookup: FlowLookup,
         candidates: Candidates,
         state: TcpState,
@@ -56,6 +62,8 @@ class UdpDatagrams:
     ) -> None:
         self.cursor = cursor
         self.prefilter = prefilter
+        self.rows = rows
+        self.messages = messages
         self.flows = lookup.flows
         self.lookup = lookup
         self.candidates = candidates
@@ -121,14 +129,21 @@ class UdpDatagrams:
 
     def lookup_message(self, at: cython.Py_ssize_t, source: cython.longlong) -> cython.void:
         """A message on a port of DNS, mDNS (RFC 6762) or LLMNR (RFC 4795)."""
+        flow: cython.longlong
         if source == MDNS and self.learning.sources & layout.LEARN_MDNS:
             self.candidates.emit(layout.KIND_MDNS, at, 0, self.lookup.key())
-        elif self.cursor.end == self.cursor.wire_end and self.prefilter.dns.uninteresting(
-            at, self.cursor.end
-        ):
-            self.addresses.remember_message(self.prefilter.dns, self.cursor)
-        else:
+            return
+        if self.cursor.end < self.cursor.wire_end:
             self.candidates.emit(layout.KIND_DNS, at, 0, self.lookup.key())
+            return
+        if self.prefilter.dns.uninteresting(at, self.cursor.end):
+            self.addresses.remember_message(self.prefilter.dns, self.cursor)
+            return
+        flow = self.lookup.key()
+        if self.rows.can_add() and self.messages.message(at, self.cursor.end, flow):
+            self.candidates.total += 1
+        else:
+            self.candidates.emit(layout.KIND_DNS, at, 0, flow)
 
     def payload(
         self,

@@ -1,0 +1,44 @@
+"""Bytes in words of eight: the letters of host names, and a hash.
+
+A label of a host name has letters, digits, ``-`` and ``_``. Compiled modules verify eight bytes of
+it at once, and make them lower case, by the functions of host_words.pxd. Interpreted ones take the
+same from here, and so do tests. There a function takes the address of bytes, here bytes and an
+offset.
+"""
+
+from netwatch.core.buffers import Buffer, Octets
+
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def word_of(data: Octets, at: int, size: int) -> int:
+    """The `size` bytes at `at`, but at most eight, as a word whose lowest byte is the first one;
+    the bytes that are missing in it are hyphens. The compiled form reads eight bytes in any
+    case."""
+    return int.from_bytes(bytes(data[at : at + min(size, 8)]).ljust(8, b"-"), "little")
+
+
+def put_word(out: Buffer, at: int, word: int) -> None:
+    """Write the eight bytes of a word."""
+    out[at : at + 8] = word.to_bytes(8, "little")
+
+
+def lowered(word: int) -> int:
+    """The word in lower case; 0 where a byte is none of a label's letters."""
+    return _lowered(word, _LETTERS)
+
+
+def lowered_name(word: int) -> int:
+    """The word in lower case; 0 where a byte is neither one of a label's letters nor a dot."""
+    return _lowered(word, _LETTERS + b".")
+
+
+def hash_of(data: Octets, at: int, size: int, salt: int) -> int:
+    """A hash of 63 bits of the `size` bytes at `at`, another one for each `salt`. It is not the one
+    of the compiled form: nothing but the speed of a table depends on it."""
+    return (hash(bytes(data[at : at + size])) ^ salt) & 0x7FFFFFFFFFFFFFFF
+
+
+def _lowered(word: int, letters: bytes) -> int:
+    raw = word.to_bytes(8, "little").lower()
+    return 0 if raw.translate(None, letters) else int.from_bytes(raw, "little")

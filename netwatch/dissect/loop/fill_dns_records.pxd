@@ -1,0 +1,32 @@
+cimport cython
+from netwatch.dissect.loop.fill_names cimport NameTexts
+from netwatch.dissect.loop.octets cimport Window
+
+@cython.final
+cdef class DnsRecords(Window):
+    cdef NameTexts names
+    cdef long long[::1] alias_owners
+    cdef long long[::1] alias_targets
+    cdef Py_ssize_t aliases
+    cdef long long[::1] service_owners
+    cdef long long[::1] service_hosts
+    cdef Py_ssize_t services
+    cdef long long[::1] address_owners
+    cdef long long[::1] address_texts
+    cdef long long[::1] address_ttls
+    cdef Py_ssize_t addresses
+    cdef long long[::1] public_names
+    cdef Py_ssize_t publics
+    cdef long long pointer
+    cdef long long pointed
+
+    cdef void clear(self) noexcept nogil
+    cdef Py_ssize_t read(self, Py_ssize_t start, Py_ssize_t pos, Py_ssize_t end, long long question) noexcept nogil
+    cdef long long owner(self, Py_ssize_t start, Py_ssize_t pos, Py_ssize_t end, long long question) noexcept nogil
+    cdef bint record(self, Py_ssize_t start, long long kind, long long owner, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
+    cdef bint alias(self, long long owner, long long target) noexcept nogil
+    cdef bint service(self, Py_ssize_t start, long long owner, Py_ssize_t pos, Py_ssize_t end, long long ttl) noexcept nogil
+    cdef bint address(self, long long owner, Py_ssize_t at, Py_ssize_t size, long long ttl) noexcept nogil
+    cdef bint parameters(self, long long owner, Py_ssize_t pos, Py_ssize_t end, long long ttl) noexcept nogil
+    cdef bint ech_configs(self, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
+    cdef bint public_name(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
