@@ -20,7 +20,8 @@ def word_of(data: Octets, at: int, size: int) -> int:
 
 def put_word(out: Buffer, at: int, word: int) -> None:
     """Write the eight bytes of a word."""
-    out[at : at + 8] = word.to_bytes(8, "little")
+    for i, byte in enumerate(word.to_bytes(8, "little")):
+        out[at + i] = byte
 
 
 def lowered(word: int) -> int:

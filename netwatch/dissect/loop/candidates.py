@@ -41,8 +41,8 @@ LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
 @cython.final
 @cython.cclass
 class Candidates:
-    """Writes rows of the packet at the cursor. There are `count` of them in the list. `total` counts
-    the packets that may carry a name since the beginning: rows other than `layout.KIND_OPENING`, and
+    """Writes rows of the packet at the cursor. There are `count` of them in the list. `total` has
+    the packets so far that may carry a name: rows other than those of `layout.KIND_OPENING`, and
     messages that the loop has read itself.
 
     Of the packet, `side` is which side of its flow sent it, and `prefiltered` whether the

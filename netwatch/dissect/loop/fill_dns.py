@@ -50,9 +50,7 @@ def joined(texts: Iterable[str]) -> tuple[bytes, Words]:
 
 
 # A message about type 0 is left to the parser.
-_TEXTS, _STARTS = joined(
-    ["", *map(type_text, range(1, TYPES)), *map(rcode_text, range(RCODES))]
-)
+_TEXTS, _STARTS = joined(["", *map(type_text, range(1, TYPES)), *map(rcode_text, range(RCODES))])
 
 
 @cython.final
@@ -246,8 +244,7 @@ class DnsMessages(Window):
                 continue
             j = start
             while (
-                j < self.batch.list_words
-                and self.batch.lists[j] != self.records.address_texts[i]
+                j < self.batch.list_words and self.batch.lists[j] != self.records.address_texts[i]
             ):
                 j += 2
             if j == self.batch.list_words:

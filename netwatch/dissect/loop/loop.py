@@ -155,7 +155,7 @@ class Loop:
             state=state,
             tls_hellos=TlsHellos(self.cursor, state, self.hellos),
         )
-        self.messages = DnsMessages(self.rows, counts)
+        self.messages = DnsMessages(self.rows, self.prefilter.counts)
         self.udp = UdpDatagrams(
             self.cursor,
             self.prefilter,
@@ -281,7 +281,11 @@ class Loop:
         self.rows.start = self.batch.count
         with cython.nogil:
             i = start
-            while i < stop and self.candidates.count < self.candidates.full and self.flows.closed < FULL:
+            while (
+                i < stop
+                and self.candidates.count < self.candidates.full
+                and self.flows.closed < FULL
+            ):
                 if self.rows.is_full():
                     break
                 at = i * layout.RECORD_FIELDS
