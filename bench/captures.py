@@ -10,6 +10,8 @@ from typing import Any
 from shared import ROOT
 
 BENCH = Path(__file__).parent
+VARIED = ("names", "active", "clients", "banned")
+"""Options that a section varies."""
 MAKERS = ("flows", "population", "stock", "traffic", "wire")
 
 
@@ -22,20 +24,24 @@ class Traffic:
     seed: int = 1
     names: int | None = None
     active: int | None = None
+    clients: int | None = None
+    banned: float | None = None
 
     def command(self) -> list[str]:
         """The command that writes it to standard output, and its manifest to standard error."""
-        options = {"packets": self.packets, "seed": self.seed}
-        options |= {"names": self.names} if self.names is not None else {}
-        options |= {"active": self.active} if self.active is not None else {}
+        options: dict[str, float] = {"packets": self.packets, "seed": self.seed}
+        for key in VARIED:
+            if (value := getattr(self, key)) is not None:
+                options[key] = value
         parts = [part for key, value in options.items() for part in (f"--{key}", str(value))]
         return [sys.executable, str(BENCH / "traffic.py"), self.kind, *parts]
 
     @property
     def stem(self) -> str:
         """The name of its files without the suffix."""
-        given = (self.kind, self.packets, self.seed, self.names, self.active)
-        return "-".join(str(each) for each in given if each is not None)
+        given = [self.kind, str(self.packets), str(self.seed)]
+        varied = ((key, getattr(self, key)) for key in VARIED)
+        return "-".join(given + [f"{key}{value}" for key, value in varied if value is not None])
 
 
 def capture(traffic: Traffic, work: Path) -> tuple[Path, dict[str, Any]]:

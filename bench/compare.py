@@ -12,7 +12,7 @@ from typing import Any
 
 from captures import Traffic, capture
 from measure import Run, measure
-from peers import PEERS, Job, Peer
+from peers import NOT_PACKAGED, PEERS, Job, Peer
 
 BASE = "netwatch scan"
 
@@ -75,7 +75,7 @@ def row(peer: Peer, runs: list[Run], empty: list[Run], expected: int | None) -> 
 
 
 def compare(traffic: Traffic, options: Options) -> dict[str, Any]:
-    """Let all peers read one kind of traffic."""
+    """Let all peers read one kind of traffic. What no package registry has is named too."""
     wanted = tuple(options.only or [""])
     chosen = [each for each in PEERS if each.name.startswith(wanted) and traffic.kind in each.kinds]
     for peer in (peer for peer in chosen if peer.missing()):
@@ -89,6 +89,8 @@ def compare(traffic: Traffic, options: Options) -> dict[str, Any]:
     starts: dict[str, list[Run]] = {peer.name: [] for peer in present}
     for number in range(1, options.rounds + 1):
         for peer in present:
+            if peer.rounds is not None and number > peer.rounds:
+                continue
             progress(f"{traffic.kind}, round {number} of {options.rounds}: {peer.name}")
             starts[peer.name].append(run(peer, Job(first, 1, work), timeout))
             job = Job(path, traffic.packets, work)
@@ -104,7 +106,7 @@ def compare(traffic: Traffic, options: Options) -> dict[str, Any]:
         "size": path.stat().st_size,
         "rounds": options.rounds,
         "rows": rows,
-        "missing": {peer.name: peer.install for peer in chosen if peer.missing()},
+        "missing": {peer.name: peer.install for peer in chosen if peer.missing()} | NOT_PACKAGED,
         "runs": {name: [asdict(run) for run in found] for name, found in runs.items()},
         "starts": {name: [asdict(run) for run in found] for name, found in starts.items()},
     }
@@ -157,5 +159,6 @@ def text(found: dict[str, Any]) -> str:
             f"contains {sum(manifest['observations'].values())} names,"
             f" {manifest['banned_clients']} clients with banned names",
             table(found["rows"]),
+            *(f"not measured: {name} ({why})" for name, why in found["missing"].items()),
         ]
     )

@@ -1,4 +1,5 @@
-"""How the cost grows with packets, flows, different names and domains of signatures.
+"""How the cost grows with packets, flows, clients, contacts, different names, bans, networks and
+domains of signatures.
 
 One of them grows in steps while the others are constant. Each step is a `netwatch scan`; its cost
 is given without the start, which an empty capture measures. For different names, Suricata reads the
@@ -16,6 +17,7 @@ from typing import Any
 
 from captures import Traffic, capture, empty, remove
 from compare import Options, progress, run
+from many_bans import configuration
 from measure import Run, measure, netwatch
 from netwatch_only import require_complete, require_success
 from peers import CONFIG, PEERS, Job, banned_clients
@@ -24,6 +26,11 @@ from population import BANNED_DOMAINS
 FLOWS = (1_000, 10_000, 100_000, 300_000)
 NAMES = (100, 1_000, 10_000, 100_000, 300_000)
 DOMAINS = (10, 100, 1_000, 10_000, 100_000)
+CLIENTS = (10, 100, 1_000, 10_000, 50_000)
+BANNED_SHARES = (0.001, 0.01, 0.1, 1.0)
+"""Shares of contacts to banned names."""
+BANS = (1, 10, 100, 1_000)
+NETWORKS = (10, 100, 1_000, 10_000, 100_000)
 DOMAINS_PER_SIGNATURE = 1_000
 """Domains in a generated signature."""
 ROUNDS = 3
@@ -50,9 +57,39 @@ def steps(options: Options) -> Iterator[Step]:
             yield Step("flows", flows, Traffic("data", base, active=flows))
     for names in NAMES:
         yield Step("names", names, Traffic("dns", base, names=names))
+    for clients in CLIENTS:
+        yield Step("clients", clients, Traffic("office", base, clients=clients))
+    for share in BANNED_SHARES:
+        yield Step("contacts", 0, Traffic("dns", base // 4, banned=share))
+    for bans in BANS:
+        config = configuration(bans, options.work)
+        yield Step("bans", bans, Traffic("dns", base // 4, banned=BANNED_SHARES[-2]), config)
+    for count in NETWORKS:
+        yield Step("networks", count, Traffic("office", base // 4), networks(count, options.work))
     for domains in DOMAINS:
         config = signatures(domains, options.work)
         yield Step("domains", domains, Traffic("office", base // 4), config)
+
+
+def networks(count: int, work: Path) -> Path:
+    """Write the sample configuration with this number of further networks; its path."""
+    rows = [
+        f'  - {{name: net-{number}, cidrs: ["2001:db9:{number >> 16:x}:{number & 0xFFFF:x}::/64"],'
+        " class: personal}"
+        for number in range(count)
+    ]
+    text = CONFIG.read_text(encoding="utf-8")
+    text = text.replace("devices.csv", str(CONFIG.parent / "devices.csv"))
+    path = work / f"networks-{count}.yaml"
+    path.write_text(text.replace("networks:\n", "networks:\n" + "\n".join(rows) + "\n", 1))
+    return path
+
+
+def size_of(step: Step, manifest: dict[str, Any]) -> int:
+    """The size of a step, which for names and contacts is what the traffic contains."""
+    if step.what == "names":
+        return int(manifest["distinct_names"])
+    return sum(manifest["banned"].values()) if step.what == "contacts" else step.size
 
 
 def signatures(domains: int, work: Path) -> Path:
@@ -81,14 +118,26 @@ def signatures(domains: int, work: Path) -> Path:
 
 def growth(options: Options) -> dict[str, Any]:
     """Measure all steps in some rounds."""
-    rounds, rows = min(ROUNDS, options.rounds), []
+    rounds = min(ROUNDS, options.rounds)
+    rows: list[dict[str, Any]] = []
     shared = Traffic("office", options.office)
     for traffic, some in groupby(steps(options), attrgetter("traffic")):
         rows += [measure_step(step, rounds, options) for step in some]
         # Captures that other sections read stay; all of them would fill the disk.
         if traffic != shared:
             remove(traffic, options.work)
+    for before, row in zip([None, *rows], rows, strict=False):
+        row["grows"] = grows(before, row)
     return {"rounds": rounds, "rows": rows}
+
+
+def grows(before: dict[str, Any] | None, row: dict[str, Any]) -> str:
+    """By how much the whole cost of a step is above that of the one before, beside the size: at
+    most as much is linear growth or better."""
+    if before is None or before["what"] != row["what"]:
+        return ""
+    cost = (row["start"] + row["beyond"]) / (before["start"] + before["beyond"])
+    return f"{cost:.1f} / {row['size'] / max(1, before['size']):.1f}"
 
 
 def measure_step(step: Step, rounds: int, options: Options) -> dict[str, Any]:
@@ -109,7 +158,7 @@ def measure_step(step: Step, rounds: int, options: Options) -> dict[str, Any]:
     beyond = _cpu(runs) - start
     return {
         "what": step.what,
-        "size": manifest["distinct_names"] if step.what == "names" else step.size,
+        "size": size_of(step, manifest),
         "packets": manifest["packets"],
         "start": start,
         "beyond": beyond,
@@ -136,6 +185,7 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("start, CPU s", lambda row: f"{row['start']:.2f}"),
     ("rest, CPU s", lambda row: f"{row['beyond']:.2f}"),
     ("µs a packet", lambda row: f"{row['each'] * 1e6:.2f}"),
+    ("times cost / size", lambda row: row["grows"]),
     ("peak MB", lambda row: f"{row['rss'] / 1e6:.0f}"),
     ("Suricata, CPU s", lambda row: "" if row["suricata"] is None else f"{row['suricata']:.2f}"),
 )
@@ -143,7 +193,7 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
 
 def text(found: dict[str, Any]) -> str:
     """The steps as text."""
-    shape = "{:<10} {:>9} {:>12} {:>12} {:>13} {:>11} {:>7} {:>15}"
+    shape = "{:<10} {:>9} {:>12} {:>12} {:>13} {:>11} {:>17} {:>7} {:>15}"
     rows = [[shows(row) for _, shows in COLUMNS] for row in found["rows"]]
     reported = [shape.format(*(name for name, _ in COLUMNS)), *(shape.format(*row) for row in rows)]
     return "\n".join([f"growth, median of {found['rounds']} rounds", *reported])

@@ -124,11 +124,15 @@ def loss(options: Options) -> dict[str, Any]:
                 progress(f"skipped: {error}")
                 continue
             progress(f"loss: {reader.name} at {rate or 'all'} packets/s")
-            rows.append(_measure_reader(reader, rate, path, options.work))
+            rows.append(measure_reader(reader, rate, path, options.work, SECONDS))
     return {"rows": rows, "bytes": manifest["bytes"] / manifest["packets"]}
 
 
-def _measure_reader(reader: Reader, rate: int | None, path: Path, work: Path) -> dict[str, Any]:
+def measure_reader(
+    reader: Reader, rate: int | None, path: Path, work: Path, seconds: float
+) -> dict[str, Any]:
+    """Replay a capture for some seconds while a reader captures: packets sent, received and lost,
+    and the CPU seconds of the reader from when it was ready."""
     log = work / "reader.err"
     with veth.pair() as namespace:
         with log.open("wb") as err:
@@ -136,8 +140,9 @@ def _measure_reader(reader: Reader, rate: int | None, path: Path, work: Path) ->
                 namespace, [*pinned_to(1), *reader.command(work)], stdout=err, stderr=err
             )
         veth.wait_for_log(log, reader.ready, process)
+        time.sleep(0.5)  # what a reader still does after it says so belongs to its start
         used = veth.cpu(process.pid)
-        sent, pps = replay(namespace, path, rate, SECONDS)
+        sent, pps = replay(namespace, path, rate, seconds)
         time.sleep(0.5)  # no reader reports that it has read everything in its ring
         spent = veth.cpu(process.pid) - used
         veth.stop(process, reader.ending)

@@ -33,8 +33,13 @@ def require_success(run: Run) -> Run:
 
 def require_complete(run: Run, expected: int) -> None:
     """Raise `MeasurementError` if a run reported less than the traffic contains."""
-    if run.reported is None or run.reported < expected:
-        raise MeasurementError(f"reported {run.reported} of {expected}")
+    require_complete_count(run.reported, expected)
+
+
+def require_complete_count(reported: int | None, expected: int) -> None:
+    """The same of a number of results."""
+    if reported is None or reported < expected:
+        raise MeasurementError(f"reported {reported} of {expected}")
 
 
 def start(options: Options) -> dict[str, Any]:
@@ -63,13 +68,21 @@ def start(options: Options) -> dict[str, Any]:
 
 def jobs(options: Options) -> dict[str, Any]:
     """Two captures, read one after the other and in parallel."""
-    packets = max(1, options.office // 2)
-    paths = [str(capture(Traffic("office", packets, seed), options.work)[0]) for seed in (1, 2)]
+    return _two_jobs(max(1, options.office // 2), (1, 2), options)
+
+
+def one_file(options: Options) -> dict[str, Any]:
+    """One capture, read by one process and by two."""
+    return _two_jobs(options.office, (1,), options)
+
+
+def _two_jobs(packets: int, seeds: tuple[int, ...], options: Options) -> dict[str, Any]:
+    paths = [str(capture(Traffic("office", packets, seed), options.work)[0]) for seed in seeds]
     runs: dict[int, list[Run]] = {1: [], 2: []}
     reported: dict[int, set[bytes]] = {1: set(), 2: set()}
     for number in range(1, options.rounds + 1):
         for count, found in runs.items():
-            progress(f"jobs, round {number} of {options.rounds}: {count}")
+            progress(f"{len(paths)} captures, round {number} of {options.rounds}: --jobs {count}")
             output = options.work / f"jobs-{count}.out"
             arguments = ["-q", "-c", str(CONFIG), "--format", "jsonl", "--jobs", str(count)]
             command = netwatch("scan", *arguments, *paths)
@@ -77,7 +90,7 @@ def jobs(options: Options) -> dict[str, Any]:
             reported[count].add(output.read_bytes())
     walls = {count: statistics.median(run.wall for run in found) for count, found in runs.items()}
     return {
-        "packets": [packets, packets],
+        "packets": [packets] * len(paths),
         "rounds": options.rounds,
         "wall": {str(count): wall for count, wall in walls.items()},
         "times": walls[1] / walls[2],
@@ -123,8 +136,9 @@ def jobs_text(found: dict[str, Any]) -> str:
     one, two = found["wall"]["1"], found["wall"]["2"]
     same = "the same" if found["same"] else "NOT the same"
     return (
-        f"two captures of {found['packets'][0]} packets: {one:.2f} s, with --jobs 2 {two:.2f} s,"
-        f" {found['times']:.2f} times faster; {found['alerts']} alerts, {same} bytes"
+        f"captures of {' and '.join(map(str, found['packets']))} packets: {one:.2f} s,"
+        f" with --jobs 2 {two:.2f} s, {found['times']:.2f} times faster;"
+        f" {found['alerts']} alerts, {same} bytes"
     )
 
 

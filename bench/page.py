@@ -10,6 +10,7 @@ import goals
 import growth
 import hostile
 import live
+import live_cost
 from compare import BASE
 from goals import Results
 from shared import PERFORMANCE_PAGE
@@ -62,7 +63,11 @@ def _peers(kind: str) -> Callable[[Results, dict[str, str]], str]:
         rows = results[kind]["rows"]
         base = next((row.get("cpu") for row in rows if row["peer"] == BASE), None)
         head = ("program", "what it does", "CPU s", f"by {BASE}", "wall s", "peak MB")
-        return f"\n{table(head, [_peer(row, base) for row in rows], 2)}\n"
+        missing = "; ".join(
+            f"{name} ({why})" for name, why in results[kind].get("missing", {}).items()
+        )
+        left_out = f"\nNot measured: {missing}.\n" if missing else ""
+        return f"\n{table(head, [_peer(row, base) for row in rows], 2)}\n{left_out}"
 
     return part
 
@@ -98,6 +103,41 @@ def _growth(results: Results, machine: dict[str, str]) -> str:
     return f"\n{table([name for name, _ in growth.COLUMNS], rows)}\n"
 
 
+def _commands(section: str) -> Callable[[Results, dict[str, str]], str]:
+    """A table of the commands that a section has measured in alternation."""
+
+    def part(results: Results, machine: dict[str, str]) -> str:
+        rows = [
+            (name, f"{row['cpu']:.2f}", f"{row['wall']:.2f}", f"{row['rss'] / 1e6:.0f}")
+            for name, row in results[section]["commands"].items()
+        ]
+        return f"\n{table(('', 'CPU s', 'wall s', 'peak MB'), rows)}\n"
+
+    return part
+
+
+def _columns(results: Results, machine: dict[str, str]) -> str:
+    found = results["columns"]
+    rows = [
+        (
+            f"`{row['format']}`",
+            f"{row['start']:.2f}",
+            f"{row['beyond']:.2f}",
+            f"{1e6 * row['beyond'] / found['messages']:.2f}",
+            f"{row['rss'] / 1e6:.0f}",
+            f"{row['bytes'] / 1e6:.0f}",
+        )
+        for row in found["rows"]
+    ]
+    head = ("format", "start, CPU s", "rest, CPU s", "µs a message", "peak MB", "written MB")
+    return f"\n{table(head, rows)}\n"
+
+
+def _live(results: Results, machine: dict[str, str]) -> str:
+    rows = [[shows(row) for _, shows in live_cost.COLUMNS] for row in results["live"]["rows"]]
+    return f"\n{table([name for name, _ in live_cost.COLUMNS], rows)}\n"
+
+
 def _loss(results: Results, machine: dict[str, str]) -> str:
     rows = [[shows(row) for _, shows in live.COLUMNS] for row in results["loss"]["rows"]]
     return f"\n{table([name for name, _ in live.COLUMNS], rows)}\n"
@@ -123,8 +163,12 @@ PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, s
     "goals": (_ran("office", "dns", "start", "jobs", "memory"), _goals),
     "office": (_ran("office"), _peers("office")),
     "dns": (_ran("dns"), _peers("dns")),
+    "new-flows": (_ran("new-flows"), _commands("new-flows")),
+    "compressed": (_ran("compressed"), _commands("compressed")),
+    "columns": (_ran("columns"), _columns),
     "memory": (_ran("memory"), _memory),
     "growth": (_ran("growth"), _growth),
+    "live": (_ran("live"), _live),
     "loss": (_ran("loss"), _loss),
     "latency": (_ran("latency"), _latency),
     "floods": (_ran("floods"), _floods),

@@ -68,7 +68,8 @@ class Peer:
     `needs` is a command or, with a leading colon, a Python module. `version` are the arguments that
     print the version of the command. `reported` counts the results in the standard output, of which
     the manifest of the traffic has at least `expected`. With a `share` below 1 the peer reads that
-    part of the packets and its times are scaled up. `kinds` are the kinds of traffic it reads."""
+    part of the packets and its times are scaled up. `kinds` are the kinds of traffic it reads.
+    A slow peer takes part in the first `rounds` alone."""
 
     name: str
     needs: str
@@ -80,6 +81,7 @@ class Peer:
     expected: Callable[[dict[str, Any]], int] | None = None
     share: float = 1.0
     kinds: tuple[str, ...] = ("office", "dns")
+    rounds: int | None = None
 
     def missing(self) -> bool:
         """Whether it is not installed."""
@@ -105,6 +107,12 @@ def count_lines(output: Path, job: Job) -> int:
 
 def count_nothing(output: Path, job: Job) -> None:
     """Its output has no results that can be counted."""
+
+
+def dns_messages(output: Path, job: Job) -> int:
+    """The number of messages that dnscap wrote to standard error, each with its size first."""
+    with output.with_suffix(".err").open("rb") as file:
+        return sum(1 for line in file if line.startswith(b"["))
 
 
 def banned_clients(manifest: dict[str, Any]) -> int:
@@ -180,7 +188,26 @@ PEERS = (
         lambda job: suricata.events(job.capture, job.work / "suricata-eve"),
         lambda output, job: lines(job.work / "suricata-eve" / "eve.json"),
         "every DNS, TLS and QUIC event as a JSON line, one thread",
-        kinds=("office",),
+    ),
+    Peer(
+        "dnstop",
+        "dnstop",
+        "apt-get install dnstop",
+        "-V",
+        lambda job: ["dnstop", "-Q", "-R", "-l", "3", str(job.capture)],
+        count_nothing,
+        "counts of DNS names and their clients, no line for a message",
+    ),
+    Peer(
+        "dnscap",
+        "dnscap",
+        "apt-get install dnscap",
+        "-V",
+        lambda job: ["dnscap", "-r", str(job.capture), "-g"],
+        dns_messages,
+        "every DNS message as text",
+        lambda manifest: int(manifest["observations"]["dns-query"]),
+        rounds=2,
     ),
     Peer(
         "ndpiReader",
@@ -190,6 +217,7 @@ PEERS = (
         lambda job: ["ndpiReader", "-i", str(job.capture), "-n", "1", "-q"],
         count_nothing,
         "protocols of all flows, one thread",
+        rounds=2,
     ),
     Peer(
         "nfstream",
@@ -199,6 +227,7 @@ PEERS = (
         lambda job: [sys.executable, "-c", NFSTREAM_LOOP, str(job.capture)],
         count_lines,
         "server names of all flows, one meter",
+        rounds=2,
     ),
     Peer(
         "tshark",
@@ -209,6 +238,7 @@ PEERS = (
         count_lines,
         "fields of packets with a name",
         share=0.2,
+        rounds=2,
     ),
     Peer(
         "dpkt",
@@ -219,6 +249,14 @@ PEERS = (
         count_nothing,
         "only Ethernet() of each packet",
         share=0.1,
+        rounds=2,
     ),
 )
 """The peers in the order of the table."""
+
+NOT_PACKAGED = {
+    "zeek": "not in Debian 13, no wheel on PyPI",
+    "packetbeat": "not in Debian 13, not on PyPI",
+}
+"""Programs that others would use for a part of the work, with the reason why they are not measured:
+no package registry has them."""

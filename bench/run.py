@@ -18,12 +18,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import columns
 import compare
+import compressed
 import goals
 import growth
 import hostile
 import live
+import live_cost
+import many_bans
 import netwatch_only
+import new_flows
 import page
 import small_captures
 import veth
@@ -36,16 +41,26 @@ SECTIONS = {
     "start": (netwatch_only.start, netwatch_only.start_text),
     "office": (compare.office, compare.text),
     "dns": (compare.dns, compare.text),
+    "new-flows": (new_flows.new_flows, new_flows.text),
+    "bans": (many_bans.many_bans, many_bans.text),
+    "columns": (columns.columns, columns.text),
+    "compressed": (compressed.compressed, compressed.text),
     "jobs": (netwatch_only.jobs, netwatch_only.jobs_text),
+    "one-file": (netwatch_only.one_file, netwatch_only.jobs_text),
     "small": (small_captures.small_captures, small_captures.text),
     "memory": (netwatch_only.memory, netwatch_only.memory_text),
     "growth": (growth.growth, growth.text),
+    "live": (live_cost.live_cost, live_cost.text),
     "loss": (live.loss, live.loss_text),
     "latency": (live.latency, live.latency_text),
     "floods": (hostile.floods, hostile.text),
 }
 """The sections: how each is measured, and its text."""
 
+PACKETS, ROUNDS, GIGABYTES = 2_000_000, 5, 4.0
+"""The size of a whole run, which takes some 25 minutes on two cores."""
+SHORT = (200_000, 2, 0.2)
+"""The size of a short run of some minutes, whose ratios are rough: starts weigh more."""
 DISK = 3000
 """Bytes on disk that all sections together need for each packet of office traffic: captures and
 output."""
@@ -81,18 +96,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--packets",
         type=int,
-        default=5_000_000,
         metavar="N",
-        help="packets of office traffic (default 5,000,000), to which other sizes are relative",
+        help=f"packets of office traffic (default {PACKETS:,}), to which other sizes are relative",
     )
-    parser.add_argument("--rounds", type=int, default=5, metavar="N")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"default {ROUNDS}")
     parser.add_argument(
         "--gigabytes",
         type=float,
-        default=4,
         metavar="N",
-        help="size of the largest capture for memory",
+        help=f"size of the largest capture for memory (default {GIGABYTES:g})",
     )
+    parser.add_argument("--short", action="store_true", help="less of everything: rough ratios")
     parser.add_argument("--only", nargs="+", metavar="PEER", help="peers by name or prefix")
     parser.add_argument("--work", type=Path, default=ROOT / "bench" / "out", metavar="FOLDER")
     parser.add_argument("--timeout", type=float, default=1800, metavar="S", help="of a process")
@@ -104,8 +118,14 @@ def main() -> int:
     """Measure and print; exit status 1 if something that was measured failed."""
     parser = build_parser()
     args = parser.parse_args()
+    packets, rounds, gigabytes = SHORT if args.short else (PACKETS, ROUNDS, GIGABYTES)
+    args.packets = packets if args.packets is None else args.packets
+    args.rounds = rounds if args.rounds is None else args.rounds
+    args.gigabytes = gigabytes if args.gigabytes is None else args.gigabytes
     if args.packets < 1 or args.rounds < 1 or args.gigabytes <= 0:
         parser.error("--packets and --rounds must be 1 or more, --gigabytes more than 0")
+    if args.short and args.write:
+        parser.error("--short is too rough for --write")
     only = tuple(args.only or ())
     if not any(peer.name.startswith(only or ("",)) for peer in PEERS):
         parser.error(f"--only must be one of: {', '.join(peer.name for peer in PEERS)}")

@@ -37,10 +37,17 @@ class Ledger:
 class Stock:
     """What flows share: random source, clients, and payloads that are built once."""
 
-    def __init__(self, seed: int, vlan: int | None, names: int = 4000, clients: int = 2000) -> None:
+    def __init__(
+        self,
+        seed: int,
+        vlan: int | None,
+        names: int = 4000,
+        clients: int = 2000,
+        banned: float = 0.005,
+    ) -> None:
         self.rng = rng = random.Random(seed)
         self.vlan = vlan
-        self.population = Population(rng, names)
+        self.population = Population(rng, names, banned)
         self.ledger = Ledger()
         self.clients = [
             (10 << 24 | 20 << 16 | rng.randrange(256, 65536)).to_bytes(4, "big")

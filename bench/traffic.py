@@ -37,6 +37,10 @@ LENGTHS = {"tls": 40, "quic": 40, "http": 36}
 KINDS = ("office", "dns", "data")
 NAMES = 4000
 """Different sites, without the banned ones."""
+CLIENTS = 2000
+"""Different clients."""
+BANNED_SHARE = 0.005
+"""The share of contacts to banned names."""
 ACTIVE = 400
 """Concurrent conversations; fewer for short captures."""
 
@@ -71,9 +75,11 @@ def generate(
     file: BinaryIO,
     names: int = NAMES,
     conversations: int | None = None,
+    clients: int = CLIENTS,
+    banned: float = BANNED_SHARE,
 ) -> dict[str, Any]:
     """Write `packets` packets of a kind of traffic; returns the manifest."""
-    stock = Stock(seed, vlan, names)
+    stock = Stock(seed, vlan, names, clients, banned)
     writer = Writer(file)
     start_flow = flow_starter(kind, stock)
     rng = random.Random(seed + 1)
@@ -123,6 +129,10 @@ def main() -> int:
     parser.add_argument("--vlan", type=int, metavar="ID", help="tag every frame (802.1Q)")
     parser.add_argument("--names", type=int, default=NAMES, metavar="N", help="different sites")
     parser.add_argument("--active", type=int, metavar="N", help="concurrent conversations")
+    parser.add_argument("--clients", type=int, default=CLIENTS, metavar="N")
+    parser.add_argument(
+        "--banned", type=float, default=BANNED_SHARE, metavar="SHARE", help="of contacts"
+    )
     parser.add_argument("-o", "--output", default="-", metavar="FILE", help="default: stdout")
     parser.add_argument("--manifest", metavar="FILE", help="counts and names as JSON")
     args = parser.parse_args()
@@ -130,14 +140,17 @@ def main() -> int:
         parser.error("--packets must be 0 or more, --vlan 1 to 4094")
     if not 1 <= args.names <= MAX_NAMES or not (args.active is None or args.active >= 1):
         parser.error(f"--names must be 1 to {MAX_NAMES}, --active 1 or more")
+    if args.clients < 1 or not 0 <= args.banned <= 1:
+        parser.error("--clients must be 1 or more, --banned 0 to 1")
     with contextlib.ExitStack() as stack:
         file: BinaryIO = sys.stdout.buffer
         if args.output != "-":
             file = stack.enter_context(Path(args.output).open("wb"))
         try:
             manifest = generate(
-                args.kind, args.packets, args.seed, args.vlan, file, args.names, args.active
-            )
+                args.kind, args.packets, args.seed, args.vlan, file, args.names, args.active,
+                args.clients, args.banned,
+            )  # fmt: skip
             file.flush()
         except BrokenPipeError:
             # The reader closed the pipe; the interpreter must not flush to it again.

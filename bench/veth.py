@@ -32,6 +32,11 @@ def require(*programs: str) -> None:
     """Raise `MissingError` unless namespaces can be created and these programs are installed."""
     if reason := missing_requirements():
         raise MissingError(reason)
+    require_programs(*programs)
+
+
+def require_programs(*programs: str) -> None:
+    """Raise `MissingError` unless these programs are installed."""
     if missing := [name for name in programs if shutil.which(name) is None]:
         raise MissingError(f"not installed: {', '.join(missing)}")
 
@@ -98,7 +103,13 @@ def resident(pid: int) -> dict[int, int]:
 
 
 def cpu(pid: int) -> float:
-    """CPU seconds that a process and its descendants have used."""
+    """CPU seconds that a process and its descendants have used; where the kernel counts those of a
+    thread in ns, only the threads that still run."""
+    with contextlib.suppress(OSError):
+        tasks = [
+            task for each in process_tree(pid) for task in Path(f"/proc/{each}/task").iterdir()
+        ]
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
     ticks = 0
     for each in process_tree(pid):
         with contextlib.suppress(OSError):

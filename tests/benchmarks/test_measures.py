@@ -91,6 +91,7 @@ def results(cpu: dict[str, float]) -> dict[str, Any]:
     ]
     compared = {
         "manifest": {"packets": 1000, "kind": "office"},
+        "missing": peers.NOT_PACKAGED,
         "rounds": 5,
         "rows": [*rows, {"peer": "dpkt", "version": "1.9", "failed": "no such thing"}],
     }
@@ -101,7 +102,12 @@ def results(cpu: dict[str, float]) -> dict[str, Any]:
         for size, rss in sizes
     ]
     growth = {"what": "flows", "size": 1000, "packets": 10, "start": 0.1, "beyond": 1.0}
-    growth |= {"each": 0.1, "rss": 1e7, "suricata": None}
+    growth |= {"each": 0.1, "rss": 1e7, "suricata": None, "grows": "1.1 / 4.0"}
+
+    def commands(**cpu: float) -> dict[str, Any]:
+        rows = {name: {"cpu": each, "wall": each, "rss": 5e7} for name, each in cpu.items()}
+        return {"packets": 1000, "commands": rows}
+
     return {
         "office": compared,
         "dns": compared,
@@ -109,6 +115,14 @@ def results(cpu: dict[str, float]) -> dict[str, Any]:
         "jobs": {"times": 1.8, "same": True},
         "memory": {"interpreter": 10e6, "rows": memory},
         "growth": {"rows": [growth]},
+        "new-flows": commands(**{"netwatch scan": 1.0, "suricata": 5.0}),
+        "compressed": commands(plain=0.5, gz=1.7, zst=0.55),
+        "bans": {"rows": [{"bans": 1, "cpu": 0.5}, {"bans": 1000, "cpu": 0.7}]},
+        "columns": {
+            "messages": 1_000_000,
+            "rows": [{"format": "parquet", "start": 0.3, "beyond": 1.3, "rss": 9e7, "bytes": 4e6}],
+        },
+        "one-file": {"times": 1.8, "same": False},
     }
 
 
@@ -129,8 +143,14 @@ def test_goals_are_met_or_missed() -> None:
         "dns, ndpiReader / netwatch scan": None,
         "dns, nfstream / netwatch scan": False,
         "dns, tshark / netwatch scan": True,
-        "office, netwatch scan / tcpdump": True,
-        "office, suricata eve / netwatch names": True,
+        "office, netwatch scan / tcpdump": False,
+        "office, suricata eve / netwatch names": False,
+        "dns, suricata eve / netwatch names": False,
+        "1,000 SYNs of new flows, suricata / netwatch scan": True,
+        "1,000 bans on one app / one ban": True,
+        "a capture as gz / plain": False,
+        "a capture as zst / plain": True,
+        "dns, names as Parquet, a message beyond start": False,
         "scan of up to 1 GB, memory beyond Python's": True,
         "scan, peak at 1 GB / at a quarter or less": True,
         "names of up to 1 GB, memory beyond Python's": True,
@@ -138,8 +158,13 @@ def test_goals_are_met_or_missed() -> None:
         "--version": True,
         "scan of an empty capture": False,
         "two captures, same alerts, wall s with --jobs 1 / 2": True,
+        "one capture, same alerts, wall s with --jobs 1 / 2": False,
     }
     assert found["office, suricata / netwatch scan"].measured == 4.0
+    assert found["1,000 SYNs of new flows, suricata / netwatch scan"].measured == 5.0
+    assert found["1,000 bans on one app / one ban"].measured == pytest.approx(1.4)
+    assert found["a capture as zst / plain"].measured == pytest.approx(1.1)
+    assert found["dns, names as Parquet, a message beyond start"].measured == pytest.approx(1.3)
     assert found["scan of up to 1 GB, memory beyond Python's"].measured == 50.0
     text = goals.text(found.values())
     assert [line.split()[-1] for line in text.splitlines()[1:4]] == ["met", "measured", "missed"]
@@ -147,7 +172,7 @@ def test_goals_are_met_or_missed() -> None:
 
 def test_goals_without_a_measurement() -> None:
     found = goals.goals({})
-    assert len(found) == 17
+    assert len(found) == 24
     assert {goal.is_met for goal in found} == {None}
 
 
@@ -177,7 +202,10 @@ def live_results() -> dict[str, Any]:
     row = {"reader": "netwatch live", "rate": None, "pps": 9990.0, "sent": 1000, "lost": 10}
     flood = {"kind": "syn", "packets": 2000, "seconds": 2.0, "peak": 50_000_000, "probes": 4}
     times = {"median": 0.01, "p99": 0.02, "most": 0.03, "pps": 9990.0, "lost": 0}
+    cost = {"packets": 1000, "pps": 9990.0, "lost": 0}
+    readers = (("netwatch live", 0.5e-6), ("suricata --af-packet", 1.5e-6))
     return {
+        "live": {"rows": [cost | {"reader": name, "each": each} for name, each in readers]},
         "loss": {"rows": [row | {"saw": 990, "cpu": 0.5}]},
         "latency": times | {"probes": 4, "reported": 4},
         "floods": {"rows": [flood | {"missed": 1, "counters": {"flow-table-full": 1500}}]},
@@ -226,16 +254,22 @@ def test_every_table_has_its_markers_in_the_page(
     some = results(CPU) | live_results()
     assert page.write(some, MACHINE) == list(page.PARTS)
     told = copy.read_text(encoding="utf-8")
-    assert "| office, suricata / netwatch scan | ≥ 3 | 4.00 | met |" in told
+    assert "| office, suricata / netwatch scan | ≥ 4 | 4.00 | met |" in told
+    work = "live, 100,000 packets/s, CPU a packet, suricata / netwatch"
+    assert f"| {work} | ≥ 2 | 3.00 | met |" in told
+    assert "| netwatch live | 9,990 | 1,000 | 0 | 0.50 |" in told
+    assert "| zst | 0.55 | 0.55 | 50 |" in told
+    assert "| `parquet` | 0.30 | 1.30 | 1.30 | 90 | 4 |" in told
+    assert "Not measured: zeek (not in Debian 13, no wheel on PyPI)" in told
     assert "| suricata 1.2 | reads | 8.00 | 4.00 | 8.00 | 50 |" in told
     assert "| dpkt 1.9 | failed: no such thing |  |  |  |  |" in told
     assert "| `names` | 1.00 | 1 | 60 | 50 | 1.00 |" in told
-    assert "| flows | 1,000 | 10 | 0.10 | 1.00 | 100000.00 | 10 |  |" in told
+    assert "| flows | 1,000 | 10 | 0.10 | 1.00 | 100000.00 | 1.1 / 4.0 | 10 |  |" in told
     assert "| netwatch live | 9,990 | 1,000 | 10 | 1.00 | 500.00 |" in told
     assert "at 9,990 packets/s: median 10 ms, 99 % 20 ms, maximum 30 ms; 4 of 4 reported" in told
     assert "| syn | 2,000 | 1,000 | 50 | 3 of 4 | `flow-table-full` 1,500 |" in told
     del some["office"], some["loss"]
-    left = ["dns", "memory", "growth", "latency", "floods"]
+    left = [name for name in page.PARTS if name not in ("goals", "office", "loss")]
     assert page.write(some, MACHINE) == left
     assert copy.read_text(encoding="utf-8") == told
 
@@ -255,14 +289,26 @@ def test_a_step_is_measured_and_its_capture_removed(
     monkeypatch.setattr(growth, "FLOWS", (100,))
     monkeypatch.setattr(growth, "NAMES", ())
     monkeypatch.setattr(growth, "DOMAINS", (10,))
+    monkeypatch.setattr(growth, "CLIENTS", (20,))
+    monkeypatch.setattr(growth, "BANNED_SHARES", (0.1, 1.0))
+    monkeypatch.setattr(growth, "BANS", (1, 30))
+    monkeypatch.setattr(growth, "NETWORKS", (70,))
     options = compare.Options(8000, 0, 1, 0, (), tmp_path, 60)
     rows = growth.growth(options)["rows"]
+    contacts = [row for row in rows if row["what"] == "contacts"]
+    assert 0 < contacts[0]["size"] < contacts[1]["size"] == 400
+    assert contacts[1]["grows"].endswith(f" / {400 / contacts[0]['size']:.1f}")
+    rows = [row for row in rows if row["what"] != "contacts"]
     assert [(row["what"], row["size"], row["packets"]) for row in rows] == [
         ("packets", 125, 125),
         ("packets", 500, 500),
         ("packets", 2000, 2000),
         ("packets", 8000, 8000),
         ("flows", 100, 1600),
+        ("clients", 20, 1600),
+        ("bans", 1, 400),
+        ("bans", 30, 400),
+        ("networks", 70, 400),
         ("domains", 10, 400),
     ]
     assert all(row["start"] > 0 and row["rss"] > 1_000_000 for row in rows)
@@ -276,6 +322,7 @@ def test_a_step_is_measured_and_its_capture_removed(
 
 def test_one_command_measures_and_prints(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCH / "run.py"), "start", "office", "jobs", "memory"]
+    command += ["new-flows", "bans", "compressed", "one-file"]
     command += ["--packets", "20000", "--rounds", "1", "--gigabytes", "0.002"]
     command += ["--only", "netwatch", "--work", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -283,6 +330,16 @@ def test_one_command_measures_and_prints(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "results.json").read_text())
     assert [row["peer"] for row in found["office"]["rows"]] == ["netwatch scan", "netwatch names"]
     assert found["jobs"]["same"]
+    assert found["one-file"]["same"]
+    assert found["one-file"]["packets"] == [20000]
+    assert found["new-flows"]["commands"]["netwatch scan"]["reported"] == 200
+    assert [row["bans"] for row in found["bans"]["rows"]] == [1, 1000]
+    assert list(found["compressed"]["commands"]) == ["plain", "gz", "zst"]
+    assert all(
+        size < found["compressed"]["sizes"]["plain"]
+        for name, size in found["compressed"]["sizes"].items()
+        if name != "plain"
+    )
     assert len(found["memory"]["rows"]) == 2
     goals = {goal["work"]: goal["measured"] for goal in found["goals"]}
     assert goals["--version"] == found["start"]["cpu"]["--version"]
