@@ -11,6 +11,8 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import NAME_STATUSES, Flow, FlowClient
 from netwatch.core.message import Message
 from netwatch.core.packet import Packet
+from netwatch.coverage.visibility import Visibility
+from netwatch.dissect.flows.accounting import FlowOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +22,15 @@ class DissectorOptions:
     `domains` are the domains of interest, in lower case: a message with no name in one of
     them is counted and dropped in the packet loop, before the consumer is asked; None means
     that every name is of interest. `learn_from` are words of `core.message.LEARNING_SOURCES`: what
-    address claims are read from. With `record_flows` each flow is handed over when it has
-    ended. With `keep_frames` packets come with the captured frames that prove what they show.
+    address claims are read from. With `flows` the flows that have ended are counted and
+    handed over. With `keep_frames` packets come with the captured frames that prove what they show.
     Without, the packet loop itself reads messages that are laid out as usual, unless `parse_all`
     says otherwise; with `fingerprints` the observations of hellos have a JA4.
     """
 
     domains: Sequence[bytes] | None = None
     learn_from: Collection[str] = ()
-    record_flows: bool = False
+    flows: FlowOptions | None = None
     keep_frames: bool = False
     parse_all: bool = False
     fingerprints: bool = False
@@ -60,13 +62,17 @@ class Consumer(Protocol):
         ...
 
     def flow_ended(self, flow: Flow) -> None:
-        """Take a flow that has ended."""
+        """Take a flow that has ended and that may matter by itself: its end was asked for, or its
+        server's address was resolved for an app. It is also counted."""
         ...
 
-    def named_flows(self, client: FlowClient, times: Sequence[int]) -> None:
-        """Take flows of a client that have ended, by the times of their first packets, in ns
-        since the epoch. Nothing but that their name was read is known of them; a flow is
-        handed over either here or to `flow_ended`."""
+    def flows_counted(
+        self, client: FlowClient, visibility: Visibility, flows: int, times: Sequence[int]
+    ) -> None:
+        """Take the number of flows of a client that have ended with this visibility. Of clients
+        outside of all ranges of networks it has no address (``b""``). `times` are those of the
+        first packets of the flows, in ns since the epoch; of an address whose device does not
+        depend on the time there may be none."""
         ...
 
 
@@ -91,5 +97,7 @@ class WantsEverything:
     def flow_ended(self, flow: Flow) -> None:
         """Ignore the flow."""
 
-    def named_flows(self, client: FlowClient, times: Sequence[int]) -> None:
+    def flows_counted(
+        self, client: FlowClient, visibility: Visibility, flows: int, times: Sequence[int]
+    ) -> None:
         """Ignore the flows."""

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.errors import ParseError
-from netwatch.core.flow import Flow, FlowClient, FlowProgress
+from netwatch.core.flow import Flow, FlowProgress
 from netwatch.core.message import LEARNING_SOURCES, Message
 from netwatch.core.observation import Observation
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate, Row
 from netwatch.dissect.consumer import Consumer, DissectorOptions
+from netwatch.dissect.flows.accounting import FlowAccounting, FlowOptions
 from netwatch.dissect.flows.records import FlowRecords, side_sent
 from netwatch.dissect.loop import layout
 from netwatch.dissect.loop.loop import Loop
@@ -66,23 +67,26 @@ class Dissector:
         self.loop = Loop(
             seed=seed,
             domains=options.domains,
-            recording=options.record_flows,
+            recording=options.flows is not None,
             openings=options.keep_frames,
             learning=_learning_bits(options.learn_from),
             filling=not (options.keep_frames or options.parse_all),
             fingerprints=options.fingerprints,
         )
-        self._records_flows = options.record_flows
         self._provenance = (
             PacketProvenance(consumer.keeps_frames_for) if options.keep_frames else None
         )
         self._sources: list[str] = []
         self._source_numbers: dict[str, int] = {}
         self.loop.batch.sources = self._sources
-        self._flow_records = FlowRecords(self.loop.flows, self._sources)
-        self._filter = MessageFilter(
-            consumer, self.loop, self._flow_records if options.record_flows else None
-        )
+        self.accounting: FlowAccounting | None = None
+        self._flow_records: FlowRecords | None = None
+        if options.flows is not None:
+            self.accounting = FlowAccounting(options.flows, (seed & 0x3FFFFFFFFFFFFFFF) + 1)
+            self._flow_records = FlowRecords(
+                self.loop.flows, self._sources, self.accounting, consumer.flows_counted
+            )
+        self._filter = MessageFilter(consumer, self.loop, self._flow_records)
         self._datagram_parsers = {
             kind: each.parse_datagram
             for kind, each in parsers.items()
@@ -94,8 +98,16 @@ class Dissector:
         self._latest = 0
         self._anomalies: Counter[str] = Counter()
 
-    def reload(self, domains: Sequence[bytes], learn_from: Collection[str]) -> None:
-        """Change the domains of interest and what is learned from (see `DissectorOptions`)."""
+    def reload(
+        self,
+        domains: Sequence[bytes],
+        learn_from: Collection[str],
+        flows: FlowOptions | None = None,
+    ) -> None:
+        """Change the domains of interest, what is learned from, and by what flows are counted (see
+        `DissectorOptions`)."""
+        if self.accounting is not None and flows is not None:
+            self.accounting.replace(flows)
         self.loop.prefilter.domains.replace(domains)
         self.loop.learning.sources = _learning_bits(learn_from)
 
@@ -124,28 +136,44 @@ class Dissector:
         yield from self._multi_packet.flush(self._latest)
 
     def flows(self) -> Iterator[Flow]:
-        """The flows that have ended since the last call, except for those that `named_flows`
-        reports."""
-        for flow in self._flow_records.flows():
+        """Count the flows that have ended since the last call, and yield those that are to be
+        reported by themselves."""
+        for flow in self._flow_records.flows() if self._flow_records is not None else ():
             yield flow if self._provenance is None else self._provenance.with_first_packet(flow)
 
-    def named_flows(self, at_least: int = 1) -> Iterator[tuple[FlowClient, list[int]]]:
-        """The flows that have ended since the last call of which nothing matters but that their
-        name was read (see `FlowRecords.named_flows`)."""
-        return self._flow_records.named_flows(at_least)
+    def hand_over_named_flows(self) -> None:
+        """Hand the counts of named flows to the consumer where there are many."""
+        if self._flow_records is not None:
+            self._flow_records.hand_over_named()
+
+    def hand_over_other_flows(self) -> None:
+        """Hand the counts of all flows but those to the consumer. Needed before the devices of
+        addresses change."""
+        if self._flow_records is not None:
+            self._flow_records.hand_over_others()
 
     def report_end_of(self, flow: int) -> None:
-        """Let `flows` report this flow when it has ended, not `named_flows`."""
-        self._flow_records.report_individually(flow)
+        """Let `flows` report this flow by itself when it has ended."""
+        if self._flow_records is not None:
+            self._flow_records.report_individually(flow)
 
     def end_flows(self, before: int = END_OF_TIME) -> Iterator[Flow]:
         """End the flows without a packet since `before` (ns since the epoch), by default all of
-        them, and yield what `flows` reports. Their bytes cannot be asked for after this."""
-        done = not self._records_flows
+        them, and yield what `flows` reports; then hand all counts to the consumer. Their bytes
+        cannot be asked for after this."""
+        done = self._flow_records is None
         while not done:
             done = self.loop.flows.close_flows(before)
-            self._flow_records.collect()
+            self._collect()
             yield from self.flows()
+        if self._flow_records is not None:
+            self._flow_records.hand_over_named(all_=True)
+            self._flow_records.hand_over_others()
+
+    def _collect(self) -> None:
+        """Take the flows that have ended from the packet loop."""
+        if self._flow_records is not None:
+            self._flow_records.collect()
 
     def progress_of(self, observation: Observation) -> FlowProgress | None:
         """The flow of an observation so far; None where it has no payload, as where the flow table
@@ -195,7 +223,7 @@ class Dissector:
         filling, batch = self.loop.rows.active, self.loop.batch
         for rows in lists:
             done, stop = self.loop.rows.start, batch.count
-            self._flow_records.collect()
+            self._collect()
             for row in zip(*[iter(rows)] * layout.ROW_COLUMNS, strict=True):
                 if filling and row[layout.ROW_OBSERVATIONS] > done:
                     yield LoopRows(done, row[layout.ROW_OBSERVATIONS], False)

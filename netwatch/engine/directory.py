@@ -1,9 +1,16 @@
 """Networks, devices and apps by address, as the counts of flows need them."""
 
+from functools import lru_cache
+
 from netwatch.config import Config
-from netwatch.core.flow import BYPASS_CATEGORIES, FlowClient
+from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, FlowClient
 from netwatch.coverage.flow_counter import Location
+from netwatch.dissect.flows.accounting import FlowOptions
+from netwatch.dissect.flows.address_tables import AddressCategories, AddressFilter, AddressRanges
 from netwatch.inventory.learned import LearnedBindings
+from netwatch.inventory.lease_table import LeaseTable
+from netwatch.inventory.networks import Networks
+from netwatch.rules.catalog import Catalog
 
 
 class ConfiguredDirectory:
@@ -38,7 +45,28 @@ class ConfiguredDirectory:
             return False
         return self._learned is None or not self._learned.has_bindings(client.ip, client.vlan)
 
-    def bypass_category(self, address: bytes) -> str | None:
-        """The category in `BYPASS_CATEGORIES` of the app at a packed address, else None."""
-        app = self._config.catalog.app_of_address(address)
-        return app.category if app and app.category in BYPASS_CATEGORIES else None
+
+def flow_options(config: Config, *, report_all: bool) -> FlowOptions:
+    """What counting flows takes from a configuration (see `FlowOptions`)."""
+    tables = _tables(config.networks, config.catalog, config.devices.leases)
+    return FlowOptions(*tables, report_all)
+
+
+@lru_cache(maxsize=2)
+def _tables(
+    networks: Networks, catalog: Catalog, leases: LeaseTable
+) -> tuple[AddressRanges, AddressCategories, AddressFilter]:
+    """The tables of `FlowOptions`. Nothing changes them, so the captures of a run share them."""
+    spans = (span for scope in networks.scopes for span in scope.ranges)
+    ranges = ((each.network_address.packed, each.broadcast_address.packed) for each in spans)
+    vlans = {vlan for scope in networks.scopes if not scope.ranges for vlan in scope.vlans}
+    categories = {
+        address: NAME_STATUSES.index(category)
+        for address, app in catalog.apps_by_address().items()
+        for category in BYPASS_CATEGORIES
+        if category == app.category
+    }
+    leased = AddressFilter(0)
+    for address in leases.addresses():
+        leased.add(address)
+    return AddressRanges(ranges, vlans), AddressCategories(categories), leased

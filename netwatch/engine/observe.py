@@ -16,7 +16,6 @@ from netwatch.capture.block import Block
 from netwatch.core.statistics import RunStatistics
 from netwatch.dissect.consumer import Consumer, DissectorOptions
 from netwatch.dissect.dissector import END_OF_TIME, Dissector, Found, LoopRows
-from netwatch.dissect.flows.records import NAMED_BATCH
 from netwatch.protocols import PROTOCOLS, detect_stream_kind
 
 if not cython.compiled:
@@ -80,7 +79,6 @@ class Observer:
         """End and hand over the flows without a packet since `before`, in ns since the epoch."""
         for flow in self.dissector.end_flows(before):
             self._consumer.flow_ended(flow)
-        self._hand_over_named_flows()
 
     def close(self) -> None:
         """End all flows and add the last counts to the statistics: the capture has ended."""
@@ -93,10 +91,6 @@ class Observer:
         self._statistics.observations.update(names - self._counted_names)
         self._statistics.anomalies.update(anomalies - self._counted_anomalies)
         self._counted_names, self._counted_anomalies = names, anomalies
-
-    def _hand_over_named_flows(self, at_least: int = 1) -> None:
-        for client, times in self.dissector.named_flows(at_least):
-            self._consumer.named_flows(client, times)
 
     def _batches(self, rows: Iterable[tuple[int, int, bool]]) -> Iterator[ObservationBatch]:
         for start, stop, full in rows:
@@ -111,7 +105,7 @@ class Observer:
         yield from self._rows(self.dissector.messages(block, source))
         for flow in self.dissector.flows():
             self._consumer.flow_ended(flow)
-        self._hand_over_named_flows(NAMED_BATCH)
+        self.dissector.hand_over_named_flows()
         statistics.packets += loop.packets - packets
         statistics.wire_bytes += loop.octets - octets
         statistics.candidates += loop.candidates.total - candidates

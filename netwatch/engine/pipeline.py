@@ -11,7 +11,8 @@ Each walk through the code follows one path:
 - **A TLS hello.** The same path; in the dissector, `dissect.reassembly` puts the hello together
   where it spans several segments. Because a hello shows that its flow goes to the host of that
   name, `contact_flows.ContactFlows` reports the flow's bytes and what its server answered. When
-  the flow has ended, `Engine.flow_ended` counts it in the coverage.
+  the flow has ended, `Engine.flow_ended` reports what is left, and `Engine.flows_counted` counts
+  it in the coverage.
 - **An alert.** A `ContactCollector` takes the contacts. For `netwatch scan` it is
   `netwatch.incidents`, asked for its alerts at the end; in a live capture it sends them to the
   process that aggregates incidents (`netwatch.live`), whose alerts go through
@@ -36,10 +37,11 @@ from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.core.verdict import RESET
 from netwatch.coverage.counts import Coverage
 from netwatch.coverage.flow_counter import FlowCounter
+from netwatch.coverage.visibility import Visibility
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
 from netwatch.engine.contact_flows import ContactCollector, ContactFlows, outcome_of
-from netwatch.engine.directory import ConfiguredDirectory
+from netwatch.engine.directory import ConfiguredDirectory, flow_options
 from netwatch.engine.judge import Judge
 from netwatch.engine.observe import Observer
 from netwatch.engine.resolved_addresses import LIMIT, ResolvedAddresses
@@ -127,21 +129,24 @@ class Engine:
         self._collector = collector
         self._coverage = coverage
         self._share_claim = share_claim
-        self._learned = (
-            LearnedBindings(self._network_name, config.quiet_gap) if config.learn else None
-        )
+        self._keep_frames = keep_frames
+        self._learned = self._learning() if config.learn else None
         self._judge = Judge(config, statistics.without_verdict, self._learned)
         self._flow_counter = FlowCounter(coverage, ConfiguredDirectory(config, self._learned))
         options = DissectorOptions(
             domains=self._judge.domains_of_interest(),
             learn_from=config.learn,
-            record_flows=True,
+            flows=flow_options(config, report_all=keep_frames),
             keep_frames=keep_frames,
         )
         self._observer = Observer(self, statistics, options, seed=seed)
         self._dissector = self._observer.dissector
         self._contact_flows = ContactFlows(self._dissector, collector, config.quiet_gap)
-        self._resolved = ResolvedAddresses(self._dissector.loop.addresses)
+        assert self._dissector.accounting is not None
+        self._accounting = self._dissector.accounting
+        self._resolved = ResolvedAddresses(
+            self._dissector.loop.addresses, self._accounting.resolved
+        )
         self._counted: Counter[str] = Counter()
 
     def process(self, block: Block, source: str) -> None:
@@ -151,15 +156,20 @@ class Engine:
     def reload(self, config: Config) -> None:
         """Judge by another configuration from now on. Flows, unfinished messages, resolved
         addresses and what was learned of devices stay."""
+        self._dissector.hand_over_other_flows()
         self._config = config
         self._contact_flows.quiet_gap = config.quiet_gap
         if not config.learn:
             self._learned = None
         elif self._learned is None:
-            self._learned = LearnedBindings(self._network_name, config.quiet_gap)
+            self._learned = self._learning()
         self._judge.reload(config, self._learned)
         self._flow_counter = FlowCounter(self._coverage, ConfiguredDirectory(config, self._learned))
-        self._dissector.reload(self._judge.domains_of_interest(), config.learn)
+        self._dissector.reload(
+            self._judge.domains_of_interest(),
+            config.learn,
+            flow_options(config, report_all=self._keep_frames),
+        )
 
     def checkpoint(self, now: int) -> None:
         """Report the bytes so far, end flows that time out at `now` (ns of packet time), and
@@ -189,12 +199,15 @@ class Engine:
         The engine and its dissector refer to each other. Without this call their tables, tens of
         megabytes for each capture, stay in memory until the garbage collector happens to run.
         """
-        del self._observer, self._dissector, self._contact_flows, self._resolved
+        del self._observer, self._dissector, self._accounting, self._contact_flows, self._resolved
 
     def learn(self, packet: Packet, message: Message) -> None:
         """Learn which device has which address from a message that claims addresses."""
         if self._learned is not None:
             self._learned.record(packet, message)
+            for claim in message.claims:
+                for address in (*claim.addresses, packet.src):
+                    self._accounting.learned.add(address)
 
     def table_usage(self) -> dict[str, TableUsage]:
         """How full the tables are, by name."""
@@ -225,9 +238,8 @@ class Engine:
             self._share_claim(packet, message)
 
     def flow_ended(self, flow: Flow) -> None:
-        """Count a flow that has ended; judge it by its server's address if it has no name."""
+        """Judge a flow that has ended by its server's address if it has no name."""
         self._contact_flows.flow_ended(flow)
-        self._flow_counter.add(flow)
         observation = self._resolved.identify(flow, self._is_same_device)
         if observation is None:
             return
@@ -241,9 +253,11 @@ class Engine:
                 strip_frames(contact), ContactProgress(flow.bytes_out, flow.bytes_in, flow.last)
             )
 
-    def named_flows(self, client: FlowClient, times: Sequence[int]) -> None:
-        """Count flows whose name was read."""
-        self._flow_counter.add_named(client, times)
+    def flows_counted(
+        self, client: FlowClient, visibility: Visibility, flows: int, times: Sequence[int]
+    ) -> None:
+        """Count flows that have ended."""
+        self._flow_counter.add(client, visibility, flows, times)
 
     def _judge_all(self, rows: Iterable[tuple[int, int]]) -> None:
         """Collect the contacts of rows of the observation batch, and remember the addresses they
@@ -258,6 +272,15 @@ class Engine:
                         self._contact_flows.add(contact)
                 if observation.evidence == "dns-answer":
                     self._resolved.add(observation, self._judge.app_of_answer(observation))
+
+    def _learning(self) -> LearnedBindings:
+        """What is learned from now on. Flows that ended before something is learned are counted
+        by what was known then."""
+        return LearnedBindings(
+            self._network_name,
+            self._config.quiet_gap,
+            before_change=lambda: self._dissector.hand_over_other_flows(),
+        )
 
     def _network_name(self, ip: bytes, vlan: int | None) -> str | None:
         network = self._config.networks.find(ip, vlan)

@@ -46,6 +46,18 @@ class UninterestingAddresses(Protocol):
         ...
 
 
+class KnownPairs(Protocol):
+    """Says of which clients and servers flows are needed one by one."""
+
+    def add(self, client: bytes, server: bytes) -> None:
+        """Need the flows of a client to a server, by packed addresses."""
+        ...
+
+    def discard(self, client: bytes, server: bytes) -> None:
+        """Need them no more: once for each call of `add`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """An answer for a name of `app`; None is a name that no rule matches. `until` is when it
@@ -57,14 +69,17 @@ class _Answer:
 
 
 class ResolvedAddresses:
-    """The addresses that the clients of one capture resolved.
+    """The addresses that the clients of one capture resolved. Their pairs are kept in `pairs`.
 
     `shared` counts flows whose address the client had for another app or name as well,
     `evicted` the pairs of client and address that did not fit into the table.
     """
 
-    def __init__(self, uninteresting: UninterestingAddresses, limit: int = LIMIT) -> None:
+    def __init__(
+        self, uninteresting: UninterestingAddresses, pairs: KnownPairs, limit: int = LIMIT
+    ) -> None:
         self._uninteresting = uninteresting
+        self._pairs = pairs
         self._limit = limit
         self._answers: OrderedDict[tuple[bytes, bytes], list[_Answer]] = OrderedDict()
         self._addresses: set[bytes] = set()
@@ -100,7 +115,10 @@ class ResolvedAddresses:
 
     def _remember(self, key: tuple[bytes, bytes], new: _Answer) -> None:
         """Add an answer for a client and an address, or prolong an answer that is in use."""
-        answers = self._answers.setdefault(key, [])
+        answers = self._answers.get(key)
+        if answers is None:
+            answers = self._answers[key] = []
+            self._pairs.add(*key)
         self._answers.move_to_end(key)
         self._addresses.add(key[1])
         for index, old in enumerate(answers):
@@ -126,7 +144,8 @@ class ResolvedAddresses:
 
     def _evict(self) -> None:
         while len(self._answers) > self._limit:
-            _, evicted = self._answers.popitem(last=False)
+            key, evicted = self._answers.popitem(last=False)
+            self._pairs.discard(*key)
             self._frame_bytes -= _total_size(evicted)
             self.evicted += 1
         if len(self._addresses) > 4 * self._limit:

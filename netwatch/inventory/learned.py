@@ -10,6 +10,7 @@ were reported under its address before it was known keeps that identity until it
 a while, so that no incident is split in two when its name is learned.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from netwatch.core.message import Message
@@ -25,12 +26,20 @@ class LearnedBindings:
 
     `network_of` finds the network of a packed address in a VLAN: the same address in two networks
     is two addresses, and outside of all networks nothing is learned. `quiet_gap` in ns ends
-    incidents, `limit` bounds the tables. `shared_addresses` and `shared_macs` count contacts whose
+    incidents, `limit` bounds the tables. `before_change` is called before anything changes of what
+    `past_binding` and `has_bindings` say. `shared_addresses` and `shared_macs` count contacts whose
     device could not be told apart from another.
     """
 
-    def __init__(self, network_of: NetworkOf, quiet_gap: int, limit: int = ENTRY_LIMIT) -> None:
+    def __init__(
+        self,
+        network_of: NetworkOf,
+        quiet_gap: int,
+        limit: int = ENTRY_LIMIT,
+        before_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self._network_of = network_of
+        self._before_change = before_change
         self._gap = quiet_gap
         self._tables = BindingTables(limit)
         self._recorder = ClaimRecorder(self._tables, network_of, quiet_gap)
@@ -57,6 +66,7 @@ class LearnedBindings:
 
     def record(self, packet: Packet, message: Message) -> None:
         """Record the claims of a message, at the time of its packet."""
+        self._before_change()
         for claim in message.claims:
             self._recorder.record(packet, claim)
 
@@ -73,6 +83,7 @@ class LearnedBindings:
         if address is None or not active:
             return None
         if in_order:
+            self._before_change()
             self._tables.use_address(network, ip, time)
         binding = self._binding(network, address, active, mac, time)
         if binding.ambiguity == "mac":
@@ -89,6 +100,7 @@ class LearnedBindings:
         network = self._network_of(ip, vlan)
         if network is None:
             return
+        self._before_change()
         address = self._tables.use_address(network, ip, time)
         active = address.active(time)
         if not active:

@@ -99,6 +99,10 @@ class LeaseTable:
     def __len__(self) -> int:
         return self._count
 
+    def addresses(self) -> Iterable[bytes]:
+        """The packed addresses that were leased at any time."""
+        return self._by_ip
+
     def has_address(self, ip: bytes) -> bool:
         """Whether an address was leased at any time."""
         return ip in self._by_ip

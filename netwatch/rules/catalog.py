@@ -252,9 +252,9 @@ class Catalog:
         """The apps whose vendor is the only user of this AS."""
         return self._asns.get(number, ())
 
-    def app_of_address(self, ip: bytes) -> App | None:
-        """The app that has a server at this packed address, according to the signatures."""
-        return self._addresses.get(ip)
+    def apps_by_address(self) -> Mapping[bytes, App]:
+        """The apps that have servers at packed addresses, according to the signatures."""
+        return self._addresses
 
     def rules(self) -> Iterator[Rule]:
         """All rules, app by app, in the order of the files."""

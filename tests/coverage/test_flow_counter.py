@@ -1,12 +1,14 @@
-"""Each flow is counted where its client was at the time."""
+"""Flows are counted where their client was at the time."""
 
-from support.made_flows import HQ, flow
+from support.made_flows import HQ
 
 from netwatch.core.flow import FlowClient
 from netwatch.coverage.counts import Coverage, FlowCounts
 from netwatch.coverage.flow_counter import CACHE_LIMIT, FlowCounter, Location
 
-RESOLVER = bytes([203, 0, 113, 53])
+INSIDE = FlowClient(bytes((10, 20, 1, 7)), None, None)
+FAR = FlowClient(bytes((198, 51, 100, 7)), None, None)
+UNTAGGED = FlowClient(bytes((172, 16, 0, 9)), None, None)
 
 
 class Directory:
@@ -24,9 +26,6 @@ class Directory:
 
     def is_permanent(self, client: FlowClient) -> bool:
         return client.ip[0] != 172
-
-    def bypass_category(self, address: bytes) -> str | None:
-        return "encrypted-dns" if address == RESOLVER else None
 
 
 class LearningDirectory(Directory):
@@ -46,33 +45,26 @@ class LearningDirectory(Directory):
 def test_a_client_is_located_once() -> None:
     coverage, directory = Coverage(), Directory()
     counter = FlowCounter(coverage, directory)
-    for each in (
-        flow(name_status="named"),
-        flow(server="203.0.113.53"),
-        flow("198.51.100.7", "10.20.1.7"),
-        flow("203.0.113.10", "10.20.1.7", transport="udp", client_port=51820, server_port=40000),
-    ):
-        counter.add(each)
-    assert len(directory.located) == 2
+    counter.add(INSIDE, "named", 3, [1, 2, 3])
+    counter.add(INSIDE, "vpn", 2, [])
+    counter.add(FAR, "no-hello", 7, [])
+    assert directory.located == [INSIDE, FAR]
     report = coverage.report(4, {})
     (network,) = report.networks
-    assert network.devices == (("ws-1", FlowCounts({"named": 1, "encrypted-dns": 1, "vpn": 1})),)
-    assert report.outside == FlowCounts({"no-hello": 1})
+    assert network.devices == (("ws-1", FlowCounts({"named": 3, "vpn": 2})),)
+    assert report.outside == FlowCounts({"no-hello": 7})
 
 
 def test_a_client_whose_device_may_change_is_located_for_each_flow() -> None:
     coverage, directory = Coverage(), LearningDirectory()
     counter = FlowCounter(coverage, directory)
-    client = FlowClient(flow().client_ip, None, None)
-    for first in (1, 2):
-        counter.add(flow(name_status="named", first=first))
-    counter.add_named(client, [3, 4])
-    directory.learned.add(client.ip)
-    counter.add(flow(name_status="named", first=5))
-    counter.add_named(client, [6, 6, 7])
+    counter.add(INSIDE, "named", 2, [3, 4])
+    directory.learned.add(INSIDE.ip)
+    counter.add(INSIDE, "named", 1, [5])
+    counter.add(INSIDE, "no-data", 3, [6, 6, 7])
     (network,) = coverage.report(9, {}).networks
     assert [(id, counts.flows) for id, counts in network.devices] == [
-        ("at-1", 4),
+        ("at-0", 2),
         ("at-5", 1),
         ("at-6", 2),
         ("at-7", 1),
@@ -82,17 +74,17 @@ def test_a_client_whose_device_may_change_is_located_for_each_flow() -> None:
 def test_the_cache_of_locations_is_bounded() -> None:
     counter = FlowCounter(Coverage(), Directory())
     for vlan in range(CACHE_LIMIT + 1):
-        counter.add(flow(vlan=vlan))
+        counter.add(INSIDE._replace(vlan=vlan), "no-data", 1, [])
     assert len(counter._locations) == 1
 
 
 def test_flows_that_only_their_tag_puts_outside_are_counted_by_the_reason() -> None:
     coverage, other = Coverage(), Coverage()
     counter = FlowCounter(coverage, Directory())
-    counter.add(flow("172.16.0.9"))
-    counter.add(flow("192.0.2.9"))
-    counter.add_named(FlowClient(bytes((172, 16, 0, 9)), None, None), [1, 2])
-    FlowCounter(other, Directory()).add(flow("172.16.0.9", "10.20.1.7"))
+    counter.add(UNTAGGED, "no-hello", 1, [1])
+    counter.add(FAR, "no-hello", 1, [])
+    counter.add(UNTAGGED, "named", 2, [1, 2])
+    FlowCounter(other, Directory()).add(UNTAGGED, "no-data", 1, [4])
     coverage.merge(other)
     report = coverage.report(5, {})
     assert report.outside.flows == 5

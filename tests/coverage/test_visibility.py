@@ -5,14 +5,13 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.flow_oracle import correct_direction, flow_visibility
 from support.made_flows import flow
 
 from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, Flow, NameStatus
 from netwatch.core.message import Evidence, Message, QuicInfo, ShownName, TlsInfo
 from netwatch.coverage.visibility import (
     VISIBILITIES,
-    correct_direction,
-    flow_visibility,
     message_name_status,
 )
 

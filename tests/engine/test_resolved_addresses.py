@@ -1,6 +1,7 @@
 """Flows identified by an address that their client had resolved, and when they are not."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address
@@ -31,6 +32,7 @@ from netwatch.cli import main
 from netwatch.core.flow import DNS_TTL_GRACE, Flow
 from netwatch.core.message import DnsInfo, Message, ShownName
 from netwatch.core.observation import Observation
+from netwatch.dissect.flows.address_tables import AddressFilter
 from netwatch.engine.resolved_addresses import ResolvedAddresses
 
 SECOND = 1_000_000_000
@@ -95,8 +97,22 @@ class Uninteresting:
         self.noted.append((client, address, time, until))
 
 
+class Pairs:
+    """Counts pairs of a client and a server."""
+
+    def __init__(self, counts: Counter[tuple[bytes, bytes]]) -> None:
+        self.counts = counts
+
+    def add(self, client: bytes, server: bytes) -> None:
+        self.counts[client, server] += 1
+
+    def discard(self, client: bytes, server: bytes) -> None:
+        self.counts[client, server] -= 1
+        self.counts += Counter()  # without those that are at 0
+
+
 def new_table(**limits: int) -> ResolvedAddresses:
-    return ResolvedAddresses(Uninteresting(), **limits)
+    return ResolvedAddresses(Uninteresting(), AddressFilter(1), **limits)
 
 
 def test_a_flow_is_identified_by_an_answer() -> None:
@@ -211,7 +227,7 @@ def test_which_messages_have_addresses() -> None:
 def test_an_address_that_was_not_resolved_for_an_app_is_uninteresting() -> None:
     uninteresting = Uninteresting()
     noted = uninteresting.noted
-    resolved = ResolvedAddresses(uninteresting)
+    resolved = ResolvedAddresses(uninteresting, AddressFilter(1))
     resolved.add(answer("192.0.2.1", "2001:db8::1", at=5), None)
     client = ip_address("10.20.1.7").packed
     assert noted == [
@@ -240,11 +256,13 @@ def test_of_too_many_addresses_the_oldest_are_evicted() -> None:
     )
 )
 def test_any_answers_stay_within_the_limit(answers: list[tuple[int, int, int, int]]) -> None:
-    resolved = new_table(limit=4)
+    pairs: Counter[tuple[bytes, bytes]] = Counter()
+    resolved = ResolvedAddresses(Uninteresting(), Pairs(pairs), limit=4)
     for client, address, moment, app in sorted(answers, key=lambda each: each[2]):
         given_ = answer(f"192.0.2.{address}", at=moment, client=f"10.20.1.{client}")
         resolved.add(given_, (str(app), TIKTOK) if app else None)
         assert len(resolved._answers) <= 4
+        assert pairs == Counter(resolved._answers.keys())
         assert len(resolved._addresses) <= 16
         assert all(len(each) <= 8 for each in resolved._answers.values())
         observation = resolved.identify(flow_at(moment, f"192.0.2.{address}"))

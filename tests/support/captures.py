@@ -8,10 +8,12 @@ from typing import NamedTuple
 from support.observing import read
 
 from netwatch.capture.block import Block, Interface
+from netwatch.core.flow import FlowClient
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.dissector import Dissector
+from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.layout import ROW_COLUMNS
 from netwatch.dissect.loop.loop import Loop
 from netwatch.protocols import PROTOCOLS, detect_stream_kind
@@ -89,17 +91,21 @@ def dissector(
     domains: Sequence[bytes] | None = None,
     learn_from: Collection[str] = (),
     parse_all: bool = True,
+    flows_counted: Callable[[FlowClient, str, int, Sequence[int]], None] | None = None,
 ) -> Dissector:
-    """A dissector with all protocols. With `name_status` it records flows, with
+    """A dissector with all protocols. With `name_status` it reports flows, with
     `keeps_frames_for` it keeps frames; unless it is to `parse_all`, the packet loop itself reads
     messages that are laid out as usual."""
     consumer = CallableConsumer(
-        wanted=wanted, name_status=name_status, keeps_frames_for=keeps_frames_for
+        wanted=wanted,
+        name_status=name_status,
+        keeps_frames_for=keeps_frames_for,
+        flows_counted=flows_counted,
     )
     options = DissectorOptions(
         domains=domains,
         learn_from=learn_from,
-        record_flows=name_status is not None,
+        flows=FlowOptions(report_all=True) if name_status is not None else None,
         keep_frames=keeps_frames_for is not None,
         parse_all=parse_all,
         fingerprints=True,

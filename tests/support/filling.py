@@ -9,6 +9,7 @@ from netwatch.capture.block import Block
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
+from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.engine import observe
 
 SEED = 7
@@ -41,7 +42,10 @@ def read(
     """The observations of blocks, by an observer of `module` (compiled or interpreted)."""
     statistics = RunStatistics()
     options = DissectorOptions(
-        domains=domains, record_flows=record_flows, parse_all=parse_all, fingerprints=True
+        domains=domains,
+        flows=FlowOptions() if record_flows else None,
+        parse_all=parse_all,
+        fingerprints=True,
     )
     observer = module.Observer(WantsEverything(), statistics, options, seed=SEED)
     found: list[Observation] = []

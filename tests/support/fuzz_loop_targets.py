@@ -11,7 +11,8 @@ that is told twice or never, two forms that differ.
 import random
 import sys
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -33,7 +34,7 @@ from support.observing import observe
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.capture.block import FIELDS, Block, Interface
-from netwatch.core.flow import NAME_STATUSES
+from netwatch.core.flow import NAME_STATUSES, FlowClient
 from netwatch.core.message import LEARNING_SOURCES, Message
 from netwatch.dissect.flows.records import to_flow
 from netwatch.dissect.loop import layout
@@ -217,6 +218,12 @@ def _street(data: bytes) -> None:
     def name_status(message: Message) -> int:
         return NAME_STATUSES.index("named" if message.names else "no-sni")
 
+    def counted(client: FlowClient, visibility: str, flows: int, times: Sequence[int]) -> None:
+        hold(len(client.ip) in (0, 4, 16), f"an address of {len(client.ip)} bytes")
+        hold(len(client.mac or bytes(6)) == 6 and len(times) <= flows, "a count of nobody")
+        counts[visibility] += flows
+
+    counts: Counter[str] = Counter()
     case = Case(data)
     sources = [word for bit, word in enumerate(LEARNING_SOURCES) if case.learning >> bit & 1]
     by = dissector(
@@ -224,6 +231,7 @@ def _street(data: bytes) -> None:
         keeps_frames_for=lambda address: True,
         domains=[b"example.net"] if case.filtering else None,
         learn_from=sources,
+        flows_counted=counted,
     )
     learned = LearnedBindings(lambda ip, vlan: "hq", 60 * SECOND, limit=4)
     block = case.block()
@@ -250,8 +258,7 @@ def _street(data: bytes) -> None:
     for flow in (*by.flows(), *by.end_flows()):
         hold(0 < flow.packet <= block.count, f"packet {flow.packet}")
         hold(flow.packet in {frame.number for frame in flow.frames}, "no first packet")
-    for (ip, _, mac), times in by.named_flows():
-        hold(len(ip) in (4, 16) and len(mac or bytes(6)) == 6 and times != [], "a count of nobody")
+    hold(counts.total() <= by.loop.flows.total, "flows that were counted twice")
     hold(by.loop.packets == block.count, "packets that were counted twice")
 
 

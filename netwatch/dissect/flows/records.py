@@ -1,15 +1,14 @@
 # cython: language_level=3
 # mypy: disable-error-code="untyped-decorator,valid-type"
-"""Flows that have ended: the integers of the flow table as values, and their name statuses.
+"""Flows that have ended: the integers of the flow table, counted or as values.
 
 A message is read after the packet loop has walked its block, when its flow may have ended
-already; so its name status is set in the flow table or, failing that, here. Of most flows
-nothing matters but that their name was read: those are reported by client, as the times of
-their first packets.
+already; so its name status is set in the flow table or, failing that, here. Most flows are counted
+by client alone (`netwatch.dissect.flows.accounting`).
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 try:
     import cython
@@ -17,23 +16,26 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.flow import INITIAL_WINDOW, NAME_STATUSES, Flow, FlowClient, Sent
+from netwatch.coverage.visibility import VISIBILITIES, Visibility
+from netwatch.dissect.flows.accounting import FlowAccounting
+from netwatch.dissect.flows.flow_counts import FlowCounts
 from netwatch.dissect.flows.table import FlowTable
+from netwatch.dissect.loop.layout import CELL_OUTSIDE
 from netwatch.dissect.loop.layout import FLOW_WORDS as FIELDS
 
-NAMED_BATCH = 65_536
-"""Named flows that are collected before they are reported."""
+LATE_LIMIT = 65_536
+"""Flows that were to be reported when their end had been counted already; of more the oldest are
+forgotten."""
 
-_NAMED = cython.declare(cython.longlong, NAME_STATUSES.index("named"))
-_OUT = cython.declare(cython.Py_ssize_t, 4)
-_IN = cython.declare(cython.Py_ssize_t, 5)
 _TOLD = cython.declare(cython.Py_ssize_t, 7)
-_FIRST = cython.declare(cython.Py_ssize_t, 8)
 _LOW = cython.declare(cython.Py_ssize_t, 9)
 _HIGH = cython.declare(cython.Py_ssize_t, 13)
 _PORTS = cython.declare(cython.Py_ssize_t, 17)
 _ABOUT = cython.declare(cython.Py_ssize_t, 18)
 _MACS = cython.declare(cython.Py_ssize_t, 20)
+_VISIBILITY = cython.declare(cython.longlong, 255)
 _IPV6 = cython.declare(cython.longlong, 1 << 8)
+_OUTSIDE = cython.declare(cython.longlong, CELL_OUTSIDE)
 _CLIENT = cython.declare(cython.longlong, 1 << 9)
 _CLIENT_1 = cython.declare(cython.longlong, 1 << 10)
 _STARTED = cython.declare(cython.longlong, 1 << 11)
@@ -46,33 +48,55 @@ Slot = tuple[int, ...]
 """The integers of a slot of the flow table."""
 
 
+CountedFlows = Callable[[FlowClient, Visibility, int, Sequence[int]], None]
+"""Takes flows that have ended, as `netwatch.dissect.consumer.Consumer.flows_counted`."""
+
+
 class FlowRecords:
-    """The flows of one capture that have ended and were not reported yet.
+    """The flows of one capture that have ended and were not handed over yet.
 
     `table` is the flow table; `sources` are the names of files and interfaces, by the number
-    that flows have of them.
+    that flows have of them. `counted` takes the flows that `accounting` counts.
     """
 
-    def __init__(self, table: FlowTable, sources: Sequence[str]) -> None:
+    def __init__(
+        self,
+        table: FlowTable,
+        sources: Sequence[str],
+        accounting: FlowAccounting,
+        counted: CountedFlows,
+    ) -> None:
         self._table = table
         self._sources = sources
+        self._accounting = accounting
+        self._counted = counted
         self._words = array("q")
         self._offsets: dict[int, int] = {}
         self._indexed = 0
-        self._named: dict[tuple[int, int, Slot], list[int]] = {}
-        self._named_count = 0
+        self._late: dict[int, None] = {}
+        self._named_due = False
 
     def collect(self) -> None:
         """Take the flows that have ended from the table; needed after each list of rows."""
-        self._words.extend(self._table.take_closed())
+        closed = self._table.take_closed()
+        if self._words:
+            self._words.extend(closed)
+        else:
+            self._words = closed
 
     def report_individually(self, flow: int) -> None:
-        """Report this flow by itself, even if nothing matters but that its name was read. A
-        flow that was reported already is not remembered."""
-        if not self._table.report_end(flow):
-            offset = self._offset(flow)
-            if offset >= 0:
-                self._words[offset + _ABOUT] |= _FOLLOWED
+        """Report this flow by itself when it has ended, whatever its name status. If it was
+        counted already, the next flow with its number is reported, unless only its name
+        matters."""
+        if self._table.report_end(flow):
+            return
+        offset = self._offset(flow)
+        if offset >= 0:
+            self._words[offset + _ABOUT] |= _FOLLOWED
+            return
+        self._late[flow] = None
+        if len(self._late) > LATE_LIMIT:
+            del self._late[next(iter(self._late))]
 
     def set_name_status(self, flow: int, name_status: int) -> None:
         """Set what a message tells of the name of its flow, as an index into `NAME_STATUSES`. The
@@ -85,7 +109,7 @@ class FlowRecords:
             self._words[offset + _TOLD] = max(word, word & 255 | name_status << 8)
 
     def _offset(self, flow: int) -> int:
-        """Where the integers of a flow start that was not reported yet, else -1."""
+        """Where the integers of a flow start that was not counted yet, else -1."""
         words = self._words
         for at in range(self._indexed, len(words), FIELDS):
             self._offsets[words[at] | words[at + _TOLD] & 255] = at
@@ -93,60 +117,49 @@ class FlowRecords:
         return self._offsets.get(flow, -1)
 
     def flows(self) -> Iterator[Flow]:
-        """The flows that have ended since the last call, except for those that `named_flows`
-        reports."""
+        """Count the flows that have ended since the last call, and yield those that are to be
+        reported by themselves."""
         words, self._words = self._words, array("q")
         self._offsets.clear()
         self._indexed = 0
-        for at in self._separate(words):
-            yield to_flow(tuple(words[at : at + FIELDS]), self._sources)
+        at, reported = 0, list[int]()
+        while at < len(words):
+            at = self._accounting.account(words, at, self._late.keys(), reported)
+            if at < len(words):
+                self._make_room()
+        for at in reported:
+            flow = to_flow(tuple(words[at : at + FIELDS]), self._sources)
+            self._late.pop(flow.flow_id, None)
+            yield flow
 
-    def _separate(self, words: cython.longlong[::1]) -> list[int]:
-        """Collect named flows by client; the offsets of the flows to report individually."""
-        at: cython.Py_ssize_t
-        mine: cython.Py_ssize_t
-        about: cython.longlong
-        low_port: cython.longlong
-        high_port: cython.longlong
-        named = self._named
-        individually: list[int] = []
-        for at in range(0, len(words), FIELDS):
-            about = words[at + _ABOUT]
-            low_port = words[at + _PORTS] >> 16
-            high_port = words[at + _PORTS] & 0xFFFF
-            if about & _FOLLOWED:
-                individually.append(at)
-            elif (
-                words[at + _TOLD] >> 8 == _NAMED
-                and (words[at + _OUT] or words[at + _IN])
-                and not (low_port == 53 or low_port == 853 or high_port == 53 or high_port == 853)
-            ):
-                mine = at + (_HIGH if _client_side(about, words[at + _PORTS]) else _LOW)
-                address: tuple[int, ...] = (words[mine],)
-                if about & _IPV6:
-                    address += words[mine + 1], words[mine + 2], words[mine + 3]
-                mac = words[at + _MACS + (1 if mine == at + _HIGH else 0)]
-                client = about & _IPV6 | about >> 16 << 16, mac, address
-                times = named.get(client)
-                if times is None:
-                    times = named[client] = []
-                times.append(words[at + _FIRST])
-                self._named_count += 1
-            elif not (low_port == 53 or high_port == 53):
-                individually.append(at)
-            # Otherwise it is DNS over TCP, which counts as no flow, like DNS over UDP.
-        return individually
+    def _make_room(self) -> None:
+        """Hand over the counts of a full table. Named flows that are handed over early belong to
+        those that end in the same block."""
+        if self._accounting.named.is_full():
+            self._named_due = True
+            self._hand_over(self._accounting.named)
+        else:
+            self.hand_over_others()
 
-    def named_flows(self, at_least: int = 1) -> Iterator[tuple[FlowClient, list[int]]]:
-        """The clients of named flows that have ended since the last call, with the times of the
-        first packets of their flows, in ns since the epoch; none while there are fewer than
-        `at_least` flows."""
-        if self._named_count < at_least:
-            return
-        named, self._named, self._named_count = self._named, {}, 0
-        for (about, mac, words), times in named.items():
+    def hand_over_named(self, *, all_: bool = False) -> None:
+        """Hand over the flows of which nothing matters but that their name was read, where there
+        are many, or `all_` there are."""
+        at_least = 1 if all_ else self._accounting.named_batch
+        if self._accounting.named.flows >= at_least or self._named_due:
+            self._named_due = False
+            self._hand_over(self._accounting.named)
+
+    def hand_over_others(self) -> None:
+        """Hand over all other flows that were counted."""
+        if self._accounting.others.flows:
+            self._hand_over(self._accounting.others)
+
+    def _hand_over(self, counts: FlowCounts) -> None:
+        for about, mac, address, flows, times in counts.take():
             vlan = (about >> 16) - 1 if about >> 16 else None
-            yield FlowClient(_address(words, about), vlan, _mac(mac)), times
+            ip = b"" if about & _OUTSIDE else _address(address, about)
+            visibility = VISIBILITIES[about & _VISIBILITY]
+            self._counted(FlowClient(ip, vlan, _mac(mac)), visibility, flows, times)
 
 
 def to_flow(slot: Slot, sources: Sequence[str]) -> Flow:

@@ -1,5 +1,15 @@
 cimport cython
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__) || defined(__clang__)
+    #define NETWATCH_PREFETCH(address) __builtin_prefetch((address), 1)
+    #else
+    #define NETWATCH_PREFETCH(address) ((void)(address))
+    #endif
+    """
+    void prefetch "NETWATCH_PREFETCH"(const void *address) noexcept nogil
+
 @cython.final
 cdef class FlowTable:
     cdef long long[::1] table
@@ -16,10 +26,12 @@ cdef class FlowTable:
     cdef readonly long long closed
 
     cdef Py_ssize_t find(self, long long key, long long now) noexcept nogil
+    cdef void prefetch_set(self, long long key) noexcept nogil
     cdef Py_ssize_t seek(self, long long key) noexcept nogil
     cdef Py_ssize_t seek_free(self, long long key) noexcept nogil
     cdef Py_ssize_t least_recent(self, long long key) noexcept nogil
     cdef void set_client(self, Py_ssize_t slot, int side, bint started) noexcept nogil
+    cdef void clear(self, Py_ssize_t slot) noexcept nogil
     cdef void close(self, Py_ssize_t slot) noexcept nogil
     cdef void raise_name_status(self, Py_ssize_t slot, long long name_status) noexcept nogil
     cdef void report_hello(self, Py_ssize_t slot, int side, long long begun) noexcept nogil

@@ -15,6 +15,8 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
+    from cython.cimports.libc.string import memcpy, memset
+    from cython.cimports.netwatch.dissect.flows.table import prefetch
     from cython.cimports.netwatch.dissect.loop import layout
 else:
     from netwatch.dissect.loop import layout
@@ -23,6 +25,9 @@ from netwatch.core.buffers import Buffer, Words, zeroed
 
 WAYS = cython.declare(cython.Py_ssize_t, 8)
 """Slots in a set."""
+
+LINE = cython.declare(cython.Py_ssize_t, 8)
+"""Words of a line of the processor's cache."""
 
 REGION = cython.declare(cython.Py_ssize_t, 512)
 """Slots of which it is known together whether any was used: their keys fill a page of memory."""
@@ -78,6 +83,15 @@ class FlowTable:
         self.closed_words: Words = self.store
         self.closed = 0
 
+    def prefetch_set(self, key: cython.longlong) -> cython.void:
+        """Have the slots of the set of `key` read into the processor's cache, all at once. Of each
+        the first line is needed to choose one, and then the others of that one."""
+        if cython.compiled:
+            slot: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS * layout.FLOW_WORDS
+            line: cython.Py_ssize_t
+            for line in range(WAYS * layout.FLOW_WORDS // LINE):
+                prefetch(cython.address(self.table[slot + line * LINE]))
+
     def seek(self, key: cython.longlong) -> cython.Py_ssize_t:
         """Where the slot of `key` starts; -1 where it has none."""
         first: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS
@@ -91,7 +105,6 @@ class FlowTable:
         """Where the slot of `key` starts. It is created where there was none, and replaces the
         slot of its set that was silent longest where all are used."""
         slot: cython.Py_ssize_t = self.seek(key)
-        way: cython.Py_ssize_t
         if slot >= 0:
             self.table[slot + layout.FLOW_LAST] = now
             self.is_new = False
@@ -100,13 +113,13 @@ class FlowTable:
         # not in memory yet.
         slot = self.seek_free(key)
         if slot < 0:
+            self.prefetch_set(key)
             slot = self.least_recent(key)
             if now - self.table[slot + layout.FLOW_LAST] < ALIVE:
                 self.evicted += 1
             self.close(slot)
         self.total += 1
-        for way in range(layout.FLOW_WORDS):
-            self.table[slot + way] = 0
+        self.clear(slot)
         self.table[slot] = key
         self.index[slot // layout.FLOW_WORDS] = key
         self.used[slot // layout.FLOW_WORDS // REGION] = 1
@@ -168,9 +181,25 @@ class FlowTable:
         at: cython.Py_ssize_t = self.closed * layout.FLOW_WORDS
         if not self.recording or self.closed >= CAPACITY + MARGIN:
             return
-        for i in range(layout.FLOW_WORDS):
-            self.closed_words[at + i] = self.table[slot + i]
+        if cython.compiled:
+            memcpy(
+                cython.address(self.closed_words[at]),
+                cython.address(self.table[slot]),
+                layout.FLOW_WORDS * 8,
+            )
+        else:
+            for i in range(layout.FLOW_WORDS):
+                self.closed_words[at + i] = self.table[slot + i]
         self.closed += 1
+
+    def clear(self, slot: cython.Py_ssize_t) -> cython.void:
+        """Set all words of a slot to 0."""
+        i: cython.Py_ssize_t
+        if cython.compiled:
+            memset(cython.address(self.table[slot]), 0, layout.FLOW_WORDS * 8)
+        else:
+            for i in range(layout.FLOW_WORDS):
+                self.table[slot + i] = 0
 
     def raise_name_status(
         self, slot: cython.Py_ssize_t, name_status: cython.longlong

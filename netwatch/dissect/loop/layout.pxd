@@ -31,6 +31,10 @@ cdef enum:
     FLAG_REPORT_END = 1 << 15
 
 cdef enum:
+    # A bit of the first word of a cell of counted flows.
+    CELL_OUTSIDE = 1 << 9
+
+cdef enum:
     # TCP state of one side of a flow.
     STATE_NEW = 0
     STATE_OPENED = 1

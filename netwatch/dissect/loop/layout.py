@@ -38,6 +38,10 @@ FLAG_HELLO_1 = 1 << 13  # side 1 sent that hello, else side 0
 FLAG_HANDLED_BY_PARSER = 1 << 14  # hellos of the flow go to the parsers from now on
 FLAG_REPORT_END = 1 << 15  # the end of the flow is to be reported by itself
 
+# A bit of the first word of a cell of counted flows, beside FLAG_IPV6, the VLAN id plus 1 from bit
+# 16 on, and the visibility in the lowest eight: the client is outside of all ranges of networks.
+CELL_OUTSIDE = 1 << 9
+
 # TCP state of one side of a flow.
 STATE_NEW = 0  # nothing of this side was seen
 STATE_OPENED = 1  # its SYN was seen, and nothing behind it

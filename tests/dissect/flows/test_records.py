@@ -1,6 +1,7 @@
 """Flows that have ended: their client and server, their times and bytes."""
 
 import random
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 import handshakes
@@ -13,8 +14,9 @@ from support.captures import START, block, dissector, timed
 from support.frames import CLIENT, CLIENT6, LINKS, SERVER, SERVER6, tcp, udp
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
-from netwatch.core.flow import NAME_STATUSES, Flow
+from netwatch.core.flow import NAME_STATUSES, Flow, FlowClient
 from netwatch.core.message import Message
+from netwatch.dissect.flows import accounting
 from netwatch.dissect.flows.records import to_flow
 from netwatch.dissect.loop.layout import FLOW_WORDS
 from netwatch.dissect.loop.loop import Loop
@@ -310,22 +312,34 @@ def test_named_flows_are_reported_by_client() -> None:
     ethernet += [LINKS[0].frame(tcp(HELLO, sport=2003, dport=853))]
     ethernet += [LINKS[0].frame(tcp(HELLO, sport=2004, dport=443, **six))]
     ethernet += [LINKS[0].frame(tcp(b"x" * 9, sport=2005, dport=443))]
-    reader = dissector(name_status=name_status)
+    counted: list[tuple[FlowClient, str, int, Sequence[int]]] = []
+    reader = dissector(
+        name_status=name_status, flows_counted=lambda *counts: counted.append(counts)
+    )
     assert list(reader.messages(block(timed(ethernet), 1), "test")) != []
-    others = [*reader.flows(), *reader.end_flows()]
+    others = list(reader.flows())
+    reader.hand_over_named_flows()
+    assert (others, counted) == ([], [])
+    others = list(reader.end_flows())
     assert sorted(flow.client_port for flow in others) == [2003, 2005]
-    assert list(reader.named_flows(at_least=4)) == []
-    found = {ip: (times, len(mac or b"")) for (ip, _, mac), times in reader.named_flows(at_least=3)}
     first, second, _, fourth, _ = (time for time, _ in timed(ethernet))
-    assert {ip: (sorted(times), size) for ip, (times, size) in found.items()} == {
-        ip_address(CLIENT).packed: ([first, second], 6),
-        ip_address(CLIENT6).packed: ([fourth], 6),
+    client, client6 = (ip_address(each).packed for each in (CLIENT, CLIENT6))
+    assert {
+        (each.ip, len(each.mac or b""), *rest[:2], *sorted(rest[2])) for each, *rest in counted
+    } == {
+        (client, 6, "named", 2, first, second),
+        (client6, 6, "named", 1, fourth),
+        (client, 6, "encrypted-dns", 1),
+        (client, 6, "begun-before-capture", 1),
     }
-    assert list(reader.named_flows()) == []
 
 
 def test_a_flow_is_reported_individually_once() -> None:
-    reader = dissector(name_status=lambda message: NAME_STATUSES.index("named"))
+    counted: list[tuple[str, int]] = []
+    reader = dissector(
+        name_status=lambda message: NAME_STATUSES.index("named"),
+        flows_counted=lambda client, visibility, flows, times: counted.append((visibility, flows)),
+    )
     block_ = block(list(timed([tcp(HELLO, **OUT)])), RAW)
     ((packet, _),) = reader.messages(block_, "test")
     reader.report_end_of(packet.flow_id)
@@ -335,7 +349,7 @@ def test_a_flow_is_reported_individually_once() -> None:
     later = block(list(timed([tcp(HELLO, seq=90000, **OUT)])), RAW)
     assert len(list(reader.messages(later, "test"))) == 1
     assert list(reader.end_flows()) == []
-    assert len(list(reader.named_flows())) == 1
+    assert counted == [("named", 1), ("named", 1)]
 
 
 def test_a_flow_that_has_ended_but_was_not_reported_can_still_be_reported_individually() -> None:
@@ -346,3 +360,27 @@ def test_a_flow_that_has_ended_but_was_not_reported_can_still_be_reported_indivi
     assert [each.flow_id for each in (*reader.flows(), *reader.end_flows())][:1] == [
         found[0].flow_id
     ]
+
+
+def test_named_flows_that_fill_their_table_are_handed_over_with_those_of_their_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accounting, "NAMED_BATCH", 2)
+    counted: list[int] = []
+    reader = dissector(
+        name_status=lambda message: NAME_STATUSES.index("named"),
+        flows_counted=lambda client, visibility, flows, times: counted.append(flows),
+    )
+    ends = [{"sport": 2000 + number, "dport": 443} for number in range(5)]
+    packets = [
+        tcp(*content, seq=seq, flags=flags, **each)
+        for each in ends
+        for content, seq, flags in (((), 7, "S"), ((HELLO,), 8, "PA"), ((), 90000, "S"))
+    ]
+    assert len(list(reader.messages(block(timed(packets), RAW), "test"))) == 5
+    assert list(reader.flows()) == []
+    assert counted == [4]
+    reader.hand_over_named_flows()
+    assert counted == [4, 1]
+    assert len(list(reader.end_flows())) == 5
+    assert counted == [4, 1, 5]

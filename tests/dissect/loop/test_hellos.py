@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import START, Frames, Row, block, dissector, rows, timed
 from support.examples import examples
+from support.flow_oracle import flow_visibility
 from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
 from support.interpreted import interpreted
 from support.observing import observe
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.capture.block import Interface
-from netwatch.core.flow import NAME_STATUSES
+from netwatch.core.flow import NAME_STATUSES, FlowClient
 from netwatch.core.message import Message
-from netwatch.coverage.visibility import flow_visibility
 from netwatch.dissect.loop.layout import KIND_MORE as MORE
 from netwatch.dissect.loop.layout import ROW_COLUMNS
 from netwatch.dissect.loop.loop import Loop
@@ -265,11 +265,18 @@ def told(
     frames: Frames, parts: Sequence[int], link: int, *, zones: bool
 ) -> tuple[Counter[Any], ...]:
     """All that comes of a capture that is read in blocks of so many packets."""
+    named: Counter[Any] = Counter()
+
+    def counted(client: FlowClient, visibility: str, flows: int, times: Sequence[int]) -> None:
+        assert visibility == "named" or not times
+        named.update((client, time) for time in times)
+
     by = dissector(
         wanted,
         name_status=name_status,
         keeps_frames_for=lambda address: True,
         domains=[b"example.com"] if zones else None,
+        flows_counted=counted,
     )
     found = []
     first = 0
@@ -288,7 +295,6 @@ def told(
         (flow.first, flow.last, flow.packet, flow.bytes_out, flow.bytes_in, flow_visibility(flow))
         for flow in (*by.flows(), *by.end_flows())
     )
-    named = Counter((client, time) for client, times in by.named_flows() for time in times)
     return names, by.names_by_evidence(), flows, named, by.anomalies()
 
 

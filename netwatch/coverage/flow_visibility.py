@@ -1,0 +1,144 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""The visibility of a flow that has ended, from the integers that the flow table has of it.
+
+In order of precedence: a bypass recognised by its name, the port of DNS over TLS and QUIC, a
+name, what the port and the address say of a flow without a name, the reason why no name was seen.
+"""
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+from netwatch.core.buffers import Octets
+from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES
+from netwatch.coverage.visibility import (
+    DOH_PORTS,
+    ENCRYPTED_DNS_PORT,
+    VISIBILITIES,
+    VPN_PORTS,
+    WELL_KNOWN_PORTS,
+)
+
+_UDP_VPN = cython.declare(cython.int, 1)
+_TCP_VPN = cython.declare(cython.int, 2)
+_DOH = cython.declare(cython.int, 4)
+_ENCRYPTED_DNS = cython.declare(cython.int, 8)
+_WELL_KNOWN = cython.declare(cython.int, 16)
+
+
+def _port_bits() -> bytes:
+    """For each port what it says of a flow, as the bits above."""
+    bits = bytearray(65536)
+    for transport, port in VPN_PORTS:
+        bits[port] |= _UDP_VPN if transport == "udp" else _TCP_VPN
+    for port in DOH_PORTS:
+        bits[port] |= _DOH
+    for port in range(WELL_KNOWN_PORTS):
+        bits[port] |= _WELL_KNOWN
+    bits[ENCRYPTED_DNS_PORT] |= _ENCRYPTED_DNS
+    return bytes(bits)
+
+
+_PORTS = _port_bits()
+
+# Numbers of name statuses and of visibilities.
+_NONE = cython.declare(cython.longlong, NAME_STATUSES.index("none"))
+_CUT = cython.declare(cython.longlong, NAME_STATUSES.index("truncated"))
+_WITHOUT_SNI = cython.declare(cython.longlong, NAME_STATUSES.index("no-sni"))
+_BYPASS = cython.declare(cython.longlong, NAME_STATUSES.index(BYPASS_CATEGORIES[0]))
+_NAMED = cython.declare(cython.int, VISIBILITIES.index("named"))
+_ECH = cython.declare(cython.int, VISIBILITIES.index("ech"))
+_NO_SNI = cython.declare(cython.int, VISIBILITIES.index("no-sni"))
+_DNS = cython.declare(cython.int, VISIBILITIES.index("encrypted-dns"))
+_VPN = cython.declare(cython.int, VISIBILITIES.index("vpn"))
+_TRUNCATED = cython.declare(cython.int, VISIBILITIES.index("truncated"))
+_INCOMPLETE = cython.declare(cython.int, VISIBILITIES.index("hello-incomplete"))
+_ONE_DIRECTION = cython.declare(cython.int, VISIBILITIES.index("one-direction"))
+_BEGUN_BEFORE = cython.declare(cython.int, VISIBILITIES.index("begun-before-capture"))
+_NO_DATA = cython.declare(cython.int, VISIBILITIES.index("no-data"))
+_NO_HELLO = cython.declare(cython.int, VISIBILITIES.index("no-hello"))
+
+assert NAME_STATUSES[_BYPASS:] == BYPASS_CATEGORIES == VISIBILITIES[_DNS : _DNS + 4]
+
+
+@cython.final
+@cython.cclass
+class FlowVisibility:
+    """Visibilities as places in `VISIBILITIES`, name statuses as places in `NAME_STATUSES`.
+
+    A flow is decided by `by_name_and_port` or, where that is -1, by the category of the app that
+    has a server at its server's address (`by_address`) or, where that is -1, too, by its content.
+    """
+
+    def __init__(self) -> None:
+        self.ports: Octets = _PORTS
+
+    def is_reversed(
+        self,
+        is_tcp: cython.bint,
+        client_port: cython.longlong,
+        server_port: cython.longlong,
+        name_status: cython.longlong,
+    ) -> cython.bint:
+        """Whether client and server of a flow were mistaken for each other.
+
+        UDP does not show who opened a conversation, and a tunnel may be older than the capture:
+        where the first packet came from the port of a VPN, its sender is the server all the same.
+        """
+        return (
+            not is_tcp
+            and name_status == _NONE
+            and self.ports[client_port] & _UDP_VPN != 0
+            and self.ports[server_port] & (_UDP_VPN | _WELL_KNOWN) == 0
+        )
+
+    def by_name_and_port(
+        self,
+        is_tcp: cython.bint,
+        server_port: cython.longlong,
+        payload: cython.longlong,
+        name_status: cython.longlong,
+    ) -> cython.int:
+        """What the name and the port say, or the lack of any `payload`; else -1."""
+        bits: cython.int
+        if name_status >= _BYPASS:
+            return _DNS + cython.cast(cython.int, name_status - _BYPASS)
+        if payload == 0:
+            return _NO_DATA
+        bits = self.ports[server_port]
+        if bits & _ENCRYPTED_DNS:
+            return _DNS
+        if name_status > _WITHOUT_SNI:
+            return _NAMED if name_status == _WITHOUT_SNI + 1 else _ECH
+        if bits & (_TCP_VPN if is_tcp else _UDP_VPN):
+            return _VPN
+        return -1
+
+    def by_address(self, category: cython.longlong, server_port: cython.longlong) -> cython.int:
+        """What the server's address says: `category` is the place in `NAME_STATUSES` of the
+        category of the app that has a server there, else 0. A resolver is one only on the ports of
+        DNS over HTTPS."""
+        if category < _BYPASS or (category == _BYPASS and self.ports[server_port] & _DOH == 0):
+            return -1
+        return _DNS + cython.cast(cython.int, category - _BYPASS)
+
+    def by_content(
+        self,
+        bytes_out: cython.longlong,
+        bytes_in: cython.longlong,
+        name_status: cython.longlong,
+        is_incomplete: cython.bint,
+        start_seen: cython.bint,
+    ) -> cython.int:
+        """Why no name was seen, by what the two sides have sent; `is_incomplete` where a message
+        began and never became complete."""
+        if name_status == _WITHOUT_SNI:
+            return _NO_SNI
+        if bytes_out and name_status == _CUT:
+            return _TRUNCATED
+        if bytes_out and is_incomplete:
+            return _INCOMPLETE
+        if not start_seen:
+            return _BEGUN_BEFORE
+        return _NO_HELLO if bytes_out and bytes_in else _ONE_DIRECTION
