@@ -176,7 +176,7 @@ class MultiPacketReader:
         }
 
     def _restore_order(self) -> None:
-        """Sort what waits for packets by its last one, as it would be had the loop buffered none."""
+        """Sort what waits for packets by its last one, as if the loop had buffered none."""
         self._unordered = False
         self._streams.sort()
         for handshakes in self._handshakes.values():

@@ -15,13 +15,11 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
-    from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.dissect.loop.hello_fingerprints import HelloFingerprints
     from cython.cimports.netwatch.dissect.loop.hello_layout import HelloLayout, is_grease
     from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
 else:
     from netwatch.core import observation_columns as columns
-    from netwatch.core.observation_batch import ObservationBatch
     from netwatch.dissect.loop.hello_fingerprints import HelloFingerprints
     from netwatch.dissect.loop.hello_layout import HelloLayout, is_grease
     from netwatch.dissect.loop.observation_rows import ObservationRows
@@ -52,9 +50,9 @@ class HelloRows:
     """Writes the rows of hellos, while it is `active`.
 
     `texts` are texts of a fixed set, one behind the other, which start at `places`. `versions` has
-    the numbers of versions of TLS and, from bit 16 on, their characters in a JA4. `public_names` are
-    the names of outer hellos, each behind its length. `lower` has the bytes of host names in lower
-    case, 0 for any other.
+    the numbers of versions of TLS and, from bit 16 on, their characters in a JA4. `public_names`
+    are the names of outer hellos, each behind its length. `lower` has the bytes of host names in
+    lower case, 0 for any other.
     """
 
     def __init__(self, rows: ObservationRows, active: bool) -> None:
@@ -74,9 +72,7 @@ class HelloRows:
                 for number, version in TLS_VERSIONS.items()
             ],
         )
-        names = b"".join(
-            bytes([len(name)]) + name.encode() for name in sorted(ECH_PUBLIC_NAMES)
-        )
+        names = b"".join(bytes([len(name)]) + name.encode() for name in sorted(ECH_PUBLIC_NAMES))
         self.public_names: Buffer = array("B", names)
         lower = bytearray(256)
         for byte in _HOST_BYTES:

@@ -49,8 +49,8 @@ class HelloFingerprints:
     """Writes the JA4 of hellos to the texts of `batch`.
 
     `numbers` has what is hashed, `count` numbers of which the first `split` are sorted; those
-    behind them follow after a ``_``. An entry of the `known` hashes has the two and the numbers, and
-    its `digests` the digits.
+    behind them follow after a ``_``. An entry of the `known` hashes has the two and the numbers,
+    and its `digests` the digits.
     """
 
     def __init__(self, batch: ObservationBatch) -> None:
@@ -190,13 +190,12 @@ class HelloFingerprints:
 
     def is_known(self, entry: cython.Py_ssize_t, head: cython.longlong) -> cython.bint:
         """Whether an entry of the known hashes is that of the numbers."""
-        i: cython.Py_ssize_t
+        i: cython.Py_ssize_t = 0
         if self.known[entry] != head:
             return False
-        for i in range(self.count):
-            if self.known[entry + 1 + i] != self.numbers[i]:
-                return False
-        return True
+        while i < self.count and self.known[entry + 1 + i] == self.numbers[i]:
+            i += 1
+        return i == self.count
 
     def hash_numbers(self, out: Buffer, at: cython.Py_ssize_t) -> cython.void:
         """Write the first digits of the SHA-256 of the numbers as text: four hexadecimal digits
@@ -228,12 +227,11 @@ class HelloFingerprints:
 
     def close(self) -> cython.void:
         """Take the end of the message (FIPS 180-4 section 5.1.1)."""
-        i: cython.Py_ssize_t
         bits: cython.longlong = 8 * self.hashed
         self.take(128)
         while self.hashed & 63 != 56:
             self.take(0)
-        for i in range(6):
+        while self.hashed & 63 != 62:
             self.take(0)
         self.take((bits >> 8) & 255)
         self.take(bits & 255)

@@ -42,11 +42,9 @@ class HelloLayout(Window):
     def __init__(self) -> None:
         Window.__init__(self)
         self.types: Words = array("q", bytes(8 * MAX_EXTENSIONS))
-        self.extensions = 0
-        self.version = 0
-        self.stop = 0
-        self.ciphers = 0
-        self.ciphers_size = 0
+        self.version = self.stop = 0
+        self.ciphers = self.ciphers_size = 0
+        self.name = self.alpn = self.versions = self.signatures = self.ech = 0
         self.clear()
 
     def clear(self) -> cython.void:
@@ -149,15 +147,14 @@ class HelloLayout(Window):
     def is_boringssl(self) -> cython.bint:
         """Whether the client is BoringSSL (`netwatch.protocols.ech`): its first cipher suite is
         GREASE, or it has application_settings."""
-        i: cython.Py_ssize_t
+        i: cython.Py_ssize_t = 0
         if self.ciphers_size < 2:
             return False
         if is_grease(self.u16(self.ciphers)):
             return True
-        for i in range(self.extensions):
-            if self.types[i] == 17513 or self.types[i] == 17613:
-                return True
-        return False
+        while i < self.extensions and self.types[i] != 17513 and self.types[i] != 17613:
+            i += 1
+        return i < self.extensions
 
     def is_ech_grease(self) -> cython.bint:
         """Whether encrypted_client_hello has the sizes of BoringSSL's GREASE

@@ -40,9 +40,10 @@ LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
 class HelloReassembly:
     """Finds the entry of a flow in `buffer`, stores packets in it and releases them.
 
-    `prefilter` reads the hellos in the buffer, and `rows` has what those of interest show. Packets are only buffered while `buffering`. Of
-    the block, `records` are its records, `first_packet` is the number of its first packet (from
-    bit 40 on that of its source) and `interfaces` the number of its list of interfaces.
+    `prefilter` reads the hellos in the buffer, and `rows` has what those of interest show. Packets
+    are only buffered while `buffering`. Of the block, `records` are its records, `first_packet` is
+    the number of its first packet (from bit 40 on that of its source) and `interfaces` the number
+    of its list of interfaces.
     """
 
     def __init__(
@@ -220,9 +221,7 @@ class HelloReassembly:
         counted then; if not, its packet is marked as prefiltered."""
         if self.prefilter.hello.read(at, end) and (
             self.prefilter.name_uninteresting()
-            or (
-                self.buffering and self.rows.add(self.prefilter.hello, quic, self.flows.name(slot))
-            )
+            or (self.buffering and self.rows.add(self.prefilter.hello, quic, self.flows.name(slot)))
         ):
             if self.prefilter.hello.name_size:
                 self.prefilter.counts[

@@ -22,8 +22,8 @@ FLOW_PORTS = 17  # port of side 0 from bit 16 on, port of side 1
 FLOW_FLAGS = 18  # IP protocol in eight bits, FLAG_ bits, and from bit 16 on the VLAN id plus 1
 FLOW_PACKET = 19  # number of the first packet, and from bit 40 on that of its source
 FLOW_MACS = 20  # a word a side: MAC address with bit 48 set; 0 where there is none
-# When the side whose hello in datagrams was reported sent last, ns; of segments, the sequence number
-# of the hello that was reported and, from bit 32 on, its size:
+# When the side whose hello in datagrams was reported sent last, ns; of segments, the sequence
+# number of the hello that was reported and, from bit 32 on, its size:
 FLOW_HELLO_SENT = 22
 FLOW_ENTRY = 23  # the flow's entry of the hello buffer plus 1; 0 where it has none
 FLOW_WORDS = 24  # words of a slot

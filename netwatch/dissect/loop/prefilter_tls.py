@@ -49,15 +49,16 @@ class HelloPrefilter(Window):
         if not self.domains.domains.active:
             return False
         self.set_data(message)
-        if kind == layout.KIND_TLS:
-            if self.read_record(0, len(message)) and self.name_uninteresting():
-                self.counts[layout.NAMES_TLS_SNI] += 1
-                return True
-        elif kind == layout.KIND_QUIC:
-            if self.hello.read(0, len(message)) and self.name_uninteresting():
-                self.counts[layout.NAMES_QUIC_SNI] += 1
-                return True
-        return False
+        if kind == layout.KIND_TLS and self.read_record(0, len(message)):
+            counted = layout.NAMES_TLS_SNI
+        elif kind == layout.KIND_QUIC and self.hello.read(0, len(message)):
+            counted = layout.NAMES_QUIC_SNI
+        else:
+            return False
+        if not self.name_uninteresting():
+            return False
+        self.counts[counted] += 1
+        return True
 
     def read_record(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
         """Whether a ClientHello that is whole in the one TLS record at `at` is laid out as usual;
@@ -77,9 +78,7 @@ class HelloPrefilter(Window):
             or self.hello.name_size == 0
             or self.data[end - 1] == 46
             or (
-                self.hello.ech_size
-                and self.hello.is_boringssl()
-                and not self.hello.is_ech_grease()
+                self.hello.ech_size and self.hello.is_boringssl() and not self.hello.is_ech_grease()
             )
         ):
             return False

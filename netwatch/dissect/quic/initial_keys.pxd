@@ -3,7 +3,7 @@ from netwatch.dissect.quic.sha256 cimport Sha256
 
 @cython.final
 cdef class Keys:
-    cdef Sha256 sha
+    cdef readonly Sha256 sha
     cdef unsigned int[::1] made
 
     cdef void mac(self, Py_ssize_t block, Py_ssize_t pads, Py_ssize_t to) noexcept nogil

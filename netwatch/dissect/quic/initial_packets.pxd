@@ -5,7 +5,7 @@ from netwatch.dissect.quic.initial_keys cimport Keys
 
 @cython.final
 cdef class InitialPackets:
-    cdef Keys keys
+    cdef readonly Keys keys
     cdef readonly Gcm gcm
     cdef unsigned char[::1] header
     cdef unsigned char[::1] plain

@@ -1,5 +1,5 @@
-/* AES-128 and GHASH by the processor's own instructions, where it has them: a tenth of the
- * time that the tables of gcm.py take, to the same result. Words are as there: numbers
+/* AES-128, GHASH and SHA-256 by the processor's own instructions, where it has them: a tenth of the
+ * time that aes_gcm.py and sha256.py take, to the same result. Words are as there: numbers
  * whose bytes stand in network order. Sizes are in bytes, and the caller has checked
  * that all of them are there. */
 #ifndef NETWATCH_INSTRUCTIONS_H
@@ -11,6 +11,7 @@
 typedef unsigned long long word64;
 
 #if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
 #include <immintrin.h>
 
 #define NETWATCH_AES __attribute__((target("aes,pclmul,ssse3")))
@@ -110,8 +111,50 @@ NETWATCH_AES static void netwatch_ghash(const word64 *key, word64 *sum_high, wor
     }
 }
 
+#define NETWATCH_SHA __attribute__((target("sha,sse4.1,ssse3")))
+
+/* CPUID leaf 7 has the bit; not all compilers know its name. */
+static int netwatch_has_sha(void) {
+    unsigned int a, b, c, d;
+    return __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3") &&
+           __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 29 & 1);
+}
+
+/* A step of SHA-256: what the state `start` of eight words is after a block of sixteen. The
+ * instructions keep it as the words a, b, e, f and c, d, g, h, and do two rounds each. */
+NETWATCH_SHA static void netwatch_sha256(const uint32_t *constants, const uint32_t *block,
+                                         const uint32_t *start, uint32_t *to) {
+    __m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)start), 0xB1);
+    __m128i high = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(start + 4)), 0x1B);
+    __m128i first = _mm_alignr_epi8(low, high, 8), second = _mm_blend_epi16(high, low, 0xF0);
+    __m128i first_before = first, second_before = second, words[4];
+    for (int i = 0; i < 16; i++) {
+        __m128i next;
+        if (i < 4) {
+            next = _mm_loadu_si128((const __m128i *)(block + 4 * i));
+        } else {
+            next = _mm_sha256msg1_epu32(words[i & 3], words[(i + 1) & 3]);
+            next = _mm_add_epi32(next, _mm_alignr_epi8(words[(i + 3) & 3], words[(i + 2) & 3], 4));
+            next = _mm_sha256msg2_epu32(next, words[(i + 3) & 3]);
+        }
+        words[i & 3] = next;
+        next = _mm_add_epi32(next, _mm_loadu_si128((const __m128i *)(constants + 4 * i)));
+        second = _mm_sha256rnds2_epu32(second, first, next);
+        first = _mm_sha256rnds2_epu32(first, second, _mm_shuffle_epi32(next, 0x0E));
+    }
+    first = _mm_shuffle_epi32(_mm_add_epi32(first, first_before), 0x1B);
+    second = _mm_shuffle_epi32(_mm_add_epi32(second, second_before), 0xB1);
+    _mm_storeu_si128((__m128i *)to, _mm_blend_epi16(first, second, 0xF0));
+    _mm_storeu_si128((__m128i *)(to + 4), _mm_alignr_epi8(second, first, 8));
+}
+
 #else
 
+static int netwatch_has_sha(void) { return 0; }
+static void netwatch_sha256(const uint32_t *constants, const uint32_t *block, const uint32_t *start,
+                            uint32_t *to) {
+    (void)constants, (void)block, (void)start, (void)to;
+}
 static int netwatch_has_aes(void) { return 0; }
 static void netwatch_aes(const uint32_t *rounds, uint32_t *block) { (void)rounds, (void)block; }
 static void netwatch_aes_counter(const uint32_t *rounds, const uint32_t *nonce, const uint8_t *in,

@@ -2,6 +2,10 @@ ctypedef unsigned long long word64
 
 cdef extern from "instructions.h" nogil:
     int netwatch_has_aes()
+    int netwatch_has_sha()
+    void netwatch_sha256(
+        const unsigned int *constants, const unsigned int *block, const unsigned int *start,
+        unsigned int *to)
     void netwatch_aes(const unsigned int *rounds, unsigned int *block)
     void netwatch_aes_counter(
         const unsigned int *rounds, const unsigned int *nonce,

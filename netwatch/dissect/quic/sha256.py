@@ -13,6 +13,9 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
+if cython.compiled:
+    from cython.cimports.netwatch.dissect.quic.instructions import netwatch_has_sha, netwatch_sha256
+
 from netwatch.core.buffers import Words
 
 
@@ -39,7 +42,8 @@ def _cube_root(number: int) -> int:
 @cython.cclass
 class Sha256:
     """So many states of eight words, and blocks of sixteen; state 0 is that before any block. Words
-    are those of the standard, most significant byte first."""
+    are those of the standard, most significant byte first. If `native`, instructions of the
+    processor do the work."""
 
     def __init__(self, states: int, blocks: int) -> None:
         primes = _primes(64)
@@ -49,6 +53,7 @@ class Sha256:
         self.schedule: Words = array("I", bytes(4 * 64))
         self.states: Words = array("I", begin + [0] * 8 * (states - 1))
         self.blocks: Words = array("I", bytes(4 * 16 * blocks))
+        self.native = cython.compiled and netwatch_has_sha() != 0
 
     @cython.boundscheck(False)
     def compress(
@@ -71,6 +76,14 @@ class Sha256:
         h: cython.uint
         x: cython.uint
         y: cython.uint
+        if cython.compiled and self.native:
+            netwatch_sha256(
+                cython.address(k[0]),
+                cython.address(self.blocks[16 * block]),
+                cython.address(self.states[state]),
+                cython.address(self.states[8 * to]),
+            )
+            return
         for i in range(16):
             w[i] = self.blocks[16 * block + i]
         for i in range(16, 64):

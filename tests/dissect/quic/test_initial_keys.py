@@ -1,7 +1,5 @@
-"""SHA-256 and the keys of QUIC Initials, as the packet loop computes them."""
+"""The keys of QUIC Initials, as the packet loop computes them."""
 
-import hashlib
-from array import array
 from typing import Any
 
 import pytest
@@ -56,33 +54,3 @@ def test_keys_of_the_rfcs(keys: Any, version: int, key: str, iv: str, hp: str) -
 @given(st.binary(max_size=20), st.sampled_from([V1, V2]))
 def test_keys_are_those_of_the_parser(keys: Any, dcid: bytes, version: int) -> None:
     assert derived(keys, dcid, int(version == V2)) == client_keys(VERSIONS[version], dcid)
-
-
-@pytest.mark.parametrize(
-    ("message", "digest"),
-    [  # FIPS 180-4's examples, and none
-        (b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-        (b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-        (
-            b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
-        ),
-    ],
-)
-def test_examples_of_the_hash(keys: Any, message: bytes, digest: str) -> None:
-    assert hashed(keys, message).hex() == digest
-
-
-@given(st.binary(max_size=200))
-def test_the_hash_is_that_of_openssl(keys: Any, message: bytes) -> None:
-    assert hashed(keys, message) == hashlib.sha256(message).digest()
-
-
-def hashed(keys: Any, message: bytes) -> bytes:
-    padded = message + b"\x80" + bytes(-(len(message) + 9) % 64) + (8 * len(message)).to_bytes(8)
-    spare, start = 7, 0
-    for at in range(0, len(padded), 64):
-        keys.blocks[:16] = array("I", words(padded[at : at + 64]))
-        keys.compress(0, start, spare)
-        start = spare
-    return b"".join(word.to_bytes(4) for word in keys.states[8 * spare : 8 * spare + 8])

@@ -34,12 +34,13 @@ HELLO = hello(
 
 
 class Tables:
-    """The compiled form, as it is on a processor without instructions for AES."""
+    """The compiled form, as it is on a processor without instructions for AES and SHA-256."""
 
     @staticmethod
     def Loop(*args: Any, **keys: Any) -> Any:  # noqa: N802
         loop = compiled.Loop(*args, **keys)
         loop.quic_hellos.packets.gcm.native = False
+        loop.quic_hellos.packets.keys.sha.native = False
         return loop
 
 
