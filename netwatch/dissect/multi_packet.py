@@ -144,8 +144,10 @@ class MultiPacketReader:
 
     def next_timeout(self) -> int:
         """The time (ns) after which the next message may make others time out."""
-        tables = (self._streams, *self._handshakes.values())
-        return min(table.next_timeout() for table in tables)
+        first = self._streams.next_timeout()
+        for handshakes in self._handshakes.values():
+            first = min(first, handshakes.next_timeout())
+        return first
 
     def flush(self, now: int) -> Iterator[tuple[Packet, Message]]:
         """What messages show that are incomplete at the end of the capture, whose last packet

@@ -18,7 +18,7 @@ from netwatch.dissect.loop.loop import COMPILED
 
 RUNS = 3000
 SEEDS = seeds()
-KINDS = [name for name in TARGETS if COMPILED or name in ("interpreted", "street")]
+KINDS = [name for name in TARGETS if COMPILED or name in ("interpreted", "street", "filled")]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -35,6 +35,7 @@ def test_seeds_gone_bad_keep_the_promises(seed: bytes, changes: list[tuple[int, 
     for at, change in changes:
         data[at % len(data) : at % len(data) + len(change)] = change
     TARGETS["both"](bytes(data))
+    TARGETS["filled"](bytes(data))
 
 
 def test_an_input_is_what_it_was_made_of() -> None:

@@ -16,10 +16,10 @@ SEED = 7
 
 
 class Observed(NamedTuple):
-    """What a capture shows: observations in their order, names by evidence, anomalies, and packets
-    that may carry a name. `read_by_loop` are rows that no parser has read."""
+    """What a capture shows: observations as values in order, names by evidence, anomalies, and
+    packets that may carry a name. `read_by_loop` are rows that no parser has read."""
 
-    observations: list[Observation]
+    observations: list[tuple[object, ...]]
     names: Counter[str]
     anomalies: Counter[str]
     candidates: int
@@ -48,12 +48,13 @@ def read(
         fingerprints=True,
     )
     observer = module.Observer(WantsEverything(), statistics, options, seed=SEED)
-    found: list[Observation] = []
+    found: list[tuple[object, ...]] = []
+    # A JA4 is a text of its batch, which is soon cleared.
     for block in blocks:
         for batch in observer.batches(block, "test"):
-            found += batch.observations()
+            found += map(flat, batch.observations())
     for batch in observer.flush():
-        found += batch.observations()
+        found += map(flat, batch.observations())
     observer.close()
     names = statistics.observations
     parsed = sum(observer.dissector._filter.names_by_evidence.values())
@@ -73,8 +74,7 @@ def hold_to_parsers(
     options = {"domains": domains, "record_flows": record_flows, "module": module}
     parsed = read(blocks, parse_all=True, **options)
     filled = read(blocks, parse_all=False, **options)
-    assert [*map(flat, filled.observations)] == [*map(flat, parsed.observations)]
-    assert filled.shown[1:] == parsed.shown[1:]
+    assert filled.shown == parsed.shown
     return filled.read_by_loop
 
 

@@ -24,7 +24,7 @@ import handshakes
 import messages
 from craft import Host, Wire
 from leases import Segment
-from support import layers
+from support import filling, layers
 from support.captures import dissector
 from support.frames import CLIENT, CLIENT6, GATEWAY, MAC, SERVER, SERVER6, tcp, udp
 from support.fuzz_corpus import load
@@ -262,11 +262,24 @@ def _street(data: bytes) -> None:
     hold(by.loop.packets == block.count, "packets that were counted twice")
 
 
+def _filled(data: bytes) -> None:
+    """What the loop reads itself is what parsers read, in the same order."""
+    block = Case(data).block()
+    kinds = {kind for rows in compiled.Loop(64).walk(block) for kind in rows[:: layout.ROW_COLUMNS]}
+    with _nothing_unraisable():
+        filled, parsed = [filling.read([block], parse_all=each) for each in (False, True)]
+    # Fragments are read after all else in their block.
+    if not kinds & FRAGMENTS:
+        hold(filled.observations == parsed.observations, "the loop reads something else")
+        hold(filled.names == parsed.names, "the loop counts other names")
+
+
 TARGETS: Mapping[str, Target] = {
     "compiled": _in_c,
     "interpreted": _in_python,
     "both": _same,
     "street": _street,
+    "filled": _filled,
 }
 
 

@@ -30,7 +30,9 @@ from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES, QUIC_1, QUIC_2, TLS_VERS
 MAX_PROTOCOLS = cython.declare(cython.Py_ssize_t, 16)
 """ALPN protocols of a hello that is read here."""
 
-MAX_NAME = cython.declare(cython.Py_ssize_t, 255)
+LONGEST = cython.declare(cython.Py_ssize_t, 255)
+"""The longest server name, bytes, as in `netwatch.protocols.client_hello`."""
+
 TLS_SNI = cython.declare(cython.longlong, columns.EVIDENCE_TLS_SNI)
 QUIC_SNI = cython.declare(cython.longlong, columns.EVIDENCE_QUIC_SNI)
 
@@ -151,7 +153,7 @@ class HelloRows:
         i: cython.Py_ssize_t
         byte: cython.int = 0
         at: cython.Py_ssize_t = self.batch.used
-        if hello.name_size > MAX_NAME:
+        if hello.name_size > LONGEST:
             return -1
         for i in range(hello.name_size):
             byte = self.lower[hello.data[hello.name + i]]

@@ -231,6 +231,11 @@ class HelloReassembly:
         self.candidates.prefiltered = True
         return False
 
+    def count_packets(self, entry: cython.Py_ssize_t) -> cython.void:
+        """Count the packet at the cursor and those of an entry as such that may carry a name."""
+        place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry + layout.ENTRY_PACKETS
+        self.candidates.total += 1 + self.buffer.entries[place]
+
     def complete(self, slot: cython.Py_ssize_t, entry: cython.Py_ssize_t) -> cython.void:
         """The hello of an entry needs no parser."""
         self.flows.raise_name_status(slot, layout.NAME_NAMED)

@@ -51,6 +51,8 @@ class QuicHellos:
         entry: cython.Py_ssize_t
         place: cython.Py_ssize_t
         if self.hellos.flows.hello_reported(slot, side):
+            if self.hellos.rows.active:
+                self.hellos.candidates.total += 1
             return True
         if not self.hellos.are_read(slot):
             return False
@@ -58,7 +60,11 @@ class QuicHellos:
         place = layout.ENTRY_WORDS * entry
         if self.hellos.buffer.entries[place + layout.ENTRY_SIDE] != side:
             # A datagram that was sent before the hello, and reassembled later, answers nothing.
-            return self.cursor.time >= self.hellos.buffer.entries[place + layout.ENTRY_TIME]
+            if self.cursor.time < self.hellos.buffer.entries[place + layout.ENTRY_TIME]:
+                return False
+            if self.hellos.rows.active:
+                self.hellos.candidates.total += 1
+            return True
         if (
             self.cursor.end == self.cursor.wire_end
             and not self.hellos.is_aged(entry)
@@ -96,6 +102,8 @@ class QuicHellos:
                     slot, hello, hello + total, self.packets.connection[0]
                 ):
                     return False
+                if self.hellos.rows.active:
+                    self.hellos.count_packets(entry)
                 self.state.ignore(slot, side)
                 self.hellos.flows.report_hello(
                     slot,

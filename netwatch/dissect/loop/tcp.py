@@ -299,6 +299,7 @@ class TcpSegments:
                 )
             ):
                 return False
+            self.candidates.total += 1
             self.flows.report_stream_hello(
                 slot,
                 self.candidates.side,

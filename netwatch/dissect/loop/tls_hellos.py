@@ -84,6 +84,7 @@ class TlsHellos:
                     return False
                 self.tcp.complete(slot, self.hellos.candidates.side, base)
                 if self.hellos.rows.active:
+                    self.hellos.count_packets(entry)
                     self.hellos.flows.report_stream_hello(
                         slot, self.hellos.candidates.side, base, total
                     )
