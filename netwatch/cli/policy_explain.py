@@ -49,8 +49,10 @@ def explain(args: argparse.Namespace) -> int:
         steps.append(("evidence", f"{args.evidence} of a domain of role {match.role}: {weight}"))
         contact = args.evidence, args.time, match, device, network
         missed = "" if network else config.networks.missed(ip, args.vlan)
-        verdicts = _with_reason(config.policy.decide(*contact), missed)
         explained = _with_reason(config.policy.explain(*contact), missed)
+        nothing = Verdict(None, weight, config.policy.decide(*contact).clause)
+        applied = [verdict for verdict in explained if verdict.kind]
+        verdicts = applied or _with_reason([nothing], missed)
         steps += [_ban_step(step, args.time) for step in explained]
     if args.format == "jsonl":
         record = {

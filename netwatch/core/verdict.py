@@ -1,5 +1,7 @@
 """Apps, networks, devices and bans, and the verdict of a ban on a contact."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import date, timedelta
@@ -231,8 +233,74 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a ban says of the contacts that it applies to: the `kind` of its verdict, and the
+    exemption that decides, if one does."""
+
+    ban: Ban
+    kind: VerdictKind
+    exemption: Exemption | None = None
+
+
+BEGINNING, FOREVER = -(1 << 63), (1 << 63) - 1
+"""Before and after all times, ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the bans say of contacts between which they see no difference.
+
+    `rulings` are those of the bans that apply, one a ban, in the order of the bans. Where none
+    applies, `clause` says why. The decision holds for contacts from `since` up to, but without,
+    `until` (ns). `key` tells rulings apart by ban and kind: the id of the ban and the kind where
+    there is one ruling, else a hash of all.
+    """
+
+    rulings: tuple[Ruling, ...]
+    clause: str = field(default="", compare=False)
+    since: int = field(default=BEGINNING, compare=False)
+    until: int = field(default=FOREVER, compare=False)
+    key: tuple[str, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", _key_of(self.rulings))
+
+    def kind_of(self, ban: str) -> VerdictKind | None:
+        """The kind of the verdict of a ban, by its id; None where it has none."""
+        return next((each.kind for each in self.rulings if each.ban.id == ban), None)
+
+    def ruling_of(self, ban: str) -> Ruling:
+        """The ruling of a ban, by its id. Raises `StopIteration` where it has none."""
+        return next(each for each in self.rulings if each.ban.id == ban)
+
+
+def _key_of(rulings: tuple[Ruling, ...]) -> tuple[str, ...]:
+    said = [(each.ban.id, each.kind) for each in rulings]
+    if len(said) == 1:
+        return said[0]
+    return (hashlib.blake2b(json.dumps(said).encode(), digest_size=16).hexdigest(),)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """Further contacts that differ from a first one in nothing but their time, their packet, the
+    port of the client, and their flow.
+
+    Together with the first there are `count`, in the minute of the first, the last at `last`
+    (ns). `ports` says of how many of them which port of the client is, and `flows` has the flows
+    of handshakes.
+    """
+
+    count: int
+    last: int
+    ports: Mapping[int, int]
+    flows: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Contact:
-    """An observation that matches a rule of an app, with its client and the verdict of one ban.
+    """An observation that matches a rule of an app, with its client and what the bans say; or
+    several that differ in nothing that matters (`repeats`), of which it is the first.
 
     `outcome` is what came of it as far as the observation itself shows; the flow of a handshake
     tells more when it ends. `blocked_by` says by what it was blocked, where it was: a response
@@ -243,6 +311,8 @@ class Contact:
     match: Match
     device: Device
     network: Network
-    verdict: Verdict
+    decision: Decision
+    confidence: Confidence | None
     outcome: Outcome = "attempted"
     blocked_by: str = ""
+    repeats: Repeats | None = None

@@ -1,14 +1,13 @@
 """What becomes of contacts: the bytes of their flows, and what their servers answered."""
 
-from dataclasses import field
-from typing import Protocol
+from dataclasses import field, replace
+from typing import NamedTuple, Protocol
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import Flow, FlowProgress, Sent
-from netwatch.core.verdict import Contact, Outcome
+from netwatch.core.verdict import Contact, Decision, Outcome
 from netwatch.dissect.dissector import Dissector
-from netwatch.incidents.aggregate import key_of
-from netwatch.incidents.incident import Key, first_tally, strip_frames
+from netwatch.incidents.incident import first_tally, strip_frames
 from netwatch.incidents.progress import ContactProgress, Tally
 
 FLOW_LIMIT = 65536
@@ -26,25 +25,123 @@ class ContactCollector(Protocol):
         """Take a contact."""
         ...
 
-    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
-        """Take what became of contacts that were added before; `contact` is one of them."""
+    def add_progress(
+        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
+    ) -> object:
+        """Take what became of contacts that were added before; `contact` is one of them. It
+        concerns the bans with these ids, None for all that apply to the contact."""
         ...
 
 
 @dataclass(slots=True)
 class _Group:
     """Contacts of one flow that are in the same incident, because each is within the quiet gap of
-    the one before: the first, the time of the last, and how many are counted as what. With
-    `counts_bytes` the incident gets the payload of the flow, of which `bytes_out` and `bytes_in`
-    were reported; `is_settled` if the address of the server has decided."""
+    the one before: one like them, the `port` of the client, the times of the first and the last,
+    and how many are counted as what. With `counts_bytes` the incident gets the payload of the flow,
+    of which `bytes_out` and `bytes_in` were reported; `is_settled` if the address of the server has
+    decided."""
 
     contact: Contact
+    port: int
+    first: int
     last: int
     counts_bytes: bool
     is_settled: bool
     counts: dict[Tally, int] = field(default_factory=dict)
     bytes_out: int = 0
     bytes_in: int = 0
+
+
+class _At(NamedTuple):
+    """A contact in a flow: the port of its client, its time, and the quiet gap (ns)."""
+
+    port: int
+    time: int
+    quiet_gap: int
+
+
+@dataclass(slots=True)
+class _Part:
+    """The contacts of a flow under bans that have said the same of all of them: `bans` are their
+    ids, None for all bans that apply. `groups` are by device, app and kind of verdict (empty where
+    all bans have said the same of the flow)."""
+
+    bans: frozenset[str] | None
+    groups: dict[tuple[str, str, str], list[_Group]] = field(default_factory=dict)
+
+    def add(self, contact: Contact, kind: str, at: _At) -> None:
+        """Add a contact, of which the bans say `kind`."""
+        time = at.time
+        key = contact.device.id, contact.match.app.id, kind
+        groups, tally = self.groups.setdefault(key, []), first_tally(contact)
+        if not groups or time - groups[-1].last > at.quiet_gap:
+            # A ban's first contact of the flow gets its bytes.
+            is_first = not groups and len(self.groups) == 1
+            settled = tally != "silent"
+            groups.append(_Group(strip_frames(contact), at.port, time, time, is_first, settled))
+        group = groups[-1]
+        if time > group.last:
+            group.last = time
+        group.counts[tally] = group.counts.get(tally, 0) + 1
+
+    def copy(self, bans: frozenset[str], kind: str = "") -> "_Part":
+        """The same contacts under these bans only, which have said `kind` if this part does not
+        say what they have said."""
+        return _Part(
+            bans,
+            {
+                (device, app, said or kind): [
+                    replace(group, counts=dict(group.counts)) for group in groups
+                ]
+                for (device, app, said), groups in self.groups.items()
+            },
+        )
+
+
+class _Followed:
+    """The contacts of one flow."""
+
+    __slots__ = ("decision", "parts")
+
+    def __init__(self, contact: Contact) -> None:
+        # What all bans have said so far; None as soon as it differs between contacts.
+        self.decision: Decision | None = contact.decision
+        self.parts = [_Part(None)]
+
+    def add(self, contact: Contact, at: _At) -> None:
+        """Add a contact of the flow."""
+        decision = self.decision
+        if decision is not None and decision.key == contact.decision.key:
+            self.parts[0].add(contact, "", at)
+            return
+        if decision is not None:
+            self._split(decision)
+        said = {each.ban.id: each.kind for each in contact.decision.rulings}
+        parts: list[_Part] = []
+        for part in self.parts:
+            bans = part.bans or frozenset()
+            for kind in dict.fromkeys(said.get(ban) for ban in sorted(bans)):
+                alike = frozenset(ban for ban in bans if said.get(ban) == kind)
+                here = part if alike == bans else part.copy(alike)
+                if kind is not None:
+                    here.add(contact, kind, at)
+                parts.append(here)
+        known = frozenset[str]().union(*(part.bans or () for part in self.parts))
+        for kind in dict.fromkeys(said.values()):
+            new = frozenset(ban for ban, its in said.items() if its == kind and ban not in known)
+            if new:
+                parts.append(_Part(new))
+                parts[-1].add(contact, kind, at)
+        self.parts = parts
+
+    def _split(self, decision: Decision) -> None:
+        """Follow the bans apart that say different things, now that they do not go together."""
+        (whole,) = self.parts
+        self.decision = None
+        self.parts = []
+        for kind in dict.fromkeys(each.kind for each in decision.rulings):
+            bans = frozenset(each.ban.id for each in decision.rulings if each.kind == kind)
+            self.parts.append(whole.copy(bans, kind))
 
 
 class ContactFlows:
@@ -63,7 +160,7 @@ class ContactFlows:
     ) -> None:
         self._dissector = dissector
         self._collector = collector
-        self._flows: dict[int, dict[Key, list[_Group]]] = {}
+        self._flows: dict[int, _Followed] = {}
         self.quiet_gap = quiet_gap
         self.limit = limit
         self.rejected = 0
@@ -71,57 +168,54 @@ class ContactFlows:
     def __len__(self) -> int:
         return len(self._flows)
 
-    def add(self, contact: Contact) -> None:
-        """Follow a contact from now to the end of its flow."""
-        flow, key = contact.observation.flow_id, key_of(contact)
-        if key is None:
+    def add(self, contact: Contact, flow: int, port: int, time: int) -> None:
+        """Follow a contact from now to the end of its flow. `contact` is this one or like it, and
+        the number of the flow, the port of the client and the time are those of this one."""
+        if not contact.decision.rulings:
             return
-        if flow not in self._flows and len(self._flows) >= self.limit:
-            self.rejected += 1
-            return
-        followed = self._flows.setdefault(flow, {})
-        groups = followed.setdefault(key, [])
-        time, tally = contact.observation.time, first_tally(contact)
-        if not groups or time - groups[-1].last > self.quiet_gap:
-            # The ban's first contact of the flow gets its bytes; key[2] is the id of the ban.
-            is_first = not groups and not any(
-                other[2] == key[2] for other in followed if other != key
-            )
-            groups.append(_Group(strip_frames(contact), time, is_first, tally != "silent"))
-        group = groups[-1]
-        if time > group.last:
-            group.last = time
-        group.counts[tally] = group.counts.get(tally, 0) + 1
+        followed = self._flows.get(flow)
+        if followed is None:
+            if len(self._flows) >= self.limit:
+                self.rejected += 1
+                return
+            followed = self._flows[flow] = _Followed(contact)
+        followed.add(contact, _At(port, time, self.quiet_gap))
         self._dissector.report_end_of(flow)
 
     def flow_ended(self, flow: Flow) -> None:
         """Report what was not reported yet of a flow that has ended, if it is followed."""
-        followed = self._flows.pop(flow.flow_id, {})
-        for groups in followed.values():
-            observation = groups[0].contact.observation
-            if (observation.client_ip, observation.client_port) == (
-                flow.client_ip,
-                flow.client_port,
-            ):
-                counts = flow.bytes_out, flow.bytes_in
-                progress = FlowProgress(*counts, flow.last, flow.server_sent)
-            else:
-                counts = flow.bytes_in, flow.bytes_out
-                progress = FlowProgress(*counts, flow.last, flow.client_sent)
-            self._report(groups, progress)
+        followed = self._flows.pop(flow.flow_id, None)
+        if followed is None:
+            return
+        for part in followed.parts:
+            for groups in part.groups.values():
+                client = groups[0].contact.observation.client_ip, groups[0].port
+                if client == (flow.client_ip, flow.client_port):
+                    counts = flow.bytes_out, flow.bytes_in
+                    progress = FlowProgress(*counts, flow.last, flow.server_sent)
+                else:
+                    counts = flow.bytes_in, flow.bytes_out
+                    progress = FlowProgress(*counts, flow.last, flow.client_sent)
+                self._report(groups, progress, part.bans)
 
     def report(self) -> None:
         """Report what was not reported yet of all flows; forget those that the flow table has
         evicted."""
         for flow, followed in list(self._flows.items()):
-            for groups in followed.values():
-                progress = self._dissector.progress_of(groups[0].contact.observation)
-                if progress is None:
-                    self._flows.pop(flow, None)
-                else:
-                    self._report(groups, progress)
+            for part in followed.parts:
+                for groups in part.groups.values():
+                    seen = groups[0].contact.observation
+                    if (seen.flow_id, seen.client_port) != (flow, groups[0].port):
+                        seen = replace(seen, flow_id=flow, client_port=groups[0].port)
+                    progress = self._dissector.progress_of(seen)
+                    if progress is None:
+                        self._flows.pop(flow, None)
+                    else:
+                        self._report(groups, progress, part.bans)
 
-    def _report(self, groups: list[_Group], flow: FlowProgress) -> None:
+    def _report(
+        self, groups: list[_Group], flow: FlowProgress, bans: frozenset[str] | None
+    ) -> None:
         """Report what there is more than was reported before to the incidents of one key."""
         transport = groups[0].contact.observation.transport
         now = tally_of(flow.server_sent, transport, flow.bytes_out)
@@ -136,7 +230,8 @@ class ContactFlows:
                 if was != to or more_out or more_in:
                     self._collector.add_progress(
                         group.contact,
-                        ContactProgress(more_out, more_in, last, was, to, contacts),
+                        ContactProgress(group.first, more_out, more_in, last, was, to, contacts),
+                        bans,
                     )
                     more_out = more_in = 0
             if not group.is_settled:

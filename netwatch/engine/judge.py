@@ -1,8 +1,6 @@
-"""From an observed name to contacts: the rule that matches, the device, and what each ban says."""
+"""From an observed name to a contact: the rule that matches, the device, and what the bans say."""
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from netwatch.config import Config
 from netwatch.core.addresses import ip_text, parse_ip
@@ -10,29 +8,35 @@ from netwatch.core.flow import BYPASS_CATEGORIES, NameStatus
 from netwatch.core.message import LOOKUPS, Message
 from netwatch.core.observation import Observation
 from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
-from netwatch.core.verdict import Contact, Match, Outcome
+from netwatch.core.verdict import Binding, Contact, Device, Match, Network, Outcome
 from netwatch.coverage.visibility import message_name_status
 from netwatch.inventory.learned import LearnedBindings
-from netwatch.rules.policy import OUTSIDE
+from netwatch.rules.policy import OUTSIDE, confidence
 
 NAME_CACHE = 65536
 """Names whose rule is cached; a full cache is emptied as a whole."""
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The client of an observation: its network, None outside of the configured ones, what is
+    known of its address at that time, and the device that it is."""
+
+    network: Network | None
+    binding: Binding | None
+    device: Device
+
+
 class Judge:
     """Judges observations by the configuration of one run.
 
-    The rule of a name is cached, because names repeat. Contacts to which no ban applies are
-    counted in `without_verdict`, by the reason. `learned` are the devices that were learned
+    The rule of a name is cached, because names repeat. `learned` are the devices that were learned
     from the capture, None where the configuration does not ask for it.
     """
 
-    def __init__(
-        self, config: Config, without_verdict: Counter[str], learned: LearnedBindings | None = None
-    ) -> None:
+    def __init__(self, config: Config, learned: LearnedBindings | None = None) -> None:
         self._config = config
         self._learned = learned
-        self._without_verdict = without_verdict
         self._matches: dict[str, Match | None] = {}
         self._banned = _banned_apps(config)
 
@@ -90,29 +94,45 @@ class Judge:
             return None
         return next((each for each in BYPASS_CATEGORIES if each == match.app.category), None)
 
-    def contacts(self, observation: Observation, *, late: bool = False) -> Iterator[Contact]:
-        """A contact for each ban that applies to an observation.
-
-        There are none where no rule matches the name, nor where it is a bypass that no ban
-        mentions: that is a blind spot, and the coverage counts it. An observation is `late`
-        where later ones were judged before it.
-        """
-        match = self.match(observation.name)
+    def contacted(self, name: str) -> Match | None:
+        """The rule that makes the observation of a name a contact. None where no rule matches it,
+        and where it is a bypass that no ban mentions: a blind spot, which the coverage counts."""
+        match = self.match(name)
         if match is None:
-            return
-        if match.app.category in BYPASS_CATEGORIES and match.app.id not in self._banned:
-            return
-        config = self._config
-        ip, mac, vlan = observation.client_ip, observation.client_mac, observation.vlan
-        network = config.networks.find(ip, vlan)
-        binding = None
+            return None
+        is_blind_spot = match.app.category in BYPASS_CATEGORIES and match.app.id not in self._banned
+        return None if is_blind_spot else match
+
+    @property
+    def knows_bindings(self) -> bool:
+        """Whether anything is known of addresses beside the inventory."""
+        return self._learned is not None or len(self._config.devices.leases) > 0
+
+    def binding_of(self, observation: Observation, *, late: bool = False) -> Binding | None:
+        """What is known of the address of a client at the time of an observation. It is `late`
+        where later ones were judged before it."""
+        ip, mac, time = observation.client_ip, observation.client_mac, observation.time
         if self._learned is not None:
-            binding = self._learned.binding_at(ip, mac, vlan, observation.time, in_order=not late)
-        if binding is None:
-            binding = config.devices.leases.binding_at(ip, mac, observation.time)
-        device = config.devices.identify(ip, mac, network, binding)
+            vlan = observation.vlan
+            binding = self._learned.binding_at(ip, mac, vlan, time, in_order=not late)
+            if binding is not None:
+                return binding
+        return self._config.devices.leases.binding_at(ip, mac, time)
+
+    def client_of(self, observation: Observation, binding: Binding | None) -> Client:
+        """The client of an observation with this `binding`."""
+        ip, mac = observation.client_ip, observation.client_mac
+        network = self._config.networks.find(ip, observation.vlan)
+        device = self._config.devices.identify(ip, mac, network, binding)
         if binding is not None and binding.period is not None and binding.ambiguity is None:
             device = replace(device, binding=binding.period)
+        return Client(network, binding, device)
+
+    def contact(self, observation: Observation, match: Match, client: Client) -> Contact:
+        """The contact that an observation is, of a client in one of the networks. Its decision says
+        which bans apply, or why none does."""
+        network, binding, device = client.network, client.binding, client.device
+        assert network is not None
         reported = device
         if binding is not None and binding.id is None and binding.ambiguity is None:
             # It is judged as the device that it is known to be by now, but its incident began
@@ -120,18 +140,30 @@ class Judge:
             reported = replace(device, id=device.ip)
         if binding is not None and binding.frames and observation.frames:
             observation = replace(observation, frames=(*binding.frames, *observation.frames))
-        outcome = observed_outcome(observation, config)
-        blocked_by = block_of(observation) if outcome == "blocked" else ""
-        for verdict in config.policy.decide(
-            observation.evidence, observation.time, match, device, network
-        ):
-            if verdict.kind is None or network is None:
-                missed = config.networks.missed(ip, vlan) if verdict.clause == OUTSIDE else ""
-                self._without_verdict[f"{OUTSIDE}: {missed}" if missed else verdict.clause] += 1
-            else:
-                if self._learned is not None and not late and reported.id == reported.ip:
-                    self._learned.mark_reported(ip, mac, vlan, observation.time)
-                yield Contact(observation, match, reported, network, verdict, outcome, blocked_by)
+        outcome = observed_outcome(observation, self._config)
+        evidence = observation.evidence
+        return Contact(
+            observation,
+            match,
+            reported,
+            network,
+            self._config.policy.decide(evidence, observation.time, match, device, network),
+            confidence(evidence, match),
+            outcome,
+            block_of(observation) if outcome == "blocked" else "",
+        )
+
+    def mark_reported(self, contact: Contact, time: int) -> None:
+        """Note that a contact at a time, of this client, is reported under its address, where that
+        is so: a device that is learned later keeps that id."""
+        if self._learned is not None and contact.device.id == contact.device.ip:
+            seen = contact.observation
+            self._learned.mark_reported(seen.client_ip, seen.client_mac, seen.vlan, time)
+
+    def why_outside(self, observation: Observation) -> str:
+        """Why a client that is in no network has no verdict, in words."""
+        missed = self._config.networks.missed(observation.client_ip, observation.vlan)
+        return f"{OUTSIDE}: {missed}" if missed else OUTSIDE
 
 
 def observed_outcome(observation: Observation, config: Config) -> Outcome:

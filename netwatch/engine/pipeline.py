@@ -29,9 +29,10 @@ from netwatch.capture.block import Block
 from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
 from netwatch.core.flow import Flow, FlowClient
-from netwatch.core.message import HANDSHAKES, Message
+from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import EVIDENCE_DNS_ANSWER, WORD_EVIDENCE
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.core.verdict import RESET
@@ -41,6 +42,7 @@ from netwatch.coverage.visibility import Visibility
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
 from netwatch.engine.contact_flows import ContactCollector, ContactFlows, outcome_of
+from netwatch.engine.contact_groups import ContactGroups
 from netwatch.engine.directory import ConfiguredDirectory, flow_options
 from netwatch.engine.judge import Judge
 from netwatch.engine.observe import Observer
@@ -131,7 +133,7 @@ class Engine:
         self._share_claim = share_claim
         self._keep_frames = keep_frames
         self._learned = self._learning() if config.learn else None
-        self._judge = Judge(config, statistics.without_verdict, self._learned)
+        self._judge = Judge(config, self._learned)
         self._flow_counter = FlowCounter(coverage, ConfiguredDirectory(config, self._learned))
         options = DissectorOptions(
             domains=self._judge.domains_of_interest(),
@@ -141,7 +143,11 @@ class Engine:
         )
         self._observer = Observer(self, statistics, options, seed=seed)
         self._dissector = self._observer.dissector
-        self._contact_flows = ContactFlows(self._dissector, collector, config.quiet_gap)
+        self._contacts = ContactGroups(
+            self._judge, collector, statistics.without_verdict, config.quiet_gap
+        )
+        self._contact_flows = ContactFlows(self._dissector, self._contacts, config.quiet_gap)
+        self._contacts.follow(self._contact_flows)
         assert self._dissector.accounting is not None
         self._accounting = self._dissector.accounting
         self._resolved = ResolvedAddresses(
@@ -158,7 +164,7 @@ class Engine:
         addresses and what was learned of devices stay."""
         self._dissector.hand_over_other_flows()
         self._config = config
-        self._contact_flows.quiet_gap = config.quiet_gap
+        self._contact_flows.quiet_gap = self._contacts.quiet_gap = config.quiet_gap
         if not config.learn:
             self._learned = None
         elif self._learned is None:
@@ -199,7 +205,8 @@ class Engine:
         The engine and its dissector refer to each other. Without this call their tables, tens of
         megabytes for each capture, stay in memory until the garbage collector happens to run.
         """
-        del self._observer, self._dissector, self._accounting, self._contact_flows, self._resolved
+        del self._observer, self._dissector, self._accounting
+        del self._contacts, self._contact_flows, self._resolved
 
     def learn(self, packet: Packet, message: Message) -> None:
         """Learn which device has which address from a message that claims addresses."""
@@ -243,15 +250,16 @@ class Engine:
         observation = self._resolved.identify(flow, self._is_same_device)
         if observation is None:
             return
-        for contact in self._judge.contacts(observation, late=True):
-            if contact.outcome == "attempted":
-                outcome = outcome_of(flow)
-                blocked_by = RESET if outcome == "blocked" else ""
-                contact = replace(contact, outcome=outcome, blocked_by=blocked_by)
-            self._collector.add(contact)
-            self._collector.add_progress(
-                strip_frames(contact), ContactProgress(flow.bytes_out, flow.bytes_in, flow.last)
-            )
+        contact = self._contacts.add_late(observation)
+        if contact is None:
+            return
+        if contact.outcome == "attempted":
+            outcome = outcome_of(flow)
+            blocked_by = RESET if outcome == "blocked" else ""
+            contact = replace(contact, outcome=outcome, blocked_by=blocked_by)
+        self._contacts.add(contact)
+        progress = ContactProgress(flow.first, flow.bytes_out, flow.bytes_in, flow.last)
+        self._contacts.add_progress(strip_frames(contact), progress)
 
     def flows_counted(
         self, client: FlowClient, visibility: Visibility, flows: int, times: Sequence[int]
@@ -264,14 +272,12 @@ class Engine:
         resolved."""
         batch = self._observer.batch
         for start, stop in rows:
+            self._contacts.add_rows(batch, start, stop)
             for row in range(start, stop):
-                observation = batch.observation(row)
-                for contact in self._judge.contacts(observation):
-                    self._collector.add(contact)
-                    if observation.evidence in HANDSHAKES:
-                        self._contact_flows.add(contact)
-                if observation.evidence == "dns-answer":
-                    self._resolved.add(observation, self._judge.app_of_answer(observation))
+                if batch.word(row, WORD_EVIDENCE) == EVIDENCE_DNS_ANSWER:
+                    answer = batch.observation(row)
+                    self._resolved.add(answer, self._judge.app_of_answer(answer))
+        self._contacts.flush()
 
     def _learning(self) -> LearnedBindings:
         """What is learned from now on. Flows that ended before something is learned are counted

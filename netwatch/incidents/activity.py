@@ -87,26 +87,22 @@ class ActivityTable:
 
     def add(self, contact: Contact) -> None:
         """Count a contact, unless it is a lookup of a host that is not the app's alone."""
-        kind, contacts = class_of(contact.match), 1
+        kind, repeats = class_of(contact.match), contact.repeats
         evidence, time = contact.observation.evidence, contact.observation.time
+        contacts, last = (1, time) if repeats is None else (repeats.count, repeats.last)
+        hosts = contacts
         if evidence in LOOKUPS:
             if kind != APP_ONLY:
                 return
             # An answer is the other half of a query, and alone where queries are not captured.
-            kind, contacts = ASKED, int(evidence == "dns-query")
-        self._count(kind, time, time, contacts, 0, 0)
-        self.hosts.add((kind, contact.observation.name))
+            kind, contacts = ASKED, contacts if evidence == "dns-query" else 0
+        self._count(kind, (time, last, last), contacts, 0, 0)
+        self.hosts.add((kind, contact.observation.name), (), hosts)
 
-    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
-        """Add what became of a contact that was added before."""
-        self._count(
-            class_of(contact.match),
-            contact.observation.time,
-            progress.last,
-            0,
-            progress.bytes_out,
-            progress.bytes_in,
-        )
+    def add_progress(self, kind: int, progress: ContactProgress) -> None:
+        """Add what became of contacts with hosts of a class that were added before."""
+        times = progress.time, progress.time, progress.last
+        self._count(kind, times, 0, progress.bytes_out, progress.bytes_in)
 
     def merge(self, other: "ActivityTable") -> None:
         """Add everything that another part of the incident counted."""
@@ -139,18 +135,20 @@ class ActivityTable:
         return sorted(name for of, name in self.hosts.items if of == kind)
 
     def _count(
-        self, kind: int, time: int, until: int, contacts: int, bytes_out: int, bytes_in: int
+        self, kind: int, times: tuple[int, int, int], contacts: int, bytes_out: int, bytes_in: int
     ) -> None:
-        """Count contacts at a time, or bytes of their flows. This runs for each contact, so it
-        calls nothing where the entry exists."""
+        """Count contacts from the first of these times to the second, which is in the same minute,
+        or bytes of their flows, whose last packet was at the third. This runs for each contact, so
+        it calls nothing where the entry exists."""
+        time, last, until = times
         key = time // MINUTE, kind
         entry = self.entries.get(key)
         if entry is None:
-            self._enter(key, Activity(time, time, time))
+            self._enter(key, Activity(time, last, last))
             entry = self.entries.get(key)
         total = self.totals.get(kind)
         if total is None:
-            total = self.totals[kind] = Activity(time, time, time)
+            total = self.totals[kind] = Activity(time, last, last)
         for part in (entry, total):
             if part is None:
                 continue
@@ -159,8 +157,8 @@ class ActivityTable:
             part.bytes_in += bytes_in
             if time < part.first:
                 part.first = time
-            if time > part.last:
-                part.last = time
+            if last > part.last:
+                part.last = last
             if until > part.until:
                 part.until = until
 

@@ -1,5 +1,8 @@
 """Contacts become incidents: contacts of one device with one app under one ban, until a quiet gap.
 
+Bans that say the same of all contacts share their incidents, so that a contact costs the same
+however many bans apply to it. Only what is asked at the end has an incident for each ban.
+
 Two contacts whose distance is at most the quiet gap belong to the same incident, so a late contact
 may join two incidents. The result depends neither on the order of the contacts nor on how many
 workers aggregated them: it is the same to the byte. Only which contacts are dropped at a limit
@@ -10,13 +13,16 @@ disk (`netwatch.incidents.spill`).
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 
 from netwatch.core.alert import Alert, Sensor
-from netwatch.core.verdict import Contact
+from netwatch.core.verdict import Contact, Decision, Ruling
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.incident import GeoLookup, Incident, Key, strip_frames
 from netwatch.incidents.memory_budget import EVIDENCE_BYTES, MemoryBudget
 from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.shared import Reported, SharedKey, reported
 
 INCIDENT_LIMIT = 20_000
 """Incidents in memory; contacts that would begin another one are dropped and counted."""
@@ -26,7 +32,7 @@ class Incidents:
     """Aggregates contacts into incidents; `quiet_gap` is in ns.
 
     It has no open file, so that it can be sent between processes and merged. There are `count`
-    incidents, at most `limit`; `dropped` counts contacts that were dropped at this limit,
+    shared incidents, at most `limit`; `dropped` counts contacts that were dropped at this limit,
     `frames_dropped` contacts whose packets exceeded the memory budget of `evidence_bytes`.
     """
 
@@ -43,13 +49,13 @@ class Incidents:
         self.frames_dropped = 0
         self._budget = MemoryBudget(self.evidence_bytes, evidence_bytes)
         # The incidents of one key are sorted by time and lie further apart than the quiet gap.
-        self._incidents: dict[Key, list[Incident]] = {}
+        self._incidents: dict[SharedKey, list[Incident]] = {}
         self.count = 0
 
     def __len__(self) -> int:
         return self.count
 
-    def __iter__(self) -> Iterator[tuple[Key, Incident]]:
+    def __iter__(self) -> Iterator[tuple[SharedKey, Incident]]:
         for key, incidents in self._incidents.items():
             for incident in incidents:
                 yield key, incident
@@ -64,24 +70,29 @@ class Incidents:
         if frames and not self._budget.reserve(frame_bytes(contact)):
             contact = strip_frames(contact)
             self.frames_dropped += 1
-        time = contact.observation.time
-        incidents = self._incidents.get(key, [])
-        low, high = self._within_gap(incidents, time, time)
-        if high - low == 1:
-            incidents[low].add(contact)
-            return incidents[low]
-        incident = Incident(contact, self.quiet_gap)
+        first = contact.observation.time
+        last = first if contact.repeats is None else contact.repeats.last
+        incidents = self._incidents.get(key)
+        if incidents is not None:
+            low, high = self._within_gap(incidents, first, last)
+            if high - low == 1:
+                incidents[low].add(contact)
+                return incidents[low]
+        incident = Incident.of(contact, self.quiet_gap)
         return incident if self.insert(key, incident) else None
 
-    def add_progress(self, contact: Contact, progress: ContactProgress) -> bool:
-        """Add what became of contacts that were added before; `contact` is one of them. False where
-        no incident of its key has a contact at its time."""
-        key, time = key_of(contact), contact.observation.time
+    def add_progress(
+        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
+    ) -> bool:
+        """Add what became of contacts that were added before; `contact` is one of them. It concerns
+        the bans with these ids, None for all that apply to the contact. False where no incident of
+        its key has a contact at the time of the progress."""
+        key, time = key_of(contact), progress.time
         incidents = self._incidents.get(key, []) if key is not None else []
         low, high = self._within_gap(incidents, time, time)
         for incident in incidents[low:high]:
             if incident.first <= time <= incident.last:
-                incident.add_progress(contact, progress)
+                incident.add_progress(contact, progress, bans)
                 return True
         return False
 
@@ -99,13 +110,13 @@ class Incidents:
         for key, incident in other:
             self.insert(key, incident)
 
-    def insert(self, key: Key, incident: Incident) -> bool:
+    def insert(self, key: SharedKey, incident: Incident) -> bool:
         """Insert an incident, merged with those that lie within the quiet gap; False where the
         limit of incidents is reached."""
         incidents = self._incidents.get(key, [])
         low, high = self._within_gap(incidents, incident.first, incident.last)
         if low == high and self.count >= self.limit:
-            self.dropped += incident.names.total
+            self.dropped += incident.names.total * len(incident.first_contact.decision.rulings)
             return False
         for near in incidents[low:high]:
             incident.merge(near)
@@ -114,11 +125,11 @@ class Incidents:
         self.count += 1 - (high - low)
         return True
 
-    def with_key(self, key: Key) -> Sequence[Incident]:
+    def with_key(self, key: SharedKey) -> Sequence[Incident]:
         """The incidents of a key, in order of time."""
         return tuple(self._incidents.get(key, ()))
 
-    def remove(self, key: Key, incident: Incident) -> None:
+    def remove(self, key: SharedKey, incident: Incident) -> None:
         """Remove an incident; `KeyError` where there is none with this key."""
         remaining = [other for other in self._incidents[key] if other is not incident]
         self.count -= len(self._incidents[key]) - len(remaining)
@@ -130,30 +141,45 @@ class Incidents:
     @property
     def by_verdict(self) -> dict[str, int]:
         """The number of incidents to report, by kind of verdict."""
-        return dict(sorted(Counter(key[3] for key, _ in self._reportable()).items()))
+        return dict(sorted(Counter(ruling.kind for _, ruling in self._reportable()).items()))
 
     @property
     def recorded(self) -> int:
         """The number of incidents below the `min_confidence` of their ban."""
-        return self.count - sum(self.by_verdict.values())
+        return sum(
+            not each.incident.is_enough_for(ruling)
+            for each in self.reported()
+            for ruling in each.rulings
+        )
 
     @property
     def limits(self) -> dict[str, int]:
         """Contacts left out because a table was full, by the name of the limit; only limits that
         were reached."""
         found = Counter({"incident-limit": self.dropped, "incident-proof": self.frames_dropped})
-        for _, incident in self:
-            found.update({f"incident-{k}": n for k, n in incident.left_out.items()})
+        for each in self.reported():
+            for name, contacts in each.incident.left_out.items():
+                found[f"incident-{name}"] += contacts * len(each.rulings)
         return dict(sorted((+found).items()))
 
     def alerts(self, geo: GeoLookup | None, sensor: Sensor) -> list[Alert]:
         """One alert of status `closed` for each incident to report, in the order of
         `alert_order`."""
-        alerts = [incident.alert(key, geo, sensor) for key, incident in self._reportable()]
-        return sorted(alerts, key=alert_order)
+        found = (
+            each.incident.alerts(filter(each.incident.is_enough_for, each.rulings), geo, sensor)
+            for each in self.reported()
+            if any(map(each.incident.is_enough_for, each.rulings))
+        )
+        return sorted(chain.from_iterable(found), key=alert_order)
 
-    def _reportable(self) -> Iterator[tuple[Key, Incident]]:
-        return ((key, incident) for key, incident in self if incident.reportable)
+    def reported(self) -> Iterator[Reported]:
+        """The incidents of each ban, those that are the same for several bans once."""
+        return reported(self._incidents.items(), self.quiet_gap)
+
+    def _reportable(self) -> Iterator[tuple[Incident, Ruling]]:
+        for incident, rulings in self.reported():
+            for ruling in filter(incident.is_enough_for, rulings):
+                yield incident, ruling
 
     def _within_gap(self, incidents: list[Incident], first: int, last: int) -> tuple[int, int]:
         """The range of indexes of the incidents that lie within the quiet gap of a time span."""
@@ -186,9 +212,23 @@ def frame_bytes(contact: Contact) -> int:
     return sum(len(frame.data) for frame in contact.observation.frames)
 
 
-def key_of(contact: Contact) -> Key | None:
-    """The key of a contact's incident; None where the ban gives no verdict."""
-    verdict = contact.verdict
-    if verdict.kind is None or verdict.ban is None:
+def key_of(contact: Contact) -> SharedKey | None:
+    """The key of a contact's shared incident; None where no ban applies."""
+    if not contact.decision.rulings:
         return None
-    return contact.device.id, contact.match.app.id, verdict.ban.id, verdict.kind
+    return contact.device.id, contact.match.app.id, *contact.decision.key
+
+
+def ban_key_of(contact: Contact) -> Key:
+    """The key of a contact's incident under the only ban that applies."""
+    (ruling,) = contact.decision.rulings
+    return contact.device.id, contact.match.app.id, ruling.ban.id, ruling.kind
+
+
+def under_each_ban(contact: Contact) -> Iterator[Contact]:
+    """The contact under each ban that applies, as if there were no other."""
+    if len(contact.decision.rulings) == 1:
+        yield contact
+        return
+    for ruling in contact.decision.rulings:
+        yield replace(contact, decision=Decision((ruling,)))

@@ -53,7 +53,7 @@ class IncidentConfidence:
 
     def add(self, contact: Contact) -> None:
         """Add a contact."""
-        confidence = contact.verdict.confidence
+        confidence = contact.confidence
         if confidence is None:
             return
         observation, match = contact.observation, contact.match

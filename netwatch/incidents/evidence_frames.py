@@ -27,10 +27,10 @@ _Entry = tuple[tuple[Any, ...], EvidenceFrames]
 class IncidentFrames:
     """The packets of one incident; `gap` is the quiet gap in ns."""
 
-    __slots__ = ("_by_interval", "_by_name", "_gap")
+    __slots__ = ("_by_interval", "_by_name", "gap")
 
     def __init__(self, gap: int) -> None:
-        self._gap = max(1, gap)
+        self.gap = max(1, gap)
         self._by_name: dict[tuple[Any, ...], _Entry] = {}
         self._by_interval: dict[int, tuple[_Entry, _Entry]] = {}
 
@@ -56,9 +56,9 @@ class IncidentFrames:
             observation.frames,
         )
         entry = position, frames
-        strength = -CONFIDENCE_RANK.get(contact.verdict.confidence or "", 0)
+        strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)
         self._add_name((strength, observation.evidence, observation.name), entry)
-        self._add_interval(observation.time // self._gap, entry, entry)
+        self._add_interval(observation.time // self.gap, entry, entry)
 
     def merge(self, other: "IncidentFrames") -> None:
         """Add all packets of another incident."""

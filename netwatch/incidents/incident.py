@@ -2,15 +2,15 @@
 
 Contacts may arrive in any order, and two incidents may turn out to be one: `add` and `merge` give
 the same result in any order. Memory is bounded by `BoundedTable`, which never decides by the
-order of arrival.
+order of arrival. Bans that say the same of all contacts share an incident, which `alert` reports
+for each of them.
 """
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.alert import (
@@ -30,9 +30,10 @@ from netwatch.core.verdict import (
     Contact,
     Device,
     Outcome,
+    Ruling,
     VerdictKind,
 )
-from netwatch.incidents.activity import ActivityTable
+from netwatch.incidents.activity import class_of
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.confidence import IncidentConfidence
 from netwatch.incidents.evidence_frames import IncidentFrames
@@ -41,6 +42,7 @@ from netwatch.incidents.lookup_answers import LookupAnswers
 from netwatch.incidents.outcomes import overall, settled
 from netwatch.incidents.progress import ContactProgress, Tally
 from netwatch.incidents.severity import severity_of
+from netwatch.incidents.totals import Totals
 
 SCHEMA = "netwatch.alert/1"
 """The version of the alert record, and of the values that an alert's id is computed from."""
@@ -63,12 +65,16 @@ FLOW_LIMIT = 1024
 BLOCK_LIMIT = 16
 """Response codes and addresses stored that contacts of one incident were blocked by."""
 
+PARTIAL_LIMIT = 64
+"""Sets of bans for which an incident stores what became of contacts under them alone."""
+
 _ROLES = {"exclusive": 0, "vendor": 1, "embed": 2, "cdn": 3}
 _PROTOCOLS = {"tcp": 6, "udp": 17}
 _HASHES = 1 << 64
 
 Key = tuple[str, str, str, VerdictKind]
-"""What all contacts of an incident share: device id, app id, ban id and kind of verdict."""
+"""What all contacts of an incident under one ban share: device id, app id, ban id and kind of
+verdict."""
 
 
 class GeoLookup(Protocol):
@@ -93,39 +99,46 @@ class Incident:
     def __init__(self, contact: Contact, gap: int) -> None:
         self.first = self.last = contact.observation.time
         self.first_order = _order(contact)
-        self.first_contact = strip_frames(contact)
+        self.first_contact = _single(contact)
         self.named_order = _named_order(contact)
         self.named_device = contact.device
         self.time_digits = 0
         self.grounds = IncidentConfidence()
-        self.lookups = self.handshakes = self.bytes_out = self.bytes_in = 0
+        self.lookups = self.handshakes = 0
         self.names = BoundedTable(NAME_LIMIT)
         self.evidence = BoundedTable(EVIDENCE_LIMIT)
         self.destinations = BoundedTable(DESTINATION_LIMIT)
         self.communities = BoundedTable(COMMUNITY_LIMIT)
         self.flows = BoundedTable(FLOW_LIMIT)
         self.frames = IncidentFrames(gap)
-        # What contacts other than lookups are counted as; of lookups, the answers tell.
-        self.tallies: Counter[Tally] = Counter()
         self.lookup_answers = LookupAnswers()
         self.blocks = BoundedTable(BLOCK_LIMIT)
-        self.resets = 0
-        self.activity = ActivityTable()
-        self.add(contact)
+        self.totals = Totals()
+        # What became of contacts under some bans only, by their ids.
+        self.partial: dict[frozenset[str], Totals] = {}
+        self.partial_dropped = 0
+
+    @classmethod
+    def of(cls, contact: Contact, gap: int) -> Self:
+        """The incident of one contact."""
+        incident = cls(contact, gap)
+        incident.add(contact)
+        return incident
 
     def add(self, contact: Contact) -> None:
         """Add a contact with the same key."""
         if contact.observation.frames:
             self.frames.add(contact)
             contact = strip_frames(contact)
-        observation, match = contact.observation, contact.match
-        self.last = max(self.last, observation.time)
+        observation, match, repeats = contact.observation, contact.match, contact.repeats
+        count, last = (1, observation.time) if repeats is None else (repeats.count, repeats.last)
+        self.last = max(self.last, last)
         if observation.time <= self.first:
             self._set_first(observation.time, _order(contact), contact)
         self._set_named(_named_order(contact), contact.device)
         self.time_digits = max(self.time_digits, observation.time_digits)
         self.grounds.add(contact)
-        strength = -CONFIDENCE_RANK.get(contact.verdict.confidence or "", 0)
+        strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)
         first = (
             observation.time,
             observation.source,
@@ -135,48 +148,76 @@ class Incident:
             match.role,
             match.app_only,
         )
-        self.names.add((_ROLES[match.role], observation.name))
-        self.evidence.add((strength, observation.evidence, observation.name), first)
+        self.names.add((_ROLES[match.role], observation.name), (), count)
+        self.evidence.add((strength, observation.evidence, observation.name), first, count)
         is_lookup = observation.evidence in LOOKUPS
-        self.lookups += is_lookup
         if is_lookup:
+            self.lookups += count
             self.lookup_answers.add(contact)
         else:
-            self.tallies[first_tally(contact)] += 1
+            self.totals.tallies[first_tally(contact)] += count
         if contact.blocked_by == RESET:
-            self.resets += 1
+            self.totals.resets += count
         elif contact.blocked_by:
-            self.blocks.add(contact.blocked_by)
-        self.activity.add(contact)
-        community = community_id(
-            observation.client_ip,
-            observation.server_ip,
-            observation.client_port,
-            observation.server_port,
-            _PROTOCOLS[observation.transport],
-        )
+            self.blocks.add(contact.blocked_by, (), count)
+        self.totals.activity.add(contact)
         # Handshakes sort first: their flows are those that other sensors report too.
-        self.communities.add((is_lookup, community))
+        for port, contacts in _ports(contact):
+            community = community_id(
+                observation.client_ip,
+                observation.server_ip,
+                port,
+                observation.server_port,
+                _PROTOCOLS[observation.transport],
+            )
+            self.communities.add((is_lookup, community), (), contacts)
         if observation.evidence in HANDSHAKES:
-            self.handshakes += 1
-            flow = f"{observation.source}\0{observation.flow_id}".encode(errors="surrogatepass")
-            self.flows.add(int.from_bytes(hashlib.blake2b(flow, digest_size=8).digest()))
+            self.handshakes += count
+            for number in (observation.flow_id,) if repeats is None else repeats.flows:
+                flow = f"{observation.source}\0{number}".encode(errors="surrogatepass")
+                self.flows.add(int.from_bytes(hashlib.blake2b(flow, digest_size=8).digest()))
         # A certificate comes from the server that the device reached, so it names a destination.
         if not is_lookup and observation.evidence != "ip-asn":
             self.destinations.add(
-                (len(observation.server_ip), observation.server_ip, observation.server_port)
+                (len(observation.server_ip), observation.server_ip, observation.server_port),
+                (),
+                count,
             )
 
-    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
-        """Add what became of contacts that were added before; `contact` is one of them."""
-        self.bytes_out += progress.bytes_out
-        self.bytes_in += progress.bytes_in
-        self.tallies[progress.was] -= progress.contacts
-        self.tallies[progress.now] += progress.contacts
-        self.resets += progress.contacts * (
-            (progress.now == "blocked") - (progress.was == "blocked")
-        )
-        self.activity.add_progress(contact, progress)
+    def add_progress(
+        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
+    ) -> None:
+        """Add what became of contacts that were added before; `contact` is one of them. It concerns
+        the bans with these ids, None for all bans of the incident."""
+        totals = self.totals if bans is None else self._partial_of(bans)
+        if totals is None:
+            self.partial_dropped += 1
+        else:
+            totals.add_progress(class_of(contact.match), progress)
+
+    def _partial_of(self, bans: frozenset[str]) -> Totals | None:
+        """What became of contacts under these bans only; None where the limit is reached."""
+        totals = self.partial.get(bans)
+        if totals is None and len(self.partial) < PARTIAL_LIMIT:
+            totals = self.partial[bans] = Totals()
+        return totals
+
+    def copy(self) -> "Incident":
+        """An incident that changes independently of this one."""
+        made = Incident(self.first_contact, self.frames.gap)
+        made.merge(self)
+        return made
+
+    def under(self, bans: frozenset[str]) -> "Incident":
+        """The incident under bans of which each knows the same: with what became of contacts under
+        them, and not under all bans of the incident."""
+        concerned = [totals for ids, totals in self.partial.items() if bans <= ids]
+        if not concerned:
+            return self
+        made = self.copy()
+        for totals in concerned:
+            made.totals.merge(totals)
+        return made
 
     def merge(self, other: "Incident") -> None:
         """Add all contacts of another incident with the same key."""
@@ -188,23 +229,27 @@ class Incident:
         self.grounds.merge(other.grounds)
         self.lookups += other.lookups
         self.handshakes += other.handshakes
-        self.bytes_out += other.bytes_out
-        self.bytes_in += other.bytes_in
         self.names.merge(other.names)
         self.evidence.merge(other.evidence)
         self.destinations.merge(other.destinations)
         self.communities.merge(other.communities)
         self.flows.merge(other.flows)
-        self.tallies.update(other.tallies)
         self.blocks.merge(other.blocks)
-        self.resets += other.resets
         self.lookup_answers.merge(other.lookup_answers)
-        self.activity.merge(other.activity)
         self.frames.merge(other.frames)
+        self.totals.merge(other.totals)
+        for bans, theirs in other.partial.items():
+            ours = self._partial_of(bans)
+            if ours is None:
+                self.partial_dropped += 1
+            else:
+                ours.merge(theirs)
+        self.partial_dropped += other.partial_dropped
 
     def _set_first(self, time: int, order: tuple[Any, ...], contact: Contact) -> None:
         if order < self.first_order:
-            self.first, self.first_order, self.first_contact = time, order, contact
+            self.first, self.first_order = time, order
+            self.first_contact = _single(contact)
 
     def _set_named(self, order: tuple[Any, ...], device: Device) -> None:
         # The host name of a device may be learned only after its first contact.
@@ -216,33 +261,35 @@ class Incident:
         """The confidence of all contacts together; None where no contact has one."""
         return self.grounds.value
 
-    @property
-    def reportable(self) -> bool:
-        """Whether the confidence is at least the `min_confidence` of the ban."""
-        ban = self.first_contact.verdict.ban
-        assert ban is not None
-        return CONFIDENCE_RANK.get(self.confidence or "", 0) >= CONFIDENCE_RANK[ban.min_confidence]
+    def is_reportable(self, ban: str) -> bool:
+        """Whether the confidence is at least the `min_confidence` of a ban, by its id."""
+        return self.is_enough_for(self.first_contact.decision.ruling_of(ban))
+
+    def is_enough_for(self, ruling: Ruling) -> bool:
+        """Whether the confidence is at least the `min_confidence` of the ban of a ruling."""
+        least = CONFIDENCE_RANK[ruling.ban.min_confidence]
+        return CONFIDENCE_RANK.get(self.confidence or "", 0) >= least
 
     @property
     def outcomes(self) -> dict[Outcome, int]:
         """How many contacts have which outcome."""
-        return settled(self.tallies, self.lookup_answers.tallies())
+        return settled(self.totals.tallies, self.lookup_answers.tallies())
 
     @property
     def outcome(self) -> Outcome:
         """What the incident came to: the strongest outcome of its flows, else of its lookups."""
-        return overall(self.tallies, self.lookup_answers.tallies())
+        return overall(self.totals.tallies, self.lookup_answers.tallies())
 
     @property
     def blocked_by(self) -> tuple[str, ...]:
         """By what contacts were blocked."""
-        resets = [RESET] if self.resets > 0 else []
+        resets = [RESET] if self.totals.resets > 0 else []
         return *sorted(self.blocks.items), *resets
 
     def judged_kind(self, outcome: Outcome) -> JudgedKind:
         """What the incident looks like, given its outcome."""
         return judge(
-            self.activity,
+            self.totals.activity,
             outcome,
             lookups=self.lookups,
             blocked_lookups=self.lookup_answers.are_blocked,
@@ -267,59 +314,72 @@ class Incident:
             "destinations": self.destinations,
             "community_ids": self.communities,
         }
-        return {name: table.left_out for name, table in tables.items() if table.left_out}
+        found = {name: table.left_out for name, table in tables.items()}
+        found["progress"] = self.partial_dropped
+        return {name: contacts for name, contacts in found.items() if contacts}
 
-    def alert(self, key: Key, geo: GeoLookup | None, sensor: Sensor) -> Alert:
-        """The incident as an alert of status `closed`; `geo` locates the destinations."""
+    def alert(self, ban: str, geo: GeoLookup | None, sensor: Sensor) -> Alert:
+        """The incident as an alert of status `closed` under a ban, by its id; `geo` locates the
+        destinations."""
+        ruling = self.first_contact.decision.ruling_of(ban)
+        return next(self.alerts([ruling], geo, sensor))
+
+    def alerts(
+        self, rulings: Iterable[Ruling], geo: GeoLookup | None, sensor: Sensor
+    ) -> Iterator[Alert]:
+        """The incident as an alert of status `closed` for each of these rulings, which are of its
+        first contact. What does not depend on the ban is the same object in all of them."""
         contact = self.first_contact
-        verdict, ban = contact.verdict, contact.verdict.ban
-        assert verdict.kind is not None
-        assert ban is not None
         confidence = self.confidence
         assert confidence is not None
         left_out = self.left_out
         outcome = self.outcome
         kind = self.judged_kind(outcome)
-        return Alert(
-            id=incident_id(key, self.first),
-            status="closed",
-            verdict=verdict.kind,
-            severity=severity_of(ban.severity, outcome, kind.value),
-            confidence=confidence,
-            first_seen=self.first,
-            last_seen=self.last,
-            time_digits=self.time_digits,
-            app=contact.match.app,
-            ban=ban,
-            exemption=verdict.exemption,
-            device=replace(
-                contact.device,
-                mac=self.named_device.mac,
-                hostname=self.named_device.hostname,
-                owner=self.named_device.owner,
-            ),
-            network=contact.network,
-            vlan=contact.observation.vlan,
-            destinations=tuple(self._destinations(geo)),
-            names=tuple(sorted({name for _, name in self.names.items})),
-            evidence=tuple(sorted(self._evidence_items(), key=_evidence_order)),
-            counts=IncidentCounts(
-                lookups=self.lookups,
-                handshakes=self.handshakes,
-                flows=self.flow_count,
-                bytes_out=self.bytes_out,
-                bytes_in=self.bytes_in,
-                **self.outcomes,
-            ),
-            community_ids=tuple(sorted({text for _, text in self.communities.items})),
-            sensor=sensor,
-            kind=kind,
-            outcome=outcome,
-            blocked_by=self.blocked_by,
-            confidence_reasons=self.grounds.reasons,
-            extra={"left_out": left_out} if left_out else {},
-            evidence_frames=tuple(self.frames),
+        named, app, first = self.named_device, contact.match.app, self.first
+        device = replace(contact.device, mac=named.mac, hostname=named.hostname, owner=named.owner)
+        destinations = tuple(self._destinations(geo))
+        names = tuple(sorted({name for _, name in self.names.items}))
+        evidence = tuple(sorted(self._evidence_items(), key=_evidence_order))
+        counts = IncidentCounts(
+            self.lookups,
+            self.handshakes,
+            self.flow_count,
+            self.totals.bytes_out,
+            self.totals.bytes_in,
+            **self.outcomes,
         )
+        communities = tuple(sorted({text for _, text in self.communities.items}))
+        blocked_by, reasons, frames = self.blocked_by, self.grounds.reasons, tuple(self.frames)
+        for ruling in rulings:
+            ban = ruling.ban
+            yield Alert(
+                id=incident_id((device.id, app.id, ban.id, ruling.kind), first),
+                status="closed",
+                verdict=ruling.kind,
+                severity=severity_of(ban.severity, outcome, kind.value),
+                confidence=confidence,
+                first_seen=first,
+                last_seen=self.last,
+                time_digits=self.time_digits,
+                app=app,
+                ban=ban,
+                exemption=ruling.exemption,
+                device=device,
+                network=contact.network,
+                vlan=contact.observation.vlan,
+                destinations=destinations,
+                names=names,
+                evidence=evidence,
+                counts=counts,
+                community_ids=communities,
+                sensor=sensor,
+                kind=kind,
+                outcome=outcome,
+                blocked_by=blocked_by,
+                confidence_reasons=reasons,
+                extra={"left_out": left_out} if left_out else {},
+                evidence_frames=frames,
+            )
 
     def _evidence_items(self) -> Iterator[EvidenceItem]:
         for (_, kind, name), (count, first) in self.evidence.items.items():
@@ -346,6 +406,19 @@ def strip_frames(contact: Contact) -> Contact:
     if not contact.observation.frames:
         return contact
     return replace(contact, observation=replace(contact.observation, frames=()))
+
+
+def _single(contact: Contact) -> Contact:
+    """The first of the contacts of a group, without its packets."""
+    contact = strip_frames(contact)
+    return contact if contact.repeats is None else replace(contact, repeats=None)
+
+
+def _ports(contact: Contact) -> Iterable[tuple[int, int]]:
+    """The ports of the client, and of how many contacts each is."""
+    if contact.repeats is None:
+        return ((contact.observation.client_port, 1),)
+    return contact.repeats.ports.items()
 
 
 def _order(contact: Contact) -> tuple[Any, ...]:

@@ -60,14 +60,15 @@ class LookupAnswers:
     def add(self, contact: Contact) -> None:
         """Count a query, an answer, or an alias in an answer."""
         counts = NameAnswers()
+        lookups = 1 if contact.repeats is None else contact.repeats.count
         if contact.observation.evidence == "dns-query":
-            counts.asked = 1
+            counts.asked = lookups
         elif contact.outcome == "blocked":
-            counts.blocked = 1
+            counts.blocked = lookups
         elif contact.outcome == "attempted":
-            counts.usable = 1
+            counts.usable = lookups
         else:
-            counts.undecided = 1
+            counts.undecided = lookups
         self._count(contact.observation.name, counts)
 
     def merge(self, other: "LookupAnswers") -> None:

@@ -17,9 +17,11 @@ tells whether these are ``attempted`` or, in a capture of one direction, ``unkno
 @dataclass(frozen=True, slots=True)
 class ContactProgress:
     """What became of `contacts` contacts of one flow: they were counted as `was` and are to be
-    counted as `now`. Their device sent and received further payload in the flow, `bytes_out` and
-    `bytes_in`; the flow's last packet so far was at `last` (ns)."""
+    counted as `now`. The first of them was at `time` (ns). Their device sent and received further
+    payload in the flow, `bytes_out` and `bytes_in`; the flow's last packet so far was at `last`
+    (ns)."""
 
+    time: int
     bytes_out: int
     bytes_in: int
     last: int

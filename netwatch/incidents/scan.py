@@ -69,7 +69,7 @@ class ScanIncidents:
         self.folder.remove()
 
     def add(self, contact: Contact) -> None:
-        """Add a contact, unless the ban gives no verdict."""
+        """Add a contact, unless no ban applies to it."""
         incidents = self._incidents
         if incidents.count >= incidents.limit or (
             contact.observation.frames and not incidents.has_room(1, frame_bytes(contact))
@@ -77,12 +77,15 @@ class ScanIncidents:
             self._spill()
         self._incidents.add(contact)
 
-    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
-        """Add what became of contacts that were added before; `contact` is one of them."""
+    def add_progress(
+        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
+    ) -> None:
+        """Add what became of contacts that were added before; `contact` is one of them. It concerns
+        the bans with these ids, None for all that apply to the contact."""
         key = key_of(contact)
-        if key is None or self._incidents.add_progress(contact, progress):
+        if key is None or self._incidents.add_progress(contact, progress, bans):
             return
-        self._late.append(LateProgress(key, contact, progress))
+        self._late.append(LateProgress(key, contact, progress, bans))
         if len(self._late) >= LATE_PROGRESS_LIMIT:
             self._spill()
 
@@ -136,5 +139,5 @@ class ScanIncidents:
                 else:
                     found.insert(*entry)
         for each in late:
-            found.add_progress(each.contact, each.progress)
+            found.add_progress(each.contact, each.progress, each.bans)
         return found

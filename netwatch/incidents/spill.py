@@ -1,9 +1,10 @@
 """Incidents on disk, where a scan finds more of them than fit into memory.
 
-All incidents in memory are written to a file at once, in partitions by a hash of their key, and
-memory is free again. At the end one partition after the other is read from all files and merged,
-because incidents of one key are always in the same partition. This is external aggregation as
-databases do it: the incidents are the same, however many files were written and by whom.
+All incidents in memory are written to a file at once, in partitions by a hash of device and app,
+and memory is free again. At the end one partition after the other is read from all files and
+merged, because incidents of one device and app are always in the same partition. This is external
+aggregation as databases do it: the incidents are the same, however many files were written and by
+whom.
 
 The files are in a folder in the temporary directory (``TMPDIR``), which only their owner can read.
 It is created when the first file is written.
@@ -22,8 +23,9 @@ from netwatch.core.alert import Alert
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.verdict import Contact
-from netwatch.incidents.incident import Incident, Key
+from netwatch.incidents.incident import Incident
 from netwatch.incidents.progress import ContactProgress
+from netwatch.incidents.shared import SharedKey
 
 PARTITIONS = 64
 """Partitions of a file. One of them has to fit into memory, and one alert of each."""
@@ -33,12 +35,13 @@ PARTITIONS = 64
 class LateProgress:
     """What became of a contact whose incident is in a file already."""
 
-    key: Key
+    key: SharedKey
     contact: Contact
     progress: ContactProgress
+    bans: frozenset[str] | None
 
 
-Entry = tuple[Key, Incident] | LateProgress
+Entry = tuple[SharedKey, Incident] | LateProgress
 """What a partition consists of."""
 
 
@@ -138,6 +141,7 @@ def _read_alerts(path: Path) -> Iterator[Alert]:
             yield alert
 
 
-def _partition(key: Key) -> int:
-    digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=8).digest()
+def _partition(key: SharedKey) -> int:
+    # By device and app alone: an incident of a ban may consist of several shared ones.
+    digest = hashlib.blake2b(json.dumps(key[:2]).encode(), digest_size=8).digest()
     return int.from_bytes(digest) % PARTITIONS

@@ -60,8 +60,9 @@ class FindingsReceiver:
             self._update_clock(message.packet_time, at)
             sensor = self._sensors[message.config_serial]
             for item in message.items:
-                contact = item.contact if isinstance(item, FollowUp) else item
-                self._buffer.add(contact.observation.time, (sensor, item), at / 1e9)
+                is_contact = isinstance(item, Contact)
+                time = item.observation.time if is_contact else item.progress.time
+                self._buffer.add(time, (sensor, item), at / 1e9)
         elif isinstance(message, StatusReport):
             if message.packet_time is not None:
                 self._update_clock(message.packet_time, at)
@@ -80,7 +81,7 @@ class FindingsReceiver:
         seconds of the monotonic clock."""
         for sensor, item in self._buffer.release(now):
             if isinstance(item, FollowUp):
-                self._incidents.add_progress(item.contact, item.progress)
+                self._incidents.add_progress(item.contact, item.progress, item.bans)
             else:
                 self._incidents.add(item, sensor, self.clock.offset)
 

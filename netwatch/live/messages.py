@@ -33,10 +33,12 @@ class WorkerOptions:
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """What became of contacts that were sent before; `contact` is one of them."""
+    """What became of contacts that were sent before; `contact` is one of them. It concerns the bans
+    with these ids, None for all that apply to the contact."""
 
     contact: Contact
     progress: ContactProgress
+    bans: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

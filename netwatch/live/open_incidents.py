@@ -20,7 +20,7 @@ from typing import Literal
 
 from netwatch.core.alert import Alert, Judgement, Sensor
 from netwatch.core.verdict import Contact
-from netwatch.incidents.aggregate import Incidents, key_of
+from netwatch.incidents.aggregate import Incidents, ban_key_of, under_each_ban
 from netwatch.incidents.incident import GeoLookup, Incident, Key
 from netwatch.incidents.progress import ContactProgress
 from netwatch.live.evicted_incidents import EvictedIncidents
@@ -117,14 +117,26 @@ class OpenIncidents:
         self.geo = geo
 
     def add(self, contact: Contact, sensor: Sensor, offset: int) -> None:
-        """Add a contact to its incident. `sensor` names the versions of the rules that judged
-        it; its time plus `offset` is continuous time."""
-        key = key_of(contact)
-        if key is None:
-            return
-        time = contact.observation.time + offset
+        """Add a contact to its incident under each ban that applies. `sensor` names the versions of
+        the rules that judged it; its time plus `offset` is continuous time."""
+        for under in under_each_ban(contact):
+            self._add(under, sensor, offset)
+
+    def add_progress(
+        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
+    ) -> None:
+        """Add what became of contacts that were added before; `contact` is one of them. It concerns
+        the bans with these ids, None for all that apply to the contact."""
+        for under in under_each_ban(contact):
+            if bans is None or under.decision.rulings[0].ban.id in bans:
+                self._add_progress(under, progress)
+
+    def _add(self, contact: Contact, sensor: Sensor, offset: int) -> None:
+        """Add a contact to its incident under the only ban that applies."""
+        key, repeats = ban_key_of(contact), contact.repeats
+        time = (contact.observation.time if repeats is None else repeats.last) + offset
         if time <= self._ended.get(key, time - 1):
-            self.late_contacts += 1
+            self.late_contacts += 1 if repeats is None else repeats.count
             return
         if len(self._evicted):
             self._read_evicted(key)
@@ -136,16 +148,14 @@ class OpenIncidents:
         entry.last_contact = max(entry.last_contact, time)
         entry.sensor = sensor
         entry.is_changed = True
-        if incident.reportable and (
+        if incident.is_reportable(key[2]) and (
             incident.confidence != entry.reported_confidence or entry.is_graver()
         ):
             self._report(entry, "update" if entry.id else "open")
 
-    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
-        """Add what became of contacts that were added before; `contact` is one of them."""
-        key = key_of(contact)
-        if key is None:
-            return
+    def _add_progress(self, contact: Contact, progress: ContactProgress) -> None:
+        """Add what became of contacts under the only ban that applies."""
+        key = ban_key_of(contact)
         if len(self._evicted):
             self._read_evicted(key)
         self._incidents.add_progress(contact, progress)
@@ -287,7 +297,7 @@ class OpenIncidents:
             self._numbers_to_delete.append(entry.number)
 
     def _report(self, entry: OpenIncident, status: Status) -> None:
-        alert = entry.incident.alert(entry.key, self.geo, entry.sensor)
+        alert = entry.incident.alert(entry.key[2], self.geo, entry.sensor)
         if entry.id is None:
             entry.id = alert.id
             self.reported[alert.verdict] += 1

@@ -18,13 +18,25 @@ from netwatch.core.alert import Sensor
 from netwatch.core.errors import NetwatchError
 from netwatch.core.message import Evidence
 from netwatch.core.observation import Observation
-from netwatch.core.verdict import Confidence, Contact, VerdictKind
+from netwatch.core.verdict import (
+    Confidence,
+    Contact,
+    Decision,
+    Device,
+    Match,
+    Network,
+    Outcome,
+    Ruling,
+    Verdict,
+    VerdictKind,
+)
 from netwatch.incidents.activity import CLASSES, Activity, ActivityTable
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.confidence import Ground
 from netwatch.incidents.incident import Incident, Key, strip_frames
 from netwatch.incidents.lookup_answers import NameAnswers
 from netwatch.incidents.progress import Tally
+from netwatch.incidents.totals import Totals
 from netwatch.live.open_incident import OpenIncident
 
 T = TypeVar("T")
@@ -62,19 +74,21 @@ _OBSERVATION: dict[str, Any] = {
 """The types of an observation's fields, as far as `without_details` and `strip_frames` leave them.
 They are written out because a compiled class has no type hints."""
 
+_CONTACT: dict[str, Any] = {
+    "observation": Observation,
+    "match": Match,
+    "device": Device,
+    "network": Network,
+    "outcome": Outcome,
+    "blocked_by": str,
+}
+"""The types of a contact's fields, beside its verdict."""
+
 _GROUNDS: dict[str, Any] = {"strongest": Confidence, "lone": str}
 """The grounds for the confidence of an incident, with the types of their keys."""
 
-_COUNTS = (
-    "first",
-    "last",
-    "time_digits",
-    "lookups",
-    "handshakes",
-    "bytes_out",
-    "bytes_in",
-    "resets",
-)
+_OWN_COUNTS = ("first", "last", "time_digits", "lookups", "handshakes")
+_COUNTS = (*_OWN_COUNTS, "bytes_out", "bytes_in", "resets")
 
 
 class StateError(NetwatchError):
@@ -85,6 +99,28 @@ def without_details(contact: Contact) -> Contact:
     """A contact without the protocol details, which neither its incident nor the evidence
     capture needs."""
     return replace(contact, observation=replace(contact.observation, dns=None, tls=None, quic=None))
+
+
+def _contact(contact: Contact) -> dict[str, Any]:
+    """The contact that began an incident, with the verdict of its only ban."""
+    contact = strip_frames(without_details(contact))
+    (ruling,) = contact.decision.rulings
+    verdict = Verdict(ruling.kind, contact.confidence, "", ruling.ban, ruling.exemption)
+    return {name: getattr(contact, name) for name in _CONTACT} | {"verdict": verdict}
+
+
+def _restored_contact(state: Any) -> Contact:
+    values = {name: _value(kind, state[name]) for name, kind in _CONTACT.items()}
+    verdict: Verdict = _value(Verdict, state["verdict"])
+    if verdict.ban is None or verdict.kind is None:
+        raise ValueError("the contact has no verdict")
+    decision = Decision((Ruling(verdict.ban, verdict.kind, verdict.exemption),))
+    return Contact(**values, decision=decision, confidence=verdict.confidence)
+
+
+def _counted(incident: Incident, name: str) -> Incident | Totals:
+    """Where an incident has a count."""
+    return incident if name in _OWN_COUNTS else incident.totals
 
 
 def encode(entry: OpenIncident) -> str:
@@ -100,11 +136,11 @@ def encode(entry: OpenIncident) -> str:
         "reported_kind": entry.reported_kind,
         "key": entry.key,
         "sensor": entry.sensor,
-        "contact": strip_frames(without_details(incident.first_contact)),
+        "contact": _contact(incident.first_contact),
         "grounds": {name: getattr(incident.grounds, name) for name in _GROUNDS},
-        "counts": {name: getattr(incident, name) for name in _COUNTS},
+        "counts": {name: getattr(_counted(incident, name), name) for name in _COUNTS},
         "outcomes": _outcomes(incident),
-        "activity": _activity(incident.activity),
+        "activity": _activity(incident.totals.activity),
         "tables": tables,
     }
     return _to_json(state)
@@ -115,7 +151,7 @@ def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
     `StateError`."""
     try:
         state = json.loads(text)
-        incident = Incident(_value(Contact, state["contact"]), quiet_gap)
+        incident = Incident(_restored_contact(state["contact"]), quiet_gap)
         for name, kind in _GROUNDS.items():
             grounds = {
                 _value(kind, key): _value(Ground, ground)
@@ -123,11 +159,11 @@ def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
             }
             setattr(incident.grounds, name, grounds)
         for name in _COUNTS:
-            setattr(incident, name, _value(int, state["counts"][name]))
+            setattr(_counted(incident, name), name, _value(int, state["counts"][name]))
         for name, types_ in _TABLES.items():
             _fill_table(getattr(incident, name), state["tables"][name], *types_)
         _restore_outcomes(incident, state["outcomes"])
-        _restore_activity(incident.activity, state["activity"])
+        _restore_activity(incident.totals.activity, state["activity"])
         key: Key = _value(tuple[str, str, str, VerdictKind], state["key"])
         # Continuous time begins anew with each process: packet time is the best there is.
         sensor = _value(Sensor, state["sensor"])
@@ -159,14 +195,14 @@ def _fill_table(table: BoundedTable, state: Any, key_type: Any, first_type: Any)
 def _outcomes(incident: Incident) -> dict[str, Any]:
     answers = incident.lookup_answers
     return {
-        "tallies": dict(incident.tallies),
+        "tallies": dict(incident.totals.tallies),
         "names": {name: astuple(counts) for name, counts in answers.names.items()},
         "others": astuple(answers.others),
     }
 
 
 def _restore_outcomes(incident: Incident, state: Any) -> None:
-    incident.tallies = Counter(
+    incident.totals.tallies = Counter(
         {_value(Tally, tally): _value(int, count) for tally, count in state["tallies"].items()}
     )
     answers = incident.lookup_answers

@@ -72,14 +72,14 @@ class _FindingsBuffer:
         self.items: list[Contact | FollowUp] = []
 
     def add(self, contact: Contact) -> None:
-        """Take a contact, unless no ban applies to it."""
-        if contact.verdict.kind is not None:
-            self.items.append(without_details(contact))
+        """Take a contact, or several that are alike."""
+        self.items.append(without_details(contact))
 
-    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
+    def add_progress(
+        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
+    ) -> None:
         """Take what became of contacts."""
-        if contact.verdict.kind is not None:
-            self.items.append(FollowUp(strip_frames(without_details(contact)), progress))
+        self.items.append(FollowUp(strip_frames(without_details(contact)), progress, bans))
 
 
 class Worker:

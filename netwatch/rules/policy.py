@@ -54,10 +54,11 @@ from typing import Literal
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES, LOOKUPS, Evidence
-from netwatch.core.period import Period, period
+from netwatch.core.period import period
 from netwatch.core.verdict import (
     Ban,
     Confidence,
+    Decision,
     Device,
     Exemption,
     Match,
@@ -65,6 +66,7 @@ from netwatch.core.verdict import (
     Verdict,
     VerdictKind,
 )
+from netwatch.rules.ban_index import BanIndex, ExemptionIndex, Question
 from netwatch.rules.grade import GRADE_OF_ROLE
 
 OUTSIDE = "the client is outside the configured networks"
@@ -87,17 +89,6 @@ State = Literal["not yet", "in force", "gap", "over"]
 """Whether a rule is in force: ``gap`` means between two of its periods."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A contact inside the configured networks, as every ban is asked about it."""
-
-    time: int
-    match: Match
-    device: Device
-    network: Network
-    confidence: Confidence | None
-
-
 class Policy:
     """Bans with their exemptions, ready to decide. `bans` stay in the order given; `KeyError`
     where an exemption names a ban that is not among them."""
@@ -105,17 +96,16 @@ class Policy:
     def __init__(self, bans: Iterable[Ban], exemptions: Iterable[Exemption] = ()) -> None:
         self.bans = tuple(bans)
         self.exemptions = tuple(exemptions)
-        zones = {ban.id: ban.timezone for ban in self.bans}
+        self._zones = {ban.id: ban.timezone for ban in self.bans}
         self._by_app: dict[str, list[Ban]] = {}
         for ban in self.bans:
             for app_id in ban.apps | ban.bypass:
                 self._by_app.setdefault(app_id, []).append(ban)
-        self._exemptions: dict[str, list[tuple[Exemption, Period]]] = {
-            ban.id: [] for ban in self.bans
-        }
-        for exemption in self.exemptions:
-            days = period(exemption.start, exemption.end, zones[exemption.ban])
-            self._exemptions[exemption.ban].append((exemption, days))
+        self._exemptions = ExemptionIndex(
+            (each, period(each.start, each.end, self._zones[each.ban])) for each in self.exemptions
+        )
+        self._decided: dict[str, BanIndex] = {}
+        self._undecided: dict[str, Decision] = {}
 
     def decide(
         self,
@@ -124,19 +114,27 @@ class Policy:
         match: Match,
         device: Device,
         network: Network | None,
-    ) -> list[Verdict]:
-        """The verdict of each ban that has one for a contact at `time` (ns), in the order of the
-        bans. Where none has, a single verdict without `kind`, whose `clause` says why.
+    ) -> Decision:
+        """What the bans say of a contact at `time` (ns). Where none applies, `clause` says why.
 
-        `network` is the client's network, None outside of the configured ones.
+        `network` is the client's network, None outside of the configured ones. What is decided is
+        stored, and holds until a day on which a ban or an exemption begins or ends.
         """
-        bans = self._by_app.get(match.app.id, ())
-        steps = self._ask_each(bans, evidence, time, match, device, network)
-        verdicts = [step for step in steps if step.kind]
-        if verdicts:
-            return verdicts
-        clause = "; ".join(step.clause for step in steps) or f"no ban covers {match.app.name}"
-        return [Verdict(None, confidence(evidence, match), clause)]
+        reason = _why_no_ban_applies(evidence, device, network)
+        app = match.app
+        if not reason and network is not None:
+            index = self._decided.get(app.id)
+            if index is not None:
+                return index.decide(time, match, device, network)
+            if app.id in self._by_app:
+                index = BanIndex(app.id, self._by_app[app.id], self._exemptions, self._ask)
+                self._decided[app.id] = index
+                return index.decide(time, match, device, network)
+            reason = f"no ban covers {app.name}"
+        decision = self._undecided.get(reason)
+        if decision is None:
+            decision = self._undecided[reason] = Decision((), reason)
+        return decision
 
     def explain(
         self,
@@ -149,32 +147,21 @@ class Policy:
         """The answer of every ban to a contact at `time` (ns), in order: its verdict, or one
         without `kind` whose `clause` says why it has none. Where a condition for all bans applies,
         the only verdict has no ban."""
-        return self._ask_each(self.bans, evidence, time, match, device, network)
+        sure = confidence(evidence, match)
+        reason = _why_no_ban_applies(evidence, device, network)
+        if reason or network is None:
+            return [Verdict(None, sure, reason)]
+        question = Question(time, match, device, network, sure)
+        return [self._ask(ban, question) for ban in self.bans]
 
     def state(self, rule: Ban | Exemption, time: int) -> State:
         """Whether a ban or an exemption of this policy is in force at `time` (ns)."""
         if isinstance(rule, Ban):
             return ban_state(rule, time)
-        days = next(days for other, days in self._exemptions[rule.ban] if other == rule)
+        days = period(rule.start, rule.end, self._zones[rule.ban])
         return "not yet" if days.is_after(time) else "over" if days.is_before(time) else "in force"
 
-    def _ask_each(
-        self,
-        bans: Iterable[Ban],
-        evidence: Evidence,
-        time: int,
-        match: Match,
-        device: Device,
-        network: Network | None,
-    ) -> list[Verdict]:
-        sure = confidence(evidence, match)
-        reason = _why_no_ban_applies(evidence, device, network)
-        if reason or network is None:
-            return [Verdict(None, sure, reason)]
-        question = _Question(time, match, device, network, sure)
-        return [self._ask(ban, question) for ban in bans]
-
-    def _ask(self, ban: Ban, question: _Question) -> Verdict:
+    def _ask(self, ban: Ban, question: Question) -> Verdict:
         reason = _why_not_applicable(ban, question)
         if reason:
             return Verdict(None, question.confidence, f"ban '{ban.id}' {reason}", ban)
@@ -183,9 +170,7 @@ class Policy:
         is_forbidden = device_class in ban.forbids and not (in_force and in_force.advice)
         kind: VerdictKind = "violation" if is_forbidden else "advisory"
         clause = _clause(ban, question, kind)
-        for exemption, days in self._exemptions[ban.id]:
-            if not _names(exemption, question):
-                continue
+        for exemption, days in self._exemptions.of(ban.id, question.match.app.id, question.device):
             if question.time in days:
                 text = _exemption_clause(ban, exemption)
                 return Verdict("exempt", question.confidence, text, ban, exemption)
@@ -217,7 +202,7 @@ def _why_no_ban_applies(evidence: Evidence, device: Device, network: Network | N
     return ""
 
 
-def _why_not_applicable(ban: Ban, question: _Question) -> str:
+def _why_not_applicable(ban: Ban, question: Question) -> str:
     """Why a ban has no verdict, as the end of a sentence; empty where it has one."""
     device_class, network = question.device.device_class, question.network
     if question.match.app.id not in ban.apps | ban.bypass:
@@ -246,7 +231,7 @@ def _why_not_in_force(ban: Ban, time: int) -> str:
     return f"was not in force between {first} and {last}"
 
 
-def _clause(ban: Ban, question: _Question, kind: VerdictKind) -> str:
+def _clause(ban: Ban, question: Question, kind: VerdictKind) -> str:
     verb = "forbids" if kind == "violation" else "advises against"
     app = question.match.app.name
     if question.match.app.id not in ban.apps:
@@ -254,14 +239,6 @@ def _clause(ban: Ban, question: _Question, kind: VerdictKind) -> str:
     days = ban.period_at(question.time)
     since = f", in force from {days.start} ({ban.timezone})" if days and days.start else ""
     return f"ban '{ban.id}' {verb} {app} on devices of class {question.device.device_class}{since}"
-
-
-def _names(exemption: Exemption, question: _Question) -> bool:
-    """Whether an exemption names the device and the app, whatever the day."""
-    device = question.device
-    return (not exemption.apps or question.match.app.id in exemption.apps) and (
-        exemption.device in (device.id, device.ip, device.mac)
-    )
 
 
 def _exemption_clause(ban: Ban, exemption: Exemption) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.contacts import APPS, BAN, GAP, HQ, NOON, SECOND, SENSOR, contact
 
 from netwatch.core.alert import Destination, IncidentCounts
-from netwatch.core.verdict import BanPeriod, Exemption, Network
+from netwatch.core.verdict import BanPeriod, Decision, Exemption, Network, Ruling
 from netwatch.formats import jsonl
 from netwatch.incidents import aggregate as incidents
 from netwatch.incidents import incident
@@ -192,8 +192,7 @@ def test_min_confidence(asked, reported):
 
 def test_an_exempt_alert_has_its_exemption():
     leave = Exemption("rule", "laptop-7", None, None, "research", "CISO")
-    exempt = contact(kind="exempt")
-    exempt = replace(exempt, verdict=replace(exempt.verdict, exemption=leave))
+    exempt = replace(contact(), decision=Decision((Ruling(BAN, "exempt", leave),)))
     (alert,) = alerts(exempt)
     assert (alert.verdict, alert.exemption) == ("exempt", leave)
 
@@ -226,10 +225,10 @@ def test_alerts_are_in_order_of_their_start():
 def test_bytes_are_added_to_the_incident_of_the_contact():
     early, late = contact(0), contact(9000)
     gathered = gather([early, late])
-    assert gathered.add_progress(early, ContactProgress(100, 2000, NOON))
-    assert gathered.add_progress(early, ContactProgress(1, 2, NOON))
-    assert not gathered.add_progress(contact(-1), ContactProgress(5, 5, NOON))
-    assert not gathered.add_progress(contact(0, who=9), ContactProgress(5, 5, NOON))
+    assert gathered.add_progress(early, ContactProgress(early.observation.time, 100, 2000, NOON))
+    assert gathered.add_progress(early, ContactProgress(early.observation.time, 1, 2, NOON))
+    assert not gathered.add_progress(contact(-1), ContactProgress(NOON - SECOND, 5, 5, NOON))
+    assert not gathered.add_progress(contact(0, who=9), ContactProgress(NOON, 5, 5, NOON))
     first, second = gathered.alerts(None, SENSOR)
     assert (first.counts.bytes_out, first.counts.bytes_in) == (101, 2002)
     assert (second.counts.bytes_out, second.counts.bytes_in) == (0, 0)

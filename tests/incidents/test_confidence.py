@@ -34,8 +34,8 @@ def seen(
     """A contact with a name that a rule of its own matches."""
     made = contact(at, evidence, name, role=role)
     rule = Rule("suffix", name, made.match.app, role, sources, "f.yaml", 1, given)
-    verdict = replace(made.verdict, confidence=confidence(made.observation.evidence, rule.match))
-    return replace(made, match=rule.match, verdict=verdict)
+    sure = confidence(made.observation.evidence, rule.match)
+    return replace(made, match=rule.match, confidence=sure)
 
 
 APP_ONLY = seen(10, "api.tiktokv.com")
@@ -58,7 +58,7 @@ EVERY = [
 
 def incident_of(*contacts: Contact) -> Incident:
     first, *others = contacts
-    made = Incident(first, GAP)
+    made = Incident.of(first, GAP)
     for each in others:
         made.add(each)
     return made

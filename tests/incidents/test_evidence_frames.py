@@ -11,7 +11,7 @@ from support.alerts import ALERT, BAN, SECOND, frame
 from netwatch.core.alert import Sensor
 from netwatch.core.frame import EvidenceFrames
 from netwatch.core.observation import Observation
-from netwatch.core.verdict import Contact, Match, Verdict
+from netwatch.core.verdict import Contact, Decision, Match, Ruling
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.evidence_frames import INTERVAL_LIMIT, NAME_LIMIT, IncidentFrames
 from netwatch.incidents.memory_budget import MemoryBudget
@@ -39,9 +39,9 @@ def contact(number: int, kind: str = "tls-sni", name: str = "www.tiktok.com") ->
         frames=(packet,),
     )
     sure = {"tls-sni": "confirmed", "dns-query": "probable", "ip-from-dns": "possible"}[kind]
-    verdict = Verdict("violation", sure, "forbids", BAN)
+    decision = Decision((Ruling(BAN, "violation"),))
     match = Match(ALERT.app, "suffix tiktok.com", "exclusive")
-    return Contact(seen, match, ALERT.device, ALERT.network, verdict)
+    return Contact(seen, match, ALERT.device, ALERT.network, decision, sure)
 
 
 def numbers(proofs: IncidentFrames) -> list[int]:

@@ -31,7 +31,7 @@ def visit(
     made = contact(at, evidence, name, role)
     made = replace(made, match=replace(made.match, embed_reachable=name == PAGE))
     last = NOON + int((at + lasts) * SECOND)
-    return made, ContactProgress(bytes_out, bytes_in, last)
+    return made, ContactProgress(made.observation.time, bytes_out, bytes_in, last)
 
 
 def judged(

@@ -25,7 +25,9 @@ Step = Contact | tuple[Contact, ContactProgress]
 
 def became(now: Tally, of: Contact, bytes_in: int = 0) -> Step:
     """A handshake whose flow has ended."""
-    return of, ContactProgress(10, bytes_in, of.observation.time + SECOND, "silent", now, 1)
+    return of, ContactProgress(
+        of.observation.time, 10, bytes_in, of.observation.time + SECOND, "silent", now, 1
+    )
 
 
 def alert(*steps: Step) -> Alert:
@@ -139,7 +141,18 @@ FILTERED = replace(BLOCKED, blocked_by="10.20.0.80")
             [
                 HELLO,
                 became("blocked", HELLO),
-                (HELLO, ContactProgress(0, 0, HELLO.observation.time, "blocked", "reached", 1)),
+                (
+                    HELLO,
+                    ContactProgress(
+                        HELLO.observation.time,
+                        0,
+                        0,
+                        HELLO.observation.time,
+                        "blocked",
+                        "reached",
+                        1,
+                    ),
+                ),
             ],
             (),
         ),

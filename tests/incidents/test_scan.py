@@ -35,7 +35,7 @@ def collect(incidents: ScanIncidents, contacts: Sequence[Contact]) -> None:
         incidents.add(each)
     for each in contacts:
         sent, received = BYTES[int(each.device.id.removeprefix("laptop-"))]
-        incidents.add_progress(each, ContactProgress(sent, received, NOON))
+        incidents.add_progress(each, ContactProgress(each.observation.time, sent, received, NOON))
 
 
 def outcome(incidents: ScanIncidents) -> tuple[object, ...]:
@@ -121,7 +121,7 @@ def test_payload_of_incidents_on_disk_is_bounded_in_memory(
         incidents.add(first)
         incidents.add(contact(who=8))
         for _ in range(10):
-            incidents.add_progress(first, ContactProgress(5, 7, NOON))
+            incidents.add_progress(first, ContactProgress(first.observation.time, 5, 7, NOON))
             assert len(incidents._late) < 3
         counts = {a.device.id: a.counts for a in incidents.result(None, SENSOR).alerts}
     assert (counts["laptop-7"].bytes_out, counts["laptop-7"].bytes_in) == (50, 70)

@@ -69,7 +69,9 @@ def test_findings_of_several_workers_are_added_in_the_order_of_packet_time() -> 
 def test_one_worker_needs_no_delay() -> None:
     received = Received(workers=1)
     made = contact(0)
-    received.receiver.receive(0, findings(made, FollowUp(made, ContactProgress(10, 20, NOON))), 0)
+    received.receiver.receive(
+        0, findings(made, FollowUp(made, ContactProgress(made.observation.time, 10, 20, NOON))), 0
+    )
     received.receiver.release(0.0)
     assert len(received.alerts) == 1
     received.incidents.close_all()

@@ -207,10 +207,10 @@ def test_eviction_changes_no_incident(limit: int, contacts: list[Contact]) -> No
     for made in sorted(contacts, key=lambda made: made.observation.time):
         incidents.close_quiet(made.observation.time)
         add(incidents, made)
-        incidents.add_progress(made, ContactProgress(3, 5, NOON))
+        incidents.add_progress(made, ContactProgress(made.observation.time, 3, 5, NOON))
         assert incidents.in_memory <= limit
         scanned.add(made)
-        scanned.add_progress(made, ContactProgress(3, 5, NOON))
+        scanned.add_progress(made, ContactProgress(made.observation.time, 3, 5, NOON))
     incidents.close_all()
     closed = sorted((a for a in sent if a.status == "closed"), key=lambda a: (a.first_seen, a.id))
     assert closed == scanned.result(None, SENSOR).alerts
@@ -226,9 +226,11 @@ def test_an_incident_that_turns_out_to_be_graver_is_updated() -> None:
     other = contact(1, packet=2, flow=2)
     add(incidents, other)
     assert len(sent) == 1  # It is not known yet that the second one got through.
-    incidents.add_progress(other, ContactProgress(1, 1, NOON, "silent", "reached", 1))
+    incidents.add_progress(
+        other, ContactProgress(other.observation.time, 1, 1, NOON, "silent", "reached", 1)
+    )
     assert [(a.status, a.outcome, a.severity) for a in sent[1:]] == [("update", "reached", "high")]
-    incidents.add_progress(other, ContactProgress(1, 1, NOON))
+    incidents.add_progress(other, ContactProgress(other.observation.time, 1, 1, NOON))
     assert len(sent) == 2
 
 

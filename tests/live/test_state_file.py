@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.contacts import GAP, NOON, SECOND, SENSOR, contact
+from support.contacts import BAN, GAP, NOON, SECOND, SENSOR, contact
 from support.limited_disk import fill_up, limited_disk
 
 from netwatch.core import owned_database
@@ -21,7 +21,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.message import DnsInfo
 from netwatch.core.observation import Observation
 from netwatch.core.owned_database import PAGE_SIZE, ForeignFileError
-from netwatch.core.verdict import Exemption
+from netwatch.core.verdict import Decision, Exemption, Ruling
 from netwatch.delivery.outbox_file import KIND as OUTBOX_KIND
 from netwatch.incidents.progress import ContactProgress
 from netwatch.live.open_incidents import OpenIncident, OpenIncidents
@@ -37,7 +37,7 @@ def filled(sent: list[Alert]) -> OpenIncidents:
         dns = DnsInfo("A", "NOERROR", (("192.0.2.1", 60),))
         made = contact(n, kind, f"n{n % 7}.tiktok.com", who=n % 3, packet=n, dns=dns)
         incidents.add(made, SENSOR, 0)
-        incidents.add_progress(made, ContactProgress(10, 20, NOON))
+        incidents.add_progress(made, ContactProgress(made.observation.time, 10, 20, NOON))
     return incidents
 
 
@@ -102,7 +102,8 @@ def test_an_exempt_incident_that_was_not_reported_yet() -> None:
     (entry,) = incidents
     entry.incident.first_contact = type(made)(
         **{name: getattr(made, name) for name in ("observation", "match", "device", "network")},
-        verdict=type(made.verdict)("exempt", "possible", "why", made.verdict.ban, leave),
+        decision=Decision((Ruling(BAN, "exempt", leave),)),
+        confidence="possible",
     )
     again = decode(entry.number, encode(entry), GAP)
     assert again.id is None

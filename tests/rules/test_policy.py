@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import bans
+from support.decisions import decided
 
 from netwatch.core.message import Evidence
 from netwatch.core.period import period
@@ -58,8 +59,7 @@ def judge(
     who=None,
     network=HQ,
 ):
-    policy = Policy(bans, exemptions)
-    return policy.decide(evidence, time, match, who or device(), network)
+    return decided(Policy(bans, exemptions), evidence, time, match, who or device(), network)
 
 
 def only(**given):

@@ -5,6 +5,7 @@ from datetime import date, datetime
 
 import pytest
 from support import bans
+from support.decisions import decided
 
 from netwatch.core.message import Evidence
 from netwatch.core.verdict import App, Ban, Device, Exemption, Match, Network, Role, Verdict
@@ -36,7 +37,7 @@ def decide(
     device = Device("lab-07", "10.20.0.7", None, None, None, kind)  # type: ignore[arg-type]
     time = int(datetime.fromisoformat(moment).timestamp()) * 10**9
     match = Match(app, "suffix torproject.org", role)
-    (verdict,) = Policy([ban], leaves).decide(evidence, time, match, device, HQ)
+    (verdict,) = decided(Policy([ban], leaves), evidence, time, match, device, HQ)
     return verdict
 
 

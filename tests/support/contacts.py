@@ -6,7 +6,17 @@ from support import bans
 
 from netwatch.core.alert import Sensor
 from netwatch.core.observation import Observation
-from netwatch.core.verdict import App, Ban, Contact, Device, Match, Network, Outcome, Verdict
+from netwatch.core.verdict import (
+    App,
+    Ban,
+    Contact,
+    Decision,
+    Device,
+    Match,
+    Network,
+    Outcome,
+    Ruling,
+)
 from netwatch.rules.policy import confidence
 
 SECOND = 10**9
@@ -36,9 +46,10 @@ def contact(
     source: str = "a.pcap",
     flow: int = 1,
     outcome: Outcome = "attempted",
+    more: tuple[Ban, ...] = (),
     **changed: object,
 ) -> Contact:
-    """A contact `at` seconds after noon, of device number `who`."""
+    """A contact, under `ban` and `more`, `at` seconds after noon, of device number `who`."""
     observation = Observation(
         time=NOON + int(at * SECOND),
         time_digits=6,
@@ -55,12 +66,14 @@ def contact(
         packet=packet,
         flow_id=flow,
     )
+    bans_ = (*((ban,) if ban is not None else ()), *more)
     match = Match(APPS[app], f"suffix {name.partition('.')[2]}", role)
     return Contact(
         replace(observation, **changed),
         match,
         Device(f"laptop-{who}", f"10.20.{who >> 8}.{who & 255}", None, None, None, "service"),
         HQ,
-        Verdict(kind, confidence(evidence, match), "", ban),
+        Decision(tuple(Ruling(each, kind) for each in bans_)),
+        confidence(evidence, match),
         outcome,
     )

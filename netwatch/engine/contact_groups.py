@@ -1,0 +1,251 @@
+# cython: language_level=3
+"""Rows of the observation batch become contacts, those alike as one.
+
+A device in use of an app shows the same names again and again. Rows that differ in nothing that
+decides - client, MAC, VLAN, name, evidence, server, answer, minute - are counted on the contact of
+the first of them; no rule, device or ban is asked again, and no object is made, unless what decides
+may have changed meanwhile: a day on which a ban begins or ends, or the device that has the address.
+A group lasts no longer than a block of packets.
+"""
+
+from collections import Counter
+from dataclasses import replace
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+from netwatch.core.buffers import Words, array
+from netwatch.core.message import HANDSHAKES
+from netwatch.core.verdict import BEGINNING, FOREVER, Binding, Contact, Match, Repeats
+from netwatch.engine.contact_flows import ContactCollector, ContactFlows
+from netwatch.engine.judge import Judge
+from netwatch.incidents.activity import MINUTE
+from netwatch.incidents.progress import ContactProgress
+
+if cython.compiled:
+    from cython.cimports.netwatch.core import observation_columns as columns
+    from cython.cimports.netwatch.core.observation import Observation
+    from cython.cimports.netwatch.core.observation_batch import ObservationBatch
+else:
+    from netwatch.core import observation_columns as columns
+    from netwatch.core.observation import Observation
+    from netwatch.core.observation_batch import ObservationBatch
+
+KEY_WORDS = cython.declare(cython.Py_ssize_t, 12)
+MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 32)
+"""Addresses of an answer that are compared with those of another; longer ones are not grouped."""
+
+_MINUTE = cython.declare(cython.longlong, MINUTE)
+
+
+@cython.final
+@cython.cclass
+class Group:
+    """Rows that are alike, and the contact that the first of them is.
+
+    Where no ban applies to them, `reason` says why; `contact` is None where the client is in no
+    network. They are `count`, the last at `last` (ns); `ports` counts them by the port of the
+    client, `flows` are the flows of handshakes. What was decided holds from `since` up to, but
+    without, `until` (ns), for a client whose address has this `binding`.
+    """
+
+    def __init__(self, contact: Contact | None, reason: str, binding: Binding | None) -> None:
+        self.contact = contact
+        self.reason = reason
+        self.binding = binding
+        self.is_handshake = False
+        self.count = 0
+        self.first = self.last = self.packet = 0
+        self.since, self.until = BEGINNING, FOREVER
+        self.ports: dict[int, int] = {}
+        self.flows: set[int] = set()
+        if contact is not None:
+            self.is_handshake = contact.observation.evidence in HANDSHAKES
+            self.since, self.until = contact.decision.since, contact.decision.until
+
+    def contacts(self) -> Contact:
+        """The contact, with its repetitions."""
+        contact = self.contact
+        assert contact is not None
+        if self.count == 1:
+            return contact
+        repeats = Repeats(self.count, self.last, self.ports, frozenset(self.flows))
+        return replace(contact, repeats=repeats)
+
+
+@cython.final
+@cython.cclass
+class ContactGroups:
+    """Passes contacts on to `collector`, those alike as one, and what becomes of them.
+
+    `judge` judges them; those to which no ban applies are counted in `without_verdict`, by the
+    reason. `quiet_gap` (ns) ends incidents, and with them groups.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        collector: ContactCollector,
+        without_verdict: Counter[str],
+        quiet_gap: int,
+    ) -> None:
+        self.quiet_gap = quiet_gap
+        self._judge = judge
+        self._collector = collector
+        self._without_verdict = without_verdict
+        self._contact_flows: ContactFlows | None = None
+        self._groups: dict[bytes, Group] = {}
+        self._made: list[Group] = []
+        self._matches: dict[int, Match | None] = {}
+        self._batch_number = -1
+        words = array("q", bytes(8 * (KEY_WORDS + MAX_ADDRESSES)))
+        self._key: Words = words
+        self._key_octets = memoryview(words).cast("B")
+
+    def follow(self, contact_flows: "ContactFlows") -> None:
+        """Add handshakes to `contact_flows` as well."""
+        self._contact_flows = contact_flows
+
+    def add_rows(
+        self, batch: ObservationBatch, start: cython.Py_ssize_t, stop: cython.Py_ssize_t
+    ) -> None:
+        """Take rows of the observation batch, in the order of packets."""
+        row: cython.Py_ssize_t
+        match: object
+        if batch.cleared != self._batch_number:
+            # The numbers of texts are those of other texts now.
+            self.flush()
+            self._matches.clear()
+            self._batch_number = batch.cleared
+        for row in range(start, stop):
+            name = batch.words[row * columns.WORDS + columns.WORD_NAME]
+            match = self._matches.get(name, self)
+            if match is self:
+                match = self._matches[name] = self._judge.contacted(batch.text(name))
+            if match is not None:
+                self._add(batch, row, match)
+
+    def add_late(self, observation: Observation) -> Contact | None:
+        """The contact that an observation is whose place is before others that were taken already;
+        None where no ban applies."""
+        match = self._judge.contacted(observation.name)
+        if match is None:
+            return None
+        binding = self._judge.binding_of(observation, late=True)
+        group = self._judged(observation, match, binding)
+        if group.reason:
+            self._without_verdict[group.reason] += 1
+            return None
+        return group.contact
+
+    def add(self, contact: Contact) -> None:
+        """Pass on a contact."""
+        self._collector.add(contact)
+
+    def add_progress(
+        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
+    ) -> None:
+        """Pass on what became of contacts, behind the contacts."""
+        self.flush()
+        self._collector.add_progress(contact, progress, bans)
+
+    def flush(self) -> None:
+        """Pass on the contacts so far. The next ones begin other groups."""
+        group: Group
+        if not self._made:
+            return
+        made, self._made = self._made, []
+        self._groups.clear()
+        for group in made:
+            if group.reason:
+                self._without_verdict[group.reason] += group.count
+            else:
+                self._collector.add(group.contacts())
+
+    def _add(self, batch: ObservationBatch, row: cython.Py_ssize_t, match: Match) -> cython.void:
+        """Take a row whose name a rule matches."""
+        group: Group | None
+        at: cython.Py_ssize_t = row * columns.WORDS
+        time: cython.longlong = batch.words[at + columns.WORD_TIME]
+        packet: cython.longlong = batch.words[at + columns.WORD_PACKET]
+        size: cython.Py_ssize_t = self._fill_key(batch, row)
+        observation = binding = None
+        key = bytes(self._key_octets[: 8 * size]) if size else b""
+        group = self._groups.get(key)
+        if group is not None and not (
+            group.since <= time < group.until
+            and group.last <= time <= group.last + self.quiet_gap
+            and (time > group.first or packet >= group.packet)
+        ):
+            group = None
+        if self._judge.knows_bindings:
+            observation = batch.observation(row)
+            binding = self._judge.binding_of(observation)
+            if group is not None and binding != group.binding:
+                group = None
+        if group is None:
+            if observation is None:
+                observation = batch.observation(row)
+            group = self._judged(observation, match, binding)
+            group.first, group.packet = time, packet
+            self._made.append(group)
+            if size:
+                self._groups[key] = group
+        group.count += 1
+        group.last = time
+        if group.reason:
+            return
+        self._count(batch, at, group)
+
+    def _count(self, batch: ObservationBatch, at: cython.Py_ssize_t, group: Group) -> cython.void:
+        """Count a row of a group to which a ban applies."""
+        contact = group.contact
+        time = batch.words[at + columns.WORD_TIME]
+        port = batch.words[at + columns.WORD_CLIENT_PORT]
+        group.ports[port] = group.ports.get(port, 0) + 1
+        self._judge.mark_reported(contact, time)
+        if group.is_handshake:
+            flow = batch.words[at + columns.WORD_FLOW]
+            group.flows.add(flow)
+            if self._contact_flows is not None:
+                self._contact_flows.add(contact, flow, port, time)
+
+    def _judged(self, observation: Observation, match: Match, binding: Binding | None) -> Group:
+        """The group that begins with an observation."""
+        judge = self._judge
+        client = judge.client_of(observation, binding)
+        if client.network is None:
+            return Group(None, judge.why_outside(observation), binding)
+        contact = judge.contact(observation, match, client)
+        return Group(contact, "" if contact.decision.rulings else contact.decision.clause, binding)
+
+    def _fill_key(self, batch: ObservationBatch, row: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Write the words of a row that decide into the key. Returns their number, 0 where the row
+        is like no other."""
+        key = self._key
+        words = batch.words
+        at: cython.Py_ssize_t = row * columns.WORDS
+        i: cython.Py_ssize_t
+        start: cython.Py_ssize_t
+        addresses: cython.longlong = words[at + columns.WORD_DNS_ANSWERS]
+        count: cython.Py_ssize_t = addresses & columns.LIST_MASK
+        if count > MAX_ADDRESSES or batch.frames:
+            return 0
+        key[0] = words[at + columns.WORD_TIME] // _MINUTE
+        key[1] = words[at + columns.WORD_TIME_DIGITS]
+        key[2] = words[at + columns.WORD_EVIDENCE]
+        key[3] = words[at + columns.WORD_NAME]
+        key[4] = words[at + columns.WORD_CLIENT_IP]
+        key[5] = words[at + columns.WORD_CLIENT_MAC]
+        key[6] = words[at + columns.WORD_SERVER_IP]
+        key[7] = words[at + columns.WORD_SERVER_PORT]
+        key[8] = words[at + columns.WORD_TRANSPORT]
+        key[9] = words[at + columns.WORD_VLAN]
+        key[10] = words[at + columns.WORD_SOURCE]
+        key[11] = words[at + columns.WORD_DNS_RCODE]
+        start = addresses >> columns.LIST_SHIFT
+        for i in range(count):
+            key[KEY_WORDS + i] = batch.lists[start + 2 * i]
+        return KEY_WORDS + count
