@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Self
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import Frame
@@ -260,10 +260,19 @@ class Decision:
     clause: str = field(default="", compare=False)
     since: int = field(default=BEGINNING, compare=False)
     until: int = field(default=FOREVER, compare=False)
-    key: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    key: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "key", _key_of(self.rulings))
+    @classmethod
+    def of(
+        cls,
+        rulings: Iterable[Ruling],
+        clause: str = "",
+        since: int = BEGINNING,
+        until: int = FOREVER,
+    ) -> Self:
+        """The decision with its key."""
+        made = tuple(rulings)
+        return cls(made, clause, since, until, _key_of(made))
 
     def kind_of(self, ban: str) -> VerdictKind | None:
         """The kind of the verdict of a ban, by its id; None where it has none."""

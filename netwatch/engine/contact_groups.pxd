@@ -21,7 +21,6 @@ cdef class Group:
 
 @cython.final
 cdef class ContactGroups:
-    cdef public long long quiet_gap
     cdef object _judge
     cdef object _collector
     cdef object _without_verdict

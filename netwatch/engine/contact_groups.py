@@ -22,7 +22,6 @@ from netwatch.core.verdict import BEGINNING, FOREVER, Binding, Contact, Match, R
 from netwatch.engine.contact_flows import ContactCollector, ContactFlows
 from netwatch.engine.judge import Judge
 from netwatch.incidents.activity import MINUTE
-from netwatch.incidents.progress import ContactProgress
 
 if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
@@ -78,10 +77,11 @@ class Group:
 @cython.final
 @cython.cclass
 class ContactGroups:
-    """Passes contacts on to `collector`, those alike as one, and what becomes of them.
+    """Passes contacts on to `collector`, those alike as one, and handshakes at once to
+    `contact_flows`.
 
     `judge` judges them; those to which no ban applies are counted in `without_verdict`, by the
-    reason. `quiet_gap` (ns) ends incidents, and with them groups.
+    reason.
     """
 
     def __init__(
@@ -89,13 +89,12 @@ class ContactGroups:
         judge: Judge,
         collector: ContactCollector,
         without_verdict: Counter[str],
-        quiet_gap: int,
+        contact_flows: ContactFlows,
     ) -> None:
-        self.quiet_gap = quiet_gap
         self._judge = judge
         self._collector = collector
         self._without_verdict = without_verdict
-        self._contact_flows: ContactFlows | None = None
+        self._contact_flows = contact_flows
         self._groups: dict[bytes, Group] = {}
         self._made: list[Group] = []
         self._matches: dict[int, Match | None] = {}
@@ -104,16 +103,11 @@ class ContactGroups:
         self._key: Words = words
         self._key_octets = memoryview(words).cast("B")
 
-    def follow(self, contact_flows: "ContactFlows") -> None:
-        """Add handshakes to `contact_flows` as well."""
-        self._contact_flows = contact_flows
-
     def add_rows(
         self, batch: ObservationBatch, start: cython.Py_ssize_t, stop: cython.Py_ssize_t
     ) -> None:
         """Take rows of the observation batch, in the order of packets."""
         row: cython.Py_ssize_t
-        match: object
         if batch.cleared != self._batch_number:
             # The numbers of texts are those of other texts now.
             self.flush()
@@ -121,9 +115,9 @@ class ContactGroups:
             self._batch_number = batch.cleared
         for row in range(start, stop):
             name = batch.words[row * columns.WORDS + columns.WORD_NAME]
-            match = self._matches.get(name, self)
-            if match is self:
-                match = self._matches[name] = self._judge.contacted(batch.text(name))
+            if name not in self._matches:
+                self._matches[name] = self._judge.contacted(batch.text(name))
+            match = self._matches[name]
             if match is not None:
                 self._add(batch, row, match)
 
@@ -139,17 +133,6 @@ class ContactGroups:
             self._without_verdict[group.reason] += 1
             return None
         return group.contact
-
-    def add(self, contact: Contact) -> None:
-        """Pass on a contact."""
-        self._collector.add(contact)
-
-    def add_progress(
-        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
-    ) -> None:
-        """Pass on what became of contacts, behind the contacts."""
-        self.flush()
-        self._collector.add_progress(contact, progress, bans)
 
     def flush(self) -> None:
         """Pass on the contacts so far. The next ones begin other groups."""
@@ -176,7 +159,7 @@ class ContactGroups:
         group = self._groups.get(key)
         if group is not None and not (
             group.since <= time < group.until
-            and group.last <= time <= group.last + self.quiet_gap
+            and group.last <= time <= group.last + self._contact_flows.quiet_gap
             and (time > group.first or packet >= group.packet)
         ):
             group = None
@@ -202,6 +185,7 @@ class ContactGroups:
     def _count(self, batch: ObservationBatch, at: cython.Py_ssize_t, group: Group) -> cython.void:
         """Count a row of a group to which a ban applies."""
         contact = group.contact
+        assert contact is not None
         time = batch.words[at + columns.WORD_TIME]
         port = batch.words[at + columns.WORD_CLIENT_PORT]
         group.ports[port] = group.ports.get(port, 0) + 1
@@ -209,8 +193,7 @@ class ContactGroups:
         if group.is_handshake:
             flow = batch.words[at + columns.WORD_FLOW]
             group.flows.add(flow)
-            if self._contact_flows is not None:
-                self._contact_flows.add(contact, flow, port, time)
+            self._contact_flows.add(contact, flow, port, time)
 
     def _judged(self, observation: Observation, match: Match, binding: Binding | None) -> Group:
         """The group that begins with an observation."""

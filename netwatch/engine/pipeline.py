@@ -143,11 +143,10 @@ class Engine:
         )
         self._observer = Observer(self, statistics, options, seed=seed)
         self._dissector = self._observer.dissector
+        self._contact_flows = ContactFlows(self._dissector, collector, config.quiet_gap)
         self._contacts = ContactGroups(
-            self._judge, collector, statistics.without_verdict, config.quiet_gap
+            self._judge, collector, statistics.without_verdict, self._contact_flows
         )
-        self._contact_flows = ContactFlows(self._dissector, self._contacts, config.quiet_gap)
-        self._contacts.follow(self._contact_flows)
         assert self._dissector.accounting is not None
         self._accounting = self._dissector.accounting
         self._resolved = ResolvedAddresses(
@@ -164,7 +163,7 @@ class Engine:
         addresses and what was learned of devices stay."""
         self._dissector.hand_over_other_flows()
         self._config = config
-        self._contact_flows.quiet_gap = self._contacts.quiet_gap = config.quiet_gap
+        self._contact_flows.quiet_gap = config.quiet_gap
         if not config.learn:
             self._learned = None
         elif self._learned is None:
@@ -246,6 +245,7 @@ class Engine:
 
     def flow_ended(self, flow: Flow) -> None:
         """Judge a flow that has ended by its server's address if it has no name."""
+        self._contacts.flush()
         self._contact_flows.flow_ended(flow)
         observation = self._resolved.identify(flow, self._is_same_device)
         if observation is None:
@@ -257,9 +257,9 @@ class Engine:
             outcome = outcome_of(flow)
             blocked_by = RESET if outcome == "blocked" else ""
             contact = replace(contact, outcome=outcome, blocked_by=blocked_by)
-        self._contacts.add(contact)
+        self._collector.add(contact)
         progress = ContactProgress(flow.first, flow.bytes_out, flow.bytes_in, flow.last)
-        self._contacts.add_progress(strip_frames(contact), progress)
+        self._collector.add_progress(strip_frames(contact), progress)
 
     def flows_counted(
         self, client: FlowClient, visibility: Visibility, flows: int, times: Sequence[int]

@@ -231,4 +231,4 @@ def under_each_ban(contact: Contact) -> Iterator[Contact]:
         yield contact
         return
     for ruling in contact.decision.rulings:
-        yield replace(contact, decision=Decision((ruling,)))
+        yield replace(contact, decision=Decision.of((ruling,)))

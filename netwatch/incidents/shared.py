@@ -51,8 +51,8 @@ def _of_subject(parts: Sequence[Sequence[Incident]], quiet_gap: int) -> Iterator
     said_together: dict[tuple[int, ...], set[tuple[str, str]]] = {}
     for said, numbers in places.items():
         said_together.setdefault(tuple(numbers), set()).add(said)
-    for numbers, all_said in said_together.items():
-        for incident in _joined([parts[number] for number in numbers], quiet_gap):
+    for together, all_said in said_together.items():
+        for incident in _joined([parts[number] for number in together], quiet_gap):
             rulings = [
                 each
                 for each in incident.first_contact.decision.rulings

@@ -114,7 +114,7 @@ def _restored_contact(state: Any) -> Contact:
     verdict: Verdict = _value(Verdict, state["verdict"])
     if verdict.ban is None or verdict.kind is None:
         raise ValueError("the contact has no verdict")
-    decision = Decision((Ruling(verdict.ban, verdict.kind, verdict.exemption),))
+    decision = Decision.of((Ruling(verdict.ban, verdict.kind, verdict.exemption),))
     return Contact(**values, decision=decision, confidence=verdict.confidence)
 
 

@@ -8,9 +8,9 @@ the same however many bans there are.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
+from netwatch.core.dataclass import dataclass
 from netwatch.core.period import Period, period
 from netwatch.core.verdict import (
     BEGINNING,
@@ -212,7 +212,7 @@ class BanIndex:
         place = bisect_right(days, question.time)
         since = days[place - 1] if place else BEGINNING
         until = days[place] if place < len(days) else FOREVER
-        return Decision(rulings, "" if rulings else self._reasons(question), since, until)
+        return Decision.of(rulings, "" if rulings else self._reasons(question), since, until)
 
     def _reasons(self, question: Question) -> str:
         """Why no ban applies: the reasons of the first bans, and how many there are more."""

@@ -52,7 +52,6 @@ incident as a whole, by the ban's ``min_confidence``, and not here.
 from collections.abc import Iterable
 from typing import Literal
 
-from netwatch.core.dataclass import dataclass
 from netwatch.core.message import HANDSHAKES, LOOKUPS, Evidence
 from netwatch.core.period import period
 from netwatch.core.verdict import (
@@ -133,7 +132,7 @@ class Policy:
             reason = f"no ban covers {app.name}"
         decision = self._undecided.get(reason)
         if decision is None:
-            decision = self._undecided[reason] = Decision((), reason)
+            decision = self._undecided[reason] = Decision.of((), reason)
         return decision
 
     def explain(

@@ -192,7 +192,7 @@ def test_min_confidence(asked, reported):
 
 def test_an_exempt_alert_has_its_exemption():
     leave = Exemption("rule", "laptop-7", None, None, "research", "CISO")
-    exempt = replace(contact(), decision=Decision((Ruling(BAN, "exempt", leave),)))
+    exempt = replace(contact(), decision=Decision.of((Ruling(BAN, "exempt", leave),)))
     (alert,) = alerts(exempt)
     assert (alert.verdict, alert.exemption) == ("exempt", leave)
 

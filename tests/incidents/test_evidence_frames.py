@@ -39,7 +39,7 @@ def contact(number: int, kind: str = "tls-sni", name: str = "www.tiktok.com") ->
         frames=(packet,),
     )
     sure = {"tls-sni": "confirmed", "dns-query": "probable", "ip-from-dns": "possible"}[kind]
-    decision = Decision((Ruling(BAN, "violation"),))
+    decision = Decision.of((Ruling(BAN, "violation"),))
     match = Match(ALERT.app, "suffix tiktok.com", "exclusive")
     return Contact(seen, match, ALERT.device, ALERT.network, decision, sure)
 

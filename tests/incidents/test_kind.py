@@ -9,7 +9,7 @@ from support.contacts import NOON, SECOND, contact
 from netwatch.core.alert import JudgedKind
 from netwatch.core.message import LOOKUPS
 from netwatch.core.verdict import Contact
-from netwatch.incidents.activity import ENTRY_LIMIT, ActivityTable
+from netwatch.incidents.activity import ENTRY_LIMIT, ActivityTable, class_of
 from netwatch.incidents.kind import judge
 from netwatch.incidents.kind_thresholds import THRESHOLDS, VALUES
 from netwatch.incidents.progress import ContactProgress
@@ -44,7 +44,7 @@ def judged(
     for made, progress in visits:
         activity.add(made)
         if made.observation.evidence not in LOOKUPS:
-            activity.add_progress(made, progress)
+            activity.add_progress(class_of(made.match), progress)
     return judge(activity, outcome, lookups=lookups, blocked_lookups=blocked)
 
 
@@ -347,7 +347,7 @@ def test_the_table_is_bounded_and_its_totals_are_not() -> None:
     for n in reversed(range(number)):
         made, progress = visit(60 * n, OWN, 10, 1)
         activity.add(made)
-        activity.add_progress(made, progress)
+        activity.add_progress(class_of(made.match), progress)
     assert len(activity.entries) == ENTRY_LIMIT
     assert min(activity.entries) == (NOON // (60 * SECOND), 0)
     assert (activity.total(0).contacts, activity.total(0).bytes_in) == (number, 10 * number)

@@ -42,7 +42,7 @@ def filled(sent: list[Alert]) -> OpenIncidents:
 
 
 def alert_of(entry: OpenIncident) -> Alert:
-    return entry.incident.alert(entry.key, None, entry.sensor)
+    return entry.incident.alert(entry.key[2], None, entry.sensor)
 
 
 def test_loaded_incidents_equal_the_saved_ones(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_an_exempt_incident_that_was_not_reported_yet() -> None:
     (entry,) = incidents
     entry.incident.first_contact = type(made)(
         **{name: getattr(made, name) for name in ("observation", "match", "device", "network")},
-        decision=Decision((Ruling(BAN, "exempt", leave),)),
+        decision=Decision.of((Ruling(BAN, "exempt", leave),)),
         confidence="possible",
     )
     again = decode(entry.number, encode(entry), GAP)

@@ -73,7 +73,7 @@ def contact(
         match,
         Device(f"laptop-{who}", f"10.20.{who >> 8}.{who & 255}", None, None, None, "service"),
         HQ,
-        Decision(tuple(Ruling(each, kind) for each in bans_)),
+        Decision.of(tuple(Ruling(each, kind) for each in bans_ if kind is not None)),
         confidence(evidence, match),
         outcome,
     )
