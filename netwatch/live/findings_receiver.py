@@ -60,8 +60,10 @@ class FindingsReceiver:
             self._update_clock(message.packet_time, at)
             sensor = self._sensors[message.config_serial]
             for item in message.items:
-                follows = isinstance(item, FollowUp)
-                time = item.progress.time if follows else item.observation.time
+                if isinstance(item, FollowUp):
+                    time = item.progress.time
+                else:
+                    time = item.observation.time
                 self._buffer.add(time, (sensor, item), at / 1e9)
         elif isinstance(message, StatusReport):
             if message.packet_time is not None:
