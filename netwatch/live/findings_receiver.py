@@ -60,10 +60,7 @@ class FindingsReceiver:
             self._update_clock(message.packet_time, at)
             sensor = self._sensors[message.config_serial]
             for item in message.items:
-                if isinstance(item, FollowUp):
-                    time = item.progress.time
-                else:
-                    time = item.observation.time
+                time = item.progress.time if isinstance(item, FollowUp) else item.observation.time
                 self._buffer.add(time, (sensor, item), at / 1e9)
         elif isinstance(message, StatusReport):
             if message.packet_time is not None:
