@@ -18,8 +18,8 @@ from netwatch.core.flow import FlowProgress
 from netwatch.core.message import AddressClaim, DnsInfo, Message, ShownName
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.packet import Packet
-from netwatch.core.verdict import Contact
-from netwatch.engine.contact_flows import ContactFlows
+from netwatch.core.verdict import Contact, Repeats
+from netwatch.engine.contact_flows import ContactCollector, ContactFlows
 from netwatch.engine.contact_groups import ContactGroups
 from netwatch.engine.judge import Judge
 from netwatch.formats import jsonl
@@ -66,9 +66,10 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Config:
 @st.composite
 def messages(draw: st.DrawFn, time: int, number: int) -> tuple[Packet, Message]:
     evidence = draw(
-        st.sampled_from(["dns-query", "dns-answer", "tls-sni", "tls-sni", "tls-cert", "claim"])
+        st.sampled_from(["tls-sni", "dns-answer", "claim", "dns-query", "tls-sni", "tls-cert"])
     )
-    client, mac = draw(st.sampled_from(CLIENTS)), draw(st.sampled_from(MACS))
+    client = draw(st.sampled_from([CLIENTS[0], *CLIENTS]))
+    mac = draw(st.sampled_from(MACS))
     server, vlan = draw(st.sampled_from(SERVERS)), draw(st.sampled_from([None, 30]))
     port = 50_000 + draw(st.integers(0, 2))
     to_client = evidence in ("dns-answer", "tls-cert")
@@ -109,7 +110,7 @@ def messages(draw: st.DrawFn, time: int, number: int) -> tuple[Packet, Message]:
             code if is_answer else None,
             draw(st.sampled_from(ANSWERS)) if is_answer and code == "NOERROR" else (),
         )
-    shown = ShownName(evidence, draw(st.sampled_from(NAMES)), to_client)
+    shown = ShownName(evidence, draw(st.sampled_from([NAMES[0], *NAMES])), to_client)
     return packet, Message((shown,), 0, dns=dns)
 
 
@@ -152,12 +153,18 @@ class OfEachBan:
                 self.incidents.add_progress(under, progress)
 
 
-def judged(events: Sequence[Event], office: Config, *, grouped: bool) -> dict[str, Any]:
+def judged(
+    events: Sequence[Event],
+    office: Config,
+    *,
+    grouped: bool = True,
+    collector: ContactCollector | None = None,
+) -> dict[str, Any]:
     """What a capture of these messages gives."""
     far = FlowProgress(500, 900, MIDNIGHT + 99 * SECOND, "payload")
     dissector: Any = SimpleNamespace(report_end_of=lambda flow: None, progress_of=lambda seen: far)
     batch, incidents = ObservationBatch(["a.pcap"]), Incidents(office.quiet_gap)
-    collector = incidents if grouped else OfEachBan(incidents)
+    collector = collector or (incidents if grouped else OfEachBan(incidents))
 
     def network_of(ip: bytes, vlan: int | None) -> str | None:
         network = office.networks.find(ip, vlan)
@@ -188,6 +195,76 @@ def judged(events: Sequence[Event], office: Config, *, grouped: bool) -> dict[st
         "without verdict": without,
         "shared": (learned.shared_addresses, learned.shared_macs),
     }
+
+
+class Collected:
+    """Collects contacts as they come."""
+
+    def __init__(self) -> None:
+        self.contacts: list[Contact] = []
+
+    def add(self, contact: Contact) -> None:
+        self.contacts.append(contact)
+
+    def add_progress(self, *progress: object) -> None: ...
+
+
+def hello(at: float, port: int = 50_000, flow: int = 1, mac: bytes = MACS[0]) -> Event:
+    ends = CLIENTS[0], port, SERVERS[0], 443, mac, bytes(6)
+    time = MIDNIGHT + int(at * SECOND)
+    packet = Packet("a.pcap", 1 + int(at * 10), time, 6, "tcp", *ends, None, flow)
+    return packet, Message((ShownName("tls-sni", NAMES[0]),), 0)
+
+
+def answer(at: float, rcode: str) -> Event:
+    ends = SERVERS[0], 53, CLIENTS[0], 50_000, bytes(6), MACS[0]
+    time = MIDNIGHT + int(at * SECOND)
+    packet = Packet("a.pcap", 1 + int(at * 10), time, 6, "udp", *ends, None, 0)
+    return packet, Message((ShownName("dns-answer", NAMES[0], True),), 0, dns=DnsInfo("A", rcode))
+
+
+def claim(at: float, mac: bytes) -> Event:
+    event = hello(at, mac=mac)
+    assert event is not None
+    told = AddressClaim("announcement", (CLIENTS[0],), mac, on_link=True)
+    return event[0], Message((), 0, claims=(told,))
+
+
+def passed_on(events: Sequence[Event], office: Config) -> list[Contact]:
+    """The contacts that a collector gets."""
+    collected = Collected()
+    judged(events, office, collector=collected)
+    return collected.contacts
+
+
+def test_contacts_alike_are_passed_on_as_one(office: Config) -> None:
+    events = [hello(0, 50_001, 1), hello(1, 50_002, 2), hello(2, 50_001, 3)]
+    (one,) = passed_on(events, office)
+    assert one.observation.time == MIDNIGHT
+    ports = {50_001: 2, 50_002: 1}
+    assert one.repeats == Repeats(3, MIDNIGHT + 2 * SECOND, ports, frozenset({1, 2, 3}))
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [hello(0), None, hello(1)],
+        [hello(0), hello(20.1)],
+        [hello(1), hello(0)],
+        [hello(59), hello(61)],
+        [hello(0), hello(1, mac=MACS[1])],
+        [hello(0), claim(1, MACS[0]), hello(2)],
+        [claim(0, MACS[0]), hello(1), claim(2, MACS[1]), hello(3)],
+        [answer(0, "NXDOMAIN"), answer(1, "NOERROR")],
+    ],
+    ids=["block", "gap", "order", "minute", "mac", "learned", "changed", "answer"],
+)
+def test_what_separates_groups(events: list[Event], office: Config) -> None:
+    first, second = passed_on(events, office)
+    assert first.repeats is second.repeats is None
+    # The same with one more of each: both are groups.
+    twice = [each for event in events for each in (event, event)]
+    assert [each.repeats.count for each in passed_on(twice, office) if each.repeats] == [2, 2]
 
 
 @settings(deadline=None)
