@@ -14,10 +14,10 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from typing import NamedTuple
 
 from netwatch.core.alert import Alert, Sensor
-from netwatch.core.verdict import Contact, Decision, Ruling
+from netwatch.core.verdict import Contact, Decision
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.incident import GeoLookup, Incident, Key, strip_frames
 from netwatch.incidents.memory_budget import EVIDENCE_BYTES, MemoryBudget
@@ -26,6 +26,16 @@ from netwatch.incidents.shared import Reported, SharedKey, reported
 
 INCIDENT_LIMIT = 20_000
 """Incidents in memory; contacts that would begin another one are dropped and counted."""
+
+
+class Found(NamedTuple):
+    """What contacts gave: `alerts`, the number of them by kind of verdict, the number of incidents
+    below the `min_confidence` of their ban, and the contacts that tables left out, by limit."""
+
+    alerts: list[Alert]
+    by_verdict: dict[str, int]
+    recorded: int
+    limits: dict[str, int]
 
 
 class Incidents:
@@ -138,48 +148,45 @@ class Incidents:
         else:
             del self._incidents[key]
 
-    @property
-    def by_verdict(self) -> dict[str, int]:
-        """The number of incidents to report, by kind of verdict."""
-        return dict(sorted(Counter(ruling.kind for _, ruling in self._reportable()).items()))
+    def found(self, geo: GeoLookup | None, sensor: Sensor) -> Found:
+        """What was found, with one alert of status `closed` for each incident to report, in the
+        order of `alert_order`."""
+        alerts: list[Alert] = []
+        by_verdict: Counter[str] = Counter()
+        limits, recorded = self._limits(), 0
+        for incident, rulings in self.reported():
+            to_report = incident.reportable(rulings)
+            recorded += len(rulings) - len(to_report)
+            for name, contacts in incident.left_out.items():
+                limits[f"incident-{name}"] += contacts * len(rulings)
+            if to_report:
+                alerts += incident.alerts(to_report, geo, sensor)
+        for alert in alerts:
+            by_verdict[alert.verdict] += 1
+        alerts.sort(key=alert_order)
+        reached = dict(sorted((+limits).items()))
+        return Found(alerts, dict(sorted(by_verdict.items())), recorded, reached)
 
-    @property
-    def recorded(self) -> int:
-        """The number of incidents below the `min_confidence` of their ban."""
-        return sum(
-            not each.incident.is_enough_for(ruling)
-            for each in self.reported()
-            for ruling in each.rulings
-        )
+    def alerts(self, geo: GeoLookup | None, sensor: Sensor) -> list[Alert]:
+        """The alerts of what was found."""
+        return self.found(geo, sensor).alerts
 
     @property
     def limits(self) -> dict[str, int]:
         """Contacts left out because a table was full, by the name of the limit; only limits that
         were reached."""
-        found = Counter({"incident-limit": self.dropped, "incident-proof": self.frames_dropped})
-        for each in self.reported():
-            for name, contacts in each.incident.left_out.items():
-                found[f"incident-{name}"] += contacts * len(each.rulings)
-        return dict(sorted((+found).items()))
-
-    def alerts(self, geo: GeoLookup | None, sensor: Sensor) -> list[Alert]:
-        """One alert of status `closed` for each incident to report, in the order of
-        `alert_order`."""
-        found = (
-            each.incident.alerts(filter(each.incident.is_enough_for, each.rulings), geo, sensor)
-            for each in self.reported()
-            if any(map(each.incident.is_enough_for, each.rulings))
-        )
-        return sorted(chain.from_iterable(found), key=alert_order)
+        limits = self._limits()
+        for incident, rulings in self.reported():
+            for name, contacts in incident.left_out.items():
+                limits[f"incident-{name}"] += contacts * len(rulings)
+        return dict(sorted((+limits).items()))
 
     def reported(self) -> Iterator[Reported]:
         """The incidents of each ban, those that are the same for several bans once."""
         return reported(self._incidents.items(), self.quiet_gap)
 
-    def _reportable(self) -> Iterator[tuple[Incident, Ruling]]:
-        for incident, rulings in self.reported():
-            for ruling in filter(incident.is_enough_for, rulings):
-                yield incident, ruling
+    def _limits(self) -> Counter[str]:
+        return Counter({"incident-limit": self.dropped, "incident-proof": self.frames_dropped})
 
     def _within_gap(self, incidents: list[Incident], first: int, last: int) -> tuple[int, int]:
         """The range of indexes of the incidents that lie within the quiet gap of a time span."""

@@ -263,17 +263,12 @@ class Incident:
 
     def is_reportable(self, ban: str) -> bool:
         """Whether the confidence is at least the `min_confidence` of a ban, by its id."""
-        return self.is_enough_for(self.first_contact.decision.ruling_of(ban))
+        return bool(self.reportable([self.first_contact.decision.ruling_of(ban)]))
 
-    def is_enough_for(self, ruling: Ruling) -> bool:
-        """Whether the confidence is at least the `min_confidence` of the ban of a ruling."""
-        least = CONFIDENCE_RANK[ruling.ban.min_confidence]
-        return CONFIDENCE_RANK.get(self.confidence or "", 0) >= least
-
-    @property
-    def outcomes(self) -> dict[Outcome, int]:
-        """How many contacts have which outcome."""
-        return settled(self.totals.tallies, self.lookup_answers.tallies())
+    def reportable(self, rulings: Iterable[Ruling]) -> list[Ruling]:
+        """Those of the rulings whose ban requires no higher confidence."""
+        rank = CONFIDENCE_RANK.get(self.confidence or "", 0)
+        return [each for each in rulings if CONFIDENCE_RANK[each.ban.min_confidence] <= rank]
 
     @property
     def outcome(self) -> Outcome:
@@ -334,6 +329,7 @@ class Incident:
         assert confidence is not None
         left_out = self.left_out
         outcome = self.outcome
+        outcomes = settled(self.totals.tallies, self.lookup_answers.tallies())
         kind = self.judged_kind(outcome)
         named, app, first = self.named_device, contact.match.app, self.first
         device = replace(contact.device, mac=named.mac, hostname=named.hostname, owner=named.owner)
@@ -346,7 +342,7 @@ class Incident:
             self.flow_count,
             self.totals.bytes_out,
             self.totals.bytes_in,
-            **self.outcomes,
+            **outcomes,
         )
         communities = tuple(sorted({text for _, text in self.communities.items}))
         blocked_by, reasons, frames = self.blocked_by, self.grounds.reasons, tuple(self.frames)

@@ -35,6 +35,8 @@ def overall(flows: Mapping[Tally, int], lookups: Iterable[tuple[Tally, int]]) ->
     A usable answer to a lookup says only that the device could go on. Where it did, what its
     connections came to decides: if all of them were reset, the block worked.
     """
+    if not flows:
+        return strongest(settled(flows, lookups))
     of_flows = strongest(settled(flows, ()))
     return strongest(settled(flows, lookups)) if of_flows == "unknown" else of_flows
 

@@ -101,16 +101,14 @@ class ScanIncidents:
     def result(self, geo: GeoLookup | None, sensor: Sensor) -> ScanResult:
         """What was found. Its alerts can be read until this object is closed."""
         if not self._files:
-            found = self._incidents
-            alerts = found.alerts(geo, sensor)
-            return ScanResult(alerts, found.by_verdict, found.recorded, found.limits)
+            return ScanResult(*self._incidents.found(geo, sensor))
         self._spill()
         by_verdict: Counter[str] = Counter()
         limits: Counter[str] = Counter()
         recorded, alert_files = 0, []
         for partition in range(len(self._files[0].offsets)):
-            found = self._read(partition)
-            alert_files.append(self.folder.write_alerts(found.alerts(geo, sensor)))
+            found = self._read(partition).found(geo, sensor)
+            alert_files.append(self.folder.write_alerts(found.alerts))
             by_verdict.update(found.by_verdict)
             limits.update(found.limits)
             recorded += found.recorded

@@ -187,11 +187,10 @@ def judged(
             groups.flush()
     groups.flush()
     flows.report()
-    alerts = incidents.alerts(office.geo, SENSOR)
+    found = incidents.found(office.geo, SENSOR)
     return {
-        "alerts": [json.dumps(jsonl.alert_record(alert)) for alert in alerts],
-        "by verdict": incidents.by_verdict,
-        "recorded": incidents.recorded,
+        "alerts": [json.dumps(jsonl.alert_record(alert)) for alert in found.alerts],
+        "counts": found[1:],
         "without verdict": without,
         "shared": (learned.shared_addresses, learned.shared_macs),
     }

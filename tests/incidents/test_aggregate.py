@@ -169,12 +169,12 @@ def test_below_min_confidence_an_incident_is_only_recorded():
     weak = contact(0, role="embed", name="analytics.tiktok.com")
     gathered = gather([weak])
     assert gathered.alerts(None, SENSOR) == []
-    assert (len(gathered), gathered.recorded, gathered.by_verdict) == (1, 1, {})
+    assert (len(gathered), *gathered.found(None, SENSOR)[1:3]) == (1, {}, 1)
     gathered.add(contact(1, "dns-query"))
     (alert,) = gathered.alerts(None, SENSOR)
     assert alert.confidence == "probable"
     assert alert.first_seen == weak.observation.time
-    assert (gathered.recorded, gathered.by_verdict) == (0, {"violation": 1})
+    assert gathered.found(None, SENSOR)[1:3] == ({"violation": 1}, 0)
 
 
 @pytest.mark.parametrize(
@@ -314,13 +314,7 @@ contacts = st.lists(
 
 
 def outcome(gathered):
-    return (
-        gathered.alerts(None, SENSOR),
-        gathered.recorded,
-        gathered.by_verdict,
-        gathered.limits,
-        len(gathered),
-    )
+    return *gathered.found(None, SENSOR), len(gathered)
 
 
 def lines(gathered):

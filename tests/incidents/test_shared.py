@@ -4,6 +4,7 @@ import json
 import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -93,11 +94,10 @@ def one_by_one(made: Sequence[Step]) -> list[Step]:
 
 def outcome(incidents: Incidents | ScanIncidents) -> tuple[object, ...]:
     if isinstance(incidents, Incidents):
-        alerts = incidents.alerts(None, SENSOR)
-        counts = incidents.by_verdict, incidents.recorded, incidents.limits
+        found: Any = incidents.found(None, SENSOR)
     else:
         found = incidents.result(None, SENSOR)
-        alerts, counts = list(found.alerts), (found.by_verdict, found.recorded, found.limits)
+    alerts, counts = list(found.alerts), (found.by_verdict, found.recorded, found.limits)
     records = [json.dumps(jsonl.alert_record(alert)) for alert in alerts]
     return records, [alert.evidence_frames for alert in alerts], counts
 
