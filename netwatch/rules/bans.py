@@ -10,7 +10,8 @@ import hashlib
 import json
 import zoneinfo
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import fields as fields_of
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +19,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError
 from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.user_yaml import Fields, Problems, describe, did_you_mean
-from netwatch.core.verdict import Ban, Confidence, Exemption, Severity
+from netwatch.core.verdict import Ban, BanPeriod, Confidence, Exemption, Severity
 from netwatch.core.yaml_reader import decode_yaml
 from netwatch.rules.ban_periods import read_periods
 from netwatch.rules.catalog import Catalog
@@ -214,13 +215,16 @@ def bans_version(bans: Iterable[Ban], exemptions: Iterable[Exemption] = ()) -> s
     """A hash of what bans and exemptions say, 12 hex digits. It depends neither on their order, nor
     on the order of the keys in their files, nor on where the files are."""
     rules: list[Ban | Exemption] = [*bans, *exemptions]
-    content = sorted(json.dumps(asdict(rule), sort_keys=True, default=_plain) for rule in rules)
+    encode = json.JSONEncoder(sort_keys=True, default=_plain).encode
+    content = sorted(encode(rule) for rule in rules)
     text = "\n".join(content)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def _plain(value: Any) -> Any:
     """A value of a ban that JSON does not have, as one that it has."""
+    if isinstance(value, (Ban, BanPeriod, Exemption)):
+        return {field.name: getattr(value, field.name) for field in fields_of(value)}
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 

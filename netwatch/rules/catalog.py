@@ -72,6 +72,7 @@ class Catalog:
         "_glob_tails",
         "_globs",
         "_globs_by_letter",
+        "_groups",
         "_hosts",
         "_ids",
         "_index",
@@ -105,6 +106,7 @@ class Catalog:
         self._contained: NamesInside | None = None
         self._ids: IdsInside | None = None
         self._zones: Sequence[bytes] | None = None
+        self._groups: dict[str, set[str]] | None = None
         self._asns: dict[int, tuple[App, ...]] = {}
         self._addresses: dict[bytes, App] = {}
         self._apps_of_tail: dict[str, tuple[str, ...]] = {}
@@ -270,10 +272,9 @@ class Catalog:
         with its line in `file`. A word that names no app is noted in `problems`, unless the
         catalogue is not `complete`.
         """
-        groups: dict[str, set[str]] = {}
-        for app_id, app in self.apps().items():
-            for word in (app_id, f"vendor:{app.vendor}", f"category:{app.category}"):
-                groups.setdefault(word, set()).add(app_id)
+        groups = self._groups
+        if groups is None:
+            groups = self._groups = _groups_of(self.apps())
         chosen: set[str] = set()
         for line, word in words:
             if word in groups:
@@ -286,6 +287,15 @@ class Catalog:
                     f" found unknown app '{word}'{did_you_mean(word, groups, cutoff=0.5)}",
                 )
         return frozenset(chosen)
+
+
+def _groups_of(apps: Mapping[str, App]) -> dict[str, set[str]]:
+    """The ids of apps by the words that name them in a ban."""
+    groups: dict[str, set[str]] = {}
+    for app_id, app in apps.items():
+        for word in (app_id, f"vendor:{app.vendor}", f"category:{app.category}"):
+            groups.setdefault(word, set()).add(app_id)
+    return groups
 
 
 def _index_of(signatures: Iterable[Signature]) -> RuleIndex:
