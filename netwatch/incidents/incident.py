@@ -332,7 +332,9 @@ class Incident:
         outcomes = settled(self.totals.tallies, self.lookup_answers.tallies())
         kind = self.judged_kind(outcome)
         named, app, first = self.named_device, contact.match.app, self.first
-        device = replace(contact.device, mac=named.mac, hostname=named.hostname, owner=named.owner)
+        device = contact.device
+        if named is not device:
+            device = replace(device, mac=named.mac, hostname=named.hostname, owner=named.owner)
         destinations = tuple(self._destinations(geo))
         names = tuple(sorted({name for _, name in self.names.items}))
         evidence = tuple(sorted(self._evidence_items(), key=_evidence_order))
