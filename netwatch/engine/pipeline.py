@@ -5,9 +5,10 @@ Each walk through the code follows one path:
 - **A DNS query.** `capture_files.read_blocks` yields blocks of packets, `Engine.process` takes
   them one by one. `observe.Observer` hands a block to `dissect.dissector.Dissector`. Its packet
   loop finds the query, and passes it on if its name is in a domain of interest; a parser of
-  `netwatch.protocols` reads it as a `Message`. `Engine.wanted` says whether a rule matches. The
-  observer makes an `Observation` of each name, and `judge.Judge` a `Contact` for each ban that
-  applies. The contact ends in `netwatch.incidents`.
+  `netwatch.protocols` reads it as a `Message`. `Engine.wanted` says whether a rule matches. Each
+  name is a row of the observation batch. `contact_groups.ContactGroups` counts rows that are alike
+  as one `Contact`, of which `judge.Judge` says who it is of, and which bans apply. The contact ends
+  in `netwatch.incidents`.
 - **A TLS hello.** The same path; in the dissector, `dissect.reassembly` puts the hello together
   where it spans several segments. Because a hello shows that its flow goes to the host of that
   name, `contact_flows.ContactFlows` reports the flow's bytes and what its server answered. When
