@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from netwatch.capture.stream import Stream
+from netwatch.capture.zstd_blocks import ZstdBlocks
 
 INPUT_SIZE = 1 << 20
 """Compressed bytes that are read at once."""
@@ -25,6 +26,9 @@ OUTPUT_SIZE = 1 << 18
 XZ_MEMORY_LIMIT = 1 << 28
 """Memory that an xz decompressor may use for its dictionary, in bytes (``xz -9`` uses 64 MiB)."""
 
+FIRST_PIECE = 1 << 12
+"""Compressed bytes of a member that are passed to its decompressor first, if they are there."""
+
 MAX_KNOWN = 16
 """Empty members and frames that are recognised where they are repeated."""
 
@@ -33,6 +37,10 @@ MAX_KNOWN_SIZE = 256
 
 _SKIPPABLE = bytes.fromhex("2a4d18")
 _ZEROS = re.compile(rb"\0*")
+
+
+Piece = bytes | memoryview
+"""Compressed bytes that a decompressor is passed."""
 
 
 class Decompressor(Protocol):
@@ -54,28 +62,29 @@ class Decompressor(Protocol):
         """The end of the last input, which follows the member."""
         ...
 
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        """The next bytes, at most `max_length`."""
+    def decompress(self, data: Piece, max_length: int) -> bytes:
+        """The next bytes, at most `max_length`. One that has no such limit has a method
+        `input_limit` instead, with the parameters of `ZstdBlocks.take`."""
         ...
 
 
 class _Gzip:
-    """The decompressor of zlib with the interface of that of bz2."""
+    """The decompressor of zlib, or of a library like it, with the interface of that of bz2."""
 
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(wbits=31)
+    def __init__(self, member: Any) -> None:
+        self._zlib = member
         self.needs_input = True
 
     @property
     def eof(self) -> bool:
-        return self._zlib.eof
+        return bool(self._zlib.eof)
 
     @property
     def unused_data(self) -> bytes:
-        return self._zlib.unused_data
+        return bytes(self._zlib.unused_data)
 
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        output = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+    def decompress(self, data: Piece, max_length: int) -> bytes:
+        output = bytes(self._zlib.decompress(self._zlib.unconsumed_tail or data, max_length))
         self.needs_input = not self._zlib.unconsumed_tail and len(output) < max_length
         return output
 
@@ -83,14 +92,15 @@ class _Gzip:
 class _Zstd:
     """The decompressor of zstandard with the interface of that of bz2.
 
-    It has no limit for its output, so its input is limited: a block of 4 bytes expands to at most
-    128 KiB (RFC 8878 section 3.1.1.2).
+    It has no limit for its output, so its input is limited to a few blocks, each of which expands
+    to at most 128 KiB (RFC 8878 section 3.1.1.2).
     """
 
     needs_input = True
 
     def __init__(self, member: Any) -> None:
         self._zstd = member
+        self.input_limit = ZstdBlocks().take
 
     @property
     def eof(self) -> bool:
@@ -100,7 +110,7 @@ class _Zstd:
     def unused_data(self) -> bytes:
         return bytes(self._zstd.unused_data)
 
-    def decompress(self, data: bytes, max_length: int) -> bytes:
+    def decompress(self, data: Piece, max_length: int) -> bytes:
         return bytes(self._zstd.decompress(data))
 
 
@@ -113,7 +123,12 @@ class Library(NamedTuple):
 
 
 def _gzip() -> Library:
-    return Library(_Gzip, (zlib.error,))
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return Library(lambda: _Gzip(zlib.decompressobj(wbits=31)), (zlib.error,))
+    error: Any = isal_zlib.IsalError  # a class, which its stubs do not say
+    return Library(lambda: _Gzip(isal_zlib.decompressobj(wbits=31)), (error,))
 
 
 def _bzip2() -> Library:
@@ -154,11 +169,11 @@ class Compression(NamedTuple):
 
 
 COMPRESSIONS: dict[str, Compression] = {
-    "gzip": Compression(bytes.fromhex("1f8b08"), _gzip, 4096),
+    "gzip": Compression(bytes.fromhex("1f8b08"), _gzip, 1 << 16),
     "bzip2": Compression(b"BZh", _bzip2, 4096),
-    "xz": Compression(bytes.fromhex("fd377a585a00"), _xz, 4096),
-    "zstd": Compression(bytes.fromhex("28b52ffd"), _zstd, 256),
-    "lz4": Compression(bytes.fromhex("04224d18"), _lz4, 4096),
+    "xz": Compression(bytes.fromhex("fd377a585a00"), _xz, 1 << 14),
+    "zstd": Compression(bytes.fromhex("28b52ffd"), _zstd, 1 << 18),
+    "lz4": Compression(bytes.fromhex("04224d18"), _lz4, 1 << 16),
 }
 """The formats, by name."""
 
@@ -183,6 +198,8 @@ class DecompressedStream(Stream):
         self._magic, load, self._max_input = COMPRESSIONS[compression]
         self._new_member, self._errors = load()
         self._decompressor: Decompressor | None = None
+        self._piece = 0
+        self._read_buffer = memoryview(bytearray(INPUT_SIZE))
         self._input = b""
         self._at = 0
         self._discarded = 0  # bytes before those in self._input
@@ -239,7 +256,7 @@ class DecompressedStream(Stream):
         if decompressor is None:
             self._begin_member()
             return
-        piece = b""
+        piece: Piece = b""
         if decompressor.needs_input:
             piece = self._next_input()
             if not piece:
@@ -268,6 +285,7 @@ class DecompressedStream(Stream):
         rest = self._input[self._at : self._at + 8]
         if rest.startswith(self._magic):
             self._decompressor = self._new_member()
+            self._piece = FIRST_PIECE
             self._empty = self._at
         elif not rest.strip(b"\0"):
             self._at += len(rest)
@@ -312,29 +330,33 @@ class DecompressedStream(Stream):
     def _ensure(self, size: int) -> bool:
         """Have at least `size` bytes of input in memory; false if the file ends before."""
         while len(self._input) - self._at < size:
-            buffer = bytearray(INPUT_SIZE)
-            got = self._compressed.readinto(memoryview(buffer))
+            got = self._compressed.readinto(self._read_buffer)
             if not got:
                 self.damaged = self.damaged or self._compressed.damaged
                 return False
-            self._input = self._input[self._at :] + buffer[:got]
+            self._input = self._input[self._at :] + self._read_buffer[:got]
             self._discarded += self._at
             self._at = 0
             self._empty = -1
         return True
 
-    def _next_input(self) -> bytes:
+    def _next_input(self) -> Piece:
         """The next piece of input for the decompressor, empty at the end of the file.
 
         A decompressor that finds damage does not return what it decompressed in the same call.
         The pieces are therefore small near the end of the buffered input, where the checksum is,
-        at the start of the file, and never larger than a 64th of what was consumed before.
+        at the start of the file, and never larger than a 64th of what was consumed before. In a
+        member they begin small, because what follows a short one is passed again.
         """
         if not self._ensure(1):
             return b""
         left = len(self._input) - self._at
-        size = max(1, min(self._max_input, self._consumed // 64, left - 64))
-        piece = self._input[self._at : self._at + size]
+        size = max(1, min(self._piece, self._consumed // 64, left - 64))
+        self._piece = min(2 * self._piece, self._max_input)
+        limit = getattr(self._decompressor, "input_limit", None)
+        if limit is not None:
+            size = limit(self._input, self._at, size)
+        piece = memoryview(self._input)[self._at : self._at + size]
         self._at += size
         return piece
 

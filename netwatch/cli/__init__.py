@@ -197,12 +197,14 @@ def build_parser(
             module, _, function = command.add.partition(":")
             getattr(importlib.import_module(module), function)(groups, [_common_options()])
         elif name in listed:
-            groups.add_parser(name, help=command.summary, add_help=False)
+            groups.add_parser(
+                name, help=command.summary, add_help=False, formatter_class=HelpFormatter
+            )
     return parser
 
 
 def _common_options() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = argparse.ArgumentParser(add_help=False, formatter_class=HelpFormatter)
     common.add_argument(
         "-c",
         "--config",

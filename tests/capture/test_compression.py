@@ -356,10 +356,43 @@ def test_padding_between_members_changes_nothing(name, order, at_once):
     assert (b"".join(out), stream.notes) == (expected, [])
 
 
+@pytest.fixture(params=["isal", "zlib"])
+def gzip_library(request, monkeypatch):
+    """Each of the libraries that decompress gzip."""
+    if request.param == "isal":
+        pytest.importorskip("isal.isal_zlib")
+    else:
+        monkeypatch.setitem(sys.modules, "isal", None)
+    return request.param
+
+
+@pytest.mark.parametrize("tail", [b"", bytes(300), gzip.compress(b"") * 100])
+def test_every_library_reads_gzip(gzip_library, tail):
+    made = COMPRESSIONS["gzip"].load().new_member()._zlib
+    assert type(made).__module__.startswith(gzip_library)
+    content = random.Random(5).randbytes(500_000) + bytes(3_000_000)
+    members = gzip.compress(content) + tail + gzip.compress(content, 1)
+    assert unpack(members, "gzip") == (content * 2, [])
+
+
+def test_every_library_notes_damaged_gzip(gzip_library):
+    content = random.Random(6).randbytes(300_000)
+    compressed = bytearray(gzip.compress(content))
+    compressed[-6] ^= 1
+    out, (note,) = unpack_noted(bytes(compressed), "gzip")
+    assert out == content
+    assert note.startswith("gzip data are damaged (")
+    out, (note,) = unpack_noted(bytes(compressed[:200_000]), "gzip")
+    assert content.startswith(out)
+    assert len(out) > 150_000
+    assert note.startswith("gzip data are truncated")
+
+
 def test_libraries_are_imported_only_when_they_are_used():
     code = (
         "import sys, netwatch.engine.capture_files\n"
-        "print([name for name in ('lz4', 'zstandard', 'bz2', 'lzma') if name in sys.modules])\n"
+        "names = ('lz4', 'zstandard', 'bz2', 'lzma', 'isal')\n"
+        "print([name for name in names if name in sys.modules])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

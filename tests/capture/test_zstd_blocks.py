@@ -1,0 +1,58 @@
+import random
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwatch.capture.zstd_blocks import BLOCKS_AT_ONCE, ZstdBlocks
+
+CONTENT = random.Random(3).randbytes(700_000) + bytes(5_000_000) + b"text " * 200_000
+BLOCK = 128 << 10
+
+
+def compressor(**options):
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, **options)
+    return zstandard.ZstdCompressor(compression_params=parameters)
+
+
+FRAMES = {
+    "plain": compressor().compress(CONTENT),
+    "checksum": compressor(write_checksum=1).compress(CONTENT),
+    "no size": compressor(write_content_size=0).compress(CONTENT),
+    "streamed": (lambda each: each.compress(CONTENT) + each.flush())(compressor().compressobj()),
+    "small": compressor(write_checksum=1).compress(b"small"),
+    "empty": compressor().compress(b""),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000, 65_536, 1 << 20])
+def test_a_frame_is_taken_in_pieces_that_expand_to_little(name, size):
+    frame, behind = FRAMES[name], b"behind the frame" * 2
+    blocks, decompressor = ZstdBlocks(), zstandard.ZstdDecompressor().decompressobj()
+    data, at, content = frame + behind, 0, []
+    while at < len(frame):
+        taken = blocks.take(data, at, min(size, len(data) - at))
+        assert 1 <= taken <= size
+        content.append(decompressor.decompress(data[at : at + taken]))
+        # One more may have begun before.
+        assert len(content[-1]) <= (BLOCKS_AT_ONCE + 1) * BLOCK
+        at += taken
+    assert at == len(frame)
+    assert decompressor.eof
+    assert decompressor.unused_data == b""
+    assert b"".join(content) == (
+        CONTENT if len(frame) > 100 else {"small": b"small"}.get(name, b"")
+    )
+
+
+@given(data=st.binary(min_size=1, max_size=300), sizes=st.lists(st.integers(1, 400), min_size=1))
+def test_any_bytes_are_taken(data, sizes):
+    blocks, at = ZstdBlocks(), 0
+    for size in sizes:
+        if at == len(data):
+            return
+        taken = blocks.take(data, at, min(size, len(data) - at))
+        assert 1 <= taken <= size
+        at += taken
