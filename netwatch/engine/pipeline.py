@@ -4,11 +4,11 @@ Each walk through the code follows one path:
 
 - **A DNS query.** `capture_files.read_blocks` yields blocks of packets, `Engine.process` takes
   them one by one. `observe.Observer` hands a block to `dissect.dissector.Dissector`. Its packet
-  loop finds the query, and passes it on if its name is in a domain of interest; a parser of
-  `netwatch.protocols` reads it as a `Message`. `Engine.wanted` says whether a rule matches. Each
-  name is a row of the observation batch. `contact_groups.ContactGroups` counts rows that are alike
-  as one `Contact`, of which `judge.Judge` says who it is of, and which bans apply. The contact ends
-  in `netwatch.incidents`.
+  loop finds the query; if its name is in a domain of interest, it writes a row of the observation
+  batch for each name. A query that is not laid out as usual is read as a `Message` by a parser of
+  `netwatch.protocols`; `Engine.wanted` says whether a rule matches, and the observer appends its
+  rows. `contact_groups.ContactGroups` counts rows that are alike as one `Contact`, of which
+  `judge.Judge` says who it is of, and which bans apply. The contact ends in `netwatch.incidents`.
 - **A TLS hello.** The same path; in the dissector, `dissect.reassembly` puts the hello together
   where it spans several segments. Because a hello shows that its flow goes to the host of that
   name, `contact_flows.ContactFlows` reports the flow's bytes and what its server answered. When

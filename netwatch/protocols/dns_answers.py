@@ -33,6 +33,8 @@ MAX_RECORDS = 512
 A, CNAME, AAAA, SVCB, HTTPS = 1, 5, 28, 64, 65
 _HINTS = {4: (AF_INET, 4), 6: (AF_INET6, 16)}
 _ECH, _ECH_VERSION = 5, 0xFE0D
+# Pointers have 14 bits for an offset (RFC 1035 section 4.1.4).
+_POINTED = cython.declare(cython.Py_ssize_t, 0x4000)
 _IN = cython.declare(cython.int, 1)
 # mDNS uses the top bit of the class as a flag (RFC 6762 section 10.2).
 _CLASS_MASK = cython.declare(cython.int, 0x7FFF)
@@ -118,7 +120,8 @@ class Answers:
                         target, end = name_at(data, start)
                         if end != pos:
                             raise ParseError("dns-rdata-length")
-                        known[0xC000 | start] = target
+                        if start < _POINTED:
+                            known[0xC000 | start] = target
                         self._aliases.setdefault(owner, []).append(target)
                     elif kind in (SVCB, HTTPS):
                         self._read_service_binding(owner, data, start, pos, ttl)

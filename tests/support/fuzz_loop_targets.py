@@ -264,10 +264,14 @@ def _street(data: bytes) -> None:
 
 def _filled(data: bytes) -> None:
     """What the loop reads itself is what parsers read, in the same order."""
-    block = Case(data).block()
+    case = Case(data)
+    block = case.block()
+    domains = [b"example.net", b"test"] if case.filtering else None
     kinds = {kind for rows in compiled.Loop(64).walk(block) for kind in rows[:: layout.ROW_COLUMNS]}
     with _nothing_unraisable():
-        filled, parsed = [filling.read([block], parse_all=each) for each in (False, True)]
+        filled, parsed = [
+            filling.read([block], parse_all=each, domains=domains) for each in (False, True)
+        ]
     # Fragments are read after all else in their block.
     if not kinds & FRAGMENTS:
         hold(filled.observations == parsed.observations, "the loop reads something else")

@@ -16,7 +16,6 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.netwatch.core.host_words import lowered
     from cython.cimports.netwatch.dissect.loop.octets import Window
 else:
     from netwatch.core.host_words import lowered
@@ -40,10 +39,12 @@ HYPHENS = cython.declare(cython.ulonglong, 0x2D2D2D2D2D2D2D2D)
 DOT = cython.declare(cython.int, 46)
 
 
-def label_hash(hash_: cython.ulonglong, word: cython.ulonglong) -> cython.ulonglong:
-    """The hash of a label with eight more bytes of it (see `core.host_words`)."""
-    hash_ = ((hash_ ^ word) * BASE) & LOW63
-    return hash_ ^ (hash_ >> 32)
+if not cython.compiled:
+
+    def label_hash(hash_: int, word: int) -> int:
+        """The hash of a label with eight more bytes of it (see `core.host_words`)."""
+        hash_ = ((hash_ ^ word) * BASE) & LOW63
+        return hash_ ^ (hash_ >> 32)
 
 
 def domain_hash(domain: bytes) -> cython.ulonglong:
@@ -113,17 +114,17 @@ class DomainSet:
         self.hashes, self.mask = hash_table(tuple(domains or ()))
         self.active = domains is not None
 
-    def contains(self, domain: cython.ulonglong) -> cython.bint:
-        """Whether a domain with this hash is in the set."""
-        key: cython.longlong = domain
-        place: cython.ulonglong = (domain >> 31) & self.mask
-        found: cython.longlong = self.hashes[place]
-        while found != 0:
-            if found == key:
-                return True
-            place = (place + 1) & self.mask
+    if not cython.compiled:
+        # The compiled form takes this from the .pxd, where it is inline.
+
+        def contains(self, domain: int) -> bool:
+            """Whether a domain with this hash is in the set."""
+            place = (domain >> 31) & self.mask
             found = self.hashes[place]
-        return False
+            while found not in (0, domain):
+                place = (place + 1) & self.mask
+                found = self.hashes[place]
+            return found == domain
 
 
 @cython.final
@@ -140,8 +141,9 @@ class DomainFilter(Window):
         self.hash = 0
         self.length = 0
         self.labels = 0
-        self.label_hashes: Words = array("Q", bytes(8 * MOST_LABELS))
-        self.powers: Words = array("Q", bytes(8 * (MOST_LABELS + 1)))
+        if not cython.compiled:
+            self.label_hashes = [0] * MOST_LABELS
+            self.powers = [0] * (MOST_LABELS + 1)
         self.powers[0] = 1
         for i in range(1, MOST_LABELS + 1):
             self.powers[i] = (self.powers[i - 1] * BASE) & LOW63
@@ -182,27 +184,29 @@ class DomainFilter(Window):
             at += 1
         return self.hash_label(start, end - start)
 
-    def hash_label(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.bint:
-        """Add a label in lower case to the name; false where it has another byte than letters,
-        digits, ``-`` and ``_``, or the name is too long."""
-        label: cython.ulonglong = 0
-        word: cython.ulonglong
-        if self.labels >= MOST_LABELS or self.length + size > LONGEST:
-            return False
-        self.label_hashes[self.labels] = self.hash
-        self.labels += 1
-        self.length += size
-        while True:
-            word = lowered(self.word(at, size))
-            if word == 0:
+    if not cython.compiled:
+        # As `DomainSet.contains`.
+
+        def hash_label(self, at: int, size: int) -> bool:
+            """Add a label in lower case to the name; false where it has another byte than
+            letters, digits, ``-`` and ``_``, or the name is too long."""
+            label = 0
+            if self.labels >= MOST_LABELS or self.length + size > LONGEST:
                 return False
-            label = label_hash(label, word)
-            if size <= 8:
-                break
-            at += 8
-            size -= 8
-        self.hash = (self.hash * BASE + label) & LOW63
-        return True
+            self.label_hashes[self.labels] = self.hash
+            self.labels += 1
+            self.length += size
+            while True:
+                word = lowered(self.word(at, size))
+                if word == 0:
+                    return False
+                label = label_hash(label, word)
+                if size <= 8:
+                    break
+                at += 8
+                size -= 8
+            self.hash = (self.hash * BASE + label) & LOW63
+            return True
 
     def hash_labels(
         self, start: cython.Py_ssize_t, at: cython.Py_ssize_t, end: cython.Py_ssize_t

@@ -5,6 +5,7 @@ from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
 from netwatch.dissect.loop.dns_addresses cimport DnsAddresses
 from netwatch.dissect.loop.fill_dns cimport DnsMessages
+from netwatch.dissect.loop.fill_http cimport HttpRequests
 from netwatch.dissect.loop.flow_lookup cimport FlowLookup
 from netwatch.dissect.loop.hello_reassembly cimport HelloReassembly
 from netwatch.dissect.loop.icmp_errors cimport IcmpErrors
@@ -29,6 +30,7 @@ cdef class Loop:
     cdef readonly HelloReassembly hellos
     cdef readonly QuicHellos quic_hellos
     cdef readonly DnsMessages messages
+    cdef readonly HttpRequests requests
     cdef readonly TcpSegments tcp
     cdef readonly UdpDatagrams udp
     cdef readonly FlowLookup lookup

@@ -28,6 +28,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.dns_addresses import DnsAddresses
     from cython.cimports.netwatch.dissect.loop.fill_dns import DnsMessages
     from cython.cimports.netwatch.dissect.loop.fill_hello import HelloRows
+    from cython.cimports.netwatch.dissect.loop.fill_http import HttpRequests
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
     from cython.cimports.netwatch.dissect.loop.headers import read_layers
     from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
@@ -50,6 +51,7 @@ else:
     from netwatch.dissect.loop.dns_addresses import DnsAddresses
     from netwatch.dissect.loop.fill_dns import DnsMessages
     from netwatch.dissect.loop.fill_hello import HelloRows
+    from netwatch.dissect.loop.fill_http import HttpRequests
     from netwatch.dissect.loop.flow_lookup import FlowLookup
     from netwatch.dissect.loop.headers import read_layers
     from netwatch.dissect.loop.hello_reassembly import HelloReassembly
@@ -146,6 +148,9 @@ class Loop:
         state = TcpState(self.flows)
         self.icmp_errors = IcmpErrors(self.cursor, self.lookup, state)
         self.quic_hellos = QuicHellos(self.cursor, state, self.hellos)
+        self.requests = HttpRequests(
+            self.rows, self.prefilter.requests, self.prefilter.counts, filling and not recording
+        )
         self.tcp = TcpSegments(
             self.cursor,
             self.prefilter,
@@ -154,6 +159,7 @@ class Loop:
             hellos=self.hellos,
             state=state,
             tls_hellos=TlsHellos(self.cursor, state, self.hellos),
+            requests=self.requests,
         )
         self.messages = DnsMessages(self.rows, self.prefilter.counts)
         self.udp = UdpDatagrams(
@@ -271,6 +277,7 @@ class Loop:
         self.cursor.set_data(data)
         self.prefilter.set_data(data)
         self.messages.set_data(data)
+        self.requests.set_data(data)
         self.addresses.packets.set_data(data)
         self.hellos.records = records
         self.rows.records = records

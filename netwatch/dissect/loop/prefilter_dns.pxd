@@ -11,6 +11,7 @@ cdef class DnsPrefilter(Window):
     cdef long long[::1] ttls
     cdef Py_ssize_t addresses
     cdef long long aliases
+    cdef long long pointer
 
     cdef bint uninteresting(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef bint answers_uninteresting(self, Py_ssize_t at, Py_ssize_t pos, Py_ssize_t end) noexcept nogil

@@ -31,6 +31,9 @@ MAX_ANSWERS = cython.declare(cython.longlong, 32)
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 64)
 """Addresses in such a message."""
 
+QUESTION = cython.declare(cython.longlong, 0xC00C)
+"""A pointer to the name asked for."""
+
 # Types of records (IANA, DNS parameters).
 A = cython.declare(cython.longlong, 1)
 CNAME = cython.declare(cython.longlong, 5)
@@ -47,7 +50,7 @@ class DnsPrefilter(Window):
 
     `counts` is shared by all prefilters: names by evidence (`layout.NAMES_DNS_QUERY` and the
     like). Of the message read last there were so many `addresses`; each `starts` somewhere, has a
-    size in bytes and a TTL in seconds.
+    size in bytes and a TTL in seconds. `pointer` is what points to the target of its last alias.
     """
 
     def __init__(self, domains: DomainFilter, counts: Words) -> None:
@@ -59,6 +62,7 @@ class DnsPrefilter(Window):
         self.ttls: Words = array("q", bytes(8 * MAX_ADDRESSES))
         self.addresses = 0
         self.aliases = 0
+        self.pointer = 0
 
     def uninteresting(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
         """Whether a DNS message is a plain query or answer whose name and alias targets are of
@@ -90,12 +94,15 @@ class DnsPrefilter(Window):
         answers: cython.longlong = self.u16(at + 6)
         kind: cython.longlong
         size: cython.longlong
+        pointer: cython.longlong
         self.aliases = 0
+        self.pointer = 0
         if answers > MAX_ANSWERS:
             return False
         while answers > 0:
             answers -= 1
-            if pos + 2 <= end and self.u16(pos) == 0xC00C:
+            pointer = self.u16(pos) if pos + 2 <= end else 0
+            if pointer == QUESTION or (pointer == self.pointer and pointer):
                 pos += 2
             elif self.domains.hash_labels(at, pos, end):
                 pos = self.domains.name_end
@@ -125,6 +132,8 @@ class DnsPrefilter(Window):
             if not (self.domains.hash_labels(at, pos, end) and self.domains.not_matched()):
                 return False
             self.aliases += 1
+            if pos - at < 0x4000:
+                self.pointer = 0xC000 | (pos - at)
             return self.domains.name_end == end
         if kind == A:
             return end - pos == 4 and self.add_address(pos, 4, pos - 6)

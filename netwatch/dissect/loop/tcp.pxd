@@ -3,6 +3,7 @@ from netwatch.dissect.flows.table cimport FlowTable
 from netwatch.dissect.flows.tcp_state cimport TcpState
 from netwatch.dissect.loop.candidates cimport Candidates
 from netwatch.dissect.loop.cursor cimport Cursor
+from netwatch.dissect.loop.fill_http cimport HttpRequests
 from netwatch.dissect.loop.flow_lookup cimport FlowLookup
 from netwatch.dissect.loop.hello_reassembly cimport HelloReassembly
 from netwatch.dissect.loop.prefilter cimport Prefilter
@@ -18,6 +19,7 @@ cdef class TcpSegments:
     cdef HelloReassembly hellos
     cdef TcpState state
     cdef TlsHellos tls_hellos
+    cdef HttpRequests requests
     cdef long long sequence
     cdef bint dns_port
 
@@ -26,6 +28,7 @@ cdef class TcpSegments:
     cdef void opening(self, Py_ssize_t slot, int flags) noexcept nogil
     cdef void payload(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
     cdef bint is_known(self, Py_ssize_t slot, long long kind) noexcept nogil
+    cdef bint reads_request(self, Py_ssize_t slot, Py_ssize_t at, bint first) noexcept nogil
     cdef bint reads_hello(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil
     cdef long long kind_of(self, Py_ssize_t slot, Py_ssize_t at, bint possible) noexcept nogil
     cdef long long beginning(self, Py_ssize_t slot, Py_ssize_t at) noexcept nogil

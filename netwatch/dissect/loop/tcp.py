@@ -15,6 +15,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.fill_http import HttpRequests
     from cython.cimports.netwatch.dissect.loop.flow_lookup import FlowLookup
     from cython.cimports.netwatch.dissect.loop.hello_reassembly import HelloReassembly
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
@@ -24,6 +25,7 @@ else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.candidates import Candidates
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.fill_http import HttpRequests
     from netwatch.dissect.loop.flow_lookup import FlowLookup
     from netwatch.dissect.loop.hello_reassembly import HelloReassembly
     from netwatch.dissect.loop.prefilter import Prefilter
@@ -63,6 +65,7 @@ class TcpSegments:
         hellos: HelloReassembly,
         state: TcpState,
         tls_hellos: TlsHellos,
+        requests: HttpRequests,
     ) -> None:
         self.cursor = cursor
         self.prefilter = prefilter
@@ -72,6 +75,7 @@ class TcpSegments:
         self.hellos = hellos
         self.state = state
         self.tls_hellos = tls_hellos
+        self.requests = requests
         self.sequence = 0
         self.dns_port = False
 
@@ -266,6 +270,7 @@ class TcpSegments:
         """Whether the hello or request at `at`, which its segment contains all of, needs no parser:
         it shows a name of no interest, which was counted, or there is a row for it."""
         side: cython.int = self.candidates.side
+        first: cython.bint = self.state.begins(slot, side, self.sequence)
         separate: cython.bint = kind == layout.KIND_TLS or self.state.is_separate(
             slot, side, self.sequence
         )
@@ -276,9 +281,7 @@ class TcpSegments:
             self.candidates.prefiltered = self.prefilter.domains.active
             if not self.reads_hello(slot, at):
                 return False
-        elif self.cursor.end < self.cursor.wire_end or not self.prefilter.requests.uninteresting(
-            at, self.cursor.end
-        ):
+        elif not self.reads_request(slot, at, first):
             return False
         self.flows.set_client(slot, side, False)
         self.flows.raise_name_status(slot, layout.NAME_NAMED)
@@ -308,6 +311,28 @@ class TcpSegments:
             )
         if self.prefilter.hellos.hello.name_size:
             self.prefilter.hellos.counts[layout.NAMES_TLS_SNI] += 1
+        return True
+
+    def reads_request(
+        self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t, first: cython.bint
+    ) -> cython.bint:
+        """Whether the request at `at` needs no parser. There is a row only for a request that is
+        the `first` thing of its side, which is known when it comes again."""
+        if self.cursor.end < self.cursor.wire_end:
+            return False
+        if self.prefilter.requests.uninteresting(at, self.cursor.end):
+            return True
+        if (
+            not first
+            or not self.hellos.buffering
+            or self.flows.table[slot + layout.FLOW_FLAGS] & layout.FLAG_HELLO_REPORTED
+            or not self.requests.request(at, self.cursor.end, self.flows.name(slot))
+        ):
+            return False
+        self.flows.report_stream_hello(
+            slot, self.candidates.side, self.sequence, self.cursor.end - at
+        )
+        self.candidates.total += 1
         return True
 
     def emit(

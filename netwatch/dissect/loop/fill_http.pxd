@@ -1,0 +1,20 @@
+cimport cython
+from netwatch.dissect.loop.fill_names cimport NameTexts
+from netwatch.dissect.loop.observation_rows cimport ObservationRows
+from netwatch.dissect.loop.octets cimport Window
+from netwatch.dissect.loop.prefilter_http cimport RequestPrefilter
+
+@cython.final
+cdef class HttpRequests(Window):
+    cdef ObservationRows rows
+    cdef NameTexts names
+    cdef RequestPrefilter requests
+    cdef long long[::1] counts
+    cdef readonly bint active
+    cdef Py_ssize_t target
+    cdef Py_ssize_t target_end
+
+    cdef bint request(self, Py_ssize_t at, Py_ssize_t end, long long flow) noexcept nogil
+    cdef Py_ssize_t request_line(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
+    cdef bint find_authority(self, bint connect) noexcept nogil
+    cdef long long host(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
