@@ -5,9 +5,12 @@ errors go to standard error.
 """
 
 import argparse
+import contextlib
+import importlib.util
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from netwatch.cli.deliver import RunDelivery
     from netwatch.config import Config
     from netwatch.core.alert import Alert, Judgement
+    from netwatch.formats.base import ObservationWriter
     from netwatch.incidents.evidence_folder import EvidenceFolder
 
 _SCAN_EXAMPLES = f"""examples:
@@ -34,6 +38,7 @@ _SCAN_EXAMPLES = f"""examples:
 _NAMES_EXAMPLES = """examples:
   netwatch names office.pcap                   one line per name, as it is in the packets
   netwatch names office.pcap --format jsonl | jq -r .name | sort | uniq -c
+  netwatch names captures/ --format parquet -o names.parquet
 """
 
 DELIVER_TIMEOUT = 300
@@ -283,20 +288,46 @@ def names(args: argparse.Namespace) -> int:
     from netwatch.cli.summary import Summary
     from netwatch.engine import jobs
     from netwatch.engine.capture_files import group_files
-    from netwatch.formats.registry import FORMATS
 
     started, statistics = time.perf_counter(), RunStatistics()
     captures = list(group_files(find_captures(args.paths), args.continuous))
     terminal.warn_interpreted(args)
-    with terminal.output(args.output) as stream, terminal.progress(args, captures) as progress:
-        writer = FORMATS[args.format].writer(stream)
-        writer.begin("observations")
+    with (
+        _observation_writer(args) as writer,
+        terminal.progress(args, captures) as progress,
+    ):
         for batch in jobs.names(captures, statistics, workers=args.jobs, progress=progress):
             writer.observations(batch)
         writer.end()
     seconds = time.perf_counter() - started
     Summary(statistics, seconds, strict=args.strict).show(args)
     return 1 if _is_incomplete(statistics, args) else 0
+
+
+@contextlib.contextmanager
+def _observation_writer(args: argparse.Namespace) -> "Iterator[ObservationWriter]":
+    """A writer to the output in the format that was asked for. Raises `ConfigError` where that
+    needs an extra that is not installed, or is no text and goes to a terminal."""
+    from netwatch.cli import terminal
+    from netwatch.core.errors import ConfigError, Problem
+    from netwatch.formats.registry import BINARY_FORMATS, FORMATS
+
+    binary = BINARY_FORMATS.get(args.format)
+    if binary is None:
+        with terminal.output(args.output) as stream:
+            writer = FORMATS[args.format].writer(stream)
+            writer.begin("observations")
+            yield writer
+        return
+    message = ""
+    if importlib.util.find_spec(binary.module) is None:
+        message = f"needs an extra: pip install 'netwatch[{binary.extra}]'"
+    elif args.output is None and sys.stdout is not None and sys.stdout.isatty():
+        message = "is not text for a terminal: write it to a file with -o"
+    if message:
+        raise ConfigError([Problem("netwatch names", 0, 0, f"--format {args.format} {message}")])
+    with terminal.binary_output(args.output) as file:
+        yield binary.writer(file)
 
 
 def _is_incomplete(statistics: RunStatistics, args: argparse.Namespace) -> bool:

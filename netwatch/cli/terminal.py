@@ -5,9 +5,9 @@ import argparse
 import contextlib
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar
 
 from netwatch.capture.block import Source
 from netwatch.capture.files import CaptureFile
@@ -21,6 +21,9 @@ from netwatch.engine.capture_files import Progress
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+Stream = TypeVar("Stream", TextIO, BinaryIO)
+"""A stream of text or of bytes."""
 
 
 def note(args: argparse.Namespace, text: str) -> None:
@@ -47,10 +50,32 @@ def output(path: str | None) -> Iterator[TextIO]:
         with _standard_output() as stream:
             yield stream
         return
+    with _file(path, _text) as text:
+        yield text
+
+
+@contextlib.contextmanager
+def binary_output(path: str | None) -> Iterator[BinaryIO]:
+    """The same for bytes."""
+    if path is None:
+        if sys.stdout is None:
+            raise NetwatchError("standard output is closed; -o writes the records to a file")
+        sys.stdout.flush()
+        named = _NamedFile(sys.stdout.fileno(), "standard output", closefd=False)
+        with _bytes(named) as stream:
+            yield stream
+        return
+    with _file(path, _bytes) as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _file(path: str, wrap: "Callable[[_NamedFile], Stream]") -> "Iterator[Stream]":
+    """The file of `output`, as the stream that `wrap` makes of it."""
     target = Path(path)
     try:
         if target.exists() and not target.is_file():
-            with _text(_NamedFile(path, path)) as stream:
+            with wrap(_NamedFile(path, path)) as stream:
                 yield stream
             return
         import tempfile
@@ -59,7 +84,7 @@ def output(path: str | None) -> Iterator[TextIO]:
     except OSError as error:
         raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
     try:
-        with _text(_NamedFile(handle, path)) as stream:
+        with wrap(_NamedFile(handle, path)) as stream:
             yield stream
             set_permissions(handle, target)
         Path(temporary).replace(target)
@@ -87,6 +112,10 @@ def _standard_output() -> Iterator[TextIO]:
 def _text(file: "_NamedFile", encoding: str = "utf-8", errors: str | None = None) -> TextIO:
     buffered = io.BufferedWriter(file)
     return io.TextIOWrapper(buffered, encoding, errors, newline="", line_buffering=file.isatty())
+
+
+def _bytes(file: "_NamedFile") -> BinaryIO:
+    return io.BufferedWriter(file)
 
 
 class _NamedFile(io.FileIO):

@@ -7,7 +7,7 @@ line. Its row in `netwatch.formats.registry.FORMATS` names both.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TextIO
+from typing import Any, BinaryIO, Protocol, TextIO
 
 from netwatch.core.alert import Alert, AlertRecord, RecordKind
 from netwatch.core.dataclass import dataclass
@@ -21,17 +21,24 @@ ObservationRenderer = Callable[[Mapping[str, Any]], str]
 """The same for the record of an observation (`netwatch.formats.observation_record`)."""
 
 
-class Writer(Protocol):
-    """Writes records to a stream as they come, and keeps none of them back unless its format has
-    groups of records."""
-
-    def begin(self, records: RecordKind) -> None:
-        """Write the header, if the format has one. Called once, even if no record follows."""
-        ...
+class ObservationWriter(Protocol):
+    """Writes observations, batch by batch."""
 
     def observations(self, batch: ObservationBatch) -> None:
         """Write the observations in the rows of a batch, in the order of packets. The batch is not
         used any more afterwards. Raises ValueError if the format is for alerts only."""
+        ...
+
+    def end(self) -> None:
+        """Write what follows the last record, if the format requires anything."""
+        ...
+
+
+class Writer(ObservationWriter, Protocol):
+    """Writes records to a text stream as they come and buffers none of them."""
+
+    def begin(self, records: RecordKind) -> None:
+        """Write the header, if the format has one. Called once, even if no record follows."""
         ...
 
     def alert(self, alert: Alert) -> None:
@@ -41,10 +48,6 @@ class Writer(Protocol):
     def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write the report of blind spots after all alerts. Returns False if the format cannot
         express it. Formats for people omit most devices unless `everything` is set."""
-        ...
-
-    def end(self) -> None:
-        """Write what follows the last record, if the format requires anything."""
         ...
 
 
@@ -65,3 +68,20 @@ class Format:
     render: Renderer | None = None
     json: bool = False
     observations: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryFormat:
+    """A row of `netwatch.formats.registry.BINARY_FORMATS`: a format of bytes that can express
+    observations and nothing else.
+
+    `title`, `purpose`, `specification` and `writer` are as in `Format`. `module` is what it needs,
+    which is installed with the `extra` of netwatch.
+    """
+
+    title: str
+    purpose: str
+    specification: str
+    writer: Callable[[BinaryIO], ObservationWriter]
+    module: str
+    extra: str

@@ -9,27 +9,30 @@ as ``\\uXXXX``.
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from netwatch.core.alert import Alert, AlertRecord, RecordKind
 from netwatch.core.judgement import sentences
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.observation_columns import COLUMNS
+from netwatch.core.observation_columns import COLUMNS, Column
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
-from netwatch.formats.observation_lines import LineStyle, ObservationLines
 from netwatch.formats.values import endpoint, epoch_ns, period_texts
 
+if TYPE_CHECKING:
+    from netwatch.formats.observation_lines import ObservationLines
+
 _LATER_COLUMNS = ("dns_ech", "dns_service_targets")
-_ORDERED = (
+ORDERED_COLUMNS: tuple[Column, ...] = (
     *(each for each in COLUMNS if each.name not in _LATER_COLUMNS),
     *(each for name in _LATER_COLUMNS for each in COLUMNS if each.name == name),
 )
+"""The columns of an observation in the order of the cells. Those that were added to the record
+later are at the end, so that the others keep their places."""
 
-OBSERVATION_COLUMNS: tuple[str, ...] = tuple(column.name for column in _ORDERED)
-"""The columns of an observation: the keys of its JSON record, nested ones joined by ``_``. Columns
-that were added to the record later are at the end, so that those before keep their places."""
+OBSERVATION_COLUMNS: tuple[str, ...] = tuple(column.name for column in ORDERED_COLUMNS)
+"""The columns of an observation: the keys of its JSON record, nested ones joined by ``_``."""
 
 ALERT_COLUMNS: tuple[str, ...] = (
     "schema",
@@ -109,7 +112,7 @@ ALERT_COLUMNS: tuple[str, ...] = (
 there were in all), `first_source` and `first_packet`, which locate the first of them, and
 `ban_periods` (``first day/last day``)."""
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def alert_row(record: AlertRecord) -> list[str]:
@@ -159,33 +162,8 @@ def cell(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     text = value if isinstance(value, str) else " ".join(map(str, value))
-    prefix = "'" if text.startswith(_FORMULA_STARTS) else ""
+    prefix = "'" if text.startswith(FORMULA_STARTS) else ""
     return prefix + escaped(text)
-
-
-def _quoted_cell(value: Any) -> str:
-    """A cell as it is in a row."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([cell(value), ""])
-    return line.getvalue()[:-1]
-
-
-LINES = LineStyle(
-    columns=_ORDERED,
-    begin="",
-    end="\n",
-    close="",
-    key=lambda column, same_group: "" if column is _ORDERED[0] else ",",
-    quote="",
-    brackets=("", ""),
-    separator=" ",
-    unsafe=b'",',
-    unsafe_start="".join(_FORMULA_STARTS).encode("ascii"),
-    odd_text=_quoted_cell,
-    odd_list=_quoted_cell,
-    cells=True,
-)
-"""How an observation is written."""
 
 
 class CsvWriter:
@@ -205,7 +183,10 @@ class CsvWriter:
         """Write all observations of a batch."""
         self._write_header(OBSERVATION_COLUMNS)
         if self._lines is None:
-            self._lines = ObservationLines(LINES)
+            from netwatch.formats.line_styles import CSV
+            from netwatch.formats.observation_lines import ObservationLines
+
+            self._lines = ObservationLines(CSV)
         self._lines.write(batch, self._stream.write)
 
     def alert(self, alert: Alert) -> None:

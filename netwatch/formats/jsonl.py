@@ -7,50 +7,20 @@ unchanged. The only exception are bytes of a file name that are not UTF-8.
 """
 
 from datetime import date
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from netwatch.core.alert import Alert, EvidenceItem, RecordKind, Sensor
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.observation_columns import COLUMNS, Column
 from netwatch.core.verdict import Ban, BindingPeriod, Exemption
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats.coverage import report_record
-from netwatch.formats.observation_lines import LineStyle, ObservationLines
 from netwatch.formats.values import json_line, rfc3339
+
+if TYPE_CHECKING:
+    from netwatch.formats.observation_lines import ObservationLines
 
 SCHEMA = "netwatch.alert/1"
 """The value of ``schema`` in the record of an alert."""
-
-
-def _key(column: Column, same_group: bool) -> str:
-    comma = "" if column is COLUMNS[0] else ","
-    *groups, key = column.path
-    if groups and not same_group:
-        return f'{comma}"{groups[0]}":{{"{key}":'
-    return f'{comma}"{key}":'
-
-
-def _string(text: str) -> str:
-    """A text as a string of JSON."""
-    return json_line({"": text})[4:-1]
-
-
-LINES = LineStyle(
-    columns=COLUMNS,
-    begin="{",
-    end="}\n",
-    close="}",
-    key=_key,
-    quote='"',
-    brackets=("[", "]"),
-    separator=",",
-    unsafe=b'"\\',
-    unsafe_start=b"",
-    odd_text=_string,
-    odd_list=None,
-    cells=False,
-)
-"""How an observation is written."""
 
 
 def alert_record(alert: Alert) -> dict[str, Any]:
@@ -223,7 +193,10 @@ class JsonlWriter:
     def observations(self, batch: ObservationBatch) -> None:
         """Write all observations of a batch."""
         if self._lines is None:
-            self._lines = ObservationLines(LINES)
+            from netwatch.formats.line_styles import JSON
+            from netwatch.formats.observation_lines import ObservationLines
+
+            self._lines = ObservationLines(JSON)
         self._lines.write(batch, self._stream.write)
 
     def alert(self, alert: Alert) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
-from netwatch.formats.base import Format, Renderer
+from netwatch.formats.base import BinaryFormat, Format, Renderer
 from netwatch.formats.versions import ECS, OCSF
 
 
@@ -111,10 +111,34 @@ FORMATS: Mapping[str, Format] = {
 }
 """By the word that ``--format`` and the key ``format`` of an output accept."""
 
+
+BINARY_FORMATS: Mapping[str, BinaryFormat] = {
+    "arrow": BinaryFormat(
+        title="Arrow IPC stream",
+        purpose="for dataframes and databases that read a stream of columns",
+        specification="Arrow Columnar Format 1.5",
+        writer=_later("arrow_files:ArrowWriter"),
+        module="pyarrow",
+        extra="arrow",
+    ),
+    "parquet": BinaryFormat(
+        title="Parquet",
+        purpose="for data lakes and DuckDB: small files of columns",
+        specification="Parquet format 2.6, compressed by zstd",
+        writer=_later("arrow_files:ParquetWriter"),
+        module="pyarrow",
+        extra="arrow",
+    ),
+}
+"""The formats of `netwatch names` that are no text."""
+
 RENDERERS: Mapping[str, Renderer] = {
     name: format_.render for name, format_ in FORMATS.items() if format_.render is not None
 }
 """The formats that outputs can send."""
 
-OBSERVATION_FORMATS = tuple(name for name, format_ in FORMATS.items() if format_.observations)
+OBSERVATION_FORMATS = (
+    *(name for name, format_ in FORMATS.items() if format_.observations),
+    *BINARY_FORMATS,
+)
 """The formats that `netwatch names` can write; the others are for alerts only."""

@@ -10,7 +10,7 @@ from support.made_records import BARE
 from support.observing import batch_of
 
 from netwatch.core.community_id import community_id
-from netwatch.formats import jsonl
+from netwatch.formats.line_styles import JSON
 from netwatch.formats.observation_lines import ObservationLines
 
 FLOWS = st.tuples(ADDRESSES, ADDRESSES, PORTS, PORTS, st.sampled_from(["tcp", "udp"]))
@@ -32,7 +32,7 @@ def flow(client: bytes, server: bytes, port: int, at: int, transport: Literal["t
 def test_each_flow_has_its_id_whatever_was_before(flows: list[Any], data: st.DataObject) -> None:
     chosen = data.draw(st.lists(st.sampled_from(flows), min_size=1, max_size=20))
     out: list[str] = []
-    ObservationLines(jsonl.LINES).write(batch_of(*(flow(*each) for each in chosen)), out.append)
+    ObservationLines(JSON).write(batch_of(*(flow(*each) for each in chosen)), out.append)
     for line, (*addresses_and_ports, transport) in zip(
         "".join(out).splitlines(), chosen, strict=True
     ):
@@ -46,6 +46,6 @@ def test_flows_of_one_place_of_the_cache_replace_each_other() -> None:
         for number in range(5000)
     ]
     out: list[str] = []
-    ObservationLines(jsonl.LINES).write(batch_of(*(flow(*each) for each in flows)), out.append)
+    ObservationLines(JSON).write(batch_of(*(flow(*each) for each in flows)), out.append)
     found = [line.split('"community_id":"')[1][:30] for line in "".join(out).splitlines()]
     assert found == [community_id(*each[:4], 17) for each in flows]

@@ -101,12 +101,12 @@ def test_kind_and_outcome_are_the_last_columns():
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_one_cell_and_not_a_formula(text):
-    name = text if text.isascii() else BARE.name
+    name = text if text and text.isascii() else BARE.name
     (row,) = read([replace(BARE, name=name, source=text)], "observations")
     (alert,) = read([replace(FULL_ALERT, names=(text, "b"), evidence=(EARLIER,))], "alert")
     guard = "'" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and text else ""
     assert row["source"] == guard + escaped(text)
-    assert row["name"] == (guard + escaped(text) if text.isascii() else BARE.name)
+    assert row["name"] == (guard + escaped(name) if name is text else BARE.name)
     assert alert["names"] == guard + escaped(f"{text} b")
     assert not row["name"].startswith(("=", "+", "-", "@", "\t", "\r"))
 

@@ -211,7 +211,7 @@ def test_each_record_is_one_compact_line():
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_are_read_back_from_one_line(text):
     decoded = text.replace("\udcff", "\\udcff")  # strict readers refuse half a surrogate pair
-    name = text if text.isascii() else BARE.name
+    name = text if text and text.isascii() else BARE.name
     (line,) = lines([replace(BARE, name=name, source=text)], "observations")
     record = json.loads(line)
     assert (record["name"], record["source"]) == (name, decoded)

@@ -19,12 +19,13 @@ from support.observing import batch_of
 
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.formats import csv as ours
-from netwatch.formats import jsonl, observation_lines
+from netwatch.formats import observation_lines
+from netwatch.formats.line_styles import CSV, JSON
 from netwatch.formats.observation_lines import ObservationLines
 from netwatch.formats.observation_record import observation_record
 from netwatch.formats.values import json_line
 
-NAMES = "netwatch.formats.csv", "netwatch.formats.jsonl", "netwatch.core.observation_batch"
+NAMES = "netwatch.formats.line_styles", "netwatch.core.observation_batch"
 
 
 @cache
@@ -68,8 +69,8 @@ def lines(batch: ObservationBatch, style: Any, form: ModuleType = observation_li
 @example(batch_of(BARE, FULL))
 @settings(deadline=None)
 def test_lines_are_those_of_the_records(batch: ObservationBatch) -> None:
-    assert lines(batch, jsonl.LINES) == as_json(batch)
-    assert lines(batch, ours.LINES) == as_csv(batch)
+    assert lines(batch, JSON) == as_json(batch)
+    assert lines(batch, CSV) == as_csv(batch)
 
 
 @given(BATCHES)
@@ -80,14 +81,14 @@ def test_the_interpreted_form_writes_the_same(batch: ObservationBatch) -> None:
     again = modules["netwatch.core.observation_batch"].restored(*state)
     form = modules["netwatch.formats.observation_lines"]
     assert build(*state).spans == again.spans
-    assert lines(again, modules["netwatch.formats.jsonl"].LINES, form) == as_json(batch)
-    assert lines(again, modules["netwatch.formats.csv"].LINES, form) == as_csv(batch)
+    assert lines(again, modules["netwatch.formats.line_styles"].JSON, form) == as_json(batch)
+    assert lines(again, modules["netwatch.formats.line_styles"].CSV, form) == as_csv(batch)
 
 
 @given(st.lists(BATCHES, max_size=4))
 @settings(deadline=None, max_examples=25)
 def test_batches_one_after_the_other_share_nothing(batches: list[ObservationBatch]) -> None:
-    for style, expected in ((jsonl.LINES, as_json), (ours.LINES, as_csv)):
+    for style, expected in ((JSON, as_json), (CSV, as_csv)):
         out: list[str] = []
         writer = ObservationLines(style)
         for batch in batches:
@@ -98,7 +99,7 @@ def test_batches_one_after_the_other_share_nothing(batches: list[ObservationBatc
 def test_many_rows_come_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = batch_of(*[FULL] * 3000)
     pieces: list[str] = []
-    ObservationLines(jsonl.LINES).write(batch, pieces.append)
+    ObservationLines(JSON).write(batch, pieces.append)
     assert len(pieces) > 1
     assert all(piece.endswith("}\n") for piece in pieces)
     assert "".join(pieces) == as_json(batch)
@@ -107,7 +108,7 @@ def test_many_rows_come_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_are_written_in_the_order_of_their_spans() -> None:
     batch = batch_of(*[BARE, FULL] * 2)
     batch.spans[:] = [(2, 4), (0, 1)]
-    found = [json.loads(line)["evidence"] for line in lines(batch, jsonl.LINES).splitlines()]
+    found = [json.loads(line)["evidence"] for line in lines(batch, JSON).splitlines()]
     assert found == ["dns-query", "dns-answer", "dns-query"]
 
 
@@ -121,7 +122,7 @@ def test_rows_are_written_in_the_order_of_their_spans() -> None:
 def test_addresses_are_written_as_the_system_does(packed: bytes) -> None:
     family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
     batch = batch_of(BARE.__class__(**{**vars_of(BARE), "client_ip": packed}))
-    found = json.loads(lines(batch, jsonl.LINES))["client"]["ip"]
+    found = json.loads(lines(batch, JSON))["client"]["ip"]
     assert found == socket.inet_ntop(family, packed)
 
 
@@ -135,7 +136,7 @@ def vars_of(shown: Any) -> dict[str, Any]:
 @example(4_107_542_399 * 10**9 + 999_999_999, 6)  # the last second of February 2100
 def test_times_agree_with_the_standard_library(time: int, digits: int) -> None:
     batch = batch_of(BARE.__class__(**{**vars_of(BARE), "time": time, "time_digits": digits}))
-    found = json.loads(lines(batch, jsonl.LINES))["time"]
+    found = json.loads(lines(batch, JSON))["time"]
     seconds, fraction = divmod(time, 10**9)
     whole = datetime.fromtimestamp(0, UTC).timestamp() + seconds
     peer = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")

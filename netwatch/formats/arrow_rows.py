@@ -1,0 +1,181 @@
+"""An observation batch as an Arrow record batch, column by column and without an object a row.
+
+`schema` and `record_batch` follow from `netwatch.core.observation_columns.COLUMNS`. This needs
+pyarrow (the extra ``arrow``), which is imported when they are called.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import (
+    COLUMNS,
+    EVIDENCE,
+    TRANSPORTS,
+    WORD_TIME_DIGITS,
+    Column,
+    Kind,
+)
+from netwatch.formats.column_buffers import ColumnBuffers, Integers, Strings
+from netwatch.formats.values import readable_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMA = "netwatch.observation/1"
+"""The value of the key ``schema`` in the metadata of a schema."""
+
+TIME_DIGITS = "time_digits"
+"""The column behind `time`: how many digits after the second the time had in the capture."""
+
+
+def field_type(column: Column) -> "pa.DataType":
+    """The Arrow type of a column. Texts and addresses are dictionaries."""
+    import pyarrow as pa
+
+    match column.kind:
+        case "time":
+            return pa.timestamp("ns", tz="UTC")
+        case "evidence" | "transport":
+            return pa.dictionary(pa.int8(), pa.string())
+        case "text" | "address" | "source":
+            return pa.dictionary(pa.int32(), pa.string())
+        case "number":
+            return pa.uint16() if column.path[-1] == "port" else pa.uint64()
+        case "optional number":
+            return pa.uint16()
+        case "texts" | "addresses":
+            return pa.list_(pa.field("element", pa.string(), nullable=False))
+        case "mac" | "community id":
+            return pa.string()
+
+
+_OPTIONAL: frozenset[Kind] = frozenset({"optional number", "mac", "texts", "addresses"})
+
+
+def schema() -> "pa.Schema":
+    """The schema of a record batch: the columns by the names that they have in CSV, in the order of
+    the JSON record, with `TIME_DIGITS` behind the time."""
+    import pyarrow as pa
+
+    fields = []
+    for column in COLUMNS:
+        nullable = column.kind in _OPTIONAL or (len(column.path) > 1 and column.kind == "text")
+        metadata = {"title": column.title}
+        fields.append(pa.field(column.name, field_type(column), nullable, metadata))
+        if column.kind == "time":
+            title = {"title": "digits of the time after the second"}
+            fields.append(pa.field(TIME_DIGITS, pa.uint8(), False, title))
+    return pa.schema(fields, {"schema": SCHEMA})
+
+
+def record_batch(batch: ObservationBatch, layout: "pa.Schema | None" = None) -> "pa.RecordBatch":
+    """The rows of a batch in the order of packets, as `schema` has them (which `layout` is, if it
+    is given). The result does not depend on the batch any more."""
+    import pyarrow as pa
+
+    buffers = ColumnBuffers(batch)
+    arrays: list[pa.Array] = []
+    for column in COLUMNS:
+        arrays.append(_ARRAYS[column.kind](column, buffers, batch))
+        if column.kind == "time":
+            digits = buffers.integers(WORD_TIME_DIGITS, 1)
+            arrays.append(_integers(pa.uint8(), buffers.count, digits))
+    return pa.RecordBatch.from_arrays(arrays, schema=layout or schema())
+
+
+def _integers(kind: "pa.DataType", count: int, found: Integers) -> "pa.Array":
+    import pyarrow as pa
+
+    valid = pa.py_buffer(found.valid) if found.missing else None
+    return pa.Array.from_buffers(kind, count, [valid, pa.py_buffer(found.values)], found.missing)
+
+
+def _strings(found: Strings, valid: Integers | None = None) -> "pa.Array":
+    import pyarrow as pa
+
+    missing = valid.missing if valid is not None else 0
+    bits = pa.py_buffer(valid.valid) if valid is not None and missing else None
+    parts = [bits, pa.py_buffer(found.offsets), pa.py_buffer(found.octets)]
+    return pa.Array.from_buffers(pa.string(), found.number, parts, missing)
+
+
+def _number(column: Column, buffers: ColumnBuffers, _: ObservationBatch) -> "pa.Array":
+    kind = field_type(column)
+    size = kind.bit_width // 8
+    found = (
+        buffers.integers(column.word, size, -1)
+        if column.kind == "optional number"
+        else buffers.integers(column.word, size)
+    )
+    return _integers(kind, buffers.count, found)
+
+
+def _dictionary(column: Column, buffers: ColumnBuffers, _: ObservationBatch) -> "pa.Array":
+    import pyarrow as pa
+
+    codes, strings = buffers.dictionary(column.word, column.kind == "address")
+    indices = _integers(pa.int32(), buffers.count, codes)
+    return pa.DictionaryArray.from_arrays(indices, _strings(strings))
+
+
+def _constants(texts: list[str]) -> Callable[..., "pa.Array"]:
+    """A column whose words are indices of constant texts."""
+
+    def array(column: Column, buffers: ColumnBuffers, _: ObservationBatch) -> "pa.Array":
+        import pyarrow as pa
+
+        codes = _integers(pa.int8(), buffers.count, buffers.integers(column.word, 1))
+        return pa.DictionaryArray.from_arrays(codes, pa.array(texts, pa.string()))
+
+    return array
+
+
+def _source(column: Column, buffers: ColumnBuffers, batch: ObservationBatch) -> "pa.Array":
+    import pyarrow as pa
+
+    codes = _integers(pa.int32(), buffers.count, buffers.integers(column.word, 4))
+    names = pa.array(list(map(readable_text, batch.sources)), pa.string())
+    return pa.DictionaryArray.from_arrays(codes, names)
+
+
+def _list(column: Column, buffers: ColumnBuffers, _: ObservationBatch) -> "pa.Array":
+    import pyarrow as pa
+
+    offsets, strings = buffers.lists(column.word, column.kind == "addresses")
+    valid = pa.py_buffer(offsets.valid) if offsets.missing else None
+    return pa.Array.from_buffers(
+        field_type(column),
+        buffers.count,
+        [valid, pa.py_buffer(offsets.values)],
+        offsets.missing,
+        children=[_strings(strings)],
+    )
+
+
+def _mac(column: Column, buffers: ColumnBuffers, _: ObservationBatch) -> "pa.Array":
+    valid, strings = buffers.macs(column.word)
+    return _strings(strings, valid)
+
+
+def _community_id(_: Column, buffers: ColumnBuffers, __: ObservationBatch) -> "pa.Array":
+    return _strings(buffers.community_ids())
+
+
+_TRANSPORT_TEXTS = [TRANSPORTS.get(number, "") for number in range(max(TRANSPORTS) + 1)]
+
+_ARRAYS: Mapping[Kind, Callable[[Column, ColumnBuffers, ObservationBatch], Any]] = {
+    "time": _number,
+    "evidence": _constants(list(EVIDENCE)),
+    "text": _dictionary,
+    "address": _dictionary,
+    "number": _number,
+    "optional number": _number,
+    "mac": _mac,
+    "transport": _constants(_TRANSPORT_TEXTS),
+    "source": _source,
+    "texts": _list,
+    "addresses": _list,
+    "community id": _community_id,
+}
+"""How the array of a column is made, by the kind of its values."""

@@ -1,0 +1,228 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""Columns of an observation batch as memory in the layout of Arrow (Columnar Format 1.5): integers,
+offsets of strings and of lists, and a bit for each row that has a value.
+
+Rows are in the order of packets. Nothing here needs pyarrow.
+"""
+
+from typing import NamedTuple
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.libc.string import memcpy
+    from cython.cimports.netwatch.core import observation_columns as columns
+    from cython.cimports.netwatch.core.community_ids import CommunityIds
+    from cython.cimports.netwatch.core.observation_batch import ObservationBatch
+    from cython.cimports.netwatch.formats.row_values import put_ip, put_mac
+else:
+    from netwatch.core import observation_columns as columns
+    from netwatch.core.community_ids import CommunityIds
+    from netwatch.core.observation_batch import ObservationBatch
+    from netwatch.formats.row_values import put_ip, put_mac
+
+from netwatch.core.buffers import Buffer, Words, array
+from netwatch.formats.row_values import LONGEST
+
+NEVER = -(1 << 63)
+"""A word that no column has: all rows have a value."""
+
+
+class Integers(NamedTuple):
+    """Integers, `valid` with a bit for each row that has one, and the number of those without."""
+
+    values: "bytearray | array[int]"
+    valid: bytearray
+    missing: int
+
+
+class Strings(NamedTuple):
+    """Strings: number `i` is ``octets[offsets[i]:offsets[i + 1]]``; there are `number`."""
+
+    number: int
+    offsets: bytearray
+    octets: memoryview
+
+
+@cython.final
+@cython.cclass
+class ColumnBuffers:
+    """The columns of the `count` rows of a batch. What it returns is not changed later."""
+
+    def __init__(self, batch: ObservationBatch) -> None:
+        row: cython.Py_ssize_t
+        i: cython.Py_ssize_t = 0
+        self.batch = batch
+        self.count = sum([stop - start for start, stop in batch.spans])
+        self.rows: Words = array("q", bytes(8 * self.count + 8))
+        for start, stop in batch.spans:
+            for row in range(start, stop):
+                self.rows[i] = row * columns.WORDS
+                i += 1
+        # Of each text the string that it has become, from 1 on.
+        self.codes: Words = array("q", bytes(8 * batch.texts + 8))
+        self.octets: Buffer = bytearray(1)
+        self.used = 0
+        self.offsets: Words = array("i", [0])
+        self.strings = 0
+
+    def integers(self, word: int, size: int, absent: int = NEVER) -> Integers:
+        """The words of a column in `size` bytes each. A row whose word is `absent` has none."""
+        i: cython.Py_ssize_t
+        byte: cython.Py_ssize_t
+        value: cython.longlong
+        at: cython.Py_ssize_t = word
+        width: cython.Py_ssize_t = size
+        none: cython.longlong = absent
+        missing: cython.Py_ssize_t = 0
+        values = bytearray(self.count * width)
+        valid = bytearray((self.count + 7) >> 3)
+        out: Buffer = values
+        bits: Buffer = valid
+        for i in range(self.count):
+            value = self.batch.words[self.rows[i] + at]
+            if value == none:
+                missing += 1
+                continue
+            bits[i >> 3] |= 1 << (i & 7)
+            for byte in range(width):
+                out[i * width + byte] = value >> (8 * byte) & 255
+        return Integers(values, valid, missing)
+
+    def dictionary(self, word: int, is_address: bool) -> tuple[Integers, Strings]:
+        """A column of texts or addresses as 32-bit indices into its distinct strings."""
+        i: cython.Py_ssize_t
+        text: cython.longlong
+        code: cython.longlong
+        at: cython.Py_ssize_t = word
+        address: cython.bint = is_address
+        missing: cython.Py_ssize_t = 0
+        values = array("i", bytes(4 * self.count))
+        valid = bytearray((self.count + 7) >> 3)
+        bits: Buffer = valid
+        out: Words = values
+        for i in range(self.batch.texts):
+            self.codes[i] = 0
+        self._start_strings(self.batch.texts)
+        for i in range(self.count):
+            text = self.batch.words[self.rows[i] + at]
+            if text == 0:
+                missing += 1
+                continue
+            code = self.codes[text]
+            if code == 0:
+                self._add_string(text, address)
+                code = self.codes[text] = self.strings
+            bits[i >> 3] |= 1 << (i & 7)
+            out[i] = code - 1
+        return Integers(values, valid, missing), self._strings()
+
+    def lists(self, word: int, is_address: bool) -> tuple[Integers, Strings]:
+        """A column of lists as 32-bit offsets into the strings of all of them."""
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        value: cython.longlong
+        start: cython.Py_ssize_t
+        entries: cython.Py_ssize_t = 0
+        at: cython.Py_ssize_t = word
+        address: cython.bint = is_address
+        step: cython.Py_ssize_t = 2 if is_address else 1
+        missing: cython.Py_ssize_t = 0
+        values = array("i", bytes(4 * self.count + 4))
+        valid = bytearray((self.count + 7) >> 3)
+        bits: Buffer = valid
+        out: Words = values
+        for i in range(self.count):
+            entries += self.batch.words[self.rows[i] + at] & columns.LIST_MASK
+        self._start_strings(entries)
+        for i in range(self.count):
+            value = self.batch.words[self.rows[i] + at]
+            if value == 0:
+                missing += 1
+            else:
+                bits[i >> 3] |= 1 << (i & 7)
+                start = value >> columns.LIST_SHIFT
+                for j in range(value & columns.LIST_MASK):
+                    self._add_string(self.batch.lists[start + step * j], address)
+            out[i + 1] = self.strings
+        return Integers(values, valid, missing), self._strings()
+
+    def macs(self, word: int) -> tuple[Integers, Strings]:
+        """A column of MAC addresses; the strings are those of all rows, some of them empty."""
+        i: cython.Py_ssize_t
+        value: cython.longlong
+        at: cython.Py_ssize_t = word
+        missing: cython.Py_ssize_t = 0
+        valid = bytearray((self.count + 7) >> 3)
+        bits: Buffer = valid
+        self._start_strings(self.count)
+        for i in range(self.count):
+            value = self.batch.words[self.rows[i] + at]
+            if value == 0:
+                missing += 1
+            else:
+                bits[i >> 3] |= 1 << (i & 7)
+                self._reserve(LONGEST)
+                self.used = put_mac(self.octets, self.used, value)
+            self._end_string()
+        return Integers(bytearray(), valid, missing), self._strings()
+
+    def community_ids(self) -> Strings:
+        """The Community ID of each row."""
+        i: cython.Py_ssize_t
+        ids: CommunityIds = CommunityIds()
+        self._start_strings(self.count)
+        for i in range(self.count):
+            self._reserve(LONGEST)
+            self.used = ids.write(self.batch, self.rows[i] // columns.WORDS, self.octets, self.used)
+            self._end_string()
+        return self._strings()
+
+    def _start_strings(self, most: cython.Py_ssize_t) -> None:
+        """Begin other strings, of which there are at most so many."""
+        self.offsets = array("i", bytes(4 * most + 4))
+        self.octets = bytearray(16 * most + LONGEST)
+        self.used = self.strings = 0
+
+    def _add_string(self, text: cython.longlong, address: cython.bint) -> cython.int:
+        """Add a text of the batch, or the address that it is, as a string."""
+        i: cython.Py_ssize_t
+        start: cython.Py_ssize_t = self.batch.starts[text]
+        size: cython.Py_ssize_t = self.batch.starts[text + 1] - start
+        if address:
+            self._reserve(LONGEST)
+            self.used = put_ip(self.octets, self.used, self.batch.octets, start, size)
+        elif size:
+            self._reserve(size)
+            if cython.compiled:
+                memcpy(
+                    cython.address(self.octets[self.used]),
+                    cython.address(self.batch.octets[start]),
+                    size,
+                )
+            else:
+                for i in range(size):
+                    self.octets[self.used + i] = self.batch.octets[start + i]
+            self.used += size
+        self._end_string()
+        return 0
+
+    def _end_string(self) -> cython.int:
+        self.strings += 1
+        self.offsets[self.strings] = self.used
+        return 0
+
+    def _strings(self) -> Strings:
+        offsets = bytearray(memoryview(self.offsets)[: self.strings + 1])
+        return Strings(self.strings, offsets, memoryview(self.octets)[: self.used])
+
+    def _reserve(self, size: cython.Py_ssize_t) -> cython.int:
+        """Make room for so many more bytes of strings."""
+        if self.used + size > len(self.octets):
+            larger = bytearray(2 * (self.used + size))
+            memoryview(larger)[: self.used] = memoryview(self.octets)[: self.used]
+            self.octets = larger
+        return 0
