@@ -6,7 +6,7 @@ errors go to standard error.
 
 import argparse
 import contextlib
-import importlib.util
+import importlib
 import sys
 import time
 from collections import Counter
@@ -320,10 +320,12 @@ def _observation_writer(args: argparse.Namespace) -> "Iterator[ObservationWriter
             yield writer
         return
     message = ""
-    if importlib.util.find_spec(binary.module) is None:
-        message = f"needs an extra: pip install 'netwatch[{binary.extra}]'"
-    elif args.output is None and sys.stdout is not None and sys.stdout.isatty():
+    if args.output is None and sys.stdout is not None and sys.stdout.isatty():
         message = "is not text for a terminal: write it to a file with -o"
+    try:
+        importlib.import_module(binary.module)
+    except ImportError:
+        message = f"needs an extra: pip install 'netwatch[{binary.extra}]'"
     if message:
         raise ConfigError([Problem("netwatch names", 0, 0, f"--format {args.format} {message}")])
     with terminal.binary_output(args.output) as file:

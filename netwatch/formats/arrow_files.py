@@ -84,6 +84,11 @@ class ParquetWriter:
             self._write_group()
         self._writer.close()
 
+    def __del__(self) -> None:
+        # After an error, pyarrow would write the end to a file that is closed.
+        if hasattr(self, "_writer"):
+            self._writer.is_open = False
+
     def _write_group(self) -> None:
         import pyarrow as pa
 

@@ -4,6 +4,7 @@
 pyarrow (the extra ``arrow``), which is imported when they are called.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from netwatch.core.observation_columns import (
     Kind,
 )
 from netwatch.formats.column_buffers import ColumnBuffers, Integers, Strings
-from netwatch.formats.values import readable_text
+from netwatch.formats.values import json_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -135,8 +136,13 @@ def _source(column: Column, buffers: ColumnBuffers, batch: ObservationBatch) -> 
     import pyarrow as pa
 
     codes = _integers(pa.int32(), buffers.count, buffers.integers(column.word, 4))
-    names = pa.array(list(map(readable_text, batch.sources)), pa.string())
+    names = pa.array(list(map(_readable, batch.sources)), pa.string())
     return pa.DictionaryArray.from_arrays(codes, names)
+
+
+def _readable(source: str) -> str:
+    """The name of a source as strict readers of its JSON get it: without unpaired surrogates."""
+    return source if source.isascii() else json.loads(json_line({"": source}))[""]
 
 
 def _list(column: Column, buffers: ColumnBuffers, _: ObservationBatch) -> "pa.Array":

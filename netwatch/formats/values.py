@@ -73,11 +73,6 @@ def json_line(record: Mapping[str, Any]) -> str:
     return UNSAFE.sub(_escape_in_json, text)
 
 
-def readable_text(text: str) -> str:
-    """A text as strict readers of its JSON get it, without unpaired surrogates: see `json_line`."""
-    return text if text.isascii() else str(orjson.loads(json_line({"": text}))[""])
-
-
 _LOOKALIKE = re.compile(r"\\(?=u[0-9a-f]{4})")
 
 

@@ -27,6 +27,7 @@ BLOCKS: Mapping[str, Block] = {
     "command": commands.block,
     "confidence": verdicts.confidence_block,
     "console": console.block,
+    "columns": records.columns_block,
     "csv-columns": records.csv_block,
     "ether-types": protocols.ether_types_block,
     "evidence": verdicts.evidence_block,

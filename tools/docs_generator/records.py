@@ -1,11 +1,30 @@
 """Fields of records, from their JSON Schemas, and columns of CSV."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from docs_generator.markdown import code, table
+from netwatch.core.observation_columns import COLUMNS
 from netwatch.formats import csv, schemas
+
+ARROW_TYPES: Mapping[str, str] = {
+    "time": "timestamp[ns, UTC]",
+    "evidence": "dictionary<string>",
+    "transport": "dictionary<string>",
+    "source": "dictionary<string>",
+    "text": "dictionary<string>",
+    "address": "dictionary<string>",
+    "mac": "string",
+    "community id": "string",
+    "texts": "list<string>",
+    "addresses": "list<string>",
+    "client_port": "uint16",
+    "server_port": "uint16",
+    "optional number": "uint16",
+    "packet": "uint64",
+}
+"""Types in Arrow by the name of a column or the kind of its values."""
 
 Schema = dict[str, Any]
 
@@ -86,3 +105,15 @@ def _kinds(schema: Schema) -> list[str]:
 def csv_block(name: str) -> str:
     """The columns of a record in CSV."""
     return code(*{"observation": csv.OBSERVATION_COLUMNS, "alert": csv.ALERT_COLUMNS}[name])
+
+
+def columns_block(_: str) -> str:
+    """The columns of an observation in Arrow and Parquet, in their order."""
+    found = []
+    for column in COLUMNS:
+        kind = ARROW_TYPES.get(column.name, ARROW_TYPES.get(column.kind, ""))
+        found.append([code(column.name), code(".".join(column.path)), code(kind), column.title])
+        if column.kind == "time":
+            title = "digits after the second that the capture has"
+            found.append([code("time_digits"), "", code("uint8"), title])
+    return table(("column", "field of the record", "type", "meaning"), found)

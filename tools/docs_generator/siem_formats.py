@@ -7,7 +7,7 @@ from docs_generator.data import rows
 from docs_generator.markdown import code, table
 from netwatch.core.judgement import TITLES
 from netwatch.formats import cef, ecs, eve, gelf, leef, ocsf
-from netwatch.formats.registry import FORMATS
+from netwatch.formats.registry import BINARY_FORMATS, FORMATS
 
 
 def names(format: str) -> set[str]:
@@ -26,6 +26,9 @@ def formats_block(_: str) -> str:
         ]
         text = f"{each.title}, {each.purpose}"
         found.append([code(name), text, each.specification, ", ".join(used)])
+    for name, binary in BINARY_FORMATS.items():
+        text = f"{binary.title}, {binary.purpose}; needs the extra `{binary.extra}`"
+        found.append([code(name), text, binary.specification, "observations"])
     return table(("format", "what it is", "specification", "takes"), found)
 
 
