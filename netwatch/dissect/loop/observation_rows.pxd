@@ -12,6 +12,7 @@ cdef class ObservationRows:
     cdef const int[::1] digits
     cdef long long first_packet
     cdef readonly Py_ssize_t start
+    cdef Py_ssize_t counted
 
     cdef bint is_full(self) noexcept nogil
     cdef bint can_add(self) noexcept nogil

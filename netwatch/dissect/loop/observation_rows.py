@@ -50,9 +50,13 @@ class ObservationRows:
         self.digits: Words = array("i", [0])
         self.first_packet = 0
         self.start = 0
+        self.counted = 0
 
     def is_full(self) -> cython.bint:
         """Whether the walk has to stop before the next packet, so that the batch can grow."""
+        if self.batch.count == self.counted:
+            return False
+        self.counted = self.batch.count
         return self.active and not self.batch.has_room()
 
     def can_add(self) -> cython.bint:

@@ -132,23 +132,30 @@ class QuicHellos:
         hello; false where there are none, or others than CRYPTO, PADDING and PING."""
         offset: cython.longlong
         length: cython.longlong
-        kind: cython.int
         at: cython.Py_ssize_t = 0
         found: cython.bint = False
-        while at < size:
-            kind = self.packets.plain[at]
-            at += 1
-            if kind == CRYPTO:
-                self.packets.pos = at
-                offset = self.packets.varint(self.packets.plain, size)
-                length = self.packets.varint(self.packets.plain, size)
-                at = self.packets.pos
-                if offset < 0 or length < 0 or length > size - at:
-                    return False
-                if not self.hellos.buffer.place(entry, offset, self.packets.plain, at, length):
-                    return False
-                at += length
-                found = True
-            elif kind > 1:
+        while True:
+            at = self.behind_padding(at, size)
+            if at >= size:
+                return found
+            if self.packets.plain[at] != CRYPTO:
                 return False
-        return found
+            self.packets.pos = at + 1
+            offset = self.packets.varint(self.packets.plain, size)
+            length = self.packets.varint(self.packets.plain, size)
+            at = self.packets.pos
+            if offset < 0 or length < 0 or length > size - at:
+                return False
+            if not self.hellos.buffer.place(entry, offset, self.packets.plain, at, length):
+                return False
+            at += length
+            found = True
+
+    @cython.boundscheck(False)
+    def behind_padding(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Where the first frame is, from `at` on of `size` bytes of frames, that is not PADDING or
+        PING; there are many of those."""
+        plain = self.packets.plain
+        while at < size and plain[at] < 2:
+            at += 1
+        return at

@@ -6,6 +6,7 @@ follow from, and what a JA4 consists of.
 """
 
 from array import array
+from functools import lru_cache
 from math import isqrt
 
 try:
@@ -30,12 +31,21 @@ def _primes(count: int) -> list[int]:
 
 
 def _cube_root(number: int) -> int:
-    """The integer part of a cube root, by bisection."""
-    low, high = 0, 1 << 64
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if middle**3 <= number else (low, middle)
-    return low
+    """The integer part of a cube root."""
+    root = round(number ** (1 / 3))
+    while root**3 > number:
+        root -= 1
+    while (root + 1) ** 3 <= number:
+        root += 1
+    return root
+
+
+@lru_cache(maxsize=1)
+def _constants() -> tuple[list[int], list[int]]:
+    """Those of the rounds, and the state before any block (FIPS 180-4 sections 4.2.2 and 5.3.3)."""
+    primes = _primes(64)
+    rounds = [_cube_root(prime << 96) & 0xFFFFFFFF for prime in primes]
+    return rounds, [isqrt(prime << 64) & 0xFFFFFFFF for prime in primes[:8]]
 
 
 @cython.final
@@ -46,10 +56,8 @@ class Sha256:
     processor do the work."""
 
     def __init__(self, states: int, blocks: int) -> None:
-        primes = _primes(64)
-        roots = [_cube_root(prime << 96) & 0xFFFFFFFF for prime in primes]
-        begin = [isqrt(prime << 64) & 0xFFFFFFFF for prime in primes[:8]]
-        self.constants: Words = array("I", roots)
+        rounds, begin = _constants()
+        self.constants: Words = array("I", rounds)
         self.schedule: Words = array("I", bytes(4 * 64))
         self.states: Words = array("I", begin + [0] * 8 * (states - 1))
         self.blocks: Words = array("I", bytes(4 * 16 * blocks))
