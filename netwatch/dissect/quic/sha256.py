@@ -32,7 +32,7 @@ def _primes(count: int) -> list[int]:
 
 def _cube_root(number: int) -> int:
     """The integer part of a cube root."""
-    root = round(number ** (1 / 3))
+    root: int = round(number ** (1 / 3))
     while root**3 > number:
         root -= 1
     while (root + 1) ** 3 <= number:

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.interpreted import interpreted
 
+from netwatch.dissect.loop import layout
+
 LOOP = interpreted().Loop
 HELLOS, PIECES, SPANS, LONGEST, PACKET = 128, 4, 32, 4096, 2048
 
@@ -106,9 +108,10 @@ def test_packets_are_kept_as_they_are(buffer: Any) -> None:
     data = bytes(range(256)) * 10
     for number in range(PIECES):
         row = buffer.store_packet(buffer.spare, data, number, PACKET - number)
-        assert row == 24 * (PIECES * buffer.spare + number)
-        buffer.rows[row + 17 : row + 24] = array("q", [1, PACKET - number, 3, 4, 5, 6, 7])
-        words, kept = buffer.packet(row // 24)
+        assert row == layout.BUFFERED_COLUMNS * (PIECES * buffer.spare + number)
+        behind = slice(row + layout.ROW_COLUMNS, row + layout.BUFFERED_COLUMNS)
+        buffer.rows[behind] = array("q", [1, PACKET - number, 3, 4, 5, 6, 7])
+        words, kept = buffer.packet(row // layout.BUFFERED_COLUMNS)
         assert words == [1, PACKET - number, 3, 4, 5, 6, 7]
         assert kept == data[number:PACKET]
     assert buffer.store_packet(buffer.spare, data, 0, 1) == -1
