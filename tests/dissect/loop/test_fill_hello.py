@@ -316,6 +316,23 @@ def test_what_never_becomes_whole_is_told_when_and_where_it_was() -> None:
             same(frames, parts)
 
 
+def test_what_never_becomes_whole_is_told_in_the_order_of_its_last_packets() -> None:
+    # The first one is buffered, the second, whose hello is in two records, is not.
+    whole = _hello(SNI, _extension(21, bytes(900)))
+    other = _hello(_server_name(b"www.example.net"), _extension(21, bytes(900)))
+    parts = b"".join(
+        b"\x16\3\1" + len(each).to_bytes(2) + each for each in (other[:400], other[400:])
+    )
+    first = cut(handshakes.records(whole), 300, sport=2000)[:2]
+    second = cut(parts, 600, sport=2001)[:2]
+    third = cut(handshakes.records(whole), 300, sport=2002)[:2]
+    for frames in (timed([*first, *second, *third]), timed([*third, *second, *first])):
+        for blocks in ((), (2, 2), (1, 1, 1)):
+            same(frames, blocks)
+            later = timed(cut(record(NAME), sport=3000), START + 70 * SECOND)
+            same([*frames, *later], blocks)
+
+
 def test_a_hello_behind_a_proxy_or_another_message_is_read_alike() -> None:
     data = record(NAME)
     for before in (
