@@ -32,25 +32,16 @@ with contextlib.redirect_stdout(io.StringIO()):
 print(json.dumps([status, sorted(set(sys.modules) - before), len(compiled)]))
 """
 
-HEAVY = {
-    *(
-        "aiohttp",
-        "asyncio",
-        "bz2",
-        "concurrent.futures",
-        "cryptography",
-        "dpkt",
-        "difflib",
-        "email",
-    ),
-    *("dpkt", "geoip2", "hpack", "http", "idna", "importlib.metadata", "importlib.resources", "isal"),
-    *("logging", "lz4", "lzma", "maxminddb", "multiprocessing", "numpy", "orjson", "pickle"),
-    *("prometheus_client", "publicsuffixlist", "pyarrow", "random", "requests", "rich", "scapy"),
-    *("secrets", "sqlite3", "ssl", "subprocess", "tempfile", "tuf", "urllib3", "uuid", "xml"),
-    *("zstandard", "netwatch.delivery.configuration", "netwatch.formats.ocsf", "netwatch.live"),
-    *("netwatch.inventory.lease_files", "netwatch.sinks.registry", "netwatch.updates.options"),
-    *("netwatch.watch.snapshot", "netwatch.watch.endpoint_options"),
-}
+_HEAVY = """
+    aiohttp asyncio bz2 concurrent.futures cryptography dpkt difflib email dpkt geoip2 hpack
+    http idna importlib.metadata importlib.resources isal logging lz4 lzma maxminddb
+    multiprocessing numpy orjson pickle prometheus_client publicsuffixlist pyarrow random
+    requests rich scapy secrets sqlite3 ssl subprocess tempfile tuf urllib3 uuid xml zstandard
+    netwatch.delivery.configuration netwatch.formats.ocsf netwatch.live
+    netwatch.inventory.lease_files netwatch.sinks.registry netwatch.updates.options
+    netwatch.watch.snapshot netwatch.watch.endpoint_options
+"""
+HEAVY = frozenset(_HEAVY.split())
 """Modules that take long to import, and of which these commands have no use."""
 
 COMMANDS = {
