@@ -7,9 +7,9 @@ for each of them.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from json.encoder import encode_basestring_ascii
 from typing import Any, Protocol, Self
 
 from netwatch.core.addresses import ip_text
@@ -88,7 +88,8 @@ class GeoLookup(Protocol):
 def incident_id(key: Key, first_seen: int) -> str:
     """The id of an incident, 32 hex digits. It is a hash of the key and of the time of the first
     contact (ns), so that the same incident has the same id however often it is replayed."""
-    text = json.dumps([SCHEMA, *key, first_seen], ensure_ascii=True)
+    # A JSON array, as `json.dumps` writes it.
+    text = f"[{', '.join(map(encode_basestring_ascii, (SCHEMA, *key)))}, {first_seen}]"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import pickle
 from contextlib import contextmanager
@@ -59,6 +60,13 @@ def test_one_contact_is_an_incident_with_all_its_values():
     assert alert.community_ids[0].startswith("1:")
     assert alert.sensor == SENSOR
     assert alert.extra == {}
+
+
+def test_the_id_is_the_hash_of_a_json_array():
+    key = ('laptop "\\7"\u00e9\U0001f600', "tiktok", "r\u00e8gle", "violation")
+    text = json.dumps([incident.SCHEMA, *key, NOON])
+    expected = hashlib.sha256(text.encode()).hexdigest()[:32]
+    assert incident.incident_id(key, NOON) == expected
 
 
 def test_contacts_within_the_quiet_gap_are_one_incident():
