@@ -117,7 +117,10 @@ def results(cpu: dict[str, float]) -> dict[str, Any]:
         "growth": {"rows": [growth]},
         "new-flows": commands(**{"netwatch scan": 1.0, "suricata": 5.0}),
         "compressed": commands(plain=0.5, gz=1.7, zst=0.55),
-        "bans": {"rows": [{"bans": 1, "cpu": 0.5}, {"bans": 1000, "cpu": 0.7}]},
+        "bans": {
+            "rows": [{"bans": 1, "cpu": 0.5}, {"bans": 1000, "cpu": 0.7}],
+            "applying": [{"bans": 1, "cpu": 0.5}, {"bans": 1000, "cpu": 0.9}],
+        },
         "columns": {
             "messages": 1_000_000,
             "rows": [{"format": "parquet", "start": 0.3, "beyond": 1.3, "rss": 9e7, "bytes": 4e6}],
@@ -148,6 +151,7 @@ def test_goals_are_met_or_missed() -> None:
         "dns, suricata eve / netwatch names": False,
         "1,000 SYNs of new flows, suricata / netwatch scan": True,
         "1,000 bans on one app / one ban": True,
+        "the same, where all bans apply to one client": False,
         "a capture as gz / plain": False,
         "a capture as zst / plain": True,
         "dns, names as Parquet, a message beyond start": False,
@@ -334,6 +338,7 @@ def test_one_command_measures_and_prints(tmp_path: Path) -> None:
     assert found["one-file"]["packets"] == [20000]
     assert found["new-flows"]["commands"]["netwatch scan"]["reported"] == 200
     assert [row["bans"] for row in found["bans"]["rows"]] == [1, 1000]
+    assert [row["bans"] for row in found["bans"]["applying"]] == [1, 1000]
     assert list(found["compressed"]["commands"]) == ["plain", "gz", "zst"]
     assert all(
         size < found["compressed"]["sizes"]["plain"]
