@@ -18,8 +18,9 @@ Location = tuple[Network | None, str]
 class Directory(Protocol):
     """What is known of addresses: where a client is."""
 
-    def locate(self, client: FlowClient, time: int) -> Location:
-        """The network and device of a client at a time, in ns since the epoch."""
+    def locate(self, client: FlowClient, time: int | None) -> Location:
+        """The network and device of a client at a time, in ns since the epoch; None where they are
+        permanent."""
         ...
 
     def missed(self, client: FlowClient) -> str:
@@ -43,9 +44,9 @@ class FlowCounter:
     def add(
         self, client: FlowClient, visibility: Visibility, flows: int, times: Sequence[int]
     ) -> None:
-        """Count flows of a client. `times` are those of their first packets, in ns since the epoch:
-        all of them where the client's location is not permanent."""
-        if self._directory.is_permanent(client):
+        """Count flows of a client. `times` are those of their first packets, in ns since the epoch,
+        or none where the client's location is known to be permanent."""
+        if not times or self._directory.is_permanent(client):
             network, device = self._locate(client)
             self._coverage.add(network, device, visibility, flows)
             if network is None:
@@ -68,5 +69,5 @@ class FlowCounter:
         if location is None:
             if len(self._locations) >= CACHE_LIMIT:
                 self._locations.clear()
-            location = self._locations[client] = self._directory.locate(client, 0)
+            location = self._locations[client] = self._directory.locate(client, None)
         return location

@@ -72,7 +72,7 @@ class Consumer(Protocol):
         """Take the number of flows of a client that have ended with this visibility. Of clients
         outside of all ranges of networks it has no address (``b""``). `times` are those of the
         first packets of the flows, in ns since the epoch; of an address whose device does not
-        depend on the time there may be none."""
+        depend on the time there may be none, else there are all."""
         ...
 
 

@@ -21,18 +21,18 @@ class ConfiguredDirectory:
         self._config = config
         self._learned = learned
 
-    def locate(self, client: FlowClient, time: int) -> Location:
-        """The network and device of a client at a time, in ns since the epoch."""
+    def locate(self, client: FlowClient, time: int | None) -> Location:
+        """The network and device of a client at a time, in ns since the epoch; None where they are
+        permanent."""
         network = self._config.networks.find(client.ip, client.vlan)
         if network is None:
             return None, ""
         binding = None
-        if self._learned is not None:
+        if time is not None and self._learned is not None:
             binding = self._learned.past_binding(client.ip, client.mac, client.vlan, time)
-        if binding is None:
+        if time is not None and binding is None:
             binding = self._config.devices.leases.binding_at(client.ip, client.mac, time)
-        device = self._config.devices.identify(client.ip, client.mac, network, binding)
-        return network, device.id
+        return network, self._config.devices.id_of(client.ip, client.mac, network, binding)
 
     def missed(self, client: FlowClient) -> str:
         """Which range or VLAN would match a client outside of all networks with another tag."""

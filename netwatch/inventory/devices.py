@@ -69,6 +69,17 @@ class Devices:
         self._cache[key] = device
         return device
 
+    def id_of(
+        self, ip: bytes, mac: bytes | None, network: Network | None, binding: Binding | None
+    ) -> str:
+        """The id of the device that `identify` gives. Most clients of a flood are in no inventory;
+        nothing is made or cached of them."""
+        entries = self.entries
+        is_listed = entries.with_ip(ip) is not None or self._entry_of_mac(mac) is not None
+        if binding is None and not is_listed:
+            return ip_text(ip)
+        return self.identify(ip, mac, network, binding).id
+
     def explain(
         self,
         ip: bytes,

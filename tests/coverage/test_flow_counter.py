@@ -17,7 +17,7 @@ class Directory:
     def __init__(self) -> None:
         self.located: list[FlowClient] = []
 
-    def locate(self, client: FlowClient, time: int) -> Location:
+    def locate(self, client: FlowClient, time: int | None) -> Location:
         self.located.append(client)
         return (HQ, "ws-1") if client.ip[0] == 10 else (None, "far")
 
@@ -35,7 +35,7 @@ class LearningDirectory(Directory):
         super().__init__()
         self.learned: set[bytes] = set()
 
-    def locate(self, client: FlowClient, time: int) -> Location:
+    def locate(self, client: FlowClient, time: int | None) -> Location:
         return HQ, f"at-{time}"
 
     def is_permanent(self, client: FlowClient) -> bool:
@@ -64,10 +64,10 @@ def test_a_client_whose_device_may_change_is_located_for_each_flow() -> None:
     counter.add(INSIDE, "no-data", 3, [6, 6, 7])
     (network,) = coverage.report(9, {}).networks
     assert [(id, counts.flows) for id, counts in network.devices] == [
-        ("at-0", 2),
         ("at-5", 1),
         ("at-6", 2),
         ("at-7", 1),
+        ("at-None", 2),
     ]
 
 
