@@ -104,8 +104,10 @@ class Collector:
     def add(self, contact: Contact) -> None:
         self.events.append(contact)
 
-    def add_progress(self, contact: Contact, progress: ContactProgress) -> None:
-        self.events.append((contact, progress))
+    def add_progress(
+        self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
+    ) -> None:
+        self.events.append((contact, progress, bans))
 
 
 TCP_KINDS = ("syn", "syn", "syn-ack", "rst", "data", "back", "hello", "half", "rest", "cut")
