@@ -144,6 +144,9 @@ def measure_reader(
         used = veth.cpu(process.pid)
         sent, pps = replay(namespace, path, rate, seconds)
         time.sleep(0.5)  # no reader reports that it has read everything in its ring
+        if process.poll() is not None:
+            said = log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"{reader.name} ended during the measurement:\n{said}")
         spent = veth.cpu(process.pid) - used
         veth.stop(process, reader.ending)
     text = log.read_text(errors="replace")
