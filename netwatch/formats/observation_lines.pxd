@@ -52,6 +52,7 @@ cdef class ObservationLines:
     cdef long long _address(self, ObservationBatch batch, long long number) except *
     cdef void _add_quote(self)
     cdef _put_text(self, str text)
-    cdef int _put(self, unsigned char[::1] source, long long place) except -1
+    cdef int _put(self, long long place) except -1
+    cdef int _put_quoted(self, long long place) except -1
     cdef int _reserve(self, Py_ssize_t size) except -1
     cdef int _reserve_quoted(self, Py_ssize_t size) except -1

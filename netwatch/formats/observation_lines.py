@@ -222,24 +222,24 @@ class ObservationLines:
         word: cython.longlong
         at: cython.Py_ssize_t = row * columns.WORDS
         group: cython.longlong = 0
-        self._put(self.constants, self.begin)
+        self._put(self.begin)
         for i in range(self.columns):
             word = batch.words[at + self.words[i]]
             if word == self.absent[i]:
                 if self.cells:
-                    self._put(self.constants, self.same_keys[i])
+                    self._put(self.same_keys[i])
             elif self.groups[i] == group:
-                self._put(self.constants, self.same_keys[i])
+                self._put(self.same_keys[i])
                 self._value(batch, row, self.kinds[i], word)
             else:
                 if group:
-                    self._put(self.constants, self.close)
+                    self._put(self.close)
                 group = self.groups[i]
-                self._put(self.constants, self.keys[i])
+                self._put(self.keys[i])
                 self._value(batch, row, self.kinds[i], word)
         if group:
-            self._put(self.constants, self.close)
-        self._put(self.constants, self.end)
+            self._put(self.close)
+        self._put(self.end)
 
     def _value(
         self,
@@ -249,47 +249,50 @@ class ObservationLines:
         word: cython.longlong,
     ) -> None:
         if kind == TEXT:
-            self._put(self.quoted, self._text(batch, word))
+            self._put_quoted(self._text(batch, word))
         elif kind == ADDRESS:
-            self._put(self.quoted, self._address(batch, word))
+            self._put_quoted(self._address(batch, word))
         elif kind in (NUMBER, OPTIONAL_NUMBER):
             self._reserve(LONGEST)
             self.used = put_number(self.out, self.used, word)
         elif kind == TIME:
-            self._put(self.constants, self.quote)
+            self._put(self.quote)
             self._time(word, batch.words[row * columns.WORDS + columns.WORD_TIME_DIGITS])
-            self._put(self.constants, self.quote)
+            self._put(self.quote)
         elif kind == EVIDENCE_KIND:
-            self._put(self.constants, self.evidence[word])
+            self._put(self.evidence[word])
         elif kind == TRANSPORT:
-            self._put(self.constants, self.transports[word])
+            self._put(self.transports[word])
         elif kind == MAC:
-            self._put(self.constants, self.quote)
+            self._put(self.quote)
             self._reserve(LONGEST)
             self.used = put_mac(self.out, self.used, word)
-            self._put(self.constants, self.quote)
+            self._put(self.quote)
         elif kind == COMMUNITY_ID:
-            self._put(self.constants, self.quote)
+            self._put(self.quote)
             self._reserve(LONGEST)
             self.used = self.community_ids.write(batch, row, self.out, self.used)
-            self._put(self.constants, self.quote)
+            self._put(self.quote)
         elif kind == SOURCE:
             if word != self.source:
                 self.source = word
                 self.source_place = self._quoted(self.style.odd_text(batch.sources[word]))
-            self._put(self.quoted, self.source_place)
+            self._put_quoted(self.source_place)
         elif kind == TEXTS:
             self._texts(batch, word)
         else:
             self._addresses(batch, word)
 
     def _time(self, time: cython.longlong, digits: cython.longlong) -> None:
+        i: cython.Py_ssize_t
         second: cython.longlong = time // BILLION
         if second != self.second:
             self.second = second
             put_second(self.second_text, 0, second)
-        self._put(self.second_text, 19)
         self._reserve(LONGEST)
+        for i in range(19):
+            self.out[self.used + i] = self.second_text[i]
+        self.used += 19
         self.used = put_fraction(self.out, self.used, time % BILLION, digits)
 
     def _texts(self, batch: ObservationBatch, word: cython.longlong) -> None:
@@ -302,22 +305,22 @@ class ObservationLines:
                 if self.odd[batch.lists[i]]:
                     self._put_text(self.odd_list(batch.text_list(word)))
                     return
-        self._put(self.constants, self.open_list)
+        self._put(self.open_list)
         for i in range(start, start + count):
             if i > start:
-                self._put(self.constants, self.separator)
-            self._put(self.quoted, self._text(batch, batch.lists[i]))
-        self._put(self.constants, self.close_list)
+                self._put(self.separator)
+            self._put_quoted(self._text(batch, batch.lists[i]))
+        self._put(self.close_list)
 
     def _addresses(self, batch: ObservationBatch, word: cython.longlong) -> None:
         i: cython.Py_ssize_t
         start: cython.Py_ssize_t = word >> columns.LIST_SHIFT
-        self._put(self.constants, self.open_list)
+        self._put(self.open_list)
         for i in range(word & columns.LIST_MASK):
             if i:
-                self._put(self.constants, self.separator)
-            self._put(self.quoted, self._address(batch, batch.lists[start + 2 * i]))
-        self._put(self.constants, self.close_list)
+                self._put(self.separator)
+            self._put_quoted(self._address(batch, batch.lists[start + 2 * i]))
+        self._put(self.close_list)
 
     def _text(self, batch: ObservationBatch, number: cython.longlong) -> cython.longlong:
         """The place of a text in `quoted`."""
@@ -404,8 +407,8 @@ class ObservationLines:
         memoryview(self.out)[self.used : self.used + size] = raw
         self.used += size
 
-    def _put(self, source: Buffer, place: cython.longlong) -> cython.int:
-        """Copy what is at a place of `source`."""
+    def _put(self, place: cython.longlong) -> cython.int:
+        """Add the constant text at a place."""
         i: cython.Py_ssize_t
         start: cython.Py_ssize_t = place >> PLACE_SHIFT
         size: cython.Py_ssize_t = place & PLACE_MASK
@@ -413,10 +416,26 @@ class ObservationLines:
             return 0
         self._reserve(size)
         if cython.compiled:
-            memcpy(cython.address(self.out[self.used]), cython.address(source[start]), size)
+            memcpy(cython.address(self.out[self.used]), cython.address(self.constants[start]), size)
         else:
             for i in range(size):
-                self.out[self.used + i] = source[start + i]
+                self.out[self.used + i] = self.constants[start + i]
+        self.used += size
+        return 0
+
+    def _put_quoted(self, place: cython.longlong) -> cython.int:
+        """Add the quoted text at a place."""
+        i: cython.Py_ssize_t
+        start: cython.Py_ssize_t = place >> PLACE_SHIFT
+        size: cython.Py_ssize_t = place & PLACE_MASK
+        if size == 0:
+            return 0
+        self._reserve(size)
+        if cython.compiled:
+            memcpy(cython.address(self.out[self.used]), cython.address(self.quoted[start]), size)
+        else:
+            for i in range(size):
+                self.out[self.used + i] = self.quoted[start + i]
         self.used += size
         return 0
 
