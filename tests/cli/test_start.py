@@ -80,4 +80,4 @@ def test_a_start_imports_what_it_uses(name: str, tmp_path: Path) -> None:
     ours = [module for module in modules if module.startswith("netwatch")]
     assert len(ours) <= most, len(ours)
     # Dataclasses of the standard library compile half a dozen functions each (core/dataclass.py).
-    assert compiled <= 60, compiled
+    assert compiled <= 75, compiled
