@@ -37,7 +37,9 @@ class Block:
     """`count` packets in `data`; `records` has at least ``count * FIELDS`` integers.
 
     `first` is the number of its first packet in the source, from 1. `position` is the number of
-    bytes of the source that were read so far (compressed bytes, if it is compressed).
+    bytes of the source that were read so far (compressed bytes, if it is compressed). Where several
+    workers read one capture, `owners` has two bytes for each packet that say whose it is
+    (`netwatch.dissect.loop.division`).
     """
 
     data: bytes | bytearray | memoryview
@@ -46,6 +48,7 @@ class Block:
     interfaces: tuple[Interface, ...]
     first: int
     position: int
+    owners: bytes | memoryview = b""
 
 
 class Source(Protocol):

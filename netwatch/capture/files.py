@@ -18,7 +18,7 @@ from typing import BinaryIO
 from netwatch.capture import pcap, pcap_variants, pcapng
 from netwatch.capture.block import Source
 from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
-from netwatch.capture.stream import FileStream, Stream
+from netwatch.capture.stream import FileStream, Stream, Windows
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import CaptureError
 
@@ -75,8 +75,9 @@ def find_captures(paths: Sequence[str]) -> list[CaptureFile]:
     return list(found.values())
 
 
-def open_source(path: str) -> Source:
+def open_source(path: str, windows: Windows | None = None) -> Source:
     """Open the capture at `path` (``-`` is standard input); the source has the path as its name.
+    Its blocks are in `windows`, if given.
 
     Raises `NotACaptureError` for a file that is not a capture and `CaptureError` for one that
     cannot be read. The text starts with the path and says what was expected.
@@ -88,13 +89,13 @@ def open_source(path: str) -> Source:
         raise CaptureError(f"{path}: {_reason(error)}") from None
     stream: Stream = FileStream(file, notes, close=path != STDIN)
     try:
-        return _recognise(path, stream, _size(file))
+        return _recognise(path, stream, _size(file), windows)
     except BaseException:
         stream.close()
         raise
 
 
-def _recognise(path: str, stream: Stream, size: int | None) -> Source:
+def _recognise(path: str, stream: Stream, size: int | None, windows: Windows | None) -> Source:
     head = stream.peek(8)
     inside = ""
     compression = recognise_compression(head)
@@ -104,6 +105,7 @@ def _recognise(path: str, stream: Stream, size: int | None) -> Source:
         head = stream.peek(8)
     build = SOURCES.get(head[:4])
     if build:
+        stream.windows = windows
         return build(path, stream, size)
     if stream.notes:
         raise CaptureError(f"{path}: nothing can be read: {'; '.join(stream.notes)}")

@@ -9,7 +9,7 @@ Memory does not depend on the size of the file.
 import select
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from netwatch.core.buffers import zeroed
 
@@ -20,12 +20,22 @@ MAX_BUFFER_SIZE = 1 << 24
 """Maximum size of a stream buffer in bytes, and so of the largest record that is read."""
 
 
+class Windows(Protocol):
+    """Memory that a stream is read into, piece by piece, where others read it as well."""
+
+    def take(self, size: int) -> memoryview:
+        """A window of `size` bytes, at most `MAX_BUFFER_SIZE`, that nobody reads any more."""
+        ...
+
+
 class Stream(ABC):
     """Bytes in order. A read error ends the stream early and is described in `notes`, a list that
-    all layers of a capture share; the stream is then `damaged`."""
+    all layers of a capture share; the stream is then `damaged`. What is read with a `StreamBuffer`
+    goes to `windows`, if given."""
 
     def __init__(self, notes: list[str]) -> None:
         self.notes = notes
+        self.windows: Windows | None = None
         self.damaged = False
         self._peeked = b""
 
@@ -106,14 +116,16 @@ class StreamBuffer:
     """The part of a stream that is in memory: ``buffer[start:end]``.
 
     A caller moves `start` behind the bytes that it has processed. The buffer is never resized,
-    only replaced, so that views of it stay valid. It grows to at most `max_size` bytes.
+    only replaced, so that views of it stay valid. It grows to at most `max_size` bytes. Where the
+    stream has windows, each piece that is read is in a window of its own.
     """
 
     def __init__(
         self, stream: Stream, size: int = BUFFER_SIZE, max_size: int = MAX_BUFFER_SIZE
     ) -> None:
         self.stream = stream
-        self.buffer = zeroed("B", size)
+        self._windows = stream.windows
+        self.buffer = zeroed("B", size) if self._windows is None else self._windows.take(size)
         self.start = 0
         self.end = 0
         self._stream_position = 0
@@ -145,7 +157,8 @@ class StreamBuffer:
             size = min(2 * size, max(size, needed), self._max_size)
             if available == size:
                 return False
-            larger = zeroed("B", size)
+        if len(self.buffer) < size or self._windows is not None:
+            larger = zeroed("B", size) if self._windows is None else self._windows.take(size)
             larger[:available] = self.buffer[self.start : self.end]
             self.buffer = larger
         elif self.start:

@@ -115,7 +115,7 @@ def _add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str]
         metavar="N",
         type=_jobs,
         default=1,
-        help="captures that are read in parallel (default 1)",
+        help="processes that read captures, or share one (default 1)",
     )
     parser.add_argument(
         "--continuous",

@@ -123,7 +123,7 @@ def _incidents(
         yield "kinds", _kinds(judged)
     if incidents.recorded:
         yield "recorded", f"{incidents.recorded:,} below the confidence that the ban requires"
-    for reason, count in statistics.without_verdict.most_common():
+    for reason, count in _ordered(statistics.without_verdict):
         yield "no verdict", f"{quantity(count, 'contact')}: {reason}"
     if incidents.limits:
         yield "left out", _counts(incidents.limits)
@@ -174,4 +174,10 @@ def _skipped(paths: Sequence[str], verbose: bool) -> str:
 
 def _counts(counts: Mapping[str, int]) -> str:
     """Names with their counts, the most frequent first."""
-    return ", ".join(f"{name} {count:,}" for name, count in Counter(counts).most_common())
+    return ", ".join(f"{name} {count:,}" for name, count in _ordered(counts))
+
+
+def _ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Names with their counts, the most frequent first and those with the same count by name: the
+    order does not depend on what was counted first."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

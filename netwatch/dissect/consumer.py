@@ -13,6 +13,7 @@ from netwatch.core.message import Message
 from netwatch.core.packet import Packet
 from netwatch.coverage.visibility import Visibility
 from netwatch.dissect.flows.accounting import FlowOptions
+from netwatch.dissect.loop.division import Division
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,9 @@ class DissectorOptions:
     address claims are read from. With `flows` the flows that have ended are counted and
     handed over. With `keep_frames` packets come with the captured frames that prove what they show.
     Without, the packet loop itself reads messages that are laid out as usual, unless `parse_all`
-    says otherwise; with `fingerprints` the observations of hellos have a JA4.
+    says otherwise; with `fingerprints` the observations of hellos have a JA4. Where `division` is
+    given, the packets are divided among several workers, and the dissector is that of the one with
+    the number `worker`.
     """
 
     domains: Sequence[bytes] | None = None
@@ -34,6 +37,8 @@ class DissectorOptions:
     keep_frames: bool = False
     parse_all: bool = False
     fingerprints: bool = False
+    division: Division | None = None
+    worker: int = 0
 
 
 class Consumer(Protocol):

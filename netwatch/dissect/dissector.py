@@ -6,7 +6,7 @@ parsers are given, so that this package knows bytes and flows but no protocol.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.errors import ParseError
@@ -72,6 +72,8 @@ class Dissector:
             learning=_learning_bits(options.learn_from),
             filling=not (options.keep_frames or options.parse_all),
             fingerprints=options.fingerprints,
+            division=options.division,
+            worker=options.worker,
         )
         self._provenance = (
             PacketProvenance(consumer.keeps_frames_for) if options.keep_frames else None
@@ -82,20 +84,33 @@ class Dissector:
         self.accounting: FlowAccounting | None = None
         self._flow_records: FlowRecords | None = None
         if options.flows is not None:
-            self.accounting = FlowAccounting(options.flows, (seed & 0x3FFFFFFFFFFFFFFF) + 1)
+            self.accounting = FlowAccounting(
+                options.flows,
+                (seed & 0x3FFFFFFFFFFFFFFF) + 1,
+                division=options.division,
+                worker=options.worker,
+            )
             self._flow_records = FlowRecords(
                 self.loop.flows, self._sources, self.accounting, consumer.flows_counted
             )
-        self._filter = MessageFilter(consumer, self.loop, self._flow_records)
         self._datagram_parsers = {
             kind: each.parse_datagram
             for kind, each in parsers.items()
             if each.parse_datagram is not None
         }
-        self._multi_packet = MultiPacketReader(parsers, detect_kind, self._filter, self._provenance)
+        # A flow that another worker counts is read as well; what that counts is dropped.
+        self._filters = [
+            MessageFilter(consumer, self.loop, self._flow_records, counting=counting)
+            for counting in ([True] if options.division is None else [True, False])
+        ]
+        self._readers = [
+            MultiPacketReader(parsers, detect_kind, each, self._provenance)
+            for each in self._filters
+        ]
         self._defragmenter = Defragmenter()
         self._nested = 0
         self._latest = 0
+        self._is_first_worker = options.worker == 0
         self._anomalies: Counter[str] = Counter()
 
     def reload(
@@ -133,7 +148,8 @@ class Dissector:
         for datagram in self._defragmenter.flush():
             yield from self._read_reassembled(datagram)
         yield from self._read(self.loop.finish(), None, "")
-        yield from self._multi_packet.flush(self._latest)
+        for reader in self._readers:
+            yield from reader.flush(self._latest)
 
     def flows(self) -> Iterator[Flow]:
         """Count the flows that have ended since the last call, and yield those that are to be
@@ -189,20 +205,22 @@ class Dissector:
 
     def names_by_evidence(self) -> Counter[str]:
         """How many names the packets showed, wanted or not, by evidence."""
-        return self._filter.names_by_evidence + Counter(self.loop.prefilter.names())
+        return self._filters[0].names_by_evidence + Counter(self.loop.prefilter.names())
 
     def anomalies(self) -> Counter[str]:
         """How often each anomaly was met, by its name."""
-        total = self._anomalies + self._filter.anomalies
-        total += self._multi_packet.anomalies()
-        total += self._defragmenter.anomalies
+        total = self._anomalies + self._filters[0].anomalies
+        total += self._readers[0].anomalies()
+        if self._is_first_worker:
+            # All workers put fragments together.
+            total += self._defragmenter.anomalies
         total.update(self.loop.anomalies())
         if self.loop.flows.evicted:
             total["flow-table-full"] += self.loop.flows.evicted
         if self.loop.addresses.evicted:
             total["resolved-addresses-full"] += self.loop.addresses.evicted
         if self._provenance is not None:
-            total += self._provenance.anomalies
+            total += self._provenance.anomalies(self._is_first_worker)
         return total
 
     def table_usage(self) -> dict[str, TableUsage]:
@@ -211,7 +229,7 @@ class Dissector:
         return {
             "flows": TableUsage(entries, limit, self.loop.flows.evicted),
             "fragments": self._defragmenter.usage(),
-            **self._multi_packet.table_usage(),
+            **self._readers[0].table_usage(),
         }
 
     def _read(
@@ -231,16 +249,17 @@ class Dissector:
                 yield from self._read_row(row, block, source)
             if filling:
                 yield LoopRows(done, stop, self._nested == 0)
-                self.loop.set_due(self._multi_packet.next_timeout())
+                self.loop.set_due(min(reader.next_timeout() for reader in self._readers))
 
     def _read_row(self, row: Row, block: Block | None, source: str) -> Iterator[Found | LoopRows]:
         """The messages that became complete with the packet of a candidate row."""
         provenance = self._provenance
         row_block, row_source = block, source
-        self._multi_packet.is_late = row[layout.ROW_RECORD] < 0
+        number = int(row[layout.ROW_OWNER] == layout.OWNER_OTHER)
+        self._readers[number].is_late = row[layout.ROW_RECORD] < 0
         if row[layout.ROW_RECORD] < 0:
-            row, row_block, number = self.loop.buffered_packet(row)
-            row_source = self._sources[number]
+            row, row_block, row_number = self.loop.buffered_packet(row)
+            row_source = self._sources[row_number]
         assert row_block is not None
         datagram_frames = None
         if provenance is not None:
@@ -248,7 +267,7 @@ class Dissector:
             # reassembled from fragments.
             datagram_frames = provenance.datagram_frames
             provenance.datagram_frames = datagram_frames if row_block is block else None
-        self._filter.prefiltered = row[layout.ROW_PREFILTERED] != 0
+        self._filters[number].prefiltered = row[layout.ROW_PREFILTERED] != 0
         kind = row[layout.ROW_KIND]
         if kind in self._datagram_parsers:
             found = self._read_datagram(row, row_block, row_source)
@@ -257,9 +276,10 @@ class Dissector:
         elif kind in (layout.KIND_FRAGMENT, layout.KIND_TUNNEL_FRAGMENT):
             yield from self._read_fragment(row, row_block, row_source)
         elif kind == layout.KIND_CLOCK:
-            yield from self._multi_packet.expire(row, row_block, row_source)
+            for reader in self._readers:
+                yield from reader.expire(row, row_block, row_source)
         elif kind != layout.KIND_OPENING:
-            yield from self._multi_packet.read(row, row_block, row_source)
+            yield from self._readers[number].read(row, row_block, row_source)
         elif provenance is not None:
             provenance.add_first_packet(row, row_block, row_source)
         if provenance is not None:
@@ -267,12 +287,17 @@ class Dissector:
 
     def _read_datagram(self, row: Row, block: Block, source: str) -> Found | None:
         """Parse a candidate that is a message by itself; None where it is not handed over."""
+        owner = row[layout.ROW_OWNER]
         try:
             message = self._datagram_parsers[row[layout.ROW_KIND]](_payload(row, block))
         except ParseError as error:
-            self._anomalies[error.anomaly] += 1
+            self._anomalies[error.anomaly] += owner == layout.OWNER_SELF
             return None
-        if not self._filter.accepts(message, row[layout.ROW_FLOW]):
+        if owner == layout.OWNER_EVERYONE:
+            if not message.claims:
+                return None
+            message = replace(message, names=())
+        elif not self._filters[owner].accepts(message, row[layout.ROW_FLOW]):
             return None
         provenance = self._provenance
         frames = () if provenance is None else provenance.frames_of(row, block, source)
@@ -295,7 +320,7 @@ class Dissector:
         """Walk the packet of a reassembled datagram. Its fragments were counted as packets, so
         it is not."""
         if self._nested >= MAX_NESTED_DATAGRAMS:
-            self._anomalies["wrapped-too-deep"] += 1
+            self._anomalies["wrapped-too-deep"] += self._is_first_worker
             return
         loop, provenance = self.loop, self._provenance
         packets, octets = loop.packets, loop.octets

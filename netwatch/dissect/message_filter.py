@@ -13,13 +13,23 @@ class MessageFilter:
     """Asks `consumer` which messages it wants, and counts what all of them show.
 
     Where `flow_records` is given, each message updates the name status of its flow. `prefiltered`
-    is set while a candidate is read whose hello the packet loop has judged already.
+    is set while a candidate is read whose hello the packet loop has judged already. The filter of
+    flows that another worker counts (`counting` is false) has counts of its own.
     """
 
-    def __init__(self, consumer: Consumer, loop: Loop, flow_records: FlowRecords | None) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        loop: Loop,
+        flow_records: FlowRecords | None,
+        *,
+        counting: bool = True,
+    ) -> None:
         self._wanted = consumer.wanted
         self._name_status = consumer.name_status
-        self._loop = loop
+        self.counting = counting
+        prefilter = loop.prefilter
+        self._hellos = prefilter.messages if counting else prefilter.uncounted_messages()
         self._flow_records = flow_records
         self.prefiltered = False
         self.anomalies: Counter[str] = Counter()
@@ -41,7 +51,7 @@ class MessageFilter:
         """Whether the bytes of a complete message show only names outside of the domains of
         interest. The packet loop then counts the names, and no parser has to read them. It did not
         pass on a hello that it judged to be uninteresting, so no hello is judged twice."""
-        if self.prefiltered or not self._loop.prefilter.messages.uninteresting(kind, message):
+        if self.prefiltered or not self._hellos.uninteresting(kind, message):
             return False
         if self._flow_records is not None:
             self._flow_records.set_name_status(flow, layout.NAME_NAMED)

@@ -109,7 +109,7 @@ class MultiPacketReader:
         if self._provenance is not None:
             if self._streams.is_paused((flow, side)):
                 # The frames of the messages before, on which the next one builds, are gone.
-                self._provenance.mark_incomplete(candidate)
+                self._provenance.mark_incomplete(candidate, counting=self._filter.counting)
             self._provenance.add(candidate, self._provenance.frames_of(row, block, source))
         start, captured = row[layout.ROW_PAYLOAD], row[layout.ROW_CAPTURED]
         payload = bytes(block.data[start : start + captured])

@@ -126,13 +126,13 @@ class PacketProvenance:
         )
         self.datagram_frames: Frames | None = None
 
-    @property
-    def anomalies(self) -> Counter[str]:
+    def anomalies(self, with_fragments: bool = True) -> Counter[str]:
         """How many messages lost frames before they were complete, and how many flows their
         first packet before they ended."""
+        fragments = self._fragments.evicted if with_fragments else 0
         return +Counter(
             {
-                "proof-trail-lost": self._messages.evicted + self._fragments.evicted,
+                "proof-trail-lost": self._messages.evicted + fragments,
                 "proof-first-packet-lost": self._flows_by_address.evicted,
             }
         )
@@ -176,9 +176,11 @@ class PacketProvenance:
         )
         return replace(packet, frames=flow_start + frames)
 
-    def mark_incomplete(self, candidate: Candidate) -> None:
-        """Frames are missing of the messages to come from the side of this candidate."""
+    def mark_incomplete(self, candidate: Candidate, *, counting: bool) -> None:
+        """Frames are missing of the messages to come from the side of this candidate; with
+        `counting` that is an anomaly."""
         self._messages.evict((candidate.flow, candidate.side))
+        self._messages.evicted -= not counting
 
     def discard(self, candidate: Candidate) -> None:
         """Discard the frames of the side of this candidate: its messages are complete."""

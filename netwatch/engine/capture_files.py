@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from netwatch.capture.block import CAPTURED, OFFSET, TIME, Block, Interface, Source
 from netwatch.capture.files import STDIN, CaptureFile, NotACaptureError, open_source
+from netwatch.capture.stream import Windows
 from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
@@ -89,9 +90,13 @@ class _LinkTypes:
 
 
 def read_blocks(
-    files: Iterable[CaptureFile], statistics: RunStatistics, progress: Progress | None = None
+    files: Iterable[CaptureFile],
+    statistics: RunStatistics,
+    progress: Progress | None = None,
+    windows: Windows | None = None,
 ) -> Iterator[tuple[Block, str]]:
-    """The blocks of all files, one file after the other, each with the name of its source.
+    """The blocks of all files, one file after the other, each with the name of its source. Their
+    bytes are in `windows`, if given.
 
     A file that cannot be read is noted in `statistics` and the next one is read. So is one that
     is truncated, after what could be read of it.
@@ -101,7 +106,7 @@ def read_blocks(
             statistics.unread.append(file.error)
             continue
         try:
-            source = open_source(file.path)
+            source = open_source(file.path, windows)
             link_types = _LinkTypes()
             for block in source.blocks():
                 link_types.add(block.interfaces)

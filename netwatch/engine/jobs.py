@@ -1,8 +1,12 @@
-"""Several captures at once, by a pool of worker processes.
+"""Several worker processes, by captures or for one capture.
 
-Each worker reads a whole capture and returns its results. They come out in the order of the
-captures, whichever worker finishes first. Observations, of which there can be any number, come
-back through temporary files.
+Of as many captures as there are workers, or more, each worker reads a whole one at a time and
+returns its results. They come out in the order of the captures, whichever worker finishes first.
+Observations, of which there can be any number, come back through temporary files.
+
+A scan of fewer captures reads one after the other, and shares out the clients in each among all
+workers (`netwatch.engine.scan_share`). For the names in one capture, a second process reads what
+this one writes (`netwatch.engine.names_process`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,8 +41,7 @@ def scan(
     """Judge all captures, read by up to `workers` processes. Their contacts are added to
     `incidents`, their flows to `coverage`, if given; with `keep_frames` the contacts come with the
     captured frames that prove them."""
-    processes = _process_count(captures, workers)
-    if processes == 1:
+    if workers == 1 or not captures:
         for capture in captures:
             pipeline.scan(
                 capture,
@@ -50,9 +53,24 @@ def scan(
                 keep_frames=keep_frames,
             )
         return
-    from concurrent.futures import ProcessPoolExecutor  # not at the top, because it imports much
+    # What several processes need is not imported at the top, because it imports much.
+    if len(captures) < workers or any(map(_has_stdin, captures)):
+        from netwatch.engine.scan_share import scan_together
 
-    with ProcessPoolExecutor(processes) as pool:
+        scan_together(
+            captures,
+            config,
+            statistics,
+            incidents,
+            workers=workers,
+            progress=progress,
+            coverage=coverage,
+            keep_frames=keep_frames,
+        )
+        return
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(workers) as pool:
         work = partial(
             _scan_capture,
             config=config,
@@ -76,10 +94,15 @@ def names(
 ) -> Iterator[ObservationBatch]:
     """The observations of all captures, one capture after the other, read by up to `workers`
     processes. A batch is valid until the next one is asked for."""
-    processes = _process_count(captures, workers)
-    if processes == 1:
+    if workers == 1 or not captures or any(map(_has_stdin, captures)):
+        # Only this process can read its standard input.
         for capture in captures:
             yield from pipeline.names(capture, statistics, progress)
+        return
+    if len(captures) == 1:
+        from netwatch.engine.names_process import names_of
+
+        yield from names_of(captures[0], statistics)
         return
     import pickle
     import tempfile
@@ -87,7 +110,7 @@ def names(
 
     with (
         tempfile.TemporaryDirectory(prefix="netwatch-") as folder,
-        ProcessPoolExecutor(processes) as pool,
+        ProcessPoolExecutor(min(workers, len(captures))) as pool,
     ):
         files = [Path(folder, str(number)) for number in range(len(captures))]
         all_counts = pool.map(_write_batches, captures, files)
@@ -99,10 +122,8 @@ def names(
             file.unlink()
 
 
-def _process_count(captures: Sequence[Capture], workers: int) -> int:
-    if any(found.path == STDIN for capture in captures for found in capture):
-        return 1  # Only this process can read its standard input.
-    return max(1, min(workers, len(captures)))
+def _has_stdin(capture: Capture) -> bool:
+    return any(found.path == STDIN for found in capture)
 
 
 def _scan_capture(

@@ -33,7 +33,12 @@ from netwatch.core.flow import Flow, FlowClient
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.observation_columns import EVIDENCE_DNS_ANSWER, WORD_EVIDENCE
+from netwatch.core.observation_columns import (
+    EVIDENCE_DNS_ANSWER,
+    WORD_CLIENT_IP,
+    WORD_EVIDENCE,
+    WORD_SERVER_IP,
+)
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.core.verdict import RESET
@@ -41,6 +46,7 @@ from netwatch.coverage.counts import Coverage
 from netwatch.coverage.flow_counter import FlowCounter
 from netwatch.coverage.visibility import Visibility
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
+from netwatch.dissect.loop.division import Division
 from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
 from netwatch.engine.contact_flows import ContactCollector, ContactFlows, outcome_of
 from netwatch.engine.contact_groups import ContactGroups
@@ -112,8 +118,9 @@ class Engine:
     `seed` (62 bits) varies how flows and addresses spread over tables, so that nobody can send
     packets that fill one part of a table. With `keep_frames` contacts come with the captured
     frames that prove them. `share_claim` is called with each message that claims addresses, so that
-    the engines of other captures can learn it too. The engine is the
-    `netwatch.dissect.consumer.Consumer` of its capture.
+    the engines of other captures can learn it too. Where `division` is given, several engines read
+    the same packets, and this one judges the clients of the worker with the number `worker`. The
+    engine is the `netwatch.dissect.consumer.Consumer` of its capture.
     """
 
     def __init__(
@@ -126,6 +133,8 @@ class Engine:
         seed: int,
         keep_frames: bool = False,
         share_claim: Callable[[Packet, Message], None] | None = None,
+        division: Division | None = None,
+        worker: int = 0,
     ) -> None:
         self._config = config
         self._statistics = statistics
@@ -141,7 +150,10 @@ class Engine:
             learn_from=config.learn,
             flows=flow_options(config, report_all=keep_frames),
             keep_frames=keep_frames,
+            division=division,
+            worker=worker,
         )
+        self._division, self._worker = division, worker
         self._observer = Observer(self, statistics, options, seed=seed)
         self._dissector = self._observer.dissector
         self._contact_flows = ContactFlows(self._dissector, collector, config.quiet_gap)
@@ -248,6 +260,8 @@ class Engine:
         """Judge a flow that has ended by its server's address if it has no name."""
         self._contacts.flush()
         self._contact_flows.flow_ended(flow)
+        if not self._judges(flow.client_ip, flow.server_ip):
+            return
         observation = self._resolved.identify(flow, self._is_same_device)
         if observation is None:
             return
@@ -272,13 +286,25 @@ class Engine:
         """Collect the contacts of rows of the observation batch, and remember the addresses they
         resolved."""
         batch = self._observer.batch
-        for start, stop in rows:
+        for start, stop in self._judged(rows):
             self._contacts.add_rows(batch, start, stop)
             for row in range(start, stop):
                 if batch.word(row, WORD_EVIDENCE) == EVIDENCE_DNS_ANSWER:
                     answer = batch.observation(row)
                     self._resolved.add(answer, self._judge.app_of_answer(answer))
         self._contacts.flush()
+
+    def _judged(self, rows: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Of these rows those of clients that this engine judges."""
+        if self._division is None:
+            yield from rows
+            return
+        batch = self._observer.batch
+        for start, stop in rows:
+            for row in range(start, stop):
+                client = batch.packed(batch.word(row, WORD_CLIENT_IP))
+                if self._judges(client, batch.packed(batch.word(row, WORD_SERVER_IP))):
+                    yield row, row + 1
 
     def _learning(self) -> LearnedBindings:
         """What is learned from now on. Flows that ended before something is learned are counted
@@ -288,6 +314,10 @@ class Engine:
             self._config.quiet_gap,
             before_change=lambda: self._dissector.hand_over_other_flows(),
         )
+
+    def _judges(self, client: bytes, server: bytes) -> bool:
+        """Whether this engine judges a client that it saw with this server."""
+        return self._division is None or self._division.is_client(self._worker, client, server)
 
     def _network_name(self, ip: bytes, vlan: int | None) -> str | None:
         network = self._config.networks.find(ip, vlan)

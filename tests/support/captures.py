@@ -62,6 +62,7 @@ class Row(NamedTuple):
     proto: int
     prefiltered: int
     observations: int
+    owner: int
 
 
 def rows(loop: Loop, frames: Frames, link: int = 1) -> list[Row]:

@@ -5,6 +5,8 @@ from netwatch.dissect.flows.flow_counts cimport FlowCounts
 
 @cython.final
 cdef class FlowAccounting:
+    cdef object division
+    cdef int worker
     cdef FlowVisibility visibility
     cdef readonly AddressFilter resolved
     cdef readonly AddressFilter learned

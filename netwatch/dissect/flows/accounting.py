@@ -35,6 +35,7 @@ else:
 from netwatch.core.buffers import Words
 from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES
 from netwatch.dissect.flows import address_tables
+from netwatch.dissect.loop.division import Division
 from netwatch.dissect.loop.layout import FLOW_WORDS
 
 NAMED_BATCH = 65_536
@@ -83,10 +84,20 @@ class FlowAccounting:
     where the device of the client may depend on it.
 
     Put into `resolved` the pairs of client and server whose flows are to be reported, and into
-    `learned` the addresses whose device was learned. `salt` (63 bits) varies the hashes.
+    `learned` the addresses whose device was learned. `salt` (63 bits) varies the hashes. Where
+    `division` is given, flows that another worker than `worker` counts are not counted.
     """
 
-    def __init__(self, options: FlowOptions, salt: int) -> None:
+    def __init__(
+        self,
+        options: FlowOptions,
+        salt: int,
+        *,
+        division: Division | None = None,
+        worker: int = 0,
+    ) -> None:
+        self.division = division
+        self.worker = worker
         self.visibility = FlowVisibility()
         self.resolved = AddressFilter(salt)
         self.learned = AddressFilter(salt)
@@ -119,6 +130,7 @@ class FlowAccounting:
         high: cython.longlong
         status: cython.longlong
         is_followed: cython.bint
+        is_counted: cython.bint
         asked: cython.bint = len(followed) > 0
         self.words = words
         while at < len(self.words) and not self.named.is_full() and not self.others.is_full():
@@ -127,8 +139,10 @@ class FlowAccounting:
             high = self.words[at + layout.FLOW_PORTS] & 0xFFFF
             status = self.words[at + layout.FLOW_GENERATION] >> 8
             is_followed = about & layout.FLAG_REPORT_END != 0
+            is_counted = self.division is None or self.is_counted(at)
             if not is_followed and self.is_merely_named(at, low, high, status):
-                self.count_client(self.named, at, self.client_side(at), 0, False)
+                if is_counted:
+                    self.count_client(self.named, at, self.client_side(at), 0, False)
             elif is_followed or not (low == 53 or high == 53):
                 if asked and not is_followed:
                     is_followed = (
@@ -136,10 +150,23 @@ class FlowAccounting:
                     ) in followed
                 if is_followed or self.report_all or self.was_resolved(at, status):
                     reported.append(at)
-                self.count(at, status)
+                if is_counted:
+                    self.count(at, status)
             # Otherwise it is DNS over TCP, which counts as no flow, like DNS over UDP.
             at += _WORDS
         return at
+
+    def is_counted(self, at: cython.Py_ssize_t) -> bool:
+        """Whether this worker counts the flow in the slot at `at`, where there are several."""
+        size: cython.Py_ssize_t = 4 if self.words[at + layout.FLOW_FLAGS] & layout.FLAG_IPV6 else 1
+        ends: list[bytes] = []
+        at += layout.FLOW_ADDRESSES
+        for _ in range(2):
+            words = [self.words[at + i] for i in range(size)]
+            ends.append(b"".join([word.to_bytes(4, "big") for word in words]))
+            at += 4
+        assert self.division is not None
+        return self.division.is_counted(self.worker, ends[0], ends[1])
 
     def is_merely_named(
         self,

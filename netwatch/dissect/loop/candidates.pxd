@@ -15,6 +15,7 @@ cdef class Candidates:
     cdef bint filling
     cdef long long due
     cdef long long full
+    cdef long long owner
 
     cdef void write(self, long long[::1] out, Py_ssize_t row, long long kind, Py_ssize_t at, long long sequence, long long flow) noexcept nogil
     cdef void emit(self, long long kind, Py_ssize_t at, long long sequence, long long flow) noexcept nogil

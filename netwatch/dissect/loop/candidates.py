@@ -43,11 +43,12 @@ LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
 class Candidates:
     """Writes rows of the packet at the cursor. There are `count` of them in the list. `total` has
     the packets so far that may carry a name: rows other than those of `layout.KIND_OPENING`, and
-    messages that the loop has read itself.
+    messages that the loop has read itself; without what another worker counts.
 
     Of the packet, `side` is which side of its flow sent it, and `prefiltered` whether the
-    prefilter has read the hello that it makes whole, so that nobody does so again. What the loop
-    reads itself is in `batch`, of which each row says how much comes before it.
+    prefilter has read the hello that it makes whole, so that nobody does so again; `owner`
+    (``OWNER_``) is whose it is. What the loop reads itself is in `batch`, of which each row says
+    how much comes before it.
 
     What is incomplete times out in its parser when the next message comes, of which the parser
     does not hear where the loop reads it. So while the loop is `filling`, `due` is the time (ns)
@@ -68,6 +69,7 @@ class Candidates:
         self.filling = filling
         self.due = LATEST
         self.full = FULL
+        self.owner = layout.OWNER_SELF
 
     def write(
         self,
@@ -102,6 +104,7 @@ class Candidates:
         out[row + layout.ROW_PROTOCOL] = self.cursor.protocol
         out[row + layout.ROW_PREFILTERED] = self.prefiltered
         out[row + layout.ROW_OBSERVATIONS] = self.batch.count
+        out[row + layout.ROW_OWNER] = self.owner
         self.due = min(self.due, self.cursor.time + PARSER_TIMEOUT)
 
     def set_due(self, due: cython.longlong, buffered: cython.longlong) -> cython.void:
@@ -120,7 +123,7 @@ class Candidates:
         with this packet."""
         self.due = LATEST
         self.emit(layout.KIND_CLOCK, self.cursor.at, 0, flow)
-        self.total -= 1
+        self.total -= self.owner == layout.OWNER_SELF
         self.full = 0
 
     def emit(
@@ -133,12 +136,12 @@ class Candidates:
         """Add a row for the payload at `at`."""
         self.write(self.rows, self.count * layout.ROW_COLUMNS, kind, at, sequence, flow)
         self.count += 1
-        self.total += 1
+        self.total += self.owner == layout.OWNER_SELF
 
     def emit_opening(self, flow: cython.longlong) -> cython.void:
         """Add a row for the first packet of a flow."""
         self.emit(layout.KIND_OPENING, self.cursor.at, 0, flow)
-        self.total -= 1
+        self.total -= self.owner == layout.OWNER_SELF
 
     def emit_buffered(self, rows: Words, row: cython.Py_ssize_t) -> cython.void:
         """Add a row that was written to the hello buffer before, at `row` of `rows`."""
@@ -149,7 +152,7 @@ class Candidates:
         self.rows[to + layout.ROW_OBSERVATIONS] = self.batch.count
         self.due = min(self.due, rows[row + layout.BUFFERED_TIME] + PARSER_TIMEOUT)
         self.count += 1
-        self.total += 1
+        self.total += rows[row + layout.ROW_OWNER] == layout.OWNER_SELF
 
     def listed(self) -> list[int]:
         """The rows of the list, as one flat list."""

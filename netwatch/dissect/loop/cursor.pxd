@@ -5,6 +5,8 @@ from netwatch.dissect.loop.octets cimport Window
 @cython.final
 cdef class Cursor(Window):
     cdef long long[::1] anomalies
+    cdef long long[::1] failed
+    cdef long long failures
     cdef const unsigned char[::1] ether_types
     cdef const unsigned char[::1] link_types
     cdef const unsigned char[::1] ip_protocols
@@ -39,6 +41,8 @@ cdef class Cursor(Window):
     @cython.boundscheck(True)
     cdef inline int fail(self, int anomaly) noexcept nogil:
         self.anomalies[anomaly] += 1
+        self.failed[self.failures & (layout.FAILURES - 1)] = anomaly
+        self.failures += 1
         return layout.LAYER_STOPPED
 
     cdef inline bint has(self, Py_ssize_t size) noexcept nogil:
@@ -71,6 +75,7 @@ cdef class Cursor(Window):
             return False
         return True
 
+    cdef void forget_failures(self, long long since) noexcept nogil
     cdef bint deeper(self) noexcept nogil
     cdef int cut_short(self) noexcept nogil
     cdef bint fills(self) noexcept nogil

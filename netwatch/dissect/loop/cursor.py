@@ -83,6 +83,11 @@ _GRE_PROTOCOLS = layers_by_gre_protocol()
 _UDP_TUNNELS = tunnels_by_port()
 
 
+def tables() -> tuple[bytes, bytes]:
+    """The layer that follows each EtherType, and the tunnel of each UDP port."""
+    return _ETHER_TYPES, _UDP_TUNNELS
+
+
 @cython.final
 @cython.cclass
 class Cursor(Window):
@@ -97,13 +102,16 @@ class Cursor(Window):
     set where more fragments follow. `non_ip` is -1 unless the packet ended at something that
     carries no names: then its EtherType, or 0 for an IP protocol (`protocol`). `subframe` is where
     the next frame of an A-MSDU starts, 0 where there is none; the fields of `frame_` are those of
-    the frame around it. `anomalies` counts by ``ANOMALY_`` number, `unknown_ether_types` has pairs
-    of an EtherType and its count (0: the pair is free).
+    the frame around it. `anomalies` counts by ``ANOMALY_`` number, and `failed` has the last of all
+    `failures` in a ring; `unknown_ether_types` has pairs of an EtherType and its count (0: the pair
+    is free).
     """
 
     def __init__(self) -> None:
         Window.__init__(self)
         self.anomalies: Words = array("q", bytes(8 * len(ANOMALIES)))
+        self.failed: Words = array("q", bytes(8 * layout.FAILURES))
+        self.failures = 0
         self.ether_types: Octets = _ETHER_TYPES
         self.link_types: Octets = _LINK_TYPES
         self.ip_protocols: Octets = _IP_PROTOCOLS
@@ -141,6 +149,8 @@ class Cursor(Window):
         def fail(self, anomaly: int) -> int:
             """Count what ended the packet; the answer that no layer follows."""
             self.anomalies[anomaly] += 1
+            self.failed[self.failures & (layout.FAILURES - 1)] = anomaly
+            self.failures += 1
             return layout.LAYER_STOPPED
 
         def has(self, size: int) -> bool:
@@ -176,6 +186,12 @@ class Cursor(Window):
                 self.fail(layout.ANOMALY_WRAPPED_TOO_DEEP)
                 return False
             return True
+
+    def forget_failures(self, since: cython.longlong) -> cython.void:
+        """Take back the anomalies of this packet that were counted since there were `since`."""
+        while self.failures > since:
+            self.failures -= 1
+            self.anomalies[self.failed[self.failures & (layout.FAILURES - 1)]] -= 1
 
     def deeper(self) -> cython.bint:
         """Count a header that wraps something and is not IP; false where it is one too many."""

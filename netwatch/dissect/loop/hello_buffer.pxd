@@ -1,4 +1,5 @@
 cimport cython
+from netwatch.dissect.loop cimport layout
 
 @cython.final
 cdef class HelloBuffer:

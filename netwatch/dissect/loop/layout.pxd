@@ -67,15 +67,23 @@ cdef enum:
     ROW_PROTOCOL = 15
     ROW_PREFILTERED = 16
     ROW_OBSERVATIONS = 17
-    ROW_COLUMNS = 18
-    BUFFERED_TIME = 18
-    BUFFERED_CAPTURED = 19
-    BUFFERED_WIRE = 20
-    BUFFERED_INTERFACE = 21
-    BUFFERED_VLAN = 22
-    BUFFERED_PACKET = 23
-    BUFFERED_INTERFACES = 24
-    BUFFERED_COLUMNS = 25
+    ROW_OWNER = 18
+    ROW_COLUMNS = 19
+    BUFFERED_TIME = 19
+    BUFFERED_CAPTURED = 20
+    BUFFERED_WIRE = 21
+    BUFFERED_INTERFACE = 22
+    BUFFERED_VLAN = 23
+    BUFFERED_PACKET = 24
+    BUFFERED_INTERFACES = 25
+    BUFFERED_COLUMNS = 26
+
+cdef enum:
+    # Whose the packet of a row is, where several workers read one capture.
+    OWNER_SELF = 0
+    OWNER_OTHER = 1
+    OWNER_EVERYONE = 2
+    EVERYONE = 255
 
 cdef enum:
     # Fields of a record of a block (`netwatch.capture.block`).
@@ -104,6 +112,7 @@ cdef enum:
     MAX_IP_HEADERS = 8
     MAX_OTHER_HEADERS = 16
     MAX_EXTENSIONS = 12
+    FAILURES = 64
 
 cdef enum:
     # Limit of the counts of a capture.

@@ -74,15 +74,22 @@ ROW_SIDE = 14  # side of the flow that sent the packet, 0 or 1
 ROW_PROTOCOL = 15  # IP protocol
 ROW_PREFILTERED = 16  # 1 where the prefilter has read the hello that this packet makes whole
 ROW_OBSERVATIONS = 17  # rows of the observation batch that come before this one
-ROW_COLUMNS = 18  # columns of a row
-BUFFERED_TIME = 18  # time of the packet, ns
-BUFFERED_CAPTURED = 19  # bytes of the packet captured
-BUFFERED_WIRE = 20  # bytes of the packet on the wire
-BUFFERED_INTERFACE = 21  # index of its interface
-BUFFERED_VLAN = 22  # VLAN tag that the card had stripped, as in its record
-BUFFERED_PACKET = 23  # number of the packet, and from bit 40 on that of its source
-BUFFERED_INTERFACES = 24  # which list of interfaces the packet came with
-BUFFERED_COLUMNS = 25  # columns of a row in the hello buffer
+ROW_OWNER = 18  # OWNER_
+ROW_COLUMNS = 19  # columns of a row
+BUFFERED_TIME = 19  # time of the packet, ns
+BUFFERED_CAPTURED = 20  # bytes of the packet captured
+BUFFERED_WIRE = 21  # bytes of the packet on the wire
+BUFFERED_INTERFACE = 22  # index of its interface
+BUFFERED_VLAN = 23  # VLAN tag that the card had stripped, as in its record
+BUFFERED_PACKET = 24  # number of the packet, and from bit 40 on that of its source
+BUFFERED_INTERFACES = 25  # which list of interfaces the packet came with
+BUFFERED_COLUMNS = 26  # columns of a row in the hello buffer
+
+# Whose the packet of a row is, where several workers read one capture (`dissect.loop.share`).
+OWNER_SELF = 0  # this worker counts what the packet shows
+OWNER_OTHER = 1  # this worker reads the flow, but another one counts it
+OWNER_EVERYONE = 2  # all workers learn from it; another one counts it
+EVERYONE = 255  # an owner of a packet that has to be read to know whose it is
 
 # Fields of a record of a block (`netwatch.capture.block`).
 RECORD_TIME = 0
@@ -108,6 +115,7 @@ ENTRY_WORDS = 8  # words of an entry
 MAX_IP_HEADERS = 8  # IP headers, the outermost counted
 MAX_OTHER_HEADERS = 16  # EtherTypes other than IP, LLC, and authentication headers
 MAX_EXTENSIONS = 12  # IPv6 extension headers behind one another
+FAILURES = 64  # anomalies that can be taken back, a power of two
 
 # Limit of the counts of a capture.
 MAX_ETHER_TYPES = 32  # EtherTypes that are in no table and are counted each by its number

@@ -13,6 +13,7 @@ from netwatch.dissect.loop.learning cimport Learning
 from netwatch.dissect.loop.observation_rows cimport ObservationRows
 from netwatch.dissect.loop.prefilter cimport Prefilter
 from netwatch.dissect.loop.quic_hellos cimport QuicHellos
+from netwatch.dissect.loop.share cimport Share
 from netwatch.dissect.loop.tcp cimport TcpSegments
 from netwatch.dissect.loop.udp cimport UdpDatagrams
 
@@ -34,11 +35,12 @@ cdef class Loop:
     cdef readonly TcpSegments tcp
     cdef readonly UdpDatagrams udp
     cdef readonly FlowLookup lookup
+    cdef readonly Share share
     cdef object interface_lists
     cdef public long long packets
     cdef public long long octets
 
-    cdef Py_ssize_t _walk(self, const unsigned char[::1] data, const long long[::1] records, const int[::1] layers, long long start, long long stop) except -1
+    cdef Py_ssize_t _walk(self, const unsigned char[::1] data, const long long[::1] records, const int[::1] layers, const unsigned char[::1] owners, long long start, long long stop) except -1
     cdef void packet(self, int layer) noexcept nogil
     cdef void layers(self, int layer) noexcept nogil
     cdef void transport(self) noexcept nogil

@@ -9,7 +9,7 @@ rows.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 try:
     import cython
@@ -36,8 +36,10 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.learning import Learning
     from cython.cimports.netwatch.dissect.loop.link_types import next_subframe
     from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
+    from cython.cimports.netwatch.dissect.loop.octets import fetch_ahead
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
     from cython.cimports.netwatch.dissect.loop.quic_hellos import QuicHellos
+    from cython.cimports.netwatch.dissect.loop.share import Share
     from cython.cimports.netwatch.dissect.loop.tcp import TcpSegments
     from cython.cimports.netwatch.dissect.loop.tls_hellos import TlsHellos
     from cython.cimports.netwatch.dissect.loop.udp import UdpDatagrams
@@ -59,8 +61,10 @@ else:
     from netwatch.dissect.loop.learning import Learning
     from netwatch.dissect.loop.link_types import next_subframe
     from netwatch.dissect.loop.observation_rows import ObservationRows
+    from netwatch.dissect.loop.octets import fetch_ahead
     from netwatch.dissect.loop.prefilter import Prefilter
     from netwatch.dissect.loop.quic_hellos import QuicHellos
+    from netwatch.dissect.loop.share import Share
     from netwatch.dissect.loop.tcp import TcpSegments
     from netwatch.dissect.loop.tls_hellos import TlsHellos
     from netwatch.dissect.loop.udp import UdpDatagrams
@@ -69,6 +73,7 @@ from netwatch.core.buffers import Octets, Words
 from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.dissect.loop.anomalies import ANOMALIES, unknown_ether_type
 from netwatch.dissect.loop.cursor import layer_number
+from netwatch.dissect.loop.division import Division
 
 COMPILED: bool = cython.compiled
 """Whether this is the compiled form; the interpreted one is some hundred times slower."""
@@ -91,7 +96,20 @@ FULL = cython.declare(cython.longlong, 4096)
 FULL_IN_FRAME = cython.declare(cython.longlong, 4096 + 64)
 """The same amid a frame with several packets, the rest of which is then dropped."""
 
+AHEAD = cython.declare(cython.longlong, 12)
+"""Packets that another core has read into memory are asked for so many packets before they are
+read."""
+
 COUNTED = cython.declare(cython.longlong, (1 << 39) - 1)
+
+
+def outermost_layers(interfaces: Sequence[Interface]) -> array[int]:
+    """The outermost layer of the packets of each interface."""
+    return array(
+        "i",
+        [LINK_LAYERS.get(each.link_type, layout.LAYER_UNKNOWN_LINK) for each in interfaces]
+        or [layout.LAYER_UNKNOWN_LINK],
+    )
 
 
 @cython.final
@@ -106,7 +124,8 @@ class Loop:
     `openings` the first packet of each flow has a row. `learning` has a bit for each of
     `core.message.LEARNING_SOURCES` that devices are learned from. With `filling`, messages of
     interest that are laid out as usual have no row: what they show is in `batch`, with
-    `fingerprints` also the JA4 of hellos.
+    `fingerprints` also the JA4 of hellos. With `division` the loop is that of one of several
+    workers, with the number `worker`, and reads only what is this worker's.
 
     Unset `hellos.buffering` while a block is walked that was reassembled from packets of another.
     """
@@ -122,6 +141,8 @@ class Loop:
         learning: int = 0,
         filling: bool = False,
         fingerprints: bool = False,
+        division: Division | None = None,
+        worker: int = 0,
     ) -> None:
         self.cursor = Cursor()
         self.batch = ObservationBatch()
@@ -151,6 +172,7 @@ class Loop:
         self.requests = HttpRequests(
             self.rows, self.prefilter.requests, self.prefilter.counts, filling and not recording
         )
+        self.share = Share(self.cursor, self.candidates, self.prefilter.counts, division, worker)
         self.tcp = TcpSegments(
             self.cursor,
             self.prefilter,
@@ -173,6 +195,7 @@ class Loop:
             addresses=self.addresses,
             learning=self.learning,
             quic_hellos=self.quic_hellos,
+            share=self.share,
         )
         self.interface_lists: list[tuple[Interface, ...]] = []
         self.packets = 0
@@ -184,14 +207,7 @@ class Loop:
         `source` is a small number that flows store with the number of their first packet. Offsets
         are into the block's buffer, valid as long as the block is.
         """
-        layers = array(
-            "i",
-            [
-                LINK_LAYERS.get(each.link_type, layout.LAYER_UNKNOWN_LINK)
-                for each in block.interfaces
-            ]
-            or [layout.LAYER_UNKNOWN_LINK],
-        )
+        layers = outermost_layers(block.interfaces)
         start = 0
         assert layout.RECORD_FIELDS == FIELDS
         digits = array("i", [each.time_digits for each in block.interfaces] or [0])
@@ -209,13 +225,13 @@ class Loop:
             self.hellos.interfaces = self.interface_lists.index(block.interfaces)
         if not block.count:
             # The memory of the last block is given up: its source may want to reuse it.
-            self._walk(block.data, block.records, layers, 0, 0)
+            self._walk(block.data, block.records, layers, b"", 0, 0)
         while start < block.count:
             self.lookup.first_packet = source << 40 | block.first & COUNTED
             self.hellos.first_packet = self.lookup.first_packet
             self.rows.first_packet = self.lookup.first_packet
             self.rows.digits = digits
-            start = self._walk(block.data, block.records, layers, start, block.count)
+            start = self._walk(block.data, block.records, layers, block.owners, start, block.count)
             yield from self._listed()
 
     def finish(self) -> Iterator[list[int]]:
@@ -241,6 +257,10 @@ class Loop:
         without those that never were."""
         counts = self.cursor.anomalies
         found = {name: counts[i] for i, name in enumerate(ANOMALIES) if counts[i]}
+        if self.share.worker:
+            # These are counted before it is known whose a packet is, so worker 0 reports them.
+            found.pop(ANOMALIES[layout.ANOMALY_WRAPPING_UNKNOWN], None)
+            return found
         unknown = self.cursor.unknown_ether_types
         for i in range(0, 2 * layout.MAX_ETHER_TYPES, 2):
             if unknown[i + 1]:
@@ -267,18 +287,23 @@ class Loop:
         data: Octets,
         records: Words,
         layers: Words,
+        owners: Octets,
         start: cython.longlong,
         stop: cython.longlong,
     ) -> cython.Py_ssize_t:
         """Walk records from `start` on until all are done or the list of rows is full: the number
-        of the record to go on with. `layers` has the outermost layer for each interface."""
+        of the record to go on with. `layers` has the outermost layer for each interface, `owners`
+        two bytes for each record where it was decided before whose it is."""
         i: cython.longlong
         at: cython.longlong
+        is_divided: cython.bint = len(owners) > 0
         self.cursor.set_data(data)
         self.prefilter.set_data(data)
         self.messages.set_data(data)
         self.requests.set_data(data)
         self.addresses.packets.set_data(data)
+        self.share.division.set_data(data)
+        self.share.given = -1
         self.hellos.records = records
         self.rows.records = records
         self.candidates.count = 0
@@ -293,6 +318,13 @@ class Loop:
                 and self.candidates.count < self.candidates.full
                 and self.flows.closed < FULL
             ):
+                if is_divided:
+                    at = i + AHEAD
+                    if at < stop and self.share.is_owner(owners[2 * at], owners[2 * at + 1]):
+                        fetch_ahead(data, records[at * layout.RECORD_FIELDS + 1])
+                    if not self.share.takes_record(owners[2 * i], owners[2 * i + 1]):
+                        i += 1
+                        continue
                 if self.rows.is_full():
                     break
                 at = i * layout.RECORD_FIELDS
@@ -321,12 +353,16 @@ class Loop:
 
     def layers(self, layer: cython.int) -> cython.void:
         """Read from this layer on."""
+        if self.share.active:
+            self.share.begin()
         if read_layers(self.cursor, layer):
             self.transport()
         elif self.cursor.non_ip >= 0:
             self.learning.non_ip()
             if self.cursor.non_ip == 0:
                 self.icmp_errors.packet()
+        if self.share.active:
+            self.share.end()
 
     def transport(self) -> cython.void:
         """Read what is at the cursor: a fragment, TCP, or UDP with what may be in a tunnel."""
@@ -336,7 +372,8 @@ class Loop:
                 self.fragment()
                 return
             if self.cursor.protocol == 6:
-                self.tcp.segment()
+                if not self.share.active or self.share.takes_segment():
+                    self.tcp.segment()
                 return
             if not self.udp.datagram():
                 return

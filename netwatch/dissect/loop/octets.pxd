@@ -1,6 +1,16 @@
 cimport cython
 from netwatch.core.host_words cimport word_of
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define netwatch_prefetch(p) __builtin_prefetch(p)
+    #else
+    #define netwatch_prefetch(p) ((void)(p))
+    #endif
+    """
+    void netwatch_prefetch(const void *p) nogil
+
 cdef class Window:
     cdef const unsigned char[::1] data
 
@@ -35,4 +45,5 @@ cdef class Window:
     cdef long long outside(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil
     cdef unsigned long long edge_word(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil
 
+cdef void fetch_ahead(const unsigned char[::1] data, Py_ssize_t at) noexcept nogil
 cdef bint copy(const unsigned char[::1] data, Py_ssize_t at, Py_ssize_t size, unsigned char[::1] out, Py_ssize_t to) noexcept nogil

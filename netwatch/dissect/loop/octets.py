@@ -8,6 +8,7 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.libc.string import memcpy
+    from cython.cimports.netwatch.dissect.loop.octets import netwatch_prefetch
 else:
     from netwatch.core.host_words import word_of
 
@@ -63,6 +64,13 @@ class Window:
             byte = self.data[at + i]
             word ^= (byte ^ HYPHEN) << (8 * i)
         return word
+
+
+def fetch_ahead(data: Octets, at: cython.Py_ssize_t) -> cython.void:
+    """Ask for the 128 bytes at `at`, which are read soon: another core has written them last."""
+    if cython.compiled and 0 <= at < len(data) - 64:
+        netwatch_prefetch(cython.address(data[at]))
+        netwatch_prefetch(cython.address(data[at + 64]))
 
 
 def copy(

@@ -58,6 +58,10 @@ class Prefilter:
         """Another prefilter of hellos with a window of its own, on the same domains and counts."""
         return HelloPrefilter(DomainFilter(self.domains), self.counts)
 
+    def uncounted_messages(self) -> HelloPrefilter:
+        """One like `messages` whose names are not counted here."""
+        return HelloPrefilter(DomainFilter(self.domains), array("q", bytes(8 * len(EVIDENCE))))
+
     def set_data(self, data: Octets) -> None:
         """Read the packets of another block from now on."""
         self.masks.set_data(data)

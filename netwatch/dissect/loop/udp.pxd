@@ -10,6 +10,7 @@ from netwatch.dissect.loop.learning cimport Learning
 from netwatch.dissect.loop.observation_rows cimport ObservationRows
 from netwatch.dissect.loop.prefilter cimport Prefilter
 from netwatch.dissect.loop.quic_hellos cimport QuicHellos
+from netwatch.dissect.loop.share cimport Share
 
 @cython.final
 cdef class UdpDatagrams:
@@ -24,6 +25,7 @@ cdef class UdpDatagrams:
     cdef DnsAddresses addresses
     cdef Learning learning
     cdef QuicHellos quic_hellos
+    cdef Share share
 
     cdef bint datagram(self) noexcept nogil
     cdef bint header(self) noexcept nogil

@@ -19,6 +19,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
     from cython.cimports.netwatch.dissect.loop.prefilter import Prefilter
     from cython.cimports.netwatch.dissect.loop.quic_hellos import QuicHellos
+    from cython.cimports.netwatch.dissect.loop.share import Share
     from cython.cimports.netwatch.dissect.loop.udp_tunnels import find_tunnel, read_tunnel
 else:
     from netwatch.dissect.flows.tcp_state import TcpState
@@ -33,6 +34,7 @@ else:
     from netwatch.dissect.loop.observation_rows import ObservationRows
     from netwatch.dissect.loop.prefilter import Prefilter
     from netwatch.dissect.loop.quic_hellos import QuicHellos
+    from netwatch.dissect.loop.share import Share
     from netwatch.dissect.loop.udp_tunnels import find_tunnel, read_tunnel
 
 DNS = cython.declare(cython.longlong, 53)
@@ -59,6 +61,7 @@ class UdpDatagrams:
         addresses: DnsAddresses,
         learning: Learning,
         quic_hellos: QuicHellos,
+        share: Share,
     ) -> None:
         self.cursor = cursor
         self.prefilter = prefilter
@@ -71,6 +74,7 @@ class UdpDatagrams:
         self.addresses = addresses
         self.learning = learning
         self.quic_hellos = quic_hellos
+        self.share = share
 
     def datagram(self) -> cython.bint:
         """Read a datagram. True where it was a tunnel with another transport header inside, which
@@ -84,11 +88,17 @@ class UdpDatagrams:
         source = self.cursor.u16(self.cursor.at)
         destination = self.cursor.u16(self.cursor.at + 2)
         if destination in (DNS, MDNS, LLMNR) or source in (DNS, MDNS, LLMNR):
-            self.lookup_message(at, source)
+            if not self.share.active or self.share.takes_lookup():
+                self.lookup_message(at, source)
+            elif source == MDNS and self.learning.sources & layout.LEARN_MDNS:
+                self.candidates.emit(layout.KIND_MDNS, at, 0, 0)
             return False
         if self.tunnel(at):
             return True
-        self.payload(at, source, destination)
+        if not self.share.active or self.share.takes_datagram():
+            self.payload(at, source, destination)
+        elif self.learning.dhcp(source, destination):
+            self.candidates.emit(self.learning.dhcp(source, destination), at, 0, 0)
         return False
 
     def header(self) -> cython.bint:

@@ -1,0 +1,240 @@
+"""One capture, several cores: this process reads it, and each worker walks its share of it.
+
+The workers are forked before the first packet is read, so that they have the configuration
+already. They get the blocks through shared memory (`netwatch.engine.shared_windows`), in order, and
+say when they are done with one. A worker that fails or dies ends the run with an error.
+"""
+
+import pickle
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol, Self
+
+from netwatch.capture.block import Block
+from netwatch.capture.files import CaptureFile
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.core.statistics import RunStatistics
+from netwatch.dissect.loop.division import MAX_WORKERS, Division, inside_table
+from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
+from netwatch.engine.forking import begin_worker, forking, sendable
+from netwatch.engine.shared_windows import SharedBlock, SharedWindows
+
+PIPE_BYTES = 2048
+"""Size of a message that `SLOTS` times fits into a pipe."""
+
+
+class ShareReader(Protocol):
+    """What one worker does with its share of the packets."""
+
+    def begin(self, division: Division, worker: int, seed: int) -> None:
+        """Begin another capture with this seed, as the worker with this number."""
+        ...
+
+    def process(self, block: Block, source: str) -> object:
+        """Read the next block of `source`. The answer is sent to the process that reads the
+        capture, once it asks whether the block is done."""
+        ...
+
+    def end(self) -> object:
+        """The capture has ended; the answer is sent."""
+        ...
+
+    def result(self) -> object:
+        """What was found in all captures; the answer is sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The end of a capture."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finish:
+    """The end of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a worker ended early."""
+
+    error: Exception
+
+
+class ShareWorkers:
+    """`count` workers that read captures together, each with a `ShareReader` that `make_reader`
+    makes in it.
+
+    `ranges` are those of the networks whose clients are judged; packets are divided by flow
+    where it is None. `answered` is called with the number of a worker and each answer of its
+    reader that is not None.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        make_reader: Callable[[], ShareReader],
+        ranges: Sequence[IPv4Network | IPv6Network] | None,
+        answered: Callable[[int, Any], None],
+    ) -> None:
+        self._count = min(count, MAX_WORKERS)
+        self._by_flow = ranges is None
+        self._inside = inside_table(ranges or ())
+        self._answered = answered
+        self._windows = SharedWindows(self._wait_for)
+        self._sent = 0
+        self._done = [0] * self._count
+        self._connections: list[Connection] = []
+        self._processes: list[BaseProcess] = []
+        try:
+            with forking() as context:
+                for number in range(self._count):
+                    ours, theirs = context.Pipe()
+                    self._connections.append(ours)
+                    process = context.Process(
+                        target=self._run,
+                        args=(number, theirs, make_reader),
+                        name=f"netwatch-{number}",
+                        daemon=True,
+                    )
+                    process.start()
+                    theirs.close()
+                    self._processes.append(process)
+        except BaseException:
+            self._kill()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Kill the workers that have not ended."""
+        self._kill()
+
+    def read(
+        self,
+        files: Sequence[CaptureFile],
+        statistics: RunStatistics,
+        progress: Progress | None = None,
+    ) -> None:
+        """Read one capture, and count its packets in `statistics`. Raises `NetwatchError` where a
+        worker has died, and the exception of a worker that failed."""
+        division = None
+        for block, source in read_blocks(files, statistics, progress, self._windows):
+            if division is None:
+                seed = capture_seed(block)
+                division = self._division(seed)
+                self._send(_Begin(seed))
+            shared, octets = self._windows.publish(block, source, division)
+            self._send(shared)
+            self._sent += 1
+            statistics.packets += block.count
+            statistics.wire_bytes += octets
+        if division is not None:
+            self._conclude(_End())
+
+    def finish(self) -> None:
+        """Ask all workers for their results, which `answered` gets."""
+        self._conclude(_Finish())
+        for process in self._processes:
+            process.join()
+
+    def _conclude(self, message: object) -> None:
+        """Send a message, and wait until nothing is left to do for any worker."""
+        self._send(message)
+        self._wait_for(self._sent + 1)
+        self._sent = 0
+        self._done = [0] * self._count
+        self._windows.free_all()
+
+    def _division(self, seed: int) -> Division:
+        return Division(self._count, self._inside, salt=seed, by_flow=self._by_flow)
+
+    def _send(self, message: object) -> None:
+        packed = pickle.dumps(message)
+        if len(packed) > PIPE_BYTES:
+            # It may not fit into a pipe. A worker that is idle receives it, whatever its size.
+            self._wait_for(self._sent)
+        for number, connection in enumerate(self._connections):
+            try:
+                connection.send_bytes(packed)
+            except OSError:
+                while True:  # What it has said before it ended.
+                    self._receive(number)
+
+    def _wait_for(self, blocks: int) -> None:
+        """Receive answers until all workers are done with so many messages."""
+        while min(self._done) < blocks:
+            behind = [
+                connection
+                for done, connection in zip(self._done, self._connections, strict=True)
+                if done < blocks
+            ]
+            for connection in wait(behind):
+                assert isinstance(connection, Connection)
+                self._receive(self._connections.index(connection))
+
+    def _receive(self, number: int) -> None:
+        """Receive one answer of a worker."""
+        try:
+            answer = self._connections[number].recv()
+        except (EOFError, OSError):
+            raise self._died(number) from None
+        if isinstance(answer, _Failure):
+            raise answer.error
+        self._done[number] += 1
+        if answer is not None:
+            self._answered(number, answer)
+
+    def _died(self, number: int) -> NetwatchError:
+        process = self._processes[number]
+        process.join(1)
+        return NetwatchError(
+            f"worker process {number + 1} of {self._count} died unexpectedly"
+            f" (exit status {process.exitcode}); try a smaller --jobs"
+        )
+
+    def _kill(self) -> None:
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.join()
+        for connection in self._connections:
+            connection.close()
+
+    def _run(
+        self, number: int, connection: Connection, make_reader: Callable[[], ShareReader]
+    ) -> None:
+        """The life of a worker. It ends with the process that reads the capture, which alone is
+        interrupted from the keyboard."""
+        begin_worker()
+        for other in self._connections:
+            other.close()
+        try:
+            self._serve(number, connection, make_reader())
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            pass  # The other process has ended.
+        except Exception as error:
+            connection.send(_Failure(sendable(error)))
+
+    def _serve(self, number: int, connection: Connection, reader: ShareReader) -> None:
+        """Answer each message until the run ends."""
+        while True:
+            message = connection.recv()
+            if isinstance(message, SharedBlock):
+                connection.send(reader.process(self._windows.block(message), message.source))
+            elif isinstance(message, _Begin):
+                reader.begin(self._division(message.seed), number, message.seed)
+            elif isinstance(message, _End):
+                connection.send(reader.end())
+            else:
+                connection.send(reader.result())
+                return
