@@ -176,7 +176,7 @@ def test_goals_are_met_or_missed() -> None:
 
 def test_goals_without_a_measurement() -> None:
     found = goals.goals({})
-    assert len(found) == 24
+    assert len(found) == 25
     assert {goal.is_met for goal in found} == {None}
 
 

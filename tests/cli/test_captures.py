@@ -34,7 +34,7 @@ from support.office import (
 from support.waiting import TIMEOUT
 
 from netwatch.cli import main
-from netwatch.core.observation import Observation
+from netwatch.core.observation_batch import ObservationBatch
 
 Captured = pytest.CaptureFixture[str]
 Run = Callable[..., tuple[int, str, str]]
@@ -124,7 +124,7 @@ def test_names_as_csv_and_table(run: Run, day: str) -> None:
 def test_the_summary(run: Run, day: str) -> None:
     _, _, err = run("scan", day)
     assert "1 capture, " in err
-    assert "dns-query 4, dns-answer 4, tls-sni 3" in err
+    assert "dns-answer 4, dns-query 4, tls-sni 3" in err
     assert "anomalies     none" in err
     assert "candidates" not in err
     assert "candidates" in run("scan", day, "-v")[2]
@@ -450,10 +450,10 @@ def test_a_failed_run_leaves_the_existing_file_unchanged(
     target = tmp_path / "out.jsonl"
     target.write_text("old")
 
-    def full(self: object, observation: Observation) -> None:
+    def full(self: object, batch: ObservationBatch) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("netwatch.formats.jsonl.JsonlWriter.observation", full)
+    monkeypatch.setattr("netwatch.formats.jsonl.JsonlWriter.observations", full)
     status, out, err = run("names", day, "--format", "jsonl", "-o", str(target))
     assert (status, out, err) == (1, "", "netwatch: Input/output error\n")
     assert target.read_text() == "old"

@@ -41,10 +41,10 @@ def test_addresses_belong_to_the_app(write: Write) -> None:
         [write("clips", "suffix: clips.example, role: exclusive", rest=rest)], Path()
     )
     for address in ("192.0.2.53", "2001:db8::53"):
-        app = catalog.app_of_address(packed(address))
+        app = catalog.apps_by_address().get(packed(address))
         assert app
         assert app.id == "clips"
-    assert catalog.app_of_address(packed("192.0.2.54")) is None
+    assert packed("192.0.2.54") not in catalog.apps_by_address()
     assert catalog.match("192.0.2.53") is None
 
 
@@ -90,7 +90,8 @@ def test_a_later_layer_overrides_an_address(write: Write, tmp_path: Path) -> Non
     rest = "addresses: [192.0.2.55]\n"
     write("clips", "host: www.clips.example, role: exclusive", folder="above", rest=rest)
     catalog = load_signatures(["below", "above"], tmp_path)
-    owners = {n: catalog.app_of_address(packed(f"192.0.2.{n}")) for n in (53, 54, 55)}
+    apps = catalog.apps_by_address()
+    owners = {n: apps.get(packed(f"192.0.2.{n}")) for n in (53, 54, 55)}
     assert {n: app and app.id for n, app in owners.items()} == {
         53: "other",
         54: "clips",
@@ -140,7 +141,7 @@ def test_a_canary_is_not_use_of_the_relay(shipped_catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "9.9.9.9", "2001:4860:4860::8888"])
 def test_addresses_of_resolvers(shipped_catalog: Catalog, address: str) -> None:
-    app = shipped_catalog.app_of_address(packed(address))
+    app = shipped_catalog.apps_by_address().get(packed(address))
     assert app
     assert app.category == "encrypted-dns"
 

@@ -101,7 +101,8 @@ def test_a_compiled_catalogue_gives_the_same_answers(
     assert dict(compiled.signatures) == dict(catalog.signatures)
     assert (compiled.version, compiled.complete) == (catalog.version, True)
     assert compiled.apps_of_asn(64500) == catalog.apps_of_asn(64500)
-    assert compiled.app_of_address(bytes([192, 0, 2, 1])) == catalog.signatures["chat"].app
+    assert compiled.apps_by_address()[bytes([192, 0, 2, 1])] == catalog.signatures["chat"].app
+    assert compiled.apps_by_address() == catalog.apps_by_address()
     words = [(1, "vendor:acme"), (2, "vidoe")]
     problems, expected = Problems(), Problems()
     assert compiled.resolve_apps(words, "f", problems) == catalog.resolve_apps(words, "f", expected)

@@ -225,7 +225,9 @@ class File:
         pass
 
     def lines(self) -> list[str]:
-        return self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
+        """The lines that are whole: the last one may be written at this moment."""
+        text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
+        return text[: text.rfind("\n") + 1].splitlines()
 
 
 RECEIVERS: dict[str, Callable[[Path, Certificates], Receiver]] = {

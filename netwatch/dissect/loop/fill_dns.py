@@ -38,7 +38,9 @@ TYPES = cython.declare(cython.longlong, 512)
 RCODES = cython.declare(cython.longlong, 32)
 """Response codes of which the same is true."""
 
-MAX_NAMES = cython.declare(cython.Py_ssize_t, 96)
+REACHED = cython.declare(cython.Py_ssize_t, 96)
+"""Room for the name asked for and what each answer may lead to, an alias or a host."""
+
 NUMBER = cython.declare(cython.longlong, 0xFFFFFFFF)
 OPT = cython.declare(cython.longlong, 41)
 
@@ -74,7 +76,7 @@ class DnsMessages(Window):
         self.starts: Words = _STARTS
         # The numbers of these texts in the batch, above how often it was cleared before.
         self.known: Words = array("q", bytes(8 * (TYPES + RCODES)))
-        self.reached: Words = array("q", bytes(8 * MAX_NAMES))
+        self.reached: Words = array("q", bytes(8 * REACHED))
         self.aliases = 0
         self.hosts = 0
 
