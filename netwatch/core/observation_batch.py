@@ -7,7 +7,6 @@ Texts are stored once, in a dictionary that is the batch's own: packed addresses
 other texts as ASCII. Objects, JSON lines, CSV, Arrow and Parquet are functions of a batch.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -18,9 +17,8 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.libc.string import memcmp, memcpy, memset
+    from cython.cimports.libc.string import memcpy, memset
     from cython.cimports.netwatch.core import observation_columns as columns
-    from cython.cimports.netwatch.core.host_words import hash_of
     from cython.cimports.netwatch.core.message import (
         DnsInfo,
         Message,
@@ -30,23 +28,22 @@ if cython.compiled:
     )
     from cython.cimports.netwatch.core.observation import Observation
     from cython.cimports.netwatch.core.packet import Packet
+    from cython.cimports.netwatch.core.text_dictionary import TextDictionary
 else:
     from netwatch.core import observation_columns as columns
-    from netwatch.core.host_words import hash_of
     from netwatch.core.message import DnsInfo, Message, QuicInfo, ShownName, TlsInfo
     from netwatch.core.observation import Observation
     from netwatch.core.packet import Packet
+    from netwatch.core.text_dictionary import TextDictionary
 
 from netwatch.core.addresses import ip_text, parse_ip
-from netwatch.core.buffers import Buffer, Octets, Words, zeroed
+from netwatch.core.buffers import Words, zeroed
 from netwatch.core.frame import Frame
 from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
 
 ROWS = 4096
-TEXTS = 8192
-TEXT_BYTES = 262_144
 LIST_WORDS = 16_384
-"""What a batch has room for at first: rows, distinct texts, bytes of them, entries of lists."""
+"""What a batch has room for at first, beside texts: rows, and words of lists."""
 
 # Room for what one message adds without a parser: a name and the targets of 32 aliases, with a
 # row each, and up to 64 addresses.
@@ -57,27 +54,23 @@ MESSAGE_LIST_WORDS = cython.declare(cython.Py_ssize_t, 512)
 
 MAC_BIT = cython.declare(cython.longlong, 1 << 48)
 
-# A slot of the hash table has the number of a text, and bits of its hash above it.
-NUMBER = cython.declare(cython.longlong, 0xFFFFFFFF)
-HASH_BITS = cython.declare(cython.longlong, 0x7FFFFFFF00000000)
-
 _EVIDENCE_NUMBERS = {name: number for number, name in enumerate(EVIDENCE)}
 _TRANSPORT_NUMBERS = {name: number for number, name in TRANSPORTS.items()}
 
 
 @cython.final
 @cython.cclass
-class ObservationBatch:
+class ObservationBatch(TextDictionary):
     """Rows of observations; `sources` are the names of files and interfaces by their number.
 
-    There are `count` rows and `texts` distinct texts, of which number 0 is the empty one. The bytes
-    of text `i` are ``octets[starts[i]:starts[i + 1]]``. `lists` has the entries of lists. `frames`
-    has the captured frames that prove a row, for rows that have some. `spans` are the rows in the
-    order of packets, as ranges: rows that a parser has read are behind those of the packet loop. A
-    row is valid until `clear`, and `cleared` counts how often that was.
+    There are `count` rows, whose texts are in the dictionary that the batch is. `lists` has the
+    entries of lists. `frames` has the captured frames that prove a row, for rows that have some.
+    `spans` are the rows in the order of packets, as ranges: rows that a parser has read are behind
+    those of the packet loop. A row is valid until `clear`.
     """
 
     def __init__(self, sources: Sequence[str] = ()) -> None:
+        TextDictionary.__init__(self)
         self.sources = sources
         self.frames: dict[int, tuple[Frame, ...]] = {}
         self.spans: list[tuple[int, int]] = []
@@ -86,31 +79,14 @@ class ObservationBatch:
         self.words: Words = zeroed("q", 1)
         self.lists: Words = zeroed("q", 1)
         self.list_words = 0
-        self.octets: Buffer = zeroed("B", 1)
-        self.starts: Words = zeroed("q", 2)
-        self.places: Words = zeroed("q", 1)
-        self.slots: Words = zeroed("q", 2)
-        self.mask = 1
-        # Nobody can choose names that collide.
-        self.salt = int.from_bytes(os.urandom(8)) >> 1
-        self.texts = 1
-        self.used = 0
-        self.cleared = 0
         self._grow_rows(ROWS)
         self._grow_lists(LIST_WORDS)
-        self._grow_octets(TEXT_BYTES)
-        self._grow_texts(TEXTS)
 
     def clear(self) -> None:
         """Forget all rows and texts."""
-        i: cython.Py_ssize_t
-        for i in range(1, self.texts):
-            self.slots[self.places[i]] = 0
+        self.clear_texts()
         self.count = 0
-        self.texts = 1
-        self.used = 0
         self.list_words = 0
-        self.cleared += 1
         self.frames.clear()
         self.spans.clear()
 
@@ -159,49 +135,6 @@ class ObservationBatch:
         self.count += 1
         return at
 
-    def text_of(
-        self, data: Octets, at: cython.Py_ssize_t, size: cython.Py_ssize_t
-    ) -> cython.longlong:
-        """The number of the text in these bytes. There has to be room for it."""
-        i: cython.Py_ssize_t
-        if size <= 0 or at < 0 or at + size > len(data) or self.used + size > len(self.octets):
-            return 0
-        if cython.compiled:
-            memcpy(cython.address(self.octets[self.used]), cython.address(data[at]), size)
-        else:
-            for i in range(size):
-                self.octets[self.used + i] = data[at + i]
-        return self.add_text(size)
-
-    def add_text(self, size: cython.Py_ssize_t) -> cython.longlong:
-        """The number of the text in the `size` bytes that were written behind those `used`."""
-        hash_: cython.longlong
-        place: cython.Py_ssize_t
-        found: cython.longlong
-        at: cython.Py_ssize_t = self.used
-        if size <= 0 or at + size > len(self.octets):
-            return 0
-        if cython.compiled:
-            hash_ = hash_of(cython.address(self.octets[at]), size, self.salt)
-        else:
-            hash_ = hash_of(self.octets, at, size, self.salt)
-        place = hash_ & self.mask
-        hash_ &= HASH_BITS
-        found = self.slots[place]
-        while found != 0:
-            if found & HASH_BITS == hash_ and self._is(found & NUMBER, at, size):
-                return found & NUMBER
-            place = (place + 1) & self.mask
-            found = self.slots[place]
-        found = self.texts
-        self.slots[place] = hash_ | found
-        self.places[found] = place
-        self.starts[found] = at
-        self.used = at + size
-        self.starts[found + 1] = self.used
-        self.texts += 1
-        return found
-
     def add_to_list(self, word: cython.longlong) -> cython.void:
         """Add an entry to the list at the end of `lists`."""
         self.lists[self.list_words] = word
@@ -238,14 +171,6 @@ class ObservationBatch:
             bytes(memoryview(self.starts)[: self.texts + 1]),
         )
         return restored, state
-
-    def text(self, number: int) -> str:
-        """A text by its number, which is not that of an address."""
-        return self.packed(number).decode("ascii")
-
-    def packed(self, number: int) -> bytes:
-        """The bytes of a text by its number."""
-        return bytes(self.octets[self.starts[number] : self.starts[number + 1]])
 
     def word(self, row: int, word: int) -> int:
         """A word of a row (``WORD_`` in `netwatch.core.observation_columns`)."""
@@ -364,7 +289,7 @@ class ObservationBatch:
         memoryview(self.starts).cast("B")[: len(starts)] = starts
         self.texts = texts
         # The hash table is built anew, which numbers the texts as they are.
-        self._grow_texts(len(self.places))
+        self.number_anew()
 
     def _dns(self, at: cython.Py_ssize_t) -> DnsInfo | None:
         kind = self.words[at + columns.WORD_DNS_TYPE]
@@ -441,31 +366,12 @@ class ObservationBatch:
             self.add_to_list(word)
         return self.list_since(start, min(count, columns.LIST_MASK))
 
-    def _is(
-        self, text: cython.Py_ssize_t, at: cython.Py_ssize_t, size: cython.Py_ssize_t
-    ) -> cython.bint:
-        """Whether a text is the same as `size` bytes at `at` of `octets`."""
-        start: cython.Py_ssize_t = self.starts[text]
-        i: cython.Py_ssize_t
-        if self.starts[text + 1] - start != size:
-            return False
-        if cython.compiled:
-            i = memcmp(cython.address(self.octets[start]), cython.address(self.octets[at]), size)
-            return i == 0
-        i = 0
-        while i < size and self.octets[start + i] == self.octets[at + i]:
-            i += 1
-        return i == size
-
     def _reserve(self, rows: int, texts: int, octets: int, list_words: int) -> None:
         """Grow where there is no room for so many more rows, texts, bytes of texts, or words of
         lists."""
         if self.count + rows > self.capacity:
             self._grow_rows(2 * (self.count + rows))
-        if self.texts + texts >= len(self.places):
-            self._grow_texts(2 * (self.texts + texts))
-        if self.used + octets > len(self.octets):
-            self._grow_octets(2 * (self.used + octets))
+        self.reserve_texts(texts, octets)
         if self.list_words + list_words > len(self.lists):
             self._grow_lists(2 * (self.list_words + list_words))
 
@@ -480,30 +386,6 @@ class ObservationBatch:
         lists = zeroed("q", size)
         lists[: self.list_words] = self.lists[: self.list_words]
         self.lists = lists
-
-    def _grow_octets(self, size: int) -> None:
-        octets = zeroed("B", size)
-        octets[: self.used] = self.octets[: self.used]
-        self.octets = octets
-
-    def _grow_texts(self, texts: int) -> None:
-        """Make room for so many texts, in a hash table that is at most half full."""
-        number: cython.Py_ssize_t
-        size: cython.Py_ssize_t
-        starts, places = zeroed("q", texts + 1), zeroed("q", texts)
-        starts[: self.texts + 1] = self.starts[: self.texts + 1]
-        self.starts = starts
-        self.places = places
-        slots = 4
-        while slots < 2 * texts:
-            slots *= 2
-        self.slots = zeroed("q", slots)
-        self.mask = slots - 1
-        known, self.texts, self.used = self.texts, 1, 0
-        # Each text is found where it is already, and gets its number again.
-        for number in range(1, known):
-            size = self.starts[number + 1] - self.starts[number]
-            self.add_text(size)
 
 
 def restored(

@@ -7,12 +7,12 @@ written.
 """
 
 import mmap
-from array import array
 from collections.abc import Callable
 
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.pcap import RECORDS
 from netwatch.capture.stream import MAX_BUFFER_SIZE
+from netwatch.core.buffers import Words, array
 from netwatch.core.dataclass import dataclass
 from netwatch.dissect.loop.division import Division
 from netwatch.dissect.loop.loop import outermost_layers
@@ -60,7 +60,7 @@ class SharedWindows:
         # How many blocks were published when the last one of each window was.
         self._used_until = [0] * WINDOWS
         self._interfaces: tuple[Interface, ...] | None = None
-        self._layers = array("i")
+        self._layers: Words = array("i")
 
     def take(self, size: int) -> memoryview:
         """The next window of the ring, `size` bytes of it."""

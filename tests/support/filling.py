@@ -57,7 +57,7 @@ def read(
         found += map(flat, batch.observations())
     observer.close()
     names = statistics.observations
-    parsed = sum(observer.dissector._filter.names_by_evidence.values())
+    parsed = sum(observer.dissector._filters[0].names_by_evidence.values())
     return Observed(
         found, names, statistics.anomalies, statistics.candidates, sum(names.values()) - parsed
     )

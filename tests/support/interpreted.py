@@ -78,8 +78,8 @@ def _import_again(names: Sequence[str], selects: Callable[[str], bool]) -> dict[
 
 
 def _is_of_the_loop(name: str) -> bool:
-    batch = "netwatch.core.observation_batch"
-    return name in SOURCES and (name.startswith("netwatch.dissect.") or name == batch)
+    batch = ("netwatch.core.observation_batch", "netwatch.core.text_dictionary")
+    return name in SOURCES and (name.startswith("netwatch.dissect.") or name in batch)
 
 
 def _is_of_netwatch(name: str) -> bool:

@@ -103,7 +103,7 @@ read."""
 COUNTED = cython.declare(cython.longlong, (1 << 39) - 1)
 
 
-def outermost_layers(interfaces: Sequence[Interface]) -> array[int]:
+def outermost_layers(interfaces: Sequence[Interface]) -> Words:
     """The outermost layer of the packets of each interface."""
     return array(
         "i",

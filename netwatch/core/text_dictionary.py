@@ -1,0 +1,165 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""A dictionary of texts: each distinct one is stored once, and known by its number.
+
+The packet loop adds to it without a Python object. Texts are bytes of any length; who uses them
+knows what they stand for.
+"""
+
+import os
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.libc.string import memcmp, memcpy
+    from cython.cimports.netwatch.core.host_words import hash_of
+else:
+    from netwatch.core.host_words import hash_of
+
+from netwatch.core.buffers import Buffer, Octets, Words, zeroed
+
+TEXTS = 8192
+TEXT_BYTES = 262_144
+"""What a dictionary has room for at first: distinct texts, and bytes of them."""
+
+# A slot of the hash table has the number of a text, and bits of its hash above it.
+NUMBER = cython.declare(cython.longlong, 0xFFFFFFFF)
+HASH_BITS = cython.declare(cython.longlong, 0x7FFFFFFF00000000)
+
+
+@cython.cclass
+class TextDictionary:
+    """Distinct texts by their number.
+
+    There are so many `texts`, of which number 0 is the empty one. The bytes of text `i` are
+    ``octets[starts[i]:starts[i + 1]]``; so many bytes are `used`. A number is valid until
+    `clear_texts`, and `cleared` counts how often that was.
+    """
+
+    def __init__(self) -> None:
+        self.octets: Buffer = zeroed("B", 1)
+        self.starts: Words = zeroed("q", 2)
+        self.places: Words = zeroed("q", 1)
+        self.slots: Words = zeroed("q", 2)
+        self.mask = 1
+        # Nobody can choose names that collide.
+        self.salt = int.from_bytes(os.urandom(8)) >> 1
+        self.texts = 1
+        self.used = 0
+        self.cleared = 0
+        self._grow_octets(TEXT_BYTES)
+        self._grow_texts(TEXTS)
+
+    def clear_texts(self) -> None:
+        """Forget all texts."""
+        i: cython.Py_ssize_t
+        for i in range(1, self.texts):
+            self.slots[self.places[i]] = 0
+        self.texts = 1
+        self.used = 0
+        self.cleared += 1
+
+    def reserve_texts(self, texts: int, octets: int) -> None:
+        """Grow where there is no room for so many more texts, or for so many bytes of them."""
+        if self.texts + texts >= len(self.places):
+            self._grow_texts(2 * (self.texts + texts))
+        if self.used + octets > len(self.octets):
+            self._grow_octets(2 * (self.used + octets))
+
+    def number_anew(self) -> None:
+        """Build the hash table anew, after `octets` and `starts` were written: each text keeps its
+        number."""
+        self._grow_texts(len(self.places))
+
+    def text_of(
+        self, data: Octets, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+    ) -> cython.longlong:
+        """The number of the text in these bytes. There has to be room for it."""
+        i: cython.Py_ssize_t
+        if size <= 0 or at < 0 or at + size > len(data) or self.used + size > len(self.octets):
+            return 0
+        if cython.compiled:
+            memcpy(cython.address(self.octets[self.used]), cython.address(data[at]), size)
+        else:
+            for i in range(size):
+                self.octets[self.used + i] = data[at + i]
+        return self.add_text(size)
+
+    def add_text(self, size: cython.Py_ssize_t) -> cython.longlong:
+        """The number of the text in the `size` bytes that were written behind those `used`."""
+        hash_: cython.longlong
+        place: cython.Py_ssize_t
+        found: cython.longlong
+        at: cython.Py_ssize_t = self.used
+        if size <= 0 or at + size > len(self.octets):
+            return 0
+        if cython.compiled:
+            hash_ = hash_of(cython.address(self.octets[at]), size, self.salt)
+        else:
+            hash_ = hash_of(self.octets, at, size, self.salt)
+        place = hash_ & self.mask
+        hash_ &= HASH_BITS
+        found = self.slots[place]
+        while found != 0:
+            if found & HASH_BITS == hash_ and self._is(found & NUMBER, at, size):
+                return found & NUMBER
+            place = (place + 1) & self.mask
+            found = self.slots[place]
+        found = self.texts
+        self.slots[place] = hash_ | found
+        self.places[found] = place
+        self.starts[found] = at
+        self.used = at + size
+        self.starts[found + 1] = self.used
+        self.texts += 1
+        return found
+
+    def text(self, number: int) -> str:
+        """A text by its number, which is not that of an address."""
+        return self.packed(number).decode("ascii")
+
+    def packed(self, number: int) -> bytes:
+        """The bytes of a text by its number."""
+        return bytes(self.octets[self.starts[number] : self.starts[number + 1]])
+
+    def _is(
+        self, text: cython.Py_ssize_t, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Whether a text is the same as `size` bytes at `at` of `octets`."""
+        start: cython.Py_ssize_t = self.starts[text]
+        i: cython.Py_ssize_t
+        if self.starts[text + 1] - start != size:
+            return False
+        if cython.compiled:
+            i = memcmp(cython.address(self.octets[start]), cython.address(self.octets[at]), size)
+            return i == 0
+        i = 0
+        while i < size and self.octets[start + i] == self.octets[at + i]:
+            i += 1
+        return i == size
+
+    def _grow_octets(self, size: int) -> None:
+        octets = zeroed("B", size)
+        octets[: self.used] = self.octets[: self.used]
+        self.octets = octets
+
+    def _grow_texts(self, texts: int) -> None:
+        """Make room for so many texts, in a hash table that is at most half full."""
+        number: cython.Py_ssize_t
+        size: cython.Py_ssize_t
+        starts, places = zeroed("q", texts + 1), zeroed("q", texts)
+        starts[: self.texts + 1] = self.starts[: self.texts + 1]
+        self.starts = starts
+        self.places = places
+        slots = 4
+        while slots < 2 * texts:
+            slots *= 2
+        self.slots = zeroed("q", slots)
+        self.mask = slots - 1
+        known, self.texts, self.used = self.texts, 1, 0
+        # Each text is found where it is already, and gets its number again.
+        for number in range(1, known):
+            size = self.starts[number + 1] - self.starts[number]
+            self.add_text(size)
