@@ -41,7 +41,7 @@ class Told:
         self._observer = observer(WantsEverything(), self.statistics, options, seed=3)
         self.found: list[Any] = []
         self.parsed = 0
-        reader = self._observer.dissector._multi_packet
+        reader = self._observer.dissector._readers[0]
         read = reader.read
 
         def counted(*args: Any) -> Any:
