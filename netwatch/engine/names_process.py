@@ -24,6 +24,8 @@ def names_of(files: Sequence[CaptureFile], statistics: RunStatistics) -> Iterato
         process = context.Process(target=_read, args=(files, theirs, ours), daemon=True)
         process.start()
         theirs.close()
+        # Its finalizer would swallow an interrupt that comes while it runs.
+        del theirs
     try:
         while True:
             try:

@@ -107,6 +107,8 @@ class ShareWorkers:
                     )
                     process.start()
                     theirs.close()
+                    # Its finalizer would swallow an interrupt that comes while it runs.
+                    del theirs
                     self._processes.append(process)
         except BaseException:
             self._kill()
