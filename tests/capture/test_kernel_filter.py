@@ -199,7 +199,7 @@ class Filtered:
     dropped = cut = 0
     unread = None
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, windows: object = None) -> None:
         self._source = open_source(path)
         self.name, self.size, self.notes = path, self._source.size, self._source.notes
 

@@ -174,7 +174,7 @@ def test_an_address_moves_from_one_computer_to_another(network: Network) -> None
     consumer = CallableConsumer(address_claimed=claimed)
     observer = Observer(consumer, statistics, DissectorOptions(learn_from=LEARNING_SOURCES), seed=0)
     for captured, source in read_blocks(find_captures([str(network.capture)]), statistics):
-        assert list(observer.rows(captured, source)) == []
+        assert not [start for start, stop in observer.rows(captured, source) if start < stop]
     observer.close()
     assert {"dhcp-option", "dhcpv6-option", "nd-option"} & set(statistics.anomalies) == set()
     assert kinds >= {("release", 4), ("release", 16), ("announcement", 4)}

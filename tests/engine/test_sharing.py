@@ -250,6 +250,8 @@ def test_an_interrupted_run_leaves_no_process(tmp_path: Path) -> None:
         [sys.executable, "-m", "netwatch", "scan", "-c", configured(tmp_path), "--jobs", "3", "-"],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # Where the tests run in the background, a shell has made them ignore it.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdin is not None
         process.stdin.write(pcap(timed([ETHERNET.frame(udp(b"x"))])))
