@@ -7,7 +7,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import Flow, FlowProgress, Sent
 from netwatch.core.verdict import Contact, Decision, Outcome
 from netwatch.dissect.dissector import Dissector
-from netwatch.incidents.incident import first_tally, strip_frames
+from netwatch.incidents.contacts import first_tally, strip_frames
 from netwatch.incidents.progress import ContactProgress, Tally
 
 FLOW_LIMIT = 65536

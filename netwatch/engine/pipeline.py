@@ -54,7 +54,7 @@ from netwatch.engine.directory import ConfiguredDirectory, flow_options
 from netwatch.engine.judge import Judge
 from netwatch.engine.observe import Observer
 from netwatch.engine.resolved_addresses import LIMIT, ResolvedAddresses
-from netwatch.incidents.incident import strip_frames
+from netwatch.incidents.contacts import strip_frames
 from netwatch.incidents.progress import ContactProgress
 from netwatch.inventory.binding_tables import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.learned import LearnedBindings

@@ -18,8 +18,10 @@ from typing import NamedTuple
 
 from netwatch.core.alert import Alert, Sensor
 from netwatch.core.verdict import Contact, Decision
+from netwatch.incidents.contacts import strip_frames
+from netwatch.incidents.destinations import GeoLookup
 from netwatch.incidents.evidence_frames import IncidentFrames
-from netwatch.incidents.incident import GeoLookup, Incident, Key, strip_frames
+from netwatch.incidents.incident import Incident, Key
 from netwatch.incidents.memory_budget import EVIDENCE_BYTES, MemoryBudget
 from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.shared import Reported, SharedKey, reported

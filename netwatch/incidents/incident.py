@@ -10,12 +10,10 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from json.encoder import encode_basestring_ascii
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
-from netwatch.core.addresses import ip_text
 from netwatch.core.alert import (
     Alert,
-    Destination,
     EvidenceItem,
     IncidentCounts,
     JudgedKind,
@@ -36,11 +34,20 @@ from netwatch.core.verdict import (
 from netwatch.incidents.activity import class_of
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.confidence import IncidentConfidence
+from netwatch.incidents.contacts import (
+    client_ports,
+    contact_order,
+    first_tally,
+    named_order,
+    single,
+    strip_frames,
+)
+from netwatch.incidents.destinations import GeoLookup, located
 from netwatch.incidents.evidence_frames import IncidentFrames
 from netwatch.incidents.kind import judge
 from netwatch.incidents.lookup_answers import LookupAnswers
 from netwatch.incidents.outcomes import overall, settled
-from netwatch.incidents.progress import ContactProgress, Tally
+from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.severity import severity_of
 from netwatch.incidents.totals import Totals
 
@@ -77,14 +84,6 @@ Key = tuple[str, str, str, VerdictKind]
 verdict."""
 
 
-class GeoLookup(Protocol):
-    """Looks up where an address belongs, as `netwatch.inventory.geo.Geo` does."""
-
-    def lookup(self, ip: bytes | str) -> tuple[int | None, str | None, str | None]:
-        """AS number, AS organisation and ISO country code of an address; None where unknown."""
-        ...
-
-
 def incident_id(key: Key, first_seen: int) -> str:
     """The id of an incident, 32 hex digits. It is a hash of the key and of the time of the first
     contact (ns), so that the same incident has the same id however often it is replayed."""
@@ -99,9 +98,9 @@ class Incident:
 
     def __init__(self, contact: Contact, gap: int) -> None:
         self.first = self.last = contact.observation.time
-        self.first_order = _order(contact)
-        self.first_contact = _single(contact)
-        self.named_order = _named_order(contact)
+        self.first_order = contact_order(contact)
+        self.first_contact = single(contact)
+        self.named_order = named_order(contact)
         self.named_device = contact.device
         self.time_digits = 0
         self.grounds = IncidentConfidence()
@@ -135,8 +134,8 @@ class Incident:
         count, last = (1, observation.time) if repeats is None else (repeats.count, repeats.last)
         self.last = max(self.last, last)
         if observation.time <= self.first:
-            self._set_first(observation.time, _order(contact), contact)
-        self._set_named(_named_order(contact), contact.device)
+            self._set_first(observation.time, contact_order(contact), contact)
+        self._set_named(named_order(contact), contact.device)
         self.time_digits = max(self.time_digits, observation.time_digits)
         self.grounds.add(contact)
         strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)
@@ -163,7 +162,7 @@ class Incident:
             self.blocks.add(contact.blocked_by, (), count)
         self.totals.activity.add(contact)
         # Handshakes sort first: their flows are those that other sensors report too.
-        for port, contacts in _ports(contact):
+        for port, contacts in client_ports(contact):
             community = community_id(
                 observation.client_ip,
                 observation.server_ip,
@@ -250,7 +249,7 @@ class Incident:
     def _set_first(self, time: int, order: tuple[Any, ...], contact: Contact) -> None:
         if order < self.first_order:
             self.first, self.first_order = time, order
-            self.first_contact = _single(contact)
+            self.first_contact = single(contact)
 
     def _set_named(self, order: tuple[Any, ...], device: Device) -> None:
         # The host name of a device may be learned only after its first contact.
@@ -336,7 +335,7 @@ class Incident:
         device = contact.device
         if named is not device:
             device = replace(device, mac=named.mac, hostname=named.hostname, owner=named.owner)
-        destinations = tuple(self._destinations(geo))
+        destinations = tuple(located(self.destinations.items, geo))
         names = tuple(sorted({name for _, name in self.names.items}))
         evidence = tuple(sorted(self._evidence_items(), key=_evidence_order))
         counts = IncidentCounts(
@@ -386,48 +385,6 @@ class Incident:
             yield EvidenceItem(
                 time, digits, kind, name, rule, role, source, packet, count, app_only
             )
-
-    def _destinations(self, geo: GeoLookup | None) -> Iterator[Destination]:
-        for _, ip, port in sorted(self.destinations.items):
-            location = geo.lookup(ip) if geo else (None, None, None)
-            yield Destination(ip_text(ip), port, *location)
-
-
-def first_tally(contact: Contact) -> Tally:
-    """What a contact other than a lookup is counted as when it is seen. Of the server of a
-    handshake nothing is known then, unless its address tells."""
-    is_open = contact.outcome == "attempted" and contact.observation.evidence in HANDSHAKES
-    return "silent" if is_open else contact.outcome
-
-
-def strip_frames(contact: Contact) -> Contact:
-    """A contact without its packets."""
-    if not contact.observation.frames:
-        return contact
-    return replace(contact, observation=replace(contact.observation, frames=()))
-
-
-def _single(contact: Contact) -> Contact:
-    """The first of the contacts of a group, without its packets."""
-    contact = strip_frames(contact)
-    return contact if contact.repeats is None else replace(contact, repeats=None)
-
-
-def _ports(contact: Contact) -> Iterable[tuple[int, int]]:
-    """The ports of the client, and of how many contacts each is."""
-    if contact.repeats is None:
-        return ((contact.observation.client_port, 1),)
-    return contact.repeats.ports.items()
-
-
-def _order(contact: Contact) -> tuple[Any, ...]:
-    observation, device = contact.observation, contact.device
-    where = (observation.vlan or 0, contact.network.name, device.ip, device.mac or "")
-    return observation.time, observation.source, observation.packet, *where
-
-
-def _named_order(contact: Contact) -> tuple[Any, ...]:
-    return contact.device.hostname is None, *_order(contact)
 
 
 def _evidence_order(item: EvidenceItem) -> tuple[Any, ...]:

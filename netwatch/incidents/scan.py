@@ -13,7 +13,7 @@ from netwatch.core.alert import Alert, Sensor
 from netwatch.core.dataclass import dataclass
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import INCIDENT_LIMIT, Incidents, alert_order, frame_bytes, key_of
-from netwatch.incidents.incident import GeoLookup
+from netwatch.incidents.destinations import GeoLookup
 from netwatch.incidents.memory_budget import EVIDENCE_BYTES
 from netwatch.incidents.progress import ContactProgress
 from netwatch.incidents.spill import LateProgress, MergedAlerts, SpillFile, SpillFolder

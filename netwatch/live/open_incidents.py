@@ -21,7 +21,8 @@ from typing import Literal
 from netwatch.core.alert import Alert, Judgement, Sensor
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import Incidents, ban_key_of, under_each_ban
-from netwatch.incidents.incident import GeoLookup, Incident, Key
+from netwatch.incidents.destinations import GeoLookup
+from netwatch.incidents.incident import Incident, Key
 from netwatch.incidents.progress import ContactProgress
 from netwatch.live.evicted_incidents import EvictedIncidents
 from netwatch.live.open_incident import OpenIncident

@@ -33,7 +33,8 @@ from netwatch.core.verdict import (
 from netwatch.incidents.activity import CLASSES, Activity, ActivityTable
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.confidence import Ground
-from netwatch.incidents.incident import Incident, Key, strip_frames
+from netwatch.incidents.contacts import strip_frames
+from netwatch.incidents.incident import Incident, Key
 from netwatch.incidents.lookup_answers import NameAnswers
 from netwatch.incidents.progress import Tally
 from netwatch.incidents.totals import Totals
