@@ -202,19 +202,21 @@ class ObservationBatch(TextDictionary):
         shown: ShownName
         first: cython.Py_ssize_t = self.count
         at: cython.Py_ssize_t
-        dns_words = tls_words = None
+        details: list[tuple[int, int]] = []
         names = message.names
         if not names:
             return first, first
         self._reserve(len(names), 4, 64, 0)
         if message.dns is not None:
-            dns_words = self._dns_words(message.dns)
+            details += self._dns_words(message.dns)
         if message.tls is not None:
-            tls_words = self._tls_words(message.tls, fingerprint)
-        quic = self._text(message.quic.version) if message.quic is not None else 0
-        src, dst = self._bytes(packet.src), self._bytes(packet.dst)
+            details += self._tls_words(message.tls, fingerprint)
+        if message.quic is not None:
+            version = self.number_of_text(message.quic.version)
+            details.append((columns.WORD_QUIC_VERSION, version))
+        src, dst = self.number_of(packet.src), self.number_of(packet.dst)
         for shown in names:
-            name = self._text(shown.name)
+            name = self.number_of_text(shown.name)
             at = self.new_row()
             to_client: cython.bint = shown.client_is_destination
             mac = packet.dst_mac if to_client else packet.src_mac
@@ -234,13 +236,8 @@ class ObservationBatch(TextDictionary):
             self.words[at + columns.WORD_SOURCE] = source
             self.words[at + columns.WORD_PACKET] = packet.number
             self.words[at + columns.WORD_FLOW] = packet.flow_id
-            if dns_words is not None:
-                for word, value in dns_words:
-                    self.words[at + cython.cast(cython.Py_ssize_t, word)] = value
-            if tls_words is not None:
-                for word, value in tls_words:
-                    self.words[at + cython.cast(cython.Py_ssize_t, word)] = value
-            self.words[at + columns.WORD_QUIC_VERSION] = quic
+            for word, value in details:
+                self.words[at + cython.cast(cython.Py_ssize_t, word)] = value
         if packet.frames:
             for row in range(first, self.count):
                 self.frames[row] = packet.frames
@@ -315,20 +312,23 @@ class ObservationBatch(TextDictionary):
             self.text(version),
             self.text_list(self.words[at + columns.WORD_TLS_ALPN]),
             self.text(ech) if ech else None,
-            partial(self.text, ja4) if ja4 else None,
+            partial(str, self.text(ja4)) if ja4 else None,
         )
 
     def _dns_words(self, dns: DnsInfo) -> list[tuple[int, int]]:
         words = [
-            (columns.WORD_DNS_TYPE, self._text(dns.type)),
-            (columns.WORD_DNS_RCODE, self._text(dns.rcode) if dns.rcode is not None else 0),
+            (columns.WORD_DNS_TYPE, self.number_of_text(dns.type)),
+            (
+                columns.WORD_DNS_RCODE,
+                self.number_of_text(dns.rcode) if dns.rcode is not None else 0,
+            ),
         ]
         if dns.answers:
             flat: list[int] = []
             for address, ttl in dns.answers:
                 packed = parse_ip(address)
                 assert packed is not None
-                flat += (self._bytes(packed), ttl)
+                flat += (self.number_of(packed), ttl)
             words.append((columns.WORD_DNS_ANSWERS, self._list(flat, len(dns.answers))))
         for word, texts in (
             (columns.WORD_DNS_CHAIN, dns.chain),
@@ -336,27 +336,21 @@ class ObservationBatch(TextDictionary):
             (columns.WORD_DNS_SERVICE_TARGETS, dns.service_targets),
         ):
             if texts:
-                words.append((word, self._list([self._text(each) for each in texts], len(texts))))
+                words.append(
+                    (word, self._list([self.number_of_text(each) for each in texts], len(texts)))
+                )
         return words
 
     def _tls_words(self, tls: TlsInfo, fingerprint: bool) -> list[tuple[int, int]]:
-        words = [(columns.WORD_TLS_VERSION, self._text(tls.version))]
+        words = [(columns.WORD_TLS_VERSION, self.number_of_text(tls.version))]
         if tls.alpn:
-            alpn = self._list([self._text(each) for each in tls.alpn], len(tls.alpn))
+            alpn = self._list([self.number_of_text(each) for each in tls.alpn], len(tls.alpn))
             words.append((columns.WORD_TLS_ALPN, alpn))
         if tls.ech is not None:
-            words.append((columns.WORD_TLS_ECH, self._text(tls.ech)))
-        ja4 = tls.ja4 if fingerprint else None
-        if ja4 is not None:
-            words.append((columns.WORD_TLS_JA4, self._text(ja4)))
+            words.append((columns.WORD_TLS_ECH, self.number_of_text(tls.ech)))
+        if fingerprint and (ja4 := tls.ja4) is not None:
+            words.append((columns.WORD_TLS_JA4, self.number_of_text(ja4)))
         return words
-
-    def _text(self, text: str) -> int:
-        return self._bytes(text.encode("ascii"))
-
-    def _bytes(self, packed: bytes) -> int:
-        self._reserve(0, 1, len(packed), 0)
-        return self.text_of(packed, 0, len(packed))
 
     def _list(self, entries: list[int], count: int) -> int:
         """The word of a list of so many entries, whose words are given."""

@@ -116,6 +116,15 @@ class TextDictionary:
         self.texts += 1
         return found
 
+    def number_of(self, octets: bytes) -> int:
+        """The number of a text by its bytes, for which room is made."""
+        self.reserve_texts(1, len(octets))
+        return self.text_of(octets, 0, len(octets))
+
+    def number_of_text(self, text: str) -> int:
+        """The number of a text of ASCII characters."""
+        return self.number_of(text.encode("ascii"))
+
     def text(self, number: int) -> str:
         """A text by its number, which is not that of an address."""
         return self.packed(number).decode("ascii")

@@ -94,8 +94,9 @@ class LineStyle:
     """How the values of a row become a line.
 
     A line is `begin`, the values of `columns` and `end`. Before a value is what `key` gives for its
-    column; its second argument says whether the value before is in the same group (has the same first part of a
-    path), which otherwise ends with `close`. With `cells` the key is there without a value, too.
+    column; the second argument says whether the value before is in the same group (has the same
+    first part of a path), which otherwise ends with `close`. With `cells` the key is there without
+    a value, too.
     Texts, times and addresses are between `quote`, lists between the two of `brackets`, with
     `separator` between entries. Texts with characters that are in `unsafe` or not printable ASCII
     need `odd_text`, and so do those that start with one of `unsafe_start`. Lists with such texts
