@@ -6,7 +6,7 @@ from typing import Any
 
 from netwatch.core.observation_columns import COLUMNS, Column
 from netwatch.formats.csv import FORMULA_STARTS, ORDERED_COLUMNS, cell
-from netwatch.formats.observation_lines import LineStyle
+from netwatch.formats.quoted_texts import LineStyle
 from netwatch.formats.values import json_line
 
 
