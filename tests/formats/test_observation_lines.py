@@ -25,7 +25,11 @@ from netwatch.formats.observation_lines import ObservationLines
 from netwatch.formats.observation_record import observation_record
 from netwatch.formats.values import json_line
 
-NAMES = "netwatch.formats.line_styles", "netwatch.core.observation_batch"
+NAMES = (
+    "netwatch.formats.line_styles",
+    "netwatch.formats.observation_lines",
+    "netwatch.core.observation_batch",
+)
 
 
 @cache

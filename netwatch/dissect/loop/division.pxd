@@ -1,10 +1,10 @@
 cimport cython
-from netwatch.dissect.loop.octets cimport Window
+from netwatch.dissect.loop.address_hash cimport AddressHash
 
 cpdef unsigned long long _place(unsigned long long word, unsigned long long half) noexcept nogil
 
 @cython.final
-cdef class Division(Window):
+cdef class Division(AddressHash):
     cdef readonly int workers
     cdef unsigned long long salt
     cdef readonly bint by_flow
@@ -13,7 +13,6 @@ cdef class Division(Window):
     cdef const unsigned char[::1] udp_tunnels
 
     cdef int owner(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil
-    cdef unsigned long long hashed(self, unsigned long long hash_, Py_ssize_t at, Py_ssize_t size) noexcept nogil
     cdef int reduced(self, unsigned long long hash_) noexcept nogil
     cdef bint is_inside(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil
     cdef int of_ends(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil

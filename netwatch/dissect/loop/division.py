@@ -24,10 +24,10 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
-    from cython.cimports.netwatch.dissect.loop.octets import Window
+    from cython.cimports.netwatch.dissect.loop.address_hash import AddressHash
 else:
     from netwatch.dissect.loop import layout
-    from netwatch.dissect.loop.octets import Window
+    from netwatch.dissect.loop.address_hash import AddressHash
 
 from netwatch.core.buffers import Buffer, Octets, Words
 from netwatch.dissect.loop.cursor import tables
@@ -90,7 +90,7 @@ def _place(word: cython.ulonglong, half: cython.ulonglong) -> cython.ulonglong:
 
 @cython.final
 @cython.cclass
-class Division(Window):
+class Division(AddressHash):
     """Whose a packet is, as the number of one of `workers` workers.
 
     `inside` is a table of `inside_table`; `salt` (62 bits) varies how clients are spread, so that
@@ -101,7 +101,7 @@ class Division(Window):
     def __init__(
         self, workers: int, inside: bytes, *, salt: int = 0, by_flow: bool = False
     ) -> None:
-        Window.__init__(self)
+        AddressHash.__init__(self)
         if not 1 <= workers <= MAX_WORKERS:
             raise ValueError(f"workers must be between 1 and {MAX_WORKERS}")
         self.workers = workers
@@ -113,19 +113,6 @@ class Division(Window):
     def owner(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.int:
         """The owner of the client with the address of `size` bytes at `at`."""
         return self.reduced(self.hashed(self.salt, at, size))
-
-    def hashed(
-        self, hash_: cython.ulonglong, at: cython.Py_ssize_t, size: cython.Py_ssize_t
-    ) -> cython.ulonglong:
-        """The hash with `size` bytes (a multiple of four) added to it."""
-        stop: cython.Py_ssize_t = at + size
-        word: cython.ulonglong
-        while at < stop:
-            word = self.u32(at)
-            hash_ = ((hash_ ^ word) * MIX) & LOW63
-            hash_ ^= hash_ >> 29
-            at += 4
-        return hash_
 
     def reduced(self, hash_: cython.ulonglong) -> cython.int:
         """The worker of a hash."""

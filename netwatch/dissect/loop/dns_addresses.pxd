@@ -1,11 +1,7 @@
 cimport cython
+from netwatch.dissect.loop.address_hash cimport AddressHash
 from netwatch.dissect.loop.cursor cimport Cursor
-from netwatch.dissect.loop.octets cimport Window
 from netwatch.dissect.loop.prefilter_dns cimport DnsPrefilter
-
-@cython.final
-cdef class AddressHash(Window):
-    cdef unsigned long long add(self, unsigned long long hash_, Py_ssize_t at, Py_ssize_t size) noexcept nogil
 
 @cython.final
 cdef class DnsAddresses:

@@ -13,12 +13,12 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
+    from cython.cimports.netwatch.dissect.loop.address_hash import AddressHash
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
-    from cython.cimports.netwatch.dissect.loop.octets import Window
     from cython.cimports.netwatch.dissect.loop.prefilter_dns import DnsPrefilter
 else:
+    from netwatch.dissect.loop.address_hash import AddressHash
     from netwatch.dissect.loop.cursor import Cursor
-    from netwatch.dissect.loop.octets import Window
     from netwatch.dissect.loop.prefilter_dns import DnsPrefilter
 
 from netwatch.core.buffers import Words, zeroed
@@ -32,27 +32,6 @@ STORED = cython.declare(cython.longlong, 300_000_000_000)
 
 SECOND = cython.declare(cython.longlong, 1_000_000_000)
 LONGEST_TTL = cython.declare(cython.longlong, 0x7FFFFFFF)
-MIX = cython.declare(cython.ulonglong, 0x1E3779B97F4A7C15)
-LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
-
-
-@cython.final
-@cython.cclass
-class AddressHash(Window):
-    """Hashes addresses."""
-
-    def add(
-        self, hash_: cython.ulonglong, at: cython.Py_ssize_t, size: cython.Py_ssize_t
-    ) -> cython.ulonglong:
-        """The hash with an address of `size` bytes added to it."""
-        stop: cython.Py_ssize_t = at + size
-        word: cython.ulonglong
-        while at < stop:
-            word = self.u32(at)
-            hash_ = ((hash_ ^ word) * MIX) & LOW63
-            hash_ ^= hash_ >> 29
-            at += 4
-        return hash_
 
 
 @cython.final
@@ -82,13 +61,13 @@ class DnsAddresses:
         ttl: cython.longlong
         if message.addresses == 0:
             return
-        client = self.packets.add(
+        client = self.packets.hashed(
             self.salt, cursor.addresses + cursor.address_size, cursor.address_size
         )
         while i < message.addresses:
             ttl = message.ttls[i] if message.ttls[i] <= LONGEST_TTL else 0
             self.enter(
-                self.packets.add(client, message.starts[i], message.sizes[i]) | 1,
+                self.packets.hashed(client, message.starts[i], message.sizes[i]) | 1,
                 cursor.time,
                 cursor.time + ttl * SECOND + STORED,
             )
@@ -113,8 +92,8 @@ class DnsAddresses:
         """The hash of a packed pair of addresses."""
         hash_: cython.ulonglong
         self.pair.set_data(client + address)
-        hash_ = self.pair.add(self.salt, 0, len(client))
-        return self.pair.add(hash_, len(client), len(address)) | 1
+        hash_ = self.pair.hashed(self.salt, 0, len(client))
+        return self.pair.hashed(hash_, len(client), len(address)) | 1
 
     def remember(
         self, client: bytes, address: bytes, now: cython.longlong, until: cython.longlong

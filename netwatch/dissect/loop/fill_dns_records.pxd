@@ -1,9 +1,9 @@
 cimport cython
 from netwatch.dissect.loop.fill_names cimport NameTexts
-from netwatch.dissect.loop.octets cimport Window
+from netwatch.dissect.loop.ech_configs cimport EchConfigs
 
 @cython.final
-cdef class DnsRecords(Window):
+cdef class DnsRecords(EchConfigs):
     cdef NameTexts names
     cdef long long[::1] alias_owners
     cdef long long[::1] alias_targets

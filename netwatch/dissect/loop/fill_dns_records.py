@@ -13,11 +13,11 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
+    from cython.cimports.netwatch.dissect.loop.ech_configs import EchConfigs
     from cython.cimports.netwatch.dissect.loop.fill_names import NameTexts
-    from cython.cimports.netwatch.dissect.loop.octets import Window
 else:
+    from netwatch.dissect.loop.ech_configs import EchConfigs
     from netwatch.dissect.loop.fill_names import NameTexts
-    from netwatch.dissect.loop.octets import Window
 
 from netwatch.core.buffers import Words, array
 
@@ -48,7 +48,7 @@ def words(count: int) -> Words:
 
 @cython.final
 @cython.cclass
-class DnsRecords(Window):
+class DnsRecords(EchConfigs):
     """What one answer section contains, in the order of its records, until `clear`.
 
     There are so many `aliases` with an owner and a target, `services` with an owner and the host
@@ -56,7 +56,7 @@ class DnsRecords(Window):
     """
 
     def __init__(self, names: NameTexts) -> None:
-        Window.__init__(self)
+        EchConfigs.__init__(self)
         self.names = names
         self.alias_owners = words(MAX_ANSWERS)
         self.alias_targets = words(MAX_ANSWERS)
@@ -238,30 +238,15 @@ class DnsRecords(Window):
         return pos == end
 
     def ech_configs(self, pos: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Read an ECHConfigList (RFC 9849 section 4): a configuration has a public key behind
-        three bytes, cipher suites, and a public name behind one byte."""
-        stop: cython.Py_ssize_t
-        if pos + 2 > end or pos + 2 + self.u16(pos) != end:
+        """Read an ECHConfigList, and add its public names."""
+        if not self.begin_configs(pos, end):
             return False
-        pos += 2
-        while pos + 4 <= end:
-            stop = pos + 4 + self.u16(pos + 2)
-            if stop > end:
+        while self.next_config():
+            if self.public_size and not self.public_name(
+                self.public_at, self.public_at + self.public_size
+            ):
                 return False
-            if self.u16(pos) == 0xFE0D:
-                pos += 7
-                if pos + 2 > stop:
-                    return False
-                pos += 2 + self.u16(pos)
-                if pos + 2 > stop:
-                    return False
-                pos += 2 + self.u16(pos) + 1
-                if pos + 1 > stop or pos + 1 + self.data[pos] > stop:
-                    return False
-                if self.data[pos] and not self.public_name(pos + 1, pos + 1 + self.data[pos]):
-                    return False
-            pos = stop
-        return pos == end
+        return self.are_read()
 
     def public_name(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
         """Add a public name of ECH, each of them once."""

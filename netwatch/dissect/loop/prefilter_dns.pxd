@@ -1,9 +1,9 @@
 cimport cython
 from netwatch.dissect.loop.domain_filter cimport DomainFilter
-from netwatch.dissect.loop.octets cimport Window
+from netwatch.dissect.loop.ech_configs cimport EchConfigs
 
 @cython.final
-cdef class DnsPrefilter(Window):
+cdef class DnsPrefilter(EchConfigs):
     cdef DomainFilter domains
     cdef long long[::1] counts
     cdef long long[::1] starts

@@ -17,11 +17,11 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.domain_filter import DomainFilter
-    from cython.cimports.netwatch.dissect.loop.octets import Window
+    from cython.cimports.netwatch.dissect.loop.ech_configs import EchConfigs
 else:
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.domain_filter import DomainFilter
-    from netwatch.dissect.loop.octets import Window
+    from netwatch.dissect.loop.ech_configs import EchConfigs
 
 from netwatch.core.buffers import Words
 
@@ -45,7 +45,7 @@ HTTPS = cython.declare(cython.longlong, 65)
 
 @cython.final
 @cython.cclass
-class DnsPrefilter(Window):
+class DnsPrefilter(EchConfigs):
     """Compares the names of one DNS message with `domains`, which reads the same bytes.
 
     `counts` is shared by all prefilters: names by evidence (`layout.NAMES_DNS_QUERY` and the
@@ -54,7 +54,7 @@ class DnsPrefilter(Window):
     """
 
     def __init__(self, domains: DomainFilter, counts: Words) -> None:
-        Window.__init__(self)
+        EchConfigs.__init__(self)
         self.domains = domains
         self.counts = counts
         self.starts: Words = array("q", bytes(8 * MAX_ADDRESSES))
@@ -196,25 +196,9 @@ class DnsPrefilter(Window):
         return pos == end
 
     def ech_configs(self, pos: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether an ECHConfigList (RFC 9849 section 4) is valid: each configuration has a public
-        key behind three bytes, cipher suites, and a public name behind one byte."""
-        stop: cython.Py_ssize_t
-        if pos + 2 > end or pos + 2 + self.u16(pos) != end:
+        """Whether an ECHConfigList is valid."""
+        if not self.begin_configs(pos, end):
             return False
-        pos += 2
-        while pos + 4 <= end:
-            stop = pos + 4 + self.u16(pos + 2)
-            if stop > end:
-                return False
-            if self.u16(pos) == 0xFE0D:
-                pos += 7
-                if pos + 2 > stop:
-                    return False
-                pos += 2 + self.u16(pos)
-                if pos + 2 > stop:
-                    return False
-                pos += 2 + self.u16(pos) + 1
-                if pos + 1 > stop or pos + 1 + self.data[pos] > stop:
-                    return False
-            pos = stop
-        return pos == end
+        while self.next_config():
+            pass
+        return self.are_read()
