@@ -1,0 +1,1 @@
+"""The stored past, judged again: by other signatures, other bans, or on other dates."""

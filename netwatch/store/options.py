@@ -1,0 +1,41 @@
+"""Where a store is, and how long it keeps what."""
+
+import os
+from pathlib import Path
+
+from netwatch.core.dataclass import dataclass
+
+FOREVER = None
+"""A retention without an end."""
+
+
+def default_path() -> str:
+    """The store of a user whose configuration names none."""
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return str(Path(data, "netwatch", "store"))
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long rows are kept, in s; None is for ever.
+
+    `observations` counts for all facts (observations, flows, claims), `incidents` for incidents and
+    coverage, `evidence` for evidence captures. `personal` replaces a longer time of facts for
+    clients in networks of the classes ``personal`` and ``guest``.
+    """
+
+    observations: int | None = FOREVER
+    incidents: int | None = FOREVER
+    evidence: int | None = FOREVER
+    personal: int | None = FOREVER
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """A store: `path` is a folder or a URL that fsspec opens (``s3://…``), `catalogue` the URL of a
+    database (``postgresql://…``). Where it is empty, the catalogue is the SQLite database
+    `catalogue.sqlite` in the folder, and a store at a URL is an error."""
+
+    path: str
+    catalogue: str = ""
+    retention: Retention = Retention()
