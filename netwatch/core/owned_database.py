@@ -60,7 +60,14 @@ class ForeignFileError(ConfigError):
 
 
 class OtherVersionError(ForeignFileError):
-    """A file of this kind has the schema of another version of netwatch."""
+    """A file of this kind has the schema of another `version` of netwatch."""
+
+    def __init__(self, path: Path, kind: "FileKind", version: int) -> None:
+        super().__init__(
+            path, f"{_with_article(kind.name)} of another version of netwatch (schema {version},"
+            f" expected {kind.version})"
+        )  # fmt: skip
+        self.version = version
 
 
 class DamagedFileError(NetwatchError):
@@ -135,10 +142,7 @@ def _condition(path: Path, head: bytes, kind: FileKind) -> Condition:
         return "damaged"
     version = int.from_bytes(head[_VERSION_AT : _VERSION_AT + 4], "big")
     if version != kind.version:
-        raise OtherVersionError(
-            path, f"{_with_article(kind.name)} of another version of netwatch (schema {version},"
-            f" expected {kind.version})"
-        )  # fmt: skip
+        raise OtherVersionError(path, kind, version)
     return "own"
 
 

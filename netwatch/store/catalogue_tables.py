@@ -40,6 +40,7 @@ version = Table(
     Column("bans", Text, nullable=False),
     Column("configuration", Text, nullable=False),
     Column("first_used", BigInteger, nullable=False),
+    sqlite_autoincrement=True,  # a number is never used again
 )
 """What decided: content hashes, as alerts name them."""
 
@@ -52,6 +53,7 @@ run = Table(
     Column("command", Text, nullable=False, comment="scan, names or live"),
     Column("sensor", Text, nullable=False),
     Column("version", ForeignKey("version.id"), comment="none for names"),
+    sqlite_autoincrement=True,  # a number is never used again
 )
 """One call of a command. Its captures are judged together: incidents run across them."""
 
@@ -67,6 +69,7 @@ capture = Table(
     Column("first", BigInteger),
     Column("last", BigInteger),
     Column("lost_rows", BigInteger, nullable=False, server_default="0"),
+    sqlite_autoincrement=True,  # a number is never used again
 )
 
 client = Table(
@@ -141,6 +144,7 @@ evidence = Table(
     Column("size", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("stored", BigInteger, nullable=False),
+    sqlite_autoincrement=True,  # a number is never used again
 )
 """Where the packets are: the captures that were read, and evidence captures of incidents."""
 
@@ -152,5 +156,6 @@ journal = Table(
     Column("user", Text, nullable=False, comment="who asked"),
     Column("action", Text, nullable=False, comment="erase, prune or identify"),
     Column("detail", Text, nullable=False, comment="JSON without the person"),
+    sqlite_autoincrement=True,  # a number is never used again
 )
 """Erasures, deletions by age, and re-identifications."""

@@ -1,0 +1,458 @@
+"""The catalogue: every read and write of its tables that others than queries need.
+
+A run (one call of ``scan``, ``names`` or ``live``) stores captures; their rows are in files that
+are registered here. All times are ns since the epoch. Every method is one transaction, so a process
+that is killed leaves a catalogue that is whole.
+
+**Storing a capture again.** A capture is known by the hash of its content. Of several complete
+captures with one content only the newest is shown (`shown_captures`). A run that has ended removes
+the runs that it replaces (`netwatch.store.superseding`).
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Self
+
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+
+from netwatch.core.alert import AlertRecord
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.formats.values import epoch_ns
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.database import Database, open_database
+from netwatch.store.options import StoreOptions
+from netwatch.store.superseding import supersede
+
+CHUNK = 400
+"""Values in one statement."""
+
+CaptureState = Literal["complete", "partial"]
+
+
+class StaleFilesError(NetwatchError):
+    """Files that were to be replaced are no longer in the catalogue: another process did it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionHashes:
+    """What decides: the version of netwatch, and content hashes as alerts name them."""
+
+    netwatch: str
+    signatures: str
+    bans: str
+    configuration: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of a capture; `sha256` is empty where it could not be read again."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAddress:
+    """An address in frames of a MAC, both as text (`mac` None where there is none), with the name
+    and class of its network. A client that is known by a pseudonym has no `ip` and `mac`."""
+
+    ip: str | None
+    mac: str | None
+    network: str | None = None
+    network_class: str | None = None
+    pseudonym: str | None = None
+    sealed: bytes | None = None
+
+    @property
+    def key(self) -> tuple[str | None, ...]:
+        """What tells it from others."""
+        return (self.pseudonym,) if self.pseudonym else (self.ip, self.mac)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file of facts: its `path` below the store, and what is in it. `bucket` is None for a
+    landing file; `first` and `last` are the times of its rows."""
+
+    path: str
+    table: str
+    day: str
+    bucket: int | None
+    rows: int
+    bytes: int
+    first: int
+    last: int
+    created: int
+    sha256: str
+
+
+class Catalogue:
+    """The catalogue of a store, for one process; it is a context that closes it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._numbers: dict[tuple[str | None, ...], int] = {}
+
+    @classmethod
+    def open(cls, options: StoreOptions, *, create: bool = False) -> Self:
+        """Open the catalogue of a store, and create it if `create` is set. Raises `ConfigError`
+        for a place that is not for a catalogue, and `NetwatchError` where there is none or it
+        cannot be opened. Every method raises `NetwatchError` where the database fails."""
+        return cls(open_database(options, create=create))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Runs and captures
+
+    def version_id(self, hashes: VersionHashes) -> int:
+        """The number of a version, which is stored when it is first used."""
+        columns = tables.version.c
+        with self.database.writing(numbers=True) as connection:
+            known = connection.execute(
+                select(columns.id).where(
+                    columns.netwatch == hashes.netwatch,
+                    columns.signatures == hashes.signatures,
+                    columns.bans == hashes.bans,
+                    columns.configuration == hashes.configuration,
+                )
+            ).scalar()
+            if known is not None:
+                return int(known)
+            return _insert(
+                connection,
+                tables.version,
+                netwatch=hashes.netwatch,
+                signatures=hashes.signatures,
+                bans=hashes.bans,
+                configuration=hashes.configuration,
+                first_used=time.time_ns(),
+            )
+
+    def begin_run(self, command: str, sensor: str, version: int | None = None) -> int:
+        """The number of a new run."""
+        with self.database.writing() as connection:
+            return _insert(
+                connection,
+                tables.run,
+                started=time.time_ns(),
+                command=command,
+                sensor=sensor,
+                version=version,
+            )
+
+    def end_run(self, run: int) -> None:
+        """Mark a run as ended and remove the runs that it replaces."""
+        with self.database.writing(numbers=True) as connection:
+            row = tables.run.c.id == run
+            connection.execute(update(tables.run).where(row).values(ended=time.time_ns()))
+            supersede(connection, run)
+
+    def begin_capture(
+        self, run: int, position: int, sources: Sequence[SourceFile], content: str = ""
+    ) -> int:
+        """The number of a new capture of a run. `content` is the hash of all its sources, empty
+        where it is not known yet (`end_capture` can give it)."""
+        with self.database.writing() as connection:
+            return _insert(
+                connection,
+                tables.capture,
+                run=run,
+                position=position,
+                sources=_sources(sources),
+                content=content,
+                state="open",
+                lost_rows=0,
+            )
+
+    def end_capture(
+        self,
+        capture: int,
+        state: CaptureState,
+        first: int | None,
+        last: int | None,
+        *,
+        lost_rows: int = 0,
+        sources: Sequence[SourceFile] | None = None,
+        content: str | None = None,
+    ) -> None:
+        """Mark a capture as ended: `complete` if all its rows are in files that are registered.
+        `first` and `last` are the times of its packets."""
+        values: dict[str, Any] = {
+            "state": state,
+            "first": first,
+            "last": last,
+            "lost_rows": lost_rows,
+        }
+        if sources is not None:
+            values["sources"] = _sources(sources)
+        if content is not None:
+            values["content"] = content
+        with self.database.writing() as connection:
+            row = tables.capture.c.id == capture
+            connection.execute(update(tables.capture).where(row).values(values))
+
+    def shown_captures(self) -> list[int]:
+        """The captures whose rows queries show: of those with one content, the newest that is
+        complete, and others only if none is."""
+        columns = tables.capture.c
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                select(columns.id, columns.content, columns.state).order_by(columns.id)
+            ).all()
+        newest: dict[str, int] = {}
+        for row in rows:
+            if row.content and row.state == "complete":
+                newest[row.content] = row.id
+        return [row.id for row in rows if newest.get(row.content, row.id) == row.id]
+
+    def capture_numbers(self) -> list[int]:
+        """All captures. Rows of others belong to runs that were replaced, and compaction drops
+        them."""
+        with self.database.reading() as connection:
+            return list(
+                connection.execute(select(tables.capture.c.id).order_by(tables.capture.c.id))
+                .scalars()
+                .all()
+            )
+
+    # Clients
+
+    def client_numbers(self, clients: Sequence[ClientAddress]) -> list[int]:
+        """The numbers of clients, in their order: random, from 1 to 2^31 - 1, and the same as long
+        as the catalogue has the client. New ones are stored. What was looked up once is
+        remembered."""
+        unknown = {client.key: client for client in clients if client.key not in self._numbers}
+        if unknown:
+            with self.database.reading() as connection:
+                found = _find_clients(connection, list(unknown.values()))
+            if len(found) < len(unknown):
+                with self.database.writing(numbers=True) as connection:
+                    found = _find_clients(connection, list(unknown.values()))
+                    missing = [unknown[key] for key in unknown if key not in found]
+                    found |= _add_clients(connection, missing)
+            self._numbers |= found
+        return [self._numbers[client.key] for client in clients]
+
+    def forget_clients(self) -> None:
+        """Look clients up again from now on: another process may have removed some."""
+        self._numbers.clear()
+
+    # Files
+
+    def register_files(self, files: Sequence[FileRow]) -> None:
+        """Make files visible to readers."""
+        self.replace_files(files, ())
+
+    def replace_files(self, new: Sequence[FileRow], old: Sequence[str]) -> None:
+        """Let files take the place of those with the paths `old`, at once. Raises
+        `StaleFilesError`, and changes nothing, if one of those is not in the catalogue."""
+        with self.database.writing() as connection:
+            removed = 0
+            for start in range(0, len(old), CHUNK):
+                paths = old[start : start + CHUNK]
+                removed += connection.execute(
+                    delete(tables.file).where(tables.file.c.path.in_(paths))
+                ).rowcount
+            if removed != len({*old}):
+                raise StaleFilesError("files were replaced by another process meanwhile")
+            if new:
+                connection.execute(insert(tables.file), [_file_values(row) for row in new])
+
+    def files(
+        self,
+        table: str,
+        since: int | None = None,
+        until: int | None = None,
+        buckets: Iterable[int] | None = None,
+    ) -> list[FileRow]:
+        """The files with rows of a table from `since` up to, but without, `until`, by day, bucket
+        and path; with `buckets`, those of these buckets and all landing files."""
+        columns = tables.file.c
+        wanted = [columns.table == table]
+        if since is not None:
+            wanted.append(columns.last >= since)
+        if until is not None:
+            wanted.append(columns.first < until)
+        if buckets is not None:
+            wanted.append(or_(columns.bucket.is_(None), columns.bucket.in_([*buckets])))
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                select(tables.file).where(*wanted).order_by(columns.day, columns.path)
+            ).all()
+        files = [FileRow(**row._mapping) for row in rows]
+        files.sort(key=lambda file: (file.day, -1 if file.bucket is None else file.bucket))
+        return files
+
+    # What was decided
+
+    def add_incidents(self, run: int, alerts: Iterable[tuple[AlertRecord, str]]) -> None:
+        """Store alerts of a run, each with the line of JSON as it was written, without its end. An
+        alert with the id of one before replaces it, as the next state of the same incident. If
+        the run was replaced meanwhile, nothing is stored."""
+        incidents = tables.incident
+        with self.database.writing() as connection:
+            if not _has_run(connection, run):
+                return
+            following = connection.execute(
+                select(func.coalesce(func.max(incidents.c.position), -1)).where(
+                    incidents.c.run == run
+                )
+            ).scalar_one()
+            for record, text in alerts:
+                values = _incident_values(record, text)
+                row = and_(incidents.c.run == run, incidents.c.id == record["id"])
+                if not connection.execute(update(incidents).where(row).values(values)).rowcount:
+                    following += 1
+                    connection.execute(
+                        insert(incidents).values(
+                            run=run, id=record["id"], position=following, **values
+                        )
+                    )
+
+    def add_coverage(
+        self, run: int, part: int, first: int | None, last: int | None, record: str
+    ) -> None:
+        """Store the record of the coverage of a run, or of the hour `part` of a live one; it
+        replaces one of the same part."""
+        coverage = tables.coverage
+        with self.database.writing() as connection:
+            if not _has_run(connection, run):
+                return
+            row = and_(coverage.c.run == run, coverage.c.part == part)
+            connection.execute(delete(coverage).where(row))
+            connection.execute(
+                insert(coverage).values(run=run, part=part, first=first, last=last, record=record)
+            )
+
+    def add_evidence(self, run: int, incident: str | None, file: SourceFile) -> None:
+        """Store where packets are: the evidence capture of an incident, or a whole capture."""
+        with self.database.writing() as connection:
+            if _has_run(connection, run):
+                _insert(
+                    connection,
+                    tables.evidence,
+                    run=run,
+                    incident=incident,
+                    path=file.path,
+                    size=file.size,
+                    sha256=file.sha256,
+                    stored=time.time_ns(),
+                )
+
+    def add_journal(self, user: str, action: str, detail: Mapping[str, Any]) -> None:
+        """Note what was erased, pruned or identified, and by whom; never the person concerned."""
+        with self.database.writing() as connection:
+            _insert(
+                connection,
+                tables.journal,
+                time=time.time_ns(),
+                user=user,
+                action=action,
+                detail=json.dumps(detail, ensure_ascii=False, separators=(",", ":")),
+            )
+
+
+def _insert(connection: Connection, table: Any, **values: Any) -> int:
+    """Insert a row; its number."""
+    result = connection.execute(insert(table).values(values))
+    return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+
+def _has_run(connection: Connection, run: int) -> bool:
+    return (
+        connection.execute(select(tables.run.c.id).where(tables.run.c.id == run)).first()
+        is not None
+    )
+
+
+def _sources(sources: Sequence[SourceFile]) -> str:
+    records = [{"path": each.path, "size": each.size, "sha256": each.sha256} for each in sources]
+    return json.dumps(records, ensure_ascii=False, separators=(",", ":"))
+
+
+def _file_values(row: FileRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in tables.file.c.keys()}  # noqa: SIM118
+
+
+def _incident_values(record: AlertRecord, text: str) -> dict[str, Any]:
+    return {
+        "status": record["status"],
+        "verdict": record["verdict"],
+        "confidence": record["confidence"],
+        "kind": record["kind"]["value"],
+        "outcome": record["outcome"],
+        "app": record["app"]["id"],
+        "ban": record["ban"]["id"],
+        "device": record["device"]["id"] or "",
+        "network": record["network"]["name"] or "",
+        "first_seen": epoch_ns(record["first_seen"]),
+        "last_seen": epoch_ns(record["last_seen"]),
+        "record": text,
+    }
+
+
+def _find_clients(
+    connection: Connection, clients: Sequence[ClientAddress]
+) -> dict[tuple[str | None, ...], int]:
+    """The numbers of those clients that the catalogue has, by key."""
+    columns = tables.client.c
+    found: dict[tuple[str | None, ...], int] = {}
+    wanted = {client.key for client in clients}
+    for column, values in (
+        (columns.pseudonym, [client.pseudonym for client in clients if client.pseudonym]),
+        (columns.ip, [client.ip for client in clients if not client.pseudonym]),
+    ):
+        for start in range(0, len(values), CHUNK):
+            part = values[start : start + CHUNK]
+            rows = connection.execute(
+                select(columns.number, columns.ip, columns.mac, columns.pseudonym)
+                .where(column.in_(part))
+                .order_by(columns.number)
+            )
+            for number, ip, mac, pseudonym in rows:
+                key = (pseudonym,) if pseudonym else (ip, mac)
+                if key in wanted:
+                    found.setdefault(key, number)
+    return found
+
+
+def _add_clients(
+    connection: Connection, clients: Sequence[ClientAddress]
+) -> dict[tuple[str | None, ...], int]:
+    """Store clients under numbers that are free; the numbers by key."""
+    column = tables.client.c.number
+    free: set[int] = set()
+    while len(free) < len(clients):
+        drawn = {secrets.randbelow(2**31 - 1) + 1 for _ in range(min(CHUNK, len(clients)))} - free
+        drawn -= {*connection.execute(select(column).where(column.in_(drawn))).scalars()}
+        free |= drawn
+    added: dict[tuple[str | None, ...], int] = {}
+    rows = []
+    for client, number in zip(clients, free, strict=False):
+        added[client.key] = number
+        rows.append(
+            {
+                "number": number,
+                "ip": client.ip,
+                "mac": client.mac,
+                "network": client.network,
+                "class": client.network_class,
+                "pseudonym": client.pseudonym,
+                "sealed": client.sealed,
+            }
+        )
+    if rows:
+        connection.execute(insert(tables.client), rows)
+    return added

@@ -1,0 +1,256 @@
+"""Opens the database of a catalogue: an SQLite file in the folder of the store, or PostgreSQL.
+
+The SQLite file is one that netwatch owns (`netwatch.core.owned_database`): a file of another
+program at its place is left as it is. In PostgreSQL the tables are created in an empty schema;
+where there are tables of something else, nothing is created. Several processes may create and use
+the same catalogue at once: writers of SQLite wait for each other, those of PostgreSQL where they
+hand out numbers (an advisory lock).
+"""
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from netwatch.core import owned_database
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.owned_database import FileKind, OtherVersionError
+from netwatch.store import catalogue_tables as tables
+from netwatch.store import migrations
+from netwatch.store.options import StoreOptions
+from netwatch.store.tables import FORMAT_VERSION
+
+FILE = "catalogue.sqlite"
+"""The name of the SQLite database in the folder of the store."""
+
+BUSY_TIMEOUT = 30.0
+"""How long to wait for another writer of an SQLite catalogue, in s."""
+
+_ADVISORY_LOCK = 0x6E77_7374  # "nwst"
+_WRITES = {"netwatch_writes": True}
+
+
+def _create_statements() -> str:
+    """The statements that create the tables in SQLite, separated by semicolons."""
+    dialect = sqlite_dialect.dialect()
+    statements: list[str] = []
+    for table in tables.metadata.sorted_tables:
+        statements.append(str(CreateTable(table).compile(dialect=dialect)))
+        statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes]
+    return ";".join(statements)
+
+
+KIND = FileKind("catalogue", 0x4E577374, tables.SCHEMA_VERSION, _create_statements())  # "NWst"
+"""How the SQLite file of a catalogue is recognised, and its tables."""
+
+
+class Database:
+    """The database of a catalogue, for one process. A process that was forked opens its own."""
+
+    def __init__(self, engine: Engine, place: str) -> None:
+        self.engine = engine
+        self.place = place
+        self._writing = engine.execution_options(**_WRITES)
+        self._is_postgres = engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that reads one state of the catalogue. Raises `NetwatchError`."""
+        with self._errors(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self, *, numbers: bool = False) -> Iterator[Connection]:
+        """A transaction that writes; with `numbers`, no other writer hands out numbers meanwhile.
+        Raises `NetwatchError`."""
+        with self._errors(), self._writing.begin() as connection:
+            if numbers:
+                self.lock(connection)
+            yield connection
+
+    def lock(self, connection: Connection) -> None:
+        """Keep other writers that do the same out until the end of the transaction. SQLite has one
+        writer at a time anyway."""
+        if self._is_postgres:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise NetwatchError(f"the catalogue {self.place}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What a database says, on one line."""
+    cause: BaseException = error
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        cause = error.orig
+    return " ".join(str(cause).split())
+
+
+def open_database(options: StoreOptions, *, create: bool) -> Database:
+    """Open the database of a catalogue, create it if `create` is set, and migrate it if it is
+    older. Raises `ConfigError` for a place that is not for a catalogue or a version that cannot be
+    read, and `NetwatchError` where there is none or it cannot be opened."""
+    if options.catalogue:
+        return _open_server(options.catalogue, options.path, create=create)
+    if "://" in options.path:
+        raise ConfigError([Problem(options.path, 0, 0, "a store at a URL needs the key `catalogue`:"
+                                   " the URL of a database, postgresql://…")])  # fmt: skip
+    return _open_file(Path(options.path), create=create)
+
+
+def _open_file(folder: Path, *, create: bool) -> Database:
+    path = folder / FILE
+    place = str(path)
+    try:
+        if create:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kind = _kind_at(path)
+        condition = owned_database.identify(path, kind)
+        if condition == "damaged":
+            raise NetwatchError(f"{path} is damaged")
+        if condition == "missing":
+            if not create:
+                raise NetwatchError(f"{folder} has no store: 'scan --store' creates one")
+            owned_database.create(path, KIND, _fill)
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise NetwatchError(f"the catalogue {path} cannot be opened: {reason}") from None
+    engine = create_engine(
+        "sqlite://", creator=lambda: _connect(path), poolclass=QueuePool, pool_size=2
+    )
+    event.listen(engine, "begin", _begin)
+    database = Database(engine, place)
+    if kind.version != KIND.version:
+        _migrate(database)
+    return database
+
+
+def _kind_at(path: Path) -> FileKind:
+    """The kind of file that a catalogue at `path` is, with its version. Raises `ConfigError` for
+    versions that cannot be read."""
+    try:
+        owned_database.identify(path, KIND)
+    except OtherVersionError as error:
+        migrations.refuse_unknown(error.version, str(path))
+        return replace(KIND, version=error.version)
+    return KIND
+
+
+def _fill(database: sqlite3.Connection) -> None:
+    row = _store_row()
+    database.execute(
+        "INSERT INTO store (id, schema, format, created) VALUES (:id, :schema, :format, :created)",
+        row,
+    )
+
+
+def _store_row() -> dict[str, Any]:
+    return {
+        "id": uuid.uuid4().hex,
+        "schema": tables.SCHEMA_VERSION,
+        "format": FORMAT_VERSION,
+        "created": time.time_ns(),
+    }
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = owned_database.connect(path, BUSY_TIMEOUT)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA foreign_keys = ON")
+        # What is erased must not stay in pages that are free.
+        database.execute("PRAGMA secure_delete = ON")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _begin(connection: Connection) -> None:
+    """Begin a transaction of SQLite. One that will write takes the lock at once: waiting for it
+    later, with rows read that another writer has changed, would fail."""
+    writes = connection.get_execution_options().get("netwatch_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(database: Database) -> None:
+    """Bring an older catalogue to the present version."""
+    with database.writing(numbers=True) as connection:
+        schema = connection.execute(select(tables.store.c.schema)).scalar_one()
+        migrations.migrate(connection, schema, database.place)
+        if database.engine.dialect.name == "sqlite":
+            connection.exec_driver_sql(f"PRAGMA user_version = {tables.SCHEMA_VERSION}")
+
+
+def _open_server(url: str, path: str, *, create: bool) -> Database:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() != "postgresql":
+        raise ConfigError([Problem(url.partition("://")[0], 0, 0, "expected the URL of a catalogue:"
+                                   " postgresql://USER@HOST/DATABASE")])  # fmt: skip
+    place = parsed.render_as_string(hide_password=True)
+    try:
+        engine = create_engine(
+            parsed.set(drivername="postgresql+psycopg"), pool_size=2, pool_pre_ping=True
+        )
+    except ImportError:
+        raise ConfigError([Problem(place, 0, 0, "a catalogue in PostgreSQL needs an extra:"
+                                   " pip install 'netwatch[postgres]'")]) from None  # fmt: skip
+    database = Database(engine, place)
+    try:
+        _prepare_server(database, path, create=create)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _prepare_server(database: Database, path: str, *, create: bool) -> None:
+    """Create or migrate the tables in PostgreSQL."""
+    with database.writing(numbers=True) as connection:
+        found = set(inspect(connection).get_table_names())
+        if found and not {"store", "capture", "client", "file"} <= found:
+            raise ConfigError([Problem(database.place, 0, 0, "has tables of something else and was"
+                                       " left as it is; expected an empty database or a catalogue"
+                                       " of netwatch")])  # fmt: skip
+        if found:
+            schema = connection.execute(select(tables.store.c.schema)).scalar_one()
+        elif create:
+            tables.metadata.create_all(connection)
+            connection.execute(insert(tables.store).values(_store_row()))
+            return
+        else:
+            raise NetwatchError(f"{path} has no store: 'scan --store' creates one")
+    if schema != tables.SCHEMA_VERSION:
+        _migrate(database)

@@ -1,0 +1,44 @@
+"""How the tables of an older catalogue become those of `netwatch.store.catalogue_tables`.
+
+The catalogue says in its row of `store` which version its tables have. Each step brings them to the
+next version, in one transaction with the new number, so that a migration that is interrupted has
+not happened. A newer catalogue is never touched.
+"""
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection, update
+
+from netwatch.core.errors import ConfigError, Problem
+from netwatch.store import catalogue_tables as tables
+
+Step = Callable[[Connection], None]
+"""Changes the tables of one version into those of the next one."""
+
+STEPS: Mapping[int, Step] = {}
+"""The steps by the version that they start from. A change of the tables adds one and raises
+`SCHEMA_VERSION`."""
+
+
+def refuse_unknown(schema: int, place: str, steps: Mapping[int, Step] = STEPS) -> None:
+    """Raise `ConfigError` for a catalogue at `place` whose version cannot be read: a newer one, or
+    one so old that there is no step from it."""
+    if schema > tables.SCHEMA_VERSION:
+        raise ConfigError([Problem(place, 0, 0, f"was written by a newer netwatch (schema {schema},"
+                                   f" this one reads up to {tables.SCHEMA_VERSION}):"
+                                   " update netwatch")])  # fmt: skip
+    if any(version not in steps for version in range(schema, tables.SCHEMA_VERSION)):
+        raise ConfigError([Problem(place, 0, 0, f"is of a version that is not known (schema"
+                                   f" {schema}, expected {tables.SCHEMA_VERSION})")])  # fmt: skip
+
+
+def migrate(
+    connection: Connection, schema: int, place: str, steps: Mapping[int, Step] = STEPS
+) -> None:
+    """Bring the tables from version `schema` to the present one, inside the transaction of
+    `connection`. Raises `ConfigError` where there is no way."""
+    refuse_unknown(schema, place, steps)
+    for version in range(schema, tables.SCHEMA_VERSION):
+        steps[version](connection)
+    if schema < tables.SCHEMA_VERSION:
+        connection.execute(update(tables.store).values(schema=tables.SCHEMA_VERSION))
