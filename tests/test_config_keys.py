@@ -13,6 +13,7 @@ from netwatch.core.file_keys import Section
 from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.yaml_reader import parse_yaml
 from netwatch.delivery.configuration import OUTBOX_OPTIONS, OUTPUT_OPTIONS
+from netwatch.privacy.keys import write_new_key
 from netwatch.rules import bans as packs
 from netwatch.rules.ban_keys import (
     BAN_KEYS,
@@ -47,6 +48,8 @@ updates:
   every: 12h
   folder: sets
   proxy: http://proxy.example:3128
+privacy: {pseudonyms: [guest], key: {file: new.key}, previous: [{file: old.key}]}
+retention: {observations: 30d, incidents: 2y, evidence: 1y, personal: 7d}
 """
 SIGNATURE = """\
 app: clips
@@ -87,6 +90,8 @@ def test_the_configuration_has_exactly_the_keys_of_the_table(
     Path("devices.csv").write_text("Device Name\nlab-07\n")
     Path("dnsmasq.leases").write_text("")
     Path("root.json").write_text("{}")
+    write_new_key(Path("new.key"))
+    write_new_key(Path("old.key"))
     Path("netwatch.yaml").write_text(CONFIGURATION)
     load("netwatch.yaml")
     Path("netwatch.yaml").write_text(

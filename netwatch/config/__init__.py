@@ -48,6 +48,8 @@ from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
 
 if TYPE_CHECKING:
+    from netwatch.privacy.options import Privacy
+    from netwatch.store.options import Retention
     from netwatch.updates.store import Installed
     from netwatch.watch.endpoint_options import EndpointOptions
 
@@ -69,7 +71,8 @@ class Config:
     filters answer with. `files` are the files and folders
     that the configuration was read from. `version` is a short hash of the configuration, the
     inventory, the signatures and the bans, `bans_version` one of bans and exemptions. `updates` is
-    None unless the configuration has ``updates``.
+    None unless the configuration has ``updates``. `privacy` is None unless devices have pseudonyms,
+    `retention` unless it is said how long a store keeps what.
     """
 
     path: str | None
@@ -91,6 +94,8 @@ class Config:
     version: str = ""
     bans_version: str = ""
     updates: Updates | None = None
+    privacy: "Privacy | None" = None
+    retention: "Retention | None" = None
 
     @property
     def installed(self) -> "Installed | None":
@@ -165,6 +170,7 @@ def load(
     outputs, outbox = _delivery(fields, base, with_secrets=with_secrets)
     sensor_name = sensor_section(fields)
     metrics = metrics_section(fields)
+    privacy, retention = _privacy(fields, base)
     fields.reject_unknown()
     fields.problems.raise_if_any()
     version_of_bans = bans_version(bans, exemptions)
@@ -191,6 +197,8 @@ def load(
         version=_version(fields, devices, catalog, version_of_bans),
         bans_version=version_of_bans,
         updates=updates,
+        privacy=privacy,
+        retention=retention,
     )
 
 
@@ -253,6 +261,15 @@ def _delivery(
 
     outputs = read_outputs(fields, base, with_secrets=with_secrets)
     return outputs, read_outbox_options(fields, base)
+
+
+def _privacy(fields: Fields, base: Path) -> "tuple[Privacy | None, Retention | None]":
+    """Who has pseudonyms, and how long a store keeps what."""
+    if [fields.value("privacy"), fields.value("retention")] == [None, None]:
+        return None, None
+    from netwatch.config.privacy_section import privacy_section, retention_section
+
+    return privacy_section(fields, base), retention_section(fields)
 
 
 def _open(path: str | None) -> Fields:

@@ -62,6 +62,10 @@ _TOP = Section(
             "where signed sets of signatures and bans come from; `builtin` then stands for the "
             "installed set",
         ),
+        Key(
+            "privacy", "mapping", "none", "whose devices have pseudonyms, in alerts and in a store"
+        ),
+        Key("retention", "mapping", "for ever", "how long a store keeps what"),
     ),
 )
 
@@ -175,6 +179,54 @@ _METRICS = Section(
     ),
 )
 
+_PRIVACY = Section(
+    "privacy",
+    "privacy",
+    (
+        Key(
+            "pseudonyms",
+            "list of words",
+            REQUIRED,
+            "the classes whose devices are called by a pseudonym: `personal`, `guest`, `service`, "
+            "`infrastructure`, `unknown`",
+        ),
+        Key(
+            "key",
+            "secret",
+            REQUIRED,
+            "the key of the pseudonyms, `{file: path}` or `{env: NAME}`, at least 32 bytes; "
+            "`netwatch store key new FILE` makes one. Others must not be able to read the file",
+        ),
+        Key(
+            "previous",
+            "list of secrets",
+            "none",
+            "keys that it replaced, the newest first, as long as what they made has to be read",
+        ),
+    ),
+)
+
+_RETENTION = Section(
+    "retention",
+    "retention",
+    (
+        Key(
+            "observations",
+            "time",
+            "for ever",
+            "facts: observations, flows and address claims. Times are days or years, `30d`, `2y`",
+        ),
+        Key("incidents", "time", "for ever", "incidents and coverage"),
+        Key("evidence", "time", "for ever", "evidence captures that netwatch wrote"),
+        Key(
+            "personal",
+            "time",
+            "that of `observations`",
+            "facts of clients in networks of class `personal` and `guest`, where it is shorter",
+        ),
+    ),
+)
+
 CONFIGURATION_KEYS = (
     _TOP,
     _NETWORK,
@@ -190,6 +242,8 @@ CONFIGURATION_KEYS = (
     _SENSOR,
     _METRICS,
     UPDATE_KEYS,
+    _PRIVACY,
+    _RETENTION,
 )
 """The mappings of netwatch.yaml, with their keys, in the order of the reference. The keys of
 `outputs` and `spool` are in `netwatch.delivery.configuration` and beside each type of output."""
