@@ -39,6 +39,9 @@ COMMANDS: Mapping[str, Command] = {
     "live": Command("netwatch.cli.live:add", "capture on interfaces and report violations of bans"),
     "signatures": Command("netwatch.cli.signatures:add", "show and test the signatures of apps"),
     "bans": Command("netwatch.cli.bans:add", "show the shipped bans, and what is due for review"),
+    "explain": Command(
+        "netwatch.cli.explain:add", "show one incident, every step from packet to clause"
+    ),
     "policy": Command("netwatch.cli.policy:add", "check the configuration, explain verdicts"),
     "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
     "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),

@@ -1,0 +1,120 @@
+"""What an incident does not prove, and what would refute it, as codes with values.
+
+Each code is one statement, which every page words in its own way and language. Codes and the names
+of their values never change their meaning: texts in other languages refer to them.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from netwatch.core.dataclass import dataclass
+from netwatch.explain.steps import Contact, Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement by its code, with the values that its words need."""
+
+    code: str
+    values: Mapping[str, str]
+
+
+NOT_PROVED = (
+    "person",
+    "content",
+    "attempt-only",
+    "lookup-only",
+    "embed",
+    "unattended",
+    "address-only",
+    "shared-address",
+    "server",
+    "clock",
+    "left-out",
+)
+"""The codes of what is not proved, in the order of a page."""
+
+REFUTATIONS = (
+    "packet",
+    "file-hash",
+    "binding",
+    "class",
+    "translation",
+    "rule",
+    "page-history",
+    "app-absent",
+    "period",
+    "exemption",
+    "sinkhole",
+)
+"""The codes of what would refute an incident, in the order of a page."""
+
+
+def not_proved(incident: Explanation) -> tuple[Statement, ...]:
+    """What an incident does not prove."""
+    return tuple(Statement(code, values) for code, values in _not_proved(incident))
+
+
+def refutations(incident: Explanation) -> tuple[Statement, ...]:
+    """What would refute an incident."""
+    return tuple(Statement(code, values) for code, values in _refutations(incident))
+
+
+def strongest(incident: Explanation) -> Contact:
+    """The contact that weighs most: the first handshake, of names that only the app calls before
+    others, else the first lookup of such a name."""
+    return min(
+        incident.contacts,
+        key=lambda each: (not each.is_handshake, not each.app_only, each.packet.time),
+    )
+
+
+def _not_proved(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]]:
+    device, traffic = incident.device, incident.traffic
+    yield "person", {"device": device.id}
+    if traffic.handshakes:
+        yield "content", {"app": incident.app}
+    if not traffic.handshakes:
+        yield "lookup-only", {"app": incident.app}
+    elif incident.outcome in ("blocked", "attempted", "unknown"):
+        yield "attempt-only", {"app": incident.app, "outcome": incident.outcome}
+    if not any(each.app_only for each in incident.contacts):
+        yield "embed", {"app": incident.app}
+    elif incident.kind == "background":
+        yield "unattended", {"app": incident.app}
+    if device.is_address_only and device.binding is None:
+        yield "address-only", {"ip": device.ip}
+    if any(each.evidence == "ip-from-dns" for each in incident.contacts):
+        yield "shared-address", {"app": incident.app}
+    if traffic.handshakes:
+        yield "server", {}
+    yield "clock", {"sensor": incident.sensor}
+    if incident.left_out:
+        yield "left-out", {"contacts": str(sum(incident.left_out.values()))}
+
+
+def _refutations(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]]:
+    device, best = incident.device, strongest(incident)
+    packet = best.packet
+    yield (
+        "packet",
+        {"packet": str(packet.number), "source": packet.source, "name": best.raw or best.name},
+    )
+    if packet.file and packet.file.sha256:
+        yield "file-hash", {"source": packet.source, "sha256": packet.file.sha256}
+    yield "binding", {"ip": device.ip, "time": incident.first_seen}
+    yield "class", {"device": device.id, "class": device.device_class}
+    yield "translation", {"ip": device.ip}
+    yield "rule", {"name": best.name, "rule": best.rule.text, "app": incident.app}
+    if not any(each.app_only for each in incident.contacts):
+        yield "page-history", {"app": incident.app, "time": incident.first_seen}
+    else:
+        yield "app-absent", {"app": incident.app, "device": device.id}
+    yield "period", {"ban": incident.ban.id, "time": incident.first_seen}
+    if incident.exemption is None:
+        yield "exemption", {"device": device.id, "ban": incident.ban.id}
+    if incident.outcome == "blocked" and any("." in each or ":" in each for each in _by(incident)):
+        yield "sinkhole", {"addresses": ", ".join(_by(incident))}
+
+
+def _by(incident: Explanation) -> tuple[str, ...]:
+    return incident.blocked_by

@@ -1,0 +1,365 @@
+"""The steps from packet to clause, as values: what a page of an incident is rendered from.
+
+They are taken from the record of the alert. Records that older versions wrote lack some fields; a
+value that is not known is None, or an empty text or tuple. Times are texts of RFC 3339 in UTC as in
+the record, days are ``YYYY-MM-DD``.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from netwatch.core.alert import AlertRecord
+from netwatch.core.dataclass import dataclass
+from netwatch.core.message import HANDSHAKES, LOOKUPS
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureFile:
+    """A file that packets are in, as the store knows it: `size` is in bytes."""
+
+    path: str
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A packet: its `number` in a `source` (file or interface), counted from 1. `file` is None
+    where nothing more is known of the source."""
+
+    source: str
+    number: int
+    time: str
+    file: CaptureFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of a resolver: its first address and the time to live of it (s), None where it has
+    none; then the response code says why."""
+
+    address: str | None
+    ttl: int | None
+    rcode: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The rule that matches a name, where it is written, and the public lists it comes from. The
+    file is empty in records of versions that did not say it."""
+
+    text: str
+    role: str
+    file: str = ""
+    line: int = 0
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """The first packet that shows a name by one kind of evidence, and how often that was seen.
+
+    `raw` is the name as it is in the packet, None where the packet has no name; `chain` are the
+    aliases from the name asked for to the one that matches.
+    """
+
+    packet: Packet
+    evidence: str
+    name: str
+    raw: str | None
+    chain: tuple[str, ...]
+    answer: Answer | None
+    rule: Rule
+    app_only: bool
+    count: int
+    ja4: str | None
+    log: str | None = None
+
+    @property
+    def is_handshake(self) -> bool:
+        """Whether the device itself said the name to a server."""
+        return self.evidence in HANDSHAKES
+
+    @property
+    def is_lookup(self) -> bool:
+        """Whether the name was only asked of a resolver."""
+        return self.evidence in LOOKUPS
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Why an address is taken to be a device's: the source, and since when and until when. None
+    means not known, and not ended."""
+
+    source: str
+    since: str | None
+    until: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The device, and what its class follows from: the inventory or its network."""
+
+    id: str
+    ip: str
+    mac: str | None
+    hostname: str | None
+    owner: str | None
+    device_class: str
+    binding: Binding | None
+
+    @property
+    def is_address_only(self) -> bool:
+        """Whether nothing but its address tells the device from others."""
+        return self.id == self.ip
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The network of the device."""
+
+    name: str
+    device_class: str
+    authority: str
+    vlan: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Days on which a ban is in force, both included; None is without limit. With `advice` it only
+    advises in this period."""
+
+    start: str | None
+    end: str | None
+    basis: str
+    advice: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """The ban, with the period that decided, and all of them where there are several."""
+
+    id: str
+    authority: str
+    legal_basis: str
+    period: Period
+    review: str | None
+    periods: tuple[Period, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """An exemption from the ban that was looked at. `reason` and `approved_by` are those of the
+    register. `why_not` is empty where it applies, else ``device``, ``app``, ``early`` or
+    ``late``."""
+
+    device: str
+    apps: tuple[str, ...]
+    start: str | None
+    end: str | None
+    reason: str
+    approved_by: str
+    why_not: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How much there was: contacts by kind and by outcome, payload in bytes, and the time from the
+    first contact to the last packet of its flows, in s."""
+
+    lookups: int
+    handshakes: int
+    flows: int
+    bytes_out: int
+    bytes_in: int
+    outcomes: Mapping[str, int]
+    duration: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One incident: all steps from packet to clause.
+
+    `exemptions` are those that were looked at, None where the configuration is not known.
+    `versions` are what decided, by what it is. `evidence_file` is the path of the packets, where
+    they were stored. `record` is the alert itself.
+    """
+
+    id: str
+    status: str
+    verdict: str
+    severity: str
+    confidence: str
+    confidence_reasons: tuple[str, ...]
+    first_seen: str
+    last_seen: str
+    app: str
+    app_id: str
+    vendor: str
+    ban: Ban
+    exemption: Exemption | None
+    exemptions: tuple[Exemption, ...] | None
+    device: Device
+    network: Network
+    kind: str
+    kind_reasons: tuple[str, ...]
+    outcome: str
+    blocked_by: tuple[str, ...]
+    contacts: tuple[Contact, ...]
+    destinations: tuple[str, ...]
+    traffic: Traffic
+    community_ids: tuple[str, ...]
+    versions: Mapping[str, str]
+    sensor: str
+    evidence_file: str | None
+    left_out: Mapping[str, int]
+    record: AlertRecord
+
+    @property
+    def ja4(self) -> tuple[str, ...]:
+        """The JA4 fingerprints of the client, each once."""
+        return tuple(dict.fromkeys(each.ja4 for each in self.contacts if each.ja4))
+
+
+def explanation(
+    record: AlertRecord,
+    files: Mapping[str, CaptureFile] | None = None,
+    exemptions: Iterable[Exemption] | None = None,
+) -> Explanation:
+    """The values of the record of an alert. `files` are the capture files by source."""
+    of_kind = record.get("kind") or {}
+    app, sensor = record["app"], record["sensor"]
+    given = record.get("exemption")
+    return Explanation(
+        record["id"],
+        record["status"],
+        record["verdict"],
+        record["severity"],
+        record["confidence"],
+        tuple(record.get("confidence_reasons") or ()),
+        record["first_seen"],
+        record["last_seen"],
+        app["name"],
+        app["id"],
+        app["vendor"],
+        _ban(record["ban"]),
+        _exemption(given) if given else None,
+        None if exemptions is None else tuple(exemptions),
+        _device(record),
+        _network(record["network"]),
+        of_kind.get("value") or "",
+        tuple(of_kind.get("reasons") or ()),
+        record.get("outcome") or "unknown",
+        tuple(record.get("blocked_by") or ()),
+        tuple(_contact(each, files or {}) for each in record["evidence"]),
+        tuple(_destination(each) for each in record["destinations"]),
+        _traffic(record),
+        tuple(record["community_ids"]),
+        _versions(record),
+        sensor["name"],
+        record.get("evidence_file"),
+        record.get("left_out") or {},
+        record,
+    )
+
+
+def rule_of(piece: Mapping[str, Any]) -> Rule:
+    """The rule of a piece of evidence; in older records it is a text."""
+    rule, role = piece["rule"], piece["role"]
+    if isinstance(rule, str):
+        return Rule(rule, role)
+    return Rule(rule["text"], role, rule["file"], rule["line"], tuple(rule["sources"]))
+
+
+def _contact(piece: Mapping[str, Any], files: Mapping[str, CaptureFile]) -> Contact:
+    source, tls, log = piece["source"], piece.get("tls") or {}, piece.get("log")
+    return Contact(
+        Packet(source, piece["packet"], piece["time"], files.get(source)),
+        piece["type"],
+        piece["name"],
+        piece.get("raw"),
+        tuple(piece.get("chain") or ()),
+        _answer(piece.get("answer")),
+        rule_of(piece),
+        bool(piece.get("app_only")),
+        piece["count"],
+        tls.get("ja4"),
+        f"{log['format']}, line {log['line']}" if log else None,
+    )
+
+
+def _answer(answer: Mapping[str, Any] | None) -> Answer | None:
+    if answer is None:
+        return None
+    return Answer(answer["address"], answer["ttl"], answer.get("rcode"))
+
+
+def _device(record: AlertRecord) -> Device:
+    device, binding = record["device"], record.get("binding")
+    return Device(
+        device["id"],
+        device["ip"],
+        device["mac"],
+        device["hostname"],
+        device["owner"],
+        device["class"],
+        Binding(binding["source"], binding["from"], binding["until"]) if binding else None,
+    )
+
+
+def _network(network: Mapping[str, Any]) -> Network:
+    return Network(network["name"], network["class"], network["authority"], network["vlan"])
+
+
+def _ban(ban: Mapping[str, Any]) -> Ban:
+    decided = Period(ban["from"], ban["until"], ban.get("basis") or "")
+    periods = tuple(
+        Period(each["from"], each["until"], each["basis"], each["kind"] == "advice")
+        for each in ban.get("periods") or ()
+    )
+    return Ban(ban["id"], ban["authority"], ban["legal_basis"], decided, ban["review"], periods)
+
+
+def _exemption(exemption: Mapping[str, Any]) -> Exemption:
+    return Exemption(
+        exemption["device"],
+        tuple(exemption["apps"]),
+        exemption["from"],
+        exemption["until"],
+        exemption["reason"],
+        exemption["approved_by"],
+        "",
+    )
+
+
+def _destination(server: Mapping[str, Any]) -> str:
+    place = f"[{server['ip']}]" if ":" in server["ip"] else server["ip"]
+    known = [f"AS{server['asn']}" if server["asn"] else "", server["as_org"], server["country"]]
+    more = ", ".join(text for text in known if text)
+    return f"{place}:{server['port']}" + (f" ({more})" if more else "")
+
+
+def _traffic(record: AlertRecord) -> Traffic:
+    counts = record["counts"]
+    return Traffic(
+        counts["lookups"],
+        counts["handshakes"],
+        counts["flows"],
+        counts["bytes_out"],
+        counts["bytes_in"],
+        counts.get("outcomes") or {},
+        record.get("duration"),
+    )
+
+
+def _versions(record: AlertRecord) -> Mapping[str, str]:
+    sensor = record["sensor"]
+    versions = record.get("versions") or {
+        "netwatch": sensor["version"],
+        "signatures": sensor.get("signatures"),
+        "configuration": sensor.get("policy"),
+    }
+    made = {key: str(value) for key, value in versions.items() if value and key != "set"}
+    if installed := versions.get("set"):
+        made["set"] = f"{installed['version']} ({installed['hash']})"
+    return made
