@@ -5,8 +5,8 @@ from typing import NamedTuple, Protocol
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import Flow, FlowProgress, Sent
+from netwatch.core.observation import Observation
 from netwatch.core.verdict import Contact, Decision, Outcome
-from netwatch.dissect.dissector import Dissector
 from netwatch.incidents.contacts import first_tally, strip_frames
 from netwatch.incidents.progress import ContactProgress, Tally
 
@@ -30,6 +30,18 @@ class ContactCollector(Protocol):
     ) -> object:
         """Take what became of contacts that were added before; `contact` is one of them. It
         concerns the bans with these ids, None for all that apply to the contact."""
+        ...
+
+
+class FollowedFlows(Protocol):
+    """The flows of a capture, some of which are followed to their end."""
+
+    def report_end_of(self, flow: int) -> None:
+        """Report this flow by itself when it has ended."""
+        ...
+
+    def progress_of(self, observation: Observation) -> FlowProgress | None:
+        """The flow of an observation so far; None where nothing is known of it any more."""
         ...
 
 
@@ -145,7 +157,8 @@ class _Followed:
 
 
 class ContactFlows:
-    """Reports the progress of flows with contacts to a collector, payload once for each ban.
+    """Reports the progress of flows with contacts, which are in `table`, to a collector, payload
+    once for each ban.
 
     `quiet_gap` is that of incidents, in ns. Flows beyond `limit` are not followed; `rejected` is
     their number.
@@ -153,12 +166,12 @@ class ContactFlows:
 
     def __init__(
         self,
-        dissector: Dissector,
+        table: FollowedFlows,
         collector: ContactCollector,
         quiet_gap: int,
         limit: int = FLOW_LIMIT,
     ) -> None:
-        self._dissector = dissector
+        self._table = table
         self._collector = collector
         self._flows: dict[int, _Followed] = {}
         self.quiet_gap = quiet_gap
@@ -180,7 +193,7 @@ class ContactFlows:
                 return
             followed = self._flows[flow] = _Followed(contact)
         followed.add(contact, _At(port, time, self.quiet_gap))
-        self._dissector.report_end_of(flow)
+        self._table.report_end_of(flow)
 
     def flow_ended(self, flow: Flow) -> None:
         """Report what was not reported yet of a flow that has ended, if it is followed."""
@@ -207,7 +220,7 @@ class ContactFlows:
                     seen = groups[0].contact.observation
                     if (seen.flow_id, seen.client_port) != (flow, groups[0].port):
                         seen = replace(seen, flow_id=flow, client_port=groups[0].port)
-                    progress = self._dissector.progress_of(seen)
+                    progress = self._table.progress_of(seen)
                     if progress is None:
                         self._flows.pop(flow, None)
                     else:

@@ -85,12 +85,12 @@ class ObjectRecords:
         pass
 
     def _count(self, flow: Flow) -> None:
-        config = self._engine._config
+        config = self._engine._judging.config
         apps = config.catalog.apps_by_address()
         count(
             flow,
             self._engine._coverage,
-            ConfiguredDirectory(config, self._engine._learned),
+            ConfiguredDirectory(config, self._engine._judging.learned),
             lambda address: apps[address].category if address in apps else None,
         )
 

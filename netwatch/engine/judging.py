@@ -1,0 +1,197 @@
+"""What a capture shows becomes contacts: its rows, its flows, and its claims of addresses.
+
+This is the part of the pipeline that knows nothing of packets. `netwatch.engine.pipeline` feeds it
+while it reads them, `netwatch.engine.replay` from what was stored: both in the same order, and so
+with the same contacts.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Protocol
+
+from netwatch.config import Config
+from netwatch.core.dataclass import dataclass
+from netwatch.core.flow import Flow
+from netwatch.core.message import Message
+from netwatch.core.observation import Observation
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import EVIDENCE_DNS_ANSWER, WORD_EVIDENCE
+from netwatch.core.packet import Packet
+from netwatch.core.statistics import TableUsage
+from netwatch.core.verdict import RESET
+from netwatch.engine.contact_flows import (
+    ContactCollector,
+    ContactFlows,
+    FollowedFlows,
+    outcome_of,
+)
+from netwatch.engine.contact_groups import ContactGroups
+from netwatch.engine.judge import Judge
+from netwatch.engine.resolved_addresses import (
+    LIMIT,
+    KnownPairs,
+    ResolvedAddresses,
+    UninterestingAddresses,
+)
+from netwatch.incidents.contacts import strip_frames
+from netwatch.incidents.progress import ContactProgress
+from netwatch.inventory.binding_tables import ENTRY_LIMIT as LEARNED_LIMIT
+from netwatch.inventory.learned import LearnedBindings
+
+
+class LearnedAddresses(Protocol):
+    """Says of which addresses the device was learned."""
+
+    def add(self, address: bytes) -> None:
+        """Note a packed address."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureTables:
+    """What judging asks, or tells, those who read the packets of a capture."""
+
+    flows: FollowedFlows
+    uninteresting: UninterestingAddresses
+    resolved: KnownPairs
+    learned: LearnedAddresses
+
+
+class Judging:
+    """Judges one capture by `config`: contacts go to `collector`, those to which no ban applies are
+    counted in `without_verdict`.
+
+    `before_change` is called before anything changes of what is known of devices. `connect` gives
+    the tables of the capture, before the first row; `judge` can be asked at once.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        collector: ContactCollector,
+        without_verdict: Counter[str],
+        before_change: Callable[[], None],
+    ) -> None:
+        self.config = config
+        self._collector = collector
+        self._without_verdict = without_verdict
+        self._before_change = before_change
+        self.learned = self._learning() if config.learn else None
+        self.judge = Judge(config, self.learned)
+        self._contact_flows: ContactFlows
+        self._contacts: ContactGroups
+        self.resolved: ResolvedAddresses
+        self._learned_addresses: LearnedAddresses
+
+    def connect(self, tables: CaptureTables) -> None:
+        """Judge the capture that has these tables."""
+        self._contact_flows = ContactFlows(tables.flows, self._collector, self.config.quiet_gap)
+        self._contacts = ContactGroups(
+            self.judge, self._collector, self._without_verdict, self._contact_flows
+        )
+        self.resolved = ResolvedAddresses(tables.uninteresting, tables.resolved)
+        self._learned_addresses = tables.learned
+
+    def reload(self, config: Config) -> None:
+        """Judge by another configuration from now on. Resolved addresses and what was learned of
+        devices stay."""
+        self.config = config
+        self._contact_flows.quiet_gap = config.quiet_gap
+        if not config.learn:
+            self.learned = None
+        elif self.learned is None:
+            self.learned = self._learning()
+        self.judge.reload(config, self.learned)
+
+    def add_rows(self, batch: ObservationBatch, ranges: Iterable[tuple[int, int]]) -> None:
+        """Collect the contacts of ranges of rows, in the order of packets, and remember the
+        addresses that they resolved."""
+        for start, stop in ranges:
+            self._contacts.add_rows(batch, start, stop)
+            for row in range(start, stop):
+                if batch.word(row, WORD_EVIDENCE) == EVIDENCE_DNS_ANSWER:
+                    answer = batch.observation(row)
+                    self.resolved.add(answer, self.judge.app_of_answer(answer))
+        self._contacts.flush()
+
+    def learn(self, packet: Packet, message: Message) -> None:
+        """Learn which device has which address from a message that claims addresses."""
+        if self.learned is not None:
+            self.learned.record(packet, message)
+            for claim in message.claims:
+                for address in (*claim.addresses, packet.src):
+                    self._learned_addresses.add(address)
+
+    def flow_ended(self, flow: Flow, *, is_own: bool = True) -> None:
+        """Judge a flow that has ended by its server's address if it has no name, unless another
+        worker judges its client (`is_own` is false)."""
+        self._contacts.flush()
+        self._contact_flows.flow_ended(flow)
+        observation = self.resolved.identify(flow, self._is_same_device) if is_own else None
+        if observation is None:
+            return
+        contact = self._contacts.add_late(observation)
+        if contact is None:
+            return
+        if contact.outcome == "attempted":
+            outcome = outcome_of(flow)
+            blocked_by = RESET if outcome == "blocked" else ""
+            contact = replace(contact, outcome=outcome, blocked_by=blocked_by)
+        self._collector.add(contact)
+        progress = ContactProgress(flow.first, flow.bytes_out, flow.bytes_in, flow.last)
+        self._collector.add_progress(strip_frames(contact), progress)
+
+    def report_progress(self) -> None:
+        """Report the bytes so far of the flows with contacts."""
+        self._contact_flows.report()
+
+    def table_usage(self) -> dict[str, TableUsage]:
+        """How full the tables are, by name."""
+        flows, resolved = self._contact_flows, self.resolved
+        learned, evicted = (
+            (0, 0) if self.learned is None else (len(self.learned), self.learned.evicted)
+        )
+        return {
+            "learned_addresses": TableUsage(learned, LEARNED_LIMIT, evicted),
+            "contact_flows": TableUsage(len(flows), flows.limit, flows.rejected),
+            "resolved_addresses": TableUsage(len(resolved), LIMIT, resolved.evicted),
+        }
+
+    def anomalies(self) -> Counter[str]:
+        """What the tables have counted so far."""
+        anomalies = Counter(
+            {
+                "contact-flows-full": self._contact_flows.rejected,
+                "resolved-address-shared": self.resolved.shared,
+                "resolved-addresses-full": self.resolved.evicted,
+            }
+        )
+        learned = self.learned
+        if learned is not None:
+            anomalies["device-address-shared"] = learned.shared_addresses
+            anomalies["device-mac-shared"] = learned.shared_macs
+            anomalies["device-claim-refused"] = learned.refused
+            anomalies["devices-full"] = learned.evicted
+            anomalies["proof-device-lost"] = learned.evidence_dropped
+        return anomalies
+
+    def _learning(self) -> LearnedBindings:
+        """What is learned from now on. Flows that ended before something is learned are counted
+        by what was known then."""
+        return LearnedBindings(
+            self._network_name, self.config.quiet_gap, before_change=self._before_change
+        )
+
+    def _network_name(self, ip: bytes, vlan: int | None) -> str | None:
+        network = self.config.networks.find(ip, vlan)
+        return network.name if network is not None else None
+
+    def _is_same_device(self, answer: Observation, flow: Flow) -> bool:
+        """Whether the client of a flow is the device that got a DNS answer before."""
+        ip, mac, vlan = answer.client_ip, answer.client_mac, answer.vlan
+        if not self.config.devices.leases.is_same_device(ip, answer.time, flow.first):
+            return False
+        if self.learned is None:
+            return True
+        return self.learned.is_same_device(ip, mac, vlan, answer.time, flow.first)
