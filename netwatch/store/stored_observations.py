@@ -1,0 +1,193 @@
+"""Rows of the table ``observation`` as an observation batch, so that they are written and judged
+like those that come from packets.
+
+The words of a batch are filled column by column: numbers are copied from the memory of Arrow, and
+of texts each distinct one is looked up once. No object is made a row.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import compute
+
+from netwatch.core import observation_columns as columns
+from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.buffers import array, zeroed
+from netwatch.core.dataclass import dataclass
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import EVIDENCE, LIST_SHIFT, TRANSPORTS, WORDS
+
+COLUMNS = (
+    "time", "time_digits", "evidence", "name", "client", "client_port", "server_ip", "server_port",
+    "transport", "vlan", "source", "packet", "flow", "dns_type", "dns_rcode", "dns_answers",
+    "dns_ttls", "dns_chain", "dns_service_targets", "dns_ech", "tls_version", "tls_alpn", "tls_ja4",
+    "tls_ech", "quic_version",
+)  # fmt: skip
+"""The columns of the table that a batch is made of."""
+
+_NUMBERS = {
+    "time": columns.WORD_TIME,
+    "time_digits": columns.WORD_TIME_DIGITS,
+    "client_port": columns.WORD_CLIENT_PORT,
+    "server_port": columns.WORD_SERVER_PORT,
+    "vlan": columns.WORD_VLAN,
+    "packet": columns.WORD_PACKET,
+    "flow": columns.WORD_FLOW,
+}
+_TEXTS = {
+    "name": columns.WORD_NAME,
+    "dns_type": columns.WORD_DNS_TYPE,
+    "dns_rcode": columns.WORD_DNS_RCODE,
+    "tls_version": columns.WORD_TLS_VERSION,
+    "tls_ja4": columns.WORD_TLS_JA4,
+    "tls_ech": columns.WORD_TLS_ECH,
+    "quic_version": columns.WORD_QUIC_VERSION,
+}
+_LISTS = {
+    "dns_chain": columns.WORD_DNS_CHAIN,
+    "dns_service_targets": columns.WORD_DNS_SERVICE_TARGETS,
+    "dns_ech": columns.WORD_DNS_ECH,
+    "tls_alpn": columns.WORD_TLS_ALPN,
+}
+_MAC_BIT = 1 << 48
+_EVIDENCE_NUMBERS = {text: number for number, text in enumerate(EVIDENCE)}
+_TRANSPORT_NUMBERS = {text: number for number, text in TRANSPORTS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClient:
+    """Who a number stands for: the packed address and the MAC as far as the store has them."""
+
+    ip: bytes | None
+    mac: bytes | None
+
+
+def observation_batch(
+    rows: pa.RecordBatch, clients: Mapping[int, StoredClient]
+) -> ObservationBatch:
+    """A batch of these rows, which have `COLUMNS`, in their order. A client that is not known has
+    no address. The result does not depend on the rows any more."""
+    return _Words(rows, clients).batch()
+
+
+class _Words:
+    """The words, lists and texts of a batch while it is made."""
+
+    def __init__(self, rows: pa.RecordBatch, clients: Mapping[int, StoredClient]) -> None:
+        self._rows = rows
+        self._clients = clients
+        self._words = zeroed("q", rows.num_rows * WORDS)
+        self._lists = array("q")
+        self._numbers: dict[bytes, int] = {b"": 0}
+        self._octets = bytearray()
+        self._starts = array("q", [0, 0])
+
+    def batch(self) -> ObservationBatch:
+        sources: list[str] = []
+        if count := self._rows.num_rows:
+            for name, word in _NUMBERS.items():
+                self._put(word, self._rows.column(name).cast(pa.int64()).fill_null(-1))
+            for name, word in _TEXTS.items():
+                self._put(word, self._mapped(name, self._text))
+            for name, word in _LISTS.items():
+                self._put_list(name, word)
+            self._put_answers()
+            self._put(columns.WORD_EVIDENCE, self._mapped("evidence", _EVIDENCE_NUMBERS.get))
+            self._put(columns.WORD_TRANSPORT, self._mapped("transport", _TRANSPORT_NUMBERS.get))
+            self._put(columns.WORD_SERVER_IP, self._mapped("server_ip", self._address))
+            self._put(columns.WORD_CLIENT_IP, self._mapped("client", self._client_ip))
+            self._put(columns.WORD_CLIENT_MAC, self._mapped("client", self._client_mac))
+            numbers: dict[str, int] = {}
+            places = self._mapped("source", lambda text: numbers.setdefault(text, len(numbers)))
+            self._put(columns.WORD_SOURCE, places)
+            sources = list(numbers)
+        batch: ObservationBatch = ObservationBatch(sources)
+        words = memoryview(self._words).cast("B")[: 8 * count * WORDS]
+        batch.restore(
+            bytes(words), self._lists.tobytes(), bytes(self._octets), self._starts.tobytes()
+        )
+        batch.add_span(0, count)
+        return batch
+
+    def _put(self, word: int, values: pa.Array) -> None:
+        """Fill a column with integers, of which none is null."""
+        self._words[word::WORDS] = _memory(values)
+
+    def _mapped(self, name: str, number: Callable[[Any], int | None]) -> pa.Array:
+        """The column `name` with a number for each distinct value; 0 where there is none."""
+        return _mapped(self._rows.column(name), number)
+
+    def _text(self, text: str) -> int:
+        return self._number(text.encode())
+
+    def _address(self, text: str) -> int:
+        return self._number(parse_ip(text) or b"")
+
+    def _client_ip(self, number: int) -> int:
+        client = self._clients.get(number)
+        return self._number(client.ip or b"") if client else 0
+
+    def _client_mac(self, number: int) -> int:
+        client = self._clients.get(number)
+        return _MAC_BIT | int.from_bytes(client.mac) if client and client.mac else 0
+
+    def _number(self, octets: bytes) -> int:
+        """The number of a text, which is stored when it is first asked for."""
+        number = self._numbers.setdefault(octets, len(self._numbers))
+        if number == len(self._starts) - 1:
+            self._octets += octets
+            self._starts.append(len(self._octets))
+        return number
+
+    def _put_list(self, name: str, word: int) -> None:
+        """Fill a column with lists of texts."""
+        lists = self._rows.column(name)
+        if lists.null_count == len(lists):
+            return
+        places = self._places(lists, 1)
+        self._lists.frombytes(_memory(_mapped(lists.flatten(), self._text)).cast("B"))
+        self._put(word, places)
+
+    def _put_answers(self) -> None:
+        """Fill the column of answers: pairs of an address and its TTL."""
+        answers = self._rows.column("dns_answers")
+        if answers.null_count == len(answers):
+            return
+        places = self._places(answers, 2)
+        numbers = _memory(_mapped(answers.flatten(), self._address))
+        ttls = _memory(self._rows.column("dns_ttls").flatten().cast(pa.int64()))
+        if len(ttls) != len(numbers):
+            raise ValueError("answers and their times to live differ in number")
+        pairs = memoryview(array("q", bytes(16 * len(numbers))))
+        pairs[0::2] = numbers
+        pairs[1::2] = ttls
+        self._lists.frombytes(pairs.cast("B"))
+        self._put(columns.WORD_DNS_ANSWERS, places)
+
+    def _places(self, lists: pa.Array, words: int) -> pa.Array:
+        """The words of lists whose entries, of so many `words`, come behind those there are."""
+        counts = compute.list_value_length(lists).cast(pa.int64()).fill_null(0)
+        ends = compute.cumulative_sum(counts)
+        starts = compute.multiply(compute.subtract(ends, counts), words)
+        starts = compute.add(starts, len(self._lists))
+        places = compute.bit_wise_or(compute.shift_left(starts, LIST_SHIFT), counts)
+        return compute.if_else(compute.greater(counts, 0), places, 0)
+
+
+def _mapped(values: pa.Array, number: Callable[[Any], int | None]) -> pa.Array:
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode()
+    numbers = [number(each) or 0 for each in values.dictionary.to_pylist()]
+    return pa.array(numbers, pa.int64()).take(values.indices).fill_null(0)
+
+
+def _memory(values: pa.Array) -> memoryview:
+    """The memory of an array of int64 without nulls."""
+    whole = memoryview(values.buffers()[1] or b"").cast("B")
+    return whole[8 * values.offset : 8 * (values.offset + len(values))].cast("q")
+
+
+def stored_client(ip: str | None, mac: str | None) -> StoredClient:
+    """A client of the catalogue."""
+    return StoredClient(parse_ip(ip) if ip else None, parse_mac(mac) if mac else None)

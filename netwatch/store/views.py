@@ -1,0 +1,320 @@
+"""The tables of a store as views of DuckDB, over exactly the files that the catalogue lists.
+
+`observation`, `flow` and `claim` read Parquet files. They join the client's address and network
+from the catalogue, and have only rows of captures that are shown (`Catalogue.shown_captures`).
+`incident`, `coverage`, `evidence` and `version` are copies of rows of the catalogue. `docs/guides/
+query.md` describes the columns (`TITLES`).
+
+Files are read where they are: DuckDB takes columns and row groups from a local disk, or through
+fsspec from an object store, and needs no other file.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from sqlalchemy import Connection, Select, func, select
+
+from netwatch.core.errors import NetwatchError
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue, FileRow
+from netwatch.store.options import StoreOptions
+from netwatch.store.tables import FACTS, Kind
+
+FACT_TABLES = tuple(FACTS)
+"""The views over files."""
+
+CATALOGUE_TABLES = ("incident", "coverage", "evidence", "version")
+"""The views of rows of the catalogue."""
+
+TABLES = (*FACT_TABLES, *CATALOGUE_TABLES)
+"""All views, in the order in which they are listed."""
+
+_TYPES: Mapping[Kind, str] = {
+    "bool": "BOOLEAN",
+    "uint8": "UTINYINT",
+    "uint16": "USMALLINT",
+    "int32": "INTEGER",
+    "uint32": "UINTEGER",
+    "int64": "BIGINT",
+    "text": "VARCHAR",
+    "texts": "VARCHAR[]",
+    "numbers": "UINTEGER[]",
+    "blob": "BLOB",
+}
+
+_CLIENT = {
+    "client_ip": "c.ip",
+    "client_port": "f.client_port",
+    "client_mac": "c.mac",
+    "client_network": "c.network",
+}
+_CLAIM = {
+    "address": "json_extract_string(k.text, '$.address')",
+    "mac": "json_extract_string(k.text, '$.mac')",
+    "hostname": "json_extract_string(k.text, '$.hostname')",
+}
+_TIMES = {
+    "observation": {"time": "time_ns"},
+    "flow": {"first": "first_ns", "last": "last_ns"},
+    "claim": {"time": "time_ns"},
+}
+_HIDDEN = frozenset({"claim", "time_digits"})
+
+
+def _fact_columns(table: str) -> dict[str, str]:
+    """The columns of a view over files, each with its expression."""
+    found: dict[str, str] = {}
+    for column in FACTS[table]:
+        if column.name in _TIMES[table]:
+            found[column.name] = f"make_timestamp_ns(f.{column.name})"
+            found[_TIMES[table][column.name]] = f"f.{column.name}"
+        elif column.name == "client":
+            found["client_ip"] = _CLIENT["client_ip"]
+            if table != "claim":
+                found["client_port"] = _CLIENT["client_port"]
+            found["client_mac"] = _CLIENT["client_mac"]
+            found["client_network"] = _CLIENT["client_network"]
+        elif column.name not in _HIDDEN:
+            found.setdefault(column.name, f"f.{column.name}")
+    if table == "claim":
+        found |= _CLAIM
+    # What the numbers mean is only known to the store: they come last.
+    for name in ("capture", "sequence"):
+        found[name] = found.pop(name)
+    return found | {"client": "f.client", "day": "f.day"}
+
+
+def quoted(text: str) -> str:
+    """A text as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Views:
+    """A database of DuckDB in memory with views of a store; a context that closes it.
+
+    `tables` are the views that are wanted. `since` and `until` (ns) and `clients` (numbers) leave
+    out files that cannot have rows of that time or of those clients: the views may have other rows
+    beside the wanted ones. Raises `NetwatchError` where the store cannot be read.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        options: StoreOptions,
+        tables: Iterable[str] = TABLES,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        clients: Sequence[int] | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self._catalogue = catalogue
+        self._location = _Location(options.path)
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+            "preserve_insertion_order": "true",
+            **(settings or {}),
+        }
+        self.connection = duckdb.connect(":memory:", config=config)
+        self._location.register(self.connection)
+        self.paths: list[str] = []
+        self._since, self._until, self._clients = since, until, clients
+        self.connection.execute("CREATE SCHEMA netwatch")
+        wanted = [table for table in TABLES if table in set(tables)]
+        if set(FACT_TABLES) & set(wanted):
+            self._copy_clients()
+        for table in wanted:
+            if table in FACTS:
+                self._view_of_files(table)
+            else:
+                self._copy_of_rows(table)
+
+    def __enter__(self) -> "Views":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def register(self, name: str, values: Sequence[Any], kind: str) -> None:
+        """Make the table ``netwatch.NAME`` with a column ``value`` of an SQL type."""
+        self.connection.execute(f"CREATE TABLE netwatch.{name} (value {kind})")
+        self.copy(f"netwatch.{name}", pa.table({"value": pa.array(values, _ARROW[kind])}))
+
+    def copy(self, table: str, rows: pa.Table) -> None:
+        """Insert rows into a table."""
+        self.connection.register("incoming_rows", rows)
+        self.connection.execute(f"INSERT INTO {table} SELECT * FROM incoming_rows")
+        self.connection.unregister("incoming_rows")
+
+    def _copy_clients(self) -> None:
+        client = tables.client.c
+        with self._catalogue.database.reading() as connection:
+            rows = connection.execute(
+                select(
+                    client.number,
+                    func.coalesce(client.pseudonym, client.ip).label("ip"),
+                    client.mac,
+                    client.network,
+                )
+            ).all()
+        self.connection.execute(
+            "CREATE TABLE netwatch.client (number INTEGER PRIMARY KEY, ip VARCHAR, mac VARCHAR,"
+            " network VARCHAR)"
+        )
+        self.copy("netwatch.client", _arrow(["number", "ip", "mac", "network"], rows))
+        self.register("shown", self._catalogue.shown_captures(), "INTEGER")
+
+    def _view_of_files(self, table: str) -> None:
+        buckets = None
+        if self._clients is not None:
+            from netwatch.store.tables import BUCKETS
+
+            buckets = {number % BUCKETS for number in self._clients}
+        rows = self._catalogue.files(table, self._since, self._until, buckets)
+        landing = [row for row in rows if row.bucket is None]
+        compacted = [row for row in rows if row.bucket is not None]
+        parts = [self._read(part) for part in (landing, compacted) if part]
+        if not parts:
+            parts = [_no_rows(table)]
+        columns = ", ".join(
+            f'{expression} AS "{name}"' for name, expression in _fact_columns(table).items()
+        )
+        names = ", ".join(f'"{column.name}"' for column in FACTS[table])
+        union = " UNION ALL ".join(f"SELECT {names}, day FROM {part}" for part in parts)
+        text = (
+            ", LATERAL (SELECT CASE WHEN json_valid(TRY(decode(f.claim)))"
+            " THEN TRY(decode(f.claim)) END AS text) k"
+            if table == "claim"
+            else ""
+        )
+        self.connection.execute(f"CREATE VIEW netwatch.{table}_rows AS {union}")
+        self.connection.execute(
+            f"CREATE VIEW {table} AS SELECT {columns} FROM netwatch.{table}_rows f"
+            f" LEFT JOIN netwatch.client c ON c.number = f.client{text}"
+            " WHERE f.capture IN (SELECT value FROM netwatch.shown)"
+        )
+
+    def _read(self, rows: Sequence[FileRow]) -> str:
+        """The expression that reads files."""
+        paths = [self._location.url(row.path) for row in rows]
+        self.paths += paths
+        hive = "hive_partitioning = true, hive_types = {day: DATE}"
+        return f"read_parquet([{', '.join(map(quoted, paths))}], {hive})"
+
+    def _copy_of_rows(self, table: str) -> None:
+        statement, names, types, select_list = _COPIES[table]
+        definition = ", ".join(f'"{name}" {kind}' for name, kind in zip(names, types, strict=True))
+        self.connection.execute(f"CREATE TABLE netwatch.{table}_rows ({definition})")
+        with self._catalogue.database.reading() as connection:
+            for part in _partitions(connection, statement):
+                self.copy(f"netwatch.{table}_rows", _arrow(names, part))
+        self.connection.execute(
+            f"CREATE VIEW {table} AS SELECT {select_list} FROM netwatch.{table}_rows"
+        )
+
+
+def _no_rows(table: str) -> str:
+    """An expression with the columns of files, and no rows."""
+    columns = ", ".join(
+        f'CAST(NULL AS {_TYPES[column.kind]}) AS "{column.name}"' for column in FACTS[table]
+    )
+    return f"(SELECT {columns}, CAST(NULL AS DATE) AS day WHERE false)"
+
+
+_ARROW = {"INTEGER": pa.int32(), "BIGINT": pa.int64(), "VARCHAR": pa.string()}
+
+
+def _arrow(names: Sequence[str], rows: Sequence[Any]) -> pa.Table:
+    """Rows of the catalogue as a table of Arrow."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    kinds = {int: pa.int64(), str: pa.string()}
+    arrays = []
+    for column in columns:
+        kind = next((kinds[type(each)] for each in column if each is not None), pa.string())
+        arrays.append(pa.array(column, kind))
+    return pa.table(dict(zip(names, arrays, strict=True)))
+
+
+def _partitions(connection: Connection, statement: Select[Any]) -> Iterable[Sequence[Any]]:
+    """The rows of a statement, some at a time."""
+    return connection.execution_options(yield_per=1000).execute(statement).partitions()
+
+
+def shown_incidents() -> Select[Any]:
+    """The incidents that are shown: of those with one id the one of the newest run, in the order of
+    time, and of one run in the order of its output."""
+    incident = tables.incident
+    newest = (
+        select(incident.c.id, func.max(incident.c.run).label("run")).group_by(incident.c.id)
+    ).subquery()
+    return (
+        select(incident)
+        .join(newest, (newest.c.id == incident.c.id) & (newest.c.run == incident.c.run))
+        .order_by(incident.c.first_seen, incident.c.run, incident.c.position)
+    )
+
+
+_INCIDENT = (
+    "id", "run", "position", "status", "verdict", "confidence", "kind", "outcome", "app", "ban",
+    "device", "network", "first_seen", "last_seen", "record",
+)  # fmt: skip
+_COPIES: Mapping[str, tuple[Select[Any], Sequence[str], Sequence[str], str]] = {
+    "incident": (
+        shown_incidents().with_only_columns(*(tables.incident.c[name] for name in _INCIDENT)),
+        _INCIDENT,
+        ["VARCHAR", "INTEGER", "INTEGER", *["VARCHAR"] * 9, "BIGINT", "BIGINT", "VARCHAR"],
+        "id, status, verdict, confidence, kind, outcome, app, ban, device, network,"
+        " make_timestamp_ns(first_seen) AS first_seen, make_timestamp_ns(last_seen) AS last_seen,"
+        " first_seen AS first_seen_ns, last_seen AS last_seen_ns, record::JSON AS record, run",
+    ),
+    "coverage": (
+        select(tables.coverage).order_by(tables.coverage.c.run, tables.coverage.c.part),
+        ["run", "part", "first", "last", "record"],
+        ["INTEGER", "INTEGER", "BIGINT", "BIGINT", "VARCHAR"],
+        "make_timestamp_ns(first) AS first, make_timestamp_ns(last) AS last, first AS first_ns,"
+        " last AS last_ns, record::JSON AS record, run, part",
+    ),
+    "evidence": (
+        select(tables.evidence).order_by(tables.evidence.c.id),
+        ["id", "run", "incident", "path", "size", "sha256", "stored"],
+        ["INTEGER", "INTEGER", "VARCHAR", "VARCHAR", "BIGINT", "VARCHAR", "BIGINT"],
+        "incident, path, size, sha256, make_timestamp_ns(stored) AS stored, run",
+    ),
+    "version": (
+        select(tables.version).order_by(tables.version.c.id),
+        ["id", "netwatch", "signatures", "bans", "configuration", "first_used"],
+        ["INTEGER", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "BIGINT"],
+        "id, netwatch, signatures, bans, configuration, make_timestamp_ns(first_used) AS"
+        " first_used",
+    ),
+}
+"""Of each copy: the rows of the catalogue, their columns with types, and what the view selects."""
+
+
+class _Location:
+    """Where the files are: below a folder, or below a URL that fsspec opens."""
+
+    def __init__(self, path: str) -> None:
+        self._filesystem: Any = None
+        if "://" in path:
+            from fsspec.core import url_to_fs
+
+            try:
+                self._filesystem, root = url_to_fs(path)
+            except (ImportError, ValueError) as error:
+                raise NetwatchError(f"{path} cannot be opened: {error}") from None
+            self._root = self._filesystem.unstrip_protocol(root).rstrip("/")
+        else:
+            self._root = str(Path(path).absolute())
+
+    def url(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
+        if self._filesystem is not None:
+            connection.register_filesystem(self._filesystem)
