@@ -86,9 +86,9 @@ class Judge:
     def name_status(self, message: Message) -> int:
         """What a message tells of the name of its flow, as an index into
         `core.flow.NAME_STATUSES`."""
-        return message_name_status(message, self._bypass_category)
+        return message_name_status(message, self.bypass_category)
 
-    def _bypass_category(self, name: str) -> NameStatus | None:
+    def bypass_category(self, name: str) -> NameStatus | None:
         """The bypass category of the app that alone uses a name, else None."""
         match = self.match(name)
         if match is None or match.role not in ("exclusive", "vendor"):

@@ -1,0 +1,226 @@
+"""Stored events of a capture, judged as the engine judged them when it read the packets.
+
+An event is an observation, a flow that has ended, or a message that claims addresses. Taken in the
+order in which an engine meets them, they give the same contacts as the packets did: they go through
+the same `netwatch.engine.judging.Judging`. In place of the flow table stand the flows themselves:
+all that was stored of one is known when it has ended.
+
+Three things of the packet loop are not in the events, because they depend on the configuration:
+
+- Answers for names in no domain of interest stay in the loop, in a table of fixed size in which a
+  new entry may evict another. Here none is evicted. A scan that counts ``resolved-addresses-full``
+  may have taken a flow for the app's whose address the client had for another name as well.
+- A flow to an app that hides names (a VPN, encrypted DNS) has the category of the app as its name
+  status, which follows from the catalogue.
+- Only the protocols of ``devices.learn`` are listened to.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from netwatch.config import Config
+from netwatch.core.addresses import parse_ip
+from netwatch.core.dataclass import dataclass
+from netwatch.core.flow import DNS_TTL_GRACE, NAME_STATUSES, Flow, FlowProgress, NameStatus
+from netwatch.core.message import LOOKUPS, AddressClaim, Message, ShownName
+from netwatch.core.observation import Observation
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.packet import Packet
+from netwatch.engine.contact_flows import ContactCollector
+from netwatch.engine.judging import CaptureTables, Judging
+
+BATCH_ROWS = 2048
+"""Observations after which the batch is cleared."""
+
+NAME_CACHE = 65536
+"""Names of which is cached whether they are in a domain of interest."""
+
+_SECOND = 1_000_000_000
+_LONGEST_TTL = 0x7FFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimEvent:
+    """A message that claims addresses, and its packet."""
+
+    packet: Packet
+    claims: tuple[AddressClaim, ...]
+
+
+Event = Observation | Flow | ClaimEvent
+"""What an engine meets in a capture."""
+
+
+class Replay:
+    """Judges the events of one capture by `config`. Contacts go to `collector`; those to which no
+    ban applies are counted in `without_verdict`."""
+
+    def __init__(
+        self, config: Config, collector: ContactCollector, without_verdict: Counter[str]
+    ) -> None:
+        self._judging = Judging(config, collector, without_verdict, lambda: None)
+        self._judge = self._judging.judge
+        self._learn = frozenset(config.learn)
+        self._zones = frozenset(map(bytes.decode, self._judge.domains_of_interest()))
+        self._interesting: dict[str, bool] = {}
+        self._answers = _Answers()
+        self._hidden: dict[int, int] = {}
+        self._judging.connect(CaptureTables(_Flows(), self._answers, _Ignored(), _Ignored()))
+        self._sources: dict[str, int] = {}
+        self._source_names: list[str] = []
+        self._batch = ObservationBatch(self._source_names)
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Judge events, in their order."""
+        self._judging.add_rows(self._batch, self._rows(events))
+
+    def finish(self) -> None:
+        """The capture has ended. Of the flows that did not end nothing is known: the flow table had
+        evicted them."""
+        self._judging.report_progress()
+
+    def anomalies(self) -> Counter[str]:
+        """What the tables have counted so far."""
+        return self._judging.anomalies()
+
+    def _rows(self, events: Iterable[Event]) -> Iterator[tuple[int, int]]:
+        """The rows of the observations among the events. The others are judged when they come."""
+        batch = self._batch
+        for event in events:
+            if isinstance(event, Observation):
+                if self._is_of_interest(event):
+                    if batch.count >= BATCH_ROWS:
+                        batch.clear()
+                    self._note_name_status(event)
+                    yield self._append(event)
+                elif event.evidence == "dns-answer":
+                    self._answers.add(event)
+            elif isinstance(event, Flow):
+                self._judging.flow_ended(self._with_name_status(event))
+            else:
+                self._claimed(event)
+
+    def _append(self, shown: Observation) -> tuple[int, int]:
+        """Append a row to the batch. Whichever side sent its message, it is as if the client had:
+        all that a row says is which side the client is."""
+        number = self._sources.get(shown.source)
+        if number is None:
+            number = self._sources[shown.source] = len(self._source_names)
+            self._source_names.append(shown.source)
+        packet = Packet(
+            shown.source,
+            shown.packet,
+            shown.time,
+            shown.time_digits,
+            shown.transport,
+            shown.client_ip,
+            shown.client_port,
+            shown.server_ip,
+            shown.server_port,
+            shown.client_mac,
+            None,
+            shown.vlan,
+            shown.flow_id,
+        )
+        names = (ShownName(shown.evidence, shown.name),)
+        message = Message(names, 0, dns=shown.dns, tls=shown.tls, quic=shown.quic)
+        return self._batch.append(packet, message, number, True)
+
+    def _is_of_interest(self, shown: Observation) -> bool:
+        """Whether the packet loop hands over the message of an observation: one of its names is in
+        a domain of interest."""
+        if self._is_interesting(shown.name):
+            return True
+        return shown.dns is not None and any(map(self._is_interesting, shown.dns.chain))
+
+    def _is_interesting(self, name: str) -> bool:
+        known = self._interesting.get(name)
+        if known is None:
+            parts = name.split(".")
+            known = any(".".join(parts[at:]) in self._zones for at in range(len(parts)))
+            if len(self._interesting) >= NAME_CACHE:
+                self._interesting.clear()
+            self._interesting[name] = known
+        return known
+
+    def _note_name_status(self, shown: Observation) -> None:
+        """Note that the flow of an observation goes to an app that hides names."""
+        if shown.evidence in LOOKUPS or shown.evidence == "tls-cert":
+            return
+        category = self._judge.bypass_category(shown.name)
+        if category is not None:
+            number = NAME_STATUSES.index(category)
+            self._hidden[shown.flow_id] = max(number, self._hidden.get(shown.flow_id, 0))
+
+    def _with_name_status(self, flow: Flow) -> Flow:
+        """The flow with the greatest name status that its messages give it."""
+        hidden: NameStatus = NAME_STATUSES[self._hidden.pop(flow.flow_id, 0)]
+        if NAME_STATUSES.index(hidden) > NAME_STATUSES.index(flow.name_status):
+            return replace(flow, name_status=hidden)
+        return flow
+
+    def _claimed(self, event: ClaimEvent) -> None:
+        claims = tuple(each for each in event.claims if _protocol_of(each) in self._learn)
+        if claims:
+            self._judging.learn(event.packet, Message((), 0, claims=claims))
+
+
+def _protocol_of(claim: AddressClaim) -> str:
+    """The protocol of a claim, as a word of `core.message.LEARNING_SOURCES`: of the announcements
+    only those of mDNS have a host name."""
+    if claim.kind != "announcement":
+        return "dhcp"
+    return "mdns" if claim.hostname else "arp"
+
+
+class _Flows:
+    """The flows of a capture of which all is known when they have ended."""
+
+    def report_end_of(self, flow: int) -> None:
+        """Every end is an event."""
+
+    def progress_of(self, observation: Observation) -> FlowProgress | None:
+        """Of a flow that has not ended nothing is known."""
+        return None
+
+
+class _Ignored:
+    """Takes addresses and pairs of them that nobody asks for: no flow is left out."""
+
+    def add(self, *addresses: bytes) -> None:
+        """Ignore them."""
+
+    def discard(self, *addresses: bytes) -> None:
+        """Ignore them."""
+
+
+class _Answers:
+    """Addresses that clients resolved names of no interest to, as the packet loop's
+    `netwatch.dissect.loop.dns_addresses.DnsAddresses` has them, but without an end."""
+
+    def __init__(self) -> None:
+        self._times: dict[tuple[bytes, bytes], tuple[int, int]] = {}
+
+    def add(self, answer: Observation) -> None:
+        """Remember the addresses of an answer."""
+        for text, ttl in answer.dns.answers if answer.dns else ():
+            address = parse_ip(text)
+            assert address is not None
+            until = answer.time + (ttl if ttl <= _LONGEST_TTL else 0) * _SECOND + DNS_TTL_GRACE
+            self.remember(answer.client_ip, address, answer.time, until)
+
+    def remember(self, client: bytes, address: bytes, time: int, until: int) -> None:
+        """Remember that a client had an address from one time to another. An answer that is in use
+        already stays so for longer."""
+        key = client, address
+        since, end = self._times.get(key, (time, -1))
+        if time <= end:
+            self._times[key] = since, max(until, end)
+        else:
+            self._times[key] = time, until
+
+    def answered(self, client: bytes, address: bytes, time: int) -> bool:
+        """Whether a client had an address for such a name at a time."""
+        since, end = self._times.get((client, address), (0, -1))
+        return since <= time <= end

@@ -1,0 +1,134 @@
+"""The events of a capture as an engine meets them, and every scan of a test judged again by them.
+
+As a plugin of pytest (``-p support.recorded_events``) it replaces `pipeline.scan` and the engines
+of shared scans: each capture that a test scans is also recorded and replayed, and both have to give
+the same bytes.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from netwatch.capture.files import CaptureFile
+from netwatch.config import Config
+from netwatch.core.alert import Sensor
+from netwatch.core.flow import Flow
+from netwatch.core.message import LEARNING_SOURCES, LOOKUPS, Message
+from netwatch.core.observation_columns import WORD_FLOW
+from netwatch.core.packet import Packet
+from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.visibility import message_name_status
+from netwatch.dissect.consumer import DissectorOptions, WantsEverything
+from netwatch.dissect.flows.accounting import FlowOptions
+from netwatch.engine import pipeline
+from netwatch.engine.capture_files import capture_seed, read_blocks
+from netwatch.engine.observe import Observer
+from netwatch.engine.replay import ClaimEvent, Event, Replay
+from netwatch.formats.registry import FORMATS
+from netwatch.incidents.scan import ScanIncidents
+
+SENSOR = Sensor("recorded", "0")
+
+
+class _Recorder(WantsEverything):
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+
+    def name_status(self, message: Message) -> int:
+        return message_name_status(message, lambda name: None)
+
+    def address_claimed(self, packet: Packet, message: Message) -> None:
+        self._events.append(ClaimEvent(packet, message.claims))
+
+    def flow_ended(self, flow: Flow) -> None:
+        self._events.append(flow)
+
+
+def recorded(files: Sequence[CaptureFile]) -> list[Event]:
+    """The events of one capture."""
+    events: list[Event] = []
+    observer = None
+    for block, source in read_blocks(files, RunStatistics()):
+        observer = observer or Observer(
+            _Recorder(events),
+            RunStatistics(),
+            DissectorOptions(
+                learn_from=LEARNING_SOURCES,
+                flows=FlowOptions(report_all=True),
+                fingerprints=True,
+            ),
+            seed=capture_seed(block),
+        )
+        _take(observer, observer.rows(block, source), events)
+    if observer is not None:
+        _take(observer, observer.flush_rows(), events)
+        observer.close()
+    return events
+
+
+def _take(observer: Observer, rows: Iterator[tuple[int, int]], events: list[Event]) -> None:
+    for start, stop in rows:
+        for row in range(start, stop):
+            shown = observer.batch.observation(row)
+            if shown.evidence not in LOOKUPS:
+                # A flow whose name is known is reported by itself only if that is asked for.
+                observer.dissector.report_end_of(observer.batch.word(row, WORD_FLOW))
+            events.append(shown)
+
+
+def replayed(captures: Sequence[Sequence[Event]], config: Config) -> str:
+    """The alerts of captures as JSON lines, from their events."""
+    with ScanIncidents(config.quiet_gap) as incidents:
+        for events in captures:
+            replay = Replay(config, incidents, Counter())
+            replay.add(events)
+            replay.finish()
+        return lines_of(incidents, config)
+
+
+def lines_of(incidents: ScanIncidents, config: Config) -> str:
+    """The alerts of incidents as JSON lines."""
+    stream = io.StringIO()
+    writer = FORMATS["jsonl"].writer(stream)
+    writer.begin("alerts")
+    for alert in incidents.result(config.geo, SENSOR).alerts:
+        writer.alert(alert)
+    writer.end()
+    return stream.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def replay_all(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Judge again what `pipeline.scan` has judged."""
+    scan = pipeline.scan
+
+    def scan_twice(
+        files: Sequence[CaptureFile],
+        config: Config,
+        statistics: RunStatistics,
+        collector: Any,
+        **options: Any,
+    ) -> None:
+        scan(files, config, statistics, collector, **options)
+        if any(file.path == "-" for file in files):
+            return
+        with ScanIncidents(config.quiet_gap) as alone:
+            scan(files, config, RunStatistics(), alone)
+            assert replayed([recorded(files)], config) == lines_of(alone, config)
+        Replayed.captures += 1
+
+    monkeypatch.setattr(pipeline, "scan", scan_twice)
+    yield
+
+
+class Replayed:
+    """How many captures were judged again."""
+
+    captures = 0
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    terminalreporter.write_line(f"{Replayed.captures} captures judged again")
