@@ -37,6 +37,9 @@ COMMANDS: Mapping[str, Command] = {
         "netwatch.cli.captures:add_names", "list every name in captures, before any rule"
     ),
     "live": Command("netwatch.cli.live:add", "capture on interfaces and report violations of bans"),
+    "verify": Command(
+        "netwatch.cli.verify:add", "read evidence captures anew with independent readers"
+    ),
     "signatures": Command("netwatch.cli.signatures:add", "show and test the signatures of apps"),
     "bans": Command("netwatch.cli.bans:add", "show the shipped bans, and what is due for review"),
     "explain": Command(

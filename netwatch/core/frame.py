@@ -4,9 +4,13 @@ They are separate from the values that carry them (packets, observations, alerts
 data, and nothing here knows what it contains.
 """
 
+import hashlib
 from dataclasses import field
 
 from netwatch.core.dataclass import dataclass
+
+DIGEST_DIGITS = 16
+"""Hexadecimal digits of a packet's digest."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -34,7 +38,8 @@ class EvidenceFrames:
     """The frames that prove one contact of an incident.
 
     `type` is the kind of evidence, `name` the name shown, and `source` and `packet` identify the
-    frame that the evidence names.
+    frame that the evidence names. `client_ip` (4 or 16 bytes, empty where it is not known),
+    `client_mac` and `vlan` are those of the contact.
     """
 
     type: str
@@ -43,3 +48,13 @@ class EvidenceFrames:
     source: str
     packet: int
     frames: tuple[Frame, ...] = field(repr=False)
+    client_ip: bytes = b""
+    client_mac: bytes | None = None
+    vlan: int | None = None
+
+
+def packet_digest(time: int, data: bytes) -> str:
+    """The beginning of the SHA-256 of a packet in an evidence capture: of its time in ns, as 8
+    bytes in network order, and its bytes."""
+    digest = hashlib.sha256((time & (1 << 64) - 1).to_bytes(8) + data)
+    return digest.hexdigest()[:DIGEST_DIGITS]

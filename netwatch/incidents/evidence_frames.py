@@ -46,6 +46,9 @@ class IncidentFrames:
             observation.source,
             observation.packet,
             observation.frames,
+            observation.client_ip,
+            observation.client_mac,
+            observation.vlan,
         )
         position = (
             observation.time,

@@ -9,10 +9,13 @@ from collections import Counter
 from itertools import accumulate
 from operator import attrgetter
 
+from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert
 from netwatch.core.dataclass import dataclass
-from netwatch.core.frame import EvidenceFrames, Frame
+from netwatch.core.frame import EvidenceFrames, Frame, packet_digest
 from netwatch.core.text import escaped
+from netwatch.formats.values import rfc3339
+from netwatch.incidents.evidence_pcapng import with_vlan_tag
 from netwatch.incidents.incident import incident_id
 
 MAX_PACKETS = 2048
@@ -77,10 +80,19 @@ def first_time(alert: Alert) -> int:
 
 def comment(alert: Alert, contact: EvidenceFrames, frame: Frame) -> str:
     """The comment on a packet of a contact. ``part of`` marks a packet that is needed to read the
-    contact's message, but is not the one that its evidence names."""
+    contact's message, but is not the one that its evidence names. The device, the time of the
+    contact in ns and the digest of the packet follow where the device is known, so that the file
+    alone says what `netwatch verify` has to find in it."""
     part = "" if (frame.source, frame.number) == (contact.source, contact.packet) else "part of "
     place = f"{frame.source}#{frame.number}"
-    return escaped(f"{part}{contact.type} {contact.name}, incident {alert.id}, packet {place}")
+    text = f"{part}{contact.type} {contact.name}, incident {alert.id}, packet {place}"
+    if contact.client_ip:
+        mac = f" {mac_text(contact.client_mac)}" if contact.client_mac else ""
+        vlan = "" if contact.vlan is None else f" vlan {contact.vlan}"
+        client = f"{ip_text(contact.client_ip)}{mac}{vlan}"
+        digest = packet_digest(max(0, frame.time), with_vlan_tag(frame)[0])
+        text += f", from {client} at {rfc3339(contact.time, 9)}, sha256 {digest}"
+    return escaped(text)
 
 
 def ordered(frames: list[Frame]) -> list[Frame]:

@@ -10,6 +10,11 @@ from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.incidents.scan import ScanIncidents
+from netwatch.verify.check import Finding, check
+from netwatch.verify.dpkt_reader import DpktReader
+from netwatch.verify.evidence_file import read_evidence_file
+from netwatch.verify.pieces import claims_of
+from netwatch.verify.scapy_reader import ScapyReader
 
 SENSOR = Sensor("here", "0")
 
@@ -38,3 +43,11 @@ def write_evidence(folder: EvidenceFolder, alerts: list[Alert]) -> dict[str, str
 def rescan(config: Config, files: dict[str, str]) -> dict[str, list[str]]:
     """The ids of the alerts that a scan of each file gives."""
     return {key: [alert.id for alert in scan_alerts(config, path)] for key, path in files.items()}
+
+
+def read_anew(path: str | Path) -> list[Finding]:
+    """What the independent readers find in an evidence capture."""
+    file = read_evidence_file(Path(path))
+    claims = claims_of(Path(path).name, file)
+    assert claims.unknown == claims.orphans == ()
+    return list(check(file, claims, (ScapyReader(), DpktReader())))

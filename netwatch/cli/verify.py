@@ -1,0 +1,215 @@
+"""``netwatch verify``: evidence captures read anew by scapy and dpkt."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli.printing import print_line, print_message, print_record
+from netwatch.core.errors import NetwatchError
+from netwatch.core.text import quantity
+from netwatch.core.user_files import read_user_file
+from netwatch.formats.values import rfc3339
+
+MAX_FILES = 100_000
+"""Files of the folders that are given."""
+
+_EXAMPLES = """examples:
+  netwatch scan office.pcap --evidence proof --format jsonl -o alerts.jsonl
+  netwatch verify proof                       every capture of the folder
+  netwatch verify proof --alerts alerts.jsonl also against what the alerts say
+  netwatch verify proof/20230320T081241Z-b344cb62f6ee490184da18b4c3fcea2d.pcapng --format jsonl
+
+exit status: 0 every piece of evidence is shown; 1 a file cannot be read, or neither reader reads
+such packets; 2 usage error; 3 a packet does not show what the incident says
+"""
+
+
+def add(
+    groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> None:
+    """Register the command; `parents` have the common options."""
+    parser = groups.add_parser(
+        "verify",
+        help=COMMANDS["verify"].summary,
+        description="Reads evidence captures anew with scapy and with dpkt, which share no code"
+        " with the readers of netwatch, and says for each piece of evidence whether that packet"
+        " shows that name from that device at that time.",
+        epilog=_EXAMPLES,
+        parents=list(parents),
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="an evidence capture, as scan --evidence writes it, or a folder of them",
+    )
+    parser.add_argument(
+        "--alerts",
+        metavar="FILE",
+        help="alerts as JSON lines; each capture must show what the alert of its incident says",
+    )
+    parser.add_argument(
+        "--format", choices=("table", "jsonl"), default="table", help="format (default table)"
+    )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print only what is not shown, and no summary"
+    )
+    parser.set_defaults(func=verify)
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Run ``netwatch verify``; the exit status."""
+    from netwatch.verify.dpkt_reader import DpktReader
+    from netwatch.verify.scapy_reader import ScapyReader
+
+    alerts = _alerts(args.alerts) if args.alerts else {}
+    readers = (ScapyReader(), DpktReader())
+    results: Counter[str] = Counter()
+    files = failed = 0
+    for path in _files(args.files):
+        files += 1
+        try:
+            records = list(_records(path, alerts, readers, wanted=bool(args.alerts)))
+        except NetwatchError as error:
+            print_message(f"netwatch: {path}: {error}")
+            failed += 1
+            continue
+        results.update(record["result"] for record in records)
+        if args.quiet:
+            records = [record for record in records if record["result"] != "shown"]
+        if args.format == "jsonl":
+            for record in records:
+                print_record(record)
+        elif records:
+            _print(path, records)
+    if not args.quiet:
+        _summary(files, failed, results)
+    if results["differs"] or results["missing"]:
+        return 3
+    return 1 if failed or results["unread"] else 0
+
+
+def _files(paths: Sequence[str]) -> Iterator[Path]:
+    """The files, and those in folders, in the order of their names. Raises `NetwatchError` for a
+    folder that has none."""
+    for text in paths:
+        path = Path(text)
+        if not path.is_dir():
+            yield path
+            continue
+        inside = sorted(path.glob("*.pcapng"))[:MAX_FILES]
+        if not inside:
+            raise NetwatchError(f"{path}: expected evidence captures (*.pcapng), found none")
+        yield from inside
+
+
+def _alerts(name: str) -> dict[str, Mapping[str, Any]]:
+    """The last record of each alert, by its id. Raises `NetwatchError`."""
+    path = Path(name)
+    records: dict[str, Mapping[str, Any]] = {}
+    try:
+        lines = read_user_file(path).splitlines()
+    except NetwatchError as error:
+        raise NetwatchError(f"{path}: {error}") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise NetwatchError(f"{path}:{number}: expected an alert as a line of JSON")
+        if isinstance(record.get("id"), str) and "evidence" in record:
+            records[record["id"]] = record
+    return records
+
+
+def _records(
+    path: Path, alerts: Mapping[str, Mapping[str, Any]], readers: Sequence[Any], *, wanted: bool
+) -> Iterator[dict[str, Any]]:
+    """A record for each piece of evidence of a file. Raises `NetwatchError`."""
+    from netwatch.verify.against_alert import differences
+    from netwatch.verify.check import check
+    from netwatch.verify.evidence_file import read_evidence_file
+    from netwatch.verify.pieces import claims_of
+
+    file = read_evidence_file(path)
+    claims = claims_of(path.name, file)
+    found = list(check(file, claims, readers))
+    known = sorted(claims.incidents & alerts.keys())
+    if wanted and not known:
+        print_message(f"netwatch: {path}: no alert of its incident is in the alerts")
+    for identifier in known:
+        found += differences(alerts[identifier], file, claims)
+    for each in found:
+        contact, client = each.contact, each.contact.client
+        frame = None if each.frame is None else file.packets[each.frame]
+        yield {
+            "file": str(path),
+            "incident": contact.incident,
+            "result": each.result,
+            "evidence": contact.type,
+            "name": contact.name,
+            "time": None if frame is None else rfc3339(frame.time, 9),
+            "client": None
+            if client is None
+            else {"ip": client.ip, "mac": client.mac, "vlan": client.vlan},
+            "source": each.source or None,
+            "packet": each.number or None,
+            "file_packet": None if each.frame is None else each.frame + 1,
+            "readers": each.readers,
+            "bindings": [at + 1 for at in each.bindings],
+            "expected": each.expected or None,
+            "found": each.found or None,
+        }
+
+
+def _print(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """The pieces of one file as aligned columns; differences stand below their piece."""
+    print_line(f"{path}")
+    rows = [_row(record) for record in records]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for record, row in zip(records, rows, strict=True):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print_line("  " + "  ".join(cells).rstrip())
+        if record["expected"]:
+            print_line(f"      expected  {record['expected']}")
+            print_line(f"      found     {record['found']}")
+
+
+def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
+    client = record["client"] or {}
+    vlan = None if client.get("vlan") is None else f"VLAN {client['vlan']}"
+    by = [name for name, result in record["readers"].items() if result == "shown"]
+    place = f"packet {record['file_packet']}" if record["file_packet"] else ""
+    return (
+        record["result"].upper() if record["result"] != "shown" else "shown",
+        record["evidence"],
+        record["name"],
+        " ".join(filter(None, (client.get("ip"), client.get("mac"), vlan))),
+        record["time"] or "",
+        place,
+        f"by {' and '.join(by)}" if by else "",
+    )
+
+
+def _summary(files: int, failed: int, results: Counter[str]) -> None:
+    pieces = quantity(results.total(), "piece")
+    text = f"{pieces} of evidence in {quantity(files - failed, 'file')}: {results['shown']:,} shown"
+    for result, words in (
+        ("differs", "differ"),
+        ("missing", "missing"),
+        ("unread", "that neither reader reads"),
+    ):
+        if results[result]:
+            text += f", {results[result]:,} {words}"
+    if failed:
+        text += f"; {quantity(failed, 'file')} could not be read"
+    print_message(text)

@@ -1,0 +1,416 @@
+"""Whether the packets show what the pieces of evidence say, in the eyes of scapy and of dpkt.
+
+Each reader answers for each piece: `shown`, `differs`, or `unread` where its library does not read
+such packets. A piece is shown if one reader shows it and none differs. Time and bytes of a packet
+are compared with its comment whatever the readers say.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.encapsulation import UDP_TUNNELS
+from netwatch.core.frame import packet_digest
+from netwatch.core.names import normalise_name
+from netwatch.core.text import escaped
+from netwatch.formats.values import rfc3339
+from netwatch.verify import messages, quic
+from netwatch.verify.evidence_file import EvidenceFile
+from netwatch.verify.flows import Datagram, Flows, Stream, guarded
+from netwatch.verify.layers import DnsMessage, Reader
+from netwatch.verify.pieces import Claims, Client, Contact, Piece
+
+Result = Literal["shown", "differs", "missing", "unread"]
+
+_TO_CLIENT = frozenset({"dns-answer", "dns-cname", "tls-cert"})
+_TUNNELS = frozenset(tunnel.port for tunnel in UDP_TUNNELS)
+_TCP, _UDP = 6, 17
+_MAX_FOUND = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a reader says of a piece: its result, and what it found where that is not `shown`.
+    `frames` are the packets in which it found the message."""
+
+    result: Result
+    found: str = ""
+    frames: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of a piece: its result, the result of each reader by name, and what was expected
+    and found where they differ. `frame` is the position in the file of the packet that shows it,
+    None where the file does not have it; `bindings` are those of the packets that show which device
+    had the address."""
+
+    contact: Contact
+    source: str
+    number: int
+    frame: int | None
+    result: Result
+    readers: dict[str, Result]
+    expected: str = ""
+    found: str = ""
+    bindings: tuple[int, ...] = ()
+
+
+def check(file: EvidenceFile, claims: Claims, readers: Iterable[Reader]) -> Iterator[Finding]:
+    """Check every piece of a file, in the order of its packets. Raises `NetwatchError` where its
+    streams are more work than evidence is."""
+    flows = [Flows(reader, file.packets) for reader in readers]
+    for piece in claims.pieces:
+        yield _check(piece, file, claims, flows)
+    for at, contact in claims.orphans:
+        expected = "the packet that this one is part of"
+        yield Finding(contact, "", 0, at, "missing", {}, expected, "no packet that shows the name")
+
+
+def _check(piece: Piece, file: EvidenceFile, claims: Claims, flows: Sequence[Flows]) -> Finding:
+    answers = {each.reader.name: answer(piece, each) for each in flows}
+    results: dict[str, Result] = {name: each.result for name, each in answers.items()}
+    contact, packet = piece.contact, file.packets[piece.frame]
+    place = contact, piece.source, piece.number, piece.frame
+    wrong: list[tuple[str, str]] = []
+    if contact.time is not None and contact.time != packet.time:
+        wrong.append((f"at {rfc3339(contact.time, 9)}", f"at {rfc3339(packet.time, 9)}"))
+    for at in (piece.frame, *piece.parts):
+        packet = file.packets[at]
+        told = claims.digests.get(at, frozenset())
+        if told and told != {packet_digest(packet.time, packet.data)}:
+            expected = f"packet {at + 1} as it was written, sha256 {', '.join(sorted(told))}"
+            wrong.append((expected, f"sha256 {packet_digest(packet.time, packet.data)}"))
+    differs = [(name, each.found) for name, each in answers.items() if each.result == "differs"]
+    if differs:
+        found = "; ".join(f"{name}: {text}" for name, text in differs)
+        wrong.insert(0, (_expected(contact), found))
+    used = frozenset().union(*(each.frames for each in answers.values()))
+    bindings: tuple[int, ...] = ()
+    if not differs and "shown" in results.values():
+        bindings, unexplained = _parts(piece, file, flows, used)
+        if unexplained:
+            numbers = ", ".join(str(at + 1) for at in unexplained)
+            expected = "packets that are part of the contact, or show who had the address"
+            wrong.append((expected, f"nothing of that in packet {numbers}"))
+    if wrong:
+        expected, found = ("; ".join(texts) for texts in zip(*wrong, strict=True))
+        return Finding(*place, "differs", results, expected, found, bindings)
+    if "shown" in results.values():
+        return Finding(*place, "shown", results, bindings=bindings)
+    found = "; ".join(f"{name}: {each.found}" for name, each in answers.items())
+    return Finding(*place, "unread", results, _expected(contact), found)
+
+
+def _expected(contact: Contact) -> str:
+    client = f" {'to' if contact.type in _TO_CLIENT else 'from'} {contact.client}"
+    return f"{contact.type} {contact.name}{client if contact.client else ''}"
+
+
+def answer(piece: Piece, flows: Flows) -> Answer:
+    """What one reader says of a piece."""
+    datagram = flows.by_frame.get(piece.frame)
+    if datagram is None:
+        text = "no IP packet" if piece.frame in flows.unread else "no TCP or UDP"
+        return Answer("unread", f"{text} in it")
+    wrong = _client(piece.contact, datagram)
+    if wrong:
+        return _tunnel(datagram) or Answer("differs", wrong)
+    find = _FINDERS.get(piece.contact.type)
+    if find is None:
+        return Answer("unread", f"evidence of the type {piece.contact.type} is not read")
+    found = find(piece, flows, datagram)
+    return found if found.result == "shown" else _tunnel(datagram) or found
+
+
+def _tunnel(datagram: Datagram) -> Answer | None:
+    """For a datagram that may carry others, which the library does not read."""
+    ports = {datagram.segment.source_port, datagram.segment.destination_port}
+    if datagram.ip.protocol == _UDP and ports & _TUNNELS:
+        return Answer("unread", "a tunnel that it does not read")
+    return None
+
+
+def _client(contact: Contact, datagram: Datagram) -> str:
+    """What is wrong with the device of a datagram; empty where nothing is."""
+    client, ip = contact.client, datagram.ip
+    if client is None:
+        return ""
+    to_client = contact.type in _TO_CLIENT
+    address = ip.destination if to_client else ip.source
+    macs = ip.link.receivers if to_client else ip.link.senders
+    if contact.type in ("ip-from-dns", "ip-asn") and address != client.ip:
+        address, macs = ip.destination, ip.link.receivers
+    if not _same_address(address, client.ip):
+        return f"{'to' if to_client else 'from'} {address}"
+    if client.mac and macs and client.mac not in macs:
+        return f"{'to' if to_client else 'from'} {', '.join(sorted(macs))}"
+    tags = {vlan for vlan in ip.link.vlans if vlan}
+    if client.vlan not in tags and (client.vlan or tags):
+        return f"VLAN {', '.join(map(str, sorted(tags)))}" if tags else "no VLAN"
+    return ""
+
+
+def _same_address(one: str, other: str) -> bool:
+    return one == other or one.lower() == other.lower()
+
+
+class _Found:
+    """Collects the names that candidates show, until one of them is the name that is sought."""
+
+    def __init__(self, piece: Piece, must_have: int) -> None:
+        self._name = piece.contact.name
+        self._frame = must_have
+        self._others: dict[str, None] = {}
+        self._fails = False
+
+    def shows(self, names: Iterable[bytes] | None, frames: Iterable[int]) -> Answer | None:
+        """`shown` where one of the names of a message is the sought one and the packet carries a
+        part of the message; names None where the library does not read it."""
+        used = frozenset(frames)
+        if self._frame not in used:
+            return None
+        if names is None:
+            self._fails = True
+            return None
+        for raw in names:
+            if same_name(raw, self._name):
+                return Answer("shown", frames=used)
+            self._others[escaped(normalise_name(raw))] = None
+        return None
+
+    def nothing(self, what: str) -> Answer:
+        """What was found instead."""
+        if self._others:
+            return Answer("differs", ", ".join(list(self._others)[:_MAX_FOUND]))
+        return Answer("differs", f"{what} that cannot be read" if self._fails else f"no {what}")
+
+
+def same_name(raw: bytes, name: str) -> bool:
+    """Whether bytes of the wire are a name as records spell it; a port of HTTP's is no part of the
+    name."""
+    host = raw
+    before, colon, port = raw.rpartition(b":")
+    if colon and (port.isdigit() or not port) and b":" not in before:
+        host = before
+    if escaped(normalise_name(host)) == name:
+        return True
+    return _unescaped(name) == host.lower().removesuffix(b".")
+
+
+def _unescaped(name: str) -> bytes:
+    """The bytes of a name in the spelling of zone files (RFC 1035 section 5.1)."""
+    out, at = bytearray(), 0
+    while at < len(name):
+        digits = name[at + 1 : at + 4]
+        if name[at] == "\\" and digits.isdigit() and len(digits) == 3 and int(digits) < 256:
+            out.append(int(digits))
+            at += 4
+        elif name[at] == "\\" and at + 1 < len(name):
+            out += name[at + 1].encode()
+            at += 2
+        else:
+            out += name[at].encode("utf-8", "surrogatepass")
+            at += 1
+    return bytes(out)
+
+
+_Spans = Callable[[bytes], Iterator[messages.Span]]
+_Names = Callable[[Reader, bytes], Iterable[bytes] | None]
+
+
+def _in_streams(spans: _Spans, names: _Names, what: str) -> "_Finder":
+    """A finder of messages in streams of TCP."""
+
+    def find(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
+        found = _Found(piece, piece.frame)
+        if datagram.ip.protocol != _TCP:
+            return Answer("differs", "UDP")
+        for stream in flows.streams(datagram):
+            for message, frames in _spans(stream, spans):
+                shown = found.shows(guarded(names, flows.reader, message), frames)
+                if shown:
+                    return shown
+        return found.nothing(what)
+
+    return find
+
+
+def _spans(stream: Stream, spans: _Spans) -> list[tuple[bytes, set[int]]]:
+    """The messages of a stream with the packets that carry each; those before damaged bytes."""
+    out: list[tuple[bytes, set[int]]] = []
+
+    def collect() -> None:
+        for message, low, high in spans(stream.data):
+            out.append((message, stream.frames_of(low, high)))
+
+    guarded(collect)
+    return out
+
+
+def _one(name: bytes | None) -> Iterable[bytes]:
+    return () if name is None else (name,)
+
+
+def _hello_names(reader: Reader, hello: bytes) -> Iterable[bytes]:
+    return _one(reader.server_name(hello))
+
+
+def _http(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
+    """HTTP/1, and HTTP/2 in clear where that is not it."""
+    answered = _http_1(piece, flows, datagram)
+    if answered.result == "shown":
+        return answered
+    again = _http_2(piece, flows, datagram)
+    return again if again.result == "shown" else answered
+
+
+_http_1 = _in_streams(
+    messages.request_heads, lambda reader, head: reader.request_names(head), "Host"
+)
+_http_2 = _in_streams(messages.http2_authorities, lambda _, name: (name,), "authority")
+
+
+def _datagram_hello(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
+    """QUIC and DTLS: the hello of the datagrams of the flow."""
+    sent = flows.sent_before(datagram)
+    payloads = [each.segment.payload for each in sent]
+    is_quic = piece.contact.type == "quic-sni"
+    hello = guarded(quic.client_hello if is_quic else messages.datagram_hello, payloads)
+    if hello is None:
+        if is_quic and quic.is_unknown(datagram.segment.payload):
+            return Answer("unread", "a version of QUIC that is not read")
+        return Answer("differs", "no ClientHello")
+    message, positions = hello
+    found = _Found(piece, piece.frame)
+    frames = {frame for position in positions for frame in sent[position].frames}
+    names = guarded(_hello_names, flows.reader, message)
+    return found.shows(names, frames) or found.nothing("server name")
+
+
+def _dns(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
+    found = _Found(piece, piece.frame)
+    kind = piece.contact.type
+    partly = False
+    for message, frames in dns_messages(flows, datagram):
+        names: Iterable[bytes] | None = None
+        if message is not None:
+            if message.is_response != (kind != "dns-query"):
+                continue
+            partly |= message.partly
+            names = message.questions
+            if kind == "dns-cname":
+                names = [target for _, target in message.aliases]
+        shown = found.shows(names, frames)
+        if shown:
+            return shown
+    if partly and kind == "dns-cname":
+        return Answer("unread", "records of types that it does not read")
+    return found.nothing("such message of DNS")
+
+
+def dns_messages(
+    flows: Flows, datagram: Datagram
+) -> Iterator[tuple[DnsMessage | None, frozenset[int]]]:
+    """The messages of DNS that a datagram carries a part of; None where the library reads none."""
+    reader = flows.reader
+    if datagram.ip.protocol == _UDP:
+        message = guarded(reader.dns, datagram.segment.payload)
+        yield message, frozenset(datagram.frames)
+        return
+    last = datagram.frames[-1]
+    for stream in flows.streams(datagram):
+        for data, frames in _spans(stream, messages.dns_messages):
+            if last in frames:
+                yield guarded(reader.dns, data), frozenset(frames)
+
+
+def _resolved(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
+    """A flow to an address that an earlier answer to the same device gave for the name."""
+    client, server = datagram.ip.source, datagram.ip.destination
+    if piece.contact.client and not _same_address(client, piece.contact.client.ip):
+        client, server = server, client
+    others: dict[str, None] = {}
+    for at in piece.parts:
+        answer_to = flows.by_frame.get(at)
+        if answer_to is None or answer_to.ip.destination != client or at > piece.frame:
+            continue
+        for message, frames in dns_messages(flows, answer_to):
+            if message is None or not message.is_response:
+                continue
+            owners = [owner for owner, ip in message.addresses if _same_address(ip, server)]
+            names = [*message.questions, *owners, *(target for _, target in message.aliases)]
+            if owners and any(same_name(name, piece.contact.name) for name in names):
+                return Answer("shown", frames=frozenset({*datagram.frames, *frames}))
+            others.update((address, None) for _, address in message.addresses)
+    told = ", ".join(list(others)[:_MAX_FOUND]) or "no address"
+    return Answer("differs", f"a flow to {server}, and answers with {told}")
+
+
+def _reached(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
+    """`ip-asn`: that an address belongs to a network is said by no packet, so the contact alone is
+    shown."""
+    return Answer("shown", frames=frozenset(datagram.frames))
+
+
+_Finder = Callable[[Piece, Flows, Datagram], Answer]
+
+_FINDERS: dict[str, _Finder] = {
+    "dns-query": _dns,
+    "dns-answer": _dns,
+    "dns-cname": _dns,
+    "tls-sni": _in_streams(messages.client_hellos, _hello_names, "ClientHello"),
+    "quic-sni": _datagram_hello,
+    "dtls-sni": _datagram_hello,
+    "http-host": _http,
+    "socks-host": _in_streams(messages.socks_hosts, lambda _, name: (name,), "SOCKS request"),
+    "tls-cert": _in_streams(
+        messages.certificates, lambda reader, each: reader.certificate_names(each), "certificate"
+    ),
+    "ip-from-dns": _resolved,
+    "ip-asn": _reached,
+}
+
+
+def _parts(
+    piece: Piece, file: EvidenceFile, flows: Sequence[Flows], used: frozenset[int]
+) -> tuple[tuple[int, ...], list[int]]:
+    """Of the packets that are part of a piece: those that show who had the address, and those that
+    show nothing of the contact."""
+    bindings, unexplained = [], []
+    client = piece.contact.client or _device(piece, flows)
+    for at in piece.parts:
+        if at in used or any(_same_flow(each, at, piece.frame) for each in flows):
+            continue
+        packet = file.packets[at]
+        told = [
+            binding
+            for each in flows
+            for binding in guarded(each.reader.bindings, packet.link_type, packet.data) or ()
+        ]
+        ends = {client.ip.lower(), client.mac} - {None} if client else set()
+        if any({binding.ip.lower(), binding.mac} & ends for binding in told):
+            bindings.append(at)
+        else:
+            unexplained.append(at)
+    return tuple(bindings), unexplained
+
+
+def _same_flow(flows: Flows, one: int, other: int) -> bool:
+    """Whether two packets are of one connection, in either direction, or one datagram."""
+    first, second = flows.by_frame.get(one), flows.by_frame.get(other)
+    if first is None or second is None:
+        return False
+    source, sport, destination, dport, protocol = second.flow
+    return first.flow in (second.flow, (destination, dport, source, sport, protocol))
+
+
+def _device(piece: Piece, flows: Sequence[Flows]) -> Client | None:
+    """The device of a piece whose comment does not say it, as the packets show it."""
+    for each in flows:
+        datagram = each.by_frame.get(piece.frame)
+        if datagram is not None:
+            to_client = piece.contact.type in _TO_CLIENT
+            ip = datagram.ip.destination if to_client else datagram.ip.source
+            return Client(ip, None, None)
+    return None

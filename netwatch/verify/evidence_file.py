@@ -1,0 +1,201 @@
+"""An evidence capture as scapy and dpkt read it: packets, their times and their comments.
+
+Both libraries read pcapng by themselves and must agree on every packet. Neither starts anew with a
+second section, as a file has that was continued by a later process, so each section is given to
+them alone.
+"""
+
+import io
+import logging
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.core.user_files import read_user_file
+
+MAX_FILE_BYTES = 128 << 20
+"""Bytes of a file. An evidence capture holds 8 MiB of packets each time that it is continued."""
+
+MAX_PACKETS = 65_536
+"""Packets of a file."""
+
+MAX_OPTIONS = 64
+"""Options of a block. netwatch writes up to 9."""
+
+_SECTION, _INTERFACE, _ENHANCED = 0x0A0D0D0A, 1, 6
+_LITTLE, _BIG = b"\x4d\x3c\x2b\x1a", b"\x1a\x2b\x3c\x4d"
+_COMMENT, _RESOLUTION, _OFFSET = 1, 9, 14
+_EPOCH_DIGITS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedPacket:
+    """A packet of the file: its time in ns, its LINKTYPE_ number, its bytes, its length on the
+    wire, and its comments."""
+
+    time: int
+    link_type: int
+    data: bytes
+    wire_length: int
+    comments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """All packets of a file in its order, and the comments of its sections."""
+
+    packets: tuple[CapturedPacket, ...]
+    comments: tuple[str, ...]
+
+
+def read_evidence_file(path: Path) -> EvidenceFile:
+    """Read a file by both libraries. Raises `NetwatchError` where it is no pcapng file, damaged or
+    too large, or where the libraries read different packets from it; its text continues a sentence:
+    ``cannot be read: ...``."""
+    data = read_user_file(path, MAX_FILE_BYTES)
+    if data[:4] != b"\x0a\x0d\x0d\x0a":
+        raise NetwatchError("cannot be read: expected an evidence capture (pcapng)")
+    logging.getLogger("scapy").setLevel(logging.CRITICAL)
+    packets: list[CapturedPacket] = []
+    comments: list[str] = []
+    for section in _sections(data):
+        first = _read(_by_dpkt, section, comments)
+        second = _read(_by_scapy, section, [])
+        if len(packets) + len(first) > MAX_PACKETS:
+            raise NetwatchError(f"cannot be read: expected at most {MAX_PACKETS:,} packets")
+        if first != second:
+            pairs = enumerate(zip(first, second, strict=False))
+            both = min(len(first), len(second))
+            number = next((at for at, (one, other) in pairs if one != other), both)
+            raise NetwatchError(
+                f"cannot be read: dpkt and scapy differ on packet {len(packets) + number + 1}"
+            )
+        packets += first
+    return EvidenceFile(tuple(packets), tuple(comments))
+
+
+def _sections(data: bytes) -> Iterator[bytes]:
+    """The sections of a file: what begins with a Section Header Block (section 4.1)."""
+    start = 0
+    for kind, at, _ in _blocks(data):
+        if kind == _SECTION and at:
+            yield data[start:at]
+            start = at
+    yield data[start:]
+
+
+def _blocks(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """The type, position and bytes of each block (section 3.1). Raises `NetwatchError`."""
+    at, order = 0, "<"
+    while at < len(data):
+        if data[at : at + 4] == b"\x0a\x0d\x0d\x0a":
+            magic = data[at + 8 : at + 12]
+            if magic not in (_LITTLE, _BIG):
+                raise NetwatchError("cannot be read: expected a section of pcapng")
+            order = "<" if magic == _LITTLE else ">"
+        if len(data) - at < 12:
+            raise NetwatchError("cannot be read: the last block is incomplete")
+        kind, size = struct.unpack_from(f"{order}II", data, at)
+        if size < 12 or size % 4 or at + size > len(data):
+            raise NetwatchError(f"cannot be read: the block at byte {at:,} is damaged or cut off")
+        block = data[at : at + size]
+        _check_options(kind, block, order)
+        yield kind, at, block
+        at += size
+
+
+def _check_options(kind: int, block: bytes, order: str) -> None:
+    """Raise `NetwatchError` for a block with many options (section 3.5): both libraries take a time
+    for them that grows with the square of their number."""
+    at = {_SECTION: 24, _INTERFACE: 16, _ENHANCED: 28}.get(kind, len(block))
+    if kind == _ENHANCED and len(block) >= 28:
+        captured = struct.unpack_from(f"{order}I", block, 20)[0]
+        at += captured + -captured % 4
+    for _ in range(MAX_OPTIONS):
+        if at + 8 > len(block):
+            return
+        code, size = struct.unpack_from(f"{order}HH", block, at)
+        if not code:
+            return
+        at += 4 + size + -size % 4
+    raise NetwatchError(f"cannot be read: expected at most {MAX_OPTIONS} options in a block")
+
+
+def _read(reader: Any, section: bytes, comments: list[str]) -> list[CapturedPacket]:
+    """What a library reads. It may fail on damaged bytes in any way."""
+    try:
+        packets: list[CapturedPacket] = reader(section, comments)
+    except NetwatchError:
+        raise
+    except Exception as error:
+        name = reader.__name__.removeprefix("_by_")
+        raise NetwatchError(f"cannot be read: {name} fails ({type(error).__name__})") from None
+    return packets
+
+
+def _by_scapy(section: bytes, comments: list[str]) -> list[CapturedPacket]:
+    from scapy.utils import RawPcapNgReader
+
+    reader = RawPcapNgReader(io.BytesIO(section))  # type: ignore[arg-type]
+    packets: list[CapturedPacket] = []
+    while len(packets) <= MAX_PACKETS:
+        try:
+            data, about = reader._read_packet(MAX_FILE_BYTES)
+        except EOFError:
+            break
+        if about.tshigh is None:
+            continue  # a Simple Packet Block, which has no time
+        ticks = about.tshigh << 32 | about.tslow
+        texts = tuple(_text(each) for each in about.comments or ())
+        time = ticks * _EPOCH_DIGITS // about.tsresol
+        packets.append(CapturedPacket(time, about.linktype, bytes(data), about.wirelen, texts))
+    return packets
+
+
+def _by_dpkt(section: bytes, comments: list[str]) -> list[CapturedPacket]:
+    from dpkt import pcapng  # type: ignore[import-untyped]
+
+    little = section[8:12] == _LITTLE
+    end = "LE" if little else ""
+    interfaces: list[tuple[int, int]] = []
+    packets: list[CapturedPacket] = []
+    for kind, _, block in _blocks(section):
+        if kind == _SECTION:
+            header = getattr(pcapng, f"SectionHeaderBlock{end}")(block)
+            comments += [_text(each.data) for each in header.opts if each.code == _COMMENT]
+        elif kind == _INTERFACE:
+            described = getattr(pcapng, f"InterfaceDescriptionBlock{end}")(block)
+            interfaces.append((described.linktype, _ticks(described.opts)))
+        elif kind == _ENHANCED:
+            read = getattr(pcapng, f"EnhancedPacketBlock{end}")(block)
+            if read.iface_id >= len(interfaces):
+                raise NetwatchError("cannot be read: a packet is of an unknown interface")
+            link_type, resolution = interfaces[read.iface_id]
+            texts = tuple(
+                _text(each.data) for each in getattr(read, "opts", ()) if each.code == _COMMENT
+            )
+            ticks = read.ts_high << 32 | read.ts_low
+            time = ticks * _EPOCH_DIGITS // resolution
+            data = bytes(read.pkt_data)
+            packets.append(CapturedPacket(time, link_type, data, read.pkt_len, texts))
+            if len(packets) > MAX_PACKETS:
+                break
+    return packets
+
+
+def _ticks(options: Any) -> int:
+    """Ticks a second of an interface (section 4.2, if_tsresol)."""
+    for each in options:
+        if each.code == _RESOLUTION and each.data:
+            value = each.data[0]
+            return int((2 if value & 128 else 10) ** (value & 127))
+        if each.code == _OFFSET:
+            raise NetwatchError("cannot be read: expected times without an offset (if_tsoffset)")
+    return 1_000_000
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else bytes(value).decode("utf-8", "replace")

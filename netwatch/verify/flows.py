@@ -1,0 +1,184 @@
+"""Fragments and streams put together, from what one reader reads.
+
+Written anew for evidence captures, which are small and hold all packets that a message needs, in
+the order of the capture. Nothing is dropped or guessed: what does not fit is left as it is, and the
+message is then not found.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import ParamSpec, TypeVar
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.verify.evidence_file import CapturedPacket
+from netwatch.verify.layers import Fragment, IpPacket, Reader, Segment
+
+MAX_STREAM = 1 << 20
+"""Bytes of a stream that are put together for one piece of evidence."""
+
+MAX_FRAGMENTS = 256
+"""Fragments of a datagram."""
+
+MAX_STARTS = 64
+"""Segments of a stream at which a message may begin."""
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+MAX_JOINED = 1_000_000
+"""Segments that are joined to streams for all pieces of evidence of a file."""
+
+_MAX_DATAGRAM = 65_535
+_WINDOW = 1 << 30
+_Part = tuple[int, IpPacket, Fragment]
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """A TCP segment or UDP datagram with its IP packet. `frames` are the positions in the file of
+    the frames that carry it, the last one last."""
+
+    ip: IpPacket
+    segment: Segment
+    frames: tuple[int, ...]
+
+    @property
+    def flow(self) -> tuple[str, int, str, int, int]:
+        """Sender, receiver and protocol."""
+        segment, ip = self.segment, self.ip
+        ends = ip.source, segment.source_port, ip.destination, segment.destination_port
+        return (*ends, ip.protocol)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Bytes of one direction of a connection without a gap; `owners` says for each span of bytes,
+    as its end, which datagram it came from."""
+
+    data: bytes
+    owners: tuple[tuple[int, Datagram], ...]
+
+    def frames_of(self, low: int, high: int) -> set[int]:
+        """The frames that carry the bytes from `low` up to `high`."""
+        frames: set[int] = set()
+        start = 0
+        for end, datagram in self.owners:
+            if start < high and end > low:
+                frames.update(datagram.frames)
+            start = end
+        return frames
+
+
+class Flows:
+    """All datagrams of a file as one reader reads them. `unread` are the positions of the frames in
+    which it finds no IP packet."""
+
+    def __init__(self, reader: Reader, packets: Sequence[CapturedPacket]) -> None:
+        self.reader = reader
+        self.by_frame: dict[int, Datagram] = {}
+        self.unread: set[int] = set()
+        self._joined = 0
+        self._by_flow: dict[tuple[str, int, str, int, int], list[Datagram]] = defaultdict(list)
+        fragments: dict[tuple[object, ...], list[_Part]] = defaultdict(list)
+        for at, packet in enumerate(packets):
+            ip = guarded(reader.ip_packet, packet.link_type, packet.data)
+            if ip is None:
+                self.unread.add(at)
+            elif ip.fragment is None:
+                self._add(ip, (at,))
+            else:
+                key = ip.source, ip.destination, ip.protocol, ip.fragment.identification
+                fragments[key].append((at, ip, ip.fragment))
+                whole = _whole(fragments[key][-MAX_FRAGMENTS:])
+                if whole is not None:
+                    self._add(whole, tuple(each for each, *_ in fragments.pop(key)))
+
+    def _add(self, ip: IpPacket, frames: tuple[int, ...]) -> None:
+        segment = guarded(self.reader.segment, ip.protocol, ip.payload)
+        if segment is None:
+            return
+        datagram = Datagram(ip, segment, frames)
+        self._by_flow[datagram.flow].append(datagram)
+        for frame in frames:
+            self.by_frame[frame] = datagram
+
+    def sent_before(self, datagram: Datagram) -> list[Datagram]:
+        """The datagrams of its flow, in its direction, up to it."""
+        last = datagram.frames[-1]
+        return [each for each in self._by_flow[datagram.flow] if each.frames[-1] <= last]
+
+    def streams(self, datagram: Datagram) -> Iterator[Stream]:
+        """The streams in which the bytes of a TCP segment may stand: from the last SYN of its
+        connection, or from any segment where that is not in the file or something is missing."""
+        segments = self.sent_before(datagram)
+        begun = max((at for at, each in enumerate(segments) if each.segment.begins), default=-1)
+        starts: list[int] = []
+        if begun >= 0:
+            starts.append(segments[begun].segment.sequence + 1)
+            segments = segments[begun:]
+        target = datagram.segment.sequence
+        filled = [each for each in segments if each.segment.payload]
+        places = {each.segment.sequence + each.segment.begins for each in filled}
+        behind = sorted(places, key=lambda place: -((target - place) % (1 << 32)))
+        starts += [place for place in behind if (target - place) % (1 << 32) < _WINDOW]
+        for start in dict.fromkeys(each % (1 << 32) for each in starts[:MAX_STARTS]):
+            self._joined += len(filled)
+            if self._joined > MAX_JOINED:
+                raise NetwatchError("cannot be checked: expected fewer segments in its streams")
+            stream = _joined(filled, start)
+            if stream.data:
+                yield stream
+
+
+def guarded(read: Callable[P, T], *args: P.args, **keywords: P.kwargs) -> T | None:
+    """What a library reads, or None where it fails: damaged bytes may raise anything in it."""
+    try:
+        return read(*args, **keywords)
+    except Exception:
+        return None
+
+
+def _whole(parts: Iterable[_Part]) -> IpPacket | None:
+    """The datagram of fragments (RFC 791 section 3.2, RFC 8200 section 4.5), once all are there."""
+    data, end, last = bytearray(), 0, None
+    first: IpPacket | None = None
+    for _, ip, fragment in sorted(parts, key=lambda part: part[2].offset):
+        if fragment.offset > end:
+            return None
+        if not fragment.offset:
+            first = first or ip
+        data[fragment.offset : fragment.offset + len(ip.payload)] = ip.payload
+        end = max(end, fragment.offset + len(ip.payload))
+        if not fragment.more:
+            last = fragment
+        if end > _MAX_DATAGRAM:
+            return None
+    if first is None or last is None:
+        return None
+    return replace(first, payload=bytes(data), fragment=None)
+
+
+def _joined(segments: Iterable[Datagram], start: int) -> Stream:
+    """The bytes from a sequence number on (RFC 9293 section 3.4); of bytes sent twice the first
+    count."""
+    pieces = sorted(
+        (
+            ((each.segment.sequence + each.segment.begins - start) % (1 << 32), order, each)
+            for order, each in enumerate(segments)
+        ),
+        key=lambda piece: piece[:2],
+    )
+    data = bytearray()
+    owners: list[tuple[int, Datagram]] = []
+    for offset, _, each in pieces:
+        if offset > _WINDOW:  # before the beginning, by more than half of the numbers
+            continue
+        if offset > len(data) or len(data) > MAX_STREAM:
+            break
+        new = each.segment.payload[len(data) - offset :]
+        if new:
+            data += new
+            owners.append((len(data), each))
+    return Stream(bytes(data), tuple(owners))
