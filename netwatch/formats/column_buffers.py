@@ -150,6 +150,41 @@ class ColumnBuffers:
             out[i + 1] = self.strings
         return Integers(values, valid, missing), self._strings()
 
+    def list_numbers(self, word: int) -> tuple[Integers, bytearray]:
+        """The numbers of a column of pairs of an address and a number (a TTL), as 32-bit offsets
+        into the numbers of all rows, which have 32 bits each."""
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        byte: cython.Py_ssize_t
+        value: cython.longlong
+        start: cython.Py_ssize_t
+        entries: cython.Py_ssize_t = 0
+        at: cython.Py_ssize_t = word
+        missing: cython.Py_ssize_t = 0
+        values = array("i", bytes(4 * self.count + 4))
+        valid = bytearray((self.count + 7) >> 3)
+        bits: Buffer = valid
+        out: Words = values
+        for i in range(self.count):
+            entries += self.batch.words[self.rows[i] + at] & columns.LIST_MASK
+        numbers = bytearray(4 * entries)
+        octets: Buffer = numbers
+        entries = 0
+        for i in range(self.count):
+            value = self.batch.words[self.rows[i] + at]
+            if value == 0:
+                missing += 1
+            else:
+                bits[i >> 3] |= 1 << (i & 7)
+                start = value >> columns.LIST_SHIFT
+                for j in range(value & columns.LIST_MASK):
+                    value = self.batch.lists[start + 2 * j + 1]
+                    for byte in range(4):
+                        octets[4 * entries + byte] = value >> (8 * byte) & 255
+                    entries += 1
+            out[i + 1] = entries
+        return Integers(values, valid, missing), numbers
+
     def macs(self, word: int) -> tuple[Integers, Strings]:
         """A column of MAC addresses; the strings are those of all rows, some of them empty."""
         i: cython.Py_ssize_t

@@ -61,7 +61,8 @@ class FlowOptions:
 
     `ranges` are the addresses of networks: clients outside of all of them are counted together.
     `categories` are those of servers by address, `changing` the addresses whose device depends on
-    the time. With `report_all` each flow is also reported by itself, unless it is named.
+    the time. With `report_all` each flow is also reported by itself, unless it is named. With
+    `report_only` each is, named or not and on the ports of DNS too, and none is counted.
     """
 
     ranges: address_tables.AddressRanges = field(
@@ -74,6 +75,7 @@ class FlowOptions:
         default_factory=lambda: address_tables.AddressFilter(0)
     )
     report_all: bool = False
+    report_only: bool = False
 
 
 @cython.final
@@ -114,6 +116,7 @@ class FlowAccounting:
         self.categories = options.categories
         self.changing = options.changing
         self.report_all = options.report_all
+        self.report_only = options.report_only
 
     def account(
         self,
@@ -133,6 +136,9 @@ class FlowAccounting:
         is_counted: cython.bint
         asked: cython.bint = len(followed) > 0
         self.words = words
+        if self.report_only:
+            reported.extend(range(at, len(self.words), _WORDS))
+            return len(self.words)
         while at < len(self.words) and not self.named.is_full() and not self.others.is_full():
             about = self.words[at + layout.FLOW_FLAGS]
             low = self.words[at + layout.FLOW_PORTS] >> 16
