@@ -19,6 +19,7 @@ from netwatch.core.statistics import RunStatistics
 
 if TYPE_CHECKING:
     from netwatch.cli.deliver import RunDelivery
+    from netwatch.cli.run_store import RunStore
     from netwatch.config import Config
     from netwatch.core.alert import Alert, Judgement
     from netwatch.formats.base import ObservationWriter
@@ -32,6 +33,7 @@ _SCAN_EXAMPLES = f"""examples:
   netwatch scan office.pcap --coverage         also the flows whose name could not be read
   netwatch scan office.pcap --evidence proof/  also the packets that prove each incident
   zstd -dc big.pcap.zst | netwatch scan -      a pipe (compressed files are read directly, too)
+  netwatch scan office.pcap --store            keep what was seen: query it, judge it again
   netwatch scan office.pcap --fail-on violation || mail -s "TikTok" ciso@example.org
 
 {EXIT_STATUS}"""
@@ -129,6 +131,17 @@ def _add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str]
         " part",
     )
     parser.add_argument(
+        "--store",
+        action="store_true",
+        help="keep what was seen in the store of the configuration, else in"
+        " ~/.local/share/netwatch/store",
+    )
+    parser.add_argument(
+        "--store-path",
+        metavar="URL",
+        help="keep it in this folder, or at this URL (implies --store)",
+    )
+    parser.add_argument(
         "-q", "--quiet", action="store_true", help="print errors only, no progress and no summary"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="print a longer summary")
@@ -204,14 +217,20 @@ def scan(args: argparse.Namespace) -> int:
     started, statistics = time.perf_counter(), RunStatistics()
     config = configuration.load(args.config)
     captures = list(group_files(find_captures(args.paths), args.continuous))
-    coverage = Coverage() if args.coverage or not args.quiet else None
+    is_stored = args.store or args.store_path is not None
+    coverage = Coverage() if args.coverage or is_stored or not args.quiet else None
     evidence = _evidence(args)
     terminal.warn_interpreted(args)
     delivery = _delivery(args, config)
+    store = _store(args, "scan", config)
     verdicts: set[str] = set()
     judged: Counter[Judgement] = Counter()
     to_deliver: list[Alert] = []
-    with terminal.output(args.output) as stream, ScanIncidents(config.quiet_gap) as incidents:
+    with (
+        store or contextlib.nullcontext(),
+        terminal.output(args.output) as stream,
+        ScanIncidents(config.quiet_gap) as incidents,
+    ):
         with terminal.progress(args, captures) as progress:
             jobs.scan(
                 captures,
@@ -222,6 +241,7 @@ def scan(args: argparse.Namespace) -> int:
                 progress=progress,
                 coverage=coverage,
                 keep_frames=evidence is not None,
+                recording=store.recording if store else None,
             )
         result = incidents.result(config.geo, config.sensor)
         writer = FORMATS[args.format].writer(stream)
@@ -230,6 +250,8 @@ def scan(args: argparse.Namespace) -> int:
             if evidence is not None:
                 alert = evidence.write(alert)
             writer.alert(alert)
+            if store is not None:
+                store.alert(alert)
             verdicts.add(alert.verdict)
             judged[alert.kind.value, alert.outcome] += 1
             if delivery is not None:
@@ -240,6 +262,8 @@ def scan(args: argparse.Namespace) -> int:
         if args.coverage and report and not writer.coverage(report, args.verbose):
             terminal.note(args, f"--format {args.format} has no coverage; use table or jsonl")
         writer.end()
+        if store is not None:
+            store.end(statistics, report)
     seconds = time.perf_counter() - started
     summary = Summary(
         statistics,
@@ -258,7 +282,8 @@ def scan(args: argparse.Namespace) -> int:
     if args.fail_on and _FAIL_ON[args.fail_on] & verdicts:
         return 3
     missing = evidence is not None and evidence.missing
-    return 1 if undelivered or missing or _is_incomplete(statistics, args) else 0
+    unstored = store is not None and store.failed
+    return 1 if undelivered or missing or unstored or _is_incomplete(statistics, args) else 0
 
 
 def _evidence(args: argparse.Namespace) -> "EvidenceFolder | None":
@@ -281,6 +306,15 @@ def _delivery(args: argparse.Namespace, config: "Config") -> "RunDelivery | None
     return RunDelivery(config, once=args.once)
 
 
+def _store(args: argparse.Namespace, command: str, config: "Config | None") -> "RunStore | None":
+    """The store that the run is kept in; raises `ConfigError` and `NetwatchError`."""
+    if not args.store and args.store_path is None:
+        return None
+    from netwatch.cli.run_store import RunStore
+
+    return RunStore(args, command, config)
+
+
 def names(args: argparse.Namespace) -> int:
     """Run ``netwatch names``; the exit status."""
     from netwatch.capture.files import find_captures
@@ -292,16 +326,27 @@ def names(args: argparse.Namespace) -> int:
     started, statistics = time.perf_counter(), RunStatistics()
     captures = list(group_files(find_captures(args.paths), args.continuous))
     terminal.warn_interpreted(args)
+    store = _store(args, "names", None)
     with (
+        store or contextlib.nullcontext(),
         _observation_writer(args) as writer,
         terminal.progress(args, captures) as progress,
     ):
-        for batch in jobs.names(captures, statistics, workers=args.jobs, progress=progress):
+        for batch in jobs.names(
+            captures,
+            statistics,
+            workers=args.jobs,
+            progress=progress,
+            recording=store.recording if store else None,
+        ):
             writer.observations(batch)
         writer.end()
+        if store is not None:
+            store.end(statistics, None)
     seconds = time.perf_counter() - started
     Summary(statistics, seconds, strict=args.strict).show(args)
-    return 1 if _is_incomplete(statistics, args) else 0
+    unstored = store is not None and store.failed
+    return 1 if unstored or _is_incomplete(statistics, args) else 0
 
 
 @contextlib.contextmanager

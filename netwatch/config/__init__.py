@@ -49,7 +49,7 @@ from netwatch.rules.policy import Policy
 
 if TYPE_CHECKING:
     from netwatch.privacy.options import Privacy
-    from netwatch.store.options import Retention
+    from netwatch.store.options import Retention, StoreOptions
     from netwatch.updates.store import Installed
     from netwatch.watch.endpoint_options import EndpointOptions
 
@@ -71,8 +71,8 @@ class Config:
     filters answer with. `files` are the files and folders
     that the configuration was read from. `version` is a short hash of the configuration, the
     inventory, the signatures and the bans, `bans_version` one of bans and exemptions. `updates` is
-    None unless the configuration has ``updates``. `privacy` is None unless devices have pseudonyms,
-    `retention` unless it is said how long a store keeps what.
+    None unless the configuration has ``updates``, `store` unless it has ``store``. `privacy` is
+    None unless devices have pseudonyms, `retention` unless it is said how long a store keeps what.
     """
 
     path: str | None
@@ -96,6 +96,7 @@ class Config:
     updates: Updates | None = None
     privacy: "Privacy | None" = None
     retention: "Retention | None" = None
+    store: "StoreOptions | None" = None
 
     @property
     def installed(self) -> "Installed | None":
@@ -171,6 +172,7 @@ def load(
     sensor_name = sensor_section(fields)
     metrics = metrics_section(fields)
     privacy, retention = _privacy(fields, base)
+    store = _store(fields, base)
     fields.reject_unknown()
     fields.problems.raise_if_any()
     version_of_bans = bans_version(bans, exemptions)
@@ -199,6 +201,7 @@ def load(
         updates=updates,
         privacy=privacy,
         retention=retention,
+        store=store,
     )
 
 
@@ -241,6 +244,15 @@ def load_updates(path: str | None = None, *, with_installed: bool = True) -> Upd
     return updates
 
 
+def load_store(path: str | None = None) -> "StoreOptions | None":
+    """``store`` of the configuration, which is found as by `load`. Of the other sections only the
+    syntax is checked. Raises `ConfigError`."""
+    fields = _open(path)
+    store = _store(fields, Path(fields.file).parent)
+    fields.problems.raise_if_any()
+    return store
+
+
 def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], OutboxOptions]:
     """The outputs and the outbox of the configuration, which is found as by `load`. Of the other
     sections only the syntax is checked. Raises `ConfigError`."""
@@ -270,6 +282,15 @@ def _privacy(fields: Fields, base: Path) -> "tuple[Privacy | None, Retention | N
     from netwatch.config.privacy_section import privacy_section, retention_section
 
     return privacy_section(fields, base), retention_section(fields)
+
+
+def _store(fields: Fields, base: Path) -> "StoreOptions | None":
+    """Where what was seen is kept."""
+    if fields.value("store") is None:
+        return None
+    from netwatch.config.store_section import store_section
+
+    return store_section(fields, base)
 
 
 def _open(path: str | None) -> Fields:

@@ -66,6 +66,7 @@ _TOP = Section(
             "privacy", "mapping", "none", "whose devices have pseudonyms, in alerts and in a store"
         ),
         Key("retention", "mapping", "for ever", "how long a store keeps what"),
+        Key("store", "mapping", "none", "where what was seen is kept"),
     ),
 )
 
@@ -227,6 +228,26 @@ _RETENTION = Section(
     ),
 )
 
+_STORE = Section(
+    "store",
+    "store",
+    (
+        Key(
+            "path",
+            "path",
+            REQUIRED,
+            "a folder, which is created, or a URL that fsspec opens, like `s3://bucket/netwatch`",
+        ),
+        Key(
+            "catalogue",
+            "text",
+            "an SQLite database in the folder",
+            "the URL of a PostgreSQL database, like `postgresql://user@host/netwatch`; a store at "
+            "a URL needs one",
+        ),
+    ),
+)
+
 CONFIGURATION_KEYS = (
     _TOP,
     _NETWORK,
@@ -244,6 +265,7 @@ CONFIGURATION_KEYS = (
     UPDATE_KEYS,
     _PRIVACY,
     _RETENTION,
+    _STORE,
 )
 """The mappings of netwatch.yaml, with their keys, in the order of the reference. The keys of
 `outputs` and `spool` are in `netwatch.delivery.configuration` and beside each type of output."""

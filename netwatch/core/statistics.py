@@ -39,6 +39,7 @@ class RunStatistics:
     unread: list[str] = field(default_factory=list)
     damaged: dict[str, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    recorded_rows: int = 0
 
     def merge(self, other: "RunStatistics") -> None:
         """Add the counts of another part of the run."""
@@ -53,3 +54,4 @@ class RunStatistics:
         self.unread += other.unread
         self.damaged |= other.damaged
         self.skipped += other.skipped
+        self.recorded_rows += other.recorded_rows

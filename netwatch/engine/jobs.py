@@ -12,6 +12,7 @@ this one writes (`netwatch.engine.names_process`).
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netwatch.capture.files import STDIN, CaptureFile
 from netwatch.config import Config
@@ -23,6 +24,9 @@ from netwatch.engine import pipeline
 from netwatch.engine.capture_files import Progress
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.incidents.spill import SpillFolder
+
+if TYPE_CHECKING:
+    from netwatch.engine.facts_process import Recording
 
 Capture = Sequence[CaptureFile]
 
@@ -37,12 +41,13 @@ def scan(
     progress: Progress | None = None,
     coverage: Coverage | None = None,
     keep_frames: bool = False,
+    recording: "Recording | None" = None,
 ) -> None:
     """Judge all captures, read by up to `workers` processes. Their contacts are added to
     `incidents`, their flows to `coverage`, if given; with `keep_frames` the contacts come with the
-    captured frames that prove them."""
+    captured frames that prove them. Their facts go to the store that `recording` leads to."""
     if workers == 1 or not captures:
-        for capture in captures:
+        for position, capture in enumerate(captures):
             pipeline.scan(
                 capture,
                 config,
@@ -51,6 +56,7 @@ def scan(
                 progress=progress,
                 coverage=coverage,
                 keep_frames=keep_frames,
+                recorder=recording.recorder(position, capture, statistics) if recording else None,
             )
         return
     # What several processes need is not imported at the top, because it imports much.
@@ -66,6 +72,7 @@ def scan(
             progress=progress,
             coverage=coverage,
             keep_frames=keep_frames,
+            recording=recording,
         )
         return
     from concurrent.futures import ProcessPoolExecutor
@@ -77,8 +84,9 @@ def scan(
             folder=incidents.folder,
             with_coverage=coverage is not None,
             keep_frames=keep_frames,
+            recording=recording,
         )
-        for found, counts, flows in pool.map(work, captures):
+        for found, counts, flows in pool.map(work, enumerate(captures)):
             incidents.merge(found)
             statistics.merge(counts)
             if coverage is not None and flows is not None:
@@ -91,18 +99,21 @@ def names(
     *,
     workers: int = 1,
     progress: Progress | None = None,
+    recording: "Recording | None" = None,
 ) -> Iterator[ObservationBatch]:
     """The observations of all captures, one capture after the other, read by up to `workers`
-    processes. A batch is valid until the next one is asked for."""
+    processes. A batch is valid until the next one is asked for. The facts of the captures go to
+    the store that `recording` leads to."""
     if workers == 1 or not captures or any(map(_has_stdin, captures)):
         # Only this process can read its standard input.
-        for capture in captures:
-            yield from pipeline.names(capture, statistics, progress)
+        for position, capture in enumerate(captures):
+            recorder = recording.recorder(position, capture, statistics) if recording else None
+            yield from pipeline.names(capture, statistics, progress, recorder)
         return
     if len(captures) == 1:
         from netwatch.engine.names_process import names_of
 
-        yield from names_of(captures[0], statistics)
+        yield from names_of(captures[0], statistics, recording)
         return
     import pickle
     import tempfile
@@ -113,7 +124,8 @@ def names(
         ProcessPoolExecutor(min(workers, len(captures))) as pool,
     ):
         files = [Path(folder, str(number)) for number in range(len(captures))]
-        all_counts = pool.map(_write_batches, captures, files)
+        work = partial(_write_batches, recording=recording)
+        all_counts = pool.map(work, enumerate(captures), files)
         for file, counts in zip(files, all_counts, strict=True):
             statistics.merge(counts)
             with file.open("rb") as stream:
@@ -127,24 +139,42 @@ def _has_stdin(capture: Capture) -> bool:
 
 
 def _scan_capture(
-    capture: Capture, config: Config, folder: SpillFolder, with_coverage: bool, keep_frames: bool
+    numbered: tuple[int, Capture],
+    config: Config,
+    folder: SpillFolder,
+    with_coverage: bool,
+    keep_frames: bool,
+    recording: "Recording | None",
 ) -> tuple[ScanIncidents, RunStatistics, Coverage | None]:
-    """Scan one capture, in a worker."""
+    """Scan one capture, given with its position, in a worker."""
+    position, capture = numbered
     statistics, coverage = RunStatistics(), Coverage() if with_coverage else None
     found = ScanIncidents(config.quiet_gap, folder)
-    pipeline.scan(capture, config, statistics, found, coverage=coverage, keep_frames=keep_frames)
+    pipeline.scan(
+        capture,
+        config,
+        statistics,
+        found,
+        coverage=coverage,
+        keep_frames=keep_frames,
+        recorder=recording.recorder(position, capture, statistics) if recording else None,
+    )
     return found, statistics, coverage
 
 
-def _write_batches(capture: Capture, file: Path) -> RunStatistics:
-    """Write the batches of one capture to a file, in a worker, and None behind the last. Raises
-    `NetwatchError` where the file cannot be written."""
+def _write_batches(
+    numbered: tuple[int, Capture], file: Path, recording: "Recording | None"
+) -> RunStatistics:
+    """Write the batches of one capture, given with its position, to a file, in a worker, and None
+    behind the last. Raises `NetwatchError` where the file cannot be written."""
     import pickle
 
     statistics = RunStatistics()
+    position, capture = numbered
+    recorder = recording.recorder(position, capture, statistics) if recording else None
     try:
         with file.open("wb") as stream:
-            for batch in pipeline.names(capture, statistics):
+            for batch in pipeline.names(capture, statistics, recorder=recorder):
                 pickle.dump(batch, stream)
             pickle.dump(None, stream)
     except OSError as error:

@@ -7,6 +7,7 @@ is. The batches come through a pipe, which bounds how far the reader is ahead.
 
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from netwatch.capture.files import CaptureFile
 from netwatch.core.errors import NetwatchError
@@ -15,13 +16,21 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
 from netwatch.engine.forking import begin_worker, forking, sendable
 
+if TYPE_CHECKING:
+    from netwatch.engine.facts_process import Recording
 
-def names_of(files: Sequence[CaptureFile], statistics: RunStatistics) -> Iterator[ObservationBatch]:
-    """Every observation of one capture, which another process reads. Raises `NetwatchError` where
+
+def names_of(
+    files: Sequence[CaptureFile],
+    statistics: RunStatistics,
+    recording: "Recording | None" = None,
+) -> Iterator[ObservationBatch]:
+    """Every observation of one capture, which another process reads, and whose facts it sends to
+    the store that `recording` leads to. Raises `NetwatchError` where
     that dies, and its exception where it fails."""
     with forking() as context:
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_read, args=(files, theirs, ours), daemon=True)
+        process = context.Process(target=_read, args=(files, theirs, ours, recording), daemon=True)
         process.start()
         theirs.close()
         # Its finalizer would swallow an interrupt that comes while it runs.
@@ -48,14 +57,20 @@ def names_of(files: Sequence[CaptureFile], statistics: RunStatistics) -> Iterato
         ours.close()
 
 
-def _read(files: Sequence[CaptureFile], to: Connection, other: Connection) -> None:
+def _read(
+    files: Sequence[CaptureFile],
+    to: Connection,
+    other: Connection,
+    recording: "Recording | None",
+) -> None:
     """Send the batches of a capture, and then the counts. The other process alone is interrupted
     from the keyboard."""
     begin_worker()
     other.close()
     statistics = RunStatistics()
+    recorder = recording.recorder(0, files, statistics) if recording else None
     try:
-        for batch in pipeline.names(files, statistics):
+        for batch in pipeline.names(files, statistics, recorder=recorder):
             to.send(batch)
         to.send(statistics)
     except BrokenPipeError:

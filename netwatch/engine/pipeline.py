@@ -25,6 +25,7 @@ Captures that end and live captures take the same path.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from netwatch.capture.block import Block
 from netwatch.capture.files import CaptureFile
@@ -50,15 +51,21 @@ from netwatch.engine.judging import CaptureTables, Judging
 from netwatch.engine.observe import Observer
 from netwatch.engine.resolved_addresses import ResolvedAddresses
 
+if TYPE_CHECKING:
+    from netwatch.engine.record_facts import Recorder
+
 FLOW_TIMEOUT = 600_000_000_000
 """Time without packets after which a flow of a live capture has ended, in ns."""
 
 
 def names(
-    files: Sequence[CaptureFile], statistics: RunStatistics, progress: Progress | None = None
+    files: Sequence[CaptureFile],
+    statistics: RunStatistics,
+    progress: Progress | None = None,
+    recorder: "Recorder | None" = None,
 ) -> Iterator[ObservationBatch]:
     """Every observation of one capture, whether a rule matches it or not. A batch is valid until
-    the next one is asked for."""
+    the next one is asked for. The facts of the capture go to `recorder`, if given."""
     observer = None
     for block, source in read_blocks(files, statistics, progress):
         observer = observer or Observer(
@@ -68,9 +75,13 @@ def names(
             seed=capture_seed(block),
         )
         yield from observer.batches(block, source)
+        if recorder is not None:
+            recorder.process(block, source)
     if observer is not None:
         yield from observer.flush()
         observer.close()
+    if recorder is not None:
+        recorder.finish()
 
 
 def scan(
@@ -82,9 +93,11 @@ def scan(
     progress: Progress | None = None,
     coverage: Coverage | None = None,
     keep_frames: bool = False,
+    recorder: "Recorder | None" = None,
 ) -> None:
     """Judge one capture. Its contacts go to `collector`, its flows are counted in `coverage`; with
-    `keep_frames` the contacts come with the captured frames that prove them."""
+    `keep_frames` the contacts come with the captured frames that prove them. Its facts go to
+    `recorder`, if given."""
     coverage = Coverage() if coverage is None else coverage
     # Without a block there is no engine: its tables take longer to make than to skip a file.
     engine = None
@@ -98,9 +111,13 @@ def scan(
             keep_frames=keep_frames,
         )
         engine.process(block, source)
+        if recorder is not None:
+            recorder.process(block, source)
     if engine is not None:
         engine.finish()
         engine.free_tables()
+    if recorder is not None:
+        recorder.finish()
 
 
 class Engine:

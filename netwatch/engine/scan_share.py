@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from netwatch.capture.block import Block
 from netwatch.capture.files import CaptureFile
@@ -15,6 +16,9 @@ from netwatch.engine.pipeline import Engine
 from netwatch.engine.sharing import ShareWorkers
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.incidents.spill import SpillFolder
+
+if TYPE_CHECKING:
+    from netwatch.engine.facts_process import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,10 @@ def scan_together(
     progress: Progress | None,
     coverage: Coverage | None,
     keep_frames: bool,
+    recording: "Recording | None" = None,
 ) -> None:
-    """Judge all captures one after the other, each by all workers."""
+    """Judge all captures one after the other, each by all workers. This process records their
+    facts where `recording` is given, because only it sees all packets."""
 
     def take(number: int, found: ScanShare) -> None:
         shares[number] = found
@@ -97,8 +103,11 @@ def scan_together(
         ScanShareReader, config, incidents.folder, coverage is not None, keep_frames
     )
     with ShareWorkers(workers, make_reader, ranges, take) as group:
-        for capture in captures:
-            group.read(capture, statistics, progress)
+        for position, capture in enumerate(captures):
+            recorder = recording.recorder(position, capture, statistics) if recording else None
+            group.read(capture, statistics, progress, recorder.process if recorder else None)
+            if recorder is not None:
+                recorder.finish()
         group.finish()
     # In the order of their numbers, so that nothing depends on which worker was faster.
     for _, share in sorted(shares.items()):

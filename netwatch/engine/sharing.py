@@ -126,8 +126,10 @@ class ShareWorkers:
         files: Sequence[CaptureFile],
         statistics: RunStatistics,
         progress: Progress | None = None,
+        also: Callable[[Block, str], None] | None = None,
     ) -> None:
-        """Read one capture, and count its packets in `statistics`. Raises `NetwatchError` where a
+        """Read one capture, and count its packets in `statistics`. Each block with its source is
+        also given to `also`, in this process. Raises `NetwatchError` where a
         worker has died, and the exception of a worker that failed."""
         division = None
         for block, source in read_blocks(files, statistics, progress, self._windows):
@@ -140,6 +142,8 @@ class ShareWorkers:
             self._sent += 1
             statistics.packets += block.count
             statistics.wire_bytes += octets
+            if also is not None:
+                also(block, source)
         if division is not None:
             self._conclude(_End())
 

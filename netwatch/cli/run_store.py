@@ -1,0 +1,104 @@
+"""``--store`` of ``scan`` and ``names``: keep what a run saw and decided, and report what could not
+be kept."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Self
+
+from netwatch import config as configuration
+from netwatch.cli import terminal
+from netwatch.cli.printing import print_message
+from netwatch.config import Config
+from netwatch.core.alert import Alert
+from netwatch.core.statistics import RunStatistics
+from netwatch.core.text import quantity
+from netwatch.coverage.counts import CoverageReport
+from netwatch.formats import jsonl
+from netwatch.formats.coverage import report_record
+from netwatch.formats.values import json_line
+from netwatch.store.extra import require_extra
+from netwatch.store.options import StoreOptions, default_path
+
+INCIDENTS = 500
+"""Incidents that are sent to the writer at a time."""
+
+
+class RunStore:
+    """The store of one run. It is opened before the first capture is read, so that problems with it
+    are reported immediately; as a context it is closed at the end. Raises `ConfigError` and
+    `NetwatchError`. `failed` is true where something could not be stored."""
+
+    def __init__(self, args: argparse.Namespace, command: str, config: Config | None) -> None:
+        require_extra(f"netwatch {command}")
+        from netwatch.engine.facts_process import FactsProcess
+
+        config = configuration.load(args.config) if config is None else config
+        self._args = args
+        self._options = chosen_store(args, config.store)
+        self._lines: list[str] = []
+        self._process = FactsProcess(self._options, command, config, _report)
+        self.recording = self._process.recording
+        self.failed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.__exit__(*exception)
+
+    def alert(self, alert: Alert) -> None:
+        """Keep an alert, and where its evidence capture is."""
+        from netwatch.store.messages import EvidenceFile
+
+        self._lines.append(json_line(jsonl.alert_record(alert)))
+        if len(self._lines) >= INCIDENTS:
+            self._send_lines()
+        if "evidence_file" in alert.extra:
+            self._process.send(EvidenceFile(alert.id, str(alert.extra["evidence_file"])))
+
+    def end(self, statistics: RunStatistics, coverage: CoverageReport | None) -> None:
+        """Keep the coverage, and end the run."""
+        from netwatch.store.messages import CoverageRecord
+
+        self._send_lines()
+        if coverage is not None:
+            line = json_line(report_record(coverage))
+            self._process.send(CoverageRecord(line))
+        ended = self._process.end(statistics.recorded_rows)
+        if ended is None:
+            self.failed = True
+            return
+        lost = statistics.recorded_rows - ended.rows
+        if lost or ended.partial:
+            self.failed = bool(lost)
+            _report_partial(self._options.path, lost, ended.partial)
+        terminal.note(
+            self._args, f"{quantity(ended.rows, 'row')} kept in the store {self._options.path}"
+        )
+
+    def _send_lines(self) -> None:
+        from netwatch.store.messages import Incidents
+
+        if self._lines:
+            lines, self._lines = self._lines, []
+            self._process.send(Incidents(lines))
+
+
+def chosen_store(args: argparse.Namespace, configured: StoreOptions | None) -> StoreOptions:
+    """The store that a command is for: the one that `--store-path` names, else that of the
+    configuration, else that of the user."""
+    if args.store_path is None:
+        return configured or StoreOptions(default_path())
+    catalogue = configured.catalogue if configured is not None else ""
+    return StoreOptions(args.store_path, catalogue)
+
+
+def _report(text: str) -> None:
+    print_message(f"netwatch: {text}")
+
+
+def _report_partial(place: str, lost: int, partial: Sequence[str]) -> None:
+    if lost:
+        _report(f"the store {place}: {quantity(lost, 'row')} lost")
+    for path in partial:
+        _report(f"the store {place} has {path} only in part")

@@ -1,0 +1,364 @@
+"""Facts of a capture for the store: all that packets show, whatever the configuration says.
+
+The recorder sees the blocks that an engine judges, with an observer of its own that wants
+everything and reports every flow and every address claim. So what is stored does not depend on the
+configuration, and what is judged cannot change by storing it. Observations go from the batch into
+columns without an object a row.
+"""
+
+import contextlib
+import socket
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, Protocol
+
+from netwatch.capture.block import FIELDS, TIME, Block
+from netwatch.capture.files import STDIN, CaptureFile
+from netwatch.core.addresses import ip_text
+from netwatch.core.flow import Flow
+from netwatch.core.message import LEARNING_SOURCES, Message
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.packet import Packet
+from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.visibility import message_name_status
+from netwatch.dissect.consumer import DissectorOptions, WantsEverything
+from netwatch.dissect.flows.accounting import FlowOptions
+from netwatch.engine.capture_files import capture_seed
+from netwatch.engine.observe import Observer
+from netwatch.store.claims import encode_claim
+from netwatch.store.messages import CaptureBegun, CaptureEnded, Chunk
+from netwatch.store.observation_rows import ClientKey, Clients, observation_columns, readable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CHUNK_ROWS = 16_384
+"""Rows of a table after which they are sent to the writer."""
+
+
+class FactSink(Protocol):
+    """Takes the messages of a recorder."""
+
+    def send(self, message: object) -> bool:
+        """Take a message; False where it is lost."""
+        ...
+
+    def close(self) -> None:
+        """Nothing follows."""
+        ...
+
+
+class WriterConnection:
+    """A connection to the writer of the store at the address of its socket. Where the writer is
+    behind, `send` waits; where it has ended, what is sent is lost."""
+
+    def __init__(self, address: str) -> None:
+        self._connection: Connection | None = None
+        with contextlib.suppress(OSError):
+            connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connected.connect(address)
+            self._connection = Connection(connected.detach())
+
+    def send(self, message: object) -> bool:
+        """Send a message; False where the writer has ended."""
+        if self._connection is None:
+            return False
+        try:
+            self._connection.send(message)
+        except OSError:
+            self.close()
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class _EveryFact(WantsEverything):
+    """The consumer of a recorder, which hands flows and claims to it."""
+
+    def __init__(
+        self, flow_ended: Callable[[Flow], None], claimed: Callable[[Packet, Message], None]
+    ) -> None:
+        self._flow_ended = flow_ended
+        self._claimed = claimed
+
+    def name_status(self, message: Message) -> int:
+        """What the message itself tells, without a signature."""
+        return message_name_status(message, lambda name: None)
+
+    def address_claimed(self, packet: Packet, message: Message) -> None:
+        """Record the claims."""
+        self._claimed(packet, message)
+
+    def flow_ended(self, flow: Flow) -> None:
+        """Record the flow."""
+        self._flow_ended(flow)
+
+
+class Recorder:
+    """Sends the facts of one capture, the one at `position` of the run, to `sink`.
+
+    `process` takes the blocks, `finish` ends the capture. `statistics` are those of the run: what
+    they note of the capture while it is recorded says whether it was read as a whole, and rows that
+    were sent and lost are counted there.
+    """
+
+    def __init__(
+        self,
+        sink: FactSink,
+        position: int,
+        files: Sequence[CaptureFile],
+        statistics: RunStatistics,
+    ) -> None:
+        self._sink = sink
+        self._position = position
+        self._paths = [file.path for file in files if file.path != STDIN and not file.error]
+        self._statistics = statistics
+        self._unread = len(statistics.unread)
+        self._files = statistics.files
+        self._observer: Observer | None = None
+        self._sequence = 0
+        # Rows of the batch before claims, and how many claims.
+        self._marks: list[tuple[int, int]] = []
+        self._first: int | None = None
+        self._last: int | None = None
+        self._sent = self._lost = 0
+        self._observations: list[pa.RecordBatch] = []
+        self._waiting = 0
+        self._clients = Clients()
+        self._flows = _RowBuffer("flow", _flow_row)
+        self._claims = _RowBuffer("claim", _claim_row)
+
+    def process(self, block: Block, source: str) -> None:
+        """Record the next block of `source`."""
+        if self._observer is None:
+            self._begin(block)
+        assert self._observer is not None
+        if block.count:
+            self._note_times(block)
+        self._record(self._observer.batches(block, source))
+
+    def finish(self) -> None:
+        """Record what is incomplete at the end of the capture and all flows; the capture has
+        ended."""
+        if self._observer is None:
+            if self._statistics.files == self._files:
+                self._sink.close()
+                return  # It was no capture.
+            self._sink.send(CaptureBegun(self._position, self._paths))
+        else:
+            self._record(self._observer.flush())
+            self._observer.close()
+        self._send_all()
+        is_whole = len(self._statistics.unread) == self._unread
+        self._sink.send(CaptureEnded(self._position, is_whole, self._first, self._last, self._lost))
+        self._sink.close()
+        self._statistics.recorded_rows += self._sent + self._lost
+
+    def _begin(self, block: Block) -> None:
+        self._observer = Observer(
+            _EveryFact(self._flow_ended, self._address_claimed),
+            RunStatistics(),
+            DissectorOptions(
+                fingerprints=True,
+                learn_from=LEARNING_SOURCES,
+                flows=FlowOptions(report_only=True),
+            ),
+            seed=capture_seed(block),
+        )
+        self._sink.send(CaptureBegun(self._position, self._paths))
+
+    def _note_times(self, block: Block) -> None:
+        records = block.records
+        first, last = records[TIME], records[(block.count - 1) * FIELDS + TIME]
+        self._first = min(first, last) if self._first is None else min(self._first, first, last)
+        self._last = max(first, last) if self._last is None else max(self._last, first, last)
+
+    def _record(self, batches: Iterable[ObservationBatch]) -> None:
+        """Take batches of observations, each before the next is asked for."""
+        for batch in batches:
+            places, rows, claims = list[tuple[int, int]](), 0, 0
+            for before, count in [*self._marks, (_rows_of(batch), 0)]:
+                if before > rows:
+                    places.append((self._sequence + rows + claims, before - rows))
+                    rows = before
+                claims += count
+            self._observations.append(observation_columns(batch, _sequence(places), self._clients))
+            self._waiting += rows
+            self._sequence += rows
+            self._settle()
+            if self._waiting >= CHUNK_ROWS:
+                self._send_observations()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Go on behind the claims that came with the rows of the last batch."""
+        self._sequence += sum(count for _, count in self._marks)
+        self._marks.clear()
+
+    def _flow_ended(self, flow: Flow) -> None:
+        self._settle()
+        self._flows.add(self._sequence, flow)
+        self._sequence += 1
+        if len(self._flows) >= CHUNK_ROWS:
+            self._send_rows(self._flows)
+
+    def _address_claimed(self, packet: Packet, message: Message) -> None:
+        assert self._observer is not None
+        rows = _rows_of(self._observer.batch)
+        place = self._sequence + rows + sum(count for _, count in self._marks)
+        for number, claim in enumerate(message.claims):
+            self._claims.add(place + number, (packet, claim))
+        self._marks.append((rows, len(message.claims)))
+        if len(self._claims) >= CHUNK_ROWS:
+            self._send_rows(self._claims)
+
+    def _send_observations(self) -> None:
+        batches, self._observations = self._observations, []
+        clients, self._clients = self._clients, Clients()
+        self._waiting = 0
+        self._send("observation", batches, clients)
+
+    def _send_rows(self, rows: "_RowBuffer") -> None:
+        self._send(rows.table, [rows.batch()], rows.clients)
+        rows.clear()
+
+    def _send_all(self) -> None:
+        if self._observations:
+            self._send_observations()
+        for rows in (self._flows, self._claims):
+            if len(rows):
+                self._send_rows(rows)
+
+    def _send(self, table: str, batches: "list[pa.RecordBatch]", clients: Clients) -> None:
+        rows = sum(each.num_rows for each in batches)
+        chunk = Chunk(self._position, table, rows, _stream(batches), tuple(clients.keys))
+        if self._sink.send(chunk):
+            self._sent += rows
+        else:
+            self._lost += rows
+
+
+class _RowBuffer:
+    """Rows of objects that wait to be sent."""
+
+    def __init__(self, table: str, row: Callable[[Any], tuple[ClientKey, tuple[Any, ...]]]) -> None:
+        self.table = table
+        self.clients = Clients()
+        self._row = row
+        self._rows: list[tuple[Any, ...]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, sequence: int, value: Any) -> None:
+        """Add the row of a value."""
+        client, row = self._row(value)
+        self._rows.append((sequence, self.clients.number(client), *row))
+
+    def batch(self) -> "pa.RecordBatch":
+        """All rows, as a batch."""
+        import pyarrow as pa
+
+        from netwatch.store.arrow_schema import chunk_schema
+
+        layout = chunk_schema(self.table)
+        names = ["sequence", "client", *(name for name in layout.names[1:] if name != "client")]
+        columns = dict(zip(names, zip(*self._rows, strict=True), strict=True))
+        return pa.RecordBatch.from_arrays(
+            [_array(columns[field.name], field.type) for field in layout], schema=layout
+        )
+
+    def clear(self) -> None:
+        """Forget the rows."""
+        self._rows.clear()
+        self.clients = Clients()
+
+
+def _rows_of(batch: ObservationBatch) -> int:
+    return sum(stop - start for start, stop in batch.spans)
+
+
+def _flow_row(flow: Flow) -> tuple[ClientKey, tuple[Any, ...]]:
+    """The columns of a flow in the order of the table, without sequence and client."""
+    return ClientKey(flow.client_ip, flow.client_mac, flow.vlan), (
+        flow.first,
+        flow.last,
+        flow.transport,
+        flow.client_port,
+        ip_text(flow.server_ip),
+        flow.server_port,
+        flow.vlan,
+        flow.bytes_out,
+        flow.bytes_in,
+        flow.name_status,
+        flow.start_seen,
+        flow.incomplete_message,
+        flow.client_sent,
+        flow.server_sent,
+        readable(flow.source),
+        flow.packet,
+        flow.flow_id,
+    )
+
+
+def _claim_row(value: Any) -> tuple[ClientKey, tuple[Any, ...]]:
+    """The same of a claim. It is about the address that it names first."""
+    packet, claim = value
+    address = (claim.addresses or (packet.src,))[0]
+    return ClientKey(address, claim.mac, packet.vlan), (
+        packet.time,
+        claim.kind,
+        packet.vlan,
+        readable(packet.source),
+        packet.number,
+        encode_claim(packet, claim),
+    )
+
+
+def _array(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, kind.value_type).dictionary_encode()
+    return pa.array(values, kind)
+
+
+@cache
+def _counting() -> "pa.Array":
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(
+        pa.int64(), CHUNK_ROWS, [None, pa.py_buffer(array("q", range(CHUNK_ROWS)))]
+    )
+
+
+def _sequence(places: Iterable[tuple[int, int]]) -> "pa.Array":
+    """The numbers of runs of rows, each from its first one on."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    parts = []
+    for first, count in places:
+        for at in range(0, count, CHUNK_ROWS):
+            size = min(CHUNK_ROWS, count - at)
+            parts.append(compute.add(_counting().slice(0, size), first + at))
+    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
+
+
+def _stream(batches: "list[pa.RecordBatch]") -> bytes:
+    """Batches as an Arrow stream."""
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batches[0].schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    octets: bytes = sink.getvalue().to_pybytes()
+    return octets

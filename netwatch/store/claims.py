@@ -1,0 +1,98 @@
+"""A claim about an address as JSON, the content of the column ``claim``.
+
+It has what `netwatch.inventory.learned` takes of the packet and of the claim, so that devices can
+be learned anew from stored claims. Its keys are those of `netwatch.core.message.AddressClaim`, with
+addresses as text (a packet that is not IP has none) and other bytes in
+hexadecimal, and of `netwatch.core.packet.Packet`; `address` is
+the address that the claim is about first. What has its default is left out.
+"""
+
+import json
+from typing import Any
+
+from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
+from netwatch.core.message import AddressClaim
+from netwatch.core.packet import Packet
+
+
+def encode_claim(packet: Packet, claim: AddressClaim) -> bytes:
+    """A claim of the message in a packet."""
+    addresses = claim.addresses or (packet.src,)
+    record: dict[str, Any] = {
+        "address": _text(addresses[0]),
+        "mac": mac_text(claim.mac) if claim.mac is not None else None,
+        "hostname": claim.hostname,
+        "addresses": [_text(address) for address in claim.addresses],
+        "on_link": claim.on_link,
+        "lifetime": claim.lifetime,
+        "transaction_id": claim.transaction_id.hex(),
+        "client_id": claim.client_id.hex(),
+        "server_id": claim.server_id.hex(),
+        "renewal": claim.renewal,
+        "is_router": claim.is_router,
+        "transport": packet.transport,
+        "src": _text(packet.src),
+        "sport": packet.sport,
+        "dst": _text(packet.dst),
+        "dport": packet.dport,
+        "src_mac": mac_text(packet.src_mac) if packet.src_mac is not None else None,
+        "dst_mac": mac_text(packet.dst_mac) if packet.dst_mac is not None else None,
+        "time_digits": packet.time_digits,
+        "flow_id": packet.flow_id,
+    }
+    found = {key: value for key, value in record.items() if value not in (None, "", [], False)}
+    return json.dumps(found, separators=(",", ":")).encode()
+
+
+def decode_claim(
+    text: bytes, *, kind: Any, time: int, vlan: int | None, source: str, packet: int
+) -> tuple[Packet, AddressClaim]:
+    """The packet and the claim that `encode_claim` was given, from its text and the other columns
+    of the row. Raises `ValueError` and `KeyError` where the text is not one of those."""
+    record = json.loads(text)
+    found = Packet(
+        source=source,
+        number=packet,
+        time=time,
+        time_digits=record["time_digits"],
+        transport=record["transport"],
+        src=_address(record.get("src", "")),
+        sport=record.get("sport", 0),
+        dst=_address(record.get("dst", "")),
+        dport=record.get("dport", 0),
+        src_mac=_mac(record.get("src_mac")),
+        dst_mac=_mac(record.get("dst_mac")),
+        vlan=vlan,
+        flow_id=record.get("flow_id", 0),
+    )
+    claim = AddressClaim(
+        kind,
+        tuple(_address(address) for address in record.get("addresses", ())),
+        _mac(record.get("mac")),
+        record.get("on_link", False),
+        record.get("hostname", ""),
+        record.get("lifetime"),
+        bytes.fromhex(record.get("transaction_id", "")),
+        bytes.fromhex(record.get("client_id", "")),
+        bytes.fromhex(record.get("server_id", "")),
+        record.get("renewal", False),
+        record.get("is_router", False),
+    )
+    return found, claim
+
+
+def _text(address: bytes) -> str:
+    return ip_text(address) if address else ""
+
+
+def _address(text: str) -> bytes:
+    if not text:
+        return b""
+    packed = parse_ip(text)
+    if packed is None:
+        raise ValueError(f"{text!r} is not an address")
+    return packed
+
+
+def _mac(text: str | None) -> bytes | None:
+    return None if text is None else parse_mac(text)

@@ -1,0 +1,204 @@
+"""The files of a store, in a folder or at a URL that fsspec opens.
+
+In a folder a file is written under a temporary name, flushed to the disk and renamed: a reader
+never finds half a file. An object store has no rename and needs none, because an object appears
+when its upload is complete. Either way a file counts only once the catalogue has it, and what is
+left of a writer that was killed is swept (`FactFiles.sweep`).
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.private_files import restrict
+
+TEMPORARY = ".tmp"
+"""The end of the name of a file that is being written."""
+
+LEFTOVER_AGE = 3600.0
+"""Age from which a file that the catalogue does not have is a leftover, in s."""
+
+_FILE_MODE, _FOLDER_MODE = 0o600, 0o700
+
+
+class WrittenFile(NamedTuple):
+    """What was written: the size in bytes and the SHA-256 of the content."""
+
+    size: int
+    sha256: str
+
+
+class _HashedStream(io.RawIOBase):
+    """Passes on what is written to it, and knows its size and hash."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._size
+
+    def write(self, data: Any) -> int:
+        octets = memoryview(data).cast("B")
+        self._stream.write(octets)
+        self._hash.update(octets)
+        self._size += len(octets)
+        return len(octets)
+
+    @property
+    def written(self) -> WrittenFile:
+        return WrittenFile(self._size, self._hash.hexdigest())
+
+
+class FactFiles:
+    """The files of the store at `path`, a folder or a URL. Paths of files count from there and are
+    separated by ``/``. Raises `ConfigError` for a URL that cannot be opened; every method raises
+    `NetwatchError` where the file system fails."""
+
+    def __init__(self, path: str) -> None:
+        self.place = path
+        self._folder: Path | None = None
+        if "://" not in path:
+            self._folder = Path(path)
+            return
+        try:
+            import fsspec
+
+            self._system, self._root = fsspec.core.url_to_fs(path)
+        except ImportError as error:
+            extra = "s3" if path.startswith("s3") else "store"
+            problem = (
+                f"a store at this URL needs an extra: pip install 'netwatch[{extra}]' ({error})"
+            )
+            raise ConfigError([Problem(path, 0, 0, problem)]) from None
+        except ValueError as error:
+            raise ConfigError(
+                [Problem(path, 0, 0, f"no store can be at this URL: {error}")]
+            ) from None
+
+    @contextlib.contextmanager
+    def _errors(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or repr(error)
+            raise NetwatchError(f"{self.place}/{path}: {reason}") from error
+
+    def write(self, path: str, fill: Callable[[IO[bytes]], None]) -> WrittenFile:
+        """Write a file, whose content `fill` writes to a stream. It is there as a whole or not at
+        all."""
+        with self._errors(path):
+            if self._folder is not None:
+                return self._write_local(self._folder / path, fill)
+            stream = self._system.open(f"{self._root}/{path}", "wb")
+            try:
+                hashed = _HashedStream(stream)
+                fill(hashed)  # type: ignore[arg-type]
+            except BaseException:
+                # Closing it would make what was written so far visible.
+                with contextlib.suppress(Exception):
+                    stream.discard()
+                raise
+            stream.close()
+            return hashed.written
+
+    def _write_local(self, target: Path, fill: Callable[[IO[bytes]], None]) -> WrittenFile:
+        self._make_folder(target.parent)
+        # The name has the process, so that the files of one that has died are known.
+        temporary = target.with_name(f"{target.name}.{os.getpid()}{TEMPORARY}")
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE
+        )
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                restrict(descriptor, _FILE_MODE)
+                hashed = _HashedStream(stream)
+                fill(hashed)  # type: ignore[arg-type]
+                stream.flush()
+                os.fsync(descriptor)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(target.parent)
+        return hashed.written
+
+    def _make_folder(self, folder: Path) -> None:
+        """Create a folder and those above it, each of them on the disk."""
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=_FOLDER_MODE)
+        _sync_folder(folder.parent)
+
+    def open(self, path: str) -> IO[bytes]:
+        """A file to read."""
+        with self._errors(path):
+            if self._folder is not None:
+                return (self._folder / path).open("rb")
+            stream: IO[bytes] = self._system.open(f"{self._root}/{path}", "rb")
+            return stream
+
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there, and the folders that have become empty."""
+        with self._errors(path), contextlib.suppress(FileNotFoundError):
+            if self._folder is None:
+                self._system.rm_file(f"{self._root}/{path}")
+                return
+            target = self._folder / path
+            target.unlink()
+            for folder in target.parents:
+                if folder == self._folder:
+                    break
+                try:
+                    folder.rmdir()
+                except OSError:
+                    break
+
+    def walk(self, below: str) -> Iterator[tuple[str, float]]:
+        """The paths of all files below a folder, each with its age in s."""
+        with self._errors(below):
+            now = time.time()
+            if self._folder is not None:
+                for path in sorted((self._folder / below).rglob("*")):
+                    with contextlib.suppress(FileNotFoundError):
+                        if path.is_file():
+                            age = now - path.stat().st_mtime
+                            yield path.relative_to(self._folder).as_posix(), age
+                return
+            self._system.invalidate_cache()
+            try:
+                found = self._system.find(f"{self._root}/{below}", detail=True)
+            except FileNotFoundError:
+                return
+            for name, details in sorted(found.items()):
+                changed = details.get("LastModified") or details.get("mtime") or now
+                seconds = changed.timestamp() if hasattr(changed, "timestamp") else changed
+                yield name.removeprefix(f"{self._root}/"), now - seconds
+
+
+def new_path(folder: str) -> str:
+    """The path of a file that there is not yet."""
+    return f"{folder}/{uuid.uuid4().hex}.parquet"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a new entry of a folder survive a power failure, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

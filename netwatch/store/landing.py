@@ -1,0 +1,150 @@
+"""Rows on their way into landing files: of one table and day each, about 100,000 rows.
+
+A landing file has the rows as they came, of all clients; compaction divides them later. So few
+files have to be open at a time, and a row is written soon.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import IO, TYPE_CHECKING
+
+from netwatch.core.dataclass import dataclass
+from netwatch.store.arrow_schema import CAPTURE, TIME_COLUMN, schema
+from netwatch.store.catalogue import Catalogue, FileRow
+from netwatch.store.fact_files import FactFiles, new_path
+from netwatch.store.parquet import writer_options
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LANDING_ROWS = 100_000
+"""Rows after which a landing file is written."""
+
+WAITING_ROWS = 1_000_000
+"""Rows of all tables and days that wait in memory; of more, the most of one day are written."""
+
+DAY = 86_400_000_000_000
+"""A day in ns."""
+
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+def day_text(day: int) -> str:
+    """A day, counted from that of the epoch, as YYYY-MM-DD."""
+    return date.fromordinal(_EPOCH + day).isoformat()
+
+
+def day_number(text: str) -> int:
+    """A day of YYYY-MM-DD, counted from that of the epoch."""
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).toordinal() - _EPOCH
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """The rows of a table and day that are not written yet."""
+
+    batches: "list[pa.RecordBatch]"
+    rows: int = 0
+
+
+class Landing:
+    """Collects rows and writes them to landing files, which it registers in the catalogue. `stored`
+    counts the rows in files that are registered, `files` those files."""
+
+    def __init__(self, files: FactFiles, catalogue: Catalogue) -> None:
+        self._files = files
+        self._catalogue = catalogue
+        self._waiting: dict[tuple[str, int], _Waiting] = {}
+        self._rows = 0
+        self.stored = 0
+        self.files = 0
+
+    def add(self, table: str, batch: "pa.RecordBatch") -> None:
+        """Take rows of a table, and write what has become enough. Raises `NetwatchError`."""
+        if not batch.num_rows:
+            return
+        for day, part in _by_day(table, batch):
+            waiting = self._waiting.setdefault((table, day), _Waiting([]))
+            waiting.batches.append(part)
+            waiting.rows += part.num_rows
+            self._rows += part.num_rows
+            if waiting.rows >= LANDING_ROWS:
+                self._write([(table, day)])
+        while self._rows > WAITING_ROWS:
+            self._write([max(self._waiting, key=lambda key: self._waiting[key].rows)])
+
+    def flush(self) -> None:
+        """Write all rows that wait. Raises `NetwatchError`."""
+        if self._waiting:
+            self._write(sorted(self._waiting))
+
+    def _write(self, keys: Sequence[tuple[str, int]]) -> None:
+        """Write the rows of these tables and days, a file each, and register the files."""
+        written = []
+        for key in keys:
+            waiting = self._waiting.pop(key)
+            written.append(self._write_file(*key, waiting))
+            self._rows -= waiting.rows
+        self._catalogue.register_files(written)
+        self.files += len(written)
+        self.stored += sum(row.rows for row in written)
+
+    def _write_file(self, table: str, day: int, waiting: _Waiting) -> FileRow:
+        import pyarrow as pa
+        from pyarrow import compute, parquet
+
+        # The batches have dictionaries of their own; those of a row group become one.
+        rows = pa.Table.from_batches(waiting.batches, schema(table)).unify_dictionaries()
+        times = compute.min_max(rows[TIME_COLUMN[table]]).as_py()
+        path = new_path(f"{table}/landing/day={day_text(day)}")
+
+        def fill(stream: IO[bytes]) -> None:
+            with parquet.ParquetWriter(stream, schema(table), **writer_options(table)) as writer:
+                writer.write_table(rows.combine_chunks(), row_group_size=rows.num_rows)
+
+        written = self._files.write(path, fill)
+        return FileRow(
+            path=path,
+            table=table,
+            day=day_text(day),
+            bucket=None,
+            rows=rows.num_rows,
+            bytes=written.size,
+            first=times["min"],
+            last=times["max"],
+            created=time.time_ns(),
+            sha256=written.sha256,
+        )
+
+
+def numbered(
+    batch: "pa.RecordBatch", table: str, capture: int, numbers: Sequence[int]
+) -> "pa.RecordBatch":
+    """A batch of a chunk as the files have it: with the number of its capture, and with the numbers
+    of clients in place of the places that they have in the chunk."""
+    import pyarrow as pa
+
+    layout = schema(table)
+    clients = pa.array(numbers, pa.int32())
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    columns[CAPTURE] = pa.repeat(pa.scalar(capture, pa.int32()), batch.num_rows)
+    columns["client"] = clients.take(batch.column("client"))
+    return pa.RecordBatch.from_arrays([columns[name] for name in layout.names], schema=layout)
+
+
+def _by_day(table: str, batch: "pa.RecordBatch") -> "list[tuple[int, pa.RecordBatch]]":
+    """The rows of a batch by day."""
+    from pyarrow import compute
+
+    times = batch.column(TIME_COLUMN[table])
+    span = compute.min_max(times).as_py()
+    first, last = span["min"] // DAY, span["max"] // DAY
+    if first == last:
+        return [(first, batch)]
+    # Division rounds towards zero, also of times before 1970.
+    days = compute.divide(compute.subtract(times, first * DAY), DAY)
+    return [
+        (first + day, batch.filter(compute.equal(days, day)))
+        for day in sorted(compute.unique(days).to_pylist())
+    ]

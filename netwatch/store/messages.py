@@ -1,0 +1,104 @@
+"""What the processes of a run say to the writer of the store, and what it answers.
+
+Whoever reads a capture connects to the socket of the writer and sends chunks of rows. The process
+that started the writer has a pipe to it, by which it names the run and its decisions, and by which
+it learns how many rows are stored.
+"""
+
+from collections.abc import Sequence
+
+from netwatch.core.dataclass import dataclass
+from netwatch.store.observation_rows import ClientKey
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureBegun:
+    """The capture at this position of the run has packets. `paths` are its files, empty for what
+    cannot be read again (a pipe or an interface)."""
+
+    position: int
+    paths: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows of a table as an Arrow stream, of the capture at a position of the run. In the column
+    ``client`` they have places in `clients`."""
+
+    position: int
+    table: str
+    rows: int
+    stream: bytes
+    clients: Sequence[ClientKey]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureEnded:
+    """All rows of a capture were sent, but for `lost_rows`. It `is_whole` unless reading it failed
+    midway. `first` and `last` are the times of its packets."""
+
+    position: int
+    is_whole: bool
+    first: int | None
+    last: int | None
+    lost_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Incidents:
+    """Alerts of the run as lines of JSON, without their ends."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRecord:
+    """The coverage of the run, as a line of JSON."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """The evidence capture of an incident."""
+
+    incident: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Write what is waiting to files now."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing follows: write what is waiting, and end the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The store can be written to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """So many rows of the run are in files that readers see."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run is stored. `partial` are the paths of captures of which rows are missing."""
+
+    rows: int
+    files: int
+    partial: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The store cannot be written to, and why."""
+
+    error: Exception

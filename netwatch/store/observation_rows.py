@@ -1,0 +1,190 @@
+"""The rows of an observation batch as columns of the table ``observation``.
+
+They are taken from the memory of the batch column by column, without an object a row. Clients are
+numbered in each chunk (`Clients`); the writer puts the numbers of the catalogue in their place.
+"""
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from netwatch.core import observation_columns as columns
+from netwatch.core.addresses import parse_ip
+from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
+from netwatch.formats.column_buffers import ColumnBuffers, Integers, Strings
+from netwatch.formats.values import json_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ClientKey(NamedTuple):
+    """A client as frames show it: its packed address, its MAC and the VLAN of the frame."""
+
+    ip: bytes
+    mac: bytes | None
+    vlan: int | None
+
+
+class Clients:
+    """The clients of a chunk of rows by their number in it."""
+
+    def __init__(self) -> None:
+        self.keys: dict[ClientKey, int] = {}
+
+    def number(self, key: ClientKey) -> int:
+        """The number of a client, which is given when it is first asked for."""
+        return self.keys.setdefault(key, len(self.keys))
+
+
+def observation_columns(
+    batch: ObservationBatch, sequence: "pa.Array", clients: Clients
+) -> "pa.RecordBatch":
+    """The rows of a batch in the order of packets, by `netwatch.store.arrow_schema.chunk_schema`.
+    `sequence` has the place of each among the events of the capture. The result does not depend on
+    the batch any more."""
+    import pyarrow as pa
+
+    from netwatch.store.arrow_schema import chunk_schema
+
+    found = _Columns(batch)
+    ints, texts, lists = found.integers, found.texts, found.lists
+    arrays = {
+        "sequence": sequence,
+        "time": ints(pa.int64(), columns.WORD_TIME),
+        "time_digits": ints(pa.uint8(), columns.WORD_TIME_DIGITS),
+        "evidence": found.constants(columns.WORD_EVIDENCE, list(EVIDENCE)),
+        "name": texts(columns.WORD_NAME),
+        "client": found.clients(clients),
+        "client_port": ints(pa.uint16(), columns.WORD_CLIENT_PORT),
+        "server_ip": texts(columns.WORD_SERVER_IP, is_address=True),
+        "server_port": ints(pa.uint16(), columns.WORD_SERVER_PORT),
+        "transport": found.constants(columns.WORD_TRANSPORT, _TRANSPORT_TEXTS),
+        "vlan": ints(pa.uint16(), columns.WORD_VLAN, absent=-1),
+        "source": found.constants(columns.WORD_SOURCE, list(map(readable, batch.sources))),
+        "packet": ints(pa.int64(), columns.WORD_PACKET),
+        "flow": ints(pa.int64(), columns.WORD_FLOW),
+        "dns_type": texts(columns.WORD_DNS_TYPE),
+        "dns_rcode": texts(columns.WORD_DNS_RCODE),
+        "dns_answers": lists(columns.WORD_DNS_ANSWERS, is_address=True),
+        "dns_ttls": found.numbers(columns.WORD_DNS_ANSWERS),
+        "dns_chain": lists(columns.WORD_DNS_CHAIN),
+        "dns_service_targets": lists(columns.WORD_DNS_SERVICE_TARGETS),
+        "dns_ech": lists(columns.WORD_DNS_ECH),
+        "tls_version": texts(columns.WORD_TLS_VERSION),
+        "tls_alpn": lists(columns.WORD_TLS_ALPN),
+        "tls_ja4": texts(columns.WORD_TLS_JA4),
+        "tls_ech": texts(columns.WORD_TLS_ECH),
+        "quic_version": texts(columns.WORD_QUIC_VERSION),
+    }
+    layout = chunk_schema("observation")
+    return pa.RecordBatch.from_arrays([arrays[name] for name in layout.names], schema=layout)
+
+
+def readable(source: str) -> str:
+    """The name of a source as strict readers of its JSON get it: without unpaired surrogates."""
+    return source if source.isascii() else json.loads(json_line({"": source}))[""]
+
+
+_TRANSPORT_TEXTS = [TRANSPORTS.get(number, "") for number in range(max(TRANSPORTS) + 1)]
+
+
+class _Columns:
+    """The columns of a batch as arrays of Arrow."""
+
+    def __init__(self, batch: ObservationBatch) -> None:
+        self._batch = batch
+        self._buffers = ColumnBuffers(batch)
+
+    def integers(self, kind: "pa.DataType", word: int, absent: int | None = None) -> "pa.Array":
+        size = kind.bit_width // 8
+        if absent is None:
+            return self._integers(kind, self._buffers.integers(word, size))
+        return self._integers(kind, self._buffers.integers(word, size, absent))
+
+    def constants(self, word: int, texts: list[str]) -> "pa.Array":
+        """A column whose words are indices of these texts."""
+        import pyarrow as pa
+
+        codes = self._integers(pa.int32(), self._buffers.integers(word, 4))
+        return pa.DictionaryArray.from_arrays(codes, pa.array(texts, pa.string()))
+
+    def texts(self, word: int, *, is_address: bool = False) -> "pa.Array":
+        import pyarrow as pa
+
+        codes, strings = self._buffers.dictionary(word, is_address)
+        indices = self._integers(pa.int32(), codes)
+        return pa.DictionaryArray.from_arrays(indices, _strings(strings))
+
+    def lists(self, word: int, *, is_address: bool = False) -> "pa.Array":
+        import pyarrow as pa
+
+        offsets, strings = self._buffers.lists(word, is_address)
+        return self._list(pa.string(), offsets, _strings(strings))
+
+    def numbers(self, word: int) -> "pa.Array":
+        """The TTLs of a column of answers."""
+        import pyarrow as pa
+
+        offsets, values = self._buffers.list_numbers(word)
+        entries = pa.Array.from_buffers(
+            pa.uint32(), len(values) // 4, [None, pa.py_buffer(values)], 0
+        )
+        return self._list(pa.uint32(), offsets, entries)
+
+    def clients(self, clients: Clients) -> "pa.Array":
+        """The number of the client of each row among `clients`."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        ips, strings = self._buffers.dictionary(columns.WORD_CLIENT_IP, True)
+        macs = self.integers(pa.int64(), columns.WORD_CLIENT_MAC).dictionary_encode()
+        vlans = self.integers(pa.int64(), columns.WORD_VLAN)
+        # Three codes that fit into an integer tell one client from another.
+        key = compute.bit_wise_or(
+            compute.shift_left(self._integers(pa.int32(), ips).cast(pa.int64()), 36),
+            compute.bit_wise_or(
+                compute.shift_left(macs.indices.cast(pa.int64()), 16), compute.add(vlans, 1)
+            ),
+        ).dictionary_encode()
+        addresses, known_macs = _strings(strings).to_pylist(), macs.dictionary.to_pylist()
+        numbers = [
+            clients.number(_client(addresses, known_macs, each))
+            for each in key.dictionary.to_pylist()
+        ]
+        return pa.array(numbers, pa.int32()).take(key.indices)
+
+    def _integers(self, kind: "pa.DataType", found: Integers) -> "pa.Array":
+        import pyarrow as pa
+
+        valid = pa.py_buffer(found.valid) if found.missing else None
+        count = self._buffers.count
+        return pa.Array.from_buffers(
+            kind, count, [valid, pa.py_buffer(found.values)], found.missing
+        )
+
+    def _list(self, kind: "pa.DataType", offsets: Integers, entries: "pa.Array") -> "pa.Array":
+        import pyarrow as pa
+
+        valid = pa.py_buffer(offsets.valid) if offsets.missing else None
+        return pa.Array.from_buffers(
+            pa.list_(pa.field("element", kind, nullable=False)),
+            self._buffers.count,
+            [valid, pa.py_buffer(offsets.values)],
+            offsets.missing,
+            children=[entries],
+        )
+
+
+def _client(addresses: list[str], macs: list[int], key: int) -> ClientKey:
+    ip = parse_ip(addresses[key >> 36])
+    assert ip is not None
+    mac, vlan = macs[key >> 16 & 0xFFFFF], (key & 0xFFFF) - 1
+    return ClientKey(ip, mac.to_bytes(7, "big")[1:] if mac else None, vlan if vlan >= 0 else None)
+
+
+def _strings(found: Strings) -> "pa.Array":
+    import pyarrow as pa
+
+    parts = [None, pa.py_buffer(found.offsets), pa.py_buffer(found.octets)]
+    return pa.Array.from_buffers(pa.string(), found.number, parts, 0)
