@@ -65,6 +65,10 @@ def check(file: EvidenceFile, claims: Claims, readers: Iterable[Reader]) -> Iter
     for at, contact in claims.orphans:
         expected = "the packet that this one is part of"
         yield Finding(contact, "", 0, at, "missing", {}, expected, "no packet that shows the name")
+    for at in claims.unknown:
+        nothing = Contact("comment", "", min(claims.incidents, default=""), None, None)
+        expected = "a comment that says what the packet is for"
+        yield Finding(nothing, "", 0, at, "differs", {}, expected, "none")
 
 
 def _check(piece: Piece, file: EvidenceFile, claims: Claims, flows: Sequence[Flows]) -> Finding:
@@ -331,6 +335,7 @@ def _resolved(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
     if piece.contact.client and not _same_address(client, piece.contact.client.ip):
         client, server = server, client
     others: dict[str, None] = {}
+    shown: set[int] = set()
     for at in piece.parts:
         answer_to = flows.by_frame.get(at)
         if answer_to is None or answer_to.ip.destination != client or at > piece.frame:
@@ -341,8 +346,10 @@ def _resolved(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
             owners = [owner for owner, ip in message.addresses if _same_address(ip, server)]
             names = [*message.questions, *owners, *(target for _, target in message.aliases)]
             if owners and any(same_name(name, piece.contact.name) for name in names):
-                return Answer("shown", frames=frozenset({*datagram.frames, *frames}))
+                shown.update(frames)
             others.update((address, None) for _, address in message.addresses)
+    if shown:
+        return Answer("shown", frames=frozenset({*datagram.frames, *shown}))
     told = ", ".join(list(others)[:_MAX_FOUND]) or "no address"
     return Answer("differs", f"a flow to {server}, and answers with {told}")
 

@@ -69,8 +69,9 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a file claims: its pieces, the ids of its incidents, and what is wrong with its
-    comments, by the position of the packet."""
+    """What a file claims: its pieces, the ids of its incidents, and the digests of its packets by
+    their position. `unknown` are the packets without a comment of netwatch, `orphans` those that
+    are part of a contact which no packet shows."""
 
     pieces: tuple[Piece, ...]
     incidents: frozenset[str]
@@ -88,13 +89,10 @@ def claims_of(name: str, file: EvidenceFile) -> Claims:
     unknown: list[int] = []
     count = 0
     for at, packet in enumerate(file.packets):
-        if not packet.comments:
+        matches = list(filter(None, map(_COMMENT.fullmatch, packet.comments)))
+        if not matches:
             unknown.append(at)
-        for text in packet.comments:
-            match = _COMMENT.fullmatch(text)
-            if match is None:
-                unknown.append(at)
-                continue
+        for match in matches:
             count += 1
             if count > MAX_PIECES:
                 raise NetwatchError(f"cannot be read: expected at most {MAX_PIECES:,} comments")

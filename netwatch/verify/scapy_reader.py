@@ -16,11 +16,18 @@ logging.getLogger("scapy").setLevel(logging.CRITICAL)
 with warnings.catch_warnings():
     # Algorithms that `cryptography` will drop, which scapy names for TLS of old.
     warnings.simplefilter("ignore")
+    import scapy.contrib.chdlc
     import scapy.contrib.erspan
+    import scapy.contrib.etherip
     import scapy.contrib.geneve
     import scapy.contrib.gtp
     import scapy.contrib.mpls
+    import scapy.contrib.nsh
+    import scapy.contrib.tzsp
+    import scapy.layers.dot11
     import scapy.layers.l2tp
+    import scapy.layers.pflog
+    import scapy.layers.ppi
     import scapy.layers.ppp
     import scapy.layers.vxlan  # noqa: F401 - each binds its layer to its port or EtherType
     from scapy.config import conf
