@@ -55,8 +55,9 @@ def add(
         "explain", explain, "explain which verdict applies to a contact, and why", _EXPLAIN
     )
     explaining.add_argument(
-        "--device", required=True, metavar="X", help="an id of the inventory, or an IP address"
+        "--device", metavar="X", help="an id of the inventory at that time, or an IP address"
     )
+    explaining.add_argument("--ip", metavar="A", help="the IP address of the device")
     explaining.add_argument(
         "--name", required=True, metavar="N", help="the name that the device looked up or contacted"
     )
@@ -69,7 +70,9 @@ def add(
         help=f"type of evidence: {', '.join(get_args(Evidence))} (default: tls-sni)",
     )
     explaining.add_argument("--vlan", type=int, metavar="V", help="the VLAN tag of the packet")
-    explaining.add_argument("--mac", metavar="M", help="the MAC address in the frame")
+    explaining.add_argument(
+        "--mac", metavar="M", help="the MAC address in the frame; alone: of the device"
+    )
 
 
 def _time(text: str) -> int:

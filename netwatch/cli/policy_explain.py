@@ -13,8 +13,9 @@ from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.names import normalise_name
 from netwatch.core.period import days_text
 from netwatch.core.user_yaml import did_you_mean
-from netwatch.core.verdict import CONFIDENCE_RANK, BindingPeriod, Verdict
+from netwatch.core.verdict import CONFIDENCE_RANK, BindingPeriod, Device, Verdict
 from netwatch.formats.values import rfc3339
+from netwatch.inventory.devices import validity
 from netwatch.rules.explain import explain_name
 from netwatch.rules.policy import OUTSIDE, confidence
 
@@ -27,17 +28,22 @@ def explain(args: argparse.Namespace) -> int:
     ip, mac = _client(config, args)
     network, by_range = config.networks.explain(ip, args.vlan)
     binding = config.devices.leases.binding_at(ip, mac, args.time)
-    device, by_entry = config.devices.explain(ip, mac, network, binding)
+    found = config.devices.identify(ip, mac, network, args.time, binding)
+    device = found.device
     name = config.strip_search_suffix(normalise_name(args.name.encode("utf-8", "surrogateescape")))
     match = config.catalog.match(name)
     where = f"{network.name} (class {network.device_class})" if network else "outside"
     steps = [
         ("time", rfc3339(args.time, 0)),
         ("network", f"{where}: {by_range}"),
-        ("device", f"{device.id} (class {device.device_class}): {by_entry}"),
+        ("device", f"{device.id} (class {device.device_class}): {found.explanation}"),
+        ("binding", _binding(device.binding)),
     ]
     if binding is not None and binding.period is not None:
         steps.insert(2, ("lease", _lease(binding.mac, binding.period)))
+        if binding.ambiguity is None:
+            device = replace(device, binding=binding.period)
+            steps[-1] = ("binding", _binding(binding.period))
     if match is None:
         steps.append(("name", f"{name}: {explain_name(config.catalog, name)[1]}"))
         verdicts = [Verdict(None, None, "no rule matches the name")]
@@ -56,6 +62,7 @@ def explain(args: argparse.Namespace) -> int:
         steps += [_ban_step(step, args.time) for step in explained]
     if args.format == "jsonl":
         record = {
+            "device": _device(device),
             "verdicts": [_record(verdict) for verdict in verdicts],
             "steps": [{"step": step, "says": text} for step, text in steps],
         }
@@ -79,27 +86,93 @@ def _lease(mac: bytes | None, period: BindingPeriod) -> str:
     return f"leased to {mac_text(mac or bytes(6))} from {since} {until} ({period.source})"
 
 
+def _binding(binding: BindingPeriod | None) -> str:
+    """From where it is known that it is this device, and since when."""
+    if binding is None:
+        return "none: it is not known which device it was"
+    if binding.source == "address":
+        return "address: nothing but the address is known of the device"
+    where = f" line {binding.line} of {binding.file}" if binding.file else ""
+    since = "without a first day" if binding.since is None else f"since {_moment(binding.since)}"
+    until = "without an end" if binding.until is None else f"until {_moment(binding.until)}"
+    return f"{binding.source}{where}: {since}, {until}"
+
+
+def _moment(time: int) -> str:
+    return rfc3339(time, 0)
+
+
+def _device(device: Device) -> dict[str, Any]:
+    binding = device.binding
+    return {
+        "id": device.id,
+        "class": device.device_class,
+        "reason": device.reason,
+        "randomised_mac": device.randomised_mac,
+        "binding": None
+        if binding is None
+        else {
+            "source": binding.source,
+            "from": None if binding.since is None else _moment(binding.since),
+            "until": None if binding.until is None else _moment(binding.until),
+            "file": binding.file or None,
+            "line": binding.line or None,
+        },
+    }
+
+
 def _client(config: Config, args: argparse.Namespace) -> tuple[bytes, bytes | None]:
-    """The IP address and MAC of the device: those given, else those of the inventory."""
-    ip, entry = parse_ip(args.device), config.devices.find(args.device)
+    """The IP address and MAC of the device: those given, else those of the inventory at that time.
+    For a device with a MAC alone, the address that a lease gives it at that time."""
+    devices, time = config.devices, args.time
     mac = parse_mac(args.mac) if args.mac else None
-    mistake = ""
     if args.mac and mac is None:
-        mistake = f"--mac: expected a MAC address like 02:00:00:00:00:01, found '{args.mac}'"
-    elif ip is None and entry is None:
-        ids = [known.id for known in config.devices.entries]
-        hint = did_you_mean(args.device, ids)
-        expected = "an IP address or an id of the inventory"
-        mistake = f"--device: expected {expected}, found '{args.device}'{hint}"
-    elif ip is None and entry is not None and not entry.ips:
-        expected = "an IP address, since the inventory has none for this device"
-        mistake = f"--device: expected {expected}, found '{entry.id}'"
-    if mistake:
-        raise ConfigError([Problem("netwatch policy explain", 0, 0, mistake)])
-    if ip is not None or entry is None:
-        assert ip is not None
-        return ip, mac
-    return entry.ips[0], mac or entry.mac
+        raise _mistake(f"--mac: expected a MAC address like 02:00:00:00:00:01, found '{args.mac}'")
+    if args.ip is not None:
+        ip = parse_ip(args.ip)
+        if ip is None:
+            raise _mistake(f"--ip: expected an IP address, found '{args.ip}'")
+        if args.device is None:
+            return ip, mac
+    elif args.device is not None:
+        ip = parse_ip(args.device)
+    else:
+        ip = None
+    if args.device is None:
+        if mac is None:
+            raise _mistake("expected --device, --ip or --mac, found none of them")
+        entry, word = devices.find(args.mac, time), args.mac
+    else:
+        entry, word = devices.find(args.device, time), args.device
+    if entry is None and ip is None and args.device is not None:
+        raise _mistake(_unknown_device(config, args.device, time))
+    if entry is not None and mac is None and parse_ip(word) is None:
+        mac = entry.mac
+    if ip is None and entry is not None and entry.ips:
+        ip = entry.ips[0]
+    if ip is None and mac is not None:
+        ip = devices.leases.address_of(mac, time)
+    if ip is None:
+        expected = "an IP address with --ip, since neither the inventory nor a lease has one"
+        raise _mistake(
+            f"{'--mac' if args.device is None else '--device'}: expected {expected} for"
+            f" '{word}' at this time"
+        )
+    return ip, mac
+
+
+def _unknown_device(config: Config, word: str, time: int) -> str:
+    """What is wrong with an id that the inventory does not have at a time."""
+    other = config.devices.find(word)
+    if other is not None:
+        found = f"'{word}' is in the inventory at another time (line {other.line} of {other.file}"
+        return f"--device: expected an id of the inventory at this time; {found}{validity(other)})"
+    hint = did_you_mean(word, [known.id for known in config.devices.entries])
+    return f"--device: expected an IP address or an id of the inventory, found '{word}'{hint}"
+
+
+def _mistake(message: str) -> ConfigError:
+    return ConfigError([Problem("netwatch policy explain", 0, 0, message)])
 
 
 def _with_reason(verdicts: list[Verdict], missed: str) -> list[Verdict]:

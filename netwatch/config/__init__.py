@@ -70,9 +70,10 @@ class Config:
     the receivers of alerts, which are delivered from `outbox`. `sinkholes` are the addresses that
     filters answer with. `files` are the files and folders
     that the configuration was read from. `version` is a short hash of the configuration, the
-    inventory, the signatures and the bans, `bans_version` one of bans and exemptions. `updates` is
-    None unless the configuration has ``updates``, `store` unless it has ``store``. `privacy` is
-    None unless devices have pseudonyms, `retention` unless it is said how long a store keeps what.
+    inventory, the leases of lease files, the signatures and the bans, `bans_version` one of bans
+    and exemptions. `updates` is None unless the configuration has ``updates``, `store` unless it
+    has ``store``. `privacy` is None unless devices have pseudonyms, `retention` unless it is said
+    how long a store keeps what.
     """
 
     path: str | None
@@ -319,5 +320,7 @@ def _named_files(fields: Fields, base: Path) -> list[str]:
 
 def _version(fields: Fields, devices: Devices, catalog: Catalog, of_bans: str) -> str:
     content = [catalog.version, of_bans, fields.mapping, devices.entries.digest()]
+    if len(devices.leases):
+        content.append(devices.leases.digest())
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

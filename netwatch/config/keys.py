@@ -86,7 +86,19 @@ _DEVICES = Section(
     "devices",
     "devices",
     (
-        Key("inventory", "path", "none", "a CSV file of devices"),
+        Key(
+            "inventory",
+            "path",
+            "none",
+            "a CSV file of devices, or a folder of dated ones: `devices-2023-03-01.csv` is valid "
+            "from that day until that of the next one",
+        ),
+        Key(
+            "timezone",
+            "IANA name",
+            "`UTC`",
+            "time zone of the days in the inventory and in the names of dated files",
+        ),
         Key("columns", "mapping", "their own names", "what its columns are called"),
         Key("leases", "list of mappings", "none", "lease files of DHCP servers"),
         Key(
@@ -111,6 +123,8 @@ _COLUMNS = Section(
             "hostname": "its host name",
             "owner": "its owner",
             "class": "its class",
+            "from": "the first day on which the row is valid",
+            "until": "the last day on which the row is valid",
         }.items()
     ),
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from netwatch.core.errors import ConfigError
 from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
+from netwatch.core.period import read_timezone
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.entry_table import EntryTable
@@ -54,9 +55,7 @@ def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...
     section = fields.nested("devices", "devices")
     if section is None:
         return Devices(), ()
-    path = section.text("inventory")
-    columns = _columns(section)
-    entries = read_inventory(base / path, fields.problems, columns) if path else EntryTable()
+    entries = _inventory(section, base)
     leases = _leases(section, base)
     learn = section.texts("learn")
     for line, word in learn:
@@ -67,6 +66,20 @@ def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...
             fields.problems.add(fields.file, line, message)
     section.reject_unknown()
     return Devices(entries, leases), tuple(word for _, word in learn)
+
+
+def _inventory(devices: Fields, base: Path) -> EntryTable:
+    """The rows of the inventory file, or of the dated files of the inventory folder."""
+    path, timezone = devices.text("inventory"), read_timezone(devices)
+    columns = _columns(devices)
+    if not path:
+        return EntryTable()
+    place = base / path
+    if not place.is_dir():
+        return read_inventory(place, devices.problems, columns, timezone)
+    from netwatch.inventory.inventory_folder import read_inventory_folder
+
+    return read_inventory_folder(place, devices.problems, columns, timezone)
 
 
 def _columns(devices: Fields) -> dict[str, str]:

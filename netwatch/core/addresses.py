@@ -22,6 +22,12 @@ def mac_text(packed: bytes) -> str:
     return packed.hex(":")
 
 
+def is_randomised(mac: bytes) -> bool:
+    """Whether a MAC address of a single device is locally administered (IEEE 802 section 8.4.4): a
+    device has chosen it, and may choose another."""
+    return mac[0] & 3 == 2
+
+
 def parse_ip(text: str) -> bytes | None:
     """The packed form of an IPv4 or IPv6 address, or None if the text is not an address."""
     try:

@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from netwatch.core.dataclass import dataclass
+from netwatch.core.user_yaml import Fields, describe, did_you_mean
+
+UTC_ZONE = "UTC"
+"""The time zone of days where none is written."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
@@ -48,6 +52,21 @@ def days_text(days: Sequence[tuple[date | None, date | None]], timezone: str) ->
         f"from {first or 'the beginning'} until {last or 'further notice'}" for first, last in days
     )
     return f"{', then '.join(spans)} ({timezone})"
+
+
+def read_timezone(fields: Fields) -> str:
+    """The IANA name of the time zone in ``timezone``, `UTC_ZONE` where the key is absent or the
+    name is unknown, which is noted."""
+    name = fields.text("timezone", UTC_ZONE)
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        hint = did_you_mean(name, available_timezones())
+        expected = "the IANA name of a time zone, like Europe/Brussels"
+        message = f"'timezone': expected {expected}, found {describe(name)}{hint}"
+        fields.add_problem("timezone", message)
+        return UTC_ZONE
+    return name
 
 
 def _start_of_day(day: date | None, zone: ZoneInfo) -> int | None:

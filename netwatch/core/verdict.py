@@ -83,13 +83,17 @@ class BindingPeriod:
     """How it is known that an address belonged to a device, and when.
 
     `source` is ``dhcp`` for a lease and ``announcement`` for anything else (ARP, mDNS) in the
-    traffic, and the format of a lease file (``dhcpd``, ``kea``, ``dnsmasq``). It begins at `since`
-    and ends before `until`, both in ns; None means unknown and never.
+    traffic, the format of a lease file (``dhcpd``, ``kea``, ``dnsmasq``), ``inventory`` for a row
+    of it, and ``address`` where nothing is known but the address. It begins at `since` and ends
+    before `until`, both in ns; None means unknown and never. `line` is where `file` says so, for a
+    row of the inventory or a lease file.
     """
 
     source: str
     since: int | None
     until: int | None
+    file: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +120,10 @@ class Device:
     """The client of a contact.
 
     `id` is the id of the inventory, else the MAC if the address is known to belong to it, else
-    the address. `binding` says how and when the address belonged to it, where that was learned
-    or is in a lease file.
+    the address. `binding` says how and when the address belonged to it; None where that is not
+    known. `reason` says why it is this device, or why it is ``unknown``, as a sentence without
+    addresses and names. With `randomised_mac` the MAC is locally administered, and in no row of the
+    inventory: the device may have another one at another time.
     """
 
     id: str
@@ -127,6 +133,8 @@ class Device:
     owner: str | None
     device_class: DeviceClass
     binding: BindingPeriod | None = field(default=None, compare=False)
+    reason: str = field(default="", compare=False)
+    randomised_mac: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,10 @@ class ContactGroups:
         if client.network is None:
             return Group(None, judge.why_outside(observation), binding)
         contact = judge.contact(observation, match, client)
-        return Group(contact, "" if contact.decision.rulings else contact.decision.clause, binding)
+        reason = "" if contact.decision.rulings else contact.decision.clause
+        group = Group(contact, reason, binding)
+        group.since, group.until = max(group.since, client.since), min(group.until, client.until)
+        return group
 
     def _fill_key(self, batch: ObservationBatch, row: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Write the words of a row that decide into the key. Returns their number, 0 where the row

@@ -7,8 +7,8 @@ from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, FlowClient
 from netwatch.coverage.flow_counter import Location
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.flows.address_tables import AddressCategories, AddressFilter, AddressRanges
+from netwatch.inventory.devices import Devices
 from netwatch.inventory.learned import LearnedBindings
-from netwatch.inventory.lease_table import LeaseTable
 from netwatch.inventory.networks import Networks
 from netwatch.rules.catalog import Catalog
 
@@ -32,29 +32,31 @@ class ConfiguredDirectory:
             binding = self._learned.past_binding(client.ip, client.mac, client.vlan, time)
         if time is not None and binding is None:
             binding = self._config.devices.leases.binding_at(client.ip, client.mac, time)
-        return network, self._config.devices.id_of(client.ip, client.mac, network, binding)
+        devices = self._config.devices
+        # Where the device is permanent, any time gives it.
+        return network, devices.id_of(client.ip, client.mac, network, time or 0, binding)
 
     def missed(self, client: FlowClient) -> str:
         """Which range or VLAN would match a client outside of all networks with another tag."""
         return self._config.networks.missed(client.ip, client.vlan)
 
     def is_permanent(self, client: FlowClient) -> bool:
-        """Whether nothing was learned of the address and no lease has it, so that its device does
-        not change."""
-        if self._config.devices.leases.has_address(client.ip):
+        """Whether nothing was learned of the address, no lease has it, and no row of the inventory
+        that is valid in a period only, so that its device does not change."""
+        if not self._config.devices.is_permanent(client.ip, client.mac):
             return False
         return self._learned is None or not self._learned.has_bindings(client.ip, client.vlan)
 
 
 def flow_options(config: Config, *, report_all: bool) -> FlowOptions:
     """What counting flows takes from a configuration (see `FlowOptions`)."""
-    tables = _tables(config.networks, config.catalog, config.devices.leases)
+    tables = _tables(config.networks, config.catalog, config.devices)
     return FlowOptions(*tables, report_all)
 
 
 @lru_cache(maxsize=2)
 def _tables(
-    networks: Networks, catalog: Catalog, leases: LeaseTable
+    networks: Networks, catalog: Catalog, devices: Devices
 ) -> tuple[AddressRanges, AddressCategories, AddressFilter]:
     """The tables of `FlowOptions`. Nothing changes them, so the captures of a run share them."""
     spans = (span for scope in networks.scopes for span in scope.ranges)
@@ -66,7 +68,10 @@ def _tables(
         for category in BYPASS_CATEGORIES
         if category == app.category
     }
-    leased = AddressFilter(0)
-    for address in leases.addresses():
-        leased.add(address)
-    return AddressRanges(ranges, vlans), AddressCategories(categories), leased
+    changing = AddressFilter(0)
+    for address in devices.leases.addresses():
+        changing.add(address)
+    if devices.entries.has_periods:
+        # Rows may name a MAC alone, which can have any address.
+        changing.add_all()
+    return AddressRanges(ranges, vlans), AddressCategories(categories), changing

@@ -21,11 +21,14 @@ NAME_CACHE = 65536
 @dataclass(frozen=True, slots=True)
 class Client:
     """The client of an observation: its network, None outside of the configured ones, what is
-    known of its address at that time, and the device that it is."""
+    known of its address at that time, and the device that it is. By the inventory it is that from
+    `since` up to, but without, `until` (ns)."""
 
     network: Network | None
     binding: Binding | None
     device: Device
+    since: int
+    until: int
 
 
 class Judge:
@@ -124,10 +127,11 @@ class Judge:
         """The client of an observation with this `binding`."""
         ip, mac = observation.client_ip, observation.client_mac
         network = self._config.networks.find(ip, observation.vlan)
-        device = self._config.devices.identify(ip, mac, network, binding)
+        found = self._config.devices.identify(ip, mac, network, observation.time, binding)
+        device = found.device
         if binding is not None and binding.period is not None and binding.ambiguity is None:
             device = replace(device, binding=binding.period)
-        return Client(network, binding, device)
+        return Client(network, binding, device, found.since, found.until)
 
     def contact(self, observation: Observation, match: Match, client: Client) -> Contact:
         """The contact that an observation is, of a client in one of the networks. Its decision says

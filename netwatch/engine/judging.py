@@ -190,7 +190,7 @@ class Judging:
     def _is_same_device(self, answer: Observation, flow: Flow) -> bool:
         """Whether the client of a flow is the device that got a DNS answer before."""
         ip, mac, vlan = answer.client_ip, answer.client_mac, answer.vlan
-        if not self.config.devices.leases.is_same_device(ip, answer.time, flow.first):
+        if not self.config.devices.is_same_device(ip, mac, answer.time, flow.first):
             return False
         if self.learned is None:
             return True

@@ -106,6 +106,10 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "counts_outcomes_attempted",
     "counts_outcomes_blocked",
     "counts_outcomes_unknown",
+    "device_reason",
+    "device_randomised_mac",
+    "binding_file",
+    "binding_line",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings

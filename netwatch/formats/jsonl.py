@@ -49,6 +49,8 @@ def alert_record(alert: Alert) -> dict[str, Any]:
             "hostname": alert.device.hostname,
             "owner": alert.device.owner,
             "class": alert.device.device_class,
+            "reason": alert.device.reason,
+            "randomised_mac": alert.device.randomised_mac,
         },
         "network": {
             "name": alert.network.name,
@@ -89,9 +91,8 @@ def alert_record(alert: Alert) -> dict[str, Any]:
             "policy": alert.sensor.policy,
         },
         "versions": _versions(alert.sensor),
+        "binding": _binding(alert.device.binding, alert.time_digits),
     }
-    if alert.device.binding is not None:
-        record["binding"] = _binding(alert.device.binding, alert.time_digits)
     for key, value in alert.extra.items():
         record.setdefault(key, value)
     return record
@@ -114,11 +115,15 @@ def _versions(sensor: Sensor) -> dict[str, Any]:
     }
 
 
-def _binding(binding: BindingPeriod, digits: int) -> dict[str, Any]:
+def _binding(binding: BindingPeriod | None, digits: int) -> dict[str, Any] | None:
+    if binding is None:
+        return None
     return {
         "source": binding.source,
         "from": None if binding.since is None else rfc3339(binding.since, digits),
         "until": None if binding.until is None else rfc3339(binding.until, digits),
+        "file": binding.file or None,
+        "line": binding.line or None,
     }
 
 

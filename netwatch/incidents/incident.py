@@ -334,7 +334,13 @@ class Incident:
         named, app, first = self.named_device, contact.match.app, self.first
         device = contact.device
         if named is not device:
-            device = replace(device, mac=named.mac, hostname=named.hostname, owner=named.owner)
+            device = replace(
+                device,
+                mac=named.mac,
+                hostname=named.hostname,
+                owner=named.owner,
+                randomised_mac=named.randomised_mac,
+            )
         destinations = tuple(located(self.destinations.items, geo))
         names = tuple(sorted({name for _, name in self.names.items}))
         evidence = tuple(sorted(self._evidence_items(), key=_evidence_order))

@@ -8,19 +8,53 @@ device is `unknown`, and a ban on service devices does not apply to it.
 Where it was learned from the wire which device has the address (`netwatch.inventory.learned`), the
 learned MAC replaces that of the frame, and the inventory takes precedence over what was learned. A
 device that is not in the inventory is identified by its learned MAC and host name.
+
+All this is asked at the time of a contact: an entry counts in its period, and outside of it as if
+it was not there.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
-from netwatch.core.verdict import Binding, Device, DeviceClass, Network
-from netwatch.inventory.entry_table import Entry, EntryTable
+from netwatch.core.addresses import ip_text, is_randomised, mac_text, parse_ip, parse_mac
+from netwatch.core.dataclass import dataclass
+from netwatch.core.verdict import (
+    BEGINNING,
+    FOREVER,
+    Binding,
+    BindingPeriod,
+    Device,
+    DeviceClass,
+    Network,
+)
+from netwatch.inventory.entry_table import Entry, EntryTable, Span
 from netwatch.inventory.hosts import are_different_hosts
 from netwatch.inventory.lease_table import LeaseTable
+from netwatch.inventory.validity import days_of
 
 CACHE_LIMIT = 65_536
 """Devices of clients in the cache; when it is full, it is cleared (and the entries are counted as
 evicted)."""
+
+BY_ADDRESS = BindingPeriod("address", None, None)
+"""How a device is known of which nothing is known but its address."""
+
+_RANDOMISED = (
+    "; its MAC is a randomised one (locally administered), which the device may change: it can"
+    " appear under another one"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The device of a client. That is the answer from `since` up to, but without, `until` (ns),
+    as far as the inventory decides. `explanation` is the reason in words, with addresses and lines,
+    for the one who keeps the inventory."""
+
+    device: Device
+    explanation: str
+    since: int = BEGINNING
+    until: int = FOREVER
 
 
 class Devices:
@@ -33,18 +67,21 @@ class Devices:
         self.entries = entries if isinstance(entries, EntryTable) else EntryTable(entries)
         self.leases = leases or LeaseTable()
         self.evictions = 0
-        self._cache: dict[tuple[bytes, bytes | None, Network | None, Binding | None], Device] = {}
+        self._cache: dict[
+            tuple[bytes, bytes | None, Network | None, Binding | None], Identified
+        ] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def find(self, word: str) -> Entry | None:
-        """The entry with this id, IP address or MAC in text form, or None."""
+    def find(self, word: str, time: int | None = None) -> Entry | None:
+        """The entry with this id, IP address or MAC in text form at a time (ns), or None; the last
+        one at any time where none is given."""
         ip, mac = parse_ip(word), parse_mac(word)
         return (
-            self.entries.with_id(word)
-            or (self.entries.with_ip(ip) if ip else None)
-            or (self.entries.with_mac(mac) if mac else None)
+            self.entries.with_id(word, time)
+            or (self.entries.with_ip(ip, time) if ip else None)
+            or (self.entries.with_mac(mac, time) if mac else None)
         )
 
     def identify(
@@ -52,105 +89,155 @@ class Devices:
         ip: bytes,
         mac: bytes | None,
         network: Network | None,
+        time: int,
         binding: Binding | None = None,
-    ) -> Device:
+    ) -> Identified:
         """The device with a packed IP address, and a packed MAC in its frame, in `network` (None
-        outside of the configured ones). `binding` is what was learned of the address at that
-        time."""
+        outside of the configured ones) at a time (ns). `binding` is what was learned of the address
+        at that time."""
         key = (ip, mac, network, binding)
-        try:
-            return self._cache[key]
-        except KeyError:
-            pass
-        device = self.explain(ip, mac, network, binding)[0]
+        found = self._cache.get(key)
+        if found is not None and found.since <= time < found.until:
+            return found
+        span = Span()
+        device, explanation = self._identify(ip, mac, network, time, binding, span)
+        found = Identified(device, explanation, span.since, span.until)
         if len(self._cache) >= CACHE_LIMIT:
             self.evictions += len(self._cache)
             self._cache.clear()
-        self._cache[key] = device
-        return device
+        self._cache[key] = found
+        return found
 
     def id_of(
-        self, ip: bytes, mac: bytes | None, network: Network | None, binding: Binding | None
-    ) -> str:
-        """The id of the device that `identify` gives. Most clients of a flood are in no inventory;
-        nothing is made or cached of them."""
-        entries = self.entries
-        is_listed = entries.with_ip(ip) is not None or self._entry_of_mac(mac) is not None
-        if binding is None and not is_listed:
-            return ip_text(ip)
-        return self.identify(ip, mac, network, binding).id
-
-    def explain(
         self,
         ip: bytes,
         mac: bytes | None,
         network: Network | None,
-        binding: Binding | None = None,
+        time: int,
+        binding: Binding | None,
+    ) -> str:
+        """The id of the device that `identify` gives. Most clients of a flood are in no inventory;
+        nothing is made or cached of them."""
+        entries = self.entries
+        is_listed = (
+            entries.with_ip(ip, time) is not None or self._entry_of_mac(mac, time) is not None
+        )
+        if binding is None and not is_listed:
+            return ip_text(ip)
+        return self.identify(ip, mac, network, time, binding).device.id
+
+    def is_permanent(self, ip: bytes, mac: bytes | None) -> bool:
+        """Whether the device with an address, and a MAC in its frames, is the same at any time as
+        far as inventory and lease files say."""
+        return not self.leases.has_address(ip) and not self.entries.is_dated(ip, mac)
+
+    def is_same_device(self, ip: bytes, mac: bytes | None, first: int, second: int) -> bool:
+        """Whether neither a lease nor the inventory says that an address changed its device
+        between two times (ns); `mac` is that of the frame at the first."""
+        if not self.leases.is_same_device(ip, first, second):
+            return False
+        if not self.entries.is_dated(ip, mac):
+            return True
+        before = self.identify(ip, mac, None, first).device.id
+        return before == self.identify(ip, mac, None, second).device.id
+
+    def _identify(
+        self,
+        ip: bytes,
+        mac: bytes | None,
+        network: Network | None,
+        time: int,
+        binding: Binding | None,
+        span: Span,
     ) -> tuple[Device, str]:
-        """Like `identify`, with the reason in words."""
+        """The device, with the explanation."""
         text = ip_text(ip)
-        by_ip = self.entries.with_ip(ip)
+        by_ip = self.entries.with_ip(ip, time, span)
         if binding is not None:
-            conflict = self._conflict(text, by_ip, self._entry_of_mac(mac), binding)
+            sender = self._entry_of_mac(mac, time, span)
+            owner = self._entry_of_mac(binding.mac, time, span)
+            conflict = _conflict(text, by_ip, sender, owner, binding)
             if conflict:
-                return _unknown(text, mac), conflict
+                return _unknown(text, mac, conflict[1]), conflict[0]
             mac = binding.mac or mac
-        by_mac = self._entry_of_mac(mac)
+        by_mac = self._entry_of_mac(mac, time, span)
         # A router's MAC is in all frames that it forwards. Where the inventory has the addresses of
         # the router, a frame with another address is not from the router itself.
         if by_mac and by_mac.device_class == "infrastructure" and by_mac.ips and by_mac != by_ip:
             by_mac = None
         mac_words = f"MAC {mac_text(mac)}" if mac else ""
         if by_mac and by_ip and by_mac != by_ip:
-            reason = f"{mac_words} belongs to '{by_mac.id}', but IP {text} to '{by_ip.id}'"
-            return _unknown(text, mac), reason
+            explanation = f"{mac_words} belongs to '{by_mac.id}', but IP {text} to '{by_ip.id}'"
+            reason = "the inventory gives its MAC to one device, and its address to another"
+            return _unknown(text, mac, reason), explanation
         hostname = binding.hostname if binding else None
-        entry = by_mac or by_ip or (self._entry_of_hostname(hostname) if hostname else None)
+        entry = by_mac or by_ip
+        if entry is None and hostname:
+            entry = self._entry_of_hostname(hostname, time, span)
         if entry is None:
-            return _unlisted(text, mac, network, binding)
-        matched = mac_words if by_mac else f"IP {text}" if by_ip else "learned host name"
-        source = "class of the entry" if entry.device_class else "class of the network"
+            return self._unlisted(ip, mac, network, binding)
+        how = "MAC" if by_mac else "address" if by_ip else "learned host name"
+        matched = mac_words if by_mac else f"IP {text}" if by_ip else how
+        source = f"class of the {'entry' if entry.device_class else 'network'}"
+        found = entry.mac or mac
         device = Device(
             id=entry.id,
             ip=text,
-            mac=_text_of(entry.mac or mac),
+            mac=_text_of(found),
             hostname=entry.hostname or hostname,
             owner=entry.owner,
             device_class=entry.device_class or _class_of(network),
+            binding=BindingPeriod("inventory", entry.since, entry.until, entry.file, entry.line),
+            reason=f"the inventory has its {how}: {source}",
+            randomised_mac=found is not None and not entry.mac and is_randomised(found),
         )
-        return device, f"inventory line {entry.line} by {matched}: {source}"
+        return device, f"{self._place(entry)} by {matched}: {source}{validity(entry)}"
 
-    def _conflict(
-        self, text: str, by_ip: Entry | None, sender: Entry | None, binding: Binding
-    ) -> str:
-        """Why the device of a binding cannot be identified, in words; empty where it can.
-        `sender` is the entry with the MAC of the frame."""
-        is_router = sender is not None and sender.device_class == "infrastructure"
-        mac = f"MAC {mac_text(binding.mac or bytes(6))}"
-        if binding.ambiguity == "mac":
-            return f"two devices have {mac} at this time"
-        if binding.ambiguity == "frame" and not is_router:
-            return f"IP {text} belongs to {mac}, but the frame is from another device"
-        if binding.ambiguity == "address":
-            # The inventory takes precedence: the entry with the frame's MAC is the sender.
-            is_known = sender is not None and not is_router
-            return "" if is_known else f"two devices have IP {text} at this time"
-        if binding.mac is None:
-            return ""
-        owner = self.entries.with_mac(binding.mac)
-        if sender is not None and not is_router and sender != owner:
-            return f"the frame is from '{sender.id}', but IP {text} was learned to belong to {mac}"
-        if by_ip and by_ip.mac and by_ip.mac != binding.mac and owner is None:
-            return f"IP {text} belongs to '{by_ip.id}', but was learned to belong to {mac}"
-        return ""
+    def _unlisted(
+        self, ip: bytes, mac: bytes | None, network: Network | None, binding: Binding | None
+    ) -> tuple[Device, str]:
+        """A device that is not in the inventory, with the explanation."""
+        text, hostname = ip_text(ip), binding.hostname if binding else None
+        if binding is None:
+            explanation = "no entry of the inventory has this address or MAC"
+            other = self.entries.with_ip(ip) or self._entry_of_mac(mac)
+            if other is not None:
+                explanation += f" at this time ({self._place(other)} has it{validity(other)})"
+            explanation += ": class of the network"
+            reason = "the inventory has neither its address nor its MAC: class of the network"
+        else:
+            named = f" and host name {hostname}" if hostname else ""
+            learned = f"it was learned to have MAC {_text_of(mac)}{named}"
+            explanation = f"no entry of the inventory; {learned}"
+            reason = "not in the inventory; its MAC was learned: class of the network"
+        is_random = mac is not None and is_randomised(mac)
+        device = Device(
+            id=(binding.id if binding else None) or text,
+            ip=text,
+            mac=_text_of(mac),
+            hostname=hostname,
+            owner=None,
+            device_class=_class_of(network),
+            binding=BY_ADDRESS,
+            reason=reason + (_RANDOMISED if is_random else ""),
+            randomised_mac=is_random,
+        )
+        return device, explanation + (_RANDOMISED if is_random and binding else "")
 
-    def _entry_of_mac(self, mac: bytes | None) -> Entry | None:
-        return self.entries.with_mac(mac) if mac else None
+    def _place(self, entry: Entry) -> str:
+        """Where an entry is written."""
+        file = Path(entry.file).name if len(self.entries.files) > 1 else "inventory"
+        return f"{file} line {entry.line}"
 
-    def _entry_of_hostname(self, name: str) -> Entry | None:
+    def _entry_of_mac(
+        self, mac: bytes | None, time: int | None = None, span: Span | None = None
+    ) -> Entry | None:
+        return self.entries.with_mac(mac, time, span) if mac else None
+
+    def _entry_of_hostname(self, name: str, time: int, span: Span) -> Entry | None:
         """The only entry that has this host name, with or without its domain, and neither a MAC
         nor an address; None where there is none or more than one."""
-        candidates = self.entries.with_label(name.partition(".")[0])
+        candidates = self.entries.with_label(name.partition(".")[0], time, span)
         equal = [entry for entry in candidates if entry.hostname == name]
         found = equal or [
             entry for entry in candidates if not are_different_hosts(entry.hostname or "", name)
@@ -158,22 +245,54 @@ class Devices:
         return found[0] if len(found) == 1 else None
 
 
-def _unlisted(
-    text: str, mac: bytes | None, network: Network | None, binding: Binding | None
-) -> tuple[Device, str]:
-    """A device that is not in the inventory, with the reason for its identity in words."""
-    device_class = _class_of(network)
-    if binding is None:
-        reason = "no entry of the inventory has this address or MAC: class of the network"
-        return Device(text, text, _text_of(mac), None, None, device_class), reason
-    named = f" and host name {binding.hostname}" if binding.hostname else ""
-    reason = f"no entry of the inventory; it was learned to have MAC {_text_of(mac)}{named}"
-    device_id = binding.id or text
-    return Device(device_id, text, _text_of(mac), binding.hostname, None, device_class), reason
+def _conflict(
+    text: str, by_ip: Entry | None, sender: Entry | None, owner: Entry | None, binding: Binding
+) -> tuple[str, str] | None:
+    """Why the device of a binding cannot be identified, as an explanation and as a reason without
+    addresses; None where it can. `sender` is the entry with the MAC of the frame, `owner` that with
+    the learned one."""
+    is_router = sender is not None and sender.device_class == "infrastructure"
+    mac = f"MAC {mac_text(binding.mac or bytes(6))}"
+    if binding.ambiguity == "mac":
+        return f"two devices have {mac} at this time", "two devices have its MAC at this time"
+    if binding.ambiguity == "frame" and not is_router:
+        return (
+            f"IP {text} belongs to {mac}, but the frame is from another device",
+            "its address belongs to one device, but the frame is from another",
+        )
+    if binding.ambiguity == "address":
+        # The inventory takes precedence: the entry with the frame's MAC is the sender.
+        if sender is not None and not is_router:
+            return None
+        shared = "at this time"
+        return f"two devices have IP {text} {shared}", f"two devices have its address {shared}"
+    if binding.mac is None:
+        return None
+    if sender is not None and not is_router and sender != owner:
+        return (
+            f"the frame is from '{sender.id}', but IP {text} was learned to belong to {mac}",
+            "the frame is from a device of the inventory, but the address was learned to belong to"
+            " another one",
+        )
+    if by_ip and by_ip.mac and by_ip.mac != binding.mac and owner is None:
+        return (
+            f"IP {text} belongs to '{by_ip.id}', but was learned to belong to {mac}",
+            "the inventory gives its address to one device, but it was learned to belong to"
+            " another one",
+        )
+    return None
 
 
-def _unknown(text: str, mac: bytes | None) -> Device:
-    return Device(f"unknown:{text}", text, _text_of(mac), None, None, "unknown")
+def _unknown(text: str, mac: bytes | None, reason: str) -> Device:
+    return Device(f"unknown:{text}", text, _text_of(mac), None, None, "unknown", reason=reason)
+
+
+def validity(entry: Entry) -> str:
+    """The period of an entry in words, behind a comma; empty where it has no limit."""
+    if entry.since is None and entry.until is None:
+        return ""
+    since = BEGINNING if entry.since is None else entry.since
+    return f", valid {days_of(since, FOREVER if entry.until is None else entry.until)}"
 
 
 def _class_of(network: Network | None) -> DeviceClass:

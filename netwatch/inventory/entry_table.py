@@ -1,25 +1,30 @@
-"""The entries of an inventory in compact form: some 150 bytes of memory for a device.
+"""The entries of an inventory in compact form: some 170 bytes of memory for a device.
 
 An inventory may have a million devices, of which a capture shows a few, so an entry is stored as
 bytes and becomes an object again when it is asked for. It is found by its id, MAC, IP addresses
 and, where it has none of the latter two, the first label of its host name.
+
+Each entry is valid in a period. Several may have the same id, MAC or address as long as their
+periods do not overlap, and what is found depends on the time that is asked for.
 """
 
 import hashlib
 import marshal
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.dataclass import dataclass
-from netwatch.core.verdict import DeviceClass
-from netwatch.inventory.row_index import RowIndex
+from netwatch.core.verdict import BEGINNING, FOREVER, DeviceClass
+from netwatch.inventory.row_chains import RowChains
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One row of the inventory. `id` is the one that is written, else the first of MAC, IP address
-    and host name. MAC (6 bytes) and addresses (4 or 16 bytes) are packed."""
+    and host name. MAC (6 bytes) and addresses (4 or 16 bytes) are packed. It is valid from `since`
+    up to, but without, `until` (ns); None means no limit. `line` is where `file` has it."""
 
     id: str
     mac: bytes | None
@@ -28,15 +33,31 @@ class Entry:
     owner: str | None
     device_class: DeviceClass | None
     line: int
+    since: int | None = None
+    until: int | None = None
+    file: str = ""
 
 
 Fields = tuple[
     str, bytes | None, tuple[bytes, ...], str | None, str | None, DeviceClass | None, int
 ]
-"""The fields of an `Entry`, in their order."""
+"""The fields of an `Entry` up to its line, in their order."""
 
 _FORMAT = 2
 """The version of marshal's format: from 3 on it depends on how often an object is referred to."""
+
+
+class Span:
+    """The time in which an answer holds: from `since` up to, but without, `until` (ns)."""
+
+    __slots__ = ("since", "until")
+
+    def __init__(self) -> None:
+        self.since, self.until = BEGINNING, FOREVER
+
+    def narrow(self, since: int, until: int) -> None:
+        """The answer holds only in this time, too."""
+        self.since, self.until = max(self.since, since), min(self.until, until)
 
 
 class EntryTable:
@@ -48,23 +69,58 @@ class EntryTable:
     def __init__(self, entries: Iterable[Entry] = (), expected: int = 0) -> None:
         self._stored = bytearray()
         self._ends = array("Q", [0])
-        self._by_id = RowIndex(self._has_id, expected)
-        self._by_mac = RowIndex(self._has_mac, expected)
-        self._by_ip = RowIndex(self._has_ip, expected)
-        # The last row of each label; every row of a host name alone has the one before it.
-        self._by_label = RowIndex(self._has_label)
-        self._before: dict[int, int] = {}
+        self._since, self._until = array("q"), array("q")
+        self._by_id = RowChains(self._has_id, expected)
+        self._by_mac = RowChains(self._has_mac, expected)
+        # The addresses of all entries by their number, since an entry may have several.
+        self._address_rows = array("I")
+        self._by_ip = RowChains(self._has_ip, expected)
+        self._by_label = RowChains(self._has_label)
+        self._files: list[str] = []
+        self._file_starts = array("I")
+        self.has_periods = False
         for entry in entries:
-            self.add(_fields_of(entry))
+            if entry.file != (self._files[-1] if self._files else ""):
+                self.begin_file(entry.file)
+            fields = entry.id, entry.mac, entry.ips, entry.hostname, entry.owner
+            since = BEGINNING if entry.since is None else entry.since
+            until = FOREVER if entry.until is None else entry.until
+            self.add((*fields, entry.device_class, entry.line), since, until)
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
     def __getitem__(self, row: int) -> Entry:
-        return Entry(*self._load(range(len(self))[row]))
+        row = range(len(self))[row]
+        since, until = self._since[row], self._until[row]
+        return Entry(
+            *self._load(row),
+            None if since == BEGINNING else since,
+            None if until == FOREVER else until,
+            self.file_of(row),
+        )
 
     def __iter__(self) -> Iterator[Entry]:
-        return (Entry(*self._load(row)) for row in range(len(self)))
+        return (self[row] for row in range(len(self)))
+
+    @property
+    def files(self) -> list[str]:
+        """The files of the entries, in order."""
+        return self._files
+
+    def file_of(self, row: int) -> str:
+        """The file that has an entry; empty where that was not said."""
+        place = bisect_right(self._file_starts, row)
+        return self._files[place - 1] if place else ""
+
+    def line_of(self, row: int) -> int:
+        """The line that has an entry."""
+        return self._load(row)[6]
+
+    def period_of(self, row: int) -> tuple[int, int]:
+        """Since when and until when (ns) an entry is valid; `BEGINNING` and `FOREVER` where there
+        is no limit."""
+        return self._since[row], self._until[row]
 
     def _load(self, row: int) -> Fields:
         ends = self._ends
@@ -77,70 +133,131 @@ class EntryTable:
     def _has_mac(self, row: int, key: bytes) -> bool:
         return self._load(row)[1] == key
 
-    def _has_ip(self, row: int, key: bytes) -> bool:
-        return key in self._load(row)[2]
+    def _has_ip(self, number: int, key: bytes) -> bool:
+        return self._ip_of(number) == key
 
     def _has_label(self, row: int, key: bytes) -> bool:
         return _label(self._load(row)[3] or "") == key
 
-    def add(self, fields: Fields) -> list[tuple[str, int]]:
-        """Add an entry, given as its fields.
+    def begin_file(self, name: str) -> None:
+        """The entries that are added from now on are those of this file."""
+        self._files.append(name)
+        self._file_starts.append(len(self))
 
-        The result is what an earlier entry has too, in words, with the row of that entry. By this
-        the earlier one is still found.
+    def add(self, fields: Fields, since: int = BEGINNING, until: int = FOREVER) -> None:
+        """Add an entry, given as its fields, that is valid from `since` up to `until` (ns).
+
+        An entry that says the same of a device as its last one, of a period that ends where this
+        one begins, is prolonged instead.
         """
-        row = len(self._ends) - 1
+        identity, mac, ips, hostname = fields[:4]
+        key = _encoded(identity)
+        if since != BEGINNING or until != FOREVER:
+            self.has_periods = True
+            last = self._by_id.last(key)
+            if (
+                last is not None
+                and self._until[last] == since
+                and (self._load(last)[:6] == fields[:6])
+            ):
+                self._until[last] = until
+                return
+        row = len(self)
         self._stored += marshal.dumps(fields, _FORMAT)
         self._ends.append(len(self._stored))
-        identity, mac, ips, hostname = fields[:4]
-        duplicates = []
-        earlier = self._by_id.add(_encoded(identity), row)
-        if earlier is not None:
-            duplicates.append((f"id '{identity}'", earlier))
-        if mac and (earlier := self._by_mac.add(mac, row)) is not None:
-            duplicates.append((f"MAC '{mac_text(mac)}'", earlier))
+        self._since.append(since)
+        self._until.append(until)
+        self._by_id.add(key, row)
+        if mac:
+            self._by_mac.add(mac, row)
         for ip in ips:
-            earlier = self._by_ip.add(ip, row)
-            if earlier is not None and earlier != row:
-                duplicates.append((f"IP '{ip_text(ip)}'", earlier))
+            self._address_rows.append(row)
+            self._by_ip.add(ip, len(self._address_rows) - 1)
         if hostname and not mac and not ips:
-            earlier = self._by_label.replace(_label(hostname), row)
-            if earlier is not None:
-                self._before[row] = earlier
-        return duplicates
+            self._by_label.add(_label(hostname), row)
 
-    def with_id(self, identity: str) -> Entry | None:
-        """The entry with this id, or None."""
-        return self._entry(self._by_id.find(_encoded(identity)))
+    def duplicates(self) -> Iterator[tuple[str, int, int]]:
+        """What two entries have that are valid at the same time, in words, with the row of the
+        later and that of the earlier one. Each row is compared with one other at most."""
+        for rows in self._by_id.shared():
+            for row, earlier in self._overlapping(rows):
+                yield f"id '{self._load(row)[0]}'", row, earlier
+        for rows in self._by_mac.shared():
+            for row, earlier in self._overlapping(rows):
+                yield f"MAC '{mac_text(self._load(row)[1] or b'')}'", row, earlier
+        for numbers in self._by_ip.shared():
+            ip = self._ip_of(numbers[0])
+            for row, earlier in self._overlapping([self._address_rows[n] for n in numbers]):
+                yield f"IP '{ip_text(ip)}'", row, earlier
 
-    def with_mac(self, mac: bytes) -> Entry | None:
-        """The entry with this packed MAC, or None."""
-        return self._entry(self._by_mac.find(mac))
+    def _ip_of(self, number: int) -> bytes:
+        row = self._address_rows[number]
+        return self._load(row)[2][number - bisect_left(self._address_rows, row)]
 
-    def with_ip(self, ip: bytes) -> Entry | None:
-        """The entry with this packed address, or None."""
-        return self._entry(self._by_ip.find(ip))
+    def _overlapping(self, rows: list[int]) -> Iterator[tuple[int, int]]:
+        """Of rows that share a key those whose periods overlap, each with another that it
+        overlaps."""
+        longest: int | None = None
+        for row in sorted(rows, key=lambda row: (self._since[row], row)):
+            if longest is not None and self._since[row] < self._until[longest]:
+                yield max(row, longest), min(row, longest)
+            if longest is None or self._until[row] > self._until[longest]:
+                longest = row
 
-    def with_label(self, label: str) -> list[Entry]:
+    def with_id(self, identity: str, time: int | None = None) -> Entry | None:
+        """The entry with this id at a time (ns), or None; the last one at any time where none is
+        given."""
+        return self._entry(self._by_id.rows(_encoded(identity)), time, None)
+
+    def with_mac(
+        self, mac: bytes, time: int | None = None, span: Span | None = None
+    ) -> Entry | None:
+        """The entry with this packed MAC at a time (ns), or None. `span` is narrowed to the time
+        in which that is the answer."""
+        return self._entry(self._by_mac.rows(mac), time, span)
+
+    def with_ip(self, ip: bytes, time: int | None = None, span: Span | None = None) -> Entry | None:
+        """The same for a packed address."""
+        numbers = self._by_ip.rows(ip)
+        return self._entry(map(self._address_rows.__getitem__, numbers), time, span)
+
+    def with_label(self, label: str, time: int, span: Span | None = None) -> list[Entry]:
         """The entries that have a host name alone, whose first label is this one, in order."""
         found = []
-        row = self._by_label.find(_encoded(label))
-        while row is not None:
-            found.append(self[row])
-            row = self._before.get(row)
+        for row in self._by_label.rows(_encoded(label)):
+            entry = self._entry(iter((row,)), time, span)
+            if entry is not None:
+                found.append(entry)
         return found[::-1]
 
-    def _entry(self, row: int | None) -> Entry | None:
-        return None if row is None else self[row]
+    def is_dated(self, ip: bytes, mac: bytes | None) -> bool:
+        """Whether an entry with this address or MAC is valid in a period only."""
+        if not self.has_periods:
+            return False
+        span = Span()
+        self.with_ip(ip, 0, span)
+        if mac:
+            self.with_mac(mac, 0, span)
+        return (span.since, span.until) != (BEGINNING, FOREVER)
+
+    def _entry(self, rows: Iterator[int], time: int | None, span: Span | None) -> Entry | None:
+        for row in rows:
+            since, until = self._since[row], self._until[row]
+            if time is None or since <= time < until:
+                if span is not None:
+                    span.narrow(since, until)
+                return self[row]
+            if span is not None:
+                span.narrow(*((until, FOREVER) if until <= time else (BEGINNING, since)))
+        return None
 
     def digest(self) -> str:
-        """A hash of all entries, which changes with any of them."""
-        return hashlib.sha256(self._stored).hexdigest()
-
-
-def _fields_of(entry: Entry) -> Fields:
-    device_class, line = entry.device_class, entry.line
-    return entry.id, entry.mac, entry.ips, entry.hostname, entry.owner, device_class, line
+        """A hash of all entries and their periods, which changes with any of them."""
+        content = hashlib.sha256(self._stored)
+        if self.has_periods:
+            content.update(self._since.tobytes())
+            content.update(self._until.tobytes())
+        return content.hexdigest()
 
 
 def _encoded(text: str) -> bytes:

@@ -18,6 +18,8 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "hostname": "shown in alerts; alone in a row it identifies devices that are learned",
         "owner": "shown in alerts",
         "class": "`service`, `personal`, `guest` or `infrastructure`; else that of the network",
+        "from": "the first day, or the time, from which on the row is valid; else always",
+        "until": "the last day on which it is valid, or the time up to which; else for ever",
     }
 )
 """The columns of an inventory, each with a description. Any column or cell may be left out, but a

@@ -2,7 +2,6 @@
 
 import codecs
 import csv
-from array import array
 from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Any
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.errors import NetwatchError
+from netwatch.core.period import UTC_ZONE
 from netwatch.core.user_files import read_user_file
 from netwatch.core.user_yaml import Problems, describe, did_you_mean
+from netwatch.core.verdict import BEGINNING, FOREVER
 from netwatch.inventory.entry_table import EntryTable, Fields
 from netwatch.inventory.inventory_columns import (
     COLUMNS,
@@ -20,52 +21,88 @@ from netwatch.inventory.inventory_columns import (
     find_delimiter,
 )
 from netwatch.inventory.networks import CLASSES
+from netwatch.inventory.validity import days_of, read_period
+
+ALWAYS = (BEGINNING, FOREVER)
+"""The period of a file that is valid at any time, ns."""
 
 _EXPECTED_COLUMNS = f"columns of {', '.join(COLUMNS)}"
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def read_inventory(
-    path: Path, problems: Problems, headers: Mapping[str, str] = NO_HEADERS
+    path: Path,
+    problems: Problems,
+    headers: Mapping[str, str] = NO_HEADERS,
+    timezone: str = UTC_ZONE,
 ) -> EntryTable:
     """The rows of a CSV file with a header, in UTF-8 or UTF-16; mistakes are noted. `headers` are
-    what columns are called in the file, where that is not their own name."""
+    what columns are called in the file, where that is not their own name; the days of `from` and
+    `until` are those of `timezone` (IANA name)."""
+    table = EntryTable()
+    text = read_text(path, problems)
+    if text is not None:
+        table = EntryTable(expected=text.count("\n"))
+        add_rows(table, text, str(path), problems, headers, timezone)
+        report_duplicates(table, problems)
+    return table
+
+
+def read_text(path: Path, problems: Problems) -> str | None:
+    """The text of an inventory file; None with the mistake noted."""
     file = str(path)
     try:
         raw = read_user_file(path)
-        text = raw.decode(_encoding(raw))
+        return raw.decode(_encoding(raw))
     except NetwatchError as error:
         problems.add(file, 0, f"the inventory {error}")
-        return EntryTable()
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         expected = "UTF-8, or UTF-16 with a byte order mark"
         problems.add(file, line, f"the inventory: expected {expected}, found other bytes")
-        return EntryTable()
-    del raw  # As large as the text, which is needed until the last row.
-    return parse_inventory(text, file, problems, headers)
+    return None
 
 
 def parse_inventory(
-    text: str, file: str, problems: Problems, headers: Mapping[str, str] = NO_HEADERS
+    text: str,
+    file: str,
+    problems: Problems,
+    headers: Mapping[str, str] = NO_HEADERS,
+    timezone: str = UTC_ZONE,
 ) -> EntryTable:
     """Like `read_inventory`, for the text of a file; `file` is its name in messages."""
+    table = EntryTable(expected=text.count("\n"))
+    add_rows(table, text, file, problems, headers, timezone)
+    report_duplicates(table, problems)
+    return table
+
+
+def add_rows(
+    table: EntryTable,
+    text: str,
+    file: str,
+    problems: Problems,
+    headers: Mapping[str, str],
+    timezone: str,
+    valid: tuple[int, int] = ALWAYS,
+) -> None:
+    """Add the rows of a file. It is valid from the first up to the second time of `valid` (ns), and
+    so are its rows, or for a part of that time."""
     numbered = enumerate(_lines(text), 1)
     header_line, header = next(((at, line) for at, line in numbered if line.strip()), (0, ""))
     if not header_line:
         message = f"the inventory: expected a header with {_EXPECTED_COLUMNS}, found an empty file"
         problems.add(file, 0, message)
-        return EntryTable()
+        return
     delimiter = find_delimiter(header)
     reader = csv.reader(_lines(text), delimiter=delimiter, strict=True, skipinitialspace=True)
     rows = _rows(reader, file, problems)
     written = next(rows, (0, [""]))[1]
     place = find_columns(written, headers, file, header_line, problems)
     if place is None:
-        return EntryTable()
+        return
     width = len(written)
-    table = EntryTable(expected=text.count("\n"))
-    row_lines = array("L")
+    table.begin_file(file)
     # The cells of a row by column; those of a column that is absent are the empty one behind it.
     cells_of = itemgetter(*(place.get(column, width) for column in COLUMNS))
     for line, row in rows:
@@ -77,13 +114,33 @@ def parse_inventory(
             problems.add(file, line, message)
         del row[width:]
         row += [""] * (width + 1 - len(row))
-        fields = _read_fields(cells_of(row), file, line, problems)
-        if fields is None:
-            continue
-        row_lines.append(line)
-        for what, earlier in table.add(fields):
-            problems.add(file, line, f"duplicate {what} (first on line {row_lines[earlier]})")
-    return table
+        *cells, since_cell, until_cell = map(str.strip, cells_of(row))
+        fields = _read_fields(cells, file, line, problems)
+        (since, until), mistakes = read_period(since_cell, until_cell, timezone)
+        for mistake in mistakes:
+            problems.add(file, line, mistake)
+        since, until = max(since, valid[0]), min(until, valid[1])
+        if fields is not None and since < until:
+            table.add(fields, since, until)
+
+
+def report_duplicates(table: EntryTable, problems: Problems) -> None:
+    """Note the rows that have an id, a MAC or an address in common and are valid at the same
+    time."""
+    for what, row, earlier in table.duplicates():
+        file, first = table.file_of(row), table.file_of(earlier)
+        place = f"on line {table.line_of(earlier)}"
+        if first != file:
+            place += f" of {first}"
+        periods = table.period_of(row), table.period_of(earlier)
+        if periods == (ALWAYS, ALWAYS):
+            message = f"duplicate {what} (first {place})"
+        else:
+            message = (
+                f"duplicate {what} {days_of(*periods[0])} (first {place}, {days_of(*periods[1])}):"
+                " expected periods that do not overlap"
+            )
+        problems.add(file, table.line_of(row), message)
 
 
 def _encoding(raw: bytes) -> str:
@@ -120,10 +177,10 @@ def _rows(
         line = reader.line_num + 1  # type: ignore[attr-defined]
 
 
-def _read_fields(cells: tuple[str, ...], file: str, line: int, problems: Problems) -> Fields | None:
-    """The fields of an entry, from the cells of a row in the order of `COLUMNS`; None with the
-    mistakes noted."""
-    identity, mac_cell, ip_cell, hostname, owner, kind = map(str.strip, cells)
+def _read_fields(cells: list[str], file: str, line: int, problems: Problems) -> Fields | None:
+    """The fields of an entry, from the cells of a row in the order of `COLUMNS` up to its class;
+    None with the mistakes noted."""
+    identity, mac_cell, ip_cell, hostname, owner, kind = cells
     before = len(problems.found)
     mac = parse_mac(mac_cell) if mac_cell else None
     if mac_cell and mac is None:

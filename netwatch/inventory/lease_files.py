@@ -89,7 +89,7 @@ def _recognise(head: str) -> str | None:
 def _record(
     found: Iterator[Declaration | LeaseSyntaxError], format_: str, name: str, problems: Problems
 ) -> list[Lease]:
-    recorder = LeaseRecorder(format_)
+    recorder = LeaseRecorder(format_, name)
     mistakes = 0
     for item in found:
         if isinstance(item, LeaseSyntaxError):

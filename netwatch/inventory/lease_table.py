@@ -6,6 +6,7 @@ periods, and `LeaseTable` finds the device of an address at a time. All times ar
 epoch.
 """
 
+import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -33,7 +34,8 @@ class Declaration(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """A period in which one device had one address; `source` is the format of the lease file."""
+    """A period in which one device had one address; `source` is the format of the lease file, and
+    `line` where `file` declares it last."""
 
     ip: bytes
     mac: bytes
@@ -41,14 +43,16 @@ class Lease(NamedTuple):
     until: int
     hostname: str
     source: str
+    file: str = ""
+    line: int = 0
 
 
 class LeaseRecorder:
     """The periods of one lease file, from its declarations in their order; `source` is its
-    format."""
+    format, and `file` its path."""
 
-    def __init__(self, source: str) -> None:
-        self._source = source
+    def __init__(self, source: str, file: str = "") -> None:
+        self._source, self._file = source, file
         self._periods: dict[bytes, list[Lease]] = {}
         self._count = 0
 
@@ -63,14 +67,16 @@ class LeaseRecorder:
         if last is not None and last.mac == declared.mac and declared.since <= last.until:
             hostname = declared.hostname or last.hostname
             since = min(last.since, declared.since)
-            periods[-1] = last._replace(since=since, until=declared.until, hostname=hostname)
+            periods[-1] = last._replace(
+                since=since, until=declared.until, hostname=hostname, line=declared.line
+            )
         else:
             if last is not None and declared.since < last.until:
                 periods[-1] = last._replace(until=declared.since)
                 self._drop_empty(periods)
             if declared.mac is not None:
                 period = declared.since, declared.until, declared.hostname, self._source
-                periods.append(Lease(declared.ip, declared.mac, *period))
+                periods.append(Lease(declared.ip, declared.mac, *period, self._file, declared.line))
                 self._count += 1
         self._drop_empty(periods)
 
@@ -107,6 +113,12 @@ class LeaseTable:
         """Whether an address was leased at any time."""
         return ip in self._by_ip
 
+    def address_of(self, mac: bytes, time: int) -> bytes | None:
+        """The packed address that a MAC has by a lease at a time, an IPv4 one first; None where it
+        has none."""
+        active = [each.ip for each in self._by_mac.get(mac, ()) if each.since <= time < each.until]
+        return min(active, key=lambda ip: (len(ip), ip), default=None)
+
     def binding_at(self, ip: bytes, mac: bytes | None, time: int) -> Binding | None:
         """The device that had an address at a time; None where nobody had a lease. `mac` is that
         of the frame of a contact."""
@@ -128,9 +140,22 @@ class LeaseTable:
             lease.hostname or None,
             "frame" if is_other else None,
             period=BindingPeriod(
-                lease.source, lease.since or None, None if lease.until == NEVER else lease.until
+                lease.source,
+                lease.since or None,
+                None if lease.until == NEVER else lease.until,
+                lease.file,
+                lease.line,
             ),
         )
+
+    def digest(self) -> str:
+        """A hash of all leases, which changes with any of them, but neither with their order nor
+        with where they are written."""
+        content = hashlib.sha256()
+        for leases in sorted(self._by_ip.items()):
+            for lease in sorted(leases[1]):
+                content.update(repr(lease[:6]).encode("utf-8", "surrogatepass"))
+        return content.hexdigest()
 
     def is_same_device(self, ip: bytes, first: int, second: int) -> bool:
         """Whether no lease says that an address changed its device between two times."""

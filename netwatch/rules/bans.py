@@ -8,7 +8,6 @@ ban that is written out, and in addition where the ban comes from (`netwatch.rul
 import datetime
 import hashlib
 import json
-import zoneinfo
 from collections.abc import Iterable
 from dataclasses import fields as fields_of
 from dataclasses import replace
@@ -18,6 +17,7 @@ from typing import Any, get_args
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError
 from netwatch.core.flow import BYPASS_CATEGORIES
+from netwatch.core.period import read_timezone
 from netwatch.core.user_yaml import Fields, Problems, describe, did_you_mean
 from netwatch.core.verdict import Ban, BanPeriod, Confidence, Exemption, Severity
 from netwatch.core.yaml_reader import decode_yaml
@@ -192,7 +192,7 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
         advises=advises,
         periods=read_periods(fields),
         review=fields.date("review"),
-        timezone=fields.text("timezone", "UTC"),
+        timezone=read_timezone(fields),
         legal_basis=fields.text("legal_basis"),
         min_confidence=fields.choice("min_confidence", get_args(Confidence), "probable"),
         severity=fields.choice("severity", get_args(Severity), "high"),
@@ -207,7 +207,6 @@ def _read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
         fields.add_problem(
             "advises", f"'{both}': expected in 'forbids' or 'advises', found in both"
         )
-    _check_timezone(fields, ban.timezone)
     return ban if len(fields.problems.found) == before else None
 
 
@@ -258,13 +257,3 @@ def _classes(fields: Fields, key: str, default: frozenset[str]) -> frozenset[str
             message = f"'{key}': expected classes of {expected}, found {describe(name)}{hint}"
             fields.problems.add(fields.file, line, message)
     return frozenset(found) if fields.has(key) else default
-
-
-def _check_timezone(fields: Fields, name: str) -> None:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        hint = did_you_mean(name, zoneinfo.available_timezones())
-        expected = "the IANA name of a time zone, like Europe/Brussels"
-        found = f"{describe(name)}{hint}"
-        fields.add_problem("timezone", f"'timezone': expected {expected}, found {found}")

@@ -63,14 +63,16 @@ def test_each_contact_is_that_of_the_device_with_the_lease(
     found = alerts(day(tmp_path), office, capsys)
     assert [alert["device"]["id"] for alert in found] == [ONE, IP, TWO]  # type: ignore[index]
     assert [alert["device"]["hostname"] for alert in found] == ["ws-one", None, None]  # type: ignore[index]
-    first, none, second = (alert.get("binding") for alert in found)
-    assert none is None
+    first, none, second = (alert["binding"] for alert in found)
+    assert none == {"source": "address", "from": None, "until": None, "file": None, "line": None}
     assert first == {
         "source": "dhcpd",
         "from": "2023-04-03T08:00:00.000000Z",
         "until": "2023-04-03T09:00:00.000000Z",
+        "file": str(tmp_path / "dhcpd.leases"),
+        "line": 1,
     }
-    assert second is not None
+    assert second["line"] == 8  # type: ignore[index]
 
 
 def test_the_inventory_knows_a_leased_device_by_its_mac(

@@ -31,7 +31,7 @@ def load(text):
 
 def who(table, ip, mac=None, network=HQ):
     packed = parse_mac(mac) if mac else None
-    return Devices(table).identify(ip_address(ip).packed, packed, network)
+    return Devices(table).identify(ip_address(ip).packed, packed, network, 0).device
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_device_without_class_has_that_of_its_network(table):
 )
 def test_explains_what_decided(table, ip, mac, why):
     packed = parse_mac(mac) if mac else None
-    assert Devices(table).explain(ip_address(ip).packed, packed, HQ)[1].startswith(why)
+    assert Devices(table).identify(ip_address(ip).packed, packed, HQ, 0).explanation.startswith(why)
 
 
 def test_find_by_id_address_and_mac(table):
@@ -115,10 +115,10 @@ def test_the_cache_is_bounded(table, monkeypatch):
     monkeypatch.setattr(devices, "CACHE_LIMIT", 4)
     known = Devices(table)
     for low in range(9):
-        assert known.identify(bytes((10, 30, 0, low)), None, HQ).id == f"10.30.0.{low}"
+        assert known.identify(bytes((10, 30, 0, low)), None, HQ, 0).device.id == f"10.30.0.{low}"
     assert known.evictions == 8
     again = bytes((10, 30, 0, 8))
-    assert known.identify(again, None, HQ) is known.identify(again, None, HQ)
+    assert known.identify(again, None, HQ, 0) is known.identify(again, None, HQ, 1)
 
 
 def test_order_of_columns_comments_blank_lines_bom_and_semicolons():
@@ -225,7 +225,7 @@ ROUTER, STRANGER = "02:00:00:00:00:fe", "02:00:00:00:00:99"
 
 def binding(table, ip, mac, learnt, network=HQ):
     packed = parse_mac(mac) if mac else None
-    return Devices(table).identify(ip_address(ip).packed, packed, network, learnt)
+    return Devices(table).identify(ip_address(ip).packed, packed, network, 0, learnt).device
 
 
 def test_a_learned_device_has_its_mac_and_name(table):
@@ -274,9 +274,11 @@ def test_a_name_in_two_rows_matches_none():
 )
 def test_conflicts_leave_a_device_unknown(table, ip, mac, learnt, why):
     packed = ip_address(ip).packed, parse_mac(mac)
-    device, messages = Devices(table).explain(*packed, HQ, learnt)
-    assert (device.id, device.device_class) == (f"unknown:{ip}", "unknown")
-    assert messages.startswith(why)
+    found = Devices(table).identify(*packed, HQ, 0, learnt)
+    assert (found.device.id, found.device.device_class) == (f"unknown:{ip}", "unknown")
+    assert found.explanation.startswith(why)
+    assert found.device.reason
+    assert not any(each in found.device.reason for each in (ip, "02:00", "phone-1", "laptop-1"))
 
 
 def test_the_row_of_the_frame_decides_where_an_address_is_shared(table):
@@ -290,7 +292,8 @@ def test_the_row_of_the_frame_decides_where_an_address_is_shared(table):
 def test_the_cache_tells_bindings_apart(table):
     known = Devices(table)
     ip, mac = ip_address("10.20.9.9").packed, parse_mac(STRANGER)
-    assert [known.identify(ip, mac, HQ, each).id for each in (None, LEARNT, None, KNOWN)] == [
+    found = [known.identify(ip, mac, HQ, 0, each) for each in (None, LEARNT, None, KNOWN)]
+    assert [each.device.id for each in found] == [
         "10.20.9.9",
         "02:00:00:00:00:07",
         "10.20.9.9",

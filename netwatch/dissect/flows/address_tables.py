@@ -79,6 +79,12 @@ class AddressFilter:
         if self.counts[place] < FULL:
             self.counts[place] += 1
 
+    def add_all(self) -> None:
+        """Let every address match."""
+        self.used = True
+        for place in range(FILTER_SIZE):
+            self.counts[place] = FULL
+
     def discard(self, first: bytes, second: bytes = b"") -> None:
         """Discard what was added once."""
         place: cython.Py_ssize_t = self.place(first, second)
