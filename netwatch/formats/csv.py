@@ -163,6 +163,8 @@ def cell(value: Any) -> str:
     """The text of one cell, which is safe to open in a spreadsheet."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, int):
         return str(value)
     text = value if isinstance(value, str) else " ".join(map(str, value))

@@ -241,7 +241,11 @@ def test_explain_a_name_that_no_rule_matches(explain):
             ["--device", "lab-99"],
             "--device: expected an IP address or an id of the inventory, found 'lab-99'",
         ),
-        (["--device", "phone-1"], "since the inventory has none for this device, found 'phone-1'"),
+        (
+            ["--device", "phone-1"],
+            "--device: expected an IP address with --ip, since neither the inventory nor a lease"
+            " has one for 'phone-1' at this time",
+        ),
         (
             ["--device", "10.20.0.1", "--mac", "x"],
             "--mac: expected a MAC address like 02:00:00:00:00:01, found 'x'",

@@ -91,6 +91,7 @@ def test_alert_has_every_key_in_order():
         "community_ids",
         "sensor",
         "versions",
+        "binding",
     ]
     assert record["schema"] == "netwatch.alert/1"
     assert record["exemption"] is None
@@ -129,6 +130,8 @@ def test_an_alert_in_full():
         "hostname": "lab07",
         "owner": "R. Doe",
         "class": "service",
+        "reason": "the inventory has its MAC: class of the entry",
+        "randomised_mac": False,
     }
     assert record["network"] == {
         "name": "hq",

@@ -131,7 +131,9 @@ FULL_ALERT = replace(
         "lab07",
         "R. Doe",
         "service",
-        BindingPeriod("kea", TIME - 10**9, TIME + 10**9),
+        BindingPeriod("kea", TIME - 10**9, TIME + 10**9, "kea-leases4.csv", 7),
+        "the inventory has its MAC: class of the entry",
+        False,
     ),
     vlan=30,
     destinations=(
