@@ -22,9 +22,13 @@ ANOMALIES: Mapping[str, str] = {
     " bytes are missing from the incident.",
     "device-address-shared": "Two devices had the address of a contact at the same time: the"
     " contact is attributed to neither.",
+    "device-behind-nat": "There are several devices behind the address of a contact, by the TLS"
+    " stacks that were seen: the contact is attributed to none of them.",
     "device-claim-refused": "A message claims an address that cannot be learned: it is not the"
     " address of a host, the MAC differs from that of the frame, or it is announced for another"
     " host.",
+    "device-is-proxy": "A contact comes from an address that others ask for hosts of apps by HTTP"
+    " or SOCKS: it is attributed to none of them.",
     "device-mac-shared": "Two devices had the MAC address of a contact at the same time: the"
     " contact is attributed to neither.",
     "devices-full": "A learned address, device or pending request was evicted because its table"
@@ -146,6 +150,8 @@ ANOMALIES: Mapping[str, str] = {
     "resolved-address-shared": "A flow without a name goes to an address that its device had"
     " resolved for several apps or names: it is no evidence.",
     "resolved-addresses-full": "A resolved address was evicted because the table was full.",
+    "shared-clients-full": "An address of which it was noted what tells several devices behind it"
+    " apart was evicted because the table was full.",
     "socks-cut": "A SOCKS request is truncated.",
     "socks-request": "A message looked like a SOCKS request and is not one.",
     "tcp-gap": "Bytes are missing in a connection with several messages.",

@@ -7,6 +7,7 @@ cdef class Group:
     cdef object contact
     cdef str reason
     cdef object binding
+    cdef str shared
     cdef bint is_handshake
     cdef Py_ssize_t count
     cdef long long first
@@ -34,5 +35,6 @@ cdef class ContactGroups:
 
     cdef object _add(self, ObservationBatch batch, Py_ssize_t row, object match)
     cdef object _count(self, ObservationBatch batch, Py_ssize_t at, Group group)
-    cdef Group _judged(self, Observation observation, object match, object binding)
+    cdef str _shared(self, ObservationBatch batch, Py_ssize_t at, long long time)
+    cdef Group _judged(self, Observation observation, object match, object binding, str shared)
     cdef Py_ssize_t _fill_key(self, ObservationBatch batch, Py_ssize_t row)

@@ -20,7 +20,7 @@ from netwatch.core.buffers import Words, array
 from netwatch.core.message import HANDSHAKES
 from netwatch.core.verdict import BEGINNING, FOREVER, Binding, Contact, Match, Repeats
 from netwatch.engine.contact_flows import ContactCollector, ContactFlows
-from netwatch.engine.judge import Judge
+from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
 from netwatch.incidents.activity import MINUTE
 
 if cython.compiled:
@@ -37,6 +37,7 @@ MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 32)
 """Addresses of an answer that are compared with those of another; longer ones are not grouped."""
 
 _MINUTE = cython.declare(cython.longlong, MINUTE)
+_SOCKS_HOST = cython.declare(cython.longlong, EVIDENCE_SOCKS_HOST)
 
 
 @cython.final
@@ -47,13 +48,17 @@ class Group:
     Where no ban applies to them, `reason` says why; `contact` is None where the client is in no
     network. They are `count`, the last at `last` (ns); `ports` counts them by the port of the
     client, `flows` are the flows of handshakes. What was decided holds from `since` up to, but
-    without, `until` (ns), for a client whose address has this `binding`.
+    without, `until` (ns), for a client whose address has this `binding`, and several devices for
+    this reason (`shared`).
     """
 
-    def __init__(self, contact: Contact | None, reason: str, binding: Binding | None) -> None:
+    def __init__(
+        self, contact: Contact | None, reason: str, binding: Binding | None, shared: str
+    ) -> None:
         self.contact = contact
         self.reason = reason
         self.binding = binding
+        self.shared = shared
         self.is_handshake = False
         self.count = 0
         self.first = self.last = self.packet = 0
@@ -128,7 +133,10 @@ class ContactGroups:
         if match is None:
             return None
         binding = self._judge.binding_of(observation, late=True)
-        group = self._judged(observation, match, binding)
+        shared = self._judge.shared_at(observation.client_ip, observation.vlan, observation.time)
+        group = self._judged(observation, match, binding, shared)
+        if shared:
+            self._judge.count_shared(group.contact, shared)
         if group.reason:
             self._without_verdict[group.reason] += 1
             return None
@@ -163,6 +171,9 @@ class ContactGroups:
             and (time > group.first or packet >= group.packet)
         ):
             group = None
+        shared = self._shared(batch, at, time)
+        if group is not None and shared != group.shared:
+            group = None
         if self._judge.knows_bindings:
             observation = batch.observation(row)
             binding = self._judge.binding_of(observation)
@@ -171,13 +182,15 @@ class ContactGroups:
         if group is None:
             if observation is None:
                 observation = batch.observation(row)
-            group = self._judged(observation, match, binding)
+            group = self._judged(observation, match, binding, shared)
             group.first, group.packet = time, packet
             self._made.append(group)
             if size:
                 self._groups[key] = group
         group.count += 1
         group.last = time
+        if shared:
+            self._judge.count_shared(group.contact, shared)
         if group.reason:
             return
         self._count(batch, at, group)
@@ -195,15 +208,38 @@ class ContactGroups:
             group.flows.add(flow)
             self._contact_flows.add(contact, flow, port, time)
 
-    def _judged(self, observation: Observation, match: Match, binding: Binding | None) -> Group:
+    def _shared(self, batch: ObservationBatch, at: cython.Py_ssize_t, time: cython.longlong) -> str:
+        """Why the client of the row at `at` is not one device; empty where nothing speaks against
+        it. What the row tells of it is noted."""
+        judge = self._judge
+        ja4: cython.longlong = batch.words[at + columns.WORD_TLS_JA4]
+        evidence: cython.longlong = batch.words[at + columns.WORD_EVIDENCE]
+        asks_host: cython.bint = evidence == columns.EVIDENCE_HTTP_HOST or evidence == _SOCKS_HOST
+        if not (ja4 or asks_host or judge.knows_shared):
+            return ""
+        vlan = batch.words[at + columns.WORD_VLAN]
+        client = batch.packed(batch.words[at + columns.WORD_CLIENT_IP])
+        if asks_host:
+            server = batch.packed(batch.words[at + columns.WORD_SERVER_IP])
+            judge.note_request(server, None if vlan < 0 else vlan, time)
+        found: str = judge.shared_at(
+            client, None if vlan < 0 else vlan, time, batch.text(ja4) if ja4 else ""
+        )
+        return found
+
+    def _judged(
+        self, observation: Observation, match: Match, binding: Binding | None, shared: str
+    ) -> Group:
         """The group that begins with an observation."""
         judge = self._judge
-        client = judge.client_of(observation, binding)
+        client = judge.client_of(observation, binding, shared)
         if client.network is None:
-            return Group(None, judge.why_outside(observation), binding)
+            return Group(None, judge.why_outside(observation), binding, shared)
         contact = judge.contact(observation, match, client)
         reason = "" if contact.decision.rulings else contact.decision.clause
-        group = Group(contact, reason, binding)
+        if reason and contact.device.device_class == "unknown" and contact.device.reason:
+            reason = f"{reason}: {contact.device.reason}"
+        group = Group(contact, reason, binding, shared)
         group.since, group.until = max(group.since, client.since), min(group.until, client.until)
         return group
 

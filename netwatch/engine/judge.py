@@ -1,5 +1,6 @@
 """From an observed name to a contact: the rule that matches, the device, and what the bans say."""
 
+from collections import Counter
 from dataclasses import replace
 
 from netwatch.config import Config
@@ -8,11 +9,17 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.flow import BYPASS_CATEGORIES, NameStatus
 from netwatch.core.message import LOOKUPS, Message
 from netwatch.core.observation import Observation
+from netwatch.core.observation_columns import EVIDENCE
 from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
 from netwatch.core.verdict import Binding, Contact, Device, Match, Network, Outcome
 from netwatch.coverage.visibility import message_name_status
+from netwatch.inventory.devices import unknown_device
 from netwatch.inventory.learned import LearnedBindings
+from netwatch.inventory.shared_clients import SharedClients
 from netwatch.rules.policy import OUTSIDE, confidence
+
+EVIDENCE_SOCKS_HOST = EVIDENCE.index("socks-host")
+"""The number of this kind of evidence in a row of the observation batch."""
 
 NAME_CACHE = 65536
 """Names whose rule is cached; a full cache is emptied as a whole."""
@@ -35,12 +42,15 @@ class Judge:
     """Judges observations by the configuration of one run.
 
     The rule of a name is cached, because names repeat. `learned` are the devices that were learned
-    from the capture, None where the configuration does not ask for it.
+    from the capture, None where the configuration does not ask for it. `shared_contacts` counts
+    contacts whose device is not known, because there are several behind its address, by the reason.
     """
 
     def __init__(self, config: Config, learned: LearnedBindings | None = None) -> None:
         self._config = config
         self._learned = learned
+        self._shared = SharedClients()
+        self.shared_contacts: Counter[str] = Counter()
         self._matches: dict[str, Match | None] = {}
         self._banned = _banned_apps(config)
 
@@ -123,14 +133,55 @@ class Judge:
                 return binding
         return self._config.devices.leases.binding_at(ip, mac, time)
 
-    def client_of(self, observation: Observation, binding: Binding | None) -> Client:
-        """The client of an observation with this `binding`."""
+    @property
+    def knows_shared(self) -> bool:
+        """Whether there are several devices behind any address."""
+        return self._shared.has_any
+
+    @property
+    def shared_evicted(self) -> int:
+        """Addresses of which it was forgotten what tells several devices behind them apart."""
+        return self._shared.evicted
+
+    def note_request(self, server: bytes, vlan: int | None, time: int) -> None:
+        """Note that the host of an app was asked of a server by HTTP or SOCKS. One of ours is a
+        proxy then, unless it is a server that a filter answers with."""
+        network = self._config.networks.find(server, vlan)
+        if network is not None and server not in self._config.sinkholes:
+            self._shared.note_request((network.name, server), time)
+
+    def shared_at(self, ip: bytes, vlan: int | None, time: int, ja4: str = "") -> str:
+        """Why a client is not one device at a time (ns), as a sentence; empty where nothing speaks
+        against it. `ja4` is that of its contact at that time."""
+        if not ja4 and not self._shared.has_any:
+            return ""
+        network = self._config.networks.find(ip, vlan)
+        if network is None:
+            return ""
+        key = network.name, ip
+        if ja4:
+            self._shared.note_fingerprint(key, ja4, time)
+        return self._shared.reason_at(key, time)
+
+    def count_shared(self, contact: Contact | None, shared: str) -> None:
+        """Count a contact of a client behind whose address there are several devices, unless it is
+        known all the same which one it is."""
+        if contact is not None and contact.device.reason == shared:
+            self.shared_contacts[shared] += 1
+
+    def client_of(
+        self, observation: Observation, binding: Binding | None, shared: str = ""
+    ) -> Client:
+        """The client of an observation with this `binding`. Where there are several devices behind
+        its address for the reason `shared`, it is that of the inventory, or unknown."""
         ip, mac = observation.client_ip, observation.client_mac
         network = self._config.networks.find(ip, observation.vlan)
         found = self._config.devices.identify(ip, mac, network, observation.time, binding)
         device = found.device
         if binding is not None and binding.period is not None and binding.ambiguity is None:
             device = replace(device, binding=binding.period)
+        if shared and not found.is_listed and device.device_class != "infrastructure":
+            device = unknown_device(ip, mac, shared)
         return Client(network, binding, device, found.since, found.until)
 
     def contact(self, observation: Observation, match: Match, client: Client) -> Contact:

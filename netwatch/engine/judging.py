@@ -16,7 +16,11 @@ from netwatch.core.flow import Flow
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.observation_columns import EVIDENCE_DNS_ANSWER, WORD_EVIDENCE
+from netwatch.core.observation_columns import (
+    EVIDENCE_DNS_ANSWER,
+    EVIDENCE_HTTP_HOST,
+    WORD_EVIDENCE,
+)
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import TableUsage
 from netwatch.core.verdict import RESET
@@ -27,7 +31,7 @@ from netwatch.engine.contact_flows import (
     outcome_of,
 )
 from netwatch.engine.contact_groups import ContactGroups
-from netwatch.engine.judge import Judge
+from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
 from netwatch.engine.resolved_addresses import (
     LIMIT,
     KnownPairs,
@@ -38,6 +42,7 @@ from netwatch.incidents.contacts import strip_frames
 from netwatch.incidents.progress import ContactProgress
 from netwatch.inventory.binding_tables import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.learned import LearnedBindings
+from netwatch.inventory.shared_clients import NAT, PROXY
 
 
 class LearnedAddresses(Protocol):
@@ -115,6 +120,14 @@ class Judging:
                     self.resolved.add(answer, self.judge.app_of_answer(answer))
         self._contacts.flush()
 
+    def note_request(self, batch: ObservationBatch, row: int) -> None:
+        """Note what a row of a client that another worker judges tells of its server: where it is
+        asked for a host of an app, it is a proxy."""
+        if batch.word(row, WORD_EVIDENCE) in (EVIDENCE_HTTP_HOST, EVIDENCE_SOCKS_HOST):
+            shown = batch.observation(row)
+            if self.judge.contacted(shown.name) is not None:
+                self.judge.note_request(shown.server_ip, shown.vlan, shown.time)
+
     def learn(self, packet: Packet, message: Message) -> None:
         """Learn which device has which address from a message that claims addresses."""
         if self.learned is not None:
@@ -165,6 +178,9 @@ class Judging:
                 "contact-flows-full": self._contact_flows.rejected,
                 "resolved-address-shared": self.resolved.shared,
                 "resolved-addresses-full": self.resolved.evicted,
+                "device-behind-nat": self.judge.shared_contacts[NAT],
+                "device-is-proxy": self.judge.shared_contacts[PROXY],
+                "shared-clients-full": self.judge.shared_evicted,
             }
         )
         learned = self.learned

@@ -163,6 +163,7 @@ class Engine:
             keep_frames=keep_frames,
             division=division,
             worker=worker,
+            fingerprints=True,
         )
         self._division, self._worker = division, worker
         self._observer = Observer(self, statistics, options, seed=seed)
@@ -269,6 +270,9 @@ class Engine:
                 client = batch.packed(batch.word(row, WORD_CLIENT_IP))
                 if self._judges(client, batch.packed(batch.word(row, WORD_SERVER_IP))):
                     yield row, row + 1
+                else:
+                    # The server may be a client that this engine judges.
+                    self._judging.note_request(batch, row)
 
     def _counter(self, config: Config) -> FlowCounter:
         return FlowCounter(self._coverage, ConfiguredDirectory(config, self._judging.learned))

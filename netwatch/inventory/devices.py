@@ -36,6 +36,9 @@ CACHE_LIMIT = 65_536
 """Devices of clients in the cache; when it is full, it is cleared (and the entries are counted as
 evicted)."""
 
+INVENTORY = "inventory"
+"""The source of the binding of a device that the inventory has."""
+
 BY_ADDRESS = BindingPeriod("address", None, None)
 """How a device is known of which nothing is known but its address."""
 
@@ -49,12 +52,13 @@ _RANDOMISED = (
 class Identified:
     """The device of a client. That is the answer from `since` up to, but without, `until` (ns),
     as far as the inventory decides. `explanation` is the reason in words, with addresses and lines,
-    for the one who keeps the inventory."""
+    for the one who keeps the inventory, and `is_listed` whether the inventory has the device."""
 
     device: Device
     explanation: str
     since: int = BEGINNING
     until: int = FOREVER
+    is_listed: bool = False
 
 
 class Devices:
@@ -101,7 +105,8 @@ class Devices:
             return found
         span = Span()
         device, explanation = self._identify(ip, mac, network, time, binding, span)
-        found = Identified(device, explanation, span.since, span.until)
+        is_listed = device.binding is not None and device.binding.source == INVENTORY
+        found = Identified(device, explanation, span.since, span.until, is_listed)
         if len(self._cache) >= CACHE_LIMIT:
             self.evictions += len(self._cache)
             self._cache.clear()
@@ -158,7 +163,7 @@ class Devices:
             owner = self._entry_of_mac(binding.mac, time, span)
             conflict = _conflict(text, by_ip, sender, owner, binding)
             if conflict:
-                return _unknown(text, mac, conflict[1]), conflict[0]
+                return unknown_device(ip, mac, conflict[1]), conflict[0]
             mac = binding.mac or mac
         by_mac = self._entry_of_mac(mac, time, span)
         # A router's MAC is in all frames that it forwards. Where the inventory has the addresses of
@@ -169,7 +174,7 @@ class Devices:
         if by_mac and by_ip and by_mac != by_ip:
             explanation = f"{mac_words} belongs to '{by_mac.id}', but IP {text} to '{by_ip.id}'"
             reason = "the inventory gives its MAC to one device, and its address to another"
-            return _unknown(text, mac, reason), explanation
+            return unknown_device(ip, mac, reason), explanation
         hostname = binding.hostname if binding else None
         entry = by_mac or by_ip
         if entry is None and hostname:
@@ -187,7 +192,7 @@ class Devices:
             hostname=entry.hostname or hostname,
             owner=entry.owner,
             device_class=entry.device_class or _class_of(network),
-            binding=BindingPeriod("inventory", entry.since, entry.until, entry.file, entry.line),
+            binding=BindingPeriod(INVENTORY, entry.since, entry.until, entry.file, entry.line),
             reason=f"the inventory has its {how}: {source}",
             randomised_mac=found is not None and not entry.mac and is_randomised(found),
         )
@@ -283,7 +288,10 @@ def _conflict(
     return None
 
 
-def _unknown(text: str, mac: bytes | None, reason: str) -> Device:
+def unknown_device(ip: bytes, mac: bytes | None, reason: str) -> Device:
+    """The device with a packed address, and MAC in its frame, of which nobody can tell which one it
+    is, for a reason (a sentence)."""
+    text = ip_text(ip)
     return Device(f"unknown:{text}", text, _text_of(mac), None, None, "unknown", reason=reason)
 
 

@@ -8,6 +8,7 @@ Without the key nobody can find out, by trying all addresses, of whom it is.
 
 import base64
 import re
+from dataclasses import replace
 
 from netwatch.core.verdict import Device, Network
 from netwatch.privacy.keys import ID_DIGITS, PseudonymKey
@@ -30,8 +31,10 @@ def key_id_of(text: str) -> str | None:
 
 
 def under_pseudonym(device: Device, network: Network, key: PseudonymKey) -> Device:
-    """A device of which nothing is left but its pseudonym, its class, and when it had its address.
-    It has no address: receivers of alerts take a pseudonym for none."""
+    """A device of which nothing is left but its pseudonym, its class with the reason, and when it
+    had its address. It has no address: receivers of alerts take a pseudonym for none. Neither has
+    its binding the line of a file, which names the device."""
+    binding = device.binding and replace(device.binding, file="", line=0)
     return Device(
         id=pseudonym(key, network.name, device.id),
         ip="",
@@ -39,5 +42,7 @@ def under_pseudonym(device: Device, network: Network, key: PseudonymKey) -> Devi
         hostname=None,
         owner=None,
         device_class=device.device_class,
-        binding=device.binding,
+        binding=binding,
+        reason=device.reason,
+        randomised_mac=device.randomised_mac,
     )

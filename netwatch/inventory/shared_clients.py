@@ -1,0 +1,132 @@
+"""Addresses behind which there are several devices: translated ones (NAT), and proxies.
+
+Nothing on the wire says which of the devices behind such an address makes a contact. What tells
+that there are several is in the contacts themselves:
+
+- **TLS stacks.** Clients with different lists of cipher suites are different programs. A device has
+  a few of them that contact one vendor's apps: browsers, the app. `MANY_STACKS` of them within
+  `WINDOW` are those of several devices. So are `MANY_FINGERPRINTS` different JA4, of which one
+  program has several (with and without resumption, over TCP and QUIC).
+- **Requests.** An address of ours that is asked for an app's host by HTTP or SOCKS is a proxy: what
+  it asks for itself within `WINDOW`, it asks for others.
+
+What counts is what was seen up to a contact, so that the answer is the same whenever it is asked.
+The time to live of packets would tell, too, but no observation has it: a contact has to be judged
+again by what is stored of it.
+"""
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+WINDOW = 3_600_000_000_000
+"""Within this time (ns) stacks are those of devices that use an address at one time, and a request
+makes an address a proxy."""
+
+MANY_STACKS = 8
+"""Different lists of cipher suites that are those of several devices. In 127 public captures no
+client has more than 4 for all servers together."""
+
+MANY_FINGERPRINTS = 20
+"""Different JA4 that are those of several devices. In the same captures none has more than 6."""
+
+CLIENT_LIMIT = 16_384
+"""Addresses that are stored; of more the one that was seen least recently is evicted."""
+
+MAX_PERIODS = 8
+"""Periods of one address in which it is shared that are stored; of more the last ones."""
+
+NAT = (
+    "its contacts are those of several devices: more TLS stacks than one device has were seen"
+    " behind its address (NAT, a proxy or a terminal server)"
+)
+"""The reason for an address of several devices."""
+
+PROXY = "it is a proxy: it was asked for the app's hosts by others"
+"""The reason for a proxy."""
+
+Key = tuple[str, bytes]
+"""A network's name with a packed address."""
+
+
+class _Period(NamedTuple):
+    since: int
+    until: int
+    reason: str
+
+
+class _Client:
+    """What was seen of an address: when each JA4 was seen last, and in which periods it is not
+    that of one device."""
+
+    __slots__ = ("fingerprints", "periods")
+
+    def __init__(self) -> None:
+        self.fingerprints: OrderedDict[str, int] = OrderedDict()
+        self.periods: list[_Period] = []
+
+    def extend(self, time: int, reason: str) -> None:
+        """The address is shared from a time on, for `WINDOW`."""
+        for place, each in enumerate(self.periods):
+            if each.reason == reason and each.since <= time < each.until:
+                self.periods[place] = each._replace(until=max(each.until, time + WINDOW))
+                return
+        self.periods[:] = [*self.periods[1 - MAX_PERIODS :], _Period(time, time + WINDOW, reason)]
+
+
+class SharedClients:
+    """The addresses of one capture behind which there are several devices. `evicted` counts
+    addresses that were evicted because the table was full."""
+
+    def __init__(self, limit: int = CLIENT_LIMIT) -> None:
+        self._limit = limit
+        self._clients: OrderedDict[Key, _Client] = OrderedDict()
+        self.has_any = False
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def note_fingerprint(self, key: Key, ja4: str, time: int) -> None:
+        """A contact of a client at a time (ns) has this JA4."""
+        client = self._use(key)
+        seen = client.fingerprints
+        seen[ja4] = max(time, seen.get(ja4, time))
+        seen.move_to_end(ja4)
+        if len(seen) > MANY_FINGERPRINTS:
+            seen.popitem(last=False)
+        recent = [each for each, last in seen.items() if last > time - WINDOW]
+        if len(recent) >= MANY_FINGERPRINTS or (
+            len(recent) >= MANY_STACKS
+            and len({_cipher_suites(each) for each in recent}) >= MANY_STACKS
+        ):
+            client.extend(time, NAT)
+            self.has_any = True
+
+    def note_request(self, key: Key, time: int) -> None:
+        """An address was asked for an app's host at a time (ns), as a proxy is."""
+        self._use(key).extend(time, PROXY)
+        self.has_any = True
+
+    def reason_at(self, key: Key, time: int) -> str:
+        """Why an address was not that of one device at a time (ns), as a sentence; empty where
+        nothing speaks against it."""
+        client = self._clients.get(key)
+        if client is None:
+            return ""
+        found = {each.reason for each in client.periods if each.since <= time < each.until}
+        return next((reason for reason in (PROXY, NAT) if reason in found), "")
+
+    def _use(self, key: Key) -> _Client:
+        client = self._clients.get(key)
+        if client is None:
+            client = self._clients[key] = _Client()
+            if len(self._clients) > self._limit:
+                self.evicted += 1
+                self._clients.popitem(last=False)
+        self._clients.move_to_end(key)
+        return client
+
+
+def _cipher_suites(ja4: str) -> str:
+    """The part of a JA4 that follows from the list of cipher suites."""
+    return ja4.partition("_")[2].partition("_")[0]
