@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "policy": Command("netwatch.cli.policy:add", "check the configuration, explain verdicts"),
     "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
+    "store": Command("netwatch.cli.store:add", "what was kept of captures: status, queries, SQL"),
     "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),
     "doctor": Command("netwatch.cli.doctor:add", "check privileges, configuration and outputs"),
 }

@@ -5,12 +5,9 @@ errors go to standard error.
 """
 
 import argparse
-import contextlib
-import importlib
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     from netwatch.cli.run_store import RunStore
     from netwatch.config import Config
     from netwatch.core.alert import Alert, Judgement
-    from netwatch.formats.base import ObservationWriter
     from netwatch.incidents.evidence_folder import EvidenceFolder
 
 _SCAN_EXAMPLES = f"""examples:
@@ -319,6 +315,7 @@ def names(args: argparse.Namespace) -> int:
     """Run ``netwatch names``; the exit status."""
     from netwatch.capture.files import find_captures
     from netwatch.cli import terminal
+    from netwatch.cli.observation_output import observation_writer
     from netwatch.cli.summary import Summary
     from netwatch.engine import jobs
     from netwatch.engine.capture_files import group_files
@@ -329,7 +326,7 @@ def names(args: argparse.Namespace) -> int:
     store = _store(args, "names", None)
     with (
         store or contextlib.nullcontext(),
-        _observation_writer(args) as writer,
+        observation_writer(args, "netwatch names") as writer,
         terminal.progress(args, captures) as progress,
     ):
         for batch in jobs.names(
@@ -347,34 +344,6 @@ def names(args: argparse.Namespace) -> int:
     Summary(statistics, seconds, strict=args.strict).show(args)
     unstored = store is not None and store.failed
     return 1 if unstored or _is_incomplete(statistics, args) else 0
-
-
-@contextlib.contextmanager
-def _observation_writer(args: argparse.Namespace) -> "Iterator[ObservationWriter]":
-    """A writer to the output in the format that was asked for. Raises `ConfigError` where that
-    needs an extra that is not installed, or is no text and goes to a terminal."""
-    from netwatch.cli import terminal
-    from netwatch.core.errors import ConfigError, Problem
-    from netwatch.formats.registry import BINARY_FORMATS, FORMATS
-
-    binary = BINARY_FORMATS.get(args.format)
-    if binary is None:
-        with terminal.output(args.output) as stream:
-            writer = FORMATS[args.format].writer(stream)
-            writer.begin("observations")
-            yield writer
-        return
-    message = ""
-    if args.output is None and sys.stdout is not None and sys.stdout.isatty():
-        message = "is not text for a terminal: write it to a file with -o"
-    try:
-        importlib.import_module(binary.module)
-    except ImportError:
-        message = f"needs an extra: pip install 'netwatch[{binary.extra}]'"
-    if message:
-        raise ConfigError([Problem("netwatch names", 0, 0, f"--format {args.format} {message}")])
-    with terminal.binary_output(args.output) as file:
-        yield binary.writer(file)
 
 
 def _is_incomplete(statistics: RunStatistics, args: argparse.Namespace) -> bool:

@@ -8,7 +8,7 @@ here. Records that were stored before there were kinds have neither; they read a
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
-from netwatch.core.alert import Alert, AlertRecord
+from netwatch.core.alert import AlertRecord
 
 Situation = Literal["contacted", "attempted", "looked-up", "embedded", "blocked"]
 """What an alert is about: the first of blocked, embedded, looked up and attempted that fits, else
@@ -84,13 +84,12 @@ def note(record: AlertRecord) -> str:
     return _NOTES.get(kind_of(record) or "", "")
 
 
-def table_note(alert: Alert) -> str:
-    """What a reader of the table has to know of an alert beside the words of its kind and its
-    outcome; empty where they say everything."""
-    if alert.outcome == "blocked":
-        app_only = any(item.app_only for item in alert.evidence)
-        return blocked_note(alert.blocked_by, app_only=app_only)
-    return _NOTES["embed"] if alert.kind.value == "embed" else ""
+def table_note(record: AlertRecord) -> str:
+    """What a reader of the table has to know of an alert's record beside the words of its kind and
+    its outcome; empty where they say everything."""
+    if record["outcome"] == "blocked":
+        return note(record)
+    return _NOTES["embed"] if kind_of(record) == "embed" else ""
 
 
 def blocked_note(blocked_by: Iterable[str], *, app_only: bool) -> str:

@@ -45,6 +45,10 @@ class Writer(ObservationWriter, Protocol):
         """Write one alert."""
         ...
 
+    def alert_record(self, record: AlertRecord) -> None:
+        """Write one alert by its record, which may be one that was stored."""
+        ...
+
     def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write the report of blind spots after all alerts. Returns False if the format cannot
         express it. Formats for people omit most devices unless `everything` is set."""

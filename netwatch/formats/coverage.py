@@ -1,13 +1,17 @@
 """The report of blind spots, as a JSON record for programs and as table rows for people."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from netwatch.coverage.counts import SCHEMA, CoverageReport, FlowCounts
+from netwatch.coverage.counts import SCHEMA, CoverageReport, FlowCounts, NetworkReport
+from netwatch.coverage.visibility import VISIBILITIES
 
 COLUMNS = ("network", "device", "flows", "named", "share", "not named, by reason")
 """The columns of a row of `report_rows`."""
+
+CSV_COLUMNS = ("network", "class", "device", "flows", "named", "unnamed")
+"""The columns of a row of `csv_rows`."""
 
 DEVICES_SHOWN = 10
 """Devices listed a network, those with most unnamed flows first, unless all are requested."""
@@ -40,6 +44,49 @@ def report_record(report: CoverageReport) -> dict[str, Any]:
 
 def _share(share: FlowCounts) -> dict[str, Any]:
     return {"flows": share.flows, "named": share.named, "unnamed": dict(share.unnamed)}
+
+
+def read_report(record: Mapping[str, Any]) -> CoverageReport:
+    """The report of which `report_record` made a record."""
+    return CoverageReport(
+        total=_read_share(record),
+        networks=tuple(
+            NetworkReport(
+                network["name"],
+                network["class"],
+                _read_share(network),
+                tuple((device["id"], _read_share(device)) for device in network["devices"]),
+                _read_share(network["rest"]),
+            )
+            for network in record["networks"]
+        ),
+        outside=_read_share(record["outside"]),
+        missed=record["outside"]["missed"],
+        packets=record["packets"]["seen"],
+        cut=record["packets"]["cut"],
+        dropped=record["packets"]["dropped"],
+        unreadable=record["packets"]["unreadable"],
+    )
+
+
+def _read_share(record: Mapping[str, Any]) -> FlowCounts:
+    counts = {"named": record["named"], **record["unnamed"]}
+    return FlowCounts({each: counts[each] for each in VISIBILITIES if counts.get(each)})
+
+
+def csv_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str, int, int, str]]:
+    """The rows of a record with `CSV_COLUMNS`: of each network, of its devices, and of the clients
+    outside of all networks. `unnamed` has the flows by reason: ``ech=3 no-sni=1``."""
+    for network in record["networks"]:
+        yield (network["name"], network["class"], "", *_counts(network))
+        for device in network["devices"]:
+            yield (network["name"], network["class"], device["id"], *_counts(device))
+    yield ("", "", "", *_counts(record["outside"]))
+
+
+def _counts(share: Mapping[str, Any]) -> tuple[int, int, str]:
+    unnamed = " ".join(f"{reason}={count}" for reason, count in share["unnamed"].items())
+    return share["flows"], share["named"], unnamed
 
 
 def report_rows(report: CoverageReport, everything: bool) -> Iterator[tuple[str, ...]]:

@@ -197,8 +197,12 @@ class CsvWriter:
 
     def alert(self, alert: Alert) -> None:
         """Write one alert."""
+        self.alert_record(jsonl.alert_record(alert))
+
+    def alert_record(self, record: AlertRecord) -> None:
+        """Write one alert by its record."""
         self._write_header(ALERT_COLUMNS)
-        self._writer.writerow(alert_row(jsonl.alert_record(alert)))
+        self._writer.writerow(alert_row(record))
 
     def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write nothing: the rows of the report would not match the header."""

@@ -9,7 +9,7 @@ unchanged. The only exception are bytes of a file name that are not UTF-8.
 from datetime import date
 from typing import TYPE_CHECKING, Any, TextIO
 
-from netwatch.core.alert import Alert, EvidenceItem, RecordKind, Sensor
+from netwatch.core.alert import Alert, AlertRecord, EvidenceItem, RecordKind, Sensor
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.verdict import Ban, BindingPeriod, Exemption
 from netwatch.coverage.counts import CoverageReport
@@ -206,7 +206,11 @@ class JsonlWriter:
 
     def alert(self, alert: Alert) -> None:
         """Write one alert."""
-        self._stream.write(json_line(alert_record(alert)) + "\n")
+        self.alert_record(alert_record(alert))
+
+    def alert_record(self, record: AlertRecord) -> None:
+        """Write one alert by its record."""
+        self._stream.write(json_line(record) + "\n")
 
     def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write the complete report, whatever `everything` is."""

@@ -2,7 +2,7 @@
 
 from typing import TextIO
 
-from netwatch.core.alert import Alert, RecordKind
+from netwatch.core.alert import Alert, AlertRecord, RecordKind
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import jsonl
@@ -34,7 +34,11 @@ class LineWriter:
 
     def alert(self, alert: Alert) -> None:
         """Write one alert."""
-        self._stream.write(self._render_alert(jsonl.alert_record(alert)) + "\n")
+        self.alert_record(jsonl.alert_record(alert))
+
+    def alert_record(self, record: AlertRecord) -> None:
+        """Write one alert by its record."""
+        self._stream.write(self._render_alert(record) + "\n")
 
     def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write nothing: the formats for SIEMs express events, not reports."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.alert import Alert, RecordKind
+from netwatch.core.alert import Alert, AlertRecord, RecordKind
 from netwatch.core.judgement import table_note
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import (
@@ -26,7 +26,7 @@ from netwatch.core.observation_columns import (
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import CoverageReport
 from netwatch.formats import coverage
-from netwatch.formats.values import endpoint, rfc3339
+from netwatch.formats.values import endpoint, epoch_ns, rfc3339
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,6 +97,12 @@ class TableWriter:
         return f"{time}  {client}  {kind}  {name}  {server}\n"
 
     def alert(self, alert: Alert) -> None:
+        """Write one alert."""
+        from netwatch.formats.jsonl import alert_record
+
+        self.alert_record(alert_record(alert))
+
+    def alert_record(self, record: AlertRecord) -> None:
         """Write one alert as a row of several lines, preceded by the header if it is the first.
         Below it is a note if its kind or outcome needs one. On a terminal that is too narrow for
         the table, write it as a list."""
@@ -104,11 +110,11 @@ class TableWriter:
         from rich.text import Text
 
         console = self._rich()
-        cells = [Text("\n".join(map(escaped, lines))) for lines in alert_cells(alert)]
+        cells = [Text("\n".join(map(escaped, lines))) for lines in alert_cells(record)]
         verdict, kind, *_ = cells
-        verdict.stylize(_VERDICT_COLOURS[alert.verdict])
-        _colour_kind(kind, alert)
-        note = Text(escaped(table_note(alert)))
+        verdict.stylize(_VERDICT_COLOURS[record["verdict"]])
+        _colour_kind(kind, record)
+        note = Text(escaped(table_note(record)))
         is_list = console.width < WIDTH
         if is_list:
             table = _list()
@@ -156,23 +162,23 @@ class TableWriter:
         return self._console
 
 
-def alert_cells(alert: Alert) -> list[list[str]]:
-    """The cells of an alert in the order of `ALERT_COLUMNS`, each as a list of lines."""
-    device = alert.device
-    vlan = None if alert.vlan is None else f"VLAN {alert.vlan}"
-    network = ", ".join(filter(None, [alert.network.name, vlan]))
-    total = sum(item.count for item in alert.evidence)
-    evidence = [f"{total} in all"]
-    if alert.evidence:
-        first = min(alert.evidence, key=lambda item: item.time)
+def alert_cells(record: AlertRecord) -> list[list[str]]:
+    """The cells of an alert's record in the order of `ALERT_COLUMNS`, each as a list of lines."""
+    device, network, items = record["device"], record["network"], record["evidence"]
+    vlan = None if network["vlan"] is None else f"VLAN {network['vlan']}"
+    place = ", ".join(filter(None, [network["name"], vlan]))
+    evidence = [f"{sum(item['count'] for item in items)} in all"]
+    if items:
+        first = min(items, key=lambda item: epoch_ns(item["time"]))
         evidence[0] += ", first:"
-        evidence += [f"{first.type} {first.name}", f"{first.source}#{first.packet}"]
+        evidence += [f"{first['type']} {first['name']}", f"{first['source']}#{first['packet']}"]
+    status = [] if record["status"] == "closed" else [record["status"]]
     return [
-        [alert.verdict, alert.confidence] + ([alert.status] if alert.status != "closed" else []),
-        [f"{alert.kind.value}, {alert.outcome}"],
-        [alert.app.name, alert.ban.id],
-        _distinct(device.id, device.hostname, device.ip, network),
-        _distinct(rfc3339(alert.first_seen, 0), rfc3339(alert.last_seen, 0)),
+        [record["verdict"], record["confidence"], *status],
+        [f"{record['kind']['value']}, {record['outcome']}"],
+        [record["app"]["name"], record["ban"]["id"]],
+        _distinct(device["id"], device["hostname"], device["ip"], place),
+        _distinct(*(rfc3339(epoch_ns(record[key]), 0) for key in ("first_seen", "last_seen"))),
         evidence,
     ]
 
@@ -198,11 +204,11 @@ def _widths(width: int) -> dict[str, int]:
     return {title: available * share // total for title, share in ALERT_COLUMNS.items()}
 
 
-def _colour_kind(cell: "Text", alert: Alert) -> None:
+def _colour_kind(cell: "Text", record: AlertRecord) -> None:
     """Colour kind and outcome: use stands out, and so does a block that worked."""
     kind, _, outcome = cell.plain.partition(", ")
-    cell.stylize(_KIND_COLOURS.get(alert.kind.value, "none"), 0, len(kind))
-    cell.stylize(_OUTCOME_COLOURS.get(alert.outcome, "none"), len(cell.plain) - len(outcome))
+    cell.stylize(_KIND_COLOURS.get(record["kind"]["value"], "none"), 0, len(kind))
+    cell.stylize(_OUTCOME_COLOURS.get(record["outcome"], "none"), len(cell.plain) - len(outcome))
 
 
 def _list() -> "Table":

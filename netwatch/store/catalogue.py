@@ -204,12 +204,14 @@ class Catalogue:
             connection.execute(update(tables.capture).where(row).values(values))
 
     def shown_captures(self) -> list[int]:
-        """The captures whose rows queries show: of those with one content, the newest that is
-        complete, and others only if none is."""
+        """The captures whose rows queries show, by run and place in it: of those with one content,
+        the newest that is complete, and others only if none is."""
         columns = tables.capture.c
         with self.database.reading() as connection:
             rows = connection.execute(
-                select(columns.id, columns.content, columns.state).order_by(columns.id)
+                select(columns.id, columns.content, columns.state).order_by(
+                    columns.run, columns.position, columns.id
+                )
             ).all()
         newest: dict[str, int] = {}
         for row in rows:

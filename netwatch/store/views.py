@@ -167,7 +167,9 @@ class Views:
             " network VARCHAR)"
         )
         self.copy("netwatch.client", _arrow(["number", "ip", "mac", "network"], rows))
-        self.register("shown", self._catalogue.shown_captures(), "INTEGER")
+        self.connection.execute("CREATE TABLE netwatch.shown (place INTEGER, value INTEGER)")
+        shown = self._catalogue.shown_captures()
+        self.copy("netwatch.shown", _arrow(["place", "value"], [*enumerate(shown)]))
 
     def _view_of_files(self, table: str) -> None:
         buckets = None

@@ -1,0 +1,299 @@
+"""``netwatch store query``: the records of a store by filter, in the formats of ``scan`` and
+``names``."""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from netwatch.cli.group import Group
+from netwatch.cli.store import add_store_options, store_options
+from netwatch.core.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from netwatch.config import Config
+    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.filters import Filter
+    from netwatch.store.options import StoreOptions
+
+RECORDS = ("incidents", "observations", "flows", "coverage")
+"""What can be asked for."""
+
+_FILTERS = {
+    "incidents": {"since", "until", "app", "device", "network", "ban", "name", "verdict", "limit"},
+    "observations": {"since", "until", "app", "device", "network", "name", "limit"},
+    "flows": {"since", "until", "app", "device", "network", "name", "limit"},
+    "coverage": {"since", "until", "device", "network", "limit"},
+}
+"""The filters that each kind of records has."""
+
+_EPILOG = """examples:
+  netwatch store query incidents --since 7d
+  netwatch store query incidents --app tiktok --device lab-07 --format jsonl
+  netwatch store query observations --name tiktok.com --since 2023-03-01 --until 2023-03-31
+  netwatch store query observations --name 'p16-*.tiktokcdn.com' --format csv -o names.csv
+  netwatch store query flows --device 10.20.1.7 --since 24h
+  netwatch store query coverage --network hq --format jsonl
+
+A time is one of RFC 3339 (2023-03-20T09:00Z), a day in UTC (with --until: its end), or an age (90s,
+30m, 12h, 7d, 2w, 1y). A filter that may be repeated takes what any of its values matches; a record
+has to match all filters.
+"""
+
+
+def add_query(group: Group) -> None:
+    """Add the subcommand."""
+    from netwatch.formats.registry import BINARY_FORMATS, FORMATS
+
+    help_ = "print the incidents, observations, flows or coverage that are kept"
+    parser = group.command("query", query, help_, _EPILOG, table=False)
+    parser.add_argument("records", choices=RECORDS, metavar="RECORDS", help=", ".join(RECORDS))
+    add_store_options(parser)
+    parser.add_argument("--since", metavar="TIME", help="what was seen from then on")
+    parser.add_argument("--until", metavar="TIME", help="what was seen before; a day is included")
+    repeated = (
+        ("app", "ID", "an app, vendor:… or category:…; of observations and flows those with"
+                      " names that the configured signatures attribute to it"),
+        ("network", "NAME", "a network"),
+        ("ban", "ID", "a ban"),
+        ("name", "NAME", "a domain and all names below it, or a glob such as '*tiktok*'"),
+        ("verdict", "VERDICT", "violation, advisory or exempt"),
+    )  # fmt: skip
+    for name, metavar, text in repeated:
+        parser.add_argument(
+            f"--{name}", metavar=metavar, action="append", default=[], help=f"{text} (repeatable)"
+        )
+    parser.add_argument(
+        "--device", metavar="ID", help="a device: its id, address, MAC, host name or owner"
+    )
+    parser.add_argument("--limit", metavar="N", type=_count, help="print at most N records")
+    parser.add_argument(
+        "--format",
+        choices=(*FORMATS, *BINARY_FORMATS),
+        default="table",
+        help="format of the records (default table); observations: also arrow and parquet, flows"
+        " and coverage: table, jsonl and csv",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the records to FILE")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) < 1 << 62:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def query(args: argparse.Namespace) -> int:
+    """Run ``netwatch store query``; the exit status."""
+    _check(args)
+    options = store_options(args)
+    from netwatch import config as configuration
+    from netwatch.store.catalogue import Catalogue
+
+    config = configuration.load(args.config)
+    wanted = _filter(args, config)
+    with Catalogue.open(options) as catalogue:
+        _WRITERS[args.records](args, catalogue, options, config, wanted)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse filters and formats that the records do not have."""
+    problems = []
+    for name in sorted(set().union(*_FILTERS.values()) - _FILTERS[args.records]):
+        if getattr(args, name) not in (None, []):
+            known = ", ".join(each for each in RECORDS if name in _FILTERS[each])
+            problems.append(f"--{name} is not a filter of {args.records}; it is one of {known}")
+    formats = _formats(args.records)
+    if args.format not in formats:
+        problems.append(f"--format {args.format} has no {args.records}; use {', '.join(formats)}")
+    if problems:
+        raise ConfigError([Problem("netwatch store query", 0, 0, text) for text in problems])
+
+
+def _formats(records: str) -> tuple[str, ...]:
+    from netwatch.formats import flow_rows
+    from netwatch.formats.registry import FORMATS, OBSERVATION_FORMATS
+
+    return {
+        "incidents": tuple(FORMATS),
+        "observations": OBSERVATION_FORMATS,
+        "flows": flow_rows.FORMATS,
+        "coverage": ("table", "jsonl", "csv"),
+    }[records]
+
+
+def _filter(args: argparse.Namespace, config: "Config") -> "Filter":
+    """The filter of the options. Raises `ConfigError`."""
+    from netwatch.core.addresses import parse_mac
+    from netwatch.core.moments import parse_moment
+    from netwatch.core.user_yaml import Problems
+    from netwatch.store.filters import Filter, name_pattern
+
+    problems = Problems()
+    now = time.time_ns()
+    times: dict[str, int | None] = {}
+    for name in ("since", "until"):
+        text = getattr(args, name)
+        try:
+            times[name] = text and parse_moment(text, now, is_end=name == "until")
+        except ValueError as error:
+            problems.add("netwatch store query", 0, f"--{name}: {error}")
+    apps = frozenset(args.app)
+    if args.records != "incidents" or any(":" in app for app in apps):
+        words = [(0, word) for word in args.app]
+        apps = config.catalog.resolve_apps(words, "netwatch store query", problems)
+    for verdict in args.verdict:
+        if verdict not in ("violation", "advisory", "exempt"):
+            message = f"--verdict: expected violation, advisory or exempt; found '{verdict}'"
+            problems.add("netwatch store query", 0, message)
+    problems.raise_if_any()
+    device = args.device or ""
+    entries = []
+    if device:
+        lower, mac = device.lower(), parse_mac(device)
+        entries = [
+            each
+            for each in config.devices.entries
+            if lower in (each.id.lower(), (each.hostname or "").lower(), (each.owner or "").lower())
+            or (mac is not None and each.mac == mac)
+        ]
+    addresses: list[tuple[bytes | None, bytes | None]] = [
+        (ip, None) for each in entries for ip in each.ips
+    ]
+    addresses += [(None, each.mac) for each in entries if each.mac]
+    return Filter(
+        since=times["since"],
+        until=times["until"],
+        apps=apps,
+        bans=frozenset(args.ban),
+        networks=frozenset(args.network),
+        verdicts=frozenset(args.verdict),
+        names=tuple(map(name_pattern, args.name)),
+        device=device,
+        addresses=tuple(addresses),
+        limit=args.limit,
+    )
+
+
+def _write_incidents(
+    args: argparse.Namespace,
+    catalogue: "Catalogue",
+    _: "StoreOptions",
+    config: "Config",
+    wanted: "Filter",
+) -> None:
+    from netwatch.cli import terminal
+    from netwatch.formats.registry import FORMATS
+    from netwatch.store.incident_queries import incidents
+
+    with terminal.output(args.output) as stream:
+        if args.format == "jsonl":
+            for text in incidents(catalogue, wanted):
+                stream.write(f"{text}\n")
+            return
+        writer = FORMATS[args.format].writer(stream)
+        writer.begin("alerts")
+        for text in incidents(catalogue, wanted):
+            writer.alert_record(json.loads(text))
+        writer.end()
+
+
+def _write_observations(
+    args: argparse.Namespace,
+    catalogue: "Catalogue",
+    options: "StoreOptions",
+    config: "Config",
+    wanted: "Filter",
+) -> None:
+    from netwatch.cli.observation_output import observation_writer
+    from netwatch.store.fact_queries import observations
+
+    with observation_writer(args, "netwatch store query") as writer:
+        for batch in observations(catalogue, options, wanted, _is_of_app(wanted, config)):
+            writer.observations(batch)
+        writer.end()
+
+
+def _write_flows(
+    args: argparse.Namespace,
+    catalogue: "Catalogue",
+    options: "StoreOptions",
+    config: "Config",
+    wanted: "Filter",
+) -> None:
+    from netwatch.cli import terminal
+    from netwatch.formats.flow_rows import flow_writer
+    from netwatch.store.fact_queries import flows
+
+    with terminal.output(args.output) as stream:
+        writer = flow_writer(args.format, stream)
+        for row in flows(catalogue, options, wanted, _is_of_app(wanted, config)):
+            writer.flow(row)
+
+
+def _is_of_app(wanted: "Filter", config: "Config") -> Callable[[str], bool] | None:
+    """Whether the signatures attribute a name to one of the apps that are asked for."""
+    if not wanted.apps:
+        return None
+
+    def is_of_app(name: str) -> bool:
+        match = config.catalog.match(config.strip_search_suffix(name))
+        return match is not None and match.app.id in wanted.apps
+
+    return is_of_app
+
+
+def _write_coverage(
+    args: argparse.Namespace,
+    catalogue: "Catalogue",
+    _: "StoreOptions",
+    config: "Config",
+    wanted: "Filter",
+) -> None:
+    from netwatch.cli import terminal
+    from netwatch.formats.coverage import CSV_COLUMNS, csv_rows, read_report
+    from netwatch.formats.registry import FORMATS
+    from netwatch.store.incident_queries import coverage
+
+    found = coverage(catalogue, wanted)
+    with terminal.output(args.output) as stream:
+        if args.format == "jsonl":
+            for *_times, text in found:
+                stream.write(f"{text}\n")
+        elif args.format == "csv":
+            _write_csv(stream, CSV_COLUMNS, ((_period(first, last), csv_rows(json.loads(text)))
+                                             for first, last, text in found))  # fmt: skip
+        else:
+            for first, last, text in found:
+                stream.write("{} to {}\n".format(*_period(first, last)))
+                report = read_report(json.loads(text))
+                FORMATS["table"].writer(stream).coverage(report, True)
+                stream.write("\n")
+
+
+def _write_csv(stream: Any, columns: tuple[str, ...], records: Iterator[Any]) -> None:
+    import csv
+
+    from netwatch.formats.csv import cell
+
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("first", "last", *columns))
+    for period, rows in records:
+        for row in rows:
+            writer.writerow([cell(each) for each in (*period, *row)])
+
+
+def _period(first: int | None, last: int | None) -> tuple[str, str]:
+    from netwatch.formats.values import rfc3339
+
+    return tuple("?" if time is None else rfc3339(time, 0) for time in (first, last))  # type: ignore[return-value]
+
+
+_WRITERS = {
+    "incidents": _write_incidents,
+    "observations": _write_observations,
+    "flows": _write_flows,
+    "coverage": _write_coverage,
+}

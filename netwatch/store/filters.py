@@ -1,0 +1,107 @@
+"""What a query asks for, in terms of the store: times, names, clients, and words of incidents."""
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
+from netwatch.core.dataclass import dataclass
+from netwatch.core.names import normalise_name
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
+
+_WILDCARDS = frozenset("*?[")
+
+Address = tuple[bytes | None, bytes | None]
+"""A packed address, a packed MAC, or both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What records have to be like; an empty field asks for nothing.
+
+    `since` and `until` (ns) are a period that the record overlaps, without `until` itself. `apps`,
+    `bans` and `networks` are ids and names, `names` are patterns (`name_matches`). `device` is
+    the word for a device, and `addresses` are those that the inventory has for it. At most `limit`
+    records are wanted.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    apps: frozenset[str] = frozenset()
+    bans: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+    verdicts: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
+    device: str = ""
+    addresses: tuple[Address, ...] = ()
+    limit: int | None = None
+
+
+def name_pattern(text: str) -> str:
+    """A pattern for names as a user writes it, in the spelling of names: a domain, which stands for
+    itself and all names below it, or a glob, whose ``*`` matches dots too."""
+    is_glob = bool(_WILDCARDS & set(text))
+    return text.lower().rstrip(".") if is_glob else normalise_name(text.encode())
+
+
+def name_matches(pattern: str, name: str) -> bool:
+    """Whether a name matches a pattern of `name_pattern`."""
+    if _WILDCARDS & set(pattern):
+        return fnmatch.fnmatchcase(name, pattern)
+    return name == pattern or name.endswith(f".{pattern}")
+
+
+def name_condition(column: str, pattern: str, parameters: list[Any]) -> str:
+    """The same as a condition of SQL, whose values are appended to `parameters`."""
+    if _WILDCARDS & set(pattern):
+        parameters.append(pattern.replace("[!", "[^"))
+        return f"{column} GLOB ?"
+    parameters += [pattern, f".{pattern}"]
+    return f"({column} = ? OR ends_with({column}, ?))"
+
+
+def is_device(word: str, device: Mapping[str, Any]) -> bool:
+    """Whether the device of an alert's record is the one that a word names: its id, address, MAC,
+    host name or owner."""
+    mac = parse_mac(word)
+    if mac is not None and device["mac"] == mac_text(mac):
+        return True
+    lower = word.lower()
+    return any(
+        device[key] is not None and device[key].lower() == lower
+        for key in ("id", "ip", "mac", "hostname", "owner")
+    )
+
+
+def device_clients(
+    catalogue: Catalogue, wanted: Filter, devices: Iterable[Mapping[str, Any]]
+) -> list[int]:
+    """The numbers of the clients that are a device: those with its address, MAC or pseudonym, with
+    the addresses that the inventory has for it, and with those that incidents found it at
+    (`devices` are the devices of their records)."""
+    word = wanted.device
+    packed, mac = parse_ip(word), parse_mac(word)
+    addresses: set[tuple[str | None, str | None]] = {
+        (ip_text(ip) if ip else None, mac_text(of) if of else None) for ip, of in wanted.addresses
+    }
+    if packed:
+        addresses.add((ip_text(packed), None))
+    if mac:
+        addresses.add((None, mac_text(mac)))
+    addresses |= {(device["ip"], device["mac"]) for device in devices if is_device(word, device)}
+    client = tables.client.c
+    with catalogue.database.reading() as connection:
+        rows = connection.execute(
+            select(client.number, client.ip, client.mac, client.pseudonym).order_by(client.number)
+        ).all()
+    return [
+        row.number
+        for row in rows
+        if row.pseudonym == word
+        or (row.ip, row.mac) in addresses
+        or (row.ip, None) in addresses
+        or (row.mac is not None and (None, row.mac) in addresses)
+    ]

@@ -1,0 +1,97 @@
+"""Incidents and coverage as they were written, by filter."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.filters import Filter, is_device, name_matches
+from netwatch.store.views import shown_incidents
+
+
+def incidents(catalogue: Catalogue, wanted: Filter) -> Iterator[str]:
+    """The records of incidents, each as its line of JSON, in the order of time and then of the
+    output of their run. Of an incident that several runs found, that of the newest is given."""
+    incident = tables.incident.c
+    statement = shown_incidents()
+    if wanted.since is not None:
+        statement = statement.where(incident.last_seen >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(incident.first_seen < wanted.until)
+    for column, words in (
+        (incident.app, wanted.apps),
+        (incident.ban, wanted.bans),
+        (incident.network, wanted.networks),
+        (incident.verdict, wanted.verdicts),
+    ):
+        if words:
+            statement = statement.where(column.in_(sorted(words)))
+    looks_inside = bool(wanted.device or wanted.names)
+    if wanted.limit is not None and not looks_inside:
+        statement = statement.limit(wanted.limit)
+    found = 0
+    with catalogue.database.reading() as connection:
+        rows = connection.execution_options(yield_per=200).execute(
+            statement.with_only_columns(incident.record)
+        )
+        for text in rows.scalars():
+            if looks_inside and not _matches(json.loads(text), wanted):
+                continue
+            yield text
+            found += 1
+            if found == wanted.limit:
+                return
+
+
+def _matches(record: Mapping[str, Any], wanted: Filter) -> bool:
+    if wanted.device and not is_device(wanted.device, record["device"]):
+        return False
+    return not wanted.names or any(
+        name_matches(pattern, name) for pattern in wanted.names for name in record["names"]
+    )
+
+
+def devices_of_incidents(catalogue: Catalogue) -> Iterator[Mapping[str, Any]]:
+    """The devices in the records of incidents."""
+    with catalogue.database.reading() as connection:
+        rows = connection.execution_options(yield_per=200).execute(select(tables.incident.c.record))
+        for text in rows.scalars():
+            yield json.loads(text)["device"]
+
+
+def coverage(catalogue: Catalogue, wanted: Filter) -> Iterator[tuple[int | None, int | None, str]]:
+    """The records of coverage with the times of their first and last packet (ns), each as its line
+    of JSON, in the order of runs."""
+    columns = tables.coverage.c
+    statement = select(columns.first, columns.last, columns.record)
+    if wanted.since is not None:
+        statement = statement.where(columns.last >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(columns.first < wanted.until)
+    statement = statement.order_by(columns.run, columns.part)
+    found = 0
+    with catalogue.database.reading() as connection:
+        for first, last, text in connection.execution_options(yield_per=200).execute(statement):
+            if not _covers(text, wanted):
+                continue
+            yield first, last, text
+            found += 1
+            if found == wanted.limit:
+                return
+
+
+def _covers(text: str, wanted: Filter) -> bool:
+    """Whether a record of coverage has a network or a device that is asked for."""
+    if not wanted.networks and not wanted.device:
+        return True
+    return any(
+        (not wanted.networks or network["name"] in wanted.networks)
+        and (
+            not wanted.device
+            or any(device["id"].lower() == wanted.device.lower() for device in network["devices"])
+        )
+        for network in json.loads(text)["networks"]
+    )
