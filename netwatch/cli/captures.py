@@ -5,6 +5,7 @@ errors go to standard error.
 """
 
 import argparse
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -87,6 +87,17 @@ class FactFiles:
                 [Problem(path, 0, 0, f"no store can be at this URL: {error}")]
             ) from None
 
+    @property
+    def file_system(self) -> Any:
+        """That of fsspec through which the files are read; None for a folder."""
+        return None if self._folder is not None else self._system
+
+    def url(self, path: str) -> str:
+        """Where a file is: its absolute path, or its URL."""
+        if self._folder is not None:
+            return str(self._folder.absolute() / path)
+        return f"{self._system.unstrip_protocol(self._root).rstrip('/')}/{path}"
+
     @contextlib.contextmanager
     def _errors(self, path: str) -> Iterator[None]:
         try:

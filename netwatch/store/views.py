@@ -2,26 +2,25 @@
 
 `observation`, `flow` and `claim` read Parquet files. They join the client's address and network
 from the catalogue, and have only rows of captures that are shown (`Catalogue.shown_captures`).
-`incident`, `coverage`, `evidence` and `version` are copies of rows of the catalogue. `docs/guides/
-query.md` describes the columns (`TITLES`).
+`incident`, `coverage`, `evidence` and `version` are copies of rows of the catalogue.
+`netwatch.store.view_titles` describes the columns.
 
 Files are read where they are: DuckDB takes columns and row groups from a local disk, or through
 fsspec from an object store, and needs no other file.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 from sqlalchemy import Connection, Select, func, select
 
-from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue, FileRow
+from netwatch.store.fact_files import FactFiles
 from netwatch.store.options import StoreOptions
-from netwatch.store.tables import FACTS, Kind
+from netwatch.store.tables import BUCKETS, FACTS, Kind
 
 FACT_TABLES = tuple(FACTS)
 """The views over files."""
@@ -112,7 +111,7 @@ class Views:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._catalogue = catalogue
-        self._location = _Location(options.path)
+        self._files = FactFiles(options.path)
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -121,7 +120,8 @@ class Views:
             **(settings or {}),
         }
         self.connection = duckdb.connect(":memory:", config=config)
-        self._location.register(self.connection)
+        if self._files.file_system is not None:
+            self.connection.register_filesystem(self._files.file_system)
         self.paths: list[str] = []
         self._since, self._until, self._clients = since, until, clients
         self.connection.execute("CREATE SCHEMA netwatch")
@@ -174,8 +174,6 @@ class Views:
     def _view_of_files(self, table: str) -> None:
         buckets = None
         if self._clients is not None:
-            from netwatch.store.tables import BUCKETS
-
             buckets = {number % BUCKETS for number in self._clients}
         rows = self._catalogue.files(table, self._since, self._until, buckets)
         landing = [row for row in rows if row.bucket is None]
@@ -203,7 +201,7 @@ class Views:
 
     def _read(self, rows: Sequence[FileRow]) -> str:
         """The expression that reads files."""
-        paths = [self._location.url(row.path) for row in rows]
+        paths = [self._files.url(row.path) for row in rows]
         self.paths += paths
         hive = "hive_partitioning = true, hive_types = {day: DATE}"
         return f"read_parquet([{', '.join(map(quoted, paths))}], {hive})"
@@ -296,27 +294,3 @@ _COPIES: Mapping[str, tuple[Select[Any], Sequence[str], Sequence[str], str]] = {
     ),
 }
 """Of each copy: the rows of the catalogue, their columns with types, and what the view selects."""
-
-
-class _Location:
-    """Where the files are: below a folder, or below a URL that fsspec opens."""
-
-    def __init__(self, path: str) -> None:
-        self._filesystem: Any = None
-        if "://" in path:
-            from fsspec.core import url_to_fs
-
-            try:
-                self._filesystem, root = url_to_fs(path)
-            except (ImportError, ValueError) as error:
-                raise NetwatchError(f"{path} cannot be opened: {error}") from None
-            self._root = self._filesystem.unstrip_protocol(root).rstrip("/")
-        else:
-            self._root = str(Path(path).absolute())
-
-    def url(self, path: str) -> str:
-        return f"{self._root}/{path}"
-
-    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
-        if self._filesystem is not None:
-            connection.register_filesystem(self._filesystem)

@@ -1,0 +1,134 @@
+"""``store status`` and ``store verify``: what is kept, and whether it is whole."""
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from netwatch.cli.group import Group
+from netwatch.cli.printing import print_columns, print_line, print_message, print_record
+from netwatch.cli.store import add_store_options, store_options
+
+if TYPE_CHECKING:
+    from netwatch.store.options import StoreOptions
+    from netwatch.store.status import StoreStatus
+
+_VERIFY_EPILOG = """exit status:
+  0  every file that the catalogue lists is there and as it was written; stray files, which no
+     reader sees, are listed only
+  1  a file is missing, damaged, or does not fit its row in the catalogue
+"""
+
+
+def add_status(group: Group) -> None:
+    """Add ``status``."""
+    parser = group.command("status", _status, "show what is kept: rows, days, bytes, runs")
+    add_store_options(parser)
+
+
+def add_verify(group: Group) -> None:
+    """Add ``verify``."""
+    help_ = "read every file of the store and compare it with the catalogue"
+    add_store_options(group.command("verify", _verify, help_, _VERIFY_EPILOG))
+
+
+def _status(args: argparse.Namespace) -> int:
+    options = store_options(args)
+    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.status import status
+
+    with Catalogue.open(options) as catalogue:
+        found = status(catalogue)
+    if args.format == "jsonl":
+        print_record(_record(found, options))
+    else:
+        _print_status(found, options)
+    return 0
+
+
+def _time(time: int | None) -> str | None:
+    from netwatch.formats.values import rfc3339
+
+    return None if time is None else rfc3339(time, 0)
+
+
+def _record(found: "StoreStatus", options: "StoreOptions") -> dict[str, Any]:
+    record = {"path": options.path, **asdict(found)}
+    for key in ("created", "last_run"):
+        record[key] = _time(record[key])
+    record["tables"] = {
+        each.table: {
+            **{key: value for key, value in asdict(each).items() if key != "table"},
+            "first": _time(each.first),
+            "last": _time(each.last),
+        }
+        for each in found.tables
+    }
+    return record
+
+
+def _print_status(found: "StoreStatus", options: "StoreOptions") -> None:
+    print_line(f"store {options.path} (format {found.format}, since {_time(found.created)})")
+    print_line()
+    rows = [("table", "rows", "days", "from", "to", "files", "landing", "bytes", "B/row")]
+    for each in found.tables:
+        share = f"{each.bytes / each.rows:.1f}" if each.rows else "-"
+        rows.append(
+            (
+                each.table,
+                f"{each.rows:,}",
+                f"{each.days:,}",
+                _time(each.first) or "-",
+                _time(each.last) or "-",
+                f"{each.files:,}",
+                f"{each.landing:,}",
+                f"{each.bytes:,}",
+                share,
+            )
+        )
+    print_columns(rows)
+    print_line()
+    numbers = [
+        ("incidents", f"{found.incidents:,}"),
+        ("clients", f"{found.clients:,}"),
+        ("evidence files", f"{found.evidence:,}"),
+        ("captures", f"{found.captures:,}{_unfinished(found)}"),
+        ("runs", f"{found.runs:,}" + (f", the last from {_time(found.last_run)}"
+                                       if found.last_run else "")),
+        ("lost rows", f"{found.lost_rows:,}"),
+    ]  # fmt: skip
+    for name, text in numbers:
+        print_line(f"{name:<15} {text}")
+
+
+def _unfinished(found: "StoreStatus") -> str:
+    parts = []
+    if found.open_captures:
+        parts.append(f"{found.open_captures:,} not ended")
+    if found.partial_captures:
+        parts.append(f"{found.partial_captures:,} in part")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _verify(args: argparse.Namespace) -> int:
+    options = store_options(args)
+    from netwatch.core.text import quantity
+    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.check import check
+    from netwatch.store.status import status
+
+    wrong = strays = 0
+    with Catalogue.open(options) as catalogue:
+        for flaw in check(catalogue, options):
+            if flaw.found == "stray":
+                strays += 1
+            else:
+                wrong += 1
+            if args.format == "jsonl":
+                print_record(asdict(flaw))
+            else:
+                print_line(f"{flaw.found:<10}  {flaw.path}: {flaw.reason}")
+        files = sum(each.files for each in status(catalogue).tables)
+    left = f", and {quantity(strays, 'stray file')}" if strays else ""
+    state = f"{quantity(wrong, 'file')} wrong" if wrong else "all as they were written"
+    print_message(f"netwatch: {quantity(files, 'file')} read: {state}{left}")
+    return 1 if wrong else 0

@@ -1,0 +1,81 @@
+"""What the tables of ``store sql`` and their columns mean, for its help and the documentation."""
+
+from collections.abc import Mapping
+
+from netwatch.store.tables import FACTS
+
+TABLE_TITLES: Mapping[str, str] = {
+    "observation": "names that devices showed, one a row",
+    "flow": "conversations with their bytes, one a row",
+    "claim": "what messages said about who uses an address (DHCP, mDNS, ARP)",
+    "incident": "incidents as they were reported",
+    "coverage": "in how many flows a name could be read, by run",
+    "evidence": "where the packets are: captures, and evidence captures of incidents",
+    "version": "signatures, bans and configurations that decided",
+}
+
+_FACTS = {
+    "time_ns": "the same as ns since the epoch: comparisons with it leave out files",
+    "first_ns": "`first` as ns since the epoch: comparisons with it leave out files",
+    "last_ns": "`last` as ns since the epoch",
+    "client_ip": "address of the client, or its pseudonym",
+    "client_mac": "MAC of the client in its frames",
+    "client_network": "name of its network when it was first seen",
+    "address": "address that the claim is about; none where it is sealed",
+    "mac": "MAC that is said to have it",
+    "hostname": "host name that is said to have it",
+    "capture": "number of the capture",
+    "day": "day of the row in UTC: comparisons with it leave out files",
+}
+_COPIES: Mapping[str, Mapping[str, str]] = {
+    "incident": {
+        "id": "id of the incident",
+        "status": "`open`, `update` or `closed`",
+        "verdict": "`violation`, `advisory` or `exempt`",
+        "confidence": "`confirmed`, `probable` or `possible`",
+        "kind": "`session`, `background`, `embed` or `lookup`",
+        "outcome": "`reached`, `attempted`, `blocked` or `unknown`",
+        "app": "id of the app",
+        "ban": "id of the ban",
+        "device": "id of the device",
+        "network": "name of its network",
+        "first_seen": "time of the first contact",
+        "last_seen": "time of the last contact",
+        "first_seen_ns": "`first_seen` as ns since the epoch",
+        "last_seen_ns": "`last_seen` as ns since the epoch",
+        "record": "the alert as JSON, as `scan --format jsonl` wrote it",
+        "run": "number of the run that found it",
+    },
+    "coverage": {
+        "first": "time of the first packet",
+        "last": "time of the last packet",
+        "first_ns": "`first` as ns since the epoch",
+        "last_ns": "`last` as ns since the epoch",
+        "record": "the report as JSON",
+        "run": "number of the run",
+        "part": "0, or the number of the hour of a live run",
+    },
+    "evidence": {
+        "incident": "id of the incident; none for a whole capture",
+        "path": "where the file was",
+        "size": "its size in bytes",
+        "sha256": "hash of its content",
+        "stored": "when it was noted",
+        "run": "number of the run",
+    },
+    "version": {
+        "id": "number of the version",
+        "netwatch": "version of netwatch",
+        "signatures": "hash of the signatures",
+        "bans": "hash of the bans and exemptions",
+        "configuration": "hash of the configuration",
+        "first_used": "when it was first used",
+    },
+}
+
+
+def column_titles(table: str) -> Mapping[str, str]:
+    """What the columns of a table mean, by their names."""
+    if table in _COPIES:
+        return _COPIES[table]
+    return {column.name: column.title for column in FACTS[table]} | _FACTS
