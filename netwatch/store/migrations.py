@@ -20,25 +20,23 @@ STEPS: Mapping[int, Step] = {}
 `SCHEMA_VERSION`."""
 
 
-def refuse_unknown(schema: int, place: str, steps: Mapping[int, Step] = STEPS) -> None:
+def refuse_unknown(schema: int, place: str) -> None:
     """Raise `ConfigError` for a catalogue at `place` whose version cannot be read: a newer one, or
     one so old that there is no step from it."""
     if schema > tables.SCHEMA_VERSION:
         raise ConfigError([Problem(place, 0, 0, f"was written by a newer netwatch (schema {schema},"
                                    f" this one reads up to {tables.SCHEMA_VERSION}):"
                                    " update netwatch")])  # fmt: skip
-    if any(version not in steps for version in range(schema, tables.SCHEMA_VERSION)):
+    if any(version not in STEPS for version in range(schema, tables.SCHEMA_VERSION)):
         raise ConfigError([Problem(place, 0, 0, f"is of a version that is not known (schema"
                                    f" {schema}, expected {tables.SCHEMA_VERSION})")])  # fmt: skip
 
 
-def migrate(
-    connection: Connection, schema: int, place: str, steps: Mapping[int, Step] = STEPS
-) -> None:
+def migrate(connection: Connection, schema: int, place: str) -> None:
     """Bring the tables from version `schema` to the present one, inside the transaction of
     `connection`. Raises `ConfigError` where there is no way."""
-    refuse_unknown(schema, place, steps)
+    refuse_unknown(schema, place)
     for version in range(schema, tables.SCHEMA_VERSION):
-        steps[version](connection)
+        STEPS[version](connection)
     if schema < tables.SCHEMA_VERSION:
         connection.execute(update(tables.store).values(schema=tables.SCHEMA_VERSION))

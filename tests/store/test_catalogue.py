@@ -1,0 +1,380 @@
+"""The catalogue, in SQLite and in PostgreSQL."""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.store import catalogue_tables as tables
+from netwatch.store import migrations
+from netwatch.store.catalogue import (
+    Catalogue,
+    ClientAddress,
+    FileRow,
+    SourceFile,
+    StaleFilesError,
+    VersionHashes,
+)
+from netwatch.store.options import StoreOptions
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def options(request: pytest.FixtureRequest, tmp_path: Path) -> StoreOptions:
+    is_server = request.param == "postgresql"
+    catalogue = request.getfixturevalue("postgres_url") if is_server else ""
+    return StoreOptions(str(tmp_path / "store"), catalogue)
+
+
+def file_row(path: str, **values: Any) -> FileRow:
+    row = FileRow(path, "observation", "2023-03-20", None, 1, 2, 10, 20, 1, "")
+    return replace(row, **values)
+
+
+def alert(incident: str, first_seen: str = "2023-03-20T09:00:00Z", **values: str) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "id": incident,
+        "status": "closed",
+        "verdict": "violation",
+        "confidence": "confirmed",
+        "kind": {"value": "session"},
+        "outcome": "reached",
+        "app": {"id": "tiktok"},
+        "ban": {"id": "default"},
+        "device": {"id": "lab-07", "ip": "10.0.0.7", "mac": None, "hostname": None, "owner": None},
+        "network": {"name": "hq"},
+        "first_seen": first_seen,
+        "last_seen": first_seen,
+        "names": ["www.tiktok.com"],
+    }
+    return record | values
+
+
+def store_run(
+    catalogue: Catalogue, contents: Sequence[str], *, command: str = "scan", state: Any = "complete"
+) -> int:
+    run = catalogue.begin_run(command, "sensor")
+    for position, content in enumerate(contents):
+        capture = catalogue.begin_capture(run, position, [SourceFile("a", 1, content)], content)
+        catalogue.end_capture(capture, state, 1, 2)
+    return run
+
+
+def runs(catalogue: Catalogue) -> list[int]:
+    with catalogue.database.reading() as connection:
+        return list(connection.execute(select(tables.run.c.id).order_by(tables.run.c.id)).scalars())
+
+
+def test_opens_only_what_was_created(options: StoreOptions) -> None:
+    with pytest.raises(NetwatchError, match="has no store"):
+        Catalogue.open(options)
+    Catalogue.open(options, create=True).close()
+    with Catalogue.open(options) as catalogue:
+        assert catalogue.files("observation") == []
+
+
+def test_is_for_its_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        Catalogue.open(StoreOptions(str(tmp_path / "store")), create=True).close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "store").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "store/catalogue.sqlite").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"notes", b"SQLite format 3\0" + bytes(8000)])
+def test_leaves_files_of_others_as_they_are(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "catalogue.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="left as it is"):
+        Catalogue.open(StoreOptions(str(tmp_path)), create=True)
+    assert path.read_bytes() == content
+
+
+def test_leaves_a_database_of_others_as_it_is(postgres_url: str, tmp_path: Path) -> None:
+    import psycopg
+
+    with psycopg.connect(postgres_url) as server:
+        server.execute("CREATE TABLE invoices (id int)")
+    with pytest.raises(ConfigError, match="left as it is"):
+        Catalogue.open(StoreOptions(str(tmp_path), postgres_url), create=True)
+    with psycopg.connect(postgres_url) as server:
+        found = server.execute(
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+        ).fetchone()
+    assert found == (1,)
+
+
+@pytest.mark.parametrize(
+    ("path", "catalogue", "expected"),
+    [
+        ("s3://bucket/store", "", "needs the key `catalogue`"),
+        ("store", "mysql://host/database", "postgresql://USER@HOST/DATABASE"),
+        ("store", "nonsense", "postgresql://USER@HOST/DATABASE"),
+    ],
+)
+def test_refuses_other_places(path: str, catalogue: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        Catalogue.open(StoreOptions(path, catalogue), create=True)
+
+
+def test_does_not_show_the_password() -> None:
+    with pytest.raises(NetwatchError) as caught:
+        Catalogue.open(StoreOptions("x", "postgresql://u:secret@127.0.0.1:1/db"), create=True)
+    assert "secret" not in str(caught.value)
+
+
+def test_several_create_it_at_once(options: StoreOptions) -> None:
+    def create(_: int) -> str:
+        with Catalogue.open(options, create=True) as catalogue, catalogue.database.reading() as c:
+            return str(c.execute(select(tables.store.c.id)).scalar_one())
+
+    with ThreadPoolExecutor(6) as pool:
+        assert len({*pool.map(create, range(12))}) == 1
+
+
+def test_numbers_of_clients_are_random_stable_and_unique(options: StoreOptions) -> None:
+    clients = [
+        ClientAddress(f"10.0.{i // 250}.{i % 250}", None, "hq", "service") for i in range(900)
+    ]
+    clients += [
+        ClientAddress("10.0.0.1", "02:00:00:00:00:01"),
+        ClientAddress(None, None, pseudonym="p"),
+    ]
+    with Catalogue.open(options, create=True) as catalogue:
+        numbers = catalogue.client_numbers(clients)
+        assert len({*numbers}) == len(clients)
+        assert min(numbers) > 0
+        assert max(numbers) > 1 << 24
+        assert sorted(numbers) != numbers
+    with Catalogue.open(options) as catalogue:
+        assert catalogue.client_numbers(clients) == numbers
+        assert catalogue.client_numbers(clients[::-1]) == numbers[::-1]
+
+
+def test_several_writers_give_a_client_one_number(options: StoreOptions) -> None:
+    Catalogue.open(options, create=True).close()
+    clients = [ClientAddress(f"10.0.0.{i}", None) for i in range(200)]
+
+    def number(start: int) -> dict[str | None, int]:
+        rotated = clients[start:] + clients[:start]
+        with Catalogue.open(options) as catalogue:
+            return {
+                each.ip: catalogue.client_numbers([each])[0] for each in rotated
+            }  # one transaction each
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(number, (0, 50, 100, 150))
+    assert all(other == first for other in others)
+    assert len({*first.values()}) == len(clients)
+
+
+def test_versions_are_known_by_their_hashes(options: StoreOptions) -> None:
+    with Catalogue.open(options, create=True) as catalogue:
+        first = catalogue.version_id(VersionHashes("1", "a", "b", "c"))
+        assert catalogue.version_id(VersionHashes("1", "a", "b", "d")) != first
+        assert catalogue.version_id(VersionHashes("1", "a", "b", "c")) == first
+
+
+def test_finds_files_by_time_and_bucket(options: StoreOptions) -> None:
+    early = file_row("a", first=10, last=20)
+    late = file_row("b", first=21, last=30, day="2023-03-21")
+    bucket = file_row("c", first=10, last=20, bucket=3)
+    with Catalogue.open(options, create=True) as catalogue:
+        catalogue.register_files([late, bucket, early])
+        assert catalogue.files("observation") == [early, bucket, late]
+        assert catalogue.files("flow") == []
+        assert catalogue.files("observation", since=21) == [late]
+        assert catalogue.files("observation", until=21) == [early, bucket]
+        assert catalogue.files("observation", since=20, until=21) == [early, bucket]
+        assert catalogue.files("observation", buckets=[4]) == [early, late]
+        assert catalogue.files("observation", buckets=[3]) == [early, bucket, late]
+
+
+def test_replaces_files_once(options: StoreOptions) -> None:
+    with Catalogue.open(options, create=True) as catalogue:
+        catalogue.register_files([file_row("a"), file_row("b")])
+        catalogue.replace_files([file_row("c")], ["a", "b"])
+        with pytest.raises(StaleFilesError):
+            catalogue.replace_files([file_row("d")], ["b", "c"])
+        assert [row.path for row in catalogue.files("observation")] == ["c"]
+
+
+def test_the_next_state_of_an_incident_replaces_it(options: StoreOptions) -> None:
+    with Catalogue.open(options, create=True) as catalogue:
+        run = catalogue.begin_run("live", "sensor")
+        catalogue.add_incidents(run, [(alert("a", status="open"), "1"), (alert("b"), "2")])
+        catalogue.add_incidents(run, [(alert("a"), "3")])
+        with catalogue.database.reading() as connection:
+            incident = tables.incident.c
+            rows = connection.execute(
+                select(incident.id, incident.position, incident.status, incident.record).order_by(
+                    incident.position
+                )
+            ).all()
+    assert [tuple(row) for row in rows] == [("a", 0, "closed", "3"), ("b", 1, "closed", "2")]
+
+
+def test_a_run_that_stores_captures_again_replaces_the_one_before(options: StoreOptions) -> None:
+    with Catalogue.open(options, create=True) as catalogue:
+        first = store_run(catalogue, ["x", "y"])
+        catalogue.add_incidents(first, [(alert("a"), "old")])
+        catalogue.add_evidence(first, "a", SourceFile("a.pcap", 1, ""))
+        catalogue.end_run(first)
+        other = store_run(catalogue, ["z"])
+        catalogue.end_run(other)
+        second = store_run(catalogue, ["y", "x", "w"])
+        catalogue.add_incidents(second, [(alert("a"), "new")])
+        assert runs(catalogue) == [first, other, second]
+        catalogue.end_run(second)
+        assert runs(catalogue) == [other, second]
+        assert len(catalogue.capture_numbers()) == 4
+        with catalogue.database.reading() as connection:
+            assert connection.execute(select(tables.incident.c.record)).scalars().all() == ["new"]
+            # Erasing a person has to find the evidence of a run that is gone.
+            evidence = connection.execute(select(tables.evidence.c.run, tables.evidence.c.path))
+            assert [tuple(row) for row in evidence] == [(second, "a.pcap")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ({"contents": ["x", "y"]}, {"contents": ["x"]}, True),
+        ({"contents": ["x"]}, {"contents": ["x"], "state": "partial"}, True),
+        ({"contents": ["x"]}, {"contents": ["x"], "command": "names"}, True),
+        ({"contents": [""]}, {"contents": [""]}, True),
+        ({"contents": ["x"], "command": "live"}, {"contents": ["x"]}, True),
+        ({"contents": ["x"], "command": "names"}, {"contents": ["x"]}, False),
+        ({"contents": ["x"], "state": "partial"}, {"contents": ["x"]}, False),
+    ],
+)
+def test_which_runs_are_replaced(
+    options: StoreOptions, before: dict[str, Any], after: dict[str, Any], kept: bool
+) -> None:
+    with Catalogue.open(options, create=True) as catalogue:
+        first = store_run(catalogue, **before)
+        catalogue.end_run(first)
+        catalogue.end_run(store_run(catalogue, **after))
+        assert (first in runs(catalogue)) is kept
+
+
+def test_names_of_what_was_scanned_add_nothing(options: StoreOptions) -> None:
+    with Catalogue.open(options, create=True) as catalogue:
+        first = store_run(catalogue, ["x", "y"])
+        catalogue.end_run(first)
+        catalogue.end_run(store_run(catalogue, ["y"], command="names"))
+        assert runs(catalogue) == [first]
+
+
+def test_a_number_is_never_used_again(options: StoreOptions) -> None:
+    # Rows of a capture that is gone stay in files until the next compaction.
+    with Catalogue.open(options, create=True) as catalogue:
+        catalogue.end_run(store_run(catalogue, ["x"]))
+        catalogue.end_run(store_run(catalogue, ["x"], command="names"))
+        assert catalogue.capture_numbers() == [1]
+        catalogue.end_run(store_run(catalogue, ["z"]))
+        assert catalogue.capture_numbers() == [1, 3]
+
+
+def test_each_content_is_shown_once(options: StoreOptions) -> None:
+    with Catalogue.open(options, create=True) as catalogue:
+        catalogue.end_run(store_run(catalogue, ["x", "y", ""]))
+        catalogue.end_run(store_run(catalogue, ["x", "", "z"]))
+        store_run(catalogue, ["z"], state="partial")
+        assert catalogue.shown_captures() == [2, 3, 4, 5, 6]
+
+
+def test_a_run_that_was_replaced_stores_nothing_more(options: StoreOptions) -> None:
+    with Catalogue.open(options, create=True) as catalogue:
+        slow = store_run(catalogue, ["x"])
+        catalogue.end_run(store_run(catalogue, ["x"]))
+        catalogue.add_incidents(slow, [(alert("a"), "late")])
+        catalogue.add_coverage(slow, 0, 1, 2, "{}")
+        catalogue.add_evidence(slow, None, SourceFile("a", 1, ""))
+        catalogue.end_run(slow)
+        with catalogue.database.reading() as connection:
+            for table in (tables.incident, tables.coverage, tables.evidence):
+                assert connection.execute(select(table)).all() == []
+
+
+def test_journal(options: StoreOptions) -> None:
+    with Catalogue.open(options, create=True) as catalogue:
+        catalogue.add_journal("root", "erase", {"rows": 3})
+        with catalogue.database.reading() as connection:
+            row = connection.execute(select(tables.journal)).one()
+    assert (row.user, row.action, row.detail) == ("root", "erase", '{"rows":3}')
+
+
+def make_older(options: StoreOptions) -> None:
+    """Make the catalogue one of version 0, which had no column for lost rows."""
+    with Catalogue.open(options, create=True) as catalogue:
+        store_run(catalogue, ["x"])
+        with catalogue.database.writing() as connection:
+            connection.execute(text("ALTER TABLE capture DROP COLUMN lost_rows"))
+            connection.execute(text("UPDATE store SET schema = 0"))
+            if not options.catalogue:
+                connection.exec_driver_sql("PRAGMA user_version = 0")
+
+
+def add_lost_rows(connection: Any) -> None:
+    connection.execute(text("ALTER TABLE capture ADD COLUMN lost_rows BIGINT NOT NULL DEFAULT 0"))
+
+
+def test_migrates_older_ones(options: StoreOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_older(options)
+
+    with pytest.raises(ConfigError, match="version that is not known"):
+        Catalogue.open(options)
+    monkeypatch.setattr(migrations, "STEPS", {0: add_lost_rows})
+    for _ in range(2):
+        with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+            assert connection.execute(select(tables.store.c.schema)).scalar_one() == 1
+            assert connection.execute(select(tables.capture.c.lost_rows)).scalars().all() == [0]
+
+
+def test_a_migration_that_fails_has_not_happened(
+    options: StoreOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_older(options)
+
+    def fail(connection: Any) -> None:
+        add_lost_rows(connection)
+        raise ConfigError([])
+
+    monkeypatch.setattr(migrations, "STEPS", {0: fail})
+    with pytest.raises(ConfigError):
+        Catalogue.open(options)
+    monkeypatch.setattr(migrations, "STEPS", {0: add_lost_rows})
+    Catalogue.open(options).close()
+
+
+def test_refuses_newer_ones(options: StoreOptions) -> None:
+    with (
+        Catalogue.open(options, create=True) as catalogue,
+        catalogue.database.writing() as connection,
+    ):
+        connection.execute(text("UPDATE store SET schema = 7"))
+        if not options.catalogue:
+            connection.exec_driver_sql("PRAGMA user_version = 7")
+    with pytest.raises(ConfigError, match=r"newer netwatch \(schema 7"):
+        Catalogue.open(options, create=True)
+
+
+def test_what_was_deleted_is_not_in_the_file(tmp_path: Path) -> None:
+    options = StoreOptions(str(tmp_path / "store"))
+    with Catalogue.open(options, create=True) as catalogue:
+        catalogue.client_numbers([ClientAddress("203.0.113.77", "02:00:00:00:be:ef")])
+        with catalogue.database.writing() as connection:
+            connection.execute(tables.client.delete())
+    with sqlite3.connect(tmp_path / "store/catalogue.sqlite") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    assert b"203.0.113.77" not in (tmp_path / "store/catalogue.sqlite").read_bytes()
