@@ -123,7 +123,8 @@ class Device:
     the address. `binding` says how and when the address belonged to it; None where that is not
     known. `reason` says why it is this device, or why it is ``unknown``, as a sentence without
     addresses and names. With `randomised_mac` the MAC is locally administered, and in no row of the
-    inventory: the device may have another one at another time.
+    inventory: the device may have another one at another time. If it `has_pseudonym`, `id` and `ip`
+    are pseudonyms of these, and nothing else tells who it is.
     """
 
     id: str
@@ -135,6 +136,12 @@ class Device:
     binding: BindingPeriod | None = field(default=None, compare=False)
     reason: str = field(default="", compare=False)
     randomised_mac: bool = field(default=False, compare=False)
+    has_pseudonym: bool = False
+
+    @property
+    def address(self) -> str | None:
+        """Its IP address; None where that is not to be shown."""
+        return None if self.has_pseudonym else self.ip
 
 
 @dataclass(frozen=True, slots=True)

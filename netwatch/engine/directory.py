@@ -32,9 +32,13 @@ class ConfiguredDirectory:
             binding = self._learned.past_binding(client.ip, client.mac, client.vlan, time)
         if time is not None and binding is None:
             binding = self._config.devices.leases.binding_at(client.ip, client.mac, time)
-        devices = self._config.devices
+        devices, privacy = self._config.devices, self._config.privacy
         # Where the device is permanent, any time gives it.
-        return network, devices.id_of(client.ip, client.mac, network, time or 0, binding)
+        at = time or 0
+        if privacy is None:
+            return network, devices.id_of(client.ip, client.mac, network, at, binding)
+        device = devices.identify(client.ip, client.mac, network, at, binding)
+        return network, privacy.device(device, network).id
 
     def missed(self, client: FlowClient) -> str:
         """Which range or VLAN would match a client outside of all networks with another tag."""

@@ -198,12 +198,19 @@ class Judge:
             observation = replace(observation, frames=(*binding.frames, *observation.frames))
         outcome = observed_outcome(observation, self._config)
         evidence = observation.evidence
+        decision = self._config.policy.decide(evidence, observation.time, match, device, network)
+        privacy = self._config.privacy
+        if privacy is not None:
+            # Here and nowhere else: what follows (incidents, their ids, alerts, what is on disk
+            # of them) knows the pseudonym alone.
+            reported = privacy.device(reported, network)
+            decision = privacy.decision(decision, reported)
         return Contact(
             observation,
             match,
             reported,
             network,
-            self._config.policy.decide(evidence, observation.time, match, device, network),
+            decision,
             confidence(evidence, match),
             outcome,
             block_of(observation) if outcome == "blocked" else "",

@@ -106,7 +106,7 @@ def _extension(record: AlertRecord, summary: AlertSummary) -> Iterator[Field]:
     yield "outcome", OUTCOMES.get(summary.outcome, "unknown")
     yield "msg", summary.message
     yield "dvchost", record["sensor"]["name"]
-    yield from _address("src", "c6a2", "Source IPv6 Address", device["ip"])
+    yield from _address("src", "c6a2", "Source IPv6 Address", device["ip"] or "")
     yield "smac", device["mac"] or ""
     yield "shost", device["hostname"] or ""
     if destination := summary.destination:

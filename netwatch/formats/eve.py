@@ -64,7 +64,7 @@ def alert_event(record: AlertRecord) -> dict[str, Any]:
             "dest_ip": destination.get("ip"),
             "dest_port": destination.get("port"),
             "proto": summary.transport and summary.transport.upper(),
-            "ip_v": 6 if ":" in device["ip"] else 4,
+            "ip_v": _ip_version(device["ip"]),
             "app_proto": summary.service,
             "ether": {"src_mac": device["mac"]},
             "community_id": community_ids[0] if community_ids else None,
@@ -94,6 +94,13 @@ def signature_id(app: str, ban: str) -> int:
     """A stable signature id, in Suricata's local range, for an app under a ban. Two pairs can
     collide; the text of the signature then tells them apart."""
     return _LOCAL_RULES + crc32(f"{app}\0{ban}".encode(errors="surrogatepass")) % _LOCAL_RULES
+
+
+def _ip_version(address: str | None) -> int | None:
+    """None where the device has a pseudonym in place of an address."""
+    if address is None:
+        return None
+    return 6 if ":" in address else 4
 
 
 def _time(ns: int) -> str:

@@ -44,7 +44,7 @@ def alert_record(alert: Alert) -> dict[str, Any]:
         "exemption": _exemption(alert.exemption),
         "device": {
             "id": alert.device.id,
-            "ip": alert.device.ip,
+            "ip": alert.device.address,
             "mac": alert.device.mac,
             "hostname": alert.device.hostname,
             "owner": alert.device.owner,

@@ -74,8 +74,8 @@ def _attributes(
     yield "devTime", str(summary.last_seen // 1_000_000)
     yield "cat", record["app"]["id"]
     yield "sev", str(SEVERITIES[summary.severity])
-    yield "src", device["ip"]
-    yield "identSrc", device["ip"]
+    yield "src", device["ip"] or ""
+    yield "identSrc", device["ip"] or ""
     yield "srcMAC", device["mac"] or ""
     yield "identMAC", device["mac"] or ""
     yield "identHostName", device["hostname"] or ""

@@ -206,12 +206,13 @@ def file_name(alert: Alert) -> str:
 def capture(alert: Alert, chosen: list[tuple[Frame, list[str]]]) -> bytes:
     """A pcapng file of packets in the order given, each with its comments."""
     ban, device = alert.ban, alert.device
+    who = device.id if device.address is None else f"{device.id} ({device.address})"
     blocks = [
         section(
             f"netwatch {__version__}",
             escaped(
-                f"incident {alert.id}: {alert.verdict}, {alert.app.name} by {device.id}"
-                f" ({device.ip}), ban {ban.id} of {ban.authority}; {alert.kind.value},"
+                f"incident {alert.id}: {alert.verdict}, {alert.app.name} by {who},"
+                f" ban {ban.id} of {ban.authority}; {alert.kind.value},"
                 f" {alert.outcome} ({alert.status}). {sentences(alert.kind.reasons)}".rstrip()
             ),
         )

@@ -161,8 +161,11 @@ class Incident:
         elif contact.blocked_by:
             self.blocks.add(contact.blocked_by, (), count)
         self.totals.activity.add(contact)
-        # Handshakes sort first: their flows are those that other sensors report too.
-        for port, contacts in client_ports(contact):
+        # Handshakes sort first: their flows are those that other sensors report too. A device with
+        # a pseudonym has none, since whoever tries all addresses finds the one that it is a hash
+        # of.
+        ports = () if contact.device.has_pseudonym else client_ports(contact)
+        for port, contacts in ports:
             community = community_id(
                 observation.client_ip,
                 observation.server_ip,

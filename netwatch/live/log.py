@@ -93,7 +93,7 @@ def _started(event: Started) -> str:
 
 def _alert(alert: Alert) -> str:
     device, network = alert.device, alert.network
-    who = f"{device.id} ({device.ip})" if device.id != device.ip else device.ip
+    who = f"{device.id} ({device.ip})" if device.address not in (None, device.id) else device.id
     if alert.status == "closed":
         contacts = quantity(sum(item.count for item in alert.evidence), "contact")
         counts = alert.counts

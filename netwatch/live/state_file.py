@@ -27,7 +27,7 @@ from netwatch.live.state_format import StateError, decode, encode
 KIND = FileKind(
     "state file",
     0x4E577374,  # "NWst"
-    3,
+    4,
     "CREATE TABLE incident (number INTEGER PRIMARY KEY, state TEXT NOT NULL)",
 )
 """How the file is recognised, and its table. The version has to be raised whenever the text that

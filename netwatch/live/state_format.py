@@ -98,8 +98,11 @@ class StateError(NetwatchError):
 
 def without_details(contact: Contact) -> Contact:
     """A contact without the protocol details, which neither its incident nor the evidence
-    capture needs."""
-    return replace(contact, observation=replace(contact.observation, dns=None, tls=None, quic=None))
+    capture needs, and without the address of a device that has a pseudonym."""
+    observation = replace(contact.observation, dns=None, tls=None, quic=None)
+    if contact.device.has_pseudonym:
+        observation = replace(observation, client_ip=b"", client_port=0, client_mac=None)
+    return replace(contact, observation=observation)
 
 
 def _contact(contact: Contact) -> dict[str, Any]:

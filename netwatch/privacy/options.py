@@ -1,7 +1,9 @@
 """``privacy`` of the configuration: of whom alerts and the store say a pseudonym."""
 
+from dataclasses import replace
+
 from netwatch.core.dataclass import dataclass
-from netwatch.core.verdict import Device, Network
+from netwatch.core.verdict import Decision, Device, Network
 from netwatch.privacy.keys import Keyring
 from netwatch.privacy.pseudonyms import under_pseudonym
 from netwatch.privacy.sealing import Sealing
@@ -31,3 +33,14 @@ class Privacy:
         if not self.covers(device.device_class):
             return device
         return under_pseudonym(device, network, self.keys.current)
+
+    def decision(self, decision: Decision, device: Device) -> Decision:
+        """A decision on contacts of a device, which `device` gave: its exemptions name the device
+        as alerts do."""
+        if not device.has_pseudonym or all(each.exemption is None for each in decision.rulings):
+            return decision
+        rulings = (
+            replace(each, exemption=each.exemption and replace(each.exemption, device=device.id))
+            for each in decision.rulings
+        )
+        return replace(decision, rulings=tuple(rulings))

@@ -31,13 +31,13 @@ def key_id_of(text: str) -> str | None:
 
 
 def under_pseudonym(device: Device, network: Network, key: PseudonymKey) -> Device:
-    """A device of which nothing is left but its pseudonym, its class with the reason, and when it
-    had its address. It has no address: receivers of alerts take a pseudonym for none. Neither has
-    its binding the line of a file, which names the device."""
+    """A device of which nothing is left but pseudonyms of its id and address, its class with the
+    reason, and when it had the address. The two are equal where it is known by its address alone.
+    Its binding does not have the line of a file, which names the device."""
     binding = device.binding and replace(device.binding, file="", line=0)
     return Device(
         id=pseudonym(key, network.name, device.id),
-        ip="",
+        ip=pseudonym(key, network.name, device.ip),
         mac=None,
         hostname=None,
         owner=None,
@@ -45,4 +45,5 @@ def under_pseudonym(device: Device, network: Network, key: PseudonymKey) -> Devi
         binding=binding,
         reason=device.reason,
         randomised_mac=device.randomised_mac,
+        has_pseudonym=True,
     )

@@ -53,7 +53,7 @@ _COLUMNS: tuple[Column, ...] = (
     ("confidence", 10, 124, lambda alert: alert.confidence),
     ("app", 12, 0, lambda alert: alert.app.name),
     ("device", 0, 0, lambda alert: alert.device.hostname or alert.device.id),
-    ("address", 15, 160, lambda alert: alert.device.ip),
+    ("address", 15, 160, lambda alert: alert.device.address or ""),
     ("network", 12, 144, lambda alert: alert.network.name),
     ("contacts", 8, 116, lambda alert: f"{sum(item.count for item in alert.evidence):,}"),
     ("evidence", 0, 64, lambda alert: _best_evidence(alert)),

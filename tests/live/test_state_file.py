@@ -25,7 +25,7 @@ from netwatch.core.verdict import Decision, Exemption, Ruling
 from netwatch.delivery.outbox_file import KIND as OUTBOX_KIND
 from netwatch.incidents.progress import ContactProgress
 from netwatch.live.open_incidents import OpenIncident, OpenIncidents
-from netwatch.live.state_file import StateFile
+from netwatch.live.state_file import KIND, StateFile
 from netwatch.live.state_format import _OBSERVATION, StateError, decode, encode
 from netwatch.live.state_saver import StateSaver
 
@@ -248,7 +248,7 @@ def test_a_file_of_another_version_is_renamed(tmp_path: Path) -> None:
     state_file = StateFile(path, warnings.append)
     assert state_file.load(GAP) == []
     state_file.close()
-    assert "another version of netwatch (schema 99, expected 3)" in warnings[0]
+    assert f"another version of netwatch (schema 99, expected {KIND.version})" in warnings[0]
     assert (tmp_path / "state.damaged-1").exists()
 
 
