@@ -29,6 +29,9 @@ from netwatch.store.superseding import supersede
 CHUNK = 400
 """Values in one statement."""
 
+ClientKey = tuple[str | bytes | None, ...]
+"""What tells clients apart."""
+
 CaptureState = Literal["complete", "partial"]
 
 
@@ -68,9 +71,10 @@ class ClientAddress:
     sealed: bytes | None = None
 
     @property
-    def key(self) -> tuple[str | None, ...]:
-        """What tells it from others."""
-        return (self.pseudonym,) if self.pseudonym else (self.ip, self.mac)
+    def key(self) -> ClientKey:
+        """What tells it from others. One pseudonym is of all that have the address; sealed, equal
+        clients are equal."""
+        return (self.pseudonym, self.sealed) if self.pseudonym else (self.ip, self.mac)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class Catalogue:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._numbers: dict[tuple[str | None, ...], int] = {}
+        self._numbers: dict[ClientKey, int] = {}
 
     @classmethod
     def open(cls, options: StoreOptions, *, create: bool = False) -> Self:
@@ -405,12 +409,10 @@ def _incident_values(record: AlertRecord, text: str) -> dict[str, Any]:
     }
 
 
-def _find_clients(
-    connection: Connection, clients: Sequence[ClientAddress]
-) -> dict[tuple[str | None, ...], int]:
+def _find_clients(connection: Connection, clients: Sequence[ClientAddress]) -> dict[ClientKey, int]:
     """The numbers of those clients that the catalogue has, by key."""
     columns = tables.client.c
-    found: dict[tuple[str | None, ...], int] = {}
+    found: dict[ClientKey, int] = {}
     wanted = {client.key for client in clients}
     for column, values in (
         (columns.pseudonym, [client.pseudonym for client in clients if client.pseudonym]),
@@ -419,20 +421,18 @@ def _find_clients(
         for start in range(0, len(values), CHUNK):
             part = values[start : start + CHUNK]
             rows = connection.execute(
-                select(columns.number, columns.ip, columns.mac, columns.pseudonym)
+                select(columns.number, columns.ip, columns.mac, columns.pseudonym, columns.sealed)
                 .where(column.in_(part))
                 .order_by(columns.number)
             )
-            for number, ip, mac, pseudonym in rows:
-                key = (pseudonym,) if pseudonym else (ip, mac)
+            for number, ip, mac, pseudonym, sealed in rows:
+                key: ClientKey = (pseudonym, sealed) if pseudonym else (ip, mac)
                 if key in wanted:
                     found.setdefault(key, number)
     return found
 
 
-def _add_clients(
-    connection: Connection, clients: Sequence[ClientAddress]
-) -> dict[tuple[str | None, ...], int]:
+def _add_clients(connection: Connection, clients: Sequence[ClientAddress]) -> dict[ClientKey, int]:
     """Store clients under numbers that are free; the numbers by key."""
     column = tables.client.c.number
     free: set[int] = set()
@@ -440,7 +440,7 @@ def _add_clients(
         drawn = {secrets.randbelow(2**31 - 1) + 1 for _ in range(min(CHUNK, len(clients)))} - free
         drawn -= {*connection.execute(select(column).where(column.in_(drawn))).scalars()}
         free |= drawn
-    added: dict[tuple[str | None, ...], int] = {}
+    added: dict[ClientKey, int] = {}
     rows = []
     for client, number in zip(clients, free, strict=False):
         added[client.key] = number
