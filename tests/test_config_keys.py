@@ -48,6 +48,7 @@ updates:
   every: 12h
   folder: sets
   proxy: http://proxy.example:3128
+store: {path: store, catalogue: "postgresql://db.example/netwatch"}
 privacy: {pseudonyms: [guest], key: {file: new.key}, previous: [{file: old.key}]}
 retention: {observations: 30d, incidents: 2y, evidence: 1y, personal: 7d}
 """

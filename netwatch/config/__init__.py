@@ -14,7 +14,7 @@ import gc
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -174,6 +174,8 @@ def load(
     metrics = metrics_section(fields)
     privacy, retention = _privacy(fields, base)
     store = _store(fields, base)
+    if store is not None and retention is not None:
+        store = replace(store, retention=retention)
     fields.reject_unknown()
     fields.problems.raise_if_any()
     version_of_bans = bans_version(bans, exemptions)

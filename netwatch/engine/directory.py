@@ -37,8 +37,8 @@ class ConfiguredDirectory:
         at = time or 0
         if privacy is None:
             return network, devices.id_of(client.ip, client.mac, network, at, binding)
-        device = devices.identify(client.ip, client.mac, network, at, binding)
-        return network, privacy.device(device, network).id
+        found = devices.identify(client.ip, client.mac, network, at, binding)
+        return network, privacy.device(found.device, network).id
 
     def missed(self, client: FlowClient) -> str:
         """Which range or VLAN would match a client outside of all networks with another tag."""

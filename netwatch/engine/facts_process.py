@@ -1,6 +1,7 @@
 """Starts the writer of a store, and says what became of the rows of a run."""
 
 import contextlib
+import ipaddress
 import os
 import shutil
 import socket
@@ -80,7 +81,15 @@ class FactsProcess:
             self._control, theirs = context.Pipe()
             self._process = context.Process(
                 target=_write,
-                args=(theirs, self._control, listener, options, run, partial(_locate, config)),
+                args=(
+                    theirs,
+                    self._control,
+                    listener,
+                    options,
+                    run,
+                    partial(_locate, config),
+                    config.privacy.sealing.seal_claim if config.privacy is not None else None,
+                ),
                 name="netwatch-store",
                 daemon=True,
             )
@@ -173,11 +182,12 @@ def _write(
     options: StoreOptions,
     run: writer.RunDescription,
     locate: writer.Locate,
+    seal: writer.Seal | None,
 ) -> None:
     begin_worker()
     other.close()
     with contextlib.suppress(BrokenPipeError):
-        writer.serve(control, listener, options, run, locate)
+        writer.serve(control, listener, options, run, locate, seal)
 
 
 def _description(command: str, config: Config) -> writer.RunDescription:
@@ -189,9 +199,21 @@ def _description(command: str, config: Config) -> writer.RunDescription:
 
 
 def _locate(config: Config, key: ClientKey) -> ClientAddress:
-    """A client with the network that it is in."""
+    """A client with the network that it is in; one of a class with pseudonyms is sealed."""
     found = writer.located(key)
     network = config.networks.find(key.ip, key.vlan) if key.ip else None
-    if network is None:
-        return found
-    return ClientAddress(found.ip, found.mac, network.name, network.device_class)
+    name, kind = (network.name, network.device_class) if network is not None else (None, None)
+    privacy = config.privacy
+    if privacy is None or not (privacy.covers(kind) if kind else _may_be_anybody(key.ip)):
+        return ClientAddress(found.ip, found.mac, name, kind)
+    sealed = privacy.sealing.seal_client(name or "", found.ip or "", found.mac)
+    return ClientAddress(None, None, name, kind, sealed.pseudonym, sealed.sealed)
+
+
+def _may_be_anybody(ip: bytes) -> bool:
+    """Whether an address says of no network: devices of all classes have such ones until they get
+    another (``0.0.0.0``, ``::``), or beside it (``fe80::/10``, ``169.254.0.0/16``)."""
+    if not ip:
+        return True
+    address = ipaddress.ip_address(ip)
+    return address.is_unspecified or address.is_link_local

@@ -86,14 +86,6 @@ class Sealing:
         """The JSON of a claim, sealed or not. Raises `SealedError`."""
         return self._unseal(b"claim", claim) if is_sealed(claim) else claim
 
-    def seal_device(self, content: bytes) -> bytes:
-        """What is known of the device of an alert, as JSON."""
-        return _seal(self.keys.current, b"device", content)
-
-    def unseal_device(self, sealed: bytes) -> bytes:
-        """What was known of the device of an alert. Raises `SealedError`."""
-        return self._unseal(b"device", sealed)
-
     def _unseal(self, use: bytes, sealed: bytes) -> bytes:
         key_id = key_id_of(sealed)
         key = self.keys.named(key_id)

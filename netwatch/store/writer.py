@@ -15,12 +15,12 @@ import hashlib
 import json
 import pickle
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.dataclass import dataclass
@@ -32,6 +32,9 @@ from netwatch.store.landing import Landing, numbered
 from netwatch.store.observation_rows import ClientKey
 from netwatch.store.options import StoreOptions
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 HASH_BLOCK = 1 << 20
 """Bytes that are hashed at a time."""
 
@@ -40,6 +43,9 @@ LOCATED = 262_144
 
 Locate = Callable[[ClientKey], ClientAddress]
 """Describes a client for the catalogue: its addresses, or a pseudonym."""
+
+Seal = Callable[[bytes], bytes]
+"""Encrypts the JSON of a claim about a client that has a pseudonym."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +78,18 @@ class Writer:
     """Writes one run to a store. Raises `ConfigError` and `NetwatchError` where that cannot be
     opened; every method raises `NetwatchError` where it cannot be written to."""
 
-    def __init__(self, options: StoreOptions, run: RunDescription, locate: Locate) -> None:
+    def __init__(
+        self,
+        options: StoreOptions,
+        run: RunDescription,
+        locate: Locate,
+        seal: Seal | None = None,
+    ) -> None:
         self._catalogue = Catalogue.open(options, create=True)
         self._files = FactFiles(options.path)
         self._landing = Landing(self._files, self._catalogue)
         self._locate = locate
+        self._seal = seal
         self._located: dict[ClientKey, ClientAddress] = {}
         self._hashing = ThreadPoolExecutor(1)
         self._captures: dict[int, _Capture] = {}
@@ -146,9 +159,13 @@ class Writer:
         import pyarrow as pa
 
         capture = self._captures[chunk.position]
-        numbers = self._catalogue.client_numbers(list(map(self._described, chunk.clients)))
+        clients = list(map(self._described, chunk.clients))
+        numbers = self._catalogue.client_numbers(clients)
+        hidden = {place for place, client in enumerate(clients) if client.sealed is not None}
         with pa.ipc.open_stream(chunk.stream) as reader:
             for batch in reader:
+                if hidden and chunk.table == "claim" and self._seal is not None:
+                    batch = _sealed(batch, hidden, self._seal)
                 rows = numbered(batch, chunk.table, capture.number, numbers)
                 self._landing.add(chunk.table, rows)
         capture.rows += chunk.rows
@@ -203,6 +220,22 @@ def hashed_files(paths: Sequence[str]) -> list[SourceFile]:
     return list(map(hashed_file, paths))
 
 
+def _sealed(batch: "pa.RecordBatch", hidden: Collection[int], seal: Seal) -> "pa.RecordBatch":
+    """Claims of which those about these clients (places in the chunk) are sealed."""
+    import pyarrow as pa
+
+    places, claims = batch.column("client").to_pylist(), batch.column("claim").to_pylist()
+    column = pa.array(
+        [
+            seal(claim) if place in hidden else claim
+            for place, claim in zip(places, claims, strict=True)
+        ],
+        pa.binary(),
+    )
+    at = batch.schema.get_field_index("claim")
+    return batch.set_column(at, batch.schema.field(at), column)
+
+
 def content_hash(sources: Sequence[SourceFile]) -> str:
     """The hash of a capture in these files: that of the file, or one of all hashes; empty where a
     file cannot be read again."""
@@ -219,11 +252,12 @@ def serve(
     options: StoreOptions,
     run: RunDescription,
     locate: Locate = located,
+    seal: Seal | None = None,
 ) -> None:
     """The life of the writer process: it opens the store, takes messages until the run ends or
     the process that started it does, and answers over `control`."""
     try:
-        writer = Writer(options, run, locate)
+        writer = Writer(options, run, locate, seal)
     except (ConfigError, NetwatchError) as error:
         control.send(messages.Failed(error))
         return

@@ -69,8 +69,9 @@ def test_a_claim_that_is_not_sealed_is_read_as_it_is() -> None:
 def test_a_value_of_one_kind_is_none_of_another() -> None:
     with pytest.raises(SealedError, match="not readable"):
         SEALING.unseal_client(SEALING.seal_claim(CLAIM))
+    client = SEALING.seal_client("byod", "10.30.0.9", None).sealed
     with pytest.raises(SealedError, match="not readable"):
-        SEALING.unseal_device(SEALING.seal_claim(CLAIM))
+        SEALING.unseal_claim(client)
 
 
 @given(st.integers(min_value=0), st.integers(min_value=1, max_value=255))

@@ -1,0 +1,358 @@
+"""Erases a person from a store: evidence captures, facts, and what the catalogue has of her.
+
+Who she is, is deleted last. Whoever is killed before has only to erase her again: everything that
+is left is found by the same words. Each step is complete by itself (`netwatch.store.fact_removal`),
+and what one step has done, the next call finds done. The journal gets its entry in the transaction
+that deletes the clients; it says how much was erased, and never of whom.
+
+SQLite overwrites what it deletes (``secure_delete``); afterwards the file is written anew (VACUUM)
+and the write-ahead log is emptied, so that nothing is left in free pages either. PostgreSQL writes
+the tables anew (VACUUM FULL).
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Table, delete, insert, select, text, update
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.errors import NetwatchError
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.arrow_schema import TIME_COLUMN
+from netwatch.store.catalogue import CHUNK
+from netwatch.store.evidence_files import is_evidence_capture
+from netwatch.store.fact_files import LEFTOVER_AGE
+from netwatch.store.fact_removal import FactRemoval, Removed
+from netwatch.store.person import ALWAYS, Person
+from netwatch.store.stored_claims import claim_record
+from netwatch.store.tables import FACTS
+
+if TYPE_CHECKING:
+    from netwatch.privacy.sealing import Sealing
+
+_PERSONAL_TABLES = (tables.client, tables.incident, tables.coverage, tables.evidence, tables.file)
+_PASSES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How much was erased. `kept` are captures of users that may have her packets: they are not
+    netwatch's to delete. `left` are sentences on what could not be erased now."""
+
+    rows: int
+    files: int
+    incidents: int
+    clients: int
+    evidence: int
+    coverage: int
+    kept: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The counts, by what was counted."""
+        names = ("rows", "files", "incidents", "clients", "evidence", "coverage")
+        return {name: getattr(self, name) for name in names}
+
+
+class StoreErasure:
+    """Erases `person` from the store of `facts`; `sealing` reads what is sealed. `step` is called
+    with the name of each step before it begins. Every method raises `NetwatchError`."""
+
+    def __init__(
+        self,
+        facts: FactRemoval,
+        person: Person,
+        sealing: "Sealing | None" = None,
+        step: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._facts = facts
+        self._catalogue = facts.catalogue
+        self._person = person
+        self._sealing = sealing
+        self._step = step
+        self._left: list[str] = []
+
+    def records(self) -> list[Mapping[str, Any]]:
+        """The records of her incidents, as they are stored."""
+        return [json.loads(row.record) for row in self._incidents()]
+
+    def count(self) -> Mapping[str, int]:
+        """What would be erased: rows, incidents and clients."""
+        rows = 0
+        for file in self._facts.all_files():
+            from pyarrow import compute
+
+            table = self._facts.read(file)
+            rows += compute.sum(self._chosen(table, file.table)).as_py() or 0
+        return {
+            "rows": rows,
+            "incidents": len(self._incidents()),
+            "clients": len(self._person.numbers),
+        }
+
+    def erase(self, user: str, detail: Mapping[str, Any]) -> Erased:
+        """Erase her; `user` is who asked, `detail` is added to the entry of the journal."""
+        self._step("evidence")
+        evidence = self._erase_evidence()
+        self._step("facts")
+        removed = self._erase_facts()
+        self._step("coverage")
+        coverage = self._erase_coverage()
+        self._step("catalogue")
+        incidents, clients = self._erase_rows(user, {**detail, "rows": removed.rows})
+        self._step("late facts")
+        removed += self._erase_facts()
+        self._step("leftovers")
+        self._remove_leftovers()
+        self._name_captures()
+        self._step("vacuum")
+        self._vacuum()
+        return Erased(
+            rows=removed.rows,
+            files=removed.files,
+            incidents=incidents,
+            clients=clients,
+            evidence=evidence,
+            coverage=coverage,
+            kept=tuple(self._captures_kept()),
+            left=tuple(self._left),
+        )
+
+    # Facts
+
+    def _erase_facts(self) -> Removed:
+        """Erase her rows from all files, until there is none with any: another process may replace
+        files meanwhile."""
+        total = Removed()
+        self._facts.remove_retired()
+        clean: set[str] = set()
+        for _ in range(_PASSES):
+            files = [file for file in self._facts.all_files() if file.path not in clean]
+            if not files:
+                return total
+            for file in files:
+                columns = [column.name for column in FACTS[file.table]]
+                chosen = partial(self._chosen, kind=file.table)
+                total += self._facts.rows(file, chosen, columns)
+                clean.add(file.path)
+        self._left.append("the store is being written to faster than it can be searched")
+        return total
+
+    def _chosen(self, table: Any, kind: str) -> Any:
+        """Which rows of a table are hers or mention her."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        time_name = TIME_COLUMN[kind]
+        chosen = self._person.rows(table, time_name)
+        if kind != "claim":
+            return chosen
+        times, claims = table.column(time_name).to_pylist(), table.column("claim").to_pylist()
+        mentions = [
+            self._person.is_mentioned(claim_record(claim, self._sealing), moment, moment)
+            for moment, claim in zip(times, claims, strict=True)
+        ]
+        return compute.or_(chosen, pa.array(mentions, pa.bool_()))
+
+    def _remove_leftovers(self) -> None:
+        """Remove files that the catalogue does not have, which a writer that was killed left. One
+        that is younger may be about to be registered."""
+        self._facts.remove_retired()
+        for table in FACTS:
+            found = list(self._facts.files.walk(table))
+            with self._catalogue.database.reading() as connection:
+                known = set(connection.execute(select(tables.file.c.path)).scalars())
+            young = 0
+            for path, age in found:
+                if path in known:
+                    continue
+                if age >= LEFTOVER_AGE or self._is_hers(path, table):
+                    self._facts.files.remove(path)
+                elif path.endswith(".parquet"):
+                    young += 1
+            if young:
+                self._left.append(
+                    f"{young} new files below {table}/ are not in the catalogue yet: erase again"
+                    " if nothing writes to the store now"
+                )
+
+    def _is_hers(self, path: str, table: str) -> bool:
+        """Whether an unregistered file has rows of hers, or is no whole file."""
+        from pyarrow import compute, lib, parquet
+
+        if not path.endswith(".parquet"):
+            return False
+        try:
+            with self._facts.files.open(path) as stream:
+                rows = parquet.read_table(stream)
+        except (lib.ArrowException, OSError):
+            return True
+        return bool(compute.any(self._chosen(rows, table)).as_py())
+
+    # The catalogue
+
+    def _incidents(self) -> list[Any]:
+        """The rows of her incidents, and of those that mention her."""
+        column = tables.incident.c
+        with self._catalogue.database.reading() as connection:
+            rows = connection.execute(
+                select(column.run, column.id, column.first_seen, column.last_seen, column.record)
+            ).all()
+        return [
+            row
+            for row in rows
+            if self._person.is_mentioned(json.loads(row.record), row.first_seen, row.last_seen)
+        ]
+
+    def _erase_evidence(self) -> int:
+        """Delete the evidence captures of her incidents, first the files."""
+        count = 0
+        ids = {row.id for row in self._incidents()}
+        column = tables.evidence.c
+        with self._catalogue.database.reading() as connection:
+            rows = connection.execute(
+                select(column.id, column.incident, column.path).where(column.incident.is_not(None))
+            ).all()
+        for row in rows:
+            if row.incident not in ids:
+                continue
+            path = Path(row.path)
+            if is_evidence_capture(path):
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    self._left.append(f"{path}: {error.strerror}")
+                    continue
+                count += 1
+            elif path.exists():
+                self._left.append(f"{path}: is not a file that netwatch wrote, and was left")
+            with self._catalogue.database.writing() as connection:
+                connection.execute(delete(tables.evidence).where(column.id == row.id))
+        return count
+
+    def _erase_coverage(self) -> int:
+        """Take her devices out of the records of coverage; the sums stay."""
+        count = 0
+        column = tables.coverage.c
+        with self._catalogue.database.writing() as connection:
+            for row in connection.execute(select(tables.coverage)).all():
+                record = json.loads(row.record)
+                first = row.first if row.first is not None else -(1 << 63)
+                last = row.last if row.last is not None else (1 << 63) - 1
+                changed = False
+                for network in record.get("networks", ()):
+                    kept = [
+                        device
+                        for device in network.get("devices", ())
+                        if not self._person.is_mentioned(device.get("id"), first, last)
+                    ]
+                    changed |= len(kept) < len(network.get("devices", ()))
+                    network["devices"] = kept
+                if changed:
+                    count += 1
+                    line = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+                    place = (column.run == row.run) & (column.part == row.part)
+                    connection.execute(update(tables.coverage).where(place).values(record=line))
+        return count
+
+    def _erase_rows(self, user: str, detail: Mapping[str, Any]) -> tuple[int, int]:
+        """Delete incidents and clients and write the journal, in one transaction."""
+        incidents = [(row.run, row.id) for row in self._incidents()]
+        numbers = sorted(self._person.numbers)
+        numbers += [each for each in self._person.shared if not self._has_rows(each)]
+        with self._catalogue.database.writing() as connection:
+            for run, identity in incidents:
+                column = tables.incident.c
+                place = (column.run == run) & (column.id == identity)
+                connection.execute(delete(tables.incident).where(place))
+            clients = _delete_numbers(connection, tables.client, numbers)
+            counts = {"incidents": len(incidents), "clients": clients}
+            connection.execute(
+                insert(tables.journal).values(
+                    time=time.time_ns(),
+                    user=user,
+                    action="erase",
+                    detail=json.dumps({**detail, **counts}, ensure_ascii=False),
+                )
+            )
+        return len(incidents), clients
+
+    def _has_rows(self, number: int) -> bool:
+        """Whether any fact is of a client."""
+        from pyarrow import compute
+
+        return any(
+            compute.any(
+                compute.equal(self._facts.read(file, ["client"]).column("client"), number)
+            ).as_py()
+            for file in self._facts.all_files()
+        )
+
+    def _captures_kept(self) -> Iterator[str]:
+        """The captures of users that runs read, which may have her packets."""
+        column = tables.evidence.c
+        with self._catalogue.database.reading() as connection:
+            paths = connection.execute(
+                select(column.path).where(column.incident.is_(None)).distinct()
+            ).scalars()
+            yield from sorted(path for path in paths if os.path.exists(path))  # noqa: PTH110
+
+    def _name_captures(self) -> None:
+        """Say which captures are named after her: their names are in facts of everybody."""
+        with self._catalogue.database.reading() as connection:
+            texts = set(connection.execute(select(tables.capture.c.sources)).scalars())
+        paths = {source["path"] for each in texts for source in json.loads(each)}
+        named = [path for path in sorted(paths) if self._person.is_mentioned(path, *ALWAYS)]
+        if named:
+            self._left.append(
+                f"the names of captures mention her, and are where their facts are:"
+                f" {', '.join(named)}"
+            )
+
+    def _vacuum(self) -> None:
+        problem = vacuum(self._catalogue.database.engine)
+        if problem:
+            self._left.append(problem)
+
+
+def vacuum(engine: Any) -> str:
+    """Write the tables that name people anew, so that nothing deleted stays in their files. Why
+    that was not possible, or an empty text."""
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if engine.dialect.name == "postgresql":
+                for table in _PERSONAL_TABLES:
+                    connection.execute(text(f"VACUUM FULL {table.name}"))
+                return ""
+            connection.exec_driver_sql("VACUUM")
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").first()
+            if busy is not None and busy[0]:
+                return (
+                    "the catalogue is in use by another process, so that its write-ahead log may"
+                    " still have what was deleted: erase again when that has ended"
+                )
+    except Exception as error:
+        raise NetwatchError(f"the catalogue cannot be written anew: {error}") from error
+    return ""
+
+
+def _delete_numbers(connection: Connection, table: Table, numbers: Collection[int]) -> int:
+    deleted = 0
+    wanted = sorted(numbers)
+    for start in range(0, len(wanted), CHUNK):
+        part = wanted[start : start + CHUNK]
+        deleted += connection.execute(delete(table).where(table.c.number.in_(part))).rowcount
+    return deleted
+
+
+def refuse_reason(person: Person, reason: str) -> str:
+    """Why a reason cannot go into the journal; empty where it can."""
+    if person.is_mentioned(reason, *ALWAYS):
+        return "the reason names the person, and the journal has to be without her"
+    return ""

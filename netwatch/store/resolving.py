@@ -1,0 +1,314 @@
+"""Finds out who is meant: an id, address, MAC, host name, owner or pseudonym becomes a person.
+
+What is known of devices is in the inventory, in the catalogue's clients and incidents, and in
+address claims. Each may tell more: the inventory the MAC of an id, a claim the address that a MAC
+had, and when. They are asked again until nothing new is found. An address leads to a device only
+where one source says so, since addresses change hands; the MAC of a router, which is in the frames
+of many, leads nowhere.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
+from netwatch.core.dataclass import dataclass
+from netwatch.inventory.entry_table import Entry
+from netwatch.privacy.pseudonyms import key_id_of, pseudonym
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.fact_removal import FactRemoval
+from netwatch.store.person import ALWAYS, Person, Span
+from netwatch.store.stored_claims import StoredClaim, stored_claims
+from netwatch.store.stored_clients import stored_clients
+
+if TYPE_CHECKING:
+    from netwatch.privacy.sealing import Sealing
+
+_ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The person that is meant, and sentences on what could not be told. `devices` is what she is
+    known by, for people."""
+
+    person: Person
+    devices: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Resolver:
+    """Resolves what a user writes. `entries` are those of the inventory, `networks` the names of
+    the configured ones, `sealing` reads what is sealed. Raises `NetwatchError`."""
+
+    def __init__(
+        self,
+        facts: FactRemoval,
+        entries: Iterable[Entry] = (),
+        networks: Iterable[str] = (),
+        sealing: "Sealing | None" = None,
+    ) -> None:
+        self._facts = facts
+        self._entries = list(entries)
+        self._sealing = sealing
+        self._clients = list(stored_clients(facts.catalogue, sealing))
+        self._claims = list(stored_claims(facts, sealing))
+        self._devices = list(_incident_devices(facts))
+        named = {client.network for client in self._clients if client.network}
+        self._networks = {*networks, *named, *(each.network for each in self._devices)}
+        self._macs: set[str] = set()
+        self._words: set[str] = set()
+        self._spans: defaultdict[str, set[Span]] = defaultdict(set)
+        self._notes: list[str] = []
+
+    def resolve(self, text: str) -> Resolved:
+        """Who is meant by an id, address, MAC, host name, owner or pseudonym."""
+        self._begin(text.strip())
+        for _ in range(_ROUNDS):
+            before = self._size()
+            self._ask_inventory(text)
+            self._ask_clients()
+            self._ask_incidents(text)
+            self._ask_claims(text)
+            if self._size() == before:
+                break
+        self._add_owners(text)
+        self._add_sightings()
+        self._add_pseudonyms()
+        numbers, shared = self._numbers()
+        person = Person(
+            macs=self._macs,
+            words=self._words,
+            addresses=self._spans,
+            numbers=numbers,
+            shared=shared,
+        )
+        devices = sorted(each for each in {*self._words, *self._macs} if key_id_of(each) is None)
+        devices += sorted(each for each in self._spans if key_id_of(each) is None)
+        return Resolved(person, tuple(dict.fromkeys(devices)), tuple(self._notes))
+
+    def _begin(self, text: str) -> None:
+        packed, mac = parse_ip(text), parse_mac(text)
+        if packed is not None:
+            self._spans[ip_text(packed)].add(ALWAYS)
+        elif mac is not None:
+            self._macs.add(mac_text(mac))
+        elif key_id_of(text) is not None:
+            self._words.add(text)
+            self._begin_with_pseudonym(text)
+        else:
+            self._words.add(text)
+
+    def _begin_with_pseudonym(self, text: str) -> None:
+        """Who a pseudonym is, where a key of the configuration made it."""
+        key = self._sealing.keys.named(key_id_of(text) or "") if self._sealing else None
+        if key is None:
+            self._notes.append(
+                "no key of the configuration made this pseudonym: only what is stored under it can"
+                " be erased"
+            )
+            return
+        identities = {each for client in self._clients for each in (client.ip, client.mac) if each}
+        for entry in self._entries:
+            identities |= {entry.id, *_addresses(entry)}
+        for identity in sorted(identities):
+            if any(pseudonym(key, network, identity) == text for network in self._networks):
+                self._begin(identity)
+                return
+        self._notes.append(
+            "nothing in the store or the inventory says of whom this pseudonym is: only what is"
+            " stored under it can be erased"
+        )
+
+    def _size(self) -> int:
+        return len(self._macs) + len(self._words) + sum(map(len, self._spans.values()))
+
+    def _ask_inventory(self, text: str) -> None:
+        for entry in self._entries:
+            if self._is_hers(entry) or _same(entry.owner, text):
+                mac = mac_text(entry.mac) if entry.mac is not None else None
+                self._add_device(entry.id, mac, entry.hostname)
+                for ip in map(ip_text, entry.ips):
+                    self._spans[ip].add(_validity(entry))
+
+    def _is_hers(self, entry: Entry) -> bool:
+        if entry.mac is not None and mac_text(entry.mac) in self._macs:
+            return True
+        if entry.id in self._words or self._has_word(entry.hostname):
+            return True
+        return any(ALWAYS in self._spans.get(ip, ()) for ip in map(ip_text, entry.ips))
+
+    def _add_device(self, identity: str, mac: str | None, hostname: str | None) -> None:
+        if mac:
+            self._macs.add(mac)
+        if hostname:
+            self._words |= {hostname, hostname.partition(".")[0]}
+        if parse_ip(identity) is None and parse_mac(identity) is None:
+            self._words.add(identity)
+
+    def _has_word(self, hostname: str | None) -> bool:
+        if not hostname:
+            return False
+        known = {word.lower() for word in self._words}
+        return hostname.lower() in known or hostname.partition(".")[0].lower() in known
+
+    def _ask_clients(self) -> None:
+        """A client with an address that is hers alone has her MAC, unless that is a router's."""
+        addresses: defaultdict[str, set[str]] = defaultdict(set)
+        for client in self._clients:
+            if client.mac and client.ip and ":" not in client.ip:
+                addresses[client.mac].add(client.ip)
+        listed = {mac_text(entry.mac) for entry in self._entries if entry.mac is not None}
+        for client in self._clients:
+            if client.mac is None or client.ip is None or client.mac in listed | self._macs:
+                continue
+            if ALWAYS in self._spans.get(client.ip, ()) and len(addresses[client.mac]) <= 1:
+                self._macs.add(client.mac)
+
+    def _ask_incidents(self, text: str) -> None:
+        for each in self._devices:
+            device = each.device
+            is_hers = (
+                device["id"] in self._words | self._macs
+                or device["mac"] in self._macs
+                or self._has_word(device["hostname"])
+                or _same(device["owner"], text)
+                or ALWAYS in self._spans.get(device["ip"] or "", ())
+            )
+            if is_hers and key_id_of(device["id"]) is None:
+                self._add_device(device["id"], device["mac"], device["hostname"])
+                if device["ip"]:
+                    self._spans[device["ip"]].add((each.first, each.last))
+
+    def _ask_claims(self, text: str) -> None:
+        """Claims say which address a MAC had, from when on, and what it is called. A host name
+        leads to a MAC only where it is what was asked for: many devices have the same one."""
+        by_address: defaultdict[str, list[StoredClaim]] = defaultdict(list)
+        for claim in self._claims:
+            for address in claim.addresses:
+                by_address[address].append(claim)
+            if claim.hostname and _same(claim.hostname.partition(".")[0], text.partition(".")[0]):
+                if claim.mac:
+                    self._macs.add(claim.mac)
+                for address in claim.addresses:
+                    self._spans[address].add((claim.time, claim.time))
+            if claim.mac in self._macs and claim.hostname:
+                self._add_device(claim.hostname, None, claim.hostname)
+        for address, claims in by_address.items():
+            claims.sort(key=lambda claim: claim.time)
+            for at, claim in enumerate(claims):
+                if claim.mac and claim.mac in self._macs:
+                    self._spans[address].add(_until_others(claims, at, self._macs))
+
+    def _add_owners(self, text: str) -> None:
+        """The owner's name is hers, unless it is that of devices that stay."""
+        for owner in sorted({entry.owner for entry in self._entries if entry.owner}):
+            owned = [entry for entry in self._entries if entry.owner == owner]
+            hers = [entry for entry in owned if self._is_hers(entry)]
+            if hers and len(hers) == len(owned):
+                self._words.add(owner)
+            elif hers:
+                self._notes.append(
+                    "the owner has other devices in the inventory, which stay: name the owner to"
+                    " erase all of them"
+                )
+        for each in self._devices:
+            if _same(each.device["owner"], text):
+                self._words.add(each.device["owner"])
+
+    def _add_sightings(self) -> None:
+        """An address that her MAC was seen with was hers from the first to the last time."""
+        hers = {c.number: c.ip for c in self._clients if c.mac in self._macs and c.ip}
+        unknown = {number for number, ip in hers.items() if ip not in self._spans}
+        if not unknown:
+            return
+        for file in self._facts.all_files():
+            time = "first" if file.table == "flow" else "time"
+            table = self._facts.read(file, ["client", time])
+            for number, first, last in _spans_of(table, time, unknown):
+                self._spans[hers[number]].add((first, last))
+
+    def _add_pseudonyms(self) -> None:
+        if self._sealing is None:
+            return
+        for key in self._sealing.keys.keys:
+            for network in self._networks:
+                for identity in [*self._words, *self._macs]:
+                    if key_id_of(identity) is None:
+                        self._words.add(pseudonym(key, network, identity))
+                for ip, spans in [*self._spans.items()]:
+                    if key_id_of(ip) is None:
+                        self._spans[pseudonym(key, network, ip)] |= spans
+
+    def _numbers(self) -> tuple[set[int], dict[int, set[Span]]]:
+        """The clients that are hers alone, and those with an address that was hers for a time."""
+        numbers: set[int] = set()
+        shared: dict[int, set[Span]] = {}
+        for client in self._clients:
+            spans = self._spans.get(client.ip or client.pseudonym or "", set())
+            if client.mac in self._macs or ALWAYS in spans or client.pseudonym in self._words:
+                numbers.add(client.number)
+            elif spans:
+                shared[client.number] = spans
+        return numbers, shared
+
+
+@dataclass(frozen=True, slots=True)
+class _IncidentDevice:
+    device: dict[str, Any]
+    network: str
+    first: int
+    last: int
+
+
+def _incident_devices(facts: FactRemoval) -> Iterator[_IncidentDevice]:
+    """The devices of all incidents, as their records have them."""
+    column = tables.incident.c
+    with facts.catalogue.database.reading() as connection:
+        rows = connection.execute(
+            select(column.record, column.network, column.first_seen, column.last_seen)
+        ).all()
+    for row in rows:
+        yield _IncidentDevice(
+            json.loads(row.record)["device"], row.network, row.first_seen, row.last_seen
+        )
+
+
+def _same(one: str | None, other: str) -> bool:
+    return one is not None and one.lower() == other.strip().lower()
+
+
+def _validity(entry: Entry) -> Span:
+    since, until = getattr(entry, "since", None), getattr(entry, "until", None)
+    return (
+        ALWAYS[0] if since is None else since,
+        ALWAYS[1] if until is None else until - 1,
+    )
+
+
+def _addresses(entry: Entry) -> set[str]:
+    found = set(map(ip_text, entry.ips))
+    return found | {mac_text(entry.mac)} if entry.mac is not None else found
+
+
+def _until_others(claims: list[StoredClaim], at: int, macs: set[str]) -> Span:
+    """For how long the address of a claim was hers: between the claims of others."""
+    others = [claim.time for claim in claims if claim.mac and claim.mac not in macs]
+    time = claims[at].time
+    before = [each for each in others if each < time]
+    after = [each for each in others if each > time]
+    return (max(before) + 1 if before else ALWAYS[0], min(after) - 1 if after else ALWAYS[1])
+
+
+def _spans_of(table: Any, time: str, numbers: set[int]) -> Iterator[tuple[int, int, int]]:
+    """The first and the last time of rows of these clients."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    mine = compute.is_in(table.column("client"), value_set=pa.array(sorted(numbers), pa.int32()))
+    found = table.filter(mine).group_by("client").aggregate([(time, "min"), (time, "max")])
+    columns = [found.column(name).to_pylist() for name in ("client", f"{time}_min", f"{time}_max")]
+    yield from zip(*columns, strict=True)
