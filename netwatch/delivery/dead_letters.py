@@ -136,6 +136,28 @@ def replay(
     return len(digests), unreadable
 
 
+def rewrite(path: Path, keep: Callable[[bytes], bool]) -> int:
+    """Write a file of dead letters anew with the lines that `keep` keeps. Returns how many went.
+    Whoever appends waits, and then appends to the new file. Raises OSError."""
+    with _locked(path, os.O_RDWR):
+        lines = path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if keep(line)]
+        if len(kept) == len(lines):
+            return 0
+        temporary = path.with_name(f".{path.name}.part")
+        temporary.unlink(missing_ok=True)
+        if not kept:
+            path.unlink()
+            return len(lines)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as stream:
+            stream.writelines(kept)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        return len(lines) - len(kept)
+
+
 @contextlib.contextmanager
 def _locked(path: Path, flags: int) -> Iterator[int]:
     """A descriptor of the file that has this name, locked exclusively."""

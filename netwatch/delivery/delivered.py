@@ -43,5 +43,12 @@ def remember(database: sqlite3.Connection, output: str, keys: Sequence[str], lim
     return len(keys) - new
 
 
+def forget(database: sqlite3.Connection, output: str, keys: Sequence[str]) -> None:
+    """Forget that an output has delivered these alerts."""
+    database.executemany(
+        "DELETE FROM delivered WHERE digest = ?", [(_digest(output, key),) for key in keys]
+    )
+
+
 def _digest(output: str, key: str) -> bytes:
     return hashlib.sha256(f"{output}\0{key}".encode()).digest()[:16]

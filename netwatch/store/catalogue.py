@@ -100,6 +100,7 @@ class Catalogue:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._numbers: dict[ClientKey, int] = {}
+        self._last_entry: int | None = None
 
     @classmethod
     def open(cls, options: StoreOptions, *, create: bool = False) -> Self:
@@ -238,7 +239,8 @@ class Catalogue:
     def client_numbers(self, clients: Sequence[ClientAddress]) -> list[int]:
         """The numbers of clients, in their order: random, from 1 to 2^31 - 1, and the same as long
         as the catalogue has the client. New ones are stored. What was looked up once is
-        remembered."""
+        remembered, until clients are deleted."""
+        self._forget_deleted()
         unknown = {client.key: client for client in clients if client.key not in self._numbers}
         if unknown:
             with self.database.reading() as connection:
@@ -252,8 +254,17 @@ class Catalogue:
         return [self._numbers[client.key] for client in clients]
 
     def forget_clients(self) -> None:
-        """Look clients up again from now on: another process may have removed some."""
+        """Look clients up again from now on."""
         self._numbers.clear()
+
+    def _forget_deleted(self) -> None:
+        """Look clients up again where another process may have deleted some, which the journal
+        says."""
+        with self.database.reading() as connection:
+            entry = connection.execute(select(func.max(tables.journal.c.id))).scalar()
+        if entry != self._last_entry:
+            self._last_entry = entry
+            self.forget_clients()
 
     # Files
 

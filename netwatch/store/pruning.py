@@ -1,0 +1,226 @@
+"""Deletes what is older than its retention, by the days of rows.
+
+A day of facts goes as a whole when its last moment is older than the retention. Of days that stay,
+the rows of clients in networks of the classes `PERSONAL` go where theirs is shorter; files are then
+written anew. Rows of clients that the catalogue does not have, which an erasure that was killed
+leaves, go too. Whoever is killed in between prunes again: each step is complete by itself.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+
+from netwatch.core.dataclass import dataclass
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import CHUNK, FileRow
+from netwatch.store.evidence_files import is_evidence_capture
+from netwatch.store.fact_removal import FactRemoval, Removed
+from netwatch.store.options import Retention
+
+PERSONAL = ("personal", "guest")
+"""The classes of networks to whose clients the retention `personal` applies."""
+
+_HOUR, _DAY = 3600, 86_400
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was deleted, or would be: `rows` of facts, of which `personal` because of the shorter
+    retention, files, incidents, records of coverage, evidence captures, and clients."""
+
+    rows: int = 0
+    personal: int = 0
+    files: int = 0
+    incidents: int = 0
+    coverage: int = 0
+    evidence: int = 0
+    clients: int = 0
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there was nothing to delete."""
+        return self == Pruned()
+
+
+class Pruning:
+    """Prunes the store of `facts` by `retention`, as of `now` (s since the epoch). Every method
+    raises `NetwatchError`."""
+
+    def __init__(self, facts: FactRemoval, retention: Retention, now: float) -> None:
+        self._facts = facts
+        self._catalogue = facts.catalogue
+        self._retention = retention
+        self._now = int(now)
+
+    def prune(self, user: str, *, dry_run: bool = False, is_writer: bool = False) -> Pruned:
+        """Delete what is too old; with `dry_run` only count. `user` is noted in the journal. Clients
+        of no fact stay while another process is storing facts, which may be theirs; `is_writer`
+        says that the caller is the only one, and has none left to write."""
+        if not dry_run:
+            self._facts.remove_retired()
+        whole = [file for file in self._facts.all_files() if self._is_old(file.day)]
+        stale = [file for file in self._facts.all_files() if not self._is_old(file.day)]
+        total = self._remove_whole(whole, dry_run=dry_run)
+        personal = Removed()
+        clients = self._personal_clients()
+        known = self._client_numbers()
+        for file in stale:
+            numbers = clients if self._is_old(file.day, self._retention.personal) else set()
+            personal += self._remove_rows(file, numbers, known, dry_run=dry_run)
+        pruned = Pruned(
+            rows=total.rows + personal.rows,
+            personal=personal.rows,
+            files=total.files,
+            incidents=self._prune_table(tables.incident, "last_seen", dry_run=dry_run),
+            coverage=self._prune_table(tables.coverage, "last", dry_run=dry_run),
+            evidence=self._prune_evidence(dry_run=dry_run),
+            clients=0,
+        )
+        if dry_run:
+            return pruned
+        return self._delete_clients(user, pruned, is_writer=is_writer)
+
+    def _is_old(self, day: str, keep: int | None = None) -> bool:
+        """Whether the last moment of a day (UTC) is older than a retention, that of facts unless
+        another is given."""
+        keep = self._retention.observations if keep is None else keep
+        if keep is None:
+            return False
+        end = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1)
+        return end.timestamp() <= self._now - keep
+
+    def _remove_whole(self, files: list[FileRow], *, dry_run: bool) -> Removed:
+        if not dry_run:
+            return self._facts.whole(files)
+        return Removed(sum(file.rows for file in files), len(files))
+
+    def _remove_rows(
+        self, file: FileRow, numbers: set[int], known: set[int], *, dry_run: bool
+    ) -> Removed:
+        """Remove rows of these clients, and of those that are not known."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        def chosen(table: "pa.Table") -> "pa.Array":
+            found = set(compute.unique(table.column("client")).to_pylist())
+            unknown = found - known
+            # A client is stored before its facts, so it may only be newer than what is known.
+            gone = (found & numbers) | (unknown - self._client_numbers() if unknown else set())
+            return compute.is_in(
+                table.column("client"), value_set=pa.array(sorted(gone), pa.int32())
+            )
+
+        if dry_run:
+            rows = compute.sum(chosen(self._facts.read(file, ["client"]))).as_py() or 0
+            return Removed(rows, 1 if rows else 0)
+        return self._facts.rows(file, chosen, ["client"])
+
+    def _personal_clients(self) -> set[int]:
+        if self._retention.personal is None:
+            return set()
+        column = tables.client.c
+        with self._catalogue.database.reading() as connection:
+            query = select(column.number).where(column["class"].in_(PERSONAL))
+            return set(connection.execute(query).scalars())
+
+    def _client_numbers(self) -> set[int]:
+        with self._catalogue.database.reading() as connection:
+            return set(connection.execute(select(tables.client.c.number)).scalars())
+
+    def _prune_table(self, table: Any, last: str, *, dry_run: bool) -> int:
+        keep = self._retention.incidents
+        if keep is None:
+            return 0
+        old = table.c[last] <= (self._now - keep) * _SECOND
+        return self._delete(table, old, dry_run=dry_run)
+
+    def _delete(self, table: Any, where: Any, *, dry_run: bool) -> int:
+        if dry_run:
+            with self._catalogue.database.reading() as connection:
+                return len(connection.execute(select(table).where(where)).all())
+        with self._catalogue.database.writing() as connection:
+            return int(connection.execute(delete(table).where(where)).rowcount)
+
+    def _prune_evidence(self, *, dry_run: bool) -> int:
+        """Delete evidence captures by the day of their incident, never a user's own captures: of
+        these only that they are known is forgotten."""
+        keep = self._retention.evidence
+        if keep is None:
+            return 0
+        count = 0
+        for number, path, began in self._evidence():
+            if began > self._now - keep:
+                continue
+            is_ours = is_evidence_capture(path)
+            count += is_ours
+            if dry_run:
+                continue
+            if is_ours:
+                path.unlink(missing_ok=True)
+            with self._catalogue.database.writing() as connection:
+                connection.execute(delete(tables.evidence).where(tables.evidence.c.id == number))
+        return count
+
+    def _evidence(self) -> Iterator[tuple[int, Path, float]]:
+        """The evidence captures with the time (s) of which they are: the name of one of netwatch
+        says when its incident began."""
+        with self._catalogue.database.reading() as connection:
+            rows = connection.execute(select(tables.evidence)).all()
+        for row in rows:
+            path, began = Path(row.path), row.stored / _SECOND
+            if row.incident is not None:
+                try:
+                    found = datetime.strptime(path.name[:16], "%Y%m%dT%H%M%SZ")
+                    began = found.replace(tzinfo=UTC).timestamp()
+                except ValueError:
+                    pass
+            yield row.id, path, began
+
+    def _is_storing(self) -> bool:
+        """Whether a run may be storing facts now. One that was killed stays open for ever, so it
+        counts for a day, or for an hour after the last file."""
+        run, now = tables.run.c, time.time_ns()
+        with self._catalogue.database.reading() as connection:
+            last = connection.execute(select(func.max(tables.file.c.created))).scalar() or 0
+            found = select(run.id).where(run.ended.is_(None))
+            if last < now - _HOUR * _SECOND:
+                found = found.where(run.started > now - _DAY * _SECOND)
+            return connection.execute(found).first() is not None
+
+    def _delete_clients(self, user: str, pruned: Pruned, *, is_writer: bool) -> Pruned:
+        """Delete the clients of no fact, and write the journal, in one transaction."""
+        from pyarrow import compute
+
+        used: set[int] = set()
+        known = self._client_numbers()
+        running = not is_writer and self._is_storing()
+        for file in self._facts.all_files():
+            column = self._facts.read(file, ["client"]).column("client")
+            used |= set(compute.unique(column).to_pylist())
+        unused = sorted(known - used) if not running else []
+        with self._catalogue.database.writing() as connection:
+            clients = 0
+            for start in range(0, len(unused), CHUNK):
+                part = tables.client.c.number.in_(unused[start : start + CHUNK])
+                clients += connection.execute(delete(tables.client).where(part)).rowcount
+            done = Pruned(**{**_counts(pruned), "clients": clients})
+            if not done.is_nothing:
+                connection.execute(
+                    insert(tables.journal).values(
+                        time=time.time_ns(),
+                        user=user,
+                        action="prune",
+                        detail=json.dumps(_counts(done)),
+                    )
+                )
+        return done
+
+
+def _counts(pruned: Pruned) -> dict[str, int]:
+    return {name: getattr(pruned, name) for name in Pruned.__dataclass_fields__}
