@@ -59,9 +59,9 @@ class Pruning:
         self._now = int(now)
 
     def prune(self, user: str, *, dry_run: bool = False, is_writer: bool = False) -> Pruned:
-        """Delete what is too old; with `dry_run` only count. `user` is noted in the journal. Clients
-        of no fact stay while another process is storing facts, which may be theirs; `is_writer`
-        says that the caller is the only one, and has none left to write."""
+        """Delete what is too old; with `dry_run` only count. `user` is noted in the journal.
+        Clients of no fact stay while another process is storing facts, which may be theirs;
+        `is_writer` says that the caller is the only one, and has none left to write."""
         if not dry_run:
             self._facts.remove_retired()
         whole = [file for file in self._facts.all_files() if self._is_old(file.day)]

@@ -1,0 +1,335 @@
+"""``netwatch store prune``, ``erase``, ``identify`` and ``key``: what data protection asks of a
+store.
+
+`erase` asks once, on a terminal alone. It begins with what is outside of the store (the state file
+of a live capture, the outbox), because who the person is is known from the store, which forgets it
+last.
+"""
+
+import argparse
+import getpass
+import os
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwatch.cli.group import Group
+from netwatch.cli.printing import print_line, print_message, print_record
+from netwatch.cli.store import add_store_options, store_options
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.text import quantity
+
+if TYPE_CHECKING:
+    from netwatch.config import Config
+    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.erasing import Erased, StoreErasure
+    from netwatch.store.fact_removal import FactRemoval
+    from netwatch.store.person import Person
+    from netwatch.store.pruning import Pruned
+    from netwatch.store.resolving import Resolved
+
+_PRUNE_EPILOG = """examples:
+  netwatch store prune --dry-run          what `retention` of the configuration would delete today
+  netwatch store prune                    delete it; live does so once a day
+  netwatch store prune --now 2024-01-01   as if it were the end of that day
+"""
+_ERASE_EPILOG = """examples:
+  netwatch store erase --device 10.30.0.9        asks once, then erases
+  netwatch store erase --device "Jane Doe" --yes --reason "request of 3 March"
+  netwatch store erase --device p3f9a-k7q2m5xw4n6b3c2d --yes
+
+An alert that a receiver has got is beyond reach; so are your own captures, which are named.
+Stop a live capture first: it has open incidents in memory.
+
+exit status:
+  0  nothing of the person is left
+  1  something could not be erased now, which is said
+"""
+_IDENTIFY_EPILOG = """examples:
+  netwatch store identify p3f9a-k7q2m5xw4n6b3c2d --reason "disciplinary case 12/2024"
+
+The journal of the store notes who asked, when and why, before anything is printed.
+"""
+_KEY_EPILOG = """examples:
+  netwatch store key new /etc/netwatch/pseudonyms.key
+
+To replace a key, put the old one under `previous` of `privacy`. With a key, its pseudonyms and what
+it sealed are destroyed for good.
+"""
+
+
+def add_prune(group: Group) -> None:
+    """Add ``netwatch store prune``."""
+    parser = group.command(
+        "prune", _prune, "delete what is older than its retention", _PRUNE_EPILOG
+    )
+    add_store_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    parser.add_argument(
+        "--now", metavar="DAY", type=_end_of_day, help="as of the end of this day (default: now)"
+    )
+
+
+def add_erase(group: Group) -> None:
+    """Add ``netwatch store erase``."""
+    parser = group.command(
+        "erase", _erase, "erase a person from the store, the outbox and evidence", _ERASE_EPILOG
+    )
+    add_store_options(parser)
+    parser.add_argument(
+        "--device",
+        metavar="ID",
+        required=True,
+        help="an id of the inventory, an IP or MAC address, a host name, an owner or a pseudonym",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--reason", metavar="TEXT", default="", help="a reason for the journal")
+    parser.add_argument(
+        "--state",
+        metavar="FILE",
+        help="the state file of live (default: live.sqlite in the state folder of the systemd unit)",
+    )
+
+
+def add_identify(group: Group) -> None:
+    """Add ``netwatch store identify``."""
+    parser = group.command(
+        "identify", _identify, "say of whom a pseudonym is, and note who asked", _IDENTIFY_EPILOG
+    )
+    add_store_options(parser)
+    parser.add_argument("pseudonym", metavar="PSEUDONYM", help="a pseudonym of an alert")
+    parser.add_argument("--reason", metavar="TEXT", required=True, help="why it has to be known")
+
+
+def add_key(group: Group) -> None:
+    """Add ``netwatch store key``."""
+    parser = group.command(
+        "key", _key, "make a key for pseudonyms", _KEY_EPILOG, table=False
+    )
+    parser.add_argument("action", choices=("new",), help="make a new key")
+    parser.add_argument("file", metavar="FILE", help="the file that it is written to")
+
+
+def _end_of_day(text: str) -> float:
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a day like 2024-03-01") from None
+    return (day + timedelta(days=1)).timestamp()
+
+
+def _user() -> str:
+    """Who asks, for the journal."""
+    user = os.environ.get("SUDO_USER")
+    try:
+        return user or getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
+
+
+def _facts(catalogue: "Catalogue", path: str) -> "FactRemoval":
+    from netwatch.store.fact_files import FactFiles
+    from netwatch.store.fact_removal import FactRemoval
+
+    return FactRemoval(catalogue, FactFiles(path))
+
+
+def _prune(args: argparse.Namespace) -> int:
+    from netwatch import config as configuration
+    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.pruning import Pruning
+
+    options = store_options(args)
+    retention = configuration.load(args.config).retention
+    if retention is None:
+        raise ConfigError([Problem("netwatch store prune", 0, 0, "the configuration has no"
+                                   " 'retention', so everything is kept for ever")])  # fmt: skip
+    now = args.now if args.now is not None else time.time()
+    with Catalogue.open(options) as catalogue:
+        pruning = Pruning(_facts(catalogue, options.path), retention, now)
+        pruned = pruning.prune(_user(), dry_run=args.dry_run)
+    if args.format == "jsonl":
+        print_record(_fields(pruned))
+    else:
+        verb = "would be deleted" if args.dry_run else "deleted"
+        if pruned.is_nothing:
+            print_line(f"nothing is older than its retention; nothing {verb}")
+        else:
+            for name, count in _fields(pruned).items():
+                print_line(f"{count:>12,} {_PRUNED[name]} {verb}")
+    return 0
+
+
+_PRUNED = {
+    "rows": "rows of facts",
+    "personal": "of them of personal and guest networks",
+    "files": "files removed or written anew",
+    "incidents": "incidents",
+    "coverage": "records of coverage",
+    "evidence": "evidence captures",
+    "clients": "clients of no fact",
+}
+
+
+def _fields(value: "Pruned | Erased") -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+def _erase(args: argparse.Namespace) -> int:
+    from netwatch import config as configuration
+    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.erasing import StoreErasure, refuse_reason
+    from netwatch.store.resolving import Resolver
+
+    options = store_options(args)
+    config = configuration.load(args.config)
+    sealing = config.privacy.sealing if config.privacy is not None else None
+    with Catalogue.open(options) as catalogue:
+        facts = _facts(catalogue, options.path)
+        networks = [scope.network.name for scope in config.networks.scopes]
+        resolved = Resolver(facts, config.devices.entries, networks, sealing).resolve(args.device)
+        problem = refuse_reason(resolved.person, args.reason)
+        if problem:
+            raise ConfigError([Problem("netwatch store erase", 0, 0, f"--reason: {problem}")])
+        erasure = StoreErasure(facts, resolved.person, sealing)
+        if not args.yes and not _is_confirmed(resolved, erasure):
+            print_message("nothing was erased")
+            return 1
+        alerts, left = _erase_outside(args, config, resolved.person, erasure)
+        erased = erasure.erase(_user(), {"reason": args.reason, "alerts": alerts})
+    for note in resolved.notes:
+        print_message(f"netwatch: {note}")
+    return _report(args, erased, alerts, [*left, *erased.left], config)
+
+
+def _is_confirmed(resolved: "Resolved", erasure: "StoreErasure") -> bool:
+    """Ask once, on a terminal. Raises `ConfigError` where there is none."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConfigError([Problem("netwatch store erase", 0, 0, "cannot ask where there is no"
+                                   " terminal: expected --yes")])  # fmt: skip
+    counts = erasure.count()
+    for note in resolved.notes:
+        print_message(note)
+    print_message(f"known as: {', '.join(resolved.devices) or 'nothing in the store'}")
+    print_message(
+        f"{quantity(counts['rows'], 'row')} of facts, {quantity(counts['incidents'], 'incident')}"
+        f" and {quantity(counts['clients'], 'client')} will be erased for good."
+    )
+    print_message("Erase? [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _erase_outside(
+    args: argparse.Namespace, config: "Config", person: "Person", erasure: "StoreErasure"
+) -> tuple[int, list[str]]:
+    """Erase what is not in the store: open incidents of live, and alerts in the outbox. How many,
+    and sentences on what could not be erased."""
+    from netwatch.delivery.erasing import erase_alerts
+    from netwatch.live.run import state_path
+    from netwatch.live.state_erasing import erase_open_incidents
+    from netwatch.store.person import ALWAYS
+
+    def mentions(value: Any) -> bool:
+        return person.is_mentioned(value, *ALWAYS)
+
+    count, left = 0, list[str]()
+    state = state_path(args.state)
+    try:
+        if state is not None:
+            count += erase_open_incidents(state, mentions)
+    except NetwatchError as error:
+        left.append(str(error))
+    try:
+        alerts = erase_alerts(config.outbox.folder, mentions, erasure.records())
+    except NetwatchError as error:
+        left.append(str(error))
+    else:
+        count += alerts.waiting + alerts.dead
+        left += alerts.left
+    return count, left
+
+
+def _report(
+    args: argparse.Namespace, erased: "Erased", alerts: int, left: list[str], config: "Config"
+) -> int:
+    counts = {**erased.counts, "alerts": alerts}
+    if args.format == "jsonl":
+        print_record({**counts, "kept": list(erased.kept), "left": left})
+    elif any(counts.values()):
+        for name, count in counts.items():
+            print_line(f"{count:>12,} {_ERASED[name]} erased")
+    else:
+        print_line("there was nothing of this device")
+    if erased.kept:
+        print_message(
+            "netwatch: your own captures may have packets of the device, and were left as they are:"
+            f" {', '.join(erased.kept)}"
+        )
+    if config.outputs:
+        names = ", ".join(output.name for output in config.outputs)
+        print_message(f"netwatch: what was delivered to {names} before has to be erased there")
+    for text in left:
+        print_message(f"netwatch: {text}")
+    return 1 if left else 0
+
+
+_ERASED = {
+    "rows": "rows of facts",
+    "files": "files written anew",
+    "incidents": "incidents",
+    "clients": "clients",
+    "evidence": "evidence captures",
+    "coverage": "records of coverage changed",
+    "alerts": "alerts in the outbox, dead letters and open incidents",
+}
+
+
+def _identify(args: argparse.Namespace) -> int:
+    from netwatch import config as configuration
+    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.identifying import identify, write_journal
+    from netwatch.store.stored_clients import stored_clients
+
+    options = store_options(args)
+    config = configuration.load(args.config)
+    if config.privacy is None:
+        raise ConfigError([Problem("netwatch store identify", 0, 0, "the configuration has no"
+                                   " 'privacy' with the key of the pseudonym")])  # fmt: skip
+    if not args.reason.strip():
+        raise ConfigError([Problem("netwatch store identify", 0, 0, "--reason: expected a text,"
+                                   " found nothing")])  # fmt: skip
+    with Catalogue.open(options) as catalogue:
+        write_journal(catalogue, _user(), args.pseudonym, args.reason)
+        clients = stored_clients(catalogue, config.privacy.sealing)
+        found = identify(
+            args.pseudonym,
+            config.privacy.keys,
+            config.devices.entries,
+            clients,
+            config.networks.scopes,
+        )
+    if found is None:
+        print_message(
+            f"netwatch: {args.pseudonym}: nothing in the store, the inventory or the networks says"
+            " of whom it is"
+        )
+        return 1
+    record = {name: getattr(found, name) for name in found.__dataclass_fields__}
+    if args.format == "jsonl":
+        print_record(record)
+    else:
+        for name, value in record.items():
+            text = ", ".join(value) if isinstance(value, tuple) else value
+            if text:
+                print_line(f"{name:<10} {text}")
+    return 0
+
+
+def _key(args: argparse.Namespace) -> int:
+    from netwatch.privacy.keys import write_new_key
+
+    key = write_new_key(Path(args.file))
+    print_line(f"{args.file}: a new key; its pseudonyms begin with p{key.id}-")
+    return 0
