@@ -19,6 +19,10 @@ SUBCOMMANDS = (
     "netwatch.cli.store_query:add_query",
     "netwatch.cli.store_sql:add_sql",
     "netwatch.cli.store_status:add_verify",
+    "netwatch.cli.store_privacy:add_prune",
+    "netwatch.cli.store_privacy:add_erase",
+    "netwatch.cli.store_privacy:add_identify",
+    "netwatch.cli.store_privacy:add_key",
 )
 """The functions that add the subcommands to their `Group`, in the order of the help. Each parser
 that they make gets the options of `add_store_options`."""
@@ -31,6 +35,8 @@ _EPILOG = """examples:
   netwatch store sql tables                          the tables for SQL
   netwatch store sql 'SELECT name, count(*) FROM observation GROUP BY name ORDER BY 2 DESC LIMIT 20'
   netwatch store verify                              is every file there and whole?
+  netwatch store prune --dry-run                     what is older than its retention?
+  netwatch store erase --device 10.30.0.9            leave nothing of a person
 """
 
 

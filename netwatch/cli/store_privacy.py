@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from netwatch.store.pruning import Pruned
     from netwatch.store.resolving import Resolved
 
+UNIT_STATE = Path("/var/lib/netwatch/live.sqlite")
+"""The state file of the systemd unit."""
+
 _PRUNE_EPILOG = """examples:
   netwatch store prune --dry-run          what `retention` of the configuration would delete today
   netwatch store prune                    delete it; live does so once a day
@@ -89,7 +92,7 @@ def add_erase(group: Group) -> None:
     parser.add_argument(
         "--state",
         metavar="FILE",
-        help="the state file of live (default: live.sqlite in the state folder of the systemd unit)",
+        help=f"the state file of live (default: {UNIT_STATE}, that of the systemd unit)",
     )
 
 
@@ -105,9 +108,7 @@ def add_identify(group: Group) -> None:
 
 def add_key(group: Group) -> None:
     """Add ``netwatch store key``."""
-    parser = group.command(
-        "key", _key, "make a key for pseudonyms", _KEY_EPILOG, table=False
-    )
+    parser = group.command("key", _key, "make a key for pseudonyms", _KEY_EPILOG, table=False)
     parser.add_argument("action", choices=("new",), help="make a new key")
     parser.add_argument("file", metavar="FILE", help="the file that it is written to")
 
@@ -227,18 +228,17 @@ def _erase_outside(
     """Erase what is not in the store: open incidents of live, and alerts in the outbox. How many,
     and sentences on what could not be erased."""
     from netwatch.delivery.erasing import erase_alerts
-    from netwatch.live.run import state_path
     from netwatch.live.state_erasing import erase_open_incidents
+    from netwatch.live.state_file import state_path
     from netwatch.store.person import ALWAYS
 
     def mentions(value: Any) -> bool:
         return person.is_mentioned(value, *ALWAYS)
 
     count, left = 0, list[str]()
-    state = state_path(args.state)
+    state = state_path(args.state) or UNIT_STATE
     try:
-        if state is not None:
-            count += erase_open_incidents(state, mentions)
+        count += erase_open_incidents(state, mentions)
     except NetwatchError as error:
         left.append(str(error))
     try:

@@ -7,14 +7,12 @@
 5. Open what has threads, files and locks: state file, records, outputs, metrics, view.
 """
 
-import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import field
-from pathlib import Path
 from typing import Any
 
 from netwatch.capture import privileges
@@ -38,16 +36,13 @@ from netwatch.live.sd_notify import ServiceManager
 from netwatch.live.signals import hang_ups_noted, signal_handlers
 from netwatch.live.snapshots import Snapshots
 from netwatch.live.source_openers import FILE, SourceOpener, source_openers
-from netwatch.live.state_file import StateFile
+from netwatch.live.state_file import StateFile, state_path
 from netwatch.live.update_checker import UpdateChecker, prepare
 from netwatch.live.worker_pool import WorkerPool
 from netwatch.watch.endpoint import Endpoint
 from netwatch.watch.endpoint_options import EndpointOptions
 from netwatch.watch.health import Thresholds
 from netwatch.watch.snapshot import TakeSnapshot
-
-STATE_FILE_NAME = "live.sqlite"
-"""The state file in the folder that systemd gives a unit (``STATE_DIRECTORY``)."""
 
 FINAL_WRITE_TIMEOUT = 5.0
 """Seconds that the reader of the records has at the end to accept the next piece."""
@@ -242,7 +237,7 @@ class _Resources:
         return evidence
 
     def _open_state_file(self) -> StateFile | None:
-        path = _state_path(self._options)
+        path = state_path(self._options.state)
         if path is not None:
             state_file = StateFile(path, self._warn)
             self._stack.callback(state_file.close)
@@ -299,11 +294,3 @@ class _Resources:
 
     def _warn(self, text: str) -> None:
         self._listener(Note(text))
-
-
-def _state_path(options: LiveOptions) -> Path | None:
-    """The path given by ``--state``; else a file in the folder that systemd gives the unit."""
-    if options.state:
-        return Path(options.state)
-    folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(folder, STATE_FILE_NAME) if folder else None

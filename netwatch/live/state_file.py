@@ -7,6 +7,7 @@ it, where it cannot be written the failure is counted, and either is reported as
 
 import contextlib
 import errno
+import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -33,8 +34,19 @@ KIND = FileKind(
 """How the file is recognised, and its table. The version has to be raised whenever the text that
 `netwatch.live.state_format.encode` writes gets other names."""
 
+STATE_FILE_NAME = "live.sqlite"
+"""The state file in the folder that systemd gives a unit (``STATE_DIRECTORY``)."""
+
 _LOCK_TIMEOUT = 1.0
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+
+def state_path(given: str | None) -> Path | None:
+    """The path that ``--state`` gives; else a file in the folder that systemd gives the unit."""
+    if given:
+        return Path(given)
+    folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(folder, STATE_FILE_NAME) if folder else None
 
 
 class StateFile:

@@ -12,6 +12,7 @@ the tables anew (VACUUM FULL).
 
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, delete, insert, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
@@ -324,21 +326,28 @@ class StoreErasure:
 def vacuum(engine: Any) -> str:
     """Write the tables that name people anew, so that nothing deleted stays in their files. Why
     that was not possible, or an empty text."""
-    try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if engine.dialect.name == "postgresql":
+    if engine.dialect.name == "postgresql":
+        try:
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 for table in _PERSONAL_TABLES:
                     connection.execute(text(f"VACUUM FULL {table.name}"))
-                return ""
-            connection.exec_driver_sql("VACUUM")
-            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").first()
-            if busy is not None and busy[0]:
-                return (
-                    "the catalogue is in use by another process, so that its write-ahead log may"
-                    " still have what was deleted: erase again when that has ended"
-                )
-    except Exception as error:
+        except SQLAlchemyError as error:
+            raise NetwatchError(f"the catalogue cannot be written anew: {error}") from error
+        return ""
+    # Not by SQLAlchemy, which begins a transaction, in which VACUUM cannot be.
+    database = engine.raw_connection()
+    try:
+        database.execute("VACUUM")
+        busy = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
         raise NetwatchError(f"the catalogue cannot be written anew: {error}") from error
+    finally:
+        database.close()
+    if busy[0]:
+        return (
+            "the catalogue is in use by another process, so that its write-ahead log may still have"
+            " what was deleted: erase again when that has ended"
+        )
     return ""
 
 
