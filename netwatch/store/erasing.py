@@ -28,7 +28,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import TIME_COLUMN
 from netwatch.store.catalogue import CHUNK
 from netwatch.store.evidence_files import is_evidence_capture
-from netwatch.store.fact_files import LEFTOVER_AGE
+from netwatch.store.fact_files import LEFTOVER_AGE, TEMPORARY
 from netwatch.store.fact_removal import FactRemoval, Removed
 from netwatch.store.person import ALWAYS, Person
 from netwatch.store.stored_claims import claim_record
@@ -163,33 +163,29 @@ class StoreErasure:
         return compute.or_(chosen, pa.array(mentions, pa.bool_()))
 
     def _remove_leftovers(self) -> None:
-        """Remove files that the catalogue does not have, which a writer that was killed left. One
-        that is younger may be about to be registered."""
+        """Remove files that the catalogue does not have, which a writer that was killed left: those
+        with rows of hers, and those that cannot be of a writer that still runs."""
         self._facts.remove_retired()
         for table in FACTS:
             found = list(self._facts.files.walk(table))
             with self._catalogue.database.reading() as connection:
                 known = set(connection.execute(select(tables.file.c.path)).scalars())
-            young = 0
             for path, age in found:
                 if path in known:
                     continue
-                if age >= LEFTOVER_AGE or self._is_hers(path, table):
+                if path.endswith(TEMPORARY):
+                    is_over = age >= LEFTOVER_AGE or not _is_being_written(path)
+                    if not is_over:
+                        self._left.append(f"{path} is being written: erase again")
+                else:
+                    is_over = age >= LEFTOVER_AGE or self._is_hers(path, table)
+                if is_over:
                     self._facts.files.remove(path)
-                elif path.endswith(".parquet"):
-                    young += 1
-            if young:
-                self._left.append(
-                    f"{young} new files below {table}/ are not in the catalogue yet: erase again"
-                    " if nothing writes to the store now"
-                )
 
     def _is_hers(self, path: str, table: str) -> bool:
         """Whether an unregistered file has rows of hers, or is no whole file."""
         from pyarrow import compute, lib, parquet
 
-        if not path.endswith(".parquet"):
-            return False
         try:
             with self._facts.files.open(path) as stream:
                 rows = parquet.read_table(stream)
@@ -321,6 +317,18 @@ class StoreErasure:
         problem = vacuum(self._catalogue.database.engine)
         if problem:
             self._left.append(problem)
+
+
+def _is_being_written(path: str) -> bool:
+    """Whether the process whose number is in the name of a temporary file still runs."""
+    number = path.removesuffix(TEMPORARY).rpartition(".")[2]
+    try:
+        os.kill(int(number), 0)
+    except (ValueError, ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def vacuum(engine: Any) -> str:

@@ -1,0 +1,243 @@
+"""Erasing a person: afterwards no file has anything of her, whatever happened in between."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.erasable import (
+    HOST,
+    ID,
+    IP_,
+    MAC,
+    OTHER_IP,
+    OWNER,
+    mentions,
+    write_dead_letters,
+    write_files,
+    write_state,
+)
+
+from netwatch.cli import main
+from netwatch.store import erasing, fact_removal
+from netwatch.store.database import Database
+from netwatch.store.fact_files import FactFiles
+
+PLACES = ("store", "spool", "proof", "live.sqlite")
+STEPS = ("evidence", "facts", "coverage", "catalogue", "late facts", "leftovers", "vacuum")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which she is everywhere."""
+    folder = tmp_path_factory.mktemp("erasable")
+    write_files(folder)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        arguments = ["scan", "-q", "--store", "--coverage", "--evidence", "proof", "--deliver"]
+        arguments += ["--deliver-timeout", "1", "--format", "jsonl", "-o", "alerts.jsonl"]
+        assert main([*arguments, "day.pcap"]) == 1  # nobody listens, so alerts stay in the outbox
+        records = [json.loads(line) for line in Path("alerts.jsonl").read_text().splitlines()]
+        hers = next(each for each in records if each.get("device", {}).get("id") == ID)
+        write_dead_letters(folder / "spool", hers)
+        write_state(folder / "live.sqlite")
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def folder(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(template, tmp_path / "case")
+    monkeypatch.chdir(tmp_path / "case")
+    # The paths of evidence captures are where they were written.
+    with closing(sqlite3.connect("store/catalogue.sqlite")) as database:
+        database.execute(
+            "UPDATE evidence SET path = replace(path, ?, ?)",
+            (str(template), str(tmp_path / "case")),
+        )
+        database.commit()
+    return tmp_path / "case"
+
+
+def left(folder: Path) -> list[tuple[str, str]]:
+    return mentions(*(folder / name for name in PLACES))
+
+
+def erase(device: str, *more: str) -> int:
+    return main(["store", "erase", "--yes", "--state", "live.sqlite", "--device", device, *more])
+
+
+def test_she_is_everywhere_before(folder: Path) -> None:
+    found = left(folder)
+    files = {name.split("/")[0] for name, _ in found}
+    assert {"store", "spool", "live.sqlite"} <= files
+    assert any(name.endswith(".pcapng") for name, _ in found)
+    for table in ("observation", "claim", "flow"):
+        assert any(f"/{table}/" in name for name, _ in found)
+    assert {word for _, word in found} >= {IP_, MAC, HOST, OWNER, ID}
+
+
+@pytest.mark.parametrize("device", [IP_, MAC, MAC.upper().replace(":", "-"), HOST, OWNER, ID])
+def test_nothing_of_her_is_left(
+    folder: Path, device: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert erase(device, "--reason", "request of 3 March", "--format", "jsonl") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["rows"] > 8
+    assert report["incidents"] == 1
+    assert report["evidence"] == 1
+    assert report["alerts"] == 4  # the outbox, two dead letters, the state file
+    assert report["left"] == []
+    assert left(folder) == []
+
+
+def test_others_stay(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert erase(IP_) == 0
+    capsys.readouterr()
+    assert main(["store", "query", "observations", "--format", "jsonl"]) == 0
+    names = {json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()}
+    assert {"www.tiktok.com", "www.example.org"} <= names
+    assert main(["store", "query", "incidents", "--format", "jsonl"]) == 0
+    devices = [json.loads(line)["device"]["ip"] for line in capsys.readouterr().out.splitlines()]
+    assert devices == [OTHER_IP]
+    assert main(["store", "verify"]) == 0
+    assert any(OTHER_IP in text for text in (folder / "spool/dead/siem.jsonl").read_text().split())
+    assert list((folder / "proof").glob("*.pcapng"))
+    assert (folder / "day.pcap").exists()
+
+
+def test_the_journal_has_everything_but_the_person(folder: Path) -> None:
+    assert erase(IP_, "--reason", "request of 3 March") == 0
+    with closing(sqlite3.connect("store/catalogue.sqlite")) as database:
+        ((user, action, detail),) = database.execute("SELECT user, action, detail FROM journal")
+    assert user
+    assert action == "erase"
+    found = json.loads(detail)
+    assert found["reason"] == "request of 3 March"
+    assert found["incidents"] == 1
+    assert found["clients"] >= 1
+
+
+@pytest.mark.parametrize("reason", [f"{HOST} is sold", f"asked by {OWNER.lower()}", f"{IP_}: gone"])
+def test_a_reason_that_names_her_is_refused(
+    folder: Path, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = left(folder)
+    assert erase(ID, "--reason", reason) == 2
+    assert "the journal has to be without her" in capsys.readouterr().err
+    assert left(folder) == before
+
+
+def test_it_asks_only_on_a_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = left(folder)
+    assert main(["store", "erase", "--device", IP_]) == 2
+    assert "expected --yes" in capsys.readouterr().err
+    assert left(folder) == before
+
+
+def test_an_unknown_device_changes_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = left(folder)
+    assert erase("10.99.0.1") == 0
+    assert "there was nothing of this device" in capsys.readouterr().out
+    assert left(folder) == before
+
+
+def killed(run: Callable[[], object]) -> bool:
+    """Run in a child; whether it was killed before it had ended."""
+    child = os.fork()
+    if not child:
+        try:
+            os.close(1)
+            os.open(os.devnull, os.O_WRONLY)
+            run()
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def kill(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_before_a_step_the_next_call_finishes(folder: Path, step: str) -> None:
+    original = erasing.StoreErasure.__init__
+
+    def run() -> None:
+        def patched(self: erasing.StoreErasure, *args: object, **keys: object) -> None:
+            original(self, *args, **keys)  # type: ignore[arg-type]
+            self._step = lambda name: kill() if name == step else None
+
+        erasing.StoreErasure.__init__ = patched  # type: ignore[method-assign, assignment]
+        erase(IP_)
+
+    assert killed(run)
+    assert erase(IP_) == 0
+    assert left(folder) == []
+    assert main(["store", "verify"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "after", "call"),
+    [
+        (FactFiles, "write", True, 1),
+        *((FactFiles, "remove", False, call) for call in (1, 2, 3)),
+        *((fact_removal.FactRemoval, "_retire", True, call) for call in (1, 2, 3)),
+    ],
+)
+def test_killed_within_a_step_the_next_call_finishes(
+    folder: Path, owner: type, name: str, after: bool, call: int
+) -> None:
+    original = getattr(owner, name)
+
+    def run() -> None:
+        calls = 0
+
+        def patched(self: object, *args: object, **keys: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls == call and not after:
+                kill()
+            result = original(self, *args, **keys)
+            if calls == call:
+                kill()
+            return result
+
+        setattr(owner, name, patched)
+        erase(IP_)
+
+    assert killed(run)
+    assert erase(IP_) == 0
+    assert left(folder) == []
+    assert main(["store", "verify"]) == 0
+
+
+@pytest.mark.parametrize("call", range(1, 10))
+def test_killed_at_a_transaction_the_next_call_finishes(folder: Path, call: int) -> None:
+    original = Database.writing
+
+    def run() -> None:
+        calls = 0
+
+        def patched(self: Database, **keys: bool) -> object:
+            nonlocal calls
+            calls += 1
+            if calls == call:
+                kill()
+            return original(self, **keys)
+
+        Database.writing = patched  # type: ignore[method-assign, assignment]
+        erase(IP_)
+
+    assert killed(run)
+    assert erase(IP_) == 0
+    assert left(folder) == []
