@@ -52,10 +52,10 @@ class ConfiguredDirectory:
         return self._learned is None or not self._learned.has_bindings(client.ip, client.vlan)
 
 
-def flow_options(config: Config, *, report_all: bool) -> FlowOptions:
+def flow_options(config: Config, *, report_all: bool, counting: bool = True) -> FlowOptions:
     """What counting flows takes from a configuration (see `FlowOptions`)."""
     tables = _tables(config.networks, config.catalog, config.devices)
-    return FlowOptions(*tables, report_all)
+    return FlowOptions(*tables, report_all=report_all, counting=counting)
 
 
 @lru_cache(maxsize=2)

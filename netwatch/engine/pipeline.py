@@ -43,6 +43,7 @@ from netwatch.coverage.counts import Coverage
 from netwatch.coverage.flow_counter import FlowCounter
 from netwatch.coverage.visibility import Visibility
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
+from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.division import Division
 from netwatch.engine.capture_files import Progress, capture_seed, read_blocks
 from netwatch.engine.contact_flows import ContactCollector
@@ -95,10 +96,9 @@ def scan(
     keep_frames: bool = False,
     recorder: "Recorder | None" = None,
 ) -> None:
-    """Judge one capture. Its contacts go to `collector`, its flows are counted in `coverage`; with
-    `keep_frames` the contacts come with the captured frames that prove them. Its facts go to
-    `recorder`, if given."""
-    coverage = Coverage() if coverage is None else coverage
+    """Judge one capture. Its contacts go to `collector`, its flows are counted in `coverage`, if
+    given; with `keep_frames` the contacts come with the captured frames that prove them. Its facts
+    go to `recorder`, if given."""
     # Without a block there is no engine: its tables take longer to make than to skip a file.
     engine = None
     for block, source in read_blocks(files, statistics, progress):
@@ -121,7 +121,8 @@ def scan(
 
 
 class Engine:
-    """Judges one capture, block by block. Contacts go to `collector`, flows to `coverage`.
+    """Judges one capture, block by block. Contacts go to `collector`; flows are counted in
+    `coverage` unless that is None.
 
     `seed` (62 bits) varies how flows and addresses spread over tables, so that nobody can send
     packets that fill one part of a table. With `keep_frames` contacts come with the captured
@@ -136,7 +137,7 @@ class Engine:
         config: Config,
         statistics: RunStatistics,
         collector: ContactCollector,
-        coverage: Coverage,
+        coverage: Coverage | None,
         *,
         seed: int,
         keep_frames: bool = False,
@@ -159,7 +160,7 @@ class Engine:
         options = DissectorOptions(
             domains=self._judge.domains_of_interest(),
             learn_from=config.learn,
-            flows=flow_options(config, report_all=keep_frames),
+            flows=self._flow_options(config),
             keep_frames=keep_frames,
             division=division,
             worker=worker,
@@ -190,7 +191,7 @@ class Engine:
         self._dissector.reload(
             self._judge.domains_of_interest(),
             config.learn,
-            flow_options(config, report_all=self._keep_frames),
+            self._flow_options(config),
         )
 
     def checkpoint(self, now: int) -> None:
@@ -257,7 +258,8 @@ class Engine:
         self, client: FlowClient, visibility: Visibility, flows: int, times: Sequence[int]
     ) -> None:
         """Count flows that have ended."""
-        self._flow_counter.add(client, visibility, flows, times)
+        if self._flow_counter is not None:
+            self._flow_counter.add(client, visibility, flows, times)
 
     def _judged(self, rows: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Of these rows those of clients that this engine judges."""
@@ -274,7 +276,13 @@ class Engine:
                     # The server may be a client that this engine judges.
                     self._judging.note_request(batch, row)
 
-    def _counter(self, config: Config) -> FlowCounter:
+    def _flow_options(self, config: Config) -> FlowOptions:
+        counting = self._coverage is not None
+        return flow_options(config, report_all=self._keep_frames, counting=counting)
+
+    def _counter(self, config: Config) -> FlowCounter | None:
+        if self._coverage is None:
+            return None
         return FlowCounter(self._coverage, ConfiguredDirectory(config, self._judging.learned))
 
     def _judges(self, client: bytes, server: bytes) -> bool:

@@ -43,8 +43,7 @@ class ScanShareReader:
         self._keep_frames = keep_frames
         self._statistics = RunStatistics()
         self._incidents = ScanIncidents(config.quiet_gap, folder)
-        self._with_coverage = with_coverage
-        self._coverage = Coverage()
+        self._coverage = Coverage() if with_coverage else None
         self._engine: Engine | None = None
 
     def begin(self, division: Division, worker: int, seed: int) -> None:
@@ -75,8 +74,7 @@ class ScanShareReader:
     def result(self) -> ScanShare:
         """What was found in all captures."""
         self._statistics.packets = self._statistics.wire_bytes = 0
-        coverage = self._coverage if self._with_coverage else None
-        return ScanShare(self._incidents, self._statistics, coverage)
+        return ScanShare(self._incidents, self._statistics, self._coverage)
 
 
 def scan_together(

@@ -62,7 +62,8 @@ class FlowOptions:
     `ranges` are the addresses of networks: clients outside of all of them are counted together.
     `categories` are those of servers by address, `changing` the addresses whose device depends on
     the time. With `report_all` each flow is also reported by itself, unless it is named. With
-    `report_only` each is, named or not and on the ports of DNS too, and none is counted.
+    `report_only` each is, named or not and on the ports of DNS too, and none is counted. Without
+    `counting` flows are reported and not counted.
     """
 
     ranges: address_tables.AddressRanges = field(
@@ -76,6 +77,7 @@ class FlowOptions:
     )
     report_all: bool = False
     report_only: bool = False
+    counting: bool = True
 
 
 @cython.final
@@ -117,6 +119,7 @@ class FlowAccounting:
         self.changing = options.changing
         self.report_all = options.report_all
         self.report_only = options.report_only
+        self.counting = options.counting
 
     def account(
         self,
@@ -145,7 +148,7 @@ class FlowAccounting:
             high = self.words[at + layout.FLOW_PORTS] & 0xFFFF
             status = self.words[at + layout.FLOW_GENERATION] >> 8
             is_followed = about & layout.FLAG_REPORT_END != 0
-            is_counted = self.division is None or self.is_counted(at)
+            is_counted = self.counting and (self.division is None or self.is_counted(at))
             if not is_followed and self.is_merely_named(at, low, high, status):
                 if is_counted:
                     self.count_client(self.named, at, self.client_side(at), 0, False)
