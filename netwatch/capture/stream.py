@@ -24,7 +24,8 @@ class Windows(Protocol):
     """Memory that a stream is read into, piece by piece, where others read it as well."""
 
     def take(self, size: int) -> memoryview:
-        """A window of `size` bytes, at most `MAX_BUFFER_SIZE`, that nobody reads any more."""
+        """A window of at least `size` bytes, at most `MAX_BUFFER_SIZE`, that nobody reads any
+        more."""
         ...
 
 

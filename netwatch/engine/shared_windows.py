@@ -8,17 +8,21 @@ written.
 
 import mmap
 from collections.abc import Callable
+from typing import NamedTuple
 
 from netwatch.capture.block import FIELDS, Block, Interface
 from netwatch.capture.pcap import RECORDS
 from netwatch.capture.stream import MAX_BUFFER_SIZE
 from netwatch.core.buffers import Words, array
-from netwatch.core.dataclass import dataclass
 from netwatch.dissect.loop.division import Division
 from netwatch.dissect.loop.loop import outermost_layers
 
 WINDOWS = 8
 """Windows of the ring: pieces of the capture that workers may be behind its reader."""
+
+WINDOW_BYTES = 1 << 21
+"""Bytes that are read into a window at a time. Each block is a message to every worker, so a window
+is larger than what one process reads alone, for which it would have to fit into its cache."""
 
 SLOTS = 16
 """Slots of the ring: blocks that workers may be behind."""
@@ -27,11 +31,11 @@ _RECORD_BYTES = 8 * FIELDS * RECORDS
 _SLOT_BYTES = _RECORD_BYTES + 2 * RECORDS
 
 
-@dataclass(frozen=True, slots=True)
-class SharedBlock:
+class SharedBlock(NamedTuple):
     """Where a block is in shared memory: `size` bytes of a window, and a slot. The other fields are
     those of the block, and the name of its source. The interfaces, of which there may be thousands,
-    are left out where they are those of the block before."""
+    are left out where they are those of the block before. It is a tuple because it is pickled for
+    each block."""
 
     window: int
     size: int
@@ -63,7 +67,8 @@ class SharedWindows:
         self._layers: Words = array("i")
 
     def take(self, size: int) -> memoryview:
-        """The next window of the ring, `size` bytes of it."""
+        """The next window of the ring, at least `size` bytes of it."""
+        size = max(size, WINDOW_BYTES)
         self._window = (self._window + 1) % WINDOWS
         self._wait_for(self._used_until[self._window])
         at = self._window * MAX_BUFFER_SIZE

@@ -2,15 +2,17 @@
 
 The workers are forked before the first packet is read, so that they have the configuration
 already. They get the blocks through shared memory (`netwatch.engine.shared_windows`), in order, and
-say when they are done with one. A worker that fails or dies ends the run with an error.
+say when they are done with some of them, which nobody waits for until the memory is needed again.
+A worker that fails or dies ends the run with an error.
 """
 
 import pickle
+import select
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from netwatch.capture.block import Block
 from netwatch.capture.files import CaptureFile
@@ -25,6 +27,9 @@ from netwatch.engine.shared_windows import SharedBlock, SharedWindows
 PIPE_BYTES = 2048
 """Size of a message that `SLOTS` times fits into a pipe."""
 
+BLOCKS_DONE = 4
+"""Blocks after which a worker says that it is done with them, while there are more to read."""
+
 
 class ShareReader(Protocol):
     """What one worker does with its share of the packets."""
@@ -33,9 +38,8 @@ class ShareReader(Protocol):
         """Begin another capture with this seed, as the worker with this number."""
         ...
 
-    def process(self, block: Block, source: str) -> object:
-        """Read the next block of `source`. The answer is sent to the process that reads the
-        capture, once it asks whether the block is done."""
+    def process(self, block: Block, source: str) -> None:
+        """Read the next block of `source`."""
         ...
 
     def end(self) -> object:
@@ -60,6 +64,12 @@ class _End:
 @dataclass(frozen=True, slots=True)
 class _Finish:
     """The end of the run."""
+
+
+class _Done(NamedTuple):
+    """So many blocks more were read."""
+
+    blocks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +188,9 @@ class ShareWorkers:
 
     def _wait_for(self, blocks: int) -> None:
         """Receive answers until all workers are done with so many messages."""
-        while min(self._done) < blocks:
-            behind = [
-                connection
-                for done, connection in zip(self._done, self._connections, strict=True)
-                if done < blocks
-            ]
-            for connection in wait(behind):
-                assert isinstance(connection, Connection)
-                self._receive(self._connections.index(connection))
+        for number in range(self._count):
+            while self._done[number] < blocks:
+                self._receive(number)
 
     def _receive(self, number: int) -> None:
         """Receive one answer of a worker."""
@@ -196,6 +200,9 @@ class ShareWorkers:
             raise self._died(number) from None
         if isinstance(answer, _Failure):
             raise answer.error
+        if isinstance(answer, _Done):
+            self._done[number] += answer.blocks
+            return
         self._done[number] += 1
         if answer is not None:
             self._answered(number, answer)
@@ -233,10 +240,17 @@ class ShareWorkers:
 
     def _serve(self, number: int, connection: Connection, reader: ShareReader) -> None:
         """Answer each message until the run ends."""
+        done = 0
+        more = select.poll()
+        more.register(connection.fileno(), select.POLLIN)
         while True:
+            if done == BLOCKS_DONE or (done and not more.poll(0)):
+                connection.send(_Done(done))
+                done = 0
             message = connection.recv()
             if isinstance(message, SharedBlock):
-                connection.send(reader.process(self._windows.block(message), message.source))
+                reader.process(self._windows.block(message), message.source)
+                done += 1
             elif isinstance(message, _Begin):
                 reader.begin(self._division(message.seed), number, message.seed)
             elif isinstance(message, _End):
