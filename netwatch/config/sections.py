@@ -6,13 +6,13 @@ sentences on what a user may not expect.
 """
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.core.errors import ConfigError
 from netwatch.core.message import LEARNING_SOURCES
 from netwatch.core.names import normalise_name
+from netwatch.core.patterns import pattern
 from netwatch.core.period import read_timezone
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.inventory.devices import Devices
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from netwatch.inventory.lease_files import LeaseFile
     from netwatch.watch.endpoint_options import EndpointOptions
 
-_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+_HOST = pattern(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _SECOND = 1_000_000_000
 _UNITS = {"s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND, "d": 86_400 * _SECOND}
-_DURATION = re.compile(r"([1-9]\d{0,8})([smhd])")
-_SUFFIX = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_DURATION = pattern(r"([1-9]\d{0,8})([smhd])")
+_SUFFIX = pattern(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 def networks_section(fields: Fields, notes: list[str]) -> list[Scope]:

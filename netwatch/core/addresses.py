@@ -3,12 +3,8 @@
 Every module converts through these functions, so an address has the same spelling everywhere.
 """
 
-import re
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
-
-_MAC = re.compile(r"[0-9a-f]{2}(([:-])[0-9a-f]{2}(\2[0-9a-f]{2}){4})|[0-9a-f]{4}(\.[0-9a-f]{4}){2}")
-_BARE_MAC = re.compile(r"[0-9a-f]{12}")
 
 
 @lru_cache(16384)
@@ -42,6 +38,9 @@ def parse_mac(text: str) -> bytes | None:
     The digits may be separated by ``:``, ``-`` or Cisco's ``.``, or not at all.
     """
     lower = text.lower()
-    if _MAC.fullmatch(lower) or _BARE_MAC.fullmatch(lower):
-        return bytes.fromhex(lower.replace(":", "").replace("-", "").replace(".", ""))
-    return None
+    try:
+        packed = bytes.fromhex(lower.replace(":", "").replace("-", "").replace(".", ""))
+    except ValueError:
+        return None
+    spellings = (packed.hex(":"), packed.hex("-"), packed.hex(".", 2), packed.hex())
+    return packed if len(packed) == 6 and lower in spellings else None

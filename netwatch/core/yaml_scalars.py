@@ -6,7 +6,10 @@ any other tag is a mistake, since PyYAML raises all kinds of exceptions for valu
 their tag.
 """
 
-import yaml
+from netwatch.core.patterns import patterns_of_imports
+
+with patterns_of_imports():
+    import yaml
 
 MAX_NUMBER = 100
 """Characters of a number or date. Longer ones take time that grows with the square."""

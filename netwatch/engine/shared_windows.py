@@ -40,7 +40,7 @@ class SharedBlock(NamedTuple):
     window: int
     size: int
     slot: int
-    count: int
+    packets: int
     interfaces: tuple[Interface, ...] | None
     first: int
     position: int
@@ -93,7 +93,7 @@ class SharedWindows:
             window=self._window,
             size=len(block.data),
             slot=slot,
-            count=block.count,
+            packets=block.count,
             interfaces=None if is_same else block.interfaces,
             first=block.first,
             position=block.position,
@@ -116,11 +116,11 @@ class SharedWindows:
         return Block(
             self._memory[at : at + shared.size],
             records,
-            shared.count,
+            shared.packets,
             self._interfaces,
             shared.first,
             shared.position,
-            owners[: 2 * shared.count],
+            owners[: 2 * shared.packets],
         )
 
     def _slot(self, slot: int) -> tuple[memoryview, memoryview]:

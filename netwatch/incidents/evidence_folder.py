@@ -9,7 +9,6 @@ capture is kept in memory and tried again.
 
 import contextlib
 import os
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +20,7 @@ from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
 from netwatch.core.frame import Frame
 from netwatch.core.judgement import sentences
+from netwatch.core.patterns import pattern
 from netwatch.core.private_files import FOLDER_MODE, MODE, restrict
 from netwatch.core.text import escaped, quantity
 from netwatch.incidents.evidence_pcapng import interface, packet, section
@@ -36,7 +36,7 @@ MAX_UNWRITTEN = 64 << 20
 """Bytes of evidence captures that are kept in memory while they cannot be written."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FILE_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.pcapng")
+_FILE_NAME = pattern(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.pcapng")
 
 
 class EvidenceFolder:

@@ -10,11 +10,12 @@ no code. ``NETWATCH_CACHE=off`` in the environment turns the cache off.
 import contextlib
 import hashlib
 import os
-import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from netwatch.core.patterns import pattern
 
 SWITCH = "NETWATCH_CACHE"
 """The variable of the environment that turns the cache off."""
@@ -36,8 +37,8 @@ Part = bytes | bytearray | memoryview
 
 _MAGIC = b"netwatch compiled catalogue\n"
 _HEAD = len(_MAGIC) + 3 * 32  # the key, the checksum of what follows, and of all of this
-_NAME = re.compile(r"[0-9a-f]{64}\.catalogue\Z")
-_UNFINISHED = re.compile(r"\.[0-9a-f]{64}\.[0-9a-f]{16}\.tmp\Z")
+_NAME = pattern(r"[0-9a-f]{64}\.catalogue\Z")
+_UNFINISHED = pattern(r"\.[0-9a-f]{64}\.[0-9a-f]{16}\.tmp\Z")
 _UNFINISHED_AGE = 3600.0
 _TOUCH_AFTER = 3600.0
 
