@@ -113,9 +113,11 @@ def claims_of(name: str, file: EvidenceFile) -> Claims:
     )
     known = {piece.contact for piece in pieces}
     incidents = {each.incident for each in (*known, *parts)}
-    incidents |= {match["incident"] for text in file.comments if (match := _SECTION.match(text))}
-    if match := _FILE_NAME.fullmatch(name):
-        incidents.add(match["incident"])
+    incidents |= {
+        section["incident"] for text in file.comments if (section := _SECTION.match(text))
+    }
+    if named := _FILE_NAME.fullmatch(name):
+        incidents.add(named["incident"])
     orphans = tuple(
         (at, each) for each, frames in parts.items() if each not in known for at in frames
     )
