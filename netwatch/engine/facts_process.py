@@ -134,6 +134,9 @@ class FactsProcess:
             answer = self._receive()
             if isinstance(answer, messages.Ended):
                 self.stored = answer.rows
+                after = self._receive()
+                if isinstance(after, messages.Failed):
+                    self._report(f"the store could not be compacted: {after.error}")
                 self._process.join()
                 return answer
             self._take(answer)

@@ -6,18 +6,16 @@ it is still known until the file itself is gone. So whoever is killed in between
 nobody knows: the next call of `remove_retired` finishes.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.arrow_schema import TIME_COLUMN, schema
 from netwatch.store.catalogue import CHUNK, Catalogue, FileRow, StaleFilesError
-from netwatch.store.fact_files import FactFiles, new_path
-from netwatch.store.parquet import ROW_GROUP, writer_options
+from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_tables import read_file, write_file
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
@@ -62,7 +60,8 @@ class FactRemoval:
             return Removed()
         new = None
         if count < file.rows:
-            new = self._rewrite(file, self.read(file).filter(compute.invert(chosen)))
+            rows = read_file(self.files, file).filter(compute.invert(chosen))
+            new = write_file(self.files, file.table, file.day, file.bucket, rows)
         try:
             self._retire([file.path], [new] if new is not None else [])
         except StaleFilesError:
@@ -128,30 +127,3 @@ class FactRemoval:
                 names = [each.name for each in column]
                 rows = [{name: getattr(row, name) for name in names} for row in new]
                 connection.execute(insert(tables.file), rows)
-
-    def _rewrite(self, file: FileRow, rows: "pa.Table") -> FileRow:
-        """Write rows of a file into another one beside it, unknown to the catalogue yet."""
-        from pyarrow import compute, parquet
-
-        layout = schema(file.table)
-        rows = rows.select(layout.names).cast(layout)
-
-        def fill(stream: IO[bytes]) -> None:
-            with parquet.ParquetWriter(stream, layout, **writer_options(file.table)) as writer:
-                writer.write_table(rows, row_group_size=ROW_GROUP)
-
-        path = new_path(file.path.rpartition("/")[0])
-        written = self.files.write(path, fill)
-        span = compute.min_max(rows.column(TIME_COLUMN[file.table])).as_py()
-        return FileRow(
-            path=path,
-            table=file.table,
-            day=file.day,
-            bucket=file.bucket,
-            rows=rows.num_rows,
-            bytes=written.size,
-            first=span["min"],
-            last=span["max"],
-            created=time.time_ns(),
-            sha256=written.sha256,
-        )

@@ -4,16 +4,15 @@ A landing file has the rows as they came, of all clients; compaction divides the
 files have to be open at a time, and a row is written soon.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store.arrow_schema import CAPTURE, TIME_COLUMN, schema
 from netwatch.store.catalogue import Catalogue, FileRow
-from netwatch.store.fact_files import FactFiles, new_path
-from netwatch.store.parquet import writer_options
+from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_tables import write_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +49,7 @@ class _Waiting:
 
 class Landing:
     """Collects rows and writes them to landing files, which it registers in the catalogue. `stored`
-    counts the rows in files that are registered, `files` those files."""
+    counts the rows in files that are registered, `days` are those of the files."""
 
     def __init__(self, files: FactFiles, catalogue: Catalogue) -> None:
         self._files = files
@@ -58,7 +57,7 @@ class Landing:
         self._waiting: dict[tuple[str, int], _Waiting] = {}
         self._rows = 0
         self.stored = 0
-        self.files = 0
+        self.days = set[str]()
 
     def add(self, table: str, batch: "pa.RecordBatch") -> None:
         """Take rows of a table, and write what has become enough. Raises `NetwatchError`."""
@@ -87,35 +86,14 @@ class Landing:
             written.append(self._write_file(*key, waiting))
             self._rows -= waiting.rows
         self._catalogue.register_files(written)
-        self.files += len(written)
+        self.days.update(row.day for row in written)
         self.stored += sum(row.rows for row in written)
 
     def _write_file(self, table: str, day: int, waiting: _Waiting) -> FileRow:
         import pyarrow as pa
-        from pyarrow import compute, parquet
 
-        # The batches have dictionaries of their own; those of a row group become one.
-        rows = pa.Table.from_batches(waiting.batches, schema(table)).unify_dictionaries()
-        times = compute.min_max(rows[TIME_COLUMN[table]]).as_py()
-        path = new_path(f"{table}/landing/day={day_text(day)}")
-
-        def fill(stream: IO[bytes]) -> None:
-            with parquet.ParquetWriter(stream, schema(table), **writer_options(table)) as writer:
-                writer.write_table(rows.combine_chunks(), row_group_size=rows.num_rows)
-
-        written = self._files.write(path, fill)
-        return FileRow(
-            path=path,
-            table=table,
-            day=day_text(day),
-            bucket=None,
-            rows=rows.num_rows,
-            bytes=written.size,
-            first=times["min"],
-            last=times["max"],
-            created=time.time_ns(),
-            sha256=written.sha256,
-        )
+        rows = pa.Table.from_batches(waiting.batches, schema(table))
+        return write_file(self._files, table, day_text(day), None, rows)
 
 
 def numbered(

@@ -90,10 +90,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The run is stored. `partial` are the paths of captures of which rows are missing."""
+    """The run is stored. `partial` are the paths of captures of which rows are missing. What
+    follows is compaction, whose failure loses nothing."""
 
     rows: int
-    files: int
     partial: Sequence[str]
 
 

@@ -1,4 +1,10 @@
-"""How the columns of facts are encoded in Parquet files."""
+"""How the columns of facts are encoded in Parquet files.
+
+Texts and lists repeat and get a dictionary for each row group; what counts up is stored as
+differences. The numbers of flows and the ports of clients are random: a dictionary of them would be
+as long as they are. In a compacted file names are in order, so that each is stored as what it
+differs from the one before.
+"""
 
 from typing import Any
 
@@ -10,23 +16,28 @@ ROW_GROUP = 131_072
 COMPRESSION_LEVEL = 3
 """Level of zstd."""
 
+_COUNTERS = {"sequence", "time", "first", "last", "packet"}
+_RANDOM = {"flow", "client_port", "bytes_out", "bytes_in"}
 
-def writer_options(table: str) -> dict[str, Any]:
-    """The options of `pyarrow.parquet.ParquetWriter` for the files of a table: dictionaries for
-    what repeats, differences for what counts up."""
-    columns = FACTS[table]
-    deltas = {column.name for column in columns if column.kind == "int64"}
+
+def writer_options(table: str, *, ordered: bool) -> dict[str, Any]:
+    """The options of `pyarrow.parquet.ParquetWriter` for the files of a table; `ordered` are those
+    whose rows are ordered by their first text."""
+    encodings = {
+        column.name: "DELTA_BINARY_PACKED" for column in FACTS[table] if column.name in _COUNTERS
+    }
+    if ordered and table == "observation":
+        encodings["name"] = "DELTA_BYTE_ARRAY"
     return {
         "compression": "zstd",
         "compression_level": COMPRESSION_LEVEL,
         "use_dictionary": [
             _path(column)
-            for column in columns
-            if column.name not in deltas and column.kind != "bool"
+            for column in FACTS[table]
+            if column.name not in encodings and column.name not in _RANDOM and column.kind != "bool"
         ],
-        "column_encoding": dict.fromkeys(sorted(deltas), "DELTA_BINARY_PACKED"),
+        "column_encoding": encodings,
         "write_statistics": True,
-        "store_schema": True,
     }
 
 

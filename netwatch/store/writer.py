@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import ConfigError, NetwatchError
-from netwatch.store import messages
+from netwatch.store import compaction, messages
 from netwatch.store.catalogue import Catalogue, ClientAddress, SourceFile, VersionHashes
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.landing import Landing, numbered
@@ -133,7 +133,12 @@ class Writer:
                 partial += capture.paths
         self._add_coverage()
         self._catalogue.end_run(self._run)
-        return messages.Ended(self._landing.stored, self._landing.files, partial)
+        return messages.Ended(self._landing.stored, partial)
+
+    def compact(self) -> None:
+        """Compact the days that rows were written for, and sweep what a killed process left."""
+        compaction.compact(self._files, self._catalogue, self._landing.days)
+        compaction.sweep(self._files, self._catalogue)
 
     def close(self) -> None:
         """Close the catalogue, without ending the run."""
@@ -306,6 +311,7 @@ class _Service:
         ended = self.writer.end()
         with contextlib.suppress(OSError):
             self.control.send(ended)
+        self.writer.compact()
 
     def _receive_control(self) -> None:
         try:

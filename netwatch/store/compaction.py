@@ -1,0 +1,219 @@
+"""Compaction: landing files become files of one bucket of clients, ordered by name and time.
+
+**What is merged.** Landing files of a table and day that together have `BUCKET_ROWS` rows are
+divided into buckets. Fewer are merged into one landing file, so that many small runs do not leave
+many small files. A new file of a bucket takes in those beside it that are at most twice as large,
+up to `FILE_ROWS` rows; so a row is written again only as often as its file can double. No more than
+`FILE_ROWS` rows, and those of the file that exceeds it, are in memory at a time.
+
+**What can go wrong.** New files are written as a whole, then one transaction puts them in the place
+of the old ones, then those are removed. Whoever is killed between two of these steps leaves files
+that the catalogue does not have; `sweep` removes them once they are old. Where another process
+has replaced the files meanwhile, the transaction fails, and its files are used.
+
+Rows of captures that the catalogue does not have any more, because a later run replaced theirs, are
+left out.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from netwatch.core.dataclass import dataclass
+from netwatch.store.arrow_schema import CAPTURE, CLIENT, schema
+from netwatch.store.catalogue import Catalogue, FileRow, StaleFilesError
+from netwatch.store.fact_files import LEFTOVER_AGE, FactFiles
+from netwatch.store.fact_tables import combined, read_file, write_file
+from netwatch.store.tables import BUCKETS, FACTS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BUCKET_ROWS = 4096 * BUCKETS
+"""Landing rows of a table and day from which they are divided into buckets."""
+
+FILE_ROWS = 1_000_000
+"""Rows of a file that no other is merged with any more."""
+
+ORDER = {"observation": ("name", "time"), "flow": ("server_ip", "first"), "claim": ("time",)}
+"""By which columns the rows of a file are ordered."""
+
+
+@dataclass(slots=True)
+class Compacted:
+    """What a compaction did: rows that it wrote, files that it wrote, and files it removed."""
+
+    rows: int = 0
+    written: int = 0
+    removed: int = 0
+
+
+def compact(files: FactFiles, catalogue: Catalogue, days: Iterable[str] | None = None) -> Compacted:
+    """Compact all days, or only `days` (YYYY-MM-DD). Raises `NetwatchError`."""
+    done = Compacted()
+    wanted = None if days is None else set(days)
+    for table in FACTS:
+        for day, found in groupby(catalogue.files(table), key=lambda file: file.day):
+            if wanted is None or day in wanted:
+                _Day(files, catalogue, table, day, list(found), done).compact()
+    return done
+
+
+def sweep(files: FactFiles, catalogue: Catalogue, age: float = LEFTOVER_AGE) -> list[str]:
+    """Remove the files that the catalogue does not have and that are older than `age`, in s; their
+    paths. Raises `NetwatchError`."""
+    removed = []
+    for table in FACTS:
+        # Those that are registered in between are too young to be looked at.
+        found = [path for path, since in files.walk(table) if since >= age]
+        known = {row.path for row in catalogue.files(table)} if found else set()
+        for path in found:
+            if path not in known:
+                files.remove(path)
+                removed.append(path)
+    return removed
+
+
+class _Day:
+    """A table and day whose files are compacted."""
+
+    def __init__(
+        self,
+        files: FactFiles,
+        catalogue: Catalogue,
+        table: str,
+        day: str,
+        found: Sequence[FileRow],
+        done: Compacted,
+    ) -> None:
+        self._files = files
+        self._catalogue = catalogue
+        self._table = table
+        self._day = day
+        self._landing = [row for row in found if row.bucket is None]
+        self._buckets: dict[int, list[FileRow]] = {}
+        for row in found:
+            if row.bucket is not None:
+                self._buckets.setdefault(row.bucket, []).append(row)
+        self._done = done
+
+    def compact(self) -> None:
+        """Merge the landing files, or divide them into buckets."""
+        try:
+            for part in _parts(self._landing):
+                if sum(row.rows for row in part) >= BUCKET_ROWS:
+                    self._divide(part)
+                elif len(part) > 1:
+                    rows = self._read(part)
+                    self._replace([self._write(rows, None)] if rows.num_rows else [], part)
+        except StaleFilesError:
+            return  # Another process has compacted or erased them.
+
+    def _divide(self, landing: Sequence[FileRow]) -> None:
+        """Put the rows of landing files into the files of buckets."""
+        rows = self._read(landing)
+        new, old = list[FileRow](), list(landing)
+        for bucket, part in _by_bucket(rows):
+            merged = self._beside(bucket, part.num_rows)
+            old += merged
+            if merged:
+                part = _concat(self._table, [part, self._read(merged)])
+            new.append(self._write(part, bucket))
+        self._replace(new, old)
+        for file in new:
+            assert file.bucket is not None
+            known = self._buckets.get(file.bucket, [])
+            self._buckets[file.bucket] = [*(row for row in known if row not in old), file]
+
+    def _beside(self, bucket: int, rows: int) -> list[FileRow]:
+        """The files of a bucket that so many rows are merged with."""
+        merged = []
+        for file in sorted(self._buckets.get(bucket, ()), key=lambda file: file.rows):
+            if file.rows > 2 * rows or rows + file.rows > FILE_ROWS:
+                break
+            merged.append(file)
+            rows += file.rows
+        return merged
+
+    def _read(self, files: Sequence[FileRow]) -> "pa.Table":
+        """All rows of files that belong to a capture."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        table = _concat(self._table, [read_file(self._files, row) for row in files])
+        captures = pa.array(self._catalogue.capture_numbers(), pa.int32())
+        known = compute.is_in(table[CAPTURE], captures)
+        return table if compute.all(known).as_py() else table.filter(known)
+
+    def _write(self, rows: "pa.Table", bucket: int | None) -> FileRow:
+        """Write rows to a file of their own, in order."""
+        rows = _ordered(rows, ORDER[self._table])
+        return write_file(self._files, self._table, self._day, bucket, rows)
+
+    def _replace(self, new: Sequence[FileRow], old: Sequence[FileRow]) -> None:
+        """Let files take the place of others."""
+        try:
+            self._catalogue.replace_files(new, [row.path for row in old])
+        except StaleFilesError:
+            for row in new:
+                self._files.remove(row.path)
+            raise
+        for row in old:
+            self._files.remove(row.path)
+        self._done.rows += sum(row.rows for row in new)
+        self._done.written += len(new)
+        self._done.removed += len(old)
+
+
+def _parts(landing: Sequence[FileRow]) -> Iterator[list[FileRow]]:
+    """Landing files by as many as are in memory at a time."""
+    part: list[FileRow] = []
+    for file in landing:
+        if part and sum(row.rows for row in part) + file.rows > FILE_ROWS:
+            yield part
+            part = []
+        part.append(file)
+    if part:
+        yield part
+
+
+def _concat(table: str, parts: "Sequence[pa.Table]") -> "pa.Table":
+    """Tables one behind the other, with one dictionary for each column."""
+    import pyarrow as pa
+
+    whole = pa.concat_tables(parts) if parts else schema(table).empty_table()
+    return combined(whole)
+
+
+def _by_bucket(rows: "pa.Table") -> "Iterator[tuple[int, pa.Table]]":
+    """The rows by the bucket of their client."""
+    from pyarrow import compute
+
+    # The numbers of clients are positive, and there is no remainder in Arrow.
+    buckets = compute.bit_wise_and(rows[CLIENT], BUCKETS - 1)
+    order = compute.sort_indices(buckets)
+    rows, counts = rows.take(order), compute.value_counts(buckets).to_pylist()
+    at = 0
+    for count in sorted(counts, key=lambda count: count["values"]):
+        yield count["values"], rows.slice(at, count["counts"])
+        at += count["counts"]
+
+
+def _ordered(rows: "pa.Table", columns: Sequence[str]) -> "pa.Table":
+    """The rows ordered by columns. Texts are compared by their places in the dictionary, once that
+    is ordered itself."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    keys = []
+    for column in columns:
+        array = rows[column].combine_chunks()
+        if isinstance(array, pa.ChunkedArray):
+            array = array.chunk(0)
+        if pa.types.is_dictionary(array.type):
+            ranks = compute.rank(array.dictionary, tiebreaker="first")
+            array = ranks.take(array.indices)
+        keys.append(array)
+    named = [(f"key{number}", "ascending") for number in range(len(keys))]
+    table = pa.table(keys, names=[name for name, _ in named])
+    return rows.take(compute.sort_indices(table, sort_keys=named))

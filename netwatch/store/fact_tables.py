@@ -1,0 +1,92 @@
+"""Files of facts as tables of Arrow: reads and writes whole files."""
+
+import time
+from typing import IO, TYPE_CHECKING
+
+from netwatch.core.errors import NetwatchError
+from netwatch.store.arrow_schema import TIME_COLUMN, schema
+from netwatch.store.catalogue import FileRow
+from netwatch.store.fact_files import FactFiles, new_path
+from netwatch.store.parquet import ROW_GROUP, writer_options
+from netwatch.store.tables import FACTS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_file(files: FactFiles, row: FileRow) -> "pa.Table":
+    """All rows of a file, by `netwatch.store.arrow_schema.schema`. Raises `NetwatchError` where it
+    is damaged or cannot be read."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    # Arrow cannot read what is stored as differences into a dictionary.
+    texts = [
+        column.name
+        for column in FACTS[row.table]
+        if column.kind == "text" and (row.bucket is None or column.name != "name")
+    ]
+    layout = schema(row.table)
+    try:
+        with files.open(row.path) as stream:
+            table = parquet.read_table(stream, read_dictionary=texts, use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise NetwatchError(f"{files.place}/{row.path}: is damaged: {error}") from None
+    columns = [
+        table[field.name]
+        if table[field.name].type == field.type
+        else table[field.name].dictionary_encode()
+        for field in layout
+    ]
+    return pa.table(columns, schema=layout)
+
+
+def write_file(
+    files: FactFiles, table: str, day: str, bucket: int | None, rows: "pa.Table"
+) -> FileRow:
+    """Write rows of a table and day to a file of their own, which the catalogue does not have yet;
+    without `bucket` it is a landing file. Those of a bucket have to be in its order. Raises
+    `NetwatchError`."""
+    from pyarrow import compute, parquet
+
+    place = f"day={day}"
+    folder = f"landing/{place}" if bucket is None else f"{place}/bucket={bucket:02}"
+    path = new_path(f"{table}/{folder}")
+    # A dictionary would be written as a whole, although the rows may be few of those it is of.
+    rows = combined(rows) if bucket is None else _plain(rows)
+    options = writer_options(table, ordered=bucket is not None)
+
+    def fill(stream: IO[bytes]) -> None:
+        with parquet.ParquetWriter(stream, rows.schema, **options) as writer:
+            writer.write_table(rows, row_group_size=ROW_GROUP)
+
+    written = files.write(path, fill)
+    times = compute.min_max(rows[TIME_COLUMN[table]]).as_py()
+    return FileRow(
+        path=path,
+        table=table,
+        day=day,
+        bucket=bucket,
+        rows=rows.num_rows,
+        bytes=written.size,
+        first=times["min"],
+        last=times["max"],
+        created=time.time_ns(),
+        sha256=written.sha256,
+    )
+
+
+def combined(rows: "pa.Table") -> "pa.Table":
+    """The rows with one dictionary for each column, in one chunk."""
+    return rows.unify_dictionaries().combine_chunks()
+
+
+def _plain(rows: "pa.Table") -> "pa.Table":
+    """The rows with texts in place of dictionaries."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(fields, rows.schema.metadata))
