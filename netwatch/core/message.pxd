@@ -2,6 +2,7 @@ cdef class ShownName:
     cdef readonly str evidence
     cdef readonly str name
     cdef readonly bint client_is_destination
+    cdef readonly str raw
 
 cdef class DnsInfo:
     cdef readonly str type

@@ -37,12 +37,14 @@ class ShownName:
     """A name that a message shows.
 
     `client_is_destination` is true if the message was sent to the client, as DNS responses and
-    certificates are.
+    certificates are. `raw` is the name as it is in the packet (`netwatch.core.names.raw_name`),
+    empty where that is the same.
     """
 
     evidence: Evidence
     name: str
     client_is_destination: bool = False
+    raw: str = ""
 
 
 @cython.cclass

@@ -3,6 +3,7 @@
 Names compare in lower case, without the trailing dot, in the A-label form of IDNA (RFC 5890).
 Bytes that cannot be part of a host name are escaped as in a zone file (RFC 1035 section 5.1): what
 was on the wire remains visible, and can neither break a line of output nor imitate another name.
+Where the spelling in the packet matters, as in a proof, `raw_name` has it.
 """
 
 _HOST_NAME_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
@@ -37,3 +38,10 @@ def escape_bytes(raw: bytes) -> str:
         "\\\\" if byte == 0x5C else chr(byte) if 0x21 <= byte <= 0x7E else f"\\{byte:03d}"
         for byte in raw
     )
+
+
+def raw_name(raw: bytes, name: str) -> str:
+    """A name as it is in the packet, with its bytes escaped as in a zone file; empty where that is
+    its normal spelling `name`."""
+    text = escape_bytes(raw)
+    return "" if text == name else text

@@ -18,4 +18,5 @@ cdef class Observation:
     cdef readonly DnsInfo dns
     cdef readonly TlsInfo tls
     cdef readonly QuicInfo quic
+    cdef readonly str raw
     cdef readonly tuple frames

@@ -25,8 +25,9 @@ class Observation:
 
     `time` is in ns with `time_digits` significant digits after the second. `source` is the file
     or interface and `packet` the number of the packet in it, from 1. `flow_id` identifies the
-    flow within one run. `frames` are the frames that prove the observation, if frames are stored:
-    read without any other packet, they show the same name.
+    flow within one run. `raw` is the name as it is in the packet, empty where that is `name`.
+    `frames` are the frames that prove the observation, if frames are stored: read without any other
+    packet, they show the same name.
     """
 
     time: int
@@ -46,4 +47,5 @@ class Observation:
     dns: DnsInfo | None = None
     tls: TlsInfo | None = None
     quic: QuicInfo | None = None
+    raw: str = ""
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)

@@ -217,6 +217,7 @@ class ObservationBatch(TextDictionary):
         src, dst = self.number_of(packet.src), self.number_of(packet.dst)
         for shown in names:
             name = self.number_of_text(shown.name)
+            raw = self.number_of_text(shown.raw) if shown.raw else 0
             at = self.new_row()
             to_client: cython.bint = shown.client_is_destination
             mac = packet.dst_mac if to_client else packet.src_mac
@@ -224,6 +225,7 @@ class ObservationBatch(TextDictionary):
             self.words[at + columns.WORD_TIME_DIGITS] = packet.time_digits
             self.words[at + columns.WORD_EVIDENCE] = _EVIDENCE_NUMBERS[shown.evidence]
             self.words[at + columns.WORD_NAME] = name
+            self.words[at + columns.WORD_RAW] = raw
             self.words[at + columns.WORD_CLIENT_IP] = dst if to_client else src
             self.words[at + columns.WORD_CLIENT_PORT] = packet.dport if to_client else packet.sport
             self.words[at + columns.WORD_CLIENT_MAC] = (
@@ -252,6 +254,7 @@ class ObservationBatch(TextDictionary):
         mac = self.words[at + columns.WORD_CLIENT_MAC]
         vlan = self.words[at + columns.WORD_VLAN]
         version = self.words[at + columns.WORD_QUIC_VERSION]
+        raw = self.words[at + columns.WORD_RAW]
         return Observation(
             time=self.words[at + columns.WORD_TIME],
             time_digits=self.words[at + columns.WORD_TIME_DIGITS],
@@ -270,6 +273,7 @@ class ObservationBatch(TextDictionary):
             dns=self._dns(at),
             tls=self._tls(at),
             quic=QuicInfo(self.text(version)) if version else None,
+            raw=self.text(raw) if raw else "",
             frames=self.frames.get(row, ()),
         )
 

@@ -27,7 +27,8 @@ cdef enum:
     WORD_TLS_JA4 = 22
     WORD_TLS_ECH = 23
     WORD_QUIC_VERSION = 24
-    WORDS = 25
+    WORD_RAW = 25
+    WORDS = 26
     LIST_SHIFT = 16
     LIST_MASK = 65535
     EVIDENCE_DNS_QUERY = 0

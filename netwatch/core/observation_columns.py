@@ -38,7 +38,8 @@ WORD_TLS_ALPN = 21  # list of texts
 WORD_TLS_JA4 = 22  # text
 WORD_TLS_ECH = 23  # text
 WORD_QUIC_VERSION = 24  # text
-WORDS = 25  # words of a row
+WORD_RAW = 25  # text: the name as it is in the packet; 0 where it is the same
+WORDS = 26  # words of a row
 
 LIST_SHIFT = 16  # bits of the number of entries of a list
 LIST_MASK = 65535
@@ -96,6 +97,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(("time",), "time", WORD_TIME, "time of the packet"),
     Column(("evidence",), "evidence", WORD_EVIDENCE, "how the name was seen"),
     Column(("name",), "text", WORD_NAME, "the name"),
+    Column(("raw",), "text", WORD_RAW, "the name as it is in the packet, where that differs"),
     Column(("client", "ip"), "address", WORD_CLIENT_IP, "address of the side that asked"),
     Column(("client", "port"), "number", WORD_CLIENT_PORT, "its port"),
     Column(("client", "mac"), "mac", WORD_CLIENT_MAC, "its MAC address in this frame"),

@@ -13,7 +13,7 @@ from hashlib import sha256
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from netwatch.core.names import normalise_name
+from netwatch.core.names import normalise_name, raw_name
 
 MAX_NAMES = 256
 """Maximum number of names that are read from one certificate."""
@@ -31,14 +31,16 @@ _ERRORS = (
     x509.UnsupportedGeneralNameType,
 )
 
-Names = tuple[tuple[str, ...], tuple[str, ...]]
-"""The names in a certificate, and its anomalies."""
+Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""The names in a certificate, its anomalies, and for each name the letters of the certificate, empty
+where these do not differ."""
 
 _cache: OrderedDict[bytes, Names] = OrderedDict()
 
 
 def host_names(der: bytes) -> Names:
-    """The host names in the DER-encoded certificate, each once, and its anomalies.
+    """The host names in the DER-encoded certificate, each once, its anomalies, and the names in the
+    letters of the certificate.
 
     The names are the common names of the subject that have the form of a host name, and the
     dNSNames of the subjectAltName (RFC 5280 section 4.2.1.6). Wildcards are not changed:
@@ -57,7 +59,7 @@ def host_names(der: bytes) -> Names:
 
 
 def _parse(der: bytes) -> Names:
-    names: dict[str, None] = {}
+    names: dict[str, str] = {}
     anomalies: list[str] = []
     # The warnings are about invalid serial numbers and dates, which do not matter here.
     with warnings.catch_warnings():
@@ -65,12 +67,14 @@ def _parse(der: bytes) -> Names:
         try:
             certificate = x509.load_der_x509_certificate(der)
             for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
-                name = normalise_name(str(attribute.value).encode())
+                raw = str(attribute.value).encode()
+                name = normalise_name(raw)
                 if _HOST.fullmatch(name):
-                    names[name] = None
+                    names[name] = raw_name(raw, name)
             extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
             for text in extension.value.get_values_for_type(x509.DNSName):
-                names[normalise_name(text.encode())] = None
+                name = normalise_name(text.encode())
+                names.setdefault(name, raw_name(text.encode(), name))
         except x509.ExtensionNotFound:
             pass
         except _ERRORS:
@@ -78,4 +82,5 @@ def _parse(der: bytes) -> Names:
     accepted = [name for name in names if 0 < len(name) <= MAX_NAME]
     if len(accepted) > MAX_NAMES:
         anomalies.append("tls-certificate-names")
-    return tuple(accepted[:MAX_NAMES]), tuple(anomalies)
+    del accepted[MAX_NAMES:]
+    return tuple(accepted), tuple(anomalies), tuple([names[name] for name in accepted])

@@ -11,7 +11,7 @@ import struct
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo, ShownName
-from netwatch.core.names import normalise_name
+from netwatch.core.names import normalise_name, raw_name
 from netwatch.protocols.client_hello import MAX_HELLO, MAX_NAME
 
 MAX_ENTRIES = 128
@@ -46,19 +46,19 @@ def chlo(
         anomalies = (*anomalies, "gquic-hello-cut")
     if len(names) > 1:
         anomalies = (*anomalies, "gquic-many-server-names")
-    shown = tuple([ShownName("quic-sni", name) for name in names])
+    shown = tuple([ShownName("quic-sni", name, False, raw) for name, raw in names.items()])
     return Message(shown, size, quic=quic, anomalies=anomalies)
 
 
-def _names(data: bytes) -> tuple[list[str], int]:
-    """The complete names, and the offset of the end of the message as far as it is known."""
+def _names(data: bytes) -> tuple[dict[str, str], int]:
+    """The complete names, each in the letters of the packet where these differ, and the offset of the end of the message as far as it is known."""
     if len(data) < _HEAD:
-        return [], _HEAD
+        return {}, _HEAD
     entries = int.from_bytes(data[4:6], "little")
     if entries > MAX_ENTRIES:
         raise ParseError("gquic-tag-table")
     values = _HEAD + _ENTRY.size * entries
-    names: list[str] = []
+    names: dict[str, str] = {}
     start = end = values
     for tag, offset in _ENTRY.iter_unpack(data[_HEAD : min(values, _end_of_last_entry(len(data)))]):
         start, end = end, values + offset
@@ -67,7 +67,7 @@ def _names(data: bytes) -> tuple[list[str], int]:
         if tag == b"SNI\0" and start < end <= len(data) and end - start <= MAX_NAME:
             name = normalise_name(data[start:end])
             if name and name not in names:
-                names.append(name)
+                names[name] = raw_name(data[start:end], name)
     return names, end
 
 

@@ -9,12 +9,14 @@ cdef class ClientHello:
     cdef readonly str ech
     cdef readonly bint truncated
     cdef readonly tuple anomalies
+    cdef readonly tuple raw_names
 
 cdef class _Extensions:
     cdef bint truncated
     cdef list anomalies
     cdef list types
     cdef list server_names
+    cdef list raw_names
     cdef tuple alpn
     cdef tuple supported_versions
     cdef tuple signature_algorithms

@@ -16,7 +16,7 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.core.names import normalise_name
+from netwatch.core.names import normalise_name, raw_name
 from netwatch.protocols import ech
 
 if not cython.compiled:
@@ -49,7 +49,8 @@ _MAX_CACHED = cython.declare(cython.Py_ssize_t, 512)
 class ClientHello:
     """The content of a ClientHello in its order on the wire, including GREASE.
 
-    `server_names` are normalised by `netwatch.core.names`, `alpn` is as on the wire. `ech` is the
+    `server_names` are normalised by `netwatch.core.names`, `raw_names` are the same in the letters
+    of the packet, empty where these do not differ. `alpn` is as on the wire. `ech` is the
     class of its encrypted_client_hello extension (see `netwatch.protocols.ech`), ``present`` if the
     extension is invalid, None without one. If `truncated` is true, everything behind the
     truncation is missing.
@@ -65,6 +66,7 @@ class ClientHello:
     ech: str | None
     truncated: bool
     anomalies: tuple[str, ...]
+    raw_names: tuple[str, ...] = ()
 
 
 def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> ClientHello:
@@ -119,6 +121,7 @@ def client_hello(handshake: bytes, last: bool = False, cookie: bool = False) -> 
         ech_kind,
         truncated,
         tuple(dict.fromkeys(fields.anomalies)) if fields.anomalies else (),
+        tuple(fields.raw_names),
     )
 
 
@@ -144,6 +147,7 @@ class _Extensions:
         "alpn",
         "anomalies",
         "ech",
+        "raw_names",
         "server_names",
         "signature_algorithms",
         "supported_versions",
@@ -156,6 +160,7 @@ class _Extensions:
         self.anomalies = ["tls-hello-cut"] if truncated else []
         self.types: list[int] = []
         self.server_names: list[str] = []
+        self.raw_names: list[str] = []
         self.alpn: tuple[bytes, ...] = ()
         self.supported_versions: tuple[int, ...] = ()
         self.signature_algorithms: tuple[int, ...] = ()
@@ -224,6 +229,7 @@ class _Extensions:
             if self.server_names:
                 self.anomalies.append("tls-many-server-names")
             self.server_names.append(name)
+            self.raw_names.append(raw_name(raw, name))
 
     def ech_class(self, ciphers: tuple[int, ...]) -> str | None:
         """The class of the ECH extension, which depends on the names and on the client; an invalid

@@ -18,7 +18,15 @@ except ImportError:
 from netwatch.core.dns_code import rcode_text, type_text
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.protocols.dns_answers import record
-from netwatch.protocols.dns_name import HOST_NAME_BYTES, MAX_NAME, name_at, plain_name
+from netwatch.protocols.dns_name import (
+    HOST_NAME_BYTES,
+    MAX_NAME,
+    join_raw_labels,
+    name_at,
+    plain_labels,
+    plain_name,
+    raw_name_at,
+)
 
 if not cython.compiled:
     from netwatch.core.message import DnsInfo, Message, ShownName
@@ -118,10 +126,17 @@ def _message(data: bytes, size: int, truncated: bool = False) -> Message:
     if opcode:
         return Message((), size, anomalies=(*anomalies, f"dns-opcode-{opcode}"))
     queried: list[str] = []
+    raws: list[str] = []
     if questions:
-        kind, pos = _questions(data, questions, queried, anomalies)
+        kind, pos = _questions(data, questions, queried, raws, anomalies)
     if not flags & _RESPONSE:
-        shown = tuple([ShownName("dns-query", name) for name in queried if name])
+        shown = tuple(
+            [
+                ShownName("dns-query", name, False, raw)
+                for name, raw in zip(queried, raws, strict=True)
+                if name
+            ]
+        )
         return Message(shown, size, _query_info(kind), anomalies=tuple(anomalies))
 
     if flags & _TRUNCATED:
@@ -135,7 +150,9 @@ def _message(data: bytes, size: int, truncated: bool = False) -> Message:
         rcode |= _extended_rcode(data, pos)
     if not queried and section.has_aliases():
         queried.append(section.first_owner)
-    chain = section.chain(queried)
+        raws.append(raw_name_at(data, pos, section.first_owner))
+    places = section.chain(queried)
+    chain = tuple(places)
     names = {*queried, *chain}
     targets = section.service_targets(names)
     info = DnsInfo(
@@ -147,16 +164,24 @@ def _message(data: bytes, size: int, truncated: bool = False) -> Message:
         targets,
     )
     shown = tuple(
-        [ShownName("dns-answer", name, True) for name in queried if name]
-        + [ShownName("dns-cname", name, True) for name in chain]
+        [
+            ShownName("dns-answer", name, True, raw)
+            for name, raw in zip(queried, raws, strict=True)
+            if name
+        ]
+        + [
+            ShownName("dns-cname", name, True, raw_name_at(data, place, name))
+            for name, place in places.items()
+        ]
     )
     return Message(shown, size, info, anomalies=tuple(dict.fromkeys(anomalies)))
 
 
 def _questions(
-    data: bytes, count: int, queried: list[str], anomalies: list[str]
+    data: bytes, count: int, queried: list[str], raws: list[str], anomalies: list[str]
 ) -> tuple[int, int]:
-    """Read the questions into `queried`, each name once.
+    """Read the questions into `queried`, each name once, and into `raws` in the letters of the
+    packet where these differ.
 
     Returns the type of the first question and the offset behind the last one; 0 if that is not
     known because the section is truncated or exceeds the limit.
@@ -171,10 +196,17 @@ def _questions(
             return kind, 0
         try:
             end = data.find(b"\0", pos, pos + MAX_NAME + 1)
-            name = plain_name(data[pos:end].lower()) if end >= 0 else None
+            encoded = data[pos:end] if end >= 0 else b""
+            lower = encoded.lower()
+            name = plain_name(lower) if end >= 0 else None
+            raw = ""
             if name is None:
-                name, pos = name_at(data, pos)
+                name, end = name_at(data, pos)
+                raw = raw_name_at(data, pos, name)
+                pos = end
             else:
+                if encoded != lower:
+                    raw = join_raw_labels(plain_labels(encoded) or [], name)
                 pos = end + 1
             if pos + 4 > len(data):
                 raise ParseError("dns-cut")
@@ -188,6 +220,7 @@ def _questions(
         pos += 4
         if name not in queried:
             queried.append(name)
+            raws.append(raw)
     return kind, pos
 
 

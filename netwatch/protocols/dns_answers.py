@@ -65,7 +65,8 @@ class Answers:
         self.first_owner = ""
         self.first_type = 0
         self.anomalies: list[str] = []
-        self._aliases: dict[str, list[str]] = {}
+        # The targets by their owners, with their offsets in the message.
+        self._aliases: dict[str, list[tuple[str, int]]] = {}
         self._targets: dict[str, list[str]] = {}
         self._addresses: list[tuple[str, str, int]] = []
         self._ech: dict[str, None] = {}
@@ -122,7 +123,7 @@ class Answers:
                             raise ParseError("dns-rdata-length")
                         if start < _POINTED:
                             known[0xC000 | start] = target
-                        self._aliases.setdefault(owner, []).append(target)
+                        self._aliases.setdefault(owner, []).append((target, start))
                     elif kind in (SVCB, HTTPS):
                         self._read_service_binding(owner, data, start, pos, ttl)
                 except ParseError as error:  # the next record is found by RDLENGTH
@@ -136,18 +137,21 @@ class Answers:
         """Whether any record is an alias or names the host of a service."""
         return bool(self._aliases or self._targets)
 
-    def chain(self, queried: list[str]) -> tuple[str, ...]:
-        """The alias targets that the distinct names `queried` lead to, each once, nearest first."""
+    def chain(self, queried: list[str]) -> dict[str, int]:
+        """The alias targets that the distinct names `queried` lead to, each once, nearest first,
+        with their offsets in the message."""
+        places: dict[str, int] = {}
         if not self._aliases:
-            return ()
+            return places
         reached = set(queried)
         queue = list(queried)
         for name in queue:  # which grows in this loop
-            for target in self._aliases.get(name, ()):
+            for target, place in self._aliases.get(name, ()):
                 if target and target not in reached:
                     reached.add(target)
                     queue.append(target)
-        return tuple(queue[len(queried) :])
+                    places[target] = place
+        return places
 
     def service_targets(self, names: set[str]) -> tuple[str, ...]:
         """The hosts that provide the services of `names`, except for these names themselves, each
@@ -200,8 +204,10 @@ class Answers:
         if pos > end:
             raise ParseError("dns-rdata-length")
         if target:
-            links = self._aliases if in_alias_mode else self._targets
-            links.setdefault(owner, []).append(target)
+            if in_alias_mode:
+                self._aliases.setdefault(owner, []).append((target, start + 2))
+            else:
+                self._targets.setdefault(owner, []).append(target)
         params: Reader = Reader(data, "dns-svcb", pos, end)
         while params.pos < params.end:
             key = params.uint(2)

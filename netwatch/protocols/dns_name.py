@@ -37,12 +37,24 @@ def join_labels(labels: list[bytes]) -> str:
     return ".".join(escape_bytes(label.lower()).replace(".", "\\.") for label in labels)
 
 
+def join_raw_labels(labels: list[bytes], name: str) -> str:
+    """The same name in the letters of the packet; empty where that is `name`."""
+    text = ".".join([escape_bytes(label).replace(".", "\\.") for label in labels])
+    return "" if text == name else text
+
+
 @lru_cache(maxsize=8192)
 def plain_name(raw: bytes) -> str | None:
     """The name in `raw`, which has length octets and labels without the root label.
 
     None if `raw` is not a sequence of complete labels, for example because it has a pointer.
     """
+    labels = plain_labels(raw)
+    return None if labels is None else join_labels(labels)
+
+
+def plain_labels(raw: bytes) -> list[bytes] | None:
+    """The labels of such a name; None as `plain_name` says."""
     labels = []
     start: cython.Py_ssize_t
     pos: cython.Py_ssize_t = 0
@@ -53,7 +65,7 @@ def plain_name(raw: bytes) -> str | None:
         if not start < pos <= end or pos - start > 63:
             return None
         labels.append(raw[start:pos])
-    return join_labels(labels)
+    return labels
 
 
 def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
@@ -63,6 +75,18 @@ def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
     ``dns-label-type`` (one of the label types that RFC 6891 section 5 deprecates),
     ``dns-label-loop`` (a pointer that does not go backwards), ``dns-name-length``.
     """
+    labels, end = _labels_at(data, pos)
+    return join_labels(labels), end
+
+
+def raw_name_at(data: bytes, pos: cython.Py_ssize_t, name: str) -> str:
+    """The name at offset `pos`, which `name_at` has read, in the letters of the packet; empty where
+    that is `name`."""
+    return join_raw_labels(_labels_at(data, pos)[0], name)
+
+
+def _labels_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[list[bytes], int]:
+    """The labels of the name at offset `pos`, and the offset behind it. Raises `ParseError`."""
     labels: list[bytes] = []
     length: cython.Py_ssize_t = 0
     end: cython.Py_ssize_t = 0
@@ -76,7 +100,7 @@ def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
                 if size >= 0x40:
                     break
                 if size == 0:
-                    return join_labels(labels), end or pos + 1
+                    return labels, end or pos + 1
                 label = data[pos + 1 : pos + 1 + size]
                 if len(label) < size:
                     raise ParseError("dns-cut")

@@ -7,7 +7,7 @@ anomalies, so that every request that the server understands is understood here 
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, ShownName
-from netwatch.core.names import normalise_name
+from netwatch.core.names import normalise_name, raw_name
 from netwatch.core.patterns import pattern
 
 MAX_HEAD = 65536
@@ -46,7 +46,7 @@ def parse(data: bytes, last: bool = False) -> Message:
     not even a request line, that is a `ParseError`. Other errors: ``http-not-a-request``, as soon
     as the bytes cannot be a request, and ``http2-preface`` for HTTP/2 (RFC 9113 section 3.4).
     """
-    names: dict[str, None] = {}
+    names: dict[str, str] = {}
     anomalies: dict[str, None] = {}
     pos = 0
     for number in range(MAX_REQUESTS):
@@ -56,7 +56,7 @@ def parse(data: bytes, last: bool = False) -> Message:
             if number:
                 break
             raise
-        names.update(dict.fromkeys(head.hosts))
+        names = names | {name: raw for name, raw in head.hosts.items() if name not in names}
         anomalies.update(dict.fromkeys(head.anomalies))
         pos = head.end
         if head.tunnel:
@@ -65,7 +65,7 @@ def parse(data: bytes, last: bool = False) -> Message:
             pos = len(data)
             break
         pos += head.body
-    shown = tuple([ShownName("http-host", name) for name in names])
+    shown = tuple([ShownName("http-host", name, False, raw) for name, raw in names.items()])
     return Message(shown, pos, anomalies=tuple(anomalies))
 
 
@@ -77,7 +77,7 @@ class _Head:
 
     def __init__(self, end: int) -> None:
         self.end = end
-        self.hosts: list[str] = []
+        self.hosts: dict[str, str] = {}
         self.anomalies: list[str] = []
         self.body: int | None = 0
         self.tunnel = False
@@ -90,7 +90,7 @@ class _Head:
             return
         name = normalise_name(raw)
         if name and name not in self.hosts:
-            self.hosts.append(name)
+            self.hosts[name] = raw_name(raw, name)
 
 
 def _parse_head(data: bytes, pos: int, last: bool) -> _Head:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, ShownName
-from netwatch.core.names import normalise_name
+from netwatch.core.names import normalise_name, raw_name
 from netwatch.protocols.http import host_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Connection:
         self._decoder: Decoder | None = None
         self._block = bytearray()
         self._stream: int | None = None
-        self._names: dict[str, None] = {}
+        self._names: dict[str, str] = {}
         self._requests = self._frames = 0
         # The offset of the next frame in the bytes that `read` has not reported as processed.
         self._pos = 0
@@ -104,7 +104,10 @@ class Connection:
             anomalies[error.anomaly] = None
             self._done = True
         size, self._pos = len(data) if self._done else self._pos, 0
-        shown = tuple([ShownName("http-host", name) for name in [*self._names][known:]])
+        shown = tuple([
+                ShownName("http-host", name, False, raw)
+                for name, raw in [*self._names.items()][known:]
+            ])
         return Message(shown, size, anomalies=tuple(anomalies))
 
     def _preface(self, data: bytes) -> None:
@@ -171,7 +174,7 @@ class Connection:
             return
         host = normalise_name(raw)
         if host:
-            self._names[host] = None
+            self._names.setdefault(host, raw_name(raw, host))
 
 
 def _fragment(payload: bytes, kind: int, flags: int) -> bytes:

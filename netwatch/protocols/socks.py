@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, ShownName
-from netwatch.core.names import normalise_name
+from netwatch.core.names import normalise_name, raw_name
 
 MAX_TEXT = 255
 """The longest user id or host of version 4 that is accepted, in bytes."""
@@ -47,7 +47,8 @@ def _require(data: bytes, size: int) -> None:
 
 def _message(host: bytes, size: int) -> Message:
     name = normalise_name(host)
-    return Message((ShownName("socks-host", name),) if name else (), size)
+    shown = ShownName("socks-host", name, False, raw_name(host, name))
+    return Message((shown,) if name else (), size)
 
 
 def _address(raw: bytes, size: int) -> Message:

@@ -83,7 +83,12 @@ def hello_message(
         hello.ech,
         None if hello.truncated else partial(ja4, hello, transport),
     )
-    shown = tuple([ShownName(evidence, name) for name in hello.server_names])
+    shown = tuple(
+        [
+            ShownName(evidence, name, False, raw)
+            for name, raw in zip(hello.server_names, hello.raw_names, strict=True)
+        ]
+    )
     return Message(shown, size, tls=info, quic=quic, anomalies=hello.anomalies + anomalies)
 
 

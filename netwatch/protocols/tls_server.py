@@ -23,7 +23,7 @@ _ALPN, _VERSIONS = 16, 43
 _TLS_13, _TLS_13_DRAFT = 0x0304, 0x7F
 
 _Names = tuple[tuple[str, ...], tuple[str, ...]]
-_NO_NAMES: _Names = ((), ())
+_NO_NAMES: _Names = ((), (), ())
 
 
 def parse(data: bytes, last: bool = False) -> Message:
@@ -46,6 +46,7 @@ def parse(data: bytes, last: bool = False) -> Message:
     info: TlsInfo | None = None
     names: tuple[str, ...]
     anomalies: tuple[str, ...]
+    raws: tuple[str, ...]
     try:
         kind, start, end = flight.message(0)
         if kind != _SERVER_HELLO:
@@ -53,7 +54,7 @@ def parse(data: bytes, last: bool = False) -> Message:
         flight.require(end)
         hello = Reader(bytes(flight.handshake), "tls-server-hello", start, end)
         version, info = _server_hello(hello)
-        names, anomalies = (
+        names, anomalies, raws = (
             _NO_NAMES if _is_encrypted_after_hello(version) else _certificate(flight, end)
         )
     except Incomplete:
@@ -61,8 +62,13 @@ def parse(data: bytes, last: bool = False) -> Message:
             raise
         if info is None:
             raise ParseError("tls-server-cut") from None
-        names, anomalies = (), ("tls-server-cut",)
-    shown = tuple([ShownName("tls-cert", name, client_is_destination=True) for name in names])
+        names, anomalies, raws = (), ("tls-server-cut",), ()
+    shown = tuple(
+        [
+            ShownName("tls-cert", name, True, raw)
+            for name, raw in zip(names, raws, strict=True)
+        ]
+    )
     return Message(shown, min(flight.pos, len(data)), tls=info, anomalies=anomalies)
 
 

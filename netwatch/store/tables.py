@@ -43,6 +43,7 @@ OBSERVATION = (
     FactColumn("time_digits", "uint8", "digits of the time after the second"),
     FactColumn("evidence", "text", "how the name was seen"),
     FactColumn("name", "text", "the name"),
+    FactColumn("raw", "text", "the name as it is in the packet, where that differs", nullable=True),
     FactColumn("client", "int32", "number of the client in the catalogue"),
     FactColumn("client_port", "uint16", "its port"),
     FactColumn("server_ip", "text", "address of the other side"),

@@ -80,6 +80,14 @@ MESSAGES = {
     "hello without extensions": Message((ShownName("tls-sni", "a.test"),), 60, tls=TlsInfo("1.0")),
     "request": Message((ShownName("http-host", "192.0.2.1"), ShownName("http-host", "b.test")), 40),
     "escaped": Message((ShownName("socks-host", "a\\032b\\\\c"),), 9),
+    "capitals": Message(
+        (
+            ShownName("dns-answer", "www.example.org", True, "wWw.ExAmPlE.oRg"),
+            ShownName("dns-cname", "cdn.example.net", True),
+        ),
+        60,
+        DnsInfo("A", "NOERROR"),
+    ),
     "nothing": Message((), 40, DnsInfo("A", "NOERROR", ((SERVER, 1),))),
 }
 
@@ -107,6 +115,7 @@ def expected(packet: Packet, message: Message, fingerprint: bool) -> Iterator[Ob
             dns=message.dns,
             tls=tls if tls is None or fingerprint else replace(tls, compute_ja4=None),
             quic=message.quic,
+            raw=shown.raw,
             frames=packet.frames,
         )
 
@@ -140,7 +149,7 @@ def test_what_was_appended_comes_back(
 
 def test_all_fields_of_an_observation_are_compared() -> None:
     """A field that is added has to be part of these tests, too."""
-    assert len(fields(Observation)) == 18
+    assert len(fields(Observation)) == 19
     assert [each.name for each in fields(DnsInfo)] == [
         "type",
         "rcode",

@@ -20,7 +20,7 @@ def _nothing_kept(monkeypatch):
 
 def test_common_name_and_alternatives():
     names = ("www.example.com", "*.example.com", "xn--mnchen-3ya.example")
-    assert host_names(DER) == (names, ())
+    assert host_names(DER)[:2] == (names, ())
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def test_common_name_and_alternatives():
     ],
 )
 def test_a_common_name_counts_where_it_looks_like_a_host(common_name, names):
-    assert host_names(certificate(common_name)) == (names, ())
+    assert host_names(certificate(common_name))[:2] == (names, ())
 
 
 def test_names_have_a_limit():
     many = [f"h{at}.example" for at in range(MAX_NAMES + 1)]
-    names, anomalies = host_names(certificate(None, *many))
+    names, anomalies, _ = host_names(certificate(None, *many))
     assert names == tuple(many[:MAX_NAMES])
     assert anomalies == ("tls-certificate-names",)
 
@@ -56,18 +56,18 @@ def test_a_serial_number_of_zero_does_not_matter():
         with pytest.warns(CryptographyDeprecationWarning):
             x509.load_der_x509_certificate(der)
         caught.clear()
-        assert host_names(der) == (("a.example",), ())
+        assert host_names(der)[:2] == (("a.example",), ())
     assert caught == []
 
 
 def test_the_subject_counts_where_the_extensions_cannot_be_read():
     der = certificate("a.example", "b.example").replace(b"b.example", b"b.exampl\xe9")
-    assert host_names(der) == (("a.example",), ("tls-certificate",))
+    assert host_names(der)[:2] == (("a.example",), ("tls-certificate",))
 
 
 @pytest.mark.parametrize("der", [b"", b"\x30\x80", DER[:-1], DER + b"\0", bytes(1000)])
 def test_an_invalid_certificate_is_an_anomaly(der):
-    assert host_names(der) == ((), ("tls-certificate",))
+    assert host_names(der)[:2] == ((), ("tls-certificate",))
 
 
 def test_the_cache_evicts_the_least_recently_used(monkeypatch):
@@ -90,12 +90,12 @@ def test_a_valid_certificate_with_some_bytes_changed(changes):
     data = bytearray(DER)
     for at, value in changes:
         data[at] = value
-    names, anomalies = host_names(bytes(data))
+    names, anomalies, _ = host_names(bytes(data))
     assert len(names) <= MAX_NAMES
     assert set(anomalies) <= {"tls-certificate", "tls-certificate-names"}
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_have_names_or_an_anomaly(der):
-    names, anomalies = host_names(der)
+    names, anomalies, _ = host_names(der)
     assert bool(names) <= (anomalies != ("tls-certificate",))

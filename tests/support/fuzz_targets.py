@@ -176,7 +176,7 @@ def _chlo(data: bytes, last: bool) -> None:
 
 
 def _certificate(data: bytes) -> None:
-    names, anomalies = host_names(data)
+    names, anomalies, _ = host_names(data)
     hold(len(names) <= MAX_NAMES and len(anomalies) <= 2, "too much of one certificate")
 
 

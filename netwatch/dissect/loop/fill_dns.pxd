@@ -16,11 +16,12 @@ cdef class DnsMessages(Window):
     cdef const long long[::1] starts
     cdef long long[::1] known
     cdef long long[::1] reached
+    cdef long long[::1] raws
     cdef Py_ssize_t aliases
     cdef Py_ssize_t hosts
 
     cdef bint message(self, Py_ssize_t at, Py_ssize_t end, long long flow) noexcept nogil
-    cdef bint response(self, Py_ssize_t at, Py_ssize_t pos, Py_ssize_t end, long long name, long long kind, long long flow) noexcept nogil
+    cdef bint response(self, Py_ssize_t at, Py_ssize_t pos, Py_ssize_t end, long long name, long long raw, long long kind, long long flow) noexcept nogil
     cdef long long rcode(self, Py_ssize_t at, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
     cdef long long text(self, long long number) noexcept nogil
     cdef bint is_reached(self, long long name, Py_ssize_t count) noexcept nogil

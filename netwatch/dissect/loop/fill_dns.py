@@ -62,7 +62,8 @@ class DnsMessages(Window):
     `DnsPrefilter`.
 
     Of the message at hand `reached` has the name asked for, then the so many `aliases` that it
-    leads to, then the `hosts` of services of all these.
+    leads to, then the `hosts` of services of all these; `raws` has the aliases in the letters of
+    the packet, 0 where these do not differ.
     """
 
     def __init__(self, rows: ObservationRows, counts: Words) -> None:
@@ -77,6 +78,7 @@ class DnsMessages(Window):
         # The numbers of these texts in the batch, above how often it was cleared before.
         self.known: Words = array("q", bytes(8 * (TYPES + RCODES)))
         self.reached: Words = array("q", bytes(8 * REACHED))
+        self.raws: Words = array("q", bytes(8 * REACHED))
         self.aliases = 0
         self.hosts = 0
 
@@ -92,6 +94,7 @@ class DnsMessages(Window):
         """Add the rows of the message at `at`; false where it is left to the parser."""
         flags: cython.longlong
         name: cython.longlong
+        raw: cython.longlong
         kind: cython.longlong
         pos: cython.Py_ssize_t
         row: cython.Py_ssize_t
@@ -105,13 +108,15 @@ class DnsMessages(Window):
         pos = self.names.name_end
         if name == 0 or pos + 4 > end:
             return False
+        raw = self.names.raw_domain(at, at + 12, end)
         kind = self.u16(pos)
         kind = self.text(kind) if kind < TYPES else 0
         if kind == 0:
             return False
         if flags & 0x8000:
-            return self.response(at, pos + 4, end, name, kind, flow)
+            return self.response(at, pos + 4, end, name, raw, kind, flow)
         row = self.rows.add(columns.EVIDENCE_DNS_QUERY, name, False, flow)
+        self.batch.words[row + columns.WORD_RAW] = raw
         self.batch.words[row + columns.WORD_DNS_TYPE] = kind
         self.counts[layout.NAMES_DNS_QUERY] += 1
         return True
@@ -122,6 +127,7 @@ class DnsMessages(Window):
         pos: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
         name: cython.longlong,
+        raw: cython.longlong,
         kind: cython.longlong,
         flow: cython.longlong,
     ) -> cython.bint:
@@ -138,6 +144,7 @@ class DnsMessages(Window):
         self.follow_aliases(name)
         self.follow_services()
         row = self.rows.add(columns.EVIDENCE_DNS_ANSWER, name, True, flow)
+        self.batch.words[row + columns.WORD_RAW] = raw
         self.batch.words[row + columns.WORD_DNS_TYPE] = kind
         self.batch.words[row + columns.WORD_DNS_RCODE] = rcode
         if self.records.addresses:
@@ -156,6 +163,7 @@ class DnsMessages(Window):
             at = self.batch.copied_row(row)
             self.batch.words[at + columns.WORD_EVIDENCE] = columns.EVIDENCE_DNS_CNAME
             self.batch.words[at + columns.WORD_NAME] = self.reached[i]
+            self.batch.words[at + columns.WORD_RAW] = self.raws[i]
         return True
 
     def rcode(
@@ -210,6 +218,7 @@ class DnsMessages(Window):
                     self.records.alias_targets[j], count
                 ):
                     self.reached[count] = self.records.alias_targets[j]
+                    self.raws[count] = self.records.alias_raws[j]
                     count += 1
             i += 1
         self.aliases = count - 1

@@ -7,6 +7,7 @@ cdef class DnsRecords(EchConfigs):
     cdef NameTexts names
     cdef long long[::1] alias_owners
     cdef long long[::1] alias_targets
+    cdef long long[::1] alias_raws
     cdef Py_ssize_t aliases
     cdef long long[::1] service_owners
     cdef long long[::1] service_hosts
@@ -24,7 +25,7 @@ cdef class DnsRecords(EchConfigs):
     cdef Py_ssize_t read(self, Py_ssize_t start, Py_ssize_t pos, Py_ssize_t end, long long question) noexcept nogil
     cdef long long owner(self, Py_ssize_t start, Py_ssize_t pos, Py_ssize_t end, long long question) noexcept nogil
     cdef bint record(self, Py_ssize_t start, long long kind, long long owner, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
-    cdef bint alias(self, long long owner, long long target) noexcept nogil
+    cdef bint alias(self, long long owner, long long target, long long raw) noexcept nogil
     cdef bint service(self, Py_ssize_t start, long long owner, Py_ssize_t pos, Py_ssize_t end, long long ttl) noexcept nogil
     cdef bint address(self, long long owner, Py_ssize_t at, Py_ssize_t size, long long ttl) noexcept nogil
     cdef bint parameters(self, long long owner, Py_ssize_t pos, Py_ssize_t end, long long ttl) noexcept nogil

@@ -60,6 +60,7 @@ class DnsRecords(EchConfigs):
         self.names = names
         self.alias_owners = words(MAX_ANSWERS)
         self.alias_targets = words(MAX_ANSWERS)
+        self.alias_raws = words(MAX_ANSWERS)
         self.service_owners = words(MAX_ANSWERS)
         self.service_hosts = words(MAX_ANSWERS)
         self.address_owners = words(MAX_ADDRESSES)
@@ -157,12 +158,15 @@ class DnsRecords(EchConfigs):
         if pos - start < 0x4000:
             self.pointer = 0xC000 | (pos - start)
             self.pointed = target
-        return self.alias(owner, target)
+        return self.alias(owner, target, self.names.raw_domain(start, pos, end))
 
-    def alias(self, owner: cython.longlong, target: cython.longlong) -> cython.bint:
-        """Add an alias."""
+    def alias(
+        self, owner: cython.longlong, target: cython.longlong, raw: cython.longlong
+    ) -> cython.bint:
+        """Add an alias, whose target is `raw` in the letters of the packet."""
         self.alias_owners[self.aliases] = owner
         self.alias_targets[self.aliases] = target
+        self.alias_raws[self.aliases] = raw
         self.aliases += 1
         return True
 
@@ -184,7 +188,7 @@ class DnsRecords(EchConfigs):
         if target == 0:
             return False
         if self.u16(pos) == 0:
-            self.alias(owner, target)
+            self.alias(owner, target, self.names.raw_domain(start, pos + 2, end))
         else:
             self.service_owners[self.services] = owner
             self.service_hosts[self.services] = target

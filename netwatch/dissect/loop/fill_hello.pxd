@@ -20,6 +20,7 @@ cdef class HelloRows:
     cdef long long text(self, Py_ssize_t number) noexcept nogil
     cdef Py_ssize_t version(self, HelloLayout hello) noexcept nogil
     cdef long long name(self, HelloLayout hello) noexcept nogil
+    cdef long long raw_name(self, HelloLayout hello, long long name) noexcept nogil
     cdef bint are_plain(self, HelloLayout hello) noexcept nogil
     cdef long long alpn(self, HelloLayout hello) noexcept nogil
     cdef long long ech(self, HelloLayout hello, long long name) noexcept nogil

@@ -93,6 +93,7 @@ class HelloRows:
         version: cython.Py_ssize_t
         at: cython.Py_ssize_t
         name: cython.longlong
+        raw: cython.longlong
         alpn: cython.longlong
         ech: cython.longlong
         ja4: cython.longlong = 0
@@ -106,6 +107,7 @@ class HelloRows:
         name = self.name(hello)
         if name < 0:
             return False
+        raw = self.raw_name(hello, name)
         if self.rows.fingerprints:
             ja4 = self.fingerprints.text(
                 hello, 116 if quic < 0 else 113, self.versions[version] >> 16
@@ -115,6 +117,7 @@ class HelloRows:
         alpn = self.alpn(hello)
         ech = self.ech(hello, name)
         at = self.rows.add(TLS_SNI if quic < 0 else QUIC_SNI, name, False, flow)
+        self.batch.words[at + columns.WORD_RAW] = raw
         self.batch.words[at + columns.WORD_TLS_VERSION] = self.text(FIRST_VERSION + version)
         self.batch.words[at + columns.WORD_TLS_ALPN] = alpn
         self.batch.words[at + columns.WORD_TLS_JA4] = ja4
@@ -163,6 +166,15 @@ class HelloRows:
         if byte == 46:
             return -1
         return self.batch.add_text(hello.name_size)
+
+    def raw_name(self, hello: HelloLayout, name: cython.longlong) -> cython.longlong:
+        """The name as a text in the letters of the packet; 0 where these are those of `name`."""
+        i: cython.Py_ssize_t
+        start: cython.Py_ssize_t = self.batch.starts[name]
+        for i in range(hello.name_size):
+            if self.batch.octets[start + i] != hello.data[hello.name + i]:
+                return self.batch.text_of(hello.data, hello.name, hello.name_size)
+        return 0
 
     def are_plain(self, hello: HelloLayout) -> cython.bint:
         """Whether there are few ALPN protocols, and all are of visible ASCII, without a

@@ -13,8 +13,10 @@ cdef class HttpRequests(Window):
     cdef readonly bint active
     cdef Py_ssize_t target
     cdef Py_ssize_t target_end
+    cdef long long raw
 
     cdef bint request(self, Py_ssize_t at, Py_ssize_t end, long long flow) noexcept nogil
+    cdef void add_row(self, long long name, long long raw, long long flow) noexcept nogil
     cdef Py_ssize_t request_line(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef bint find_authority(self, bint connect) noexcept nogil
     cdef long long host(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil

@@ -33,6 +33,7 @@ MAX_HOST = cython.declare(cython.Py_ssize_t, 255)
 """The longest host of a request that is read, bytes."""
 
 COLON = cython.declare(cython.int, 58)
+DOT = cython.declare(cython.int, 46)
 
 
 @cython.final
@@ -41,7 +42,8 @@ class HttpRequests(Window):
     """Reads the requests in the packets that `rows` writes rows for, while it is `active`;
     `requests` reads the same bytes, and `counts` is as in `RequestPrefilter`.
 
-    Of the request at hand, the target that names a host is from `target` to `target_end`.
+    Of the request at hand, the target that names a host is from `target` to `target_end`; `raw` is
+    the host that was read last in the letters of the packet, 0 where these do not differ.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class HttpRequests(Window):
         self.active = active
         self.target = 0
         self.target_end = 0
+        self.raw = 0
 
     def set_data(self, data: Octets) -> None:
         """Read these bytes from now on."""
@@ -69,6 +72,7 @@ class HttpRequests(Window):
         colon: cython.Py_ssize_t
         stop: cython.Py_ssize_t
         field: cython.longlong = 0
+        field_raw: cython.longlong = 0
         target: cython.longlong = 0
         if not self.active or not self.rows.can_add():
             return False
@@ -89,6 +93,7 @@ class HttpRequests(Window):
                 field = self.host(colon + 1, stop)
                 if field == 0:
                     return False
+                field_raw = self.raw
             pos = stop + 2
         if pos + 2 != end or self.u16(pos) != 0x0D0A:
             return False
@@ -97,12 +102,18 @@ class HttpRequests(Window):
             if target == 0:
                 return False
         if field:
-            self.rows.add(columns.EVIDENCE_HTTP_HOST, field, False, flow)
-            self.counts[layout.NAMES_HTTP_HOST] += 1
+            self.add_row(field, field_raw, flow)
         if target and target != field:
-            self.rows.add(columns.EVIDENCE_HTTP_HOST, target, False, flow)
-            self.counts[layout.NAMES_HTTP_HOST] += 1
+            self.add_row(target, self.raw, flow)
         return field != 0 or target != 0
+
+    def add_row(
+        self, name: cython.longlong, raw: cython.longlong, flow: cython.longlong
+    ) -> cython.void:
+        """Add the row of a host."""
+        at: cython.Py_ssize_t = self.rows.add(columns.EVIDENCE_HTTP_HOST, name, False, flow)
+        self.rows.batch.words[at + columns.WORD_RAW] = raw
+        self.counts[layout.NAMES_HTTP_HOST] += 1
 
     def request_line(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Where the line behind the request line starts; -1 where the request line is not a
@@ -163,6 +174,7 @@ class HttpRequests(Window):
         """The text of the host of an authority, which may have a port behind it (RFC 3986 section
         3.2); 0 where it is left to the parser."""
         digits: cython.Py_ssize_t
+        name: cython.longlong
         while at < end and (self.data[at] == 32 or self.data[at] == 9):
             at += 1
         while end > at and (self.data[end - 1] == 32 or self.data[end - 1] == 9):
@@ -174,4 +186,8 @@ class HttpRequests(Window):
             end = digits - 1
         if end - at > MAX_HOST:
             return 0
-        return self.names.host(at, end)
+        name = self.names.host(at, end)
+        self.raw = 0
+        if name and (self.names.capitals or self.data[end - 1] == DOT):
+            self.raw = self.names.octets(at, end - at)
+        return name

@@ -39,12 +39,14 @@ DOT = cython.declare(cython.int, 46)
 @cython.final
 @cython.cclass
 class NameTexts(Window):
-    """Reads names into `batch`. `name_end` is where the bytes of the last domain end."""
+    """Reads names into `batch`. `name_end` is where the bytes of the last domain end; `capitals` is
+    not 0 where the last name has some."""
 
     def __init__(self, batch: ObservationBatch) -> None:
         Window.__init__(self)
         self.batch = batch
         self.name_end = 0
+        self.capitals = 0
 
     def domain(
         self, start: cython.Py_ssize_t, at: cython.Py_ssize_t, end: cython.Py_ssize_t
@@ -58,6 +60,7 @@ class NameTexts(Window):
         to: cython.Py_ssize_t = used
         floor: cython.Py_ssize_t = at
         jumps: cython.int = 0
+        self.capitals = 0
         while at < end:
             size = self.data[at]
             if size == 0:
@@ -84,18 +87,47 @@ class NameTexts(Window):
             to += 1 + size
         return 0
 
+    def raw_domain(
+        self, start: cython.Py_ssize_t, at: cython.Py_ssize_t, end: cython.Py_ssize_t
+    ) -> cython.longlong:
+        """The text of the DNS name at `at`, which `domain` has read, in the letters of the packet;
+        0 where it has no capitals."""
+        size: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        to: cython.Py_ssize_t = self.batch.used
+        if self.capitals == 0:
+            return 0
+        while at < end:
+            size = self.data[at]
+            if size == 0:
+                return self.batch.add_text(to - self.batch.used - 1)
+            if size >= 192:
+                at = start + (((size & 63) << 8) | self.data[at + 1])
+                continue
+            if to + size >= len(self.batch.octets):
+                return 0
+            for i in range(size):
+                self.batch.octets[to + i] = self.data[at + 1 + i]
+            self.batch.octets[to + size] = DOT
+            at += 1 + size
+            to += 1 + size
+        return 0
+
     def label(
         self, at: cython.Py_ssize_t, size: cython.Py_ssize_t, to: cython.Py_ssize_t
     ) -> cython.bint:
         """Write the label of `size` bytes at `at`, in lower case and with a dot behind it, to the
         place `to` of the batch; false where it has another byte."""
         word: cython.ulonglong
+        raw: cython.ulonglong
         if to + MARGIN > len(self.batch.octets):
             return False
         while True:
-            word = lowered(self.word(at, size))
+            raw = self.word(at, size)
+            word = lowered(raw)
             if word == 0:
                 return False
+            self.capitals |= word ^ raw
             if cython.compiled:
                 put_word(cython.address(self.batch.octets[to]), word)
             else:
@@ -115,15 +147,19 @@ class NameTexts(Window):
         to: cython.Py_ssize_t = self.batch.used
         left: cython.Py_ssize_t
         word: cython.ulonglong
+        raw: cython.ulonglong
         if size > 0 and self.data[end - 1] == DOT:
             size -= 1
         if size <= 0 or size > LONGEST_HOST or to + size + 8 > len(self.batch.octets):
             return 0
         left = size
+        self.capitals = 0
         while left > 0:
-            word = lowered_name(self.word(at, left))
+            raw = self.word(at, left)
+            word = lowered_name(raw)
             if word == 0:
                 return 0
+            self.capitals |= word ^ raw
             if cython.compiled:
                 put_word(cython.address(self.batch.octets[to]), word)
             else:
