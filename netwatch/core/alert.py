@@ -8,6 +8,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.frame import EvidenceFrames
 from netwatch.core.message import Evidence
 from netwatch.core.verdict import (
+    NO_PLACE,
     App,
     Ban,
     Confidence,
@@ -16,6 +17,7 @@ from netwatch.core.verdict import (
     Network,
     Outcome,
     Role,
+    RulePlace,
     Severity,
     VerdictKind,
 )
@@ -49,12 +51,24 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of a resolver that a piece of evidence is, or that led to it: an address with its
+    time to live in seconds, None where it has none, and the response code."""
+
+    address: str | None
+    ttl: int | None
+    rcode: str
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceItem:
     """The first observation of a name by one kind of evidence, and how often it was observed.
 
     `time` is in ns with `time_digits` significant digits after the second, `source` and `packet`
     identify the packet. `app_only` says that only the app itself asks for this name: no page
-    and no other app does.
+    and no other app does. `place` is where `rule` is written. `raw` is the name in the letters of
+    the packet, None where the packet has no name; `chain` are the aliases from the name asked for
+    to this one. `ja4` is the fingerprint of the client.
     """
 
     time: int
@@ -67,6 +81,11 @@ class EvidenceItem:
     packet: int
     count: int
     app_only: bool = False
+    place: RulePlace = NO_PLACE
+    raw: str | None = None
+    chain: tuple[str, ...] = ()
+    answer: Answer | None = None
+    ja4: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +152,8 @@ class Alert:
     contains the packets that prove the incident, the strongest evidence first; it is empty unless
     packets are stored as evidence. `outcome` is the strongest one of its contacts, `blocked_by` are
     the answers that blocked some of them: ``NXDOMAIN``, an address, ``reset``.
-    `confidence_reasons` are sentences that say why the confidence is what it is.
+    `confidence_reasons` are sentences that say why the confidence is what it is. `duration` is the
+    time from the first contact to the last packet of its flows, in ns.
     """
 
     id: str
@@ -160,5 +180,6 @@ class Alert:
     outcome: Outcome = "unknown"
     blocked_by: tuple[str, ...] = ()
     confidence_reasons: tuple[str, ...] = ()
+    duration: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
     evidence_frames: tuple[EvidenceFrames, ...] = field(default=(), compare=False, repr=False)

@@ -3,6 +3,7 @@ cdef class ShownName:
     cdef readonly str name
     cdef readonly bint client_is_destination
     cdef readonly str raw
+    cdef readonly str asked
 
 cdef class DnsInfo:
     cdef readonly str type

@@ -38,13 +38,15 @@ class ShownName:
 
     `client_is_destination` is true if the message was sent to the client, as DNS responses and
     certificates are. `raw` is the name as it is in the packet (`netwatch.core.names.raw_name`),
-    empty where that is the same.
+    empty where that is the same. `asked` is the
+    name that was asked for, where this one is an alias of it.
     """
 
     evidence: Evidence
     name: str
     client_is_destination: bool = False
     raw: str = ""
+    asked: str = ""
 
 
 @cython.cclass

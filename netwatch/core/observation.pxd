@@ -19,4 +19,5 @@ cdef class Observation:
     cdef readonly TlsInfo tls
     cdef readonly QuicInfo quic
     cdef readonly str raw
+    cdef readonly str asked
     cdef readonly tuple frames

@@ -25,7 +25,8 @@ class Observation:
 
     `time` is in ns with `time_digits` significant digits after the second. `source` is the file
     or interface and `packet` the number of the packet in it, from 1. `flow_id` identifies the
-    flow within one run. `raw` is the name as it is in the packet, empty where that is `name`.
+    flow within one run. `raw` is the name as it is in the packet, empty where that is `name`,
+    `asked` the name that was asked for, where `name` is an alias of it.
     `frames` are the frames that prove the observation, if frames are stored: read without any other
     packet, they show the same name.
     """
@@ -48,4 +49,5 @@ class Observation:
     tls: TlsInfo | None = None
     quic: QuicInfo | None = None
     raw: str = ""
+    asked: str = ""
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)

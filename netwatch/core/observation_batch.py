@@ -218,6 +218,7 @@ class ObservationBatch(TextDictionary):
         for shown in names:
             name = self.number_of_text(shown.name)
             raw = self.number_of_text(shown.raw) if shown.raw else 0
+            asked = self.number_of_text(shown.asked) if shown.asked else 0
             at = self.new_row()
             to_client: cython.bint = shown.client_is_destination
             mac = packet.dst_mac if to_client else packet.src_mac
@@ -226,6 +227,7 @@ class ObservationBatch(TextDictionary):
             self.words[at + columns.WORD_EVIDENCE] = _EVIDENCE_NUMBERS[shown.evidence]
             self.words[at + columns.WORD_NAME] = name
             self.words[at + columns.WORD_RAW] = raw
+            self.words[at + columns.WORD_DNS_ASKED] = asked
             self.words[at + columns.WORD_CLIENT_IP] = dst if to_client else src
             self.words[at + columns.WORD_CLIENT_PORT] = packet.dport if to_client else packet.sport
             self.words[at + columns.WORD_CLIENT_MAC] = (
@@ -255,6 +257,7 @@ class ObservationBatch(TextDictionary):
         vlan = self.words[at + columns.WORD_VLAN]
         version = self.words[at + columns.WORD_QUIC_VERSION]
         raw = self.words[at + columns.WORD_RAW]
+        asked = self.words[at + columns.WORD_DNS_ASKED]
         return Observation(
             time=self.words[at + columns.WORD_TIME],
             time_digits=self.words[at + columns.WORD_TIME_DIGITS],
@@ -274,6 +277,7 @@ class ObservationBatch(TextDictionary):
             tls=self._tls(at),
             quic=QuicInfo(self.text(version)) if version else None,
             raw=self.text(raw) if raw else "",
+            asked=self.text(asked) if asked else "",
             frames=self.frames.get(row, ()),
         )
 

@@ -28,7 +28,8 @@ cdef enum:
     WORD_TLS_ECH = 23
     WORD_QUIC_VERSION = 24
     WORD_RAW = 25
-    WORDS = 26
+    WORD_DNS_ASKED = 26
+    WORDS = 27
     LIST_SHIFT = 16
     LIST_MASK = 65535
     EVIDENCE_DNS_QUERY = 0

@@ -39,7 +39,8 @@ WORD_TLS_JA4 = 22  # text
 WORD_TLS_ECH = 23  # text
 WORD_QUIC_VERSION = 24  # text
 WORD_RAW = 25  # text: the name as it is in the packet; 0 where it is the same
-WORDS = 26  # words of a row
+WORD_DNS_ASKED = 26  # text: the name asked for, in the row of an alias
+WORDS = 27  # words of a row
 
 LIST_SHIFT = 16  # bits of the number of entries of a list
 LIST_MASK = 65535
@@ -112,6 +113,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(("dns", "rcode"), "text", WORD_DNS_RCODE, "response code"),
     Column(("dns", "answers"), "addresses", WORD_DNS_ANSWERS, "addresses in the answer"),
     Column(("dns", "chain"), "texts", WORD_DNS_CHAIN, "aliases, from the name asked for"),
+    Column(("dns", "asked"), "text", WORD_DNS_ASKED, "the name asked for, of an alias"),
     Column(
         ("dns", "service_targets"),
         "texts",

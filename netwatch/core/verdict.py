@@ -44,6 +44,20 @@ class App:
     category: str
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class RulePlace:
+    """Where a rule is written, and the public lists that it comes from. `file` is
+    ``signatures/apps/APP.yaml`` for a shipped one, wherever netwatch is installed."""
+
+    file: str = ""
+    line: int = 0
+    sources: tuple[str, ...] = ()
+
+
+NO_PLACE = RulePlace()
+"""The place of a rule that is in no file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """The rule that matches a name; `rule` is written as in the signature: `suffix tiktok.com`.
@@ -51,7 +65,7 @@ class Match:
     `grade` is the confidence of a handshake with the name; no contact has a higher one. None means
     that it follows from the role alone. `grade_reasons` say why, as sentences. `embed_reachable` is
     whether pages or other apps call the name too, `lone_family` the only family of sources that
-    lists it where nothing but that takes its grade down.
+    lists it where nothing but that takes its grade down. `place` is where the rule is written.
     """
 
     app: App
@@ -61,6 +75,7 @@ class Match:
     grade_reasons: tuple[str, ...] = ()
     embed_reachable: bool = False
     lone_family: str = ""
+    place: RulePlace = NO_PLACE
 
     @property
     def app_only(self) -> bool:
@@ -322,13 +337,36 @@ class Repeats:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactDetail:
+    """What the packet of a contact shows beside the name.
+
+    `raw` is the name in the letters of the packet, empty where the packet has no name. `chain` are
+    the aliases from the name asked for to this one, both included; empty where it is the name asked
+    for. `answers` are the first addresses of the answer that the contact is, or that led to it,
+    with their TTL in seconds, and `rcode` is its response code. `ja4` is the fingerprint of the
+    client, `server` the address of the server of a handshake.
+    """
+
+    raw: str = ""
+    chain: tuple[str, ...] = ()
+    answers: tuple[tuple[str, int], ...] = ()
+    rcode: str = ""
+    ja4: str = ""
+    server: str = ""
+
+
+NO_DETAIL = ContactDetail()
+"""The detail of a contact of which nothing more is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Contact:
     """An observation that matches a rule of an app, with its client and what the bans say; or
     several that differ in nothing that matters (`repeats`), of which it is the first.
 
     `outcome` is what came of it as far as the observation itself shows; the flow of a handshake
     tells more when it ends. `blocked_by` says by what it was blocked, where it was: a response
-    code, an address, or `RESET`.
+    code, an address, or `RESET`. `detail` is what its packet shows beside the name.
     """
 
     observation: Observation
@@ -340,3 +378,4 @@ class Contact:
     outcome: Outcome = "attempted"
     blocked_by: str = ""
     repeats: Repeats | None = None
+    detail: ContactDetail = NO_DETAIL

@@ -33,6 +33,7 @@ def sample_alert(now: float, sensor: str, version: str) -> dict[str, Any]:
         "confidence_reasons": [],
         "first_seen": time,
         "last_seen": time,
+        "duration": 0.0,
         "app": {"id": MARK, "name": "netwatch test", "vendor": MARK},
         "ban": {
             "id": MARK,
@@ -62,12 +63,16 @@ def sample_alert(now: float, sensor: str, version: str) -> dict[str, Any]:
                 "time": time,
                 "type": "tls-sni",
                 "name": "test.example",
-                "rule": explanation,
+                "rule": {"text": explanation, "file": "", "line": 0, "sources": []},
                 "role": "exclusive",
                 "source": MARK,
                 "packet": 1,
                 "count": 1,
                 "app_only": False,
+                "raw": "test.example",
+                "chain": [],
+                "answer": None,
+                "tls": None,
             }
         ],
         "counts": {

@@ -13,6 +13,7 @@ from netwatch.core.observation_columns import EVIDENCE
 from netwatch.core.tls_numbers import ECH_PUBLIC_NAMES
 from netwatch.core.verdict import Binding, Contact, Device, Match, Network, Outcome
 from netwatch.coverage.visibility import message_name_status
+from netwatch.engine.contact_detail import detail_of
 from netwatch.inventory.devices import unknown_device
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.inventory.shared_clients import SharedClients
@@ -214,6 +215,7 @@ class Judge:
             confidence(evidence, match),
             outcome,
             block_of(observation) if outcome == "blocked" else "",
+            detail=detail_of(observation),
         )
 
     def mark_reported(self, contact: Contact, time: int) -> None:

@@ -123,7 +123,7 @@ class Replay:
             shown.vlan,
             shown.flow_id,
         )
-        names = (ShownName(shown.evidence, shown.name),)
+        names = (ShownName(shown.evidence, shown.name, False, shown.raw, shown.asked),)
         message = Message(names, 0, dns=shown.dns, tls=shown.tls, quic=shown.quic)
         return self._batch.append(packet, message, number, True)
 

@@ -100,7 +100,7 @@ class ResolvedAddresses:
         app, name = matched or (None, answer.name)
         observation = answer
         if name != observation.name:
-            observation = replace(observation, name=name)
+            observation = replace(observation, name=name, asked=answer.name, raw="")
         if observation.frames and (app is None or self._frame_bytes >= MAX_FRAME_BYTES):
             observation = replace(observation, frames=())
         for text, ttl in answer.dns.answers if answer.dns else ():

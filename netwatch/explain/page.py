@@ -1,12 +1,218 @@
-"""The page for experts, as lines of at most `WIDTH` columns."""
+"""The page for experts: every step of an incident, from the packet to the clause."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from netwatch.explain.steps import Explanation
+from netwatch.core.judgement import TITLES, situation
+from netwatch.core.text import quantity
+from netwatch.explain import wording
+from netwatch.explain.doubts import not_proved, refutations
+from netwatch.explain.layout import heading, paragraph, points, title, value
+from netwatch.explain.steps import Answer, Contact, Exemption, Explanation, Period
 
-WIDTH = 80
+
+def page(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> Iterator[str]:
+    """The lines of the page of an incident, which was read from `origin`; `notes` are sentences
+    about that."""
+    what = TITLES[incident.verdict][situation(incident.record)]
+    yield from title(f"Incident {incident.id}")
+    yield from paragraph(f"{what}: {incident.app} by {incident.device.id}")
+    yield ""
+    yield from value("verdict", f"{incident.verdict}, severity {incident.severity}")
+    yield from value("confidence", incident.confidence)
+    yield from value("when", f"{incident.first_seen} to {incident.last_seen}")
+    yield from value("status", incident.status if incident.status != "closed" else "")
+    yield from value("read from", origin)
+    for note in notes:
+        yield from value("note", note)
+    parts = (
+        ("The packets", _packets),
+        ("The device and its network", _device),
+        ("The ban", _ban),
+        ("Exemptions", _exemptions),
+        ("What it looks like", _kind),
+        ("What came of it", _outcome),
+        ("How sure it is", _confidence),
+        ("How much there was", _traffic),
+        ("What decided", _versions),
+        ("What it does not prove", _not_proved),
+        ("What would refute it", _refutations),
+    )
+    for number, (text, render) in enumerate(parts, 1):
+        yield from heading(number, text)
+        yield from render(incident)
 
 
-def page(incident: Explanation, origin: str) -> Iterator[str]:
-    """The lines of the page of an incident, which was read from `origin`."""
-    yield f"Incident {incident.id}"
+def _packets(incident: Explanation) -> Iterator[str]:
+    for number, contact in enumerate(incident.contacts, 1):
+        if number > 1:
+            yield ""
+        yield from _contact(number, contact)
+
+
+def _contact(number: int, contact: Contact) -> Iterator[str]:
+    packet, rule = contact.packet, contact.rule
+    meaning = wording.EVIDENCE.get(contact.evidence, "")
+    seen = f"; seen {quantity(contact.count, 'time')}" if contact.count > 1 else ""
+    yield from value(f"({number})", f"{contact.name}")
+    yield from value("evidence", f"{contact.evidence}: {meaning}{seen}", 4)
+    where = f"line {contact.log}" if contact.log else f"{packet.number:,} of {packet.source}"
+    yield from value("log" if contact.log else "packet", where, 4)
+    yield from value("time", packet.time, 4)
+    if packet.file and packet.file.sha256:
+        yield from value("SHA-256", packet.file.sha256, 4)
+    if contact.raw is not None and contact.raw != contact.name:
+        yield from value("as sent", contact.raw, 4)
+    yield from value("aliases", " > ".join(contact.chain), 4)
+    if contact.answer is not None:
+        yield from value("answer", _answer(contact.answer, contact), 4)
+    place = f", {rule.file}:{rule.line}" if rule.file else ""
+    only = ", only the app calls it" if contact.app_only else ""
+    yield from value("rule", f"{rule.text} ({rule.role}{only}){place}", 4)
+    yield from value("sources", ", ".join(rule.sources), 4)
+    yield from value("JA4", contact.ja4 or "", 4)
+
+
+def _answer(answer: Answer, contact: Contact) -> str:
+    if answer.address is None:
+        return f"{answer.rcode or 'no address'}, no address"
+    led = ", which led to this server" if not contact.is_lookup else ""
+    return f"{answer.address}, TTL {answer.ttl} s{led}"
+
+
+def _device(incident: Explanation) -> Iterator[str]:
+    device, network, binding = incident.device, incident.network, incident.device.binding
+    yield from value("device", f"{device.id}, class {device.device_class}")
+    yield from value("address", device.ip)
+    yield from value("MAC", device.mac or "")
+    yield from value("host name", device.hostname or "")
+    yield from value("owner", device.owner or "")
+    if binding is not None:
+        source = wording.BINDINGS.get(binding.source, binding.source)
+        yield from value("known by", source)
+        until = f"until {binding.until}" if binding.until else "still valid"
+        yield from value("since", f"{binding.since or 'an unknown time'}, {until}")
+    elif device.is_address_only:
+        yield from value("known by", "its address alone")
+    else:
+        yield from value("known by", "the inventory, or the MAC address in its frames")
+    vlan = "" if network.vlan is None else f", VLAN {network.vlan}"
+    authority = f", authority {network.authority}" if network.authority else ""
+    yield from value("network", f"{network.name}, class {network.device_class}{authority}{vlan}")
+
+
+def _ban(incident: Explanation) -> Iterator[str]:
+    ban = incident.ban
+    verb = "advises against" if incident.verdict == "advisory" else "forbids"
+    place = f"devices of class {incident.device.device_class}"
+    yield from value("clause", f"{ban.id} {verb} {incident.app} on {place}")
+    yield from value("authority", ban.authority)
+    yield from value("legal basis", ban.legal_basis)
+    yield from value("in force", _period(ban.period))
+    for each in ban.periods:
+        yield from value("period", _period(each))
+    yield from value("review", ban.review or "")
+
+
+def _period(period: Period) -> str:
+    if period.start is None and period.end is None:
+        days = "without limit of time"
+    else:
+        days = f"from {period.start or 'ever'} to {period.end or 'open end'}"
+    kind = ", advice only" if period.advice else ""
+    return f"{days}{kind}" + (f" ({period.basis})" if period.basis else "")
+
+
+def _exemptions(incident: Explanation) -> Iterator[str]:
+    if incident.exemption is not None:
+        yield from paragraph(f"This incident is exempt. {_exemption(incident.exemption)}")
+    if incident.exemptions is None:
+        yield from paragraph("The register of exemptions was not given (-c FILE).")
+    elif not incident.exemptions:
+        yield from paragraph(f"The register has no exemption from {incident.ban.id}.")
+    else:
+        count = quantity(len(incident.exemptions), "exemption")
+        yield from paragraph(f"{count} from {incident.ban.id} were looked at:")
+        yield from points(_exemption(each) for each in incident.exemptions)
+
+
+def _exemption(exemption: Exemption) -> str:
+    apps = f" for {', '.join(exemption.apps)}" if exemption.apps else ""
+    days = _period(Period(exemption.start, exemption.end, ""))
+    approved = f", approved by {exemption.approved_by}" if exemption.approved_by else ""
+    reason = f" ({exemption.reason}{approved})" if exemption.reason or approved else ""
+    return f"{exemption.device}{apps}, {days}{reason}: {wording.WHY_NOT[exemption.why_not]}."
+
+
+def _kind(incident: Explanation) -> Iterator[str]:
+    meaning = wording.KINDS.get(incident.kind, "not judged by the version that wrote the record")
+    yield from value("kind", f"{incident.kind}: {meaning}" if incident.kind else meaning)
+    yield from points(incident.kind_reasons)
+
+
+def _outcome(incident: Explanation) -> Iterator[str]:
+    yield from value("outcome", incident.outcome)
+    yield from paragraph(_what_came(incident))
+    told = (
+        (name, count) for name, count in incident.traffic.outcomes.items() if isinstance(count, int)
+    )
+    counts = ", ".join(f"{name} {count:,}" for name, count in told)
+    yield from value("contacts", counts)
+
+
+def _what_came(incident: Explanation) -> str:
+    app, seen_alone = incident.app, any(each.app_only for each in incident.contacts)
+    if incident.outcome == "reached":
+        return f"A server answered: the device and servers of {app} exchanged data."
+    if incident.outcome == "attempted":
+        return "The device asked or tried, and no answer of a server was seen."
+    if incident.outcome == "unknown":
+        return "One direction of the traffic is missing, so what came of it is not known."
+    by = f" ({', '.join(incident.blocked_by)})" if incident.blocked_by else ""
+    if seen_alone:
+        return (
+            f"The block works: {app} was not reached{by}. The app is still installed: the device"
+            " asks for names that only the app itself calls."
+        )
+    return (
+        f"The block works: {app} was not reached{by}. Whether the app is still installed is open:"
+        " pages and other apps ask for these names too."
+    )
+
+
+def _confidence(incident: Explanation) -> Iterator[str]:
+    yield from value("confidence", incident.confidence)
+    yield from points(incident.confidence_reasons)
+
+
+def _traffic(incident: Explanation) -> Iterator[str]:
+    traffic = incident.traffic
+    parts = (
+        quantity(traffic.lookups, "lookup"),
+        quantity(traffic.handshakes, "handshake"),
+        quantity(traffic.flows, "flow"),
+    )
+    yield from value("contacts", ", ".join(parts))
+    sent, received = traffic.bytes_out, traffic.bytes_in
+    yield from value("payload", f"{sent:,} bytes sent, {received:,} bytes received")
+    if traffic.duration is not None:
+        yield from value("duration", f"{traffic.duration:,.3f} s")
+    for number, server in enumerate(incident.destinations):
+        yield from value("" if number else "servers", server)
+    for number, text in enumerate(incident.community_ids):
+        yield from value("" if number else "community", text)
+    yield from value("JA4", ", ".join(incident.ja4))
+    yield from value("packets in", incident.evidence_file or "")
+
+
+def _versions(incident: Explanation) -> Iterator[str]:
+    for name, version in incident.versions.items():
+        yield from value(name, version)
+    yield from value("sensor", incident.sensor)
+
+
+def _not_proved(incident: Explanation) -> Iterator[str]:
+    yield from points(wording.sentence(each, wording.NOT_PROVED) for each in not_proved(incident))
+
+
+def _refutations(incident: Explanation) -> Iterator[str]:
+    yield from points(wording.sentence(each, wording.REFUTATIONS) for each in refutations(incident))

@@ -127,6 +127,14 @@ def _weakness(item: AlertRecord) -> tuple[bool, int, int, int]:
     return kind.startswith("ip-"), _ROLES.index(item["role"]), category, epoch_ns(item["time"])
 
 
+def rule_text(piece: AlertRecord) -> str:
+    """The rule of a piece of evidence. Records that an earlier netwatch stored have it as a
+    text."""
+    rule = piece["rule"]
+    text: str = rule if isinstance(rule, str) else rule["text"]
+    return text
+
+
 def event_uid(record: AlertRecord) -> str:
     """A unique id of one report of an incident. All reports of an incident share its id: it is
     reported once as ``open``, once as ``closed``, and as ``update`` when its confidence, kind or

@@ -13,6 +13,7 @@ from netwatch.core.observation_columns import (
     COLUMNS,
     EVIDENCE,
     TRANSPORTS,
+    WORD_NAME,
     WORD_TIME_DIGITS,
     Column,
     Kind,
@@ -61,7 +62,8 @@ def schema() -> "pa.Schema":
 
     fields = []
     for column in COLUMNS:
-        nullable = column.kind in _OPTIONAL or (len(column.path) > 1 and column.kind == "text")
+        is_text = column.kind == "text" and column.word != WORD_NAME
+        nullable = column.kind in _OPTIONAL or is_text
         metadata = {"title": column.title}
         fields.append(pa.field(column.name, field_type(column), nullable, metadata))
         if column.kind == "time":

@@ -19,6 +19,7 @@ from netwatch.formats.alert_summary import (
     PRODUCT,
     AlertSummary,
     EventSeverity,
+    rule_text,
     summarize,
     version_words,
 )
@@ -123,7 +124,7 @@ def _extension(record: AlertRecord, summary: AlertSummary) -> Iterator[Field]:
     yield "reason", ban["legal_basis"]
     yield from _custom("cs1", "Ban", ban["id"])
     yield from _custom("cs2", "Evidence", sorted({item["type"] for item in record["evidence"]}))
-    yield from _custom("cs3", "Rule", strongest and strongest["rule"])
+    yield from _custom("cs3", "Rule", strongest and rule_text(strongest))
     yield from _custom("cs4", "Community ID", record["community_ids"])
     yield from _custom("cs5", "App", record["app"]["name"])
     yield from _custom("cs6", "Authority", ban["authority"])

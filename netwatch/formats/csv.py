@@ -110,6 +110,7 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "device_randomised_mac",
     "binding_file",
     "binding_line",
+    "duration",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `evidence_count` (how many sightings

@@ -114,10 +114,17 @@ def alert_document(record: AlertRecord) -> dict[str, Any]:
             PRODUCT: {
                 "count": summary.sightings,
                 **{key: value for key, value in record.items() if key not in _IN_ECS_FIELDS},
+                "evidence": [_piece(item) for item in record["evidence"]],
             },
         }
     )
     return document
+
+
+def _piece(item: AlertRecord) -> AlertRecord:
+    """A piece of evidence, with its rule as an object also where an earlier netwatch stored it as a
+    text: an index has one type for a field."""
+    return {**item, "rule": {"text": item["rule"]}} if isinstance(item["rule"], str) else item
 
 
 def _destination(record: AlertRecord, summary: AlertSummary) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from netwatch.formats.alert_summary import (
     PRODUCT,
     AlertSummary,
     EventSeverity,
+    rule_text,
     summarize,
     without_empty,
 )
@@ -137,7 +138,8 @@ def _metadata(record: AlertRecord, summary: AlertSummary) -> dict[str, list[str]
     flat["evidence"] = [f"{item['type']}={item['name']}" for item in record["evidence"]]
     flat["evidence_place"] = [f"{item['source']}#{item['packet']}" for item in record["evidence"]]
     if summary.strongest_evidence is not None:
-        flat |= {key: summary.strongest_evidence[key] for key in ("name", "rule", "role")}
+        strongest = summary.strongest_evidence
+        flat |= {"name": strongest["name"], "rule": rule_text(strongest), "role": strongest["role"]}
     for key, value in record.items():
         if key not in _IN_EVE_FIELDS:
             _flatten(key, value, flat)

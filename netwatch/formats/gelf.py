@@ -14,6 +14,7 @@ from netwatch.formats.alert_summary import (
     PRODUCT,
     AlertSummary,
     EventSeverity,
+    rule_text,
     summarize,
     version_words,
     without_empty,
@@ -98,9 +99,9 @@ def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, An
     fields["sightings"] = summary.sightings
     if summary.strongest_evidence is not None:
         fields |= {
-            key: summary.strongest_evidence[key]
-            for key in ("name", "rule", "role", "source", "packet")
+            key: summary.strongest_evidence[key] for key in ("name", "role", "source", "packet")
         }
+        fields["rule"] = rule_text(summary.strongest_evidence)
     return {
         key: join_words(value, _MAX_LENGTH) if isinstance(value, list | tuple) else value
         for key, value in fields.items()

@@ -39,6 +39,7 @@ def alert_record(alert: Alert) -> dict[str, Any]:
         "confidence_reasons": list(alert.confidence_reasons),
         "first_seen": rfc3339(alert.first_seen, alert.time_digits),
         "last_seen": rfc3339(alert.last_seen, alert.time_digits),
+        "duration": alert.duration // 1000 / 1_000_000,
         "app": {"id": alert.app.id, "name": alert.app.name, "vendor": alert.app.vendor},
         "ban": _ban(alert.ban, alert.first_seen),
         "exemption": _exemption(alert.exemption),
@@ -172,12 +173,27 @@ def _evidence(item: EvidenceItem) -> dict[str, Any]:
         "time": rfc3339(item.time, item.time_digits),
         "type": item.type,
         "name": item.name,
-        "rule": item.rule,
+        "rule": {
+            "text": item.rule,
+            "file": item.place.file,
+            "line": item.place.line,
+            "sources": list(item.place.sources),
+        },
         "role": item.role,
         "source": item.source,
         "packet": item.packet,
         "count": item.count,
         "app_only": item.app_only,
+        "raw": item.raw,
+        "chain": list(item.chain),
+        "answer": None
+        if item.answer is None
+        else {
+            "address": item.answer.address,
+            "ttl": item.answer.ttl,
+            "rcode": item.answer.rcode,
+        },
+        "tls": None if item.ja4 is None else {"ja4": item.ja4},
     }
 
 

@@ -16,6 +16,7 @@ from netwatch.formats.alert_summary import (
     PRODUCT,
     AlertSummary,
     EventSeverity,
+    rule_text,
     summarize,
     version_words,
 )
@@ -119,7 +120,7 @@ def _attributes(
     yield "nwCommunityIds", record["community_ids"]
     if strongest := summary.strongest_evidence:
         yield "nwName", strongest["name"]
-        yield "nwRule", strongest["rule"]
+        yield "nwRule", rule_text(strongest)
         yield "nwRole", strongest["role"]
         yield "nwSource", strongest["source"]
         yield "nwPacket", str(strongest["packet"])

@@ -16,6 +16,7 @@ from netwatch.formats.alert_summary import (
     AlertSummary,
     EventSeverity,
     event_uid,
+    rule_text,
     summarize,
     without_empty,
 )
@@ -149,7 +150,7 @@ def _finding_info(record: AlertRecord, summary: AlertSummary) -> dict[str, Any]:
             "name": app["name"],
             "desc": None
             if summary.strongest_evidence is None
-            else summary.strongest_evidence["rule"],
+            else rule_text(summary.strongest_evidence),
         },
         "data_sources": sorted({item["type"] for item in record["evidence"]}),
         "first_seen_time": _ms(summary.first_seen),

@@ -12,13 +12,7 @@ from dataclasses import replace
 from json.encoder import encode_basestring_ascii
 from typing import Any, Self
 
-from netwatch.core.alert import (
-    Alert,
-    EvidenceItem,
-    IncidentCounts,
-    JudgedKind,
-    Sensor,
-)
+from netwatch.core.alert import Alert, IncidentCounts, JudgedKind, Sensor
 from netwatch.core.community_id import community_id
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.core.verdict import (
@@ -44,6 +38,7 @@ from netwatch.incidents.contacts import (
 )
 from netwatch.incidents.destinations import GeoLookup, located
 from netwatch.incidents.evidence_frames import IncidentFrames
+from netwatch.incidents.evidence_items import evidence_items, first_sighting
 from netwatch.incidents.kind import judge
 from netwatch.incidents.lookup_answers import LookupAnswers
 from netwatch.incidents.outcomes import overall, settled
@@ -68,6 +63,9 @@ COMMUNITY_LIMIT = 64
 
 FLOW_LIMIT = 1024
 """Flows of one incident that are counted exactly; more are estimated."""
+
+ANSWER_LIMIT = 256
+"""Answers (name and address) stored of one incident, to say which one led to a server."""
 
 BLOCK_LIMIT = 16
 """Response codes and addresses stored that contacts of one incident were blocked by."""
@@ -113,6 +111,7 @@ class Incident:
         self.frames = IncidentFrames(gap)
         self.lookup_answers = LookupAnswers()
         self.blocks = BoundedTable(BLOCK_LIMIT)
+        self.answers = BoundedTable(ANSWER_LIMIT)
         self.totals = Totals()
         # What became of contacts under some bans only, by their ids.
         self.partial: dict[frozenset[str], Totals] = {}
@@ -139,21 +138,17 @@ class Incident:
         self.time_digits = max(self.time_digits, observation.time_digits)
         self.grounds.add(contact)
         strength = -CONFIDENCE_RANK.get(contact.confidence or "", 0)
-        first = (
-            observation.time,
-            observation.source,
-            observation.packet,
-            observation.time_digits,
-            match.rule,
-            match.role,
-            match.app_only,
-        )
+        first = first_sighting(contact)
         self.names.add((_ROLES[match.role], observation.name), (), count)
         self.evidence.add((strength, observation.evidence, observation.name), first, count)
         is_lookup = observation.evidence in LOOKUPS
         if is_lookup:
             self.lookups += count
             self.lookup_answers.add(contact)
+            if observation.evidence == "dns-answer":
+                when = observation.time, observation.source, observation.packet
+                for address, ttl in contact.detail.answers:
+                    self.answers.add((observation.name, address), (*when, ttl), count)
         else:
             self.totals.tallies[first_tally(contact)] += count
         if contact.blocked_by == RESET:
@@ -238,6 +233,7 @@ class Incident:
         self.communities.merge(other.communities)
         self.flows.merge(other.flows)
         self.blocks.merge(other.blocks)
+        self.answers.merge(other.answers)
         self.lookup_answers.merge(other.lookup_answers)
         self.frames.merge(other.frames)
         self.totals.merge(other.totals)
@@ -346,7 +342,7 @@ class Incident:
             )
         destinations = tuple(located(self.destinations.items, geo))
         names = tuple(sorted({name for _, name in self.names.items}))
-        evidence = tuple(sorted(self._evidence_items(), key=_evidence_order))
+        evidence = evidence_items(self.evidence, self.answers)
         counts = IncidentCounts(
             self.lookups,
             self.handshakes,
@@ -356,6 +352,7 @@ class Incident:
             **outcomes,
         )
         communities = tuple(sorted({text for _, text in self.communities.items}))
+        duration = self.duration
         blocked_by, reasons, frames = self.blocked_by, self.grounds.reasons, tuple(self.frames)
         for ruling in rulings:
             ban = ruling.ban
@@ -384,17 +381,13 @@ class Incident:
                 outcome=outcome,
                 blocked_by=blocked_by,
                 confidence_reasons=reasons,
+                duration=duration,
                 extra={"left_out": left_out} if left_out else {},
                 evidence_frames=frames,
             )
 
-    def _evidence_items(self) -> Iterator[EvidenceItem]:
-        for (_, kind, name), (count, first) in self.evidence.items.items():
-            time, source, packet, digits, rule, role, app_only = first
-            yield EvidenceItem(
-                time, digits, kind, name, rule, role, source, packet, count, app_only
-            )
-
-
-def _evidence_order(item: EvidenceItem) -> tuple[Any, ...]:
-    return item.time, item.source, item.packet, item.type, item.name, item.role
+    @property
+    def duration(self) -> int:
+        """The time from the first contact to the last packet of its flows, ns."""
+        last = (part.until for part in self.totals.activity.totals.values())
+        return max(self.last, *last, self.first) - self.first

@@ -34,6 +34,7 @@ from netwatch.incidents.activity import CLASSES, Activity, ActivityTable
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.confidence import Ground
 from netwatch.incidents.contacts import strip_frames
+from netwatch.incidents.evidence_items import FirstAnswer, FirstSighting
 from netwatch.incidents.incident import Incident, Key
 from netwatch.incidents.lookup_answers import NameAnswers
 from netwatch.incidents.progress import Tally
@@ -44,11 +45,12 @@ T = TypeVar("T")
 
 _TABLES: dict[str, tuple[Any, Any]] = {
     "names": (tuple[int, str], tuple[()]),
-    "evidence": (tuple[int, str, str], tuple[int, str, int, int, str, str, bool]),
+    "evidence": (tuple[int, str, str], FirstSighting),
     "destinations": (tuple[int, bytes, int], tuple[()]),
     "communities": (tuple[bool, str], tuple[()]),
     "flows": (int, tuple[()]),
     "blocks": (str, tuple[()]),
+    "answers": (tuple[str, str], FirstAnswer),
 }
 """The tables of an incident, with the types of their keys and of their first occurrences."""
 
@@ -70,6 +72,8 @@ _OBSERVATION: dict[str, Any] = {
     "dns": type(None),
     "tls": type(None),
     "quic": type(None),
+    "raw": str,
+    "asked": str,
     "frames": tuple[()],
 }
 """The types of an observation's fields, as far as `without_details` and `strip_frames` leave them.

@@ -32,7 +32,7 @@ _ERRORS = (
 )
 
 Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-"""The names in a certificate, its anomalies, and for each name the letters of the certificate, empty
+"""The names in a certificate, its anomalies, and the names in the letters of the certificate, empty
 where these do not differ."""
 
 _cache: OrderedDict[bytes, Names] = OrderedDict()

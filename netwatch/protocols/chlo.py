@@ -51,7 +51,8 @@ def chlo(
 
 
 def _names(data: bytes) -> tuple[dict[str, str], int]:
-    """The complete names, each in the letters of the packet where these differ, and the offset of the end of the message as far as it is known."""
+    """The complete names, each in the letters of the packet where these differ, and the offset of
+    the end of the message as far as it is known."""
     if len(data) < _HEAD:
         return {}, _HEAD
     entries = int.from_bytes(data[4:6], "little")

@@ -170,7 +170,7 @@ def _message(data: bytes, size: int, truncated: bool = False) -> Message:
             if name
         ]
         + [
-            ShownName("dns-cname", name, True, raw_name_at(data, place, name))
+            ShownName("dns-cname", name, True, raw_name_at(data, place, name), queried[0])
             for name, place in places.items()
         ]
     )

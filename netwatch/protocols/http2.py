@@ -104,10 +104,12 @@ class Connection:
             anomalies[error.anomaly] = None
             self._done = True
         size, self._pos = len(data) if self._done else self._pos, 0
-        shown = tuple([
+        shown = tuple(
+            [
                 ShownName("http-host", name, False, raw)
                 for name, raw in [*self._names.items()][known:]
-            ])
+            ]
+        )
         return Message(shown, size, anomalies=tuple(anomalies))
 
     def _preface(self, data: bytes) -> None:

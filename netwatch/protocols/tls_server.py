@@ -22,7 +22,7 @@ _SERVER_HELLO, _NEW_SESSION_TICKET, _CERTIFICATE, _STATUS = 2, 4, 11, 22
 _ALPN, _VERSIONS = 16, 43
 _TLS_13, _TLS_13_DRAFT = 0x0304, 0x7F
 
-_Names = tuple[tuple[str, ...], tuple[str, ...]]
+_Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 _NO_NAMES: _Names = ((), (), ())
 
 
@@ -64,10 +64,7 @@ def parse(data: bytes, last: bool = False) -> Message:
             raise ParseError("tls-server-cut") from None
         names, anomalies, raws = (), ("tls-server-cut",), ()
     shown = tuple(
-        [
-            ShownName("tls-cert", name, True, raw)
-            for name, raw in zip(names, raws, strict=True)
-        ]
+        [ShownName("tls-cert", name, True, raw) for name, raw in zip(names, raws, strict=True)]
     )
     return Message(shown, min(flight.pos, len(data)), tls=info, anomalies=anomalies)
 

@@ -14,7 +14,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.names import normalise_name
 from netwatch.core.patterns import pattern
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, describe
-from netwatch.core.verdict import App, Confidence, Match, Role
+from netwatch.core.verdict import App, Confidence, Match, Role, RulePlace
 from netwatch.core.yaml_reader import row_mapping
 from netwatch.core.yaml_rows import Row, read_word
 from netwatch.rules.grade import UNMARKED, Grade, Marks, grade, marks
@@ -58,6 +58,14 @@ class Rule:
         return f"{self.kind} {self.name}"
 
     @property
+    def place(self) -> RulePlace:
+        """Where the rule is written. The file of a shipped rule is named as in the project, which
+        is the same on every machine."""
+        shipped = self.marks.shipped
+        file = f"signatures/apps/{PurePath(self.file).name}" if shipped else self.file
+        return RulePlace(file, self.line, self.sources)
+
+    @property
     def grade(self) -> Grade:
         """The confidence that a handshake with a name of the rule gives, and why."""
         return grade(self.role, self.marks, self.sources, self.app.id)
@@ -75,6 +83,7 @@ class Rule:
             graded.reasons,
             self.marks.embed_reachable,
             graded.lone_family,
+            self.place,
         )
 
 

@@ -17,6 +17,7 @@ _TEXT_LIMITS = (120, 40, 12)
 _FREE_TEXT = {
     *("name", "names", "hostname", "owner", "authority", "legal_basis", "vendor", "as_org"),
     *("basis", "reason", "approved_by", "source", "rule"),
+    *("text", "file", "sources", "raw", "chain"),
 }
 
 

@@ -19,10 +19,10 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import EVIDENCE, LIST_SHIFT, TRANSPORTS, WORDS
 
 COLUMNS = (
-    "time", "time_digits", "evidence", "name", "client", "client_port", "server_ip", "server_port",
-    "transport", "vlan", "source", "packet", "flow", "dns_type", "dns_rcode", "dns_answers",
-    "dns_ttls", "dns_chain", "dns_service_targets", "dns_ech", "tls_version", "tls_alpn", "tls_ja4",
-    "tls_ech", "quic_version",
+    "time", "time_digits", "evidence", "name", "raw", "client", "client_port", "server_ip",
+    "server_port", "transport", "vlan", "source", "packet", "flow", "dns_type", "dns_rcode",
+    "dns_answers", "dns_ttls", "dns_chain", "dns_asked", "dns_service_targets", "dns_ech",
+    "tls_version", "tls_alpn", "tls_ja4", "tls_ech", "quic_version",
 )  # fmt: skip
 """The columns of the table that a batch is made of."""
 
@@ -37,8 +37,10 @@ _NUMBERS = {
 }
 _TEXTS = {
     "name": columns.WORD_NAME,
+    "raw": columns.WORD_RAW,
     "dns_type": columns.WORD_DNS_TYPE,
     "dns_rcode": columns.WORD_DNS_RCODE,
+    "dns_asked": columns.WORD_DNS_ASKED,
     "tls_version": columns.WORD_TLS_VERSION,
     "tls_ja4": columns.WORD_TLS_JA4,
     "tls_ech": columns.WORD_TLS_ECH,

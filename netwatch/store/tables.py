@@ -58,6 +58,7 @@ OBSERVATION = (
     FactColumn("dns_answers", "texts", "addresses in the answer", nullable=True),
     FactColumn("dns_ttls", "numbers", "their time to live, s", nullable=True),
     FactColumn("dns_chain", "texts", "aliases, from the name asked for", nullable=True),
+    FactColumn("dns_asked", "text", "the name asked for, of an alias", nullable=True),
     FactColumn("dns_service_targets", "texts", "targets of SVCB and HTTPS records", nullable=True),
     FactColumn("dns_ech", "texts", "public names of ECH configurations", nullable=True),
     FactColumn("tls_version", "text", "newest version that is offered", nullable=True),

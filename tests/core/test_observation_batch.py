@@ -83,7 +83,7 @@ MESSAGES = {
     "capitals": Message(
         (
             ShownName("dns-answer", "www.example.org", True, "wWw.ExAmPlE.oRg"),
-            ShownName("dns-cname", "cdn.example.net", True),
+            ShownName("dns-cname", "cdn.example.net", True, "", "www.example.org"),
         ),
         60,
         DnsInfo("A", "NOERROR"),
@@ -116,6 +116,7 @@ def expected(packet: Packet, message: Message, fingerprint: bool) -> Iterator[Ob
             tls=tls if tls is None or fingerprint else replace(tls, compute_ja4=None),
             quic=message.quic,
             raw=shown.raw,
+            asked=shown.asked,
             frames=packet.frames,
         )
 
@@ -149,7 +150,7 @@ def test_what_was_appended_comes_back(
 
 def test_all_fields_of_an_observation_are_compared() -> None:
     """A field that is added has to be part of these tests, too."""
-    assert len(fields(Observation)) == 19
+    assert len(fields(Observation)) == 20
     assert [each.name for each in fields(DnsInfo)] == [
         "type",
         "rcode",

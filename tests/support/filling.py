@@ -86,6 +86,8 @@ def flat(observation: Observation) -> tuple[object, ...]:
         observation.time_digits,
         observation.evidence,
         observation.name,
+        observation.raw,
+        observation.asked,
         (observation.client_ip, observation.client_port, observation.client_mac),
         (observation.server_ip, observation.server_port),
         (observation.transport, observation.vlan, observation.source),

@@ -39,6 +39,8 @@ BARE = Observation(
 FULL = replace(
     BARE,
     evidence="dns-answer",
+    raw="TikTok.com",
+    asked="www.example.org",
     client_ip=bytes.fromhex("20010db8002000000000000000000007"),
     server_ip=bytes.fromhex("20010db8000000000000000000000053"),
     client_mac=bytes([2, 0, 0, 0, 0, 0xAB]),

@@ -40,7 +40,7 @@ def batch_of(*shown: Observation) -> ObservationBatch:
         )
         message = Message(
             size=0,
-            names=(ShownName(each.evidence, each.name),),
+            names=(ShownName(each.evidence, each.name, False, each.raw, each.asked),),
             dns=each.dns,
             tls=each.tls,
             quic=each.quic,

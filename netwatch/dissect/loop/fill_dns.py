@@ -164,6 +164,7 @@ class DnsMessages(Window):
             self.batch.words[at + columns.WORD_EVIDENCE] = columns.EVIDENCE_DNS_CNAME
             self.batch.words[at + columns.WORD_NAME] = self.reached[i]
             self.batch.words[at + columns.WORD_RAW] = self.raws[i]
+            self.batch.words[at + columns.WORD_DNS_ASKED] = name
         return True
 
     def rcode(

@@ -106,6 +106,24 @@ PLAIN = {
     "query": (b"\0\1\1\0\0\1\0\0\0\0\0\0" + question(), 1),
     "query with EDNS": (messages.query(1, NAME, "AAAA"), 1),
     "upper case": (messages.query(1, "WWW.Example.ORG", "A"), 1),
+    "upper case in the aliases": (
+        response(
+            alias(labels("CDN.example.NET")),
+            alias(b"\4Edge" + b"\xc0\x10", labels("cdn.example.net")),
+            a(owner=labels("edge.example.org")),
+            asked=labels("wWw.eXaMpLe.OrG") + b"\0\1" + IN,
+        ),
+        3,
+    ),
+    "one target in two spellings": (
+        response(
+            alias(labels("b.test"), labels("x.test")),
+            alias(labels("A.test"), labels("b.test")),
+            alias(labels("B.test")),
+            alias(labels("a.TEST")),
+        ),
+        3,
+    ),
     "one label": (messages.query(1, "localhost", "A"), 1),
     "one letter": (messages.query(1, "x", "A"), 1),
     "long labels": (messages.query(1, ".".join(["a" * 63] * 3 + ["b" * 61]), "A"), 1),

@@ -1,0 +1,107 @@
+"""The pieces of evidence of an incident: what is stored of the first contact of each kind and name,
+and what is made of it.
+
+A piece that is a handshake says which answer led to the server: the first one for its name with the
+address of its server, where that came before it in the same incident. Nothing here depends on the
+order in which contacts arrive.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from netwatch.core.alert import Answer, EvidenceItem
+from netwatch.core.verdict import Contact, RulePlace
+from netwatch.incidents.bounded_table import BoundedTable
+
+FirstSighting = tuple[
+    int,
+    str,
+    int,
+    int,
+    str,
+    str,
+    bool,
+    tuple[str, int, tuple[str, ...]],
+    str,
+    tuple[str, ...],
+    tuple[tuple[str, int], ...],
+    str,
+    str,
+    str,
+]
+"""Time (ns), source, packet, digits of the time, rule, role, whether only the app calls the name,
+where the rule is written, and of the contact's detail the raw name, the aliases, the first answer,
+the response code, the JA4 and the server. The smallest is the first."""
+
+FirstAnswer = tuple[int, str, int, int]
+"""Time (ns), source and packet of the first answer with a name and address, and its TTL (s)."""
+
+
+def first_sighting(contact: Contact) -> FirstSighting:
+    """What is stored of a contact, should it be the first of its kind and name."""
+    observation, match, detail = contact.observation, contact.match, contact.detail
+    place = match.place
+    return (
+        observation.time,
+        observation.source,
+        observation.packet,
+        observation.time_digits,
+        match.rule,
+        match.role,
+        match.app_only,
+        (place.file, place.line, place.sources),
+        detail.raw,
+        detail.chain,
+        detail.answers[:1],
+        detail.rcode,
+        detail.ja4,
+        detail.server,
+    )
+
+
+def evidence_items(evidence: BoundedTable, answers: BoundedTable) -> tuple[EvidenceItem, ...]:
+    """The pieces of evidence, in order. `evidence` has first sightings by strength, kind and name;
+    `answers` has first answers by name and address."""
+    return tuple(sorted(_items(evidence, answers), key=_order))
+
+
+def _items(evidence: BoundedTable, answers: BoundedTable) -> Iterator[EvidenceItem]:
+    for (_, kind, name), (count, first) in evidence.items.items():
+        time, source, packet, digits, rule, role, app_only, place, *detail = first
+        raw, chain, own, rcode, ja4, server = detail
+        if server:
+            answer = _led_to(answers, name, server, time)
+        elif rcode:
+            address, ttl = own[0] if own else (None, None)
+            answer = Answer(address, ttl, rcode)
+        else:
+            answer = None
+        yield EvidenceItem(
+            time,
+            digits,
+            kind,
+            name,
+            rule,
+            role,
+            source,
+            packet,
+            count,
+            app_only,
+            RulePlace(*place),
+            raw or None,
+            chain,
+            answer,
+            ja4 or None,
+        )
+
+
+def _led_to(answers: BoundedTable, name: str, server: str, time: int) -> Answer | None:
+    """The first answer for a name with the address of its server, where it came before `time`."""
+    found = answers.items.get((name, server))
+    if found is None or found[1][0] > time:
+        return None
+    return Answer(server, found[1][3], "NOERROR")
+
+
+def _order(item: EvidenceItem) -> tuple[Any, ...]:
+    return item.time, item.source, item.packet, item.type, item.name, item.role
