@@ -7,10 +7,15 @@ from pathlib import Path
 
 from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.cli.printing import print_line, print_record
-from netwatch.core.errors import NetwatchError
+from netwatch.cli.run_store import chosen_store
+from netwatch.config import Config, load
+from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.explain.exemptions import exemptions_asked
 from netwatch.explain.page import page
+from netwatch.explain.record import as_record
 from netwatch.explain.sources import Found, from_alerts
-from netwatch.explain.steps import explanation
+from netwatch.explain.steps import Explanation, explanation
+from netwatch.store.extra import require_extra
 
 _EXAMPLES = """examples:
   netwatch explain 6a10b1da                     from the store of this user
@@ -38,33 +43,89 @@ def add(
         parents=list(parents),
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("id", metavar="ID", help="the id of an incident, or how it begins")
+    parser.add_argument(
+        "id",
+        metavar="ID",
+        help="the id of an incident, or how it begins; or an evidence capture alone",
+    )
+    parser.add_argument(
+        "capture",
+        metavar="CAPTURE",
+        nargs="?",
+        help="the evidence capture of the incident, which is judged anew by the configuration",
+    )
     parser.add_argument(
         "--alerts", metavar="FILE", help="read alerts that were written as JSON lines; - is a pipe"
     )
     parser.add_argument(
-        "--format", choices=("text", "jsonl"), default="text", help="format (default text)"
+        "--store-path",
+        metavar="URL",
+        help="the folder or URL of the store (default: `store` of the configuration, else"
+        " ~/.local/share/netwatch/store)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "jsonl"),
+        default="text",
+        help="a page, or its values as one line of JSON (default text)",
     )
     parser.set_defaults(func=explain)
 
 
 def explain(args: argparse.Namespace) -> int:
     """Run ``netwatch explain`` and return the exit status."""
-    found = _found(args)
-    incident = explanation(found.record, found.files)
+    config = load(args.config)
+    found = _found(args, config)
+    exemptions = exemptions_asked(found.record, config.policy)
+    incident = explanation(found.record, found.files, exemptions)
+    notes = [*found.notes, *_other_configuration(incident, config)]
     if args.format == "jsonl":
-        print_record(dict(found.record))
+        print_record(as_record(incident, found.origin, notes))
         return 0
-    for line in page(incident, found.origin):
+    for line in page(incident, found.origin, notes):
         print_line(line)
     return 0
 
 
-def _found(args: argparse.Namespace) -> Found:
+def _found(args: argparse.Namespace, config: Config) -> Found:
+    """The incident that is asked for. Raises `ConfigError` and `NetwatchError`."""
+    given = [
+        name
+        for name, value in (
+            ("CAPTURE", args.capture),
+            ("--alerts", args.alerts),
+            ("--store-path", args.store_path),
+        )
+        if value is not None
+    ]
+    if len(given) > 1:
+        message = f"expected one source, found {' and '.join(given)}"
+        raise ConfigError([Problem("netwatch explain", 0, 0, message)])
     if args.alerts == "-":
         return from_alerts(sys.stdin, "standard input", args.id)
-    try:
-        with Path(args.alerts).open(encoding="utf-8", errors="surrogateescape") as stream:
-            return from_alerts(stream, args.alerts, args.id)
-    except OSError as error:
-        raise NetwatchError(f"{args.alerts}: {error.strerror}") from None
+    if args.alerts is not None:
+        try:
+            with Path(args.alerts).open(encoding="utf-8", errors="surrogateescape") as stream:
+                return from_alerts(stream, args.alerts, args.id)
+        except OSError as error:
+            raise NetwatchError(f"{args.alerts}: {error.strerror}") from None
+    is_path = not given and Path(args.id).is_file()
+    if args.capture is not None or is_path:
+        from netwatch.explain.evidence_source import from_evidence
+
+        return from_evidence(*((args.id, "") if is_path else (args.capture, args.id)), config)
+    require_extra("netwatch explain")
+    from netwatch.explain.stored import from_store
+
+    return from_store(chosen_store(args, config.store), args.id)
+
+
+def _other_configuration(incident: Explanation, config: Config) -> list[str]:
+    """A sentence where the configuration at hand is not the one that decided."""
+    decided = incident.versions.get("configuration")
+    if not decided or decided == config.sensor.policy:
+        return []
+    return [
+        f"The exemptions are those of the configuration at hand ({config.sensor.policy}), which is"
+        f" another one than that which decided ({decided})."
+    ]

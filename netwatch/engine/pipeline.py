@@ -160,7 +160,6 @@ class Engine:
         options = DissectorOptions(
             domains=self._judge.domains_of_interest(),
             learn_from=config.learn,
-            fingerprints=True,
             flows=self._flow_options(config),
             keep_frames=keep_frames,
             division=division,

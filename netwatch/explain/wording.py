@@ -14,7 +14,7 @@ NOT_PROVED: Mapping[str, str] = {
     " names in advance, without any click.",
     "embed": "That the app was there. All of these names are called by web pages and other apps as"
     " well, such as a page with an embedded video.",
-    "unattended": "That anybody used {app} at that time. An installed app keeps in touch by itself.",
+    "unattended": "That anybody used {app} then. An installed app keeps in touch by itself.",
     "address-only": "Which device had the address {ip}. Nothing but the address identifies it:"
     " no lease, no announcement and no entry of the inventory.",
     "shared-address": "That flows without a name belong to {app}. They went to an address that had"
@@ -41,8 +41,8 @@ REFUTATIONS: Mapping[str, str] = {
     " wrong.",
     "page-history": "The history of a browser on the device shows a page that embeds {app} at"
     " {time}.",
-    "app-absent": "An inspection shows that {app} was not installed on {device}, and what else asked"
-    " for these names.",
+    "app-absent": "An inspection shows that {app} was not installed on {device}, and what else"
+    " asked for these names.",
     "period": "The ban {ban} was not in force at {time}, or does not cover this network or class.",
     "exemption": "An exemption of {device} from {ban} was granted, but is not registered.",
     "sinkhole": "The filter answered with {addresses}, but the device used another resolver and"
