@@ -335,3 +335,60 @@ def test_explain_names_the_gap_between_two_periods(run):
     assert status == 0
     assert "was not in force between 2023-09-17 and 2023-09-25 (Europe/Brussels)" in out
     assert "then from 2023-09-26 until further notice (Europe/Brussels); it was" in out
+
+
+OVER_TIME = """id,mac,ip,class,from,until
+ws-021,02:00:00:00:00:21,10.20.0.21,service,,2023-03-31
+visitor,,10.20.0.21,personal,2023-04-01,2023-04-30
+ws-021,02:00:00:00:00:21,10.20.0.99,service,2023-04-01,
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "device", "ip", "line"),
+    [
+        (["--device", "10.20.0.21", "--time", "2023-03-31"], "ws-021", "10.20.0.21", 2),
+        (["--ip", "10.20.0.21", "--time", "2023-04-15"], "visitor", "10.20.0.21", 3),
+        (["--device", "ws-021", "--time", "2023-03-31T23:59"], "ws-021", "10.20.0.21", 2),
+        (["--device", "ws-021", "--time", "2023-04-01"], "ws-021", "10.20.0.99", 4),
+        (["--mac", "02:00:00:00:00:21", "--time", "2023-04-01"], "ws-021", "10.20.0.99", 4),
+    ],
+)
+def test_explain_names_the_row_of_the_time(run, words, device, ip, line):
+    Path("devices.csv").write_text(OVER_TIME)
+    status, out, err = run("explain", *words, "--name", "www.tiktok.com", "--format", "jsonl")
+    assert (status, err) == (0, "")
+    record = json.loads(out)
+    assert record["device"]["id"] == device
+    assert record["device"]["binding"]["source"] == "inventory"
+    assert record["device"]["binding"]["line"] == line
+    _, out, _ = run("explain", *words, "--name", "www.tiktok.com")
+    assert f"inventory line {line} by " in out
+    assert f"binding   inventory line {line} of devices.csv: " in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--device", "visitor", "--time", "2023-05-01"],
+            "'visitor' is in the inventory at another time (line 3 of devices.csv, valid from"
+            " 2023-04-01T00:00:00Z up to 2023-05-01T00:00:00Z)",
+        ),
+        (["--time", "2023-05-01"], "expected --device, --ip or --mac, found none of them"),
+        (["--ip", "10.20", "--time", "2023-05-01"], "--ip: expected an IP address, found '10.20'"),
+    ],
+)
+def test_explain_says_what_is_not_known_at_that_time(run, words, message):
+    Path("devices.csv").write_text(OVER_TIME)
+    status, out, err = run("explain", *words, "--name", "www.tiktok.com")
+    assert (status, out) == (2, "")
+    assert message in err
+
+
+def test_explain_says_of_a_gap_who_has_the_address_otherwise(run):
+    Path("devices.csv").write_text(OVER_TIME)
+    words = ["--ip", "10.20.0.21", "--time", "2023-06-01", "--name", "www.tiktok.com"]
+    _, out, _ = run("explain", *words)
+    assert "at this time (inventory line 3 has it, valid from 2023-04-01T00:00:00Z" in out
+    assert "binding   address: nothing but the address is known of the device" in out

@@ -8,6 +8,7 @@ from craft import Host, Wire
 from support.office import CONFIG, FAR, capture, configured, hello
 
 from netwatch.cli import main
+from netwatch.config import load
 
 Captured = pytest.CaptureFixture[str]
 
@@ -126,3 +127,44 @@ def test_policy_check_counts_leases_and_reports_mistakes(
     assert main(["policy", "check", "-c", office]) == 2
     place = tmp_path / "dhcpd.leases"
     assert capsys.readouterr().err.startswith(f"{place}:9: 'starts': expected a time like ")
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "options"),
+    [
+        (
+            "kea",
+            "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,"
+            f"state\n{IP},{ONE},,3600,1680512400,1,0,0,ws-one,0\n",
+            "",
+        ),
+        ("dnsmasq", f"1680512400 {ONE} {IP} ws-one *\n", ", lease_time: 1h"),
+    ],
+)
+def test_the_binding_names_the_lease_file(
+    tmp_path: Path, capsys: Captured, source: str, text: str, options: str
+) -> None:
+    (tmp_path / "leases").write_text(text)
+    leases = f"  inventory: devices.csv\n  leases: [{{path: leases{options}}}]\n"
+    place = configured(tmp_path, CONFIG.replace("  inventory: devices.csv\n", leases))
+    first, *_ = alerts(day(tmp_path), place, capsys)
+    assert first["device"]["id"] == ONE  # type: ignore[index]
+    assert first["binding"] == {
+        "source": source,
+        "from": "2023-04-03T08:00:00.000000Z",
+        "until": "2023-04-03T09:00:00.000000Z",
+        "file": str(tmp_path / "leases"),
+        "line": 2 if source == "kea" else 1,
+    }
+
+
+def test_leases_count_in_the_version_of_the_configuration(office: str, tmp_path: Path) -> None:
+    def version() -> str:
+        return load(office).version
+
+    before = version()
+    (tmp_path / "dhcpd.leases").write_text(LEASES.replace("11:00:00", "11:00:01"))
+    later = version()
+    (tmp_path / "dhcpd.leases").write_text(f"# written again\n{LEASES}")
+    assert before != later
+    assert version() == before

@@ -190,7 +190,8 @@ def test_two_devices_that_share_an_address_are_unknown(scan: Scan, link: Segment
     assert scan(link, statistics=statistics) == []
     assert statistics.anomalies["device-address-shared"] == 1
     assert list(statistics.without_verdict) == [
-        "ban 'our-rule' does not apply to devices whose class is unknown"
+        "ban 'our-rule' does not apply to devices whose class is unknown: two devices have its"
+        " address at this time"
     ]
 
 
@@ -291,3 +292,51 @@ def test_the_same_packets_give_the_same_ids(scan: Scan, link: Segment) -> None:
     link.renew(ONE, "alice-pc")
     hello(link.wire, ROUTED, FAR)
     assert scan(link) == scan(link)
+
+
+Teach = Callable[[Segment], None]
+SOURCES: dict[str, tuple[Teach, str, int]] = {
+    "dhcp": (lambda link: link.obtain(ONE, "alice-pc"), "dhcp", 3600),
+    "dhcpv6": (lambda link: link.obtain6(SIX, "alice-pc"), "dhcp", 3600),
+    "mdns": (lambda link: link.announce(ONE, "alice-pc"), "announcement", 4 * 3600),
+    "arp": (lambda link: link.arp(ONE, RESOLVER.ip), "announcement", 4 * 3600),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_binding_says_from_where_and_for_how_long(scan: Scan, link: Segment, name: str) -> None:
+    teach, source, seconds = SOURCES[name]
+    teach(link)
+    client = SIX if name == "dhcpv6" else ONE
+    hello(link.wire, replace(client, mac=FAR.mac), FAR6 if client is SIX else FAR)
+    (alert,) = scan(link)
+    binding = alert.device.binding
+    assert binding is not None
+    assert (binding.source, binding.file, binding.line) == (source, "", 0)
+    assert binding.since is not None
+    assert binding.until is not None
+    assert binding.since < alert.first_seen < binding.until
+    assert binding.until - binding.since <= (seconds + 60) * 10**9
+    assert alert.device.reason.startswith("not in the inventory; its MAC was learned")
+    assert alert.device.randomised_mac
+
+
+def test_a_row_that_is_valid_counts_for_what_was_learned(
+    scan: Scan, link: Segment, tmp_path: Path
+) -> None:
+    """The lease says which MAC had the address, the inventory which device has the MAC."""
+    link.obtain(ONE, "alice-pc")
+    hello(link.wire, ROUTED, FAR)
+    for until, device in (("2023-04-03", "alice"), ("2023-04-02", ONE.mac)):
+        rows = f"id,mac,until\nalice,{ONE.mac},{until}\n"
+        office = loaded(tmp_path)
+        (tmp_path / "devices.csv").write_text(rows)
+        office = config.load(office.path)
+        incidents = ScanIncidents(office.quiet_gap)
+        path = capture(tmp_path / "one.pcap", link.wire)
+        pipeline.scan(find_captures([path]), office, RunStatistics(), incidents)
+        (alert,) = incidents.result(office.geo, Sensor("test", "0")).alerts
+        assert alert.device.id == device
+        assert alert.device.binding is not None
+        assert alert.device.binding.source == "dhcp"
+        assert alert.device.randomised_mac == (device == ONE.mac)
