@@ -162,7 +162,7 @@ class EntryTable:
             ):
                 self._until[last] = until
                 return
-        row = len(self)
+        row = len(self._since)
         self._stored += marshal.dumps(fields, _FORMAT)
         self._ends.append(len(self._stored))
         self._since.append(since)
@@ -171,8 +171,8 @@ class EntryTable:
         if mac:
             self._by_mac.add(mac, row)
         for ip in ips:
+            self._by_ip.add(ip, len(self._address_rows))
             self._address_rows.append(row)
-            self._by_ip.add(ip, len(self._address_rows) - 1)
         if hostname and not mac and not ips:
             self._by_label.add(_label(hostname), row)
 

@@ -116,10 +116,12 @@ def add_rows(
         row += [""] * (width + 1 - len(row))
         *cells, since_cell, until_cell = map(str.strip, cells_of(row))
         fields = _read_fields(cells, file, line, problems)
-        (since, until), mistakes = read_period(since_cell, until_cell, timezone)
-        for mistake in mistakes:
-            problems.add(file, line, mistake)
-        since, until = max(since, valid[0]), min(until, valid[1])
+        since, until = valid
+        if since_cell or until_cell:
+            (since, until), mistakes = read_period(since_cell, until_cell, timezone)
+            for mistake in mistakes:
+                problems.add(file, line, mistake)
+            since, until = max(since, valid[0]), min(until, valid[1])
         if fields is not None and since < until:
             table.add(fields, since, until)
 
