@@ -26,8 +26,9 @@ def terminal_width(stream: TextIO) -> int | None:
 
 
 class ResultTable:
-    """Writes rows of texts below a header. Numbers are right-aligned. Rows are written in blocks of
-    `BLOCK`, whose columns are as wide as their cells; `end` writes the last one."""
+    """Writes rows of texts, which may have several lines, below a header. Numbers are
+    right-aligned. Rows are written in blocks of `BLOCK`, whose columns are as wide as their cells;
+    `end` writes the last one."""
 
     def __init__(self, stream: TextIO, columns: Sequence[str], numbers: Sequence[bool]) -> None:
         self._stream = stream
@@ -40,7 +41,7 @@ class ResultTable:
 
     def row(self, cells: Sequence[str]) -> None:
         """Write a row."""
-        self._rows.append([escaped(each) for each in cells])
+        self._rows.append(["\n".join(map(escaped, each.split("\n"))) for each in cells])
         if len(self._rows) >= BLOCK:
             self._write()
 
@@ -54,7 +55,10 @@ class ResultTable:
         self._begun, self._rows = True, []
         # Columns only ever get wider, so that blocks line up as far as they can.
         for row in rows:
-            self._widths = [max(w, len(cell)) for w, cell in zip(self._widths, row, strict=True)]
+            self._widths = [
+                max(width, *map(len, cell.split("\n")))
+                for width, cell in zip(self._widths, row, strict=True)
+            ]
         widths = _fitting(self._widths, self._width)
         for row in rows:
             self._stream.write("".join(self._lines(row, widths)))
@@ -62,7 +66,7 @@ class ResultTable:
     def _lines(self, row: Sequence[str], widths: Sequence[int]) -> list[str]:
         """The lines of a row: a cell that is too wide goes on below."""
         columns = [
-            [cell] if len(cell) <= width else textwrap.wrap(cell, width, break_on_hyphens=False)
+            [piece for line in cell.split("\n") for piece in _wrapped(line, width)]
             for cell, width in zip(row, widths, strict=True)
         ]
         lines = []
@@ -78,6 +82,13 @@ class ResultTable:
             ]
             lines.append((" " * _GAP).join(cells).rstrip() + "\n")
         return lines
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """A line of a cell in pieces that fit."""
+    if len(line) <= width:
+        return [line]
+    return textwrap.wrap(line, width, break_on_hyphens=False)
 
 
 def _fitting(widths: Sequence[int], available: int | None) -> list[int]:

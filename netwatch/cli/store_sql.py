@@ -117,12 +117,15 @@ def _run(args: argparse.Namespace, catalogue: "Catalogue", options: "StoreOption
     timeout = sandbox.TIMEOUT if args.timeout is None else args.timeout
     query = " ".join(args.query)
     with (
-        sandbox.run(catalogue, options, query, timeout=timeout) as (schema, batches),
+        sandbox.run(catalogue, options, query, timeout=timeout) as (fields, batches),
         terminal.output(args.output) as stream,
     ):
-        writer = _writer(args.format, stream, schema.names, [_is_number(each) for each in schema])
+        names = [field.name for field, _ in fields]
+        numbers = [_is_number(field) for field, _ in fields]
+        writer = _writer(args.format, stream, names, numbers)
+        is_json = [args.format == "jsonl" and kind == "JSON" for _, kind in fields]
         for batch in batches:
-            columns = [_values(column) for column in batch.columns]
+            columns = [*map(_values, batch.columns, is_json)]
             for row in zip(*columns, strict=True):
                 writer.row(row)
         writer.end()
@@ -137,8 +140,9 @@ def _is_number(field: "pa.Field") -> bool:
     )
 
 
-def _values(column: "pa.Array") -> list[Any]:
-    """The values of a column, as they go into JSON."""
+def _values(column: "pa.Array", is_json: bool) -> list[Any]:
+    """The values of a column, as they go into JSON; texts that are JSON themselves (`is_json`) as
+    what they say."""
     import pyarrow as pa
 
     from netwatch.formats.values import rfc3339
@@ -147,7 +151,10 @@ def _values(column: "pa.Array") -> list[Any]:
         times = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64()).to_pylist()
         digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[column.type.unit]
         return [None if time is None else rfc3339(time, digits) for time in times]
-    return [_plain(value) for value in column.to_pylist()]
+    values = [_plain(value) for value in column.to_pylist()]
+    if is_json:
+        return [None if text is None else json.loads(text) for text in values]
+    return values
 
 
 def _plain(value: Any) -> Any:

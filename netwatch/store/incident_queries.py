@@ -9,7 +9,7 @@ from sqlalchemy import select
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.filters import Filter, is_device, name_matches
-from netwatch.store.views import shown_incidents
+from netwatch.store.views import shown_incidents, streamed
 
 
 def incidents(catalogue: Catalogue, wanted: Filter) -> Iterator[str]:
@@ -33,17 +33,13 @@ def incidents(catalogue: Catalogue, wanted: Filter) -> Iterator[str]:
     if wanted.limit is not None and not looks_inside:
         statement = statement.limit(wanted.limit)
     found = 0
-    with catalogue.database.reading() as connection:
-        rows = connection.execution_options(yield_per=200).execute(
-            statement.with_only_columns(incident.record)
-        )
-        for text in rows.scalars():
-            if looks_inside and not _matches(json.loads(text), wanted):
-                continue
-            yield text
-            found += 1
-            if found == wanted.limit:
-                return
+    for (text,) in streamed(catalogue, statement.with_only_columns(incident.record)):
+        if looks_inside and not _matches(json.loads(text), wanted):
+            continue
+        yield text
+        found += 1
+        if found == wanted.limit:
+            return
 
 
 def _matches(record: Mapping[str, Any], wanted: Filter) -> bool:
@@ -56,10 +52,8 @@ def _matches(record: Mapping[str, Any], wanted: Filter) -> bool:
 
 def devices_of_incidents(catalogue: Catalogue) -> Iterator[Mapping[str, Any]]:
     """The devices in the records of incidents."""
-    with catalogue.database.reading() as connection:
-        rows = connection.execution_options(yield_per=200).execute(select(tables.incident.c.record))
-        for text in rows.scalars():
-            yield json.loads(text)["device"]
+    for (text,) in streamed(catalogue, select(tables.incident.c.record)):
+        yield json.loads(text)["device"]
 
 
 def coverage(catalogue: Catalogue, wanted: Filter) -> Iterator[tuple[int | None, int | None, str]]:
@@ -73,14 +67,13 @@ def coverage(catalogue: Catalogue, wanted: Filter) -> Iterator[tuple[int | None,
         statement = statement.where(columns.first < wanted.until)
     statement = statement.order_by(columns.run, columns.part)
     found = 0
-    with catalogue.database.reading() as connection:
-        for first, last, text in connection.execution_options(yield_per=200).execute(statement):
-            if not _covers(text, wanted):
-                continue
-            yield first, last, text
-            found += 1
-            if found == wanted.limit:
-                return
+    for first, last, text in streamed(catalogue, statement):
+        if not _covers(text, wanted):
+            continue
+        yield first, last, text
+        found += 1
+        if found == wanted.limit:
+            return
 
 
 def _covers(text: str, wanted: Filter) -> bool:

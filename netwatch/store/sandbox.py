@@ -6,7 +6,7 @@ locked. A query that takes too long is interrupted, and one that needs too much 
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
@@ -34,10 +34,10 @@ _NO_FILES = "only the tables of the store can be read, no files"
 @contextmanager
 def run(
     catalogue: Catalogue, options: StoreOptions, query: str, *, timeout: float = TIMEOUT
-) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]:
-    """Run a query; its columns and rows. Raises `ConfigError` for a query that is wrong or not
-    allowed, and `NetwatchError` where it takes longer than `timeout` s, needs too much memory, or
-    the store cannot be read."""
+) -> Iterator[tuple[Sequence[tuple[pa.Field, str]], Iterable[pa.RecordBatch]]]:
+    """Run a query; its columns, each with its type in SQL, and its rows. Raises `ConfigError` for a
+    query that is wrong or not allowed, and `NetwatchError` where it takes longer than `timeout` s,
+    needs too much memory, or the store cannot be read."""
     with _sandbox(catalogue, options, query) as connection:
         expired = threading.Event()
 
@@ -50,8 +50,10 @@ def run(
         timer.start()
         try:
             with _errors(expired, timeout):
-                reader = connection.sql(query).to_arrow_reader(ROWS)
-                yield reader.schema, reader
+                relation = connection.sql(query)
+                reader = relation.to_arrow_reader(ROWS)
+                kinds = [str(kind) for kind in relation.types]
+                yield [*zip(reader.schema, kinds, strict=True)], reader
         finally:
             timer.cancel()
 

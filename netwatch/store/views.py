@@ -9,12 +9,13 @@ Files are read where they are: DuckDB takes columns and row groups from a local 
 fsspec from an object store, and needs no other file.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Select, func, select
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue, FileRow
@@ -30,6 +31,9 @@ CATALOGUE_TABLES = ("incident", "coverage", "evidence", "version")
 
 TABLES = (*FACT_TABLES, *CATALOGUE_TABLES)
 """All views, in the order in which they are listed."""
+
+ROWS = 1000
+"""Rows of the catalogue that are fetched at a time."""
 
 _TYPES: Mapping[Kind, str] = {
     "bool": "BOOLEAN",
@@ -210,9 +214,9 @@ class Views:
         statement, names, types, select_list = _COPIES[table]
         definition = ", ".join(f'"{name}" {kind}' for name, kind in zip(names, types, strict=True))
         self.connection.execute(f"CREATE TABLE netwatch.{table}_rows ({definition})")
-        with self._catalogue.database.reading() as connection:
-            for part in _partitions(connection, statement):
-                self.copy(f"netwatch.{table}_rows", _arrow(names, part))
+        rows = streamed(self._catalogue, statement)
+        while part := list(islice(rows, ROWS)):
+            self.copy(f"netwatch.{table}_rows", _arrow(names, part))
         self.connection.execute(
             f"CREATE VIEW {table} AS SELECT {select_list} FROM netwatch.{table}_rows"
         )
@@ -240,9 +244,13 @@ def _arrow(names: Sequence[str], rows: Sequence[Any]) -> pa.Table:
     return pa.table(dict(zip(names, arrays, strict=True)))
 
 
-def _partitions(connection: Connection, statement: Select[Any]) -> Iterable[Sequence[Any]]:
-    """The rows of a statement, some at a time."""
-    return connection.execution_options(yield_per=1000).execute(statement).partitions()
+def streamed(catalogue: Catalogue, statement: Select[Any]) -> Iterator[Any]:
+    """The rows of a statement on the catalogue, which are fetched some at a time."""
+    with (
+        catalogue.database.reading() as connection,
+        connection.execution_options(yield_per=ROWS).execute(statement) as rows,
+    ):
+        yield from rows
 
 
 def shown_incidents() -> Select[Any]:

@@ -83,6 +83,11 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> str:
     """The URL of an empty database."""
+    return new_database(postgres_server)
+
+
+def new_database(postgres_server: str) -> str:
+    """Create a database; its URL."""
     import psycopg
 
     name = f"store_{uuid.uuid4().hex[:12]}"
@@ -107,7 +112,7 @@ def s3_server() -> Iterator[str]:
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -120,6 +125,12 @@ def s3_server() -> Iterator[str]:
 @pytest.fixture
 def s3_url(s3_server: str) -> str:
     """The URL of a store in an empty bucket."""
+    assert s3_server
+    return new_bucket()
+
+
+def new_bucket() -> str:
+    """Create a bucket; the URL of a store in it."""
     import s3fs
 
     bucket = f"store-{uuid.uuid4().hex[:12]}"

@@ -18,6 +18,7 @@ from docs_generator import (
     records,
     siem_formats,
     verdicts,
+    views,
 )
 from docs_generator.pages import Block
 
@@ -56,5 +57,7 @@ BLOCKS: Mapping[str, Block] = {
     "sources": catalogue.sources_block,
     "titles": siem_formats.titles_block,
     "troubles": metrics.troubles_block,
+    "store-columns": views.columns_block,
+    "store-tables": views.tables_block,
     "udp-tunnels": protocols.udp_tunnels_block,
 }

@@ -1,0 +1,54 @@
+"""The examples of the guide to queries, on a store of the sample captures."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from support.asked_stores import AskedStore, filled_store
+from support.paths import PCAPS, ROOT
+
+PAGE = (ROOT / "docs/guides/query.md").read_text()
+QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = re.findall(r"^netwatch store ([^#\n]+)", PAGE, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> AskedStore:
+    folder = tmp_path_factory.mktemp("store")
+    return filled_store(folder, str(folder / "kept"), "", [PCAPS])
+
+
+def test_there_are_examples() -> None:
+    assert len(QUERIES) >= 12
+    assert len(COMMANDS) >= 10
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_queries_find_something(store: AskedStore, query: str) -> None:
+    assert store.sql(query)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_work(
+    store: AskedStore, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = store.ask(*shlex.split(command))
+    assert ran.status == 0, ran.errors
+
+
+@pytest.mark.parametrize("command", ["store", "store sql", "store query"])
+def test_examples_of_the_help_work(
+    store: AskedStore, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    from support.asked_stores import run
+
+    text = run(*command.split(), "--help").output.partition("examples:")[2]
+    examples = re.findall(r"^  netwatch store ((?:[^\n]|\n {10,})+)", text, re.MULTILINE)
+    assert len(examples) >= 5
+    for example in examples:
+        words = shlex.split(re.split(r"  +(?=[a-z])", example)[0])
+        ran = store.ask(*words)
+        assert ran.status == 0, (example, ran.errors)
