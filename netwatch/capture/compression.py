@@ -69,7 +69,7 @@ class Decompressor(Protocol):
 
 
 class _Gzip:
-    """The decompressor of zlib, or of a library like it, with the interface of that of bz2."""
+    """The decompressor of zlib with the interface of that of bz2."""
 
     def __init__(self, member: Any) -> None:
         self._zlib = member
@@ -124,11 +124,12 @@ class Library(NamedTuple):
 
 def _gzip() -> Library:
     try:
-        from isal import isal_zlib
+        from isal import igzip_lib
     except ImportError:
         return Library(lambda: _Gzip(zlib.decompressobj(wbits=31)), (zlib.error,))
-    error: Any = isal_zlib.IsalError  # a class, which its stubs do not say
-    return Library(lambda: _Gzip(isal_zlib.decompressobj(wbits=31)), (error,))
+    error: Any = igzip_lib.IsalError  # a class, which its stubs do not say
+    # Unlike its replacement of zlib, this keeps the input that is left instead of copying it.
+    return Library(lambda: igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP), (error,))
 
 
 def _bzip2() -> Library:

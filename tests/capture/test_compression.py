@@ -360,7 +360,7 @@ def test_padding_between_members_changes_nothing(name, order, at_once):
 def gzip_library(request, monkeypatch):
     """Each of the libraries that decompress gzip."""
     if request.param == "isal":
-        pytest.importorskip("isal.isal_zlib")
+        pytest.importorskip("isal.igzip_lib")
     else:
         monkeypatch.setitem(sys.modules, "isal", None)
     return request.param
@@ -368,8 +368,8 @@ def gzip_library(request, monkeypatch):
 
 @pytest.mark.parametrize("tail", [b"", bytes(300), gzip.compress(b"") * 100])
 def test_every_library_reads_gzip(gzip_library, tail):
-    made = COMPRESSIONS["gzip"].load().new_member()._zlib
-    assert type(made).__module__.startswith(gzip_library)
+    made = COMPRESSIONS["gzip"].load().new_member()
+    assert (type(made).__name__ == "IgzipDecompressor") == (gzip_library == "isal")
     content = random.Random(5).randbytes(500_000) + bytes(3_000_000)
     members = gzip.compress(content) + tail + gzip.compress(content, 1)
     assert unpack(members, "gzip") == (content * 2, [])
