@@ -13,9 +13,7 @@ zone and the tail together, so a rule that is written out for such a name comes 
 """
 
 import itertools
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -24,9 +22,6 @@ from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import App, Match
 from netwatch.rules.names_inside import IdsInside, NamesInside
 from netwatch.rules.signature import MAX_NAME, Rule, Signature
-
-MAX_PATTERNS = 65_536
-"""Globs whose regular expressions are kept, those that were compared last."""
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 """What the label of a host name may begin with."""
@@ -167,7 +162,7 @@ class Catalog:
             for tail in tails
             if tail in self._glob_tails
             for rule in self._globs_beginning(tail, first)
-            if _pattern(rule.name).fullmatch(name)
+            if _glob_matches(rule.name, name)
         ]
         return sorted(globs, key=lambda rule: (-_literal_length(rule.name), rule.name))
 
@@ -334,17 +329,25 @@ def _literal_length(glob: str) -> int:
     return len(glob) - glob.count("*")
 
 
-@lru_cache(MAX_PATTERNS)
-def _pattern(glob: str) -> re.Pattern[str]:
-    """A regular expression for a glob whose running time is proportional to the name.
+def _glob_matches(glob: str, name: str) -> bool:
+    """Whether a name has the labels of a glob, in time in proportion to both."""
+    globs, labels = glob.split("."), name.split(".")
+    return len(globs) == len(labels) and all(map(_label_matches, globs, labels))
 
-    Between two wildcards the first match of a literal is as good as any later one, so atomic
-    groups exclude backtracking, except before the last literal of a label.
-    """
-    labels = []
-    for label in glob.split("."):
-        first, *literals = (re.escape(literal) for literal in label.split("*"))
-        inner = "".join(f"(?>[^.]*?{literal})" for literal in literals[:-1] if literal)
-        last = f"[^.]*{literals[-1]}" if literals else ""
-        labels.append(first + inner + last)
-    return re.compile(r"\.".join(labels))
+
+def _label_matches(glob: str, label: str) -> bool:
+    first, *literals = glob.split("*")
+    if not literals:
+        return glob == label
+    last, end = literals.pop(), len(label)
+    end -= len(last)
+    if not label.startswith(first) or not label.endswith(last) or end < len(first):
+        return False
+    # Between two wildcards the first match of a literal is as good as any later one.
+    at = len(first)
+    for literal in literals:
+        at = label.find(literal, at, end)
+        if at < 0:
+            return False
+        at += len(literal)
+    return True
