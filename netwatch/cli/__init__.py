@@ -40,6 +40,9 @@ COMMANDS: Mapping[str, Command] = {
     "verify": Command(
         "netwatch.cli.verify:add", "read evidence captures anew with independent readers"
     ),
+    "rejudge": Command(
+        "netwatch.cli.rejudge:add", "judge the stored past again, and show what is different"
+    ),
     "signatures": Command("netwatch.cli.signatures:add", "show and test the signatures of apps"),
     "bans": Command("netwatch.cli.bans:add", "show the shipped bans, and what is due for review"),
     "explain": Command(

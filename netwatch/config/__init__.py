@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from netwatch import __version__
 from netwatch.config.ban_sections import read_bans, read_exemptions
+from netwatch.config.replacements import NOTHING_REPLACED, Replacements
 from netwatch.config.sections import (
     devices_section,
     geoip_section,
@@ -145,13 +146,20 @@ def _without_collection(read: Callable[P, T]) -> Callable[P, T]:
 
 @_without_collection
 def load(
-    path: str | None = None, *, with_secrets: bool = False, candidate: Path | None = None
+    path: str | None = None,
+    *,
+    with_secrets: bool = False,
+    candidate: Path | None = None,
+    replacements: Replacements = NOTHING_REPLACED,
 ) -> Config:
     """The configuration in `path`, else in the first of `SEARCH_PATHS` that exists, else the
     built-in defaults. Raises `ConfigError` with all mistakes in all files that it names; if
     `with_secrets`, a secret that cannot be read now is one, as it is for delivery. `candidate` is
-    the folder of a set that takes the place of the installed one."""
+    the folder of a set that takes the place of the installed one; `replacements` take the place of
+    sections of the file."""
     fields = _open(path)
+    replacements.replace_signatures(fields)
+    ban_fields = replacements.ban_fields(fields)
     base = Path(fields.file).parent
     notes: list[str] = []
     if not fields.file:
@@ -163,8 +171,8 @@ def load(
     devices, learn = devices_section(fields, base)
     updates = read_updates(fields, base, notes, candidate)
     catalog = signatures_section(fields, base)
-    bans, ban_ids = read_bans(fields, catalog, scopes, notes)
-    exemptions = read_exemptions(fields, catalog, ban_ids, devices, notes)
+    bans, ban_ids = read_bans(ban_fields, catalog, scopes, notes)
+    exemptions = read_exemptions(ban_fields, catalog, ban_ids, devices, notes)
     geo = geoip_section(fields, base)
     search_suffixes = search_suffixes_section(fields)
     sinkholes = sinkholes_section(fields)

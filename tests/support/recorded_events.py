@@ -101,7 +101,7 @@ def lines_of(incidents: ScanIncidents, config: Config) -> str:
 
 
 @pytest.fixture(autouse=True)
-def replay_all(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def replay_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Judge again what `pipeline.scan` has judged."""
     scan = pipeline.scan
 
@@ -121,7 +121,6 @@ def replay_all(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         Replayed.captures += 1
 
     monkeypatch.setattr(pipeline, "scan", scan_twice)
-    yield
 
 
 class Replayed:

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""What it costs to judge a store again: rows a CPU second, and memory.
+
+    .venv/bin/python bench/rejudging.py --rows 10000000
+
+The rows are made by SQL in the layout of the store: 5,000 devices, 200,000 names of which few are
+asked for often, ten days in one capture. A hundred devices use an app that a ban names, for some
+minutes at a time; one observation in 300 is of it. Every second observation is an answer with two
+addresses, some of them the app's, every fifth one a handshake with a flow. Another process judges
+them; its CPU time and its greatest memory are those of the system.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import duckdb
+
+from netwatch.store.catalogue import Catalogue, ClientAddress, FileRow, SourceFile, VersionHashes
+from netwatch.store.options import StoreOptions
+from netwatch.store.tables import BUCKETS
+
+DEVICES, NAMES, DAYS = 5_000, 200_000, 10
+FIRST = 1_680_307_200_000_000_000  # 2023-04-01
+DAY = 86_400_000_000_000
+BLOCK, ONE_OF = 2_000, 30
+CONFIG = """version: 1
+networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]
+bans:
+  - {id: made, authority: Made, apps: [tiktok], forbids: [service], legal_basis: made}
+"""
+OBSERVATION = """
+SELECT {capture}::INTEGER AS capture, i AS sequence, time, 6::UTINYINT AS time_digits,
+  CASE WHEN i % 10 < 3 THEN 'dns-query' WHEN i % 10 < 8 THEN 'dns-answer' ELSE 'tls-sni' END
+    AS evidence, name, client, (20000 + i % 40000)::USMALLINT AS client_port,
+  CASE WHEN i % 10 < 8 THEN '10.0.0.53' ELSE server END AS server_ip,
+  CASE WHEN i % 10 < 8 THEN 53 ELSE 443 END::USMALLINT AS server_port,
+  CASE WHEN i % 10 < 8 THEN 'udp' ELSE 'tcp' END AS transport, NULL::USMALLINT AS vlan,
+  'made.pcap' AS source, 2 * i + 1 AS packet,
+  CASE WHEN i % 10 < 8 THEN 0 ELSE 256 * i END AS flow,
+  CASE WHEN i % 10 < 8 THEN 'A' END AS dns_type,
+  CASE WHEN i % 10 BETWEEN 3 AND 7 THEN 'NOERROR' END AS dns_rcode,
+  CASE WHEN i % 10 BETWEEN 3 AND 7 THEN [server, other] END AS dns_answers,
+  CASE WHEN i % 10 BETWEEN 3 AND 7 THEN [60, 60]::UINTEGER[] END AS dns_ttls,
+  NULL::VARCHAR[] AS dns_chain, NULL::VARCHAR[] AS dns_service_targets,
+  NULL::VARCHAR[] AS dns_ech, CASE WHEN i % 10 > 7 THEN 'TLS 1.3' END AS tls_version,
+  CASE WHEN i % 10 > 7 THEN ['h2', 'http/1.1'] END AS tls_alpn,
+  CASE WHEN i % 10 > 7 THEN 't13d1516h2_8daaf6152771_02713d6af862' END AS tls_ja4,
+  NULL::VARCHAR AS tls_ech, NULL::VARCHAR AS quic_version FROM ({rows})
+"""
+FLOW = """
+SELECT {capture}::INTEGER AS capture, {rows_before} + i // 10 * 2 + i % 10 - 8 AS sequence,
+  time AS first, time + 5000000000 AS last, 'tcp' AS transport, client,
+  (20000 + i % 40000)::USMALLINT AS client_port, server AS server_ip, 443::USMALLINT AS server_port,
+  NULL::USMALLINT AS vlan, 900 + i % 4000 AS bytes_out, 4000 + i % 90000 AS bytes_in,
+  'named' AS name_status, true AS start_seen, false AS incomplete_message,
+  'payload' AS client_sent, 'payload' AS server_sent, 'made.pcap' AS source,
+  2 * i + 1 AS packet, 256 * i AS flow FROM ({rows}) WHERE i % 10 > 7
+"""
+ROWS = """
+SELECT i, {first} + i * {step} AS time, client,
+  CASE WHEN app >= 0 THEN 'api' || app || '.tiktokv.com'
+    ELSE 'host' || n || '.zone' || n % 4001 || '.example' END AS name,
+  CASE WHEN app >= 0 THEN '203.0.113.' || app
+    ELSE '198.' || n % 200 || '.' || n % 251 || '.' || n % 253 END AS server,
+  CASE WHEN app > 30 OR n % 199 = 0 THEN '203.0.113.' || n % 40
+    ELSE '198.' || n % 200 || '.' || n % 241 || '.' || n % 239 END AS other
+FROM (SELECT i, app, numbers[(1 + CASE WHEN app >= 0 THEN hash(i // {block}, 6) % 100
+    ELSE hash(i, 1) % {devices} END)::BIGINT] AS client,
+  floor(pow({names}, (hash(i, 4) % 1000003)::DOUBLE / 1000003.0))::BIGINT AS n
+  FROM (SELECT i, CASE WHEN hash(i // {block}, 5) % {one_of} = 0 AND hash(i, 2) % 10 = 0
+    THEN (hash(i, 3) % 40)::INTEGER ELSE -1 END AS app FROM range({start}, {stop}) r(i)), made)
+"""
+
+
+def make(options: StoreOptions, rows: int) -> None:
+    """A store with so many observations, and a flow for every fifth of them."""
+    root = Path(options.path)
+    root.mkdir(parents=True, mode=0o700)
+    with Catalogue.open(options, create=True) as catalogue:
+        version = catalogue.version_id(VersionHashes("0", "0", "0", "0"))
+        run = catalogue.begin_run("scan", "made", version)
+        capture = catalogue.begin_capture(run, 0, [SourceFile("made.pcap", 1, "")])
+        clients = [
+            ClientAddress(f"10.{n // 250}.{n % 250}.7", f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}")
+            for n in range(DEVICES)
+        ]
+        numbers = catalogue.client_numbers(clients)
+        database = duckdb.connect(config={"memory_limit": "1500MB", "threads": "1"})
+        database.execute("CREATE TABLE made AS SELECT $1::INTEGER[] AS numbers", [numbers])
+        files = []
+        for day in range(DAYS):
+            start, stop = rows * day // DAYS, rows * (day + 1) // DAYS
+            made = ROWS.format(
+                first=FIRST, step=DAYS * DAY // rows, one_of=ONE_OF, block=BLOCK,
+                devices=DEVICES, names=NAMES, start=start, stop=stop,
+            )  # fmt: skip
+            for table, statement in (("observation", OBSERVATION), ("flow", FLOW)):
+                sql = statement.format(capture=capture, rows=made, rows_before=rows)
+                files += _write(database, root, table, day, sql)
+        catalogue.register_files(files)
+        catalogue.end_capture(capture, "complete", FIRST, FIRST + DAYS * DAY)
+        catalogue.end_run(run)
+
+
+def _write(
+    database: duckdb.DuckDBPyConnection, root: Path, table: str, day: int, sql: str
+) -> list[FileRow]:
+    """The compacted files of one day: by bucket, ordered by name and time."""
+    text, order = f"2023-04-{day + 1:02d}", "name, time" if table == "observation" else "first"
+    database.execute(f"CREATE OR REPLACE TABLE day AS {sql}")
+    files = []
+    for bucket in range(BUCKETS):
+        path = f"{table}/day={text}/bucket={bucket:02d}/{uuid.uuid4().hex}.parquet"
+        (root / path).parent.mkdir(parents=True)
+        count = database.execute(
+            f"COPY (SELECT * FROM day WHERE client % {BUCKETS} = {bucket} ORDER BY {order}) TO"
+            f" '{root / path}' (FORMAT parquet, COMPRESSION zstd)"
+        ).fetchall()[0][0]
+        begin = FIRST + day * DAY
+        size = (root / path).stat().st_size
+        digest = hashlib.sha256((root / path).read_bytes()).hexdigest()
+        files.append(FileRow(path, table, text, bucket, count, size, begin, begin + DAY, 1, digest))
+    return files
+
+
+def measure(options: StoreOptions, folder: Path, jobs: int) -> dict[str, float]:
+    """Judge all rows again in another process."""
+    config = folder / "netwatch.yaml"
+    config.write_text(CONFIG)
+    started = time.perf_counter()
+    command = ["rejudge", "-q", "-c", str(config), "--store-path", options.path, "--all"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "netwatch", *command, "--jobs", str(jobs), "--format", "jsonl"],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"NETWATCH_CACHE": "off"},
+    )
+    assert process.stdout is not None
+    alerts = sum(1 for _ in process.stdout)
+    _, status, used = os.wait4(process.pid, 0)
+    assert status == 0
+    return {
+        "alerts": alerts,
+        "wall_s": time.perf_counter() - started,
+        "cpu_s": used.ru_utime + used.ru_stime,
+        "memory_mb": used.ru_maxrss * 1024 / 1e6,
+    }
+
+
+def main() -> None:
+    """Print the measures of a store as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--store", help="keep the made store here, or use the one that is there")
+    args = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as temporary:
+        options = StoreOptions(args.store or str(Path(temporary, "store")))
+        if not Path(options.path).exists():
+            make(options, args.rows)
+        found = measure(options, Path(temporary), args.jobs)
+    found["rows"] = args.rows
+    found["rows_a_cpu_s"] = args.rows / found["cpu_s"]
+    print(json.dumps({name: round(value, 2) for name, value in found.items()}))
+
+
+if __name__ == "__main__":
+    main()

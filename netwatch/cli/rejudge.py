@@ -1,0 +1,245 @@
+"""``netwatch rejudge``: the stored past under other signatures, bans or dates.
+
+Differences go to standard output, and nothing else does. What could not be judged is reported on
+standard error.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, TextIO
+
+from netwatch.cli import COMMANDS, EXIT_STATUS, HelpFormatter
+
+if TYPE_CHECKING:
+    from netwatch.core.alert import AlertRecord
+    from netwatch.rejudge.again import Again, ReasonedDifference
+
+_EXAMPLES = f"""examples:
+  netwatch rejudge                              what today's configuration would have said
+  netwatch rejudge --signatures builtin new/    with further signatures
+  netwatch rejudge --bans next-year.yaml        with the bans and exemptions of another file
+  netwatch rejudge --at 2024-01-01              as if everything had happened on that day
+  netwatch rejudge --since 2023-03-01 --until 2023-03-31 --format jsonl
+  netwatch rejudge --all --format jsonl         the alerts in full, as scan prints them
+
+{EXIT_STATUS}"""
+
+FORMATS_OF_DIFFERENCES = ("table", "jsonl")
+
+
+def add(
+    groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> None:
+    """Add the parser of ``netwatch rejudge``. It sets `func`, which takes the parsed arguments and
+    returns the exit status."""
+    from netwatch.formats.registry import FORMATS
+
+    parser = groups.add_parser(
+        "rejudge",
+        help=COMMANDS["rejudge"].summary,
+        description="Judges again what a store has kept, by the configuration as it is now, and"
+        " reports which incidents would be new, withdrawn or changed, and why.",
+        epilog=_EXAMPLES,
+        parents=list(parents),
+        formatter_class=HelpFormatter,
+    )
+    moment = "(a time, a day, or an age such as 7d)"
+    parser.add_argument(
+        "--since", metavar="TIME", help=f"only incidents that began since then {moment}"
+    )
+    parser.add_argument(
+        "--until", metavar="TIME", help=f"only incidents that began before then {moment}"
+    )
+    parser.add_argument(
+        "--signatures",
+        metavar="PATH",
+        nargs="+",
+        default=[],
+        help="judge by these signatures (files, folders, builtin) instead of those of the"
+        " configuration",
+    )
+    parser.add_argument(
+        "--bans",
+        metavar="FILE",
+        default="",
+        help="judge by the bans and exemptions in FILE instead of those of the configuration",
+    )
+    parser.add_argument(
+        "--at",
+        metavar="DATE",
+        type=_day,
+        help="judge by the bans and exemptions in force on DATE, whenever a contact happened",
+    )
+    parser.add_argument(
+        "--include-names",
+        action="store_true",
+        help="judge also what netwatch names has stored, which has no incidents yet",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="print all alerts as judged again, in place of the differences",
+    )
+    parser.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="table",
+        help="format (default table); differences have the formats table and jsonl",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write to FILE, which is replaced only when all is written",
+    )
+    parser.add_argument(
+        "--store-path", metavar="URL", help="the store in this folder, or at this URL"
+    )
+    parser.add_argument(
+        "--jobs", metavar="N", type=_jobs, default=1, help="threads that read rows (default 1)"
+    )
+    parser.add_argument(
+        "--fail-on-change",
+        action="store_true",
+        help="exit with status 3 if there is a difference",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="print no summary")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="name the incidents that were not judged"
+    )
+    parser.set_defaults(func=rejudge)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day like 2023-03-20") from None
+
+
+def _jobs(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 256")
+    return int(text)
+
+
+def rejudge(args: argparse.Namespace) -> int:
+    """Run ``netwatch rejudge``; the exit status."""
+    from netwatch import config as configuration
+    from netwatch.cli import terminal
+    from netwatch.cli.run_store import chosen_store
+    from netwatch.config.replacements import Replacements
+    from netwatch.core.errors import ConfigError, Problem
+    from netwatch.store.extra import require_extra
+
+    if not args.all and args.format not in FORMATS_OF_DIFFERENCES:
+        expected = " or ".join(FORMATS_OF_DIFFERENCES)
+        message = f"--format {args.format}: differences have the format {expected}; --all has all"
+        raise ConfigError([Problem("netwatch rejudge", 0, 0, message)])
+    since, until = _moment(args, "since"), _moment(args, "until")
+    config = configuration.load(args.config, replacements=Replacements(args.signatures, args.bans))
+    require_extra("netwatch rejudge")
+    from netwatch.rejudge.again import Again
+
+    with (
+        Again(
+            chosen_store(args, config.store),
+            config,
+            since=since,
+            until=until,
+            day=args.at,
+            include_names=args.include_names,
+            threads=args.jobs,
+        ) as again,
+        terminal.output(args.output) as stream,
+    ):
+        if args.all:
+            _write_alerts(args.format, again, stream)
+            changed = False
+        else:
+            changed = _write_differences(args.format, again, stream)
+        _report(args, again)
+    return 3 if changed and args.fail_on_change else 0
+
+
+def _moment(args: argparse.Namespace, name: str) -> int | None:
+    """The time of an option in ns; raises `ConfigError`."""
+    from netwatch.core.errors import ConfigError, Problem
+    from netwatch.core.moments import parse_moment
+
+    text = getattr(args, name)
+    if text is None:
+        return None
+    try:
+        return parse_moment(text, time.time_ns(), is_end=name == "until")
+    except ValueError as error:
+        raise ConfigError([Problem("netwatch rejudge", 0, 0, f"--{name}: {error}")]) from None
+
+
+def _write_alerts(format_: str, again: "Again", stream: TextIO) -> None:
+    """Write all alerts, as ``scan`` does."""
+    from netwatch.formats.registry import FORMATS
+
+    writer = FORMATS[format_].writer(stream)
+    writer.begin("alerts")
+    for alert in again.alerts():
+        writer.alert(alert)
+    writer.end()
+
+
+def _write_differences(format_: str, again: "Again", stream: TextIO) -> bool:
+    """Write the differences; whether there is one."""
+    from netwatch.core.text import escaped
+    from netwatch.formats.values import json_line
+
+    found = False
+    for each in again.differences():
+        found = True
+        if format_ == "jsonl":
+            stream.write(f"{json_line(each.record())}\n")
+        else:
+            stream.writelines(f"{escaped(line)}\n" for line in _lines(each))
+    return found
+
+
+def _lines(each: "ReasonedDifference") -> Iterator[str]:
+    """A difference for people: what the incident is, how it was and is judged, and why."""
+    before, after = each.difference.before, each.difference.after
+    record = after or before
+    assert record is not None
+    device, app, ban = record["device"]["id"], record["app"]["name"], record["ban"]["id"]
+    yield f"{each.difference.change:<10} {record['first_seen']}  {device}  {app}  {ban}"
+    if before is not None:
+        yield f"  before   {_words(before)}"
+    if after is not None:
+        yield f"  after    {_words(after)}"
+    yield f"  because  {each.reason}"
+
+
+def _words(record: "AlertRecord") -> str:
+    judged = f"{record['verdict']}, {record['confidence']}, {record['kind']['value']}"
+    return f"{judged}, {record['outcome']} ({record['id']})"
+
+
+def _report(args: argparse.Namespace, again: "Again") -> None:
+    """Report what was judged, and what was not."""
+    from netwatch.cli import terminal
+    from netwatch.cli.printing import print_message
+    from netwatch.core.text import quantity
+
+    terminal.note(args, f"{quantity(again.runs, 'run')} judged again")
+    if again.unknown_clients:
+        print_message(
+            f"netwatch: {quantity(again.unknown_clients, 'client')} not judged: no key of the"
+            " configuration (privacy: key, previous) unseals their addresses"
+        )
+    if again.not_judged:
+        print_message(
+            f"netwatch: {quantity(len(again.not_judged), 'incident')} not judged: the store has not"
+            " all that was seen (a capture stored in part, an erased device, or retention)"
+        )
+        for id_ in again.not_judged if args.verbose else ():
+            print_message(f"  {id_}")

@@ -1,0 +1,53 @@
+"""Sections of a configuration in whose place a command takes others."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from netwatch.config.keys import CONFIGURATION_KEYS
+from netwatch.core.dataclass import dataclass
+from netwatch.core.user_yaml import Fields, YamlSequence
+from netwatch.core.yaml_reader import read_yaml
+from netwatch.rules.load import BUILTIN
+
+
+@dataclass(frozen=True, slots=True)
+class Replacements:
+    """`signatures` are sources in place of ``signatures``; `bans` is a file whose ``bans`` and
+    ``exemptions`` are taken in place of those of the configuration. Paths count from the current
+    folder. What is empty replaces nothing."""
+
+    signatures: Sequence[str] = ()
+    bans: str = ""
+
+    def replace_signatures(self, fields: Fields) -> None:
+        """Put the sources into the fields of a configuration."""
+        if self.signatures:
+            sources = YamlSequence(fields.line_of("signatures"))
+            for source in self.signatures:
+                sources.append(source if source == BUILTIN else str(Path(source).absolute()))
+                sources.lines.append(sources.line)
+            fields.mapping["signatures"] = sources
+
+    def ban_fields(self, fields: Fields) -> Fields:
+        """The fields that have the bans, in place of those of a configuration."""
+        if not self.bans:
+            return fields
+        for key in ("bans", "exemptions"):
+            fields.value(key)
+        mapping = read_yaml(Path(self.bans), fields.problems)
+        if mapping is None:
+            fields.problems.raise_if_any()
+        assert mapping is not None
+        replaced = Fields(mapping, self.bans, fields.problems, "the file of bans")
+        if not replaced.has("bans"):
+            replaced.add_problem(None, "the file of bans needs 'bans': expected a list of bans")
+        # It may be the whole configuration of another site, of which the other sections do not
+        # matter.
+        for section_key in CONFIGURATION_KEYS[0].keys:
+            replaced.value(section_key.name)
+        replaced.reject_unknown()
+        return replaced
+
+
+NOTHING_REPLACED = Replacements()
+"""The configuration as it is written."""

@@ -1,0 +1,141 @@
+"""A store judged again: its alerts as they would be now, and what differs from those it has."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from typing import Self
+
+from netwatch.config import Config
+from netwatch.core.alert import Alert, AlertRecord
+from netwatch.core.dataclass import dataclass
+from netwatch.formats.jsonl import alert_record
+from netwatch.formats.values import json_line
+from netwatch.rejudge.differences import FROM_FACTS, Difference, compared
+from netwatch.rejudge.facts import StoredFacts
+from netwatch.rejudge.judged import judged_runs
+from netwatch.rejudge.one_day import policy_of_day
+from netwatch.rejudge.reasons import Reasons
+from netwatch.rejudge.stored_runs import StoredRun, stored_incidents, stored_runs
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.options import StoreOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonedDifference:
+    """A difference, and the reason for it in words."""
+
+    difference: Difference
+    reason: str
+
+    def record(self) -> dict[str, object]:
+        """The record of the difference."""
+        return {
+            "change": self.difference.change,
+            "before": self.difference.before,
+            "after": self.difference.after,
+            "fields": list(self.difference.fields),
+            "reason": self.reason,
+        }
+
+
+class Again:
+    """A store judged again by `config`; a context that closes the store.
+
+    Of whole runs the incidents count that began from `since` up to, but without, `until` (ns). With
+    `day`, bans and exemptions are those in force on it. Runs of ``names`` are left out unless
+    `include_names`. `threads` read rows. `runs` is the number of runs; `not_judged` are the ids of
+    incidents whose facts are gone, once the differences were read.
+    """
+
+    def __init__(
+        self,
+        options: StoreOptions,
+        config: Config,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        day: date | None = None,
+        include_names: bool = False,
+        threads: int = 1,
+    ) -> None:
+        self._since, self._until = since, until
+        self._bans = config.policy.bans
+        if day is not None:
+            config = replace(config, policy=policy_of_day(config.policy, day))
+        self._config = config
+        self._reasons = Reasons(config, day)
+        self.not_judged: list[str] = []
+        with contextlib.ExitStack() as opened:
+            self._catalogue = opened.enter_context(Catalogue.open(options))
+            self._runs = stored_runs(self._catalogue, since, until, include_names=include_names)
+            privacy = config.privacy
+            self._facts = opened.enter_context(
+                StoredFacts(
+                    self._catalogue,
+                    options,
+                    self._runs,
+                    threads=threads,
+                    sealing=privacy.sealing if privacy is not None else None,
+                )
+            )
+            self._opened = opened.pop_all()
+        self.runs = len(self._runs)
+        self.unknown_clients = len(self._facts.unknown)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def alerts(self) -> Iterator[Alert]:
+        """All alerts, run by run, in the order of `scan`."""
+        for _, alerts in judged_runs(self._runs, self._facts, self._config, self._bans):
+            yield from (each for each in alerts if self._is_wanted(each.first_seen))
+
+    def differences(self) -> Iterator[ReasonedDifference]:
+        """What is different, run by run, in the order of time. Where several runs have the same
+        difference, it comes once."""
+        gone = self._facts.incomplete_captures()
+        seen: set[tuple[str, str]] = set()
+        for run, alerts in judged_runs(self._runs, self._facts, self._config, self._bans):
+            before = [
+                each.record
+                for each in stored_incidents(self._catalogue, run.number)
+                if self._is_wanted(each.first_seen)
+            ]
+            after = [_as_read(each) for each in alerts if self._is_wanted(each.first_seen)]
+            has_gaps = any(capture.number in gone for capture in run.captures)
+            for difference in compared(before, after):
+                record = difference.after or difference.before
+                assert record is not None
+                key = difference.change, record["id"]
+                if key in seen:
+                    continue
+                seen.add(key)
+                if has_gaps and not self._is_certain(run, difference):
+                    self.not_judged.append(record["id"])
+                else:
+                    yield ReasonedDifference(difference, self._reasons.of(difference))
+
+    def _is_certain(self, run: StoredRun, difference: Difference) -> bool:
+        """Whether a difference of a run of which facts are gone does not follow from that: what
+        proves the incident is there, and more is another than what is counted."""
+        if difference.before is None:
+            return True
+        if difference.change == "changed" and FROM_FACTS.issuperset(difference.fields):
+            return False
+        captures = [capture.number for capture in run.captures]
+        return self._facts.has_evidence(captures, difference.before)
+
+    def _is_wanted(self, first_seen: int) -> bool:
+        since, until = self._since, self._until
+        return (since is None or first_seen >= since) and (until is None or first_seen < until)
+
+
+def _as_read(alert: Alert) -> AlertRecord:
+    """The record of an alert as it would be read from the store."""
+    record: AlertRecord = json.loads(json_line(alert_record(alert)))
+    return record

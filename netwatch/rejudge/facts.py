@@ -1,0 +1,295 @@
+"""The facts that matter, read from a store in the order in which an engine met them.
+
+Of most names no rule matches, so most rows decide nothing. DuckDB reads the columns that say which
+ones do, and only those rows become objects:
+
+1. Each distinct name is matched once with the catalogue.
+2. Observations count whose name a rule matches; and the answers to a name whose alias it matches.
+3. The addresses in answers for an app make pairs of a client and an address. Other answers count if
+   they have such a pair, because they take the evidence away.
+4. Flows count that a contact is part of, or that go from the client of a pair to its address.
+5. Claims count if the configuration learns devices.
+
+All runs are read in one pass, ordered by run, capture and `sequence`.
+"""
+
+import heapq
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Self
+
+import pyarrow as pa
+
+from netwatch.core.addresses import parse_ip
+from netwatch.core.alert import AlertRecord
+from netwatch.core.dataclass import dataclass
+from netwatch.core.flow import Flow
+from netwatch.engine.replay import ClaimEvent, Event
+from netwatch.rejudge.clients import read_clients
+from netwatch.rejudge.stored_runs import StoredRun
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.claims import decode_claim
+from netwatch.store.options import StoreOptions
+from netwatch.store.stored_observations import COLUMNS, StoredClient, observation_batch
+from netwatch.store.tables import FLOW
+from netwatch.store.views import FACT_TABLES, Views
+
+MEMORY = "600MB"
+"""What DuckDB may use of memory; what is more goes to a temporary folder."""
+
+NAMES = 65_536
+"""Distinct names that are matched together."""
+
+ROWS = 8192
+"""Rows that become objects together."""
+
+_ROW = ("capture", "sequence", *COLUMNS)
+
+_ANSWER = ("capture", "sequence", "time", "time_digits", "evidence", "name", "client", "vlan",
+           "source", "packet", "dns_type", "dns_answers", "dns_ttls", "dns_chain")  # fmt: skip
+"""What counts of an answer to a name that no rule matches."""
+
+_MISSING = {"client_port": "0", "server_ip": "'0.0.0.0'", "server_port": "0", "transport": "'udp'",
+            "flow": "0"}  # fmt: skip
+"""What stands in place of what does not count, and is never missing."""
+
+_FLOW_COLUMNS = tuple(column.name for column in FLOW if column.name not in ("capture", "sequence"))
+_CLAIM_COLUMNS = ("time", "kind", "client", "vlan", "source", "packet", "claim")
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureEvents:
+    """The events of the capture `capture` of the run `run`, both by their place; to be read before
+    those of the next."""
+
+    run: int
+    capture: int
+    events: Iterator[Event]
+
+
+class StoredFacts:
+    """The facts of `runs`; a context that frees what it holds. `threads` read them. `unsealed` are
+    the clients (numbers) whose addresses are not known: their rows are left out."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        options: StoreOptions,
+        runs: Sequence[StoredRun],
+        *,
+        threads: int = 1,
+        sealing: Any = None,
+    ) -> None:
+        self._runs = runs
+        self._sealing = sealing
+        self._clients, self.unknown = read_clients(catalogue, sealing)
+        self._folder = tempfile.TemporaryDirectory(prefix="netwatch-")
+        settings = {
+            "memory_limit": MEMORY,
+            "threads": str(threads),
+            "temp_directory": self._folder.name,
+            "preserve_insertion_order": "false",
+        }
+        self._views = Views(catalogue, options, FACT_TABLES, settings=settings)
+        self._sql = self._views.connection.execute
+        self._choose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._views.__exit__()
+        self._folder.cleanup()
+
+    def incomplete_captures(self) -> frozenset[int]:
+        """The captures of which facts are gone: erased, or older than what is kept. The events of a
+        capture are numbered without a gap."""
+        tables = " UNION ALL ".join(
+            f"SELECT capture, sequence FROM netwatch.{table}_rows" for table in FACT_TABLES
+        )
+        rows = self._sql(
+            f"SELECT value, count(sequence), max(sequence) FROM netwatch.chosen"
+            f" LEFT JOIN ({tables}) ON capture = value GROUP BY value"
+        ).fetchall()
+        gone = {number for number, count, last in rows if count and count != last + 1}
+        empty = {number for number, count, _ in rows if not count}
+        had_packets = {
+            capture.number
+            for run in self._runs
+            for capture in run.captures
+            if capture.first is not None
+        }
+        partial = {
+            capture.number for run in self._runs for capture in run.captures if not capture.complete
+        }
+        return frozenset(gone | (empty & had_packets) | partial)
+
+    def captures(self, matches: Callable[[str], bool], *, learns: bool) -> Iterator[CaptureEvents]:
+        """The captures that have events which matter: `matches` says of a name whether a rule
+        matches it, `learns` whether claims are wanted."""
+        self._match_names(matches)
+        self._find_rows()
+        merged = heapq.merge(
+            self._observations(),
+            self._flows(),
+            *([self._claims()] if learns else []),
+            key=itemgetter(0, 1),
+        )
+        for place, events in groupby(merged, itemgetter(0)):
+            run, capture = self._places[place]
+            yield CaptureEvents(run, capture, (event for _, _, event in events))
+
+    def has_evidence(self, captures: Iterable[int], record: AlertRecord) -> bool:
+        """Whether the facts are there on which an alert's evidence rests."""
+        for item in record["evidence"]:
+            table, name = ("flow", None) if item["type"] == "ip-from-dns" else (
+                "observation", item.get("raw") or item["name"])  # fmt: skip
+            numbers = ", ".join(map(str, captures)) or "NULL"
+            condition = "" if name is None else " AND name = ?"
+            found = self._sql(
+                f"SELECT 1 FROM netwatch.{table}_rows WHERE packet = ? AND source = ?"
+                f" AND capture IN ({numbers}){condition} LIMIT 1",
+                [item["packet"], item["source"], *([name] if name is not None else [])],
+            ).fetchone()
+            if found is None:
+                return False
+        return True
+
+    def _choose(self) -> None:
+        """Number the captures in the order in which they are judged."""
+        numbers = [capture.number for run in self._runs for capture in run.captures]
+        self._places = [
+            (run, capture)
+            for run, each in enumerate(self._runs)
+            for capture in range(len(each.captures))
+        ]
+        self._sql("CREATE TABLE netwatch.chosen (value INTEGER PRIMARY KEY, place INTEGER)")
+        places = pa.array(range(len(numbers)), pa.int32())
+        self._views.copy(
+            "netwatch.chosen", pa.table({"value": pa.array(numbers, pa.int32()), "place": places})
+        )
+
+    def _match_names(self, matches: Callable[[str], bool]) -> None:
+        reader = self._cursor(
+            "SELECT DISTINCT name FROM netwatch.observation_rows SEMI JOIN netwatch.chosen"
+            " ON capture = value"
+        ).to_arrow_reader(NAMES)
+        matched = [
+            name for batch in reader for name in batch.column(0).to_pylist() if matches(name)
+        ]
+        self._sql("DROP TABLE IF EXISTS netwatch.matched")
+        self._views.register("matched", matched, "VARCHAR")
+
+    def _find_rows(self) -> None:
+        """Make the tables of the observations that count, of the pairs of a client and an address,
+        and of the flows of contacts. Rows are taken when they are found: files are ordered by name,
+        so that to look for them again by their number would read all of each file."""
+        for table in ("hit", "pair", "followed"):
+            self._sql(f"DROP TABLE IF EXISTS netwatch.{table}")
+        names = ", ".join(f"o.{name}" for name in _ROW)
+        self._sql(
+            f"CREATE TABLE netwatch.hit AS SELECT {names} FROM netwatch.observation_rows o"
+            " SEMI JOIN netwatch.matched ON o.name = matched.value"
+            " SEMI JOIN netwatch.chosen ON o.capture = chosen.value"
+        )
+        self._sql(
+            f"INSERT INTO netwatch.hit SELECT {names} FROM netwatch.observation_rows o"
+            " SEMI JOIN (SELECT DISTINCT capture, source, packet FROM netwatch.hit"
+            " WHERE evidence = 'dns-cname') a"
+            " ON o.capture = a.capture AND o.packet = a.packet AND o.source = a.source"
+            " ANTI JOIN netwatch.matched ON o.name = matched.value"
+            " WHERE o.evidence = 'dns-answer'"
+        )
+        self._sql(
+            "CREATE TABLE netwatch.pair AS SELECT DISTINCT c.ip, address FROM ("
+            "SELECT client, unnest(dns_answers) AS address FROM netwatch.hit"
+            " WHERE evidence = 'dns-answer') JOIN netwatch.client c ON c.number = client"
+        )
+        self._sql(
+            f"INSERT INTO netwatch.hit SELECT {_row_of_answer('x')} FROM ("
+            "SELECT DISTINCT ON (capture, sequence) * FROM ("
+            f" SELECT {', '.join(f'o.{name}' for name in _ANSWER)}, c.ip,"
+            " unnest(o.dns_answers) AS address"
+            " FROM netwatch.observation_rows o JOIN netwatch.client c ON c.number = o.client"
+            " WHERE o.evidence = 'dns-answer' AND o.client IN (SELECT number FROM netwatch.client"
+            " WHERE ip IN (SELECT ip FROM netwatch.pair))"
+            ") y SEMI JOIN netwatch.pair p ON p.ip = y.ip AND p.address = y.address"
+            ") x SEMI JOIN netwatch.chosen ON x.capture = chosen.value"
+            " ANTI JOIN netwatch.hit h ON h.capture = x.capture AND h.sequence = x.sequence"
+        )
+        self._sql(
+            "CREATE TABLE netwatch.followed AS SELECT DISTINCT capture, flow FROM netwatch.hit"
+            " WHERE evidence NOT IN ('dns-query', 'dns-answer', 'dns-cname')"
+        )
+
+    def _observations(self) -> Iterator[tuple[int, int, Event]]:
+        reader = self._cursor(
+            "SELECT place, h.* EXCLUDE (capture) FROM netwatch.hit h JOIN netwatch.chosen"
+            " ON capture = value ORDER BY place, sequence"
+        ).to_arrow_reader(ROWS)
+        for rows in reader:
+            places, numbers = rows.column(0).to_pylist(), rows.column(1).to_pylist()
+            clients = rows.column("client").to_pylist()
+            batch = observation_batch(rows.select(list(COLUMNS)), self._clients)
+            for row, place in enumerate(places):
+                if clients[row] in self._clients:
+                    yield place, numbers[row], batch.observation(row)
+
+    def _flows(self) -> Iterator[tuple[int, int, Event]]:
+        names = ", ".join(f"f.{name}" for name in _FLOW_COLUMNS)
+        reader = self._cursor(
+            f"SELECT place, f.sequence, {names} FROM netwatch.flow_rows f"
+            " JOIN netwatch.chosen ON f.capture = value"
+            " LEFT JOIN netwatch.client c ON c.number = f.client"
+            " WHERE (f.capture, f.flow) IN (SELECT (capture, flow) FROM netwatch.followed)"
+            " OR (c.ip, f.server_ip) IN (SELECT (ip, address) FROM netwatch.pair)"
+            " ORDER BY place, f.sequence"
+        ).to_arrow_reader(ROWS)
+        for rows in reader:
+            for record in rows.to_pylist():
+                client = self._clients.get(record.pop("client"))
+                place, number = record.pop("place"), record.pop("sequence")
+                if client is not None:
+                    yield place, number, _flow(record, client)
+
+    def _claims(self) -> Iterator[tuple[int, int, Event]]:
+        names = ", ".join(f"k.{name}" for name in _CLAIM_COLUMNS)
+        reader = self._cursor(
+            f"SELECT place, k.sequence, {names} FROM netwatch.claim_rows k"
+            " JOIN netwatch.chosen ON k.capture = value ORDER BY place, k.sequence"
+        ).to_arrow_reader(ROWS)
+        for rows in reader:
+            for record in rows.to_pylist():
+                if record["client"] in self._clients:
+                    yield record["place"], record["sequence"], self._claim(record)
+
+    def _claim(self, record: dict[str, Any]) -> ClaimEvent:
+        text = record["claim"]
+        if self._sealing is not None:
+            text = self._sealing.unseal_claim(text)
+        columns = {name: record[name] for name in ("kind", "time", "vlan", "source", "packet")}
+        packet, claim = decode_claim(text, **columns)
+        return ClaimEvent(packet, (claim,))
+
+    def _cursor(self, statement: str) -> Any:
+        """A result of its own, which can be read while others are."""
+        return self._views.connection.cursor().sql(statement)
+
+
+def _row_of_answer(table: str) -> str:
+    """The columns of an answer in place of those of an observation."""
+    return ", ".join(
+        f"{table}.{name}" if name in _ANSWER else _MISSING.get(name, "NULL") for name in _ROW
+    )
+
+
+def _flow(record: dict[str, Any], client: StoredClient) -> Flow:
+    """The flow in a row."""
+    server, flow_id = parse_ip(record.pop("server_ip")), record.pop("flow")
+    assert server is not None
+    assert client.ip is not None
+    return Flow(
+        client_ip=client.ip, client_mac=client.mac, server_ip=server, flow_id=flow_id, **record
+    )
