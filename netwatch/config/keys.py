@@ -203,7 +203,7 @@ _PRIVACY = Section(
             "list of words",
             REQUIRED,
             "the classes whose devices are called by a pseudonym: `personal`, `guest`, `service`, "
-            "`infrastructure`, `unknown`",
+            "`infrastructure`. A device that cannot be told from others has that of its network",
         ),
         Key(
             "key",

@@ -8,7 +8,7 @@ from netwatch.privacy.keys import Keyring
 from netwatch.privacy.pseudonyms import under_pseudonym
 from netwatch.privacy.sealing import Sealing
 
-CLASSES = ("service", "personal", "guest", "infrastructure", "unknown")
+CLASSES = ("service", "personal", "guest", "infrastructure")
 """The classes whose devices can have pseudonyms."""
 
 
@@ -29,8 +29,10 @@ class Privacy:
         return Sealing(self.keys)
 
     def device(self, device: Device, network: Network) -> Device:
-        """A device as alerts show it: the same one, or its pseudonym."""
-        if not self.covers(device.device_class):
+        """A device as alerts show it: the same one, or its pseudonym. One that cannot be told from
+        others has no class, and that of its network decides."""
+        is_told = device.device_class != "unknown"
+        if not self.covers(device.device_class if is_told else network.device_class):
             return device
         return under_pseudonym(device, network, self.keys.current)
 

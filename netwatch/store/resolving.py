@@ -282,10 +282,10 @@ def _same(one: str | None, other: str) -> bool:
 
 
 def _validity(entry: Entry) -> Span:
-    since, until = getattr(entry, "since", None), getattr(entry, "until", None)
+    """The time in which an entry is valid."""
     return (
-        ALWAYS[0] if since is None else since,
-        ALWAYS[1] if until is None else until - 1,
+        ALWAYS[0] if entry.since is None else entry.since,
+        ALWAYS[1] if entry.until is None else entry.until - 1,
     )
 
 
