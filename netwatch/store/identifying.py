@@ -20,6 +20,7 @@ from netwatch.privacy.keys import Keyring
 from netwatch.privacy.pseudonyms import key_id_of, pseudonym
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.resolving import NOBODYS
 from netwatch.store.stored_clients import StoredClient
 
 MAX_TRIED = 1 << 20
@@ -110,6 +111,6 @@ def _described(
             hostname, owner = hostname or entry.hostname, owner or entry.owner
     for client in clients:
         if client.ip and (client.ip == identity or client.mac == identity or client.mac in macs):
-            ips.add(client.ip)
+            ips |= {client.ip} - NOBODYS
             macs |= {client.mac} if client.mac else set()
     return Identity(network, identity, tuple(sorted(ips)), tuple(sorted(macs)), hostname, owner)

@@ -27,6 +27,9 @@ from netwatch.store.stored_clients import stored_clients
 if TYPE_CHECKING:
     from netwatch.privacy.sealing import Sealing
 
+NOBODYS = frozenset({"0.0.0.0", "::"})
+"""What devices have as their address until they get one."""
+
 _ROUNDS = 8
 
 
@@ -93,7 +96,7 @@ class Resolver:
     def _begin(self, text: str) -> None:
         packed, mac = parse_ip(text), parse_mac(text)
         if packed is not None:
-            self._spans[ip_text(packed)].add(ALWAYS)
+            self._add_address(ip_text(packed), ALWAYS)
         elif mac is not None:
             self._macs.add(mac_text(mac))
         elif key_id_of(text) is not None:
@@ -132,7 +135,7 @@ class Resolver:
                 mac = mac_text(entry.mac) if entry.mac is not None else None
                 self._add_device(entry.id, mac, entry.hostname)
                 for ip in map(ip_text, entry.ips):
-                    self._spans[ip].add(_validity(entry))
+                    self._add_address(ip, _validity(entry))
 
     def _is_hers(self, entry: Entry) -> bool:
         if entry.mac is not None and mac_text(entry.mac) in self._macs:
@@ -148,6 +151,11 @@ class Resolver:
             self._words |= {hostname, hostname.partition(".")[0]}
         if parse_ip(identity) is None and parse_mac(identity) is None:
             self._words.add(identity)
+
+    def _add_address(self, ip: str, span: Span) -> None:
+        """An address was hers for a time. That of a device without one is nobody's."""
+        if ip not in NOBODYS:
+            self._spans[ip].add(span)
 
     def _has_word(self, hostname: str | None) -> bool:
         if not hostname:
@@ -181,7 +189,7 @@ class Resolver:
             if is_hers and key_id_of(device["id"]) is None:
                 self._add_device(device["id"], device["mac"], device["hostname"])
                 if device["ip"]:
-                    self._spans[device["ip"]].add((each.first, each.last))
+                    self._add_address(device["ip"], (each.first, each.last))
 
     def _ask_claims(self, text: str) -> None:
         """Claims say which address a MAC had, from when on, and what it is called. A host name
@@ -194,14 +202,14 @@ class Resolver:
                 if claim.mac:
                     self._macs.add(claim.mac)
                 for address in claim.addresses:
-                    self._spans[address].add((claim.time, claim.time))
+                    self._add_address(address, (claim.time, claim.time))
             if claim.mac in self._macs and claim.hostname:
                 self._add_device(claim.hostname, None, claim.hostname)
         for address, claims in by_address.items():
             claims.sort(key=lambda claim: claim.time)
             for at, claim in enumerate(claims):
                 if claim.mac and claim.mac in self._macs:
-                    self._spans[address].add(_until_others(claims, at, self._macs))
+                    self._add_address(address, _until_others(claims, at, self._macs))
 
     def _add_owners(self, text: str) -> None:
         """The owner's name is hers, unless it is that of devices that stay."""
@@ -229,7 +237,7 @@ class Resolver:
             time = "first" if file.table == "flow" else "time"
             table = self._facts.read(file, ["client", time])
             for number, first, last in _spans_of(table, time, unknown):
-                self._spans[hers[number]].add((first, last))
+                self._add_address(hers[number], (first, last))
 
     def _add_pseudonyms(self) -> None:
         if self._sealing is None:

@@ -35,6 +35,12 @@ KINDS = {
     "blob": pa.binary(),
 }
 
+EMPTY = {
+    "bool": False, "uint8": 0, "uint16": 0, "int32": 0, "uint32": 0, "int64": 0, "text": "",
+    "texts": None, "numbers": None, "blob": b"{}",
+}  # fmt: skip
+"""A value of each kind of column, for rows of which only some columns matter."""
+
 
 def schema(table: str) -> pa.Schema:
     fields = [pa.field(each.name, KINDS[each.kind], each.nullable) for each in FACTS[table]]

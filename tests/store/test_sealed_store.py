@@ -1,0 +1,162 @@
+"""A store whose clients are sealed: what is readable without the key, identifying, and erasing."""
+
+import json
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.erasable import HOST, ID, IP_, MAC, OTHER_IP, OWNER, mentions, write_files
+
+from netwatch.cli import main
+from netwatch.privacy.keys import PseudonymKey, write_new_key
+from netwatch.privacy.pseudonyms import pseudonym
+
+PRIVACY = "privacy: {pseudonyms: [personal], key: {file: a.key}}\n"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sealed")
+    write_files(folder)
+    write_new_key(folder / "a.key")
+    with (folder / "netwatch.yaml").open("a") as stream:
+        stream.write(PRIVACY)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        arguments = ["scan", "-q", "--store", "--coverage", "--format", "jsonl"]
+        assert main([*arguments, "-o", "alerts.jsonl", "day.pcap"]) == 0
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def folder(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(template, tmp_path / "case")
+    monkeypatch.chdir(tmp_path / "case")
+    return tmp_path / "case"
+
+
+def key(name: str = "a.key") -> PseudonymKey:
+    return PseudonymKey.of(Path(name).read_text().strip())
+
+
+def journal() -> list[tuple[str, dict[str, str]]]:
+    with closing(sqlite3.connect("store/catalogue.sqlite")) as database:
+        rows = database.execute("SELECT action, detail FROM journal ORDER BY id").fetchall()
+    return [(action, json.loads(detail)) for action, detail in rows]
+
+
+def test_the_catalogue_and_claims_say_nothing_of_her(folder: Path) -> None:
+    assert mentions(folder / "store" / "catalogue.sqlite", folder / "store" / "claim") == []
+    with closing(sqlite3.connect("store/catalogue.sqlite")) as database:
+        rows = database.execute("SELECT ip, mac, pseudonym, sealed FROM client WHERE class IS NOT"
+                                " NULL").fetchall()  # fmt: skip
+    assert len(rows) >= 3
+    assert all(ip is mac is None and pseudonym and sealed for ip, mac, pseudonym, sealed in rows)
+    assert pseudonym(key(), "byod", IP_) in {row[2] for row in rows}
+
+
+def test_modes_of_files(folder: Path, tmp_path: Path) -> None:
+    mask = os.umask(0)
+    try:
+        assert main(["scan", "-q", "--store-path", str(tmp_path / "new"), "day.pcap"]) == 0
+        place = ["--store-path", str(tmp_path / "new")]
+        assert main(["store", "erase", "--yes", "--device", IP_, *place]) == 0
+    finally:
+        os.umask(mask)
+    found = [tmp_path / "new", *(tmp_path / "new").rglob("*")]
+    assert len(found) > 4
+    for path in found:
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_a_pseudonym_is_taken_back_and_the_journal_says_who_asked(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    record = next(
+        found
+        for line in Path("alerts.jsonl").read_text().splitlines()
+        if "device" in (found := json.loads(line)) and pseudonym(key(), "byod", ID) in line
+    )
+    name = record["device"]["id"]
+    command = ["store", "identify", name, "--reason", "case 12"]
+    assert main([*command, "--format", "jsonl"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "network": "byod",
+        "identity": ID,
+        "ips": [IP_],
+        "macs": [MAC],
+        "hostname": HOST,
+        "owner": OWNER,
+    }
+    assert main(command) == 0
+    assert f"owner      {OWNER}" in capsys.readouterr().out
+    assert journal() == [("identify", {"pseudonym": name, "reason": "case 12"})] * 2
+
+
+def test_an_address_of_a_network_is_found_without_the_store(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = pseudonym(key(), "byod", "10.30.200.1")
+    assert main(["store", "identify", name, "--reason", "x", "--format", "jsonl"]) == 0
+    assert json.loads(capsys.readouterr().out)["identity"] == "10.30.200.1"
+
+
+def test_the_journal_is_written_first(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = pseudonym(PseudonymKey.of("x" * 32), "byod", IP_)
+    assert main(["store", "identify", other, "--reason", "x"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "which is not among those of the configuration" in captured.err
+    assert [action for action, _ in journal()] == ["identify"]
+
+
+def test_a_key_that_was_replaced_still_reads(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = pseudonym(key(), "byod", ID)
+    write_new_key(folder / "b.key")
+    text = Path("netwatch.yaml").read_text()
+    replaced = "privacy: {pseudonyms: [personal], key: {file: b.key}, previous: [{file: a.key}]}\n"
+    Path("netwatch.yaml").write_text(text.replace(PRIVACY, replaced))
+    assert main(["store", "identify", old, "--reason", "x", "--format", "jsonl"]) == 0
+    assert json.loads(capsys.readouterr().out)["identity"] == ID
+    assert main(["scan", "-q", "--format", "jsonl", "day.pcap"]) == 0
+    assert pseudonym(key("b.key"), "byod", ID) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["ip", "id", "pseudonym", "pseudonym of the address", "MAC"])
+def test_erasing_finds_her_by_the_key(folder: Path, what: str) -> None:
+    device = {
+        "ip": IP_,
+        "id": ID,
+        "MAC": MAC,
+        "pseudonym": pseudonym(key(), "byod", ID),
+        "pseudonym of the address": pseudonym(key(), "byod", IP_),
+    }[what]
+    names = [pseudonym(key(), "byod", each) for each in (ID, IP_, MAC)]
+    assert main(["store", "erase", "--yes", "--device", device]) == 0
+    assert mentions(folder / "store") == []
+    with closing(sqlite3.connect("store/catalogue.sqlite")) as database:
+        said = "\n".join(database.iterdump())
+        clients = database.execute("SELECT count(*) FROM client").fetchone()[0]
+    assert not [name for name in names if name in said]
+    assert pseudonym(key(), "byod", OTHER_IP) in said
+    assert clients >= 2
+
+
+def test_without_the_key_only_what_is_under_the_pseudonym_goes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = pseudonym(key(), "byod", ID)
+    Path("netwatch.yaml").write_text(Path("netwatch.yaml").read_text().replace(PRIVACY, ""))
+    assert main(["store", "erase", "--yes", "--device", name]) == 0
+    assert "only what is stored under it can be erased" in capsys.readouterr().err
+    with closing(sqlite3.connect("store/catalogue.sqlite")) as database:
+        assert name not in "\n".join(database.iterdump())
