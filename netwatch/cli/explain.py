@@ -113,7 +113,8 @@ def _found(args: argparse.Namespace, config: Config) -> Found:
     if args.capture is not None or is_path:
         from netwatch.explain.evidence_source import from_evidence
 
-        return from_evidence(*((args.id, "") if is_path else (args.capture, args.id)), config)
+        path, wanted = (args.id, "") if is_path else (args.capture, args.id)
+        return from_evidence(path, wanted, config)
     require_extra("netwatch explain")
     from netwatch.explain.stored import from_store
 
