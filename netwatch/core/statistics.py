@@ -25,7 +25,9 @@ class RunStatistics:
     `without_verdict` counts contacts that no ban applies to, by reason. `notes` are sentences
     about captures that were read only in part, `unread` about those that could not be read at
     all. `damaged` are those of the former that are damaged or truncated, each with the bytes that
-    were not read. `skipped` are the files in folders that are not captures.
+    were not read. `skipped` are the files in folders that are not captures. `recorded_rows`
+    are those that were recorded for a store, `lost_rows` those of them that were not sent there;
+    `unrecorded_packets` were not looked at for it, because a live capture was behind.
     """
 
     files: int = 0
@@ -40,6 +42,8 @@ class RunStatistics:
     damaged: dict[str, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     recorded_rows: int = 0
+    lost_rows: int = 0
+    unrecorded_packets: int = 0
 
     def merge(self, other: "RunStatistics") -> None:
         """Add the counts of another part of the run."""
@@ -55,3 +59,5 @@ class RunStatistics:
         self.damaged |= other.damaged
         self.skipped += other.skipped
         self.recorded_rows += other.recorded_rows
+        self.lost_rows += other.lost_rows
+        self.unrecorded_packets += other.unrecorded_packets

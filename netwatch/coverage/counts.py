@@ -182,6 +182,22 @@ class Coverage:
             if own is not None:
                 _add(own, counts)
 
+    def since(self, earlier: "Coverage") -> "Coverage":
+        """What was counted since a copy of these counts, which go on, was made."""
+        later = Coverage(self._limit)
+        later.merge(self)
+        _subtract(later._outside, earlier._outside)
+        later._missed = self._missed - earlier._missed
+        for name, (_, counts) in earlier._networks.items():
+            if name in later._networks:
+                _subtract(later._networks[name][1], counts)
+        for key, counts in earlier._devices.items():
+            if key in later._devices:
+                _subtract(later._devices[key], counts)
+                if not any(later._devices[key]):
+                    del later._devices[key]
+        return later
+
     def _insert(self, key: tuple[str, str]) -> list[int] | None:
         """The counts of a new device; None where the table is full of keys that sort first."""
         if len(self._devices) >= self._limit:
@@ -244,3 +260,8 @@ def _add(total: list[int], counts: list[int]) -> None:
 
 def _flow_counts(counts: list[int]) -> FlowCounts:
     return FlowCounts({each: n for each, n in zip(VISIBILITIES, counts, strict=True) if n})
+
+
+def _subtract(counts: list[int], others: list[int]) -> None:
+    for index, count in enumerate(others):
+        counts[index] -= count

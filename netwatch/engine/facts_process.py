@@ -1,15 +1,19 @@
 """Starts the writer of a store, and says what became of the rows of a run."""
 
 import contextlib
+import ctypes
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Self
+from multiprocessing.sharedctypes import RawValue
+from typing import Any, Self
 
 from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
@@ -17,28 +21,43 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.forking import begin_worker, forking
-from netwatch.engine.record_facts import Recorder, WriterConnection
-from netwatch.store import messages, writer
-from netwatch.store.catalogue import ClientAddress, VersionHashes
+from netwatch.engine.record_facts import QueuedSink, Recorder, WriterConnection
+from netwatch.store import compaction, messages, service, writer
+from netwatch.store.catalogue import Catalogue, ClientAddress, VersionHashes
+from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.observation_rows import ClientKey
-from netwatch.store.options import StoreOptions
+from netwatch.store.options import Retention, StoreOptions
+from netwatch.store.pruning import Pruning
 
 END_TIMEOUT = 600.0
 """How long to wait for a writer that says nothing when the run has ended, in s."""
+
+LIVE_END_TIMEOUT = 20.0
+"""The same at the end of a live capture, in s."""
+
+
+class _Counts(ctypes.Structure):
+    """Rows of the run that are stored, and rows that the writer has lost; both processes have it in
+    their memory."""
+
+    _fields_ = (("stored", ctypes.c_longlong), ("lost", ctypes.c_longlong))
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
     """Where the facts of a run go: the address of the socket of its writer. It can be sent to other
-    processes."""
+    processes. Where it `is_live`, whoever records never waits for the writer."""
 
     address: str
+    is_live: bool = False
 
     def recorder(
         self, position: int, files: Sequence[CaptureFile], statistics: RunStatistics
     ) -> Recorder:
         """A recorder of the capture in `files`, which is at `position` of the run."""
-        return Recorder(WriterConnection(self.address), position, files, statistics)
+        sink = QueuedSink(self.address) if self.is_live else WriterConnection(self.address)
+        return Recorder(sink, position, files, statistics)
 
 
 class FactsProcess:
@@ -57,8 +76,10 @@ class FactsProcess:
     ) -> None:
         self._report = report
         self._place = options.path
+        self._is_live = command == "live"
+        self._counts: Any = RawValue(_Counts)
+        self.problem = ""
         self.failed = False
-        self.stored = 0
         self._folder = tempfile.mkdtemp(prefix="netwatch-")
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -79,17 +100,11 @@ class FactsProcess:
         listener.listen(256)
         with forking() as context:
             self._control, theirs = context.Pipe()
+            maintain = partial(_maintain, options) if self._is_live else None
+            make = partial(writer.Writer, options, run, *description(config))
             self._process = context.Process(
                 target=_write,
-                args=(
-                    theirs,
-                    self._control,
-                    listener,
-                    options,
-                    run,
-                    partial(_locate, config),
-                    config.privacy.sealing.seal_claim if config.privacy is not None else None,
-                ),
+                args=(theirs, self._control, listener, self._counts, make, maintain),
                 name="netwatch-store",
                 daemon=True,
             )
@@ -103,13 +118,23 @@ class FactsProcess:
         if answer is None:
             self._stop()
             raise NetwatchError(f"the writer of the store {self._place} died unexpectedly")
-        self.recording = Recording(address)
+        self.recording = Recording(address, self._is_live)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop()
+
+    @property
+    def stored(self) -> int:
+        """Rows in files that readers see."""
+        return int(self._counts.stored)
+
+    @property
+    def lost(self) -> int:
+        """Rows that the writer could not keep."""
+        return int(self._counts.lost)
 
     def poll(self) -> None:
         """Notice what the writer has said."""
@@ -133,7 +158,6 @@ class FactsProcess:
         while not self.failed:
             answer = self._receive()
             if isinstance(answer, messages.Ended):
-                self.stored = answer.rows
                 after = self._receive()
                 if isinstance(after, messages.Failed):
                     self._report(f"the store could not be compacted: {after.error}")
@@ -147,6 +171,19 @@ class FactsProcess:
         )
         return None
 
+    def end_live(self) -> None:
+        """End the run; what the writer says then is reported."""
+        self.send(messages.End())
+        while not self.failed:
+            answer = self._receive()
+            if isinstance(answer, messages.Ended):
+                return
+            self._take(answer)
+
+    def kill(self) -> None:
+        """End the writer at once."""
+        self._process.kill()
+
     def _receive(self) -> object:
         """The next message of the writer; None where it has died."""
         try:
@@ -155,23 +192,27 @@ class FactsProcess:
             return None
 
     def _take(self, answer: object) -> None:
-        if isinstance(answer, messages.Stored):
-            self.stored = answer.rows
+        if isinstance(answer, messages.Trouble):
+            self.problem = answer.problem
+            now = f"cannot be written to: {self.problem}" if self.problem else "is written to again"
+            self._report(f"the store {now}")
             return
         self.failed = True
         if isinstance(answer, messages.Failed):
+            self.problem = str(answer.error)
             self._report(f"the store cannot be written to: {answer.error}")
             return
         self._process.join(1)
-        self._report(
+        self.problem = (
             f"the writer of the store {self._place} died unexpectedly"
             f" (exit status {self._process.exitcode})"
         )
+        self._report(self.problem)
 
     def _stop(self) -> None:
         self._control.close()
         # It writes what it has got, and ends by itself.
-        self._process.join(END_TIMEOUT)
+        self._process.join(LIVE_END_TIMEOUT if self._is_live else END_TIMEOUT)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
@@ -182,15 +223,34 @@ def _write(
     control: Connection,
     other: Connection,
     listener: socket.socket,
-    options: StoreOptions,
-    run: writer.RunDescription,
-    locate: writer.Locate,
-    seal: writer.Seal | None,
+    counts: service.Counts,
+    make_writer: Callable[[], writer.Writer],
+    maintain: service.Maintain | None,
 ) -> None:
     begin_worker()
+    # A service manager sends these to all processes. The one that started this ends it.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     other.close()
     with contextlib.suppress(BrokenPipeError):
-        writer.serve(control, listener, options, run, locate, seal)
+        service.serve(control, listener, counts, make_writer, maintain)
+
+
+def _maintain(options: StoreOptions) -> None:
+    """Compact and prune a store, and sweep what killed processes left."""
+    files = FactFiles(options.path)
+    with Catalogue.open(options) as catalogue:
+        compaction.compact(files, catalogue)
+        compaction.sweep(files, catalogue)
+        if options.retention != Retention():
+            pruning = Pruning(FactRemoval(catalogue, files), options.retention, time.time())
+            pruning.prune("live", is_writer=True)
+
+
+def description(config: Config) -> tuple[writer.Locate, writer.Seal | None]:
+    """How clients are described by a configuration, and claims about them sealed."""
+    privacy = config.privacy
+    return partial(_locate, config), privacy.sealing.seal_claim if privacy is not None else None
 
 
 def _description(command: str, config: Config) -> writer.RunDescription:

@@ -8,10 +8,12 @@ columns without an object a row.
 
 import contextlib
 import socket
+import threading
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netwatch.capture.block import FIELDS, TIME, Block
@@ -36,6 +38,12 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 16_384
 """Rows of a table after which they are sent to the writer."""
+
+QUEUED_ROWS = 500_000
+"""Rows that wait in the queue of a live capture, some 50 MB."""
+
+CLOSE_TIMEOUT = 5.0
+"""How long the end of a live capture waits for its queue, in s."""
 
 
 class FactSink(Protocol):
@@ -79,6 +87,39 @@ class WriterConnection:
             self._connection = None
 
 
+class QueuedSink:
+    """A sink that never waits: a thread sends what is in a bounded queue to the writer at an
+    address. What does not fit into it is lost, and so is what follows once the writer has ended."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = WriterConnection(address)
+        self._queue = SimpleQueue[object]()
+        self._is_open = True
+        self._put = self._taken = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def send(self, message: object) -> bool:
+        """Queue a message; False where it is lost."""
+        rows = message.rows if isinstance(message, Chunk) else 0
+        if not self._is_open or (rows and self._put - self._taken + rows > QUEUED_ROWS):
+            return False
+        self._put += rows
+        self._queue.put(message)
+        return True
+
+    def close(self) -> None:
+        """Let the thread send what is queued, and wait for it, at most `CLOSE_TIMEOUT`."""
+        self._queue.put(None)
+        self._thread.join(CLOSE_TIMEOUT)
+
+    def _run(self) -> None:
+        while (message := self._queue.get()) is not None:
+            self._is_open = self._connection.send(message) and self._is_open
+            self._taken += message.rows if isinstance(message, Chunk) else 0
+        self._connection.close()
+
+
 class _EveryFact(WantsEverything):
     """The consumer of a recorder, which hands flows and claims to it."""
 
@@ -106,7 +147,7 @@ class Recorder:
 
     `process` takes the blocks, `finish` ends the capture. `statistics` are those of the run: what
     they note of the capture while it is recorded says whether it was read as a whole, and rows that
-    were sent and lost are counted there.
+    were recorded, and those of them that were lost, are counted there.
     """
 
     def __init__(
@@ -128,7 +169,7 @@ class Recorder:
         self._marks: list[tuple[int, int]] = []
         self._first: int | None = None
         self._last: int | None = None
-        self._sent = self._lost = 0
+        self._lost = 0
         self._observations: list[pa.RecordBatch] = []
         self._waiting = 0
         self._clients = Clients()
@@ -159,7 +200,13 @@ class Recorder:
         is_whole = len(self._statistics.unread) == self._unread
         self._sink.send(CaptureEnded(self._position, is_whole, self._first, self._last, self._lost))
         self._sink.close()
-        self._statistics.recorded_rows += self._sent + self._lost
+
+    def checkpoint(self, before: int) -> None:
+        """Send what waits to be sent, with the flows that have had no packet since `before` (ns
+        since the epoch): nobody waits for the end of a capture that has none."""
+        if self._observer is not None:
+            self._observer.end_flows(before)
+            self._send_all()
 
     def _begin(self, block: Block) -> None:
         self._observer = Observer(
@@ -239,10 +286,10 @@ class Recorder:
     def _send(self, table: str, batches: "list[pa.RecordBatch]", clients: Clients) -> None:
         rows = sum(each.num_rows for each in batches)
         chunk = Chunk(self._position, table, rows, _stream(batches), tuple(clients.keys))
-        if self._sink.send(chunk):
-            self._sent += rows
-        else:
+        self._statistics.recorded_rows += rows
+        if not self._sink.send(chunk):
             self._lost += rows
+            self._statistics.lost_rows += rows
 
 
 class _RowBuffer:

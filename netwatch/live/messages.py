@@ -7,6 +7,7 @@ that could not be sent costs nothing: the next one makes up for it.
 
 from collections.abc import Mapping
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from netwatch.config import Config
 from netwatch.core.dataclass import dataclass
@@ -17,6 +18,9 @@ from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
 from netwatch.incidents.progress import ContactProgress
 
+if TYPE_CHECKING:
+    from netwatch.engine.facts_process import Recording
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
@@ -24,11 +28,12 @@ class WorkerOptions:
 
     `live`: the sources are interfaces. They yield a block at least every 100 ms, also
     without packets, and packet time advances with the clock. `keep_frames`: each
-    contact is sent with the packets that prove it.
+    contact is sent with the packets that prove it. `recording`: where the facts of the capture go.
     """
 
     live: bool
     keep_frames: bool = False
+    recording: "Recording | None" = None
 
 
 @dataclass(frozen=True, slots=True)

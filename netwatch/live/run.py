@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netwatch.capture import privileges
 from netwatch.config import Config, load
@@ -25,7 +25,7 @@ from netwatch.coverage.counts import CoverageReport
 from netwatch.delivery.delivery import Delivery
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.aggregator import Aggregator, Parts
-from netwatch.live.events import Listener, Note
+from netwatch.live.events import AlertSent, Event, Listener, Note, Reloaded
 from netwatch.live.message_stream import MessageStream
 from netwatch.live.messages import WorkerOptions
 from netwatch.live.open_incidents import OpenIncidents
@@ -39,10 +39,14 @@ from netwatch.live.source_openers import FILE, SourceOpener, source_openers
 from netwatch.live.state_file import StateFile, state_path
 from netwatch.live.update_checker import UpdateChecker, prepare
 from netwatch.live.worker_pool import WorkerPool
+from netwatch.store.extra import require_extra
 from netwatch.watch.endpoint import Endpoint
 from netwatch.watch.endpoint_options import EndpointOptions
 from netwatch.watch.health import Thresholds
-from netwatch.watch.snapshot import TakeSnapshot
+from netwatch.watch.snapshot import StoreStatus, TakeSnapshot
+
+if TYPE_CHECKING:
+    from netwatch.live.live_store import LiveStore
 
 FINAL_WRITE_TIMEOUT = 5.0
 """Seconds that the reader of the records has at the end to accept the next piece."""
@@ -126,10 +130,18 @@ def run(
         was_hung_up = stack.enter_context(hang_ups_noted())
         config = load(options.config)
         sources = _open_sources(options, config)
-        worker_options = WorkerOptions(live=options.live, keep_frames=options.evidence is not None)
+        resources = _Resources(options, config, listener, messages, stack)
+        store = resources.start_store()
+        worker_options = WorkerOptions(
+            live=options.live,
+            keep_frames=options.evidence is not None,
+            recording=store.recording if store is not None else None,
+        )
         pool = WorkerPool(sources, config, worker_options)
         stack.callback(pool.close)
-        resources = _Resources(options, config, listener, messages, stack)
+        if store is not None:
+            store.begin()
+            stack.callback(store.end, pool)
         evidence = resources.open_evidence()
         aggregator = resources.aggregator(pool, evidence, show_view)
         with signal_handlers(aggregator):
@@ -191,6 +203,7 @@ class _Resources:
         self._messages = messages
         self._stack = stack
         self._delivery: Delivery | None = None
+        self._store: LiveStore | None = None
 
     def aggregator(
         self, pool: WorkerPool, evidence: EvidenceFolder | None, show_view: ShowView | None
@@ -207,8 +220,14 @@ class _Resources:
             reload=lambda: aggregator.reload(),
             emit=self._listener,
         )
+        store = self._store
         snapshots = Snapshots(
-            options.interfaces, delivery, evidence, self._messages, checker.status
+            options.interfaces,
+            delivery,
+            evidence,
+            self._messages,
+            checker.status,
+            store.status if store is not None else StoreStatus,
         )
         self._start_monitoring(snapshots.last, show_view)
         parts = Parts(
@@ -219,14 +238,42 @@ class _Resources:
             state_file=state_file,
             delivery=delivery,
             evidence=evidence,
-            listeners=(self._listener, snapshots),
-            watchers=(snapshots.take,),
+            listeners=(self._listener, snapshots, *self._store_listeners(lambda: aggregator)),
+            watchers=(*self._store_watchers(), snapshots.take),
         )
         aggregator = Aggregator(parts, config, options.interfaces, live=options.live)
         if config.updates is not None:
             self._stack.callback(checker.stop)
             checker.start()
         return aggregator
+
+    def start_store(self) -> "LiveStore | None":
+        """Start the writer of the store, if the configuration has one."""
+        if self._config.store is None:
+            return None
+        require_extra(self._config.path or "netwatch.yaml")
+        from netwatch.live.live_store import LiveStore
+
+        self._store = LiveStore(self._config.store, self._config, self._warn)
+        self._stack.callback(self._store.close)
+        return self._store
+
+    def _store_listeners(self, aggregator: Callable[[], Aggregator]) -> list[Listener]:
+        store = self._store
+        if store is None:
+            return []
+
+        def keep(event: Event) -> None:
+            if isinstance(event, AlertSent):
+                store.alert(event.alert)
+            elif isinstance(event, Reloaded):
+                store.reconfigured(aggregator().updates.config)
+
+        return [keep]
+
+    def _store_watchers(self) -> list[Callable[[Aggregator], None]]:
+        store = self._store
+        return [] if store is None else [lambda aggregator: store.look_at(aggregator.pool)]
 
     def open_evidence(self) -> EvidenceFolder | None:
         """The folder of evidence captures, if one is wanted."""

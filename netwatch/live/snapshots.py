@@ -31,6 +31,7 @@ from netwatch.watch.snapshot import (
     OutboxBacklog,
     OutputQueue,
     Snapshot,
+    StoreStatus,
     TableUsage,
     UpdateStatus,
 )
@@ -113,11 +114,13 @@ class Snapshots:
         evidence: EvidenceCounters | None = None,
         messages: MessageCounters | None = None,
         updates: Callable[[], UpdateStatus] = UpdateStatus,
+        store: Callable[[], StoreStatus] = StoreStatus,
     ) -> None:
         self._delivery = delivery
         self._evidence = evidence
         self._message_counters = messages
         self._update_status = updates
+        self._store_status = store
         self._messages: deque[Message] = deque(maxlen=MESSAGES)
         self._reload_error = ""
         self._recent: deque[Alert] = deque(maxlen=RECENT)
@@ -207,6 +210,7 @@ class Snapshots:
             outbox=self._outbox(),
             evidence=self._evidence_files(),
             updates=self._update_status(),
+            store=self._store_status(),
             records_problem=output.problem,
             reload_error=self._reload_error,
             messages=tuple(self._messages),

@@ -14,6 +14,7 @@ import time
 import traceback
 from dataclasses import replace
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from netwatch.capture.block import Block, Source
 from netwatch.capture.framing import latest_time
@@ -24,7 +25,7 @@ from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
-from netwatch.engine.pipeline import Engine
+from netwatch.engine.pipeline import FLOW_TIMEOUT, Engine
 from netwatch.incidents.contacts import strip_frames
 from netwatch.incidents.progress import ContactProgress
 from netwatch.live.channel import Channel
@@ -42,6 +43,9 @@ from netwatch.live.packet_clock import PacketClock
 from netwatch.live.source_openers import SourceOpener
 from netwatch.live.state_format import without_details
 
+if TYPE_CHECKING:
+    from netwatch.engine.record_facts import Recorder
+
 SECOND = 1_000_000_000
 
 REPORT_INTERVAL = SECOND
@@ -53,6 +57,9 @@ SETTLE_INTERVAL = 10 * SECOND
 SETTLE_PACKET_TIME = 6 * SETTLE_INTERVAL
 """Packet time after which the same is done even where less real time has passed, ns: a file
 is read much faster than its packets were captured."""
+
+RECORD_LAG = SECOND
+"""Age of packets from which they are not recorded for the store, ns."""
 
 COMMAND_PATIENCE = 2.0
 """Seconds that a command may take to arrive as a whole. A configuration is larger than the buffer
@@ -94,6 +101,7 @@ class Worker:
         options: WorkerOptions,
         *,
         shares_claims: bool,
+        number: int = 0,
     ) -> None:
         self._opener = opener
         self._channel = channel
@@ -110,6 +118,8 @@ class Worker:
             keep_frames=options.keep_frames,
             share_claim=self._share_claims if shares_claims else None,
         )
+        self._number, self._recording = number, options.recording
+        self._recorder: Recorder | None = None
         self._clock = PacketClock(options.live)
         self._config_serial = 0
         self._findings_lost = 0
@@ -124,6 +134,9 @@ class Worker:
         """Capture until the end, then send the last findings, a final report and the reason
         of the end."""
         error = None
+        if self._recording is not None:
+            # It has a thread, which only the process that has it can start.
+            self._recorder = self._recording.recorder(self._number, (), self._statistics)
         try:
             self._capture()
         except CaptureError as failure:
@@ -131,6 +144,8 @@ class Worker:
         except _Stopped:
             self._reading = False
         self._engine.finish()
+        if self._recorder is not None:
+            self._recorder.finish()
         self._send_findings(self._clock.now(time.monotonic_ns()) or 0)
         self._send_report(with_coverage=True, required=True)
         self._channel.send(WorkerEnded(error), required=True)
@@ -197,7 +212,18 @@ class Worker:
         # A block without packets is processed too: it ends what waits for further packets.
         self._engine.process(block, name)
         self._send_findings(packet_time)
+        self._record(block, name, packet_time)
         self._do_periodic_work(at)
+
+    def _record(self, block: Block, name: str, packet_time: int) -> None:
+        """Record the facts of a block for the store, unless packets are behind: then the time is
+        needed to judge them."""
+        if self._recorder is None:
+            return
+        if self._live and time.time_ns() - packet_time > RECORD_LAG:
+            self._statistics.unrecorded_packets += block.count
+        else:
+            self._recorder.process(block, name)
 
     def _handle_commands(self) -> None:
         self._channel.flush()
@@ -223,6 +249,8 @@ class Worker:
             settle_due or now - (self._settled_at or now) >= SETTLE_PACKET_TIME
         ):
             self._engine.checkpoint(now)
+            if self._recorder is not None:
+                self._recorder.checkpoint(now - FLOW_TIMEOUT)
             self._settled_at = now
             self._send_findings(now)
         if settle_due or at >= self._next_report:

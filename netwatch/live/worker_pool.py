@@ -186,4 +186,13 @@ def _run_worker(
     for other, opener in enumerate(openers):
         if other != number:
             opener.release()
-    main(Worker(openers[number], config, channel, options, shares_claims=len(openers) > 1))
+    main(
+        Worker(
+            openers[number],
+            config,
+            channel,
+            options,
+            shares_claims=len(openers) > 1,
+            number=number,
+        )
+    )

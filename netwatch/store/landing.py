@@ -48,46 +48,70 @@ class _Waiting:
 
 
 class Landing:
-    """Collects rows and writes them to landing files, which it registers in the catalogue. `stored`
-    counts the rows in files that are registered, `days` are those of the files."""
+    """Collects rows and writes them to landing files, which it registers in the catalogue.
+
+    `waiting` counts the rows that are in memory, `stored` those in files that are registered;
+    `days` are those of the files. Where writing fails, nothing is lost: the next call
+    of `write_due` or `flush` tries again.
+    """
 
     def __init__(self, files: FactFiles, catalogue: Catalogue) -> None:
         self._files = files
         self._catalogue = catalogue
         self._waiting: dict[tuple[str, int], _Waiting] = {}
-        self._rows = 0
+        self._written: list[FileRow] = []
+        self._is_retry = False
+        self.waiting = 0
         self.stored = 0
         self.days = set[str]()
 
     def add(self, table: str, batch: "pa.RecordBatch") -> None:
-        """Take rows of a table, and write what has become enough. Raises `NetwatchError`."""
+        """Take rows of a table."""
         if not batch.num_rows:
             return
         for day, part in _by_day(table, batch):
             waiting = self._waiting.setdefault((table, day), _Waiting([]))
             waiting.batches.append(part)
             waiting.rows += part.num_rows
-            self._rows += part.num_rows
-            if waiting.rows >= LANDING_ROWS:
-                self._write([(table, day)])
-        while self._rows > WAITING_ROWS:
-            self._write([max(self._waiting, key=lambda key: self._waiting[key].rows)])
+            self.waiting += part.num_rows
+
+    def write_due(self) -> None:
+        """Write what has become enough. Raises `NetwatchError`."""
+        for key in [key for key, rows in self._waiting.items() if rows.rows >= LANDING_ROWS]:
+            self._write(key)
+        while self.waiting > WAITING_ROWS:
+            self._write(max(self._waiting, key=lambda key: self._waiting[key].rows))
+        self._register()
 
     def flush(self) -> None:
         """Write all rows that wait. Raises `NetwatchError`."""
-        if self._waiting:
-            self._write(sorted(self._waiting))
+        for key in sorted(self._waiting):
+            self._write(key)
+        self._register()
 
-    def _write(self, keys: Sequence[tuple[str, int]]) -> None:
-        """Write the rows of these tables and days, a file each, and register the files."""
-        written = []
-        for key in keys:
-            waiting = self._waiting.pop(key)
-            written.append(self._write_file(*key, waiting))
-            self._rows -= waiting.rows
-        self._catalogue.register_files(written)
-        self.days.update(row.day for row in written)
-        self.stored += sum(row.rows for row in written)
+    def _write(self, key: tuple[str, int]) -> None:
+        """Write the rows of a table and day to a file, which is not registered yet."""
+        rows = self._waiting[key]
+        self._written.append(self._write_file(*key, rows))
+        del self._waiting[key]
+        self.waiting -= rows.rows
+
+    def _register(self) -> None:
+        """Register the files that were written, all of them at once."""
+        if not self._written:
+            return
+        # Where the connection broke amid a transaction, it may have been committed.
+        if not (self._is_retry and self._are_registered()):
+            self._is_retry = True
+            self._catalogue.register_files(self._written)
+        self.days.update(row.day for row in self._written)
+        self.stored += sum(row.rows for row in self._written)
+        self._written = []
+        self._is_retry = False
+
+    def _are_registered(self) -> bool:
+        known = {row.path for row in self._catalogue.files(self._written[0].table)}
+        return self._written[0].path in known
 
     def _write_file(self, table: str, day: int, waiting: _Waiting) -> FileRow:
         import pyarrow as pa

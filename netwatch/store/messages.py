@@ -5,9 +5,10 @@ that started the writer has a pipe to it, by which it names the run and its deci
 it learns how many rows are stored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from netwatch.core.dataclass import dataclass
+from netwatch.store.catalogue import ClientAddress
 from netwatch.store.observation_rows import ClientKey
 
 
@@ -67,8 +68,21 @@ class EvidenceFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Flush:
-    """Write what is waiting to files now."""
+class HourCoverage:
+    """The coverage of an hour of a live run, which has the number `part`, as a line of JSON."""
+
+    part: int
+    first: int
+    last: int
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """From now on clients are described, and claims about them sealed, by these functions."""
+
+    locate: Callable[[ClientKey], ClientAddress]
+    seal: Callable[[bytes], bytes] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +96,10 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """So many rows of the run are in files that readers see."""
+class Trouble:
+    """The store cannot be written to now, and why; empty once it can be again."""
 
-    rows: int
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,30 +1,19 @@
-"""The writer of a store: a process of its own that takes rows from those that read captures.
+"""Writes one run to a store: numbers captures and clients, puts rows into landing files, and hashes
+the files that captures were read from.
 
-Sockets bound what is under way: whoever reads a capture waits where the writer is behind, and
-nothing is lost. The writer alone has the catalogue open. It numbers captures and clients, puts rows
-into landing files, and hashes the files that captures were read from. What it cannot write it says
-at once, and ends.
-
-A row counts as stored when its file is in the catalogue. Where the process that reads a capture
-dies, the capture is `partial`; where the writer dies, captures stay `open`, and the other side
-knows how many rows were stored.
+It has the catalogue open, alone of the processes of a run (`netwatch.store.service`). A row counts
+as stored when its file is in the catalogue.
 """
 
-import contextlib
 import hashlib
 import json
-import pickle
-import socket
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import field
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.dataclass import dataclass
-from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.store import compaction, messages
 from netwatch.store.catalogue import Catalogue, ClientAddress, SourceFile, VersionHashes
 from netwatch.store.fact_files import FactFiles
@@ -65,7 +54,6 @@ class _Capture:
     paths: Sequence[str]
     sources: "Future[list[SourceFile]] | None"
     ended: messages.CaptureEnded | None = None
-    rows: int = 0
 
 
 def located(key: ClientKey) -> ClientAddress:
@@ -109,6 +97,11 @@ class Writer:
                 self._begin_capture(message)
             case messages.Chunk():
                 self._add_rows(message)
+            case messages.HourCoverage(part, first, last, line):
+                self._catalogue.add_coverage(self._run, part, first, last, line)
+            case messages.Described(locate, seal):
+                self._locate, self._seal = locate, seal
+                self._located.clear()
             case messages.CaptureEnded():
                 self._captures[message.position].ended = message
             case messages.Incidents(lines):
@@ -119,10 +112,22 @@ class Writer:
                 self._coverage = message
             case messages.EvidenceFile(incident, path):
                 self._catalogue.add_evidence(self._run, incident, hashed_file(path))
-            case messages.Flush():
-                self._landing.flush()
             case _:
                 raise AssertionError(message)
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are not written yet."""
+        return self._landing.waiting
+
+    def write_due(self) -> None:
+        """Write the rows that have become enough for a file. What fails is tried again by the next
+        call."""
+        self._landing.write_due()
+
+    def flush(self) -> None:
+        """The same for all rows."""
+        self._landing.flush()
 
     def end(self) -> messages.Ended:
         """Write what is waiting, and end the run."""
@@ -173,7 +178,6 @@ class Writer:
                     batch = _sealed(batch, hidden, self._seal)
                 rows = numbered(batch, chunk.table, capture.number, numbers)
                 self._landing.add(chunk.table, rows)
-        capture.rows += chunk.rows
 
     def _described(self, key: ClientKey) -> ClientAddress:
         found = self._located.get(key)
@@ -249,91 +253,3 @@ def content_hash(sources: Sequence[SourceFile]) -> str:
     if len(sources) == 1:
         return sources[0].sha256
     return hashlib.sha256("".join(source.sha256 for source in sources).encode()).hexdigest()
-
-
-def serve(
-    control: Connection,
-    listener: socket.socket,
-    options: StoreOptions,
-    run: RunDescription,
-    locate: Locate = located,
-    seal: Seal | None = None,
-) -> None:
-    """The life of the writer process: it opens the store, takes messages until the run ends or
-    the process that started it does, and answers over `control`."""
-    try:
-        writer = Writer(options, run, locate, seal)
-    except (ConfigError, NetwatchError) as error:
-        control.send(messages.Failed(error))
-        return
-    with contextlib.closing(writer):
-        control.send(messages.Opened())
-        try:
-            _Service(control, listener, writer).run()
-        except NetwatchError as error:
-            with contextlib.suppress(OSError):
-                control.send(messages.Failed(error))
-
-
-@dataclass(slots=True)
-class _Service:
-    """Takes the messages of all connections in turn."""
-
-    control: Connection
-    listener: socket.socket
-    writer: Writer
-    readers: list[Connection] = field(default_factory=list)
-    is_ending: bool = False
-    is_abandoned: bool = False
-    reported: int = 0
-
-    def run(self) -> None:
-        """Until the run has ended."""
-        while True:
-            # Those that read captures have all connected before the end is asked for. Where the
-            # process that started this one is gone, nobody is waited for.
-            is_last = self.is_ending and (self.is_abandoned or not self.readers)
-            sources: list[Any] = [self.listener, *self.readers]
-            if not self.is_ending:
-                sources.append(self.control)
-            ready = wait(sources, 0.0 if is_last else None)
-            if is_last and not ready:
-                break
-            each: Any
-            for each in ready:
-                if each is self.listener:
-                    accepted, _ = self.listener.accept()
-                    self.readers.append(Connection(accepted.detach()))
-                elif each is self.control:
-                    self._receive_control()
-                else:
-                    self._receive(each)
-        ended = self.writer.end()
-        with contextlib.suppress(OSError):
-            self.control.send(ended)
-        self.writer.compact()
-
-    def _receive_control(self) -> None:
-        try:
-            message: Any = self.control.recv()
-        except (EOFError, OSError):
-            # The process that started this one has died: what it had sent is stored.
-            self.is_ending = self.is_abandoned = True
-            return
-        if isinstance(message, messages.End):
-            self.is_ending = True
-        else:
-            self.writer.take(message)
-
-    def _receive(self, reader: Connection) -> None:
-        try:
-            message = reader.recv()
-        except (EOFError, OSError, pickle.UnpicklingError):
-            self.readers.remove(reader)
-            reader.close()
-            return
-        self.writer.take(message)
-        if self.writer.stored != self.reported:
-            self.reported = self.writer.stored
-            with contextlib.suppress(OSError):
-                self.control.send(messages.Stored(self.reported))

@@ -115,6 +115,13 @@ def _updates(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, 
         yield "", f"no check for a newer set succeeded for {_seconds(since)}: {updates.problem}"
 
 
+def _store(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    store = snapshot.store
+    if store.problem:
+        lost = f", {quantity(store.lost, 'row')} lost" if store.lost else ""
+        yield "", f"the store cannot be written to: {store.problem}{lost}"
+
+
 def _seconds(seconds: float) -> str:
     return f"{max(0, round(seconds))} s"
 
@@ -143,6 +150,12 @@ TROUBLES: tuple[TroubleKind, ...] = (
         "An evidence capture cannot be written, because the disk is full for example.",
         None,
         _evidence,
+    ),
+    TroubleKind(
+        "store",
+        "The store cannot be written to: its disk is full, or its database cannot be reached.",
+        None,
+        _store,
     ),
     TroubleKind(
         "updates",

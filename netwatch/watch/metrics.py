@@ -302,6 +302,27 @@ METRICS: tuple[Metric, ...] = (
         "Packets that limits kept out of evidence captures, and captures not written.",
         lambda snapshot: snapshot.evidence.left_out,
     ),
+    counter(
+        "netwatch_store_rows_total",
+        "Observations, flows and address claims that were written to the store.",
+        lambda snapshot: snapshot.store.rows,
+    ),
+    counter(
+        "netwatch_store_rows_lost_total",
+        "Observations, flows and address claims that the store lost, because it was too slow or"
+        " could not be written to.",
+        lambda snapshot: snapshot.store.lost,
+    ),
+    counter(
+        "netwatch_store_packets_skipped_total",
+        "Packets that were judged and not recorded for the store, because the capture was behind.",
+        lambda snapshot: snapshot.store.skipped,
+    ),
+    counter(
+        "netwatch_store_records_lost_total",
+        "Records of incidents and coverage that the store lost.",
+        lambda snapshot: snapshot.store.decisions_lost,
+    ),
     Metric(
         "netwatch_troubles",
         "gauge",

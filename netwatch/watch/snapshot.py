@@ -97,6 +97,23 @@ class UpdateStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """What the store of a capture has of it.
+
+    `rows` of facts are stored. `lost` ones did not fit into a queue or were in memory when the
+    writer died, and `skipped` packets were not looked at for the store, because the capture was
+    behind. `decisions_lost` are records of incidents and coverage. `problem` says why nothing can
+    be written now, empty where it can.
+    """
+
+    rows: int = 0
+    lost: int = 0
+    skipped: int = 0
+    decisions_lost: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A line of the log for the view, and when it was logged."""
 
@@ -167,6 +184,7 @@ class Snapshot:
     outbox: OutboxBacklog = field(default_factory=OutboxBacklog)
     evidence: EvidenceFiles = field(default_factory=EvidenceFiles)
     updates: UpdateStatus = field(default_factory=UpdateStatus)
+    store: StoreStatus = field(default_factory=StoreStatus)
     records_problem: str = ""
     reload_error: str = ""
     messages: tuple[Message, ...] = ()

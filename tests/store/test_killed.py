@@ -89,6 +89,7 @@ def _write(store: Path, seed: int = 1) -> None:
         for batch in made_batches(ROWS, devices=64, names=500, seed=seed):
             for at in range(0, batch.num_rows, 500):
                 rows.add("observation", batch.slice(at, 500))
+                rows.write_due()
         rows.flush()
 
 

@@ -1,0 +1,251 @@
+"""The life of the writer of a store: a process of its own that takes rows from those that read
+captures.
+
+Sockets bound what is under way. For captures that end (`RunService`) whoever reads one waits where
+the writer is behind, and nothing is lost; what cannot be written is said at once, and the writer
+ends. Where a process that reads a capture dies, the capture is `partial`; where the writer dies,
+captures stay `open`, and the other side knows how many rows were stored.
+
+For a live capture (`LiveService`) nobody waits for the writer. What it cannot write now it keeps,
+up to `KEPT_ROWS`, and tries again; further rows are counted as lost. Every hour it compacts the
+files in a thread.
+"""
+
+import contextlib
+import pickle
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.store import messages
+from netwatch.store.writer import Writer
+
+KEPT_ROWS = 2_000_000
+"""Rows of a live capture that are kept in memory while they cannot be written."""
+
+KEPT_MESSAGES = 100_000
+"""Messages that are kept meanwhile."""
+
+FLUSH_INTERVAL = 60.0
+"""After how many seconds rows of a live capture are written, however few they are."""
+
+RETRY_INTERVAL = 5.0
+"""Seconds between two attempts to write."""
+
+MAINTENANCE_INTERVAL = 3600.0
+"""Seconds between two compactions of a live capture."""
+
+_TICK = 0.5
+
+
+class Counts(Protocol):
+    """Integers in memory that the process that started the writer reads at any time."""
+
+    stored: int
+    lost: int
+
+
+Maintain = Callable[[], None]
+"""Compacts and prunes the store, with connections of its own. Raises `NetwatchError`."""
+
+
+def serve(
+    control: Connection,
+    listener: socket.socket,
+    counts: Counts,
+    make_writer: Callable[[], Writer],
+    maintain: Maintain | None,
+) -> None:
+    """Open the store, take messages until the run ends or the process that started it does, and
+    answer over `control`. With `maintain`, the run is a live capture."""
+    try:
+        writer = make_writer()
+    except (ConfigError, NetwatchError) as error:
+        control.send(messages.Failed(error))
+        return
+    with contextlib.closing(writer):
+        control.send(messages.Opened())
+        service = (
+            RunService(control, listener, counts, writer)
+            if maintain is None
+            else LiveService(control, listener, counts, writer, maintain)
+        )
+        try:
+            service.run()
+        except NetwatchError as error:
+            with contextlib.suppress(OSError):
+                control.send(messages.Failed(error))
+
+
+class _Service:
+    """Receives the messages of all connections in turn."""
+
+    def __init__(
+        self, control: Connection, listener: socket.socket, counts: Counts, writer: Writer
+    ) -> None:
+        self._control = control
+        self._listener = listener
+        self._counts = counts
+        self._writer = writer
+        self._readers: list[Connection] = []
+        self._is_ending = False
+        self._is_abandoned = False
+
+    def _receive(self, timeout: float | None) -> list[Any] | None:
+        """The messages that have arrived, at most one of each connection; None at the end.
+
+        Those that read captures have all connected before the end is asked for. Where the process
+        that started this one is gone, nobody is waited for.
+        """
+        is_last = self._is_ending and (self._is_abandoned or not self._readers)
+        sources: list[Any] = [self._listener, *self._readers]
+        if not self._is_ending:
+            sources.append(self._control)
+        ready: list[Any] = wait(sources, 0.0 if is_last else timeout)
+        if is_last and not ready:
+            return None
+        received = []
+        for each in ready:
+            if each is self._listener:
+                accepted, _ = self._listener.accept()
+                self._readers.append(Connection(accepted.detach()))
+                continue
+            try:
+                message = each.recv()
+            except (EOFError, OSError, pickle.UnpicklingError):
+                self._closed(each)
+                continue
+            if isinstance(message, messages.End):
+                self._is_ending = True
+            else:
+                received.append(message)
+        return received
+
+    def _closed(self, connection: Connection) -> None:
+        if connection is self._control:
+            # The process that started this one has died: what it had sent is stored.
+            self._is_ending = self._is_abandoned = True
+            return
+        self._readers.remove(connection)
+        connection.close()
+
+    def _answer(self, message: object) -> None:
+        with contextlib.suppress(OSError):
+            self._control.send(message)
+
+
+class RunService(_Service):
+    """Writes captures that end."""
+
+    def run(self) -> None:
+        """Until the run has ended; then the days that it has rows of are compacted."""
+        while (received := self._receive(None)) is not None:
+            for message in received:
+                self._writer.take(message)
+            self._writer.write_due()
+            self._counts.stored = self._writer.stored
+        ended = self._writer.end()
+        self._counts.stored = self._writer.stored
+        self._answer(ended)
+        self._writer.compact()
+
+
+class LiveService(_Service):
+    """Writes a live capture."""
+
+    def __init__(
+        self,
+        control: Connection,
+        listener: socket.socket,
+        counts: Counts,
+        writer: Writer,
+        maintain: Maintain,
+    ) -> None:
+        super().__init__(control, listener, counts, writer)
+        self._kept: deque[Any] = deque()
+        self._kept_rows = 0
+        self._problem = ""
+        self._maintenance = _Maintenance(maintain)
+        now = time.monotonic()
+        self._retry_at = now
+        self._flush_at = now + FLUSH_INTERVAL
+        self._maintain_at = now + MAINTENANCE_INTERVAL
+
+    def run(self) -> None:
+        """Until the capture has ended; what cannot be written then is lost."""
+        while (received := self._receive(_TICK)) is not None:
+            for message in received:
+                self._keep(message)
+            self._work(time.monotonic())
+        self._flush_at = self._retry_at = 0.0
+        self._work(time.monotonic())
+        if self._problem:
+            raise NetwatchError(self._problem)
+        ended = self._writer.end()
+        self._counts.stored = self._writer.stored
+        self._answer(ended)
+
+    def _keep(self, message: Any) -> None:
+        rows = message.rows if isinstance(message, messages.Chunk) else 0
+        is_full = rows and self._kept_rows + self._writer.waiting + rows > KEPT_ROWS
+        if is_full or len(self._kept) >= KEPT_MESSAGES:
+            self._counts.lost += rows
+            return
+        self._kept.append(message)
+        self._kept_rows += rows
+
+    def _work(self, now: float) -> None:
+        """Write what is kept, unless that failed just now."""
+        if now < self._retry_at:
+            return
+        try:
+            while self._kept:
+                message = self._kept[0]
+                self._writer.take(message)
+                self._kept.popleft()
+                if isinstance(message, messages.Chunk):
+                    self._kept_rows -= message.rows
+                    self._writer.write_due()
+            self._writer.write_due()
+            if now >= self._flush_at:
+                self._writer.flush()
+                self._flush_at = now + FLUSH_INTERVAL
+            problem = ""
+        except NetwatchError as error:
+            self._retry_at = now + RETRY_INTERVAL
+            problem = str(error)
+        self._counts.stored = self._writer.stored
+        if now >= self._maintain_at:
+            self._maintain_at = now + MAINTENANCE_INTERVAL
+            self._maintenance.start()
+        problem = problem or self._maintenance.problem
+        if bool(problem) != bool(self._problem):
+            self._answer(messages.Trouble(problem))
+        self._problem = problem
+
+
+class _Maintenance:
+    """Runs the maintenance in a thread, one at a time. `problem` says why the last one failed."""
+
+    def __init__(self, maintain: Maintain) -> None:
+        self._maintain = maintain
+        self._thread: threading.Thread | None = None
+        self.problem = ""
+
+    def start(self) -> None:
+        """Begin, unless the last one still runs."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._maintain()
+            self.problem = ""
+        except NetwatchError as error:
+            self.problem = f"compaction: {error}"
