@@ -11,6 +11,7 @@ import growth
 import hostile
 import live
 import live_cost
+import store_rows
 from compare import BASE
 from goals import Results
 from shared import PERFORMANCE_PAGE
@@ -133,6 +134,21 @@ def _columns(results: Results, machine: dict[str, str]) -> str:
     return f"\n{table(head, rows)}\n"
 
 
+def _store(results: Results, machine: dict[str, str]) -> str:
+    found = results["store"]
+    rows = [
+        (
+            store_rows.STEPS[row["step"]],
+            f"{found['stored'] / row['cpu'] / 1e6:.2f}",
+            f"{row['bytes'] / found['stored']:.1f}",
+            f"{row['rss'] / 1e6:.0f}",
+        )
+        for row in found["steps"][1:]
+    ]
+    head = ("store", "M rows a CPU s", "bytes a row", "peak MB")
+    return f"\n{found['stored']:,} made rows of a day.\n\n{table(head, rows)}\n"
+
+
 def _live(results: Results, machine: dict[str, str]) -> str:
     rows = [[shows(row) for _, shows in live_cost.COLUMNS] for row in results["live"]["rows"]]
     return f"\n{table([name for name, _ in live_cost.COLUMNS], rows)}\n"
@@ -166,6 +182,7 @@ PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, s
     "new-flows": (_ran("new-flows"), _commands("new-flows")),
     "compressed": (_ran("compressed"), _commands("compressed")),
     "columns": (_ran("columns"), _columns),
+    "store": (_ran("store"), _store),
     "memory": (_ran("memory"), _memory),
     "growth": (_ran("growth"), _growth),
     "live": (_ran("live"), _live),

@@ -31,6 +31,7 @@ import netwatch_only
 import new_flows
 import page
 import small_captures
+import store_rows
 import veth
 from compare import Options, progress
 from peers import PEERS
@@ -44,6 +45,7 @@ SECTIONS = {
     "new-flows": (new_flows.new_flows, new_flows.text),
     "bans": (many_bans.many_bans, many_bans.text),
     "columns": (columns.columns, columns.text),
+    "store": (store_rows.store_rows, store_rows.text),
     "compressed": (compressed.compressed, compressed.text),
     "jobs": (netwatch_only.jobs, netwatch_only.jobs_text),
     "one-file": (netwatch_only.one_file, netwatch_only.jobs_text),

@@ -1,0 +1,146 @@
+"""A live capture with a store: it keeps what it sees, and never waits for it."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.live import Pipe
+from support.office import CONFIG, DURING, PERSONAL, configured, one_hello
+from support.ports import free_port
+from support.stored_facts import catalogue_rows, facts, incident_lines, on_disk
+from support.waiting import TIMEOUT, read_until, wait_until
+
+
+class Stored:
+    """A capture from a pipe, with a store and an endpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.out, self.port = folder / "store", folder / "out.jsonl", free_port()
+        self.pipe = Pipe(folder / "pipe")
+        config = configured(folder, f"{CONFIG}\nstore: {{path: store}}\n")
+        command = [sys.executable, "-m", "netwatch", "live", "--source", "file"]
+        command += ["-i", str(self.pipe.path), "-c", config, "--format", "jsonl"]
+        command += ["-o", str(self.out), "--metrics", f"127.0.0.1:{self.port}"]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        assert self.process.stderr is not None
+        self.stderr = self.process.stderr
+        self.log = b""
+        self.pipe.open()
+        self.wait_for_log(b"started on")
+
+    def wait_for_log(self, text: bytes) -> None:
+        self.log = read_until(self.stderr.fileno(), text, self.log)
+
+    @property
+    def writer(self) -> int:
+        """The process id of the writer, which is forked first."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return int(path.read_text().split()[0])
+
+    def get(self, path: str) -> bytes:
+        """What the endpoint answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return bytes(refused.read())
+
+    def troubles(self) -> dict[str, str]:
+        health: dict[str, Any] = json.loads(self.get("/healthz"))
+        return {trouble["kind"]: trouble["message"] for trouble in health["troubles"]}
+
+    def metric(self, name: str) -> float:
+        (line,) = (
+            line
+            for line in self.get("/metrics").decode().splitlines()
+            if line.startswith(f"{name} ")
+        )
+        return float(line.split()[1])
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        self.log += self.stderr.read()
+        return self.process.wait(TIMEOUT)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Stored]:
+    capture = Stored(tmp_path)
+    try:
+        yield capture
+    finally:
+        capture.process.kill()
+        capture.process.wait()
+        capture.stderr.close()
+        capture.pipe.close()
+
+
+def test_what_is_seen_and_decided_is_kept(stored: Stored) -> None:
+    """Facts, incidents as they were printed, coverage, and one complete capture."""
+    stored.pipe.send(one_hello(DURING, PERSONAL).frames)
+    wait_until(lambda: stored.out.exists() and b"open" in stored.out.read_bytes())
+    wait_until(lambda: catalogue_rows(stored.store, "SELECT status FROM incident") == [("open",)])
+    assert stored.stop() == 0
+    closed = stored.out.read_text().splitlines()[-1]
+    assert incident_lines(stored.store) == [closed]
+    assert [row[0] for row in facts(stored.store, "observation", ("evidence",))] == ["tls-sni"]
+    assert facts(stored.store, "flow", ("name_status",)) == [("named",)]
+    ((state, lost),) = catalogue_rows(stored.store, "SELECT state, lost_rows FROM capture")
+    assert (state, lost) == ("complete", 0)
+    ((part, record),) = catalogue_rows(stored.store, "SELECT part, record FROM coverage")
+    assert (part, json.loads(record)["flows"]) == (0, 1)
+    ((command, ended),) = catalogue_rows(stored.store, "SELECT command, ended FROM run")
+    assert command == "live"
+    assert ended
+
+
+def test_a_writer_that_is_killed_is_told(stored: Stored) -> None:
+    """The capture goes on without it, is unhealthy, and counts what is lost."""
+    os.kill(stored.writer, signal.SIGKILL)
+    stored.wait_for_log(b"died unexpectedly (exit status -9)")
+    wait_until(lambda: "store" in stored.troubles())
+    stored.pipe.send(one_hello(DURING, PERSONAL).frames)
+    wait_until(lambda: stored.out.exists() and b"open" in stored.out.read_bytes())
+    assert stored.stop() == 0
+    assert b"of this capture were lost" in stored.log
+    assert facts(stored.store, "observation") == []
+
+
+def test_a_disk_that_is_full_for_a_while_loses_nothing(stored: Stored) -> None:
+    """What cannot be written is kept in memory, said at once, and written later."""
+    resource.prlimit(stored.writer, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+    stored.pipe.send(one_hello(DURING, PERSONAL).frames)
+    stored.wait_for_log(b"the store cannot be written to")
+    wait_until(lambda: "store" in stored.troubles())
+    resource.prlimit(
+        stored.writer, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    )
+    stored.wait_for_log(b"the store is written to again")
+    wait_until(lambda: "store" not in stored.troubles())
+    assert stored.metric("netwatch_store_rows_lost_total") == 0
+    assert stored.stop() == 0
+    assert len(facts(stored.store, "observation")) == 1
+    assert len(incident_lines(stored.store)) == 1
+    assert not any(path.name.endswith(".tmp") for path in on_disk(stored.store))
+
+
+def test_a_writer_that_hangs_delays_nothing(stored: Stored) -> None:
+    """The capture reports as always, and ends in bounded time."""
+    os.kill(stored.writer, signal.SIGSTOP)
+    stored.pipe.send(one_hello(DURING, PERSONAL).frames)
+    wait_until(lambda: stored.out.exists() and b"open" in stored.out.read_bytes())
+    began = time.monotonic()
+    assert stored.stop() == 0
+    assert time.monotonic() - began < 60
+    assert b"of this capture were lost" in stored.log
