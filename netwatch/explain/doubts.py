@@ -101,9 +101,9 @@ def _refutations(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]
     )
     if packet.file and packet.file.sha256:
         yield "file-hash", {"source": packet.source, "sha256": packet.file.sha256}
-    yield "binding", {"ip": device.ip, "time": incident.first_seen}
+    yield "binding", {"ip": device.ip or device.id, "time": incident.first_seen}
     yield "class", {"device": device.id, "class": device.device_class}
-    yield "translation", {"ip": device.ip}
+    yield "translation", {"ip": device.ip or device.id}
     yield "rule", {"name": best.name, "rule": best.rule.text, "app": incident.app}
     if not any(each.app_only for each in incident.contacts):
         yield "page-history", {"app": incident.app, "time": incident.first_seen}

@@ -83,7 +83,8 @@ def _device(incident: Explanation) -> Iterator[str]:
     device, network, binding = incident.device, incident.network, incident.device.binding
     yield from value("device", f"{device.id}, class {device.device_class}")
     yield from value("address", device.ip)
-    yield from value("MAC", device.mac or "")
+    randomised = " (randomised: it may change)" if device.randomised_mac else ""
+    yield from value("MAC", f"{device.mac}{randomised}" if device.mac else "")
     yield from value("host name", device.hostname or "")
     yield from value("owner", device.owner or "")
     if binding is not None:
@@ -91,10 +92,11 @@ def _device(incident: Explanation) -> Iterator[str]:
         yield from value("known by", source)
         until = f"until {binding.until}" if binding.until else "still valid"
         yield from value("since", f"{binding.since or 'an unknown time'}, {until}")
+        if binding.file:
+            yield from value("written in", f"{binding.file}:{binding.line or ''}".rstrip(":"))
     elif device.is_address_only:
         yield from value("known by", "its address alone")
-    else:
-        yield from value("known by", "the inventory, or the MAC address in its frames")
+    yield from value("because", device.reason or "")
     vlan = "" if network.vlan is None else f", VLAN {network.vlan}"
     authority = f", authority {network.authority}" if network.authority else ""
     yield from value("network", f"{network.name}, class {network.device_class}{authority}{vlan}")

@@ -89,16 +89,20 @@ class Contact:
 @dataclass(frozen=True, slots=True)
 class Binding:
     """Why an address is taken to be a device's: the source, and since when and until when. None
-    means not known, and not ended."""
+    means not known, and not ended. `file` and `line` are where a lease file says it."""
 
     source: str
     since: str | None
     until: str | None
+    file: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The device, and what its class follows from: the inventory or its network."""
+    """The device. `reason` says why it is taken for this one, or for none, and what its class
+    follows from; None in older records. `randomised_mac` is whether its MAC is not the one of its
+    maker, so that it may change. The address of a pseudonym is empty."""
 
     id: str
     ip: str
@@ -107,11 +111,13 @@ class Device:
     owner: str | None
     device_class: str
     binding: Binding | None
+    reason: str | None = None
+    randomised_mac: bool = False
 
     @property
     def is_address_only(self) -> bool:
         """Whether nothing but its address tells the device from others."""
-        return self.id == self.ip
+        return bool(self.ip) and self.id == self.ip
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,12 +304,24 @@ def _device(record: AlertRecord) -> Device:
     device, binding = record["device"], record.get("binding")
     return Device(
         device["id"],
-        device["ip"],
+        device["ip"] or "",
         device["mac"],
         device["hostname"],
         device["owner"],
         device["class"],
-        Binding(binding["source"], binding["from"], binding["until"]) if binding else None,
+        _binding(binding) if binding else None,
+        device.get("reason"),
+        bool(device.get("randomised_mac")),
+    )
+
+
+def _binding(binding: Mapping[str, Any]) -> Binding:
+    return Binding(
+        binding["source"],
+        binding["from"],
+        binding["until"],
+        binding.get("file"),
+        binding.get("line"),
     )
 
 

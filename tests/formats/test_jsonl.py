@@ -81,6 +81,7 @@ def test_alert_has_every_key_in_order():
         "confidence_reasons",
         "first_seen",
         "last_seen",
+        "duration",
         "app",
         "ban",
         "exemption",
@@ -150,13 +151,30 @@ def test_an_alert_in_full():
         "time": "2023-03-10T00:00:00.123456Z",
         "type": "dns-query",
         "name": "tiktok.com",
-        "rule": "suffix tiktok.com",
+        "rule": {
+            "text": "suffix tiktok.com",
+            "file": "signatures/apps/tiktok.yaml",
+            "line": 21,
+            "sources": ["nextdns", "v2fly"],
+        },
         "role": "exclusive",
         "source": "office.pcap",
         "packet": 17,
         "count": 2,
         "app_only": False,
+        "raw": "tiktok.com",
+        "chain": [],
+        "answer": None,
+        "tls": None,
     }
+    assert record["evidence"][0]["raw"] == "V16-webapp.TikTok.com"
+    assert record["evidence"][0]["answer"] == {
+        "address": "192.0.2.80",
+        "ttl": 300,
+        "rcode": "NOERROR",
+    }
+    assert record["evidence"][0]["tls"] == {"ja4": "t13d1516h2_8daaf6152771_e5627efa2ab1"}
+    assert record["duration"] == 101.5
     assert record["counts"] == {
         "lookups": 2,
         "handshakes": 3,

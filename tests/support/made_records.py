@@ -7,6 +7,7 @@ from support import bans
 
 from netwatch.core.alert import (
     Alert,
+    Answer,
     Destination,
     EvidenceItem,
     IncidentCounts,
@@ -16,7 +17,7 @@ from netwatch.core.alert import (
 )
 from netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
 from netwatch.core.observation import Observation
-from netwatch.core.verdict import App, BindingPeriod, Device, Exemption, Network
+from netwatch.core.verdict import App, BindingPeriod, Device, Exemption, Network, RulePlace
 
 TIME = 1_678_406_400_123_456_789  # 2023-03-10T00:00:00.123456789Z
 
@@ -70,10 +71,23 @@ ITEM = EvidenceItem(
     packet=21,
     count=3,
     app_only=True,
+    place=RulePlace("signatures/apps/tiktok.yaml", 21, ("nextdns", "v2fly")),
+    raw="V16-webapp.TikTok.com",
+    answer=Answer("192.0.2.80", 300, "NOERROR"),
+    ja4="t13d1516h2_8daaf6152771_e5627efa2ab1",
 )
 
 EARLIER = replace(
-    ITEM, time=TIME, type="dns-query", name="tiktok.com", packet=17, count=2, app_only=False
+    ITEM,
+    time=TIME,
+    type="dns-query",
+    name="tiktok.com",
+    packet=17,
+    count=2,
+    app_only=False,
+    raw="tiktok.com",
+    answer=None,
+    ja4=None,
 )
 
 ALERT = Alert(
@@ -148,6 +162,7 @@ FULL_ALERT = replace(
     kind=JudgedKind("background", ("3 handshakes in 1 h 40 min.", "4,000 bytes were sent")),
     outcome="reached",
     blocked_by=("NXDOMAIN", "10.20.0.80"),
+    duration=101_500_000_000,
     confidence_reasons=("v16-webapp.tiktok.com is called by the app alone.",),
     community_ids=("1:abc", "1:def"),
     sensor=replace(
