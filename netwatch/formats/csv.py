@@ -166,7 +166,7 @@ def cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
     text = value if isinstance(value, str) else " ".join(map(str, value))
     prefix = "'" if text.startswith(FORMULA_STARTS) else ""

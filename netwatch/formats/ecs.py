@@ -210,7 +210,8 @@ def observation_document(record: AlertRecord) -> dict[str, Any]:
 
 def _protocol_fields(record: AlertRecord) -> dict[str, Any]:
     fields = _protocol_names([(record["evidence"], record["name"])])
-    if dns := record.get("dns"):
+    dns = record.get("dns")
+    if dns and "type" in dns:
         question = {"type": dns["type"], **fields.get("dns", {}).get("question", {})}
         fields["dns"] = {
             "type": "query" if record["evidence"] == "dns-query" else "answer",

@@ -77,7 +77,7 @@ def alert_message(record: AlertRecord) -> dict[str, Any]:
         "level": LEVELS[summary.severity],
     }
     message |= {
-        f"_{key}": value if isinstance(value, int) else truncate(value, _MAX_LENGTH)
+        f"_{key}": value if isinstance(value, int | float) else truncate(value, _MAX_LENGTH)
         for key, value in without_empty(fields).items()
     }
     return message
