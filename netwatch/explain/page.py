@@ -91,7 +91,8 @@ def _device(incident: Explanation) -> Iterator[str]:
         source = wording.BINDINGS.get(binding.source, binding.source)
         yield from value("known by", source)
         until = f"until {binding.until}" if binding.until else "still valid"
-        yield from value("since", f"{binding.since or 'an unknown time'}, {until}")
+        unknown = "the beginning" if binding.source == "inventory" else "an unknown time"
+        yield from value("since", f"{binding.since or unknown}, {until}")
         if binding.file:
             yield from value("written in", f"{binding.file}:{binding.line or ''}".rstrip(":"))
     elif device.is_address_only:

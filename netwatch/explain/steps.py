@@ -309,7 +309,7 @@ def _device(record: AlertRecord) -> Device:
         device["hostname"],
         device["owner"],
         device["class"],
-        _binding(binding) if binding else None,
+        _binding(binding) if binding and binding["source"] != "address" else None,
         device.get("reason"),
         bool(device.get("randomised_mac")),
     )

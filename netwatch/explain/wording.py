@@ -64,6 +64,7 @@ BINDINGS: Mapping[str, str] = {
     "dhcpd": "the lease file of ISC dhcpd",
     "kea": "the lease file of Kea",
     "dnsmasq": "the lease file of dnsmasq",
+    "inventory": "a row of the inventory",
 }
 """What the sources of a binding are; any other is named as it is."""
 
