@@ -1,0 +1,350 @@
+"""The page for the person concerned: one incident in plain words, on one sheet of paper.
+
+It speaks of the device and never of what somebody did, says what the record does not prove before
+it says what would refute it, and leaves a blank where the organisation has not configured what it
+has to tell (GDPR articles 13 and 14). The texts of the ban are quoted as they were written.
+"""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from netwatch.core.dataclass import dataclass
+from netwatch.core.text import escaped
+from netwatch.explain.doubts import not_proved, refutations
+from netwatch.explain.steps import Explanation
+from netwatch.language.language import Language
+
+WIDTH = 86
+"""Columns of the page: A4 in 10 points."""
+
+LINES = 66
+"""Lines of the page at most: what A4 holds at six lines an inch, less the margins."""
+
+CATALOGUES = Path(__file__).parent
+"""The folder whose ``locale`` has the translations."""
+
+MAX_NAMES = 3
+"""Names that are listed; more are counted."""
+
+MAX_TEXT = 160
+"""Characters of a text of the configuration or the network; longer ones are cut."""
+
+MAX_WORD = 40
+"""Characters of the name of an app, a server or a device."""
+
+_BLANK = "." * 40
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What the organisation tells persons concerned. Empty texts are blanks to fill in; `kept` and
+    `packets_kept` are in s, None where there is no limit to be told."""
+
+    controller: str = ""
+    contact: str = ""
+    supervisor: str = ""
+    kept: int | None = None
+    packets_kept: int | None = None
+
+
+def subject_page(
+    incident: Explanation, notice: Notice, zone: ZoneInfo, language: Language
+) -> Iterator[str]:
+    """The lines of the page; days and times are those of `zone`, the time zone of the ban."""
+    say = language.say
+    title = say("Information about a recorded network contact")
+    yield title
+    yield "=" * len(title)
+    yield from _paragraph(
+        say(
+            "This page is for the person who uses the device described below. It says in plain"
+            " words what was recorded and what that means. It is neither an accusation nor a"
+            " decision. Reference: %(id)s",
+            id=incident.id,
+        )
+    )
+    yield from _section(say("What was recorded"), _recorded(incident, zone, language))
+    yield from _section(say("Which rule applies"), _rule(incident, language))
+    yield from _section(say("What this does not prove"), _unproved(incident, language))
+    yield from _section(say("What would show that the record is wrong"), _wrong(incident, language))
+    yield from _section(say("How long the data are kept"), _kept(notice, language))
+    yield from _section(say("Your rights, and whom to ask"), _rights(notice, language))
+
+
+def _section(heading: str, lines: Iterator[str]) -> Iterator[str]:
+    yield ""
+    yield heading.upper()
+    yield from lines
+
+
+def _recorded(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterator[str]:
+    say, app = language.say, _word(incident.app)
+    yield from _fields(list(_device(incident, zone, language)), language)
+    told = list(_contacts(incident, language))
+    kind = {
+        "session": say(
+            "In amount and duration, this resembles use of the app. That is an estimate from"
+            " numbers."
+        ),
+        "background": say(
+            "In amount and regularity, this resembles an installed app that keeps in touch by"
+            " itself, without anyone using it. That is an estimate from numbers."
+        ),
+        "embed": say(
+            "This resembles a web page or another app that loads a part of %(app)s, such as a"
+            " video. That is an estimate from numbers.",
+            app=app,
+        ),
+    }.get(incident.kind)
+    yield from _paragraph(" ".join([*told, *([kind] if kind else [])]))
+
+
+def _device(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterator[tuple[str, str]]:
+    say, device = language.say, incident.device
+    addresses = dict.fromkeys(filter(None, (device.id, device.hostname, device.ip, device.mac)))
+    yield say("Device"), ", ".join(_word(each) for each in addresses)
+    if device.owner:
+        yield say("Registered for"), _short(device.owner)
+    begin, end = _moment(incident.first_seen), _moment(incident.last_seen)
+    time = say(
+        "%(day)s, %(time)s (%(zone)s, %(offset)s)",
+        day=language.weekday(begin, zone),
+        time=language.time(begin, zone),
+        zone=zone.key,
+        offset=language.offset(begin, zone),
+    )
+    seconds = (end - begin).total_seconds()
+    if seconds >= 1:
+        duration = language.duration(seconds)
+        time = say("%(time)s, over %(duration)s", time=time, duration=duration)
+    yield say("When"), time
+    names = list(dict.fromkeys(each.name for each in incident.contacts))
+    listed = [_word(each) for each in names[:MAX_NAMES]]
+    if len(names) > MAX_NAMES:
+        more = len(names) - MAX_NAMES
+        listed.append(language.say_count("%(count)s more", "%(count)s more", more))
+    yield say("Names of servers"), language.listed(listed)
+
+
+def _contacts(incident: Explanation, language: Language) -> Iterator[str]:
+    traffic, app = incident.traffic, _word(incident.app)
+    if traffic.lookups:
+        yield language.say_count(
+            "This device asked once for the network address of a server of %(app)s.",
+            "This device asked %(count)s times for the network address of a server of %(app)s.",
+            traffic.lookups,
+            app=app,
+        )
+    if traffic.handshakes:
+        yield language.say_count(
+            "This device began one connection to a server of %(app)s.",
+            "This device began %(count)s connections to servers of %(app)s.",
+            traffic.handshakes,
+            app=app,
+        )
+    elif traffic.lookups:
+        yield language.say("No connection was recorded.")
+    if traffic.handshakes or incident.outcome == "blocked":
+        yield {
+            "reached": language.say("At least one server answered."),
+            "blocked": language.say("The contact was blocked before a server answered."),
+            "attempted": language.say("No answer was recorded."),
+        }.get(
+            incident.outcome,
+            language.say("It is not known whether a server answered."),
+        )
+    if traffic.handshakes and traffic.bytes_out + traffic.bytes_in:
+        yield language.say(
+            "%(sent)s were sent and %(received)s received.",
+            sent=language.size(traffic.bytes_out),
+            received=language.size(traffic.bytes_in),
+        )
+
+
+def _rule(incident: Explanation, language: Language) -> Iterator[str]:
+    say, ban = language.say, incident.ban
+    app, devices = _word(incident.app), _devices(incident.device.device_class, language)
+    if incident.verdict == "advisory":
+        rule = say(
+            "The rule advises against %(app)s on %(devices)s, without forbidding it.",
+            app=app,
+            devices=devices,
+        )
+    else:
+        rule = say("The rule does not allow %(app)s on %(devices)s.", app=app, devices=devices)
+    yield from _paragraph(rule)
+    if incident.verdict == "exempt":
+        yield from _paragraph(
+            say(
+                "A registered exemption covers this device: the contact counts as permitted and is"
+                " kept only so that the register can be checked."
+            )
+        )
+    fields = [
+        (say("Decided by"), _short(ban.authority) or _BLANK),
+        (say("Legal basis"), _short(ban.legal_basis) or _BLANK),
+        (say("In force"), _period(ban.period.start, ban.period.end, language)),
+    ]
+    yield from _fields(fields, language)
+
+
+def _devices(device_class: str, language: Language) -> str:
+    say = language.say
+    return {
+        "service": say("service devices"),
+        "personal": say("personal devices used for work"),
+        "guest": say("devices of guests"),
+        "infrastructure": say("servers and network equipment"),
+    }.get(device_class, say("devices of this network"))
+
+
+def _period(first: str | None, last: str | None, language: Language) -> str:
+    begin = language.day(date.fromisoformat(first)) if first else ""
+    end = language.day(date.fromisoformat(last)) if last else ""
+    if begin and end:
+        return language.say("from %(begin)s to %(end)s inclusive", begin=begin, end=end)
+    if begin:
+        return language.say("since %(begin)s, without an end date", begin=begin)
+    if end:
+        return language.say("until %(end)s inclusive", end=end)
+    return language.say("without an end date")
+
+
+def _unproved(incident: Explanation, language: Language) -> Iterator[str]:
+    say, app = language.say, _word(incident.app)
+    codes = {statement.code for statement in not_proved(incident)}
+    texts = [
+        say("Who used the device, or whether anyone did: a device can be shared."),
+        say("What was viewed, written or said."),
+    ]
+    if "lookup-only" in codes:
+        texts.append(say("That %(app)s was contacted: only an address was asked for.", app=app))
+    if "attempt-only" in codes:
+        texts.append(say("That a contact with %(app)s succeeded.", app=app))
+    texts += [
+        say(
+            "That the app was opened: a web page that contains a video or a button of %(app)s"
+            " contacts the same servers when the page is opened.",
+            app=app,
+        ),
+        say(
+            "That an installed app was used: it keeps in touch in the background, also while"
+            " nobody uses the device."
+        ),
+    ]
+    if "address-only" in codes:
+        texts.append(
+            say(
+                "That it was one particular device: only a network address is known here, and an"
+                " address can pass from one device to another."
+            )
+        )
+    else:
+        texts.append(
+            say(
+                "Beyond all doubt, that it was this device: a network address can pass from one"
+                " device to another."
+            )
+        )
+    if "shared-address" in codes:
+        texts.append(
+            say(
+                "That each server belongs to %(app)s alone: services can share an address.", app=app
+            )
+        )
+    return _points(texts)
+
+
+def _wrong(incident: Explanation, language: Language) -> Iterator[str]:
+    say, app = language.say, _word(incident.app)
+    codes = {statement.code for statement in refutations(incident)}
+    texts = [
+        say(
+            "Another device had the network address %(ip)s at that time, or several devices shared"
+            " it.",
+            ip=_word(incident.device.ip),
+        ),
+        say("The rule does not apply to this device, or was not in force on that day."),
+    ]
+    if "page-history" in codes:
+        texts.append(
+            say("A page with content of %(app)s was open in the browser at that time.", app=app)
+        )
+    if "app-absent" in codes:
+        texts.append(say("The app %(app)s was not installed on the device at that time.", app=app))
+    if "exemption" in codes:
+        texts.append(say("An exemption covered this device, for research for example."))
+    return _points(texts)
+
+
+def _kept(notice: Notice, language: Language) -> Iterator[str]:
+    say = language.say
+    fields = [
+        (say("This record"), _duration(notice.kept, language)),
+        (say("The network data behind it"), _duration(notice.packets_kept, language)),
+    ]
+    return _fields(fields, language)
+
+
+def _duration(seconds: int | None, language: Language) -> str:
+    return _BLANK if seconds is None else language.duration(seconds)
+
+
+def _rights(notice: Notice, language: Language) -> Iterator[str]:
+    say = language.say
+    yield from _paragraph(
+        say(
+            "Under the General Data Protection Regulation (EU) 2016/679 you may ask for access to"
+            " the data about you (Article 15), for the correction of wrong data (Article 16) and"
+            " for erasure (Article 17), and you may object to the processing (Article 21). The"
+            " Regulation sets conditions for these rights. You may also add your own account, and"
+            " lodge a complaint with the supervisory authority."
+        )
+    )
+    fields = [
+        (say("Responsible body"), _short(notice.controller) or _BLANK),
+        (say("Contact"), _short(notice.contact) or _BLANK),
+        (say("Supervisory authority"), _short(notice.supervisor) or _BLANK),
+    ]
+    yield from _fields(fields, language)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
+
+
+def _short(text: str, limit: int = MAX_TEXT) -> str:
+    shown = escaped(text)
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+def _word(text: str) -> str:
+    return _short(text, MAX_WORD)
+
+
+def _paragraph(text: str) -> Iterator[str]:
+    return iter(textwrap.wrap(text, WIDTH, break_long_words=True, break_on_hyphens=False))
+
+
+def _fields(fields: Sequence[tuple[str, str]], language: Language) -> Iterator[str]:
+    """Labels and their values in two columns."""
+    labels = [language.say("%(label)s:", label=label) for label, _ in fields]
+    width = max(map(len, labels)) + 1
+    for label, (_, value) in zip(labels, fields, strict=True):
+        yield from textwrap.wrap(
+            value,
+            WIDTH,
+            initial_indent=label.ljust(width),
+            subsequent_indent=" " * width,
+            break_on_hyphens=False,
+        )
+
+
+def _points(texts: Sequence[str]) -> Iterator[str]:
+    for text in texts:
+        yield from textwrap.wrap(
+            text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
+        )
