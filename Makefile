@@ -21,7 +21,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
 .PHONY: demo docs docs-tables test test-long test-receivers receivers fuzz fuzz-corpus report-conformance
-.PHONY: report-delivery build lint clean
+.PHONY: report-delivery build lint messages clean
 
 demo: $(VENV)/demo
 	@echo
@@ -89,6 +89,18 @@ docs: $(VENV)/docs
 
 docs-tables: $(VENV)/docs
 	PYTHONPATH=tools $(BIN)/python -m docs_generator
+
+# The texts for people that are not in English: what the source has now, merged into the catalogues.
+# Then translate what is empty or marked fuzzy.
+MESSAGES := netwatch/explain
+messages: $(VENV)/test
+	mkdir -p build
+	$(BIN)/pybabel -q extract -k say -k say_count:1,2 --sort-output --add-location=never \
+		--project=netwatch -o build/netwatch.pot $(MESSAGES)
+	for language in fr nl de; do \
+		$(BIN)/pybabel -q update --width=100 --ignore-pot-creation-date -D netwatch -l $$language \
+			-i build/netwatch.pot -d netwatch/explain/locale; \
+	done
 
 # Nobody writes C or shared objects by hand here, so all of them are build products.
 clean:

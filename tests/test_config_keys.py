@@ -51,6 +51,7 @@ updates:
 store: {path: store, catalogue: "postgresql://db.example/netwatch"}
 privacy: {pseudonyms: [guest], key: {file: new.key}, previous: [{file: old.key}]}
 retention: {observations: 30d, incidents: 2y, evidence: 1y, personal: 7d}
+data_protection: {controller: City of Example, contact: dpo@example.org, supervisor: DPA}
 """
 SIGNATURE = """\
 app: clips

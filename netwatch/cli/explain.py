@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli.explain_subject import packet_lines, subject_lines
 from netwatch.cli.printing import print_line, print_record
 from netwatch.cli.run_store import chosen_store
 from netwatch.config import Config, load
@@ -15,6 +16,7 @@ from netwatch.explain.page import page
 from netwatch.explain.record import as_record
 from netwatch.explain.sources import Found, from_alerts
 from netwatch.explain.steps import Explanation, explanation
+from netwatch.language.language import LANGUAGES
 from netwatch.store.extra import require_extra
 
 _EXAMPLES = """examples:
@@ -22,6 +24,8 @@ _EXAMPLES = """examples:
   netwatch explain 6a10b1da --store-path /var/lib/netwatch/store
   netwatch explain 6a10b1da --alerts alerts.jsonl
   netwatch scan office.pcap --format jsonl | netwatch explain 6a10b1da --alerts -
+  netwatch explain 6a10b1da --alerts alerts.jsonl --subject --lang nl
+  netwatch explain 6a10b1da --alerts alerts.jsonl --packets
   netwatch explain proof/20230320T081240Z-6a10b1daae3f5b238e691360caf39bae.pcapng
 
 exit status: 0 done; 1 the source cannot be read; 2 there is no such incident, or usage or
@@ -69,6 +73,23 @@ def add(
         default="text",
         help="a page, or its values as one line of JSON (default text)",
     )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--subject",
+        action="store_true",
+        help="one page in plain words for the person concerned",
+    )
+    which.add_argument(
+        "--packets",
+        action="store_true",
+        help="the packets that prove the incident, as scapy prints their layers",
+    )
+    parser.add_argument(
+        "--lang",
+        choices=LANGUAGES,
+        default="en",
+        help="the language of --subject (default en)",
+    )
     parser.set_defaults(func=explain)
 
 
@@ -82,7 +103,12 @@ def explain(args: argparse.Namespace) -> int:
     if args.format == "jsonl":
         print_record(as_record(incident, found.origin, notes))
         return 0
-    for line in page(incident, found.origin, notes):
+    lines = page(incident, found.origin, notes)
+    if args.subject:
+        lines = subject_lines(incident, config, args.lang)
+    elif args.packets:
+        lines = packet_lines(incident, found.origin if found.origin in found.files else None)
+    for line in lines:
         print_line(line)
     return 0
 

@@ -49,6 +49,7 @@ from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
 
 if TYPE_CHECKING:
+    from netwatch.config.data_protection import DataProtection
     from netwatch.privacy.options import Privacy
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.updates.store import Installed
@@ -74,7 +75,8 @@ class Config:
     inventory, the leases of lease files, the signatures and the bans, `bans_version` one of bans
     and exemptions. `updates` is None unless the configuration has ``updates``, `store` unless it
     has ``store``. `privacy` is None unless devices have pseudonyms, `retention` unless it is said
-    how long a store keeps what.
+    how long a store keeps what. `data_protection` is whom a person concerned may ask, None where
+    it is not configured.
     """
 
     path: str | None
@@ -99,6 +101,7 @@ class Config:
     privacy: "Privacy | None" = None
     retention: "Retention | None" = None
     store: "StoreOptions | None" = None
+    data_protection: "DataProtection | None" = None
 
     @property
     def installed(self) -> "Installed | None":
@@ -184,6 +187,7 @@ def load(
     store = _store(fields, base)
     if store is not None and retention is not None:
         store = replace(store, retention=retention)
+    data_protection = _data_protection(fields)
     fields.reject_unknown()
     fields.problems.raise_if_any()
     version_of_bans = bans_version(bans, exemptions)
@@ -213,6 +217,7 @@ def load(
         privacy=privacy,
         retention=retention,
         store=store,
+        data_protection=data_protection,
     )
 
 
@@ -302,6 +307,15 @@ def _store(fields: Fields, base: Path) -> "StoreOptions | None":
     from netwatch.config.store_section import store_section
 
     return store_section(fields, base)
+
+
+def _data_protection(fields: Fields) -> "DataProtection | None":
+    """Whom a person concerned may ask."""
+    if fields.value("data_protection") is None:
+        return None
+    from netwatch.config.data_protection import data_protection_section
+
+    return data_protection_section(fields)
 
 
 def _open(path: str | None) -> Fields:

@@ -67,6 +67,7 @@ _TOP = Section(
         ),
         Key("retention", "mapping", "for ever", "how long a store keeps what"),
         Key("store", "mapping", "none", "where what was seen is kept"),
+        Key("data_protection", "mapping", "none", "whom a person concerned by a record may ask"),
     ),
 )
 
@@ -262,6 +263,16 @@ _STORE = Section(
     ),
 )
 
+_DATA_PROTECTION = Section(
+    "data_protection",
+    "data_protection",
+    (
+        Key("controller", "text", "a blank to fill in", "who is responsible for the data"),
+        Key("contact", "text", "a blank to fill in", "how the data protection officer is reached"),
+        Key("supervisor", "text", "a blank to fill in", "the supervisory authority"),
+    ),
+)
+
 CONFIGURATION_KEYS = (
     _TOP,
     _NETWORK,
@@ -280,6 +291,7 @@ CONFIGURATION_KEYS = (
     _PRIVACY,
     _RETENTION,
     _STORE,
+    _DATA_PROTECTION,
 )
 """The mappings of netwatch.yaml, with their keys, in the order of the reference. The keys of
 `outputs` and `spool` are in `netwatch.delivery.configuration` and beside each type of output."""

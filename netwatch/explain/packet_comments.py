@@ -2,7 +2,7 @@
 
 An evidence capture is a pcapng file that `netwatch.incidents.evidence_folder` wrote: little-endian,
 each packet in an Enhanced Packet Block (draft-ietf-opsawg-pcapng section 4.3) with comments that
-say ``packet SOURCE#NUMBER``.
+have ``packet SOURCE#NUMBER``, then what `netwatch verify` needs.
 """
 
 import re
@@ -11,7 +11,10 @@ from collections.abc import Iterator
 
 _SECTION, _PACKET = 0x0A0D0D0A, 6
 _COMMENT = 1
-_PLACE = re.compile(r", packet (?P<source>.*)#(?P<number>\d+)(?:, from .*)?\Z", re.DOTALL)
+_PLACE = re.compile(
+    r", packet (?P<source>.*)#(?P<number>\d+)(?:, from \S+ .*at \S+, sha256 [0-9a-f]{16})?\Z",
+    re.DOTALL,
+)
 
 Place = tuple[str, int]
 """A source, and the number of a packet in it."""

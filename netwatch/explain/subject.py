@@ -7,6 +7,7 @@ has to tell (GDPR articles 13 and 14). The texts of the ban are quoted as they w
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -29,11 +30,9 @@ CATALOGUES = Path(__file__).parent
 MAX_NAMES = 3
 """Names that are listed; more are counted."""
 
-MAX_TEXT = 160
-"""Characters of a text of the configuration or the network; longer ones are cut."""
-
-MAX_WORD = 40
-"""Characters of the name of an app, a server or a device."""
+CUTS = ((160, 40), (90, 28), (48, 16))
+"""How many characters a text of the configuration, and the name of an app, a server or a device may
+have: of the pairs, the first with which the page is one page."""
 
 _BLANK = "." * 40
 
@@ -54,6 +53,52 @@ def subject_page(
     incident: Explanation, notice: Notice, zone: ZoneInfo, language: Language
 ) -> Iterator[str]:
     """The lines of the page; days and times are those of `zone`, the time zone of the ban."""
+    lines: list[str] = []
+    for text, word in CUTS:
+        lines = list(_page(_cut(incident, text, word), _cut_notice(notice, text), zone, language))
+        if len(lines) <= LINES:
+            break
+    return iter(lines)
+
+
+def _cut(incident: Explanation, text: int, word: int) -> Explanation:
+    """An incident whose texts are safe to print and not longer than that."""
+    device, ban = incident.device, incident.ban
+    return replace(
+        incident,
+        app=_short(incident.app, word),
+        device=replace(
+            device,
+            id=_short(device.id, word),
+            ip=_short(device.ip, max(word, 39)),
+            mac=_short(device.mac or "", word),
+            hostname=_short(device.hostname or "", word),
+            owner=_short(device.owner or "", text),
+        ),
+        ban=replace(
+            ban, authority=_short(ban.authority, text), legal_basis=_short(ban.legal_basis, text)
+        ),
+        contacts=tuple(replace(each, name=_short(each.name, word)) for each in incident.contacts),
+    )
+
+
+def _cut_notice(notice: Notice, text: int) -> Notice:
+    return replace(
+        notice,
+        controller=_short(notice.controller, text),
+        contact=_short(notice.contact, text),
+        supervisor=_short(notice.supervisor, text),
+    )
+
+
+def _short(text: str, limit: int) -> str:
+    shown = escaped(text)
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+def _page(
+    incident: Explanation, notice: Notice, zone: ZoneInfo, language: Language
+) -> Iterator[str]:
     say = language.say
     title = say("Information about a recorded network contact")
     yield title
@@ -81,7 +126,7 @@ def _section(heading: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def _recorded(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterator[str]:
-    say, app = language.say, _word(incident.app)
+    say, app = language.say, incident.app
     yield from _fields(list(_device(incident, zone, language)), language)
     told = list(_contacts(incident, language))
     kind = {
@@ -105,9 +150,9 @@ def _recorded(incident: Explanation, zone: ZoneInfo, language: Language) -> Iter
 def _device(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterator[tuple[str, str]]:
     say, device = language.say, incident.device
     addresses = dict.fromkeys(filter(None, (device.id, device.hostname, device.ip, device.mac)))
-    yield say("Device"), ", ".join(_word(each) for each in addresses)
+    yield say("Device"), ", ".join(addresses)
     if device.owner:
-        yield say("Registered for"), _short(device.owner)
+        yield say("Registered for"), device.owner
     begin, end = _moment(incident.first_seen), _moment(incident.last_seen)
     time = say(
         "%(day)s, %(time)s (%(zone)s, %(offset)s)",
@@ -122,7 +167,7 @@ def _device(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterat
         time = say("%(time)s, over %(duration)s", time=time, duration=duration)
     yield say("When"), time
     names = list(dict.fromkeys(each.name for each in incident.contacts))
-    listed = [_word(each) for each in names[:MAX_NAMES]]
+    listed = names[:MAX_NAMES]
     if len(names) > MAX_NAMES:
         more = len(names) - MAX_NAMES
         listed.append(language.say_count("%(count)s more", "%(count)s more", more))
@@ -130,7 +175,7 @@ def _device(incident: Explanation, zone: ZoneInfo, language: Language) -> Iterat
 
 
 def _contacts(incident: Explanation, language: Language) -> Iterator[str]:
-    traffic, app = incident.traffic, _word(incident.app)
+    traffic, app = incident.traffic, incident.app
     if traffic.lookups:
         yield language.say_count(
             "This device asked once for the network address of a server of %(app)s.",
@@ -166,7 +211,7 @@ def _contacts(incident: Explanation, language: Language) -> Iterator[str]:
 
 def _rule(incident: Explanation, language: Language) -> Iterator[str]:
     say, ban = language.say, incident.ban
-    app, devices = _word(incident.app), _devices(incident.device.device_class, language)
+    app, devices = incident.app, _devices(incident.device.device_class, language)
     if incident.verdict == "advisory":
         rule = say(
             "The rule advises against %(app)s on %(devices)s, without forbidding it.",
@@ -184,8 +229,8 @@ def _rule(incident: Explanation, language: Language) -> Iterator[str]:
             )
         )
     fields = [
-        (say("Decided by"), _short(ban.authority) or _BLANK),
-        (say("Legal basis"), _short(ban.legal_basis) or _BLANK),
+        (say("Decided by"), ban.authority or _BLANK),
+        (say("Legal basis"), ban.legal_basis or _BLANK),
         (say("In force"), _period(ban.period.start, ban.period.end, language)),
     ]
     yield from _fields(fields, language)
@@ -214,7 +259,7 @@ def _period(first: str | None, last: str | None, language: Language) -> str:
 
 
 def _unproved(incident: Explanation, language: Language) -> Iterator[str]:
-    say, app = language.say, _word(incident.app)
+    say, app = language.say, incident.app
     codes = {statement.code for statement in not_proved(incident)}
     texts = [
         say("Who used the device, or whether anyone did: a device can be shared."),
@@ -259,13 +304,13 @@ def _unproved(incident: Explanation, language: Language) -> Iterator[str]:
 
 
 def _wrong(incident: Explanation, language: Language) -> Iterator[str]:
-    say, app = language.say, _word(incident.app)
+    say, app = language.say, incident.app
     codes = {statement.code for statement in refutations(incident)}
     texts = [
         say(
             "Another device had the network address %(ip)s at that time, or several devices shared"
             " it.",
-            ip=_word(incident.device.ip),
+            ip=incident.device.ip,
         ),
         say("The rule does not apply to this device, or was not in force on that day."),
     ]
@@ -305,24 +350,15 @@ def _rights(notice: Notice, language: Language) -> Iterator[str]:
         )
     )
     fields = [
-        (say("Responsible body"), _short(notice.controller) or _BLANK),
-        (say("Contact"), _short(notice.contact) or _BLANK),
-        (say("Supervisory authority"), _short(notice.supervisor) or _BLANK),
+        (say("Responsible body"), notice.controller or _BLANK),
+        (say("Contact"), notice.contact or _BLANK),
+        (say("Supervisory authority"), notice.supervisor or _BLANK),
     ]
     yield from _fields(fields, language)
 
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
-
-
-def _short(text: str, limit: int = MAX_TEXT) -> str:
-    shown = escaped(text)
-    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
-
-
-def _word(text: str) -> str:
-    return _short(text, MAX_WORD)
 
 
 def _paragraph(text: str) -> Iterator[str]:

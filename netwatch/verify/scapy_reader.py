@@ -64,6 +64,11 @@ def dissect(link_type: int, data: bytes) -> Any:
     return None if layer is None else layer(data)
 
 
+def hello_layers(hello: bytes) -> Any:
+    """A ClientHello as scapy's layers."""
+    return _TLS_HELLO(hello)
+
+
 class ScapyReader:
     """Reads by scapy, see `netwatch.verify.layers.Reader`."""
 
