@@ -40,8 +40,8 @@ def _timezone(ban_id: str, config: Config) -> str:
 
 def packet_lines(incident: Explanation, capture: str | None) -> Iterator[str]:
     """The packets that prove an incident: those of its evidence capture, which may be `capture`,
-    else those that its evidence names in the captures that were scanned. Raises `NetwatchError` where there are
-    neither."""
+    else those that its evidence names in the captures that were scanned. Raises `NetwatchError`
+    where there are neither."""
     from netwatch.verify.evidence_file import read_evidence_file
     from netwatch.verify.pieces import claims_of
     from netwatch.verify.show import Named, capture_lines, evidence_lines

@@ -3,16 +3,20 @@
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.cli.printing import print_line, print_message, print_record
-from netwatch.core.errors import NetwatchError
+from netwatch.config import load
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
 from netwatch.core.user_files import read_user_file
 from netwatch.formats.values import rfc3339
+from netwatch.store.extra import require_extra
+
+_Find = Callable[[str], Mapping[str, Any] | None]
 
 MAX_FILES = 100_000
 """Files of the folders that are given."""
@@ -21,6 +25,7 @@ _EXAMPLES = """examples:
   netwatch scan office.pcap --evidence proof --format jsonl -o alerts.jsonl
   netwatch verify proof                       every capture of the folder
   netwatch verify proof --alerts alerts.jsonl also against what the alerts say
+  netwatch verify proof --store-path kept     the same with the alerts of a store
   netwatch verify proof/20230320T081241Z-b344cb62f6ee490184da18b4c3fcea2d.pcapng --format jsonl
 
 exit status: 0 every piece of evidence is shown; 1 a file cannot be read, or neither reader reads
@@ -49,10 +54,16 @@ def add(
         nargs="+",
         help="an evidence capture, as scan --evidence writes it, or a folder of them",
     )
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
         "--alerts",
         metavar="FILE",
         help="alerts as JSON lines; each capture must show what the alert of its incident says",
+    )
+    source.add_argument(
+        "--store-path",
+        metavar="URL",
+        help="the same with the alerts of a store, a folder or a URL",
     )
     parser.add_argument(
         "--format", choices=("table", "jsonl"), default="table", help="format (default table)"
@@ -68,14 +79,14 @@ def verify(args: argparse.Namespace) -> int:
     from netwatch.verify.dpkt_reader import DpktReader
     from netwatch.verify.scapy_reader import ScapyReader
 
-    alerts = _alerts(args.alerts) if args.alerts else {}
+    find = _finder(args)
     readers = (ScapyReader(), DpktReader())
     results: Counter[str] = Counter()
     files = failed = 0
     for path in _files(args.files):
         files += 1
         try:
-            records = list(_records(path, alerts, readers, wanted=bool(args.alerts)))
+            records = list(_records(path, find, readers))
         except NetwatchError as error:
             print_message(f"netwatch: {path}: {error}")
             failed += 1
@@ -109,6 +120,28 @@ def _files(paths: Sequence[str]) -> Iterator[Path]:
         yield from inside
 
 
+def _finder(args: argparse.Namespace) -> _Find | None:
+    """How the alert of an incident is found by its id; None where captures are compared with
+    themselves alone. Raises `ConfigError` and `NetwatchError`."""
+    if args.alerts:
+        return _alerts(args.alerts).get
+    if args.store_path is None:
+        return None
+    from netwatch.cli.run_store import chosen_store
+    from netwatch.explain.stored import from_store
+
+    require_extra("netwatch verify")
+    options = chosen_store(args, load(args.config).store)
+
+    def find(identifier: str) -> Mapping[str, Any] | None:
+        try:
+            return from_store(options, identifier).record
+        except ConfigError:
+            return None
+
+    return find
+
+
 def _alerts(name: str) -> dict[str, Mapping[str, Any]]:
     """The last record of each alert, by its id. Raises `NetwatchError`."""
     path = Path(name)
@@ -131,9 +164,7 @@ def _alerts(name: str) -> dict[str, Mapping[str, Any]]:
     return records
 
 
-def _records(
-    path: Path, alerts: Mapping[str, Mapping[str, Any]], readers: Sequence[Any], *, wanted: bool
-) -> Iterator[dict[str, Any]]:
+def _records(path: Path, find: _Find | None, readers: Sequence[Any]) -> Iterator[dict[str, Any]]:
     """A record for each piece of evidence of a file. Raises `NetwatchError`."""
     from netwatch.verify.against_alert import differences
     from netwatch.verify.check import check
@@ -143,11 +174,12 @@ def _records(
     file = read_evidence_file(path)
     claims = claims_of(path.name, file)
     found = list(check(file, claims, readers))
-    known = sorted(claims.incidents & alerts.keys())
-    if wanted and not known:
-        print_message(f"netwatch: {path}: no alert of its incident is in the alerts")
-    for identifier in known:
-        found += differences(alerts[identifier], file, claims)
+    if find is not None:
+        alerts = [alert for each in sorted(claims.incidents) if (alert := find(each))]
+        if not alerts:
+            print_message(f"netwatch: {path}: there is no alert of its incident")
+        for alert in alerts:
+            found += differences(alert, file, claims)
     for each in found:
         contact, client = each.contact, each.contact.client
         frame = None if each.frame is None else file.packets[each.frame]
