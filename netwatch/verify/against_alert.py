@@ -8,6 +8,7 @@ device with several addresses, the alert names one.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from netwatch.core.addresses import parse_ip
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import escaped
 from netwatch.formats.values import rfc3339
@@ -61,6 +62,8 @@ def _device(
         address = escaped(str(record["device"]["ip"]))
     except (KeyError, TypeError):
         raise NetwatchError("expected the record of an alert with its device") from None
+    if parse_ip(address) is None:
+        return  # a pseudonym, of which packets show nothing
     clients = [each.contact.client.ip for each in pieces if each.contact.client is not None]
     if clients and address not in clients:
         contact = Contact("device", address, identifier, None, None)

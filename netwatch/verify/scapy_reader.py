@@ -49,6 +49,9 @@ with warnings.catch_warnings():
     from scapy.layers.tls.handshake import TLSCertificate, TLSClientHello
     from scapy.layers.x509 import X509_Cert, X509_DNSName
 
+# A small body may unpack to gigabytes.
+conf.contribs["http"]["auto_compression"] = False
+
 _RAW_IP = (12, 14, 101, 228, 229)
 _A, _CNAME, _AAAA, _DNAME, _SVCB, _HTTPS = 1, 5, 28, 39, 64, 65
 _MAX_LAYERS = 64

@@ -33,6 +33,22 @@ def test_a_folder_of_captures(run: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr() == ("", "")
 
 
+def test_the_alerts_of_a_store(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = str(tmp_path / "kept")
+    options = ["-q", "-c", str(PCAPS / "netwatch.yaml"), "--store-path", store]
+    assert main(["scan", str(PCAPS / "office-day.pcap"), *options, "-o", str(tmp_path / "o")]) == 0
+    capsys.readouterr()
+    assert main(["verify", str(run / "proof"), "--store-path", store]) == 0
+    assert capsys.readouterr().err == "27 pieces of evidence in 7 files: 27 shown\n"
+    path = next((run / "proof").glob("*c44bd549*"))
+    stray = tmp_path / path.name.replace("c44b", "0000")
+    stray.write_bytes(path.read_bytes().replace(b"c44bd549", b"00000000"))
+    assert main(["verify", str(stray), "--store-path", store]) == 0
+    assert "there is no alert of its incident" in capsys.readouterr().err
+
+
 def test_records(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = next((run / "proof").glob("*c44bd549*"))
     assert main(["verify", str(path), "--format", "jsonl"]) == 0
@@ -112,6 +128,13 @@ def test_another_alert(
     (record,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert expected in record["expected"]
     assert found in record["found"]
+
+
+def test_a_pseudonym_is_not_compared(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alerts = changed_alerts(run, tmp_path, '"ip":"10.20.1.21"', '"ip":"p3f9a-k7q2m5xw4n6b3c2d"')
+    assert main(["verify", str(run / "proof"), "--alerts", alerts]) == 0
 
 
 def test_what_cannot_be_read(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,6 +171,19 @@ def test_another_vlan_and_another_mac(proofs: list[str], tmp_path: Path) -> None
     assert str(found.contact.client.mac) in found.expected
 
 
+def test_a_binding_of_somebody_else(proofs: list[str], tmp_path: Path) -> None:
+    """ARP or DHCP that says nothing of the device."""
+    path, found = next((path, each) for path in proofs for each in read_anew(path) if each.bindings)
+    assert found.contact.client is not None
+    at = found.bindings[0]
+    changed = altered(
+        path, tmp_path, with_data(at, lambda data: data[:6] + bytes(6) + data[12:14]), honest=True
+    )
+    (again,) = (each for each in read_anew(changed) if each.frame == found.frame)
+    assert again.result == "differs"
+    assert again.found == f"nothing of that in packet {at + 1}"
+
+
 def test_a_name_in_the_payload_of_another_client(made: dict[str, str], tmp_path: Path) -> None:
     """The client asks for another name; the name is in a body, and in a query of somebody else."""
     body = messages.request("POST", "/", OTHER, "Content-Length: 200")
