@@ -15,7 +15,7 @@ from netwatch.core.text import escaped
 from netwatch.formats.values import epoch_ns
 from netwatch.verify.evidence_file import EvidenceFile
 
-MAX_PIECES = 8192
+MAX_PIECES = 32_768
 """Pieces of evidence in a file, those of its packets that are part of one included."""
 
 _COMMENT = re.compile(

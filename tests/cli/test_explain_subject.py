@@ -39,7 +39,7 @@ def test_the_page_in_dutch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         "Informatie over een geregistreerd netwerkcontact",
         "Tijdstip:          maandag 3 april 2023 om 10:00:00 uur (Europe/Brussels, UTC+02:00)",
         "De regel staat TikTok niet toe op diensttoestellen.",
-        "Rechtsgrond: Decision 2023/12 art. 3",
+        "Rechtsgrond:  Decision 2023/12 art. 3",
         "Deze registratie:                 2 jaar",
         "De onderliggende netwerkgegevens: 90 dagen",
         "Contact:                      dpo@example.org",
