@@ -51,7 +51,7 @@ def stored_runs(
     their order. Runs of ``names`` have no incidents; they are left out unless `include_names`."""
     run, capture = tables.run.c, tables.capture.c
     with catalogue.database.reading() as connection:
-        commands = dict(connection.execute(select(run.id, run.command)).tuples().all())
+        commands = {row.id: row.command for row in connection.execute(select(run.id, run.command))}
         rows = connection.execute(
             select(capture.run, capture.id, capture.state, capture.first, capture.last,
                    capture.lost_rows).order_by(capture.run, capture.position)

@@ -1,20 +1,22 @@
 """The events of a capture as an engine meets them, and every scan of a test judged again by them.
 
-As a plugin of pytest (``-p support.recorded_events``) it replaces `pipeline.scan` and the engines
-of shared scans: each capture that a test scans is also recorded and replayed, and both have to give
-the same bytes.
+As a plugin of pytest (``-p support.recorded_events``) it replaces `pipeline.scan`: each capture
+that a test scans is also recorded and replayed, and both have to give the same bytes. With
+``NETWATCH_TEST_STORE=1`` it goes through a store instead.
 """
 
 import io
+import os
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
-from netwatch.core.alert import Sensor
+from netwatch.core.alert import Alert
 from netwatch.core.flow import Flow
 from netwatch.core.message import LEARNING_SOURCES, LOOKUPS, Message
 from netwatch.core.observation_columns import WORD_FLOW
@@ -23,14 +25,12 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
-from netwatch.engine import pipeline
+from netwatch.engine import jobs, pipeline
 from netwatch.engine.capture_files import capture_seed, read_blocks
 from netwatch.engine.observe import Observer
 from netwatch.engine.replay import ClaimEvent, Event, Replay
 from netwatch.formats.registry import FORMATS
 from netwatch.incidents.scan import ScanIncidents
-
-SENSOR = Sensor("recorded", "0")
 
 
 class _Recorder(WantsEverything):
@@ -86,15 +86,33 @@ def replayed(captures: Sequence[Sequence[Event]], config: Config) -> str:
             replay = Replay(config, incidents, Counter())
             replay.add(events)
             replay.finish()
-        return lines_of(incidents, config)
+        return lines_of(incidents.result(config.geo, config.sensor).alerts)
 
 
-def lines_of(incidents: ScanIncidents, config: Config) -> str:
-    """The alerts of incidents as JSON lines."""
+def stored_and_judged(files: Sequence[CaptureFile], config: Config) -> str:
+    """The alerts of a capture as JSON lines, judged again from a store."""
+    from netwatch.engine.facts_process import FactsProcess
+    from netwatch.rejudge.again import Again
+    from netwatch.store.options import StoreOptions
+
+    with tempfile.TemporaryDirectory(prefix="netwatch-test-") as folder:
+        options, statistics = StoreOptions(f"{folder}/store"), RunStatistics()
+        with (
+            FactsProcess(options, "scan", config, pytest.fail) as process,
+            ScanIncidents(config.quiet_gap) as incidents,
+        ):
+            jobs.scan([files], config, statistics, incidents, recording=process.recording)
+            assert process.end(statistics.recorded_rows) is not None
+        with Again(options, config) as again:
+            return lines_of(again.alerts())
+
+
+def lines_of(alerts: Iterable[Alert]) -> str:
+    """Alerts as JSON lines."""
     stream = io.StringIO()
     writer = FORMATS["jsonl"].writer(stream)
     writer.begin("alerts")
-    for alert in incidents.result(config.geo, SENSOR).alerts:
+    for alert in alerts:
         writer.alert(alert)
     writer.end()
     return stream.getvalue()
@@ -113,21 +131,34 @@ def replay_all(monkeypatch: pytest.MonkeyPatch) -> None:
         **options: Any,
     ) -> None:
         scan(files, config, statistics, collector, **options)
-        if any(file.path == "-" for file in files):
+        if Replayed.busy or any(file.path == "-" for file in files):
             return
-        with ScanIncidents(config.quiet_gap) as alone:
-            scan(files, config, RunStatistics(), alone)
-            assert replayed([recorded(files)], config) == lines_of(alone, config)
+        Replayed.busy = True
+        try:
+            with ScanIncidents(config.quiet_gap) as alone:
+                scan(files, config, RunStatistics(), alone)
+                expected = lines_of(alone.result(config.geo, config.sensor).alerts)
+            if os.environ.get("NETWATCH_TEST_STORE") == "1":
+                assert stored_and_judged(files, config) == expected
+            else:
+                assert replayed([recorded(files)], config) == expected
+        finally:
+            Replayed.busy = False
         Replayed.captures += 1
+        Replayed.alerts += expected.count("\n")
 
     monkeypatch.setattr(pipeline, "scan", scan_twice)
 
 
 class Replayed:
-    """How many captures were judged again."""
+    """How many captures were judged again, with how many alerts."""
 
-    captures = 0
+    busy = False
+    captures = alerts = 0
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    terminalreporter.write_line(f"{Replayed.captures} captures judged again")
+    """Say how much was compared."""
+    terminalreporter.write_line(
+        f"{Replayed.captures} captures with {Replayed.alerts} alerts judged again"
+    )

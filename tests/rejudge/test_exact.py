@@ -1,0 +1,131 @@
+"""``scan`` is ``scan --store`` and then ``rejudge``, byte for byte."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from craft import Wire
+from support.office import CONFIG, DURING, FAR, SERVICE, capture, configured, hello
+from support.paths import PCAPS, ROOT
+
+from netwatch.formats.registry import FORMATS
+
+Run = Callable[..., str]
+
+LEASES = """lease 10.20.1.7 {
+  starts 1 2023/04/03 08:00:00;
+  ends 1 2023/04/03 09:00:00;
+  binding state active;
+  hardware ethernet 02:00:00:20:01:07;
+  client-hostname "ws-one";
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--jobs", "2"), ("--jobs", "9"), ("--continuous",), ("--continuous", "--jobs", "2")],
+    ids=lambda options: " ".join(options) or "plain",
+)
+@pytest.mark.parametrize("learns", [True, False])
+def test_all_sample_captures_give_the_same_alerts_again(
+    run: Run, tmp_path: Path, options: tuple[str, ...], learns: bool
+) -> None:
+    text = (PCAPS / "netwatch.yaml").read_text()
+    assert "learn: [dhcp, mdns, arp]" in text
+    config = tmp_path / "netwatch.yaml"
+    config.write_text(text if learns else text.replace("learn: [dhcp, mdns, arp]", "learn: []"))
+    (tmp_path / "devices.csv").write_bytes((PCAPS / "devices.csv").read_bytes())
+    common = ("-q", "-c", str(config), "--format", "jsonl")
+    store = ("--store-path", str(tmp_path / "store"))
+    alerts = run("scan", *common, *options, str(PCAPS))
+    assert run("scan", *common, *options, *store, str(PCAPS)) == alerts
+    assert run("rejudge", *common, *store, "--all") == alerts
+    assert alerts.count("\n") >= 20
+    assert run("rejudge", *common, *store) == ""
+
+
+def test_every_format_of_scan_has_the_same_alerts_again(
+    run: Run, sample: str, tmp_path: Path
+) -> None:
+    store = ("--store-path", str(tmp_path / "store"))
+    run("scan", "-q", "-c", sample, *store, str(PCAPS))
+    for name in FORMATS:
+        common = ("-q", "-c", sample, "--format", name)
+        assert run("rejudge", *common, *store, "--all") == run("scan", *common, str(PCAPS)), name
+
+
+def test_devices_of_a_lease_file_are_the_same_again(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "dhcpd.leases").write_text(LEASES)
+    leases = "  inventory: devices.csv\n  leases: [{path: dhcpd.leases}]\n"
+    config = configured(tmp_path, CONFIG.replace("  inventory: devices.csv\n", leases))
+    frames = []
+    for seed, clock in enumerate(("08:30", "09:30")):
+        wire = Wire(f"2023-04-03T{clock}:00+00:00", seed)
+        hello(wire, SERVICE, FAR)
+        frames += wire.frames
+    wire.frames = frames
+    path = capture(tmp_path / "day.pcap", wire)
+    common = ("-q", "-c", config, "--format", "jsonl")
+    store = ("--store-path", str(tmp_path / "store"))
+    alerts = run("scan", *common, *store, path)
+    assert "ws-one" in alerts
+    assert run("rejudge", *common, *store, "--all") == alerts
+
+
+def test_runs_come_one_after_the_other(run: Run, office: str, tmp_path: Path) -> None:
+    common = ("-q", "-c", office, "--format", "jsonl")
+    store = ("--store-path", str(tmp_path / "store"))
+    alerts = ""
+    for seed, day in enumerate(("2023-04-04", "2023-04-03")):
+        wire = Wire(f"{day}T10:00:00+02:00", seed)
+        hello(wire, SERVICE, FAR)
+        alerts += run("scan", *common, *store, capture(tmp_path / f"{seed}.pcap", wire))
+    assert run("rejudge", *common, *store, "--all") == alerts
+
+
+def test_what_names_has_stored_is_judged_if_that_is_asked_for(
+    run: Run, office: str, tmp_path: Path
+) -> None:
+    wire = Wire(DURING, 1)
+    hello(wire, SERVICE, FAR)
+    path = capture(tmp_path / "day.pcap", wire)
+    common = ("-q", "-c", office, "--format", "jsonl")
+    store = ("--store-path", str(tmp_path / "store"))
+    run("names", *common, *store, path)
+    assert run("rejudge", *common, *store) == ""
+    alerts = run("scan", *common, path)
+    assert alerts
+    assert run("rejudge", *common, *store, "--all", "--include-names") == alerts
+    assert run("rejudge", *common, *store, "--include-names").startswith('{"change":"new"')
+
+
+@pytest.mark.parametrize(
+    ("through_store", "tests"),
+    [
+        ("0", ["test_pipeline.py", "test_pipeline_learned.py", "test_outcomes.py"]),
+        ("1", ["test_leases.py", "test_pipeline_learned.py"]),
+    ],
+    ids=["events", "store"],
+)
+def test_captures_of_other_tests_give_the_same_alerts_again(
+    through_store: str, tests: list[str]
+) -> None:
+    paths = [str(ROOT / "tests" / "engine" / each) for each in tests]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "support.recorded_events", *paths],
+        env=os.environ | {"NETWATCH_TEST_STORE": through_store},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    counts = re.search(r"(\d+) captures with (\d+) alerts judged again", done.stdout)
+    assert counts is not None
+    assert int(counts[1]) >= 20
+    assert int(counts[2]) >= 20
