@@ -15,7 +15,7 @@ from netwatch.formats.values import json_line
 from netwatch.rejudge.differences import FROM_FACTS, Difference, compared
 from netwatch.rejudge.facts import StoredFacts
 from netwatch.rejudge.judged import judged_runs
-from netwatch.rejudge.one_day import policy_of_day
+from netwatch.rejudge.one_day import OneDay
 from netwatch.rejudge.reasons import Reasons
 from netwatch.rejudge.stored_runs import StoredRun, stored_incidents, stored_runs
 from netwatch.store.catalogue import Catalogue
@@ -61,9 +61,9 @@ class Again:
         threads: int = 1,
     ) -> None:
         self._since, self._until = since, until
-        self._bans = config.policy.bans
-        if day is not None:
-            config = replace(config, policy=policy_of_day(config.policy, day))
+        self._one_day = None if day is None else OneDay(config.policy, day)
+        if self._one_day is not None:
+            config = replace(config, policy=self._one_day.policy)
         self._config = config
         self._reasons = Reasons(config, day)
         self.not_judged: list[str] = []
@@ -92,21 +92,21 @@ class Again:
 
     def alerts(self) -> Iterator[Alert]:
         """All alerts, run by run, in the order of `scan`."""
-        for _, alerts in judged_runs(self._runs, self._facts, self._config, self._bans):
-            yield from (each for each in alerts if self._is_wanted(each.first_seen))
+        for _, alerts in self._judged():
+            yield from alerts
 
     def differences(self) -> Iterator[ReasonedDifference]:
         """What is different, run by run, in the order of time. Where several runs have the same
         difference, it comes once."""
         gone = self._facts.incomplete_captures()
         seen: set[tuple[str, str]] = set()
-        for run, alerts in judged_runs(self._runs, self._facts, self._config, self._bans):
+        for run, alerts in self._judged():
             before = [
                 each.record
                 for each in stored_incidents(self._catalogue, run.number)
                 if self._is_wanted(each.first_seen)
             ]
-            after = [_as_read(each) for each in alerts if self._is_wanted(each.first_seen)]
+            after = [_as_read(each) for each in alerts]
             has_gaps = any(capture.number in gone for capture in run.captures)
             for difference in compared(before, after):
                 record = difference.after or difference.before
@@ -119,6 +119,13 @@ class Again:
                     self.not_judged.append(record["id"])
                 else:
                     yield ReasonedDifference(difference, self._reasons.of(difference))
+
+    def _judged(self) -> Iterator[tuple[StoredRun, Iterator[Alert]]]:
+        """Each run with those alerts that are wanted."""
+        one_day = self._one_day
+        for run, alerts in judged_runs(self._runs, self._facts, self._config):
+            wanted = (each for each in alerts if self._is_wanted(each.first_seen))
+            yield run, wanted if one_day is None else map(one_day.as_written, wanted)
 
     def _is_certain(self, run: StoredRun, difference: Difference) -> bool:
         """Whether a difference of a run of which facts are gone does not follow from that: what

@@ -1,8 +1,8 @@
 """What is different between the incidents that a run gave and those that it would give now.
 
 Two alerts are the same if all fields are that say what happened, to whom, and what is thought of
-it. Fields that name who judged (`IGNORED`) do not count, nor in which line of which file a rule is
-written, nor the status of an alert, which depends on when it was read.
+it. Fields that name who judged (`IGNORED`) do not count, nor in which line of which file a rule or
+an entry of the inventory is written, nor the status of an alert, which depends on when it was read.
 
 An incident has another id as soon as its device, its app, its ban or its kind of verdict is
 another one, or when it begins at another contact. So of those that are left, one that is gone and
@@ -21,7 +21,9 @@ Change = Literal["new", "withdrawn", "changed"]
 IGNORED = frozenset({"schema", "status", "sensor", "versions", "evidence_file"})
 """Fields of an alert that are not compared."""
 
-_UNCOMPARED_OF_RULE: frozenset[str] = frozenset({"file", "line", "sources"})
+_WHERE = frozenset({"file", "line", "sources"})
+"""What is not compared of what is written in a line of a file: a rule, an entry of the inventory.
+"""
 
 FROM_FACTS = frozenset(
     {"id", "last_seen", "kind", "destinations", "counts", "community_ids", "names", "evidence",
@@ -88,7 +90,7 @@ def differing(before: AlertRecord, after: AlertRecord) -> tuple[str, ...]:
 
 def _are_alike(before: Any, after: Any, *, strictly: bool) -> bool:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        ignored = _UNCOMPARED_OF_RULE if "text" in before and "line" in before else frozenset()
+        ignored = _WHERE if {"file", "line"} <= before.keys() else frozenset[str]()
         keys = before.keys() | after.keys() if strictly else before.keys() & after.keys()
         return all(
             _are_alike(before.get(key), after.get(key), strictly=strictly) for key in keys - ignored

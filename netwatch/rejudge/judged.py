@@ -2,11 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from netwatch.config import Config
 from netwatch.core.alert import Alert
-from netwatch.core.verdict import Ban
 from netwatch.engine.judge import Judge
 from netwatch.engine.replay import Replay
 from netwatch.incidents.scan import ScanIncidents
@@ -15,13 +13,11 @@ from netwatch.rejudge.stored_runs import StoredRun
 
 
 def judged_runs(
-    runs: Sequence[StoredRun], facts: StoredFacts, config: Config, bans: Sequence[Ban]
+    runs: Sequence[StoredRun], facts: StoredFacts, config: Config
 ) -> Iterator[tuple[StoredRun, Iterator[Alert]]]:
     """Each run with its alerts by `config`, in the order of `scan`; to be read before the next run
-    is asked for. Incidents run across the captures of a run, and end with it. `bans` are those that
-    alerts name, by their id: those of `config` may be bans of a single day."""
+    is asked for. Incidents run across the captures of a run, and end with it."""
     judge = Judge(config)
-    named = {ban.id: ban for ban in bans}
     captures = facts.captures(lambda name: judge.match(name) is not None, learns=bool(config.learn))
     following = next(captures, None)
     for number, run in enumerate(runs):
@@ -32,4 +28,4 @@ def judged_runs(
                 replay.finish()
                 following = next(captures, None)
             result = incidents.result(config.geo, config.sensor)
-            yield run, (replace(alert, ban=named[alert.ban.id]) for alert in result.alerts)
+            yield run, iter(result.alerts)

@@ -139,26 +139,29 @@ def replay_all(monkeypatch: pytest.MonkeyPatch) -> None:
                 scan(files, config, RunStatistics(), alone)
                 expected = lines_of(alone.result(config.geo, config.sensor).alerts)
             if os.environ.get("NETWATCH_TEST_STORE") == "1":
-                assert stored_and_judged(files, config) == expected
+                found = stored_and_judged(files, config)
             else:
-                assert replayed([recorded(files)], config) == expected
+                found = replayed([recorded(files)], config)
         finally:
             Replayed.busy = False
         Replayed.captures += 1
+        Replayed.different += found != expected
         Replayed.alerts += expected.count("\n")
+        assert found == expected
 
     monkeypatch.setattr(pipeline, "scan", scan_twice)
 
 
 class Replayed:
-    """How many captures were judged again, with how many alerts."""
+    """How many captures were judged again, with how many alerts, and how many differed."""
 
     busy = False
-    captures = alerts = 0
+    captures = alerts = different = 0
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say how much was compared."""
     terminalreporter.write_line(
-        f"{Replayed.captures} captures with {Replayed.alerts} alerts judged again"
+        f"{Replayed.captures} captures with {Replayed.alerts} alerts judged again,"
+        f" {Replayed.different} differ"
     )
