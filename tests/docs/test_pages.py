@@ -13,6 +13,7 @@ from netwatch.cli import main as netwatch
 from netwatch.config import load as load_config
 from netwatch.core.user_yaml import Problems
 from netwatch.core.yaml_reader import parse_yaml
+from netwatch.privacy.keys import write_new_key
 from netwatch.rules.signature import read_signature
 
 GETTING_STARTED = DOCS / "getting-started.md"
@@ -85,6 +86,8 @@ def test_example_configurations_are_valid(place: str, example: str, tmp_path: Pa
     shutil.copy(ROOT / "pcaps" / "devices.csv", tmp_path)
     for name in re.findall(rf"{re.escape(str(tmp_path))}/([\w-]+\.pem)", example):
         (tmp_path / name).touch()
+    for name in re.findall(r"([\w-]+\.key)\}", example):
+        write_new_key(tmp_path / name)
     load_config(str(file))
 
 
