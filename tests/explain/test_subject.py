@@ -137,6 +137,7 @@ def widest(record: AlertRecord, verdict: str, kind: str, outcome: str) -> AlertR
     }
     evidence = [{**record["evidence"][0], "name": f"{at}.{word}"} for at in range(9)]
     evidence[0] |= {"type": "ip-from-dns"}
+    evidence[1] |= {"type": "dns-query", "count": 10**9}
     return {
         **record,
         "verdict": verdict,
@@ -148,7 +149,7 @@ def widest(record: AlertRecord, verdict: str, kind: str, outcome: str) -> AlertR
         "device": {**record["device"], **device, "hostname": word[:-1], "owner": long},
         "binding": None,
         "evidence": evidence,
-        "counts": {**record["counts"], "lookups": 10**9, "handshakes": 10**9, "bytes_out": 10**14},
+        "counts": {**record["counts"], "flows": 10**9, "bytes_out": 10**14},
     }
 
 
@@ -179,8 +180,14 @@ def test_what_depends_on_the_incident(records: list[AlertRecord]) -> None:
     )
     exempt = " ".join(page({**record, "verdict": "exempt"}, "en"))
     assert "A registered exemption covers this device" in exempt
-    lookup = {**record, "counts": {**record["counts"], "handshakes": 0, "lookups": 1}}
-    text = " ".join(page(lookup, "en"))
+    text = " ".join(page(record, "en"))
+    # Two queries, two answers and an alias are five contacts.
+    assert record["counts"]["lookups"] == 5
+    assert "This device asked 2 times for the network address of a server of TikTok." in text
+    assert "This device began 2 connections to servers of TikTok." in text
+    counts = {**record["counts"], "handshakes": 0, "flows": 0}
+    query = next(each for each in record["evidence"] if each["type"] == "dns-query")
+    text = " ".join(page({**record, "counts": counts, "evidence": [query]}, "en"))
     assert "This device asked once for the network address of a server of TikTok." in text
     assert "No connection was recorded." in text
     assert "only an address was asked for" in text
