@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.dataclass import dataclass
 from netwatch.core.user_yaml import Fields, YamlSequence
 from netwatch.core.yaml_reader import read_yaml
@@ -42,7 +41,9 @@ class Replacements:
         if not replaced.has("bans"):
             replaced.add_problem(None, "the file of bans needs 'bans': expected a list of bans")
         # It may be the whole configuration of another site, of which the other sections do not
-        # matter.
+        # matter. The tables of all keys are imported here, because few runs replace anything.
+        from netwatch.config.keys import CONFIGURATION_KEYS
+
         for section_key in CONFIGURATION_KEYS[0].keys:
             replaced.value(section_key.name)
         replaced.reject_unknown()
