@@ -279,3 +279,48 @@ def test_a_store_that_cannot_be_opened_ends_the_scan(tmp_path: Path) -> None:
     url = netwatch("scan", CAPTURE, "--store-path", "s3://bucket/store")
     assert (url.returncode, url.stdout) == (2, b"")
     assert b"needs the key `catalogue`" in url.stderr
+
+
+def test_a_bucket_and_postgresql(tmp_path: Path, s3_url: str, postgres_url: str) -> None:
+    """A scan keeps the same in a bucket with PostgreSQL as in a folder."""
+    config = tmp_path / "netwatch.yaml"
+    config.write_text(f"version: 1\nstore: {{path: '{s3_url}', catalogue: '{postgres_url}'}}\n")
+    for _ in range(2):
+        run = netwatch("scan", PCAPS, "-c", config, "--store", "-q")
+        assert (run.returncode, run.stderr) == (0, b"")
+    netwatch("scan", PCAPS, "--store-path", tmp_path / "local", "-q")
+    counted = netwatch("store", "status", "-c", config, "--format", "jsonl")
+    local = netwatch("store", "status", "--store-path", tmp_path / "local", "--format", "jsonl")
+    assert counted.returncode == 0, counted.stderr
+    bucket, folder = json.loads(counted.stdout), json.loads(local.stdout)
+    assert {table: each["rows"] for table, each in bucket["tables"].items()} == {
+        table: each["rows"] for table, each in folder["tables"].items()
+    }
+    assert bucket["incidents"] == folder["incidents"] > 0
+    query = ("store", "query", "observations", "--format", "jsonl")
+    asked = netwatch(*query, "-c", config)
+    assert asked.stdout
+    assert asked.stdout == netwatch(*query, "--store-path", tmp_path / "local").stdout
+
+
+def test_a_bucket_that_goes_away_is_told(tmp_path: Path, s3_url: str, postgres_url: str) -> None:
+    """As a full disk is; the alerts are printed."""
+    import s3fs
+
+    config = tmp_path / "netwatch.yaml"
+    config.write_text(f"version: 1\nstore: {{path: '{s3_url}', catalogue: '{postgres_url}'}}\n")
+    command = [sys.executable, "-m", "netwatch", "scan", "-", "-q", "--format", "jsonl"]
+    process = subprocess.Popen(
+        [*command, "-c", str(config), "--store"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(lambda: bool(children.read_text().strip()))
+    s3fs.S3FileSystem().rmdir(s3_url.removeprefix("s3://").partition("/")[0])
+    out, errors = process.communicate(CAPTURE.read_bytes(), TIMEOUT * 2)
+    assert process.returncode == 1
+    assert len(out.splitlines()) == 8
+    assert b"the store cannot be written to: " in errors
+    assert b"rows of this run were lost" in errors
