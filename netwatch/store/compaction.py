@@ -104,7 +104,7 @@ class _Day:
                 if sum(row.rows for row in part) >= BUCKET_ROWS:
                     self._divide(part)
                 elif len(part) > 1:
-                    rows = self._read(part)
+                    rows = _ordered(self._read(part), ORDER[self._table])
                     self._replace([self._write(rows, None)] if rows.num_rows else [], part)
         except StaleFilesError:
             return  # Another process has compacted or erased them.
@@ -113,11 +113,12 @@ class _Day:
         """Put the rows of landing files into the files of buckets."""
         rows = self._read(landing)
         new, old = list[FileRow](), list(landing)
-        for bucket, part in _by_bucket(rows):
+        for bucket, part in _by_bucket(rows, ORDER[self._table]):
             merged = self._beside(bucket, part.num_rows)
             old += merged
             if merged:
                 part = _concat(self._table, [part, self._read(merged)])
+                part = _ordered(part, ORDER[self._table])
             new.append(self._write(part, bucket))
         self._replace(new, old)
         for file in new:
@@ -146,8 +147,7 @@ class _Day:
         return table if compute.all(known).as_py() else table.filter(known)
 
     def _write(self, rows: "pa.Table", bucket: int | None) -> FileRow:
-        """Write rows to a file of their own, in order."""
-        rows = _ordered(rows, ORDER[self._table])
+        """Write rows to a file of their own."""
         return write_file(self._files, self._table, self._day, bucket, rows)
 
     def _replace(self, new: Sequence[FileRow], old: Sequence[FileRow]) -> None:
@@ -185,32 +185,34 @@ def _concat(table: str, parts: "Sequence[pa.Table]") -> "pa.Table":
     return combined(whole)
 
 
-def _by_bucket(rows: "pa.Table") -> "Iterator[tuple[int, pa.Table]]":
-    """The rows by the bucket of their client."""
+def _by_bucket(rows: "pa.Table", columns: Sequence[str]) -> "Iterator[tuple[int, pa.Table]]":
+    """The rows by the bucket of their client, those of each ordered by columns."""
     from pyarrow import compute
 
     # The numbers of clients are positive, and there is no remainder in Arrow.
     buckets = compute.bit_wise_and(rows[CLIENT], BUCKETS - 1)
-    order = compute.sort_indices(buckets)
-    rows, counts = rows.take(order), compute.value_counts(buckets).to_pylist()
+    rows, counts = _ordered(rows, columns, buckets), compute.value_counts(buckets).to_pylist()
     at = 0
     for count in sorted(counts, key=lambda count: count["values"]):
         yield count["values"], rows.slice(at, count["counts"])
         at += count["counts"]
 
 
-def _ordered(rows: "pa.Table", columns: Sequence[str]) -> "pa.Table":
-    """The rows ordered by columns. Texts are compared by their places in the dictionary, once that
-    is ordered itself."""
+def _ordered(
+    rows: "pa.Table", columns: Sequence[str], before: "pa.ChunkedArray | None" = None
+) -> "pa.Table":
+    """The rows ordered by columns; `before` is a key that comes before them. Texts are compared by
+    their places in the dictionary, once that is ordered itself."""
     import pyarrow as pa
     from pyarrow import compute
 
-    keys = []
+    keys = [] if before is None else [before]
     for column in columns:
-        array = rows[column].combine_chunks()
-        if isinstance(array, pa.ChunkedArray):
-            array = array.chunk(0)
+        array = rows[column]
         if pa.types.is_dictionary(array.type):
+            array = array.combine_chunks()
+            if isinstance(array, pa.ChunkedArray):
+                array = array.chunk(0)
             ranks = compute.rank(array.dictionary, tiebreaker="first")
             array = ranks.take(array.indices)
         keys.append(array)
