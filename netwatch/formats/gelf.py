@@ -76,11 +76,15 @@ def alert_message(record: AlertRecord) -> dict[str, Any]:
         "timestamp": summary.last_seen // 1_000_000 / 1000,
         "level": LEVELS[summary.severity],
     }
-    message |= {
-        f"_{key}": value if isinstance(value, int | float) else truncate(value, _MAX_LENGTH)
-        for key, value in without_empty(fields).items()
-    }
+    message |= {f"_{key}": _additional(value) for key, value in without_empty(fields).items()}
     return message
+
+
+def _additional(value: Any) -> Any:
+    """The value of an additional field, which is a number or a text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, int | float) else truncate(value, _MAX_LENGTH)
 
 
 def _netwatch_fields(record: AlertRecord, summary: AlertSummary) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def check(message) -> None:
         if key not in ("version", "host", "short_message", "timestamp", "level"):
             assert re.fullmatch(r"_[\w.-]+", key)
             assert key != "_id"
-            assert type(value) in (int, str)
+            assert type(value) in (int, float, str)
             assert value != ""
         assert len(str(value).encode()) <= 32766
 
