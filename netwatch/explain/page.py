@@ -91,7 +91,7 @@ def _device(incident: Explanation) -> Iterator[str]:
         source = wording.BINDINGS.get(binding.source, binding.source)
         yield from value("known by", source)
         until = f"until {binding.until}" if binding.until else "still valid"
-        unknown = "the beginning" if binding.source == "inventory" else "an unknown time"
+        unknown = "the beginning" if binding.source == "inventory" else "not known"
         yield from value("since", f"{binding.since or unknown}, {until}")
         if binding.file:
             yield from value("written in", f"{binding.file}:{binding.line or ''}".rstrip(":"))
@@ -112,15 +112,17 @@ def _ban(incident: Explanation) -> Iterator[str]:
     yield from value("legal basis", ban.legal_basis)
     yield from value("in force", _period(ban.period))
     for each in ban.periods:
-        yield from value("period", _period(each))
+        if (each.start, each.end) != (ban.period.start, ban.period.end):
+            yield from value("other period", _period(each))
     yield from value("review", ban.review or "")
 
 
 def _period(period: Period) -> str:
-    if period.start is None and period.end is None:
-        days = "without limit of time"
-    else:
-        days = f"from {period.start or 'ever'} to {period.end or 'open end'}"
+    days = "without limit of time"
+    if period.start is not None:
+        days = f"from {period.start} {f'to {period.end}' if period.end else 'on, without end'}"
+    elif period.end is not None:
+        days = f"until {period.end}"
     kind = ", advice only" if period.advice else ""
     return f"{days}{kind}" + (f" ({period.basis})" if period.basis else "")
 
@@ -134,7 +136,7 @@ def _exemptions(incident: Explanation) -> Iterator[str]:
         yield from paragraph(f"The register has no exemption from {incident.ban.id}.")
     else:
         count = quantity(len(incident.exemptions), "exemption")
-        yield from paragraph(f"{count} from {incident.ban.id} were looked at:")
+        yield from paragraph(f"The register has {count} from {incident.ban.id}. Looked at:")
         yield from points(_exemption(each) for each in incident.exemptions)
 
 

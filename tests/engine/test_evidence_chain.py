@@ -14,6 +14,7 @@ from support.office import DURING, FAR, RESOLVER, SERVICE, capture, configured, 
 from netwatch.cli import main
 
 ASKED = "metrics.news.example"
+OTHER = "203.0.113.77"
 APP_ONLY = "api16-normal-c-useast1a.tiktokv.com"
 
 
@@ -152,3 +153,25 @@ def test_a_rule_of_a_users_file_is_named_by_its_path(tmp_path: Path, jobs: str) 
         "line": 6,
         "sources": ["observed"],
     }
+
+
+def test_judging_again_gives_the_same_chain(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    wire = Wire(DURING, 1)
+    aliases = [(ASKED, "CNAME", 300, APP_ONLY.upper()), (APP_ONLY.upper(), "A", 42, FAR.ip)]
+    answered(wire, ASKED, aliases)
+    answered(wire, "wWw.TikTok.com", [("wWw.TikTok.com", "A", 60, OTHER)])
+    hello(wire, SERVICE, FAR.at(OTHER), "WWW.TikTok.com.")
+    talk = Conversation(wire, SERVICE, FAR, 4433)
+    talk.exchange(400, 9000)
+    talk.close()
+    store = str(tmp_path / "store")
+    (alert,) = scanned(tmp_path, wire, "--store-path", store)
+    assert {piece["type"] for piece in alert["evidence"]} == {
+        *("dns-query", "dns-answer", "dns-cname", "tls-sni", "ip-from-dns")
+    }
+    assert all(piece["raw"] != piece["name"] for piece in alert["evidence"])
+    again = tmp_path / "again.jsonl"
+    words = ("--all", "--store-path", store, "-c", str(tmp_path / "netwatch.yaml"), "-q")
+    assert main(["rejudge", *words, "--format", "jsonl", "-o", str(again)]) == 0
+    assert again.read_bytes() == (tmp_path / "alerts.jsonl").read_bytes()
