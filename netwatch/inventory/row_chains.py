@@ -24,9 +24,8 @@ class RowChains:
 
     def add(self, key: bytes, row: int) -> None:
         """Let `row` have this key, too."""
-        earlier = self._index.add(key, row)
+        earlier = self._index.put(key, row)
         if earlier is not None:
-            self._index.replace(key, row)
             self._before.extend([_NONE] * (row + 1 - len(self._before)))
             self._before[row] = earlier
 

@@ -47,26 +47,18 @@ class RowIndex:
         value = self._slots[self._place(key, crc32(key))]
         return (value >> 32) - 1 if value else None
 
-    def add(self, key: bytes, row: int) -> int | None:
-        """Let `row` have this key, unless another row has it, which is the result."""
+    def put(self, key: bytes, row: int) -> int | None:
+        """Let `row` have this key; the result is the row that had it before, or None."""
         checksum = crc32(key)
         at = self._place(key, checksum)
         value = self._slots[at]
+        self._slots[at] = row + 1 << 32 | checksum
         if value:
             return (value >> 32) - 1
-        self._slots[at] = row + 1 << 32 | checksum
         self._spare -= 1
         if not self._spare:
             self._grow()
         return None
-
-    def replace(self, key: bytes, row: int) -> int | None:
-        """Let `row` have this key; the result is the row that had it before, or None."""
-        earlier = self.add(key, row)
-        if earlier is not None:
-            checksum = crc32(key)
-            self._slots[self._place(key, checksum)] = row + 1 << 32 | checksum
-        return earlier
 
     def _grow(self) -> None:
         before = self._slots
