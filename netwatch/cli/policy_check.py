@@ -46,11 +46,13 @@ def _rows(config: Config, now: int) -> Iterator[Row]:
     for exemption in config.policy.exemptions:
         state = config.policy.state(exemption, now)
         yield _exemption(exemption, state, zones[exemption.ban])
-    count = len(config.devices)
+    entries = config.devices.entries
+    count = entries.count_at(now)
     leases = len(config.devices.leases)
     record = {"kind": "devices", "count": count, "leases": leases}
     in_files = [f"{quantity(leases, 'lease')} in lease files"] if leases else []
-    yield record, [f"{count} in the inventory", *in_files]
+    rows = [f"{quantity(len(entries), 'row')} over time"] if entries.has_periods else []
+    yield record, [f"{count} in the inventory", *rows, *in_files]
     apps, version = len(config.catalog.signatures), config.catalog.version
     record = {"kind": "signatures", "apps": apps, "version": version}
     yield record, [quantity(apps, "app"), f"version {version}"]

@@ -251,6 +251,13 @@ class EntryTable:
                 span.narrow(*((until, FOREVER) if until <= time else (BEGINNING, since)))
         return None
 
+    def count_at(self, time: int) -> int:
+        """How many entries are valid at a time (ns)."""
+        if not self.has_periods:
+            return len(self)
+        periods = zip(self._since, self._until, strict=True)
+        return sum(since <= time < until for since, until in periods)
+
     def digest(self) -> str:
         """A hash of all entries and their periods, which changes with any of them."""
         content = hashlib.sha256(self._stored)

@@ -392,3 +392,10 @@ def test_explain_says_of_a_gap_who_has_the_address_otherwise(run):
     _, out, _ = run("explain", *words)
     assert "at this time (inventory line 3 has it, valid from 2023-04-01T00:00:00Z" in out
     assert "binding   address: nothing but the address is known of the device" in out
+
+
+def test_check_counts_the_rows_that_are_valid(run):
+    Path("devices.csv").write_text(OVER_TIME)
+    for day, count in (("2023-03-31", 1), ("2023-04-15", 2), ("2023-06-01", 1)):
+        _, out, _ = run("check", "--time", day)
+        assert f"devices     {count} in the inventory  3 rows over time\n" in out
