@@ -63,7 +63,7 @@ def test_fields_of_alerts_are_documented() -> None:
     found = set().union(*(leaves(each) for each in RECORDS))
     found = {path for path in found if not path.startswith("left_out.")} | {"left_out"}
     assert "versions.set" in found
-    assert documented("alert") - {"binding", "evidence_file", "shortened"} == found
+    assert documented("alert") - {"evidence_file", "shortened"} == found
 
 
 def test_fields_of_coverage_are_documented() -> None:

@@ -82,6 +82,8 @@ def test_example_configurations_are_valid(place: str, example: str, tmp_path: Pa
         (tmp_path / Path(path).name).touch()
         example = example.replace(path, Path(path).name)
     (tmp_path / "assets.csv").write_text("Device Name,Ethernet MAC,Department\nlab-07,,\n")
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "devices-2023-03-01.csv").write_text("id,ip\nlab-07,10.20.7.7\n")
     file.write_text(version + example, encoding="utf-8")
     shutil.copy(ROOT / "pcaps" / "devices.csv", tmp_path)
     for name in re.findall(rf"{re.escape(str(tmp_path))}/([\w-]+\.pem)", example):
@@ -104,12 +106,15 @@ def test_the_long_example_uses_every_section_and_has_no_notes(
     assert all(name in out for name in ("city-rule", "be-fed-tiktok-2023", "lab-07", "guest"))
 
 
-def test_example_inventory_is_valid(tmp_path: Path) -> None:
-    (example,) = blocks("text", (DOCS / "guides" / "inventory.md").read_text(encoding="utf-8"))
-    (tmp_path / "devices.csv").write_text(example, encoding="utf-8")
+@pytest.mark.parametrize(("place", "has_periods"), [(0, False), (1, True)])
+def test_example_inventories_are_valid(place: int, has_periods: bool, tmp_path: Path) -> None:
+    examples = blocks("text", (DOCS / "guides" / "inventory.md").read_text(encoding="utf-8"))
+    (tmp_path / "devices.csv").write_text(examples[place], encoding="utf-8")
     file = tmp_path / "netwatch.yaml"
     file.write_text("version: 1\ndevices: {inventory: devices.csv}\n", encoding="utf-8")
-    assert len(load_config(str(file)).devices.entries) == 3
+    entries = load_config(str(file)).devices.entries
+    assert len(entries) == 3
+    assert entries.has_periods == has_periods
 
 
 def test_example_signature_is_valid() -> None:
