@@ -12,6 +12,7 @@ from netwatch.core.alert import Alert, AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.formats.jsonl import alert_record
 from netwatch.formats.values import json_line
+from netwatch.privacy.pseudonyms import key_id_of
 from netwatch.rejudge.differences import FROM_FACTS, Difference, compared
 from netwatch.rejudge.facts import StoredFacts
 from netwatch.rejudge.judged import judged_runs
@@ -115,7 +116,9 @@ class Again:
                 if key in seen:
                     continue
                 seen.add(key)
-                if has_gaps and not self._is_certain(run, difference):
+                if self._is_sealed(difference) or (
+                    has_gaps and not self._is_certain(run, difference)
+                ):
                     self.not_judged.append(record["id"])
                 else:
                     yield ReasonedDifference(difference, self._reasons.of(difference))
@@ -136,6 +139,12 @@ class Again:
             return False
         captures = [capture.number for capture in run.captures]
         return self._facts.has_evidence(captures, difference.before)
+
+    def _is_sealed(self, difference: Difference) -> bool:
+        """Whether the incident may be of a client whose address no key unseals."""
+        before = difference.before
+        unknown = bool(self._facts.unknown)
+        return unknown and before is not None and key_id_of(before["device"]["id"]) is not None
 
     def _is_wanted(self, first_seen: int) -> bool:
         since, until = self._since, self._until

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from craft import Wire
 from support.office import CONFIG, DURING, FAR, PERSONAL, SERVICE, capture, configured, hello
-from support.store_servers import *  # noqa: F403
 
 from netwatch.cli import main
 
@@ -46,7 +45,8 @@ def test_an_incident_whose_facts_are_gone_is_not_judged(
     store = tmp_path / "store"
     common = ("-c", office, "--store-path", str(store), "--format", "jsonl")
     run("scan", "-q", *common, day)
-    run("store", "prune", "-c", office, "--store-path", str(store), "--observations", "1d")
+    Path(office).write_text(f"{CONFIG}retention: {{observations: 1d}}\n")
+    run("store", "prune", "-c", office, "--store-path", str(store))
     assert main(["rejudge", *common, "-v"]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
