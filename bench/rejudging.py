@@ -40,7 +40,7 @@ bans:
 OBSERVATION = """
 SELECT {capture}::INTEGER AS capture, i AS sequence, time, 6::UTINYINT AS time_digits,
   CASE WHEN i % 10 < 3 THEN 'dns-query' WHEN i % 10 < 8 THEN 'dns-answer' ELSE 'tls-sni' END
-    AS evidence, name, client, (20000 + i % 40000)::USMALLINT AS client_port,
+    AS evidence, name, NULL::VARCHAR AS raw, client, (20000 + i % 40000)::USMALLINT AS client_port,
   CASE WHEN i % 10 < 8 THEN '10.0.0.53' ELSE server END AS server_ip,
   CASE WHEN i % 10 < 8 THEN 53 ELSE 443 END::USMALLINT AS server_port,
   CASE WHEN i % 10 < 8 THEN 'udp' ELSE 'tcp' END AS transport, NULL::USMALLINT AS vlan,
@@ -50,7 +50,8 @@ SELECT {capture}::INTEGER AS capture, i AS sequence, time, 6::UTINYINT AS time_d
   CASE WHEN i % 10 BETWEEN 3 AND 7 THEN 'NOERROR' END AS dns_rcode,
   CASE WHEN i % 10 BETWEEN 3 AND 7 THEN [server, other] END AS dns_answers,
   CASE WHEN i % 10 BETWEEN 3 AND 7 THEN [60, 60]::UINTEGER[] END AS dns_ttls,
-  NULL::VARCHAR[] AS dns_chain, NULL::VARCHAR[] AS dns_service_targets,
+  NULL::VARCHAR[] AS dns_chain, NULL::VARCHAR AS dns_asked,
+  NULL::VARCHAR[] AS dns_service_targets,
   NULL::VARCHAR[] AS dns_ech, CASE WHEN i % 10 > 7 THEN 'TLS 1.3' END AS tls_version,
   CASE WHEN i % 10 > 7 THEN ['h2', 'http/1.1'] END AS tls_alpn,
   CASE WHEN i % 10 > 7 THEN 't13d1516h2_8daaf6152771_02713d6af862' END AS tls_ja4,

@@ -143,15 +143,13 @@ class StoredFacts:
 
     def has_evidence(self, captures: Iterable[int], record: AlertRecord) -> bool:
         """Whether the facts are there on which an alert's evidence rests."""
+        numbers = ", ".join(map(str, captures)) or "NULL"
         for item in record["evidence"]:
-            table, name = ("flow", None) if item["type"] == "ip-from-dns" else (
-                "observation", item.get("raw") or item["name"])  # fmt: skip
-            numbers = ", ".join(map(str, captures)) or "NULL"
-            condition = "" if name is None else " AND name = ?"
+            table = "flow" if item["type"] == "ip-from-dns" else "observation"
             found = self._sql(
                 f"SELECT 1 FROM netwatch.{table}_rows WHERE packet = ? AND source = ?"
-                f" AND capture IN ({numbers}){condition} LIMIT 1",
-                [item["packet"], item["source"], *([name] if name is not None else [])],
+                f" AND capture IN ({numbers}) LIMIT 1",
+                [item["packet"], item["source"]],
             ).fetchone()
             if found is None:
                 return False

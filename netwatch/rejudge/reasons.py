@@ -85,7 +85,7 @@ class Reasons:
             yield self._device_now(after)[1]
         if "binding" in fields:
             yield "what is known of who had the address differs (leases, or devices.learn)"
-        if before["verdict"] != after["verdict"] or not {"ban", "exemption"}.isdisjoint(fields):
+        if before["verdict"] != after["verdict"] or "exemption" in fields:
             yield self._clause(after)
         for name in ("ban", "exemption"):
             if name in fields and before[name] and after[name]:
