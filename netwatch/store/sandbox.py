@@ -20,8 +20,8 @@ from netwatch.store.views import TABLES, Views, quoted
 TIMEOUT = 60
 """How long a query may take, in s, unless the user says otherwise."""
 
-MEMORY_LIMIT = "1GB"
-"""Memory of DuckDB for a query."""
+MEMORY_LIMIT = 1 << 30
+"""Memory of DuckDB for a query, in bytes."""
 
 ROWS = 1024
 """Rows that a query gives at a time."""
@@ -69,7 +69,7 @@ def _sandbox(
         catalogue,
         options,
         used,
-        settings={"memory_limit": MEMORY_LIMIT, "temp_directory": ""},
+        settings={"memory_limit": f"{MEMORY_LIMIT}B", "temp_directory": ""},
     ) as views:
         connection = views.connection
         allowed = ", ".join(map(quoted, views.paths))
@@ -107,7 +107,7 @@ def _errors(expired: threading.Event, timeout: float) -> Iterator[None]:
         ) from None
     except duckdb.OutOfMemoryException:
         raise NetwatchError(
-            f"the query needs more than {MEMORY_LIMIT} of memory: group or limit its rows"
+            f"the query needs more than {MEMORY_LIMIT >> 30} GB of memory: group or limit its rows"
         ) from None
     except duckdb.PermissionException:
         raise ConfigError([Problem("netwatch store sql", 0, 0, _NO_FILES)]) from None
