@@ -9,7 +9,10 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 @lru_cache(16384)
 def ip_text(packed: bytes) -> str:
-    """A packed address (4 or 16 bytes) in its canonical text form (RFC 5952 for IPv6)."""
+    """A packed address (4 or 16 bytes) in its canonical text form (RFC 5952 for IPv6). Other sizes
+    are of texts that take the place of an address in a store, pseudonyms, and are decoded."""
+    if len(packed) not in (4, 16):
+        return packed.decode("ascii")
     return inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed)
 
 

@@ -63,7 +63,8 @@ def _value(batch: ObservationBatch, row: int, column: Column) -> Any:
             return [address for address, _ in batch.answers(word)] or None
         case "community id":
             return community_id(
-                batch.packed(batch.word(row, WORD_CLIENT_IP)),
+                # A pseudonym is longer than an address; `CommunityIds` takes as much of it.
+                batch.packed(batch.word(row, WORD_CLIENT_IP))[:16],
                 batch.packed(batch.word(row, WORD_SERVER_IP)),
                 batch.word(row, WORD_CLIENT_PORT),
                 batch.word(row, WORD_SERVER_PORT),

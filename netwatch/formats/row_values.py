@@ -17,6 +17,8 @@ from netwatch.core.buffers import Buffer
 LONGEST = 64
 """Characters that any of these values has at most."""
 
+LONGEST_TEXT = cython.declare(cython.Py_ssize_t, 64)
+
 DAY = cython.declare(cython.longlong, 86_400)
 
 
@@ -98,8 +100,14 @@ def put_ip(
     at: cython.Py_ssize_t,
     size: cython.Py_ssize_t,
 ) -> cython.Py_ssize_t:
-    """The IP address in the `size` bytes (4 or 16) at `at` of `packed`."""
+    """The IP address in the `size` bytes (4 or 16) at `at` of `packed`. Other sizes are of texts
+    that take the place of an address, pseudonyms, and are written as they are."""
     i: cython.Py_ssize_t
+    if size != 4 and size != 16:
+        size = min(size, LONGEST_TEXT)
+        for i in range(size):
+            out[to + i] = packed[at + i]
+        return to + size
     if size == 4:
         for i in range(4):
             if i:

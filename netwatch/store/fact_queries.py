@@ -132,8 +132,8 @@ def known_clients(catalogue: Catalogue) -> dict[int, StoredClient]:
     """All clients by their numbers."""
     client = tables.client.c
     with catalogue.database.reading() as connection:
-        rows = connection.execute(select(client.number, client.ip, client.mac))
-        return {number: stored_client(ip, mac) for number, ip, mac in rows}
+        rows = connection.execute(select(client.number, client.ip, client.mac, client.pseudonym))
+        return {number: stored_client(*who) for number, *who in rows}
 
 
 def _clients(catalogue: Catalogue, wanted: Filter) -> list[int] | None:

@@ -59,7 +59,7 @@ _TRANSPORT_NUMBERS = {text: number for number, text in TRANSPORTS.items()}
 
 @dataclass(frozen=True, slots=True)
 class StoredClient:
-    """Who a number stands for: the packed address and the MAC as far as the store has them."""
+    """Who a number stands for: the packed address, or the pseudonym in its place, and the MAC."""
 
     ip: bytes | None
     mac: bytes | None
@@ -190,6 +190,9 @@ def _memory(values: pa.Array) -> memoryview:
     return whole[8 * values.offset : 8 * (values.offset + len(values))].cast("q")
 
 
-def stored_client(ip: str | None, mac: str | None) -> StoredClient:
+def stored_client(ip: str | None, mac: str | None, pseudonym: str | None = None) -> StoredClient:
     """A client of the catalogue."""
-    return StoredClient(parse_ip(ip) if ip else None, parse_mac(mac) if mac else None)
+    place = parse_ip(ip) if ip else None
+    if pseudonym:
+        place = pseudonym.encode("ascii")
+    return StoredClient(place, parse_mac(mac) if mac else None)
