@@ -11,7 +11,6 @@ from typing import Any
 import duckdb
 from sqlalchemy import select
 
-from netwatch.core.errors import NetwatchError
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
@@ -24,10 +23,13 @@ from netwatch.store.stored_observations import (
     observation_batch,
     stored_client,
 )
-from netwatch.store.views import Views
+from netwatch.store.views import FilesError, Views
 
 ROWS = 4096
 """Rows that are read at once."""
+
+NOBODY = b"unknown"
+"""In place of the address of a client that the catalogue has forgotten."""
 
 _DAY = 86_400_000_000_000
 
@@ -63,7 +65,7 @@ def observations(
             query = _ordered(f"SELECT {columns} FROM netwatch.observation_rows f", parts, wanted)
             for rows in views.connection.sql(query).to_arrow_reader(ROWS):
                 if rows.num_rows:
-                    yield observation_batch(rows, known)
+                    yield observation_batch(rows, known, NOBODY)
 
     yield from once_more(read)
 
@@ -114,7 +116,7 @@ def flows(
 def once_more(read: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     """What `read` gives. Where a file has gone meanwhile, because compaction or retention put
     others in its place, the list of files is taken once more, unless something was given already.
-    Raises `NetwatchError` where files cannot be read."""
+    Raises `FilesError`."""
     for attempt in (1, 2):
         given = False
         try:
@@ -122,10 +124,12 @@ def once_more(read: Callable[[], Iterator[Any]]) -> Iterator[Any]:
                 given = True
                 yield each
             return
+        except FilesError:
+            if attempt == 2 or given:
+                raise
         except duckdb.Error as error:
             if attempt == 2 or given:
-                text = " ".join(str(error).split())
-                raise NetwatchError(f"the files of the store cannot be read: {text}") from None
+                raise FilesError(error) from None
 
 
 def known_clients(catalogue: Catalogue) -> dict[int, StoredClient]:

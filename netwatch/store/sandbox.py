@@ -15,7 +15,7 @@ import pyarrow as pa
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.views import TABLES, Views, quoted
+from netwatch.store.views import TABLES, FilesError, Views, quoted
 
 TIMEOUT = 60
 """How long a query may take, in s, unless the user says otherwise."""
@@ -65,18 +65,22 @@ def _sandbox(
     """A connection to the views that a query names."""
     with _errors(threading.Event(), 0):
         used = _check(query)
-    with Views(
-        catalogue,
-        options,
-        used,
-        settings={"memory_limit": f"{MEMORY_LIMIT}B", "temp_directory": ""},
-    ) as views:
+    with _views(catalogue, options, used) as views:
         connection = views.connection
         allowed = ", ".join(map(quoted, views.paths))
         connection.execute(f"SET allowed_paths = [{allowed}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
+
+
+def _views(catalogue: Catalogue, options: StoreOptions, tables: Sequence[str]) -> Views:
+    """The views; files that were replaced while they were made are looked up again."""
+    settings = {"memory_limit": f"{MEMORY_LIMIT}B", "temp_directory": ""}
+    try:
+        return Views(catalogue, options, tables, settings=settings)
+    except FilesError:
+        return Views(catalogue, options, tables, settings=settings)
 
 
 def _check(query: str) -> list[str]:
@@ -112,8 +116,10 @@ def _errors(expired: threading.Event, timeout: float) -> Iterator[None]:
     except duckdb.PermissionException:
         raise ConfigError([Problem("netwatch store sql", 0, 0, _NO_FILES)]) from None
     except duckdb.IOException as error:
-        raise NetwatchError(f"the files of the store cannot be read: {_words(error)}") from None
+        raise FilesError(error) from None
     except duckdb.Error as error:
+        if ".parquet" in str(error):
+            raise FilesError(error) from None
         raise ConfigError([Problem("netwatch store sql", 0, 0, _words(error))]) from None
 
 

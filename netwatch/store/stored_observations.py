@@ -66,18 +66,21 @@ class StoredClient:
 
 
 def observation_batch(
-    rows: pa.RecordBatch, clients: Mapping[int, StoredClient]
+    rows: pa.RecordBatch, clients: Mapping[int, StoredClient], nobody: bytes = b""
 ) -> ObservationBatch:
     """A batch of these rows, which have `COLUMNS`, in their order. A client that is not known has
-    no address. The result does not depend on the rows any more."""
-    return _Words(rows, clients).batch()
+    `nobody` in place of an address. The result does not depend on the rows any more."""
+    return _Words(rows, clients, nobody).batch()
 
 
 class _Words:
     """The words, lists and texts of a batch while it is made."""
 
-    def __init__(self, rows: pa.RecordBatch, clients: Mapping[int, StoredClient]) -> None:
+    def __init__(
+        self, rows: pa.RecordBatch, clients: Mapping[int, StoredClient], nobody: bytes
+    ) -> None:
         self._rows = rows
+        self._nobody = nobody
         self._clients = clients
         self._words = zeroed("q", rows.num_rows * WORDS)
         self._lists = array("q")
@@ -128,7 +131,7 @@ class _Words:
 
     def _client_ip(self, number: int) -> int:
         client = self._clients.get(number)
-        return self._number(client.ip or b"") if client else 0
+        return self._number((client.ip if client else None) or self._nobody)
 
     def _client_mac(self, number: int) -> int:
         client = self._clients.get(number)

@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 from sqlalchemy import Select, func, select
 
+from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue, FileRow
 from netwatch.store.fact_files import FactFiles
@@ -95,12 +96,21 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+class FilesError(NetwatchError):
+    """The files of a store cannot be read: one has gone or is damaged. It may have been replaced
+    meanwhile."""
+
+    def __init__(self, error: duckdb.Error) -> None:
+        text = " ".join(str(error).partition("\nLINE ")[0].split())
+        super().__init__(f"the files of the store cannot be read: {text}")
+
+
 class Views:
     """A database of DuckDB in memory with views of a store; a context that closes it.
 
     `tables` are the views that are wanted. `since` and `until` (ns) and `clients` (numbers) leave
     out files that cannot have rows of that time or of those clients: the views may have other rows
-    beside the wanted ones. Raises `NetwatchError` where the store cannot be read.
+    beside the wanted ones. Raises `FilesError`, and `NetwatchError` where the catalogue fails.
     """
 
     def __init__(
@@ -128,6 +138,17 @@ class Views:
             self.connection.register_filesystem(self._files.file_system)
         self.paths: list[str] = []
         self._since, self._until, self._clients = since, until, clients
+        try:
+            self._create(tables)
+        except duckdb.Error as error:
+            self.connection.close()
+            raise FilesError(error) from None
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _create(self, tables: Iterable[str]) -> None:
+        """Create the views."""
         self.connection.execute("CREATE SCHEMA netwatch")
         wanted = [table for table in TABLES if table in set(tables)]
         if set(FACT_TABLES) & set(wanted):

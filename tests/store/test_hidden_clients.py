@@ -48,7 +48,7 @@ def test_the_pseudonym_takes_the_place_of_the_address(store: AskedStore) -> None
     named = run("names", "-q", str(PCAPS / "office-day.pcap"), "--format", "jsonl").records
     assert [each["name"] for each in records] == [each["name"] for each in named]
     assert {each["client"].get("ip") for each in records[0::2]} == {PSEUDONYM}
-    assert {each["client"].get("ip") for each in records[1::2]} == {None}
+    assert {each["client"].get("ip") for each in records[1::2]} == {"unknown"}
     assert not any("mac" in each["client"] for each in records)
     # That of the address would tell which address it is, after a few thousand attempts.
     ids = {each["community_id"] for each in named}
