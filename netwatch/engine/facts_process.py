@@ -244,7 +244,7 @@ def _maintain(options: StoreOptions) -> None:
         compaction.sweep(files, catalogue)
         if options.retention != Retention():
             pruning = Pruning(FactRemoval(catalogue, files), options.retention, time.time())
-            pruning.prune("live", is_writer=True)
+            pruning.prune("live")
 
 
 def description(config: Config) -> tuple[writer.Locate, writer.Seal | None]:

@@ -27,6 +27,7 @@ PERSONAL = ("personal", "guest")
 
 _HOUR, _DAY = 3600, 86_400
 _SECOND = 1_000_000_000
+_NEVER = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +58,29 @@ class Pruning:
         self._catalogue = facts.catalogue
         self._retention = retention
         self._now = int(now)
+        self._concerned: set[int] = set()
 
-    def prune(self, user: str, *, dry_run: bool = False, is_writer: bool = False) -> Pruned:
+    def prune(self, user: str, *, dry_run: bool = False) -> Pruned:
         """Delete what is too old; with `dry_run` only count. `user` is noted in the journal.
-        Clients of no fact stay while another process is storing facts, which may be theirs;
-        `is_writer` says that the caller is the only one, and has none left to write."""
+        While another process is storing facts, of clients of no fact only those go whose facts went
+        now: others may be so new that their first facts are not stored yet."""
         if not dry_run:
             self._facts.remove_retired()
         whole = [file for file in self._facts.all_files() if self._is_old(file.day)]
         stale = [file for file in self._facts.all_files() if not self._is_old(file.day)]
+        if not dry_run:
+            for file in whole:
+                self._concerned |= self._clients_of(file)
         total = self._remove_whole(whole, dry_run=dry_run)
         personal = Removed()
         clients = self._personal_clients()
         known = self._client_numbers()
+        since = self._unknown_since()
         for file in stale:
             numbers = clients if self._is_old(file.day, self._retention.personal) else set()
-            personal += self._remove_rows(file, numbers, known, dry_run=dry_run)
+            expected = known if file.created >= since else None
+            if numbers or expected is not None:
+                personal += self._remove_rows(file, numbers, expected, dry_run=dry_run)
         pruned = Pruned(
             rows=total.rows + personal.rows,
             personal=personal.rows,
@@ -84,7 +92,7 @@ class Pruning:
         )
         if dry_run:
             return pruned
-        return self._delete_clients(user, pruned, is_writer=is_writer)
+        return self._delete_clients(user, pruned)
 
     def _is_old(self, day: str, keep: int | None = None) -> bool:
         """Whether the last moment of a day (UTC) is older than a retention, that of facts unless
@@ -100,18 +108,40 @@ class Pruning:
             return self._facts.whole(files)
         return Removed(sum(file.rows for file in files), len(files))
 
+    def _unknown_since(self) -> int:
+        """From when on (ns) files may have rows of clients that the catalogue does not have: all
+        may after an erasure, which may have been killed, and those that were written since
+        clients were deleted, from what a writer had in memory."""
+        column = tables.journal.c
+        with self._catalogue.database.reading() as connection:
+            latest = dict(
+                connection.execute(
+                    select(column.action, func.max(column.time)).group_by(column.action)
+                ).all()
+            )
+        if latest.get("erase", 0) > time.time_ns() - 2 * _DAY * _SECOND:
+            return 0
+        return int(latest.get("prune", _NEVER))
+
+    def _clients_of(self, file: FileRow) -> set[int]:
+        from pyarrow import compute
+
+        column = self._facts.read(file, ["client"]).column("client")
+        return set(compute.unique(column).to_pylist())
+
     def _remove_rows(
-        self, file: FileRow, numbers: set[int], known: set[int], *, dry_run: bool
+        self, file: FileRow, numbers: set[int], known: set[int] | None, *, dry_run: bool
     ) -> Removed:
-        """Remove rows of these clients, and of those that are not known."""
+        """Remove rows of these clients, and of those that are not among the known ones."""
         import pyarrow as pa
         from pyarrow import compute
 
         def chosen(table: "pa.Table") -> "pa.Array":
             found = set(compute.unique(table.column("client")).to_pylist())
-            unknown = found - known
+            unknown = found - known if known is not None else set()
             # A client is stored before its facts, so it may only be newer than what is known.
             gone = (found & numbers) | (unknown - self._client_numbers() if unknown else set())
+            self._concerned |= gone
             return compute.is_in(
                 table.column("client"), value_set=pa.array(sorted(gone), pa.int32())
             )
@@ -193,17 +223,16 @@ class Pruning:
                 found = found.where(run.started > now - _DAY * _SECOND)
             return connection.execute(found).first() is not None
 
-    def _delete_clients(self, user: str, pruned: Pruned, *, is_writer: bool) -> Pruned:
-        """Delete the clients of no fact, and write the journal, in one transaction."""
-        from pyarrow import compute
-
-        used: set[int] = set()
-        known = self._client_numbers()
-        running = not is_writer and self._is_storing()
+    def _delete_clients(self, user: str, pruned: Pruned) -> Pruned:
+        """Delete clients of no fact, and write the journal, in one transaction."""
+        candidates = self._client_numbers()
+        if self._is_storing():
+            candidates &= self._concerned
         for file in self._facts.all_files():
-            column = self._facts.read(file, ["client"]).column("client")
-            used |= set(compute.unique(column).to_pylist())
-        unused = sorted(known - used) if not running else []
+            if not candidates:
+                break
+            candidates -= self._clients_of(file)
+        unused = sorted(candidates)
         with self._catalogue.database.writing() as connection:
             clients = 0
             for start in range(0, len(unused), CHUNK):

@@ -97,12 +97,16 @@ def test_clients_of_no_fact_go(facts: FactRemoval) -> None:
     assert list(facts.all_files()) == []
 
 
-def test_clients_stay_while_a_run_is_storing(facts: FactRemoval) -> None:
-    facts.catalogue.begin_run("live", "sensor")
+def test_new_clients_stay_while_a_run_is_storing(facts: FactRemoval) -> None:
+    run = facts.catalogue.begin_run("live", "sensor")
+    new = [ClientAddress("10.0.0.9", None, "service", "service")]
+    numbers = facts.catalogue.client_numbers(new)
     pruned = Pruning(facts, Retention(observations=DAY), NOW + 5 * DAY).prune("me")
-    assert (pruned.rows > 0, pruned.clients) == (True, 0)
-    alone = Pruning(facts, Retention(observations=DAY), NOW + 5 * DAY)
-    assert alone.prune("me", is_writer=True) == Pruned(clients=3)
+    assert pruned.clients == 3
+    assert facts.catalogue.client_numbers(new) == numbers
+    facts.catalogue.end_run(run)
+    again = Pruning(facts, Retention(observations=DAY), NOW + 5 * DAY).prune("me")
+    assert again == Pruned(clients=1)
 
 
 def test_a_client_that_was_deleted_gets_another_number(facts: FactRemoval) -> None:
@@ -119,6 +123,8 @@ def test_rows_of_clients_that_are_gone_go(facts: FactRemoval) -> None:
     with closing(sqlite3.connect(Path(facts.files.place) / "catalogue.sqlite")) as database:
         database.execute("DELETE FROM client WHERE class = 'guest'")
         database.commit()
+    assert Pruning(facts, Retention(), NOW).prune("me").is_nothing
+    facts.catalogue.add_journal("me", "erase", {})
     pruned = Pruning(facts, Retention(), NOW).prune("me")
     assert pruned.rows == len(AGES) * len(FACTS)
     assert {kind for _, kind, _ in kept(facts)} == {"service", "personal"}

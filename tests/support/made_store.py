@@ -30,8 +30,8 @@ KINDS = {
     "uint32": pa.uint32(),
     "int64": pa.int64(),
     "text": pa.string(),
-    "texts": pa.list_(pa.string()),
-    "numbers": pa.list_(pa.uint32()),
+    "texts": pa.list_(pa.field("element", pa.string(), nullable=False)),
+    "numbers": pa.list_(pa.field("element", pa.uint32(), nullable=False)),
     "blob": pa.binary(),
 }
 
