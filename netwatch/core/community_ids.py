@@ -65,7 +65,8 @@ class CommunityIds:
     def write(
         self, batch: ObservationBatch, row: cython.Py_ssize_t, out: Buffer, to: cython.Py_ssize_t
     ) -> cython.Py_ssize_t:
-        """Write the Community ID of a row, of 30 characters, at `to`; where it ends."""
+        """Write the Community ID of a row, of 30 characters, at `to`; where it ends. A client that
+        has a pseudonym in place of an address has none."""
         i: cython.Py_ssize_t
         at: cython.Py_ssize_t = row * columns.WORDS
         client: cython.longlong = batch.words[at + columns.WORD_CLIENT_IP]
@@ -73,6 +74,9 @@ class CommunityIds:
         client_port: cython.longlong = batch.words[at + columns.WORD_CLIENT_PORT]
         server_port: cython.longlong = batch.words[at + columns.WORD_SERVER_PORT]
         protocol: cython.longlong = batch.words[at + columns.WORD_TRANSPORT]
+        size: cython.Py_ssize_t = batch.starts[client + 1] - batch.starts[client]
+        if size != 4 and size != 16:
+            return to
         addresses: cython.longlong = client << 32 | server
         ports: cython.longlong = client_port << 32 | server_port << 8 | protocol
         place: cython.Py_ssize_t = (client * 31 + server * 17 + client_port * 7 + server_port) & (

@@ -160,3 +160,17 @@ def test_without_the_key_only_what_is_under_the_pseudonym_goes(
     assert "only what is stored under it can be erased" in capsys.readouterr().err
     with closing(sqlite3.connect("store/catalogue.sqlite")) as database:
         assert name not in "\n".join(database.iterdump())
+
+
+@pytest.mark.parametrize("form", ["table", "jsonl", "csv"])
+@pytest.mark.parametrize("records", ["observations", "flows"])
+def test_queries_show_the_pseudonym_of_the_address(
+    folder: Path, form: str, records: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["store", "query", records, "--format", form]) == 0
+    said = capsys.readouterr().out
+    assert pseudonym(key(), "byod", OTHER_IP) in said
+    assert OTHER_IP not in said
+    assert MAC not in said
+    assert "1:" not in said or form == "table"  # a Community ID is a hash of the address
