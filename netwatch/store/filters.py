@@ -101,7 +101,6 @@ def device_clients(
         row.number
         for row in rows
         if row.pseudonym == word
-        or (row.ip, row.mac) in addresses
-        or (row.ip, None) in addresses
+        or (row.ip is not None and ((row.ip, row.mac) in addresses or (row.ip, None) in addresses))
         or (row.mac is not None and (None, row.mac) in addresses)
     ]

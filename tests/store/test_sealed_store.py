@@ -174,3 +174,17 @@ def test_queries_show_the_pseudonym_of_the_address(
     assert OTHER_IP not in said
     assert MAC not in said
     assert "1:" not in said or form == "table"  # a Community ID is a hash of the address
+
+
+def test_a_query_for_a_pseudonym_gives_the_client_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    hers, others = pseudonym(key(), "byod", IP_), pseudonym(key(), "byod", OTHER_IP)
+    command = ["store", "query", "observations", "--format", "jsonl", "--device"]
+    assert main([*command, hers]) == 0
+    clients = {json.loads(line)["client"]["ip"] for line in capsys.readouterr().out.splitlines()}
+    assert clients == {hers}
+    # What the inventory knows has a pseudonym of its own in alerts, which is no client's.
+    assert main([*command, pseudonym(key(), "byod", ID)]) == 0
+    assert others not in capsys.readouterr().out
