@@ -35,7 +35,7 @@ UNIT_STATE = Path("/var/lib/netwatch/live.sqlite")
 
 _PRUNE_EPILOG = """examples:
   netwatch store prune --dry-run          what `retention` of the configuration would delete today
-  netwatch store prune                    delete it; live does so once a day
+  netwatch store prune                    delete it; live does so every hour
   netwatch store prune --now 2024-01-01   as if it were the end of that day
 """
 _ERASE_EPILOG = """examples:
