@@ -2,6 +2,9 @@
 
 import contextlib
 import hashlib
+import math
+import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -50,6 +53,23 @@ def _first_packet_time(file: CaptureFile) -> int:
             for block in open_source(file.path).blocks():
                 return block.records[TIME] if block.count else 0
     return 0
+
+
+def expected_packets(files: Iterable[CaptureFile]) -> float:
+    """About how many packets the files have, by their sizes and the first of their packets;
+    infinite where one is no regular file."""
+    packets = 0.0
+    for file in files:
+        if file.error is not None:
+            continue
+        with contextlib.suppress(CaptureError, OSError, ValueError):
+            if file.path == STDIN or not stat.S_ISREG(os.stat(file.path).st_mode):  # noqa: PTH116
+                return math.inf
+            source = open_source(file.path)
+            for block in source.blocks():
+                packets += block.count * (source.size or 0) / max(1, block.position)
+                break
+    return packets
 
 
 def capture_seed(block: Block) -> int:

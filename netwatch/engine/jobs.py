@@ -5,8 +5,8 @@ returns its results. They come out in the order of the captures, whichever worke
 Observations, of which there can be any number, come back through temporary files.
 
 A scan of fewer captures reads one after the other, and shares out the clients in each among all
-workers (`netwatch.engine.scan_share`). For the names in one capture, a second process reads what
-this one writes (`netwatch.engine.names_process`).
+workers (`netwatch.engine.scan_share`), unless all of them are small. For the names in one capture,
+a second process reads what this one writes (`netwatch.engine.names_process`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
-from netwatch.engine.capture_files import Progress
+from netwatch.engine.capture_files import Progress, expected_packets
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.incidents.spill import SpillFolder
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from netwatch.engine.facts_process import Recording
 
 Capture = Sequence[CaptureFile]
+
+LEAST_SHARED = 250_000
+"""Packets that captures must have, about, for several workers to share out the clients in each:
+to make these workers takes as long as to scan some hundred thousand packets."""
 
 
 def scan(
@@ -46,7 +50,8 @@ def scan(
     """Judge all captures, read by up to `workers` processes. Their contacts are added to
     `incidents`, their flows to `coverage`, if given; with `keep_frames` the contacts come with the
     captured frames that prove them. Their facts go to the store that `recording` leads to."""
-    if workers == 1 or not captures:
+    is_shared = len(captures) < workers or any(map(_has_stdin, captures))
+    if workers == 1 or not captures or (is_shared and not recording and _are_small(captures)):
         for position, capture in enumerate(captures):
             pipeline.scan(
                 capture,
@@ -60,7 +65,7 @@ def scan(
             )
         return
     # What several processes need is not imported at the top, because it imports much.
-    if len(captures) < workers or any(map(_has_stdin, captures)):
+    if is_shared:
         from netwatch.engine.scan_share import scan_together
 
         scan_together(
@@ -132,6 +137,10 @@ def names(
                 while (batch := pickle.load(stream)) is not None:
                     yield batch
             file.unlink()
+
+
+def _are_small(captures: Sequence[Capture]) -> bool:
+    return sum(map(expected_packets, captures)) < LEAST_SHARED
 
 
 def _has_stdin(capture: Capture) -> bool:

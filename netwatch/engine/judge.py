@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from functools import lru_cache
 
 from netwatch.config import Config
 from netwatch.core.addresses import ip_text, parse_ip
@@ -17,6 +18,7 @@ from netwatch.engine.contact_detail import detail_of
 from netwatch.inventory.devices import unknown_device
 from netwatch.inventory.learned import LearnedBindings
 from netwatch.inventory.shared_clients import SharedClients
+from netwatch.rules.catalog import Catalog
 from netwatch.rules.policy import OUTSIDE, confidence
 
 EVIDENCE_SOCKS_HOST = EVIDENCE.index("socks-host")
@@ -24,6 +26,14 @@ EVIDENCE_SOCKS_HOST = EVIDENCE.index("socks-host")
 
 NAME_CACHE = 65536
 """Names whose rule is cached; a full cache is emptied as a whole."""
+
+
+@lru_cache(maxsize=2)
+def _domains_of_interest(catalog: Catalog, search_suffixes: tuple[str, ...]) -> tuple[bytes, ...]:
+    """See `Judge.domains_of_interest`. There are many, and each capture of a run asks for them."""
+    domains = (*catalog.encoded_zones(), *map(str.encode, ECH_PUBLIC_NAMES))
+    suffixes = [f".{suffix}".encode() for suffix in search_suffixes]
+    return domains + tuple(domain + suffix for suffix in suffixes for domain in domains)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +93,7 @@ class Judge:
     def domains_of_interest(self) -> tuple[bytes, ...]:
         """The domains that wanted names are in: those of the rules, also followed by a search
         suffix of the site, and the public names of ECH."""
-        domains = (*self._config.catalog.encoded_zones(), *map(str.encode, ECH_PUBLIC_NAMES))
-        suffixes = [f".{suffix}".encode() for suffix in self._config.search_suffixes]
-        return domains + tuple(domain + suffix for suffix in suffixes for domain in domains)
+        return _domains_of_interest(self._config.catalog, self._config.search_suffixes)
 
     def app_of_answer(self, observation: Observation) -> tuple[str, str] | None:
         """The id of the app that a DNS answer is for, and the name that a rule matched: the

@@ -1,5 +1,6 @@
 """Several workers that read one capture together find what one process finds, to the byte."""
 
+import gzip
 import io
 import os
 import signal
@@ -36,6 +37,19 @@ from netwatch.incidents.scan import ScanIncidents
 SAMPLES = sorted((ROOT / "pcaps").glob("*.pcap"))
 LEARN = "  inventory: devices.csv\n"
 FULL_TABLES = {"resolved-addresses-full", "flow-table-full"}
+SHARE_ALL = """
+import sys
+from netwatch.cli import main
+from netwatch.engine import jobs
+jobs.LEAST_SHARED = 0
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def share_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Share out small captures too."""
+    monkeypatch.setattr(jobs, "LEAST_SHARED", 0)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +169,7 @@ def test_a_damaged_capture_is_noted_once(
 
 def run(*args: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "netwatch", *args], capture_output=True, check=False, **options
+        [sys.executable, "-c", SHARE_ALL, *args], capture_output=True, check=False, **options
     )
 
 
@@ -192,6 +206,23 @@ def test_the_names_in_one_capture_are_the_same(made: dict[str, Path], name: str)
         found.append((list(map(repr, shown)), asdict(statistics)))
     assert found[0] == found[1]
     assert found[0][1]["packets"] > 100
+
+
+def test_small_captures_are_not_shared(
+    made: dict[str, Path], site: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LEAST_SHARED", 2000)
+    packed = tmp_path / "plain.pcap.gz"
+    packed.write_bytes(gzip.compress(made["plain"].read_bytes()))
+    alone = scan([str(made["plain"])], site, 1)
+    assert 0 < alone["packets"] < 2000
+    with monkeypatch.context() as patched:
+        patched.setattr(ShareWorkers, "__init__", failing)
+        for path in (made["plain"], packed, tmp_path / "none.pcap"):
+            scan([str(path)], site, 2)
+        with pytest.raises(TypeError):
+            scan([str(made["plain"])] * 3, site, 2)
+    assert scan([str(made["plain"])], site, 2) == alone
 
 
 class Reader:
