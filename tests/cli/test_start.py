@@ -45,8 +45,8 @@ HEAVY = frozenset(_HEAVY.split())
 """Modules that take long to import, and of which these commands have no use."""
 
 COMMANDS = {
-    "scan": (["scan", "-q", "-c", str(CONFIG), "{capture}"], HEAVY, 240),
-    "names": (["names", "-q", "{capture}"], HEAVY, 240),
+    "scan": (["scan", "-q", "-c", str(CONFIG), "{capture}"], HEAVY, 248),
+    "names": (["names", "-q", "{capture}"], HEAVY, 248),
     "match": (["signatures", "match", "www.tiktok.com"], HEAVY, 140),
 }
 """Commands by name: the arguments, what they must not import, and how many modules of netwatch at
