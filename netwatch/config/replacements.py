@@ -45,7 +45,6 @@ class Replacements:
 
         # It may be the whole configuration of another site, of which the other sections do not
         # matter. The tables of all keys are imported here, because few runs replace anything.
-        from netwatch.config.keys import CONFIGURATION_KEYS
 
         for section_key in CONFIGURATION_KEYS[0].keys:
             replaced.value(section_key.name)
