@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import RawValue
+from pathlib import Path
 from typing import Any, Self
 
 from netwatch.capture.files import CaptureFile
@@ -232,8 +233,13 @@ def _write(
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     other.close()
-    with contextlib.suppress(BrokenPipeError):
-        service.serve(control, listener, counts, make_writer, maintain)
+    # The other process may be gone by the end of this one.
+    folder = Path(listener.getsockname()).parent
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            service.serve(control, listener, counts, make_writer, maintain)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _maintain(options: StoreOptions) -> None:
