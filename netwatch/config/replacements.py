@@ -40,9 +40,6 @@ class Replacements:
         replaced = Fields(mapping, self.bans, fields.problems, "the file of bans")
         if not replaced.has("bans"):
             replaced.add_problem(None, "the file of bans needs 'bans': expected a list of bans")
-        # The table of keys imports much, and few commands replace bans.
-        from netwatch.config.keys import CONFIGURATION_KEYS
-
         # It may be the whole configuration of another site, of which the other sections do not
         # matter. The tables of all keys are imported here, because few runs replace anything.
         from netwatch.config.keys import CONFIGURATION_KEYS
