@@ -106,7 +106,7 @@ class FactsProcess:
             self._process = context.Process(
                 target=_write,
                 args=(theirs, self._control, listener, self._counts, make, maintain),
-                name="netwatch-store",
+                name="netwatch store writer",
                 daemon=True,
             )
             self._process.start()
