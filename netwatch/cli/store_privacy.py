@@ -158,15 +158,16 @@ def _prune(args: argparse.Namespace) -> int:
         if pruned.is_nothing:
             print_line(f"nothing is older than its retention; nothing {verb}")
         else:
+            print_line(f"{verb}:")
             for name, count in _fields(pruned).items():
-                print_line(f"{count:>12,} {_PRUNED[name]} {verb}")
+                print_line(f"{count:>12,} {_PRUNED[name]}")
     return 0
 
 
 _PRUNED = {
     "rows": "rows of facts",
     "personal": "of them of personal and guest networks",
-    "files": "files removed or written anew",
+    "files": "files, removed or written anew",
     "incidents": "incidents",
     "coverage": "records of coverage",
     "evidence": "evidence captures",
@@ -258,8 +259,9 @@ def _report(
     if args.format == "jsonl":
         print_record({**counts, "kept": list(erased.kept), "left": left})
     elif any(counts.values()):
+        print_line("erased:")
         for name, count in counts.items():
-            print_line(f"{count:>12,} {_ERASED[name]} erased")
+            print_line(f"{count:>12,} {_ERASED[name]}")
     else:
         print_line("there was nothing of this device")
     if erased.kept:
@@ -277,11 +279,11 @@ def _report(
 
 _ERASED = {
     "rows": "rows of facts",
-    "files": "files written anew",
+    "files": "files that had them, written anew",
     "incidents": "incidents",
     "clients": "clients",
     "evidence": "evidence captures",
-    "coverage": "records of coverage changed",
+    "coverage": "entries of coverage records",
     "alerts": "alerts in the outbox, dead letters and open incidents",
 }
 
