@@ -126,6 +126,13 @@ def results(cpu: dict[str, float]) -> dict[str, Any]:
             "rows": [{"format": "parquet", "start": 0.3, "beyond": 1.3, "rss": 9e7, "bytes": 4e6}],
         },
         "one-file": {"times": 1.8, "same": False},
+        "store": {
+            "stored": 1_000_000,
+            "steps": [
+                {"step": step, "cpu": 1.25, "bytes": 20_000_000, "rss": 9e7}
+                for step in ("read", "landing", "compacted", "sqlite")
+            ],
+        },
     }
 
 

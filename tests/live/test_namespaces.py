@@ -28,7 +28,7 @@ pytestmark = needs_namespaces
 CONFIG = ("-c", str(ROOT / "pcaps" / "netwatch.yaml"))
 SAMPLES = ("office-day", "vlan-mirror", "post-quantum-hello", "quic-two-packets", "http-host")
 RELOADS = 8
-TIMES = {"id", "first_seen", "last_seen", "evidence", "device"}
+TIMES = {"duration", "id", "first_seen", "last_seen", "evidence", "device"}
 """Fields that depend on the time or the number of a packet."""
 
 

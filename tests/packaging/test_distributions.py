@@ -71,7 +71,7 @@ def test_the_sdist_contains_the_generated_c(sdist: Project) -> None:
 
 def test_the_wheel_contains_the_package_and_its_data(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    expected = files(ROOT, "netwatch", ("*.py", "*.json", "py.typed"))
+    expected = files(ROOT, "netwatch", ("*.py", "*.json", "*.po", "py.typed"))
     expected |= {f"netwatch/{name}" for name in files(ROOT, "signatures", TREES["signatures"])}
     expected.add("netwatch-0.1.0.data/data/share/netwatch/netwatch.service")
     assert {name for name in names if ".dist-info/" not in name} == expected

@@ -98,7 +98,7 @@ def same(
 def test_a_hello_in_one_segment_needs_no_parser() -> None:
     told = Told(False)
     told.read(timed(cut(record(NAME))))
-    ((time, _, evidence, name, client, server, transport, place, _, tls, _),) = told.found
+    ((time, _, evidence, name, _, _, client, server, transport, place, _, tls, _),) = told.found
     assert (time, evidence, name, place[0]) == (START + 1_000_000, "tls-sni", NAME, 2)
     assert (client[1], server[1], transport[0]) == (50000, 443, "tcp")
     assert tls[:3] == ("1.3", ("h2", "http/1.1"), None)
@@ -113,7 +113,7 @@ def test_a_hello_of_quic_needs_no_parser(version: int) -> None:
     sent = datagrams(hello, [(0, 100), (100, len(hello))], version=version)
     told = Told(False)
     told.read(timed([udp(each, dport=443) for each in sent]))
-    ((_, _, evidence, name, _, _, _, place, _, tls, found),) = told.found
+    ((_, _, evidence, name, _, _, _, _, _, place, _, tls, found),) = told.found
     assert (evidence, name, place[0], found) == ("quic-sni", NAME, 2, "1" if version == V1 else "2")
     assert tls[3].startswith("q13d")
     assert told.parsed == 0
