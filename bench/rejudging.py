@@ -24,7 +24,8 @@ from pathlib import Path
 
 import duckdb
 
-from netwatch.store.catalogue import Catalogue, ClientAddress, FileRow, SourceFile, VersionHashes
+from netwatch.store.catalogue import Catalogue, FileRow, SourceFile, VersionHashes
+from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.options import StoreOptions
 from netwatch.store.tables import BUCKETS
 

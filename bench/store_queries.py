@@ -25,7 +25,8 @@ import duckdb
 import page
 
 from netwatch.store import sandbox
-from netwatch.store.catalogue import Catalogue, ClientAddress, FileRow, SourceFile
+from netwatch.store.catalogue import Catalogue, FileRow, SourceFile
+from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.options import StoreOptions
 from netwatch.store.tables import BUCKETS
 

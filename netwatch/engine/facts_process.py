@@ -24,7 +24,8 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.engine.forking import begin_worker, forking
 from netwatch.engine.record_facts import QueuedSink, Recorder, WriterConnection
 from netwatch.store import compaction, messages, service, writer
-from netwatch.store.catalogue import Catalogue, ClientAddress, VersionHashes
+from netwatch.store.catalogue import Catalogue, VersionHashes
+from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.observation_rows import ClientKey

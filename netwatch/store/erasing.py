@@ -26,7 +26,7 @@ from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.arrow_schema import TIME_COLUMN
-from netwatch.store.catalogue import CHUNK
+from netwatch.store.catalogue_clients import CHUNK
 from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.fact_files import LEFTOVER_AGE, TEMPORARY
 from netwatch.store.fact_removal import FactRemoval, Removed

@@ -13,7 +13,8 @@ from sqlalchemy import delete, insert, select, update
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue import CHUNK, Catalogue, FileRow, StaleFilesError
+from netwatch.store.catalogue import Catalogue, FileRow, StaleFilesError
+from netwatch.store.catalogue_clients import CHUNK
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import read_file, write_file
 from netwatch.store.tables import FACTS

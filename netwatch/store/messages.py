@@ -8,7 +8,7 @@ it learns how many rows are stored.
 from collections.abc import Callable, Sequence
 
 from netwatch.core.dataclass import dataclass
-from netwatch.store.catalogue import ClientAddress
+from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.observation_rows import ClientKey
 
 

@@ -17,7 +17,8 @@ from sqlalchemy import delete, func, insert, select
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue import CHUNK, FileRow
+from netwatch.store.catalogue import FileRow
+from netwatch.store.catalogue_clients import CHUNK
 from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.fact_removal import FactRemoval, Removed
 from netwatch.store.options import Retention

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.dataclass import dataclass
 from netwatch.store import compaction, messages
-from netwatch.store.catalogue import Catalogue, ClientAddress, SourceFile, VersionHashes
+from netwatch.store.catalogue import Catalogue, SourceFile, VersionHashes
+from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.observation_rows import ClientKey

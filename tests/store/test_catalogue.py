@@ -15,14 +15,8 @@ from sqlalchemy import select, text
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
-from netwatch.store.catalogue import (
-    Catalogue,
-    ClientAddress,
-    FileRow,
-    SourceFile,
-    StaleFilesError,
-    VersionHashes,
-)
+from netwatch.store.catalogue import Catalogue, FileRow, SourceFile, StaleFilesError, VersionHashes
+from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.options import StoreOptions
 
 

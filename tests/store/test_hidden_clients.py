@@ -12,7 +12,8 @@ from support.paths import PCAPS
 from netwatch.capture.files import find_captures
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
-from netwatch.store.catalogue import Catalogue, ClientAddress, SourceFile
+from netwatch.store.catalogue import Catalogue, SourceFile
+from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.options import StoreOptions
 
 PSEUDONYM = "p3f9a-k7q2m5xw4n6b3c2d"

@@ -13,7 +13,8 @@ from support.made_store import EMPTY, write_rows
 from support.paths import ROOT
 
 from netwatch.cli import main
-from netwatch.store.catalogue import Catalogue, ClientAddress
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import RETIRED, FactRemoval
 from netwatch.store.options import Retention, StoreOptions

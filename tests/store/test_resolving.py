@@ -12,7 +12,8 @@ from support.made_store import EMPTY, write_rows
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.inventory.entry_table import Entry
-from netwatch.store.catalogue import Catalogue, ClientAddress
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import FactRemoval
 from netwatch.store.options import StoreOptions
