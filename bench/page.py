@@ -11,6 +11,7 @@ import growth
 import hostile
 import live
 import live_cost
+import live_store
 import store_rows
 from compare import BASE
 from goals import Results
@@ -154,6 +155,13 @@ def _live(results: Results, machine: dict[str, str]) -> str:
     return f"\n{table([name for name, _ in live_cost.COLUMNS], rows)}\n"
 
 
+def _live_store(results: Results, machine: dict[str, str]) -> str:
+    rows = [
+        [shows(row) for _, shows in live_store.COLUMNS] for row in results["live-store"]["rows"]
+    ]
+    return f"\n{table([name for name, _ in live_store.COLUMNS], rows)}\n"
+
+
 def _loss(results: Results, machine: dict[str, str]) -> str:
     rows = [[shows(row) for _, shows in live.COLUMNS] for row in results["loss"]["rows"]]
     return f"\n{table([name for name, _ in live.COLUMNS], rows)}\n"
@@ -187,6 +195,7 @@ PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, s
     "growth": (_ran("growth"), _growth),
     "live": (_ran("live"), _live),
     "loss": (_ran("loss"), _loss),
+    "live-store": (_ran("live-store"), _live_store),
     "latency": (_ran("latency"), _latency),
     "floods": (_ran("floods"), _floods),
 }

@@ -26,6 +26,7 @@ import growth
 import hostile
 import live
 import live_cost
+import live_store
 import many_bans
 import netwatch_only
 import new_flows
@@ -54,6 +55,7 @@ SECTIONS = {
     "growth": (growth.growth, growth.text),
     "live": (live_cost.live_cost, live_cost.text),
     "loss": (live.loss, live.loss_text),
+    "live-store": (live_store.loss_with_store, live_store.text),
     "latency": (live.latency, live.latency_text),
     "floods": (hostile.floods, hostile.text),
 }

@@ -218,6 +218,7 @@ def live_results() -> dict[str, Any]:
     return {
         "live": {"rows": [cost | {"reader": name, "each": each} for name, each in readers]},
         "loss": {"rows": [row | {"saw": 990, "cpu": 0.5}]},
+        "live-store": {"rows": [row | {"cpu": 0.5, "answers": 7, "kept": "90,80"}]},
         "latency": times | {"probes": 4, "reported": 4},
         "floods": {"rows": [flood | {"missed": 1, "counters": {"flow-table-full": 1500}}]},
     }

@@ -1,0 +1,126 @@
+"""The packet loss of a live capture with a store, beside that of one without.
+
+The store is written, compacted again and again, and asked by five readers at the same time. The
+capture itself has the core that it has without a store; the writer, the compactions and the readers
+share the cores with it and with the sender.
+"""
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import live
+import veth
+from captures import Traffic, capture
+from compare import Options, progress
+from measure import ENVIRONMENT, netwatch
+from peers import CONFIG
+
+QUESTIONS = (
+    "SELECT name, count(*) FROM observation GROUP BY name ORDER BY 2 DESC LIMIT 20",
+    "SELECT client_ip, count(*) FROM observation WHERE name LIKE '%.tiktok.com' GROUP BY 1",
+    "SELECT count(*) FROM flow WHERE bytes_in > 100000",
+    "SELECT evidence, count(*) FROM observation GROUP BY 1",
+    "SELECT app, count(*) FROM incident GROUP BY 1",
+)
+"""What the five readers ask, each over and over."""
+
+KEPT = "SELECT (SELECT count(*) FROM observation), (SELECT count(*) FROM flow)"
+"""How many observations and flows were kept."""
+
+
+def loss_with_store(options: Options) -> dict[str, Any]:
+    """Measure at each rate of the loss bench with and without a store; raises
+    `veth.MissingError`."""
+    veth.require("tcpreplay", "taskset")
+    path, _ = capture(Traffic("office", live.PACKETS), options.work)
+    (plain,) = (reader for reader in live.READERS if reader.name == "netwatch live")
+    rows = []
+    for rate in live.RATES:
+        progress(f"loss with a store: {rate or 'all'} packets/s")
+        rows.append(live.measure_reader(plain, rate, path, options.work, live.SECONDS))
+        folder = options.work / "live-store"
+        shutil.rmtree(folder, ignore_errors=True)
+        stored = replace(plain, name="with a store", command=_with_store(folder))
+        with _readers(folder) as answers:
+            row = live.measure_reader(stored, rate, path, options.work, live.SECONDS)
+        kept = _ask(
+            folder, "SELECT (SELECT count(*) FROM observation), (SELECT count(*) FROM flow)"
+        )
+        rows.append(row | {"answers": sum(answers), "kept": kept})
+        shutil.rmtree(folder)
+    return {"rows": rows}
+
+
+def _with_store(folder: Path) -> Callable[[Path], list[str]]:
+    def command(work: Path) -> list[str]:
+        config = work / "live-store.yaml"
+        text = CONFIG.read_text(encoding="utf-8")
+        # A relative path counts from the folder of the configuration.
+        text = text.replace("devices.csv", str(CONFIG.with_name("devices.csv")))
+        config.write_text(f"{text}\nstore: {{path: {folder}}}\n", encoding="utf-8")
+        out = str(work / "live.jsonl")
+        return netwatch("live", "-i", "in", "-c", str(config), "--format", "jsonl", "-o", out)
+
+    return command
+
+
+@contextmanager
+def _readers(folder: Path) -> Iterator[list[int]]:
+    """Five readers and a compaction, over and over; the number of answers of each reader."""
+    over, answers = threading.Event(), [0] * len(QUESTIONS)
+
+    def read(number: int) -> None:
+        while not over.wait(0.1):
+            answers[number] += bool(_ask(folder, QUESTIONS[number]))
+
+    def compact() -> None:
+        while not over.wait(1.0):
+            _run("compact", "--store-path", str(folder))
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(len(QUESTIONS))]
+    threads.append(threading.Thread(target=compact))
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _ask(folder: Path, question: str) -> str:
+    return _run("sql", "--store-path", str(folder), "--format", "csv", question)
+
+
+def _run(*command: str) -> str:
+    """What a command of the store prints; empty where there is no store yet."""
+    done = subprocess.run(
+        netwatch("store", *command), capture_output=True, text=True, env=ENVIRONMENT, timeout=120
+    )
+    return done.stdout.strip().rpartition("\n")[2] if done.returncode == 0 else ""
+
+
+COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+    *live.COLUMNS,
+    ("answers", lambda row: f"{row['answers']:,}" if "answers" in row else ""),
+    ("observations and flows kept", lambda row: row.get("kept", "").replace(",", ", ")),
+)
+
+
+def text(found: dict[str, Any]) -> str:
+    """What was measured as text."""
+    lines = []
+    for row in found["rows"]:
+        more = f"; {row['answers']} answers, kept {row['kept']}" if "answers" in row else ""
+        lines.append(
+            f"{row['reader']:<14} {row['pps']:>9,.0f} packets/s, {row['sent']:>9,} sent,"
+            f" {row['lost']:>7,} dropped{more}"
+        )
+    return "\n".join(lines)
