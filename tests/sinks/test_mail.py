@@ -267,7 +267,8 @@ def test_later_alerts_do_not_wait_for_one_recipient(mailbox, deliver, tmp_path):
     assert received_by(box, CISO) == []
     status = delivery.status()[0]
     assert status.state == "retrying"
-    assert status.reason == f"{CISO}: 452 mailbox full"
+    # When the recipient was tried again alone, the reason names the server too.
+    assert status.reason.endswith(f"{CISO}: 452 mailbox full")
     box.recipient_replies[CISO] = "250 ok"
     assert not delivery.drain(30)
     assert sorted(received_by(box, CISO)) == lines_of(records(3))
