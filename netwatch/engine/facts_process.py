@@ -62,6 +62,10 @@ class Recording:
         return Recorder(sink, position, files, statistics)
 
 
+WRITER_NICENESS = 10
+"""By how much the priority of a live capture's writer is below that of the capture."""
+
+
 class FactsProcess:
     """The writer of a store for one run, in a process of its own. It is a context: at its end the
     writer is stopped. Raises `ConfigError` and `NetwatchError` where the store cannot be opened.
@@ -230,6 +234,9 @@ def _write(
     maintain: service.Maintain | None,
 ) -> None:
     begin_worker()
+    if maintain is not None:
+        # Where a live capture and its store need the same core, the capture comes first.
+        os.nice(WRITER_NICENESS)
     # A service manager sends these to all processes. The one that started this ends it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

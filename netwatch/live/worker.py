@@ -58,8 +58,9 @@ SETTLE_PACKET_TIME = 6 * SETTLE_INTERVAL
 """Packet time after which the same is done even where less real time has passed, ns: a file
 is read much faster than its packets were captured."""
 
-RECORD_LAG = SECOND
-"""Age of packets from which they are not recorded for the store, ns."""
+RECORD_LAG = SECOND // 8
+"""Age of packets from which they are not recorded for the store, ns. At 200,000 packets a second
+the ring lasts a third of a second."""
 
 COMMAND_PATIENCE = 2.0
 """Seconds that a command may take to arrive as a whole. A configuration is larger than the buffer
