@@ -273,14 +273,13 @@ def scan(args: argparse.Namespace) -> int:
         strict=args.strict,
     )
     summary.show(args)
-    undelivered = False
-    if delivery is not None:
-        undelivered = delivery.deliver(to_deliver, args.deliver_timeout, quiet=args.quiet)
+    undelivered = delivery is not None and delivery.deliver(
+        to_deliver, args.deliver_timeout, quiet=args.quiet
+    )
     if args.fail_on and _FAIL_ON[args.fail_on] & verdicts:
         return 3
-    missing = evidence is not None and evidence.missing
-    unstored = store is not None and store.failed
-    return 1 if undelivered or missing or unstored or _is_incomplete(statistics, args) else 0
+    failed = undelivered or bool(evidence and evidence.missing) or bool(store and store.failed)
+    return 1 if failed or _is_incomplete(statistics, args) else 0
 
 
 def _evidence(args: argparse.Namespace) -> "EvidenceFolder | None":

@@ -6,7 +6,7 @@ standard error.
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, TextIO
 
@@ -46,6 +46,13 @@ def add(
         parents=list(parents),
         formatter_class=HelpFormatter,
     )
+    _add_choices(parser)
+    _add_output_options(parser, FORMATS)
+    parser.set_defaults(func=rejudge)
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    """What is judged again, and by what."""
     moment = "(a time, a day, or an age such as 7d)"
     parser.add_argument(
         "--since", metavar="TIME", help=f"only incidents that began since then {moment}"
@@ -78,6 +85,10 @@ def add(
         action="store_true",
         help="judge also what netwatch names has stored, which has no incidents yet",
     )
+
+
+def _add_output_options(parser: argparse.ArgumentParser, formats: Iterable[str]) -> None:
+    """What is printed, and how the store is read."""
     parser.add_argument(
         "--all",
         action="store_true",
@@ -85,7 +96,7 @@ def add(
     )
     parser.add_argument(
         "--format",
-        choices=tuple(FORMATS),
+        choices=tuple(formats),
         default="table",
         help="format (default table); differences have the formats table and jsonl",
     )
@@ -110,7 +121,6 @@ def add(
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="name the incidents that were not judged"
     )
-    parser.set_defaults(func=rejudge)
 
 
 def _day(text: str) -> date:

@@ -21,8 +21,9 @@ from netwatch.config import Config
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
+from netwatch.engine.fact_sinks import QueuedSink, WriterConnection
 from netwatch.engine.forking import begin_worker, forking
-from netwatch.engine.record_facts import QueuedSink, Recorder, WriterConnection
+from netwatch.engine.record_facts import Recorder
 from netwatch.store import compaction, messages, service, writer
 from netwatch.store.catalogue import Catalogue, VersionHashes
 from netwatch.store.catalogue_clients import ClientAddress

@@ -266,7 +266,9 @@ class Catalogue:
             if removed != len({*old}):
                 raise StaleFilesError("files were replaced by another process meanwhile")
             if new:
-                connection.execute(insert(tables.file), [_file_values(row) for row in new])
+                names = tables.file.c.keys()
+                rows = [{name: getattr(row, name) for name in names} for row in new]
+                connection.execute(insert(tables.file), rows)
 
     def files(
         self,
@@ -378,10 +380,6 @@ def _has_run(connection: Connection, run: int) -> bool:
 def _sources(sources: Sequence[SourceFile]) -> str:
     records = [{"path": each.path, "size": each.size, "sha256": each.sha256} for each in sources]
     return json.dumps(records, ensure_ascii=False, separators=(",", ":"))
-
-
-def _file_values(row: FileRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in tables.file.c.keys()}  # noqa: SIM118
 
 
 def _incident_values(record: AlertRecord, text: str) -> dict[str, Any]:

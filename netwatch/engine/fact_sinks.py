@@ -1,0 +1,90 @@
+"""Where a recorder sends facts: to the writer of the store, with or without waiting for it."""
+
+import contextlib
+import socket
+import threading
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Protocol
+
+from netwatch.store.messages import Chunk
+
+QUEUED_ROWS = 500_000
+"""Rows that wait in the queue of a live capture, some 50 MB."""
+
+CLOSE_TIMEOUT = 5.0
+"""How long the end of a live capture waits for its queue, in s."""
+
+
+class FactSink(Protocol):
+    """Takes the messages of a recorder."""
+
+    def send(self, message: object) -> bool:
+        """Take a message; False where it is lost."""
+        ...
+
+    def close(self) -> None:
+        """Nothing follows."""
+        ...
+
+
+class WriterConnection:
+    """A connection to the writer of the store at the address of its socket. Where the writer is
+    behind, `send` waits; where it has ended, what is sent is lost."""
+
+    def __init__(self, address: str) -> None:
+        self._connection: Connection | None = None
+        with contextlib.suppress(OSError):
+            connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connected.connect(address)
+            self._connection = Connection(connected.detach())
+
+    def send(self, message: object) -> bool:
+        """Send a message; False where the writer has ended."""
+        if self._connection is None:
+            return False
+        try:
+            self._connection.send(message)
+        except OSError:
+            self.close()
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class QueuedSink:
+    """A sink that never waits: a thread sends what is in a bounded queue to the writer at an
+    address. What does not fit into it is lost, and so is what follows once the writer has ended."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = WriterConnection(address)
+        self._queue = SimpleQueue[object]()
+        self._is_open = True
+        self._put = self._taken = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def send(self, message: object) -> bool:
+        """Queue a message; False where it is lost."""
+        rows = message.rows if isinstance(message, Chunk) else 0
+        if not self._is_open or (rows and self._put - self._taken + rows > QUEUED_ROWS):
+            return False
+        self._put += rows
+        self._queue.put(message)
+        return True
+
+    def close(self) -> None:
+        """Let the thread send what is queued, and wait for it, at most `CLOSE_TIMEOUT`."""
+        self._queue.put(None)
+        self._thread.join(CLOSE_TIMEOUT)
+
+    def _run(self) -> None:
+        while (message := self._queue.get()) is not None:
+            self._is_open = self._connection.send(message) and self._is_open
+            self._taken += message.rows if isinstance(message, Chunk) else 0
+        self._connection.close()
