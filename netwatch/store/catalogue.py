@@ -14,12 +14,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
-from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue_clients import (
     CHUNK,
@@ -28,7 +27,9 @@ from netwatch.store.catalogue_clients import (
     add_clients,
     find_clients,
 )
+from netwatch.store.coverage_rows import store_coverage
 from netwatch.store.database import Database, open_database
+from netwatch.store.incident_rows import store_incidents
 from netwatch.store.options import StoreOptions
 from netwatch.store.superseding import supersede
 
@@ -301,40 +302,18 @@ class Catalogue:
         """Store alerts of a run, each with the line of JSON as it was written, without its end. An
         alert with the id of one before replaces it, as the next state of the same incident. If
         the run was replaced meanwhile, nothing is stored."""
-        incidents = tables.incident
         with self.database.writing() as connection:
-            if not _has_run(connection, run):
-                return
-            following = connection.execute(
-                select(func.coalesce(func.max(incidents.c.position), -1)).where(
-                    incidents.c.run == run
-                )
-            ).scalar_one()
-            for record, text in alerts:
-                values = _incident_values(record, text)
-                row = and_(incidents.c.run == run, incidents.c.id == record["id"])
-                if not connection.execute(update(incidents).where(row).values(values)).rowcount:
-                    following += 1
-                    connection.execute(
-                        insert(incidents).values(
-                            run=run, id=record["id"], position=following, **values
-                        )
-                    )
+            if _has_run(connection, run):
+                store_incidents(connection, run, alerts)
 
     def add_coverage(
         self, run: int, part: int, first: int | None, last: int | None, record: str
     ) -> None:
         """Store the record of the coverage of a run, or of the hour `part` of a live one; it
         replaces one of the same part."""
-        coverage = tables.coverage
         with self.database.writing() as connection:
-            if not _has_run(connection, run):
-                return
-            row = and_(coverage.c.run == run, coverage.c.part == part)
-            connection.execute(delete(coverage).where(row))
-            connection.execute(
-                insert(coverage).values(run=run, part=part, first=first, last=last, record=record)
-            )
+            if _has_run(connection, run):
+                store_coverage(connection, run, part, first, last, record)
 
     def add_evidence(self, run: int, incident: str | None, file: SourceFile) -> None:
         """Store where packets are: the evidence capture of an incident, or a whole capture."""
@@ -350,6 +329,16 @@ class Catalogue:
                     sha256=file.sha256,
                     stored=time.time_ns(),
                 )
+
+    def set_sensor_status(self, name: str, status: Mapping[str, Any]) -> None:
+        """Store what a live sensor says of itself; it replaces what it said before."""
+        with self.database.writing() as connection:
+            row = tables.sensor.c.name == name
+            connection.execute(delete(tables.sensor).where(row))
+            text = json.dumps(status, ensure_ascii=False, separators=(",", ":"))
+            connection.execute(
+                insert(tables.sensor).values(name=name, time=time.time_ns(), status=text)
+            )
 
     def add_journal(self, user: str, action: str, detail: Mapping[str, Any]) -> None:
         """Note what was erased, pruned or identified, and by whom; never the person concerned."""
@@ -380,20 +369,3 @@ def _has_run(connection: Connection, run: int) -> bool:
 def _sources(sources: Sequence[SourceFile]) -> str:
     records = [{"path": each.path, "size": each.size, "sha256": each.sha256} for each in sources]
     return json.dumps(records, ensure_ascii=False, separators=(",", ":"))
-
-
-def _incident_values(record: AlertRecord, text: str) -> dict[str, Any]:
-    return {
-        "status": record["status"],
-        "verdict": record["verdict"],
-        "confidence": record["confidence"],
-        "kind": record["kind"]["value"],
-        "outcome": record["outcome"],
-        "app": record["app"]["id"],
-        "ban": record["ban"]["id"],
-        "device": record["device"]["id"] or "",
-        "network": record["network"]["name"] or "",
-        "first_seen": epoch_ns(record["first_seen"]),
-        "last_seen": epoch_ns(record["last_seen"]),
-        "record": text,
-    }

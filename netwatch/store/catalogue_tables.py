@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """The version of these tables; `netwatch.store.migrations` brings older ones here."""
 
 metadata = MetaData()
@@ -120,9 +120,45 @@ incident = Table(
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger, nullable=False),
     Column("record", Text, nullable=False, comment="the alert, as scan --format jsonl wrote it"),
-    Index("incident_time", "first_seen"),
-    Index("incident_device", "device"),
+    Column("shown", Integer, nullable=False, comment="1 in the newest run that has the id, else 0"),
+    Index("incident_id", "id"),
+    # Lists are paged by time, and every filter of a list is answered from this index alone.
+    Index(
+        "incident_shown", "shown", "first_seen", "id", "verdict", "confidence", "kind", "outcome",
+        "status", "app", "ban", "network", "device",
+    ),
+    Index("incident_shown_device", "shown", "device", "first_seen"),
+)  # fmt: skip
+
+incident_day = Table(
+    "incident_day",
+    metadata,
+    Column("day", Integer, primary_key=True, comment="UTC days since the epoch"),
+    Column("verdict", Text, primary_key=True),
+    Column("confidence", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("status", Text, primary_key=True),
+    Column("app", Text, primary_key=True),
+    Column("ban", Text, primary_key=True),
+    Column("network", Text, primary_key=True),
+    Column("incidents", Integer, nullable=False),
 )
+"""How many shown incidents of each sort began on a day; kept by `netwatch.store.incident_rows`."""
+
+incident_device = Table(
+    "incident_device",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("network", Text, primary_key=True),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("violation", Integer, nullable=False),
+    Column("advisory", Integer, nullable=False),
+    Column("exempt", Integer, nullable=False),
+    Index("incident_device_last", "last_seen", "device", "network"),
+)
+"""How many shown incidents of each verdict a device has in a network."""
 
 coverage = Table(
     "coverage",
@@ -133,6 +169,30 @@ coverage = Table(
     Column("last", BigInteger),
     Column("record", Text, nullable=False, comment="as scan --coverage --format jsonl wrote it"),
 )
+
+coverage_network = Table(
+    "coverage_network",
+    metadata,
+    Column("run", ForeignKey("run.id"), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("network", Text, primary_key=True),
+    Column("reason", Text, primary_key=True, comment="why flows had no name; empty: they had one"),
+    Column("class", Text, nullable=False),
+    Column("first", BigInteger),
+    Column("last", BigInteger),
+    Column("flows", BigInteger, nullable=False),
+    Index("coverage_network_time", "last", "first", "network", "reason", "class", "flows"),
+)
+"""The flows of a record of coverage by network and reason, so that sums need no JSON."""
+
+sensor = Table(
+    "sensor",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("time", BigInteger, nullable=False, comment="when its status was written"),
+    Column("status", Text, nullable=False, comment="JSON"),
+)
+"""The last status of each live sensor that writes to this store."""
 
 evidence = Table(
     "evidence",

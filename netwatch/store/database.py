@@ -46,6 +46,7 @@ FILE = "catalogue.sqlite"
 BUSY_TIMEOUT = 30.0
 """How long to wait for another writer of an SQLite catalogue, in s."""
 
+_STEPS = 10_000  # steps of SQLite's machine between two looks at the clock
 _ADVISORY_LOCK = 0x6E77_7374  # "nwst"
 _WRITES = {"netwatch_writes": True}
 
@@ -64,6 +65,10 @@ KIND = FileKind("catalogue", 0x4E577374, tables.SCHEMA_VERSION, _create_statemen
 """How the SQLite file of a catalogue is recognised, and its tables."""
 
 
+class QueryTimeoutError(NetwatchError):
+    """A query took longer than it may."""
+
+
 class Database:
     """The database of a catalogue, for one process. A process that was forked opens its own."""
 
@@ -74,10 +79,33 @@ class Database:
         self._is_postgres = engine.dialect.name == "postgresql"
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A transaction that reads one state of the catalogue. Raises `NetwatchError`."""
+    def reading(self, timeout: float | None = None) -> Iterator[Connection]:
+        """A transaction that reads one state of the catalogue. Raises `NetwatchError`, and
+        `QueryTimeoutError` for a query that takes longer than `timeout` s."""
         with self._errors(), self.engine.connect() as connection, connection.begin():
-            yield connection
+            if timeout is None:
+                yield connection
+            else:
+                with self._limit(connection, timeout):
+                    yield connection
+
+    @contextmanager
+    def _limit(self, connection: Connection, timeout: float) -> Iterator[None]:
+        """Interrupt what runs on a connection after a time."""
+        if self._is_postgres:
+            # SET takes no parameters; the setting ends with the transaction.
+            limit = f"SET LOCAL statement_timeout = {max(1, int(timeout * 1000))}"
+            connection.exec_driver_sql(limit)
+            yield
+            return
+        end = time.monotonic() + timeout
+        database = connection.connection.driver_connection
+        assert database is not None
+        database.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+        try:
+            yield
+        finally:
+            database.set_progress_handler(None, _STEPS)
 
     @contextmanager
     def writing(self, *, numbers: bool = False) -> Iterator[Connection]:
@@ -103,7 +131,16 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            raise NetwatchError(f"the catalogue {self.place}: {_reason(error)}") from error
+            kind = QueryTimeoutError if _is_timeout(error) else NetwatchError
+            raise kind(f"the catalogue {self.place}: {_reason(error)}") from error
+
+
+def _is_timeout(error: SQLAlchemyError) -> bool:
+    """Whether an error of a database says that a query was interrupted."""
+    if not isinstance(error, DBAPIError):
+        return False
+    code = getattr(error.orig, "sqlite_errorcode", getattr(error.orig, "sqlstate", None))
+    return code in (sqlite3.SQLITE_INTERRUPT, "57014")
 
 
 def _reason(error: BaseException) -> str:

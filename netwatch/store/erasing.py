@@ -30,6 +30,7 @@ from netwatch.store.catalogue_clients import CHUNK
 from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.fact_files import LEFTOVER_AGE, TEMPORARY
 from netwatch.store.fact_removal import FactRemoval, Removed
+from netwatch.store.incident_rows import remove_incidents
 from netwatch.store.person import ALWAYS, Person
 from netwatch.store.stored_claims import claim_record
 from netwatch.store.tables import FACTS
@@ -37,7 +38,14 @@ from netwatch.store.tables import FACTS
 if TYPE_CHECKING:
     from netwatch.privacy.sealing import Sealing
 
-_PERSONAL_TABLES = (tables.client, tables.incident, tables.coverage, tables.evidence, tables.file)
+_PERSONAL_TABLES = (
+    tables.client,
+    tables.incident,
+    tables.incident_device,
+    tables.coverage,
+    tables.evidence,
+    tables.file,
+)
 _PASSES = 20
 _WORDS = frozenset(
     {"evidence", "transport", "source", "dns_type", "dns_rcode", "tls_version", "tls_alpn",
@@ -274,7 +282,7 @@ class StoreErasure:
             for run, identity in incidents:
                 column = tables.incident.c
                 place = (column.run == run) & (column.id == identity)
-                connection.execute(delete(tables.incident).where(place))
+                remove_incidents(connection, place)
             clients = _delete_numbers(connection, tables.client, numbers)
             counts = {"incidents": len(incidents), "clients": clients}
             connection.execute(

@@ -7,15 +7,32 @@ not happened. A newer catalogue is never touched.
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, text, update
 
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.coverage_rows import sum_all
+from netwatch.store.incident_rows import recount_all
 
 Step = Callable[[Connection], None]
 """Changes the tables of one version into those of the next one."""
 
-STEPS: Mapping[int, Step] = {}
+
+def _add_counts(connection: Connection) -> None:
+    """Version 2: which incidents are shown, how many there are by day and device, sums of coverage,
+    and the status of live sensors."""
+    connection.execute(text("ALTER TABLE incident ADD COLUMN shown INTEGER DEFAULT 1 NOT NULL"))
+    for name in ("incident_time", "incident_device"):
+        connection.execute(text(f"DROP INDEX {name}"))
+    new = [tables.incident_day, tables.incident_device, tables.coverage_network, tables.sensor]
+    tables.metadata.create_all(connection, tables=new)
+    for index in sorted(tables.incident.indexes, key=lambda index: str(index.name)):
+        index.create(connection)
+    recount_all(connection)
+    sum_all(connection)
+
+
+STEPS: Mapping[int, Step] = {1: _add_counts}
 """The steps by the version that they start from. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
 

@@ -8,19 +8,21 @@ leaves, go too. Whoever is killed in between prunes again: each step is complete
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from netwatch.core.dataclass import dataclass
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import FileRow
 from netwatch.store.catalogue_clients import CHUNK
+from netwatch.store.coverage_rows import remove_coverage
 from netwatch.store.evidence_files import is_evidence_capture
 from netwatch.store.fact_removal import FactRemoval, Removed
+from netwatch.store.incident_rows import remove_incidents
 from netwatch.store.options import Retention
 
 PERSONAL = ("personal", "guest")
@@ -86,8 +88,10 @@ class Pruning:
             rows=total.rows + personal.rows,
             personal=personal.rows,
             files=total.files,
-            incidents=self._prune_table(tables.incident, "last_seen", dry_run=dry_run),
-            coverage=self._prune_table(tables.coverage, "last", dry_run=dry_run),
+            incidents=self._prune_table(
+                tables.incident, "last_seen", remove_incidents, dry_run=dry_run
+            ),
+            coverage=self._prune_table(tables.coverage, "last", remove_coverage, dry_run=dry_run),
             evidence=self._prune_evidence(dry_run=dry_run),
             clients=0,
         )
@@ -164,19 +168,19 @@ class Pruning:
         with self._catalogue.database.reading() as connection:
             return set(connection.execute(select(tables.client.c.number)).scalars())
 
-    def _prune_table(self, table: Any, last: str, *, dry_run: bool) -> int:
+    def _prune_table(
+        self, table: Any, last: str, remove: Callable[[Connection, Any], int], *, dry_run: bool
+    ) -> int:
         keep = self._retention.incidents
         if keep is None:
             return 0
         old = table.c[last] <= (self._now - keep) * _SECOND
-        return self._delete(table, old, dry_run=dry_run)
-
-    def _delete(self, table: Any, where: Any, *, dry_run: bool) -> int:
         if dry_run:
             with self._catalogue.database.reading() as connection:
-                return len(connection.execute(select(table).where(where)).all())
+                count = select(func.count()).select_from(table).where(old)
+                return int(connection.execute(count).scalar_one())
         with self._catalogue.database.writing() as connection:
-            return int(connection.execute(delete(table).where(where)).rowcount)
+            return remove(connection, old)
 
     def _prune_evidence(self, *, dry_run: bool) -> int:
         """Delete evidence captures by the day of their incident, never a user's own captures: of

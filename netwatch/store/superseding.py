@@ -17,8 +17,10 @@ from collections import defaultdict
 from sqlalchemy import Connection, delete, select, update
 
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.coverage_rows import remove_coverage
+from netwatch.store.incident_rows import remove_incidents
 
-_PARTS = (tables.incident, tables.coverage, tables.evidence, tables.capture)
+_PARTS = (tables.evidence, tables.capture)
 
 
 def supersede(connection: Connection, run: int) -> list[int]:
@@ -69,6 +71,8 @@ def _remove(connection: Connection, run: int, successor: int) -> None:
         if tuple(key) not in known:
             row = evidence.c.id == number
             connection.execute(update(evidence).where(row).values(run=successor))
+    remove_incidents(connection, tables.incident.c.run == run)
+    remove_coverage(connection, tables.coverage.c.run == run)
     for part in _PARTS:
         connection.execute(delete(part).where(part.c.run == run))
     connection.execute(delete(tables.run).where(tables.run.c.id == run))

@@ -278,12 +278,9 @@ def shown_incidents() -> Select[Any]:
     """The incidents that are shown: of those with one id the one of the newest run, in the order of
     time, and of one run in the order of its output."""
     incident = tables.incident
-    newest = (
-        select(incident.c.id, func.max(incident.c.run).label("run")).group_by(incident.c.id)
-    ).subquery()
     return (
         select(incident)
-        .join(newest, (newest.c.id == incident.c.id) & (newest.c.run == incident.c.run))
+        .where(incident.c.shown == 1)
         .order_by(incident.c.first_seen, incident.c.run, incident.c.position)
     )
 

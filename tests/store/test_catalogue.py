@@ -1,5 +1,6 @@
 """The catalogue, in SQLite and in PostgreSQL."""
 
+import json
 import os
 import sqlite3
 import stat
@@ -17,6 +18,8 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
 from netwatch.store.catalogue import Catalogue, FileRow, SourceFile, StaleFilesError, VersionHashes
 from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.coverage_sums import coverage_sums
+from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.options import StoreOptions
 
 
@@ -308,45 +311,81 @@ def test_journal(options: StoreOptions) -> None:
 
 
 def make_older(options: StoreOptions) -> None:
-    """Make the catalogue one of version 0, which had no column for lost rows."""
+    """A catalogue of version 1 with an incident that two runs found, and a record of coverage."""
     with Catalogue.open(options, create=True) as catalogue:
-        store_run(catalogue, ["x"])
+        for content in ("a", "b"):
+            run = store_run(catalogue, [content])
+            catalogue.add_incidents(run, [(alert("one"), "{}")])
+        catalogue.add_coverage(run, 0, 1, 2, COVERAGE)
         with catalogue.database.writing() as connection:
-            connection.execute(text("ALTER TABLE capture DROP COLUMN lost_rows"))
-            connection.execute(text("UPDATE store SET schema = 0"))
+            for index in tables.incident.indexes:
+                connection.execute(text(f"DROP INDEX {index.name}"))
+            connection.execute(text("ALTER TABLE incident DROP COLUMN shown"))
+            for table in ("incident_day", "incident_device", "coverage_network", "sensor"):
+                connection.execute(text(f"DROP TABLE {table}"))
+            connection.execute(text("CREATE INDEX incident_time ON incident (first_seen)"))
+            connection.execute(text("CREATE INDEX incident_device ON incident (device)"))
+            connection.execute(text("UPDATE store SET schema = 1"))
             if not options.catalogue:
-                connection.exec_driver_sql("PRAGMA user_version = 0")
+                connection.exec_driver_sql("PRAGMA user_version = 1")
 
 
-def add_lost_rows(connection: Any) -> None:
-    connection.execute(text("ALTER TABLE capture ADD COLUMN lost_rows BIGINT NOT NULL DEFAULT 0"))
+COVERAGE = json.dumps(
+    {
+        "networks": [
+            {
+                "name": "hq",
+                "class": "service",
+                "named": 7,
+                "unnamed": {"no-hello": 2},
+                "devices": [],
+            }
+        ],
+        "outside": {"named": 0, "unnamed": {"one-direction": 1}},
+    }
+)
 
 
-def test_migrates_older_ones(options: StoreOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrates_older_ones(options: StoreOptions) -> None:
     make_older(options)
 
-    with pytest.raises(ConfigError, match="version that is not known"):
-        Catalogue.open(options)
-    monkeypatch.setattr(migrations, "STEPS", {0: add_lost_rows})
     for _ in range(2):
         with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
-            assert connection.execute(select(tables.store.c.schema)).scalar_one() == 1
-            assert connection.execute(select(tables.capture.c.lost_rows)).scalars().all() == [0]
+            assert connection.execute(select(tables.store.c.schema)).scalar_one() == 2
+            shown = select(tables.incident.c.run, tables.incident.c.shown)
+            assert sorted(connection.execute(shown).all()) == [(1, 0), (2, 1)]
+            assert incident_counts(catalogue, IncidentFilter(), ["app"]) == {("tiktok",): 1}
+            assert coverage_sums(catalogue) == [
+                ("", "", "one-direction", 1),
+                ("hq", "service", "", 7),
+                ("hq", "service", "no-hello", 2),
+            ]
+
+
+def test_a_version_without_a_way_to_it_is_refused(options: StoreOptions) -> None:
+    make_older(options)
+    with Catalogue.open(options) as catalogue, catalogue.database.writing() as connection:
+        connection.execute(text("UPDATE store SET schema = 0"))
+        if not options.catalogue:
+            connection.exec_driver_sql("PRAGMA user_version = 0")
+    with pytest.raises(ConfigError, match="version that is not known"):
+        Catalogue.open(options)
 
 
 def test_a_migration_that_fails_has_not_happened(
     options: StoreOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_older(options)
+    step = migrations.STEPS[1]
 
     def fail(connection: Any) -> None:
-        add_lost_rows(connection)
+        step(connection)
         raise ConfigError([])
 
-    monkeypatch.setattr(migrations, "STEPS", {0: fail})
+    monkeypatch.setattr(migrations, "STEPS", {1: fail})
     with pytest.raises(ConfigError):
         Catalogue.open(options)
-    monkeypatch.setattr(migrations, "STEPS", {0: add_lost_rows})
+    monkeypatch.setattr(migrations, "STEPS", {1: step})
     Catalogue.open(options).close()
 
 

@@ -1,0 +1,244 @@
+"""Pages and counts of incidents and devices, against a plain list of the same incidents."""
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from netwatch.formats.values import epoch_ns
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.database import QueryTimeoutError
+from netwatch.store.device_pages import DeviceFilter, device_days, device_page
+from netwatch.store.incident_pages import (
+    Cursor,
+    IncidentFilter,
+    IncidentRow,
+    incident_counts,
+    incident_page,
+    incident_row,
+)
+from netwatch.store.incident_rows import DAY, SORTS, recount_all, remove_incidents
+from netwatch.store.options import StoreOptions
+
+WORDS = {
+    "verdict": ("violation", "violation", "violation", "advisory", "exempt"),
+    "confidence": ("confirmed", "probable"),
+    "kind": ("session", "embed", "probe"),
+    "outcome": ("reached", "blocked"),
+    "status": ("closed", "open"),
+    "app": ("tiktok", "tiktok", "tiktok", "kaspersky"),
+    "ban": ("default", "other"),
+    "network": ("hq", "byod"),
+}
+
+
+def made_alert(rng: random.Random, number: int, **values: str) -> dict[str, Any]:
+    chosen = {name: rng.choice(words) for name, words in WORDS.items()} | values
+    moment = f"2023-03-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:00:00Z"
+    return {
+        "id": f"{number:06x}",
+        "status": chosen["status"],
+        "verdict": chosen["verdict"],
+        "confidence": chosen["confidence"],
+        "kind": {"value": chosen["kind"]},
+        "outcome": chosen["outcome"],
+        "app": {"id": chosen["app"]},
+        "ban": {"id": chosen["ban"]},
+        "device": {"id": f"pc-{rng.randint(1, 9)}"},
+        "network": {"name": chosen["network"]},
+        "first_seen": moment,
+        "last_seen": moment,
+    }
+
+
+def add(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> int:
+    run = catalogue.begin_run("scan", "sensor")
+    catalogue.add_incidents(run, [(alert, alert["id"]) for alert in alerts])  # type: ignore[misc]
+    catalogue.end_run(run)
+    return run
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    is_server = request.param == "postgresql"
+    url = request.getfixturevalue("postgres_url") if is_server else ""
+    with Catalogue.open(StoreOptions(str(tmp_path / "store"), url), create=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def alerts(catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Alerts that are in the catalogue; half of them were found by an older run too."""
+    rng = random.Random(20230320)
+    alerts = [made_alert(rng, number) for number in range(400)]
+    older = [alert | {"verdict": "violation", "device": {"id": "old"}} for alert in alerts[::2]]
+    add(catalogue, older)
+    add(catalogue, alerts)
+    return alerts
+
+
+def sort_of(alert: dict[str, Any], name: str) -> str:
+    value = alert[name]
+    if isinstance(value, dict):
+        value = value.get("id") or value.get("name") or value.get("value")
+    return str(value)
+
+
+def fits(alert: dict[str, Any], wanted: IncidentFilter) -> bool:
+    began = epoch_ns(alert["first_seen"])
+    return (
+        (wanted.since is None or began >= wanted.since)
+        and (wanted.until is None or began < wanted.until)
+        and all(sort_of(alert, name) in words for name, words in wanted.sorts.items())
+        and (not wanted.device or alert["device"]["id"] in wanted.device)
+    )
+
+
+def all_pages(catalogue: Catalogue, wanted: IncidentFilter, **options: Any) -> list[IncidentRow]:
+    found: list[IncidentRow] = []
+    after: Cursor | None = None
+    while True:
+        page = incident_page(catalogue, wanted, after, size=7, **options)
+        found += page.rows
+        after = page.following
+        if after is None:
+            return found
+        assert len(page.rows) == 7
+
+
+def random_filter(rng: random.Random) -> IncidentFilter:
+    words: dict[str, Any] = {
+        name: frozenset(rng.sample(sorted(set(WORDS[name])), 1))
+        for name in rng.sample(sorted(WORDS), rng.randint(0, 3))
+    }
+    if rng.random() < 0.3:
+        words["device"] = frozenset({f"pc-{rng.randint(1, 9)}"})
+    if rng.random() < 0.5:
+        words["since"] = epoch_ns(f"2023-03-{rng.randint(1, 20):02}T07:00:00Z")
+    if rng.random() < 0.5:
+        words["until"] = epoch_ns(f"2023-03-{rng.randint(8, 28):02}T17:00:00Z")
+    return IncidentFilter(**words)
+
+
+def test_pages_have_what_a_filter_wants(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> None:
+    rng = random.Random(7)
+    sizes = set()
+    for _ in range(60):
+        wanted = random_filter(rng)
+        expected = sorted(
+            (epoch_ns(alert["first_seen"]), alert["id"]) for alert in alerts if fits(alert, wanted)
+        )
+        rows = all_pages(catalogue, wanted)
+        assert [(row.first_seen, row.id) for row in rows] == expected[::-1]
+        rows = all_pages(catalogue, wanted, oldest_first=True)
+        assert [(row.first_seen, row.id) for row in rows] == expected
+        sizes.add(min(len(expected), 8))
+    assert {0, 8} <= sizes  # some filters fit none, and some need several pages
+
+
+def test_counts_are_those_of_the_list(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> None:
+    for wanted in (IncidentFilter(), IncidentFilter(app=frozenset({"kaspersky"}))):
+        for by in (["verdict"], ["day", "network"], ["app", "kind"]):
+            expected = Counter(
+                tuple(
+                    epoch_ns(alert["first_seen"]) // DAY if name == "day" else sort_of(alert, name)
+                    for name in by
+                )
+                for alert in alerts
+                if fits(alert, wanted)
+            )
+            assert incident_counts(catalogue, wanted, by) == dict(expected)
+
+
+def test_an_incident_is_shown_as_the_newest_run_found_it(
+    catalogue: Catalogue, alerts: list[dict[str, Any]]
+) -> None:
+    row = incident_row(catalogue, alerts[0]["id"])
+    assert row is not None
+    assert row.run == 2
+    with catalogue.database.writing() as connection:
+        assert remove_incidents(connection, tables.incident.c.run == 2) == 400
+    row = incident_row(catalogue, alerts[0]["id"])
+    assert row is not None
+    assert row.run == 1
+    assert incident_row(catalogue, alerts[1]["id"]) is None
+    assert incident_counts(catalogue, IncidentFilter(), ["verdict"]) == {("violation",): 200}
+    assert [each.device for each in device_page(catalogue, DeviceFilter()).rows] == ["old"] * 2
+
+
+def derived(catalogue: Catalogue) -> list[Any]:
+    with catalogue.database.reading() as connection:
+        return [
+            sorted(connection.execute(select(table)).all())
+            for table in (tables.incident_day, tables.incident_device)
+        ]
+
+
+def test_counts_that_were_kept_are_those_counted_anew(
+    catalogue: Catalogue, alerts: list[dict[str, Any]]
+) -> None:
+    rng = random.Random(3)
+    changed = [alert | {"status": "open", "last_seen": "2023-04-01T00:00:00Z"} for alert in alerts]
+    run = catalogue.begin_run("live", "sensor")
+    for _ in range(20):
+        part = rng.sample(alerts, 5) + rng.sample(changed, 5)
+        catalogue.add_incidents(run, [(alert, "{}") for alert in part])  # type: ignore[misc]
+        with catalogue.database.writing() as connection:
+            remove_incidents(connection, tables.incident.c.id == rng.choice(alerts)["id"])
+    kept = derived(catalogue)
+    with catalogue.database.writing() as connection:
+        shown = dict(
+            connection.execute(select(tables.incident.c.id, tables.incident.c.shown)).all()
+        )
+        for table in (tables.incident_day, tables.incident_device):
+            connection.execute(table.delete())
+        recount_all(connection)
+    assert set(shown.values()) == {1, 0} or set(shown.values()) == {1}
+    assert derived(catalogue) == kept
+
+
+def test_devices_by_pages_and_days(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> None:
+    expected = Counter((alert["device"]["id"], alert["network"]["name"]) for alert in alerts)
+    found: dict[tuple[str, str], int] = {}
+    after, times = None, []
+    while True:
+        page = device_page(catalogue, DeviceFilter(), after, size=4)
+        for row in page.rows:
+            found[row.device, row.network] = row.violation + row.advisory + row.exempt
+            times.append(row.last_seen)
+        if page.following is None:
+            break
+        after = (page.following.last_seen, page.following.device, page.following.network)
+    assert found == dict(expected)
+    assert times == sorted(times, reverse=True)
+    (row, *_) = device_page(catalogue, DeviceFilter(text="PC-3", network=frozenset({"hq"}))).rows
+    assert (row.device, row.network) == ("pc-3", "hq")
+    assert not device_page(catalogue, DeviceFilter(text="%")).rows
+
+    days = device_days(catalogue, ["pc-3"], 0, epoch_ns("2024-01-01T00:00:00Z"))
+    assert days == Counter(
+        ("pc-3", epoch_ns(alert["first_seen"]) // DAY)
+        for alert in alerts
+        if alert["device"]["id"] == "pc-3"
+    )
+
+
+def test_a_query_has_a_time_limit(catalogue: Catalogue) -> None:
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000)"
+        " SELECT count(*) FROM n"
+    )
+    with (
+        pytest.raises(QueryTimeoutError),
+        catalogue.database.reading(0.2) as connection,
+    ):
+        connection.exec_driver_sql(endless)
+    assert not incident_page(catalogue, IncidentFilter(), timeout=5.0).rows
+
+
+def test_sorts_are_the_words_of_a_filter() -> None:
+    assert set(SORTS) == set(WORDS)
