@@ -8,7 +8,7 @@ import argparse
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from netwatch.cli.run_store import RunStore
     from netwatch.config import Config
     from netwatch.core.alert import Alert, Judgement
+    from netwatch.formats.base import Writer
     from netwatch.incidents.evidence_folder import EvidenceFolder
 
 _SCAN_EXAMPLES = f"""examples:
@@ -243,36 +244,27 @@ def scan(args: argparse.Namespace) -> int:
         result = incidents.result(config.geo, config.sensor)
         writer = FORMATS[args.format].writer(stream)
         writer.begin("alerts")
-        for alert in result.alerts:
-            if evidence is not None:
-                alert = evidence.write(alert)
-            writer.alert(alert)
-            if store is not None:
-                store.alert(alert)
+        for alert in _written(result.alerts, writer, evidence, store):
             verdicts.add(alert.verdict)
             judged[alert.kind.value, alert.outcome] += 1
             if delivery is not None:
                 to_deliver.append(replace(alert, evidence_frames=()))
-        if evidence is not None:
-            evidence.close()
         report = coverage.report(statistics.packets, statistics.anomalies) if coverage else None
         if args.coverage and report and not writer.coverage(report, args.verbose):
             terminal.note(args, f"--format {args.format} has no coverage; use table or jsonl")
         writer.end()
         if store is not None:
             store.end(statistics, report)
-    seconds = time.perf_counter() - started
-    summary = Summary(
+    Summary(
         statistics,
-        seconds,
+        time.perf_counter() - started,
         config,
         incidents=result,
         judged=judged,
         coverage=report,
         evidence=evidence,
         strict=args.strict,
-    )
-    summary.show(args)
+    ).show(args)
     undelivered = delivery is not None and delivery.deliver(
         to_deliver, args.deliver_timeout, quiet=args.quiet
     )
@@ -280,6 +272,25 @@ def scan(args: argparse.Namespace) -> int:
         return 3
     failed = undelivered or bool(evidence and evidence.missing) or bool(store and store.failed)
     return 1 if failed or _is_incomplete(statistics, args) else 0
+
+
+def _written(
+    alerts: Iterable["Alert"],
+    writer: "Writer",
+    evidence: "EvidenceFolder | None",
+    store: "RunStore | None",
+) -> Iterator["Alert"]:
+    """Write each alert wherever the run keeps alerts; it has the name of its evidence capture
+    then."""
+    for alert in alerts:
+        if evidence is not None:
+            alert = evidence.write(alert)
+        writer.alert(alert)
+        if store is not None:
+            store.alert(alert)
+        yield alert
+    if evidence is not None:
+        evidence.close()
 
 
 def _evidence(args: argparse.Namespace) -> "EvidenceFolder | None":
