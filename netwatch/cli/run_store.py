@@ -17,7 +17,7 @@ from netwatch.formats import jsonl
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line
 from netwatch.store.extra import require_extra
-from netwatch.store.options import StoreOptions, default_path
+from netwatch.store.options import StoreOptions, default_path, plain_path
 
 INCIDENTS = 500
 """Incidents that are sent to the writer at a time."""
@@ -90,7 +90,7 @@ def chosen_store(args: argparse.Namespace, configured: StoreOptions | None) -> S
     if args.store_path is None:
         return configured or StoreOptions(default_path())
     catalogue = configured.catalogue if configured is not None else ""
-    return StoreOptions(args.store_path, catalogue)
+    return StoreOptions(plain_path(args.store_path), catalogue)
 
 
 def _report(text: str) -> None:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from netwatch.core.user_yaml import Fields
-from netwatch.store.options import StoreOptions
+from netwatch.store.options import StoreOptions, plain_path
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
 _DATABASES = ("postgresql://", "postgres://")
@@ -25,4 +25,4 @@ def store_section(fields: Fields, base: Path) -> StoreOptions | None:
     if is_url and not catalogue:
         section.add_problem("path", "'path': a store at a URL needs 'catalogue', the URL of a"
                                     " database like postgresql://user@host/netwatch")  # fmt: skip
-    return StoreOptions(path if is_url or not path else str(base / path), catalogue)
+    return StoreOptions(path if is_url or not path else plain_path(str(base / path)), catalogue)

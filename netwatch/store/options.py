@@ -15,6 +15,14 @@ def default_path() -> str:
     return str(Path(data, "netwatch", "store"))
 
 
+def plain_path(path: str) -> str:
+    """The path of a folder without ``..``, which is followed as the file system does: behind a
+    symbolic link it is the parent of its target. A URL is returned as it is."""
+    if "://" in path or ".." not in Path(path).parts:
+        return path
+    return str(Path(path).resolve())
+
+
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How long rows are kept, in s; None is for ever.
