@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import ipaddress
 import os
 import shutil
 import signal
@@ -21,15 +20,14 @@ from netwatch.config import Config
 from netwatch.core.dataclass import dataclass
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
+from netwatch.engine.client_description import description
 from netwatch.engine.fact_sinks import QueuedSink, WriterConnection
 from netwatch.engine.forking import begin_worker, forking
 from netwatch.engine.record_facts import Recorder
 from netwatch.store import compaction, messages, service, writer
 from netwatch.store.catalogue import Catalogue, VersionHashes
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_removal import FactRemoval
-from netwatch.store.observation_rows import ClientKey
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning
 
@@ -262,36 +260,9 @@ def _maintain(options: StoreOptions) -> None:
             pruning.prune("live")
 
 
-def description(config: Config) -> tuple[writer.Locate, writer.Seal | None]:
-    """How clients are described by a configuration, and claims about them sealed."""
-    privacy = config.privacy
-    return partial(_locate, config), privacy.sealing.seal_claim if privacy is not None else None
-
-
 def _description(command: str, config: Config) -> writer.RunDescription:
     sensor = config.sensor
     versions = None
     if command != "names":
         versions = VersionHashes(sensor.version, sensor.signatures, sensor.bans, sensor.policy)
     return writer.RunDescription(command, sensor.name, versions)
-
-
-def _locate(config: Config, key: ClientKey) -> ClientAddress:
-    """A client with the network that it is in; one of a class with pseudonyms is sealed."""
-    found = writer.located(key)
-    network = config.networks.find(key.ip, key.vlan) if key.ip else None
-    name, kind = (network.name, network.device_class) if network is not None else (None, None)
-    privacy = config.privacy
-    if privacy is None or not (privacy.covers(kind) if kind else _may_be_anybody(key.ip)):
-        return ClientAddress(found.ip, found.mac, name, kind)
-    sealed = privacy.sealing.seal_client(name or "", found.ip or "", found.mac)
-    return ClientAddress(None, None, name, kind, sealed.pseudonym, sealed.sealed)
-
-
-def _may_be_anybody(ip: bytes) -> bool:
-    """Whether an address says of no network: devices of all classes have such ones until they get
-    another (``0.0.0.0``, ``::``), or beside it (``fe80::/10``, ``169.254.0.0/16``)."""
-    if not ip:
-        return True
-    address = ipaddress.ip_address(ip)
-    return address.is_unspecified or address.is_link_local

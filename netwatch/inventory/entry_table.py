@@ -230,6 +230,17 @@ class EntryTable:
                 found.append(entry)
         return found[::-1]
 
+    def at_any_time(self, ip: bytes, mac: bytes | None) -> list[Entry]:
+        """All entries with this packed address (empty: none has it) or MAC, whenever they are
+        valid, in order."""
+        rows = {self._address_rows[number] for number in self._by_ip.rows(ip)} if ip else set()
+        rows |= set(self._by_mac.rows(mac)) if mac else set()
+        return [self[row] for row in sorted(rows)]
+
+    def labelled(self, label: str) -> list[Entry]:
+        """All entries that have a host name alone, whose first label is this one."""
+        return [self[row] for row in self._by_label.rows(_encoded(label))]
+
     def is_dated(self, ip: bytes, mac: bytes | None) -> bool:
         """Whether an entry with this address or MAC is valid in a period only."""
         if not self.has_periods:

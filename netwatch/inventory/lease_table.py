@@ -113,6 +113,10 @@ class LeaseTable:
         """Whether an address was leased at any time."""
         return ip in self._by_ip
 
+    def leases_of(self, ip: bytes) -> list[Lease]:
+        """All leases of a packed address."""
+        return self._by_ip.get(ip, [])
+
     def address_of(self, mac: bytes, time: int) -> bytes | None:
         """The packed address that a MAC has by a lease at a time, an IPv4 one first; None where it
         has none."""

@@ -16,7 +16,8 @@ from netwatch.core.alert import Alert
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import Coverage
-from netwatch.engine.facts_process import FactsProcess, Recording, description
+from netwatch.engine.client_description import description
+from netwatch.engine.facts_process import FactsProcess, Recording
 from netwatch.formats import jsonl
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line

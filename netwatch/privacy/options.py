@@ -20,7 +20,7 @@ class Privacy:
     keys: Keyring
 
     def covers(self, device_class: str) -> bool:
-        """Whether devices of a class, or clients of a network of it, have pseudonyms."""
+        """Whether devices of a class have pseudonyms."""
         return device_class in self.classes
 
     @property

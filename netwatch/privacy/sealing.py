@@ -16,8 +16,8 @@ For whoever judges again, or erases::
     identity = sealing.unseal_client(row.sealed)     # ClientIdentity(network, ip, mac)
     json_bytes = sealing.unseal_claim(claim)         # one that is not sealed is returned as it is
 
-`netwatch.config.Config.privacy` has the `Sealing` of a configuration as ``privacy.sealing``, and
-``privacy.covers(class)`` says whether clients of a network of this class are sealed.
+`netwatch.config.Config.privacy` has the `Sealing` of a configuration as ``privacy.sealing``.
+`netwatch.engine.client_description` says whose clients are sealed.
 """
 
 import hmac

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 from support.erasable import HOST, ID, IP_, MAC, OTHER_IP, OWNER, mentions, write_files
 
 from netwatch.cli import main
@@ -59,6 +60,47 @@ def test_the_catalogue_and_claims_say_nothing_of_her(folder: Path) -> None:
     assert len(rows) >= 3
     assert all(ip is mac is None and pseudonym and sealed for ip, mac, pseudonym, sealed in rows)
     assert pseudonym(key(), "byod", IP_) in {row[2] for row in rows}
+
+
+def scanned(folder: Path, network_class: str, device_class: str) -> list[tuple[str, bytes]]:
+    """Scan into a new store with her device and her network of these classes; the addresses and
+    sealed values of all clients."""
+    text = Path("netwatch.yaml").read_text().replace("class: personal", f"class: {network_class}")
+    Path("netwatch.yaml").write_text(text.replace("path: store", "path: other"))
+    inventory = Path("devices.csv").read_text()
+    Path("devices.csv").write_text(inventory.replace(",personal", f",{device_class}"))
+    assert main(["scan", "-q", "--store", "--coverage", "--format", "jsonl", "-o", "alerts.jsonl",
+                 "day.pcap"]) == 0  # fmt: skip
+    with closing(sqlite3.connect("other/catalogue.sqlite")) as database:
+        return database.execute("SELECT ip, sealed FROM client").fetchall()
+
+
+def test_the_class_of_the_inventory_decides_in_another_network(folder: Path) -> None:
+    """A personal device in a service network is sealed, its neighbours are not."""
+    clients = scanned(folder, "service", "personal")
+    assert pseudonym(key(), "byod", ID) in Path("alerts.jsonl").read_text()
+    assert mentions(folder / "alerts.jsonl", folder / "other" / "catalogue.sqlite",
+                    folder / "other" / "claim") == []  # fmt: skip
+    assert OTHER_IP in {ip for ip, _ in clients}
+    # What others say of her is theirs; her own facts do not say who she is.
+    hidden = {row[0] for row in numbers("sealed IS NOT NULL")}
+    for path in sorted((folder / "other").rglob("*.parquet")):
+        for row in parquet.read_table(path).to_pylist():
+            text = json.dumps(row, default=repr)
+            assert row["client"] not in hidden or not [w for w in (IP_, MAC, OWNER) if w in text]
+
+
+def numbers(condition: str) -> list[tuple[int]]:
+    with closing(sqlite3.connect("other/catalogue.sqlite")) as database:
+        return database.execute(f"SELECT number FROM client WHERE {condition}").fetchall()
+
+
+def test_a_device_of_another_class_in_such_a_network_is_not_hidden(folder: Path) -> None:
+    """The server of a network of visitors is called by its address, its neighbours are not."""
+    clients = scanned(folder, "personal", "infrastructure")
+    assert {ip for ip, _ in clients if ip} == {IP_}
+    assert all(sealed for ip, sealed in clients if not ip)
+    assert OTHER_IP not in (folder / "other" / "catalogue.sqlite").read_text("latin-1")
 
 
 def test_modes_of_files(folder: Path, tmp_path: Path) -> None:
