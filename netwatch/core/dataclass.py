@@ -2,21 +2,30 @@
 
 `dataclasses.dataclass` writes half a dozen functions of each class as text and compiles them when
 the class is defined: half a millisecond, and a command imports a hundred of such classes, of most
-of which it makes no object. `dataclass` takes the same options and makes the same classes. But the
-methods other than ``__init__`` are the same functions for all classes, and ``__init__``, whose
-parameters are those of the class, is compiled when the first object is made.
+of which it makes few objects or none. `dataclass` takes the same options and makes the same
+classes. But the methods other than ``__init__`` are the same functions for all classes, and
+``__init__``, whose parameters are those of the class, is compiled only for a class of which many
+objects are made.
 
 To the type checker it is `dataclasses.dataclass`. A class that Cython compiles as a ``cclass`` uses
 that, because Cython writes the methods itself.
 """
 
-import dataclasses
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from netwatch.core import late_inspect
+
+late_inspect.install()
+import dataclasses  # noqa: E402 - imports inspect
+
 T = TypeVar("T")
+
+FEW = 50
+"""Objects of a class that are made without a compiled ``__init__``, which costs as much as to make
+more of them."""
 
 _ORDER = {
     "__lt__": operator.lt,
@@ -56,14 +65,46 @@ else:
 
 
 def _first_init(cls: type, frozen: bool) -> Callable[..., None]:
-    """The ``__init__`` of a class until its first object is made."""
+    """The ``__init__`` of a class until some objects of it were made."""
+    made = 0
 
     def __init__(self: Any, /, *args: Any, **values: Any) -> None:  # noqa: N807 - its name
+        nonlocal made
+        made += 1
+        if made <= FEW and _fill(self, cls, frozen, args, values):
+            return
+        # It also says what is wrong with arguments that do not fit.
         compiled = _compile_init(cls, frozen)
         cls.__init__ = compiled  # type: ignore[misc]
         compiled(self, *args, **values)
 
     return __init__
+
+
+def _fill(
+    target: Any, cls: Any, frozen: bool, args: tuple[Any, ...], values: dict[str, Any]
+) -> bool:
+    """Set the fields of a new object to the arguments of its ``__init__``; false if they do not
+    fit."""
+    put = object.__setattr__ if frozen else setattr
+    given = iter(args)
+    left, named = len(args), 0
+    for each in dataclasses.fields(cls):
+        name = each.name
+        if left and not each.kw_only:
+            left -= 1
+            value = next(given)
+        elif name in values:
+            named += 1
+            value = values[name]
+        elif each.default is not dataclasses.MISSING:
+            value = each.default
+        elif each.default_factory is not dataclasses.MISSING:
+            value = each.default_factory()
+        else:
+            return False
+        put(target, name, value)
+    return not left and named == len(values)
 
 
 def _compile_init(cls: Any, frozen: bool) -> Callable[..., None]:

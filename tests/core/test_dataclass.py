@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from netwatch.core.dataclass import dataclass
+from netwatch.core.dataclass import FEW, dataclass
 
 OPTIONS = [
     dict(zip(("frozen", "slots", "order", "kw_only"), chosen, strict=True))
@@ -79,8 +79,12 @@ USED = [
 ]
 
 
+@pytest.mark.parametrize("few", [0, 50])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_a_class_is_that_of_the_standard_library(options: dict[str, bool]) -> None:
+def test_a_class_is_that_of_the_standard_library(
+    options: dict[str, bool], few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwatch.core.dataclass.FEW", few)
     ours, theirs = written(dataclass(**options)), written(dataclasses.dataclass(**options))
     for make in MADE:
         assert str(outcome(make, ours)) == str(outcome(make, theirs))
@@ -158,6 +162,8 @@ def test_defining_classes_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(builtins, "exec", counted)
     cls = written(dataclass(frozen=True, slots=True))
     assert compiled == []
-    assert cls("a") == cls("a")
-    assert cls("a") != cls("b")
+    few = [cls("a", tags=["t"], late=str(number)) for number in range(FEW)]
+    assert compiled == []
+    more = [cls("a", tags=["t"], late=str(number)) for number in range(FEW)]
+    assert few == more
     assert len(compiled) == 1
