@@ -76,13 +76,14 @@ def measure(
     timeout: float,
     reported: Callable[[Path], int | None] = lines,
     feed: Sequence[str] | None = None,
+    started: Callable[[int], None] | None = None,
 ) -> Run:
     """Run a command once and kill it after `timeout` seconds.
 
     Its standard output goes to the file `output`, in which `reported` counts the results, and its
     standard error to the same name with ``.err``. Its standard input is the output of the command
     `feed`, whose own costs do not count and whose errors go to ``.fed``; without `feed` it is
-    empty.
+    empty. `started` is called with the id of the process.
     """
     errors = output.with_suffix(".err")
     with contextlib.ExitStack() as stack:
@@ -98,6 +99,8 @@ def measure(
             source.stdout.close()
         timer = threading.Timer(timeout, process.kill)
         timer.start()
+        if started is not None:
+            started(process.pid)
         _, wait_status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         timer.cancel()

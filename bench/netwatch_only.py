@@ -1,23 +1,12 @@
-"""Measurements of netwatch without peers: start, the gain of a second core, and memory.
+"""Measurements of netwatch without peers: start, and the gain of a second core."""
 
-Memory is measured with a pipe into which `traffic.py` writes new flows all the time, so that a
-capture can be larger than the disk.
-"""
-
-import json
 import statistics
-from dataclasses import asdict
 from typing import Any
 
 from captures import Traffic, capture, empty
 from compare import Options, progress
-from measure import Run, interpreter, measure, netwatch
-from peers import CONFIG, all_names, banned_clients
-
-SIZES = (10**7, 10**8, 10**9, 4 * 10**9, 20 * 10**9)
-"""Bytes of the captures with which memory is measured, up to the requested maximum."""
-BYTES_PER_PACKET = 860
-"""Bytes of an average packet of office traffic in a capture."""
+from measure import Run, measure, netwatch
+from peers import CONFIG
 
 
 class MeasurementError(Exception):
@@ -99,31 +88,6 @@ def _two_jobs(packets: int, seeds: tuple[int, ...], options: Options) -> dict[st
     }
 
 
-def memory(options: Options) -> dict[str, Any]:
-    """Peak memory by the size of a capture from a pipe."""
-    sizes = [size for size in SIZES if size < options.largest] + [options.largest]
-    scan = netwatch("scan", "-q", "-c", str(CONFIG), "--format", "jsonl", "-")
-    names = netwatch("names", "-q", "--format", "jsonl", "-")
-    rows = []
-    for size in sizes:
-        packets = max(1, size // BYTES_PER_PACKET)
-        for name, command, expected in (
-            ("scan", scan, banned_clients),
-            ("names", names, all_names),
-        ):
-            progress(f"memory: {name} of {size / 1e6:.0f} MB through a pipe")
-            output = options.work / f"memory-{name}.out"
-            feed = Traffic("office", packets, seed=3).command()
-            run = require_success(measure(command, output, options.timeout, feed=feed))
-            output.unlink()
-            manifest = json.loads(output.with_suffix(".fed").read_text(encoding="ascii"))
-            require_complete(run, expected(manifest))
-            # A pcap has a header of 24 bytes, and one of 16 bytes for each packet.
-            size = 24 + 16 * packets + manifest["bytes"]
-            rows.append({"command": name, "bytes": size, "packets": packets, **asdict(run)})
-    return {"interpreter": interpreter(), "rows": rows}
-
-
 def start_text(found: dict[str, Any]) -> str:
     """The start as text."""
     cpu, rss = found["cpu"], found["rss"]
@@ -140,15 +104,3 @@ def jobs_text(found: dict[str, Any]) -> str:
         f" with --jobs 2 {two:.2f} s, {found['times']:.2f} times faster;"
         f" {found['alerts']} alerts, {same} bytes"
     )
-
-
-def memory_text(found: dict[str, Any]) -> str:
-    """Memory by size as text."""
-    text = [f"memory beyond the {found['interpreter'] / 1e6:.0f} MB of an interpreter"]
-    for row in found["rows"]:
-        beyond = (row["rss"] - found["interpreter"]) / 1e6
-        text.append(
-            f"{row['command']:<6} {row['bytes'] / 1e9:8.2f} GB {beyond:6.0f} MB"
-            f" {row['cpu']:8.2f} s CPU {row['reported']:8} lines"
-        )
-    return "\n".join(text)

@@ -88,15 +88,15 @@ def _memory(results: Results, machine: dict[str, str]) -> str:
     rows = [
         (
             f"`{row['command']}`",
-            f"{row['bytes'] / 1e9:.2f}",
-            f"{row['packets']:,}",
+            f"{row['bytes'] / 1e9:.1f}",
+            f"{row['resident'] / 1e6:.0f}" if row["resident"] else "",
             f"{row['rss'] / 1e6:.0f}",
             f"{(row['rss'] - found['interpreter']) / 1e6:.0f}",
             f"{row['cpu']:.2f}",
         )
         for row in found["rows"]
     ]
-    head = ("command", "GB", "packets", "peak MB", "beyond Python's", "CPU s")
+    head = ("command", "GB read", "resident MB", "peak MB so far", "beyond Python's", "CPU s")
     return f"\n{table(head, rows)}\n"
 
 

@@ -28,6 +28,7 @@ import live
 import live_cost
 import live_store
 import many_bans
+import memory
 import netwatch_only
 import new_flows
 import page
@@ -51,7 +52,7 @@ SECTIONS = {
     "jobs": (netwatch_only.jobs, netwatch_only.jobs_text),
     "one-file": (netwatch_only.one_file, netwatch_only.jobs_text),
     "small": (small_captures.small_captures, small_captures.text),
-    "memory": (netwatch_only.memory, netwatch_only.memory_text),
+    "memory": (memory.memory, memory.text),
     "growth": (growth.growth, growth.text),
     "live": (live_cost.live_cost, live_cost.text),
     "loss": (live.loss, live.loss_text),
