@@ -85,10 +85,12 @@ lint: $(VENV)/test
 # of date; `make docs-tables` rewrites those tables.
 docs: $(VENV)/docs
 	PYTHONPATH=tools $(BIN)/python -m docs_generator --check
+	PYTHONPATH=tools $(BIN)/python -m dashboards --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs-tables: $(VENV)/docs
 	PYTHONPATH=tools $(BIN)/python -m docs_generator
+	PYTHONPATH=tools $(BIN)/python -m dashboards
 
 # The texts for people that are not in English: what the source has now, merged into the catalogues.
 # Then translate what is empty or marked fuzzy.

@@ -27,6 +27,7 @@ _PROBES: dict[str, tuple[str, ...]] = {
     "mount": ("--version",),
     "nats-server": ("--version",),
     "openssl": ("version",),
+    "promtool": ("--version",),
     "rsyslogd": ("-v",),
     "setpriv": ("--version",),
     "systemd-analyze": ("--version",),
