@@ -11,16 +11,16 @@ export PIP_COMPILE := 0
 # Receivers that no distribution packages. They are large, so they are outside of the source tree.
 export RECEIVERS ?= /opt/netwatch-receivers
 
-# Tests that capture live traffic or measure time run alone. Most other tests wait for a server or
-# a clock, so more of them than there are processors run at a time.
-ALONE := tests/capture tests/clients tests/live
+# Most tests wait for a server or a clock, so more of them than there are processors run at a time.
+# Those marked `alone` run one after the other, when nothing else does.
+ALONE := $(shell grep -rl --include='test_*.py' 'mark\.alone' tests)
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := $(PYTEST) -n 4 --dist worksteal
 
 # Programs of the tests import the helpers of the tests.
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
-.PHONY: demo docs docs-tables test test-long test-receivers receivers fuzz fuzz-corpus report-conformance
+.PHONY: demo docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
 .PHONY: report-delivery build lint messages clean
 
 demo: $(VENV)/demo
@@ -28,8 +28,14 @@ demo: $(VENV)/demo
 	$(BIN)/netwatch scan -c pcaps/netwatch.yaml pcaps/
 
 test: $(VENV)/test
-	$(PARALLEL) $(addprefix --ignore=,$(ALONE))
-	$(PYTEST) $(ALONE)
+	$(MAKE) test-together
+	$(MAKE) test-alone
+
+test-together: $(VENV)/test
+	$(PARALLEL) -m 'not alone'
+
+test-alone: $(VENV)/test
+	$(PYTEST) -m alone $(ALONE)
 
 # The properties with many random examples, and the tests in tests/long, which `make test` leaves
 # out. It prints the seed; `make test-long SEED=...` repeats a run, EXAMPLES=... sets its length.

@@ -10,7 +10,7 @@ from support.loopback_quic import quic_serving
 from support.loopback_servers import SEVERAL, http, serving, tls
 from support.programs import needs
 
-pytestmark = needs("tcpdump", "chromium")
+pytestmark = [pytest.mark.alone, needs("tcpdump", "chromium")]
 
 Browse = Callable[..., str]
 NAME = "www.shop.example.com"

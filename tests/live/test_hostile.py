@@ -27,6 +27,7 @@ def test_a_flood_hides_no_banned_name(kind: str, tmp_path: Path) -> None:
     assert hostile.failures(found) == []
 
 
+@pytest.mark.alone
 @needs_namespaces
 @pytest.mark.parametrize("kind", ["half-open", "fragments", "initials"])
 def test_a_flood_on_an_interface_hides_no_banned_name(kind: str, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.namespaces import needs_namespaces
 from support.paths import ROOT
 
 
+@pytest.mark.alone
 @needs_namespaces
 def test_reloads_and_a_crash_lose_nothing_and_report_nothing_twice(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "bench" / "soak.py"), "--minutes", "0.6"]
