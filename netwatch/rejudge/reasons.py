@@ -11,6 +11,7 @@ from netwatch.core.message import HANDSHAKES
 from netwatch.core.verdict import CONFIDENCE_RANK, Device, Network, Verdict
 from netwatch.engine.judge import Judge
 from netwatch.formats.values import epoch_ns
+from netwatch.inventory.devices import INVENTORY
 from netwatch.rejudge.differences import Difference
 from netwatch.rules.policy import confidence
 
@@ -78,13 +79,13 @@ class Reasons:
     def _changed(
         self, before: AlertRecord, after: AlertRecord, fields: Sequence[str]
     ) -> Iterator[str]:
+        if "binding" in fields:
+            yield _binding_changed(before["binding"] or {}, after["binding"] or {})
         for name in ("device", "network"):
             if name in fields:
                 yield from _changes(name, before[name], after[name])
         if "device" in fields and before["device"] != after["device"]:
             yield self._device_now(after)[1]
-        if "binding" in fields:
-            yield "what is known of who had the address differs (leases, or devices.learn)"
         if before["verdict"] != after["verdict"] or "exemption" in fields:
             yield self._clause(after)
         for name in ("ban", "exemption"):
@@ -193,11 +194,44 @@ def _device(record: AlertRecord) -> Device:
 
 def _changes(name: str, before: Any, after: Any) -> Iterator[str]:
     for key in after:
+        if key == "reason":  # A sentence that other words of the reason say with addresses.
+            continue
         if isinstance(after[key], list):
             if before.get(key) != after[key]:
                 yield f"{name}.{key} differ"
         elif before.get(key) != after[key]:
             yield f"{name}.{key} is {_shown(after[key])}, was {_shown(before.get(key))}"
+
+
+def _binding_changed(before: Any, after: Any) -> str:
+    """That it is known in another way, or for another time, who had the address."""
+    was_listed, is_listed = (each.get("source") == INVENTORY for each in (before, after))
+    if is_listed and was_listed:
+        return f"its row of the inventory is {_period(after)}, was {_period(before)}{_at(after)}"
+    if is_listed:
+        return f"the inventory changed: it has a row for the device now{_at(after)}"
+    if was_listed:
+        return f"the inventory changed: no row is taken for the device any more{_was_at(before)}"
+    if before.get("source") != after.get("source"):
+        sources = [f"'{each.get('source', 'nothing')}'" for each in (after, before)]
+        source = f"is known from {sources[0]}{_at(after)}, was from {sources[1]}{_was_at(before)}"
+        return f"who had the address {source}"
+    source = after.get("source")
+    return f"'{source}' gives the address {_period(after)}, was {_period(before)}{_at(after)}"
+
+
+def _period(binding: Any) -> str:
+    since, until = binding["from"] or "the beginning", binding["until"] or "further notice"
+    return f"valid from {since} until {until}"
+
+
+def _at(binding: Any) -> str:
+    """Where a row is written, in parentheses, as far as it is known."""
+    return f" ({binding['file']}:{binding['line']})" if binding.get("file") else ""
+
+
+def _was_at(binding: Any) -> str:
+    return f" (before: {binding['file']}:{binding['line']})" if binding.get("file") else ""
 
 
 def _shown(value: Any) -> str:

@@ -166,7 +166,40 @@ def test_the_inventory_changes_who_a_device_is(judged: Judged, tmp_path: Path) -
         "ws-1",
     )
     assert "device.owner is 'Alice', was empty" in found["reason"]
-    assert "inventory line 4" in found["reason"]
+    row = f"{folder / 'devices.csv'}:4"
+    assert f"the inventory changed: it has a row for the device now ({row})" in found["reason"]
+    assert "leases" not in found["reason"]
+
+
+def test_a_row_that_is_left_out_or_changed_is_named(
+    run: Run, tmp_path: Path, store: str, office: str
+) -> None:
+    folder = tmp_path / "later"
+    folder.mkdir()
+    config = configured(folder)
+    header, _, others = DEVICES.partition("\n")
+    rows = [f"{header},from", *(f"{row},2023-04-01" for row in others.splitlines())]
+    (folder / "devices.csv").write_text("\n".join(rows) + "\n")
+    common = ("-q", "--store-path", store, "--format", "jsonl", "-c")
+    found = [json.loads(line) for line in run("rejudge", *common, config).splitlines()]
+    (lab,) = (each for each in found if each["before"]["device"]["id"] == "lab-07")
+    assert lab["fields"] == ["binding"]
+    assert re.search(
+        r"its row of the inventory is valid from 2023-0\S+ until further notice, was valid from"
+        r" the beginning until further notice \(\S+devices.csv:\d\)",
+        lab["reason"],
+    ), lab["reason"]
+    kept = [row for row in others.splitlines() if not row.startswith("lab-07")]
+    (folder / "devices.csv").write_text("\n".join([header, *kept]) + "\n")
+    text = Path(config).read_text()
+    Path(config).write_text(text[: text.index("exemptions:")] + text[text.index("signatures:") :])
+    found = [json.loads(line) for line in run("rejudge", *common, config).splitlines()]
+    (lab,) = (each for each in found if each["before"]["device"]["id"] == "lab-07")
+    was = Path(office).parent / "devices.csv"
+    assert re.search(
+        rf"the inventory changed: no row is taken for the device any more \(before: {was}:\d\)",
+        lab["reason"],
+    ), lab["reason"]
 
 
 def test_a_class_that_no_ban_mentions_withdraws(judged: Judged, tmp_path: Path) -> None:
