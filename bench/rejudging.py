@@ -3,43 +3,52 @@
 
     .venv/bin/python bench/rejudging.py --rows 10000000
 
-The rows are made by SQL in the layout of the store: 5,000 devices, 200,000 names of which few are
-asked for often, ten days in one capture. A hundred devices use an app that a ban names, for some
-minutes at a time; one observation in 300 is of it. Every second observation is an answer with two
-addresses, some of them the app's, every fifth one a handshake with a flow. Another process judges
-them; its CPU time and its greatest memory are those of the system.
+The rows are made by SQL and written as the store writes them: 5,000 devices, 200,000 names of which
+few are asked for often, ten days in one capture, of which each is like the one before. A hundred
+devices use an app that a ban names, for some minutes at a time; one observation in 300 is of it.
+Every second observation is an answer with two addresses, some of them the app's, every fifth one a
+handshake with a flow. Another process judges them; its CPU time and its greatest memory are those
+of the system.
 """
 
 import argparse
-import hashlib
 import json
+import multiprocessing
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from netwatch.store.arrow_schema import schema
 from netwatch.store.catalogue import Catalogue, FileRow, SourceFile, VersionHashes
 from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_tables import write_file
 from netwatch.store.options import StoreOptions
 from netwatch.store.tables import BUCKETS
 
 DEVICES, NAMES, DAYS = 5_000, 200_000, 10
 FIRST = 1_680_307_200_000_000_000  # 2023-04-01
 DAY = 86_400_000_000_000
-BLOCK, ONE_OF = 2_000, 30
+BLOCK, ONE_OF = 2_000, 9
 CONFIG = """version: 1
 networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]
 bans:
   - {id: made, authority: Made, apps: [tiktok], forbids: [service], legal_basis: made}
 """
 OBSERVATION = """
-SELECT {capture}::INTEGER AS capture, i AS sequence, time, 6::UTINYINT AS time_digits,
+SELECT {capture}::INTEGER AS capture, i // 10 * 12 + i % 10 AS sequence, time,
+  6::UTINYINT AS time_digits,
   CASE WHEN i % 10 < 3 THEN 'dns-query' WHEN i % 10 < 8 THEN 'dns-answer' ELSE 'tls-sni' END
     AS evidence, name, NULL::VARCHAR AS raw, client, (20000 + i % 40000)::USMALLINT AS client_port,
   CASE WHEN i % 10 < 8 THEN '10.0.0.53' ELSE server END AS server_ip,
@@ -56,16 +65,16 @@ SELECT {capture}::INTEGER AS capture, i AS sequence, time, 6::UTINYINT AS time_d
   NULL::VARCHAR[] AS dns_ech, CASE WHEN i % 10 > 7 THEN 'TLS 1.3' END AS tls_version,
   CASE WHEN i % 10 > 7 THEN ['h2', 'http/1.1'] END AS tls_alpn,
   CASE WHEN i % 10 > 7 THEN 't13d1516h2_8daaf6152771_02713d6af862' END AS tls_ja4,
-  NULL::VARCHAR AS tls_ech, NULL::VARCHAR AS quic_version FROM ({rows})
+  NULL::VARCHAR AS tls_ech, NULL::VARCHAR AS quic_version FROM part
 """
 FLOW = """
-SELECT {capture}::INTEGER AS capture, {rows_before} + i // 10 * 2 + i % 10 - 8 AS sequence,
+SELECT {capture}::INTEGER AS capture, i // 10 * 12 + i % 10 + 2 AS sequence,
   time AS first, time + 5000000000 AS last, 'tcp' AS transport, client,
   (20000 + i % 40000)::USMALLINT AS client_port, server AS server_ip, 443::USMALLINT AS server_port,
   NULL::USMALLINT AS vlan, 900 + i % 4000 AS bytes_out, 4000 + i % 90000 AS bytes_in,
   'named' AS name_status, true AS start_seen, false AS incomplete_message,
   'payload' AS client_sent, 'payload' AS server_sent, 'made.pcap' AS source,
-  2 * i + 1 AS packet, 256 * i AS flow FROM ({rows}) WHERE i % 10 > 7
+  2 * i + 1 AS packet, 256 * i AS flow FROM part WHERE i % 10 > 7 ORDER BY first
 """
 ROWS = """
 SELECT i, {first} + i * {step} AS time, client,
@@ -75,18 +84,31 @@ SELECT i, {first} + i * {step} AS time, client,
     ELSE '198.' || n % 200 || '.' || n % 251 || '.' || n % 253 END AS server,
   CASE WHEN app > 30 OR n % 199 = 0 THEN '203.0.113.' || n % 40
     ELSE '198.' || n % 200 || '.' || n % 241 || '.' || n % 239 END AS other
-FROM (SELECT i, app, numbers[(1 + CASE WHEN app >= 0 THEN hash(i // {block}, 6) % 100
-    ELSE hash(i, 1) % {devices} END)::BIGINT] AS client,
+FROM (SELECT i, app, numbers[(1 + CASE WHEN app >= 0 THEN hash(i // {block}, 6) % 3
+    ELSE hash(i, 1) % len(numbers) END)::BIGINT] AS client,
   floor(pow({names}, (hash(i, 4) % 1000003)::DOUBLE / 1000003.0))::BIGINT AS n
-  FROM (SELECT i, CASE WHEN hash(i // {block}, 5) % {one_of} = 0 AND hash(i, 2) % 10 = 0
-    THEN (hash(i, 3) % 40)::INTEGER ELSE -1 END AS app FROM range({start}, {stop}) r(i)), made)
+  FROM (SELECT i, CASE WHEN hash(i // {block}, 5) % {one_of} = 0
+      AND hash(i // {block}, 2) % {buckets} = {bucket}
+    THEN (hash(i, 3) % 40)::INTEGER ELSE -1 END AS app
+    FROM range({bucket}, {rows}, {buckets}) r(i)), made)
+ORDER BY name, time
 """
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of the store at `path`, that has so many `rows` a day of the clients `numbers`."""
+
+    path: str
+    rows: int
+    bucket: int
+    capture: int
+    numbers: Sequence[int]
 
 
 def make(options: StoreOptions, rows: int) -> None:
     """A store with so many observations, and a flow for every fifth of them."""
-    root = Path(options.path)
-    root.mkdir(parents=True, mode=0o700)
+    Path(options.path).mkdir(parents=True, mode=0o700)
     with Catalogue.open(options, create=True) as catalogue:
         version = catalogue.version_id(VersionHashes("0", "0", "0", "0"))
         run = catalogue.begin_run("scan", "made", version)
@@ -96,42 +118,58 @@ def make(options: StoreOptions, rows: int) -> None:
             for n in range(DEVICES)
         ]
         numbers = catalogue.client_numbers(clients)
-        database = duckdb.connect(config={"memory_limit": "1500MB", "threads": "1"})
-        database.execute("CREATE TABLE made AS SELECT $1::INTEGER[] AS numbers", [numbers])
-        files = []
-        for day in range(DAYS):
-            start, stop = rows * day // DAYS, rows * (day + 1) // DAYS
-            made = ROWS.format(
-                first=FIRST, step=DAYS * DAY // rows, one_of=ONE_OF, block=BLOCK,
-                devices=DEVICES, names=NAMES, start=start, stop=stop,
-            )  # fmt: skip
-            for table, statement in (("observation", OBSERVATION), ("flow", FLOW)):
-                sql = statement.format(capture=capture, rows=made, rows_before=rows)
-                files += _write(database, root, table, day, sql)
-        catalogue.register_files(files)
+        buckets = [
+            Bucket(options.path, rows // DAYS, bucket, capture, [
+                number for number in numbers if number % BUCKETS == bucket
+            ]) for bucket in range(BUCKETS)
+        ]  # fmt: skip
+        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+            for files in pool.map(make_bucket, buckets):
+                catalogue.register_files(files)
         catalogue.end_capture(capture, "complete", FIRST, FIRST + DAYS * DAY)
         catalogue.end_run(run)
 
 
-def _write(
-    database: duckdb.DuckDBPyConnection, root: Path, table: str, day: int, sql: str
-) -> list[FileRow]:
-    """The compacted files of one day: by bucket, ordered by name and time."""
-    text, order = f"2023-04-{day + 1:02d}", "name, time" if table == "observation" else "first"
-    database.execute(f"CREATE OR REPLACE TABLE day AS {sql}")
-    files = []
-    for bucket in range(BUCKETS):
-        path = f"{table}/day={text}/bucket={bucket:02d}/{uuid.uuid4().hex}.parquet"
-        (root / path).parent.mkdir(parents=True)
-        count = database.execute(
-            f"COPY (SELECT * FROM day WHERE client % {BUCKETS} = {bucket} ORDER BY {order}) TO"
-            f" '{root / path}' (FORMAT parquet, COMPRESSION zstd)"
-        ).fetchall()[0][0]
-        begin = FIRST + day * DAY
-        size = (root / path).stat().st_size
-        digest = hashlib.sha256((root / path).read_bytes()).hexdigest()
-        files.append(FileRow(path, table, text, bucket, count, size, begin, begin + DAY, 1, digest))
-    return files
+def make_bucket(made: Bucket) -> list[FileRow]:
+    """The compacted files of a bucket, written as the store writes them."""
+    files, written = FactFiles(made.path), []
+    with duckdb.connect(config={"memory_limit": "1GB", "threads": "1"}) as database:
+        database.execute("SET enable_progress_bar = false")
+        database.execute("CREATE TABLE made AS SELECT $1::INTEGER[] AS numbers", [made.numbers])
+        rows = ROWS.format(
+            first=FIRST, step=DAY // made.rows, one_of=ONE_OF, block=BLOCK, names=NAMES,
+            buckets=BUCKETS, bucket=made.bucket, rows=made.rows,
+        )  # fmt: skip
+        database.execute(f"CREATE TABLE part AS {rows}")
+        for table, statement in (("observation", OBSERVATION), ("flow", FLOW)):
+            fields = [
+                field.with_type(field.type.value_type)
+                if pa.types.is_dictionary(field.type)
+                else field
+                for field in schema(table)
+            ]
+            sql = statement.format(capture=made.capture)
+            found = database.sql(sql).to_arrow_table()
+            found = found.cast(pa.schema(fields, schema(table).metadata))
+            for day in range(DAYS):
+                of_day = _moved(found, day, made.rows)
+                name = f"2023-04-{day + 1:02d}"
+                written.append(write_file(files, table, name, made.bucket, of_day))
+    return written
+
+
+def _moved(rows: pa.Table, days: int, rows_a_day: int) -> pa.Table:
+    """The rows so many days later. Of ten rows two have a flow, which is an event too."""
+    numbers = days * rows_a_day
+    moved = {"sequence": numbers // 10 * 12, "packet": 2 * numbers, "flow": 256 * numbers}
+    moved |= dict.fromkeys(("time", "first", "last"), days * DAY)
+    for place, name in enumerate(rows.column_names):
+        if name in moved:
+            column = pc.add(rows[name], moved[name])
+            if name == "flow":
+                column = pc.if_else(pc.equal(rows[name], 0), 0, column)
+            rows = rows.set_column(place, rows.schema.field(place), column)
+    return rows
 
 
 def measure(options: StoreOptions, folder: Path, jobs: int) -> dict[str, float]:
