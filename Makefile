@@ -100,14 +100,16 @@ docs-tables: $(VENV)/docs
 
 # The texts for people that are not in English: what the source has now, merged into the catalogues.
 # Then translate what is empty or marked fuzzy.
-MESSAGES := netwatch/explain
+MESSAGES := explain charts
 messages: $(VENV)/test
 	mkdir -p build
-	$(BIN)/pybabel -q extract -k say -k say_count:1,2 --sort-output --add-location=never \
-		--project=netwatch -o build/netwatch.pot $(MESSAGES)
-	for language in fr nl de; do \
-		$(BIN)/pybabel -q update --width=100 --ignore-pot-creation-date -D netwatch -l $$language \
-			-i build/netwatch.pot -d netwatch/explain/locale; \
+	for package in $(MESSAGES); do \
+		$(BIN)/pybabel -q extract -k say -k say_count:1,2 --sort-output --add-location=never \
+			--project=netwatch -o build/$$package.pot netwatch/$$package || exit 1; \
+		for language in fr nl de; do \
+			$(BIN)/pybabel -q update --width=100 --ignore-pot-creation-date -D netwatch \
+				-l $$language -i build/$$package.pot -d netwatch/$$package/locale || exit 1; \
+		done; \
 	done
 
 # Nobody writes C or shared objects by hand here, so all of them are build products.

@@ -1,0 +1,196 @@
+"""The picture of devices by weeks: which had incidents once, and which again and again.
+
+Each cell has its number beside its colour, where there is room for it.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from netwatch.charts import theme
+from netwatch.charts.coverage import escaped_name
+from netwatch.charts.picture import (
+    Picture,
+    Size,
+    Table,
+    data,
+    day_axis,
+    iso,
+    shown,
+    specification,
+    week_label,
+)
+from netwatch.core.dataclass import dataclass
+from netwatch.language.language import Language
+
+_WEEK = timedelta(days=7)
+_COLOURS = (
+    (1, theme.ONCE, theme.ONCE_LINE),
+    (4, theme.SOME, theme.SOME),
+    (1 << 62, theme.MANY, theme.MANY),
+)
+MAX_DEVICES = 40
+"""Devices that are drawn, those with incidents in most weeks first; the table has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceWeeks:
+    """The incidents of a device by the first day of their week."""
+
+    device: str
+    weeks: Mapping[date, int]
+
+    @property
+    def incidents(self) -> int:
+        """How many incidents the device has."""
+        return sum(self.weeks.values())
+
+
+def heat_map(values: Sequence[DeviceWeeks], first: date, last: date, language: Language) -> Picture:
+    """The picture of devices by weeks, from the Monday `first` to the Monday `last`."""
+    ranked = sorted(values, key=lambda each: (-len(each.weeks), -each.incidents, each.device))
+    return Picture(
+        name="devices",
+        title=language.say("Devices with incidents, week by week"),
+        summary=_summary(ranked, language),
+        specifications={
+            size: _specification(ranked[:MAX_DEVICES], (first, last), language, size)
+            for size in ("wide", "narrow")
+        },
+        table=_table(ranked, language),
+    )
+
+
+def _classes(language: Language) -> list[str]:
+    return [
+        language.say("1 incident"),
+        language.say("2 to 4 incidents"),
+        language.say("5 or more incidents"),
+    ]
+
+
+def _specification(
+    values: Sequence[DeviceWeeks], span: tuple[date, date], language: Language, size: Size
+) -> Any:
+    first, last = span[0], span[1] + _WEEK
+    weeks = (last - first).days // 7
+    names = [shown(each.device, 24) for each in values]
+    y = {
+        "field": "device",
+        "type": "nominal",
+        "sort": names,
+        "scale": {"paddingInner": 0.15, "paddingOuter": 0.1},
+        "axis": {
+            "title": None,
+            "labelLimit": 170 if size == "wide" else 96,
+            "labelColor": theme.INK,
+        },
+    }
+    x = {
+        "field": "from",
+        "type": "temporal",
+        "axis": {**day_axis(size, first, last), "orient": "bottom"},
+        "scale": {"type": "utc", "domain": [iso(first), iso(last)]},
+    }
+    words = _classes(language)
+    rows = _cells(values, language)
+    cells = {
+        "data": data(rows),
+        "mark": {"type": "rect", "strokeWidth": 1},
+        "encoding": {
+            "x": x,
+            "x2": {"field": "to"},
+            "y": y,
+            "fill": {
+                "field": "class",
+                "type": "nominal",
+                "sort": None,
+                "scale": {"domain": words, "range": [fill for _, fill, _ in _COLOURS]},
+                "legend": {"columns": 3 if size == "wide" else 1},
+            },
+            "stroke": {
+                "field": "class",
+                "type": "nominal",
+                "sort": None,
+                "scale": {"domain": words, "range": [line for _, _, line in _COLOURS]},
+            },
+            "description": {"field": "text"},
+        },
+    }
+    lanes = {
+        "data": data([{"device": name} for name in names]),
+        "mark": {"type": "rule", "stroke": theme.GRID},
+        "encoding": {"y": y},
+    }
+    layers = [lanes, cells]
+    if weeks <= (20 if size == "wide" else 8):
+        layers += [
+            {
+                "data": data([row for row in rows if row["class"] in chosen]),
+                "mark": {"type": "text", "fill": colour},
+                "encoding": {
+                    "x": {**x, "field": "middle"},
+                    "y": y,
+                    "text": {"field": "count", "format": ",d"},
+                },
+            }
+            for chosen, colour in ((words[:1], theme.INK), (words[1:], theme.SURFACE))
+        ]
+    return specification(size, max(1, len(values)) * 22, layers)
+
+
+def _cells(values: Sequence[DeviceWeeks], language: Language) -> list[dict[str, Any]]:
+    words = _classes(language)
+    rows = []
+    for each in values:
+        for monday, count in sorted(each.weeks.items()):
+            place = next(place for place, (most, _, _) in enumerate(_COLOURS) if count <= most)
+            rows.append(
+                {
+                    "device": shown(each.device, 24),
+                    "from": f"{monday.isoformat()}T08:00:00Z",
+                    "middle": f"{(monday + timedelta(days=3)).isoformat()}T12:00:00Z",
+                    "to": f"{(monday + timedelta(days=6)).isoformat()}T16:00:00Z",
+                    "count": count,
+                    "class": words[place],
+                    "text": f"{shown(each.device)}, {week_label(language, monday)}: "
+                    + language.say_count("%(count)s incident", "%(count)s incidents", count),
+                }
+            )
+    return rows
+
+
+def _summary(values: Sequence[DeviceWeeks], language: Language) -> str:
+    repeated = sum(len(each.weeks) > 1 for each in values)
+    text = language.say(
+        "Devices with incidents: %(all)s, of which in more than one week: %(repeated)s.",
+        all=language.number(len(values)),
+        repeated=language.number(repeated),
+    )
+    if len(values) > MAX_DEVICES:
+        text += " " + language.say(
+            "The picture has the first %(count)s, the table all.",
+            count=language.number(MAX_DEVICES),
+        )
+    return text
+
+
+def _table(values: Sequence[DeviceWeeks], language: Language) -> Table:
+    rows = tuple(
+        (
+            escaped_name(each.device),
+            language.number(each.incidents),
+            language.number(len(each.weeks)),
+            language.day(min(each.weeks)) if each.weeks else "",
+            language.day(max(each.weeks)) if each.weeks else "",
+        )
+        for each in values
+    )
+    headers = (
+        language.say("Device"),
+        language.say("Incidents"),
+        language.say("Weeks"),
+        language.say("First week from"),
+        language.say("Last week from"),
+    )
+    return Table(headers, rows, frozenset({1, 2}))
