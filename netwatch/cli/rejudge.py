@@ -6,6 +6,7 @@ standard error.
 
 import argparse
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, TextIO
@@ -25,6 +26,9 @@ _EXAMPLES = f"""examples:
   netwatch rejudge --all --format jsonl         the alerts in full, as scan prints them
 
 {EXIT_STATUS}"""
+
+CHANGES = ("new", "withdrawn", "changed")
+"""The kinds of differences, in the order of the summary."""
 
 FORMATS_OF_DIFFERENCES = ("table", "jsonl")
 
@@ -166,13 +170,13 @@ def rejudge(args: argparse.Namespace) -> int:
         ) as again,
         terminal.output(args.output) as stream,
     ):
+        changes: Counter[str] = Counter()
         if args.all:
             _write_alerts(args.format, again, stream)
-            changed = False
         else:
-            changed = _write_differences(args.format, again, stream)
-        _report(args, again)
-    return 3 if changed and args.fail_on_change else 0
+            changes = _write_differences(args.format, again, stream)
+        _report(args, again, changes)
+    return 3 if changes and args.fail_on_change else 0
 
 
 def _moment(args: argparse.Namespace, name: str) -> int | None:
@@ -200,14 +204,14 @@ def _write_alerts(format_: str, again: "Again", stream: TextIO) -> None:
     writer.end()
 
 
-def _write_differences(format_: str, again: "Again", stream: TextIO) -> bool:
-    """Write the differences; whether there is one."""
+def _write_differences(format_: str, again: "Again", stream: TextIO) -> Counter[str]:
+    """Write the differences; their number by kind."""
     from netwatch.core.text import escaped
     from netwatch.formats.values import json_line
 
-    found = False
+    found: Counter[str] = Counter()
     for each in again.differences():
-        found = True
+        found[each.difference.change] += 1
         if format_ == "jsonl":
             stream.write(f"{json_line(each.record())}\n")
         else:
@@ -234,13 +238,15 @@ def _words(record: "AlertRecord") -> str:
     return f"{judged}, {record['outcome']} ({record['id']})"
 
 
-def _report(args: argparse.Namespace, again: "Again") -> None:
+def _report(args: argparse.Namespace, again: "Again", changes: Counter[str]) -> None:
     """Report what was judged, and what was not."""
     from netwatch.cli import terminal
     from netwatch.cli.printing import print_message
     from netwatch.core.text import quantity
 
-    terminal.note(args, f"{quantity(again.runs, 'run')} judged again")
+    counts = ", ".join(f"{changes[kind]} {kind}" for kind in CHANGES if changes[kind])
+    summary = f": {counts}" if counts else "" if args.all else ": no difference"
+    terminal.note(args, f"{quantity(again.runs, 'run')} judged again{summary}")
     if again.unknown_clients:
         print_message(
             f"netwatch: {quantity(again.unknown_clients, 'client')} not judged: no key of the"

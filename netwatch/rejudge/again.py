@@ -22,6 +22,9 @@ from netwatch.rejudge.stored_runs import StoredRun, stored_incidents, stored_run
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
 
+CLOSED_EARLY = "netwatch live closed it before all that is stored of its flows was counted"
+"""Why an incident of a live capture differs under the same rules."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReasonedDifference:
@@ -121,7 +124,7 @@ class Again:
                 ):
                     self.not_judged.append(record["id"])
                 else:
-                    yield ReasonedDifference(difference, self._reasons.of(difference))
+                    yield ReasonedDifference(difference, self._reason(run, difference))
 
     def _judged(self) -> Iterator[tuple[StoredRun, Iterator[Alert]]]:
         """Each run with those alerts that are wanted."""
@@ -129,6 +132,10 @@ class Again:
         for run, alerts in judged_runs(self._runs, self._facts, self._config):
             wanted = (each for each in alerts if self._is_wanted(each.first_seen))
             yield run, wanted if one_day is None else map(one_day.as_written, wanted)
+
+    def _reason(self, run: StoredRun, difference: Difference) -> str:
+        reason = self._reasons.of(difference)
+        return f"{CLOSED_EARLY}; {reason}" if _was_closed_early(run, difference) else reason
 
     def _is_certain(self, run: StoredRun, difference: Difference) -> bool:
         """Whether a difference of a run of which facts are gone does not follow from that: what
@@ -149,6 +156,20 @@ class Again:
     def _is_wanted(self, first_seen: int) -> bool:
         since, until = self._since, self._until
         return (since is None or first_seen >= since) and (until is None or first_seen < until)
+
+
+def _was_closed_early(run: StoredRun, difference: Difference) -> bool:
+    """Whether an incident differs in what is counted alone, although it was judged by the same
+    rules: a live capture closes incidents while it runs, and what becomes of their flows
+    afterwards is in the store, but not in the alert."""
+    before, after = difference.before, difference.after
+    return (
+        run.command == "live"
+        and before is not None
+        and after is not None
+        and before.get("versions") == after.get("versions")
+        and FROM_FACTS.issuperset(difference.fields)
+    )
 
 
 def _as_read(alert: Alert) -> AlertRecord:

@@ -27,7 +27,7 @@ _WHERE = frozenset({"file", "line", "sources"})
 
 FROM_FACTS = frozenset(
     {"id", "last_seen", "kind", "destinations", "counts", "community_ids", "names", "evidence",
-     "outcome", "blocked_by", "confidence", "confidence_reasons", "first_seen"}
+     "outcome", "blocked_by", "confidence", "confidence_reasons", "first_seen", "duration"}
 )  # fmt: skip
 """Fields that are others if some facts of an incident are gone."""
 

@@ -39,6 +39,20 @@ def test_stores_of_other_kinds_give_the_same_again(
     assert [json.loads(line)["change"] for line in found.splitlines()] == ["withdrawn"] * 2
 
 
+def test_the_captures_are_not_needed(run: Run, day: str, office: str, tmp_path: Path) -> None:
+    """All that judging again reads is in the store."""
+    common = ("-q", "-c", office, "--store-path", str(tmp_path / "store"), "--format", "jsonl")
+    alerts = run("scan", *common, day)
+    Path(day).unlink()
+    assert alerts.count("\n") == 2
+    assert run("rejudge", *common, "--all") == alerts
+    assert run("rejudge", *common) == ""
+    found = [
+        json.loads(line) for line in run("rejudge", *common, "--at", "2020-01-01").splitlines()
+    ]
+    assert [each["change"] for each in found] == ["withdrawn"] * 2
+
+
 def test_an_incident_whose_facts_are_gone_is_not_judged(
     run: Run, day: str, office: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
