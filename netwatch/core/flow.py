@@ -61,10 +61,10 @@ class Flow:
     the transport payload that the client sent and received. The client is the side that opened
     the flow; if the capture started in the middle of the flow (`start_seen` is false), it is the
     side with the higher port. `incomplete_message` is true if a message began in the flow and
-    never became complete. `client_sent` and `server_sent` are what the two sides were seen to
-    send. `source` and `packet` identify the first packet, `flow_id` is the
-    number of the flow in observations. `frames` are the frames of the first packet, if frames
-    are stored.
+    never became complete, and no other told about its name. `client_sent` and `server_sent` are
+    what the two sides were seen to send. `source` and `packet` identify the first packet, `flow_id`
+    is the number of the flow in observations. `frames` are the frames of the first packet, if
+    frames are stored.
     """
 
     first: int

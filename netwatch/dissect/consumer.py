@@ -26,9 +26,10 @@ class DissectorOptions:
     address claims are read from. With `flows` the flows that have ended are counted and
     handed over. With `keep_frames` packets come with the captured frames that prove what they show.
     Without, the packet loop itself reads messages that are laid out as usual, unless `parse_all`
-    says otherwise; with `fingerprints` the observations of hellos have a JA4. Where `division` is
-    given, the packets are divided among several workers, and the dissector is that of the one with
-    the number `worker`.
+    says otherwise; where flows are counted by a consumer that `knows_bypasses`, which has to be
+    asked what a message tells of its flow, it leaves hellos and requests to parsers. With
+    `fingerprints` the observations of hellos have a JA4. Where `division` is given, the packets are
+    divided among several workers, and the dissector is that of the one with the number `worker`.
     """
 
     domains: Sequence[bytes] | None = None
@@ -36,6 +37,7 @@ class DissectorOptions:
     flows: FlowOptions | None = None
     keep_frames: bool = False
     parse_all: bool = False
+    knows_bypasses: bool = True
     fingerprints: bool = False
     division: Division | None = None
     worker: int = 0

@@ -71,6 +71,7 @@ class Dissector:
             openings=options.keep_frames,
             learning=_learning_bits(options.learn_from),
             filling=not (options.keep_frames or options.parse_all),
+            asking=options.knows_bypasses,
             fingerprints=options.fingerprints,
             division=options.division,
             worker=options.worker,

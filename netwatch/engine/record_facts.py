@@ -130,6 +130,7 @@ class Recorder:
             RunStatistics(),
             DissectorOptions(
                 fingerprints=True,
+                knows_bypasses=False,
                 learn_from=LEARNING_SOURCES,
                 flows=FlowOptions(report_only=True),
             ),

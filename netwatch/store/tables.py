@@ -84,7 +84,11 @@ FLOW = (
     FactColumn("bytes_in", "int64", "payload that it received"),
     FactColumn("name_status", "text", "what its messages revealed of its name"),
     FactColumn("start_seen", "bool", "whether its first packet is in the capture"),
-    FactColumn("incomplete_message", "bool", "whether a message never became complete"),
+    FactColumn(
+        "incomplete_message",
+        "bool",
+        "whether a message never became complete, and none told a name",
+    ),
     FactColumn("client_sent", "text", "what the client was seen to send"),
     FactColumn("server_sent", "text", "what the server was seen to send"),
     FactColumn("source", "text", "file or interface of the first packet"),

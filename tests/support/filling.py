@@ -6,20 +6,27 @@ from types import ModuleType
 from typing import NamedTuple
 
 from netwatch.capture.block import Block
+from netwatch.core.flow import Flow
+from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.engine import observe
 
 SEED = 7
 
+RECORDED = {"record_flows": True, "knows_bypasses": False}
+"""How `read` reads what is recorded for a store."""
+
 
 class Observed(NamedTuple):
-    """What a capture shows: observations as values in order, names by evidence, anomalies, and
-    packets that may carry a name. `read_by_loop` are rows that no parser has read."""
+    """What a capture shows: observations as values in order, flows, names by evidence, anomalies,
+    and packets that may carry a name. `read_by_loop` are rows that no parser has read."""
 
     observations: list[tuple[object, ...]]
+    flows: list[Flow]
     names: Counter[str]
     anomalies: Counter[str]
     candidates: int
@@ -31,23 +38,40 @@ class Observed(NamedTuple):
         return self[:-1]
 
 
+class FlowReader(WantsEverything):
+    """The consumer of all that packets show, with the flows that ended."""
+
+    def __init__(self) -> None:
+        self.flows: list[Flow] = []
+
+    def name_status(self, message: Message) -> int:
+        """What the message itself tells."""
+        return message_name_status(message, lambda name: None)
+
+    def flow_ended(self, flow: Flow) -> None:
+        """Add the flow."""
+        self.flows.append(flow)
+
+
 def read(
     blocks: Iterable[Block],
     *,
     parse_all: bool,
     domains: Sequence[bytes] | None = None,
     record_flows: bool = False,
+    knows_bypasses: bool = True,
     module: ModuleType = observe,
 ) -> Observed:
     """The observations of blocks, by an observer of `module` (compiled or interpreted)."""
-    statistics = RunStatistics()
+    statistics, consumer = RunStatistics(), FlowReader()
     options = DissectorOptions(
         domains=domains,
-        flows=FlowOptions() if record_flows else None,
+        flows=FlowOptions(report_only=True) if record_flows else None,
         parse_all=parse_all,
+        knows_bypasses=knows_bypasses,
         fingerprints=True,
     )
-    observer = module.Observer(WantsEverything(), statistics, options, seed=SEED)
+    observer = module.Observer(consumer, statistics, options, seed=SEED)
     found: list[tuple[object, ...]] = []
     # A JA4 is a text of its batch, which is soon cleared.
     for block in blocks:
@@ -59,7 +83,12 @@ def read(
     names = statistics.observations
     parsed = sum(observer.dissector._filters[0].names_by_evidence.values())
     return Observed(
-        found, names, statistics.anomalies, statistics.candidates, sum(names.values()) - parsed
+        found,
+        consumer.flows,
+        names,
+        statistics.anomalies,
+        statistics.candidates,
+        sum(names.values()) - parsed,
     )
 
 
@@ -70,11 +99,14 @@ def hold_to_parsers(
     record_flows: bool = False,
     module: ModuleType = observe,
 ) -> int:
-    """Compare both ways to read a capture; how many names the packet loop has read."""
-    options = {"domains": domains, "record_flows": record_flows, "module": module}
-    parsed = read(blocks, parse_all=True, **options)
-    filled = read(blocks, parse_all=False, **options)
-    assert filled.shown == parsed.shown
+    """Compare both ways to read a capture, without flows and with those that nobody judges; how
+    many names the packet loop has read. With `record_flows` they are judged."""
+    options = {"domains": domains, "module": module}
+    ways = [{"record_flows": True}] if record_flows else [{}, RECORDED]
+    for way in ways:
+        parsed = read(blocks, parse_all=True, **options, **way)
+        filled = read(blocks, parse_all=False, **options, **way)
+        assert filled.shown == parsed.shown
     return filled.read_by_loop
 
 

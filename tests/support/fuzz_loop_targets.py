@@ -269,13 +269,16 @@ def _filled(data: bytes) -> None:
     domains = [b"example.net", b"test"] if case.filtering else None
     kinds = {kind for rows in compiled.Loop(64).walk(block) for kind in rows[:: layout.ROW_COLUMNS]}
     with _nothing_unraisable():
-        filled, parsed = [
-            filling.read([block], parse_all=each, domains=domains) for each in (False, True)
-        ]
-    # Fragments are read after all else in their block.
-    if not kinds & FRAGMENTS:
-        hold(filled.observations == parsed.observations, "the loop reads something else")
-        hold(filled.names == parsed.names, "the loop counts other names")
+        for way in ({}, filling.RECORDED):
+            filled, parsed = [
+                filling.read([block], parse_all=each, domains=domains, **way)
+                for each in (False, True)
+            ]
+            # Fragments are read after all else in their block.
+            if not kinds & FRAGMENTS:
+                hold(filled.observations == parsed.observations, "the loop reads something else")
+                hold(filled.names == parsed.names, "the loop counts other names")
+                hold(filled.flows == parsed.flows, "the loop tells other flows")
 
 
 TARGETS: Mapping[str, Target] = {

@@ -20,7 +20,7 @@ from netwatch.coverage.visibility import VISIBILITIES, Visibility
 from netwatch.dissect.flows.accounting import FlowAccounting
 from netwatch.dissect.flows.flow_counts import FlowCounts
 from netwatch.dissect.flows.table import FlowTable
-from netwatch.dissect.loop.layout import CELL_OUTSIDE
+from netwatch.dissect.loop.layout import CELL_OUTSIDE, NAME_NO_SNI
 from netwatch.dissect.loop.layout import FLOW_WORDS as FIELDS
 
 LATE_LIMIT = 65_536
@@ -164,7 +164,7 @@ class FlowRecords:
 
 def to_flow(slot: Slot, sources: Sequence[str]) -> Flow:
     """A slot that the flow table gave as a value; `sources` are named by their number."""
-    about, ports = slot[_ABOUT], slot[_PORTS]
+    about, ports, status = slot[_ABOUT], slot[_PORTS], slot[_TOLD] >> 8
     side = _client_side(about, ports)
     ends = (
         (_address(slot[_LOW : _LOW + 4], about), ports >> 16, slot[4]),
@@ -182,9 +182,11 @@ def to_flow(slot: Slot, sources: Sequence[str]) -> Flow:
         vlan=(about >> 16) - 1 if about >> 16 else None,
         bytes_out=out,
         bytes_in=in_,
-        name_status=NAME_STATUSES[slot[_TOLD] >> 8],
+        name_status=NAME_STATUSES[status],
         start_seen=bool(about & _STARTED),
-        incomplete_message=_WAITING in (slot[6] & 7, (slot[6] >> 8) & 7),
+        # Once its name was read, a flow may wait in vain: nobody tells the loop what a parser made
+        # of a message in several packets.
+        incomplete_message=status < NAME_NO_SNI and _WAITING in (slot[6] & 7, (slot[6] >> 8) & 7),
         client_sent=side_sent(side, out, slot[6]),
         server_sent=side_sent(1 - side, in_, slot[6]),
         client_mac=_mac(slot[_MACS + side]),

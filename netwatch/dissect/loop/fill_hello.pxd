@@ -16,12 +16,12 @@ cdef class HelloRows:
     cdef unsigned char[::1] public_names
     cdef unsigned char[::1] lower
 
-    cdef bint add(self, HelloLayout hello, Py_ssize_t quic, long long flow) noexcept nogil
+    cdef int add(self, HelloLayout hello, Py_ssize_t quic, long long flow) noexcept nogil
     cdef long long text(self, Py_ssize_t number) noexcept nogil
     cdef Py_ssize_t version(self, HelloLayout hello) noexcept nogil
     cdef long long name(self, HelloLayout hello) noexcept nogil
     cdef long long raw_name(self, HelloLayout hello, long long name) noexcept nogil
     cdef bint are_plain(self, HelloLayout hello) noexcept nogil
     cdef long long alpn(self, HelloLayout hello) noexcept nogil
-    cdef long long ech(self, HelloLayout hello, long long name) noexcept nogil
+    cdef Py_ssize_t ech(self, HelloLayout hello, long long name) noexcept nogil
     cdef bint is_public(self, long long name) noexcept nogil

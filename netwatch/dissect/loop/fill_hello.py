@@ -2,8 +2,9 @@
 """Rows of the observation batch for ClientHellos of TLS and QUIC that are laid out as usual.
 
 A row is the same that the parsers (`netwatch.protocols.tls`, `netwatch.protocols.quic`) and
-`ObservationBatch.append` give. Where flows are recorded the consumer has to be asked what a hello
-tells of its flow, so all hellos of interest go to the parsers.
+`ObservationBatch.append` give. What a hello tells of its flow is what
+`netwatch.coverage.visibility.message_name_status` says of it where no name is that of a bypass.
+Where the consumer knows such names it has to be asked, so all hellos of interest go to the parsers.
 """
 
 from array import array
@@ -15,11 +16,13 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
+    from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.hello_fingerprints import HelloFingerprints
     from cython.cimports.netwatch.dissect.loop.hello_layout import HelloLayout, is_grease
     from cython.cimports.netwatch.dissect.loop.observation_rows import ObservationRows
 else:
     from netwatch.core import observation_columns as columns
+    from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.hello_fingerprints import HelloFingerprints
     from netwatch.dissect.loop.hello_layout import HelloLayout, is_grease
     from netwatch.dissect.loop.observation_rows import ObservationRows
@@ -86,45 +89,48 @@ class HelloRows:
         hello: HelloLayout,
         quic: cython.Py_ssize_t,
         flow: cython.longlong,
-    ) -> cython.bint:
-        """Whether a hello whose parts are known, and which became whole with the packet at the
-        cursor, needs no parser: it shows no name, or there is a row for it. `quic` is 0 and 1 for
-        versions 1 and 2 of QUIC, `NO_QUIC` for TLS; `flow` is the flow as rows name it."""
+    ) -> cython.int:
+        """What a hello whose parts are known, and which became whole with the packet at the
+        cursor, tells of its flow (``NAME_``) if it needs no parser: it shows no name, or there is a
+        row for it; else 0. `quic` is 0 and 1 for versions 1 and 2 of QUIC, `NO_QUIC` for TLS;
+        `flow` is the flow as rows name it."""
         version: cython.Py_ssize_t
         at: cython.Py_ssize_t
         name: cython.longlong
         raw: cython.longlong
         alpn: cython.longlong
-        ech: cython.longlong
+        ech: cython.Py_ssize_t
+        ech_text: cython.longlong
         ja4: cython.longlong = 0
         if not self.active:
-            return False
+            return 0
         if hello.name_size == 0:
-            return True
+            return 0 if hello.ech_size else layout.NAME_NO_SNI
         version = self.version(hello)
         if version < 0 or not self.rows.can_add() or not self.are_plain(hello):
-            return False
+            return 0
         name = self.name(hello)
         if name < 0:
-            return False
+            return 0
         raw = self.raw_name(hello, name)
         if self.rows.fingerprints:
             ja4 = self.fingerprints.text(
                 hello, 116 if quic < 0 else 113, self.versions[version] >> 16
             )
             if ja4 < 0:
-                return False
+                return 0
         alpn = self.alpn(hello)
         ech = self.ech(hello, name)
+        ech_text = 0 if ech < 0 else self.text(ech)
         at = self.rows.add(TLS_SNI if quic < 0 else QUIC_SNI, name, False, flow)
         self.batch.words[at + columns.WORD_RAW] = raw
         self.batch.words[at + columns.WORD_TLS_VERSION] = self.text(FIRST_VERSION + version)
         self.batch.words[at + columns.WORD_TLS_ALPN] = alpn
         self.batch.words[at + columns.WORD_TLS_JA4] = ja4
-        self.batch.words[at + columns.WORD_TLS_ECH] = ech
+        self.batch.words[at + columns.WORD_TLS_ECH] = ech_text
         if quic >= 0:
             self.batch.words[at + columns.WORD_QUIC_VERSION] = self.text(quic)
-        return True
+        return layout.NAME_ECH if ech == ECH_OUTER else layout.NAME_NAMED
 
     def text(self, number: cython.Py_ssize_t) -> cython.longlong:
         """A text of the table as one of the batch."""
@@ -205,15 +211,15 @@ class HelloRows:
             entries += 1
         return self.batch.list_since(start, entries)
 
-    def ech(self, hello: HelloLayout, name: cython.longlong) -> cython.longlong:
-        """The class of encrypted_client_hello as a text, 0 where there is none."""
+    def ech(self, hello: HelloLayout, name: cython.longlong) -> cython.Py_ssize_t:
+        """The class of encrypted_client_hello as a text of the table, -1 where there is none."""
         if hello.ech_size == 0:
-            return 0
+            return -1
         if self.is_public(name):
-            return self.text(ECH_OUTER)
+            return ECH_OUTER
         if not hello.is_boringssl():
-            return self.text(ECH_PRESENT)
-        return self.text(ECH_GREASE if hello.is_ech_grease() else ECH_OUTER)
+            return ECH_PRESENT
+        return ECH_GREASE if hello.is_ech_grease() else ECH_OUTER
 
     def is_public(self, name: cython.longlong) -> cython.bint:
         """Whether a name, a text of the batch, is one of the public names."""

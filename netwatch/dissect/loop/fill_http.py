@@ -3,8 +3,8 @@
 
 A request whose head fills its segment and is laid out as usual becomes the rows that
 `netwatch.protocols.http` and `ObservationBatch.append` would make of it. Any other is left to the
-parser. Where flows are recorded the consumer has to be asked what a request tells of its flow, so
-all requests of interest go to the parser.
+parser. Where the consumer has to be asked what a request tells of its flow, all requests of
+interest go to the parser.
 """
 
 try:

@@ -33,7 +33,7 @@ cdef class HelloReassembly:
     cdef void release_before(self, long long before) noexcept nogil
     cdef bint store(self, Py_ssize_t slot, Py_ssize_t entry, long long kind, Py_ssize_t at, long long sequence) noexcept nogil
     cdef bint store_packet(self, Py_ssize_t entry, long long kind, Py_ssize_t at, long long sequence, long long flow) noexcept nogil
-    cdef bint needs_no_parser(self, Py_ssize_t slot, Py_ssize_t at, Py_ssize_t end, Py_ssize_t quic) noexcept nogil
+    cdef int told_without_parser(self, Py_ssize_t slot, Py_ssize_t at, Py_ssize_t end, Py_ssize_t quic) noexcept nogil
     cdef void count_packets(self, Py_ssize_t entry) noexcept nogil
-    cdef void complete(self, Py_ssize_t slot, Py_ssize_t entry) noexcept nogil
+    cdef void complete(self, Py_ssize_t slot, Py_ssize_t entry, int told) noexcept nogil
     cdef long long number(self, Py_ssize_t at, Py_ssize_t size) noexcept nogil

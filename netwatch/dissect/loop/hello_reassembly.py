@@ -209,36 +209,39 @@ class HelloReassembly:
         self.buffer.rows[row + layout.BUFFERED_INTERFACES] = self.interfaces
         return True
 
-    def needs_no_parser(
+    def told_without_parser(
         self,
         slot: cython.Py_ssize_t,
         at: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
         quic: cython.Py_ssize_t,
-    ) -> cython.bint:
-        """Whether the ClientHello from `at` to `end` of the buffered bytes shows a name of no
-        interest, or there is a row for it (see `HelloRows.add`, also for `quic`). The name is
-        counted then; if not, its packet is marked as prefiltered."""
-        if self.prefilter.hello.read(at, end) and (
-            self.prefilter.name_uninteresting()
-            or (self.buffering and self.rows.add(self.prefilter.hello, quic, self.flows.name(slot)))
-        ):
-            if self.prefilter.hello.name_size:
-                self.prefilter.counts[
-                    layout.NAMES_TLS_SNI if quic < 0 else layout.NAMES_QUIC_SNI
-                ] += 1
-            return True
-        self.candidates.prefiltered = True
-        return False
+    ) -> cython.int:
+        """What the ClientHello from `at` to `end` of the buffered bytes tells of its flow
+        (``NAME_``), where it shows a name of no interest, or there is a row for it (see
+        `HelloRows.add`, also for `quic`). The name is counted then. Else 0, and its packet is
+        marked as prefiltered."""
+        told: cython.int = 0
+        if self.prefilter.hello.read(at, end):
+            if self.prefilter.name_uninteresting():
+                told = layout.NAME_NAMED
+            elif self.buffering:
+                told = self.rows.add(self.prefilter.hello, quic, self.flows.name(slot))
+        if told == 0:
+            self.candidates.prefiltered = True
+        elif self.prefilter.hello.name_size:
+            self.prefilter.counts[layout.NAMES_TLS_SNI if quic < 0 else layout.NAMES_QUIC_SNI] += 1
+        return told
 
     def count_packets(self, entry: cython.Py_ssize_t) -> cython.void:
         """Count the packet at the cursor and those of an entry as such that may carry a name."""
         place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry + layout.ENTRY_PACKETS
         self.candidates.total += 1 + self.buffer.entries[place]
 
-    def complete(self, slot: cython.Py_ssize_t, entry: cython.Py_ssize_t) -> cython.void:
-        """The hello of an entry needs no parser."""
-        self.flows.raise_name_status(slot, layout.NAME_NAMED)
+    def complete(
+        self, slot: cython.Py_ssize_t, entry: cython.Py_ssize_t, told: cython.int
+    ) -> cython.void:
+        """The hello of an entry needs no parser. `told` is what it tells of its flow."""
+        self.flows.raise_name_status(slot, told)
         self.flows.table[slot + layout.FLOW_ENTRY] = 0
         if entry != self.buffer.spare:
             self.buffer.drop(entry)

@@ -159,7 +159,9 @@ cdef enum:
 cdef enum:
     # Name status of a flow: places in `netwatch.core.flow.NAME_STATUSES`.
     NAME_TRUNCATED = 1
+    NAME_NO_SNI = 2
     NAME_NAMED = 3
+    NAME_ECH = 4
 
 cdef enum:
     # Evidence that is counted without a parser: places in `prefilter.EVIDENCE`.

@@ -158,7 +158,9 @@ LEARN_ARP = 4
 
 # Name status of a flow: places in `netwatch.core.flow.NAME_STATUSES`.
 NAME_TRUNCATED = 1
+NAME_NO_SNI = 2
 NAME_NAMED = 3
+NAME_ECH = 4
 
 # Evidence that is counted without a parser: places in `prefilter.EVIDENCE`.
 NAMES_DNS_QUERY = 0

@@ -124,8 +124,10 @@ class Loop:
     `openings` the first packet of each flow has a row. `learning` has a bit for each of
     `core.message.LEARNING_SOURCES` that devices are learned from. With `filling`, messages of
     interest that are laid out as usual have no row: what they show is in `batch`, with
-    `fingerprints` also the JA4 of hellos. With `division` the loop is that of one of several
-    workers, with the number `worker`, and reads only what is this worker's.
+    `fingerprints` also the JA4 of hellos. While `recording`, hellos and requests are among them
+    only without `asking`: else it is not known here what they tell of the names of their flows.
+    With `division` the loop is that of one of several workers, with the number `worker`, and reads
+    only what is this worker's.
 
     Unset `hellos.buffering` while a block is walked that was reassembled from packets of another.
     """
@@ -140,6 +142,7 @@ class Loop:
         openings: bool = False,
         learning: int = 0,
         filling: bool = False,
+        asking: bool = True,
         fingerprints: bool = False,
         division: Division | None = None,
         worker: int = 0,
@@ -149,7 +152,8 @@ class Loop:
         self.rows = ObservationRows(self.cursor, self.batch, filling, fingerprints)
         self.prefilter = Prefilter(domains)
         self.flows = FlowTable(slots, recording)
-        self.candidates = Candidates(self.cursor, self.batch, filling and not recording)
+        filling_flows = filling and not (recording and asking)
+        self.candidates = Candidates(self.cursor, self.batch, filling_flows)
         self.addresses = DnsAddresses((seed & 0x3FFFFFFFFFFFFFFF) + 1)
         self.learning = Learning(self.cursor, self.candidates, learning)
         self.lookup = FlowLookup(
@@ -164,13 +168,13 @@ class Loop:
             self.flows,
             self.candidates,
             self.prefilter.hello_prefilter(),
-            HelloRows(self.rows, filling and not recording),
+            HelloRows(self.rows, filling_flows),
         )
         state = TcpState(self.flows)
         self.icmp_errors = IcmpErrors(self.cursor, self.lookup, state)
         self.quic_hellos = QuicHellos(self.cursor, state, self.hellos)
         self.requests = HttpRequests(
-            self.rows, self.prefilter.requests, self.prefilter.counts, filling and not recording
+            self.rows, self.prefilter.requests, self.prefilter.counts, filling_flows
         )
         self.share = Share(self.cursor, self.candidates, self.prefilter.counts, division, worker)
         self.tcp = TcpSegments(

@@ -82,6 +82,7 @@ class QuicHellos:
         side: cython.int = self.hellos.candidates.side
         hello: cython.Py_ssize_t = layout.MAX_HELLO * entry
         total: cython.longlong
+        told: cython.int
         behind: cython.Py_ssize_t
         size: cython.longlong = self.packets.open(self.cursor.data, at, self.cursor.end)
         if size < 0:
@@ -98,9 +99,10 @@ class QuicHellos:
             if self.hellos.buffer.hellos[hello] != 1 or size > total or total > layout.MAX_HELLO:
                 return False
             if size == total:
-                if not self.hellos.needs_no_parser(
+                told = self.hellos.told_without_parser(
                     slot, hello, hello + total, self.packets.connection[0]
-                ):
+                )
+                if told == 0:
                     return False
                 if self.hellos.rows.active:
                     self.hellos.count_packets(entry)
@@ -110,7 +112,7 @@ class QuicHellos:
                     side,
                     self.hellos.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_TIME],
                 )
-                self.hellos.complete(slot, entry)
+                self.hellos.complete(slot, entry, told)
                 return True
         self.state.expect_datagrams(slot, side)
         return self.hellos.store(slot, entry, layout.KIND_QUIC, at, 0)

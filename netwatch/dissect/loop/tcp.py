@@ -270,6 +270,7 @@ class TcpSegments:
         """Whether the hello or request at `at`, which its segment contains all of, needs no parser:
         it shows a name of no interest, which was counted, or there is a row for it."""
         side: cython.int = self.candidates.side
+        told: cython.int = 0
         first: cython.bint = self.state.begins(slot, side, self.sequence)
         separate: cython.bint = kind == layout.KIND_TLS or self.state.is_separate(
             slot, side, self.sequence
@@ -279,29 +280,32 @@ class TcpSegments:
             return False
         if kind == layout.KIND_TLS:
             self.candidates.prefiltered = self.prefilter.domains.active
-            if not self.reads_hello(slot, at):
-                return False
-        elif not self.reads_request(slot, at, first):
+            told = self.told_by_hello(slot, at)
+        elif self.reads_request(slot, at, first):
+            told = layout.NAME_NAMED
+        if told == 0:
             return False
         self.flows.set_client(slot, side, False)
-        self.flows.raise_name_status(slot, layout.NAME_NAMED)
+        self.flows.raise_name_status(slot, told)
         return True
 
-    def reads_hello(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.bint:
-        """Whether the hello at `at` needs no parser. The name that it shows is counted then."""
+    def told_by_hello(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.int:
+        """What the hello at `at` tells of its flow (``NAME_``) if it needs no parser, else 0. The
+        name that it shows is counted then."""
+        told: cython.int = layout.NAME_NAMED
         if not (self.prefilter.domains.active or self.hellos.rows.active):
-            return False
+            return 0
         if not self.prefilter.hellos.read_record(at, self.cursor.end):
-            return False
+            return 0
         if not self.prefilter.hellos.name_uninteresting():
             if (
                 not self.hellos.buffering
                 or self.prefilter.hellos.hello.stop != self.cursor.wire_end
-                or not self.hellos.rows.add(
-                    self.prefilter.hellos.hello, NO_QUIC, self.flows.name(slot)
-                )
             ):
-                return False
+                return 0
+            told = self.hellos.rows.add(self.prefilter.hellos.hello, NO_QUIC, self.flows.name(slot))
+            if told == 0:
+                return 0
             self.candidates.total += 1
             self.flows.report_stream_hello(
                 slot,
@@ -311,7 +315,7 @@ class TcpSegments:
             )
         if self.prefilter.hellos.hello.name_size:
             self.prefilter.hellos.counts[layout.NAMES_TLS_SNI] += 1
-        return True
+        return told
 
     def reads_request(
         self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t, first: cython.bint

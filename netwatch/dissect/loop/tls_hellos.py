@@ -61,6 +61,7 @@ class TlsHellos:
         position: cython.longlong
         size: cython.longlong = self.cursor.end - at
         total: cython.longlong
+        told: cython.int
         if entry == self.hellos.buffer.spare:
             if not self.start(slot, kind, sequence):
                 return False
@@ -80,7 +81,8 @@ class TlsHellos:
             if total != 9 + self.hellos.number(hello + 6, 3) or total > layout.MAX_HELLO:
                 return False
             if size >= total:
-                if not self.hellos.needs_no_parser(slot, hello + 5, hello + total, -1):
+                told = self.hellos.told_without_parser(slot, hello + 5, hello + total, -1)
+                if told == 0:
                     return False
                 self.tcp.complete(slot, self.hellos.candidates.side, base)
                 if self.hellos.rows.active:
@@ -88,7 +90,7 @@ class TlsHellos:
                     self.hellos.flows.report_stream_hello(
                         slot, self.hellos.candidates.side, base, total
                     )
-                self.hellos.complete(slot, entry)
+                self.hellos.complete(slot, entry, told)
                 return True
         return self.hellos.store(slot, entry, kind, at, sequence)
 

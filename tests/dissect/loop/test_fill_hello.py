@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.captures import START, Frames, block, timed
 from support.examples import examples
-from support.filling import flat
+from support.filling import FlowReader, flat
 from support.frames import CLIENT, SERVER, tcp, udp
 from support.interpreted import all_interpreted
 from support.made_hellos import SECOND, V1, V2, conversations, cut, datagrams, quic, record
@@ -23,7 +23,8 @@ from support.observing import observations
 
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
-from netwatch.dissect.consumer import DissectorOptions, WantsEverything
+from netwatch.dissect.consumer import DissectorOptions
+from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.engine.observe import Observer
 
 RAW = 101
@@ -35,10 +36,19 @@ class Told:
     """All that comes of a capture: its observations in order, what was counted, and how many
     packets went to the parsers."""
 
-    def __init__(self, parse_all: bool, observer: type = Observer) -> None:
+    def __init__(
+        self, parse_all: bool, observer: type = Observer, *, record_flows: bool = False
+    ) -> None:
         self.statistics = RunStatistics()
-        options = DissectorOptions(parse_all=parse_all, fingerprints=True)
-        self._observer = observer(WantsEverything(), self.statistics, options, seed=3)
+        options = DissectorOptions(
+            flows=FlowOptions(report_only=True) if record_flows else None,
+            parse_all=parse_all,
+            knows_bypasses=False,
+            fingerprints=True,
+        )
+        consumer = FlowReader()
+        self._observer = observer(consumer, self.statistics, options, seed=3)
+        self.flows = consumer.flows
         self.found: list[Any] = []
         self.parsed = 0
         reader = self._observer.dissector._readers[0]
@@ -66,7 +76,7 @@ class Told:
         self._add(self._observer.flush())
         self._observer.close()
         counted = self.statistics.observations, self.statistics.anomalies
-        return self.found, *counted
+        return self.found, self.flows, *counted
 
     def _add(self, batches: Iterable[ObservationBatch]) -> None:
         # A JA4 is a text of its batch, which is soon cleared.
@@ -83,12 +93,14 @@ def same(
 ) -> int:
     """Hold that a capture gives the same as if all were parsed; how many packets were parsed. Of
     `plain` ones none is, and as many are counted as may carry a name."""
-    told, expected = Told(False), Told(True)
-    found = told.read(frames, parts, link, **options)
-    assert found == expected.read(frames, parts, link, **options)
-    if plain:
-        assert told.parsed == 0
-        assert told.statistics.candidates == expected.statistics.candidates > 0
+    for record_flows in (True, False):
+        told = Told(False, record_flows=record_flows)
+        expected = Told(True, record_flows=record_flows)
+        found = told.read(frames, parts, link, **options)
+        assert found == expected.read(frames, parts, link, **options)
+        if plain:
+            assert told.parsed == 0
+            assert told.statistics.candidates == expected.statistics.candidates > 0
     return told.parsed
 
 
