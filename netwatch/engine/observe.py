@@ -32,7 +32,8 @@ class Observer:
 
     What the packets show beside names goes to `consumer`: flows that have ended, and messages
     that claim addresses. Flows and unfinished messages continue from one block to the next
-    until `close`. `seed` (62 bits) varies how flows and addresses spread over tables.
+    until `close`. `listed` rows of the batch were given so far by those methods that give batches.
+    `seed` (62 bits) varies how flows and addresses spread over tables.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Observer:
     ) -> None:
         self.dissector = Dissector(PROTOCOLS, detect_stream_kind, consumer, options, seed=seed)
         self.batch: ObservationBatch = self.dissector.loop.batch
+        self.listed = 0
         self._fingerprints = options.fingerprints
         self._consumer = consumer
         self._statistics = statistics
@@ -66,10 +68,14 @@ class Observer:
         for start, stop, _ in self._rows(self.dissector.flush()):
             yield start, stop
 
-    def batches(self, block: Block, source: str) -> Iterator[ObservationBatch]:
+    def batches(self, block: Block, source: str, at_least: int = 0) -> Iterator[ObservationBatch]:
         """The same as `rows` as batches: the rows of each are its `spans`. A batch is valid until
-        the next one is asked for."""
-        return self._batches(self._block_rows(block, source))
+        the next one is asked for. Fewer rows than `at_least` wait for those of later blocks."""
+        return self._batches(self._block_rows(block, source, at_least))
+
+    def waiting(self) -> Iterator[ObservationBatch]:
+        """The rows that wait for those of later blocks, as at most one batch."""
+        return self._batches(self._rows(()))
 
     def flush(self) -> Iterator[ObservationBatch]:
         """The same of messages that are incomplete at the end of the capture."""
@@ -95,14 +101,17 @@ class Observer:
     def _batches(self, rows: Iterable[tuple[int, int, bool]]) -> Iterator[ObservationBatch]:
         for start, stop, full in rows:
             self.batch.add_span(start, stop)
+            self.listed += stop - start
             if full and self.batch.spans:
                 yield self.batch
 
-    def _block_rows(self, block: Block, source: str) -> Iterator[tuple[int, int, bool]]:
+    def _block_rows(
+        self, block: Block, source: str, at_least: int = 0
+    ) -> Iterator[tuple[int, int, bool]]:
         """The rows of a block (see `_rows`), whose flows and counts are then handed over."""
         loop, statistics = self.dissector.loop, self._statistics
         packets, octets, candidates = loop.packets, loop.octets, loop.candidates.total
-        yield from self._rows(self.dissector.messages(block, source))
+        yield from self._rows(self.dissector.messages(block, source), at_least)
         for flow in self.dissector.flows():
             self._consumer.flow_ended(flow)
         self.dissector.hand_over_named_flows()
@@ -110,16 +119,19 @@ class Observer:
         statistics.wire_bytes += loop.octets - octets
         statistics.candidates += loop.candidates.total - candidates
 
-    def _rows(self, messages: Iterable[Found | LoopRows]) -> Iterator[tuple[int, int, bool]]:
+    def _rows(
+        self, messages: Iterable[Found | LoopRows], at_least: int = 0
+    ) -> Iterator[tuple[int, int, bool]]:
         """Ranges of rows in the order of packets, and whether the batch is cleared when the next
-        one is asked for."""
+        one is asked for, as it is at the end unless it has fewer rows than `at_least`."""
         batch = self.batch
+        most = max(at_least, BATCH_ROWS)
         for found in messages:
             if isinstance(found, LoopRows):
-                full = found.last and batch.count >= BATCH_ROWS
+                full = found.last and batch.count >= most
                 yield found.start, found.stop, full
                 if full:
-                    batch.clear()
+                    self._clear()
                 continue
             packet, message = found
             if message.claims:
@@ -127,5 +139,10 @@ class Observer:
             number = self.dissector.source_number(packet.source)
             start, stop = batch.append(packet, message, number, self._fingerprints)
             yield start, stop, False
-        yield batch.count, batch.count, True
-        batch.clear()
+        if batch.count >= at_least:
+            yield batch.count, batch.count, True
+            self._clear()
+
+    def _clear(self) -> None:
+        self.batch.clear()
+        self.listed = 0

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 16_384
 """Rows of a table after which they are sent to the writer."""
 
+BATCH_ROWS = 8192
+"""Observations that become columns at a time: columns of a few rows cost as much as those of
+thousands."""
+
 
 class _EveryFact(WantsEverything):
     """The consumer of a recorder, which hands flows and claims to it."""
@@ -81,8 +85,9 @@ class Recorder:
         self._files = statistics.files
         self._observer: Observer | None = None
         self._sequence = 0
-        # Rows of the batch before claims, and how many claims.
+        # Rows of the batch before claims and flows, how many these are, and how many in all.
         self._marks: list[tuple[int, int]] = []
+        self._marked = 0
         self._first: int | None = None
         self._last: int | None = None
         self._lost = 0
@@ -99,7 +104,7 @@ class Recorder:
         assert self._observer is not None
         if block.count:
             self._note_times(block)
-        self._record(self._observer.batches(block, source))
+        self._record(self._observer.batches(block, source, BATCH_ROWS))
 
     def finish(self) -> None:
         """Record what is incomplete at the end of the capture and all flows; the capture has
@@ -122,6 +127,7 @@ class Recorder:
         since the epoch): nobody waits for the end of a capture that has none."""
         if self._observer is not None:
             self._observer.end_flows(before)
+            self._record(self._observer.waiting())
             self._send_all()
 
     def _begin(self, block: Block) -> None:
@@ -147,39 +153,41 @@ class Recorder:
     def _record(self, batches: Iterable[ObservationBatch]) -> None:
         """Take batches of observations, each before the next is asked for."""
         for batch in batches:
-            places, rows, claims = list[tuple[int, int]](), 0, 0
+            places, rows, others = list[tuple[int, int]](), 0, 0
             for before, count in [*self._marks, (_rows_of(batch), 0)]:
                 if before > rows:
-                    places.append((self._sequence + rows + claims, before - rows))
+                    places.append((self._sequence + rows + others, before - rows))
                     rows = before
-                claims += count
+                others += count
             self._observations.append(observation_columns(batch, _sequence(places), self._clients))
             self._waiting += rows
-            self._sequence += rows
-            self._settle()
+            self._sequence += rows + others
+            self._marks.clear()
+            self._marked = 0
             if self._waiting >= CHUNK_ROWS:
                 self._send_observations()
-        self._settle()
 
-    def _settle(self) -> None:
-        """Go on behind the claims that came with the rows of the last batch."""
-        self._sequence += sum(count for _, count in self._marks)
-        self._marks.clear()
+    def _next_place(self, count: int) -> int:
+        """The place of the first of so many claims or flows, which come behind the rows that the
+        batch has so far."""
+        assert self._observer is not None
+        rows = self._observer.listed
+        place = self._sequence + rows + self._marked
+        self._marked += count
+        if self._marks and self._marks[-1][0] == rows:
+            count += self._marks.pop()[1]
+        self._marks.append((rows, count))
+        return place
 
     def _flow_ended(self, flow: Flow) -> None:
-        self._settle()
-        self._flows.add(self._sequence, flow)
-        self._sequence += 1
+        self._flows.add(self._next_place(1), flow)
         if len(self._flows) >= CHUNK_ROWS:
             self._send_rows(self._flows)
 
     def _address_claimed(self, packet: Packet, message: Message) -> None:
-        assert self._observer is not None
-        rows = _rows_of(self._observer.batch)
-        place = self._sequence + rows + sum(count for _, count in self._marks)
+        place = self._next_place(len(message.claims))
         for number, claim in enumerate(message.claims):
             self._claims.add(place + number, (packet, claim))
-        self._marks.append((rows, len(message.claims)))
         if len(self._claims) >= CHUNK_ROWS:
             self._send_rows(self._claims)
 
